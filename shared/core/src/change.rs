@@ -1,0 +1,208 @@
+//! A change of a conversion, as the platform's bus tells it (contract §1).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{id::Id, money::Money};
+
+/// What a change did to a conversion or a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// It is new.
+    Created,
+    /// It was there and is different now.
+    Updated,
+    /// It is as it was.
+    Unchanged,
+}
+
+/// A transaction's result (domain §1); `approved` and `rejected` are final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransactionResult {
+    /// Not decided yet.
+    Pending,
+    /// The payout is owed.
+    Approved,
+    /// The payout is not owed.
+    Rejected,
+}
+
+impl TransactionResult {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// Whether the result will not change by itself any more.
+    pub fn is_final(self) -> bool {
+        self != Self::Pending
+    }
+}
+
+/// The rule whose answer caused this change, and how long the chain of causes is (P4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Causation {
+    /// The rule whose answer went back to the platform.
+    pub tracking_api_id: Id,
+    /// Length of the chain, 1 for a direct cause.
+    pub depth: u32,
+}
+
+/// One message of the bus: everything that one change did to one conversion and its transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The same id again is the same change (P2).
+    pub change_id: Id,
+    /// When it happened at the platform.
+    pub occurred_at: Timestamp,
+    /// Set when an answer of ours led to this change (P4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub causation: Option<Causation>,
+    /// The conversion as it now is.
+    pub conversion: Conversion,
+    /// All of the conversion's transactions as they now are.
+    pub transactions: Vec<Transaction>,
+}
+
+/// A conversion as it is after a change. Text that the platform may leave out is `None`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Conversion {
+    /// The conversion's id.
+    pub conversion_id: Id,
+    /// Grows with every change of this conversion (P3).
+    pub version: u64,
+    /// What this change did to it.
+    pub change: ChangeKind,
+    /// `click`, `lead`, `sale`, `custom` …; types that the platform adds later are accepted (C4).
+    #[serde(rename = "type")]
+    pub conversion_type: String,
+    /// Name of a custom type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_type: Option<String>,
+    /// `link`, `iframe`, `api`; sources that the platform adds later are accepted (C4).
+    pub source: String,
+    /// The final owner (C3).
+    pub affiliate_id: Id,
+    /// The advertiser.
+    pub advertiser_id: Id,
+    /// The advertiser's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertiser_name: Option<String>,
+    /// The offer.
+    pub offer_id: Id,
+    /// The offer's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offer_name: Option<String>,
+    /// The channel, if it has one (C1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<Id>,
+    /// The channel's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// The integration, if it has one (C1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integration_id: Option<Id>,
+    /// The conversion's own country.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// The platform's click id, given to the advertiser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pcid: Option<String>,
+    /// The advertiser's id of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// The affiliate's own click id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affiliate_click_id: Option<String>,
+    /// The affiliate's sub-parameters, `affs1` to `affs10`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub affs: BTreeMap<String, String>,
+    /// The order's value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Money>,
+    /// Currency of `value`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Promo code that may have moved the conversion to its owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voucher: Option<String>,
+    /// Parameters of the tracking link.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub query_params: BTreeMap<String, String>,
+    /// Cookies that the pixel read.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub cookie_params: BTreeMap<String, String>,
+    /// The visitor's address, as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    /// The visitor's browser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// When the click happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub click_at: Option<Timestamp>,
+    /// When the conversion was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// When it last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Timestamp>,
+    /// The platform's own word on whether it is settled (domain §1); absent: read from the transactions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<bool>,
+}
+
+/// A payout that a commission rule made of a conversion, as it is after a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Transaction {
+    /// The transaction's id.
+    pub transaction_id: Id,
+    /// Its own version, for the receiver's information.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// What this change did to it; absent in the message means: the same as to the conversion.
+    pub change: ChangeKind,
+    /// The commission rule that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commission_id: Option<String>,
+    /// Its type.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub transaction_type: Option<String>,
+    /// Its result now.
+    pub result: TransactionResult,
+    /// Its result before this change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_result: Option<TransactionResult>,
+    /// What the affiliate gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payout: Option<Money>,
+    /// What the platform gets; for admins only (V3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revenue: Option<Money>,
+    /// Currency of payout and revenue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// This change set the result as the transaction was created (R5).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub auto_approved: bool,
+    /// This change set the result by AutoSet (R6).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub auto_set: bool,
+    /// When it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// When it last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Timestamp>,
+    /// When it got its result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_at: Option<Timestamp>,
+}

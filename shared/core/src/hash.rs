@@ -1,0 +1,35 @@
+//! Derived identifiers: a hash over named parts, so that repeats fall together by construction.
+
+use sha2::{Digest, Sha256};
+
+/// The first 16 bytes of a SHA-256 over length-prefixed parts: no two lists of parts run into each other.
+pub fn digest(parts: &[&str]) -> [u8; 16] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let mut first = [0; 16];
+    first.copy_from_slice(&hasher.finalize()[..16]);
+    first
+}
+
+/// [`digest`] as `length` lower-case characters of Crockford's base 32 (5 bits each, at most 25).
+pub fn text(parts: &[&str], length: usize) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let mut bits = u128::from_be_bytes(digest(parts));
+    let mut out = String::with_capacity(length);
+    for _ in 0..length.min(25) {
+        let five = usize::try_from(bits >> 123).expect("five bits fit");
+        out.push(char::from(ALPHABET[five]));
+        bits <<= 5;
+    }
+    out
+}
+
+/// [`digest`] as a number, for jitter and shards.
+pub fn number(parts: &[&str]) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest(parts)[..8]);
+    u64::from_be_bytes(first)
+}

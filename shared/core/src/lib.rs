@@ -1,0 +1,26 @@
+//! The rules of Tracking APIs, pure: no clock, no dice, no I/O, no async.
+//!
+//! The way of a conversion through this crate: a [`change::Change`] is read from the bus, [`event::Event`]s follow from it, a
+//! [`tracking_api::TrackingApi`] whose [`trigger::Trigger`] and [`conditions::Conditions`] fit renders its
+//! [`request::Request`], its [`answer::AnswerRules`] read what came back, and [`retry::RetryPolicy`], [`line::Line`] and
+//! [`hold::Hold`] decide what happens next. Time is an argument, jitter is a hash, ids are derived.
+
+pub mod answer;
+pub mod caller;
+pub mod change;
+pub mod conditions;
+pub mod event;
+pub mod fault;
+pub mod hash;
+pub mod hold;
+pub mod id;
+pub mod index;
+pub mod line;
+pub mod macros;
+pub mod money;
+pub mod offer;
+pub mod request;
+pub mod retry;
+pub mod template;
+pub mod tracking_api;
+pub mod trigger;
