@@ -19,6 +19,7 @@ pub mod line;
 pub mod macros;
 pub mod money;
 pub mod offer;
+pub mod path;
 pub mod request;
 pub mod retry;
 pub mod template;
