@@ -1,0 +1,206 @@
+//! The port: one store, its queues and the bus, in four methods. Everything above it stands once, in this crate; below it are the
+//! embedded store and AWS. All methods take slices and answer per item, in order; a failure is always ours, never a receiver's,
+//! and is never charged to a delivery.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// The name of an item: its partition and its place in it. Both are non-empty text, ordered by bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// The partition.
+    pub partition: String,
+    /// The place inside the partition.
+    pub sort: String,
+}
+
+impl Key {
+    /// A key from its two halves.
+    pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
+        Self { partition: partition.into(), sort: sort.into() }
+    }
+}
+
+/// A stored item. The body is JSON of the engine's own numbered format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its name.
+    pub key: Key,
+    /// Its revision: what [`Swap::expect`] is compared with. The store sets it on a swap (1, then one more each time) and on a
+    /// put (one more than whatever stood there).
+    pub rev: u64,
+    /// The body.
+    pub body: String,
+    /// When it may be removed, if ever. It can be read for a while after that.
+    pub expires: Option<Timestamp>,
+    /// Its place in the sparse index `trouble`, if it is to stand there: the index's partition and the place inside it.
+    pub trouble: Option<Key>,
+}
+
+/// A partition to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Partition {
+    /// Of the table; strongly consistent.
+    Table(String),
+    /// Of the sparse index `trouble`; eventually consistent. Its items come with their keys and trouble, bodies may be empty.
+    Trouble(String),
+}
+
+/// Which places of a partition to read. Bounds compare bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Range {
+    /// Places at or after this one.
+    pub from: Option<String>,
+    /// Places before this one.
+    pub before: Option<String>,
+}
+
+impl Range {
+    /// Every place that begins with `prefix`.
+    pub fn prefix(prefix: &str) -> Self {
+        Self { from: Some(prefix.to_owned()), before: Some(format!("{prefix}\u{10FFFF}")) }
+    }
+}
+
+/// The direction of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Smallest place first.
+    Ascending,
+    /// Greatest place first.
+    Descending,
+}
+
+/// One change of an item that holds only if nobody else changed it since it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swap {
+    /// Which item.
+    pub key: Key,
+    /// The revision it was read with; `None`: it must not exist.
+    pub expect: Option<u64>,
+    /// What is to stand there (its own `rev` is ignored); `None` removes it.
+    pub new: Option<Item>,
+}
+
+/// What became of a [`Swap`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Swapped {
+    /// It is done and durable.
+    Done,
+    /// Something else stands there: this.
+    Conflict(Option<Item>),
+    /// The store could not say; it may or may not be done.
+    Unavailable(Unavailable),
+}
+
+/// The store, a queue or the bus could not be reached, or did not answer: try again later.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the store is unavailable: {0}")]
+pub struct Unavailable(pub String);
+
+/// The lanes of the queue: fresh postbacks and waiting ones never stand in each other's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Changes that wait to be matched.
+    Events,
+    /// First tries.
+    Delivery,
+    /// Whatever waits: retries, settling holds, those that wait behind another.
+    Retry,
+}
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The lane it goes to.
+    pub lane: Lane,
+    /// Messages of one group share one turn; a slow group holds up no other (P5).
+    pub group: String,
+    /// Not handed out before this time; a lane may hand it out earlier than asked, never lose it.
+    pub not_before: Option<Timestamp>,
+    /// The body, JSON.
+    pub body: String,
+}
+
+/// A message that was handed out and is worked on. Whoever received it settles it through [`Effects::settle`] or hands it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Names this very hand-out to the lane.
+    pub receipt: Receipt,
+    /// Differs for every hand-out of every message: the claim token (repeats of one call carry the same).
+    pub token: String,
+    /// The body that was sent.
+    pub body: String,
+}
+
+/// Names one hand-out of one message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Receipt {
+    /// The lane.
+    pub lane: Lane,
+    /// The lane's own name for it.
+    pub handle: String,
+}
+
+/// What becomes of a received message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settle {
+    /// Done: it goes.
+    Done(Receipt),
+    /// It is handed out again, at this time or soon after.
+    Again(Receipt, Timestamp),
+}
+
+/// An event of ours for the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// When it happened.
+    pub time: Timestamp,
+    /// Its detail-type (contract §1).
+    pub detail_type: &'static str,
+    /// Its detail.
+    pub detail: Value,
+}
+
+/// What one step brings about. Takes effect in this order: publish, send, put, delete, settle; on a store with transactions all
+/// at once or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Events for the bus.
+    pub publish: Vec<Published>,
+    /// Messages.
+    pub send: Vec<Message>,
+    /// Items to write, whatever stands there.
+    pub put: Vec<Item>,
+    /// Items to remove.
+    pub delete: Vec<Key>,
+    /// What becomes of the messages that led to this.
+    pub settle: Vec<Settle>,
+}
+
+/// A store with queues and a bus.
+pub trait Backend: Clone + Send + Sync + 'static {
+    /// Tells this process from earlier ones on a store that only one process can hold: leases of another run are void. Always
+    /// the same where several processes share the store.
+    fn run(&self) -> u64;
+
+    /// The items of these keys, strongly consistent, `None` where there is none.
+    fn get(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Option<Item>>, Unavailable>> + Send;
+
+    /// At most `limit` items of a partition's range in order. Fewer than `limit` means: there are no more.
+    fn query(
+        &self,
+        partition: &Partition,
+        range: &Range,
+        order: Order,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Item>, Unavailable>> + Send;
+
+    /// Compare-and-set of single items, each on its own.
+    fn swap(&self, swaps: Vec<Swap>) -> impl Future<Output = Vec<Swapped>> + Send;
+
+    /// Effects of several steps, each on its own.
+    fn commit(&self, effects: Vec<Effects>) -> impl Future<Output = Vec<Result<(), Unavailable>>> + Send;
+}
