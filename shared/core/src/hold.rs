@@ -1,1 +1,272 @@
-//! wip
+//! Holds: one final postback once the conversion is settled (domain §7).
+//!
+//! A hold belongs to one rule and one conversion. It keeps the newest state that was seen and the subjects that fired the trigger;
+//! updates commute, so that late and repeated changes lead to the same hold. What is to be done with it (release, wait, expire) is
+//! read off it, never remembered beside it.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    change::{Change, Transaction},
+    event::{Event, EventKind, Subject},
+    tracking_api::{Delay, OnExpiry},
+};
+
+/// What became of a subject's final postback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Still held.
+    Held,
+    /// Its final postback was handed over, with the state of this version.
+    Released(u64),
+    /// The conditions did not hold for the state of this version (F3).
+    Skipped(u64),
+    /// Held for too long, nothing was sent (F3).
+    Expired,
+    /// Held for too long and sent as it was (F3).
+    SentAsWas,
+}
+
+/// One subject of a hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldSubject {
+    /// The newest event that fired the trigger: its place in the order and its kind.
+    pub newest: ((u64, u8), EventKind),
+    /// The transaction as it was last seen, if the subject is one; a later change may not list it.
+    pub transaction: Option<Transaction>,
+    /// Version of `transaction`'s change.
+    pub seen: u64,
+    /// What became of it.
+    pub phase: Phase,
+}
+
+/// Everything that one rule holds back of one conversion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The newest change that was seen.
+    pub newest: Change,
+    /// The subjects that fired the trigger.
+    pub subjects: BTreeMap<Subject, HeldSubject>,
+    /// Since when the newest state is settled.
+    pub settled_at: Option<Timestamp>,
+    /// When the first subject was held: the start of `max_hold_days`.
+    pub held_since: Option<Timestamp>,
+}
+
+/// The settings of `delay: final`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FinalDelay {
+    /// F2, 0 to 604 800.
+    pub settle_seconds: u32,
+    /// F3, 1 to 365.
+    pub max_hold_days: u32,
+    /// F3.
+    pub on_expiry: OnExpiry,
+    /// F4.
+    pub corrections: bool,
+}
+
+impl FinalDelay {
+    /// The settings, if this delay holds back.
+    pub fn of(delay: &Delay) -> Option<Self> {
+        match *delay {
+            Delay::None => None,
+            Delay::Final { settle_seconds, max_hold_days, on_expiry, corrections } => {
+                Some(Self { settle_seconds, max_hold_days, on_expiry, corrections })
+            }
+        }
+    }
+}
+
+/// What a postback of a hold is, which decides its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The one final postback.
+    Final,
+    /// The conversion settled after the hold expired.
+    Late,
+    /// A change after the final postback, or after one that was skipped.
+    Change,
+}
+
+/// Something that a hold owes now. Whether the rule's conditions fit is judged on `event` by the caller (F3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Whose postback.
+    pub subject: Subject,
+    /// What it would tell: the newest state.
+    pub event: Event,
+    /// What it is.
+    pub kind: Kind,
+    /// Nothing is sent, for this reason; the delivery ends as expired or skipped.
+    pub instead: Option<Ending>,
+}
+
+/// Why a hold ends without sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// F3: it never settled.
+    Expired,
+    /// F4: the final postback went out before.
+    FinalAlreadySent,
+}
+
+impl Hold {
+    /// A hold that begins with this change; no subject is held yet.
+    pub fn begin(change: &Change, now: Timestamp) -> Self {
+        let settled_at = change.is_settled().then_some(now);
+        Self { newest: change.clone(), subjects: BTreeMap::new(), settled_at, held_since: None }
+    }
+
+    /// Takes a change in: a newer or equal version replaces the state, an older one only adds subjects (updates commute).
+    /// `fired` are the change's events that fire the trigger. Returns those of them that came after their subject's final postback
+    /// (F4), to be sent as corrections or noted as skipped.
+    pub fn absorb(&mut self, change: &Change, fired: &[Event], delay: FinalDelay, now: Timestamp) -> Vec<Due> {
+        let version = change.conversion.version;
+        if version >= self.newest.conversion.version {
+            self.newest = change.clone();
+            self.settled_at = if change.is_settled() { self.settled_at.or(Some(now)) } else { None };
+        }
+        let mut after_final: BTreeMap<Subject, Due> = BTreeMap::new();
+        for event in fired {
+            let subject = event.subject();
+            let order = (version, event.kind.rank());
+            let held = self.subjects.entry(subject.clone()).or_insert_with(|| HeldSubject {
+                newest: (order, event.kind),
+                transaction: None,
+                seen: 0,
+                phase: Phase::Held,
+            });
+            if order >= held.newest.0 {
+                held.newest = (order, event.kind);
+            }
+            let later = match held.phase {
+                Phase::Released(at) => (version > at).then_some(true),
+                Phase::Skipped(at) => (version > at).then_some(false),
+                Phase::Held | Phase::Expired | Phase::SentAsWas => None,
+            };
+            if let Some(was_sent) = later {
+                if was_sent && !delay.corrections {
+                    let ending = Some(Ending::FinalAlreadySent);
+                    after_final.insert(subject.clone(), Due { subject, event: event.clone(), kind: Kind::Change, instead: ending });
+                } else if change.is_settled() {
+                    let mut event = event.clone();
+                    event.is_correction = was_sent;
+                    after_final.insert(subject.clone(), Due { subject, event, kind: Kind::Change, instead: None });
+                }
+            }
+        }
+        for transaction in &change.transactions {
+            if let Some(held) = self.subjects.get_mut(&Subject::Transaction(transaction.transaction_id.clone()))
+                && version >= held.seen
+            {
+                held.transaction = Some(transaction.clone());
+                held.seen = version;
+            }
+        }
+        if self.held_since.is_none() && self.is_open() {
+            self.held_since = Some(now);
+        }
+        after_final.into_values().collect()
+    }
+
+    /// Whether anything is held: a conversion without a transaction makes no hold until its first one, or until the platform says
+    /// that it is settled (F1).
+    pub fn is_open(&self) -> bool {
+        let has_substance = !self.newest.transactions.is_empty()
+            || self.newest.conversion.settled == Some(true)
+            || self.subjects.values().any(|held| held.transaction.is_some());
+        has_substance && self.subjects.values().any(|held| held.phase == Phase::Held)
+    }
+
+    /// The subjects that are held now.
+    pub fn held(&self) -> impl Iterator<Item = (&Subject, &HeldSubject)> {
+        let open = self.is_open();
+        self.subjects.iter().filter(move |(_, held)| open && held.phase == Phase::Held)
+    }
+
+    /// When this hold is to be looked at next, if ever: at the end of `settle_seconds` once settled, else when it expires.
+    pub fn due(&self, delay: FinalDelay) -> Option<Timestamp> {
+        let unsent = |phase: Phase| matches!(phase, Phase::Held | Phase::Expired | Phase::SentAsWas);
+        if let Some(settled_at) = self.settled_at {
+            let waits = self.subjects.values().any(|held| unsent(held.phase)) && self.has_state();
+            return waits.then(|| settled_at + SignedDuration::from_secs(i64::from(delay.settle_seconds)));
+        }
+        let since = self.held_since.filter(|_| self.is_open())?;
+        Some(since + SignedDuration::from_hours(24 * i64::from(delay.max_hold_days)))
+    }
+
+    fn has_state(&self) -> bool {
+        !self.newest.transactions.is_empty() || self.newest.conversion.settled == Some(true)
+    }
+
+    /// What is owed at this time: final postbacks of a settled hold, or the end of one that was held too long. Empty: not yet.
+    pub fn owed(&self, delay: FinalDelay, now: Timestamp) -> Vec<Due> {
+        if self.due(delay).is_none_or(|due| due > now) {
+            return Vec::new();
+        }
+        let settled = self.settled_at.is_some();
+        let mut owed = Vec::new();
+        for (subject, held) in &self.subjects {
+            let (kind, instead) = match held.phase {
+                Phase::Held if settled || delay.on_expiry == OnExpiry::SendCurrent => (Kind::Final, None),
+                Phase::Held => (Kind::Final, Some(Ending::Expired)),
+                Phase::Expired | Phase::SentAsWas if settled => (Kind::Late, None),
+                _ => continue,
+            };
+            owed.push(Due { subject: subject.clone(), event: self.event_of(subject, held), kind, instead });
+        }
+        owed
+    }
+
+    /// Notes what became of something owed. `sent`: it was handed over for sending; otherwise its conditions failed.
+    pub fn conclude(&mut self, due: &Due, sent: bool) {
+        let version = due.event.conversion.version;
+        let settled = self.settled_at.is_some();
+        if let Some(held) = self.subjects.get_mut(&due.subject) {
+            held.phase = match (due.kind, due.instead) {
+                (_, Some(Ending::FinalAlreadySent)) => held.phase,
+                (_, Some(Ending::Expired)) => Phase::Expired,
+                (Kind::Final, None) if sent && !settled => Phase::SentAsWas,
+                (_, None) if sent => Phase::Released(version),
+                (Kind::Change, None) if due.event.is_correction => Phase::Released(version),
+                (_, None) => Phase::Skipped(version),
+            };
+        }
+    }
+
+    /// Forgets what is held: the rule was switched off in between (P6). What was sent stays remembered.
+    pub fn cancel(&mut self) {
+        self.subjects.retain(|_, held| held.phase != Phase::Held);
+        self.held_since = None;
+    }
+
+    /// The newest state as an event of this subject.
+    fn event_of(&self, subject: &Subject, held: &HeldSubject) -> Event {
+        let (_, kind) = held.newest;
+        let transaction = match subject {
+            Subject::Conversion(_) => None,
+            Subject::Transaction(_) => held.transaction.clone(),
+        };
+        let is_final = match &transaction {
+            Some(transaction) => transaction.result.is_final(),
+            None => all_final(&self.newest.transactions),
+        };
+        Event {
+            change_id: self.newest.change_id.clone(),
+            occurred_at: self.newest.occurred_at,
+            causation: self.newest.causation.clone(),
+            kind,
+            conversion: self.newest.conversion.clone(),
+            transaction,
+            is_final,
+            is_correction: false,
+        }
+    }
+}
+
+fn all_final(transactions: &[Transaction]) -> bool {
+    !transactions.is_empty() && transactions.iter().all(|transaction| transaction.result.is_final())
+}

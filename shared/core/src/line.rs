@@ -1,1 +1,235 @@
-//! wip
+//! Claiming: who may send the next attempt of which delivery (P2, P3, L1).
+//!
+//! A *line* is everything that one rule sends about one subject. It remembers the newest version whose first attempt was claimed
+//! (its head) and the deliveries that matter beside it: those of the head's version, and those that wait behind another. A claim is a
+//! pure decision over the line and over what the log has recorded, followed by a compare-and-set of the line. An attempt is counted at
+//! the claim, before it is sent: a crash spends it, so that there are never more than n + 1 requests (L1). What became of an attempt
+//! stands in the delivery's row, not here: a first-try success writes the line once.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::DeliveryId;
+
+/// How long a delivery that waits behind another stays known after its last look (P3).
+const PARKED: SignedDuration = SignedDuration::from_secs(60);
+/// How soon a delivery that waits behind another looks again.
+const HOP: SignedDuration = SignedDuration::from_millis(1_500);
+/// What a lease lasts beyond the request's own timeout.
+const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(15);
+/// After so long without a record an attempt's record has expired rather than never been written: what is open is worked on every
+/// few days at least, and log rows live longer than this.
+const RECORD_EXPIRED: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// Most deliveries of one version that a line remembers.
+const REMEMBERED: usize = 32;
+
+/// What one rule sends about one subject.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The newest version whose first attempt was claimed; 0 before any.
+    pub head: u64,
+    /// Deliveries of the head's version, and those that wait behind another.
+    pub entries: Vec<Entry>,
+}
+
+/// One delivery on a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Which.
+    pub id: DeliveryId,
+    /// Its place in the order: conversion version, then created (0) before updated (1) (P3).
+    pub order: (u64, u8),
+    /// Attempts claimed so far.
+    pub attempts: u32,
+    /// Who claimed the last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// While it has had no attempt: known until this time (P3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked_until: Option<Timestamp>,
+}
+
+/// A claim of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The token of the message hand-out that won it: a repeat of the same call meets its own token.
+    pub token: String,
+    /// When it is void if nothing was recorded.
+    pub lease_until: Timestamp,
+    /// The run of the process that holds it; another run's claims are void at once.
+    pub run: u64,
+}
+
+/// Who asks to send.
+#[derive(Debug, Clone)]
+pub struct Ask<'a> {
+    /// The delivery.
+    pub id: &'a DeliveryId,
+    /// Its place in the order.
+    pub order: (u64, u8),
+    /// A delivery of the same change that goes first, if there is one.
+    pub after: Option<&'a DeliveryId>,
+    /// The token of this hand-out.
+    pub token: &'a str,
+    /// The run of this process.
+    pub run: u64,
+    /// The time.
+    pub now: Timestamp,
+    /// The request's timeout, in seconds.
+    pub timeout_seconds: u32,
+    /// n + 1 (L1).
+    pub max_attempts: u32,
+}
+
+/// What the log has recorded of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Attempts whose outcome is recorded.
+    pub attempts: u32,
+    /// Whether it is over.
+    pub ended: bool,
+    /// When it is due again, if it waits.
+    pub due: Option<Timestamp>,
+}
+
+/// The answer to an [`Ask`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Write this line if nobody else changed it, then send. `overtaken` waited for a retry and send nothing more (P3).
+    Claim {
+        /// The line to write.
+        line: Line,
+        /// The number of the attempt, 1 is the first.
+        attempt: u32,
+        /// When the claim is void.
+        lease_until: Timestamp,
+        /// Older deliveries that end superseded.
+        overtaken: Vec<DeliveryId>,
+    },
+    /// This very hand-out has claimed it already: send.
+    Mine {
+        /// The number of the attempt.
+        attempt: u32,
+        /// When the claim is void.
+        lease_until: Timestamp,
+    },
+    /// It is over; nothing to do.
+    Ended,
+    /// Not now. If there is a line, write it first, so that the delivery is known (P3).
+    Wait {
+        /// Look again then.
+        until: Timestamp,
+        /// The line to write.
+        line: Option<Line>,
+    },
+    /// No attempt is left. `cut_off`: the last one has no recorded outcome.
+    Spent {
+        /// Attempts that were claimed.
+        attempts: u32,
+        /// Whether the last one was cut off by a crash; it may have arrived.
+        cut_off: bool,
+    },
+    /// A newer one went first (P3).
+    Superseded,
+}
+
+impl Line {
+    /// Decides whether a delivery may send its next attempt. `recorded` looks a delivery up in the log.
+    pub fn decide(&self, ask: &Ask<'_>, recorded: &dyn Fn(&DeliveryId) -> Option<Recorded>) -> Decision {
+        let own = self.entries.iter().find(|entry| entry.id == *ask.id);
+        let own_record = recorded(ask.id);
+        if own_record.as_ref().is_some_and(|record| record.ended) {
+            return Decision::Ended;
+        }
+        if ask.order.0 < self.head {
+            return Decision::Superseded;
+        }
+        let attempts = own.map_or(0, |entry| entry.attempts).max(own_record.as_ref().map_or(0, |record| record.attempts));
+        let unrecorded = attempts > own_record.as_ref().map_or(0, |record| record.attempts);
+        if let Some(claim) = own.and_then(|entry| entry.claim.as_ref()).filter(|_| unrecorded) {
+            if claim.token == ask.token {
+                return Decision::Mine { attempt: attempts, lease_until: claim.lease_until };
+            }
+            if claim.lease_until + RECORD_EXPIRED < ask.now {
+                return Decision::Ended;
+            }
+            if claim.is_live(ask) {
+                return Decision::Wait { until: claim.lease_until, line: None };
+            }
+        }
+        if let Some(due) = own_record.and_then(|record| record.due).filter(|due| !unrecorded && *due > ask.now) {
+            return Decision::Wait { until: due, line: None };
+        }
+        if attempts >= ask.max_attempts {
+            return Decision::Spent { attempts, cut_off: unrecorded };
+        }
+        if self.is_blocked(ask, recorded) {
+            return self.park(ask, own);
+        }
+        self.claim(ask, attempts)
+    }
+
+    /// Whether another delivery of this line is being sent, or goes first and has not had its first attempt (P3).
+    fn is_blocked(&self, ask: &Ask<'_>, recorded: &dyn Fn(&DeliveryId) -> Option<Recorded>) -> bool {
+        let others = || self.entries.iter().filter(|entry| entry.id != *ask.id);
+        let in_flight = |entry: &Entry| {
+            entry.claim.as_ref().is_some_and(|claim| claim.is_live(ask))
+                && recorded(&entry.id).is_none_or(|record| !record.ended && record.attempts < entry.attempts)
+        };
+        let goes_first = |entry: &Entry| {
+            entry.attempts == 0
+                && entry.order < ask.order
+                && entry.parked_until.is_some_and(|until| until > ask.now)
+                && recorded(&entry.id).is_none_or(|record| !record.ended)
+        };
+        let awaited = ask.after.is_some_and(|first| {
+            !others().any(|entry| entry.id == *first && entry.attempts > 0) && recorded(first).is_none_or(|record| !record.ended)
+        });
+        awaited || others().any(|entry| in_flight(entry) || goes_first(entry))
+    }
+
+    fn park(&self, ask: &Ask<'_>, own: Option<&Entry>) -> Decision {
+        let until = ask.now + HOP;
+        let known = own.is_some_and(|entry| entry.attempts > 0 || entry.parked_until.is_some_and(|known| known > until + HOP));
+        if known {
+            return Decision::Wait { until, line: None };
+        }
+        let mut line = self.clone();
+        line.entries.retain(|entry| entry.id != *ask.id);
+        line.entries.push(Entry {
+            id: ask.id.clone(),
+            order: ask.order,
+            attempts: 0,
+            claim: None,
+            parked_until: Some(ask.now + PARKED),
+        });
+        Decision::Wait { until, line: Some(line) }
+    }
+
+    fn claim(&self, ask: &Ask<'_>, attempts: u32) -> Decision {
+        let lease_until = ask.now + SignedDuration::from_secs(i64::from(ask.timeout_seconds)) + LEASE_MARGIN;
+        let mut line = self.clone();
+        line.entries.retain(|entry| entry.id != *ask.id);
+        line.entries.push(Entry {
+            id: ask.id.clone(),
+            order: ask.order,
+            attempts: attempts + 1,
+            claim: Some(Claim { token: ask.token.to_owned(), lease_until, run: ask.run }),
+            parked_until: None,
+        });
+        line.head = line.head.max(ask.order.0);
+        let (kept, older): (Vec<Entry>, Vec<Entry>) = line.entries.into_iter().partition(|entry| entry.order.0 >= line.head);
+        line.entries = kept;
+        if line.entries.len() > REMEMBERED {
+            line.entries.remove(0);
+        }
+        let overtaken = older.into_iter().map(|entry| entry.id).collect();
+        Decision::Claim { line, attempt: attempts + 1, lease_until, overtaken }
+    }
+}
+
+impl Claim {
+    fn is_live(&self, ask: &Ask<'_>) -> bool {
+        self.run == ask.run && self.lease_until > ask.now
+    }
+}

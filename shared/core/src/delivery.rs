@@ -1,0 +1,194 @@
+//! A delivery: one postback owed to one receiver for one change; its id, its states, and what follows an attempt.
+
+use std::{fmt, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    answer::Verdict,
+    event::EventKind,
+    hash,
+    id::Id,
+    retry::RetryPolicy,
+};
+
+/// Where a delivery stands (contract §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Due later.
+    Waiting,
+    /// Held back until the conversion is settled (F1).
+    Held,
+    /// An attempt is under way.
+    Sending,
+    /// The receiver has it.
+    Delivered,
+    /// The receiver will not take it, or it cannot be sent.
+    Failed,
+    /// Retries used up, none answered pending (L3).
+    Exhausted,
+    /// Retries used up, the result is still pending (L3).
+    Unresolved,
+    /// Held for too long (F3).
+    Expired,
+    /// A newer change went first (P3).
+    Superseded,
+    /// The rule was switched off or deleted, or a person stopped it (P6).
+    Cancelled,
+    /// There is nothing to send after all (F3, F4).
+    Skipped,
+}
+
+impl State {
+    /// Every state, in the order of the contract.
+    pub const ALL: [Self; 11] = [
+        Self::Waiting,
+        Self::Held,
+        Self::Sending,
+        Self::Delivered,
+        Self::Failed,
+        Self::Exhausted,
+        Self::Unresolved,
+        Self::Expired,
+        Self::Superseded,
+        Self::Cancelled,
+        Self::Skipped,
+    ];
+
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Held => "held",
+            Self::Sending => "sending",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Exhausted => "exhausted",
+            Self::Unresolved => "unresolved",
+            Self::Expired => "expired",
+            Self::Superseded => "superseded",
+            Self::Cancelled => "cancelled",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// The state of that name.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// Whether nothing more will happen by itself.
+    pub fn is_ended(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Held | Self::Sending)
+    }
+
+    /// Whether the platform is told of it as `Delivery Ended` (contract §1).
+    pub fn is_announced(self) -> bool {
+        matches!(self, Self::Failed | Self::Exhausted | Self::Unresolved)
+    }
+}
+
+/// The id of a delivery: `dlv_`, sixteen characters that name the conversion, sixteen that name the rest. Derived, so that repeats
+/// of a bus event or a message fall together by construction (P2).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeliveryId(Box<str>);
+
+const HALF: usize = 16;
+const PREFIX: &str = "dlv_";
+
+/// Why a delivery is owed: what tells it from other deliveries of the same rule and subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause<'a> {
+    /// A change, as it came: one delivery per (rule, change, subject, event kind).
+    Change(&'a Id, EventKind),
+    /// The one final postback of a hold (F1). A hold that was cancelled and begun anew after the rule came back (P6) is told apart
+    /// by the rule's epoch.
+    Final(u64),
+    /// The postback of a conversion that settles after its hold expired (F3).
+    Late(u64),
+}
+
+impl DeliveryId {
+    /// The id of the delivery that a rule owes to a subject of a conversion for a cause.
+    pub fn derive(conversion: &Id, rule: &Id, subject: &str, cause: Cause<'_>) -> Self {
+        let rest = match cause {
+            Cause::Change(change, kind) => {
+                hash::text(&["change", rule.as_str(), change.as_str(), subject, kind.as_str()], HALF)
+            }
+            Cause::Final(epoch) => hash::text(&["final", rule.as_str(), subject, &epoch.to_string()], HALF),
+            Cause::Late(epoch) => hash::text(&["late", rule.as_str(), subject, &epoch.to_string()], HALF),
+        };
+        Self(format!("{PREFIX}{}{rest}", conversion_hash(conversion)).into())
+    }
+
+    /// The id in a text, if it has the form of one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(PREFIX)?;
+        let fits = rest.len() == 2 * HALF && rest.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
+        fits.then(|| Self(text.into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The half that names the conversion: the partition it is stored in.
+    pub fn conversion_part(&self) -> &str {
+        &self.0[PREFIX.len()..PREFIX.len() + HALF]
+    }
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The half of a delivery's id that names its conversion.
+pub fn conversion_hash(conversion: &Id) -> String {
+    hash::text(&["conversion", conversion.as_str()], HALF)
+}
+
+/// What follows an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// It is over.
+    Ended(State, String),
+    /// It is asked again at this time.
+    Again(Timestamp),
+}
+
+/// What follows attempt number `attempt` (1 is the first) with this verdict (A1, A2, L1–L3). `pending_seen`: whether this or an
+/// earlier attempt was answered pending; `why`: the verdict in words, for the log.
+pub fn after_attempt(
+    verdict: Verdict,
+    why: &str,
+    attempt: u32,
+    policy: &RetryPolicy,
+    id: &DeliveryId,
+    pending_seen: bool,
+    retry_after: Option<Duration>,
+    now: Timestamp,
+) -> Next {
+    match verdict {
+        Verdict::Delivered => Next::Ended(State::Delivered, why.to_owned()),
+        Verdict::Failed => Next::Ended(State::Failed, why.to_owned()),
+        Verdict::Pending | Verdict::Retry if attempt >= policy.max_attempts() => used_up(attempt, pending_seen, why),
+        Verdict::Pending | Verdict::Retry => {
+            let wait = policy.wait_before(attempt, id.as_str(), retry_after);
+            let wait = jiff::SignedDuration::try_from(wait).unwrap_or(jiff::SignedDuration::from_hours(12));
+            Next::Again(now.saturating_add(wait).unwrap_or(Timestamp::MAX))
+        }
+    }
+}
+
+/// The end of a delivery whose retries are used up (L3).
+pub fn used_up(attempts: u32, pending_seen: bool, why: &str) -> Next {
+    let state = if pending_seen { State::Unresolved } else { State::Exhausted };
+    let plural = if attempts == 1 { "" } else { "s" };
+    Next::Ended(state, format!("no more retries after {attempts} attempt{plural}; the last: {why}"))
+}
