@@ -75,7 +75,8 @@ def stories():
     tell("autoset_created", 1, "created", 1, transaction("autoset_created", result="approved", auto_set=True))
     tell("autoset_inherited", 1, "updated", 2,
          transaction("autoset_inherited", result="rejected", previous_result="pending", auto_set=True))
-    tell("autoset_unchanged", 1, "unchanged", 2, transaction("autoset_unchanged", result="approved", auto_set=True))
+    tell("autoset_unchanged", 1, "unchanged", 2,
+         transaction("autoset_unchanged", change="unchanged", result="approved", auto_set=True))
     tell("autoapprove_updated", 1, "updated", 2,
          transaction("autoapprove_updated", change="updated", result="approved", auto_approved=True))
     tell("autoapprove_unchanged", 1, "unchanged", 2, transaction("autoapprove_unchanged", result="approved", auto_approved=True))
