@@ -1,0 +1,12 @@
+//! The resource: a rule that says when to send which request, and how to read the answer (domain §1, contract §2).
+
+mod delay;
+mod owner;
+mod patch;
+
+#[cfg(test)]
+mod tests;
+
+pub use delay::{Delay, Final, OnExpiry};
+pub use owner::{keeps_owner, owner_of_new};
+pub use patch::merge_patch;
