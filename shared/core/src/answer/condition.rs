@@ -21,7 +21,7 @@ const MAX_REGEX: usize = 256 * 1_024;
 
 /// Where a condition looks (A2).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+enum Source {
     /// A field of the body.
     Body(FieldPath),
     /// A header of the answer.
@@ -100,7 +100,7 @@ fn is_header_name(name: &str) -> bool {
 
 /// What must be so of the text that was found (A2). Text compares case-sensitively, numbers exactly; a missing text is empty.
 #[derive(Debug, Clone)]
-pub enum Operator {
+enum Operator {
     /// It is one of the alternatives.
     Equals(Vec<String>),
     /// It is none of the alternatives.
@@ -247,7 +247,7 @@ impl Operator {
 
 /// One condition of an answer rule: source, operator, and the values as they were written (A2).
 #[derive(Debug, Clone)]
-pub struct Condition {
+pub(super) struct Condition {
     /// Where to look; only `always` may do without.
     source: Option<Source>,
     operator: Operator,

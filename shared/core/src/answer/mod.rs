@@ -8,14 +8,14 @@ use url::form_urlencoded;
 use crate::path::{FieldPath, Step};
 
 mod condition;
-//R mod rules;
+mod rules;
+mod set;
 mod told;
 
 #[cfg(test)]
 mod tests;
 
-pub use condition::{Condition, Operator, Source};
-//R pub use rules::{AnswerRule, AnswerRules, Judgement};
+pub use rules::{AnswerRules, Judgement};
 pub use told::Told;
 
 /// A complete answer of a receiver: status, headers, and the body up to the cap of 64 KiB.

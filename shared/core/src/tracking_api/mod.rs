@@ -1,6 +1,7 @@
 //! The resource: a rule that says when to send which request, and how to read the answer (domain §1, contract §2).
 
 mod delay;
+mod name;
 mod owner;
 mod patch;
 
@@ -8,5 +9,6 @@ mod patch;
 mod tests;
 
 pub use delay::{Delay, Final, OnExpiry};
+pub use name::{NotAName, check_name};
 pub use owner::{keeps_owner, owner_of_new};
 pub use patch::merge_patch;
