@@ -24,5 +24,7 @@ pub mod path;
 pub mod request;
 pub mod retry;
 pub mod template;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tracking_api;
 pub mod trigger;

@@ -382,7 +382,11 @@ fn a2_a_condition_tells_all_its_faults() {
 fn a2_rules_have_limits() {
     let condition = json!({"operator": "always"});
     let rule = |n: usize| json!({"when": vec![condition.clone(); n], "then": "delivered"});
-    check_faults(&json!({"rules": vec![rule(1); 51]}), &Owner::Admin, &[("/answer/rules", "51 rules are too many: 50 are allowed")]);
+    check_faults(
+        &json!({"rules": vec![rule(1); 51]}),
+        &Owner::Admin,
+        &[("/answer/rules", "51 rules are too many: 50 are allowed")],
+    );
     let pointer = "/answer/rules/0/when";
     check_faults(&json!({"rules": [rule(21)]}), &Owner::Admin, &[(pointer, "21 conditions are too many: 20 are allowed")]);
     let none = "no condition: write at least one; the operator always holds of every answer";
@@ -499,11 +503,7 @@ fn a3_q5_no_secret_may_be_set() {
     let set = json!({"external_id": "{secret.token}", "variables": {"a": "{pcid|hmac_sha256:key}"}});
     let rule = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
     let no = "a secret may not be set: it stands in headers, path, query and body of the request only";
-    check_faults(
-        &rule,
-        &Owner::Admin,
-        &[("/answer/rules/0/set/external_id", no), ("/answer/rules/0/set/variables/a", no)],
-    );
+    check_faults(&rule, &Owner::Admin, &[("/answer/rules/0/set/external_id", no), ("/answer/rules/0/set/variables/a", no)]);
 }
 
 #[test]

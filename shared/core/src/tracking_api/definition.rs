@@ -173,7 +173,10 @@ fn read_trigger(fields: &Fields<'_>, faults: &mut Faults) -> Trigger {
 fn own_conditions(conditions: Conditions, owner: &Owner, faults: &mut Faults) -> Conditions {
     let Some(own) = owner.affiliate() else { return conditions };
     if conditions.affiliate().iter().any(|affiliate| affiliate != own) {
-        faults.add("/conditions/affiliate", format!("another's: an affiliate's rule is about itself, leave it out or write [\"{own}\"]"));
+        faults.add(
+            "/conditions/affiliate",
+            format!("another's: an affiliate's rule is about itself, leave it out or write [\"{own}\"]"),
+        );
     }
     conditions.for_affiliate(own.clone())
 }
