@@ -10,6 +10,7 @@ pub mod caller;
 pub mod change;
 pub mod conditions;
 pub mod delivery;
+mod document;
 pub mod event;
 pub mod fault;
 pub mod hash;
@@ -24,5 +25,7 @@ pub mod path;
 pub mod request;
 pub mod retry;
 pub mod template;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tracking_api;
 pub mod trigger;

@@ -18,8 +18,14 @@ impl FromStr for Money {
     type Err = NotMoney;
 
     fn from_str(text: &str) -> Result<Self, NotMoney> {
-        let exact = if text.contains(['e', 'E']) { Decimal::from_scientific(text).ok() } else { Decimal::from_str_exact(text).ok() };
-        exact.map(Self).ok_or(NotMoney)
+        if text.contains('_') {
+            return Err(NotMoney);
+        }
+        // The scientific reader rounds its digits, so they are read exactly first.
+        let digits = text.split(['e', 'E']).next().unwrap_or(text);
+        let exact = Decimal::from_str_exact(digits);
+        let exact = if digits == text { exact } else { exact.and_then(|_| Decimal::from_scientific(text)) };
+        exact.map(Self).map_err(|_| NotMoney)
     }
 }
 
@@ -32,5 +38,30 @@ impl fmt::Display for Money {
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_amounts_are_read_as_they_are_written_or_not_at_all() {
+        for (text, shown) in [("12.50", "12.50"), ("-0.1", "-0.1"), ("1.5e3", "1500"), ("125E-2", "1.25"), ("7e+1", "70")] {
+            assert_eq!(text.parse::<Money>().unwrap().to_string(), shown, "{text}");
+        }
+        for bad in [
+            "",
+            "x",
+            "1_000",
+            "1,5",
+            "1.5e",
+            "e5",
+            "1e29",
+            "12345678901234567890123456789.01",
+            "1.23456789012345678901234567890123e2",
+        ] {
+            assert_eq!(bad.parse::<Money>(), Err(NotMoney), "{bad:?}");
+        }
     }
 }

@@ -1,1 +1,119 @@
-//! wip
+//! Offers: where a rule's country and category come from (domain V1).
+
+use std::borrow::Borrow;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    change::fields::{Fields, ID, TEXT},
+    fault::Faults,
+    id::Id,
+};
+
+/// An offer as the platform describes it. Its country is free text, mostly an ISO 3166 code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Offer {
+    /// The offer's id.
+    pub offer_id: Id,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its country.
+    pub country: Option<String>,
+    /// Its category.
+    pub category: Option<String>,
+}
+
+/// An offer as an `Offer Changed` event of the bus tells it: the whole offer as it now is.
+pub type OfferChange = Offer;
+
+impl Offer {
+    /// Reads the detail of an `Offer Changed` event that stands at `pointer_prefix`: `offer_id` is required, the other fields may
+    /// be absent or null, unknown ones are ignored. All faults are told at once.
+    pub fn parse_detail(detail: &Value, pointer_prefix: &str) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let offer = Fields::open(detail, pointer_prefix, &mut faults).and_then(|mut fields| {
+            let offer_id = fields.required("offer_id", &ID);
+            Some(Self {
+                name: fields.optional("name", &TEXT),
+                country: fields.optional("country", &TEXT),
+                category: fields.optional("category", &TEXT),
+                offer_id: offer_id?,
+            })
+        });
+        match offer {
+            Some(offer) if faults.is_empty() => Ok(offer),
+            _ => Err(faults),
+        }
+    }
+}
+
+/// Where a rule stands in the table (V1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// The offer's country, or [`GLOBAL`].
+    pub country: String,
+    /// The offer's category; `None` is blank.
+    pub category: Option<String>,
+}
+
+/// The country of a rule that isn't about one offer alone (V1).
+pub const GLOBAL: &str = "global";
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self { country: GLOBAL.to_owned(), category: None }
+    }
+}
+
+/// The country and category of a rule with these included offers: those of its offer when exactly one is included, else global and
+/// blank (V1). An offer that `lookup` doesn't know yet, or one without a country, is global too.
+pub fn placement<O: Borrow<Offer>>(included_offers: &[Id], lookup: impl FnOnce(&Id) -> Option<O>) -> Placement {
+    let [only] = included_offers else { return Placement::default() };
+    let Some(offer) = lookup(only) else { return Placement::default() };
+    let Offer { country, category, .. } = offer.borrow();
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Placement { country: text(country).unwrap_or_else(|| GLOBAL.to_owned()), category: text(category) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(what: &str, included: &[&str], country: &str, category: Option<&str>) {
+        let known = [
+            json!({"offer_id": "off_5", "name": "Loan CZ", "country": "CZ", "category": "loans"}),
+            json!({"offer_id": "off_6", "country": null, "category": ""}),
+        ];
+        let known: Vec<Offer> = known.iter().map(|detail| Offer::parse_detail(detail, "").unwrap()).collect();
+        let included: Vec<Id> = included.iter().map(|id| id.parse().unwrap()).collect();
+        let placement = placement(&included, |id| known.iter().find(|offer| offer.offer_id == *id));
+        assert_eq!(placement, Placement { country: country.into(), category: category.map(Into::into) }, "{what}");
+    }
+
+    #[test]
+    fn v1_country_and_category_are_those_of_the_only_included_offer() {
+        check("one offer", &["off_5"], "CZ", Some("loans"));
+        check("no offer", &[], "global", None);
+        check("several offers", &["off_5", "off_6"], "global", None);
+        check("an offer without a country", &["off_6"], "global", None);
+        check("an offer that isn't known yet", &["off_7"], "global", None);
+    }
+
+    #[test]
+    fn v1_an_offer_change_tells_all_its_faults() {
+        let faults = Offer::parse_detail(&json!({"name": 5, "country": ["CZ"], "more": 1}), "/detail").unwrap_err();
+        let told: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("/detail/offer_id", "missing: give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -"),
+                ("/detail/name", "5 is not allowed: give a text of at most 2048 bytes"),
+                ("/detail/country", "a list is not allowed: give a text of at most 2048 bytes"),
+            ]
+        );
+    }
+}

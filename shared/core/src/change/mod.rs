@@ -1,11 +1,28 @@
 //! A change of a conversion, as the platform's bus tells it (contract §1).
+//!
+//! [`Envelope::parse`] reads a message of the bus, [`Change::parse_detail`] its detail alone; both tell all faults at once.
+//! What a change means for triggers is [`Change::events`]. Serialising a [`Change`] gives the contract's form again.
+
+mod detail;
+mod envelope;
+pub(crate) mod fields;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::detail::{causation, conversion, transactions};
+pub use self::envelope::{Envelope, MAX_EVENT_BYTES};
 use crate::{id::Id, money::Money};
+
+/// The most transactions that one change may carry.
+pub const MAX_TRANSACTIONS: usize = 1_000;
+
+/// The most bytes of one free text: names, parameters, click ids (contract, conventions).
+pub const MAX_TEXT_BYTES: usize = 2_048;
 
 /// What a change did to a conversion or a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +87,19 @@ pub struct Change {
     pub conversion: Conversion,
     /// All of the conversion's transactions as they now are.
     pub transactions: Vec<Transaction>,
+}
+
+impl Change {
+    /// Whether the conversion is settled (domain §1): the platform's word if it gives one, else whether there is a transaction
+    /// and every one of them has a final result.
+    pub fn is_settled(&self) -> bool {
+        self.conversion.settled.unwrap_or_else(|| self.has_final_results())
+    }
+
+    /// Whether there is a transaction and every one of them has a final result.
+    pub(crate) fn has_final_results(&self) -> bool {
+        !self.transactions.is_empty() && self.transactions.iter().all(|transaction| transaction.result.is_final())
+    }
 }
 
 /// A conversion as it is after a change. Text that the platform may leave out is `None`.
@@ -168,8 +198,9 @@ pub struct Transaction {
     /// Its own version, for the receiver's information.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// What this change did to it; absent in the message means: the same as to the conversion.
-    pub change: ChangeKind,
+    /// What this change did to it, if the message says so; `None` takes the conversion's, see [`Transaction::change_in`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeKind>,
     /// The commission rule that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commission_id: Option<String>,
@@ -205,4 +236,11 @@ pub struct Transaction {
     /// When it got its result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_at: Option<Timestamp>,
+}
+
+impl Transaction {
+    /// What this change did to the transaction: its own word, else the conversion's (contract §1).
+    pub fn change_in(&self, conversion: &Conversion) -> ChangeKind {
+        self.change.unwrap_or(conversion.change)
+    }
 }

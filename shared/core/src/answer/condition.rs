@@ -1,0 +1,373 @@
+//! One condition of an answer rule: where to look, and what must be so (domain A2).
+
+use std::borrow::Cow;
+
+use regex::{Regex, RegexBuilder};
+use rust_decimal::Decimal;
+use serde_json::{Map, Value};
+
+use super::Answer;
+use crate::{
+    document::{Fields, kind},
+    fault::Faults,
+    money::Money,
+    path::FieldPath,
+};
+
+/// The longest key or value of a condition, in bytes.
+const MAX_TEXT: usize = 16 * 1_024;
+/// What a compiled expression may take, in bytes: a hostile pattern is refused when the rule is saved.
+const MAX_REGEX: usize = 256 * 1_024;
+
+/// Where a condition looks (A2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    /// A field of the body.
+    Body(FieldPath),
+    /// A header of the answer.
+    Header(Box<str>),
+    /// The answer's status.
+    HttpCode,
+    /// A parameter of the request that was sent.
+    Query(Box<str>),
+    /// The key itself.
+    Constant(Box<str>),
+}
+
+#[derive(Clone, Copy)]
+enum SourceKind {
+    Body,
+    Header,
+    HttpCode,
+    Query,
+    Constant,
+}
+
+const SOURCES: [(&str, SourceKind); 5] = [
+    ("body", SourceKind::Body),
+    ("header", SourceKind::Header),
+    ("http_code", SourceKind::HttpCode),
+    ("query", SourceKind::Query),
+    ("constant", SourceKind::Constant),
+];
+
+impl Source {
+    fn parse(kind: SourceKind, key: &str) -> Result<Self, String> {
+        match kind {
+            SourceKind::Body => key.parse().map(Self::Body).map_err(|fault: crate::path::NotAPath| fault.to_string()),
+            SourceKind::Header if is_header_name(key) => Ok(Self::Header(key.into())),
+            SourceKind::Header => Err("not a header's name: letters, digits and !#$%&'*+-.^_`|~ are allowed".to_owned()),
+            SourceKind::HttpCode => Ok(Self::HttpCode),
+            SourceKind::Query if key.is_empty() => Err("empty: name the parameter of the request".to_owned()),
+            SourceKind::Query => Ok(Self::Query(key.into())),
+            SourceKind::Constant => Ok(Self::Constant(key.into())),
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Body(_) => "body",
+            Self::Header(_) => "header",
+            Self::HttpCode => "http_code",
+            Self::Query(_) => "query",
+            Self::Constant(_) => "constant",
+        }
+    }
+
+    fn key(&self) -> Option<String> {
+        match self {
+            Self::Body(path) => Some(path.to_string()),
+            Self::Header(key) | Self::Query(key) | Self::Constant(key) => Some(key.to_string()),
+            Self::HttpCode => None,
+        }
+    }
+
+    /// The text found there; missing is empty.
+    fn find<'a>(&'a self, answer: &'a Answer, query: &'a [(String, String)]) -> Cow<'a, str> {
+        match self {
+            Self::Body(path) => answer.field(path).unwrap_or_default().into(),
+            Self::Header(name) => answer.header(name).unwrap_or_default().into(),
+            Self::HttpCode => answer.status.to_string().into(),
+            Self::Query(name) => query.iter().find(|(n, _)| **n == **name).map_or("", |(_, value)| value).into(),
+            Self::Constant(text) => (&**text).into(),
+        }
+    }
+}
+
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// What must be so of the text that was found (A2). Text compares case-sensitively, numbers exactly; a missing text is empty.
+#[derive(Debug, Clone)]
+enum Operator {
+    /// It is one of the alternatives.
+    Equals(Vec<String>),
+    /// It is none of the alternatives.
+    NotEquals(Vec<String>),
+    /// It is `true` or `1`.
+    IsTrue,
+    /// It is `false` or `0`; a missing text is neither.
+    IsFalse,
+    /// It is a number above this one.
+    BiggerThan(Decimal),
+    /// It is a number below this one.
+    SmallerThan(Decimal),
+    /// It is a number from the first to the second, both included.
+    Between(Decimal, Decimal),
+    /// This stands in it.
+    StringContains(String),
+    /// This does not stand in it.
+    StringNotContains(String),
+    /// It begins with this.
+    StringStartsWith(String),
+    /// It ends with this.
+    StringEndsWith(String),
+    /// It is missing or empty.
+    IsEmpty,
+    /// It is there and not empty.
+    IsNotEmpty,
+    /// The expression is found in it, anywhere unless anchored by `^` and `$`.
+    Matches(Box<Regex>),
+    /// Always so.
+    Always,
+}
+
+/// An operator's word, how many values it takes (0 to 2), and how it is made of them.
+struct OperatorInfo {
+    word: &'static str,
+    values: u8,
+    make: fn(&str, &str) -> Result<Operator, Refusal>,
+}
+
+/// What is wrong with a value: which of the two fields, and the sentence.
+type Refusal = (&'static str, String);
+
+#[rustfmt::skip]
+const OPERATORS: [OperatorInfo; 15] = [
+    OperatorInfo { word: "equals", values: 1, make: |v, _| alternatives(v).map(Operator::Equals) },
+    OperatorInfo { word: "not_equals", values: 1, make: |v, _| alternatives(v).map(Operator::NotEquals) },
+    OperatorInfo { word: "is_true", values: 0, make: |_, _| Ok(Operator::IsTrue) },
+    OperatorInfo { word: "is_false", values: 0, make: |_, _| Ok(Operator::IsFalse) },
+    OperatorInfo { word: "bigger_than", values: 1, make: |v, _| number("value", v).map(Operator::BiggerThan) },
+    OperatorInfo { word: "smaller_than", values: 1, make: |v, _| number("value", v).map(Operator::SmallerThan) },
+    OperatorInfo { word: "between", values: 2, make: between },
+    OperatorInfo { word: "string_contains", values: 1, make: |v, _| part(v).map(Operator::StringContains) },
+    OperatorInfo { word: "string_not_contains", values: 1, make: |v, _| part(v).map(Operator::StringNotContains) },
+    OperatorInfo { word: "string_starts_with", values: 1, make: |v, _| part(v).map(Operator::StringStartsWith) },
+    OperatorInfo { word: "string_ends_with", values: 1, make: |v, _| part(v).map(Operator::StringEndsWith) },
+    OperatorInfo { word: "is_empty", values: 0, make: |_, _| Ok(Operator::IsEmpty) },
+    OperatorInfo { word: "is_not_empty", values: 0, make: |_, _| Ok(Operator::IsNotEmpty) },
+    OperatorInfo { word: "matches", values: 1, make: |v, _| expression(v) },
+    OperatorInfo { word: "always", values: 0, make: |_, _| Ok(Operator::Always) },
+];
+
+/// `a|b` is `a` or `b`; a `|` that is meant is written `\|`, a `\` before it `\\`; any other `\` is itself.
+fn alternatives(value: &str) -> Result<Vec<String>, Refusal> {
+    let mut all = vec![String::new()];
+    let mut chars = value.chars().peekable();
+    while let Some(c) = chars.next() {
+        let escaped = if c == '\\' { chars.next_if(|next| matches!(next, '|' | '\\')) } else { None };
+        match (c, escaped) {
+            ('|', None) => all.push(String::new()),
+            (plain, None) => all.last_mut().expect("there is one from the start").push(plain),
+            (_, Some(meant)) => all.last_mut().expect("there is one from the start").push(meant),
+        }
+    }
+    if all.iter().any(String::is_empty) {
+        let detail = "an alternative is empty: write them as approved|rejected, or use the operator is_empty";
+        return Err(("value", detail.to_owned()));
+    }
+    Ok(all)
+}
+
+fn number(field: &'static str, text: &str) -> Result<Decimal, Refusal> {
+    read_number(text).ok_or_else(|| (field, format!("\"{}\" is not a number: write a decimal such as 12.50", short(text))))
+}
+
+fn between(low: &str, high: &str) -> Result<Operator, Refusal> {
+    let (low, high) = (number("value", low)?, number("value2", high)?);
+    if low > high {
+        return Err(("value2", format!("{high} is less than {low}: value2 is the upper bound, {low} or more")));
+    }
+    Ok(Operator::Between(low, high))
+}
+
+fn part(text: &str) -> Result<String, Refusal> {
+    if text.is_empty() {
+        return Err(("value", "an empty text stands in every text: write one, or use is_empty, is_not_empty, always".to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+fn expression(pattern: &str) -> Result<Operator, Refusal> {
+    match RegexBuilder::new(pattern).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).nest_limit(50).build() {
+        Ok(regex) => Ok(Operator::Matches(Box::new(regex))),
+        Err(regex::Error::CompiledTooBig(_)) => {
+            Err(("value", "the expression is too big: write one without large repetitions".to_owned()))
+        }
+        Err(fault) => {
+            let why = fault.to_string();
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            Err(("value", format!("not a regular expression: {why}; Rust's regex syntax is allowed")))
+        }
+    }
+}
+
+fn read_number(text: &str) -> Option<Decimal> {
+    text.trim().parse::<Money>().ok().map(|amount| amount.0)
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+impl Operator {
+    fn holds(&self, found: &str) -> bool {
+        let number = || read_number(found);
+        match self {
+            Self::Equals(alternatives) => alternatives.iter().any(|one| one == found),
+            Self::NotEquals(alternatives) => alternatives.iter().all(|one| one != found),
+            Self::IsTrue => matches!(found, "true" | "1"),
+            Self::IsFalse => matches!(found, "false" | "0"),
+            Self::BiggerThan(bound) => number().is_some_and(|n| n > *bound),
+            Self::SmallerThan(bound) => number().is_some_and(|n| n < *bound),
+            Self::Between(low, high) => number().is_some_and(|n| (*low..=*high).contains(&n)),
+            Self::StringContains(part) => found.contains(part),
+            Self::StringNotContains(part) => !found.contains(part),
+            Self::StringStartsWith(part) => found.starts_with(part),
+            Self::StringEndsWith(part) => found.ends_with(part),
+            Self::IsEmpty => found.is_empty(),
+            Self::IsNotEmpty => !found.is_empty(),
+            Self::Matches(regex) => regex.is_match(found),
+            Self::Always => true,
+        }
+    }
+}
+
+/// One condition of an answer rule: source, operator, and the values as they were written (A2).
+#[derive(Debug, Clone)]
+pub(super) struct Condition {
+    /// Where to look; only `always` may do without.
+    source: Option<Source>,
+    operator: Operator,
+    word: &'static str,
+    value: Option<String>,
+    value2: Option<String>,
+}
+
+impl Condition {
+    /// Reads one entry of `when`; `None` after a fault.
+    pub(super) fn parse(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Self> {
+        let known = ["source", "key", "operator", "value", "value2"];
+        let fields = Fields::open(Some(value), pointer, &known, &[], faults);
+        if !value.is_object() {
+            return None;
+        }
+        let before = faults.0.len();
+        let words = OPERATORS.each_ref().map(|info| (info.word, info));
+        let info = fields.word("operator", &words, faults);
+        if fields.get("operator").is_none() {
+            faults.add(fields.at("operator"), format!("required: choose {}", words.map(|(word, _)| word).join(", ")));
+        }
+        let always = info.is_some_and(|info| info.word == "always");
+        let source = read_source(&fields, always, faults);
+        let value = read_operand(&fields, "value", faults);
+        let value2 = read_operand(&fields, "value2", faults);
+        let info = info?;
+        for (n, key) in [(1, "value"), (2, "value2")] {
+            match (fields.get(key).is_some(), info.values >= n) {
+                (false, true) => faults.add(fields.at(key), format!("required: {} compares with it", info.word)),
+                (true, false) => faults.add(fields.at(key), format!("{} takes no {key}: leave it out", info.word)),
+                _ => {}
+            }
+        }
+        if faults.0.len() > before {
+            return None;
+        }
+        match (info.make)(value.as_deref().unwrap_or_default(), value2.as_deref().unwrap_or_default()) {
+            Ok(operator) => Some(Self { source, operator, word: info.word, value, value2 }),
+            Err((key, detail)) => {
+                faults.add(fields.at(key), detail);
+                None
+            }
+        }
+    }
+
+    /// The resource's form, as it was written.
+    pub(super) fn document(&self) -> Value {
+        let mut map = Map::new();
+        if let Some(source) = &self.source {
+            map.insert("source".to_owned(), source.word().into());
+            map.extend(source.key().map(|key| ("key".to_owned(), key.into())));
+        }
+        map.insert("operator".to_owned(), self.word.into());
+        map.extend(self.value.clone().map(|value| ("value".to_owned(), value.into())));
+        map.extend(self.value2.clone().map(|value| ("value2".to_owned(), value.into())));
+        Value::Object(map)
+    }
+
+    /// Whether it holds of an answer and the parameters of the request that was sent.
+    pub(super) fn holds(&self, answer: &Answer, query: &[(String, String)]) -> bool {
+        let found = self.source.as_ref().map(|source| source.find(answer, query)).unwrap_or_default();
+        self.operator.holds(&found)
+    }
+
+    /// Whether it holds a compiled expression, which takes memory.
+    pub(super) fn is_expression(&self) -> bool {
+        matches!(self.operator, Operator::Matches(_))
+    }
+}
+
+fn read_source(fields: &Fields<'_>, always: bool, faults: &mut Faults) -> Option<Source> {
+    let kind = fields.word("source", &SOURCES, faults);
+    let key = fields.text("key", faults).filter(|key| fits("key", key, fields, faults));
+    let Some(kind) = kind else {
+        if fields.get("source").is_none() && (!always || fields.get("key").is_some()) {
+            let choose = SOURCES.map(|(word, _)| word).join(", ");
+            faults.add(fields.at("source"), format!("required: choose {choose}"));
+        }
+        return None;
+    };
+    if matches!(kind, SourceKind::HttpCode) {
+        fields.refuse(&["key"], "http_code is the status itself, leave the key out", faults);
+        return Some(Source::HttpCode);
+    }
+    if fields.get("key").is_none() {
+        let what = match kind {
+            SourceKind::Body => "the field of the body, such as data.items[0].status",
+            SourceKind::Header => "the header's name, such as x-status",
+            SourceKind::Query => "the name of a parameter of the request",
+            SourceKind::HttpCode | SourceKind::Constant => "the text itself",
+        };
+        faults.add(fields.at("key"), format!("required: {what}"));
+    }
+    match Source::parse(kind, key?) {
+        Ok(source) => Some(source),
+        Err(detail) => {
+            faults.add(fields.at("key"), detail);
+            None
+        }
+    }
+}
+
+/// A value to compare with: a text, or a number or flag taken as it is written.
+fn read_operand(fields: &Fields<'_>, key: &str, faults: &mut Faults) -> Option<String> {
+    let value = fields.get(key)?;
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        other => {
+            faults.add(fields.at(key), format!("{} can't be compared with: write a text, a number, true or false", kind(other)));
+            return None;
+        }
+    };
+    fits(key, &text, fields, faults).then_some(text)
+}
+
+fn fits(key: &str, text: &str, fields: &Fields<'_>, faults: &mut Faults) -> bool {
+    if text.len() > MAX_TEXT {
+        faults.add(fields.at(key), format!("{} bytes are too many: {MAX_TEXT} are allowed", text.len()));
+    }
+    text.len() <= MAX_TEXT
+}

@@ -1,0 +1,136 @@
+//! The rules that read an answer: top down, the first that holds decides (domain A1–A3).
+
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use super::{Answer, Told, Verdict, condition::Condition, set::Set};
+use crate::{caller::Owner, document::Fields, fault::Faults, template::Scope};
+
+/// The most rules that one Tracking API may have.
+const MAX_RULES: usize = 50;
+/// The most conditions that one rule may have.
+const MAX_CONDITIONS: usize = 20;
+/// The most regular expressions of all rules together: each takes memory once compiled.
+const MAX_EXPRESSIONS: usize = 50;
+
+/// How a Tracking API reads answers (A2). The default has no rules and goes by the status (A1).
+#[derive(Debug, Clone, Default)]
+pub struct AnswerRules {
+    rules: Vec<AnswerRule>,
+    otherwise: Option<Verdict>,
+}
+
+#[derive(Debug, Clone)]
+struct AnswerRule {
+    when: Vec<Condition>,
+    then: Verdict,
+    set: Set,
+}
+
+/// What an answer came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// What it means.
+    pub verdict: Verdict,
+    /// The rule that decided, counted from 0; `None`: `otherwise` or the status did (A1).
+    pub rule: Option<usize>,
+    /// What it told (A3).
+    pub told: Told,
+    /// What was set but left out, and why, for the log.
+    pub notes: Vec<String>,
+}
+
+impl AnswerRules {
+    /// Reads `answer` of a rule; absent is no rules. All faults go to `faults`; an affiliate's rule may set variables only (A3, V3).
+    pub fn parse(value: Option<&Value>, pointer: &str, owner: &Owner, faults: &mut Faults) -> Self {
+        let fields = Fields::open(value, pointer, &["rules", "otherwise"], &[], faults);
+        let items = fields.list("rules", faults);
+        if items.len() > MAX_RULES {
+            faults.add(fields.at("rules"), format!("{} rules are too many: {MAX_RULES} are allowed", items.len()));
+        }
+        let rules: Vec<AnswerRule> = items
+            .iter()
+            .take(MAX_RULES)
+            .enumerate()
+            .filter_map(|(i, rule)| AnswerRule::parse(rule, &format!("{pointer}/rules/{i}"), owner, faults))
+            .collect();
+        let expressions = rules.iter().flat_map(|rule| &rule.when).filter(|condition| condition.is_expression()).count();
+        if expressions > MAX_EXPRESSIONS {
+            let detail = format!("{expressions} regular expressions in all are too many: {MAX_EXPRESSIONS} are allowed");
+            faults.add(fields.at("rules"), detail);
+        }
+        Self { rules, otherwise: fields.word("otherwise", &Verdict::WORDS, faults) }
+    }
+
+    /// The resource's form (contract §2).
+    pub fn document(&self) -> Value {
+        let rules: Vec<Value> = self.rules.iter().map(AnswerRule::document).collect();
+        let mut map = Map::from_iter([("rules".to_owned(), rules.into())]);
+        map.extend(self.otherwise.map(|verdict| ("otherwise".to_owned(), verdict.as_str().into())));
+        Value::Object(map)
+    }
+
+    /// Reads a complete answer, whatever its status: the first rule that holds decides, else `otherwise`, else the status (A1, A2).
+    ///
+    /// `sent_url` is the URL of the request that was sent. What the deciding rule sets is rendered with `scope` and this answer;
+    /// what comes out as no result or no amount is left out, with a note (A3).
+    pub fn judge(&self, answer: &Answer, sent_url: &str, scope: &Scope<'_>) -> Judgement {
+        let query = parameters(sent_url);
+        let decided = self.rules.iter().enumerate().find(|(_, rule)| rule.when.iter().all(|one| one.holds(answer, &query)));
+        let Some((index, rule)) = decided else {
+            let verdict = self.otherwise.unwrap_or_else(|| Verdict::of_status(answer.status));
+            return Judgement { verdict, rule: None, told: Told::default(), notes: Vec::new() };
+        };
+        let mut notes = Vec::new();
+        let told = rule.set.tell(&Scope { answer: Some(answer), ..*scope }, &mut |field, why| {
+            notes.push(format!("/answer/rules/{index}/set/{field}: {why}; left out"));
+        });
+        Judgement { verdict: rule.then, rule: Some(index), told, notes }
+    }
+}
+
+/// The parameters of a URL, decoded, in order.
+fn parameters(url: &str) -> Vec<(String, String)> {
+    let before_fragment = url.split('#').next().unwrap_or_default();
+    let query = before_fragment.split_once('?').map_or("", |(_, query)| query);
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+impl AnswerRule {
+    fn parse(value: &Value, pointer: &str, owner: &Owner, faults: &mut Faults) -> Option<Self> {
+        if value.is_null() {
+            faults.add(pointer, "null is not an object: write {…} with when, then, set");
+            return None;
+        }
+        let fields = Fields::open(Some(value), pointer, &["when", "then", "set"], &[], faults);
+        if !value.is_object() {
+            return None;
+        }
+        let items = fields.list("when", faults);
+        if items.is_empty() && fields.get("when").is_none_or(Value::is_array) {
+            faults.add(fields.at("when"), "no condition: write at least one; the operator always holds of every answer");
+        }
+        if items.len() > MAX_CONDITIONS {
+            faults.add(fields.at("when"), format!("{} conditions are too many: {MAX_CONDITIONS} are allowed", items.len()));
+        }
+        let when: Vec<Condition> = items
+            .iter()
+            .take(MAX_CONDITIONS)
+            .enumerate()
+            .filter_map(|(i, condition)| Condition::parse(condition, &format!("{pointer}/when/{i}"), faults))
+            .collect();
+        let then = fields.word("then", &Verdict::WORDS, faults);
+        if fields.get("then").is_none() {
+            faults.add(fields.at("then"), "required: choose delivered, pending, retry or failed");
+        }
+        let set = Set::parse(fields.get("set"), &fields.at("set"), owner, faults);
+        Some(Self { when, then: then?, set })
+    }
+
+    fn document(&self) -> Value {
+        let when: Vec<Value> = self.when.iter().map(Condition::document).collect();
+        let mut map = Map::from_iter([("when".to_owned(), when.into()), ("then".to_owned(), self.then.as_str().into())]);
+        map.extend(self.set.document().map(|set| ("set".to_owned(), set)));
+        Value::Object(map)
+    }
+}

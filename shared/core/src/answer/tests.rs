@@ -1,0 +1,569 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    caller::Owner,
+    change::{Change, TransactionResult},
+    event::Event,
+    fault::Faults,
+    template::Scope,
+};
+
+const SENT: &str = "https://api.bank.example/status?id=X-77&note=a%20b&empty=&id=second#part";
+
+fn event() -> Event {
+    let detail = json!({
+        "change_id": "chg_1", "occurred_at": "2026-11-22T08:59:59Z",
+        "conversion": {"conversion_id": "cnv_1", "version": 3, "change": "updated", "type": "sale", "source": "link",
+                       "affiliate_id": "aff_7", "advertiser_id": "adv_2", "offer_id": "off_5"},
+        "transactions": [],
+    });
+    Change::parse_detail(&detail, "").unwrap().events().remove(0)
+}
+
+fn answer(status: u16, body: &str) -> Answer {
+    let headers = vec![("X-State".to_owned(), "Ready".to_owned()), ("x-state".to_owned(), "second".to_owned())];
+    Answer::new(status, headers, body.as_bytes().to_vec())
+}
+
+fn affiliate() -> Owner {
+    Owner::Affiliate { affiliate_id: "aff_7".parse().unwrap() }
+}
+
+fn parse(document: &Value, owner: &Owner) -> Result<AnswerRules, Faults> {
+    let mut faults = Faults::default();
+    let rules = AnswerRules::parse(Some(document), "/answer", owner, &mut faults);
+    if faults.is_empty() { Ok(rules) } else { Err(faults) }
+}
+
+fn judge(document: &Value, answer: &Answer) -> Judgement {
+    let event = event();
+    let (secrets, variables) = (BTreeMap::new(), BTreeMap::new());
+    let scope = Scope {
+        event: &event,
+        delivery_id: "dlv_1",
+        tracking_api_id: "trk_1",
+        attempt: 1,
+        is_test: false,
+        now: "2026-11-22T09:00:00Z".parse().unwrap(),
+        secrets: &secrets,
+        variables: &variables,
+        answer: None,
+    };
+    parse(document, &Owner::Admin).unwrap().judge(answer, SENT, &scope)
+}
+
+#[track_caller]
+fn check_faults(document: &Value, owner: &Owner, expected: &[(&str, &str)]) {
+    let faults = parse(document, owner).unwrap_err();
+    let told: Vec<(&str, &str)> = faults.0.iter().map(|f| (f.pointer.as_str(), f.detail.as_str())).collect();
+    assert_eq!(told, expected);
+}
+
+/// The faults of one condition, at `/answer/rules/0/when/0`.
+#[track_caller]
+fn check_condition_faults(condition: &Value, expected: &[(&str, &str)]) {
+    let document = json!({"rules": [{"when": [condition], "then": "delivered"}]});
+    let faults = parse(&document, &Owner::Admin).unwrap_err();
+    let told: Vec<(&str, &str)> =
+        faults.0.iter().map(|f| (f.pointer.strip_prefix("/answer/rules/0/when/0").unwrap(), f.detail.as_str())).collect();
+    assert_eq!(told, expected);
+}
+
+const BODY: &str = r#"{"status": "Approved", "payout": 12.50, "negative": -3, "large": 1E2, "ok": true, "one": 1, "no": false,
+    "zero": "0", "nil": null, "empty": "", "text": "10 apples", "pipe": "a|b", "slash": "a\\b",
+    "data": {"items": [{"id": 7}]}, "list": [1, "x"], "long": 12345678901234567890.123456789}"#;
+
+/// Whether a condition with an operator holds of a field of [`BODY`].
+#[track_caller]
+fn check(operator: &str, values: &[&str], holds_of: &[&str], not_of: &[&str]) {
+    let answer = answer(200, BODY);
+    for (keys, expected) in [(holds_of, Verdict::Delivered), (not_of, Verdict::Failed)] {
+        for key in keys {
+            let mut condition = json!({"source": "body", "key": key, "operator": operator});
+            for (name, value) in ["value", "value2"].iter().zip(values) {
+                condition[*name] = json!(value);
+            }
+            let document = json!({"rules": [{"when": [condition], "then": "delivered"}], "otherwise": "failed"});
+            assert_eq!(judge(&document, &answer).verdict, expected, "{operator} {values:?} of {key}");
+        }
+    }
+}
+
+#[track_caller]
+fn check_status(status: u16, expected: Verdict) {
+    assert_eq!(Verdict::of_status(status), expected, "{status}");
+    assert_eq!(judge(&json!({}), &answer(status, "")).verdict, expected, "{status}");
+}
+
+#[test]
+fn a1_without_rules_the_status_decides() {
+    for status in [200, 201, 204, 299] {
+        check_status(status, Verdict::Delivered);
+    }
+    for status in [408, 425, 429, 500, 502, 503, 504, 599] {
+        check_status(status, Verdict::Retry);
+    }
+    for status in [100, 199, 300, 301, 302, 307, 400, 401, 403, 404, 409, 410, 422, 426, 428, 600] {
+        check_status(status, Verdict::Failed);
+    }
+}
+
+#[test]
+fn a1_a2_no_answer_at_all_is_tried_again() {
+    assert_eq!(no_answer(), Verdict::Retry);
+}
+
+#[test]
+fn a2_equals_takes_alternatives_case_sensitively() {
+    check("equals", &["approved|Approved"], &["status"], &["ok", "empty", "missing"]);
+    check("equals", &["approved"], &[], &["status"]);
+    check("equals", &["12.50|1E2"], &["payout", "large"], &["negative"]);
+    check("equals", &["12.5"], &[], &["payout"]);
+}
+
+#[test]
+fn a2_equals_takes_a_bar_that_is_escaped() {
+    check("equals", &[r"a\|b"], &["pipe"], &["slash"]);
+    check("equals", &["a|b"], &[], &["pipe"]);
+    check("equals", &[r"a\b|x"], &["slash"], &["pipe"]);
+    check("equals", &[r"a\\b"], &["slash"], &["pipe"]);
+}
+
+#[test]
+fn a2_not_equals_is_none_of_the_alternatives() {
+    check("not_equals", &["Approved|true"], &["zero", "missing", "nil"], &["status", "ok"]);
+}
+
+#[test]
+fn a2_is_true_is_true_or_1() {
+    check("is_true", &[], &["ok", "one"], &["no", "zero", "status", "missing", "payout"]);
+}
+
+#[test]
+fn a2_is_false_is_false_or_0() {
+    check("is_false", &[], &["no", "zero"], &["ok", "one", "missing", "empty", "nil"]);
+}
+
+#[test]
+fn a2_bigger_than_compares_numbers_exactly() {
+    check("bigger_than", &["12.49"], &["payout", "large", "long"], &["negative", "zero", "text", "missing"]);
+    check("bigger_than", &["12.50"], &["large"], &["payout"]);
+    check("bigger_than", &["12345678901234567890.123456788"], &["long"], &[]);
+    check("bigger_than", &["12345678901234567890.123456789"], &[], &["long"]);
+}
+
+#[test]
+fn a2_smaller_than_compares_numbers_exactly() {
+    check("smaller_than", &["12.51"], &["payout", "negative", "zero"], &["large", "text", "empty", "missing"]);
+    check("smaller_than", &["-3"], &[], &["negative"]);
+}
+
+#[test]
+fn a2_between_includes_both_ends() {
+    check("between", &["-3", "12.5"], &["payout", "negative", "zero", "one"], &["large", "text", "missing"]);
+}
+
+#[test]
+fn a2_string_contains_and_string_not_contains() {
+    check("string_contains", &["app"], &["text"], &["status", "missing"]);
+    check("string_not_contains", &["app"], &["status", "missing"], &["text"]);
+}
+
+#[test]
+fn a2_string_starts_with_and_string_ends_with() {
+    check("string_starts_with", &["App"], &["status"], &["text", "missing"]);
+    check("string_ends_with", &["es"], &["text"], &["status", "missing"]);
+}
+
+#[test]
+fn a2_is_empty_and_is_not_empty() {
+    check("is_empty", &[], &["missing", "nil", "empty", "data.items[1].id"], &["zero", "no", "data"]);
+    check("is_not_empty", &[], &["zero", "no", "data", "data.items[0].id"], &["missing", "nil", "empty"]);
+}
+
+#[test]
+fn a2_matches_finds_an_expression_anywhere() {
+    check("matches", &["^[A-Z][a-z]+$"], &["status"], &["text", "missing"]);
+    check("matches", &["[0-9]+ a"], &["text"], &["status"]);
+}
+
+#[test]
+fn a2_always_holds_of_every_answer() {
+    check("always", &[], &["status", "missing"], &[]);
+    let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "pending"}]});
+    assert_eq!(judge(&document, &answer(500, "")).verdict, Verdict::Pending);
+}
+
+#[track_caller]
+fn check_source(condition: &Value, expected: bool) {
+    let document = json!({"rules": [{"when": [condition], "then": "delivered"}], "otherwise": "failed"});
+    let verdict = judge(&document, &answer(404, BODY)).verdict;
+    assert_eq!(verdict, if expected { Verdict::Delivered } else { Verdict::Failed }, "{condition}");
+}
+
+#[test]
+fn a2_sources_are_body_header_http_code_query_and_constant() {
+    check_source(&json!({"source": "body", "key": "data.items[0].id", "operator": "equals", "value": "7"}), true);
+    check_source(&json!({"source": "body", "key": "data.items", "operator": "equals", "value": "[{\"id\":7}]"}), true);
+    check_source(&json!({"source": "header", "key": "X-STATE", "operator": "equals", "value": "Ready"}), true);
+    check_source(&json!({"source": "header", "key": "x-none", "operator": "is_empty"}), true);
+    check_source(&json!({"source": "http_code", "operator": "equals", "value": "404|410"}), true);
+    check_source(&json!({"source": "http_code", "operator": "between", "value": 400, "value2": 499}), true);
+    check_source(&json!({"source": "http_code", "operator": "equals", "value": "200"}), false);
+    check_source(&json!({"source": "query", "key": "id", "operator": "equals", "value": "X-77"}), true);
+    check_source(&json!({"source": "query", "key": "note", "operator": "equals", "value": "a b"}), true);
+    check_source(&json!({"source": "query", "key": "empty", "operator": "is_empty"}), true);
+    check_source(&json!({"source": "query", "key": "part", "operator": "is_not_empty"}), false);
+    check_source(&json!({"source": "constant", "key": "5", "operator": "bigger_than", "value": 4}), true);
+}
+
+#[test]
+fn a2_a_body_is_json_if_it_parses_as_json_else_a_form() {
+    let field = |body: &str, path: &str| answer(200, body).field(&path.parse().unwrap());
+    let is = |text: &str| Some(text.to_owned());
+    assert_eq!(field("{\"a\": {\"b\": [\"x\"]}}", "a.b[0]"), is("x"));
+    assert_eq!(field("\u{feff}{\"a\": 1}", "a"), is("1"), "with a byte order mark");
+    assert_eq!(field("status=ok+now&a.b%5B0%5D=x%26y&status=second\r\n", "a.b[0]"), is("x&y"));
+    assert_eq!(field("status=ok+now&a.b%5B0%5D=x%26y&status=second\r\n", "status"), is("ok now"));
+    assert_eq!(field("OK", "OK"), is(""));
+    assert_eq!(field("", "a"), None);
+    assert_eq!(field("[1]", "a"), None);
+    assert_eq!(field("7", "a"), None);
+}
+
+#[test]
+fn a2_json_values_are_read_as_text_exactly_as_written() {
+    let field = |value: &str| answer(200, &format!("{{\"a\": {value}}}")).field(&"a".parse().unwrap());
+    for number in ["1", "-0", "1.50", "12345678901234567890.123456789012345678901234567890", "1e400", "0.1"] {
+        assert_eq!(field(number).as_deref(), Some(number));
+    }
+    assert_eq!(field("true").as_deref(), Some("true"));
+    assert_eq!(field("\"a\\nb\"").as_deref(), Some("a\nb"));
+    assert_eq!(field("null"), None);
+    assert_eq!(field("[1, {\"b\": 2.0}]").as_deref(), Some("[1,{\"b\":2.0}]"));
+}
+
+#[test]
+fn a2_the_first_rule_that_holds_decides_and_needs_all_its_conditions() {
+    let document = json!({"rules": [
+        {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "pending"},
+                  {"source": "http_code", "operator": "equals", "value": "200"}], "then": "pending"},
+        {"when": [{"source": "body", "key": "status", "operator": "is_not_empty"}], "then": "delivered"},
+        {"when": [{"operator": "always"}], "then": "failed"},
+    ]});
+    let decided = |status, body| {
+        let judgement = judge(&document, &answer(status, body));
+        (judgement.verdict, judgement.rule)
+    };
+    assert_eq!(decided(200, "status=pending"), (Verdict::Pending, Some(0)));
+    assert_eq!(decided(500, "status=pending"), (Verdict::Delivered, Some(1)));
+    assert_eq!(decided(200, "nothing"), (Verdict::Failed, Some(2)));
+}
+
+#[test]
+fn a2_where_none_holds_otherwise_decides_else_the_status() {
+    let never = json!([{"when": [{"source": "http_code", "operator": "equals", "value": "999"}], "then": "delivered"}]);
+    let verdict = |document: Value, status| judge(&document, &answer(status, "")).verdict;
+    assert_eq!(verdict(json!({"rules": never, "otherwise": "retry"}), 200), Verdict::Retry);
+    assert_eq!(verdict(json!({"rules": never}), 200), Verdict::Delivered);
+    assert_eq!(verdict(json!({"rules": never}), 404), Verdict::Failed);
+    assert_eq!(verdict(json!({"otherwise": "pending"}), 404), Verdict::Pending);
+}
+
+#[test]
+fn a2_operators_take_their_number_of_values() {
+    let body = |operator: &str| json!({"source": "body", "key": "a", "operator": operator});
+    let with = |operator: &str, values: &[(&str, Value)]| {
+        let mut condition = body(operator);
+        for (key, value) in values {
+            condition[*key] = value.clone();
+        }
+        condition
+    };
+    check_condition_faults(&body("equals"), &[("/value", "required: equals compares with it")]);
+    check_condition_faults(&with("is_true", &[("value", json!("1"))]), &[("/value", "is_true takes no value: leave it out")]);
+    check_condition_faults(
+        &with("equals", &[("value", json!("1")), ("value2", json!("2"))]),
+        &[("/value2", "equals takes no value2: leave it out")],
+    );
+    check_condition_faults(
+        &body("between"),
+        &[("/value", "required: between compares with it"), ("/value2", "required: between compares with it")],
+    );
+    check_condition_faults(
+        &with("between", &[("value", json!("2")), ("value2", json!("1.5"))]),
+        &[("/value2", "1.5 is less than 2: value2 is the upper bound, 2 or more")],
+    );
+    check_condition_faults(
+        &with("bigger_than", &[("value", json!("many"))]),
+        &[("/value", "\"many\" is not a number: write a decimal such as 12.50")],
+    );
+    check_condition_faults(
+        &with("equals", &[("value", json!("a|"))]),
+        &[("/value", "an alternative is empty: write them as approved|rejected, or use the operator is_empty")],
+    );
+    check_condition_faults(
+        &with("equals", &[("value", json!(["a"]))]),
+        &[("/value", "a list can't be compared with: write a text, a number, true or false")],
+    );
+    check_condition_faults(
+        &with("string_contains", &[("value", json!(""))]),
+        &[("/value", "an empty text stands in every text: write one, or use is_empty, is_not_empty, always")],
+    );
+}
+
+#[test]
+fn a2_hostile_and_broken_expressions_are_refused() {
+    let matches = |pattern: &str| json!({"source": "body", "key": "a", "operator": "matches", "value": pattern});
+    check_condition_faults(
+        &matches("(a"),
+        &[("/value", "not a regular expression: unclosed group; Rust's regex syntax is allowed")],
+    );
+    for too_big in [r"(\w{1000}){1000}", r"((a{100}){100}){100}"] {
+        let expected = [("/value", "the expression is too big: write one without large repetitions")];
+        check_condition_faults(&matches(too_big), &expected);
+    }
+}
+
+#[test]
+fn a2_sources_take_their_keys() {
+    check_condition_faults(
+        &json!({"source": "body", "operator": "is_true"}),
+        &[("/key", "required: the field of the body, such as data.items[0].status")],
+    );
+    check_condition_faults(
+        &json!({"source": "body", "key": "a..b", "operator": "is_true"}),
+        &[(
+            "/key",
+            "not a path: write keys joined by dots and positions in brackets, such as lead.items[0].id (positions 0 to 999)",
+        )],
+    );
+    check_condition_faults(
+        &json!({"source": "header", "key": "a b", "operator": "is_true"}),
+        &[("/key", "not a header's name: letters, digits and !#$%&'*+-.^_`|~ are allowed")],
+    );
+    check_condition_faults(
+        &json!({"source": "http_code", "key": "a", "operator": "is_true"}),
+        &[("/key", "\"key\" has no place here: http_code is the status itself, leave the key out")],
+    );
+    check_condition_faults(
+        &json!({"operator": "is_true"}),
+        &[("/source", "required: choose body, header, http_code, query, constant")],
+    );
+}
+
+#[test]
+fn a2_a_condition_tells_all_its_faults() {
+    check_condition_faults(
+        &json!({"source": "bodi", "operator": "equal", "values": 1, "value2": []}),
+        &[
+            ("/values", "\"values\" is no field here, the nearest is \"value\": choose of source, key, operator, value, value2"),
+            (
+                "/operator",
+                "\"equal\" is no choice here, the nearest is \"equals\": choose of equals, not_equals, is_true, is_false, \
+                 bigger_than, smaller_than, between, string_contains, string_not_contains, string_starts_with, \
+                 string_ends_with, is_empty, is_not_empty, matches, always",
+            ),
+            (
+                "/source",
+                "\"bodi\" is no choice here, the nearest is \"body\": choose of body, header, http_code, query, constant",
+            ),
+            ("/value2", "a list can't be compared with: write a text, a number, true or false"),
+        ],
+    );
+    check_condition_faults(&json!(5), &[("", "a number is not an object: write {…} with source, key, operator, value, value2")]);
+}
+
+#[test]
+fn a2_rules_have_limits() {
+    let condition = json!({"operator": "always"});
+    let rule = |n: usize| json!({"when": vec![condition.clone(); n], "then": "delivered"});
+    check_faults(
+        &json!({"rules": vec![rule(1); 51]}),
+        &Owner::Admin,
+        &[("/answer/rules", "51 rules are too many: 50 are allowed")],
+    );
+    let pointer = "/answer/rules/0/when";
+    check_faults(&json!({"rules": [rule(21)]}), &Owner::Admin, &[(pointer, "21 conditions are too many: 20 are allowed")]);
+    let none = "no condition: write at least one; the operator always holds of every answer";
+    check_faults(&json!({"rules": [rule(0)]}), &Owner::Admin, &[(pointer, none)]);
+    check_faults(
+        &json!({"rules": [{}, 5]}),
+        &Owner::Admin,
+        &[
+            (pointer, none),
+            ("/answer/rules/0/then", "required: choose delivered, pending, retry or failed"),
+            ("/answer/rules/1", "a number is not an object: write {…} with when, then, set"),
+        ],
+    );
+    let expression = json!({"source": "body", "key": "a", "operator": "matches", "value": "x"});
+    let many = json!({"rules": vec![json!({"when": vec![expression; 17], "then": "delivered"}); 3]});
+    let told = [("/answer/rules", "51 regular expressions in all are too many: 50 are allowed")];
+    check_faults(&many, &Owner::Admin, &told);
+    let long = json!({"source": "constant", "key": "x".repeat(16_385), "operator": "is_true"});
+    check_condition_faults(&long, &[("/key", "16385 bytes are too many: 16384 are allowed")]);
+}
+
+#[test]
+fn a2_what_is_written_is_read_back() {
+    let document = json!({"rules": [
+        {"when": [{"source": "body", "key": "a[0].b", "operator": "between", "value": "1.50", "value2": "2"},
+                  {"source": "header", "key": "X-State", "operator": "matches", "value": "^a|b$"},
+                  {"source": "constant", "key": "", "operator": "is_empty"}],
+         "then": "pending"},
+        {"when": [{"operator": "always"}], "then": "delivered",
+         "set": {"result": "{body.state}", "payout": "{body.payout}", "value": "{body.value}", "external_id": "{body.id}",
+                 "variables": {"lead": "{body.lead}"}}},
+    ], "otherwise": "retry"});
+    assert_eq!(parse(&document, &Owner::Admin).unwrap().document(), document);
+    let mut faults = Faults::default();
+    let absent = AnswerRules::parse(None, "/answer", &Owner::Admin, &mut faults);
+    assert!(faults.is_empty());
+    assert_eq!(absent.document(), json!({"rules": []}));
+}
+
+#[track_caller]
+fn told(set: &Value, body: &str) -> (Told, Vec<String>) {
+    let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
+    let judgement = judge(&document, &answer(200, body));
+    (judgement.told, judgement.notes)
+}
+
+#[test]
+fn a3_a_rule_that_decides_sets_what_the_answer_told() {
+    let set = json!({"result": "{body.state|map:ok=approved}", "payout": "{body.payout}", "value": "{body.value}",
+                     "external_id": "{header.x-state}-{http_code}", "variables": {"lead": "{body.lead}"}});
+    let body = r#"{"state": "ok", "payout": 12.50, "value": " 100 ", "lead": {"id": 7}}"#;
+    let expected = Told {
+        result: Some(TransactionResult::Approved),
+        payout: Some("12.50".parse().unwrap()),
+        value: Some("100".parse().unwrap()),
+        external_id: Some("Ready-200".to_owned()),
+        variables: BTreeMap::from([("lead".to_owned(), "{\"id\":7}".to_owned())]),
+    };
+    assert_eq!(told(&set, body), (expected, vec![]));
+}
+
+#[test]
+fn a3_what_is_empty_was_not_told() {
+    let set = json!({"result": "{body.a}", "payout": " {body.a} ", "value": "{body.a}", "external_id": "{body.a|omit_if_empty}",
+                     "variables": {"v": "{body.a}"}});
+    assert_eq!(told(&set, "{\"a\": null}"), (Told::default(), vec![]));
+}
+
+#[test]
+fn a3_what_is_no_result_or_amount_is_left_out_with_a_note() {
+    let set = json!({"result": "{body.result}", "payout": "{body.payout}", "value": "5", "external_id": "{body.id}"});
+    let body = json!({"result": "Approved", "payout": "12,50", "id": "x".repeat(2_049)}).to_string();
+    let (told, notes) = told(&set, &body);
+    assert_eq!(told, Told { value: Some("5".parse().unwrap()), ..Told::default() });
+    assert_eq!(
+        notes,
+        [
+            "/answer/rules/0/set/result: \"Approved\" is not a result: pending, approved and rejected are; left out",
+            "/answer/rules/0/set/payout: \"12,50\" is not an amount: write a decimal such as \"12.50\", at most 28 digits; left out",
+            "/answer/rules/0/set/external_id: 2049 bytes are too many: 2048 are allowed; left out",
+        ]
+    );
+}
+
+#[test]
+fn a3_only_the_rule_that_decides_sets() {
+    let document = json!({"rules": [
+        {"when": [{"source": "http_code", "operator": "equals", "value": "500"}], "then": "retry", "set": {"result": "rejected"}},
+    ]});
+    assert_eq!(judge(&document, &answer(200, "")).told, Told::default());
+    assert_eq!(judge(&document, &answer(500, "")).told.result, Some(TransactionResult::Rejected));
+}
+
+#[test]
+fn a3_v3_an_affiliates_rule_may_set_variables_only() {
+    let rule = |set: Value| json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
+    assert!(parse(&rule(json!({"variables": {"lead": "{body.lead}"}})), &affiliate()).is_ok());
+    let all = json!({"result": "approved", "payout": "{body.p}", "value": "1", "external_id": "x", "variables": {}});
+    let no = |key: &str| format!("\"{key}\" has no place here: an affiliate's rule may set variables only");
+    check_faults(
+        &rule(all),
+        &affiliate(),
+        &[
+            ("/answer/rules/0/set/result", &no("result")),
+            ("/answer/rules/0/set/payout", &no("payout")),
+            ("/answer/rules/0/set/value", &no("value")),
+            ("/answer/rules/0/set/external_id", &no("external_id")),
+        ],
+    );
+}
+
+#[test]
+fn a3_q5_no_secret_may_be_set() {
+    let set = json!({"external_id": "{secret.token}", "variables": {"a": "{pcid|hmac_sha256:key}"}});
+    let rule = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
+    let no = "a secret may not be set: it stands in headers, path, query and body of the request only";
+    check_faults(&rule, &Owner::Admin, &[("/answer/rules/0/set/external_id", no), ("/answer/rules/0/set/variables/a", no)]);
+}
+
+#[test]
+fn a3_names_of_variables_are_checked() {
+    let set = json!({"variables": {"a b": "1", "ok": 5}});
+    let rule = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
+    check_faults(
+        &rule,
+        &Owner::Admin,
+        &[
+            ("/answer/rules/0/set/variables/a b", "not a name: 1 to 64 characters of A-Z a-z 0-9 _ - are allowed"),
+            ("/answer/rules/0/set/variables/ok", "a number is not a text: write a template such as \"{body.payout}\""),
+        ],
+    );
+}
+
+#[test]
+fn a3_a_fingerprint_tells_whether_an_answer_told_something_new() {
+    let first = Told { payout: Some("12.5".parse().unwrap()), ..Told::default() };
+    let same = Told {
+        payout: Some("12.50".parse().unwrap()),
+        variables: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        ..Told::default()
+    };
+    let as_value = Told { value: Some("12.5".parse().unwrap()), ..Told::default() };
+    assert_eq!(first.fingerprint(), same.fingerprint());
+    assert_ne!(first.fingerprint(), as_value.fingerprint());
+    assert_ne!(first.fingerprint(), Told::default().fingerprint());
+    assert!(Told { variables: same.variables, ..Told::default() }.is_empty());
+    assert!(!first.is_empty());
+}
+
+#[test]
+fn a3_what_the_first_version_wrote_is_read() {
+    let written = json!({"result": "approved", "payout": "12.50", "external_id": "X-77", "variables": {"a": "b"}});
+    let told: Told = serde_json::from_value(written.clone()).unwrap();
+    assert_eq!(told.payout.unwrap().to_string(), "12.50");
+    assert_eq!(told.value, None);
+    assert_eq!(serde_json::to_value(&told).unwrap(), written);
+}
+
+proptest! {
+    #[test]
+    fn a2_any_body_is_read(body in any::<Vec<u8>>(), path in "[a-z]{1,3}(\\[[0-9]\\])?(\\.[a-z]{1,3})?") {
+        Answer::new(200, vec![], body).field(&path.parse().unwrap());
+    }
+
+    #[test]
+    fn a2_any_condition_is_read_or_refused(operator in prop::sample::select(vec!["equals", "between", "matches", "bigger_than"]), value in any::<String>()) {
+        let condition = json!({"source": "body", "key": "a", "operator": operator, "value": value, "value2": value});
+        let document = json!({"rules": [{"when": [condition], "then": "delivered"}]});
+        if let Ok(rules) = parse(&document, &Owner::Admin) {
+            prop_assert_eq!(rules.document(), document);
+        }
+    }
+
+    #[test]
+    fn a2_every_form_field_is_found(value in any::<String>()) {
+        let body = form_urlencoded::Serializer::new(String::new()).append_pair("first", "1").append_pair("a.b[0]", &value).finish();
+        let found = answer(200, &body).field(&"a.b[0]".parse().unwrap());
+        prop_assert_eq!(found, Some(value));
+    }
+}

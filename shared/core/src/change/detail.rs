@@ -1,0 +1,137 @@
+//! The detail of a `Conversion Changed` event (contract §1).
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::{
+    Causation, Change, Conversion, MAX_TRANSACTIONS, Transaction,
+    fields::{CHANGE, DEPTH, FLAG, Fields, ID, MONEY, RESULT, TEXT, TIME, VERSION, WORD},
+};
+use crate::{fault::Faults, id::Id};
+
+impl Change {
+    /// Reads the detail of a `Conversion Changed` event that stands at `pointer_prefix` (`""`, `/detail`, `/event`).
+    ///
+    /// Unknown fields are ignored and `null` is the same as absent; sources and types that the platform adds later are accepted
+    /// (C4). All faults are told at once, each with its place below `pointer_prefix`.
+    pub fn parse_detail(detail: &Value, pointer_prefix: &str) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let change = Fields::open(detail, pointer_prefix, &mut faults).and_then(|mut fields| change(&mut fields));
+        match change {
+            Some(change) if faults.is_empty() => Ok(change),
+            _ => Err(faults),
+        }
+    }
+}
+
+// In each of these the required fields are read first, then the others, and only then the first missing one ends the reading:
+// so that no fault hides another.
+
+fn change(fields: &mut Fields) -> Option<Change> {
+    let change_id = fields.required("change_id", &ID);
+    let occurred_at = fields.required("occurred_at", &TIME);
+    let causation = causation(fields);
+    let conversion = fields.required_object("conversion").and_then(|mut fields| conversion(&mut fields));
+    let transactions = transactions(fields);
+    Some(Change { change_id: change_id?, occurred_at: occurred_at?, causation, conversion: conversion?, transactions })
+}
+
+/// The field `causation` of a detail, if there is one.
+pub(crate) fn causation(fields: &mut Fields) -> Option<Causation> {
+    let mut fields = fields.optional_object("causation")?;
+    let tracking_api_id = fields.required("tracking_api_id", &ID);
+    let depth = fields.required("depth", &DEPTH);
+    Some(Causation { tracking_api_id: tracking_api_id?, depth: depth? })
+}
+
+/// A conversion from its own fields.
+pub(crate) fn conversion(fields: &mut Fields) -> Option<Conversion> {
+    let conversion_id = fields.required("conversion_id", &ID);
+    let version = fields.required("version", &VERSION);
+    let change = fields.required("change", &CHANGE);
+    let conversion_type = fields.required("type", &WORD);
+    let source = fields.required("source", &WORD);
+    let affiliate_id = fields.required("affiliate_id", &ID);
+    let advertiser_id = fields.required("advertiser_id", &ID);
+    let offer_id = fields.required("offer_id", &ID);
+    Some(Conversion {
+        custom_type: fields.optional("custom_type", &TEXT),
+        advertiser_name: fields.optional("advertiser_name", &TEXT),
+        offer_name: fields.optional("offer_name", &TEXT),
+        channel_id: fields.optional("channel_id", &ID),
+        channel: fields.optional("channel", &TEXT),
+        integration_id: fields.optional("integration_id", &ID),
+        country: fields.optional("country", &TEXT),
+        pcid: fields.optional("pcid", &TEXT),
+        external_id: fields.optional("external_id", &TEXT),
+        affiliate_click_id: fields.optional("affiliate_click_id", &TEXT),
+        affs: fields.params("affs", is_affs),
+        value: fields.optional("value", &MONEY),
+        currency: fields.optional("currency", &TEXT),
+        voucher: fields.optional("voucher", &TEXT),
+        query_params: fields.params("query_params", |_| true),
+        cookie_params: fields.params("cookie_params", |_| true),
+        ip: fields.optional("ip", &TEXT),
+        user_agent: fields.optional("user_agent", &TEXT),
+        click_at: fields.optional("click_at", &TIME),
+        created_at: fields.optional("created_at", &TIME),
+        updated_at: fields.optional("updated_at", &TIME),
+        settled: fields.optional("settled", &FLAG),
+        conversion_id: conversion_id?,
+        version: version?,
+        change: change?,
+        conversion_type: conversion_type?,
+        source: source?,
+        affiliate_id: affiliate_id?,
+        advertiser_id: advertiser_id?,
+        offer_id: offer_id?,
+    })
+}
+
+/// The field `transactions` of a detail: all of the conversion's, each id once. Those with faults are left out.
+pub(crate) fn transactions(fields: &mut Fields) -> Vec<Transaction> {
+    let mut read = Vec::new();
+    let mut first_places: HashMap<Id, usize> = HashMap::new();
+    for (position, value) in fields.list("transactions", MAX_TRANSACTIONS).iter().enumerate() {
+        let Some(mut fields) = fields.entry("transactions", position, value) else { continue };
+        let Some(transaction_id) = fields.required("transaction_id", &ID) else {
+            transaction(&mut fields, None);
+            continue;
+        };
+        if let Some(first) = first_places.get(&transaction_id) {
+            let detail = format!("{transaction_id} stands at {first} already: give every transaction once, as it now is");
+            fields.fault("transaction_id", detail);
+        } else {
+            first_places.insert(transaction_id.clone(), position);
+        }
+        read.extend(transaction(&mut fields, Some(transaction_id)));
+    }
+    read
+}
+
+fn transaction(fields: &mut Fields, transaction_id: Option<Id>) -> Option<Transaction> {
+    let result = fields.required("result", &RESULT);
+    Some(Transaction {
+        version: fields.optional("version", &VERSION),
+        change: fields.optional("change", &CHANGE),
+        commission_id: fields.optional("commission_id", &TEXT),
+        transaction_type: fields.optional("type", &TEXT),
+        previous_result: fields.optional("previous_result", &RESULT),
+        payout: fields.optional("payout", &MONEY),
+        revenue: fields.optional("revenue", &MONEY),
+        currency: fields.optional("currency", &TEXT),
+        auto_approved: fields.optional("auto_approved", &FLAG).unwrap_or(false),
+        auto_set: fields.optional("auto_set", &FLAG).unwrap_or(false),
+        created_at: fields.optional("created_at", &TIME),
+        updated_at: fields.optional("updated_at", &TIME),
+        result_at: fields.optional("result_at", &TIME),
+        transaction_id: transaction_id?,
+        result: result?,
+    })
+}
+
+/// `affs1` to `affs10`.
+fn is_affs(name: &str) -> bool {
+    name.strip_prefix("affs").is_some_and(|number| matches!(number.as_bytes(), [b'1'..=b'9'] | [b'1', b'0']))
+}

@@ -1,0 +1,54 @@
+//! The envelope in which the bus brings a change (contract §1).
+
+use serde_json::Value;
+
+use super::{
+    Change,
+    fields::{Fields, shown},
+};
+use crate::{fault::Faults, offer::OfferChange};
+
+/// The most bytes of one event: 256 KiB. A larger one is refused by [`Envelope::parse`]; the HTTP API answers it with 413.
+pub const MAX_EVENT_BYTES: usize = 256 * 1024;
+
+/// A message of the bus, by its detail-type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Envelope {
+    /// `Conversion Changed`.
+    ConversionChanged(Change),
+    /// `Offer Changed`.
+    OfferChanged(OfferChange),
+}
+
+impl Envelope {
+    /// Reads an `EventBridge` envelope. Its `detail-type` decides; who its `source` is isn't judged, and all its other fields may be absent.
+    /// More than [`MAX_EVENT_BYTES`] are refused unread; all other faults are told at once.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Faults> {
+        if bytes.len() > MAX_EVENT_BYTES {
+            return Err(Faults::one("", format!("{} bytes are too many: an event has at most {MAX_EVENT_BYTES}", bytes.len())));
+        }
+        match serde_json::from_slice(bytes) {
+            Ok(envelope) => Self::from_value(&envelope),
+            Err(error) => Err(Faults::one("", format!("not JSON ({error}): give one event as a JSON object"))),
+        }
+    }
+
+    /// Reads an envelope that is parsed already, as [`Envelope::parse`] does; its size isn't judged.
+    pub fn from_value(envelope: &Value) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let Some(object) = Fields::open(envelope, "", &mut faults).map(|_| envelope) else { return Err(faults) };
+        let detail = &object["detail"];
+        match &object["detail-type"] {
+            Value::String(name) if name == "Conversion Changed" => {
+                Change::parse_detail(detail, "/detail").map(Self::ConversionChanged)
+            }
+            Value::String(name) if name == "Offer Changed" => {
+                OfferChange::parse_detail(detail, "/detail").map(Self::OfferChanged)
+            }
+            other => {
+                let wrong = if other.is_null() { "missing".to_owned() } else { format!("{} is not known", shown(other)) };
+                Err(Faults::one("/detail-type", format!("{wrong}: give \"Conversion Changed\" or \"Offer Changed\"")))
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Whether conditions hold for an event, and which say no.
+
+use std::fmt::Display;
+
+use super::{Conditions, Ids, ResultCondition};
+use crate::{
+    change::{Conversion, Transaction},
+    event::Event,
+    id::Id,
+};
+
+/// A condition that says no, and why: "source is manual; the rule wants link or iframe".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Miss {
+    /// The condition's name in the contract.
+    pub condition: &'static str,
+    /// What the event has and what the rule wants.
+    pub detail: String,
+}
+
+/// One of the nine conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    Source,
+    ConversionType,
+    Affiliate,
+    Advertiser,
+    Integration,
+    Channel,
+    IncludedOffers,
+    ExcludedOffers,
+    Result,
+}
+
+impl Condition {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Source,
+        Self::ConversionType,
+        Self::Affiliate,
+        Self::Advertiser,
+        Self::Integration,
+        Self::Channel,
+        Self::IncludedOffers,
+        Self::ExcludedOffers,
+        Self::Result,
+    ];
+
+    /// Its name in the contract.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::ConversionType => "conversion_type",
+            Self::Affiliate => "affiliate",
+            Self::Advertiser => "advertiser",
+            Self::Integration => "integration",
+            Self::Channel => "channel",
+            Self::IncludedOffers => "included_offers",
+            Self::ExcludedOffers => "excluded_offers",
+            Self::Result => "result",
+        }
+    }
+}
+
+impl Conditions {
+    /// Judges an event: the transaction that its postback tells about, or every condition that says no.
+    ///
+    /// On a transaction event the result condition is read on that transaction. On a conversion event it holds if any of
+    /// `transactions` (all of the conversion's, in the order given) fits, and the first that fits is the one told about (C2);
+    /// `None` when there is none and the rule needs none.
+    pub fn judge<'a>(&self, event: &'a Event, transactions: &'a [Transaction]) -> Result<Option<&'a Transaction>, Vec<Miss>> {
+        let misses: Vec<_> = Condition::ALL
+            .into_iter()
+            .filter(|condition| !self.holds(*condition, event, transactions))
+            .map(|condition| Miss { condition: condition.name(), detail: self.why(condition, event, transactions) })
+            .collect();
+        if misses.is_empty() { Ok(self.transaction_of(event, transactions)) } else { Err(misses) }
+    }
+
+    /// Whether [`Conditions::judge`] would say yes; allocates nothing.
+    pub fn fits(&self, event: &Event, transactions: &[Transaction]) -> bool {
+        Condition::ALL.into_iter().all(|condition| self.holds(condition, event, transactions))
+    }
+
+    /// Whether the conditions that can't change with time hold: all but affiliate and result. An attribute that the conversion
+    /// lacks may still come, so it passes here. Decides whether a hold is made (F1); what is sent is judged whole at release (F3).
+    pub fn fits_lasting(&self, conversion: &Conversion) -> bool {
+        Condition::ALL.into_iter().all(|condition| match condition {
+            Condition::Affiliate | Condition::Result => true,
+            Condition::Integration if conversion.integration_id.is_none() => true,
+            Condition::Channel if conversion.channel_id.is_none() => true,
+            Condition::ConversionType if conversion.conversion_type == "custom" && conversion.custom_type.is_none() => {
+                self.conversion_type.is_empty() || self.conversion_type.iter().any(super::ConversionType::is_custom)
+            }
+            other => self.holds_for(other, conversion),
+        })
+    }
+
+    /// The transaction that the event's postback tells about: its own, or on a conversion event the first that fits (C2).
+    fn transaction_of<'a>(&self, event: &'a Event, transactions: &'a [Transaction]) -> Option<&'a Transaction> {
+        if event.kind.is_transaction() {
+            return event.transaction.as_ref();
+        }
+        transactions.iter().find(|transaction| self.result.accepts(transaction.result))
+    }
+
+    fn holds(&self, condition: Condition, event: &Event, transactions: &[Transaction]) -> bool {
+        if condition != Condition::Result {
+            return self.holds_for(condition, &event.conversion);
+        }
+        let fits = || self.transaction_of(event, transactions).is_some_and(|transaction| self.result.accepts(transaction.result));
+        self.result == ResultCondition::NotChosen || fits()
+    }
+
+    /// A condition that reads the conversion alone; the one on the result always passes.
+    fn holds_for(&self, condition: Condition, conversion: &Conversion) -> bool {
+        // C1: what the conversion lacks passes All and fails any specific list.
+        let listed = |ids: &Ids, id: Option<&Id>| ids.is_empty() || id.is_some_and(|id| ids.has(id));
+        match condition {
+            Condition::Source => self.source.is_empty() || self.source.iter().any(|source| source.as_str() == conversion.source),
+            Condition::ConversionType => {
+                self.conversion_type.is_empty() || self.conversion_type.iter().any(|wanted| wanted.fits(conversion))
+            }
+            Condition::Affiliate => listed(&self.affiliate, Some(&conversion.affiliate_id)),
+            Condition::Advertiser => listed(&self.advertiser, Some(&conversion.advertiser_id)),
+            Condition::Integration => listed(&self.integration, conversion.integration_id.as_ref()),
+            Condition::Channel => listed(&self.channel, conversion.channel_id.as_ref()),
+            Condition::IncludedOffers => listed(&self.included_offers, Some(&conversion.offer_id)),
+            Condition::ExcludedOffers => !self.excluded_offers.has(&conversion.offer_id),
+            Condition::Result => true,
+        }
+    }
+
+    /// Why a condition says no.
+    fn why(&self, condition: Condition, event: &Event, transactions: &[Transaction]) -> String {
+        let conversion = &*event.conversion;
+        let ids = |name: &str, has: Option<&Id>, wanted: &Ids| match has {
+            Some(id) => format!("{name} is {id}; the rule wants {}", any_of(wanted.iter())),
+            None => format!("the conversion has no {name}; the rule wants {}", any_of(wanted.iter())),
+        };
+        match condition {
+            Condition::Source => {
+                format!(
+                    "source is {}; the rule wants {}",
+                    conversion.source,
+                    any_of(self.source.iter().map(|source| source.as_str()))
+                )
+            }
+            Condition::ConversionType => {
+                let has = match (&*conversion.conversion_type, &conversion.custom_type) {
+                    ("custom", Some(name)) => format!("custom:{name}"),
+                    (name, _) => name.to_owned(),
+                };
+                format!("conversion type is {has}; the rule wants {}", any_of(self.conversion_type.iter()))
+            }
+            Condition::Affiliate => ids("affiliate", Some(&conversion.affiliate_id), &self.affiliate),
+            Condition::Advertiser => ids("advertiser", Some(&conversion.advertiser_id), &self.advertiser),
+            Condition::Integration => ids("integration", conversion.integration_id.as_ref(), &self.integration),
+            Condition::Channel => ids("channel", conversion.channel_id.as_ref(), &self.channel),
+            Condition::IncludedOffers => ids("offer", Some(&conversion.offer_id), &self.included_offers),
+            Condition::ExcludedOffers => format!("offer is {}; the rule excludes it", conversion.offer_id),
+            Condition::Result => self.why_result(event, transactions),
+        }
+    }
+
+    fn why_result(&self, event: &Event, transactions: &[Transaction]) -> String {
+        let wanted = match &self.result {
+            ResultCondition::Specific(results) => any_of(results.iter().map(|result| result.as_str())),
+            ResultCondition::NotChosen | ResultCondition::All => "any result".to_owned(),
+        };
+        match &event.transaction {
+            Some(transaction) if event.kind.is_transaction() => {
+                format!("result is {}; the rule wants {wanted}", transaction.result.as_str())
+            }
+            _ if transactions.is_empty() => format!("the conversion has no transaction; the rule wants one with {wanted}"),
+            _ => {
+                let mut results: Vec<_> = transactions.iter().map(|transaction| transaction.result).collect();
+                results.sort_unstable();
+                results.dedup();
+                let results: Vec<_> = results.into_iter().map(super::TransactionResult::as_str).collect();
+                format!("the transactions are {}; the rule wants one with {wanted}", results.join(" and "))
+            }
+        }
+    }
+}
+
+/// "a, b or c"; of long lists the first five and how many there are besides.
+fn any_of<T: Display>(values: impl ExactSizeIterator<Item = T>) -> String {
+    const SHOWN: usize = 5;
+    let more = values.len().saturating_sub(SHOWN);
+    let mut words: Vec<String> = values.take(SHOWN).map(|value| value.to_string()).collect();
+    if more > 0 {
+        words.push(format!("one of {more} more"));
+    }
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}

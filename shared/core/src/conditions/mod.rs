@@ -1,0 +1,170 @@
+//! Which conversions a rule is about (domain §3): all conditions must hold, in one any listed value will do, one that isn't set is *All*.
+
+mod judge;
+mod listed;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+pub use self::{judge::Miss, listed::Ids};
+use crate::{
+    change::{Conversion, TransactionResult},
+    id::Id,
+};
+
+/// The most values of one condition.
+pub const MAX_VALUES: usize = 1_000;
+
+/// The conditions of a rule. [`Conditions::parse`] makes them; the default is *All* throughout.
+///
+/// Every list is without repeats and keeps the order in which it was given; no offer is both included and excluded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Conditions {
+    source: Vec<Source>,
+    conversion_type: Vec<ConversionType>,
+    affiliate: Ids,
+    advertiser: Ids,
+    integration: Ids,
+    channel: Ids,
+    included_offers: Ids,
+    excluded_offers: Ids,
+    result: ResultCondition,
+}
+
+/// Where a conversion came from, as far as a condition can name it; later sources pass *All* only (C4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A tracking link.
+    Link,
+    /// A pixel in an iframe.
+    Iframe,
+    /// A server's call.
+    Api,
+}
+
+impl Source {
+    const ALL: [Self; 3] = [Self::Link, Self::Iframe, Self::Api];
+
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Iframe => "iframe",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// A type of conversions, as far as a condition can name it; later types pass *All* only (C4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConversionType {
+    /// `click`, `view`, `lead`, `send`, `prospect` or `sale`.
+    Standard(&'static str),
+    /// `custom`: any custom type.
+    Custom,
+    /// `custom:<name>`: the custom type of that name.
+    CustomNamed(String),
+}
+
+impl ConversionType {
+    const STANDARD: [&'static str; 6] = ["click", "view", "lead", "send", "prospect", "sale"];
+
+    fn is_custom(&self) -> bool {
+        matches!(self, Self::Custom | Self::CustomNamed(_))
+    }
+
+    fn fits(&self, conversion: &Conversion) -> bool {
+        match self {
+            Self::Standard(name) => conversion.conversion_type == *name,
+            Self::Custom => conversion.conversion_type == "custom",
+            Self::CustomNamed(name) => {
+                conversion.conversion_type == "custom" && conversion.custom_type.as_deref() == Some(name.as_str())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for ConversionType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Standard(name) => f.write_str(name),
+            Self::Custom => f.write_str("custom"),
+            Self::CustomNamed(name) => write!(f, "custom:{name}"),
+        }
+    }
+}
+
+/// Which transactions a rule is about (domain §3, result).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ResultCondition {
+    /// *Not chosen*: no condition, conversions without a transaction pass too.
+    #[default]
+    NotChosen,
+    /// *All*: needs a transaction, with any result.
+    All,
+    /// *Specific*: needs a transaction with one of these results.
+    Specific(Vec<TransactionResult>),
+}
+
+impl ResultCondition {
+    /// Whether a transaction with that result fits; without a condition every one does.
+    pub fn accepts(&self, result: TransactionResult) -> bool {
+        match self {
+            Self::NotChosen | Self::All => true,
+            Self::Specific(results) => results.contains(&result),
+        }
+    }
+}
+
+impl Conditions {
+    /// Sources; empty is *All*.
+    pub fn source(&self) -> &[Source] {
+        &self.source
+    }
+
+    /// Conversion types; empty is *All*.
+    pub fn conversion_type(&self) -> &[ConversionType] {
+        &self.conversion_type
+    }
+
+    /// Affiliates; empty is *All*.
+    pub fn affiliate(&self) -> &Ids {
+        &self.affiliate
+    }
+
+    /// Advertisers; empty is *All*.
+    pub fn advertiser(&self) -> &Ids {
+        &self.advertiser
+    }
+
+    /// Integrations; empty is *All*.
+    pub fn integration(&self) -> &Ids {
+        &self.integration
+    }
+
+    /// Channels; empty is *All*.
+    pub fn channel(&self) -> &Ids {
+        &self.channel
+    }
+
+    /// Included offers; empty is *All*. They also place the rule (V1, [`crate::offer::placement`]).
+    pub fn included_offers(&self) -> &Ids {
+        &self.included_offers
+    }
+
+    /// Excluded offers; empty excludes none.
+    pub fn excluded_offers(&self) -> &Ids {
+        &self.excluded_offers
+    }
+
+    /// The condition on the result.
+    pub fn result(&self) -> &ResultCondition {
+        &self.result
+    }
+
+    /// The same conditions for that affiliate alone: what an affiliate's own rule always has (V3).
+    #[must_use]
+    pub fn for_affiliate(self, affiliate: Id) -> Self {
+        Self { affiliate: Ids::new([affiliate]), ..self }
+    }
+}

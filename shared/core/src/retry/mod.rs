@@ -1,0 +1,222 @@
+//! How often and when to try again (domain L1–L3).
+
+use std::time::Duration;
+
+use jiff::{Timestamp, fmt::rfc2822};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    document::{Fields, whole},
+    fault::Faults,
+    hash,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// The longest wait that a setting may ask for, and the longest `Retry-After` that counts: 12 hours, in seconds (L2).
+pub const LONGEST_WAIT_SECONDS: u32 = 43_200;
+
+/// How many retries may follow the first request: 0 to 30, 12 unless set (L1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RetryLimit(u8);
+
+/// More retries than allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} retries are too many: choose 0 to 30")]
+pub struct TooManyRetries(pub u64);
+
+impl RetryLimit {
+    /// The largest limit, 30.
+    pub const MAX: Self = Self(30);
+
+    /// Retries after the first request.
+    pub fn retries(self) -> u32 {
+        u32::from(self.0)
+    }
+
+    /// Requests in all: one more than the retries (L1).
+    pub fn attempts(self) -> u32 {
+        self.retries() + 1
+    }
+}
+
+impl Default for RetryLimit {
+    fn default() -> Self {
+        Self(12)
+    }
+}
+
+impl TryFrom<u64> for RetryLimit {
+    type Error = TooManyRetries;
+
+    fn try_from(retries: u64) -> Result<Self, TooManyRetries> {
+        u8::try_from(retries).ok().map(Self).filter(|limit| *limit <= Self::MAX).ok_or(TooManyRetries(retries))
+    }
+}
+
+/// How the wait grows from retry to retry (L2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Backoff {
+    /// Every wait is `delay_seconds`.
+    Fixed,
+    /// Every wait is twice the one before, up to `max_delay_seconds`.
+    #[default]
+    Exponential,
+}
+
+impl Backoff {
+    const WORDS: [(&str, Self); 2] = [("fixed", Self::Fixed), ("exponential", Self::Exponential)];
+
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Exponential => "exponential",
+        }
+    }
+}
+
+/// How often to try again and how long to wait before (L1, L2). Its waits are 1 second to 12 hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    limit: RetryLimit,
+    delay_seconds: u32,
+    backoff: Backoff,
+    max_delay_seconds: u32,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { limit: RetryLimit::default(), delay_seconds: 60, backoff: Backoff::Exponential, max_delay_seconds: 3_600 }
+    }
+}
+
+/// The waits that a policy gives, for people to see (L2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Schedule {
+    /// The wait before each retry in seconds, without jitter.
+    pub waits_seconds: Vec<u64>,
+    /// All waits together, in seconds.
+    pub total_seconds: u64,
+}
+
+/// How a delivery ends whose retries are used up (L3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndOfRetries {
+    /// The receiver said "pending" at least once, and nothing definite since.
+    Unresolved,
+    /// It was never more than a failure.
+    Exhausted,
+}
+
+impl RetryPolicy {
+    /// Reads `retry` of a rule; absent fields take their defaults. Faults go to `faults`, and a faulty field's default into the
+    /// result.
+    pub fn parse(value: Option<&Value>, pointer: &str, faults: &mut Faults) -> Self {
+        let known = ["max_retries", "delay_seconds", "backoff", "max_delay_seconds"];
+        let fields = Fields::open(value, pointer, &known, &[], faults);
+        let seconds = 1..=LONGEST_WAIT_SECONDS;
+        let limit = fields.get("max_retries").and_then(|value| match read_limit(value) {
+            Ok(limit) => Some(limit),
+            Err(detail) => {
+                faults.add(fields.at("max_retries"), detail);
+                None
+            }
+        });
+        let delay = fields.integer("delay_seconds", seconds.clone(), "seconds", faults);
+        let backoff = fields.word("backoff", &Backoff::WORDS, faults);
+        let max_delay = fields.integer("max_delay_seconds", seconds, "seconds", faults);
+        let default = Self::default();
+        let delay_seconds = delay.unwrap_or(default.delay_seconds);
+        let delay_is_sound = delay.is_some() || fields.get("delay_seconds").is_none();
+        if let Some(max) = max_delay.filter(|max| delay_is_sound && *max < delay_seconds) {
+            let detail = format!("{max} seconds are less than the delay of {delay_seconds}: choose {delay_seconds} to 43200");
+            faults.add(fields.at("max_delay_seconds"), detail);
+        }
+        Self {
+            limit: limit.unwrap_or_default(),
+            delay_seconds,
+            backoff: backoff.unwrap_or_default(),
+            max_delay_seconds: max_delay.unwrap_or(default.max_delay_seconds).max(delay_seconds),
+        }
+    }
+
+    /// The resource's form, defaults written out (contract §2).
+    pub fn document(&self) -> Value {
+        json!({
+            "max_retries": self.limit.retries(),
+            "delay_seconds": self.delay_seconds,
+            "backoff": self.backoff.as_str(),
+            "max_delay_seconds": self.max_delay_seconds,
+        })
+    }
+
+    /// How many retries may follow the first request (L1).
+    pub fn limit(&self) -> RetryLimit {
+        self.limit
+    }
+
+    /// Requests in all, whatever the reason of each (L1).
+    pub fn max_attempts(&self) -> u32 {
+        self.limit.attempts()
+    }
+
+    /// The wait before retry `retry` (1 is the first), exact to the millisecond (L2).
+    ///
+    /// The plain wait, give or take up to a tenth of it: jitter that is derived from the delivery and the retry, so the same
+    /// question has the same answer for ever. Never under 1 second, never over 110 % of `max_delay_seconds`. A `Retry-After`
+    /// counts when it is longer, up to 12 hours, and jitter never shortens it.
+    pub fn wait_before(&self, retry: u32, delivery_id: &str, retry_after: Option<Duration>) -> Duration {
+        let plain = self.plain_wait(retry) * 1_000;
+        let tenth = plain / 10;
+        let jitter = hash::number(&["jitter", delivery_id, &retry.to_string()]) % (2 * tenth + 1);
+        let wait = Duration::from_millis((plain - tenth + jitter).max(1_000));
+        let longest = Duration::from_secs(u64::from(LONGEST_WAIT_SECONDS));
+        wait.max(retry_after.unwrap_or_default().min(longest))
+    }
+
+    /// What the policy amounts to, for people to see (L2).
+    pub fn schedule(&self) -> Schedule {
+        let waits_seconds: Vec<u64> = (1..=self.limit.retries()).map(|retry| self.plain_wait(retry)).collect();
+        Schedule { total_seconds: waits_seconds.iter().sum(), waits_seconds }
+    }
+
+    /// The wait before a retry in seconds, without jitter.
+    fn plain_wait(&self, retry: u32) -> u64 {
+        let delay = u64::from(self.delay_seconds);
+        match self.backoff {
+            Backoff::Fixed => delay,
+            Backoff::Exponential => {
+                let doublings = retry.saturating_sub(1).min(u32::from(RetryLimit::MAX.0));
+                (delay << doublings).min(u64::from(self.max_delay_seconds))
+            }
+        }
+    }
+}
+
+fn read_limit(value: &Value) -> Result<RetryLimit, String> {
+    match value.as_u64() {
+        Some(retries) => RetryLimit::try_from(retries).map_err(|fault| fault.to_string()),
+        None => whole(value, 0..=30, "retries").map(|_| RetryLimit::MAX),
+    }
+}
+
+/// How a delivery ends whose retries are used up: `any_pending` tells whether any attempt was answered pending (L3).
+pub fn end_of_retries(any_pending: bool) -> EndOfRetries {
+    if any_pending { EndOfRetries::Unresolved } else { EndOfRetries::Exhausted }
+}
+
+/// Reads a `Retry-After` header: seconds, or an HTTP date as seen at `now` (L2).
+///
+/// A date in the past is no wait; a text that is neither is `None`. The result isn't capped: [`RetryPolicy::wait_before`] does that.
+pub fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration> {
+    static HTTP_DATE: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    let text = header.trim();
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    let until = HTTP_DATE.parse_timestamp(text).ok()?;
+    Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
+}

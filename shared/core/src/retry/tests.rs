@@ -1,0 +1,159 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn policy(document: &Value) -> RetryPolicy {
+    let mut faults = Faults::default();
+    let policy = RetryPolicy::parse(Some(document), "/retry", &mut faults);
+    assert!(faults.is_empty(), "{faults}");
+    policy
+}
+
+#[track_caller]
+fn check_faults(document: &Value, expected: &[(&str, &str)]) {
+    let mut faults = Faults::default();
+    RetryPolicy::parse(Some(document), "/retry", &mut faults);
+    let told: Vec<(&str, &str)> = faults.0.iter().map(|f| (f.pointer.as_str(), f.detail.as_str())).collect();
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn l1_the_default_is_12_retries_which_is_13_requests() {
+    let policy = RetryPolicy::parse(None, "/retry", &mut Faults::default());
+    assert_eq!(policy.max_attempts(), 13);
+    assert_eq!(policy.limit().retries(), 12);
+}
+
+#[test]
+fn l1_0_and_30_retries_are_allowed() {
+    assert_eq!(policy(&json!({"max_retries": 0})).max_attempts(), 1);
+    assert_eq!(policy(&json!({"max_retries": 30})).max_attempts(), 31);
+}
+
+#[test]
+fn l1_31_retries_are_refused() {
+    let pointer = "/retry/max_retries";
+    check_faults(&json!({"max_retries": 31}), &[(pointer, "31 retries are too many: choose 0 to 30")]);
+    check_faults(&json!({"max_retries": 300}), &[(pointer, "300 retries are too many: choose 0 to 30")]);
+    check_faults(&json!({"max_retries": -1}), &[(pointer, "-1 retries are too few: choose 0 to 30")]);
+    check_faults(&json!({"max_retries": "12"}), &[(pointer, "a text is not a number of retries: choose 0 to 30")]);
+    check_faults(&json!({"max_retries": 2.5}), &[(pointer, "2.5 is not a whole number of retries: choose 0 to 30")]);
+}
+
+#[test]
+fn l2_defaults_are_written_out() {
+    let expected = json!({"max_retries": 12, "delay_seconds": 60, "backoff": "exponential", "max_delay_seconds": 3_600});
+    assert_eq!(policy(&json!({})).document(), expected);
+    let longer = json!({"max_retries": 12, "delay_seconds": 7_200, "backoff": "exponential", "max_delay_seconds": 7_200});
+    assert_eq!(policy(&json!({"delay_seconds": 7_200})).document(), longer);
+}
+
+#[test]
+fn l2_settings_out_of_bounds_are_told_all_at_once() {
+    check_faults(
+        &json!({"delay_seconds": 0, "backoff": "linear", "max_delay_seconds": 43_201, "jitter": 1}),
+        &[
+            (
+                "/retry/jitter",
+                "\"jitter\" is no field here, the nearest is \"max_retries\": choose of max_retries, delay_seconds, backoff, \
+                 max_delay_seconds",
+            ),
+            ("/retry/delay_seconds", "0 seconds are too few: choose 1 to 43200"),
+            ("/retry/backoff", "\"linear\" is no choice here, the nearest is \"fixed\": choose of fixed, exponential"),
+            ("/retry/max_delay_seconds", "43201 seconds are too many: choose 1 to 43200"),
+        ],
+    );
+}
+
+#[test]
+fn l2_a_longest_wait_under_the_delay_is_refused() {
+    check_faults(
+        &json!({"delay_seconds": 100, "max_delay_seconds": 99}),
+        &[("/retry/max_delay_seconds", "99 seconds are less than the delay of 100: choose 100 to 43200")],
+    );
+}
+
+#[test]
+fn l2_the_schedule_doubles_up_to_the_longest_wait() {
+    let schedule = policy(&json!({})).schedule();
+    assert_eq!(schedule.waits_seconds, [60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600]);
+    assert_eq!(schedule.total_seconds, 25_380);
+    let fixed = policy(&json!({"max_retries": 3, "delay_seconds": 30, "backoff": "fixed"})).schedule();
+    assert_eq!(fixed.waits_seconds, [30, 30, 30]);
+    assert_eq!(policy(&json!({"max_retries": 0})).schedule(), Schedule { waits_seconds: vec![], total_seconds: 0 });
+}
+
+#[test]
+fn l2_jitter_is_derived_not_rolled() {
+    let policy = policy(&json!({"backoff": "fixed"}));
+    let waits: Vec<u128> = (1..=3).map(|retry| policy.wait_before(retry, "dlv_1", None).as_millis()).collect();
+    assert_eq!(waits, [59_550, 55_556, 65_755]);
+}
+
+#[test]
+fn l2_a_longer_retry_after_counts_up_to_12_hours() {
+    let policy = policy(&json!({}));
+    let wait = |seconds| policy.wait_before(1, "dlv_1", Some(Duration::from_secs(seconds))).as_secs();
+    assert_eq!(wait(600), 600);
+    assert_eq!(wait(43_200), 43_200);
+    assert_eq!(wait(90_000), 43_200);
+    assert_eq!(wait(1), policy.wait_before(1, "dlv_1", None).as_secs());
+}
+
+#[test]
+fn l2_retry_after_is_seconds_or_a_date() {
+    let now: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
+    let read = |text| parse_retry_after(text, now).map(|wait| wait.as_secs());
+    assert_eq!(read("120"), Some(120));
+    assert_eq!(read(" 0 "), Some(0));
+    assert_eq!(read("99999999999999999999999"), Some(u64::MAX));
+    assert_eq!(read("Sun, 22 Nov 2026 09:05:00 GMT"), Some(300));
+    assert_eq!(read("Sun, 22 Nov 2026 08:00:00 GMT"), Some(0));
+    for neither in ["", "-5", "1.5", "soon", "2026-11-22"] {
+        assert_eq!(read(neither), None, "{neither:?}");
+    }
+}
+
+#[test]
+fn l3_used_up_retries_end_unresolved_if_any_answer_was_pending() {
+    assert_eq!(end_of_retries(true), EndOfRetries::Unresolved);
+    assert_eq!(end_of_retries(false), EndOfRetries::Exhausted);
+}
+
+fn any_policy() -> impl Strategy<Value = RetryPolicy> {
+    (0..=30_u64, 1..=43_200_u32, any::<bool>(), 1..=43_200_u32).prop_map(|(retries, delay, fixed, max)| RetryPolicy {
+        limit: retries.try_into().unwrap(),
+        delay_seconds: delay,
+        backoff: if fixed { Backoff::Fixed } else { Backoff::Exponential },
+        max_delay_seconds: max.max(delay),
+    })
+}
+
+proptest! {
+    #[test]
+    fn l2_waits_stay_within_bounds(policy in any_policy(), retry in any::<u32>(), id in "[a-z0-9]{1,20}", after in any::<Option<u32>>()) {
+        let after = after.map(|seconds| Duration::from_secs(u64::from(seconds)));
+        let wait = policy.wait_before(retry, &id, after);
+        let plain = policy.plain_wait(retry) * 1_000;
+        let low = Duration::from_millis(plain - plain / 10).max(Duration::from_secs(1));
+        let high = Duration::from_millis(plain + plain / 10);
+        let asked = after.unwrap_or_default().min(Duration::from_hours(12));
+        prop_assert!(wait >= low && wait >= asked && wait <= high.max(asked));
+        prop_assert_eq!(wait, policy.wait_before(retry, &id, after));
+    }
+
+    #[test]
+    fn l2_without_jitter_waits_never_shrink(policy in any_policy()) {
+        let waits = policy.schedule().waits_seconds;
+        prop_assert!(waits.is_sorted());
+        prop_assert!(waits.iter().all(|wait| (1..=43_200).contains(wait)));
+    }
+
+    #[test]
+    fn l2_what_is_written_is_read_back(policy in any_policy()) {
+        let mut faults = Faults::default();
+        prop_assert_eq!(RetryPolicy::parse(Some(&policy.document()), "", &mut faults), policy);
+        prop_assert!(faults.is_empty());
+    }
+}

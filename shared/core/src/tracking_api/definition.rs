@@ -1,0 +1,182 @@
+//! What a person may write of a rule, checked as a whole (contract §2).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::{Delay, check_name};
+use crate::{
+    answer::AnswerRules,
+    caller::Owner,
+    conditions::Conditions,
+    document::{Fields, kind, unknown},
+    fault::Faults,
+    request::{Request, Signing},
+    retry::RetryPolicy,
+    template::Allowed,
+    trigger::Trigger,
+};
+
+/// The longest rule, in bytes of JSON: 64 KiB (contract §2).
+pub const MAX_RULE_BYTES: usize = 64 * 1_024;
+/// The longest name, in characters.
+const MAX_NAME: usize = 200;
+
+/// The fields that a person writes.
+const WRITTEN: [&str; 10] =
+    ["name", "active", "trigger", "conditions", "request", "retry", "answer", "delay", "rate_per_second", "signing"];
+
+/// The fields that the server sets, ignored so that GET → PUT works; `secret_values` is read elsewhere and never kept here.
+const SERVER_SET: [&str; 11] = [
+    "id",
+    "health",
+    "inactive_reason",
+    "version",
+    "owner",
+    "country",
+    "category",
+    "secrets",
+    "created_at",
+    "updated_at",
+    "secret_values",
+];
+
+/// What the place where we run allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// Receivers on addresses that are not public may be named (`--allow-private-targets`).
+    pub private_targets: bool,
+}
+
+/// A rule as a person wrote it, with the defaults filled in: nothing in it is wrong.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// What people call it: 1 to 200 characters without control characters.
+    pub name: String,
+    /// Whether it is asked to be active; it reads inactive while a secret has no value (V4).
+    pub active: bool,
+    /// Which events it fires on (T1–T6).
+    pub trigger: Trigger,
+    /// Which conversions it is about (domain §3).
+    pub conditions: Conditions,
+    /// What it sends (Q1–Q5).
+    pub request: Request,
+    /// How often and when it tries again (L1, L2).
+    pub retry: RetryPolicy,
+    /// How it reads what comes back (A1–A3).
+    pub answer: AnswerRules,
+    /// Whether it waits for the conversion to settle (F1–F4).
+    pub delay: Delay,
+    /// The most requests a second, 1 to 1 000; `None` is no limit of its own.
+    pub rate_per_second: Option<u16>,
+    /// How requests are signed, if they are (Standard Webhooks).
+    pub signing: Option<Signing>,
+}
+
+impl Definition {
+    /// Reads a rule that `owner` has or is to have. An affiliate's rule is about itself, whether it says so or not (V3).
+    ///
+    /// # Errors
+    /// All faults at once, each with its JSON pointer.
+    pub fn parse(document: &Value, owner: &Owner, settings: &Settings) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let definition = Self::read(document, owner, settings, &mut faults);
+        definition.filter(|_| faults.is_empty()).ok_or(faults)
+    }
+
+    fn read(document: &Value, owner: &Owner, settings: &Settings, faults: &mut Faults) -> Option<Self> {
+        if !document.is_object() {
+            faults.add("", format!("{} is not a rule: write an object with at least name and request.url", kind(document)));
+            return None;
+        }
+        let fields = Fields::open(Some(document), "", &WRITTEN, &SERVER_SET, faults);
+        let bytes: usize = WRITTEN.iter().filter_map(|key| fields.get(key)).map(|value| value.to_string().len()).sum();
+        if bytes > MAX_RULE_BYTES {
+            faults.add("", format!("{bytes} bytes are too many for a rule: {MAX_RULE_BYTES} are allowed"));
+        }
+        let allowed =
+            Allowed { admin: owner.affiliate().is_none(), private_targets: settings.private_targets, ..Allowed::default() };
+        let name = read_name(&fields, faults);
+        let active = read_active(&fields, faults);
+        let trigger = read_trigger(&fields, faults);
+        let conditions = Conditions::parse(fields.get("conditions"), "/conditions", faults);
+        let conditions = own_conditions(conditions, owner, faults);
+        let request = Request::parse(fields.get("request").unwrap_or(&json!({})), "/request", allowed, faults);
+        let retry = RetryPolicy::parse(fields.get("retry"), "/retry", faults);
+        let answer = AnswerRules::parse(fields.get("answer"), "/answer", owner, faults);
+        let delay = Delay::parse(fields.get("delay"), "/delay", faults);
+        let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
+        let rate_per_second = rate_per_second.map(|rate| u16::try_from(rate).expect("1 000 at most"));
+        let signing = fields.get("signing").and_then(|value| Signing::parse(value, "/signing", faults));
+        let (name, request) = (name?, request?);
+        Some(Self { name, active, trigger, conditions, request, retry, answer, delay, rate_per_second, signing })
+    }
+
+    /// The resource's form, defaults written out: what [`Definition::parse`] reads back, and what a merge patch applies to.
+    pub fn document(&self) -> Value {
+        let mut map = Map::from_iter([
+            ("name".to_owned(), self.name.as_str().into()),
+            ("active".to_owned(), self.active.into()),
+            ("trigger".to_owned(), self.trigger.as_str().into()),
+            ("conditions".to_owned(), self.conditions.document()),
+            ("request".to_owned(), self.request.document()),
+            ("retry".to_owned(), self.retry.document()),
+            ("answer".to_owned(), self.answer.document()),
+            ("delay".to_owned(), self.delay.document()),
+        ]);
+        map.extend(self.rate_per_second.map(|rate| ("rate_per_second".to_owned(), rate.into())));
+        map.extend(self.signing.as_ref().map(|signing| ("signing".to_owned(), signing.document())));
+        Value::Object(map)
+    }
+
+    /// Names of the secrets that must have a value before it can be active: the request's and the signing's (Q5, V4).
+    ///
+    /// Answer rules name none: what they set reaches events, where no secret may go.
+    pub fn secret_names(&self) -> BTreeSet<String> {
+        let signing = self.signing.iter().map(|signing| signing.secret.as_str());
+        self.request.secrets().chain(signing).map(str::to_owned).collect()
+    }
+}
+
+fn read_name(fields: &Fields<'_>, faults: &mut Faults) -> Option<String> {
+    if fields.get("name").is_none() {
+        faults.add("/name", "required: 1 to 200 characters");
+    }
+    let name = fields.text("name", faults)?;
+    let length = name.chars().count();
+    if name.trim().is_empty() {
+        faults.add("/name", "empty: write 1 to 200 characters");
+    } else if length > MAX_NAME {
+        faults.add("/name", format!("{length} characters are too many: write 1 to 200"));
+    }
+    if name.chars().any(char::is_control) {
+        faults.add("/name", "holds a control character, such as a line break: write 1 to 200 others");
+    }
+    Some(name.to_owned())
+}
+
+/// A rule that lacks a secret reads inactive with a reason; written back as it was read, it stays asked to be active (V4).
+fn read_active(fields: &Fields<'_>, faults: &mut Faults) -> bool {
+    let asked = fields.flag("active", faults).unwrap_or(true);
+    asked || fields.get("inactive_reason").is_some()
+}
+
+fn read_trigger(fields: &Fields<'_>, faults: &mut Faults) -> Trigger {
+    let Some(word) = fields.text("trigger", faults) else { return Trigger::default() };
+    word.parse().unwrap_or_else(|_| {
+        faults.add("/trigger", unknown("trigger", word, &Trigger::ALL.map(Trigger::as_str)));
+        Trigger::default()
+    })
+}
+
+/// An affiliate's rule is about itself: absent is filled in, another is a fault (V3).
+fn own_conditions(conditions: Conditions, owner: &Owner, faults: &mut Faults) -> Conditions {
+    let Some(own) = owner.affiliate() else { return conditions };
+    if conditions.affiliate().iter().any(|affiliate| affiliate != own) {
+        faults.add(
+            "/conditions/affiliate",
+            format!("another's: an affiliate's rule is about itself, leave it out or write [\"{own}\"]"),
+        );
+    }
+    conditions.for_affiliate(own.clone())
+}

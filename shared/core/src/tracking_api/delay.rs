@@ -1,0 +1,99 @@
+//! Whether a change goes out at once or is held for one final postback (domain §7).
+
+use serde_json::{Value, json};
+
+use crate::{document::Fields, fault::Faults};
+
+/// When a rule sends (F1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Delay {
+    /// Each change as it comes.
+    #[default]
+    None,
+    /// One postback a subject, once the conversion is settled.
+    Final(Final),
+}
+
+/// The settings of one final postback (F1–F4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Final {
+    /// How long to wait after settling: 0 to 604 800 seconds, 0 unless set; 0 sends in the step that settles (F2).
+    pub settle_seconds: u32,
+    /// How long a hold may last: 1 to 365 days, 120 unless set (F3).
+    pub max_hold_days: u16,
+    /// What happens then (F3).
+    pub on_expiry: OnExpiry,
+    /// Whether changes after the final postback go out as corrections (F4).
+    pub corrections: bool,
+}
+
+/// What happens to a hold that never settles (F3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnExpiry {
+    /// It ends as `expired`.
+    #[default]
+    Expire,
+    /// It is sent as it is.
+    SendCurrent,
+}
+
+impl OnExpiry {
+    const WORDS: [(&str, Self); 2] = [("expire", Self::Expire), ("send_current", Self::SendCurrent)];
+
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expire => "expire",
+            Self::SendCurrent => "send_current",
+        }
+    }
+}
+
+impl Default for Final {
+    fn default() -> Self {
+        Self { settle_seconds: 0, max_hold_days: 120, on_expiry: OnExpiry::Expire, corrections: false }
+    }
+}
+
+const SETTINGS: [&str; 4] = ["settle_seconds", "max_hold_days", "on_expiry", "corrections"];
+
+impl Delay {
+    /// Reads `delay` of a rule; absent is none. Faults go to `faults`, and a faulty field's default into the result.
+    pub fn parse(value: Option<&Value>, pointer: &str, faults: &mut Faults) -> Self {
+        let [settle, hold, expiry, corrections] = SETTINGS;
+        let fields = Fields::open(value, pointer, &["mode", settle, hold, expiry, corrections], &[], faults);
+        let mode = fields.word("mode", &[("none", false), ("final", true)], faults);
+        let given = SETTINGS.iter().any(|key| fields.get(key).is_some());
+        if fields.get("mode").is_none() && given {
+            faults.add(fields.at("mode"), "required beside other settings: choose none or final");
+        }
+        if mode == Some(false) {
+            fields.refuse(&SETTINGS, "mode none sends at once; it belongs to mode final", faults);
+            return Self::None;
+        }
+        let default = Final::default();
+        let settings = Final {
+            settle_seconds: fields.integer(settle, 0..=604_800, "seconds", faults).unwrap_or(default.settle_seconds),
+            max_hold_days: fields
+                .integer(hold, 1..=365, "days", faults)
+                .map_or(default.max_hold_days, |days| u16::try_from(days).expect("365 at most")),
+            on_expiry: fields.word(expiry, &OnExpiry::WORDS, faults).unwrap_or_default(),
+            corrections: fields.flag(corrections, faults).unwrap_or(default.corrections),
+        };
+        if mode == Some(true) { Self::Final(settings) } else { Self::None }
+    }
+
+    /// The resource's form, defaults written out (contract §2).
+    pub fn document(&self) -> Value {
+        match self {
+            Self::None => json!({"mode": "none"}),
+            Self::Final(settings) => json!({
+                "mode": "final",
+                "settle_seconds": settings.settle_seconds,
+                "max_hold_days": settings.max_hold_days,
+                "on_expiry": settings.on_expiry.as_str(),
+                "corrections": settings.corrections,
+            }),
+        }
+    }
+}

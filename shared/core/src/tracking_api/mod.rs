@@ -1,0 +1,18 @@
+//! The resource: a rule that says when to send which request, and how to read the answer (domain §1, contract §2).
+
+mod definition;
+mod delay;
+mod name;
+mod owner;
+mod patch;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use definition::{Definition, MAX_RULE_BYTES, Settings};
+pub use delay::{Delay, Final, OnExpiry};
+pub use name::{NotAName, check_name};
+pub use owner::{keeps_owner, owner_of_new};
+pub use patch::merge_patch;
+pub use view::TrackingApi;

@@ -1,0 +1,22 @@
+//! JSON Merge Patch (RFC 7396), for PATCH and for duplicates.
+
+use serde_json::{Map, Value};
+
+/// Changes `target` as `patch` says: `null` removes a member, an object is merged member by member, all else replaces.
+pub fn merge_patch(target: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let members = target.as_object_mut().expect("it was made an object");
+    for (key, change) in changes {
+        if change.is_null() {
+            members.remove(key);
+        } else {
+            merge_patch(members.entry(key.as_str()).or_insert(Value::Null), change);
+        }
+    }
+}

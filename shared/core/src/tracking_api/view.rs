@@ -1,0 +1,72 @@
+//! A stored rule, and how it is shown (contract §2).
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Definition;
+use crate::{caller::Owner, id::Id, offer::Placement};
+
+/// A rule with what the server sets of it.
+#[derive(Debug, Clone)]
+pub struct TrackingApi {
+    /// Its id.
+    pub id: Id,
+    /// Grows by 1 with every change; the ETag.
+    pub version: u64,
+    /// Whose it is; never changes (V2).
+    pub owner: Owner,
+    /// What a person wrote.
+    pub definition: Definition,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl TrackingApi {
+    /// The secrets that it names and that have no value yet, of those that `existing` have (V4).
+    pub fn missing_secrets(&self, existing: &BTreeSet<String>) -> BTreeSet<String> {
+        self.definition.secret_names().difference(existing).cloned().collect()
+    }
+
+    /// Whether it is active: asked to be, and every secret that it names has a value (V4).
+    pub fn is_active(&self, existing: &BTreeSet<String>) -> bool {
+        self.definition.active && self.missing_secrets(existing).is_empty()
+    }
+
+    /// The whole resource as people see it (contract §2): what they wrote, with `country` and `category` of its placement (V1), the
+    /// names of the secrets that have a value, never their values (Q5), and `health` if known.
+    ///
+    /// While a secret has no value, it reads inactive and says why; [`Definition::parse`] takes that back as asked to be active.
+    pub fn view(&self, placement: &Placement, existing_secrets: &BTreeSet<String>, health: Option<Value>) -> Value {
+        let mut resource = self.definition.document();
+        resource["id"] = self.id.as_str().into();
+        resource["version"] = self.version.into();
+        resource["owner"] = json!(self.owner);
+        resource["country"] = placement.country.as_str().into();
+        resource["category"] = json!(placement.category);
+        resource["secrets"] = json!(existing_secrets);
+        resource["created_at"] = json!(self.created_at);
+        resource["updated_at"] = json!(self.updated_at);
+        if let Some(health) = health {
+            resource["health"] = health;
+        }
+        let missing = self.missing_secrets(existing_secrets);
+        if self.definition.active && !missing.is_empty() {
+            resource["active"] = false.into();
+            resource["inactive_reason"] = inactive_reason(&missing).into();
+        }
+        resource
+    }
+}
+
+/// Why a rule that is asked to be active is not (V4).
+fn inactive_reason(missing: &BTreeSet<String>) -> String {
+    let names: Vec<&str> = missing.iter().map(String::as_str).collect();
+    match names.as_slice() {
+        [one] => format!("secret {one} has no value yet"),
+        several => format!("secrets {} have no value yet", several.join(", ")),
+    }
+}
