@@ -9,6 +9,7 @@ pub mod answer;
 pub mod caller;
 pub mod change;
 pub mod conditions;
+mod document;
 pub mod event;
 pub mod fault;
 pub mod hash;

@@ -1,0 +1,176 @@
+//! Documents that a person writes, read field by field: known fields only, all faults at once (contract §2).
+
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value};
+
+use crate::fault::{Faults, pointer_token};
+
+/// One object of a document. A field that is `null` counts as absent.
+pub(crate) struct Fields<'v> {
+    map: Option<&'v Map<String, Value>>,
+    pointer: String,
+}
+
+impl<'v> Fields<'v> {
+    /// Opens the object at `pointer`; absent is an empty one. Anything else than an object is a fault, and so is every field
+    /// that is neither `known` nor `ignored`, told with the nearest known name.
+    pub(crate) fn open(value: Option<&'v Value>, pointer: &str, known: &[&str], ignored: &[&str], faults: &mut Faults) -> Self {
+        let map = match value {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(map)) => Some(map),
+            Some(other) => {
+                faults.add(pointer, format!("{} is not an object: write {{…}} with {}", kind(other), known.join(", ")));
+                None
+            }
+        };
+        let fields = Self { map, pointer: pointer.to_owned() };
+        for key in map.into_iter().flat_map(Map::keys) {
+            if !known.contains(&key.as_str()) && !ignored.contains(&key.as_str()) {
+                faults.add(fields.at(key), unknown("field", key, known));
+            }
+        }
+        fields
+    }
+
+    /// The JSON pointer of a field, whether it is there or not.
+    pub(crate) fn at(&self, key: &str) -> String {
+        format!("{}/{}", self.pointer, pointer_token(key))
+    }
+
+    /// A field's value, unless absent or `null`.
+    pub(crate) fn get(&self, key: &str) -> Option<&'v Value> {
+        self.map?.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A field that must be a text.
+    pub(crate) fn text(&self, key: &str, faults: &mut Faults) -> Option<&'v str> {
+        let value = self.get(key)?;
+        if value.as_str().is_none() {
+            faults.add(self.at(key), format!("{} is not a text: write a JSON string", kind(value)));
+        }
+        value.as_str()
+    }
+
+    /// A field that must be `true` or `false`.
+    pub(crate) fn flag(&self, key: &str, faults: &mut Faults) -> Option<bool> {
+        let value = self.get(key)?;
+        if value.as_bool().is_none() {
+            faults.add(self.at(key), format!("{} is not a flag: choose true or false", kind(value)));
+        }
+        value.as_bool()
+    }
+
+    /// A field that must be a whole number of `units` within `allowed`.
+    pub(crate) fn integer(&self, key: &str, allowed: RangeInclusive<u32>, units: &str, faults: &mut Faults) -> Option<u32> {
+        let value = self.get(key)?;
+        match whole(value, allowed, units) {
+            Ok(number) => Some(number),
+            Err(detail) => {
+                faults.add(self.at(key), detail);
+                None
+            }
+        }
+    }
+
+    /// A field that must be one of some words.
+    pub(crate) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)], faults: &mut Faults) -> Option<T> {
+        let text = self.text(key, faults)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            faults.add(self.at(key), unknown("choice", text, &names));
+        }
+        found
+    }
+
+    /// A field that must be a list; absent is an empty one.
+    pub(crate) fn list(&self, key: &str, faults: &mut Faults) -> &'v [Value] {
+        match self.get(key) {
+            None => &[],
+            Some(Value::Array(items)) => items,
+            Some(other) => {
+                faults.add(self.at(key), format!("{} is not a list: write […]", kind(other)));
+                &[]
+            }
+        }
+    }
+
+    /// A fault for each of `keys` that is there although it has no place: `why` says when it has one.
+    pub(crate) fn refuse(&self, keys: &[&str], why: &str, faults: &mut Faults) {
+        for key in keys {
+            if self.get(key).is_some() {
+                faults.add(self.at(key), format!("\"{key}\" has no place here: {why}"));
+            }
+        }
+    }
+}
+
+/// A whole number of `units` within `allowed`, or what is wrong with it.
+pub(crate) fn whole(value: &Value, allowed: RangeInclusive<u32>, units: &str) -> Result<u32, String> {
+    let choose = format!("choose {} to {}", allowed.start(), allowed.end());
+    let Value::Number(number) = value else {
+        return Err(format!("{} is not a number of {units}: {choose}", kind(value)));
+    };
+    let text = number.to_string();
+    let digits = text.strip_prefix('-').unwrap_or(&text);
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("{text} is not a whole number of {units}: {choose}"));
+    }
+    match text.parse::<u32>() {
+        Ok(number) if allowed.contains(&number) => Ok(number),
+        Ok(number) if number < *allowed.start() => Err(format!("{number} {units} are too few: {choose}")),
+        Err(_) if text.starts_with('-') => Err(format!("{text} {units} are too few: {choose}")),
+        _ => Err(format!("{text} {units} are too many: {choose}")),
+    }
+}
+
+/// That a word is none of those known, with the nearest and all of them.
+pub(crate) fn unknown(what: &str, word: &str, known: &[&str]) -> String {
+    let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(a, word).total_cmp(&strsim::jaro_winkler(b, word)));
+    let shown: String = word.chars().take(64).collect();
+    match nearest {
+        Some(nearest) => format!("\"{shown}\" is no {what} here, the nearest is \"{nearest}\": choose of {}", known.join(", ")),
+        None => format!("\"{shown}\" is no {what} here: none is allowed"),
+    }
+}
+
+/// What a value is, for messages.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a flag",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_told_with_the_nearest_known_name() {
+        let mut faults = Faults::default();
+        let document = json!({"max_retrys": 3, "id": "x"});
+        Fields::open(Some(&document), "/retry", &["delay_seconds", "max_retries"], &["id"], &mut faults);
+        let detail = "\"max_retrys\" is no field here, the nearest is \"max_retries\": choose of delay_seconds, max_retries";
+        assert_eq!(faults, Faults::one("/retry/max_retrys", detail));
+    }
+
+    #[test]
+    fn whole_numbers_say_what_is_allowed() {
+        let told = |value| whole(&value, 1..=60, "seconds").unwrap_err();
+        assert_eq!(whole(&json!(60), 1..=60, "seconds"), Ok(60));
+        assert_eq!(told(json!(61)), "61 seconds are too many: choose 1 to 60");
+        assert_eq!(told(json!(0)), "0 seconds are too few: choose 1 to 60");
+        assert_eq!(told(json!(-5)), "-5 seconds are too few: choose 1 to 60");
+        assert_eq!(told(json!(1.5)), "1.5 is not a whole number of seconds: choose 1 to 60");
+        assert_eq!(told(json!("9")), "a text is not a number of seconds: choose 1 to 60");
+        assert_eq!(told(json!(18_446_744_073_709_551_615_u64)), "18446744073709551615 seconds are too many: choose 1 to 60");
+    }
+}
