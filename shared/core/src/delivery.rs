@@ -10,7 +10,7 @@ use crate::{
     event::EventKind,
     hash,
     id::Id,
-    retry::RetryPolicy,
+    retry::{EndOfRetries, RetryPolicy, end_of_retries},
 };
 
 /// Where a delivery stands (contract §3).
@@ -115,9 +115,7 @@ impl DeliveryId {
     /// The id of the delivery that a rule owes to a subject of a conversion for a cause.
     pub fn derive(conversion: &Id, rule: &Id, subject: &str, cause: Cause<'_>) -> Self {
         let rest = match cause {
-            Cause::Change(change, kind) => {
-                hash::text(&["change", rule.as_str(), change.as_str(), subject, kind.as_str()], HALF)
-            }
+            Cause::Change(change, kind) => hash::text(&["change", rule.as_str(), change.as_str(), subject, kind.as_str()], HALF),
             Cause::Final(epoch) => hash::text(&["final", rule.as_str(), subject, &epoch.to_string()], HALF),
             Cause::Late(epoch) => hash::text(&["late", rule.as_str(), subject, &epoch.to_string()], HALF),
         };
@@ -188,7 +186,10 @@ pub fn after_attempt(
 
 /// The end of a delivery whose retries are used up (L3).
 pub fn used_up(attempts: u32, pending_seen: bool, why: &str) -> Next {
-    let state = if pending_seen { State::Unresolved } else { State::Exhausted };
+    let state = match end_of_retries(pending_seen) {
+        EndOfRetries::Unresolved => State::Unresolved,
+        EndOfRetries::Exhausted => State::Exhausted,
+    };
     let plural = if attempts == 1 { "" } else { "s" };
     Next::Ended(state, format!("no more retries after {attempts} attempt{plural}; the last: {why}"))
 }

@@ -4,14 +4,14 @@
 //! updates commute, so that late and repeated changes lead to the same hold. What is to be done with it (release, wait, expire) is
 //! read off it, never remembered beside it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     change::{Change, Transaction},
-    event::{Event, EventKind, Subject},
-    tracking_api::{Delay, OnExpiry},
+    event::{Event, EventKind, Order, Subject},
+    tracking_api::{Final, OnExpiry},
 };
 
 /// What became of a subject's final postback.
@@ -33,7 +33,7 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldSubject {
     /// The newest event that fired the trigger: its place in the order and its kind.
-    pub newest: ((u64, u8), EventKind),
+    pub newest: (Order, EventKind),
     /// The transaction as it was last seen, if the subject is one; a later change may not list it.
     pub transaction: Option<Transaction>,
     /// Version of `transaction`'s change.
@@ -53,31 +53,6 @@ pub struct Hold {
     pub settled_at: Option<Timestamp>,
     /// When the first subject was held: the start of `max_hold_days`.
     pub held_since: Option<Timestamp>,
-}
-
-/// The settings of `delay: final`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FinalDelay {
-    /// F2, 0 to 604 800.
-    pub settle_seconds: u32,
-    /// F3, 1 to 365.
-    pub max_hold_days: u32,
-    /// F3.
-    pub on_expiry: OnExpiry,
-    /// F4.
-    pub corrections: bool,
-}
-
-impl FinalDelay {
-    /// The settings, if this delay holds back.
-    pub fn of(delay: &Delay) -> Option<Self> {
-        match *delay {
-            Delay::None => None,
-            Delay::Final { settle_seconds, max_hold_days, on_expiry, corrections } => {
-                Some(Self { settle_seconds, max_hold_days, on_expiry, corrections })
-            }
-        }
-    }
 }
 
 /// What a postback of a hold is, which decides its id.
@@ -123,7 +98,7 @@ impl Hold {
     /// Takes a change in: a newer or equal version replaces the state, an older one only adds subjects (updates commute).
     /// `fired` are the change's events that fire the trigger. Returns those of them that came after their subject's final postback
     /// (F4), to be sent as corrections or noted as skipped.
-    pub fn absorb(&mut self, change: &Change, fired: &[Event], delay: FinalDelay, now: Timestamp) -> Vec<Due> {
+    pub fn absorb(&mut self, change: &Change, fired: &[Event], delay: Final, now: Timestamp) -> Vec<Due> {
         let version = change.conversion.version;
         if version >= self.newest.conversion.version {
             self.newest = change.clone();
@@ -132,7 +107,7 @@ impl Hold {
         let mut after_final: BTreeMap<Subject, Due> = BTreeMap::new();
         for event in fired {
             let subject = event.subject();
-            let order = (version, event.kind.rank());
+            let order = event.order();
             let held = self.subjects.entry(subject.clone()).or_insert_with(|| HeldSubject {
                 newest: (order, event.kind),
                 transaction: None,
@@ -150,7 +125,8 @@ impl Hold {
             if let Some(was_sent) = later {
                 if was_sent && !delay.corrections {
                     let ending = Some(Ending::FinalAlreadySent);
-                    after_final.insert(subject.clone(), Due { subject, event: event.clone(), kind: Kind::Change, instead: ending });
+                    after_final
+                        .insert(subject.clone(), Due { subject, event: event.clone(), kind: Kind::Change, instead: ending });
                 } else if change.is_settled() {
                     let mut event = event.clone();
                     event.is_correction = was_sent;
@@ -188,7 +164,7 @@ impl Hold {
     }
 
     /// When this hold is to be looked at next, if ever: at the end of `settle_seconds` once settled, else when it expires.
-    pub fn due(&self, delay: FinalDelay) -> Option<Timestamp> {
+    pub fn due(&self, delay: Final) -> Option<Timestamp> {
         let unsent = |phase: Phase| matches!(phase, Phase::Held | Phase::Expired | Phase::SentAsWas);
         if let Some(settled_at) = self.settled_at {
             let waits = self.subjects.values().any(|held| unsent(held.phase)) && self.has_state();
@@ -203,7 +179,7 @@ impl Hold {
     }
 
     /// What is owed at this time: final postbacks of a settled hold, or the end of one that was held too long. Empty: not yet.
-    pub fn owed(&self, delay: FinalDelay, now: Timestamp) -> Vec<Due> {
+    pub fn owed(&self, delay: Final, now: Timestamp) -> Vec<Due> {
         if self.due(delay).is_none_or(|due| due > now) {
             return Vec::new();
         }
@@ -259,7 +235,7 @@ impl Hold {
             occurred_at: self.newest.occurred_at,
             causation: self.newest.causation.clone(),
             kind,
-            conversion: self.newest.conversion.clone(),
+            conversion: Arc::new(self.newest.conversion.clone()),
             transaction,
             is_final,
             is_correction: false,

@@ -9,7 +9,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::DeliveryId;
+use crate::{delivery::DeliveryId, event::Order};
 
 /// How long a delivery that waits behind another stays known after its last look (P3).
 const PARKED: SignedDuration = SignedDuration::from_secs(60);
@@ -38,7 +38,7 @@ pub struct Entry {
     /// Which.
     pub id: DeliveryId,
     /// Its place in the order: conversion version, then created (0) before updated (1) (P3).
-    pub order: (u64, u8),
+    pub order: Order,
     /// Attempts claimed so far.
     pub attempts: u32,
     /// Who claimed the last of them.
@@ -66,7 +66,7 @@ pub struct Ask<'a> {
     /// The delivery.
     pub id: &'a DeliveryId,
     /// Its place in the order.
-    pub order: (u64, u8),
+    pub order: Order,
     /// A delivery of the same change that goes first, if there is one.
     pub after: Option<&'a DeliveryId>,
     /// The token of this hand-out.
@@ -141,7 +141,7 @@ impl Line {
         if own_record.as_ref().is_some_and(|record| record.ended) {
             return Decision::Ended;
         }
-        if ask.order.0 < self.head {
+        if ask.order.version < self.head {
             return Decision::Superseded;
         }
         let attempts = own.map_or(0, |entry| entry.attempts).max(own_record.as_ref().map_or(0, |record| record.attempts));
@@ -217,8 +217,9 @@ impl Line {
             claim: Some(Claim { token: ask.token.to_owned(), lease_until, run: ask.run }),
             parked_until: None,
         });
-        line.head = line.head.max(ask.order.0);
-        let (kept, older): (Vec<Entry>, Vec<Entry>) = line.entries.into_iter().partition(|entry| entry.order.0 >= line.head);
+        line.head = line.head.max(ask.order.version);
+        let (kept, older): (Vec<Entry>, Vec<Entry>) =
+            line.entries.into_iter().partition(|entry| entry.order.version >= line.head);
         line.entries = kept;
         if line.entries.len() > REMEMBERED {
             line.entries.remove(0);
