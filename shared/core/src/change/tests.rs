@@ -343,3 +343,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn s_documents_hidden_in_texts_make_no_stack_overflow() {
+    // serde_json reads objects with this key as JSON in a text, so its limit of depth starts anew in each.
+    let mut event = "1".to_owned();
+    loop {
+        let inner = serde_json::to_string(&event).unwrap();
+        let deeper = format!("{}{{\"$serde_json::private::RawValue\":{inner}}}{}", "[".repeat(120), "]".repeat(120));
+        if deeper.len() > MAX_EVENT_BYTES {
+            break;
+        }
+        event = deeper;
+    }
+    check_envelope("hidden", event.as_bytes(), "", "a list is not allowed: give one event as a JSON object");
+}
