@@ -1,3 +1,115 @@
 //! The steps of a postback: ingest, match, deliver, settle; keys and rows; and the port to a store with queues.
+//!
+//! The way of an event: [`Engine::accept`] reads it and matches it against the rules ([`matching`]), one message per postback goes to
+//! the delivery lane; [`Engine::work`] takes messages and runs each as claim → send → conclude → record ([`deliver`], [`record`]);
+//! what is to wait goes to the retry lane or, for long, to due rows ([`due`]); final postbacks are held back in [`settle`].
+//!
+//! The order of effects is always: first what makes the next step certain, then what says that this one is done.
 
 pub mod backend;
+mod deliver;
+mod deliveries;
+mod due;
+mod keys;
+mod matching;
+mod offers;
+mod record;
+mod rows;
+pub mod rules;
+pub mod secrets;
+pub mod sender;
+mod settle;
+mod work;
+
+use std::{fmt, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use deliver::{Claimed, Claiming};
+pub use deliveries::{DeliveryFilter, DeliveryPage};
+pub use matching::Accepted;
+
+use backend::{Backend, Effects, Swap, Swapped, Unavailable};
+use secrets::Vault;
+
+/// Where the time comes from: the machine at the edges, the hand of a test elsewhere.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// A clock that asks this.
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+/// How an engine is run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whether receivers at addresses that are not public may be named and called.
+    pub private_targets: bool,
+    /// How long ended deliveries stay in the log; at least 31 days.
+    pub log_retention: SignedDuration,
+    /// How long what was read of a rule counts when matching; `None` where this process alone changes rules.
+    pub rule_lifetime: Option<SignedDuration>,
+    /// How long a record may wait for others to be written with.
+    pub record_window: SignedDuration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            private_targets: false,
+            log_retention: SignedDuration::from_hours(24 * 90),
+            rule_lifetime: None,
+            record_window: SignedDuration::ZERO,
+        }
+    }
+}
+
+/// The engine over one store.
+#[derive(Debug)]
+pub struct Engine<B> {
+    backend: B,
+    clock: Clock,
+    vault: Vault,
+    settings: Settings,
+    rules: rules::Cache,
+    recorder: record::Recorder,
+}
+
+impl<B: Backend> Engine<B> {
+    /// An engine over this store. `vault` seals the rules' secrets.
+    pub fn new(backend: B, clock: Clock, vault: Vault, settings: Settings) -> Self {
+        let rules = rules::Cache::new(settings.rule_lifetime);
+        Self { backend, clock, vault, settings, rules, recorder: record::Recorder::default() }
+    }
+
+    /// The store.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock.0)()
+    }
+
+    async fn swap_one(&self, swap: Swap) -> Swapped {
+        let outcome = self.backend.swap(vec![swap]).await.pop();
+        outcome.unwrap_or_else(|| Swapped::Unavailable(Unavailable("the store gave no answer".to_owned())))
+    }
+
+    async fn commit_one(&self, effects: Effects) -> Result<(), Unavailable> {
+        if effects == Effects::default() {
+            return Ok(());
+        }
+        let outcome = self.backend.commit(vec![effects]).await.pop();
+        outcome.unwrap_or_else(|| Err(Unavailable("the store gave no answer".to_owned())))
+    }
+}

@@ -216,6 +216,12 @@ impl Template {
         self.slots().any(Slot::may_omit)
     }
 
+    /// What it always renders, if it holds no macro.
+    pub(crate) fn literal(&self) -> Option<String> {
+        let literals = self.pieces.iter().map(|piece| if let Piece::Literal(text) = piece { Some(&**text) } else { None });
+        literals.collect()
+    }
+
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.pieces.iter().filter_map(|piece| if let Piece::Slot(slot) = piece { Some(slot) } else { None })
     }

@@ -1,0 +1,151 @@
+//! Where everything stands in the store: the one key design, the same on every backend.
+//!
+//! | partition | place | item |
+//! | --- | --- | --- |
+//! | `C#c` | `L#rule#subject` | a line |
+//! | `C#c` | `D#id` | a delivery |
+//! | `C#c` | `D#id#A#nn` | an earlier attempt of it |
+//! | `C#c` | `H#rule` | a hold |
+//! | `R#rule` | `HEAD`, `BODY#version`, `K#name#version` | a rule's head, its text, a sealed secret |
+//! | `I#anchor` | rule | an index copy |
+//! | `U#all`, `U#owner` | rule | rule lists |
+//! | `INTENT` | `rule#version` | a rule change under way |
+//! | `T#rule#s`, `T#all#s` | `time#first` | a page of the log: ids recorded by one flush |
+//! | `DUE#minute#s` | `due#target` | a message to send later |
+//! | `SWEEP` | `CURSOR` | the minute that the sweep has drained |
+//! | `O` | offer | an offer |
+//! | `X` | `time#hash` | a rejected event |
+//!
+//! `c` is the half of a delivery's id that names its conversion, so that a delivery is found by its id and a conversion's
+//! deliveries lie together.
+
+use jiff::Timestamp;
+use tracking_core::{
+    caller::Owner,
+    delivery::{DeliveryId, conversion_hash},
+    event::Subject,
+    hash,
+    id::Id,
+    index::Anchor,
+};
+
+use crate::backend::Key;
+
+/// Shards of the log of all rules, and of one rule's log by its owner's kind.
+const LOG_SHARDS: u64 = 8;
+/// Shards of a minute of due rows.
+pub(crate) const DUE_SHARDS: u64 = 16;
+/// Shards of a state in the sparse index.
+const TROUBLE_SHARDS: u64 = 8;
+
+pub(crate) fn conversion(part: &str) -> String {
+    format!("C#{part}")
+}
+
+pub(crate) fn line(id: &DeliveryId, rule: &Id, subject: &Subject) -> Key {
+    Key::new(conversion(id.conversion_part()), format!("L#{rule}#{subject}"))
+}
+
+pub(crate) fn delivery(id: &DeliveryId) -> Key {
+    Key::new(conversion(id.conversion_part()), format!("D#{id}"))
+}
+
+pub(crate) fn attempt(id: &DeliveryId, attempt: u32) -> Key {
+    Key::new(conversion(id.conversion_part()), format!("D#{id}#A#{attempt:04}"))
+}
+
+pub(crate) fn hold(conversion_id: &Id, rule: &Id) -> Key {
+    Key::new(conversion(&conversion_hash(conversion_id)), format!("H#{rule}"))
+}
+
+pub(crate) fn rule(rule: &Id) -> String {
+    format!("R#{rule}")
+}
+
+pub(crate) fn head(rule_id: &Id) -> Key {
+    Key::new(rule(rule_id), "HEAD")
+}
+
+pub(crate) fn body(rule_id: &Id, version: u64) -> Key {
+    Key::new(rule(rule_id), format!("BODY#{version:012}"))
+}
+
+pub(crate) fn secret(rule_id: &Id, name: &str, version: u64) -> Key {
+    Key::new(rule(rule_id), format!("K#{name}#{version:012}"))
+}
+
+pub(crate) fn index(anchor: &Anchor) -> String {
+    format!("I#{anchor}")
+}
+
+/// The list of rules of one owner.
+pub(crate) fn owned(owner: &Owner) -> String {
+    match owner.affiliate() {
+        Some(affiliate) => format!("U#affiliate#{affiliate}"),
+        None => "U#admin".to_owned(),
+    }
+}
+
+/// The list of all rules.
+pub(crate) const ALL_RULES: &str = "U#all";
+/// The list of rules that affiliates own.
+pub(crate) const AFFILIATE_RULES: &str = "U#affiliates";
+/// Rule changes under way.
+pub(crate) const INTENTS: &str = "INTENT";
+/// Offers.
+pub(crate) const OFFERS: &str = "O";
+/// Rejected events.
+pub(crate) const REJECTED: &str = "X";
+
+pub(crate) fn sweep_cursor() -> Key {
+    Key::new("SWEEP", "CURSOR")
+}
+
+/// A time as text that sorts like the time.
+pub(crate) fn sortable(time: Timestamp) -> String {
+    format!("{:014}", time.as_millisecond().max(0))
+}
+
+/// The log partitions of one rule.
+pub(crate) fn rule_log(rule: &Id, owner: &Owner) -> Vec<String> {
+    let shards = if owner.affiliate().is_some() { 1 } else { LOG_SHARDS };
+    (0..shards).map(|shard| format!("T#{rule}#{shard}")).collect()
+}
+
+/// The log partition of one rule that a flush writes to.
+pub(crate) fn rule_log_of(rule: &Id, owner: &Owner, flush: &str) -> String {
+    let shards = if owner.affiliate().is_some() { 1 } else { LOG_SHARDS };
+    format!("T#{rule}#{}", hash::number(&[flush]) % shards)
+}
+
+/// The log partitions of all rules.
+pub(crate) fn whole_log() -> Vec<String> {
+    (0..LOG_SHARDS).map(|shard| format!("T#all#{shard}")).collect()
+}
+
+/// The log partition of all rules that a flush writes to.
+pub(crate) fn whole_log_of(flush: &str) -> String {
+    format!("T#all#{}", hash::number(&[flush]) % LOG_SHARDS)
+}
+
+/// The sparse index's partitions of a state.
+pub(crate) fn troubles(state: &str) -> Vec<String> {
+    (0..TROUBLE_SHARDS).map(|shard| format!("{state}#{shard}")).collect()
+}
+
+/// A delivery's place in the sparse index.
+pub(crate) fn trouble(state: &str, created_at: Timestamp, id: &DeliveryId) -> Key {
+    let shard = hash::number(&[id.as_str()]) % TROUBLE_SHARDS;
+    Key::new(format!("{state}#{shard}"), format!("{}#{id}", sortable(created_at)))
+}
+
+/// The partition of due rows of a minute and shard.
+pub(crate) fn due_minute(minute: i64, shard: u64) -> String {
+    format!("DUE#{minute:010}#{shard:02}")
+}
+
+/// The place of a due row.
+pub(crate) fn due(at: Timestamp, target: &str) -> Key {
+    let shard = hash::number(&[target]) % DUE_SHARDS;
+    Key::new(due_minute(at.as_second().div_euclid(60), shard), format!("{}#{target}", sortable(at)))
+}

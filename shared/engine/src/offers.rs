@@ -1,0 +1,55 @@
+//! Offers: what gives a rule its country and category (V1).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tracking_core::{id::Id, offer::Offer};
+
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Item, Key, Order, Partition, Range, Unavailable},
+    keys, rows,
+};
+
+#[derive(Serialize, Deserialize)]
+struct OfferRow {
+    name: Option<String>,
+    country: Option<String>,
+    category: Option<String>,
+}
+
+impl<B: Backend> Engine<B> {
+    /// Keeps an offer as it now is; the last word counts.
+    pub async fn put_offer(&self, offer: &Offer) -> Result<(), Unavailable> {
+        self.commit_one(Effects { put: vec![offer_item(offer)], ..Effects::default() }).await
+    }
+
+    /// One offer.
+    pub(crate) async fn offer(&self, id: &Id) -> Result<Option<Offer>, Unavailable> {
+        let item = self.backend.get(&[Key::new(keys::OFFERS, id.as_str())]).await?.pop().flatten();
+        item.map(|item| read(id, &item)).transpose()
+    }
+
+    /// Offers in the order of their ids after `after`, and where the next page begins.
+    pub async fn offers(&self, limit: usize, after: Option<String>) -> Result<(Vec<Value>, Option<String>), Unavailable> {
+        let range = Range { from: after.map(|after| format!("{after}\0")), before: None };
+        let partition = Partition::Table(keys::OFFERS.to_owned());
+        let items = self.backend.query(&partition, &range, Order::Ascending, limit).await?;
+        let mut offers = Vec::new();
+        for item in &items {
+            let Ok(id) = item.key.sort.parse::<Id>() else { continue };
+            offers.push(json!(read(&id, item)?));
+        }
+        let next = items.last().filter(|_| items.len() == limit).map(|item| item.key.sort.clone());
+        Ok((offers, next))
+    }
+}
+
+pub(crate) fn offer_item(offer: &Offer) -> Item {
+    let row = OfferRow { name: offer.name.clone(), country: offer.country.clone(), category: offer.category.clone() };
+    rows::item(Key::new(keys::OFFERS, offer.offer_id.as_str()), &row)
+}
+
+fn read(id: &Id, item: &Item) -> Result<Offer, Unavailable> {
+    let row: OfferRow = rows::read(&item.body)?;
+    Ok(Offer { offer_id: id.clone(), name: row.name, country: row.country, category: row.category })
+}

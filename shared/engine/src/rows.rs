@@ -1,0 +1,221 @@
+//! What is stored and sent: rows and messages, each with the number of its format. Old formats keep being read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tracking_core::{
+    caller::Owner,
+    delivery::{DeliveryId, State},
+    event::Event,
+    id::Id,
+};
+
+use crate::backend::{Item, Key, Unavailable};
+
+/// The format that this version writes.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Wrapped<T> {
+    v: u32,
+    #[serde(rename = "d")]
+    data: T,
+}
+
+/// Writes a row or a message.
+pub(crate) fn write<T: Serialize>(data: &T) -> String {
+    serde_json::to_string(&Wrapped { v: FORMAT, data }).expect("rows and messages have text keys and no failing serializers")
+}
+
+/// Reads a row or a message that some version of this engine wrote.
+pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
+    let wrapped: Wrapped<T> = serde_json::from_str(body).map_err(|error| Unreadable(error.to_string()))?;
+    if wrapped.v == FORMAT {
+        Ok(wrapped.data)
+    } else {
+        Err(Unreadable(format!("format {} is not known to this version; it knows {FORMAT}", wrapped.v)))
+    }
+}
+
+/// A row or a message that this version can't read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("unreadable: {0}")]
+pub(crate) struct Unreadable(pub(crate) String);
+
+impl From<Unreadable> for Unavailable {
+    fn from(error: Unreadable) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// An item with a body of ours.
+pub(crate) fn item<T: Serialize>(key: Key, data: &T) -> Item {
+    Item { key, rev: 0, body: write(data), expires: None, trouble: None }
+}
+
+/// An event inside a row or a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredEvent(pub(crate) Event);
+
+impl Serialize for StoredEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for StoredEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Event::from_value(&value).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A postback that is owed: everything about it that never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) id: DeliveryId,
+    pub(crate) rule: Id,
+    pub(crate) owner: Owner,
+    /// The rule's epoch when it matched: a rule that was switched off since sends it no more (P6).
+    pub(crate) epoch: u64,
+    /// A delivery of the same change and subject that goes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<DeliveryId>,
+    /// It was held before (F1), so its row exists and the log lists it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) held: bool,
+    pub(crate) created_at: Timestamp,
+    pub(crate) event: StoredEvent,
+}
+
+/// A delivery as the log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeliveryRow {
+    pub(crate) job: Job,
+    pub(crate) state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    pub(crate) attempts: u32,
+    pub(crate) max_attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next_due: Option<Timestamp>,
+    /// An attempt was answered pending (L3).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) pending: bool,
+    /// Fingerprint of what this delivery last told the platform (A3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) told: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) variables: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_at: Option<Timestamp>,
+    /// The last attempt, once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<Attempt>,
+}
+
+/// One attempt as the log keeps it (contract §3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attempt {
+    pub(crate) attempt: u32,
+    pub(crate) at: Timestamp,
+    pub(crate) duration_ms: u64,
+    pub(crate) request: LoggedRequest,
+    pub(crate) status: Option<u16>,
+    pub(crate) answer: Option<String>,
+    pub(crate) verdict: String,
+    pub(crate) error: Option<String>,
+}
+
+/// A request as the log keeps it: secrets masked (Q5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LoggedRequest {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Option<String>,
+}
+
+impl Attempt {
+    /// As the API shows it.
+    pub(crate) fn view(&self) -> Value {
+        let headers: serde_json::Map<String, Value> =
+            self.request.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        json!({
+            "attempt": self.attempt, "at": self.at, "duration_ms": self.duration_ms,
+            "request": {"method": self.request.method, "url": self.request.url, "headers": headers, "body": self.request.body},
+            "status": self.status, "answer": self.answer, "verdict": self.verdict, "error": self.error,
+        })
+    }
+}
+
+impl DeliveryRow {
+    /// A delivery that has had no attempt.
+    pub(crate) fn new(job: Job, state: State, max_attempts: u32) -> Self {
+        Self {
+            job,
+            state,
+            reason: None,
+            attempts: 0,
+            max_attempts,
+            next_due: None,
+            pending: false,
+            told: None,
+            variables: BTreeMap::new(),
+            ended_at: None,
+            last: None,
+        }
+    }
+
+    /// Ends it.
+    pub(crate) fn end(&mut self, state: State, reason: impl Into<String>, now: Timestamp) {
+        self.state = state;
+        self.reason = Some(reason.into());
+        self.next_due = None;
+        self.ended_at = Some(now);
+    }
+
+    /// As a list shows it (contract §3).
+    pub(crate) fn view(&self) -> Value {
+        let event = &self.job.event.0;
+        let transaction = event.transaction.as_ref().filter(|_| event.kind.is_transaction()).map(|t| t.transaction_id.as_str());
+        json!({
+            "id": self.job.id, "tracking_api_id": self.job.rule, "owner": self.job.owner, "change_id": event.change_id,
+            "event": event.kind, "conversion_id": event.conversion.conversion_id, "transaction_id": transaction,
+            "affiliate_id": event.conversion.affiliate_id, "state": self.state, "reason": self.reason,
+            "attempts": self.attempts, "max_attempts": self.max_attempts, "next_due": self.next_due,
+            "is_final": event.is_final, "is_correction": event.is_correction,
+            "created_at": self.job.created_at, "ended_at": self.ended_at,
+        })
+    }
+}
+
+/// What a queue message asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Task {
+    /// Send this postback.
+    Deliver(Box<Job>),
+    /// Send the next attempt of a delivery that the log has.
+    Wake { delivery: DeliveryId },
+    /// See whether a hold is to be released.
+    Release { conversion: Id, rule: Id },
+    /// End what waits or is held of a rule that was switched off (P6).
+    Cancel { rule: Id, epoch: u64, from: Option<String> },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_messages_keep_being_read() {
+        let first = r#"{"v":1,"d":{"kind":"wake","delivery":"dlv_0123456789abcdefghjkmnpqrstvwxyz"}}"#;
+        let Task::Wake { delivery } = read::<Task>(first).unwrap() else { panic!("a wake") };
+        assert_eq!(delivery.as_str(), "dlv_0123456789abcdefghjkmnpqrstvwxyz");
+        let unknown = read::<Task>(r#"{"v":2,"d":{"kind":"wake","delivery":"dlv_x"}}"#).unwrap_err();
+        assert_eq!(unknown.to_string(), "unreadable: format 2 is not known to this version; it knows 1");
+    }
+}

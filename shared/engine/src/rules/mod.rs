@@ -1,0 +1,260 @@
+//! Rules as they are stored: a head that decides, a text per version, index copies that are always a superset.
+//!
+//! A change of a rule is written in this order: an intent, the new text and the new index copies; then the head, if nobody else
+//! changed it; then what is no longer needed goes. A crash in between leaves the old head or the new one, and the sweep tidies up
+//! after the intent. Matching looks a candidate's head up, so that an index copy too many does no harm.
+
+mod cache;
+mod tidy;
+mod write;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tracking_core::{
+    caller::{Caller, Owner},
+    fault::Faults,
+    id::Id,
+    offer::{Placement, placement},
+    tracking_api::{Definition, Settings, TrackingApi},
+};
+
+pub(crate) use cache::Cache;
+pub use write::New;
+
+use crate::{
+    Engine,
+    backend::{Backend, Order, Partition, Range, Unavailable},
+    keys, rows,
+};
+
+/// The small, strongly read part of a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    pub(crate) version: u64,
+    pub(crate) owner: Owner,
+    /// Whether it fires: asked to, and every secret that it names has a value (V4).
+    pub(crate) live: bool,
+    /// Grows each time it stops being live: what matched before sends no more (P6).
+    pub(crate) epoch: u64,
+    /// Version of each secret's value.
+    pub(crate) secrets: BTreeMap<String, u64>,
+    /// Where its index copies stand.
+    pub(crate) anchors: Vec<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+}
+
+/// A rule ready to be matched and sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    pub(crate) id: Id,
+    pub(crate) head: Arc<Head>,
+    pub(crate) definition: Arc<Definition>,
+}
+
+/// Why a change of a rule is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no such thing, or none that the caller may see.
+    #[error("there is no such thing")]
+    NotFound,
+    /// The caller may not do this.
+    #[error("{0}")]
+    Forbidden(String),
+    /// What the caller wrote is wrong.
+    #[error("{0}")]
+    Faults(Faults),
+    /// Somebody else changed it: `If-Match` named another version.
+    #[error("the rule is at version {current} now, not at the one that If-Match names: read it again")]
+    Changed {
+        /// The version now.
+        current: u64,
+    },
+    /// It does not go with what there is.
+    #[error("{0}")]
+    Conflict(String),
+    /// The store can't be reached.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<Faults> for Refused {
+    fn from(faults: Faults) -> Self {
+        Self::Faults(faults)
+    }
+}
+
+/// A rule as the API shows it, with its version (the ETag).
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// The rule's id.
+    pub id: Id,
+    /// Its version.
+    pub version: u64,
+    /// The whole resource (contract §2).
+    pub resource: Value,
+}
+
+/// Which rules a list shows (contract §3).
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only those of this owner: `admin` or an affiliate's id.
+    pub owner: Option<String>,
+    /// Only those that affiliates own: the Affiliate Postback list (V2).
+    pub affiliates_only: bool,
+    /// Only those of this country.
+    pub country: Option<String>,
+    /// Only those that include this offer.
+    pub offer: Option<String>,
+    /// Only those that are (not) active.
+    pub active: Option<bool>,
+    /// Only those with this text in their name, whatever its case.
+    pub text: Option<String>,
+}
+
+impl<B: Backend> Engine<B> {
+    /// One rule, if the caller may see it.
+    pub async fn rule(&self, caller: &Caller, id: &Id) -> Result<View, Refused> {
+        let (rule, _) = self.visible(caller, id).await?;
+        Ok(self.view(&rule).await?)
+    }
+
+    /// Rules that the caller may see (V2), newest first, and where the next page begins.
+    pub async fn rules(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+        limit: usize,
+        before: Option<String>,
+    ) -> Result<(Vec<Value>, Option<String>), Refused> {
+        let partition = match (caller, &filter.owner) {
+            (Caller::Affiliate(_), _) => keys::owned(&caller.as_owner()),
+            (Caller::Admin, Some(owner)) if owner == "admin" => keys::owned(&Owner::Admin),
+            (Caller::Admin, Some(affiliate)) => match affiliate.parse() {
+                Ok(affiliate_id) => keys::owned(&Owner::Affiliate { affiliate_id }),
+                Err(_) => return Ok((Vec::new(), None)),
+            },
+            (Caller::Admin, None) if filter.affiliates_only => keys::AFFILIATE_RULES.to_owned(),
+            (Caller::Admin, None) => keys::ALL_RULES.to_owned(),
+        };
+        if let (Caller::Affiliate(own), Some(owner)) = (caller, &filter.owner)
+            && owner != own.as_str()
+        {
+            return Ok((Vec::new(), None));
+        }
+        let partition = Partition::Table(partition);
+        let (mut found, mut before) = (Vec::new(), before);
+        loop {
+            let range = Range { from: None, before: before.clone() };
+            let listed = self.backend.query(&partition, &range, Order::Descending, 100).await?;
+            for item in &listed {
+                before = Some(item.key.sort.clone());
+                let Ok(id) = item.key.sort.parse::<Id>() else { continue };
+                let Some((rule, _)) = self.read_rule(&id).await? else { continue };
+                let view = self.view(&rule).await?;
+                if filter.admits(&rule, &view.resource) {
+                    found.push(view.resource);
+                }
+                if found.len() == limit {
+                    return Ok((found, before));
+                }
+            }
+            if listed.len() < 100 {
+                return Ok((found, None));
+            }
+        }
+    }
+
+    /// The rule and its head's revision, if the caller may see it (V2).
+    pub(crate) async fn visible(&self, caller: &Caller, id: &Id) -> Result<(Rule, u64), Refused> {
+        let found = self.read_rule(id).await?;
+        found.filter(|(rule, _)| caller.sees(&rule.head.owner)).ok_or(Refused::NotFound)
+    }
+
+    /// The rule as the store has it now, with its head's revision.
+    pub(crate) async fn read_rule(&self, id: &Id) -> Result<Option<(Rule, u64)>, Unavailable> {
+        let Some(item) = self.backend.get(&[keys::head(id)]).await?.pop().flatten() else { return Ok(None) };
+        let head: Head = rows::read(&item.body)?;
+        let definition = self.definition(id, &head).await?;
+        Ok(definition.map(|definition| (Rule { id: id.clone(), head: Arc::new(head), definition }, item.rev)))
+    }
+
+    /// The text of a rule's version; `None` when a newer version replaced it meanwhile.
+    pub(crate) async fn definition(&self, id: &Id, head: &Head) -> Result<Option<Arc<Definition>>, Unavailable> {
+        if let Some(definition) = self.rules.definition(id, head.version) {
+            return Ok(Some(definition));
+        }
+        let Some(item) = self.backend.get(&[keys::body(id, head.version)]).await?.pop().flatten() else { return Ok(None) };
+        let document: Value = rows::read(&item.body)?;
+        let definition = Definition::parse(&document, &head.owner, &self.definition_settings_for_stored())
+            .map_err(|faults| Unavailable(format!("rule {id} version {} does not parse: {faults}", head.version)))?;
+        let definition = Arc::new(definition);
+        self.rules.keep_definition(id, head.version, &definition);
+        Ok(Some(definition))
+    }
+
+    /// What was accepted once keeps being read: whether its host may be called is decided at each send.
+    fn definition_settings_for_stored(&self) -> Settings {
+        Settings { private_targets: true }
+    }
+
+    pub(crate) async fn view(&self, rule: &Rule) -> Result<View, Unavailable> {
+        let placement = self.placement(&rule.definition).await?;
+        let shown = TrackingApi {
+            id: rule.id.clone(),
+            version: rule.head.version,
+            owner: rule.head.owner.clone(),
+            definition: Definition::clone(&rule.definition),
+            created_at: rule.head.created_at,
+            updated_at: rule.head.updated_at,
+        };
+        let existing: BTreeSet<String> = rule.head.secrets.keys().cloned().collect();
+        let resource = shown.view(&placement, &existing, None);
+        Ok(View { id: rule.id.clone(), version: rule.head.version, resource })
+    }
+
+    /// V1: country and category are those of the one included offer, as it is now.
+    async fn placement(&self, definition: &Definition) -> Result<Placement, Unavailable> {
+        let included: Vec<Id> = definition.conditions.included_offers().to_vec();
+        let offer = match included.as_slice() {
+            [only] => self.offer(only).await?,
+            _ => None,
+        };
+        Ok(placement(&included, |_| offer))
+    }
+
+    /// The values of a rule's secrets (Q5). A name without a value is left out.
+    pub(crate) async fn secrets(&self, id: &Id, head: &Head) -> Result<Arc<BTreeMap<String, String>>, Unavailable> {
+        if let Some(values) = self.rules.secrets(id, &head.secrets) {
+            return Ok(values);
+        }
+        let keys: Vec<_> = head.secrets.iter().map(|(name, version)| keys::secret(id, name, *version)).collect();
+        let items = self.backend.get(&keys).await?;
+        let mut values = BTreeMap::new();
+        for ((name, version), item) in head.secrets.iter().zip(items) {
+            let Some(item) = item else { continue };
+            let sealed: String = rows::read(&item.body)?;
+            let value = self.vault.open(id, name, *version, &sealed).map_err(|error| Unavailable(error.to_string()))?;
+            values.insert(name.clone(), value);
+        }
+        let values = Arc::new(values);
+        self.rules.keep_secrets(id, &head.secrets, &values);
+        Ok(values)
+    }
+}
+
+impl Filter {
+    fn admits(&self, rule: &Rule, resource: &Value) -> bool {
+        let offers = || rule.definition.conditions.included_offers();
+        self.country.as_deref().is_none_or(|country| resource["country"].as_str() == Some(country))
+            && self.offer.as_deref().is_none_or(|offer| offers().iter().any(|id| id.as_str() == offer))
+            && self.active.is_none_or(|active| resource["active"].as_bool() == Some(active))
+            && self.text.as_deref().is_none_or(|text| rule.definition.name.to_lowercase().contains(&text.to_lowercase()))
+    }
+}
