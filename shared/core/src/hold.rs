@@ -73,6 +73,8 @@ pub struct Due {
     pub subject: Subject,
     /// What it would tell: the newest state.
     pub event: Event,
+    /// The conversion's transactions, of which a conversion's postback tells the first that fits (C2).
+    pub transactions: Vec<Transaction>,
     /// What it is.
     pub kind: Kind,
     /// Nothing is sent, for this reason; the delivery ends as expired or skipped.
@@ -130,7 +132,8 @@ impl Hold {
                 } else if change.is_settled() {
                     let mut event = event.clone();
                     event.is_correction = was_sent;
-                    after_final.insert(subject.clone(), Due { subject, event, kind: Kind::Change, instead: None });
+                    let transactions = change.transactions.clone();
+                    after_final.insert(subject.clone(), Due { subject, event, transactions, kind: Kind::Change, instead: None });
                 }
             }
         }
@@ -192,7 +195,8 @@ impl Hold {
                 Phase::Expired | Phase::SentAsWas if settled => (Kind::Late, None),
                 _ => continue,
             };
-            owed.push(Due { subject: subject.clone(), event: self.event_of(subject, held), kind, instead });
+            let transactions = self.newest.transactions.clone();
+            owed.push(Due { subject: subject.clone(), event: self.event_of(subject, held), transactions, kind, instead });
         }
         owed
     }
@@ -219,7 +223,11 @@ impl Hold {
         self.held_since = None;
     }
 
-    /// The newest state as an event of this subject.
+    /// The newest state as an event about a subject of this hold.
+    pub fn event_about(&self, subject: &Subject) -> Option<Event> {
+        self.subjects.get(subject).map(|held| self.event_of(subject, held))
+    }
+
     fn event_of(&self, subject: &Subject, held: &HeldSubject) -> Event {
         let (_, kind) = held.newest;
         let transaction = match subject {

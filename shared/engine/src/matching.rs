@@ -100,7 +100,7 @@ impl<B: Backend> Engine<B> {
                 }
             }
         }
-        self.hold(change, &events, holding, &mut effects).await?;
+        self.hold(change, &events, holding).await?;
         tracing::debug!(change_id = %change.change_id, matched = effects.send.len(), "matched");
         Ok(effects)
     }

@@ -239,6 +239,17 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Reads one transaction on its own, in the contract's form; all faults are told at once.
+    pub fn from_value(value: &serde_json::Value) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let detail = serde_json::json!({"transactions": [value]});
+        let read = fields::Fields::open(&detail, "", &mut faults).and_then(|mut fields| detail::transactions(&mut fields).pop());
+        match read {
+            Some(transaction) if faults.is_empty() => Ok(transaction),
+            _ => Err(faults),
+        }
+    }
+
     /// What this change did to the transaction: its own word, else the conversion's (contract §1).
     pub fn change_in(&self, conversion: &Conversion) -> ChangeKind {
         self.change.unwrap_or(conversion.change)

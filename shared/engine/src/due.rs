@@ -1,0 +1,137 @@
+//! Due rows: messages for later than a queue can hold them, filed by the minute; and the sweep that sends them in time.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Item, Lane, Message, Order, Partition, Range, Swap, Swapped, Unavailable},
+    keys, rows,
+};
+
+/// The longest that a message waits on a lane before it is handed out.
+const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(15);
+/// The longest that a message which was handed out waits to be handed out again.
+pub(crate) const LONGEST_VISIBILITY: SignedDuration = SignedDuration::from_hours(1);
+/// How far the sweep looks ahead.
+const AHEAD: SignedDuration = SignedDuration::from_mins(2);
+/// How often it looks again at the day behind it, for rows that were filed late.
+const LOOK_BACK_EVERY: i64 = 60;
+/// How many minutes it looks back then.
+const LOOK_BACK: i64 = 24 * 60;
+
+/// A message for later.
+#[derive(Serialize, Deserialize)]
+struct DueRow {
+    group: String,
+    at: Timestamp,
+    body: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Cursor {
+    /// The first minute that is not known to be drained.
+    minute: i64,
+    /// When it last looked back.
+    looked_back: i64,
+}
+
+/// Adds a message for later to what a step brings about: on its lane if that can hold it so long, else as a due row. `target`
+/// names what it is about; the same target at the same time is one row.
+pub(crate) fn file(effects: &mut Effects, message: Message, target: &str, now: Timestamp) {
+    match message.not_before {
+        Some(at) if at > now + LONGEST_DELAY => {
+            let row = DueRow { group: message.group, at, body: message.body };
+            effects.put.push(rows::item(keys::due(at, target), &row));
+        }
+        _ => effects.send.push(message),
+    }
+}
+
+impl<B: Backend> Engine<B> {
+    /// Sends what falls due within two minutes. Call it about twice a minute; a call too many does no harm. Returns how many
+    /// messages it sent.
+    ///
+    /// # Errors
+    /// The store is unavailable: what was not sent is sent by a later sweep.
+    pub async fn sweep(&self) -> Result<usize, Unavailable> {
+        let now = self.now();
+        let key = keys::sweep_cursor();
+        let read = self.backend.get(std::slice::from_ref(&key)).await?.pop().flatten();
+        let rev = read.as_ref().map(|item| item.rev);
+        let this_minute = now.as_second().div_euclid(60);
+        let mut cursor: Cursor = match read {
+            Some(item) => rows::read(&item.body)?,
+            None => Cursor { minute: this_minute - LOOK_BACK, looked_back: this_minute },
+        };
+        let last = (now + AHEAD).as_second().div_euclid(60);
+        let look_back = this_minute - cursor.looked_back >= LOOK_BACK_EVERY;
+        let first = if look_back { cursor.minute.min(this_minute - LOOK_BACK) } else { cursor.minute };
+        let mut sent = 0;
+        for minute in first..=last {
+            for shard in 0..keys::DUE_SHARDS {
+                sent += self.drain(&keys::due_minute(minute, shard)).await?;
+            }
+        }
+        self.tidy_rules(now).await?;
+        // Rows are still filed into this minute and the ones ahead.
+        cursor = Cursor { minute: this_minute, looked_back: if look_back { this_minute } else { cursor.looked_back } };
+        let item = Item { ..rows::item(key.clone(), &cursor) };
+        match self.swap_one(Swap { key, expect: rev, new: Some(item) }).await {
+            Swapped::Done | Swapped::Conflict(_) => Ok(sent),
+            Swapped::Unavailable(error) => Err(error),
+        }
+    }
+
+    async fn drain(&self, partition: &str) -> Result<usize, Unavailable> {
+        let mut sent = 0;
+        loop {
+            let partition = Partition::Table(partition.to_owned());
+            let items = self.backend.query(&partition, &Range::default(), Order::Ascending, 100).await?;
+            let full = items.len() == 100;
+            let mut effects = Vec::new();
+            for item in items {
+                let row: DueRow = rows::read(&item.body)?;
+                let message = Message { lane: Lane::Retry, group: row.group, not_before: Some(row.at), body: row.body };
+                effects.push(Effects { send: vec![message], delete: vec![item.key], ..Effects::default() });
+            }
+            sent += effects.len();
+            for outcome in self.backend.commit(effects).await {
+                outcome?;
+            }
+            if !full {
+                return Ok(sent);
+            }
+        }
+    }
+}
+
+/// Where due rows stand, for tests of the key design.
+#[cfg(test)]
+pub(crate) fn count_by_lane(effects: &Effects) -> BTreeMap<&'static str, usize> {
+    BTreeMap::from([("send", effects.send.len()), ("put", effects.put.len())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_waits_are_filed_and_short_ones_stay_on_the_lane() {
+        let now: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
+        let message = |minutes: i64| Message {
+            lane: Lane::Retry,
+            group: "g".to_owned(),
+            not_before: Some(now + SignedDuration::from_mins(minutes)),
+            body: "{}".to_owned(),
+        };
+        let mut effects = Effects::default();
+        file(&mut effects, message(15), "D#a", now);
+        assert_eq!(count_by_lane(&effects), BTreeMap::from([("send", 1), ("put", 0)]));
+        file(&mut effects, message(16), "D#a", now);
+        assert_eq!(count_by_lane(&effects), BTreeMap::from([("send", 1), ("put", 1)]));
+        assert_eq!(effects.put[0].key.partition, "DUE#0029422656#06".replace("06", &effects.put[0].key.partition[15..]));
+    }
+}

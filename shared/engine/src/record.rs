@@ -1,0 +1,128 @@
+//! Recording: what became of an attempt is written together with what others concluded meanwhile, and the log's pages with it.
+//!
+//! Whoever comes first writes for all that are there; who comes while that is under way waits and is written with the next.
+
+use std::sync::Mutex;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tracking_core::{caller::Owner, delivery::DeliveryId, hash, id::Id};
+
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Item, Key, Unavailable},
+    keys,
+    rows::{self, DeliveryRow},
+};
+
+/// How long lines and closed holds are remembered: P2's horizon.
+const MEMORY: SignedDuration = SignedDuration::from_hours(24 * 400);
+
+/// A delivery that the log is to list.
+#[derive(Debug, Clone)]
+pub(crate) struct Listing {
+    rule: Id,
+    owner: Owner,
+    id: DeliveryId,
+    created_at: Timestamp,
+}
+
+/// A page of the log: the ids and times of making of what one flush first recorded.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Page {
+    pub(crate) listed: Vec<(DeliveryId, Timestamp)>,
+}
+
+/// What is to be written, and whom to tell.
+#[derive(Debug)]
+struct Waiting {
+    effects: Effects,
+    listing: Option<Listing>,
+    told: oneshot::Sender<Result<(), Unavailable>>,
+}
+
+/// Gathers what concurrent deliveries conclude.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    waiting: Mutex<Vec<Waiting>>,
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl Listing {
+    pub(crate) fn of(row: &DeliveryRow) -> Self {
+        let job = &row.job;
+        Self { rule: job.rule.clone(), owner: job.owner.clone(), id: job.id.clone(), created_at: job.created_at }
+    }
+}
+
+impl<B: Backend> Engine<B> {
+    /// How long what must never be done twice is remembered.
+    pub(crate) fn memory(&self) -> SignedDuration {
+        MEMORY.max(self.settings.log_retention)
+    }
+
+    /// Makes effects durable, together with those of others.
+    pub(crate) async fn record(&self, effects: Effects, listing: Option<Listing>) -> Result<(), Unavailable> {
+        let gone = || Unavailable("the recorder was stopped".to_owned());
+        let (told, mut hears) = oneshot::channel();
+        self.recorder.lock().push(Waiting { effects, listing, told });
+        let _writing = self.recorder.writing.lock().await;
+        if let Ok(outcome) = hears.try_recv() {
+            return outcome;
+        }
+        if !self.settings.record_window.is_zero() {
+            tokio::time::sleep(self.settings.record_window.unsigned_abs()).await;
+        }
+        let waiting = std::mem::take(&mut *self.recorder.lock());
+        let listings: Vec<Listing> = waiting.iter().filter_map(|one| one.listing.clone()).collect();
+        let (mut effects, tell): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.effects, one.told)).unzip();
+        if let Some(first) = effects.first_mut() {
+            // Pages only add ids, and readers drop repeats and ids without a row: it does no harm if only they are written.
+            first.put.extend(self.pages(&listings, self.now()));
+        }
+        let outcomes = self.backend.commit(effects).await;
+        for (told, outcome) in tell.into_iter().zip(outcomes) {
+            // Whoever waited may have been dropped; the record is written all the same.
+            drop(told.send(outcome));
+        }
+        hears.try_recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// The pages that list these deliveries: one a rule, and one for all.
+    pub(crate) fn pages(&self, listings: &[Listing], now: Timestamp) -> Vec<Item> {
+        let Some(first) = listings.first() else { return Vec::new() };
+        let flush = format!("{}#{}", keys::sortable(now), hash::text(&[first.id.as_str()], 8));
+        let mut pages: Vec<(String, Page)> = Vec::new();
+        for listing in listings {
+            for partition in [keys::whole_log_of(&flush), keys::rule_log_of(&listing.rule, &listing.owner, &flush)] {
+                let entry = (listing.id.clone(), listing.created_at);
+                match pages.iter_mut().find(|(known, _)| *known == partition) {
+                    Some((_, page)) => page.listed.push(entry),
+                    None => pages.push((partition, Page { listed: vec![entry] })),
+                }
+            }
+        }
+        let expires = Some(now + self.settings.log_retention + MEMORY);
+        let item = |(partition, page): (String, Page)| Item { expires, ..rows::item(Key::new(partition, flush.clone()), &page) };
+        pages.into_iter().map(item).collect()
+    }
+
+    /// A delivery's row as an item: it expires once it is over, and stands in the sparse index while a person might look for it.
+    pub(crate) fn delivery_item(&self, row: &DeliveryRow) -> Item {
+        use tracking_core::delivery::State;
+        let job = &row.job;
+        let mut item = rows::item(keys::delivery(&job.id), row);
+        item.expires = row.ended_at.map(|ended| ended + self.settings.log_retention);
+        if !matches!(row.state, State::Delivered | State::Skipped) {
+            item.trouble = Some(keys::trouble(row.state.as_str(), job.created_at, &job.id));
+        }
+        item
+    }
+}
+
+impl Recorder {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
