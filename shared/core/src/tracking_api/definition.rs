@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Delay, check_name};
+use super::Delay;
 use crate::{
     answer::AnswerRules,
     caller::Owner,

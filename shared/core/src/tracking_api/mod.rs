@@ -8,6 +8,8 @@ mod patch;
 mod view;
 
 #[cfg(test)]
+mod definition_tests;
+#[cfg(test)]
 mod tests;
 
 pub use definition::{Definition, MAX_RULE_BYTES, Settings};
