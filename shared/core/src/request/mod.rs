@@ -1,95 +1,207 @@
-//! The request of a rule (domain Q1–Q5).
+//! The request of a rule (domain §5): checked when the rule is saved, rendered for every attempt.
+//!
+//! A [`Request`] holds what the rule's author wrote, as templates in their places; [`Rendered`] is what goes out. The receiver
+//! ([`Request::host`]) is known without rendering, for no macro may stand in a URL's scheme, host or port (Q3).
+
+pub mod address;
+mod body;
+mod entry;
+mod header;
+mod method;
+mod rendered;
+mod signing;
+mod target;
+mod timeout;
 
 use serde_json::{Value, json};
 
+use self::{body::Body, entry::QueryEntry, header::Header, target::Target};
+pub use self::{
+    method::Method,
+    rendered::{Rendered, parameter},
+    signing::Signing,
+    timeout::Timeout,
+};
 use crate::{
+    document::Fields,
     fault::Faults,
-    template::{Allowed, RenderFault, Scope},
+    template::{Allowed, Filled, RenderFault, Scope, Template},
 };
 
-/// Time for one request, from connecting to the last byte of the answer: 1 to 120 seconds, 40 unless set (Q4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeout(u8);
+/// The most headers that a rule may set.
+pub const MOST_HEADERS: usize = 20;
+/// The most query entries beside the URL's own.
+pub const MOST_QUERY_ENTRIES: usize = 50;
+/// The most fields of a body.
+pub const MOST_BODY_FIELDS: usize = 200;
+/// The longest text with macros, as written, in bytes.
+pub const LONGEST_TEMPLATE_BYTES: usize = 16 * 1024;
+/// The longest URL with its values filled in, in bytes.
+pub const LONGEST_URL_BYTES: usize = 32 * 1024;
+/// The longest body with its values filled in, in bytes.
+pub const LONGEST_BODY_BYTES: usize = 1024 * 1024;
 
-impl Timeout {
-    /// In seconds.
-    pub fn seconds(self) -> u8 {
-        self.0
-    }
-}
+/// A header that every request carries: the delivery's id, the same in every attempt (Q1, P2).
+pub const DELIVERY_ID_HEADER: &str = "Tracking-Delivery-Id";
+/// The `User-Agent` of every request (Q1).
+pub const USER_AGENT: &str = concat!("tracking-api/", env!("CARGO_PKG_VERSION"));
 
-/// The method of a request (Q1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// GET
-    Get,
-}
-
-/// A checked request.
+/// A checked request (Q1). Two are equal when they have the same [`document`](Self::document).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    url: String,
-}
-
-/// A request with all macros filled in.
-pub struct Rendered {
-    /// The method.
-    pub method: Method,
-    /// The URL.
-    pub url: String,
-    /// Headers in order.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Option<Vec<u8>>,
-    /// Time for the whole of it (Q4).
-    pub timeout: Timeout,
+    method: Method,
+    target: Target,
+    query: Vec<QueryEntry>,
+    headers: Vec<Header>,
+    body: Body,
+    timeout: Timeout,
 }
 
 impl Request {
-    /// Reads `request` of a rule; faults are added with their JSON pointers.
+    /// Reads `request` of a rule (contract §2), which stands at `pointer`. Every fault is added to `faults`; then there is no
+    /// request.
     pub fn parse(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
-        let _ = (allowed, &faults, pointer);
-        Some(Self { url: value["url"].as_str()?.to_owned() })
+        let before = faults.0.len();
+        let known = ["method", "url", "query", "headers", "body", "timeout_seconds"];
+        let fields = Fields::open(Some(value), pointer, &known, &[], faults);
+        let method = fields.word("method", &Method::WORDS, faults).unwrap_or_default();
+        let target = Target::parse(&fields, allowed, faults);
+        let query = entry::parse(&fields, allowed, faults);
+        let headers = header::parse(&fields, allowed, faults);
+        let body = Body::parse(&fields, allowed, faults);
+        let timeout = Timeout::parse(&fields, faults);
+        if method == Method::Get && body != Some(Body::None) {
+            faults.add(fields.at("body"), "a GET has no body: choose the format none, or the method POST, PUT, PATCH or DELETE");
+        }
+        let request = Self { method, target: target?, query: query?, headers: headers?, body: body?, timeout: timeout? };
+        (faults.0.len() == before).then_some(request)
     }
 
-    /// The resource form with defaults.
+    /// The resource form with its defaults filled in; texts exactly as they were written. Parses to an equal request.
     pub fn document(&self) -> Value {
-        json!({"url": self.url})
+        json!({
+            "method": self.method.as_str(),
+            "url": self.target.text(),
+            "query": self.query.iter().map(QueryEntry::document).collect::<Vec<_>>(),
+            "headers": self.headers.iter().map(Header::document).collect::<Vec<_>>(),
+            "body": self.body.document(),
+            "timeout_seconds": self.timeout.seconds(),
+        })
     }
 
-    /// Fills in the macros.
+    /// Fills in the macros. To show a request, give a scope whose secrets are masks (Q5).
     pub fn render(&self, scope: &Scope<'_>) -> Result<Rendered, RenderFault> {
-        let _ = scope;
-        Ok(Rendered { method: Method::Get, url: self.url.clone(), headers: vec![], body: None, timeout: Timeout(40) })
+        let mut url = self.target.render(scope)?;
+        for entry in &self.query {
+            entry.render(scope, &mut url)?;
+        }
+        if url.len() > LONGEST_URL_BYTES {
+            return Err(RenderFault::TooLong { limit_bytes: LONGEST_URL_BYTES });
+        }
+        let mut headers =
+            vec![(DELIVERY_ID_HEADER.to_owned(), scope.delivery_id.to_owned()), ("User-Agent".to_owned(), USER_AGENT.to_owned())];
+        let body = self.body.render(scope)?;
+        for header in &self.headers {
+            let mut value = String::new();
+            let ours = matches!(self.body, Body::Multipart(_)) && header.is_content_type();
+            if !ours && header.value.render(scope, &mut value)? == Filled::Written {
+                headers.push((header.name.to_string(), value));
+            }
+        }
+        if let Some((content_type, _)) = &body
+            && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        {
+            headers.insert(2, ("Content-Type".to_owned(), content_type.clone()));
+        }
+        let body = body.map(|(_, bytes)| bytes);
+        Ok(Rendered { method: self.method, url, headers, body, timeout: self.timeout })
     }
 
-    /// The receiver as `host:port`, known without rendering.
+    /// The receiver as `host:port`, the port always given: what is connected to, and what breakers and caps go by.
     pub fn host(&self) -> &str {
-        &self.url
+        self.target.host()
     }
 
-    /// Names of the secrets that it reads (Q5).
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Time for the whole request (Q4).
+    pub fn timeout(&self) -> Timeout {
+        self.timeout
+    }
+
+    /// Names of the secrets that any of its texts reads (Q5), with repeats.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
+        self.templates().flat_map(Template::secrets)
+    }
+
+    /// Every text with macros: URL, query, headers, body.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let query = self.query.iter().map(|entry| &entry.value);
+        let headers = self.headers.iter().map(|header| &header.value);
+        std::iter::once(self.target.template()).chain(query).chain(headers).chain(self.body.templates())
     }
 }
 
-/// How requests are signed (Standard Webhooks).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signing {
-    /// Name of the secret that keys the signature.
-    pub secret: String,
+/// Reads the field `key` as a template; it must be there.
+fn template(
+    fields: &Fields<'_>,
+    key: &str,
+    place: crate::template::Place,
+    allowed: Allowed,
+    faults: &mut Faults,
+) -> Option<Template> {
+    if fields.get(key).is_none() {
+        faults.add(fields.at(key), "missing: write a text, which may hold macros such as {transaction_id}");
+    }
+    let text = fields.text(key, faults)?;
+    if text.len() > LONGEST_TEMPLATE_BYTES {
+        faults.add(fields.at(key), format!("{} bytes are too many: {LONGEST_TEMPLATE_BYTES} are allowed", text.len()));
+        return None;
+    }
+    match Template::parse(text, place, allowed) {
+        Ok(template) => Some(template),
+        Err(found) => {
+            for fault in found {
+                faults.add(fields.at(key), fault.to_string());
+            }
+            None
+        }
+    }
 }
 
-impl Signing {
-    /// Reads `signing` of a rule; faults are added with their JSON pointers.
-    pub fn parse(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Self> {
-        let _ = (pointer, faults);
-        Some(Self { secret: value["secret"].as_str()?.to_owned() })
+/// Reads the field `key` as a name without macros; it must be there.
+fn name<'v>(fields: &Fields<'v>, key: &str, faults: &mut Faults) -> Option<&'v str> {
+    const LONGEST_NAME_BYTES: usize = 1024;
+    if fields.get(key).is_none() {
+        faults.add(fields.at(key), "missing: write a name");
     }
-
-    /// The resource form.
-    pub fn document(&self) -> Value {
-        json!({"secret": self.secret})
+    let name = fields.text(key, faults)?;
+    if name.is_empty() || name.len() > LONGEST_NAME_BYTES {
+        faults.add(fields.at(key), format!("a name of {} bytes: 1 to {LONGEST_NAME_BYTES} are allowed", name.len()));
+        return None;
     }
+    Some(name)
 }
+
+/// The objects of the list `key`, each opened with its `known` fields; too many are a fault.
+fn objects<'v>(fields: &Fields<'v>, key: &str, most: usize, known: &[&str], faults: &mut Faults) -> Vec<(String, Fields<'v>)> {
+    let items = fields.list(key, faults);
+    if items.len() > most {
+        faults.add(fields.at(key), format!("{} are too many: {most} are allowed", items.len()));
+    }
+    let opened = items.iter().take(most).enumerate().map(|(i, item)| {
+        let pointer = format!("{}/{i}", fields.at(key));
+        if item.is_null() {
+            faults.add(pointer.clone(), format!("null is not an object: write {{…}} with {}", known.join(", ")));
+        }
+        let opened = Fields::open(Some(item), &pointer, known, &[], faults);
+        (pointer, opened)
+    });
+    opened.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,28 @@
-//! Texts with macros (domain §5).
+//! Texts with macros (domain §5): read and checked once when a rule is saved, rendered for every attempt.
+//!
+//! A [`Template`] is a list of literal texts and macros. [`Place`] says where the text stands, and with it how values are
+//! encoded; the encoding of each macro is fixed while reading, so that no value can step out of its place (Q3). A value that is
+//! missing is the empty text (Q2). Literal braces are doubled.
+//!
+//! **Nothing here knows a secret**: a template holds names, the values come with the [`Scope`] of one attempt (Q5).
 
-use std::collections::BTreeMap;
+pub(crate) mod encode;
+mod modifier;
+pub(crate) mod modify;
+mod parse;
+mod value;
+
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 
-use crate::{answer::Answer, event::Event};
+use self::{encode::Encoding, modifier::Modifier, value::Value};
+use crate::{answer::Answer, event::Event, macros::Macro};
 
-/// What macros read when a template is rendered.
-#[derive(Debug)]
+/// The longest text that one template may give, in bytes: modifiers can make much of little.
+pub const LONGEST_TEXT_BYTES: usize = 256 * 1024;
+
+/// What macros read when a template is rendered. Its `Debug` hides the values of secrets (Q5).
 pub struct Scope<'a> {
     /// The elementary event that the postback is about.
     pub event: &'a Event,
@@ -29,6 +44,22 @@ pub struct Scope<'a> {
     pub answer: Option<&'a Answer>,
 }
 
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("event", &self.event)
+            .field("delivery_id", &self.delivery_id)
+            .field("tracking_api_id", &self.tracking_api_id)
+            .field("attempt", &self.attempt)
+            .field("is_test", &self.is_test)
+            .field("now", &self.now)
+            .field("secrets", &self.secrets.keys())
+            .field("variables", &self.variables)
+            .field("answer", &self.answer)
+            .finish()
+    }
+}
+
 /// What a template may read, by whose rule it is and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Allowed {
@@ -36,24 +67,24 @@ pub struct Allowed {
     pub admin: bool,
     /// In `set` of an answer rule: `body.`, `header.` and `http_code` may stand (A3).
     pub answer: bool,
-    /// Literal addresses that are not public may be named as a receiver (`--allow-private-targets`).
+    /// A request may name a receiver by an address that is not public (`--allow-private-targets`).
     pub private_targets: bool,
 }
 
 /// Where a text stands; it decides how values are encoded (Q3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// A URL: values are percent-encoded, literal text stays as written.
+    /// A URL: values are percent-encoded; of the literal text only what no URL may hold (spaces, non-ASCII).
     Url,
     /// The value of a query entry: values and literal text are percent-encoded.
     QueryValue,
-    /// A header's value: control characters are refused.
+    /// A header's value: control characters are refused, in the literal text and in values.
     Header,
     /// A string of a JSON document that we build: values and literal text get JSON escapes.
     JsonString,
     /// The value of a form field: values and literal text are percent-encoded.
     FormValue,
-    /// A JSON text: values inside its strings get JSON escapes.
+    /// A JSON text: inside its strings values get JSON escapes; outside, a value that is no JSON becomes `null`.
     RawJson,
     /// A form-encoded text: values are percent-encoded.
     RawForm,
@@ -64,7 +95,8 @@ pub enum Place {
 }
 
 /// One fault of a template: where, and what is wrong and what is allowed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("character {offset}: {detail}")]
 pub struct TemplateFault {
     /// Position in characters, from 1.
     pub offset: usize,
@@ -77,42 +109,172 @@ pub struct TemplateFault {
 pub enum Filled {
     /// The text stands in the output.
     Written,
-    /// An `omit_if_empty` came out empty: drop the whole field; the output is as it was.
+    /// An `omit_if_empty` came out empty: drop the whole field. The output is as it was.
     Omit,
 }
 
-/// Why a template gave no text.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not rendered")]
-pub struct RenderFault;
+/// Why a template or a request gave no text for this event; the rule as such is fine. Never tells a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RenderFault {
+    /// A value would have broken out of its header (Q3).
+    #[error("a value holds a control character, such as a line break: a header's value can't hold one")]
+    ControlInHeader,
+    /// A text or the whole request got too long.
+    #[error("the text is longer than {limit_bytes} bytes with its values filled in")]
+    TooLong {
+        /// The limit that was passed, in bytes.
+        limit_bytes: usize,
+    },
+    /// A value turned a segment of the URL's path into `.` or `..`, which would name another address.
+    #[error("a value makes a segment . or .. of the URL's path: it would lead to another address")]
+    DotSegment,
+}
 
-/// A checked text with macros.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A text with macros, checked. Equal when its text and its place are.
+#[derive(Debug, Clone)]
 pub struct Template {
     text: Box<str>,
+    place: Place,
+    pieces: Box<[Piece]>,
+}
+
+/// A stretch of a template.
+#[derive(Debug, Clone)]
+enum Piece {
+    /// Text that is written as it is; encoded already where its place asks for it.
+    Literal(Box<str>),
+    /// A macro.
+    Slot(Slot),
+}
+
+/// A macro in its place.
+#[derive(Debug, Clone)]
+struct Slot {
+    source: Macro,
+    modifiers: Box<[Modifier]>,
+    encoding: Encoding,
+    /// Its number among the template's macros, from 0: what tells two `{uuid}` apart.
+    number: usize,
 }
 
 impl Template {
-    /// Reads a text.
+    /// Reads a text for its place (Q2). The error holds every fault, in the order of the text.
     pub fn parse(text: &str, place: Place, allowed: Allowed) -> Result<Self, Vec<TemplateFault>> {
-        let _ = (place, allowed);
-        Ok(Self { text: text.into() })
+        let pieces = parse::pieces(text, place, allowed)?;
+        Ok(Self { text: text.into(), place, pieces })
     }
 
-    /// Writes the text with its macros filled in.
+    /// Writes the text with its macros filled in. After [`Filled::Omit`] and after an error `out` is as it was.
     pub fn render(&self, scope: &Scope<'_>, out: &mut String) -> Result<Filled, RenderFault> {
-        let _ = scope;
-        out.push_str(&self.text);
+        let start = out.len();
+        for piece in &self.pieces {
+            let filled = match piece {
+                Piece::Literal(text) => {
+                    out.push_str(text);
+                    Ok(Filled::Written)
+                }
+                Piece::Slot(slot) => slot.render(scope, out),
+            };
+            let too_long = out.len() - start > LONGEST_TEXT_BYTES;
+            match filled {
+                Ok(Filled::Written) if !too_long => {}
+                Ok(Filled::Written) => {
+                    out.truncate(start);
+                    return Err(RenderFault::TooLong { limit_bytes: LONGEST_TEXT_BYTES });
+                }
+                omitted_or_fault => {
+                    out.truncate(start);
+                    return omitted_or_fault;
+                }
+            }
+        }
         Ok(Filled::Written)
     }
 
-    /// The text as written.
+    /// The text as it was written.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Names of the secrets that it reads (Q5).
+    /// Whether it holds any macro; if not, it always renders the same.
+    pub fn has_macros(&self) -> bool {
+        self.slots().next().is_some()
+    }
+
+    /// The macros in it by their names in the catalogue (aliases resolved), in the order of the text, with repeats.
+    pub fn macros(&self) -> impl Iterator<Item = String> {
+        self.slots().map(|slot| slot.source.name())
+    }
+
+    /// Names of the secrets that it reads (Q5), those that key an `hmac_sha256` included; with repeats.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
+        self.slots().flat_map(|slot| slot.source.secret().into_iter().chain(slot.modifiers.iter().filter_map(Modifier::secret)))
+    }
+
+    /// Whether it may come out as [`Filled::Omit`].
+    pub fn may_omit(&self) -> bool {
+        self.slots().any(Slot::may_omit)
+    }
+
+    /// What it always renders, if it holds no macro.
+    pub(crate) fn literal(&self) -> Option<String> {
+        let literals = self.pieces.iter().map(|piece| if let Piece::Literal(text) = piece { Some(&**text) } else { None });
+        literals.collect()
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.pieces.iter().filter_map(|piece| if let Piece::Slot(slot) = piece { Some(slot) } else { None })
+    }
+
+    /// The parts between the literal `separator`s, each a template with no text of its own. `limit` parts at most.
+    pub(crate) fn split(&self, separator: char, limit: usize) -> Vec<Self> {
+        let mut parts = vec![Vec::new()];
+        let last = |parts: &mut Vec<Vec<Piece>>, piece| parts.last_mut().expect("never empty").push(piece);
+        for piece in &self.pieces {
+            match piece {
+                Piece::Slot(slot) => last(&mut parts, Piece::Slot(slot.clone())),
+                Piece::Literal(text) => {
+                    for (i, stretch) in text.splitn(limit - parts.len() + 1, separator).enumerate() {
+                        if i > 0 {
+                            parts.push(Vec::new());
+                        }
+                        last(&mut parts, Piece::Literal(stretch.into()));
+                    }
+                }
+            }
+        }
+        parts.into_iter().map(|pieces| Self { text: "".into(), place: self.place, pieces: pieces.into() }).collect()
     }
 }
+
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.place == other.place
+    }
+}
+
+impl Eq for Template {}
+
+impl Slot {
+    fn may_omit(&self) -> bool {
+        self.modifiers.iter().any(|modifier| matches!(modifier, Modifier::OmitIfEmpty))
+    }
+
+    fn render(&self, scope: &Scope<'_>, out: &mut String) -> Result<Filled, RenderFault> {
+        let mut value = Value::of(&self.source, self.number, scope);
+        for modifier in &self.modifiers {
+            if matches!(modifier, Modifier::OmitIfEmpty) {
+                if value.is_empty() {
+                    return Ok(Filled::Omit);
+                }
+            } else {
+                value = modifier.apply(value, scope)?;
+            }
+        }
+        self.encoding.write(value, out)?;
+        Ok(Filled::Written)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,6 @@
 
 mod definition;
 mod delay;
-mod name;
 mod owner;
 mod patch;
 mod view;
@@ -14,7 +13,6 @@ mod tests;
 
 pub use definition::{Definition, MAX_RULE_BYTES, Settings};
 pub use delay::{Delay, Final, OnExpiry};
-pub use name::{NotAName, check_name};
 pub use owner::{keeps_owner, owner_of_new};
 pub use patch::merge_patch;
 pub use view::TrackingApi;

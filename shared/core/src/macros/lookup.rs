@@ -1,0 +1,118 @@
+//! From a name to its macro, or to a sentence that says which name was meant.
+
+use super::{Family, Fixed, Kind, Macro, catalogue};
+use crate::{name::check_name, path::FieldPath, template::Allowed};
+
+/// The known word that a person probably meant: at most a third of its letters differ.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// A name shortened for a message.
+pub(crate) fn shown(name: &str) -> String {
+    if name.chars().count() <= 40 { name.to_owned() } else { name.chars().take(39).chain(['…']).collect() }
+}
+
+impl Macro {
+    /// Reads a name, matched exactly (domain §5); the error is a sentence for the rule's author.
+    pub(crate) fn parse(name: &str, allowed: Allowed) -> Result<Self, String> {
+        let (prefix, key) = name.split_once('.').map_or((name, None), |(prefix, key)| (prefix, Some(key)));
+        let row = catalogue().iter().find(|row| match (row.kind, key) {
+            (Kind::Fixed(_), None) => row.name == name || row.aliases.contains(&name),
+            (Kind::Family(_), Some(_)) => family_word(row.name) == prefix,
+            _ => false,
+        });
+        let Some(row) = row else { return Err(unknown(name, prefix, key)) };
+        if row.admins_only && !allowed.admin {
+            return Err(format!("{{{name}}} is for rules of admins only"));
+        }
+        if row.answer_only && !allowed.answer {
+            return Err(format!("{{{}}} may stand only in set of an answer rule: a request has no answer yet", shown(name)));
+        }
+        match row.kind {
+            Kind::Fixed(fixed) => Ok(Self::Fixed(fixed)),
+            Kind::Family(family) => Self::with_key(family, key.unwrap_or_default()),
+        }
+    }
+
+    fn with_key(family: Family, key: &str) -> Result<Self, String> {
+        if key.is_empty() {
+            return Err("a key is missing after the dot, such as query.utm_source".to_owned());
+        }
+        Ok(match family {
+            Family::Query => Self::Query(key.into()),
+            Family::Cookie => Self::Cookie(key.into()),
+            Family::Secret => Self::Secret(plain_name(key)?),
+            Family::Var => Self::Var(plain_name(key)?),
+            Family::Body => Self::Body(key.parse::<FieldPath>().map_err(|fault| format!("{}: {fault}", shown(key)))?),
+            Family::Header => Self::Header(key.into()),
+        })
+    }
+
+    /// The secret that it reads, if it is one.
+    pub(crate) fn secret(&self) -> Option<&str> {
+        if let Self::Secret(name) = self { Some(name) } else { None }
+    }
+
+    /// The macro's name in the catalogue's spelling, aliases resolved.
+    pub(crate) fn name(&self) -> String {
+        let keyed = |family: Family, key: &str| {
+            let row = catalogue().iter().find(|row| row.kind == Kind::Family(family)).expect("every family has a row");
+            format!("{}.{key}", family_word(row.name))
+        };
+        match self {
+            Self::Fixed(fixed) => fixed.name().to_owned(),
+            Self::Query(key) => keyed(Family::Query, key),
+            Self::Cookie(key) => keyed(Family::Cookie, key),
+            Self::Secret(key) => keyed(Family::Secret, key),
+            Self::Var(key) => keyed(Family::Var, key),
+            Self::Body(path) => keyed(Family::Body, &path.to_string()),
+            Self::Header(key) => keyed(Family::Header, key),
+        }
+    }
+}
+
+impl Fixed {
+    fn name(self) -> &'static str {
+        catalogue().iter().find(|row| row.kind == Kind::Fixed(self)).expect("every macro has a row").name
+    }
+}
+
+/// The name of a secret or a variable.
+pub(crate) fn plain_name(name: &str) -> Result<Box<str>, String> {
+    check_name(name).map_err(|fault| format!("\"{}\" is {fault}", shown(name)))?;
+    Ok(name.into())
+}
+
+/// `query` of `query.<key>`.
+fn family_word(name: &'static str) -> &'static str {
+    name.split_once('.').map_or(name, |(word, _)| word)
+}
+
+fn unknown(name: &str, prefix: &str, key: Option<&str>) -> String {
+    if name.is_empty() || name.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ':' | ',' | '<' | ';' | '=')) {
+        return format!("\"{}\" is no macro: write {{{{ and }}}} for literal braces, and a macro without spaces", shown(name));
+    }
+    let names = || catalogue().iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
+    let (word, known): (&str, Vec<&str>) = match key {
+        None => (name, names().filter(|name| !name.contains('.')).collect()),
+        Some(_) => (prefix, names().filter(|name| name.contains('.')).map(family_word).collect()),
+    };
+    let rest = key.map(|key| format!(".{}", shown(key))).unwrap_or_default();
+    let shown = shown(name);
+    if let Some(exact) = known.iter().find(|known| known.eq_ignore_ascii_case(word)) {
+        return format!(
+            "{{{shown}}} differs from {{{exact}{rest}}} in case only: names are matched exactly, write {{{exact}{rest}}}"
+        );
+    }
+    match nearest(word, known) {
+        Some(nearest) => format!("there is no macro {{{shown}}}: the nearest is {{{nearest}{rest}}}"),
+        None => format!("there is no macro {{{shown}}}: the catalogue of macros lists all of them"),
+    }
+}

@@ -1,0 +1,231 @@
+//! The body of a request: none, JSON, form, multipart form, or raw text (Q1).
+
+mod json;
+mod multipart;
+
+use serde_json::{Value, json};
+
+use self::json::Tree;
+use super::{LONGEST_BODY_BYTES, MOST_BODY_FIELDS, name, objects, template};
+use crate::{
+    document::Fields,
+    fault::Faults,
+    path::FieldPath,
+    template::{Allowed, Filled, Place, RenderFault, Scope, Template, encode::percent_encoded},
+};
+
+/// A checked body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Body {
+    /// No body.
+    None,
+    /// Fields grouped into one nested document.
+    Json { fields: Vec<Field>, tree: Tree },
+    /// Fields, percent-encoded.
+    Form(Vec<Field>),
+    /// Fields, each a part.
+    Multipart(Vec<Field>),
+    /// A text, escaped by its content type.
+    Raw { content_type: Box<str>, text: Template },
+}
+
+/// One field. Of a form its path is the name, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Field {
+    path: Box<str>,
+    kind: FieldType,
+    value: Template,
+}
+
+/// What a JSON field holds. A value that doesn't fit becomes `null`. In forms every value is a text, whatever the type says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum FieldType {
+    #[default]
+    String,
+    Number,
+    Boolean,
+    Json,
+}
+
+impl FieldType {
+    const WORDS: [(&str, Self); 4] =
+        [("string", Self::String), ("number", Self::Number), ("boolean", Self::Boolean), ("json", Self::Json)];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Json => "json",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    None,
+    Json,
+    Form,
+    Multipart,
+    Raw,
+}
+
+const FORMATS: [(&str, Format); 5] = [
+    ("none", Format::None),
+    ("json", Format::Json),
+    ("form", Format::Form),
+    ("multipart", Format::Multipart),
+    ("raw", Format::Raw),
+];
+
+impl Body {
+    /// Reads `body`; absent is none.
+    pub(super) fn parse(request: &Fields<'_>, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
+        let Some(value) = request.get("body") else { return Some(Self::None) };
+        let known = ["format", "fields", "content_type", "text"];
+        let body = Fields::open(Some(value), &request.at("body"), &known, &[], faults);
+        if value.is_object() && body.get("format").is_none() {
+            faults.add(body.at("format"), "missing: choose none, json, form, multipart or raw");
+        }
+        let format = body.word("format", &FORMATS, faults)?;
+        if format != Format::Raw {
+            body.refuse(&["content_type", "text"], "it belongs to the format raw", faults);
+        }
+        if matches!(format, Format::None | Format::Raw) {
+            body.refuse(&["fields"], "it belongs to the formats json, form and multipart", faults);
+        }
+        match format {
+            Format::None => Some(Self::None),
+            Format::Json => {
+                let fields = Field::list(&body, format, allowed, faults)?;
+                let tree = Tree::of(&fields, &body.at("fields"), faults)?;
+                Some(Self::Json { fields, tree })
+            }
+            Format::Form => Field::list(&body, format, allowed, faults).map(Self::Form),
+            Format::Multipart => Field::list(&body, format, allowed, faults).map(Self::Multipart),
+            Format::Raw => Self::raw(&body, allowed, faults),
+        }
+    }
+
+    fn raw(body: &Fields<'_>, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
+        let content_type = name(body, "content_type", faults);
+        if content_type.is_some_and(|text| !text.bytes().all(|b| matches!(b, b'\t' | 0x20..=0x7e)) || !text.contains('/')) {
+            faults.add(body.at("content_type"), "not a content type: write one such as application/json; charset=utf-8");
+        }
+        let text = template(body, "text", raw_place(content_type.unwrap_or_default()), allowed, faults);
+        if text.as_ref().is_some_and(Template::may_omit) {
+            faults
+                .add(body.at("text"), "omit_if_empty drops a query entry, a header or a body field: in a raw text there is none");
+        }
+        Some(Self::Raw { content_type: content_type?.into(), text: text? })
+    }
+
+    pub(super) fn document(&self) -> Value {
+        let with_fields = |format: &str, fields: &[Field]| json!({"format": format, "fields": fields.iter().map(Field::document).collect::<Vec<_>>()});
+        match self {
+            Self::None => json!({"format": "none"}),
+            Self::Json { fields, .. } => with_fields("json", fields),
+            Self::Form(fields) => with_fields("form", fields),
+            Self::Multipart(fields) => with_fields("multipart", fields),
+            Self::Raw { content_type, text } => json!({"format": "raw", "content_type": content_type, "text": text.text()}),
+        }
+    }
+
+    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let (fields, text): (&[Field], _) = match self {
+            Self::None => (&[], None),
+            Self::Json { fields, .. } | Self::Form(fields) | Self::Multipart(fields) => (fields, None),
+            Self::Raw { text, .. } => (&[], Some(text)),
+        };
+        fields.iter().map(|field| &field.value).chain(text)
+    }
+
+    /// The content type and the bytes, if there is a body.
+    pub(super) fn render(&self, scope: &Scope<'_>) -> Result<Option<(String, Vec<u8>)>, RenderFault> {
+        let mut out = String::new();
+        let content_type = match self {
+            Self::None => return Ok(None),
+            Self::Json { fields, tree } => {
+                tree.render(fields, scope, &mut out)?;
+                "application/json".to_owned()
+            }
+            Self::Form(fields) => {
+                form(fields, scope, &mut out)?;
+                "application/x-www-form-urlencoded".to_owned()
+            }
+            Self::Multipart(fields) => multipart::render(fields, scope, &mut out)?,
+            Self::Raw { content_type, text } => {
+                text.render(scope, &mut out)?;
+                content_type.to_string()
+            }
+        };
+        within_limit(&out)?;
+        Ok(Some((content_type, out.into_bytes())))
+    }
+}
+
+fn within_limit(body: &str) -> Result<(), RenderFault> {
+    if body.len() > LONGEST_BODY_BYTES { Err(RenderFault::TooLong { limit_bytes: LONGEST_BODY_BYTES }) } else { Ok(()) }
+}
+
+/// How values are escaped in a raw text of that content type (Q1).
+fn raw_place(content_type: &str) -> Place {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" | "text/json" | "application/x-ndjson" => Place::RawJson,
+        "application/x-www-form-urlencoded" => Place::RawForm,
+        "application/xml" | "text/xml" => Place::RawXml,
+        other if other.ends_with("+json") => Place::RawJson,
+        other if other.ends_with("+xml") => Place::RawXml,
+        _ => Place::Plain,
+    }
+}
+
+fn form(fields: &[Field], scope: &Scope<'_>, out: &mut String) -> Result<(), RenderFault> {
+    for field in fields {
+        let start = out.len();
+        if start > 0 {
+            out.push('&');
+        }
+        out.push_str(&percent_encoded(&field.path));
+        out.push('=');
+        if field.value.render(scope, out)? == Filled::Omit {
+            out.truncate(start);
+        }
+        within_limit(out)?;
+    }
+    Ok(())
+}
+
+impl Field {
+    fn list(body: &Fields<'_>, format: Format, allowed: Allowed, faults: &mut Faults) -> Option<Vec<Self>> {
+        let items = objects(body, "fields", MOST_BODY_FIELDS, &["path", "value", "type"], faults);
+        let fields = items.iter().map(|(_, item)| Self::parse(item, format, allowed, faults));
+        // Every field is read, so that every fault is found.
+        fields.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    fn parse(item: &Fields<'_>, format: Format, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
+        let before = faults.0.len();
+        let path = name(item, "path", faults);
+        if let (Some(path), Format::Json) = (path, format)
+            && let Err(fault) = path.parse::<FieldPath>()
+        {
+            faults.add(item.at("path"), fault.to_string());
+        }
+        let kind = item.word("type", &FieldType::WORDS, faults).unwrap_or_default();
+        let place = match (format, kind) {
+            (Format::Json, FieldType::String) => Place::JsonString,
+            (Format::Json, FieldType::Json) => Place::RawJson,
+            (Format::Form, _) => Place::FormValue,
+            _ => Place::Plain,
+        };
+        let value = template(item, "value", place, allowed, faults);
+        let field = Self { path: path?.into(), kind, value: value? };
+        (faults.0.len() == before).then_some(field)
+    }
+
+    fn document(&self) -> Value {
+        json!({"path": self.path, "value": self.value.text(), "type": self.kind.as_str()})
+    }
+}

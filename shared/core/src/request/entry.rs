@@ -1,0 +1,53 @@
+//! Query entries: names are literal, values may hold macros (Q1).
+
+use serde_json::{Value, json};
+
+use super::{MOST_QUERY_ENTRIES, name, objects, template};
+use crate::{
+    document::Fields,
+    fault::Faults,
+    template::{Allowed, Filled, Place, RenderFault, Scope, Template, encode::percent_encoded},
+};
+
+/// One entry that follows the URL's own query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct QueryEntry {
+    name: Box<str>,
+    /// The name as it goes out.
+    encoded: Box<str>,
+    pub(super) value: Template,
+}
+
+/// Reads `query`.
+pub(super) fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) -> Option<Vec<QueryEntry>> {
+    let entries = objects(fields, "query", MOST_QUERY_ENTRIES, &["name", "value"], faults);
+    let parsed = entries.iter().map(|(_, entry)| {
+        let name = name(entry, "name", faults);
+        let value = template(entry, "value", Place::QueryValue, allowed, faults);
+        Some(QueryEntry { name: name?.into(), encoded: percent_encoded(name?).into(), value: value? })
+    });
+    // Every entry is read, so that every fault is found.
+    parsed.collect::<Vec<_>>().into_iter().collect()
+}
+
+impl QueryEntry {
+    pub(super) fn document(&self) -> Value {
+        json!({"name": self.name, "value": self.value.text()})
+    }
+
+    /// Adds the entry to a URL, unless it is to be dropped.
+    pub(super) fn render(&self, scope: &Scope<'_>, url: &mut String) -> Result<(), RenderFault> {
+        let start = url.len();
+        if !url.contains('?') {
+            url.push('?');
+        } else if !url.ends_with(['?', '&']) {
+            url.push('&');
+        }
+        url.push_str(&self.encoded);
+        url.push('=');
+        if self.value.render(scope, url)? == Filled::Omit {
+            url.truncate(start);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! The URL of a request: an origin that is literal, and a path and query that may hold macros (Q3).
+
+use url::Url;
+
+use super::{address, template};
+use crate::{
+    document::Fields,
+    fault::Faults,
+    template::{Allowed, Filled, Place, RenderFault, Scope, Template},
+};
+
+/// A checked URL.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// The whole of it as it was written.
+    written: Template,
+    /// Scheme, host and port, normalised: `https://api.bank.example`.
+    origin: Box<str>,
+    /// `api.bank.example:443`
+    host: Box<str>,
+    /// What follows the origin, up to the query if that is held apart.
+    path: Template,
+    /// The parts of the URL's own query, if one of them may be dropped.
+    droppable: Vec<Template>,
+}
+
+impl Target {
+    /// Reads `url`.
+    pub(super) fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
+        let written = template(fields, "url", Place::Url, allowed, faults);
+        let text = fields.text("url", &mut Faults::default())?;
+        let (url, rest) = match origin(text, allowed) {
+            Ok(found) => found,
+            Err(detail) => {
+                faults.add(fields.at("url"), detail);
+                return None;
+            }
+        };
+        let written = written?;
+        let rest = Template::parse(rest, Place::Url, allowed).ok()?;
+        let mut parts = rest.split('?', 2).into_iter();
+        let before_query = parts.next()?;
+        if before_query.split('/', usize::MAX).iter().filter_map(Template::literal).any(|segment| is_dots(&segment)) {
+            faults.add(fields.at("url"), "a segment . or .. in the path: write the path that it leads to");
+        }
+        if before_query.may_omit() {
+            faults.add(fields.at("url"), "omit_if_empty drops a query entry, a header or a body field: in a path there is none");
+        }
+        let (path, droppable) = match parts.next() {
+            Some(query) if query.may_omit() => (before_query, query.split('&', usize::MAX)),
+            _ => (rest, Vec::new()),
+        };
+        let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        let port = url.port_or_known_default().unwrap_or_default();
+        Some(Self {
+            written,
+            origin: format!("{}://{authority}", url.scheme()).into(),
+            host: format!("{}:{port}", url.host_str().unwrap_or_default()).into(),
+            path,
+            droppable,
+        })
+    }
+
+    pub(super) fn text(&self) -> &str {
+        self.written.text()
+    }
+
+    pub(super) fn template(&self) -> &Template {
+        &self.written
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The URL with its values, without the entries that follow.
+    pub(super) fn render(&self, scope: &Scope<'_>) -> Result<String, RenderFault> {
+        let mut url = String::with_capacity(256);
+        url.push_str(&self.origin);
+        let start = url.len();
+        self.path.render(scope, &mut url)?;
+        if !url[start..].starts_with('/') {
+            url.insert(start, '/');
+        }
+        let mut separator = '?';
+        for part in &self.droppable {
+            url.push(separator);
+            match part.render(scope, &mut url)? {
+                Filled::Written => separator = '&',
+                Filled::Omit => {
+                    url.pop();
+                }
+            }
+        }
+        let path = url[start..].split('?').next().unwrap_or_default();
+        if path.split('/').any(is_dots) { Err(RenderFault::DotSegment) } else { Ok(url) }
+    }
+}
+
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl Eq for Target {}
+
+/// The origin of a URL as written, and the text that follows it.
+fn origin(text: &str, allowed: Allowed) -> Result<(Url, &str), String> {
+    let scheme_end = text.find("://").filter(|end| {
+        let scheme = &text[..*end];
+        scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")
+    });
+    let Some(scheme_end) = scheme_end else {
+        return Err(match text.find(['{', ':', '/']) {
+            Some(at) if text[at..].starts_with('{') => "no macro may stand in the scheme: write https:// or http://".to_owned(),
+            _ => "not a URL: it must begin with https:// or http:// and a host".to_owned(),
+        });
+    };
+    let after_scheme = scheme_end + "://".len();
+    let end = text[after_scheme..].find(['/', '?', '#', '\\', '{', '}']).map_or(text.len(), |at| after_scheme + at);
+    let (authority, rest) = (&text[after_scheme..end], &text[end..]);
+    if rest.starts_with(['{', '}']) {
+        return Err("no macro may stand in the host or the port: name the receiver, and begin the path with /".to_owned());
+    }
+    if authority.contains('@') {
+        return Err("user info before the host: leave it out, and write an Authorization header with a secret".to_owned());
+    }
+    if authority.is_empty() || authority.starts_with(':') {
+        return Err("the host is missing: write it after ://".to_owned());
+    }
+    let url = Url::parse(&format!("{}://{authority}/", &text[..scheme_end]))
+        .map_err(|fault| format!("not a host and port: {fault}; write them as in https://api.example.com:8443/"))?;
+    let refused = url.host().and_then(|host| address::refused(&host));
+    match refused {
+        Some(detail) if !allowed.private_targets => Err(detail),
+        _ => Ok((url, rest)),
+    }
+}
+
+/// Whether a segment of a path means this one or the one above.
+fn is_dots(segment: &str) -> bool {
+    let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+    plain == "." || plain == ".."
+}

@@ -1,0 +1,195 @@
+//! How values are written so that they stay inside their place (Q3).
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use serde::de::IgnoredAny;
+
+use super::{Place, RenderFault, value::Value};
+
+/// What happens to a macro's value on its way into the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// Nothing.
+    Plain,
+    /// Percent-encoding of everything but RFC 3986's unreserved characters.
+    Percent,
+    /// Percent-encoding of what no URL may hold, and of `#` and `\`: what `raw` leaves.
+    Url,
+    /// JSON escapes, inside a string.
+    JsonString,
+    /// A JSON value outside of strings: anything else becomes `null`.
+    JsonValue,
+    /// XML escapes.
+    Xml,
+    /// Nothing, but control characters are refused.
+    Header,
+}
+
+impl Encoding {
+    /// The encoding of values in a place; `raw` switches percent-encoding off, nothing else.
+    pub(super) fn of_values(place: Place, raw: bool, in_json_string: bool) -> Self {
+        match place {
+            Place::Url | Place::QueryValue | Place::FormValue | Place::RawForm if raw => Self::Url,
+            Place::Url | Place::QueryValue | Place::FormValue | Place::RawForm => Self::Percent,
+            Place::JsonString => Self::JsonString,
+            Place::RawJson if in_json_string => Self::JsonString,
+            Place::RawJson => Self::JsonValue,
+            Place::RawXml => Self::Xml,
+            Place::Header => Self::Header,
+            Place::Plain => Self::Plain,
+        }
+    }
+
+    /// The encoding of literal text in a place. Where the author writes the syntax as well, it stays as it is.
+    pub(super) fn of_literals(place: Place) -> Self {
+        match place {
+            Place::Url => Self::Url,
+            Place::QueryValue | Place::FormValue => Self::Percent,
+            Place::JsonString => Self::JsonString,
+            Place::Header | Place::RawJson | Place::RawForm | Place::RawXml | Place::Plain => Self::Plain,
+        }
+    }
+
+    /// Writes a value.
+    pub(super) fn write(self, value: Value<'_>, out: &mut String) -> Result<(), RenderFault> {
+        match value {
+            Value::Text(text) => self.write_text(&text, out),
+            Value::Time(_) if matches!(self, Self::Percent | Self::JsonValue) => self.write_text(&value.into_text(), out),
+            // Digits, signs and points are themselves in every encoding, and so is a time in those that are left.
+            value => {
+                write!(out, "{value}").expect("a string takes everything");
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a text.
+    pub(super) fn write_text(self, text: &str, out: &mut String) -> Result<(), RenderFault> {
+        match self {
+            Self::Plain => out.push_str(text),
+            Self::Percent => percent(text, &UNRESERVED, out),
+            Self::Url => percent(text, &URL, out),
+            Self::JsonString => json(text, out),
+            Self::JsonValue => out.push_str(if is_json(text) { text } else { "null" }),
+            Self::Xml => xml(text, out),
+            Self::Header if text.chars().any(is_control) => return Err(RenderFault::ControlInHeader),
+            Self::Header => out.push_str(text),
+        }
+        Ok(())
+    }
+}
+
+/// The bytes that percent-encoding leaves alone: RFC 3986 §2.3.
+static UNRESERVED: [bool; 256] = bytes_of(b"-._~");
+
+/// Those that a URL may hold in its path and query, `%` included, without `#` and `\`.
+static URL: [bool; 256] = bytes_of(b"-._~:/?[]@!$&'()*+,;=%");
+
+const fn bytes_of(marks: &[u8]) -> [bool; 256] {
+    let mut kept = [false; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        kept[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut i = 0;
+    while i < marks.len() {
+        kept[marks[i] as usize] = true;
+        i += 1;
+    }
+    kept
+}
+
+fn percent(text: &str, kept: &[bool; 256], out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    escape(
+        text,
+        out,
+        |byte| !kept[usize::from(byte)],
+        |byte, out| {
+            out.push('%');
+            out.push(char::from(HEX[usize::from(byte >> 4)]));
+            out.push(char::from(HEX[usize::from(byte & 15)]));
+        },
+    );
+}
+
+fn json(text: &str, out: &mut String) {
+    escape(
+        text,
+        out,
+        |byte| byte < 0x20 || matches!(byte, b'"' | b'\\'),
+        |byte, out| match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            control => write!(out, "\\u{control:04x}").expect("a string takes everything"),
+        },
+    );
+}
+
+fn xml(text: &str, out: &mut String) {
+    // XML 1.0 has no way to write most control characters, nor the two non-characters.
+    let text = if text.contains(['\u{fffe}', '\u{ffff}']) {
+        Cow::Owned(text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    };
+    let special = |byte| (byte < 0x20 && !matches!(byte, b'\t' | b'\n')) || matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
+    escape(&text, out, special, |byte, out| {
+        out.push_str(match byte {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            b'\'' => "&#39;",
+            b'\r' => "&#13;",
+            _ => "\u{fffd}",
+        });
+    });
+}
+
+/// Copies `text`, in runs, but for the bytes that are special. Of a character with a special byte every byte must be special.
+fn escape(text: &str, out: &mut String, special: impl Fn(u8) -> bool, write: impl Fn(u8, &mut String)) {
+    let mut run = 0;
+    for (i, byte) in text.bytes().enumerate() {
+        if special(byte) {
+            if run < i {
+                out.push_str(&text[run..i]);
+            }
+            write(byte, out);
+            run = i + 1;
+        }
+    }
+    if run < text.len() {
+        out.push_str(&text[run..]);
+    }
+}
+
+/// Characters that no header may hold: all control characters but the tab.
+pub(super) fn is_control(c: char) -> bool {
+    c.is_ascii_control() && c != '\t'
+}
+
+/// Whether a text is one complete JSON value.
+pub(crate) fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// `text` percent-encoded but for unreserved characters (RFC 3986).
+pub(crate) fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 2);
+    percent(text, &UNRESERVED, &mut out);
+    out
+}
+
+/// `text` as a JSON string, quotes included.
+pub(crate) fn json_string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    json(text, &mut out);
+    out.push('"');
+    out
+}

@@ -1,0 +1,214 @@
+//! Modifiers: from `name:argument` to a step that can't fail on its argument any more (domain §5).
+
+use jiff::{
+    Timestamp,
+    fmt::strtime::BrokenDownTime,
+    tz::{TimeZone, TimeZoneDatabase},
+};
+use regex::{Regex, RegexBuilder};
+
+use crate::macros::{modifiers, nearest, plain_name, shown};
+
+/// The size that a regular expression may take when compiled, in bytes; hostile ones pass it at once.
+const LARGEST_REGEX_BYTES: usize = 1024 * 1024;
+
+/// The longest replacement of a regular expression, in bytes.
+const LONGEST_REPLACEMENT_BYTES: usize = 256;
+
+/// One step on the way of a value.
+#[derive(Debug, Clone)]
+pub(super) enum Modifier {
+    Default(Box<str>),
+    Map(Box<[(Box<str>, Box<str>)]>),
+    Date { format: Box<str>, zone: TimeZone },
+    Unix,
+    UnixMs,
+    Number { digits: u32 },
+    Cents,
+    Lower,
+    Upper,
+    Trim,
+    UrlEncode,
+    UrlDecode,
+    Base64,
+    Base64Decode,
+    Md5,
+    Sha1,
+    Sha256,
+    HmacSha256 { secret: Box<str> },
+    Replace { from: Box<str>, to: Box<str> },
+    Regex { from: Regex, to: Box<str> },
+    Prefix(Box<str>),
+    Suffix(Box<str>),
+    OmitIfEmpty,
+}
+
+impl Modifier {
+    /// Reads a modifier with its argument as written, escapes included. `None` is `raw`, which is no step but a choice of
+    /// encoding. The error is a sentence for the rule's author.
+    pub(super) fn parse(name: &str, argument: Option<&str>) -> Result<Option<Self>, String> {
+        let Some(info) = modifiers().iter().find(|info| info.name == name) else { return Err(unknown(name)) };
+        let written = match (argument, info.argument) {
+            (Some(written), form) if !form.is_empty() => written,
+            (None, "") => "",
+            (Some(_), _) => return Err(format!("{name} takes no argument: write {}", info.example)),
+            (None, form) => return Err(format!("{name} needs an argument: {name}:{form}, such as {}", info.example)),
+        };
+        Ok(Some(match name {
+            "default" => Self::Default(text(written)),
+            "map" => map(written)?,
+            "date" => date(written)?,
+            "unix" => Self::Unix,
+            "unixms" => Self::UnixMs,
+            "number" => Self::Number { digits: digits(written)? },
+            "cents" => Self::Cents,
+            "lower" => Self::Lower,
+            "upper" => Self::Upper,
+            "trim" => Self::Trim,
+            "urlencode" => Self::UrlEncode,
+            "urldecode" => Self::UrlDecode,
+            "base64" => Self::Base64,
+            "base64decode" => Self::Base64Decode,
+            "md5" => Self::Md5,
+            "sha1" => Self::Sha1,
+            "sha256" => Self::Sha256,
+            "hmac_sha256" => Self::HmacSha256 { secret: plain_name(&text(written))? },
+            "replace" => replace(written)?,
+            "regex" => regex(written)?,
+            "prefix" => Self::Prefix(text(written)),
+            "suffix" => Self::Suffix(text(written)),
+            "omit_if_empty" => Self::OmitIfEmpty,
+            "raw" => return Ok(None),
+            other => return Err(format!("{other} is not built")),
+        }))
+    }
+
+    /// The secret that it reads, if it does.
+    pub(super) fn secret(&self) -> Option<&str> {
+        if let Self::HmacSha256 { secret } = self { Some(secret) } else { None }
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let names = || modifiers().iter().map(|info| info.name);
+    let given = shown(name);
+    if let Some(exact) = names().find(|exact| exact.eq_ignore_ascii_case(name)) {
+        return format!("modifier \"{given}\" differs from {exact} in case only: names are matched exactly, write {exact}");
+    }
+    match nearest(name, names()) {
+        Some(nearest) => format!("there is no modifier \"{given}\": the nearest is {nearest}"),
+        None => format!("there is no modifier \"{given}\": choose {}", names().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// An argument without its escapes.
+fn text(written: &str) -> Box<str> {
+    parts(written, None).swap_remove(0).into()
+}
+
+/// An argument's parts between unescaped separators, without their escapes: `\` escapes `\ | { } , :` and is itself before all else.
+fn parts(written: &str, separator: Option<char>) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut chars = written.chars().peekable();
+    while let Some(c) = chars.next() {
+        if Some(c) == separator {
+            parts.push(String::new());
+            continue;
+        }
+        let escaped = if c == '\\' { chars.next_if(|next| matches!(next, '\\' | '|' | '{' | '}' | ',' | ':')) } else { None };
+        parts.last_mut().expect("never empty").push(escaped.unwrap_or(c));
+    }
+    parts
+}
+
+fn map(written: &str) -> Result<Modifier, String> {
+    let mut pairs: Vec<(Box<str>, Box<str>)> = Vec::new();
+    for pair in parts(written, Some(',')) {
+        let Some((from, to)) = pair.split_once('=') else {
+            return Err(format!("\"{}\" has no =: write map:from=to,from=to and \\, for a comma", shown(&pair)));
+        };
+        if pairs.iter().any(|(earlier, _)| **earlier == *from) {
+            return Err(format!("\"{}\" stands twice in map: keep one of them", shown(from)));
+        }
+        pairs.push((from.into(), to.into()));
+    }
+    Ok(Modifier::Map(pairs.into()))
+}
+
+fn date(written: &str) -> Result<Modifier, String> {
+    let parts = parts(written, Some(','));
+    let (format, zone) = match parts.as_slice() {
+        [format] => (format, None),
+        [format, zone] => (format, Some(zone.trim())),
+        _ => return Err("date takes a format and a zone: write date:FORMAT,ZONE and \\, for a comma in the format".to_owned()),
+    };
+    if format.is_empty() {
+        return Err("date needs a format, such as date:%Y-%m-%d".to_owned());
+    }
+    let zone = match zone {
+        None => TimeZone::UTC,
+        Some(name) => TimeZoneDatabase::bundled().get(name).map_err(|_| {
+            format!("there is no time zone \"{}\": choose one of the IANA database, such as Europe/Prague", shown(name))
+        })?,
+    };
+    let sample = Timestamp::UNIX_EPOCH.to_zoned(zone.clone());
+    BrokenDownTime::from(&sample)
+        .to_string(format)
+        .map_err(|fault| format!("not a format of a time: {fault}; use strftime letters, such as %Y-%m-%d %H:%M:%S"))?;
+    Ok(Modifier::Date { format: format.as_str().into(), zone })
+}
+
+fn digits(written: &str) -> Result<u32, String> {
+    match written.parse::<u32>() {
+        Ok(digits) if digits <= 18 && written.bytes().all(|b| b.is_ascii_digit()) => Ok(digits),
+        _ => Err(format!("\"{}\" decimal places are not possible: choose 0 to 18", shown(written))),
+    }
+}
+
+fn replace(written: &str) -> Result<Modifier, String> {
+    match parts(written, Some(',')).as_slice() {
+        [from, to] if !from.is_empty() => Ok(Modifier::Replace { from: from.as_str().into(), to: to.as_str().into() }),
+        _ => Err("replace takes two texts, the first not empty: write replace:from,to and \\, for a comma".to_owned()),
+    }
+}
+
+fn regex(written: &str) -> Result<Modifier, String> {
+    let form = "write regex:/from/to/ and \\/ for a slash";
+    let sections = sections(written).ok_or_else(|| format!("not complete: {form}"))?;
+    let [from, to] = sections;
+    if to.len() > LONGEST_REPLACEMENT_BYTES {
+        return Err(format!("the replacement has {} bytes: {LONGEST_REPLACEMENT_BYTES} are allowed", to.len()));
+    }
+    let built = RegexBuilder::new(&from)
+        .size_limit(LARGEST_REGEX_BYTES)
+        .dfa_size_limit(LARGEST_REGEX_BYTES)
+        .nest_limit(50)
+        .build()
+        .map_err(|fault| match fault {
+            regex::Error::CompiledTooBig(_) => "the regular expression is too large: repeat less, or smaller classes".to_owned(),
+            // The first lines of a syntax error draw the expression; the last one says what is wrong.
+            other => {
+                let all = other.to_string();
+                let last = all.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                format!("not a regular expression: {last}; {form}")
+            }
+        })?;
+    Ok(Modifier::Regex { from: built, to: to.into() })
+}
+
+/// `from` and `to` of `/from/to/`; inside, `\/` is a slash and every other backslash stays.
+fn sections(written: &str) -> Option<[String; 2]> {
+    let mut sections = vec![String::new()];
+    let mut chars = written.strip_prefix('/')?.chars().peekable();
+    while let Some(c) = chars.next() {
+        let section = sections.last_mut()?;
+        match c {
+            '/' => sections.push(String::new()),
+            '\\' if chars.peek() == Some(&'/') => section.extend(chars.next()),
+            '\\' => section.extend(std::iter::once(c).chain(chars.next())),
+            other => section.push(other),
+        }
+    }
+    let [from, to, end] = <[String; 3]>::try_from(sections).ok()?;
+    (end.is_empty() && !from.is_empty()).then_some([from, to])
+}

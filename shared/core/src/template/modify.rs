@@ -1,0 +1,150 @@
+//! What modifiers do to a value. One that can't be applied to a value (a date of no time) leaves it as it is.
+
+use std::borrow::Cow;
+
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::fmt::strtime::BrokenDownTime;
+use md5::Md5;
+use percent_encoding::percent_decode_str;
+use regex::Regex;
+use rust_decimal::{Decimal, RoundingStrategy};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use super::{RenderFault, Scope, encode::percent_encoded, modifier::Modifier, value::Value};
+
+/// The longest value between two modifiers, in bytes.
+pub(super) const LONGEST_VALUE_BYTES: usize = 64 * 1024;
+
+const TOO_LONG: RenderFault = RenderFault::TooLong { limit_bytes: LONGEST_VALUE_BYTES };
+
+impl Modifier {
+    /// Applies the step. `omit_if_empty` is judged by the caller and changes nothing here.
+    pub(super) fn apply<'v>(&'v self, value: Value<'v>, scope: &Scope<'v>) -> Result<Value<'v>, RenderFault> {
+        let changed = match self {
+            Self::Default(text) if value.is_empty() => Value::Text(Cow::Borrowed(text)),
+            Self::Default(_) | Self::OmitIfEmpty => value,
+            Self::Map(pairs) => {
+                let text = value.into_text();
+                let to = pairs.iter().find(|(from, _)| **from == *text).map(|(_, to)| Cow::Borrowed(&**to));
+                Value::Text(to.unwrap_or(text))
+            }
+            Self::Date { format, zone } => match value.as_time() {
+                Some(time) => {
+                    let local = time.to_zoned(zone.clone());
+                    let text = BrokenDownTime::from(&local).to_string(&**format);
+                    text.map_or(value, |text| Value::Text(text.into()))
+                }
+                None => value,
+            },
+            Self::Unix => value.as_time().map_or(value, |time| Value::Number(time.as_second())),
+            Self::UnixMs => value.as_time().map_or(value, |time| Value::Number(time.as_millisecond())),
+            Self::Number { digits } => match value.as_number() {
+                Some(number) => Value::Text(rounded(number, *digits).into()),
+                None => value,
+            },
+            Self::Cents => match value.as_number().and_then(|number| number.checked_mul(Decimal::ONE_HUNDRED)) {
+                Some(cents) => Value::Text(rounded(cents, 0).into()),
+                None => value,
+            },
+            _ => Value::Text(self.apply_to_text(value.into_text(), scope)?),
+        };
+        match &changed {
+            Value::Text(text) if text.len() > LONGEST_VALUE_BYTES => Err(TOO_LONG),
+            _ => Ok(changed),
+        }
+    }
+
+    /// Those that see a text, whatever the value was.
+    fn apply_to_text<'v>(&'v self, text: Cow<'v, str>, scope: &Scope<'v>) -> Result<Cow<'v, str>, RenderFault> {
+        Ok(match self {
+            Self::Lower => text.to_lowercase().into(),
+            Self::Upper => text.to_uppercase().into(),
+            Self::Trim => match text {
+                Cow::Borrowed(text) => text.trim().into(),
+                Cow::Owned(text) => text.trim().to_owned().into(),
+            },
+            Self::UrlEncode => percent_encoded(&text).into(),
+            Self::UrlDecode => percent_decode_str(&text).decode_utf8().map(Cow::into_owned).map_or(text, Cow::Owned),
+            Self::Base64 => BASE64_STANDARD.encode(text.as_bytes()).into(),
+            Self::Base64Decode => base64_decoded(&text).map_or(text, Cow::Owned),
+            Self::Md5 => hex(&Md5::digest(text.as_bytes())).into(),
+            Self::Sha1 => hex(&Sha1::digest(text.as_bytes())).into(),
+            Self::Sha256 => hex(&Sha256::digest(text.as_bytes())).into(),
+            Self::HmacSha256 { secret } => match scope.secrets.get(&**secret) {
+                Some(key) => hex(&hmac_sha256(key.as_bytes(), text.as_bytes())).into(),
+                None => Cow::Borrowed(""),
+            },
+            Self::Replace { from, to } => {
+                let matches = text.matches(&**from).count();
+                if text.len() - matches * from.len() + matches * to.len() > LONGEST_VALUE_BYTES {
+                    return Err(TOO_LONG);
+                }
+                if matches == 0 { text } else { text.replace(&**from, to).into() }
+            }
+            Self::Regex { from, to } => replaced(from, to, text)?,
+            Self::Prefix(prefix) => format!("{prefix}{text}").into(),
+            Self::Suffix(suffix) => format!("{text}{suffix}").into(),
+            // The rest see values, not texts.
+            _ => text,
+        })
+    }
+}
+
+/// `number` with exactly so many decimal places, halves away from zero.
+fn rounded(number: Decimal, digits: u32) -> String {
+    let mut number = number.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero);
+    if number.is_zero() {
+        number.set_sign_positive(true);
+    }
+    let mut text = number.to_string();
+    let places = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let missing = (digits as usize).saturating_sub(places);
+    if places == 0 && missing > 0 {
+        text.push('.');
+    }
+    text.extend(std::iter::repeat_n('0', missing));
+    text
+}
+
+fn base64_decoded(text: &str) -> Option<String> {
+    let bare = text.trim_end_matches('=');
+    let bytes = BASE64_STANDARD_NO_PAD.decode(bare).or_else(|_| BASE64_URL_SAFE_NO_PAD.decode(bare)).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// Every match replaced; stops as soon as the text gets too long.
+fn replaced<'v>(from: &Regex, to: &str, text: Cow<'v, str>) -> Result<Cow<'v, str>, RenderFault> {
+    let mut out = String::new();
+    let mut copied = 0;
+    let mut untouched = true;
+    for captures in from.captures_iter(&text) {
+        let whole = captures.get_match();
+        out.push_str(&text[copied..whole.start()]);
+        captures.expand(to, &mut out);
+        copied = whole.end();
+        untouched = false;
+        if out.len() > LONGEST_VALUE_BYTES {
+            return Err(TOO_LONG);
+        }
+    }
+    if untouched {
+        return Ok(text);
+    }
+    out.push_str(&text[copied..]);
+    Ok(out.into())
+}
+
+/// HMAC-SHA256 of a message.
+pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// Bytes as lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}

@@ -1,0 +1,194 @@
+//! Reading a template: literal text, `{{` and `}}`, macros with their modifiers (Q2). One pass, every fault with its place.
+
+use super::{
+    Allowed, Piece, Place, Slot, TemplateFault,
+    encode::{Encoding, is_control},
+    modifier::Modifier,
+};
+use crate::macros::Macro;
+
+/// The most modifiers that one macro may have.
+const MOST_MODIFIERS: usize = 20;
+
+/// The pieces of a text, or all of its faults.
+pub(super) fn pieces(text: &str, place: Place, allowed: Allowed) -> Result<Box<[Piece]>, Vec<TemplateFault>> {
+    let mut reader = Reader {
+        rest: text,
+        offset: 1,
+        place,
+        allowed,
+        json: JsonText::default(),
+        literal: String::new(),
+        pieces: Vec::new(),
+        faults: Vec::new(),
+    };
+    while let Some(c) = reader.next() {
+        reader.step(c);
+    }
+    reader.end_literal();
+    if reader.faults.is_empty() { Ok(reader.pieces.into()) } else { Err(reader.faults) }
+}
+
+struct Reader<'t> {
+    rest: &'t str,
+    /// Of the next character, from 1.
+    offset: usize,
+    place: Place,
+    allowed: Allowed,
+    json: JsonText,
+    literal: String,
+    pieces: Vec<Piece>,
+    faults: Vec<TemplateFault>,
+}
+
+impl<'t> Reader<'t> {
+    fn next(&mut self) -> Option<char> {
+        let c = self.rest.chars().next()?;
+        self.rest = &self.rest[c.len_utf8()..];
+        self.offset += 1;
+        Some(c)
+    }
+
+    fn next_if(&mut self, wanted: char) -> bool {
+        self.rest.starts_with(wanted) && self.next().is_some()
+    }
+
+    fn fault(&mut self, offset: usize, detail: impl Into<String>) {
+        self.faults.push(TemplateFault { offset, detail: detail.into() });
+    }
+
+    /// Takes the character that was just read.
+    fn step(&mut self, c: char) {
+        let at = self.offset - 1;
+        match c {
+            '{' if !self.next_if('{') => self.slot(at),
+            '}' if !self.next_if('}') => self.fault(at, "a lone }: write }} for a brace"),
+            _ => self.literal(c, at),
+        }
+    }
+
+    fn literal(&mut self, c: char, at: usize) {
+        match (self.place, c) {
+            (Place::Header, c) if is_control(c) => {
+                self.fault(at, "a control character, such as a line break: a header's value can't hold one");
+            }
+            (Place::Url, c) if c.is_control() => self.fault(at, "a control character: a URL can't hold one"),
+            (Place::Url, '#') => self.fault(at, "a fragment: a request has none, write %23 for a #"),
+            (Place::Url, '\\') => self.fault(at, "a backslash: a URL can't hold one, write / or %5C"),
+            _ => {}
+        }
+        if self.place == Place::RawJson {
+            self.json.step(c);
+        }
+        self.literal.push(c);
+    }
+
+    fn end_literal(&mut self) {
+        if !self.literal.is_empty() {
+            let mut encoded = String::with_capacity(self.literal.len());
+            Encoding::of_literals(self.place).write_text(&self.literal, &mut encoded).expect("literals are never refused");
+            self.pieces.push(Piece::Literal(encoded.into()));
+            self.literal.clear();
+        }
+    }
+
+    /// Reads a macro; its `{` stands at `at` and is read already. On a lone brace nothing more is read.
+    fn slot(&mut self, at: usize) {
+        let end = self.rest.find(['|', '}', '{']).filter(|end| !self.rest[*end..].starts_with('{'));
+        let Some(end) = end else {
+            return self.fault(at, "a lone {: write {{ for a brace, or close the macro with }");
+        };
+        let name = self.take(end);
+        let source = Macro::parse(name, self.allowed);
+        if let Err(detail) = &source {
+            self.fault(at, detail.as_str());
+        }
+        let Some((modifiers, raw)) = self.modifiers(at) else { return };
+        if self.json.after_backslash {
+            self.fault(at, "a backslash stands right before a macro inside a JSON string: write \\\\ for a backslash");
+        }
+        let encoding = Encoding::of_values(self.place, raw, self.json.in_string);
+        self.end_literal();
+        if let Ok(source) = source {
+            let number = self.pieces.iter().filter(|piece| matches!(piece, Piece::Slot(_))).count();
+            self.pieces.push(Piece::Slot(Slot { source, modifiers: modifiers.into(), encoding, number }));
+        }
+    }
+
+    /// Reads up to and including the `}` of the macro at `at`; `None` if there is none.
+    fn modifiers(&mut self, at: usize) -> Option<(Vec<Modifier>, bool)> {
+        let mut modifiers = Vec::new();
+        let mut raw = false;
+        while !self.next_if('}') {
+            self.next_if('|');
+            let start = self.offset;
+            let Some(end) = self.rest.find([':', '|', '}']) else {
+                self.take(self.rest.len());
+                self.fault(at, "a macro without its }: close it, or write {{ for a brace");
+                return None;
+            };
+            let name = self.take(end);
+            let mut argument = None;
+            if self.next_if(':') {
+                let Some(end) = argument_length(name, self.rest) else {
+                    self.take(self.rest.len());
+                    self.fault(at, "a macro without its }: close it, and in arguments write \\} and \\| for these signs");
+                    return None;
+                };
+                argument = Some(self.take(end));
+            }
+            match Modifier::parse(name, argument) {
+                Ok(Some(modifier)) => modifiers.push(modifier),
+                Ok(None) => raw = true,
+                Err(detail) => self.fault(start, detail),
+            }
+        }
+        if modifiers.len() > MOST_MODIFIERS {
+            self.fault(at, format!("{} modifiers are too many: {MOST_MODIFIERS} are allowed", modifiers.len()));
+        }
+        Some((modifiers, raw))
+    }
+
+    fn take(&mut self, bytes: usize) -> &'t str {
+        let (taken, rest) = self.rest.split_at(bytes);
+        self.rest = rest;
+        self.offset += taken.chars().count();
+        taken
+    }
+}
+
+/// How many bytes the argument of a modifier takes: up to the next `|` or `}` that is not escaped. In `/from/to/` of a
+/// regular expression these signs mean nothing.
+fn argument_length(modifier: &str, rest: &str) -> Option<usize> {
+    let mut slashes = if modifier == "regex" && rest.starts_with('/') { 3 } else { 0 };
+    let mut chars = rest.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => {
+                chars.next();
+            }
+            '/' if slashes > 0 => slashes -= 1,
+            '|' | '}' if slashes == 0 => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Where in a JSON text we are: inside a string or not.
+#[derive(Default)]
+struct JsonText {
+    in_string: bool,
+    after_backslash: bool,
+}
+
+impl JsonText {
+    fn step(&mut self, c: char) {
+        match c {
+            _ if self.after_backslash => self.after_backslash = false,
+            '\\' if self.in_string => self.after_backslash = true,
+            '"' => self.in_string = !self.in_string,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What a macro reads, borrowed from the event wherever it can be.
+
+use std::{borrow::Cow, fmt};
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use super::Scope;
+use crate::{
+    change::{Transaction, TransactionResult},
+    hash,
+    macros::{Fixed, Macro},
+    money::Money,
+};
+
+/// The value of a macro, before and between modifiers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    /// A text; empty if the value is missing (Q2).
+    Text(Cow<'a, str>),
+    /// A time, printed as ISO 8601 in UTC.
+    Time(Timestamp),
+    /// A time, printed as unix seconds.
+    Unix(Timestamp),
+    /// An exact amount.
+    Amount(Decimal),
+    /// A whole number.
+    Number(i64),
+}
+
+impl<'a> Value<'a> {
+    const MISSING: Self = Self::Text(Cow::Borrowed(""));
+
+    /// Reads a macro; `number` is its place among the template's macros.
+    pub(super) fn of(source: &Macro, number: usize, scope: &Scope<'a>) -> Self {
+        let conversion = &*scope.event.conversion;
+        match source {
+            Macro::Fixed(fixed) => Self::fixed(*fixed, number, scope),
+            Macro::Query(key) => Self::text(conversion.query_params.get(&**key)),
+            Macro::Cookie(key) => Self::text(conversion.cookie_params.get(&**key)),
+            Macro::Secret(name) => Self::text(scope.secrets.get(&**name)),
+            Macro::Var(name) => Self::text(scope.variables.get(&**name)),
+            Macro::Body(path) => {
+                scope.answer.and_then(|answer| answer.field(path)).map_or(Self::MISSING, |field| Self::Text(field.into()))
+            }
+            Macro::Header(name) => Self::text(scope.answer.and_then(|answer| answer.header(name))),
+        }
+    }
+
+    fn fixed(fixed: Fixed, number: usize, scope: &Scope<'a>) -> Self {
+        let event = scope.event;
+        let conversion = &*event.conversion;
+        let transaction = event.transaction.as_ref();
+        match fixed {
+            Fixed::Pcid => Self::text(conversion.pcid.as_ref()),
+            Fixed::ConversionId => Self::text(Some(&conversion.conversion_id)),
+            Fixed::TransactionId => Self::text(transaction.map(|t| &t.transaction_id)),
+            Fixed::ExternalId => Self::text(conversion.external_id.as_ref()),
+            Fixed::CommissionId => Self::text(transaction.and_then(|t| t.commission_id.as_ref())),
+            Fixed::EventId => Self::text(Some(&event.change_id)),
+            Fixed::DeliveryId => Self::text(Some(scope.delivery_id)),
+            Fixed::TrackingApiId => Self::text(Some(scope.tracking_api_id)),
+            Fixed::AffiliateId => Self::text(Some(&conversion.affiliate_id)),
+            Fixed::AffiliateClickId => Self::text(conversion.affiliate_click_id.as_ref()),
+            Fixed::Affs(key) => Self::text(conversion.affs.get(key)),
+            Fixed::Voucher => Self::text(conversion.voucher.as_ref()),
+            Fixed::OfferId => Self::text(Some(&conversion.offer_id)),
+            Fixed::OfferName => Self::text(conversion.offer_name.as_ref()),
+            Fixed::AdvertiserId => Self::text(Some(&conversion.advertiser_id)),
+            Fixed::AdvertiserName => Self::text(conversion.advertiser_name.as_ref()),
+            Fixed::ChannelId => Self::text(conversion.channel_id.as_ref()),
+            Fixed::Channel => Self::text(conversion.channel.as_ref()),
+            Fixed::IntegrationId => Self::text(conversion.integration_id.as_ref()),
+            Fixed::Source => Self::text(Some(&conversion.source)),
+            Fixed::Country => Self::text(conversion.country.as_ref()),
+            Fixed::ConversionType => match &conversion.custom_type {
+                Some(name) if conversion.conversion_type == "custom" && !name.is_empty() => Self::text(Some(name)),
+                _ => Self::text(Some(&conversion.conversion_type)),
+            },
+            Fixed::Value => Self::amount(conversion.value),
+            Fixed::Currency => Self::text(conversion.currency.as_ref()),
+            Fixed::Ip => Self::text(conversion.ip.as_ref()),
+            Fixed::UserAgent => Self::text(conversion.user_agent.as_ref()),
+            Fixed::TransactionType => Self::text(transaction.and_then(|t| t.transaction_type.as_ref())),
+            Fixed::Result => Self::text(transaction.map(|t| t.result.as_str())),
+            Fixed::PreviousResult => Self::text(transaction.and_then(|t| t.previous_result).map(TransactionResult::as_str)),
+            Fixed::Payout => Self::amount(transaction.and_then(|t| t.payout)),
+            Fixed::PayoutCurrency => Self::text(transaction.and_then(|t| t.currency.as_ref())),
+            Fixed::Revenue => Self::amount(transaction.and_then(|t| t.revenue)),
+            Fixed::Event => Self::text(Some(event.kind.as_str())),
+            Fixed::IsFinal => Self::flag(event.is_final),
+            Fixed::IsCorrection => Self::flag(event.is_correction),
+            Fixed::Attempt => Self::Number(scope.attempt.into()),
+            Fixed::IsTest => Self::flag(scope.is_test),
+            Fixed::ClickAt => Self::time(conversion.click_at),
+            Fixed::ConversionAt => Self::time(conversion.created_at),
+            Fixed::UpdatedAt => {
+                let subject: Option<&Transaction> = transaction.filter(|_| event.kind.is_transaction());
+                Self::time(subject.and_then(|t| t.updated_at).or(conversion.updated_at))
+            }
+            Fixed::ResultAt => Self::time(transaction.and_then(|t| t.result_at)),
+            Fixed::EventAt => Self::Time(event.occurred_at),
+            Fixed::Now => Self::Time(scope.now),
+            Fixed::Timestamp => Self::Unix(event.occurred_at),
+            Fixed::Uuid => Self::Text(uuid(scope, number).into()),
+            Fixed::Random => Self::Number(random(scope, number)),
+            Fixed::HttpCode => scope.answer.map_or(Self::MISSING, |answer| Self::Number(answer.status.into())),
+        }
+    }
+
+    fn text<T: AsRef<str> + ?Sized>(text: Option<&'a T>) -> Self {
+        text.map_or(Self::MISSING, |text| Self::Text(Cow::Borrowed(text.as_ref())))
+    }
+
+    fn amount(amount: Option<Money>) -> Self {
+        amount.map_or(Self::MISSING, |amount| Self::Amount(amount.0))
+    }
+
+    fn time(time: Option<Timestamp>) -> Self {
+        time.map_or(Self::MISSING, Self::Time)
+    }
+
+    fn flag(flag: bool) -> Self {
+        Self::Text(Cow::Borrowed(if flag { "1" } else { "0" }))
+    }
+
+    /// Whether it prints nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Text(text) if text.is_empty())
+    }
+
+    /// The value as text.
+    pub(super) fn into_text(self) -> Cow<'a, str> {
+        match self {
+            Self::Text(text) => text,
+            other => Cow::Owned(other.to_string()),
+        }
+    }
+
+    /// The value as a time: a macro of time, or a text in RFC 3339.
+    pub(super) fn as_time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Time(time) | Self::Unix(time) => Some(*time),
+            Self::Text(text) => text.parse().ok(),
+            Self::Amount(_) | Self::Number(_) => None,
+        }
+    }
+
+    /// The value as an exact number: an amount, or a text that is one.
+    pub(super) fn as_number(&self) -> Option<Decimal> {
+        match self {
+            Self::Amount(amount) => Some(*amount),
+            Self::Number(number) => Some((*number).into()),
+            Self::Unix(time) => Some(time.as_second().into()),
+            Self::Text(text) => text.parse::<Money>().ok().map(|money| money.0),
+            Self::Time(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Time(time) => time.fmt(f),
+            Self::Unix(time) => time.as_second().fmt(f),
+            Self::Amount(amount) => amount.fmt(f),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+/// A UUID of version 8 (RFC 9562): the bits of a hash. The same for the same delivery, attempt and place.
+fn uuid(scope: &Scope<'_>, number: usize) -> String {
+    let bytes = hash::digest(&["uuid", scope.delivery_id, &scope.attempt.to_string(), &number.to_string()]);
+    let bits = (u128::from_be_bytes(bytes) & !(0xf << 76) & !(0b11 << 62)) | (8 << 76) | (0b10 << 62);
+    let hex = format!("{bits:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+/// A number of up to ten digits. The same for the same delivery, attempt and place.
+fn random(scope: &Scope<'_>, number: usize) -> i64 {
+    let all = hash::number(&["random", scope.delivery_id, &scope.attempt.to_string(), &number.to_string()]);
+    i64::try_from(all % 10_000_000_000).expect("ten digits fit")
+}
