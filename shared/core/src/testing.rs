@@ -154,7 +154,7 @@ pub fn change() -> impl Strategy<Value = Change> {
 pub fn conditions() -> impl Strategy<Value = Conditions> {
     let ids = |prefix: &'static str| {
         let few = vec(id(prefix, 6), 1..3).prop_map(|ids| json!(ids));
-        let many = Just(Value::from_iter((0..101).map(|number| format!("{prefix}_{number}"))));
+        let many = Just((0..101).map(|number| format!("{prefix}_{number}")).collect::<Value>());
         prop_oneof![5 => Just(json!([])), 2 => few, 1 => many]
     };
     let words = |words: &'static [&'static str]| prop_oneof![3 => Just(json!([])), 2 => vec(select(words), 1..3).prop_map(|words| json!(words))];

@@ -2,10 +2,7 @@
 
 use serde_json::Value;
 
-use super::{
-    Change,
-    fields::{Fields, shown},
-};
+use super::{Change, fields::shown};
 use crate::{fault::Faults, offer::OfferChange};
 
 /// The most bytes of one event: 256 KiB. A larger one is refused by [`Envelope::parse`]; the HTTP API answers it with 413.
@@ -13,6 +10,7 @@ pub const MAX_EVENT_BYTES: usize = 256 * 1024;
 
 /// A message of the bus, by its detail-type.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every message is a change of a conversion")]
 pub enum Envelope {
     /// `Conversion Changed`.
     ConversionChanged(Change),
@@ -35,15 +33,19 @@ impl Envelope {
 
     /// Reads an envelope that is parsed already, as [`Envelope::parse`] does; its size isn't judged.
     pub fn from_value(envelope: &Value) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
-        let Some(object) = Fields::open(envelope, "", &mut faults).map(|_| envelope) else { return Err(faults) };
-        let detail = &object["detail"];
-        match &object["detail-type"] {
+        let Value::Object(fields) = envelope else {
+            return Err(Faults::one("", format!("{} is not allowed: give one event as a JSON object", shown(envelope))));
+        };
+        let detail = || match fields.get("detail") {
+            None | Some(Value::Null) => Err(Faults::one("/detail", "missing: give an object")),
+            Some(detail) => Ok(detail),
+        };
+        match fields.get("detail-type").unwrap_or(&Value::Null) {
             Value::String(name) if name == "Conversion Changed" => {
-                Change::parse_detail(detail, "/detail").map(Self::ConversionChanged)
+                Change::parse_detail(detail()?, "/detail").map(Self::ConversionChanged)
             }
             Value::String(name) if name == "Offer Changed" => {
-                OfferChange::parse_detail(detail, "/detail").map(Self::OfferChanged)
+                OfferChange::parse_detail(detail()?, "/detail").map(Self::OfferChanged)
             }
             other => {
                 let wrong = if other.is_null() { "missing".to_owned() } else { format!("{} is not known", shown(other)) };

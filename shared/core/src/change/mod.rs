@@ -224,7 +224,7 @@ pub struct Transaction {
     /// This change set the result as the transaction was created (R5).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub auto_approved: bool,
-    /// This change set the result by AutoSet (R6).
+    /// This change set the result by `AutoSet` (R6).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub auto_set: bool,
     /// When it was made.

@@ -1,1 +1,360 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
+use super::*;
+use crate::{fault::Faults, testing};
+
+/// What is wrong with `edit`ed detail of the contract: pointers and sentences.
+#[track_caller]
+fn check(what: &str, edit: impl FnOnce(&mut Value), faults: &[(&str, &str)]) {
+    let mut detail = testing::detail();
+    edit(&mut detail);
+    let told = Change::parse_detail(&detail, "/detail").err().unwrap_or_default();
+    let told: Vec<_> = told.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+    assert_eq!(told, faults, "{what}");
+}
+
+/// The change that `edit`ed detail of the contract gives.
+#[track_caller]
+fn read(edit: impl FnOnce(&mut Value)) -> Change {
+    let mut detail = testing::detail();
+    edit(&mut detail);
+    Change::parse_detail(&detail, "").unwrap()
+}
+
+const GIVE_ID: &str = "missing: give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -";
+
+#[test]
+fn s_the_contracts_example_is_read() {
+    let change = read(|_| {});
+    assert_eq!(change.change_id.as_str(), "chg_0001");
+    assert_eq!(change.occurred_at.to_string(), "2026-11-22T08:59:59.12Z");
+    let causation = change.causation.unwrap();
+    assert_eq!((causation.tracking_api_id.as_str(), causation.depth), ("trk_9", 1));
+    let conversion = change.conversion;
+    assert_eq!((conversion.version, conversion.change), (3, ChangeKind::Updated));
+    assert_eq!(conversion.custom_type, None);
+    assert_eq!(conversion.affs["affs10"], "z");
+    assert_eq!(conversion.value.unwrap().to_string(), "100.00");
+    assert_eq!(conversion.settled, None);
+    let [transaction] = &change.transactions[..] else { panic!("one transaction") };
+    assert_eq!(
+        (transaction.result, transaction.previous_result),
+        (TransactionResult::Approved, Some(TransactionResult::Pending))
+    );
+    assert_eq!(transaction.revenue.unwrap().to_string(), "8.00");
+}
+
+#[test]
+fn s_what_is_not_required_may_be_absent() {
+    let detail = json!({
+        "change_id": "c", "occurred_at": "2026-11-22T09:00:00Z",
+        "conversion": {"conversion_id": "k", "version": 0, "change": "unchanged", "type": "click", "source": "manual",
+                       "affiliate_id": "a", "advertiser_id": "b", "offer_id": "o"},
+    });
+    let change = Change::parse_detail(&detail, "").unwrap();
+    assert_eq!(change.transactions, []);
+    assert_eq!(change.conversion.source, "manual");
+    assert_eq!(serde_json::to_value(&change).unwrap()["conversion"], detail["conversion"]);
+}
+
+#[test]
+fn s_all_missing_fields_are_told_at_once() {
+    check(
+        "an empty conversion and an empty transaction",
+        |detail| *detail = json!({"conversion": {}, "transactions": [{}, 7]}),
+        &[
+            ("/detail/change_id", GIVE_ID),
+            ("/detail/occurred_at", "missing: give an RFC 3339 time such as \"2026-11-22T08:59:59.120Z\""),
+            ("/detail/conversion/conversion_id", GIVE_ID),
+            ("/detail/conversion/version", "missing: give an integer from 0 to 9007199254740991"),
+            ("/detail/conversion/change", "missing: give created, updated or unchanged"),
+            ("/detail/conversion/type", "missing: give a text of 1 to 2048 bytes"),
+            ("/detail/conversion/source", "missing: give a text of 1 to 2048 bytes"),
+            ("/detail/conversion/affiliate_id", GIVE_ID),
+            ("/detail/conversion/advertiser_id", GIVE_ID),
+            ("/detail/conversion/offer_id", GIVE_ID),
+            ("/detail/transactions/0/transaction_id", GIVE_ID),
+            ("/detail/transactions/0/result", "missing: give pending, approved or rejected"),
+            ("/detail/transactions/1", "7 is not allowed: give an object"),
+        ],
+    );
+    check("no conversion", |detail| detail["conversion"] = Value::Null, &[("/detail/conversion", "missing: give an object")]);
+    check("no object", |detail| *detail = json!([]), &[("/detail", "a list is not allowed: give an object")]);
+}
+
+#[test]
+fn s_all_wrong_fields_are_told_at_once() {
+    check(
+        "one of each kind",
+        |detail| {
+            detail["change_id"] = json!("a b");
+            detail["occurred_at"] = json!("yesterday");
+            detail["causation"] = json!({"depth": 0});
+            detail["conversion"]["version"] = json!("3");
+            detail["conversion"]["change"] = json!("deleted");
+            detail["conversion"]["channel_id"] = json!("");
+            detail["conversion"]["pcid"] = json!("ä".repeat(1025));
+            detail["conversion"]["value"] = json!("1,50");
+            detail["conversion"]["affs"] = json!(["summer"]);
+            detail["conversion"]["query_params"] = json!({"a/b": {}, "c": "d"});
+            detail["conversion"]["settled"] = json!("yes");
+            detail["transactions"][0]["result"] = json!("paid");
+        },
+        &[
+            ("/detail/change_id", "\"a b\" is not allowed: give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -"),
+            ("/detail/occurred_at", "\"yesterday\" is not allowed: give an RFC 3339 time such as \"2026-11-22T08:59:59.120Z\""),
+            ("/detail/causation/tracking_api_id", GIVE_ID),
+            ("/detail/causation/depth", "0 is not allowed: give an integer from 1 to 4294967295"),
+            ("/detail/conversion/version", "\"3\" is not allowed: give an integer from 0 to 9007199254740991"),
+            ("/detail/conversion/change", "\"deleted\" is not allowed: give created, updated or unchanged"),
+            ("/detail/conversion/channel_id", "\"\" is not allowed: give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -"),
+            (
+                "/detail/conversion/pcid",
+                "\"ääääääääääääääääääääääääääääääääääääääää\"… (2050 bytes) is not allowed: give a text of at most 2048 bytes",
+            ),
+            ("/detail/conversion/affs", "a list is not allowed: give an object"),
+            ("/detail/conversion/value", "\"1,50\" is not allowed: give a decimal such as \"12.50\", at most 28 digits"),
+            (
+                "/detail/conversion/query_params/a~1b",
+                "an object is not allowed: give a text of at most 2048 bytes, a number, true, false or null",
+            ),
+            ("/detail/conversion/settled", "\"yes\" is not allowed: give true or false"),
+            ("/detail/transactions/0/result", "\"paid\" is not allowed: give pending, approved or rejected"),
+        ],
+    );
+}
+
+#[test]
+fn s_transactions_stand_once_and_are_a_thousand_at_most() {
+    let listed = |count: usize| (0..count).map(|n| json!({"transaction_id": format!("trx_{n}"), "result": "pending"})).collect();
+    check("a thousand", |detail| detail["transactions"] = listed(1000), &[]);
+    check(
+        "one more",
+        |detail| detail["transactions"] = listed(1001),
+        &[("/detail/transactions", "1001 entries are too many: give at most 1000")],
+    );
+    check(
+        "the same twice",
+        |detail| {
+            detail["transactions"] =
+                json!([{"transaction_id": "t", "result": "pending"}, {"transaction_id": "t", "result": "approved"}]);
+        },
+        &[("/detail/transactions/1/transaction_id", "t stands at 0 already: give every transaction once, as it now is")],
+    );
+}
+
+#[test]
+fn s_money_is_read_exactly_from_texts_and_numbers() {
+    for (written, shown) in [
+        (r#""12.50""#, "12.50"),
+        ("12.50", "12.50"),
+        ("0.1", "0.1"),
+        ("-3", "-3"),
+        ("1e2", "100"),
+        ("0.1234567890123456789012345678", "0.1234567890123456789012345678"),
+        ("9007199254740993", "9007199254740993"),
+    ] {
+        let value: Value = serde_json::from_str(written).unwrap();
+        let change = read(|detail| detail["conversion"]["value"] = value);
+        assert_eq!(change.conversion.value.unwrap().to_string(), shown, "{written}");
+    }
+    let too_long: Value = serde_json::from_str("0.12345678901234567890123456789012345").unwrap();
+    let too_long_fault =
+        "0.12345678901234567890123456789012345 is not allowed: give a decimal such as \"12.50\", at most 28 digits";
+    check("never rounded", |d| d["conversion"]["value"] = too_long, &[("/detail/conversion/value", too_long_fault)]);
+}
+
+#[test]
+fn s_versions_are_integers_below_two_to_the_53() {
+    for (written, allowed) in [
+        ("0", true),
+        ("9007199254740991", true),
+        ("9007199254740992", false),
+        ("-1", false),
+        ("3.0", false),
+        ("1e3", false),
+        ("true", false),
+    ] {
+        let value: Value = serde_json::from_str(written).unwrap();
+        let mut detail = testing::detail();
+        detail["conversion"]["version"] = value;
+        assert_eq!(Change::parse_detail(&detail, "").is_ok(), allowed, "{written}");
+    }
+}
+
+#[test]
+fn s_times_are_rfc_3339() {
+    for (written, utc) in [
+        ("2026-11-22T09:00:00Z", "2026-11-22T09:00:00Z"),
+        ("2026-11-22t09:00:00z", "2026-11-22T09:00:00Z"),
+        ("2026-11-22T09:00:00.123456789+01:00", "2026-11-22T08:00:00.123456789Z"),
+        ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
+    ] {
+        assert_eq!(read(|detail| detail["occurred_at"] = json!(written)).occurred_at.to_string(), utc);
+    }
+    for bad in [
+        "2026-11-22",
+        "2026-11-22T09:00:00",
+        "2026-11-22T09:00Z",
+        "2026-11-22T09:00:00+01",
+        "2026-11-22T09:00:00Z[UTC]",
+        "2026-13-22T09:00:00Z",
+        "2026-11-22T09:00:00.Z",
+        "0000-01-01T00:00:00+01:00",
+        "+002026-11-22T09:00:00Z",
+        "ääääääääääääääääääää",
+        "1763802000",
+    ] {
+        let mut detail = testing::detail();
+        detail["occurred_at"] = json!(bad);
+        assert!(Change::parse_detail(&detail, "").is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn s_parameters_are_texts_and_other_affs_are_ignored() {
+    let conversion = read(|detail| {
+        detail["conversion"]["query_params"] = json!({"n": 1.50, "b": true, "none": null, "t": "x"});
+        detail["conversion"]["affs"] =
+            json!({"affs1": "a", "affs10": "b", "affs0": "-", "affs11": "-", "affs01": "-", "sub1": [], "affs2": null});
+    })
+    .conversion;
+    let pairs = |map: &BTreeMap<String, String>| map.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" ");
+    assert_eq!(pairs(&conversion.query_params), "b=true n=1.5 t=x");
+    assert_eq!(pairs(&conversion.affs), "affs1=a affs10=b");
+}
+
+#[test]
+fn s_settled_is_the_platforms_word_or_all_results_are_final() {
+    let settled = |word: Value, results: &[&str]| {
+        read(|detail| {
+            detail["conversion"]["settled"] = word;
+            let each = |(n, result)| json!({"transaction_id": format!("trx_{n}"), "result": result});
+            detail["transactions"] = results.iter().enumerate().map(each).collect();
+        })
+        .is_settled()
+    };
+    assert!(!settled(Value::Null, &[]));
+    assert!(!settled(Value::Null, &["approved", "pending"]));
+    assert!(settled(Value::Null, &["approved", "rejected"]));
+    assert!(settled(json!(true), &[]));
+    assert!(settled(json!(true), &["pending"]));
+    assert!(!settled(json!(false), &["approved"]));
+}
+
+#[track_caller]
+fn check_envelope(what: &str, bytes: &[u8], pointer: &str, start: &str) {
+    let Faults(faults) = Envelope::parse(bytes).unwrap_err();
+    assert_eq!(faults[0].pointer, pointer, "{what}");
+    assert!(faults[0].detail.starts_with(start), "{what}: {}", faults[0].detail);
+}
+
+#[test]
+fn s_an_envelope_is_read_by_its_detail_type() {
+    let conversion = json!({"detail-type": "Conversion Changed", "detail": testing::detail()});
+    let Ok(Envelope::ConversionChanged(change)) = Envelope::parse(conversion.to_string().as_bytes()) else { panic!("a change") };
+    assert_eq!(change, read(|_| {}));
+    let offer = json!({"source": "anyone", "detail-type": "Offer Changed", "detail": {"offer_id": "off_5", "country": "CZ"}});
+    let Ok(Envelope::OfferChanged(offer)) = Envelope::parse(offer.to_string().as_bytes()) else { panic!("an offer") };
+    assert_eq!((offer.offer_id.as_str(), offer.country.as_deref(), offer.name), ("off_5", Some("CZ"), None));
+}
+
+#[test]
+fn s_a_bad_envelope_is_told_what_is_allowed() {
+    check_envelope("no JSON", b"{", "", "not JSON (EOF while parsing an object at line 1 column 1): give one event");
+    check_envelope("no text", &[0xff, 0xfe], "", "not JSON");
+    check_envelope("too deep", "[".repeat(100_000).as_bytes(), "", "not JSON (recursion limit exceeded");
+    check_envelope("a list", b"[]", "", "a list is not allowed: give one event as a JSON object");
+    let allowed = "give \"Conversion Changed\" or \"Offer Changed\"";
+    check_envelope("no type", b"{}", "/detail-type", &format!("missing: {allowed}"));
+    check_envelope("another type", br#"{"detail-type":"X"}"#, "/detail-type", &format!("\"X\" is not known: {allowed}"));
+    check_envelope("no detail", br#"{"detail-type":"Conversion Changed"}"#, "/detail", "missing: give an object");
+    check_envelope("a bad detail", br#"{"detail-type":"Offer Changed","detail":{}}"#, "/detail/offer_id", "missing: give an id");
+}
+
+#[test]
+fn s_an_event_over_256_kib_is_refused() {
+    let mut event = json!({"detail-type": "Offer Changed", "detail": {"offer_id": "off_5"}}).to_string();
+    event.push_str(&" ".repeat(MAX_EVENT_BYTES - event.len()));
+    assert_eq!(event.len(), 262_144);
+    Envelope::parse(event.as_bytes()).unwrap();
+    event.push(' ');
+    check_envelope("a byte more", event.as_bytes(), "", "262145 bytes are too many: an event has at most 262144");
+}
+
+/// Every place of a document, as JSON pointers.
+fn places(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| places(value, format!("{at}/{key}"), found)),
+        Value::Array(entries) => entries.iter().enumerate().for_each(|(n, value)| places(value, format!("{at}/{n}"), found)),
+        _ => {}
+    }
+    found.push(at);
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    let number = prop_oneof!["-?[0-9]{1,40}", "[0-9]{1,30}\\.[0-9]{1,30}", "[1-9]e[+-]?[0-9]{1,4}"];
+    let number = number.prop_filter_map("a JSON number", |text| serde_json::from_str(&text).ok());
+    prop_oneof![
+        Just(Value::Null),
+        Just(json!([])),
+        Just(json!({})),
+        any::<bool>().prop_map(Value::from),
+        number,
+        any::<String>().prop_map(Value::from),
+        "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{0,12})?(Z|[+-][0-9]{2}:[0-9]{2})"
+            .prop_map(Value::from),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn s_any_change_reads_back_what_it_writes(change in testing::change()) {
+        let written = serde_json::to_value(&change).unwrap();
+        prop_assert_eq!(Change::parse_detail(&written, "").unwrap(), change);
+    }
+
+    #[test]
+    fn s_no_bytes_make_the_parser_panic(bytes in any::<Vec<u8>>()) {
+        prop_assert!(Envelope::parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn s_cut_or_overwritten_bytes_make_no_panic(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+        let mut bytes = json!({"detail-type": "Conversion Changed", "detail": testing::detail()}).to_string().into_bytes();
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] = byte }
+        if let Err(faults) = Envelope::parse(&bytes) {
+            prop_assert!(!faults.is_empty());
+        }
+    }
+
+    #[test]
+    fn s_any_value_in_any_place_is_read_or_told(at in any::<prop::sample::Index>(), value in any_value()) {
+        let mut detail = testing::detail();
+        let mut found = Vec::new();
+        places(&detail, String::new(), &mut found);
+        let place = at.get(&found);
+        *detail.pointer_mut(place).unwrap() = value;
+        match Change::parse_detail(&detail, "") {
+            Ok(change) => prop_assert_eq!(Change::parse_detail(&serde_json::to_value(&change).unwrap(), "").unwrap(), change),
+            Err(faults) => prop_assert!(faults.0.iter().all(|fault| fault.pointer.starts_with(place) || place.starts_with(&fault.pointer))),
+        }
+    }
+}
+
+#[test]
+fn s_documents_hidden_in_texts_make_no_stack_overflow() {
+    // serde_json reads objects with this key as JSON in a text, so its limit of depth starts anew in each.
+    let mut event = "1".to_owned();
+    loop {
+        let inner = serde_json::to_string(&event).unwrap();
+        let deeper = format!("{}{{\"$serde_json::private::RawValue\":{inner}}}{}", "[".repeat(120), "]".repeat(120));
+        if deeper.len() > MAX_EVENT_BYTES {
+            break;
+        }
+        event = deeper;
+    }
+    check_envelope("hidden", event.as_bytes(), "", "a list is not allowed: give one event as a JSON object");
+}

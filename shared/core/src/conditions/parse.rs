@@ -46,7 +46,7 @@ impl Conditions {
 
     /// The conditions as a rule shows them: every one, `[]` for *All*. [`Conditions::parse`] reads it back.
     pub fn document(&self) -> Value {
-        let words = |ids: &Ids| Value::from_iter(ids.iter().map(Id::as_str));
+        let words = |ids: &Ids| ids.iter().map(Id::as_str).collect::<Value>();
         let result = match &self.result {
             ResultCondition::NotChosen => json!("not_chosen"),
             ResultCondition::All => json!("all"),

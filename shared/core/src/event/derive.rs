@@ -1,4 +1,4 @@
-//! How events follow from a change (domain §2, R1–R10; §3's last paragraph on AutoApprove and AutoSet).
+//! How events follow from a change (domain §2, R1–R10; §3's last paragraph on `AutoApprove` and `AutoSet`).
 
 use std::sync::Arc;
 

@@ -4,6 +4,9 @@
 //! most six places ([`anchors_of`]). **Every rule whose conditions hold is among those found, and none is found twice**: a rule
 //! stands under one sort of anchor only, and a conversion has one value of each sort.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, fmt, str::FromStr};
 
 use crate::{
