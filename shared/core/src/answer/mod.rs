@@ -8,6 +8,7 @@ use url::form_urlencoded;
 use crate::path::{FieldPath, Step};
 
 mod condition;
+mod operator;
 mod rules;
 mod set;
 mod told;
