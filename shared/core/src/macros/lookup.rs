@@ -99,6 +99,11 @@ fn unknown(name: &str, prefix: &str, key: Option<&str>) -> String {
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ':' | ',' | '<' | ';' | '=')) {
         return format!("\"{}\" is no macro: write {{{{ and }}}} for literal braces, and a macro without spaces", shown(name));
     }
+    if let (None, Some(family)) =
+        (key, catalogue().iter().find(|row| matches!(row.kind, Kind::Family(_)) && family_word(row.name) == name))
+    {
+        return format!("{{{name}}} needs a key: write {{{}}}", family.name);
+    }
     let names = || catalogue().iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
     let (word, known): (&str, Vec<&str>) = match key {
         None => (name, names().filter(|name| !name.contains('.')).collect()),
