@@ -58,7 +58,7 @@ fn event() -> Event {
     let transaction = Transaction {
         transaction_id: "trx_01h455vb4pex5vsknk084sn02r".parse().expect("an id"),
         version: None,
-        change: ChangeKind::Updated,
+        change: Some(ChangeKind::Updated),
         commission_id: None,
         transaction_type: None,
         result: TransactionResult::Approved,

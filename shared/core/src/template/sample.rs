@@ -47,7 +47,7 @@ pub(crate) fn event() -> Event {
     let transaction = Transaction {
         transaction_id: "trx_1".parse().unwrap(),
         version: Some(2),
-        change: ChangeKind::Updated,
+        change: Some(ChangeKind::Updated),
         commission_id: Some("com_1".into()),
         transaction_type: Some("sale".into()),
         result: TransactionResult::Approved,

@@ -105,7 +105,7 @@ fn q2_on_a_conversion_event_updated_at_is_the_conversions() {
 
 #[test]
 fn a3_set_reads_the_answer() {
-    let answer = Answer { status: 202, headers: vec![("x-id".into(), "h1".into())], body: b"{}".to_vec() };
+    let answer = Answer::new(202, vec![("x-id".into(), "h1".into())], b"{}".to_vec());
     let allowed = Allowed { answer: true, ..Allowed::default() };
     let template = Template::parse("{http_code} {header.X-Id} {header.none}{body.a.b[0]}.", Place::Plain, allowed).unwrap();
     let mut out = String::new();
@@ -175,7 +175,7 @@ fn q2_all_faults_at_once_with_their_places() {
             (13, "{Query.x} differs from {query.x} in case only: names are matched exactly, write {query.x}"),
             (23, "a key is missing after the dot, such as query.utm_source"),
             (32, "{query} needs a key: write {query.<key>}"),
-            (40, "\"a b\" is no name: 1 to 128 characters of A-Z a-z 0-9 . _ : - are allowed"),
+            (40, "\"a b\" is not a name: 1 to 64 characters of A-Z a-z 0-9 _ - are allowed"),
         ],
     );
     check_faults(
