@@ -8,6 +8,7 @@ use url::form_urlencoded;
 use crate::path::{FieldPath, Step};
 
 mod condition;
+mod operator;
 mod rules;
 mod set;
 mod told;
@@ -50,7 +51,8 @@ impl Answer {
 
     /// The field of a JSON body (if it parses as JSON, whatever its content type says) or of a form body, as text (A2).
     ///
-    /// A JSON string is taken as it is, a number exactly as written, a list or an object as its JSON; `null` counts as missing.
+    /// A JSON string is taken as it is, a number with the digits that were written (`1E2` is spelt `1e+2`), a list or an object
+    /// as its JSON; `null` counts as missing.
     /// A form field's name is the whole path as text: the first field named `a.b[0]`. The body is parsed once.
     pub fn field(&self, path: &FieldPath) -> Option<String> {
         match self.read.get_or_init(|| Body::read(&self.body)) {
@@ -85,7 +87,7 @@ fn step_into<'v>(document: &'v Value, path: &FieldPath) -> Option<&'v Value> {
     })
 }
 
-/// A JSON value as text: numbers exactly as written; `null` is missing.
+/// A JSON value as text: numbers never go through a float; `null` is missing.
 fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::Null => None,

@@ -108,7 +108,7 @@ impl AnswerRule {
         }
         let items = fields.list("when", faults);
         if items.is_empty() && fields.get("when").is_none_or(Value::is_array) {
-            faults.add(fields.at("when"), "no condition: write at least one; the operator always holds of every answer");
+            faults.add(fields.at("when"), "no condition: write at least one, such as {\"operator\": \"always\"}");
         }
         if items.len() > MAX_CONDITIONS {
             faults.add(fields.at("when"), format!("{} conditions are too many: {MAX_CONDITIONS} are allowed", items.len()));

@@ -11,8 +11,8 @@ use crate::{
     document::{Fields, kind},
     fault::{Faults, pointer_token},
     money::Money,
+    name::check_name,
     template::{Allowed, Filled, Place, Scope, Template},
-    tracking_api::check_name,
 };
 
 /// The longest template, in bytes (contract §2).
@@ -176,7 +176,7 @@ fn read_template(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Fa
         Ok(template) => Some(template),
         Err(all) => {
             for fault in all {
-                faults.add(pointer, format!("at character {}: {}", fault.offset, fault.detail));
+                faults.add(pointer, format!("character {}: {}", fault.offset, fault.detail));
             }
             None
         }

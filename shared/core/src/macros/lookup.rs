@@ -1,7 +1,7 @@
 //! From a name to its macro, or to a sentence that says which name was meant.
 
 use super::{Family, Fixed, Kind, Macro, catalogue};
-use crate::{id::Id, path::FieldPath, template::Allowed};
+use crate::{name::check_name, path::FieldPath, template::Allowed};
 
 /// The known word that a person probably meant: at most a third of its letters differ.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -84,12 +84,10 @@ impl Fixed {
     }
 }
 
-/// Names of secrets and variables follow the rule of ids.
+/// The name of a secret or a variable.
 pub(crate) fn plain_name(name: &str) -> Result<Box<str>, String> {
-    let id: Id = name
-        .parse()
-        .map_err(|_| format!("\"{}\" is no name: 1 to 128 characters of A-Z a-z 0-9 . _ : - are allowed", shown(name)))?;
-    Ok(id.as_str().into())
+    check_name(name).map_err(|fault| format!("\"{}\" is {fault}", shown(name)))?;
+    Ok(name.into())
 }
 
 /// `query` of `query.<key>`.
@@ -100,6 +98,11 @@ fn family_word(name: &'static str) -> &'static str {
 fn unknown(name: &str, prefix: &str, key: Option<&str>) -> String {
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ':' | ',' | '<' | ';' | '=')) {
         return format!("\"{}\" is no macro: write {{{{ and }}}} for literal braces, and a macro without spaces", shown(name));
+    }
+    if let (None, Some(family)) =
+        (key, catalogue().iter().find(|row| matches!(row.kind, Kind::Family(_)) && family_word(row.name) == name))
+    {
+        return format!("{{{name}}} needs a key: write {{{}}}", family.name);
     }
     let names = || catalogue().iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
     let (word, known): (&str, Vec<&str>) = match key {

@@ -1,1 +1,62 @@
+use std::collections::BTreeSet;
 
+use super::{Macro, catalogue, modifiers};
+use crate::template::Allowed;
+
+const ALL: Allowed = Allowed { admin: true, answer: true, private_targets: false };
+
+#[test]
+fn q2_every_name_and_alias_of_the_domain_is_in_the_catalogue() {
+    let names = "pcid pldk_conversion_id conversion_id transaction_id external_id advertiser_custom_id commission_id event_id \
+        delivery_id tracking_api_id affiliate_id affiliate_click_id affiliateClickId click_id affs1 affs2 affs3 affs4 affs5 affs6 \
+        affs7 affs8 affs9 affs10 sub1 sub2 sub3 sub4 sub5 sub6 sub7 sub8 sub9 sub10 voucher promo_code offer_id offer_name \
+        advertiser_id advertiser_name channel_id channel integration_id source country conversion_type type goal value amount \
+        sale_amount currency ip user_agent transaction_type result status previous_result payout sum payout_currency revenue event \
+        is_final is_correction attempt is_test click_at conversion_at date updated_at result_at event_at now timestamp query.<key> \
+        cookie.<key> secret.<name> var.<name> uuid random body.<path> header.<name> http_code";
+    let expected: BTreeSet<&str> = names.split_whitespace().collect();
+    let all = catalogue().iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
+    let all: Vec<&str> = all.collect();
+    assert_eq!(all.len(), expected.len(), "a name stands twice");
+    assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn q2_every_name_parses_to_its_macro() {
+    for row in catalogue() {
+        if !row.name.contains('<') {
+            for name in std::iter::once(&row.name).chain(row.aliases) {
+                assert_eq!(Macro::parse(name, ALL).map(|found| found.name()).as_deref(), Ok(row.name));
+            }
+        }
+    }
+    for name in ["query.a.b|c", "cookie.x", "secret.t", "var.v", "body.a[0].b", "header.x-y"] {
+        assert_eq!(Macro::parse(name, ALL).map(|found| found.name()).as_deref(), Ok(name));
+    }
+}
+
+#[test]
+fn v3_revenue_alone_is_for_admins() {
+    let admins: Vec<&str> = catalogue().iter().filter(|row| row.admins_only).map(|row| row.name).collect();
+    assert_eq!(admins, ["revenue"]);
+    let answers: Vec<&str> = catalogue().iter().filter(|row| row.answer_only).map(|row| row.name).collect();
+    assert_eq!(answers, ["body.<path>", "header.<name>", "http_code"]);
+}
+
+#[test]
+fn q2_the_modifiers_are_those_of_the_domain() {
+    let names: Vec<&str> = modifiers().iter().map(|row| row.name).collect();
+    let expected = "default map date unix unixms number cents lower upper trim urlencode urldecode base64 base64decode md5 sha1 \
+        sha256 hmac_sha256 replace regex prefix suffix raw omit_if_empty";
+    assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_catalogue_is_served_as_json() {
+    let row = catalogue().iter().find(|row| row.name == "revenue").unwrap();
+    assert_eq!(
+        serde_json::to_value(row).unwrap(),
+        serde_json::json!({"name": "revenue", "aliases": [], "group": "transaction", "description": "What the platform gets.",
+            "example": "8.00", "admins_only": true, "answer_only": false})
+    );
+}

@@ -38,6 +38,8 @@ pub const MOST_BODY_FIELDS: usize = 200;
 pub const LONGEST_TEMPLATE_BYTES: usize = 16 * 1024;
 /// The longest URL with its values filled in, in bytes.
 pub const LONGEST_URL_BYTES: usize = 32 * 1024;
+/// The longest value of a header, in bytes.
+pub const LONGEST_HEADER_BYTES: usize = 16 * 1024;
 /// The longest body with its values filled in, in bytes.
 pub const LONGEST_BODY_BYTES: usize = 1024 * 1024;
 
@@ -64,16 +66,19 @@ impl Request {
         let before = faults.0.len();
         let known = ["method", "url", "query", "headers", "body", "timeout_seconds"];
         let fields = Fields::open(Some(value), pointer, &known, &[], faults);
-        let method = fields.word("method", &Method::WORDS, faults).unwrap_or_default();
+        let method = match fields.get("method") {
+            None => Some(Method::default()),
+            Some(_) => fields.word("method", &Method::WORDS, faults),
+        };
         let target = Target::parse(&fields, allowed, faults);
         let query = entry::parse(&fields, allowed, faults);
         let headers = header::parse(&fields, allowed, faults);
         let body = Body::parse(&fields, allowed, faults);
         let timeout = Timeout::parse(&fields, faults);
-        if method == Method::Get && body != Some(Body::None) {
+        if method == Some(Method::Get) && body.as_ref().is_some_and(|body| *body != Body::None) {
             faults.add(fields.at("body"), "a GET has no body: choose the format none, or the method POST, PUT, PATCH or DELETE");
         }
-        let request = Self { method, target: target?, query: query?, headers: headers?, body: body?, timeout: timeout? };
+        let request = Self { method: method?, target: target?, query: query?, headers: headers?, body: body?, timeout: timeout? };
         (faults.0.len() == before).then_some(request)
     }
 
@@ -104,7 +109,11 @@ impl Request {
         for header in &self.headers {
             let mut value = String::new();
             let ours = matches!(self.body, Body::Multipart(_)) && header.is_content_type();
-            if !ours && header.value.render(scope, &mut value)? == Filled::Written {
+            let filled = if ours { Filled::Omit } else { header.value.render(scope, &mut value)? };
+            if value.len() > LONGEST_HEADER_BYTES {
+                return Err(RenderFault::TooLong { limit_bytes: LONGEST_HEADER_BYTES });
+            }
+            if filled == Filled::Written {
                 headers.push((header.name.to_string(), value));
             }
         }

@@ -277,4 +277,6 @@ impl Slot {
 }
 
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;

@@ -132,7 +132,11 @@ impl<'t> Reader<'t> {
             if self.next_if(':') {
                 let Some(end) = argument_length(name, self.rest) else {
                     self.take(self.rest.len());
-                    self.fault(at, "a macro without its }: close it, and in arguments write \\} and \\| for these signs");
+                    let detail = match name {
+                        "regex" => "a macro without its }: write regex:/from/to/ with three slashes, and } behind it",
+                        _ => "a macro without its }: close it, and in arguments write \\} and \\| for these signs",
+                    };
+                    self.fault(at, detail);
                     return None;
                 };
                 argument = Some(self.take(end));

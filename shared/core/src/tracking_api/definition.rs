@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Delay, check_name};
+use super::Delay;
 use crate::{
     answer::AnswerRules,
     caller::Owner,
@@ -68,7 +68,7 @@ pub struct Definition {
     /// Whether it waits for the conversion to settle (F1–F4).
     pub delay: Delay,
     /// The most requests a second, 1 to 1 000; `None` is no limit of its own.
-    pub rate_per_second: Option<u16>,
+    pub rate_per_second: Option<u32>,
     /// How requests are signed, if they are (Standard Webhooks).
     pub signing: Option<Signing>,
 }
@@ -80,11 +80,11 @@ impl Definition {
     /// All faults at once, each with its JSON pointer.
     pub fn parse(document: &Value, owner: &Owner, settings: &Settings) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let definition = Self::read(document, owner, settings, &mut faults);
+        let definition = Self::read(document, owner, *settings, &mut faults);
         definition.filter(|_| faults.is_empty()).ok_or(faults)
     }
 
-    fn read(document: &Value, owner: &Owner, settings: &Settings, faults: &mut Faults) -> Option<Self> {
+    fn read(document: &Value, owner: &Owner, settings: Settings, faults: &mut Faults) -> Option<Self> {
         if !document.is_object() {
             faults.add("", format!("{} is not a rule: write an object with at least name and request.url", kind(document)));
             return None;
@@ -106,7 +106,6 @@ impl Definition {
         let answer = AnswerRules::parse(fields.get("answer"), "/answer", owner, faults);
         let delay = Delay::parse(fields.get("delay"), "/delay", faults);
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
-        let rate_per_second = rate_per_second.map(|rate| u16::try_from(rate).expect("1 000 at most"));
         let signing = fields.get("signing").and_then(|value| Signing::parse(value, "/signing", faults));
         let (name, request) = (name?, request?);
         Some(Self { name, active, trigger, conditions, request, retry, answer, delay, rate_per_second, signing })
@@ -133,7 +132,7 @@ impl Definition {
     ///
     /// Answer rules name none: what they set reaches events, where no secret may go.
     pub fn secret_names(&self) -> BTreeSet<String> {
-        let signing = self.signing.iter().map(|signing| signing.secret.as_str());
+        let signing = self.signing.iter().map(Signing::secret);
         self.request.secrets().chain(signing).map(str::to_owned).collect()
     }
 }

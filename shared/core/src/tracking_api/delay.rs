@@ -20,7 +20,7 @@ pub struct Final {
     /// How long to wait after settling: 0 to 604 800 seconds, 0 unless set; 0 sends in the step that settles (F2).
     pub settle_seconds: u32,
     /// How long a hold may last: 1 to 365 days, 120 unless set (F3).
-    pub max_hold_days: u16,
+    pub max_hold_days: u32,
     /// What happens then (F3).
     pub on_expiry: OnExpiry,
     /// Whether changes after the final postback go out as corrections (F4).
@@ -74,9 +74,7 @@ impl Delay {
         let default = Final::default();
         let settings = Final {
             settle_seconds: fields.integer(settle, 0..=604_800, "seconds", faults).unwrap_or(default.settle_seconds),
-            max_hold_days: fields
-                .integer(hold, 1..=365, "days", faults)
-                .map_or(default.max_hold_days, |days| u16::try_from(days).expect("365 at most")),
+            max_hold_days: fields.integer(hold, 1..=365, "days", faults).unwrap_or(default.max_hold_days),
             on_expiry: fields.word(expiry, &OnExpiry::WORDS, faults).unwrap_or_default(),
             corrections: fields.flag(corrections, faults).unwrap_or(default.corrections),
         };

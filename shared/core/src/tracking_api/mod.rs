@@ -2,17 +2,17 @@
 
 mod definition;
 mod delay;
-mod name;
 mod owner;
 mod patch;
 mod view;
 
 #[cfg(test)]
+mod definition_tests;
+#[cfg(test)]
 mod tests;
 
 pub use definition::{Definition, MAX_RULE_BYTES, Settings};
 pub use delay::{Delay, Final, OnExpiry};
-pub use name::{NotAName, check_name};
 pub use owner::{keeps_owner, owner_of_new};
 pub use patch::merge_patch;
 pub use view::TrackingApi;

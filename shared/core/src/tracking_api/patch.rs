@@ -8,10 +8,10 @@ pub fn merge_patch(target: &mut Value, patch: &Value) {
         *target = patch.clone();
         return;
     };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    let members = target.as_object_mut().expect("it was made an object");
+    let mut members = match target.take() {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
     for (key, change) in changes {
         if change.is_null() {
             members.remove(key);
@@ -19,4 +19,5 @@ pub fn merge_patch(target: &mut Value, patch: &Value) {
             merge_patch(members.entry(key.as_str()).or_insert(Value::Null), change);
         }
     }
+    *target = Value::Object(members);
 }

@@ -13,7 +13,7 @@ use crate::{caller::Owner, id::Id, offer::Placement};
 pub struct TrackingApi {
     /// Its id.
     pub id: Id,
-    /// Grows by 1 with every change; the ETag.
+    /// Grows by 1 with every change; the `ETag`.
     pub version: u64,
     /// Whose it is; never changes (V2).
     pub owner: Owner,

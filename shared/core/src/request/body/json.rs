@@ -148,21 +148,26 @@ fn leaf(field: &Field, scope: &Scope<'_>, out: &mut String) -> Result<Filled, Re
         out.truncate(start);
         return Ok(Filled::Omit);
     }
-    let text = out[start..].trim();
+    let text = &out[start..];
     let written = match field.kind {
         FieldType::String => {
             out.push('"');
             return within_limit(out).map(|()| Filled::Written);
         }
-        FieldType::Number if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && is_json(text) => {
-            return Ok(Filled::Written);
-        }
-        FieldType::Boolean if matches!(text, "true" | "1") => "true",
-        FieldType::Boolean if matches!(text, "false" | "0") => "false",
+        FieldType::Number if is_number(text) => return Ok(Filled::Written),
         FieldType::Json if is_json(text) => return within_limit(out).map(|()| Filled::Written),
-        FieldType::Number | FieldType::Boolean | FieldType::Json => "null",
+        FieldType::Boolean => match text.trim() {
+            "true" | "1" => "true",
+            "false" | "0" => "false",
+            _ => "null",
+        },
+        FieldType::Number | FieldType::Json => "null",
     };
     out.truncate(start);
     out.push_str(written);
     Ok(Filled::Written)
+}
+
+fn is_number(text: &str) -> bool {
+    text.trim_ascii_start().starts_with(|c: char| c == '-' || c.is_ascii_digit()) && is_json(text)
 }

@@ -13,3 +13,18 @@ pub fn check_name(name: &str) -> Result<(), NotAName> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
     if (1..=64).contains(&name.len()) && name.bytes().all(allowed) { Ok(()) } else { Err(NotAName) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q5_a3_names_of_secrets_and_variables() {
+        for name in ["a", "TOKEN_2", "-", &"x".repeat(64)] {
+            assert_eq!(check_name(name), Ok(()), "{name:?}");
+        }
+        for name in ["", "a b", "a.b", "a:b", "ž", "{a}", &"x".repeat(65)] {
+            assert_eq!(check_name(name), Err(NotAName), "{name:?}");
+        }
+    }
+}

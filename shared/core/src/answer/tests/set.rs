@@ -1,0 +1,125 @@
+//! What answers tell (A3).
+
+use serde_json::json;
+
+use super::*;
+use crate::change::TransactionResult;
+
+#[track_caller]
+fn told(set: &Value, body: &str) -> (Told, Vec<String>) {
+    let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
+    let judgement = judge(&document, &answer(200, body));
+    (judgement.told, judgement.notes)
+}
+
+#[test]
+fn a3_a_rule_that_decides_sets_what_the_answer_told() {
+    let set = json!({"result": "{body.state|map:ok=approved}", "payout": "{body.payout}", "value": "{body.value}",
+                     "external_id": "{header.x-state}-{http_code}", "variables": {"lead": "{body.lead}"}});
+    let body = r#"{"state": "ok", "payout": 12.50, "value": " 100 ", "lead": {"id": 7}}"#;
+    let expected = Told {
+        result: Some(TransactionResult::Approved),
+        payout: Some("12.50".parse().unwrap()),
+        value: Some("100".parse().unwrap()),
+        external_id: Some("Ready-200".to_owned()),
+        variables: BTreeMap::from([("lead".to_owned(), "{\"id\":7}".to_owned())]),
+    };
+    assert_eq!(told(&set, body), (expected, vec![]));
+}
+
+#[test]
+fn a3_what_is_empty_was_not_told() {
+    let set = json!({"result": "{body.a}", "payout": " {body.a} ", "value": "{body.a}", "external_id": "{body.a|omit_if_empty}",
+                     "variables": {"v": "{body.a}"}});
+    assert_eq!(told(&set, "{\"a\": null}"), (Told::default(), vec![]));
+}
+
+#[test]
+fn a3_what_is_no_result_or_amount_is_left_out_with_a_note() {
+    let set = json!({"result": "{body.result}", "payout": "{body.payout}", "value": "5", "external_id": "{body.id}"});
+    let body = json!({"result": "Approved", "payout": "12,50", "id": "x".repeat(2_049)}).to_string();
+    let (told, notes) = told(&set, &body);
+    assert_eq!(told, Told { value: Some("5".parse().unwrap()), ..Told::default() });
+    assert_eq!(
+        notes,
+        [
+            "/answer/rules/0/set/result: \"Approved\" is not a result: pending, approved and rejected are; left out",
+            "/answer/rules/0/set/payout: \"12,50\" is not an amount: write a decimal such as \"12.50\", at most 28 digits; left out",
+            "/answer/rules/0/set/external_id: 2049 bytes are too many: 2048 are allowed; left out",
+        ]
+    );
+}
+
+#[test]
+fn a3_only_the_rule_that_decides_sets() {
+    let document = json!({"rules": [
+        {"when": [{"source": "http_code", "operator": "equals", "value": "500"}], "then": "retry", "set": {"result": "rejected"}},
+    ]});
+    assert_eq!(judge(&document, &answer(200, "")).told, Told::default());
+    assert_eq!(judge(&document, &answer(500, "")).told.result, Some(TransactionResult::Rejected));
+}
+
+#[test]
+fn a3_v3_an_affiliates_rule_may_set_variables_only() {
+    let rule = |set: Value| json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
+    assert!(parse(&rule(json!({"variables": {"lead": "{body.lead}"}})), &affiliate()).is_ok());
+    let all = json!({"result": "approved", "payout": "{body.p}", "value": "1", "external_id": "x", "variables": {}});
+    let no = |key: &str| format!("\"{key}\" has no place here: an affiliate's rule may set variables only");
+    check_faults(
+        &rule(all),
+        &affiliate(),
+        &[
+            ("/answer/rules/0/set/result", &no("result")),
+            ("/answer/rules/0/set/payout", &no("payout")),
+            ("/answer/rules/0/set/value", &no("value")),
+            ("/answer/rules/0/set/external_id", &no("external_id")),
+        ],
+    );
+}
+
+#[test]
+fn a3_q5_no_secret_may_be_set() {
+    let set = json!({"external_id": "{secret.token}", "variables": {"a": "{pcid|hmac_sha256:key}"}});
+    let rule = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
+    let no = "a secret may not be set: it stands in headers, path, query and body of the request only";
+    check_faults(&rule, &Owner::Admin, &[("/answer/rules/0/set/external_id", no), ("/answer/rules/0/set/variables/a", no)]);
+}
+
+#[test]
+fn a3_names_of_variables_are_checked() {
+    let set = json!({"variables": {"a b": "1", "ok": 5}});
+    let rule = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
+    check_faults(
+        &rule,
+        &Owner::Admin,
+        &[
+            ("/answer/rules/0/set/variables/a b", "not a name: 1 to 64 characters of A-Z a-z 0-9 _ - are allowed"),
+            ("/answer/rules/0/set/variables/ok", "a number is not a text: write a template such as \"{body.payout}\""),
+        ],
+    );
+}
+
+#[test]
+fn a3_a_fingerprint_tells_whether_an_answer_told_something_new() {
+    let first = Told { payout: Some("12.5".parse().unwrap()), ..Told::default() };
+    let same = Told {
+        payout: Some("12.50".parse().unwrap()),
+        variables: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        ..Told::default()
+    };
+    let as_value = Told { value: Some("12.5".parse().unwrap()), ..Told::default() };
+    assert_eq!(first.fingerprint(), same.fingerprint());
+    assert_ne!(first.fingerprint(), as_value.fingerprint());
+    assert_ne!(first.fingerprint(), Told::default().fingerprint());
+    assert!(Told { variables: same.variables, ..Told::default() }.is_empty());
+    assert!(!first.is_empty());
+}
+
+#[test]
+fn a3_what_the_first_version_wrote_is_read() {
+    let written = json!({"result": "approved", "payout": "12.50", "external_id": "X-77", "variables": {"a": "b"}});
+    let told: Told = serde_json::from_value(written.clone()).unwrap();
+    assert_eq!(told.payout.unwrap().to_string(), "12.50");
+    assert_eq!(told.value, None);
+    assert_eq!(serde_json::to_value(&told).unwrap(), written);
+}

@@ -1,0 +1,127 @@
+use super::{ADMIN, check, check_faults, check_place};
+use crate::{macros::modifiers, template::Place};
+
+#[test]
+fn q2_every_modifier_of_the_catalogue_is_built() {
+    for info in modifiers() {
+        let parsed = super::Template::parse(info.example, Place::Plain, ADMIN);
+        assert!(parsed.is_ok(), "{}: {parsed:?}", info.example);
+    }
+}
+
+#[test]
+fn q2_texts() {
+    for (text, expected) in [
+        ("{voucher|default:none} {pcid|default:none}", "none pc-1"),
+        ("{result|map:pending=2,approved=1,rejected=3} {pcid|map:a=b}", "1 pc-1"),
+        (r"{currency|map:EUR=a\,b=c}{voucher|map:=none}", "a,b=cnone"),
+        ("{currency|lower} {source|upper}", "eur LINK"),
+        ("{query.utm_source|prefix:  |suffix:  |trim}.", "mail."),
+        ("{offer_name|urlencode} {offer_name|urlencode|urldecode}", "Loan%20CZ Loan CZ"),
+        ("{affiliate_click_id|base64} {affiliate_click_id|base64|base64decode}", "Y2xpY2sgMS8y click 1/2"),
+        ("{user_agent|base64decode}", "Mozilla/5.0 (X11)"),
+        ("{pcid|md5}", "5540003971d7354248ac0a8be452843a"),
+        ("{voucher|sha1}", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+        ("{voucher|sha256}", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("{value|replace:.,\\,} {value|replace:0,}", "100,00 1."),
+        (r"{pcid|prefix:a\|b\}c\\d\:e\,f,g:h{} ", r"a|b}c\d:e,f,g:h{pc-1 "),
+        (r"{pcid|regex:/^pc-(\d)$/$1|{x}\/y/} {pcid|regex:/p{1}/q/|upper} {pcid|regex:/z/y/}", "1|{x}/y QC-1 pc-1"),
+        ("{pcid|regex:/(?<n>c)/${n}${n}/}", "pcc-1"),
+        ("{pcid|prefix:p-|suffix:-s|raw}", "p-pc-1-s"),
+    ] {
+        check(text, expected);
+    }
+}
+
+#[test]
+fn q2_times() {
+    for (text, expected) in [
+        ("{now|date:%d.%m.%Y %H:%M:%S}", "22.11.2026 09:00:01"),
+        ("{now|date:%Y-%m-%dT%H:%M:%S%:z,Europe/Prague}", "2026-11-22T10:00:01+01:00"),
+        (r"{now|date:%H\,%M, America/New_York}", "04,00"),
+        ("{conversion_at|unix} {event_at|unixms} {timestamp|unixms}", "1795336200 1795337999120 1795337999120"),
+        ("{timestamp|date:%Y}", "2026"),
+        ("{query.none|default:2026-01-02T03:04:05+01:00|unix}", "1767319445"),
+        ("{pcid|unix} {pcid|date:%Y}{voucher|unix}.", "pc-1 pc-1."),
+    ] {
+        check(text, expected);
+    }
+}
+
+#[test]
+fn q2_numbers_are_exact_and_round_halves_away_from_zero() {
+    let number = |value: &str, modifier: &str, expected: &str| {
+        check(&format!("{{voucher|default:{value}|{modifier}}}"), expected);
+    };
+    number("2.5", "number:0", "3");
+    number("-2.5", "number:0", "-3");
+    number("1.005", "number:2", "1.01");
+    number("1.004", "number:2", "1.00");
+    number("12", "number:2", "12.00");
+    number("-0.001", "number:2", "0.00");
+    number("1e3", "number:1", "1000.0");
+    number("12.345", "cents", "1235");
+    number("0.1", "cents", "10");
+    number("-0.005", "cents", "-1");
+    number("x1", "cents", "x1");
+    number("x1", "number:3", "x1");
+    check("{voucher|number:2}{voucher|cents}.", ".");
+    check("{value|cents} {payout|number:0} {attempt|number:1}", "10000 5 2.0");
+}
+
+#[test]
+fn q2_hmac_is_keyed_with_a_secret() {
+    // RFC 4231 has no key "key"; this one is the well-known example of HMAC articles.
+    check(
+        "{voucher|default:The quick brown fox jumps over the lazy dog|hmac_sha256:key}",
+        "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8",
+    );
+    check("{pcid|hmac_sha256:none}.", ".");
+}
+
+#[test]
+fn q2_omit_if_empty_is_judged_where_it_stands() {
+    check_place(Place::QueryValue, "x{voucher|omit_if_empty}", "", "(omitted)");
+    check_place(Place::QueryValue, "x{voucher|default:y|omit_if_empty}", "", "xy");
+    check_place(Place::QueryValue, "x{voucher|omit_if_empty|default:y}", "", "(omitted)");
+    check_place(Place::QueryValue, "x{click_id|omit_if_empty|prefix:p}", "1", "xp1");
+}
+
+#[test]
+fn q3_raw_switches_percent_encoding_off_and_nothing_else() {
+    check_place(Place::QueryValue, "{click_id|urlencode|raw}", "a&b", "a%26b");
+    check_place(Place::QueryValue, "{click_id|urlencode}", "a&b", "a%2526b");
+    check_place(Place::RawXml, "{click_id|raw}", "<", "&lt;");
+}
+
+#[test]
+fn q2_broken_arguments_are_refused() {
+    let one = |text: &str, detail: &str| check_faults(Place::Plain, ADMIN, text, &[(7, detail)]);
+    one("{pcid|map:a=1,b}", "\"b\" has no =: write map:from=to,from=to and \\, for a comma");
+    one("{pcid|map:a=1,a=2}", "\"a\" stands twice in map: keep one of them");
+    one("{pcid|number:19}", "\"19\" decimal places are not possible: choose 0 to 18");
+    one("{pcid|number:+1}", "\"+1\" decimal places are not possible: choose 0 to 18");
+    one("{pcid|replace:a}", "replace takes two texts, the first not empty: write replace:from,to and \\, for a comma");
+    one("{pcid|replace:,a}", "replace takes two texts, the first not empty: write replace:from,to and \\, for a comma");
+    let unclosed = "a macro without its }: write regex:/from/to/ with three slashes, and } behind it";
+    check_faults(Place::Plain, ADMIN, "{pcid|regex:/a/}", &[(1, unclosed)]);
+}
+
+#[test]
+fn q2_broken_dates_and_expressions_are_refused() {
+    let refused = |text: &str, part: &str| {
+        let faults = super::Template::parse(text, Place::Plain, ADMIN).map(|_| ()).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].offset == 6 && faults[0].detail.contains(part), "{text}: {faults:?}");
+    };
+    refused("{now|date:%Y,Europe/Atlantis}", "there is no time zone \"Europe/Atlantis\"");
+    refused("{now|date:}", "date needs a format");
+    refused("{now|date:%!}", "not a format of a time");
+    refused("{now|date:a,b,c}", "write date:FORMAT,ZONE");
+    refused("{now|regex:/(/x/}", "not a regular expression: unclosed group");
+    refused("{now|regex:/(\\w{200}){200}/x/}", "the regular expression is too large");
+    refused("{now|regex:x}", "write regex:/from/to/");
+    refused("{now|regex:/a/b/c}", "write regex:/from/to/");
+    refused("{now|regex://b/}", "write regex:/from/to/");
+    refused(&format!("{{now|regex:/a/{}/}}", "x".repeat(257)), "257 bytes: 256 are allowed");
+    refused("{now|hmac_sha256:a b}", "\"a b\" is not a name");
+}
