@@ -127,8 +127,16 @@ impl Hold {
             if let Some(was_sent) = later {
                 if was_sent && !delay.corrections {
                     let ending = Some(Ending::FinalAlreadySent);
-                    after_final
-                        .insert(subject.clone(), Due { subject, event: event.clone(), kind: Kind::Change, instead: ending });
+                    after_final.insert(
+                        subject.clone(),
+                        Due {
+                            subject,
+                            event: event.clone(),
+                            transactions: change.transactions.clone(),
+                            kind: Kind::Change,
+                            instead: ending,
+                        },
+                    );
                 } else if change.is_settled() {
                     let mut event = event.clone();
                     event.is_correction = was_sent;

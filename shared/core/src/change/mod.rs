@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::detail::{causation, conversion, transactions};
 pub use self::envelope::{Envelope, MAX_EVENT_BYTES};
-use crate::{id::Id, money::Money};
+use crate::{fault::Faults, id::Id, money::Money};
 
 /// The most transactions that one change may carry.
 pub const MAX_TRANSACTIONS: usize = 1_000;

@@ -13,7 +13,8 @@ use tracking_core::{
     hash,
     id::Id,
     index::anchors,
-    tracking_api::{Definition, Settings, check_name, keeps_owner, merge_patch, owner_of_new},
+    name::check_name,
+    tracking_api::{Definition, Settings, keeps_owner, merge_patch, owner_of_new},
 };
 
 use super::{Head, Refused, Rule, View};
