@@ -1,0 +1,155 @@
+//! One postback: claim → send → conclude → record.
+//!
+//! *Claim* asks the line whether this delivery may send its next attempt, and counts the attempt in the same compare-and-set, before
+//! anything is sent: a crash spends it (L1). *Send* is the caller's, so that a simulation can play it without a socket. *Conclude*
+//! reads the answer, decides what is next, and records it together with the message's end. A message is a nudge: it may come twice,
+//! late or out of order, and everything it does is decided by the line and the log.
+
+mod claim;
+mod conclude;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use tracking_core::{
+    answer::Answer,
+    delivery::State,
+    request::{Rendered, RenderFault},
+    template::Scope,
+};
+
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Lane, Message, Received, Settle, Unavailable},
+    due,
+    record::Listing,
+    rows::{self, DeliveryRow, Job, Task},
+    rules::Rule,
+    sender::SendFault,
+};
+
+/// An attempt that is claimed: send it, then conclude it.
+#[derive(Debug)]
+pub struct Claimed {
+    received: Received,
+    rule: Rule,
+    job: Job,
+    /// The delivery as the log has it, if it has it.
+    row: Option<DeliveryRow>,
+    secrets: Arc<BTreeMap<String, String>>,
+    attempt: u32,
+    lease_until: Timestamp,
+    at: Timestamp,
+}
+
+/// What a claim came to.
+#[derive(Debug)]
+pub enum Claiming {
+    /// Send this.
+    Send(Box<Claimed>),
+    /// Nothing to send now; the message is dealt with.
+    Settled,
+}
+
+impl Claimed {
+    /// The delivery's id (P2).
+    pub fn delivery_id(&self) -> &str {
+        self.job.id.as_str()
+    }
+
+    /// Which attempt this is; 1 is the first.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The request as it is to be sent, with the secrets in it (Q5).
+    ///
+    /// # Errors
+    /// A value that may not stand in its place, such as a line break in a header (Q3): it can't be sent, now or later.
+    pub fn request(&self) -> Result<Rendered, RenderFault> {
+        self.render(&self.secrets)
+    }
+
+    fn render(&self, secrets: &BTreeMap<String, String>) -> Result<Rendered, RenderFault> {
+        let definition = &self.rule.definition;
+        let mut rendered = definition.request.render(&self.scope(secrets, &self.variables(), None))?;
+        if let Some(signing) = &definition.signing {
+            let secret = secrets.get(signing.secret()).map_or("", String::as_str);
+            let body = rendered.body.as_deref().unwrap_or_default();
+            let signed = tracking_core::request::Signing::sign(secret, self.job.id.as_str(), self.at, body);
+            rendered.headers.extend(signed.map(|(name, value)| (name.to_owned(), value)));
+        }
+        Ok(rendered)
+    }
+
+    fn variables(&self) -> BTreeMap<String, String> {
+        self.row.as_ref().map(|row| row.variables.clone()).unwrap_or_default()
+    }
+
+    fn scope<'a>(
+        &'a self,
+        secrets: &'a BTreeMap<String, String>,
+        variables: &'a BTreeMap<String, String>,
+        answer: Option<&'a Answer>,
+    ) -> Scope<'a> {
+        Scope {
+            event: &self.job.event.0,
+            delivery_id: self.job.id.as_str(),
+            tracking_api_id: self.rule.id.as_str(),
+            attempt: self.attempt,
+            is_test: false,
+            now: self.at,
+            secrets,
+            variables,
+            answer,
+        }
+    }
+}
+
+/// What came of sending: an answer, or why there is none.
+pub type Sent = Result<Answer, SendFault>;
+
+impl<B: Backend> Engine<B> {
+    /// Ends a delivery that has no attempt under way, and the message with it. A row that is over already stays as it is.
+    async fn end(&self, received: &Received, ending: Ending<'_>, state: State, reason: &str) -> Result<(), Unavailable> {
+        let now = self.now();
+        let (mut row, listed) = match ending.row {
+            Some(row) => (row, true),
+            None => (DeliveryRow::new(ending.job.clone(), State::Waiting, ending.max_attempts), ending.job.held),
+        };
+        let mut effects = Effects { settle: vec![Settle::Done(received.receipt.clone())], ..Effects::default() };
+        let mut listing = None;
+        if !row.state.is_ended() {
+            row.attempts = row.attempts.max(ending.attempts);
+            row.end(state, reason, now);
+            effects.put.push(self.delivery_item(&row));
+            effects.publish.extend(conclude::announcement(&row, now));
+            listing = (!listed).then(|| Listing::of(&row));
+            tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
+        }
+        self.record(effects, listing).await
+    }
+
+    /// Makes a message come again at a time: on the retry lane by its visibility, from the delivery lane by moving there, and for
+    /// long by a due row.
+    fn come_again(&self, received: &Received, job: &Job, host: &str, at: Timestamp, recorded: bool) -> Effects {
+        let now = self.now();
+        if received.receipt.lane == Lane::Retry && at <= now + due::LONGEST_VISIBILITY {
+            return Effects { settle: vec![Settle::Again(received.receipt.clone(), at)], ..Effects::default() };
+        }
+        let task = if recorded { Task::Wake { delivery: job.id.clone() } } else { Task::Deliver(Box::new(job.clone())) };
+        let group = crate::matching::group(job, host);
+        let message = Message { lane: Lane::Retry, group, not_before: Some(at), body: rows::write(&task) };
+        let mut effects = Effects { settle: vec![Settle::Done(received.receipt.clone())], ..Effects::default() };
+        due::file(&mut effects, message, &format!("D#{}", job.id), now);
+        effects
+    }
+}
+
+/// A delivery that ends without a further attempt.
+struct Ending<'a> {
+    job: &'a Job,
+    row: Option<DeliveryRow>,
+    attempts: u32,
+    max_attempts: u32,
+}

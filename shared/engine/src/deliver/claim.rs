@@ -1,0 +1,213 @@
+//! Claiming an attempt.
+
+use std::collections::HashMap;
+
+use jiff::SignedDuration;
+use tracking_core::{
+    delivery::{DeliveryId, Next, State, used_up},
+    line::{Ask, Decision, Line, Recorded},
+};
+
+use super::{Claimed, Claiming, Ending};
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Item, Lane, Received, Settle, Swap, Swapped, Unavailable},
+    keys,
+    rows::{self, DeliveryRow, Job, Task},
+    rules::{Head, Rule},
+};
+
+/// How long a delivery waits for the one of its change that goes first, at most.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+
+impl<B: Backend> Engine<B> {
+    /// Claims the next attempt of what a message is about, or deals with the message in another way.
+    ///
+    /// # Errors
+    /// The store is unavailable: the message is to come again; no attempt is charged beyond one that may have been claimed.
+    pub async fn claim(&self, received: &Received) -> Result<Claiming, Unavailable> {
+        let task = match rows::read::<Task>(&received.body) {
+            Ok(task) => task,
+            Err(error) => {
+                // Poison: it will never be read, so it is set aside at once, with its reason.
+                tracing::error!(%error, "a message that can't be read was set aside");
+                self.set_aside(received, &error.to_string()).await?;
+                return Ok(Claiming::Settled);
+            }
+        };
+        match task {
+            Task::Deliver(job) => self.claim_job(received, *job, None).await,
+            Task::Wake { delivery } => {
+                let Some(item) = self.backend.get(&[keys::delivery(&delivery)]).await?.pop().flatten() else {
+                    self.commit_one(done(received)).await?;
+                    return Ok(Claiming::Settled);
+                };
+                let row: DeliveryRow = rows::read(&item.body)?;
+                self.claim_job(received, row.job.clone(), Some(row)).await
+            }
+            Task::Release { conversion, rule } => {
+                self.release(received, &conversion, &rule).await?;
+                Ok(Claiming::Settled)
+            }
+            Task::Cancel { rule, epoch, from } => {
+                self.cancel_waiting(received, &rule, epoch, from).await?;
+                Ok(Claiming::Settled)
+            }
+        }
+    }
+
+    async fn claim_job(&self, received: &Received, job: Job, row: Option<DeliveryRow>) -> Result<Claiming, Unavailable> {
+        let Some(rule) = self.sending_rule(&job).await? else {
+            let row = match row {
+                Some(row) => Some(row),
+                None => self.row(&job.id).await?,
+            };
+            let ending = Ending { job: &job, row, attempts: 0, max_attempts: 0 };
+            self.end(received, ending, State::Cancelled, "the Tracking API was switched off or deleted").await?;
+            return Ok(Claiming::Settled);
+        };
+        // A first try finds no line most of the time. Where something may be known of it, it is read first.
+        let mut read_first = received.receipt.lane != Lane::Delivery || job.after.is_some() || rule.head.epoch > 0;
+        loop {
+            let key = keys::line(&job.id, &rule.id, &job.event.0.subject());
+            let (rev, line, records) = if read_first { self.read_line(&job, &key).await? } else { (None, Line::default(), HashMap::new()) };
+            let now = self.now();
+            let max_attempts = rule.definition.retry.max_attempts();
+            let ask = Ask {
+                id: &job.id,
+                order: job.event.0.order(),
+                after: job.after.as_ref().filter(|_| job.created_at + PATIENCE > now),
+                token: &received.token,
+                run: self.backend.run(),
+                now,
+                timeout_seconds: rule.definition.request.timeout().seconds(),
+                max_attempts,
+            };
+            let recorded = |id: &DeliveryId| records.get(id).map(DeliveryRow::recorded);
+            let row = records.get(&job.id).cloned();
+            let ending = |row: Option<DeliveryRow>, attempts: u32| Ending { job: &job, row, attempts, max_attempts };
+            match line.decide(&ask, &recorded) {
+                Decision::Claim { line, attempt, lease_until, overtaken } => {
+                    let item = Item { expires: Some(now + self.memory()), ..rows::item(key.clone(), &line) };
+                    match self.swap_one(Swap { key, expect: rev, new: Some(item) }).await {
+                        Swapped::Done => {}
+                        Swapped::Conflict(_) => {
+                            read_first = true;
+                            continue;
+                        }
+                        Swapped::Unavailable(error) => return Err(error),
+                    }
+                    self.overtake(&overtaken).await?;
+                    return self.claimed(received, rule, job, row, attempt, lease_until).await;
+                }
+                Decision::Mine { attempt, lease_until } => return self.claimed(received, rule, job, row, attempt, lease_until).await,
+                Decision::Ended => self.commit_one(done(received)).await?,
+                Decision::Wait { until, line } => {
+                    if let Some(line) = line {
+                        let item = Item { expires: Some(now + self.memory()), ..rows::item(key.clone(), &line) };
+                        match self.swap_one(Swap { key, expect: rev, new: Some(item) }).await {
+                            Swapped::Done => {}
+                            Swapped::Conflict(_) => continue,
+                            Swapped::Unavailable(error) => return Err(error),
+                        }
+                    }
+                    let effects = self.come_again(received, &job, rule.definition.request.host(), until, row.is_some());
+                    self.commit_one(effects).await?;
+                }
+                Decision::Spent { attempts, cut_off } => {
+                    let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
+                    let pending = row.as_ref().is_some_and(|row| row.pending);
+                    let Next::Ended(state, reason) = used_up(attempts, pending, why) else { continue };
+                    self.end(received, ending(row, attempts), state, &reason).await?;
+                }
+                Decision::Superseded => {
+                    self.end(received, ending(row, 0), State::Superseded, "a newer change of the same subject went first").await?;
+                }
+            }
+            return Ok(Claiming::Settled);
+        }
+    }
+
+    /// The rule as it is now, if it still sends what matched in the job's epoch (P6).
+    async fn sending_rule(&self, job: &Job) -> Result<Option<Rule>, Unavailable> {
+        loop {
+            let Some(item) = self.backend.get(&[keys::head(&job.rule)]).await?.pop().flatten() else { return Ok(None) };
+            let head: Head = rows::read(&item.body)?;
+            if !head.sends(job.epoch) {
+                return Ok(None);
+            }
+            if let Some(definition) = self.definition(&job.rule, &head).await? {
+                return Ok(Some(Rule { id: job.rule.clone(), head: head.into(), definition }));
+            }
+        }
+    }
+
+    async fn row(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, Unavailable> {
+        let item = self.backend.get(&[keys::delivery(id)]).await?.pop().flatten();
+        Ok(item.map(|item| rows::read(&item.body)).transpose()?)
+    }
+
+    /// The line, its revision, and what the log has of this delivery and of those on the line.
+    async fn read_line(
+        &self,
+        job: &Job,
+        key: &crate::backend::Key,
+    ) -> Result<(Option<u64>, Line, HashMap<DeliveryId, DeliveryRow>), Unavailable> {
+        let mut read = self.backend.get(&[key.clone(), keys::delivery(&job.id)]).await?;
+        let own = read.pop().flatten();
+        let item = read.pop().flatten();
+        let rev = item.as_ref().map(|item| item.rev);
+        let line: Line = item.map(|item| rows::read(&item.body)).transpose()?.unwrap_or_default();
+        let others: Vec<_> = line.entries.iter().map(|entry| &entry.id).chain(&job.after).filter(|id| **id != job.id).collect();
+        let keys: Vec<_> = others.into_iter().map(keys::delivery).collect();
+        let others = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
+        let mut records = HashMap::new();
+        for item in others.into_iter().chain([own]).flatten() {
+            let row: DeliveryRow = rows::read(&item.body)?;
+            records.insert(row.job.id.clone(), row);
+        }
+        Ok((rev, line, records))
+    }
+
+    /// Ends older deliveries that waited for a retry (P3). Should this be cut off, their own messages end them.
+    async fn overtake(&self, overtaken: &[DeliveryId]) -> Result<(), Unavailable> {
+        if overtaken.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        let keys: Vec<_> = overtaken.iter().map(keys::delivery).collect();
+        let mut effects = Effects::default();
+        for item in self.backend.get(&keys).await?.into_iter().flatten() {
+            let mut row: DeliveryRow = rows::read(&item.body)?;
+            if !row.state.is_ended() {
+                row.end(State::Superseded, "a newer change of the same subject went first", now);
+                effects.put.push(self.delivery_item(&row));
+            }
+        }
+        self.commit_one(effects).await
+    }
+
+    async fn claimed(
+        &self,
+        received: &Received,
+        rule: Rule,
+        job: Job,
+        row: Option<DeliveryRow>,
+        attempt: u32,
+        lease_until: jiff::Timestamp,
+    ) -> Result<Claiming, Unavailable> {
+        let secrets = self.secrets(&rule.id, &rule.head).await?;
+        let at = self.now();
+        Ok(Claiming::Send(Box::new(Claimed { received: received.clone(), rule, job, row, secrets, attempt, lease_until, at })))
+    }
+}
+
+impl DeliveryRow {
+    fn recorded(&self) -> Recorded {
+        Recorded { attempts: self.attempts, ended: self.state.is_ended(), due: self.next_due }
+    }
+}
+
+fn done(received: &Received) -> Effects {
+    Effects { settle: vec![Settle::Done(received.receipt.clone())], ..Effects::default() }
+}

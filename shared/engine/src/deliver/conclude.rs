@@ -1,0 +1,205 @@
+//! Concluding an attempt: the answer's meaning, what is next, and the record of both.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tracking_core::{
+    answer::{Judgement, Told, Verdict, no_answer},
+    delivery::{Next, State, after_attempt},
+    line::Line,
+    request::Rendered,
+    retry::parse_retry_after,
+};
+
+use super::{Claimed, Sent};
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Published, Settle, Unavailable},
+    keys,
+    matching::next_causation,
+    record::Listing,
+    rows::{self, Attempt, DeliveryRow, LoggedRequest},
+    secrets::{masks, scrub},
+    sender::SendFault,
+};
+
+/// How much of an answer the log keeps, in bytes.
+const LOGGED_ANSWER: usize = 4_096;
+
+impl<B: Backend> Engine<B> {
+    /// Concludes an attempt and records it, with the message's end in the same step.
+    ///
+    /// # Errors
+    /// The store is unavailable: the attempt stays counted, and the message comes again.
+    pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), Unavailable> {
+        let now = self.now();
+        let outdated = now > claimed.lease_until && !self.still_holds(&claimed).await?;
+        let judged = judge(&claimed, &sent, now);
+        let policy = &claimed.rule.definition.retry;
+        let mut row = match &claimed.row {
+            Some(row) => row.clone(),
+            None => DeliveryRow::new(claimed.job.clone(), State::Waiting, policy.max_attempts()),
+        };
+        let attempt = logged(&claimed, &sent, &judged, now);
+        let mut effects = Effects::default();
+        if outdated {
+            // Another hand-out has claimed a later attempt since: this one only leaves its trace.
+            effects.put.push(rows::item(keys::attempt(&claimed.job.id, claimed.attempt), &attempt));
+            effects.settle.push(Settle::Done(claimed.received.receipt.clone()));
+            return self.record(effects, None).await;
+        }
+        row.attempts = claimed.attempt;
+        row.max_attempts = policy.max_attempts();
+        row.pending |= judged.verdict == Verdict::Pending;
+        row.variables.extend(judged.told.variables.clone());
+        effects.publish.extend(self.tell(&claimed, &mut row, &judged.told, now));
+        let retry_after = sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).and_then(|v| parse_retry_after(v, now));
+        let next = after_attempt(judged.verdict, &judged.why, claimed.attempt, policy, &claimed.job.id, row.pending, retry_after, now);
+        match next {
+            Next::Ended(state, reason) => {
+                row.end(state, reason, now);
+                row.last = Some(attempt);
+                effects.publish.extend(announcement(&row, now));
+                effects.settle.push(Settle::Done(claimed.received.receipt.clone()));
+            }
+            Next::Again(due) => {
+                row.state = State::Waiting;
+                row.reason = Some(judged.why.clone());
+                row.next_due = Some(due);
+                let mut item = rows::item(keys::attempt(&claimed.job.id, claimed.attempt), &attempt);
+                item.expires = Some(now + self.memory());
+                effects.put.push(item);
+                let host = claimed.rule.definition.request.host();
+                let again = self.come_again(&claimed.received, &claimed.job, host, due, true);
+                effects.send.extend(again.send);
+                effects.put.extend(again.put);
+                effects.settle.extend(again.settle);
+            }
+        }
+        effects.put.push(self.delivery_item(&row));
+        tracing::info!(
+            tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts,
+            outcome = judged.verdict.as_str(), state = row.state.as_str(), "attempt concluded"
+        );
+        let listed = claimed.row.is_some() || claimed.job.held;
+        self.record(effects, (!listed).then(|| Listing::of(&row))).await
+    }
+
+    /// Whether a lease that has run out was taken by nobody else.
+    async fn still_holds(&self, claimed: &Claimed) -> Result<bool, Unavailable> {
+        let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
+        let Some(item) = self.backend.get(&[key]).await?.pop().flatten() else { return Ok(false) };
+        let line: Line = rows::read(&item.body)?;
+        let own = line.entries.iter().find(|entry| entry.id == claimed.job.id);
+        Ok(own.is_some_and(|entry| entry.attempts == claimed.attempt))
+    }
+
+    /// What the answer told the platform (A3), if it differs from what this delivery last told.
+    fn tell(&self, claimed: &Claimed, row: &mut DeliveryRow, told: &Told, now: Timestamp) -> Option<Published> {
+        let _ = self;
+        let fingerprint = told.fingerprint();
+        if told.is_empty() || row.told.as_ref() == Some(&fingerprint) {
+            return None;
+        }
+        let event = &claimed.job.event.0;
+        let causation = next_causation(event, &claimed.rule.id)?;
+        row.told = Some(fingerprint);
+        let mut detail = json!({
+            "attempt": claimed.attempt, "conversion_id": event.conversion.conversion_id, "variables": told.variables,
+            "tracking_api_id": claimed.rule.id, "delivery_id": claimed.job.id, "received_at": now, "causation": causation,
+        });
+        let mut add = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                detail[name] = value;
+            }
+        };
+        add("transaction_id", event.transaction.as_ref().map(|transaction| json!(transaction.transaction_id)));
+        add("pcid", event.conversion.pcid.as_ref().map(|pcid| json!(pcid)));
+        let known = event.conversion.external_id.as_ref();
+        add("external_id", told.external_id.as_ref().or(known).map(|id| json!(scrub(id, &claimed.secrets))));
+        add("result", told.result.map(|result| json!(result)));
+        add("payout", told.payout.map(|payout| json!(payout)));
+        add("value", told.value.map(|value| json!(value)));
+        Some(Published { time: now, detail_type: "Conversion Result Received", detail })
+    }
+}
+
+/// What a delivery that ended badly is told to the platform as (contract §1).
+pub(super) fn announcement(row: &DeliveryRow, now: Timestamp) -> Option<Published> {
+    let detail = || {
+        let mut detail = row.view();
+        detail["attempt"] = row.attempts.into();
+        detail["delivery_id"] = json!(row.job.id);
+        detail
+    };
+    row.state.is_announced().then(|| Published { time: now, detail_type: "Delivery Ended", detail: detail() })
+}
+
+struct Judged {
+    verdict: Verdict,
+    /// The verdict in words.
+    why: String,
+    told: Told,
+    notes: Vec<String>,
+}
+
+fn judge(claimed: &Claimed, sent: &Sent, now: Timestamp) -> Judged {
+    let _ = now;
+    match sent {
+        Ok(answer) => {
+            let variables = claimed.variables();
+            let hidden = masks(&claimed.secrets);
+            let scope = claimed.scope(&hidden, &variables, None);
+            // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
+            let url = claimed.render(&hidden).map(|rendered| rendered.url).unwrap_or_default();
+            let Judgement { verdict, rule, mut told, notes } = claimed.rule.definition.answer.judge(answer, &url, &scope);
+            for value in told.variables.values_mut() {
+                *value = scrub(value, &claimed.secrets);
+            }
+            let by = rule.map_or_else(String::new, |rule| format!(", answer rule {}", rule + 1));
+            Judged { verdict, why: format!("{}: status {}{by}", verdict.as_str(), answer.status), told, notes }
+        }
+        Err(fault) => {
+            let verdict = if fault.is_for_good() { Verdict::Failed } else { no_answer() };
+            let why = format!("{}: {}", verdict.as_str(), scrub(&fault.to_string(), &claimed.secrets));
+            Judged { verdict, why, told: Told::default(), notes: Vec::new() }
+        }
+    }
+}
+
+/// The attempt as the log keeps it, secrets masked (Q5).
+fn logged(claimed: &Claimed, sent: &Sent, judged: &Judged, now: Timestamp) -> Attempt {
+    let rendered = claimed.render(&masks(&claimed.secrets));
+    let request = match rendered {
+        Ok(rendered) => logged_request(rendered),
+        Err(_) => LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None },
+    };
+    let mut error = sent.as_ref().err().map(SendFault::to_string);
+    if !judged.notes.is_empty() {
+        error = Some(judged.notes.join("; "));
+    }
+    let answer = sent.as_ref().ok().map(|answer| {
+        let mut text = scrub(&String::from_utf8_lossy(answer.body()), &claimed.secrets);
+        text.truncate(text.floor_char_boundary(LOGGED_ANSWER));
+        text
+    });
+    let duration = now.duration_since(claimed.at).as_millis();
+    Attempt {
+        attempt: claimed.attempt,
+        at: claimed.at,
+        duration_ms: u64::try_from(duration).unwrap_or(0),
+        request,
+        status: sent.as_ref().ok().map(|answer| answer.status),
+        answer,
+        verdict: judged.verdict.as_str().to_owned(),
+        error: error.map(|error| scrub(&error, &claimed.secrets)),
+    }
+}
+
+fn logged_request(rendered: Rendered) -> LoggedRequest {
+    let body = rendered.body.map(|body| {
+        let mut text = String::from_utf8_lossy(&body).into_owned();
+        text.truncate(text.floor_char_boundary(4 * LOGGED_ANSWER));
+        text
+    });
+    LoggedRequest { method: rendered.method.as_str().to_owned(), url: rendered.url, headers: rendered.headers, body }
+}

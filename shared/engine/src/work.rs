@@ -1,0 +1,111 @@
+//! Working a batch of messages: records run concurrently, those about one subject of one rule in order.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use tracking_core::{delivery::State, event::Order as Place, id::Id};
+
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Item, Key, Message, Lane, Order, Partition, Range, Receipt, Received, Settle, Unavailable},
+    deliver::Claiming,
+    keys,
+    rows::{self, DeliveryRow, Task},
+    sender::Sender,
+};
+
+/// Deliveries that one step of a cancellation looks at.
+const CANCEL_STEP: usize = 100;
+
+impl<B: Backend> Engine<B> {
+    /// Works messages: claims, sends, concludes and records what each is about. Messages about the same subject of the same rule
+    /// are worked in P3's order; everything else concurrently, so that a slow receiver holds up no other record.
+    ///
+    /// Returns what is to be handed back: the store was unavailable; no attempt was charged beyond what was claimed.
+    pub async fn work(&self, batch: Vec<Received>, sender: &Sender) -> Vec<(Receipt, Unavailable)> {
+        let mut chains: BTreeMap<String, Vec<(Place, Received)>> = BTreeMap::new();
+        for (position, received) in batch.into_iter().enumerate() {
+            let (line, place) = match rows::read::<Task>(&received.body) {
+                Ok(Task::Deliver(job)) => (format!("{}#{}", job.rule, job.event.0.subject()), job.event.0.order()),
+                _ => (position.to_string(), Place { version: 0, rank: 0 }),
+            };
+            chains.entry(line).or_default().push((place, received));
+        }
+        let worked = chains.into_values().map(|mut chain| async move {
+            chain.sort_by_key(|(place, _)| *place);
+            let mut failed = Vec::new();
+            for (_, received) in chain {
+                if let Err(error) = self.work_one(&received, sender).await {
+                    failed.push((received.receipt, error));
+                }
+            }
+            failed
+        });
+        join_all(worked).await.into_iter().flatten().collect()
+    }
+
+    async fn work_one(&self, received: &Received, sender: &Sender) -> Result<(), Unavailable> {
+        match self.claim(received).await? {
+            Claiming::Settled => Ok(()),
+            Claiming::Send(claimed) => {
+                let sent = sender.send(&claimed).await;
+                self.conclude(*claimed, sent).await
+            }
+        }
+    }
+
+    /// Sets a message aside that can't be read: it is kept for people, and goes from its lane.
+    pub(crate) async fn set_aside(&self, received: &Received, reason: &str) -> Result<(), Unavailable> {
+        let now = self.now();
+        let row = serde_json::json!({"received_at": now, "message": received.body, "reason": reason});
+        let place = format!("{}#{}", keys::sortable(now), received.token);
+        let mut item: Item = rows::item(Key::new("POISON", place), &row);
+        item.expires = Some(now + self.settings.log_retention);
+        let settle = vec![Settle::Done(received.receipt.clone())];
+        self.commit_one(Effects { put: vec![item], settle, ..Effects::default() }).await
+    }
+
+    /// Ends what waits or is held of a rule that was switched off or deleted (P6), a step at a time. What it misses ends when its own
+    /// message comes: the rule's epoch has moved on.
+    pub(crate) async fn cancel_waiting(
+        &self,
+        received: &Received,
+        rule: &Id,
+        epoch: u64,
+        from: Option<String>,
+    ) -> Result<(), Unavailable> {
+        let now = self.now();
+        let partitions: Vec<String> =
+            [State::Waiting, State::Held].into_iter().flat_map(|state| keys::troubles(state.as_str())).collect();
+        // The place where the last step stopped: the partition's number and the place in it.
+        let (number, place) = match from.as_deref().and_then(|from| from.split_once('|')) {
+            Some((number, place)) => (number.parse().unwrap_or(0), Some(place.to_owned())),
+            None => (0, None),
+        };
+        let mut effects = Effects { settle: vec![Settle::Done(received.receipt.clone())], ..Effects::default() };
+        let mut next = None;
+        if let Some(partition) = partitions.get(number) {
+            let range = Range { from: place.filter(|place| !place.is_empty()).map(|place| format!("{place}\0")), before: None };
+            let found = self.backend.query(&Partition::Trouble(partition.clone()), &range, Order::Ascending, CANCEL_STEP).await?;
+            let keys: Vec<Key> = found.iter().map(|item| item.key.clone()).collect();
+            let items = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
+            for item in items.into_iter().flatten() {
+                let mut row: DeliveryRow = rows::read(&item.body)?;
+                if row.job.rule == *rule && row.job.epoch < epoch && !row.state.is_ended() {
+                    row.end(State::Cancelled, "the Tracking API was switched off or deleted", now);
+                    effects.put.push(self.delivery_item(&row));
+                }
+            }
+            next = match found.last().filter(|_| found.len() == CANCEL_STEP).and_then(|item| item.trouble.as_ref()) {
+                Some(last) => Some(format!("{number}|{}", last.sort)),
+                None => Some(format!("{}|", number + 1)),
+            };
+        }
+        if let Some(from) = next {
+            let task = Task::Cancel { rule: rule.clone(), epoch, from: Some(from) };
+            let group = format!("cancel#{rule}");
+            effects.send.push(Message { lane: Lane::Retry, group, not_before: None, body: rows::write(&task) });
+        }
+        self.commit_one(effects).await
+    }
+}
