@@ -19,6 +19,7 @@ pub mod index;
 pub mod line;
 pub mod macros;
 pub mod money;
+pub mod name;
 pub mod offer;
 pub mod path;
 pub mod request;

@@ -1,7 +1,7 @@
 //! From a name to its macro, or to a sentence that says which name was meant.
 
 use super::{Family, Fixed, Kind, Macro, catalogue};
-use crate::{id::Id, path::FieldPath, template::Allowed};
+use crate::{name::check_name, path::FieldPath, template::Allowed};
 
 /// The known word that a person probably meant: at most a third of its letters differ.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -84,12 +84,9 @@ impl Fixed {
     }
 }
 
-/// Names of secrets and variables follow the rule of ids.
+/// The name of a secret or a variable, or what is wrong with it.
 pub(crate) fn plain_name(name: &str) -> Result<Box<str>, String> {
-    let id: Id = name
-        .parse()
-        .map_err(|_| format!("\"{}\" is no name: 1 to 128 characters of A-Z a-z 0-9 . _ : - are allowed", shown(name)))?;
-    Ok(id.as_str().into())
+    check_name(name).map(|()| name.into()).map_err(|fault| format!("\"{}\": {fault}", shown(name)))
 }
 
 /// `query` of `query.<key>`.

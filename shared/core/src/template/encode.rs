@@ -66,14 +66,13 @@ impl Encoding {
     /// Writes a text.
     pub(super) fn write_text(self, text: &str, out: &mut String) -> Result<(), RenderFault> {
         match self {
-            Self::Plain => out.push_str(text),
             Self::Percent => percent(text, &UNRESERVED, out),
             Self::Url => percent(text, &URL, out),
             Self::JsonString => json(text, out),
             Self::JsonValue => out.push_str(if is_json(text) { text } else { "null" }),
             Self::Xml => xml(text, out),
             Self::Header if text.chars().any(is_control) => return Err(RenderFault::ControlInHeader),
-            Self::Header => out.push_str(text),
+            Self::Plain | Self::Header => out.push_str(text),
         }
         Ok(())
     }
