@@ -39,16 +39,17 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     // Only 2000::/3 is given out for the public internet; that leaves out loopback, unspecified, mapped and compatible forms,
     // NAT64 (64:ff9b::/96, 64:ff9b:1::/48), discard (100::/64), unique local, link-local, site-local and multicast.
-    match address.segments() {
-        [0x2001, 0..=0x01ff, ..] => false,     // protocol assignments: Teredo, benchmarking, ORCHID …
-        [0x2001, 0x0db8, ..] => false,         // documentation
-        [0x2002, ..] => false,                 // 6to4
-        [0x2620, 0x004f, 0x8000, ..] => false, // AS112
-        [0x3fff, 0..=0x0fff, ..] => false,     // documentation
-        [_, _, _, _, 0 | 0x0200, 0x5efe, ..] => false, // ISATAP: an IPv4 address inside
-        [0x2000..=0x3fff, ..] => true,
-        _ => false,
-    }
+    let segments = address.segments();
+    let within = matches!(segments[0], 0x2000..=0x3fff);
+    let set_aside = matches!(
+        segments,
+        [0x2001, 0..=0x01ff | 0x0db8, ..] // protocol assignments (Teredo, benchmarking, ORCHID …), documentation
+            | [0x2002, ..] // 6to4
+            | [0x2620, 0x004f, 0x8000, ..] // AS112
+            | [0x3fff, 0..=0x0fff, ..] // documentation
+            | [_, _, _, _, 0 | 0x0200, 0x5efe, ..] // ISATAP: an IPv4 address inside
+    );
+    within && !set_aside
 }
 
 /// Why a host, as a URL names it, can't be a receiver; `None` if nothing in its name speaks against it.

@@ -24,14 +24,11 @@ fn request(document: &Value) -> Request {
 /// The request as text: what an HTTP/1.1 client would write, line breaks shortened.
 fn sent(document: &Value, click_id: &str) -> Result<String, RenderFault> {
     let rendered = in_scope(&event_with_click_id(click_id), None, |scope| request(document).render(scope))?;
-    let mut text = format!("{} {}\n", rendered.method, rendered.url);
-    for (name, value) in &rendered.headers {
-        text += &format!("{name}: {value}\n");
-    }
-    if let Some(body) = rendered.body {
-        text += &format!("\n{}", String::from_utf8(body).unwrap().replace("\r\n", "\n"));
-    }
-    Ok(text)
+    let mut lines = vec![format!("{} {}", rendered.method, rendered.url)];
+    lines.extend(rendered.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+    lines.push(String::new());
+    lines.extend(rendered.body.map(|body| String::from_utf8(body).unwrap().replace("\r\n", "\n")));
+    Ok(lines.join("\n"))
 }
 
 #[track_caller]

@@ -1,6 +1,9 @@
 //! How values are written so that they stay inside their place (Q3).
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
 
 use serde::de::IgnoredAny;
 
@@ -54,7 +57,14 @@ impl Encoding {
     pub(super) fn write(self, value: Value<'_>, out: &mut String) -> Result<(), RenderFault> {
         match value {
             Value::Text(text) => self.write_text(&text, out),
-            Value::Time(_) if matches!(self, Self::Percent | Self::JsonValue) => self.write_text(&value.into_text(), out),
+            Value::Time(_) if self == Self::JsonValue => {
+                out.push_str("null");
+                Ok(())
+            }
+            Value::Time(time) if self == Self::Percent => {
+                write!(Percent(out), "{time}").expect("a string takes everything");
+                Ok(())
+            }
             // Digits, signs and points are themselves in every encoding, and so is a time in those that are left.
             value => {
                 write!(out, "{value}").expect("a string takes everything");
@@ -66,15 +76,24 @@ impl Encoding {
     /// Writes a text.
     pub(super) fn write_text(self, text: &str, out: &mut String) -> Result<(), RenderFault> {
         match self {
-            Self::Plain => out.push_str(text),
             Self::Percent => percent(text, &UNRESERVED, out),
             Self::Url => percent(text, &URL, out),
             Self::JsonString => json(text, out),
             Self::JsonValue => out.push_str(if is_json(text) { text } else { "null" }),
             Self::Xml => xml(text, out),
             Self::Header if text.chars().any(is_control) => return Err(RenderFault::ControlInHeader),
-            Self::Header => out.push_str(text),
+            Self::Plain | Self::Header => out.push_str(text),
         }
+        Ok(())
+    }
+}
+
+/// A string that is percent-encoded as it is written.
+struct Percent<'o>(&'o mut String);
+
+impl fmt::Write for Percent<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        percent(text, &UNRESERVED, self.0);
         Ok(())
     }
 }

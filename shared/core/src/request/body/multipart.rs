@@ -36,8 +36,15 @@ pub(super) fn render(fields: &[Field], scope: &Scope<'_>, out: &mut String) -> R
 /// The same for the same delivery and attempt, and `taken` by nothing in the body.
 fn boundary(scope: &Scope<'_>, taken: impl Fn(&str) -> bool) -> String {
     let attempt = scope.attempt.to_string();
-    let nth = |n: u32| format!("tracking-{}", hash::text(&["boundary", scope.delivery_id, &attempt, &n.to_string()], 24));
-    (0..).map(nth).find(|boundary| !taken(boundary)).expect("a body is shorter than the list of all boundaries")
+    let mut n = 0_u32;
+    loop {
+        let unique = hash::text(&["boundary", scope.delivery_id, &attempt, &n.to_string()], 24);
+        let boundary = format!("tracking-{unique}");
+        if !taken(&boundary) {
+            return boundary;
+        }
+        n += 1;
+    }
 }
 
 /// A name between quotes, by the rules of HTML's forms: quotes and line breaks are percent-encoded.

@@ -2,13 +2,13 @@ use serde_json::{Value, json};
 
 use super::{check_faults, request, sent};
 
-fn post(body: Value) -> Value {
+fn post(body: &Value) -> Value {
     json!({"method": "POST", "url": "https://a.example/", "body": body})
 }
 
 fn fields(format: &str, fields: &[(&str, &str, &str)]) -> Value {
     let fields = fields.iter().map(|(path, value, kind)| json!({"path": path, "value": value, "type": kind}));
-    post(json!({"format": format, "fields": fields.collect::<Vec<_>>()}))
+    post(&json!({"format": format, "fields": fields.collect::<Vec<_>>()}))
 }
 
 /// The content type and the body that go out.
@@ -121,7 +121,7 @@ fn q1_multipart_forms() {
 
 #[test]
 fn q1_raw_texts_are_escaped_by_their_content_type() {
-    let raw = |content_type: &str, text: &str| post(json!({"format": "raw", "content_type": content_type, "text": text}));
+    let raw = |content_type: &str, text: &str| post(&json!({"format": "raw", "content_type": content_type, "text": text}));
     let json = "application/json; charset=utf-8";
     check(&raw(json, r#"{{"a":"{click_id}"}}"#), "\"", json, r#"{"a":"\""}"#);
     check(&raw("Application/Vnd.x+JSON", "\"{click_id}\""), "\n", "Application/Vnd.x+JSON", "\"\\n\"");
@@ -134,22 +134,22 @@ fn q1_raw_texts_are_escaped_by_their_content_type() {
 fn q1_formats_take_their_own_keys_only() {
     let at = "/request/body";
     let missing = "missing: write a text, which may hold macros such as {transaction_id}";
-    check_faults(&post(json!({})), &[("/request/body/format", "missing: choose none, json, form, multipart or raw")]);
-    check_faults(&post(json!("x")), &[(at, "a text is not an object: write {…} with format, fields, content_type, text")]);
+    check_faults(&post(&json!({})), &[("/request/body/format", "missing: choose none, json, form, multipart or raw")]);
+    check_faults(&post(&json!("x")), &[(at, "a text is not an object: write {…} with format, fields, content_type, text")]);
     check_faults(
-        &post(json!({"format": "raw"})),
+        &post(&json!({"format": "raw"})),
         &[("/request/body/content_type", "missing: write a name"), ("/request/body/text", missing)],
     );
     let text = "{voucher|omit_if_empty}";
     check_faults(
-        &post(json!({"format": "raw", "content_type": "text/plain\n", "text": text})),
+        &post(&json!({"format": "raw", "content_type": "text/plain\n", "text": text})),
         &[
             ("/request/body/content_type", "not a content type: write one such as application/json; charset=utf-8"),
             ("/request/body/text", "omit_if_empty drops a query entry, a header or a body field: in a raw text there is none"),
         ],
     );
     let none = "\"fields\" has no place here: it belongs to the formats json, form and multipart";
-    check_faults(&post(json!({"format": "none", "fields": []})), &[("/request/body/fields", none)]);
+    check_faults(&post(&json!({"format": "none", "fields": []})), &[("/request/body/fields", none)]);
     let get = json!({"url": "https://a.example/", "body": {"format": "json"}});
     let has_body = "a GET has no body: choose the format none, or the method POST, PUT, PATCH or DELETE";
     check_faults(&get, &[(at, has_body)]);
@@ -170,7 +170,7 @@ fn q1_a_content_type_of_the_rule_wins_except_for_multipart() {
 
 #[test]
 fn q1_two_hundred_fields_are_allowed() {
-    let many = |n: usize| post(json!({"format": "form", "fields": vec![json!({"path": "a", "value": ""}); n]}));
+    let many = |n: usize| post(&json!({"format": "form", "fields": vec![json!({"path": "a", "value": ""}); n]}));
     request(&many(200));
     check_faults(&many(201), &[("/request/body/fields", "201 are too many: 200 are allowed")]);
 }

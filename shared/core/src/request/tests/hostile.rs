@@ -100,7 +100,8 @@ proptest! {
         match render(&document, &value) {
             Ok(rendered) => {
                 prop_assert_eq!(rendered.headers.len(), 3);
-                let text: String = rendered.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+                let lines: Vec<_> = rendered.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+                let text = lines.join("\r\n");
                 prop_assert_eq!(text.lines().count(), 3);
                 prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n', '\0']));
             }
@@ -163,7 +164,7 @@ proptest! {
     }
 
     #[test]
-    fn q2_reading_never_panics_and_rendering_leaves_no_placeholder(text in "[{}|:,/\\\\a-z_.0-9 %#\"é]{0,40}|\\PC*", value in hostile()) {
+    fn q2_reading_and_rendering_never_panic(text in "[{}|:,/\\\\a-z_.0-9 %#\"é]{0,40}|\\PC*", value in hostile()) {
         let places = [Place::Url, Place::QueryValue, Place::Header, Place::JsonString, Place::FormValue, Place::RawJson, Place::RawForm,
             Place::RawXml, Place::Plain];
         for place in places {
