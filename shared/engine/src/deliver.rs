@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use tracking_core::{
     answer::Answer,
     delivery::State,
-    request::{Rendered, RenderFault},
-    template::Scope,
+    request::Rendered,
+    template::{RenderFault, Scope},
 };
 
 use crate::{

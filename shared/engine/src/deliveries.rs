@@ -1,0 +1,329 @@
+//! Reading the log: one delivery with its attempts, and lists of them, newest first.
+//!
+//! The log's pages name ids in the order in which deliveries were first recorded, which may be later than they were made. A list
+//! shows them by their making: an entry is given out once no unread page can hold a newer one. A cursor holds the last entry that was
+//! given out and the newest page that held one which was not, so that pages follow each other without gaps or repeats.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tracking_core::{
+    caller::Caller,
+    delivery::{DeliveryId, State, conversion_hash},
+    id::Id,
+    line::Line,
+};
+
+use crate::{
+    Engine,
+    backend::{Backend, Item, Key, Order, Partition, Range, Unavailable},
+    keys,
+    record::Page,
+    rows::{self, Attempt, DeliveryRow},
+    rules::Refused,
+};
+
+/// Rows that one call looks at, at most; a page may be short of its limit and yet have a next one.
+const MOST_LOOKED_AT: usize = 5_000;
+/// Rows fetched at a time.
+const FETCH: usize = 100;
+
+/// Which deliveries a list shows (contract §3).
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// Only those of this rule.
+    pub tracking_api_id: Option<Id>,
+    /// Only those about this conversion.
+    pub conversion_id: Option<Id>,
+    /// Only those of conversions of this affiliate.
+    pub affiliate_id: Option<Id>,
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// Only those made at or after this time.
+    pub from: Option<Timestamp>,
+    /// Only those made before this time.
+    pub to: Option<Timestamp>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryPage {
+    /// Deliveries, newest first.
+    pub items: Vec<Value>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<String>,
+}
+
+/// A cursor that this engine did not give out.
+fn bad_cursor() -> Refused {
+    Refused::Faults(tracking_core::fault::Faults::one("", "not a cursor: use the next_cursor of a page as it is"))
+}
+
+/// An entry's place in the list: when it was made, then its id.
+type Place = (Timestamp, DeliveryId);
+
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    /// The last entry that was given out.
+    after: Option<Place>,
+    /// The newest page that may hold entries which were not: none before the first page.
+    pages: Option<String>,
+}
+
+impl<B: Backend> Engine<B> {
+    /// One delivery with every attempt, if the caller may see it (V2).
+    pub async fn delivery(&self, caller: &Caller, id: &DeliveryId) -> Result<Value, Refused> {
+        let partition = Partition::Table(keys::conversion(id.conversion_part()));
+        let items = self.backend.query(&partition, &Range::prefix(&format!("D#{id}")), Order::Ascending, 1_000).await?;
+        let (mut row, mut log) = (None, Vec::new());
+        for item in items {
+            if item.key == keys::delivery(id) {
+                row = Some(rows::read::<DeliveryRow>(&item.body).map_err(Unavailable::from)?);
+            } else {
+                log.push(rows::read::<Attempt>(&item.body).map_err(Unavailable::from)?);
+            }
+        }
+        let Some(mut row) = row.filter(|row| caller.sees(&row.job.owner)) else { return Err(Refused::NotFound) };
+        if let Some(last) = row.last.take()
+            && log.iter().all(|attempt| attempt.attempt != last.attempt)
+        {
+            log.push(last);
+        }
+        log.sort_by_key(|attempt| attempt.attempt);
+        self.show_sending(&mut row).await?;
+        let mut view = row.view();
+        view["log"] = log.iter().map(Attempt::view).collect();
+        Ok(view)
+    }
+
+    /// A delivery whose next attempt is claimed and not recorded is being sent.
+    async fn show_sending(&self, row: &mut DeliveryRow) -> Result<(), Unavailable> {
+        if row.state != State::Waiting {
+            return Ok(());
+        }
+        let key = keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject());
+        let Some(item) = self.backend.get(&[key]).await?.pop().flatten() else { return Ok(()) };
+        let line: Line = rows::read(&item.body)?;
+        if line.entries.iter().any(|entry| entry.id == row.job.id && entry.attempts > row.attempts) {
+            row.state = State::Sending;
+            row.next_due = None;
+        }
+        Ok(())
+    }
+
+    /// Deliveries that the caller may see (V2), newest first.
+    pub async fn deliveries(
+        &self,
+        caller: &Caller,
+        filter: &DeliveryFilter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<DeliveryPage, Refused> {
+        let cursor = match cursor {
+            None => Cursor { after: None, pages: None },
+            Some(text) => {
+                let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| bad_cursor())?;
+                serde_json::from_slice(&bytes).map_err(|_| bad_cursor())?
+            }
+        };
+        let mut list = match (&filter.conversion_id, &filter.tracking_api_id) {
+            (Some(conversion), _) => self.conversion_list(conversion).await?,
+            (None, Some(rule)) => {
+                let owner = match self.visible(caller, rule).await {
+                    Ok((rule, _)) => rule.head.owner.clone(),
+                    Err(Refused::NotFound) => caller.as_owner(),
+                    Err(other) => return Err(other),
+                };
+                List::of(keys::rule_log(rule, &owner))
+            }
+            (None, None) => match caller {
+                Caller::Admin => List::of(keys::whole_log()),
+                Caller::Affiliate(_) => self.own_list(caller).await?,
+            },
+        };
+        list.upto = cursor.pages;
+        list.after = cursor.after;
+        self.page(caller, filter, limit, list).await
+    }
+
+    async fn page(
+        &self,
+        caller: &Caller,
+        filter: &DeliveryFilter,
+        limit: usize,
+        mut list: List,
+    ) -> Result<DeliveryPage, Refused> {
+        let mut items = Vec::new();
+        let mut looked_at = 0;
+        loop {
+            let mut places = Vec::new();
+            while places.len() < FETCH.min(limit - items.len()) {
+                let Some(place) = self.next(&mut list).await? else { break };
+                if filter.from.is_some_and(|from| place.0 < from) {
+                    list.ended = true;
+                    break;
+                }
+                if filter.to.is_none_or(|to| place.0 < to) {
+                    places.push(place);
+                } else {
+                    list.after = Some(place);
+                    looked_at += 1;
+                }
+                if looked_at >= MOST_LOOKED_AT {
+                    break;
+                }
+            }
+            if places.is_empty() {
+                let next = (!list.ended && looked_at >= MOST_LOOKED_AT).then(|| list.cursor());
+                return Ok(DeliveryPage { items, next });
+            }
+            looked_at += places.len();
+            let keys: Vec<Key> = places.iter().map(|(_, id)| keys::delivery(id)).collect();
+            for (item, place) in self.backend.get(&keys).await?.into_iter().zip(places) {
+                list.after = Some(place);
+                let Some(item) = item else { continue };
+                let mut row: DeliveryRow = rows::read(&item.body).map_err(Unavailable::from)?;
+                if !caller.sees(&row.job.owner) {
+                    continue;
+                }
+                self.show_sending(&mut row).await?;
+                if filter.admits(&row) {
+                    items.push(row.view());
+                }
+            }
+            if items.len() >= limit || looked_at >= MOST_LOOKED_AT {
+                let more = self.next(&mut list).await?.inspect(|place| list.give_back(place.clone())).is_some();
+                return Ok(DeliveryPage { items, next: more.then(|| list.cursor()) });
+            }
+        }
+    }
+
+    /// The next entry in the order of making, each once.
+    async fn next(&self, list: &mut List) -> Result<Option<Place>, Unavailable> {
+        loop {
+            if list.ended {
+                return Ok(None);
+            }
+            for log in &mut list.logs {
+                if log.pages.is_empty() && !log.drained {
+                    let range = Range { from: None, before: log.before.clone().or_else(|| list.upto.clone()) };
+                    let partition = Partition::Table(log.partition.clone());
+                    let read = self.backend.query(&partition, &range, Order::Descending, 50).await?;
+                    log.drained = read.len() < 50;
+                    log.before = read.last().map(|item| item.key.sort.clone()).or_else(|| log.before.clone());
+                    log.pages = read.into();
+                }
+            }
+            let newest_unread = list.logs.iter().filter_map(|log| log.pages.front()).map(|page| page.key.sort.clone()).max();
+            let best = list.found.last_key_value().map(|(place, _)| place.clone());
+            // A page's place begins with the time of its flush; nothing on it was made after that.
+            let certain =
+                |place: &Place| newest_unread.as_ref().is_none_or(|page| keys::sortable(place.0).as_str() > &page[..14]);
+            match best {
+                Some(place) if certain(&place) => {
+                    list.taken_from = list.found.remove(&place).unwrap_or_default();
+                    let passed = list.after.as_ref().is_some_and(|after| place >= *after);
+                    if !passed && list.seen.insert(place.1.clone()) {
+                        return Ok(Some(place));
+                    }
+                }
+                _ => {
+                    let Some(newest) = newest_unread else {
+                        list.ended = list.found.is_empty();
+                        continue;
+                    };
+                    let log = list.logs.iter_mut().find(|log| log.pages.front().is_some_and(|page| page.key.sort == newest));
+                    let Some(page) = log.and_then(|log| log.pages.pop_front()) else { continue };
+                    let listed: Page = rows::read(&page.body)?;
+                    for (id, made) in listed.listed {
+                        list.found.insert((made, id), page.key.sort.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The deliveries of one conversion lie together.
+    async fn conversion_list(&self, conversion: &Id) -> Result<List, Unavailable> {
+        let partition = Partition::Table(keys::conversion(&conversion_hash(conversion)));
+        let mut list = List::of(Vec::new());
+        let mut range = Range::prefix("D#");
+        loop {
+            let items = self.backend.query(&partition, &range, Order::Ascending, 500).await?;
+            for item in items.iter().filter(|item| !item.key.sort.contains("#A#")) {
+                let row: DeliveryRow = rows::read(&item.body)?;
+                list.found.insert((row.job.created_at, row.job.id), String::new());
+            }
+            let Some(last) = items.last().filter(|_| items.len() == 500) else { return Ok(list) };
+            range.from = Some(format!("{}\0", last.key.sort));
+        }
+    }
+
+    /// The logs of the rules that an affiliate owns or owned.
+    async fn own_list(&self, caller: &Caller) -> Result<List, Unavailable> {
+        let owner = caller.as_owner();
+        let partition = Partition::Table(keys::owned(&owner));
+        let rules = self.backend.query(&partition, &Range::default(), Order::Ascending, 1_000).await?;
+        let rules: BTreeSet<Id> = rules.iter().filter_map(|item| item.key.sort.parse().ok()).collect();
+        Ok(List::of(rules.iter().flat_map(|rule| keys::rule_log(rule, &owner)).collect()))
+    }
+}
+
+/// A list in the making.
+#[derive(Default)]
+struct List {
+    logs: Vec<Log>,
+    /// Entries that were read and not given out, with the place of their page.
+    found: BTreeMap<Place, String>,
+    /// The page of the entry that was given out last.
+    taken_from: String,
+    seen: HashSet<DeliveryId>,
+    after: Option<Place>,
+    upto: Option<String>,
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Log {
+    partition: String,
+    pages: VecDeque<Item>,
+    before: Option<String>,
+    drained: bool,
+}
+
+impl List {
+    fn of(partitions: Vec<String>) -> Self {
+        let logs = partitions.into_iter().map(|partition| Log { partition, ..Log::default() }).collect();
+        Self { logs, ..Self::default() }
+    }
+
+    fn give_back(&mut self, place: Place) {
+        self.seen.remove(&place.1);
+        self.found.insert(place, std::mem::take(&mut self.taken_from));
+    }
+
+    fn newest_page(&self) -> Option<String> {
+        let unread = self.logs.iter().filter_map(|log| log.pages.front()).map(|page| page.key.sort.clone());
+        self.found.values().cloned().chain(unread).max()
+    }
+
+    fn cursor(&self) -> String {
+        // Just past the newest page that is still needed.
+        let pages = self.newest_page().filter(|page| !page.is_empty()).map(|page| format!("{page}\u{10FFFF}"));
+        let cursor = Cursor { after: self.after.clone(), pages };
+        BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).expect("times, ids and texts have no failing serializers"))
+    }
+}
+
+impl DeliveryFilter {
+    fn admits(&self, row: &DeliveryRow) -> bool {
+        let conversion = &row.job.event.0.conversion;
+        self.state.is_none_or(|state| state == row.state)
+            && self.tracking_api_id.as_ref().is_none_or(|rule| *rule == row.job.rule)
+            && self.conversion_id.as_ref().is_none_or(|id| *id == conversion.conversion_id)
+            && self.affiliate_id.as_ref().is_none_or(|affiliate| *affiliate == conversion.affiliate_id)
+    }
+}

@@ -25,7 +25,7 @@ use std::{fmt, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use deliver::{Claimed, Claiming};
+pub use deliver::{Claimed, Claiming, Sent};
 pub use deliveries::{DeliveryFilter, DeliveryPage};
 pub use matching::Accepted;
 

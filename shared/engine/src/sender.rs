@@ -16,7 +16,7 @@ use reqwest::{
 };
 use tracking_core::{
     answer::Answer,
-    request::{Rendered, is_public},
+    request::{Rendered, address::is_public},
 };
 
 use crate::deliver::{Claimed, Sent};

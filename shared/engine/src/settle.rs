@@ -20,7 +20,9 @@ use tracking_core::{
 
 use crate::{
     Engine,
-    backend::{Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, Swap, Swapped, Unavailable},
+    backend::{
+        Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, Swap, Swapped, Unavailable,
+    },
     due, keys,
     matching::deliver_message,
     record::Listing,
@@ -68,12 +70,7 @@ struct Stored {
 
 impl<B: Backend> Engine<B> {
     /// Takes a change into the holds of its conversion: those that exist, and those of the rules that may match.
-    pub(crate) async fn hold(
-        &self,
-        change: &Change,
-        events: &[Event],
-        candidates: Vec<Rule>,
-    ) -> Result<(), Unavailable> {
+    pub(crate) async fn hold(&self, change: &Change, events: &[Event], candidates: Vec<Rule>) -> Result<(), Unavailable> {
         let now = self.now();
         let partition = Partition::Table(keys::conversion(&conversion_hash(&change.conversion.conversion_id)));
         let mut rules: BTreeMap<Id, Rule> = BTreeMap::new();
@@ -107,8 +104,12 @@ impl<B: Backend> Engine<B> {
             if is_new && fired.is_empty() && !substance {
                 return Ok(());
             }
-            let mut stored =
-                stored.unwrap_or_else(|| Stored { hold: Hold::begin(change, now), epoch: rule.head.epoch, woken_at: None, rev: None });
+            let mut stored = stored.unwrap_or_else(|| Stored {
+                hold: Hold::begin(change, now),
+                epoch: rule.head.epoch,
+                woken_at: None,
+                rev: None,
+            });
             let before: Vec<Subject> = stored.hold.held().map(|(subject, _)| subject.clone()).collect();
             let after_final = stored.hold.absorb(change, fired, delay, now);
             let mut first = Effects::default();
@@ -145,8 +146,12 @@ impl<B: Backend> Engine<B> {
         if due.is_some() && due != stored.woken_at {
             let at = due.unwrap_or(now);
             let task = Task::Release { conversion: conversion.clone(), rule: rule.id.clone() };
-            let message =
-                Message { lane: Lane::Retry, group: format!("release#{}", rule.id), not_before: Some(at), body: rows::write(&task) };
+            let message = Message {
+                lane: Lane::Retry,
+                group: format!("release#{}", rule.id),
+                not_before: Some(at),
+                body: rows::write(&task),
+            };
             due::file(&mut first, message, &format!("H#{}#{conversion}", rule.id), now);
             stored.woken_at = due;
         }
@@ -305,7 +310,8 @@ impl HoldRow {
         for (subject, row) in self.subjects {
             let subject: Subject = subject.parse().map_err(|error| unreadable(&error))?;
             let written = row.transaction.map(|value| Transaction::from_value(&value)).transpose();
-            let listed = || newest.transactions.iter().find(|t| subject == Subject::Transaction(t.transaction_id.clone())).cloned();
+            let listed =
+                || newest.transactions.iter().find(|t| subject == Subject::Transaction(t.transaction_id.clone())).cloned();
             let held = HeldSubject {
                 newest: (row.order, row.kind),
                 transaction: written.map_err(|faults| unreadable(&faults))?.or_else(listed),

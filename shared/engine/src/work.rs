@@ -7,7 +7,7 @@ use tracking_core::{delivery::State, event::Order as Place, id::Id};
 
 use crate::{
     Engine,
-    backend::{Backend, Effects, Item, Key, Message, Lane, Order, Partition, Range, Receipt, Received, Settle, Unavailable},
+    backend::{Backend, Effects, Item, Key, Lane, Message, Order, Partition, Range, Receipt, Received, Settle, Unavailable},
     deliver::Claiming,
     keys,
     rows::{self, DeliveryRow, Task},

@@ -70,7 +70,8 @@ impl<B: Backend> Engine<B> {
         let mut read_first = received.receipt.lane != Lane::Delivery || job.after.is_some() || rule.head.epoch > 0;
         loop {
             let key = keys::line(&job.id, &rule.id, &job.event.0.subject());
-            let (rev, line, records) = if read_first { self.read_line(&job, &key).await? } else { (None, Line::default(), HashMap::new()) };
+            let (rev, line, records) =
+                if read_first { self.read_line(&job, &key).await? } else { (None, Line::default(), HashMap::new()) };
             let now = self.now();
             let max_attempts = rule.definition.retry.max_attempts();
             let ask = Ask {
@@ -100,7 +101,9 @@ impl<B: Backend> Engine<B> {
                     self.overtake(&overtaken).await?;
                     return self.claimed(received, rule, job, row, attempt, lease_until).await;
                 }
-                Decision::Mine { attempt, lease_until } => return self.claimed(received, rule, job, row, attempt, lease_until).await,
+                Decision::Mine { attempt, lease_until } => {
+                    return self.claimed(received, rule, job, row, attempt, lease_until).await;
+                }
                 Decision::Ended => self.commit_one(done(received)).await?,
                 Decision::Wait { until, line } => {
                     if let Some(line) = line {
@@ -121,7 +124,8 @@ impl<B: Backend> Engine<B> {
                     self.end(received, ending(row, attempts), state, &reason).await?;
                 }
                 Decision::Superseded => {
-                    self.end(received, ending(row, 0), State::Superseded, "a newer change of the same subject went first").await?;
+                    self.end(received, ending(row, 0), State::Superseded, "a newer change of the same subject went first")
+                        .await?;
                 }
             }
             return Ok(Claiming::Settled);

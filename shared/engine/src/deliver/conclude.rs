@@ -52,8 +52,10 @@ impl<B: Backend> Engine<B> {
         row.pending |= judged.verdict == Verdict::Pending;
         row.variables.extend(judged.told.variables.clone());
         effects.publish.extend(self.tell(&claimed, &mut row, &judged.told, now));
-        let retry_after = sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).and_then(|v| parse_retry_after(v, now));
-        let next = after_attempt(judged.verdict, &judged.why, claimed.attempt, policy, &claimed.job.id, row.pending, retry_after, now);
+        let retry_after =
+            sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).and_then(|v| parse_retry_after(v, now));
+        let next =
+            after_attempt(judged.verdict, &judged.why, claimed.attempt, policy, &claimed.job.id, row.pending, retry_after, now);
         match next {
             Next::Ended(state, reason) => {
                 row.end(state, reason, now);

@@ -31,9 +31,7 @@ impl<B: Backend> Engine<B> {
             let head = head.map(|item| rows::read::<Head>(&item.body)).transpose()?;
             let mut effects = Effects { delete: vec![intent.key.clone()], ..Effects::default() };
             let kept: BTreeSet<&String> = head.iter().flat_map(|head| head.anchors.iter()).collect();
-            effects
-                .delete
-                .extend(named.iter().filter(|a| !kept.contains(a)).map(|a| Key::new(format!("I#{a}"), id.as_str())));
+            effects.delete.extend(named.iter().filter(|a| !kept.contains(a)).map(|a| Key::new(format!("I#{a}"), id.as_str())));
             let own = Partition::Table(keys::rule(&id));
             for item in self.backend.query(&own, &Range::default(), Order::Ascending, 1_000).await? {
                 if !head.as_ref().is_some_and(|head| head.names(&id, &item.key)) {

@@ -245,7 +245,9 @@ fn obsolete(id: &Id, old: &Head, new: Option<&Head>) -> Vec<Key> {
     let mut keys = Vec::new();
     keys.push(keys::body(id, old.version));
     let kept: BTreeSet<&String> = new.into_iter().flat_map(|new| new.anchors.iter()).collect();
-    keys.extend(old.anchors.iter().filter(|anchor| !kept.contains(anchor)).map(|anchor| Key::new(format!("I#{anchor}"), id.as_str())));
+    keys.extend(
+        old.anchors.iter().filter(|anchor| !kept.contains(anchor)).map(|anchor| Key::new(format!("I#{anchor}"), id.as_str())),
+    );
     for (name, version) in &old.secrets {
         if new.and_then(|new| new.secrets.get(name)) != Some(version) {
             keys.push(keys::secret(id, name, *version));
