@@ -98,7 +98,7 @@ impl Play {
     }
 }
 
-/// "final trx_1 v2 approved is_final=1": what is sent; or why it is not.
+/// What is sent, in a line such as `final trx_1 v2 approved final=1 correction=0`; or why nothing is.
 fn told(due: &Due, sent: bool) -> String {
     let kind = match due.kind {
         Kind::Final => "final",
