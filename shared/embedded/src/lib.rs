@@ -1,1 +1,25 @@
-//! wip
+//! The engine's port on one durable `SQLite` file: items, queue lanes, bus; and the loop that works the queues.
+//!
+//! - **An answer means it is on disk.** Every [`Effects`](tracking_engine::backend::Effects) is done wholly or not at all, its
+//!   settled messages included.
+//! - **One process holds a folder**, by a lock file. So what is handed out is remembered in memory only; after a crash everything
+//!   that was not settled can be had again.
+//! - **One thread writes**: it takes every job that waits and commits them together ([`write`]). Reads go past it, on connections
+//!   of their own ([`read`]).
+//! - **Memory is bounded, queues are not**: a group keeps the next few messages in memory and the rest on disk ([`lanes`]).
+//! - **No clock is read.** Time comes in with [`Store::receive`]; [`worker::work`] takes it from its caller.
+
+mod bus;
+mod lanes;
+mod open;
+mod read;
+mod schema;
+mod store;
+mod time;
+pub mod worker;
+mod write;
+
+pub use bus::BusEvent;
+pub use lanes::{Depth, LaneDepth, Limits, Picked};
+pub use open::{Durability, OpenError};
+pub use store::Store;

@@ -124,6 +124,6 @@ mod tests {
         assert_eq!((effects.send.len(), effects.put.len()), (1, 0));
         file(&mut effects, message(16), "D#a", now);
         assert_eq!((effects.send.len(), effects.put.len()), (1, 1));
-        assert!(effects.put[0].key.partition.starts_with("DUE#0029755756#"), "{}", effects.put[0].key.partition);
+        assert!(effects.put[0].key.partition.starts_with("DUE#0029922316#"), "{}", effects.put[0].key.partition);
     }
 }

@@ -13,6 +13,7 @@ mod due;
 mod keys;
 mod matching;
 mod offers;
+mod pace;
 mod record;
 mod rows;
 pub mod rules;
@@ -82,13 +83,14 @@ pub struct Engine<B> {
     settings: Settings,
     rules: rules::Cache,
     recorder: record::Recorder,
+    pace: pace::Pace,
 }
 
 impl<B: Backend> Engine<B> {
     /// An engine over this store. `vault` seals the rules' secrets.
     pub fn new(backend: B, clock: Clock, vault: Vault, settings: Settings) -> Self {
         let rules = rules::Cache::new(settings.rule_lifetime);
-        Self { backend, clock, vault, settings, rules, recorder: record::Recorder::default() }
+        Self { backend, clock, vault, settings, rules, recorder: record::Recorder::default(), pace: pace::Pace::default() }
     }
 
     /// The store.

@@ -1,19 +1,22 @@
 //! Working a batch of messages: records run concurrently, those about one subject of one rule in order.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use futures_util::future::join_all;
+use tokio::time::timeout;
 use tracking_core::{delivery::State, event::Order as Place, id::Id};
 
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Key, Lane, Message, Order, Partition, Range, Receipt, Received, Settle, Unavailable},
-    deliver::Claiming,
+    deliver::{Claimed, Claiming, Sent},
     keys,
     rows::{self, DeliveryRow, Task},
     sender::Sender,
 };
 
+/// An attempt that runs longer than this is shown as `sending` in the lists.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// Deliveries that one step of a cancellation looks at.
 const CANCEL_STEP: usize = 100;
 
@@ -48,10 +51,22 @@ impl<B: Backend> Engine<B> {
         match self.claim(received).await? {
             Claiming::Settled => Ok(()),
             Claiming::Send(claimed) => {
-                let sent = sender.send(&claimed).await;
+                let sent = self.send(&claimed, sender).await;
                 self.conclude(*claimed, sent).await
             }
         }
+    }
+
+    async fn send(&self, claimed: &Claimed, sender: &Sender) -> Sent {
+        let mut sending = pin!(sender.send(claimed));
+        if let Ok(sent) = timeout(SHOWN_AFTER, &mut sending).await {
+            return sent;
+        }
+        // Only for people to see: nothing depends on it.
+        if let Err(error) = self.show_as_sending(claimed).await {
+            tracing::debug!(%error, "a running attempt could not be shown");
+        }
+        sending.await
     }
 
     /// Sets a message aside that can't be read: it is kept for people, and goes from its lane.

@@ -89,6 +89,13 @@ impl<B: Backend> Engine<B> {
             let ending = |row: Option<DeliveryRow>, attempts: u32| Ending { job: &job, row, attempts, max_attempts };
             match line.decide(&ask, &recorded) {
                 Decision::Claim { line, attempt, lease_until, overtaken } => {
+                    if let Some(rate) = rule.definition.rate_per_second
+                        && let Some(slot) = self.pace.wait(&rule.id, rate.into(), &job.id, now)
+                    {
+                        let effects = self.come_again(received, &job, rule.definition.request.host(), slot, row.is_some());
+                        self.commit_one(effects).await?;
+                        return Ok(Claiming::Settled);
+                    }
                     let item = Item { expires: Some(now + self.memory()), ..rows::item(key.clone(), &line) };
                     match self.swap_one(Swap { key, expect: rev, new: Some(item) }).await {
                         Swapped::Done => {}

@@ -33,7 +33,7 @@ impl<B: Backend> Engine<B> {
     pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), Unavailable> {
         let now = self.now();
         let outdated = now > claimed.lease_until && !self.still_holds(&claimed).await?;
-        let judged = judge(&claimed, &sent, now);
+        let judged = judge(&claimed, &sent);
         let policy = &claimed.rule.definition.retry;
         let mut row = match &claimed.row {
             Some(row) => row.clone(),
@@ -51,7 +51,7 @@ impl<B: Backend> Engine<B> {
         row.max_attempts = policy.max_attempts();
         row.pending |= judged.verdict == Verdict::Pending;
         row.variables.extend(judged.told.variables.clone());
-        effects.publish.extend(self.tell(&claimed, &mut row, &judged.told, now));
+        effects.publish.extend(tell(&claimed, &mut row, &judged.told, now));
         let retry_after =
             sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).and_then(|v| parse_retry_after(v, now));
         let next =
@@ -86,6 +86,19 @@ impl<B: Backend> Engine<B> {
         self.record(effects, (!listed).then(|| Listing::of(&row))).await
     }
 
+    /// Shows an attempt that takes its time.
+    pub(crate) async fn show_as_sending(&self, claimed: &Claimed) -> Result<(), Unavailable> {
+        let max_attempts = claimed.rule.definition.retry.max_attempts();
+        let new = || DeliveryRow::new(claimed.job.clone(), State::Sending, max_attempts);
+        let mut row = claimed.row.clone().unwrap_or_else(new);
+        row.state = State::Sending;
+        row.next_due = None;
+        row.reason = None;
+        let listed = claimed.row.is_some() || claimed.job.held;
+        let effects = Effects { put: vec![self.delivery_item(&row)], ..Effects::default() };
+        self.record(effects, (!listed).then(|| Listing::of(&row))).await
+    }
+
     /// Whether a lease that has run out was taken by nobody else.
     async fn still_holds(&self, claimed: &Claimed) -> Result<bool, Unavailable> {
         let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
@@ -94,35 +107,34 @@ impl<B: Backend> Engine<B> {
         let own = line.entries.iter().find(|entry| entry.id == claimed.job.id);
         Ok(own.is_some_and(|entry| entry.attempts == claimed.attempt))
     }
+}
 
-    /// What the answer told the platform (A3), if it differs from what this delivery last told.
-    fn tell(&self, claimed: &Claimed, row: &mut DeliveryRow, told: &Told, now: Timestamp) -> Option<Published> {
-        let _ = self;
-        let fingerprint = told.fingerprint();
-        if told.is_empty() || row.told.as_ref() == Some(&fingerprint) {
-            return None;
-        }
-        let event = &claimed.job.event.0;
-        let causation = next_causation(event, &claimed.rule.id)?;
-        row.told = Some(fingerprint);
-        let mut detail = json!({
-            "attempt": claimed.attempt, "conversion_id": event.conversion.conversion_id, "variables": told.variables,
-            "tracking_api_id": claimed.rule.id, "delivery_id": claimed.job.id, "received_at": now, "causation": causation,
-        });
-        let mut add = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                detail[name] = value;
-            }
-        };
-        add("transaction_id", event.transaction.as_ref().map(|transaction| json!(transaction.transaction_id)));
-        add("pcid", event.conversion.pcid.as_ref().map(|pcid| json!(pcid)));
-        let known = event.conversion.external_id.as_ref();
-        add("external_id", told.external_id.as_ref().or(known).map(|id| json!(scrub(id, &claimed.secrets))));
-        add("result", told.result.map(|result| json!(result)));
-        add("payout", told.payout.map(|payout| json!(payout)));
-        add("value", told.value.map(|value| json!(value)));
-        Some(Published { time: now, detail_type: "Conversion Result Received", detail })
+/// What the answer told the platform (A3), if it differs from what this delivery last told.
+fn tell(claimed: &Claimed, row: &mut DeliveryRow, told: &Told, now: Timestamp) -> Option<Published> {
+    let fingerprint = told.fingerprint();
+    if told.is_empty() || row.told.as_ref() == Some(&fingerprint) {
+        return None;
     }
+    let event = &claimed.job.event.0;
+    let causation = next_causation(event, &claimed.rule.id)?;
+    row.told = Some(fingerprint);
+    let mut detail = json!({
+        "attempt": claimed.attempt, "conversion_id": event.conversion.conversion_id, "variables": told.variables,
+        "tracking_api_id": claimed.rule.id, "delivery_id": claimed.job.id, "received_at": now, "causation": causation,
+    });
+    let mut add = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            detail[name] = value;
+        }
+    };
+    add("transaction_id", event.transaction.as_ref().map(|transaction| json!(transaction.transaction_id)));
+    add("pcid", event.conversion.pcid.as_ref().map(|pcid| json!(pcid)));
+    let known = event.conversion.external_id.as_ref();
+    add("external_id", told.external_id.as_ref().or(known).map(|id| json!(scrub(id, &claimed.secrets))));
+    add("result", told.result.map(|result| json!(result)));
+    add("payout", told.payout.map(|payout| json!(payout)));
+    add("value", told.value.map(|value| json!(value)));
+    Some(Published { time: now, detail_type: "Conversion Result Received", detail })
 }
 
 /// What a delivery that ended badly is told to the platform as (contract §1).
@@ -144,8 +156,7 @@ struct Judged {
     notes: Vec<String>,
 }
 
-fn judge(claimed: &Claimed, sent: &Sent, now: Timestamp) -> Judged {
-    let _ = now;
+fn judge(claimed: &Claimed, sent: &Sent) -> Judged {
     match sent {
         Ok(answer) => {
             let variables = claimed.variables();

@@ -1,0 +1,38 @@
+//! What we published, as others read it (contract §3, `GET /bus/events`).
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row};
+use serde_json::Value;
+
+/// An event of ours as it stands on the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusEvent {
+    /// Its place: grows with each event, never used twice.
+    pub seq: u64,
+    /// When it happened.
+    pub time: Timestamp,
+    /// Its detail-type (contract §1).
+    pub detail_type: String,
+    /// Its detail.
+    pub detail: Value,
+}
+
+const SQL: &str = "SELECT seq, at, detail_type, detail FROM bus WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+/// At most `limit` events behind `after`, oldest first.
+pub(crate) fn published(connection: &Connection, after: Option<u64>, limit: usize) -> rusqlite::Result<Vec<BusEvent>> {
+    let mut statement = connection.prepare_cached(SQL)?;
+    statement.query_map((after.unwrap_or(0), limit), event)?.collect()
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<BusEvent> {
+    let unreadable = |column, error: Box<dyn std::error::Error + Send + Sync>| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error)
+    };
+    Ok(BusEvent {
+        seq: row.get(0)?,
+        time: row.get_ref(1)?.as_str()?.parse().map_err(|error: jiff::Error| unreadable(1, error.into()))?,
+        detail_type: row.get(2)?,
+        detail: serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| unreadable(3, error.into()))?,
+    })
+}

@@ -1,0 +1,272 @@
+//! The queue lanes: which message is handed out next.
+//!
+//! Every message is a row. Memory knows some of them (*ready*, *out*, *settling*, *deferred*), and of the rest only where to look:
+//!
+//! - **Every message that is due and not known lies behind its group's `spilled` mark.** A message gets there when its group has
+//!   enough in memory, when it fell due, when it was put off and is due again, or at the start, when nothing is known.
+//! - **Every message that waits lies behind `swept`**, the place up to which the sweep has seen what fell due, and
+//!   `next_waiting` is never later than the first of them.
+//!
+//! Rows written by a transaction that has ended, but isn't noted here yet, may be found on disk first; noting them then changes
+//! nothing. Lanes take turns, and groups inside a lane: a group with a hundred thousand messages delays no other (P5).
+
+mod disk;
+mod group;
+mod limits;
+mod pick;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tracking_engine::backend::{Lane, Message, Receipt, Settle};
+
+use group::{LaneState, Place};
+pub use limits::{Depth, LaneDepth, Limits, Picked};
+
+use crate::time;
+
+/// Messages of one group that are kept in memory.
+const PER_GROUP: usize = 256;
+/// Messages of all groups that are kept in memory, and the bytes of their bodies.
+const IN_MEMORY: usize = 8_192;
+const BYTES_IN_MEMORY: usize = 16 << 20;
+/// Messages that memory remembers as put off; the next ones are put off on disk.
+const DEFERRED: usize = 20_000;
+
+/// The lanes by the names they have in the file.
+const NAMES: [(&str, Lane); 3] = [("events", Lane::Events), ("delivery", Lane::Delivery), ("retry", Lane::Retry)];
+
+/// The lane's name in the file.
+pub(crate) fn name(lane: Lane) -> &'static str {
+    NAMES[index(lane)].0
+}
+
+fn index(lane: Lane) -> usize {
+    match lane {
+        Lane::Events => 0,
+        Lane::Delivery => 1,
+        Lane::Retry => 2,
+    }
+}
+
+fn by_name(text: &str) -> Option<usize> {
+    NAMES.iter().position(|(name, _)| *name == text)
+}
+
+/// What memory knows of a message.
+struct Known {
+    lane: usize,
+    group: Arc<str>,
+    place: Place,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Its body is in memory.
+    Ready,
+    /// It is the n-th thing that was handed out.
+    Out(u64),
+    /// The same, and the writer is about to remove it or to put it off: too late to hand it back.
+    Settling(u64),
+    /// It was handed back until this time.
+    Deferred(i64),
+}
+
+/// A receipt that holds, and what to write: the row goes, or it is put off to a time that may lie in the future.
+#[derive(Clone, Copy)]
+pub(crate) struct Settling {
+    pub(crate) id: i64,
+    pub(crate) again: Option<Due>,
+}
+
+/// When a message may be handed out, in microseconds, and whether that was in the future when it was written.
+#[derive(Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) visible_at: i64,
+    pub(crate) waiting: bool,
+}
+
+/// All lanes.
+pub(crate) struct Lanes {
+    run: u64,
+    /// The time of the last pick, and the latest time of any.
+    clock: i64,
+    latest: i64,
+    swept: Place,
+    next_waiting: Option<i64>,
+    each: [LaneState; 3],
+    turn: usize,
+    known: HashMap<i64, Known>,
+    deferred: BTreeSet<(i64, i64)>,
+    ready: usize,
+    ready_bytes: usize,
+    out: usize,
+    hand_outs: u64,
+}
+
+impl Lanes {
+    /// The lanes as a file holds them: nothing is known, so every group is spilled from its beginning.
+    pub(crate) fn load(connection: &Connection, run: u64) -> rusqlite::Result<Self> {
+        let clock = disk::last_written(connection)?;
+        let mut lanes = Self {
+            run,
+            clock,
+            latest: clock,
+            swept: Place::FIRST,
+            next_waiting: Some(i64::MIN),
+            each: <[LaneState; 3]>::default(),
+            turn: 0,
+            known: HashMap::new(),
+            deferred: BTreeSet::new(),
+            ready: 0,
+            ready_bytes: 0,
+            out: 0,
+            hand_outs: 0,
+        };
+        for (lane, count) in disk::totals(connection)? {
+            lanes.each[lane].total = count;
+        }
+        disk::groups(connection, |lane, group| lanes.spill(lane, &group.into(), Place::FIRST))?;
+        Ok(lanes)
+    }
+
+    /// When a message that is written now may be handed out; no time means at once, and what is past counts as now, so that what
+    /// comes later stands behind.
+    pub(crate) fn due(&self, not_before: Option<Timestamp>) -> Due {
+        let asked = not_before.map_or(i64::MIN, time::up);
+        Due { visible_at: asked.max(self.clock), waiting: asked > self.clock }
+    }
+
+    /// Notes a message that is on disk now.
+    pub(crate) fn sent(&mut self, id: i64, due: Due, message: Message) {
+        let lane = index(message.lane);
+        self.each[lane].total += 1;
+        if self.known.contains_key(&id) {
+            return;
+        }
+        let place = Place { visible_at: due.visible_at, id };
+        if self.still_waits(place, due) {
+            return;
+        }
+        let full = self.ready >= IN_MEMORY || self.ready_bytes >= BYTES_IN_MEMORY;
+        let (name, group) = self.each[lane].group(message.group);
+        if full || group.spilled.is_some() || group.ready.len() >= PER_GROUP {
+            self.spill(lane, &name, place.before());
+        } else {
+            self.keep(lane, &name, place, message.body);
+        }
+    }
+
+    /// Whether this receipt is the last one that was given for its message. If so the message is marked until
+    /// [`Self::settled`] or [`Self::unsettled`] follows.
+    pub(crate) fn settle(&mut self, settle: &Settle) -> Option<Settling> {
+        let (receipt, at) = match settle {
+            Settle::Done(receipt) => (receipt, None),
+            Settle::Again(receipt, at) => (receipt, Some(*at)),
+        };
+        let again = at.map(|at| self.due(Some(at)));
+        let (id, n) = parse(receipt)?;
+        let known = self.known.get_mut(&id).filter(|known| known.state == State::Out(n))?;
+        known.state = State::Settling(n);
+        Some(Settling { id, again })
+    }
+
+    /// Notes a settled message whose row is gone or put off now.
+    pub(crate) fn settled(&mut self, settling: Settling) {
+        let Some(known) = self.known.remove(&settling.id) else { return };
+        self.free(&known);
+        match settling.again {
+            None => self.each[known.lane].total -= 1,
+            Some(due) => {
+                let place = Place { visible_at: due.visible_at, id: settling.id };
+                if !self.still_waits(place, due) {
+                    self.spill(known.lane, &known.group, place.before());
+                }
+            }
+        }
+        self.each[known.lane].tidy(&known.group);
+    }
+
+    /// The writing failed: the receipt holds still.
+    pub(crate) fn unsettled(&mut self, settling: Settling) {
+        if let Some(known) = self.known.get_mut(&settling.id)
+            && let State::Settling(n) = known.state
+        {
+            known.state = State::Out(n);
+        }
+    }
+
+    /// Hands a message back until `at`, in memory alone. `false`: memory has enough of those, it must be put off on disk.
+    pub(crate) fn hand_back(&mut self, receipt: &Receipt, at: Timestamp) -> bool {
+        let Some((id, n)) = parse(receipt) else { return true };
+        let Some(known) = self.known.get_mut(&id).filter(|known| known.state == State::Out(n)) else { return true };
+        if self.deferred.len() >= DEFERRED {
+            return false;
+        }
+        let at = time::up(at);
+        known.state = State::Deferred(at);
+        let known = Known { lane: known.lane, group: Arc::clone(&known.group), ..*known };
+        self.deferred.insert((at, id));
+        self.free(&known);
+        self.each[known.lane].tidy(&known.group);
+        true
+    }
+
+    /// How many messages stand where, given how many rows of each lane wait on disk.
+    pub(crate) fn depth(&self, connection: &Connection) -> rusqlite::Result<Depth> {
+        let mut waiting = disk::waiting(connection, self.clock)?;
+        for (_, id) in &self.deferred {
+            waiting[self.known[id].lane] += 1;
+        }
+        let depth = |lane: usize| {
+            let LaneState { total, out, .. } = self.each[lane];
+            LaneDepth { ready: total.saturating_sub(waiting[lane] + out), waiting: waiting[lane], in_flight: out }
+        };
+        Ok(Depth { events: depth(0), delivery: depth(1), retry: depth(2), in_memory: self.ready })
+    }
+
+    /// Notes when a message that waits falls due; `false` if the sweep has passed its place already.
+    fn still_waits(&mut self, place: Place, due: Due) -> bool {
+        let waits = due.waiting && place > self.swept;
+        if waits {
+            self.next_waiting = Some(self.next_waiting.map_or(place.visible_at, |next| next.min(place.visible_at)));
+        }
+        waits
+    }
+
+    /// Keeps a message in memory.
+    fn keep(&mut self, lane: usize, group: &Arc<str>, place: Place, body: String) {
+        self.ready += 1;
+        self.ready_bytes += body.len();
+        self.known.insert(place.id, Known { lane, group: Arc::clone(group), place, state: State::Ready });
+        self.each[lane].group_mut(group).insert(place, body);
+        self.each[lane].queue(group);
+    }
+
+    /// Marks that messages of a group lie on disk behind `after`.
+    fn spill(&mut self, lane: usize, group: &Arc<str>, after: Place) {
+        let state = self.each[lane].group_mut(group);
+        state.spilled = Some(state.spilled.map_or(after, |spilled| spilled.min(after)));
+        self.each[lane].queue(group);
+    }
+
+    /// Gives a slot back.
+    fn free(&mut self, known: &Known) {
+        self.out -= 1;
+        let lane = &mut self.each[known.lane];
+        lane.out -= 1;
+        lane.group_mut(&known.group).out -= 1;
+        lane.queue(&known.group);
+    }
+}
+
+/// A receipt's handle: the message and the number of the hand-out.
+fn parse(receipt: &Receipt) -> Option<(i64, u64)> {
+    let (id, n) = receipt.handle.split_once('-')?;
+    Some((id.parse().ok()?, n.parse().ok()?))
+}

@@ -1,0 +1,120 @@
+//! Picking: what fell due is found, then lanes take turns, and groups inside them.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tracking_engine::backend::{Receipt, Received, Unavailable};
+
+use super::{BYTES_IN_MEMORY, IN_MEMORY, Known, Lanes, Limits, NAMES, PER_GROUP, Picked, State, disk, group::Place};
+use crate::{read::Readers, time};
+
+/// How long to leave a file alone that couldn't be read, in microseconds.
+const AFTER_A_FAULT: i64 = 1_000_000;
+
+impl Lanes {
+    /// Hands out at most `max` messages that are due.
+    pub(crate) fn pick(&mut self, readers: &Readers, now: Timestamp, limits: &Limits, max: usize) -> Picked {
+        let now = time::down(now);
+        let mut messages = Vec::new();
+        let fault = self.set_clock(readers, now).and_then(|()| self.take(readers, limits, max, &mut messages)).err();
+        if let Some(fault) = &fault {
+            tracing::error!(error = %fault, "the queue can't be read");
+        }
+        let next = [self.next_waiting, self.deferred.first().map(|(at, _)| *at)].into_iter().flatten().min();
+        let next = if fault.is_some() { Some(now.saturating_add(AFTER_A_FAULT)) } else { next };
+        Picked { messages, next_due: next.map(time::read) }
+    }
+
+    /// Moves time on (or back, if the clock was set), and finds what fell due.
+    fn set_clock(&mut self, readers: &Readers, now: i64) -> Result<(), Unavailable> {
+        if now < self.clock {
+            self.swept = self.swept.min(Place::end_of(now));
+            self.next_waiting = Some(i64::MIN);
+        }
+        self.clock = now;
+        self.latest = self.latest.max(now);
+        while let Some(&(at, id)) = self.deferred.first()
+            && at <= now
+        {
+            self.deferred.pop_first();
+            if let Some(known) = self.known.remove(&id) {
+                self.spill(known.lane, &known.group, known.place.before());
+            }
+        }
+        if self.next_waiting.is_none_or(|next| next > now) {
+            self.swept = self.swept.max(Place::end_of(now));
+            return Ok(());
+        }
+        let after = self.swept;
+        let swept = readers.read(|connection| disk::sweep(connection, after, now))?;
+        self.swept = self.swept.max(swept.up_to);
+        self.next_waiting = swept.next;
+        for (lane, group, place) in swept.due {
+            if !self.known.contains_key(&place.id) {
+                let (group, _) = self.each[lane].group(group);
+                self.spill(lane, &group, place.before());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes turns until there is enough, or nothing may go out.
+    fn take(&mut self, readers: &Readers, limits: &Limits, max: usize, out: &mut Vec<Received>) -> Result<(), Unavailable> {
+        while out.len() < max && self.out < limits.total {
+            let Some(lane) = self.next_lane(limits) else { break };
+            let Some(group) = self.each[lane].next_turn() else { break };
+            if self.each[lane].group_mut(&group).out >= limits.per_group.max(1) {
+                continue; // it is queued again when one of its messages comes back
+            }
+            if let Err(fault) = self.refill(readers, lane, &group) {
+                self.each[lane].queue(&group);
+                return Err(fault);
+            }
+            if let Some((place, body)) = self.each[lane].group_mut(&group).ready.pop_front() {
+                out.push(self.hand_out(lane, &group, place, body));
+            }
+            self.each[lane].queue(&group);
+            self.each[lane].tidy(&group);
+        }
+        Ok(())
+    }
+
+    /// The lane whose turn it is.
+    fn next_lane(&mut self, limits: &Limits) -> Option<usize> {
+        let may = |lane: &usize| self.each[*lane].has_turns() && self.each[*lane].out < limits.of(NAMES[*lane].1);
+        let lane = (0..3).map(|step| (self.turn + step) % 3).find(may)?;
+        self.turn = lane + 1;
+        Some(lane)
+    }
+
+    /// Loads what must come next from the disk; at least one message, more while memory has room.
+    fn refill(&mut self, readers: &Readers, lane: usize, group: &Arc<str>) -> Result<(), Unavailable> {
+        let state = self.each[lane].group_mut(group);
+        let Some(after) = state.must_load() else { return Ok(()) };
+        let room = if self.ready_bytes >= BYTES_IN_MEMORY { 0 } else { IN_MEMORY.saturating_sub(self.ready) };
+        let want = PER_GROUP.saturating_sub(state.ready.len()).min(room).max(1);
+        let known = &self.known;
+        let loaded = readers.read(|connection| {
+            let names = (NAMES[lane].0, &**group);
+            disk::load(connection, names, after, self.latest, want, |id| known.contains_key(&id))
+        })?;
+        self.each[lane].group_mut(group).spilled = loaded.rest;
+        for (place, body) in loaded.messages {
+            self.keep(lane, group, place, body);
+        }
+        Ok(())
+    }
+
+    fn hand_out(&mut self, lane: usize, group: &Arc<str>, place: Place, body: String) -> Received {
+        self.ready -= 1;
+        self.ready_bytes -= body.len();
+        self.out += 1;
+        self.each[lane].out += 1;
+        self.each[lane].group_mut(group).out += 1;
+        self.hand_outs += 1;
+        let (id, n) = (place.id, self.hand_outs);
+        self.known.insert(id, Known { lane, group: Arc::clone(group), place, state: State::Out(n) });
+        let receipt = Receipt { lane: NAMES[lane].1, handle: format!("{id}-{n}") };
+        Received { receipt, token: format!("{}-{id}-{n}", self.run), body }
+    }
+}

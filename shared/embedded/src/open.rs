@@ -1,0 +1,108 @@
+//! Opening a folder: its lock, its file, its connections.
+
+use std::{
+    fs::{DirBuilder, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+/// How much a commit's answer promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// What was answered survives a loss of power.
+    #[default]
+    Full,
+    /// What was answered survives the end of the process, not a loss of power. Only for simulations in tests, which commit a
+    /// million times.
+    Relaxed,
+}
+
+/// Why a folder can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("{} is in use by another process: stop that one, or choose another folder", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder or its lock file can't be made.
+    #[error("{} can't be opened: it must be a folder that this user may write to", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file was written by a newer program.
+    #[error("the store has format {found}, this program knows formats up to {known}: use the newer program")]
+    Newer {
+        /// Its format.
+        found: i64,
+        /// The newest format that this program knows.
+        known: usize,
+    },
+    /// `SQLite` can't open or read the file.
+    #[error("the store's file can't be opened")]
+    File(#[from] rusqlite::Error),
+    /// The system refuses the writing thread.
+    #[error("the store's thread can't be started")]
+    Thread(#[source] io::Error),
+}
+
+/// The store's file.
+pub(crate) fn file_in(folder: &Path) -> PathBuf {
+    folder.join("tracking.db")
+}
+
+/// Makes the folder if need be, readable by its owner alone, and locks it until the answer is dropped.
+pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
+    let fault = |source| OpenError::Folder { folder: folder.to_owned(), source };
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(fault)?;
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join("tracking.lock")).map_err(fault)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(fault(source)),
+    }
+}
+
+/// How long a connection waits for another one of ours, which happens only while the file is opened or closed.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// A log that grew beyond this many bytes is cut when it starts over.
+const LOG_BYTES: i64 = 64 << 20;
+
+/// A connection that may write. The writer has the larger cache and folds the log in itself only if it has become very long:
+/// normally the checkpointer has done so in time.
+pub(crate) fn writing(folder: &Path, durability: Durability) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file_in(folder))?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    let synchronous = match durability {
+        Durability::Full => "full",
+        Durability::Relaxed => "off",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    connection.pragma_update(None, "cache_size", -8_192)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub(crate) fn reading(folder: &Path) -> rusqlite::Result<Connection> {
+    let connection =
+        Connection::open_with_flags(file_in(folder), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}

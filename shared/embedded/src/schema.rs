@@ -1,0 +1,28 @@
+//! The file's tables, version by version. A step, once released, is never edited: a new one follows it.
+
+use rusqlite::Connection;
+
+use crate::open::OpenError;
+
+/// Step n brings a file of version n to version n + 1.
+const STEPS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+
+/// Brings the file to the newest version. Each step is done wholly or not at all.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    let known = STEPS.len();
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let start = usize::try_from(found).ok().filter(|&version| version <= known).ok_or(OpenError::Newer { found, known })?;
+    for (version, step) in STEPS.iter().enumerate().skip(start) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", version + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Counts this opening of the file.
+pub(crate) fn next_run(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "INSERT INTO meta (name, value) VALUES ('run', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value";
+    connection.query_row(sql, [], |row| row.get(0))
+}

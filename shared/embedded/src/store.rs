@@ -1,0 +1,166 @@
+//! The store: a folder opened by one process, shared by its tasks.
+
+use std::{
+    fs::File,
+    path::Path,
+    sync::{Arc, Mutex, mpsc::Sender},
+    thread::JoinHandle,
+};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, oneshot};
+use tracking_engine::backend::{
+    Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Settle, Swap, Swapped, Unavailable,
+};
+
+use crate::{
+    bus::{self, BusEvent},
+    lanes::{Depth, Lanes, Limits, Picked},
+    open::{self, Durability, OpenError},
+    read::{self, Readers},
+    schema, time,
+    write::{self, Job, PURGE, SharedLanes},
+};
+
+/// A store in a folder of its own: the engine's port, its queue and its bus. A handle; when the last one is dropped, what waits is
+/// written, the log is folded into the file, and the folder is free.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    run: u64,
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    readers: Readers,
+    lanes: SharedLanes,
+    changed: Arc<Notify>,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens a folder, which is made if need be; its file is brought to the newest format. What was not settled when it was last
+    /// open can be received again.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_with(folder, Durability::Full)
+    }
+
+    /// [`Self::open`] with a choice of what a commit's answer promises.
+    pub fn open_with(folder: &Path, durability: Durability) -> Result<Self, OpenError> {
+        let lock = open::lock(folder)?;
+        let mut connection = open::writing(folder, durability)?;
+        schema::migrate(&mut connection)?;
+        let run = schema::next_run(&connection)?;
+        let lanes = Arc::new(Mutex::new(Lanes::load(&connection, run)?));
+        let changed = Arc::new(Notify::new());
+        let checkpoints = open::writing(folder, durability)?;
+        let (jobs, thread) =
+            write::start(connection, checkpoints, Arc::clone(&lanes), Arc::clone(&changed)).map_err(OpenError::Thread)?;
+        let readers = Readers::new(folder);
+        Ok(Self { inner: Arc::new(Inner { run, jobs: Some(jobs), thread: Some(thread), readers, lanes, changed, _lock: lock }) })
+    }
+
+    /// Hands out at most `max` messages of all lanes that are due `now`, without waiting: the oldest first in a group, groups and
+    /// lanes in turn, and never more at once than the limits allow (P5). Each must be settled by a commit or handed back.
+    ///
+    /// Fewer than `max`: ask again once [`Self::changed`] resolves, or at [`Picked::next_due`]. `now` is also what the store takes
+    /// for the present until the next call.
+    pub fn receive(&self, now: Timestamp, limits: &Limits, max: usize) -> Picked {
+        write::lock(&self.inner.lanes).pick(&self.inner.readers, now, limits, max)
+    }
+
+    /// Gives a message back unsettled, for our own faults: it is handed out again from `at` on, or at once after a restart. A
+    /// receipt that is settled, or not the last one, changes nothing.
+    pub fn hand_back(&self, receipt: &Receipt, at: Timestamp) {
+        if write::lock(&self.inner.lanes).hand_back(receipt, at) {
+            self.inner.changed.notify_one();
+        } else {
+            let settle = vec![Settle::Again(receipt.clone(), at)];
+            let effects = vec![Effects { settle, ..Effects::default() }];
+            // Nobody waits for the answer: if it can't be written, the message is handed out again after a restart.
+            drop(self.send(|answer| Job::Commit { effects, answer }));
+        }
+    }
+
+    /// Resolves when there may be more to receive since this last resolved: something was sent, settled or handed back. For one
+    /// loop; a change that happens while nobody waits is kept for the next call.
+    pub async fn changed(&self) {
+        self.inner.changed.notified().await;
+    }
+
+    /// How many messages each lane holds.
+    pub fn depth(&self) -> Result<Depth, Unavailable> {
+        let lanes = write::lock(&self.inner.lanes);
+        self.inner.readers.read(|connection| lanes.depth(connection))
+    }
+
+    /// At most `limit` events that were published behind `after`, or from the beginning; oldest first.
+    pub fn published(&self, after: Option<u64>, limit: usize) -> Result<Vec<BusEvent>, Unavailable> {
+        self.inner.readers.read(|connection| bus::published(connection, after, limit))
+    }
+
+    /// Removes the items that expired at `now` or before, a few hundred at a time, so that nobody waits long. Answers how many.
+    pub async fn purge(&self, now: Timestamp) -> Result<usize, Unavailable> {
+        let until = time::down(now);
+        let mut removed = 0;
+        loop {
+            let count = answered(self.send(|answer| Job::Purge { until, answer })).await?;
+            removed += count;
+            if count < PURGE {
+                return Ok(removed);
+            }
+        }
+    }
+
+    /// Gives the writer a job. If it has ended, the answer's other end is gone.
+    fn send<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> oneshot::Receiver<T> {
+        let (answer, waiting) = oneshot::channel();
+        let jobs = self.inner.jobs.as_ref().expect("it is taken only when the last handle is dropped");
+        // If the writer has ended, the job comes back and is dropped, and with it the answer's sender.
+        drop(jobs.send(job(answer)));
+        waiting
+    }
+}
+
+/// Waits for the writer's answer.
+async fn answered<T>(waiting: oneshot::Receiver<Result<T, Unavailable>>) -> Result<T, Unavailable> {
+    waiting.await.unwrap_or_else(|_| Err(Unavailable("its writing thread has ended: restart this program".to_owned())))
+}
+
+impl Backend for Store {
+    fn run(&self) -> u64 {
+        self.inner.run
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
+        self.inner.readers.read(|connection| read::many(connection, keys))
+    }
+
+    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, Unavailable> {
+        self.inner.readers.read(|connection| read::range(connection, partition, range, order, limit))
+    }
+
+    async fn swap(&self, swaps: Vec<Swap>) -> Vec<Swapped> {
+        let count = swaps.len();
+        let swapped = if count == 0 { Ok(Vec::new()) } else { answered(self.send(|answer| Job::Swap { swaps, answer })).await };
+        swapped.unwrap_or_else(|fault| vec![Swapped::Unavailable(fault); count])
+    }
+
+    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
+        let count = effects.len();
+        let committed = if count == 0 { Ok(()) } else { answered(self.send(|answer| Job::Commit { effects, answer })).await };
+        vec![committed; count]
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.readers.close();
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by its hook, and everybody has been told.
+            let _ended = thread.join();
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Each job's statements.
+
+use rusqlite::Connection;
+use tracking_engine::backend::{Effects, Item, Key, Published, Swap, Swapped};
+
+use crate::{
+    lanes::{self, Due, Settling},
+    read, time,
+};
+
+/// Items that one purge removes at most, so that it holds nobody up.
+pub(crate) const PURGE: usize = 500;
+
+/// Compares and sets one item.
+pub(super) fn swap(connection: &Connection, swap: &Swap) -> rusqlite::Result<Swapped> {
+    let changed =
+        match (swap.expect, &swap.new) {
+            (None, Some(item)) => insert(connection, &swap.key, item)?,
+            (Some(rev), Some(item)) => update(connection, &swap.key, rev, item)?,
+            (Some(rev), None) => connection
+                .prepare_cached("DELETE FROM items WHERE pk = ?1 AND sk = ?2 AND rev = ?3")?
+                .execute((&swap.key.partition, &swap.key.sort, rev))?,
+            (None, None) => 0,
+        };
+    if changed == 1 {
+        return Ok(Swapped::Done);
+    }
+    let stands = read::one(connection, &swap.key)?;
+    let nothing_to_do = stands.is_none() && swap.expect.is_none() && swap.new.is_none();
+    Ok(if nothing_to_do { Swapped::Done } else { Swapped::Conflict(stands) })
+}
+
+fn insert(connection: &Connection, key: &Key, item: &Item) -> rusqlite::Result<usize> {
+    let sql = "INSERT INTO items (pk, sk, rev, expires, trouble_pk, trouble_sk, body) VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6) \
+        ON CONFLICT DO NOTHING";
+    let (expires, trouble) = (item.expires.map(time::up), item.trouble.as_ref());
+    let (partition, sort) = (trouble.map(|key| &key.partition), trouble.map(|key| &key.sort));
+    connection.prepare_cached(sql)?.execute((&key.partition, &key.sort, expires, partition, sort, &item.body))
+}
+
+fn update(connection: &Connection, key: &Key, rev: u64, item: &Item) -> rusqlite::Result<usize> {
+    let sql = "UPDATE items SET rev = rev + 1, expires = ?4, trouble_pk = ?5, trouble_sk = ?6, body = ?7 \
+        WHERE pk = ?1 AND sk = ?2 AND rev = ?3";
+    let (expires, trouble) = (item.expires.map(time::up), item.trouble.as_ref());
+    let (partition, sort) = (trouble.map(|key| &key.partition), trouble.map(|key| &key.sort));
+    connection.prepare_cached(sql)?.execute((&key.partition, &key.sort, rev, expires, partition, sort, &item.body))
+}
+
+/// Everything one step brings about.
+pub(super) fn effects<'a>(
+    connection: &Connection,
+    effects: &Effects,
+    due: &mut impl Iterator<Item = Due>,
+    placed: &mut Vec<(i64, Due)>,
+    settling: &mut impl Iterator<Item = &'a Option<Settling>>,
+) -> rusqlite::Result<()> {
+    effects.publish.iter().try_for_each(|event| publish(connection, event))?;
+    for (message, due) in effects.send.iter().zip(due) {
+        let sql = "INSERT INTO messages (lane, grp, visible_at, waiting, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let id = connection.prepare_cached(sql)?.insert((
+            lanes::name(message.lane),
+            &message.group,
+            due.visible_at,
+            due.waiting,
+            &message.body,
+        ))?;
+        placed.push((id, due));
+    }
+    effects.put.iter().try_for_each(|item| put(connection, item))?;
+    for key in &effects.delete {
+        let sql = "DELETE FROM items WHERE pk = ?1 AND sk = ?2";
+        connection.prepare_cached(sql)?.execute((&key.partition, &key.sort))?;
+    }
+    for settling in settling.take(effects.settle.len()).flatten() {
+        settle(connection, settling)?;
+    }
+    Ok(())
+}
+
+fn publish(connection: &Connection, event: &Published) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO bus (at, detail_type, detail) VALUES (?1, ?2, ?3)";
+    connection.prepare_cached(sql)?.execute((event.time.to_string(), event.detail_type, event.detail.to_string()))?;
+    Ok(())
+}
+
+fn put(connection: &Connection, item: &Item) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO items (pk, sk, rev, expires, trouble_pk, trouble_sk, body) VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6) \
+        ON CONFLICT DO UPDATE SET rev = rev + 1, expires = excluded.expires, trouble_pk = excluded.trouble_pk, \
+        trouble_sk = excluded.trouble_sk, body = excluded.body";
+    let (expires, trouble) = (item.expires.map(time::up), item.trouble.as_ref());
+    let (partition, sort) = (trouble.map(|key| &key.partition), trouble.map(|key| &key.sort));
+    connection.prepare_cached(sql)?.execute((&item.key.partition, &item.key.sort, expires, partition, sort, &item.body))?;
+    Ok(())
+}
+
+fn settle(connection: &Connection, settling: &Settling) -> rusqlite::Result<()> {
+    match settling.again {
+        None => connection.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([settling.id])?,
+        Some(due) => connection.prepare_cached("UPDATE messages SET visible_at = ?2, waiting = ?3 WHERE id = ?1")?.execute((
+            settling.id,
+            due.visible_at,
+            due.waiting,
+        ))?,
+    };
+    Ok(())
+}
+
+/// Removes a bounded number of expired items.
+pub(super) fn purge(connection: &Connection, until: i64) -> rusqlite::Result<usize> {
+    let sql = "DELETE FROM items WHERE (pk, sk) IN (SELECT pk, sk FROM items WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
+    connection.prepare_cached(sql)?.execute((until, PURGE))
+}

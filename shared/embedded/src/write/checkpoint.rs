@@ -1,0 +1,52 @@
+//! Folding the log into the file beside the writer, so that no commit waits for it.
+
+use std::{
+    sync::mpsc::{SyncSender, sync_channel},
+    thread::JoinHandle,
+};
+
+use rusqlite::Connection;
+
+/// Changed rows after which the log is folded in.
+const ROWS: u64 = 4_000;
+
+/// The thread that folds the log in when asked.
+pub(super) struct Checkpointer {
+    nudge: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+    folded_at: u64,
+}
+
+impl Checkpointer {
+    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+        let (nudge, nudges) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
+            while nudges.recv().is_ok() {
+                if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+                    tracing::warn!(%error, "the log grows: it could not be folded in");
+                }
+            }
+        })?;
+        Ok(Self { nudge: Some(nudge), thread: Some(thread), folded_at: 0 })
+    }
+
+    /// Notes how many rows have been changed since the start, and asks for a folding now and then.
+    pub(super) fn written(&mut self, rows: u64) {
+        if rows - self.folded_at >= ROWS
+            && let Some(nudge) = &self.nudge
+        {
+            self.folded_at = rows;
+            // Full: it has been asked already.
+            let _asked = nudge.try_send(());
+        }
+    }
+
+    /// Ends the thread after what it is doing.
+    pub(super) fn end(&mut self) {
+        self.nudge = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by its hook, and nothing depends on it.
+            let _ended = thread.join();
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Writing: one thread takes every job that waits, does them in one transaction, and answers when it is on disk.
+//!
+//! A job that fails takes its whole group with it: nothing of it is done, and each is told so. If the thread should end before its
+//! time, whoever waits and whoever comes after is told the same.
+
+mod apply;
+mod checkpoint;
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    mpsc::{Receiver, Sender, channel},
+};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{Notify, oneshot};
+use tracking_engine::backend::{Effects, Swap, Swapped, Unavailable};
+
+use crate::{
+    lanes::{Due, Lanes, Settling},
+    read::unavailable,
+};
+pub(crate) use apply::PURGE;
+use checkpoint::Checkpointer;
+
+/// Jobs that share one transaction at most.
+const GROUP: usize = 512;
+
+/// Where an answer goes. Nobody may be waiting for it any more.
+type Answer<T> = oneshot::Sender<Result<T, Unavailable>>;
+
+/// Something to write.
+pub(crate) enum Job {
+    Swap {
+        swaps: Vec<Swap>,
+        answer: Answer<Vec<Swapped>>,
+    },
+    Commit {
+        effects: Vec<Effects>,
+        answer: Answer<()>,
+    },
+    /// Removes a bounded number of items that expired at or before this time, and tells how many.
+    Purge {
+        until: i64,
+        answer: Answer<usize>,
+    },
+    /// Ends the thread as a bug would.
+    #[cfg(test)]
+    Panic,
+}
+
+/// What was done for a job.
+enum Done {
+    Swapped(Vec<Swapped>),
+    Committed,
+    Purged(usize),
+}
+
+/// What was done for each job, and the messages with the ids they got, each in order.
+type Written = (Vec<Done>, Vec<(i64, Due)>);
+
+/// Lanes that the writer and the readers of the queue share.
+pub(crate) type SharedLanes = Arc<Mutex<Lanes>>;
+
+/// Locks the lanes. They hold what was noted last even if somebody panicked.
+pub(crate) fn lock(lanes: &Mutex<Lanes>) -> MutexGuard<'_, Lanes> {
+    lanes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The writing thread.
+pub(crate) struct Writer {
+    connection: Connection,
+    lanes: SharedLanes,
+    changed: Arc<Notify>,
+    checkpointer: Checkpointer,
+}
+
+/// Starts the writing thread. It ends when every sender of jobs is gone, after the last job.
+pub(crate) fn start(
+    connection: Connection,
+    checkpoints: Connection,
+    lanes: SharedLanes,
+    changed: Arc<Notify>,
+) -> std::io::Result<(Sender<Job>, std::thread::JoinHandle<()>)> {
+    let checkpointer = Checkpointer::start(checkpoints)?;
+    let writer = Writer { connection, lanes, changed, checkpointer };
+    let (sender, jobs) = channel();
+    let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&jobs))?;
+    Ok((sender, thread))
+}
+
+impl Writer {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        let mut group = Vec::with_capacity(GROUP);
+        while let Ok(first) = jobs.recv() {
+            group.push(first);
+            group.extend(jobs.try_iter().take(GROUP - 1));
+            self.work(&mut group);
+        }
+        self.checkpointer.end();
+        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::warn!(%error, "the log is kept: the next start reads it");
+        }
+    }
+
+    /// Does a group of jobs and answers each.
+    fn work(&mut self, group: &mut Vec<Job>) {
+        let (clock, settling) = self.begin(group);
+        let written = self.write(group, &clock, &settling);
+        match written {
+            Ok((done, placed)) => {
+                let signal = self.note(group, placed, &settling);
+                if signal {
+                    self.changed.notify_one();
+                }
+                for (job, done) in group.drain(..).zip(done) {
+                    answer(job, Ok(done));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, jobs = group.len(), "a group of jobs could not be written");
+                let mut lanes = lock(&self.lanes);
+                settling.into_iter().flatten().for_each(|settling| lanes.unsettled(settling));
+                drop(lanes);
+                let fault = unavailable(&error);
+                group.drain(..).for_each(|job| answer(job, Err(fault.clone())));
+            }
+        }
+    }
+
+    /// When each message may be handed out, and which settlings hold, each in the order of the jobs.
+    fn begin(&self, group: &[Job]) -> (Vec<Due>, Vec<Option<Settling>>) {
+        let mut lanes = lock(&self.lanes);
+        let due = effects(group).flat_map(|effects| &effects.send).map(|message| lanes.due(message.not_before)).collect();
+        let settling = effects(group).flat_map(|effects| &effects.settle).map(|settle| lanes.settle(settle)).collect();
+        (due, settling)
+    }
+
+    /// One transaction for the group: what was done for each job, and the ids of the messages.
+    fn write(&mut self, group: &[Job], due: &[Due], settling: &[Option<Settling>]) -> rusqlite::Result<Written> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut due = due.iter().copied();
+        let mut settling = settling.iter();
+        let mut placed = Vec::with_capacity(due.len());
+        let mut done = Vec::with_capacity(group.len());
+        for job in group {
+            done.push(match job {
+                Job::Swap { swaps, .. } => {
+                    Done::Swapped(swaps.iter().map(|swap| apply::swap(&transaction, swap)).collect::<Result<_, _>>()?)
+                }
+                Job::Commit { effects, .. } => {
+                    for effects in effects {
+                        apply::effects(&transaction, effects, &mut due, &mut placed, &mut settling)?;
+                    }
+                    Done::Committed
+                }
+                Job::Purge { until, .. } => Done::Purged(apply::purge(&transaction, *until)?),
+                #[cfg(test)]
+                Job::Panic => panic!("asked to"),
+            });
+        }
+        let rows = transaction.total_changes();
+        transaction.commit()?;
+        self.checkpointer.written(rows);
+        Ok((done, placed))
+    }
+
+    /// Tells the lanes what is on disk now. Whether anything concerns whoever waits for messages.
+    fn note(&self, group: &mut [Job], placed: Vec<(i64, Due)>, settling: &[Option<Settling>]) -> bool {
+        if placed.is_empty() && settling.is_empty() {
+            return false;
+        }
+        let mut lanes = lock(&self.lanes);
+        let sent = group.iter_mut().flat_map(|job| match job {
+            Job::Commit { effects, .. } => effects.as_mut_slice(),
+            _ => &mut [],
+        });
+        for ((id, due), message) in placed.into_iter().zip(sent.flat_map(|effects| effects.send.drain(..))) {
+            lanes.sent(id, due, message);
+        }
+        settling.iter().flatten().for_each(|settling| lanes.settled(*settling));
+        true
+    }
+}
+
+/// All effects of a group, in order.
+fn effects(group: &[Job]) -> impl Iterator<Item = &Effects> {
+    group.iter().flat_map(|job| match job {
+        Job::Commit { effects, .. } => effects.as_slice(),
+        _ => &[],
+    })
+}
+
+/// Answers a job. Who asked may have gone.
+fn answer(job: Job, done: Result<Done, Unavailable>) {
+    match (job, done) {
+        (Job::Swap { answer, .. }, Ok(Done::Swapped(swapped))) => drop(answer.send(Ok(swapped))),
+        (Job::Commit { answer, .. }, Ok(Done::Committed)) => drop(answer.send(Ok(()))),
+        (Job::Purge { answer, .. }, Ok(Done::Purged(count))) => drop(answer.send(Ok(count))),
+        (Job::Swap { answer, .. }, Err(fault)) => drop(answer.send(Err(fault))),
+        (Job::Commit { answer, .. }, Err(fault)) => drop(answer.send(Err(fault))),
+        (Job::Purge { answer, .. }, Err(fault)) => drop(answer.send(Err(fault))),
+        (_, _) => unreachable!("each job is answered in its own kind"),
+    }
+}
