@@ -1,14 +1,13 @@
 //! Who may use whom: no arrow upwards, none between functions, and `tracking` builds without the AWS SDK.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    process::Command,
+use std::{collections::BTreeSet, fs, process::Command};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, TargetKind};
+
+use super::{
+    none, root,
+    tidiness::{code, sources},
 };
-
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId, TargetKind};
-
-use super::{files_ending, none, root};
 
 /// A package of ours: where it stands, and whose code it may use.
 struct Room {
@@ -51,16 +50,11 @@ const ROOMS: &[Room] = &[
 /// What would let the pure rules touch the world.
 const IMPURE: &[&str] = &["axum", "futures-util", "getrandom", "hyper", "rand", "reqwest", "rusqlite", "tokio", "tracing"];
 
-/// The workspace with its dependencies on this machine's platform.
+/// The workspace's packages and what they declare.
 fn metadata() -> Metadata {
-    let told = Command::new("rustc").arg("-vV").output().expect("rustc runs where cargo does");
-    let told = String::from_utf8(told.stdout).expect("rustc tells of itself in UTF-8");
-    let host = told.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host");
-    MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .other_options(["--locked".to_owned(), "--filter-platform".to_owned(), host.to_owned()])
-        .exec()
-        .expect("cargo describes the workspace")
+    let mut command = MetadataCommand::new();
+    command.manifest_path(root().join("Cargo.toml")).no_deps().other_options(["--locked".to_owned()]);
+    command.exec().expect("cargo describes the workspace")
 }
 
 fn members(metadata: &Metadata) -> Vec<(String, &Package)> {
@@ -72,23 +66,14 @@ fn members(metadata: &Metadata) -> Vec<(String, &Package)> {
     metadata.workspace_packages().into_iter().map(|package| (folder(package), package)).collect()
 }
 
-/// The names of all packages that are built into this one.
-fn tree<'a>(metadata: &'a Metadata, package: &str) -> BTreeSet<&'a str> {
-    let names: BTreeMap<&PackageId, &str> =
-        metadata.packages.iter().map(|package| (&package.id, package.name.as_str())).collect();
-    let resolve = metadata.resolve.as_ref().expect("cargo resolved the dependencies");
-    let nodes: BTreeMap<&PackageId, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let start = names.iter().find(|(_, name)| **name == package).map(|(id, _)| *id).expect("the package is a member");
-    let (mut seen, mut open) = (BTreeSet::from([start]), vec![start]);
-    while let Some(id) = open.pop() {
-        for dependency in &nodes[id].deps {
-            let built_in = dependency.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development);
-            if built_in && seen.insert(&dependency.pkg) {
-                open.push(&dependency.pkg);
-            }
-        }
-    }
-    seen.into_iter().map(|id| names[id]).collect()
+/// The names of all packages that are built into this one on this platform.
+fn tree(package: &str) -> BTreeSet<String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["tree", "--locked", "--package", package, "--edges", "normal,build", "--prefix", "none", "--format", "{p}"]);
+    let told = command.current_dir(root()).output().expect("cargo runs");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let told = String::from_utf8(told.stdout).expect("cargo writes UTF-8");
+    told.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 #[test]
@@ -118,8 +103,8 @@ fn every_package_has_a_room_and_uses_only_what_lies_below_it() {
 
 #[test]
 fn core_is_built_of_nothing_that_touches_the_world() {
-    let metadata = metadata();
-    let core = tree(&metadata, "tracking-core");
+    let core = tree("tracking-core");
+    assert!(core.contains("tracking-core") && core.contains("serde"), "the tree was read");
     none(
         &IMPURE.iter().filter(|name| core.contains(**name)).map(|name| format!("core is built with {name}")).collect::<Vec<_>>(),
     );
@@ -139,8 +124,8 @@ fn core_does_nothing_but_reckon() {
         "SystemTime",
     ];
     let mut faults = Vec::new();
-    for file in files_ending(".rs").iter().filter(|file| file.path.starts_with("shared/core/src/")) {
-        let found = impure.iter().filter(|word| super::tidiness::code(file).any(|(_, line)| line.contains(**word)));
+    for file in sources().iter().filter(|file| file.path.starts_with("shared/core/src/")) {
+        let found = impure.iter().filter(|word| code(file).any(|(_, line)| line.contains(**word)));
         faults.extend(found.map(|word| format!("{}: {word} in core", file.path)));
     }
     none(&faults);
@@ -148,18 +133,16 @@ fn core_does_nothing_but_reckon() {
 
 #[test]
 fn the_local_binary_is_built_without_aws() {
-    let metadata = metadata();
-    let local = tree(&metadata, "tracking-local");
+    let local = tree("tracking-local");
     assert!(local.contains("tracking-engine") && local.contains("tokio"), "the tree was read");
     let aws =
-        local.iter().filter(|name| name.starts_with("aws-sdk") || name.starts_with("aws-config") || **name == "tracking-aws");
+        local.iter().filter(|name| name.starts_with("aws-sdk") || name.starts_with("aws-config") || *name == "tracking-aws");
     none(&aws.map(|name| format!("tracking-local is built with {name}")).collect::<Vec<_>>());
 }
 
 #[test]
 fn one_tls_stack_is_built_in() {
-    let metadata = metadata();
-    let local = tree(&metadata, "tracking-local");
+    let local = tree("tracking-local");
     assert!(local.contains("rustls") && local.contains("aws-lc-rs"), "rustls on aws-lc-rs");
     let others = ["native-tls", "openssl", "openssl-sys", "ring"];
     none(&others.iter().filter(|name| local.contains(**name)).map(|name| format!("{name} is built in")).collect::<Vec<_>>());

@@ -4,8 +4,6 @@ use super::{File, files, files_ending, none};
 
 /// Most lines of a file.
 const LONGEST_FILE: usize = 500;
-/// Most characters of a line of code.
-const LONGEST_LINE: usize = 130;
 
 /// Words that no Rust file may hold, and what to do instead.
 const BANNED: &[(&str, &str)] = &[
@@ -26,20 +24,41 @@ const MACHINES: &[&str] = &[
     concat!("C:", "\\Users"),
 ];
 
-/// The lines of a file that are neither comments nor tests, with their numbers.
+/// The Rust files that go into what is built, tests and benches left out.
+pub(crate) fn sources() -> Vec<File> {
+    let files = files_ending(".rs");
+    let tests: Vec<String> = files.iter().flat_map(test_modules).collect();
+    let is_test = |path: &str| {
+        path.starts_with("tests/")
+            || ["/tests/", "/benches/"].iter().any(|folder| path.contains(folder))
+            || path.ends_with("tests.rs")
+    };
+    files.into_iter().filter(|file| !is_test(&file.path) && !tests.contains(&file.path)).collect()
+}
+
+/// The files of the modules that a file declares for tests alone.
+fn test_modules(file: &File) -> Vec<String> {
+    let folder = match file.path.rsplit_once('/') {
+        Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder.to_owned(),
+        _ => file.path.trim_end_matches(".rs").to_owned(),
+    };
+    let lines: Vec<&str> = file.text.lines().collect();
+    let declared = lines.windows(2).filter(|pair| is_test_mark(pair[0]));
+    let names = declared.filter_map(|pair| pair[1].strip_suffix(';')?.split_once("mod "));
+    names.flat_map(|(_, name)| [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")]).collect()
+}
+
+fn is_test_mark(line: &str) -> bool {
+    line == "#[cfg(test)]" || line == "#[cfg(any(test, feature = \"testing\"))]"
+}
+
+/// The lines of a source that are neither comments nor tests, with their numbers.
 pub(crate) fn code(file: &File) -> impl Iterator<Item = (usize, &str)> {
-    let is_test = file.path.contains("/tests/") || file.path.contains("/benches/") || file.path.ends_with("tests.rs");
-    let lines: Vec<&str> = if is_test { Vec::new() } else { file.text.lines().collect() };
-    let tests =
-        lines.iter().position(|line| line.trim() == "#[cfg(test)]" || line.trim() == "#[cfg(any(test, feature = \"testing\"))]");
-    // What is behind the first mark is tests, if a module's body follows it rather than a declaration.
-    let tests = tests.filter(|at| lines.get(at + 1).is_some_and(|next| next.trim_end().ends_with('{'))).unwrap_or(lines.len());
-    lines
-        .into_iter()
-        .take(tests)
-        .enumerate()
-        .map(|(at, line)| (at + 1, line))
-        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+    let lines: Vec<&str> = file.text.lines().collect();
+    // Tests with a body stand at the end of a file.
+    let end = lines.windows(2).position(|pair| is_test_mark(pair[0]) && pair[1].ends_with('{')).unwrap_or(lines.len());
+    let numbered = lines.into_iter().take(end).enumerate().map(|(at, line)| (at + 1, line));
+    numbered.filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
 #[test]
@@ -50,22 +69,15 @@ fn no_file_is_longer_than_a_reader_s_patience() {
         if lines > LONGEST_FILE {
             faults.push(format!("{}: {lines} lines; split it into modules of at most {LONGEST_FILE}", file.path));
         }
-        for (at, line) in file.text.lines().enumerate().filter(|(_, line)| line.chars().count() > LONGEST_LINE) {
-            let length = line.chars().count();
-            // What rustfmt can't break, such as a long literal, may stay.
-            if !line.contains('"') {
-                faults.push(format!("{}:{}: {length} characters; {LONGEST_LINE} are allowed", file.path, at + 1));
-            }
-        }
     }
     none(&faults);
 }
 
 #[test]
 fn every_module_says_first_what_it_is_for() {
-    let silent =
-        files_ending(".rs").into_iter().filter(|file| !file.path.ends_with("tests.rs") && !file.path.contains("/tests/"));
-    let silent = silent.filter(|file| !file.text.starts_with("//! "));
+    // Unit tests stand beside what they test, under its name.
+    let is_unit_tests = |path: &str| path.contains("/src/") && (path.ends_with("tests.rs") || path.contains("/tests/"));
+    let silent = files_ending(".rs").into_iter().filter(|file| !is_unit_tests(&file.path) && !file.text.starts_with("//! "));
     none(&silent.map(|file| format!("{}: it does not open with `//! `", file.path)).collect::<Vec<_>>());
 }
 
@@ -87,7 +99,7 @@ fn what_can_t_be_says_why() {
     let unwrap = concat!(".unw", "rap()");
     let bare = concat!(".exp", "ect(\"\")");
     let mut faults = Vec::new();
-    for file in files_ending(".rs") {
+    for file in sources() {
         for (at, _) in code(&file).filter(|(_, line)| line.contains(unwrap) || line.contains(bare)) {
             faults.push(format!("{}:{at}: write expect(\"why it holds\")", file.path));
         }
