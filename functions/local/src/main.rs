@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracking_local::{
     edge,
+    send::{self, SendArgs},
     serve::{self, ServeArgs},
     token::{self, TokenArgs},
 };
@@ -24,6 +25,8 @@ struct Cli {
 enum Command {
     /// Run API and engine on a data folder
     Serve(ServeArgs),
+    /// Post events from files to a server
+    Send(SendArgs),
     /// Make a token for the local server
     Token(TokenArgs),
 }
@@ -36,14 +39,12 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let done = match cli.command {
-        Command::Serve(args) => serve::serve(args).await.map_err(|error| edge::told(&error)),
-        Command::Token(args) => token::token(args).map_err(|error| edge::told(&error)),
+        Command::Serve(args) => serve::serve(args).await.map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
+        Command::Send(args) => send::send(args).await.map_err(|error| edge::told(&error)),
+        Command::Token(args) => token::token(args).map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            edge::remark(&format!("error: {fault}"));
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|fault| {
+        edge::remark(&format!("error: {fault}"));
+        ExitCode::from(2)
+    })
 }
