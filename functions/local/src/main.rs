@@ -1,2 +1,50 @@
-//! wip
-fn main() {}
+//! `tracking`: reads the command line and runs what it asks for.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracking_local::{
+    edge,
+    send::{self, SendArgs},
+    serve::{self, ServeArgs},
+    token::{self, TokenArgs},
+};
+
+/// Sends postbacks about affiliate conversions: the whole engine on one machine
+#[derive(Debug, Parser)]
+#[command(version, subcommand_required = true, arg_required_else_help = true, max_term_width = 120)]
+struct Cli {
+    /// What the log on stderr tells: error, warn, info, debug, or a filter by module
+    #[arg(long, global = true, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run API and engine on a data folder
+    Serve(ServeArgs),
+    /// Post events from files to a server
+    Send(SendArgs),
+    /// Make a token for the local server
+    Token(TokenArgs),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(fault) = edge::log(&cli.log) {
+        edge::remark(&format!("error: {fault}"));
+        return ExitCode::from(2);
+    }
+    let done = match cli.command {
+        Command::Serve(args) => serve::serve(args).await.map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
+        Command::Send(args) => send::send(args).await.map_err(|error| edge::told(&error)),
+        Command::Token(args) => token::token(args).map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
+    };
+    done.unwrap_or_else(|fault| {
+        edge::remark(&format!("error: {fault}"));
+        ExitCode::from(2)
+    })
+}

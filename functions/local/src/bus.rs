@@ -1,0 +1,32 @@
+//! `GET /bus/events`: what we published, as EventBridge would bring it (contract §1, §3).
+
+use axum::{Extension, Json, Router, extract::State, http::Uri, routing::get};
+use serde_json::{Value, json};
+use tracking_api::{page, problem::Problem, query::Parameters};
+use tracking_core::caller::Caller;
+use tracking_embedded::{BusEvent, Store};
+
+/// The route, still open to everybody.
+pub(crate) fn routes(store: Store) -> Router {
+    Router::new().route("/bus/events", get(list)).with_state(store)
+}
+
+async fn list(State(store): State<Store>, Extension(caller): Extension<Caller>, uri: Uri) -> Result<Json<Value>, Problem> {
+    if caller != Caller::Admin {
+        return Err(Problem::admins_only());
+    }
+    let mut query = Parameters::read(&uri, &["after", "limit"]);
+    let after = query.parsed("after", "use the id of an event, or the next_cursor of a page", |text| text.parse().ok());
+    let limit = query.limit();
+    query.finish()?;
+    let events = store.published(after, limit)?;
+    let next = events.last().filter(|_| events.len() == limit).map(|last| last.seq.to_string());
+    Ok(page(events.into_iter().map(envelope).collect(), next))
+}
+
+fn envelope(event: BusEvent) -> Value {
+    json!({
+        "version": "0", "id": event.seq.to_string(), "source": "tracking-api", "detail-type": event.detail_type,
+        "time": event.time, "account": "local", "region": "local", "resources": [], "detail": event.detail,
+    })
+}

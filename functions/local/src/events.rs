@@ -1,0 +1,129 @@
+//! `POST /events`: how changes come in without a bus (contract §3).
+//!
+//! A body is one envelope, an array of them, or one a line. What is good of it is accepted, what is bad is told with all its faults.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde_json::{Value, json, value::RawValue};
+use tracking_api::{
+    body::{is_json, media_type, unread, unsupported},
+    problem::{Kind, Problem},
+};
+use tracking_core::{caller::Caller, fault::Faults};
+use tracking_embedded::Store;
+use tracking_engine::{Accepted, Engine};
+
+/// The most bytes of a body.
+const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+/// How many events become durable together.
+const TOGETHER: usize = 500;
+/// Names of one event a line.
+const LINES: [&str; 4] = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
+
+/// The route, still open to everybody.
+pub(crate) fn routes(engine: Arc<Engine<Store>>) -> Router {
+    Router::new().route("/events", post(accept).layer(DefaultBodyLimit::max(MAX_BODY_BYTES))).with_state(engine)
+}
+
+async fn accept(
+    State(engine): State<Arc<Engine<Store>>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    if caller != Caller::Admin {
+        return Err(Problem::admins_only());
+    }
+    let kind = media_type(&headers);
+    let kind = kind.as_deref().filter(|kind| is_json(kind) || LINES.contains(kind));
+    let kind = kind.ok_or_else(|| unsupported(media_type(&headers).as_deref(), "application/json, or application/x-ndjson"))?;
+    let body = body.map_err(|rejection| unread(&rejection))?;
+    let events = split(&body, is_json(kind));
+    let mut outcomes = Vec::with_capacity(events.len());
+    for some in events.chunks(TOGETHER) {
+        outcomes.extend(engine.accept(some).await?);
+    }
+    answer(outcomes)
+}
+
+/// The events of a body: one, or those of an array, or those of its lines. Blank lines are none.
+///
+/// A body of lines is never taken for an array, so that each event's index is its line's.
+fn split(body: &[u8], arrays: bool) -> Vec<&[u8]> {
+    if arrays && let Ok(events) = serde_json::from_slice::<Vec<&RawValue>>(body) {
+        return events.into_iter().map(|event| event.get().as_bytes()).collect();
+    }
+    let body = body.trim_ascii();
+    if !body.is_empty() && serde_json::from_slice::<&RawValue>(body).is_ok() {
+        return vec![body];
+    }
+    body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).collect()
+}
+
+/// 202 if any event was accepted, else the problem with every fault.
+fn answer(outcomes: Vec<Accepted>) -> Result<Response, Problem> {
+    let sent = outcomes.len();
+    let (mut rejected, mut all) = (Vec::new(), Faults::default());
+    let mut too_large = false;
+    for (index, outcome) in outcomes.into_iter().enumerate() {
+        let faults = match outcome {
+            Accepted::Yes(_) => continue,
+            Accepted::Rejected(faults) => faults,
+            Accepted::TooLarge(faults) => {
+                too_large = true;
+                faults
+            }
+        };
+        for fault in &faults.0 {
+            let place = if sent == 1 { String::new() } else { format!("/{index}") };
+            all.add(format!("{place}{}", fault.pointer), fault.detail.clone());
+        }
+        rejected.push(json!({"index": index, "errors": faults}));
+    }
+    let accepted = sent - rejected.len();
+    if accepted > 0 {
+        return Ok((StatusCode::ACCEPTED, Json(json!({"accepted": accepted, "rejected": rejected}))).into_response());
+    }
+    if sent == 0 {
+        all.add("", "the body holds no event: give one envelope, a JSON array of them, or one a line");
+    }
+    let kind = if sent == 1 && too_large { Kind::TooLarge } else { Kind::BadEvents };
+    Err(Problem::with_faults(kind, all).with_member("rejected", Value::Array(rejected)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(body: &str, arrays: bool, expected: &[&str]) {
+        let found: Vec<_> = split(body.as_bytes(), arrays).into_iter().map(|event| std::str::from_utf8(event).unwrap()).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn contract_3_a_body_is_an_event_or_several() {
+        check("{\"a\": 1}", true, &["{\"a\": 1}"]);
+        check(" {\"a\":\n 1}\n", true, &["{\"a\":\n 1}"]);
+        check("[{\"a\": 1.10}, {}]", true, &["{\"a\": 1.10}", "{}"]);
+        check("{}\r\n\n {\"a\":1}\n", true, &["{}", "{\"a\":1}"]);
+        check("{}\nnot json\n{}", false, &["{}", "not json", "{}"]);
+        check("{\"a\":\n1}", false, &["{\"a\":\n1}"]);
+        check("", true, &[]);
+        check("[]", true, &[]);
+        check(" \n\n", false, &[]);
+    }
+
+    #[test]
+    fn contract_3_a_line_with_an_array_is_one_bad_line() {
+        check("[{},{}]", false, &["[{},{}]"]);
+    }
+}

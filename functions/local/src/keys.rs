@@ -1,0 +1,169 @@
+//! The keys of a data folder: 32 random bytes each, in files that their owner alone can read.
+//!
+//! `token.key` signs tokens, `secrets.key` seals the rules' secrets. A key is made when it is first asked for, whoever asks: two
+//! processes that ask at once get the same one. Losing `token.key` voids the tokens, losing `secrets.key` the secrets.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tempfile::NamedTempFile;
+use tracking_api::auth::LocalTokens;
+use tracking_core::caller::Caller;
+
+use crate::clock;
+
+/// The key that signs tokens.
+const TOKEN_KEY: &str = "token.key";
+/// The key that seals secrets.
+const SECRETS_KEY: &str = "secrets.key";
+/// Bytes of a key.
+const LENGTH: usize = 32;
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file or its folder can't be read or made.
+    #[error("{} can't be read or made: the folder must be one that this user may write to", path.display())]
+    File {
+        /// The key's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file holds something else.
+    #[error("{} holds {length} bytes, a key has 32: bring the right file back", path.display())]
+    NotAKey {
+        /// The file.
+        path: PathBuf,
+        /// How long it is.
+        length: usize,
+    },
+    /// A token is to be made for a server that has no key.
+    #[error("there is no {}: name the folder that the server uses with --data", path.display())]
+    Missing {
+        /// The key's file.
+        path: PathBuf,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    NoDice,
+}
+
+/// The key for secrets of this data folder.
+pub fn secrets_key(folder: &Path) -> Result<[u8; LENGTH], KeyError> {
+    find_or_make(folder, SECRETS_KEY)
+}
+
+/// Makes and checks the tokens of this data folder, whether its server runs or not.
+pub fn tokens(folder: &Path) -> Result<LocalTokens, KeyError> {
+    Ok(LocalTokens::new(&find_or_make(folder, TOKEN_KEY)?, clock::now))
+}
+
+/// As [`tokens`], of a folder that has its key already.
+pub fn existing_tokens(folder: &Path) -> Result<LocalTokens, KeyError> {
+    let path = folder.join(TOKEN_KEY);
+    match read(&path)? {
+        Some(key) => Ok(LocalTokens::new(&key, clock::now)),
+        None => Err(KeyError::Missing { path }),
+    }
+}
+
+/// A token that counts from now on for so many days.
+pub fn token(tokens: &LocalTokens, caller: &Caller, days: u16) -> String {
+    let lifetime = SignedDuration::from_hours(24 * i64::from(days));
+    tokens.mint(caller, clock::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX))
+}
+
+fn find_or_make(folder: &Path, name: &str) -> Result<[u8; LENGTH], KeyError> {
+    let path = folder.join(name);
+    if let Some(key) = read(&path)? {
+        return Ok(key);
+    }
+    make(folder, &path).map_err(|source| KeyError::File { path: path.clone(), source })??;
+    // Whoever was first, this is the one.
+    read(&path)?.ok_or(KeyError::Missing { path })
+}
+
+fn read(path: &Path) -> Result<Option<[u8; LENGTH]>, KeyError> {
+    match fs::read(path) {
+        Ok(bytes) => match bytes.as_slice().try_into() {
+            Ok(key) => Ok(Some(key)),
+            Err(_) => Err(KeyError::NotAKey { path: path.to_owned(), length: bytes.len() }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(KeyError::File { path: path.to_owned(), source }),
+    }
+}
+
+/// Writes a new key beside its place and moves it there, unless another stands there by then.
+fn make(folder: &Path, path: &Path) -> io::Result<Result<(), KeyError>> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)?;
+    let mut key = [0; LENGTH];
+    if aws_lc_rs::rand::fill(&mut key).is_err() {
+        return Ok(Err(KeyError::NoDice));
+    }
+    // Temporary files are made for their owner alone (0600).
+    let mut file = NamedTempFile::with_prefix_in(".key-", folder)?;
+    file.write_all(&key)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error.error),
+    }
+    File::open(folder)?.sync_all()?;
+    Ok(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt as _, sync::Barrier, thread};
+
+    use super::*;
+
+    #[test]
+    fn q5_keys_last_and_are_their_owners_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("data");
+        let key = secrets_key(&folder).unwrap();
+        assert_eq!(secrets_key(&folder).unwrap(), key);
+        assert_ne!(key, find_or_make(&folder, TOKEN_KEY).unwrap());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder), mode(&folder.join("secrets.key"))), (0o700, 0o600));
+        let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "nothing is left beside the keys: {names:?}");
+    }
+
+    #[test]
+    fn all_who_ask_at_once_get_the_same_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = Barrier::new(8);
+        let keys: Vec<_> = thread::scope(|scope| {
+            let ask = || {
+                barrier.wait();
+                secrets_key(folder.path()).unwrap()
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+
+    #[test]
+    fn what_is_no_key_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("token.key"), "short").unwrap();
+        let told = tokens(folder.path()).unwrap_err().to_string();
+        assert!(told.ends_with("token.key holds 5 bytes, a key has 32: bring the right file back"), "{told}");
+        let told = existing_tokens(&folder.path().join("else")).unwrap_err().to_string();
+        assert!(told.ends_with("token.key: name the folder that the server uses with --data"), "{told}");
+    }
+}

@@ -1,0 +1,199 @@
+//! API and engine over the embedded store, in one process.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::Router;
+use jiff::{SignedDuration, Timestamp};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::MissedTickBehavior};
+use tracking_api::auth::{self, Auth, LocalTokens};
+use tracking_core::{caller::Caller, id::Id};
+use tracking_embedded::{Limits, OpenError, Store, worker};
+use tracking_engine::{Clock, Engine, Settings, backend::Received, secrets::Vault, sender::Sender};
+
+use crate::{
+    bus, clock, events,
+    keys::{self, KeyError},
+};
+
+/// How often due rows are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(20);
+/// How many sweeps pass between two removals of what has expired: an hour.
+const SWEEPS_A_PURGE: u32 = 180;
+/// How long requests that run may take when the server stops.
+const ANSWERS_GRACE: Duration = Duration::from_secs(10);
+/// How long sends that run may take when the server stops: the usual timeout and some. A longer one is cut off; its delivery is
+/// taken up at the next start.
+const SENDS_GRACE: Duration = Duration::from_secs(45);
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The data folder; it is made if need be.
+    pub data: PathBuf,
+    /// Where to listen, as `host:port`; port 0 is any free one.
+    pub listen: String,
+    /// Whether receivers at addresses that are not public may be named and called.
+    pub private_targets: bool,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nothing can listen there.
+    #[error("can't listen on {listen}: choose an address of this machine and a free port with --listen")]
+    Listen {
+        /// Where it was to listen.
+        listen: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A key is missing or broken.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// There is no HTTP client.
+    #[error("requests can't be sent from this machine: {0}")]
+    Sender(String),
+}
+
+/// A running server. It takes requests, works the queues and sweeps until [`LocalServer::stop`].
+#[derive(Debug)]
+pub struct LocalServer {
+    address: SocketAddr,
+    tokens: LocalTokens,
+    stopping: watch::Sender<bool>,
+    answers: JoinHandle<()>,
+    sends: JoinHandle<()>,
+    sweeps: JoinHandle<()>,
+}
+
+impl LocalServer {
+    /// Starts a server; when this returns, it takes requests.
+    ///
+    /// # Errors
+    /// The address is taken, another process holds the folder, a key or the store can't be read.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let listen = |source| StartError::Listen { listen: options.listen.clone(), source };
+        let listener = TcpListener::bind(&options.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let tokens = keys::tokens(&options.data)?;
+        let vault = Vault::new(&keys::secrets_key(&options.data)?);
+        let store = Store::open(&options.data)?;
+        let settings = Settings { private_targets: options.private_targets, ..Settings::default() };
+        let engine = Arc::new(Engine::new(store.clone(), Clock::new(clock::now), vault, settings));
+        let sender = Sender::new(options.private_targets).map_err(StartError::Sender)?;
+
+        let (stopping, stopped) = watch::channel(false);
+        let routes = routes(&engine, &store, &Auth::Local(tokens.clone()));
+        let answers = tokio::spawn(answer(listener, routes, stopped.clone()));
+        let sends = tokio::spawn(send(store.clone(), Arc::clone(&engine), sender, stopped.clone()));
+        let sweeps = tokio::spawn(sweep(store, engine, stopped));
+        tracing::info!(%address, data = %options.data.display(), "serving");
+        Ok(Self { address, tokens, stopping, answers, sends, sweeps })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it listens, as the beginning of its URLs.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A token of an admin, for a day.
+    pub fn admin_token(&self) -> String {
+        keys::token(&self.tokens, &Caller::Admin, 1)
+    }
+
+    /// A token of an affiliate, for a day.
+    pub fn affiliate_token(&self, affiliate: &Id) -> String {
+        keys::token(&self.tokens, &Caller::Affiliate(affiliate.clone()), 1)
+    }
+
+    /// Stops: takes no new request and begins no new send; what runs comes to its end, requests within 10 s, sends within 45 s.
+    /// What does not is taken up at the next start.
+    pub async fn stop(self) {
+        let Self { stopping, answers, sends, sweeps, .. } = self;
+        stopping.send_replace(true);
+        for (what, task) in [("answering", answers), ("sending", sends), ("sweeping", sweeps)] {
+            if let Err(error) = task.await {
+                tracing::error!(what, %error, "a part of the server broke");
+            }
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// The API with what only a local server has.
+fn routes(engine: &Arc<Engine<Store>>, store: &Store, auth: &Auth) -> Router {
+    let local = Router::new().merge(events::routes(Arc::clone(engine))).merge(bus::routes(store.clone()));
+    tracking_api::finish(tracking_api::routes(Arc::clone(engine), auth).merge(auth::protected(local, auth)))
+}
+
+async fn answer(listener: TcpListener, routes: Router, stopped: watch::Receiver<bool>) {
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(until(stopped.clone()));
+    let late = async {
+        until(stopped).await;
+        tokio::time::sleep(ANSWERS_GRACE).await;
+    };
+    tokio::select! {
+        ended = serving => if let Err(error) = ended {
+            tracing::error!(%error, "no more requests are taken");
+        },
+        () = late => tracing::warn!("requests were cut off: they took too long to end"),
+    }
+}
+
+/// Works the queues.
+async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, stopped: watch::Receiver<bool>) {
+    let work = move |batch: Vec<Received>| {
+        let (engine, sender) = (Arc::clone(&engine), sender.clone());
+        async move {
+            // What fails here is handed back by the worker.
+            for (_, error) in engine.work(batch, &sender).await {
+                tracing::error!(%error, "a message could not be worked: it comes again");
+            }
+        }
+    };
+    worker::work(store, Limits::default(), clock::now, until(stopped), SENDS_GRACE, work).await;
+}
+
+/// Sends what falls due, and removes what has expired.
+async fn sweep(store: Store, engine: Arc<Engine<Store>>, stopped: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stopped = std::pin::pin!(until(stopped));
+    let mut sweeps = 0;
+    loop {
+        tokio::select! {
+            () = &mut stopped => return,
+            _ = ticks.tick() => {}
+        }
+        match engine.sweep().await {
+            Ok(sent) => tracing::debug!(sent, "swept"),
+            Err(error) => tracing::error!(%error, "a sweep failed: the next one takes over"),
+        }
+        if sweeps % SWEEPS_A_PURGE == 0 {
+            match store.purge(long_expired(clock::now())).await {
+                Ok(removed) => tracing::debug!(removed, "purged"),
+                Err(error) => tracing::error!(%error, "a purge failed: the next one takes over"),
+            }
+        }
+        sweeps += 1;
+    }
+}
+
+/// What expired before this may go: a minute's grace to readers.
+fn long_expired(now: Timestamp) -> Timestamp {
+    now.saturating_sub(SignedDuration::from_mins(1)).unwrap_or(now)
+}
+
+/// Resolves when the server is to stop.
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the server's handle was dropped: that is a stop too.
+    let _dropped = stopped.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,45 @@
+//! `tracking token`: a token for the local server, made without it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tracking_core::{caller::Caller, id::Id};
+
+use crate::{
+    edge,
+    keys::{self, KeyError},
+};
+
+/// What `token` is told.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tracking token --data tracking-data --admin
+  tracking token --data tracking-data --affiliate aff_7 --days 1
+  curl -H \"Authorization: Bearer $(tracking token --admin)\" http://127.0.0.1:8080/tracking-apis
+
+Works whether the server runs or not. Whoever has the token has its rights until it expires.")]
+pub struct TokenArgs {
+    /// The data folder of the server; it is made if need be
+    #[arg(long, value_name = "DIR", default_value = "tracking-data")]
+    data: PathBuf,
+    /// For an admin, who sees and does everything
+    #[arg(long, required_unless_present = "affiliate", conflicts_with = "affiliate")]
+    admin: bool,
+    /// For this affiliate, who sees what it owns
+    #[arg(long, value_name = "ID")]
+    affiliate: Option<Id>,
+    /// For how many days it counts, 1 to 3650
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3_650))]
+    days: u16,
+}
+
+/// Prints a token.
+///
+/// # Errors
+/// The folder's key can't be read or made.
+pub fn token(args: TokenArgs) -> Result<(), KeyError> {
+    // clap has seen to it that one of the two is given.
+    let caller = args.affiliate.map_or(Caller::Admin, Caller::Affiliate);
+    edge::result(&keys::token(&keys::tokens(&args.data)?, &caller, args.days));
+    Ok(())
+}

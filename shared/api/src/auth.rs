@@ -1,0 +1,227 @@
+//! Who calls: the claims of a bearer token (contract §3).
+//!
+//! `role` is `admin` or `affiliate`, and `affiliate_id` names the latter. A token that is missing, expired or not ours is answered
+//! with 401, one whose role or affiliate can't be read with 403. What a caller may see is the engine's affair.
+
+use std::{fmt, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderMap, header::AUTHORIZATION},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde_json::{Map, Value, json};
+use tracking_core::{caller::Caller, id::Id};
+
+use crate::problem::{Kind, Problem};
+
+/// The audience that a token must name.
+const AUDIENCE: &str = "tracking-api";
+/// Who gives out the tokens of a local server.
+const LOCAL_ISSUER: &str = "tracking-local";
+
+/// How callers are known.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// The server checks tokens itself, with a key of its own.
+    Local(LocalTokens),
+}
+
+impl Auth {
+    /// Who calls.
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let claims = match self {
+            Self::Local(tokens) => tokens.verify(bearer(headers)?)?,
+        };
+        caller(&claims)
+    }
+}
+
+/// Tokens of a local server: made and checked with one key (HS256).
+#[derive(Clone)]
+pub struct LocalTokens {
+    key: Arc<(EncodingKey, DecodingKey)>,
+    now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl fmt::Debug for LocalTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LocalTokens")
+    }
+}
+
+impl LocalTokens {
+    /// Tokens of this key; `now` tells whether one has expired.
+    pub fn new(key: &[u8; 32], now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { key: Arc::new((EncodingKey::from_secret(key), DecodingKey::from_secret(key))), now: Arc::new(now) }
+    }
+
+    /// A token for this caller that counts until `expires`.
+    pub fn mint(&self, caller: &Caller, expires: Timestamp) -> String {
+        let mut claims = json!({"iss": LOCAL_ISSUER, "aud": AUDIENCE, "exp": expires.as_second()});
+        match caller {
+            Caller::Admin => claims["role"] = "admin".into(),
+            Caller::Affiliate(id) => {
+                claims["role"] = "affiliate".into();
+                claims["affiliate_id"] = id.as_str().into();
+            }
+        }
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.key.0)
+            .expect("texts and numbers have no failing serializers, and any key will do for HMAC")
+    }
+
+    /// The claims of a token that is ours and has not expired.
+    fn verify(&self, token: &str) -> Result<Map<String, Value>, Problem> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_issuer(&[LOCAL_ISSUER]);
+        // The time is judged below, by our own clock.
+        validation.set_required_spec_claims(&["aud", "iss"]);
+        validation.validate_exp = false;
+        let claims = jsonwebtoken::decode::<Map<String, Value>>(token, &self.key.1, &validation)
+            .map_err(|_| bad_token("the token is not one of this server: make one with `tracking token`"))?
+            .claims;
+        let now = (self.now)().as_second();
+        let second = |name: &str| claims.get(name).map(|value| value.as_i64().ok_or(()));
+        match second("exp") {
+            Some(Ok(expires)) if expires > now => {}
+            Some(Ok(_)) => return Err(bad_token("the token has expired: make a new one with `tracking token`")),
+            _ => return Err(bad_token("the token does not say when it expires: exp in unix seconds is needed")),
+        }
+        match second("nbf") {
+            None => Ok(claims),
+            Some(Ok(begins)) if begins <= now => Ok(claims),
+            Some(_) => Err(bad_token("the token does not count yet")),
+        }
+    }
+}
+
+/// These routes, for callers with a token alone. Handlers find the [`Caller`] in the request's extensions.
+pub fn protected(routes: Router, auth: &Auth) -> Router {
+    routes.route_layer(from_fn_with_state(auth.clone(), admit))
+}
+
+async fn admit(State(auth): State<Auth>, mut request: Request, next: Next) -> Result<Response, Problem> {
+    let caller = auth.caller(request.headers())?;
+    request.extensions_mut().insert(caller);
+    Ok(next.run(request).await)
+}
+
+/// The token of the `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = given.next() else {
+        return Err(Problem::unauthorized("Bearer", "no token: send the header Authorization: Bearer TOKEN"));
+    };
+    let scheme_and_token = value.to_str().ok().and_then(|text| text.split_once(' '));
+    match scheme_and_token {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && given.next().is_none() => Ok(token.trim()),
+        _ => Err(bad_token("the Authorization header can't be read: send one, as Bearer TOKEN")),
+    }
+}
+
+fn bad_token(detail: &str) -> Problem {
+    Problem::unauthorized("Bearer error=\"invalid_token\"", detail)
+}
+
+/// The caller whom checked claims name.
+fn caller(claims: &Map<String, Value>) -> Result<Caller, Problem> {
+    match claims.get("role").and_then(Value::as_str) {
+        Some("admin") => Ok(Caller::Admin),
+        Some("affiliate") => {
+            let id = claims.get("affiliate_id").and_then(Value::as_str).and_then(|id| id.parse::<Id>().ok());
+            id.map(Caller::Affiliate).ok_or_else(|| {
+                Problem::new(
+                    Kind::Forbidden,
+                    "the token's affiliate_id is not an id: 1 to 128 characters of A-Z a-z 0-9 . _ : - are allowed",
+                )
+            })
+        }
+        _ => Err(Problem::new(Kind::Forbidden, "the token's role is not known: admin and affiliate are")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn tokens(key: u8) -> LocalTokens {
+        LocalTokens::new(&[key; 32], || at("2026-11-22T09:00:00Z"))
+    }
+
+    fn signed(claims: &Value) -> String {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &tokens(1).key.0).unwrap()
+    }
+
+    #[track_caller]
+    fn check(what: &str, authorization: Option<&str>, expected: &Result<Caller, (u16, &str)>) {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = authorization {
+            headers.insert(AUTHORIZATION, value.parse().unwrap());
+        }
+        let found = Auth::Local(tokens(1)).caller(&headers);
+        let found = found.map_err(|problem| (problem.kind().status().as_u16(), problem.challenge().unwrap_or_default()));
+        assert_eq!(&found, expected, "{what}");
+    }
+
+    #[test]
+    fn contract_3_tokens_name_their_callers() {
+        let affiliate = Caller::Affiliate("aff_7".parse().unwrap());
+        let later = at("2026-11-22T09:00:01Z");
+        check("an admin's", Some(&format!("Bearer {}", tokens(1).mint(&Caller::Admin, later))), &Ok(Caller::Admin));
+        check("an affiliate's", Some(&format!("bearer  {}", tokens(1).mint(&affiliate, later))), &Ok(affiliate.clone()));
+    }
+
+    #[test]
+    fn contract_3_without_a_token_that_counts_there_is_no_caller() {
+        let invalid = Err((401, "Bearer error=\"invalid_token\""));
+        let now = at("2026-11-22T09:00:00Z");
+        let later = at("2026-11-22T10:00:00Z");
+        check("none", None, &Err((401, "Bearer")));
+        check("another scheme", Some("Basic YTpi"), &invalid);
+        check("no text", Some("Bearer"), &invalid);
+        check("nonsense", Some("Bearer x.y.z"), &invalid);
+        check("expired this second", Some(&format!("Bearer {}", tokens(1).mint(&Caller::Admin, now))), &invalid);
+        check("of another key", Some(&format!("Bearer {}", tokens(2).mint(&Caller::Admin, later))), &invalid);
+        let unsigned = "eyJhbGciOiJub25lIn0.eyJyb2xlIjoiYWRtaW4iLCJhdWQiOiJ0cmFja2luZy1hcGkiLCJleHAiOjQxMDI0NDQ4MDB9.";
+        check("unsigned", Some(&format!("Bearer {unsigned}")), &invalid);
+        for (what, claims) in [
+            ("without an expiry", json!({"iss": "tracking-local", "aud": "tracking-api", "role": "admin"})),
+            ("with a wordy expiry", json!({"iss": "tracking-local", "aud": "tracking-api", "role": "admin", "exp": "never"})),
+            ("for others", json!({"iss": "tracking-local", "aud": "billing", "role": "admin", "exp": 4_102_444_800_u64})),
+            ("for nobody", json!({"iss": "tracking-local", "role": "admin", "exp": 4_102_444_800_u64})),
+            ("of others", json!({"iss": "else", "aud": "tracking-api", "role": "admin", "exp": 4_102_444_800_u64})),
+            (
+                "not yet",
+                json!({"iss": "tracking-local", "aud": "tracking-api", "role": "admin", "exp": 4_102_444_800_u64,
+                       "nbf": 4_102_444_000_u64}),
+            ),
+        ] {
+            check(what, Some(&format!("Bearer {}", signed(&claims))), &invalid);
+        }
+    }
+
+    #[test]
+    fn contract_3_claims_that_name_nobody_are_forbidden() {
+        for claims in [
+            json!({"role": "root"}),
+            json!({}),
+            json!({"role": ["admin"]}),
+            json!({"role": "affiliate"}),
+            json!({"role": "affiliate", "affiliate_id": "a b"}),
+            json!({"role": "affiliate", "affiliate_id": 7}),
+        ] {
+            let mut all = json!({"iss": "tracking-local", "aud": "tracking-api", "exp": 4_102_444_800_u64});
+            all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+            check(&claims.to_string(), Some(&format!("Bearer {}", signed(&all))), &Err((403, "")));
+        }
+    }
+}

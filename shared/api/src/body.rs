@@ -1,0 +1,78 @@
+//! The bodies of requests.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+};
+use serde_json::Value;
+use tracking_core::fault::Faults;
+
+use crate::problem::{Kind, Problem};
+
+/// A body that is JSON, by its content type and in fact.
+#[derive(Debug)]
+pub struct JsonBody(pub Value);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = media_type(request.headers());
+        if !kind.as_deref().is_some_and(is_json) {
+            return Err(unsupported(kind.as_deref(), "application/json"));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok(Self(value)),
+            Err(error) => Err(Problem::with_faults(Kind::BadRequest, Faults::one("", format!("the body is not JSON: {error}")))),
+        }
+    }
+}
+
+/// The media type of a body, in lower case and without its parameters.
+pub fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    Some(text.split(';').next()?.trim().to_ascii_lowercase())
+}
+
+/// Whether a media type is a JSON document's: `application/json`, or anything with the suffix `+json`.
+pub fn is_json(media_type: &str) -> bool {
+    media_type == "application/json" || media_type.split_once('/').is_some_and(|(_, subtype)| subtype.ends_with("+json"))
+}
+
+/// A content type that a route does not take; `allowed` names those that it does.
+pub fn unsupported(given: Option<&str>, allowed: &str) -> Problem {
+    let wrong = given.map_or("no content type is given".to_owned(), |given| format!("{given:?} is not taken"));
+    Problem::new(Kind::UnsupportedMediaType, format!("{wrong}: send the body with Content-Type: {allowed}"))
+}
+
+/// A body that was cut off, or is longer than its route allows.
+pub fn unread(rejection: &BytesRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Problem::new(Kind::TooLarge, "the body is too large: 1 MiB are allowed, for events 64 MiB")
+    } else {
+        Problem::new(Kind::BadRequest, "the body could not be read to its end: send it again")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_goes_by_many_names() {
+        for name in ["application/json", "application/merge-patch+json", "application/vnd.platform.rule+json"] {
+            assert!(is_json(name), "{name}");
+        }
+        for name in ["text/json", "application/x-ndjson", "text/plain", "+json", "application/jsonp"] {
+            assert!(!is_json(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_a_media_type_are_no_part_of_it() {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, "Application/JSON; charset=utf-8".parse().unwrap())]);
+        assert_eq!(media_type(&headers).as_deref(), Some("application/json"));
+    }
+}

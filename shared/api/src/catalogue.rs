@@ -1,0 +1,17 @@
+//! The catalogue of macros and modifiers, with examples (domain §5).
+
+use axum::{Extension, Json, http::Uri};
+use serde_json::{Value, json};
+use tracking_core::{
+    caller::Caller,
+    macros::{MacroInfo, catalogue, modifiers},
+};
+
+use crate::{problem::Problem, query::Parameters};
+
+/// Affiliates are not shown what only admins may use (V3).
+pub(crate) async fn read(Extension(caller): Extension<Caller>, uri: Uri) -> Result<Json<Value>, Problem> {
+    Parameters::read(&uri, &[]).finish()?;
+    let macros: Vec<&MacroInfo> = catalogue().iter().filter(|row| !row.admins_only || caller == Caller::Admin).collect();
+    Ok(Json(json!({"macros": macros, "modifiers": modifiers()})))
+}

@@ -1,0 +1,62 @@
+//! The log: deliveries, newest first, and one with every attempt (contract §3).
+
+use std::sync::Arc;
+
+use axum::{Extension, Json, extract::State, http::Uri};
+use serde_json::Value;
+use tracking_core::{
+    caller::Caller,
+    delivery::{DeliveryId, State as Stage},
+    fault::Faults,
+};
+use tracking_engine::{DeliveryFilter, Engine, backend::Backend, rules::Refused};
+
+use crate::{
+    page,
+    path::Named,
+    problem::{Kind, Problem},
+    query::Parameters,
+};
+
+const PARAMETERS: [&str; 8] = ["tracking_api_id", "conversion_id", "affiliate_id", "state", "from", "to", "limit", "cursor"];
+
+pub(crate) async fn list<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
+    let mut query = Parameters::read(&uri, &PARAMETERS);
+    let filter = DeliveryFilter {
+        tracking_api_id: query.id("tracking_api_id"),
+        conversion_id: query.id("conversion_id"),
+        affiliate_id: query.id("affiliate_id"),
+        state: query.parsed("state", &format!("choose {}", Stage::ALL.map(Stage::as_str).join(", ")), Stage::from_word),
+        from: query.time("from"),
+        to: query.time("to"),
+    };
+    let (limit, cursor) = (query.limit(), query.text("cursor"));
+    query.finish()?;
+    let found = engine.deliveries(&caller, &filter, limit, cursor.as_deref()).await.map_err(|refused| match refused {
+        // The cursor is all that a reader can get wrong beyond the query's form.
+        Refused::Faults(faults) => Problem::with_faults(Kind::BadRequest, at_cursor(faults)),
+        other => other.into(),
+    })?;
+    Ok(page(found.items, found.next))
+}
+
+fn at_cursor(faults: Faults) -> Faults {
+    let mut placed = Faults::default();
+    for fault in faults.0 {
+        placed.add(format!("/cursor{}", fault.pointer), fault.detail);
+    }
+    placed
+}
+
+pub(crate) async fn read<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<String>,
+) -> Result<Json<Value>, Problem> {
+    let id = DeliveryId::parse(&id).ok_or_else(Problem::not_found)?;
+    Ok(Json(engine.delivery(&caller, &id).await?))
+}

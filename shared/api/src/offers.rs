@@ -1,0 +1,75 @@
+//! Offers, for admins: what gives rules their country and category (V1).
+
+use std::sync::Arc;
+
+use axum::{Extension, Json, extract::State, http::Uri};
+use serde_json::{Value, json};
+use tracking_core::{
+    caller::Caller,
+    fault::{Faults, pointer_token},
+    id::{Id, NotAnId},
+    offer::Offer,
+};
+use tracking_engine::{Engine, backend::Backend};
+
+use crate::{
+    body::JsonBody,
+    page,
+    path::Named,
+    problem::{Kind, Problem},
+    query::Parameters,
+};
+
+/// What a person may write of an offer.
+const FIELDS: [&str; 3] = ["name", "country", "category"];
+
+pub(crate) async fn list<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
+    admin(&caller)?;
+    let mut query = Parameters::read(&uri, &["limit", "cursor"]);
+    let (limit, cursor) = (query.limit(), query.id_cursor());
+    query.finish()?;
+    let (items, next) = engine.offers(limit, cursor).await?;
+    Ok(page(items, next))
+}
+
+pub(crate) async fn write<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, Problem> {
+    admin(&caller)?;
+    let id = id.parse::<Id>().map_err(|fault: NotAnId| Problem::new(Kind::BadRequest, format!("the offer's id is {fault}")))?;
+    let offer = offer(&id, body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
+    engine.put_offer(&offer).await?;
+    Ok(Json(json!(offer)))
+}
+
+fn admin(caller: &Caller) -> Result<(), Problem> {
+    match caller {
+        Caller::Admin => Ok(()),
+        Caller::Affiliate(_) => Err(Problem::admins_only()),
+    }
+}
+
+/// The whole offer: what the body leaves out is blank. The path names it, so that an `offer_id` in the body is ignored.
+fn offer(id: &Id, mut body: Value) -> Result<Offer, Faults> {
+    let Some(fields) = body.as_object_mut() else {
+        return Err(Faults::one("", "give an object with name, country and category"));
+    };
+    fields.insert("offer_id".to_owned(), id.as_str().into());
+    let mut faults = Faults::default();
+    for unknown in fields.keys().filter(|name| *name != "offer_id" && !FIELDS.contains(&name.as_str())) {
+        let detail = format!("{unknown:?} is not known: choose {}", FIELDS.join(", "));
+        faults.add(format!("/{}", pointer_token(unknown)), detail);
+    }
+    match Offer::parse_detail(&body, "") {
+        Ok(offer) if faults.is_empty() => Ok(offer),
+        Ok(_) => Err(faults),
+        Err(more) => Err(Faults(faults.0.into_iter().chain(more.0).collect())),
+    }
+}

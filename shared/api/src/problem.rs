@@ -1,0 +1,171 @@
+//! Problem documents (RFC 9457): what every answer is that is no success.
+
+use axum::{
+    Json,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use tracking_core::fault::Faults;
+use tracking_engine::{backend::Unavailable, rules::Refused};
+
+/// The kinds of problems. Each has a status, a stable `type` and a title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A body, a header or a query that can't be read.
+    BadRequest,
+    /// Events of which none was accepted.
+    BadEvents,
+    /// No token, or none that counts.
+    Unauthorized,
+    /// The caller may not do this.
+    Forbidden,
+    /// There is no such thing, or none that the caller may see (V2).
+    NotFound,
+    /// The path doesn't take this method.
+    MethodNotAllowed,
+    /// It does not go with what there is.
+    Conflict,
+    /// `If-Match` named another version.
+    Changed,
+    /// A body or an event that is too large.
+    TooLarge,
+    /// A body of another content type.
+    UnsupportedMediaType,
+    /// A resource with faults.
+    Invalid,
+    /// The store can't be reached.
+    Unavailable,
+}
+
+impl Kind {
+    /// The status of the answer.
+    pub fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    /// Status, `type`, `title`.
+    fn row(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "/problems/bad-request", "The request can't be read"),
+            Self::BadEvents => (StatusCode::BAD_REQUEST, "/problems/bad-events", "No event was accepted"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "/problems/unauthorized", "A valid token is needed"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "/problems/forbidden", "This is not allowed"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "/problems/not-found", "There is no such thing"),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "/problems/method-not-allowed", "The path does not take this method")
+            }
+            Self::Conflict => (StatusCode::CONFLICT, "/problems/conflict", "This does not go with what there is"),
+            Self::Changed => (StatusCode::PRECONDITION_FAILED, "/problems/changed", "Somebody changed it meanwhile"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large", "The request is too large"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "/problems/unsupported-media-type", "The content type is not taken")
+            }
+            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid", "The resource has faults"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "/problems/unavailable", "Try again later"),
+        }
+    }
+}
+
+/// An answer that is no success.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem {
+    kind: Kind,
+    detail: String,
+    errors: Faults,
+    member: Option<(&'static str, Value)>,
+    challenge: Option<&'static str>,
+}
+
+impl Problem {
+    /// A problem with a sentence that says what is wrong and what is allowed.
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Faults::default(), member: None, challenge: None }
+    }
+
+    /// A problem that lists its faults; the sentence counts them, or is the only one.
+    pub fn with_faults(kind: Kind, errors: Faults) -> Self {
+        let detail = match errors.0.as_slice() {
+            [only] if only.pointer.is_empty() => only.detail.clone(),
+            [only] => format!("{}: {}", only.pointer, only.detail),
+            several => format!("{} faults, each with its place in errors", several.len()),
+        };
+        Self { errors, ..Self::new(kind, detail) }
+    }
+
+    /// The same problem with one more member.
+    #[must_use]
+    pub fn with_member(self, name: &'static str, value: Value) -> Self {
+        Self { member: Some((name, value)), ..self }
+    }
+
+    /// A missing or bad token; `challenge` is the answer's `WWW-Authenticate`.
+    pub(crate) fn unauthorized(challenge: &'static str, detail: &str) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(Kind::Unauthorized, detail) }
+    }
+
+    /// What is not there and what the caller may not see: the same bytes for both (V2).
+    pub(crate) fn not_found() -> Self {
+        Self::new(Kind::NotFound, "there is no such thing, or none that you may see")
+    }
+
+    /// The caller is no admin.
+    pub fn admins_only() -> Self {
+        Self::new(Kind::Forbidden, "only admins may do this: use a token whose role is admin")
+    }
+
+    #[cfg(test)]
+    pub(crate) fn challenge(&self) -> Option<&'static str> {
+        self.challenge
+    }
+
+    /// The problem's kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, uri, title) = self.kind.row();
+        let mut document =
+            json!({"type": uri, "title": title, "status": status.as_u16(), "detail": self.detail, "errors": self.errors});
+        if let Some((name, value)) = self.member {
+            document[name] = value;
+        }
+        let mut response = (status, Json(document)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if self.kind == Kind::Unavailable {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NotFound => Self::not_found(),
+            Refused::Forbidden(why) => Self::new(Kind::Forbidden, why),
+            Refused::Faults(faults) => Self::with_faults(Kind::Invalid, faults),
+            Refused::Changed { .. } => Self::new(Kind::Changed, refused.to_string()),
+            Refused::Conflict(why) => Self::new(Kind::Conflict, why),
+            Refused::Unavailable(unavailable) => unavailable.into(),
+        }
+    }
+}
+
+impl From<Unavailable> for Problem {
+    /// Our fault: the log has the reason, the caller only learns that trying again makes sense.
+    fn from(unavailable: Unavailable) -> Self {
+        tracing::error!(error = %unavailable, "a request failed");
+        Self::new(Kind::Unavailable, "the store is not available at the moment: send the request again")
+    }
+}

@@ -1,0 +1,56 @@
+//! Secrets of a rule: written, never read back (Q5).
+
+use std::sync::Arc;
+
+use axum::{Extension, extract::State, http::StatusCode};
+use serde_json::Value;
+use tracking_core::{
+    caller::Caller,
+    fault::{Faults, pointer_token},
+    id::Id,
+};
+use tracking_engine::{Engine, backend::Backend};
+
+use crate::{
+    body::JsonBody,
+    path::Named,
+    problem::{Kind, Problem},
+};
+
+pub(crate) async fn write<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    Named((id, name)): Named<(Id, String)>,
+    JsonBody(body): JsonBody,
+) -> Result<StatusCode, Problem> {
+    // Who may not see the rule learns nothing from its body's faults either.
+    engine.rule(&caller, &id).await?;
+    let value = value(&body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
+    engine.put_secret(&caller, &id, &name, value).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn delete<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    Named((id, name)): Named<(Id, String)>,
+) -> Result<StatusCode, Problem> {
+    engine.delete_secret(&caller, &id, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The value in `{"value": "…"}`.
+fn value(body: &Value) -> Result<&str, Faults> {
+    let Some(fields) = body.as_object() else {
+        return Err(Faults::one("", "give an object: {\"value\": \"…\"}"));
+    };
+    let mut faults = Faults::default();
+    for unknown in fields.keys().filter(|name| *name != "value") {
+        faults.add(format!("/{}", pointer_token(unknown)), format!("{unknown:?} is not known: value is the only field"));
+    }
+    let value = fields.get("value").and_then(Value::as_str);
+    if value.is_none() {
+        faults.add("/value", "give the secret's value as a text");
+    }
+    value.filter(|_| faults.is_empty()).ok_or(faults)
+}
