@@ -1,1 +1,3 @@
-//! wip
+//! What whole-system tests share.
+
+pub mod port;
