@@ -15,6 +15,13 @@ use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Ra
 /// What a clause does.
 pub type Run<B> = fn(Space<B>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Runs every clause on one store; panics at the first that is broken.
+pub async fn contract<B: Backend>(backend: B) {
+    for (name, run) in clauses() {
+        run(Space::new(backend.clone(), name)).await;
+    }
+}
+
 /// Lists clauses by their functions' names.
 macro_rules! clauses {
     ($($module:ident: $($clause:ident)*;)*) => {
