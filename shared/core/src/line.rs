@@ -141,6 +141,10 @@ impl Line {
         if own_record.as_ref().is_some_and(|record| record.ended) {
             return Decision::Ended;
         }
+        // A hold may have handed over the same delivery with a newer state, which was claimed: that message sees to it.
+        if own.is_some_and(|entry| entry.order > ask.order) {
+            return Decision::Ended;
+        }
         if ask.order.version < self.head {
             return Decision::Superseded;
         }
@@ -158,7 +162,7 @@ impl Line {
                 return Decision::Ended;
             }
         }
-        if let Some(due) = own_record.and_then(|record| record.due).filter(|due| !unrecorded && *due > ask.now) {
+        if let Some(due) = own_record.and_then(|record| record.due).filter(|due| attempts > 0 && !unrecorded && *due > ask.now) {
             return Decision::Wait { until: due, line: None };
         }
         if attempts >= ask.max_attempts {

@@ -191,9 +191,14 @@ impl<B: Backend> Engine<B> {
             event.transaction.clone_from(chosen);
         }
         let mut job = self.job(rule, event, cause);
-        let sends = due.instead.is_none() && judged.is_ok();
-        if self.take_up(rule, &mut job, sends, now).await? {
-            return Ok(judged.is_ok());
+        if let Some(item) = self.backend.get(&[keys::delivery(&job.id)]).await?.pop().flatten() {
+            let row: DeliveryRow = rows::read(&item.body)?;
+            if row.state.is_ended() {
+                return Ok(judged.is_ok());
+            }
+            // What was held keeps its place in the log.
+            job.created_at = row.job.created_at;
+            job.held = true;
         }
         let (state, reason) = match (due.instead, judged) {
             (None, Ok(_)) => {
@@ -215,32 +220,6 @@ impl<B: Backend> Engine<B> {
             effects.put.extend(self.pages(&[Listing::of(&row)], now));
         }
         Ok(false)
-    }
-
-    /// Takes up the row of what was held, if there is one; whether it is over already. If it is to be sent, its row tells the state
-    /// that is sent from now on: later attempts read it from there.
-    async fn take_up(&self, rule: &Rule, job: &mut Job, sends: bool, now: Timestamp) -> Result<bool, Unavailable> {
-        let key = keys::delivery(&job.id);
-        loop {
-            let Some(item) = self.backend.get(std::slice::from_ref(&key)).await?.pop().flatten() else { return Ok(false) };
-            let row: DeliveryRow = rows::read(&item.body)?;
-            if row.state.is_ended() {
-                return Ok(true);
-            }
-            job.created_at = row.job.created_at;
-            job.held = true;
-            if !sends || row.attempts > 0 {
-                return Ok(false);
-            }
-            let mut row = DeliveryRow::new(job.clone(), State::Waiting, rule.definition.retry.max_attempts());
-            row.next_due = Some(now);
-            let swap = Swap { key: key.clone(), expect: Some(item.rev), new: Some(self.delivery_item(&row)) };
-            match self.swap_one(swap).await {
-                Swapped::Done => return Ok(false),
-                Swapped::Conflict(_) => {}
-                Swapped::Unavailable(error) => return Err(error),
-            }
-        }
     }
 
     /// Shows in the log what is held from now on. A row that is there already stays: it may tell more.
