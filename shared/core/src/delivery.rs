@@ -93,8 +93,13 @@ impl State {
 /// The id of a delivery: `dlv_`, sixteen characters that name the conversion, sixteen that name the rest. Derived, so that repeats
 /// of a bus event or a message fall together by construction (P2).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct DeliveryId(Box<str>);
+
+/// A text that is no delivery's id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a delivery id: dlv_ and 32 characters of a-z 0-9 are allowed")]
+pub struct NotADeliveryId;
 
 const HALF: usize = 16;
 const PREFIX: &str = "dlv_";
@@ -140,6 +145,20 @@ impl DeliveryId {
     }
 }
 
+impl TryFrom<String> for DeliveryId {
+    type Error = NotADeliveryId;
+
+    fn try_from(text: String) -> Result<Self, NotADeliveryId> {
+        Self::parse(&text).ok_or(NotADeliveryId)
+    }
+}
+
+impl From<DeliveryId> for String {
+    fn from(id: DeliveryId) -> Self {
+        id.0.into()
+    }
+}
+
 impl fmt::Display for DeliveryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -162,6 +181,7 @@ pub enum Next {
 
 /// What follows attempt number `attempt` (1 is the first) with this verdict (A1, A2, L1–L3). `pending_seen`: whether this or an
 /// earlier attempt was answered pending; `why`: the verdict in words, for the log.
+#[expect(clippy::too_many_arguments, reason = "everything that decides, and nothing is decided by less")]
 pub fn after_attempt(
     verdict: Verdict,
     why: &str,
@@ -175,7 +195,9 @@ pub fn after_attempt(
     match verdict {
         Verdict::Delivered => Next::Ended(State::Delivered, why.to_owned()),
         Verdict::Failed => Next::Ended(State::Failed, why.to_owned()),
-        Verdict::Pending | Verdict::Retry if attempt >= policy.max_attempts() => used_up(attempt, pending_seen, why),
+        Verdict::Pending | Verdict::Retry if attempt >= policy.max_attempts() => {
+            used_up(attempt, pending_seen || verdict == Verdict::Pending, why)
+        }
         Verdict::Pending | Verdict::Retry => {
             let wait = policy.wait_before(attempt, id.as_str(), retry_after);
             let wait = jiff::SignedDuration::try_from(wait).unwrap_or(jiff::SignedDuration::from_hours(12));
@@ -193,3 +215,6 @@ pub fn used_up(attempts: u32, pending_seen: bool, why: &str) -> Next {
     let plural = if attempts == 1 { "" } else { "s" };
     Next::Ended(state, format!("no more retries after {attempts} attempt{plural}; the last: {why}"))
 }
+
+#[cfg(test)]
+mod tests;

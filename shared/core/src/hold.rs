@@ -23,7 +23,7 @@ pub enum Phase {
     Released(u64),
     /// The conditions did not hold for the state of this version (F3).
     Skipped(u64),
-    /// Held for too long, nothing was sent (F3).
+    /// Held for too long, nothing was sent (F3); it is sent still if the conversion settles.
     Expired,
     /// Held for too long and sent as it was (F3).
     SentAsWas,
@@ -51,7 +51,7 @@ pub struct Hold {
     pub subjects: BTreeMap<Subject, HeldSubject>,
     /// Since when the newest state is settled.
     pub settled_at: Option<Timestamp>,
-    /// When the first subject was held: the start of `max_hold_days`.
+    /// Since when anything is held without a break: the start of `max_hold_days`. `None` while nothing is.
     pub held_since: Option<Timestamp>,
 }
 
@@ -98,15 +98,16 @@ impl Hold {
     }
 
     /// Takes a change in: a newer or equal version replaces the state, an older one only adds subjects (updates commute).
-    /// `fired` are the change's events that fire the trigger. Returns those of them that came after their subject's final postback
-    /// (F4), to be sent as corrections or noted as skipped.
+    /// `fired` are the change's events that fire the trigger. Returns what follows at once for subjects whose final postback is
+    /// over (F4): corrections of a settled state, and changes to be noted as skipped.
     pub fn absorb(&mut self, change: &Change, fired: &[Event], delay: Final, now: Timestamp) -> Vec<Due> {
         let version = change.conversion.version;
-        if version >= self.newest.conversion.version {
+        let is_late = version < self.newest.conversion.version;
+        if !is_late {
             self.newest = change.clone();
             self.settled_at = if change.is_settled() { self.settled_at.or(Some(now)) } else { None };
         }
-        let mut after_final: BTreeMap<Subject, Due> = BTreeMap::new();
+        let mut too_late: BTreeMap<Subject, Due> = BTreeMap::new();
         for event in fired {
             let subject = event.subject();
             let order = event.order();
@@ -119,53 +120,63 @@ impl Hold {
             if order >= held.newest.0 {
                 held.newest = (order, event.kind);
             }
-            let later = match held.phase {
-                Phase::Released(at) => (version > at).then_some(true),
-                Phase::Skipped(at) => (version > at).then_some(false),
-                Phase::Held | Phase::Expired | Phase::SentAsWas => None,
-            };
-            if let Some(was_sent) = later {
-                if was_sent && !delay.corrections {
-                    let ending = Some(Ending::FinalAlreadySent);
-                    after_final.insert(
-                        subject.clone(),
-                        Due {
-                            subject,
-                            event: event.clone(),
-                            transactions: change.transactions.clone(),
-                            kind: Kind::Change,
-                            instead: ending,
-                        },
-                    );
-                } else if change.is_settled() {
-                    let mut event = event.clone();
-                    event.is_correction = was_sent;
-                    let transactions = change.transactions.clone();
-                    after_final.insert(subject.clone(), Due { subject, event, transactions, kind: Kind::Change, instead: None });
-                }
-            }
-        }
-        for transaction in &change.transactions {
-            if let Some(held) = self.subjects.get_mut(&Subject::Transaction(transaction.transaction_id.clone()))
-                && version >= held.seen
+            if let Phase::Released(at) = held.phase
+                && version > at
+                && !delay.corrections
             {
-                held.transaction = Some(transaction.clone());
-                held.seen = version;
+                let due = Due {
+                    subject: subject.clone(),
+                    event: event.clone(),
+                    transactions: change.transactions.clone(),
+                    kind: Kind::Change,
+                    instead: Some(Ending::FinalAlreadySent),
+                };
+                too_late.insert(subject, due);
             }
         }
-        if self.held_since.is_none() && self.is_open() {
+        remember(&mut self.subjects, version, &change.transactions);
+        if is_late {
+            // What this change only now made a subject may be known in a newer state.
+            remember(&mut self.subjects, self.newest.conversion.version, &self.newest.transactions);
+        }
+        if self.held_since.is_none() && self.holds_any() && (has_substance(change) || has_substance(&self.newest)) {
             self.held_since = Some(now);
         }
-        after_final.into_values().collect()
+        let mut owed: Vec<Due> = too_late.into_values().collect();
+        owed.extend(self.changes_owed(delay));
+        owed
+    }
+
+    /// Changes that fired after their subject's final postback and are settled by now (F4): corrections, or, where the final one
+    /// was skipped, the first postback there is.
+    fn changes_owed(&self, delay: Final) -> Vec<Due> {
+        if self.settled_at.is_none() {
+            return Vec::new();
+        }
+        let owed = self.subjects.iter().filter_map(|(subject, held)| {
+            let (told, is_correction) = match held.phase {
+                Phase::Released(at) if delay.corrections => (at, true),
+                Phase::Skipped(at) => (at, false),
+                _ => return None,
+            };
+            if held.newest.0.version <= told {
+                return None;
+            }
+            let event = Event { is_correction, ..self.event_of(subject, held) };
+            let transactions = self.newest.transactions.clone();
+            Some(Due { subject: subject.clone(), event, transactions, kind: Kind::Change, instead: None })
+        });
+        owed.collect()
     }
 
     /// Whether anything is held: a conversion without a transaction makes no hold until its first one, or until the platform says
     /// that it is settled (F1).
     pub fn is_open(&self) -> bool {
-        let has_substance = !self.newest.transactions.is_empty()
-            || self.newest.conversion.settled == Some(true)
-            || self.subjects.values().any(|held| held.transaction.is_some());
-        has_substance && self.subjects.values().any(|held| held.phase == Phase::Held)
+        self.held_since.is_some() && self.holds_any()
+    }
+
+    fn holds_any(&self) -> bool {
+        self.subjects.values().any(|held| held.phase == Phase::Held)
     }
 
     /// The subjects that are held now.
@@ -178,15 +189,11 @@ impl Hold {
     pub fn due(&self, delay: Final) -> Option<Timestamp> {
         let unsent = |phase: Phase| matches!(phase, Phase::Held | Phase::Expired | Phase::SentAsWas);
         if let Some(settled_at) = self.settled_at {
-            let waits = self.subjects.values().any(|held| unsent(held.phase)) && self.has_state();
+            let waits = self.subjects.values().any(|held| unsent(held.phase));
             return waits.then(|| settled_at + SignedDuration::from_secs(i64::from(delay.settle_seconds)));
         }
         let since = self.held_since.filter(|_| self.is_open())?;
         Some(since + SignedDuration::from_hours(24 * i64::from(delay.max_hold_days)))
-    }
-
-    fn has_state(&self) -> bool {
-        !self.newest.transactions.is_empty() || self.newest.conversion.settled == Some(true)
     }
 
     /// What is owed at this time: final postbacks of a settled hold, or the end of one that was held too long. Empty: not yet.
@@ -217,17 +224,26 @@ impl Hold {
             held.phase = match (due.kind, due.instead) {
                 (_, Some(Ending::FinalAlreadySent)) => held.phase,
                 (_, Some(Ending::Expired)) => Phase::Expired,
-                (Kind::Final, None) if sent && !settled => Phase::SentAsWas,
+                (Kind::Final, None) if !settled => {
+                    if sent {
+                        Phase::SentAsWas
+                    } else {
+                        Phase::Expired
+                    }
+                }
                 (_, None) if sent => Phase::Released(version),
                 (Kind::Change, None) if due.event.is_correction => Phase::Released(version),
                 (_, None) => Phase::Skipped(version),
             };
         }
+        if !self.holds_any() {
+            self.held_since = None;
+        }
     }
 
-    /// Forgets what is held: the rule was switched off in between (P6). What was sent stays remembered.
+    /// Forgets what is held and what expired unsent: the rule was switched off in between (P6). What was sent stays remembered.
     pub fn cancel(&mut self) {
-        self.subjects.retain(|_, held| held.phase != Phase::Held);
+        self.subjects.retain(|_, held| !matches!(held.phase, Phase::Held | Phase::Expired));
         self.held_since = None;
     }
 
@@ -259,6 +275,26 @@ impl Hold {
     }
 }
 
+/// Keeps the newest state of those transactions that are subjects.
+fn remember(subjects: &mut BTreeMap<Subject, HeldSubject>, version: u64, transactions: &[Transaction]) {
+    for transaction in transactions {
+        if let Some(held) = subjects.get_mut(&Subject::Transaction(transaction.transaction_id.clone()))
+            && version >= held.seen
+        {
+            held.transaction = Some(transaction.clone());
+            held.seen = version;
+        }
+    }
+}
+
+/// Whether there is something to hold for: a transaction, or the platform's word that the conversion is settled (F1).
+fn has_substance(change: &Change) -> bool {
+    !change.transactions.is_empty() || change.conversion.settled == Some(true)
+}
+
 fn all_final(transactions: &[Transaction]) -> bool {
     !transactions.is_empty() && transactions.iter().all(|transaction| transaction.result.is_final())
 }
+
+#[cfg(test)]
+mod tests;

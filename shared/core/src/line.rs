@@ -20,7 +20,7 @@ const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(15);
 /// After so long without a record an attempt's record has expired rather than never been written: what is open is worked on every
 /// few days at least, and log rows live longer than this.
 const RECORD_EXPIRED: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// Most deliveries of one version that a line remembers.
+/// Most deliveries that a line remembers.
 const REMEMBERED: usize = 32;
 
 /// What one rule sends about one subject.
@@ -106,7 +106,7 @@ pub enum Decision {
         /// Older deliveries that end superseded.
         overtaken: Vec<DeliveryId>,
     },
-    /// This very hand-out has claimed it already: send.
+    /// This very hand-out has claimed it already, and its lease lasts: send.
     Mine {
         /// The number of the attempt.
         attempt: u32,
@@ -147,14 +147,15 @@ impl Line {
         let attempts = own.map_or(0, |entry| entry.attempts).max(own_record.as_ref().map_or(0, |record| record.attempts));
         let unrecorded = attempts > own_record.as_ref().map_or(0, |record| record.attempts);
         if let Some(claim) = own.and_then(|entry| entry.claim.as_ref()).filter(|_| unrecorded) {
-            if claim.token == ask.token {
+            if claim.is_live(ask) && claim.token == ask.token {
                 return Decision::Mine { attempt: attempts, lease_until: claim.lease_until };
-            }
-            if claim.lease_until + RECORD_EXPIRED < ask.now {
-                return Decision::Ended;
             }
             if claim.is_live(ask) {
                 return Decision::Wait { until: claim.lease_until, line: None };
+            }
+            // The row of what is open never expires.
+            if own_record.is_none() && claim.lease_until + RECORD_EXPIRED < ask.now {
+                return Decision::Ended;
             }
         }
         if let Some(due) = own_record.and_then(|record| record.due).filter(|due| !unrecorded && *due > ask.now) {
@@ -183,7 +184,8 @@ impl Line {
                 && recorded(&entry.id).is_none_or(|record| !record.ended)
         };
         let awaited = ask.after.is_some_and(|first| {
-            !others().any(|entry| entry.id == *first && entry.attempts > 0) && recorded(first).is_none_or(|record| !record.ended)
+            !others().any(|entry| entry.id == *first && entry.attempts > 0)
+                && recorded(first).is_none_or(|record| !record.ended && record.attempts == 0)
         });
         awaited || others().any(|entry| in_flight(entry) || goes_first(entry))
     }
@@ -195,7 +197,10 @@ impl Line {
             return Decision::Wait { until, line: None };
         }
         let mut line = self.clone();
-        line.entries.retain(|entry| entry.id != *ask.id);
+        line.entries.retain(|entry| entry.id != *ask.id && !entry.is_forgotten(ask));
+        if line.entries.len() >= REMEMBERED {
+            return Decision::Wait { until, line: None };
+        }
         line.entries.push(Entry {
             id: ask.id.clone(),
             order: ask.order,
@@ -221,11 +226,20 @@ impl Line {
         let (kept, older): (Vec<Entry>, Vec<Entry>) =
             line.entries.into_iter().partition(|entry| entry.order.version >= line.head);
         line.entries = kept;
+        line.entries.retain(|entry| !entry.is_forgotten(ask));
         if line.entries.len() > REMEMBERED {
+            // Nothing else is under way, or this could not be claimed: the first was claimed or looked longest ago.
             line.entries.remove(0);
         }
         let overtaken = older.into_iter().map(|entry| entry.id).collect();
         Decision::Claim { line, attempt: attempts + 1, lease_until, overtaken }
+    }
+}
+
+impl Entry {
+    /// Whether it waited behind another and has not looked since: it is known no more (P3).
+    fn is_forgotten(&self, ask: &Ask<'_>) -> bool {
+        self.attempts == 0 && self.parked_until.is_some_and(|until| until <= ask.now)
     }
 }
 
@@ -234,3 +248,6 @@ impl Claim {
         self.run == ask.run && self.lease_until > ask.now
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,11 @@
-//! Due rows: messages for later than a queue can hold them, filed by the minute; and the sweep that sends them in time.
+//! Due rows: messages for later than a queue can hold them, filed by the hour; and the sweep that sends them in time.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Engine,
-    backend::{Backend, Effects, Item, Lane, Message, Order, Partition, Range, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, Lane, Message, Order, Partition, Range, Swap, Swapped, Unavailable},
     keys, rows,
 };
 
@@ -15,10 +15,8 @@ const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(15);
 pub(crate) const LONGEST_VISIBILITY: SignedDuration = SignedDuration::from_hours(1);
 /// How far the sweep looks ahead.
 const AHEAD: SignedDuration = SignedDuration::from_mins(2);
-/// How often it looks again at the day behind it, for rows that were filed late.
-const LOOK_BACK_EVERY: i64 = 60;
-/// How many minutes it looks back then.
-const LOOK_BACK: i64 = 24 * 60;
+/// How many hours it looks back once an hour, for rows that were filed late.
+const LOOK_BACK: i64 = 24;
 
 /// A message for later.
 #[derive(Serialize, Deserialize)]
@@ -28,12 +26,10 @@ struct DueRow {
     body: String,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Cursor {
-    /// The first minute that is not known to be drained.
-    minute: i64,
-    /// When it last looked back.
-    looked_back: i64,
+    /// The first hour that is not known to be drained.
+    hour: i64,
 }
 
 /// Adds a message for later to what a step brings about: on its lane if that can hold it so long, else as a due row. `target`
@@ -59,35 +55,37 @@ impl<B: Backend> Engine<B> {
         let key = keys::sweep_cursor();
         let read = self.backend.get(std::slice::from_ref(&key)).await?.pop().flatten();
         let rev = read.as_ref().map(|item| item.rev);
-        let this_minute = now.as_second().div_euclid(60);
-        let mut cursor: Cursor = match read {
+        let this_hour = keys::hour(now);
+        let drained: Cursor = match read {
             Some(item) => rows::read(&item.body)?,
-            None => Cursor { minute: this_minute - LOOK_BACK, looked_back: this_minute },
+            None => Cursor { hour: this_hour - LOOK_BACK },
         };
-        let last = (now + AHEAD).as_second().div_euclid(60);
-        let look_back = this_minute - cursor.looked_back >= LOOK_BACK_EVERY;
-        let first = if look_back { cursor.minute.min(this_minute - LOOK_BACK) } else { cursor.minute };
+        // A new hour: look again at the day behind.
+        let first = if drained.hour < this_hour { drained.hour.min(this_hour - LOOK_BACK) } else { drained.hour };
+        let ahead = now + AHEAD;
         let mut sent = 0;
-        for minute in first..=last {
+        for hour in first..=keys::hour(ahead) {
             for shard in 0..keys::DUE_SHARDS {
-                sent += self.drain(&keys::due_minute(minute, shard)).await?;
+                sent += self.drain(&keys::due_hour(hour, shard), ahead).await?;
             }
         }
         self.tidy_rules(now).await?;
-        // Rows are still filed into this minute and the ones ahead.
-        cursor = Cursor { minute: this_minute, looked_back: if look_back { this_minute } else { cursor.looked_back } };
-        let item = Item { ..rows::item(key.clone(), &cursor) };
+        if rev.is_some() && drained.hour == this_hour {
+            return Ok(sent);
+        }
+        let item = rows::item(key.clone(), &Cursor { hour: this_hour });
         match self.swap_one(Swap { key, expect: rev, new: Some(item) }).await {
             Swapped::Done | Swapped::Conflict(_) => Ok(sent),
             Swapped::Unavailable(error) => Err(error),
         }
     }
 
-    async fn drain(&self, partition: &str) -> Result<usize, Unavailable> {
+    async fn drain(&self, partition: &str, ahead: Timestamp) -> Result<usize, Unavailable> {
+        let partition = Partition::Table(partition.to_owned());
+        let range = Range { from: None, before: Some(keys::sortable(ahead)) };
         let mut sent = 0;
         loop {
-            let partition = Partition::Table(partition.to_owned());
-            let items = self.backend.query(&partition, &Range::default(), Order::Ascending, 100).await?;
+            let items = self.backend.query(&partition, &range, Order::Ascending, 100).await?;
             let full = items.len() == 100;
             let mut effects = Vec::new();
             for item in items {
@@ -124,6 +122,6 @@ mod tests {
         assert_eq!((effects.send.len(), effects.put.len()), (1, 0));
         file(&mut effects, message(16), "D#a", now);
         assert_eq!((effects.send.len(), effects.put.len()), (1, 1));
-        assert!(effects.put[0].key.partition.starts_with("DUE#0029922316#"), "{}", effects.put[0].key.partition);
+        assert!(effects.put[0].key.partition.starts_with("DUE#00498705#"), "{}", effects.put[0].key.partition);
     }
 }

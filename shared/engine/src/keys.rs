@@ -11,8 +11,8 @@
 //! | `U#all`, `U#owner` | rule | rule lists |
 //! | `INTENT` | `rule#version` | a rule change under way |
 //! | `T#rule#s`, `T#all#s` | `time#first` | a page of the log: ids recorded by one flush |
-//! | `DUE#minute#s` | `due#target` | a message to send later |
-//! | `SWEEP` | `CURSOR` | the minute that the sweep has drained |
+//! | `DUE#hour#s` | `time#target` | a message to send later |
+//! | `SWEEP` | `CURSOR` | the hour up to which the sweep has sent everything |
 //! | `O` | offer | an offer |
 //! | `X` | `time#hash` | a rejected event |
 //!
@@ -33,7 +33,7 @@ use crate::backend::Key;
 
 /// Shards of the log of all rules, and of one rule's log by its owner's kind.
 const LOG_SHARDS: u64 = 8;
-/// Shards of a minute of due rows.
+/// Shards of an hour of due rows.
 pub(crate) const DUE_SHARDS: u64 = 16;
 /// Shards of a state in the sparse index.
 const TROUBLE_SHARDS: u64 = 8;
@@ -139,13 +139,18 @@ pub(crate) fn trouble(state: &str, created_at: Timestamp, id: &DeliveryId) -> Ke
     Key::new(format!("{state}#{shard}"), format!("{}#{id}", sortable(created_at)))
 }
 
-/// The partition of due rows of a minute and shard.
-pub(crate) fn due_minute(minute: i64, shard: u64) -> String {
-    format!("DUE#{minute:010}#{shard:02}")
+/// The hour that a time lies in, counted from 1970.
+pub(crate) fn hour(time: Timestamp) -> i64 {
+    time.as_second().div_euclid(3_600)
+}
+
+/// The partition of due rows of an hour and shard.
+pub(crate) fn due_hour(hour: i64, shard: u64) -> String {
+    format!("DUE#{hour:08}#{shard:02}")
 }
 
 /// The place of a due row.
 pub(crate) fn due(at: Timestamp, target: &str) -> Key {
     let shard = hash::number(&[target]) % DUE_SHARDS;
-    Key::new(due_minute(at.as_second().div_euclid(60), shard), format!("{}#{target}", sortable(at)))
+    Key::new(due_hour(hour(at), shard), format!("{}#{target}", sortable(at)))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tracking_core::{
-    change::{Change, Envelope, MAX_EVENT_BYTES},
+    change::{Causation, Change, Envelope, MAX_EVENT_BYTES},
     delivery::{Cause, DeliveryId},
     event::{Event, Subject},
     fault::Faults,
@@ -83,14 +83,13 @@ impl<B: Backend> Engine<B> {
     /// Everything that follows from a change: messages, and rows of the log.
     pub(crate) async fn match_change(&self, change: &Change) -> Result<Effects, Unavailable> {
         let now = self.now();
-        let depth = change.causation.as_ref().map_or(0, |causation| causation.depth);
         let events = change.events();
         let mut effects = Effects::default();
         let mut seen = BTreeSet::new();
         let mut holding: Vec<Rule> = Vec::new();
         for anchor in anchors_of(&change.conversion) {
             for id in self.anchored(&anchor, now).await?.iter() {
-                if depth > DEEPEST_CAUSE || !seen.insert(id.clone()) || caused(change, id) {
+                if !seen.insert(id.clone()) || !may_fire(change, id) {
                     continue;
                 }
                 let Some(rule) = self.matching_rule(id, now).await?.filter(|rule| rule.head.live) else { continue };
@@ -143,9 +142,10 @@ impl<B: Backend> Engine<B> {
     }
 }
 
-/// P4: a rule does not fire on an event that its own answer caused.
-fn caused(change: &Change, rule: &Id) -> bool {
-    change.causation.as_ref().is_some_and(|causation| causation.tracking_api_id == *rule)
+/// P4: a rule does not fire on an event that its own answer caused, and none fires at the end of a long chain of causes.
+pub(crate) fn may_fire(change: &Change, rule: &Id) -> bool {
+    let fits = |cause: &Causation| cause.tracking_api_id != *rule && cause.depth <= DEEPEST_CAUSE;
+    change.causation.as_ref().is_none_or(fits)
 }
 
 /// A first try. The group is the owner and the receiver's host, so that a slow receiver holds up no other (P5).

@@ -4,14 +4,14 @@
 //! out first, as messages with ids that repeats share; then the hold says so. A crash in between sends them again, which the claims
 //! catch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracking_core::{
     change::{Change, Transaction},
-    delivery::{Cause, State, conversion_hash},
+    delivery::{Cause, DeliveryId, State, conversion_hash},
     event::{Event, EventKind, Order, Subject},
     hold::{Due, Ending, HeldSubject, Hold, Kind, Phase},
     id::Id,
@@ -24,7 +24,7 @@ use crate::{
         Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, Swap, Swapped, Unavailable,
     },
     due, keys,
-    matching::deliver_message,
+    matching::{self, deliver_message},
     record::Listing,
     rows::{self, DeliveryRow, Job, Task},
     rules::Rule,
@@ -86,22 +86,29 @@ impl<B: Backend> Engine<B> {
             }
         }
         for rule in rules.into_values() {
-            let Delay::Final(delay) = rule.definition.delay else { continue };
-            let fired: Vec<Event> =
-                events.iter().filter(|event| rule.head.live && rule.definition.trigger.fires_on(event.kind)).cloned().collect();
-            self.absorb(&rule, delay, change, &fired).await?;
+            self.absorb(rule, change, events).await?;
         }
         Ok(())
     }
 
-    async fn absorb(&self, rule: &Rule, delay: Final, change: &Change, fired: &[Event]) -> Result<(), Unavailable> {
+    async fn absorb(&self, mut rule: Rule, change: &Change, events: &[Event]) -> Result<(), Unavailable> {
         let conversion = &change.conversion.conversion_id;
         loop {
             let now = self.now();
-            let stored = self.read_hold(conversion, rule).await?;
-            let is_new = stored.is_none();
+            let stored = self.read_hold(conversion, &rule).await?;
+            if stored.as_ref().is_some_and(|stored| stored.epoch > rule.head.epoch) {
+                // The rule was switched off and on again, and this process has not seen it yet.
+                let Some((fresh, _)) = self.read_rule(&rule.id).await? else { return Ok(()) };
+                rule = fresh;
+                continue;
+            }
+            let (delay, holds) = delay_of(&rule);
+            let may_fire = holds && rule.head.live && matching::may_fire(change, &rule.id);
+            let fired: Vec<Event> =
+                events.iter().filter(|event| may_fire && rule.definition.trigger.fires_on(event.kind)).cloned().collect();
             let substance = !change.transactions.is_empty() || change.conversion.settled == Some(true);
-            if is_new && fired.is_empty() && !substance {
+            let begins = may_fire && (substance || !fired.is_empty());
+            if stored.is_none() && !begins {
                 return Ok(());
             }
             let mut stored = stored.unwrap_or_else(|| Stored {
@@ -110,22 +117,16 @@ impl<B: Backend> Engine<B> {
                 woken_at: None,
                 rev: None,
             });
-            let before: Vec<Subject> = stored.hold.held().map(|(subject, _)| subject.clone()).collect();
-            let after_final = stored.hold.absorb(change, fired, delay, now);
-            let mut first = Effects::default();
-            for (subject, _) in stored.hold.held().filter(|(subject, _)| !before.contains(subject)) {
-                if let Some(row) = self.held_row(rule, delay, &stored.hold, subject) {
-                    first.put.push(self.delivery_item(&row));
-                    first.put.extend(self.pages(&[Listing::of(&row)], now));
-                }
-            }
-            if self.put_hold(rule, delay, conversion, &mut stored, after_final, first, now).await? {
+            let before: BTreeSet<Subject> = stored.hold.held().map(|(subject, _)| subject.clone()).collect();
+            let after_final = stored.hold.absorb(change, &fired, delay, now);
+            if self.put_hold(&rule, delay, conversion, &mut stored, after_final, &before, now).await? {
                 return Ok(());
             }
         }
     }
 
-    /// Sends what the hold owes and files its waker; then writes the hold. `false`: somebody else changed it meanwhile.
+    /// Sends what the hold owes and files its waker; then writes the hold. `before` are the subjects that the log shows as held.
+    /// `false`: somebody else changed the hold meanwhile.
     #[expect(clippy::too_many_arguments, reason = "one step of one hold")]
     async fn put_hold(
         &self,
@@ -134,15 +135,22 @@ impl<B: Backend> Engine<B> {
         conversion: &Id,
         stored: &mut Stored,
         mut owed: Vec<Due>,
-        mut first: Effects,
+        before: &BTreeSet<Subject>,
         now: Timestamp,
     ) -> Result<bool, Unavailable> {
-        owed.extend(stored.hold.owed(delay, now));
+        let mut first = Effects::default();
+        if rule.head.live {
+            owed.extend(stored.hold.owed(delay, now));
+        } else {
+            // It sends nothing (P6), but what it knows of the conversion is kept up to date.
+            owed.clear();
+        }
         for due in owed {
             let sent = self.carry_out(rule, &due, &mut first, now).await?;
             stored.hold.conclude(&due, sent);
         }
-        let due = stored.hold.due(delay).filter(|due| *due > now);
+        self.log_held(rule, delay, &stored.hold, before, &mut first, now).await?;
+        let due = stored.hold.due(delay).filter(|due| rule.head.live && *due > now);
         if due.is_some() && due != stored.woken_at {
             let at = due.unwrap_or(now);
             let task = Task::Release { conversion: conversion.clone(), rule: rule.id.clone() };
@@ -183,14 +191,9 @@ impl<B: Backend> Engine<B> {
             event.transaction.clone_from(chosen);
         }
         let mut job = self.job(rule, event, cause);
-        let existing = self.backend.get(&[keys::delivery(&job.id)]).await?.pop().flatten();
-        let existing = existing.map(|item| rows::read::<DeliveryRow>(&item.body)).transpose()?;
-        if existing.as_ref().is_some_and(|row| row.state.is_ended()) {
+        let sends = due.instead.is_none() && judged.is_ok();
+        if self.take_up(rule, &mut job, sends, now).await? {
             return Ok(judged.is_ok());
-        }
-        if let Some(row) = &existing {
-            job.created_at = row.job.created_at;
-            job.held = true;
         }
         let (state, reason) = match (due.instead, judged) {
             (None, Ok(_)) => {
@@ -214,6 +217,59 @@ impl<B: Backend> Engine<B> {
         Ok(false)
     }
 
+    /// Takes up the row of what was held, if there is one; whether it is over already. If it is to be sent, its row tells the state
+    /// that is sent from now on: later attempts read it from there.
+    async fn take_up(&self, rule: &Rule, job: &mut Job, sends: bool, now: Timestamp) -> Result<bool, Unavailable> {
+        let key = keys::delivery(&job.id);
+        loop {
+            let Some(item) = self.backend.get(std::slice::from_ref(&key)).await?.pop().flatten() else { return Ok(false) };
+            let row: DeliveryRow = rows::read(&item.body)?;
+            if row.state.is_ended() {
+                return Ok(true);
+            }
+            job.created_at = row.job.created_at;
+            job.held = true;
+            if !sends || row.attempts > 0 {
+                return Ok(false);
+            }
+            let mut row = DeliveryRow::new(job.clone(), State::Waiting, rule.definition.retry.max_attempts());
+            row.next_due = Some(now);
+            let swap = Swap { key: key.clone(), expect: Some(item.rev), new: Some(self.delivery_item(&row)) };
+            match self.swap_one(swap).await {
+                Swapped::Done => return Ok(false),
+                Swapped::Conflict(_) => {}
+                Swapped::Unavailable(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Shows in the log what is held from now on. A row that is there already stays: it may tell more.
+    async fn log_held(
+        &self,
+        rule: &Rule,
+        delay: Final,
+        hold: &Hold,
+        before: &BTreeSet<Subject>,
+        effects: &mut Effects,
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let newly = hold.held().filter(|(subject, _)| !before.contains(subject));
+        let rows: Vec<DeliveryRow> = newly.filter_map(|(subject, _)| self.held_row(rule, delay, hold, subject)).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let swaps =
+            rows.iter().map(|row| Swap { key: keys::delivery(&row.job.id), expect: None, new: Some(self.delivery_item(row)) });
+        for swapped in self.backend.swap(swaps.collect()).await {
+            if let Swapped::Unavailable(error) = swapped {
+                return Err(error);
+            }
+        }
+        let listings: Vec<Listing> = rows.iter().map(Listing::of).collect();
+        effects.put.extend(self.pages(&listings, now));
+        Ok(())
+    }
+
     /// The row of a subject that is held from now on.
     fn held_row(&self, rule: &Rule, delay: Final, hold: &Hold, subject: &Subject) -> Option<DeliveryRow> {
         let event = hold.event_about(subject)?;
@@ -230,7 +286,7 @@ impl<B: Backend> Engine<B> {
         loop {
             let now = self.now();
             let Some((rule, _)) = self.read_rule(rule_id).await? else { return self.commit_one(done()).await };
-            let Delay::Final(delay) = rule.definition.delay else { return self.commit_one(done()).await };
+            let (delay, _) = delay_of(&rule);
             let stored = self.read_hold(conversion, &rule).await?.filter(|_| rule.head.live);
             let Some(mut stored) = stored else { return self.commit_one(done()).await };
             if let Some(due) = stored.hold.due(delay).filter(|due| *due > now) {
@@ -251,22 +307,52 @@ impl<B: Backend> Engine<B> {
                 };
                 return self.commit_one(effects).await;
             }
-            if self.put_hold(&rule, delay, conversion, &mut stored, Vec::new(), Effects::default(), now).await? {
+            let before = stored.hold.held().map(|(subject, _)| subject.clone()).collect();
+            if self.put_hold(&rule, delay, conversion, &mut stored, Vec::new(), &before, now).await? {
                 return self.commit_one(done()).await;
             }
         }
+    }
+
+    /// Ends the rows of what was held before the rule was switched off (P6), where the search for them has missed any.
+    async fn cancel_held(&self, conversion: &Id, rule: &Rule, stored: &Stored) -> Result<(), Unavailable> {
+        let cause = Cause::Final(stored.epoch);
+        let ids = stored.hold.held().map(|(subject, _)| DeliveryId::derive(conversion, &rule.id, &subject.to_string(), cause));
+        let keys: Vec<_> = ids.map(|id| keys::delivery(&id)).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        let mut effects = Effects::default();
+        for item in self.backend.get(&keys).await?.into_iter().flatten() {
+            let mut row: DeliveryRow = rows::read(&item.body)?;
+            if row.state == State::Held {
+                row.end(State::Cancelled, "the Tracking API was switched off or deleted", now);
+                effects.put.push(self.delivery_item(&row));
+            }
+        }
+        self.commit_one(effects).await
     }
 
     async fn read_hold(&self, conversion: &Id, rule: &Rule) -> Result<Option<Stored>, Unavailable> {
         let Some(item) = self.backend.get(&[keys::hold(conversion, &rule.id)]).await?.pop().flatten() else { return Ok(None) };
         let row: HoldRow = rows::read(&item.body)?;
         let mut stored = row.stored(item.rev)?;
-        if stored.epoch != rule.head.epoch {
+        if stored.epoch < rule.head.epoch {
+            self.cancel_held(conversion, rule, &stored).await?;
             stored.hold.cancel();
             stored.epoch = rule.head.epoch;
             stored.woken_at = None;
         }
         Ok(Some(stored))
+    }
+}
+
+/// How a rule holds, and whether it still does: what it held before its delay was taken off is released by the usual settings.
+fn delay_of(rule: &Rule) -> (Final, bool) {
+    match rule.definition.delay {
+        Delay::Final(delay) => (delay, true),
+        Delay::None => (Final::default(), false),
     }
 }
 

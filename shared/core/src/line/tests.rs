@@ -1,0 +1,433 @@
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use super::*;
+use crate::{delivery::Cause, id::Id};
+
+mod model;
+
+/// A line, the log and the clock, played by hand.
+struct Play {
+    line: Line,
+    log: HashMap<DeliveryId, Recorded>,
+    now: Timestamp,
+    run: u64,
+    max_attempts: u32,
+    after: Option<DeliveryId>,
+}
+
+/// A decision without its line.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Claim(u32),
+    /// This attempt, and the deliveries that it ended.
+    Overtakes(u32, Vec<DeliveryId>),
+    Mine(u32),
+    Ended,
+    /// Seconds to wait.
+    Wait(i64),
+    /// The same, and the line is written first.
+    Park(i64),
+    Spent(u32),
+    CutOff(u32),
+    Superseded,
+}
+
+use Said::{Claim as Claims, CutOff, Ended, Mine, Overtakes, Park, Spent, Superseded, Wait};
+
+fn delivery(name: &str) -> DeliveryId {
+    let parse = |text: &str| text.parse::<Id>().unwrap();
+    DeliveryId::derive(&parse("cnv_1"), &parse("trk_1"), name, Cause::Final(0))
+}
+
+fn created(version: u64) -> Order {
+    Order { version, rank: 0 }
+}
+
+fn updated(version: u64) -> Order {
+    Order { version, rank: 1 }
+}
+
+impl Play {
+    /// At most three attempts, a timeout of 40 seconds: a lease of 55.
+    fn new() -> Self {
+        let now = "2026-11-22T09:00:00Z".parse().unwrap();
+        Self { line: Line::default(), log: HashMap::new(), now, run: 1, max_attempts: 3, after: None }
+    }
+
+    fn decide(&self, name: &str, order: Order, token: &str) -> Decision {
+        let id = delivery(name);
+        let ask = Ask {
+            id: &id,
+            order,
+            after: self.after.as_ref(),
+            token,
+            run: self.run,
+            now: self.now,
+            timeout_seconds: 40,
+            max_attempts: self.max_attempts,
+        };
+        self.line.decide(&ask, &|id| self.log.get(id).cloned())
+    }
+
+    /// Asks, and writes the line if there is one to write.
+    fn ask(&mut self, name: &str, order: Order, token: &str) -> Said {
+        match self.decide(name, order, token) {
+            Decision::Claim { line, attempt, lease_until, overtaken } => {
+                assert_eq!(lease_until.duration_since(self.now).as_secs(), 55);
+                self.line = line;
+                if overtaken.is_empty() { Claims(attempt) } else { Overtakes(attempt, overtaken) }
+            }
+            Decision::Mine { attempt, .. } => Mine(attempt),
+            Decision::Ended => Ended,
+            Decision::Wait { until, line: None } => Wait(until.duration_since(self.now).as_secs()),
+            Decision::Wait { until, line: Some(line) } => {
+                self.line = line;
+                Park(until.duration_since(self.now).as_secs())
+            }
+            Decision::Spent { attempts, cut_off: false } => Spent(attempts),
+            Decision::Spent { attempts, cut_off: true } => CutOff(attempts),
+            Decision::Superseded => Superseded,
+        }
+    }
+
+    /// An attempt's answer is recorded: it is asked again in 60 seconds.
+    fn again(&mut self, name: &str, attempts: u32) {
+        let due = Some(self.now + SignedDuration::from_secs(60));
+        self.log.insert(delivery(name), Recorded { attempts, ended: false, due });
+    }
+
+    fn end(&mut self, name: &str, attempts: u32) {
+        self.log.insert(delivery(name), Recorded { attempts, ended: true, due: None });
+    }
+
+    fn wait(&mut self, seconds: i64) {
+        self.now += SignedDuration::from_secs(seconds);
+    }
+}
+
+#[test]
+fn l1_an_attempt_is_counted_at_the_claim_before_anything_is_recorded() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    assert_eq!(play.line.entries[0].attempts, 1);
+    assert_eq!(play.line.head, 1);
+}
+
+#[test]
+fn l1_never_more_than_n_plus_one_attempts() {
+    let mut play = Play::new();
+    for attempt in 1..=3 {
+        assert_eq!(play.ask("a", created(1), &format!("t{attempt}")), Claims(attempt));
+        play.again("a", attempt);
+        play.wait(60);
+    }
+    assert_eq!(play.ask("a", created(1), "t4"), Spent(3));
+}
+
+#[test]
+fn l1_attempts_that_a_crash_cut_off_are_spent() {
+    let mut play = Play::new();
+    for attempt in 1..=3 {
+        assert_eq!(play.ask("a", created(1), &format!("t{attempt}")), Claims(attempt));
+        play.wait(55);
+    }
+    assert_eq!(play.ask("a", created(1), "t4"), CutOff(3));
+}
+
+#[test]
+fn l1_a_limit_that_was_lowered_counts_at_once_and_one_that_was_raised_too() {
+    let mut play = Play::new();
+    for attempt in 1..=2 {
+        assert_eq!(play.ask("a", created(1), &format!("t{attempt}")), Claims(attempt));
+        play.again("a", attempt);
+        play.wait(60);
+    }
+    play.max_attempts = 1;
+    assert_eq!(play.ask("a", created(1), "t3"), Spent(2));
+    play.max_attempts = 31;
+    assert_eq!(play.ask("a", created(1), "t4"), Claims(3));
+}
+
+#[test]
+fn l1_what_the_log_has_counts_where_the_line_has_forgotten() {
+    let mut play = Play::new();
+    play.log.insert(delivery("a"), Recorded { attempts: 2, ended: false, due: None });
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(3));
+}
+
+#[test]
+fn l2_a_retry_waits_until_it_is_due() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    play.again("a", 1);
+    play.wait(59);
+    assert_eq!(play.ask("a", created(1), "t2"), Wait(1));
+    play.wait(1);
+    assert_eq!(play.ask("a", created(1), "t3"), Claims(2));
+}
+
+#[test]
+fn p2_the_same_message_again_waits_for_the_lease() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    play.wait(10);
+    assert_eq!(play.ask("a", created(1), "t2"), Wait(45));
+    play.wait(44);
+    assert_eq!(play.ask("a", created(1), "t2"), Wait(1));
+    play.wait(1);
+    assert_eq!(play.ask("a", created(1), "t2"), Claims(2));
+}
+
+#[test]
+fn p2_a_repeat_of_the_same_call_has_won_already() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    assert_eq!(play.ask("a", created(1), "t1"), Mine(1));
+    play.wait(54);
+    assert_eq!(play.ask("a", created(1), "t1"), Mine(1));
+    play.again("a", 1);
+    assert_eq!(play.ask("a", created(1), "t1"), Wait(60), "its outcome is known by now");
+}
+
+#[test]
+fn p2_a_repeat_after_the_lease_has_not_won_any_more() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    play.wait(55);
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(2), "the first is spent (L1)");
+}
+
+#[test]
+fn p2_what_is_over_is_never_sent_again() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    play.end("a", 1);
+    for _ in 0..3 {
+        assert_eq!(play.ask("a", created(1), "t2"), Ended);
+        play.wait(86_400);
+    }
+    assert_eq!(play.ask("a", created(1), "t1"), Ended);
+}
+
+#[test]
+fn p2_a_row_that_has_expired_is_not_taken_for_one_that_was_never_written() {
+    const DAY: i64 = 86_400;
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    play.wait(30 * DAY);
+    assert!(matches!(play.decide("a", created(1), "t2"), Decision::Claim { attempt: 2, .. }), "a crash");
+    play.wait(56);
+    assert_eq!(play.ask("a", created(1), "t2"), Ended, "the row has expired");
+    play.wait(369 * DAY);
+    assert_eq!(play.ask("a", created(1), "t2"), Ended);
+}
+
+#[test]
+fn p1_an_open_delivery_goes_on_however_long_the_process_was_away() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    play.again("a", 1);
+    play.wait(60);
+    assert_eq!(play.ask("a", created(1), "t2"), Claims(2));
+    play.wait(86_400 * 60);
+    play.run = 2;
+    assert_eq!(play.ask("a", created(1), "t3"), Claims(3), "its row tells that it is open");
+}
+
+#[test]
+fn p2_claims_of_an_earlier_run_are_void_at_once() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    play.run = 2;
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(2), "a token of another run is another's");
+    play.run = 3;
+    assert_eq!(play.ask("b", updated(1), "t2"), Claims(1), "nobody is sending");
+}
+
+#[test]
+fn p3_one_at_a_time() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    assert_eq!(play.ask("b", updated(2), "t2"), Park(1));
+    assert_eq!(play.ask("b", updated(2), "t3"), Wait(1), "it is known for a while");
+    play.end("a", 1);
+    assert_eq!(play.ask("b", updated(2), "t4"), Overtakes(1, vec![delivery("a")]));
+}
+
+#[test]
+fn p3_who_is_cut_off_holds_up_no_longer_than_its_lease() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    play.wait(54);
+    assert_eq!(play.ask("b", updated(2), "t2"), Park(1));
+    play.wait(1);
+    assert_eq!(play.ask("b", updated(2), "t3"), Overtakes(1, vec![delivery("a")]));
+    assert_eq!(play.ask("a", updated(1), "t4"), Superseded);
+}
+
+#[test]
+fn p3_older_ones_are_superseded_from_the_newers_first_attempt_on() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    play.again("a", 1);
+    assert_eq!(play.ask("b", updated(2), "t2"), Overtakes(1, vec![delivery("a")]));
+    play.again("b", 1);
+    play.wait(60);
+    assert_eq!(play.ask("a", updated(1), "t3"), Superseded, "it waited for a retry");
+    assert_eq!(play.ask("late", updated(1), "t4"), Superseded, "it turned up late");
+    assert_eq!(play.ask("b", updated(2), "t5"), Claims(2), "the newer one's own retry goes out");
+}
+
+#[test]
+fn p3_a_newer_one_that_only_waits_supersedes_nothing() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    assert_eq!(play.ask("b", updated(2), "t2"), Park(1));
+    play.again("a", 1);
+    play.wait(60);
+    assert_eq!(play.ask("a", updated(1), "t3"), Claims(2));
+}
+
+#[test]
+fn p3_equal_versions_never_supersede_each_other() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("tc", created(1), "t1"), Claims(1));
+    play.again("tc", 1);
+    assert_eq!(play.ask("tu", updated(1), "t2"), Claims(1));
+    play.end("tu", 1);
+    play.wait(60);
+    assert_eq!(play.ask("tc", created(1), "t3"), Claims(2), "its retry goes out all the same");
+}
+
+#[test]
+fn p3_created_goes_before_updated_if_it_is_known() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("other", created(1), "t1"), Claims(1));
+    assert_eq!(play.ask("tc", created(2), "t2"), Park(1));
+    assert_eq!(play.ask("tu", updated(2), "t3"), Park(1));
+    play.end("other", 1);
+    assert_eq!(play.ask("tu", updated(2), "t4"), Wait(1));
+    assert_eq!(play.ask("tc", created(2), "t5"), Overtakes(1, vec![delivery("other")]));
+    play.end("tc", 1);
+    assert_eq!(play.ask("tu", updated(2), "t6"), Claims(1));
+}
+
+#[test]
+fn p3_updated_waits_for_the_created_of_its_change_even_if_nobody_has_seen_it() {
+    let mut play = Play::new();
+    play.after = Some(delivery("tc"));
+    assert_eq!(play.ask("tu", updated(1), "t1"), Park(1));
+    play.after = None;
+    assert_eq!(play.ask("tc", created(1), "t2"), Claims(1));
+    play.after = Some(delivery("tc"));
+    assert_eq!(play.ask("tu", updated(1), "t3"), Wait(1), "the created one is being sent");
+    play.again("tc", 1);
+    assert_eq!(play.ask("tu", updated(1), "t4"), Claims(1), "it had its first attempt");
+}
+
+#[test]
+fn p3_updated_does_not_wait_for_a_created_one_that_is_over_or_was_tried() {
+    for recorded in [(0, true), (1, true), (1, false)] {
+        let mut play = Play::new();
+        let (attempts, ended) = recorded;
+        play.log.insert(delivery("tc"), Recorded { attempts, ended, due: None });
+        play.after = Some(delivery("tc"));
+        assert_eq!(play.ask("tu", updated(1), "t1"), Claims(1), "{recorded:?}");
+    }
+}
+
+#[test]
+fn p3_a_newer_one_waits_for_an_older_one_that_is_known() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    assert_eq!(play.ask("b", updated(2), "t2"), Park(1));
+    play.end("a", 1);
+    assert_eq!(play.ask("c", updated(3), "t3"), Park(1), "b was known first");
+    assert_eq!(play.ask("b", updated(2), "t4"), Overtakes(1, vec![delivery("a")]));
+    play.end("b", 1);
+    assert_eq!(play.ask("c", updated(3), "t5"), Overtakes(1, vec![delivery("b")]));
+}
+
+#[test]
+fn p3_an_older_one_that_was_not_seen_for_a_minute_is_known_no_more() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    assert_eq!(play.ask("b", updated(2), "t2"), Park(1));
+    play.end("a", 1);
+    play.wait(59);
+    assert_eq!(play.ask("c", updated(3), "t3"), Park(1));
+    play.wait(1);
+    assert_eq!(play.ask("c", updated(3), "t4"), Overtakes(1, vec![delivery("a"), delivery("b")]));
+    assert_eq!(play.ask("b", updated(2), "t5"), Superseded);
+}
+
+#[test]
+fn p3_one_that_keeps_looking_stays_known() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    assert_eq!(play.ask("b", updated(2), "t2"), Park(1));
+    play.wait(58);
+    play.run = 1;
+    play.line.entries[0].claim.as_mut().unwrap().lease_until += SignedDuration::from_secs(600);
+    assert_eq!(play.ask("b", updated(2), "t3"), Park(1), "soon forgotten: it makes itself known again");
+    play.wait(59);
+    play.end("a", 1);
+    assert_eq!(play.ask("c", updated(3), "t4"), Park(1));
+}
+
+#[test]
+fn p3_one_that_is_over_holds_up_nobody() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    assert_eq!(play.ask("b", updated(2), "t2"), Park(1));
+    play.end("a", 1);
+    play.end("b", 0);
+    assert_eq!(play.ask("c", updated(3), "t3"), Overtakes(1, vec![delivery("a"), delivery("b")]));
+}
+
+#[test]
+fn p3_a_line_stays_small_however_many_wait() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("first", updated(1), "t"), Claims(1));
+    for version in 2..100 {
+        play.ask(&format!("d{version}"), updated(version), "t");
+    }
+    assert_eq!(play.line.entries.len(), 32);
+    assert_eq!(play.ask("d99", updated(99), "t"), Wait(1), "it waits all the same");
+    play.wait(60);
+    play.end("first", 1);
+    let said = play.ask("d99", updated(99), "t");
+    assert!(matches!(&said, Overtakes(1, overtaken) if overtaken.len() == 32), "{said:?}");
+    assert_eq!(play.line.entries.len(), 1);
+}
+
+#[test]
+fn p3_of_one_version_the_last_32_are_remembered() {
+    let mut play = Play::new();
+    for number in 0..40 {
+        let name = format!("d{number}");
+        assert_eq!(play.ask(&name, updated(1), "t"), Claims(1));
+        play.end(&name, 1);
+    }
+    let remembered: Vec<_> = play.line.entries.iter().map(|entry| entry.id.clone()).collect();
+    let expected: Vec<_> = (8..40).map(|number| delivery(&format!("d{number}"))).collect();
+    assert_eq!(remembered, expected);
+}
+
+/// What the first version wrote. Never edit it: add another beside it.
+const FIRST_WRITTEN: &str = r#"{"head":3,"entries":[
+    {"id":"dlv_vm5yzaxvay7sx4ycfxfrcbc5kyzhfkc4","order":{"version":3,"rank":0},"attempts":1,
+     "claim":{"token":"t1","lease_until":"2026-11-22T09:00:55Z","run":1}},
+    {"id":"dlv_vm5yzaxvay7sx4ycnd9dgf50kfj8nd60","order":{"version":4,"rank":1},"attempts":0,"parked_until":"2026-11-22T09:01:00Z"}]}"#;
+
+#[test]
+fn p2_reads_and_writes_what_the_first_version_wrote() {
+    let written: serde_json::Value = serde_json::from_str(FIRST_WRITTEN).unwrap();
+    let line: Line = serde_json::from_value(written.clone()).unwrap();
+    assert_eq!(line.head, 3);
+    assert_eq!(line.entries[0].claim.as_ref().unwrap().token, "t1");
+    assert_eq!(json!(line), written);
+    assert_eq!(json!(Line::default()), json!({"head": 0, "entries": []}));
+}

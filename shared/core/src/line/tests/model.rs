@@ -1,0 +1,236 @@
+//! A model of one line: what arrives, repeats, crashes, is recorded and restarts in any order keeps the promises.
+
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{Index, select},
+};
+
+use super::*;
+
+const MAX_ATTEMPTS: u32 = 3;
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+enum Step {
+    /// A delivery's message is handed out.
+    Arrive(Index),
+    /// The last call for a delivery is repeated with its own token.
+    Repeat(Index),
+    /// The process that sends is cut off: nothing is recorded.
+    Crash,
+    /// What is being sent is answered and recorded.
+    Record { delivered: bool },
+    /// Milliseconds pass.
+    Pass(i64),
+    /// Every process is restarted.
+    Restart,
+}
+
+/// An attempt that was claimed.
+#[derive(Debug)]
+struct Sending {
+    who: usize,
+    attempt: u32,
+    lease_until: Timestamp,
+    token: String,
+    /// Nobody will record it.
+    cut_off: bool,
+}
+
+struct Model {
+    play: Play,
+    deliveries: Vec<(String, Order)>,
+    claimed: Vec<u32>,
+    tokens: Vec<String>,
+    sending: Option<Sending>,
+    /// The newest version that had its first attempt.
+    newest: Option<u64>,
+    /// Who looked in vain before its first attempt, and when last.
+    looked: Vec<Option<Timestamp>>,
+    calls: u32,
+}
+
+impl Model {
+    fn new(orders: &[(u64, u8)]) -> Self {
+        let deliveries: Vec<_> = orders
+            .iter()
+            .enumerate()
+            .map(|(n, (version, rank))| (format!("d{n}"), Order { version: *version, rank: *rank }))
+            .collect();
+        let count = deliveries.len();
+        Self {
+            play: Play { max_attempts: MAX_ATTEMPTS, ..Play::new() },
+            deliveries,
+            claimed: vec![0; count],
+            tokens: vec![String::new(); count],
+            sending: None,
+            newest: None,
+            looked: vec![None; count],
+            calls: 0,
+        }
+    }
+
+    fn is_over(&self, who: usize) -> bool {
+        self.play.log.get(&delivery(&self.deliveries[who].0)).is_some_and(|record| record.ended)
+    }
+
+    fn arrive(&mut self, who: usize) {
+        self.calls += 1;
+        self.tokens[who] = format!("t{}", self.calls);
+        self.ask(who);
+    }
+
+    fn ask(&mut self, who: usize) {
+        let (name, order) = self.deliveries[who].clone();
+        let token = self.tokens[who].clone();
+        let was_over = self.is_over(who);
+        let said = self.play.ask(&name, order, &token);
+        let now = self.play.now;
+        let live = self.sending.as_ref().filter(|sending| sending.lease_until > now);
+        match said {
+            Claims(attempt) | Overtakes(attempt, _) => {
+                assert!(live.is_none(), "two claims at once: {live:?}");
+                assert!(!was_over, "{name} was over");
+                assert!(attempt <= MAX_ATTEMPTS, "L1: attempt {attempt} of {name}");
+                assert_eq!(attempt, self.claimed[who] + 1, "every attempt is counted once");
+                assert!(self.newest.is_none_or(|newest| order.version >= newest), "P3: {name} goes backwards");
+                if attempt == 1 {
+                    self.assert_nobody_known_goes_first(order);
+                }
+                if let Overtakes(_, overtaken) = said {
+                    for id in overtaken {
+                        self.play.log.entry(id).and_modify(|record| record.ended = true);
+                    }
+                }
+                self.newest = Some(order.version);
+                self.claimed[who] = attempt;
+                let lease_until = now + SignedDuration::from_secs(55);
+                self.sending = Some(Sending { who, attempt, lease_until, token, cut_off: false });
+            }
+            Mine(attempt) => {
+                let mine = live.expect("a lease that lasts");
+                assert_eq!((mine.who, mine.attempt, &mine.token), (who, attempt, &token));
+            }
+            Ended => assert!(was_over, "{name} is not over"),
+            Superseded => {
+                assert!(self.newest.is_some_and(|newest| order.version < newest), "{name} is not older");
+                self.play.end(&name, self.claimed[who]);
+            }
+            Spent(attempts) | CutOff(attempts) => {
+                assert_eq!(attempts, MAX_ATTEMPTS);
+                self.play.end(&name, attempts);
+            }
+            Wait(_) | Park(_) => {
+                if self.claimed[who] == 0 {
+                    self.looked[who] = Some(now);
+                }
+            }
+        }
+    }
+
+    /// P3: whoever looked in the last three seconds is known, so that no later one's first attempt goes out before its own.
+    fn assert_nobody_known_goes_first(&self, order: Order) {
+        for (other, (name, others)) in self.deliveries.iter().enumerate() {
+            let known =
+                self.looked[other].is_some_and(|looked| self.play.now.duration_since(looked) < SignedDuration::from_secs(3));
+            let first = known && self.claimed[other] == 0 && !self.is_over(other) && *others < order;
+            assert!(!first, "P3: {name} was known and goes first");
+        }
+    }
+
+    fn record(&mut self, delivered: bool) {
+        let Some(sending) = self.sending.take_if(|sending| !sending.cut_off) else { return };
+        let (name, _) = &self.deliveries[sending.who];
+        let name = name.clone();
+        // What outlived its lease counts only if nobody has claimed since.
+        let own = self.play.line.entries.iter().find(|entry| entry.id == delivery(&name));
+        if self.play.now > sending.lease_until && own.is_none_or(|entry| entry.attempts != sending.attempt) {
+            return;
+        }
+        if delivered || sending.attempt == MAX_ATTEMPTS {
+            self.play.end(&name, sending.attempt);
+        } else {
+            self.play.again(&name, sending.attempt);
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        let count = self.deliveries.len();
+        match step {
+            Step::Arrive(index) => self.arrive(index.index(count)),
+            Step::Repeat(index) => self.ask(index.index(count)),
+            Step::Crash => {
+                if let Some(sending) = &mut self.sending {
+                    sending.cut_off = true;
+                }
+            }
+            Step::Record { delivered } => self.record(*delivered),
+            Step::Pass(millis) => self.play.now += SignedDuration::from_millis(*millis),
+            Step::Restart => {
+                self.play.run += 1;
+                self.sending = None;
+            }
+        }
+    }
+
+    /// Everything is tried again, nothing is ever delivered: how many rounds until all is over.
+    fn drain(&mut self) {
+        for _ in 0..1_000 {
+            for who in 0..self.deliveries.len() {
+                if !self.is_over(who) {
+                    self.arrive(who);
+                    self.record(false);
+                }
+            }
+            if (0..self.deliveries.len()).all(|who| self.is_over(who)) {
+                return;
+            }
+            self.play.now += SignedDuration::from_millis(1_500);
+        }
+        panic!("P1: not all deliveries ended: {:?}", self.play.line);
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => any::<Index>().prop_map(Step::Arrive),
+        2 => any::<Index>().prop_map(Step::Repeat),
+        1 => Just(Step::Crash),
+        4 => any::<bool>().prop_map(|delivered| Step::Record { delivered }),
+        4 => select(&[200, 1_500, 10_000, 60_000, 3_600_000][..]).prop_map(Step::Pass),
+        1 => Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn p2_p3_l1_any_history_of_a_line_keeps_the_promises(
+        orders in vec((1..5_u64, 0..2_u8), 1..=6),
+        steps in vec(step(), 0..80),
+    ) {
+        let mut model = Model::new(&orders);
+        for step in &steps {
+            model.step(step);
+        }
+        model.drain();
+        for who in 0..orders.len() {
+            prop_assert!(model.claimed[who] <= MAX_ATTEMPTS);
+            model.arrive(who);
+            prop_assert!(model.is_over(who));
+        }
+        prop_assert!(model.play.line.entries.len() <= 6);
+    }
+
+    #[test]
+    fn p2_of_many_that_claim_at_once_one_wins(hands in 2..10_usize, version in 0..9_u64) {
+        // Each reads the same line; the compare-and-set lets one write, and the others read what it wrote.
+        let mut play = Play::new();
+        let won = play.decide("a", updated(version), "t0");
+        let Decision::Claim { line, attempt: 1, .. } = won else { panic!("{won:?}") };
+        play.line = line;
+        for hand in 1..hands {
+            prop_assert_eq!(play.ask("a", updated(version), &format!("t{hand}")), Wait(55));
+        }
+    }
+}

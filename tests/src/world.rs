@@ -1,0 +1,256 @@
+//! One machine in a test's hand: store, engine, clock, and what the receivers got.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tracking_core::{answer::Answer, caller::Caller, id::Id};
+use tracking_embedded::{Durability, Limits, Store};
+use tracking_engine::{
+    Accepted, Claiming, Clock, DeliveryFilter, Engine, Sent, Settings,
+    backend::{Received, Unavailable},
+    rules::New,
+    secrets::Vault,
+    sender::SendFault,
+};
+
+use crate::crash::Crashing;
+
+/// A clock that stands still until it is moved.
+#[derive(Debug, Clone)]
+pub struct HandClock(Arc<Mutex<Timestamp>>);
+
+impl Default for HandClock {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new("2026-11-22T09:00:00Z".parse().expect("a time"))))
+    }
+}
+
+impl HandClock {
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves on.
+    pub fn pass(&self, time: SignedDuration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += time;
+    }
+
+    /// Moves on to a time, never back.
+    pub fn until(&self, time: Timestamp) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = time.max(*now);
+    }
+}
+
+/// One request as a receiver got it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// When.
+    pub at: Timestamp,
+    /// The delivery's id, from the request's header.
+    pub delivery_id: String,
+    /// Which attempt sent it.
+    pub attempt: u32,
+    /// The URL.
+    pub url: String,
+}
+
+/// How a receiver answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// A status and the body `{"status": …}`.
+    Says(u16, &'static str),
+    /// Nothing comes back.
+    Silence,
+}
+
+impl Reply {
+    /// As sending ends with it.
+    pub fn sent(self) -> Sent {
+        match self {
+            Self::Says(status, word) => Ok(Answer::new(status, Vec::new(), json!({"status": word}).to_string().into_bytes())),
+            Self::Silence => Err(SendFault::Connection("the test's receiver is silent".to_owned())),
+        }
+    }
+}
+
+/// What decides a receiver's answer: the attempt's delivery id, its number and its URL.
+pub type Replies<'a> = &'a mut dyn FnMut(&Arrival) -> Reply;
+
+/// Store, engine and clock of one machine.
+pub struct World {
+    folder: TempDir,
+    /// The time.
+    pub clock: HandClock,
+    running: Option<(Store, Arc<Engine<Crashing<Store>>>)>,
+    /// What receivers got, in order.
+    pub arrivals: Vec<Arrival>,
+}
+
+impl World {
+    /// A machine with its data in a folder that goes with it. It survives the death of the process, not a loss of power.
+    ///
+    /// # Panics
+    /// There is no place for temporary files.
+    pub fn temporary() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut world = Self { folder, clock: HandClock::default(), running: None, arrivals: Vec::new() };
+        world.restart();
+        world
+    }
+
+    /// The machine dies and comes back: what was not written is gone.
+    ///
+    /// # Panics
+    /// The store does not open.
+    pub fn restart(&mut self) {
+        self.running = None;
+        let store = Store::open_with(self.folder.path(), Durability::Relaxed).expect("the store opens");
+        let clock = self.clock.clone();
+        let settings = Settings { private_targets: true, ..Settings::default() };
+        let engine = Engine::new(Crashing::new(store.clone()), Clock::new(move || clock.now()), Vault::new(&[7; 32]), settings);
+        self.running = Some((store, Arc::new(engine)));
+    }
+
+    /// The engine of this run.
+    pub fn engine(&self) -> Arc<Engine<Crashing<Store>>> {
+        self.running.as_ref().expect("it runs").1.clone()
+    }
+
+    /// The store of this run.
+    pub fn store(&self) -> &Store {
+        &self.running.as_ref().expect("it runs").0
+    }
+
+    /// What can make the machine die.
+    pub fn fate(&self) -> Crashing<Store> {
+        self.engine().backend().clone()
+    }
+
+    /// Makes a rule; its id.
+    ///
+    /// # Panics
+    /// The rule is refused.
+    pub async fn rule(&self, caller: &Caller, document: Value) -> Id {
+        let key = New::IdempotencyKey(document.to_string());
+        let made = self.engine().create_rule(caller, &document, key).await;
+        made.unwrap_or_else(|refused| panic!("{document} is refused: {refused}")).0.id
+    }
+
+    /// Puts events on the bus.
+    ///
+    /// # Errors
+    /// As the engine's.
+    pub async fn post(&self, events: &[Value]) -> Result<Vec<Accepted>, Unavailable> {
+        let bytes: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
+        let slices: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
+        self.engine().accept(&slices).await
+    }
+
+    /// Up to `max` messages that are due.
+    pub fn pick(&self, max: usize) -> Vec<Received> {
+        self.store().receive(self.clock.now(), &Limits::default(), max).messages
+    }
+
+    /// When the next message is due that nobody works on; now, if one is due already.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.store().receive(self.clock.now(), &Limits::default(), 0).next_due
+    }
+
+    /// Works one message: claim, the receiver's answer, conclude.
+    ///
+    /// # Errors
+    /// The machine died meanwhile.
+    pub async fn work(&mut self, received: &Received, replies: Replies<'_>) -> Result<(), Unavailable> {
+        let engine = self.engine();
+        let Claiming::Send(claimed) = engine.claim(received).await? else { return Ok(()) };
+        let sent = match claimed.request() {
+            Ok(request) => {
+                let (delivery_id, attempt) = (claimed.delivery_id().to_owned(), claimed.attempt());
+                let arrival = Arrival { at: self.clock.now(), delivery_id, attempt, url: request.url };
+                let reply = replies(&arrival);
+                self.arrivals.push(arrival);
+                reply.sent()
+            }
+            Err(fault) => Err(SendFault::Unsendable(fault.to_string())),
+        };
+        engine.conclude(*claimed, sent).await
+    }
+
+    /// Works all that is due now, in order; what comes up meanwhile too.
+    ///
+    /// # Panics
+    /// The store is unavailable, or it never comes to an end.
+    pub async fn work_all(&mut self, replies: Replies<'_>) {
+        for _ in 0..100_000 {
+            let Some(received) = self.pick(1).pop() else { return };
+            self.work(&received, replies).await.expect("the store is there");
+        }
+        panic!("the work never ends");
+    }
+
+    /// Works all that is due until `time` has passed: retries, settling holds, due rows.
+    ///
+    /// # Panics
+    /// The store is unavailable.
+    pub async fn pass(&mut self, time: SignedDuration, replies: Replies<'_>) {
+        let end = self.clock.now() + time;
+        loop {
+            self.engine().sweep().await.expect("the store is there");
+            self.work_all(replies).await;
+            let due = self.next_due();
+            // The sweep looks two minutes ahead; over long times a due row may come a little late.
+            let step = self.clock.now() + SignedDuration::from_secs(60).max(time / 200);
+            let next = due.map_or(step, |due| due.min(step));
+            if next > end {
+                self.clock.until(end);
+                self.work_all(replies).await;
+                return;
+            }
+            self.clock.until(next.max(self.clock.now() + SignedDuration::from_millis(1)));
+        }
+    }
+
+    /// What the log shows an admin, newest first.
+    ///
+    /// # Panics
+    /// The store is unavailable.
+    pub async fn log(&self, filter: &DeliveryFilter) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page =
+                self.engine().deliveries(&Caller::Admin, filter, 1_000, cursor.as_deref()).await.expect("the log is there");
+            items.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                return items;
+            }
+        }
+    }
+}
+
+/// An event of the bus: a conversion's change with its transactions. `conversion` and `transactions` replace the fields of a plain
+/// sale.
+pub fn event(change_id: &str, conversion: Value, transactions: Value) -> Value {
+    let mut whole = json!({
+        "conversion_id": "cnv_1", "version": 1, "change": "created", "type": "sale", "source": "link", "affiliate_id": "aff_7",
+        "advertiser_id": "adv_2", "offer_id": "off_5", "channel_id": "chn_1", "value": "100.00", "currency": "EUR",
+    });
+    if let (Value::Object(whole), Value::Object(given)) = (&mut whole, conversion) {
+        whole.extend(given);
+    }
+    json!({
+        "version": "0", "id": change_id, "source": "platform.conversions", "detail-type": "Conversion Changed",
+        "time": "2026-11-22T09:00:00Z", "account": "000000000000", "region": "eu-central-1", "resources": [],
+        "detail": {"change_id": change_id, "occurred_at": "2026-11-22T08:59:59Z", "conversion": whole, "transactions": transactions},
+    })
+}
+
+/// A transaction of an event.
+pub fn transaction(id: &str, change: &str, result: &str) -> Value {
+    json!({"transaction_id": id, "change": change, "result": result, "payout": "5.00", "currency": "EUR"})
+}

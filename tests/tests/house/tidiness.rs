@@ -1,0 +1,155 @@
+//! What no source file may hold. The words stand here in halves, so that this file doesn't find itself.
+
+use super::{File, files, files_ending, none};
+
+/// Most lines of a file.
+const LONGEST_FILE: usize = 500;
+
+/// Words that no Rust file may hold, and what to do instead.
+const BANNED: &[(&str, &str)] = &[
+    (concat!("to", "do!("), "do it, or say why not in words"),
+    (concat!("unimple", "mented!("), "do it, or leave it out"),
+    (concat!("db", "g!("), "trace it, or leave it out"),
+    (concat!("#[al", "low("), "#[expect(…, reason = \"…\")]"),
+    (concat!("#![al", "low("), "#![expect(…, reason = \"…\")]"),
+];
+
+/// Texts that would tie the repository to a machine it was written on.
+const MACHINES: &[&str] = &[
+    concat!("/wo", "rk/"),
+    concat!("/tm", "p/h-"),
+    concat!("/tm", "p/t-"),
+    concat!("/ro", "ot/"),
+    concat!("/ho", "me/"),
+    concat!("C:", "\\Users"),
+];
+
+/// The Rust files that go into what is built, tests and benches left out.
+pub(crate) fn sources() -> Vec<File> {
+    let files = files_ending(".rs");
+    let tests: Vec<String> = files.iter().flat_map(test_modules).collect();
+    let is_test = |path: &str| {
+        path.starts_with("tests/")
+            || ["/tests/", "/benches/"].iter().any(|folder| path.contains(folder))
+            || path.ends_with("tests.rs")
+    };
+    files.into_iter().filter(|file| !is_test(&file.path) && !tests.contains(&file.path)).collect()
+}
+
+/// The files of the modules that a file declares for tests alone.
+fn test_modules(file: &File) -> Vec<String> {
+    let folder = match file.path.rsplit_once('/') {
+        Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder.to_owned(),
+        _ => file.path.trim_end_matches(".rs").to_owned(),
+    };
+    let lines: Vec<&str> = file.text.lines().collect();
+    let declared = lines.windows(2).filter(|pair| is_test_mark(pair[0]));
+    let names = declared.filter_map(|pair| pair[1].strip_suffix(';')?.split_once("mod "));
+    names.flat_map(|(_, name)| [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")]).collect()
+}
+
+fn is_test_mark(line: &str) -> bool {
+    line == "#[cfg(test)]" || line == "#[cfg(any(test, feature = \"testing\"))]"
+}
+
+/// The lines of a source that are neither comments nor tests, with their numbers.
+pub(crate) fn code(file: &File) -> impl Iterator<Item = (usize, &str)> {
+    let lines: Vec<&str> = file.text.lines().collect();
+    // Tests with a body stand at the end of a file.
+    let end = lines.windows(2).position(|pair| is_test_mark(pair[0]) && pair[1].ends_with('{')).unwrap_or(lines.len());
+    let numbered = lines.into_iter().take(end).enumerate().map(|(at, line)| (at + 1, line));
+    numbered.filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_s_patience() {
+    let mut faults = Vec::new();
+    for file in files_ending(".rs") {
+        let lines = file.text.lines().count();
+        if lines > LONGEST_FILE {
+            faults.push(format!("{}: {lines} lines; split it into modules of at most {LONGEST_FILE}", file.path));
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn every_module_says_first_what_it_is_for() {
+    // Unit tests stand beside what they test, under its name.
+    let is_unit_tests = |path: &str| path.contains("/src/") && (path.ends_with("tests.rs") || path.contains("/tests/"));
+    let silent = files_ending(".rs").into_iter().filter(|file| !is_unit_tests(&file.path) && !file.text.starts_with("//! "));
+    none(&silent.map(|file| format!("{}: it does not open with `//! `", file.path)).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_source_holds_a_banned_word() {
+    let mut faults = Vec::new();
+    for file in files_ending(".rs") {
+        for (at, line) in file.text.lines().enumerate() {
+            for (word, instead) in BANNED.iter().filter(|(word, _)| line.contains(word)) {
+                faults.push(format!("{}:{}: {word} — instead: {instead}", file.path, at + 1));
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn what_can_t_be_says_why() {
+    let unwrap = concat!(".unw", "rap()");
+    let bare = concat!(".exp", "ect(\"\")");
+    let mut faults = Vec::new();
+    for file in sources() {
+        for (at, _) in code(&file).filter(|(_, line)| line.contains(unwrap) || line.contains(bare)) {
+            faults.push(format!("{}:{at}: write expect(\"why it holds\")", file.path));
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn nothing_names_the_machine_it_was_written_on() {
+    let mut faults = Vec::new();
+    for file in files() {
+        for (at, line) in file.text.lines().enumerate() {
+            for word in MACHINES.iter().filter(|word| line.contains(**word)) {
+                faults.push(format!("{}:{}: {word}", file.path, at + 1));
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn every_crate_comes_from_the_public_registry() {
+    let index = "registry+https://github.com/rust-lang/crates.io-index";
+    let mut faults = Vec::new();
+    for file in files() {
+        if file.path.starts_with("tests/tests/house/") {
+            continue;
+        }
+        for (at, line) in file.text.lines().enumerate() {
+            let elsewhere =
+                ["registry+", "sparse+", "git+http"].iter().any(|scheme| line.contains(scheme)) && !line.contains(index);
+            if elsewhere {
+                faults.push(format!("{}:{}: {line}", file.path, at + 1));
+            }
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn every_file_ends_with_one_line_break() {
+    let kinds = [".rs", ".md", ".toml", ".py", ".json", ".sql", ".yaml", ".yml"];
+    let mut faults = Vec::new();
+    for file in files().iter().filter(|file| kinds.iter().any(|kind| file.path.ends_with(kind))) {
+        if !file.text.ends_with('\n') || file.text.ends_with("\n\n") {
+            faults.push(format!("{}: it should end with one line break", file.path));
+        }
+        if file.text.contains('\r') {
+            faults.push(format!("{}: its lines end with CR", file.path));
+        }
+    }
+    none(&faults);
+}
