@@ -235,6 +235,7 @@ impl World {
 
 /// An event of the bus: a conversion's change with its transactions. `conversion` and `transactions` replace the fields of a plain
 /// sale.
+#[expect(clippy::needless_pass_by_value, reason = "tests write them in place")]
 pub fn event(change_id: &str, conversion: Value, transactions: Value) -> Value {
     let mut whole = json!({
         "conversion_id": "cnv_1", "version": 1, "change": "created", "type": "sale", "source": "link", "affiliate_id": "aff_7",

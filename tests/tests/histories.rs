@@ -12,16 +12,17 @@ use history::{Dice, Player};
 use tracking_tests::world::World;
 
 /// Histories that share a machine: its log and its memory grow with each.
-const PER_MACHINE: u64 = 250;
+const PER_MACHINE: usize = 250;
 
 #[test]
+#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a person chooses what is played, and sees what happened")]
 fn p1_p2_p3_hold_over_ten_thousand_histories_with_crashes() {
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let histories: Vec<u64> = match number("HISTORY") {
         Some(one) => vec![one],
         None => (0..number("HISTORIES").unwrap_or(10_000)).collect(),
     };
-    let machines: Vec<Vec<u64>> = histories.chunks(PER_MACHINE as usize).map(<[u64]>::to_vec).collect();
+    let machines: Vec<Vec<u64>> = histories.chunks(PER_MACHINE).map(<[u64]>::to_vec).collect();
     let next = std::sync::Mutex::new(machines.into_iter());
     let mut totals = history::Totals::default();
     std::thread::scope(|scope| {

@@ -1,6 +1,8 @@
 //! The domain's rules over the whole engine: one machine, its store, a clock moved by hand, receivers that answer as told. Tests are
 //! named after the rules in `docs/domain.md`.
 
+#![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "tests")]
+
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tracking_core::{caller::Caller, delivery::State, id::Id};

@@ -88,11 +88,11 @@ impl<B: Backend> Engine<B> {
         }
         let Some(mut row) = row.filter(|row| caller.sees(&row.job.owner)) else { return Err(Refused::NotFound) };
         if let Some(last) = row.last.take()
-            && log.iter().all(|attempt| attempt.attempt != last.attempt)
+            && log.iter().all(|attempt| attempt.number != last.number)
         {
             log.push(last);
         }
-        log.sort_by_key(|attempt| attempt.attempt);
+        log.sort_by_key(|attempt| attempt.number);
         self.show_sending(&mut row).await?;
         let mut view = row.view();
         view["log"] = log.iter().map(Attempt::view).collect();
@@ -253,12 +253,12 @@ impl<B: Backend> Engine<B> {
         let mut range = Range::prefix("D#");
         loop {
             let items = self.backend.query(&partition, &range, Order::Ascending, 500).await?;
-            for item in items.iter().filter(|item| !item.key.sort.contains("#A#")) {
-                let row: DeliveryRow = rows::read(&item.body)?;
+            for found in items.iter().filter(|item| !item.key.sort.contains("#A#")) {
+                let row: DeliveryRow = rows::read(&found.body)?;
                 list.found.insert((row.job.created_at, row.job.id), String::new());
             }
-            let Some(last) = items.last().filter(|_| items.len() == 500) else { return Ok(list) };
-            range.from = Some(format!("{}\0", last.key.sort));
+            let Some(end) = items.last().filter(|_| items.len() == 500) else { return Ok(list) };
+            range.from = Some(format!("{}\0", end.key.sort));
         }
     }
 

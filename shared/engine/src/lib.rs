@@ -92,8 +92,8 @@ pub struct Engine<B> {
 
 impl<B: Backend> Engine<B> {
     /// An engine over this store. `vault` seals the rules' secrets.
-    pub fn new(backend: B, clock: Clock, vault: Vault, settings: Settings) -> Self {
-        let settings = Settings { log_retention: settings.log_retention.max(SHORTEST_RETENTION), ..settings };
+    pub fn new(backend: B, clock: Clock, vault: Vault, mut settings: Settings) -> Self {
+        settings.log_retention = settings.log_retention.max(SHORTEST_RETENTION);
         let rules = rules::Cache::new(settings.rule_lifetime);
         Self { backend, clock, vault, settings, rules, recorder: record::Recorder::default(), pace: pace::Pace::default() }
     }

@@ -128,7 +128,9 @@ pub(crate) struct DeliveryRow {
 /// One attempt as the log keeps it (contract §3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Attempt {
-    pub(crate) attempt: u32,
+    /// 1 is the first.
+    #[serde(rename = "attempt")]
+    pub(crate) number: u32,
     pub(crate) at: Timestamp,
     pub(crate) duration_ms: u64,
     pub(crate) request: LoggedRequest,
@@ -153,7 +155,7 @@ impl Attempt {
         let headers: serde_json::Map<String, Value> =
             self.request.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         json!({
-            "attempt": self.attempt, "at": self.at, "duration_ms": self.duration_ms,
+            "attempt": self.number, "at": self.at, "duration_ms": self.duration_ms,
             "request": {"method": self.request.method, "url": self.request.url, "headers": headers, "body": self.request.body},
             "status": self.status, "answer": self.answer, "verdict": self.verdict, "error": self.error,
         })

@@ -160,7 +160,6 @@ fn not_public(addresses: &[IpAddr]) -> String {
     format!("the receiver's address {} is not public", list.join(", "))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is the last use of the error")]
 fn fault(error: reqwest::Error) -> SendFault {
     let error = error.without_url();
     let mut source: Option<&(dyn Error + 'static)> = error.source();

@@ -119,7 +119,7 @@ impl<'a> Player<'a> {
         while let Some(change) = posts.pop() {
             self.plan_crash();
             // The bus repeats what was not accepted.
-            if self.world.post(&[change.clone()]).await.is_err() {
+            if self.world.post(std::slice::from_ref(&change)).await.is_err() {
                 posts.push(change);
             }
             self.come_back();

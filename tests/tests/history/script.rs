@@ -47,11 +47,11 @@ impl Script {
     pub(crate) fn roll(number: u64, dice: &mut Dice) -> Self {
         let affiliate = format!("aff_{number}");
         let conversion = format!("cnv_{number}");
-        let rules: Vec<Rule> = (0..1 + dice.roll(3)).map(|position| rule(position, dice)).collect();
+        let rules: Vec<Rule> = (0..=dice.roll(3)).map(|position| rule(position, dice)).collect();
         let changes = changes(number, dice);
         let mut posts = Vec::new();
         for change in &changes {
-            for _ in 0..1 + dice.roll(3) {
+            for _ in 0..=dice.roll(3) {
                 posts.push(envelope(&affiliate, &conversion, change));
             }
         }

@@ -2,6 +2,7 @@
 
 mod events;
 mod keys;
+mod kill;
 mod postbacks;
 mod send;
 mod serving;

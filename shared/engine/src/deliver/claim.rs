@@ -90,7 +90,7 @@ impl<B: Backend> Engine<B> {
             match line.decide(&ask, &recorded) {
                 Decision::Claim { line, attempt, lease_until, overtaken } => {
                     if let Some(rate) = rule.definition.rate_per_second
-                        && let Some(slot) = self.pace.wait(&rule.id, rate.into(), &job.id, now)
+                        && let Some(slot) = self.pace.wait(&rule.id, rate, &job.id, now)
                     {
                         let effects = self.come_again(received, &job, rule.definition.request.host(), slot, row.is_some());
                         self.commit_one(effects).await?;

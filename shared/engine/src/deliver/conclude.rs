@@ -18,7 +18,7 @@ use crate::{
     matching::next_causation,
     record::Listing,
     rows::{self, Attempt, DeliveryRow, LoggedRequest},
-    secrets::{masks, scrub},
+    secrets::{MASK, masks, scrub},
     sender::SendFault,
 };
 
@@ -198,7 +198,7 @@ fn logged(claimed: &Claimed, sent: &Sent, judged: &Judged, now: Timestamp) -> At
     });
     let duration = now.duration_since(claimed.at).as_millis();
     Attempt {
-        attempt: claimed.attempt,
+        number: claimed.attempt,
         at: claimed.at,
         duration_ms: u64::try_from(duration).unwrap_or(0),
         request,
@@ -209,11 +209,13 @@ fn logged(claimed: &Claimed, sent: &Sent, judged: &Judged, now: Timestamp) -> At
     }
 }
 
+/// The masked request as people read it: a mask in a URL or a form is not percent-encoded.
 fn logged_request(rendered: Rendered) -> LoggedRequest {
+    let plain = |text: &str| text.replace("%2A%2A%2A", MASK);
     let body = rendered.body.map(|body| {
-        let mut text = String::from_utf8_lossy(&body).into_owned();
+        let mut text = plain(&String::from_utf8_lossy(&body));
         text.truncate(text.floor_char_boundary(4 * LOGGED_ANSWER));
         text
     });
-    LoggedRequest { method: rendered.method.as_str().to_owned(), url: rendered.url, headers: rendered.headers, body }
+    LoggedRequest { method: rendered.method.as_str().to_owned(), url: plain(&rendered.url), headers: rendered.headers, body }
 }

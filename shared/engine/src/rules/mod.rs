@@ -33,6 +33,9 @@ use crate::{
     keys, rows,
 };
 
+/// What was accepted once keeps being read: whether its host may be called is decided at each send.
+const ACCEPTED_ONCE: Settings = Settings { private_targets: true };
+
 /// The small, strongly read part of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
@@ -90,7 +93,7 @@ impl From<Faults> for Refused {
     }
 }
 
-/// A rule as the API shows it, with its version (the ETag).
+/// A rule as the API shows it, with its version, its entity tag.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// The rule's id.
@@ -192,16 +195,11 @@ impl<B: Backend> Engine<B> {
         }
         let Some(item) = self.backend.get(&[keys::body(id, head.version)]).await?.pop().flatten() else { return Ok(None) };
         let document: Value = rows::read(&item.body)?;
-        let definition = Definition::parse(&document, &head.owner, &self.definition_settings_for_stored())
+        let definition = Definition::parse(&document, &head.owner, &ACCEPTED_ONCE)
             .map_err(|faults| Unavailable(format!("rule {id} version {} does not parse: {faults}", head.version)))?;
         let definition = Arc::new(definition);
         self.rules.keep_definition(id, head.version, &definition);
         Ok(Some(definition))
-    }
-
-    /// What was accepted once keeps being read: whether its host may be called is decided at each send.
-    fn definition_settings_for_stored(&self) -> Settings {
-        Settings { private_targets: true }
     }
 
     pub(crate) async fn view(&self, rule: &Rule) -> Result<View, Unavailable> {

@@ -291,7 +291,7 @@ fn expect_version(expected: Option<u64>, head: &Head) -> Result<(), Refused> {
 fn new_id(new: &New, owner: &Owner, now: Timestamp) -> Id {
     let id = match new {
         New::Random(dice) => {
-            let dice: String = dice.iter().map(|byte| format!("{byte:02x}")).collect();
+            let dice = u128::from_be_bytes(*dice).to_string();
             format!("trk_{}{}", keys::sortable(now), hash::text(&["rule", &dice], 10))
         }
         New::IdempotencyKey(key) => {
