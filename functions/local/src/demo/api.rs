@@ -109,12 +109,12 @@ impl Api {
         Ok(Made { id, active: made["active"] == true, inactive_reason })
     }
 
-    /// All items of a list, page by page.
+    /// All items of a list, page by page. `path` has its query, if only a `?`; `from` is the parameter that continues it.
     async fn list(&self, path: &str, from: &str) -> Result<Vec<Value>, ApiError> {
         let mut items = Vec::new();
         let mut cursor = String::new();
         loop {
-            let address = format!("{path}?limit={PAGE}&{from}={cursor}");
+            let address = format!("{path}limit={PAGE}&{from}={cursor}");
             let mut page: Map<String, Value> = read(&address, &self.text(&address).await?)?;
             if let Some(Value::Array(more)) = page.remove("items") {
                 items.extend(more);
@@ -126,15 +126,16 @@ impl Api {
         }
     }
 
-    /// The whole log, as its lists show it. `keys` are the rules' keys by their ids.
-    pub(super) async fn deliveries(&self, keys: &BTreeMap<String, String>) -> Result<Vec<Delivery>, ApiError> {
-        let items = self.list("/deliveries", "cursor").await?;
+    /// The log as its lists show it, narrowed down by `filter`: `name=value&`, or nothing for all of it. `keys` are the rules' keys
+    /// by their ids.
+    pub(super) async fn deliveries(&self, keys: &BTreeMap<String, String>, filter: &str) -> Result<Vec<Delivery>, ApiError> {
+        let items = self.list(&format!("/deliveries?{filter}"), "cursor").await?;
         items.into_iter().map(|item| Ok(value::<Delivery>("GET /deliveries", item)?.known_as(keys))).collect()
     }
 
     /// Every delivery of the log with its attempts, each with the text that told it.
     pub(super) async fn logs(&self, keys: &BTreeMap<String, String>) -> Result<Vec<(Delivery, String)>, ApiError> {
-        let mut ids: Vec<String> = self.deliveries(keys).await?.into_iter().map(|delivery| delivery.id).collect();
+        let mut ids: Vec<String> = self.deliveries(keys, "").await?.into_iter().map(|delivery| delivery.id).collect();
         let (mut reading, mut read_ones) = (JoinSet::new(), Vec::with_capacity(ids.len()));
         loop {
             while reading.len() < AT_ONCE
@@ -164,7 +165,7 @@ impl Api {
     /// What we published.
     pub(super) async fn published(&self, keys: &BTreeMap<String, String>) -> Result<Vec<Published>, ApiError> {
         let mut published = Vec::new();
-        for mut event in self.list("/bus/events", "after").await? {
+        for mut event in self.list("/bus/events?", "after").await? {
             let Value::Object(detail) = event["detail"].take() else { continue };
             let id = detail.get("tracking_api_id").and_then(Value::as_str).unwrap_or_default();
             let key = keys.get(id).cloned().unwrap_or_else(|| id.to_owned());

@@ -7,6 +7,7 @@
 mod api;
 mod check;
 mod play;
+mod post;
 mod receiver;
 mod sample;
 mod screen;

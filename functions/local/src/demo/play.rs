@@ -12,6 +12,7 @@ use super::{
     DemoError,
     api::{Api, ApiError, Made},
     check::{self, Delivery, Difference, Request, Seen, count},
+    post,
     receiver::Receivers,
     sample::Sample,
     screen::{Follower, Screen},
@@ -19,8 +20,6 @@ use super::{
 };
 use crate::server::LocalServer;
 
-/// How many events are posted together.
-const BATCH: usize = 25;
 /// How long after the last event everything has to be done.
 const DEADLINE: Duration = Duration::from_secs(90);
 /// How often the log is looked at.
@@ -50,9 +49,7 @@ pub(super) async fn play(server: &LocalServer, all: bool) -> Result<bool, DemoEr
     let (over, ending) = mpsc::channel(1);
     let follower = Follower::new(screen.clone(), api.clone(), &sample, all);
     let follower = tokio::spawn(follower.follow(arrivals, ending));
-    for batch in sample.events.chunks(BATCH) {
-        screen.posted(api.post(batch).await?);
-    }
+    post::post(&api, &sample, &keys, &screen).await?;
     let in_time = rest(&api, &sample, &keys, &receivers).await?;
     // It ends by itself as soon as it has shown what has come.
     let _ended = over.send(()).await;
@@ -115,7 +112,7 @@ async fn rest(api: &Api, sample: &Sample, keys: &BTreeMap<String, String>, recei
     let idle = || receivers.last_at().unwrap_or(posted).max(posted).elapsed();
     loop {
         sleep(LOOK_EVERY).await;
-        let deliveries = api.deliveries(keys).await?;
+        let deliveries = api.deliveries(keys, "").await?;
         let open = deliveries.iter().any(Delivery::is_open);
         if !open && idle() >= QUIET && check::deliveries(&sample.owed, &deliveries).is_empty() {
             return Ok(true);
