@@ -1,11 +1,12 @@
 //! The binary `tracking`: the whole engine on one machine.
 //!
 //! [`server::LocalServer`] is the API and the engine over the embedded store, in one process; `serve` runs it until a signal comes.
-//! [`keys`] are the two files that make tokens and secrets last, [`send`] posts files of events, [`token`] makes tokens. Here alone
-//! are clocks, environment and files; logs go to stderr, results to stdout.
+//! [`keys`] are the two files that make tokens and secrets last, [`send`] posts files of events, [`token`] makes tokens, [`demo`] plays
+//! sample events and checks what comes of them. Here alone are clocks, environment and files; logs go to stderr, results to stdout.
 
 mod bus;
 mod clock;
+pub mod demo;
 pub mod edge;
 mod events;
 pub mod keys;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracking_local::{
+    demo::{self, DemoArgs},
     edge,
     send::{self, SendArgs},
     serve::{self, ServeArgs},
@@ -15,14 +16,17 @@ use tracking_local::{
 #[command(version, subcommand_required = true, arg_required_else_help = true, max_term_width = 120)]
 struct Cli {
     /// What the log on stderr tells: error, warn, info, debug, or a filter by module
-    #[arg(long, global = true, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
+    /// [default: info; of demo: warn]
+    #[arg(long, global = true, env = "RUST_LOG", value_name = "FILTER")]
+    log: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Play sample events to sample receivers, and check what arrives
+    Demo(DemoArgs),
     /// Run API and engine on a data folder
     Serve(ServeArgs),
     /// Post events from files to a server
@@ -34,11 +38,14 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(fault) = edge::log(&cli.log) {
+    // The demo shows on its own what happens.
+    let usual = if matches!(cli.command, Command::Demo(_)) { "warn" } else { "info" };
+    if let Err(fault) = edge::log(cli.log.as_deref().unwrap_or(usual)) {
         edge::remark(&format!("error: {fault}"));
         return ExitCode::from(2);
     }
     let done = match cli.command {
+        Command::Demo(args) => demo::demo(args).await.map_err(|error| edge::told(&error)),
         Command::Serve(args) => serve::serve(args).await.map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
         Command::Send(args) => send::send(args).await.map_err(|error| edge::told(&error)),
         Command::Token(args) => token::token(args).map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),

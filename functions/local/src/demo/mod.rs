@@ -1,0 +1,128 @@
+//! `tracking demo`: the main job on real input, in a temporary store, checked against what the rules owe.
+//!
+//! The sample rules are made and the sample events posted through the HTTP API of a server in this process; [`receiver`]s on
+//! loopback take the postbacks and answer by their scripts; [`screen`] shows them as they arrive. When nothing is open any more,
+//! [`check`] holds the receivers' requests, the log and the bus against `owed.json`.
+
+mod api;
+mod check;
+mod play;
+mod post;
+mod receiver;
+mod sample;
+mod screen;
+mod summary;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use tempfile::TempDir;
+
+use crate::{
+    edge,
+    server::{LocalServer, Options, StartError},
+};
+pub use api::ApiError;
+
+/// What `demo` is told.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  tracking demo
+  tracking demo --all | less
+  tracking demo --keep demo-data     (then look around: tracking serve --data demo-data --allow-private-targets)
+
+Shows the first postbacks of each rule, and all of those that are asked again, tried again, or sent once their conversion is settled.
+
+Exit code: 0 if what arrived is what the rules owe, 1 if anything differs, 2 if the demo could not run.")]
+pub struct DemoArgs {
+    /// Show every postback
+    #[arg(long)]
+    all: bool,
+    /// Keep the store in this new folder [default: a temporary one, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+/// Why the demo could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The folder to keep can't be used: a store that knows the events already would send nothing.
+    #[error("{} is not empty: choose a new folder with --keep, the demo begins with an empty store", .0.display())]
+    NotEmpty(PathBuf),
+    /// The folder can't be read or made.
+    #[error("{} can't be read or made: choose a folder that this user may write to", folder.display())]
+    Folder {
+        /// Which folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The receivers don't start.
+    #[error("the demo's receivers can't listen on loopback")]
+    Receivers(#[source] io::Error),
+    /// The server does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The server is of no use.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// Ctrl-C.
+    #[error("stopped before the end: nothing was checked")]
+    Interrupted,
+}
+
+/// Plays the sample and checks what came of it.
+///
+/// # Errors
+/// No folder, no port, no working server, or an interruption.
+pub async fn demo(args: DemoArgs) -> Result<ExitCode, DemoError> {
+    let folder = Folder::of(args.keep)?;
+    let options = Options { data: folder.path().to_owned(), listen: "127.0.0.1:0".to_owned(), private_targets: true };
+    let server = LocalServer::start(options).await?;
+    let played = tokio::select! {
+        played = play::play(&server, args.all) => played,
+        _ = tokio::signal::ctrl_c() => Err(DemoError::Interrupted),
+    };
+    server.stop().await;
+    let as_owed = played?;
+    if let Folder::Kept(folder) = &folder {
+        let folder = folder.display();
+        edge::result(&format!("The store is kept. To serve it:\n  tracking serve --data {folder} --allow-private-targets"));
+        edge::result(&format!("and a token for it:\n  tracking token --data {folder} --admin"));
+    }
+    Ok(if as_owed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where the store is.
+#[derive(Debug)]
+enum Folder {
+    /// Removed when this is dropped.
+    Temporary(TempDir),
+    Kept(PathBuf),
+}
+
+impl Folder {
+    fn of(keep: Option<PathBuf>) -> Result<Self, DemoError> {
+        let Some(folder) = keep else {
+            let made = tempfile::Builder::new().prefix("tracking-demo-").tempdir();
+            return made.map(Self::Temporary).map_err(|source| DemoError::Folder { folder: std::env::temp_dir(), source });
+        };
+        match fs::read_dir(&folder).map(|mut entries| entries.next().is_none()) {
+            Ok(false) => Err(DemoError::NotEmpty(folder)),
+            Ok(true) => Ok(Self::Kept(folder)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Kept(folder)),
+            Err(source) => Err(DemoError::Folder { folder, source }),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Kept(folder) => folder,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The run itself: rules, then events, then patience until nothing is open, then the check.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use console::Style;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+use super::{
+    DemoError,
+    api::{Api, ApiError, Made},
+    check::{self, Delivery, Difference, Request, Seen, count},
+    post,
+    receiver::Receivers,
+    sample::Sample,
+    screen::{Follower, Screen},
+    summary,
+};
+use crate::server::LocalServer;
+
+/// How long after the last event everything has to be done.
+const DEADLINE: Duration = Duration::from_secs(90);
+/// How often the log is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long no request may come until what is missing is taken for lost.
+const STALLED: Duration = Duration::from_secs(20);
+/// How long it is listened for requests that nobody owes, once all is done.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// Plays the whole sample against a server; whether what arrived is what the rules owe.
+pub(super) async fn play(server: &LocalServer, all: bool) -> Result<bool, DemoError> {
+    let sample = Sample::load();
+    let (told, arrivals) = mpsc::unbounded_channel();
+    let receivers = Receivers::start(&sample.rules, &told).await.map_err(DemoError::Receivers)?;
+    let api = Api::new(server)?;
+    let screen = Screen::new(&sample);
+    screen.line(&format!(
+        "{} and {} for {}, each with a receiver of its own on loopback",
+        count(sample.offers.len(), "offer"),
+        count(sample.events.len(), "event"),
+        count(sample.rules.len(), "rule"),
+    ));
+
+    let began = Instant::now();
+    screen.posted(api.post(&sample.offers).await?);
+    let (made, keys) = make_rules(&api, &sample, &receivers).await?;
+    let (over, ending) = mpsc::channel(1);
+    let follower = Follower::new(screen.clone(), api.clone(), &sample, all);
+    let follower = tokio::spawn(follower.follow(arrivals, ending));
+    post::post(&api, &sample, &keys, &screen).await?;
+    let in_time = rest(&api, &sample, &keys, &receivers).await?;
+    // It ends by itself as soon as it has shown what has come.
+    let _ended = over.send(()).await;
+    let shown = follower.await.unwrap_or_default();
+    screen.close();
+
+    let seen = look(&api, &sample, &keys, &made, &receivers).await?;
+    let mut differences = check::differences(&sample.owed, &seen);
+    if !in_time {
+        differences.insert(0, not_at_rest(&seen.deliveries));
+    }
+    let took = began.elapsed();
+    screen.line(&format!("\n{}", summary::rules(&sample, &made, &seen, screen.width())));
+    screen.line(&format!(
+        "{}, {}, {} of which {} shown{}, in {}.{} s",
+        count(sample.offers.len() + sample.events.len(), "event"),
+        owed_deliveries(&sample, &seen),
+        count(seen.requests.len(), "request"),
+        shown,
+        if all { "" } else { " (--all shows every one)" },
+        took.as_secs(),
+        took.subsec_millis() / 100,
+    ));
+    Ok(verdict(&screen, &differences))
+}
+
+/// Says how it ended; whether all is as owed.
+fn verdict(screen: &Screen, differences: &[Difference]) -> bool {
+    if differences.is_empty() {
+        let line = "everything that the rules owe arrived, and nothing else";
+        screen.line(&Style::new().green().bold().apply_to(line).to_string());
+        return true;
+    }
+    screen.line(&summary::differences(differences, screen.width()));
+    let line = format!("{} from what the rules owe", count(differences.len(), "difference"));
+    screen.line(&Style::new().red().bold().apply_to(line).to_string());
+    false
+}
+
+/// Makes the rules; they bind every event that is posted from now on. Also the rules' keys by their ids.
+async fn make_rules(
+    api: &Api,
+    sample: &Sample,
+    receivers: &Receivers,
+) -> Result<(Vec<Made>, BTreeMap<String, String>), DemoError> {
+    let (mut made, mut keys) = (Vec::new(), BTreeMap::new());
+    for rule in &sample.rules {
+        let address = receivers.address(&rule.key).expect("each rule has a receiver");
+        let new = api.create(&rule.resource(address)).await?;
+        keys.insert(new.id.clone(), rule.key.clone());
+        made.push(new);
+    }
+    Ok((made, keys))
+}
+
+/// Waits until the log shows what is owed and nothing is open, and then for a while longer, for what is not owed. `false`: time ran
+/// out, or nothing happened for too long.
+async fn rest(api: &Api, sample: &Sample, keys: &BTreeMap<String, String>, receivers: &Receivers) -> Result<bool, ApiError> {
+    let posted = Instant::now();
+    let idle = || receivers.last_at().unwrap_or(posted).max(posted).elapsed();
+    loop {
+        sleep(LOOK_EVERY).await;
+        let deliveries = api.deliveries(keys, "").await?;
+        let open = deliveries.iter().any(Delivery::is_open);
+        if !open && idle() >= QUIET && check::deliveries(&sample.owed, &deliveries).is_empty() {
+            return Ok(true);
+        }
+        if posted.elapsed() > DEADLINE || (!open && idle() > STALLED) {
+            return Ok(false);
+        }
+    }
+}
+
+/// Reads everything there is to see, and looks for secrets in all of it (Q5).
+async fn look(
+    api: &Api,
+    sample: &Sample,
+    keys: &BTreeMap<String, String>,
+    made: &[Made],
+    receivers: &Receivers,
+) -> Result<Seen, ApiError> {
+    let secrets = sample.secrets();
+    let mut seen = Seen::default();
+    for (delivery, text) in api.logs(keys).await? {
+        if secrets.appear_in(&text) {
+            seen.leaks.push(format!("/deliveries/{}", delivery.id));
+        }
+        seen.deliveries.push(delivery);
+    }
+    let rules = made.iter().map(|made| format!("/tracking-apis/{}", made.id));
+    let lists = ["/tracking-apis", "/affiliate-postbacks", "/bus/events"].map(|path| format!("{path}?limit=1000"));
+    for path in rules.chain(lists) {
+        if secrets.appear_in(&api.text(&path).await?) {
+            seen.leaks.push(path);
+        }
+    }
+    seen.bus = api.published(keys).await?;
+    let requests = receivers.arrivals().into_iter();
+    seen.requests = requests.map(|arrival| Request { key: arrival.key, delivery_id: arrival.delivery_id }).collect();
+    Ok(seen)
+}
+
+fn not_at_rest(deliveries: &[Delivery]) -> Difference {
+    let open = deliveries.iter().filter(|delivery| delivery.is_open()).count();
+    Difference {
+        key: String::new(),
+        about: "the whole run".to_owned(),
+        owed: format!("an end within {} s of the last event", DEADLINE.as_secs()),
+        seen: format!("the wait was given up with {open} deliveries open"),
+    }
+}
+
+/// `834 deliveries`, without those that may be there or not.
+fn owed_deliveries(sample: &Sample, seen: &Seen) -> String {
+    let counted: usize = sample
+        .owed
+        .rules
+        .iter()
+        .map(|(key, owed)| check::counted(owed, seen.deliveries.iter().filter(|delivery| delivery.key == *key).collect()))
+        .sum();
+    format!("{counted} deliveries")
+}

@@ -1,0 +1,172 @@
+//! The receivers: one for each sample rule, on a loopback port of its own, answering as its script says.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    extract::{Query, Request, State},
+    http::{StatusCode, Uri, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::Instant};
+
+use super::sample::{SampleRule, Scripted};
+
+/// The header that tells deliveries apart (Q1).
+const DELIVERY_ID: &str = "tracking-delivery-id";
+
+/// One request as a receiver got it.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    /// Whose receiver got it: the rule's key.
+    pub(super) key: String,
+    pub(super) at: Instant,
+    pub(super) method: String,
+    /// Path and query as they were sent, secrets included.
+    pub(super) target: String,
+    /// What its `Tracking-Delivery-Id` says.
+    pub(super) delivery_id: Option<String>,
+    /// Which request of its delivery it is; 1 is the first.
+    pub(super) attempt: u32,
+    /// What was answered.
+    pub(super) answer: Scripted,
+}
+
+/// Running receivers. They end when this is dropped.
+#[derive(Debug)]
+pub(super) struct Receivers {
+    addresses: BTreeMap<String, SocketAddr>,
+    arrived: Arc<Mutex<Vec<Arrival>>>,
+    _serving: JoinSet<()>,
+}
+
+/// What one receiver knows.
+#[derive(Debug)]
+struct Desk {
+    rule: SampleRule,
+    /// How many requests of each delivery have come.
+    counts: Mutex<HashMap<Option<String>, u32>>,
+    arrived: Arc<Mutex<Vec<Arrival>>>,
+    told: mpsc::UnboundedSender<Arrival>,
+}
+
+impl Receivers {
+    /// Starts a receiver for each rule; every request is also told to `told` as it comes.
+    ///
+    /// # Errors
+    /// No port of the loopback address is free.
+    pub(super) async fn start(rules: &[SampleRule], told: &mpsc::UnboundedSender<Arrival>) -> io::Result<Self> {
+        let arrived = Arc::new(Mutex::new(Vec::new()));
+        let (mut addresses, mut serving) = (BTreeMap::new(), JoinSet::new());
+        for rule in rules {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            addresses.insert(rule.key.clone(), listener.local_addr()?);
+            let desk = Desk { rule: rule.clone(), counts: Mutex::default(), arrived: Arc::clone(&arrived), told: told.clone() };
+            let routes = Router::new().fallback(receive).with_state(Arc::new(desk));
+            serving.spawn(async move {
+                if let Err(error) = axum::serve(listener, routes).await {
+                    tracing::error!(%error, "a receiver of the demo broke");
+                }
+            });
+        }
+        Ok(Self { addresses, arrived, _serving: serving })
+    }
+
+    /// Where a rule's receiver listens.
+    pub(super) fn address(&self, key: &str) -> Option<SocketAddr> {
+        self.addresses.get(key).copied()
+    }
+
+    /// Everything that came so far, in its order.
+    pub(super) fn arrivals(&self) -> Vec<Arrival> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the last request came.
+    pub(super) fn last_at(&self) -> Option<Instant> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).last().map(|arrival| arrival.at)
+    }
+}
+
+async fn receive(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    // Read to its end, as a receiver would; what is in it is not the demo's matter.
+    let read = axum::body::to_bytes(body, 1024 * 1024).await;
+    if read.is_err() {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    let delivery_id = parts.headers.get(DELIVERY_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let attempt = desk.count(delivery_id.clone());
+    let answer = desk.rule.answer(&parts.uri, attempt);
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
+    let arrival = Arrival {
+        key: desk.rule.key.clone(),
+        at: Instant::now(),
+        method: parts.method.to_string(),
+        target,
+        delivery_id,
+        attempt,
+        answer: answer.clone(),
+    };
+    desk.arrived.lock().unwrap_or_else(PoisonError::into_inner).push(arrival.clone());
+    // Nobody listens once the demo is over.
+    let _unheard = desk.told.send(arrival);
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(CONTENT_TYPE, answer.content_type)], answer.body).into_response()
+}
+
+impl Desk {
+    fn count(&self, delivery_id: Option<String>) -> u32 {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(delivery_id).or_default();
+        *count += 1;
+        *count
+    }
+}
+
+impl SampleRule {
+    /// What its receiver answers to a delivery's request number `attempt`.
+    fn answer(&self, uri: &Uri, attempt: u32) -> Scripted {
+        let id = Query::<HashMap<String, String>>::try_from_uri(uri).ok().and_then(|mut query| query.0.remove("id"));
+        let scripted = self.answers.get(attempt.saturating_sub(1) as usize).or(self.answers.last());
+        match (id, scripted) {
+            (Some(id), _) if self.not_found.contains(&id) => nothing(404),
+            (_, Some(scripted)) => scripted.clone(),
+            (_, None) => nothing(200),
+        }
+    }
+}
+
+fn nothing(status: u16) -> Scripted {
+    Scripted { status, content_type: "text/plain".to_owned(), body: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::sample::Sample;
+
+    #[track_caller]
+    fn check(key: &str, target: &str, attempt: u32, expected: (u16, &str)) {
+        let rule = Sample::load().rules.into_iter().find(|rule| rule.key == key).unwrap();
+        let answer = rule.answer(&target.parse().unwrap(), attempt);
+        assert_eq!((answer.status, answer.body.as_str()), expected);
+    }
+
+    #[test]
+    fn a2_receivers_keep_to_their_script() {
+        check("bank", "/bank/status?id=X-1", 1, (200, "{\"status\":\"pending\"}"));
+        check("bank", "/bank/status?id=X-1", 2, (200, "{\"status\":\"pending\"}"));
+        check("bank", "/bank/status?id=X-1", 3, (200, "{\"status\":\"approved\",\"payout\":\"12.50\"}"));
+        check("bank", "/bank/status?id=X-1", 9, (200, "{\"status\":\"approved\",\"payout\":\"12.50\"}"));
+        check("bank", "/bank/status?id=X-GONE", 1, (404, ""));
+        check("flaky", "/flaky/hook?c=1", 2, (503, "try later"));
+        check("flaky", "/flaky/hook?c=1", 3, (200, "OK"));
+        check("voluum", "/voluum/postback", 1, (200, "OK"));
+    }
+}

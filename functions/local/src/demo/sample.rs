@@ -1,0 +1,216 @@
+//! What the demo plays: the sample rules, the sample events and what they owe, as they stand in `tests/events`.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+const RULES: &str = include_str!("../../../../tests/events/rules.json");
+const OWED: &str = include_str!("../../../../tests/events/owed.json");
+const OFFERS: &str = include_str!("../../../../tests/events/offers.ndjson");
+const STORIES: &str = include_str!("../../../../tests/events/stories.ndjson");
+const CONVERSIONS: &str = include_str!("../../../../tests/events/conversions.ndjson");
+
+/// The host that stands in the sample rules for the receiver's own.
+const HOST: &str = "RECEIVER";
+/// What stands in place of a secret where people read.
+const MASK: &str = "***";
+/// Everything but RFC 3986's unreserved characters, as a URL's query encodes it (Q3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A sample rule and how its receiver behaves.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct SampleRule {
+    /// What the demo calls it.
+    pub(super) key: String,
+    /// How its receiver behaves, in a word.
+    pub(super) receiver: String,
+    /// What its receiver answers to the first, second … request of one delivery; the last goes on for ever.
+    pub(super) answers: Vec<Scripted>,
+    /// External ids that its receiver does not know.
+    #[serde(default)]
+    pub(super) not_found: Vec<String>,
+    secret_values: Map<String, Value>,
+    rule: Value,
+}
+
+/// One answer of a receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Scripted {
+    pub(super) status: u16,
+    pub(super) content_type: String,
+    pub(super) body: String,
+}
+
+impl SampleRule {
+    /// The resource to create, with the receiver's address in it.
+    pub(super) fn resource(&self, receiver: SocketAddr) -> Value {
+        let mut rule = self.rule.clone();
+        if let Some(url) = rule.pointer_mut("/request/url") {
+            *url = url.as_str().unwrap_or_default().replace(HOST, &receiver.to_string()).into();
+        }
+        if !self.secret_values.is_empty() {
+            rule["secret_values"] = json!(self.secret_values);
+        }
+        rule
+    }
+
+    /// Its trigger's name.
+    pub(super) fn trigger(&self) -> &str {
+        self.rule["trigger"].as_str().unwrap_or_default()
+    }
+
+    /// Whether each of its postbacks is worth seeing: those that are asked again, tried again or held until the end.
+    pub(super) fn is_telling(&self) -> bool {
+        self.receiver != "ok" || self.is_final()
+    }
+
+    /// Whether it waits until conversions are settled (F1).
+    pub(super) fn is_final(&self) -> bool {
+        self.rule.get("delay").is_some()
+    }
+
+    /// Every form in which a value of its secrets could be seen: as it is, in a URL, in a form, inside JSON.
+    fn secret_forms(&self) -> impl Iterator<Item = String> {
+        self.secret_values.values().filter_map(Value::as_str).flat_map(|value| {
+            let encoded = utf8_percent_encode(value, RESERVED).to_string();
+            let quoted = Value::from(value).to_string();
+            let inside = quoted[1..quoted.len() - 1].to_owned();
+            [value.to_owned(), encoded.replace("%20", "+"), encoded, inside]
+        })
+    }
+}
+
+/// A delivery that is owed; its columns are `columns` of the file. The event and the change of a final postback are open.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct OwedRow {
+    pub(super) conversion_id: String,
+    pub(super) transaction_id: Option<String>,
+    pub(super) event: Option<String>,
+    pub(super) change_id: Option<String>,
+    pub(super) requests: u32,
+    pub(super) state: String,
+}
+
+/// What one rule owes.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct OwedRule {
+    /// How many deliveries.
+    pub(super) deliveries: usize,
+    /// How many requests they take together.
+    pub(super) requests: usize,
+    /// The deliveries, one by one.
+    pub(super) owed: Vec<OwedRow>,
+    /// Deliveries that may be there, none of which sends anything: what came after a subject's final postback (F4).
+    #[serde(default)]
+    pub(super) after_final: Vec<OwedRow>,
+    /// How many deliveries of other subjects may be there by state, none of which sends anything (F1, F3).
+    #[serde(default)]
+    pub(super) bystanders: BTreeMap<String, usize>,
+}
+
+/// What all rules owe.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Owed {
+    /// In all.
+    pub(super) total: Total,
+    /// The least that each event which we publish must say.
+    pub(super) bus: Vec<Map<String, Value>>,
+    /// By the rules' keys.
+    pub(super) rules: BTreeMap<String, OwedRule>,
+}
+
+/// Sums over all rules.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Total {
+    pub(super) requests: usize,
+}
+
+/// The whole sample.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    pub(super) rules: Vec<SampleRule>,
+    pub(super) owed: Owed,
+    /// The offers, as events.
+    pub(super) offers: Vec<&'static str>,
+    /// What happened, in its order.
+    pub(super) events: Vec<&'static str>,
+}
+
+impl Sample {
+    /// Reads what is built in.
+    pub(super) fn load() -> Self {
+        Self {
+            rules: serde_json::from_str(RULES).expect("the sample rules are built in, and a test reads them"),
+            owed: serde_json::from_str(OWED).expect("what they owe is built in, and a test reads it"),
+            offers: OFFERS.lines().collect(),
+            events: STORIES.lines().chain(CONVERSIONS.lines()).collect(),
+        }
+    }
+
+    /// Every form of every secret.
+    pub(super) fn secrets(&self) -> Secrets {
+        let mut forms: Vec<String> = self.rules.iter().flat_map(SampleRule::secret_forms).collect();
+        // The longest first, so that none is masked in part.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        forms.dedup();
+        Secrets(forms)
+    }
+}
+
+/// The secrets' values, in every form in which they could be seen.
+#[derive(Debug, Clone)]
+pub(super) struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// Whether a text shows one.
+    pub(super) fn appear_in(&self, text: &str) -> bool {
+        self.0.iter().any(|form| text.contains(form.as_str()))
+    }
+
+    /// The text without them (Q5).
+    pub(super) fn masked(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), MASK))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_is_read_and_agrees_with_itself() {
+        let sample = Sample::load();
+        assert_eq!((sample.rules.len(), sample.offers.len(), sample.events.len()), (30, 10, 501));
+        assert_eq!(sample.owed.total.requests, 853);
+        assert_eq!(sample.owed.rules.values().map(|owed| owed.deliveries).sum::<usize>(), 834);
+        for rule in &sample.rules {
+            let owed = &sample.owed.rules[&rule.key];
+            assert_eq!(owed.deliveries, owed.owed.len(), "{}", rule.key);
+            assert_eq!(owed.requests, owed.owed.iter().map(|row| row.requests as usize).sum::<usize>(), "{}", rule.key);
+        }
+        assert_eq!(sample.owed.rules.len(), 30);
+        let telling: Vec<_> = sample.rules.iter().filter(|rule| rule.is_telling()).map(|rule| rule.key.as_str()).collect();
+        assert_eq!(telling, ["bank", "flaky", "final_now", "final_settled"]);
+    }
+
+    #[test]
+    fn q5_secrets_are_found_and_masked_in_every_form() {
+        let secrets = Sample::load().secrets();
+        assert_eq!(secrets.masked("/e?t=ef-4b1f%26x%3D1&u=1"), "/e?t=***&u=1");
+        assert_eq!(secrets.masked("/t?s=tune%20token%2F%C3%A4"), "/t?s=***");
+        assert!(secrets.appear_in("{\"Authorization\":\"Bearer bank-5ad1\"}"));
+        assert!(secrets.appear_in("t=tune+token%2F%C3%A4"));
+        assert!(!secrets.appear_in("{\"Authorization\":\"Bearer ***\"}"));
+    }
+
+    #[test]
+    fn the_receivers_address_is_put_into_a_rule() {
+        let sample = Sample::load();
+        let bank = sample.rules.iter().find(|rule| rule.key == "bank").unwrap();
+        let resource = bank.resource("127.0.0.1:9".parse().unwrap());
+        assert_eq!(resource["request"]["url"], "http://127.0.0.1:9/bank/status?id={external_id}");
+        assert_eq!(resource["secret_values"]["token"], "bank-5ad1");
+    }
+}

@@ -1,0 +1,215 @@
+//! The screen: a line for each postback as it arrives, bars below them on a terminal.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
+
+use console::{Style, Term};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    api::Api,
+    receiver::Arrival,
+    sample::{Sample, Secrets},
+};
+use crate::edge;
+
+/// How many postbacks of a rule are shown unless all of them are telling, or asked for.
+const FIRST_FEW: usize = 3;
+/// Columns of a line where there is no terminal.
+const USUAL_WIDTH: usize = 150;
+/// Columns of a line that are not the target's: time, rule, method, attempt.
+const FIXED: usize = 9 + 16 + 5 + 4;
+/// Columns of what was answered and what it means.
+const OUTCOME: usize = 44;
+/// The least columns of a target.
+const NARROWEST: usize = 24;
+/// How long a line waits for its verdict, and how often it asks.
+const VERDICT_PATIENCE: Duration = Duration::from_secs(5);
+const VERDICT_EVERY: Duration = Duration::from_millis(20);
+
+/// Where lines and bars are drawn.
+#[derive(Debug, Clone)]
+pub(super) struct Screen {
+    bars: MultiProgress,
+    posted: ProgressBar,
+    arrived: ProgressBar,
+    width: usize,
+}
+
+impl Screen {
+    /// Bars on a terminal, lines alone elsewhere.
+    pub(super) fn new(sample: &Sample) -> Self {
+        let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bars = MultiProgress::with_draw_target(target);
+        let bar = |what: &'static str, length: usize| {
+            let style = ProgressStyle::with_template("{prefix:>9} {bar:40} {pos}/{len}").expect("the template's keys are known");
+            bars.add(ProgressBar::new(length as u64).with_style(style).with_prefix(what))
+        };
+        let posted = bar("events", sample.offers.len() + sample.events.len());
+        let arrived = bar("requests", sample.owed.total.requests);
+        let width = Term::stdout().size_checked().filter(|_| io::stdout().is_terminal());
+        let width = width.map_or(USUAL_WIDTH, |(_, columns)| usize::from(columns));
+        Self { posted, arrived, width, bars }
+    }
+
+    /// Prints a line above the bars.
+    pub(super) fn line(&self, line: &str) {
+        self.bars.suspend(|| edge::result(line));
+    }
+
+    /// So many events more are posted.
+    pub(super) fn posted(&self, events: u64) {
+        self.posted.inc(events);
+    }
+
+    /// Takes the bars away.
+    pub(super) fn close(&self) {
+        self.posted.finish_and_clear();
+        self.arrived.finish_and_clear();
+    }
+
+    /// Columns of a line.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+}
+
+/// Shows postbacks as they come.
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) screen: Screen,
+    pub(super) api: Api,
+    pub(super) secrets: Secrets,
+    /// When the time of the lines begins.
+    pub(super) since: Instant,
+    /// How many more postbacks of each rule are shown; `None` is all of them.
+    left: BTreeMap<String, Option<usize>>,
+}
+
+impl Follower {
+    /// Shows the first few of each rule and all of those that tell more, or all.
+    pub(super) fn new(screen: Screen, api: Api, sample: &Sample, all: bool) -> Self {
+        let few = |telling: bool| (!all && !telling).then_some(FIRST_FEW);
+        let left = sample.rules.iter().map(|rule| (rule.key.clone(), few(rule.is_telling()))).collect();
+        Self { screen, api, secrets: sample.secrets(), since: Instant::now(), left }
+    }
+
+    /// Follows until the channel says that it is over; how many lines it showed.
+    pub(super) async fn follow(mut self, mut arrivals: mpsc::UnboundedReceiver<Arrival>, mut over: mpsc::Receiver<()>) -> usize {
+        let mut shown = 0;
+        loop {
+            // What has come is shown before the end is heard.
+            let arrival = tokio::select! {
+                biased;
+                arrival = arrivals.recv() => arrival,
+                _ = over.recv() => None,
+            };
+            let Some(arrival) = arrival else { return shown };
+            self.screen.arrived.inc(1);
+            if self.is_shown(&arrival.key) {
+                let verdict = self.verdict(&arrival).await;
+                let line = line(&arrival, &verdict, self.since, self.screen.width, &self.secrets);
+                self.screen.line(&line);
+                shown += 1;
+            }
+        }
+    }
+
+    fn is_shown(&mut self, key: &str) -> bool {
+        match self.left.get_mut(key) {
+            Some(Some(0)) => false,
+            Some(Some(left)) => {
+                *left -= 1;
+                true
+            }
+            // Nobody should ask a receiver without a rule: that is worth seeing.
+            Some(None) | None => true,
+        }
+    }
+
+    /// What the engine made of the answer, from its log.
+    async fn verdict(&self, arrival: &Arrival) -> String {
+        let Some(id) = &arrival.delivery_id else { return "?".to_owned() };
+        let deadline = Instant::now() + VERDICT_PATIENCE;
+        while Instant::now() < deadline {
+            // A fresh delivery is not in the log before its first attempt is over.
+            if let Ok((delivery, _)) = self.api.delivery(id).await
+                && let Some(logged) = delivery.log.iter().find(|logged| logged.attempt == arrival.attempt)
+            {
+                return logged.verdict.clone();
+            }
+            tokio::time::sleep(VERDICT_EVERY).await;
+        }
+        "?".to_owned()
+    }
+}
+
+/// A postback in a line: when, whose, what, which attempt, the answer, its verdict.
+fn line(arrival: &Arrival, verdict: &str, since: Instant, width: usize, secrets: &Secrets) -> String {
+    let room = width.saturating_sub(FIXED + OUTCOME).max(NARROWEST);
+    let target = shortened(&secrets.masked(&arrival.target), room);
+    let elapsed = arrival.at.duration_since(since);
+    let answer = &arrival.answer;
+    let said = shortened(&format!("{} {}", answer.status, answer.body.trim()), 24);
+    let (style, told) = match verdict {
+        "delivered" => (Style::new().green(), "delivered"),
+        "pending" => (Style::new().yellow(), "pending: asks again"),
+        "retry" => (Style::new().yellow(), "retry: tries again"),
+        "failed" => (Style::new().red(), "failed for good"),
+        other => (Style::new().red(), other),
+    };
+    format!(
+        "{:>4}.{:03}s  {:15} {:4} {target:room$} #{:<2} {said:24} → {}",
+        elapsed.as_secs(),
+        elapsed.subsec_millis(),
+        arrival.key,
+        arrival.method,
+        arrival.attempt,
+        style.apply_to(told),
+    )
+}
+
+/// A text of printable ASCII in at most so many columns; anything else in it shows as `?`.
+fn shortened(text: &str, columns: usize) -> String {
+    let shown = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    if text.chars().count() <= columns {
+        return text.chars().map(shown).collect();
+    }
+    text.chars().take(columns.saturating_sub(1)).map(shown).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::sample::Scripted;
+
+    #[tokio::test]
+    async fn q5_a_line_shows_a_postback_without_its_secrets() {
+        console::set_colors_enabled(false);
+        let since = Instant::now();
+        let arrival = Arrival {
+            key: "everflow".to_owned(),
+            at: since + Duration::from_millis(1_234),
+            method: "GET".to_owned(),
+            target: "/everflow/?nid=1234&verification_token=ef-4b1f%26x%3D1".to_owned(),
+            delivery_id: None,
+            attempt: 2,
+            answer: Scripted { status: 503, content_type: String::new(), body: "try\nlater".to_owned() },
+        };
+        let secrets = Sample::load().secrets();
+        let shown = line(&arrival, "retry", since, 120, &secrets);
+        let expected = "   1.234s  everflow        GET  /everflow/?nid=1234&verification_token=*** #2  503 try?later            → retry: tries again";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn texts_fit_their_columns() {
+        assert_eq!(shortened("/abc", 4), "/abc");
+        assert_eq!(shortened("/abcd", 4), "/ab…");
+        assert_eq!(shortened("a\u{1b}[0mč", 9), "a?[0m?");
+    }
+}
