@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tracking_core::{
     change::{Causation, Change, Envelope, MAX_EVENT_BYTES},
@@ -43,15 +44,31 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// The store is unavailable: nothing is promised, post them again. Repeats do no harm (P2).
     pub async fn accept(&self, events: &[&[u8]]) -> Result<Vec<Accepted>, Unavailable> {
-        let mut outcomes = Vec::with_capacity(events.len());
+        let read: Vec<_> = events.iter().map(|bytes| Envelope::parse(bytes)).collect();
+        // Changes of one conversion are matched one after another, conversions side by side: what they write goes out together.
+        let mut conversions: BTreeMap<&Id, Vec<(usize, &Change)>> = BTreeMap::new();
+        for (position, envelope) in read.iter().enumerate() {
+            if let Ok(Envelope::ConversionChanged(change)) = envelope {
+                conversions.entry(&change.conversion.conversion_id).or_default().push((position, change));
+            }
+        }
+        let matched = conversions.into_values().map(|changes| async move {
+            let mut matched = Vec::with_capacity(changes.len());
+            for (position, change) in changes {
+                matched.push((position, self.match_change(change).await?));
+            }
+            Ok::<_, Unavailable>(matched)
+        });
+        let matched: Vec<Vec<(usize, Effects)>> = try_join_all(matched).await?;
+        let mut matched: BTreeMap<usize, Effects> = matched.into_iter().flatten().collect();
         let mut effects = Effects::default();
-        for bytes in events {
-            let outcome = match Envelope::parse(bytes) {
-                Ok(Envelope::ConversionChanged(change)) => {
-                    let more = self.match_change(&change).await?;
+        let mut outcomes = Vec::with_capacity(events.len());
+        for (position, envelope) in read.into_iter().enumerate() {
+            outcomes.push(match envelope {
+                Ok(Envelope::ConversionChanged(_)) => {
+                    let more = matched.remove(&position).unwrap_or_default();
                     let owed = more.send.len();
                     effects.send.extend(more.send);
-                    effects.put.extend(more.put);
                     Accepted::Yes(owed)
                 }
                 Ok(Envelope::OfferChanged(offer)) => {
@@ -59,11 +76,11 @@ impl<B: Backend> Engine<B> {
                     Accepted::Yes(0)
                 }
                 Err(faults) => {
+                    let bytes = events[position];
                     effects.put.push(self.rejected(bytes, &faults));
                     if bytes.len() > MAX_EVENT_BYTES { Accepted::TooLarge(faults) } else { Accepted::Rejected(faults) }
                 }
-            };
-            outcomes.push(outcome);
+            });
         }
         self.commit_one(effects).await?;
         Ok(outcomes)

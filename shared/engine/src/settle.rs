@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -85,9 +86,7 @@ impl<B: Backend> Engine<B> {
                 rules.insert(id, rule);
             }
         }
-        for rule in rules.into_values() {
-            self.absorb(rule, change, events).await?;
-        }
+        try_join_all(rules.into_values().map(|rule| self.absorb(rule, change, events))).await?;
         Ok(())
     }
 
