@@ -53,7 +53,7 @@ impl Screen {
         let arrived = bar("requests", sample.owed.total.requests);
         let width = Term::stdout().size_checked().filter(|_| io::stdout().is_terminal());
         let width = width.map_or(USUAL_WIDTH, |(_, columns)| usize::from(columns));
-        Self { posted, arrived, width, bars }
+        Self { bars, posted, arrived, width }
     }
 
     /// Prints a line above the bars.
