@@ -1,10 +1,20 @@
-//! A store that dies at a chosen write.
+//! A store that crashes on demand: the n-th writing call is cut off before or after it takes effect, and from then on nothing
+//! answers until somebody revives it. What runs in production has no part in this.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable};
 
-/// A backend whose process can be made to die before or after any `swap` or `commit`.
+/// Where a writing call is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Nothing of it takes effect.
+    Before,
+    /// All of it takes effect, and nobody hears of it.
+    After,
+}
+
+/// Any store, until it crashes. Clones share their fate.
 #[derive(Debug, Clone)]
 pub struct Crashing<B> {
     inner: B,
@@ -13,65 +23,71 @@ pub struct Crashing<B> {
 
 #[derive(Debug, Default)]
 struct Fate {
-    /// Writes that still work.
-    writes_left: Option<u32>,
-    /// Whether the fatal write takes effect before its answer is lost.
-    takes_effect: bool,
-    dead: bool,
+    writes: u64,
+    cut: Option<(u64, Cut)>,
+    down: bool,
 }
 
-/// What a write is to do.
-enum Verdict {
-    Live,
-    DieBefore,
-    DieAfter,
-}
-
-impl<B> Crashing<B> {
-    /// A backend that lives until told otherwise.
+impl<B: Backend> Crashing<B> {
+    /// A store that works until a crash is planned.
     pub fn new(inner: B) -> Self {
         Self { inner, fate: Arc::default() }
     }
 
-    /// Lets `writes` more writes through; the next one is cut: after it took effect, or before.
-    pub fn die_after(&self, writes: u32, takes_effect: bool) {
-        *self.lock() = Fate { writes_left: Some(writes), takes_effect, dead: false };
+    /// The store inside, for what the port doesn't have.
+    pub fn inner(&self) -> &B {
+        &self.inner
     }
 
-    /// Whether it has died.
-    pub fn is_dead(&self) -> bool {
-        self.lock().dead
+    /// Plans a crash at the n-th `swap` or `commit` from now, 1 being the next.
+    pub fn crash_at(&self, n: u64, cut: Cut) {
+        let mut fate = self.fate();
+        fate.cut = Some((fate.writes + n, cut));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Fate> {
+    /// How many calls of `swap` and `commit` reached the store, the one that was cut off among them.
+    pub fn writes(&self) -> u64 {
+        self.fate().writes
+    }
+
+    /// Whether it crashed.
+    pub fn is_down(&self) -> bool {
+        self.fate().down
+    }
+
+    /// It answers again, and no crash is planned. What the process knew is the caller's to forget.
+    pub fn revive(&self) {
+        let mut fate = self.fate();
+        fate.down = false;
+        fate.cut = None;
+    }
+
+    fn fate(&self) -> MutexGuard<'_, Fate> {
         self.fate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn verdict(&self) -> Verdict {
-        let mut fate = self.lock();
-        if fate.dead {
-            return Verdict::DieBefore;
-        }
-        match &mut fate.writes_left {
-            None => Verdict::Live,
-            Some(0) => {
-                fate.dead = true;
-                if fate.takes_effect { Verdict::DieAfter } else { Verdict::DieBefore }
-            }
-            Some(left) => {
-                *left -= 1;
-                Verdict::Live
-            }
-        }
+    fn up(&self) -> Result<(), Unavailable> {
+        if self.is_down() { Err(crashed()) } else { Ok(()) }
     }
 
-    fn alive(&self) -> Result<(), Unavailable> {
-        if self.is_dead() { Err(dead()) } else { Ok(()) }
+    /// Counts a writing call: where it is cut off, if it is.
+    fn write(&self) -> Result<Option<Cut>, Unavailable> {
+        let mut fate = self.fate();
+        if fate.down {
+            return Err(crashed());
+        }
+        fate.writes += 1;
+        let cut = fate.cut.filter(|(n, _)| *n == fate.writes).map(|(_, cut)| cut);
+        fate.down = cut.is_some();
+        match cut {
+            Some(Cut::Before) => Err(crashed()),
+            cut => Ok(cut),
+        }
     }
 }
 
-fn dead() -> Unavailable {
-    Unavailable("the process is dead".to_owned())
+fn crashed() -> Unavailable {
+    Unavailable("it crashed".to_owned())
 }
 
 impl<B: Backend> Backend for Crashing<B> {
@@ -80,37 +96,36 @@ impl<B: Backend> Backend for Crashing<B> {
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
-        self.alive()?;
+        self.up()?;
         self.inner.get(keys).await
     }
 
     async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, Unavailable> {
-        self.alive()?;
+        self.up()?;
         self.inner.query(partition, range, order, limit).await
     }
 
     async fn swap(&self, swaps: Vec<Swap>) -> Vec<Swapped> {
-        let lost = |n: usize| (0..n).map(|_| Swapped::Unavailable(dead())).collect();
         let count = swaps.len();
-        match self.verdict() {
-            Verdict::Live => self.inner.swap(swaps).await,
-            Verdict::DieBefore => lost(count),
-            Verdict::DieAfter => {
+        let lost = || vec![Swapped::Unavailable(crashed()); count];
+        match self.write() {
+            Err(_) => lost(),
+            Ok(None) => self.inner.swap(swaps).await,
+            Ok(Some(_)) => {
                 self.inner.swap(swaps).await;
-                lost(count)
+                lost()
             }
         }
     }
 
     async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
-        let lost = |n: usize| (0..n).map(|_| Err(dead())).collect();
-        let count = effects.len();
-        match self.verdict() {
-            Verdict::Live => self.inner.commit(effects).await,
-            Verdict::DieBefore => lost(count),
-            Verdict::DieAfter => {
+        let lost = vec![Err(crashed()); effects.len()];
+        match self.write() {
+            Err(_) => lost,
+            Ok(None) => self.inner.commit(effects).await,
+            Ok(Some(_)) => {
                 self.inner.commit(effects).await;
-                lost(count)
+                lost
             }
         }
     }

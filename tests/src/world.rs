@@ -155,6 +155,11 @@ impl World {
         self.store().receive(self.clock.now(), &Limits::default(), max).messages
     }
 
+    /// When the next message is due that nobody works on; now, if one is due already.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.store().receive(self.clock.now(), &Limits::default(), 0).next_due
+    }
+
     /// Works one message: claim, the receiver's answer, conclude.
     ///
     /// # Errors
@@ -196,7 +201,7 @@ impl World {
         loop {
             self.engine().sweep().await.expect("the store is there");
             self.work_all(replies).await;
-            let due = self.store().receive(self.clock.now(), &Limits::default(), 0).next_due;
+            let due = self.next_due();
             // The sweep looks two minutes ahead; over long times a due row may come a little late.
             let step = self.clock.now() + SignedDuration::from_secs(60).max(time / 200);
             let next = due.map_or(step, |due| due.min(step));

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tracking_core::{caller::Caller, delivery::State, id::Id};
 use tracking_engine::DeliveryFilter;
+use tracking_tests::crash::Cut;
 use tracking_tests::world::{Arrival, Reply, World, event, transaction};
 
 const OK: Reply = Reply::Says(200, "ok");
@@ -179,7 +180,7 @@ async fn l1_n_retries_are_at_most_n_plus_one_requests_also_over_crashes() {
     // Each attempt is cut off between sending and recording. A later one meets the line first, which is a write more.
     for writes in [1, 2, 2, 2, 2] {
         if let Some(received) = world.pick(1).pop() {
-            world.fate().die_after(writes, false);
+            world.fate().crash_at(writes + 1, Cut::Before);
             let _dead = world.work(&received, &mut |_| OK).await;
         }
         world.restart();

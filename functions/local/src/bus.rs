@@ -1,8 +1,8 @@
-//! `GET /bus/events`: what we published, as EventBridge would bring it (contract §1, §3).
+//! `GET /bus/events`: what we published, as `EventBridge` would bring it (contract §1, §3).
 
 use axum::{Extension, Json, Router, extract::State, http::Uri, routing::get};
 use serde_json::{Value, json};
-use tracking_api::{page, problem::Problem, query::Parameters};
+use tracking_api::{Page, problem::Problem, query::Parameters};
 use tracking_core::caller::Caller;
 use tracking_embedded::{BusEvent, Store};
 
@@ -11,7 +11,7 @@ pub(crate) fn routes(store: Store) -> Router {
     Router::new().route("/bus/events", get(list)).with_state(store)
 }
 
-async fn list(State(store): State<Store>, Extension(caller): Extension<Caller>, uri: Uri) -> Result<Json<Value>, Problem> {
+async fn list(State(store): State<Store>, Extension(caller): Extension<Caller>, uri: Uri) -> Result<Json<Page>, Problem> {
     if caller != Caller::Admin {
         return Err(Problem::admins_only());
     }
@@ -21,10 +21,10 @@ async fn list(State(store): State<Store>, Extension(caller): Extension<Caller>, 
     query.finish()?;
     let events = store.published(after, limit)?;
     let next = events.last().filter(|_| events.len() == limit).map(|last| last.seq.to_string());
-    Ok(page(events.into_iter().map(envelope).collect(), next))
+    Ok(Json(Page { items: events.iter().map(envelope).collect(), next_cursor: next }))
 }
 
-fn envelope(event: BusEvent) -> Value {
+fn envelope(event: &BusEvent) -> Value {
     json!({
         "version": "0", "id": event.seq.to_string(), "source": "tracking-api", "detail-type": event.detail_type,
         "time": event.time, "account": "local", "region": "local", "resources": [], "detail": event.detail,

@@ -3,22 +3,21 @@
 use std::sync::Arc;
 
 use axum::{Extension, Json, extract::State, http::Uri};
-use serde_json::Value;
 use tracking_core::caller::Caller;
 use tracking_engine::{Engine, backend::Backend, rules::Filter};
 
-use crate::{page, problem::Problem, query::Parameters, tracking_apis::columns};
+use crate::{Page, problem::Problem, query::Parameters, tracking_apis::columns};
 
 pub(crate) async fn list<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,
     uri: Uri,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Page>, Problem> {
     let mut query = Parameters::read(&uri, &["affiliate_id", "country", "offer", "active", "q", "limit", "cursor"]);
     let owner = query.id("affiliate_id").map(String::from);
     let filter = Filter { owner, affiliates_only: true, ..columns(&mut query) };
     let (limit, cursor) = (query.limit(), query.id_cursor());
     query.finish()?;
     let (items, next) = engine.rules(&caller, &filter, limit, cursor).await?;
-    Ok(page(items, next))
+    Ok(Json(Page { items, next_cursor: next }))
 }

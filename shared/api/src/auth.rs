@@ -107,6 +107,9 @@ pub fn protected(routes: Router, auth: &Auth) -> Router {
 
 async fn admit(State(auth): State<Auth>, mut request: Request, next: Next) -> Result<Response, Problem> {
     let caller = auth.caller(request.headers())?;
+    if let Caller::Affiliate(id) = &caller {
+        tracing::Span::current().record("affiliate_id", id.as_str());
+    }
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }

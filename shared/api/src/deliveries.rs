@@ -12,7 +12,7 @@ use tracking_core::{
 use tracking_engine::{DeliveryFilter, Engine, backend::Backend, rules::Refused};
 
 use crate::{
-    page,
+    Page,
     path::Named,
     problem::{Kind, Problem},
     query::Parameters,
@@ -24,7 +24,7 @@ pub(crate) async fn list<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,
     uri: Uri,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Page>, Problem> {
     let mut query = Parameters::read(&uri, &PARAMETERS);
     let filter = DeliveryFilter {
         tracking_api_id: query.id("tracking_api_id"),
@@ -41,7 +41,7 @@ pub(crate) async fn list<B: Backend>(
         Refused::Faults(faults) => Problem::with_faults(Kind::BadRequest, at_cursor(faults)),
         other => other.into(),
     })?;
-    Ok(page(found.items, found.next))
+    Ok(Json(Page { items: found.items, next_cursor: found.next }))
 }
 
 fn at_cursor(faults: Faults) -> Faults {

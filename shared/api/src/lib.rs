@@ -29,8 +29,9 @@ use axum::{
     response::Response,
     routing::{get, put},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field::Empty};
 use tracking_engine::{Engine, backend::Backend};
 
 use auth::Auth;
@@ -77,8 +78,12 @@ pub fn finish(routes: Router) -> Router {
 }
 
 /// One page of a list (contract, conventions).
-pub fn page(items: Vec<Value>, next_cursor: Option<String>) -> Json<Value> {
-    Json(json!({"items": items, "next_cursor": next_cursor}))
+#[derive(Debug, Serialize)]
+pub struct Page {
+    /// The items.
+    pub items: Vec<Value>,
+    /// What to ask for the next page with, if there is one.
+    pub next_cursor: Option<String>,
 }
 
 async fn alive() -> Json<Value> {
@@ -95,7 +100,7 @@ async fn no_such_method() -> Problem {
 
 async fn traced(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("api", method = %request.method(), route);
+    let span = tracing::info_span!("api", method = %request.method(), route, affiliate_id = Empty);
     async move {
         let response = next.run(request).await;
         tracing::debug!(status = response.status().as_u16(), "answered");

@@ -13,8 +13,8 @@ use tracking_core::{
 use tracking_engine::{Engine, backend::Backend};
 
 use crate::{
+    Page,
     body::JsonBody,
-    page,
     path::Named,
     problem::{Kind, Problem},
     query::Parameters,
@@ -27,13 +27,13 @@ pub(crate) async fn list<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,
     uri: Uri,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Page>, Problem> {
     admin(&caller)?;
     let mut query = Parameters::read(&uri, &["limit", "cursor"]);
     let (limit, cursor) = (query.limit(), query.id_cursor());
     query.finish()?;
     let (items, next) = engine.offers(limit, cursor).await?;
-    Ok(page(items, next))
+    Ok(Json(Page { items, next_cursor: next }))
 }
 
 pub(crate) async fn write<B: Backend>(

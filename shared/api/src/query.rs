@@ -36,9 +36,7 @@ impl Parameters {
         for (name, value) in pairs {
             if !allowed.contains(&name.as_str()) {
                 parameters.refuse(&name, format!("{name:?} is not known: {}", known(allowed)));
-            } else if value.is_empty() {
-                continue;
-            } else if parameters.given.insert(name.clone(), value).is_some() {
+            } else if !value.is_empty() && parameters.given.insert(name.clone(), value).is_some() {
                 parameters.refuse(&name, format!("{name} is given twice: give it once"));
             }
         }

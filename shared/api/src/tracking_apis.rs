@@ -11,7 +11,6 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use serde_json::Value;
 use tracking_core::caller::Caller;
 use tracking_engine::{
     Engine,
@@ -20,8 +19,8 @@ use tracking_engine::{
 };
 
 use crate::{
+    Page,
     body::JsonBody,
-    page,
     path::NamedId,
     preconditions::{IfMatch, etag},
     problem::{Kind, Problem},
@@ -38,13 +37,13 @@ pub(crate) async fn list<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,
     uri: Uri,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Page>, Problem> {
     let mut query = Parameters::read(&uri, &["owner", "country", "offer", "active", "q", "limit", "cursor"]);
     let filter = Filter { owner: query.id("owner").map(String::from), ..columns(&mut query) };
     let (limit, cursor) = (query.limit(), query.id_cursor());
     query.finish()?;
     let (items, next) = engine.rules(&caller, &filter, limit, cursor).await?;
-    Ok(page(items, next))
+    Ok(Json(Page { items, next_cursor: next }))
 }
 
 /// What the table can be narrowed down by.

@@ -4,7 +4,7 @@
 //!   settled messages included.
 //! - **One process holds a folder**, by a lock file. So what is handed out is remembered in memory only; after a crash everything
 //!   that was not settled can be had again.
-//! - **One thread writes**: it takes every job that waits and commits them together ([`write`]). Reads go past it, on connections
+//! - **One thread writes**: it takes every job that waits and commits them together ([`mod@write`]). Reads go past it, on connections
 //!   of their own ([`read`]).
 //! - **Memory is bounded, queues are not**: a group keeps the next few messages in memory and the rest on disk ([`lanes`]).
 //! - **No clock is read.** Time comes in with [`Store::receive`]; [`worker::work`] takes it from its caller.

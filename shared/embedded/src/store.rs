@@ -164,3 +164,24 @@ impl Drop for Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_the_writer_is_told_to_everybody() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_with(folder.path(), Durability::Relaxed).unwrap();
+        let ended = store.send(|_: oneshot::Sender<()>| Job::Panic);
+        let fault = Unavailable("its writing thread has ended: restart this program".to_owned());
+        assert!(ended.await.is_err());
+        assert_eq!(store.commit(vec![Effects::default(); 2]).await, vec![Err(fault.clone()); 2]);
+        let swap = Swap { key: Key::new("a", "b"), expect: None, new: None };
+        assert_eq!(store.swap(vec![swap]).await, vec![Swapped::Unavailable(fault.clone())]);
+        assert_eq!(store.purge(Timestamp::UNIX_EPOCH).await, Err(fault));
+        assert_eq!(store.get(&[Key::new("a", "b")]).await, Ok(vec![None]));
+        drop(store);
+        Store::open_with(folder.path(), Durability::Relaxed).unwrap();
+    }
+}

@@ -74,6 +74,10 @@ impl Default for Settings {
     }
 }
 
+/// Ended deliveries are kept for so long at least: a line takes an attempt that has no record after 30 days for one whose record
+/// has expired.
+const SHORTEST_RETENTION: SignedDuration = SignedDuration::from_hours(24 * 31);
+
 /// The engine over one store.
 #[derive(Debug)]
 pub struct Engine<B> {
@@ -89,6 +93,7 @@ pub struct Engine<B> {
 impl<B: Backend> Engine<B> {
     /// An engine over this store. `vault` seals the rules' secrets.
     pub fn new(backend: B, clock: Clock, vault: Vault, settings: Settings) -> Self {
+        let settings = Settings { log_retention: settings.log_retention.max(SHORTEST_RETENTION), ..settings };
         let rules = rules::Cache::new(settings.rule_lifetime);
         Self { backend, clock, vault, settings, rules, recorder: record::Recorder::default(), pace: pace::Pace::default() }
     }

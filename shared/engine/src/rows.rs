@@ -24,6 +24,12 @@ struct Wrapped<T> {
     data: T,
 }
 
+/// The number alone, whatever the rest looks like.
+#[derive(Deserialize)]
+struct Numbered {
+    v: u32,
+}
+
 /// Writes a row or a message.
 pub(crate) fn write<T: Serialize>(data: &T) -> String {
     serde_json::to_string(&Wrapped { v: FORMAT, data }).expect("rows and messages have text keys and no failing serializers")
@@ -31,12 +37,15 @@ pub(crate) fn write<T: Serialize>(data: &T) -> String {
 
 /// Reads a row or a message that some version of this engine wrote.
 pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
-    let wrapped: Wrapped<T> = serde_json::from_str(body).map_err(|error| Unreadable(error.to_string()))?;
-    if wrapped.v == FORMAT {
-        Ok(wrapped.data)
-    } else {
-        Err(Unreadable(format!("format {} is not known to this version; it knows {FORMAT}", wrapped.v)))
+    let read = serde_json::from_str::<Wrapped<T>>(body);
+    let format = match &read {
+        Ok(wrapped) => wrapped.v,
+        Err(error) => serde_json::from_str::<Numbered>(body).map_err(|_| Unreadable(error.to_string()))?.v,
+    };
+    if format != FORMAT {
+        return Err(Unreadable(format!("format {format} is not known to this version; it knows {FORMAT}")));
     }
+    read.map(|wrapped| wrapped.data).map_err(|error| Unreadable(error.to_string()))
 }
 
 /// A row or a message that this version can't read.

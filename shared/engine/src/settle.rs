@@ -102,12 +102,13 @@ impl<B: Backend> Engine<B> {
                 rule = fresh;
                 continue;
             }
-            let (delay, fires) = delay_of(&rule);
-            let fires = fires && rule.head.live && matching::may_fire(change, &rule.id);
+            let (delay, holds) = delay_of(&rule);
+            let may_fire = holds && rule.head.live && matching::may_fire(change, &rule.id);
             let fired: Vec<Event> =
-                events.iter().filter(|event| fires && rule.definition.trigger.fires_on(event.kind)).cloned().collect();
+                events.iter().filter(|event| may_fire && rule.definition.trigger.fires_on(event.kind)).cloned().collect();
             let substance = !change.transactions.is_empty() || change.conversion.settled == Some(true);
-            if stored.is_none() && fired.is_empty() && !(fires && substance) {
+            let begins = may_fire && (substance || !fired.is_empty());
+            if stored.is_none() && !begins {
                 return Ok(());
             }
             let mut stored = stored.unwrap_or_else(|| Stored {

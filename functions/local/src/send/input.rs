@@ -107,7 +107,7 @@ fn events_of(text: &[u8], line: usize) -> VecDeque<(usize, Vec<u8>)> {
         let mut counted = (0, line);
         let place = |event: &&RawValue| {
             let offset = event.get().as_ptr().addr() - begin;
-            counted.1 += text[counted.0..offset].iter().filter(|byte| **byte == b'\n').count();
+            counted.1 += text[counted.0..offset].split(|byte| *byte == b'\n').count() - 1;
             counted.0 = offset;
             (counted.1, event.get().as_bytes().to_vec())
         };

@@ -151,14 +151,9 @@ fn progress(inputs: &[Input]) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let sizes: Option<Vec<u64>> = inputs.iter().map(Input::size).collect();
-    match sizes {
-        Some(sizes) => {
-            let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
-            ProgressBar::new(sizes.iter().sum()).with_style(style.expect("the template's keys are known"))
-        }
-        None => {
-            let style = ProgressStyle::with_template("{spinner} {bytes} {bytes_per_sec}");
-            ProgressBar::new_spinner().with_style(style.expect("the template's keys are known"))
-        }
-    }
+    let (bar, template) = match sizes {
+        Some(sizes) => (ProgressBar::new(sizes.iter().sum()), "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {bytes} {bytes_per_sec}"),
+    };
+    bar.with_style(ProgressStyle::with_template(template).expect("the template's keys are known"))
 }

@@ -15,7 +15,7 @@ const WAITS: [Duration; 5] = [
     Duration::from_secs(3),
 ];
 /// How long one request may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Why a batch was not judged.
 #[derive(Debug, thiserror::Error)]
@@ -96,13 +96,11 @@ impl Server {
         let status = answer.status();
         let text = answer.text().await.map_err(unreachable)?;
         let document: Value = serde_json::from_str(&text).unwrap_or_default();
-        match document.get("rejected").and_then(Value::as_array) {
-            Some(rejected) => Ok(Outcome { rejected: rejected.iter().map(read_rejected).collect() }),
-            None => {
-                let detail = document.get("detail").and_then(Value::as_str).unwrap_or("it does not seem to be a tracking server");
-                Err(PostError::Refused { server: self.address.clone(), status, detail: detail.to_owned() })
-            }
+        if let Some(rejected) = document.get("rejected").and_then(Value::as_array) {
+            return Ok(Outcome { rejected: rejected.iter().map(read_rejected).collect() });
         }
+        let detail = document.get("detail").and_then(Value::as_str).unwrap_or("it does not seem to be a tracking server");
+        Err(PostError::Refused { server: self.address.clone(), status, detail: detail.to_owned() })
     }
 }
 

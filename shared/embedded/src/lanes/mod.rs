@@ -170,7 +170,7 @@ impl Lanes {
             Settle::Again(receipt, at) => (receipt, Some(*at)),
         };
         let again = at.map(|at| self.due(Some(at)));
-        let (id, n) = parse(receipt)?;
+        let (id, n) = parse(self.run, receipt)?;
         let known = self.known.get_mut(&id).filter(|known| known.state == State::Out(n))?;
         known.state = State::Settling(n);
         Some(Settling { id, again })
@@ -203,7 +203,7 @@ impl Lanes {
 
     /// Hands a message back until `at`, in memory alone. `false`: memory has enough of those, it must be put off on disk.
     pub(crate) fn hand_back(&mut self, receipt: &Receipt, at: Timestamp) -> bool {
-        let Some((id, n)) = parse(receipt) else { return true };
+        let Some((id, n)) = parse(self.run, receipt) else { return true };
         let Some(known) = self.known.get_mut(&id).filter(|known| known.state == State::Out(n)) else { return true };
         if self.deferred.len() >= DEFERRED {
             return false;
@@ -265,8 +265,9 @@ impl Lanes {
     }
 }
 
-/// A receipt's handle: the message and the number of the hand-out.
-fn parse(receipt: &Receipt) -> Option<(i64, u64)> {
-    let (id, n) = receipt.handle.split_once('-')?;
-    Some((id.parse().ok()?, n.parse().ok()?))
+/// A receipt's handle, which is the token too: the run, the message, the number of the hand-out. `None`: of another run.
+fn parse(run: u64, receipt: &Receipt) -> Option<(i64, u64)> {
+    let (of, rest) = receipt.handle.split_once('-')?;
+    let (id, n) = rest.split_once('-')?;
+    if of.parse() == Ok(run) { Some((id.parse().ok()?, n.parse().ok()?)) } else { None }
 }

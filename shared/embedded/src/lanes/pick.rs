@@ -114,7 +114,7 @@ impl Lanes {
         self.hand_outs += 1;
         let (id, n) = (place.id, self.hand_outs);
         self.known.insert(id, Known { lane, group: Arc::clone(group), place, state: State::Out(n) });
-        let receipt = Receipt { lane: NAMES[lane].1, handle: format!("{id}-{n}") };
-        Received { receipt, token: format!("{}-{id}-{n}", self.run), body }
+        let token = format!("{}-{id}-{n}", self.run);
+        Received { receipt: Receipt { lane: NAMES[lane].1, handle: token.clone() }, token, body }
     }
 }

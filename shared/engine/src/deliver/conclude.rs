@@ -47,6 +47,7 @@ impl<B: Backend> Engine<B> {
             effects.settle.push(Settle::Done(claimed.received.receipt.clone()));
             return self.record(effects, None).await;
         }
+        row.job = claimed.job.clone();
         row.attempts = claimed.attempt;
         row.max_attempts = policy.max_attempts();
         row.pending |= judged.verdict == Verdict::Pending;

@@ -135,7 +135,7 @@ impl<B: Backend> Engine<B> {
     ) -> Result<(Vec<Value>, Option<String>), Refused> {
         let partition = match (caller, &filter.owner) {
             (Caller::Affiliate(_), _) => keys::owned(&caller.as_owner()),
-            (Caller::Admin, Some(owner)) if owner == "admin" => keys::owned(&Owner::Admin),
+            (Caller::Admin, Some(owner)) if owner == "admin" && !filter.affiliates_only => keys::owned(&Owner::Admin),
             (Caller::Admin, Some(affiliate)) => match affiliate.parse() {
                 Ok(affiliate_id) => keys::owned(&Owner::Affiliate { affiliate_id }),
                 Err(_) => return Ok((Vec::new(), None)),

@@ -1,0 +1,84 @@
+//! `POST /events` (contract §3).
+
+use serde_json::json;
+
+use crate::support::{Server, folder, sale, token};
+
+const NDJSON: &str = "application/x-ndjson";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_3_bodies_of_events() {
+    let data = folder();
+    let server = Server::start(data.path(), &[]);
+    let admin = server.token.clone();
+    let two_lines = format!("{}\n\n{}\r\n", sale(1), sale(2));
+    for (content_type, body, accepted) in [
+        ("application/json", sale(1).to_string(), 1),
+        ("application/json", format!("[{}, {}]", sale(1), sale(2)), 2),
+        ("application/json", two_lines.clone(), 2),
+        (NDJSON, two_lines, 2),
+        (NDJSON, serde_json::to_string_pretty(&sale(1)).unwrap(), 1),
+        (NDJSON, vec![sale(1).to_string(); 1_001].join("\n"), 1_001),
+    ] {
+        let answer = server.call_as(&admin, "POST /events", content_type, body).await;
+        assert_eq!((answer.status, answer.body), (202, json!({"accepted": accepted, "rejected": []})), "{content_type}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_1_bad_events_are_told_with_their_faults() {
+    let data = folder();
+    let server = Server::start(data.path(), &[]);
+    let admin = server.token.clone();
+    let mut bad = sale(2);
+    bad["detail"]["conversion"]["change"] = json!("deleted");
+    bad["detail"]["change_id"] = json!(null);
+    let mixed = format!("{}\n{bad}\n\noops\n{}", sale(1), sale(3));
+    let some = server.call_as(&admin, "POST /events", NDJSON, mixed).await;
+    assert_eq!((some.status, &some.body["accepted"]), (202, &json!(2)));
+    let rejected = some.body["rejected"].as_array().unwrap();
+    assert_eq!((&rejected[0]["index"], &rejected[1]["index"], rejected.len()), (&json!(1), &json!(2), 2));
+    assert_eq!(rejected[0]["errors"].as_array().unwrap().len(), 2);
+    assert_eq!(rejected[0]["errors"][0]["pointer"], "/detail/change_id");
+
+    let one = server.call_as(&admin, "POST /events", "application/json", bad.to_string()).await;
+    assert_eq!((one.status, &one.body["type"]), (400, &json!("/problems/bad-events")));
+    assert_eq!((&one.body["errors"][0]["pointer"], &one.body["rejected"][0]["index"]), (&json!("/detail/change_id"), &json!(0)));
+    let both = server.call_as(&admin, "POST /events", "application/json", format!("[{bad},5]")).await;
+    assert_eq!((both.status, &both.body["errors"][0]["pointer"]), (400, &json!("/0/detail/change_id")));
+    assert_eq!(both.body["rejected"][1]["errors"][0]["detail"], "5 is not allowed: give one event as a JSON object");
+    for nothing in ["", "[]", "\n\n"] {
+        let answer = server.call_as(&admin, "POST /events", "application/json", nothing).await;
+        assert_eq!((answer.status, &answer.body["rejected"]), (400, &json!([])), "{nothing:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_1_an_event_has_at_most_256_kib() {
+    let data = folder();
+    let server = Server::start(data.path(), &[]);
+    let admin = server.token.clone();
+    let mut large = sale(1);
+    large["detail"]["filler"] = json!("x".repeat(256 * 1024));
+    let alone = server.call_as(&admin, "POST /events", "application/json", large.to_string()).await;
+    assert_eq!((alone.status, &alone.body["type"]), (413, &json!("/problems/too-large")));
+    let beside = server.call_as(&admin, "POST /events", NDJSON, format!("{}\n{large}", sale(2))).await;
+    assert_eq!((beside.status, &beside.body["rejected"][0]["index"]), (202, &json!(1)));
+    let whole = server.call_as(&admin, "POST /events", NDJSON, vec![b' '; (64 << 20) + 1]).await;
+    assert_eq!((whole.status, &whole.body["type"]), (413, &json!("/problems/too-large")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v3_events_and_the_bus_are_the_admins() {
+    let data = folder();
+    let server = Server::start(data.path(), &[]);
+    let affiliate = token(data.path(), &["--affiliate", "aff_7"]);
+    for line in ["POST /events", "GET /bus/events"] {
+        let refused = server.call_as(&affiliate, line, "application/json", sale(1).to_string()).await;
+        assert_eq!((refused.status, &refused.body["type"]), (403, &json!("/problems/forbidden")), "{line}");
+        let stranger = server.call_as("x", line, "application/json", sale(1).to_string()).await;
+        assert_eq!((stranger.status, &stranger.body["type"]), (401, &json!("/problems/unauthorized")), "{line}");
+    }
+    assert_eq!(server.call_as(&server.token, "POST /events", "text/csv", "a,b").await.status, 415);
+    assert_eq!(server.call("PUT /events", sale(1)).await.status, 405);
+}

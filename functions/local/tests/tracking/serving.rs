@@ -1,0 +1,67 @@
+//! Starting and stopping `tracking serve` (contract §4).
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::support::{Receiver, Server, folder, run, sale, text};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_4_it_stops_cleanly_on_both_signals() {
+    let data = folder();
+    for signal in ["TERM", "INT"] {
+        let server = Server::start(data.path(), &[]);
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(0), "{signal}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_4_a_running_send_comes_to_its_end() {
+    let data = folder();
+    let receiver = Receiver::start(StatusCode::OK, Duration::from_millis(1_500)).await;
+    let mut server = Server::start(data.path(), &["--allow-private-targets"]);
+    let made = server.call("POST /tracking-apis", json!({"name": "x", "request": {"url": receiver.url}})).await;
+    let rule = made.body["id"].as_str().unwrap().to_owned();
+    server.call("POST /events", sale(1)).await;
+    receiver.wait_for(1).await;
+    server.signal("TERM");
+    assert!(!server.has_ended(), "it waits for the answer");
+    assert_eq!(server.wait().code(), Some(0));
+
+    let server = Server::start(data.path(), &["--allow-private-targets"]);
+    let told = server.delivery(&rule, "delivered").await;
+    assert_eq!((&told["attempts"], receiver.got().len()), (&json!(1), 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p1_what_a_kill_cut_off_is_taken_up_again() {
+    let data = folder();
+    let slow = Receiver::start(StatusCode::OK, Duration::from_secs(1)).await;
+    let server = Server::start(data.path(), &["--allow-private-targets"]);
+    let made = server.call("POST /tracking-apis", json!({"name": "x", "request": {"url": slow.url}})).await;
+    let rule = made.body["id"].as_str().unwrap().to_owned();
+    server.call("POST /events", sale(1)).await;
+    slow.wait_for(1).await;
+    server.signal("KILL");
+    server.wait();
+
+    let server = Server::start(data.path(), &["--allow-private-targets"]);
+    let told = server.delivery(&rule, "delivered").await;
+    assert_eq!(told["attempts"], 2, "the attempt that was cut off is spent (L1): {told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_4_a_folder_and_a_port_have_one_server() {
+    let (data, other) = (folder(), folder());
+    let server = Server::start(data.path(), &[]);
+    let folder = data.path().to_str().unwrap();
+    let second = run(&["serve", "--listen", "127.0.0.1:0", "--data", folder]);
+    assert_eq!((second.status.success(), text(&second.stdout).as_str()), (false, ""));
+    assert!(text(&second.stderr).contains("is in use by another process"), "{}", text(&second.stderr));
+    let address = server.url.strip_prefix("http://").unwrap();
+    let second = run(&["serve", "--listen", address, "--data", other.path().to_str().unwrap()]);
+    assert_eq!((second.status.success(), text(&second.stdout).as_str()), (false, ""));
+    assert!(text(&second.stderr).contains(&format!("can't listen on {address}: choose")), "{}", text(&second.stderr));
+}

@@ -1,0 +1,9 @@
+//! The API over the embedded store, without a socket.
+
+mod access;
+mod deliveries;
+mod lists;
+mod problems;
+mod rules;
+mod secrets;
+mod support;

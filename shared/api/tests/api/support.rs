@@ -1,0 +1,157 @@
+//! An API in memory's reach: a store in a temporary folder, a clock that moves by a millisecond whenever it is read.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode, header::CONTENT_TYPE},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+use tracking_api::auth::{Auth, LocalTokens};
+use tracking_core::caller::Caller;
+use tracking_embedded::{Durability, Limits, Store};
+use tracking_engine::{Clock, Engine, Settings, secrets::Vault, sender::Sender};
+
+/// When the tests' day begins.
+const MORNING: &str = "2026-11-22T09:00:00Z";
+
+fn morning() -> Timestamp {
+    MORNING.parse().expect("it is a time")
+}
+
+pub(crate) struct Api {
+    router: Router,
+    tokens: LocalTokens,
+    engine: Arc<Engine<Store>>,
+    _folder: TempDir,
+}
+
+/// An answer: its status, headers and body, which is JSON or nothing.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Status and `type` of a problem, whose content type must be a problem's.
+    #[track_caller]
+    pub(crate) fn problem(&self) -> (u16, &str) {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text);
+        assert_eq!(self.body["status"], self.status, "{}", self.text);
+        assert!(self.body["title"].is_string() && self.body["detail"].is_string() && self.body["errors"].is_array());
+        (self.status, self.body["type"].as_str().unwrap_or_default())
+    }
+
+    /// Pointer and detail of each fault.
+    pub(crate) fn faults(&self) -> Vec<(&str, &str)> {
+        let faults = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let text = |value: &'_ Value| value.as_str().map(ToOwned::to_owned);
+        assert!(faults.iter().all(|fault| text(&fault["pointer"]).is_some() && text(&fault["detail"]).is_some()));
+        faults.iter().filter_map(|fault| Some((fault["pointer"].as_str()?, fault["detail"].as_str()?))).collect()
+    }
+
+    /// One field of each item of a list.
+    pub(crate) fn each(&self, field: &str) -> Vec<&str> {
+        let items = self.body["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        items.iter().filter_map(|item| item[field].as_str()).collect()
+    }
+}
+
+/// Whose token a request carries.
+pub(crate) const ADMIN: &str = "admin";
+
+impl Api {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let store = Store::open_with(folder.path(), Durability::Relaxed).expect("a new folder can be opened");
+        let passed = AtomicI64::new(0);
+        let now = move || morning() + SignedDuration::from_millis(passed.fetch_add(1, Ordering::Relaxed));
+        let settings = Settings { private_targets: true, ..Settings::default() };
+        let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
+        let tokens = LocalTokens::new(&[1; 32], morning);
+        let router = tracking_api::router(Arc::clone(&engine), &Auth::Local(tokens.clone()));
+        Self { router, tokens, engine, _folder: folder }
+    }
+
+    pub(crate) fn token(&self, who: &str) -> String {
+        let caller = if who == ADMIN { Caller::Admin } else { Caller::Affiliate(who.parse().expect("it is an id")) };
+        self.tokens.mint(&caller, morning() + SignedDuration::from_hours(1))
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("the router has no other failures");
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.expect("bodies are in memory");
+        let text = String::from_utf8(bytes.to_vec()).expect("answers are text");
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, text, body }
+    }
+
+    /// A request of a caller with further headers and, unless it is null, a JSON body.
+    pub(crate) async fn call_with(&self, who: &str, line: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let (method, path) = line.split_once(' ').expect("a method and a path");
+        let mut request = Request::builder().method(method).uri(path);
+        request = request.header("authorization", format!("Bearer {}", self.token(who)));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            request = request.header(CONTENT_TYPE, "application/json");
+            Body::from(body.to_string())
+        };
+        self.send(request.body(body).expect("the test's parts are well-formed")).await
+    }
+
+    pub(crate) async fn call(&self, who: &str, line: &str, body: Value) -> Answer {
+        self.call_with(who, line, &[], body).await
+    }
+
+    pub(crate) async fn get(&self, who: &str, path: &str) -> Answer {
+        self.call(who, &format!("GET {path}"), Value::Null).await
+    }
+
+    /// Creates a rule with this name and nothing special, but for the patch's members.
+    pub(crate) async fn rule(&self, who: &str, name: &str, members: Value) -> String {
+        let mut document = json!({"name": name, "request": {"url": "http://127.0.0.1:1/p?t={transaction_id}"}});
+        if let (Some(document), Value::Object(members)) = (document.as_object_mut(), members) {
+            document.extend(members);
+        }
+        let made = self.call(who, "POST /tracking-apis", document).await;
+        assert_eq!(made.status, StatusCode::CREATED.as_u16(), "{}", made.text);
+        made.body["id"].as_str().expect("a rule has an id").to_owned()
+    }
+
+    /// Takes over a sale of this affiliate with one new transaction, and makes the postbacks that follow: nobody listens to them.
+    pub(crate) async fn sale(&self, number: u32, affiliate: &str) {
+        let event = json!({"detail-type": "Conversion Changed", "detail": {
+            "change_id": format!("chg_{number}"), "occurred_at": MORNING,
+            "conversion": {"conversion_id": format!("cnv_{number}"), "version": 1, "change": "created", "type": "sale", "source": "link",
+                "affiliate_id": affiliate, "advertiser_id": "adv_2", "offer_id": "off_5"},
+            "transactions": [{"transaction_id": format!("trx_{number}"), "result": "pending"}]}});
+        let sender = Sender::new(true).expect("an HTTP client can be made");
+        self.engine.accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
+        loop {
+            let picked = self.engine.backend().receive(morning() + SignedDuration::from_secs(1), &Limits::default(), 16);
+            if picked.messages.is_empty() {
+                return;
+            }
+            assert!(self.engine.work(picked.messages, &sender).await.is_empty());
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The folder: one process at a time, old files are read, newer ones refused; the bus; expiry.
+
+use crate::support::{self, all, at, bodies, commit, open, send, store};
+use rusqlite::Connection;
+use serde_json::json;
+use tracking_embedded::{BusEvent, OpenError, Store};
+use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Published, Range};
+
+#[test]
+fn a_folder_that_is_open_is_refused() {
+    let (store, folder) = store();
+    let other = folder.path().join("../").join(folder.path().file_name().unwrap());
+    let Err(error @ OpenError::InUse { .. }) = Store::open(&other) else { panic!("it was opened twice") };
+    assert!(error.to_string().ends_with("is in use by another process: stop that one, or choose another folder"), "{error}");
+    drop(store);
+    open(folder.path());
+}
+
+#[test]
+fn a_folder_that_is_a_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let Err(error @ OpenError::Folder { .. }) = Store::open(&file) else { panic!("it was opened") };
+    assert!(error.to_string().ends_with("file can't be opened: it must be a folder that this user may write to"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_is_made_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let outside = tempfile::tempdir().unwrap();
+    let folder = outside.path().join("a/b");
+    let _store = open(&folder);
+    assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn each_opening_is_a_run_of_its_own_and_a_closed_store_is_one_file() {
+    let (store, folder) = store();
+    assert_eq!(store.run(), 1);
+    drop(store);
+    let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    assert_eq!(names, ["tracking.db", "tracking.lock"]);
+    assert_eq!(open(folder.path()).run(), 2);
+}
+
+#[test]
+fn a_file_of_a_newer_program_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Connection::open(folder.path().join("tracking.db")).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    drop(file);
+    let Err(error) = Store::open(folder.path()) else { panic!("it was opened") };
+    assert_eq!(error.to_string(), "the store has format 99, this program knows formats up to 1: use the newer program");
+}
+
+#[test]
+fn a_file_that_is_no_store_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tracking.db"), "certainly no database, but a text of some length".repeat(100)).unwrap();
+    assert!(matches!(Store::open(folder.path()), Err(OpenError::File(_))));
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Connection::open(folder.path().join("tracking.db")).unwrap();
+    file.execute_batch(include_str!("v1.sql")).unwrap();
+    drop(file);
+    let store = open(folder.path());
+    assert_eq!(store.run(), 42);
+    let item = Item {
+        key: Key::new("C#1", "D#9"),
+        rev: 3,
+        body: r#"{"f":1}"#.to_owned(),
+        expires: Some("2026-11-22T12:00:00Z".parse().unwrap()),
+        trouble: Some(Key::new("failed#0", "2026#D#9")),
+    };
+    assert_eq!(store.get(&[Key::new("C#1", "D#9")]).await, Ok(vec![Some(item.clone())]));
+    let trouble = Partition::Trouble("failed#0".to_owned());
+    assert_eq!(store.query(&trouble, &Range::default(), Order::Ascending, 9).await, Ok(vec![item]));
+    assert_eq!(bodies(&all(&store, at(-1))), [r#"{"m":9}"#]);
+    let waited = all(&store, at(0)).remove(0);
+    assert_eq!((waited.body.as_str(), waited.token.as_str()), (r#"{"m":7}"#, "42-7-2"));
+    send(&store, vec![support::fresh("g", "new")]).await;
+    assert_eq!(all(&store, at(0))[0].receipt.handle, "42-10-3", "the ids go on");
+    let event = BusEvent { seq: 5, time: at(0), detail_type: "Receiver Down".to_owned(), detail: json!({"host": "a.example"}) };
+    assert_eq!(store.published(None, 9), Ok(vec![event]));
+}
+
+#[tokio::test]
+async fn published_events_are_read_in_order_and_in_pages() {
+    let (store, _folder) = store();
+    let event = |n: i64| Published { time: at(n), detail_type: "Receiver Up", detail: json!({"n": n, "amount": "12.50"}) };
+    commit(&store, Effects { publish: vec![event(1), event(2)], ..Effects::default() }).await;
+    commit(&store, Effects { publish: vec![event(3)], ..Effects::default() }).await;
+    let numbers = |after, limit| -> Vec<(u64, String)> {
+        store.published(after, limit).unwrap().into_iter().map(|event| (event.seq, event.detail["n"].to_string())).collect()
+    };
+    assert_eq!(numbers(None, 2), [(1, "1".to_owned()), (2, "2".to_owned())]);
+    assert_eq!(numbers(Some(2), 9), [(3, "3".to_owned())]);
+    assert_eq!(numbers(Some(3), 9), []);
+    assert_eq!(store.published(None, 1).unwrap()[0].time, at(1));
+}
+
+#[tokio::test]
+async fn what_expired_is_purged_and_nothing_else() {
+    let (store, _folder) = store();
+    let item =
+        |n: i64, expires| Item { key: Key::new("C#1", format!("{n:05}")), rev: 0, body: String::new(), expires, trouble: None };
+    let mut put: Vec<_> = (0..1_200).map(|n| item(n, Some(at(10)))).collect();
+    put.push(item(1_200, Some(at(11))));
+    put.push(item(1_201, None));
+    commit(&store, Effects { put, ..Effects::default() }).await;
+    assert_eq!(store.purge(at(9)).await, Ok(0));
+    assert_eq!(store.purge(at(10)).await, Ok(1_200));
+    let rest = store.query(&Partition::Table("C#1".to_owned()), &Range::default(), Order::Ascending, 9).await.unwrap();
+    assert_eq!(rest.iter().map(|item| item.key.sort.as_str()).collect::<Vec<_>>(), ["01200", "01201"]);
+}

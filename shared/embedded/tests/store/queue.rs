@@ -1,0 +1,236 @@
+//! The queue: what is handed out when, in which order, and what a settling or a restart makes of it.
+
+use crate::support::{self, all, at, bodies, commit, fresh, later, open, send, settle, store};
+use tracking_embedded::{LaneDepth, Limits};
+use tracking_engine::backend::{Backend, Effects, Item, Key, Lane, Receipt, Settle};
+
+#[tokio::test]
+async fn a_message_is_handed_out_once_and_gone_when_done() {
+    let (store, folder) = store();
+    send(&store, vec![fresh("g", "a")]).await;
+    let messages = all(&store, at(0));
+    assert_eq!(bodies(&messages), ["a"]);
+    assert_eq!(messages[0].receipt, Receipt { lane: Lane::Delivery, handle: "1-1-1".to_owned() });
+    assert_eq!(messages[0].token, "1-1-1", "run, message, hand-out");
+    assert_eq!(bodies(&all(&store, at(9_999))), [""; 0]);
+    settle(&store, vec![Settle::Done(messages[0].receipt.clone())]).await;
+    drop(store);
+    assert_eq!(bodies(&all(&open(folder.path()), at(9_999))), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_message_is_not_handed_out_before_its_time() {
+    let (store, _folder) = store();
+    all(&store, at(0));
+    send(&store, vec![later("g", "late", at(60)), later("g", "soon", at(30))]).await;
+    let picked = store.receive(at(29), &Limits::default(), 16);
+    assert_eq!((bodies(&picked.messages), picked.next_due), (vec![], Some(at(30))));
+    let picked = store.receive(at(30), &Limits::default(), 16);
+    assert_eq!((bodies(&picked.messages), picked.next_due), (vec!["soon"], Some(at(60))));
+    let picked = store.receive(at(60), &Limits::default(), 16);
+    assert_eq!((bodies(&picked.messages), picked.next_due), (vec!["late"], None));
+}
+
+#[tokio::test]
+async fn a_fraction_of_a_microsecond_is_waited_for() {
+    let (store, _folder) = store();
+    let due = "2026-11-22T09:00:00.000000001Z".parse().unwrap();
+    send(&store, vec![later("g", "a", due)]).await;
+    assert_eq!(bodies(&all(&store, at(0))), [""; 0]);
+    assert_eq!(bodies(&all(&store, "2026-11-22T09:00:00.000001Z".parse().unwrap())), ["a"]);
+}
+
+#[tokio::test]
+async fn a_group_is_handed_out_by_time_and_then_as_it_was_sent() {
+    let (store, _folder) = store();
+    all(&store, at(0));
+    send(&store, vec![later("g", "at 9", at(9)), later("g", "at 3", at(3)), later("g", "at 3 too", at(3))]).await;
+    all(&store, at(1));
+    send(&store, vec![later("g", "at 1", at(0))]).await;
+    assert_eq!(bodies(&all(&store, at(9))), ["at 1", "at 3", "at 3 too", "at 9"]);
+}
+
+#[tokio::test]
+async fn p5_groups_take_turns() {
+    let (store, _folder) = store();
+    send(&store, vec![fresh("a", "a1"), fresh("a", "a2"), fresh("a", "a3"), fresh("b", "b1"), fresh("c", "c1")]).await;
+    assert_eq!(bodies(&all(&store, at(0))), ["a1", "b1", "c1", "a2", "a3"]);
+}
+
+#[tokio::test]
+async fn p5_a_group_has_only_so_many_out_and_goes_on_when_one_is_settled() {
+    let (store, _folder) = store();
+    let limits = Limits { per_group: 2, total: 100 };
+    send(&store, vec![fresh("a", "a1"), fresh("a", "a2"), fresh("a", "a3"), fresh("b", "b1")]).await;
+    let first = store.receive(at(0), &limits, 16).messages;
+    assert_eq!(bodies(&first), ["a1", "b1", "a2"]);
+    assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), [""; 0]);
+    settle(&store, vec![Settle::Done(first[0].receipt.clone())]).await;
+    assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), ["a3"]);
+}
+
+#[tokio::test]
+async fn only_so_many_are_out_in_all_and_the_retry_lane_leaves_a_quarter() {
+    let (store, _folder) = store();
+    let limits = Limits { per_group: 100, total: 4 };
+    all(&store, at(0));
+    send(&store, (0..9).map(|n| later("g", &format!("r{n}"), at(0))).collect()).await;
+    assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), ["r0", "r1", "r2"]);
+    send(&store, vec![fresh("g", "f0"), fresh("g", "f1")]).await;
+    assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), ["f0"]);
+    assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), [""; 0]);
+}
+
+#[tokio::test]
+async fn again_puts_a_message_off_and_gives_it_another_token() {
+    let (store, _folder) = store();
+    send(&store, vec![fresh("g", "a")]).await;
+    let first = all(&store, at(0)).remove(0);
+    settle(&store, vec![Settle::Again(first.receipt.clone(), at(60))]).await;
+    let picked = store.receive(at(59), &support::WIDE, 16);
+    assert_eq!((picked.messages.len(), picked.next_due), (0, Some(at(60))));
+    let second = all(&store, at(60)).remove(0);
+    assert_eq!((second.body.as_str(), second.token.as_str()), ("a", "1-1-2"));
+}
+
+#[tokio::test]
+async fn again_outlives_a_restart() {
+    let (store, folder) = store();
+    send(&store, vec![fresh("g", "a")]).await;
+    let first = all(&store, at(0)).remove(0);
+    settle(&store, vec![Settle::Again(first.receipt, at(60))]).await;
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.receive(at(1), &support::WIDE, 16).next_due, Some(at(60)));
+    assert_eq!(bodies(&all(&store, at(60))), ["a"]);
+}
+
+#[tokio::test]
+async fn again_in_the_past_is_at_once() {
+    let (store, _folder) = store();
+    send(&store, vec![fresh("g", "a")]).await;
+    let first = all(&store, at(10)).remove(0);
+    settle(&store, vec![Settle::Again(first.receipt, at(5))]).await;
+    assert_eq!(bodies(&all(&store, at(10))), ["a"]);
+}
+
+#[tokio::test]
+async fn what_is_handed_back_comes_again_at_its_time() {
+    let (store, _folder) = store();
+    send(&store, vec![fresh("g", "a"), fresh("g", "b")]).await;
+    let first = all(&store, at(0)).remove(0);
+    store.hand_back(&first.receipt, at(1));
+    assert_eq!(store.receive(at(0), &support::WIDE, 16).next_due, Some(at(1)));
+    assert_eq!(bodies(&all(&store, at(1))), ["a"]);
+}
+
+#[tokio::test]
+async fn what_was_handed_back_comes_at_once_after_a_restart() {
+    let (store, folder) = store();
+    send(&store, vec![fresh("g", "a")]).await;
+    let first = all(&store, at(0)).remove(0);
+    store.hand_back(&first.receipt, at(1_000));
+    drop(store);
+    assert_eq!(bodies(&all(&open(folder.path()), at(0))), ["a"]);
+}
+
+#[tokio::test]
+async fn very_many_that_are_handed_back_are_put_off_on_disk() {
+    let (store, _folder) = store();
+    send(&store, (0..20_005).map(|n| fresh("g", &n.to_string())).collect()).await;
+    for message in all(&store, at(0)) {
+        store.hand_back(&message.receipt, at(60));
+    }
+    settle(&store, vec![]).await;
+    assert_eq!(bodies(&all(&store, at(59))), [""; 0]);
+    assert_eq!(all(&store, at(60)).len(), 20_005);
+}
+
+#[tokio::test]
+async fn a_stale_receipt_settles_nothing_and_the_rest_of_its_step_stands() {
+    let (store, _folder) = store();
+    send(&store, vec![fresh("g", "a")]).await;
+    let stale = all(&store, at(0)).remove(0).receipt;
+    store.hand_back(&stale, at(0));
+    let valid = all(&store, at(0)).remove(0).receipt;
+    let key = Key::new("C#1", "L#1");
+    let item = Item { key: key.clone(), rev: 0, body: "{}".to_owned(), expires: None, trouble: None };
+    commit(&store, Effects { put: vec![item], settle: vec![Settle::Done(stale.clone())], ..Effects::default() }).await;
+    assert!(store.get(&[key]).await.unwrap()[0].is_some());
+    store.hand_back(&stale, at(0));
+    assert_eq!(bodies(&all(&store, at(0))), [""; 0], "it is still out");
+    store.hand_back(&valid, at(0));
+    assert_eq!(bodies(&all(&store, at(0))), ["a"]);
+}
+
+#[tokio::test]
+async fn a_receipt_settles_once() {
+    let (store, _folder) = store();
+    send(&store, vec![fresh("g", "a")]).await;
+    let receipt = all(&store, at(0)).remove(0).receipt;
+    settle(&store, vec![Settle::Done(receipt.clone()), Settle::Again(receipt, at(0))]).await;
+    assert_eq!(store.depth().unwrap().delivery, LaneDepth::default());
+}
+
+#[tokio::test]
+async fn a_receipt_of_an_earlier_run_settles_nothing() {
+    let (store, folder) = store();
+    send(&store, vec![fresh("g", "a")]).await;
+    let old = all(&store, at(0)).remove(0);
+    drop(store);
+    let store = open(folder.path());
+    let again = all(&store, at(0)).remove(0);
+    assert_eq!((again.body.as_str(), again.token.as_str()), ("a", "2-1-1"));
+    settle(&store, vec![Settle::Done(old.receipt)]).await;
+    assert_eq!(store.depth().unwrap().delivery, LaneDepth { ready: 0, waiting: 0, in_flight: 1 });
+}
+
+#[tokio::test]
+async fn a_restart_makes_everything_visible_that_was_not_settled() {
+    let (store, folder) = store();
+    send(&store, vec![fresh("g", "a"), fresh("g", "b"), fresh("h", "c")]).await;
+    let messages = all(&store, at(0));
+    settle(&store, vec![Settle::Done(messages[1].receipt.clone())]).await;
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.run(), 2);
+    assert_eq!(bodies(&all(&store, at(0))), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn the_lanes_take_turns() {
+    let (store, _folder) = store();
+    all(&store, at(0));
+    send(&store, vec![fresh("g", "f1"), fresh("h", "f2"), later("g", "r1", at(0)), later("h", "r2", at(0))]).await;
+    assert_eq!(bodies(&all(&store, at(0))), ["f1", "r1", "f2", "r2"]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_loses_nothing() {
+    let (store, _folder) = store();
+    all(&store, at(1_000));
+    send(&store, vec![fresh("g", "at once"), later("g", "at 500", at(500)), later("g", "at 1500", at(1_500))]).await;
+    for message in all(&store, at(2_000)) {
+        store.hand_back(&message.receipt, at(0));
+    }
+    assert_eq!(bodies(&all(&store, at(0)))[..2], ["at once", "at 500"]);
+    send(&store, vec![later("h", "at 20", at(20)), fresh("h", "now")]).await;
+    assert_eq!(bodies(&all(&store, at(0))), ["now"]);
+    assert!(bodies(&all(&store, at(20))).contains(&"at 20"));
+}
+
+#[tokio::test]
+async fn the_depth_counts_what_is_ready_waiting_and_out() {
+    let (store, folder) = store();
+    all(&store, at(0));
+    send(&store, vec![fresh("g", "a"), fresh("g", "b"), fresh("g", "c"), later("g", "d", at(60))]).await;
+    let out = store.receive(at(0), &support::WIDE, 2).messages;
+    store.hand_back(&out[0].receipt, at(5));
+    let depth = store.depth().unwrap();
+    assert_eq!(depth.delivery, LaneDepth { ready: 1, waiting: 1, in_flight: 1 });
+    assert_eq!(depth.retry, LaneDepth { ready: 0, waiting: 1, in_flight: 0 });
+    assert_eq!(depth.events, LaneDepth::default());
+    drop(store);
+    let depth = open(folder.path()).depth().unwrap();
+    assert_eq!(depth.delivery, LaneDepth { ready: 3, waiting: 0, in_flight: 0 });
+}

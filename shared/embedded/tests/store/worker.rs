@@ -1,0 +1,123 @@
+//! The loop: what is due reaches a handler, what a handler leaves comes again, and it ends when told.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::support::{self, at, fresh, later, send, settle, store};
+use tokio::sync::oneshot;
+use tracking_embedded::{LaneDepth, Limits, worker};
+use tracking_engine::backend::{Lane, Received, Settle};
+
+/// A clock that goes on by a second each time it is asked.
+fn ticking() -> impl Fn() -> jiff::Timestamp {
+    let seconds = AtomicI64::new(0);
+    move || at(seconds.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Nothing in these tests may take longer than this.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), what).await.expect("it hangs")
+}
+
+const GRACE: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn every_message_reaches_a_handler_and_a_batch_is_of_one_lane() {
+    let (store, _folder) = store();
+    store.receive(at(0), &support::WIDE, 0);
+    send(&store, (0..50).map(|n| fresh(&n.to_string(), "f")).collect()).await;
+    send(&store, (0..50).map(|n| later(&n.to_string(), "r", at(0))).collect()).await;
+    let (done, shutdown) = oneshot::channel::<()>();
+    let (done, count) = (Arc::new(Mutex::new(Some(done))), Arc::new(AtomicUsize::new(0)));
+    let handle = |messages: Vec<Received>| {
+        let (store, done, count) = (store.clone(), Arc::clone(&done), Arc::clone(&count));
+        async move {
+            assert!(messages.len() <= 16);
+            let lane = messages[0].receipt.lane;
+            assert!(messages.iter().all(|message| message.receipt.lane == lane));
+            assert!(messages.iter().all(|message| message.body == if lane == Lane::Retry { "r" } else { "f" }));
+            let more = count.fetch_add(messages.len(), Ordering::SeqCst) + messages.len();
+            settle(&store, messages.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
+            if more == 100 {
+                done.lock().unwrap().take().unwrap().send(()).unwrap();
+            }
+        }
+    };
+    let shutdown = async { shutdown.await.unwrap() };
+    soon(worker::work(store.clone(), Limits::default(), ticking(), shutdown, GRACE, handle)).await;
+    let depth = store.depth().unwrap();
+    assert_eq!((depth.delivery, depth.retry), (LaneDepth::default(), LaneDepth::default()));
+}
+
+#[tokio::test]
+async fn what_a_handler_leaves_or_panics_on_comes_again() {
+    let (store, _folder) = store();
+    send(&store, vec![fresh("g", "a")]).await;
+    let (tokens, (done, shutdown)) = (Arc::new(Mutex::new(Vec::new())), oneshot::channel::<()>());
+    let done = Arc::new(Mutex::new(Some(done)));
+    let handle = |messages: Vec<Received>| {
+        let (store, tokens, done) = (store.clone(), Arc::clone(&tokens), Arc::clone(&done));
+        async move {
+            let round = {
+                let mut tokens = tokens.lock().unwrap();
+                tokens.push(messages[0].token.clone());
+                tokens.len()
+            };
+            match round {
+                1 => panic!("a bug"),
+                2 => {}
+                _ => {
+                    settle(&store, vec![Settle::Done(messages[0].receipt.clone())]).await;
+                    done.lock().unwrap().take().unwrap().send(()).unwrap();
+                }
+            }
+        }
+    };
+    let shutdown = async { shutdown.await.unwrap() };
+    soon(worker::work(store.clone(), Limits::default(), ticking(), shutdown, GRACE, handle)).await;
+    assert_eq!(*tokens.lock().unwrap(), ["1-1-1", "1-1-2", "1-1-3"]);
+    assert_eq!(store.depth().unwrap().delivery, LaneDepth::default());
+}
+
+#[tokio::test]
+async fn a_message_that_is_sent_while_it_rests_wakes_it() {
+    let (store, _folder) = store();
+    let (received, shutdown) = oneshot::channel::<()>();
+    let received = Arc::new(Mutex::new(Some(received)));
+    let handle = |_: Vec<Received>| {
+        let received = Arc::clone(&received);
+        async move { received.lock().unwrap().take().unwrap().send(()).unwrap() }
+    };
+    let shutdown = async { shutdown.await.unwrap() };
+    let working = worker::work(store.clone(), Limits::default(), || at(0), shutdown, GRACE, handle);
+    let sending = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        send(&store, vec![fresh("g", "a")]).await;
+    };
+    soon(async { tokio::join!(working, sending) }).await;
+}
+
+#[tokio::test]
+async fn a_handler_that_hangs_is_ended_after_the_grace_period() {
+    let (store, _folder) = store();
+    send(&store, vec![fresh("g", "a")]).await;
+    let (received, shutdown) = oneshot::channel::<()>();
+    let received = Arc::new(Mutex::new(Some(received)));
+    let handle = |_: Vec<Received>| {
+        let received = Arc::clone(&received);
+        async move {
+            received.lock().unwrap().take().unwrap().send(()).unwrap();
+            std::future::pending::<()>().await;
+        }
+    };
+    let shutdown = async { shutdown.await.unwrap() };
+    soon(worker::work(store.clone(), Limits::default(), ticking(), shutdown, Duration::from_millis(10), handle)).await;
+    assert_eq!(store.depth().unwrap().delivery, LaneDepth { ready: 0, waiting: 1, in_flight: 0 }, "it was handed back");
+}

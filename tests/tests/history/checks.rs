@@ -1,0 +1,152 @@
+//! What must be true after a history, worked out from the script alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{
+    Player, Request,
+    script::{Change, Rule},
+};
+
+/// Rule, subject.
+type Line = (String, String);
+
+pub(crate) fn check(player: &Player<'_>, log: &[Value]) {
+    let about = |what: &str| format!("history {}: {what}", player.number);
+    let by_id: BTreeMap<&str, &Value> = log.iter().map(|item| (text(item, "id"), item)).collect();
+    assert_eq!(by_id.len(), log.len(), "{}", about("a delivery is listed twice"));
+    nothing_is_lost(player, log);
+    for item in log {
+        let state = text(item, "state");
+        let open = matches!(state, "waiting" | "sending");
+        assert!(!open, "{}", about(&format!("a delivery never ended: {item}")));
+    }
+    let mut requests: BTreeMap<&str, Vec<&Request>> = BTreeMap::new();
+    let mut lines: BTreeMap<Line, Vec<&Request>> = BTreeMap::new();
+    for request in &player.requests {
+        let id = request.arrival.delivery_id.as_str();
+        let Some(item) = by_id.get(id) else { panic!("{}", about(&format!("{id} was sent and is not in the log"))) };
+        requests.entry(id).or_default().push(request);
+        lines.entry(line_of(item)).or_default().push(request);
+    }
+    for (id, requests) in &requests {
+        at_most_n_plus_one(player, by_id[id], requests);
+        never_after_its_end(player, by_id[id], requests);
+    }
+    for (line, requests) in &lines {
+        never_backwards(player, line, requests);
+    }
+}
+
+/// P1: every accepted event ends, for every rule that matches, in a delivery with a final state; finals of settled conversions too.
+fn nothing_is_lost(player: &Player<'_>, log: &[Value]) {
+    for (rule, id) in player.script.rules.iter().zip(&player.rules) {
+        let own: Vec<&Value> = log.iter().filter(|item| text(item, "tracking_api_id") == id.as_str()).collect();
+        if rule.is_final {
+            finals(player, rule, &own);
+            continue;
+        }
+        let mut expected = BTreeSet::new();
+        for change in &player.script.changes {
+            for (subject, event) in fired(rule.trigger, change) {
+                expected.insert((change.id.clone(), subject, event));
+            }
+        }
+        let found: BTreeSet<(String, String, String)> = own
+            .iter()
+            .map(|item| (text(item, "change_id").to_owned(), line_of(item).1, text(item, "event").to_owned()))
+            .collect();
+        assert_eq!(found, expected, "history {}: {}", player.number, rule.trigger);
+        assert_eq!(own.len(), expected.len(), "history {}: {} twice", player.number, rule.trigger);
+    }
+}
+
+/// F1: one final postback per subject once the last state is settled; none before. What comes after it is noted as skipped.
+fn finals(player: &Player<'_>, rule: &Rule, own: &[&Value]) {
+    let about = |what: &str| format!("history {}: {} final: {what}: {own:#?}", player.number, rule.trigger);
+    let last = player.script.changes.last().expect("a history has changes");
+    let settled = |change: &Change| !change.parts.is_empty() && change.parts.iter().all(|part| part.result != "pending");
+    let subjects: BTreeSet<String> =
+        player.script.changes.iter().flat_map(|change| fired(rule.trigger, change)).map(|(subject, _)| subject).collect();
+    let has_parts = player.script.changes.iter().any(|change| !change.parts.is_empty());
+    let mut sent = BTreeMap::new();
+    for item in own {
+        let subject = line_of(item).1;
+        match text(item, "state") {
+            "skipped" => assert_eq!(text(item, "reason"), "final already sent", "{}", about("skipped for another reason")),
+            "held" => assert!(!settled(last), "{}", about("held although settled")),
+            _ => *sent.entry(subject.clone()).or_insert(0) += 1,
+        }
+        assert!(subjects.contains(&subject), "{}", about("a subject that never fired"));
+    }
+    for (subject, count) in &sent {
+        assert_eq!(*count, 1, "{}", about(&format!("{subject} has more than one final")));
+    }
+    if settled(last) && has_parts {
+        let missing: Vec<&String> = subjects.iter().filter(|subject| !sent.contains_key(*subject)).collect();
+        assert!(missing.is_empty(), "{}", about(&format!("no final for {missing:?}")));
+    }
+    if player.script.changes.iter().all(|change| !settled(change)) {
+        assert!(sent.is_empty(), "{}", about("sent although never settled"));
+    }
+}
+
+/// L1.
+fn at_most_n_plus_one(player: &Player<'_>, item: &Value, requests: &[&Request]) {
+    let rule = player.rules.iter().position(|id| id.as_str() == text(item, "tracking_api_id")).expect("a rule of this history");
+    let most = player.script.rules[rule].max_retries + 1;
+    assert!(requests.len() as u64 <= most, "history {}: {} requests of {most}: {item}", player.number, requests.len());
+    let attempts: Vec<u32> = requests.iter().map(|request| request.arrival.attempt).collect();
+    assert!(attempts.is_sorted_by(|a, b| a < b), "history {}: attempts {attempts:?} of {item}", player.number);
+}
+
+/// P2: once an answer that ends a delivery is recorded, nothing is sent any more.
+fn never_after_its_end(player: &Player<'_>, item: &Value, requests: &[&Request]) {
+    use tracking_tests::world::Reply::Says;
+    let ends = |request: &Request| request.recorded && matches!(request.reply, Says(200, "ok") | Says(404, _));
+    let ended = requests.iter().position(|request| ends(request));
+    if let Some(ended) = ended {
+        assert_eq!(ended + 1, requests.len(), "history {}: sent after its end: {item} {requests:#?}", player.number);
+    }
+}
+
+/// P3: versions never fall on one line.
+fn never_backwards(player: &Player<'_>, line: &Line, requests: &[&Request]) {
+    let version = |request: &Request| -> u64 {
+        let (_, rest) = request.arrival.url.split_once("?v=").expect("the version stands in the URL");
+        rest.split('&').next().and_then(|digits| digits.parse().ok()).expect("a number")
+    };
+    let versions: Vec<u64> = requests.iter().map(|request| version(request)).collect();
+    assert!(versions.is_sorted(), "history {}: {line:?} went backwards: {versions:?} {requests:#?}", player.number);
+}
+
+/// The subjects and event kinds of a change that a trigger fires on (domain §2), written out.
+fn fired(trigger: &str, change: &Change) -> Vec<(String, String)> {
+    let mut fired = Vec::new();
+    let conversion = if change.version == 1 { "created" } else { "updated" };
+    match trigger.split_once('_').expect("a trigger has two halves") {
+        ("conversion", which) => {
+            if which == "all" || which == conversion {
+                fired.push(("conversion".to_owned(), format!("conversion_{conversion}")));
+            }
+        }
+        (_, which) => {
+            for part in change.parts.iter().filter(|part| part.change != "unchanged") {
+                if which == "all" || which == part.change {
+                    fired.push((part.id.clone(), format!("transaction_{}", part.change)));
+                }
+            }
+        }
+    }
+    fired
+}
+
+fn line_of(item: &Value) -> Line {
+    let subject = item["transaction_id"].as_str().unwrap_or("conversion");
+    (text(item, "tracking_api_id").to_owned(), subject.to_owned())
+}
+
+fn text<'v>(item: &'v Value, name: &str) -> &'v str {
+    item[name].as_str().unwrap_or_default()
+}

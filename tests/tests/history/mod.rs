@@ -1,0 +1,245 @@
+//! One random history, and what must be true after it.
+
+mod checks;
+mod script;
+
+use std::{collections::BTreeMap, fmt};
+
+use jiff::SignedDuration;
+use tracking_core::id::Id;
+use tracking_engine::backend::Received;
+use tracking_tests::{
+    crash::Cut,
+    world::{Arrival, Reply, World},
+};
+
+use script::Script;
+
+/// Dice that always fall the same way for the same number (`SplitMix64`).
+#[derive(Debug, Clone)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(number: u64) -> Self {
+        Self(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def0)
+    }
+
+    /// A number below `sides`.
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+        self.roll(100) < percent
+    }
+}
+
+/// What happened in histories, so that a test which tests nothing is seen.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    counts: BTreeMap<String, u64>,
+}
+
+impl Totals {
+    pub(crate) fn count(&mut self, what: &str, how_often: u64) {
+        *self.counts.entry(what.to_owned()).or_default() += how_often;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (what, count) in &other.counts {
+            self.count(what, *count);
+        }
+    }
+
+    pub(crate) fn assert_that_everything_happened(&self) {
+        for what in [
+            "histories",
+            "crashes",
+            "requests",
+            "cut off",
+            "repeated hand-outs",
+            "delivered",
+            "failed",
+            "exhausted",
+            "unresolved",
+            "superseded",
+            "skipped",
+            "held",
+            "finals sent",
+        ] {
+            assert!(self.counts.get(what).is_some_and(|count| *count > 0), "no history had: {what}\n{self}");
+        }
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts: Vec<String> = self.counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        f.write_str(&counts.join(", "))
+    }
+}
+
+/// One attempt as the receiver saw it, and whether the engine got to record it.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) arrival: Arrival,
+    pub(crate) recorded: bool,
+    pub(crate) reply: Reply,
+}
+
+/// Plays one history on a machine.
+pub(crate) struct Player<'a> {
+    world: &'a mut World,
+    number: u64,
+    dice: Dice,
+    script: Script,
+    rules: Vec<Id>,
+    requests: Vec<Request>,
+    totals: Totals,
+}
+
+impl<'a> Player<'a> {
+    pub(crate) fn new(world: &'a mut World, number: u64, mut dice: Dice) -> Self {
+        let script = Script::roll(number, &mut dice);
+        Self { world, number, dice, script, rules: Vec::new(), requests: Vec::new(), totals: Totals::default() }
+    }
+
+    /// Plays the history and checks it.
+    pub(crate) async fn play(mut self) -> Totals {
+        for rule in self.script.rules.clone() {
+            self.rules.push(self.world.rule(&self.script.owner(), rule.document).await);
+        }
+        let mut posts = self.script.posts.clone();
+        posts.reverse();
+        let mut spare: Vec<Received> = Vec::new();
+        while let Some(change) = posts.pop() {
+            self.plan_crash();
+            // The bus repeats what was not accepted.
+            if self.world.post(&[change.clone()]).await.is_err() {
+                posts.push(change);
+            }
+            self.come_back();
+            for _ in 0..self.dice.roll(4) {
+                self.step(&mut spare).await;
+            }
+        }
+        self.come_to_an_end(&mut spare).await;
+        let log = self.read_log().await;
+        checks::check(&self, &log);
+        self.totals.count("histories", 1);
+        for item in &log {
+            self.totals.count(item["state"].as_str().unwrap_or_default(), 1);
+        }
+        self.totals
+            .count("finals sent", log.iter().filter(|item| item["is_final"] == true && item["attempts"] != 0).count() as u64);
+        self.totals.count("requests", self.requests.len() as u64);
+        self.totals.count("cut off", self.requests.iter().filter(|request| !request.recorded).count() as u64);
+        self.totals
+    }
+
+    /// Works a message, or a repeat of one that was worked before; time passes now and then.
+    async fn step(&mut self, spare: &mut Vec<Received>) {
+        if self.dice.chance(30) {
+            self.world.clock.pass(SignedDuration::from_millis(i64::try_from(self.dice.roll(4_000)).unwrap_or(0)));
+        }
+        let max = 1 + usize::try_from(self.dice.roll(3)).unwrap_or(0);
+        let mut picked = self.world.pick(max);
+        if self.dice.chance(20) {
+            picked.reverse();
+        }
+        if self.dice.chance(15)
+            && let Some(again) = spare.pop()
+        {
+            self.totals.count("repeated hand-outs", 1);
+            picked.push(again);
+        }
+        for received in picked {
+            self.plan_crash();
+            self.work(&received).await;
+            if self.dice.chance(20) {
+                let mut again = received;
+                again.token.push_str("-again");
+                spare.push(again);
+            }
+            if self.come_back() {
+                return;
+            }
+        }
+    }
+
+    async fn work(&mut self, received: &Received) {
+        let before = self.world.arrivals.len();
+        let mut dice = self.dice.clone();
+        let reply = Self::reply(&mut dice);
+        self.dice = dice;
+        let outcome = self.world.work(received, &mut |_| reply).await;
+        for arrival in self.world.arrivals[before..].iter().cloned() {
+            self.requests.push(Request { arrival, recorded: outcome.is_ok(), reply });
+        }
+    }
+
+    fn reply(dice: &mut Dice) -> Reply {
+        match dice.roll(10) {
+            0 => Reply::Says(500, "down"),
+            1 => Reply::Silence,
+            2 | 3 => Reply::Says(200, "pending"),
+            4 => Reply::Says(404, "gone"),
+            _ => Reply::Says(200, "ok"),
+        }
+    }
+
+    /// One in six writes of what follows is the last one of this run.
+    fn plan_crash(&mut self) {
+        if self.dice.chance(35) {
+            let cut = if self.dice.chance(50) { Cut::Before } else { Cut::After };
+            let write = 1 + self.dice.roll(4);
+            self.world.fate().crash_at(write, cut);
+        }
+    }
+
+    /// Restarts the machine if it died.
+    fn come_back(&mut self) -> bool {
+        let died = self.world.fate().is_down();
+        if died {
+            self.totals.count("crashes", 1);
+            self.world.restart();
+        } else {
+            self.world.fate().revive();
+        }
+        died
+    }
+
+    /// The bus has nothing more, no more crashes: everything that is due comes to its end.
+    async fn come_to_an_end(&mut self, spare: &mut Vec<Received>) {
+        self.world.restart();
+        for _ in 0..400 {
+            let due = self.world.pick(1);
+            match due.into_iter().next() {
+                Some(received) => self.work(&received).await,
+                None => match self.world.next_due() {
+                    Some(next) => self.world.clock.until(next),
+                    None => break,
+                },
+            }
+            if self.dice.chance(10)
+                && let Some(again) = spare.pop()
+            {
+                self.work(&again).await;
+            }
+        }
+        assert_eq!(self.world.next_due(), None, "history {}: the work never ends", self.number);
+    }
+
+    async fn read_log(&self) -> Vec<serde_json::Value> {
+        let mut log = Vec::new();
+        for conversion in self.script.conversions() {
+            let filter = tracking_engine::DeliveryFilter { conversion_id: Some(conversion), ..Default::default() };
+            log.extend(self.world.log(&filter).await);
+        }
+        log
+    }
+}
