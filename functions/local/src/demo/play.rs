@@ -112,12 +112,17 @@ async fn rest(api: &Api, sample: &Sample, keys: &BTreeMap<String, String>, recei
     let idle = || receivers.last_at().unwrap_or(posted).max(posted).elapsed();
     loop {
         sleep(LOOK_EVERY).await;
+        let late = posted.elapsed() > DEADLINE;
+        // While requests come there is no need to look.
+        if idle() < QUIET && !late {
+            continue;
+        }
         let deliveries = api.deliveries(keys, "").await?;
         let open = deliveries.iter().any(Delivery::is_open);
-        if !open && idle() >= QUIET && check::deliveries(&sample.owed, &deliveries).is_empty() {
+        if !open && check::deliveries(&sample.owed, &deliveries).is_empty() {
             return Ok(true);
         }
-        if posted.elapsed() > DEADLINE || (!open && idle() > STALLED) {
+        if late || (!open && idle() > STALLED) {
             return Ok(false);
         }
     }

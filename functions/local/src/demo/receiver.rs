@@ -148,7 +148,6 @@ fn nothing(status: u16) -> Scripted {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::demo::sample::Sample;
 
     #[track_caller]

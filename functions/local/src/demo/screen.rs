@@ -21,12 +21,15 @@ use crate::edge;
 const FIRST_FEW: usize = 3;
 /// Columns of a line where there is no terminal.
 const USUAL_WIDTH: usize = 150;
-/// Columns of a line that are not the target's: time, rule, method, attempt.
-const FIXED: usize = 9 + 16 + 5 + 4;
-/// Columns of what was answered and what it means.
-const OUTCOME: usize = 44;
-/// The least columns of a target.
-const NARROWEST: usize = 24;
+/// Columns of a line that neither the target nor the answer takes: time, rule, method, attempt, verdict, and what is between them.
+const FIXED: usize = 58;
+/// Columns of an answer, on a wide line and on a narrow one.
+const ANSWER: usize = 24;
+const SHORT_ANSWER: usize = 10;
+/// Lines narrower than this have short answers.
+const WIDE: usize = 120;
+/// The least columns of a target: on a terminal narrower than 80 columns, lines break.
+const NARROWEST: usize = 12;
 /// How long a line waits for its verdict, and how often it asks.
 const VERDICT_PATIENCE: Duration = Duration::from_secs(5);
 const VERDICT_EVERY: Duration = Duration::from_millis(20);
@@ -53,7 +56,7 @@ impl Screen {
         let arrived = bar("requests", sample.owed.total.requests);
         let width = Term::stdout().size_checked().filter(|_| io::stdout().is_terminal());
         let width = width.map_or(USUAL_WIDTH, |(_, columns)| usize::from(columns));
-        Self { posted, arrived, width, bars }
+        Self { bars, posted, arrived, width }
     }
 
     /// Prints a line above the bars.
@@ -150,11 +153,12 @@ impl Follower {
 
 /// A postback in a line: when, whose, what, which attempt, the answer, its verdict.
 fn line(arrival: &Arrival, verdict: &str, since: Instant, width: usize, secrets: &Secrets) -> String {
-    let room = width.saturating_sub(FIXED + OUTCOME).max(NARROWEST);
+    let said_room = if width < WIDE { SHORT_ANSWER } else { ANSWER };
+    let room = width.saturating_sub(FIXED + said_room).max(NARROWEST);
     let target = shortened(&secrets.masked(&arrival.target), room);
     let elapsed = arrival.at.duration_since(since);
     let answer = &arrival.answer;
-    let said = shortened(&format!("{} {}", answer.status, answer.body.trim()), 24);
+    let said = shortened(&format!("{} {}", answer.status, answer.body.trim()), said_room);
     let (style, told) = match verdict {
         "delivered" => (Style::new().green(), "delivered"),
         "pending" => (Style::new().yellow(), "pending: asks again"),
@@ -163,7 +167,7 @@ fn line(arrival: &Arrival, verdict: &str, since: Instant, width: usize, secrets:
         other => (Style::new().red(), other),
     };
     format!(
-        "{:>4}.{:03}s  {:15} {:4} {target:room$} #{:<2} {said:24} → {}",
+        "{:>4}.{:03}s  {:15} {:4} {target:room$} #{:<2} {said:said_room$} → {}",
         elapsed.as_secs(),
         elapsed.subsec_millis(),
         arrival.key,
@@ -201,9 +205,11 @@ mod tests {
             answer: Scripted { status: 503, content_type: String::new(), body: "try\nlater".to_owned() },
         };
         let secrets = Sample::load().secrets();
-        let shown = line(&arrival, "retry", since, 120, &secrets);
-        let expected = "   1.234s  everflow        GET  /everflow/?nid=1234&verification_token=*** #2  503 try?later            → retry: tries again";
-        assert_eq!(shown, expected);
+        let shown = |width| line(&arrival, "retry", since, width, &secrets);
+        let wide = "   1.234s  everflow        GET  /everflow/?nid=1234&verification_token=*** #2  503 try?later            → retry: tries again";
+        let narrow = "   1.234s  everflow        GET  /everflow/?… #2  503 try?l… → retry: tries again";
+        assert_eq!((shown(124), shown(80)), (wide.to_owned(), narrow.to_owned()));
+        assert_eq!(narrow.chars().count(), 80);
     }
 
     #[test]

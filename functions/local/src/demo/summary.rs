@@ -54,7 +54,7 @@ fn states(its: &[&Delivery], made: &Made, beside: usize) -> String {
     states.sort_unstable();
     let mut told: Vec<String> = states.into_iter().map(|(state, number)| format!("{number} {state}")).collect();
     if beside > 0 {
-        told.push(format!("{beside} of them beside the point"));
+        told.push(format!("{beside} of them optional"));
     }
     if !made.active {
         told.push(made.inactive_reason.clone().unwrap_or_else(|| "switched off".to_owned()));

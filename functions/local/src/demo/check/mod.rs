@@ -206,14 +206,11 @@ fn bus(owed: &Owed, seen: &[Published]) -> Vec<Difference> {
     let mut left: Vec<&Published> = seen.iter().filter(|event| PUBLISHED.contains(&event.detail_type.as_str())).collect();
     let mut found = Vec::new();
     for event in &owed.bus {
-        match left.iter().position(|published| published.says(event)) {
-            Some(at) => {
-                left.swap_remove(at);
-            }
-            None => {
-                let key = event.get("rule").and_then(Value::as_str).unwrap_or_default();
-                found.push(difference(key, "on the bus", &Value::from(event.clone()).to_string(), "missing"));
-            }
+        if let Some(at) = left.iter().position(|published| published.says(event)) {
+            left.swap_remove(at);
+        } else {
+            let key = event.get("rule").and_then(Value::as_str).unwrap_or_default();
+            found.push(difference(key, "on the bus", &Value::from(event.clone()).to_string(), "missing"));
         }
     }
     for event in left {
