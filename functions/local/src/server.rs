@@ -152,9 +152,10 @@ async fn answer(listener: TcpListener, routes: Router, stopped: watch::Receiver<
 async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, stopped: watch::Receiver<bool>) {
     let work = move |batch: Vec<Received>| {
         let (engine, sender) = (Arc::clone(&engine), sender.clone());
+        let lined = engine.line_up(batch);
         async move {
             // What fails here is handed back by the worker.
-            for (_, error) in engine.work(batch, &sender).await {
+            for (_, error) in engine.work(lined, &sender).await {
                 tracing::error!(%error, "a message could not be worked: it comes again");
             }
         }

@@ -20,6 +20,7 @@ pub mod rules;
 pub mod secrets;
 pub mod sender;
 mod settle;
+mod turns;
 mod work;
 
 use std::{fmt, sync::Arc};
@@ -29,6 +30,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use deliver::{Claimed, Claiming, Sent};
 pub use deliveries::{DeliveryFilter, DeliveryPage};
 pub use matching::Accepted;
+pub use work::Lined;
 
 use backend::{Backend, Effects, Swap, Swapped, Unavailable};
 use secrets::Vault;
@@ -88,6 +90,7 @@ pub struct Engine<B> {
     rules: rules::Cache,
     recorder: record::Recorder,
     pace: pace::Pace,
+    turns: turns::Turns,
 }
 
 impl<B: Backend> Engine<B> {
@@ -95,7 +98,16 @@ impl<B: Backend> Engine<B> {
     pub fn new(backend: B, clock: Clock, vault: Vault, mut settings: Settings) -> Self {
         settings.log_retention = settings.log_retention.max(SHORTEST_RETENTION);
         let rules = rules::Cache::new(settings.rule_lifetime);
-        Self { backend, clock, vault, settings, rules, recorder: record::Recorder::default(), pace: pace::Pace::default() }
+        Self {
+            backend,
+            clock,
+            vault,
+            settings,
+            rules,
+            recorder: record::Recorder::default(),
+            pace: pace::Pace::default(),
+            turns: turns::Turns::default(),
+        }
     }
 
     /// The store.

@@ -11,8 +11,9 @@ use crate::{
     backend::{Backend, Effects, Item, Key, Lane, Message, Order, Partition, Range, Receipt, Received, Settle, Unavailable},
     deliver::{Claimed, Claiming, Sent},
     keys,
-    rows::{self, DeliveryRow, Task},
+    rows::{self, DeliveryRow, Task, Unreadable},
     sender::Sender,
+    turns::Turn,
 };
 
 /// An attempt that runs longer than this is shown as `sending` in the lists.
@@ -20,25 +21,47 @@ const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// Deliveries that one step of a cancellation looks at.
 const CANCEL_STEP: usize = 100;
 
+/// Messages that stand in line to be worked.
+#[derive(Debug)]
+pub struct Lined(Vec<Chain>);
+
+/// Messages about one line, in P3's order.
+#[derive(Debug)]
+struct Chain {
+    turn: Turn,
+    messages: Vec<(Place, Received, Result<Task, Unreadable>)>,
+}
+
 impl<B: Backend> Engine<B> {
-    /// Works messages: claims, sends, concludes and records what each is about. Messages about the same subject of the same rule
-    /// are worked in P3's order; everything else concurrently, so that a slow receiver holds up no other record.
+    /// Puts messages in line as they were handed out: those about the same subject of the same rule are worked one after another, in
+    /// P3's order. Call it where messages are picked, before their work is spawned.
+    pub fn line_up(&self, batch: Vec<Received>) -> Lined {
+        let mut chains: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for received in batch {
+            let task = rows::read::<Task>(&received.body);
+            let (line, place) = match &task {
+                Ok(Task::Deliver(job)) => (format!("{}#{}", job.rule, job.event.0.subject()), job.event.0.order()),
+                _ => (received.token.clone(), Place { version: 0, rank: 0 }),
+            };
+            chains.entry(line).or_default().push((place, received, task));
+        }
+        let chains = chains.into_iter().map(|(line, mut messages)| {
+            messages.sort_by_key(|(place, ..)| *place);
+            Chain { turn: self.turns.take(line), messages }
+        });
+        Lined(chains.collect())
+    }
+
+    /// Works messages: claims, sends, concludes and records what each is about. Different lines are worked concurrently, so that a
+    /// slow receiver holds up no other record.
     ///
     /// Returns what is to be handed back: the store was unavailable; no attempt was charged beyond what was claimed.
-    pub async fn work(&self, batch: Vec<Received>, sender: &Sender) -> Vec<(Receipt, Unavailable)> {
-        let mut chains: BTreeMap<String, Vec<(Place, Received)>> = BTreeMap::new();
-        for (position, received) in batch.into_iter().enumerate() {
-            let (line, place) = match rows::read::<Task>(&received.body) {
-                Ok(Task::Deliver(job)) => (format!("{}#{}", job.rule, job.event.0.subject()), job.event.0.order()),
-                _ => (position.to_string(), Place { version: 0, rank: 0 }),
-            };
-            chains.entry(line).or_default().push((place, received));
-        }
-        let worked = chains.into_values().map(|mut chain| async move {
-            chain.sort_by_key(|(place, _)| *place);
+    pub async fn work(&self, lined: Lined, sender: &Sender) -> Vec<(Receipt, Unavailable)> {
+        let worked = lined.0.into_iter().map(|mut chain| async move {
+            chain.turn.comes().await;
             let mut failed = Vec::new();
-            for (_, received) in chain {
-                if let Err(error) = self.work_one(&received, sender).await {
+            for (_, received, task) in chain.messages {
+                if let Err(error) = self.work_one(&received, task, sender).await {
                     failed.push((received.receipt, error));
                 }
             }
@@ -47,8 +70,8 @@ impl<B: Backend> Engine<B> {
         join_all(worked).await.into_iter().flatten().collect()
     }
 
-    async fn work_one(&self, received: &Received, sender: &Sender) -> Result<(), Unavailable> {
-        match self.claim(received).await? {
+    async fn work_one(&self, received: &Received, task: Result<Task, Unreadable>, sender: &Sender) -> Result<(), Unavailable> {
+        match self.claim_task(received, task).await? {
             Claiming::Settled => Ok(()),
             Claiming::Send(claimed) => {
                 let sent = self.send(&claimed, sender).await;

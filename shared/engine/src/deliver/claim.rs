@@ -13,7 +13,7 @@ use crate::{
     Engine,
     backend::{Backend, Effects, Item, Lane, Received, Settle, Swap, Swapped, Unavailable},
     keys,
-    rows::{self, DeliveryRow, Job, Task},
+    rows::{self, DeliveryRow, Job, Task, Unreadable},
     rules::{Head, Rule},
 };
 
@@ -26,7 +26,12 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// The store is unavailable: the message is to come again; no attempt is charged beyond one that may have been claimed.
     pub async fn claim(&self, received: &Received) -> Result<Claiming, Unavailable> {
-        let task = match rows::read::<Task>(&received.body) {
+        self.claim_task(received, rows::read(&received.body)).await
+    }
+
+    /// The same for a message that has been read.
+    pub(crate) async fn claim_task(&self, received: &Received, task: Result<Task, Unreadable>) -> Result<Claiming, Unavailable> {
+        let task = match task {
             Ok(task) => task,
             Err(error) => {
                 // Poison: it will never be read, so it is set aside at once, with its reason.
