@@ -7,7 +7,6 @@
 mod api;
 mod check;
 mod play;
-mod post;
 mod receiver;
 mod sample;
 mod screen;

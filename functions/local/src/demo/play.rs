@@ -12,7 +12,6 @@ use super::{
     DemoError,
     api::{Api, ApiError, Made},
     check::{self, Delivery, Difference, Request, Seen, count},
-    post,
     receiver::Receivers,
     sample::Sample,
     screen::{Follower, Screen},
@@ -20,6 +19,8 @@ use super::{
 };
 use crate::server::LocalServer;
 
+/// Events that are posted together.
+const BATCH: usize = 25;
 /// How long after the last event everything has to be done.
 const DEADLINE: Duration = Duration::from_secs(90);
 /// How often the log is looked at.
@@ -49,7 +50,9 @@ pub(super) async fn play(server: &LocalServer, all: bool) -> Result<bool, DemoEr
     let (over, ending) = mpsc::channel(1);
     let follower = Follower::new(screen.clone(), api.clone(), &sample, all);
     let follower = tokio::spawn(follower.follow(arrivals, ending));
-    post::post(&api, &sample, &keys, &screen).await?;
+    for batch in sample.events.chunks(BATCH) {
+        screen.posted(api.post(batch).await?);
+    }
     let in_time = rest(&api, &sample, &keys, &receivers).await?;
     // It ends by itself as soon as it has shown what has come.
     let _ended = over.send(()).await;
