@@ -22,7 +22,7 @@ const SQL: &str = "SELECT seq, at, detail_type, detail FROM bus WHERE seq > ?1 O
 /// At most `limit` events behind `after`, oldest first.
 pub(crate) fn published(connection: &Connection, after: Option<u64>, limit: usize) -> rusqlite::Result<Vec<BusEvent>> {
     let mut statement = connection.prepare_cached(SQL)?;
-    statement.query_map((after.unwrap_or(0), limit), event)?.collect()
+    statement.query_map((after.unwrap_or(0), i64::try_from(limit).unwrap_or(i64::MAX)), event)?.collect()
 }
 
 fn event(row: &Row<'_>) -> rusqlite::Result<BusEvent> {

@@ -68,10 +68,23 @@ pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
     builder.create(folder).map_err(fault)?;
     let file = File::options().create(true).truncate(false).write(true).open(folder.join("tracking.lock")).map_err(fault)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            private(&file_in(folder)).map_err(fault)?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(fault(source)),
     }
+}
+
+/// Makes the store's file for its owner alone, since the log holds what receivers were sent; `SQLite` gives the files beside it the
+/// same mode.
+fn private(file: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
 }
 
 /// How long a connection waits for another one of ours, which happens only while the file is opened or closed.

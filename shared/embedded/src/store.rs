@@ -100,7 +100,7 @@ impl Store {
         self.inner.readers.read(|connection| bus::published(connection, after, limit))
     }
 
-    /// Removes the items that expired at `now` or before, a few hundred at a time, so that nobody waits long. Answers how many.
+    /// Removes the items that expired at `now` or before, and events that were on the bus for 30 days, a few hundred at a time, so that nobody waits long. Answers how many.
     pub async fn purge(&self, now: Timestamp) -> Result<usize, Unavailable> {
         let until = time::down(now);
         let mut removed = 0;

@@ -1,5 +1,6 @@
 //! Each job's statements.
 
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use tracking_engine::backend::{Effects, Item, Key, Published, Swap, Swapped};
 
@@ -8,6 +9,8 @@ use crate::{
     read, time,
 };
 
+/// How long an event stays on the bus for those who read it there.
+const BUS_DAYS: i64 = 30;
 /// Items that one purge removes at most, so that it holds nobody up.
 pub(crate) const PURGE: usize = 500;
 
@@ -105,8 +108,12 @@ fn settle(connection: &Connection, settling: &Settling) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// Removes a bounded number of expired items.
+/// Removes a bounded number of expired items, and of events that were on the bus for [`BUS_DAYS`].
 pub(super) fn purge(connection: &Connection, until: i64) -> rusqlite::Result<usize> {
+    let old = time::read(until).saturating_sub(SignedDuration::from_hours(24 * BUS_DAYS)).unwrap_or(Timestamp::MIN);
+    // The oldest come first: what is not old ends the search.
+    let sql = "DELETE FROM bus WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM bus ORDER BY seq LIMIT ?2) WHERE at < ?1)";
+    let events = connection.prepare_cached(sql)?.execute((old.to_string(), PURGE))?;
     let sql = "DELETE FROM items WHERE (pk, sk) IN (SELECT pk, sk FROM items WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
-    connection.prepare_cached(sql)?.execute((until, PURGE))
+    Ok(events + connection.prepare_cached(sql)?.execute((until, PURGE))?)
 }

@@ -1,6 +1,7 @@
 //! The folder: one process at a time, old files are read, newer ones refused; the bus; expiry.
 
 use crate::support::{self, all, at, bodies, commit, open, send, store};
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use serde_json::json;
 use tracking_embedded::{BusEvent, OpenError, Store};
@@ -14,6 +15,18 @@ fn a_folder_that_is_open_is_refused() {
     assert!(error.to_string().ends_with("is in use by another process: stop that one, or choose another folder"), "{error}");
     drop(store);
     open(folder.path());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_stored_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (store, folder) = store();
+    commit(&store, Effects::default()).await;
+    for file in ["tracking.db", "tracking.db-wal", "tracking.db-shm"] {
+        let mode = std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
 }
 
 #[test]
@@ -104,6 +117,18 @@ async fn published_events_are_read_in_order_and_in_pages() {
     assert_eq!(numbers(Some(2), 9), [(3, "3".to_owned())]);
     assert_eq!(numbers(Some(3), 9), []);
     assert_eq!(store.published(None, 1).unwrap()[0].time, at(1));
+}
+
+#[tokio::test]
+async fn events_leave_the_bus_after_thirty_days() {
+    let (store, _folder) = store();
+    let event = |time: Timestamp| Published { time, detail_type: "Delivery Ended", detail: json!({}) };
+    let publish = vec![event(at(0)), event(at(60))];
+    commit(&store, Effects { publish, ..Effects::default() }).await;
+    let days = SignedDuration::from_hours(24 * 30);
+    assert_eq!(store.purge(at(0) + days).await, Ok(0));
+    assert_eq!(store.purge(at(30) + days).await, Ok(1));
+    assert_eq!(store.published(None, usize::MAX).unwrap().iter().map(|event| event.time).collect::<Vec<_>>(), [at(60)]);
 }
 
 #[tokio::test]
