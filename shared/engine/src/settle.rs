@@ -1,20 +1,20 @@
 //! Holds: `delay: final` (domain §7), stored and released.
 //!
-//! Every change of a conversion updates every hold of it, and the hold of every final rule that may match it. What a hold owes goes
-//! out first, as messages with ids that repeats share; then the hold says so. A crash in between sends them again, which the claims
-//! catch.
+//! Every change of a conversion updates every hold of it, and the hold of every final rule that may match it. What a hold owes is
+//! decided and written with the hold in one compare-and-set, and brought about after it from its [`outbox`].
 
-use std::collections::{BTreeMap, BTreeSet};
+mod outbox;
+mod row;
+
+use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tracking_core::{
-    change::{Change, Transaction},
+    change::Change,
     delivery::{Cause, DeliveryId, State, conversion_hash},
-    event::{Event, EventKind, Order, Subject},
-    hold::{Due, Ending, HeldSubject, Hold, Kind, Phase},
+    event::{Event, Subject},
+    hold::{Due, Hold},
     id::Id,
     tracking_api::{Delay, Final},
 };
@@ -24,50 +24,12 @@ use crate::{
     backend::{
         Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, Swap, Swapped, Unavailable,
     },
-    due, keys,
-    matching::{self, deliver_message},
-    record::Listing,
-    rows::{self, DeliveryRow, Job, Task},
+    due, keys, matching,
+    rows::{self, DeliveryRow, Task},
     rules::Rule,
 };
-
-/// A hold as it is stored.
-#[derive(Serialize, Deserialize)]
-struct HoldRow {
-    epoch: u64,
-    newest: Value,
-    subjects: BTreeMap<String, SubjectRow>,
-    settled_at: Option<Timestamp>,
-    held_since: Option<Timestamp>,
-    /// When its waker comes, so that none is sent twice.
-    woken_at: Option<Timestamp>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SubjectRow {
-    order: Order,
-    kind: EventKind,
-    transaction: Option<Value>,
-    seen: u64,
-    phase: PhaseRow,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum PhaseRow {
-    Held,
-    Released(u64),
-    Skipped(u64),
-    Expired,
-    SentAsWas,
-}
-
-struct Stored {
-    hold: Hold,
-    epoch: u64,
-    woken_at: Option<Timestamp>,
-    rev: Option<u64>,
-}
+use outbox::{Outbox, is_foreign};
+use row::{HoldRow, Stored};
 
 impl<B: Backend> Engine<B> {
     /// Takes a change into the holds of its conversion: those that exist, and those of the rules that may match.
@@ -102,7 +64,8 @@ impl<B: Backend> Engine<B> {
                 continue;
             }
             let (delay, holds) = delay_of(&rule);
-            let may_fire = holds && rule.head.live && matching::may_fire(change, &rule.id);
+            let foreign = is_foreign(&rule, &change.conversion);
+            let may_fire = holds && rule.head.live && !foreign && matching::may_fire(change, &rule.id);
             let fired: Vec<Event> =
                 events.iter().filter(|event| may_fire && rule.definition.trigger.fires_on(event.kind)).cloned().collect();
             let substance = !change.transactions.is_empty() || change.conversion.settled == Some(true);
@@ -114,30 +77,29 @@ impl<B: Backend> Engine<B> {
                 hold: Hold::begin(change, now),
                 epoch: rule.head.epoch,
                 woken_at: None,
+                outbox: Outbox::default(),
                 rev: None,
             });
-            let before: BTreeSet<Subject> = stored.hold.held().map(|(subject, _)| subject.clone()).collect();
+            let before: Vec<Subject> = stored.hold.held().map(|(subject, _)| subject.clone()).collect();
             let after_final = stored.hold.absorb(change, &fired, delay, now);
-            if self.put_hold(&rule, delay, conversion, &mut stored, after_final, &before, now).await? {
+            if self.put_hold(&rule, delay, &mut stored, after_final, &before).await? {
                 return Ok(());
             }
         }
     }
 
-    /// Sends what the hold owes and files its waker; then writes the hold. `before` are the subjects that the log shows as held.
-    /// `false`: somebody else changed the hold meanwhile.
-    #[expect(clippy::too_many_arguments, reason = "one step of one hold")]
+    /// Decides what the hold owes, files its waker, writes the hold, and brings about what is owed. `before` are the subjects that
+    /// the log shows as held. `false`: somebody else changed the hold meanwhile.
     async fn put_hold(
         &self,
         rule: &Rule,
         delay: Final,
-        conversion: &Id,
         stored: &mut Stored,
         mut owed: Vec<Due>,
-        before: &BTreeSet<Subject>,
-        now: Timestamp,
+        before: &[Subject],
     ) -> Result<bool, Unavailable> {
-        let mut first = Effects::default();
+        let now = self.now();
+        let conversion = stored.hold.newest.conversion.conversion_id.clone();
         if rule.head.live {
             owed.extend(stored.hold.owed(delay, now));
         } else {
@@ -145,117 +107,44 @@ impl<B: Backend> Engine<B> {
             owed.clear();
         }
         for due in owed {
-            let sent = self.carry_out(rule, &due, &mut first, now).await?;
+            let sent = self.carry_out(rule, &due, &mut stored.outbox, now).await?;
             stored.hold.conclude(&due, sent);
         }
-        self.log_held(rule, delay, &stored.hold, before, &mut first, now).await?;
+        self.note_held(rule, delay, &stored.hold, before, &mut stored.outbox);
         let due = stored.hold.due(delay).filter(|due| rule.head.live && *due > now);
-        if due.is_some() && due != stored.woken_at {
-            let at = due.unwrap_or(now);
-            let task = Task::Release { conversion: conversion.clone(), rule: rule.id.clone() };
-            let message = Message {
-                lane: Lane::Retry,
-                group: format!("release#{}", rule.id),
-                not_before: Some(at),
-                body: rows::write(&task),
-            };
-            due::file(&mut first, message, &format!("H#{}#{conversion}", rule.id), now);
+        if let Some(at) = due.filter(|_| due != stored.woken_at) {
+            let mut waker = Effects::default();
+            due::file(&mut waker, release_message(&conversion, &rule.id, at), &format!("H#{}#{conversion}", rule.id), now);
+            self.commit_one(waker).await?;
             stored.woken_at = due;
         }
-        self.commit_one(first).await?;
+        if !self.write_hold(rule, &conversion, stored, now).await? {
+            return Ok(false);
+        }
+        if !stored.outbox.is_empty() {
+            self.flush(rule, &stored.outbox, now).await?;
+            stored.outbox = Outbox::default();
+            // Whoever changed it meanwhile has taken the outbox over and sends it again, which does no harm.
+            self.write_hold(rule, &conversion, stored, now).await?;
+        }
+        Ok(true)
+    }
+
+    /// Writes the hold if nobody else has changed it since it was read.
+    async fn write_hold(&self, rule: &Rule, conversion: &Id, stored: &mut Stored, now: Timestamp) -> Result<bool, Unavailable> {
         let key = keys::hold(conversion, &rule.id);
         let mut item = rows::item(key.clone(), &HoldRow::of(stored));
         if !stored.hold.is_open() {
             item.expires = Some(now + self.memory());
         }
         match self.swap_one(Swap { key, expect: stored.rev, new: Some(item) }).await {
-            Swapped::Done => Ok(true),
+            Swapped::Done => {
+                stored.rev = Some(stored.rev.map_or(1, |rev| rev + 1));
+                Ok(true)
+            }
             Swapped::Conflict(_) => Ok(false),
             Swapped::Unavailable(error) => Err(error),
         }
-    }
-
-    /// Turns something owed into a message or a row; whether it was handed over for sending.
-    async fn carry_out(&self, rule: &Rule, due: &Due, effects: &mut Effects, now: Timestamp) -> Result<bool, Unavailable> {
-        let cause = match due.kind {
-            Kind::Final => Some(Cause::Final(rule.head.epoch)),
-            Kind::Late => Some(Cause::Late(rule.head.epoch)),
-            Kind::Change => None,
-        };
-        let mut event = due.event.clone();
-        let judged = rule.definition.conditions.judge(&event, &due.transactions).map(Option::<&Transaction>::cloned);
-        if let Ok(chosen) = &judged
-            && !event.kind.is_transaction()
-        {
-            event.transaction.clone_from(chosen);
-        }
-        let mut job = self.job(rule, event, cause);
-        if let Some(item) = self.backend.get(&[keys::delivery(&job.id)]).await?.pop().flatten() {
-            let row: DeliveryRow = rows::read(&item.body)?;
-            if row.state.is_ended() {
-                return Ok(judged.is_ok());
-            }
-            // What was held keeps its place in the log.
-            job.created_at = row.job.created_at;
-            job.held = true;
-        }
-        let (state, reason) = match (due.instead, judged) {
-            (None, Ok(_)) => {
-                effects.send.push(deliver_message(rule.definition.request.host(), job));
-                return Ok(true);
-            }
-            (Some(Ending::Expired), _) => (State::Expired, "the conversion was not settled within max_hold_days".to_owned()),
-            (Some(Ending::FinalAlreadySent), _) => (State::Skipped, "final already sent".to_owned()),
-            (None, Err(misses)) => {
-                let why: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
-                (State::Skipped, format!("the conditions do not hold for the state to be sent: {}", why.join("; ")))
-            }
-        };
-        let listed = job.held;
-        let mut row = DeliveryRow::new(job, State::Held, rule.definition.retry.max_attempts());
-        row.end(state, reason, now);
-        effects.put.push(self.delivery_item(&row));
-        if !listed {
-            effects.put.extend(self.pages(&[Listing::of(&row)], now));
-        }
-        Ok(false)
-    }
-
-    /// Shows in the log what is held from now on. A row that is there already stays: it may tell more.
-    async fn log_held(
-        &self,
-        rule: &Rule,
-        delay: Final,
-        hold: &Hold,
-        before: &BTreeSet<Subject>,
-        effects: &mut Effects,
-        now: Timestamp,
-    ) -> Result<(), Unavailable> {
-        let newly = hold.held().filter(|(subject, _)| !before.contains(subject));
-        let rows: Vec<DeliveryRow> = newly.filter_map(|(subject, _)| self.held_row(rule, delay, hold, subject)).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let swaps =
-            rows.iter().map(|row| Swap { key: keys::delivery(&row.job.id), expect: None, new: Some(self.delivery_item(row)) });
-        for swapped in self.backend.swap(swaps.collect()).await {
-            if let Swapped::Unavailable(error) = swapped {
-                return Err(error);
-            }
-        }
-        let listings: Vec<Listing> = rows.iter().map(Listing::of).collect();
-        effects.put.extend(self.pages(&listings, now));
-        Ok(())
-    }
-
-    /// The row of a subject that is held from now on.
-    fn held_row(&self, rule: &Rule, delay: Final, hold: &Hold, subject: &Subject) -> Option<DeliveryRow> {
-        let event = hold.event_about(subject)?;
-        let job = Job { held: true, ..self.job(rule, event, Some(Cause::Final(rule.head.epoch))) };
-        let mut row = DeliveryRow::new(job, State::Held, rule.definition.retry.max_attempts());
-        row.reason = Some("held until the conversion is settled".to_owned());
-        row.next_due = hold.settled_at.and(hold.due(delay));
-        Some(row)
     }
 
     /// A nudge: releases what a hold owes by now, or files its waker anew.
@@ -263,30 +152,28 @@ impl<B: Backend> Engine<B> {
         let done = || Effects { settle: vec![Settle::Done(received.receipt.clone())], ..Effects::default() };
         loop {
             let now = self.now();
-            let Some((rule, _)) = self.read_rule(rule_id).await? else { return self.commit_one(done()).await };
+            let Some((rule, _)) = self.read_rule(rule_id).await? else {
+                // What it held goes with it (P6).
+                let gone = Effects { delete: vec![keys::hold(conversion, rule_id)], ..done() };
+                return self.commit_one(gone).await;
+            };
             let (delay, _) = delay_of(&rule);
             let stored = self.read_hold(conversion, &rule).await?.filter(|_| rule.head.live);
             let Some(mut stored) = stored else { return self.commit_one(done()).await };
-            if let Some(due) = stored.hold.due(delay).filter(|due| *due > now) {
+            if let Some(due) = stored.hold.due(delay).filter(|due| *due > now && stored.outbox.is_empty()) {
                 // Too early, or moved on: whoever moved it filed a waker for the new time, unless a crash came in between.
                 let again = Settle::Again(received.receipt.clone(), due);
                 let effects = if due <= now + due::LONGEST_VISIBILITY {
                     Effects { settle: vec![again], ..Effects::default() }
                 } else {
                     let mut effects = done();
-                    let message = Message {
-                        lane: Lane::Retry,
-                        group: format!("release#{rule_id}"),
-                        not_before: Some(due),
-                        body: received.body.clone(),
-                    };
-                    due::file(&mut effects, message, &format!("H#{rule_id}#{conversion}"), now);
+                    due::file(&mut effects, release_message(conversion, rule_id, due), &format!("H#{rule_id}#{conversion}"), now);
                     effects
                 };
                 return self.commit_one(effects).await;
             }
-            let before = stored.hold.held().map(|(subject, _)| subject.clone()).collect();
-            if self.put_hold(&rule, delay, conversion, &mut stored, Vec::new(), &before, now).await? {
+            let before: Vec<Subject> = stored.hold.held().map(|(subject, _)| subject.clone()).collect();
+            if self.put_hold(&rule, delay, &mut stored, Vec::new(), &before).await? {
                 return self.commit_one(done()).await;
             }
         }
@@ -334,63 +221,8 @@ fn delay_of(rule: &Rule) -> (Final, bool) {
     }
 }
 
-impl HoldRow {
-    fn of(stored: &Stored) -> Self {
-        let hold = &stored.hold;
-        let subjects = hold.subjects.iter().map(|(subject, held)| {
-            let row = SubjectRow {
-                order: held.newest.0,
-                kind: held.newest.1,
-                transaction: held
-                    .transaction
-                    .as_ref()
-                    .filter(|transaction| !hold.newest.transactions.contains(transaction))
-                    .map(|transaction| serde_json::json!(transaction)),
-                seen: held.seen,
-                phase: match held.phase {
-                    Phase::Held => PhaseRow::Held,
-                    Phase::Released(at) => PhaseRow::Released(at),
-                    Phase::Skipped(at) => PhaseRow::Skipped(at),
-                    Phase::Expired => PhaseRow::Expired,
-                    Phase::SentAsWas => PhaseRow::SentAsWas,
-                },
-            };
-            (subject.to_string(), row)
-        });
-        Self {
-            epoch: stored.epoch,
-            newest: serde_json::json!(hold.newest),
-            subjects: subjects.collect(),
-            settled_at: hold.settled_at,
-            held_since: hold.held_since,
-            woken_at: stored.woken_at,
-        }
-    }
-
-    fn stored(self, rev: u64) -> Result<Stored, Unavailable> {
-        let unreadable = |error: &dyn std::fmt::Display| Unavailable(format!("a hold can't be read: {error}"));
-        let newest = Change::parse_detail(&self.newest, "").map_err(|faults| unreadable(&faults))?;
-        let mut subjects = BTreeMap::new();
-        for (subject, row) in self.subjects {
-            let subject: Subject = subject.parse().map_err(|error| unreadable(&error))?;
-            let written = row.transaction.map(|value| Transaction::from_value(&value)).transpose();
-            let listed =
-                || newest.transactions.iter().find(|t| subject == Subject::Transaction(t.transaction_id.clone())).cloned();
-            let held = HeldSubject {
-                newest: (row.order, row.kind),
-                transaction: written.map_err(|faults| unreadable(&faults))?.or_else(listed),
-                seen: row.seen,
-                phase: match row.phase {
-                    PhaseRow::Held => Phase::Held,
-                    PhaseRow::Released(at) => Phase::Released(at),
-                    PhaseRow::Skipped(at) => Phase::Skipped(at),
-                    PhaseRow::Expired => Phase::Expired,
-                    PhaseRow::SentAsWas => Phase::SentAsWas,
-                },
-            };
-            subjects.insert(subject, held);
-        }
-        let hold = Hold { newest, subjects, settled_at: self.settled_at, held_since: self.held_since };
-        Ok(Stored { hold, epoch: self.epoch, woken_at: self.woken_at, rev: Some(rev) })
-    }
+/// Asks to look at a hold at this time.
+fn release_message(conversion: &Id, rule: &Id, at: Timestamp) -> Message {
+    let task = Task::Release { conversion: conversion.clone(), rule: rule.clone() };
+    Message { lane: Lane::Retry, group: format!("release#{rule}"), not_before: Some(at), body: rows::write(&task) }
 }

@@ -118,10 +118,14 @@ impl<'a> Player<'a> {
         let mut spare: Vec<Received> = Vec::new();
         while let Some(change) = posts.pop() {
             self.plan_crash();
-            // The bus repeats what was not accepted.
-            if self.world.post(std::slice::from_ref(&change)).await.is_err() {
-                posts.push(change);
-            }
+            // The bus repeats what was not accepted, and may bring two changes at once.
+            let second = if self.dice.chance(30) { posts.pop() } else { None };
+            let (first, other) = tokio::join!(
+                self.world.post(std::slice::from_ref(&change)),
+                self.world.post(second.as_ref().map(std::slice::from_ref).unwrap_or_default()),
+            );
+            posts.extend(second.filter(|_| other.is_err()));
+            posts.extend(Some(change).filter(|_| first.is_err()));
             self.come_back();
             for _ in 0..self.dice.roll(4) {
                 self.step(&mut spare).await;

@@ -1,6 +1,9 @@
 //! Claiming an attempt.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use jiff::SignedDuration;
 use tracking_core::{
@@ -17,6 +20,8 @@ use crate::{
     rules::{Head, Rule},
 };
 
+/// How often a rule is read that is being changed at the same time.
+const READS: usize = 10;
 /// How long a delivery waits for the one of its change that goes first, at most.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 
@@ -62,7 +67,7 @@ impl<B: Backend> Engine<B> {
     }
 
     async fn claim_job(&self, received: &Received, job: Job, row: Option<DeliveryRow>) -> Result<Claiming, Unavailable> {
-        let Some(rule) = self.sending_rule(&job).await? else {
+        let Some((rule, secrets)) = self.sending_rule(&job).await? else {
             let row = match row {
                 Some(row) => Some(row),
                 None => self.row(&job.id).await?,
@@ -110,11 +115,13 @@ impl<B: Backend> Engine<B> {
                         }
                         Swapped::Unavailable(error) => return Err(error),
                     }
-                    self.overtake(&overtaken).await?;
-                    return self.claimed(received, rule, job, row, attempt, lease_until).await;
+                    if let Err(error) = self.overtake(&overtaken).await {
+                        tracing::debug!(%error, "overtaken deliveries end when their own messages come");
+                    }
+                    return Ok(self.claimed(received, rule, secrets, job, row, attempt, lease_until));
                 }
                 Decision::Mine { attempt, lease_until } => {
-                    return self.claimed(received, rule, job, row, attempt, lease_until).await;
+                    return Ok(self.claimed(received, rule, secrets, job, row, attempt, lease_until));
                 }
                 Decision::Ended => self.commit_one(done(received)).await?,
                 Decision::Wait { until, line } => {
@@ -144,18 +151,23 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// The rule as it is now, if it still sends what matched in the job's epoch (P6).
-    async fn sending_rule(&self, job: &Job) -> Result<Option<Rule>, Unavailable> {
-        loop {
+    /// The rule as it is now with its secrets, if it still sends what matched in the job's epoch (P6). All that sending needs is
+    /// read before an attempt is counted.
+    async fn sending_rule(&self, job: &Job) -> Result<Option<(Rule, Arc<BTreeMap<String, String>>)>, Unavailable> {
+        for _ in 0..READS {
             let Some(item) = self.backend.get(&[keys::head(&job.rule)]).await?.pop().flatten() else { return Ok(None) };
             let head: Head = rows::read(&item.body)?;
             if !head.sends(job.epoch) {
                 return Ok(None);
             }
-            if let Some(definition) = self.definition(&job.rule, &head).await? {
-                return Ok(Some(Rule { id: job.rule.clone(), head: head.into(), definition }));
+            // Text and secrets of a head that was replaced meanwhile may be gone: then it is read again.
+            let Some(definition) = self.definition(&job.rule, &head).await? else { continue };
+            let secrets = self.secrets(&job.rule, &head).await?;
+            if definition.secret_names().iter().all(|name| secrets.contains_key(name)) {
+                return Ok(Some((Rule { id: job.rule.clone(), head: head.into(), definition }, secrets)));
             }
         }
+        Err(Unavailable(format!("the text or a secret of rule {} is missing", job.rule)))
     }
 
     async fn row(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, Unavailable> {
@@ -203,18 +215,19 @@ impl<B: Backend> Engine<B> {
         self.commit_one(effects).await
     }
 
-    async fn claimed(
+    #[expect(clippy::too_many_arguments, reason = "all that an attempt is made of")]
+    fn claimed(
         &self,
         received: &Received,
         rule: Rule,
+        secrets: Arc<BTreeMap<String, String>>,
         job: Job,
         row: Option<DeliveryRow>,
         attempt: u32,
         lease_until: jiff::Timestamp,
-    ) -> Result<Claiming, Unavailable> {
-        let secrets = self.secrets(&rule.id, &rule.head).await?;
+    ) -> Claiming {
         let at = self.now();
-        Ok(Claiming::Send(Box::new(Claimed { received: received.clone(), rule, job, row, secrets, attempt, lease_until, at })))
+        Claiming::Send(Box::new(Claimed { received: received.clone(), rule, job, row, secrets, attempt, lease_until, at }))
     }
 }
 

@@ -1,0 +1,148 @@
+//! What follows from a hold: decided and written with the hold in one compare-and-set, brought about after it.
+//!
+//! Concurrent changes decide one after another, since only one of them wins the hold; a crash before the messages are out leaves
+//! them in the outbox, and whatever touches the hold next sends them. Sending twice does no harm: the ids are the same (P2).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracking_core::{
+    change::{Conversion, Transaction},
+    delivery::{Cause, State},
+    event::Subject,
+    hold::{Due, Ending, Hold, Kind},
+    tracking_api::Final,
+};
+
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Swap, Swapped, Unavailable},
+    keys,
+    matching::deliver_message,
+    record::Listing,
+    rows::{self, DeliveryRow, Job},
+    rules::Rule,
+};
+
+/// Messages and rows that a hold owes the world.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Outbox {
+    /// Postbacks to hand over.
+    send: Vec<Job>,
+    /// Deliveries that end without one.
+    ended: Vec<DeliveryRow>,
+    /// Deliveries that the log is to show as held.
+    held: Vec<DeliveryRow>,
+}
+
+impl Outbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.send.is_empty() && self.ended.is_empty() && self.held.is_empty()
+    }
+}
+
+/// Whether the rule is an affiliate's and the conversion is not, or not any more: then it learns nothing of it (V3).
+pub(super) fn is_foreign(rule: &Rule, conversion: &Conversion) -> bool {
+    rule.head.owner.affiliate().is_some_and(|owner| *owner != conversion.affiliate_id)
+}
+
+impl<B: Backend> Engine<B> {
+    /// Puts something owed into the outbox; whether it is handed over for sending.
+    pub(super) async fn carry_out(
+        &self,
+        rule: &Rule,
+        due: &Due,
+        outbox: &mut Outbox,
+        now: Timestamp,
+    ) -> Result<bool, Unavailable> {
+        let cause = match due.kind {
+            Kind::Final => Some(Cause::Final(rule.head.epoch)),
+            Kind::Late => Some(Cause::Late(rule.head.epoch)),
+            Kind::Change => None,
+        };
+        let mut event = due.event.clone();
+        let judged = rule.definition.conditions.judge(&event, &due.transactions).map(Option::<&Transaction>::cloned);
+        if let Ok(chosen) = &judged
+            && !event.kind.is_transaction()
+        {
+            event.transaction.clone_from(chosen);
+        }
+        let mut job = self.job(rule, event, cause);
+        let existing = self.backend.get(&[keys::delivery(&job.id)]).await?.pop().flatten();
+        let existing = existing.map(|item| rows::read::<DeliveryRow>(&item.body)).transpose()?;
+        if let Some(row) = existing.as_ref().filter(|row| row.state.is_ended()) {
+            return Ok(!matches!(row.state, State::Skipped | State::Expired));
+        }
+        if is_foreign(rule, &due.event.conversion) {
+            if let Some(mut row) = existing {
+                row.end(State::Skipped, "the conversion belongs to another affiliate now", now);
+                outbox.ended.push(row);
+            }
+            return Ok(false);
+        }
+        if let Some(row) = &existing {
+            // What was held keeps its place in the log.
+            job.created_at = row.job.created_at;
+            job.held = true;
+        }
+        let (state, reason) = match (due.instead, judged) {
+            (None, Ok(_)) => {
+                outbox.send.push(job);
+                return Ok(true);
+            }
+            (Some(Ending::Expired), _) => (State::Expired, "the conversion was not settled within max_hold_days".to_owned()),
+            (Some(Ending::FinalAlreadySent), _) => (State::Skipped, "final already sent".to_owned()),
+            (None, Err(misses)) => {
+                let why: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
+                (State::Skipped, format!("the conditions do not hold for the state to be sent: {}", why.join("; ")))
+            }
+        };
+        let mut row = DeliveryRow::new(job, State::Held, rule.definition.retry.max_attempts());
+        row.end(state, reason, now);
+        outbox.ended.push(row);
+        Ok(false)
+    }
+
+    /// Notes which deliveries the log is to show as held: those that were not before, as long as they are.
+    pub(super) fn note_held(&self, rule: &Rule, delay: Final, hold: &Hold, before: &[Subject], outbox: &mut Outbox) {
+        outbox.held.retain(|row| hold.held().any(|(subject, _)| *subject == row.job.event.0.subject()));
+        if is_foreign(rule, &hold.newest.conversion) {
+            return;
+        }
+        for (subject, _) in hold.held().filter(|(subject, _)| !before.contains(subject)) {
+            let Some(event) = hold.event_about(subject) else { continue };
+            let job = Job { held: true, ..self.job(rule, event, Some(Cause::Final(rule.head.epoch))) };
+            let mut row = DeliveryRow::new(job, State::Held, rule.definition.retry.max_attempts());
+            row.reason = Some("held until the conversion is settled".to_owned());
+            row.next_due = hold.settled_at.and(hold.due(delay));
+            outbox.held.push(row);
+        }
+    }
+
+    /// Brings about what is in the outbox.
+    pub(super) async fn flush(&self, rule: &Rule, outbox: &Outbox, now: Timestamp) -> Result<(), Unavailable> {
+        let mut listings = Vec::new();
+        let insert =
+            |row: &DeliveryRow| Swap { key: keys::delivery(&row.job.id), expect: None, new: Some(self.delivery_item(row)) };
+        if !outbox.held.is_empty() {
+            let swapped = self.backend.swap(outbox.held.iter().map(insert).collect()).await;
+            for (row, swapped) in outbox.held.iter().zip(swapped) {
+                match swapped {
+                    Swapped::Done => listings.push(Listing::of(row)),
+                    // It is there already, and may tell more; what it says of its making counts.
+                    Swapped::Conflict(Some(item)) => listings.push(Listing::of(&rows::read(&item.body)?)),
+                    Swapped::Conflict(None) => {}
+                    Swapped::Unavailable(error) => return Err(error),
+                }
+            }
+        }
+        let host = rule.definition.request.host();
+        let mut effects = Effects::default();
+        effects.send.extend(outbox.send.iter().map(|job| deliver_message(host, job.clone())));
+        for row in &outbox.ended {
+            effects.put.push(self.delivery_item(row));
+            listings.extend((!row.job.held).then(|| Listing::of(row)));
+        }
+        effects.put.extend(self.pages(&listings, now));
+        self.commit_one(effects).await
+    }
+}
