@@ -102,8 +102,13 @@ impl Sender {
             value.set_sensitive(true);
             headers.append(name, value);
         }
+        let body = rendered.body.unwrap_or_default();
+        if body.is_empty() && !matches!(method, Method::GET | Method::DELETE) {
+            // Who gets a POST without a length may answer 411 (RFC 9110 §8.6).
+            headers.insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
+        }
         let mut request = self.client.request(method, url).headers(headers);
-        if let Some(body) = rendered.body {
+        if !body.is_empty() {
             request = request.body(body);
         }
         let mut response = request.send().await.map_err(fault)?;

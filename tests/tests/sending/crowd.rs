@@ -1,0 +1,155 @@
+//! P5: a receiver that hangs holds up no other, through the loop that works the queue in production.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio::sync::mpsc;
+use tracking_embedded::{Limits, Store, worker};
+use tracking_engine::backend::{
+    Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Settle, Swap, Swapped, Unavailable,
+};
+use tracking_tests::world::{HandClock, event, transaction};
+
+use crate::support::{Connection, Receiver, engine, log, ok, post, rule, sender, soon, store};
+
+/// A store that counts what is out of one crowd: handed out and not yet settled, so at least what is being sent.
+#[derive(Clone)]
+struct Watched {
+    store: Store,
+    out: Arc<Mutex<Out>>,
+    settled: mpsc::UnboundedSender<()>,
+}
+
+#[derive(Default)]
+struct Out {
+    now: HashSet<Receipt>,
+    most: usize,
+}
+
+impl Watched {
+    fn handed_out(&self, received: &Received) {
+        let mut out = self.out.lock().unwrap();
+        out.now.insert(received.receipt.clone());
+        out.most = out.most.max(out.now.len());
+    }
+}
+
+impl Backend for Watched {
+    fn run(&self) -> u64 {
+        self.store.run()
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
+        self.store.get(keys).await
+    }
+
+    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, Unavailable> {
+        self.store.query(partition, range, order, limit).await
+    }
+
+    async fn swap(&self, swaps: Vec<Swap>) -> Vec<Swapped> {
+        self.store.swap(swaps).await
+    }
+
+    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
+        let settled: Vec<Settle> = effects.iter().flat_map(|effects| effects.settle.clone()).collect();
+        for settle in &settled {
+            let (Settle::Done(receipt) | Settle::Again(receipt, _)) = settle;
+            self.out.lock().unwrap().now.remove(receipt);
+        }
+        let outcomes = self.store.commit(effects).await;
+        for _ in settled {
+            self.settled.send(()).unwrap();
+        }
+        outcomes
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p5_a_receiver_that_hangs_holds_up_no_other() {
+    const HANGING: usize = 300;
+    const HEALTHY: usize = 50;
+    let arrivals: Arc<Mutex<Vec<&str>>> = Arc::default();
+    let hanging = {
+        let arrivals = Arc::clone(&arrivals);
+        Receiver::playing(move |mut connection: Connection| {
+            let arrivals = Arc::clone(&arrivals);
+            async move {
+                connection.request().await;
+                arrivals.lock().unwrap().push("hanging");
+                connection.until_closed().await;
+            }
+        })
+        .await
+    };
+    let healthy = {
+        let arrivals = Arc::clone(&arrivals);
+        Receiver::playing(move |mut connection: Connection| {
+            let arrivals = Arc::clone(&arrivals);
+            async move {
+                while connection.request().await.is_some() {
+                    arrivals.lock().unwrap().push("healthy");
+                    connection.say(ok("yes")).await;
+                }
+            }
+        })
+        .await
+    };
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let (settled, mut hears) = mpsc::unbounded_channel();
+    let watched = Watched { store: store.clone(), out: Arc::default(), settled };
+    let engine = Arc::new(engine(watched.clone(), true));
+    let retry = json!({"max_retries": 0});
+    let mut rules = HashMap::new();
+    for (name, offer, receiver) in [("hanging", "off_1", &hanging), ("healthy", "off_2", &healthy)] {
+        let request = json!({"url": receiver.url("/{conversion_id}"), "timeout_seconds": 2});
+        let document = json!({"name": name, "request": request, "retry": retry, "conditions": {"included_offers": [offer]}});
+        rules.insert(name, rule(&engine, document).await.unwrap().id.to_string());
+    }
+    for (offer, count) in [("off_1", HANGING), ("off_2", HEALTHY)] {
+        for n in 0..count {
+            let (conversion, name) = (format!("{offer}-{n}"), format!("chg-{offer}-{n}"));
+            let about = json!({"conversion_id": conversion, "offer_id": offer});
+            post(&engine, &event(&name, about, json!([transaction(&format!("trx-{conversion}"), "created", "approved")]))).await;
+        }
+    }
+
+    let all = async move {
+        for _ in 0..HANGING + HEALTHY {
+            hears.recv().await.unwrap();
+        }
+    };
+    let sender = sender();
+    let slow = rules["hanging"].clone();
+    let handle = |batch: Vec<Received>| {
+        let (engine, sender) = (Arc::clone(&engine), sender.clone());
+        for received in batch.iter().filter(|received| received.body.contains(&slow)) {
+            watched.handed_out(received);
+        }
+        async move { assert_eq!(engine.work(batch, &sender).await, []) }
+    };
+    let clock = HandClock::default();
+    soon(worker::work(store.clone(), Limits::default(), move || clock.now(), all, Duration::from_secs(10), handle)).await;
+
+    let arrivals = arrivals.lock().unwrap().clone();
+    let count = |who: &str| arrivals.iter().filter(|other| **other == who).count();
+    assert_eq!((count("healthy"), count("hanging")), (50, 300), "each was sent once");
+    let last = arrivals.iter().rposition(|who| *who == "healthy").unwrap();
+    let before = arrivals[..last].iter().filter(|who| **who == "hanging").count();
+    assert!(before <= 64, "{before} of the hanging ones went before the last healthy one");
+    assert_eq!(watched.out.lock().unwrap().most, 64, "as many of the hanging ones run at once as of any group");
+
+    let mut states: HashMap<(String, String), usize> = HashMap::new();
+    for item in log(&engine).await {
+        let text = |name: &str| item[name].as_str().unwrap().to_owned();
+        *states.entry((text("tracking_api_id"), text("state"))).or_default() += 1;
+    }
+    let expected = [(("hanging", "exhausted"), 300), (("healthy", "delivered"), 50)];
+    assert_eq!(states, expected.map(|((rule, state), count)| ((rules[rule].clone(), state.to_owned()), count)).into());
+}
