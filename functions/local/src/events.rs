@@ -42,16 +42,24 @@ async fn accept(
     if caller != Caller::Admin {
         return Err(Problem::admins_only());
     }
-    let kind = media_type(&headers);
-    let kind = kind.as_deref().filter(|kind| is_json(kind) || LINES.contains(kind));
-    let kind = kind.ok_or_else(|| unsupported(media_type(&headers).as_deref(), "application/json, or application/x-ndjson"))?;
+    let arrays = arrays_allowed(media_type(&headers).as_deref())?;
     let body = body.map_err(|rejection| unread(&rejection))?;
-    let events = split(&body, is_json(kind));
+    let events = split(&body, arrays);
     let mut outcomes = Vec::with_capacity(events.len());
     for some in events.chunks(TOGETHER) {
         outcomes.extend(engine.accept(some).await?);
     }
     answer(outcomes)
+}
+
+/// Whether a body of this media type may be an array; one of none may be anything that is taken.
+fn arrays_allowed(kind: Option<&str>) -> Result<bool, Problem> {
+    match kind {
+        None => Ok(true),
+        Some(kind) if is_json(kind) => Ok(true),
+        Some(kind) if LINES.contains(&kind) => Ok(false),
+        Some(other) => Err(unsupported(other, "application/json, or application/x-ndjson")),
+    }
 }
 
 /// The events of a body: one, or those of an array, or those of its lines. Blank lines are none.

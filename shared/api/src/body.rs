@@ -10,7 +10,7 @@ use tracking_core::fault::Faults;
 
 use crate::problem::{Kind, Problem};
 
-/// A body that is JSON, by its content type and in fact.
+/// A body that is JSON, in fact and, if it has a content type, by that.
 #[derive(Debug)]
 pub struct JsonBody(pub Value);
 
@@ -18,9 +18,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let kind = media_type(request.headers());
-        if !kind.as_deref().is_some_and(is_json) {
-            return Err(unsupported(kind.as_deref(), "application/json"));
+        if let Some(kind) = media_type(request.headers()).filter(|kind| !is_json(kind)) {
+            return Err(unsupported(&kind, "application/json"));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
         match serde_json::from_slice(&bytes) {
@@ -30,10 +29,15 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
-/// The media type of a body, in lower case and without its parameters.
+/// What `curl --data` says of every body, unless it is told better.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The media type of a body, in lower case and without its parameters. `None` where nobody chose one, so that the body itself decides:
+/// none is given, or that of a form.
 pub fn media_type(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    Some(text.split(';').next()?.trim().to_ascii_lowercase())
+    let text = String::from_utf8_lossy(headers.get(CONTENT_TYPE)?.as_bytes()).to_ascii_lowercase();
+    let kind = text.split(';').next()?.trim();
+    (!kind.is_empty() && kind != FORM).then(|| kind.to_owned())
 }
 
 /// Whether a media type is a JSON document's: `application/json`, or anything with the suffix `+json`.
@@ -42,9 +46,9 @@ pub fn is_json(media_type: &str) -> bool {
 }
 
 /// A content type that a route does not take; `allowed` names those that it does.
-pub fn unsupported(given: Option<&str>, allowed: &str) -> Problem {
-    let wrong = given.map_or("no content type is given".to_owned(), |given| format!("{given:?} is not taken"));
-    Problem::new(Kind::UnsupportedMediaType, format!("{wrong}: send the body with Content-Type: {allowed}"))
+pub fn unsupported(given: &str, allowed: &str) -> Problem {
+    let detail = format!("{given:?} is not taken: send the body with Content-Type: {allowed}");
+    Problem::new(Kind::UnsupportedMediaType, detail)
 }
 
 /// A body that was cut off, or is longer than its route allows.
@@ -74,5 +78,14 @@ mod tests {
     fn parameters_of_a_media_type_are_no_part_of_it() {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, "Application/JSON; charset=utf-8".parse().unwrap())]);
         assert_eq!(media_type(&headers).as_deref(), Some("application/json"));
+    }
+
+    #[test]
+    fn contract_3_nobody_chose_a_missing_media_type_or_a_forms() {
+        assert_eq!(media_type(&HeaderMap::new()), None);
+        for name in ["", "application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=utf-8"] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, name.parse().unwrap())]);
+            assert_eq!(media_type(&headers), None, "{name}");
+        }
     }
 }

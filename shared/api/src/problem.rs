@@ -153,7 +153,6 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::NotFound => Self::not_found(),
-            Refused::Forbidden(why) => Self::new(Kind::Forbidden, why),
             Refused::Faults(faults) => Self::with_faults(Kind::Invalid, faults),
             Refused::Changed { .. } => Self::new(Kind::Changed, refused.to_string()),
             Refused::Conflict(why) => Self::new(Kind::Conflict, why),

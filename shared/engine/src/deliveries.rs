@@ -65,11 +65,14 @@ fn bad_cursor() -> Refused {
 /// An entry's place in the list: when it was made, then its id.
 type Place = (Timestamp, DeliveryId);
 
+/// Both fields are always written, so that one without them is not ours.
 #[derive(Serialize, Deserialize)]
 struct Cursor {
     /// The last entry that was given out.
+    #[serde(deserialize_with = "Option::deserialize")]
     after: Option<Place>,
     /// The newest page that may hold entries which were not: none before the first page.
+    #[serde(deserialize_with = "Option::deserialize")]
     pages: Option<String>,
 }
 
@@ -130,15 +133,8 @@ impl<B: Backend> Engine<B> {
             }
         };
         let mut list = match (&filter.conversion_id, &filter.tracking_api_id) {
-            (Some(conversion), _) => self.conversion_list(conversion).await?,
-            (None, Some(rule)) => {
-                let owner = match self.visible(caller, rule).await {
-                    Ok((rule, _)) => rule.head.owner.clone(),
-                    Err(Refused::NotFound) => caller.as_owner(),
-                    Err(other) => return Err(other),
-                };
-                List::of(keys::rule_log(rule, &owner))
-            }
+            (Some(conversion), _) => self.conversion_list(caller, conversion).await?,
+            (None, Some(rule)) => self.rule_list(caller, rule).await?,
             (None, None) => match caller {
                 Caller::Admin => List::of(keys::whole_log()),
                 Caller::Affiliate(_) => self.own_list(caller).await?,
@@ -246,8 +242,9 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// The deliveries of one conversion lie together.
-    async fn conversion_list(&self, conversion: &Id) -> Result<List, Unavailable> {
+    /// The deliveries of one conversion lie together. Those that the caller may not see are left out here, so that a cursor doesn't
+    /// tell that they are there (V2).
+    async fn conversion_list(&self, caller: &Caller, conversion: &Id) -> Result<List, Unavailable> {
         let partition = Partition::Table(keys::conversion(&conversion_hash(conversion)));
         let mut list = List::of(Vec::new());
         let mut range = Range::prefix("D#");
@@ -255,11 +252,30 @@ impl<B: Backend> Engine<B> {
             let items = self.backend.query(&partition, &range, Order::Ascending, 500).await?;
             for found in items.iter().filter(|item| !item.key.sort.contains("#A#")) {
                 let row: DeliveryRow = rows::read(&found.body)?;
-                list.found.insert((row.job.created_at, row.job.id), String::new());
+                if caller.sees(&row.job.owner) {
+                    list.found.insert((row.job.created_at, row.job.id), String::new());
+                }
             }
             let Some(end) = items.last().filter(|_| items.len() == 500) else { return Ok(list) };
             range.from = Some(format!("{}\0", end.key.sort));
         }
+    }
+
+    /// The log of one rule, which may be gone. An affiliate's list is empty unless it owns or owned the rule (V2).
+    async fn rule_list(&self, caller: &Caller, rule: &Id) -> Result<List, Refused> {
+        let owner = match self.visible(caller, rule).await {
+            Ok((rule, _)) => rule.head.owner.clone(),
+            Err(Refused::NotFound) => {
+                let owner = caller.as_owner();
+                let place = Key::new(keys::owned(&owner), rule.as_str());
+                if *caller != Caller::Admin && self.backend.get(&[place]).await?.pop().flatten().is_none() {
+                    return Ok(List::of(Vec::new()));
+                }
+                owner
+            }
+            Err(other) => return Err(other),
+        };
+        Ok(List::of(keys::rule_log(rule, &owner)))
     }
 
     /// The logs of the rules that an affiliate owns or owned.

@@ -33,13 +33,16 @@ impl<B: Backend> Engine<B> {
     pub async fn offers(&self, limit: usize, after: Option<String>) -> Result<(Vec<Value>, Option<String>), Unavailable> {
         let range = Range { from: after.map(|after| format!("{after}\0")), before: None };
         let partition = Partition::Table(keys::OFFERS.to_owned());
-        let items = self.backend.query(&partition, &range, Order::Ascending, limit).await?;
+        // One more than asked for tells whether there is a next page.
+        let mut items = self.backend.query(&partition, &range, Order::Ascending, limit + 1).await?;
+        let more = items.len() > limit;
+        items.truncate(limit);
         let mut offers = Vec::new();
         for item in &items {
             let Ok(id) = item.key.sort.parse::<Id>() else { continue };
             offers.push(json!(read(&id, item)?));
         }
-        let next = items.last().filter(|_| items.len() == limit).map(|item| item.key.sort.clone());
+        let next = items.last().filter(|_| more).map(|item| item.key.sort.clone());
         Ok((offers, next))
     }
 }

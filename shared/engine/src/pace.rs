@@ -17,10 +17,26 @@ const FARTHEST: SignedDuration = SignedDuration::from_mins(10);
 #[derive(Debug, Default)]
 pub(crate) struct Pace(Mutex<Slots>);
 
+/// A slot that passed so long ago is dropped: its delivery ended before it, or asks for another one.
+const FORGOTTEN: SignedDuration = SignedDuration::from_mins(1);
+
 #[derive(Debug, Default)]
 struct Slots {
     next: HashMap<Id, Timestamp>,
     taken: HashMap<DeliveryId, Timestamp>,
+    /// When past slots were dropped last.
+    tidied: Timestamp,
+}
+
+impl Slots {
+    fn take(&mut self, delivery: &DeliveryId, slot: Timestamp, now: Timestamp) {
+        // Not at each: all slots are looked through.
+        if now - FORGOTTEN > self.tidied {
+            self.taken.retain(|_, slot| *slot >= now - FORGOTTEN);
+            self.tidied = now;
+        }
+        self.taken.insert(delivery.clone(), slot);
+    }
 }
 
 impl Pace {
@@ -43,7 +59,7 @@ impl Pace {
         if slot <= now {
             return None;
         }
-        slots.taken.insert(delivery.clone(), slot);
+        slots.take(delivery, slot, now);
         Some(slot)
     }
 }
@@ -67,5 +83,23 @@ mod tests {
         assert_eq!(pace.wait(&rule, 2, &delivery(2), now), Some(now + half), "it keeps its slot");
         assert_eq!(pace.wait(&rule, 2, &delivery(2), now + half), None);
         assert_eq!(pace.wait(&rule, 2, &delivery(4), now + half + half + half), None, "slots that nobody took are gone");
+    }
+
+    #[test]
+    fn past_slots_of_deliveries_that_ended_before_them_are_dropped() {
+        let now: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
+        let rule: Id = "trk_1".parse().unwrap();
+        let delivery = |n: u64| DeliveryId::derive(&"cnv_1".parse().unwrap(), &rule, "conversion:cnv_1", Cause::Final(n));
+        let pace = Pace::default();
+        let slots = || pace.0.lock().unwrap().taken.len();
+        for n in 0..4 {
+            pace.wait(&rule, 1, &delivery(n), now);
+        }
+        assert_eq!(slots(), 3, "one was sent at once, slots are one, two and three seconds away");
+        let later = now + SignedDuration::from_millis(62_500);
+        pace.wait(&rule, 1, &delivery(5), later);
+        assert_eq!(pace.wait(&rule, 1, &delivery(6), later), Some(later + SignedDuration::from_secs(1)));
+        assert_eq!(slots(), 2, "that of three seconds and the new one are left");
+        assert_eq!(pace.wait(&rule, 1, &delivery(3), later), None, "it keeps its slot");
     }
 }

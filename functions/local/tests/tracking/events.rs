@@ -26,6 +26,25 @@ async fn contract_3_bodies_of_events() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_3_without_a_content_type_or_with_curls_own_the_body_decides() {
+    let data = folder();
+    let server = Server::start(data.path(), &[]);
+    // An empty content type counts as none; the client can't be told to send none at all.
+    for unsaid in ["application/x-www-form-urlencoded", ""] {
+        for (body, accepted) in [
+            (serde_json::to_string_pretty(&sale(1)).unwrap(), 1),
+            (format!("[{}, {}]", sale(1), sale(2)), 2),
+            (format!("{}\n{}\n", sale(1), sale(2)), 2),
+        ] {
+            let answer = server.call_as(&server.token, "POST /events", unsaid, body).await;
+            assert_eq!((answer.status, answer.body), (202, json!({"accepted": accepted, "rejected": []})), "{unsaid:?}");
+        }
+        let form = server.call_as(&server.token, "POST /events", unsaid, "a=b").await;
+        assert_eq!((form.status, &form.body["type"]), (400, &json!("/problems/bad-events")), "{unsaid:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contract_1_bad_events_are_told_with_their_faults() {
     let data = folder();
     let server = Server::start(data.path(), &[]);

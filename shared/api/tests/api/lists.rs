@@ -19,6 +19,28 @@ async fn contract_3_pages_follow_each_other() {
 }
 
 #[tokio::test]
+async fn contract_3_a_full_last_page_has_no_next_one() {
+    let api = Api::new();
+    for name in ["1", "2"] {
+        api.rule("aff_7", name, Value::Null).await;
+        api.rule(ADMIN, "not asked for", json!({"active": false})).await;
+        api.call(ADMIN, &format!("PUT /offers/off_{name}"), json!({})).await;
+    }
+    for (path, field, last) in [
+        ("/tracking-apis?active=true&limit=", "name", "1"),
+        ("/affiliate-postbacks?limit=", "name", "1"),
+        ("/offers?limit=", "offer_id", "off_2"),
+    ] {
+        let whole = api.get(ADMIN, &format!("{path}2")).await;
+        assert_eq!((whole.each(field).len(), &whole.body["next_cursor"]), (2, &Value::Null), "{path}");
+        let first = api.get(ADMIN, &format!("{path}1")).await;
+        let cursor = first.body["next_cursor"].as_str().expect("a second page is there");
+        let second = api.get(ADMIN, &format!("{path}1&cursor={cursor}")).await;
+        assert_eq!((second.each(field), &second.body["next_cursor"]), (vec![last], &Value::Null), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn v1_the_table_follows_offers() {
     let api = Api::new();
     api.rule(ADMIN, "Bank status", json!({"conditions": {"included_offers": ["off_5"]}})).await;
@@ -73,6 +95,7 @@ async fn contract_3_unknown_parameters_and_bad_values_are_refused() {
         "/deliveries?from=today",
         "/deliveries?cursor=bm9uc2Vuc2U",
         "/deliveries?cursor=!",
+        "/deliveries?cursor=e30",
         "/macros?limit=5",
     ] {
         let refused = api.get(ADMIN, path).await;

@@ -40,12 +40,20 @@ async fn a_body_that_is_no_json_is_told_with_its_place() {
 #[tokio::test]
 async fn a_body_of_another_content_type_is_not_taken() {
     let api = Api::new();
-    let form = post(&api, Some("application/x-www-form-urlencoded"), "name=x").await;
-    assert_eq!(form.problem(), (415, "/problems/unsupported-media-type"));
-    let detail = "\"application/x-www-form-urlencoded\" is not taken: send the body with Content-Type: application/json";
-    assert_eq!(form.body["detail"], detail);
-    assert_eq!(post(&api, None, "{}").await.problem(), (415, "/problems/unsupported-media-type"));
+    let table = post(&api, Some("text/csv"), "{}").await;
+    assert_eq!(table.problem(), (415, "/problems/unsupported-media-type"));
+    let detail = "\"text/csv\" is not taken: send the body with Content-Type: application/json";
+    assert_eq!(table.body["detail"], detail);
     assert_eq!(post(&api, Some("application/json; charset=utf-8"), "{}").await.problem(), (422, "/problems/invalid"));
+}
+
+#[tokio::test]
+async fn contract_3_without_a_content_type_or_with_curls_own_the_body_decides() {
+    let api = Api::new();
+    for unsaid in [None, Some("application/x-www-form-urlencoded")] {
+        assert_eq!(post(&api, unsaid, "{}").await.problem(), (422, "/problems/invalid"), "{unsaid:?}");
+        assert_eq!(post(&api, unsaid, "name=x").await.problem(), (400, "/problems/bad-request"), "{unsaid:?}");
+    }
 }
 
 #[tokio::test]

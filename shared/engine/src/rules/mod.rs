@@ -67,9 +67,6 @@ pub enum Refused {
     /// There is no such thing, or none that the caller may see.
     #[error("there is no such thing")]
     NotFound,
-    /// The caller may not do this.
-    #[error("{0}")]
-    Forbidden(String),
     /// What the caller wrote is wrong.
     #[error("{0}")]
     Faults(Faults),
@@ -152,7 +149,7 @@ impl<B: Backend> Engine<B> {
             return Ok((Vec::new(), None));
         }
         let partition = Partition::Table(partition);
-        let (mut found, mut before) = (Vec::new(), before);
+        let (mut found, mut before, mut last_given) = (Vec::new(), before, None);
         loop {
             let range = Range { from: None, before: before.clone() };
             let listed = self.backend.query(&partition, &range, Order::Descending, 100).await?;
@@ -161,12 +158,15 @@ impl<B: Backend> Engine<B> {
                 let Ok(id) = item.key.sort.parse::<Id>() else { continue };
                 let Some((rule, _)) = self.read_rule(&id).await? else { continue };
                 let view = self.view(&rule).await?;
-                if filter.admits(&rule, &view.resource) {
-                    found.push(view.resource);
+                if !filter.admits(&rule, &view.resource) {
+                    continue;
                 }
+                // One more than asked for tells that there is a next page.
                 if found.len() == limit {
-                    return Ok((found, before));
+                    return Ok((found, last_given));
                 }
+                found.push(view.resource);
+                last_given.clone_from(&before);
             }
             if listed.len() < 100 {
                 return Ok((found, None));
