@@ -1,17 +1,25 @@
 //! Secrets: sealed where they rest, masked wherever they could be seen (Q5).
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tracking_core::id::Id;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use tracking_core::{id::Id, request::Rendered};
 
 /// Everything but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What stands in place of a secret's value.
 pub const MASK: &str = "***";
+
+/// Values under so many bytes are no secrets: masking them would only spoil the log.
+const SHORTEST: usize = 4;
+/// Bodies up to so many bytes are looked for in what a receiver says.
+const LONGEST_BODY: usize = 64 << 10;
 
 /// Seals and opens secrets with AES-256-GCM. The rule, the name and the version are bound in: a sealed value copied elsewhere does
 /// not open.
@@ -64,21 +72,65 @@ pub(crate) fn masks(secrets: &BTreeMap<String, String>) -> BTreeMap<String, Stri
     secrets.keys().map(|name| (name.clone(), MASK.to_owned())).collect()
 }
 
-/// Masks every secret in a text that a receiver wrote, in the forms in which one might echo it: as it is, percent-encoded, escaped
-/// for JSON, in base 64. Values under 4 bytes are no secrets: masking them would only spoil the log.
-pub(crate) fn scrub(text: &str, secrets: &BTreeMap<String, String>) -> String {
-    let mut clean = text.to_owned();
-    for value in secrets.values().filter(|value| value.len() >= 4) {
-        let json = serde_json::Value::from(value.as_str()).to_string();
-        let json = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&json);
-        let encoded = utf8_percent_encode(value, RESERVED).to_string();
-        for shape in [value.as_str(), json, &encoded, &BASE64_STANDARD.encode(value)] {
+/// Masks secrets in texts that a receiver wrote, in the forms in which one might echo them: as they are, percent-encoded, escaped for
+/// JSON, in base 64.
+#[derive(Default)]
+pub(crate) struct Scrubber {
+    /// What is replaced, the longest first: one may begin another.
+    shapes: Vec<String>,
+}
+
+impl Scrubber {
+    /// What masks these values.
+    pub(crate) fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mut shapes = BTreeSet::new();
+        for value in values.into_iter().filter(|value| value.len() >= SHORTEST) {
+            let json = serde_json::Value::from(value.as_str()).to_string();
+            shapes.insert(json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&json).to_owned());
+            shapes.insert(utf8_percent_encode(&value, RESERVED).to_string());
+            shapes.insert(BASE64_STANDARD.encode(&value));
+            shapes.insert(value);
+        }
+        let mut shapes: Vec<String> = shapes.into_iter().collect();
+        shapes.sort_by_key(|shape| std::cmp::Reverse(shape.len()));
+        Self { shapes }
+    }
+
+    /// The text with masks in place of what is secret.
+    pub(crate) fn scrub(&self, text: &str) -> String {
+        let mut clean = text.to_owned();
+        for shape in &self.shapes {
             if clean.contains(shape) {
                 clean = clean.replace(shape, MASK);
             }
         }
+        clean
     }
-    clean
+}
+
+/// What a request made of its secrets, such as `Basic {secret.login|base64}`: the parts of the real request that the masked one, which
+/// people see, does not have.
+pub(crate) fn derived(real: &Rendered, masked: Option<&Rendered>) -> BTreeSet<String> {
+    let seen = masked.map(parts).unwrap_or_default();
+    parts(real).into_iter().filter(|part| !seen.contains(part)).collect()
+}
+
+/// Header values with and without their scheme word, the URL's path segments and query values as they are and decoded, and the body.
+fn parts(request: &Rendered) -> BTreeSet<String> {
+    let mut parts = BTreeSet::new();
+    for (_, value) in &request.headers {
+        parts.extend(value.split_once(' ').map(|(_, credentials)| credentials.to_owned()));
+        parts.insert(value.clone());
+    }
+    let (path, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
+    let values = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+    for part in path.split('/').chain(values) {
+        parts.insert(percent_decode_str(part).decode_utf8_lossy().into_owned());
+        parts.insert(part.to_owned());
+    }
+    let body = request.body.as_deref().filter(|body| body.len() <= LONGEST_BODY);
+    parts.extend(body.and_then(|body| str::from_utf8(body).ok()).map(str::to_owned));
+    parts
 }
 
 #[cfg(test)]
@@ -100,8 +152,18 @@ mod tests {
 
     #[test]
     fn q5_echoed_secrets_are_masked_in_every_form() {
-        let secrets = BTreeMap::from([("token".to_owned(), "a/b \"c\"".to_owned()), ("tiny".to_owned(), "x".to_owned())]);
         let echoed = r#"x a/b "c" a%2Fb%20%22c%22 {"t":"a/b \"c\""} YS9iICJjIg=="#;
-        assert_eq!(scrub(echoed, &secrets), r#"x *** *** {"t":"***"} ***"#);
+        assert_eq!(scrub(echoed, &["a/b \"c\"", "x"]), r#"x *** *** {"t":"***"} ***"#);
+    }
+
+    #[test]
+    fn q5_a_secret_that_begins_another_leaves_none_of_it() {
+        for values in [["pass", "password-Secret"], ["password-Secret", "pass"]] {
+            assert_eq!(scrub("password-Secret pass", &values), "*** ***");
+        }
+    }
+
+    fn scrub(text: &str, values: &[&str]) -> String {
+        Scrubber::new(values.iter().map(|value| (*value).to_owned())).scrub(text)
     }
 }
