@@ -148,8 +148,15 @@ async fn answer(listener: TcpListener, routes: Router, stopped: watch::Receiver<
     }
 }
 
-/// Works the queues.
+/// Works the queues. When the server is to stop, what is in line behind a send that runs is sent no more.
 async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, stopped: watch::Receiver<bool>) {
+    let stops = {
+        let engine = Arc::clone(&engine);
+        async move {
+            until(stopped).await;
+            engine.stop();
+        }
+    };
     let work = move |batch: Vec<Received>| {
         let (engine, sender) = (Arc::clone(&engine), sender.clone());
         let lined = engine.line_up(batch);
@@ -160,7 +167,7 @@ async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, stopped:
             }
         }
     };
-    worker::work(store, Limits::default(), clock::now, until(stopped), SENDS_GRACE, work).await;
+    worker::work(store, Limits::default(), clock::now, stops, SENDS_GRACE, work).await;
 }
 
 /// Sends what falls due, and removes what has expired.

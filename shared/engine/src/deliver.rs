@@ -25,8 +25,12 @@ use crate::{
     record::Listing,
     rows::{self, DeliveryRow, Job, Task},
     rules::Rule,
+    secrets::{Scrubber, derived, masks},
     sender::SendFault,
 };
+
+/// The reason of what ends because its rule sends no more (P6).
+pub(crate) const SWITCHED_OFF: &str = "the Tracking API was switched off or deleted";
 
 /// An attempt that is claimed: send it, then conclude it.
 #[derive(Debug)]
@@ -80,6 +84,16 @@ impl Claimed {
             rendered.headers.extend(signed.map(|(name, value)| (name.to_owned(), value)));
         }
         Ok(rendered)
+    }
+
+    /// What masks this attempt's secrets, and what its request made of them (Q5), in what a receiver says.
+    fn scrubber(&self) -> Scrubber {
+        if self.secrets.is_empty() {
+            return Scrubber::default();
+        }
+        let shown = self.render(&masks(&self.secrets)).ok();
+        let derived = self.request().map(|real| derived(&real, shown.as_ref())).unwrap_or_default();
+        Scrubber::new(self.secrets.values().cloned().chain(derived))
     }
 
     fn variables(&self) -> BTreeMap<String, String> {

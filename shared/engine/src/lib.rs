@@ -23,7 +23,13 @@ mod settle;
 mod turns;
 mod work;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -91,6 +97,7 @@ pub struct Engine<B> {
     recorder: record::Recorder,
     pace: pace::Pace,
     turns: turns::Turns,
+    stopping: AtomicBool,
 }
 
 impl<B: Backend> Engine<B> {
@@ -107,12 +114,18 @@ impl<B: Backend> Engine<B> {
             recorder: record::Recorder::default(),
             pace: pace::Pace::default(),
             turns: turns::Turns::default(),
+            stopping: AtomicBool::new(false),
         }
     }
 
     /// The store.
     pub fn backend(&self) -> &B {
         &self.backend
+    }
+
+    /// The process is about to end: [`Engine::work`] begins no new send. What is being sent is concluded as ever.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn now(&self) -> Timestamp {

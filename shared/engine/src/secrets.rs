@@ -2,16 +2,21 @@
 
 mod scrub;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use tracking_core::id::Id;
-
-pub(crate) use scrub::scrub;
+use percent_encoding::percent_decode_str;
+use tracking_core::{id::Id, request::Rendered};
 
 /// What stands in place of a secret's value.
 pub const MASK: &str = "***";
+
+/// Bodies up to so many bytes are looked for in what a receiver says.
+const LONGEST_BODY: usize = 64 << 10;
 
 /// Seals and opens secrets with AES-256-GCM. The rule, the name and the version are bound in: a sealed value copied elsewhere does
 /// not open.
@@ -64,6 +69,47 @@ pub(crate) fn masks(secrets: &BTreeMap<String, String>) -> BTreeMap<String, Stri
     secrets.keys().map(|name| (name.clone(), MASK.to_owned())).collect()
 }
 
+/// Masks secrets in texts that a receiver wrote, in the forms in which one might echo them.
+#[derive(Default)]
+pub(crate) struct Scrubber(BTreeMap<String, String>);
+
+impl Scrubber {
+    /// What masks these values.
+    pub(crate) fn new(values: impl IntoIterator<Item = String>) -> Self {
+        Self(values.into_iter().enumerate().map(|(number, value)| (number.to_string(), value)).collect())
+    }
+
+    /// The text with masks in place of what is secret.
+    pub(crate) fn scrub(&self, text: &str) -> String {
+        scrub::scrub(text, &self.0)
+    }
+}
+
+/// What a request made of its secrets, such as `Basic {secret.login|base64}`: the parts of the real request that the masked one, which
+/// people see, does not have.
+pub(crate) fn derived(real: &Rendered, masked: Option<&Rendered>) -> BTreeSet<String> {
+    let seen = masked.map(parts).unwrap_or_default();
+    parts(real).into_iter().filter(|part| !seen.contains(part)).collect()
+}
+
+/// Header values with and without their scheme word, the URL's path segments and query values as they are and decoded, and the body.
+fn parts(request: &Rendered) -> BTreeSet<String> {
+    let mut parts = BTreeSet::new();
+    for (_, value) in &request.headers {
+        parts.extend(value.split_once(' ').map(|(_, credentials)| credentials.to_owned()));
+        parts.insert(value.clone());
+    }
+    let (path, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
+    let values = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+    for part in path.split('/').chain(values) {
+        parts.insert(percent_decode_str(part).decode_utf8_lossy().into_owned());
+        parts.insert(part.to_owned());
+    }
+    let body = request.body.as_deref().filter(|body| body.len() <= LONGEST_BODY);
+    parts.extend(body.and_then(|body| str::from_utf8(body).ok()).map(str::to_owned));
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +125,13 @@ mod tests {
         assert_eq!(vault.open(&rule, "token", 4, &sealed), Err(Sealed));
         assert_eq!(vault.open(&"trk_2".parse().unwrap(), "token", 3, &sealed), Err(Sealed));
         assert_eq!(Vault::new(&[8; 32]).open(&rule, "token", 3, &sealed), Err(Sealed));
+    }
+
+    #[test]
+    fn q5_a_secret_that_begins_another_leaves_none_of_it() {
+        for values in [["pass", "password-Secret"], ["password-Secret", "pass"]] {
+            let scrubber = Scrubber::new(values.map(str::to_owned));
+            assert_eq!(scrubber.scrub("password-Secret pass"), "*** ***");
+        }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     backend::{
         Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, Swap, Swapped, Unavailable,
     },
+    deliver::SWITCHED_OFF,
     due, keys, matching,
     rows::{self, DeliveryRow, Task},
     rules::Rule,
@@ -192,7 +193,7 @@ impl<B: Backend> Engine<B> {
         for item in self.backend.get(&keys).await?.into_iter().flatten() {
             let mut row: DeliveryRow = rows::read(&item.body)?;
             if row.state == State::Held {
-                row.end(State::Cancelled, "the Tracking API was switched off or deleted", now);
+                row.end(State::Cancelled, SWITCHED_OFF, now);
                 effects.put.push(self.delivery_item(&row));
             }
         }

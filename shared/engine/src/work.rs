@@ -1,15 +1,20 @@
 //! Working a batch of messages: records run concurrently, those about one subject of one rule in order.
 
-use std::{collections::BTreeMap, pin::pin, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::atomic::Ordering, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
-use tracking_core::{delivery::State, event::Order as Place, id::Id};
+use tracking_core::{
+    delivery::{DeliveryId, State},
+    event::Order as Place,
+    id::Id,
+    line::Line,
+};
 
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Key, Lane, Message, Order, Partition, Range, Receipt, Received, Settle, Unavailable},
-    deliver::{Claimed, Claiming, Sent},
+    deliver::{Claimed, Claiming, SWITCHED_OFF, Sent},
     keys,
     rows::{self, DeliveryRow, Task, Unreadable},
     sender::Sender,
@@ -55,12 +60,17 @@ impl<B: Backend> Engine<B> {
     /// Works messages: claims, sends, concludes and records what each is about. Different lines are worked concurrently, so that a
     /// slow receiver holds up no other record.
     ///
+    /// After [`Engine::stop`] nothing more is claimed: messages whose turn has not come stay unsettled, and come again.
+    ///
     /// Returns what is to be handed back: the store was unavailable; no attempt was charged beyond what was claimed.
     pub async fn work(&self, lined: Lined, sender: &Sender) -> Vec<(Receipt, Unavailable)> {
         let worked = lined.0.into_iter().map(|mut chain| async move {
             chain.turn.comes().await;
             let mut failed = Vec::new();
             for (_, received, task) in chain.messages {
+                if self.stopping.load(Ordering::Relaxed) {
+                    break;
+                }
                 if let Err(error) = self.work_one(&received, task, sender).await {
                     failed.push((received.receipt, error));
                 }
@@ -103,8 +113,8 @@ impl<B: Backend> Engine<B> {
         self.commit_one(Effects { put: vec![item], settle, ..Effects::default() }).await
     }
 
-    /// Ends what waits or is held of a rule that was switched off or deleted (P6), a step at a time. What it misses ends when its own
-    /// message comes: the rule's epoch has moved on.
+    /// Ends what waits or is held of a rule that was switched off or deleted (P6), a step at a time. An attempt that is under way ends
+    /// its delivery by itself. What this misses ends when its own message comes: the rule's epoch has moved on.
     pub(crate) async fn cancel_waiting(
         &self,
         received: &Received,
@@ -127,12 +137,16 @@ impl<B: Backend> Engine<B> {
             let found = self.backend.query(&Partition::Trouble(partition.clone()), &range, Order::Ascending, CANCEL_STEP).await?;
             let keys: Vec<Key> = found.iter().map(|item| item.key.clone()).collect();
             let items = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
+            let mut open = Vec::new();
             for item in items.into_iter().flatten() {
-                let mut row: DeliveryRow = rows::read(&item.body)?;
-                if row.job.rule == *rule && row.job.epoch < epoch && !row.state.is_ended() {
-                    row.end(State::Cancelled, "the Tracking API was switched off or deleted", now);
-                    effects.put.push(self.delivery_item(&row));
+                let row: DeliveryRow = rows::read(&item.body)?;
+                if row.job.rule == *rule && row.job.epoch < epoch && matches!(row.state, State::Waiting | State::Held) {
+                    open.push(row);
                 }
+            }
+            for mut row in self.without_attempt_under_way(open).await? {
+                row.end(State::Cancelled, SWITCHED_OFF, now);
+                effects.put.push(self.delivery_item(&row));
             }
             next = match found.last().filter(|_| found.len() == CANCEL_STEP).and_then(|item| item.trouble.as_ref()) {
                 Some(last) => Some(format!("{number}|{}", last.sort)),
@@ -145,5 +159,20 @@ impl<B: Backend> Engine<B> {
             effects.send.push(Message { lane: Lane::Retry, group, not_before: None, body: rows::write(&task) });
         }
         self.commit_one(effects).await
+    }
+
+    /// Those deliveries of which no attempt is claimed whose outcome has not been recorded.
+    async fn without_attempt_under_way(&self, rows: Vec<DeliveryRow>) -> Result<Vec<DeliveryRow>, Unavailable> {
+        let key = |row: &DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject());
+        let mut keys: Vec<Key> = rows.iter().map(key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let lines = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
+        let mut claimed: BTreeMap<DeliveryId, u32> = BTreeMap::new();
+        for item in lines.into_iter().flatten() {
+            let line: Line = rows::read(&item.body)?;
+            claimed.extend(line.entries.into_iter().map(|entry| (entry.id, entry.attempts)));
+        }
+        Ok(rows.into_iter().filter(|row| claimed.get(&row.job.id).is_none_or(|claimed| *claimed <= row.attempts)).collect())
     }
 }

@@ -122,7 +122,7 @@ impl<'a> Player<'a> {
             let second = if self.dice.chance(30) { posts.pop() } else { None };
             let (first, other) = tokio::join!(
                 self.world.post(std::slice::from_ref(&change)),
-                self.world.post(second.as_ref().map(std::slice::from_ref).unwrap_or_default()),
+                self.world.post(second.as_slice()),
             );
             posts.extend(second.filter(|_| other.is_err()));
             posts.extend(Some(change).filter(|_| first.is_err()));

@@ -36,6 +36,28 @@ async fn contract_4_a_running_send_comes_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_4_a_stop_begins_no_new_send() {
+    let data = folder();
+    let receiver = Receiver::start(StatusCode::OK, Duration::from_millis(1_500)).await;
+    let server = Server::start(data.path(), &["--allow-private-targets"]);
+    server.call("POST /tracking-apis", json!({"name": "x", "request": {"url": receiver.url}})).await;
+    // Created and updated of one line, from one change: one after the other.
+    let mut both = sale(1);
+    both["detail"]["transactions"] = json!([
+        {"transaction_id": "trx_1", "change": "created", "result": "approved", "auto_set": true, "payout": "5.00", "currency": "EUR"},
+    ]);
+    let taken = server.call("POST /events", both).await;
+    assert_eq!(taken.status, 202, "{}", taken.body);
+    receiver.wait_for(1).await;
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(receiver.got().len(), 1, "the second of them waits for the next start");
+
+    let _server = Server::start(data.path(), &["--allow-private-targets"]);
+    receiver.wait_for(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p1_what_a_kill_cut_off_is_taken_up_again() {
     let data = folder();
     let slow = Receiver::start(StatusCode::OK, Duration::from_secs(1)).await;

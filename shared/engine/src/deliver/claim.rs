@@ -11,7 +11,7 @@ use tracking_core::{
     line::{Ask, Decision, Line, Recorded},
 };
 
-use super::{Claimed, Claiming, Ending};
+use super::{Claimed, Claiming, Ending, SWITCHED_OFF};
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Lane, Received, Settle, Swap, Swapped, Unavailable},
@@ -73,7 +73,7 @@ impl<B: Backend> Engine<B> {
                 None => self.row(&job.id).await?,
             };
             let ending = Ending { job: &job, row, attempts: 0, max_attempts: 0 };
-            self.end(received, ending, State::Cancelled, "the Tracking API was switched off or deleted").await?;
+            self.end(received, ending, State::Cancelled, SWITCHED_OFF).await?;
             return Ok(Claiming::Settled);
         };
         // A first try finds no line most of the time. Where something may be known of it, it is read first.

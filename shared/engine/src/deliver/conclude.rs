@@ -1,6 +1,6 @@
 //! Concluding an attempt: the answer's meaning, what is next, and the record of both.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tracking_core::{
     answer::{Judgement, Told, Verdict, no_answer},
@@ -10,20 +10,24 @@ use tracking_core::{
     retry::parse_retry_after,
 };
 
-use super::{Claimed, Sent};
+use super::{Claimed, SWITCHED_OFF, Sent};
 use crate::{
     Engine,
-    backend::{Backend, Effects, Published, Settle, Unavailable},
+    backend::{Backend, Effects, Item, Published, Settle, Unavailable},
     keys,
     matching::next_causation,
     record::Listing,
-    rows::{self, Attempt, DeliveryRow, LoggedRequest},
-    secrets::{MASK, masks, scrub},
+    rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
+    rules::Head,
+    secrets::{MASK, Scrubber, masks},
     sender::SendFault,
 };
 
 /// How much of an answer the log keeps, in bytes.
 const LOGGED_ANSWER: usize = 4_096;
+/// How much longer than the log's retention a row of an earlier attempt is kept. Its delivery is kept for the retention from its end
+/// on, and it ends within that time: 30 retries of at most 12 hours each, with their jitter, are 17 days (L1, L2).
+const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 31);
 
 impl<B: Backend> Engine<B> {
     /// Concludes an attempt and records it, with the message's end in the same step.
@@ -33,17 +37,18 @@ impl<B: Backend> Engine<B> {
     pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), Unavailable> {
         let now = self.now();
         let outdated = now > claimed.lease_until && !self.still_holds(&claimed).await?;
-        let judged = judge(&claimed, &sent);
+        let scrubber = claimed.scrubber();
+        let judged = judge(&claimed, &sent, &scrubber);
         let policy = &claimed.rule.definition.retry;
         let mut row = match &claimed.row {
             Some(row) => row.clone(),
             None => DeliveryRow::new(claimed.job.clone(), State::Waiting, policy.max_attempts()),
         };
-        let attempt = logged(&claimed, &sent, &judged, now);
+        let attempt = logged(&claimed, &sent, &judged, &scrubber, now);
         let mut effects = Effects::default();
         if outdated {
             // Another hand-out has claimed a later attempt since: this one only leaves its trace.
-            effects.put.push(rows::item(keys::attempt(&claimed.job.id, claimed.attempt), &attempt));
+            effects.put.push(self.earlier_attempt(&claimed, &attempt, now));
             effects.settle.push(Settle::Done(claimed.received.receipt.clone()));
             return self.record(effects, None).await;
         }
@@ -52,11 +57,14 @@ impl<B: Backend> Engine<B> {
         row.max_attempts = policy.max_attempts();
         row.pending |= judged.verdict == Verdict::Pending;
         row.variables.extend(judged.told.variables.clone());
-        effects.publish.extend(tell(&claimed, &mut row, &judged.told, now));
+        effects.publish.extend(tell(&claimed, &mut row, &judged.told, &scrubber, now));
         let retry_after =
             sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).and_then(|v| parse_retry_after(v, now));
-        let next =
+        let mut next =
             after_attempt(judged.verdict, &judged.why, claimed.attempt, policy, &claimed.job.id, row.pending, retry_after, now);
+        if matches!(next, Next::Again(_)) && !self.is_still_owed(&claimed.job).await? {
+            next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
+        }
         match next {
             Next::Ended(state, reason) => {
                 row.end(state, reason, now);
@@ -68,9 +76,7 @@ impl<B: Backend> Engine<B> {
                 row.state = State::Waiting;
                 row.reason = Some(judged.why.clone());
                 row.next_due = Some(due);
-                let mut item = rows::item(keys::attempt(&claimed.job.id, claimed.attempt), &attempt);
-                item.expires = Some(now + self.memory());
-                effects.put.push(item);
+                effects.put.push(self.earlier_attempt(&claimed, &attempt, now));
                 let host = claimed.rule.definition.request.host();
                 let again = self.come_again(&claimed.received, &claimed.job, host, due, true);
                 effects.send.extend(again.send);
@@ -100,6 +106,19 @@ impl<B: Backend> Engine<B> {
         self.record(effects, (!listed).then(|| Listing::of(&row))).await
     }
 
+    /// The row of an attempt that is not its delivery's last.
+    fn earlier_attempt(&self, claimed: &Claimed, attempt: &Attempt, now: Timestamp) -> Item {
+        let mut item = rows::item(keys::attempt(&claimed.job.id, claimed.attempt), attempt);
+        item.expires = Some(now + self.settings.log_retention + LONGEST_OPEN);
+        item
+    }
+
+    /// Whether the rule still sends what matched in the job's epoch (P6).
+    async fn is_still_owed(&self, job: &Job) -> Result<bool, Unavailable> {
+        let Some(item) = self.backend.get(&[keys::head(&job.rule)]).await?.pop().flatten() else { return Ok(false) };
+        Ok(rows::read::<Head>(&item.body)?.sends(job.epoch))
+    }
+
     /// Whether a lease that has run out was taken by nobody else.
     async fn still_holds(&self, claimed: &Claimed) -> Result<bool, Unavailable> {
         let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
@@ -111,7 +130,7 @@ impl<B: Backend> Engine<B> {
 }
 
 /// What the answer told the platform (A3), if it differs from what this delivery last told.
-fn tell(claimed: &Claimed, row: &mut DeliveryRow, told: &Told, now: Timestamp) -> Option<Published> {
+fn tell(claimed: &Claimed, row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber, now: Timestamp) -> Option<Published> {
     let fingerprint = told.fingerprint();
     if told.is_empty() || row.told.as_ref() == Some(&fingerprint) {
         return None;
@@ -131,7 +150,7 @@ fn tell(claimed: &Claimed, row: &mut DeliveryRow, told: &Told, now: Timestamp) -
     add("transaction_id", event.transaction.as_ref().map(|transaction| json!(transaction.transaction_id)));
     add("pcid", event.conversion.pcid.as_ref().map(|pcid| json!(pcid)));
     let known = event.conversion.external_id.as_ref();
-    add("external_id", told.external_id.as_ref().or(known).map(|id| json!(scrub(id, &claimed.secrets))));
+    add("external_id", told.external_id.as_ref().or(known).map(|id| json!(scrubber.scrub(id))));
     add("result", told.result.map(|result| json!(result)));
     add("payout", told.payout.map(|payout| json!(payout)));
     add("value", told.value.map(|value| json!(value)));
@@ -157,7 +176,7 @@ struct Judged {
     notes: Vec<String>,
 }
 
-fn judge(claimed: &Claimed, sent: &Sent) -> Judged {
+fn judge(claimed: &Claimed, sent: &Sent, scrubber: &Scrubber) -> Judged {
     match sent {
         Ok(answer) => {
             let variables = claimed.variables();
@@ -167,21 +186,21 @@ fn judge(claimed: &Claimed, sent: &Sent) -> Judged {
             let url = claimed.render(&hidden).map(|rendered| rendered.url).unwrap_or_default();
             let Judgement { verdict, rule, mut told, notes } = claimed.rule.definition.answer.judge(answer, &url, &scope);
             for value in told.variables.values_mut() {
-                *value = scrub(value, &claimed.secrets);
+                *value = scrubber.scrub(value);
             }
             let by = rule.map_or_else(String::new, |rule| format!(", answer rule {}", rule + 1));
             Judged { verdict, why: format!("{}: status {}{by}", verdict.as_str(), answer.status), told, notes }
         }
         Err(fault) => {
             let verdict = if fault.is_for_good() { Verdict::Failed } else { no_answer() };
-            let why = format!("{}: {}", verdict.as_str(), scrub(&fault.to_string(), &claimed.secrets));
+            let why = format!("{}: {}", verdict.as_str(), scrubber.scrub(&fault.to_string()));
             Judged { verdict, why, told: Told::default(), notes: Vec::new() }
         }
     }
 }
 
 /// The attempt as the log keeps it, secrets masked (Q5).
-fn logged(claimed: &Claimed, sent: &Sent, judged: &Judged, now: Timestamp) -> Attempt {
+fn logged(claimed: &Claimed, sent: &Sent, judged: &Judged, scrubber: &Scrubber, now: Timestamp) -> Attempt {
     let rendered = claimed.render(&masks(&claimed.secrets));
     let request = match rendered {
         Ok(rendered) => logged_request(rendered),
@@ -192,7 +211,7 @@ fn logged(claimed: &Claimed, sent: &Sent, judged: &Judged, now: Timestamp) -> At
         error = Some(judged.notes.join("; "));
     }
     let answer = sent.as_ref().ok().map(|answer| {
-        let mut text = scrub(&String::from_utf8_lossy(answer.body()), &claimed.secrets);
+        let mut text = scrubber.scrub(&String::from_utf8_lossy(answer.body()));
         text.truncate(text.floor_char_boundary(LOGGED_ANSWER));
         text
     });
@@ -205,7 +224,7 @@ fn logged(claimed: &Claimed, sent: &Sent, judged: &Judged, now: Timestamp) -> At
         status: sent.as_ref().ok().map(|answer| answer.status),
         answer,
         verdict: judged.verdict.as_str().to_owned(),
-        error: error.map(|error| scrub(&error, &claimed.secrets)),
+        error: error.map(|error| scrubber.scrub(&error)),
     }
 }
 

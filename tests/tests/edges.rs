@@ -1,0 +1,144 @@
+//! What happens at the edges of a send: a receiver that echoes, a process that stops, a rule that is switched off meanwhile.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tracking_core::{answer::Answer, caller::Caller, delivery::State};
+use tracking_engine::{Claiming, DeliveryFilter, sender::Sender};
+use tracking_tests::world::{Reply, World, event, transaction};
+
+const DOWN: Reply = Reply::Says(503, "down");
+const OK: Reply = Reply::Says(200, "ok");
+
+fn sale(version: u64) -> Value {
+    let change = if version == 1 { "created" } else { "updated" };
+    event(
+        &format!("chg_{version}"),
+        json!({"version": version, "change": change}),
+        json!([transaction("trx_1", change, "pending")]),
+    )
+}
+
+fn rule() -> Value {
+    json!({"name": "r", "request": {"url": "http://127.0.0.1:9/p"}, "retry": {"delay_seconds": 60, "backoff": "fixed"}})
+}
+
+async fn only_delivery(world: &World) -> Value {
+    let [listed] = &world.log(&DeliveryFilter::default()).await[..] else { panic!("one delivery") };
+    let id = serde_json::from_value(listed["id"].clone()).unwrap();
+    world.engine().delivery(&Caller::Admin, &id).await.unwrap()
+}
+
+#[tokio::test]
+async fn q5_what_a_request_made_of_its_secrets_is_masked_in_an_echo() {
+    let world = World::temporary();
+    let request = json!({
+        "method": "POST", "url": "http://127.0.0.1:9/{secret.b|base64}/p?c={conversion_id}&k={secret.b|prefix:v|base64}",
+        "headers": [{"name": "Authorization", "value": "Basic {secret.b|prefix:u|base64}"}],
+        "body": {"format": "raw", "content_type": "text/plain", "text": "{secret.b|prefix:w|base64}"},
+    });
+    world.rule(&Caller::Admin, json!({"name": "r", "request": request, "secret_values": {"b": "pass-Secret"}})).await;
+    world.post(&[sale(1)]).await.unwrap();
+    let received = world.pick(1).pop().unwrap();
+    let Claiming::Send(claimed) = world.engine().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    let sent = claimed.request().unwrap();
+    let basic = "dXBhc3MtU2VjcmV0";
+    let authorization = format!("Basic {basic}");
+    assert!(sent.headers.iter().any(|(_, value)| *value == authorization), "{:?}", sent.headers);
+    assert_eq!(sent.url, "http://127.0.0.1:9/cGFzcy1TZWNyZXQ%3D/p?c=cnv_1&k=dnBhc3MtU2VjcmV0");
+    assert_eq!(sent.body.as_deref(), Some(&b"d3Bhc3MtU2VjcmV0"[..]));
+    let echo = format!(
+        "{authorization} | {basic} | /cGFzcy1TZWNyZXQ%3D/ | cGFzcy1TZWNyZXQ= | cnv_1 dnBhc3MtU2VjcmV0 | d3Bhc3MtU2VjcmV0 | pass-Secret"
+    );
+    world.engine().conclude(*claimed, Ok(Answer::new(200, Vec::new(), echo.into_bytes()))).await.unwrap();
+    assert_eq!(only_delivery(&world).await["log"][0]["answer"], "*** | *** | /***/ | *** | cnv_1 *** | *** | ***");
+}
+
+#[tokio::test]
+async fn p1_a_stop_leaves_what_stands_behind_a_running_send_for_the_next_start() {
+    let mut world = World::temporary();
+    let arrived = Arc::new(Mutex::new(0));
+    let (engine, count) = (world.engine(), Arc::clone(&arrived));
+    let take = move || {
+        *count.lock().unwrap() += 1;
+        engine.stop();
+        async { "{}" }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move { axum::serve(listener, Router::new().fallback(take)).await });
+    world.rule(&Caller::Admin, json!({"name": "r", "request": {"url": url}})).await;
+    world.post(&[sale(1), sale(2), sale(3)]).await.unwrap();
+    let engine = world.engine();
+    let lined = engine.line_up(world.pick(16));
+    assert!(engine.work(lined, &Sender::new(true).unwrap()).await.is_empty());
+    assert_eq!(*arrived.lock().unwrap(), 1, "what was in line behind it waits");
+    serving.abort();
+    assert!(serving.await.is_err());
+    drop(engine);
+    world.restart();
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(world.arrivals.len(), 2, "and is sent after the next start");
+}
+
+/// Switches a rule off during the first or the second attempt; the state in the log before and after the attempt's answer.
+async fn switched_off_during(attempt: u32, reply: Reply) -> (Value, Value) {
+    let mut world = World::temporary();
+    let id = world.rule(&Caller::Admin, rule()).await;
+    world.post(&[sale(1)]).await.unwrap();
+    for _ in 1..attempt {
+        world.work_all(&mut |_| DOWN).await;
+        world.clock.pass(SignedDuration::from_mins(2));
+    }
+    let received = world.pick(1).pop().unwrap();
+    let Claiming::Send(claimed) = world.engine().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    assert_eq!(claimed.attempt(), attempt);
+    world.engine().patch_rule(&Caller::Admin, &id, &json!({"active": false}), None).await.unwrap();
+    world.work_all(&mut |_| panic!("nothing more is sent")).await;
+    let before = world.log(&DeliveryFilter { state: Some(State::Cancelled), ..DeliveryFilter::default() }).await.len();
+    world.engine().conclude(*claimed, reply.sent()).await.unwrap();
+    world.pass(SignedDuration::from_mins(10), &mut |_| panic!("nothing more is sent")).await;
+    let told = only_delivery(&world).await;
+    (json!([before, told["state"], told["log"].as_array().unwrap().len()]), told["reason"].clone())
+}
+
+#[tokio::test]
+async fn p6_an_attempt_under_way_when_its_rule_is_switched_off_is_not_tried_again() {
+    for attempt in [1, 2] {
+        let (told, reason) = switched_off_during(attempt, DOWN).await;
+        assert_eq!(told, json!([0, "cancelled", attempt]), "attempt {attempt}");
+        assert_eq!(reason, "the Tracking API was switched off or deleted");
+        let (told, _) = switched_off_during(attempt, OK).await;
+        assert_eq!(told, json!([0, "delivered", attempt]), "attempt {attempt}");
+    }
+}
+
+#[tokio::test]
+async fn p6_cancelled_at_the_answer_not_when_the_retry_falls_due() {
+    let world = World::temporary();
+    let id = world.rule(&Caller::Admin, rule()).await;
+    world.post(&[sale(1)]).await.unwrap();
+    let received = world.pick(1).pop().unwrap();
+    let Claiming::Send(claimed) = world.engine().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    world.engine().delete_rule(&Caller::Admin, &id, None).await.unwrap();
+    world.engine().conclude(*claimed, DOWN.sent()).await.unwrap();
+    assert_eq!(only_delivery(&world).await["state"], "cancelled");
+}
+
+#[tokio::test]
+async fn earlier_attempts_are_forgotten_soon_after_their_delivery() {
+    let mut world = World::temporary();
+    world.rule(&Caller::Admin, rule()).await;
+    world.post(&[sale(1)]).await.unwrap();
+    let mut replies = [DOWN, DOWN, OK].into_iter();
+    world.pass(SignedDuration::from_mins(10), &mut |_| replies.next().unwrap()).await;
+    assert_eq!(only_delivery(&world).await["log"].as_array().unwrap().len(), 3);
+    world.clock.pass(SignedDuration::from_hours(24 * 89));
+    assert_eq!(world.store().purge(world.clock.now()).await.unwrap(), 0);
+    world.clock.pass(SignedDuration::from_hours(24 * 33));
+    assert_eq!(world.store().purge(world.clock.now()).await.unwrap(), 3, "the delivery and two earlier attempts");
+}
