@@ -6,10 +6,10 @@
 //! | `C#c` | `D#id` | a delivery |
 //! | `C#c` | `D#id#A#nn` | an earlier attempt of it |
 //! | `C#c` | `H#rule` | a hold |
-//! | `R#rule` | `HEAD`, `BODY#version`, `K#name#version` | a rule's head, its text, a sealed secret |
-//! | `I#anchor` | rule | an index copy |
+//! | `R#rule` | `HEAD`, `BODY#write`, `K#name#write` | a rule's head, its text, a sealed secret |
+//! | `I#anchor` | `rule#write` | an index copy |
 //! | `U#all`, `U#owner` | rule | rule lists |
-//! | `INTENT` | `rule#version` | a rule change under way |
+//! | `INTENT` | `rule#write` | a rule change under way |
 //! | `T#rule#s`, `T#all#s` | `time#first` | a page of the log: ids recorded by one flush |
 //! | `DUE#hour#s` | `time#target` | a message to send later |
 //! | `SWEEP` | `CURSOR` | the hour up to which the sweep has sent everything |
@@ -17,7 +17,8 @@
 //! | `X` | `time#hash` | a rejected event |
 //!
 //! `c` is the half of a delivery's id that names its conversion, so that a delivery is found by its id and a conversion's
-//! deliveries lie together.
+//! deliveries lie together. `write` is `version#nonce` and belongs to one write alone, whoever else writes the same version: what it
+//! names is never overwritten.
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -66,12 +67,31 @@ pub(crate) fn head(rule_id: &Id) -> Key {
     Key::new(rule(rule_id), "HEAD")
 }
 
-pub(crate) fn body(rule_id: &Id, version: u64) -> Key {
-    Key::new(rule(rule_id), format!("BODY#{version:012}"))
+/// What names one write of a rule and nothing else; sorts like the version.
+pub(crate) fn write(version: u64, nonce: &str) -> String {
+    format!("{version:012}#{nonce}")
 }
 
-pub(crate) fn secret(rule_id: &Id, name: &str, version: u64) -> Key {
-    Key::new(rule(rule_id), format!("K#{name}#{version:012}"))
+/// The version that a write was to make.
+pub(crate) fn version_of(write: &str) -> Option<u64> {
+    write.split_once('#')?.0.parse().ok()
+}
+
+pub(crate) fn body(rule_id: &Id, write: &str) -> Key {
+    Key::new(rule(rule_id), format!("BODY#{write}"))
+}
+
+pub(crate) fn secret(rule_id: &Id, name: &str, write: &str) -> Key {
+    Key::new(rule(rule_id), format!("K#{name}#{write}"))
+}
+
+/// A write's index copy under an anchor.
+pub(crate) fn copy(anchor: &str, rule_id: &Id, write: &str) -> Key {
+    Key::new(format!("I#{anchor}"), format!("{rule_id}#{write}"))
+}
+
+pub(crate) fn intent(rule_id: &Id, write: &str) -> Key {
+    Key::new(INTENTS, format!("{rule_id}#{write}"))
 }
 
 pub(crate) fn index(anchor: &Anchor) -> String {

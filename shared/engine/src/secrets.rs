@@ -10,7 +10,7 @@ use std::{
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use percent_encoding::percent_decode_str;
-use tracking_core::{id::Id, request::Rendered};
+use tracking_core::{hash, id::Id, request::Rendered};
 
 /// What stands in place of a secret's value.
 pub const MASK: &str = "***";
@@ -18,7 +18,7 @@ pub const MASK: &str = "***";
 /// Bodies up to so many bytes are looked for in what a receiver says.
 const LONGEST_BODY: usize = 64 << 10;
 
-/// Seals and opens secrets with AES-256-GCM. The rule, the name and the version are bound in: a sealed value copied elsewhere does
+/// Seals and opens secrets with AES-256-GCM. The rule, the name and the write are bound in: a sealed value copied elsewhere does
 /// not open.
 pub struct Vault(RandomizedNonceKey);
 
@@ -39,29 +39,34 @@ impl Vault {
         Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("the key has the algorithm's length"))
     }
 
-    pub(crate) fn seal(&self, rule: &Id, name: &str, version: u64, value: &str) -> String {
+    /// A text that no other call gives, in whatever process: its own nonce makes each sealed text another.
+    pub(crate) fn nonce(&self, rule: &Id) -> String {
+        hash::text(&["nonce", &self.seal(rule, "", "", "")], 16)
+    }
+
+    pub(crate) fn seal(&self, rule: &Id, name: &str, write: &str, value: &str) -> String {
         let mut sealed = value.as_bytes().to_vec();
         let nonce = self
             .0
-            .seal_in_place_append_tag(Aad::from(bound(rule, name, version)), &mut sealed)
+            .seal_in_place_append_tag(Aad::from(bound(rule, name, write)), &mut sealed)
             .expect("a secret is far shorter than the algorithm's limit");
         let mut out = nonce.as_ref().to_vec();
         out.extend(sealed);
         BASE64_STANDARD.encode(out)
     }
 
-    pub(crate) fn open(&self, rule: &Id, name: &str, version: u64, sealed: &str) -> Result<String, Sealed> {
+    pub(crate) fn open(&self, rule: &Id, name: &str, write: &str, sealed: &str) -> Result<String, Sealed> {
         let bytes = BASE64_STANDARD.decode(sealed).map_err(|_| Sealed)?;
         let (nonce, rest) = bytes.split_at_checked(12).ok_or(Sealed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Sealed)?;
         let mut rest = rest.to_vec();
-        let open = self.0.open_in_place(nonce, Aad::from(bound(rule, name, version)), &mut rest).map_err(|_| Sealed)?;
+        let open = self.0.open_in_place(nonce, Aad::from(bound(rule, name, write)), &mut rest).map_err(|_| Sealed)?;
         String::from_utf8(open.to_vec()).map_err(|_| Sealed)
     }
 }
 
-fn bound(rule: &Id, name: &str, version: u64) -> Vec<u8> {
-    format!("{rule}\n{name}\n{version}").into_bytes()
+fn bound(rule: &Id, name: &str, write: &str) -> Vec<u8> {
+    format!("{rule}\n{name}\n{write}").into_bytes()
 }
 
 /// The same names with masks for values, to render what people may see.
@@ -118,13 +123,13 @@ mod tests {
     fn q5_a_sealed_secret_opens_only_where_it_belongs() {
         let vault = Vault::new(&[7; 32]);
         let rule: Id = "trk_1".parse().unwrap();
-        let sealed = vault.seal(&rule, "token", 3, "s3cret");
+        let sealed = vault.seal(&rule, "token", "3#a", "s3cret");
         assert!(!sealed.contains("s3cret"));
-        assert_ne!(sealed, vault.seal(&rule, "token", 3, "s3cret"), "a nonce of its own each time");
-        assert_eq!(vault.open(&rule, "token", 3, &sealed), Ok("s3cret".to_owned()));
-        assert_eq!(vault.open(&rule, "token", 4, &sealed), Err(Sealed));
-        assert_eq!(vault.open(&"trk_2".parse().unwrap(), "token", 3, &sealed), Err(Sealed));
-        assert_eq!(Vault::new(&[8; 32]).open(&rule, "token", 3, &sealed), Err(Sealed));
+        assert_ne!(sealed, vault.seal(&rule, "token", "3#a", "s3cret"), "a nonce of its own each time");
+        assert_eq!(vault.open(&rule, "token", "3#a", &sealed), Ok("s3cret".to_owned()));
+        assert_eq!(vault.open(&rule, "token", "3#b", &sealed), Err(Sealed));
+        assert_eq!(vault.open(&"trk_2".parse().unwrap(), "token", "3#a", &sealed), Err(Sealed));
+        assert_eq!(Vault::new(&[8; 32]).open(&rule, "token", "3#a", &sealed), Err(Sealed));
     }
 
     #[test]

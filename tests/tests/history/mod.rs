@@ -120,10 +120,8 @@ impl<'a> Player<'a> {
             self.plan_crash();
             // The bus repeats what was not accepted, and may bring two changes at once.
             let second = if self.dice.chance(30) { posts.pop() } else { None };
-            let (first, other) = tokio::join!(
-                self.world.post(std::slice::from_ref(&change)),
-                self.world.post(second.as_slice()),
-            );
+            let (first, other) =
+                tokio::join!(self.world.post(std::slice::from_ref(&change)), self.world.post(second.as_slice()),);
             posts.extend(second.filter(|_| other.is_err()));
             posts.extend(Some(change).filter(|_| first.is_err()));
             self.come_back();

@@ -35,14 +35,15 @@ struct Kept {
     generation: u64,
     anchors: HashMap<String, Aged<Arc<Vec<Id>>>>,
     rules: HashMap<Id, Aged<Option<Rule>>>,
-    definitions: HashMap<Id, (u64, Arc<Definition>)>,
+    /// By the write that brought the text.
+    definitions: HashMap<Id, (String, Arc<Definition>)>,
     secrets: HashMap<Id, Secrets>,
 }
 
 type Aged<T> = (Timestamp, T);
 
-/// Versions of a rule's secrets and their values.
-type Secrets = (BTreeMap<String, u64>, Arc<BTreeMap<String, String>>);
+/// The writes that brought a rule's secrets, and their values.
+type Secrets = (BTreeMap<String, String>, Arc<BTreeMap<String, String>>);
 
 impl Cache {
     pub(crate) fn new(lifetime: Option<SignedDuration>) -> Self {
@@ -58,27 +59,27 @@ impl Cache {
         self.lifetime.is_none_or(|lifetime| *at + lifetime > now).then(|| value.clone())
     }
 
-    pub(super) fn definition(&self, id: &Id, version: u64) -> Option<Arc<Definition>> {
-        self.kept().definitions.get(id).filter(|(kept, _)| *kept == version).map(|(_, definition)| definition.clone())
+    pub(super) fn definition(&self, id: &Id, write: &str) -> Option<Arc<Definition>> {
+        self.kept().definitions.get(id).filter(|(kept, _)| kept == write).map(|(_, definition)| definition.clone())
     }
 
-    pub(super) fn keep_definition(&self, id: &Id, version: u64, definition: &Arc<Definition>) {
+    pub(super) fn keep_definition(&self, id: &Id, write: &str, definition: &Arc<Definition>) {
         let mut kept = self.kept();
         if kept.definitions.len() >= MOST_DEFINITIONS {
             kept.definitions.clear();
         }
-        let entry = kept.definitions.entry(id.clone()).or_insert_with(|| (version, definition.clone()));
-        if version > entry.0 {
-            *entry = (version, definition.clone());
+        let entry = kept.definitions.entry(id.clone()).or_insert_with(|| (write.to_owned(), definition.clone()));
+        if *write > *entry.0 {
+            *entry = (write.to_owned(), definition.clone());
         }
     }
 
-    pub(super) fn secrets(&self, id: &Id, versions: &BTreeMap<String, u64>) -> Option<Arc<BTreeMap<String, String>>> {
-        self.kept().secrets.get(id).filter(|(kept, _)| kept == versions).map(|(_, values)| values.clone())
+    pub(super) fn secrets(&self, id: &Id, writes: &BTreeMap<String, String>) -> Option<Arc<BTreeMap<String, String>>> {
+        self.kept().secrets.get(id).filter(|(kept, _)| kept == writes).map(|(_, values)| values.clone())
     }
 
-    pub(super) fn keep_secrets(&self, id: &Id, versions: &BTreeMap<String, u64>, values: &Arc<BTreeMap<String, String>>) {
-        self.kept().secrets.insert(id.clone(), (versions.clone(), values.clone()));
+    pub(super) fn keep_secrets(&self, id: &Id, writes: &BTreeMap<String, String>, values: &Arc<BTreeMap<String, String>>) {
+        self.kept().secrets.insert(id.clone(), (writes.clone(), values.clone()));
     }
 
     /// Forgets a rule that was changed, and the lists that it may have entered or left.
@@ -108,10 +109,12 @@ impl<B: Backend> Engine<B> {
         let mut ids = Vec::new();
         loop {
             let items = self.backend.query(&partition, &range, Order::Ascending, 1_000).await?;
-            ids.extend(items.iter().filter_map(|item| item.key.sort.parse::<Id>().ok()));
+            ids.extend(items.iter().filter_map(|item| item.key.sort.split_once('#')?.0.parse::<Id>().ok()));
             let Some(last) = items.last().filter(|_| items.len() == 1_000) else { break };
             range.from = Some(format!("{}\0", last.key.sort));
         }
+        // Copies of several writes of one rule stand side by side.
+        ids.dedup();
         let ids = Arc::new(ids);
         let mut kept = self.rules.kept();
         if kept.generation == generation {

@@ -1,8 +1,12 @@
-//! Rules as they are stored: a head that decides, a text per version, index copies that are always a superset.
+//! Rules as they are stored: a head that decides, a text per write, index copies that are always a superset.
 //!
 //! A change of a rule is written in this order: an intent, the new text and the new index copies; then the head, if nobody else
-//! changed it; then what is no longer needed goes. A crash in between leaves the old head or the new one, and the sweep tidies up
+//! changed it; then what is no longer needed goes. Everything but the head stands under the write's own name, so that writers of one
+//! version never touch each other's. A crash in between leaves the old head or the new one, and the sweep tidies up
 //! after the intent. Matching looks a candidate's head up, so that an index copy too many does no harm.
+//!
+//! A deleted rule leaves a tombstone for as long as the log may remember it: made again with the same idempotency key, it goes on with
+//! the next version and epoch.
 
 mod cache;
 mod tidy;
@@ -40,15 +44,22 @@ const ACCEPTED_ONCE: Settings = Settings { private_targets: true };
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub(crate) version: u64,
+    /// The write that made it: names its text and its index copies.
+    pub(crate) write: String,
     pub(crate) owner: Owner,
     /// Whether it fires: asked to, and every secret that it names has a value (V4).
     pub(crate) live: bool,
     /// Grows each time it stops being live: what matched before sends no more (P6).
     pub(crate) epoch: u64,
-    /// Version of each secret's value.
-    pub(crate) secrets: BTreeMap<String, u64>,
+    /// The write that brought each secret's value.
+    pub(crate) secrets: BTreeMap<String, String>,
     /// Where its index copies stand.
     pub(crate) anchors: Vec<String>,
+    /// Fingerprint of the request that made the rule; of its secrets only the names.
+    pub(crate) made_of: String,
+    /// A tombstone: there is no such rule.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) deleted: bool,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
 }
@@ -182,23 +193,36 @@ impl<B: Backend> Engine<B> {
 
     /// The rule as the store has it now, with its head's revision.
     pub(crate) async fn read_rule(&self, id: &Id) -> Result<Option<(Rule, u64)>, Unavailable> {
-        let Some(item) = self.backend.get(&[keys::head(id)]).await?.pop().flatten() else { return Ok(None) };
-        let head: Head = rows::read(&item.body)?;
-        let definition = self.definition(id, &head).await?;
-        Ok(definition.map(|definition| (Rule { id: id.clone(), head: Arc::new(head), definition }, item.rev)))
+        let mut seen = None;
+        loop {
+            let Some((head, rev)) = self.read_head(id).await?.filter(|(head, _)| !head.deleted) else { return Ok(None) };
+            if let Some(definition) = self.definition(id, &head).await? {
+                return Ok(Some((Rule { id: id.clone(), head: Arc::new(head), definition }, rev)));
+            }
+            if seen == Some(rev) {
+                return Err(Unavailable(format!("rule {id} version {} has no text", head.version)));
+            }
+            seen = Some(rev);
+        }
     }
 
-    /// The text of a rule's version; `None` when a newer version replaced it meanwhile.
+    /// The head or the tombstone, with its revision.
+    async fn read_head(&self, id: &Id) -> Result<Option<(Head, u64)>, Unavailable> {
+        let Some(item) = self.backend.get(&[keys::head(id)]).await?.pop().flatten() else { return Ok(None) };
+        Ok(Some((rows::read(&item.body)?, item.rev)))
+    }
+
+    /// The text of a rule's head; `None` when another one replaced it meanwhile.
     pub(crate) async fn definition(&self, id: &Id, head: &Head) -> Result<Option<Arc<Definition>>, Unavailable> {
-        if let Some(definition) = self.rules.definition(id, head.version) {
+        if let Some(definition) = self.rules.definition(id, &head.write) {
             return Ok(Some(definition));
         }
-        let Some(item) = self.backend.get(&[keys::body(id, head.version)]).await?.pop().flatten() else { return Ok(None) };
+        let Some(item) = self.backend.get(&[keys::body(id, &head.write)]).await?.pop().flatten() else { return Ok(None) };
         let document: Value = rows::read(&item.body)?;
         let definition = Definition::parse(&document, &head.owner, &ACCEPTED_ONCE)
             .map_err(|faults| Unavailable(format!("rule {id} version {} does not parse: {faults}", head.version)))?;
         let definition = Arc::new(definition);
-        self.rules.keep_definition(id, head.version, &definition);
+        self.rules.keep_definition(id, &head.write, &definition);
         Ok(Some(definition))
     }
 
@@ -227,18 +251,21 @@ impl<B: Backend> Engine<B> {
         Ok(placement(&included, |_| offer))
     }
 
-    /// The values of a rule's secrets (Q5). A name without a value is left out.
+    /// The values of a rule's secrets (Q5).
+    ///
+    /// # Errors
+    /// Also when one of them was replaced since the head was read.
     pub(crate) async fn secrets(&self, id: &Id, head: &Head) -> Result<Arc<BTreeMap<String, String>>, Unavailable> {
         if let Some(values) = self.rules.secrets(id, &head.secrets) {
             return Ok(values);
         }
-        let keys: Vec<_> = head.secrets.iter().map(|(name, version)| keys::secret(id, name, *version)).collect();
+        let keys: Vec<_> = head.secrets.iter().map(|(name, write)| keys::secret(id, name, write)).collect();
         let items = self.backend.get(&keys).await?;
         let mut values = BTreeMap::new();
-        for ((name, version), item) in head.secrets.iter().zip(items) {
-            let Some(item) = item else { continue };
+        for ((name, write), item) in head.secrets.iter().zip(items) {
+            let item = item.ok_or_else(|| Unavailable(format!("secret {name} of rule {id} was replaced meanwhile")))?;
             let sealed: String = rows::read(&item.body)?;
-            let value = self.vault.open(id, name, *version, &sealed).map_err(|error| Unavailable(error.to_string()))?;
+            let value = self.vault.open(id, name, write, &sealed).map_err(|error| Unavailable(error.to_string()))?;
             values.insert(name.clone(), value);
         }
         let values = Arc::new(values);

@@ -1,11 +1,12 @@
 //! Tidying up after a rule change that a crash cut off.
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::id::Id;
 
-use super::{Head, write::cancel_message};
+use super::{
+    Head,
+    write::{Named, cancel_message},
+};
 use crate::{
     Engine,
     backend::{Backend, Effects, Key, Order, Partition, Range, Unavailable},
@@ -21,20 +22,24 @@ impl<B: Backend> Engine<B> {
     pub(crate) async fn tidy_rules(&self, now: Timestamp) -> Result<(), Unavailable> {
         let intents = Partition::Table(keys::INTENTS.to_owned());
         for intent in self.backend.query(&intents, &Range::default(), Order::Ascending, 100).await? {
-            let Some((id, version)) = intent.key.sort.rsplit_once('#') else { continue };
-            let (Ok(id), Ok(version)) = (id.parse::<Id>(), version.parse::<u64>()) else { continue };
-            let (begun, named): (Timestamp, Vec<String>) = rows::read(&intent.body)?;
+            let Some((id, write)) = intent.key.sort.split_once('#') else { continue };
+            let (Ok(id), Some(version)) = (id.parse::<Id>(), keys::version_of(write)) else { continue };
+            let (begun, named): (Timestamp, Vec<Named>) = rows::read(&intent.body)?;
             if begun + UNDER_WAY > now {
                 continue;
             }
-            let head = self.backend.get(&[keys::head(&id)]).await?.pop().flatten();
-            let head = head.map(|item| rows::read::<Head>(&item.body)).transpose()?;
+            let head = self.read_head(&id).await?.map(|(head, _)| head);
+            // Writes of later versions may be under way; the head never names another write of its own version or of one before.
+            let over = |other: &str| {
+                other == write || head.as_ref().is_some_and(|head| keys::version_of(other).is_some_and(|v| v <= head.version))
+            };
+            let belongs = |key: &Key| head.as_ref().is_some_and(|head| head.names(&id, key));
             let mut effects = Effects { delete: vec![intent.key.clone()], ..Effects::default() };
-            let kept: BTreeSet<&String> = head.iter().flat_map(|head| head.anchors.iter()).collect();
-            effects.delete.extend(named.iter().filter(|a| !kept.contains(a)).map(|a| Key::new(format!("I#{a}"), id.as_str())));
+            let copies = named.iter().filter(|(_, write)| over(write)).map(|(anchor, write)| keys::copy(anchor, &id, write));
+            effects.delete.extend(copies.filter(|key| !belongs(key)));
             let own = Partition::Table(keys::rule(&id));
             for item in self.backend.query(&own, &Range::default(), Order::Ascending, 1_000).await? {
-                if !head.as_ref().is_some_and(|head| head.names(&id, &item.key)) {
+                if write_of(&item.key).is_some_and(over) && !belongs(&item.key) {
                     effects.delete.push(item.key);
                 }
             }
@@ -44,17 +49,27 @@ impl<B: Backend> Engine<B> {
                 effects.send.push(cancel_message(&id, head.epoch));
             }
             self.commit_one(effects).await?;
-            self.rules.forget(&id, named.iter());
+            self.rules.forget(&id, named.iter().map(|(anchor, _)| anchor));
         }
         Ok(())
     }
 }
 
 impl Head {
-    /// Whether an item of the rule's partition belongs to this head.
-    fn names(&self, id: &Id, key: &Key) -> bool {
+    /// Whether an item that a write put belongs to this head.
+    pub(super) fn names(&self, id: &Id, key: &Key) -> bool {
         *key == keys::head(id)
-            || *key == keys::body(id, self.version)
-            || self.secrets.iter().any(|(name, version)| *key == keys::secret(id, name, *version))
+            || *key == keys::body(id, &self.write)
+            || self.secrets.iter().any(|(name, write)| *key == keys::secret(id, name, write))
+            || self.anchors.iter().any(|anchor| *key == keys::copy(anchor, id, &self.write))
+    }
+}
+
+/// The write that put a text or a secret.
+fn write_of(key: &Key) -> Option<&str> {
+    match key.sort.split_once('#')? {
+        ("BODY", write) => Some(write),
+        ("K", named) => named.split_once('#').map(|(_, write)| write),
+        _ => None,
     }
 }

@@ -1,11 +1,8 @@
 //! Changing rules.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tracking_core::{
     caller::{Caller, Owner},
@@ -28,6 +25,21 @@ use crate::{
 /// Longest value of a secret, in bytes.
 const MAX_SECRET_BYTES: usize = 4_096;
 
+/// How long a deleted rule's tombstone stays: the log remembers nothing for longer.
+const LONGEST_MEMORY: SignedDuration = SignedDuration::from_hours(24 * 400);
+
+/// An index copy: its anchor and its write.
+pub(super) type Named = (String, String);
+
+/// What a rule is written over.
+enum Over {
+    Nothing,
+    /// A deleted rule, at this revision.
+    Tombstone(u64),
+    /// A rule, at this revision.
+    Rule(Rule, u64),
+}
+
 /// What tells a new rule from all others.
 #[derive(Debug, Clone)]
 pub enum New {
@@ -47,25 +59,43 @@ impl<B: Backend> Engine<B> {
         let definition = collect(Definition::parse(document, &owner, &self.definition_settings()), &mut faults);
         let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
         let id = new_id(&new, &owner, now);
-        if matches!(new, New::IdempotencyKey(_))
-            && let Some((rule, _)) = self.read_rule(&id).await?
-        {
-            return Ok((self.view(&rule).await?, false));
+        let made_of = fingerprint(&definition, &values);
+        let repeatable = matches!(new, New::IdempotencyKey(_));
+        loop {
+            let mut tombstone = None;
+            if repeatable {
+                if let Some((rule, _)) = self.read_rule(&id).await? {
+                    if rule.head.made_of != made_of {
+                        return Err(Refused::Conflict("this Idempotency-Key made another rule before: use a new key".to_owned()));
+                    }
+                    return Ok((self.view(&rule).await?, false));
+                }
+                tombstone = self.read_head(&id).await?;
+                if tombstone.as_ref().is_some_and(|(head, _)| !head.deleted) {
+                    continue;
+                }
+            }
+            let mut head = Head {
+                version: tombstone.as_ref().map_or(1, |(head, _)| head.version + 1),
+                write: String::new(),
+                live: false,
+                owner: owner.clone(),
+                epoch: tombstone.as_ref().map_or(0, |(head, _)| head.epoch + 1),
+                secrets: BTreeMap::new(),
+                anchors: Vec::new(),
+                made_of: made_of.clone(),
+                deleted: false,
+                created_at: now,
+                updated_at: now,
+            };
+            let sealed = self.seal(&id, &mut head, &values);
+            head.live = is_live(&definition, &head.secrets);
+            let over = tombstone.map_or(Over::Nothing, |(_, rev)| Over::Tombstone(rev));
+            match self.write_rule(id.clone(), over, head, definition.clone(), sealed).await {
+                Err(Refused::Changed { .. } | Refused::NotFound) if repeatable => {}
+                written => return Ok((self.view(&written?).await?, true)),
+            }
         }
-        let sealed: BTreeMap<String, u64> = values.keys().map(|name| (name.clone(), 1)).collect();
-        let head = Head {
-            version: 1,
-            live: is_live(&definition, &sealed),
-            owner,
-            epoch: 0,
-            secrets: sealed,
-            anchors: Vec::new(),
-            created_at: now,
-            updated_at: now,
-        };
-        let secrets = values.iter().map(|(name, value)| self.sealed(&id, name, 1, value)).collect();
-        let rule = self.write_rule(id, None, head, definition, secrets).await?;
-        Ok((self.view(&rule).await?, true))
     }
 
     /// Replaces what a person may write of a rule. `expected`: the version of an `If-Match`.
@@ -100,13 +130,9 @@ impl<B: Backend> Engine<B> {
             let definition = collect(Definition::parse(&document, &rule.head.owner, &self.definition_settings()), &mut faults);
             let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
             let mut head = rule.head.next(self.now());
-            let mut sealed = Vec::new();
-            for (name, value) in &values {
-                head.secrets.insert(name.clone(), head.version);
-                sealed.push(self.sealed(id, name, head.version, value));
-            }
+            let sealed = self.seal(id, &mut head, &values);
             head.set_live(is_live(&definition, &head.secrets));
-            match self.write_rule(id.clone(), Some((rule, rev)), head, definition, sealed).await {
+            match self.write_rule(id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) if expected.is_none() => {}
                 written => return Ok(self.view(&written?).await?),
             }
@@ -118,15 +144,19 @@ impl<B: Backend> Engine<B> {
         loop {
             let (rule, rev) = self.visible(caller, id).await?;
             expect_version(expected, &rule.head)?;
-            self.begin_change(id, rule.head.version + 1, &[], Vec::new()).await?;
-            match self.swap_one(Swap { key: keys::head(id), expect: Some(rev), new: None }).await {
-                Swapped::Done => {
-                    self.rules.forget(id, rule.head.anchors.iter());
-                    self.finish_change(id, Some(&rule.head), None).await?;
+            let now = self.now();
+            let tombstone = rule.head.tombstone(keys::write(rule.head.version + 1, &self.vault.nonce(id)), now);
+            match self.change_head(id, Some((&rule.head, rev)), None, &tombstone, Vec::new()).await {
+                Err(Refused::Changed { .. }) => {}
+                Err(refused) => return Err(refused),
+                Ok(()) => {
+                    // Somebody may have made it again before its places in the lists were removed.
+                    if self.read_head(id).await?.is_some_and(|(head, _)| !head.deleted) {
+                        let put = lists(id, &rule.head.owner).into_iter().map(|key| rows::item(key, &())).collect();
+                        self.commit_one(Effects { put, ..Effects::default() }).await?;
+                    }
                     return Ok(());
                 }
-                Swapped::Conflict(_) => {}
-                Swapped::Unavailable(error) => return Err(error.into()),
             }
         }
     }
@@ -137,11 +167,10 @@ impl<B: Backend> Engine<B> {
         loop {
             let (rule, rev) = self.visible(caller, id).await?;
             let mut head = rule.head.next(self.now());
-            head.secrets.insert(name.to_owned(), head.version);
+            let sealed = self.seal(id, &mut head, &BTreeMap::from([(name.to_owned(), value.to_owned())]));
             head.set_live(is_live(&rule.definition, &head.secrets));
-            let sealed = vec![self.sealed(id, name, head.version, value)];
             let definition = Definition::clone(&rule.definition);
-            match self.write_rule(id.clone(), Some((rule, rev)), head, definition, sealed).await {
+            match self.write_rule(id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) => {}
                 written => return written.map(drop),
             }
@@ -160,73 +189,97 @@ impl<B: Backend> Engine<B> {
             }
             let mut head = rule.head.next(self.now());
             head.secrets.remove(name);
+            let sealed = self.seal(id, &mut head, &BTreeMap::new());
             let definition = Definition::clone(&rule.definition);
-            match self.write_rule(id.clone(), Some((rule, rev)), head, definition, Vec::new()).await {
+            match self.write_rule(id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) => {}
                 written => return written.map(drop),
             }
         }
     }
 
+    /// Gives the head's write its name, seals values under it and enters them in the head.
+    fn seal(&self, id: &Id, head: &mut Head, values: &BTreeMap<String, String>) -> Vec<Item> {
+        head.write = keys::write(head.version, &self.vault.nonce(id));
+        let sealed = |(name, value): (&String, &String)| {
+            rows::item(keys::secret(id, name, &head.write), &self.vault.seal(id, name, &head.write, value))
+        };
+        let items = values.iter().map(sealed).collect();
+        head.secrets.extend(values.keys().map(|name| (name.clone(), head.write.clone())));
+        items
+    }
+
     /// New text and index copies, then the head, then what is no longer needed.
     async fn write_rule(
         &self,
         id: Id,
-        old: Option<(Rule, u64)>,
+        over: Over,
         mut head: Head,
         definition: Definition,
         mut items: Vec<Item>,
     ) -> Result<Rule, Refused> {
         let anchors = if head.live { anchors(&definition.conditions) } else { Vec::new() };
         head.anchors = anchors.iter().map(ToString::to_string).collect();
-        items.push(rows::item(keys::body(&id, head.version), &definition.document()));
-        items.extend(anchors.iter().map(|anchor| rows::item(Key::new(keys::index(anchor), id.as_str()), &())));
-        if old.is_none() {
-            let mut lists = vec![keys::ALL_RULES.to_owned(), keys::owned(&head.owner)];
-            lists.extend(head.owner.affiliate().map(|_| keys::AFFILIATE_RULES.to_owned()));
-            items.extend(lists.into_iter().map(|list| rows::item(Key::new(list, id.as_str()), &())));
-        }
-        self.begin_change(&id, head.version, &head.anchors, items).await?;
-        let (old, rev) = old.map_or((None, None), |(rule, rev)| (Some(rule), Some(rev)));
-        let swap = Swap { key: keys::head(&id), expect: rev, new: Some(rows::item(keys::head(&id), &head)) };
-        match self.swap_one(swap).await {
-            Swapped::Done => {}
-            Swapped::Conflict(current) => {
-                let current = current.map(|item| rows::read::<Head>(&item.body)).transpose().map_err(crate::Unavailable::from)?;
-                return Err(current.map_or(Refused::NotFound, |head| Refused::Changed { current: head.version }));
-            }
-            Swapped::Unavailable(error) => return Err(error.into()),
-        }
-        let before = old.as_ref().map(|rule| &*rule.head);
-        self.rules.forget(&id, head.anchors.iter().chain(before.into_iter().flat_map(|head| head.anchors.iter())));
-        self.finish_change(&id, before, Some(&head)).await?;
+        items.push(rows::item(keys::body(&id, &head.write), &definition.document()));
+        items.extend(head.anchors.iter().map(|anchor| rows::item(keys::copy(anchor, &id, &head.write), &())));
+        let (old, expect) = match &over {
+            Over::Nothing => (None, None),
+            Over::Tombstone(rev) => (None, Some(*rev)),
+            Over::Rule(rule, rev) => (Some((&*rule.head, *rev)), Some(*rev)),
+        };
+        self.change_head(&id, old, expect, &head, items).await?;
         Ok(Rule { id, head: Arc::new(head), definition: Arc::new(definition) })
     }
 
-    async fn begin_change(&self, id: &Id, version: u64, anchors: &[String], mut items: Vec<Item>) -> Result<(), Refused> {
-        items.push(rows::item(Key::new(keys::INTENTS, format!("{id}#{version:012}")), &(self.now(), anchors)));
+    /// An intent and what the new head names; then the head; then what is no longer needed goes. Who comes too late takes back what
+    /// it wrote. `tombstone`: the revision of what stands in place of an old head.
+    async fn change_head(
+        &self,
+        id: &Id,
+        old: Option<(&Head, u64)>,
+        tombstone: Option<u64>,
+        new: &Head,
+        mut items: Vec<Item>,
+    ) -> Result<(), Refused> {
+        let expect = old.map(|(_, rev)| rev).or(tombstone);
+        let old = old.map(|(head, _)| head);
+        let mut written: Vec<Key> = items.iter().map(|item| item.key.clone()).collect();
+        let named: Vec<Named> = old.into_iter().chain([new]).flat_map(Head::copies).collect();
+        if old.is_none() {
+            items.extend(lists(id, &new.owner).into_iter().map(|key| rows::item(key, &())));
+        }
+        items.push(rows::item(keys::intent(id, &new.write), &(self.now(), &named)));
         self.commit_one(Effects { put: items, ..Effects::default() }).await?;
-        Ok(())
-    }
-
-    /// Removes what the new head no longer names, and ends what the rule owed if it stopped being live.
-    async fn finish_change(&self, id: &Id, old: Option<&Head>, new: Option<&Head>) -> Result<(), Refused> {
-        let version = new.map_or_else(|| old.map_or(0, |old| old.version + 1), |new| new.version);
-        let mut effects = Effects::default();
-        effects.delete.push(Key::new(keys::INTENTS, format!("{id}#{version:012}")));
+        let mut item = rows::item(keys::head(id), new);
+        item.expires = new.deleted.then(|| self.now() + LONGEST_MEMORY);
+        match self.swap_one(Swap { key: keys::head(id), expect, new: Some(item) }).await {
+            Swapped::Done => {}
+            Swapped::Conflict(current) => {
+                let current = current.map(|item| rows::read::<Head>(&item.body)).transpose().map_err(crate::Unavailable::from)?;
+                // An answer that got lost on its way and was asked for again looks like a conflict with oneself.
+                if current.as_ref().is_none_or(|current| current.write != new.write) {
+                    written.retain(|key| !current.as_ref().is_some_and(|current| current.names(id, key)));
+                    written.push(keys::intent(id, &new.write));
+                    self.commit_one(Effects { delete: written, ..Effects::default() }).await?;
+                    let current = current.filter(|current| !current.deleted);
+                    return Err(current.map_or(Refused::NotFound, |head| Refused::Changed { current: head.version }));
+                }
+            }
+            Swapped::Unavailable(error) => return Err(error.into()),
+        }
+        self.rules.forget(id, named.iter().map(|(anchor, _)| anchor));
+        let mut effects = Effects { delete: vec![keys::intent(id, &new.write)], ..Effects::default() };
         if let Some(old) = old {
             effects.delete.extend(obsolete(id, old, new));
-            let stopped = new.map_or(old.epoch + 1, |new| new.epoch);
-            if stopped > old.epoch {
-                effects.send.push(cancel_message(id, stopped));
+            if new.epoch > old.epoch {
+                effects.send.push(cancel_message(id, new.epoch));
             }
+        } else if tombstone.is_some() {
+            // Who deleted it may have removed these meanwhile.
+            effects.put.extend(lists(id, &new.owner).into_iter().map(|key| rows::item(key, &())));
         }
         self.commit_one(effects).await?;
         Ok(())
-    }
-
-    fn sealed(&self, id: &Id, name: &str, version: u64, value: &str) -> Item {
-        rows::item(keys::secret(id, name, version), &self.vault.seal(id, name, version, value))
     }
 
     pub(crate) fn definition_settings(&self) -> Settings {
@@ -241,30 +294,57 @@ pub(super) fn cancel_message(id: &Id, epoch: u64) -> Message {
 }
 
 /// Items that stood for the old head and stand for nothing in the new one.
-fn obsolete(id: &Id, old: &Head, new: Option<&Head>) -> Vec<Key> {
-    let mut keys = Vec::new();
-    keys.push(keys::body(id, old.version));
-    let kept: BTreeSet<&String> = new.into_iter().flat_map(|new| new.anchors.iter()).collect();
-    keys.extend(
-        old.anchors.iter().filter(|anchor| !kept.contains(anchor)).map(|anchor| Key::new(format!("I#{anchor}"), id.as_str())),
-    );
-    for (name, version) in &old.secrets {
-        if new.and_then(|new| new.secrets.get(name)) != Some(version) {
-            keys.push(keys::secret(id, name, *version));
-        }
-    }
-    if new.is_none() {
-        let mut lists = vec![keys::ALL_RULES.to_owned()];
-        lists.extend(old.owner.affiliate().map(|_| keys::AFFILIATE_RULES.to_owned()));
-        keys.extend(lists.into_iter().map(|list| Key::new(list, id.as_str())));
+fn obsolete(id: &Id, old: &Head, new: &Head) -> Vec<Key> {
+    let mut keys = vec![keys::body(id, &old.write)];
+    keys.extend(old.anchors.iter().map(|anchor| keys::copy(anchor, id, &old.write)));
+    keys.extend(old.secrets.iter().map(|(name, write)| keys::secret(id, name, write)));
+    keys.retain(|key| !new.names(id, key));
+    if new.deleted {
+        keys.extend(lists(id, &old.owner));
     }
     keys
+}
+
+/// A rule's places in the lists of rules.
+fn lists(id: &Id, owner: &Owner) -> Vec<Key> {
+    let mut lists = vec![keys::ALL_RULES.to_owned(), keys::owned(owner)];
+    lists.extend(owner.affiliate().map(|_| keys::AFFILIATE_RULES.to_owned()));
+    lists.into_iter().map(|list| Key::new(list, id.as_str())).collect()
+}
+
+/// What a request to make a rule asks for; of its secrets only the names.
+fn fingerprint(definition: &Definition, secrets: &BTreeMap<String, String>) -> String {
+    let document = definition.document().to_string();
+    let parts: Vec<&str> = ["made of", &document].into_iter().chain(secrets.keys().map(String::as_str)).collect();
+    hash::text(&parts, 25)
 }
 
 impl Head {
     /// The head of the next version.
     fn next(&self, now: Timestamp) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self.clone() }
+    }
+
+    /// What stays when the rule is deleted: enough to go on from (P6).
+    fn tombstone(&self, write: String, now: Timestamp) -> Self {
+        Self {
+            version: self.version + 1,
+            write,
+            owner: self.owner.clone(),
+            live: false,
+            epoch: self.epoch + 1,
+            secrets: BTreeMap::new(),
+            anchors: Vec::new(),
+            made_of: String::new(),
+            deleted: true,
+            created_at: self.created_at,
+            updated_at: now,
+        }
+    }
+
+    /// Its index copies.
+    fn copies(&self) -> impl Iterator<Item = Named> {
+        self.anchors.iter().map(|anchor| (anchor.clone(), self.write.clone()))
     }
 
     /// Sets whether it fires; each time it stops, a new epoch begins (P6).
@@ -276,7 +356,7 @@ impl Head {
     }
 }
 
-fn is_live(definition: &Definition, secrets: &BTreeMap<String, u64>) -> bool {
+fn is_live(definition: &Definition, secrets: &BTreeMap<String, String>) -> bool {
     definition.active && definition.secret_names().iter().all(|name| secrets.contains_key(name))
 }
 

@@ -1,0 +1,198 @@
+//! Rules under many hands: nobody's change is lost, nobody's text ends up under another's head, and a deleted rule that is made again
+//! is a new one.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tracking_core::{caller::Caller, id::Id};
+use tracking_engine::{
+    Claiming, Clock, Engine, Settings,
+    backend::{Backend, Order, Partition, Range},
+    rules::{Filter, New, Refused},
+    secrets::Vault,
+};
+use tracking_tests::{
+    crash::{Crashing, Cut},
+    world::{Reply, World, event, transaction},
+};
+
+type Machine = Arc<Engine<Crashing<tracking_embedded::Store>>>;
+
+fn rule(name: &str, url: &str) -> Value {
+    json!({"name": name, "request": {"url": format!("http://127.0.0.1:9/{url}")}})
+}
+
+/// Another process on the same store.
+fn another(world: &World) -> Machine {
+    let clock = world.clock.clone();
+    let settings = Settings { private_targets: true, rule_lifetime: Some(SignedDuration::ZERO), ..Settings::default() };
+    Arc::new(Engine::new(world.fate(), Clock::new(move || clock.now()), Vault::new(&[7; 32]), settings))
+}
+
+fn key() -> New {
+    New::IdempotencyKey("same".to_owned())
+}
+
+async fn make(engine: &Machine, document: Value) -> Id {
+    engine.create_rule(&Caller::Admin, &document, key()).await.unwrap().0.id
+}
+
+async fn places(engine: &Machine, partition: &str) -> Vec<String> {
+    let partition = Partition::Table(partition.to_owned());
+    let items = engine.backend().query(&partition, &Range::default(), Order::Ascending, 1_000).await.unwrap();
+    items.into_iter().map(|item| item.key.sort).collect()
+}
+
+/// The URLs that a change sends.
+async fn sent(world: &mut World, change: &str) -> Vec<String> {
+    let before = world.arrivals.len();
+    let conversion = json!({"conversion_id": format!("cnv_{change}")});
+    world.post(&[event(change, conversion, json!([transaction("trx_1", "created", "pending")]))]).await.unwrap();
+    world.work_all(&mut |_| Reply::Says(200, "ok")).await;
+    world.arrivals[before..].iter().map(|arrival| arrival.url.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn contract_3_of_parallel_puts_one_wins_and_its_text_and_secret_stand() {
+    for round in 0..20 {
+        let mut world = World::temporary();
+        let engines = [world.engine(), another(&world)];
+        let id = make(&engines[0], rule("first", "{conversion_id}")).await;
+        let mut tasks = JoinSet::new();
+        for n in 0..8 {
+            let (engine, id) = (engines[n % (1 + round % 2)].clone(), id.clone());
+            tasks.spawn(async move {
+                let mut document = rule(&format!("put {n}"), &format!("{n}/{{secret.token}}"));
+                document["secret_values"] = json!({"token": format!("value-{n}")});
+                (n, engine.replace_rule(&Caller::Admin, &id, &document, Some(1)).await)
+            });
+        }
+        let mut winner = None;
+        for (n, put) in tasks.join_all().await {
+            match put {
+                Ok(view) => assert_eq!((winner.replace(n), view.version), (None, 2), "one alone wins"),
+                Err(refused) => assert_eq!(refused, Refused::Changed { current: 2 }),
+            }
+        }
+        let winner = winner.unwrap();
+        let fresh = another(&world);
+        let view = fresh.rule(&Caller::Admin, &id).await.unwrap();
+        assert_eq!((view.version, &view.resource["name"]), (2, &json!(format!("put {winner}"))));
+        drop((engines, fresh));
+        world.restart();
+        assert_eq!(sent(&mut world, "chg_1").await, [format!("http://127.0.0.1:9/{winner}/value-{winner}")]);
+        let engine = world.engine();
+        assert_eq!(places(&engine, &format!("R#{id}")).await.len(), 3, "a text, a secret, the head: the losers left nothing");
+        assert_eq!(places(&engine, "INTENT").await, [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn contract_3_parallel_patches_without_if_match_are_all_kept() {
+    for round in 0..10 {
+        let mut world = World::temporary();
+        let engines = [world.engine(), another(&world)];
+        let id = make(&engines[0], rule("first", "{conversion_id}")).await;
+        let mut tasks = JoinSet::new();
+        for n in 0..8 {
+            let (engine, id) = (engines[n % (1 + round % 2)].clone(), id.clone());
+            tasks.spawn(async move {
+                let patch = json!({"request": {"headers": [{"name": "X-N", "value": n.to_string()}]}, "active": true});
+                if n % 2 == 0 {
+                    engine.patch_rule(&Caller::Admin, &id, &patch, None).await.map(drop)
+                } else {
+                    engine.put_secret(&Caller::Admin, &id, &format!("s{n}"), "value").await
+                }
+            });
+        }
+        for done in tasks.join_all().await {
+            done.unwrap();
+        }
+        let view = another(&world).rule(&Caller::Admin, &id).await.unwrap();
+        assert_eq!((view.version, &view.resource["name"]), (9, &json!("first")));
+        let engine = world.engine();
+        assert_eq!(places(&engine, &format!("R#{id}")).await.len(), 6, "the head, the text, four secrets");
+        drop((engines, engine));
+        world.restart();
+        assert_eq!(sent(&mut world, "chg_1").await, ["http://127.0.0.1:9/cnv_chg_1"], "its index copy stands");
+    }
+}
+
+#[tokio::test]
+async fn p6_a_rule_deleted_and_made_again_has_its_new_text_and_secret_alone() {
+    let mut world = World::temporary();
+    let with = |name: &str, value: &str| {
+        let mut document = rule(name, &format!("{name}/{{secret.token}}"));
+        document["secret_values"] = json!({"token": value});
+        document
+    };
+    let id = make(&world.engine(), with("old", "one")).await;
+    assert_eq!(sent(&mut world, "chg_1").await, ["http://127.0.0.1:9/old/one"]);
+    // What matched the old rule and waits is not sent by the new one.
+    world.post(&[event("chg_2", json!({"conversion_id": "cnv_2"}), json!([]))]).await.unwrap();
+    let waiting = world.pick(1).pop();
+    let engine = world.engine();
+    engine.delete_rule(&Caller::Admin, &id, None).await.unwrap();
+    assert_eq!(engine.rule(&Caller::Admin, &id).await, Err(Refused::NotFound));
+    assert_eq!(engine.delete_rule(&Caller::Admin, &id, None).await, Err(Refused::NotFound));
+    assert_eq!(places(&engine, &format!("R#{id}")).await, ["HEAD"]);
+    assert_eq!((places(&engine, "U#all").await, places(&engine, "U#admin").await), (vec![], vec![]));
+    assert_eq!(make(&engine, with("new", "two")).await, id);
+    let view = engine.rule(&Caller::Admin, &id).await.unwrap();
+    assert_eq!((view.version, &view.resource["name"]), (3, &json!("new")));
+    assert_eq!(engine.rules(&Caller::Admin, &Filter::default(), 10, None).await.unwrap().0.len(), 1);
+    if let Some(waiting) = waiting {
+        assert!(matches!(engine.claim(&waiting).await.unwrap(), Claiming::Settled), "the old rule's postback");
+    }
+    assert_eq!(sent(&mut world, "chg_3").await, ["http://127.0.0.1:9/new/two"]);
+}
+
+#[tokio::test]
+async fn contract_3_an_idempotency_key_makes_one_rule() {
+    let world = World::temporary();
+    let engine = world.engine();
+    let id = make(&engine, rule("one", "p")).await;
+    let patch = json!({"name": "renamed"});
+    engine.patch_rule(&Caller::Admin, &id, &patch, None).await.unwrap();
+    let again = engine.create_rule(&Caller::Admin, &rule("one", "p"), key()).await.unwrap();
+    assert_eq!((again.0.id, again.0.version, again.1), (id, 2, false));
+    let other = engine.create_rule(&Caller::Admin, &rule("two", "p"), key()).await;
+    let why = "this Idempotency-Key made another rule before: use a new key";
+    assert_eq!(other, Err(Refused::Conflict(why.to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn contract_3_the_same_post_many_times_at_once_makes_one_rule() {
+    let world = World::temporary();
+    let engines = [world.engine(), another(&world)];
+    let mut tasks = JoinSet::new();
+    for n in 0..8 {
+        let engine = engines[n % 2].clone();
+        tasks.spawn(async move { engine.create_rule(&Caller::Admin, &rule("one", "p"), key()).await.unwrap().1 });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().filter(|new| *new).count(), 1);
+    assert_eq!(places(&engines[0], "U#all").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_change_cut_off_anywhere_leaves_one_text_and_its_copies_after_tidying() {
+    for (n, cut) in [(1, Cut::After), (2, Cut::Before), (2, Cut::After), (3, Cut::Before)] {
+        let mut world = World::temporary();
+        let id = make(&world.engine(), rule("one", "one")).await;
+        world.fate().crash_at(n, cut);
+        world.engine().replace_rule(&Caller::Admin, &id, &rule("two", "two"), None).await.unwrap_err();
+        world.restart();
+        // A change that comes before the tidying is no business of its.
+        world.engine().patch_rule(&Caller::Admin, &id, &json!({"active": true}), None).await.unwrap();
+        world.clock.pass(SignedDuration::from_mins(6));
+        world.engine().sweep().await.unwrap();
+        let engine = world.engine();
+        assert_eq!(places(&engine, "INTENT").await, [""; 0]);
+        assert_eq!(places(&engine, &format!("R#{id}")).await.len(), 2, "{n} {cut:?}");
+        assert_eq!(sent(&mut world, "chg_1").await.len(), 1);
+    }
+}
