@@ -133,8 +133,9 @@ async fn p6_a_rule_deleted_and_made_again_has_its_new_text_and_secret_alone() {
     let id = make(&world.engine(), with("old", "one")).await;
     assert_eq!(sent(&mut world, "chg_1").await, ["http://127.0.0.1:9/old/one"]);
     // What matched the old rule and waits is not sent by the new one.
-    world.post(&[event("chg_2", json!({"conversion_id": "cnv_2"}), json!([]))]).await.unwrap();
-    let waiting = world.pick(1).pop();
+    let pending = json!([transaction("trx_1", "created", "pending")]);
+    world.post(&[event("chg_2", json!({"conversion_id": "cnv_2"}), pending)]).await.unwrap();
+    let waiting = world.pick(1).pop().unwrap();
     let engine = world.engine();
     engine.delete_rule(&Caller::Admin, &id, None).await.unwrap();
     assert_eq!(engine.rule(&Caller::Admin, &id).await, Err(Refused::NotFound));
@@ -145,9 +146,7 @@ async fn p6_a_rule_deleted_and_made_again_has_its_new_text_and_secret_alone() {
     let view = engine.rule(&Caller::Admin, &id).await.unwrap();
     assert_eq!((view.version, &view.resource["name"]), (3, &json!("new")));
     assert_eq!(engine.rules(&Caller::Admin, &Filter::default(), 10, None).await.unwrap().0.len(), 1);
-    if let Some(waiting) = waiting {
-        assert!(matches!(engine.claim(&waiting).await.unwrap(), Claiming::Settled), "the old rule's postback");
-    }
+    assert!(matches!(engine.claim(&waiting).await.unwrap(), Claiming::Settled), "the old rule's postback");
     assert_eq!(sent(&mut world, "chg_3").await, ["http://127.0.0.1:9/new/two"]);
 }
 

@@ -24,7 +24,7 @@ impl<B: Backend> Engine<B> {
         for intent in self.backend.query(&intents, &Range::default(), Order::Ascending, 100).await? {
             let Some((id, write)) = intent.key.sort.split_once('#') else { continue };
             let (Ok(id), Some(version)) = (id.parse::<Id>(), keys::version_of(write)) else { continue };
-            let (begun, named): (Timestamp, Vec<Named>) = rows::read(&intent.body)?;
+            let (begun, copies): (Timestamp, Vec<Named>) = rows::read(&intent.body)?;
             if begun + UNDER_WAY > now {
                 continue;
             }
@@ -33,13 +33,14 @@ impl<B: Backend> Engine<B> {
             let over = |other: &str| {
                 other == write || head.as_ref().is_some_and(|head| keys::version_of(other).is_some_and(|v| v <= head.version))
             };
-            let belongs = |key: &Key| head.as_ref().is_some_and(|head| head.names(&id, key));
+            let names = |key: &Key| head.as_ref().is_some_and(|head| head.names(&id, key));
             let mut effects = Effects { delete: vec![intent.key.clone()], ..Effects::default() };
-            let copies = named.iter().filter(|(_, write)| over(write)).map(|(anchor, write)| keys::copy(anchor, &id, write));
-            effects.delete.extend(copies.filter(|key| !belongs(key)));
+            let copies_over =
+                copies.iter().filter(|(_, write)| over(write)).map(|(anchor, write)| keys::copy(anchor, &id, write));
+            effects.delete.extend(copies_over.filter(|key| !names(key)));
             let own = Partition::Table(keys::rule(&id));
             for item in self.backend.query(&own, &Range::default(), Order::Ascending, 1_000).await? {
-                if write_of(&item.key).is_some_and(over) && !belongs(&item.key) {
+                if write_of(&item.key).is_some_and(over) && !names(&item.key) {
                     effects.delete.push(item.key);
                 }
             }
@@ -49,7 +50,7 @@ impl<B: Backend> Engine<B> {
                 effects.send.push(cancel_message(&id, head.epoch));
             }
             self.commit_one(effects).await?;
-            self.rules.forget(&id, named.iter().map(|(anchor, _)| anchor));
+            self.rules.forget(&id, copies.iter().map(|(anchor, _)| anchor));
         }
         Ok(())
     }
