@@ -300,7 +300,9 @@ fn obsolete(id: &Id, old: &Head, new: &Head) -> Vec<Key> {
     keys.extend(old.secrets.iter().map(|(name, write)| keys::secret(id, name, write)));
     keys.retain(|key| !new.names(id, key));
     if new.deleted {
-        keys.extend(lists(id, &old.owner));
+        // Its owner's list keeps it: that is the way to its deliveries (V2).
+        let owned = keys::owned(&old.owner);
+        keys.extend(lists(id, &old.owner).into_iter().filter(|key| key.partition != owned));
     }
     keys
 }
