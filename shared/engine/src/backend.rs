@@ -135,6 +135,13 @@ pub struct Received {
     pub body: String,
 }
 
+impl Received {
+    /// Effects that settle it as done, and nothing else.
+    pub fn done(&self) -> Effects {
+        Effects { settle: vec![Settle::Done(self.receipt.clone())], ..Effects::default() }
+    }
+}
+
 /// Names one hand-out of one message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Receipt {

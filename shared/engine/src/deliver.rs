@@ -86,13 +86,18 @@ impl Claimed {
         Ok(rendered)
     }
 
-    /// What masks this attempt's secrets, and what its request made of them (Q5), in what a receiver says.
-    fn scrubber(&self) -> Scrubber {
+    /// The request as people may see it, masks in place of the secrets (Q5); `None` if it can't be rendered.
+    fn shown(&self) -> Option<Rendered> {
+        self.render(&masks(&self.secrets)).ok()
+    }
+
+    /// What masks this attempt's secrets, and what its request made of them (Q5), in what a receiver says. `shown` is the request as
+    /// people may see it.
+    fn scrubber(&self, shown: Option<&Rendered>) -> Scrubber {
         if self.secrets.is_empty() {
             return Scrubber::default();
         }
-        let shown = self.render(&masks(&self.secrets)).ok();
-        let derived = self.request().map(|real| derived(&real, shown.as_ref())).unwrap_or_default();
+        let derived = self.request().map(|real| derived(&real, shown)).unwrap_or_default();
         Scrubber::new(self.secrets.values().cloned().chain(derived))
     }
 
@@ -131,7 +136,7 @@ impl<B: Backend> Engine<B> {
             Some(row) => (row, true),
             None => (DeliveryRow::new(ending.job.clone(), State::Waiting, ending.max_attempts), ending.job.held),
         };
-        let mut effects = Effects { settle: vec![Settle::Done(received.receipt.clone())], ..Effects::default() };
+        let mut effects = received.done();
         let mut listing = None;
         if !row.state.is_ended() {
             row.attempts = row.attempts.max(ending.attempts);
@@ -154,7 +159,7 @@ impl<B: Backend> Engine<B> {
         let task = if recorded { Task::Wake { delivery: job.id.clone() } } else { Task::Deliver(Box::new(job.clone())) };
         let group = crate::matching::group(job, host);
         let message = Message { lane: Lane::Retry, group, not_before: Some(at), body: rows::write(&task) };
-        let mut effects = Effects { settle: vec![Settle::Done(received.receipt.clone())], ..Effects::default() };
+        let mut effects = received.done();
         due::file(&mut effects, message, &format!("D#{}", job.id), now);
         effects
     }

@@ -108,7 +108,7 @@ impl<B: Backend> Engine<B> {
             return Ok(());
         }
         let key = keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject());
-        let Some(item) = self.backend.get(&[key]).await?.pop().flatten() else { return Ok(()) };
+        let Some(item) = self.get_one(key).await? else { return Ok(()) };
         let line: Line = rows::read(&item.body)?;
         if line.entries.iter().any(|entry| entry.id == row.job.id && entry.attempts > row.attempts) {
             row.state = State::Sending;
@@ -268,7 +268,7 @@ impl<B: Backend> Engine<B> {
             Err(Refused::NotFound) => {
                 let owner = caller.as_owner();
                 let place = Key::new(keys::owned(&owner), rule.as_str());
-                if *caller != Caller::Admin && self.backend.get(&[place]).await?.pop().flatten().is_none() {
+                if *caller != Caller::Admin && self.get_one(place).await?.is_none() {
                     return Ok(List::of(Vec::new()));
                 }
                 owner

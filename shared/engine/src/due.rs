@@ -53,7 +53,7 @@ impl<B: Backend> Engine<B> {
     pub async fn sweep(&self) -> Result<usize, Unavailable> {
         let now = self.now();
         let key = keys::sweep_cursor();
-        let read = self.backend.get(std::slice::from_ref(&key)).await?.pop().flatten();
+        let read = self.get_one(key.clone()).await?;
         let rev = read.as_ref().map(|item| item.rev);
         let this_hour = keys::hour(now);
         let drained: Cursor = match read {

@@ -38,7 +38,7 @@ pub use deliveries::{DeliveryFilter, DeliveryPage};
 pub use matching::Accepted;
 pub use work::Lined;
 
-use backend::{Backend, Effects, Swap, Swapped, Unavailable};
+use backend::{Backend, Effects, Item, Key, Swap, Swapped, Unavailable};
 use secrets::Vault;
 
 /// Where the time comes from: the machine at the edges, the hand of a test elsewhere.
@@ -130,6 +130,11 @@ impl<B: Backend> Engine<B> {
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock.0)()
+    }
+
+    /// One item, strongly consistent.
+    async fn get_one(&self, key: Key) -> Result<Option<Item>, Unavailable> {
+        Ok(self.backend.get(&[key]).await?.pop().flatten())
     }
 
     async fn swap_one(&self, swap: Swap) -> Swapped {

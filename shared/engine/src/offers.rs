@@ -25,7 +25,7 @@ impl<B: Backend> Engine<B> {
 
     /// One offer.
     pub(crate) async fn offer(&self, id: &Id) -> Result<Option<Offer>, Unavailable> {
-        let item = self.backend.get(&[Key::new(keys::OFFERS, id.as_str())]).await?.pop().flatten();
+        let item = self.get_one(Key::new(keys::OFFERS, id.as_str())).await?;
         item.map(|item| read(id, &item)).transpose()
     }
 

@@ -150,24 +150,23 @@ impl<B: Backend> Engine<B> {
 
     /// A nudge: releases what a hold owes by now, or files its waker anew.
     pub(crate) async fn release(&self, received: &Received, conversion: &Id, rule_id: &Id) -> Result<(), Unavailable> {
-        let done = || Effects { settle: vec![Settle::Done(received.receipt.clone())], ..Effects::default() };
         loop {
             let now = self.now();
             let Some((rule, _)) = self.read_rule(rule_id).await? else {
                 // What it held goes with it (P6).
-                let gone = Effects { delete: vec![keys::hold(conversion, rule_id)], ..done() };
+                let gone = Effects { delete: vec![keys::hold(conversion, rule_id)], ..received.done() };
                 return self.commit_one(gone).await;
             };
             let (delay, _) = delay_of(&rule);
             let stored = self.read_hold(conversion, &rule).await?.filter(|_| rule.head.live);
-            let Some(mut stored) = stored else { return self.commit_one(done()).await };
+            let Some(mut stored) = stored else { return self.commit_one(received.done()).await };
             if let Some(due) = stored.hold.due(delay).filter(|due| *due > now && stored.outbox.is_empty()) {
                 // Too early, or moved on: whoever moved it filed a waker for the new time, unless a crash came in between.
                 let again = Settle::Again(received.receipt.clone(), due);
                 let effects = if due <= now + due::LONGEST_VISIBILITY {
                     Effects { settle: vec![again], ..Effects::default() }
                 } else {
-                    let mut effects = done();
+                    let mut effects = received.done();
                     due::file(&mut effects, release_message(conversion, rule_id, due), &format!("H#{rule_id}#{conversion}"), now);
                     effects
                 };
@@ -175,7 +174,7 @@ impl<B: Backend> Engine<B> {
             }
             let before: Vec<Subject> = stored.hold.held().map(|(subject, _)| subject.clone()).collect();
             if self.put_hold(&rule, delay, &mut stored, Vec::new(), &before).await? {
-                return self.commit_one(done()).await;
+                return self.commit_one(received.done()).await;
             }
         }
     }
@@ -201,7 +200,7 @@ impl<B: Backend> Engine<B> {
     }
 
     async fn read_hold(&self, conversion: &Id, rule: &Rule) -> Result<Option<Stored>, Unavailable> {
-        let Some(item) = self.backend.get(&[keys::hold(conversion, &rule.id)]).await?.pop().flatten() else { return Ok(None) };
+        let Some(item) = self.get_one(keys::hold(conversion, &rule.id)).await? else { return Ok(None) };
         let row: HoldRow = rows::read(&item.body)?;
         let mut stored = row.stored(item.rev)?;
         if stored.epoch < rule.head.epoch {

@@ -13,10 +13,11 @@ use tracking_core::{
 
 use crate::{
     Engine,
-    backend::{Backend, Effects, Item, Key, Lane, Message, Order, Partition, Range, Receipt, Received, Settle, Unavailable},
+    backend::{Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Unavailable},
     deliver::{Claimed, Claiming, SWITCHED_OFF, Sent},
     keys,
     rows::{self, DeliveryRow, Task, Unreadable},
+    rules::cancel_message,
     sender::Sender,
     turns::Turn,
 };
@@ -109,8 +110,7 @@ impl<B: Backend> Engine<B> {
         let place = format!("{}#{}", keys::sortable(now), received.token);
         let mut item: Item = rows::item(Key::new("POISON", place), &row);
         item.expires = Some(now + self.settings.log_retention);
-        let settle = vec![Settle::Done(received.receipt.clone())];
-        self.commit_one(Effects { put: vec![item], settle, ..Effects::default() }).await
+        self.commit_one(Effects { put: vec![item], ..received.done() }).await
     }
 
     /// Ends what waits or is held of a rule that was switched off or deleted (P6), a step at a time. An attempt that is under way ends
@@ -130,7 +130,7 @@ impl<B: Backend> Engine<B> {
             Some((number, place)) => (number.parse().unwrap_or(0), Some(place.to_owned())),
             None => (0, None),
         };
-        let mut effects = Effects { settle: vec![Settle::Done(received.receipt.clone())], ..Effects::default() };
+        let mut effects = received.done();
         let mut next = None;
         if let Some(partition) = partitions.get(number) {
             let range = Range { from: place.filter(|place| !place.is_empty()).map(|place| format!("{place}\0")), before: None };
@@ -153,11 +153,7 @@ impl<B: Backend> Engine<B> {
                 None => Some(format!("{}|", number + 1)),
             };
         }
-        if let Some(from) = next {
-            let task = Task::Cancel { rule: rule.clone(), epoch, from: Some(from) };
-            let group = format!("cancel#{rule}");
-            effects.send.push(Message { lane: Lane::Retry, group, not_before: None, body: rows::write(&task) });
-        }
+        effects.send.extend(next.map(|from| cancel_message(rule, epoch, Some(from))));
         self.commit_one(effects).await
     }
 

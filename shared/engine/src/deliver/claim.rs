@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{DeliveryId, Next, State, used_up},
     line::{Ask, Decision, Line, Recorded},
@@ -14,7 +14,7 @@ use tracking_core::{
 use super::{Claimed, Claiming, Ending, SWITCHED_OFF};
 use crate::{
     Engine,
-    backend::{Backend, Effects, Item, Lane, Received, Settle, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, Item, Key, Lane, Received, Swap, Swapped, Unavailable},
     keys,
     rows::{self, DeliveryRow, Job, Task, Unreadable},
     rules::{Head, Rule},
@@ -48,8 +48,8 @@ impl<B: Backend> Engine<B> {
         match task {
             Task::Deliver(job) => self.claim_job(received, *job, None).await,
             Task::Wake { delivery } => {
-                let Some(item) = self.backend.get(&[keys::delivery(&delivery)]).await?.pop().flatten() else {
-                    self.commit_one(done(received)).await?;
+                let Some(item) = self.get_one(keys::delivery(&delivery)).await? else {
+                    self.commit_one(received.done()).await?;
                     return Ok(Claiming::Settled);
                 };
                 let row: DeliveryRow = rows::read(&item.body)?;
@@ -106,8 +106,7 @@ impl<B: Backend> Engine<B> {
                         self.commit_one(effects).await?;
                         return Ok(Claiming::Settled);
                     }
-                    let item = Item { expires: Some(now + self.memory()), ..rows::item(key.clone(), &line) };
-                    match self.swap_one(Swap { key, expect: rev, new: Some(item) }).await {
+                    match self.swap_line(key, rev, &line, now).await {
                         Swapped::Done => {}
                         Swapped::Conflict(_) => {
                             read_first = true;
@@ -123,11 +122,10 @@ impl<B: Backend> Engine<B> {
                 Decision::Mine { attempt, lease_until } => {
                     return Ok(self.claimed(received, rule, secrets, job, row, attempt, lease_until));
                 }
-                Decision::Ended => self.commit_one(done(received)).await?,
+                Decision::Ended => self.commit_one(received.done()).await?,
                 Decision::Wait { until, line } => {
                     if let Some(line) = line {
-                        let item = Item { expires: Some(now + self.memory()), ..rows::item(key.clone(), &line) };
-                        match self.swap_one(Swap { key, expect: rev, new: Some(item) }).await {
+                        match self.swap_line(key, rev, &line, now).await {
                             Swapped::Done => {}
                             Swapped::Conflict(_) => continue,
                             Swapped::Unavailable(error) => return Err(error),
@@ -155,7 +153,7 @@ impl<B: Backend> Engine<B> {
     /// read before an attempt is counted.
     async fn sending_rule(&self, job: &Job) -> Result<Option<(Rule, Arc<BTreeMap<String, String>>)>, Unavailable> {
         for _ in 0..READS {
-            let Some(item) = self.backend.get(&[keys::head(&job.rule)]).await?.pop().flatten() else { return Ok(None) };
+            let Some(item) = self.get_one(keys::head(&job.rule)).await? else { return Ok(None) };
             let head: Head = rows::read(&item.body)?;
             if !head.sends(job.epoch) {
                 return Ok(None);
@@ -170,8 +168,14 @@ impl<B: Backend> Engine<B> {
         Err(Unavailable(format!("the text or a secret of rule {} is missing", job.rule)))
     }
 
+    /// Writes a line if nobody else has changed it since it was read.
+    async fn swap_line(&self, key: Key, rev: Option<u64>, line: &Line, now: Timestamp) -> Swapped {
+        let item = Item { expires: Some(now + self.memory()), ..rows::item(key.clone(), line) };
+        self.swap_one(Swap { key, expect: rev, new: Some(item) }).await
+    }
+
     async fn row(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, Unavailable> {
-        let item = self.backend.get(&[keys::delivery(id)]).await?.pop().flatten();
+        let item = self.get_one(keys::delivery(id)).await?;
         Ok(item.map(|item| rows::read(&item.body)).transpose()?)
     }
 
@@ -235,8 +239,4 @@ impl DeliveryRow {
     fn recorded(&self) -> Recorded {
         Recorded { attempts: self.attempts, ended: self.state.is_ended(), due: self.next_due }
     }
-}
-
-fn done(received: &Received) -> Effects {
-    Effects { settle: vec![Settle::Done(received.receipt.clone())], ..Effects::default() }
 }

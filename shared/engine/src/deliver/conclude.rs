@@ -37,14 +37,15 @@ impl<B: Backend> Engine<B> {
     pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), Unavailable> {
         let now = self.now();
         let outdated = now > claimed.lease_until && !self.still_holds(&claimed).await?;
-        let scrubber = claimed.scrubber();
-        let judged = judge(&claimed, &sent, &scrubber);
+        let shown = claimed.shown();
+        let scrubber = claimed.scrubber(shown.as_ref());
+        let judged = judge(&claimed, &sent, shown.as_ref(), &scrubber);
         let policy = &claimed.rule.definition.retry;
         let mut row = match &claimed.row {
             Some(row) => row.clone(),
             None => DeliveryRow::new(claimed.job.clone(), State::Waiting, policy.max_attempts()),
         };
-        let attempt = logged(&claimed, &sent, &judged, &scrubber, now);
+        let attempt = logged(&claimed, &sent, &judged, shown, &scrubber, now);
         let mut effects = Effects::default();
         if outdated {
             // Another hand-out has claimed a later attempt since: this one only leaves its trace.
@@ -115,14 +116,14 @@ impl<B: Backend> Engine<B> {
 
     /// Whether the rule still sends what matched in the job's epoch (P6).
     async fn is_still_owed(&self, job: &Job) -> Result<bool, Unavailable> {
-        let Some(item) = self.backend.get(&[keys::head(&job.rule)]).await?.pop().flatten() else { return Ok(false) };
+        let Some(item) = self.get_one(keys::head(&job.rule)).await? else { return Ok(false) };
         Ok(rows::read::<Head>(&item.body)?.sends(job.epoch))
     }
 
     /// Whether a lease that has run out was taken by nobody else.
     async fn still_holds(&self, claimed: &Claimed) -> Result<bool, Unavailable> {
         let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
-        let Some(item) = self.backend.get(&[key]).await?.pop().flatten() else { return Ok(false) };
+        let Some(item) = self.get_one(key).await? else { return Ok(false) };
         let line: Line = rows::read(&item.body)?;
         let own = line.entries.iter().find(|entry| entry.id == claimed.job.id);
         Ok(own.is_some_and(|entry| entry.attempts == claimed.attempt))
@@ -176,15 +177,15 @@ struct Judged {
     notes: Vec<String>,
 }
 
-fn judge(claimed: &Claimed, sent: &Sent, scrubber: &Scrubber) -> Judged {
+fn judge(claimed: &Claimed, sent: &Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> Judged {
     match sent {
         Ok(answer) => {
             let variables = claimed.variables();
             let hidden = masks(&claimed.secrets);
             let scope = claimed.scope(&hidden, &variables, None);
             // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
-            let url = claimed.render(&hidden).map(|rendered| rendered.url).unwrap_or_default();
-            let Judgement { verdict, rule, mut told, notes } = claimed.rule.definition.answer.judge(answer, &url, &scope);
+            let url = shown.map_or("", |shown| &shown.url);
+            let Judgement { verdict, rule, mut told, notes } = claimed.rule.definition.answer.judge(answer, url, &scope);
             for value in told.variables.values_mut() {
                 *value = scrubber.scrub(value);
             }
@@ -200,12 +201,16 @@ fn judge(claimed: &Claimed, sent: &Sent, scrubber: &Scrubber) -> Judged {
 }
 
 /// The attempt as the log keeps it, secrets masked (Q5).
-fn logged(claimed: &Claimed, sent: &Sent, judged: &Judged, scrubber: &Scrubber, now: Timestamp) -> Attempt {
-    let rendered = claimed.render(&masks(&claimed.secrets));
-    let request = match rendered {
-        Ok(rendered) => logged_request(rendered),
-        Err(_) => LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None },
-    };
+fn logged(
+    claimed: &Claimed,
+    sent: &Sent,
+    judged: &Judged,
+    shown: Option<Rendered>,
+    scrubber: &Scrubber,
+    now: Timestamp,
+) -> Attempt {
+    let unsendable = || LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None };
+    let request = shown.map_or_else(unsendable, logged_request);
     let mut error = sent.as_ref().err().map(SendFault::to_string);
     if !judged.notes.is_empty() {
         error = Some(judged.notes.join("; "));

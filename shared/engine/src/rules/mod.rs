@@ -30,6 +30,7 @@ use tracking_core::{
 
 pub(crate) use cache::Cache;
 pub use write::New;
+pub(crate) use write::cancel_message;
 
 use crate::{
     Engine,
@@ -208,7 +209,7 @@ impl<B: Backend> Engine<B> {
 
     /// The head or the tombstone, with its revision.
     async fn read_head(&self, id: &Id) -> Result<Option<(Head, u64)>, Unavailable> {
-        let Some(item) = self.backend.get(&[keys::head(id)]).await?.pop().flatten() else { return Ok(None) };
+        let Some(item) = self.get_one(keys::head(id)).await? else { return Ok(None) };
         Ok(Some((rows::read(&item.body)?, item.rev)))
     }
 
@@ -217,7 +218,7 @@ impl<B: Backend> Engine<B> {
         if let Some(definition) = self.rules.definition(id, &head.write) {
             return Ok(Some(definition));
         }
-        let Some(item) = self.backend.get(&[keys::body(id, &head.write)]).await?.pop().flatten() else { return Ok(None) };
+        let Some(item) = self.get_one(keys::body(id, &head.write)).await? else { return Ok(None) };
         let document: Value = rows::read(&item.body)?;
         let definition = Definition::parse(&document, &head.owner, &ACCEPTED_ONCE)
             .map_err(|faults| Unavailable(format!("rule {id} version {} does not parse: {faults}", head.version)))?;

@@ -47,7 +47,7 @@ impl<B: Backend> Engine<B> {
             if let Some(head) = &head
                 && head.version >= version
             {
-                effects.send.push(cancel_message(&id, head.epoch));
+                effects.send.push(cancel_message(&id, head.epoch, None));
             }
             self.commit_one(effects).await?;
             self.rules.forget(&id, copies.iter().map(|(anchor, _)| anchor));

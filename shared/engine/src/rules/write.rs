@@ -272,7 +272,7 @@ impl<B: Backend> Engine<B> {
         if let Some(old) = old {
             effects.delete.extend(obsolete(id, old, new));
             if new.epoch > old.epoch {
-                effects.send.push(cancel_message(id, new.epoch));
+                effects.send.push(cancel_message(id, new.epoch, None));
             }
         } else if tombstone.is_some() {
             // Who deleted it may have removed these meanwhile.
@@ -288,8 +288,10 @@ impl<B: Backend> Engine<B> {
 }
 
 /// Asks for the end of what a rule owed before this epoch (P6).
-pub(super) fn cancel_message(id: &Id, epoch: u64) -> Message {
-    let task = Task::Cancel { rule: id.clone(), epoch, from: None };
+///
+/// `from` is where the search for it goes on; `None`: from its beginning.
+pub(crate) fn cancel_message(id: &Id, epoch: u64, from: Option<String>) -> Message {
+    let task = Task::Cancel { rule: id.clone(), epoch, from };
     Message { lane: Lane::Retry, group: format!("cancel#{id}"), not_before: None, body: rows::write(&task) }
 }
 

@@ -67,7 +67,7 @@ impl<B: Backend> Engine<B> {
             event.transaction.clone_from(chosen);
         }
         let mut job = self.job(rule, event, cause);
-        let existing = self.backend.get(&[keys::delivery(&job.id)]).await?.pop().flatten();
+        let existing = self.get_one(keys::delivery(&job.id)).await?;
         let existing = existing.map(|item| rows::read::<DeliveryRow>(&item.body)).transpose()?;
         if let Some(row) = existing.as_ref().filter(|row| row.state.is_ended()) {
             return Ok(!matches!(row.state, State::Skipped | State::Expired));
