@@ -1,0 +1,2 @@
+//! delivery
+fn main() {}

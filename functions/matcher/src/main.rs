@@ -1,0 +1,2 @@
+//! matcher
+fn main() {}
