@@ -3,4 +3,5 @@
 
 pub mod crash;
 pub mod port;
+pub mod tools;
 pub mod world;
