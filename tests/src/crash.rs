@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::SignedDuration;
 use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable};
 
 /// Where a writing call is cut off.
@@ -93,6 +94,10 @@ fn crashed() -> Unavailable {
 impl<B: Backend> Backend for Crashing<B> {
     fn run(&self) -> u64 {
         self.inner.run()
+    }
+
+    fn longest_wait(&self) -> SignedDuration {
+        self.inner.longest_wait()
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {

@@ -75,7 +75,7 @@ async fn p1_a_stop_leaves_what_stands_behind_a_running_send_for_the_next_start()
     world.post(&[sale(1), sale(2), sale(3)]).await.unwrap();
     let engine = world.engine();
     let lined = engine.line_up(world.pick(16));
-    assert!(engine.work(lined, &Sender::new(true).unwrap()).await.is_empty());
+    assert!(engine.work(lined, &Sender::new(true).unwrap(), None).await.is_empty());
     assert_eq!(*arrived.lock().unwrap(), 1, "what was in line behind it waits");
     serving.abort();
     assert!(serving.await.is_err());

@@ -1,2 +1,31 @@
-//! api
-fn main() {}
+//! The Lambda function `api`: the HTTP API behind API Gateway, whose authorizer has checked the token.
+
+use std::sync::Arc;
+
+use lambda_http::{Error, Request, RequestExt as _, lambda_runtime::tower::ServiceBuilder, request::RequestContext, run};
+use serde_json::Value;
+use tracking_api::auth::{Auth, CheckedClaims, ClaimNames};
+use tracking_aws::Stack;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let stack = Stack::start(true).await?;
+    let names = ClaimNames { role: stack.settings.role_claim.clone(), affiliate: stack.settings.affiliate_claim.clone() };
+    let router = tracking_api::router(Arc::new(stack.engine), &Auth::Gateway(names));
+    run(ServiceBuilder::new().map_request(with_claims).service(router)).await
+}
+
+/// The request with the claims that the authorizer found in its token, if it asked for one.
+fn with_claims(mut request: Request) -> Request {
+    let claims = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => {
+            let jwt = context.authorizer.as_ref().and_then(|authorizer| authorizer.jwt.as_ref());
+            jwt.map(|jwt| jwt.claims.iter().map(|(name, claim)| (name.clone(), Value::from(claim.as_str()))).collect())
+        }
+        _ => None,
+    };
+    if let Some(claims) = claims {
+        request.extensions_mut().insert(CheckedClaims(claims));
+    }
+    request
+}

@@ -1,2 +1,17 @@
-//! delivery
-fn main() {}
+//! The Lambda function `delivery`: a batch of first tries or retries is sent and recorded.
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use jiff::Timestamp;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use tracking_aws::Stack;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let stack = &Stack::start(true).await?;
+    let sender = &stack.sender()?;
+    let handle = async |event: LambdaEvent<SqsEvent>| -> Result<SqsBatchResponse, Error> {
+        let deadline = Timestamp::from_millisecond(event.context.deadline.try_into()?)?;
+        Ok(stack.deliver(event.payload, sender, deadline).await)
+    };
+    run(service_fn(handle)).await
+}

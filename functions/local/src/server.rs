@@ -162,7 +162,7 @@ async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, stopped:
         let lined = engine.line_up(batch);
         async move {
             // What fails here is handed back by the worker.
-            for (_, error) in engine.work(lined, &sender).await {
+            for (_, error) in engine.work(lined, &sender, None).await {
                 tracing::error!(%error, "a message could not be worked: it comes again");
             }
         }

@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, header::AUTHORIZATION},
+    http::{Extensions, HeaderMap, header::AUTHORIZATION},
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
@@ -29,15 +29,40 @@ const LOCAL_ISSUER: &str = "tracking-local";
 pub enum Auth {
     /// The server checks tokens itself, with a key of its own.
     Local(LocalTokens),
+    /// A gateway has checked the token: its claims come with the request, as [`CheckedClaims`].
+    Gateway(ClaimNames),
+}
+
+/// What a token's claims are called, where its issuer can't be told what to call them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimNames {
+    /// The claim that says `admin` or `affiliate`.
+    pub role: String,
+    /// The claim that names an affiliate.
+    pub affiliate: String,
+}
+
+/// The claims of a token that a gateway has checked, an extension of the request. Whoever serves a router with [`Auth::Gateway`] sets
+/// it, and nobody else can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedClaims(pub Map<String, Value>);
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        Self { role: "role".to_owned(), affiliate: "affiliate_id".to_owned() }
+    }
 }
 
 impl Auth {
     /// Who calls.
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let claims = match self {
-            Self::Local(tokens) => tokens.verify(bearer(headers)?)?,
-        };
-        caller(&claims)
+    fn caller(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Problem> {
+        match self {
+            Self::Local(tokens) => caller(&tokens.verify(bearer(headers)?)?, &ClaimNames::default()),
+            Self::Gateway(names) => match extensions.get::<CheckedClaims>() {
+                Some(CheckedClaims(claims)) => caller(claims, names),
+                None => Err(bad_token("no token was checked for this request")),
+            },
+        }
     }
 }
 
@@ -106,7 +131,7 @@ pub fn protected(routes: Router, auth: &Auth) -> Router {
 }
 
 async fn admit(State(auth): State<Auth>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    let caller = auth.caller(request.headers())?;
+    let caller = auth.caller(request.headers(), request.extensions())?;
     if let Caller::Affiliate(id) = &caller {
         tracing::Span::current().record("affiliate_id", id.as_str());
     }
@@ -132,11 +157,11 @@ fn bad_token(detail: &str) -> Problem {
 }
 
 /// The caller whom checked claims name.
-fn caller(claims: &Map<String, Value>) -> Result<Caller, Problem> {
-    match claims.get("role").and_then(Value::as_str) {
+fn caller(claims: &Map<String, Value>, names: &ClaimNames) -> Result<Caller, Problem> {
+    match claims.get(&names.role).and_then(Value::as_str) {
         Some("admin") => Ok(Caller::Admin),
         Some("affiliate") => {
-            let id = claims.get("affiliate_id").and_then(Value::as_str).and_then(|id| id.parse::<Id>().ok());
+            let id = claims.get(&names.affiliate).and_then(Value::as_str).and_then(|id| id.parse::<Id>().ok());
             id.map(Caller::Affiliate).ok_or_else(|| {
                 Problem::new(
                     Kind::Forbidden,
@@ -170,7 +195,7 @@ mod tests {
         if let Some(value) = authorization {
             headers.insert(AUTHORIZATION, value.parse().unwrap());
         }
-        let found = Auth::Local(tokens(1)).caller(&headers);
+        let found = Auth::Local(tokens(1)).caller(&headers, &Extensions::new());
         let found = found.map_err(|problem| (problem.kind().status().as_u16(), problem.challenge().unwrap_or_default()));
         assert_eq!(&found, expected, "{what}");
     }
@@ -210,6 +235,29 @@ mod tests {
         ] {
             check(what, Some(&format!("Bearer {}", signed(&claims))), &invalid);
         }
+    }
+
+    #[test]
+    fn contract_3_a_gateway_names_callers_by_the_claims_that_it_checked() {
+        let names = ClaimNames { role: "https://example.com/role".to_owned(), affiliate: "custom:affiliate".to_owned() };
+        let check = |claims: Option<Value>| {
+            let mut extensions = Extensions::new();
+            if let Some(Value::Object(claims)) = claims {
+                extensions.insert(CheckedClaims(claims));
+            }
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                AUTHORIZATION,
+                format!("Bearer {}", tokens(1).mint(&Caller::Admin, at("2099-01-01T00:00:00Z"))).parse().unwrap(),
+            );
+            let found = Auth::Gateway(names.clone()).caller(&headers, &extensions);
+            found.map_err(|problem| problem.kind().status().as_u16())
+        };
+        assert_eq!(check(Some(json!({"https://example.com/role": "admin"}))), Ok(Caller::Admin));
+        let affiliate = json!({"https://example.com/role": "affiliate", "custom:affiliate": "aff_7", "affiliate_id": "aff_8"});
+        assert_eq!(check(Some(affiliate)), Ok(Caller::Affiliate("aff_7".parse().unwrap())));
+        assert_eq!(check(Some(json!({"role": "admin"}))), Err(403), "a claim of another name says nothing");
+        assert_eq!(check(None), Err(401), "no header stands for what the gateway checks");
     }
 
     #[test]

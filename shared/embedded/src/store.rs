@@ -7,7 +7,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, oneshot};
 use tracking_engine::backend::{
     Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Settle, Swap, Swapped, Unavailable,
@@ -21,6 +21,9 @@ use crate::{
     schema, time,
     write::{self, Job, PURGE, SharedLanes},
 };
+
+/// How long a message waits in memory between two hand-outs, at most: what waits longer rests in the file alone.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
 /// A store in a folder of its own: the engine's port, its queue and its bus. A handle; when the last one is dropped, what waits is
 /// written, the log is folded into the file, and the folder is free.
@@ -131,6 +134,10 @@ async fn answered<T>(waiting: oneshot::Receiver<Result<T, Unavailable>>) -> Resu
 impl Backend for Store {
     fn run(&self) -> u64 {
         self.inner.run
+    }
+
+    fn longest_wait(&self) -> SignedDuration {
+        LONGEST_WAIT
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {

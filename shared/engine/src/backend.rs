@@ -4,7 +4,7 @@
 
 use std::future::Future;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 /// The name of an item: its partition and its place in it. Both are non-empty text, ordered by bytes.
@@ -28,8 +28,8 @@ impl Key {
 pub struct Item {
     /// Its name.
     pub key: Key,
-    /// Its revision: what [`Swap::expect`] is compared with. The store sets it on a swap (1, then one more each time) and on a
-    /// put (one more than whatever stood there).
+    /// Its revision: what [`Swap::expect`] is compared with. The store sets it: on a swap to one more than was expected, or 1; on a
+    /// put to one that none has read of this item before.
     pub rev: u64,
     /// The body.
     pub body: String,
@@ -192,6 +192,10 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Tells this process from earlier ones on a store that only one process can hold: leases of another run are void. Always
     /// the same where several processes share the store.
     fn run(&self) -> u64;
+
+    /// How long a message of the retry lane that was handed out may wait there to be handed out again, as of now. What waits longer
+    /// is sent anew or filed; a lane that holds as many messages as it can says so by a short time.
+    fn longest_wait(&self) -> SignedDuration;
 
     /// The items of these keys, strongly consistent, `None` where there is none.
     fn get(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Option<Item>>, Unavailable>> + Send;

@@ -22,7 +22,7 @@ use crate::{
     Engine,
     backend::{Backend, Effects, Lane, Message, Received, Settle, Unavailable},
     due,
-    record::Listing,
+    record::{Listing, UnderWay},
     rows::{self, DeliveryRow, Job, Task},
     rules::Rule,
     secrets::{Scrubber, derived, masks},
@@ -44,6 +44,7 @@ pub struct Claimed {
     attempt: u32,
     lease_until: Timestamp,
     at: Timestamp,
+    under_way: UnderWay,
 }
 
 /// What a claim came to.
@@ -144,6 +145,7 @@ impl<B: Backend> Engine<B> {
             effects.put.push(self.delivery_item(&row));
             effects.publish.extend(conclude::announcement(&row, now));
             listing = (!listed).then(|| Listing::of(&row));
+            self.tally.ended(state);
             tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
         }
         self.record(effects, listing).await
@@ -153,7 +155,7 @@ impl<B: Backend> Engine<B> {
     /// long by a due row.
     fn come_again(&self, received: &Received, job: &Job, host: &str, at: Timestamp, recorded: bool) -> Effects {
         let now = self.now();
-        if received.receipt.lane == Lane::Retry && at <= now + due::LONGEST_VISIBILITY {
+        if received.receipt.lane == Lane::Retry && at <= now + self.backend.longest_wait() {
             return Effects { settle: vec![Settle::Again(received.receipt.clone(), at)], ..Effects::default() };
         }
         let task = if recorded { Task::Wake { delivery: job.id.clone() } } else { Task::Deliver(Box::new(job.clone())) };

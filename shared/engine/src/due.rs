@@ -11,8 +11,6 @@ use crate::{
 
 /// The longest that a message waits on a lane before it is handed out.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(15);
-/// The longest that a message which was handed out waits to be handed out again.
-pub(crate) const LONGEST_VISIBILITY: SignedDuration = SignedDuration::from_hours(1);
 /// How far the sweep looks ahead.
 const AHEAD: SignedDuration = SignedDuration::from_mins(2);
 /// How many hours it looks back once an hour, for rows that were filed late.

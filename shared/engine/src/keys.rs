@@ -6,6 +6,7 @@
 //! | `C#c` | `D#id` | a delivery |
 //! | `C#c` | `D#id#A#nn` | an earlier attempt of it |
 //! | `C#c` | `H#rule` | a hold |
+//! | `C#c` | `E#version#change` | an event as it came, if events are kept |
 //! | `R#rule` | `HEAD`, `BODY#write`, `K#name#write` | a rule's head, its text, a sealed secret |
 //! | `I#anchor` | `rule#write` | an index copy |
 //! | `U#all`, `U#owner` | rule | rule lists |
@@ -57,6 +58,10 @@ pub(crate) fn attempt(id: &DeliveryId, attempt: u32) -> Key {
 
 pub(crate) fn hold(conversion_id: &Id, rule: &Id) -> Key {
     Key::new(conversion(&conversion_hash(conversion_id)), format!("H#{rule}"))
+}
+
+pub(crate) fn event(conversion_id: &Id, version: u64, change: &Id) -> Key {
+    Key::new(conversion(&conversion_hash(conversion_id)), format!("E#{version:020}#{change}"))
 }
 
 pub(crate) fn rule(rule: &Id) -> String {

@@ -20,6 +20,7 @@ pub mod rules;
 pub mod secrets;
 pub mod sender;
 mod settle;
+mod tally;
 mod turns;
 mod work;
 
@@ -35,8 +36,9 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use deliver::{Claimed, Claiming, Sent};
 pub use deliveries::{DeliveryFilter, DeliveryPage};
-pub use matching::Accepted;
-pub use work::Lined;
+pub use matching::{Accepted, Matched};
+pub use tally::Tally;
+pub use work::{Failed, Lined};
 
 use backend::{Backend, Effects, Item, Key, Swap, Swapped, Unavailable};
 use secrets::Vault;
@@ -49,6 +51,11 @@ impl Clock {
     /// A clock that asks this.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.0)()
     }
 }
 
@@ -67,8 +74,10 @@ pub struct Settings {
     pub log_retention: SignedDuration,
     /// How long what was read of a rule counts when matching; `None` where this process alone changes rules.
     pub rule_lifetime: Option<SignedDuration>,
-    /// How long a record may wait for others to be written with.
+    /// How long a record may wait at most for others to be written with; none waits once no attempt is under way.
     pub record_window: SignedDuration,
+    /// Whether changes are kept for as long as the log, to explain later what they led to.
+    pub keep_events: bool,
 }
 
 impl Default for Settings {
@@ -78,6 +87,7 @@ impl Default for Settings {
             log_retention: SignedDuration::from_hours(24 * 90),
             rule_lifetime: None,
             record_window: SignedDuration::ZERO,
+            keep_events: false,
         }
     }
 }
@@ -97,6 +107,7 @@ pub struct Engine<B> {
     recorder: record::Recorder,
     pace: pace::Pace,
     turns: turns::Turns,
+    tally: tally::Tallying,
     stopping: AtomicBool,
 }
 
@@ -114,6 +125,7 @@ impl<B: Backend> Engine<B> {
             recorder: record::Recorder::default(),
             pace: pace::Pace::default(),
             turns: turns::Turns::default(),
+            tally: tally::Tallying::default(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -128,8 +140,13 @@ impl<B: Backend> Engine<B> {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
+    /// What happened since this was last asked.
+    pub fn tally(&self) -> Tally {
+        self.tally.take()
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
-        (self.clock.0)()
+        self.clock.now()
     }
 
     /// One item, strongly consistent.

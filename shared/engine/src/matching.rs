@@ -1,12 +1,15 @@
 //! Ingest and match: from the bytes of the bus to one message per postback.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+};
 
-use futures_util::future::try_join_all;
+use futures_util::{FutureExt as _, future::join_all};
 use serde_json::{Value, json};
 use tracking_core::{
     change::{Causation, Change, Envelope, MAX_EVENT_BYTES},
-    delivery::{Cause, DeliveryId},
+    delivery::{Cause, DeliveryId, conversion_hash},
     event::{Event, Subject},
     fault::Faults,
     hash,
@@ -16,8 +19,8 @@ use tracking_core::{
 };
 
 use crate::{
-    Engine,
-    backend::{Backend, Effects, Item, Key, Lane, Message, Unavailable},
+    Engine, Failed,
+    backend::{Backend, Effects, Item, Key, Lane, Message, Received, Settle, Unavailable},
     keys, offers,
     rows::{self, Job, StoredEvent, Task},
     rules::Rule,
@@ -25,6 +28,17 @@ use crate::{
 
 /// The longest chain of causes that still fires rules (P4).
 const DEEPEST_CAUSE: u32 = 5;
+
+/// What became of a message of the events lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Matched {
+    /// What follows from it is durable, and it is settled. The number of postbacks that it owes at once.
+    Yes(usize),
+    /// It can't be read: set it aside.
+    Unreadable(Faults),
+    /// It is to come again.
+    Failed(Failed),
+}
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +51,21 @@ pub enum Accepted {
     TooLarge(Faults),
 }
 
+/// A good event, and the text that it was read from.
+struct Read<'a> {
+    envelope: Envelope,
+    text: &'a [u8],
+}
+
+/// A change, which of the events it is, and its text.
+type Placed<'a> = (usize, &'a Change, &'a [u8]);
+
+impl<'a> Read<'a> {
+    fn parse(text: &'a [u8]) -> Result<Self, Faults> {
+        Ok(Self { envelope: Envelope::parse(text)?, text })
+    }
+}
+
 impl<B: Backend> Engine<B> {
     /// Takes events over: reads them, matches them against the rules, and makes what follows durable before it answers. An event that
     /// follows from none is accepted too; a bad one is kept with every fault (contract §1).
@@ -44,46 +73,116 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// The store is unavailable: nothing is promised, post them again. Repeats do no harm (P2).
     pub async fn accept(&self, events: &[&[u8]]) -> Result<Vec<Accepted>, Unavailable> {
-        let read: Vec<_> = events.iter().map(|bytes| Envelope::parse(bytes)).collect();
-        // Changes of one conversion are matched one after another, conversions side by side: what they write goes out together.
-        let mut conversions: BTreeMap<&Id, Vec<(usize, &Change)>> = BTreeMap::new();
-        for (position, envelope) in read.iter().enumerate() {
-            if let Ok(Envelope::ConversionChanged(change)) = envelope {
-                conversions.entry(&change.conversion.conversion_id).or_default().push((position, change));
+        let (read, mut outcomes, mut effects) = self.read(events);
+        for (outcome, matched) in
+            outcomes.iter_mut().filter(|outcome| matches!(outcome, Accepted::Yes(_))).zip(self.follow(&read).await)
+        {
+            let more = matched?;
+            *outcome = Accepted::Yes(more.send.len());
+            effects.send.extend(more.send);
+            effects.put.extend(more.put);
+        }
+        self.commit_one(effects).await?;
+        Ok(outcomes)
+    }
+
+    /// Takes events over to be matched later: reads them, and sends the good ones on to the events lane as they are. A bad one is
+    /// kept with every fault (contract §1).
+    ///
+    /// # Errors
+    /// The store is unavailable: nothing is promised, bring them again. Repeats do no harm (P2).
+    pub async fn ingest(&self, events: &[&[u8]]) -> Result<Vec<Accepted>, Unavailable> {
+        let (read, outcomes, mut effects) = self.read(events);
+        for Read { envelope, text } in &read {
+            let group = match envelope {
+                Envelope::ConversionChanged(change) => conversion_hash(&change.conversion.conversion_id),
+                Envelope::OfferChanged(offer) => hash::text(&["offer", offer.offer_id.as_str()], 16),
+            };
+            // What was read as JSON is UTF-8.
+            let body = String::from_utf8_lossy(text).into_owned();
+            effects.send.push(Message { lane: Lane::Events, group, not_before: None, body });
+        }
+        self.commit_one(effects).await?;
+        Ok(outcomes)
+    }
+
+    /// Matches messages of the events lane, each on its own: what follows is durable before a message is settled.
+    pub async fn match_messages(&self, batch: &[Received]) -> Vec<Matched> {
+        let read: Vec<_> = batch.iter().map(|received| Read::parse(received.body.as_bytes())).collect();
+        let mut followed = self.follow(read.iter().flatten()).await.into_iter();
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut steps = Vec::new();
+        for (received, read) in batch.iter().zip(&read) {
+            outcomes.push(match read.as_ref().map(|_| followed.next()) {
+                Err(faults) => Matched::Unreadable(faults.clone()),
+                Ok(Some(Ok(mut effects))) => {
+                    let owed = effects.send.len();
+                    effects.settle.push(Settle::Done(received.receipt.clone()));
+                    steps.push((outcomes.len(), effects));
+                    Matched::Yes(owed)
+                }
+                Ok(Some(Err(failed))) => Matched::Failed(failed),
+                Ok(None) => Matched::Failed(Failed::Panic),
+            });
+        }
+        let (places, steps): (Vec<_>, Vec<_>) = steps.into_iter().unzip();
+        for (place, outcome) in places.into_iter().zip(self.backend.commit(steps).await) {
+            if let Err(error) = outcome {
+                outcomes[place] = Matched::Failed(error.into());
+            }
+        }
+        outcomes
+    }
+
+    /// Reads events: the good ones, what becomes of each, and the rows of the bad ones.
+    fn read<'a>(&self, events: &[&'a [u8]]) -> (Vec<Read<'a>>, Vec<Accepted>, Effects) {
+        let mut effects = Effects::default();
+        let mut good = Vec::with_capacity(events.len());
+        let outcomes = events.iter().map(|bytes| match Read::parse(bytes) {
+            Ok(read) => {
+                good.push(read);
+                Accepted::Yes(0)
+            }
+            Err(faults) => {
+                effects.put.push(self.rejected(bytes, &faults));
+                if bytes.len() > MAX_EVENT_BYTES { Accepted::TooLarge(faults) } else { Accepted::Rejected(faults) }
+            }
+        });
+        let outcomes = outcomes.collect();
+        (good, outcomes, effects)
+    }
+
+    /// What follows from each of these events. Changes of one conversion are matched one after another, conversions side by side.
+    async fn follow<'a>(&self, events: impl IntoIterator<Item = &'a Read<'a>>) -> Vec<Result<Effects, Failed>> {
+        let mut followed = Vec::new();
+        let mut conversions: BTreeMap<&Id, Vec<Placed<'_>>> = BTreeMap::new();
+        for (position, Read { envelope, text }) in events.into_iter().enumerate() {
+            followed.push(Ok(Effects::default()));
+            match envelope {
+                Envelope::OfferChanged(offer) => {
+                    followed[position] = Ok(Effects { put: vec![offers::offer_item(offer)], ..Effects::default() });
+                }
+                Envelope::ConversionChanged(change) => {
+                    conversions.entry(&change.conversion.conversion_id).or_default().push((position, change, text));
+                }
             }
         }
         let matched = conversions.into_values().map(|changes| async move {
             let mut matched = Vec::with_capacity(changes.len());
-            for (position, change) in changes {
-                matched.push((position, self.match_change(change).await?));
+            for (position, change, text) in changes {
+                let effects = AssertUnwindSafe(self.match_change(change)).catch_unwind().await;
+                let mut effects = effects.map_or(Err(Failed::Panic), |effects| effects.map_err(Failed::from));
+                if let (true, Ok(effects)) = (self.settings.keep_events, &mut effects) {
+                    effects.put.push(self.kept(change, text));
+                }
+                matched.push((position, effects));
             }
-            Ok::<_, Unavailable>(matched)
+            matched
         });
-        let matched: Vec<Vec<(usize, Effects)>> = try_join_all(matched).await?;
-        let mut matched: BTreeMap<usize, Effects> = matched.into_iter().flatten().collect();
-        let mut effects = Effects::default();
-        let mut outcomes = Vec::with_capacity(events.len());
-        for (position, envelope) in read.into_iter().enumerate() {
-            outcomes.push(match envelope {
-                Ok(Envelope::ConversionChanged(_)) => {
-                    let more = matched.remove(&position).unwrap_or_default();
-                    let owed = more.send.len();
-                    effects.send.extend(more.send);
-                    Accepted::Yes(owed)
-                }
-                Ok(Envelope::OfferChanged(offer)) => {
-                    effects.put.push(offers::offer_item(&offer));
-                    Accepted::Yes(0)
-                }
-                Err(faults) => {
-                    let bytes = events[position];
-                    effects.put.push(self.rejected(bytes, &faults));
-                    if bytes.len() > MAX_EVENT_BYTES { Accepted::TooLarge(faults) } else { Accepted::Rejected(faults) }
-                }
-            });
+        for (position, effects) in join_all(matched).await.into_iter().flatten() {
+            followed[position] = effects;
         }
-        self.commit_one(effects).await?;
-        Ok(outcomes)
+        followed
     }
 
     /// A bad event, kept for people.
@@ -93,6 +192,16 @@ impl<B: Backend> Engine<B> {
         let row = json!({"received_at": now, "event": text, "errors": faults});
         let place = format!("{}#{}", keys::sortable(now), hash::text(&["rejected", &text], 10));
         let mut item = rows::item(Key::new(keys::REJECTED, place), &row);
+        item.expires = Some(now + self.settings.log_retention);
+        item
+    }
+
+    /// A change as it came, kept to explain later what it led to.
+    fn kept(&self, change: &Change, text: &[u8]) -> Item {
+        let now = self.now();
+        let row = json!({"received_at": now, "event": String::from_utf8_lossy(text)});
+        let mut item =
+            rows::item(keys::event(&change.conversion.conversion_id, change.conversion.version, &change.change_id), &row);
         item.expires = Some(now + self.settings.log_retention);
         item
     }
@@ -117,6 +226,7 @@ impl<B: Backend> Engine<B> {
             }
         }
         self.hold(change, &events, holding).await?;
+        self.tally.matched(effects.send.len());
         tracing::debug!(change_id = %change.change_id, matched = effects.send.len(), "matched");
         Ok(effects)
     }

@@ -2,11 +2,17 @@
 //!
 //! Whoever comes first writes for all that are there; who comes while that is under way waits and is written with the next.
 
-use std::sync::Mutex;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::timeout,
+};
 use tracking_core::{caller::Owner, delivery::DeliveryId, hash, id::Id};
 
 use crate::{
@@ -47,6 +53,40 @@ struct Waiting {
 pub(crate) struct Recorder {
     waiting: Mutex<Vec<Waiting>>,
     writing: tokio::sync::Mutex<()>,
+    under_way: Arc<Attempts>,
+}
+
+/// The attempts that are claimed and not yet concluded.
+#[derive(Debug, Default)]
+struct Attempts {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+/// One attempt that will have to be recorded, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<Attempts>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.none.notify_waiters();
+        }
+    }
+}
+
+impl Attempts {
+    /// Waits until none is under way.
+    async fn end(&self) {
+        loop {
+            // It hears of what happens from here on.
+            let none = self.none.notified();
+            if self.count.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            none.await;
+        }
+    }
 }
 
 impl Listing {
@@ -72,7 +112,8 @@ impl<B: Backend> Engine<B> {
             return outcome;
         }
         if !self.settings.record_window.is_zero() {
-            tokio::time::sleep(self.settings.record_window.unsigned_abs()).await;
+            // Whoever is under way soon has something to write too.
+            let _time_is_up = timeout(self.settings.record_window.unsigned_abs(), self.recorder.under_way.end()).await;
         }
         let waiting = std::mem::take(&mut *self.recorder.lock());
         let listings: Vec<Listing> = waiting.iter().filter_map(|one| one.listing.clone()).collect();
@@ -122,6 +163,12 @@ impl<B: Backend> Engine<B> {
 }
 
 impl Recorder {
+    /// Announces an attempt that will have to be recorded.
+    pub(crate) fn begin(&self) -> UnderWay {
+        self.under_way.count.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self.under_way.clone())
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
         self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

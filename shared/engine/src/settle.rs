@@ -163,7 +163,7 @@ impl<B: Backend> Engine<B> {
             if let Some(due) = stored.hold.due(delay).filter(|due| *due > now && stored.outbox.is_empty()) {
                 // Too early, or moved on: whoever moved it filed a waker for the new time, unless a crash came in between.
                 let again = Settle::Again(received.receipt.clone(), due);
-                let effects = if due <= now + due::LONGEST_VISIBILITY {
+                let effects = if due <= now + self.backend.longest_wait() {
                     Effects { settle: vec![again], ..Effects::default() }
                 } else {
                     let mut effects = received.done();

@@ -1,8 +1,9 @@
 //! Working a batch of messages: records run concurrently, those about one subject of one rule in order.
 
-use std::{collections::BTreeMap, pin::pin, sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, pin::pin, sync::atomic::Ordering, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
+use jiff::Timestamp;
 use tokio::time::timeout;
 use tracking_core::{
     delivery::{DeliveryId, State},
@@ -30,6 +31,39 @@ const CANCEL_STEP: usize = 100;
 /// Messages that stand in line to be worked.
 #[derive(Debug)]
 pub struct Lined(Vec<Chain>);
+
+/// Why a message was not worked: it is ours to mend, and no attempt is charged for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// The store did not answer.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// Working it, or another of the same line, panicked.
+    #[error("working it panicked")]
+    Panic,
+}
+
+impl From<Failed> for Unavailable {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Unavailable(error) => error,
+            Failed::Panic => Self(failed.to_string()),
+        }
+    }
+}
+
+impl Lined {
+    /// Takes out what can't be read, each with the reason: for whoever sets such messages aside by other means than the store.
+    pub fn take_unreadable(&mut self) -> Vec<(Received, String)> {
+        let mut unreadable = Vec::new();
+        for chain in &mut self.0 {
+            for (_, received, task) in chain.messages.extract_if(.., |(_, _, task)| task.is_err()) {
+                unreadable.extend(task.err().map(|error| (received, error.to_string())));
+            }
+        }
+        unreadable
+    }
+}
 
 /// Messages about one line, in P3's order.
 #[derive(Debug)]
@@ -61,28 +95,42 @@ impl<B: Backend> Engine<B> {
     /// Works messages: claims, sends, concludes and records what each is about. Different lines are worked concurrently, so that a
     /// slow receiver holds up no other record.
     ///
-    /// After [`Engine::stop`] nothing more is claimed: messages whose turn has not come stay unsettled, and come again.
+    /// After [`Engine::stop`] nothing more is claimed: messages whose turn has not come stay unsettled, and come again. Nor is anything
+    /// claimed that could still run at `until`, if that is given: it is handed back at once, uncharged.
     ///
-    /// Returns what is to be handed back: the store was unavailable; no attempt was charged beyond what was claimed.
-    pub async fn work(&self, lined: Lined, sender: &Sender) -> Vec<(Receipt, Unavailable)> {
-        let worked = lined.0.into_iter().map(|mut chain| async move {
-            chain.turn.comes().await;
-            let mut failed = Vec::new();
-            for (_, received, task) in chain.messages {
-                if self.stopping.load(Ordering::Relaxed) {
-                    break;
-                }
-                if let Err(error) = self.work_one(&received, task, sender).await {
-                    failed.push((received.receipt, error));
-                }
-            }
-            failed
+    /// Returns what is to be handed back: the store was unavailable, or a record made its work panic, which harms no other line. No
+    /// attempt was charged beyond what was claimed.
+    pub async fn work(&self, lined: Lined, sender: &Sender, until: Option<Timestamp>) -> Vec<(Receipt, Failed)> {
+        let worked = lined.0.into_iter().map(|chain| async move {
+            let receipts: Vec<_> = chain.messages.iter().map(|(_, received, _)| received.receipt.clone()).collect();
+            let worked = AssertUnwindSafe(self.work_chain(chain, sender, until)).catch_unwind().await;
+            worked.unwrap_or_else(|_| receipts.into_iter().map(|receipt| (receipt, Failed::Panic)).collect())
         });
         join_all(worked).await.into_iter().flatten().collect()
     }
 
-    async fn work_one(&self, received: &Received, task: Result<Task, Unreadable>, sender: &Sender) -> Result<(), Unavailable> {
-        match self.claim_task(received, task).await? {
+    async fn work_chain(&self, mut chain: Chain, sender: &Sender, until: Option<Timestamp>) -> Vec<(Receipt, Failed)> {
+        chain.turn.comes().await;
+        let mut failed = Vec::new();
+        for (_, received, task) in chain.messages {
+            if self.stopping.load(Ordering::Relaxed) {
+                break;
+            }
+            if let Err(error) = self.work_one(&received, task, sender, until).await {
+                failed.push((received.receipt, error.into()));
+            }
+        }
+        failed
+    }
+
+    async fn work_one(
+        &self,
+        received: &Received,
+        task: Result<Task, Unreadable>,
+        sender: &Sender,
+        until: Option<Timestamp>,
+    ) -> Result<(), Unavailable> {
+        match self.claim_task(received, task, until).await? {
             Claiming::Settled => Ok(()),
             Claiming::Send(claimed) => {
                 let sent = self.send(&claimed, sender).await;

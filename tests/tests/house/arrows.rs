@@ -33,6 +33,11 @@ const ROOMS: &[Room] = &[
         uses: &["tracking-core", "tracking-engine"],
         uses_in_tests: &[],
     },
+    Room { folder: "shared/aws", package: "tracking-aws", uses: &["tracking-core", "tracking-engine"], uses_in_tests: &[] },
+    Room { folder: "functions/ingest", package: "tracking-ingest", uses: &["tracking-aws"], uses_in_tests: &[] },
+    Room { folder: "functions/matcher", package: "tracking-matcher", uses: &["tracking-aws"], uses_in_tests: &[] },
+    Room { folder: "functions/delivery", package: "tracking-delivery", uses: &["tracking-aws"], uses_in_tests: &[] },
+    Room { folder: "functions/api", package: "tracking-http", uses: &["tracking-api", "tracking-aws"], uses_in_tests: &[] },
     Room {
         folder: "functions/local",
         package: "tracking-local",
@@ -42,7 +47,7 @@ const ROOMS: &[Room] = &[
     Room {
         folder: "tests",
         package: "tracking-tests",
-        uses: &["tracking-api", "tracking-core", "tracking-embedded", "tracking-engine", "tracking-local"],
+        uses: &["tracking-api", "tracking-aws", "tracking-core", "tracking-embedded", "tracking-engine", "tracking-local"],
         uses_in_tests: &[],
     },
 ];

@@ -43,6 +43,10 @@ impl Backend for Watched {
         self.store.run()
     }
 
+    fn longest_wait(&self) -> jiff::SignedDuration {
+        self.store.longest_wait()
+    }
+
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
         self.store.get(keys).await
     }
@@ -133,7 +137,7 @@ async fn p5_a_receiver_that_hangs_holds_up_no_other() {
             watched.handed_out(received);
         }
         let lined = engine.line_up(batch);
-        async move { assert_eq!(engine.work(lined, &sender).await, []) }
+        async move { assert_eq!(engine.work(lined, &sender, None).await, []) }
     };
     let clock = HandClock::default();
     soon(worker::work(store.clone(), Limits::default(), move || clock.now(), all, Duration::from_secs(10), handle)).await;

@@ -211,7 +211,7 @@ pub(crate) async fn work<B: Backend>(engine: &Engine<B>, store: &Store, sender: 
         if batch.is_empty() {
             return;
         }
-        assert_eq!(engine.work(engine.line_up(batch), sender).await, []);
+        assert_eq!(engine.work(engine.line_up(batch), sender, None).await, []);
     }
 }
 

@@ -151,7 +151,7 @@ impl Api {
             if picked.messages.is_empty() {
                 return;
             }
-            assert!(self.engine.work(self.engine.line_up(picked.messages), &sender).await.is_empty());
+            assert!(self.engine.work(self.engine.line_up(picked.messages), &sender, None).await.is_empty());
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +15,7 @@ use tracking_core::{
 use super::{Claimed, Claiming, Ending, SWITCHED_OFF};
 use crate::{
     Engine,
-    backend::{Backend, Effects, Item, Key, Lane, Received, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, Item, Key, Lane, Received, Settle, Swap, Swapped, Unavailable},
     keys,
     rows::{self, DeliveryRow, Job, Task, Unreadable},
     rules::{Head, Rule},
@@ -24,6 +25,8 @@ use crate::{
 const READS: usize = 10;
 /// How long a delivery waits for the one of its change that goes first, at most.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+/// What concluding and recording an attempt may take after its timeout.
+const CONCLUDING: Duration = Duration::from_secs(5);
 
 impl<B: Backend> Engine<B> {
     /// Claims the next attempt of what a message is about, or deals with the message in another way.
@@ -31,11 +34,16 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// The store is unavailable: the message is to come again; no attempt is charged beyond one that may have been claimed.
     pub async fn claim(&self, received: &Received) -> Result<Claiming, Unavailable> {
-        self.claim_task(received, rows::read(&received.body)).await
+        self.claim_task(received, rows::read(&received.body), None).await
     }
 
-    /// The same for a message that has been read.
-    pub(crate) async fn claim_task(&self, received: &Received, task: Result<Task, Unreadable>) -> Result<Claiming, Unavailable> {
+    /// The same for a message that has been read. Nothing is claimed that may not be over by `until`.
+    pub(crate) async fn claim_task(
+        &self,
+        received: &Received,
+        task: Result<Task, Unreadable>,
+        until: Option<Timestamp>,
+    ) -> Result<Claiming, Unavailable> {
         let task = match task {
             Ok(task) => task,
             Err(error) => {
@@ -46,14 +54,14 @@ impl<B: Backend> Engine<B> {
             }
         };
         match task {
-            Task::Deliver(job) => self.claim_job(received, *job, None).await,
+            Task::Deliver(job) => self.claim_job(received, *job, None, until).await,
             Task::Wake { delivery } => {
                 let Some(item) = self.get_one(keys::delivery(&delivery)).await? else {
                     self.commit_one(received.done()).await?;
                     return Ok(Claiming::Settled);
                 };
                 let row: DeliveryRow = rows::read(&item.body)?;
-                self.claim_job(received, row.job.clone(), Some(row)).await
+                self.claim_job(received, row.job.clone(), Some(row), until).await
             }
             Task::Release { conversion, rule } => {
                 self.release(received, &conversion, &rule).await?;
@@ -66,7 +74,13 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    async fn claim_job(&self, received: &Received, job: Job, row: Option<DeliveryRow>) -> Result<Claiming, Unavailable> {
+    async fn claim_job(
+        &self,
+        received: &Received,
+        job: Job,
+        row: Option<DeliveryRow>,
+        until: Option<Timestamp>,
+    ) -> Result<Claiming, Unavailable> {
         let Some((rule, secrets)) = self.sending_rule(&job).await? else {
             let row = match row {
                 Some(row) => Some(row),
@@ -76,6 +90,13 @@ impl<B: Backend> Engine<B> {
             self.end(received, ending, State::Cancelled, SWITCHED_OFF).await?;
             return Ok(Claiming::Settled);
         };
+        let needed = rule.definition.request.timeout().duration() + CONCLUDING;
+        if until.is_some_and(|until| self.now() + needed > until) {
+            // Handed back, uncharged: another process has the time.
+            let again = Settle::Again(received.receipt.clone(), self.now());
+            self.commit_one(Effects { settle: vec![again], ..Effects::default() }).await?;
+            return Ok(Claiming::Settled);
+        }
         // A first try finds no line most of the time. Where something may be known of it, it is read first.
         let mut read_first = received.receipt.lane != Lane::Delivery || job.after.is_some() || rule.head.epoch > 0;
         loop {
@@ -231,7 +252,9 @@ impl<B: Backend> Engine<B> {
         lease_until: jiff::Timestamp,
     ) -> Claiming {
         let at = self.now();
-        Claiming::Send(Box::new(Claimed { received: received.clone(), rule, job, row, secrets, attempt, lease_until, at }))
+        let under_way = self.recorder.begin();
+        let received = received.clone();
+        Claiming::Send(Box::new(Claimed { received, rule, job, row, secrets, attempt, lease_until, at, under_way }))
     }
 }
 

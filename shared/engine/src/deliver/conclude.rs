@@ -51,6 +51,7 @@ impl<B: Backend> Engine<B> {
             // Another hand-out has claimed a later attempt since: this one only leaves its trace.
             effects.put.push(self.earlier_attempt(&claimed, &attempt, now));
             effects.settle.push(Settle::Done(claimed.received.receipt.clone()));
+            drop(claimed.under_way);
             return self.record(effects, None).await;
         }
         row.job = claimed.job.clone();
@@ -86,11 +87,20 @@ impl<B: Backend> Engine<B> {
             }
         }
         effects.put.push(self.delivery_item(&row));
-        tracing::info!(
-            tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts,
-            outcome = judged.verdict.as_str(), state = row.state.as_str(), "attempt concluded"
-        );
+        self.tally.attempt(judged.verdict, now.duration_since(claimed.at));
+        if row.state == State::Delivered {
+            tracing::debug!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts, "delivered");
+        } else {
+            tracing::info!(
+                tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts,
+                outcome = judged.verdict.as_str(), state = row.state.as_str(), "attempt concluded"
+            );
+        }
+        if row.state.is_ended() {
+            self.tally.ended(row.state);
+        }
         let listed = claimed.row.is_some() || claimed.job.held;
+        drop(claimed.under_way);
         self.record(effects, (!listed).then(|| Listing::of(&row))).await
     }
 

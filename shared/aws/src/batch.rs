@@ -1,0 +1,105 @@
+//! Batches of queue messages as Lambda brings them: each record is taken alone, and each that is not settled is reported as failed.
+
+use std::collections::HashMap;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::hash;
+use tracking_engine::backend::{Lane, Receipt, Received};
+
+use crate::Stack;
+
+/// How long the first failure of ours keeps a message back; every further one four times as long.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+/// The longest that such a failure keeps it back: the queue's visibility.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(900);
+
+/// The records of an invocation.
+pub(crate) struct Batch {
+    records: Vec<Record>,
+    /// Records that don't say what they are: nothing can be done with them, and they are never acknowledged.
+    nameless: Vec<String>,
+    /// When the oldest of them was sent.
+    oldest: Option<Timestamp>,
+}
+
+struct Record {
+    id: String,
+    receipt: Receipt,
+    receives: u32,
+}
+
+impl Batch {
+    /// Reads the records, and hands them over as they were received.
+    pub(crate) fn read(stack: &Stack, event: SqsEvent) -> (Self, Vec<Received>) {
+        let mut batch = Self { records: Vec::new(), nameless: Vec::new(), oldest: None };
+        let mut messages = Vec::new();
+        for message in event.records {
+            let id = message.message_id.clone().unwrap_or_default();
+            match read(stack, message) {
+                Some((message, receives, sent)) => {
+                    batch.oldest = batch.oldest.into_iter().chain(sent).min();
+                    batch.records.push(Record { id, receipt: message.receipt.clone(), receives });
+                    messages.push(message);
+                }
+                None => batch.nameless.push(id),
+            }
+        }
+        (batch, messages)
+    }
+
+    /// Whether any comes from this lane.
+    pub(crate) fn has(&self, lane: Lane) -> bool {
+        self.records.iter().any(|record| record.receipt.lane == lane)
+    }
+
+    /// How long the oldest has been on its queue.
+    pub(crate) fn age(&self, now: Timestamp) -> Option<u64> {
+        let age = now.duration_since(self.oldest?).as_secs();
+        Some(u64::try_from(age).unwrap_or(0))
+    }
+
+    /// What Lambda is told: whatever was not done stays on its queue. What failed for a reason of ours comes again after a while.
+    pub(crate) async fn end(self, stack: &Stack, failed: &HashMap<Receipt, String>) -> SqsBatchResponse {
+        let queues = &stack.aws().queues;
+        let now = stack.clock.now();
+        let pause = |record: &Record| {
+            let longer = i32::try_from(4_u64.saturating_pow(record.receives.saturating_sub(1)).min(30)).unwrap_or(30);
+            now + (FIRST_PAUSE * longer).min(LONGEST_PAUSE)
+        };
+        let mut response = SqsBatchResponse::default();
+        let mut again = Vec::new();
+        for record in &self.records {
+            if queues.take_done(&record.receipt) {
+                continue;
+            }
+            if let Some(reason) = failed.get(&record.receipt) {
+                tracing::error!(message_id = record.id, receives = record.receives, reason, "a message comes again");
+                again.push((&record.receipt, pause(record)));
+            }
+            response.add_failure(&record.id);
+        }
+        for id in &self.nameless {
+            tracing::error!(message_id = id, "a record without body, receipt or known queue stays where it is");
+            response.add_failure(id);
+        }
+        // Where this fails, the queue's own visibility brings them back.
+        let outcomes = if again.is_empty() { Vec::new() } else { queues.again(again, now).await };
+        if let Some(error) = outcomes.into_iter().find_map(Result::err) {
+            tracing::warn!(%error, "messages come again only when the queue's visibility ends");
+        }
+        response
+    }
+}
+
+/// A record as the engine takes it, how often it was received, and when it was sent.
+fn read(stack: &Stack, message: SqsMessage) -> Option<(Received, u32, Option<Timestamp>)> {
+    let lane = stack.aws().queues.lane(message.event_source_arn.as_deref()?)?;
+    let number = |name: &str| message.attributes.get(name).and_then(|text| text.parse::<i64>().ok());
+    let receives = number("ApproximateReceiveCount").and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
+    let sent = number("SentTimestamp").and_then(|millisecond| Timestamp::from_millisecond(millisecond).ok());
+    // Differs for every hand-out, and repeats of one invocation carry the same.
+    let token = hash::text(&["token", message.message_id.as_deref()?, &receives.to_string()], 24);
+    let receipt = Receipt { lane, handle: message.receipt_handle? };
+    Some((Received { receipt, token, body: message.body? }, receives, sent))
+}

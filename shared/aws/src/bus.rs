@@ -1,0 +1,55 @@
+//! The bus: what we publish.
+
+use std::sync::Arc;
+
+use aws_sdk_eventbridge::{Client, primitives::DateTime, types::PutEventsRequestEntry};
+use futures_util::future::join_all;
+use tracking_engine::backend::{Published, Unavailable};
+
+use crate::{limits, table::unavailable};
+
+/// The source of our events (contract §1).
+const SOURCE: &str = "tracking-api";
+
+/// The bus that we publish on.
+#[derive(Debug, Clone)]
+pub(crate) struct Bus {
+    client: Client,
+    name: Arc<str>,
+}
+
+impl Bus {
+    pub(crate) fn new(client: Client, name: &str) -> Self {
+        Self { client, name: name.into() }
+    }
+
+    /// Publishes events; per event, in order, whether the bus has it.
+    pub(crate) async fn publish(&self, events: Vec<&Published>) -> Vec<Result<(), Unavailable>> {
+        let entries: Vec<PutEventsRequestEntry> = events.into_iter().map(|event| self.entry(event)).collect();
+        let size = |entry: &PutEventsRequestEntry| entry.detail.as_ref().map_or(0, String::len) + limits::ENTRY_OVERHEAD;
+        let calls = limits::calls(entries, limits::ENTRIES, limits::EVENTS_BYTES, size);
+        join_all(calls.into_iter().map(|call| self.call(call))).await.into_iter().flatten().collect()
+    }
+
+    async fn call(&self, entries: Vec<PutEventsRequestEntry>) -> Vec<Result<(), Unavailable>> {
+        let count = entries.len();
+        let answer = match self.client.put_events().set_entries(Some(entries)).send().await {
+            Ok(answer) => answer,
+            Err(error) => return vec![Err(unavailable(&error)); count],
+        };
+        let outcome = |place: usize| match answer.entries().get(place) {
+            Some(entry) => match &entry.error_code {
+                None => Ok(()),
+                Some(code) => Err(Unavailable(format!("{code}: {}", entry.error_message.as_deref().unwrap_or_default()))),
+            },
+            None => Err(Unavailable("the bus does not say whether it took an event".to_owned())),
+        };
+        (0..count).map(outcome).collect()
+    }
+
+    fn entry(&self, event: &Published) -> PutEventsRequestEntry {
+        let time = DateTime::from_millis(event.time.as_millisecond());
+        let entry = PutEventsRequestEntry::builder().source(SOURCE).detail_type(event.detail_type).time(time);
+        entry.detail(event.detail.to_string()).event_bus_name(&*self.name).build()
+    }
+}

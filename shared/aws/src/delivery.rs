@@ -1,0 +1,65 @@
+//! Delivery: a batch of first tries or retries is claimed, sent, concluded and recorded, each record on its own.
+
+use std::collections::HashMap;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use jiff::{SignedDuration, Timestamp};
+use tracking_engine::{
+    backend::{Backend as _, Effects, Lane, Receipt, Received, Unavailable},
+    sender::Sender,
+};
+
+use crate::{Stack, StartError, batch::Batch, metrics::Metrics};
+
+/// Kept of an invocation's time to tell Lambda what was done.
+const TELLING: SignedDuration = SignedDuration::from_secs(2);
+
+impl Stack {
+    /// What sends for this stack.
+    ///
+    /// # Errors
+    /// TLS can't be set up.
+    pub fn sender(&self) -> Result<Sender, StartError> {
+        Sender::new(self.settings.private_targets).map_err(StartError::Sender)
+    }
+
+    /// Works a batch until the invocation's deadline: what could still run then is not begun but handed back, uncharged.
+    pub async fn deliver(&self, event: SqsEvent, sender: &Sender, deadline: Timestamp) -> SqsBatchResponse {
+        let begun = self.clock.now();
+        let until = deadline - TELLING;
+        let (batch, messages) = Batch::read(self, event);
+        let mut metrics = Metrics::default();
+        if let Some(age) = batch.age(begun) {
+            metrics.seconds("OldestMessageAge", age);
+        }
+        if batch.has(Lane::Retry) {
+            self.aws().queues.look_for_room(begun).await;
+        }
+        let mut failed: HashMap<Receipt, String> = HashMap::new();
+        let mut lined = self.engine.line_up(messages);
+        for (message, reason) in lined.take_unreadable() {
+            match self.set_aside(&message, &reason).await {
+                Ok(()) => metrics.count("SetAside", 1),
+                Err(error) => failed.extend([(message.receipt, error.to_string())]),
+            }
+        }
+        let left = until.duration_since(self.clock.now()).unsigned_abs();
+        if let Ok(worked) = tokio::time::timeout(left, self.engine.work(lined, sender, Some(until))).await {
+            failed.extend(worked.into_iter().map(|(receipt, error)| (receipt, error.to_string())));
+        } else {
+            // What is not settled by now is reported as failed, and the queue brings it back.
+            tracing::error!("the deadline came before the batch was worked");
+        }
+        metrics.tally(&self.engine.tally());
+        metrics.tell(&self.settings.stage, self.clock.now());
+        batch.end(self, &failed).await
+    }
+
+    /// Sets a message aside that will never be read: to its queue's dead letters, with the reason, and nowhere else.
+    pub(crate) async fn set_aside(&self, message: &Received, reason: &str) -> Result<(), Unavailable> {
+        tracing::error!(reason, "a message that can't be read was set aside");
+        self.aws().queues.set_aside(message.receipt.lane, &message.body, reason).await?;
+        let settled: Vec<Effects> = vec![message.done()];
+        self.aws().commit(settled).await.into_iter().collect()
+    }
+}

@@ -1,0 +1,38 @@
+//! Ingest: an event of the platform's bus goes on to the events queue, a bad one to the people who can mend it.
+
+use serde_json::{Value, json};
+use tracking_core::{change::MAX_EVENT_BYTES, fault::Faults};
+use tracking_engine::{Accepted, backend::Unavailable};
+
+use crate::{Stack, metrics::Metrics};
+
+impl Stack {
+    /// Takes an event over. Once this is done it is certain that it will be matched, or that it lies in the queue of bad events and
+    /// in the list of rejected ones, with every fault (contract §1).
+    ///
+    /// # Errors
+    /// AWS doesn't take it: nothing is promised, the invocation is to be repeated. Repeats do no harm (P2).
+    pub async fn ingest(&self, event: &Value) -> Result<(), Unavailable> {
+        let text = event.to_string();
+        let mut metrics = Metrics::default();
+        let outcomes = self.engine.ingest(&[text.as_bytes()]).await?;
+        for outcome in outcomes {
+            match outcome {
+                Accepted::Yes(_) => metrics.count("Events", 1),
+                Accepted::Rejected(faults) | Accepted::TooLarge(faults) => {
+                    self.reject(&text, &faults).await?;
+                    metrics.count("Rejected", 1);
+                }
+            }
+        }
+        metrics.tell(&self.settings.stage, self.clock.now());
+        Ok(())
+    }
+
+    async fn reject(&self, text: &str, faults: &Faults) -> Result<(), Unavailable> {
+        let shown = &text[..text.floor_char_boundary(MAX_EVENT_BYTES)];
+        let body = json!({"received_at": self.clock.now(), "event": shown, "errors": faults});
+        tracing::warn!(%faults, "a bad event was rejected");
+        self.aws().queues.reject(&body.to_string(), &faults.to_string()).await
+    }
+}

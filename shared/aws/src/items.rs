@@ -1,0 +1,86 @@
+//! An item as DynamoDB keeps it.
+//!
+//! | attribute | type | what |
+//! | --- | --- | --- |
+//! | `pk`, `sk` | S | the key |
+//! | `rev` | N | the revision |
+//! | `w` | S | names the very swap that wrote it, so that a swap whose answer was lost knows its own work again |
+//! | `expires` | N | unix seconds: the table's TTL attribute |
+//! | `tpk`, `tsk` | S | its place in the sparse index `trouble` |
+//! | `body` | S | the body |
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use tracking_engine::backend::{Item, Key, Unavailable};
+
+/// DynamoDB's form of an item.
+pub(crate) type Attributes = HashMap<String, AttributeValue>;
+
+pub(crate) const PARTITION: &str = "pk";
+pub(crate) const SORT: &str = "sk";
+pub(crate) const REV: &str = "rev";
+pub(crate) const WRITE: &str = "w";
+pub(crate) const TROUBLE_PARTITION: &str = "tpk";
+pub(crate) const TROUBLE_SORT: &str = "tsk";
+const EXPIRES: &str = "expires";
+const BODY: &str = "body";
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn number(value: impl Into<i128>) -> AttributeValue {
+    AttributeValue::N(value.into().to_string())
+}
+
+pub(crate) fn key(key: &Key) -> Attributes {
+    Attributes::from([(PARTITION.to_owned(), text(&key.partition)), (SORT.to_owned(), text(&key.sort))])
+}
+
+/// The item with this revision.
+pub(crate) fn attributes(item: &Item, rev: u64) -> Attributes {
+    let mut attributes = key(&item.key);
+    let mut add = |name: &str, value| attributes.insert(name.to_owned(), value);
+    add(REV, number(rev));
+    add(BODY, text(&item.body));
+    if let Some(expires) = item.expires {
+        // Never too early: a second that has begun counts whole.
+        let begun = i64::from(expires.subsec_nanosecond() > 0);
+        add(EXPIRES, number(expires.as_second() + begun));
+    }
+    if let Some(trouble) = &item.trouble {
+        add(TROUBLE_PARTITION, text(&trouble.partition));
+        add(TROUBLE_SORT, text(&trouble.sort));
+    }
+    attributes
+}
+
+/// The item that these attributes are.
+pub(crate) fn item(attributes: &Attributes) -> Result<Item, Unavailable> {
+    let unreadable = |name: &str| Unavailable(format!("an item of the table has no {name} that can be read"));
+    let text = |name: &str| attributes.get(name).and_then(|value| value.as_s().ok()).cloned();
+    let number = |name: &str| attributes.get(name).and_then(|value| value.as_n().ok()).map(|digits| digits.parse::<u64>());
+    let key = |partition: &str, sort: &str| Some(Key::new(text(partition)?, text(sort)?));
+    let expires = number(EXPIRES).transpose().map_err(|_| unreadable(EXPIRES))?;
+    let expires = expires.map(|second| i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok()));
+    Ok(Item {
+        key: key(PARTITION, SORT).ok_or_else(|| unreadable("key"))?,
+        // The index has neither revision nor body.
+        rev: number(REV).transpose().map_err(|_| unreadable(REV))?.unwrap_or(0),
+        body: text(BODY).unwrap_or_default(),
+        expires: expires.flatten(),
+        trouble: key(TROUBLE_PARTITION, TROUBLE_SORT),
+    })
+}
+
+/// What an item counts for in a call's size, about.
+pub(crate) fn size(attributes: &Attributes) -> usize {
+    let size = |value: &AttributeValue| match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
+        AttributeValue::B(bytes) => bytes.as_ref().len() * 4 / 3,
+        _ => 0,
+    };
+    attributes.iter().map(|(name, value)| name.len() + size(value) + 16).sum()
+}

@@ -1,0 +1,128 @@
+//! AWS's limits, as types that can't pass them: emulators don't check all of them, and AWS does.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Entries of one `SendMessageBatch`, `ChangeMessageVisibilityBatch` or `PutEvents`.
+pub(crate) const ENTRIES: usize = 10;
+/// Bytes of one `SendMessageBatch` and of any message in it.
+pub(crate) const MESSAGES_BYTES: usize = 1 << 20;
+/// Bytes of one `PutEvents`; what an entry has besides its detail is counted with [`ENTRY_OVERHEAD`].
+pub(crate) const EVENTS_BYTES: usize = 256 << 10;
+/// What an entry is counted for besides its body.
+pub(crate) const ENTRY_OVERHEAD: usize = 256;
+/// Items of one `BatchWriteItem`.
+pub(crate) const WRITES: usize = 25;
+/// Bytes of one `BatchWriteItem`, with room for names.
+pub(crate) const WRITES_BYTES: usize = 15 << 20;
+/// Keys of one `BatchGetItem`.
+pub(crate) const KEYS: usize = 100;
+
+/// How long a new message waits before it is handed out: at most 15 minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DelaySeconds(i32);
+
+impl DelaySeconds {
+    const LONGEST: i64 = 900;
+
+    /// The delay until a time; what lies further away is handed out too early rather than never.
+    pub(crate) fn until(not_before: Option<Timestamp>, now: Timestamp) -> Self {
+        Self(whole_seconds(not_before.unwrap_or(now).duration_since(now), Self::LONGEST))
+    }
+
+    pub(crate) fn get(self) -> i32 {
+        self.0
+    }
+}
+
+/// How long a message that was handed out stays invisible: at most 12 hours from the moment that it was received. It was received no
+/// longer ago than the queue's own visibility, else it would have been handed out again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct VisibilitySeconds(i32);
+
+impl VisibilitySeconds {
+    const LONGEST: i64 = 43_200 - 900;
+
+    pub(crate) fn until(at: Timestamp, now: Timestamp) -> Self {
+        Self(whole_seconds(at.duration_since(now), Self::LONGEST))
+    }
+
+    pub(crate) fn get(self) -> i32 {
+        self.0
+    }
+}
+
+/// Whole seconds that are not over before the duration is, between none and `longest`.
+fn whole_seconds(duration: SignedDuration, longest: i64) -> i32 {
+    let up = i64::from(duration.subsec_nanos() > 0);
+    i32::try_from((duration.as_secs() + up).clamp(0, longest)).unwrap_or(0)
+}
+
+/// Splits entries into calls: at most `most` entries and `bytes` bytes each, in order. An entry that is larger than a call may be
+/// stands alone, for AWS to refuse.
+pub(crate) fn calls<T>(entries: Vec<T>, most: usize, bytes: usize, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut calls: Vec<Vec<T>> = Vec::new();
+    let mut used = 0;
+    for entry in entries {
+        let needs = size(&entry);
+        match calls.last_mut() {
+            Some(call) if call.len() < most && used + needs <= bytes => {
+                used += needs;
+                call.push(entry);
+            }
+            _ => {
+                used = needs;
+                calls.push(vec![entry]);
+            }
+        }
+    }
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: f64) -> Timestamp {
+        let now: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
+        now + SignedDuration::from_secs_f64(seconds)
+    }
+
+    #[test]
+    fn a_delay_is_between_nothing_and_fifteen_minutes() {
+        let delay = |seconds| DelaySeconds::until(Some(at(seconds)), at(0.0)).get();
+        assert_eq!(DelaySeconds::until(None, at(0.0)).get(), 0);
+        assert_eq!([-5.0, 0.0, 0.001, 1.0, 899.5, 900.0, 901.0, 1e9].map(delay), [0, 0, 1, 1, 900, 900, 900, 900]);
+    }
+
+    #[test]
+    fn a_visibility_ends_within_twelve_hours_of_the_receive() {
+        let visibility = |seconds| VisibilitySeconds::until(at(seconds), at(0.0)).get();
+        assert_eq!(
+            [-5.0, 0.0, 3_600.0, 42_300.0, 42_301.0, 43_201.0, 1e9].map(visibility),
+            [0, 0, 3_600, 42_300, 42_300, 42_300, 42_300]
+        );
+    }
+
+    #[test]
+    fn calls_are_split_by_entries() {
+        let lengths = |n: usize, most| -> Vec<usize> {
+            let calls = calls((0..n).collect(), most, usize::MAX, |_| 1);
+            assert_eq!(calls.iter().flatten().copied().collect::<Vec<_>>(), (0..n).collect::<Vec<_>>(), "all, in order");
+            calls.iter().map(Vec::len).collect()
+        };
+        assert_eq!(lengths(0, ENTRIES), [0; 0]);
+        assert_eq!(lengths(10, ENTRIES), [10]);
+        assert_eq!(lengths(11, ENTRIES), [10, 1]);
+        assert_eq!(lengths(51, WRITES), [25, 25, 1]);
+        assert_eq!(lengths(201, KEYS), [100, 100, 1]);
+    }
+
+    #[test]
+    fn calls_are_split_by_bytes() {
+        let sizes = |sizes: &[usize]| -> Vec<Vec<usize>> { calls(sizes.to_vec(), ENTRIES, MESSAGES_BYTES, |size| *size) };
+        let half = MESSAGES_BYTES / 2;
+        assert_eq!(sizes(&[half, half, 1]), [vec![half, half], vec![1]]);
+        assert_eq!(sizes(&[1, MESSAGES_BYTES, 1]), [vec![1], vec![MESSAGES_BYTES], vec![1]]);
+        assert_eq!(sizes(&[MESSAGES_BYTES + 1, 1]), [vec![MESSAGES_BYTES + 1], vec![1]]);
+    }
+}

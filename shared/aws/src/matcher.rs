@@ -1,0 +1,54 @@
+//! The matcher: events from their queue to one message per postback; and, by its schedule, the sweep.
+
+use std::collections::HashMap;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use tracking_engine::{
+    Matched,
+    backend::{Receipt, Unavailable},
+};
+
+use crate::{Stack, batch::Batch, metrics::Metrics};
+
+impl Stack {
+    /// Matches a batch of events, each on its own.
+    pub async fn match_events(&self, event: SqsEvent) -> SqsBatchResponse {
+        let (batch, messages) = Batch::read(self, event);
+        let outcomes = self.engine.match_messages(&messages).await;
+        let mut metrics = Metrics::default();
+        let mut failed: HashMap<Receipt, String> = HashMap::new();
+        for (message, outcome) in messages.into_iter().zip(outcomes) {
+            let reason = match outcome {
+                Matched::Yes(_) => None,
+                Matched::Failed(error) => Some(error.to_string()),
+                Matched::Unreadable(faults) => match self.set_aside(&message, &faults.to_string()).await {
+                    Ok(()) => {
+                        metrics.count("SetAside", 1);
+                        None
+                    }
+                    Err(error) => Some(error.to_string()),
+                },
+            };
+            failed.extend(reason.map(|reason| (message.receipt, reason)));
+        }
+        if let Some(age) = batch.age(self.clock.now()) {
+            metrics.seconds("OldestMessageAge", age);
+        }
+        metrics.tally(&self.engine.tally());
+        metrics.tell(&self.settings.stage, self.clock.now());
+        batch.end(self, &failed).await
+    }
+
+    /// Sends what falls due, and tidies up after rule changes that were cut off.
+    ///
+    /// # Errors
+    /// AWS doesn't answer: what was not sent is sent by the next sweep.
+    pub async fn sweep(&self) -> Result<(), Unavailable> {
+        let swept = self.engine.sweep().await?;
+        let mut metrics = Metrics::default();
+        metrics.count("Swept", swept as u64);
+        metrics.count("Sweeps", 1);
+        metrics.tell(&self.settings.stage, self.clock.now());
+        Ok(())
+    }
+}

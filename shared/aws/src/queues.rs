@@ -1,0 +1,298 @@
+//! The queues: sending, and what becomes of messages that were handed out.
+//!
+//! Lambda deletes what a function doesn't report as failed, so that "done" costs no call. "Again" is a change of the message's
+//! visibility, and a failed batch item.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use aws_sdk_sqs::{
+    Client,
+    error::BuildError,
+    types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry},
+};
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::hash;
+use tracking_engine::backend::{Lane, Message, Receipt, Unavailable};
+
+use crate::{
+    limits::{self, DelaySeconds, VisibilitySeconds},
+    settings::Settings,
+    table::unavailable,
+};
+
+/// How many messages of the retry lane may wait by their visibility: half of what a queue can have in flight.
+const MOST_IN_FLIGHT: i64 = 60_000;
+/// How long a message may wait by its visibility while there is room.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
+/// How long what the retry lane said of its messages counts.
+const ROOM_COUNTS: SignedDuration = SignedDuration::from_secs(10);
+/// The longest name of a message group.
+const LONGEST_GROUP: usize = 128;
+/// The longest reason that a message is set aside with.
+const LONGEST_REASON: usize = 1_024;
+
+/// The queues. Clones share what was settled and how much room there is.
+#[derive(Debug, Clone)]
+pub(crate) struct Queues {
+    client: Client,
+    urls: Arc<Urls>,
+    /// How many environments share the room.
+    sharers: i64,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Urls {
+    events: String,
+    delivery: String,
+    retry: String,
+    rejected: String,
+    events_dead: String,
+    delivery_dead: String,
+    retry_dead: String,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    done: HashSet<Receipt>,
+    /// Messages that may still be left to wait by their visibility, and when that was found.
+    room: Option<(Timestamp, i64)>,
+}
+
+impl Queues {
+    pub(crate) fn new(client: Client, settings: &Settings) -> Self {
+        let urls = Urls {
+            events: settings.events_queue.clone(),
+            delivery: settings.delivery_queue.clone(),
+            retry: settings.retry_queue.clone(),
+            rejected: settings.rejected_queue.clone(),
+            events_dead: settings.events_dead_letters.clone(),
+            delivery_dead: settings.delivery_dead_letters.clone(),
+            retry_dead: settings.retry_dead_letters.clone(),
+        };
+        Self { client, urls: Arc::new(urls), sharers: i64::from(settings.max_concurrency), shared: Arc::default() }
+    }
+
+    fn url(&self, lane: Lane) -> &str {
+        match lane {
+            Lane::Events => &self.urls.events,
+            Lane::Delivery => &self.urls.delivery,
+            Lane::Retry => &self.urls.retry,
+        }
+    }
+
+    /// The lane whose queue has this ARN.
+    pub(crate) fn lane(&self, arn: &str) -> Option<Lane> {
+        let name = arn.rsplit(':').next()?;
+        [Lane::Events, Lane::Delivery, Lane::Retry].into_iter().find(|lane| self.url(*lane).rsplit('/').next() == Some(name))
+    }
+
+    /// Sends messages; per message, in order, whether the queue has it.
+    pub(crate) async fn send(&self, messages: Vec<&Message>, now: Timestamp) -> Vec<Result<(), Unavailable>> {
+        let mut outcomes = vec![Ok(()); messages.len()];
+        let mut lanes: HashMap<Lane, Vec<(usize, &Message)>> = HashMap::new();
+        for (place, message) in messages.into_iter().enumerate() {
+            lanes.entry(message.lane).or_default().push((place, message));
+        }
+        let calls = lanes.into_iter().flat_map(|(lane, messages)| {
+            let size = |(_, message): &(usize, &Message)| message.body.len() + limits::ENTRY_OVERHEAD;
+            let calls = limits::calls(messages, limits::ENTRIES, limits::MESSAGES_BYTES, size);
+            calls.into_iter().map(move |call| (lane, call))
+        });
+        for failed in join_all(calls.map(|(lane, call)| self.send_call(lane, call, now))).await {
+            for (place, error) in failed {
+                outcomes[place] = Err(error);
+            }
+        }
+        outcomes
+    }
+
+    /// One call; the places of the messages that the queue doesn't have.
+    async fn send_call(&self, lane: Lane, messages: Vec<(usize, &Message)>, now: Timestamp) -> Vec<(usize, Unavailable)> {
+        let all = |error: Unavailable| messages.iter().map(|(place, _)| (*place, error.clone())).collect();
+        let entry = |(place, message): &(usize, &Message)| entry(*place, message, now);
+        let entries = match messages.iter().map(entry).collect::<Result<Vec<_>, _>>() {
+            Ok(entries) => entries,
+            Err(error) => return all(Unavailable(error.to_string())),
+        };
+        let answer = self.client.send_message_batch().queue_url(self.url(lane)).set_entries(Some(entries)).send().await;
+        match answer {
+            Ok(answer) => answer
+                .failed
+                .into_iter()
+                .filter_map(|failed| Some((failed.id.parse().ok()?, refused(&failed.code, failed.message))))
+                .collect(),
+            Err(error) => all(unavailable(&error)),
+        }
+    }
+
+    /// Remembers that a message is done.
+    pub(crate) fn done(&self, receipt: Receipt) {
+        self.shared().done.insert(receipt);
+    }
+
+    /// Whether a message is done; it is asked once.
+    pub(crate) fn take_done(&self, receipt: &Receipt) -> bool {
+        self.shared().done.remove(receipt)
+    }
+
+    /// Makes messages come again at their times; per message, in order, whether the queue took it.
+    pub(crate) async fn again(&self, messages: Vec<(&Receipt, Timestamp)>, now: Timestamp) -> Vec<Result<(), Unavailable>> {
+        let mut outcomes = vec![Ok(()); messages.len()];
+        let mut lanes: HashMap<Lane, Vec<(usize, &Receipt, VisibilitySeconds)>> = HashMap::new();
+        for (place, (receipt, at)) in messages.into_iter().enumerate() {
+            lanes.entry(receipt.lane).or_default().push((place, receipt, VisibilitySeconds::until(at, now)));
+        }
+        if let (Some(waiting), Some((_, left))) = (lanes.get(&Lane::Retry), &mut self.shared().room) {
+            *left -= i64::try_from(waiting.len()).unwrap_or(i64::MAX);
+        }
+        let calls = lanes.into_iter().flat_map(|(lane, messages)| {
+            let calls = limits::calls(messages, limits::ENTRIES, usize::MAX, |_| 0);
+            calls.into_iter().map(move |call| (lane, call))
+        });
+        for failed in join_all(calls.map(|(lane, call)| self.again_call(lane, call))).await {
+            for (place, error) in failed {
+                outcomes[place] = Err(error);
+            }
+        }
+        outcomes
+    }
+
+    async fn again_call(&self, lane: Lane, messages: Vec<(usize, &Receipt, VisibilitySeconds)>) -> Vec<(usize, Unavailable)> {
+        let all = |error: Unavailable| messages.iter().map(|(place, ..)| (*place, error.clone())).collect();
+        let entries = messages.iter().map(|(place, receipt, visibility)| {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(place.to_string());
+            entry.receipt_handle(&receipt.handle).visibility_timeout(visibility.get()).build()
+        });
+        let entries = match entries.collect::<Result<Vec<_>, _>>() {
+            Ok(entries) => entries,
+            Err(error) => return all(Unavailable(error.to_string())),
+        };
+        let request = self.client.change_message_visibility_batch().queue_url(self.url(lane));
+        match request.set_entries(Some(entries)).send().await {
+            Ok(answer) => answer
+                .failed
+                .into_iter()
+                .filter_map(|failed| Some((failed.id.parse().ok()?, refused(&failed.code, failed.message))))
+                .collect(),
+            Err(error) => all(unavailable(&error)),
+        }
+    }
+
+    /// How long a message of the retry lane may wait by its visibility, as far as is known.
+    pub(crate) fn longest_wait(&self) -> SignedDuration {
+        match self.shared().room {
+            Some((_, left)) if left > 0 => LONGEST_WAIT,
+            _ => SignedDuration::ZERO,
+        }
+    }
+
+    /// Asks the retry lane how many of its messages are in flight, unless that was asked just now.
+    pub(crate) async fn look_for_room(&self, now: Timestamp) {
+        if self.shared().room.is_some_and(|(found, _)| found <= now && now < found + ROOM_COUNTS) {
+            return;
+        }
+        let attribute = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+        let answer =
+            self.client.get_queue_attributes().queue_url(&self.urls.retry).attribute_names(attribute.clone()).send().await;
+        let in_flight = answer.as_ref().map(|answer| {
+            let attributes = answer.attributes.as_ref();
+            attributes.and_then(|attributes| attributes.get(&attribute)).and_then(|number| number.parse::<i64>().ok())
+        });
+        let left = match in_flight {
+            Ok(Some(in_flight)) => (MOST_IN_FLIGHT - in_flight) / self.sharers.max(1),
+            // Not known: what is to wait is sent anew or filed.
+            Ok(None) | Err(_) => 0,
+        };
+        if let Err(error) = answer {
+            tracing::warn!(error = %unavailable(&error), "the retry lane does not say how full it is");
+        }
+        self.shared().room = Some((now, left));
+    }
+
+    /// Sets a message aside that can't be read: a copy goes to its lane's dead letters, with the reason.
+    pub(crate) async fn set_aside(&self, lane: Lane, body: &str, reason: &str) -> Result<(), Unavailable> {
+        let queue = match lane {
+            Lane::Events => &self.urls.events_dead,
+            Lane::Delivery => &self.urls.delivery_dead,
+            Lane::Retry => &self.urls.retry_dead,
+        };
+        self.put_away(queue, body, reason).await
+    }
+
+    /// Hands a bad event to people, with its faults.
+    pub(crate) async fn reject(&self, body: &str, reason: &str) -> Result<(), Unavailable> {
+        self.put_away(&self.urls.rejected, body, reason).await
+    }
+
+    async fn put_away(&self, queue: &str, body: &str, reason: &str) -> Result<(), Unavailable> {
+        let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect();
+        let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(&reason)).build();
+        let attribute = attribute.map_err(|error| Unavailable(error.to_string()))?;
+        let request = self.client.send_message().queue_url(queue).message_body(sendable(body));
+        request.message_attributes("reason", attribute).send().await.map_err(|error| unavailable(&error))?;
+        Ok(())
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn entry(place: usize, message: &Message, now: Timestamp) -> Result<SendMessageBatchRequestEntry, BuildError> {
+    let mut entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(sendable(&message.body));
+    let delay = DelaySeconds::until(message.not_before, now).get();
+    if delay > 0 {
+        entry = entry.delay_seconds(delay);
+    }
+    // What waits to be matched needs no turns.
+    if message.lane != Lane::Events {
+        entry = entry.message_group_id(group(&message.group));
+    }
+    entry.build()
+}
+
+/// A group's name as the queue takes it.
+fn group(name: &str) -> String {
+    let fits = (1..=LONGEST_GROUP).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits { name.to_owned() } else { hash::text(&["group", name], 24) }
+}
+
+/// JSON without the two characters that a queue refuses and JSON allows, in the form in which JSON can write them too.
+fn sendable(json: &str) -> String {
+    if json.contains(['\u{FFFE}', '\u{FFFF}']) {
+        json.replace('\u{FFFE}', "\\ufffe").replace('\u{FFFF}', "\\uffff")
+    } else {
+        json.to_owned()
+    }
+}
+
+fn refused(code: &str, message: Option<String>) -> Unavailable {
+    Unavailable(format!("{code}: {}", message.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_have_names_that_queues_take() {
+        assert_eq!(group("release#trk_1"), "release#trk_1");
+        for odd in ["", "ž", "a b", &"x".repeat(129)] {
+            let name = group(odd);
+            assert!(name.len() == 24 && name.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{odd}: {name}");
+        }
+    }
+
+    #[test]
+    fn a_body_has_no_character_that_queues_refuse() {
+        let body = serde_json::json!({"name": "a\u{FFFE}b\u{FFFF}\u{1}"}).to_string();
+        let sent = sendable(&body);
+        assert_eq!(sent, r#"{"name":"a\ufffeb\uffff\u0001"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&sent).unwrap()["name"], "a\u{FFFE}b\u{FFFF}\u{1}");
+    }
+}

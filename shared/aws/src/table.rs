@@ -1,0 +1,342 @@
+//! The table: reads that are gathered into one call, compare-and-set of single items, writes in batches.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::{DisplayErrorContext, SdkError},
+    operation::{delete_item::DeleteItemError, put_item::PutItemError},
+    types::{DeleteRequest, KeysAndAttributes, PutRequest, ReturnValuesOnConditionCheckFailure, WriteRequest},
+};
+use futures_util::future::join_all;
+use tokio::{sync::oneshot, time::sleep};
+use tracking_engine::backend::{Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable};
+
+use crate::{
+    items::{self, Attributes},
+    limits, random,
+};
+
+/// How often a batch is repeated that DynamoDB took in part only.
+const TRIES: u32 = 6;
+/// How long it is waited before the first repetition; each takes twice as long as the one before.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The condition of a swap.
+const STANDS: &str = "rev = :rev";
+const IS_ABSENT: &str = "attribute_not_exists(pk)";
+
+/// What was asked for, and whom to tell.
+type Waiting = (Vec<Key>, oneshot::Sender<Result<Vec<Option<Item>>, Unavailable>>);
+
+/// The one table. Clones share what waits to be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    client: Client,
+    name: Arc<str>,
+    waiting: Arc<Mutex<Vec<Waiting>>>,
+}
+
+/// An item to write or a key to remove.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Write {
+    Put(Attributes),
+    Delete(Key),
+}
+
+impl Table {
+    pub(crate) fn new(client: Client, name: &str) -> Self {
+        Self { client, name: name.into(), waiting: Arc::default() }
+    }
+
+    /// Items by key, strongly consistent. What several tasks ask for at once is read in one call.
+    pub(crate) async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (told, hears) = oneshot::channel();
+        let first = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.push((keys.to_vec(), told));
+            waiting.len() == 1
+        };
+        if first {
+            // A task of its own: who asked may be dropped, and others count on it. It runs once those that are ready have asked.
+            let table = self.clone();
+            tokio::spawn(async move { table.answer().await });
+        }
+        hears.await.unwrap_or_else(|_| Err(Unavailable("a read was given up".to_owned())))
+    }
+
+    /// Reads for everybody who waits.
+    async fn answer(&self) {
+        tokio::task::yield_now().await;
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut keys: Vec<Key> = waiting.iter().flat_map(|(keys, _)| keys).cloned().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let read = self.read(keys).await;
+        for (keys, told) in waiting {
+            let answer = read.as_ref().map(|items| keys.iter().map(|key| items.get(key).cloned()).collect());
+            // Whoever asked may be gone.
+            drop(told.send(answer.map_err(Unavailable::clone)));
+        }
+    }
+
+    async fn read(&self, keys: Vec<Key>) -> Result<HashMap<Key, Item>, Unavailable> {
+        let calls = limits::calls(keys, limits::KEYS, usize::MAX, |_| 0);
+        let read = join_all(calls.into_iter().map(|keys| self.read_call(keys))).await;
+        let mut items = HashMap::new();
+        for call in read {
+            items.extend(call?.into_iter().map(|item| (item.key.clone(), item)));
+        }
+        Ok(items)
+    }
+
+    async fn read_call(&self, keys: Vec<Key>) -> Result<Vec<Item>, Unavailable> {
+        let mut asked: Vec<Attributes> = keys.iter().map(items::key).collect();
+        let mut found = Vec::new();
+        let mut pause = PAUSE;
+        for _ in 0..TRIES {
+            let request = KeysAndAttributes::builder().set_keys(Some(asked)).consistent_read(true).build();
+            let request = request.map_err(|error| Unavailable(error.to_string()))?;
+            let answer = self.client.batch_get_item().request_items(&*self.name, request).send().await;
+            let answer = answer.map_err(|error| unavailable(&error))?;
+            let items = answer.responses.unwrap_or_default().remove(&*self.name).unwrap_or_default();
+            for item in &items {
+                found.push(items::item(item)?);
+            }
+            let left = answer.unprocessed_keys.unwrap_or_default().remove(&*self.name);
+            asked = left.map(|left| left.keys).unwrap_or_default();
+            if asked.is_empty() {
+                return Ok(found);
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
+        Err(Unavailable("the table answers a part of what it is asked for only".to_owned()))
+    }
+
+    /// See [`Backend::query`](tracking_engine::backend::Backend::query).
+    pub(crate) async fn query(
+        &self,
+        partition: &Partition,
+        range: &Range,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Item>, Unavailable> {
+        let from = range.from.as_deref().filter(|from| !from.is_empty());
+        let before = range.before.as_deref();
+        if limit == 0 || before.is_some_and(|before| before.is_empty() || from.is_some_and(|from| before <= from)) {
+            return Ok(Vec::new());
+        }
+        let (name, index, hash, sort) = match partition {
+            Partition::Table(name) => (name, None, items::PARTITION, items::SORT),
+            Partition::Trouble(name) => (name, Some("trouble"), items::TROUBLE_PARTITION, items::TROUBLE_SORT),
+        };
+        let bounds = match (from, before) {
+            (None, None) => "",
+            (Some(_), None) => " AND #s >= :from",
+            (None, Some(_)) => " AND #s < :before",
+            // There is one condition for the place, and this one has its end.
+            (Some(_), Some(_)) => " AND #s BETWEEN :from AND :before",
+        };
+        let mut found = Vec::new();
+        let mut begin = None;
+        loop {
+            let wanted = i32::try_from(limit - found.len() + usize::from(from.is_some())).unwrap_or(i32::MAX);
+            let mut request = self
+                .client
+                .query()
+                .table_name(&*self.name)
+                .set_index_name(index.map(str::to_owned))
+                .consistent_read(index.is_none())
+                .key_condition_expression(format!("#p = :p{bounds}"))
+                .expression_attribute_names("#p", hash)
+                .expression_attribute_values(":p", items::text(name))
+                .scan_index_forward(order == Order::Ascending)
+                .limit(wanted)
+                .set_exclusive_start_key(begin);
+            if !bounds.is_empty() {
+                request = request.expression_attribute_names("#s", sort);
+            }
+            for (name, bound) in [(":from", from), (":before", before)] {
+                if let Some(bound) = bound {
+                    request = request.expression_attribute_values(name, items::text(bound));
+                }
+            }
+            let answer = request.send().await.map_err(|error| unavailable(&error))?;
+            for item in answer.items() {
+                let item = items::item(item)?;
+                let place = if index.is_some() { item.trouble.as_ref().map_or("", |key| &key.sort) } else { &item.key.sort };
+                if before.is_none_or(|before| place < before) {
+                    found.push(item);
+                }
+            }
+            begin = answer.last_evaluated_key.filter(|key| !key.is_empty());
+            if found.len() >= limit || begin.is_none() {
+                found.truncate(limit);
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Compare-and-set of one item.
+    pub(crate) async fn swap(&self, swap: Swap) -> Swapped {
+        let outcome = match (&swap.new, swap.expect) {
+            (Some(new), expect) => self.replace(new, expect).await,
+            (None, Some(rev)) => self.remove(&swap.key, rev).await,
+            (None, None) => self.get(&[swap.key]).await.map(|mut found| match found.pop().flatten() {
+                None => Swapped::Done,
+                stands => Swapped::Conflict(stands),
+            }),
+        };
+        outcome.unwrap_or_else(Swapped::Unavailable)
+    }
+
+    async fn replace(&self, new: &Item, expect: Option<u64>) -> Result<Swapped, Unavailable> {
+        let write = format!("{:016x}", random());
+        let mut attributes = items::attributes(new, expect.map_or(1, |rev| rev + 1));
+        attributes.insert(items::WRITE.to_owned(), items::text(&write));
+        let mut request = self
+            .client
+            .put_item()
+            .table_name(&*self.name)
+            .set_item(Some(attributes))
+            .condition_expression(if expect.is_some() { STANDS } else { IS_ABSENT })
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        if let Some(rev) = expect {
+            request = request.expression_attribute_values(":rev", items::number(rev));
+        }
+        match request.send().await {
+            Ok(_) => Ok(Swapped::Done),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                    let stands = failed.item().filter(|item| !item.is_empty());
+                    // The call was repeated because its answer was lost: what stands there is its own work.
+                    let own = |item: &Attributes| item.get(items::WRITE).and_then(|w| w.as_s().ok()) == Some(&write);
+                    if stands.is_some_and(own) {
+                        return Ok(Swapped::Done);
+                    }
+                    Ok(Swapped::Conflict(stands.map(items::item).transpose()?))
+                }
+                _ => Err(unavailable(&error)),
+            },
+        }
+    }
+
+    async fn remove(&self, key: &Key, rev: u64) -> Result<Swapped, Unavailable> {
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&*self.name)
+            .set_key(Some(items::key(key)))
+            .condition_expression(STANDS)
+            .expression_attribute_values(":rev", items::number(rev))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match request.send().await {
+            Ok(_) => Ok(Swapped::Done),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
+                    let stands = failed.item().filter(|item| !item.is_empty());
+                    Ok(Swapped::Conflict(stands.map(items::item).transpose()?))
+                }
+                _ => Err(unavailable(&error)),
+            },
+        }
+    }
+
+    /// Writes in batches; per write, in order, whether it is durable. Of several writes of one key the last one counts.
+    pub(crate) async fn write(&self, writes: Vec<Write>) -> Vec<Result<(), Unavailable>> {
+        let keys: Vec<Key> = writes.iter().map(Write::key).collect();
+        let mut last: HashMap<Key, Write> = HashMap::with_capacity(writes.len());
+        for (key, write) in keys.iter().zip(writes) {
+            last.insert(key.clone(), write);
+        }
+        let mut taken = HashSet::new();
+        let once = keys.iter().filter(|key| taken.insert(*key)).filter_map(|key| last.remove(key)).collect();
+        let calls = limits::calls(once, limits::WRITES, limits::WRITES_BYTES, Write::size);
+        let failed: Vec<(Key, Unavailable)> =
+            join_all(calls.into_iter().map(|call| self.write_call(call))).await.into_iter().flatten().collect();
+        let failed: HashMap<Key, Unavailable> = failed.into_iter().collect();
+        keys.iter().map(|key| failed.get(key).map_or(Ok(()), |error| Err(error.clone()))).collect()
+    }
+
+    /// One call, repeated for what is left of it; the keys that were not written.
+    async fn write_call(&self, writes: Vec<Write>) -> Vec<(Key, Unavailable)> {
+        let failed = |writes: &[Write], error: Unavailable| writes.iter().map(|write| (write.key(), error.clone())).collect();
+        let mut left = writes;
+        let mut pause = PAUSE;
+        for _ in 0..TRIES {
+            let requests = left.iter().map(Write::request).collect::<Result<Vec<_>, _>>();
+            let requests = match requests {
+                Ok(requests) => requests,
+                Err(error) => return failed(&left, Unavailable(error.to_string())),
+            };
+            let answer = self.client.batch_write_item().request_items(&*self.name, requests).send().await;
+            let unprocessed = match answer {
+                Ok(answer) => answer.unprocessed_items.unwrap_or_default().remove(&*self.name).unwrap_or_default(),
+                Err(error) => return failed(&left, unavailable(&error)),
+            };
+            let keys: HashSet<Key> = unprocessed.iter().filter_map(key_of).collect();
+            left.retain(|write| keys.contains(&write.key()));
+            if left.is_empty() {
+                return Vec::new();
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
+        failed(&left, Unavailable("the table takes a part of what it is given only".to_owned()))
+    }
+}
+
+impl Write {
+    /// An item to write, whatever stands there: with a revision that none has read before.
+    pub(crate) fn put(item: &Item) -> Self {
+        Self::Put(items::attributes(item, random() >> 2))
+    }
+
+    fn key(&self) -> Key {
+        match self {
+            Self::Put(attributes) => read_key(attributes).unwrap_or_else(|| Key::new("", "")),
+            Self::Delete(key) => key.clone(),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Put(attributes) => items::size(attributes),
+            Self::Delete(key) => key.partition.len() + key.sort.len() + 16,
+        }
+    }
+
+    fn request(&self) -> Result<WriteRequest, aws_sdk_dynamodb::error::BuildError> {
+        let request = WriteRequest::builder();
+        Ok(match self {
+            Self::Put(item) => request.put_request(PutRequest::builder().set_item(Some(item.clone())).build()?),
+            Self::Delete(key) => request.delete_request(DeleteRequest::builder().set_key(Some(items::key(key))).build()?),
+        }
+        .build())
+    }
+}
+
+fn key_of(request: &WriteRequest) -> Option<Key> {
+    let put = request.put_request.as_ref().map(|put| &put.item);
+    read_key(put.or(request.delete_request.as_ref().map(|delete| &delete.key))?)
+}
+
+fn read_key(attributes: &Attributes) -> Option<Key> {
+    let text = |name: &str| attributes.get(name).and_then(|value| value.as_s().ok()).cloned();
+    Some(Key::new(text(items::PARTITION)?, text(items::SORT)?))
+}
+
+/// What went wrong, with its causes.
+pub(crate) fn unavailable<E, R>(error: &SdkError<E, R>) -> Unavailable
+where
+    SdkError<E, R>: std::error::Error,
+{
+    Unavailable(DisplayErrorContext(error).to_string())
+}
