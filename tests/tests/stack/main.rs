@@ -1,0 +1,14 @@
+//! The stack as `template.yaml` and `infra/` describe it: what the tools say of it, what we say of it, and whether mistakes in it would
+//! be seen.
+
+mod access;
+mod faults;
+mod functions;
+mod mistakes;
+mod permissions;
+mod queues;
+mod schema;
+mod stores;
+mod templates;
+mod tools;
+mod watch;
