@@ -135,7 +135,7 @@ impl Cloud {
             ("TRACKING_DATA_KEY", KEY_ARN.to_owned()),
             ("TRACKING_LOG_RETENTION_DAYS", "90".to_owned()),
             ("TRACKING_MAX_CONCURRENCY", "20".to_owned()),
-            ("TRACKING_KEEP_EVENTS", "true".to_owned()),
+            ("TRACKING_KEEP_EVENTS", "false".to_owned()),
             ("TRACKING_PRIVATE_TARGETS", "true".to_owned()),
             ("TRACKING_ROLE_CLAIM", "role".to_owned()),
             ("TRACKING_AFFILIATE_CLAIM", "affiliate_id".to_owned()),

@@ -3,5 +3,7 @@
 
 pub mod cloud;
 pub mod crash;
+pub mod functions;
 pub mod port;
+pub mod receiver;
 pub mod world;

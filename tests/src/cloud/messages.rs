@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 /// Most messages in flight at once.
 const MOST_IN_FLIGHT: usize = 120_000;
@@ -30,6 +31,8 @@ pub struct Depth {
 pub(super) struct Message {
     pub(super) body: String,
     pub(super) group: Option<String>,
+    /// Its attributes, in the protocol's form.
+    pub(super) attributes: BTreeMap<String, Value>,
     pub(super) sent: Timestamp,
     pub(super) first_received: Option<Timestamp>,
     pub(super) received: Option<Timestamp>,
@@ -49,7 +52,17 @@ enum Place {
 impl Message {
     pub(super) fn new(body: String, group: Option<String>, now: Timestamp, delay: SignedDuration) -> Self {
         let place = if delay.is_zero() { Place::Visible } else { Place::Delayed };
-        Self { body, group, sent: now, first_received: None, received: None, receives: 0, place, until: now + delay }
+        Self {
+            body,
+            group,
+            attributes: BTreeMap::new(),
+            sent: now,
+            first_received: None,
+            received: None,
+            receives: 0,
+            place,
+            until: now + delay,
+        }
     }
 }
 

@@ -137,6 +137,13 @@ impl Cloud {
         self.state().queues.of(queue).messages(now).map(|(_, message)| message.group.clone()).collect()
     }
 
+    /// The reasons that messages of a queue were put there with, in the order of sending.
+    pub fn reasons(&self, queue: Queue) -> Vec<Option<String>> {
+        let now = self.now();
+        let reason = |message: &Message| message.attributes.get("reason")?["StringValue"].as_str().map(str::to_owned);
+        self.state().queues.of(queue).messages(now).map(|(_, message)| reason(message)).collect()
+    }
+
     /// Puts a message there as if somebody had sent it; answers its id.
     pub fn put(&self, queue: Queue, body: &str) -> String {
         let now = self.now();

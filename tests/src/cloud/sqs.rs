@@ -102,6 +102,8 @@ struct Send {
     #[serde(default)]
     delay_seconds: i64,
     message_group_id: Option<String>,
+    #[serde(default)]
+    message_attributes: BTreeMap<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -219,7 +221,9 @@ impl Queues {
         }
         let digest = md5(&entry.message_body);
         let delay = SignedDuration::from_secs(entry.delay_seconds);
-        let id = self.push(queue, Message::new(entry.message_body, entry.message_group_id, now, delay));
+        let mut message = Message::new(entry.message_body, entry.message_group_id, now, delay);
+        message.attributes = entry.message_attributes;
+        let id = self.push(queue, message);
         Ok(json!({"MessageId": id, "MD5OfMessageBody": digest}))
     }
 
