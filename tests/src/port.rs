@@ -51,7 +51,7 @@ clauses! {
         empty_slices_are_answered_by_empty_ones
         the_run_is_the_same_for_every_handle;
     commit:
-        a_put_counts_revisions_whatever_it_says
+        a_put_has_a_revision_that_none_has_read
         a_put_makes_a_swap_that_read_before_it_conflict
         a_delete_removes_and_may_be_repeated
         a_put_replaces_everything
@@ -116,6 +116,16 @@ impl<B: Backend> Space<B> {
     /// Revision and body of an item of partition `p`.
     async fn stands(&self, sort: &str) -> Option<(u64, String)> {
         self.read(sort).await.map(|item| (item.rev, item.body))
+    }
+
+    /// The body of an item of partition `p`.
+    async fn body(&self, sort: &str) -> Option<String> {
+        self.read(sort).await.map(|item| item.body)
+    }
+
+    /// An item of partition `p` but for its revision.
+    async fn whole(&self, sort: &str) -> Option<Item> {
+        self.read(sort).await.map(|item| Item { rev: 0, ..item })
     }
 
     /// Swaps one item of partition `p` for another body, or for nothing.

@@ -17,12 +17,10 @@ impl Stack {
         let mut metrics = Metrics::default();
         let outcomes = self.engine.ingest(&[text.as_bytes()]).await?;
         for outcome in outcomes {
-            match outcome {
-                Accepted::Yes(_) => metrics.count("Events", 1),
-                Accepted::Rejected(faults) | Accepted::TooLarge(faults) => {
-                    self.reject(&text, &faults).await?;
-                    metrics.count("Rejected", 1);
-                }
+            // Good events are not counted here: they are the function's invocations.
+            if let Accepted::Rejected(faults) | Accepted::TooLarge(faults) = outcome {
+                self.reject(&text, &faults).await?;
+                metrics.count("Rejected", 1);
             }
         }
         metrics.tell(&self.settings.stage, self.clock.now());

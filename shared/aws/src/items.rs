@@ -7,13 +7,18 @@
 //! | `w` | S | names the very swap that wrote it, so that a swap whose answer was lost knows its own work again |
 //! | `expires` | N | unix seconds: the table's TTL attribute |
 //! | `tpk`, `tsk` | S | its place in the sparse index `trouble` |
-//! | `body` | S | the body |
+//! | `body` | S | the body, if it is short |
+//! | `z` | B | a longer body, compressed: the number of the dictionary, and what zstd made of it |
+//!
+//! A write is billed by the kilobyte: a delivery's row with its snapshot, its request and its answer fits into one.
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use jiff::Timestamp;
 use tracking_engine::backend::{Item, Key, Unavailable};
+
+use crate::body;
 
 /// DynamoDB's form of an item.
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
@@ -26,6 +31,10 @@ pub(crate) const TROUBLE_PARTITION: &str = "tpk";
 pub(crate) const TROUBLE_SORT: &str = "tsk";
 const EXPIRES: &str = "expires";
 const BODY: &str = "body";
+const COMPRESSED: &str = "z";
+
+/// Bodies up to so many bytes stand as they are: lines, heads, pointers. People can read them in the table.
+const READABLE: usize = 512;
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -44,7 +53,10 @@ pub(crate) fn attributes(item: &Item, rev: u64) -> Attributes {
     let mut attributes = key(&item.key);
     let mut add = |name: &str, value| attributes.insert(name.to_owned(), value);
     add(REV, number(rev));
-    add(BODY, text(&item.body));
+    match compressed(&item.body) {
+        Some(bytes) => add(COMPRESSED, AttributeValue::B(Blob::new(bytes))),
+        None => add(BODY, text(&item.body)),
+    };
     if let Some(expires) = item.expires {
         // Never too early: a second that has begun counts whole.
         let begun = i64::from(expires.subsec_nanosecond() > 0);
@@ -63,16 +75,26 @@ pub(crate) fn item(attributes: &Attributes) -> Result<Item, Unavailable> {
     let text = |name: &str| attributes.get(name).and_then(|value| value.as_s().ok()).cloned();
     let number = |name: &str| attributes.get(name).and_then(|value| value.as_n().ok()).map(|digits| digits.parse::<u64>());
     let key = |partition: &str, sort: &str| Some(Key::new(text(partition)?, text(sort)?));
+    let body = match attributes.get(COMPRESSED).and_then(|value| value.as_b().ok()) {
+        Some(bytes) => body::expand(bytes.as_ref()).ok_or_else(|| unreadable(COMPRESSED))?,
+        None => text(BODY).unwrap_or_default(),
+    };
     let expires = number(EXPIRES).transpose().map_err(|_| unreadable(EXPIRES))?;
     let expires = expires.map(|second| i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok()));
     Ok(Item {
         key: key(PARTITION, SORT).ok_or_else(|| unreadable("key"))?,
         // The index has neither revision nor body.
         rev: number(REV).transpose().map_err(|_| unreadable(REV))?.unwrap_or(0),
-        body: text(BODY).unwrap_or_default(),
+        body,
         expires: expires.flatten(),
         trouble: key(TROUBLE_PARTITION, TROUBLE_SORT),
     })
+}
+
+/// A body in its shorter form, if that is the compressed one.
+fn compressed(body: &str) -> Option<Vec<u8>> {
+    let bytes = (body.len() > READABLE).then(|| body::compress(body))??;
+    (bytes.len() < body.len()).then_some(bytes)
 }
 
 /// What an item counts for in a call's size, about.

@@ -10,6 +10,7 @@
 
 mod backend;
 mod batch;
+mod body;
 mod bus;
 mod data_key;
 mod delivery;

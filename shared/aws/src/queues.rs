@@ -232,10 +232,14 @@ impl Queues {
     async fn put_away(&self, queue: &str, body: &str, reason: &str) -> Result<(), Unavailable> {
         let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect();
         let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(&reason)).build();
-        let attribute = attribute.map_err(|error| Unavailable(error.to_string()))?;
-        let request = self.client.send_message().queue_url(queue).message_body(sendable(body));
-        request.message_attributes("reason", attribute).send().await.map_err(|error| unavailable(&error))?;
-        Ok(())
+        let entry = attribute.and_then(|attribute| {
+            let entry = SendMessageBatchRequestEntry::builder().id("0").message_body(sendable(body));
+            entry.message_attributes("reason", attribute).build()
+        });
+        let entry = entry.map_err(|error| Unavailable(error.to_string()))?;
+        let answer = self.client.send_message_batch().queue_url(queue).entries(entry).send().await;
+        let failed = answer.map_err(|error| unavailable(&error))?.failed;
+        failed.into_iter().next().map_or(Ok(()), |failed| Err(refused(&failed.code, failed.message)))
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {

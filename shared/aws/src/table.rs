@@ -8,7 +8,7 @@ use std::{
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{DisplayErrorContext, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::{delete_item::DeleteItemError, put_item::PutItemError},
     types::{DeleteRequest, KeysAndAttributes, PutRequest, ReturnValuesOnConditionCheckFailure, WriteRequest},
 };
@@ -333,10 +333,26 @@ fn read_key(attributes: &Attributes) -> Option<Key> {
     Some(Key::new(text(items::PARTITION)?, text(items::SORT)?))
 }
 
-/// What went wrong, with its causes.
+/// What went wrong: what AWS says, or why it says nothing.
 pub(crate) fn unavailable<E, R>(error: &SdkError<E, R>) -> Unavailable
 where
+    E: ProvideErrorMetadata,
     SdkError<E, R>: std::error::Error,
 {
-    Unavailable(DisplayErrorContext(error).to_string())
+    let told = error.as_service_error().map(ProvideErrorMetadata::meta);
+    Unavailable(match told.and_then(|told| told.code()) {
+        Some(code) => format!("{code}: {}", told.and_then(|told| told.message()).unwrap_or_default()),
+        None => chain(error),
+    })
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }

@@ -1,0 +1,268 @@
+//! An AWS in one process: DynamoDB, SQS, EventBridge and KMS behind one endpoint, as the real clients speak to it.
+//!
+//! It keeps AWS's limits and answers with AWS's errors, counts what is called and billed, fails to order, and can kill the process
+//! that calls it: from the n-th call on nothing is answered any more. What Lambda does between queues and functions is done by hand,
+//! with [`Cloud::take`] and [`Cloud::settle`]. Time is whatever it is told: nothing here waits for it.
+//!
+//! It can't show how fair queues choose, how anything scales, and when AWS itself would throttle.
+
+mod bus;
+mod counts;
+mod faults;
+mod kms;
+mod messages;
+mod pump;
+mod server;
+mod sqs;
+mod table;
+mod wire;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::watch;
+
+pub use self::{
+    bus::BusEvent,
+    counts::{Counts, Tally},
+    faults::Fault,
+    messages::Depth,
+    pump::{Record, failures, sqs_event},
+    sqs::Queue,
+};
+use self::{
+    counts::Bill,
+    faults::{Fate, Order, Plan},
+    kms::MasterKey,
+    server::{Ending, Server},
+    sqs::Queues,
+    table::Table,
+    wire::{Answer, Refused},
+};
+use crate::crash::Cut;
+
+/// The region.
+pub const REGION: &str = "eu-central-1";
+/// The account.
+pub const ACCOUNT: &str = "000000000000";
+/// The table's name.
+pub const TABLE: &str = "tracking-test";
+/// The bus's name.
+pub const BUS: &str = "tracking-bus";
+/// The ARN of the one key.
+pub const KEY_ARN: &str = "arn:aws:kms:eu-central-1:000000000000:key/11111111-2222-4333-8444-555555555555";
+
+/// The AWS. Clones are the same one; it ends with the last of them.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    shared: Arc<Shared>,
+    server: Arc<Server>,
+}
+
+/// What the server and its owner both see.
+struct Shared {
+    now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    state: Mutex<State>,
+    /// Whether the process that calls was killed.
+    down: watch::Sender<bool>,
+}
+
+struct State {
+    table: Table,
+    queues: Queues,
+    published: Vec<BusEvent>,
+    key: MasterKey,
+    counts: Counts,
+    plan: Plan,
+    latency: Duration,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+impl Cloud {
+    /// An AWS whose table, queues and bus are empty, with its server on a free port of this machine.
+    ///
+    /// # Panics
+    /// There is no free port.
+    pub fn start(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        let state = State {
+            table: Table::new(),
+            queues: Queues::default(),
+            published: Vec::new(),
+            key: MasterKey::new(),
+            counts: Counts::default(),
+            plan: Plan::default(),
+            latency: Duration::ZERO,
+        };
+        let shared = Arc::new(Shared { now: Box::new(now), state: Mutex::new(state), down: watch::Sender::new(false) });
+        let server = Arc::new(Server::start(shared.clone()));
+        Self { shared, server }
+    }
+
+    /// Where all services are.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// A queue's URL.
+    pub fn queue_url(&self, queue: Queue) -> String {
+        format!("{}/{ACCOUNT}/{}", self.endpoint(), queue.name())
+    }
+
+    /// What a function of the stack finds in its environment.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let settings = [
+            ("TRACKING_STAGE", "test".to_owned()),
+            ("TRACKING_TABLE", TABLE.to_owned()),
+            ("TRACKING_BUS", BUS.to_owned()),
+            ("TRACKING_EVENTS_QUEUE", self.queue_url(Queue::Events)),
+            ("TRACKING_DELIVERY_QUEUE", self.queue_url(Queue::Delivery)),
+            ("TRACKING_RETRY_QUEUE", self.queue_url(Queue::Retry)),
+            ("TRACKING_REJECTED_QUEUE", self.queue_url(Queue::Rejected)),
+            ("TRACKING_EVENTS_DEAD_LETTERS", self.queue_url(Queue::EventsDead)),
+            ("TRACKING_DELIVERY_DEAD_LETTERS", self.queue_url(Queue::DeliveryDead)),
+            ("TRACKING_RETRY_DEAD_LETTERS", self.queue_url(Queue::RetryDead)),
+            ("TRACKING_DATA_KEY", KEY_ARN.to_owned()),
+            ("TRACKING_LOG_RETENTION_DAYS", "90".to_owned()),
+            ("TRACKING_MAX_CONCURRENCY", "20".to_owned()),
+            ("TRACKING_KEEP_EVENTS", "false".to_owned()),
+            ("TRACKING_PRIVATE_TARGETS", "true".to_owned()),
+            ("TRACKING_ROLE_CLAIM", "role".to_owned()),
+            ("TRACKING_AFFILIATE_CLAIM", "affiliate_id".to_owned()),
+            ("AWS_ENDPOINT_URL", self.endpoint()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ];
+        settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// What was put on the bus, in order.
+    pub fn published(&self) -> Vec<BusEvent> {
+        self.state().published.clone()
+    }
+
+    /// Every item of the table, in the protocol's form.
+    pub fn items(&self) -> Vec<Value> {
+        self.state().table.items()
+    }
+
+    /// What was called since the start or the last reset.
+    pub fn calls(&self) -> Counts {
+        self.state().counts.clone()
+    }
+
+    /// Counts from nothing again.
+    pub fn reset_counts(&self) {
+        self.state().counts = Counts::default();
+    }
+
+    /// Every call takes this long before anything comes of it.
+    pub fn latency(&self, latency: Duration) {
+        self.state().latency = latency;
+    }
+
+    /// Kills the process that calls at its n-th call from now, 1 being the next: that call takes effect or not, and neither it nor any
+    /// later one is ever answered. Later ones take no effect.
+    pub fn cut_at(&self, n: u64, cut: Cut) {
+        self.state().plan.cut_at(n, cut);
+    }
+
+    /// Waits until the process was killed.
+    pub async fn cut_happened(&self) {
+        let mut down = self.shared.down.subscribe();
+        down.wait_for(|down| *down).await.expect("this AWS is there");
+    }
+
+    /// Whether the process was killed.
+    pub fn is_cut(&self) -> bool {
+        self.state().plan.down
+    }
+
+    /// A new process may call, and no cut is planned. Calls of the old one stay unanswered.
+    pub fn revive(&self) {
+        self.state().plan.revive();
+        self.shared.down.send_replace(false);
+    }
+
+    /// Has the next call of an action, such as `DynamoDB.PutItem`, fail; ordered again, the one after it too.
+    pub fn fail_next(&self, action: &str, fault: Fault) {
+        self.state().plan.order(action, Order::Fault(fault));
+    }
+
+    /// Has these entries (counted from 0) of the next call of an action that takes batches be left out, as the answer says:
+    /// `UnprocessedItems`, `UnprocessedKeys`, `Failed`, `FailedEntryCount`.
+    pub fn fail_entries(&self, action: &str, entries: &[usize]) {
+        self.state().plan.order(action, Order::Leave(entries.to_vec()));
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.shared.now)()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One call, from its fate to its ending.
+    fn work(&self, service: &str, action: &str, body: &str) -> Ending {
+        let now = (self.now)();
+        let name = format!("{service}.{action}");
+        let mut state = self.state();
+        let mut bill = Bill::default();
+        let ending = match state.plan.fate(&name) {
+            Fate::Dead => return Ending::Silence,
+            Fate::Worked(leave) => Ending::Answered(state.call(service, action, body, &leave, now, &mut bill)),
+            Fate::Refused(refused) => Ending::Answered(Err(refused)),
+            Fate::Dropped { worked } => {
+                if worked {
+                    state.unheard(service, action, body, now, &mut bill);
+                }
+                Ending::Dropped
+            }
+            Fate::Cut(cut) => {
+                if cut == Cut::After {
+                    state.unheard(service, action, body, now, &mut bill);
+                }
+                self.down.send_replace(true);
+                Ending::Silence
+            }
+        };
+        state.counts.add(&name, bill);
+        ending
+    }
+}
+
+impl State {
+    fn call(&mut self, service: &str, action: &str, body: &str, leave: &[usize], now: Timestamp, bill: &mut Bill) -> Answer {
+        match service {
+            "DynamoDB" => self.table.call(action, body, leave, bill),
+            "SQS" => self.queues.call(action, body, leave, now, bill),
+            "EventBridge" => bus::call(&mut self.published, action, body, leave, now, bill),
+            "KMS" => self.key.call(action, body, bill),
+            _ => Err(Refused::unknown(action)),
+        }
+    }
+
+    /// A call whose answer nobody gets.
+    fn unheard(&mut self, service: &str, action: &str, body: &str, now: Timestamp, bill: &mut Bill) {
+        let _unheard: Answer = self.call(service, action, body, &[], now, bill);
+    }
+}

@@ -1,0 +1,115 @@
+//! What goes wrong to order: the process is killed at a call, or single calls and entries fail.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::wire::Refused;
+use crate::crash::Cut;
+
+/// How a single call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is refused because there are too many; nothing takes effect.
+    Throttled,
+    /// The service has a fault of its own; nothing takes effect.
+    InternalError,
+    /// The connection ends without an answer; nothing takes effect.
+    ConnectionDropped,
+    /// It takes effect, and the connection ends without an answer.
+    LostAnswer,
+}
+
+/// What is ordered for one call of an action.
+#[derive(Debug)]
+pub(super) enum Order {
+    Fault(Fault),
+    /// These entries are left out, and the answer says so.
+    Leave(Vec<usize>),
+}
+
+/// What is to happen to the calls to come.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    cut: Option<(u64, Cut)>,
+    pub(super) down: bool,
+    orders: HashMap<String, VecDeque<Order>>,
+}
+
+/// What happens to one call.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// It is worked, but for these entries.
+    Worked(Vec<usize>),
+    /// It is answered by this.
+    Refused(Refused),
+    /// The connection ends, after the effect or without it.
+    Dropped { worked: bool },
+    /// The process dies with this call.
+    Cut(Cut),
+    /// The process is dead: nothing comes of it.
+    Dead,
+}
+
+impl Plan {
+    pub(super) fn cut_at(&mut self, n: u64, cut: Cut) {
+        assert!(n > 0, "the next call is number 1");
+        self.cut = Some((n, cut));
+    }
+
+    pub(super) fn order(&mut self, action: &str, order: Order) {
+        self.orders.entry(action.to_owned()).or_default().push_back(order);
+    }
+
+    pub(super) fn revive(&mut self) {
+        self.down = false;
+        self.cut = None;
+    }
+
+    /// Decides on one call, and counts it.
+    pub(super) fn fate(&mut self, action: &str) -> Fate {
+        if self.down {
+            return Fate::Dead;
+        }
+        if let Some((left, cut)) = &mut self.cut {
+            *left -= 1;
+            if *left == 0 {
+                let cut = *cut;
+                self.cut = None;
+                self.down = true;
+                return Fate::Cut(cut);
+            }
+        }
+        match self.orders.get_mut(action).and_then(VecDeque::pop_front) {
+            None => Fate::Worked(Vec::new()),
+            Some(Order::Leave(entries)) => Fate::Worked(entries),
+            Some(Order::Fault(Fault::Throttled)) => Fate::Refused(throttled(action)),
+            Some(Order::Fault(Fault::InternalError)) => Fate::Refused(internal(action)),
+            Some(Order::Fault(Fault::ConnectionDropped)) => Fate::Dropped { worked: false },
+            Some(Order::Fault(Fault::LostAnswer)) => Fate::Dropped { worked: true },
+        }
+    }
+}
+
+/// As each service says that there are too many.
+fn throttled(action: &str) -> Refused {
+    let code = match service(action) {
+        "DynamoDB" => "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+        "SQS" => "com.amazonaws.sqs#RequestThrottled",
+        _ => "ThrottlingException",
+    };
+    Refused::new(400, code, "there are too many, as ordered")
+}
+
+/// As each service says that it failed.
+fn internal(action: &str) -> Refused {
+    let code = match service(action) {
+        "DynamoDB" => "com.amazonaws.dynamodb.v20120810#InternalServerError",
+        "KMS" => "KMSInternalException",
+        "EventBridge" => "InternalException",
+        _ => "InternalFailure",
+    };
+    Refused::new(500, code, "a fault, as ordered")
+}
+
+fn service(action: &str) -> &str {
+    action.split('.').next().unwrap_or(action)
+}

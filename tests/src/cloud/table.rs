@@ -1,0 +1,196 @@
+//! DynamoDB: the one table, on an engine that knows its rules; what each call costs is told beside its answer.
+
+use std::collections::HashMap;
+
+use dynoxide::{
+    AttributeValue, Database, DynoxideError,
+    actions::{
+        batch_get_item::BatchGetItemRequest, batch_write_item::BatchWriteItemRequest, delete_item::DeleteItemRequest,
+        get_item::GetItemRequest, put_item::PutItemRequest, query::QueryRequest, scan::ScanRequest,
+    },
+    types::{ConsumedCapacity, item_size, table_write_capacity_units},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+
+use super::{
+    TABLE,
+    counts::Bill,
+    wire::{Answer, Refused},
+};
+
+/// The table, in memory.
+pub(super) struct Table(Database);
+
+type Attributes = HashMap<String, AttributeValue>;
+
+impl Table {
+    /// The table as the stack makes it.
+    pub(super) fn new() -> Self {
+        let database = Database::memory().expect("a database in memory");
+        let text = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
+        let keys = |hash: &str, range: &str| json!([{"AttributeName": hash, "KeyType": "HASH"}, {"AttributeName": range, "KeyType": "RANGE"}]);
+        let request = json!({
+            "TableName": TABLE,
+            "AttributeDefinitions": [text("pk"), text("sk"), text("tpk"), text("tsk")],
+            "KeySchema": keys("pk", "sk"),
+            "GlobalSecondaryIndexes": [
+                {"IndexName": "trouble", "KeySchema": keys("tpk", "tsk"), "Projection": {"ProjectionType": "KEYS_ONLY"}},
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+        });
+        let request = serde_json::from_value(request).expect("the table is described well");
+        database.create_table(request).expect("the table can be made");
+        Self(database)
+    }
+
+    pub(super) fn call(&self, action: &str, body: &str, leave: &[usize], bill: &mut Bill) -> Answer {
+        match action {
+            "PutItem" => {
+                let request: PutItemRequest = measured(body)?;
+                bill.entries = 1;
+                let (key, new) = (key_of(&request.item), item_size(&request.item));
+                let told = self.0.put_item(request).map_err(|error| self.refused(&error, key, Some(new), bill))?;
+                bill_one(told.consumed_capacity.as_ref(), bill);
+                Ok(shown(body, &told))
+            }
+            "DeleteItem" => {
+                let request: DeleteItemRequest = measured(body)?;
+                bill.entries = 1;
+                let key = key_of(&request.key);
+                let told = self.0.delete_item(request).map_err(|error| self.refused(&error, key, None, bill))?;
+                bill_one(told.consumed_capacity.as_ref(), bill);
+                Ok(shown(body, &told))
+            }
+            "Query" => {
+                let request: QueryRequest = measured(body)?;
+                let told = self.0.query(request).map_err(|error| refused(&error))?;
+                bill.entries = told.count as u64;
+                bill_one(told.consumed_capacity.as_ref(), bill);
+                Ok(shown(body, &told))
+            }
+            "BatchGetItem" => parted(body, leave, Some("Keys"), "UnprocessedKeys", |body| {
+                let request: BatchGetItemRequest = measured(body)?;
+                bill.entries = request.request_items.values().map(|of_table| of_table.keys.len() as u64).sum();
+                let told = self.0.batch_get_item(request).map_err(|error| refused(&error))?;
+                bill_all(told.consumed_capacity.as_ref(), bill);
+                Ok(shown(body, &told))
+            }),
+            "BatchWriteItem" => parted(body, leave, None, "UnprocessedItems", |body| {
+                let request: BatchWriteItemRequest = measured(body)?;
+                bill.entries = request.request_items.values().map(|of_table| of_table.len() as u64).sum();
+                let told = self.0.batch_write_item(request).map_err(|error| refused(&error))?;
+                bill_all(told.consumed_capacity.as_ref(), bill);
+                Ok(shown(body, &told))
+            }),
+            _ => Err(Refused::unknown(action)),
+        }
+    }
+
+    /// Every item, in the protocol's form.
+    pub(super) fn items(&self) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut from = None;
+        loop {
+            let request = ScanRequest { table_name: TABLE.to_owned(), exclusive_start_key: from, ..ScanRequest::default() };
+            let page = self.0.scan(request).expect("the table can be read");
+            items.extend(page.items.unwrap_or_default().iter().map(|item| json!(item)));
+            match page.last_evaluated_key {
+                Some(key) => from = Some(key),
+                None => return items,
+            }
+        }
+    }
+
+    /// A failed condition costs as much as the write would have.
+    fn refused(&self, error: &DynoxideError, key: Attributes, new: Option<usize>, bill: &mut Bill) -> Refused {
+        if matches!(error, DynoxideError::ConditionalCheckFailedException(..)) {
+            let request = GetItemRequest { table_name: TABLE.to_owned(), key, ..GetItemRequest::default() };
+            let stands = self.0.get_item(request).expect("what was written to can be read").item;
+            bill.units(table_write_capacity_units(stands.as_ref().map(item_size), new));
+        }
+        refused(error)
+    }
+}
+
+/// Reads a request, and has its cost told.
+fn measured<T: DeserializeOwned>(body: &str) -> Result<T, Refused> {
+    let faulty = |error: serde_json::Error| {
+        // The engine marks what it refuses while it reads.
+        let text = error.to_string();
+        match text.split_once(':').filter(|(mark, _)| mark.starts_with("VALIDATION")) {
+            Some((_, why)) => Refused::bad("com.amazon.coral.validate#ValidationException", why),
+            None => Refused::bad("com.amazon.coral.service#SerializationException", &text),
+        }
+    };
+    let mut request: Value = serde_json::from_str(body).map_err(faulty)?;
+    request["ReturnConsumedCapacity"] = "TOTAL".into();
+    serde_json::from_value(request).map_err(faulty)
+}
+
+/// An answer without the cost, unless that was asked for.
+fn shown(body: &str, told: &impl Serialize) -> Value {
+    let mut told = json!(told);
+    if !body.contains("ReturnConsumedCapacity") {
+        told.as_object_mut().expect("an answer is an object").remove("ConsumedCapacity");
+    }
+    told
+}
+
+/// Works a batch without some of its entries, and tells those as not processed. Where entries are listed under a name, what
+/// stands beside that list goes with both parts.
+fn parted(body: &str, leave: &[usize], list: Option<&str>, name: &str, work: impl FnOnce(&str) -> Answer) -> Answer {
+    if leave.is_empty() {
+        return work(body);
+    }
+    let mut request: Value = serde_json::from_str(body).expect("the client writes JSON");
+    let tables = request["RequestItems"].as_object_mut().expect("a batch names its items");
+    let (mut left, mut at) = (Map::new(), 0);
+    for (table, of_table) in tables.iter_mut() {
+        let mut beside = of_table.clone();
+        let entries = entries(of_table, list);
+        let mut kept = Vec::new();
+        let mut set_aside = Vec::new();
+        for entry in entries.drain(..) {
+            let part = if leave.contains(&at) { &mut set_aside } else { &mut kept };
+            part.push(entry);
+            at += 1;
+        }
+        *entries = kept;
+        if !set_aside.is_empty() {
+            *self::entries(&mut beside, list) = set_aside;
+            left.insert(table.clone(), beside);
+        }
+    }
+    tables.retain(|_, of_table| !entries(of_table, list).is_empty());
+    let mut told = if tables.is_empty() { json!({"Responses": {}}) } else { work(&request.to_string())? };
+    told[name] = left.into();
+    Ok(told)
+}
+
+fn entries<'a>(of_table: &'a mut Value, list: Option<&str>) -> &'a mut Vec<Value> {
+    let entries = match list {
+        Some(list) => &mut of_table[list],
+        None => of_table,
+    };
+    entries.as_array_mut().expect("a batch lists its entries")
+}
+
+fn refused(error: &DynoxideError) -> Refused {
+    let body = serde_json::from_str(&error.to_json()).expect("an error is written as JSON");
+    Refused { status: error.status_code(), body, query_error: None }
+}
+
+fn key_of(item: &Attributes) -> Attributes {
+    ["pk", "sk"].into_iter().filter_map(|name| Some((name.to_owned(), item.get(name)?.clone()))).collect()
+}
+
+fn bill_one(consumed: Option<&ConsumedCapacity>, bill: &mut Bill) {
+    bill.units(consumed.expect("the cost was asked for").capacity_units);
+}
+
+fn bill_all(consumed: Option<&Vec<ConsumedCapacity>>, bill: &mut Bill) {
+    for consumed in consumed.expect("the cost was asked for") {
+        bill.units(consumed.capacity_units);
+    }
+}

@@ -1,0 +1,227 @@
+//! The functions in one process, over an AWS in the same process, with time in hand: what Lambda does between the queues and them is
+//! done here, one invocation at a time.
+
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tracking_aws::{Settings, Stack};
+use tracking_core::{caller::Caller, id::Id};
+use tracking_engine::{Clock, DeliveryFilter, rules::New, sender::Sender};
+
+use crate::{
+    cloud::{Cloud, Queue, REGION, Record, failures, sqs_event},
+    world::HandClock,
+};
+
+/// The queues that functions work, in the order of an event's way.
+const WORKED: [Queue; 3] = [Queue::Events, Queue::Delivery, Queue::Retry];
+/// What Lambda gives the delivery function.
+const TIMEOUT: SignedDuration = SignedDuration::from_secs(150);
+/// Messages of one invocation.
+pub const BATCH: usize = 10;
+
+/// The functions, their AWS and their clock.
+pub struct Functions {
+    /// The AWS.
+    pub cloud: Cloud,
+    /// The time.
+    pub clock: HandClock,
+    environment: Environment,
+}
+
+/// What a function's environment keeps between invocations.
+#[derive(Clone)]
+struct Environment {
+    stack: Arc<Stack>,
+    sender: Sender,
+}
+
+/// How the real clients reach an AWS of ours.
+pub fn config(cloud: &Cloud) -> SdkConfig {
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static(REGION))
+        .endpoint_url(cloud.endpoint())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
+async fn environment(cloud: &Cloud, clock: &HandClock) -> Environment {
+    let settings = Settings::read(cloud.environment()).expect("an AWS of ours names all settings");
+    let hand = clock.clone();
+    let stack = Stack::connect(&config(cloud), settings, Clock::new(move || hand.now()), true).await.expect("it starts");
+    let sender = stack.sender().expect("it can send");
+    Environment { stack: Arc::new(stack), sender }
+}
+
+impl Functions {
+    /// Functions over an empty AWS.
+    pub async fn start() -> Self {
+        let clock = HandClock::default();
+        let hand = clock.clone();
+        let cloud = Cloud::start(move || hand.now());
+        let environment = environment(&cloud, &clock).await;
+        Self { cloud, clock, environment }
+    }
+
+    /// Ends the environment: the next invocation finds a new one that remembers nothing.
+    pub async fn restart(&mut self) {
+        self.environment = environment(&self.cloud, &self.clock).await;
+    }
+
+    /// The environment's stack.
+    pub fn stack(&self) -> Arc<Stack> {
+        self.environment.stack.clone()
+    }
+
+    /// Makes a rule; its id.
+    ///
+    /// # Panics
+    /// The rule is refused.
+    pub async fn rule(&self, caller: &Caller, document: Value) -> Id {
+        let key = New::IdempotencyKey(document.to_string());
+        let made = self.environment.stack.engine.create_rule(caller, &document, key).await;
+        made.unwrap_or_else(|refused| panic!("{document} is refused: {refused}")).0.id
+    }
+
+    /// Invokes ingest with an event of the bus, again when it is killed, as the bus does.
+    ///
+    /// # Panics
+    /// AWS doesn't take it.
+    pub async fn ingest(&mut self, event: &Value) {
+        loop {
+            let stack = self.stack();
+            if let Some(taken) = self.survive(stack.ingest(event)).await {
+                return taken.expect("AWS is there");
+            }
+        }
+    }
+
+    /// Invokes the function of a queue with these records; the answer is what Lambda would get. `None`: the process was killed.
+    ///
+    /// # Panics
+    /// The answer is no JSON.
+    pub async fn invoke(&mut self, queue: Queue, records: &[Record]) -> Option<Value> {
+        let event = serde_json::from_value(sqs_event(records)).expect("it is an SQS event");
+        let Environment { stack, sender } = self.environment.clone();
+        let deadline = self.clock.now() + TIMEOUT;
+        let invoked = async {
+            match queue {
+                Queue::Events => stack.match_events(event).await,
+                _ => stack.deliver(event, &sender, deadline).await,
+            }
+        };
+        let response = self.survive(invoked).await?;
+        Some(serde_json::to_value(response).expect("an answer is JSON"))
+    }
+
+    /// Lets the process work, unless it is killed meanwhile: then there is a new one.
+    async fn survive<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let cloud = self.cloud.clone();
+        let outcome = tokio::select! {
+            biased;
+            () = cloud.cut_happened() => None,
+            outcome = work => Some(outcome),
+        };
+        if outcome.is_none() {
+            self.cloud.revive();
+            self.restart().await;
+        }
+        outcome
+    }
+
+    /// Takes up to ten messages of a queue that are visible now, invokes its function, and deletes what did not fail. How many there
+    /// were.
+    pub async fn work(&mut self, queue: Queue) -> usize {
+        let records = self.cloud.take(queue, BATCH, self.clock.now());
+        if !records.is_empty()
+            && let Some(answer) = self.invoke(queue, &records).await
+        {
+            self.cloud.settle(&records, &failures(&answer));
+        }
+        records.len()
+    }
+
+    /// Works all that is visible now, and what comes of it.
+    ///
+    /// # Panics
+    /// It never comes to an end.
+    pub async fn work_all(&mut self) {
+        for _ in 0..10_000 {
+            let mut worked = 0;
+            for queue in WORKED {
+                worked += self.work(queue).await;
+            }
+            if worked == 0 {
+                return;
+            }
+        }
+        panic!("the work never ends");
+    }
+
+    /// Lets time pass: what becomes visible is worked. The sweep runs first, and again every `sweeps`.
+    ///
+    /// # Panics
+    /// AWS doesn't answer the sweep.
+    pub async fn pass(&mut self, time: SignedDuration, sweeps: SignedDuration) {
+        let end = self.clock.now() + time;
+        loop {
+            self.sweep().await;
+            let pause = (self.clock.now() + sweeps).min(end);
+            self.wait(pause).await;
+            if pause == end {
+                return;
+            }
+        }
+    }
+
+    /// Invokes the matcher as its schedule does.
+    ///
+    /// # Panics
+    /// AWS doesn't answer.
+    pub async fn sweep(&mut self) {
+        loop {
+            let stack = self.stack();
+            if let Some(swept) = self.survive(stack.sweep()).await {
+                return swept.expect("AWS is there");
+            }
+        }
+    }
+
+    /// Lets time pass to this moment without a sweep: what becomes visible is worked.
+    pub async fn wait(&mut self, end: Timestamp) {
+        loop {
+            self.work_all().await;
+            let next = WORKED.iter().filter_map(|queue| self.cloud.next_visible(*queue)).min();
+            match next.filter(|next| *next <= end) {
+                Some(next) => self.clock.until(next.max(self.clock.now() + SignedDuration::from_millis(1))),
+                None => break,
+            }
+        }
+        self.clock.until(end);
+        self.work_all().await;
+    }
+
+    /// What the log shows an admin, newest first.
+    ///
+    /// # Panics
+    /// AWS doesn't answer.
+    pub async fn log(&self) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = None;
+        loop {
+            let filter = DeliveryFilter::default();
+            let page = self.environment.stack.engine.deliveries(&Caller::Admin, &filter, 1_000, cursor.as_deref()).await;
+            let page = page.unwrap_or_else(|error| panic!("the log is there: {error}"));
+            items.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                return items;
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The process is killed at each single AWS call of each path, before and after the call takes effect; messages come again. What comes
+//! of it is the same: nothing lost, nothing sent beyond the limit, nothing twice but an attempt whose end was not recorded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tracking_core::caller::Caller;
+use tracking_tests::{
+    crash::Cut,
+    functions::Functions,
+    receiver::{Answer, Postback, Receiver},
+    world::{event, transaction},
+};
+
+use crate::support::{rule, sale};
+
+/// Long enough for everything to end, whatever is cut off: what was in hand comes again after fifteen minutes.
+const LONG: SignedDuration = SignedDuration::from_mins(100);
+
+/// What a path comes to.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    /// Transactions, how their deliveries ended, and the attempts counted.
+    log: BTreeMap<String, (String, u64)>,
+    /// What was told on the bus, of which transaction.
+    told: BTreeSet<(String, String)>,
+    /// What the receiver heard, of which transaction.
+    heard: Vec<(String, String)>,
+}
+
+/// A path: a rule, the platform's events, the answers.
+struct Path {
+    name: &'static str,
+    more: fn() -> Value,
+    events: fn() -> Vec<Value>,
+    answers: fn(&Postback) -> Answer,
+    /// The rule's limit.
+    max_attempts: u64,
+    /// Whether it has to wait for the sweep.
+    sweeps: bool,
+    /// Whether the platform is told something.
+    tells: bool,
+}
+
+const PATHS: [Path; 5] = [
+    Path {
+        name: "delivered at once",
+        more: || json!({}),
+        events: || (1..=3).map(sale).collect(),
+        answers: |_| Answer::says(200, "approved"),
+        max_attempts: 13,
+        sweeps: false,
+        tells: false,
+    },
+    Path {
+        name: "retried",
+        more: || json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5}}),
+        events: || vec![sale(1)],
+        answers: |postback| {
+            if postback.target.ends_with("n=1") { Answer::says(500, "down") } else { Answer::says(200, "approved") }
+        },
+        max_attempts: 6,
+        sweeps: false,
+        tells: false,
+    },
+    Path {
+        name: "retried after an hour",
+        more: || json!({"retry": {"backoff": "fixed", "delay_seconds": 3600, "max_retries": 5}}),
+        events: || vec![sale(1)],
+        answers: |postback| {
+            if postback.target.ends_with("n=1") { Answer::says(500, "down") } else { Answer::says(200, "approved") }
+        },
+        max_attempts: 6,
+        sweeps: true,
+        tells: false,
+    },
+    Path {
+        name: "pending, then told",
+        more: || {
+            json!({
+                "retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5},
+                "answer": {
+                    "rules": [
+                        {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "pending"}], "then": "pending"},
+                        {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "approved"}],
+                         "then": "delivered", "set": {"result": "approved"}},
+                    ],
+                },
+            })
+        },
+        events: || vec![sale(1)],
+        answers: |postback| Answer::says(200, if postback.target.ends_with("n=3") { "approved" } else { "pending" }),
+        max_attempts: 6,
+        sweeps: false,
+        tells: true,
+    },
+    Path {
+        name: "held until it is settled",
+        more: || json!({"trigger": "transaction_all", "delay": {"mode": "final", "settle_seconds": 60}}),
+        events: || {
+            let change = |id: &str, version: u32, how: &str, result: &str, settled: bool| {
+                let conversion = json!({"conversion_id": "cnv_f", "version": version, "change": how, "settled": settled});
+                event(id, conversion, json!([transaction("trx_f", how, result)]))
+            };
+            vec![change("chg_a", 1, "created", "pending", false), change("chg_b", 2, "updated", "approved", true)]
+        },
+        answers: |_| Answer::says(200, "approved"),
+        max_attempts: 13,
+        sweeps: false,
+        tells: false,
+    },
+];
+
+/// Plays a path, killed at the n-th call if that is given. What came of it, and how many calls there were.
+async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
+    let receiver = Receiver::start(path.answers).await;
+    let mut functions = Functions::start().await;
+    functions.rule(&Caller::Admin, rule(receiver.url(), (path.more)())).await;
+    // The first sweep of a stack looks a day back.
+    functions.stack().sweep().await.unwrap();
+    functions.cloud.reset_counts();
+    if let Some((n, cut)) = cut {
+        functions.cloud.cut_at(n, cut);
+    }
+    for event in (path.events)() {
+        functions.ingest(&event).await;
+        functions.work_all().await;
+    }
+    let end = functions.clock.now() + LONG;
+    if path.sweeps {
+        functions.wait(functions.clock.now() + SignedDuration::from_mins(59)).await;
+        functions.sweep().await;
+    }
+    functions.wait(end).await;
+    let calls = functions.cloud.calls().total();
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let mut ids = BTreeMap::new();
+    let mut log = BTreeMap::new();
+    for row in functions.log().await {
+        ids.insert(text(&row, "id"), text(&row, "transaction_id"));
+        log.insert(text(&row, "transaction_id"), (text(&row, "state"), row["attempts"].as_u64().unwrap()));
+    }
+    let told = functions
+        .cloud
+        .published()
+        .iter()
+        .map(|event| (event.detail_type.clone(), text(&event.detail, "transaction_id")))
+        .collect();
+    let heard = receiver.heard().into_iter().map(|postback| (ids[&postback.delivery_id].clone(), postback.target)).collect();
+    (Outcome { log, told, heard }, calls)
+}
+
+/// Checks one cut of a path against the path without it.
+fn check(path: &Path, what: &str, whole: &Outcome, cut: &Outcome) {
+    let states =
+        |outcome: &Outcome| -> Vec<_> { outcome.log.iter().map(|(of, (state, _))| (of.clone(), state.clone())).collect() };
+    assert_eq!(states(cut), states(whole), "{what}: every delivery ends as it would have");
+    assert_eq!(cut.told, whole.told, "{what}: the platform is told the same");
+    for (of, (_, attempts)) in &cut.log {
+        assert!(*attempts <= path.max_attempts, "{what}: {of} had {attempts} attempts");
+        let heard = |outcome: &Outcome| outcome.heard.iter().filter(|(heard, _)| heard == of).count();
+        let (heard, due) = (heard(cut), heard(whole));
+        assert!((due..=due + 1).contains(&heard), "{what}: {of} was heard {heard} times, and {due} without the cut");
+    }
+    let numbered: BTreeSet<_> = cut.heard.iter().collect();
+    assert_eq!(numbered.len(), cut.heard.len(), "{what}: no attempt was sent twice under one number");
+}
+
+async fn survives(path: &Path) {
+    let (whole, calls) = play(path, None).await;
+    assert!(!whole.heard.is_empty() && whole.log.values().all(|(state, _)| state == "delivered"), "{}: {whole:#?}", path.name);
+    assert_eq!(whole.told.is_empty(), !path.tells, "{}: {whole:#?}", path.name);
+    for n in 1..=calls {
+        for cut in [Cut::Before, Cut::After] {
+            let (outcome, _) = play(path, Some((n, cut))).await;
+            check(path, &format!("{}, cut {cut:?} call {n} of {calls}", path.name), &whole, &outcome);
+        }
+    }
+    assert!(calls >= 8, "{}: {calls} calls", path.name);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_any_call_of_an_immediate_success_changes_nothing() {
+    survives(&PATHS[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_any_call_of_a_retry_changes_nothing() {
+    survives(&PATHS[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_any_call_of_a_long_wait_changes_nothing() {
+    survives(&PATHS[2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_any_call_of_a_poll_changes_nothing() {
+    survives(&PATHS[3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_any_call_of_a_final_changes_nothing() {
+    survives(&PATHS[4]).await;
+}

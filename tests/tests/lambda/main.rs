@@ -1,0 +1,9 @@
+//! The functions as Lambda runs them, over an AWS in one process: what they do, what it costs, and what survives when they are stopped
+//! at any call.
+
+mod costs;
+mod crash;
+mod port;
+mod records;
+mod room;
+mod support;

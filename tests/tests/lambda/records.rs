@@ -1,0 +1,196 @@
+//! Records of a batch: each stands for itself, whatever the others are.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tracking_core::caller::Caller;
+use tracking_tests::{
+    cloud::{Fault, Queue, failures},
+    functions::{BATCH, Functions},
+    receiver::{Answer, Receiver},
+};
+
+use crate::support::{rule, sale};
+
+async fn approving() -> Receiver {
+    Receiver::start(|_| Answer::says(200, "approved")).await
+}
+
+/// Functions with one rule, and the deliveries of so many sales in their queue.
+async fn owing(receiver: &Receiver, sales: usize, more: Value) -> Functions {
+    let mut functions = Functions::start().await;
+    functions.rule(&Caller::Admin, rule(receiver.url(), more)).await;
+    for number in 1..=sales {
+        functions.ingest(&sale(number)).await;
+    }
+    while functions.work(Queue::Events).await > 0 {}
+    assert_eq!(functions.cloud.depth(Queue::Delivery).visible, sales);
+    functions
+}
+
+fn queues_but(functions: &Functions, but: Queue) -> Vec<(Queue, Vec<String>)> {
+    let others = Queue::ALL.into_iter().filter(|queue| *queue != but).map(|queue| (queue, functions.cloud.messages(queue)));
+    others.filter(|(_, messages)| !messages.is_empty()).collect()
+}
+
+#[tokio::test]
+async fn poison_goes_to_the_dead_letters_at_once_and_harms_none() {
+    let receiver = approving().await;
+    let mut functions = owing(&receiver, 9, json!({})).await;
+    functions.cloud.put(Queue::Delivery, "no message of ours");
+    assert_eq!(functions.work(Queue::Delivery).await, BATCH);
+    assert_eq!(functions.cloud.messages(Queue::DeliveryDead), ["no message of ours"]);
+    let reasons = functions.cloud.reasons(Queue::DeliveryDead);
+    assert!(reasons[0].as_ref().is_some_and(|reason| reason.starts_with("unreadable")), "{reasons:?}");
+    assert_eq!(queues_but(&functions, Queue::DeliveryDead), []);
+    let items = functions.cloud.items();
+    assert!(!items.iter().any(|item| item.to_string().contains("no message of ours")), "and nowhere else");
+    assert_eq!(receiver.heard().len(), 9);
+}
+
+#[tokio::test]
+async fn a_bad_event_among_ten_goes_to_the_dead_letters_and_harms_none() {
+    let receiver = approving().await;
+    let mut functions = Functions::start().await;
+    functions.rule(&Caller::Admin, rule(receiver.url(), json!({}))).await;
+    for number in 1..=9 {
+        functions.ingest(&sale(number)).await;
+    }
+    functions.cloud.put(Queue::Events, r#"{"detail-type": "Conversion Changed"}"#);
+    assert_eq!(functions.work(Queue::Events).await, BATCH);
+    assert_eq!(functions.cloud.messages(Queue::EventsDead).len(), 1);
+    functions.work_all().await;
+    assert_eq!(receiver.heard().len(), 9);
+}
+
+#[tokio::test]
+async fn a_bad_event_on_the_bus_goes_to_the_rejected_with_every_fault() {
+    let mut functions = Functions::start().await;
+    let mut bad = sale(1);
+    bad["detail"]["conversion"]["version"] = "two".into();
+    bad["detail"]["transactions"][0]["result"] = "maybe".into();
+    functions.ingest(&bad).await;
+    let rejected: Vec<Value> =
+        functions.cloud.messages(Queue::Rejected).iter().map(|body| serde_json::from_str(body).unwrap()).collect();
+    assert_eq!(rejected.len(), 1);
+    let pointers: Vec<_> =
+        rejected[0]["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+    assert_eq!(pointers, ["/detail/conversion/version", "/detail/transactions/0/result"]);
+    let event: Value = serde_json::from_str(rejected[0]["event"].as_str().unwrap()).unwrap();
+    assert_eq!(event, bad, "it is there as it came");
+    assert_eq!(queues_but(&functions, Queue::Rejected), []);
+}
+
+#[tokio::test]
+async fn a_record_without_a_body_stays_and_harms_none() {
+    let receiver = approving().await;
+    let mut functions = owing(&receiver, 2, json!({})).await;
+    let mut records = functions.cloud.take(Queue::Delivery, BATCH, functions.clock.now());
+    records[0].queue = Queue::Rejected;
+    let answer = functions.invoke(Queue::Delivery, &records).await.unwrap();
+    assert_eq!(failures(&answer), [records[0].message_id.clone()], "a record of a queue that is not ours is not acknowledged");
+    assert_eq!(receiver.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn what_aws_does_not_take_comes_again_and_no_attempt_is_charged() {
+    let receiver = approving().await;
+    // As often as the client repeats its calls by itself: one read, three claims.
+    for (action, times) in [("DynamoDB.BatchGetItem", 3), ("DynamoDB.PutItem", 9)] {
+        let before = receiver.heard().len();
+        let mut functions = owing(&receiver, 3, json!({})).await;
+        for _ in 0..times {
+            functions.cloud.fail_next(action, Fault::InternalError);
+        }
+        functions.work(Queue::Delivery).await;
+        assert_eq!(receiver.heard().len(), before, "{action}");
+        functions.wait(functions.clock.now() + SignedDuration::from_mins(20)).await;
+        assert_eq!(receiver.heard().len() - before, 3, "{action}");
+        for row in functions.log().await {
+            assert_eq!((&row["state"], &row["attempts"]), (&"delivered".into(), &1.into()), "{action}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_was_lost_is_known_again() {
+    let receiver = approving().await;
+    let mut functions = owing(&receiver, 3, json!({})).await;
+    functions.cloud.fail_next("DynamoDB.PutItem", Fault::LostAnswer);
+    functions.work(Queue::Delivery).await;
+    assert_eq!(receiver.heard().len(), 3, "the client's own repetition met its own claim");
+    assert!(functions.log().await.iter().all(|row| row["attempts"] == 1 && row["state"] == "delivered"));
+}
+
+#[tokio::test]
+async fn what_was_taken_in_part_only_is_repeated() {
+    let receiver = approving().await;
+    let mut functions = Functions::start().await;
+    functions.rule(&Caller::Admin, rule(receiver.url(), json!({}))).await;
+    for number in 1..=10 {
+        functions.ingest(&sale(number)).await;
+    }
+    functions.cloud.fail_entries("SQS.SendMessageBatch", &[0, 4]);
+    functions.work(Queue::Events).await;
+    assert_eq!(functions.cloud.depth(Queue::Delivery).visible, 8);
+    assert_eq!(functions.cloud.depth(Queue::Events).in_flight, 2, "two events come again");
+    functions.cloud.fail_entries("DynamoDB.BatchGetItem", &[0]);
+    functions.cloud.fail_entries("DynamoDB.BatchWriteItem", &[1, 2]);
+    functions.work(Queue::Delivery).await;
+    functions.wait(functions.clock.now() + SignedDuration::from_mins(20)).await;
+    assert_eq!(receiver.heard().len(), 10);
+    assert_eq!(functions.log().await.len(), 10);
+}
+
+#[tokio::test]
+async fn nothing_is_begun_that_the_deadline_would_cut_off() {
+    let receiver = approving().await;
+    let functions = owing(&receiver, 2, json!({})).await;
+    let records = functions.cloud.take(Queue::Delivery, BATCH, functions.clock.now());
+    let stack = functions.stack();
+    let event = serde_json::from_value(tracking_tests::cloud::sqs_event(&records)).unwrap();
+    // The rule's request may take 40 s, and concluding 5 s more.
+    let deadline = functions.clock.now() + SignedDuration::from_secs(46);
+    let response = stack.deliver(event, &stack.sender().unwrap(), deadline).await;
+    assert_eq!(response.batch_item_failures.len(), 2);
+    assert_eq!(receiver.heard(), []);
+    assert_eq!(functions.cloud.next_visible(Queue::Delivery), Some(functions.clock.now()), "they come again at once");
+    assert_eq!(functions.log().await, [] as [Value; 0], "and no attempt is charged");
+}
+
+/// Nine fast receivers and one that hangs: the nine are sent at once, and never again, also when the function is killed meanwhile.
+#[tokio::test]
+async fn one_that_hangs_holds_up_none_and_a_kill_sends_none_again() {
+    let receiver = Receiver::start(|postback| {
+        let hangs = postback.target.contains("trx_00000005");
+        Answer { after: if hangs { Duration::from_secs(40) } else { Duration::ZERO }, ..Answer::says(200, "approved") }
+    })
+    .await;
+    let mut functions = owing(&receiver, 10, json!({})).await;
+    let records = functions.cloud.take(Queue::Delivery, BATCH, functions.clock.now());
+    let delivered = async {
+        loop {
+            let writes =
+                functions.cloud.items().iter().filter(|item| item["sk"]["S"].as_str().unwrap().starts_with("D#")).count();
+            if writes == 9 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let stack = functions.stack();
+    let (sender, deadline) = (stack.sender().unwrap(), functions.clock.now() + SignedDuration::from_secs(150));
+    let event = serde_json::from_value(tracking_tests::cloud::sqs_event(&records)).unwrap();
+    tokio::select! {
+        _ = stack.deliver(event, &sender, deadline) => panic!("one of them hangs"),
+        // Killed once the nine are recorded.
+        () = delivered => {}
+    }
+    functions.restart().await;
+    assert_eq!(receiver.heard().len(), 10);
+    functions.wait(functions.clock.now() + SignedDuration::from_mins(16)).await;
+    let heard = receiver.heard();
+    let of_the_one = heard.iter().filter(|postback| postback.target.contains("trx_00000005")).count();
+    assert_eq!((heard.len() - of_the_one, of_the_one), (9, 2), "only the one that was cut off was sent again");
+}

@@ -1,0 +1,87 @@
+//! Waiting: a hundred thousand retries wait, and the retry lane stays within what a queue can have in flight.
+
+use jiff::SignedDuration;
+use serde_json::json;
+use tracking_core::caller::Caller;
+use tracking_tests::{
+    cloud::{Queue, failures},
+    functions::Functions,
+    receiver::{Answer, Receiver},
+};
+
+use crate::support::{rule, sale};
+
+/// Retries that wait at once.
+const WAITING: usize = 100_000;
+/// Half of what a queue can have in flight.
+const MOST_IN_FLIGHT: usize = 60_000;
+
+#[tokio::test]
+async fn a_first_failure_with_an_hour_to_wait_rests_in_the_table() {
+    let receiver = Receiver::start(|_| Answer::says(503, "down")).await;
+    let mut functions = Functions::start().await;
+    functions
+        .rule(
+            &Caller::Admin,
+            rule(receiver.url(), json!({"retry": {"backoff": "fixed", "delay_seconds": 3600, "max_retries": 3}})),
+        )
+        .await;
+    for number in 1..=10 {
+        functions.ingest(&sale(number)).await;
+    }
+    functions.work_all().await;
+    let depth = functions.cloud.depth(Queue::Retry);
+    assert_eq!((depth.visible, depth.in_flight, depth.delayed), (0, 0, 0));
+    let filed = functions.cloud.items().iter().filter(|item| item["pk"]["S"].as_str().unwrap().starts_with("DUE#")).count();
+    assert_eq!(filed, 10);
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_retries_leave_room_in_the_retry_lane() {
+    let receiver = Receiver::start(|postback| {
+        if postback.target.contains("fresh") { Answer::says(200, "approved") } else { Answer::says(503, "down") }
+    })
+    .await;
+    let mut functions = Functions::start().await;
+    let waits = json!({"retry": {"backoff": "fixed", "delay_seconds": 3600, "max_retries": 3}});
+    functions.rule(&Caller::Admin, rule(receiver.url(), waits)).await;
+    for number in 1..=100 {
+        functions.ingest(&sale(number)).await;
+    }
+    functions.work_all().await;
+    // Each of a hundred deliveries is nudged a thousand times: all of them have an hour to wait.
+    let nudges: Vec<String> = functions
+        .log()
+        .await
+        .iter()
+        .map(|row| json!({"v": 1, "d": {"kind": "wake", "delivery": row["id"]}}).to_string())
+        .collect();
+    assert_eq!(nudges.len(), 100);
+    for nudge in nudges.iter().cycle().take(WAITING) {
+        functions.cloud.put(Queue::Retry, nudge);
+    }
+    let (mut most, mut worked, mut fresh) = (0, 0, false);
+    loop {
+        let records = functions.cloud.take(Queue::Retry, 500, functions.clock.now());
+        if records.is_empty() {
+            break;
+        }
+        worked += records.len();
+        let answer = functions.invoke(Queue::Retry, &records).await.unwrap();
+        functions.cloud.settle(&records, &failures(&answer));
+        most = most.max(functions.cloud.depth(Queue::Retry).in_flight);
+        functions.clock.pass(SignedDuration::from_secs(1));
+        if worked > WAITING / 2 && !fresh {
+            fresh = true;
+            let mut sale = sale(7_777);
+            sale["detail"]["conversion"]["affiliate_click_id"] = "fresh".into();
+            functions.ingest(&sale).await;
+            functions.work(Queue::Events).await;
+            functions.work(Queue::Delivery).await;
+            assert!(receiver.heard().last().unwrap().target.contains("fresh"), "a fresh postback is not behind those that wait");
+        }
+    }
+    assert!(fresh && worked >= WAITING, "{worked}");
+    assert!((MOST_IN_FLIGHT / 2..=MOST_IN_FLIGHT).contains(&most), "{most} were in flight at most");
+    assert_eq!(receiver.heard().len(), 101, "none of them was sent early");
+}

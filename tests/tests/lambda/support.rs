@@ -1,0 +1,34 @@
+//! Rules and events of these tests.
+
+use serde_json::{Value, json};
+use tracking_tests::world::{event, transaction};
+
+/// A rule that sends every transaction that is made to this URL, with these fields besides.
+pub(crate) fn rule(url: &str, more: Value) -> Value {
+    let mut rule = json!({
+        "name": "Network postback", "trigger": "transaction_created",
+        "request": {"method": "GET", "url": format!("{url}/postback?click_id={{affiliate_click_id}}&payout={{payout}}&status={{result}}&txid={{transaction_id}}&n={{attempt}}")},
+        "answer": {"rules": [
+            {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "approved"}], "then": "delivered"},
+            {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "pending"}], "then": "pending"},
+        ]},
+    });
+    if let (Value::Object(rule), Value::Object(more)) = (&mut rule, more) {
+        rule.extend(more);
+    }
+    rule
+}
+
+/// A sale with one transaction, as full as the platform sends them.
+pub(crate) fn sale(number: usize) -> Value {
+    let conversion = json!({
+        "conversion_id": format!("cnv_{number:08}"), "affiliate_id": format!("aff_{}", number % 50), "advertiser_name": "Bank of Prague",
+        "offer_name": "Loan CZ", "integration_id": "int_3", "country": "CZ", "pcid": format!("pc-{number}"),
+        "external_id": format!("X-{number}"), "affiliate_click_id": format!("click-9f8e7d6c5b{number:06}"),
+        "affs": {"affs1": "summer", "affs2": "z"}, "query_params": {"utm_source": "mail", "gclid": "EAIaIQobChMI7vfl"},
+        "cookie_params": {"fbp": "fb.1.1596403881668.1116446470"}, "ip": "203.0.113.9",
+        "user_agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1",
+        "click_at": "2026-11-22T08:41:00Z", "created_at": "2026-11-22T08:59:58Z", "updated_at": "2026-11-22T08:59:59Z",
+    });
+    event(&format!("chg_{number:08}"), conversion, json!([transaction(&format!("trx_{number:08}"), "created", "approved")]))
+}
