@@ -1,8 +1,8 @@
 //! The calls that the code makes, against what the roles may do: no emulator asks a role.
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
-use crate::{access::GRANTS, templates::root};
+use crate::{access::GRANTS, templates::code};
 
 /// A method of the AWS SDK that makes a call, and the action that must be allowed for it.
 const CALLS: &[(&str, &str)] = &[
@@ -42,22 +42,15 @@ const NOT_MADE: &[&str] = &[
 ];
 
 /// All code that calls AWS, without blanks, so that a chain of methods is one text.
-fn code() -> String {
+fn calling() -> String {
     let folders =
         ["shared/aws/src", "functions/ingest/src", "functions/matcher/src", "functions/delivery/src", "functions/api/src"];
-    let mut code = String::new();
-    for folder in folders {
-        for entry in fs::read_dir(root().join(folder)).unwrap() {
-            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-            code.extend(text.chars().filter(|c| !c.is_whitespace()));
-        }
-    }
-    code
+    folders.iter().flat_map(|folder| code(folder).chars().filter(|c| !c.is_whitespace()).collect::<Vec<_>>()).collect()
 }
 
 #[test]
 fn roles_may_do_what_the_code_does_and_no_more() {
-    let code = code();
+    let code = calling();
     let allowed: BTreeSet<&str> = GRANTS.iter().flat_map(|(_, _, actions)| actions.iter().copied()).collect();
     let mut faults = Vec::new();
     let mut used: BTreeSet<&str> = LAMBDA_S.iter().copied().collect();

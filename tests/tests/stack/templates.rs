@@ -76,6 +76,24 @@ pub(crate) fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|fault| panic!("{path}: {fault}"))
 }
 
+/// All Rust code below a folder of the workspace.
+pub(crate) fn code(folder: &str) -> String {
+    let mut folders = vec![root().join(folder)];
+    let mut code = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                code.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    assert!(!code.is_empty(), "there is no code");
+    code
+}
+
 /// The template's files as they are.
 pub(crate) fn texts() -> Texts {
     FILES.map(text)

@@ -1,6 +1,6 @@
 //! Alarms and the dashboard: that they watch what there is, and that somebody who hears of one finds out what to do.
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::{
     faults::Faults,
     functions::FUNCTIONS,
     queues::{FOR_PEOPLE, WORKED},
-    templates::{Stack, attribute, listed, of, reference, root, text},
+    templates::{Stack, attribute, code, listed, of, reference, text},
 };
 
 pub(crate) fn check(stack: &Stack, faults: &mut Faults) {
@@ -105,14 +105,9 @@ fn alarms(stack: &Stack, faults: &mut Faults) {
 
 /// The words that the functions' code hands to something, the names of the metrics that it writes among them.
 fn metrics() -> BTreeSet<String> {
-    let folder = root().join("shared/aws/src");
-    let mut words = BTreeSet::new();
-    for entry in fs::read_dir(folder).expect("the code of the functions stands there") {
-        let code = fs::read_to_string(entry.unwrap().path()).unwrap();
-        let handed = code.split("(\"").skip(1).filter_map(|rest| rest.split_once('"'));
-        words.extend(handed.map(|(word, _)| word.to_owned()));
-    }
-    words
+    let code = code("shared/aws/src");
+    let handed = code.split("(\"").skip(1).filter_map(|rest| rest.split_once('"'));
+    handed.map(|(word, _)| word.to_owned()).collect()
 }
 
 fn dashboard(stack: &Stack, faults: &mut Faults) {
