@@ -6,4 +6,5 @@ pub mod crash;
 pub mod functions;
 pub mod port;
 pub mod receiver;
+pub mod tools;
 pub mod world;
