@@ -13,6 +13,8 @@ use crate::{Aws, BadSettings, Settings, data_key};
 
 /// How long what was read of a rule counts when matching: well within the 10 s that a change may take to be seen everywhere.
 const RULE_LIFETIME: SignedDuration = SignedDuration::from_secs(5);
+/// When a running attempt is shown as running: what takes less is not worth its writes.
+const SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 /// How long a record waits for others at most.
 const RECORD_WINDOW: SignedDuration = SignedDuration::from_millis(20);
 
@@ -67,6 +69,7 @@ impl Stack {
             log_retention: SignedDuration::from_hours(24 * i64::from(settings.log_retention_days)),
             rule_lifetime: Some(RULE_LIFETIME),
             record_window: RECORD_WINDOW,
+            shown_after: SHOWN_AFTER,
             keep_events: settings.keep_events,
         };
         Ok(Self { engine: Engine::new(aws, clock.clone(), vault, how), settings, clock })

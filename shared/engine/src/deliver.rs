@@ -8,7 +8,13 @@
 mod claim;
 mod conclude;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -44,6 +50,8 @@ pub struct Claimed {
     attempt: u32,
     lease_until: Timestamp,
     at: Timestamp,
+    /// Whether the log lists the delivery.
+    listed: AtomicBool,
     under_way: UnderWay,
 }
 
@@ -100,6 +108,11 @@ impl Claimed {
         }
         let derived = self.request().map(|real| derived(&real, shown)).unwrap_or_default();
         Scrubber::new(self.secrets.values().cloned().chain(derived))
+    }
+
+    /// What is to be listed now, unless the log lists it.
+    fn listing(&self, row: &DeliveryRow) -> Option<Listing> {
+        (!self.listed.load(Ordering::Relaxed)).then(|| Listing::of(row))
     }
 
     fn variables(&self) -> BTreeMap<String, String> {

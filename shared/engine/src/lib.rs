@@ -76,6 +76,8 @@ pub struct Settings {
     pub rule_lifetime: Option<SignedDuration>,
     /// How long a record may wait at most for others to be written with; none waits once no attempt is under way.
     pub record_window: SignedDuration,
+    /// Attempts that run longer than this are shown as `sending` in the lists: a write more, for people only.
+    pub shown_after: SignedDuration,
     /// Whether changes are kept for as long as the log, to explain later what they led to.
     pub keep_events: bool,
 }
@@ -87,6 +89,7 @@ impl Default for Settings {
             log_retention: SignedDuration::from_hours(24 * 90),
             rule_lifetime: None,
             record_window: SignedDuration::ZERO,
+            shown_after: SignedDuration::from_secs(1),
             keep_events: false,
         }
     }

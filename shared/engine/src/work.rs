@@ -1,6 +1,6 @@
 //! Working a batch of messages: records run concurrently, those about one subject of one rule in order.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, pin::pin, sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, pin::pin, sync::atomic::Ordering};
 
 use futures_util::{FutureExt as _, future::join_all};
 use jiff::Timestamp;
@@ -23,8 +23,6 @@ use crate::{
     turns::Turn,
 };
 
-/// An attempt that runs longer than this is shown as `sending` in the lists.
-const SHOWN_AFTER: Duration = Duration::from_secs(1);
 /// Deliveries that one step of a cancellation looks at.
 const CANCEL_STEP: usize = 100;
 
@@ -141,7 +139,7 @@ impl<B: Backend> Engine<B> {
 
     async fn send(&self, claimed: &Claimed, sender: &Sender) -> Sent {
         let mut sending = pin!(sender.send(claimed));
-        if let Ok(sent) = timeout(SHOWN_AFTER, &mut sending).await {
+        if let Ok(sent) = timeout(self.settings.shown_after.unsigned_abs(), &mut sending).await {
             return sent;
         }
         // Only for people to see: nothing depends on it.

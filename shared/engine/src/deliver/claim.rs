@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -254,7 +254,8 @@ impl<B: Backend> Engine<B> {
         let at = self.now();
         let under_way = self.recorder.begin();
         let received = received.clone();
-        Claiming::Send(Box::new(Claimed { received, rule, job, row, secrets, attempt, lease_until, at, under_way }))
+        let listed = AtomicBool::new(row.is_some() || job.held);
+        Claiming::Send(Box::new(Claimed { received, rule, job, row, secrets, attempt, lease_until, at, listed, under_way }))
     }
 }
 

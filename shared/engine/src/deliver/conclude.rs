@@ -1,5 +1,7 @@
 //! Concluding an attempt: the answer's meaning, what is next, and the record of both.
 
+use std::sync::atomic::Ordering;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tracking_core::{
@@ -16,7 +18,6 @@ use crate::{
     backend::{Backend, Effects, Item, Published, Settle, Unavailable},
     keys,
     matching::next_causation,
-    record::Listing,
     rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
     rules::Head,
     secrets::{MASK, Scrubber, masks},
@@ -99,9 +100,9 @@ impl<B: Backend> Engine<B> {
         if row.state.is_ended() {
             self.tally.ended(row.state);
         }
-        let listed = claimed.row.is_some() || claimed.job.held;
+        let listing = claimed.listing(&row);
         drop(claimed.under_way);
-        self.record(effects, (!listed).then(|| Listing::of(&row))).await
+        self.record(effects, listing).await
     }
 
     /// Shows an attempt that takes its time.
@@ -112,9 +113,10 @@ impl<B: Backend> Engine<B> {
         row.state = State::Sending;
         row.next_due = None;
         row.reason = None;
-        let listed = claimed.row.is_some() || claimed.job.held;
         let effects = Effects { put: vec![self.delivery_item(&row)], ..Effects::default() };
-        self.record(effects, (!listed).then(|| Listing::of(&row))).await
+        self.record(effects, claimed.listing(&row)).await?;
+        claimed.listed.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The row of an attempt that is not its delivery's last.

@@ -1,0 +1,57 @@
+//! Lambda's numbers, of release builds: how large the functions are, how soon they take their first event, and how much computing a
+//! postback takes from the bus to the receiver.
+//!
+//! `cargo bench -p tracking-tests --bench lambda`. It prints each number with its budget; a machine that does other things at the same
+//! time shows worse ones.
+
+mod cpu;
+mod function;
+mod path;
+mod size;
+mod start;
+
+use std::io::{self, Write as _};
+
+use tracking_tests::bootstraps::FUNCTIONS;
+
+/// How often each function is started.
+const STARTS: usize = 20;
+/// How many postbacks are sent.
+const POSTBACKS: usize = 2_000;
+
+/// How the bench calls itself to be measured as one that only posts.
+const POST: &str = "post-only";
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, url, count] = arguments.as_slice()
+        && word == POST
+    {
+        return path::post(url, count.parse().expect("a number")).await;
+    }
+    for function in FUNCTIONS {
+        let (stripped, zipped) = size::of(function);
+        say(&format!("{function}: {}, zipped {}", told(stripped, 12.0, "MB"), told(zipped, 5.0, "MB")));
+    }
+    for function in FUNCTIONS {
+        let (usual, worst) = start::of(function, STARTS).await;
+        say(&format!("{function}: from exec to the first event {}, at worst {worst:.1} ms", told(usual, 30.0, "ms")));
+    }
+    let path = path::measure(POSTBACKS).await;
+    for (function, micros) in &path.functions {
+        say(&format!("{function}: {micros:.0} µs of processor time a postback"));
+    }
+    let whole: f64 = path.functions.iter().map(|(_, micros)| micros).sum();
+    say(&format!("all of them: {whole:.0} µs; a POST by reqwest alone: {:.0} µs", path.post));
+    say(&format!("a postback against a POST: {}", told(whole / path.post, 10.0, "times")));
+}
+
+fn told(found: f64, budget: f64, unit: &str) -> String {
+    let verdict = if found <= budget { "within" } else { "OVER" };
+    format!("{found:.1} {unit} ({verdict} {budget})")
+}
+
+fn say(line: &str) {
+    let _closed = writeln!(io::stdout(), "{line}");
+}
