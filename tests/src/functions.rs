@@ -1,7 +1,7 @@
 //! The functions in one process, over an AWS in the same process, with time in hand: what Lambda does between the queues and them is
 //! done here, one invocation at a time.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
@@ -29,6 +29,7 @@ pub struct Functions {
     pub cloud: Cloud,
     /// The time.
     pub clock: HandClock,
+    variables: BTreeMap<String, String>,
     environment: Environment,
 }
 
@@ -50,8 +51,8 @@ pub fn config(cloud: &Cloud) -> SdkConfig {
         .build()
 }
 
-async fn environment(cloud: &Cloud, clock: &HandClock) -> Environment {
-    let settings = Settings::read(cloud.environment()).expect("an AWS of ours names all settings");
+async fn environment(cloud: &Cloud, variables: &BTreeMap<String, String>, clock: &HandClock) -> Environment {
+    let settings = Settings::read(variables.clone()).expect("an AWS of ours names all settings");
     let hand = clock.clone();
     let stack = Stack::connect(&config(cloud), settings, Clock::new(move || hand.now()), true).await.expect("it starts");
     let sender = stack.sender().expect("it can send");
@@ -61,16 +62,23 @@ async fn environment(cloud: &Cloud, clock: &HandClock) -> Environment {
 impl Functions {
     /// Functions over an empty AWS.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with other values of some variables.
+    pub async fn start_with(others: &[(&str, &str)]) -> Self {
         let clock = HandClock::default();
         let hand = clock.clone();
         let cloud = Cloud::start(move || hand.now());
-        let environment = environment(&cloud, &clock).await;
-        Self { cloud, clock, environment }
+        let mut variables = cloud.environment();
+        variables.extend(others.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let environment = environment(&cloud, &variables, &clock).await;
+        Self { cloud, clock, variables, environment }
     }
 
     /// Ends the environment: the next invocation finds a new one that remembers nothing.
     pub async fn restart(&mut self) {
-        self.environment = environment(&self.cloud, &self.clock).await;
+        self.environment = environment(&self.cloud, &self.variables, &self.clock).await;
     }
 
     /// The environment's stack.

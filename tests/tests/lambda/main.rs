@@ -7,3 +7,4 @@ mod port;
 mod records;
 mod room;
 mod support;
+mod table;
