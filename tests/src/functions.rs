@@ -194,7 +194,7 @@ impl Functions {
     pub async fn sweep(&mut self) {
         loop {
             let stack = self.stack();
-            if let Some(swept) = self.survive(stack.sweep()).await {
+            if let Some(swept) = self.survive(Box::pin(stack.sweep())).await {
                 return swept.expect("AWS is there");
             }
         }

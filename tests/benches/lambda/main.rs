@@ -4,6 +4,7 @@
 //! `cargo bench -p tracking-tests --bench lambda`. It prints each number with its budget; a machine that does other things at the same
 //! time shows worse ones.
 
+mod batch;
 mod cpu;
 mod function;
 mod path;
@@ -38,6 +39,8 @@ async fn main() {
         let (usual, worst) = start::of(function, STARTS).await;
         say(&format!("{function}: from exec to the first event {}, at worst {worst:.1} ms", told(usual, 30.0, "ms")));
     }
+    let (usual, worst) = batch::against_its_slowest().await;
+    say(&format!("a batch of 10 against its slowest receiver of 150 ms: {}, at worst {worst:.2}", told(usual, 1.1, "times")));
     let path = path::measure(POSTBACKS).await;
     for (function, micros) in &path.functions {
         say(&format!("{function}: {micros:.0} µs of processor time a postback"));
@@ -49,7 +52,7 @@ async fn main() {
 
 fn told(found: f64, budget: f64, unit: &str) -> String {
     let verdict = if found <= budget { "within" } else { "OVER" };
-    format!("{found:.1} {unit} ({verdict} {budget})")
+    format!("{found:.2} {unit} ({verdict} {budget})")
 }
 
 fn say(line: &str) {

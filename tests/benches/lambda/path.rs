@@ -12,7 +12,7 @@ use tracking_tests::{
 use crate::{POST, cpu, function::Function, say};
 
 /// Messages of one invocation.
-const BATCH: usize = 10;
+pub(crate) const BATCH: usize = 10;
 
 /// Microseconds of processor time.
 pub(crate) struct Path {
@@ -31,13 +31,7 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) async fn measure(postbacks: usize) -> Path {
     let receiver = Receiver::start(|_| Answer::says(200, "ok")).await;
     let cloud = Cloud::start(now);
-    make_rule(&Function::start("api", &cloud).await, receiver.url()).await;
-    let line = Line {
-        ingest: Function::start("ingest", &cloud).await,
-        matcher: Function::start("matcher", &cloud).await,
-        delivery: Function::start("delivery", &cloud).await,
-        cloud,
-    };
+    let line = Line::start(cloud, receiver.url()).await;
     // What only the first ones take, such as connections, doesn't count.
     line.batch(0).await;
     let before = line.cpu();
@@ -61,7 +55,7 @@ pub(crate) async fn measure(postbacks: usize) -> Path {
 }
 
 /// The three functions on an event's way.
-struct Line {
+pub(crate) struct Line {
     cloud: Cloud,
     ingest: Function,
     matcher: Function,
@@ -69,12 +63,33 @@ struct Line {
 }
 
 impl Line {
+    /// The functions over this AWS, with a rule that posts to this receiver.
+    pub(crate) async fn start(cloud: Cloud, url: &str) -> Self {
+        make_rule(&Function::start("api", &cloud).await, url).await;
+        Self {
+            ingest: Function::start("ingest", &cloud).await,
+            matcher: Function::start("matcher", &cloud).await,
+            delivery: Function::start("delivery", &cloud).await,
+            cloud,
+        }
+    }
+
     /// Brings a batch of new sales from the bus to the receiver.
     async fn batch(&self, number: usize) {
+        self.match_batch(number).await;
+        self.deliver().await;
+    }
+
+    /// Brings a batch of new sales from the bus to the delivery queue.
+    pub(crate) async fn match_batch(&self, number: usize) {
         for place in 0..BATCH {
             assert_eq!(self.ingest.invoke(&sale(number * BATCH + place)).await, Value::Null);
         }
         self.work(&self.matcher, Queue::Events).await;
+    }
+
+    /// Delivers a batch.
+    pub(crate) async fn deliver(&self) {
         self.work(&self.delivery, Queue::Delivery).await;
     }
 

@@ -16,7 +16,7 @@ use tracking_tests::{
 use crate::support::{rule, sale};
 
 /// Postbacks of a case: full batches.
-const POSTBACKS: usize = 100;
+const POSTBACKS: u32 = 100;
 /// The functions' memory in GB, as the template has it by default.
 const MEMORY: f64 = 0.25;
 
@@ -61,7 +61,7 @@ async fn play(name: &'static str, seconds: f64, rules: Vec<Value>, events: Vec<V
     let mut functions = Functions::start().await;
     for rule in rules {
         let mut rule = rule;
-        let url = rule["request"]["url"].as_str().unwrap().replace("{receiver}", receiver.url());
+        let url = rule["request"]["url"].as_str().expect("a rule has a URL").replace("{receiver}", receiver.url());
         rule["request"]["url"] = url.into();
         functions.rule(&Caller::Admin, rule).await;
     }
@@ -98,15 +98,15 @@ async fn play(name: &'static str, seconds: f64, rules: Vec<Value>, events: Vec<V
     }
     let delivery = functions.cloud.calls();
     let log = functions.log().await;
-    let rows: Vec<_> = log.iter().filter(|row| row["conversion_id"].as_str().unwrap() < "cnv_01").collect();
-    assert_eq!(rows.len(), POSTBACKS, "{name}");
+    let rows: Vec<_> = log.iter().filter(|row| row["conversion_id"].as_str() < Some("cnv_01")).collect();
+    assert_eq!(rows.len(), POSTBACKS as usize, "{name}");
     assert!(rows.iter().all(|row| row["state"] == "delivered"), "{name}: {rows:#?}");
     Case { name, receiver: seconds, ingest, matcher, delivery, invocations, requests: receiver.heard().len() - warm }
 }
 
 impl Case {
     fn each(count: u64) -> f64 {
-        count as f64 / POSTBACKS as f64
+        f64::from(u32::try_from(count).expect("not that many")) / f64::from(POSTBACKS)
     }
 
     fn all(&self) -> [&Counts; 3] {
@@ -179,7 +179,7 @@ fn sales(affiliates: usize) -> Vec<Value> {
         sale["detail"]["conversion"]["affiliate_id"] = format!("aff_{}", number % affiliates).into();
         sale
     };
-    (1..=POSTBACKS).map(sale).collect()
+    (1..=POSTBACKS as usize).map(sale).collect()
 }
 
 fn finals() -> Vec<Value> {
@@ -189,7 +189,7 @@ fn finals() -> Vec<Value> {
             json!({"conversion_id": format!("cnv_{number:08}"), "version": version, "change": how, "settled": version == 2});
         event(&format!("chg_{number}_{version}"), conversion, json!([transaction(&format!("trx_{number}"), how, result)]))
     };
-    (1..=2).flat_map(|version| (1..=POSTBACKS).map(move |number| change(number, version))).collect()
+    (1..=2).flat_map(|version| (1..=POSTBACKS as usize).map(move |number| change(number, version))).collect()
 }
 
 const APPROVED: fn(&Postback) -> Answer = |_| Answer::says(200, "approved");
@@ -200,9 +200,8 @@ async fn a_postback_costs_what_the_documents_say() {
     let polls = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 30}});
     let finally = json!({"trigger": "transaction_all", "delay": {"mode": "final", "settle_seconds": 60}});
     let last = |postback: &Postback| Answer::says(200, if postback.target.ends_with("n=31") { "approved" } else { "pending" });
-    let second = |postback: &Postback| match postback.target.ends_with("n=1") {
-        true => Answer::says(503, "down"),
-        false => Answer::says(200, "approved"),
+    let second = |postback: &Postback| {
+        if postback.target.ends_with("n=1") { Answer::says(503, "down") } else { Answer::says(200, "approved") }
     };
     let cases = [
         play("success at once, one rule", 0.3, of_affiliates(1), sales(1), APPROVED).await,

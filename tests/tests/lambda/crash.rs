@@ -125,7 +125,7 @@ async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
     let mut functions = Functions::start().await;
     functions.rule(&Caller::Admin, rule(receiver.url(), (path.more)())).await;
     // The first sweep of a stack looks a day back.
-    functions.stack().sweep().await.unwrap();
+    functions.sweep().await;
     functions.cloud.reset_counts();
     if let Some((n, cut)) = cut {
         functions.cloud.cut_at(n, cut);
@@ -157,7 +157,7 @@ async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
     let mut log = BTreeMap::new();
     for row in functions.log().await {
         ids.insert(text(&row, "id"), text(&row, "transaction_id"));
-        log.insert(text(&row, "transaction_id"), (text(&row, "state"), row["attempts"].as_u64().unwrap()));
+        log.insert(text(&row, "transaction_id"), (text(&row, "state"), row["attempts"].as_u64().expect("attempts are counted")));
     }
     let told = functions
         .cloud

@@ -13,9 +13,9 @@ use crate::support::{rule, sale};
 
 /// The bodies of all items, as the engine reads them.
 async fn bodies(functions: &Functions) -> Vec<(Key, String)> {
-    let text = |item: &Value, name: &str| item[name]["S"].as_str().unwrap().to_owned();
+    let text = |item: &Value, name: &str| item[name]["S"].as_str().expect("keys are texts").to_owned();
     let keys: Vec<Key> = functions.cloud.items().iter().map(|item| Key::new(text(item, "pk"), text(item, "sk"))).collect();
-    let items = functions.stack().engine.backend().get(&keys).await.unwrap();
+    let items = functions.stack().engine.backend().get(&keys).await.expect("AWS is there");
     items.into_iter().flatten().map(|item| (item.key, item.body)).collect()
 }
 
