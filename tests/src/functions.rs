@@ -54,7 +54,7 @@ pub fn config(cloud: &Cloud) -> SdkConfig {
 async fn environment(cloud: &Cloud, variables: &BTreeMap<String, String>, clock: &HandClock) -> Environment {
     let settings = Settings::read(variables.clone()).expect("an AWS of ours names all settings");
     let hand = clock.clone();
-    let stack = Stack::connect(&config(cloud), settings, Clock::new(move || hand.now()), true).await.expect("it starts");
+    let stack = Stack::connect(&config(cloud), settings, Clock::new(move || hand.now())).await.expect("it starts");
     let sender = stack.sender().expect("it can send");
     Environment { stack: Arc::new(stack), sender }
 }

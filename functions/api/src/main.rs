@@ -9,7 +9,7 @@ use tracking_aws::Stack;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let stack = Stack::start(true).await?;
+    let stack = Stack::start_with_secrets().await?;
     let names = ClaimNames { role: stack.settings.role_claim.clone(), affiliate: stack.settings.affiliate_claim.clone() };
     let router = tracking_api::router(Arc::new(stack.engine), &Auth::Gateway(names));
     run(ServiceBuilder::new().map_request(with_claims).service(router)).await

@@ -14,6 +14,10 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 /// The longest that such a failure keeps it back: the queue's visibility.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(900);
 
+/// From so many receives on a message of the retry lane is sent anew instead of waiting once more: receives are limited there too, and
+/// most of them are waits.
+const WORN: u32 = 50;
+
 /// The records of an invocation.
 pub(crate) struct Batch {
     records: Vec<Record>,
@@ -36,8 +40,12 @@ impl Batch {
         let mut messages = Vec::new();
         for message in event.records {
             let id = message.message_id.clone().unwrap_or_default();
+            let group = message.attributes.get("MessageGroupId").cloned();
             match read(stack, message) {
                 Some((message, receives, sent)) => {
+                    if message.receipt.lane == Lane::Retry && receives >= WORN {
+                        stack.aws().queues.wears(&message, group.unwrap_or_default());
+                    }
                     batch.oldest = batch.oldest.into_iter().chain(sent).min();
                     batch.records.push(Record { id, receipt: message.receipt.clone(), receives });
                     messages.push(message);
@@ -64,12 +72,17 @@ impl Batch {
         let queues = &stack.aws().queues;
         let now = stack.clock.now();
         let pause = |record: &Record| {
+            if record.receipt.lane == Lane::Retry {
+                // Its receives count its waits.
+                return now + FIRST_PAUSE;
+            }
             let longer = i32::try_from(4_u64.saturating_pow(record.receives.saturating_sub(1)).min(30)).unwrap_or(30);
             now + (FIRST_PAUSE * longer).min(LONGEST_PAUSE)
         };
         let mut response = SqsBatchResponse::default();
         let mut again = Vec::new();
         for record in &self.records {
+            queues.forget(&record.receipt);
             if queues.take_done(&record.receipt) {
                 continue;
             }

@@ -29,7 +29,8 @@ impl Stack {
         let until = deadline - TELLING;
         let (batch, messages) = Batch::read(self, event);
         let mut metrics = Metrics::default();
-        if let Some(age) = batch.age(begun) {
+        // What waits is old by design: the age tells of first tries.
+        if let Some(age) = batch.age(begun).filter(|_| !batch.has(Lane::Retry)) {
             metrics.seconds("OldestMessageAge", age);
         }
         if batch.has(Lane::Retry) {
@@ -43,7 +44,7 @@ impl Stack {
                 Err(error) => failed.extend([(message.receipt, error.to_string())]),
             }
         }
-        let left = until.duration_since(self.clock.now()).unsigned_abs();
+        let left = until.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
         if let Ok(worked) = tokio::time::timeout(left, self.engine.work(lined, sender, Some(until))).await {
             failed.extend(worked.into_iter().map(|(receipt, error)| (receipt, error.to_string())));
         } else {

@@ -16,7 +16,7 @@ use aws_sdk_sqs::{
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::hash;
-use tracking_engine::backend::{Lane, Message, Receipt, Unavailable};
+use tracking_engine::backend::{Lane, Message, Receipt, Received, Unavailable};
 
 use crate::{
     limits::{self, DelaySeconds, VisibilitySeconds},
@@ -59,6 +59,8 @@ struct Urls {
 #[derive(Debug, Default)]
 struct Shared {
     done: HashSet<Receipt>,
+    /// Messages that have been received so often that they are sent anew when they are to wait, with their groups.
+    worn: HashMap<Receipt, (String, String)>,
     /// Messages that may still be left to wait by their visibility, and when that was found.
     room: Option<(Timestamp, i64)>,
 }
@@ -135,6 +137,16 @@ impl Queues {
         self.shared().done.insert(receipt);
     }
 
+    /// Notes that a message has been received very often: its body and its group, to send it anew.
+    pub(crate) fn wears(&self, message: &Received, group: String) {
+        self.shared().worn.insert(message.receipt.clone(), (message.body.clone(), group));
+    }
+
+    /// Forgets what was noted of a message.
+    pub(crate) fn forget(&self, receipt: &Receipt) {
+        self.shared().worn.remove(receipt);
+    }
+
     /// Whether a message is done; it is asked once.
     pub(crate) fn take_done(&self, receipt: &Receipt) -> bool {
         self.shared().done.remove(receipt)
@@ -145,6 +157,15 @@ impl Queues {
         let mut outcomes = vec![Ok(()); messages.len()];
         let mut lanes: HashMap<Lane, Vec<(usize, &Receipt, VisibilitySeconds)>> = HashMap::new();
         for (place, (receipt, at)) in messages.into_iter().enumerate() {
+            let worn = self.shared().worn.get(receipt).cloned();
+            if let Some((body, group)) = worn {
+                let message = Message { lane: receipt.lane, group, not_before: Some(at), body };
+                outcomes[place] = self.send(vec![&message], now).await.into_iter().collect();
+                if outcomes[place].is_ok() {
+                    self.done(receipt.clone());
+                }
+                continue;
+            }
             lanes.entry(receipt.lane).or_default().push((place, receipt, VisibilitySeconds::until(at, now)));
         }
         if let (Some(waiting), Some((_, left))) = (lanes.get(&Lane::Retry), &mut self.shared().room) {

@@ -1,6 +1,12 @@
 //! What a function makes once, when its environment starts: log, settings, clients, engine.
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use std::time::Duration;
+
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider, timeout::TimeoutConfig,
+};
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use jiff::{SignedDuration, Timestamp};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
@@ -11,6 +17,11 @@ use tracking_engine::{Clock, Engine, backend::Unavailable, secrets::Vault};
 
 use crate::{Aws, BadSettings, Settings, data_key};
 
+/// How long connecting to AWS may take, one try of a call, and a call with its repetitions: one that hangs holds up a batch that was
+/// sent and is not recorded yet.
+const CONNECTING: Duration = Duration::from_secs(1);
+const TRYING: Duration = Duration::from_secs(3);
+const CALLING: Duration = Duration::from_secs(10);
 /// How long what was read of a rule counts when matching: well within the 10 s that a change may take to be seen everywhere.
 const RULE_LIFETIME: SignedDuration = SignedDuration::from_secs(5);
 /// When a running attempt is shown as running: what takes less is not worth its writes.
@@ -43,27 +54,43 @@ pub enum StartError {
 }
 
 impl Stack {
-    /// The stack that this process's environment names, with its log begun. `secrets`: whether it opens or seals any, and so needs
-    /// the data key.
+    /// The stack that this process's environment names, with its log begun, for a function that neither opens nor seals secrets.
+    ///
+    /// # Errors
+    /// Settings that are missing or wrong, all at once.
+    pub async fn start() -> Result<Self, StartError> {
+        told(async {
+            let (settings, config) = begin()?;
+            let clock = Clock::new(machine);
+            let aws = Aws::new(&config, &settings, clock.clone());
+            Ok(Self::over(aws, settings, clock, data_key::without_secrets()))
+        })
+        .await
+    }
+
+    /// The same for a function that opens or seals secrets.
     ///
     /// # Errors
     /// Settings that are missing or wrong, all at once; or a data key that can't be had.
-    pub async fn start(secrets: bool) -> Result<Self, StartError> {
-        let variables: Vec<(String, String)> = std::env::vars().collect();
-        log(&variables);
-        let settings = Settings::read(variables)?;
-        let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
-        Self::connect(&config, settings, Clock::new(machine), secrets).await
+    pub async fn start_with_secrets() -> Result<Self, StartError> {
+        told(async {
+            let (settings, config) = begin()?;
+            Box::pin(Self::connect(&config, settings, Clock::new(machine))).await
+        })
+        .await
     }
 
-    /// The stack of these settings, with this clock.
+    /// The stack of these settings, with this clock, and with the key of its secrets.
     ///
     /// # Errors
     /// The data key can't be had.
-    pub async fn connect(config: &SdkConfig, settings: Settings, clock: Clock, secrets: bool) -> Result<Self, StartError> {
+    pub async fn connect(config: &SdkConfig, settings: Settings, clock: Clock) -> Result<Self, StartError> {
         let aws = Aws::new(config, &settings, clock.clone());
-        let vault: Vault =
-            if secrets { data_key::vault(config, &settings, &aws.table).await? } else { data_key::without_secrets() };
+        let vault = data_key::vault(config, &settings, &aws.table).await?;
+        Ok(Self::over(aws, settings, clock, vault))
+    }
+
+    fn over(aws: Aws, settings: Settings, clock: Clock, vault: Vault) -> Self {
         let how = tracking_engine::Settings {
             private_targets: settings.private_targets,
             log_retention: SignedDuration::from_hours(24 * i64::from(settings.log_retention_days)),
@@ -72,12 +99,47 @@ impl Stack {
             shown_after: SHOWN_AFTER,
             keep_events: settings.keep_events,
         };
-        Ok(Self { engine: Engine::new(aws, clock.clone(), vault, how), settings, clock })
+        Self { engine: Engine::new(aws, clock.clone(), vault, how), settings, clock }
     }
 
     pub(crate) fn aws(&self) -> &Aws {
         self.engine.backend()
     }
+}
+
+/// Begins the log, and reads settings and what the clients need from this process's environment.
+fn begin() -> Result<(Settings, SdkConfig), BadSettings> {
+    let variables: Vec<(String, String)> = std::env::vars().collect();
+    log(&variables);
+    Ok((Settings::read(variables.clone())?, config(&variables)))
+}
+
+/// What the clients need. Lambda tells it by variables alone, so that no chain of sources is asked, nor linked; and one HTTP client
+/// serves them all.
+fn config(variables: &[(String, String)]) -> SdkConfig {
+    let of = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECTING).operation_attempt_timeout(TRYING).operation_timeout(CALLING);
+    let timeouts = timeouts.build();
+    let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(of("AWS_REGION").map(Region::new))
+        .credentials_provider(credentials)
+        .timeout_config(timeouts)
+        .http_client(http);
+    config.set_endpoint_url(of("AWS_ENDPOINT_URL"));
+    config.build()
+}
+
+/// A function that can't start says why in its log, in words.
+async fn told(start: impl Future<Output = Result<Stack, StartError>>) -> Result<Stack, StartError> {
+    let started = start.await;
+    if let Err(error) = &started {
+        tracing::error!(%error, "the function can't start");
+    }
+    started
 }
 
 /// The machine's clock.

@@ -80,23 +80,27 @@ impl Table {
         keys.dedup();
         let read = self.read(keys).await;
         for (keys, told) in waiting {
-            let answer = read.as_ref().map(|items| keys.iter().map(|key| items.get(key).cloned()).collect());
+            let answer = match &read {
+                Ok(items) => keys.iter().map(|key| items.get(key).cloned().transpose()).collect(),
+                Err(error) => Err(error.clone()),
+            };
             // Whoever asked may be gone.
-            drop(told.send(answer.map_err(Unavailable::clone)));
+            drop(told.send(answer));
         }
     }
 
-    async fn read(&self, keys: Vec<Key>) -> Result<HashMap<Key, Item>, Unavailable> {
+    async fn read(&self, keys: Vec<Key>) -> Result<HashMap<Key, Result<Item, Unavailable>>, Unavailable> {
         let calls = limits::calls(keys, limits::KEYS, usize::MAX, |_| 0);
         let read = join_all(calls.into_iter().map(|keys| self.read_call(keys))).await;
         let mut items = HashMap::new();
         for call in read {
-            items.extend(call?.into_iter().map(|item| (item.key.clone(), item)));
+            items.extend(call?);
         }
         Ok(items)
     }
 
-    async fn read_call(&self, keys: Vec<Key>) -> Result<Vec<Item>, Unavailable> {
+    /// One call, repeated for what is left of it. An item that can't be read is the affair of those who asked for it.
+    async fn read_call(&self, keys: Vec<Key>) -> Result<Vec<(Key, Result<Item, Unavailable>)>, Unavailable> {
         let mut asked: Vec<Attributes> = keys.iter().map(items::key).collect();
         let mut found = Vec::new();
         let mut pause = PAUSE;
@@ -107,7 +111,7 @@ impl Table {
             let answer = answer.map_err(|error| unavailable(&error))?;
             let items = answer.responses.unwrap_or_default().remove(&*self.name).unwrap_or_default();
             for item in &items {
-                found.push(items::item(item)?);
+                found.extend(read_key(item).map(|key| (key, items::item(item))));
             }
             let left = answer.unprocessed_keys.unwrap_or_default().remove(&*self.name);
             asked = left.map(|left| left.keys).unwrap_or_default();
@@ -279,6 +283,11 @@ impl Table {
             let answer = self.client.batch_write_item().request_items(&*self.name, requests).send().await;
             let unprocessed = match answer {
                 Ok(answer) => answer.unprocessed_items.unwrap_or_default().remove(&*self.name).unwrap_or_default(),
+                // One that is refused takes the others of its call with it: each is tried alone.
+                Err(error) if error.code() == Some("ValidationException") && left.len() > 1 => {
+                    let alone = left.into_iter().map(|write| Box::pin(self.write_call(vec![write])));
+                    return join_all(alone).await.into_iter().flatten().collect();
+                }
                 Err(error) => return failed(&left, unavailable(&error)),
             };
             let keys: HashSet<Key> = unprocessed.iter().filter_map(key_of).collect();

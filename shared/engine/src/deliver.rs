@@ -152,16 +152,20 @@ impl<B: Backend> Engine<B> {
         };
         let mut effects = received.done();
         let mut listing = None;
-        if !row.state.is_ended() {
+        let ends = !row.state.is_ended();
+        if ends {
             row.attempts = row.attempts.max(ending.attempts);
             row.end(state, reason, now);
             effects.put.push(self.delivery_item(&row));
             effects.publish.extend(conclude::announcement(&row, now));
             listing = (!listed).then(|| Listing::of(&row));
-            self.tally.ended(state);
             tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
         }
-        self.record(effects, listing).await
+        self.record(effects, listing).await?;
+        if ends {
+            self.tally.ended(state);
+        }
+        Ok(())
     }
 
     /// Makes a message come again at a time: on the retry lane by its visibility, from the delivery lane by moving there, and for

@@ -115,7 +115,9 @@ impl<B: Backend> Engine<B> {
             // Whoever is under way soon has something to write too.
             let _time_is_up = timeout(self.settings.record_window.unsigned_abs(), self.recorder.under_way.end()).await;
         }
-        let waiting = std::mem::take(&mut *self.recorder.lock());
+        let mut waiting = std::mem::take(&mut *self.recorder.lock());
+        // Whoever gave up is not written for: its message comes again, and may have been worked elsewhere since.
+        waiting.retain(|one| !one.told.is_closed());
         let listings: Vec<Listing> = waiting.iter().filter_map(|one| one.listing.clone()).collect();
         let (mut effects, tell): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.effects, one.told)).unzip();
         if let Some(first) = effects.first_mut() {
@@ -124,7 +126,7 @@ impl<B: Backend> Engine<B> {
         }
         let outcomes = self.backend.commit(effects).await;
         for (told, outcome) in tell.into_iter().zip(outcomes) {
-            // Whoever waited may have been dropped; the record is written all the same.
+            // Whoever waited may have been dropped meanwhile.
             drop(told.send(outcome));
         }
         hears.try_recv().unwrap_or_else(|_| Err(gone()))

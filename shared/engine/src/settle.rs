@@ -122,6 +122,11 @@ impl<B: Backend> Engine<B> {
         if !self.write_hold(rule, &conversion, stored, now).await? {
             return Ok(false);
         }
+        if let Some(at) = due.filter(|at| *at <= self.now()) {
+            // The waker may have come before the hold was written, and found nothing to do.
+            let waker = Effects { send: vec![release_message(&conversion, &rule.id, at)], ..Effects::default() };
+            self.commit_one(waker).await?;
+        }
         if !stored.outbox.is_empty() {
             self.flush(rule, &stored.outbox, now).await?;
             stored.outbox = Outbox::default();

@@ -239,7 +239,7 @@ fn agree(written: &str, counted: &str) -> bool {
         row.split('|').skip(2).filter_map(|cell| cell.trim_matches([' ', '*']).parse().ok()).collect()
     };
     let (written, counted) = (numbers(written), numbers(counted));
-    let close = |(written, counted): (&f64, &f64)| (written - counted).abs() <= (counted * 0.08).max(0.02);
+    let close = |(written, counted): (&f64, &f64)| (written - counted).abs() <= (counted * 0.15).max(0.02);
     written.len() == counted.len() && written.iter().zip(&counted).all(close)
 }
 

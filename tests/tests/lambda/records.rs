@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tracking_core::caller::Caller;
+use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
     cloud::{Fault, Queue, failures},
     functions::{BATCH, Functions},
@@ -153,9 +154,13 @@ async fn nothing_is_begun_that_the_deadline_would_cut_off() {
     // The rule's request may take 40 s, and concluding 5 s more.
     let deadline = functions.clock.now() + SignedDuration::from_secs(46);
     let response = stack.deliver(event, &stack.sender().unwrap(), deadline).await;
-    assert_eq!(response.batch_item_failures.len(), 2);
+    assert!(response.batch_item_failures.is_empty());
     assert_eq!(receiver.heard(), []);
-    assert_eq!(functions.cloud.next_visible(Queue::Delivery), Some(functions.clock.now()), "they come again at once");
+    assert_eq!(
+        functions.cloud.depth(Queue::Retry).visible,
+        2,
+        "they come again at once, where receives are not counted against them"
+    );
     assert_eq!(functions.log().await, [] as [Value; 0], "and no attempt is charged");
 }
 
@@ -193,4 +198,39 @@ async fn one_that_hangs_holds_up_none_and_a_kill_sends_none_again() {
     let heard = receiver.heard();
     let of_the_one = heard.iter().filter(|postback| postback.target.contains("trx_00000005")).count();
     assert_eq!((heard.len() - of_the_one, of_the_one), (9, 2), "only the one that was cut off was sent again");
+}
+
+/// A queue gives up on what it handed out a hundred times, and most of a waiting message's receives are waits.
+#[tokio::test]
+async fn what_was_received_very_often_is_sent_anew_to_wait() {
+    let receiver = Receiver::start(|_| Answer::says(200, "pending")).await;
+    let polls = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 9}});
+    let mut functions = owing(&receiver, 2, polls).await;
+    functions.work(Queue::Delivery).await;
+    functions.clock.pass(SignedDuration::from_mins(2));
+    let mut records = functions.cloud.take(Queue::Retry, BATCH, functions.clock.now());
+    assert_eq!(records.len(), 2);
+    records[0].receives = 50;
+    let answer = functions.invoke(Queue::Retry, &records).await.unwrap();
+    assert_eq!(failures(&answer), [records[1].message_id.clone()], "the other one waits by its visibility");
+    functions.cloud.settle(&records, &failures(&answer));
+    let depth = functions.cloud.depth(Queue::Retry);
+    assert_eq!((depth.in_flight, depth.delayed), (1, 1));
+    assert_eq!(receiver.heard().len(), 4);
+    functions.wait(functions.clock.now() + SignedDuration::from_mins(3)).await;
+    assert!(receiver.heard().len() >= 8, "both go on: {:?}", receiver.heard());
+}
+
+/// An item that the table refuses is nobody else's affair.
+#[tokio::test]
+async fn a_row_that_is_too_large_harms_none_of_the_others() {
+    let receiver = approving().await;
+    let functions = owing(&receiver, 0, json!({})).await;
+    let stack = functions.stack();
+    let key = |name: &str| Key::new("test", name);
+    let noise: String = (0..600_000_u32).map(|n| char::from(b'!' + (n.wrapping_mul(2_654_435_761) >> 25) as u8 % 90)).collect();
+    let item = |name: &str, body: &str| Item { key: key(name), rev: 0, body: body.to_owned(), expires: None, trouble: None };
+    let put = |name: &str, body: &str| Effects { put: vec![item(name, body)], ..Effects::default() };
+    let outcomes = stack.engine.backend().commit(vec![put("a", "1"), put("b", &noise), put("c", "3")]).await;
+    assert!(outcomes[0].is_ok() && outcomes[1].is_err() && outcomes[2].is_ok(), "{outcomes:?}");
 }

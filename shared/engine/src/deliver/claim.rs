@@ -15,7 +15,7 @@ use tracking_core::{
 use super::{Claimed, Claiming, Ending, SWITCHED_OFF};
 use crate::{
     Engine,
-    backend::{Backend, Effects, Item, Key, Lane, Received, Settle, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, Item, Key, Lane, Received, Swap, Swapped, Unavailable},
     keys,
     rows::{self, DeliveryRow, Job, Task, Unreadable},
     rules::{Head, Rule},
@@ -92,9 +92,9 @@ impl<B: Backend> Engine<B> {
         };
         let needed = rule.definition.request.timeout().duration() + CONCLUDING;
         if until.is_some_and(|until| self.now() + needed > until) {
-            // Handed back, uncharged: another process has the time.
-            let again = Settle::Again(received.receipt.clone(), self.now());
-            self.commit_one(Effects { settle: vec![again], ..Effects::default() }).await?;
+            // Handed back, uncharged: another process has the time. The retry lane counts no receives.
+            let again = self.come_again(received, &job, rule.definition.request.host(), self.now(), row.is_some());
+            self.commit_one(again).await?;
             return Ok(Claiming::Settled);
         }
         // A first try finds no line most of the time. Where something may be known of it, it is read first.
@@ -138,9 +138,11 @@ impl<B: Backend> Engine<B> {
                     if let Err(error) = self.overtake(&overtaken).await {
                         tracing::debug!(%error, "overtaken deliveries end when their own messages come");
                     }
+                    self.in_time(&rule, lease_until, until)?;
                     return Ok(self.claimed(received, rule, secrets, job, row, attempt, lease_until));
                 }
                 Decision::Mine { attempt, lease_until } => {
+                    self.in_time(&rule, lease_until, until)?;
                     return Ok(self.claimed(received, rule, secrets, job, row, attempt, lease_until));
                 }
                 Decision::Ended => self.commit_one(received.done()).await?,
@@ -168,6 +170,16 @@ impl<B: Backend> Engine<B> {
             }
             return Ok(Claiming::Settled);
         }
+    }
+
+    /// Nothing is sent that its lease or its process may not outlive: a newer change could be sent beside it (P3). What was claimed stays
+    /// counted.
+    fn in_time(&self, rule: &Rule, lease_until: Timestamp, until: Option<Timestamp>) -> Result<(), Unavailable> {
+        let over = self.now() + rule.definition.request.timeout().duration();
+        if over > lease_until || until.is_some_and(|until| over > until) {
+            return Err(Unavailable("claiming took too long to send in time".to_owned()));
+        }
+        Ok(())
     }
 
     /// The rule as it is now with its secrets, if it still sends what matched in the job's epoch (P6). All that sending needs is

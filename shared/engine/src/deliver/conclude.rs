@@ -81,14 +81,14 @@ impl<B: Backend> Engine<B> {
                 row.next_due = Some(due);
                 effects.put.push(self.earlier_attempt(&claimed, &attempt, now));
                 let host = claimed.rule.definition.request.host();
-                let again = self.come_again(&claimed.received, &claimed.job, host, due, true);
+                // The message may come before the row is written: it names only a row that stands there already.
+                let again = self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.is_some());
                 effects.send.extend(again.send);
                 effects.put.extend(again.put);
                 effects.settle.extend(again.settle);
             }
         }
         effects.put.push(self.delivery_item(&row));
-        self.tally.attempt(judged.verdict, now.duration_since(claimed.at));
         if row.state == State::Delivered {
             tracing::debug!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts, "delivered");
         } else {
@@ -97,12 +97,14 @@ impl<B: Backend> Engine<B> {
                 outcome = judged.verdict.as_str(), state = row.state.as_str(), "attempt concluded"
             );
         }
+        let listing = claimed.listing(&row);
+        drop(claimed.under_way);
+        self.record(effects, listing).await?;
+        self.tally.attempt(judged.verdict, now.duration_since(claimed.at));
         if row.state.is_ended() {
             self.tally.ended(row.state);
         }
-        let listing = claimed.listing(&row);
-        drop(claimed.under_way);
-        self.record(effects, listing).await
+        Ok(())
     }
 
     /// Shows an attempt that takes its time.
