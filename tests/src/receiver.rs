@@ -40,6 +40,21 @@ impl Answer {
 
 type Decides = Arc<dyn Fn(&Postback) -> Answer + Send + Sync>;
 
+/// What receivers say when all is well.
+pub const OK: Answer = Answer::says(200, "ok");
+
+/// What was asked of a receiver, in order.
+pub fn targets(receiver: &Receiver) -> Vec<String> {
+    receiver.heard().into_iter().map(|postback| postback.target).collect()
+}
+
+/// What was asked of a receiver, in the order of the alphabet.
+pub fn sorted(receiver: &Receiver) -> Vec<String> {
+    let mut targets = targets(receiver);
+    targets.sort_unstable();
+    targets
+}
+
 /// The receiver; it ends when it is dropped.
 pub struct Receiver {
     url: String,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use jiff::{SignedDuration, Timestamp};
 use tracking_engine::{
-    backend::{Backend as _, Effects, Lane, Receipt, Received, Unavailable},
+    backend::{Lane, Receipt, Received, Unavailable},
     sender::Sender,
 };
 
@@ -60,7 +60,7 @@ impl Stack {
     pub(crate) async fn set_aside(&self, message: &Received, reason: &str) -> Result<(), Unavailable> {
         tracing::error!(reason, "a message that can't be read was set aside");
         self.aws().queues.set_aside(message.receipt.lane, &message.body, reason).await?;
-        let settled: Vec<Effects> = vec![message.done()];
-        self.aws().commit(settled).await.into_iter().collect()
+        self.aws().queues.done(message.receipt.clone());
+        Ok(())
     }
 }

@@ -11,7 +11,10 @@ use std::{
 use aws_sdk_sqs::{
     Client,
     error::BuildError,
-    types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry},
+    types::{
+        BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue, QueueAttributeName,
+        SendMessageBatchRequestEntry,
+    },
 };
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -123,11 +126,7 @@ impl Queues {
         };
         let answer = self.client.send_message_batch().queue_url(self.url(lane)).set_entries(Some(entries)).send().await;
         match answer {
-            Ok(answer) => answer
-                .failed
-                .into_iter()
-                .filter_map(|failed| Some((failed.id.parse().ok()?, refused(&failed.code, failed.message))))
-                .collect(),
+            Ok(answer) => failures(answer.failed),
             Err(error) => all(unavailable(&error)),
         }
     }
@@ -195,11 +194,7 @@ impl Queues {
         };
         let request = self.client.change_message_visibility_batch().queue_url(self.url(lane));
         match request.set_entries(Some(entries)).send().await {
-            Ok(answer) => answer
-                .failed
-                .into_iter()
-                .filter_map(|failed| Some((failed.id.parse().ok()?, refused(&failed.code, failed.message))))
-                .collect(),
+            Ok(answer) => failures(answer.failed),
             Err(error) => all(unavailable(&error)),
         }
     }
@@ -294,6 +289,11 @@ fn sendable(json: &str) -> String {
     } else {
         json.to_owned()
     }
+}
+
+/// The entries of a call that were not taken, by their places.
+fn failures(failed: Vec<BatchResultErrorEntry>) -> Vec<(usize, Unavailable)> {
+    failed.into_iter().filter_map(|failed| Some((failed.id.parse().ok()?, refused(&failed.code, failed.message)))).collect()
 }
 
 fn refused(code: &str, message: Option<String>) -> Unavailable {

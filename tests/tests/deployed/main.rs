@@ -20,7 +20,7 @@ mod tokens;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tracking_tests::receiver::{Answer, Receiver};
+use tracking_tests::receiver::{OK, sorted, targets};
 
 /// What is waited for longer than this doesn't come.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -59,19 +59,4 @@ fn sale(affiliate: &str, conversion: &str) -> Value {
         1,
         &json!([{"transaction_id": format!("trx_{conversion}"), "result": "pending", "payout": "5.00"}]),
     )
-}
-
-/// What receivers say when all is well.
-const OK: Answer = Answer::says(200, "ok");
-
-/// What was asked of a receiver, in order.
-fn targets(receiver: &Receiver) -> Vec<String> {
-    receiver.heard().into_iter().map(|postback| postback.target).collect()
-}
-
-/// What was asked of a receiver, in the order of the alphabet.
-fn sorted(receiver: &Receiver) -> Vec<String> {
-    let mut targets = targets(receiver);
-    targets.sort_unstable();
-    targets
 }

@@ -9,19 +9,4 @@ mod panics;
 mod rie;
 mod system;
 
-use tracking_tests::receiver::{Answer, Receiver};
-
-/// What receivers say when all is well.
-const OK: Answer = Answer::says(200, "ok");
-
-/// What was asked of a receiver, in order.
-fn targets(receiver: &Receiver) -> Vec<String> {
-    receiver.heard().into_iter().map(|postback| postback.target).collect()
-}
-
-/// What was asked of a receiver, in the order of the alphabet.
-fn sorted(receiver: &Receiver) -> Vec<String> {
-    let mut targets = targets(receiver);
-    targets.sort_unstable();
-    targets
-}
+use tracking_tests::receiver::{OK, sorted, targets};
