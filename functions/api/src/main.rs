@@ -11,7 +11,8 @@ use tracking_aws::Stack;
 async fn main() -> Result<(), Error> {
     let stack = Stack::start_with_secrets().await?;
     let names = ClaimNames { role: stack.settings.role_claim.clone(), affiliate: stack.settings.affiliate_claim.clone() };
-    let router = tracking_api::router(Arc::new(stack.engine), &Auth::Gateway(names));
+    let sender = stack.sender()?;
+    let router = tracking_api::router(Arc::new(stack.engine), sender, &Auth::Gateway(names));
     run(ServiceBuilder::new().map_request(with_claims).service(router)).await
 }
 

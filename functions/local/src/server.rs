@@ -81,12 +81,12 @@ impl LocalServer {
         let tokens = keys::tokens(&options.data)?;
         let vault = Vault::new(&keys::secrets_key(&options.data)?);
         let store = Store::open(&options.data)?;
-        let settings = Settings { private_targets: options.private_targets, ..Settings::default() };
+        let settings = Settings { private_targets: options.private_targets, keep_events: true, ..Settings::default() };
         let engine = Arc::new(Engine::new(store.clone(), Clock::new(clock::now), vault, settings));
         let sender = Sender::new(options.private_targets).map_err(StartError::Sender)?;
 
         let (stopping, stopped) = watch::channel(false);
-        let routes = routes(&engine, &store, &Auth::Local(tokens.clone()));
+        let routes = routes(&engine, &store, sender.clone(), &Auth::Local(tokens.clone()));
         let answers = tokio::spawn(answer(listener, routes, stopped.clone()));
         let sends = tokio::spawn(send(store.clone(), Arc::clone(&engine), sender, stopped.clone()));
         let sweeps = tokio::spawn(sweep(store, engine, stopped));
@@ -129,9 +129,9 @@ impl LocalServer {
 }
 
 /// The API with what only a local server has.
-fn routes(engine: &Arc<Engine<Store>>, store: &Store, auth: &Auth) -> Router {
+fn routes(engine: &Arc<Engine<Store>>, store: &Store, sender: Sender, auth: &Auth) -> Router {
     let local = Router::new().merge(events::routes(Arc::clone(engine))).merge(bus::routes(store.clone()));
-    tracking_api::finish(tracking_api::routes(Arc::clone(engine), auth).merge(auth::protected(local, auth)))
+    tracking_api::finish(tracking_api::routes(Arc::clone(engine), sender, auth).merge(auth::protected(local, auth)))
 }
 
 async fn answer(listener: TcpListener, routes: Router, stopped: watch::Receiver<bool>) {

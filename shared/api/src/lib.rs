@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, MatchedPath, Request},
+    extract::{DefaultBodyLimit, FromRef, MatchedPath, Request},
     middleware::{Next, from_fn},
     response::Response,
     routing::{get, put},
@@ -32,7 +32,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Value, json};
 use tracing::{Instrument as _, field::Empty};
-use tracking_engine::{Engine, backend::Backend};
+use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use auth::Auth;
 use problem::{Kind, Problem};
@@ -40,13 +40,38 @@ use problem::{Kind, Problem};
 /// The most bytes of a body, unless a route allows more.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// The whole API over this engine.
-pub fn router<B: Backend>(engine: Arc<Engine<B>>, auth: &Auth) -> Router {
-    finish(routes(engine, auth))
+/// What handlers work with; each takes the part that it needs.
+#[derive(Debug)]
+struct Hands<B> {
+    engine: Arc<Engine<B>>,
+    sender: Sender,
+}
+
+impl<B> Clone for Hands<B> {
+    fn clone(&self) -> Self {
+        Self { engine: Arc::clone(&self.engine), sender: self.sender.clone() }
+    }
+}
+
+impl<B> FromRef<Hands<B>> for Arc<Engine<B>> {
+    fn from_ref(hands: &Hands<B>) -> Self {
+        Arc::clone(&hands.engine)
+    }
+}
+
+impl<B> FromRef<Hands<B>> for Sender {
+    fn from_ref(hands: &Hands<B>) -> Self {
+        hands.sender.clone()
+    }
+}
+
+/// The whole API over this engine; `sender` sends what people try out.
+pub fn router<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -> Router {
+    finish(routes(engine, sender, auth))
 }
 
 /// The routes of the API, still without what [`finish`] adds.
-pub fn routes<B: Backend>(engine: Arc<Engine<B>>, auth: &Auth) -> Router {
+pub fn routes<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -> Router {
     let routes = Router::new()
         .route("/tracking-apis", get(tracking_apis::list::<B>).post(tracking_apis::create::<B>))
         .route(
@@ -63,7 +88,7 @@ pub fn routes<B: Backend>(engine: Arc<Engine<B>>, auth: &Auth) -> Router {
         .route("/offers", get(offers::list::<B>))
         .route("/offers/{id}", put(offers::write::<B>))
         .route("/macros", get(catalogue::read))
-        .with_state(engine);
+        .with_state(Hands { engine, sender });
     auth::protected(routes, auth).route("/healthz", get(alive))
 }
 

@@ -82,7 +82,8 @@ impl Api {
         let settings = Settings { private_targets: true, ..Settings::default() };
         let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
         let tokens = LocalTokens::new(&[1; 32], morning);
-        let router = tracking_api::router(Arc::clone(&engine), &Auth::Local(tokens.clone()));
+        let sender = Sender::new(true).expect("an HTTP client can be made");
+        let router = tracking_api::router(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()));
         Self { router, tokens, engine, _folder: folder }
     }
 
