@@ -20,7 +20,7 @@ async fn list(State(store): State<Store>, Extension(caller): Extension<Caller>, 
         return Err(Problem::admins_only());
     }
     let mut query = Parameters::read(&uri, &["after", "limit"]);
-    let after = query.parsed("after", "use the id of an event, or the next_cursor of a page", |text| text.parse().ok());
+    let after = query.parsed("after", "use the id of an event, or the next_cursor of a page", |text| text.parse::<i64>().ok()?.try_into().ok());
     let limit = query.limit();
     query.finish()?;
     let events = store.published(after, limit)?;
