@@ -4,6 +4,7 @@ mod access;
 mod deliveries;
 mod lists;
 mod problems;
+mod rejected;
 mod rules;
 mod secrets;
 mod support;
