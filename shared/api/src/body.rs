@@ -74,10 +74,14 @@ pub fn unsupported(given: &str, allowed: &str) -> Problem {
 /// A body that was cut off, or is longer than its route allows.
 pub fn unread(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(Kind::TooLarge, "the body is too large: 1 MiB are allowed, for events 64 MiB")
+        too_large()
     } else {
         Problem::new(Kind::BadRequest, "the body could not be read to its end: send it again")
     }
+}
+
+pub(crate) fn too_large() -> Problem {
+    Problem::new(Kind::TooLarge, "the body is too large: 1 MiB are allowed, for events 64 MiB")
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Kind {
     }
 
     /// Status, `type`, `title`.
-    fn row(self) -> (StatusCode, &'static str, &'static str) {
+    pub(crate) fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "/problems/bad-request", "The request can't be read"),
             Self::BadEvents => (StatusCode::BAD_REQUEST, "/problems/bad-events", "No event was accepted"),

@@ -10,6 +10,7 @@ pub mod backend;
 mod deliver;
 mod deliveries;
 mod due;
+pub mod idempotency;
 mod keys;
 mod matching;
 mod offers;

@@ -20,7 +20,7 @@ use tracking_core::{
 
 use crate::{
     Engine, Failed,
-    backend::{Backend, Effects, Item, Key, Lane, Message, Received, Settle, Unavailable},
+    backend::{Backend, Effects, Item, Lane, Message, Received, Settle, Unavailable},
     keys, offers,
     rows::{self, Job, StoredEvent, Task},
     rules::Rule,

@@ -3,6 +3,7 @@
 mod access;
 mod deliveries;
 mod lists;
+mod openapi;
 mod problems;
 mod rejected;
 mod rules;
