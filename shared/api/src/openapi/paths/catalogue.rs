@@ -31,7 +31,7 @@ pub(crate) fn presets() -> About {
 
 pub(crate) fn offers() -> About {
     About::new("listOffers", TAG, "List offers", "In the order of their ids.")
-        .pages(id(), "off_5")
+        .pages(id(""), "off_5")
         .answers(200, "A page of offers", "OfferPage", page(examples::offer()))
         .admins()
 }

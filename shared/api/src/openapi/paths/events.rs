@@ -16,7 +16,7 @@ const TAG: &str = "Events";
 
 pub(crate) fn rejected() -> About {
     About::new("listRejectedEvents", TAG, "List rejected events", "Newest first, each as it was received, with all its faults.")
-        .pages(id(), examples::REJECTED)
+        .pages(id(""), examples::REJECTED)
         .answers(200, "A page of events", "RejectedPage", page(examples::rejected()))
         .admins()
 }

@@ -21,7 +21,7 @@ pub(crate) fn list() -> About {
     columns(About::new("listTrackingApis", TAG, "List rules", text).query(
         "owner",
         "Only those of this owner: `admin`, or an affiliate's id",
-        id(),
+        id(""),
         "aff_7",
     ))
     .answers(200, "A page of rules", "TrackingApiPage", page(examples::rule()))
@@ -33,7 +33,7 @@ pub(crate) fn affiliate_postbacks() -> About {
     columns(About::new("listAffiliatePostbacks", TAG, "List affiliates' rules", text).query(
         "affiliate_id",
         "Only those of this affiliate",
-        id(),
+        id(""),
         "aff_7",
     ))
     .answers(200, "A page of rules", "TrackingApiPage", page(examples::affiliate_rule()))
@@ -43,10 +43,10 @@ pub(crate) fn affiliate_postbacks() -> About {
 fn columns(about: About) -> About {
     about
         .query("country", "Only those of this country, or `global`", text(""), "CZ")
-        .query("offer", "Only those that include this offer", id(), "off_5")
+        .query("offer", "Only those that include this offer", id(""), "off_5")
         .query("active", "Only those that are active, or are not", choice(["true", "false"]), "true")
         .query("q", "Only those with this text in their name, whatever its case", text(""), "bank")
-        .pages(id(), examples::RULE)
+        .pages(id(""), examples::RULE)
 }
 
 pub(crate) fn create() -> About {
