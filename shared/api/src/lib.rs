@@ -8,10 +8,12 @@
 //! The local server adds routes of its own with [`auth::protected`] before [`finish`].
 
 mod affiliate_postbacks;
+mod affiliates;
 pub mod auth;
 pub mod body;
 mod catalogue;
 mod deliveries;
+mod history;
 mod offers;
 mod path;
 mod preconditions;
@@ -27,7 +29,7 @@ use axum::{
     extract::{DefaultBodyLimit, FromRef, MatchedPath, Request},
     middleware::{Next, from_fn},
     response::Response,
-    routing::{get, put},
+    routing::{get, post, put},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -82,6 +84,10 @@ pub fn routes<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -
                 .delete(tracking_apis::delete::<B>),
         )
         .route("/tracking-apis/{id}/secrets/{name}", put(secrets::write::<B>).delete(secrets::delete::<B>))
+        .route("/tracking-apis/{id}/duplicate", post(tracking_apis::duplicate::<B>))
+        .route("/tracking-apis/{id}/history", get(history::list::<B>))
+        .route("/tracking-apis/{id}/history/{version}/restore", post(history::restore::<B>))
+        .route("/affiliates/{id}/quota", get(affiliates::quota::<B>).put(affiliates::set_quota::<B>))
         .route("/affiliate-postbacks", get(affiliate_postbacks::list::<B>))
         .route("/deliveries", get(deliveries::list::<B>))
         .route("/deliveries/{id}", get(deliveries::read::<B>))

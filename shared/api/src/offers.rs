@@ -49,7 +49,8 @@ pub(crate) async fn write<B: Backend>(
     Ok(Json(json!(offer)))
 }
 
-fn admin(caller: &Caller) -> Result<(), Problem> {
+/// Lets admins alone on.
+pub(crate) fn admin(caller: &Caller) -> Result<(), Problem> {
     match caller {
         Caller::Admin => Ok(()),
         Caller::Affiliate(_) => Err(Problem::admins_only()),
