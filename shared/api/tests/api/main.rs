@@ -2,8 +2,13 @@
 
 mod access;
 mod deliveries;
+mod duplicate;
+mod history;
 mod lists;
+mod lost_answers;
 mod problems;
+mod quota;
+mod restore;
 mod rules;
 mod secrets;
 mod support;

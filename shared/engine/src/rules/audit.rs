@@ -200,7 +200,9 @@ impl<B: Backend> Engine<B> {
             let mut put = self.backend.query(&partition, &range, Order::Ascending, FETCH).await?;
             let Some(last) = put.last() else { return Ok(()) };
             range.from = Some(format!("{}\0", last.key.sort));
-            put.iter_mut().for_each(|item| item.expires = Some(tombstone.forgotten_at()));
+            for item in &mut put {
+                item.expires = Some(tombstone.forgotten_at());
+            }
             self.commit_one(Effects { put, ..Effects::default() }).await?;
         }
     }

@@ -123,7 +123,9 @@ fn fingerprint(definition: &Definition, secrets: &BTreeMap<String, String>) -> S
 fn patch_fingerprint(original: &Id, patch: &Value) -> String {
     let mut patch = patch.clone();
     if let Some(values) = patch.get_mut("secret_values").and_then(Value::as_object_mut) {
-        values.values_mut().for_each(|value| *value = Value::Null);
+        for value in values.values_mut() {
+            *value = Value::Null;
+        }
     }
     hash::text(&["copy of", original.as_str(), &patch.to_string()], 25)
 }
