@@ -12,9 +12,7 @@ pub(crate) fn routes(store: Store) -> Router {
 }
 
 async fn list(State(store): State<Store>, Extension(caller): Extension<Caller>, uri: Uri) -> Result<Json<Page>, Problem> {
-    if caller != Caller::Admin {
-        return Err(Problem::admins_only());
-    }
+    Problem::unless_admin(&caller)?;
     let mut query = Parameters::read(&uri, &["after", "limit"]);
     let after = query.parsed("after", "use the id of an event, or the next_cursor of a page", |text| text.parse().ok());
     let limit = query.limit();

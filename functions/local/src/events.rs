@@ -39,9 +39,7 @@ async fn accept(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    if caller != Caller::Admin {
-        return Err(Problem::admins_only());
-    }
+    Problem::unless_admin(&caller)?;
     let arrays = arrays_allowed(media_type(&headers).as_deref())?;
     let body = body.map_err(|rejection| unread(&rejection))?;
     let events = split(&body, arrays);

@@ -9,7 +9,6 @@ use tracking_engine::{Engine, backend::Backend};
 
 use crate::{
     body::JsonBody,
-    offers::admin,
     path::NamedId,
     problem::{Kind, Problem},
 };
@@ -28,7 +27,7 @@ pub(crate) async fn set_quota<B: Backend>(
     NamedId(id): NamedId,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Problem> {
-    admin(&caller)?;
+    Problem::unless_admin(&caller)?;
     let limit = read_limit(&body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
     Ok(Json(engine.set_quota(&id, limit).await?))
 }

@@ -19,6 +19,7 @@ mod path;
 mod preconditions;
 pub mod problem;
 pub mod query;
+mod rejected;
 mod secrets;
 mod tracking_apis;
 
@@ -93,6 +94,8 @@ pub fn routes<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -
         .route("/deliveries/{id}", get(deliveries::read::<B>))
         .route("/offers", get(offers::list::<B>))
         .route("/offers/{id}", put(offers::write::<B>))
+        .route("/events/rejected", get(rejected::list::<B>))
+        .route("/events/rejected/{id}/resubmit", post(rejected::resubmit::<B>))
         .route("/macros", get(catalogue::read))
         .with_state(Hands { engine, sender });
     auth::protected(routes, auth).route("/healthz", get(alive))

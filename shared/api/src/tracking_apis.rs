@@ -20,7 +20,7 @@ use tracking_engine::{
 
 use crate::{
     Page,
-    body::{JsonBody, OptionalJsonBody},
+    body::{JsonBody, OptionalBody},
     path::NamedId,
     preconditions::{IfMatch, etag},
     problem::{Kind, Problem},
@@ -77,7 +77,7 @@ pub(crate) async fn duplicate<B: Backend>(
     Extension(actor): Extension<Actor>,
     NamedId(id): NamedId,
     headers: HeaderMap,
-    OptionalJsonBody(patch): OptionalJsonBody,
+    OptionalBody(patch): OptionalBody,
 ) -> Result<Response, Problem> {
     // Who may not see the rule learns nothing from its headers' faults either.
     engine.rule(&actor.caller, &id).await?;

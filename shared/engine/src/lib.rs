@@ -15,6 +15,7 @@ mod matching;
 mod offers;
 mod pace;
 mod record;
+mod rejected;
 mod rows;
 pub mod rules;
 pub mod secrets;

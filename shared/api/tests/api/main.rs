@@ -8,6 +8,7 @@ mod lists;
 mod lost_answers;
 mod problems;
 mod quota;
+mod rejected;
 mod restore;
 mod rules;
 mod secrets;
