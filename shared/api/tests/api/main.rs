@@ -2,10 +2,15 @@
 
 mod access;
 mod deliveries;
+mod duplicate;
+mod history;
 mod lists;
+mod lost_answers;
 mod openapi;
 mod problems;
+mod quota;
 mod rejected;
+mod restore;
 mod rules;
 mod secrets;
 mod support;
