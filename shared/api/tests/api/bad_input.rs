@@ -40,7 +40,8 @@ impl World {
     /// Everything that there is.
     async fn seen(&self) -> Vec<String> {
         let mut seen = Vec::new();
-        for path in ["/tracking-apis", "/deliveries", "/offers", "/events/rejected"] {
+        let history = format!("/tracking-apis/{}/history", self.rule);
+        for path in ["/tracking-apis", &history, "/deliveries", "/offers", "/events/rejected", "/affiliates/aff_a/quota"] {
             seen.push(self.api.get(ADMIN, path).await.text);
         }
         seen
@@ -146,6 +147,17 @@ async fn rules(check: &mut Check) {
         check.refuses((line, ""), &[("if-match", "\"4\"")], body, (412, &[])).await;
     }
     check.refuses(("POST /tracking-apis", ""), &[("idempotency-key", "")], json!({}), (400, &[])).await;
+    let copy = ("POST /tracking-apis/{id}/duplicate", "");
+    check.refuses(copy, &[], json!({"retry": {"max_retries": 31}}), (422, &[retries])).await;
+    check.refuses(copy, &[("idempotency-key", "")], json!({}), (400, &[])).await;
+    let cursor = ("/cursor", "cursor=\"/\" is not allowed: use the next_cursor of a page as it is");
+    let colour = ("/colour", "\"colour\" is not known: choose limit, cursor");
+    check.refuses(("GET /tracking-apis/{id}/history", COLOUR), &[], Value::Null, (400, &[colour, LIMIT, cursor])).await;
+    let restore = ("POST /tracking-apis/{id}/history/{version}/restore", "");
+    check.refuses(restore, &[("if-match", "4")], Value::Null, (400, &[])).await;
+    check.refuses(restore, &[("if-match", "\"4\"")], Value::Null, (412, &[])).await;
+    let quota = ("PUT /affiliates/{id}/quota", "");
+    check.refuses(quota, &[], json!({"rules": 1_001}), (422, &[("/rules", "1001 rules are too many: choose 0 to 1000")])).await;
     let secret = ("PUT /tracking-apis/{id}/secrets/{name}", "");
     let faults = [("/vale", "\"vale\" is not known: value is the only field"), ("/value", "give the secret's value as a text")];
     check.refuses(secret, &[], json!({"vale": "x"}), (422, &faults)).await;

@@ -14,7 +14,7 @@ use crate::support::{ADMIN, Answer, Api, KEY, morning};
 const CALLERS: [&str; 7] = ["no token", "expired", "forged", "wrong audience", "aff_b", "aff_a", ADMIN];
 
 /// The status that each caller gets who asks for things of `aff_a`.
-const ROWS: [(&str, [u16; 7]); 18] = [
+const ROWS: [(&str, [u16; 7]); 23] = [
     //                                         none exp. forged aud.  B    A    admin
     ("GET /tracking-apis", [401, 401, 401, 401, 200, 200, 200]),
     ("POST /tracking-apis", [401, 401, 401, 401, 201, 201, 201]),
@@ -24,6 +24,11 @@ const ROWS: [(&str, [u16; 7]); 18] = [
     ("DELETE /tracking-apis/{id}", [401, 401, 401, 401, 404, 204, 204]),
     ("PUT /tracking-apis/{id}/secrets/{name}", [401, 401, 401, 401, 404, 204, 204]),
     ("DELETE /tracking-apis/{id}/secrets/{name}", [401, 401, 401, 401, 404, 204, 204]),
+    ("POST /tracking-apis/{id}/duplicate", [401, 401, 401, 401, 404, 201, 201]),
+    ("GET /tracking-apis/{id}/history", [401, 401, 401, 401, 404, 200, 200]),
+    ("POST /tracking-apis/{id}/history/{version}/restore", [401, 401, 401, 401, 404, 200, 200]),
+    ("GET /affiliates/{id}/quota", [401, 401, 401, 401, 404, 200, 200]),
+    ("PUT /affiliates/{id}/quota", [401, 401, 401, 401, 403, 403, 200]),
     ("GET /affiliate-postbacks", [401, 401, 401, 401, 200, 200, 200]),
     ("GET /deliveries", [401, 401, 401, 401, 200, 200, 200]),
     ("GET /deliveries/{id}", [401, 401, 401, 401, 404, 200, 200]),
@@ -40,8 +45,9 @@ const ROWS: [(&str, [u16; 7]); 18] = [
 fn body(line: &str) -> Value {
     match line {
         "POST /tracking-apis" | "PUT /tracking-apis/{id}" => json!({"name": "x", "request": {"url": "http://127.0.0.1:1/"}}),
-        "PATCH /tracking-apis/{id}" => json!({"name": "x"}),
+        "PATCH /tracking-apis/{id}" | "POST /tracking-apis/{id}/duplicate" => json!({"name": "x"}),
         "PUT /tracking-apis/{id}/secrets/{name}" => json!({"value": "t0ken"}),
+        "PUT /affiliates/{id}/quota" => json!({"rules": 50}),
         "PUT /offers/{id}" => json!({"name": "Loan"}),
         "POST /events/rejected/{id}/resubmit" => json!({"event": event()}),
         _ => Value::Null,

@@ -134,12 +134,9 @@ pub(crate) fn delete_secret() -> About {
 
 pub(crate) fn history() -> About {
     let text = "Who changed what and when, newest first; of secrets only that they changed. A deleted rule keeps its history.";
-    About::new("readHistory", TAG, "Read a rule's history", text).pages(pattern("", "^[A-Za-z0-9._:~#-]{1,128}$"), "3").answers(
-        200,
-        "A page of changes",
-        "HistoryPage",
-        page(examples::history()),
-    )
+    About::new("readHistory", TAG, "Read a rule's history", text)
+        .pages(pattern("", "^[0-9]{1,19}\\.[A-Za-z0-9]{1,64}$"), "000000000003.0123456789abcdef")
+        .answers(200, "A page of changes", "HistoryPage", page(examples::history()))
 }
 
 pub(crate) fn restore() -> About {
