@@ -9,6 +9,7 @@ pub mod crash;
 pub mod functions;
 pub mod long_log;
 pub mod port;
+mod python;
 pub mod receiver;
 pub mod runtime_api;
 pub mod tools;

@@ -18,7 +18,9 @@ pub(crate) fn operation(store: Store) -> Operation {
 async fn list(State(store): State<Store>, Extension(caller): Extension<Caller>, uri: Uri) -> Result<Json<Page>, Problem> {
     Problem::unless_admin(&caller)?;
     let mut query = Parameters::read(&uri, &["after", "limit"]);
-    let after = query.parsed("after", "use the id of an event, or the next_cursor of a page", |text| text.parse().ok());
+    let after = query.parsed("after", "use the id of an event, or the next_cursor of a page", |text| {
+        text.parse::<i64>().ok()?.try_into().ok()
+    });
     let limit = query.limit();
     query.finish()?;
     let events = store.published(after, limit)?;

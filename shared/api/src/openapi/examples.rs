@@ -7,7 +7,7 @@ pub(crate) const RULE: &str = "trk_01k9abc";
 /// A delivery of it.
 pub(crate) const DELIVERY: &str = "dlv_0123456789abcdefghjkmnpqrstvwxyz";
 /// A rejected event.
-pub(crate) const REJECTED: &str = "01763802000000:9f86d081884c7d65";
+pub(crate) const REJECTED: &str = "01763802000000-9f86d08188";
 /// A cursor of the log.
 pub(crate) const CURSOR: &str = "eyJhZnRlciI6bnVsbCwicGFnZXMiOm51bGx9";
 

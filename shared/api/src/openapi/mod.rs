@@ -35,7 +35,8 @@ not exist.
 **Every answer that is no success** is a problem document (RFC 9457), with all faults at once, each with a JSON pointer to its place. A \
 path that takes no such method answers 405 with `Allow`; a path that does not exist answers 404.
 
-**Lists** come in pages: ask with the `next_cursor` of one page for the next, until it is null.
+**Lists** come in pages: ask with the `next_cursor` of one page for the next, until it is null. \
+An empty parameter of a query is the same as none.
 
 **Nothing is done twice**: every POST that changes something takes an `Idempotency-Key`.";
 

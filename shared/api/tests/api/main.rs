@@ -1,11 +1,14 @@
 //! The API over the embedded store, without a socket.
 
 mod access;
+mod bad_input;
 mod deliveries;
 mod duplicate;
 mod history;
+mod idempotency;
 mod lists;
 mod lost_answers;
+mod matrix;
 mod openapi;
 mod problems;
 mod quota;

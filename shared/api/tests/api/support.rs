@@ -27,14 +27,18 @@ use tracking_engine::{
 /// When the tests' day begins.
 const MORNING: &str = "2026-11-22T09:00:00Z";
 
-fn morning() -> Timestamp {
+/// The key of the tokens.
+pub(crate) const KEY: [u8; 32] = [1; 32];
+
+pub(crate) fn morning() -> Timestamp {
     MORNING.parse().expect("it is a time")
 }
 
 pub(crate) struct Api {
     router: Router,
     tokens: LocalTokens,
-    engine: Arc<Engine<Store>>,
+    pub(crate) engine: Arc<Engine<Store>>,
+    /// Milliseconds since the morning.
     passed: Arc<AtomicI64>,
     _folder: TempDir,
 }
@@ -88,20 +92,10 @@ impl Api {
         let now = move || morning() + SignedDuration::from_millis(hand.fetch_add(1, Ordering::Relaxed));
         let settings = Settings { private_targets: true, ..Settings::default() };
         let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
-        let tokens = LocalTokens::new(&[1; 32], morning);
+        let tokens = LocalTokens::new(&KEY, morning);
         let sender = Sender::new(true).expect("an HTTP client can be made");
         let router = tracking_api::router(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()));
         Self { router, tokens, engine, passed, _folder: folder }
-    }
-
-    /// The engine behind the routes.
-    pub(crate) fn engine(&self) -> &Engine<Store> {
-        &self.engine
-    }
-
-    /// Lets minutes pass.
-    pub(crate) fn pass_minutes(&self, minutes: i64) {
-        self.passed.fetch_add(minutes * 60_000, Ordering::Relaxed);
     }
 
     /// The rows of a partition whose places begin so.
@@ -115,6 +109,11 @@ impl Api {
     pub(crate) async fn meddle(&self, put: Vec<Item>, delete: Vec<Key>) {
         let done = self.engine.backend().commit(vec![Effects { put, delete, ..Effects::default() }]).await;
         assert!(done.iter().all(Result::is_ok), "{done:?}");
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.passed.fetch_add(seconds * 1_000, Ordering::Relaxed);
     }
 
     pub(crate) fn token(&self, who: &str) -> String {

@@ -7,7 +7,7 @@ use crate::{
     openapi::{
         about::About,
         examples,
-        shape::{named, pattern, whole},
+        shape::{asked_id, named, whole},
     },
     problem::Kind,
 };
@@ -16,7 +16,7 @@ const TAG: &str = "Events";
 
 pub(crate) fn rejected() -> About {
     About::new("listRejectedEvents", TAG, "List rejected events", "Newest first, each as it was received, with all its faults.")
-        .pages(pattern("", "^[A-Za-z0-9._:#-]{1,128}$"), examples::REJECTED)
+        .pages(asked_id(), examples::REJECTED)
         .answers(200, "A page of events", "RejectedPage", page(examples::rejected()))
         .admins()
 }
