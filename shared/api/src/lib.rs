@@ -20,6 +20,7 @@ mod idempotency;
 mod offers;
 pub mod openapi;
 mod operation;
+mod operations;
 mod path;
 mod preconditions;
 pub mod problem;
@@ -33,7 +34,6 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRef, MatchedPath, Request},
-    http::Method,
     middleware::{Next, from_fn},
     response::Response,
 };
@@ -43,7 +43,6 @@ use tracing::{Instrument as _, field::Empty};
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use auth::Auth;
-use openapi::paths;
 pub use operation::Operation;
 use problem::{Kind, Problem};
 
@@ -83,51 +82,15 @@ pub fn router<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -
 /// The whole API over this engine with more operations.
 pub fn router_with<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth, more: Vec<Operation>) -> Router {
     let hands = Hands { engine, sender };
-    let operations = operations::<B>().into_iter().map(|operation| operation.with(hands.clone())).chain(more).collect();
+    let operations = operations::all::<B>().into_iter().map(|operation| operation.with(hands.clone())).chain(more).collect();
     finish(operation::routes(operations, &hands.engine, auth))
 }
 
 /// The description of the API (`OpenAPI` 3.1), as it is served where nothing is added to it.
 pub fn description<B: Backend>() -> Value {
-    let mut rows: Vec<_> = operations::<B>().iter().map(Operation::described).collect();
+    let mut rows: Vec<_> = operations::all::<B>().iter().map(Operation::described).collect();
     rows.push(operation::description_of_itself());
     openapi::document(&rows)
-}
-
-/// Every operation of the API.
-fn operations<B: Backend>() -> Vec<Operation<Hands<B>>> {
-    let (get, post, put, patch, delete) = (Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE);
-    let (rule, secret, quota) = ("/tracking-apis/{id}", "/tracking-apis/{id}/secrets/{name}", "/affiliates/{id}/quota");
-    vec![
-        Operation::new(get.clone(), "/tracking-apis", tracking_apis::list::<B>, paths::rules::list),
-        Operation::new(post.clone(), "/tracking-apis", tracking_apis::create::<B>, paths::rules::create).without_key(),
-        Operation::new(get.clone(), rule, tracking_apis::read::<B>, paths::rules::read),
-        Operation::new(put.clone(), rule, tracking_apis::replace::<B>, paths::rules::replace),
-        Operation::new(patch, rule, tracking_apis::patch::<B>, paths::rules::patch),
-        Operation::new(delete.clone(), rule, tracking_apis::delete::<B>, paths::rules::delete),
-        Operation::new(put.clone(), secret, secrets::write::<B>, paths::rules::write_secret),
-        Operation::new(delete, secret, secrets::delete::<B>, paths::rules::delete_secret),
-        Operation::new(post.clone(), "/tracking-apis/{id}/duplicate", tracking_apis::duplicate::<B>, paths::rules::duplicate)
-            .without_key(),
-        Operation::new(get.clone(), "/tracking-apis/{id}/history", history::list::<B>, paths::rules::history),
-        Operation::new(
-            post.clone(),
-            "/tracking-apis/{id}/history/{version}/restore",
-            history::restore::<B>,
-            paths::rules::restore,
-        ),
-        Operation::new(get.clone(), quota, affiliates::quota::<B>, paths::affiliates::quota),
-        Operation::new(put.clone(), quota, affiliates::set_quota::<B>, paths::affiliates::write_quota),
-        Operation::new(get.clone(), "/affiliate-postbacks", affiliate_postbacks::list::<B>, paths::rules::affiliate_postbacks),
-        Operation::new(get.clone(), "/deliveries", deliveries::list::<B>, paths::deliveries::list),
-        Operation::new(get.clone(), "/deliveries/{id}", deliveries::read::<B>, paths::deliveries::read),
-        Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),
-        Operation::new(post, "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit),
-        Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
-        Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
-        Operation::new(get.clone(), "/macros", catalogue::read, paths::catalogue::macros),
-        Operation::new(get, "/healthz", alive, paths::service::alive).open(),
-    ]
 }
 
 /// Completes a router: what is not routed is answered by problems, bodies are limited to 1 MiB where a route doesn't say otherwise,

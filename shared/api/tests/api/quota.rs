@@ -170,7 +170,7 @@ async fn contract_2_places_that_a_crash_left_are_found_when_they_run_out() {
     }
     assert_eq!(create(&api, "aff_a").await.body["detail"], FULL, "they may be under way still");
     assert_eq!(quota(&api, "aff_a").await["used"], json!(20));
-    api.pass_minutes(6);
+    api.pass(360);
     assert_eq!(quota(&api, "aff_a").await["used"], json!(18));
     assert_eq!((create(&api, "aff_a").await.status, create(&api, "aff_a").await.status), (201, 201));
     assert_eq!(create(&api, "aff_a").await.body["detail"], FULL);
