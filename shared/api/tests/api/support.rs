@@ -37,12 +37,8 @@ pub(crate) fn morning() -> Timestamp {
 pub(crate) struct Api {
     router: Router,
     tokens: LocalTokens,
-<<<<<<< HEAD
-    engine: Arc<Engine<Store>>,
-=======
     pub(crate) engine: Arc<Engine<Store>>,
     /// Milliseconds since the morning.
->>>>>>> 763aa61a3d57e85f15aa41b02312e55ecc4f2a1f
     passed: Arc<AtomicI64>,
     _folder: TempDir,
 }
@@ -102,19 +98,6 @@ impl Api {
         Self { router, tokens, engine, passed, _folder: folder }
     }
 
-<<<<<<< HEAD
-    /// The engine behind the routes.
-    pub(crate) fn engine(&self) -> &Engine<Store> {
-        &self.engine
-    }
-
-    /// Lets minutes pass.
-    pub(crate) fn pass_minutes(&self, minutes: i64) {
-        self.passed.fetch_add(minutes * 60_000, Ordering::Relaxed);
-    }
-
-=======
->>>>>>> 763aa61a3d57e85f15aa41b02312e55ecc4f2a1f
     /// The rows of a partition whose places begin so.
     pub(crate) async fn rows(&self, partition: &str, prefix: &str) -> Vec<Item> {
         let partition = Partition::Table(partition.to_owned());
@@ -126,14 +109,11 @@ impl Api {
     pub(crate) async fn meddle(&self, put: Vec<Item>, delete: Vec<Key>) {
         let done = self.engine.backend().commit(vec![Effects { put, delete, ..Effects::default() }]).await;
         assert!(done.iter().all(Result::is_ok), "{done:?}");
-<<<<<<< HEAD
-=======
     }
 
     /// Moves the clock on.
     pub(crate) fn pass(&self, seconds: i64) {
         self.passed.fetch_add(seconds * 1_000, Ordering::Relaxed);
->>>>>>> 763aa61a3d57e85f15aa41b02312e55ecc4f2a1f
     }
 
     pub(crate) fn token(&self, who: &str) -> String {
