@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracking_core::fault::Faults;
 
 use crate::problem::{Kind, Problem};
@@ -26,6 +26,25 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
             Ok(value) => Ok(Self(value)),
             Err(error) => Err(Problem::with_faults(Kind::BadRequest, Faults::one("", format!("the body is not JSON: {error}")))),
         }
+    }
+}
+
+/// A JSON body where everything in it is optional: none at all is an empty object.
+#[derive(Debug)]
+pub struct OptionalJsonBody(pub Value);
+
+impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await;
+        let bytes = bytes.map_err(|rejection| unread(&rejection))?;
+        if bytes.is_empty() {
+            return Ok(Self(Value::Object(Map::new())));
+        }
+        let JsonBody(value) = JsonBody::from_request(Request::from_parts(parts, bytes.into()), state).await?;
+        Ok(Self(value))
     }
 }
 

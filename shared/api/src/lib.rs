@@ -12,6 +12,7 @@ pub mod auth;
 pub mod body;
 mod catalogue;
 mod deliveries;
+mod explain;
 mod offers;
 mod path;
 mod preconditions;
@@ -19,6 +20,7 @@ pub mod problem;
 pub mod query;
 mod secrets;
 mod tracking_apis;
+mod trial;
 
 use std::sync::Arc;
 
@@ -27,7 +29,7 @@ use axum::{
     extract::{DefaultBodyLimit, FromRef, MatchedPath, Request},
     middleware::{Next, from_fn},
     response::Response,
-    routing::{get, put},
+    routing::{get, post, put},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -82,6 +84,10 @@ pub fn routes<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -
                 .delete(tracking_apis::delete::<B>),
         )
         .route("/tracking-apis/{id}/secrets/{name}", put(secrets::write::<B>).delete(secrets::delete::<B>))
+        .route("/tracking-apis/{id}/test", post(trial::test::<B>))
+        .route("/tracking-apis/preview", post(trial::preview::<B>))
+        .route("/explain", post(explain::event::<B>))
+        .route("/conversions/{id}/explain", get(explain::conversion::<B>))
         .route("/affiliate-postbacks", get(affiliate_postbacks::list::<B>))
         .route("/deliveries", get(deliveries::list::<B>))
         .route("/deliveries/{id}", get(deliveries::read::<B>))

@@ -10,6 +10,7 @@ pub mod backend;
 mod deliver;
 mod deliveries;
 mod due;
+mod explain;
 mod keys;
 mod matching;
 mod offers;
@@ -21,6 +22,7 @@ pub mod secrets;
 pub mod sender;
 mod settle;
 mod tally;
+mod trial;
 mod turns;
 mod work;
 

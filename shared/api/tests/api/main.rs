@@ -1,9 +1,12 @@
 //! The API over the embedded store, without a socket.
 
 mod access;
+mod agreement;
 mod deliveries;
+mod explain;
 mod lists;
 mod problems;
 mod rules;
 mod secrets;
 mod support;
+mod trial;

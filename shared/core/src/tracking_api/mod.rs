@@ -4,6 +4,7 @@ mod definition;
 mod delay;
 mod owner;
 mod patch;
+mod trial;
 mod view;
 
 #[cfg(test)]
@@ -15,4 +16,6 @@ pub use definition::{Definition, MAX_RULE_BYTES, Settings};
 pub use delay::{Delay, Final, OnExpiry};
 pub use owner::{keeps_owner, owner_of_new};
 pub use patch::merge_patch;
+pub use trial::{Trial, explained_event};
 pub use view::TrackingApi;
+pub(crate) use view::inactive_reason;

@@ -40,6 +40,14 @@ enum Over {
     Rule(Rule, u64),
 }
 
+/// A rule as a person wrote it, with all that it is made of.
+pub(crate) struct Whole {
+    pub(crate) owner: Owner,
+    /// Values of its secrets (Q5).
+    pub(crate) values: BTreeMap<String, String>,
+    pub(crate) definition: Definition,
+}
+
 /// What tells a new rule from all others.
 #[derive(Debug, Clone)]
 pub enum New {
@@ -53,11 +61,7 @@ impl<B: Backend> Engine<B> {
     /// Makes a rule. The answer says whether it is new: the same idempotency key again gives the rule that it made before.
     pub async fn create_rule(&self, caller: &Caller, document: &Value, new: New) -> Result<(View, bool), Refused> {
         let now = self.now();
-        let mut faults = Faults::default();
-        let owner = collect(owner_of_new(document, caller), &mut faults).unwrap_or_else(|| caller.as_owner());
-        let values = collect(secret_values(document), &mut faults).unwrap_or_default();
-        let definition = collect(Definition::parse(document, &owner, &self.definition_settings()), &mut faults);
-        let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
+        let Whole { owner, values, definition } = self.read_new(caller, document)?;
         let id = new_id(&new, &owner, now);
         let made_of = fingerprint(&definition, &values);
         let repeatable = matches!(new, New::IdempotencyKey(_));
@@ -95,6 +99,18 @@ impl<B: Backend> Engine<B> {
                 Err(Refused::Changed { .. } | Refused::NotFound) if repeatable => {}
                 written => return Ok((self.view(&written?).await?, true)),
             }
+        }
+    }
+
+    /// Reads a rule as one that this caller creates, all faults at once (V2, V3).
+    pub(crate) fn read_new(&self, caller: &Caller, document: &Value) -> Result<Whole, Faults> {
+        let mut faults = Faults::default();
+        let owner = collect(owner_of_new(document, caller), &mut faults).unwrap_or_else(|| caller.as_owner());
+        let values = collect(secret_values(document), &mut faults).unwrap_or_default();
+        let definition = collect(Definition::parse(document, &owner, &self.definition_settings()), &mut faults);
+        match definition {
+            Some(definition) if faults.is_empty() => Ok(Whole { owner, values, definition }),
+            _ => Err(faults),
         }
     }
 
@@ -360,7 +376,7 @@ impl Head {
     }
 }
 
-fn is_live(definition: &Definition, secrets: &BTreeMap<String, String>) -> bool {
+pub(crate) fn is_live(definition: &Definition, secrets: &BTreeMap<String, String>) -> bool {
     definition.active && definition.secret_names().iter().all(|name| secrets.contains_key(name))
 }
 
