@@ -39,7 +39,7 @@ impl<B: Backend> Engine<B> {
         let now = self.now();
         let partition = Partition::Table(keys::conversion(&conversion_hash(&change.conversion.conversion_id)));
         let mut rules: BTreeMap<Id, Rule> = BTreeMap::new();
-        for rule in candidates.into_iter().filter(|rule| rule.definition.conditions.fits_lasting(&change.conversion)) {
+        for rule in candidates.into_iter().filter(|rule| rule.candidate().may_begin(&change.conversion)) {
             rules.insert(rule.id.clone(), rule);
         }
         for item in self.backend.query(&partition, &Range::prefix("H#"), ReadOrder::Ascending, 1_000).await? {

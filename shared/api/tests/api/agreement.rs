@@ -6,7 +6,11 @@ use proptest::{
     test_runner::TestRunner,
 };
 use serde_json::{Value, json};
-use tracking_core::{change::Change, testing, trigger::Trigger};
+use tracking_core::{
+    change::{Change, ChangeKind, TransactionResult},
+    testing,
+    trigger::Trigger,
+};
 
 use crate::support::{ADMIN, Answer, Api};
 
@@ -24,14 +28,14 @@ fn rule() -> impl Strategy<Value = (String, Value)> {
         1 => Just(json!({"mode": "final", "settle_seconds": 3_600})),
     ];
     // Most conditions are loosened: else hardly a rule would fire.
-    let kept = proptest::collection::vec(proptest::bool::weighted(0.3), 9);
+    let kept = (proptest::collection::vec(proptest::bool::weighted(0.1), 8), proptest::bool::weighted(0.5));
     let active = proptest::bool::weighted(0.9);
     (owner, delay, testing::conditions(), kept, 0..6_usize, active).prop_map(
         |(owner, delay, conditions, kept, trigger, active)| {
             let mut conditions = conditions.document();
             let names = ["source", "conversion_type", "affiliate", "advertiser", "integration", "channel"];
             let names = names.into_iter().chain(["included_offers", "excluded_offers", "result"]);
-            for (name, kept) in names.zip(kept) {
+            for (name, kept) in names.zip(kept.0.into_iter().chain([kept.1])) {
                 if !kept || (name == "affiliate" && owner != ADMIN) {
                     conditions[name] = Value::Null;
                 }
@@ -108,8 +112,46 @@ async fn contract_3_explain_agrees_with_what_happens() {
             assert_eq!((&after["tracking_api_id"], &after["changes"][0]["verdicts"]), (&json!(id), &item["verdicts"]));
             assert_eq!(after["deliveries"].as_array().unwrap().len(), deliveries.each("id").len());
         }
+        let results =
+            proptest::collection::vec(testing::result(), change.transactions.len()).new_tree(&mut runner).unwrap().current();
+        api.event(&next(&change, &results)).await;
+        let happened = api.get(ADMIN, &format!("/conversions/{}/explain?limit=1000", change.conversion.conversion_id)).await;
+        for item in happened.body["items"].as_array().unwrap() {
+            compare_history(item);
+        }
     }
-    assert!(met.sent > 100 && met.held > 50 && met.skipped > 5 && met.nothing > 100, "{met:?}");
+    assert!(met.sent > 200 && met.held > 100 && met.skipped > 10 && met.nothing > 100, "{met:?}");
+}
+
+/// The change after it: with these results, and nothing that caused it.
+fn next(change: &Change, results: &[TransactionResult]) -> Value {
+    let mut next = change.clone();
+    next.change_id = "chg_next".parse().unwrap();
+    next.causation = None;
+    next.conversion.version += 1;
+    next.conversion.change = ChangeKind::Updated;
+    next.conversion.settled = None;
+    for (transaction, result) in next.transactions.iter_mut().zip(results) {
+        transaction.result = *result;
+        transaction.change = None;
+    }
+    json!(next)
+}
+
+/// What was explained of two changes of a conversion, against all that came of them.
+fn compare_history(item: &Value) {
+    let changes = item["changes"].as_array().unwrap();
+    assert_eq!(changes.len(), 2, "{item:#}");
+    let deliveries = item["deliveries"].as_array().unwrap();
+    let in_state = |states: &[&str]| deliveries.iter().any(|one| states.contains(&one["state"].as_str().unwrap()));
+    let sent = deliveries.iter().any(|one| !["held", "skipped"].contains(&one["state"].as_str().unwrap()));
+    assert_eq!(sent, changes.iter().any(|change| change["fires"] == true && change["held"] == false), "{item:#}");
+    assert_eq!(in_state(&["held"]), changes[1]["held"] == true, "{item:#}");
+    if changes.iter().all(|change| change["held"] == false) && !in_state(&["skipped"]) {
+        let fires: usize = changes.iter().map(|change| told(&change["verdicts"], |verdict| verdict["fires"] == true).len()).sum();
+        let released = changes[1]["fires"] == true && fires < deliveries.len();
+        assert!(fires == deliveries.len() || released, "{item:#}");
+    }
 }
 
 /// The change as the platform tells it; where it has a cause, often one of these rules (P4).

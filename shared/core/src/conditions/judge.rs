@@ -91,11 +91,6 @@ impl Conditions {
         failing.map(|condition| self.miss(condition, event, transactions)).collect()
     }
 
-    /// That the affiliate is not the one that the rule is about (V3).
-    pub(crate) fn affiliate_miss(&self, event: &Event) -> Miss {
-        self.miss(Condition::Affiliate, event, &[])
-    }
-
     fn miss(&self, condition: Condition, event: &Event, transactions: &[Transaction]) -> Miss {
         Miss { condition: condition.name(), detail: self.why(condition, event, transactions) }
     }

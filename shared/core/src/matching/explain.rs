@@ -12,6 +12,7 @@ use crate::{
     event::{Event, EventKind, Subject},
     hold::{Due, Ending, Hold, Phase},
     id::Id,
+    index::stands_by,
     tracking_api::{Delay, Final},
 };
 
@@ -85,9 +86,9 @@ impl Candidate<'_> {
         now: Timestamp,
     ) -> Explained {
         let taken = self.takes(change, events);
-        let lasts = hold.is_some() || self.definition.conditions.fits_lasting(&change.conversion);
+        let began_before = hold.is_some();
         let mut released = BTreeMap::new();
-        if hold.is_some() || (taken.begins && lasts) {
+        if began_before || taken.begins {
             let hold = hold.get_or_insert_with(|| Hold::begin(change, now));
             // What fell due since the change before.
             let due_before = hold.owed(delay, now);
@@ -98,12 +99,7 @@ impl Candidate<'_> {
         }
         let verdict = |event: &Event| {
             let mut reasons = self.failed_checks(change, event);
-            if is_foreign(self.owner, &change.conversion) {
-                reasons.push(self.definition.conditions.affiliate_miss(event));
-            }
-            if !lasts {
-                reasons.extend(self.definition.conditions.lasting_misses(event, &change.transactions));
-            }
+            reasons.extend(self.not_taken(change, event, began_before));
             let subject = event.subject();
             let goes_out = matches!(released.get(&subject), Some((_, Release::Send)));
             match hold.as_ref().filter(|_| reasons.is_empty()) {
@@ -126,6 +122,19 @@ impl Candidate<'_> {
             held: self.live && hold.as_ref().is_some_and(Hold::is_open),
             verdicts,
         }
+    }
+
+    /// Every condition because of which a hold does not take an event in, or does not begin.
+    fn not_taken(&self, change: &Change, event: &Event, began_before: bool) -> Vec<Miss> {
+        let conditions = &self.definition.conditions;
+        let foreign = is_foreign(self.owner, &change.conversion);
+        let mut reasons = conditions.misses(event, &change.transactions);
+        let lasting = if began_before { Vec::new() } else { conditions.lasting_misses(event, &change.transactions) };
+        let stands_by = stands_by(conditions).filter(|_| !began_before);
+        reasons.retain(|miss| {
+            Some(miss.condition) == stands_by || (miss.condition == "affiliate" && foreign) || lasting.contains(miss)
+        });
+        reasons
     }
 
     /// Does with what a hold owes what is done with it; a rule that is not active does nothing (P6).

@@ -17,6 +17,7 @@ use crate::{
     event::Event,
     hold::{Due, Ending},
     id::Id,
+    index::is_asked,
     tracking_api::{Definition, Delay, inactive_reason},
 };
 
@@ -55,7 +56,7 @@ impl Check {
 pub struct Taken {
     /// The events that fire the trigger, whatever the conditions.
     pub fired: Vec<Event>,
-    /// Whether a hold begins with it, if there is none and the lasting conditions fit.
+    /// Whether a hold begins with it, if there is none.
     pub begins: bool,
 }
 
@@ -115,8 +116,14 @@ impl Candidate<'_> {
             && [Check::Active, Check::Cause].into_iter().all(|check| self.passes_change(check, change));
         let fired = |event: &&Event| may && self.definition.trigger.fires_on(event.kind);
         let fired: Vec<Event> = events.iter().filter(fired).cloned().collect();
-        let begins = may && (change.has_substance() || !fired.is_empty());
+        let begins = may && self.may_begin(&change.conversion) && (change.has_substance() || !fired.is_empty());
         Taken { fired, begins }
+    }
+
+    /// Whether a hold may begin with that conversion: the conditions that can't change with time hold, and the rule is asked at all.
+    pub fn may_begin(&self, conversion: &Conversion) -> bool {
+        let conditions = &self.definition.conditions;
+        is_asked(conditions, conversion) && conditions.fits_lasting(conversion)
     }
 
     /// What is done with what a hold of this rule owes, and the event as it is told.

@@ -171,6 +171,14 @@ fn f1_conditions_that_can_never_hold_begin_no_hold() {
         json!({"trigger": "conversion_all", "conditions": {"source": ["api"], "result": "all"}, "delay": {"mode": "final"}});
     let reason = "source: source is link; the rule wants api";
     check(rule, &change(1, "created", json!([])), &[("conversion_created", reason)]);
+    // A rule about one affiliate is not asked about another's conversion.
+    let rule =
+        json!({"trigger": "conversion_all", "conditions": {"affiliate": ["aff_8"], "result": "all"}, "delay": {"mode": "final"}});
+    let reason = "affiliate: affiliate is aff_7; the rule wants aff_8";
+    check(rule, &change(1, "created", json!([])), &[("conversion_created", reason)]);
+    let rule = json!({"trigger": "conversion_all", "conditions": {"channel": ["chn_1"]}, "delay": {"mode": "final"}});
+    let reason = "channel: the conversion has no channel; the rule wants chn_1";
+    check(rule, &change(1, "created", json!([])), &[("conversion_created", reason)]);
 }
 
 #[test]
