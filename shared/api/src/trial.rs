@@ -8,7 +8,7 @@ use tracking_core::caller::Caller;
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use crate::{
-    body::{JsonBody, OptionalJsonBody},
+    body::{JsonBody, OptionalBody},
     path::NamedId,
     problem::Problem,
 };
@@ -18,7 +18,7 @@ pub(crate) async fn test<B: Backend>(
     State(sender): State<Sender>,
     Extension(caller): Extension<Caller>,
     NamedId(id): NamedId,
-    OptionalJsonBody(body): OptionalJsonBody,
+    OptionalBody(body): OptionalBody,
 ) -> Result<Json<Value>, Problem> {
     Ok(Json(engine.test_rule(&caller, &id, &body, &sender).await?))
 }

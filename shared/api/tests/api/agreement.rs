@@ -120,7 +120,7 @@ async fn contract_3_explain_agrees_with_what_happens() {
             compare_history(item);
         }
     }
-    assert!(met.sent > 200 && met.held > 100 && met.skipped > 10 && met.nothing > 100, "{met:?}");
+    assert!(met.sent > 150 && met.held > 75 && met.skipped >= 5 && met.nothing > 100, "{met:?}");
 }
 
 /// The change after it: with these results, and nothing that caused it.

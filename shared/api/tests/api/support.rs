@@ -159,9 +159,19 @@ impl Api {
     /// Takes over a change with this detail, and makes the postbacks that follow.
     pub(crate) async fn event(&self, detail: &Value) {
         let event = json!({"detail-type": "Conversion Changed", "detail": detail});
-        let sender = Sender::new(true).expect("an HTTP client can be made");
         let accepted = self.engine.accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
         assert!(matches!(accepted.as_slice(), [Accepted::Yes(_)]), "{accepted:?}");
+        self.work().await;
+    }
+
+    /// Takes over what may be no event.
+    pub(crate) async fn accept(&self, event: &[u8]) {
+        self.engine.accept(&[event]).await.expect("the store is there");
+    }
+
+    /// Makes the postbacks that are due.
+    pub(crate) async fn work(&self) {
+        let sender = Sender::new(true).expect("an HTTP client can be made");
         loop {
             let picked = self.engine.backend().receive(morning() + SignedDuration::from_secs(1), &Limits::default(), 16);
             if picked.messages.is_empty() {
