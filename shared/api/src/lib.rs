@@ -15,6 +15,7 @@ pub mod auth;
 pub mod body;
 mod catalogue;
 mod deliveries;
+mod explain;
 mod history;
 mod idempotency;
 mod offers;
@@ -28,6 +29,7 @@ pub mod query;
 mod rejected;
 mod secrets;
 mod tracking_apis;
+mod trial;
 
 use std::sync::Arc;
 

@@ -6,8 +6,8 @@ use axum::http::Method;
 use tracking_engine::backend::Backend;
 
 use crate::{
-    Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, history, offers, openapi::paths, operation::Operation,
-    rejected, secrets, tracking_apis,
+    Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers, openapi::paths,
+    operation::Operation, rejected, secrets, tracking_apis,
 };
 
 /// Every operation, by the parts of the API.
@@ -34,6 +34,10 @@ pub(crate) fn all<B: Backend>() -> Vec<Operation<Hands<B>>> {
         ),
         Operation::new(get.clone(), quota, affiliates::quota::<B>, paths::affiliates::quota),
         Operation::new(put.clone(), quota, affiliates::set_quota::<B>, paths::affiliates::write_quota),
+        Operation::new(post.clone(), "/tracking-apis/preview", trial::preview::<B>, paths::trying::preview),
+        Operation::new(post.clone(), "/tracking-apis/{id}/test", trial::test::<B>, paths::trying::test),
+        Operation::new(post.clone(), "/explain", explain::event::<B>, paths::explaining::event).without_key(),
+        Operation::new(get.clone(), "/conversions/{id}/explain", explain::conversion::<B>, paths::explaining::conversion),
         Operation::new(get.clone(), "/affiliate-postbacks", affiliate_postbacks::list::<B>, paths::rules::affiliate_postbacks),
         Operation::new(get.clone(), "/deliveries", deliveries::list::<B>, paths::deliveries::list),
         Operation::new(get.clone(), "/deliveries/{id}", deliveries::read::<B>, paths::deliveries::read),

@@ -139,7 +139,7 @@ impl Hold {
             // What this change only now made a subject may be known in a newer state.
             remember(&mut self.subjects, self.newest.conversion.version, &self.newest.transactions);
         }
-        if self.held_since.is_none() && self.holds_any() && (has_substance(change) || has_substance(&self.newest)) {
+        if self.held_since.is_none() && self.holds_any() && (change.has_substance() || self.newest.has_substance()) {
             self.held_since = Some(now);
         }
         let mut owed: Vec<Due> = too_late.into_values().collect();
@@ -285,11 +285,6 @@ fn remember(subjects: &mut BTreeMap<Subject, HeldSubject>, version: u64, transac
             held.seen = version;
         }
     }
-}
-
-/// Whether there is something to hold for: a transaction, or the platform's word that the conversion is settled (F1).
-fn has_substance(change: &Change) -> bool {
-    !change.transactions.is_empty() || change.conversion.settled == Some(true)
 }
 
 fn all_final(transactions: &[Transaction]) -> bool {

@@ -19,6 +19,7 @@ pub mod id;
 pub mod index;
 pub mod line;
 pub mod macros;
+pub mod matching;
 pub mod money;
 pub mod name;
 pub mod offer;

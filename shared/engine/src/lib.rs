@@ -10,6 +10,7 @@ pub mod backend;
 mod deliver;
 mod deliveries;
 mod due;
+mod explain;
 pub mod idempotency;
 mod keys;
 mod matching;
@@ -23,6 +24,7 @@ pub mod secrets;
 pub mod sender;
 mod settle;
 mod tally;
+mod trial;
 mod turns;
 mod work;
 

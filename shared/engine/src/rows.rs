@@ -149,14 +149,20 @@ pub(crate) struct LoggedRequest {
     pub(crate) body: Option<String>,
 }
 
-impl Attempt {
+impl LoggedRequest {
     /// As the API shows it.
     pub(crate) fn view(&self) -> Value {
         let headers: serde_json::Map<String, Value> =
-            self.request.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+            self.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        json!({"method": self.method, "url": self.url, "headers": headers, "body": self.body})
+    }
+}
+
+impl Attempt {
+    /// As the API shows it.
+    pub(crate) fn view(&self) -> Value {
         json!({
-            "attempt": self.number, "at": self.at, "duration_ms": self.duration_ms,
-            "request": {"method": self.request.method, "url": self.request.url, "headers": headers, "body": self.request.body},
+            "attempt": self.number, "at": self.at, "duration_ms": self.duration_ms, "request": self.request.view(),
             "status": self.status, "answer": self.answer, "verdict": self.verdict, "error": self.error,
         })
     }

@@ -1,9 +1,11 @@
 //! The API over the embedded store, without a socket.
 
 mod access;
+mod agreement;
 mod bad_input;
 mod deliveries;
 mod duplicate;
+mod explain;
 mod history;
 mod idempotency;
 mod lists;
@@ -17,3 +19,4 @@ mod restore;
 mod rules;
 mod secrets;
 mod support;
+mod trial;

@@ -1,6 +1,7 @@
 //! The catalogue of macros and modifiers: what `{…}` may hold (domain §5), as data that `GET /macros` serves.
 
 mod lookup;
+mod origin;
 mod table;
 
 use serde::Serialize;

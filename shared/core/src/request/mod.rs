@@ -146,6 +146,17 @@ impl Request {
         self.templates().flat_map(Template::secrets)
     }
 
+    /// Every text with macros and its place inside `request`, a JSON pointer such as `/query/0/value`: URL, query, headers, body.
+    pub fn placed_templates(&self) -> impl Iterator<Item = (String, &Template)> {
+        let query = self.query.iter().enumerate().map(|(i, entry)| (format!("/query/{i}/value"), &entry.value));
+        let headers = self.headers.iter().enumerate().map(|(i, header)| (format!("/headers/{i}/value"), &header.value));
+        let body = self.body.templates().enumerate().map(|(i, template)| match self.body {
+            Body::Raw { .. } => ("/body/text".to_owned(), template),
+            _ => (format!("/body/fields/{i}/value"), template),
+        });
+        std::iter::once(("/url".to_owned(), self.target.template())).chain(query).chain(headers).chain(body)
+    }
+
     /// Every text with macros: URL, query, headers, body.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let query = self.query.iter().map(|entry| &entry.value);

@@ -10,12 +10,14 @@ pub(crate) mod encode;
 mod modifier;
 pub(crate) mod modify;
 mod parse;
+mod traced;
 mod value;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use jiff::Timestamp;
 
+pub use self::traced::Traced;
 use self::{encode::Encoding, modifier::Modifier, value::Value};
 use crate::{answer::Answer, event::Event, macros::Macro};
 
@@ -155,6 +157,8 @@ struct Slot {
     encoding: Encoding,
     /// Its number among the template's macros, from 0: what tells two `{uuid}` apart.
     number: usize,
+    /// Where it stands in the text that was read, in bytes, braces included.
+    written: Range<usize>,
 }
 
 impl Template {

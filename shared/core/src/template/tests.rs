@@ -7,6 +7,7 @@ use super::{
 use crate::{answer::Answer, change::TransactionResult, event::EventKind};
 
 mod modifiers;
+mod traced;
 
 const ADMIN: Allowed = Allowed { admin: true, answer: false, private_targets: false };
 

@@ -6,6 +6,7 @@ mod delay;
 mod diff;
 mod owner;
 mod patch;
+mod trial;
 mod view;
 
 #[cfg(test)]
@@ -19,4 +20,6 @@ pub use delay::{Delay, Final, OnExpiry};
 pub use diff::{Change, changes};
 pub use owner::{keeps_owner, owner_of_new};
 pub use patch::merge_patch;
+pub use trial::{Trial, explained_event};
 pub use view::TrackingApi;
+pub(crate) use view::inactive_reason;

@@ -63,7 +63,7 @@ impl TrackingApi {
 }
 
 /// Why a rule that is asked to be active is not (V4).
-fn inactive_reason(missing: &BTreeSet<String>) -> String {
+pub(crate) fn inactive_reason(missing: &BTreeSet<String>) -> String {
     let names: Vec<&str> = missing.iter().map(String::as_str).collect();
     match names.as_slice() {
         [one] => format!("secret {one} has no value yet"),

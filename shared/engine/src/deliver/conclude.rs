@@ -5,14 +5,17 @@ use std::sync::atomic::Ordering;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tracking_core::{
-    answer::{Judgement, Told, Verdict, no_answer},
+    answer::{Told, Verdict},
     delivery::{Next, State, after_attempt},
     line::Line,
     request::Rendered,
     retry::parse_retry_after,
 };
 
-use super::{Claimed, SWITCHED_OFF, Sent};
+use super::{
+    Claimed, SWITCHED_OFF, Sent,
+    render::{Heard, Judged, heard, shown_request},
+};
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Published, Settle, Unavailable},
@@ -20,12 +23,11 @@ use crate::{
     matching::next_causation,
     rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
     rules::Head,
-    secrets::{MASK, Scrubber, masks},
-    sender::SendFault,
+    secrets::Scrubber,
 };
 
-/// How much of an answer the log keeps, in bytes.
-const LOGGED_ANSWER: usize = 4_096;
+/// How much of a request's body the log keeps, in bytes.
+const LOGGED_BODY: usize = 16_384;
 /// How much longer than the log's retention a row of an earlier attempt is kept. Its delivery is kept for the retention from its end
 /// on, and it ends within that time: 30 retries of at most 12 hours each, with their jitter, are 17 days (L1, L2).
 const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 31);
@@ -38,9 +40,10 @@ impl<B: Backend> Engine<B> {
     pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), Unavailable> {
         let now = self.now();
         let outdated = now > claimed.lease_until && !self.still_holds(&claimed).await?;
-        let shown = claimed.shown();
-        let scrubber = claimed.scrubber(shown.as_ref());
-        let judged = judge(&claimed, &sent, shown.as_ref(), &scrubber);
+        let rendering = claimed.rendering();
+        let shown = rendering.shown().ok();
+        let scrubber = rendering.scrubber(shown.as_ref());
+        let judged = rendering.judge(&sent, shown.as_ref(), &scrubber);
         let policy = &claimed.rule.definition.retry;
         let mut row = match &claimed.row {
             Some(row) => row.clone(),
@@ -183,37 +186,6 @@ pub(super) fn announcement(row: &DeliveryRow, now: Timestamp) -> Option<Publishe
     row.state.is_announced().then(|| Published { time: now, detail_type: "Delivery Ended", detail: detail() })
 }
 
-struct Judged {
-    verdict: Verdict,
-    /// The verdict in words.
-    why: String,
-    told: Told,
-    notes: Vec<String>,
-}
-
-fn judge(claimed: &Claimed, sent: &Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> Judged {
-    match sent {
-        Ok(answer) => {
-            let variables = claimed.variables();
-            let hidden = masks(&claimed.secrets);
-            let scope = claimed.scope(&hidden, &variables, None);
-            // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
-            let url = shown.map_or("", |shown| &shown.url);
-            let Judgement { verdict, rule, mut told, notes } = claimed.rule.definition.answer.judge(answer, url, &scope);
-            for value in told.variables.values_mut() {
-                *value = scrubber.scrub(value);
-            }
-            let by = rule.map_or_else(String::new, |rule| format!(", answer rule {}", rule + 1));
-            Judged { verdict, why: format!("{}: status {}{by}", verdict.as_str(), answer.status), told, notes }
-        }
-        Err(fault) => {
-            let verdict = if fault.is_for_good() { Verdict::Failed } else { no_answer() };
-            let why = format!("{}: {}", verdict.as_str(), scrubber.scrub(&fault.to_string()));
-            Judged { verdict, why, told: Told::default(), notes: Vec::new() }
-        }
-    }
-}
-
 /// The attempt as the log keeps it, secrets masked (Q5).
 fn logged(
     claimed: &Claimed,
@@ -224,36 +196,17 @@ fn logged(
     now: Timestamp,
 ) -> Attempt {
     let unsendable = || LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None };
-    let request = shown.map_or_else(unsendable, logged_request);
-    let mut error = sent.as_ref().err().map(SendFault::to_string);
-    if !judged.notes.is_empty() {
-        error = Some(judged.notes.join("; "));
-    }
-    let answer = sent.as_ref().ok().map(|answer| {
-        let mut text = scrubber.scrub(&String::from_utf8_lossy(answer.body()));
-        text.truncate(text.floor_char_boundary(LOGGED_ANSWER));
-        text
-    });
+    let request = shown.map_or_else(unsendable, |shown| shown_request(shown, LOGGED_BODY));
+    let Heard { status, answer, error } = heard(sent, judged, scrubber);
     let duration = now.duration_since(claimed.at).as_millis();
     Attempt {
         number: claimed.attempt,
         at: claimed.at,
         duration_ms: u64::try_from(duration).unwrap_or(0),
         request,
-        status: sent.as_ref().ok().map(|answer| answer.status),
+        status,
         answer,
         verdict: judged.verdict.as_str().to_owned(),
-        error: error.map(|error| scrubber.scrub(&error)),
+        error,
     }
-}
-
-/// The masked request as people read it: a mask in a URL or a form is not percent-encoded.
-fn logged_request(rendered: Rendered) -> LoggedRequest {
-    let plain = |text: &str| text.replace("%2A%2A%2A", MASK);
-    let body = rendered.body.map(|body| {
-        let mut text = plain(&String::from_utf8_lossy(&body));
-        text.truncate(text.floor_char_boundary(4 * LOGGED_ANSWER));
-        text
-    });
-    LoggedRequest { method: rendered.method.as_str().to_owned(), url: plain(&rendered.url), headers: rendered.headers, body }
 }
