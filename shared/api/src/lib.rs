@@ -17,6 +17,7 @@ mod path;
 mod preconditions;
 pub mod problem;
 pub mod query;
+mod replay;
 mod secrets;
 mod tracking_apis;
 
@@ -27,7 +28,7 @@ use axum::{
     extract::{DefaultBodyLimit, FromRef, MatchedPath, Request},
     middleware::{Next, from_fn},
     response::Response,
-    routing::{get, put},
+    routing::{get, post, put},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -85,6 +86,10 @@ pub fn routes<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -
         .route("/affiliate-postbacks", get(affiliate_postbacks::list::<B>))
         .route("/deliveries", get(deliveries::list::<B>))
         .route("/deliveries/{id}", get(deliveries::read::<B>))
+        .route("/deliveries/{id}/resend", post(deliveries::resend::<B>))
+        .route("/deliveries/{id}/cancel", post(deliveries::cancel::<B>))
+        .route("/tracking-apis/{id}/replay", post(replay::replay::<B>))
+        .route("/tracking-apis/{id}/backfill", post(replay::backfill::<B>))
         .route("/offers", get(offers::list::<B>))
         .route("/offers/{id}", put(offers::write::<B>))
         .route("/macros", get(catalogue::read))

@@ -7,14 +7,18 @@
 //! The order of effects is always: first what makes the next step certain, then what says that this one is done.
 
 pub mod backend;
+mod backfill;
 mod deliver;
 mod deliveries;
 mod due;
+mod health;
 mod keys;
 mod matching;
 mod offers;
 mod pace;
 mod record;
+mod repair;
+mod replay;
 mod rows;
 pub mod rules;
 pub mod secrets;

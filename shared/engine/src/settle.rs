@@ -3,6 +3,8 @@
 //! Every change of a conversion updates every hold of it, and the hold of every final rule that may match it. What a hold owes is
 //! decided and written with the hold in one compare-and-set, and brought about after it from its [`outbox`].
 
+mod early;
+mod foresee;
 mod outbox;
 mod row;
 
@@ -29,6 +31,7 @@ use crate::{
     rows::{self, DeliveryRow, Task},
     rules::Rule,
 };
+pub(crate) use foresee::Foreseen;
 use outbox::{Outbox, is_foreign};
 use row::{HoldRow, Stored};
 
@@ -53,7 +56,7 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
-    async fn absorb(&self, mut rule: Rule, change: &Change, events: &[Event]) -> Result<(), Unavailable> {
+    pub(crate) async fn absorb(&self, mut rule: Rule, change: &Change, events: &[Event]) -> Result<(), Unavailable> {
         let conversion = &change.conversion.conversion_id;
         loop {
             let now = self.now();
@@ -65,12 +68,9 @@ impl<B: Backend> Engine<B> {
                 continue;
             }
             let (delay, holds) = delay_of(&rule);
-            let foreign = is_foreign(&rule, &change.conversion);
-            let may_fire = holds && rule.head.live && !foreign && matching::may_fire(change, &rule.id);
-            let fired: Vec<Event> =
-                events.iter().filter(|event| may_fire && rule.definition.trigger.fires_on(event.kind)).cloned().collect();
-            let substance = !change.transactions.is_empty() || change.conversion.settled == Some(true);
-            let begins = may_fire && (substance || !fired.is_empty());
+            let may_fire = holds && may_fire(&rule, change);
+            let fired = if may_fire { fired_by(&rule, change, events) } else { Vec::new() };
+            let begins = may_fire && (has_substance(change) || !fired.is_empty());
             if stored.is_none() && !begins {
                 return Ok(());
             }
@@ -216,6 +216,23 @@ impl<B: Backend> Engine<B> {
         }
         Ok(Some(stored))
     }
+}
+
+/// Whether a rule may fire on a change at all: it is live, the conversion is not another affiliate's (V3), and it did not cause the
+/// change itself (P4).
+fn may_fire(rule: &Rule, change: &Change) -> bool {
+    rule.head.live && !is_foreign(rule, &change.conversion) && matching::may_fire(change, &rule.id)
+}
+
+/// The events of a change that fire a rule.
+fn fired_by(rule: &Rule, change: &Change, events: &[Event]) -> Vec<Event> {
+    let may_fire = may_fire(rule, change);
+    events.iter().filter(|event| may_fire && rule.definition.trigger.fires_on(event.kind)).cloned().collect()
+}
+
+/// Whether there is something to hold for (F1).
+fn has_substance(change: &Change) -> bool {
+    !change.transactions.is_empty() || change.conversion.settled == Some(true)
 }
 
 /// How a rule holds, and whether it still does: what it held before its delay was taken off is released by the usual settings.
