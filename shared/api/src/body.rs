@@ -21,35 +21,11 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         if let Some(kind) = media_type(request.headers()).filter(|kind| !is_json(kind)) {
             return Err(unsupported(&kind, "application/json"));
         }
-        let headers = request.headers().clone();
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
-        read(&headers, &bytes).map(Self)
-    }
-}
-
-/// The JSON of a body, if that is what it is said to be.
-fn read(headers: &HeaderMap, bytes: &Bytes) -> Result<Value, Problem> {
-    if let Some(kind) = media_type(headers).filter(|kind| !is_json(kind)) {
-        return Err(unsupported(&kind, "application/json"));
-    }
-    serde_json::from_slice(bytes)
-        .map_err(|error| Problem::with_faults(Kind::BadRequest, Faults::one("", format!("the body is not JSON: {error}"))))
-}
-
-/// A body that is JSON where all of it may be left out: nothing is an empty object.
-#[derive(Debug)]
-pub struct JsonOrNothing(pub Value);
-
-impl<S: Send + Sync> FromRequest<S> for JsonOrNothing {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let headers = request.headers().clone();
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
-        if bytes.is_empty() {
-            return Ok(Self(Value::Object(serde_json::Map::new())));
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok(Self(value)),
+            Err(error) => Err(Problem::with_faults(Kind::BadRequest, Faults::one("", format!("the body is not JSON: {error}")))),
         }
-        read(&headers, &bytes).map(Self)
     }
 }
 

@@ -17,7 +17,7 @@ use tracking_engine::{DeliveryFilter, Engine, backend::Backend, rules::Refused};
 
 use crate::{
     Page,
-    body::JsonOrNothing,
+    body::OptionalBody,
     path::Named,
     problem::{Kind, Problem},
     query::Parameters,
@@ -71,7 +71,7 @@ pub(crate) async fn resend<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,
     Named(id): Named<String>,
-    JsonOrNothing(body): JsonOrNothing,
+    OptionalBody(body): OptionalBody,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let id = DeliveryId::parse(&id).ok_or_else(Problem::not_found)?;
     Ok((StatusCode::ACCEPTED, Json(engine.resend(&caller, &id, &body).await?)))

@@ -7,13 +7,13 @@ use serde_json::Value;
 use tracking_core::caller::Caller;
 use tracking_engine::{Engine, backend::Backend};
 
-use crate::{body::JsonOrNothing, path::NamedId, problem::Problem};
+use crate::{body::OptionalBody, path::NamedId, problem::Problem};
 
 pub(crate) async fn replay<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,
     NamedId(id): NamedId,
-    JsonOrNothing(body): JsonOrNothing,
+    OptionalBody(body): OptionalBody,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     Ok(counted(engine.replay(&caller, &id, &body).await?))
 }
@@ -22,7 +22,7 @@ pub(crate) async fn backfill<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,
     NamedId(id): NamedId,
-    JsonOrNothing(body): JsonOrNothing,
+    OptionalBody(body): OptionalBody,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     Ok(counted(engine.backfill(&caller, &id, &body).await?))
 }
