@@ -126,7 +126,7 @@ impl LocalTokens {
 }
 
 /// These routes, for callers with a token alone. Handlers find the [`Caller`] in the request's extensions.
-pub fn protected(routes: Router, auth: &Auth) -> Router {
+pub(crate) fn protected(routes: Router, auth: &Auth) -> Router {
     routes.route_layer(from_fn_with_state(auth.clone(), admit))
 }
 

@@ -5,18 +5,24 @@
 //! - **Every answer that is no success is a problem document** ([`problem`]), also those that the router gives by itself.
 //! - **All faults at once**, of a body and of a query alike ([`body`], [`query`]).
 //!
-//! The local server adds routes of its own with [`auth::protected`] before [`finish`].
+//! - **Router, description and keys come from one table** ([`operations`]): what is not in it is neither served nor described.
+//!
+//! The local server adds rows of its own to the table ([`Operation`]).
 
 mod affiliate_postbacks;
 pub mod auth;
 pub mod body;
 mod catalogue;
 mod deliveries;
+mod idempotency;
 mod offers;
+pub mod openapi;
+mod operation;
 mod path;
 mod preconditions;
 pub mod problem;
 pub mod query;
+mod rejected;
 mod replay;
 mod secrets;
 mod tracking_apis;
@@ -26,9 +32,9 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, FromRef, MatchedPath, Request},
+    http::Method,
     middleware::{Next, from_fn},
     response::Response,
-    routing::{get, post, put},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -36,6 +42,8 @@ use tracing::{Instrument as _, field::Empty};
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use auth::Auth;
+use openapi::paths;
+pub use operation::Operation;
 use problem::{Kind, Problem};
 
 /// The most bytes of a body, unless a route allows more.
@@ -68,38 +76,55 @@ impl<B> FromRef<Hands<B>> for Sender {
 
 /// The whole API over this engine; `sender` sends what people try out.
 pub fn router<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -> Router {
-    finish(routes(engine, sender, auth))
+    router_with(engine, sender, auth, Vec::new())
 }
 
-/// The routes of the API, still without what [`finish`] adds.
-pub fn routes<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -> Router {
-    let routes = Router::new()
-        .route("/tracking-apis", get(tracking_apis::list::<B>).post(tracking_apis::create::<B>))
-        .route(
-            "/tracking-apis/{id}",
-            get(tracking_apis::read::<B>)
-                .put(tracking_apis::replace::<B>)
-                .patch(tracking_apis::patch::<B>)
-                .delete(tracking_apis::delete::<B>),
-        )
-        .route("/tracking-apis/{id}/secrets/{name}", put(secrets::write::<B>).delete(secrets::delete::<B>))
-        .route("/affiliate-postbacks", get(affiliate_postbacks::list::<B>))
-        .route("/deliveries", get(deliveries::list::<B>))
-        .route("/deliveries/{id}", get(deliveries::read::<B>))
-        .route("/deliveries/{id}/resend", post(deliveries::resend::<B>))
-        .route("/deliveries/{id}/cancel", post(deliveries::cancel::<B>))
-        .route("/tracking-apis/{id}/replay", post(replay::replay::<B>))
-        .route("/tracking-apis/{id}/backfill", post(replay::backfill::<B>))
-        .route("/offers", get(offers::list::<B>))
-        .route("/offers/{id}", put(offers::write::<B>))
-        .route("/macros", get(catalogue::read))
-        .with_state(Hands { engine, sender });
-    auth::protected(routes, auth).route("/healthz", get(alive))
+/// The whole API over this engine with more operations.
+pub fn router_with<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth, more: Vec<Operation>) -> Router {
+    let hands = Hands { engine: Arc::clone(&engine), sender };
+    let operations = operations::<B>().into_iter().map(|operation| operation.with(hands.clone())).chain(more).collect();
+    finish(operation::routes(operations, &engine, auth))
+}
+
+/// The description of the API (OpenAPI 3.1), as it is served where nothing is added to it.
+pub fn description<B: Backend>() -> Value {
+    let mut rows: Vec<_> = operations::<B>().iter().map(Operation::described).collect();
+    rows.push(operation::description_of_itself());
+    openapi::document(&rows)
+}
+
+/// Every operation of the API.
+fn operations<B: Backend>() -> Vec<Operation<Hands<B>>> {
+    let (get, post, put, patch, delete) = (Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE);
+    let (rule, secret) = ("/tracking-apis/{id}", "/tracking-apis/{id}/secrets/{name}");
+    vec![
+        Operation::new(get.clone(), "/tracking-apis", tracking_apis::list::<B>, paths::rules::list),
+        Operation::new(post.clone(), "/tracking-apis", tracking_apis::create::<B>, paths::rules::create).without_key(),
+        Operation::new(get.clone(), rule, tracking_apis::read::<B>, paths::rules::read),
+        Operation::new(put.clone(), rule, tracking_apis::replace::<B>, paths::rules::replace),
+        Operation::new(patch, rule, tracking_apis::patch::<B>, paths::rules::patch),
+        Operation::new(delete.clone(), rule, tracking_apis::delete::<B>, paths::rules::delete),
+        Operation::new(put.clone(), secret, secrets::write::<B>, paths::rules::write_secret),
+        Operation::new(delete, secret, secrets::delete::<B>, paths::rules::delete_secret),
+        Operation::new(get.clone(), "/affiliate-postbacks", affiliate_postbacks::list::<B>, paths::rules::affiliate_postbacks),
+        Operation::new(get.clone(), "/deliveries", deliveries::list::<B>, paths::deliveries::list),
+        Operation::new(get.clone(), "/deliveries/{id}", deliveries::read::<B>, paths::deliveries::read),
+        Operation::new(post.clone(), "/deliveries/{id}/resend", deliveries::resend::<B>, paths::repair::resend),
+        Operation::new(post.clone(), "/deliveries/{id}/cancel", deliveries::cancel::<B>, paths::repair::cancel),
+        Operation::new(post.clone(), "/tracking-apis/{id}/replay", replay::replay::<B>, paths::repair::replay),
+        Operation::new(post.clone(), "/tracking-apis/{id}/backfill", replay::backfill::<B>, paths::repair::backfill),
+        Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),
+        Operation::new(post, "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit),
+        Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
+        Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
+        Operation::new(get.clone(), "/macros", catalogue::read, paths::catalogue::macros),
+        Operation::new(get, "/healthz", alive, paths::service::alive).open(),
+    ]
 }
 
 /// Completes a router: what is not routed is answered by problems, bodies are limited to 1 MiB where a route doesn't say otherwise,
 /// and every request has its span.
-pub fn finish(routes: Router) -> Router {
+fn finish(routes: Router) -> Router {
     routes
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

@@ -6,7 +6,7 @@ use axum::{
     Extension, Json,
     extract::State,
     http::{
-        HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
+        HeaderMap, HeaderValue, StatusCode, Uri,
         header::{ETAG, LOCATION},
     },
     response::{IntoResponse, Response},
@@ -21,17 +21,12 @@ use tracking_engine::{
 use crate::{
     Page,
     body::JsonBody,
+    idempotency::{self, REPLAYED},
     path::NamedId,
     preconditions::{IfMatch, etag},
-    problem::{Kind, Problem},
+    problem::Problem,
     query::Parameters,
 };
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Says that a rule was made before, by the same key.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// The most bytes of an `Idempotency-Key`.
-const LONGEST_KEY: usize = 255;
 
 pub(crate) async fn list<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
@@ -80,19 +75,12 @@ pub(crate) async fn create<B: Backend>(
 
 /// What tells the new rule from others: the caller's key, else dice.
 fn new(headers: &HeaderMap) -> Result<New, Problem> {
-    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(key) = keys.next() else {
-        let mut dice = [0; 16];
-        aws_lc_rs::rand::fill(&mut dice).map_err(|_| Unavailable("the system gives no random bytes".to_owned()))?;
-        return Ok(New::Random(dice));
-    };
-    match key.to_str() {
-        Ok(text) if (1..=LONGEST_KEY).contains(&text.len()) && keys.next().is_none() => Ok(New::IdempotencyKey(text.to_owned())),
-        _ => Err(Problem::new(
-            Kind::BadRequest,
-            "Idempotency-Key can't be used: give one, 1 to 255 visible ASCII characters such as a UUID",
-        )),
+    if let Some(key) = idempotency::key(headers)? {
+        return Ok(New::IdempotencyKey(key));
     }
+    let mut dice = [0; 16];
+    aws_lc_rs::rand::fill(&mut dice).map_err(|_| Unavailable("the system gives no random bytes".to_owned()))?;
+    Ok(New::Random(dice))
 }
 
 pub(crate) async fn read<B: Backend>(

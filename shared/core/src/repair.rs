@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What a replay sends again unless it is told.
-const USUALLY_REPLAYED: [State; 5] = [State::Failed, State::Exhausted, State::Unresolved, State::Cancelled, State::Expired];
+pub const USUALLY_REPLAYED: [State; 5] = [State::Failed, State::Exhausted, State::Unresolved, State::Cancelled, State::Expired];
 
 /// A period: from a time on, up to but without another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

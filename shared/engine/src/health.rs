@@ -100,8 +100,8 @@ impl Health {
 mod tests {
     use tracking_core::{
         caller::Owner,
+        change::Change,
         delivery::{Cause, DeliveryId},
-        testing::sample,
     };
 
     use super::*;
@@ -112,7 +112,9 @@ mod tests {
     /// A delivery that was made so many hours ago.
     fn made(hours: i64, state: State, reason: &str) -> DeliveryRow {
         let now: Timestamp = NOON.parse().unwrap();
-        let (event, ..) = sample(|_| {});
+        let detail = json!({"change_id": "chg_1", "occurred_at": NOON, "conversion": {"conversion_id": "cnv_1", "version": 1,
+            "change": "created", "type": "click", "source": "link", "affiliate_id": "aff_7", "advertiser_id": "adv_2", "offer_id": "off_5"}});
+        let event = Change::parse_detail(&detail, "").unwrap().events().remove(0);
         let rule: Id = "trk_1".parse().unwrap();
         let job = Job {
             id: DeliveryId::derive(&"cnv_1".parse().unwrap(), &rule, "conversion:cnv_1", Cause::Final(0)),

@@ -15,6 +15,7 @@
 //! | `DUE#hour#s` | `time#target` | a message to send later |
 //! | `SWEEP` | `CURSOR` | the hour up to which the sweep has sent everything |
 //! | `O` | offer | an offer |
+//! | `IDEM#request` | `ANSWER` | what a request with a key of its caller's got as its answer |
 //! | `X` | `time#hash` | a rejected event |
 //!
 //! `c` is the half of a delivery's id that names its conversion, so that a delivery is found by its id and a conversion's
@@ -123,6 +124,11 @@ const KEPT: &str = "kept";
 pub(crate) const OFFERS: &str = "O";
 /// Rejected events.
 pub(crate) const REJECTED: &str = "X";
+
+/// What a request with a key of its caller's got as its answer.
+pub(crate) fn once(request: &str) -> Key {
+    Key::new(format!("IDEM#{request}"), "ANSWER")
+}
 
 pub(crate) fn sweep_cursor() -> Key {
     Key::new("SWEEP", "CURSOR")

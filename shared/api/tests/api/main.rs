@@ -3,7 +3,9 @@
 mod access;
 mod deliveries;
 mod lists;
+mod openapi;
 mod problems;
+mod rejected;
 mod rules;
 mod secrets;
 mod support;

@@ -145,8 +145,18 @@ impl Api {
             "conversion": {"conversion_id": format!("cnv_{number}"), "version": 1, "change": "created", "type": "sale", "source": "link",
                 "affiliate_id": affiliate, "advertiser_id": "adv_2", "offer_id": "off_5"},
             "transactions": [{"transaction_id": format!("trx_{number}"), "result": "pending"}]}});
-        let sender = Sender::new(true).expect("an HTTP client can be made");
         self.engine.accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
+        self.work().await;
+    }
+
+    /// Takes over what may be no event.
+    pub(crate) async fn accept(&self, event: &[u8]) {
+        self.engine.accept(&[event]).await.expect("the store is there");
+    }
+
+    /// Makes the postbacks that are due.
+    pub(crate) async fn work(&self) {
+        let sender = Sender::new(true).expect("an HTTP client can be made");
         loop {
             let picked = self.engine.backend().receive(morning() + SignedDuration::from_secs(1), &Limits::default(), 16);
             if picked.messages.is_empty() {
