@@ -22,14 +22,16 @@ use tracking_engine::{Clock, Engine, Settings, secrets::Vault, sender::Sender};
 /// When the tests' day begins.
 const MORNING: &str = "2026-11-22T09:00:00Z";
 
-fn morning() -> Timestamp {
+pub(crate) fn morning() -> Timestamp {
     MORNING.parse().expect("it is a time")
 }
 
 pub(crate) struct Api {
     router: Router,
     tokens: LocalTokens,
-    engine: Arc<Engine<Store>>,
+    pub(crate) engine: Arc<Engine<Store>>,
+    /// Milliseconds since the morning.
+    passed: Arc<AtomicI64>,
     _folder: TempDir,
 }
 
@@ -77,14 +79,25 @@ impl Api {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = Store::open_with(folder.path(), Durability::Relaxed).expect("a new folder can be opened");
-        let passed = AtomicI64::new(0);
-        let now = move || morning() + SignedDuration::from_millis(passed.fetch_add(1, Ordering::Relaxed));
-        let settings = Settings { private_targets: true, ..Settings::default() };
+        let passed = Arc::new(AtomicI64::new(0));
+        let ticks = Arc::clone(&passed);
+        let now = move || morning() + SignedDuration::from_millis(ticks.fetch_add(1, Ordering::Relaxed));
+        let settings = Settings { private_targets: true, keep_events: true, ..Settings::default() };
         let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
         let tokens = LocalTokens::new(&[1; 32], morning);
         let sender = Sender::new(true).expect("an HTTP client can be made");
         let router = tracking_api::router(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()));
-        Self { router, tokens, engine, _folder: folder }
+        Self { router, tokens, engine, passed, _folder: folder }
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.passed.fetch_add(seconds * 1_000, Ordering::Relaxed);
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        morning() + SignedDuration::from_millis(self.passed.load(Ordering::Relaxed))
     }
 
     pub(crate) fn token(&self, who: &str) -> String {
