@@ -10,10 +10,12 @@
 //! The local server adds rows of its own to the table ([`Operation`]).
 
 mod affiliate_postbacks;
+mod affiliates;
 pub mod auth;
 pub mod body;
 mod catalogue;
 mod deliveries;
+mod history;
 mod idempotency;
 mod offers;
 pub mod openapi;
@@ -96,7 +98,7 @@ pub fn description<B: Backend>() -> Value {
 /// Every operation of the API.
 fn operations<B: Backend>() -> Vec<Operation<Hands<B>>> {
     let (get, post, put, patch, delete) = (Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE);
-    let (rule, secret) = ("/tracking-apis/{id}", "/tracking-apis/{id}/secrets/{name}");
+    let (rule, secret, quota) = ("/tracking-apis/{id}", "/tracking-apis/{id}/secrets/{name}", "/affiliates/{id}/quota");
     vec![
         Operation::new(get.clone(), "/tracking-apis", tracking_apis::list::<B>, paths::rules::list),
         Operation::new(post.clone(), "/tracking-apis", tracking_apis::create::<B>, paths::rules::create).without_key(),
@@ -106,6 +108,17 @@ fn operations<B: Backend>() -> Vec<Operation<Hands<B>>> {
         Operation::new(delete.clone(), rule, tracking_apis::delete::<B>, paths::rules::delete),
         Operation::new(put.clone(), secret, secrets::write::<B>, paths::rules::write_secret),
         Operation::new(delete, secret, secrets::delete::<B>, paths::rules::delete_secret),
+        Operation::new(post.clone(), "/tracking-apis/{id}/duplicate", tracking_apis::duplicate::<B>, paths::rules::duplicate)
+            .without_key(),
+        Operation::new(get.clone(), "/tracking-apis/{id}/history", history::list::<B>, paths::rules::history),
+        Operation::new(
+            post.clone(),
+            "/tracking-apis/{id}/history/{version}/restore",
+            history::restore::<B>,
+            paths::rules::restore,
+        ),
+        Operation::new(get.clone(), quota, affiliates::quota::<B>, paths::affiliates::quota),
+        Operation::new(put.clone(), quota, affiliates::set_quota::<B>, paths::affiliates::write_quota),
         Operation::new(get.clone(), "/affiliate-postbacks", affiliate_postbacks::list::<B>, paths::rules::affiliate_postbacks),
         Operation::new(get.clone(), "/deliveries", deliveries::list::<B>, paths::deliveries::list),
         Operation::new(get.clone(), "/deliveries/{id}", deliveries::read::<B>, paths::deliveries::read),

@@ -11,7 +11,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use tracking_core::caller::Caller;
+use tracking_core::caller::{Actor, Caller};
 use tracking_engine::{
     Engine,
     backend::{Backend, Unavailable},
@@ -20,7 +20,7 @@ use tracking_engine::{
 
 use crate::{
     Page,
-    body::JsonBody,
+    body::{JsonBody, OptionalBody},
     idempotency::{self, REPLAYED},
     path::NamedId,
     preconditions::{IfMatch, etag},
@@ -54,23 +54,39 @@ pub(crate) fn columns(query: &mut Parameters) -> Filter {
 
 pub(crate) async fn create<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     headers: HeaderMap,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
     let new = new(&headers)?;
-    let created = match engine.create_rule(&caller, &document, new.clone()).await {
+    let created = match engine.create_rule(&actor, &document, new.clone()).await {
         // Another request with the same key was faster: what it made is there now.
-        Err(Refused::Changed { .. }) => engine.create_rule(&caller, &document, new).await,
+        Err(Refused::Changed { .. }) => engine.create_rule(&actor, &document, new).await,
         created => created,
     };
-    let (view, is_new) = created?;
+    Ok(made(created?))
+}
+
+pub(crate) async fn duplicate<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(actor): Extension<Actor>,
+    NamedId(id): NamedId,
+    headers: HeaderMap,
+    OptionalBody(patch): OptionalBody,
+) -> Result<Response, Problem> {
+    // Who may not see the rule learns nothing from its headers' faults either.
+    engine.rule(&actor.caller, &id).await?;
+    Ok(made(engine.duplicate_rule(&actor, &id, &patch, new(&headers)?).await?))
+}
+
+/// A rule that was made, now or before.
+fn made((view, is_new): (View, bool)) -> Response {
     let location = HeaderValue::from_str(&format!("/tracking-apis/{}", view.id)).expect("an id has no control characters");
     let mut response = (StatusCode::CREATED, [(LOCATION, location)], shown(view)).into_response();
     if !is_new {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    Ok(response)
+    response
 }
 
 /// What tells the new rule from others: the caller's key, else dice.
@@ -93,38 +109,38 @@ pub(crate) async fn read<B: Backend>(
 
 pub(crate) async fn replace<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     NamedId(id): NamedId,
     headers: HeaderMap,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
-    let expected = IfMatch::read(&headers)?.version(&engine, &caller, &id).await?;
-    Ok(shown(engine.replace_rule(&caller, &id, &document, expected).await?))
+    let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
+    Ok(shown(engine.replace_rule(&actor, &id, &document, expected).await?))
 }
 
 pub(crate) async fn patch<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     NamedId(id): NamedId,
     headers: HeaderMap,
     JsonBody(patch): JsonBody,
 ) -> Result<Response, Problem> {
-    let expected = IfMatch::read(&headers)?.version(&engine, &caller, &id).await?;
-    Ok(shown(engine.patch_rule(&caller, &id, &patch, expected).await?))
+    let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
+    Ok(shown(engine.patch_rule(&actor, &id, &patch, expected).await?))
 }
 
 pub(crate) async fn delete<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     NamedId(id): NamedId,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let expected = IfMatch::read(&headers)?.version(&engine, &caller, &id).await?;
-    engine.delete_rule(&caller, &id, expected).await?;
+    let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
+    engine.delete_rule(&actor, &id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// A rule with its version as the entity tag.
-fn shown(view: View) -> Response {
+pub(crate) fn shown(view: View) -> Response {
     ([(ETAG, etag(view.version))], Json(view.resource)).into_response()
 }

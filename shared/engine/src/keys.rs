@@ -8,6 +8,8 @@
 //! | `C#c` | `H#rule` | a hold |
 //! | `C#c` | `E#version#change` | an event as it came, if events are kept; by time in the sparse index under `kept#s` |
 //! | `R#rule` | `HEAD`, `BODY#write`, `K#name#write` | a rule's head, its text, a sealed secret |
+//! | `R#rule` | `A#write` | an entry of its history |
+//! | `Q#affiliate` | `RULES` | an affiliate's quota and the places of its rules |
 //! | `I#anchor` | `rule#write` | an index copy |
 //! | `U#all`, `U#owner` | rule | rule lists |
 //! | `INTENT` | `rule#write` | a rule change under way |
@@ -89,6 +91,16 @@ pub(crate) fn body(rule_id: &Id, write: &str) -> Key {
 
 pub(crate) fn secret(rule_id: &Id, name: &str, write: &str) -> Key {
     Key::new(rule(rule_id), format!("K#{name}#{write}"))
+}
+
+/// A write's entry in the history of its rule.
+pub(crate) fn audit(rule_id: &Id, write: &str) -> Key {
+    Key::new(rule(rule_id), format!("A#{write}"))
+}
+
+/// How many rules an affiliate may have, and which count.
+pub(crate) fn quota(affiliate: &Id) -> Key {
+    Key::new(format!("Q#{affiliate}"), "RULES")
 }
 
 /// A write's index copy under an anchor.

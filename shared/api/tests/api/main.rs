@@ -2,13 +2,18 @@
 
 mod access;
 mod deliveries;
+mod duplicate;
+mod history;
 mod lists;
+mod lost_answers;
 mod openapi;
 mod problems;
+mod quota;
 mod receiver;
 mod rejected;
 mod repair;
 mod replay;
+mod restore;
 mod rules;
 mod secrets;
 mod support;

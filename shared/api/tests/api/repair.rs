@@ -155,7 +155,7 @@ async fn l1_what_is_being_sent_is_left_alone() {
     shop.api.pass(67);
     let retry = shop.due().remove(0);
     // The retry is claimed, and not sent yet.
-    let claiming = shop.api.engine.claim(&retry).await.unwrap();
+    let claiming = shop.api.engine().claim(&retry).await.unwrap();
     assert!(matches!(claiming, tracking_engine::Claiming::Send(_)), "{claiming:?}");
     assert_eq!(shop.stands(&id).await, stands("sending", 1, 2));
     for refused in [shop.resend(ADMIN, &id, json!({"force": true})).await, shop.cancel(ADMIN, &id).await] {

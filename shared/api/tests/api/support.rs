@@ -17,7 +17,12 @@ use tower::ServiceExt as _;
 use tracking_api::auth::{Auth, LocalTokens};
 use tracking_core::caller::Caller;
 use tracking_embedded::{Durability, Limits, Store};
-use tracking_engine::{Clock, Engine, Settings, secrets::Vault, sender::Sender};
+use tracking_engine::{
+    Clock, Engine, Settings,
+    backend::{Backend as _, Effects, Item, Key, Order, Partition, Range},
+    secrets::Vault,
+    sender::Sender,
+};
 
 /// When the tests' day begins.
 const MORNING: &str = "2026-11-22T09:00:00Z";
@@ -29,7 +34,7 @@ pub(crate) fn morning() -> Timestamp {
 pub(crate) struct Api {
     router: Router,
     tokens: LocalTokens,
-    pub(crate) engine: Arc<Engine<Store>>,
+    engine: Arc<Engine<Store>>,
     /// Milliseconds since the morning.
     passed: Arc<AtomicI64>,
     _folder: TempDir,
@@ -80,8 +85,8 @@ impl Api {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = Store::open_with(folder.path(), Durability::Relaxed).expect("a new folder can be opened");
         let passed = Arc::new(AtomicI64::new(0));
-        let ticks = Arc::clone(&passed);
-        let now = move || morning() + SignedDuration::from_millis(ticks.fetch_add(1, Ordering::Relaxed));
+        let hand = Arc::clone(&passed);
+        let now = move || morning() + SignedDuration::from_millis(hand.fetch_add(1, Ordering::Relaxed));
         let settings = Settings { private_targets: true, keep_events: true, ..Settings::default() };
         let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
         let tokens = LocalTokens::new(&[1; 32], morning);
@@ -98,6 +103,29 @@ impl Api {
     /// The time.
     pub(crate) fn now(&self) -> Timestamp {
         morning() + SignedDuration::from_millis(self.passed.load(Ordering::Relaxed))
+    }
+
+    /// The engine behind the routes.
+    pub(crate) fn engine(&self) -> &Engine<Store> {
+        &self.engine
+    }
+
+    /// Lets minutes pass.
+    pub(crate) fn pass_minutes(&self, minutes: i64) {
+        self.passed.fetch_add(minutes * 60_000, Ordering::Relaxed);
+    }
+
+    /// The rows of a partition whose places begin so.
+    pub(crate) async fn rows(&self, partition: &str, prefix: &str) -> Vec<Item> {
+        let partition = Partition::Table(partition.to_owned());
+        let rows = self.engine.backend().query(&partition, &Range::prefix(prefix), Order::Ascending, 1_000).await;
+        rows.expect("the store is there")
+    }
+
+    /// Writes and removes rows behind the engine's back, as a crash, a person or another version may.
+    pub(crate) async fn meddle(&self, put: Vec<Item>, delete: Vec<Key>) {
+        let done = self.engine.backend().commit(vec![Effects { put, delete, ..Effects::default() }]).await;
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
     }
 
     pub(crate) fn token(&self, who: &str) -> String {

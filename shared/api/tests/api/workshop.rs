@@ -41,17 +41,17 @@ impl Workshop {
             "conversion": {"conversion_id": format!("cnv_{number}"), "version": version, "change": change, "type": "sale",
                 "source": "link", "affiliate_id": "aff_a", "advertiser_id": "adv_2", "offer_id": "off_5"},
             "transactions": [{"transaction_id": format!("trx_{number}"), "result": result}]}});
-        self.api.engine.accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
+        self.api.engine().accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
     }
 
     /// The messages that are due now.
     pub(crate) fn due(&self) -> Vec<Received> {
-        self.api.engine.backend().receive(self.api.now(), &Limits::default(), 64).messages
+        self.api.engine().backend().receive(self.api.now(), &Limits::default(), 64).messages
     }
 
     /// Works messages.
     pub(crate) async fn work(&self, messages: Vec<Received>) {
-        let engine = &self.api.engine;
+        let engine = self.api.engine();
         assert!(engine.work(engine.line_up(messages), &self.sender, None).await.is_empty());
     }
 
@@ -70,7 +70,7 @@ impl Workshop {
     pub(crate) async fn minutes(&self, minutes: usize) {
         for _ in 0..minutes {
             self.api.pass(67);
-            self.api.engine.sweep().await.expect("the store is there");
+            self.api.engine().sweep().await.expect("the store is there");
             self.work_all().await;
         }
     }
