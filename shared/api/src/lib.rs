@@ -27,6 +27,7 @@ mod preconditions;
 pub mod problem;
 pub mod query;
 mod rejected;
+mod replay;
 mod secrets;
 mod tracking_apis;
 mod trial;

@@ -7,7 +7,7 @@ use tracking_engine::backend::Backend;
 
 use crate::{
     Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers, openapi::paths,
-    operation::Operation, rejected, secrets, tracking_apis,
+    operation::Operation, rejected, replay, secrets, tracking_apis,
 };
 
 /// Every operation, by the parts of the API.
@@ -43,6 +43,10 @@ pub(crate) fn all<B: Backend>() -> Vec<Operation<Hands<B>>> {
         Operation::new(get.clone(), "/deliveries/{id}", deliveries::read::<B>, paths::deliveries::read),
         Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
         Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
+        Operation::new(post.clone(), "/deliveries/{id}/resend", deliveries::resend::<B>, paths::repair::resend),
+        Operation::new(post.clone(), "/deliveries/{id}/cancel", deliveries::cancel::<B>, paths::repair::cancel),
+        Operation::new(post.clone(), "/tracking-apis/{id}/replay", replay::replay::<B>, paths::repair::replay),
+        Operation::new(post.clone(), "/tracking-apis/{id}/backfill", replay::backfill::<B>, paths::repair::backfill),
         Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),
         Operation::new(post, "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit),
         Operation::new(get.clone(), "/macros", catalogue::read, paths::catalogue::macros),

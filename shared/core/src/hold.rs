@@ -216,6 +216,13 @@ impl Hold {
         owed
     }
 
+    /// A subject's postback as it would be sent now, if it is held.
+    pub fn early(&self, subject: &Subject) -> Option<Due> {
+        let (subject, held) = self.held().find(|(held, _)| *held == subject)?;
+        let (event, transactions) = (self.event_of(subject, held), self.newest.transactions.clone());
+        Some(Due { subject: subject.clone(), event, transactions, kind: Kind::Final, instead: None })
+    }
+
     /// Notes what became of something owed. `sent`: it was handed over for sending; otherwise its conditions failed.
     pub fn conclude(&mut self, due: &Due, sent: bool) {
         let version = due.event.conversion.version;

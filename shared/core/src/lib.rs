@@ -25,6 +25,7 @@ pub mod name;
 pub mod offer;
 pub mod path;
 pub mod quota;
+pub mod repair;
 pub mod request;
 pub mod retry;
 pub mod template;

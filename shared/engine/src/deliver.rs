@@ -34,6 +34,9 @@ use render::Rendering;
 /// The reason of what ends because its rule sends no more (P6).
 pub(crate) const SWITCHED_OFF: &str = "the Tracking API was switched off or deleted";
 
+/// The reason of what a person stopped.
+pub(crate) const STOPPED: &str = "stopped by a person";
+
 /// An attempt that is claimed: send it, then conclude it.
 #[derive(Debug)]
 pub struct Claimed {
@@ -44,6 +47,8 @@ pub struct Claimed {
     row: Option<DeliveryRow>,
     secrets: Arc<BTreeMap<String, String>>,
     attempt: u32,
+    /// Attempts before its present budget (L1).
+    base: u32,
     lease_until: Timestamp,
     at: Timestamp,
     /// Whether the log lists the delivery.

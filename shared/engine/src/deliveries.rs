@@ -197,6 +197,26 @@ impl<B: Backend> Engine<B> {
         }
     }
 
+    /// The next deliveries of a rule's log, newest first; none once it has ended.
+    pub(crate) async fn newest(&self, list: &mut List) -> Result<Vec<DeliveryRow>, Unavailable> {
+        loop {
+            let mut keys = Vec::new();
+            while keys.len() < FETCH {
+                let Some((_, id)) = self.next(list).await? else { break };
+                keys.push(keys::delivery(&id));
+            }
+            if keys.is_empty() {
+                return Ok(Vec::new());
+            }
+            let items = self.backend.get(&keys).await?;
+            let rows: Vec<DeliveryRow> =
+                items.into_iter().flatten().map(|item| rows::read(&item.body)).collect::<Result<_, _>>()?;
+            if !rows.is_empty() {
+                return Ok(rows);
+            }
+        }
+    }
+
     /// The next entry in the order of making, each once.
     async fn next(&self, list: &mut List) -> Result<Option<Place>, Unavailable> {
         loop {
@@ -299,7 +319,7 @@ impl<B: Backend> Engine<B> {
 
 /// A list in the making.
 #[derive(Default)]
-struct List {
+pub(crate) struct List {
     logs: Vec<Log>,
     /// Entries that were read and not given out, with the place of their page.
     found: BTreeMap<Place, String>,
@@ -320,7 +340,7 @@ struct Log {
 }
 
 impl List {
-    fn of(partitions: Vec<String>) -> Self {
+    pub(crate) fn of(partitions: Vec<String>) -> Self {
         let logs = partitions.into_iter().map(|partition| Log { partition, ..Log::default() }).collect();
         Self { logs, ..Self::default() }
     }

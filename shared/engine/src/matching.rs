@@ -187,8 +187,9 @@ impl<B: Backend> Engine<B> {
     fn kept(&self, change: &Change, text: &[u8]) -> Item {
         let now = self.now();
         let row = json!({"received_at": now, "event": String::from_utf8_lossy(text)});
-        let mut item =
-            rows::item(keys::event(&change.conversion.conversion_id, change.conversion.version, &change.change_id), &row);
+        let key = keys::event(&change.conversion.conversion_id, change.conversion.version, &change.change_id);
+        let mut item = rows::item(key, &row);
+        item.trouble = Some(keys::kept_event(now, &item.key));
         item.expires = Some(now + self.settings.log_retention);
         item
     }
@@ -219,7 +220,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// The messages of a rule that sends each change as it comes.
-    fn owed_now(&self, rule: &Rule, change: &Change, events: &[Event]) -> Vec<Message> {
+    pub(crate) fn owed_now(&self, rule: &Rule, change: &Change, events: &[Event]) -> Vec<Message> {
         let mut first: BTreeMap<Subject, DeliveryId> = BTreeMap::new();
         let mut messages = Vec::new();
         let candidate = rule.candidate();

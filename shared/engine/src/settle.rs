@@ -3,6 +3,8 @@
 //! Every change of a conversion updates every hold of it, and the hold of every final rule that may match it. What a hold owes is
 //! decided and written with the hold in one compare-and-set, and brought about after it from its [`outbox`].
 
+mod early;
+mod foresee;
 mod outbox;
 mod row;
 
@@ -30,6 +32,7 @@ use crate::{
     rows::{self, DeliveryRow, Task},
     rules::Rule,
 };
+pub(crate) use foresee::Foreseen;
 use outbox::Outbox;
 use row::{HoldRow, Stored};
 
@@ -54,7 +57,7 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
-    async fn absorb(&self, mut rule: Rule, change: &Change, events: &[Event]) -> Result<(), Unavailable> {
+    pub(crate) async fn absorb(&self, mut rule: Rule, change: &Change, events: &[Event]) -> Result<(), Unavailable> {
         let conversion = &change.conversion.conversion_id;
         loop {
             let now = self.now();

@@ -106,6 +106,16 @@ impl Api {
         Self { router, tokens, engine, passed, _folder: folder }
     }
 
+    /// Moves the clock on.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.passed.fetch_add(seconds * 1_000, Ordering::Relaxed);
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        morning() + SignedDuration::from_millis(self.passed.load(Ordering::Relaxed))
+    }
+
     /// The rows of a partition whose places begin so.
     pub(crate) async fn rows(&self, partition: &str, prefix: &str) -> Vec<Item> {
         let partition = Partition::Table(partition.to_owned());
@@ -117,11 +127,6 @@ impl Api {
     pub(crate) async fn meddle(&self, put: Vec<Item>, delete: Vec<Key>) {
         let done = self.engine.backend().commit(vec![Effects { put, delete, ..Effects::default() }]).await;
         assert!(done.iter().all(Result::is_ok), "{done:?}");
-    }
-
-    /// Moves the clock on.
-    pub(crate) fn pass(&self, seconds: i64) {
-        self.passed.fetch_add(seconds * 1_000, Ordering::Relaxed);
     }
 
     pub(crate) fn token(&self, who: &str) -> String {

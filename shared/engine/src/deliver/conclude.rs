@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tracking_core::{
     answer::{Told, Verdict},
-    delivery::{Next, State, after_attempt},
+    delivery::{DeliveryId, Next, State, after_attempt},
     line::Line,
     request::Rendered,
     retry::parse_retry_after,
@@ -53,21 +53,24 @@ impl<B: Backend> Engine<B> {
         let mut effects = Effects::default();
         if outdated {
             // Another hand-out has claimed a later attempt since: this one only leaves its trace.
-            effects.put.push(self.earlier_attempt(&claimed, &attempt, now));
+            effects.put.push(self.earlier_attempt(&claimed.job.id, &attempt, now));
             effects.settle.push(Settle::Done(claimed.received.receipt.clone()));
             drop(claimed.under_way);
             return self.record(effects, None).await;
         }
         row.job = claimed.job.clone();
         row.attempts = claimed.attempt;
-        row.max_attempts = policy.max_attempts();
+        row.base = claimed.base;
+        row.max_attempts = claimed.base + policy.max_attempts();
         row.pending |= judged.verdict == Verdict::Pending;
         row.variables.extend(judged.told.variables.clone());
         effects.publish.extend(tell(&claimed, &mut row, &judged.told, &scrubber, now));
         let retry_after =
             sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).and_then(|v| parse_retry_after(v, now));
+        // Its place in the present budget (L1).
+        let attempt_of_budget = claimed.attempt - claimed.base;
         let mut next =
-            after_attempt(judged.verdict, &judged.why, claimed.attempt, policy, &claimed.job.id, row.pending, retry_after, now);
+            after_attempt(judged.verdict, &judged.why, attempt_of_budget, policy, &claimed.job.id, row.pending, retry_after, now);
         if matches!(next, Next::Again(_)) && !self.is_still_owed(&claimed.job).await? {
             next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
         }
@@ -82,7 +85,7 @@ impl<B: Backend> Engine<B> {
                 row.state = State::Waiting;
                 row.reason = Some(judged.why.clone());
                 row.next_due = Some(due);
-                effects.put.push(self.earlier_attempt(&claimed, &attempt, now));
+                effects.put.push(self.earlier_attempt(&claimed.job.id, &attempt, now));
                 let host = claimed.rule.definition.request.host();
                 // The message may come before the row is written: it names only a row that stands there already.
                 let again = self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.is_some());
@@ -112,10 +115,12 @@ impl<B: Backend> Engine<B> {
 
     /// Shows an attempt that takes its time.
     pub(crate) async fn show_as_sending(&self, claimed: &Claimed) -> Result<(), Unavailable> {
-        let max_attempts = claimed.rule.definition.retry.max_attempts();
+        let max_attempts = claimed.base + claimed.rule.definition.retry.max_attempts();
         let new = || DeliveryRow::new(claimed.job.clone(), State::Sending, max_attempts);
         let mut row = claimed.row.clone().unwrap_or_else(new);
         row.state = State::Sending;
+        row.base = claimed.base;
+        row.max_attempts = max_attempts;
         row.next_due = None;
         row.reason = None;
         let effects = Effects { put: vec![self.delivery_item(&row)], ..Effects::default() };
@@ -125,8 +130,8 @@ impl<B: Backend> Engine<B> {
     }
 
     /// The row of an attempt that is not its delivery's last.
-    fn earlier_attempt(&self, claimed: &Claimed, attempt: &Attempt, now: Timestamp) -> Item {
-        let mut item = rows::item(keys::attempt(&claimed.job.id, claimed.attempt), attempt);
+    pub(crate) fn earlier_attempt(&self, delivery: &DeliveryId, attempt: &Attempt, now: Timestamp) -> Item {
+        let mut item = rows::item(keys::attempt(delivery, attempt.number), attempt);
         item.expires = Some(now + self.settings.log_retention + LONGEST_OPEN);
         item
     }
@@ -142,8 +147,7 @@ impl<B: Backend> Engine<B> {
         let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
         let Some(item) = self.get_one(key).await? else { return Ok(false) };
         let line: Line = rows::read(&item.body)?;
-        let own = line.entries.iter().find(|entry| entry.id == claimed.job.id);
-        Ok(own.is_some_and(|entry| entry.attempts == claimed.attempt))
+        Ok(line.holds(&claimed.job.id, claimed.attempt, claimed.base))
     }
 }
 

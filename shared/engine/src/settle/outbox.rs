@@ -38,6 +38,11 @@ impl Outbox {
     pub(super) fn is_empty(&self) -> bool {
         self.send.is_empty() && self.ended.is_empty() && self.held.is_empty()
     }
+
+    /// Postbacks to hand over.
+    pub(super) fn to_send(&self) -> impl Iterator<Item = &Job> {
+        self.send.iter()
+    }
 }
 
 impl<B: Backend> Engine<B> {
