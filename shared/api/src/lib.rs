@@ -15,6 +15,7 @@ mod deliveries;
 mod offers;
 mod path;
 mod preconditions;
+mod presets;
 pub mod problem;
 pub mod query;
 mod secrets;
@@ -88,6 +89,7 @@ pub fn routes<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -
         .route("/offers", get(offers::list::<B>))
         .route("/offers/{id}", put(offers::write::<B>))
         .route("/macros", get(catalogue::read))
+        .route("/presets", get(presets::list))
         .with_state(Hands { engine, sender });
     auth::protected(routes, auth).route("/healthz", get(alive))
 }

@@ -23,6 +23,7 @@ pub mod money;
 pub mod name;
 pub mod offer;
 pub mod path;
+pub mod presets;
 pub mod request;
 pub mod retry;
 pub mod template;

@@ -1,6 +1,7 @@
 //! The API over the embedded store, without a socket.
 
 mod access;
+mod catalogues;
 mod deliveries;
 mod lists;
 mod problems;

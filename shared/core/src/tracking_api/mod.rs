@@ -5,14 +5,18 @@ mod delay;
 mod owner;
 mod patch;
 mod view;
+mod warnings;
 
 #[cfg(test)]
 mod definition_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod warnings_tests;
 
 pub use definition::{Definition, MAX_RULE_BYTES, Settings};
 pub use delay::{Delay, Final, OnExpiry};
 pub use owner::{keeps_owner, owner_of_new};
 pub use patch::merge_patch;
 pub use view::TrackingApi;
+pub use warnings::Warning;
