@@ -222,7 +222,7 @@ pub(super) const MACROS: &[MacroInfo] = &[
         &[],
         "A UUID, derived from the delivery, the attempt and the place in the text.",
         "{uuid}",
-        "5f0f8d0e-6f0c-8a52-9d11-0c6f7a1e4b3d",
+        "771a452b-465e-84f3-ac13-60674e016715",
     ),
     row(
         "dynamic",
