@@ -5,15 +5,13 @@
 
 use std::{
     env,
-    ffi::{OsStr, OsString},
-    fs::{self, File, TryLockError},
-    io::{self, Write as _},
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::LazyLock,
 };
 
-use tracking_core::hash;
+use crate::python::{Environment, installed};
 
 /// The programs of SAM and what goes with it: `sam`, `cfn-lint`, `cargo-lambda`, `python` with the SAM translator. Installed at the
 /// first call, which takes about a minute.
@@ -59,108 +57,12 @@ pub fn command(bin: &Path, program: &str) -> Command {
     command
 }
 
-/// The folder below the target folder in which tools are installed. Tests and benches stand in `TARGET/PROFILE/deps`.
-fn tools_folder() -> PathBuf {
-    let program = env::current_exe().expect("the path of the running test is known");
-    let deps = program.ancestors().find(|folder| folder.file_name() == Some(OsStr::new("deps")));
-    let target = deps.and_then(|deps| deps.ancestors().nth(2)).expect("a test runs from the target folder's deps");
-    target.join("tools")
-}
-
-fn installed(environment: &Environment) -> PathBuf {
-    match environment.install(&tools_folder()) {
-        Ok(bin) => bin,
-        Err(fault) => panic!("the Python tools could not be installed: {fault}"),
-    }
-}
-
-/// A virtual environment, and what is to be in it.
-struct Environment<'a> {
-    name: &'a str,
-    /// What pip reads: every package with its version, those that packages need among them.
-    requirements: &'a str,
-}
-
-impl Environment<'_> {
-    /// Makes it below `under` unless it is there, and returns its folder of programs. Two processes that ask at once make it once; one
-    /// that fails leaves nothing behind.
-    fn install(&self, under: &Path) -> Result<PathBuf, String> {
-        let told = |fault: io::Error| format!("{}: {fault}", under.display());
-        let folder = self.folder(under)?;
-        fs::create_dir_all(under).map_err(told)?;
-        let lock = File::create(folder.with_extension("lock")).map_err(told)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                say(&format!("another test is installing the Python tools ({}): waiting for it", self.name));
-                lock.lock().map_err(told)?;
-            }
-            Err(TryLockError::Error(fault)) => return Err(told(fault)),
-        }
-        // Its programs name their own folder, so that it can't be made elsewhere and moved: the mark says that it is whole.
-        let mark = folder.join("complete");
-        if !mark.exists() {
-            say(&format!("installing the Python tools ({}) in {}: about a minute, once", self.name, folder.display()));
-            if let Err(fault) = self.fill(&folder).and_then(|()| fs::write(&mark, "").map_err(told)) {
-                let _ = fs::remove_dir_all(&folder);
-                return Err(fault);
-            }
-        }
-        Ok(folder.join("bin"))
-    }
-
-    /// Another list, or another Python, is another folder.
-    fn folder(&self, under: &Path) -> Result<PathBuf, String> {
-        let python = run(Command::new("python3").arg("--version"))?;
-        Ok(under.join(format!("{}-{}", self.name, hash::text(&[self.requirements, python.trim()], 12))))
-    }
-
-    fn fill(&self, folder: &Path) -> Result<(), String> {
-        let told = |fault: io::Error| format!("{}: {fault}", folder.display());
-        if folder.exists() {
-            fs::remove_dir_all(folder).map_err(told)?;
-        }
-        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-        let requirements = folder.join("requirements.txt");
-        fs::write(&requirements, self.requirements).map_err(told)?;
-        let pip = || {
-            let mut pip = Command::new(folder.join("bin/python"));
-            pip.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);
-            pip
-        };
-        let options = ["install", "--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:", "--requirement"];
-        run(pip().args(options).arg(&requirements))?;
-        run(pip().arg("check"))?;
-        Ok(())
-    }
-}
-
-/// What a command writes, or why it failed.
-fn run(command: &mut Command) -> Result<String, String> {
-    let shown = || {
-        let words = [command.get_program()].into_iter().chain(command.get_args()).collect::<Vec<_>>();
-        words.join(&OsString::from(" ")).to_string_lossy().into_owned()
-    };
-    let shown = shown();
-    let done = command.stdin(Stdio::null()).output().map_err(|fault| format!("{shown}: {fault}"))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if done.status.success() {
-        Ok(text(&done.stdout))
-    } else {
-        Err(format!("{shown}: {}\n{}{}", done.status, text(&done.stdout), text(&done.stderr)))
-    }
-}
-
-/// Tells whoever runs the tests, at once and whether the test passes or not.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{fs, thread};
 
     use super::*;
+    use crate::python::run;
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();

@@ -1,22 +1,26 @@
 //! `GET /bus/events`: what we published, as `EventBridge` would bring it (contract §1, §3).
 
-use axum::{Extension, Json, Router, extract::State, http::Uri, routing::get};
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::{Method, Uri},
+};
 use serde_json::{Value, json};
-use tracking_api::{Page, problem::Problem, query::Parameters};
+use tracking_api::{Operation, Page, openapi::paths, problem::Problem, query::Parameters};
 use tracking_core::caller::Caller;
 use tracking_embedded::{BusEvent, Store};
 
-/// The route, still open to everybody.
-pub(crate) fn routes(store: Store) -> Router {
-    Router::new().route("/bus/events", get(list)).with_state(store)
+/// The operation.
+pub(crate) fn operation(store: Store) -> Operation {
+    Operation::new(Method::GET, "/bus/events", list, paths::events::bus).with(store)
 }
 
 async fn list(State(store): State<Store>, Extension(caller): Extension<Caller>, uri: Uri) -> Result<Json<Page>, Problem> {
-    if caller != Caller::Admin {
-        return Err(Problem::admins_only());
-    }
+    Problem::unless_admin(&caller)?;
     let mut query = Parameters::read(&uri, &["after", "limit"]);
-    let after = query.parsed("after", "use the id of an event, or the next_cursor of a page", |text| text.parse().ok());
+    let after = query.parsed("after", "use the id of an event, or the next_cursor of a page", |text| {
+        text.parse::<i64>().ok()?.try_into().ok()
+    });
     let limit = query.limit();
     query.finish()?;
     let events = store.published(after, limit)?;

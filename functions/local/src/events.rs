@@ -5,16 +5,17 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json, Router,
+    Extension, Json,
     body::Bytes,
-    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode},
+    extract::{State, rejection::BytesRejection},
+    http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
-    routing::post,
 };
 use serde_json::{Value, json, value::RawValue};
 use tracking_api::{
+    Operation,
     body::{is_json, media_type, unread, unsupported},
+    openapi::paths,
     problem::{Kind, Problem},
 };
 use tracking_core::{caller::Caller, fault::Faults};
@@ -28,9 +29,10 @@ const TOGETHER: usize = 500;
 /// Names of one event a line.
 const LINES: [&str; 4] = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
 
-/// The route, still open to everybody.
-pub(crate) fn routes(engine: Arc<Engine<Store>>) -> Router {
-    Router::new().route("/events", post(accept).layer(DefaultBodyLimit::max(MAX_BODY_BYTES))).with_state(engine)
+/// The operation. It needs no key: the same change again is the same change (P2).
+pub(crate) fn operation(engine: Arc<Engine<Store>>) -> Operation {
+    let operation = Operation::new(Method::POST, "/events", accept, paths::events::post);
+    operation.without_key().with_most_bytes(MAX_BODY_BYTES).with(engine)
 }
 
 async fn accept(
@@ -39,9 +41,7 @@ async fn accept(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    if caller != Caller::Admin {
-        return Err(Problem::admins_only());
-    }
+    Problem::unless_admin(&caller)?;
     let arrays = arrays_allowed(media_type(&headers).as_deref())?;
     let body = body.map_err(|rejection| unread(&rejection))?;
     let events = split(&body, arrays);

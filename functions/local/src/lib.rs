@@ -10,6 +10,7 @@ pub mod demo;
 pub mod edge;
 mod events;
 pub mod keys;
+pub mod openapi;
 pub mod send;
 pub mod serve;
 pub mod server;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracking_local::{
     demo::{self, DemoArgs},
-    edge,
+    edge, openapi,
     send::{self, SendArgs},
     serve::{self, ServeArgs},
     token::{self, TokenArgs},
@@ -33,6 +33,8 @@ enum Command {
     Send(SendArgs),
     /// Make a token for the local server
     Token(TokenArgs),
+    /// Print the description of the HTTP API (OpenAPI 3.1)
+    Openapi,
 }
 
 #[tokio::main]
@@ -48,6 +50,10 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(args).await.map_err(|error| edge::told(&error)),
         Command::Serve(args) => serve::serve(args).await.map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
         Command::Send(args) => send::send(args).await.map_err(|error| edge::told(&error)),
+        Command::Openapi => {
+            openapi::openapi();
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Token(args) => token::token(args).map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
     };
     done.unwrap_or_else(|fault| {

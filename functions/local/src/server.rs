@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use axum::Router;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::MissedTickBehavior};
-use tracking_api::auth::{self, Auth, LocalTokens};
+use tracking_api::auth::{Auth, LocalTokens};
 use tracking_core::{caller::Caller, id::Id};
 use tracking_embedded::{Limits, OpenError, Store, worker};
 use tracking_engine::{Clock, Engine, Settings, backend::Received, secrets::Vault, sender::Sender};
@@ -130,8 +130,8 @@ impl LocalServer {
 
 /// The API with what only a local server has.
 fn routes(engine: &Arc<Engine<Store>>, store: &Store, sender: Sender, auth: &Auth) -> Router {
-    let local = Router::new().merge(events::routes(Arc::clone(engine))).merge(bus::routes(store.clone()));
-    tracking_api::finish(tracking_api::routes(Arc::clone(engine), sender, auth).merge(auth::protected(local, auth)))
+    let local = vec![events::operation(Arc::clone(engine)), bus::operation(store.clone())];
+    tracking_api::router_with(Arc::clone(engine), sender, auth, local)
 }
 
 async fn answer(listener: TcpListener, routes: Router, stopped: watch::Receiver<bool>) {

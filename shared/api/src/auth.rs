@@ -15,7 +15,10 @@ use axum::{
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Map, Value, json};
-use tracking_core::{caller::Caller, id::Id};
+use tracking_core::{
+    caller::{Actor, Caller},
+    id::Id,
+};
 
 use crate::problem::{Kind, Problem};
 
@@ -55,11 +58,11 @@ impl Default for ClaimNames {
 
 impl Auth {
     /// Who calls.
-    fn caller(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Problem> {
+    fn actor(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Actor, Problem> {
         match self {
-            Self::Local(tokens) => caller(&tokens.verify(bearer(headers)?)?, &ClaimNames::default()),
+            Self::Local(tokens) => actor(&tokens.verify(bearer(headers)?)?, &ClaimNames::default()),
             Self::Gateway(names) => match extensions.get::<CheckedClaims>() {
-                Some(CheckedClaims(claims)) => caller(claims, names),
+                Some(CheckedClaims(claims)) => actor(claims, names),
                 None => Err(bad_token("no token was checked for this request")),
             },
         }
@@ -125,17 +128,19 @@ impl LocalTokens {
     }
 }
 
-/// These routes, for callers with a token alone. Handlers find the [`Caller`] in the request's extensions.
-pub fn protected(routes: Router, auth: &Auth) -> Router {
+/// These routes, for callers with a token alone. Handlers find the [`Caller`] in the request's extensions, and the [`Actor`] if they
+/// change something that has a history.
+pub(crate) fn protected(routes: Router, auth: &Auth) -> Router {
     routes.route_layer(from_fn_with_state(auth.clone(), admit))
 }
 
 async fn admit(State(auth): State<Auth>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    let caller = auth.caller(request.headers(), request.extensions())?;
-    if let Caller::Affiliate(id) = &caller {
+    let actor = auth.actor(request.headers(), request.extensions())?;
+    if let Caller::Affiliate(id) = &actor.caller {
         tracing::Span::current().record("affiliate_id", id.as_str());
     }
-    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(actor.caller.clone());
+    request.extensions_mut().insert(actor);
     Ok(next.run(request).await)
 }
 
@@ -154,6 +159,11 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 
 fn bad_token(detail: &str) -> Problem {
     Problem::unauthorized("Bearer error=\"invalid_token\"", detail)
+}
+
+/// Who checked claims say it is: the caller, and the token's subject.
+fn actor(claims: &Map<String, Value>, names: &ClaimNames) -> Result<Actor, Problem> {
+    Ok(Actor::new(caller(claims, names)?, claims.get("sub").and_then(Value::as_str)))
 }
 
 /// The caller whom checked claims name.
@@ -195,8 +205,10 @@ mod tests {
         if let Some(value) = authorization {
             headers.insert(AUTHORIZATION, value.parse().unwrap());
         }
-        let found = Auth::Local(tokens(1)).caller(&headers, &Extensions::new());
-        let found = found.map_err(|problem| (problem.kind().status().as_u16(), problem.challenge().unwrap_or_default()));
+        let found = Auth::Local(tokens(1)).actor(&headers, &Extensions::new());
+        let found = found
+            .map(|actor| actor.caller)
+            .map_err(|problem| (problem.kind().status().as_u16(), problem.challenge().unwrap_or_default()));
         assert_eq!(&found, expected, "{what}");
     }
 
@@ -250,14 +262,29 @@ mod tests {
                 AUTHORIZATION,
                 format!("Bearer {}", tokens(1).mint(&Caller::Admin, at("2099-01-01T00:00:00Z"))).parse().unwrap(),
             );
-            let found = Auth::Gateway(names.clone()).caller(&headers, &extensions);
-            found.map_err(|problem| problem.kind().status().as_u16())
+            let found = Auth::Gateway(names.clone()).actor(&headers, &extensions);
+            found.map(|actor| actor.caller).map_err(|problem| problem.kind().status().as_u16())
         };
         assert_eq!(check(Some(json!({"https://example.com/role": "admin"}))), Ok(Caller::Admin));
         let affiliate = json!({"https://example.com/role": "affiliate", "custom:affiliate": "aff_7", "affiliate_id": "aff_8"});
         assert_eq!(check(Some(affiliate)), Ok(Caller::Affiliate("aff_7".parse().unwrap())));
         assert_eq!(check(Some(json!({"role": "admin"}))), Err(403), "a claim of another name says nothing");
         assert_eq!(check(None), Err(401), "no header stands for what the gateway checks");
+    }
+
+    #[test]
+    fn contract_3_a_token_says_who_acts() {
+        let subject = |sub: Value| {
+            let claims = json!({"role": "admin", "sub": sub});
+            let mut extensions = Extensions::new();
+            extensions.insert(CheckedClaims(claims.as_object().unwrap().clone()));
+            let actor = Auth::Gateway(ClaimNames::default()).actor(&HeaderMap::new(), &extensions).unwrap();
+            actor.subject().map(str::to_owned)
+        };
+        assert_eq!(subject(json!("user-1")).as_deref(), Some("user-1"));
+        assert_eq!(subject(json!("x".repeat(257))), None);
+        assert_eq!(subject(json!(7)), None);
+        assert_eq!(subject(Value::Null), None);
     }
 
     #[test]

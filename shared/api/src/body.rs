@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracking_core::fault::Faults;
 
 use crate::problem::{Kind, Problem};
@@ -18,15 +18,35 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if let Some(kind) = media_type(request.headers()).filter(|kind| !is_json(kind)) {
-            return Err(unsupported(&kind, "application/json"));
-        }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
-        match serde_json::from_slice(&bytes) {
-            Ok(value) => Ok(Self(value)),
-            Err(error) => Err(Problem::with_faults(Kind::BadRequest, Faults::one("", format!("the body is not JSON: {error}")))),
-        }
+        let bytes = taken(request, state).await?;
+        parsed(&bytes).map(Self)
     }
+}
+
+/// The same, or no body at all, which is an empty object: where nothing in it is needed.
+#[derive(Debug)]
+pub struct OptionalBody(pub Value);
+
+impl<S: Send + Sync> FromRequest<S> for OptionalBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = taken(request, state).await?;
+        if bytes.is_empty() { Ok(Self(Value::Object(Map::new()))) } else { parsed(&bytes).map(Self) }
+    }
+}
+
+/// The whole body, unless its content type says that it is something else than JSON.
+async fn taken<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    if let Some(kind) = media_type(request.headers()).filter(|kind| !is_json(kind)) {
+        return Err(unsupported(&kind, "application/json"));
+    }
+    Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))
+}
+
+fn parsed(bytes: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Problem::with_faults(Kind::BadRequest, Faults::one("", format!("the body is not JSON: {error}"))))
 }
 
 /// What `curl --data` says of every body, unless it is told better.
@@ -54,10 +74,14 @@ pub fn unsupported(given: &str, allowed: &str) -> Problem {
 /// A body that was cut off, or is longer than its route allows.
 pub fn unread(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(Kind::TooLarge, "the body is too large: 1 MiB are allowed, for events 64 MiB")
+        too_large()
     } else {
         Problem::new(Kind::BadRequest, "the body could not be read to its end: send it again")
     }
+}
+
+pub(crate) fn too_large() -> Problem {
+    Problem::new(Kind::TooLarge, "the body is too large: 1 MiB are allowed, for events 64 MiB")
 }
 
 #[cfg(test)]

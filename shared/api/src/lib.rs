@@ -5,19 +5,28 @@
 //! - **Every answer that is no success is a problem document** ([`problem`]), also those that the router gives by itself.
 //! - **All faults at once**, of a body and of a query alike ([`body`], [`query`]).
 //!
-//! The local server adds routes of its own with [`auth::protected`] before [`finish`].
+//! - **Router, description and keys come from one table** ([`operations`]): what is not in it is neither served nor described.
+//!
+//! The local server adds rows of its own to the table ([`Operation`]).
 
 mod affiliate_postbacks;
+mod affiliates;
 pub mod auth;
 pub mod body;
 mod catalogue;
 mod deliveries;
+mod history;
+mod idempotency;
 mod offers;
+pub mod openapi;
+mod operation;
+mod operations;
 mod path;
 mod preconditions;
 mod presets;
 pub mod problem;
 pub mod query;
+mod rejected;
 mod secrets;
 mod tracking_apis;
 
@@ -28,7 +37,6 @@ use axum::{
     extract::{DefaultBodyLimit, FromRef, MatchedPath, Request},
     middleware::{Next, from_fn},
     response::Response,
-    routing::{get, put},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -36,6 +44,7 @@ use tracing::{Instrument as _, field::Empty};
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use auth::Auth;
+pub use operation::Operation;
 use problem::{Kind, Problem};
 
 /// The most bytes of a body, unless a route allows more.
@@ -68,35 +77,26 @@ impl<B> FromRef<Hands<B>> for Sender {
 
 /// The whole API over this engine; `sender` sends what people try out.
 pub fn router<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -> Router {
-    finish(routes(engine, sender, auth))
+    router_with(engine, sender, auth, Vec::new())
 }
 
-/// The routes of the API, still without what [`finish`] adds.
-pub fn routes<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -> Router {
-    let routes = Router::new()
-        .route("/tracking-apis", get(tracking_apis::list::<B>).post(tracking_apis::create::<B>))
-        .route(
-            "/tracking-apis/{id}",
-            get(tracking_apis::read::<B>)
-                .put(tracking_apis::replace::<B>)
-                .patch(tracking_apis::patch::<B>)
-                .delete(tracking_apis::delete::<B>),
-        )
-        .route("/tracking-apis/{id}/secrets/{name}", put(secrets::write::<B>).delete(secrets::delete::<B>))
-        .route("/affiliate-postbacks", get(affiliate_postbacks::list::<B>))
-        .route("/deliveries", get(deliveries::list::<B>))
-        .route("/deliveries/{id}", get(deliveries::read::<B>))
-        .route("/offers", get(offers::list::<B>))
-        .route("/offers/{id}", put(offers::write::<B>))
-        .route("/macros", get(catalogue::read))
-        .route("/presets", get(presets::list))
-        .with_state(Hands { engine, sender });
-    auth::protected(routes, auth).route("/healthz", get(alive))
+/// The whole API over this engine with more operations.
+pub fn router_with<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth, more: Vec<Operation>) -> Router {
+    let hands = Hands { engine: Arc::clone(&engine), sender };
+    let operations = operations::all::<B>().into_iter().map(|operation| operation.with(hands.clone())).chain(more).collect();
+    finish(operation::routes(operations, &engine, auth))
+}
+
+/// The description of the API (OpenAPI 3.1), as it is served where nothing is added to it.
+pub fn description<B: Backend>() -> Value {
+    let mut rows: Vec<_> = operations::all::<B>().iter().map(Operation::described).collect();
+    rows.push(operation::description_of_itself());
+    openapi::document(&rows)
 }
 
 /// Completes a router: what is not routed is answered by problems, bodies are limited to 1 MiB where a route doesn't say otherwise,
 /// and every request has its span.
-pub fn finish(routes: Router) -> Router {
+fn finish(routes: Router) -> Router {
     routes
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

@@ -28,7 +28,7 @@ pub(crate) async fn list<B: Backend>(
     Extension(caller): Extension<Caller>,
     uri: Uri,
 ) -> Result<Json<Page>, Problem> {
-    admin(&caller)?;
+    Problem::unless_admin(&caller)?;
     let mut query = Parameters::read(&uri, &["limit", "cursor"]);
     let (limit, cursor) = (query.limit(), query.id_cursor());
     query.finish()?;
@@ -42,18 +42,11 @@ pub(crate) async fn write<B: Backend>(
     Named(id): Named<String>,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Problem> {
-    admin(&caller)?;
+    Problem::unless_admin(&caller)?;
     let id = id.parse::<Id>().map_err(|fault: NotAnId| Problem::new(Kind::BadRequest, format!("the offer's id is {fault}")))?;
     let offer = offer(&id, body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
     engine.put_offer(&offer).await?;
     Ok(Json(json!(offer)))
-}
-
-fn admin(caller: &Caller) -> Result<(), Problem> {
-    match caller {
-        Caller::Admin => Ok(()),
-        Caller::Affiliate(_) => Err(Problem::admins_only()),
-    }
 }
 
 /// The whole offer: what the body leaves out is blank. The path names it, so that an `offer_id` in the body is ignored.

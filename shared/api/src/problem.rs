@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use tracking_core::fault::Faults;
+use tracking_core::{caller::Caller, fault::Faults};
 use tracking_engine::{backend::Unavailable, rules::Refused};
 
 /// The kinds of problems. Each has a status, a stable `type` and a title.
@@ -48,7 +48,7 @@ impl Kind {
     }
 
     /// Status, `type`, `title`.
-    fn row(self) -> (StatusCode, &'static str, &'static str) {
+    pub(crate) fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "/problems/bad-request", "The request can't be read"),
             Self::BadEvents => (StatusCode::BAD_REQUEST, "/problems/bad-events", "No event was accepted"),
@@ -113,8 +113,19 @@ impl Problem {
     }
 
     /// The caller is no admin.
-    pub fn admins_only() -> Self {
+    fn admins_only() -> Self {
         Self::new(Kind::Forbidden, "only admins may do this: use a token whose role is admin")
+    }
+
+    /// Whether the caller is an admin.
+    ///
+    /// # Errors
+    /// It is not: 403.
+    pub fn unless_admin(caller: &Caller) -> Result<(), Self> {
+        match caller {
+            Caller::Admin => Ok(()),
+            Caller::Affiliate(_) => Err(Self::admins_only()),
+        }
     }
 
     #[cfg(test)]

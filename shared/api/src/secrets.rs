@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Extension, extract::State, http::StatusCode};
 use serde_json::Value;
 use tracking_core::{
-    caller::Caller,
+    caller::Actor,
     fault::{Faults, pointer_token},
     id::Id,
 };
@@ -19,23 +19,23 @@ use crate::{
 
 pub(crate) async fn write<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     Named((id, name)): Named<(Id, String)>,
     JsonBody(body): JsonBody,
 ) -> Result<StatusCode, Problem> {
     // Who may not see the rule learns nothing from its body's faults either.
-    engine.rule(&caller, &id).await?;
+    engine.rule(&actor.caller, &id).await?;
     let value = value(&body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
-    engine.put_secret(&caller, &id, &name, value).await?;
+    engine.put_secret(&actor, &id, &name, value).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(crate) async fn delete<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     Named((id, name)): Named<(Id, String)>,
 ) -> Result<StatusCode, Problem> {
-    engine.delete_secret(&caller, &id, &name).await?;
+    engine.delete_secret(&actor, &id, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

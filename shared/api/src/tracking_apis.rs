@@ -6,12 +6,12 @@ use axum::{
     Extension, Json,
     extract::State,
     http::{
-        HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
+        HeaderMap, HeaderValue, StatusCode, Uri,
         header::{ETAG, LOCATION},
     },
     response::{IntoResponse, Response},
 };
-use tracking_core::caller::Caller;
+use tracking_core::caller::{Actor, Caller};
 use tracking_engine::{
     Engine,
     backend::{Backend, Unavailable},
@@ -20,18 +20,13 @@ use tracking_engine::{
 
 use crate::{
     Page,
-    body::JsonBody,
+    body::{JsonBody, OptionalBody},
+    idempotency::{self, REPLAYED},
     path::NamedId,
     preconditions::{IfMatch, etag},
-    problem::{Kind, Problem},
+    problem::Problem,
     query::Parameters,
 };
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Says that a rule was made before, by the same key.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// The most bytes of an `Idempotency-Key`.
-const LONGEST_KEY: usize = 255;
 
 pub(crate) async fn list<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
@@ -59,40 +54,49 @@ pub(crate) fn columns(query: &mut Parameters) -> Filter {
 
 pub(crate) async fn create<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     headers: HeaderMap,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
     let new = new(&headers)?;
-    let created = match engine.create_rule(&caller, &document, new.clone()).await {
+    let created = match engine.create_rule(&actor, &document, new.clone()).await {
         // Another request with the same key was faster: what it made is there now.
-        Err(Refused::Changed { .. }) => engine.create_rule(&caller, &document, new).await,
+        Err(Refused::Changed { .. }) => engine.create_rule(&actor, &document, new).await,
         created => created,
     };
-    let (view, is_new) = created?;
+    Ok(made(created?))
+}
+
+pub(crate) async fn duplicate<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(actor): Extension<Actor>,
+    NamedId(id): NamedId,
+    headers: HeaderMap,
+    OptionalBody(patch): OptionalBody,
+) -> Result<Response, Problem> {
+    // Who may not see the rule learns nothing from its headers' faults either.
+    engine.rule(&actor.caller, &id).await?;
+    Ok(made(engine.duplicate_rule(&actor, &id, &patch, new(&headers)?).await?))
+}
+
+/// A rule that was made, now or before.
+fn made((view, is_new): (View, bool)) -> Response {
     let location = HeaderValue::from_str(&format!("/tracking-apis/{}", view.id)).expect("an id has no control characters");
     let mut response = (StatusCode::CREATED, [(LOCATION, location)], shown(view)).into_response();
     if !is_new {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    Ok(response)
+    response
 }
 
 /// What tells the new rule from others: the caller's key, else dice.
 fn new(headers: &HeaderMap) -> Result<New, Problem> {
-    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(key) = keys.next() else {
-        let mut dice = [0; 16];
-        aws_lc_rs::rand::fill(&mut dice).map_err(|_| Unavailable("the system gives no random bytes".to_owned()))?;
-        return Ok(New::Random(dice));
-    };
-    match key.to_str() {
-        Ok(text) if (1..=LONGEST_KEY).contains(&text.len()) && keys.next().is_none() => Ok(New::IdempotencyKey(text.to_owned())),
-        _ => Err(Problem::new(
-            Kind::BadRequest,
-            "Idempotency-Key can't be used: give one, 1 to 255 visible ASCII characters such as a UUID",
-        )),
+    if let Some(key) = idempotency::key(headers)? {
+        return Ok(New::IdempotencyKey(key));
     }
+    let mut dice = [0; 16];
+    aws_lc_rs::rand::fill(&mut dice).map_err(|_| Unavailable("the system gives no random bytes".to_owned()))?;
+    Ok(New::Random(dice))
 }
 
 pub(crate) async fn read<B: Backend>(
@@ -105,38 +109,38 @@ pub(crate) async fn read<B: Backend>(
 
 pub(crate) async fn replace<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     NamedId(id): NamedId,
     headers: HeaderMap,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
-    let expected = IfMatch::read(&headers)?.version(&engine, &caller, &id).await?;
-    Ok(shown(engine.replace_rule(&caller, &id, &document, expected).await?))
+    let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
+    Ok(shown(engine.replace_rule(&actor, &id, &document, expected).await?))
 }
 
 pub(crate) async fn patch<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     NamedId(id): NamedId,
     headers: HeaderMap,
     JsonBody(patch): JsonBody,
 ) -> Result<Response, Problem> {
-    let expected = IfMatch::read(&headers)?.version(&engine, &caller, &id).await?;
-    Ok(shown(engine.patch_rule(&caller, &id, &patch, expected).await?))
+    let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
+    Ok(shown(engine.patch_rule(&actor, &id, &patch, expected).await?))
 }
 
 pub(crate) async fn delete<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     NamedId(id): NamedId,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let expected = IfMatch::read(&headers)?.version(&engine, &caller, &id).await?;
-    engine.delete_rule(&caller, &id, expected).await?;
+    let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
+    engine.delete_rule(&actor, &id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// A rule with its version as the entity tag.
-fn shown(view: View) -> Response {
+pub(crate) fn shown(view: View) -> Response {
     ([(ETAG, etag(view.version))], Json(view.resource)).into_response()
 }

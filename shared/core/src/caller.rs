@@ -1,4 +1,4 @@
-//! Who asks, and who owns a rule (domain V2, V3).
+//! Who asks, who did it, and who owns a rule (domain V2, V3).
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,47 @@ pub enum Caller {
     Admin,
     /// Sees what it owns, nothing else.
     Affiliate(Id),
+}
+
+/// The longest subject that is kept, in bytes.
+const MOST_SUBJECT: usize = 256;
+
+/// A caller who changes something, as the history remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// In which role: what it may do goes by this alone.
+    pub caller: Caller,
+    subject: Option<Box<str>>,
+}
+
+impl Actor {
+    /// A caller whose token names this subject (`sub`). One that is empty or longer than 256 bytes is left out.
+    pub fn new(caller: Caller, subject: Option<&str>) -> Self {
+        let subject = subject.filter(|subject| (1..=MOST_SUBJECT).contains(&subject.len())).map(Box::from);
+        Self { caller, subject }
+    }
+
+    /// Who it is in person, if the token says so.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// Whether this is an admin who acts in an affiliate's place.
+    pub fn on_behalf_of(&self, owner: &Owner) -> bool {
+        self.caller == Caller::Admin && owner.affiliate().is_some()
+    }
+}
+
+impl From<&Caller> for Actor {
+    fn from(caller: &Caller) -> Self {
+        Self { caller: caller.clone(), subject: None }
+    }
+}
+
+impl From<&Actor> for Actor {
+    fn from(actor: &Actor) -> Self {
+        actor.clone()
+    }
 }
 
 /// Whose rule it is. Never changes after creation (V2).
@@ -67,5 +108,22 @@ mod tests {
         assert!(Caller::Affiliate(affiliate("aff_7")).sees(&owned_by_7));
         assert!(!Caller::Affiliate(affiliate("aff_8")).sees(&owned_by_7));
         assert!(!Caller::Affiliate(affiliate("aff_7")).sees(&Owner::Admin));
+    }
+
+    #[test]
+    fn contract_3_a_subject_is_kept_up_to_256_bytes() {
+        let actor = |subject: &str| Actor::new(Caller::Admin, Some(subject));
+        assert_eq!(actor("user-1").subject(), Some("user-1"));
+        assert_eq!(actor(&"x".repeat(256)).subject().map(str::len), Some(256));
+        assert_eq!(actor(&"x".repeat(257)), Actor::from(&Caller::Admin));
+        assert_eq!(actor("").subject(), None);
+    }
+
+    #[test]
+    fn v2_an_admin_acts_on_an_affiliates_behalf_and_nobody_else_does() {
+        let own = Caller::Affiliate("aff_7".parse().unwrap());
+        assert!(Actor::from(&Caller::Admin).on_behalf_of(&own.as_owner()));
+        assert!(!Actor::from(&Caller::Admin).on_behalf_of(&Owner::Admin));
+        assert!(!Actor::from(&own).on_behalf_of(&own.as_owner()));
     }
 }

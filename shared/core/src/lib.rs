@@ -24,6 +24,7 @@ pub mod name;
 pub mod offer;
 pub mod path;
 pub mod presets;
+pub mod quota;
 pub mod request;
 pub mod retry;
 pub mod template;

@@ -8,6 +8,8 @@
 //! | `C#c` | `H#rule` | a hold |
 //! | `C#c` | `E#version#change` | an event as it came, if events are kept |
 //! | `R#rule` | `HEAD`, `BODY#write`, `K#name#write` | a rule's head, its text, a sealed secret |
+//! | `R#rule` | `A#write` | an entry of its history |
+//! | `Q#affiliate` | `RULES` | an affiliate's quota and the places of its rules |
 //! | `I#anchor` | `rule#write` | an index copy |
 //! | `U#all`, `U#owner` | rule | rule lists |
 //! | `INTENT` | `rule#write` | a rule change under way |
@@ -15,6 +17,7 @@
 //! | `DUE#hour#s` | `time#target` | a message to send later |
 //! | `SWEEP` | `CURSOR` | the hour up to which the sweep has sent everything |
 //! | `O` | offer | an offer |
+//! | `IDEM#request` | `ANSWER` | what a request with a key of its caller's got as its answer |
 //! | `X` | `time#hash` | a rejected event |
 //!
 //! `c` is the half of a delivery's id that names its conversion, so that a delivery is found by its id and a conversion's
@@ -90,6 +93,16 @@ pub(crate) fn secret(rule_id: &Id, name: &str, write: &str) -> Key {
     Key::new(rule(rule_id), format!("K#{name}#{write}"))
 }
 
+/// A write's entry in the history of its rule.
+pub(crate) fn audit(rule_id: &Id, write: &str) -> Key {
+    Key::new(rule(rule_id), format!("A#{write}"))
+}
+
+/// How many rules an affiliate may have, and which count.
+pub(crate) fn quota(affiliate: &Id) -> Key {
+    Key::new(format!("Q#{affiliate}"), "RULES")
+}
+
 /// A write's index copy under an anchor.
 pub(crate) fn copy(anchor: &str, rule_id: &Id, write: &str) -> Key {
     Key::new(format!("I#{anchor}"), format!("{rule_id}#{write}"))
@@ -121,6 +134,11 @@ pub(crate) const INTENTS: &str = "INTENT";
 pub(crate) const OFFERS: &str = "O";
 /// Rejected events.
 pub(crate) const REJECTED: &str = "X";
+
+/// What a request with a key of its caller's got as its answer.
+pub(crate) fn once(request: &str) -> Key {
+    Key::new(format!("IDEM#{request}"), "ANSWER")
+}
 
 pub(crate) fn sweep_cursor() -> Key {
     Key::new("SWEEP", "CURSOR")

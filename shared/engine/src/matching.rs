@@ -20,7 +20,7 @@ use tracking_core::{
 
 use crate::{
     Engine, Failed,
-    backend::{Backend, Effects, Item, Key, Lane, Message, Received, Settle, Unavailable},
+    backend::{Backend, Effects, Item, Lane, Message, Received, Settle, Unavailable},
     keys, offers,
     rows::{self, Job, StoredEvent, Task},
     rules::Rule,
@@ -144,7 +144,7 @@ impl<B: Backend> Engine<B> {
                 Accepted::Yes(0)
             }
             Err(faults) => {
-                effects.put.push(self.rejected(bytes, &faults));
+                effects.put.push(self.rejected_item(bytes, &faults));
                 if bytes.len() > MAX_EVENT_BYTES { Accepted::TooLarge(faults) } else { Accepted::Rejected(faults) }
             }
         });
@@ -183,17 +183,6 @@ impl<B: Backend> Engine<B> {
             followed[position] = effects;
         }
         followed
-    }
-
-    /// A bad event, kept for people.
-    fn rejected(&self, bytes: &[u8], faults: &Faults) -> Item {
-        let now = self.now();
-        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_EVENT_BYTES)]);
-        let row = json!({"received_at": now, "event": text, "errors": faults});
-        let place = format!("{}#{}", keys::sortable(now), hash::text(&["rejected", &text], 10));
-        let mut item = rows::item(Key::new(keys::REJECTED, place), &row);
-        item.expires = Some(now + self.settings.log_retention);
-        item
     }
 
     /// A change as it came, kept to explain later what it led to.

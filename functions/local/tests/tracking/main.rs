@@ -1,9 +1,12 @@
 //! The binary `tracking` as people run it.
 
+mod description;
 mod events;
 mod keys;
 mod kill;
 mod postbacks;
+#[path = "../../../../tests/src/python.rs"]
+mod python;
 mod send;
 mod serving;
 mod support;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ADMIN, Api};
 
-const ROUTES: [&str; 13] = [
+const ROUTES: [&str; 18] = [
     "GET /tracking-apis",
     "POST /tracking-apis",
     "GET /tracking-apis/trk_1",
@@ -14,6 +14,11 @@ const ROUTES: [&str; 13] = [
     "DELETE /tracking-apis/trk_1",
     "PUT /tracking-apis/trk_1/secrets/token",
     "DELETE /tracking-apis/trk_1/secrets/token",
+    "POST /tracking-apis/trk_1/duplicate",
+    "GET /tracking-apis/trk_1/history",
+    "POST /tracking-apis/trk_1/history/1/restore",
+    "GET /affiliates/aff_7/quota",
+    "PUT /affiliates/aff_7/quota",
     "GET /affiliate-postbacks",
     "GET /deliveries",
     "GET /offers",
@@ -53,6 +58,12 @@ async fn v2_what_is_not_visible_can_not_be_told_from_what_is_not_there() {
         ("PUT", "/secrets/token", secret.clone()),
         ("PUT", "/secrets/no name", json!(1)),
         ("DELETE", "/secrets/token", Value::Null),
+        ("POST", "/duplicate", json!({"name": "mine"})),
+        ("POST", "/duplicate", Value::Null),
+        ("GET", "/history", Value::Null),
+        ("GET", "/history?limit=1&cursor=000000000001.a", Value::Null),
+        ("POST", "/history/1/restore", Value::Null),
+        ("POST", "/history/9/restore", Value::Null),
     ] {
         let behind = behind.replace(' ', "%20");
         let absent = api.call("aff_b", &format!("{method} /tracking-apis/trk_none{behind}"), body.clone()).await;

@@ -48,7 +48,8 @@ async fn contract_3_if_match_holds_off_who_read_another_version() {
     let delete = format!("DELETE /tracking-apis/{id}");
     let changed = api.call_with(ADMIN, &put, &[("if-match", "\"1\"")], bank()).await;
     assert_eq!((changed.status, changed.header("etag")), (200, Some("\"2\"")));
-    for (line, body) in [(&put, bank()), (&patch, json!({"name": "y"})), (&delete, Value::Null)] {
+    let restore = format!("POST /tracking-apis/{id}/history/1/restore");
+    for (line, body) in [(&put, bank()), (&patch, json!({"name": "y"})), (&delete, Value::Null), (&restore, Value::Null)] {
         for tag in ["\"1\"", "W/\"2\"", "\"02\"", "\"1\", \"3\""] {
             let late = api.call_with(ADMIN, line, &[("if-match", tag)], body.clone()).await;
             assert_eq!(late.problem(), (412, "/problems/changed"), "{line} {tag}");
@@ -78,6 +79,19 @@ async fn contract_3_a_patch_changes_what_it_names() {
     let refused = api.call(ADMIN, &format!("PATCH /tracking-apis/{id}"), json!({"retry": {"max_retries": 31}})).await;
     assert_eq!(refused.problem(), (422, "/problems/invalid"));
     assert_eq!(refused.faults(), [("/retry/max_retries", "31 retries are too many: choose 0 to 30")]);
+    let patch = json!({"retry": {"delay_seconds": null}, "conditions": {"source": ["link", "api"]}, "rate_per_second": 5});
+    api.call(ADMIN, &format!("PATCH /tracking-apis/{id}"), patch).await;
+    let patch = json!({"conditions": {"source": ["iframe"]}, "rate_per_second": null});
+    let patched = api.call(ADMIN, &format!("PATCH /tracking-apis/{id}"), patch).await;
+    assert_eq!(patched.header("etag"), Some("\"4\""));
+    assert_eq!((&patched.body["conditions"]["source"], patched.body.get("rate_per_second")), (&json!(["iframe"]), None));
+    assert_eq!((&patched.body["retry"]["max_retries"], &patched.body["retry"]["delay_seconds"]), (&json!(3), &json!(60)));
+    let refused = api.call(ADMIN, &format!("PATCH /tracking-apis/{id}"), json!({"name": null})).await;
+    assert_eq!((refused.status, refused.faults()), (422, vec![("/name", "required: 1 to 200 characters")]));
+    assert_eq!(api.call(ADMIN, &format!("PATCH /tracking-apis/{id}"), json!([1])).await.problem(), (422, "/problems/invalid"));
+    let typed = [("content-type", "application/merge-patch+json")];
+    let patched = api.call_with(ADMIN, &format!("PATCH /tracking-apis/{id}"), &typed, json!({"name": "z"})).await;
+    assert_eq!((patched.status, patched.header("etag")), (200, Some("\"5\"")), "what was refused changed nothing");
 }
 
 #[tokio::test]

@@ -17,19 +17,29 @@ use tower::ServiceExt as _;
 use tracking_api::auth::{Auth, LocalTokens};
 use tracking_core::caller::Caller;
 use tracking_embedded::{Durability, Limits, Store};
-use tracking_engine::{Clock, Engine, Settings, secrets::Vault, sender::Sender};
+use tracking_engine::{
+    Clock, Engine, Settings,
+    backend::{Backend as _, Effects, Item, Key, Order, Partition, Range},
+    secrets::Vault,
+    sender::Sender,
+};
 
 /// When the tests' day begins.
 const MORNING: &str = "2026-11-22T09:00:00Z";
 
-fn morning() -> Timestamp {
+/// The key of the tokens.
+pub(crate) const KEY: [u8; 32] = [1; 32];
+
+pub(crate) fn morning() -> Timestamp {
     MORNING.parse().expect("it is a time")
 }
 
 pub(crate) struct Api {
     router: Router,
     tokens: LocalTokens,
-    engine: Arc<Engine<Store>>,
+    pub(crate) engine: Arc<Engine<Store>>,
+    /// Milliseconds since the morning.
+    passed: Arc<AtomicI64>,
     _folder: TempDir,
 }
 
@@ -77,14 +87,33 @@ impl Api {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = Store::open_with(folder.path(), Durability::Relaxed).expect("a new folder can be opened");
-        let passed = AtomicI64::new(0);
-        let now = move || morning() + SignedDuration::from_millis(passed.fetch_add(1, Ordering::Relaxed));
+        let passed = Arc::new(AtomicI64::new(0));
+        let hand = Arc::clone(&passed);
+        let now = move || morning() + SignedDuration::from_millis(hand.fetch_add(1, Ordering::Relaxed));
         let settings = Settings { private_targets: true, ..Settings::default() };
         let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
-        let tokens = LocalTokens::new(&[1; 32], morning);
+        let tokens = LocalTokens::new(&KEY, morning);
         let sender = Sender::new(true).expect("an HTTP client can be made");
         let router = tracking_api::router(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()));
-        Self { router, tokens, engine, _folder: folder }
+        Self { router, tokens, engine, passed, _folder: folder }
+    }
+
+    /// The rows of a partition whose places begin so.
+    pub(crate) async fn rows(&self, partition: &str, prefix: &str) -> Vec<Item> {
+        let partition = Partition::Table(partition.to_owned());
+        let rows = self.engine.backend().query(&partition, &Range::prefix(prefix), Order::Ascending, 1_000).await;
+        rows.expect("the store is there")
+    }
+
+    /// Writes and removes rows behind the engine's back, as a crash, a person or another version may.
+    pub(crate) async fn meddle(&self, put: Vec<Item>, delete: Vec<Key>) {
+        let done = self.engine.backend().commit(vec![Effects { put, delete, ..Effects::default() }]).await;
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.passed.fetch_add(seconds * 1_000, Ordering::Relaxed);
     }
 
     pub(crate) fn token(&self, who: &str) -> String {
@@ -145,8 +174,18 @@ impl Api {
             "conversion": {"conversion_id": format!("cnv_{number}"), "version": 1, "change": "created", "type": "sale", "source": "link",
                 "affiliate_id": affiliate, "advertiser_id": "adv_2", "offer_id": "off_5"},
             "transactions": [{"transaction_id": format!("trx_{number}"), "result": "pending"}]}});
-        let sender = Sender::new(true).expect("an HTTP client can be made");
         self.engine.accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
+        self.work().await;
+    }
+
+    /// Takes over what may be no event.
+    pub(crate) async fn accept(&self, event: &[u8]) {
+        self.engine.accept(&[event]).await.expect("the store is there");
+    }
+
+    /// Makes the postbacks that are due.
+    pub(crate) async fn work(&self) {
+        let sender = Sender::new(true).expect("an HTTP client can be made");
         loop {
             let picked = self.engine.backend().receive(morning() + SignedDuration::from_secs(1), &Limits::default(), 16);
             if picked.messages.is_empty() {

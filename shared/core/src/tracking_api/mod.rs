@@ -1,7 +1,9 @@
 //! The resource: a rule that says when to send which request, and how to read the answer (domain §1, contract §2).
 
+mod copy;
 mod definition;
 mod delay;
+mod diff;
 mod owner;
 mod patch;
 mod view;
@@ -14,8 +16,10 @@ mod tests;
 #[cfg(test)]
 mod warnings_tests;
 
+pub use copy::copy;
 pub use definition::{Definition, MAX_RULE_BYTES, Settings};
 pub use delay::{Delay, Final, OnExpiry};
+pub use diff::{Change, changes};
 pub use owner::{keeps_owner, owner_of_new};
 pub use patch::merge_patch;
 pub use view::TrackingApi;

@@ -7,8 +7,15 @@
 //!
 //! A deleted rule leaves a tombstone for as long as the log may remember it: made again with the same idempotency key, it goes on with
 //! the next version and epoch.
+//!
+//! Every write has its entry in the rule's history (audit), put with its text, so that no change is without one.
 
+mod audit;
 mod cache;
+mod change;
+mod create;
+mod quota;
+mod secret_values;
 mod tidy;
 mod write;
 
@@ -28,8 +35,9 @@ use tracking_core::{
     tracking_api::{Definition, Settings, TrackingApi},
 };
 
+pub use audit::HistoryCursor;
 pub(crate) use cache::Cache;
-pub use write::New;
+pub use create::New;
 pub(crate) use write::cancel_message;
 
 use crate::{

@@ -17,8 +17,8 @@ use crate::{
 const UNDER_WAY: SignedDuration = SignedDuration::from_mins(5);
 
 impl<B: Backend> Engine<B> {
-    /// Removes what changes that never came to their end left behind: index copies and texts that no head names, and what their
-    /// rules owed if they were switched off.
+    /// Removes what changes that never came to their end left behind: index copies and texts that no head names, a
+    /// history's entry of what never happened, and what their rules owed if they were switched off.
     pub(crate) async fn tidy_rules(&self, now: Timestamp) -> Result<(), Unavailable> {
         let intents = Partition::Table(keys::INTENTS.to_owned());
         for intent in self.backend.query(&intents, &Range::default(), Order::Ascending, 100).await? {
@@ -39,10 +39,19 @@ impl<B: Backend> Engine<B> {
                 copies.iter().filter(|(_, write)| over(write)).map(|(anchor, write)| keys::copy(anchor, &id, write));
             effects.delete.extend(copies_over.filter(|key| !names(key)));
             let own = Partition::Table(keys::rule(&id));
-            for item in self.backend.query(&own, &Range::default(), Order::Ascending, 1_000).await? {
-                if write_of(&item.key).is_some_and(over) && !names(&item.key) {
-                    effects.delete.push(item.key);
+            for kind in ["BODY#", "K#"] {
+                for item in self.backend.query(&own, &Range::prefix(kind), Order::Ascending, 1_000).await? {
+                    if write_of(&item.key).is_some_and(over) && !names(&item.key) {
+                        effects.delete.push(item.key);
+                    }
                 }
+            }
+            let happened = match &head {
+                Some(head) => self.happened(&id, head, write).await?,
+                None => Some(false),
+            };
+            if happened == Some(false) {
+                effects.delete.push(keys::audit(&id, write));
             }
             if let Some(head) = &head
                 && head.version >= version

@@ -1,29 +1,26 @@
-//! Changing rules.
+//! How a change of a rule is written: what the new head names, then the head, then what is no longer needed goes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use tracking_core::{
-    caller::{Caller, Owner},
+    caller::Owner,
     fault::{Fault, Faults},
-    hash,
     id::Id,
     index::anchors,
-    name::check_name,
-    tracking_api::{Definition, Settings, keeps_owner, merge_patch, owner_of_new},
+    tracking_api::{Definition, Settings},
 };
 
-use super::{Head, Refused, Rule, View};
+use super::{
+    Head, Refused, Rule,
+    audit::{Act, Entry},
+};
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Key, Lane, Message, Swap, Swapped},
     keys,
     rows::{self, Task},
 };
-
-/// Longest value of a secret, in bytes.
-const MAX_SECRET_BYTES: usize = 4_096;
 
 /// How long a deleted rule's tombstone stays: the log remembers nothing for longer.
 const LONGEST_MEMORY: SignedDuration = SignedDuration::from_hours(24 * 400);
@@ -32,174 +29,43 @@ const LONGEST_MEMORY: SignedDuration = SignedDuration::from_hours(24 * 400);
 pub(super) type Named = (String, String);
 
 /// What a rule is written over.
-enum Over {
+pub(super) enum Over {
     Nothing,
     /// A deleted rule, at this revision.
-    Tombstone(u64),
+    Tombstone(Head, u64),
     /// A rule, at this revision.
     Rule(Rule, u64),
 }
 
-/// What tells a new rule from all others.
-#[derive(Debug, Clone)]
-pub enum New {
-    /// Dice of the caller's.
-    Random([u8; 16]),
-    /// A key of the person who asks: the same key again is the same rule.
-    IdempotencyKey(String),
+impl Over {
+    /// The head or the tombstone.
+    pub(super) fn head(&self) -> Option<&Head> {
+        match self {
+            Self::Nothing => None,
+            Self::Tombstone(head, _) => Some(head),
+            Self::Rule(rule, _) => Some(&rule.head),
+        }
+    }
+
+    /// The rule, if there is one.
+    pub(super) fn rule(&self) -> Option<&Rule> {
+        match self {
+            Self::Nothing | Self::Tombstone(..) => None,
+            Self::Rule(rule, _) => Some(rule),
+        }
+    }
+
+    fn revision(&self) -> Option<u64> {
+        match self {
+            Self::Nothing => None,
+            Self::Tombstone(_, rev) | Self::Rule(_, rev) => Some(*rev),
+        }
+    }
 }
 
 impl<B: Backend> Engine<B> {
-    /// Makes a rule. The answer says whether it is new: the same idempotency key again gives the rule that it made before.
-    pub async fn create_rule(&self, caller: &Caller, document: &Value, new: New) -> Result<(View, bool), Refused> {
-        let now = self.now();
-        let mut faults = Faults::default();
-        let owner = collect(owner_of_new(document, caller), &mut faults).unwrap_or_else(|| caller.as_owner());
-        let values = collect(secret_values(document), &mut faults).unwrap_or_default();
-        let definition = collect(Definition::parse(document, &owner, &self.definition_settings()), &mut faults);
-        let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
-        let id = new_id(&new, &owner, now);
-        let made_of = fingerprint(&definition, &values);
-        let repeatable = matches!(new, New::IdempotencyKey(_));
-        loop {
-            let mut tombstone = None;
-            if repeatable {
-                if let Some((rule, _)) = self.read_rule(&id).await? {
-                    if rule.head.made_of != made_of {
-                        return Err(Refused::Conflict("this Idempotency-Key made another rule before: use a new key".to_owned()));
-                    }
-                    return Ok((self.view(&rule).await?, false));
-                }
-                tombstone = self.read_head(&id).await?;
-                if tombstone.as_ref().is_some_and(|(head, _)| !head.deleted) {
-                    continue;
-                }
-            }
-            let mut head = Head {
-                version: tombstone.as_ref().map_or(1, |(head, _)| head.version + 1),
-                write: String::new(),
-                live: false,
-                owner: owner.clone(),
-                epoch: tombstone.as_ref().map_or(0, |(head, _)| head.epoch + 1),
-                secrets: BTreeMap::new(),
-                anchors: Vec::new(),
-                made_of: made_of.clone(),
-                deleted: false,
-                created_at: now,
-                updated_at: now,
-            };
-            let sealed = self.seal(&id, &mut head, &values);
-            head.live = is_live(&definition, &head.secrets);
-            let over = tombstone.map_or(Over::Nothing, |(_, rev)| Over::Tombstone(rev));
-            match self.write_rule(id.clone(), over, head, definition.clone(), sealed).await {
-                Err(Refused::Changed { .. } | Refused::NotFound) if repeatable => {}
-                written => return Ok((self.view(&written?).await?, true)),
-            }
-        }
-    }
-
-    /// Replaces what a person may write of a rule. `expected`: the version of an `If-Match`.
-    pub async fn replace_rule(&self, caller: &Caller, id: &Id, document: &Value, expected: Option<u64>) -> Result<View, Refused> {
-        self.change_rule(caller, id, expected, |_| document.clone()).await
-    }
-
-    /// Changes parts of a rule (RFC 7396).
-    pub async fn patch_rule(&self, caller: &Caller, id: &Id, patch: &Value, expected: Option<u64>) -> Result<View, Refused> {
-        self.change_rule(caller, id, expected, |rule| {
-            let mut document = rule.definition.document();
-            merge_patch(&mut document, patch);
-            document
-        })
-        .await
-    }
-
-    async fn change_rule(
-        &self,
-        caller: &Caller,
-        id: &Id,
-        expected: Option<u64>,
-        change: impl Fn(&Rule) -> Value,
-    ) -> Result<View, Refused> {
-        loop {
-            let (rule, rev) = self.visible(caller, id).await?;
-            expect_version(expected, &rule.head)?;
-            let document = change(&rule);
-            let mut faults = Faults::default();
-            collect(keeps_owner(&document, &rule.head.owner), &mut faults);
-            let values = collect(secret_values(&document), &mut faults).unwrap_or_default();
-            let definition = collect(Definition::parse(&document, &rule.head.owner, &self.definition_settings()), &mut faults);
-            let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
-            let mut head = rule.head.next(self.now());
-            let sealed = self.seal(id, &mut head, &values);
-            head.set_live(is_live(&definition, &head.secrets));
-            match self.write_rule(id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
-                Err(Refused::Changed { .. }) if expected.is_none() => {}
-                written => return Ok(self.view(&written?).await?),
-            }
-        }
-    }
-
-    /// Deletes a rule: it sends nothing more, what waits or is held ends cancelled (P6).
-    pub async fn delete_rule(&self, caller: &Caller, id: &Id, expected: Option<u64>) -> Result<(), Refused> {
-        loop {
-            let (rule, rev) = self.visible(caller, id).await?;
-            expect_version(expected, &rule.head)?;
-            let now = self.now();
-            let tombstone = rule.head.tombstone(keys::write(rule.head.version + 1, &self.vault.nonce(id)), now);
-            match self.change_head(id, Some((&rule.head, rev)), None, &tombstone, Vec::new()).await {
-                Err(Refused::Changed { .. }) => {}
-                Err(refused) => return Err(refused),
-                Ok(()) => {
-                    // Somebody may have made it again before its places in the lists were removed.
-                    if self.read_head(id).await?.is_some_and(|(head, _)| !head.deleted) {
-                        let put = lists(id, &rule.head.owner).into_iter().map(|key| rows::item(key, &())).collect();
-                        self.commit_one(Effects { put, ..Effects::default() }).await?;
-                    }
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// Writes a secret's value; it is never read back (Q5).
-    pub async fn put_secret(&self, caller: &Caller, id: &Id, name: &str, value: &str) -> Result<(), Refused> {
-        check_secret(name, value, "")?;
-        loop {
-            let (rule, rev) = self.visible(caller, id).await?;
-            let mut head = rule.head.next(self.now());
-            let sealed = self.seal(id, &mut head, &BTreeMap::from([(name.to_owned(), value.to_owned())]));
-            head.set_live(is_live(&rule.definition, &head.secrets));
-            let definition = Definition::clone(&rule.definition);
-            match self.write_rule(id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
-                Err(Refused::Changed { .. }) => {}
-                written => return written.map(drop),
-            }
-        }
-    }
-
-    /// Forgets a secret that the rule does not use.
-    pub async fn delete_secret(&self, caller: &Caller, id: &Id, name: &str) -> Result<(), Refused> {
-        loop {
-            let (rule, rev) = self.visible(caller, id).await?;
-            if !rule.head.secrets.contains_key(name) {
-                return Err(Refused::NotFound);
-            }
-            if rule.definition.secret_names().contains(name) {
-                return Err(Refused::Conflict(format!("the rule uses secret {name}: take it out of the rule first")));
-            }
-            let mut head = rule.head.next(self.now());
-            head.secrets.remove(name);
-            let sealed = self.seal(id, &mut head, &BTreeMap::new());
-            let definition = Definition::clone(&rule.definition);
-            match self.write_rule(id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
-                Err(Refused::Changed { .. }) => {}
-                written => return written.map(drop),
-            }
-        }
-    }
-
     /// Gives the head's write its name, seals values under it and enters them in the head.
-    fn seal(&self, id: &Id, head: &mut Head, values: &BTreeMap<String, String>) -> Vec<Item> {
+    pub(super) fn seal(&self, id: &Id, head: &mut Head, values: &BTreeMap<String, String>) -> Vec<Item> {
         head.write = keys::write(head.version, &self.vault.nonce(id));
         let sealed = |(name, value): (&String, &String)| {
             rows::item(keys::secret(id, name, &head.write), &self.vault.seal(id, name, &head.write, value))
@@ -210,8 +76,9 @@ impl<B: Backend> Engine<B> {
     }
 
     /// New text and index copies, then the head, then what is no longer needed.
-    async fn write_rule(
+    pub(super) async fn write_rule(
         &self,
+        act: &Act,
         id: Id,
         over: Over,
         mut head: Head,
@@ -222,28 +89,24 @@ impl<B: Backend> Engine<B> {
         head.anchors = anchors.iter().map(ToString::to_string).collect();
         items.push(rows::item(keys::body(&id, &head.write), &definition.document()));
         items.extend(head.anchors.iter().map(|anchor| rows::item(keys::copy(anchor, &id, &head.write), &())));
-        let (old, expect) = match &over {
-            Over::Nothing => (None, None),
-            Over::Tombstone(rev) => (None, Some(*rev)),
-            Over::Rule(rule, rev) => (Some((&*rule.head, *rev)), Some(*rev)),
-        };
-        self.change_head(&id, old, expect, &head, items).await?;
+        self.change_head(act, &id, &over, &head, Some(&definition), items).await?;
         Ok(Rule { id, head: Arc::new(head), definition: Arc::new(definition) })
     }
 
-    /// An intent and what the new head names; then the head; then what is no longer needed goes. Who comes too late takes back what
-    /// it wrote. `tombstone`: the revision of what stands in place of an old head.
-    async fn change_head(
+    /// An intent, what the new head names and the history's entry; then the head; then what is no longer needed goes. Who comes too late
+    /// takes back what it wrote.
+    pub(super) async fn change_head(
         &self,
+        act: &Act,
         id: &Id,
-        old: Option<(&Head, u64)>,
-        tombstone: Option<u64>,
+        over: &Over,
         new: &Head,
+        definition: Option<&Definition>,
         mut items: Vec<Item>,
     ) -> Result<(), Refused> {
-        let expect = old.map(|(_, rev)| rev).or(tombstone);
-        let old = old.map(|(head, _)| head);
-        let mut written: Vec<Key> = items.iter().map(|item| item.key.clone()).collect();
+        let old = over.rule().map(|rule| &*rule.head);
+        items.push(rows::item(keys::audit(id, &new.write), &Entry::new(act, over, new, definition)));
+        let written: Vec<Key> = items.iter().map(|item| item.key.clone()).collect();
         let named: Vec<Named> = old.into_iter().chain([new]).flat_map(Head::copies).collect();
         if old.is_none() {
             items.extend(lists(id, &new.owner).into_iter().map(|key| rows::item(key, &())));
@@ -251,19 +114,12 @@ impl<B: Backend> Engine<B> {
         items.push(rows::item(keys::intent(id, &new.write), &(self.now(), &named)));
         self.commit_one(Effects { put: items, ..Effects::default() }).await?;
         let mut item = rows::item(keys::head(id), new);
-        item.expires = new.deleted.then(|| self.now() + LONGEST_MEMORY);
-        match self.swap_one(Swap { key: keys::head(id), expect, new: Some(item) }).await {
+        item.expires = new.deleted.then(|| new.forgotten_at());
+        match self.swap_one(Swap { key: keys::head(id), expect: over.revision(), new: Some(item) }).await {
             Swapped::Done => {}
             Swapped::Conflict(current) => {
                 let current = current.map(|item| rows::read::<Head>(&item.body)).transpose().map_err(crate::Unavailable::from)?;
-                // An answer that got lost on its way and was asked for again looks like a conflict with oneself.
-                if current.as_ref().is_none_or(|current| current.write != new.write) {
-                    written.retain(|key| !current.as_ref().is_some_and(|current| current.names(id, key)));
-                    written.push(keys::intent(id, &new.write));
-                    self.commit_one(Effects { delete: written, ..Effects::default() }).await?;
-                    let current = current.filter(|current| !current.deleted);
-                    return Err(current.map_or(Refused::NotFound, |head| Refused::Changed { current: head.version }));
-                }
+                self.take_back(id, new, current, written).await?;
             }
             Swapped::Unavailable(error) => return Err(error.into()),
         }
@@ -274,12 +130,32 @@ impl<B: Backend> Engine<B> {
             if new.epoch > old.epoch {
                 effects.send.push(cancel_message(id, new.epoch, None));
             }
-        } else if tombstone.is_some() {
+        } else if over.head().is_some() {
             // Who deleted it may have removed these meanwhile.
             effects.put.extend(lists(id, &new.owner).into_iter().map(|key| rows::item(key, &())));
         }
         self.commit_one(effects).await?;
         Ok(())
+    }
+
+    /// Takes back what a write put that came too late, and refuses it. An answer that got lost on its way and was asked for again looks
+    /// like a conflict with oneself, also when the next one has written since: that write is none of those.
+    async fn take_back(&self, id: &Id, new: &Head, current: Option<Head>, mut written: Vec<Key>) -> Result<(), Refused> {
+        let happened = match &current {
+            Some(current) => self.happened(id, current, &new.write).await?,
+            None => Some(false),
+        };
+        if happened == Some(true) {
+            return Ok(());
+        }
+        let entry = keys::audit(id, &new.write);
+        written.retain(|key| {
+            !current.as_ref().is_some_and(|current| current.names(id, key)) && (happened.is_some() || *key != entry)
+        });
+        written.push(keys::intent(id, &new.write));
+        self.commit_one(Effects { delete: written, ..Effects::default() }).await?;
+        let current = current.filter(|current| !current.deleted);
+        Err(current.map_or(Refused::NotFound, |head| Refused::Changed { current: head.version }))
     }
 
     pub(crate) fn definition_settings(&self) -> Settings {
@@ -310,27 +186,20 @@ fn obsolete(id: &Id, old: &Head, new: &Head) -> Vec<Key> {
 }
 
 /// A rule's places in the lists of rules.
-fn lists(id: &Id, owner: &Owner) -> Vec<Key> {
+pub(super) fn lists(id: &Id, owner: &Owner) -> Vec<Key> {
     let mut lists = vec![keys::ALL_RULES.to_owned(), keys::owned(owner)];
     lists.extend(owner.affiliate().map(|_| keys::AFFILIATE_RULES.to_owned()));
     lists.into_iter().map(|list| Key::new(list, id.as_str())).collect()
 }
 
-/// What a request to make a rule asks for; of its secrets only the names.
-fn fingerprint(definition: &Definition, secrets: &BTreeMap<String, String>) -> String {
-    let document = definition.document().to_string();
-    let parts: Vec<&str> = ["made of", &document].into_iter().chain(secrets.keys().map(String::as_str)).collect();
-    hash::text(&parts, 25)
-}
-
 impl Head {
     /// The head of the next version.
-    fn next(&self, now: Timestamp) -> Self {
+    pub(super) fn next(&self, now: Timestamp) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self.clone() }
     }
 
     /// What stays when the rule is deleted: enough to go on from (P6).
-    fn tombstone(&self, write: String, now: Timestamp) -> Self {
+    pub(super) fn tombstone(&self, write: String, now: Timestamp) -> Self {
         Self {
             version: self.version + 1,
             write,
@@ -346,13 +215,18 @@ impl Head {
         }
     }
 
+    /// Until when a tombstone stays.
+    pub(super) fn forgotten_at(&self) -> Timestamp {
+        self.updated_at + LONGEST_MEMORY
+    }
+
     /// Its index copies.
     fn copies(&self) -> impl Iterator<Item = Named> {
         self.anchors.iter().map(|anchor| (anchor.clone(), self.write.clone()))
     }
 
     /// Sets whether it fires; each time it stops, a new epoch begins (P6).
-    fn set_live(&mut self, live: bool) {
+    pub(super) fn set_live(&mut self, live: bool) {
         if self.live && !live {
             self.epoch += 1;
         }
@@ -360,69 +234,13 @@ impl Head {
     }
 }
 
-fn is_live(definition: &Definition, secrets: &BTreeMap<String, String>) -> bool {
+/// Whether it fires: asked to, and every secret has a value (V4).
+pub(super) fn is_live(definition: &Definition, secrets: &BTreeMap<String, String>) -> bool {
     definition.active && definition.secret_names().iter().all(|name| secrets.contains_key(name))
 }
 
-fn expect_version(expected: Option<u64>, head: &Head) -> Result<(), Refused> {
-    match expected {
-        Some(version) if version != head.version => Err(Refused::Changed { current: head.version }),
-        _ => Ok(()),
-    }
-}
-
-/// Rule ids sort like the times at which they were made.
-fn new_id(new: &New, owner: &Owner, now: Timestamp) -> Id {
-    let id = match new {
-        New::Random(dice) => {
-            let dice = u128::from_be_bytes(*dice).to_string();
-            format!("trk_{}{}", keys::sortable(now), hash::text(&["rule", &dice], 10))
-        }
-        New::IdempotencyKey(key) => {
-            let owner = keys::owned(owner);
-            format!("trk_{}", hash::text(&["idempotency", &owner, key], 24))
-        }
-    };
-    id.parse().expect("a prefix and lower-case letters and digits are an id")
-}
-
-/// `secret_values` of a body (contract §2).
-fn secret_values(document: &Value) -> Result<BTreeMap<String, String>, Faults> {
-    let mut faults = Faults::default();
-    let mut values = BTreeMap::new();
-    match document.get("secret_values") {
-        None | Some(Value::Null) => {}
-        Some(Value::Object(given)) => {
-            for (name, value) in given {
-                let pointer = format!("/secret_values/{}", tracking_core::fault::pointer_token(name));
-                match value {
-                    Value::String(value) => {
-                        if collect(check_secret(name, value, &pointer), &mut faults).is_some() {
-                            values.insert(name.clone(), value.clone());
-                        }
-                    }
-                    _ => faults.add(pointer, "a secret's value is a text"),
-                }
-            }
-        }
-        Some(_) => faults.add("/secret_values", "give an object of names and values, such as {\"token\": \"…\"}"),
-    }
-    if faults.is_empty() { Ok(values) } else { Err(faults) }
-}
-
-fn check_secret(name: &str, value: &str, pointer: &str) -> Result<(), Faults> {
-    let mut faults = Faults::default();
-    if let Err(error) = check_name(name) {
-        faults.add(pointer, error.to_string());
-    }
-    if value.is_empty() || value.len() > MAX_SECRET_BYTES {
-        let pointer = if pointer.is_empty() { "/value" } else { pointer };
-        faults.add(pointer, format!("a secret's value has 1 to {MAX_SECRET_BYTES} bytes"));
-    }
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
-}
-
-fn collect<T>(result: Result<T, Faults>, faults: &mut Faults) -> Option<T> {
+/// The value, or its faults among the others.
+pub(super) fn collect<T>(result: Result<T, Faults>, faults: &mut Faults) -> Option<T> {
     match result {
         Ok(value) => Some(value),
         Err(more) => {

@@ -1,0 +1,33 @@
+//! Affiliates: how many rules each may have (contract §2).
+
+use std::sync::Arc;
+
+use axum::{Extension, Json, extract::State};
+use serde_json::Value;
+use tracking_core::{caller::Caller, quota::read_limit};
+use tracking_engine::{Engine, backend::Backend};
+
+use crate::{
+    body::JsonBody,
+    path::NamedId,
+    problem::{Kind, Problem},
+};
+
+pub(crate) async fn quota<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    NamedId(id): NamedId,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(engine.quota(&caller, &id).await?))
+}
+
+pub(crate) async fn set_quota<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    NamedId(id): NamedId,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, Problem> {
+    Problem::unless_admin(&caller)?;
+    let limit = read_limit(&body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
+    Ok(Json(engine.set_quota(&id, limit).await?))
+}

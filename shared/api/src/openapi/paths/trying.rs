@@ -1,0 +1,32 @@
+//! Trying out: what a rule would send.
+
+use serde_json::json;
+
+use super::FAULTS;
+use crate::{
+    openapi::{about::About, examples},
+    problem::Kind,
+};
+
+const TAG: &str = "Trying out";
+const NO_SECRET: &str = "It is to be sent, and a secret has no value.";
+
+pub(crate) fn test() -> About {
+    let text = "Renders the request of a rule for an event, or for a built-in one, with each macro's value and where it came from, and \
+                says why the rule would fire or would not. Secrets are masked. With `send: true` it is really sent, with `is_test` 1; \
+                that makes no delivery and no event.";
+    About::new("testTrackingApi", TAG, "Test a rule", text)
+        .may_take("Test", json!({"event": examples::event(), "send": false}))
+        .answers(200, "What would be sent, or was", "Trial", examples::trial())
+        .gives(Kind::Invalid, FAULTS)
+        .gives(Kind::Conflict, NO_SECRET)
+}
+
+pub(crate) fn preview() -> About {
+    let text = "The same as testing a rule, for one that is not saved. It makes none.";
+    About::new("previewTrackingApi", TAG, "Preview a rule that is not saved", text)
+        .takes("Preview", json!({"tracking_api": examples::new_rule(), "event": examples::event(), "send": false}))
+        .answers(200, "What would be sent, or was", "Trial", examples::trial())
+        .gives(Kind::Invalid, FAULTS)
+        .gives(Kind::Conflict, NO_SECRET)
+}

@@ -1,0 +1,180 @@
+//! Changes as the platform tells them (contract §1).
+
+use tracking_core::change::MAX_TRANSACTIONS;
+use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
+
+use super::{
+    super::shape::{
+        Record as _, anything, count, dictionary, either, flag, id, list, money, named, open_record, or_null, pattern, record,
+        text, time, whole, word,
+    },
+    Thing, page,
+    rule::RESULTS,
+};
+
+/// The largest version.
+const MOST: i64 = (1 << 53) - 1;
+const CHANGES: [&str; 3] = ["created", "updated", "unchanged"];
+
+pub(super) fn things() -> Vec<Thing> {
+    vec![
+        ("Event", event()),
+        ("Conversion", conversion()),
+        ("Transaction", transaction()),
+        ("EventOrEnvelope", event_or_envelope()),
+        ("Envelope", envelope()),
+        ("Events", events()),
+        ("Accepted", accepted()),
+        ("BusEvent", bus_event()),
+        ("BusEventPage", page("BusEvent")),
+        ("Rejected", rejected()),
+        ("RejectedPage", page("Rejected")),
+        (
+            "Resubmit",
+            record("A mended event, if the old one is not to be taken again as it is")
+                .may("event", or_null(named("EventOrEnvelope")))
+                .into(),
+        ),
+        ("Resubmitted", record("What was taken").has("accepted", whole("", 1..=1)).into()),
+    ]
+}
+
+fn event() -> RefOr<Schema> {
+    let cause = open_record("The rule whose answer caused this change")
+        .has("tracking_api_id", id(""))
+        .has("depth", whole("The length of the chain of causes", 1..=4_294_967_295));
+    open_record("A change of a conversion; more fields are not looked at")
+        .has("change_id", id("The same id again is the same change"))
+        .has("occurred_at", time("When it happened"))
+        .has("conversion", named("Conversion"))
+        .may("causation", or_null(cause))
+        .may(
+            "transactions",
+            or_null(list("All of the conversion's, as they now are", named("Transaction")).max_items(Some(MAX_TRANSACTIONS))),
+        )
+        .into()
+}
+
+fn conversion() -> RefOr<Schema> {
+    let mut record = open_record("A conversion as it now is")
+        .has("conversion_id", id("Its id"))
+        .has("version", whole("Grows with every change of it", 0..=MOST))
+        .has("change", word("What happened to it", CHANGES))
+        .has("type", text("click, lead, sale, custom and so on").min_length(Some(1)))
+        .has("source", text("link, iframe, api and so on").min_length(Some(1)))
+        .has("affiliate_id", id("The final owner"))
+        .has("advertiser_id", id("The advertiser"))
+        .has("offer_id", id("The offer"));
+    for name in ["channel_id", "integration_id"] {
+        record = record.may(name, or_null(id("")));
+    }
+    for name in [
+        "custom_type",
+        "advertiser_name",
+        "offer_name",
+        "channel",
+        "country",
+        "pcid",
+        "external_id",
+        "affiliate_click_id",
+        "currency",
+        "voucher",
+        "ip",
+        "user_agent",
+    ] {
+        record = record.may(name, or_null(text("")));
+    }
+    for (name, about) in [
+        ("affs", "The affiliate's sub-parameters, affs1 to affs10"),
+        ("query_params", "Of the tracking link"),
+        ("cookie_params", "That the pixel read"),
+    ] {
+        record = record.may(name, or_null(parameters(about)));
+    }
+    record = times(record, &["click_at", "created_at", "updated_at"]);
+    record
+        .may("value", or_null(money("The order's value")))
+        .may("settled", or_null(flag("The platform's own word on whether it is settled")))
+        .into()
+}
+
+/// Named texts; numbers and flags are taken as they are written.
+fn parameters(about: &str) -> ObjectBuilder {
+    let number = ObjectBuilder::new().schema_type(utoipa::openapi::Type::Number);
+    dictionary(about, either("", [or_null(text("")), number.into(), flag("").into()]))
+}
+
+fn times(record: ObjectBuilder, names: &[&str]) -> ObjectBuilder {
+    names.iter().fold(record, |record, name| record.may(name, or_null(time(""))))
+}
+
+fn transaction() -> RefOr<Schema> {
+    let mut record = open_record("A transaction as it now is")
+        .has("transaction_id", id("Its id"))
+        .has("result", word("Its result", RESULTS))
+        .may("version", or_null(whole("", 0..=MOST)))
+        .may("change", or_null(word("What happened to it; the conversion's unless given", CHANGES)))
+        .may("previous_result", or_null(word("", RESULTS)))
+        .may("payout", or_null(money("What the affiliate gets")))
+        .may("revenue", or_null(money("What the platform gets")))
+        .may("auto_approved", or_null(flag("")))
+        .may("auto_set", or_null(flag("")));
+    for name in ["commission_id", "type", "currency"] {
+        record = record.may(name, or_null(text("")));
+    }
+    times(record, &["created_at", "updated_at", "result_at"]).into()
+}
+
+fn event_or_envelope() -> RefOr<Schema> {
+    either("A change, or the envelope in which the bus brings it", [named("Event"), named("Envelope")])
+}
+
+fn envelope() -> RefOr<Schema> {
+    let offer = open_record("An offer as it now is")
+        .has("offer_id", id(""))
+        .may("name", or_null(text("")))
+        .may("country", or_null(text("")))
+        .may("category", or_null(text("")));
+    let of = |kind: &str, detail: RefOr<Schema>| {
+        RefOr::from(open_record("").has("detail-type", word("What it tells", [kind])).has("detail", detail))
+    };
+    either(
+        "A message of the platform's bus; its other fields are not looked at",
+        [of("Conversion Changed", named("Event")), of("Offer Changed", offer.into())],
+    )
+}
+
+fn events() -> RefOr<Schema> {
+    either("One envelope, or an array of them", [named("Envelope"), list("", named("Envelope")).min_items(Some(1)).into()])
+}
+
+fn accepted() -> RefOr<Schema> {
+    let bad = record("An event that was not accepted")
+        .has("index", count("Its place, from 0"))
+        .has("errors", list("Its faults", named("Fault")));
+    record("What was accepted").has("accepted", count("How many")).has("rejected", list("The others", bad)).into()
+}
+
+fn bus_event() -> RefOr<Schema> {
+    let kinds = ["Conversion Result Received", "Delivery Ended", "Receiver Down", "Receiver Up", "Tracking API Failing"];
+    record("An event that was published, as the bus would bring it")
+        .has("version", text(""))
+        .has("id", pattern("", "^[0-9]+$"))
+        .has("source", text("tracking-api"))
+        .has("detail-type", word("What it tells", kinds))
+        .has("time", time("When it happened"))
+        .has("account", text(""))
+        .has("region", text(""))
+        .has("resources", list("", text("")))
+        .has("detail", open_record("What happened"))
+        .into()
+}
+
+fn rejected() -> RefOr<Schema> {
+    record("An event that could not be taken")
+        .has("id", text("Its id"))
+        .has("received_at", time("When it came"))
+        .has("event", anything("As it was received, as text"))
+        .has("errors", list("All its faults", named("Fault")))
+        .into()
+}

@@ -1,0 +1,50 @@
+//! Why rules fired or did not.
+
+use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
+
+use super::{
+    super::shape::{Record as _, count, flag, id, list, named, record, text, time},
+    Thing, page,
+};
+
+pub(super) fn things() -> Vec<Thing> {
+    vec![
+        ("Explain", record("What to explain").has("event", named("EventOrEnvelope")).into()),
+        ("Explanation", explanation()),
+        ("ExplanationPage", page("Explanation")),
+        ("ConversionExplanation", past()),
+        ("ConversionExplanationPage", page("ConversionExplanation")),
+    ]
+}
+
+fn rule(about: &str) -> ObjectBuilder {
+    record(about)
+        .has("tracking_api_id", id("The rule"))
+        .has("name", text("Its name"))
+        .has("owner", named("Owner"))
+        .has("active", flag("Whether it is active"))
+}
+
+fn explanation() -> RefOr<Schema> {
+    rule("What a rule makes of an event")
+        .has("fires", flag("Whether it would fire"))
+        .has("held", flag("Whether it would be held until the conversion settles"))
+        .has("verdicts", list("Each elementary event of the change", named("Verdict")))
+        .into()
+}
+
+fn past() -> RefOr<Schema> {
+    let change = record("A change as it came")
+        .has("change_id", id("Its id"))
+        .has("version", count("The conversion's version"))
+        .has("occurred_at", time("When it happened"))
+        .has("received_at", time("When it came"))
+        .has("fires", flag("Whether the rule, as it is now, fires on it"))
+        .has("held", flag("Whether it is held until the conversion settles"))
+        .has("rule_changed_since", flag("Whether the rule changed after it came"))
+        .has("verdicts", list("Each elementary event of the change", named("Verdict")));
+    rule("What a rule made of a conversion")
+        .has("changes", list("Each change of it", change))
+        .has("deliveries", list("What became of it", named("Delivery")))
+        .into()
+}

@@ -1,0 +1,363 @@
+//! Rules, as they are shown and as they are written (contract §2).
+
+use tracking_core::trigger::Trigger;
+use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
+
+use super::{
+    super::shape::{
+        Record as _, anything, count, dictionary, either, flag, id, list, named, or_null, pattern, record, short, template, text,
+        time, whole, word,
+    },
+    Thing, page,
+};
+
+/// What is shown is whole; of what is written every field may be left out or null, unless it is needed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Shown,
+    Written,
+}
+
+impl Form {
+    /// A field that is always shown.
+    fn field(self, record: ObjectBuilder, name: &str, shape: impl Into<RefOr<Schema>>) -> ObjectBuilder {
+        if self == Self::Shown { record.has(name, shape) } else { record.may(name, or_null(shape)) }
+    }
+
+    /// A field that is shown if it was written.
+    fn extra(self, record: ObjectBuilder, name: &str, shape: impl Into<RefOr<Schema>>) -> ObjectBuilder {
+        if self == Self::Shown { record.may(name, shape) } else { record.may(name, or_null(shape)) }
+    }
+
+    /// The name of a part in this form.
+    fn part(self, name: &str) -> RefOr<Schema> {
+        if self == Self::Shown { named(name) } else { named(&format!("New{name}")) }
+    }
+}
+
+const BODY_FORMATS: [&str; 5] = ["none", "json", "form", "multipart", "raw"];
+const VERDICTS: [&str; 4] = ["delivered", "pending", "retry", "failed"];
+const SOURCES_OF_ANSWERS: [&str; 5] = ["body", "header", "http_code", "query", "constant"];
+const OPERATORS: [&str; 15] = [
+    "equals",
+    "not_equals",
+    "is_true",
+    "is_false",
+    "bigger_than",
+    "smaller_than",
+    "between",
+    "string_contains",
+    "string_not_contains",
+    "string_starts_with",
+    "string_ends_with",
+    "is_empty",
+    "is_not_empty",
+    "matches",
+    "always",
+];
+/// The results of transactions.
+pub(super) const RESULTS: [&str; 3] = ["pending", "approved", "rejected"];
+
+pub(super) fn things() -> Vec<Thing> {
+    let both = [Form::Shown, Form::Written].map(|form| {
+        [
+            ("Conditions", conditions(form)),
+            ("Request", request(form, true)),
+            ("Retry", retry(form)),
+            ("Answer", answer(form)),
+            ("AnswerRule", answer_rule(form)),
+            ("AnswerCondition", answer_condition(form)),
+            ("Delay", delay(form)),
+        ]
+    });
+    let [shown, written] = both;
+    let written = written.map(|(name, thing)| (written_name(name), thing));
+    let alone = [
+        ("TrackingApi", shown_rule()),
+        ("NewTrackingApi", written_rule(true)),
+        ("TrackingApiPatch", written_rule(false)),
+        ("TrackingApiPage", page("TrackingApi")),
+        ("RequestPatch", request(Form::Written, false)),
+        ("Owner", owner()),
+        ("NewOwner", new_owner()),
+        ("Health", health()),
+        ("Schedule", schedule()),
+        ("Warning", warning()),
+        ("SecretValue", secret_value()),
+        ("HistoryEntry", history_entry()),
+        ("HistoryPage", page("HistoryEntry")),
+    ];
+    shown.into_iter().chain(written).chain(alone).collect()
+}
+
+fn written_name(name: &str) -> &'static str {
+    match name {
+        "Conditions" => "NewConditions",
+        "Request" => "NewRequest",
+        "Retry" => "NewRetry",
+        "Answer" => "NewAnswer",
+        "AnswerRule" => "NewAnswerRule",
+        "AnswerCondition" => "NewAnswerCondition",
+        _ => "NewDelay",
+    }
+}
+
+/// What a person writes of a rule.
+fn definition(described: ObjectBuilder, form: Form) -> ObjectBuilder {
+    let record =
+        form.field(described, "active", flag("Whether it is asked to fire. It reads false while a secret has no value."));
+    let triggers = word("Which events it fires on", Trigger::ALL.map(Trigger::as_str)).default(Some("transaction_all".into()));
+    let record = form.field(record, "trigger", triggers);
+    let record = form.field(record, "conditions", form.part("Conditions"));
+    let record = form.field(record, "retry", form.part("Retry"));
+    let record = form.field(record, "answer", form.part("Answer"));
+    let record = form.field(record, "delay", form.part("Delay"));
+    let record = form.extra(record, "rate_per_second", whole("The most requests a second", 1..=1_000));
+    let signing = signing();
+    form.extra(record, "signing", signing)
+}
+
+fn signing() -> ObjectBuilder {
+    record("Signs requests by Standard Webhooks").has("secret", secret_name("The name of the secret that signs"))
+}
+
+fn name() -> ObjectBuilder {
+    short("What people call it; no control characters", 200).min_length(Some(1)).pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]+$"))
+}
+
+fn shown_rule() -> RefOr<Schema> {
+    let record = record("A rule: when to send which request, and how to read the answer")
+        .has("id", id("Its id"))
+        .has("version", count("Grows by 1 with every change"))
+        .has("owner", named("Owner"))
+        .has("name", name())
+        .has("request", named("Request"))
+        .has("country", text("The country of the one offer that it includes, else `global`"))
+        .has("category", or_null(text("The category of the one offer that it includes")))
+        .has("secrets", list("The names of its secrets that have a value", secret_name("")))
+        .has("created_at", time("When it was made"))
+        .has("updated_at", time("When it last changed"))
+        .may("inactive_reason", text("Why it is inactive although it was asked to be active"))
+        .may("health", named("Health"))
+        .may("schedule", named("Schedule"))
+        .may("warnings", list("What is allowed and still looks like a mistake", named("Warning")));
+    definition(record, Form::Shown).into()
+}
+
+/// A rule as it is written; `complete`, or a patch of one.
+fn written_rule(complete: bool) -> RefOr<Schema> {
+    let about = if complete { "A rule as it is written" } else { "A merge patch of a rule" };
+    let record = definition(record(about), Form::Written);
+    let record = if complete {
+        record.has("name", name()).has("request", named("NewRequest"))
+    } else {
+        record.may("name", name()).may("request", or_null(named("RequestPatch")))
+    };
+    let values = dictionary("Values of secrets by their names: written, never read back", short("", 4_096).min_length(Some(1)))
+        .property_names(Some(Schema::from(secret_name("").build())));
+    let record = record.may("owner", or_null(named("NewOwner"))).may("secret_values", or_null(values));
+    let ignored = [
+        "id",
+        "version",
+        "health",
+        "inactive_reason",
+        "country",
+        "category",
+        "secrets",
+        "created_at",
+        "updated_at",
+        "schedule",
+        "warnings",
+    ];
+    ignored.into_iter().fold(record, |record, name| record.may(name, anything("Set by the server; ignored"))).into()
+}
+
+fn secret_name(about: &str) -> ObjectBuilder {
+    pattern(about, "^[A-Za-z0-9_-]{1,64}$")
+}
+
+fn owner() -> RefOr<Schema> {
+    let kind = word("Whose it is", ["admin", "affiliate"]);
+    record("Whose a rule is; it never changes").has("kind", kind).may("affiliate_id", id("The affiliate that owns it")).into()
+}
+
+fn new_owner() -> RefOr<Schema> {
+    let kind = word("Whose it is to be", ["admin", "affiliate"]);
+    record("Whose a new rule is: the caller's, unless an admin names an affiliate")
+        .has("kind", kind)
+        .may("affiliate_id", or_null(id("The affiliate that is to own it")))
+        .into()
+}
+
+fn conditions(form: Form) -> RefOr<Schema> {
+    let ids = |about: &str| list(about, id("")).max_items(Some(1_000));
+    let types = pattern("", "^(custom:[^\\x00]{1,2041}|custom|click|view|lead|send|prospect|sale)$");
+    let results = word("", RESULTS);
+    let result = either(
+        "Which results it is about: `not_chosen` (also without one), `all` (any, but one), or a list",
+        [word("", ["not_chosen", "all"]).into(), list("", results).max_items(Some(1_000)).into()],
+    );
+    let mut record = record("Which conversions it is about; an empty list is all");
+    let sources = list("How the conversion came", word("", ["link", "iframe", "api"])).max_items(Some(1_000));
+    record = form.field(record, "source", sources);
+    record = form.field(
+        record,
+        "conversion_type",
+        list("Types of conversions; `custom:NAME` is one of the custom ones", types).max_items(Some(1_000)),
+    );
+    for (name, about) in [
+        ("affiliate", "Affiliates, the final owners"),
+        ("advertiser", "Advertisers"),
+        ("integration", "Integrations"),
+        ("channel", "Channels"),
+        ("included_offers", "Offers that it is about"),
+        ("excluded_offers", "Offers that it is not about"),
+    ] {
+        record = form.field(record, name, ids(about));
+    }
+    match form {
+        Form::Shown => record.has("result", result).into(),
+        Form::Written => record.may("result", or_null(result)).into(),
+    }
+}
+
+/// The request; `complete`, or a patch of one.
+fn request(form: Form, complete: bool) -> RefOr<Schema> {
+    let value = || template("May hold macros such as {transaction_id}");
+    let pair = |about: &str, name: ObjectBuilder| record(about).has("name", name.min_length(Some(1))).has("value", value());
+    let entry = pair("An entry of the query, behind those of the URL", short("Literal", 1_024));
+    let header = pair("A header", pattern("Literal", "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,1024}$"));
+    let url = template("http or https; macros may stand in path and query").pattern(Some("^https?://"));
+    let mut record = record("What is sent").property("url", url);
+    if complete {
+        record = record.required("url");
+    }
+    record = form.field(
+        record,
+        "method",
+        word("GET has no body", ["GET", "POST", "PUT", "PATCH", "DELETE"]).default(Some("GET".into())),
+    );
+    record = form.field(record, "query", list("Entries of the query", entry).max_items(Some(50)));
+    record = form.field(record, "headers", list("Headers", header).max_items(Some(20)));
+    record = form.field(record, "body", body(form));
+    form.field(record, "timeout_seconds", whole("Time for the whole request", 1..=120).default(Some(40.into()))).into()
+}
+
+fn body(form: Form) -> ObjectBuilder {
+    let kind = word("Of a JSON field", ["string", "number", "boolean", "json"]);
+    let field = record("A field of the body")
+        .has("path", short("Such as lead.items[0].id", 1_024).min_length(Some(1)))
+        .has("value", template("May hold macros"));
+    let field = form.field(field, "type", kind);
+    let record = record("The body").has("format", word("How it is written", BODY_FORMATS));
+    let record = form.extra(record, "fields", list("Of json, form and multipart", field).max_items(Some(200)));
+    let record = form.extra(record, "content_type", short("Of raw", 1_024).min_length(Some(1)));
+    form.extra(record, "text", template("Of raw; may hold macros"))
+}
+
+fn retry(form: Form) -> RefOr<Schema> {
+    let mut record = record("How often and when it is tried again");
+    record = form.field(record, "max_retries", whole("Requests after the first", 0..=30).default(Some(12.into())));
+    record = form.field(record, "delay_seconds", whole("The wait before the first retry", 1..=43_200).default(Some(60.into())));
+    record = form.field(record, "backoff", word("Whether waits double", ["fixed", "exponential"]));
+    form.field(record, "max_delay_seconds", whole("The longest wait", 1..=43_200).default(Some(3_600.into()))).into()
+}
+
+fn answer(form: Form) -> RefOr<Schema> {
+    let rules = list("Read top down; the first that holds decides", form.part("AnswerRule")).max_items(Some(50));
+    let record = form.field(record("How answers are read; without rules the status decides"), "rules", rules);
+    form.extra(record, "otherwise", word("What it means if no rule holds", VERDICTS)).into()
+}
+
+fn answer_rule(form: Form) -> RefOr<Schema> {
+    let when = list("All of these must hold", form.part("AnswerCondition")).min_items(Some(1)).max_items(Some(20));
+    let told = || template("May hold macros, also {body.KEY}, {header.NAME} and {http_code}");
+    let variables = dictionary("Variables for later attempts", told())
+        .max_properties(Some(50))
+        .property_names(Some(Schema::from(secret_name("").build())));
+    let mut set = record("What the answer tells; all but variables are for admins' rules");
+    for name in ["result", "payout", "value", "external_id"] {
+        set = form.extra(set, name, told());
+    }
+    let set = form.extra(set, "variables", variables);
+    let record = record("A rule that reads answers").has("when", when).has("then", word("What the answer means", VERDICTS));
+    form.extra(record, "set", set).into()
+}
+
+fn answer_condition(form: Form) -> RefOr<Schema> {
+    let mut record = record("A condition on an answer").has("operator", word("What must be so", OPERATORS));
+    record = form.extra(record, "source", word("Where to look", SOURCES_OF_ANSWERS));
+    record = form.extra(record, "key", short("A path in the body, a header's name, a parameter", 16_384));
+    for (name, about) in [("value", "What it is compared with; `a|b` are alternatives"), ("value2", "The upper end of between")] {
+        let text = short(about, 16_384);
+        record = match form {
+            Form::Shown => record.may(name, text),
+            // Numbers and flags are taken as they are written.
+            Form::Written => {
+                let number = ObjectBuilder::new().schema_type(utoipa::openapi::Type::Number);
+                record.may(name, either("", [or_null(text), number.into(), flag("").into()]))
+            }
+        };
+    }
+    record.into()
+}
+
+fn delay(form: Form) -> RefOr<Schema> {
+    let mode = word("At once, or one final postback", ["none", "final"]);
+    let record = record("Whether it waits for the conversion to settle");
+    let record = if form == Form::Shown { record.has("mode", mode) } else { form.extra(record, "mode", mode) };
+    let record = form.extra(record, "settle_seconds", whole("The wait after settling", 0..=604_800));
+    let record = form.extra(record, "max_hold_days", whole("The longest hold", 1..=365));
+    let record = form.extra(record, "on_expiry", word("What becomes of a hold that never settles", ["expire", "send_current"]));
+    form.extra(record, "corrections", flag("Whether changes after the final postback are sent")).into()
+}
+
+fn health() -> RefOr<Schema> {
+    record("How a rule does")
+        .has("last_delivered_at", or_null(time("When a receiver last had a postback")))
+        .has("failing_since", or_null(time("When the present run of failures began")))
+        .has("last_error", or_null(text("Why the newest of them failed")))
+        .has("counts_24h", dictionary("Deliveries of the last 24 hours by state", count("")))
+        .has("counted_since", time("From when on they are counted"))
+        .into()
+}
+
+fn schedule() -> RefOr<Schema> {
+    record("The retry settings laid out in times")
+        .has("waits_seconds", list("The wait before each retry", count("")))
+        .has("longest_seconds", count("All waits together at their longest"))
+        .has("text", text("The same for people"))
+        .into()
+}
+
+fn warning() -> RefOr<Schema> {
+    record("What is allowed and still looks like a mistake")
+        .has("pointer", text("JSON pointer into the rule"))
+        .has("detail", text("What looks odd, and what to do"))
+        .into()
+}
+
+fn secret_value() -> RefOr<Schema> {
+    record("The value of a secret").has("value", short("The value, at most 4 096 bytes", 4_096).min_length(Some(1))).into()
+}
+
+fn history_entry() -> RefOr<Schema> {
+    let actions = ["created", "duplicated", "replaced", "patched", "secret_written", "secret_deleted", "restored", "deleted"];
+    let by = record("Who did it")
+        .has("role", word("", ["admin", "affiliate"]))
+        .may("affiliate_id", id("The affiliate"))
+        .may("subject", short("The token's `sub`", 256));
+    let change = record("One place that changed")
+        .has("pointer", text("JSON pointer into the rule"))
+        .has("from", anything("What was there; null for nothing"))
+        .has("to", anything("What is there now; of secrets only that it changed"));
+    record("One change of a rule")
+        .has("version", count("The version that it made"))
+        .has("at", time("When"))
+        .has("by", by)
+        .has("on_behalf", flag("Whether an admin acted on an affiliate's rule"))
+        .has("action", word("What was done", actions))
+        .has("note", or_null(text("More about it")))
+        .has("changes", list("What changed", change))
+        .into()
+}

@@ -1,0 +1,116 @@
+//! Problems, the catalogue, offers, quotas, and the API itself.
+
+use utoipa::openapi::{RefOr, Schema};
+
+use super::{
+    super::shape::{Record as _, flag, id, list, named, open_record, or_null, pattern, record, short, text, whole, word},
+    Thing, page,
+};
+
+pub(super) fn things() -> Vec<Thing> {
+    vec![
+        ("Problem", problem()),
+        ("Fault", fault()),
+        ("Macros", macros()),
+        ("Preset", preset()),
+        ("PresetPage", page("Preset")),
+        ("Offer", offer()),
+        ("NewOffer", new_offer()),
+        ("OfferPage", page("Offer")),
+        ("Quota", quota()),
+        ("NewQuota", record("How many rules").has("rules", whole("The most rules", 0..=MOST_RULES)).into()),
+        ("Liveness", record("That it lives").has("status", word("", ["ok"])).into()),
+        (
+            "Description",
+            open_record("An OpenAPI document")
+                .has("openapi", pattern("", "^3\\.1\\."))
+                .has("info", open_record(""))
+                .has("paths", open_record(""))
+                .into(),
+        ),
+    ]
+}
+
+/// The most rules that a quota may grant.
+const MOST_RULES: i64 = 100_000;
+
+fn problem() -> RefOr<Schema> {
+    open_record("What went wrong (RFC 9457)")
+        .has("type", pattern("What kind it is, for programs", "^/problems/[a-z-]+$"))
+        .has("title", text("What kind it is, for people"))
+        .has("status", whole("The status of the answer", 400..=599))
+        .has("detail", short("What is wrong and what is allowed", 65_536))
+        .has("errors", list("All faults of what was sent", named("Fault")))
+        .into()
+}
+
+fn fault() -> RefOr<Schema> {
+    record("One fault")
+        .has("pointer", short("JSON pointer to the place; of a query, the parameter's name", 65_536))
+        .has("detail", short("What is wrong and what is allowed", 65_536))
+        .into()
+}
+
+fn macros() -> RefOr<Schema> {
+    let one = record("A macro")
+        .has("name", text("What stands between the braces"))
+        .has("aliases", list("Other names of it", text("")))
+        .has("group", text("The heading that it stands under"))
+        .has("description", text("What it prints"))
+        .has("example", text("A use of it"))
+        .has("gives", text("What that use may print"))
+        .has("admins_only", flag("Only admins' rules may use it"))
+        .has("answer_only", flag("Only `set` of an answer rule may use it"));
+    let modifier = record("A modifier")
+        .has("name", text("The word after the bar"))
+        .has("argument", text("The form of its argument; empty if it takes none"))
+        .has("description", text("What it does"))
+        .has("example", text("A use of it"))
+        .has("gives", text("What that use may print; empty where the whole field is dropped"));
+    record("What may stand in templates").has("macros", list("", one)).has("modifiers", list("", modifier)).into()
+}
+
+fn preset() -> RefOr<Schema> {
+    let blank = record("What is to be filled in")
+        .has("pointer", text("JSON pointer into the rule"))
+        .has("name", text("Its name"))
+        .has("placeholder", text("The part of the text there that is to be replaced"))
+        .has("description", text("What it is and where it is found"))
+        .has("example", text("How it looks"));
+    record("A ready receiver")
+        .has("id", id("Its id"))
+        .has("name", text("Its name"))
+        .has("kind", word("What it is", ["tracker", "ad_platform"]))
+        .has("documentation", text("The page that describes its postbacks"))
+        .has("description", text("What it takes"))
+        .has("fill_in", list("What is to be filled in", blank))
+        .has("secrets", list("The names of its secrets", text("")))
+        .has("tracking_api", named("NewTrackingApi"))
+        .into()
+}
+
+fn offer() -> RefOr<Schema> {
+    record("An offer")
+        .has("offer_id", id("Its id"))
+        .has("name", or_null(text("Its name")))
+        .has("country", or_null(text("Its country, mostly an ISO 3166 code")))
+        .has("category", or_null(text("Its category")))
+        .into()
+}
+
+fn new_offer() -> RefOr<Schema> {
+    record("An offer as it is written")
+        .may("offer_id", super::super::shape::anything("Ignored: the path names it"))
+        .may("name", or_null(text("Its name")))
+        .may("country", or_null(text("Its country, mostly an ISO 3166 code")))
+        .may("category", or_null(text("Its category")))
+        .into()
+}
+
+fn quota() -> RefOr<Schema> {
+    record("How many rules an affiliate may have")
+        .has("affiliate_id", id("The affiliate"))
+        .has("rules", whole("The most rules", 0..=MOST_RULES))
+        .has("used", whole("How many it has", 0..=MOST_RULES))
+        .into()
+}

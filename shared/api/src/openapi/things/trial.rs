@@ -1,0 +1,100 @@
+//! Trying a rule out.
+
+use utoipa::openapi::{RefOr, Schema};
+
+use super::{
+    super::shape::{Record as _, count, dictionary, either, flag, id, list, named, or_null, record, short, text, whole, word},
+    Thing,
+    log::KINDS,
+    rule::RESULTS,
+};
+
+pub(super) fn things() -> Vec<Thing> {
+    let event = || or_null(named("EventOrEnvelope"));
+    let send = || or_null(flag("Whether it is really sent").default(Some(false.into())));
+    vec![
+        ("Test", record("What to try").may("event", event()).may("send", send()).into()),
+        ("Preview", preview()),
+        ("Trial", trial()),
+        ("MacroUse", macro_use()),
+        ("Told", told()),
+        ("Verdict", verdict()),
+    ]
+}
+
+fn preview() -> RefOr<Schema> {
+    let form = |name: &str| {
+        let what = record("What to try").has(name, named("NewTrackingApi"));
+        let event = or_null(named("EventOrEnvelope"));
+        RefOr::from(what.may("event", event).may("send", or_null(flag("Whether it is really sent"))))
+    };
+    either("A rule under `tracking_api`, or under `rule`", [form("tracking_api"), form("rule")])
+}
+
+fn trial() -> RefOr<Schema> {
+    record("What would be sent, or was")
+        .has("fires", flag("Whether the rule would fire"))
+        .has("held", flag("Whether it would be held until the conversion settles"))
+        .has("verdicts", list("Each elementary event of the change", named("Verdict")))
+        .has("event", word("The one that is rendered", KINDS))
+        .has("transaction_id", or_null(id("The transaction that is rendered")))
+        .has("sample", flag("Whether the built-in event was taken"))
+        .has("request", or_null(named("SentRequest")))
+        .has("error", or_null(short("Why it can't be rendered, or why there is no answer", 65_536)))
+        .has("macros", list("Every macro that was filled in", named("MacroUse")))
+        .has("sent", flag("Whether it was sent"))
+        .has("status", or_null(whole("The answer's status", 100..=999)))
+        .has("duration_ms", or_null(count("How long it took")))
+        .has("answer", or_null(short("The first 4 KiB of the answer", 65_536)))
+        .has("verdict", or_null(word("What the answer means", ["delivered", "pending", "retry", "failed"])))
+        .has("told", or_null(named("Told")))
+        .has("warnings", list("What looks like a mistake", named("Warning")))
+        .has("schedule", named("Schedule"))
+        .into()
+}
+
+fn macro_use() -> RefOr<Schema> {
+    record("A macro that was filled in")
+        .has("place", text("JSON pointer into the rule's request"))
+        .has("macro", short("As it is written", 16_384))
+        .has("name", text("Its name"))
+        .has("from", text("Where the value came from: a JSON pointer into the event, or what it is"))
+        .has("value", or_null(short("Before modifiers", 65_536)))
+        .has("text", or_null(short("After modifiers, before encoding", 65_536)))
+        .has("missing", flag("Whether there was no value"))
+        .into()
+}
+
+fn told() -> RefOr<Schema> {
+    record("What the answer told")
+        .may("result", or_null(word("", RESULTS)))
+        .may("payout", or_null(text("")))
+        .may("value", or_null(text("")))
+        .may("external_id", or_null(text("")))
+        .may("variables", dictionary("", text("")))
+        .into()
+}
+
+fn verdict() -> RefOr<Schema> {
+    let conditions = [
+        "trigger",
+        "source",
+        "conversion_type",
+        "affiliate",
+        "advertiser",
+        "integration",
+        "channel",
+        "included_offers",
+        "excluded_offers",
+        "result",
+        "active",
+        "cause",
+    ];
+    let reason = record("What says no").has("condition", word("", conditions)).has("detail", text("Why"));
+    record("Whether the rule fires on an elementary event")
+        .has("event", word("Which", KINDS))
+        .has("transaction_id", or_null(id("Of which transaction")))
+        .has("fires", flag("Whether it fires"))
+        .has("reasons", list("Why not; empty when it fires", reason))
+        .into()
+}

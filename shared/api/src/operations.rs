@@ -1,0 +1,48 @@
+//! The table of operations: a line each. What is to be served and described is written here, and nowhere else.
+//!
+//! A POST may be repeated with an `Idempotency-Key` unless its line says that it needs none.
+
+use axum::http::Method;
+use tracking_engine::backend::Backend;
+
+use crate::{
+    Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, history, offers, openapi::paths, operation::Operation,
+    presets, rejected, secrets, tracking_apis,
+};
+
+/// Every operation, by the parts of the API.
+pub(crate) fn all<B: Backend>() -> Vec<Operation<Hands<B>>> {
+    let (get, post, put, patch, delete) = (Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE);
+    let (rule, secret, quota) = ("/tracking-apis/{id}", "/tracking-apis/{id}/secrets/{name}", "/affiliates/{id}/quota");
+    vec![
+        Operation::new(get.clone(), "/tracking-apis", tracking_apis::list::<B>, paths::rules::list),
+        Operation::new(post.clone(), "/tracking-apis", tracking_apis::create::<B>, paths::rules::create).without_key(),
+        Operation::new(get.clone(), rule, tracking_apis::read::<B>, paths::rules::read),
+        Operation::new(put.clone(), rule, tracking_apis::replace::<B>, paths::rules::replace),
+        Operation::new(patch, rule, tracking_apis::patch::<B>, paths::rules::patch),
+        Operation::new(delete.clone(), rule, tracking_apis::delete::<B>, paths::rules::delete),
+        Operation::new(put.clone(), secret, secrets::write::<B>, paths::rules::write_secret),
+        Operation::new(delete, secret, secrets::delete::<B>, paths::rules::delete_secret),
+        Operation::new(post.clone(), "/tracking-apis/{id}/duplicate", tracking_apis::duplicate::<B>, paths::rules::duplicate)
+            .without_key(),
+        Operation::new(get.clone(), "/tracking-apis/{id}/history", history::list::<B>, paths::rules::history),
+        Operation::new(
+            post.clone(),
+            "/tracking-apis/{id}/history/{version}/restore",
+            history::restore::<B>,
+            paths::rules::restore,
+        ),
+        Operation::new(get.clone(), quota, affiliates::quota::<B>, paths::affiliates::quota),
+        Operation::new(put.clone(), quota, affiliates::set_quota::<B>, paths::affiliates::write_quota),
+        Operation::new(get.clone(), "/affiliate-postbacks", affiliate_postbacks::list::<B>, paths::rules::affiliate_postbacks),
+        Operation::new(get.clone(), "/deliveries", deliveries::list::<B>, paths::deliveries::list),
+        Operation::new(get.clone(), "/deliveries/{id}", deliveries::read::<B>, paths::deliveries::read),
+        Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
+        Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
+        Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),
+        Operation::new(post, "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit),
+        Operation::new(get.clone(), "/macros", catalogue::read, paths::catalogue::macros),
+        Operation::new(get.clone(), "/presets", presets::list, paths::catalogue::presets),
+        Operation::new(get, "/healthz", alive, paths::service::alive).open(),
+    ]
+}

@@ -1,0 +1,61 @@
+//! Bad events, for admins: what was wrong with them, and taking them over after all (contract §1, §3).
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::{StatusCode, Uri},
+};
+use serde_json::{Value, json};
+use tracking_core::{
+    caller::Caller,
+    fault::{Faults, pointer_token},
+};
+use tracking_engine::{Engine, backend::Backend};
+
+use crate::{
+    Page,
+    body::OptionalBody,
+    path::Named,
+    problem::{Kind, Problem},
+    query::Parameters,
+};
+
+pub(crate) async fn list<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Result<Json<Page>, Problem> {
+    Problem::unless_admin(&caller)?;
+    let mut query = Parameters::read(&uri, &["limit", "cursor"]);
+    let (limit, cursor) = (query.limit(), query.id_cursor());
+    query.finish()?;
+    let (items, next) = engine.rejected(limit, cursor.as_deref()).await?;
+    Ok(Json(Page { items, next_cursor: next }))
+}
+
+pub(crate) async fn resubmit<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<String>,
+    OptionalBody(body): OptionalBody,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    Problem::unless_admin(&caller)?;
+    let mended = mended(&body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
+    engine.resubmit(&id, mended).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"accepted": 1}))))
+}
+
+/// The event in `{"event": {…}}`, if there is one.
+fn mended(body: &Value) -> Result<Option<&Value>, Faults> {
+    let Some(fields) = body.as_object() else {
+        return Err(Faults::one("", "give an object: {\"event\": {…}}, or no body to send the event in as it was received"));
+    };
+    let mut faults = Faults::default();
+    for unknown in fields.keys().filter(|name| *name != "event") {
+        faults.add(format!("/{}", pointer_token(unknown)), format!("{unknown:?} is not known: event is the only field"));
+    }
+    let event = fields.get("event").filter(|event| !event.is_null());
+    if faults.is_empty() { Ok(event) } else { Err(faults) }
+}

@@ -1,0 +1,171 @@
+//! Bad input of every operation: the answer says which field, what is wrong and what is allowed, and nothing is half-done.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::{ADMIN, Api};
+
+/// A world in which something can be asked for, and broken.
+struct World {
+    api: Api,
+    rule: String,
+    delivery: String,
+    rejected: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let api = Api::new();
+        let rule = api.rule(ADMIN, "R", json!({"secret_values": {"token": "t0ken"}})).await;
+        api.sale(1, "aff_a").await;
+        api.accept(b"no json").await;
+        let delivery = api.get(ADMIN, "/deliveries").await.each("id")[0].to_owned();
+        let rejected = api.get(ADMIN, "/events/rejected").await.each("id")[0].to_owned();
+        Self { api, rule, delivery, rejected }
+    }
+
+    fn placed(&self, line: &str) -> String {
+        let id = match line.split('/').nth(1).unwrap_or_default() {
+            "tracking-apis" => &self.rule,
+            "deliveries" => &self.delivery,
+            "events" => &self.rejected,
+            "conversions" => "cnv_1",
+            "affiliates" => "aff_a",
+            _ => "off_5",
+        };
+        line.replace("{id}", id).replace("{name}", "token").replace("{version}", "1")
+    }
+
+    /// Everything that there is.
+    async fn seen(&self) -> Vec<String> {
+        let mut seen = Vec::new();
+        for path in ["/tracking-apis", "/deliveries", "/offers", "/events/rejected"] {
+            seen.push(self.api.get(ADMIN, path).await.text);
+        }
+        seen
+    }
+}
+
+/// Asks each for something bad, and compares status and faults.
+struct Check {
+    world: World,
+    asked: BTreeSet<String>,
+}
+
+impl Check {
+    /// `line` with names in its path, what follows the path, headers, a body or null; the status and every fault.
+    async fn refuses(
+        &mut self,
+        (line, query): (&str, &str),
+        headers: &[(&str, &str)],
+        body: Value,
+        expected: (u16, &[(&str, &str)]),
+    ) {
+        let before = self.world.seen().await;
+        let refused =
+            self.world.api.call_with(ADMIN, &format!("{}{query}", self.world.placed(line)), headers, body.clone()).await;
+        assert_eq!(refused.problem().0, expected.0, "{line}{query} {body}: {}", refused.text);
+        assert_eq!(refused.faults(), expected.1, "{line}{query} {body}");
+        assert_eq!(self.world.seen().await, before, "{line}{query} {body} left something behind");
+        self.asked.insert(line.to_owned());
+    }
+}
+
+const LIMIT: (&str, &str) = ("/limit", "limit=\"0\" is not allowed: choose 1 to 1000");
+const CURSOR: (&str, &str) = ("/cursor", "cursor=\"/\" is not allowed: use the next_cursor of a page as it is");
+const COLOUR: &str = "?colour=red&limit=0&cursor=%2F";
+
+#[tokio::test]
+async fn every_operation_names_what_is_wrong_with_its_input() {
+    let mut check = Check { world: World::new().await, asked: BTreeSet::new() };
+    let colour = |known: &str| format!("\"colour\" is not known: choose {known}");
+    for (line, known) in [
+        ("GET /tracking-apis", "owner, country, offer, active, q, limit, cursor"),
+        ("GET /affiliate-postbacks", "affiliate_id, country, offer, active, q, limit, cursor"),
+        ("GET /offers", "limit, cursor"),
+        ("GET /events/rejected", "limit, cursor"),
+    ] {
+        check.refuses((line, COLOUR), &[], Value::Null, (400, &[("/colour", &colour(known)), LIMIT, CURSOR])).await;
+    }
+    let states = "state=\"lost\" is not allowed: choose waiting, held, sending, delivered, failed, exhausted, unresolved, expired, superseded, \
+                  cancelled, skipped";
+    let time = "from=\"today\" is not allowed: give a time such as 2026-11-22T09:00:00Z (RFC 3339)";
+    let id = "conversion_id=\"a b\" is not allowed: give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -";
+    let query = "?conversion_id=a%20b&state=lost&from=today";
+    let faults = [("/conversion_id", id), ("/state", states), ("/from", time)];
+    check.refuses(("GET /deliveries", query), &[], Value::Null, (400, &faults)).await;
+    let none = [("/x", "\"x\" is not known: this path takes no parameters")];
+    for line in ["GET /macros", "GET /openapi.json"] {
+        check.refuses((line, "?x=1"), &[], Value::Null, (400, &none)).await;
+    }
+    rules(&mut check).await;
+
+    let many = [
+        ("/colour", "\"colour\" is not known: choose name, country, category"),
+        ("/name", "5 is not allowed: give a text of at most 2048 bytes"),
+    ];
+    check.refuses(("PUT /offers/{id}", ""), &[], json!({"colour": "red", "name": 5}), (422, &many)).await;
+    let resubmit = ("POST /events/rejected/{id}/resubmit", "");
+    let version = [("/event/conversion/version", "-1 is not allowed: give an integer from 0 to 9007199254740991")];
+    check.refuses(resubmit, &[], json!({"event": event(-1)}), (422, &version)).await;
+    let event_only = [("/evnt", "\"evnt\" is not known: event is the only field")];
+    check.refuses(resubmit, &[], json!({"evnt": {}}), (422, &event_only)).await;
+    check.refuses(resubmit, &[("idempotency-key", "a b")], json!({"event": event(1)}), (400, &[])).await;
+
+    let described = check.world.api.get(ADMIN, "/openapi.json").await;
+    assert_eq!(check.asked, with_input(&described.body));
+}
+
+/// Rules: bodies, preconditions, keys.
+async fn rules(check: &mut Check) {
+    let retries = ("/retry/max_retries", "31 retries are too many: choose 0 to 30");
+    let name = ("/name", "required: 1 to 200 characters");
+    let url = ("/request/url", "missing: write a text, which may hold macros such as {transaction_id}");
+    let bad = json!({"request": {}, "retry": {"max_retries": 31}});
+    for line in ["POST /tracking-apis", "PUT /tracking-apis/{id}"] {
+        check.refuses((line, ""), &[], bad.clone(), (422, &[name, url, retries])).await;
+        check
+            .refuses(
+                (line, ""),
+                &[],
+                json!([]),
+                (422, &[("", "a list is not a rule: write an object with at least name and request.url")]),
+            )
+            .await;
+    }
+    let patch = ("PATCH /tracking-apis/{id}", "");
+    check.refuses(patch, &[], json!({"name": null, "retry": {"max_retries": 31}}), (422, &[name, retries])).await;
+    for line in ["PUT /tracking-apis/{id}", "PATCH /tracking-apis/{id}", "DELETE /tracking-apis/{id}"] {
+        let body = if line.starts_with("DELETE") {
+            Value::Null
+        } else {
+            json!({"name": "x", "request": {"url": "http://127.0.0.1:1/"}})
+        };
+        check.refuses((line, ""), &[("if-match", "4")], body.clone(), (400, &[])).await;
+        check.refuses((line, ""), &[("if-match", "\"4\"")], body, (412, &[])).await;
+    }
+    check.refuses(("POST /tracking-apis", ""), &[("idempotency-key", "")], json!({}), (400, &[])).await;
+    let secret = ("PUT /tracking-apis/{id}/secrets/{name}", "");
+    let faults = [("/vale", "\"vale\" is not known: value is the only field"), ("/value", "give the secret's value as a text")];
+    check.refuses(secret, &[], json!({"vale": "x"}), (422, &faults)).await;
+}
+
+fn event(version: i64) -> Value {
+    json!({"change_id": "chg_9", "occurred_at": "2026-11-22T09:00:00Z",
+        "conversion": {"conversion_id": "cnv_9", "version": version, "change": "created", "type": "sale", "source": "link",
+            "affiliate_id": "aff_a", "advertiser_id": "adv_2", "offer_id": "off_5"}})
+}
+
+/// The operations that take a body, a query or a header, and those that say that they take none.
+fn with_input(description: &Value) -> BTreeSet<String> {
+    let paths = description["paths"].as_object().unwrap();
+    let each = paths.iter().flat_map(|(path, item)| {
+        item.as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, told)| told["responses"]["400"].is_object())
+            .map(move |(method, _)| (method, path))
+    });
+    each.map(|(method, path)| format!("{} {path}", method.to_uppercase())).collect()
+}

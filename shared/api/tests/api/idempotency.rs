@@ -1,0 +1,112 @@
+//! `Idempotency-Key`: nothing is done twice.
+
+use serde_json::{Value, json};
+use tracking_core::caller::Caller;
+use tracking_engine::idempotency::{Asked, Begun};
+
+use crate::support::{ADMIN, Answer, Api};
+
+/// A change that is new, and after which a rule owes a postback.
+fn event(number: u32) -> Value {
+    json!({"event": {"change_id": format!("chg_{number}"), "occurred_at": "2026-11-22T09:00:00Z",
+        "conversion": {"conversion_id": format!("cnv_{number}"), "version": 1, "change": "created", "type": "sale", "source": "link",
+            "affiliate_id": "aff_a", "advertiser_id": "adv_2", "offer_id": "off_5"},
+        "transactions": [{"transaction_id": "trx_1", "result": "approved"}]}})
+}
+
+/// An API with rejected events, and the path at which each is sent in again.
+async fn rejected(count: usize) -> (Api, Vec<String>) {
+    let api = Api::new();
+    for number in 0..count {
+        api.accept(format!("no json {number}").as_bytes()).await;
+    }
+    let listed = api.get(ADMIN, "/events/rejected").await;
+    let paths = listed.each("id").into_iter().map(|id| format!("/events/rejected/{id}/resubmit")).collect();
+    (api, paths)
+}
+
+async fn post(api: &Api, path: &str, key: &str, body: Value) -> Answer {
+    api.call_with(ADMIN, &format!("POST {path}"), &[("idempotency-key", key)], body).await
+}
+
+#[tokio::test]
+async fn contract_3_the_same_request_again_gets_the_first_answer_again() {
+    let (api, paths) = rejected(2).await;
+    let first = post(&api, &paths[0], "k", event(1)).await;
+    assert_eq!((first.status, &first.body, first.header("idempotent-replayed")), (202, &json!({"accepted": 1}), None));
+    let again = post(&api, &paths[0], "k", event(1)).await;
+    assert_eq!((again.status, &again.text, again.header("idempotent-replayed")), (202, &first.text, Some("true")));
+    assert_eq!(again.header("content-type"), Some("application/json"));
+    assert_eq!(post(&api, &paths[0], "l", event(1)).await.problem(), (404, "/problems/not-found"), "another key does it anew");
+    let elsewhere = post(&api, &paths[1], "k", event(2)).await;
+    assert_eq!((elsewhere.status, elsewhere.header("idempotent-replayed")), (202, None), "another path is another request");
+}
+
+#[tokio::test]
+async fn contract_3_a_key_stands_for_one_body_of_one_caller() {
+    let (api, paths) = rejected(1).await;
+    post(&api, &paths[0], "k", event(1)).await;
+    let other = post(&api, &paths[0], "k", event(2)).await;
+    assert_eq!(other.problem(), (409, "/problems/conflict"));
+    assert_eq!(other.body["detail"], "this Idempotency-Key was used for another request: use a new key");
+    let line = format!("POST {}", paths[0]);
+    let affiliate = api.call_with("aff_a", &line, &[("idempotency-key", "k")], event(1)).await;
+    assert_eq!(affiliate.problem(), (403, "/problems/forbidden"), "an affiliate learns nothing of an admin's key");
+}
+
+#[tokio::test]
+async fn contract_3_what_was_refused_is_refused_again() {
+    let (api, paths) = rejected(1).await;
+    let mut bad = event(1);
+    bad["event"]["conversion"]["version"] = (-1).into();
+    let first = post(&api, &paths[0], "k", bad.clone()).await;
+    assert_eq!(first.problem(), (422, "/problems/invalid"));
+    let again = post(&api, &paths[0], "k", bad).await;
+    assert_eq!((again.problem(), &again.text), ((422, "/problems/invalid"), &first.text));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+}
+
+#[tokio::test]
+async fn contract_3_an_answer_is_kept_for_a_day() {
+    let (api, paths) = rejected(1).await;
+    post(&api, &paths[0], "k", event(1)).await;
+    api.pass(86_000);
+    assert_eq!(post(&api, &paths[0], "k", event(1)).await.status, 202);
+    api.pass(400);
+    assert_eq!(post(&api, &paths[0], "k", event(1)).await.problem(), (404, "/problems/not-found"), "done anew");
+}
+
+#[tokio::test]
+async fn contract_3_of_two_requests_at_once_one_is_done() {
+    let (api, paths) = rejected(1).await;
+    let both = tokio::join!(post(&api, &paths[0], "k", event(1)), post(&api, &paths[0], "k", event(1)));
+    let told = |answer: &Answer| (answer.status, answer.header("idempotent-replayed").is_some());
+    let mut told = [told(&both.0), told(&both.1)];
+    told.sort_unstable();
+    assert!(told == [(202, false), (202, true)] || told == [(202, false), (409, false)], "{told:?}");
+}
+
+#[tokio::test]
+async fn contract_3_what_a_crash_left_is_void_after_two_minutes() {
+    let (api, paths) = rejected(1).await;
+    let asked = Asked::new(&Caller::Admin, &paths[0], "k", event(1).to_string().as_bytes());
+    let Begun::Now(crashed) = api.engine.begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
+    let early = post(&api, &paths[0], "k", event(1)).await;
+    assert_eq!(early.problem(), (409, "/problems/conflict"));
+    assert!(early.text.contains("still runs"), "{}", early.text);
+    api.pass(120);
+    let late = post(&api, &paths[0], "k", event(1)).await;
+    assert_eq!((late.status, late.header("idempotent-replayed")), (202, None));
+    // It was not dead after all, and ends now: the answer that was given stays.
+    api.engine.forget_once(crashed).await.unwrap();
+    assert_eq!(post(&api, &paths[0], "k", event(1)).await.header("idempotent-replayed"), Some("true"));
+}
+
+#[tokio::test]
+async fn contract_3_what_was_forgotten_may_be_tried_again() {
+    let (api, paths) = rejected(1).await;
+    let asked = Asked::new(&Caller::Admin, &paths[0], "k", event(1).to_string().as_bytes());
+    let Begun::Now(failed) = api.engine.begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
+    api.engine.forget_once(failed).await.unwrap();
+    assert_eq!(post(&api, &paths[0], "k", event(1)).await.status, 202);
+}

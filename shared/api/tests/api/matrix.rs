@@ -1,0 +1,191 @@
+//! Who may do what: every operation of the description, asked by everybody. An operation without a row fails the test, and so does a row
+//! without an operation.
+
+use axum::{body::Body, http::Request};
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use tracking_api::auth::LocalTokens;
+use tracking_core::caller::Caller;
+
+use crate::support::{ADMIN, Answer, Api, KEY, morning};
+
+/// Who asks, in the order of the columns.
+const CALLERS: [&str; 7] = ["no token", "expired", "forged", "wrong audience", "aff_b", "aff_a", ADMIN];
+
+/// The status that each caller gets who asks for things of `aff_a`.
+const ROWS: [(&str, [u16; 7]); 19] = [
+    //                                         none exp. forged aud.  B    A    admin
+    ("GET /tracking-apis", [401, 401, 401, 401, 200, 200, 200]),
+    ("POST /tracking-apis", [401, 401, 401, 401, 201, 201, 201]),
+    ("GET /tracking-apis/{id}", [401, 401, 401, 401, 404, 200, 200]),
+    ("PUT /tracking-apis/{id}", [401, 401, 401, 401, 404, 200, 200]),
+    ("PATCH /tracking-apis/{id}", [401, 401, 401, 401, 404, 200, 200]),
+    ("DELETE /tracking-apis/{id}", [401, 401, 401, 401, 404, 204, 204]),
+    ("PUT /tracking-apis/{id}/secrets/{name}", [401, 401, 401, 401, 404, 204, 204]),
+    ("DELETE /tracking-apis/{id}/secrets/{name}", [401, 401, 401, 401, 404, 204, 204]),
+    ("GET /affiliate-postbacks", [401, 401, 401, 401, 200, 200, 200]),
+    ("GET /deliveries", [401, 401, 401, 401, 200, 200, 200]),
+    ("GET /deliveries/{id}", [401, 401, 401, 401, 404, 200, 200]),
+    ("GET /offers", [401, 401, 401, 401, 403, 403, 200]),
+    ("PUT /offers/{id}", [401, 401, 401, 401, 403, 403, 200]),
+    ("GET /events/rejected", [401, 401, 401, 401, 403, 403, 200]),
+    ("POST /events/rejected/{id}/resubmit", [401, 401, 401, 401, 403, 403, 202]),
+    ("GET /macros", [401, 401, 401, 401, 200, 200, 200]),
+    ("GET /presets", [401, 401, 401, 401, 200, 200, 200]),
+    ("GET /openapi.json", [401, 401, 401, 401, 200, 200, 200]),
+    ("GET /healthz", [200, 200, 200, 200, 200, 200, 200]),
+];
+
+/// A body that the operation takes; null for those that take none.
+fn body(line: &str) -> Value {
+    match line {
+        "POST /tracking-apis" | "PUT /tracking-apis/{id}" => json!({"name": "x", "request": {"url": "http://127.0.0.1:1/"}}),
+        "PATCH /tracking-apis/{id}" => json!({"name": "x"}),
+        "PUT /tracking-apis/{id}/secrets/{name}" => json!({"value": "t0ken"}),
+        "PUT /offers/{id}" => json!({"name": "Loan"}),
+        "POST /events/rejected/{id}/resubmit" => json!({"event": event()}),
+        _ => Value::Null,
+    }
+}
+
+fn event() -> Value {
+    json!({"change_id": "chg_9", "occurred_at": "2026-11-22T09:00:00Z",
+        "conversion": {"conversion_id": "cnv_9", "version": 1, "change": "created", "type": "sale", "source": "link",
+            "affiliate_id": "aff_a", "advertiser_id": "adv_2", "offer_id": "off_5"}})
+}
+
+/// A world in which `aff_a` has a rule, a secret of it, a delivery; and an event was rejected.
+struct World {
+    api: Api,
+    rule: String,
+    delivery: String,
+    rejected: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let api = Api::new();
+        let rule = api.rule("aff_a", "A's", json!({"secret_values": {"token": "t0ken"}})).await;
+        api.sale(1, "aff_a").await;
+        api.accept(b"no json").await;
+        let delivery = api.get("aff_a", "/deliveries").await.each("id")[0].to_owned();
+        let rejected = api.get(ADMIN, "/events/rejected").await.each("id")[0].to_owned();
+        Self { api, rule, delivery, rejected }
+    }
+
+    /// The line with `aff_a`'s things, or with such as do not exist.
+    fn about(&self, line: &str, existing: bool) -> String {
+        let (_, path) = line.split_once(' ').unwrap();
+        let (own, none) = match path.split('/').nth(1).unwrap() {
+            "tracking-apis" => (self.rule.as_str(), "trk_none"),
+            "deliveries" => (self.delivery.as_str(), "dlv_0123456789abcdefghjkmnpqrstvwxyz"),
+            "conversions" => ("cnv_1", "cnv_none"),
+            "affiliates" => ("aff_a", "aff_none"),
+            "events" => (self.rejected.as_str(), "01763802000000-0000000000"),
+            "offers" => ("off_5", "off_none"),
+            _ => ("", ""),
+        };
+        let line = line.replace("{id}", if existing { own } else { none });
+        line.replace("{name}", "token").replace("{version}", "1")
+    }
+
+    async fn ask(&self, who: &str, line: &str, body: &Value) -> Answer {
+        let (method, path) = line.split_once(' ').unwrap();
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = self.token(who) {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        self.api.send(request.header("content-type", "application/json").body(body).unwrap()).await
+    }
+
+    fn token(&self, who: &str) -> Option<String> {
+        let hour = SignedDuration::from_hours(1);
+        match who {
+            "no token" => None,
+            "expired" => Some(LocalTokens::new(&KEY, morning).mint(&Caller::Admin, morning() - hour)),
+            "forged" => Some(LocalTokens::new(&[2; 32], morning).mint(&Caller::Admin, morning() + hour)),
+            "wrong audience" => Some(for_others(morning() + hour)),
+            _ => Some(self.api.token(who)),
+        }
+    }
+}
+
+/// An admin's token of our key that is meant for another service.
+fn for_others(expires: Timestamp) -> String {
+    let claims = json!({"iss": "tracking-local", "aud": "billing", "role": "admin", "exp": expires.as_second()});
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(&KEY)).unwrap()
+}
+
+#[tokio::test]
+async fn contract_3_every_operation_has_its_row() {
+    let api = Api::new();
+    let described = api.get(ADMIN, "/openapi.json").await;
+    let paths = described.body["paths"].as_object().unwrap();
+    let lines = paths
+        .iter()
+        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase())));
+    let (mut lines, mut rows): (Vec<String>, Vec<&str>) = (lines.collect(), ROWS.map(|(line, _)| line).into());
+    lines.sort_unstable();
+    rows.sort_unstable();
+    assert_eq!(lines, rows);
+}
+
+#[tokio::test]
+async fn v2_every_operation_answers_everybody_as_it_should() {
+    for (line, expected) in ROWS {
+        let body = body(line);
+        let (shared, own) = (World::new().await, World::new().await);
+        let mut found = Vec::new();
+        for who in CALLERS {
+            // What `aff_a` did, an admin may not be able to do again.
+            let world = if who == ADMIN { &own } else { &shared };
+            let answer = world.ask(who, &world.about(line, true), &body).await;
+            if answer.status >= 400 {
+                answer.problem();
+            }
+            found.push(answer.status);
+        }
+        assert_eq!(found, expected, "{line}: {CALLERS:?}");
+    }
+}
+
+#[tokio::test]
+async fn v2_what_is_anothers_is_byte_for_byte_what_does_not_exist() {
+    let world = World::new().await;
+    let mut seen = 0;
+    for (line, expected) in ROWS.into_iter().filter(|(line, expected)| line.contains("{id}") && expected[4] == 404) {
+        for body in [body(line), json!("bad"), json!({"unknown": 1})] {
+            let hidden = world.ask("aff_b", &world.about(line, true), &body).await;
+            let absent = world.ask("aff_b", &world.about(line, false), &body).await;
+            assert_eq!(
+                (hidden.status, &hidden.text, &hidden.headers),
+                (404, &absent.text, &absent.headers),
+                "{line} {body} {expected:?}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 7 * 3, "{seen}");
+}
+
+/// Lists that are narrowed down by something of another's are those that are narrowed down by nothing that exists.
+#[tokio::test]
+async fn v2_lists_do_not_tell_that_anothers_things_exist() {
+    let world = World::new().await;
+    for (path, own, none) in [
+        ("/deliveries?tracking_api_id=", world.rule.as_str(), "trk_none"),
+        ("/deliveries?conversion_id=", "cnv_1", "cnv_none"),
+        ("/deliveries?affiliate_id=", "aff_a", "aff_none"),
+        ("/tracking-apis?owner=", "aff_a", "aff_none"),
+        ("/tracking-apis?offer=", "off_5", "off_none"),
+        ("/tracking-apis?cursor=", world.rule.as_str(), "trk_none"),
+        ("/affiliate-postbacks?affiliate_id=", "aff_a", "aff_none"),
+    ] {
+        let hidden = world.api.get("aff_b", &format!("{path}{own}")).await;
+        let absent = world.api.get("aff_b", &format!("{path}{none}")).await;
+        assert_eq!((hidden.status, &hidden.text, &hidden.headers), (200, &absent.text, &absent.headers), "{path}");
+        assert_eq!(hidden.each("id").len(), 0, "{path}");
+    }
+}

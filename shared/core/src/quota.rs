@@ -1,0 +1,188 @@
+//! How many rules an affiliate may have: 20 unless an admin raises it (contract §2).
+//!
+//! A rule that is to be made takes its place here first, and a rule that was deleted gives it back after. A crash between the two leaves
+//! a place that nobody uses: it is found when the places run out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{document::Fields, fault::Faults, id::Id};
+
+/// How many rules an affiliate may have if nobody said otherwise.
+const USUAL: u32 = 20;
+/// The most that an admin can allow: the ids of all fit into one item of the store.
+const MOST: u32 = 1_000;
+/// A place younger than this may be that of a rule which is being made.
+const UNDER_WAY: SignedDuration = SignedDuration::from_mins(5);
+
+/// The places of one affiliate's rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// What an admin allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    allowed: Option<u32>,
+    rules: BTreeMap<Id, Place>,
+}
+
+/// When a place was taken, and for which version of the rule, a deleted rule being made again with a later one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    at: Timestamp,
+    version: u64,
+}
+
+/// There is no place left.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{used} of {limit} rules are in use: delete one, or ask an admin to raise the quota")]
+pub struct Full {
+    used: usize,
+    limit: u32,
+}
+
+impl Quota {
+    /// How many rules are allowed.
+    pub fn limit(&self) -> u32 {
+        self.allowed.unwrap_or(USUAL)
+    }
+
+    /// Allows so many rules. Those beyond them stay as they are.
+    pub fn allow(&mut self, limit: u32) {
+        self.allowed = Some(limit);
+    }
+
+    /// The rules that have a place.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &Id> {
+        self.rules.keys()
+    }
+
+    /// Takes a place for a rule that is to be made at this version, or takes the rule's own again.
+    ///
+    /// # Errors
+    /// There is none left.
+    pub fn take(&mut self, rule: &Id, version: u64, now: Timestamp) -> Result<(), Full> {
+        let used = self.rules.len();
+        let is_room = u32::try_from(used).is_ok_and(|used| used < self.limit());
+        if !is_room && !self.rules.contains_key(rule) {
+            return Err(Full { used, limit: self.limit() });
+        }
+        self.count_in(rule, version, now);
+        Ok(())
+    }
+
+    /// Counts a rule that is there already, whatever is allowed.
+    pub fn count_in(&mut self, rule: &Id, version: u64, at: Timestamp) {
+        let version = self.rules.get(rule).map_or(version, |place| place.version.max(version));
+        self.rules.insert(rule.clone(), Place { at, version });
+    }
+
+    /// Gives back the place of a rule that was deleted at this version; whether it had one. Who makes the rule again keeps the place.
+    pub fn give_back(&mut self, rule: &Id, version: u64) -> bool {
+        let over = self.rules.get(rule).is_some_and(|place| place.version <= version);
+        over && self.rules.remove(rule).is_some()
+    }
+
+    /// Gives back the places of rules that are not there, unless they may be under way.
+    pub fn give_back_unused(&mut self, there: &BTreeSet<Id>, now: Timestamp) {
+        self.rules.retain(|rule, place| there.contains(rule) || place.at + UNDER_WAY > now);
+    }
+}
+
+/// How many rules a body such as `{"rules": 50}` allows.
+///
+/// # Errors
+/// All faults at once.
+pub fn read_limit(body: &Value) -> Result<u32, Faults> {
+    let mut faults = Faults::default();
+    let fields = Fields::open(Some(body), "", &["rules"], &["affiliate_id", "used"], &mut faults);
+    let limit = fields.integer("rules", 0..=MOST, "rules", &mut faults);
+    if limit.is_none() && faults.is_empty() {
+        faults.add("/rules", format!("required: choose 0 to {MOST}"));
+    }
+    limit.filter(|_| faults.is_empty()).ok_or(faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rule(n: u32) -> Id {
+        format!("trk_{n}").parse().unwrap()
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute)
+    }
+
+    fn full() -> Quota {
+        let mut quota = Quota::default();
+        for n in 1..=20 {
+            assert_eq!(quota.take(&rule(n), 1, at(0)), Ok(()));
+        }
+        quota
+    }
+
+    #[test]
+    fn contract_2_twenty_rules_have_a_place() {
+        let mut quota = full();
+        let refused = quota.take(&rule(21), 1, at(0)).unwrap_err();
+        assert_eq!(refused.to_string(), "20 of 20 rules are in use: delete one, or ask an admin to raise the quota");
+        assert_eq!(quota.take(&rule(20), 1, at(1)), Ok(()), "its own place again");
+        quota.allow(21);
+        assert_eq!(quota.take(&rule(21), 1, at(0)), Ok(()));
+        quota.allow(3);
+        let refused = quota.take(&rule(22), 1, at(0)).unwrap_err();
+        assert_eq!(refused.to_string(), "21 of 3 rules are in use: delete one, or ask an admin to raise the quota");
+    }
+
+    #[test]
+    fn contract_2_a_deleted_rule_gives_its_place_back_but_not_that_of_its_successor() {
+        let mut quota = full();
+        assert!(quota.give_back(&rule(1), 2));
+        assert!(!quota.give_back(&rule(1), 2));
+        assert_eq!(quota.take(&rule(21), 1, at(0)), Ok(()));
+        // Deleted as version 2, made again as version 3 before the place was given back.
+        assert_eq!(quota.take(&rule(2), 3, at(0)), Ok(()));
+        assert!(!quota.give_back(&rule(2), 2));
+        assert_eq!(quota.rules().len(), 20);
+    }
+
+    #[test]
+    fn contract_2_places_that_nobody_uses_are_given_back_once_nobody_can_be_under_way() {
+        let mut quota = full();
+        let there: BTreeSet<Id> = (1..=18).map(rule).collect();
+        quota.take(&rule(20), 1, at(3)).unwrap();
+        quota.give_back_unused(&there, at(4));
+        assert_eq!(quota.rules().len(), 20);
+        quota.give_back_unused(&there, at(5));
+        assert_eq!(quota.rules().len(), 19, "19 is gone, 20 was asked for two minutes ago");
+    }
+
+    #[test]
+    fn a_quota_is_read_back_as_it_was_first_written() {
+        let first = r#"{"allowed":50,"rules":{"trk_1":{"at":"1970-01-01T00:03:00Z","version":4}}}"#;
+        let mut quota = Quota::default();
+        quota.allow(50);
+        quota.count_in(&rule(1), 4, at(3));
+        assert_eq!(serde_json::from_str::<Quota>(first).unwrap(), quota);
+        assert_eq!(serde_json::to_string(&quota).unwrap(), first);
+    }
+
+    #[test]
+    fn contract_3_a_limit_is_a_number_of_rules() {
+        assert_eq!(read_limit(&json!({"rules": 50, "used": 3, "affiliate_id": "aff_7"})), Ok(50));
+        assert_eq!(read_limit(&json!({"rules": 0})), Ok(0));
+        let told = |body| read_limit(&body).unwrap_err();
+        assert_eq!(told(json!({})), Faults::one("/rules", "required: choose 0 to 1000"));
+        assert_eq!(told(json!({"rules": 1_001})), Faults::one("/rules", "1001 rules are too many: choose 0 to 1000"));
+        assert_eq!(told(json!({"rules": null})), Faults::one("/rules", "required: choose 0 to 1000"));
+        let wrong = told(json!({"rule": 5, "rules": "5"}));
+        let unknown = "\"rule\" is no field here, the nearest is \"rules\": choose of rules";
+        assert_eq!(wrong.to_string(), format!("/rule: {unknown}; /rules: a text is not a number of rules: choose 0 to 1000"));
+        assert_eq!(told(json!([])), Faults::one("", "a list is not an object: write {…} with rules"));
+    }
+}

@@ -1,0 +1,92 @@
+//! What one document of a rule has that another has not, for its history (contract §3).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::fault::pointer_token;
+
+/// One place at which two documents differ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// JSON pointer (RFC 6901) to the place.
+    pub pointer: String,
+    /// What stood there; `null` where nothing did.
+    pub from: Value,
+    /// What stands there now; `null` where nothing does.
+    pub to: Value,
+}
+
+/// Every place at which `to` differs from `from`, in the order of the pointers' names. Objects are gone through member by member;
+/// lists and all else are told whole. A member that is `null` is one that isn't there.
+pub fn changes(from: &Value, to: &Value) -> Vec<Change> {
+    let mut found = Vec::new();
+    compare(String::new(), from, to, &mut found);
+    found
+}
+
+fn compare(pointer: String, from: &Value, to: &Value, found: &mut Vec<Change>) {
+    match (from, to) {
+        (Value::Object(from), Value::Object(to)) => {
+            let nothing = Value::Null;
+            let of = |map: &Map<String, Value>, key: &str| map.get(key).unwrap_or(&nothing).clone();
+            let mut keys: Vec<&String> = from.keys().chain(to.keys()).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            for key in keys {
+                compare(format!("{pointer}/{}", pointer_token(key)), &of(from, key), &of(to, key), found);
+            }
+        }
+        _ if from == to => {}
+        _ => found.push(Change { pointer, from: from.clone(), to: to.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(from: &Value, to: &Value, expected: &Value) {
+        assert_eq!(json!(changes(from, to)), *expected);
+    }
+
+    #[test]
+    fn objects_are_compared_member_by_member() {
+        check(&json!({"a": 1, "b": {"c": "x", "d": true}}), &json!({"a": 1, "b": {"c": "x", "d": true}}), &json!([]));
+        check(
+            &json!({"name": "x", "retry": {"max_retries": 3, "delay_seconds": 60}}),
+            &json!({"name": "y", "retry": {"max_retries": 3, "delay_seconds": 5}}),
+            &json!([{"pointer": "/name", "from": "x", "to": "y"}, {"pointer": "/retry/delay_seconds", "from": 60, "to": 5}]),
+        );
+    }
+
+    #[test]
+    fn lists_are_told_whole() {
+        check(
+            &json!({"conditions": {"source": ["link"]}}),
+            &json!({"conditions": {"source": ["link", "api"]}}),
+            &json!([{"pointer": "/conditions/source", "from": ["link"], "to": ["link", "api"]}]),
+        );
+    }
+
+    #[test]
+    fn what_comes_or_goes_is_told_against_null() {
+        check(
+            &json!({"rate_per_second": 5, "gone": null}),
+            &json!({"signing": {"secret": "s"}, "new": null}),
+            &json!([
+                {"pointer": "/rate_per_second", "from": 5, "to": null},
+                {"pointer": "/signing", "from": null, "to": {"secret": "s"}}
+            ]),
+        );
+        check(&json!({"a": {"b": 1}}), &json!({"a": [1]}), &json!([{"pointer": "/a", "from": {"b": 1}, "to": [1]}]));
+        check(&Value::Null, &json!(1), &json!([{"pointer": "", "from": null, "to": 1}]));
+    }
+
+    #[test]
+    fn names_are_escaped_in_pointers() {
+        check(&json!({"a/b": {"~": 1}}), &json!({"a/b": {"~": 2}}), &json!([{"pointer": "/a~1b/~0", "from": 1, "to": 2}]));
+    }
+}

@@ -1,0 +1,209 @@
+//! Requests that are to be done once: what a caller's key was used for, and the answer that it got.
+//!
+//! An entry is begun by compare-and-set before anything is done, and ended with the answer. One that a crash left begun counts as void
+//! after [`VOID_AFTER`]. The key itself is not stored, only what names it; nor is the body, only what tells it from others.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tracking_core::{caller::Caller, hash};
+
+use crate::{
+    Engine,
+    backend::{Backend, Item, Key, Swap, Swapped, Unavailable},
+    keys, rows,
+};
+
+/// How long an answer is kept.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// When an entry without an answer is void: no request takes that long.
+const VOID_AFTER: SignedDuration = SignedDuration::from_mins(2);
+/// The longest answer that is kept, in bytes: an item of the table has room for it.
+const LONGEST_ANSWER: usize = 192 * 1024;
+/// How often a beginning is tried when others begin at the same time.
+const TRIES: usize = 3;
+
+/// A request with a key.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    name: String,
+    body: String,
+}
+
+impl Asked {
+    /// What this caller asks at this path (with its query) with this key and body.
+    pub fn new(caller: &Caller, path: &str, key: &str, body: &[u8]) -> Self {
+        let (role, affiliate) = match caller {
+            Caller::Admin => ("admin", ""),
+            Caller::Affiliate(id) => ("affiliate", id.as_str()),
+        };
+        let body = String::from_utf8_lossy(body);
+        Self { name: hash::text(&["once", role, affiliate, path, key], 32), body: hash::text(&["body", &body], 32) }
+    }
+}
+
+/// What became of a request that was to begin.
+#[derive(Debug)]
+pub enum Begun {
+    /// It begins now: do it.
+    Now(Claim),
+    /// It was done: this was the answer.
+    Done(Answer),
+    /// It was done; the answer was too long to be kept.
+    TooLong,
+    /// It is being done.
+    Running,
+    /// The key was used with another body.
+    Other,
+}
+
+/// A request that was begun and is to be ended or forgotten.
+#[derive(Debug)]
+pub struct Claim {
+    key: Key,
+    rev: u64,
+    body: String,
+    at: Timestamp,
+}
+
+/// An answer as it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// The headers that belong to it.
+    pub headers: Vec<(String, String)>,
+    /// Its body, a text.
+    pub body: String,
+}
+
+/// What is stored of a request.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    /// Tells its body from others.
+    body: String,
+    at: Timestamp,
+    outcome: Outcome,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Running,
+    Answered(Answer),
+    TooLong,
+}
+
+impl<B: Backend> Engine<B> {
+    /// Begins what is asked, unless it was begun before.
+    pub async fn begin_once(&self, asked: &Asked) -> Result<Begun, Unavailable> {
+        let key = keys::once(&asked.name);
+        for _ in 0..TRIES {
+            let now = self.now();
+            let found = self.get_one(key.clone()).await?;
+            let entry = found.as_ref().map(|item| rows::read::<Entry>(&item.body)).transpose()?;
+            if let Some(entry) = entry.filter(|entry| entry.counts(now)) {
+                return Ok(entry.seen_by(asked));
+            }
+            let expect = found.map(|item| item.rev);
+            let entry = Entry { body: asked.body.clone(), at: now, outcome: Outcome::Running };
+            match self.swap_one(Swap { key: key.clone(), expect, new: Some(item(&key, &entry)) }).await {
+                Swapped::Done => {
+                    // A swap sets the revision to one more than was expected.
+                    let rev = expect.map_or(1, |rev| rev + 1);
+                    return Ok(Begun::Now(Claim { key, rev, body: entry.body, at: now }));
+                }
+                Swapped::Conflict(_) => {}
+                Swapped::Unavailable(error) => return Err(error),
+            }
+        }
+        Ok(Begun::Running)
+    }
+
+    /// Keeps the answer of what was begun.
+    pub async fn end_once(&self, claim: Claim, answer: &Answer) -> Result<(), Unavailable> {
+        let fits = answer.body.len() <= LONGEST_ANSWER;
+        let outcome = if fits { Outcome::Answered(answer.clone()) } else { Outcome::TooLong };
+        let entry = Entry { body: claim.body, at: claim.at, outcome };
+        let new = Some(item(&claim.key, &entry));
+        self.settle_once(Swap { key: claim.key, expect: Some(claim.rev), new }).await
+    }
+
+    /// Forgets what was begun, so that it may be tried again.
+    pub async fn forget_once(&self, claim: Claim) -> Result<(), Unavailable> {
+        self.settle_once(Swap { key: claim.key, expect: Some(claim.rev), new: None }).await
+    }
+
+    async fn settle_once(&self, swap: Swap) -> Result<(), Unavailable> {
+        match self.swap_one(swap).await {
+            // It took so long that the entry was void, and somebody else began: theirs stays.
+            Swapped::Done | Swapped::Conflict(_) => Ok(()),
+            Swapped::Unavailable(error) => Err(error),
+        }
+    }
+}
+
+fn item(key: &Key, entry: &Entry) -> Item {
+    let mut item = rows::item(key.clone(), entry);
+    item.expires = Some(entry.at + KEPT_FOR);
+    item
+}
+
+impl Entry {
+    /// Whether it still says something.
+    fn counts(&self, now: Timestamp) -> bool {
+        let age = now.duration_since(self.at);
+        age < if matches!(self.outcome, Outcome::Running) { VOID_AFTER } else { KEPT_FOR }
+    }
+
+    fn seen_by(self, asked: &Asked) -> Begun {
+        match self.outcome {
+            _ if self.body != asked.body => Begun::Other,
+            Outcome::Running => Begun::Running,
+            Outcome::Answered(answer) => Begun::Done(answer),
+            Outcome::TooLong => Begun::TooLong,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_entries_keep_being_read() {
+        let first = r#"{"v":1,"d":{"body":"b","at":"2026-11-22T09:00:00Z","outcome":{"answered":{"status":202,"headers":[["etag","\"4\""]],"body":"{}"}}}}"#;
+        let entry: Entry = rows::read(first).unwrap();
+        let answer = Answer { status: 202, headers: vec![("etag".to_owned(), "\"4\"".to_owned())], body: "{}".to_owned() };
+        assert!(matches!(entry.outcome, Outcome::Answered(kept) if kept == answer));
+        let running = rows::read::<Entry>(r#"{"v":1,"d":{"body":"b","at":"2026-11-22T09:00:00Z","outcome":"running"}}"#).unwrap();
+        assert!(matches!(running.outcome, Outcome::Running));
+    }
+
+    #[test]
+    fn what_a_crash_left_is_void_after_two_minutes_and_an_answer_after_a_day() {
+        let at: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
+        let entry = |outcome| Entry { body: "b".to_owned(), at, outcome };
+        let answered = Outcome::Answered(Answer { status: 200, headers: Vec::new(), body: String::new() });
+        for (entry, lasts) in [(entry(Outcome::Running), 120), (entry(answered), 86_400), (entry(Outcome::TooLong), 86_400)] {
+            assert!(entry.counts(at + SignedDuration::from_secs(lasts - 1)), "{entry:?}");
+            assert!(!entry.counts(at + SignedDuration::from_secs(lasts)), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn who_asks_for_what_is_told_apart() {
+        let affiliate = |id: &str| Caller::Affiliate(id.parse().unwrap());
+        let asked = |caller: &Caller, path: &str, key: &str, body: &str| Asked::new(caller, path, key, body.as_bytes());
+        let one = asked(&affiliate("aff_a"), "/deliveries/d/resend", "k", "{}");
+        assert_eq!(one.name, asked(&affiliate("aff_a"), "/deliveries/d/resend", "k", "other").name);
+        assert_ne!(one.body, asked(&affiliate("aff_a"), "/deliveries/d/resend", "k", "other").body);
+        for other in [
+            asked(&affiliate("aff_b"), "/deliveries/d/resend", "k", "{}"),
+            asked(&Caller::Admin, "/deliveries/d/resend", "k", "{}"),
+            asked(&affiliate("aff_a"), "/deliveries/e/resend", "k", "{}"),
+            asked(&affiliate("aff_a"), "/deliveries/d/resend", "l", "{}"),
+        ] {
+            assert_ne!(one.name, other.name);
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Who changed what of a rule, and when: an entry for every write that became the head.
+//!
+//! An entry is put before the head, under the name of its write, and names the write before it. True are those that are met on the
+//! way from the head back; what a loser or a crash left beside them is not, whatever it says.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tracking_core::{
+    caller::{Actor, Caller, Owner},
+    id::Id,
+    tracking_api::{Change, Definition, changes},
+};
+
+use super::{Head, Refused, write::Over};
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Item, Order, Partition, Range, Unavailable},
+    keys, rows,
+};
+
+/// Entries read at a time; one may hold a whole rule three times.
+const FETCH: usize = 25;
+
+/// What somebody does to a rule.
+pub(super) struct Act {
+    pub(super) actor: Actor,
+    pub(super) action: Action,
+    pub(super) note: Option<String>,
+}
+
+impl Act {
+    pub(super) fn new(actor: Actor, action: Action) -> Self {
+        Self { actor, action, note: None }
+    }
+}
+
+/// The ways to change a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Action {
+    Created,
+    Duplicated,
+    Replaced,
+    Patched,
+    SecretWritten,
+    SecretDeleted,
+    Restored,
+    Deleted,
+}
+
+/// One change of a rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    version: u64,
+    at: Timestamp,
+    by: Owner,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    on_behalf: bool,
+    action: Action,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    /// What it differs in from the version before; of secrets only that they changed.
+    changes: Vec<Change>,
+    /// The whole document, to go back to; none when the rule was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) document: Option<Value>,
+    /// The write before; none if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+}
+
+impl Entry {
+    /// The entry of a write that puts `new` over what stands there.
+    pub(super) fn new(act: &Act, over: &Over, new: &Head, definition: Option<&Definition>) -> Self {
+        let nothing = || json!({});
+        let document = definition.map(Definition::document);
+        let before = over.rule().map_or_else(nothing, |rule| rule.definition.document());
+        let mut changes = changes(&before, &document.clone().unwrap_or_else(nothing));
+        changes.extend(secret_changes(over.rule().map(|rule| &*rule.head), new));
+        Self {
+            version: new.version,
+            at: new.updated_at,
+            by: act.actor.caller.as_owner(),
+            subject: act.actor.subject().map(str::to_owned),
+            on_behalf: act.actor.on_behalf_of(&new.owner),
+            action: act.action,
+            note: act.note.clone(),
+            changes,
+            document,
+            previous: over.head().map(|head| head.write.clone()),
+        }
+    }
+
+    /// As the API shows it. Who an admin is in person is no affair of an affiliate.
+    fn view(&self, caller: &Caller) -> Value {
+        let mut by = match self.by.affiliate() {
+            None => json!({"role": "admin"}),
+            Some(affiliate) => json!({"role": "affiliate", "affiliate_id": affiliate}),
+        };
+        if let Some(subject) = self.subject.as_deref().filter(|_| caller.sees(&self.by)) {
+            by["subject"] = subject.into();
+        }
+        json!({
+            "version": self.version, "at": self.at, "by": by, "on_behalf": self.on_behalf, "action": self.action,
+            "note": self.note, "changes": self.changes,
+        })
+    }
+}
+
+/// Which secrets got another value, and which have none any more.
+fn secret_changes(old: Option<&Head>, new: &Head) -> impl Iterator<Item = Change> {
+    let before = |name: &str| old.and_then(|head| head.secrets.get(name));
+    let changed = new.secrets.iter().filter(|(name, write)| before(name) != Some(*write)).map(|(name, _)| (name, "changed"));
+    let old_names = old.into_iter().flat_map(|head| head.secrets.keys());
+    let deleted = old_names.filter(|name| !new.secrets.contains_key(*name)).map(|name| (name, "deleted"));
+    let told = |(name, what): (&String, &str)| Change { pointer: format!("/secrets/{name}"), from: Value::Null, to: what.into() };
+    changed.chain(deleted).map(told).collect::<Vec<_>>().into_iter()
+}
+
+/// Where a page of a history begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryCursor(String);
+
+impl HistoryCursor {
+    /// Reads a cursor as a page gave it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (version, nonce) = text.split_once('.')?;
+        let version = version.bytes().all(|b| b.is_ascii_digit()).then(|| version.parse().ok())??;
+        let is_nonce = (1..=64).contains(&nonce.len()) && nonce.bytes().all(|b| b.is_ascii_alphanumeric());
+        is_nonce.then(|| Self(keys::write(version, nonce)))
+    }
+
+    fn text(write: &str) -> String {
+        write.replacen('#', ".", 1)
+    }
+}
+
+impl<B: Backend> Engine<B> {
+    /// What became of a rule, newest first, and where the next page begins. A deleted rule's history stays its owner's (V2), for as
+    /// long as the log may remember the rule.
+    pub async fn history(
+        &self,
+        caller: &Caller,
+        id: &Id,
+        limit: usize,
+        cursor: Option<HistoryCursor>,
+    ) -> Result<(Vec<Value>, Option<String>), Refused> {
+        let found = self.read_head(id).await?.filter(|(head, _)| caller.sees(&head.owner));
+        let Some((head, _)) = found else { return Err(Refused::NotFound) };
+        let mut chain = Chain::new(id, cursor.map_or(head.write, |cursor| cursor.0));
+        let mut items = Vec::new();
+        while let Some((write, entry)) = chain.next(self).await? {
+            // One more than asked for tells that there is a next page.
+            if items.len() == limit {
+                return Ok((items, Some(HistoryCursor::text(&write))));
+            }
+            items.push(entry.view(caller));
+        }
+        Ok((items, None))
+    }
+
+    /// The entry of one version.
+    pub(super) async fn entry(&self, id: &Id, head: &Head, version: u64) -> Result<Option<Entry>, Unavailable> {
+        let mut chain = Chain::new(id, head.write.clone());
+        while let Some((_, entry)) = chain.next(self).await? {
+            if entry.version <= version {
+                return Ok(Some(entry).filter(|entry| entry.version == version));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a write became the head once; `None` if the entries don't reach back so far.
+    pub(super) async fn happened(&self, id: &Id, head: &Head, write: &str) -> Result<Option<bool>, Unavailable> {
+        let version = keys::version_of(write);
+        if head.write == write || Some(head.version) <= version {
+            return Ok(Some(head.write == write));
+        }
+        let mut chain = Chain::new(id, head.write.clone());
+        while let Some((_, entry)) = chain.next(self).await? {
+            match entry.previous {
+                None => return Ok(Some(false)),
+                Some(previous) if keys::version_of(&previous) <= version => return Ok(Some(previous == write)),
+                Some(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The history of a deleted rule goes with its tombstone.
+    pub(super) async fn expire_history(&self, id: &Id, tombstone: &Head) -> Result<(), Unavailable> {
+        let partition = Partition::Table(keys::rule(id));
+        let mut range = Range { before: Some(format!("{}\0", keys::audit(id, &tombstone.write).sort)), ..all_entries() };
+        loop {
+            let mut put = self.backend.query(&partition, &range, Order::Ascending, FETCH).await?;
+            let Some(last) = put.last() else { return Ok(()) };
+            range.from = Some(format!("{}\0", last.key.sort));
+            for item in &mut put {
+                item.expires = Some(tombstone.forgotten_at());
+            }
+            self.commit_one(Effects { put, ..Effects::default() }).await?;
+        }
+    }
+}
+
+fn all_entries() -> Range {
+    Range::prefix("A#")
+}
+
+/// The way from a write back through those before it.
+struct Chain {
+    id: Id,
+    /// The write whose entry comes next.
+    next: Option<String>,
+    read: VecDeque<Item>,
+}
+
+impl Chain {
+    fn new(id: &Id, write: String) -> Self {
+        Self { id: id.clone(), next: Some(write), read: VecDeque::new() }
+    }
+
+    /// The next older write and its entry. The way ends at the first one, or where no entries were kept yet.
+    async fn next<B: Backend>(&mut self, engine: &Engine<B>) -> Result<Option<(String, Entry)>, Unavailable> {
+        let Some(write) = self.next.take() else { return Ok(None) };
+        let key = keys::audit(&self.id, &write);
+        // Losers' entries stand between the true ones.
+        while self.read.front().is_some_and(|item| item.key.sort > key.sort) {
+            self.read.pop_front();
+        }
+        if self.read.is_empty() {
+            let range = Range { before: Some(format!("{}\0", key.sort)), ..all_entries() };
+            let partition = Partition::Table(key.partition.clone());
+            self.read = engine.backend.query(&partition, &range, Order::Descending, FETCH).await?.into();
+        }
+        let Some(item) = self.read.pop_front().filter(|item| item.key == key) else { return Ok(None) };
+        let entry: Entry = rows::read(&item.body)?;
+        self.next.clone_from(&entry.previous);
+        Ok(Some((write, entry)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_entries_keep_being_read() {
+        let first = r#"{"v":1,"d":{"version":1,"at":"2026-11-22T09:00:00Z","by":{"kind":"admin"},"action":"created",
+            "changes":[{"pointer":"/retry/max_retries","from":null,"to":3}],"document":{"name":"x"}}}"#;
+        let entry: Entry = rows::read(first).unwrap();
+        assert_eq!(
+            entry.view(&Caller::Admin),
+            json!({"version": 1, "at": "2026-11-22T09:00:00Z", "by": {"role": "admin"}, "on_behalf": false, "action": "created",
+                "note": null, "changes": [{"pointer": "/retry/max_retries", "from": null, "to": 3}]})
+        );
+        assert_eq!((entry.document, entry.previous), (Some(json!({"name": "x"})), None));
+    }
+
+    #[test]
+    fn contract_3_a_cursor_is_read_as_it_was_given() {
+        let text = HistoryCursor::text("000000000012#0123456789abcdef");
+        assert_eq!(text, "000000000012.0123456789abcdef");
+        assert_eq!(HistoryCursor::parse(&text), Some(HistoryCursor("000000000012#0123456789abcdef".to_owned())));
+        for bad in ["", "12", "12.", ".abc", "12.a#b", "x.abc", "+1.abc", "99999999999999999999.abc"] {
+            assert_eq!(HistoryCursor::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Changing rules that are there: replacing, patching, going back to an older version, deleting.
+
+use serde_json::Value;
+use tracking_core::{
+    caller::Actor,
+    fault::Faults,
+    id::Id,
+    tracking_api::{Definition, keeps_owner, merge_patch},
+};
+
+use super::{
+    Head, Refused, Rule, View,
+    audit::{Act, Action},
+    secret_values::secret_values,
+    write::{Over, collect, is_live, lists},
+};
+use crate::{
+    Engine,
+    backend::{Backend, Effects},
+    keys, rows,
+};
+
+impl<B: Backend> Engine<B> {
+    /// Replaces what a person may write of a rule. `expected`: the version of an `If-Match`.
+    pub async fn replace_rule(
+        &self,
+        actor: impl Into<Actor>,
+        id: &Id,
+        document: &Value,
+        expected: Option<u64>,
+    ) -> Result<View, Refused> {
+        self.change_rule(Act::new(actor.into(), Action::Replaced), id, expected, |_| document.clone()).await
+    }
+
+    /// Changes parts of a rule (RFC 7396).
+    pub async fn patch_rule(
+        &self,
+        actor: impl Into<Actor>,
+        id: &Id,
+        patch: &Value,
+        expected: Option<u64>,
+    ) -> Result<View, Refused> {
+        self.change_rule(Act::new(actor.into(), Action::Patched), id, expected, |rule| {
+            let mut document = rule.definition.document();
+            merge_patch(&mut document, patch);
+            document
+        })
+        .await
+    }
+
+    /// Writes a rule as it was at an older version; its secrets keep the values that they have now.
+    ///
+    /// # Errors
+    /// There never was such a version, or what was allowed then is not allowed any more.
+    pub async fn restore_rule(
+        &self,
+        actor: impl Into<Actor>,
+        id: &Id,
+        version: u64,
+        expected: Option<u64>,
+    ) -> Result<View, Refused> {
+        let actor = actor.into();
+        let (rule, _) = self.visible(&actor.caller, id).await?;
+        expect_version(expected, &rule.head)?;
+        let Some(entry) = self.entry(id, &rule.head, version).await? else { return Err(Refused::NotFound) };
+        let Some(document) = entry.document else {
+            return Err(Refused::Conflict(format!("at version {version} the rule was deleted: choose another version")));
+        };
+        let act = Act { note: Some(format!("version {version} restored")), ..Act::new(actor, Action::Restored) };
+        self.change_rule(act, id, expected, |_| document.clone()).await
+    }
+
+    async fn change_rule(
+        &self,
+        act: Act,
+        id: &Id,
+        expected: Option<u64>,
+        change: impl Fn(&Rule) -> Value,
+    ) -> Result<View, Refused> {
+        loop {
+            let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            expect_version(expected, &rule.head)?;
+            let document = change(&rule);
+            let mut faults = Faults::default();
+            collect(keeps_owner(&document, &rule.head.owner), &mut faults);
+            let values = collect(secret_values(&document), &mut faults).unwrap_or_default();
+            let definition = collect(Definition::parse(&document, &rule.head.owner, &self.definition_settings()), &mut faults);
+            let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
+            let mut head = rule.head.next(self.now());
+            let sealed = self.seal(id, &mut head, &values);
+            head.set_live(is_live(&definition, &head.secrets));
+            match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
+                Err(Refused::Changed { .. }) if expected.is_none() => {}
+                written => return Ok(self.view(&written?).await?),
+            }
+        }
+    }
+
+    /// Deletes a rule: it sends nothing more, what waits or is held ends cancelled (P6).
+    pub async fn delete_rule(&self, actor: impl Into<Actor>, id: &Id, expected: Option<u64>) -> Result<(), Refused> {
+        let act = Act::new(actor.into(), Action::Deleted);
+        loop {
+            let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            expect_version(expected, &rule.head)?;
+            let owner = rule.head.owner.clone();
+            let tombstone = rule.head.tombstone(keys::write(rule.head.version + 1, &self.vault.nonce(id)), self.now());
+            match self.change_head(&act, id, &Over::Rule(rule, rev), &tombstone, None, Vec::new()).await {
+                Err(Refused::Changed { .. }) => {}
+                Err(refused) => return Err(refused),
+                Ok(()) => {
+                    // Somebody may have made it again before its places in the lists were removed.
+                    if self.read_head(id).await?.is_some_and(|(head, _)| !head.deleted) {
+                        let put = lists(id, &owner).into_iter().map(|key| rows::item(key, &())).collect();
+                        self.commit_one(Effects { put, ..Effects::default() }).await?;
+                    }
+                    self.let_go(id, &tombstone).await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// What a deleted rule needs no more: its place in the quota, and its history once nobody remembers the rule. Both can wait: a place
+    /// that nobody uses is found when the places run out.
+    async fn let_go(&self, id: &Id, tombstone: &Head) {
+        let mut done = self.expire_history(id, tombstone).await;
+        if let Some(affiliate) = tombstone.owner.affiliate() {
+            done = self.give_place_back(affiliate, id, tombstone.version).await.and(done);
+        }
+        if let Err(error) = done {
+            tracing::warn!(tracking_api_id = %id, %error, "a deleted rule left something behind");
+        }
+    }
+}
+
+fn expect_version(expected: Option<u64>, head: &Head) -> Result<(), Refused> {
+    match expected {
+        Some(version) if version != head.version => Err(Refused::Changed { current: head.version }),
+        _ => Ok(()),
+    }
+}

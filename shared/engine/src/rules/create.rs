@@ -1,0 +1,146 @@
+//! Making rules: new ones, and copies of others (V4).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tracking_core::{
+    caller::{Actor, Owner},
+    fault::Faults,
+    hash,
+    id::Id,
+    tracking_api::{Definition, copy, owner_of_new},
+};
+
+use super::{
+    Head, Refused, View,
+    audit::{Act, Action},
+    secret_values::secret_values,
+    write::{Over, collect, is_live},
+};
+use crate::{Engine, backend::Backend, keys};
+
+/// What tells a new rule from all others.
+#[derive(Debug, Clone)]
+pub enum New {
+    /// Dice of the caller's.
+    Random([u8; 16]),
+    /// A key of the person who asks: the same key again is the same rule.
+    IdempotencyKey(String),
+}
+
+impl<B: Backend> Engine<B> {
+    /// Makes a rule. The answer says whether it is new: the same idempotency key again gives the rule that it made before.
+    pub async fn create_rule(&self, actor: impl Into<Actor>, document: &Value, new: New) -> Result<(View, bool), Refused> {
+        self.make_rule(Act::new(actor.into(), Action::Created), document, new, None).await
+    }
+
+    /// Makes a rule that has everything of another one but its secrets' values, and what `patch` says (V4). A key made with for one rule
+    /// is another key for the next one.
+    pub async fn duplicate_rule(
+        &self,
+        actor: impl Into<Actor>,
+        original: &Id,
+        patch: &Value,
+        new: New,
+    ) -> Result<(View, bool), Refused> {
+        let actor = actor.into();
+        let (rule, _) = self.visible(&actor.caller, original).await?;
+        let document = copy(&rule.definition, &rule.head.owner, patch);
+        // Whoever gets the copy may not learn of an original that it doesn't see (V2).
+        let seen = |owner: Owner| owner == Owner::Admin || owner == rule.head.owner;
+        let named = owner_of_new(&document, &actor.caller).is_ok_and(seen);
+        let new = match new {
+            New::IdempotencyKey(key) => New::IdempotencyKey(format!("copy of {original}: {key}")),
+            random @ New::Random(_) => random,
+        };
+        let note = named.then(|| format!("copy of {original}"));
+        let act = Act { note, ..Act::new(actor, Action::Duplicated) };
+        self.make_rule(act, &document, new, Some(patch_fingerprint(original, patch))).await
+    }
+
+    /// `made_of`: the fingerprint of the request, if it isn't that of the whole document.
+    async fn make_rule(&self, act: Act, document: &Value, new: New, made_of: Option<String>) -> Result<(View, bool), Refused> {
+        let now = self.now();
+        let caller = &act.actor.caller;
+        let mut faults = Faults::default();
+        let owner = collect(owner_of_new(document, caller), &mut faults).unwrap_or_else(|| caller.as_owner());
+        let values = collect(secret_values(document), &mut faults).unwrap_or_default();
+        let definition = collect(Definition::parse(document, &owner, &self.definition_settings()), &mut faults);
+        let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
+        let id = new_id(&new, &owner, now);
+        let made_of = made_of.unwrap_or_else(|| fingerprint(&definition, &values));
+        let repeatable = matches!(new, New::IdempotencyKey(_));
+        loop {
+            let mut over = Over::Nothing;
+            if repeatable {
+                if let Some((rule, _)) = self.read_rule(&id).await? {
+                    if rule.head.made_of != made_of {
+                        return Err(Refused::Conflict("this Idempotency-Key made another rule before: use a new key".to_owned()));
+                    }
+                    return Ok((self.view(&rule).await?, false));
+                }
+                match self.read_head(&id).await? {
+                    Some((head, rev)) if head.deleted => over = Over::Tombstone(head, rev),
+                    Some(_) => continue,
+                    None => {}
+                }
+            }
+            let mut head = Head {
+                version: over.head().map_or(1, |head| head.version + 1),
+                write: String::new(),
+                live: false,
+                owner: owner.clone(),
+                epoch: over.head().map_or(0, |head| head.epoch + 1),
+                secrets: BTreeMap::new(),
+                anchors: Vec::new(),
+                made_of: made_of.clone(),
+                deleted: false,
+                created_at: now,
+                updated_at: now,
+            };
+            if let Some(affiliate) = owner.affiliate() {
+                self.take_place(affiliate, &id, head.version).await?;
+            }
+            let sealed = self.seal(&id, &mut head, &values);
+            head.live = is_live(&definition, &head.secrets);
+            match self.write_rule(&act, id.clone(), over, head, definition.clone(), sealed).await {
+                Err(Refused::Changed { .. } | Refused::NotFound) if repeatable => {}
+                written => return Ok((self.view(&written?).await?, true)),
+            }
+        }
+    }
+}
+
+/// What a request to make a rule asks for; of its secrets only the names.
+fn fingerprint(definition: &Definition, secrets: &BTreeMap<String, String>) -> String {
+    let document = definition.document().to_string();
+    let parts: Vec<&str> = ["made of", &document].into_iter().chain(secrets.keys().map(String::as_str)).collect();
+    hash::text(&parts, 25)
+}
+
+/// What a request to copy a rule asks for, whatever became of the original meanwhile; of its secrets only the names.
+fn patch_fingerprint(original: &Id, patch: &Value) -> String {
+    let mut patch = patch.clone();
+    if let Some(values) = patch.get_mut("secret_values").and_then(Value::as_object_mut) {
+        for value in values.values_mut() {
+            *value = Value::Null;
+        }
+    }
+    hash::text(&["copy of", original.as_str(), &patch.to_string()], 25)
+}
+
+/// Rule ids sort like the times at which they were made.
+fn new_id(new: &New, owner: &Owner, now: Timestamp) -> Id {
+    let id = match new {
+        New::Random(dice) => {
+            let dice = u128::from_be_bytes(*dice).to_string();
+            format!("trk_{}{}", keys::sortable(now), hash::text(&["rule", &dice], 10))
+        }
+        New::IdempotencyKey(key) => {
+            let owner = keys::owned(owner);
+            format!("trk_{}", hash::text(&["idempotency", &owner, key], 24))
+        }
+    };
+    id.parse().expect("a prefix and lower-case letters and digits are an id")
+}

@@ -1,0 +1,99 @@
+//! The values of a rule's secrets: written and forgotten, never read back (Q5).
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tracking_core::{
+    caller::Actor,
+    fault::{Faults, pointer_token},
+    id::Id,
+    name::check_name,
+    tracking_api::Definition,
+};
+
+use super::{
+    Refused,
+    audit::{Act, Action},
+    write::{Over, collect, is_live},
+};
+use crate::{Engine, backend::Backend};
+
+/// Longest value of a secret, in bytes.
+const MAX_SECRET_BYTES: usize = 4_096;
+
+impl<B: Backend> Engine<B> {
+    /// Writes a secret's value; it is never read back (Q5).
+    pub async fn put_secret(&self, actor: impl Into<Actor>, id: &Id, name: &str, value: &str) -> Result<(), Refused> {
+        let act = Act::new(actor.into(), Action::SecretWritten);
+        check_secret(name, value, "")?;
+        loop {
+            let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            let mut head = rule.head.next(self.now());
+            let sealed = self.seal(id, &mut head, &BTreeMap::from([(name.to_owned(), value.to_owned())]));
+            head.set_live(is_live(&rule.definition, &head.secrets));
+            let definition = Definition::clone(&rule.definition);
+            match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
+                Err(Refused::Changed { .. }) => {}
+                written => return written.map(drop),
+            }
+        }
+    }
+
+    /// Forgets a secret that the rule does not use.
+    pub async fn delete_secret(&self, actor: impl Into<Actor>, id: &Id, name: &str) -> Result<(), Refused> {
+        let act = Act::new(actor.into(), Action::SecretDeleted);
+        loop {
+            let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            if !rule.head.secrets.contains_key(name) {
+                return Err(Refused::NotFound);
+            }
+            if rule.definition.secret_names().contains(name) {
+                return Err(Refused::Conflict(format!("the rule uses secret {name}: take it out of the rule first")));
+            }
+            let mut head = rule.head.next(self.now());
+            head.secrets.remove(name);
+            let sealed = self.seal(id, &mut head, &BTreeMap::new());
+            let definition = Definition::clone(&rule.definition);
+            match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
+                Err(Refused::Changed { .. }) => {}
+                written => return written.map(drop),
+            }
+        }
+    }
+}
+
+/// `secret_values` of a body (contract §2).
+pub(super) fn secret_values(document: &Value) -> Result<BTreeMap<String, String>, Faults> {
+    let mut faults = Faults::default();
+    let mut values = BTreeMap::new();
+    match document.get("secret_values") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(given)) => {
+            for (name, value) in given {
+                let pointer = format!("/secret_values/{}", pointer_token(name));
+                match value {
+                    Value::String(value) => {
+                        if collect(check_secret(name, value, &pointer), &mut faults).is_some() {
+                            values.insert(name.clone(), value.clone());
+                        }
+                    }
+                    _ => faults.add(pointer, "a secret's value is a text"),
+                }
+            }
+        }
+        Some(_) => faults.add("/secret_values", "give an object of names and values, such as {\"token\": \"…\"}"),
+    }
+    if faults.is_empty() { Ok(values) } else { Err(faults) }
+}
+
+fn check_secret(name: &str, value: &str, pointer: &str) -> Result<(), Faults> {
+    let mut faults = Faults::default();
+    if let Err(error) = check_name(name) {
+        faults.add(pointer, error.to_string());
+    }
+    if value.is_empty() || value.len() > MAX_SECRET_BYTES {
+        let pointer = if pointer.is_empty() { "/value" } else { pointer };
+        faults.add(pointer, format!("a secret's value has 1 to {MAX_SECRET_BYTES} bytes"));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}

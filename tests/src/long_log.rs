@@ -1,0 +1,75 @@
+//! A long log: very many deliveries on the embedded store, made by the engine itself, with answers in place of receivers.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use tempfile::TempDir;
+use tracking_core::{answer::Answer, caller::Caller, id::Id};
+use tracking_embedded::{Durability, Limits, Store};
+use tracking_engine::{Claiming, Clock, Engine, Settings, backend::Unavailable, rules::New, secrets::Vault};
+
+use crate::world::{event, transaction};
+
+/// Events that are posted in one step.
+const STEP: usize = 500;
+
+/// An engine with one rule of an admin's, and what its log is made of.
+pub struct LongLog {
+    /// The engine.
+    pub engine: Arc<Engine<Store>>,
+    /// The rule that owes every delivery.
+    pub rule: Id,
+    store: Store,
+    _folder: TempDir,
+}
+
+impl LongLog {
+    /// A store with one rule and an empty log. Its clock moves by a tenth of a millisecond whenever it is read.
+    ///
+    /// # Panics
+    /// There is no place for temporary files.
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = Store::open_with(folder.path(), Durability::Relaxed).expect("the store opens");
+        let begin: Timestamp = "2026-11-22T09:00:00Z".parse().expect("a time");
+        let passed = AtomicI64::new(0);
+        let clock = Clock::new(move || begin + SignedDuration::from_micros(100 * passed.fetch_add(1, Ordering::Relaxed)));
+        let settings = Settings { private_targets: true, ..Settings::default() };
+        let engine = Arc::new(Engine::new(store.clone(), clock, Vault::new(&[7; 32]), settings));
+        let document = json!({"name": "all", "request": {"url": "http://127.0.0.1:9/?t={transaction_id}"}});
+        let made = engine.create_rule(&Caller::Admin, &document, New::Random([1; 16])).await.expect("it is a rule");
+        Self { engine, rule: made.0.id, store, _folder: folder }
+    }
+
+    /// Makes the deliveries of these conversions, in order; each is delivered at once.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn fill(&self, conversions: std::ops::Range<usize>) -> Result<(), Unavailable> {
+        let numbers: Vec<usize> = conversions.collect();
+        for step in numbers.chunks(STEP) {
+            let events: Vec<String> = step.iter().map(|number| sale(*number)).collect();
+            let bytes: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
+            self.engine.accept(&bytes).await?;
+            let far = Timestamp::MAX;
+            let picked = self.store.receive(far, &Limits { per_group: usize::MAX, total: usize::MAX }, usize::MAX).messages;
+            try_join_all(picked.iter().map(|received| async move {
+                let Claiming::Send(claimed) = self.engine.claim(received).await? else { return Ok(()) };
+                self.engine.conclude(*claimed, Ok(Answer::new(200, Vec::new(), Vec::new()))).await
+            }))
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+fn sale(number: usize) -> String {
+    let conversion = json!({"conversion_id": format!("cnv_{number}")});
+    let transactions = json!([transaction(&format!("trx_{number}"), "created", "approved")]);
+    event(&format!("chg_{number}"), conversion, transactions).to_string()
+}
