@@ -231,7 +231,7 @@ pub(super) const MACROS: &[MacroInfo] = &[
         &[],
         "A number below 10 000 000 000, derived as the UUID is.",
         "{random}",
-        "4820193375",
+        "4862160570",
     ),
     answer(family(Family::Body, "body.<path>", "A field of the answer, JSON or form.", "{body.items[0].id}", "L-1")),
     answer(family(Family::Header, "header.<name>", "A header of the answer.", "{header.x-request-id}", "req-7")),
