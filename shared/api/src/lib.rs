@@ -24,6 +24,7 @@ mod operation;
 mod operations;
 mod path;
 mod preconditions;
+mod presets;
 pub mod problem;
 pub mod query;
 mod rejected;

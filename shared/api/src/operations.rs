@@ -7,7 +7,7 @@ use tracking_engine::backend::Backend;
 
 use crate::{
     Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers, openapi::paths,
-    operation::Operation, rejected, replay, secrets, tracking_apis,
+    operation::Operation, presets, rejected, replay, secrets, tracking_apis, trial,
 };
 
 /// Every operation, by the parts of the API.
@@ -50,6 +50,7 @@ pub(crate) fn all<B: Backend>() -> Vec<Operation<Hands<B>>> {
         Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),
         Operation::new(post, "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit),
         Operation::new(get.clone(), "/macros", catalogue::read, paths::catalogue::macros),
+        Operation::new(get.clone(), "/presets", presets::list, paths::catalogue::presets),
         Operation::new(get, "/healthz", alive, paths::service::alive).open(),
     ]
 }

@@ -24,6 +24,7 @@ pub mod money;
 pub mod name;
 pub mod offer;
 pub mod path;
+pub mod presets;
 pub mod quota;
 pub mod repair;
 pub mod request;

@@ -3,6 +3,7 @@
 mod access;
 mod agreement;
 mod bad_input;
+mod catalogues;
 mod deliveries;
 mod duplicate;
 mod explain;

@@ -14,7 +14,7 @@ use crate::support::{ADMIN, Answer, Api, KEY, morning};
 const CALLERS: [&str; 7] = ["no token", "expired", "forged", "wrong audience", "aff_b", "aff_a", ADMIN];
 
 /// The status that each caller gets who asks for things of `aff_a`.
-const ROWS: [(&str, [u16; 7]); 18] = [
+const ROWS: [(&str, [u16; 7]); 19] = [
     //                                         none exp. forged aud.  B    A    admin
     ("GET /tracking-apis", [401, 401, 401, 401, 200, 200, 200]),
     ("POST /tracking-apis", [401, 401, 401, 401, 201, 201, 201]),
@@ -32,6 +32,7 @@ const ROWS: [(&str, [u16; 7]); 18] = [
     ("GET /events/rejected", [401, 401, 401, 401, 403, 403, 200]),
     ("POST /events/rejected/{id}/resubmit", [401, 401, 401, 401, 403, 403, 202]),
     ("GET /macros", [401, 401, 401, 401, 200, 200, 200]),
+    ("GET /presets", [401, 401, 401, 401, 200, 200, 200]),
     ("GET /openapi.json", [401, 401, 401, 401, 200, 200, 200]),
     ("GET /healthz", [200, 200, 200, 200, 200, 200, 200]),
 ];

@@ -8,11 +8,14 @@ mod owner;
 mod patch;
 mod trial;
 mod view;
+mod warnings;
 
 #[cfg(test)]
 mod definition_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod warnings_tests;
 
 pub use copy::copy;
 pub use definition::{Definition, MAX_RULE_BYTES, Settings};
@@ -23,3 +26,4 @@ pub use patch::merge_patch;
 pub use trial::{Trial, explained_event};
 pub use view::TrackingApi;
 pub(crate) use view::inactive_reason;
+pub use warnings::Warning;
