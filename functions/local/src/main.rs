@@ -33,7 +33,7 @@ enum Command {
     Send(SendArgs),
     /// Make a token for the local server
     Token(TokenArgs),
-    /// Print the description of the HTTP API (OpenAPI 3.1)
+    /// Print the description of the HTTP API
     Openapi,
 }
 

@@ -108,12 +108,12 @@ fn kept(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Answer {
 /// An answer as it was given first.
 fn replayed(answer: Answer) -> Result<Response, Problem> {
     let broken =
-        |_| Problem::new(Kind::Conflict, "the answer that was kept for this Idempotency-Key can't be read: use a new key");
+        || Problem::new(Kind::Conflict, "the answer that was kept for this Idempotency-Key can't be read: use a new key");
     let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() = StatusCode::from_u16(answer.status).map_err(|_| broken(()))?;
+    *response.status_mut() = StatusCode::from_u16(answer.status).map_err(|_| broken())?;
     for (name, value) in answer.headers {
-        let name = name.parse::<HeaderName>().map_err(|_| broken(()))?;
-        response.headers_mut().insert(name, HeaderValue::from_str(&value).map_err(|_| broken(()))?);
+        let name = name.parse::<HeaderName>().map_err(|_| broken())?;
+        response.headers_mut().insert(name, HeaderValue::from_str(&value).map_err(|_| broken())?);
     }
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     Ok(response)

@@ -85,12 +85,12 @@ pub fn router<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -
 
 /// The whole API over this engine with more operations.
 pub fn router_with<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth, more: Vec<Operation>) -> Router {
-    let hands = Hands { engine: Arc::clone(&engine), sender };
+    let hands = Hands { engine, sender };
     let operations = operations::all::<B>().into_iter().map(|operation| operation.with(hands.clone())).chain(more).collect();
-    finish(operation::routes(operations, &engine, auth))
+    finish(operation::routes(operations, &hands.engine, auth))
 }
 
-/// The description of the API (OpenAPI 3.1), as it is served where nothing is added to it.
+/// The description of the API (`OpenAPI` 3.1), as it is served where nothing is added to it.
 pub fn description<B: Backend>() -> Value {
     let mut rows: Vec<_> = operations::all::<B>().iter().map(Operation::described).collect();
     rows.push(operation::description_of_itself());

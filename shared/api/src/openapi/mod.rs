@@ -1,4 +1,4 @@
-//! The API described by itself: OpenAPI 3.1, made from the table of operations that the router is made of.
+//! The API described by itself: `OpenAPI` 3.1, made from the table of operations that the router is made of.
 //!
 //! What an operation takes and answers stands in [`paths`], what things look like in [`things`]. The words of closed lists are those
 //! that the code reads.
@@ -62,7 +62,7 @@ pub(crate) fn document(operations: &[Described]) -> Value {
     for operation in operations {
         let method = method(operation);
         let told = (operation.about)().operation(&operation.method, operation.path, operation.open, operation.repeatable);
-        let item = paths.paths.entry(operation.path.to_owned()).or_insert_with(PathItem::default);
+        let item = paths.paths.entry(operation.path.to_owned()).or_default();
         item.merge_operations(PathItem::new(method, told));
     }
     let mut document = OpenApi::new(info(), paths);

@@ -31,11 +31,6 @@ pub(super) fn id(about: &str) -> ObjectBuilder {
     pattern(about, "^[A-Za-z0-9._:-]{1,128}$")
 }
 
-/// An id to ask for; empty is the same as none.
-pub(super) fn asked_id() -> ObjectBuilder {
-    pattern("", "^[A-Za-z0-9._:-]{0,128}$")
-}
-
 /// A text of this form (a regular expression that names both ends).
 pub(super) fn pattern(about: &str, form: &str) -> ObjectBuilder {
     of(Type::String, about).pattern(Some(form))

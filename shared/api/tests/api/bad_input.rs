@@ -40,7 +40,8 @@ impl World {
     /// Everything that there is.
     async fn seen(&self) -> Vec<String> {
         let mut seen = Vec::new();
-        for path in ["/tracking-apis", "/deliveries", "/offers", "/events/rejected"] {
+        let history = format!("/tracking-apis/{}/history", self.rule);
+        for path in ["/tracking-apis", &history, "/deliveries", "/offers", "/events/rejected", "/affiliates/aff_a/quota"] {
             seen.push(self.api.get(ADMIN, path).await.text);
         }
         seen
@@ -100,6 +101,8 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
         check.refuses((line, "?x=1"), &[], Value::Null, (400, &none)).await;
     }
     rules(&mut check).await;
+    trials(&mut check).await;
+    repairs(&mut check).await;
 
     let many = [
         ("/colour", "\"colour\" is not known: choose name, country, category"),
@@ -146,9 +149,46 @@ async fn rules(check: &mut Check) {
         check.refuses((line, ""), &[("if-match", "\"4\"")], body, (412, &[])).await;
     }
     check.refuses(("POST /tracking-apis", ""), &[("idempotency-key", "")], json!({}), (400, &[])).await;
+    let copy = ("POST /tracking-apis/{id}/duplicate", "");
+    check.refuses(copy, &[], json!({"retry": {"max_retries": 31}}), (422, &[retries])).await;
+    check.refuses(copy, &[("idempotency-key", "")], json!({}), (400, &[])).await;
+    let cursor = ("/cursor", "cursor=\"/\" is not allowed: use the next_cursor of a page as it is");
+    let colour = ("/colour", "\"colour\" is not known: choose limit, cursor");
+    check.refuses(("GET /tracking-apis/{id}/history", COLOUR), &[], Value::Null, (400, &[colour, LIMIT, cursor])).await;
+    let restore = ("POST /tracking-apis/{id}/history/{version}/restore", "");
+    check.refuses(restore, &[("if-match", "4")], Value::Null, (400, &[])).await;
+    check.refuses(restore, &[("if-match", "\"4\"")], Value::Null, (412, &[])).await;
+    let quota = ("PUT /affiliates/{id}/quota", "");
+    check.refuses(quota, &[], json!({"rules": 1_001}), (422, &[("/rules", "1001 rules are too many: choose 0 to 1000")])).await;
     let secret = ("PUT /tracking-apis/{id}/secrets/{name}", "");
     let faults = [("/vale", "\"vale\" is not known: value is the only field"), ("/value", "give the secret's value as a text")];
     check.refuses(secret, &[], json!({"vale": "x"}), (422, &faults)).await;
+}
+
+/// Trials and explanations.
+async fn trials(check: &mut Check) {
+    let version = ("/event/conversion/version", "-1 is not allowed: give an integer from 0 to 9007199254740991");
+    let send = ("/send", "\"yes\" is not allowed: give true or false");
+    let unknown = ("/evnt", "unknown field \"evnt\": did you mean event?");
+    let bad = json!({"event": event(-1), "send": "yes", "evnt": {}});
+    check.refuses(("POST /tracking-apis/{id}/test", ""), &[], bad, (422, &[unknown, version, send])).await;
+    let rule = json!({"tracking_api": {"name": "x", "request": {}}, "event": event(-1)});
+    let url = ("/tracking_api/request/url", "missing: write a text, which may hold macros such as {transaction_id}");
+    check.refuses(("POST /tracking-apis/preview", ""), &[], rule, (422, &[version, url])).await;
+    check.refuses(("POST /explain", ""), &[], json!({"event": event(-1)}), (422, &[version])).await;
+    check.refuses(("POST /explain", "?limit=0"), &[], json!({"event": event(1)}), (400, &[LIMIT])).await;
+    let colour = ("/colour", "\"colour\" is not known: choose limit, cursor");
+    check.refuses(("GET /conversions/{id}/explain", COLOUR), &[], Value::Null, (400, &[colour, LIMIT, CURSOR])).await;
+}
+
+/// Sending again and stopping.
+async fn repairs(check: &mut Check) {
+    let force = ("/force", "\"yes\" is not allowed: give true or false");
+    check.refuses(("POST /deliveries/{id}/resend", ""), &[], json!({"force": "yes"}), (422, &[force])).await;
+    check.refuses(("POST /deliveries/{id}/cancel", ""), &[], json!({"x": 1}), (422, &[])).await;
+    let period = json!({"from": "today", "states": ["lost"]});
+    check.refuses(("POST /tracking-apis/{id}/replay", ""), &[], period.clone(), (422, &[])).await;
+    check.refuses(("POST /tracking-apis/{id}/backfill", ""), &[], period, (422, &[])).await;
 }
 
 fn event(version: i64) -> Value {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{FAULTS, page};
 use crate::{
-    openapi::{about::About, examples, shape::asked_id},
+    openapi::{about::About, examples, shape::id},
     problem::Kind,
 };
 
@@ -31,7 +31,7 @@ pub(crate) fn presets() -> About {
 
 pub(crate) fn offers() -> About {
     About::new("listOffers", TAG, "List offers", "In the order of their ids.")
-        .pages(asked_id(), "off_5")
+        .pages(id(""), "off_5")
         .answers(200, "A page of offers", "OfferPage", page(examples::offer()))
         .admins()
 }

@@ -6,20 +6,20 @@ use super::page;
 use crate::openapi::{
     about::{About, choice},
     examples,
-    shape::{asked_id, pattern, time},
+    shape::{id, pattern, time},
 };
 
 const TAG: &str = "Deliveries";
 
 pub(crate) fn list() -> About {
     About::new("listDeliveries", TAG, "List deliveries", "Newest first; those of rules that the caller may see.")
-        .query("tracking_api_id", "Only those of this rule", asked_id(), examples::RULE)
-        .query("conversion_id", "Only those about this conversion", asked_id(), "cnv_1")
-        .query("affiliate_id", "Only those of conversions of this affiliate", asked_id(), "aff_7")
+        .query("tracking_api_id", "Only those of this rule", id(""), examples::RULE)
+        .query("conversion_id", "Only those about this conversion", id(""), "cnv_1")
+        .query("affiliate_id", "Only those of conversions of this affiliate", id(""), "aff_7")
         .query("state", "Only those in this state", choice(State::ALL.map(State::as_str)), "failed")
         .query("from", "Only those made at or after this time", time(""), "2026-11-22T00:00:00Z")
         .query("to", "Only those made before this time", time(""), "2026-11-23T00:00:00Z")
-        .pages(pattern("", "^[A-Za-z0-9_-]{0,2048}$"), examples::CURSOR)
+        .pages(pattern("", "^[A-Za-z0-9_-]{1,2048}$"), examples::CURSOR)
         .answers(200, "A page of deliveries", "DeliveryPage", page(examples::delivery()))
 }
 

@@ -7,7 +7,7 @@ use crate::{
     openapi::{
         about::About,
         examples,
-        shape::{asked_id, named, whole},
+        shape::{id, named, whole},
     },
     problem::Kind,
 };
@@ -16,7 +16,7 @@ const TAG: &str = "Events";
 
 pub(crate) fn rejected() -> About {
     About::new("listRejectedEvents", TAG, "List rejected events", "Newest first, each as it was received, with all its faults.")
-        .pages(asked_id(), examples::REJECTED)
+        .pages(id(""), examples::REJECTED)
         .answers(200, "A page of events", "RejectedPage", page(examples::rejected()))
         .admins()
 }

@@ -14,7 +14,7 @@ pub(crate) fn event() -> About {
     let text = "For each rule that the caller may see, newest first: whether it would fire on the event, or which trigger or condition \
                 says no.";
     About::new("explainEvent", TAG, "Explain an event", text)
-        .pages(pattern("", "^[A-Za-z0-9._:-]{0,128}$"), examples::RULE)
+        .pages(pattern("", "^[A-Za-z0-9._:-]{1,128}$"), examples::RULE)
         .takes("Explain", json!({"event": examples::event()}))
         .answers(200, "A page of rules", "ExplanationPage", page(examples::explanation()))
         .gives(Kind::Invalid, FAULTS)
@@ -23,6 +23,6 @@ pub(crate) fn event() -> About {
 pub(crate) fn conversion() -> About {
     let text = "The same for what really happened to a conversion, with what became of each delivery. It takes kept events.";
     About::new("explainConversion", TAG, "Explain a conversion", text)
-        .pages(pattern("", "^[A-Za-z0-9._:-]{0,128}$"), examples::RULE)
+        .pages(pattern("", "^[A-Za-z0-9._:-]{1,128}$"), examples::RULE)
         .answers(200, "A page of rules", "ConversionExplanationPage", page(examples::past()))
 }

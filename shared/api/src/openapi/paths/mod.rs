@@ -14,8 +14,10 @@ use serde_json::{Value, json};
 
 /// A page with this one item.
 fn page(item: Value) -> Value {
-    json!({"items": [item], "next_cursor": null})
+    let mut page = json!({"items": [], "next_cursor": null});
+    page["items"] = vec![item].into();
+    page
 }
 
-/// What a person is told who may not see a thing, or refers to none.
+/// When a body is refused.
 const FAULTS: &str = "The body has faults: all of them, each with its place.";

@@ -7,7 +7,7 @@ use crate::{
     openapi::{
         about::{About, choice},
         examples,
-        shape::{asked_id, pattern, text},
+        shape::{id, pattern, text},
     },
     problem::Kind,
 };
@@ -21,7 +21,7 @@ pub(crate) fn list() -> About {
     columns(About::new("listTrackingApis", TAG, "List rules", text).query(
         "owner",
         "Only those of this owner: `admin`, or an affiliate's id",
-        asked_id(),
+        id(""),
         "aff_7",
     ))
     .answers(200, "A page of rules", "TrackingApiPage", page(examples::rule()))
@@ -33,7 +33,7 @@ pub(crate) fn affiliate_postbacks() -> About {
     columns(About::new("listAffiliatePostbacks", TAG, "List affiliates' rules", text).query(
         "affiliate_id",
         "Only those of this affiliate",
-        asked_id(),
+        id(""),
         "aff_7",
     ))
     .answers(200, "A page of rules", "TrackingApiPage", page(examples::affiliate_rule()))
@@ -43,10 +43,10 @@ pub(crate) fn affiliate_postbacks() -> About {
 fn columns(about: About) -> About {
     about
         .query("country", "Only those of this country, or `global`", text(""), "CZ")
-        .query("offer", "Only those that include this offer", asked_id(), "off_5")
+        .query("offer", "Only those that include this offer", id(""), "off_5")
         .query("active", "Only those that are active, or are not", choice(["true", "false"]), "true")
         .query("q", "Only those with this text in their name, whatever its case", text(""), "bank")
-        .pages(asked_id(), examples::RULE)
+        .pages(id(""), examples::RULE)
 }
 
 pub(crate) fn create() -> About {
@@ -134,12 +134,9 @@ pub(crate) fn delete_secret() -> About {
 
 pub(crate) fn history() -> About {
     let text = "Who changed what and when, newest first; of secrets only that they changed. A deleted rule keeps its history.";
-    About::new("readHistory", TAG, "Read a rule's history", text).pages(pattern("", "^[A-Za-z0-9._:~#-]{0,128}$"), "3").answers(
-        200,
-        "A page of changes",
-        "HistoryPage",
-        page(examples::history()),
-    )
+    About::new("readHistory", TAG, "Read a rule's history", text)
+        .pages(pattern("", "^[0-9]{1,19}\\.[A-Za-z0-9]{1,64}$"), "000000000003.0123456789abcdef")
+        .answers(200, "A page of changes", "HistoryPage", page(examples::history()))
 }
 
 pub(crate) fn restore() -> About {

@@ -3,7 +3,9 @@
 use utoipa::openapi::{RefOr, Schema};
 
 use super::{
-    super::shape::{Record as _, flag, id, list, named, open_record, or_null, pattern, record, short, text, whole, word},
+    super::shape::{
+        Record as _, anything, flag, id, list, named, open_record, or_null, pattern, record, short, text, whole, word,
+    },
     Thing, page,
 };
 
@@ -18,7 +20,7 @@ pub(super) fn things() -> Vec<Thing> {
         ("NewOffer", new_offer()),
         ("OfferPage", page("Offer")),
         ("Quota", quota()),
-        ("NewQuota", record("How many rules").has("rules", whole("The most rules", 0..=MOST_RULES)).into()),
+        ("NewQuota", new_quota()),
         ("Liveness", record("That it lives").has("status", word("", ["ok"])).into()),
         (
             "Description",
@@ -32,7 +34,7 @@ pub(super) fn things() -> Vec<Thing> {
 }
 
 /// The most rules that a quota may grant.
-const MOST_RULES: i64 = 100_000;
+const MOST_RULES: i64 = 1_000;
 
 fn problem() -> RefOr<Schema> {
     open_record("What went wrong (RFC 9457)")
@@ -100,10 +102,18 @@ fn offer() -> RefOr<Schema> {
 
 fn new_offer() -> RefOr<Schema> {
     record("An offer as it is written")
-        .may("offer_id", super::super::shape::anything("Ignored: the path names it"))
+        .may("offer_id", anything("Ignored: the path names it"))
         .may("name", or_null(text("Its name")))
         .may("country", or_null(text("Its country, mostly an ISO 3166 code")))
         .may("category", or_null(text("Its category")))
+        .into()
+}
+
+fn new_quota() -> RefOr<Schema> {
+    record("How many rules an affiliate is to have at most")
+        .has("rules", whole("The most rules", 0..=MOST_RULES))
+        .may("affiliate_id", anything("Ignored: the path names it"))
+        .may("used", anything("Counted by the server; ignored"))
         .into()
 }
 
