@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State, http::Uri};
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::{StatusCode, Uri},
+};
 use serde_json::Value;
 use tracking_core::{
     caller::Caller,
@@ -13,6 +17,7 @@ use tracking_engine::{DeliveryFilter, Engine, backend::Backend, rules::Refused};
 
 use crate::{
     Page,
+    body::OptionalBody,
     path::Named,
     problem::{Kind, Problem},
     query::Parameters,
@@ -59,4 +64,25 @@ pub(crate) async fn read<B: Backend>(
 ) -> Result<Json<Value>, Problem> {
     let id = DeliveryId::parse(&id).ok_or_else(Problem::not_found)?;
     Ok(Json(engine.delivery(&caller, &id).await?))
+}
+
+/// Sends a delivery again (L1).
+pub(crate) async fn resend<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<String>,
+    OptionalBody(body): OptionalBody,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let id = DeliveryId::parse(&id).ok_or_else(Problem::not_found)?;
+    Ok((StatusCode::ACCEPTED, Json(engine.resend(&caller, &id, &body).await?)))
+}
+
+/// Stops a delivery that waits or is held.
+pub(crate) async fn cancel<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<String>,
+) -> Result<Json<Value>, Problem> {
+    let id = DeliveryId::parse(&id).ok_or_else(Problem::not_found)?;
+    Ok(Json(engine.cancel(&caller, &id).await?))
 }

@@ -15,6 +15,7 @@ pub mod auth;
 pub mod body;
 mod catalogue;
 mod deliveries;
+mod explain;
 mod history;
 mod idempotency;
 mod offers;
@@ -23,11 +24,14 @@ mod operation;
 mod operations;
 mod path;
 mod preconditions;
+mod presets;
 pub mod problem;
 pub mod query;
 mod rejected;
+mod replay;
 mod secrets;
 mod tracking_apis;
+mod trial;
 
 use std::sync::Arc;
 

@@ -6,8 +6,8 @@ use axum::http::Method;
 use tracking_engine::backend::Backend;
 
 use crate::{
-    Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, history, offers, openapi::paths, operation::Operation,
-    rejected, secrets, tracking_apis,
+    Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers, openapi::paths,
+    operation::Operation, presets, rejected, replay, secrets, tracking_apis, trial,
 };
 
 /// Every operation, by the parts of the API.
@@ -34,14 +34,23 @@ pub(crate) fn all<B: Backend>() -> Vec<Operation<Hands<B>>> {
         ),
         Operation::new(get.clone(), quota, affiliates::quota::<B>, paths::affiliates::quota),
         Operation::new(put.clone(), quota, affiliates::set_quota::<B>, paths::affiliates::write_quota),
+        Operation::new(post.clone(), "/tracking-apis/preview", trial::preview::<B>, paths::trying::preview),
+        Operation::new(post.clone(), "/tracking-apis/{id}/test", trial::test::<B>, paths::trying::test),
+        Operation::new(post.clone(), "/explain", explain::event::<B>, paths::explaining::event).without_key(),
+        Operation::new(get.clone(), "/conversions/{id}/explain", explain::conversion::<B>, paths::explaining::conversion),
         Operation::new(get.clone(), "/affiliate-postbacks", affiliate_postbacks::list::<B>, paths::rules::affiliate_postbacks),
         Operation::new(get.clone(), "/deliveries", deliveries::list::<B>, paths::deliveries::list),
         Operation::new(get.clone(), "/deliveries/{id}", deliveries::read::<B>, paths::deliveries::read),
         Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
         Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
+        Operation::new(post.clone(), "/deliveries/{id}/resend", deliveries::resend::<B>, paths::repair::resend),
+        Operation::new(post.clone(), "/deliveries/{id}/cancel", deliveries::cancel::<B>, paths::repair::cancel),
+        Operation::new(post.clone(), "/tracking-apis/{id}/replay", replay::replay::<B>, paths::repair::replay),
+        Operation::new(post.clone(), "/tracking-apis/{id}/backfill", replay::backfill::<B>, paths::repair::backfill),
         Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),
         Operation::new(post, "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit),
         Operation::new(get.clone(), "/macros", catalogue::read, paths::catalogue::macros),
+        Operation::new(get.clone(), "/presets", presets::list, paths::catalogue::presets),
         Operation::new(get, "/healthz", alive, paths::service::alive).open(),
     ]
 }

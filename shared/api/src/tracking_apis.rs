@@ -104,7 +104,7 @@ pub(crate) async fn read<B: Backend>(
     Extension(caller): Extension<Caller>,
     NamedId(id): NamedId,
 ) -> Result<Response, Problem> {
-    Ok(shown(engine.rule(&caller, &id).await?))
+    Ok(shown(engine.rule_with_health(&caller, &id).await?))
 }
 
 pub(crate) async fn replace<B: Backend>(

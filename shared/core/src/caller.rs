@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::Id;
+use crate::{change::Conversion, id::Id};
 
 /// Who calls the API; taken from the token's claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +83,14 @@ impl Caller {
         match self {
             Self::Admin => true,
             Self::Affiliate(own) => owner.affiliate() == Some(own),
+        }
+    }
+
+    /// V3: an affiliate learns of conversions that are its own alone.
+    pub fn may_know(&self, conversion: &Conversion) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Affiliate(own) => conversion.affiliate_id == *own,
         }
     }
 

@@ -127,6 +127,12 @@ impl DeliveryId {
         Self(format!("{PREFIX}{}{rest}", conversion_hash(conversion)).into())
     }
 
+    /// An id for what a person tries out: no delivery has it.
+    pub fn of_trial(rule: &Id, now: Timestamp) -> Self {
+        let part = |half: &str| hash::text(&["test", half, rule.as_str(), &now.to_string()], HALF);
+        Self(format!("{PREFIX}{}{}", part("conversion"), part("rest")).into())
+    }
+
     /// The id in a text, if it has the form of one.
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix(PREFIX)?;

@@ -29,6 +29,15 @@ impl Faults {
         self.0.is_empty()
     }
 
+    /// The same faults of a document that stands at `pointer` of another.
+    #[must_use]
+    pub fn below(mut self, pointer: &str) -> Self {
+        for fault in &mut self.0 {
+            fault.pointer.insert_str(0, pointer);
+        }
+        self
+    }
+
     /// One fault on its own.
     pub fn one(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let mut faults = Self::default();

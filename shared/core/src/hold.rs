@@ -139,7 +139,7 @@ impl Hold {
             // What this change only now made a subject may be known in a newer state.
             remember(&mut self.subjects, self.newest.conversion.version, &self.newest.transactions);
         }
-        if self.held_since.is_none() && self.holds_any() && (has_substance(change) || has_substance(&self.newest)) {
+        if self.held_since.is_none() && self.holds_any() && (change.has_substance() || self.newest.has_substance()) {
             self.held_since = Some(now);
         }
         let mut owed: Vec<Due> = too_late.into_values().collect();
@@ -216,6 +216,13 @@ impl Hold {
         owed
     }
 
+    /// A subject's postback as it would be sent now, if it is held.
+    pub fn early(&self, subject: &Subject) -> Option<Due> {
+        let (subject, held) = self.held().find(|(held, _)| *held == subject)?;
+        let (event, transactions) = (self.event_of(subject, held), self.newest.transactions.clone());
+        Some(Due { subject: subject.clone(), event, transactions, kind: Kind::Final, instead: None })
+    }
+
     /// Notes what became of something owed. `sent`: it was handed over for sending; otherwise its conditions failed.
     pub fn conclude(&mut self, due: &Due, sent: bool) {
         let version = due.event.conversion.version;
@@ -285,11 +292,6 @@ fn remember(subjects: &mut BTreeMap<Subject, HeldSubject>, version: u64, transac
             held.seen = version;
         }
     }
-}
-
-/// Whether there is something to hold for: a transaction, or the platform's word that the conversion is settled (F1).
-fn has_substance(change: &Change) -> bool {
-    !change.transactions.is_empty() || change.conversion.settled == Some(true)
 }
 
 fn all_final(transactions: &[Transaction]) -> bool {

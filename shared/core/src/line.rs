@@ -5,6 +5,9 @@
 //! pure decision over the line and over what the log has recorded, followed by a compare-and-set of the line. An attempt is counted at
 //! the claim, before it is sent: a crash spends it, so that there are never more than n + 1 requests (L1). What became of an attempt
 //! stands in the delivery's row, not here: a first-try success writes the line once.
+//!
+//! A person's word stands on the line too: to send a delivery again, or to stop it. It is given by a compare-and-set of the line like a
+//! claim, so that the one comes before the other or after it, never beside it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -41,12 +44,28 @@ pub struct Entry {
     pub order: Order,
     /// Attempts claimed so far.
     pub attempts: u32,
+    /// Those of them that were claimed before its present budget (L1).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub base: u32,
+    /// What a person last asked of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// Who claimed the last of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
     /// While it has had no attempt: known until this time (P3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked_until: Option<Timestamp>,
+}
+
+/// What a person asks of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// To send it again, also where a newer one went first (L1). Once an attempt of a newer one is claimed after that, this is over.
+    Resend,
+    /// To send it no more.
+    Stop,
 }
 
 /// A claim of one attempt.
@@ -77,7 +96,7 @@ pub struct Ask<'a> {
     pub now: Timestamp,
     /// The request's timeout, in seconds.
     pub timeout_seconds: u32,
-    /// n + 1 (L1).
+    /// n + 1 (L1): the attempts of one budget.
     pub max_attempts: u32,
 }
 
@@ -86,6 +105,8 @@ pub struct Ask<'a> {
 pub struct Recorded {
     /// Attempts whose outcome is recorded.
     pub attempts: u32,
+    /// Those of them that were made before its present budget (L1).
+    pub base: u32,
     /// Whether it is over.
     pub ended: bool,
     /// When it is due again, if it waits.
@@ -101,6 +122,8 @@ pub enum Decision {
         line: Line,
         /// The number of the attempt, 1 is the first.
         attempt: u32,
+        /// The attempts before its present budget (L1).
+        base: u32,
         /// When the claim is void.
         lease_until: Timestamp,
         /// Older deliveries that end superseded.
@@ -110,6 +133,8 @@ pub enum Decision {
     Mine {
         /// The number of the attempt.
         attempt: u32,
+        /// The attempts before its present budget (L1).
+        base: u32,
         /// When the claim is void.
         lease_until: Timestamp,
     },
@@ -126,11 +151,18 @@ pub enum Decision {
     Spent {
         /// Attempts that were claimed.
         attempts: u32,
+        /// Those of them before its present budget (L1).
+        base: u32,
         /// Whether the last one was cut off by a crash; it may have arrived.
         cut_off: bool,
     },
     /// A newer one went first (P3).
     Superseded,
+    /// A person stopped it.
+    Stopped {
+        /// Attempts that were claimed.
+        attempts: u32,
+    },
 }
 
 impl Line {
@@ -145,16 +177,21 @@ impl Line {
         if own.is_some_and(|entry| entry.order > ask.order) {
             return Decision::Ended;
         }
-        if ask.order.version < self.head {
+        let attempts = own.map_or(0, |entry| entry.attempts).max(own_record.as_ref().map_or(0, |record| record.attempts));
+        let base = own.map_or(0, |entry| entry.base).max(own_record.as_ref().map_or(0, |record| record.base));
+        let asked = own.and_then(|entry| entry.asked);
+        if asked == Some(Asked::Stop) {
+            return Decision::Stopped { attempts };
+        }
+        if ask.order.version < self.head && asked != Some(Asked::Resend) {
             return Decision::Superseded;
         }
-        let attempts = own.map_or(0, |entry| entry.attempts).max(own_record.as_ref().map_or(0, |record| record.attempts));
         let unrecorded = attempts > own_record.as_ref().map_or(0, |record| record.attempts);
         if let Some(claim) = own.and_then(|entry| entry.claim.as_ref()).filter(|_| unrecorded) {
-            if claim.is_live(ask) && claim.token == ask.token {
-                return Decision::Mine { attempt: attempts, lease_until: claim.lease_until };
+            if claim.is_live(ask.run, ask.now) && claim.token == ask.token {
+                return Decision::Mine { attempt: attempts, base, lease_until: claim.lease_until };
             }
-            if claim.is_live(ask) {
+            if claim.is_live(ask.run, ask.now) {
                 return Decision::Wait { until: claim.lease_until, line: None };
             }
             // The row of what is open never expires.
@@ -165,20 +202,54 @@ impl Line {
         if let Some(due) = own_record.and_then(|record| record.due).filter(|due| attempts > 0 && !unrecorded && *due > ask.now) {
             return Decision::Wait { until: due, line: None };
         }
-        if attempts >= ask.max_attempts {
-            return Decision::Spent { attempts, cut_off: unrecorded };
+        if attempts >= base + ask.max_attempts {
+            return Decision::Spent { attempts, base, cut_off: unrecorded };
         }
         if self.is_blocked(ask, recorded) {
             return self.park(ask, own);
         }
-        self.claim(ask, attempts)
+        self.claim(ask, attempts, base, asked)
+    }
+
+    /// Whether an attempt of this delivery is being sent, of which the log has recorded so many.
+    pub fn is_sending(&self, id: &DeliveryId, recorded: u32, run: u64, now: Timestamp) -> bool {
+        let claimed = self.entries.iter().find(|entry| entry.id == *id && entry.attempts > recorded);
+        claimed.and_then(|entry| entry.claim.as_ref()).is_some_and(|claim| claim.is_live(run, now))
+    }
+
+    /// Whether this attempt is still the last that was claimed of the delivery, in the same budget.
+    pub fn holds(&self, id: &DeliveryId, attempt: u32, base: u32) -> bool {
+        self.entries.iter().any(|entry| entry.id == *id && entry.attempts == attempt && entry.base == base)
+    }
+
+    /// A person asks for something about a delivery that is not being sent, of which the log has recorded so many attempts: the line
+    /// to write, and how many attempts were made by now.
+    #[must_use]
+    pub fn ask(&self, asked: Asked, id: &DeliveryId, order: Order, recorded: u32, now: Timestamp) -> (Self, u32) {
+        let own = self.entries.iter().find(|entry| entry.id == *id);
+        let attempts = own.map_or(0, |entry| entry.attempts).max(recorded);
+        let base = match asked {
+            Asked::Resend => attempts,
+            Asked::Stop => own.map_or(0, |entry| entry.base),
+        };
+        // A newer one goes on waiting for it.
+        let parked_until = own.filter(|_| attempts == 0 && asked == Asked::Resend).and_then(|entry| entry.parked_until);
+        let mut line = self.clone();
+        line.entries.retain(|entry| entry.id != *id);
+        if line.entries.len() >= REMEMBERED
+            && let Some(idle) = line.entries.iter().position(|entry| entry.is_idle(now))
+        {
+            line.entries.remove(idle);
+        }
+        line.entries.push(Entry { id: id.clone(), order, attempts, base, asked: Some(asked), claim: None, parked_until });
+        (line, attempts)
     }
 
     /// Whether another delivery of this line is being sent, or goes first and has not had its first attempt (P3).
     fn is_blocked(&self, ask: &Ask<'_>, recorded: &dyn Fn(&DeliveryId) -> Option<Recorded>) -> bool {
         let others = || self.entries.iter().filter(|entry| entry.id != *ask.id);
         let in_flight = |entry: &Entry| {
-            entry.claim.as_ref().is_some_and(|claim| claim.is_live(ask))
+            entry.claim.as_ref().is_some_and(|claim| claim.is_live(ask.run, ask.now))
                 && recorded(&entry.id).is_none_or(|record| !record.ended && record.attempts < entry.attempts)
         };
         let goes_first = |entry: &Entry| {
@@ -209,13 +280,15 @@ impl Line {
             id: ask.id.clone(),
             order: ask.order,
             attempts: 0,
+            base: 0,
+            asked: own.and_then(|entry| entry.asked),
             claim: None,
             parked_until: Some(ask.now + PARKED),
         });
         Decision::Wait { until, line: Some(line) }
     }
 
-    fn claim(&self, ask: &Ask<'_>, attempts: u32) -> Decision {
+    fn claim(&self, ask: &Ask<'_>, attempts: u32, base: u32, asked: Option<Asked>) -> Decision {
         let lease_until = ask.now + SignedDuration::from_secs(i64::from(ask.timeout_seconds)) + LEASE_MARGIN;
         let mut line = self.clone();
         line.entries.retain(|entry| entry.id != *ask.id);
@@ -223,12 +296,15 @@ impl Line {
             id: ask.id.clone(),
             order: ask.order,
             attempts: attempts + 1,
+            base,
+            asked,
             claim: Some(Claim { token: ask.token.to_owned(), lease_until, run: ask.run }),
             parked_until: None,
         });
         line.head = line.head.max(ask.order.version);
+        // Also those that a person asked for before.
         let (kept, older): (Vec<Entry>, Vec<Entry>) =
-            line.entries.into_iter().partition(|entry| entry.order.version >= line.head);
+            line.entries.into_iter().partition(|entry| entry.order.version >= ask.order.version);
         line.entries = kept;
         line.entries.retain(|entry| !entry.is_forgotten(ask));
         if line.entries.len() > REMEMBERED {
@@ -236,21 +312,31 @@ impl Line {
             line.entries.remove(0);
         }
         let overtaken = older.into_iter().map(|entry| entry.id).collect();
-        Decision::Claim { line, attempt: attempts + 1, lease_until, overtaken }
+        Decision::Claim { line, attempt: attempts + 1, base, lease_until, overtaken }
     }
 }
 
 impl Entry {
     /// Whether it waited behind another and has not looked since: it is known no more (P3).
     fn is_forgotten(&self, ask: &Ask<'_>) -> bool {
-        self.attempts == 0 && self.parked_until.is_some_and(|until| until <= ask.now)
+        self.attempts == 0 && self.asked.is_none() && self.parked_until.is_some_and(|until| until <= ask.now)
+    }
+
+    /// Whether it is neither being sent nor waits behind another.
+    fn is_idle(&self, now: Timestamp) -> bool {
+        self.parked_until.is_none_or(|until| until <= now) && self.claim.as_ref().is_none_or(|claim| claim.lease_until <= now)
     }
 }
 
 impl Claim {
-    fn is_live(&self, ask: &Ask<'_>) -> bool {
-        self.run == ask.run && self.lease_until > ask.now
+    fn is_live(&self, run: u64, now: Timestamp) -> bool {
+        self.run == run && self.lease_until > now
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(attempts: &u32) -> bool {
+    *attempts == 0
 }
 
 #[cfg(test)]

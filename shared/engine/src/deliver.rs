@@ -7,6 +7,7 @@
 
 mod claim;
 mod conclude;
+pub(crate) mod render;
 
 use std::{
     collections::BTreeMap,
@@ -17,12 +18,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tracking_core::{
-    answer::Answer,
-    delivery::State,
-    request::Rendered,
-    template::{RenderFault, Scope},
-};
+use tracking_core::{answer::Answer, delivery::State, request::Rendered, template::RenderFault};
 
 use crate::{
     Engine,
@@ -31,12 +27,15 @@ use crate::{
     record::{Listing, UnderWay},
     rows::{self, DeliveryRow, Job, Task},
     rules::Rule,
-    secrets::{Scrubber, derived, masks},
     sender::SendFault,
 };
+use render::Rendering;
 
 /// The reason of what ends because its rule sends no more (P6).
 pub(crate) const SWITCHED_OFF: &str = "the Tracking API was switched off or deleted";
+
+/// The reason of what a person stopped.
+pub(crate) const STOPPED: &str = "stopped by a person";
 
 /// An attempt that is claimed: send it, then conclude it.
 #[derive(Debug)]
@@ -48,6 +47,8 @@ pub struct Claimed {
     row: Option<DeliveryRow>,
     secrets: Arc<BTreeMap<String, String>>,
     attempt: u32,
+    /// Attempts before its present budget (L1).
+    base: u32,
     lease_until: Timestamp,
     at: Timestamp,
     /// Whether the log lists the delivery.
@@ -80,62 +81,28 @@ impl Claimed {
     /// # Errors
     /// A value that may not stand in its place, such as a line break in a header (Q3): it can't be sent, now or later.
     pub fn request(&self) -> Result<Rendered, RenderFault> {
-        self.render(&self.secrets)
+        self.rendering().request()
     }
 
-    fn render(&self, secrets: &BTreeMap<String, String>) -> Result<Rendered, RenderFault> {
-        let definition = &self.rule.definition;
-        let mut rendered = definition.request.render(&self.scope(secrets, &self.variables(), None))?;
-        if let Some(signing) = &definition.signing {
-            let secret = secrets.get(signing.secret()).map_or("", String::as_str);
-            let body = rendered.body.as_deref().unwrap_or_default();
-            let signed = tracking_core::request::Signing::sign(secret, self.job.id.as_str(), self.at, body);
-            rendered.headers.extend(signed.map(|(name, value)| (name.to_owned(), value)));
+    /// What it is rendered from.
+    fn rendering(&self) -> Rendering<'_> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        Rendering {
+            rule: &self.rule.id,
+            definition: &self.rule.definition,
+            event: &self.job.event.0,
+            delivery_id: self.job.id.as_str(),
+            attempt: self.attempt,
+            is_test: false,
+            at: self.at,
+            secrets: &self.secrets,
+            variables: self.row.as_ref().map_or(&NONE, |row| &row.variables),
         }
-        Ok(rendered)
-    }
-
-    /// The request as people may see it, masks in place of the secrets (Q5); `None` if it can't be rendered.
-    fn shown(&self) -> Option<Rendered> {
-        self.render(&masks(&self.secrets)).ok()
-    }
-
-    /// What masks this attempt's secrets, and what its request made of them (Q5), in what a receiver says. `shown` is the request as
-    /// people may see it.
-    fn scrubber(&self, shown: Option<&Rendered>) -> Scrubber {
-        if self.secrets.is_empty() {
-            return Scrubber::default();
-        }
-        let derived = self.request().map(|real| derived(&real, shown)).unwrap_or_default();
-        Scrubber::new(self.secrets.values().cloned().chain(derived))
     }
 
     /// What is to be listed now, unless the log lists it.
     fn listing(&self, row: &DeliveryRow) -> Option<Listing> {
         (!self.listed.load(Ordering::Relaxed)).then(|| Listing::of(row))
-    }
-
-    fn variables(&self) -> BTreeMap<String, String> {
-        self.row.as_ref().map(|row| row.variables.clone()).unwrap_or_default()
-    }
-
-    fn scope<'a>(
-        &'a self,
-        secrets: &'a BTreeMap<String, String>,
-        variables: &'a BTreeMap<String, String>,
-        answer: Option<&'a Answer>,
-    ) -> Scope<'a> {
-        Scope {
-            event: &self.job.event.0,
-            delivery_id: self.job.id.as_str(),
-            tracking_api_id: self.rule.id.as_str(),
-            attempt: self.attempt,
-            is_test: false,
-            now: self.at,
-            secrets,
-            variables,
-            answer,
-        }
     }
 }
 

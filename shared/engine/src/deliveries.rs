@@ -103,7 +103,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// A delivery whose next attempt is claimed and not recorded is being sent.
-    async fn show_sending(&self, row: &mut DeliveryRow) -> Result<(), Unavailable> {
+    pub(crate) async fn show_sending(&self, row: &mut DeliveryRow) -> Result<(), Unavailable> {
         if row.state != State::Waiting {
             return Ok(());
         }
@@ -197,6 +197,26 @@ impl<B: Backend> Engine<B> {
         }
     }
 
+    /// The next deliveries of a rule's log, newest first; none once it has ended.
+    pub(crate) async fn newest(&self, list: &mut List) -> Result<Vec<DeliveryRow>, Unavailable> {
+        loop {
+            let mut keys = Vec::new();
+            while keys.len() < FETCH {
+                let Some((_, id)) = self.next(list).await? else { break };
+                keys.push(keys::delivery(&id));
+            }
+            if keys.is_empty() {
+                return Ok(Vec::new());
+            }
+            let items = self.backend.get(&keys).await?;
+            let rows: Vec<DeliveryRow> =
+                items.into_iter().flatten().map(|item| rows::read(&item.body)).collect::<Result<_, _>>()?;
+            if !rows.is_empty() {
+                return Ok(rows);
+            }
+        }
+    }
+
     /// The next entry in the order of making, each once.
     async fn next(&self, list: &mut List) -> Result<Option<Place>, Unavailable> {
         loop {
@@ -245,18 +265,27 @@ impl<B: Backend> Engine<B> {
     /// The deliveries of one conversion lie together. Those that the caller may not see are left out here, so that a cursor doesn't
     /// tell that they are there (V2).
     async fn conversion_list(&self, caller: &Caller, conversion: &Id) -> Result<List, Unavailable> {
-        let partition = Partition::Table(keys::conversion(&conversion_hash(conversion)));
         let mut list = List::of(Vec::new());
+        for row in self.deliveries_of(caller, conversion).await? {
+            list.found.insert((row.job.created_at, row.job.id), String::new());
+        }
+        Ok(list)
+    }
+
+    /// All deliveries of one conversion that the caller may see (V2).
+    pub(crate) async fn deliveries_of(&self, caller: &Caller, conversion: &Id) -> Result<Vec<DeliveryRow>, Unavailable> {
+        let partition = Partition::Table(keys::conversion(&conversion_hash(conversion)));
+        let mut rows = Vec::new();
         let mut range = Range::prefix("D#");
         loop {
             let items = self.backend.query(&partition, &range, Order::Ascending, 500).await?;
             for found in items.iter().filter(|item| !item.key.sort.contains("#A#")) {
                 let row: DeliveryRow = rows::read(&found.body)?;
                 if caller.sees(&row.job.owner) {
-                    list.found.insert((row.job.created_at, row.job.id), String::new());
+                    rows.push(row);
                 }
             }
-            let Some(end) = items.last().filter(|_| items.len() == 500) else { return Ok(list) };
+            let Some(end) = items.last().filter(|_| items.len() == 500) else { return Ok(rows) };
             range.from = Some(format!("{}\0", end.key.sort));
         }
     }
@@ -290,7 +319,7 @@ impl<B: Backend> Engine<B> {
 
 /// A list in the making.
 #[derive(Default)]
-struct List {
+pub(crate) struct List {
     logs: Vec<Log>,
     /// Entries that were read and not given out, with the place of their page.
     found: BTreeMap<Place, String>,
@@ -311,7 +340,7 @@ struct Log {
 }
 
 impl List {
-    fn of(partitions: Vec<String>) -> Self {
+    pub(crate) fn of(partitions: Vec<String>) -> Self {
         let logs = partitions.into_iter().map(|partition| Log { partition, ..Log::default() }).collect();
         Self { logs, ..Self::default() }
     }

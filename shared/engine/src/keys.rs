@@ -6,7 +6,7 @@
 //! | `C#c` | `D#id` | a delivery |
 //! | `C#c` | `D#id#A#nn` | an earlier attempt of it |
 //! | `C#c` | `H#rule` | a hold |
-//! | `C#c` | `E#version#change` | an event as it came, if events are kept |
+//! | `C#c` | `E#version#change` | an event as it came, if events are kept; by time in the sparse index under `kept#s` |
 //! | `R#rule` | `HEAD`, `BODY#write`, `K#name#write` | a rule's head, its text, a sealed secret |
 //! | `R#rule` | `A#write` | an entry of its history |
 //! | `Q#affiliate` | `RULES` | an affiliate's quota and the places of its rules |
@@ -130,6 +130,8 @@ pub(crate) const ALL_RULES: &str = "U#all";
 pub(crate) const AFFILIATE_RULES: &str = "U#affiliates";
 /// Rule changes under way.
 pub(crate) const INTENTS: &str = "INTENT";
+/// Kept events in the sparse index.
+const KEPT: &str = "kept";
 /// Offers.
 pub(crate) const OFFERS: &str = "O";
 /// Rejected events.
@@ -174,6 +176,17 @@ pub(crate) fn whole_log_of(flush: &str) -> String {
 /// The sparse index's partitions of a state.
 pub(crate) fn troubles(state: &str) -> Vec<String> {
     (0..TROUBLE_SHARDS).map(|shard| format!("{state}#{shard}")).collect()
+}
+
+/// The sparse index's partitions of kept events.
+pub(crate) fn kept_events() -> Vec<String> {
+    troubles(KEPT)
+}
+
+/// A kept event's place in the sparse index.
+pub(crate) fn kept_event(received_at: Timestamp, event: &Key) -> Key {
+    let shard = hash::number(&[&event.partition, &event.sort]) % TROUBLE_SHARDS;
+    Key::new(format!("{KEPT}#{shard}"), format!("{}#{}#{}", sortable(received_at), event.partition, event.sort))
 }
 
 /// A delivery's place in the sparse index.

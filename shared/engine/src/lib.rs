@@ -7,9 +7,12 @@
 //! The order of effects is always: first what makes the next step certain, then what says that this one is done.
 
 pub mod backend;
+mod backfill;
 mod deliver;
 mod deliveries;
 mod due;
+mod explain;
+mod health;
 pub mod idempotency;
 mod keys;
 mod matching;
@@ -17,12 +20,15 @@ mod offers;
 mod pace;
 mod record;
 mod rejected;
+mod repair;
+mod replay;
 mod rows;
 pub mod rules;
 pub mod secrets;
 pub mod sender;
 mod settle;
 mod tally;
+mod trial;
 mod turns;
 mod work;
 

@@ -8,13 +8,14 @@ use std::{
 use futures_util::{FutureExt as _, future::join_all};
 use serde_json::{Value, json};
 use tracking_core::{
-    change::{Causation, Change, Envelope, MAX_EVENT_BYTES},
+    change::{Change, Envelope, MAX_EVENT_BYTES},
     delivery::{Cause, DeliveryId, conversion_hash},
     event::{Event, Subject},
     fault::Faults,
     hash,
     id::Id,
     index::anchors_of,
+    matching::{DEEPEST_CAUSE, may_fire},
     tracking_api::Delay,
 };
 
@@ -25,9 +26,6 @@ use crate::{
     rows::{self, Job, StoredEvent, Task},
     rules::Rule,
 };
-
-/// The longest chain of causes that still fires rules (P4).
-const DEEPEST_CAUSE: u32 = 5;
 
 /// What became of a message of the events lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,8 +187,9 @@ impl<B: Backend> Engine<B> {
     fn kept(&self, change: &Change, text: &[u8]) -> Item {
         let now = self.now();
         let row = json!({"received_at": now, "event": String::from_utf8_lossy(text)});
-        let mut item =
-            rows::item(keys::event(&change.conversion.conversion_id, change.conversion.version, &change.change_id), &row);
+        let key = keys::event(&change.conversion.conversion_id, change.conversion.version, &change.change_id);
+        let mut item = rows::item(key, &row);
+        item.trouble = Some(keys::kept_event(now, &item.key));
         item.expires = Some(now + self.settings.log_retention);
         item
     }
@@ -221,18 +220,12 @@ impl<B: Backend> Engine<B> {
     }
 
     /// The messages of a rule that sends each change as it comes.
-    fn owed_now(&self, rule: &Rule, change: &Change, events: &[Event]) -> Vec<Message> {
+    pub(crate) fn owed_now(&self, rule: &Rule, change: &Change, events: &[Event]) -> Vec<Message> {
         let mut first: BTreeMap<Subject, DeliveryId> = BTreeMap::new();
         let mut messages = Vec::new();
+        let candidate = rule.candidate();
         for event in events {
-            if !rule.definition.trigger.fires_on(event.kind) {
-                continue;
-            }
-            let Ok(chosen) = rule.definition.conditions.judge(event, &change.transactions) else { continue };
-            let mut event = event.clone();
-            if !event.kind.is_transaction() {
-                event.transaction = chosen.cloned();
-            }
+            let Some(event) = candidate.fires(change, event) else { continue };
             let subject = event.subject();
             let mut job = self.job(rule, event, None);
             job.after = first.insert(subject, job.id.clone());
@@ -256,12 +249,6 @@ impl<B: Backend> Engine<B> {
             event: StoredEvent(event),
         }
     }
-}
-
-/// P4: a rule does not fire on an event that its own answer caused, and none fires at the end of a long chain of causes.
-pub(crate) fn may_fire(change: &Change, rule: &Id) -> bool {
-    let fits = |cause: &Causation| cause.tracking_api_id != *rule && cause.depth <= DEEPEST_CAUSE;
-    change.causation.as_ref().is_none_or(fits)
 }
 
 /// A first try. The group is the owner and the receiver's host, so that a slow receiver holds up no other (P5).

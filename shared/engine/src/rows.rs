@@ -107,7 +107,14 @@ pub(crate) struct DeliveryRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     pub(crate) attempts: u32,
+    /// Attempts before the present budget: what a person's resend found (L1).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) base: u32,
+    /// All that may be made by the end of the present budget.
     pub(crate) max_attempts: u32,
+    /// The replay that sent it again last: a step of it that is repeated does not do so twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replay: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next_due: Option<Timestamp>,
     /// An attempt was answered pending (L3).
@@ -149,14 +156,20 @@ pub(crate) struct LoggedRequest {
     pub(crate) body: Option<String>,
 }
 
-impl Attempt {
+impl LoggedRequest {
     /// As the API shows it.
     pub(crate) fn view(&self) -> Value {
         let headers: serde_json::Map<String, Value> =
-            self.request.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+            self.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        json!({"method": self.method, "url": self.url, "headers": headers, "body": self.body})
+    }
+}
+
+impl Attempt {
+    /// As the API shows it.
+    pub(crate) fn view(&self) -> Value {
         json!({
-            "attempt": self.number, "at": self.at, "duration_ms": self.duration_ms,
-            "request": {"method": self.request.method, "url": self.request.url, "headers": headers, "body": self.request.body},
+            "attempt": self.number, "at": self.at, "duration_ms": self.duration_ms, "request": self.request.view(),
             "status": self.status, "answer": self.answer, "verdict": self.verdict, "error": self.error,
         })
     }
@@ -170,7 +183,9 @@ impl DeliveryRow {
             state,
             reason: None,
             attempts: 0,
+            base: 0,
             max_attempts,
+            replay: None,
             next_due: None,
             pending: false,
             told: None,
@@ -215,6 +230,32 @@ pub(crate) enum Task {
     Release { conversion: Id, rule: Id },
     /// End what waits or is held of a rule that was switched off (P6).
     Cancel { rule: Id, epoch: u64, from: Option<String> },
+    /// Send a period's deliveries of a rule again, a step at a time (L1).
+    Replay(Box<Replaying>),
+    /// Judge a period's kept events for a rule, a step at a time.
+    Backfill { rule: Id, epoch: u64, from: Timestamp, to: Timestamp, place: Option<String> },
+}
+
+/// A replay that is being worked off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Replaying {
+    pub(crate) rule: Id,
+    /// The rule's epoch when it was asked for: a rule that is switched off meanwhile ends it (P6).
+    pub(crate) epoch: u64,
+    /// Tells it from other replays.
+    pub(crate) id: String,
+    pub(crate) asked_at: Timestamp,
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    pub(crate) states: Vec<State>,
+    pub(crate) force: bool,
+    /// Where the next step begins in the rule's log.
+    pub(crate) place: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(attempts: &u32) -> bool {
+    *attempts == 0
 }
 
 #[cfg(test)]

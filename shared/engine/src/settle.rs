@@ -3,6 +3,8 @@
 //! Every change of a conversion updates every hold of it, and the hold of every final rule that may match it. What a hold owes is
 //! decided and written with the hold in one compare-and-set, and brought about after it from its [`outbox`].
 
+mod early;
+mod foresee;
 mod outbox;
 mod row;
 
@@ -16,6 +18,7 @@ use tracking_core::{
     event::{Event, Subject},
     hold::{Due, Hold},
     id::Id,
+    matching::Taken,
     tracking_api::{Delay, Final},
 };
 
@@ -25,11 +28,12 @@ use crate::{
         Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, Swap, Swapped, Unavailable,
     },
     deliver::SWITCHED_OFF,
-    due, keys, matching,
+    due, keys,
     rows::{self, DeliveryRow, Task},
     rules::Rule,
 };
-use outbox::{Outbox, is_foreign};
+pub(crate) use foresee::Foreseen;
+use outbox::Outbox;
 use row::{HoldRow, Stored};
 
 impl<B: Backend> Engine<B> {
@@ -38,7 +42,7 @@ impl<B: Backend> Engine<B> {
         let now = self.now();
         let partition = Partition::Table(keys::conversion(&conversion_hash(&change.conversion.conversion_id)));
         let mut rules: BTreeMap<Id, Rule> = BTreeMap::new();
-        for rule in candidates.into_iter().filter(|rule| rule.definition.conditions.fits_lasting(&change.conversion)) {
+        for rule in candidates.into_iter().filter(|rule| rule.candidate().may_begin(&change.conversion)) {
             rules.insert(rule.id.clone(), rule);
         }
         for item in self.backend.query(&partition, &Range::prefix("H#"), ReadOrder::Ascending, 1_000).await? {
@@ -53,7 +57,7 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
-    async fn absorb(&self, mut rule: Rule, change: &Change, events: &[Event]) -> Result<(), Unavailable> {
+    pub(crate) async fn absorb(&self, mut rule: Rule, change: &Change, events: &[Event]) -> Result<(), Unavailable> {
         let conversion = &change.conversion.conversion_id;
         loop {
             let now = self.now();
@@ -64,13 +68,8 @@ impl<B: Backend> Engine<B> {
                 rule = fresh;
                 continue;
             }
-            let (delay, holds) = delay_of(&rule);
-            let foreign = is_foreign(&rule, &change.conversion);
-            let may_fire = holds && rule.head.live && !foreign && matching::may_fire(change, &rule.id);
-            let fired: Vec<Event> =
-                events.iter().filter(|event| may_fire && rule.definition.trigger.fires_on(event.kind)).cloned().collect();
-            let substance = !change.transactions.is_empty() || change.conversion.settled == Some(true);
-            let begins = may_fire && (substance || !fired.is_empty());
+            let delay = delay_of(&rule);
+            let Taken { fired, begins } = rule.candidate().takes(change, events);
             if stored.is_none() && !begins {
                 return Ok(());
             }
@@ -162,7 +161,7 @@ impl<B: Backend> Engine<B> {
                 let gone = Effects { delete: vec![keys::hold(conversion, rule_id)], ..received.done() };
                 return self.commit_one(gone).await;
             };
-            let (delay, _) = delay_of(&rule);
+            let delay = delay_of(&rule);
             let stored = self.read_hold(conversion, &rule).await?.filter(|_| rule.head.live);
             let Some(mut stored) = stored else { return self.commit_one(received.done()).await };
             if let Some(due) = stored.hold.due(delay).filter(|due| *due > now && stored.outbox.is_empty()) {
@@ -218,11 +217,11 @@ impl<B: Backend> Engine<B> {
     }
 }
 
-/// How a rule holds, and whether it still does: what it held before its delay was taken off is released by the usual settings.
-fn delay_of(rule: &Rule) -> (Final, bool) {
+/// How a rule holds. What it held before its delay was taken off is released by the usual settings.
+fn delay_of(rule: &Rule) -> Final {
     match rule.definition.delay {
-        Delay::Final(delay) => (delay, true),
-        Delay::None => (Final::default(), false),
+        Delay::Final(delay) => delay,
+        Delay::None => Final::default(),
     }
 }
 

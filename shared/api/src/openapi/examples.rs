@@ -161,10 +161,11 @@ pub(super) fn macros() -> Value {
     json!({
         "macros": [{
             "name": "external_id", "aliases": ["advertiser_custom_id"], "group": "identity",
-            "description": "The advertiser's id of the conversion.", "example": "X-77", "admins_only": false, "answer_only": false,
+            "description": "The advertiser's id of the conversion.", "example": "{external_id}", "gives": "X-77", "admins_only": false, "answer_only": false,
         }],
         "modifiers": [{
-            "name": "default", "argument": "text", "description": "Stands in for a missing value.", "example": "{channel|default:none}",
+            "name": "default", "argument": "x", "description": "x in place of an empty value.",
+            "example": "{query.coupon|default:none}", "gives": "none",
         }],
     })
 }
@@ -173,9 +174,10 @@ pub(super) fn preset() -> Value {
     json!({
         "id": "keitaro", "name": "Keitaro", "kind": "tracker", "documentation": "https://docs.keitaro.io/",
         "description": "Takes postbacks by click id.",
-        "fill_in": [{"pointer": "/request/url", "name": "domain", "description": "The tracker's domain.", "example": "track.example.com"}],
+        "fill_in": [{"pointer": "/request/url", "name": "domain", "placeholder": "YOUR-DOMAIN.example",
+            "description": "The tracker's domain.", "example": "track.example.com"}],
         "secrets": [],
-        "tracking_api": {"name": "Keitaro", "request": {"url": "https://track.example.com/postback?subid={affiliate_click_id}"}},
+        "tracking_api": {"name": "Keitaro", "request": {"url": "https://YOUR-DOMAIN.example/postback?subid={affiliate_click_id}"}},
     })
 }
 

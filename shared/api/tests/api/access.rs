@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ADMIN, Api};
 
-const ROUTES: [&str; 18] = [
+const ROUTES: [&str; 19] = [
     "GET /tracking-apis",
     "POST /tracking-apis",
     "GET /tracking-apis/trk_1",
@@ -24,6 +24,7 @@ const ROUTES: [&str; 18] = [
     "GET /offers",
     "PUT /offers/off_5",
     "GET /macros",
+    "GET /presets",
 ];
 
 #[tokio::test]

@@ -97,10 +97,12 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
     let faults = [("/conversion_id", id), ("/state", states), ("/from", time)];
     check.refuses(("GET /deliveries", query), &[], Value::Null, (400, &faults)).await;
     let none = [("/x", "\"x\" is not known: this path takes no parameters")];
-    for line in ["GET /macros", "GET /openapi.json"] {
+    for line in ["GET /macros", "GET /presets", "GET /openapi.json"] {
         check.refuses((line, "?x=1"), &[], Value::Null, (400, &none)).await;
     }
     rules(&mut check).await;
+    trials(&mut check).await;
+    repairs(&mut check).await;
 
     let many = [
         ("/colour", "\"colour\" is not known: choose name, country, category"),
@@ -163,6 +165,32 @@ async fn rules(check: &mut Check) {
     check.refuses(secret, &[], json!({"vale": "x"}), (422, &faults)).await;
 }
 
+/// Trials and explanations.
+async fn trials(check: &mut Check) {
+    let version = ("/event/conversion/version", "-1 is not allowed: give an integer from 0 to 9007199254740991");
+    let send = ("/send", "\"yes\" is not allowed: give true or false");
+    let unknown = ("/evnt", "unknown field \"evnt\": did you mean event?");
+    let bad = json!({"event": event(-1), "send": "yes", "evnt": {}});
+    check.refuses(("POST /tracking-apis/{id}/test", ""), &[], bad, (422, &[unknown, version, send])).await;
+    let rule = json!({"tracking_api": {"name": "x", "request": {}}, "event": event(-1)});
+    let url = ("/tracking_api/request/url", "missing: write a text, which may hold macros such as {transaction_id}");
+    check.refuses(("POST /tracking-apis/preview", ""), &[], rule, (422, &[version, url])).await;
+    check.refuses(("POST /explain", ""), &[], json!({"event": event(-1)}), (422, &[version])).await;
+    check.refuses(("POST /explain", "?limit=0"), &[], json!({"event": event(1)}), (400, &[LIMIT])).await;
+    let colour = ("/colour", "\"colour\" is not known: choose limit, cursor");
+    check.refuses(("GET /conversions/{id}/explain", COLOUR), &[], Value::Null, (400, &[colour, LIMIT, CURSOR])).await;
+}
+
+/// Sending again and stopping.
+async fn repairs(check: &mut Check) {
+    let force = ("/force", "\"yes\" is not allowed: give true or false");
+    check.refuses(("POST /deliveries/{id}/resend", ""), &[], json!({"force": "yes"}), (422, &[force])).await;
+    check.refuses(("POST /deliveries/{id}/cancel", ""), &[], json!({"x": 1}), (422, &[])).await;
+    let period = json!({"from": "today", "states": ["lost"]});
+    check.refuses(("POST /tracking-apis/{id}/replay", ""), &[], period.clone(), (422, &[])).await;
+    check.refuses(("POST /tracking-apis/{id}/backfill", ""), &[], period, (422, &[])).await;
+}
+
 fn event(version: i64) -> Value {
     json!({"change_id": "chg_9", "occurred_at": "2026-11-22T09:00:00Z",
         "conversion": {"conversion_id": "cnv_9", "version": version, "change": "created", "type": "sale", "source": "link",
@@ -171,10 +199,10 @@ fn event(version: i64) -> Value {
 
 /// The operations that take a body, a query or a header, and those that say that they take none.
 fn with_input(description: &Value) -> BTreeSet<String> {
-    let paths = description["paths"].as_object().unwrap();
+    let paths = description["paths"].as_object().expect("a description has paths");
     let each = paths.iter().flat_map(|(path, item)| {
         item.as_object()
-            .unwrap()
+            .expect("a path has operations")
             .iter()
             .filter(|(_, told)| told["responses"]["400"].is_object())
             .map(move |(method, _)| (method, path))

@@ -97,6 +97,7 @@ async fn contract_3_unknown_parameters_and_bad_values_are_refused() {
         "/deliveries?cursor=!",
         "/deliveries?cursor=e30",
         "/macros?limit=5",
+        "/presets?limit=5",
     ] {
         let refused = api.get(ADMIN, path).await;
         assert_eq!(refused.problem(), (400, "/problems/bad-request"), "{path}");
@@ -119,5 +120,5 @@ async fn v3_affiliates_are_not_shown_the_admins_macros() {
     assert!(!names(&some.body).contains(&"revenue".to_owned()) && !some.text.contains("revenue\""));
     assert_eq!(names(&all.body).len(), names(&some.body).len() + 1);
     let default = all.body["modifiers"].as_array().unwrap().iter().find(|row| row["name"] == "default").unwrap();
-    assert_eq!(default["example"], "{channel|default:none}");
+    assert_eq!(default["example"], "{query.coupon|default:none}");
 }

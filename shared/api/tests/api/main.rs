@@ -1,9 +1,12 @@
 //! The API over the embedded store, without a socket.
 
 mod access;
+mod agreement;
 mod bad_input;
+mod catalogues;
 mod deliveries;
 mod duplicate;
+mod explain;
 mod history;
 mod idempotency;
 mod lists;
@@ -12,8 +15,13 @@ mod matrix;
 mod openapi;
 mod problems;
 mod quota;
+mod receiver;
 mod rejected;
+mod repair;
+mod replay;
 mod restore;
 mod rules;
 mod secrets;
 mod support;
+mod trial;
+mod workshop;

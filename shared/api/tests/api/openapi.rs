@@ -33,9 +33,12 @@ async fn contract_3_the_api_describes_itself() {
 
 /// Every operation of a description: method, path, and what is told.
 fn operations(description: &Value) -> Vec<(String, &str, &Value)> {
-    let paths = description["paths"].as_object().unwrap();
+    let paths = description["paths"].as_object().expect("a description has paths");
     let each = paths.iter().flat_map(|(path, item)| {
-        item.as_object().unwrap().iter().map(move |(method, told)| (method.to_uppercase(), path.as_str(), told))
+        item.as_object()
+            .expect("a path has operations")
+            .iter()
+            .map(move |(method, told)| (method.to_uppercase(), path.as_str(), told))
     });
     each.collect()
 }

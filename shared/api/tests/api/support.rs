@@ -18,7 +18,7 @@ use tracking_api::auth::{Auth, LocalTokens};
 use tracking_core::caller::Caller;
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{
-    Clock, Engine, Settings,
+    Accepted, Clock, Engine, Settings,
     backend::{Backend as _, Effects, Item, Key, Order, Partition, Range},
     secrets::Vault,
     sender::Sender,
@@ -85,17 +85,35 @@ pub(crate) const ADMIN: &str = "admin";
 
 impl Api {
     pub(crate) fn new() -> Self {
+        Self::sending_by(Sender::new(true).expect("an HTTP client can be made"))
+    }
+
+    /// One whose trials go to public addresses alone, whatever its rules name.
+    pub(crate) fn guarded() -> Self {
+        Self::sending_by(Sender::new(false).expect("an HTTP client can be made"))
+    }
+
+    fn sending_by(sender: Sender) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = Store::open_with(folder.path(), Durability::Relaxed).expect("a new folder can be opened");
         let passed = Arc::new(AtomicI64::new(0));
         let hand = Arc::clone(&passed);
         let now = move || morning() + SignedDuration::from_millis(hand.fetch_add(1, Ordering::Relaxed));
-        let settings = Settings { private_targets: true, ..Settings::default() };
+        let settings = Settings { private_targets: true, keep_events: true, ..Settings::default() };
         let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
         let tokens = LocalTokens::new(&KEY, morning);
-        let sender = Sender::new(true).expect("an HTTP client can be made");
         let router = tracking_api::router(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()));
         Self { router, tokens, engine, passed, _folder: folder }
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.passed.fetch_add(seconds * 1_000, Ordering::Relaxed);
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        morning() + SignedDuration::from_millis(self.passed.load(Ordering::Relaxed))
     }
 
     /// The rows of a partition whose places begin so.
@@ -109,11 +127,6 @@ impl Api {
     pub(crate) async fn meddle(&self, put: Vec<Item>, delete: Vec<Key>) {
         let done = self.engine.backend().commit(vec![Effects { put, delete, ..Effects::default() }]).await;
         assert!(done.iter().all(Result::is_ok), "{done:?}");
-    }
-
-    /// Moves the clock on.
-    pub(crate) fn pass(&self, seconds: i64) {
-        self.passed.fetch_add(seconds * 1_000, Ordering::Relaxed);
     }
 
     pub(crate) fn token(&self, who: &str) -> String {
@@ -169,12 +182,19 @@ impl Api {
 
     /// Takes over a sale of this affiliate with one new transaction, and makes the postbacks that follow: nobody listens to them.
     pub(crate) async fn sale(&self, number: u32, affiliate: &str) {
-        let event = json!({"detail-type": "Conversion Changed", "detail": {
+        let detail = json!({
             "change_id": format!("chg_{number}"), "occurred_at": MORNING,
             "conversion": {"conversion_id": format!("cnv_{number}"), "version": 1, "change": "created", "type": "sale", "source": "link",
                 "affiliate_id": affiliate, "advertiser_id": "adv_2", "offer_id": "off_5"},
-            "transactions": [{"transaction_id": format!("trx_{number}"), "result": "pending"}]}});
-        self.engine.accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
+            "transactions": [{"transaction_id": format!("trx_{number}"), "result": "pending"}]});
+        self.event(&detail).await;
+    }
+
+    /// Takes over a change with this detail, and makes the postbacks that follow.
+    pub(crate) async fn event(&self, detail: &Value) {
+        let event = json!({"detail-type": "Conversion Changed", "detail": detail});
+        let accepted = self.engine.accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
+        assert!(matches!(accepted.as_slice(), [Accepted::Yes(_)]), "{accepted:?}");
         self.work().await;
     }
 

@@ -164,6 +164,16 @@ impl Condition {
         self.operator.holds(&found)
     }
 
+    /// Whether it always holds.
+    pub(super) fn is_always(&self) -> bool {
+        matches!(self.operator, Operator::Always)
+    }
+
+    /// Whether it looks at the status.
+    pub(super) fn asks_status(&self) -> bool {
+        matches!(self.source, Some(Source::HttpCode))
+    }
+
     /// Whether it holds a compiled expression, which takes memory.
     pub(super) fn is_expression(&self) -> bool {
         matches!(self.operator, Operator::Matches(_))

@@ -70,6 +70,36 @@ impl AnswerRules {
         Value::Object(map)
     }
 
+    /// Whether a rule, or `otherwise`, may say so.
+    pub fn may_say(&self, verdict: Verdict) -> bool {
+        self.otherwise == Some(verdict) || self.rules.iter().any(|rule| rule.then == verdict)
+    }
+
+    /// What answers mean for which no rule holds, if that is set.
+    pub fn otherwise(&self) -> Option<Verdict> {
+        self.otherwise
+    }
+
+    /// The first rule that holds for every answer, counted from 0: what follows it is never reached.
+    pub fn always(&self) -> Option<usize> {
+        self.rules.iter().position(|rule| rule.when.iter().all(Condition::is_always))
+    }
+
+    /// How many rules there are.
+    pub fn count(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether a rule looks at the status.
+    pub fn asks_status(&self) -> bool {
+        self.rules.iter().flat_map(|rule| &rule.when).any(Condition::asks_status)
+    }
+
+    /// Whether a rule sets that variable (A3).
+    pub fn sets_variable(&self, name: &str) -> bool {
+        self.rules.iter().any(|rule| rule.set.sets_variable(name))
+    }
+
     /// Reads a complete answer, whatever its status: the first rule that holds decides, else `otherwise`, else the status (A1, A2).
     ///
     /// `sent_url` is the URL of the request that was sent. What the deciding rule sets is rendered with `scope` and this answer;

@@ -69,6 +69,11 @@ impl Set {
         (!map.is_empty()).then_some(Value::Object(map))
     }
 
+    /// Whether it sets that variable.
+    pub(super) fn sets_variable(&self, name: &str) -> bool {
+        self.variables.contains_key(name)
+    }
+
     /// Renders what is set; `left_out` hears the field and why. Empty is not told, surrounding blanks do not count.
     pub(super) fn tell(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Told {
         let mut told = Told {

@@ -6,6 +6,8 @@
 mod detail;
 mod envelope;
 pub(crate) mod fields;
+mod given;
+mod sample;
 #[cfg(test)]
 mod tests;
 
@@ -99,6 +101,11 @@ impl Change {
     /// Whether there is a transaction and every one of them has a final result.
     pub(crate) fn has_final_results(&self) -> bool {
         !self.transactions.is_empty() && self.transactions.iter().all(|transaction| transaction.result.is_final())
+    }
+
+    /// Whether there is something to hold for: a transaction, or the platform's word that the conversion is settled (F1).
+    pub(crate) fn has_substance(&self) -> bool {
+        !self.transactions.is_empty() || self.conversion.settled == Some(true)
     }
 }
 

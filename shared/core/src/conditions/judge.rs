@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use serde::Serialize;
+
 use super::{Conditions, Ids, ResultCondition};
 use crate::{
     change::{Conversion, Transaction},
@@ -10,7 +12,7 @@ use crate::{
 };
 
 /// A condition that says no, and why: "source is manual; the rule wants link or iframe".
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Miss {
     /// The condition's name in the contract.
     pub condition: &'static str,
@@ -68,11 +70,7 @@ impl Conditions {
     /// `transactions` (all of the conversion's, in the order given) fits, and the first that fits is the one told about (C2);
     /// `None` when there is none and the rule needs none.
     pub fn judge<'a>(&self, event: &'a Event, transactions: &'a [Transaction]) -> Result<Option<&'a Transaction>, Vec<Miss>> {
-        let misses: Vec<_> = Condition::ALL
-            .into_iter()
-            .filter(|condition| !self.holds(*condition, event, transactions))
-            .map(|condition| Miss { condition: condition.name(), detail: self.why(condition, event, transactions) })
-            .collect();
+        let misses = self.misses(event, transactions);
         if misses.is_empty() { Ok(self.transaction_of(event, transactions)) } else { Err(misses) }
     }
 
@@ -81,10 +79,30 @@ impl Conditions {
         Condition::ALL.into_iter().all(|condition| self.holds(condition, event, transactions))
     }
 
+    /// Every condition that says no; none where [`Conditions::fits`].
+    pub fn misses(&self, event: &Event, transactions: &[Transaction]) -> Vec<Miss> {
+        let failing = Condition::ALL.into_iter().filter(|condition| !self.holds(*condition, event, transactions));
+        failing.map(|condition| self.miss(condition, event, transactions)).collect()
+    }
+
+    /// Every condition that says no and can't say yes later; none where [`Conditions::fits_lasting`].
+    pub fn lasting_misses(&self, event: &Event, transactions: &[Transaction]) -> Vec<Miss> {
+        let failing = Condition::ALL.into_iter().filter(|condition| !self.lasts(*condition, &event.conversion));
+        failing.map(|condition| self.miss(condition, event, transactions)).collect()
+    }
+
+    fn miss(&self, condition: Condition, event: &Event, transactions: &[Transaction]) -> Miss {
+        Miss { condition: condition.name(), detail: self.why(condition, event, transactions) }
+    }
+
     /// Whether the conditions that can't change with time hold: all but affiliate and result. An attribute that the conversion
     /// lacks may still come, so it passes here. Decides whether a hold is made (F1); what is sent is judged whole at release (F3).
     pub fn fits_lasting(&self, conversion: &Conversion) -> bool {
-        Condition::ALL.into_iter().all(|condition| match condition {
+        Condition::ALL.into_iter().all(|condition| self.lasts(condition, conversion))
+    }
+
+    fn lasts(&self, condition: Condition, conversion: &Conversion) -> bool {
+        match condition {
             Condition::Affiliate | Condition::Result => true,
             Condition::Integration if conversion.integration_id.is_none() => true,
             Condition::Channel if conversion.channel_id.is_none() => true,
@@ -92,11 +110,11 @@ impl Conditions {
                 self.conversion_type.is_empty() || self.conversion_type.iter().any(super::ConversionType::is_custom)
             }
             other => self.holds_for(other, conversion),
-        })
+        }
     }
 
     /// The transaction that the event's postback tells about: its own, or on a conversion event the first that fits (C2).
-    fn transaction_of<'a>(&self, event: &'a Event, transactions: &'a [Transaction]) -> Option<&'a Transaction> {
+    pub(crate) fn transaction_of<'a>(&self, event: &'a Event, transactions: &'a [Transaction]) -> Option<&'a Transaction> {
         if event.kind.is_transaction() {
             return event.transaction.as_ref();
         }

@@ -134,6 +134,20 @@ pub fn anchors(conditions: &Conditions) -> Vec<Anchor> {
     }
 }
 
+/// Whether a rule with these conditions stands where a conversion is asked about: only then is it judged at all.
+pub fn is_asked(conditions: &Conditions, conversion: &Conversion) -> bool {
+    let stands = |sort: Sort| sort.attribute(conversion).is_some_and(|id| sort.condition(conditions).has(id));
+    Sort::of(conditions).is_none_or(stands)
+}
+
+/// The name of the condition that a rule stands under; `None` is [`Anchor::Any`].
+pub fn stands_by(conditions: &Conditions) -> Option<&'static str> {
+    Sort::of(conditions).map(|sort| match sort {
+        Sort::Offer => "included_offers",
+        other => other.word(),
+    })
+}
+
 /// The places where rules about a conversion may stand: at most six, the last one [`Anchor::Any`].
 pub fn anchors_of(conversion: &Conversion) -> impl Iterator<Item = Anchor> {
     let specific = Sort::ALL.into_iter().filter_map(|sort| Some(sort.anchor(sort.attribute(conversion)?.clone())));

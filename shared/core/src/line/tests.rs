@@ -6,6 +6,7 @@ use super::*;
 use crate::{delivery::Cause, id::Id};
 
 mod model;
+mod persons;
 
 /// A line, the log and the clock, played by hand.
 struct Play {
@@ -32,9 +33,10 @@ enum Said {
     Spent(u32),
     CutOff(u32),
     Superseded,
+    Stopped(u32),
 }
 
-use Said::{Claim as Claims, CutOff, Ended, Mine, Overtakes, Park, Spent, Superseded, Wait};
+use Said::{Claim as Claims, CutOff, Ended, Mine, Overtakes, Park, Spent, Stopped, Superseded, Wait};
 
 fn delivery(name: &str) -> DeliveryId {
     let parse = |text: &str| text.parse::<Id>().unwrap();
@@ -74,7 +76,7 @@ impl Play {
     /// Asks, and writes the line if there is one to write.
     fn ask(&mut self, name: &str, order: Order, token: &str) -> Said {
         match self.decide(name, order, token) {
-            Decision::Claim { line, attempt, lease_until, overtaken } => {
+            Decision::Claim { line, attempt, lease_until, overtaken, .. } => {
                 assert_eq!(lease_until.duration_since(self.now).as_secs(), 55);
                 self.line = line;
                 if overtaken.is_empty() { Claims(attempt) } else { Overtakes(attempt, overtaken) }
@@ -86,8 +88,9 @@ impl Play {
                 self.line = line;
                 Park(until.duration_since(self.now).as_secs())
             }
-            Decision::Spent { attempts, cut_off: false } => Spent(attempts),
-            Decision::Spent { attempts, cut_off: true } => CutOff(attempts),
+            Decision::Spent { attempts, cut_off: false, .. } => Spent(attempts),
+            Decision::Spent { attempts, cut_off: true, .. } => CutOff(attempts),
+            Decision::Stopped { attempts } => Stopped(attempts),
             Decision::Superseded => Superseded,
         }
     }
@@ -95,11 +98,32 @@ impl Play {
     /// An attempt's answer is recorded: it is asked again in 60 seconds.
     fn again(&mut self, name: &str, attempts: u32) {
         let due = Some(self.now + SignedDuration::from_secs(60));
-        self.log.insert(delivery(name), Recorded { attempts, ended: false, due });
+        let base = self.base(name);
+        self.log.insert(delivery(name), Recorded { attempts, base, ended: false, due });
     }
 
     fn end(&mut self, name: &str, attempts: u32) {
-        self.log.insert(delivery(name), Recorded { attempts, ended: true, due: None });
+        let base = self.base(name);
+        self.log.insert(delivery(name), Recorded { attempts, base, ended: true, due: None });
+    }
+
+    /// The attempts before the present budget, as the log has them.
+    fn base(&self, name: &str) -> u32 {
+        self.log.get(&delivery(name)).map_or(0, |record| record.base)
+    }
+
+    /// A person asks on the line alone; answers how many attempts were made.
+    fn person_asks(&mut self, asked: Asked, name: &str, order: Order) -> u32 {
+        let recorded = self.log.get(&delivery(name)).map_or(0, |record| record.attempts);
+        let (line, attempts) = self.line.ask(asked, &delivery(name), order, recorded, self.now);
+        self.line = line;
+        attempts
+    }
+
+    /// A person asks to send it again, and the log has it too.
+    fn resend(&mut self, name: &str, order: Order) {
+        let attempts = self.person_asks(Asked::Resend, name, order);
+        self.log.insert(delivery(name), Recorded { attempts, base: attempts, ended: false, due: Some(self.now) });
     }
 
     fn wait(&mut self, seconds: i64) {
@@ -153,7 +177,7 @@ fn l1_a_limit_that_was_lowered_counts_at_once_and_one_that_was_raised_too() {
 #[test]
 fn l1_what_the_log_has_counts_where_the_line_has_forgotten() {
     let mut play = Play::new();
-    play.log.insert(delivery("a"), Recorded { attempts: 2, ended: false, due: None });
+    play.log.insert(delivery("a"), Recorded { attempts: 2, base: 0, ended: false, due: None });
     assert_eq!(play.ask("a", created(1), "t1"), Claims(3));
 }
 
@@ -332,7 +356,7 @@ fn p3_updated_does_not_wait_for_a_created_one_that_is_over_or_was_tried() {
     for recorded in [(0, true), (1, true), (1, false)] {
         let mut play = Play::new();
         let (attempts, ended) = recorded;
-        play.log.insert(delivery("tc"), Recorded { attempts, ended, due: None });
+        play.log.insert(delivery("tc"), Recorded { attempts, base: 0, ended, due: None });
         play.after = Some(delivery("tc"));
         assert_eq!(play.ask("tu", updated(1), "t1"), Claims(1), "{recorded:?}");
     }

@@ -1,6 +1,8 @@
 //! The catalogue of macros and modifiers: what `{…}` may hold (domain §5), as data that `GET /macros` serves.
 
 mod lookup;
+mod origin;
+mod presence;
 mod table;
 
 use serde::Serialize;
@@ -20,8 +22,10 @@ pub struct MacroInfo {
     pub group: &'static str,
     /// What it prints.
     pub description: &'static str,
-    /// A value that it may print.
+    /// A use of it.
     pub example: &'static str,
+    /// What that use may print.
+    pub gives: &'static str,
     /// Only rules of admins may use it (V3).
     pub admins_only: bool,
     /// Only `set` of an answer rule may use it (A3).
@@ -41,6 +45,8 @@ pub struct ModifierInfo {
     pub description: &'static str,
     /// A use of it.
     pub example: &'static str,
+    /// What that use may print.
+    pub gives: &'static str,
 }
 
 /// Every macro, in the order of the documentation.

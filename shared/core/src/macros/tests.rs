@@ -1,7 +1,14 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
 
 use super::{Macro, catalogue, modifiers};
-use crate::template::Allowed;
+use crate::{
+    answer::Answer,
+    change::Change,
+    template::{Allowed, Place, Scope, Template},
+    testing,
+};
 
 const ALL: Allowed = Allowed { admin: true, answer: true, private_targets: false };
 
@@ -57,6 +64,53 @@ fn the_catalogue_is_served_as_json() {
     assert_eq!(
         serde_json::to_value(row).unwrap(),
         serde_json::json!({"name": "revenue", "aliases": [], "group": "transaction", "description": "What the platform gets.",
-            "example": "8.00", "admins_only": true, "answer_only": false})
+            "example": "{revenue}", "gives": "8.00", "admins_only": true, "answer_only": false})
     );
+}
+
+/// What a text prints about the contract's example, of which nothing is left out.
+fn printed(text: &str) -> String {
+    let mut detail = testing::detail();
+    let conversion = &mut detail["conversion"];
+    conversion["voucher"] = json!("WINTER10");
+    conversion["affs"] = (1..=10).map(|number| (format!("affs{number}"), json!("summer"))).collect();
+    conversion["query_params"] = json!({"utm_source": "mail", "name": " Jana ", "email": "Jana@Example.com", "back": "%2Fcart?id=5", "blob": "aGVsbG8=", "path": "a/b"});
+    let change = Change::parse_detail(&detail, "").unwrap();
+    let event = change.events().into_iter().find(|event| event.kind.is_transaction()).unwrap();
+    let texts =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<BTreeMap<_, _>>();
+    let headers = vec![("X-Request-Id".to_owned(), "req-7".to_owned())];
+    let answer = Answer::new(200, headers, br#"{"items": [{"id": "L-1"}]}"#.to_vec());
+    let scope = Scope {
+        event: &event,
+        delivery_id: "dlv_01h455vb4pex",
+        tracking_api_id: "trk_1",
+        attempt: 1,
+        is_test: false,
+        now: "2026-11-22T09:00:01Z".parse().unwrap(),
+        secrets: &texts(&[("token", "s3cr3t"), ("key", "key")]),
+        variables: &texts(&[("ticket", "T-5")]),
+        answer: Some(&answer),
+    };
+    let mut out = String::new();
+    Template::parse(text, Place::Plain, ALL).unwrap().render(&scope, &mut out).unwrap();
+    out
+}
+
+#[test]
+fn q2_every_example_of_a_macro_gives_what_the_catalogue_says() {
+    for row in catalogue() {
+        let name = row.name.split_once('.').map_or(row.name, |(family, _)| family);
+        assert!(row.example.starts_with(&format!("{{{name}")) && !row.gives.is_empty(), "{}", row.name);
+        assert_eq!(printed(row.example), row.gives, "{}", row.example);
+    }
+}
+
+#[test]
+fn q2_every_example_of_a_modifier_gives_what_the_catalogue_says() {
+    for row in modifiers() {
+        let uses = [format!("|{}", row.name)].iter().any(|used| row.example.contains(used.as_str()));
+        assert!(uses, "{}", row.name);
+        assert_eq!(printed(row.example), row.gives, "{}", row.example);
+    }
 }

@@ -146,11 +146,34 @@ impl Request {
         self.templates().flat_map(Template::secrets)
     }
 
+    /// Every text with macros and its place inside `request`, a JSON pointer such as `/query/0/value`: URL, query, headers, body.
+    pub fn placed_templates(&self) -> impl Iterator<Item = (String, &Template)> {
+        let query = self.query.iter().enumerate().map(|(i, entry)| (format!("/query/{i}/value"), &entry.value));
+        let headers = self.headers.iter().enumerate().map(|(i, header)| (format!("/headers/{i}/value"), &header.value));
+        let body = self.body.templates().enumerate().map(|(i, template)| match self.body {
+            Body::Raw { .. } => ("/body/text".to_owned(), template),
+            _ => (format!("/body/fields/{i}/value"), template),
+        });
+        std::iter::once(("/url".to_owned(), self.target.template())).chain(query).chain(headers).chain(body)
+    }
+
     /// Every text with macros: URL, query, headers, body.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let query = self.query.iter().map(|entry| &entry.value);
         let headers = self.headers.iter().map(|header| &header.value);
         std::iter::once(self.target.template()).chain(query).chain(headers).chain(self.body.templates())
+    }
+
+    /// Every text with macros and its place in the request, a JSON pointer such as `/query/0/value`; in the order of
+    /// [`templates`](Self::templates).
+    pub fn places(&self) -> impl Iterator<Item = (String, &Template)> {
+        let url = std::iter::once("/url".to_owned());
+        let query = (0..self.query.len()).map(|number| format!("/query/{number}/value"));
+        let headers = (0..self.headers.len()).map(|number| format!("/headers/{number}/value"));
+        let is_raw = matches!(self.body, Body::Raw { .. });
+        let body = (0..self.body.templates().count())
+            .map(move |number| if is_raw { "/body/text".to_owned() } else { format!("/body/fields/{number}/value") });
+        url.chain(query).chain(headers).chain(body).zip(self.templates())
     }
 }
 

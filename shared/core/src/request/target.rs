@@ -9,6 +9,9 @@ use crate::{
     template::{Allowed, Filled, Place, RenderFault, Scope, Template},
 };
 
+/// What is wrong with a path that climbs.
+const DOT_SEGMENT: &str = "a segment . or .. in the path: write the path that it leads to";
+
 /// A checked URL.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
@@ -36,12 +39,18 @@ impl Target {
                 return None;
             }
         };
-        let written = written?;
+        let Some(written) = written else {
+            // The text has faults already; this one is told beside them.
+            if rest.split('?').next().unwrap_or_default().split('/').any(is_dots) {
+                faults.add(fields.at("url"), DOT_SEGMENT);
+            }
+            return None;
+        };
         let rest = Template::parse(rest, Place::Url, allowed).ok()?;
         let mut parts = rest.split('?', 2).into_iter();
         let before_query = parts.next()?;
         if before_query.split('/', usize::MAX).iter().filter_map(Template::literal).any(|segment| is_dots(&segment)) {
-            faults.add(fields.at("url"), "a segment . or .. in the path: write the path that it leads to");
+            faults.add(fields.at("url"), DOT_SEGMENT);
         }
         if before_query.may_omit() {
             faults.add(fields.at("url"), "omit_if_empty drops a query entry, a header or a body field: in a path there is none");

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, fmt::rfc2822};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,8 +11,11 @@ use crate::{
     hash,
 };
 
+mod schedule;
 #[cfg(test)]
 mod tests;
+
+pub use schedule::Schedule;
 
 /// The longest wait that a setting may ask for, and the longest `Retry-After` that counts: 12 hours, in seconds (L2).
 pub const LONGEST_WAIT_SECONDS: u32 = 43_200;
@@ -93,15 +95,6 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The waits that a policy gives, for people to see (L2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Schedule {
-    /// The wait before each retry in seconds, without jitter.
-    pub waits_seconds: Vec<u64>,
-    /// All waits together, in seconds.
-    pub total_seconds: u64,
-}
-
 /// How a delivery ends whose retries are used up (L3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndOfRetries {
@@ -179,8 +172,7 @@ impl RetryPolicy {
 
     /// What the policy amounts to, for people to see (L2).
     pub fn schedule(&self) -> Schedule {
-        let waits_seconds: Vec<u64> = (1..=self.limit.retries()).map(|retry| self.plain_wait(retry)).collect();
-        Schedule { total_seconds: waits_seconds.iter().sum(), waits_seconds }
+        Schedule::of((1..=self.limit.retries()).map(|retry| self.plain_wait(retry)).collect())
     }
 
     /// The wait before a retry in seconds, without jitter.

@@ -78,10 +78,35 @@ fn l2_a_longest_wait_under_the_delay_is_refused() {
 fn l2_the_schedule_doubles_up_to_the_longest_wait() {
     let schedule = policy(&json!({})).schedule();
     assert_eq!(schedule.waits_seconds, [60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600]);
-    assert_eq!(schedule.total_seconds, 25_380);
+    assert_eq!(schedule.longest_seconds, 27_918);
     let fixed = policy(&json!({"max_retries": 3, "delay_seconds": 30, "backoff": "fixed"})).schedule();
     assert_eq!(fixed.waits_seconds, [30, 30, 30]);
-    assert_eq!(policy(&json!({"max_retries": 0})).schedule(), Schedule { waits_seconds: vec![], total_seconds: 0 });
+    let none = Schedule { waits_seconds: vec![], longest_seconds: 0, text: "no retries: one request".to_owned() };
+    assert_eq!(policy(&json!({"max_retries": 0})).schedule(), none);
+}
+
+#[track_caller]
+fn check_schedule(document: &Value, longest_seconds: u64, text: &str) {
+    let schedule = policy(document).schedule();
+    let end = ", or longer if the receiver asks for it";
+    assert_eq!((schedule.longest_seconds, schedule.text.strip_suffix(end)), (longest_seconds, Some(text)), "{document}");
+}
+
+#[test]
+fn l2_the_schedule_is_told_in_words() {
+    check_schedule(&json!({}), 27_918, "1 min, 2 min, 4 min, 8 min, 16 min, 32 min, 6 times 1 h; at most 7 h 46 min");
+    check_schedule(&json!({"max_retries": 3}), 462, "1 min, 2 min, 4 min; at most 7 min 42 s");
+    check_schedule(&json!({"max_retries": 1, "delay_seconds": 1}), 2, "1 s; at most 2 s");
+    let fixed = json!({"max_retries": 5, "delay_seconds": 90, "backoff": "fixed"});
+    check_schedule(&fixed, 495, "5 times 1 min 30 s; at most 8 min 15 s");
+    let fine = json!({"max_retries": 20, "delay_seconds": 1});
+    check_schedule(&fine, 36_185, "1 s, 2 s, 4 s, 8 s, 16 s, …, 8 times 1 h; at most 10 h 4 min");
+    let longest = json!({"max_retries": 30, "delay_seconds": 43_200});
+    check_schedule(&longest, 1_425_600, "30 times 12 h; at most 16 d 12 h");
+    let nearly = json!({"max_retries": 1, "delay_seconds": 3_272, "backoff": "fixed"});
+    check_schedule(&nearly, 3_600, "54 min 32 s; at most 1 h");
+    let a_day = json!({"max_retries": 2, "delay_seconds": 39_270, "backoff": "fixed"});
+    check_schedule(&a_day, 86_394, "2 times 10 h 55 min; at most 1 d");
 }
 
 #[test]

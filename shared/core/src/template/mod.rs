@@ -10,12 +10,14 @@ pub(crate) mod encode;
 mod modifier;
 pub(crate) mod modify;
 mod parse;
+mod traced;
 mod value;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use jiff::Timestamp;
 
+pub use self::traced::Traced;
 use self::{encode::Encoding, modifier::Modifier, value::Value};
 use crate::{answer::Answer, event::Event, macros::Macro};
 
@@ -155,6 +157,19 @@ struct Slot {
     encoding: Encoding,
     /// Its number among the template's macros, from 0: what tells two `{uuid}` apart.
     number: usize,
+    /// Where it stands in the text that was read, in bytes, braces included.
+    written: Range<usize>,
+}
+
+/// How a template uses a macro.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Use<'t> {
+    /// The macro.
+    pub(crate) source: &'t Macro,
+    /// Its modifiers say what happens when it is empty.
+    pub(crate) minds_empty: bool,
+    /// It is hashed also when it is empty.
+    pub(crate) hashes_empty: bool,
 }
 
 impl Template {
@@ -216,6 +231,11 @@ impl Template {
         self.slots().any(Slot::may_omit)
     }
 
+    /// Its macros as warnings see them, in the order of the text.
+    pub(crate) fn uses(&self) -> impl Iterator<Item = Use<'_>> {
+        self.slots().map(Slot::as_use)
+    }
+
     /// What it always renders, if it holds no macro.
     pub(crate) fn literal(&self) -> Option<String> {
         let literals = self.pieces.iter().map(|piece| if let Piece::Literal(text) = piece { Some(&**text) } else { None });
@@ -258,6 +278,16 @@ impl Eq for Template {}
 impl Slot {
     fn may_omit(&self) -> bool {
         self.modifiers.iter().any(|modifier| matches!(modifier, Modifier::OmitIfEmpty))
+    }
+
+    fn as_use(&self) -> Use<'_> {
+        let minded = self.modifiers.iter().position(Modifier::minds_empty);
+        let hashed = self.modifiers.iter().position(Modifier::hashes);
+        Use {
+            source: &self.source,
+            minds_empty: minded.is_some(),
+            hashes_empty: hashed.is_some_and(|hashed| minded.is_none_or(|minded| hashed < minded)),
+        }
     }
 
     fn render(&self, scope: &Scope<'_>, out: &mut String) -> Result<Filled, RenderFault> {

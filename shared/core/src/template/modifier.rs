@@ -83,6 +83,20 @@ impl Modifier {
         }))
     }
 
+    /// Whether it says what happens to an empty value.
+    pub(super) fn minds_empty(&self) -> bool {
+        match self {
+            Self::Default(_) | Self::OmitIfEmpty => true,
+            Self::Map(pairs) => pairs.iter().any(|(from, _)| from.is_empty()),
+            _ => false,
+        }
+    }
+
+    /// Whether it makes a hash.
+    pub(super) fn hashes(&self) -> bool {
+        matches!(self, Self::Md5 | Self::Sha1 | Self::Sha256 | Self::HmacSha256 { .. })
+    }
+
     /// The secret that it reads, if it does.
     pub(super) fn secret(&self) -> Option<&str> {
         if let Self::HmacSha256 { secret } = self { Some(secret) } else { None }

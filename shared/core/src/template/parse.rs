@@ -13,6 +13,7 @@ const MOST_MODIFIERS: usize = 20;
 /// The pieces of a text, or all of its faults.
 pub(super) fn pieces(text: &str, place: Place, allowed: Allowed) -> Result<Box<[Piece]>, Vec<TemplateFault>> {
     let mut reader = Reader {
+        bytes: text.len(),
         rest: text,
         offset: 1,
         place,
@@ -30,6 +31,8 @@ pub(super) fn pieces(text: &str, place: Place, allowed: Allowed) -> Result<Box<[
 }
 
 struct Reader<'t> {
+    /// Of the whole text.
+    bytes: usize,
     rest: &'t str,
     /// Of the next character, from 1.
     offset: usize,
@@ -94,6 +97,7 @@ impl<'t> Reader<'t> {
 
     /// Reads a macro; its `{` stands at `at` and is read already. On a lone brace nothing more is read.
     fn slot(&mut self, at: usize) {
+        let start = self.bytes - self.rest.len() - 1;
         let end = self.rest.find(['|', '}', '{']).filter(|end| !self.rest[*end..].starts_with('{'));
         let Some(end) = end else {
             return self.fault(at, "a lone {: write {{ for a brace, or close the macro with }");
@@ -111,7 +115,8 @@ impl<'t> Reader<'t> {
         self.end_literal();
         if let Ok(source) = source {
             let number = self.pieces.iter().filter(|piece| matches!(piece, Piece::Slot(_))).count();
-            self.pieces.push(Piece::Slot(Slot { source, modifiers: modifiers.into(), encoding, number }));
+            let written = start..self.bytes - self.rest.len();
+            self.pieces.push(Piece::Slot(Slot { source, modifiers: modifiers.into(), encoding, number, written }));
         }
     }
 

@@ -7,6 +7,7 @@ use super::{
 use crate::{answer::Answer, change::TransactionResult, event::EventKind};
 
 mod modifiers;
+mod traced;
 
 const ADMIN: Allowed = Allowed { admin: true, answer: false, private_targets: false };
 
@@ -186,7 +187,7 @@ fn q2_all_faults_at_once_with_their_places() {
             (7, "there is no modifier \"lowr\": the nearest is lower"),
             (12, "modifier \"UPPER\" differs from upper in case only: names are matched exactly, write upper"),
             (18, "unix takes no argument: write {conversion_at|unix}"),
-            (25, "default needs an argument: default:x, such as {channel|default:none}"),
+            (25, "default needs an argument: default:x, such as {query.coupon|default:none}"),
             (33, "a lone {: write {{ for a brace, or close the macro with }"),
         ],
     );

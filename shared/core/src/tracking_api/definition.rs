@@ -27,10 +27,12 @@ const WRITTEN: [&str; 10] =
     ["name", "active", "trigger", "conditions", "request", "retry", "answer", "delay", "rate_per_second", "signing"];
 
 /// The fields that the server sets, ignored so that GET → PUT works; `secret_values` is read elsewhere and never kept here.
-const SERVER_SET: [&str; 11] = [
+const SERVER_SET: [&str; 13] = [
     "id",
     "health",
     "inactive_reason",
+    "schedule",
+    "warnings",
     "version",
     "owner",
     "country",

@@ -33,6 +33,14 @@ fn check_faults(document: &Value, owner: &Owner, expected: &[(&str, &str)]) {
     assert_eq!(told, expected);
 }
 
+/// The default retries, laid out in times.
+fn schedule() -> Value {
+    json!({
+        "waits_seconds": [60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600], "longest_seconds": 27_918,
+        "text": "1 min, 2 min, 4 min, 8 min, 16 min, 32 min, 6 times 1 h; at most 7 h 46 min, or longer if the receiver asks for it",
+    })
+}
+
 /// The contract's example of a resource.
 fn example() -> Value {
     json!({
@@ -55,6 +63,7 @@ fn example() -> Value {
           "otherwise": "retry"},
         "delay": {"mode": "none"},
         "country": "CZ", "category": null, "secrets": ["token"],
+        "schedule": schedule(), "warnings": [],
         "created_at": "2026-11-22T09:00:00Z", "updated_at": "2026-11-22T10:00:00Z",
     })
 }
@@ -103,6 +112,9 @@ fn contract_2_only_name_and_url_are_required() {
                     "timeout_seconds": 40},
         "retry": {"max_retries": 12, "delay_seconds": 60, "backoff": "exponential", "max_delay_seconds": 3600},
         "answer": {"rules": []}, "delay": {"mode": "none"}, "country": "global", "category": null, "secrets": [],
+        "schedule": schedule(),
+        "warnings": [{"pointer": "/request", "detail": "no macro tells the receiver which conversion this is about: add one, such as \
+                                                       {affiliate_click_id} or {transaction_id}"}],
         "created_at": "2026-11-22T09:00:00Z", "updated_at": "2026-11-22T10:00:00Z",
     });
     assert_eq!(rule.view(&Placement::default(), &names(&[]), None), expected);

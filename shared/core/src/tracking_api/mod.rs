@@ -6,12 +6,16 @@ mod delay;
 mod diff;
 mod owner;
 mod patch;
+mod trial;
 mod view;
+mod warnings;
 
 #[cfg(test)]
 mod definition_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod warnings_tests;
 
 pub use copy::copy;
 pub use definition::{Definition, MAX_RULE_BYTES, Settings};
@@ -19,4 +23,7 @@ pub use delay::{Delay, Final, OnExpiry};
 pub use diff::{Change, changes};
 pub use owner::{keeps_owner, owner_of_new};
 pub use patch::merge_patch;
+pub use trial::{Trial, explained_event};
 pub use view::TrackingApi;
+pub(crate) use view::inactive_reason;
+pub use warnings::Warning;

@@ -37,7 +37,8 @@ impl TrackingApi {
     }
 
     /// The whole resource as people see it (contract §2): what they wrote, with `country` and `category` of its placement (V1), the
-    /// names of the secrets that have a value, never their values (Q5), and `health` if known.
+    /// names of the secrets that have a value, never their values (Q5), the retries laid out in times, what was probably not meant, and
+    /// `health` if known.
     ///
     /// While a secret has no value, it reads inactive and says why; [`Definition::parse`] takes that back as asked to be active.
     pub fn view(&self, placement: &Placement, existing_secrets: &BTreeSet<String>, health: Option<Value>) -> Value {
@@ -50,6 +51,8 @@ impl TrackingApi {
         resource["secrets"] = json!(existing_secrets);
         resource["created_at"] = json!(self.created_at);
         resource["updated_at"] = json!(self.updated_at);
+        resource["schedule"] = json!(self.definition.retry.schedule());
+        resource["warnings"] = json!(self.definition.warnings());
         if let Some(health) = health {
             resource["health"] = health;
         }
@@ -63,7 +66,7 @@ impl TrackingApi {
 }
 
 /// Why a rule that is asked to be active is not (V4).
-fn inactive_reason(missing: &BTreeSet<String>) -> String {
+pub(crate) fn inactive_reason(missing: &BTreeSet<String>) -> String {
     let names: Vec<&str> = missing.iter().map(String::as_str).collect();
     match names.as_slice() {
         [one] => format!("secret {one} has no value yet"),

@@ -12,7 +12,7 @@ use tracking_core::{
     line::{Ask, Decision, Line, Recorded},
 };
 
-use super::{Claimed, Claiming, Ending, SWITCHED_OFF};
+use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF};
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Key, Lane, Received, Swap, Swapped, Unavailable},
@@ -71,6 +71,14 @@ impl<B: Backend> Engine<B> {
                 self.cancel_waiting(received, &rule, epoch, from).await?;
                 Ok(Claiming::Settled)
             }
+            Task::Replay(replaying) => {
+                self.replay_step(received, *replaying).await?;
+                Ok(Claiming::Settled)
+            }
+            Task::Backfill { rule, epoch, from, to, place } => {
+                self.backfill_step(received, &rule, epoch, from..to, place).await?;
+                Ok(Claiming::Settled)
+            }
         }
     }
 
@@ -86,6 +94,11 @@ impl<B: Backend> Engine<B> {
                 Some(row) => Some(row),
                 None => self.row(&job.id).await?,
             };
+            if row.as_ref().is_some_and(|row| row.job.epoch > job.epoch) {
+                // A person sent it again since: that has a message of its own.
+                self.commit_one(received.done()).await?;
+                return Ok(Claiming::Settled);
+            }
             let ending = Ending { job: &job, row, attempts: 0, max_attempts: 0 };
             self.end(received, ending, State::Cancelled, SWITCHED_OFF).await?;
             return Ok(Claiming::Settled);
@@ -119,7 +132,7 @@ impl<B: Backend> Engine<B> {
             let row = records.get(&job.id).cloned();
             let ending = |row: Option<DeliveryRow>, attempts: u32| Ending { job: &job, row, attempts, max_attempts };
             match line.decide(&ask, &recorded) {
-                Decision::Claim { line, attempt, lease_until, overtaken } => {
+                Decision::Claim { line, attempt, base, lease_until, overtaken } => {
                     if let Some(rate) = rule.definition.rate_per_second
                         && let Some(slot) = self.pace.wait(&rule.id, rate, &job.id, now)
                     {
@@ -139,11 +152,11 @@ impl<B: Backend> Engine<B> {
                         tracing::debug!(%error, "overtaken deliveries end when their own messages come");
                     }
                     self.in_time(&rule, lease_until, until)?;
-                    return Ok(self.claimed(received, rule, secrets, job, row, attempt, lease_until));
+                    return Ok(self.claimed(received, rule, secrets, job, row, (attempt, base), lease_until));
                 }
-                Decision::Mine { attempt, lease_until } => {
+                Decision::Mine { attempt, base, lease_until } => {
                     self.in_time(&rule, lease_until, until)?;
-                    return Ok(self.claimed(received, rule, secrets, job, row, attempt, lease_until));
+                    return Ok(self.claimed(received, rule, secrets, job, row, (attempt, base), lease_until));
                 }
                 Decision::Ended => self.commit_one(received.done()).await?,
                 Decision::Wait { until, line } => {
@@ -157,15 +170,18 @@ impl<B: Backend> Engine<B> {
                     let effects = self.come_again(received, &job, rule.definition.request.host(), until, row.is_some());
                     self.commit_one(effects).await?;
                 }
-                Decision::Spent { attempts, cut_off } => {
+                Decision::Spent { attempts, base, cut_off } => {
                     let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
                     let pending = row.as_ref().is_some_and(|row| row.pending);
-                    let Next::Ended(state, reason) = used_up(attempts, pending, why) else { continue };
+                    let Next::Ended(state, reason) = used_up(attempts - base, pending, why) else { continue };
                     self.end(received, ending(row, attempts), state, &reason).await?;
                 }
                 Decision::Superseded => {
                     self.end(received, ending(row, 0), State::Superseded, "a newer change of the same subject went first")
                         .await?;
+                }
+                Decision::Stopped { attempts } => {
+                    self.end(received, ending(row, attempts), State::Cancelled, STOPPED).await?;
                 }
             }
             return Ok(Claiming::Settled);
@@ -202,12 +218,12 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Writes a line if nobody else has changed it since it was read.
-    async fn swap_line(&self, key: Key, rev: Option<u64>, line: &Line, now: Timestamp) -> Swapped {
+    pub(crate) async fn swap_line(&self, key: Key, rev: Option<u64>, line: &Line, now: Timestamp) -> Swapped {
         let item = Item { expires: Some(now + self.memory()), ..rows::item(key.clone(), line) };
         self.swap_one(Swap { key, expect: rev, new: Some(item) }).await
     }
 
-    async fn row(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, Unavailable> {
+    pub(crate) async fn row(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, Unavailable> {
         let item = self.get_one(keys::delivery(id)).await?;
         Ok(item.map(|item| rows::read(&item.body)).transpose()?)
     }
@@ -260,19 +276,19 @@ impl<B: Backend> Engine<B> {
         secrets: Arc<BTreeMap<String, String>>,
         job: Job,
         row: Option<DeliveryRow>,
-        attempt: u32,
+        (attempt, base): (u32, u32),
         lease_until: jiff::Timestamp,
     ) -> Claiming {
         let at = self.now();
         let under_way = self.recorder.begin();
         let received = received.clone();
         let listed = AtomicBool::new(row.is_some() || job.held);
-        Claiming::Send(Box::new(Claimed { received, rule, job, row, secrets, attempt, lease_until, at, listed, under_way }))
+        Claiming::Send(Box::new(Claimed { received, rule, job, row, secrets, attempt, base, lease_until, at, listed, under_way }))
     }
 }
 
 impl DeliveryRow {
     fn recorded(&self) -> Recorded {
-        Recorded { attempts: self.attempts, ended: self.state.is_ended(), due: self.next_due }
+        Recorded { attempts: self.attempts, base: self.base, ended: self.state.is_ended(), due: self.next_due }
     }
 }

@@ -5,14 +5,17 @@ use std::sync::atomic::Ordering;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tracking_core::{
-    answer::{Judgement, Told, Verdict, no_answer},
-    delivery::{Next, State, after_attempt},
+    answer::{Told, Verdict},
+    delivery::{DeliveryId, Next, State, after_attempt},
     line::Line,
     request::Rendered,
     retry::parse_retry_after,
 };
 
-use super::{Claimed, SWITCHED_OFF, Sent};
+use super::{
+    Claimed, SWITCHED_OFF, Sent,
+    render::{Heard, Judged, heard, shown_request},
+};
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Published, Settle, Unavailable},
@@ -20,12 +23,11 @@ use crate::{
     matching::next_causation,
     rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
     rules::Head,
-    secrets::{MASK, Scrubber, masks},
-    sender::SendFault,
+    secrets::Scrubber,
 };
 
-/// How much of an answer the log keeps, in bytes.
-const LOGGED_ANSWER: usize = 4_096;
+/// How much of a request's body the log keeps, in bytes.
+const LOGGED_BODY: usize = 16_384;
 /// How much longer than the log's retention a row of an earlier attempt is kept. Its delivery is kept for the retention from its end
 /// on, and it ends within that time: 30 retries of at most 12 hours each, with their jitter, are 17 days (L1, L2).
 const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 31);
@@ -38,9 +40,10 @@ impl<B: Backend> Engine<B> {
     pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), Unavailable> {
         let now = self.now();
         let outdated = now > claimed.lease_until && !self.still_holds(&claimed).await?;
-        let shown = claimed.shown();
-        let scrubber = claimed.scrubber(shown.as_ref());
-        let judged = judge(&claimed, &sent, shown.as_ref(), &scrubber);
+        let rendering = claimed.rendering();
+        let shown = rendering.shown().ok();
+        let scrubber = rendering.scrubber(shown.as_ref());
+        let judged = rendering.judge(&sent, shown.as_ref(), &scrubber);
         let policy = &claimed.rule.definition.retry;
         let mut row = match &claimed.row {
             Some(row) => row.clone(),
@@ -50,21 +53,24 @@ impl<B: Backend> Engine<B> {
         let mut effects = Effects::default();
         if outdated {
             // Another hand-out has claimed a later attempt since: this one only leaves its trace.
-            effects.put.push(self.earlier_attempt(&claimed, &attempt, now));
+            effects.put.push(self.earlier_attempt(&claimed.job.id, &attempt, now));
             effects.settle.push(Settle::Done(claimed.received.receipt.clone()));
             drop(claimed.under_way);
             return self.record(effects, None).await;
         }
         row.job = claimed.job.clone();
         row.attempts = claimed.attempt;
-        row.max_attempts = policy.max_attempts();
+        row.base = claimed.base;
+        row.max_attempts = claimed.base + policy.max_attempts();
         row.pending |= judged.verdict == Verdict::Pending;
         row.variables.extend(judged.told.variables.clone());
         effects.publish.extend(tell(&claimed, &mut row, &judged.told, &scrubber, now));
         let retry_after =
             sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).and_then(|v| parse_retry_after(v, now));
+        // Its place in the present budget (L1).
+        let attempt_of_budget = claimed.attempt - claimed.base;
         let mut next =
-            after_attempt(judged.verdict, &judged.why, claimed.attempt, policy, &claimed.job.id, row.pending, retry_after, now);
+            after_attempt(judged.verdict, &judged.why, attempt_of_budget, policy, &claimed.job.id, row.pending, retry_after, now);
         if matches!(next, Next::Again(_)) && !self.is_still_owed(&claimed.job).await? {
             next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
         }
@@ -79,7 +85,7 @@ impl<B: Backend> Engine<B> {
                 row.state = State::Waiting;
                 row.reason = Some(judged.why.clone());
                 row.next_due = Some(due);
-                effects.put.push(self.earlier_attempt(&claimed, &attempt, now));
+                effects.put.push(self.earlier_attempt(&claimed.job.id, &attempt, now));
                 let host = claimed.rule.definition.request.host();
                 // The message may come before the row is written: it names only a row that stands there already.
                 let again = self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.is_some());
@@ -109,10 +115,12 @@ impl<B: Backend> Engine<B> {
 
     /// Shows an attempt that takes its time.
     pub(crate) async fn show_as_sending(&self, claimed: &Claimed) -> Result<(), Unavailable> {
-        let max_attempts = claimed.rule.definition.retry.max_attempts();
+        let max_attempts = claimed.base + claimed.rule.definition.retry.max_attempts();
         let new = || DeliveryRow::new(claimed.job.clone(), State::Sending, max_attempts);
         let mut row = claimed.row.clone().unwrap_or_else(new);
         row.state = State::Sending;
+        row.base = claimed.base;
+        row.max_attempts = max_attempts;
         row.next_due = None;
         row.reason = None;
         let effects = Effects { put: vec![self.delivery_item(&row)], ..Effects::default() };
@@ -122,8 +130,8 @@ impl<B: Backend> Engine<B> {
     }
 
     /// The row of an attempt that is not its delivery's last.
-    fn earlier_attempt(&self, claimed: &Claimed, attempt: &Attempt, now: Timestamp) -> Item {
-        let mut item = rows::item(keys::attempt(&claimed.job.id, claimed.attempt), attempt);
+    pub(crate) fn earlier_attempt(&self, delivery: &DeliveryId, attempt: &Attempt, now: Timestamp) -> Item {
+        let mut item = rows::item(keys::attempt(delivery, attempt.number), attempt);
         item.expires = Some(now + self.settings.log_retention + LONGEST_OPEN);
         item
     }
@@ -139,8 +147,7 @@ impl<B: Backend> Engine<B> {
         let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
         let Some(item) = self.get_one(key).await? else { return Ok(false) };
         let line: Line = rows::read(&item.body)?;
-        let own = line.entries.iter().find(|entry| entry.id == claimed.job.id);
-        Ok(own.is_some_and(|entry| entry.attempts == claimed.attempt))
+        Ok(line.holds(&claimed.job.id, claimed.attempt, claimed.base))
     }
 }
 
@@ -183,37 +190,6 @@ pub(super) fn announcement(row: &DeliveryRow, now: Timestamp) -> Option<Publishe
     row.state.is_announced().then(|| Published { time: now, detail_type: "Delivery Ended", detail: detail() })
 }
 
-struct Judged {
-    verdict: Verdict,
-    /// The verdict in words.
-    why: String,
-    told: Told,
-    notes: Vec<String>,
-}
-
-fn judge(claimed: &Claimed, sent: &Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> Judged {
-    match sent {
-        Ok(answer) => {
-            let variables = claimed.variables();
-            let hidden = masks(&claimed.secrets);
-            let scope = claimed.scope(&hidden, &variables, None);
-            // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
-            let url = shown.map_or("", |shown| &shown.url);
-            let Judgement { verdict, rule, mut told, notes } = claimed.rule.definition.answer.judge(answer, url, &scope);
-            for value in told.variables.values_mut() {
-                *value = scrubber.scrub(value);
-            }
-            let by = rule.map_or_else(String::new, |rule| format!(", answer rule {}", rule + 1));
-            Judged { verdict, why: format!("{}: status {}{by}", verdict.as_str(), answer.status), told, notes }
-        }
-        Err(fault) => {
-            let verdict = if fault.is_for_good() { Verdict::Failed } else { no_answer() };
-            let why = format!("{}: {}", verdict.as_str(), scrubber.scrub(&fault.to_string()));
-            Judged { verdict, why, told: Told::default(), notes: Vec::new() }
-        }
-    }
-}
-
 /// The attempt as the log keeps it, secrets masked (Q5).
 fn logged(
     claimed: &Claimed,
@@ -224,36 +200,17 @@ fn logged(
     now: Timestamp,
 ) -> Attempt {
     let unsendable = || LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None };
-    let request = shown.map_or_else(unsendable, logged_request);
-    let mut error = sent.as_ref().err().map(SendFault::to_string);
-    if !judged.notes.is_empty() {
-        error = Some(judged.notes.join("; "));
-    }
-    let answer = sent.as_ref().ok().map(|answer| {
-        let mut text = scrubber.scrub(&String::from_utf8_lossy(answer.body()));
-        text.truncate(text.floor_char_boundary(LOGGED_ANSWER));
-        text
-    });
+    let request = shown.map_or_else(unsendable, |shown| shown_request(shown, LOGGED_BODY));
+    let Heard { status, answer, error } = heard(sent, judged, scrubber);
     let duration = now.duration_since(claimed.at).as_millis();
     Attempt {
         number: claimed.attempt,
         at: claimed.at,
         duration_ms: u64::try_from(duration).unwrap_or(0),
         request,
-        status: sent.as_ref().ok().map(|answer| answer.status),
+        status,
         answer,
         verdict: judged.verdict.as_str().to_owned(),
-        error: error.map(|error| scrubber.scrub(&error)),
+        error,
     }
-}
-
-/// The masked request as people read it: a mask in a URL or a form is not percent-encoded.
-fn logged_request(rendered: Rendered) -> LoggedRequest {
-    let plain = |text: &str| text.replace("%2A%2A%2A", MASK);
-    let body = rendered.body.map(|body| {
-        let mut text = plain(&String::from_utf8_lossy(&body));
-        text.truncate(text.floor_char_boundary(4 * LOGGED_ANSWER));
-        text
-    });
-    LoggedRequest { method: rendered.method.as_str().to_owned(), url: plain(&rendered.url), headers: rendered.headers, body }
 }

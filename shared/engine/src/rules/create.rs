@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 use tracking_core::{
-    caller::{Actor, Owner},
+    caller::{Actor, Caller, Owner},
     fault::Faults,
     hash,
     id::Id,
@@ -19,6 +19,14 @@ use super::{
     write::{Over, collect, is_live},
 };
 use crate::{Engine, backend::Backend, keys};
+
+/// A rule as a person wrote it, with all that it is made of.
+pub(crate) struct Whole {
+    pub(crate) owner: Owner,
+    /// Values of its secrets (Q5).
+    pub(crate) values: BTreeMap<String, String>,
+    pub(crate) definition: Definition,
+}
 
 /// What tells a new rule from all others.
 #[derive(Debug, Clone)]
@@ -59,15 +67,22 @@ impl<B: Backend> Engine<B> {
         self.make_rule(act, &document, new, Some(patch_fingerprint(original, patch))).await
     }
 
-    /// `made_of`: the fingerprint of the request, if it isn't that of the whole document.
-    async fn make_rule(&self, act: Act, document: &Value, new: New, made_of: Option<String>) -> Result<(View, bool), Refused> {
-        let now = self.now();
-        let caller = &act.actor.caller;
+    /// Reads a rule as one that this caller creates, all faults at once (V2, V3).
+    pub(crate) fn read_new(&self, caller: &Caller, document: &Value) -> Result<Whole, Faults> {
         let mut faults = Faults::default();
         let owner = collect(owner_of_new(document, caller), &mut faults).unwrap_or_else(|| caller.as_owner());
         let values = collect(secret_values(document), &mut faults).unwrap_or_default();
         let definition = collect(Definition::parse(document, &owner, &self.definition_settings()), &mut faults);
-        let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
+        match definition {
+            Some(definition) if faults.is_empty() => Ok(Whole { owner, values, definition }),
+            _ => Err(faults),
+        }
+    }
+
+    /// `made_of`: the fingerprint of the request, if it isn't that of the whole document.
+    async fn make_rule(&self, act: Act, document: &Value, new: New, made_of: Option<String>) -> Result<(View, bool), Refused> {
+        let now = self.now();
+        let Whole { owner, values, definition } = self.read_new(&act.actor.caller, document)?;
         let id = new_id(&new, &owner, now);
         let made_of = made_of.unwrap_or_else(|| fingerprint(&definition, &values));
         let repeatable = matches!(new, New::IdempotencyKey(_));

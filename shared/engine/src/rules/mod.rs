@@ -20,10 +20,11 @@ mod tidy;
 mod write;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,6 +32,7 @@ use tracking_core::{
     caller::{Caller, Owner},
     fault::Faults,
     id::Id,
+    matching::Candidate,
     offer::{Placement, placement},
     tracking_api::{Definition, Settings, TrackingApi},
 };
@@ -38,13 +40,17 @@ use tracking_core::{
 pub use audit::HistoryCursor;
 pub(crate) use cache::Cache;
 pub use create::New;
-pub(crate) use write::cancel_message;
+pub(crate) use create::Whole;
+pub(crate) use write::{cancel_message, is_live};
 
 use crate::{
     Engine,
     backend::{Backend, Order, Partition, Range, Unavailable},
     keys, rows,
 };
+
+/// The most rules of a list that are read side by side.
+const MOST_AT_A_TIME: usize = 100;
 
 /// What was accepted once keeps being read: whether its host may be called is decided at each send.
 const ACCEPTED_ONCE: Settings = Settings { private_targets: true };
@@ -79,6 +85,14 @@ pub(crate) struct Rule {
     pub(crate) id: Id,
     pub(crate) head: Arc<Head>,
     pub(crate) definition: Arc<Definition>,
+}
+
+impl Rule {
+    /// The rule as matching judges it.
+    pub(crate) fn candidate(&self) -> Candidate<'_> {
+        let Head { owner, live, secrets, .. } = &*self.head;
+        Candidate { id: &self.id, owner, definition: &self.definition, live: *live, secrets }
+    }
 }
 
 /// Why a change of a rule is refused.
@@ -153,44 +167,39 @@ impl<B: Backend> Engine<B> {
         limit: usize,
         before: Option<String>,
     ) -> Result<(Vec<Value>, Option<String>), Refused> {
-        let partition = match (caller, &filter.owner) {
-            (Caller::Affiliate(_), _) => keys::owned(&caller.as_owner()),
-            (Caller::Admin, Some(owner)) if owner == "admin" && !filter.affiliates_only => keys::owned(&Owner::Admin),
-            (Caller::Admin, Some(affiliate)) => match affiliate.parse() {
-                Ok(affiliate_id) => keys::owned(&Owner::Affiliate { affiliate_id }),
-                Err(_) => return Ok((Vec::new(), None)),
-            },
-            (Caller::Admin, None) if filter.affiliates_only => keys::AFFILIATE_RULES.to_owned(),
-            (Caller::Admin, None) => keys::ALL_RULES.to_owned(),
-        };
-        if let (Caller::Affiliate(own), Some(owner)) = (caller, &filter.owner)
-            && owner != own.as_str()
-        {
-            return Ok((Vec::new(), None));
+        let mut list = listed(caller, filter, before, limit);
+        let (mut found, mut last_given) = (Vec::new(), None);
+        while let Some((place, rule)) = self.next_rule(&mut list).await? {
+            let view = self.view(&rule).await?;
+            if !filter.admits(&rule, &view.resource) {
+                continue;
+            }
+            // One more than asked for tells that there is a next page.
+            if found.len() == limit {
+                return Ok((found, last_given));
+            }
+            found.push(view.resource);
+            last_given = Some(place);
         }
-        let partition = Partition::Table(partition);
-        let (mut found, mut before, mut last_given) = (Vec::new(), before, None);
+        Ok((found, None))
+    }
+
+    /// The next rule of a list and its place there. Rules are read some at a time, those side by side.
+    pub(crate) async fn next_rule(&self, list: &mut Listed) -> Result<Option<(String, Rule)>, Unavailable> {
         loop {
-            let range = Range { from: None, before: before.clone() };
-            let listed = self.backend.query(&partition, &range, Order::Descending, 100).await?;
-            for item in &listed {
-                before = Some(item.key.sort.clone());
-                let Ok(id) = item.key.sort.parse::<Id>() else { continue };
-                let Some((rule, _)) = self.read_rule(&id).await? else { continue };
-                let view = self.view(&rule).await?;
-                if !filter.admits(&rule, &view.resource) {
-                    continue;
-                }
-                // One more than asked for tells that there is a next page.
-                if found.len() == limit {
-                    return Ok((found, last_given));
-                }
-                found.push(view.resource);
-                last_given.clone_from(&before);
+            if let Some(next) = list.read.pop_front() {
+                return Ok(Some(next));
             }
-            if listed.len() < 100 {
-                return Ok((found, None));
+            let Some(partition) = &list.partition else { return Ok(None) };
+            let range = Range { from: None, before: list.before.clone() };
+            let items = self.backend.query(partition, &range, Order::Descending, list.at_a_time).await?;
+            list.before = items.last().map(|item| item.key.sort.clone());
+            if items.len() < list.at_a_time {
+                list.partition = None;
             }
+            let ids: Vec<Id> = items.iter().filter_map(|item| item.key.sort.parse().ok()).collect();
+            let rules = try_join_all(ids.iter().map(|id| self.read_rule(id))).await?;
+            list.read.extend(rules.into_iter().flatten().map(|(rule, _)| (rule.id.to_string(), rule)));
         }
     }
 
@@ -280,6 +289,38 @@ impl<B: Backend> Engine<B> {
         let values = Arc::new(values);
         self.rules.keep_secrets(id, &head.secrets, &values);
         Ok(values)
+    }
+}
+
+/// A list of rules that is being read, newest first.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// Where they stand, as long as there may be more.
+    partition: Option<Partition>,
+    /// The place that was read last.
+    before: Option<String>,
+    at_a_time: usize,
+    read: VecDeque<(String, Rule)>,
+}
+
+/// The list of the rules that the caller may see (V2) and the filter's owner has; `before` is where a page begins. Whether they fit
+/// the rest of the filter is not asked.
+pub(crate) fn listed(caller: &Caller, filter: &Filter, before: Option<String>, limit: usize) -> Listed {
+    let partition = match (caller, &filter.owner) {
+        (Caller::Affiliate(own), Some(owner)) if owner != own.as_str() => None,
+        (Caller::Affiliate(_), _) => Some(keys::owned(&caller.as_owner())),
+        (Caller::Admin, Some(owner)) if owner == "admin" && !filter.affiliates_only => Some(keys::owned(&Owner::Admin)),
+        (Caller::Admin, Some(affiliate)) => {
+            affiliate.parse().ok().map(|affiliate_id| keys::owned(&Owner::Affiliate { affiliate_id }))
+        }
+        (Caller::Admin, None) if filter.affiliates_only => Some(keys::AFFILIATE_RULES.to_owned()),
+        (Caller::Admin, None) => Some(keys::ALL_RULES.to_owned()),
+    };
+    Listed {
+        partition: partition.map(Partition::Table),
+        before,
+        at_a_time: (limit + 1).min(MOST_AT_A_TIME),
+        read: VecDeque::new(),
     }
 }
 

@@ -234,8 +234,7 @@ impl Head {
     }
 }
 
-/// Whether it fires: asked to, and every secret has a value (V4).
-pub(super) fn is_live(definition: &Definition, secrets: &BTreeMap<String, String>) -> bool {
+pub(crate) fn is_live(definition: &Definition, secrets: &BTreeMap<String, String>) -> bool {
     definition.active && definition.secret_names().iter().all(|name| secrets.contains_key(name))
 }
 

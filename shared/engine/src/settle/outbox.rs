@@ -6,10 +6,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracking_core::{
-    change::{Conversion, Transaction},
     delivery::{Cause, State},
     event::Subject,
     hold::{Due, Ending, Hold, Kind},
+    matching::{Release, is_foreign},
     tracking_api::Final,
 };
 
@@ -38,11 +38,11 @@ impl Outbox {
     pub(super) fn is_empty(&self) -> bool {
         self.send.is_empty() && self.ended.is_empty() && self.held.is_empty()
     }
-}
 
-/// Whether the rule is an affiliate's and the conversion is not, or not any more: then it learns nothing of it (V3).
-pub(super) fn is_foreign(rule: &Rule, conversion: &Conversion) -> bool {
-    rule.head.owner.affiliate().is_some_and(|owner| *owner != conversion.affiliate_id)
+    /// Postbacks to hand over.
+    pub(super) fn to_send(&self) -> impl Iterator<Item = &Job> {
+        self.send.iter()
+    }
 }
 
 impl<B: Backend> Engine<B> {
@@ -59,39 +59,33 @@ impl<B: Backend> Engine<B> {
             Kind::Late => Some(Cause::Late(rule.head.epoch)),
             Kind::Change => None,
         };
-        let mut event = due.event.clone();
-        let judged = rule.definition.conditions.judge(&event, &due.transactions).map(Option::<&Transaction>::cloned);
-        if let Ok(chosen) = &judged
-            && !event.kind.is_transaction()
-        {
-            event.transaction.clone_from(chosen);
-        }
+        let (event, release) = rule.candidate().release(due);
         let mut job = self.job(rule, event, cause);
         let existing = self.get_one(keys::delivery(&job.id)).await?;
         let existing = existing.map(|item| rows::read::<DeliveryRow>(&item.body)).transpose()?;
         if let Some(row) = existing.as_ref().filter(|row| row.state.is_ended()) {
             return Ok(!matches!(row.state, State::Skipped | State::Expired));
         }
-        if is_foreign(rule, &due.event.conversion) {
-            if let Some(mut row) = existing {
-                row.end(State::Skipped, "the conversion belongs to another affiliate now", now);
-                outbox.ended.push(row);
-            }
-            return Ok(false);
-        }
         if let Some(row) = &existing {
             // What was held keeps its place in the log.
             job.created_at = row.job.created_at;
             job.held = true;
         }
-        let (state, reason) = match (due.instead, judged) {
-            (None, Ok(_)) => {
+        let (state, reason) = match release {
+            Release::Foreign => {
+                if let Some(mut row) = existing {
+                    row.end(State::Skipped, "the conversion belongs to another affiliate now", now);
+                    outbox.ended.push(row);
+                }
+                return Ok(false);
+            }
+            Release::Send => {
                 outbox.send.push(job);
                 return Ok(true);
             }
-            (Some(Ending::Expired), _) => (State::Expired, "the conversion was not settled within max_hold_days".to_owned()),
-            (Some(Ending::FinalAlreadySent), _) => (State::Skipped, "final already sent".to_owned()),
-            (None, Err(misses)) => {
+            Release::End(Ending::Expired) => (State::Expired, "the conversion was not settled within max_hold_days".to_owned()),
+            Release::End(Ending::FinalAlreadySent) => (State::Skipped, "final already sent".to_owned()),
+            Release::Unfit(misses) => {
                 let why: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
                 (State::Skipped, format!("the conditions do not hold for the state to be sent: {}", why.join("; ")))
             }
@@ -105,7 +99,7 @@ impl<B: Backend> Engine<B> {
     /// Notes which deliveries the log is to show as held: those that were not before, as long as they are.
     pub(super) fn note_held(&self, rule: &Rule, delay: Final, hold: &Hold, before: &[Subject], outbox: &mut Outbox) {
         outbox.held.retain(|row| hold.held().any(|(subject, _)| *subject == row.job.event.0.subject()));
-        if is_foreign(rule, &hold.newest.conversion) {
+        if is_foreign(&rule.head.owner, &hold.newest.conversion) {
             return;
         }
         for (subject, _) in hold.held().filter(|(subject, _)| !before.contains(subject)) {

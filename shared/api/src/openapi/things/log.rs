@@ -1,6 +1,6 @@
 //! The log, and repairing what failed.
 
-use tracking_core::delivery::State;
+use tracking_core::{delivery::State, repair::USUALLY_REPLAYED};
 use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
@@ -12,8 +12,6 @@ use super::{
 
 /// The elementary events.
 pub(super) const KINDS: [&str; 4] = ["transaction_created", "transaction_updated", "conversion_created", "conversion_updated"];
-/// The states in which a replay finds deliveries, unless told otherwise.
-const REPLAYED: [State; 5] = [State::Failed, State::Exhausted, State::Unresolved, State::Cancelled, State::Expired];
 
 pub(super) fn things() -> Vec<Thing> {
     vec![
@@ -85,8 +83,8 @@ fn period(about: &str) -> ObjectBuilder {
 
 fn replay() -> RefOr<Schema> {
     let states = list(
-        &format!("Deliveries in these states; {} unless given", REPLAYED.map(State::as_str).join(", ")),
-        word("", State::ALL.map(State::as_str)),
+        &format!("Deliveries in these states; {} unless given", USUALLY_REPLAYED.map(State::as_str).join(", ")),
+        word("", State::ALL.into_iter().filter(|state| state.is_ended()).map(State::as_str)),
     );
     period("What to send again")
         .may("states", or_null(states))

@@ -59,14 +59,16 @@ fn macros() -> RefOr<Schema> {
         .has("aliases", list("Other names of it", text("")))
         .has("group", text("The heading that it stands under"))
         .has("description", text("What it prints"))
-        .has("example", text("A value that it may print"))
+        .has("example", text("A use of it"))
+        .has("gives", text("What that use may print"))
         .has("admins_only", flag("Only admins' rules may use it"))
         .has("answer_only", flag("Only `set` of an answer rule may use it"));
     let modifier = record("A modifier")
         .has("name", text("The word after the bar"))
         .has("argument", text("The form of its argument; empty if it takes none"))
         .has("description", text("What it does"))
-        .has("example", text("A use of it"));
+        .has("example", text("A use of it"))
+        .has("gives", text("What that use may print; empty where the whole field is dropped"));
     record("What may stand in templates").has("macros", list("", one)).has("modifiers", list("", modifier)).into()
 }
 
@@ -74,6 +76,7 @@ fn preset() -> RefOr<Schema> {
     let blank = record("What is to be filled in")
         .has("pointer", text("JSON pointer into the rule"))
         .has("name", text("Its name"))
+        .has("placeholder", text("The part of the text there that is to be replaced"))
         .has("description", text("What it is and where it is found"))
         .has("example", text("How it looks"));
     record("A ready receiver")

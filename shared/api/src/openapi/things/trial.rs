@@ -36,7 +36,7 @@ fn trial() -> RefOr<Schema> {
         .has("fires", flag("Whether the rule would fire"))
         .has("held", flag("Whether it would be held until the conversion settles"))
         .has("verdicts", list("Each elementary event of the change", named("Verdict")))
-        .has("event", word("The one that is rendered", KINDS))
+        .has("event", or_null(word("The one that is rendered; null where nothing changed", KINDS)))
         .has("transaction_id", or_null(id("The transaction that is rendered")))
         .has("sample", flag("Whether the built-in event was taken"))
         .has("request", or_null(named("SentRequest")))
@@ -57,8 +57,8 @@ fn macro_use() -> RefOr<Schema> {
     record("A macro that was filled in")
         .has("place", text("JSON pointer into the rule's request"))
         .has("macro", short("As it is written", 16_384))
-        .has("name", text("Its name"))
-        .has("from", text("Where the value came from: a JSON pointer into the event, or what it is"))
+        .has("name", short("Its name", 65_536))
+        .has("from", short("Where the value came from: a JSON pointer into the event, or what it is", 65_536))
         .has("value", or_null(short("Before modifiers", 65_536)))
         .has("text", or_null(short("After modifiers, before encoding", 65_536)))
         .has("missing", flag("Whether there was no value"))
@@ -89,12 +89,14 @@ fn verdict() -> RefOr<Schema> {
         "result",
         "active",
         "cause",
+        "delay",
     ];
-    let reason = record("What says no").has("condition", word("", conditions)).has("detail", text("Why"));
+    let reason = record("What says no").has("condition", word("", conditions)).has("detail", short("Why", 65_536));
     record("Whether the rule fires on an elementary event")
         .has("event", word("Which", KINDS))
         .has("transaction_id", or_null(id("Of which transaction")))
         .has("fires", flag("Whether it fires"))
         .has("reasons", list("Why not; empty when it fires", reason))
+        .may("note", short("What is to be known besides, such as that it is held", 65_536))
         .into()
 }

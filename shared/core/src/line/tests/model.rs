@@ -25,6 +25,10 @@ enum Step {
     Pass(i64),
     /// Every process is restarted.
     Restart,
+    /// A person asks to send a delivery again.
+    Resend(Index),
+    /// A person stops a delivery; unless `recorded`, the log does not learn of it.
+    Stop { which: Index, recorded: bool },
 }
 
 /// An attempt that was claimed.
@@ -32,6 +36,7 @@ enum Step {
 struct Sending {
     who: usize,
     attempt: u32,
+    base: u32,
     lease_until: Timestamp,
     token: String,
     /// Nobody will record it.
@@ -42,6 +47,10 @@ struct Model {
     play: Play,
     deliveries: Vec<(String, Order)>,
     claimed: Vec<u32>,
+    /// Attempts before the present budget.
+    base: Vec<u32>,
+    /// Whom a person asked to send again, as long as no newer one was sent.
+    asked: Vec<bool>,
     tokens: Vec<String>,
     sending: Option<Sending>,
     /// The newest version that had its first attempt.
@@ -63,6 +72,8 @@ impl Model {
             play: Play { max_attempts: MAX_ATTEMPTS, ..Play::new() },
             deliveries,
             claimed: vec![0; count],
+            base: vec![0; count],
+            asked: vec![false; count],
             tokens: vec![String::new(); count],
             sending: None,
             newest: None,
@@ -92,21 +103,25 @@ impl Model {
             Claims(attempt) | Overtakes(attempt, _) => {
                 assert!(live.is_none(), "two claims at once: {live:?}");
                 assert!(!was_over, "{name} was over");
-                assert!(attempt <= MAX_ATTEMPTS, "L1: attempt {attempt} of {name}");
+                assert!(attempt <= self.base[who] + MAX_ATTEMPTS, "L1: attempt {attempt} of {name}");
                 assert_eq!(attempt, self.claimed[who] + 1, "every attempt is counted once");
-                assert!(self.newest.is_none_or(|newest| order.version >= newest), "P3: {name} goes backwards");
-                if attempt == 1 {
+                let forward = self.newest.is_none_or(|newest| order.version >= newest);
+                assert!(forward || self.asked[who], "P3: {name} goes backwards");
+                if attempt == 1 && !self.asked[who] {
                     self.assert_nobody_known_goes_first(order);
                 }
                 if let Overtakes(_, overtaken) = said {
                     for id in overtaken {
-                        self.play.log.entry(id).and_modify(|record| record.ended = true);
+                        self.overtake(id);
                     }
                 }
-                self.newest = Some(order.version);
+                for (other, (_, others)) in self.deliveries.iter().enumerate() {
+                    self.asked[other] &= others.version >= order.version;
+                }
+                self.newest = self.newest.max(Some(order.version));
                 self.claimed[who] = attempt;
                 let lease_until = now + SignedDuration::from_secs(55);
-                self.sending = Some(Sending { who, attempt, lease_until, token, cut_off: false });
+                self.sending = Some(Sending { who, attempt, base: self.base[who], lease_until, token, cut_off: false });
             }
             Mine(attempt) => {
                 let mine = live.expect("a lease that lasts");
@@ -118,7 +133,11 @@ impl Model {
                 self.play.end(&name, self.claimed[who]);
             }
             Spent(attempts) | CutOff(attempts) => {
-                assert_eq!(attempts, MAX_ATTEMPTS);
+                assert_eq!(attempts, self.base[who] + MAX_ATTEMPTS);
+                self.play.end(&name, attempts);
+            }
+            Stopped(attempts) => {
+                assert_eq!(attempts, self.claimed[who]);
                 self.play.end(&name, attempts);
             }
             Wait(_) | Park(_) => {
@@ -126,6 +145,15 @@ impl Model {
                     self.looked[who] = Some(now);
                 }
             }
+        }
+    }
+
+    /// It is over, and the line has forgotten it: of an attempt that was cut off nothing is known any more.
+    fn overtake(&mut self, id: DeliveryId) {
+        let who = self.deliveries.iter().position(|(name, _)| delivery(name) == id).expect("the line has no others");
+        if let Some(record) = self.play.log.get_mut(&id) {
+            record.ended = true;
+            self.claimed[who] = record.attempts;
         }
     }
 
@@ -144,11 +172,10 @@ impl Model {
         let (name, _) = &self.deliveries[sending.who];
         let name = name.clone();
         // What outlived its lease counts only if nobody has claimed since.
-        let own = self.play.line.entries.iter().find(|entry| entry.id == delivery(&name));
-        if self.play.now > sending.lease_until && own.is_none_or(|entry| entry.attempts != sending.attempt) {
+        if self.play.now > sending.lease_until && !self.play.line.holds(&delivery(&name), sending.attempt, sending.base) {
             return;
         }
-        if delivered || sending.attempt == MAX_ATTEMPTS {
+        if delivered || sending.attempt == sending.base + MAX_ATTEMPTS {
             self.play.end(&name, sending.attempt);
         } else {
             self.play.again(&name, sending.attempt);
@@ -170,6 +197,37 @@ impl Model {
             Step::Restart => {
                 self.play.run += 1;
                 self.sending = None;
+            }
+            Step::Resend(index) => self.resend(index.index(count)),
+            Step::Stop { which, recorded } => self.stop(which.index(count), *recorded),
+        }
+    }
+
+    /// Whether a person may ask for something: the log has it, and it is not being sent.
+    fn may_be_asked_for(&self, name: &str) -> bool {
+        let id = delivery(name);
+        let record = self.play.log.get(&id);
+        record.is_some_and(|record| !self.play.line.is_sending(&id, record.attempts, self.play.run, self.play.now))
+    }
+
+    fn resend(&mut self, who: usize) {
+        let (name, order) = self.deliveries[who].clone();
+        if self.may_be_asked_for(&name) {
+            self.play.resend(&name, order);
+            self.base[who] = self.claimed[who];
+            self.asked[who] = true;
+            assert_eq!(self.play.base(&name), self.base[who], "every attempt is known");
+        }
+    }
+
+    fn stop(&mut self, who: usize, recorded: bool) {
+        let (name, order) = self.deliveries[who].clone();
+        if self.may_be_asked_for(&name) && !self.is_over(who) {
+            assert_eq!(self.play.person_asks(Asked::Stop, &name, order), self.claimed[who]);
+            self.asked[who] = false;
+            self.looked[who] = None;
+            if recorded {
+                self.play.end(&name, self.claimed[who]);
             }
         }
     }
@@ -200,6 +258,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<bool>().prop_map(|delivered| Step::Record { delivered }),
         4 => select(&[200, 1_500, 10_000, 60_000, 3_600_000][..]).prop_map(Step::Pass),
         1 => Just(Step::Restart),
+        2 => any::<Index>().prop_map(Step::Resend),
+        1 => (any::<Index>(), any::<bool>()).prop_map(|(which, recorded)| Step::Stop { which, recorded }),
     ]
 }
 
@@ -215,7 +275,7 @@ proptest! {
         }
         model.drain();
         for who in 0..orders.len() {
-            prop_assert!(model.claimed[who] <= MAX_ATTEMPTS);
+            prop_assert!(model.claimed[who] <= model.base[who] + MAX_ATTEMPTS);
             model.arrive(who);
             prop_assert!(model.is_over(who));
         }

@@ -1,0 +1,38 @@
+//! Why rules fire on an event, or did on a conversion's, and why not (contract §3).
+
+use std::sync::Arc;
+
+use axum::{Extension, Json, extract::State, http::Uri};
+use tracking_core::caller::Caller;
+use tracking_engine::{Engine, backend::Backend};
+
+use crate::{Page, body::JsonBody, path::NamedId, problem::Problem, query::Parameters};
+
+pub(crate) async fn event<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Page>, Problem> {
+    let (limit, cursor) = page(&uri)?;
+    let (items, next_cursor) = engine.explain(&caller, &body, limit, cursor).await?;
+    Ok(Json(Page { items, next_cursor }))
+}
+
+pub(crate) async fn conversion<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    NamedId(id): NamedId,
+    uri: Uri,
+) -> Result<Json<Page>, Problem> {
+    let (limit, cursor) = page(&uri)?;
+    let (items, next_cursor) = engine.explain_conversion(&caller, &id, limit, cursor).await?;
+    Ok(Json(Page { items, next_cursor }))
+}
+
+fn page(uri: &Uri) -> Result<(usize, Option<String>), Problem> {
+    let mut query = Parameters::read(uri, &["limit", "cursor"]);
+    let page = (query.limit(), query.id_cursor());
+    query.finish()?;
+    Ok(page)
+}

@@ -1,0 +1,33 @@
+//! Trying a rule out before it is saved and after (contract §3).
+
+use std::sync::Arc;
+
+use axum::{Extension, Json, extract::State};
+use serde_json::Value;
+use tracking_core::caller::Caller;
+use tracking_engine::{Engine, backend::Backend, sender::Sender};
+
+use crate::{
+    body::{JsonBody, OptionalBody},
+    path::NamedId,
+    problem::Problem,
+};
+
+pub(crate) async fn test<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    State(sender): State<Sender>,
+    Extension(caller): Extension<Caller>,
+    NamedId(id): NamedId,
+    OptionalBody(body): OptionalBody,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(engine.test_rule(&caller, &id, &body, &sender).await?))
+}
+
+pub(crate) async fn preview<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    State(sender): State<Sender>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(engine.preview_rule(&caller, &body, &sender).await?))
+}

@@ -1,0 +1,138 @@
+//! What there is to build rules of: presets and macros; and what is said of rules that were built.
+
+use serde_json::{Value, json};
+
+use crate::support::{ADMIN, Api};
+
+#[tokio::test]
+async fn contract_3_presets_are_shown_to_everybody() {
+    let api = Api::new();
+    let shown = api.get("aff_a", "/presets").await;
+    assert_eq!((shown.status, &shown.body["next_cursor"]), (200, &Value::Null));
+    assert_eq!(api.get(ADMIN, "/presets").await.body, shown.body);
+    assert_eq!(
+        shown.each("id").join(" "),
+        "voluum keitaro redtrack binom bemob everflow affise tune cake scaleo trackier post_affiliate_pro ga4 meta tiktok"
+    );
+    let mut voluum = shown.body["items"][0].clone();
+    assert!(voluum["description"].take().as_str().is_some_and(|text| text.starts_with("Tells each approved transaction")));
+    let expected = json!({
+        "id": "voluum", "name": "Voluum", "kind": "tracker", "description": null,
+        "documentation": "https://doc.voluum.com/article/parameters-in-postback-urls",
+        "fill_in": [{"pointer": "/request/url", "name": "domain", "placeholder": "YOUR-DOMAIN.example",
+                     "description": "The tracking domain of your Voluum workspace.", "example": "track.example.com"}],
+        "secrets": [],
+        "tracking_api": {
+            "name": "Voluum", "trigger": "transaction_all", "conditions": {"result": ["approved"]},
+            "request": {"method": "GET", "url": "https://YOUR-DOMAIN.example/postback", "query": [
+                {"name": "cid", "value": "{affiliate_click_id}"}, {"name": "payout", "value": "{payout}"},
+                {"name": "currency", "value": "{payout_currency}"}, {"name": "txid", "value": "{transaction_id}"},
+                {"name": "et", "value": "{conversion_type}"}]}},
+    });
+    assert_eq!(voluum, expected);
+    assert_eq!(shown.body["items"][13]["kind"], "ad_platform");
+    assert_eq!(shown.body["items"][13]["secrets"], json!(["access_token"]));
+}
+
+#[tokio::test]
+async fn contract_3_every_preset_can_be_posted_as_it_is() {
+    let api = Api::new();
+    let presets = api.get("aff_a", "/presets").await.body;
+    for preset in presets["items"].as_array().expect("a list") {
+        for who in [ADMIN, "aff_a"] {
+            let made = api.call(who, "POST /tracking-apis", preset["tracking_api"].clone()).await;
+            assert_eq!(made.status, 201, "{}: {}", preset["id"], made.text);
+            let needs_secrets = preset["secrets"] != json!([]);
+            assert_eq!(made.body["active"], !needs_secrets, "{}", preset["id"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn contract_3_presets_take_no_parameters() {
+    let refused = Api::new().get(ADMIN, "/presets?kind=tracker").await;
+    assert_eq!(refused.problem(), (400, "/problems/bad-request"));
+}
+
+#[tokio::test]
+async fn v3_macros_come_with_examples_and_affiliates_see_theirs() {
+    let api = Api::new();
+    let shown = api.get(ADMIN, "/macros").await.body;
+    let row = |body: &Value, list: &str, name: &str| {
+        body[list].as_array().expect("a list").iter().find(|row| row["name"] == name).cloned().unwrap_or_default()
+    };
+    let payout = json!({"name": "payout", "aliases": ["sum"], "group": "transaction", "description": "What the affiliate gets.",
+                        "example": "{payout}", "gives": "5.00", "admins_only": false, "answer_only": false});
+    assert_eq!(row(&shown, "macros", "payout"), payout);
+    let cents = json!({"name": "cents", "argument": "", "example": "{payout|cents}", "gives": "500",
+                       "description": "Hundredths as a whole number, halves away from zero; what is no number is left as it is."});
+    assert_eq!(row(&shown, "modifiers", "cents"), cents);
+    assert_eq!(row(&shown, "macros", "revenue")["gives"], "8.00");
+    let theirs = api.get("aff_a", "/macros").await.body;
+    assert_eq!(row(&theirs, "macros", "revenue"), Value::Null);
+    assert_eq!(row(&theirs, "macros", "payout"), payout);
+}
+
+#[tokio::test]
+async fn contract_2_a_rule_shows_its_retries_in_times_and_what_was_probably_not_meant() {
+    let api = Api::new();
+    let members = json!({"trigger": "conversion_created", "retry": {"max_retries": 3},
+                         "request": {"url": "http://a.example/?c={click_id}"}});
+    let id = api.rule("aff_a", "x", members).await;
+    let path = format!("/tracking-apis/{id}");
+    let shown = api.get("aff_a", &path).await.body;
+    let schedule = json!({"waits_seconds": [60, 120, 240], "longest_seconds": 462,
+                          "text": "1 min, 2 min, 4 min; at most 7 min 42 s, or longer if the receiver asks for it"});
+    assert_eq!(shown["schedule"], schedule);
+    let warnings = json!([
+        {"pointer": "/conditions/conversion_type",
+         "detail": "without it conversion_created fires on every click too: name the types, such as [\"lead\", \"sale\"]"},
+        {"pointer": "/request/url",
+         "detail": "http:// is not encrypted, who stands in between can read and change it: write https:// if the receiver takes it"},
+    ]);
+    assert_eq!(shown["warnings"], warnings);
+    assert_eq!(api.get("aff_a", "/tracking-apis").await.body["items"][0]["warnings"], warnings);
+
+    let mut mended = shown;
+    mended["conditions"]["conversion_type"] = json!(["sale"]);
+    mended["request"]["url"] = json!("https://a.example/?c={click_id}");
+    let after = api.call("aff_a", &format!("PUT {path}"), mended).await;
+    assert_eq!((after.status, &after.body["warnings"], &after.body["schedule"]), (200, &json!([]), &schedule));
+}
+
+#[tokio::test]
+async fn contract_2_a_rule_is_checked_as_it_will_be_used() {
+    let api = Api::new();
+    let wrong = json!({
+        "name": "x",
+        "request": {
+            "method": "POST", "url": "https://a.example/../{click_idd}/#x",
+            "query": [{"name": "a", "value": "{payout|cent} {revenue} {"}],
+            "headers": [{"name": "X Y", "value": "a"}, {"name": "Host", "value": "a"}, {"name": "X-A", "value": "a\r\nB: c"},
+                        {"name": "x-a", "value": "{now|date:%Y,Nowhere}"}],
+            "body": {"format": "json", "fields": [{"path": "a..b", "value": "{body.x}"}, {"path": "c", "value": "{value|number:19}"}]},
+        },
+    });
+    let refused = api.call("aff_a", "POST /tracking-apis", wrong).await;
+    assert_eq!(refused.problem(), (422, "/problems/invalid"));
+    let told: Vec<String> =
+        refused.faults().iter().map(|(pointer, detail)| format!("{pointer} {}", &detail[..detail.len().min(46)])).collect();
+    let expected = [
+        "/request/url character 22: there is no macro {click_idd}: t",
+        "/request/url character 34: a fragment: a request has none, ",
+        "/request/url a segment . or .. in the path: write the path ",
+        "/request/query/0/value character 9: there is no modifier \"cent\": the ",
+        "/request/query/0/value character 15: {revenue} is for rules of admins",
+        "/request/query/0/value character 25: a lone {: write {{ for a brace, ",
+        "/request/headers/0/name not a header's name: letters, digits and !#$%&",
+        "/request/headers/1/name Host is written by the sending itself: a rule ",
+        "/request/headers/2/value character 2: a control character, such as a li",
+        "/request/headers/2/value character 3: a control character, such as a li",
+        "/request/headers/3/name the header x-a stands twice: keep one of them",
+        "/request/headers/3/value character 6: there is no time zone \"Nowhere\": ",
+        "/request/body/fields/0/path not a path: write keys joined by dots and posi",
+        "/request/body/fields/0/value character 1: {body.x} may stand only in set of",
+        "/request/body/fields/1/value character 8: \"19\" decimal places are not possi",
+    ];
+    assert_eq!(told, expected);
+}

@@ -1,0 +1,146 @@
+//! Why rules fired and why not (contract §3).
+
+use serde_json::{Value, json};
+
+use crate::support::{ADMIN, Api};
+
+/// A change of `cnv_1` in that version.
+fn change(version: u64, affiliate: &str, result: &str) -> Value {
+    json!({
+        "change_id": format!("chg_{version}"), "occurred_at": "2026-11-22T08:59:59Z",
+        "conversion": {"conversion_id": "cnv_1", "version": version, "change": if version == 1 { "created" } else { "updated" },
+            "type": "sale", "source": "link", "affiliate_id": affiliate, "advertiser_id": "adv_2", "offer_id": "off_5"},
+        "transactions": [{"transaction_id": "trx_1", "result": result}],
+    })
+}
+
+#[tokio::test]
+async fn contract_3_an_event_is_explained_rule_by_rule() {
+    let api = Api::new();
+    api.rule(ADMIN, "all", Value::Null).await;
+    api.rule(ADMIN, "approved", json!({"conditions": {"result": ["approved"]}})).await;
+    api.rule(ADMIN, "off", json!({"active": false})).await;
+    api.rule("aff_a", "A's", json!({"delay": {"mode": "final"}})).await;
+    let body = || json!({"event": change(1, "aff_a", "pending")});
+    let told = api.call(ADMIN, "POST /explain", body()).await;
+    assert_eq!((told.status, told.each("name")), (200, vec!["A's", "off", "approved", "all"]));
+    let items = told.body["items"].as_array().unwrap();
+    let outcome = |item: &Value| json!([item["active"], item["fires"], item["held"], item["verdicts"][1]["reasons"]]);
+    let outcomes: Vec<Value> = items.iter().map(outcome).collect();
+    assert_eq!(
+        outcomes,
+        [
+            json!([true, true, true, []]),
+            json!([false, false, false, [{"condition": "active", "detail": "the rule is switched off: active is false"}]]),
+            json!([true, false, false, [{"condition": "result", "detail": "result is pending; the rule wants approved"}]]),
+            json!([true, true, false, []]),
+        ]
+    );
+    assert_eq!(items[0]["owner"], json!({"kind": "affiliate", "affiliate_id": "aff_a"}));
+    assert_eq!(
+        items[0]["verdicts"][1]["note"],
+        "held until the conversion is settled; the conditions are judged then, on the state that is sent"
+    );
+    assert_eq!(api.call("aff_a", "POST /explain", body()).await.each("name"), ["A's"]);
+    assert_eq!(api.call("aff_b", "POST /explain", body()).await.each("name").len(), 0);
+    assert_eq!(api.get(ADMIN, "/deliveries").await.each("id").len(), 0, "explaining does nothing");
+}
+
+#[tokio::test]
+async fn contract_3_what_is_explained_comes_in_pages() {
+    let api = Api::new();
+    for number in 0..5 {
+        api.rule(ADMIN, &format!("r{number}"), Value::Null).await;
+    }
+    let (mut names, mut path) = (Vec::new(), "POST /explain?limit=2".to_owned());
+    loop {
+        let page = api.call(ADMIN, &path, json!({"event": change(1, "aff_a", "pending")})).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        names.extend(page.each("name").into_iter().map(ToOwned::to_owned));
+        let Some(next) = page.body["next_cursor"].as_str() else { break };
+        path = format!("POST /explain?limit=2&cursor={next}");
+    }
+    assert_eq!(names, ["r4", "r3", "r2", "r1", "r0"]);
+}
+
+#[tokio::test]
+async fn contract_3_faults_of_what_is_to_be_explained_have_their_places() {
+    let api = Api::new();
+    let body = json!({"event": {"change_id": "c", "occurred_at": "now", "conversion": {}}, "rule": {}});
+    let refused = api.call(ADMIN, "POST /explain", body).await;
+    assert_eq!(refused.problem(), (422, "/problems/invalid"));
+    let places: Vec<_> = refused.faults().into_iter().map(|(pointer, _)| pointer.to_owned()).collect();
+    assert_eq!(places[..3], ["/rule", "/event/occurred_at", "/event/conversion/conversion_id"]);
+    assert_eq!(api.call(ADMIN, "POST /explain", json!({})).await.faults()[0].0, "/event");
+    let bad = api.call(ADMIN, "POST /explain?limit=0&who=me", json!({"event": change(1, "a", "pending")})).await;
+    assert_eq!(bad.problem(), (400, "/problems/bad-request"));
+    assert_eq!(api.get(ADMIN, "/conversions/cnv_1/explain?limit=x").await.problem(), (400, "/problems/bad-request"));
+}
+
+#[tokio::test]
+async fn contract_3_what_happened_to_a_conversion_is_explained_with_its_deliveries() {
+    let api = Api::new();
+    let each = api.rule(ADMIN, "each", json!({"conditions": {"result": ["approved"]}})).await;
+    api.rule(ADMIN, "final", json!({"delay": {"mode": "final"}})).await;
+    api.event(&change(1, "aff_a", "pending")).await;
+    api.event(&change(2, "aff_a", "approved")).await;
+    api.rule(ADMIN, "new", Value::Null).await;
+    api.call(ADMIN, &format!("PATCH /tracking-apis/{each}"), json!({"name": "each, renamed"})).await;
+    let told = api.get(ADMIN, "/conversions/cnv_1/explain").await;
+    assert_eq!((told.status, told.each("name")), (200, vec!["new", "final", "each, renamed"]), "{}", told.text);
+    let items = told.body["items"].as_array().unwrap();
+    let changes = |item: &Value| {
+        let changes = item["changes"].as_array().unwrap().iter();
+        changes
+            .map(|change| json!([change["change_id"], change["fires"], change["held"], change["rule_changed_since"]]))
+            .collect()
+    };
+    let of: Vec<Vec<Value>> = items.iter().map(changes).collect();
+    assert_eq!(of[0], [json!(["chg_1", true, false, true]), json!(["chg_2", true, false, true])]);
+    assert_eq!(of[1], [json!(["chg_1", true, true, false]), json!(["chg_2", true, false, false])]);
+    assert_eq!(of[2], [json!(["chg_1", false, false, true]), json!(["chg_2", true, false, true])]);
+    let deliveries = |item: &Value| {
+        let deliveries = item["deliveries"].as_array().unwrap().iter();
+        deliveries.map(|delivery| json!([delivery["change_id"], delivery["event"], delivery["state"]])).collect()
+    };
+    let of: Vec<Vec<Value>> = items.iter().map(deliveries).collect();
+    let sent = json!(["chg_2", "transaction_updated", "waiting"]);
+    assert_eq!(of, [vec![], vec![sent.clone()], vec![sent]]);
+    assert_eq!(items[2]["changes"][0]["version"], 1);
+    assert_eq!(items[2]["changes"][0]["occurred_at"], "2026-11-22T08:59:59Z");
+
+    assert_eq!(api.call(ADMIN, &format!("DELETE /tracking-apis/{each}"), Value::Null).await.status, 204);
+    let first = api.get(ADMIN, "/conversions/cnv_1/explain?limit=1").await;
+    assert_eq!(first.each("name"), ["new"]);
+    let next = format!("/conversions/cnv_1/explain?limit=5&cursor={}", first.body["next_cursor"].as_str().unwrap());
+    let rest = api.get(ADMIN, &next).await;
+    assert_eq!(rest.each("name"), ["final", "a deleted Tracking API"]);
+    let gone = &rest.body["items"][1];
+    assert_eq!((&gone["tracking_api_id"], gone["deliveries"].as_array().unwrap().len()), (&json!(each), 1));
+}
+
+#[tokio::test]
+async fn v2_v3_of_a_conversion_an_affiliate_learns_what_is_its_own() {
+    let api = Api::new();
+    api.rule(ADMIN, "all", Value::Null).await;
+    api.rule("aff_a", "A's", Value::Null).await;
+    api.rule("aff_b", "B's", Value::Null).await;
+    api.event(&change(1, "aff_a", "pending")).await;
+    let path = "/conversions/cnv_1/explain";
+    let own = api.get("aff_a", path).await;
+    assert_eq!((own.each("name"), own.body["items"][0]["deliveries"].as_array().unwrap().len()), (vec!["A's"], 1));
+    let hidden = api.get("aff_b", path).await;
+    let absent = api.get("aff_b", "/conversions/cnv_none/explain").await;
+    assert_eq!(hidden.problem(), (404, "/problems/not-found"));
+    assert_eq!((&hidden.text, &hidden.headers), (&absent.text, &absent.headers));
+    assert_eq!(api.get(ADMIN, "/conversions/cnv_none/explain").await.problem(), (404, "/problems/not-found"));
+
+    // A voucher moves the conversion: each sees the changes in which it was its own.
+    api.event(&change(2, "aff_b", "approved")).await;
+    for (who, known) in [("aff_a", "chg_1"), ("aff_b", "chg_2")] {
+        let told = api.get(who, path).await;
+        let changes = told.body["items"][0]["changes"].as_array().unwrap();
+        assert_eq!(changes.iter().map(|change| &change["change_id"]).collect::<Vec<_>>(), [known], "{who}");
+    }
+    assert_eq!(api.get(ADMIN, path).await.body["items"][0]["changes"].as_array().unwrap().len(), 2);
+}

@@ -1,0 +1,64 @@
+//! A change as a person gives it: the detail alone, or the whole envelope that it came in.
+
+use serde_json::Value;
+
+use super::{Change, Envelope, MAX_EVENT_BYTES};
+use crate::fault::{Faults, pointer_token};
+
+impl Change {
+    /// Reads an event that a person wrote at `pointer`: a detail (contract §1), or an envelope with a `detail`. All faults are told at
+    /// once, each with its place below `pointer`.
+    pub fn parse_given(given: &Value, pointer: &str) -> Result<Self, Faults> {
+        let bytes = given.to_string().len();
+        if bytes > MAX_EVENT_BYTES {
+            return Err(Faults::one(pointer, format!("{bytes} bytes are too many: an event has at most {MAX_EVENT_BYTES}")));
+        }
+        let has = |name: &str| given.get(name).is_some();
+        if !has("detail") && !has("detail-type") {
+            return Self::parse_detail(given, pointer);
+        }
+        match Envelope::from_value(given) {
+            Ok(Envelope::ConversionChanged(change)) => Ok(change),
+            Ok(Envelope::OfferChanged(_)) => {
+                let detail = "no rule fires on an Offer Changed: give a Conversion Changed";
+                Err(Faults::one(format!("{pointer}/{}", pointer_token("detail-type")), detail))
+            }
+            Err(faults) => Err(faults.below(pointer)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn contract_1_an_event_is_given_with_or_without_its_envelope() {
+        let detail = testing::detail();
+        let alone = Change::parse_given(&detail, "/event").unwrap();
+        assert_eq!(alone.change_id.as_str(), "chg_0001");
+        let whole = json!({"detail-type": "Conversion Changed", "detail": detail});
+        assert_eq!(Change::parse_given(&whole, "/event"), Ok(alone));
+    }
+
+    #[test]
+    fn contract_3_faults_of_a_given_event_have_their_places() {
+        #[track_caller]
+        fn check(given: &Value, expected: &[&str]) {
+            let faults = Change::parse_given(given, "/event").unwrap_err();
+            assert_eq!(faults.0.iter().map(|fault| fault.pointer.as_str()).collect::<Vec<_>>(), expected, "{given}");
+        }
+        check(&json!({"change_id": 5}), &["/event/change_id", "/event/occurred_at", "/event/conversion"]);
+        check(&json!("x"), &["/event"]);
+        check(
+            &json!({"detail-type": "Conversion Changed", "detail": {"change_id": "c", "occurred_at": "x"}}),
+            &["/event/detail/occurred_at", "/event/detail/conversion"],
+        );
+        check(&json!({"detail": {}}), &["/event/detail-type"]);
+        check(&json!({"detail-type": "Offer Changed", "detail": {"offer_id": "o"}}), &["/event/detail-type"]);
+        check(&json!({"change_id": "x".repeat(300_000)}), &["/event"]);
+    }
+}

@@ -1,0 +1,183 @@
+//! What a person asks of a delivery: to send it again, or to stop it.
+
+use super::*;
+
+#[test]
+fn l1_a_resend_opens_a_new_budget_and_attempts_count_on() {
+    let mut play = Play { max_attempts: 2, ..Play::new() };
+    for attempt in 1..=2 {
+        assert_eq!(play.ask("a", created(1), "t"), Claims(attempt));
+        play.again("a", attempt);
+        play.wait(60);
+    }
+    assert_eq!(play.ask("a", created(1), "t"), Spent(2));
+    play.end("a", 2);
+    play.resend("a", created(1));
+    for attempt in 3..=4 {
+        assert_eq!(play.ask("a", created(1), "t"), Claims(attempt));
+        play.again("a", attempt);
+        play.wait(60);
+    }
+    assert_eq!(play.ask("a", created(1), "t"), Spent(4));
+}
+
+#[test]
+fn l1_the_log_keeps_the_budget_where_the_line_has_forgotten() {
+    let mut play = Play { max_attempts: 2, ..Play::new() };
+    play.log.insert(delivery("a"), Recorded { attempts: 5, base: 4, ended: false, due: None });
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(6));
+    play.end("a", 6);
+    play.log.insert(delivery("a"), Recorded { attempts: 6, base: 4, ended: false, due: None });
+    assert_eq!(play.ask("a", created(1), "t2"), Spent(6));
+}
+
+#[test]
+fn l1_a_resend_that_the_log_has_not_yet_revives_nothing() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    play.end("a", 1);
+    assert_eq!(play.person_asks(Asked::Resend, "a", created(1)), 1);
+    assert_eq!(play.ask("a", created(1), "t2"), Ended);
+}
+
+#[test]
+fn l1_an_attempt_that_a_crash_cut_off_is_spent_before_the_new_budget() {
+    let mut play = Play { max_attempts: 2, ..Play::new() };
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    play.again("a", 1);
+    play.wait(60);
+    assert_eq!(play.ask("a", created(1), "t2"), Claims(2));
+    play.wait(60);
+    assert!(play.line.holds(&delivery("a"), 2, 0), "it may still be recorded");
+    play.resend("a", created(1));
+    assert!(!play.line.holds(&delivery("a"), 2, 0), "what it leaves now is a trace");
+    assert_eq!(play.ask("a", created(1), "t3"), Claims(3));
+    play.again("a", 3);
+    play.wait(60);
+    assert_eq!(play.ask("a", created(1), "t4"), Claims(4));
+    play.again("a", 4);
+    play.wait(60);
+    assert_eq!(play.ask("a", created(1), "t5"), Spent(4));
+}
+
+#[test]
+fn l1_a_resend_goes_out_although_a_newer_one_went_first() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    play.again("a", 1);
+    assert_eq!(play.ask("b", updated(2), "t2"), Overtakes(1, vec![delivery("a")]));
+    play.end("a", 1);
+    play.resend("a", updated(1));
+    assert_eq!(play.ask("a", updated(1), "t3"), Wait(1), "one at a time (P3)");
+    play.end("b", 1);
+    assert_eq!(play.ask("a", updated(1), "t4"), Claims(2));
+    assert_eq!(play.line.head, 2, "the head stays with the newest");
+    play.again("a", 2);
+    play.wait(60);
+    assert_eq!(play.ask("a", updated(1), "t5"), Claims(3), "its retries go out too");
+    assert_eq!(play.ask("late", updated(1), "t6"), Superseded, "nobody asked for this one");
+}
+
+#[test]
+fn l1_one_that_was_superseded_unsent_and_is_sent_again_waits_without_being_forgotten() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("b", updated(2), "t1"), Claims(1));
+    assert_eq!(play.ask("a", updated(1), "t2"), Superseded);
+    play.end("a", 0);
+    play.resend("a", updated(1));
+    play.line.entries[0].claim.as_mut().unwrap().lease_until += SignedDuration::from_secs(600);
+    for _ in 0..3 {
+        assert_eq!(play.ask("a", updated(1), "t3"), Park(1));
+        play.wait(61);
+    }
+    play.end("b", 1);
+    assert_eq!(play.ask("a", updated(1), "t4"), Claims(1));
+}
+
+#[test]
+fn p3_a_newer_one_waits_for_what_a_person_asked_for_before_its_first_attempt() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    assert_eq!(play.ask("b", updated(2), "t2"), Park(1));
+    play.log.insert(delivery("b"), Recorded { attempts: 0, base: 0, ended: false, due: None });
+    play.resend("b", updated(2));
+    play.end("a", 1);
+    assert_eq!(play.ask("c", updated(3), "t3"), Park(1), "b was known first");
+    assert_eq!(play.ask("b", updated(2), "t4"), Overtakes(1, vec![delivery("a")]));
+}
+
+#[test]
+fn p3_a_newer_ones_attempt_supersedes_what_a_person_asked_for_before() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("b", updated(2), "t1"), Claims(1));
+    play.end("b", 1);
+    play.log.insert(delivery("a"), Recorded { attempts: 0, base: 0, ended: true, due: None });
+    play.resend("a", updated(1));
+    assert_eq!(play.ask("a", updated(1), "t2"), Claims(1));
+    play.again("a", 1);
+    assert_eq!(play.ask("c", updated(3), "t3"), Overtakes(1, vec![delivery("b"), delivery("a")]));
+    play.wait(60);
+    assert_eq!(play.ask("a", updated(1), "t4"), Superseded);
+}
+
+#[test]
+fn p3_of_several_that_a_person_asked_for_the_newer_one_supersedes_the_older() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("c", updated(3), "t1"), Claims(1));
+    play.end("c", 1);
+    for (name, version) in [("a", 1), ("b", 2)] {
+        play.log.insert(delivery(name), Recorded { attempts: 1, base: 0, ended: true, due: None });
+        play.resend(name, updated(version));
+    }
+    assert_eq!(play.ask("a", updated(1), "t2"), Claims(2));
+    play.again("a", 2);
+    assert_eq!(play.ask("b", updated(2), "t3"), Overtakes(2, vec![delivery("a")]));
+    play.end("b", 2);
+    play.wait(60);
+    assert_eq!(play.ask("a", updated(1), "t4"), Superseded);
+}
+
+#[test]
+fn p6_what_a_person_stopped_is_claimed_no_more_whatever_the_log_says() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    play.again("a", 1);
+    assert_eq!(play.person_asks(Asked::Stop, "a", created(1)), 1);
+    play.wait(60);
+    assert_eq!(play.ask("a", created(1), "t2"), Stopped(1));
+    assert_eq!(play.ask("b", created(1), "t3"), Claims(1), "the others go on");
+    play.end("b", 1);
+    play.resend("a", created(1));
+    assert_eq!(play.ask("a", created(1), "t4"), Claims(2), "a person may think again");
+}
+
+#[test]
+fn p6_one_that_was_stopped_before_anything_was_known_of_it() {
+    let mut play = Play::new();
+    assert_eq!(play.person_asks(Asked::Stop, "a", created(1)), 0);
+    play.wait(86_400);
+    assert_eq!(play.ask("a", created(1), "t1"), Stopped(0));
+}
+
+#[test]
+fn l1_is_sending_as_long_as_the_lease_lasts_and_nothing_is_recorded() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    let sending = |play: &Play, recorded| play.line.is_sending(&delivery("a"), recorded, play.run, play.now);
+    assert!(sending(&play, 0));
+    assert!(!sending(&play, 1), "its outcome is known");
+    assert!(!play.line.is_sending(&delivery("b"), 0, play.run, play.now));
+    play.wait(55);
+    assert!(!sending(&play, 0));
+}
+
+#[test]
+fn a_line_stays_small_however_many_a_person_asks_for() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("first", updated(100), "t"), Claims(1));
+    for version in 1..100 {
+        play.person_asks(Asked::Resend, &format!("d{version}"), updated(version));
+    }
+    assert_eq!(play.line.entries.len(), 32);
+    assert!(play.line.is_sending(&delivery("first"), 0, play.run, play.now), "what is being sent stays known");
+}

@@ -1,0 +1,75 @@
+//! What a macro is about, and whether it may come out empty: what warnings about a rule go by.
+
+use super::{Fixed, Macro};
+
+impl Macro {
+    /// Whether it reads a transaction: empty for a conversion that has none.
+    pub(crate) fn is_of_transaction(&self) -> bool {
+        matches!(self, Self::Fixed(fixed) if fixed.is_of_transaction())
+    }
+
+    /// Whether an event may leave it empty. `on_transaction`: the event is a transaction's.
+    pub(crate) fn may_be_missing(&self, on_transaction: bool) -> bool {
+        let Self::Fixed(fixed) = self else { return !matches!(self, Self::Secret(_)) };
+        match fixed {
+            Fixed::TransactionId | Fixed::Result => !on_transaction,
+            other => other.is_optional(),
+        }
+    }
+
+    /// Whether it tells one conversion from another, so that a receiver knows what it hears about.
+    pub(crate) fn tells_which(&self) -> bool {
+        let same_for_all = [Fixed::TrackingApiId, Fixed::Attempt, Fixed::IsTest, Fixed::Now, Fixed::Uuid, Fixed::Random];
+        match self {
+            Self::Secret(_) => false,
+            Self::Fixed(fixed) => !same_for_all.contains(fixed),
+            _ => true,
+        }
+    }
+}
+
+impl Fixed {
+    fn is_of_transaction(self) -> bool {
+        matches!(
+            self,
+            Self::TransactionId
+                | Self::CommissionId
+                | Self::TransactionType
+                | Self::Result
+                | Self::PreviousResult
+                | Self::Payout
+                | Self::PayoutCurrency
+                | Self::Revenue
+                | Self::ResultAt
+        )
+    }
+
+    /// Whether the platform may leave it out of any event (contract §1).
+    fn is_optional(self) -> bool {
+        !matches!(
+            self,
+            Self::ConversionId
+                | Self::TransactionId
+                | Self::EventId
+                | Self::DeliveryId
+                | Self::TrackingApiId
+                | Self::AffiliateId
+                | Self::OfferId
+                | Self::AdvertiserId
+                | Self::Source
+                | Self::ConversionType
+                | Self::Result
+                | Self::Event
+                | Self::IsFinal
+                | Self::IsCorrection
+                | Self::Attempt
+                | Self::IsTest
+                | Self::EventAt
+                | Self::Now
+                | Self::Timestamp
+                | Self::Uuid
+                | Self::Random
+                | Self::HttpCode
+        )
+    }
+}

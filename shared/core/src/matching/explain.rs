@@ -1,0 +1,223 @@
+//! What a change does to a rule, event by event, with every reason why not.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Candidate, Release, is_foreign};
+use crate::{
+    change::Change,
+    conditions::Miss,
+    event::{Event, EventKind, Subject},
+    hold::{Due, Ending, Hold, Phase},
+    id::Id,
+    index::stands_by,
+    tracking_api::{Delay, Final},
+};
+
+/// What a change does to a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// Whether a postback follows from it, now or once it is released.
+    pub fires: bool,
+    /// Whether it begins a hold or feeds one, which is still open after it (F1).
+    pub held: bool,
+    /// One for each elementary event of the change, in their order.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// What one elementary event does to a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Which event.
+    pub event: EventKind,
+    /// Its transaction, if it is about one.
+    pub transaction_id: Option<Id>,
+    /// Whether a postback about it follows, now or once it is released.
+    pub fires: bool,
+    /// Every reason why not.
+    pub reasons: Vec<Miss>,
+    /// What is to be known besides, such as that it is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The event as it is told, or would be.
+    #[serde(skip)]
+    pub told: Event,
+}
+
+/// What a hold says about a subject after a change.
+enum Answer {
+    /// This goes out.
+    Sent(Event),
+    /// It is held, for this reason, and would be told like this.
+    Held(Event, String),
+    /// Nothing goes out.
+    No(Vec<Miss>),
+}
+
+impl Candidate<'_> {
+    /// What a change does to this rule. `hold` is what the rule holds of the conversion when it comes, and then what it holds after
+    /// it; a rule that sends each change as it comes leaves it alone. `now` is when it comes.
+    pub fn explain(&self, change: &Change, hold: &mut Option<Hold>, now: Timestamp) -> Explained {
+        let events = change.events();
+        match self.definition.delay {
+            Delay::None => {
+                let verdicts: Vec<Verdict> = events.iter().map(|event| self.verdict(change, event)).collect();
+                Explained { fires: verdicts.iter().any(|verdict| verdict.fires), held: false, verdicts }
+            }
+            Delay::Final(delay) => self.explain_final(delay, change, &events, hold, now),
+        }
+    }
+
+    fn verdict(&self, change: &Change, event: &Event) -> Verdict {
+        match self.fires(change, event) {
+            Some(told) => Verdict::about(event, Vec::new(), told),
+            None => Verdict::about(event, self.reasons(change, event), self.told(event, &change.transactions)),
+        }
+    }
+
+    fn explain_final(
+        &self,
+        delay: Final,
+        change: &Change,
+        events: &[Event],
+        hold: &mut Option<Hold>,
+        now: Timestamp,
+    ) -> Explained {
+        let taken = self.takes(change, events);
+        let began_before = hold.is_some();
+        let mut released = BTreeMap::new();
+        if began_before || taken.begins {
+            let hold = hold.get_or_insert_with(|| Hold::begin(change, now));
+            // What fell due since the change before.
+            let due_before = hold.owed(delay, now);
+            self.carry_out(hold, due_before);
+            let mut owed = hold.absorb(change, &taken.fired, delay, now);
+            owed.extend(hold.owed(delay, now));
+            released = self.carry_out(hold, owed);
+        }
+        let verdict = |event: &Event| {
+            let mut reasons = self.failed_checks(change, event);
+            reasons.extend(self.not_taken(change, event, began_before));
+            let subject = event.subject();
+            let goes_out = matches!(released.get(&subject), Some((_, Release::Send)));
+            match hold.as_ref().filter(|_| reasons.is_empty()) {
+                None => {
+                    let mut verdict = Verdict::about(event, reasons, self.told(event, &change.transactions));
+                    verdict.note = goes_out.then(|| "the conversion is settled: the postback that was held goes out".to_owned());
+                    verdict
+                }
+                Some(hold) => match self.after(delay, hold, event, released.get(&subject)) {
+                    Answer::Sent(told) => Verdict::about(event, Vec::new(), told),
+                    Answer::Held(told, note) => Verdict { note: Some(note), ..Verdict::about(event, Vec::new(), told) },
+                    Answer::No(reasons) => Verdict::about(event, reasons, self.told(event, &change.transactions)),
+                },
+            }
+        };
+        let verdicts: Vec<Verdict> = events.iter().map(verdict).collect();
+        let sent = released.values().any(|(_, release)| *release == Release::Send);
+        Explained {
+            fires: sent || verdicts.iter().any(|verdict| verdict.fires),
+            held: self.live && hold.as_ref().is_some_and(Hold::is_open),
+            verdicts,
+        }
+    }
+
+    /// Every condition because of which a hold does not take an event in, or does not begin.
+    fn not_taken(&self, change: &Change, event: &Event, began_before: bool) -> Vec<Miss> {
+        let conditions = &self.definition.conditions;
+        let foreign = is_foreign(self.owner, &change.conversion);
+        let mut reasons = conditions.misses(event, &change.transactions);
+        let lasting = if began_before { Vec::new() } else { conditions.lasting_misses(event, &change.transactions) };
+        let stands_by = stands_by(conditions).filter(|_| !began_before);
+        reasons.retain(|miss| {
+            Some(miss.condition) == stands_by || (miss.condition == "affiliate" && foreign) || lasting.contains(miss)
+        });
+        reasons
+    }
+
+    /// Does with what a hold owes what is done with it; a rule that is not active does nothing (P6).
+    fn carry_out(&self, hold: &mut Hold, owed: Vec<Due>) -> BTreeMap<Subject, (Event, Release)> {
+        let mut released = BTreeMap::new();
+        for due in owed.into_iter().filter(|_| self.live) {
+            let (event, release) = self.release(&due);
+            hold.conclude(&due, release == Release::Send);
+            released.insert(due.subject, (event, release));
+        }
+        released
+    }
+
+    /// What a hold says about an event that it took in.
+    fn after(&self, delay: Final, hold: &Hold, event: &Event, released: Option<&(Event, Release)>) -> Answer {
+        let no = |detail: &str| Answer::no(detail);
+        match released {
+            Some((told, Release::Send)) if told.kind == event.kind => return Answer::Sent(told.clone()),
+            Some((told, Release::Send)) => return Answer::not_newest(told.kind),
+            Some((_, Release::Foreign)) => return no("the conversion belongs to another affiliate now"),
+            Some((_, Release::End(Ending::Expired))) => return no("the conversion was not settled within max_hold_days"),
+            Some((_, Release::End(Ending::FinalAlreadySent))) => return no("final already sent"),
+            Some((_, Release::Unfit(misses))) => return Answer::No(misses.clone()),
+            None => {}
+        }
+        let subject = event.subject();
+        match hold.subjects.get(&subject).map(|held| held.phase) {
+            Some(Phase::Held) if hold.is_open() => self.held(delay, hold, &subject, event),
+            Some(Phase::Held) | None => no("the conversion has no transaction yet: nothing is held before its first one"),
+            Some(Phase::Released(_)) if hold.settled_at.is_some() => no("the final postback of this state went out before"),
+            Some(Phase::Released(_)) if delay.corrections => {
+                no("the final postback went out before: a correction follows once the conversion is settled again")
+            }
+            Some(Phase::Released(_)) => no("final already sent"),
+            Some(Phase::Skipped(_)) => {
+                no("the final postback was skipped before: a newer state is judged once the conversion is settled")
+            }
+            Some(Phase::Expired | Phase::SentAsWas) => {
+                no("it was held for too long before: it is sent once the conversion is settled")
+            }
+        }
+    }
+
+    fn held(&self, delay: Final, hold: &Hold, subject: &Subject, event: &Event) -> Answer {
+        let about = hold.event_about(subject).unwrap_or_else(|| event.clone());
+        if about.kind != event.kind {
+            return Answer::not_newest(about.kind);
+        }
+        let transactions = &hold.newest.transactions;
+        let mut note = match hold.settled_at {
+            None => "held until the conversion is settled".to_owned(),
+            Some(_) => format!("held for {} s after the conversion was settled", delay.settle_seconds),
+        };
+        note.push_str("; the conditions are judged then, on the state that is sent");
+        let misses = self.definition.conditions.misses(&about, transactions);
+        if !misses.is_empty() {
+            let details: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
+            note = format!("{note}. As it is now it would be skipped: {}", details.join("; "));
+        }
+        Answer::Held(self.told(&about, transactions), note)
+    }
+}
+
+impl Answer {
+    fn no(detail: impl Into<String>) -> Self {
+        Self::No(vec![Miss { condition: "delay", detail: detail.into() }])
+    }
+
+    fn not_newest(newest: EventKind) -> Self {
+        Self::no(format!("one final postback goes out, about the newest event: {}", newest.as_str()))
+    }
+}
+
+impl Verdict {
+    fn about(event: &Event, reasons: Vec<Miss>, told: Event) -> Self {
+        let transaction_id = event.transaction.as_ref().filter(|_| event.kind.is_transaction());
+        Self {
+            event: event.kind,
+            transaction_id: transaction_id.map(|transaction| transaction.transaction_id.clone()),
+            fires: reasons.is_empty(),
+            reasons,
+            note: None,
+            told,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Ready receivers: trackers and ad platforms that affiliates send to, each as a rule to fill in.
+//!
+//! A preset is data, one file each in `data`. Its rule is one that [`Definition::parse`](crate::tracking_api::Definition::parse)
+//! accepts as it stands; what a person has to fill in stands there as a placeholder, `YOUR-…`, of which the rule warns until it is
+//! gone. No parameter is made up: where its vendor's pages differ or couldn't be read, the description says so.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+#[cfg(test)]
+mod tests;
+
+/// A ready receiver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// Its id: lower-case letters, digits and bars.
+    pub id: String,
+    /// The vendor's name.
+    pub name: String,
+    /// What the vendor is to an affiliate.
+    pub kind: Kind,
+    /// The vendor's page on what is sent.
+    pub documentation: String,
+    /// When it sends what, and what to know before.
+    pub description: String,
+    /// What a person has to write into the rule.
+    pub fill_in: Vec<FillIn>,
+    /// The secrets that the rule needs a value of (Q5).
+    pub secrets: Vec<String>,
+    /// The rule, as it would be posted.
+    pub tracking_api: Value,
+}
+
+/// What a receiver is to an affiliate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It keeps the affiliate's books: it wants every change of a transaction.
+    Tracker,
+    /// It shows the affiliate's ads: it wants to know which of them led to a conversion.
+    AdPlatform,
+}
+
+/// Something to write into a rule before it can be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FillIn {
+    /// JSON pointer to the text of the rule that holds the placeholder.
+    pub pointer: String,
+    /// What it is called.
+    pub name: String,
+    /// The part of the text to replace.
+    pub placeholder: String,
+    /// Where to find the value.
+    pub description: String,
+    /// A value that could stand there.
+    pub example: String,
+}
+
+const DATA: [&str; 15] = [
+    include_str!("data/voluum.json"),
+    include_str!("data/keitaro.json"),
+    include_str!("data/redtrack.json"),
+    include_str!("data/binom.json"),
+    include_str!("data/bemob.json"),
+    include_str!("data/everflow.json"),
+    include_str!("data/affise.json"),
+    include_str!("data/tune.json"),
+    include_str!("data/cake.json"),
+    include_str!("data/scaleo.json"),
+    include_str!("data/trackier.json"),
+    include_str!("data/post_affiliate_pro.json"),
+    include_str!("data/ga4.json"),
+    include_str!("data/meta.json"),
+    include_str!("data/tiktok.json"),
+];
+
+/// All presets, trackers first.
+pub fn all() -> &'static [Preset] {
+    static ALL: LazyLock<Vec<Preset>> = LazyLock::new(|| {
+        let read = |text: &&str| serde_json::from_str(text).expect("the data are checked by a test");
+        DATA.iter().map(read).collect()
+    });
+    &ALL
+}

@@ -1,0 +1,184 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    answer::{Answer, Verdict},
+    caller::Owner,
+    change::Change,
+    event::Event,
+    template::Scope,
+    tracking_api::{Definition, Settings},
+};
+
+mod ad_platforms;
+mod trackers;
+
+/// A sale as the platform tells it: approved after it was pending.
+fn sale() -> Value {
+    json!({
+        "change_id": "chg_550231", "occurred_at": "2026-11-22T14:03:27.482Z",
+        "conversion": {
+            "conversion_id": "cnv_84213", "version": 4, "change": "created", "type": "sale", "source": "link",
+            "affiliate_id": "aff_7", "advertiser_id": "adv_31", "advertiser_name": "Obuv s.r.o.", "offer_id": "off_12",
+            "offer_name": "Boty CZ", "country": "CZ", "pcid": "pc-9f1c", "external_id": "2026-11/4471",
+            "affiliate_click_id": "wNq7+8/3=kk", "affs": {"affs1": "black friday"}, "value": "1249.90", "currency": "CZK",
+            "voucher": "WINTER10",
+            "query_params": {"email": " Jana.Novakova@Example.COM ", "ttclid": "E.C.P.CvAB-7"},
+            "cookie_params": {"fbp": "fb.1.1763800000000.1098115397", "fbc": "fb.1.1763800000000.IwAR0x",
+                "_ga": "GA1.1.1234567890.1763800001", "_ttp": "2F7h37YkS1j57AYSKTI7IHhJPYH"},
+            "ip": "89.24.1.7", "user_agent": "Mozilla/5.0 (iPhone)"
+        },
+        "transactions": [{"transaction_id": "trx_9001", "change": "updated", "result": "approved", "previous_result": "pending",
+            "payout": "62.50", "currency": "EUR"}]
+    })
+}
+
+/// The sale with an edit.
+fn sale_but(edit: impl FnOnce(&mut Value)) -> Value {
+    let mut detail = sale();
+    edit(&mut detail);
+    detail
+}
+
+fn preset(id: &str) -> &'static Preset {
+    all().iter().find(|preset| preset.id == id).unwrap_or_else(|| panic!("there is no preset {id}"))
+}
+
+/// The rule with every placeholder replaced by its example.
+fn filled(preset: &Preset) -> Value {
+    let mut rule = preset.tracking_api.clone();
+    for fill_in in &preset.fill_in {
+        let text = rule.pointer_mut(&fill_in.pointer).unwrap_or_else(|| panic!("{}: {}", preset.id, fill_in.pointer));
+        let with_placeholder = text.as_str().unwrap().to_owned();
+        assert_eq!(with_placeholder.matches(&fill_in.placeholder).count(), 1, "{}: {}", preset.id, fill_in.pointer);
+        *text = with_placeholder.replace(&fill_in.placeholder, &fill_in.example).into();
+    }
+    rule
+}
+
+fn affiliate() -> Owner {
+    Owner::Affiliate { affiliate_id: "aff_7".parse().unwrap() }
+}
+
+fn parsed(rule: &Value, owner: &Owner) -> Definition {
+    Definition::parse(rule, owner, &Settings::default()).unwrap_or_else(|faults| panic!("{rule}: {faults}"))
+}
+
+/// An affiliate's rule and the event of a change on which it fires, with a scope around.
+fn in_scope<T>(id: &str, detail: &Value, with: impl FnOnce(&Definition, &Scope<'_>) -> T) -> T {
+    let preset = preset(id);
+    let rule = parsed(&filled(preset), &affiliate());
+    let change = Change::parse_detail(detail, "").unwrap();
+    let fits = |event: &Event| rule.trigger.fires_on(event.kind) && rule.conditions.fits(event, &change.transactions);
+    let event = change.events().into_iter().find(fits).unwrap_or_else(|| panic!("{id} does not fire"));
+    let secrets: BTreeMap<String, String> = preset.secrets.iter().map(|name| (name.clone(), "s3cr3t+1".to_owned())).collect();
+    with(
+        &rule,
+        &Scope {
+            event: &event,
+            delivery_id: "dlv_01h455vb4pex",
+            tracking_api_id: "trk_1",
+            attempt: 1,
+            is_test: false,
+            now: "2026-11-22T14:03:28Z".parse().unwrap(),
+            secrets: &secrets,
+            variables: &BTreeMap::new(),
+            answer: None,
+        },
+    )
+}
+
+/// What goes out for a change, without the two headers that every request carries: method and URL, headers, body.
+fn sent(id: &str, detail: &Value) -> String {
+    let rendered = in_scope(id, detail, |rule, scope| rule.request.render(scope)).unwrap();
+    let mut lines = vec![format!("{} {}", rendered.method, rendered.url)];
+    lines.extend(rendered.headers.iter().skip(2).map(|(name, value)| format!("{name}: {value}")));
+    lines.extend(rendered.body.map(|body| String::from_utf8(body).unwrap()));
+    lines.join("\n")
+}
+
+#[track_caller]
+fn check(id: &str, detail: &Value, expected: &[&str]) {
+    assert_eq!(sent(id, detail), expected.join("\n"), "{id}");
+}
+
+/// What an answer means to the rule of a preset.
+#[track_caller]
+fn check_answer(id: &str, status: u16, body: &str, expected: Verdict) {
+    let answer = Answer::new(status, Vec::new(), body.as_bytes().to_vec());
+    let verdict = in_scope(id, &sale(), |rule, scope| rule.answer.judge(&answer, "https://a.example/", scope).verdict);
+    assert_eq!(verdict, expected, "{id}: {status} {body}");
+}
+
+#[test]
+fn contract_3_there_are_the_receivers_that_affiliates_send_to() {
+    let ids: Vec<(&str, Kind)> = all().iter().map(|preset| (preset.id.as_str(), preset.kind)).collect();
+    let trackers = [
+        "voluum",
+        "keitaro",
+        "redtrack",
+        "binom",
+        "bemob",
+        "everflow",
+        "affise",
+        "tune",
+        "cake",
+        "scaleo",
+        "trackier",
+        "post_affiliate_pro",
+    ];
+    let expected = trackers.map(|id| (id, Kind::Tracker)).into_iter();
+    let expected = expected.chain(["ga4", "meta", "tiktok"].map(|id| (id, Kind::AdPlatform)));
+    assert_eq!(ids, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn contract_3_every_preset_is_a_rule_as_it_stands_for_affiliates_and_admins_alike() {
+    for preset in all() {
+        for owner in [Owner::Admin, affiliate()] {
+            let rule = parsed(&preset.tracking_api, &owner);
+            assert_eq!(rule.secret_names().into_iter().collect::<Vec<_>>(), preset.secrets, "{}", preset.id);
+            assert!(rule.active && rule.name == preset.name, "{}", preset.id);
+        }
+        let https = preset.documentation.starts_with("https://");
+        assert!(https && !preset.description.is_empty(), "{}", preset.id);
+    }
+}
+
+#[test]
+fn contract_3_what_is_to_fill_in_stands_in_the_rule_and_is_warned_of_until_it_is_gone() {
+    let of_placeholders = |rule: &Value| {
+        let warnings = parsed(rule, &affiliate()).warnings();
+        let unfilled = warnings.into_iter().filter(|warning| warning.detail.contains("is a placeholder"));
+        unfilled.map(|warning| warning.pointer).collect::<Vec<_>>()
+    };
+    for preset in all() {
+        assert!(!preset.fill_in.is_empty(), "{}", preset.id);
+        let mut expected: Vec<&str> = preset.fill_in.iter().map(|fill_in| fill_in.pointer.as_str()).collect();
+        expected.dedup();
+        assert_eq!(of_placeholders(&preset.tracking_api), expected, "{}", preset.id);
+        let filled = filled(preset);
+        assert!(!filled.to_string().contains("YOUR-"), "{filled}");
+        assert_eq!(of_placeholders(&filled), [""; 0], "{}", preset.id);
+    }
+}
+
+#[test]
+fn contract_3_a_filled_in_preset_warns_of_nothing_but_secrets_that_its_receiver_wants_in_the_url() {
+    let warned: Vec<(&str, String)> = all()
+        .iter()
+        .flat_map(|preset| {
+            parsed(&filled(preset), &affiliate()).warnings().into_iter().map(|one| (preset.id.as_str(), one.pointer))
+        })
+        .collect();
+    let expected = [
+        ("affise", "/request/query/7/value"),
+        ("tune", "/request/query/4/value"),
+        ("scaleo", "/request/query/6/value"),
+        ("ga4", "/request/query/1/value"),
+        ("meta", "/request/query/0/value"),
+    ];
+    assert_eq!(warned, expected.map(|(id, pointer)| (id, pointer.to_owned())));
+}

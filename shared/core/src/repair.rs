@@ -1,0 +1,210 @@
+//! What a person asks for to repair what failed: a resend, a replay of a period, a backfill from kept events (L1, contract §3).
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    delivery::State,
+    document::{Fields, kind},
+    fault::Faults,
+};
+
+/// What a replay sends again unless it is told.
+pub const USUALLY_REPLAYED: [State; 5] = [State::Failed, State::Exhausted, State::Unresolved, State::Cancelled, State::Expired];
+
+/// A period: from a time on, up to but without another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// Its first moment.
+    pub from: Timestamp,
+    /// The first moment after it.
+    pub to: Timestamp,
+}
+
+/// To send one delivery again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resend {
+    /// Also if a newer one was delivered (L1).
+    pub force: bool,
+}
+
+/// To send the deliveries of a period again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// When they were made.
+    pub period: Period,
+    /// Those that ended so.
+    pub states: Vec<State>,
+    /// Only count them.
+    pub dry_run: bool,
+    /// Also those of which a newer one was delivered (L1).
+    pub force: bool,
+}
+
+/// To judge the events of a period that were kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backfill {
+    /// When they were received.
+    pub period: Period,
+    /// Only count what would be owed.
+    pub dry_run: bool,
+}
+
+impl Resend {
+    /// Reads the body of a resend.
+    pub fn parse(body: &Value) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let fields = Fields::open(Some(body), "", &["force"], &[], &mut faults);
+        let force = fields.flag("force", &mut faults).unwrap_or(false);
+        if faults.is_empty() { Ok(Self { force }) } else { Err(faults) }
+    }
+}
+
+impl Replay {
+    /// Reads the body of a replay; without `dry_run` it only counts.
+    pub fn parse(body: &Value) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let fields = Fields::open(Some(body), "", &["from", "to", "states", "dry_run", "force"], &[], &mut faults);
+        let period = Period::read(&fields, &mut faults);
+        let states = read_states(&fields, &mut faults);
+        let dry_run = fields.flag("dry_run", &mut faults).unwrap_or(true);
+        let force = fields.flag("force", &mut faults).unwrap_or(false);
+        match period {
+            Some(period) if faults.is_empty() => Ok(Self { period, states, dry_run, force }),
+            _ => Err(faults),
+        }
+    }
+}
+
+impl Backfill {
+    /// Reads the body of a backfill; without `dry_run` it only counts.
+    pub fn parse(body: &Value) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let fields = Fields::open(Some(body), "", &["from", "to", "dry_run"], &[], &mut faults);
+        let period = Period::read(&fields, &mut faults);
+        let dry_run = fields.flag("dry_run", &mut faults).unwrap_or(true);
+        match period {
+            Some(period) if faults.is_empty() => Ok(Self { period, dry_run }),
+            _ => Err(faults),
+        }
+    }
+}
+
+impl Period {
+    fn read(fields: &Fields<'_>, faults: &mut Faults) -> Option<Self> {
+        let mut time = |key: &str| {
+            let allowed = "give a time such as \"2026-11-22T09:00:00Z\" (RFC 3339)";
+            if fields.get(key).is_none() {
+                faults.add(fields.at(key), format!("{key} is missing: {allowed}"));
+                return None;
+            }
+            let text = fields.text(key, faults)?;
+            let read: Option<Timestamp> = text.parse().ok();
+            if read.is_none() {
+                let shown: String = text.chars().take(64).collect();
+                faults.add(fields.at(key), format!("{shown:?} is not a time: {allowed}"));
+            }
+            read
+        };
+        let (from, to) = (time("from"), time("to"));
+        let (from, to) = (from?, to?);
+        if from >= to {
+            faults.add(fields.at("to"), format!("{to} is not after from: choose a time after {from}"));
+            return None;
+        }
+        Some(Self { from, to })
+    }
+}
+
+/// `states`: each one in which a delivery is over.
+fn read_states(fields: &Fields<'_>, faults: &mut Faults) -> Vec<State> {
+    let given = fields.list("states", faults);
+    if given.is_empty() {
+        return USUALLY_REPLAYED.to_vec();
+    }
+    let over: Vec<&str> = State::ALL.into_iter().filter(|state| state.is_ended()).map(State::as_str).collect();
+    let mut states = Vec::new();
+    for (place, value) in given.iter().enumerate() {
+        let Some(word) = value.as_str() else {
+            faults.add(
+                format!("{}/{place}", fields.at("states")),
+                format!("{} is not a state: choose of {}", kind(value), over.join(", ")),
+            );
+            continue;
+        };
+        match State::from_word(word).filter(|state| state.is_ended()) {
+            Some(state) if !states.contains(&state) => states.push(state),
+            Some(_) => {}
+            None => {
+                let shown: String = word.chars().take(64).collect();
+                let detail = format!("{shown:?} is no state in which a delivery is over: choose of {}", over.join(", "));
+                faults.add(format!("{}/{place}", fields.at("states")), detail);
+            }
+        }
+    }
+    states
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(faults: &Faults) -> Vec<(&str, &str)> {
+        faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect()
+    }
+
+    #[test]
+    fn contract_3_a_replay_counts_unless_it_is_told_otherwise() {
+        let replay = Replay::parse(&json!({"from": "2026-11-22T09:00:00Z", "to": "2026-11-22T10:00:00+01:00"}));
+        assert_eq!(
+            told(&replay.unwrap_err()),
+            [("/to", "2026-11-22T09:00:00Z is not after from: choose a time after 2026-11-22T09:00:00Z")]
+        );
+        let replay = Replay::parse(&json!({"from": "2026-11-22T09:00:00Z", "to": "2026-11-23T09:00:00Z"})).unwrap();
+        assert_eq!((replay.dry_run, replay.force), (true, false));
+        let usual = ["failed", "exhausted", "unresolved", "cancelled", "expired"];
+        assert_eq!(replay.states.into_iter().map(State::as_str).collect::<Vec<_>>(), usual);
+        let real =
+            Replay::parse(&json!({"from": "2026-11-22T09:00:00Z", "to": "2026-11-23T09:00:00Z", "dry_run": false, "force": true,
+            "states": ["delivered", "delivered"]}));
+        let real = real.unwrap();
+        assert_eq!((real.dry_run, real.force, real.states), (false, true, vec![State::Delivered]));
+    }
+
+    #[test]
+    fn contract_3_all_faults_of_a_replay_are_told_at_once() {
+        let faults = Replay::parse(&json!({"from": "yesterday", "states": ["held", 3], "dry_run": "no", "form": 1})).unwrap_err();
+        let over = "choose of delivered, failed, exhausted, unresolved, expired, superseded, cancelled, skipped";
+        assert_eq!(
+            told(&faults),
+            [
+                ("/form", "\"form\" is no field here, the nearest is \"from\": choose of from, to, states, dry_run, force"),
+                ("/from", "\"yesterday\" is not a time: give a time such as \"2026-11-22T09:00:00Z\" (RFC 3339)"),
+                ("/to", "to is missing: give a time such as \"2026-11-22T09:00:00Z\" (RFC 3339)"),
+                ("/states/0", format!("\"held\" is no state in which a delivery is over: {over}").as_str()),
+                ("/states/1", format!("a number is not a state: {over}").as_str()),
+                ("/dry_run", "a text is not a flag: choose true or false"),
+            ]
+        );
+    }
+
+    #[test]
+    fn contract_3_a_backfill_needs_its_period() {
+        let faults = Backfill::parse(&json!({})).unwrap_err();
+        assert_eq!(told(&faults).into_iter().map(|(pointer, _)| pointer).collect::<Vec<_>>(), ["/from", "/to"]);
+        let faults = Backfill::parse(&json!([])).unwrap_err();
+        assert_eq!(told(&faults)[0], ("", "a list is not an object: write {…} with from, to, dry_run"));
+    }
+
+    #[test]
+    fn l1_a_resend_is_not_forced_unless_it_says_so() {
+        assert_eq!(Resend::parse(&json!({})), Ok(Resend { force: false }));
+        assert_eq!(Resend::parse(&json!({"force": true})), Ok(Resend { force: true }));
+        assert_eq!(
+            told(&Resend::parse(&json!({"force": 1})).unwrap_err()),
+            [("/force", "a number is not a flag: choose true or false")]
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! What is told of each macro to people who try a rule out.
+
+use super::{ADMIN, Place, Template, event, in_scope, template};
+use crate::{change::Change, event::EventKind, macros::catalogue, template::Allowed, testing};
+
+/// Written, from, value, text and whether it is missing, of each macro.
+#[track_caller]
+fn check(text: &str, expected: &[(&str, &str, &str, &str, bool)]) {
+    let event = event();
+    let transactions: Vec<_> = event.transaction.iter().cloned().collect();
+    in_scope(&event, None, |scope| {
+        let template = template(text, Place::Url);
+        let traced: Vec<_> = template.trace(scope, &transactions).collect();
+        let told: Vec<_> = traced.iter().map(|one| (one.written, &*one.from, &*one.value, &*one.text, one.missing)).collect();
+        assert_eq!(told, expected);
+    });
+}
+
+#[test]
+fn contract_3_every_macro_tells_its_value_and_where_it_came_from() {
+    check(
+        "https://ž.example/{{x}}?a={external_id|lower|prefix:é}&b={sum|cents}&c={query.q.dotted}{voucher|default:none}",
+        &[
+            ("{external_id|lower|prefix:é}", "/conversion/external_id", "X-77", "éx-77", false),
+            ("{sum|cents}", "/transactions/0/payout", "5.00", "500", false),
+            ("{query.q.dotted}", "/conversion/query_params/q.dotted", "d", "d", false),
+            ("{voucher|default:none}", "/conversion/voucher", "", "none", true),
+        ],
+    );
+    check(
+        "https://a.example/?{now|unix}{attempt}{tracking_api_id}{var.ticket}{pcid|omit_if_empty}{cookie.a/b|omit_if_empty}",
+        &[
+            ("{now|unix}", "the time", "2026-11-22T09:00:01Z", "1795338001", false),
+            ("{attempt}", "the delivery", "2", "2", false),
+            ("{tracking_api_id}", "the rule", "trk_1", "trk_1", false),
+            ("{var.ticket}", "an earlier answer", "T-5", "T-5", false),
+            ("{pcid|omit_if_empty}", "/conversion/pcid", "pc-1", "pc-1", false),
+            ("{cookie.a/b|omit_if_empty}", "/conversion/cookie_params/a~1b", "", "", true),
+        ],
+    );
+}
+
+#[test]
+fn q5_what_secrets_came_to_is_masked_even_where_their_values_are_rendered() {
+    check(
+        "https://a.example/?{secret.token|base64}{pcid|hmac_sha256:key}{secret.other|default:x}",
+        &[
+            ("{secret.token|base64}", "secret token", "***", "***", false),
+            ("{pcid|hmac_sha256:key}", "/conversion/pcid", "pc-1", "***", false),
+            ("{secret.other|default:x}", "secret other", "", "***", true),
+        ],
+    );
+}
+
+/// Whatever a macro reads stands where it says, as the event gives it.
+#[test]
+fn contract_3_pointers_lead_to_what_was_read() {
+    let detail = testing::detail();
+    let change = Change::parse_detail(&detail, "").unwrap();
+    let event = change.events().pop().unwrap();
+    assert_eq!(event.kind, EventKind::TransactionUpdated);
+    let mut pointed = 0;
+    for info in catalogue().iter().filter(|info| !info.answer_only) {
+        let text = format!("{{{}}}", info.name.replace("<key>", "utm_source").replace("<name>", "token"));
+        let template = Template::parse(&text, Place::Plain, Allowed { answer: true, ..ADMIN }).unwrap();
+        in_scope(&event, None, |scope| {
+            let traced = template.trace(scope, &change.transactions).next().unwrap();
+            assert_eq!(traced.written, text);
+            if !traced.from.starts_with('/') || matches!(info.name, "timestamp" | "is_final" | "event") {
+                return;
+            }
+            pointed += 1;
+            let there = detail.pointer(&traced.from).and_then(|value| value.as_str()).unwrap_or_default();
+            let same = there.parse::<jiff::Timestamp>().map_or_else(|_| there.to_owned(), |time| time.to_string());
+            assert_eq!((&*traced.value, traced.missing), (&*same, there.is_empty()), "{text} from {}", traced.from);
+        });
+    }
+    assert!(pointed > 40, "{pointed}");
+}

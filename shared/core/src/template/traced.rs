@@ -1,0 +1,81 @@
+//! What each macro of a template came to, and where its value came from: for people who try a rule out.
+
+use std::fmt;
+
+use super::{Modifier, Scope, Slot, Template, Value};
+use crate::change::Transaction;
+
+/// What stands for whatever a secret came to (Q5).
+const MASK: &str = "***";
+
+/// One macro of a template in one rendering.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Traced<'t> {
+    /// As it was written, braces and modifiers included.
+    pub written: &'t str,
+    /// Its name in the catalogue, aliases resolved.
+    pub name: String,
+    /// Where its value came from: a pointer into the event's detail, or in words.
+    pub from: String,
+    /// The value before its modifiers, a mask for a secret's; empty if it is missing (Q2).
+    pub value: String,
+    /// The text after its modifiers and before it is encoded for its place, a mask where a secret had part in it.
+    pub text: String,
+    /// Whether there was no value.
+    pub missing: bool,
+}
+
+impl fmt::Debug for Traced<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Traced").field("written", &self.written).field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
+impl Template {
+    /// What each macro comes to, in the order of the text. `transactions` are all of the conversion's: places of the event's own one
+    /// are told by its position among them.
+    pub fn trace<'t>(&'t self, scope: &Scope<'_>, transactions: &[Transaction]) -> impl Iterator<Item = Traced<'t>> {
+        self.slots().map(|slot| slot.trace(&self.text, scope, transactions))
+    }
+}
+
+impl Slot {
+    fn trace<'t>(&'t self, template: &'t str, scope: &Scope<'_>, transactions: &[Transaction]) -> Traced<'t> {
+        let value = Value::of(&self.source, self.number, scope);
+        let missing = value.is_empty();
+        let mut shown = value.to_string();
+        let mut text = self.modified(value, scope);
+        if self.source.secret().is_some() && !missing {
+            MASK.clone_into(&mut shown);
+        }
+        let reads_secret = self.source.secret().is_some() || self.modifiers.iter().any(|modifier| modifier.secret().is_some());
+        if reads_secret && !text.is_empty() {
+            MASK.clone_into(&mut text);
+        }
+        Traced {
+            written: template.get(self.written.clone()).unwrap_or_default(),
+            name: self.source.name(),
+            from: self.source.origin(scope.event, transactions),
+            value: shown,
+            text,
+            missing,
+        }
+    }
+
+    /// The text after all modifiers; empty where it is left out or can't be rendered.
+    fn modified<'v>(&'v self, mut value: Value<'v>, scope: &Scope<'v>) -> String {
+        for modifier in &self.modifiers {
+            if matches!(modifier, Modifier::OmitIfEmpty) {
+                if value.is_empty() {
+                    return String::new();
+                }
+                continue;
+            }
+            match modifier.apply(value, scope) {
+                Ok(changed) => value = changed,
+                Err(_) => return String::new(),
+            }
+        }
+        value.to_string()
+    }
+}

@@ -1,0 +1,209 @@
+//! What is allowed but probably not meant: told beside a rule, never refused (contract §2).
+
+use serde::Serialize;
+
+use super::{Definition, Delay, OnExpiry};
+use crate::{
+    answer::Verdict,
+    change::TransactionResult,
+    conditions::ResultCondition,
+    macros::Macro,
+    template::{Template, Use},
+    trigger::Trigger,
+};
+
+/// Something that a rule's author should look at: where it stands, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// JSON pointer into the rule.
+    pub pointer: String,
+    /// What happens, and what would be better.
+    pub detail: String,
+}
+
+/// How the placeholders of [`crate::presets`] begin.
+pub(crate) const PLACEHOLDER: &str = "YOUR-";
+
+#[derive(Default)]
+struct Noted(Vec<Warning>);
+
+impl Noted {
+    fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.0.push(Warning { pointer: pointer.into(), detail: detail.into() });
+    }
+}
+
+impl Definition {
+    /// What is allowed but probably not meant, in the order of the document.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let mut noted = Noted::default();
+        self.about_firing(&mut noted);
+        self.about_request(&mut noted);
+        self.about_answers(&mut noted);
+        self.about_delay(&mut noted);
+        noted.0
+    }
+
+    /// Whether a conversion's event fires it that may have no transaction to tell of (C2, F1).
+    fn may_lack_transaction(&self) -> bool {
+        let at_once = self.delay == Delay::None;
+        at_once && !self.trigger.is_transaction() && *self.conditions.result() == ResultCondition::NotChosen
+    }
+
+    fn is_about_new_ones(&self) -> bool {
+        matches!(self.trigger, Trigger::TransactionCreated | Trigger::ConversionCreated)
+    }
+
+    fn about_firing(&self, noted: &mut Noted) {
+        let trigger = self.trigger;
+        let clicks_fire = matches!(trigger, Trigger::ConversionAll | Trigger::ConversionCreated);
+        if clicks_fire && self.may_lack_transaction() && self.conditions.conversion_type().is_empty() {
+            let detail = format!("without it {trigger} fires on every click too: name the types, such as [\"lead\", \"sale\"]");
+            noted.add("/conditions/conversion_type", detail);
+        }
+        if !self.conditions.included_offers().is_empty() && !self.conditions.excluded_offers().is_empty() {
+            let detail =
+                "without effect: included_offers names the only offers that there are for this rule, leave one of them out";
+            noted.add("/conditions/excluded_offers", detail);
+        }
+        let ResultCondition::Specific(results) = self.conditions.result() else { return };
+        if self.delay == Delay::None && self.is_about_new_ones() && !results.contains(&TransactionResult::Pending) {
+            let all = if trigger.is_transaction() { Trigger::TransactionAll } else { Trigger::ConversionAll };
+            let detail = format!(
+                "a new transaction is pending unless it was approved automatically, so {trigger} hardly ever fires with these \
+                 results: choose the trigger {all}"
+            );
+            noted.add("/conditions/result", detail);
+        }
+        if let Delay::Final(settings) = self.delay
+            && settings.on_expiry == OnExpiry::Expire
+            && *results == [TransactionResult::Pending]
+        {
+            let detail = "the final postback waits until nothing is pending any more, so that this result hardly ever fits";
+            noted.add("/conditions/result", detail);
+        }
+    }
+
+    fn about_request(&self, noted: &mut Noted) {
+        let mut tells_which = false;
+        for (place, template) in self.request.places() {
+            let pointer = format!("/request{place}");
+            let is_url = place == "/url";
+            if is_url && template.text().get(..7).is_some_and(|start| start.eq_ignore_ascii_case("http://")) {
+                let detail = "http:// is not encrypted, who stands in between can read and change it: write https:// if the receiver \
+                              takes it";
+                noted.add(&pointer, detail);
+            }
+            if let Some(placeholder) = placeholder(template.text()) {
+                noted.add(&pointer, format!("{placeholder} is a placeholder: write your own value in its place"));
+            }
+            if is_url || place.starts_with("/query/") {
+                about_secrets(template, &pointer, noted);
+            }
+            self.about_empty_values(template, &pointer, noted);
+            tells_which |= template.uses().any(|used| used.source.tells_which());
+        }
+        if !tells_which {
+            let detail = "no macro tells the receiver which conversion this is about: add one, such as {affiliate_click_id} or \
+                          {transaction_id}";
+            noted.add("/request", detail);
+        }
+    }
+
+    fn about_empty_values(&self, template: &Template, pointer: &str, noted: &mut Noted) {
+        if self.may_lack_transaction() {
+            let names = named(template.uses().filter(|used| used.source.is_of_transaction() && !used.minds_empty));
+            if !names.is_empty() {
+                let detail = format!(
+                    "empty for a conversion without a transaction: {names}; set conditions.result, add default or omit_if_empty, or \
+                     choose a trigger of transactions"
+                );
+                noted.add(pointer, detail);
+            }
+        }
+        let on_transaction = self.trigger.is_transaction();
+        let hashed = named(template.uses().filter(|used| used.hashes_empty && used.source.may_be_missing(on_transaction)));
+        if !hashed.is_empty() {
+            let detail = format!(
+                "where it is missing, the hash of an empty text is sent: {hashed}; put omit_if_empty or default before the hash"
+            );
+            noted.add(pointer, detail);
+        }
+        let unset = named(template.uses().filter(|used| match used.source {
+            Macro::Var(name) => !self.answer.sets_variable(name),
+            _ => false,
+        }));
+        if !unset.is_empty() {
+            noted.add(pointer, format!("always empty, no answer rule sets it: {unset}"));
+        }
+    }
+
+    fn about_answers(&self, noted: &mut Noted) {
+        let asks_again = self.answer.may_say(Verdict::Pending) || self.answer.may_say(Verdict::Retry);
+        if asks_again && self.retry.limit().retries() == 0 {
+            let detail = "with 0 retries nobody asks again after an answer that means pending or retry: choose 1 to 30";
+            noted.add("/retry/max_retries", detail);
+        }
+        if let Some(always) = self.answer.always() {
+            if always + 1 < self.answer.count() {
+                noted
+                    .add(format!("/answer/rules/{}", always + 1), format!("never reached: rule {always} holds for every answer"));
+            } else if self.answer.otherwise().is_some() {
+                noted.add("/answer/otherwise", format!("never reached: rule {always} holds for every answer"));
+            }
+        } else if self.answer.otherwise() == Some(Verdict::Delivered) && !self.answer.asks_status() {
+            let detail = "takes errors such as 404 and 503 for delivered too: leave it out, or add a rule about http_code";
+            noted.add("/answer/otherwise", detail);
+        }
+    }
+
+    fn about_delay(&self, noted: &mut Noted) {
+        let Delay::Final(settings) = self.delay else { return };
+        if !self.is_about_new_ones() {
+            return;
+        }
+        let trigger = self.trigger;
+        let all = if trigger.is_transaction() { Trigger::TransactionAll } else { Trigger::ConversionAll };
+        if settings.corrections {
+            let detail = format!(
+                "there are none: only a change that fires the trigger is a correction, and {trigger} fires once; choose {all}"
+            );
+            noted.add("/delay/corrections", detail);
+        } else {
+            let detail = format!(
+                "the final postback tells the newest state anyway; with {trigger} there is none of what was made before this rule was \
+                 active, with {all} there is"
+            );
+            noted.add("/delay/mode", detail);
+        }
+    }
+}
+
+fn about_secrets(template: &Template, pointer: &str, noted: &mut Noted) {
+    let names = named(template.uses().filter(|used| used.source.secret().is_some()));
+    if !names.is_empty() {
+        let detail = format!(
+            "a secret in the URL may end up in the logs of the receiver and of what stands before it: {names}; use a header or the body \
+             if the receiver allows"
+        );
+        noted.add(pointer, detail);
+    }
+}
+
+/// The macros by name, each once: `{payout}, {result}`.
+fn named<'t>(uses: impl Iterator<Item = Use<'t>>) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for name in uses.map(|used| format!("{{{}}}", used.source.name())) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
+}
+
+/// The first placeholder of a preset that still stands in a text.
+fn placeholder(text: &str) -> Option<&str> {
+    let rest = &text[text.find(PLACEHOLDER)?..];
+    let end = rest.find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
+    Some(&rest[..end])
+}

@@ -1,0 +1,219 @@
+//! What is allowed but probably not meant.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{caller::Owner, fault::Faults};
+
+/// A rule of which nothing is to be said, with further members.
+fn rule(members: &Value) -> Value {
+    let mut rule = json!({"name": "n", "request": {"url": "https://a.example/?c={affiliate_click_id}"}});
+    merge_patch(&mut rule, members);
+    rule
+}
+
+fn warnings(document: &Value) -> Vec<(String, String)> {
+    let settings = Settings { private_targets: true };
+    let parsed: Result<Definition, Faults> = Definition::parse(document, &Owner::Admin, &settings);
+    let definition = parsed.unwrap_or_else(|faults| panic!("{document}: {faults}"));
+    definition.warnings().into_iter().map(|warning| (warning.pointer, warning.detail)).collect()
+}
+
+#[track_caller]
+fn check(members: &Value, expected: &[(&str, &str)]) {
+    let told = warnings(&rule(members));
+    let told: Vec<(&str, &str)> = told.iter().map(|(pointer, detail)| (pointer.as_str(), detail.as_str())).collect();
+    assert_eq!(told, expected, "{members}");
+}
+
+#[test]
+fn nothing_is_said_of_a_rule_as_most_are() {
+    check(&json!({}), &[]);
+    check(&json!({"trigger": "conversion_all", "conditions": {"conversion_type": ["sale"]}}), &[]);
+    check(&json!({"delay": {"mode": "final", "corrections": true}, "conditions": {"result": ["approved", "rejected"]}}), &[]);
+}
+
+#[test]
+fn a_url_without_encryption() {
+    let detail =
+        "http:// is not encrypted, who stands in between can read and change it: write https:// if the receiver takes it";
+    for url in ["http://a.example/?c={click_id}", "HTTP://a.example/{click_id}"] {
+        check(&json!({"request": {"url": url}}), &[("/request/url", detail)]);
+    }
+}
+
+#[test]
+fn a_request_that_is_always_the_same() {
+    let detail = "no macro tells the receiver which conversion this is about: add one, such as {affiliate_click_id} or \
+                  {transaction_id}";
+    check(&json!({"request": {"url": "https://a.example/"}}), &[("/request", detail)]);
+    check(&json!({"request": {"url": "https://a.example/?t={now}&u={uuid}&try={attempt}"}}), &[("/request", detail)]);
+    let headers = json!([{"name": "X-Click", "value": "{click_id}"}]);
+    check(&json!({"request": {"url": "https://a.example/", "headers": headers}}), &[]);
+    let body = json!({"format": "raw", "content_type": "text/plain", "text": "{conversion_id}"});
+    check(&json!({"request": {"method": "POST", "url": "https://a.example/", "body": body}}), &[]);
+}
+
+#[test]
+fn t4_t5_a_trigger_that_fires_on_every_click() {
+    for trigger in ["conversion_all", "conversion_created"] {
+        let detail = format!("without it {trigger} fires on every click too: name the types, such as [\"lead\", \"sale\"]");
+        check(&json!({"trigger": trigger}), &[("/conditions/conversion_type", &detail)]);
+        check(&json!({"trigger": trigger, "conditions": {"result": "all"}}), &[]);
+        check(&json!({"trigger": trigger, "conditions": {"conversion_type": ["click"]}}), &[]);
+    }
+    check(&json!({"trigger": "conversion_updated"}), &[]);
+    check(&json!({"trigger": "conversion_all", "delay": {"mode": "final"}}), &[]);
+}
+
+#[test]
+fn c2_macros_of_a_transaction_that_there_may_not_be() {
+    let request = json!({"url": "https://a.example/?c={click_id}&p={sum}&r={status}&q={payout|cents}",
+                         "query": [{"name": "t", "value": "{transaction_id|omit_if_empty}"}, {"name": "c", "value": "{revenue}"}]});
+    let advice = "set conditions.result, add default or omit_if_empty, or choose a trigger of transactions";
+    let url = format!("empty for a conversion without a transaction: {{payout}}, {{result}}; {advice}");
+    let query = format!("empty for a conversion without a transaction: {{revenue}}; {advice}");
+    let expected = [("/request/url", url.as_str()), ("/request/query/1/value", query.as_str())];
+    let mut members = json!({"trigger": "conversion_updated", "request": request});
+    check(&members, &expected);
+    for (member, value) in
+        [("trigger", json!("transaction_all")), ("conditions", json!({"result": "all"})), ("delay", json!({"mode": "final"}))]
+    {
+        let before = members[member].take();
+        members[member] = value;
+        check(&members, &[]);
+        members[member] = before;
+    }
+}
+
+#[test]
+fn q5_a_secret_in_the_url() {
+    let told = |names: &str| {
+        format!(
+            "a secret in the URL may end up in the logs of the receiver and of what stands before it: {names}; use a header or the \
+             body if the receiver allows"
+        )
+    };
+    let request = json!({"url": "https://a.example/{secret.path}/?c={click_id}&k={secret.path}&l={secret.key}",
+                         "query": [{"name": "t", "value": "{secret.token}"}, {"name": "s", "value": "{conversion_id|hmac_sha256:key}"}],
+                         "headers": [{"name": "Authorization", "value": "Bearer {secret.token}"}]});
+    let (url, query) = (told("{secret.path}, {secret.key}"), told("{secret.token}"));
+    check(&json!({"request": request}), &[("/request/url", &url), ("/request/query/0/value", &query)]);
+}
+
+#[test]
+fn the_hash_of_nothing() {
+    let told = |name: &str| {
+        format!("where it is missing, the hash of an empty text is sent: {name}; put omit_if_empty or default before the hash")
+    };
+    let field = |value: &str| json!({"request": {"method": "POST", "body": {"format": "json", "fields": [{"path": "a", "value": value}]}}});
+    let place = "/request/body/fields/0/value";
+    check(&field("{query.email|lower|sha256}"), &[(place, &told("{query.email}"))]);
+    check(&field("{query.email|sha256|omit_if_empty}"), &[(place, &told("{query.email}"))]);
+    check(&field("{external_id|hmac_sha256:key}"), &[(place, &told("{external_id}"))]);
+    for sound in [
+        "{query.email|lower|omit_if_empty|sha256}",
+        "{query.email|default:none|md5}",
+        "{voucher|map:=none|sha1}",
+        "{conversion_id|md5}",
+    ] {
+        check(&field(sound), &[]);
+    }
+    check(&field("{transaction_id|sha256}"), &[]);
+    let mut of_conversions = field("{transaction_id|sha256}");
+    of_conversions["trigger"] = json!("conversion_all");
+    of_conversions["conditions"] = json!({"result": "all"});
+    check(&of_conversions, &[(place, &told("{transaction_id}"))]);
+}
+
+#[test]
+fn a3_a_variable_that_no_answer_sets() {
+    let request = json!({"url": "https://a.example/?c={click_id}&t={var.ticket}&u={var.user}"});
+    let rules = json!([{"when": [{"operator": "always"}], "then": "retry", "set": {"variables": {"user": "{body.user}"}}}]);
+    let expected = [("/request/url", "always empty, no answer rule sets it: {var.ticket}")];
+    check(&json!({"request": request, "answer": {"rules": rules}}), &expected);
+}
+
+#[test]
+fn a_placeholder_that_nobody_replaced() {
+    let request =
+        json!({"url": "https://YOUR-DOMAIN.example/?c={click_id}", "query": [{"name": "n", "value": "YOUR-NETWORK-ID"}]});
+    let told = |name: &str| format!("{name} is a placeholder: write your own value in its place");
+    let (url, query) = (told("YOUR-DOMAIN"), told("YOUR-NETWORK-ID"));
+    check(&json!({"request": request}), &[("/request/url", &url), ("/request/query/0/value", &query)]);
+}
+
+#[test]
+fn l1_answers_that_ask_for_a_retry_where_there_is_none() {
+    let detail = "with 0 retries nobody asks again after an answer that means pending or retry: choose 1 to 30";
+    let rules = json!([{"when": [{"source": "http_code", "operator": "equals", "value": "202"}], "then": "pending"}]);
+    check(&json!({"answer": {"rules": rules}, "retry": {"max_retries": 0}}), &[("/retry/max_retries", detail)]);
+    check(&json!({"answer": {"otherwise": "retry"}, "retry": {"max_retries": 0}}), &[("/retry/max_retries", detail)]);
+    check(&json!({"answer": {"rules": rules}, "retry": {"max_retries": 1}}), &[]);
+    check(&json!({"retry": {"max_retries": 0}}), &[]);
+}
+
+#[test]
+fn a2_answer_rules_that_are_never_reached() {
+    let always = json!({"when": [{"operator": "always"}], "then": "failed"});
+    let body =
+        json!({"when": [{"source": "body", "key": "a", "operator": "is_true"}, {"operator": "always"}], "then": "delivered"});
+    let detail = "never reached: rule 1 holds for every answer";
+    check(&json!({"answer": {"rules": [body, always, body]}}), &[("/answer/rules/2", detail)]);
+    check(&json!({"answer": {"rules": [body, always], "otherwise": "failed"}}), &[("/answer/otherwise", detail)]);
+    check(&json!({"answer": {"rules": [body, always]}}), &[]);
+}
+
+#[test]
+fn a2_errors_that_are_taken_for_delivered() {
+    let detail = "takes errors such as 404 and 503 for delivered too: leave it out, or add a rule about http_code";
+    check(&json!({"answer": {"otherwise": "delivered"}}), &[("/answer/otherwise", detail)]);
+    let rules = json!([{"when": [{"source": "http_code", "operator": "bigger_than", "value": 299}], "then": "retry"}]);
+    check(&json!({"answer": {"rules": rules, "otherwise": "delivered"}}), &[]);
+}
+
+#[test]
+fn excluded_offers_without_effect() {
+    let detail = "without effect: included_offers names the only offers that there are for this rule, leave one of them out";
+    let conditions = json!({"included_offers": ["off_1"], "excluded_offers": ["off_2"]});
+    check(&json!({"conditions": conditions}), &[("/conditions/excluded_offers", detail)]);
+    check(&json!({"conditions": {"excluded_offers": ["off_2"]}}), &[]);
+}
+
+#[test]
+fn t2_t5_results_that_new_transactions_hardly_ever_have() {
+    for (trigger, all) in [("transaction_created", "transaction_all"), ("conversion_created", "conversion_all")] {
+        let detail = format!(
+            "a new transaction is pending unless it was approved automatically, so {trigger} hardly ever fires with these results: \
+             choose the trigger {all}"
+        );
+        let with = |results: Value| json!({"trigger": trigger, "conditions": {"result": results}});
+        check(&with(json!(["approved"])), &[("/conditions/result", &detail)]);
+        check(&with(json!(["approved", "pending"])), &[]);
+    }
+}
+
+#[test]
+fn f1_a_final_postback_of_what_is_pending() {
+    let detail = "the final postback waits until nothing is pending any more, so that this result hardly ever fits";
+    let with = |delay: Value| json!({"conditions": {"result": ["pending"]}, "delay": delay});
+    check(&with(json!({"mode": "final"})), &[("/conditions/result", detail)]);
+    check(&with(json!({"mode": "final", "on_expiry": "send_current"})), &[]);
+    check(&with(json!({"mode": "none"})), &[]);
+}
+
+#[test]
+fn f1_f4_a_final_postback_of_new_ones_alone() {
+    for (trigger, all) in [("transaction_created", "transaction_all"), ("conversion_created", "conversion_all")] {
+        let older = format!(
+            "the final postback tells the newest state anyway; with {trigger} there is none of what was made before this rule was \
+             active, with {all} there is"
+        );
+        check(&json!({"trigger": trigger, "delay": {"mode": "final"}}), &[("/delay/mode", &older)]);
+        let none = format!(
+            "there are none: only a change that fires the trigger is a correction, and {trigger} fires once; choose {all}"
+        );
+        let corrected = json!({"trigger": trigger, "delay": {"mode": "final", "corrections": true}});
+        check(&corrected, &[("/delay/corrections", &none)]);
+    }
+}

@@ -1,0 +1,210 @@
+//! Judging kept events for a rule that did not see them: counted first, then worked off by messages, each of which does one step.
+//!
+//! What a rule owes for an event has its id from both (P2): what exists already is left alone, and a step that is repeated makes
+//! nothing twice.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range as Span,
+};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tracking_core::{
+    caller::Caller,
+    change::{Change, Envelope},
+    delivery::DeliveryId,
+    id::Id,
+    repair::Backfill,
+    tracking_api::Delay,
+};
+
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Key, Lane, Message, Partition, Range, Received, Unavailable},
+    keys,
+    replay::{MOST_COUNTED, merged_place, per_second},
+    rows::{self, Task},
+    rules::{Refused, Rule},
+    settle::Foreseen,
+};
+
+/// Events that are read at a time.
+const FETCH: usize = 100;
+
+/// A kept event's row.
+#[derive(Deserialize)]
+struct Kept {
+    event: String,
+}
+
+/// What a backfill comes to.
+#[derive(Debug, Default)]
+struct Counted {
+    events: usize,
+    deliveries: usize,
+    held: usize,
+    already: usize,
+    complete: bool,
+}
+
+/// A stretch of kept events.
+struct Stretch {
+    /// Each with the place after it.
+    changes: Vec<(Change, String)>,
+    /// Where the next stretch begins, if there is one.
+    next: Option<String>,
+    /// How many events it is of.
+    events: usize,
+}
+
+impl<B: Backend> Engine<B> {
+    /// Judges the kept events of a period for a rule and makes what it owes for them, or only counts that (contract §3). Returns the
+    /// counts, and whether it began.
+    pub async fn backfill(&self, caller: &Caller, id: &Id, body: &Value) -> Result<(Value, bool), Refused> {
+        self.visible(caller, id).await?;
+        let Backfill { period, dry_run } = Backfill::parse(body)?;
+        if !self.settings.keep_events {
+            return Err(Refused::Conflict("events are not kept here: there is nothing to fill in from".to_owned()));
+        }
+        let rule = self.sending(id).await?;
+        let counted = self.count_backfill(&rule, &(period.from..period.to)).await?;
+        let view = json!({
+            "dry_run": dry_run, "events": counted.events, "deliveries": counted.deliveries, "held": counted.held,
+            "already": counted.already, "complete": counted.complete, "per_second": per_second(&rule),
+        });
+        if !dry_run {
+            let first = backfill_message(id, rule.head.epoch, &(period.from..period.to), None, None);
+            self.commit_one(Effects { send: vec![first], ..Effects::default() }).await?;
+            tracing::info!(tracking_api_id = %id, "a backfill begins");
+        }
+        Ok((view, !dry_run))
+    }
+
+    async fn count_backfill(&self, rule: &Rule, period: &Span<Timestamp>) -> Result<Counted, Unavailable> {
+        let mut counted = Counted::default();
+        let mut foreseen = BTreeMap::new();
+        let mut owed = BTreeSet::new();
+        let mut place = None;
+        loop {
+            let stretch = self.kept_stretch(period, place.take()).await?;
+            counted.events += stretch.events;
+            let mut ids = Vec::new();
+            for (change, _) in &stretch.changes {
+                match rule.definition.delay {
+                    Delay::None => ids.extend(self.owed_for(rule, change)?.into_iter().map(|(id, _)| id)),
+                    Delay::Final(_) => self.foresee(rule, change, &mut foreseen).await?,
+                }
+            }
+            ids.retain(|id| owed.insert(id.clone()));
+            let existing = self.existing(&ids).await?;
+            counted.already += existing.len();
+            counted.deliveries += ids.len() - existing.len();
+            counted.complete = stretch.next.is_none();
+            if counted.complete || counted.events >= MOST_COUNTED {
+                break;
+            }
+            place = stretch.next;
+        }
+        for hold in foreseen.into_values() {
+            let Foreseen { owed, held, already } = self.foreseen(rule, &hold);
+            counted.deliveries += owed;
+            counted.held += held;
+            counted.already += already;
+        }
+        Ok(counted)
+    }
+
+    /// One step of a backfill: makes about a second's worth of what is owed, and asks for the next step.
+    pub(crate) async fn backfill_step(
+        &self,
+        received: &Received,
+        id: &Id,
+        epoch: u64,
+        period: Span<Timestamp>,
+        place: Option<String>,
+    ) -> Result<(), Unavailable> {
+        let rule = self.read_rule(id).await?.map(|(rule, _)| rule);
+        let Some(rule) = rule.filter(|rule| rule.head.sends(epoch)) else { return self.commit_one(received.done()).await };
+        let rate = per_second(&rule);
+        let stretch = self.kept_stretch(&period, place).await?;
+        let (mut messages, mut absorbed, mut stopped_at) = (Vec::new(), 0, None);
+        for (change, after) in &stretch.changes {
+            match rule.definition.delay {
+                Delay::None => messages.extend(self.owed_for(&rule, change)?),
+                Delay::Final(_) => absorbed += usize::from(self.hold_for(&rule, change).await?),
+            }
+            if messages.len() + absorbed >= rate as usize {
+                stopped_at = Some(after.clone());
+                break;
+            }
+        }
+        let ids: Vec<DeliveryId> = messages.iter().map(|(id, _)| id.clone()).collect();
+        let existing = self.existing(&ids).await?;
+        let mut effects = received.done();
+        effects.send.extend(messages.into_iter().filter(|(id, _)| !existing.contains(id)).map(|(_, message)| message));
+        let count = effects.send.len() + absorbed;
+        if let Some(place) = stopped_at.or(stretch.next) {
+            effects.send.push(backfill_message(id, epoch, &period, Some(place), self.next_step(count, rate)));
+        }
+        tracing::info!(tracking_api_id = %rule.id, count, "backfilled");
+        self.commit_one(effects).await
+    }
+
+    /// The kept changes of a period from a place on, in the order in which they were received.
+    async fn kept_stretch(&self, period: &Span<Timestamp>, place: Option<String>) -> Result<Stretch, Unavailable> {
+        let partitions: Vec<_> = keys::kept_events().into_iter().map(Partition::Trouble).collect();
+        let from = place.unwrap_or_else(|| keys::sortable(period.start));
+        let range = Range { from: Some(from), before: Some(keys::sortable(period.end)) };
+        let found = self.merged(&partitions, &range, FETCH).await?;
+        let keys: Vec<Key> = found.iter().map(|item| item.key.clone()).collect();
+        let items = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
+        let after = |place: &str| format!("{place}\0");
+        let mut changes = Vec::new();
+        for (item, listed) in items.into_iter().zip(&found) {
+            let Some(item) = item else { continue };
+            let kept: Kept = rows::read(&item.body)?;
+            // It was read before, by this or an earlier version.
+            if let Ok(Envelope::ConversionChanged(change)) = Envelope::parse(kept.event.as_bytes()) {
+                changes.push((change, after(merged_place(listed))));
+            }
+        }
+        let next = found.last().filter(|_| found.len() == FETCH).map(|last| after(merged_place(last)));
+        Ok(Stretch { changes, next, events: found.len() })
+    }
+
+    /// The messages that a rule owes for a change, with the ids of their deliveries.
+    fn owed_for(&self, rule: &Rule, change: &Change) -> Result<Vec<(DeliveryId, Message)>, Unavailable> {
+        let mut owed = Vec::new();
+        for message in self.owed_now(rule, change, &change.events()) {
+            if let Task::Deliver(job) = rows::read::<Task>(&message.body)? {
+                owed.push((job.id, message));
+            }
+        }
+        Ok(owed)
+    }
+
+    /// Those of these deliveries that the log has.
+    async fn existing(&self, ids: &[DeliveryId]) -> Result<BTreeSet<DeliveryId>, Unavailable> {
+        let mut existing = BTreeSet::new();
+        for ids in ids.chunks(FETCH) {
+            let keys: Vec<Key> = ids.iter().map(keys::delivery).collect();
+            for (item, id) in self.backend.get(&keys).await?.into_iter().zip(ids) {
+                existing.extend(item.map(|_| id.clone()));
+            }
+        }
+        Ok(existing)
+    }
+}
+
+fn backfill_message(
+    rule: &Id,
+    epoch: u64,
+    period: &Span<Timestamp>,
+    place: Option<String>,
+    not_before: Option<Timestamp>,
+) -> Message {
+    let task = Task::Backfill { rule: rule.clone(), epoch, from: period.start, to: period.end, place };
+    Message { lane: Lane::Retry, group: format!("backfill#{rule}"), not_before, body: rows::write(&task) }
+}

@@ -1,0 +1,154 @@
+//! What an attempt sends, and how it reads what comes back: the same for deliveries and for what people try out.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tracking_core::{
+    answer::{Answer, Judgement, Told, Verdict, no_answer},
+    event::Event,
+    id::Id,
+    request::{Rendered, Signing},
+    template::{RenderFault, Scope},
+    tracking_api::Definition,
+};
+
+use super::Sent;
+use crate::{
+    rows::LoggedRequest,
+    secrets::{MASK, Scrubber, derived, masks},
+    sender::SendFault,
+};
+
+/// How much of an answer people see, in bytes.
+pub(crate) const SHOWN_ANSWER: usize = 4_096;
+
+/// Everything that an attempt is rendered from.
+#[derive(Clone, Copy)]
+pub(crate) struct Rendering<'a> {
+    pub(crate) rule: &'a Id,
+    pub(crate) definition: &'a Definition,
+    pub(crate) event: &'a Event,
+    pub(crate) delivery_id: &'a str,
+    /// 1 is the first.
+    pub(crate) attempt: u32,
+    pub(crate) is_test: bool,
+    pub(crate) at: Timestamp,
+    pub(crate) secrets: &'a BTreeMap<String, String>,
+    /// What earlier answers set (A3).
+    pub(crate) variables: &'a BTreeMap<String, String>,
+}
+
+/// What an answer, or that there is none, came to.
+pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    /// The verdict in words.
+    pub(crate) why: String,
+    pub(crate) told: Told,
+    pub(crate) notes: Vec<String>,
+}
+
+/// What people see of what came back, secrets masked (Q5).
+pub(crate) struct Heard {
+    pub(crate) status: Option<u16>,
+    pub(crate) answer: Option<String>,
+    pub(crate) error: Option<String>,
+}
+
+impl<'a> Rendering<'a> {
+    /// What macros read, with these values or masks for secrets.
+    pub(crate) fn scope<'s>(&'s self, secrets: &'s BTreeMap<String, String>, answer: Option<&'s Answer>) -> Scope<'s>
+    where
+        'a: 's,
+    {
+        Scope {
+            event: self.event,
+            delivery_id: self.delivery_id,
+            tracking_api_id: self.rule.as_str(),
+            attempt: self.attempt,
+            is_test: self.is_test,
+            now: self.at,
+            secrets,
+            variables: self.variables,
+            answer,
+        }
+    }
+
+    /// The request as it is to be sent, with the secrets in it (Q5).
+    pub(crate) fn request(&self) -> Result<Rendered, RenderFault> {
+        self.render(self.secrets)
+    }
+
+    /// The request as people may see it, masks in place of the secrets (Q5).
+    pub(crate) fn shown(&self) -> Result<Rendered, RenderFault> {
+        self.render(&masks(self.secrets))
+    }
+
+    fn render(&self, secrets: &BTreeMap<String, String>) -> Result<Rendered, RenderFault> {
+        let mut rendered = self.definition.request.render(&self.scope(secrets, None))?;
+        if let Some(signing) = &self.definition.signing {
+            let secret = secrets.get(signing.secret()).map_or("", String::as_str);
+            let body = rendered.body.as_deref().unwrap_or_default();
+            let signed = Signing::sign(secret, self.delivery_id, self.at, body);
+            rendered.headers.extend(signed.map(|(name, value)| (name.to_owned(), value)));
+        }
+        Ok(rendered)
+    }
+
+    /// What masks this attempt's secrets, and what its request made of them (Q5), in what a receiver says. `shown` is the request as
+    /// people may see it.
+    pub(crate) fn scrubber(&self, shown: Option<&Rendered>) -> Scrubber {
+        if self.secrets.is_empty() {
+            return Scrubber::default();
+        }
+        let derived = self.request().map(|real| derived(&real, shown)).unwrap_or_default();
+        Scrubber::new(self.secrets.values().cloned().chain(derived))
+    }
+
+    /// What came back means (A1, A2), and what it told (A3). `shown` is the request as people may see it.
+    pub(crate) fn judge(&self, sent: &Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> Judged {
+        match sent {
+            Ok(answer) => {
+                let hidden = masks(self.secrets);
+                let scope = self.scope(&hidden, None);
+                // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
+                let url = shown.map_or("", |shown| &shown.url);
+                let Judgement { verdict, rule, mut told, notes } = self.definition.answer.judge(answer, url, &scope);
+                for value in told.variables.values_mut() {
+                    *value = scrubber.scrub(value);
+                }
+                let by = rule.map_or_else(String::new, |rule| format!(", answer rule {}", rule + 1));
+                Judged { verdict, why: format!("{}: status {}{by}", verdict.as_str(), answer.status), told, notes }
+            }
+            Err(fault) => {
+                let verdict = if fault.is_for_good() { Verdict::Failed } else { no_answer() };
+                let why = format!("{}: {}", verdict.as_str(), scrubber.scrub(&fault.to_string()));
+                Judged { verdict, why, told: Told::default(), notes: Vec::new() }
+            }
+        }
+    }
+}
+
+/// What people see of what came back.
+pub(crate) fn heard(sent: &Sent, judged: &Judged, scrubber: &Scrubber) -> Heard {
+    let mut error = sent.as_ref().err().map(SendFault::to_string);
+    if !judged.notes.is_empty() {
+        error = Some(judged.notes.join("; "));
+    }
+    let answer = sent.as_ref().ok().map(|answer| {
+        let mut text = scrubber.scrub(&String::from_utf8_lossy(answer.body()));
+        text.truncate(text.floor_char_boundary(SHOWN_ANSWER));
+        text
+    });
+    Heard { status: sent.as_ref().ok().map(|answer| answer.status), answer, error: error.map(|error| scrubber.scrub(&error)) }
+}
+
+/// The masked request as people read it, with so many bytes of its body: a mask in a URL or a form is not percent-encoded.
+pub(crate) fn shown_request(rendered: Rendered, longest_body: usize) -> LoggedRequest {
+    let plain = |text: &str| text.replace("%2A%2A%2A", MASK);
+    let body = rendered.body.map(|body| {
+        let mut text = plain(&String::from_utf8_lossy(&body));
+        text.truncate(text.floor_char_boundary(longest_body));
+        text
+    });
+    LoggedRequest { method: rendered.method.as_str().to_owned(), url: plain(&rendered.url), headers: rendered.headers, body }
+}

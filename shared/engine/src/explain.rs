@@ -1,0 +1,187 @@
+//! Why a rule fired or did not: for an event that a person gives, and for what really happened to a conversion.
+//!
+//! What decides is what matching asks too ([`tracking_core::matching`]); here is only read and shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tracking_core::{
+    caller::{Caller, Owner},
+    change::{Change, Envelope},
+    delivery::conversion_hash,
+    id::Id,
+    matching::Explained,
+    tracking_api::{Delay, explained_event},
+};
+
+use crate::{
+    Engine,
+    backend::{Backend, Order, Partition, Range, Unavailable},
+    keys,
+    rows::{self, DeliveryRow},
+    rules::{Filter, Refused, Rule, listed},
+};
+
+/// The most verdicts of a page: it ends early rather than grow beyond what one answer can hold.
+const MOST_VERDICTS: usize = 5_000;
+/// The most changes of a conversion that are explained, the newest.
+const MOST_CHANGES: usize = 200;
+/// What stands for the name of a rule that is gone.
+const GONE: &str = "a deleted Tracking API";
+
+/// A change as it was kept.
+struct Kept {
+    received_at: Timestamp,
+    change: Change,
+}
+
+#[derive(Deserialize)]
+struct KeptRow {
+    received_at: Timestamp,
+    event: String,
+}
+
+/// A page of what is explained, and where the next one begins.
+type Page = (Vec<Value>, Option<String>);
+
+impl<B: Backend> Engine<B> {
+    /// For each rule that the caller may see, newest first, what the event in `body` would do to it: as if it were the first that is
+    /// heard of its conversion.
+    ///
+    /// # Errors
+    /// The event's faults, all at once.
+    pub async fn explain(&self, caller: &Caller, body: &Value, limit: usize, before: Option<String>) -> Result<Page, Refused> {
+        let change = explained_event(body)?;
+        let now = self.now();
+        let mut list = listed(caller, &Filter::default(), before, limit);
+        let (mut items, mut verdicts, mut last_given) = (Vec::new(), 0, None);
+        while let Some((place, rule)) = self.next_rule(&mut list).await? {
+            if items.len() == limit || verdicts >= MOST_VERDICTS {
+                return Ok((items, last_given));
+            }
+            let explained = rule.candidate().explain(&change, &mut None, now);
+            verdicts += explained.verdicts.len();
+            let mut item = about(&rule);
+            show(&mut item, &explained);
+            items.push(item);
+            last_given = Some(place);
+        }
+        Ok((items, None))
+    }
+
+    /// For each rule that the caller may see, newest first, what the changes of a conversion did to it, by the rule as it is now, and what
+    /// became of each delivery. On the last page also the deliveries of rules that are gone.
+    ///
+    /// # Errors
+    /// Nothing of that conversion may be seen.
+    pub async fn explain_conversion(
+        &self,
+        caller: &Caller,
+        conversion: &Id,
+        limit: usize,
+        before: Option<String>,
+    ) -> Result<Page, Refused> {
+        let changes = self.kept_changes(conversion).await?;
+        let rows = self.deliveries_of(caller, conversion).await?;
+        if rows.is_empty() && !changes.iter().any(|kept| caller.may_know(&kept.change.conversion)) {
+            return Err(Refused::NotFound);
+        }
+        let mut deliveries = self.shown_deliveries(rows).await?;
+        let mut list = listed(caller, &Filter::default(), before, limit);
+        let (mut items, mut verdicts, mut last_given) = (Vec::new(), 0, None);
+        while let Some((place, rule)) = self.next_rule(&mut list).await? {
+            if items.len() == limit || verdicts >= MOST_VERDICTS {
+                return Ok((items, last_given));
+            }
+            let told = history(caller, &rule, &changes, &mut verdicts);
+            let mut item = about(&rule);
+            item["changes"] = told.into();
+            item["deliveries"] = deliveries.remove(&rule.id).map(|(_, views)| views).unwrap_or_default().into();
+            items.push(item);
+            last_given = Some(place);
+        }
+        items.extend(self.gone(deliveries).await?);
+        Ok((items, None))
+    }
+
+    /// The changes of a conversion as they were kept, in the order in which they came.
+    async fn kept_changes(&self, conversion: &Id) -> Result<Vec<Kept>, Unavailable> {
+        let partition = Partition::Table(keys::conversion(&conversion_hash(conversion)));
+        let items = self.backend.query(&partition, &Range::prefix("E#"), Order::Descending, MOST_CHANGES).await?;
+        let mut changes = Vec::new();
+        for item in items.iter().rev() {
+            let KeptRow { received_at, event } = rows::read(&item.body)?;
+            // What was accepted once may be refused by later rules of the contract: then there is nothing to say of it.
+            if let Ok(Envelope::ConversionChanged(change)) = Envelope::parse(event.as_bytes())
+                && change.conversion.conversion_id == *conversion
+            {
+                changes.push(Kept { received_at, change });
+            }
+        }
+        changes.sort_by_key(|kept| (kept.received_at, kept.change.conversion.version));
+        Ok(changes)
+    }
+
+    /// Deliveries as a list shows them, oldest first, with their owner, by their rules.
+    async fn shown_deliveries(&self, mut rows: Vec<DeliveryRow>) -> Result<BTreeMap<Id, (Owner, Vec<Value>)>, Unavailable> {
+        try_join_all(rows.iter_mut().map(|row| self.show_sending(row))).await?;
+        rows.sort_by(|a, b| (a.job.created_at, &a.job.id).cmp(&(b.job.created_at, &b.job.id)));
+        let mut shown: BTreeMap<Id, (Owner, Vec<Value>)> = BTreeMap::new();
+        for row in rows {
+            let (_, views) = shown.entry(row.job.rule.clone()).or_insert_with(|| (row.job.owner.clone(), Vec::new()));
+            views.push(row.view());
+        }
+        Ok(shown)
+    }
+
+    /// The deliveries of those rules that are gone.
+    async fn gone(&self, deliveries: BTreeMap<Id, (Owner, Vec<Value>)>) -> Result<Vec<Value>, Unavailable> {
+        let ids: Vec<Id> = deliveries.keys().cloned().collect();
+        let found = try_join_all(ids.iter().map(|id| self.read_rule(id))).await?;
+        let there: BTreeSet<Id> = found.into_iter().flatten().map(|(rule, _)| rule.id).collect();
+        let gone = deliveries.into_iter().filter(|(id, _)| !there.contains(id)).map(|(id, (owner, views))| {
+            json!({"tracking_api_id": id, "name": GONE, "owner": owner, "active": false, "changes": [], "deliveries": views})
+        });
+        Ok(gone.collect())
+    }
+}
+
+/// What each change did to a rule. A hold goes through all of them; shown are those that the caller may know of (V3).
+fn history(caller: &Caller, rule: &Rule, changes: &[Kept], verdicts: &mut usize) -> Vec<Value> {
+    let holds = matches!(rule.definition.delay, Delay::Final(_));
+    let mut hold = None;
+    let mut told = Vec::new();
+    for Kept { received_at, change } in changes {
+        let shown = caller.may_know(&change.conversion);
+        if !shown && !holds {
+            continue;
+        }
+        let explained = rule.candidate().explain(change, &mut hold, *received_at);
+        if shown {
+            *verdicts += explained.verdicts.len();
+            let mut item = json!({
+                "change_id": change.change_id, "version": change.conversion.version, "occurred_at": change.occurred_at,
+                "received_at": received_at, "rule_changed_since": rule.head.updated_at > *received_at,
+            });
+            show(&mut item, &explained);
+            told.push(item);
+        }
+    }
+    told
+}
+
+/// A rule as what is explained names it.
+fn about(rule: &Rule) -> Value {
+    json!({
+        "tracking_api_id": rule.id, "name": rule.definition.name, "owner": rule.head.owner, "active": rule.head.live,
+    })
+}
+
+fn show(item: &mut Value, explained: &Explained) {
+    item["fires"] = explained.fires.into();
+    item["held"] = explained.held.into();
+    item["verdicts"] = json!(explained.verdicts);
+}

@@ -1,0 +1,304 @@
+//! Repairing one delivery: a person sends it again or stops it (L1).
+//!
+//! Both are words on the delivery's line, given by compare-and-set, so that no attempt is claimed beside them; then the row says it too.
+//! A crash between the two leaves a line that decides what the next message does with the row: nothing for a resend whose row is still
+//! over, its end for one that was stopped. Before a row is made to wait, a message is under way that finds it waiting.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tracking_core::{
+    caller::Caller,
+    delivery::{DeliveryId, State},
+    line::{Asked, Line},
+    repair::Resend,
+};
+
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Key, Lane, Message, Order, Partition, Range, Swap, Swapped, Unavailable},
+    deliver::STOPPED,
+    keys, matching,
+    rows::{self, DeliveryRow, Task},
+    rules::{Refused, Rule},
+};
+
+/// The reason of what waits because a person asked for it.
+pub(crate) const SENT_AGAIN: &str = "a person asked to send it again";
+/// How often something is read anew that changes at the same time.
+const READS: usize = 10;
+/// When the message comes that sees to a row whose writer was cut off.
+const AFTERWARDS: SignedDuration = SignedDuration::from_secs(30);
+
+/// A row is made to wait within this time, so that the message that sees to it comes later.
+pub(crate) const IN_TIME: SignedDuration = SignedDuration::from_secs(20);
+
+/// A delivery as it was read at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) row: DeliveryRow,
+    rev: u64,
+    line: Line,
+    line_rev: Option<u64>,
+}
+
+/// Why a delivery is not sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// An attempt is under way.
+    Sending,
+    /// A newer one of its subject was delivered.
+    NewerDelivered,
+}
+
+impl<B: Backend> Engine<B> {
+    /// Sends a delivery again, whatever its state: a new budget of attempts, which count on (L1). One that is held is sent as it is known
+    /// now. Refused while it is being sent, while its rule is off, and when a newer one was delivered unless `body` says `force`.
+    pub async fn resend(&self, caller: &Caller, id: &DeliveryId, body: &Value) -> Result<Value, Refused> {
+        for _ in 0..READS {
+            let mut seen = self.seen(caller, id).await?;
+            let Resend { force } = Resend::parse(body)?;
+            let rule = self.sending(&seen.row.job.rule).await?;
+            let begun = self.now();
+            match self.obstacle(&seen, force).await? {
+                None => {}
+                Some(Obstacle::Sending) => return Err(being_sent()),
+                Some(Obstacle::NewerDelivered) => {
+                    let why = "a newer change of the same subject was delivered: send this one all the same with \"force\": true";
+                    return Err(Refused::Conflict(why.to_owned()));
+                }
+            }
+            if seen.row.state == State::Cancelled && self.is_held(&rule, &seen.row).await? {
+                // A person stopped it while it was held, and thinks again.
+                match self.hold_again(seen).await? {
+                    Some(again) => seen = again,
+                    None => continue,
+                }
+            }
+            if seen.row.state == State::Held {
+                match self.release_early(&rule, &seen).await? {
+                    Some(row) => return Ok(row.view()),
+                    None => continue,
+                }
+            }
+            self.commit_one(Effects { send: vec![wake(&rule, &seen.row, begun + AFTERWARDS)], ..self.moved_aside(&seen.row) })
+                .await?;
+            let Some(row) = self.revive(&rule, seen, None, begun + IN_TIME).await? else { continue };
+            self.commit_one(Effects { send: vec![wake(&rule, &row, begun)], ..Effects::default() }).await?;
+            tracing::info!(tracking_api_id = %rule.id, delivery_id = %row.job.id, attempts = row.attempts, "sent again");
+            return Ok(row.view());
+        }
+        Err(changing().into())
+    }
+
+    /// Stops a delivery that waits or is held.
+    pub async fn cancel(&self, caller: &Caller, id: &DeliveryId) -> Result<Value, Refused> {
+        for _ in 0..READS {
+            let seen = self.seen(caller, id).await?;
+            let Seen { mut row, rev, line, line_rev } = seen;
+            if row.state.is_ended() {
+                return Err(Refused::Conflict(format!(
+                    "it is over, {}: only what waits or is held can be stopped",
+                    row.state.as_str()
+                )));
+            }
+            let now = self.now();
+            if line.is_sending(id, row.attempts, self.backend.run(), now) {
+                return Err(being_sent());
+            }
+            let (line, attempts) = line.ask(Asked::Stop, id, row.job.event.0.order(), row.attempts, now);
+            if !done(self.swap_line(line_key(&row), line_rev, &line, now).await)? {
+                continue;
+            }
+            row.attempts = attempts;
+            row.end(State::Cancelled, STOPPED, now);
+            if self.swap_row(&row, rev).await? {
+                self.tally.ended(State::Cancelled);
+                tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %id, outcome = "cancelled", "ended");
+                return Ok(row.view());
+            }
+            // Its own message may have come in between, and ended it for the same reason.
+            let stands = self.seen(caller, id).await?.row;
+            if stands.state == State::Cancelled {
+                return Ok(stands.view());
+            }
+        }
+        Err(changing().into())
+    }
+
+    /// The delivery, if the caller may see it (V2).
+    async fn seen(&self, caller: &Caller, id: &DeliveryId) -> Result<Seen, Refused> {
+        let row = self.row(id).await?.filter(|row| caller.sees(&row.job.owner)).ok_or(Refused::NotFound)?;
+        Ok(self.look_at(&row).await?.ok_or(Refused::NotFound)?)
+    }
+
+    /// A delivery and its line at one moment; `None`: its row has expired.
+    pub(crate) async fn look_at(&self, row: &DeliveryRow) -> Result<Option<Seen>, Unavailable> {
+        let mut read = self.backend.get(&[line_key(row), keys::delivery(&row.job.id)]).await?;
+        let Some(own) = read.pop().flatten() else { return Ok(None) };
+        let item = read.pop().flatten();
+        let line_rev = item.as_ref().map(|item| item.rev);
+        let line = item.map(|item| rows::read(&item.body)).transpose()?.unwrap_or_default();
+        Ok(Some(Seen { row: rows::read(&own.body)?, rev: own.rev, line, line_rev }))
+    }
+
+    /// The rule, if it sends (P6).
+    pub(crate) async fn sending(&self, id: &tracking_core::id::Id) -> Result<Rule, Refused> {
+        let rule = self.read_rule(id).await?.map(|(rule, _)| rule).filter(|rule| rule.head.live);
+        rule.ok_or_else(|| Refused::Conflict("the Tracking API is switched off or deleted: switch it on first".to_owned()))
+    }
+
+    /// What stands against sending a delivery again (L1).
+    pub(crate) async fn obstacle(&self, seen: &Seen, force: bool) -> Result<Option<Obstacle>, Unavailable> {
+        let Seen { row, line, .. } = seen;
+        if line.is_sending(&row.job.id, row.attempts, self.backend.run(), self.now()) {
+            return Ok(Some(Obstacle::Sending));
+        }
+        let newer = !force && self.newer_delivered(row, line).await?;
+        Ok(newer.then_some(Obstacle::NewerDelivered))
+    }
+
+    /// Whether a newer one of the same rule and subject was delivered. The line knows whether any was tried.
+    pub(crate) async fn newer_delivered(&self, row: &DeliveryRow, line: &Line) -> Result<bool, Unavailable> {
+        let event = &row.job.event.0;
+        if line.head <= event.order().version {
+            return Ok(false);
+        }
+        let partition = Partition::Table(keys::conversion(row.job.id.conversion_part()));
+        let mut range = Range::prefix("D#");
+        loop {
+            let items = self.backend.query(&partition, &range, Order::Ascending, 500).await?;
+            for item in items.iter().filter(|item| !item.key.sort.contains("#A#")) {
+                let other: DeliveryRow = rows::read(&item.body)?;
+                let others = &other.job.event.0;
+                let newer = others.order().version > event.order().version;
+                if other.state == State::Delivered
+                    && other.job.rule == row.job.rule
+                    && newer
+                    && others.subject() == event.subject()
+                {
+                    return Ok(true);
+                }
+            }
+            let Some(last) = items.last().filter(|_| items.len() == 500) else { return Ok(false) };
+            range.from = Some(format!("{}\0", last.key.sort));
+        }
+    }
+
+    /// The last attempt of a delivery that is over, moved to where earlier ones stand.
+    pub(crate) fn moved_aside(&self, row: &DeliveryRow) -> Effects {
+        let last = row.last.iter().map(|attempt| self.earlier_attempt(&row.job.id, attempt, self.now()));
+        Effects { put: last.collect(), ..Effects::default() }
+    }
+
+    /// Opens a new budget: on the line, then in the row. The caller has seen to a message that finds the row waiting, and has moved its
+    /// last attempt aside; after `until` no row is written. `None`: somebody else was faster, look again.
+    pub(crate) async fn revive(
+        &self,
+        rule: &Rule,
+        seen: Seen,
+        replay: Option<&str>,
+        until: Timestamp,
+    ) -> Result<Option<DeliveryRow>, Unavailable> {
+        let Seen { row, mut rev, line, line_rev } = seen;
+        let now = self.now();
+        let (line, base) = line.ask(Asked::Resend, &row.job.id, row.job.event.0.order(), row.attempts, now);
+        if !done(self.swap_line(line_key(&row), line_rev, &line, now).await)? {
+            return Ok(None);
+        }
+        let mut row = waiting_again(rule, row, base, replay, now);
+        for _ in 0..READS {
+            if self.now() > until {
+                return Err(Unavailable("sending it again took too long".to_owned()));
+            }
+            if self.swap_row(&row, rev).await? {
+                return Ok(Some(row));
+            }
+            let Some(stands) = self.look_at(&row).await? else { return Ok(None) };
+            if stands.row.attempts > base {
+                // An attempt of the new budget was made already.
+                return Ok(Some(stands.row));
+            }
+            rev = stands.rev;
+            row = waiting_again(rule, stands.row, base, replay, now);
+        }
+        Err(changing())
+    }
+
+    /// Takes back that a held delivery was stopped.
+    async fn hold_again(&self, seen: Seen) -> Result<Option<Seen>, Unavailable> {
+        let Seen { mut row, rev, line, line_rev } = seen;
+        let now = self.now();
+        let (line, _) = line.ask(Asked::Resend, &row.job.id, row.job.event.0.order(), row.attempts, now);
+        if !done(self.swap_line(line_key(&row), line_rev, &line, now).await)? {
+            return Ok(None);
+        }
+        row.state = State::Held;
+        row.reason = Some(SENT_AGAIN.to_owned());
+        row.ended_at = None;
+        if !self.swap_row(&row, rev).await? {
+            return Ok(None);
+        }
+        self.look_at(&row).await
+    }
+
+    /// Writes a row if nobody else has written it since it was read.
+    async fn swap_row(&self, row: &DeliveryRow, rev: u64) -> Result<bool, Unavailable> {
+        let swap = Swap { key: keys::delivery(&row.job.id), expect: Some(rev), new: Some(self.delivery_item(row)) };
+        done(self.swap_one(swap).await)
+    }
+
+    /// Shows a held delivery whose postback was handed over as waiting, unless more is known of it by now.
+    pub(crate) async fn show_as_handed_over(&self, mut row: DeliveryRow, seen: &Seen) -> Result<DeliveryRow, Unavailable> {
+        row.state = State::Waiting;
+        row.reason = Some(SENT_AGAIN.to_owned());
+        row.next_due = Some(self.now());
+        if self.swap_row(&row, seen.rev).await? {
+            return Ok(row);
+        }
+        Ok(self.row(&row.job.id).await?.unwrap_or(row))
+    }
+}
+
+/// The row with a new budget.
+fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, replay: Option<&str>, now: Timestamp) -> DeliveryRow {
+    // What matched before the rule was switched off is sent because a person says so (P6).
+    row.job.epoch = rule.head.epoch;
+    row.attempts = base;
+    row.base = base;
+    row.max_attempts = base + rule.definition.retry.max_attempts();
+    row.replay = replay.map(ToOwned::to_owned).or(row.replay);
+    row.state = State::Waiting;
+    row.reason = Some(SENT_AGAIN.to_owned());
+    row.next_due = Some(now);
+    row.ended_at = None;
+    row.last = None;
+    row
+}
+
+/// Asks to send the next attempt of a delivery at this time.
+pub(crate) fn wake(rule: &Rule, row: &DeliveryRow, at: Timestamp) -> Message {
+    let group = matching::group(&row.job, rule.definition.request.host());
+    let body = rows::write(&Task::Wake { delivery: row.job.id.clone() });
+    Message { lane: Lane::Retry, group, not_before: Some(at), body }
+}
+
+pub(crate) fn line_key(row: &DeliveryRow) -> Key {
+    keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject())
+}
+
+fn being_sent() -> Refused {
+    Refused::Conflict("it is being sent: wait for the answer".to_owned())
+}
+
+fn changing() -> Unavailable {
+    Unavailable("the delivery changes all the time".to_owned())
+}
+
+/// Whether a swap is done; otherwise somebody else was faster.
+pub(crate) fn done(swapped: Swapped) -> Result<bool, Unavailable> {
+    match swapped {
+        Swapped::Done => Ok(true),
+        Swapped::Conflict(_) => Ok(false),
+        Swapped::Unavailable(error) => Err(error),
+    }
+}

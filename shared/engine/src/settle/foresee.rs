@@ -1,0 +1,101 @@
+//! Kept changes and holds: what taking them in would come to, without writing anything; and taking them in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tracking_core::{
+    change::Change,
+    event::{Event, Subject},
+    hold::{Due, Hold},
+    id::Id,
+    matching::{Taken, is_foreign},
+};
+
+use super::{HoldRow, delay_of};
+use crate::{
+    Engine,
+    backend::{Backend, Unavailable},
+    keys, rows,
+    rules::Rule,
+};
+
+/// A hold as it would be.
+pub(crate) struct Imagined {
+    hold: Hold,
+    /// The subjects that it has in truth.
+    known: BTreeSet<Subject>,
+    /// Those of them that fire again.
+    again: BTreeSet<Subject>,
+}
+
+/// What a hold would come to.
+pub(crate) struct Foreseen {
+    /// Postbacks that go out at once.
+    pub(crate) owed: usize,
+    /// Postbacks that are held.
+    pub(crate) held: usize,
+    /// Postbacks that are held or over already.
+    pub(crate) already: usize,
+}
+
+impl<B: Backend> Engine<B> {
+    /// Takes a change into the holds as they would be.
+    pub(crate) async fn foresee(
+        &self,
+        rule: &Rule,
+        change: &Change,
+        imagined: &mut BTreeMap<Id, Imagined>,
+    ) -> Result<(), Unavailable> {
+        let id = &change.conversion.conversion_id;
+        if !imagined.contains_key(id)
+            && let Some(item) = self.get_one(keys::hold(id, &rule.id)).await?
+        {
+            let mut stored = rows::read::<HoldRow>(&item.body)?.stored(item.rev)?;
+            if stored.epoch < rule.head.epoch {
+                stored.hold.cancel();
+            }
+            let known = stored.hold.subjects.keys().cloned().collect();
+            imagined.insert(id.clone(), Imagined { hold: stored.hold, known, again: BTreeSet::new() });
+        }
+        let Taken { fired, begins } = rule.candidate().takes(change, &change.events());
+        if !imagined.contains_key(id) {
+            if !begins {
+                return Ok(());
+            }
+            let hold = Hold::begin(change, self.now());
+            imagined.insert(id.clone(), Imagined { hold, known: BTreeSet::new(), again: BTreeSet::new() });
+        }
+        let delay = delay_of(rule);
+        if let Some(Imagined { hold, known, again }) = imagined.get_mut(id) {
+            again.extend(fired.iter().map(Event::subject).filter(|subject| known.contains(subject)));
+            hold.absorb(change, &fired, delay, self.now());
+        }
+        Ok(())
+    }
+
+    /// What a hold would come to.
+    pub(crate) fn foreseen(&self, rule: &Rule, Imagined { hold, known, again }: &Imagined) -> Foreseen {
+        let already = again.len();
+        if is_foreign(&rule.head.owner, &hold.newest.conversion) {
+            return Foreseen { owed: 0, held: 0, already };
+        }
+        let delay = delay_of(rule);
+        let due = hold.owed(delay, self.now());
+        let new = |subject: &Subject| !known.contains(subject);
+        let sent = |due: &&Due| {
+            new(&due.subject) && due.instead.is_none() && rule.definition.conditions.fits(&due.event, &due.transactions)
+        };
+        let owed = due.iter().filter(sent).count();
+        let held = if due.is_empty() { hold.held().filter(|(subject, _)| new(subject)).count() } else { 0 };
+        Foreseen { owed, held, already }
+    }
+
+    /// Takes a kept change into the rule's hold; whether it is any of the rule's.
+    pub(crate) async fn hold_for(&self, rule: &Rule, change: &Change) -> Result<bool, Unavailable> {
+        let held = keys::hold(&change.conversion.conversion_id, &rule.id);
+        if !rule.candidate().may_begin(&change.conversion) && self.get_one(held).await?.is_none() {
+            return Ok(false);
+        }
+        self.absorb(rule.clone(), change, &change.events()).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,250 @@
+//! Trying a rule out: what would be sent and why, with every macro's value, and what a receiver answers to it.
+//!
+//! A trial makes no delivery, publishes nothing and leaves no trace; what people see of it is masked as the log is (Q5).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tracking_core::{
+    answer::Told,
+    caller::{Caller, Owner},
+    change::Change,
+    delivery::DeliveryId,
+    event::Event,
+    fault::Faults,
+    id::Id,
+    matching::{Candidate, Verdict},
+    offer::Placement,
+    request::{LONGEST_BODY_BYTES, Timeout},
+    tracking_api::{Definition, TrackingApi, Trial},
+};
+
+use crate::{
+    Engine,
+    backend::{Backend, Unavailable},
+    deliver::render::{Rendering, heard, shown_request},
+    rules::{Refused, Rule, Whole, is_live},
+    secrets::{Scrubber, masks},
+    sender::{SendFault, Sender},
+};
+
+/// The longest that a trial waits for an answer, in seconds: whoever asked is waiting too.
+const LONGEST_WAIT: u32 = 25;
+/// The most macros that are told of.
+const MOST_MACROS: usize = 1_000;
+/// How much of a macro's value and text is told, in bytes.
+const LONGEST_TOLD: usize = 2_048;
+/// What stands for the id of a rule that is not saved.
+const PREVIEW: &str = "trk_preview";
+/// How often a rule is read whose secrets are being replaced at the same time.
+const READS: usize = 3;
+
+/// A rule that is tried out.
+struct Tried {
+    id: Id,
+    owner: Owner,
+    definition: Arc<Definition>,
+    live: bool,
+    /// Values of its secrets, or masks of them where nothing is sent (Q5).
+    secrets: Arc<BTreeMap<String, String>>,
+}
+
+impl<B: Backend> Engine<B> {
+    /// Tries a rule out that is saved, if the caller may see it: `body` is `{"event": …, "send": false}` (contract §3).
+    ///
+    /// # Errors
+    /// Faults of the body; a secret without a value when it is to be sent.
+    pub async fn test_rule(&self, caller: &Caller, id: &Id, body: &Value, sender: &Sender) -> Result<Value, Refused> {
+        let (rule, _) = self.visible(caller, id).await?;
+        let trial = Trial::parse(body)?;
+        let (rule, secrets) = self.trial_secrets(caller, rule, trial.send).await?;
+        let Rule { id, head, definition } = rule;
+        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, secrets };
+        self.try_out(&tried, trial, sender).await
+    }
+
+    /// Tries a rule out that is not saved: `body` holds it as `tracking_api`, with the `secret_values` of this one call. Nothing of it
+    /// is kept.
+    ///
+    /// # Errors
+    /// Faults of the rule and of the event, all at once; a secret without a value when it is to be sent.
+    pub async fn preview_rule(&self, caller: &Caller, body: &Value, sender: &Sender) -> Result<Value, Refused> {
+        let mut faults = Faults::default();
+        let (trial, written) = Trial::parse_with_rule(body, &mut faults);
+        let whole = written.and_then(|(document, pointer)| match self.read_new(caller, document) {
+            Ok(whole) => Some(whole),
+            Err(more) => {
+                faults.0.extend(more.below(pointer).0);
+                None
+            }
+        });
+        let Some(Whole { owner, values, definition }) = whole.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
+        let id = PREVIEW.parse().map_err(|_| Unavailable("the preview has no id".to_owned()))?;
+        let live = is_live(&definition, &values);
+        let tried = Tried { id, owner, definition: Arc::new(definition), live, secrets: Arc::new(values) };
+        self.try_out(&tried, trial, sender).await
+    }
+
+    /// What a rule's secrets are rendered with: their values if it is to be sent, else masks.
+    async fn trial_secrets(
+        &self,
+        caller: &Caller,
+        mut rule: Rule,
+        send: bool,
+    ) -> Result<(Rule, Arc<BTreeMap<String, String>>), Refused> {
+        if !send {
+            let masks = masks(&rule.head.secrets);
+            return Ok((rule, Arc::new(masks)));
+        }
+        for _ in 1..READS {
+            if let Ok(values) = self.secrets(&rule.id, &rule.head).await {
+                return Ok((rule, values));
+            }
+            (rule, _) = self.visible(caller, &rule.id).await?;
+        }
+        let values = self.secrets(&rule.id, &rule.head).await?;
+        Ok((rule, values))
+    }
+
+    async fn try_out(&self, tried: &Tried, trial: Trial, sender: &Sender) -> Result<Value, Refused> {
+        if trial.send {
+            let names = tried.definition.secret_names();
+            if let Some(name) = names.iter().find(|name| !tried.secrets.contains_key(*name)) {
+                return Err(Refused::Conflict(format!("secret {name} has no value yet: write it, or try without send")));
+            }
+        }
+        let at = self.now();
+        let sample = trial.event.is_none();
+        let change = trial.event.unwrap_or_else(|| Change::sample(tried.owner.affiliate(), at));
+        let explained = tried.candidate().explain(&change, &mut None, at);
+        let mut shown = json!({
+            "fires": explained.fires, "held": explained.held, "verdicts": explained.verdicts, "sample": sample,
+            "event": null, "transaction_id": null, "request": null, "macros": [],
+            "error": "nothing changed in this event: there is nothing to send",
+            "sent": false, "status": null, "duration_ms": null, "answer": null, "verdict": null, "told": null,
+        });
+        tried.describe(&mut shown, at);
+        if let Some(verdict) = rendered_one(&explained.verdicts) {
+            shown["event"] = json!(verdict.event);
+            shown["transaction_id"] = json!(verdict.transaction_id);
+            self.render_trial(&mut shown, tried, &change, &verdict.told, at, trial.send.then_some(sender)).await;
+        }
+        tracing::debug!(tracking_api_id = %tried.id, sent = trial.send, "tried out");
+        Ok(shown)
+    }
+
+    /// Renders what is told of an event, and sends it if there is a sender.
+    async fn render_trial(
+        &self,
+        shown: &mut Value,
+        tried: &Tried,
+        change: &Change,
+        event: &Event,
+        at: Timestamp,
+        sender: Option<&Sender>,
+    ) {
+        let id = DeliveryId::of_trial(&tried.id, at);
+        let rendering = Rendering {
+            rule: &tried.id,
+            definition: &tried.definition,
+            event,
+            delivery_id: id.as_str(),
+            attempt: 1,
+            is_test: true,
+            at,
+            secrets: &tried.secrets,
+            variables: &BTreeMap::new(),
+        };
+        shown["macros"] = macros(&rendering, change).into();
+        let seen = rendering.shown();
+        shown["error"] = json!(seen.as_ref().err().map(ToString::to_string));
+        let seen = seen.ok();
+        shown["request"] = json!(seen.clone().map(|seen| shown_request(seen, LONGEST_BODY_BYTES).view()));
+        let Some(sender) = sender else { return };
+        let (sent, asked_at) = match rendering.request() {
+            Ok(mut request) => {
+                request.timeout = request.timeout.min(Timeout::from_seconds(LONGEST_WAIT).unwrap_or(request.timeout));
+                let asked_at = self.now();
+                (sender.request(request).await, Some(asked_at))
+            }
+            Err(fault) => (Err(SendFault::Unsendable(fault.to_string())), None),
+        };
+        let duration = asked_at.map(|asked_at| self.now().duration_since(asked_at).as_millis());
+        let scrubber = rendering.scrubber(seen.as_ref());
+        let judged = rendering.judge(&sent, seen.as_ref(), &scrubber);
+        let heard = heard(&sent, &judged, &scrubber);
+        let went_out = !matches!(&sent, Err(fault) if fault.is_for_good());
+        shown["sent"] = went_out.into();
+        shown["duration_ms"] = json!(duration.filter(|_| went_out).map(|duration| u64::try_from(duration).unwrap_or(0)));
+        shown["status"] = json!(heard.status);
+        shown["answer"] = json!(heard.answer);
+        shown["error"] = json!(heard.error);
+        shown["verdict"] = judged.verdict.as_str().into();
+        shown["told"] = told(judged.told, &scrubber);
+    }
+}
+
+impl Tried {
+    fn candidate(&self) -> Candidate<'_> {
+        Candidate { id: &self.id, owner: &self.owner, definition: &self.definition, live: self.live, secrets: &self.secrets }
+    }
+
+    /// What the resource says of the rule besides what was written.
+    fn describe(&self, shown: &mut Value, now: Timestamp) {
+        let resource = TrackingApi {
+            id: self.id.clone(),
+            version: 0,
+            owner: self.owner.clone(),
+            definition: Definition::clone(&self.definition),
+            created_at: now,
+            updated_at: now,
+        }
+        .view(&Placement::default(), &self.secrets.keys().cloned().collect(), None);
+        shown["warnings"] = resource.get("warnings").cloned().unwrap_or_else(|| json!([]));
+        shown["schedule"] = resource.get("schedule").cloned().unwrap_or_default();
+    }
+}
+
+/// The event that is rendered: the first that fires; else the first that the trigger fires on; else the first.
+fn rendered_one(verdicts: &[Verdict]) -> Option<&Verdict> {
+    let triggers = |verdict: &&Verdict| verdict.reasons.iter().all(|reason| reason.condition != "trigger");
+    let fires = verdicts.iter().find(|verdict| verdict.fires);
+    fires.or_else(|| verdicts.iter().find(triggers)).or(verdicts.first())
+}
+
+/// Every macro of the request with its value and where it came from, secrets masked.
+fn macros(rendering: &Rendering<'_>, change: &Change) -> Vec<Value> {
+    let hidden = masks(rendering.secrets);
+    let scope = rendering.scope(&hidden, None);
+    let mut told = Vec::new();
+    for (place, template) in rendering.definition.request.placed_templates() {
+        for traced in template.trace(&scope, &change.transactions) {
+            if told.len() == MOST_MACROS {
+                return told;
+            }
+            told.push(json!({
+                "place": place, "macro": traced.written, "name": traced.name, "from": traced.from,
+                "value": shortened(traced.value), "text": shortened(traced.text), "missing": traced.missing,
+            }));
+        }
+    }
+    told
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > LONGEST_TOLD {
+        text.truncate(text.floor_char_boundary(LONGEST_TOLD));
+        text.push('…');
+    }
+    text
+}
+
+/// What the answer rules would set; nothing if they set nothing.
+fn told(told: Told, scrubber: &Scrubber) -> Value {
+    if told == Told::default() {
+        return Value::Null;
+    }
+    let external_id = told.external_id.as_deref().map(|id| scrubber.scrub(id));
+    json!(Told { external_id, ..told })
+}
