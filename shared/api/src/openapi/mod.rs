@@ -5,7 +5,6 @@
 
 mod about;
 pub(crate) mod examples;
-#[expect(dead_code, reason = "some operations are described before they are served")]
 pub mod paths;
 mod shape;
 mod things;

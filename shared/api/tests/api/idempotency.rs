@@ -70,9 +70,9 @@ async fn contract_3_what_was_refused_is_refused_again() {
 async fn contract_3_an_answer_is_kept_for_a_day() {
     let (api, paths) = rejected(1).await;
     post(&api, &paths[0], "k", event(1)).await;
-    api.pass_minutes(1_439);
+    api.pass(60 * 1_439);
     assert_eq!(post(&api, &paths[0], "k", event(1)).await.status, 202);
-    api.pass_minutes(1);
+    api.pass(60);
     assert_eq!(post(&api, &paths[0], "k", event(1)).await.problem(), (404, "/problems/not-found"), "done anew");
 }
 
@@ -90,15 +90,15 @@ async fn contract_3_of_two_requests_at_once_one_is_done() {
 async fn contract_3_what_a_crash_left_is_void_after_two_minutes() {
     let (api, paths) = rejected(1).await;
     let asked = Asked::new(&Caller::Admin, &paths[0], "k", event(1).to_string().as_bytes());
-    let Begun::Now(crashed) = api.engine().begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
+    let Begun::Now(crashed) = api.engine.begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
     let early = post(&api, &paths[0], "k", event(1)).await;
     assert_eq!(early.problem(), (409, "/problems/conflict"));
     assert!(early.text.contains("still runs"), "{}", early.text);
-    api.pass_minutes(2);
+    api.pass(120);
     let late = post(&api, &paths[0], "k", event(1)).await;
     assert_eq!((late.status, late.header("idempotent-replayed")), (202, None));
     // It was not dead after all, and ends now: the answer that was given stays.
-    api.engine().forget_once(crashed).await.unwrap();
+    api.engine.forget_once(crashed).await.unwrap();
     assert_eq!(post(&api, &paths[0], "k", event(1)).await.header("idempotent-replayed"), Some("true"));
 }
 
@@ -106,7 +106,7 @@ async fn contract_3_what_a_crash_left_is_void_after_two_minutes() {
 async fn contract_3_what_was_forgotten_may_be_tried_again() {
     let (api, paths) = rejected(1).await;
     let asked = Asked::new(&Caller::Admin, &paths[0], "k", event(1).to_string().as_bytes());
-    let Begun::Now(failed) = api.engine().begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
-    api.engine().forget_once(failed).await.unwrap();
+    let Begun::Now(failed) = api.engine.begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
+    api.engine.forget_once(failed).await.unwrap();
     assert_eq!(post(&api, &paths[0], "k", event(1)).await.status, 202);
 }

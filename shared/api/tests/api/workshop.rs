@@ -51,7 +51,7 @@ impl Workshop {
 
     /// Works messages.
     pub(crate) async fn work(&self, messages: Vec<Received>) {
-        let engine = self.api.engine;
+        let engine = &self.api.engine;
         assert!(engine.work(engine.line_up(messages), &self.sender, None).await.is_empty());
     }
 
