@@ -187,7 +187,7 @@ async fn rules(check: &mut Check) {
 
 /// Sending again and stopping.
 async fn repairs(check: &mut Check) {
-    let force = ("/force", "\"yes\" is not allowed: give true or false");
+    let force = ("/force", "a text is not a flag: choose true or false");
     check.refuses(("POST /deliveries/{id}/resend", ""), &[], json!({"force": "yes"}), (422, &[force])).await;
     check.refuses(("POST /deliveries/{id}/cancel", ""), &[], json!({"x": 1}), (422, &[])).await;
     let period = json!({"from": "today", "states": ["lost"]});
