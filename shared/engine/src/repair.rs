@@ -9,6 +9,7 @@ use serde_json::Value;
 use tracking_core::{
     caller::Caller,
     delivery::{DeliveryId, State},
+    id::Id,
     line::{Asked, Line},
     repair::Resend,
 };
@@ -128,7 +129,7 @@ impl<B: Backend> Engine<B> {
     /// The delivery, if the caller may see it (V2).
     async fn seen(&self, caller: &Caller, id: &DeliveryId) -> Result<Seen, Refused> {
         let row = self.row(id).await?.filter(|row| caller.sees(&row.job.owner)).ok_or(Refused::NotFound)?;
-        Ok(self.look_at(&row).await?.ok_or(Refused::NotFound)?)
+        self.look_at(&row).await?.ok_or(Refused::NotFound)
     }
 
     /// A delivery and its line at one moment; `None`: its row has expired.
@@ -142,7 +143,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// The rule, if it sends (P6).
-    pub(crate) async fn sending(&self, id: &tracking_core::id::Id) -> Result<Rule, Refused> {
+    pub(crate) async fn sending(&self, id: &Id) -> Result<Rule, Refused> {
         let rule = self.read_rule(id).await?.map(|(rule, _)| rule).filter(|rule| rule.head.live);
         rule.ok_or_else(|| Refused::Conflict("the Tracking API is switched off or deleted: switch it on first".to_owned()))
     }

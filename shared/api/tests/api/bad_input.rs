@@ -86,6 +86,7 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
         ("GET /affiliate-postbacks", "affiliate_id, country, offer, active, q, limit, cursor"),
         ("GET /offers", "limit, cursor"),
         ("GET /events/rejected", "limit, cursor"),
+        ("GET /conversions/{id}/explain", "limit, cursor"),
     ] {
         check.refuses((line, COLOUR), &[], Value::Null, (400, &[("/colour", &colour(known)), LIMIT, CURSOR])).await;
     }
@@ -118,6 +119,25 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
 
     let described = check.world.api.get(ADMIN, "/openapi.json").await;
     assert_eq!(check.asked, with_input(&described.body));
+}
+
+/// What is tried out and explained: events, and rules that are not saved.
+async fn trials(check: &mut Check) {
+    let version = ("/event/conversion/version", "-1 is not allowed: give an integer from 0 to 9007199254740991");
+    let test = ("POST /tracking-apis/{id}/test", "");
+    let sned = ("/sned", "\"sned\" is no field here, the nearest is \"send\": choose of event, send");
+    check.refuses(test, &[], json!({"sned": true, "event": event(-1)}), (422, &[sned, version])).await;
+    let send = ("/send", "a number is not a flag: choose true or false");
+    let name = ("/tracking_api/name", "required: 1 to 200 characters");
+    let url = ("/tracking_api/request/url", "missing: write a text, which may hold macros such as {transaction_id}");
+    let bad = json!({"tracking_api": {"request": {}}, "event": event(-1), "send": 1});
+    check.refuses(("POST /tracking-apis/preview", ""), &[], bad, (422, &[version, send, name, url])).await;
+    let missing = ("/event", "missing: give the detail of a Conversion Changed event");
+    let evnt = ("/evnt", "\"evnt\" is no field here, the nearest is \"event\": choose of event");
+    check.refuses(("POST /explain", ""), &[], json!({"evnt": {}}), (422, &[evnt, missing])).await;
+    check.refuses(("POST /explain", "?limit=0"), &[], json!({"event": event(1)}), (400, &[LIMIT])).await;
+    let colour = ("/colour", "\"colour\" is not known: choose limit, cursor");
+    check.refuses(("GET /conversions/{id}/explain", COLOUR), &[], Value::Null, (400, &[colour, LIMIT, CURSOR])).await;
 }
 
 /// Rules: bodies, preconditions, keys.
@@ -165,25 +185,9 @@ async fn rules(check: &mut Check) {
     check.refuses(secret, &[], json!({"vale": "x"}), (422, &faults)).await;
 }
 
-/// Trials and explanations.
-async fn trials(check: &mut Check) {
-    let version = ("/event/conversion/version", "-1 is not allowed: give an integer from 0 to 9007199254740991");
-    let send = ("/send", "\"yes\" is not allowed: give true or false");
-    let unknown = ("/evnt", "unknown field \"evnt\": did you mean event?");
-    let bad = json!({"event": event(-1), "send": "yes", "evnt": {}});
-    check.refuses(("POST /tracking-apis/{id}/test", ""), &[], bad, (422, &[unknown, version, send])).await;
-    let rule = json!({"tracking_api": {"name": "x", "request": {}}, "event": event(-1)});
-    let url = ("/tracking_api/request/url", "missing: write a text, which may hold macros such as {transaction_id}");
-    check.refuses(("POST /tracking-apis/preview", ""), &[], rule, (422, &[version, url])).await;
-    check.refuses(("POST /explain", ""), &[], json!({"event": event(-1)}), (422, &[version])).await;
-    check.refuses(("POST /explain", "?limit=0"), &[], json!({"event": event(1)}), (400, &[LIMIT])).await;
-    let colour = ("/colour", "\"colour\" is not known: choose limit, cursor");
-    check.refuses(("GET /conversions/{id}/explain", COLOUR), &[], Value::Null, (400, &[colour, LIMIT, CURSOR])).await;
-}
-
 /// Sending again and stopping.
 async fn repairs(check: &mut Check) {
-    let force = ("/force", "\"yes\" is not allowed: give true or false");
+    let force = ("/force", "a text is not a flag: choose true or false");
     check.refuses(("POST /deliveries/{id}/resend", ""), &[], json!({"force": "yes"}), (422, &[force])).await;
     check.refuses(("POST /deliveries/{id}/cancel", ""), &[], json!({"x": 1}), (422, &[])).await;
     let period = json!({"from": "today", "states": ["lost"]});

@@ -41,20 +41,20 @@ fn event(affiliate: &str) -> Value {
 
 /// A receiver of one request: what it says to it, made from what it heard; `None`: nothing, ever.
 async fn receiver(say: impl Fn(&str) -> Option<String> + Send + 'static) -> (String, tokio::task::JoinHandle<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
     let hearing = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut stream, _) = listener.accept().await.expect("somebody connects");
         let mut heard = String::new();
-        let mut bytes = [0; 65_536];
+        let mut bytes = [0; 8_192];
         while !heard.contains("\r\n\r\n") || (heard.contains("application/json") && !heard.ends_with('}')) {
-            let length = stream.read(&mut bytes).await.unwrap();
-            heard.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+            let length = stream.read(&mut bytes).await.expect("a request is sent");
+            heard.push_str(&String::from_utf8_lossy(&bytes[..length]));
         }
         match say(&heard) {
             Some(body) => {
                 let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
-                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.expect("the answer is read");
             }
             // Until the other side gives up.
             None => while stream.read(&mut bytes).await.is_ok_and(|length| length > 0) {},
@@ -73,8 +73,8 @@ async fn preview(api: &Api, who: &str, body: Value) -> Answer {
 /// Place, macro, origin, value and text of each macro.
 fn macros(answer: &Answer) -> Vec<[&str; 5]> {
     let fields = ["place", "macro", "from", "value", "text"];
-    let macros = answer.body["macros"].as_array().unwrap();
-    macros.iter().map(|one| fields.map(|field| one[field].as_str().unwrap())).collect()
+    let macros = answer.body["macros"].as_array().expect("a list");
+    macros.iter().map(|one| fields.map(|field| one[field].as_str().unwrap_or_default())).collect()
 }
 
 #[tokio::test]

@@ -163,18 +163,6 @@ impl Request {
         let headers = self.headers.iter().map(|header| &header.value);
         std::iter::once(self.target.template()).chain(query).chain(headers).chain(self.body.templates())
     }
-
-    /// Every text with macros and its place in the request, a JSON pointer such as `/query/0/value`; in the order of
-    /// [`templates`](Self::templates).
-    pub fn places(&self) -> impl Iterator<Item = (String, &Template)> {
-        let url = std::iter::once("/url".to_owned());
-        let query = (0..self.query.len()).map(|number| format!("/query/{number}/value"));
-        let headers = (0..self.headers.len()).map(|number| format!("/headers/{number}/value"));
-        let is_raw = matches!(self.body, Body::Raw { .. });
-        let body = (0..self.body.templates().count())
-            .map(move |number| if is_raw { "/body/text".to_owned() } else { format!("/body/fields/{number}/value") });
-        url.chain(query).chain(headers).chain(body).zip(self.templates())
-    }
 }
 
 /// Reads the field `key` as a template; it must be there.

@@ -86,7 +86,7 @@ impl Definition {
 
     fn about_request(&self, noted: &mut Noted) {
         let mut tells_which = false;
-        for (place, template) in self.request.places() {
+        for (place, template) in self.request.placed_templates() {
             let pointer = format!("/request{place}");
             let is_url = place == "/url";
             if is_url && template.text().get(..7).is_some_and(|start| start.eq_ignore_ascii_case("http://")) {

@@ -112,7 +112,7 @@ impl Model {
                 }
                 if let Overtakes(_, overtaken) = said {
                     for id in overtaken {
-                        self.overtake(id);
+                        self.overtake(&id);
                     }
                 }
                 for (other, (_, others)) in self.deliveries.iter().enumerate() {
@@ -149,9 +149,9 @@ impl Model {
     }
 
     /// It is over, and the line has forgotten it: of an attempt that was cut off nothing is known any more.
-    fn overtake(&mut self, id: DeliveryId) {
-        let who = self.deliveries.iter().position(|(name, _)| delivery(name) == id).expect("the line has no others");
-        if let Some(record) = self.play.log.get_mut(&id) {
+    fn overtake(&mut self, id: &DeliveryId) {
+        let who = self.deliveries.iter().position(|(name, _)| delivery(name) == *id).expect("the line has no others");
+        if let Some(record) = self.play.log.get_mut(id) {
             record.ended = true;
             self.claimed[who] = record.attempts;
         }
