@@ -111,6 +111,10 @@ impl Condition {
     /// Reads one entry of `when`; `None` after a fault.
     pub(super) fn parse(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Self> {
         let known = ["source", "key", "operator", "value", "value2"];
+        if value.is_null() {
+            faults.add(pointer, format!("null is not an object: write {{…}} with {}", known.join(", ")));
+            return None;
+        }
         let fields = Fields::open(Some(value), pointer, &known, &[], faults);
         if !value.is_object() {
             return None;

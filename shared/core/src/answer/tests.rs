@@ -388,6 +388,8 @@ fn a2_rules_have_limits() {
     check_faults(&json!({"rules": [rule(21)]}), &Owner::Admin, &[(pointer, "21 conditions are too many: 20 are allowed")]);
     let none = "no condition: write at least one, such as {\"operator\": \"always\"}";
     check_faults(&json!({"rules": [rule(0)]}), &Owner::Admin, &[(pointer, none)]);
+    let null = [("/answer/rules/0/when/0", "null is not an object: write {…} with source, key, operator, value, value2")];
+    check_faults(&json!({"rules": [{"when": [null], "then": "failed"}]}), &Owner::Admin, &null);
     check_faults(
         &json!({"rules": [{}, 5]}),
         &Owner::Admin,
