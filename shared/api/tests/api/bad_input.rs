@@ -189,10 +189,20 @@ async fn rules(check: &mut Check) {
 async fn repairs(check: &mut Check) {
     let force = ("/force", "a text is not a flag: choose true or false");
     check.refuses(("POST /deliveries/{id}/resend", ""), &[], json!({"force": "yes"}), (422, &[force])).await;
-    check.refuses(("POST /deliveries/{id}/cancel", ""), &[], json!({"x": 1}), (422, &[])).await;
+    check.refuses(("POST /deliveries/{id}/cancel", ""), &[("idempotency-key", "a b")], Value::Null, (400, &[])).await;
+    let allowed = "give a time such as \"2026-11-22T09:00:00Z\" (RFC 3339)";
+    let (from, to) = (format!("\"today\" is not a time: {allowed}"), format!("to is missing: {allowed}"));
+    let state = "\"lost\" is no state in which a delivery is over: choose of delivered, failed, exhausted, unresolved, expired, \
+                 superseded, cancelled, skipped";
+    let (replay, backfill) = (("POST /tracking-apis/{id}/replay", ""), ("POST /tracking-apis/{id}/backfill", ""));
+    let (from, to) = (("/from", from.as_str()), ("/to", to.as_str()));
     let period = json!({"from": "today", "states": ["lost"]});
-    check.refuses(("POST /tracking-apis/{id}/replay", ""), &[], period.clone(), (422, &[])).await;
-    check.refuses(("POST /tracking-apis/{id}/backfill", ""), &[], period, (422, &[])).await;
+    check.refuses(replay, &[], period, (422, &[from, to, ("/states/0", state)])).await;
+    check.refuses(backfill, &[], json!({"from": "today"}), (422, &[from, to])).await;
+    let backwards = json!({"from": "2026-11-22T09:00:00Z", "to": "2026-11-22T09:00:00Z", "dry_run": 1});
+    let after = ("/to", "2026-11-22T09:00:00Z is not after from: choose a time after 2026-11-22T09:00:00Z");
+    let flag = ("/dry_run", "a number is not a flag: choose true or false");
+    check.refuses(backfill, &[], backwards, (422, &[after, flag])).await;
 }
 
 fn event(version: i64) -> Value {
