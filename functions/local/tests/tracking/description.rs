@@ -16,7 +16,7 @@ use crate::{
 /// The requests that one run makes at least; there are two.
 const FEWEST: u32 = 2_500;
 /// How many requests are made of each operation beside those that its description asks for.
-const EXAMPLES: &str = "15";
+const EXAMPLES: &str = "8";
 
 /// `tests/tools`, where what goes with Python lies.
 fn tools() -> PathBuf {

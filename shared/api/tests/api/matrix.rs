@@ -60,10 +60,9 @@ fn body(line: &str) -> Value {
         "POST /tracking-apis/{id}/replay" | "POST /tracking-apis/{id}/backfill" => {
             json!({"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z"})
         }
-        "POST /explain" => json!({"event": event()}),
         "PUT /affiliates/{id}/quota" => json!({"rules": 50}),
         "PUT /offers/{id}" => json!({"name": "Loan"}),
-        "POST /events/rejected/{id}/resubmit" => json!({"event": event()}),
+        "POST /explain" | "POST /events/rejected/{id}/resubmit" => json!({"event": event()}),
         _ => Value::Null,
     }
 }
