@@ -15,9 +15,8 @@ use tracking_core::{
     fault::Faults,
     id::Id,
     matching::{Candidate, Verdict},
-    offer::Placement,
     request::{LONGEST_BODY_BYTES, Timeout},
-    tracking_api::{Definition, TrackingApi, Trial},
+    tracking_api::{Definition, Trial},
 };
 
 use crate::{
@@ -123,8 +122,8 @@ impl<B: Backend> Engine<B> {
             "event": null, "transaction_id": null, "request": null, "macros": [],
             "error": "nothing changed in this event: there is nothing to send",
             "sent": false, "status": null, "duration_ms": null, "answer": null, "verdict": null, "told": null,
+            "warnings": tried.definition.warnings(), "schedule": tried.definition.retry.schedule(),
         });
-        tried.describe(&mut shown, at);
         if let Some(verdict) = rendered_one(&explained.verdicts) {
             shown["event"] = json!(verdict.event);
             shown["transaction_id"] = json!(verdict.transaction_id);
@@ -188,21 +187,6 @@ impl<B: Backend> Engine<B> {
 impl Tried {
     fn candidate(&self) -> Candidate<'_> {
         Candidate { id: &self.id, owner: &self.owner, definition: &self.definition, live: self.live, secrets: &self.secrets }
-    }
-
-    /// What the resource says of the rule besides what was written.
-    fn describe(&self, shown: &mut Value, now: Timestamp) {
-        let resource = TrackingApi {
-            id: self.id.clone(),
-            version: 0,
-            owner: self.owner.clone(),
-            definition: Definition::clone(&self.definition),
-            created_at: now,
-            updated_at: now,
-        }
-        .view(&Placement::default(), &self.secrets.keys().cloned().collect(), None);
-        shown["warnings"] = resource.get("warnings").cloned().unwrap_or_else(|| json!([]));
-        shown["schedule"] = resource.get("schedule").cloned().unwrap_or_default();
     }
 }
 

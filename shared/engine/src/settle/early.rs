@@ -2,7 +2,7 @@
 //! sent as it is (F3). If the conversion settles later, that is sent still.
 
 use jiff::SignedDuration;
-use tracking_core::{delivery::DeliveryId, matching::is_foreign};
+use tracking_core::{delivery::DeliveryId, matching::Release};
 
 use super::release_message;
 use crate::{
@@ -37,13 +37,16 @@ impl<B: Backend> Engine<B> {
         let (Some(mut stored), Some(due)) = (stored, due) else {
             return Err(Refused::Conflict("it is held no more and about to be sent: look again".to_owned()));
         };
-        if is_foreign(&rule.head.owner, &due.event.conversion) {
-            return Err(Refused::Conflict("the conversion belongs to another affiliate now: it can't be sent".to_owned()));
-        }
-        if let Err(misses) = rule.definition.conditions.judge(&due.event, &due.transactions) {
-            let why: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
-            let why = format!("the conditions do not hold for it as it is now: {}", why.join("; "));
-            return Err(Refused::Conflict(why));
+        match rule.candidate().release(&due).1 {
+            Release::Send | Release::End(_) => {}
+            Release::Foreign => {
+                return Err(Refused::Conflict("the conversion belongs to another affiliate now: it can't be sent".to_owned()));
+            }
+            Release::Unfit(misses) => {
+                let why: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
+                let why = format!("the conditions do not hold for it as it is now: {}", why.join("; "));
+                return Err(Refused::Conflict(why));
+            }
         }
         let afterwards = release_message(conversion, &rule.id, now + AFTERWARDS);
         self.commit_one(Effects { send: vec![afterwards], ..Effects::default() }).await?;

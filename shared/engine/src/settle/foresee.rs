@@ -7,7 +7,7 @@ use tracking_core::{
     event::{Event, Subject},
     hold::{Due, Hold},
     id::Id,
-    matching::{Taken, is_foreign},
+    matching::{Release, Taken, is_foreign},
 };
 
 use super::{HoldRow, delay_of};
@@ -81,9 +81,7 @@ impl<B: Backend> Engine<B> {
         let delay = delay_of(rule);
         let due = hold.owed(delay, self.now());
         let new = |subject: &Subject| !known.contains(subject);
-        let sent = |due: &&Due| {
-            new(&due.subject) && due.instead.is_none() && rule.definition.conditions.fits(&due.event, &due.transactions)
-        };
+        let sent = |due: &&Due| new(&due.subject) && rule.candidate().release(due).1 == Release::Send;
         let owed = due.iter().filter(sent).count();
         let held = if due.is_empty() { hold.held().filter(|(subject, _)| new(subject)).count() } else { 0 };
         Foreseen { owed, held, already }
