@@ -53,6 +53,8 @@ pub struct Hold {
     pub settled_at: Option<Timestamp>,
     /// Since when anything is held without a break: the start of `max_hold_days`. `None` while nothing is.
     pub held_since: Option<Timestamp>,
+    /// Whether any change had a transaction, or the platform's word that the conversion is settled: before that nothing is held (F1).
+    pub has_substance: bool,
 }
 
 /// What a postback of a hold is, which decides its id.
@@ -94,7 +96,7 @@ impl Hold {
     /// A hold that begins with this change; no subject is held yet.
     pub fn begin(change: &Change, now: Timestamp) -> Self {
         let settled_at = change.is_settled().then_some(now);
-        Self { newest: change.clone(), subjects: BTreeMap::new(), settled_at, held_since: None }
+        Self { newest: change.clone(), subjects: BTreeMap::new(), settled_at, held_since: None, has_substance: false }
     }
 
     /// Takes a change in: a newer or equal version replaces the state, an older one only adds subjects (updates commute).
@@ -139,7 +141,8 @@ impl Hold {
             // What this change only now made a subject may be known in a newer state.
             remember(&mut self.subjects, self.newest.conversion.version, &self.newest.transactions);
         }
-        if self.held_since.is_none() && self.holds_any() && (change.has_substance() || self.newest.has_substance()) {
+        self.has_substance |= change.has_substance();
+        if self.held_since.is_none() && self.holds_any() && self.has_substance {
             self.held_since = Some(now);
         }
         let mut owed: Vec<Due> = too_late.into_values().collect();

@@ -14,7 +14,7 @@ use tracking_engine::{
 };
 use tracking_tests::long_log::LongLog;
 
-const DELIVERIES: usize = 100_000;
+const DELIVERIES: u32 = 100_000;
 const PAGE: usize = 100;
 /// What a page may take.
 const BUDGET: Duration = Duration::from_millis(20);
@@ -23,9 +23,9 @@ const BUDGET: Duration = Duration::from_millis(20);
 async fn main() {
     let log = LongLog::new().await;
     let began = now();
-    log.fill(0..DELIVERIES).await.expect("the store is there");
+    log.fill(0..DELIVERIES as usize).await.expect("the store is there");
     let took = began.elapsed();
-    say(&format!("{DELIVERIES} deliveries made in {took:.1?}, {:.0} a second", DELIVERIES as f64 / took.as_secs_f64()));
+    say(&format!("{DELIVERIES} deliveries made in {took:.1?}, {:.1?} each", took / DELIVERIES));
     let yardstick = yardstick(&log).await;
     say(&format!("yardstick: one partition of the table with up to {PAGE} rows: {yardstick:.2?}"));
     let of_rule = |rule: &Id| DeliveryFilter { tracking_api_id: Some(rule.clone()), ..DeliveryFilter::default() };
@@ -52,7 +52,7 @@ async fn read(log: &LongLog, filter: &DeliveryFilter) -> Vec<Duration> {
         found += page.items.len();
         cursor = page.next;
         if cursor.is_none() {
-            assert_eq!(found, DELIVERIES, "every delivery is on one page");
+            assert_eq!(found, DELIVERIES as usize, "every delivery is on one page");
             return times;
         }
     }

@@ -187,6 +187,16 @@ fn f1_a_conversion_whose_transactions_vanished_still_ends() {
 }
 
 #[test]
+fn f1_once_there_was_something_to_hold_for_the_order_of_changes_makes_no_difference() {
+    let (settled, taken_back) = (change(1, "created", Some(true), &[]), change(2, "updated", None, &[]));
+    for changes in [[&settled, &taken_back], [&taken_back, &settled]] {
+        let mut play = Play::of(Trigger::ConversionUpdated);
+        let done: Vec<_> = changes.into_iter().flat_map(|change| play.take(change)).collect();
+        assert_eq!((done.as_slice(), play.held()), (&[][..], vec!["cnv_1".to_owned()]));
+    }
+}
+
+#[test]
 fn f1_the_platforms_word_settles_without_a_transaction_and_holds_open_with_one() {
     let mut play = Play::of(Trigger::ConversionAll);
     assert_eq!(play.take(&change(1, "created", Some(true), &[])), ["final cnv_1 v1 - final=0 correction=0"]);

@@ -101,7 +101,8 @@ impl Candidate<'_> {
             let mut reasons = self.failed_checks(change, event);
             reasons.extend(self.not_taken(change, event, began_before));
             let subject = event.subject();
-            let goes_out = matches!(released.get(&subject), Some((_, Release::Send)));
+            let fired = taken.fired.iter().any(|fired| fired.subject() == subject);
+            let goes_out = !fired && matches!(released.get(&subject), Some((_, Release::Send)));
             match hold.as_ref().filter(|_| reasons.is_empty()) {
                 None => {
                     let mut verdict = Verdict::about(event, reasons, self.told(event, &change.transactions));

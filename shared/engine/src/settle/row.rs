@@ -22,6 +22,8 @@ pub(super) struct HoldRow {
     subjects: BTreeMap<String, SubjectRow>,
     settled_at: Option<Timestamp>,
     held_since: Option<Timestamp>,
+    #[serde(default)]
+    has_substance: bool,
     /// When its waker comes, so that none is sent twice.
     woken_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Outbox::is_empty")]
@@ -88,6 +90,7 @@ impl HoldRow {
             subjects: subjects.collect(),
             settled_at: hold.settled_at,
             held_since: hold.held_since,
+            has_substance: hold.has_substance,
             woken_at: stored.woken_at,
             outbox: stored.outbox.clone(),
         }
@@ -116,7 +119,13 @@ impl HoldRow {
             };
             subjects.insert(subject, held);
         }
-        let hold = Hold { newest, subjects, settled_at: self.settled_at, held_since: self.held_since };
+        let hold = Hold {
+            newest,
+            subjects,
+            settled_at: self.settled_at,
+            held_since: self.held_since,
+            has_substance: self.has_substance,
+        };
         Ok(Stored { hold, epoch: self.epoch, woken_at: self.woken_at, outbox: self.outbox, rev: Some(rev) })
     }
 }

@@ -1,0 +1,143 @@
+//! Q5 over the whole system: secrets are written, used by every operation of the API and by every function, echoed by a receiver,
+//! and then looked for in every answer, log line, stored row, queue message and event. They stand at the receiver alone.
+//!
+//! What is looked at grows with the API: the test fails if an operation that the API describes was not called.
+
+mod echo;
+mod run;
+mod search;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use self::{
+    echo::Echo,
+    run::{ADMIN, AFFILIATE, Run},
+    search::{INNER, TOKEN},
+};
+
+/// A rule that puts its secrets wherever a secret may stand.
+fn rule(receiver: &str, name: &str) -> Value {
+    let told = json!({"external_id": "{body.id}", "variables": {"echo": "{body.echo}", "header": "{header.x-echo}"}});
+    json!({
+        "name": name, "secret_values": {"token": TOKEN, "inner": INNER, "signer": "whsec_Zx9Qv7Lm2Wk4Zx9Qv7Lm2Wk4Zx9Qv7Lm"},
+        "signing": {"secret": "signer"},
+        "request": {
+            "method": "POST", "url": format!("{receiver}/p/{{secret.token}}?u={{secret.token}}&n={{attempt}}"),
+            "query": [{"name": "h", "value": "{transaction_id|hmac_sha256:token}"}, {"name": "b", "value": "{secret.token|base64}"}],
+            "headers": [{"name": "Authorization", "value": "Bearer {secret.token}"}, {"name": "X-Basic", "value": "Basic {secret.inner|base64}"}],
+            "body": {"format": "json", "fields": [{"path": "t", "value": "{secret.token}"}, {"path": "c", "value": "{conversion_id}"}]},
+        },
+        "retry": {"max_retries": 2, "delay_seconds": 1, "backoff": "fixed"},
+        "answer": {"rules": [
+            {"when": [{"source": "http_code", "operator": "equals", "value": "202"}], "then": "pending", "set": told},
+            {"when": [{"source": "http_code", "operator": "equals", "value": "200"}], "then": "delivered", "set": told},
+        ]},
+    })
+}
+
+/// A sale of the affiliate's.
+fn sale(number: u32) -> Value {
+    json!({"change_id": format!("chg_{number}"), "occurred_at": "2026-11-22T08:59:59Z",
+        "conversion": {"conversion_id": format!("cnv_{number}"), "version": 1, "change": "created", "type": "sale", "source": "link",
+            "affiliate_id": AFFILIATE, "advertiser_id": "adv_2", "offer_id": "off_5", "external_id": "X-77"},
+        "transactions": [{"transaction_id": format!("trx_{number}"), "result": "approved", "payout": "5.00"}]})
+}
+
+fn envelope(detail: &Value) -> Value {
+    json!({"detail-type": "Conversion Changed", "source": "platform.conversions", "detail": detail})
+}
+
+#[tokio::test]
+async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
+    let echo = Echo::start().await;
+    let mut run = Run::start().await;
+
+    // A rule's life.
+    let document = rule(&echo.url, "Echo");
+    run.call(ADMIN, "POST /tracking-apis/preview", json!({"tracking_api": document, "event": sale(1), "send": true})).await;
+    let id = run.call(ADMIN, "POST /tracking-apis", document).await["id"].as_str().expect("it was made").to_owned();
+    let path = |rest: &str| format!("/tracking-apis/{id}{rest}");
+    run.call(ADMIN, &format!("PUT {}", path("/secrets/token")), json!({"value": TOKEN})).await;
+    run.call(ADMIN, &format!("PUT {}", path("/secrets/spare")), json!({"value": INNER})).await;
+    run.call(ADMIN, &format!("DELETE {}", path("/secrets/spare")), Value::Null).await;
+    let shown = run.call(ADMIN, &format!("GET {}", path("")), Value::Null).await;
+    run.call(ADMIN, &format!("PUT {}", path("")), shown).await;
+    run.call(ADMIN, &format!("PATCH {}", path("")), json!({"name": "Echo, renamed", "secret_values": {"token": TOKEN}})).await;
+    run.call(ADMIN, &format!("POST {}", path("/test")), json!({"event": sale(1), "send": true})).await;
+    let copy = json!({"name": "Copy", "secret_values": {"token": TOKEN}});
+    let copy = run.call(ADMIN, &format!("POST {}", path("/duplicate")), copy).await["id"].clone();
+    let history = run.call(ADMIN, &format!("GET {}", path("/history")), Value::Null).await;
+    assert!(history.to_string().contains("/secrets/token"), "that a secret changed is told: {history}");
+    run.call(ADMIN, &format!("POST {}", path("/history/1/restore")), Value::Null).await;
+    // Faults quote what was written, never a secret.
+    let faulty =
+        json!({"name": "", "request": {"url": "ftp://x"}, "secret_values": {"token": TOKEN, "bad name": TOKEN, "list": [TOKEN]}});
+    run.refused(ADMIN, "POST /tracking-apis", faulty).await;
+    run.refused(ADMIN, &format!("PUT {}", path("/secrets/token")), json!({"value": TOKEN, "valeu": TOKEN})).await;
+
+    // Postbacks: one that is told pending and tried again, then fails for good; one that is delivered.
+    for number in 1..=3 {
+        run.bus(&envelope(&sale(number))).await;
+    }
+    run.bus(&json!({"detail-type": "Conversion Changed", "detail": {"change_id": "chg_bad"}})).await;
+    run.pass(SignedDuration::from_secs(30)).await;
+    assert!(echo.heard() >= 5, "the receiver was asked {} times", echo.heard());
+    let list = run.call(ADMIN, "GET /deliveries", Value::Null).await;
+    for item in list["items"].as_array().expect("a list") {
+        run.call(ADMIN, &format!("GET /deliveries/{}", item["id"].as_str().expect("an id")), Value::Null).await;
+    }
+    let ended = list["items"].as_array().into_iter().flatten().find(|item| item["tracking_api_id"] == id.as_str());
+    let ended = ended.and_then(|item| item["id"].as_str()).expect("the rule has a delivery").to_owned();
+    run.call(ADMIN, &format!("POST /deliveries/{ended}/resend"), json!({"force": true})).await;
+    run.call(ADMIN, &format!("POST /deliveries/{ended}/cancel"), Value::Null).await;
+    let period = json!({"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z", "dry_run": false, "force": true});
+    run.call(ADMIN, &format!("POST {}", path("/replay")), period).await;
+    let period = json!({"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z", "dry_run": false});
+    let late = rule(&echo.url, "Late");
+    let late = run.call(ADMIN, "POST /tracking-apis", late).await["id"].as_str().expect("it was made").to_owned();
+    run.call(ADMIN, &format!("POST /tracking-apis/{late}/backfill"), period).await;
+    run.pass(SignedDuration::from_secs(60)).await;
+    run.call(ADMIN, "POST /explain", json!({"event": sale(9)})).await;
+    run.call(ADMIN, "GET /conversions/cnv_1/explain", Value::Null).await;
+    let rejected = run.call(ADMIN, "GET /events/rejected", Value::Null).await;
+    let rejected = rejected["items"][0]["id"].as_str().expect("a bad event").to_owned();
+    run.call(ADMIN, &format!("POST /events/rejected/{rejected}/resubmit"), json!({"event": sale(4)})).await;
+
+    // What is left of the API.
+    for line in [
+        "GET /tracking-apis",
+        "GET /affiliate-postbacks",
+        "GET /offers",
+        "GET /macros",
+        "GET /presets",
+        "GET /openapi.json",
+        "GET /healthz",
+        "GET /affiliates/aff_7/quota",
+    ] {
+        run.call(ADMIN, line, Value::Null).await;
+    }
+    run.call(ADMIN, "PUT /offers/off_5", json!({"name": "Loan", "country": "CZ"})).await;
+    run.call(ADMIN, "PUT /affiliates/aff_7/quota", json!({"rules": 30})).await;
+    // The same from an affiliate, to whom an admin's secrets are nothing.
+    let own =
+        run.call(AFFILIATE, "POST /tracking-apis", rule_of_affiliate(&echo.url)).await["id"].as_str().expect("made").to_owned();
+    run.call(AFFILIATE, &format!("POST /tracking-apis/{own}/test"), json!({"send": true})).await;
+    run.bus(&envelope(&sale(5))).await;
+    run.pass(SignedDuration::from_secs(60)).await;
+    run.call(AFFILIATE, "GET /deliveries", Value::Null).await;
+    run.call(ADMIN, &format!("DELETE /tracking-apis/{}", copy.as_str().expect("an id")), Value::Null).await;
+    run.pass(SignedDuration::from_secs(5)).await;
+
+    run.every_operation_was_called();
+    run.nothing_was_found();
+}
+
+/// The same for an affiliate, whose rules set variables only (V3).
+fn rule_of_affiliate(receiver: &str) -> Value {
+    let mut rule = rule(receiver, "Own");
+    rule["answer"]["rules"] = json!([
+        {"when": [{"source": "http_code", "operator": "equals", "value": "200"}], "then": "delivered",
+         "set": {"variables": {"echo": "{body.echo}"}}}]);
+    rule
+}
