@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
 use serde_json::{Map, Value};
-use tracking_core::fault::Faults;
+use tracking_core::{change::MAX_EVENT_BYTES, fault::Faults};
 
 use crate::problem::{Kind, Problem};
 
@@ -47,6 +47,16 @@ async fn taken<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
 fn parsed(bytes: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(bytes)
         .map_err(|error| Problem::with_faults(Kind::BadRequest, Faults::one("", format!("the body is not JSON: {error}"))))
+}
+
+/// Whether the event in a body, if there is one, is no longer than events may be.
+pub(crate) fn event_fits(body: &Value) -> Result<(), Problem> {
+    let bytes = body.get("event").map_or(0, |event| event.to_string().len());
+    if bytes <= MAX_EVENT_BYTES {
+        return Ok(());
+    }
+    let detail = format!("{bytes} bytes are too many: an event has at most {MAX_EVENT_BYTES}");
+    Err(Problem::with_faults(Kind::TooLarge, Faults::one("/event", detail)))
 }
 
 /// What `curl --data` says of every body, unless it is told better.

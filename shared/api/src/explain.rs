@@ -6,7 +6,13 @@ use axum::{Extension, Json, extract::State, http::Uri};
 use tracking_core::caller::Caller;
 use tracking_engine::{Engine, backend::Backend};
 
-use crate::{Page, body::JsonBody, path::NamedId, problem::Problem, query::Parameters};
+use crate::{
+    Page,
+    body::{JsonBody, event_fits},
+    path::NamedId,
+    problem::Problem,
+    query::Parameters,
+};
 
 pub(crate) async fn event<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
@@ -15,6 +21,7 @@ pub(crate) async fn event<B: Backend>(
     JsonBody(body): JsonBody,
 ) -> Result<Json<Page>, Problem> {
     let (limit, cursor) = page(&uri)?;
+    event_fits(&body)?;
     let (items, next_cursor) = engine.explain(&caller, &body, limit, cursor).await?;
     Ok(Json(Page { items, next_cursor }))
 }

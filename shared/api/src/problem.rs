@@ -9,7 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use tracking_core::{caller::Caller, fault::Faults};
+use tracking_core::{
+    caller::Caller,
+    fault::{Fault, Faults},
+};
 use tracking_engine::{backend::Unavailable, rules::Refused};
 
 /// The kinds of problems. Each has a status, a stable `type` and a title.
@@ -160,11 +163,17 @@ impl IntoResponse for Problem {
     }
 }
 
+/// A bad event is a request that can't be read; everything else that a person writes is a resource with faults (contract, conventions).
+fn kind_of(faults: &Faults) -> Kind {
+    let of_event = |fault: &Fault| fault.pointer == "/event" || fault.pointer.starts_with("/event/");
+    if faults.0.iter().all(of_event) { Kind::BadRequest } else { Kind::Invalid }
+}
+
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::NotFound => Self::not_found(),
-            Refused::Faults(faults) => Self::with_faults(Kind::Invalid, faults),
+            Refused::Faults(faults) => Self::with_faults(kind_of(&faults), faults),
             Refused::Changed { .. } => Self::new(Kind::Changed, refused.to_string()),
             Refused::Conflict(why) => Self::new(Kind::Conflict, why),
             Refused::Unavailable(unavailable) => unavailable.into(),

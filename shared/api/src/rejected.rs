@@ -12,11 +12,11 @@ use tracking_core::{
     caller::Caller,
     fault::{Faults, pointer_token},
 };
-use tracking_engine::{Engine, backend::Backend};
+use tracking_engine::{Engine, backend::Backend, rules::Refused};
 
 use crate::{
     Page,
-    body::OptionalBody,
+    body::{OptionalBody, event_fits},
     path::Named,
     problem::{Kind, Problem},
     query::Parameters,
@@ -42,8 +42,12 @@ pub(crate) async fn resubmit<B: Backend>(
     OptionalBody(body): OptionalBody,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     Problem::unless_admin(&caller)?;
+    event_fits(&body)?;
     let mended = mended(&body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
-    engine.resubmit(&id, mended).await?;
+    engine.resubmit(&id, mended).await.map_err(|refused| match refused {
+        Refused::Faults(faults) => Problem::with_faults(Kind::BadRequest, faults),
+        other => other.into(),
+    })?;
     Ok((StatusCode::ACCEPTED, Json(json!({"accepted": 1}))))
 }
 

@@ -8,7 +8,7 @@ use tracking_core::caller::Caller;
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use crate::{
-    body::{JsonBody, OptionalBody},
+    body::{JsonBody, OptionalBody, event_fits},
     path::NamedId,
     problem::Problem,
 };
@@ -20,6 +20,7 @@ pub(crate) async fn test<B: Backend>(
     NamedId(id): NamedId,
     OptionalBody(body): OptionalBody,
 ) -> Result<Json<Value>, Problem> {
+    event_fits(&body)?;
     Ok(Json(engine.test_rule(&caller, &id, &body, &sender).await?))
 }
 
@@ -29,5 +30,6 @@ pub(crate) async fn preview<B: Backend>(
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Problem> {
+    event_fits(&body)?;
     Ok(Json(engine.preview_rule(&caller, &body, &sender).await?))
 }

@@ -112,7 +112,7 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
     check.refuses(("PUT /offers/{id}", ""), &[], json!({"colour": "red", "name": 5}), (422, &many)).await;
     let resubmit = ("POST /events/rejected/{id}/resubmit", "");
     let version = [("/event/conversion/version", "-1 is not allowed: give an integer from 0 to 9007199254740991")];
-    check.refuses(resubmit, &[], json!({"event": event(-1)}), (422, &version)).await;
+    check.refuses(resubmit, &[], json!({"event": event(-1)}), (400, &version)).await;
     let event_only = [("/evnt", "\"evnt\" is not known: event is the only field")];
     check.refuses(resubmit, &[], json!({"evnt": {}}), (422, &event_only)).await;
     check.refuses(resubmit, &[("idempotency-key", "a b")], json!({"event": event(1)}), (400, &[])).await;

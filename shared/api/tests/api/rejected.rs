@@ -52,7 +52,7 @@ async fn contract_3_a_mended_event_is_taken_over_and_leaves_the_list() {
     assert_eq!(api.call("aff_7", &path, Value::Null).await.problem(), (403, "/problems/forbidden"));
 
     let as_it_was = api.call(ADMIN, &path, Value::Null).await;
-    assert_eq!(as_it_was.problem(), (422, "/problems/invalid"));
+    assert_eq!(as_it_was.problem(), (400, "/problems/bad-request"));
     assert_eq!(as_it_was.faults().len(), 2);
     let mut half = mended(1);
     half["detail"]["conversion"]["version"] = (-1).into();
@@ -60,6 +60,8 @@ async fn contract_3_a_mended_event_is_taken_over_and_leaves_the_list() {
     assert_eq!(half.faults()[0].0, "/event/detail/conversion/version");
     let detail = api.call(ADMIN, &path, json!({"event": bad(1)["detail"]})).await;
     assert_eq!(detail.faults()[0].0, "/event/conversion/type");
+    let large = json!({"event": {"x": "x".repeat(256 * 1_024)}});
+    assert_eq!(api.call(ADMIN, &path, large).await.problem(), (413, "/problems/too-large"));
     let typo = api.call(ADMIN, &path, json!({"evnt": {}, "event": mended(1)})).await;
     assert_eq!(typo.faults(), [("/evnt", "\"evnt\" is not known: event is the only field")]);
     assert_eq!(api.get(ADMIN, "/events/rejected").await.each("id").len(), 1, "nothing is half-done");

@@ -27,7 +27,8 @@ pub(crate) fn resubmit() -> About {
         .may_take("Resubmit", json!({"event": examples::event()}))
         .answers(202, "It is taken", "Resubmitted", json!({"accepted": 1}))
         .admins()
-        .gives(Kind::Invalid, "The event is still bad: all its faults.")
+        .gives(Kind::BadRequest, "The event is still bad: all its faults.")
+        .gives(Kind::Invalid, "The body has other fields than event.")
 }
 
 /// `POST /events` of a local server.
