@@ -226,6 +226,43 @@ impl Hold {
         Some(Due { subject: subject.clone(), event, transactions, kind: Kind::Final, instead: None })
     }
 
+    /// What was held once and never sent, as it would be sent now. `held` is the event that it was held with: the hold knows its subject
+    /// no more if the rule was switched off since (P6).
+    pub fn as_known_now(&self, held: &Event) -> Due {
+        let subject = held.subject();
+        let known = self.subjects.get(&subject).cloned().unwrap_or_else(|| self.forgotten(held));
+        let (event, transactions) = (self.event_of(&subject, &known), self.newest.transactions.clone());
+        Due { subject, event, transactions, kind: Kind::Final, instead: None }
+    }
+
+    /// Notes that a person has this sent, which was held as `held` and never sent: it counts as the final one if it is settled, else
+    /// as sent as it was (F3). `is_own`: what is held of the subject is this delivery and no other.
+    pub fn sent_by_hand(&mut self, due: &Due, held: &Event, is_own: bool) {
+        let told = due.event.conversion.version;
+        let is_settled = self.settled_at.is_some() && told == self.newest.conversion.version;
+        let forgotten = self.forgotten(held);
+        let subject = self.subjects.entry(due.subject.clone()).or_insert(forgotten);
+        subject.phase = match subject.phase {
+            Phase::Held if !is_own => Phase::Held,
+            Phase::Released(at) if is_settled => Phase::Released(at.max(told)),
+            Phase::Released(at) => Phase::Released(at),
+            _ if is_settled => Phase::Released(told),
+            _ => Phase::SentAsWas,
+        };
+        if !self.holds_any() {
+            self.held_since = None;
+        }
+    }
+
+    /// A subject that was forgotten, from the event that it was held with, as it is known now.
+    fn forgotten(&self, held: &Event) -> HeldSubject {
+        let (order, transaction) = (held.order(), held.transaction.clone());
+        let subject = HeldSubject { newest: (order, held.kind), transaction, seen: order.version, phase: Phase::Expired };
+        let mut subjects = BTreeMap::from([(held.subject(), subject.clone())]);
+        remember(&mut subjects, self.newest.conversion.version, &self.newest.transactions);
+        subjects.remove(&held.subject()).unwrap_or(subject)
+    }
+
     /// Notes what became of something owed. `sent`: it was handed over for sending; otherwise its conditions failed.
     pub fn conclude(&mut self, due: &Due, sent: bool) {
         let version = due.event.conversion.version;

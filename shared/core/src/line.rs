@@ -222,12 +222,33 @@ impl Line {
         self.entries.iter().any(|entry| entry.id == *id && entry.attempts == attempt && entry.base == base)
     }
 
-    /// A person asks for something about a delivery that is not being sent, of which the log has recorded so many attempts: the line
-    /// to write, and how many attempts were made by now.
-    #[must_use]
-    pub fn ask(&self, asked: Asked, id: &DeliveryId, order: Order, recorded: u32, now: Timestamp) -> (Self, u32) {
+    /// Whether a person stopped the delivery.
+    pub fn is_stopped(&self, id: &DeliveryId) -> bool {
+        self.entries.iter().any(|entry| entry.id == *id && entry.asked == Some(Asked::Stop))
+    }
+
+    /// The claimed deliveries that are newer than this one: of a later version, or updated after it was created (P3).
+    pub fn newer_claimed(&self, order: Order) -> impl Iterator<Item = &DeliveryId> {
+        self.entries.iter().filter(move |entry| entry.order > order && entry.claim.is_some()).map(|entry| &entry.id)
+    }
+
+    /// Whether it remembers as many deliveries as it can.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= REMEMBERED
+    }
+
+    /// A person asks for something about a delivery that is not being sent: the line to write, and how many attempts were made by now.
+    /// `recorded` tells how many the log has of a delivery. `None`: the line is full of what may not be forgotten.
+    pub fn ask(
+        &self,
+        asked: Asked,
+        id: &DeliveryId,
+        order: Order,
+        recorded: &dyn Fn(&DeliveryId) -> u32,
+        now: Timestamp,
+    ) -> Option<(Self, u32)> {
         let own = self.entries.iter().find(|entry| entry.id == *id);
-        let attempts = own.map_or(0, |entry| entry.attempts).max(recorded);
+        let attempts = own.map_or(0, |entry| entry.attempts).max(recorded(id));
         let base = match asked {
             Asked::Resend => attempts,
             Asked::Stop => own.map_or(0, |entry| entry.base),
@@ -236,13 +257,12 @@ impl Line {
         let parked_until = own.filter(|_| attempts == 0 && asked == Asked::Resend).and_then(|entry| entry.parked_until);
         let mut line = self.clone();
         line.entries.retain(|entry| entry.id != *id);
-        if line.entries.len() >= REMEMBERED
-            && let Some(idle) = line.entries.iter().position(|entry| entry.is_idle(now))
-        {
+        if line.is_full() {
+            let idle = line.entries.iter().position(|entry| entry.is_idle(recorded(&entry.id), now))?;
             line.entries.remove(idle);
         }
         line.entries.push(Entry { id: id.clone(), order, attempts, base, asked: Some(asked), claim: None, parked_until });
-        (line, attempts)
+        Some((line, attempts))
     }
 
     /// Whether another delivery of this line is being sent, or goes first and has not had its first attempt (P3).
@@ -322,9 +342,9 @@ impl Entry {
         self.attempts == 0 && self.asked.is_none() && self.parked_until.is_some_and(|until| until <= ask.now)
     }
 
-    /// Whether it is neither being sent nor waits behind another.
-    fn is_idle(&self, now: Timestamp) -> bool {
-        self.parked_until.is_none_or(|until| until <= now) && self.claim.as_ref().is_none_or(|claim| claim.lease_until <= now)
+    /// Whether nothing is lost with it: no person's word, no attempt beyond those recorded, and it does not wait behind another.
+    fn is_idle(&self, recorded: u32, now: Timestamp) -> bool {
+        self.asked.is_none() && self.attempts <= recorded && self.parked_until.is_none_or(|until| until <= now)
     }
 }
 

@@ -3,6 +3,10 @@
 //! Both are words on the delivery's line, given by compare-and-set, so that no attempt is claimed beside them; then the row says it too.
 //! A crash between the two leaves a line that decides what the next message does with the row: nothing for a resend whose row is still
 //! over, its end for one that was stopped. Before a row is made to wait, a message is under way that finds it waiting.
+//!
+//! What was held and never sent goes out as it is known now, never as it was when holding began (F3).
+
+use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -19,8 +23,9 @@ use crate::{
     backend::{Backend, Effects, Key, Lane, Message, Order, Partition, Range, Swap, Swapped, Unavailable},
     deliver::STOPPED,
     keys, matching,
-    rows::{self, DeliveryRow, Task},
+    rows::{self, DeliveryRow, StoredEvent, Task},
     rules::{Refused, Rule},
+    settle::is_own,
 };
 
 /// The reason of what waits because a person asked for it.
@@ -38,17 +43,41 @@ pub(crate) const IN_TIME: SignedDuration = SignedDuration::from_secs(20);
 pub(crate) struct Seen {
     pub(crate) row: DeliveryRow,
     rev: u64,
-    line: Line,
+    pub(crate) line: Line,
     line_rev: Option<u64>,
 }
 
 /// Why a delivery is not sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Obstacle {
     /// An attempt is under way.
     Sending,
     /// A newer one of its subject was delivered.
     NewerDelivered,
+    /// A newer one of its subject is being sent.
+    NewerSending,
+    /// Too much is under way about its subject.
+    Full,
+    /// It was held and never sent, and can't be sent as it is now (F3, V3).
+    Unfit(String),
+}
+
+impl Obstacle {
+    fn refused(self) -> Refused {
+        let why = match self {
+            Self::Sending => return being_sent(),
+            Self::NewerDelivered => {
+                "a newer change of the same subject was delivered: send this one all the same with \"force\": true"
+            }
+            Self::NewerSending => {
+                "a newer change of the same subject is being sent: wait for its answer, or send this one all the same with \
+                 \"force\": true"
+            }
+            Self::Full => return full(),
+            Self::Unfit(why) => return Refused::Conflict(why),
+        };
+        Refused::Conflict(why.to_owned())
+    }
 }
 
 impl<B: Backend> Engine<B> {
@@ -56,26 +85,17 @@ impl<B: Backend> Engine<B> {
     /// now. Refused while it is being sent, while its rule is off, and when a newer one was delivered unless `body` says `force`.
     pub async fn resend(&self, caller: &Caller, id: &DeliveryId, body: &Value) -> Result<Value, Refused> {
         for _ in 0..READS {
-            let mut seen = self.seen(caller, id).await?;
+            let seen = self.seen(caller, id).await?;
             let Resend { force } = Resend::parse(body)?;
             let rule = self.sending(&seen.row.job.rule).await?;
             let begun = self.now();
-            match self.obstacle(&seen, force).await? {
-                None => {}
-                Some(Obstacle::Sending) => return Err(being_sent()),
-                Some(Obstacle::NewerDelivered) => {
-                    let why = "a newer change of the same subject was delivered: send this one all the same with \"force\": true";
-                    return Err(Refused::Conflict(why.to_owned()));
-                }
+            if let Some(obstacle) = self.obstacle(&rule, &seen.row, &seen.line, force).await? {
+                return Err(obstacle.refused());
             }
-            if seen.row.state == State::Cancelled && self.is_held(&rule, &seen.row).await? {
-                // A person stopped it while it was held, and thinks again.
-                match self.hold_again(seen).await? {
-                    Some(again) => seen = again,
-                    None => continue,
+            if seen.row.state == State::Held && is_own(&rule, &seen.row) {
+                if !self.unstopped(&seen).await? {
+                    continue;
                 }
-            }
-            if seen.row.state == State::Held {
                 match self.release_early(&rule, &seen).await? {
                     Some(row) => return Ok(row.view()),
                     None => continue,
@@ -83,7 +103,7 @@ impl<B: Backend> Engine<B> {
             }
             self.commit_one(Effects { send: vec![wake(&rule, &seen.row, begun + AFTERWARDS)], ..self.moved_aside(&seen.row) })
                 .await?;
-            let Some(row) = self.revive(&rule, seen, None, begun + IN_TIME).await? else { continue };
+            let Some(row) = self.send_again(&rule, seen, None, begun + IN_TIME).await? else { continue };
             self.commit_one(Effects { send: vec![wake(&rule, &row, begun)], ..Effects::default() }).await?;
             tracing::info!(tracking_api_id = %rule.id, delivery_id = %row.job.id, attempts = row.attempts, "sent again");
             return Ok(row.view());
@@ -106,7 +126,11 @@ impl<B: Backend> Engine<B> {
             if line.is_sending(id, row.attempts, self.backend.run(), now) {
                 return Err(being_sent());
             }
-            let (line, attempts) = line.ask(Asked::Stop, id, row.job.event.0.order(), row.attempts, now);
+            let records = self.records_beside(&row, &line).await?;
+            let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
+            let Some((line, attempts)) = line.ask(Asked::Stop, id, row.job.event.0.order(), &recorded, now) else {
+                return Err(full());
+            };
             if !done(self.swap_line(line_key(&row), line_rev, &line, now).await)? {
                 continue;
             }
@@ -149,19 +173,57 @@ impl<B: Backend> Engine<B> {
     }
 
     /// What stands against sending a delivery again (L1).
-    pub(crate) async fn obstacle(&self, seen: &Seen, force: bool) -> Result<Option<Obstacle>, Unavailable> {
-        let Seen { row, line, .. } = seen;
-        if line.is_sending(&row.job.id, row.attempts, self.backend.run(), self.now()) {
+    pub(crate) async fn obstacle(
+        &self,
+        rule: &Rule,
+        row: &DeliveryRow,
+        line: &Line,
+        force: bool,
+    ) -> Result<Option<Obstacle>, Unavailable> {
+        let (run, now) = (self.backend.run(), self.now());
+        if line.is_sending(&row.job.id, row.attempts, run, now) {
             return Ok(Some(Obstacle::Sending));
         }
-        let newer = !force && self.newer_delivered(row, line).await?;
-        Ok(newer.then_some(Obstacle::NewerDelivered))
+        let records = self.records_beside(row, line).await?;
+        let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
+        let order = row.job.event.0.order();
+        if line.ask(Asked::Resend, &row.job.id, order, &recorded, now).is_none() {
+            return Ok(Some(Obstacle::Full));
+        }
+        if !force && line.newer_claimed(order).any(|newer| line.is_sending(newer, recorded(newer), run, now)) {
+            return Ok(Some(Obstacle::NewerSending));
+        }
+        if !force && self.newer_delivered(row, line).await? {
+            return Ok(Some(Obstacle::NewerDelivered));
+        }
+        if row.was_held_back() {
+            return Ok(self.known_now(rule, row).await?.err().map(Obstacle::Unfit));
+        }
+        Ok(None)
+    }
+
+    /// How many attempts the log has of a delivery, and of those on its line that matter to what a person asks of it.
+    async fn records_beside(&self, row: &DeliveryRow, line: &Line) -> Result<HashMap<DeliveryId, u32>, Unavailable> {
+        let mut records = HashMap::from([(row.job.id.clone(), row.attempts)]);
+        let others: Vec<&DeliveryId> = if line.is_full() {
+            line.entries.iter().map(|entry| &entry.id).collect()
+        } else {
+            line.newer_claimed(row.job.event.0.order()).collect()
+        };
+        let keys: Vec<Key> = others.into_iter().filter(|id| **id != row.job.id).map(keys::delivery).collect();
+        let items = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
+        for item in items.into_iter().flatten() {
+            let other: DeliveryRow = rows::read(&item.body)?;
+            records.insert(other.job.id, other.attempts);
+        }
+        Ok(records)
     }
 
     /// Whether a newer one of the same rule and subject was delivered. The line knows whether any was tried.
     pub(crate) async fn newer_delivered(&self, row: &DeliveryRow, line: &Line) -> Result<bool, Unavailable> {
         let event = &row.job.event.0;
-        if line.head <= event.order().version {
+        let order = event.order();
+        if line.head < order.version || (line.head == order.version && line.newer_claimed(order).next().is_none()) {
             return Ok(false);
         }
         let partition = Partition::Table(keys::conversion(row.job.id.conversion_part()));
@@ -171,7 +233,7 @@ impl<B: Backend> Engine<B> {
             for item in items.iter().filter(|item| !item.key.sort.contains("#A#")) {
                 let other: DeliveryRow = rows::read(&item.body)?;
                 let others = &other.job.event.0;
-                let newer = others.order().version > event.order().version;
+                let newer = others.order() > order;
                 if other.state == State::Delivered
                     && other.job.rule == row.job.rule
                     && newer
@@ -191,22 +253,59 @@ impl<B: Backend> Engine<B> {
         Effects { put: last.collect(), ..Effects::default() }
     }
 
-    /// Opens a new budget: on the line, then in the row. The caller has seen to a message that finds the row waiting, and has moved its
-    /// last attempt aside; after `until` no row is written. `None`: somebody else was faster, look again.
-    pub(crate) async fn revive(
+    /// Opens a new budget. The caller has seen to a message that finds the row waiting, and has moved its last attempt aside; after
+    /// `until` no row is written. `None`: somebody else was faster, look again.
+    pub(crate) async fn send_again(
         &self,
         rule: &Rule,
         seen: Seen,
         replay: Option<&str>,
         until: Timestamp,
     ) -> Result<Option<DeliveryRow>, Unavailable> {
+        if !seen.row.was_held_back() {
+            return self.revive(rule, seen, replay, None, until).await;
+        }
+        let Ok(known) = self.known_now(rule, &seen.row).await? else { return Ok(None) };
+        // What is still held must not be taken for the final one once it is settled, so the hold is told first. What is over is sent
+        // first: should this be cut off, the settled state is sent as well.
+        if known.is_held && !self.tell_hold(rule, &known).await? {
+            return Ok(None);
+        }
+        let revived = self.revive(rule, seen, replay, Some(&known.event), until).await?;
+        if revived.is_some() && !known.is_held {
+            for _ in 0..READS {
+                if self.tell_hold(rule, &known).await? {
+                    return Ok(revived);
+                }
+            }
+            return Err(changing());
+        }
+        Ok(revived)
+    }
+
+    /// Opens a new budget: on the line, then in the row, with a newer state if there is one.
+    async fn revive(
+        &self,
+        rule: &Rule,
+        seen: Seen,
+        replay: Option<&str>,
+        newest: Option<&StoredEvent>,
+        until: Timestamp,
+    ) -> Result<Option<DeliveryRow>, Unavailable> {
         let Seen { row, mut rev, line, line_rev } = seen;
         let now = self.now();
-        let (line, base) = line.ask(Asked::Resend, &row.job.id, row.job.event.0.order(), row.attempts, now);
+        let records = self.records_beside(&row, &line).await?;
+        let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
+        let order = newest.unwrap_or(&row.job.event).0.order();
+        let Some((line, base)) = line.ask(Asked::Resend, &row.job.id, order, &recorded, now) else { return Ok(None) };
         if !done(self.swap_line(line_key(&row), line_rev, &line, now).await)? {
             return Ok(None);
         }
-        let mut row = waiting_again(rule, row, base, replay, now);
+        let again = |mut row: DeliveryRow| {
+            row.job.event = newest.cloned().unwrap_or(row.job.event);
+            waiting_again(rule, row, base, replay, now)
+        };
+        let mut row = again(row);
         for _ in 0..READS {
             if self.now() > until {
                 return Err(Unavailable("sending it again took too long".to_owned()));
@@ -220,26 +319,23 @@ impl<B: Backend> Engine<B> {
                 return Ok(Some(stands.row));
             }
             rev = stands.rev;
-            row = waiting_again(rule, stands.row, base, replay, now);
+            row = again(stands.row);
         }
         Err(changing())
     }
 
-    /// Takes back that a held delivery was stopped.
-    async fn hold_again(&self, seen: Seen) -> Result<Option<Seen>, Unavailable> {
-        let Seen { mut row, rev, line, line_rev } = seen;
+    /// Takes back what an interrupted stop left on the line of a delivery that is still held. `false`: somebody else was faster.
+    async fn unstopped(&self, seen: &Seen) -> Result<bool, Unavailable> {
+        let Seen { row, line, line_rev, .. } = seen;
+        if !line.is_stopped(&row.job.id) {
+            return Ok(true);
+        }
         let now = self.now();
-        let (line, _) = line.ask(Asked::Resend, &row.job.id, row.job.event.0.order(), row.attempts, now);
-        if !done(self.swap_line(line_key(&row), line_rev, &line, now).await)? {
-            return Ok(None);
-        }
-        row.state = State::Held;
-        row.reason = Some(SENT_AGAIN.to_owned());
-        row.ended_at = None;
-        if !self.swap_row(&row, rev).await? {
-            return Ok(None);
-        }
-        self.look_at(&row).await
+        // It is on the line already, which need not forget another for it.
+        let recorded = |_: &DeliveryId| row.attempts;
+        let asked = line.ask(Asked::Resend, &row.job.id, row.job.event.0.order(), &recorded, now);
+        let Some((line, _)) = asked else { return Ok(false) };
+        done(self.swap_line(line_key(row), *line_rev, &line, now).await)
     }
 
     /// Writes a row if nobody else has written it since it was read.
@@ -285,6 +381,10 @@ pub(crate) fn wake(rule: &Rule, row: &DeliveryRow, at: Timestamp) -> Message {
 
 pub(crate) fn line_key(row: &DeliveryRow) -> Key {
     keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject())
+}
+
+fn full() -> Refused {
+    Refused::Conflict("too much is under way about the same subject: wait until some of it is over".to_owned())
 }
 
 fn being_sent() -> Refused {

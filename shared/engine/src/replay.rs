@@ -87,18 +87,14 @@ impl<B: Backend> Engine<B> {
         loop {
             let (found, next) = self.listed(rule, replaying, place.take(), FETCH).await?;
             let new: Vec<DeliveryId> = found.into_iter().filter(|id| seen.insert(id.clone())).collect();
-            let fitting = self.fitting(&new, replaying).await?;
-            let newer = try_join_all(fitting.iter().map(|(row, line)| async move {
-                Ok::<_, Unavailable>(!replaying.force && self.newer_delivered(row, line).await?)
-            }));
-            for ((row, line), newer) in fitting.iter().zip(newer.await?) {
-                if line.is_sending(&row.job.id, row.attempts, self.backend.run(), self.now()) {
-                    continue;
-                }
-                if newer {
-                    counted.skipped += 1;
-                } else {
-                    *counted.states.entry(row.state.as_str()).or_default() += 1;
+            let fitting = self.fitting(rule, &new, replaying).await?;
+            let obstacles = fitting.iter().map(|(row, line)| self.obstacle(rule, row, line, replaying.force));
+            let obstacles = try_join_all(obstacles).await?;
+            for ((row, _), obstacle) in fitting.iter().zip(obstacles) {
+                match obstacle {
+                    None => *counted.states.entry(standing(rule, row).as_str()).or_default() += 1,
+                    Some(Obstacle::Sending) => {}
+                    Some(_) => counted.skipped += 1,
                 }
             }
             counted.complete = next.is_none();
@@ -139,13 +135,18 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Those of these deliveries that are over in one of the states, each with its line.
-    async fn fitting(&self, ids: &[DeliveryId], replaying: &Replaying) -> Result<Vec<(DeliveryRow, Line)>, Unavailable> {
+    async fn fitting(
+        &self,
+        rule: &Rule,
+        ids: &[DeliveryId],
+        replaying: &Replaying,
+    ) -> Result<Vec<(DeliveryRow, Line)>, Unavailable> {
         let mut found = Vec::new();
         for ids in ids.chunks(FETCH) {
             let keys: Vec<Key> = ids.iter().map(keys::delivery).collect();
             for item in self.backend.get(&keys).await?.into_iter().flatten() {
                 let row: DeliveryRow = rows::read(&item.body)?;
-                if row.job.rule == replaying.rule && replaying.states.contains(&row.state) {
+                if row.job.rule == replaying.rule && replaying.states.contains(&standing(rule, &row)) {
                     found.push(row);
                 }
             }
@@ -233,20 +234,24 @@ impl<B: Backend> Engine<B> {
                 // The step before this one was cut off: all that may be missing is the message.
                 return Ok(Some(seen.row).filter(|row| row.state == State::Waiting));
             }
-            if !replaying.states.contains(&seen.row.state) {
+            if !replaying.states.contains(&standing(rule, &seen.row)) {
                 return Ok(None);
             }
-            match self.obstacle(&seen, replaying.force).await? {
-                None => {}
-                Some(Obstacle::Sending | Obstacle::NewerDelivered) => return Ok(None),
+            if self.obstacle(rule, &seen.row, &seen.line, replaying.force).await?.is_some() {
+                return Ok(None);
             }
             self.commit_one(self.moved_aside(&seen.row)).await?;
-            if let Some(row) = self.revive(rule, seen, Some(&replaying.id), later(self.now(), IN_TIME)).await? {
+            if let Some(row) = self.send_again(rule, seen, Some(&replaying.id), later(self.now(), IN_TIME)).await? {
                 return Ok(Some(row));
             }
         }
         Err(Unavailable("the delivery changes all the time".to_owned()))
     }
+}
+
+/// Where a delivery stands: what is open since before its rule was switched off is about to be cancelled (P6).
+fn standing(rule: &Rule, row: &DeliveryRow) -> State {
+    if !row.state.is_ended() && row.job.epoch < rule.head.epoch { State::Cancelled } else { row.state }
 }
 
 /// Where an item stands among those of its shards.

@@ -203,6 +203,11 @@ impl DeliveryRow {
         self.ended_at = Some(now);
     }
 
+    /// Whether it was held, and has had no attempt: what it knows of its event dates from when holding began.
+    pub(crate) fn was_held_back(&self) -> bool {
+        self.job.held && self.attempts == 0
+    }
+
     /// As a list shows it (contract §3).
     pub(crate) fn view(&self) -> Value {
         let event = &self.job.event.0;

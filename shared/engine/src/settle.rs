@@ -32,6 +32,7 @@ use crate::{
     rows::{self, DeliveryRow, Task},
     rules::Rule,
 };
+pub(crate) use early::is_own;
 pub(crate) use foresee::Foreseen;
 use outbox::Outbox;
 use row::{HoldRow, Stored};

@@ -7,6 +7,7 @@ mod catalogues;
 mod deliveries;
 mod duplicate;
 mod explain;
+mod held_back;
 mod history;
 mod idempotency;
 mod lists;

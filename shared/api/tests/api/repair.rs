@@ -171,6 +171,46 @@ async fn l1_what_is_being_sent_is_left_alone() {
 }
 
 #[tokio::test]
+async fn l1_a_resend_is_refused_while_a_newer_one_is_being_sent_unless_it_is_forced() {
+    let shop = Workshop::new(404).await;
+    let rule = shop.rule(ADMIN, json!({})).await;
+    shop.told(1, 1, "pending").await;
+    let older = shop.deliveries().await.remove(0);
+    shop.receiver.answers(503);
+    shop.change(1, 2, "approved").await;
+    shop.work_all().await;
+    shop.api.pass(67);
+    let claiming = shop.api.engine.claim(&shop.due().remove(0)).await.unwrap();
+    assert!(matches!(claiming, tracking_engine::Claiming::Send(_)), "{claiming:?}");
+    let refused = shop.resend(ADMIN, &older, Value::Null).await;
+    assert_eq!(refused.problem(), (409, "/problems/conflict"));
+    let why = "a newer change of the same subject is being sent: wait for its answer, or send this one all the same with \"force\": true";
+    assert_eq!(refused.body["detail"], why);
+    let period = json!({"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z"});
+    let counted = shop.api.call(ADMIN, &format!("POST /tracking-apis/{rule}/replay"), period).await;
+    assert_eq!((&counted.body["deliveries"], &counted.body["skipped"]), (&json!(0), &json!(1)));
+    assert_eq!(shop.resend(ADMIN, &older, json!({"force": true})).await.status, 202);
+}
+
+#[tokio::test]
+async fn l1_created_is_older_than_updated_of_the_same_change() {
+    let shop = Workshop::new(404).await;
+    shop.rule(ADMIN, json!({"trigger": "transaction_all"})).await;
+    shop.told(1, 1, "pending").await;
+    let mut ids = shop.deliveries().await;
+    assert_eq!(ids.len(), 2);
+    if shop.delivery(&ids[0]).await["event"] == "transaction_updated" {
+        ids.reverse();
+    }
+    shop.receiver.answers(200);
+    assert_eq!(shop.resend(ADMIN, &ids[1], Value::Null).await.status, 202);
+    shop.work_all().await;
+    assert_eq!(shop.stands(&ids[1]).await, stands("delivered", 2, 3));
+    assert_eq!(shop.resend(ADMIN, &ids[0], Value::Null).await.problem(), (409, "/problems/conflict"));
+    assert_eq!(shop.resend(ADMIN, &ids[0], json!({"force": true})).await.status, 202);
+}
+
+#[tokio::test]
 async fn p6_a_person_stops_what_waits() {
     let shop = Workshop::new(503).await;
     shop.rule("aff_a", json!({})).await;

@@ -137,6 +137,32 @@ async fn p6_a_replay_needs_a_rule_that_sends_and_ends_with_it() {
 }
 
 #[tokio::test]
+async fn p6_what_is_about_to_be_cancelled_is_replayed_as_cancelled() {
+    let shop = Workshop::new(503).await;
+    let rule = shop.rule(ADMIN, json!({})).await;
+    shop.change(1, 1, "pending").await;
+    shop.work_all().await;
+    shop.receiver.heard();
+    for active in [false, true] {
+        shop.api.call(ADMIN, &format!("PATCH /tracking-apis/{rule}"), json!({"active": active})).await;
+    }
+    shop.receiver.answers(200);
+    let id = shop.deliveries().await.remove(0);
+    assert_eq!(shop.delivery(&id).await["state"], "waiting", "nobody has ended it yet");
+    let begun = ask(&shop, ADMIN, &rule, "replay", json!({"states": ["cancelled"], "dry_run": false})).await;
+    assert_eq!((begun.status, &begun.body["states"]), (202, &json!({"cancelled": 1})));
+    // The replay comes before what ends it.
+    let mut messages = shop.due();
+    messages.sort_by_key(|message| !message.body.contains("replay"));
+    shop.work(messages.drain(..1).collect()).await;
+    assert_eq!(shop.delivery(&id).await["state"], "waiting");
+    shop.work(messages).await;
+    shop.minutes(2).await;
+    assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=2"]);
+    assert_eq!(shop.delivery(&id).await["state"], "delivered");
+}
+
+#[tokio::test]
 async fn contract_3_what_is_wrong_with_a_replay_is_told_and_nothing_is_done() {
     let shop = Workshop::new(404).await;
     let rule = shop.rule(ADMIN, json!({"rate_per_second": 3})).await;

@@ -114,8 +114,8 @@ impl Play {
 
     /// A person asks on the line alone; answers how many attempts were made.
     fn person_asks(&mut self, asked: Asked, name: &str, order: Order) -> u32 {
-        let recorded = self.log.get(&delivery(name)).map_or(0, |record| record.attempts);
-        let (line, attempts) = self.line.ask(asked, &delivery(name), order, recorded, self.now);
+        let recorded = |id: &DeliveryId| self.log.get(id).map_or(0, |record| record.attempts);
+        let (line, attempts) = self.line.ask(asked, &delivery(name), order, &recorded, self.now).unwrap();
         self.line = line;
         attempts
     }

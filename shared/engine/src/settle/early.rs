@@ -1,30 +1,70 @@
-//! A held postback that a person wants sent now: what the hold knows of it goes out as if it had been held too long and were to be
-//! sent as it is (F3). If the conversion settles later, that is sent still.
+//! A postback that is held, or was held and never sent, and that a person wants sent now: what the hold knows of it goes out as if it
+//! had been held too long and were to be sent as it is (F3). If the conversion settles later, that is sent still.
 
 use jiff::SignedDuration;
-use tracking_core::{delivery::DeliveryId, matching::Release};
+use tracking_core::{
+    delivery::{Cause, DeliveryId, State},
+    event::{Event, Subject},
+    hold::Due,
+    matching::Release,
+};
 
-use super::release_message;
+use super::{delay_of, release_message};
 use crate::{
     Engine,
     backend::{Backend, Effects, Unavailable},
     repair::Seen,
-    rows::DeliveryRow,
+    rows::{DeliveryRow, StoredEvent},
     rules::{Refused, Rule},
 };
 
 /// When the message comes that brings about what a cut off process left in the outbox.
 const AFTERWARDS: SignedDuration = SignedDuration::from_secs(30);
 
+/// What was held and never sent, as it is known now.
+pub(crate) struct Known {
+    due: Due,
+    /// What is sent.
+    pub(crate) event: StoredEvent,
+    /// What it was held with.
+    held: Event,
+    /// Whether it is the delivery that the hold would release.
+    is_own: bool,
+    /// Whether the hold still holds it.
+    pub(crate) is_held: bool,
+}
+
 impl<B: Backend> Engine<B> {
-    /// Whether the subject of a delivery is held.
-    pub(crate) async fn is_held(&self, rule: &Rule, row: &DeliveryRow) -> Result<bool, Unavailable> {
-        if !row.job.held || row.attempts > 0 {
+    /// What was held and never sent, as it would be sent now: the hold's newest state, judged as what is released (F3, V3). `Err`: why it
+    /// can't be sent.
+    pub(crate) async fn known_now(&self, rule: &Rule, row: &DeliveryRow) -> Result<Result<Known, String>, Unavailable> {
+        let held = &row.job.event.0;
+        let Some(stored) = self.read_hold(&held.conversion.conversion_id, rule).await? else {
+            return Ok(Err("it was never sent, and nothing is known any more of what it waited for".to_owned()));
+        };
+        let is_own = is_own(rule, row);
+        let is_held = is_own && stored.hold.early(&held.subject()).is_some();
+        if is_own && row.state == State::Held && !is_held {
+            return Ok(Err("it is held no more and about to be sent: look again".to_owned()));
+        }
+        let due = stored.hold.as_known_now(held);
+        let (event, release) = rule.candidate().release(&due);
+        Ok(match unsendable(release) {
+            Some(why) => Err(why),
+            None => Ok(Known { due, event: StoredEvent(event), held: held.clone(), is_own, is_held }),
+        })
+    }
+
+    /// Tells the hold that a person has this sent. `false`: somebody else changed the hold, look again.
+    pub(crate) async fn tell_hold(&self, rule: &Rule, known: &Known) -> Result<bool, Unavailable> {
+        let conversion = &known.held.conversion.conversion_id;
+        let Some(mut stored) = self.read_hold(conversion, rule).await? else { return Ok(true) };
+        if known.is_held && stored.hold.as_known_now(&known.held) != known.due {
             return Ok(false);
         }
-        let event = &row.job.event.0;
-        let stored = self.read_hold(&event.conversion.conversion_id, rule).await?;
-        Ok(stored.is_some_and(|stored| stored.hold.early(&event.subject()).is_some()))
+        let before: Vec<Subject> = stored.hold.held().map(|(subject, _)| subject.clone()).collect();
+        stored.hold.sent_by_hand(&known.due, &known.held, known.is_own);
+        self.put_hold(rule, delay_of(rule), &mut stored, Vec::new(), &before).await
     }
 
     /// Hands a held postback over with the newest state. `None`: something changed meanwhile, look again.
@@ -37,16 +77,8 @@ impl<B: Backend> Engine<B> {
         let (Some(mut stored), Some(due)) = (stored, due) else {
             return Err(Refused::Conflict("it is held no more and about to be sent: look again".to_owned()));
         };
-        match rule.candidate().release(&due).1 {
-            Release::Send | Release::End(_) => {}
-            Release::Foreign => {
-                return Err(Refused::Conflict("the conversion belongs to another affiliate now: it can't be sent".to_owned()));
-            }
-            Release::Unfit(misses) => {
-                let why: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
-                let why = format!("the conditions do not hold for it as it is now: {}", why.join("; "));
-                return Err(Refused::Conflict(why));
-            }
+        if let Some(why) = unsendable(rule.candidate().release(&due).1) {
+            return Err(Refused::Conflict(why));
         }
         let afterwards = release_message(conversion, &rule.id, now + AFTERWARDS);
         self.commit_one(Effects { send: vec![afterwards], ..Effects::default() }).await?;
@@ -61,6 +93,25 @@ impl<B: Backend> Engine<B> {
         self.write_hold(rule, conversion, &mut stored, now).await?;
         let row = DeliveryRow { job, ..seen.row.clone() };
         Ok(Some(self.show_as_handed_over(row, seen).await?))
+    }
+}
+
+/// Whether a delivery is the one that this rule's hold would release, and not one from before the rule was switched off (P6).
+pub(crate) fn is_own(rule: &Rule, row: &DeliveryRow) -> bool {
+    let event = &row.job.event.0;
+    let cause = Cause::Final(rule.head.epoch);
+    DeliveryId::derive(&event.conversion.conversion_id, &rule.id, &event.subject().to_string(), cause) == row.job.id
+}
+
+/// Why something is not sent although a person asks for it.
+fn unsendable(release: Release) -> Option<String> {
+    match release {
+        Release::Send | Release::End(_) => None,
+        Release::Foreign => Some("the conversion belongs to another affiliate now: it can't be sent".to_owned()),
+        Release::Unfit(misses) => {
+            let why: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
+            Some(format!("the conditions do not hold for it as it is now: {}", why.join("; ")))
+        }
     }
 }
 

@@ -64,7 +64,9 @@ impl<B: Backend> Engine<B> {
         let existing = self.get_one(keys::delivery(&job.id)).await?;
         let existing = existing.map(|item| rows::read::<DeliveryRow>(&item.body)).transpose()?;
         if let Some(row) = existing.as_ref().filter(|row| row.state.is_ended()) {
-            return Ok(!matches!(row.state, State::Skipped | State::Expired));
+            // What a person stopped before its first attempt never went out.
+            let stopped = row.state == State::Cancelled && row.attempts == 0;
+            return Ok(!stopped && !matches!(row.state, State::Skipped | State::Expired));
         }
         if let Some(row) = &existing {
             // What was held keeps its place in the log.

@@ -172,12 +172,39 @@ fn l1_is_sending_as_long_as_the_lease_lasts_and_nothing_is_recorded() {
 }
 
 #[test]
-fn a_line_stays_small_however_many_a_person_asks_for() {
+fn a_line_stays_small_and_forgets_no_word_of_a_person() {
     let mut play = Play::new();
     assert_eq!(play.ask("first", updated(100), "t"), Claims(1));
-    for version in 1..100 {
+    for version in 1..=30 {
         play.person_asks(Asked::Resend, &format!("d{version}"), updated(version));
     }
+    assert_eq!(play.ask("second", created(101), "t"), Park(1));
     assert_eq!(play.line.entries.len(), 32);
-    assert!(play.line.is_sending(&delivery("first"), 0, play.run, play.now), "what is being sent stays known");
+    let asks = |play: &Play, name: &str| {
+        let recorded = |id: &DeliveryId| play.log.get(id).map_or(0, |record| record.attempts);
+        play.line.ask(Asked::Stop, &delivery(name), updated(50), &recorded, play.now)
+    };
+    assert_eq!(asks(&play, "e"), None, "one waits, one is being sent, and the others were asked for");
+    let (again, _) = asks(&play, "d1").unwrap();
+    assert_eq!(again.entries.len(), 32, "what is on it can be asked for again");
+    play.wait(61);
+    assert!(!asks(&play, "e").unwrap().0.entries.iter().any(|entry| entry.id == delivery("second")), "it waits no more");
+    play.person_asks(Asked::Stop, "e", updated(50));
+    assert_eq!(asks(&play, "f"), None, "the first one's attempt was cut off, and stays counted");
+    play.again("first", 1);
+    let (line, _) = asks(&play, "f").unwrap();
+    assert_eq!(line.entries.len(), 32);
+    assert!(!line.entries.iter().any(|entry| entry.id == delivery("first")));
+    assert!((1..=30).all(|version| line.entries.iter().any(|entry| entry.id == delivery(&format!("d{version}")))));
+}
+
+#[test]
+fn p3_updated_is_newer_than_created_of_the_same_version() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("update", updated(2), "t1"), Claims(1));
+    let newer = |order| play.line.newer_claimed(order).cloned().collect::<Vec<_>>();
+    assert_eq!(newer(created(2)), [delivery("update")]);
+    assert_eq!(newer(updated(1)), [delivery("update")]);
+    assert_eq!(newer(updated(2)), []);
+    assert_eq!(newer(created(3)), []);
 }
