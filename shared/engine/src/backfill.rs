@@ -16,6 +16,7 @@ use tracking_core::{
     change::{Change, Envelope},
     delivery::DeliveryId,
     id::Id,
+    matching::is_foreign,
     repair::Backfill,
     tracking_api::Delay,
 };
@@ -55,8 +56,6 @@ struct Stretch {
     changes: Vec<(Change, String)>,
     /// Where the next stretch begins, if there is one.
     next: Option<String>,
-    /// How many events it is of.
-    events: usize,
 }
 
 impl<B: Backend> Engine<B> {
@@ -89,7 +88,9 @@ impl<B: Backend> Engine<B> {
         let mut place = None;
         loop {
             let stretch = self.kept_stretch(period, place.take()).await?;
-            counted.events += stretch.events;
+            // V3: how much happens to others is no affair of an affiliate.
+            counted.events +=
+                stretch.changes.iter().filter(|(change, _)| !is_foreign(&rule.head.owner, &change.conversion)).count();
             let mut ids = Vec::new();
             for (change, _) in &stretch.changes {
                 match rule.definition.delay {
@@ -171,7 +172,7 @@ impl<B: Backend> Engine<B> {
             }
         }
         let next = found.last().filter(|_| found.len() == FETCH).map(|last| after(merged_place(last)));
-        Ok(Stretch { changes, next, events: found.len() })
+        Ok(Stretch { changes, next })
     }
 
     /// The messages that a rule owes for a change, with the ids of their deliveries.

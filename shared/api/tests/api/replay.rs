@@ -220,12 +220,28 @@ async fn v3_p4_a_backfill_judges_as_matching_does() {
     shop.told(1, 1, "pending").await;
     let others = shop.rule("aff_b", json!({})).await;
     let picky = shop.rule(ADMIN, json!({"trigger": "transaction_updated"})).await;
-    for rule in [others, picky] {
+    for (rule, events) in [(others, 0), (picky, 1)] {
         let counted = ask(&shop, ADMIN, &rule, "backfill", json!({"dry_run": false})).await;
-        assert_eq!((&counted.body["events"], &counted.body["deliveries"]), (&json!(1), &json!(0)));
+        assert_eq!((&counted.body["events"], &counted.body["deliveries"]), (&json!(events), &json!(0)));
     }
     shop.minutes(2).await;
     assert_eq!(shop.receiver.heard().len(), 0);
+}
+
+#[tokio::test]
+async fn v3_a_backfill_tells_an_affiliate_of_no_events_of_others() {
+    let shop = Workshop::new(200).await;
+    shop.api.sale(1, "aff_a").await;
+    for number in 2..=4 {
+        shop.api.sale(number, "aff_b").await;
+    }
+    for delay in [json!({"mode": "none"}), json!({"mode": "final"})] {
+        for (who, events) in [("aff_a", 1), ("aff_b", 3), ("aff_c", 0), (ADMIN, 4)] {
+            let rule = shop.rule(who, json!({"delay": delay})).await;
+            let counted = ask(&shop, who, &rule, "backfill", json!({})).await;
+            assert_eq!((&counted.body["events"], &counted.body["complete"]), (&json!(events), &json!(true)), "{who}");
+        }
+    }
 }
 
 #[tokio::test]
