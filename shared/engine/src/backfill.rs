@@ -86,24 +86,28 @@ impl<B: Backend> Engine<B> {
         let mut foreseen = BTreeMap::new();
         let mut owed = BTreeSet::new();
         let mut place = None;
+        let until = self.counting_ends();
         loop {
             let stretch = self.kept_stretch(period, place.take()).await?;
             // V3: how much happens to others is no affair of an affiliate.
             counted.events +=
                 stretch.changes.iter().filter(|(change, _)| !is_foreign(&rule.head.owner, &change.conversion)).count();
             let mut ids = Vec::new();
-            for (change, _) in &stretch.changes {
-                match rule.definition.delay {
-                    Delay::None => ids.extend(self.owed_for(rule, change)?.into_iter().map(|(id, _)| id)),
-                    Delay::Final(_) => self.foresee(rule, change, &mut foreseen).await?,
+            let changes = stretch.changes.iter().map(|(change, _)| change);
+            match rule.definition.delay {
+                Delay::None => {
+                    for change in changes {
+                        ids.extend(self.owed_for(rule, change)?.into_iter().map(|(id, _)| id));
+                    }
                 }
+                Delay::Final(_) => self.foresee(rule, changes, &mut foreseen).await?,
             }
             ids.retain(|id| owed.insert(id.clone()));
             let existing = self.existing(&ids).await?;
             counted.already += existing.len();
             counted.deliveries += ids.len() - existing.len();
             counted.complete = stretch.next.is_none();
-            if counted.complete || counted.events >= MOST_COUNTED {
+            if counted.complete || counted.events >= MOST_COUNTED || self.now() >= until {
                 break;
             }
             place = stretch.next;

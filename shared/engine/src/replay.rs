@@ -30,6 +30,8 @@ use crate::{
 
 /// Deliveries or events that a count looks at, at most.
 pub(crate) const MOST_COUNTED: usize = 10_000;
+/// How long a count goes on: whoever asked waits for it.
+const LONGEST_COUNT: SignedDuration = SignedDuration::from_secs(5);
 /// Postbacks that a replay or a backfill makes in a second, at most.
 const PER_SECOND: u32 = 50;
 /// Pages that are read at a time.
@@ -84,6 +86,7 @@ impl<B: Backend> Engine<B> {
         let mut counted = Counted::default();
         let mut seen = BTreeSet::new();
         let mut place = None;
+        let until = self.counting_ends();
         loop {
             let (found, next) = self.listed(rule, replaying, place.take(), FETCH).await?;
             let new: Vec<DeliveryId> = found.into_iter().filter(|id| seen.insert(id.clone())).collect();
@@ -98,11 +101,16 @@ impl<B: Backend> Engine<B> {
                 }
             }
             counted.complete = next.is_none();
-            if counted.complete || seen.len() >= MOST_COUNTED {
+            if counted.complete || seen.len() >= MOST_COUNTED || self.now() >= until {
                 return Ok(counted);
             }
             place = next;
         }
+    }
+
+    /// When a count that begins now stops, whatever it has seen.
+    pub(crate) fn counting_ends(&self) -> Timestamp {
+        later(self.now(), LONGEST_COUNT)
     }
 
     /// The next deliveries of the period in the rule's log, about as many as asked for, and the place after them.

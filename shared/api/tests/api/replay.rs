@@ -286,6 +286,38 @@ async fn contract_3_a_long_backfill_goes_step_by_step() {
 }
 
 #[tokio::test]
+async fn contract_3_a_count_that_takes_long_stops_and_what_was_asked_begins_all_the_same() {
+    let shop = Workshop::new(404).await;
+    for number in 1..=130 {
+        shop.change(number, 1, "pending").await;
+    }
+    let seen = |answer: &Answer, field: &str| (answer.status, answer.body[field].as_u64(), answer.body["complete"].as_bool());
+    let slowly = async |rule: &str, verb: &str, dry_run: bool| {
+        shop.api.hurry(3_000);
+        let counted = ask(&shop, ADMIN, rule, verb, json!({"dry_run": dry_run})).await;
+        shop.api.hurry(1);
+        counted
+    };
+    let late = shop.rule(ADMIN, json!({"delay": {"mode": "final"}})).await;
+    assert_eq!(seen(&ask(&shop, ADMIN, &late, "backfill", json!({})).await, "held"), (200, Some(130), Some(true)));
+    assert_eq!(seen(&slowly(&late, "backfill", true).await, "held"), (200, Some(100), Some(false)));
+
+    let rule = shop.rule(ADMIN, Value::Null).await;
+    let begun = slowly(&rule, "backfill", false).await;
+    assert_eq!(seen(&begun, "deliveries"), (202, Some(100), Some(false)));
+    shop.minutes(5).await;
+    assert_eq!(shop.deliveries().await.len(), 130);
+
+    assert_eq!(seen(&ask(&shop, ADMIN, &rule, "replay", json!({})).await, "deliveries"), (200, Some(130), Some(true)));
+    let begun = slowly(&rule, "replay", false).await;
+    let (status, counted, complete) = seen(&begun, "deliveries");
+    assert!(status == 202 && counted < Some(130) && complete == Some(false), "{}", begun.text);
+    shop.receiver.heard();
+    shop.minutes(5).await;
+    assert_eq!(shop.receiver.heard().len(), 130);
+}
+
+#[tokio::test]
 async fn contract_2_a_rule_tells_its_health_where_it_is_read_alone() {
     let shop = Workshop::new(200).await;
     let rule = shop.rule("aff_a", json!({})).await;

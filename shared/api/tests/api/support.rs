@@ -40,6 +40,8 @@ pub(crate) struct Api {
     pub(crate) engine: Arc<Engine<Store>>,
     /// Milliseconds since the morning.
     passed: Arc<AtomicI64>,
+    /// How many pass whenever the clock is read.
+    step: Arc<AtomicI64>,
     _folder: TempDir,
 }
 
@@ -105,18 +107,25 @@ impl Api {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = Store::open_with(folder.path(), Durability::Relaxed).expect("a new folder can be opened");
         let passed = Arc::new(AtomicI64::new(0));
-        let hand = Arc::clone(&passed);
-        let now = move || morning() + SignedDuration::from_millis(hand.fetch_add(1, Ordering::Relaxed));
+        let step = Arc::new(AtomicI64::new(1));
+        let (hand, pace) = (Arc::clone(&passed), Arc::clone(&step));
+        let now =
+            move || morning() + SignedDuration::from_millis(hand.fetch_add(pace.load(Ordering::Relaxed), Ordering::Relaxed));
         let settings = Settings { private_targets: true, keep_events: true, ..Settings::default() };
         let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
         let tokens = LocalTokens::new(&KEY, morning);
         let router = tracking_api::router(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()));
-        Self { router, tokens, engine, passed, _folder: folder }
+        Self { router, tokens, engine, passed, step, _folder: folder }
     }
 
     /// Moves the clock on.
     pub(crate) fn pass(&self, seconds: i64) {
         self.passed.fetch_add(seconds * 1_000, Ordering::Relaxed);
+    }
+
+    /// From now on so many milliseconds pass whenever the clock is read.
+    pub(crate) fn hurry(&self, milliseconds: i64) {
+        self.step.store(milliseconds, Ordering::Relaxed);
     }
 
     /// The time.

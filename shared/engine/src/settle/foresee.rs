@@ -13,7 +13,7 @@ use tracking_core::{
 use super::{HoldRow, delay_of};
 use crate::{
     Engine,
-    backend::{Backend, Unavailable},
+    backend::{Backend, Key, Unavailable},
     keys, rows,
     rules::Rule,
 };
@@ -38,36 +38,57 @@ pub(crate) struct Foreseen {
 }
 
 impl<B: Backend> Engine<B> {
-    /// Takes a change into the holds as they would be.
+    /// Takes changes into the holds as they would be.
     pub(crate) async fn foresee(
         &self,
         rule: &Rule,
-        change: &Change,
+        changes: impl Iterator<Item = &Change>,
         imagined: &mut BTreeMap<Id, Imagined>,
     ) -> Result<(), Unavailable> {
-        let id = &change.conversion.conversion_id;
-        if !imagined.contains_key(id)
-            && let Some(item) = self.get_one(keys::hold(id, &rule.id)).await?
-        {
+        let taken: Vec<(&Change, Taken)> =
+            changes.map(|change| (change, rule.candidate().takes(change, &change.events()))).collect();
+        self.imagine(rule, &taken, imagined).await?;
+        let delay = delay_of(rule);
+        for (change, Taken { fired, begins }) in taken {
+            let id = &change.conversion.conversion_id;
+            if !imagined.contains_key(id) {
+                if !begins {
+                    continue;
+                }
+                let hold = Hold::begin(change, self.now());
+                imagined.insert(id.clone(), Imagined { hold, known: BTreeSet::new(), again: BTreeSet::new() });
+            }
+            if let Some(Imagined { hold, known, again }) = imagined.get_mut(id) {
+                again.extend(fired.iter().map(Event::subject).filter(|subject| known.contains(subject)));
+                hold.absorb(change, &fired, delay, self.now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the holds of these changes' conversions. A change of which the rule takes nothing needs none: it begins no hold, and one
+    /// that exists has taken it in already.
+    async fn imagine(
+        &self,
+        rule: &Rule,
+        taken: &[(&Change, Taken)],
+        imagined: &mut BTreeMap<Id, Imagined>,
+    ) -> Result<(), Unavailable> {
+        let asked = taken.iter().filter(|(_, taken)| taken.begins || !taken.fired.is_empty());
+        let ids = asked.map(|(change, _)| &change.conversion.conversion_id).filter(|id| !imagined.contains_key(*id));
+        let ids: BTreeSet<&Id> = ids.collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<Key> = ids.iter().map(|id| keys::hold(id, &rule.id)).collect();
+        for (item, id) in self.backend.get(&keys).await?.into_iter().zip(ids) {
+            let Some(item) = item else { continue };
             let mut stored = rows::read::<HoldRow>(&item.body)?.stored(item.rev)?;
             if stored.epoch < rule.head.epoch {
                 stored.hold.cancel();
             }
             let known = stored.hold.subjects.keys().cloned().collect();
             imagined.insert(id.clone(), Imagined { hold: stored.hold, known, again: BTreeSet::new() });
-        }
-        let Taken { fired, begins } = rule.candidate().takes(change, &change.events());
-        if !imagined.contains_key(id) {
-            if !begins {
-                return Ok(());
-            }
-            let hold = Hold::begin(change, self.now());
-            imagined.insert(id.clone(), Imagined { hold, known: BTreeSet::new(), again: BTreeSet::new() });
-        }
-        let delay = delay_of(rule);
-        if let Some(Imagined { hold, known, again }) = imagined.get_mut(id) {
-            again.extend(fired.iter().map(Event::subject).filter(|subject| known.contains(subject)));
-            hold.absorb(change, &fired, delay, self.now());
         }
         Ok(())
     }

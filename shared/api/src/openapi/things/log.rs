@@ -98,7 +98,7 @@ fn replayed() -> RefOr<Schema> {
         .has("deliveries", count("How many"))
         .has("states", dictionary("How many of each state", count("")))
         .has("skipped", count("How many are left alone, since a newer one was delivered"))
-        .has("complete", flag("False if there is more than was looked at"))
+        .has("complete", flag("False if there is more than could be looked at in time"))
         .has("per_second", count("At which rate"))
         .into()
 }
@@ -106,11 +106,11 @@ fn replayed() -> RefOr<Schema> {
 fn backfilled() -> RefOr<Schema> {
     record("What is owed")
         .has("dry_run", flag("Whether it was only counted"))
-        .has("events", count("Events looked at"))
+        .has("events", count("Events looked at; for a rule of an affiliate those of its own conversions"))
         .has("deliveries", count("Deliveries owed"))
         .has("held", count("Holds begun"))
         .has("already", count("Deliveries that exist already"))
-        .has("complete", flag("False if there is more than was looked at"))
+        .has("complete", flag("False if there is more than could be looked at in time"))
         .has("per_second", count("At which rate"))
         .into()
 }
