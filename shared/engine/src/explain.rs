@@ -18,14 +18,15 @@ use tracking_core::{
 };
 
 use crate::{
-    Engine,
+    Engine, MOST_PAGE_BYTES,
     backend::{Backend, Order, Partition, Range, Unavailable},
     keys,
     rows::{self, DeliveryRow},
     rules::{Filter, Refused, Rule, listed},
 };
 
-/// The most verdicts of a page: it ends early rather than grow beyond what one answer can hold.
+/// The most verdicts of a page, and of a rule in it: a page ends early, and of a rule the oldest changes are left out, rather than
+/// grow beyond what one answer can hold.
 const MOST_VERDICTS: usize = 5_000;
 /// The most changes of a conversion that are explained, the newest.
 const MOST_CHANGES: usize = 200;
@@ -57,19 +58,20 @@ impl<B: Backend> Engine<B> {
         let change = explained_event(body)?;
         let now = self.now();
         let mut list = listed(caller, &Filter::default(), before, limit);
-        let (mut items, mut verdicts, mut last_given) = (Vec::new(), 0, None);
+        let (mut page, mut last_given) = (Items::default(), None);
         while let Some((place, rule)) = self.next_rule(&mut list).await? {
-            if items.len() == limit || verdicts >= MOST_VERDICTS {
-                return Ok((items, last_given));
+            if page.items.len() == limit {
+                return Ok((page.items, last_given));
             }
             let explained = rule.candidate().explain(&change, &mut None, now);
-            verdicts += explained.verdicts.len();
             let mut item = about(&rule);
             show(&mut item, &explained);
-            items.push(item);
+            if !page.takes(item, explained.verdicts.len()) {
+                return Ok((page.items, last_given));
+            }
             last_given = Some(place);
         }
-        Ok((items, None))
+        Ok((page.items, None))
     }
 
     /// For each rule that the caller may see, newest first, what the changes of a conversion did to it, by the rule as it is now, and what
@@ -91,20 +93,23 @@ impl<B: Backend> Engine<B> {
         }
         let mut deliveries = self.shown_deliveries(rows).await?;
         let mut list = listed(caller, &Filter::default(), before, limit);
-        let (mut items, mut verdicts, mut last_given) = (Vec::new(), 0, None);
+        let (mut page, mut last_given) = (Items::default(), None);
         while let Some((place, rule)) = self.next_rule(&mut list).await? {
-            if items.len() == limit || verdicts >= MOST_VERDICTS {
-                return Ok((items, last_given));
+            if page.items.len() == limit {
+                return Ok((page.items, last_given));
             }
-            let told = history(caller, &rule, &changes, &mut verdicts);
+            let (told, complete) = history(caller, &rule, &changes);
             let mut item = about(&rule);
-            item["changes"] = told.into();
+            item["changes"] = told.items.into();
+            item["complete"] = complete.into();
             item["deliveries"] = deliveries.remove(&rule.id).map(|(_, views)| views).unwrap_or_default().into();
-            items.push(item);
+            if !page.takes(item, told.verdicts) {
+                return Ok((page.items, last_given));
+            }
             last_given = Some(place);
         }
-        items.extend(self.gone(deliveries).await?);
-        Ok((items, None))
+        page.items.extend(self.gone(deliveries).await?);
+        Ok((page.items, None))
     }
 
     /// The changes of a conversion as they were kept, in the order in which they came.
@@ -143,34 +148,58 @@ impl<B: Backend> Engine<B> {
         let found = try_join_all(ids.iter().map(|id| self.read_rule(id))).await?;
         let there: BTreeSet<Id> = found.into_iter().flatten().map(|(rule, _)| rule.id).collect();
         let gone = deliveries.into_iter().filter(|(id, _)| !there.contains(id)).map(|(id, (owner, views))| {
-            json!({"tracking_api_id": id, "name": GONE, "owner": owner, "active": false, "changes": [], "deliveries": views})
+            json!({"tracking_api_id": id, "name": GONE, "owner": owner, "active": false, "changes": [], "complete": true, "deliveries": views})
         });
         Ok(gone.collect())
     }
 }
 
-/// What each change did to a rule. A hold goes through all of them; shown are those that the caller may know of (V3).
-fn history(caller: &Caller, rule: &Rule, changes: &[Kept], verdicts: &mut usize) -> Vec<Value> {
+/// Items of an answer, which has room for only so many.
+#[derive(Default)]
+struct Items {
+    items: Vec<Value>,
+    verdicts: usize,
+    bytes: usize,
+}
+
+impl Items {
+    /// Takes one more, if there is room or it is the first.
+    fn takes(&mut self, item: Value, verdicts: usize) -> bool {
+        let verdicts = self.verdicts + verdicts;
+        let bytes = self.bytes + item.to_string().len();
+        let fits = self.items.is_empty() || (verdicts <= MOST_VERDICTS && bytes <= MOST_PAGE_BYTES);
+        if fits {
+            (self.verdicts, self.bytes) = (verdicts, bytes);
+            self.items.push(item);
+        }
+        fits
+    }
+}
+
+/// What each change did to a rule, in the order in which they came; of too many the newest, and whether those are all. A hold goes
+/// through all of them; shown are those that the caller may know of (V3).
+fn history(caller: &Caller, rule: &Rule, changes: &[Kept]) -> (Items, bool) {
     let holds = matches!(rule.definition.delay, Delay::Final(_));
     let mut hold = None;
     let mut told = Vec::new();
     for Kept { received_at, change } in changes {
         let shown = caller.may_know(&change.conversion);
-        if !shown && !holds {
-            continue;
-        }
-        let explained = rule.candidate().explain(change, &mut hold, *received_at);
-        if shown {
-            *verdicts += explained.verdicts.len();
-            let mut item = json!({
-                "change_id": change.change_id, "version": change.conversion.version, "occurred_at": change.occurred_at,
-                "received_at": received_at, "rule_changed_since": rule.head.updated_at > *received_at,
-            });
-            show(&mut item, &explained);
-            told.push(item);
+        if shown || holds {
+            let explained = rule.candidate().explain(change, &mut hold, *received_at);
+            told.extend(shown.then_some((received_at, change, explained)));
         }
     }
-    told
+    let mut newest = Items::default();
+    let complete = told.iter().rev().all(|(received_at, change, explained)| {
+        let mut item = json!({
+            "change_id": change.change_id, "version": change.conversion.version, "occurred_at": change.occurred_at,
+            "received_at": received_at, "rule_changed_since": rule.head.updated_at > **received_at,
+        });
+        show(&mut item, explained);
+        newest.takes(item, explained.verdicts.len())
+    });
+    newest.items.reverse();
+    (newest, complete)
 }
 
 /// A rule as what is explained names it.

@@ -10,14 +10,11 @@ use tracking_core::{
 };
 
 use crate::{
-    Accepted, Engine,
+    Accepted, Engine, MOST_PAGE_BYTES,
     backend::{Backend, Effects, Item, Key, Order, Partition, Range, Unavailable},
     keys, rows,
     rules::Refused,
 };
-
-/// A page holds no more than so many bytes of events: what carries answers on AWS takes 6 MB.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// A bad event as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,7 +47,7 @@ impl<B: Backend> Engine<B> {
             let items = self.backend.query(&partition, &range, Order::Descending, 20).await?;
             for item in &items {
                 // One more than fits tells that there is a next page.
-                if found.len() == limit || (bytes + item.body.len() > MOST_BYTES && !found.is_empty()) {
+                if found.len() == limit || (bytes + item.body.len() > MOST_PAGE_BYTES && !found.is_empty()) {
                     return Ok((found, last));
                 }
                 let id = id_of(&item.key.sort);

@@ -106,7 +106,7 @@ async fn contract_3_what_happened_to_a_conversion_is_explained_with_its_deliveri
     let of: Vec<Vec<Value>> = items.iter().map(deliveries).collect();
     let sent = json!(["chg_2", "transaction_updated", "waiting"]);
     assert_eq!(of, [vec![], vec![sent.clone()], vec![sent]]);
-    assert_eq!(items[2]["changes"][0]["version"], 1);
+    assert_eq!((&items[2]["changes"][0]["version"], &items[2]["complete"]), (&json!(1), &json!(true)));
     assert_eq!(items[2]["changes"][0]["occurred_at"], "2026-11-22T08:59:59Z");
 
     assert_eq!(api.call(ADMIN, &format!("DELETE /tracking-apis/{each}"), Value::Null).await.status, 204);
@@ -117,6 +117,31 @@ async fn contract_3_what_happened_to_a_conversion_is_explained_with_its_deliveri
     assert_eq!(rest.each("name"), ["final", "a deleted Tracking API"]);
     let gone = &rest.body["items"][1];
     assert_eq!((&gone["tracking_api_id"], gone["deliveries"].as_array().unwrap().len()), (&json!(each), 1));
+}
+
+#[tokio::test]
+async fn contract_3_of_too_much_to_explain_the_newest_is_told() {
+    let api = Api::new();
+    for version in 1..=6 {
+        let mut told = change(version, "aff_a", "pending");
+        let transactions = (0..1_000).map(|number| json!({"transaction_id": format!("trx_{number}"), "result": "pending"}));
+        told["transactions"] = transactions.collect();
+        api.event(&told).await;
+    }
+    api.rule(ADMIN, "one", json!({"delay": {"mode": "final"}})).await;
+    api.rule(ADMIN, "two", json!({"active": false})).await;
+    let path = "/conversions/cnv_1/explain";
+    let first = api.get(ADMIN, path).await;
+    assert_eq!((first.status, first.each("name")), (200, vec!["two"]), "a page ends early");
+    assert!(first.text.len() < 4 * 1024 * 1024, "{}", first.text.len());
+    let next = first.body["next_cursor"].as_str().expect("a second page is there");
+    let second = api.get(ADMIN, &format!("{path}?cursor={next}")).await;
+    assert_eq!((second.each("name"), &second.body["next_cursor"]), (vec!["one"], &Value::Null));
+    for page in [first, second] {
+        let item = &page.body["items"][0];
+        let versions: Vec<&Value> = item["changes"].as_array().unwrap().iter().map(|change| &change["version"]).collect();
+        assert_eq!((versions, &item["complete"]), (vec![&json!(3), &json!(4), &json!(5), &json!(6)], &json!(false)));
+    }
 }
 
 #[tokio::test]

@@ -122,3 +122,39 @@ async fn v3_affiliates_are_not_shown_the_admins_macros() {
     let default = all.body["modifiers"].as_array().unwrap().iter().find(|row| row["name"] == "default").unwrap();
     assert_eq!(default["example"], "{query.coupon|default:none}");
 }
+
+/// A request of 60 kB.
+fn long_request(filling: &str) -> Value {
+    let query: Vec<Value> = (0..4).map(|n| json!({"name": format!("q{n}"), "value": filling.repeat(15_000)})).collect();
+    json!({"url": "http://127.0.0.1:1/", "query": query})
+}
+
+/// How many pages and items there are; no page may be longer than an answer can be.
+async fn counted(api: &Api, path: &str) -> (usize, usize) {
+    let (mut pages, mut items, mut cursor) = (0, 0, String::new());
+    loop {
+        let page = api.get(ADMIN, &format!("{path}?limit=1000{cursor}")).await;
+        assert!(page.status == 200 && page.text.len() < 5 * 1024 * 1024, "{} with {} bytes", page.status, page.text.len());
+        pages += 1;
+        items += page.body["items"].as_array().map_or(0, Vec::len);
+        match page.body["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return (pages, items),
+        }
+    }
+}
+
+#[tokio::test]
+async fn contract_3_a_page_ends_before_it_is_too_long_for_an_answer() {
+    let api = Api::new();
+    for number in 0..75 {
+        api.rule(ADMIN, &number.to_string(), json!({"request": long_request("x")})).await;
+    }
+    assert_eq!(counted(&api, "/tracking-apis").await, (2, 75));
+    let rule = api.rule(ADMIN, "changes", Value::Null).await;
+    for filling in ["a", "b"].into_iter().cycle().take(40) {
+        let patch = json!({"request": long_request(filling)});
+        assert_eq!(api.call(ADMIN, &format!("PATCH /tracking-apis/{rule}"), patch).await.status, 200);
+    }
+    assert_eq!(counted(&api, &format!("/tracking-apis/{rule}/history")).await, (2, 41));
+}

@@ -16,7 +16,7 @@ use tracking_core::{
 
 use super::{Head, Refused, write::Over};
 use crate::{
-    Engine,
+    Engine, MOST_PAGE_BYTES,
     backend::{Backend, Effects, Item, Order, Partition, Range, Unavailable},
     keys, rows,
 };
@@ -153,13 +153,15 @@ impl<B: Backend> Engine<B> {
         let found = self.read_head(id).await?.filter(|(head, _)| caller.sees(&head.owner));
         let Some((head, _)) = found else { return Err(Refused::NotFound) };
         let mut chain = Chain::new(id, cursor.map_or(head.write, |cursor| cursor.0));
-        let mut items = Vec::new();
+        let (mut items, mut bytes) = (Vec::new(), 0);
         while let Some((write, entry)) = chain.next(self).await? {
-            // One more than asked for tells that there is a next page.
-            if items.len() == limit {
+            let view = entry.view(caller);
+            bytes += view.to_string().len();
+            // One more than fits tells that there is a next page.
+            if items.len() == limit || (bytes > MOST_PAGE_BYTES && !items.is_empty()) {
                 return Ok((items, Some(HistoryCursor::text(&write))));
             }
-            items.push(entry.view(caller));
+            items.push(view);
         }
         Ok((items, None))
     }

@@ -44,7 +44,7 @@ pub(crate) use create::Whole;
 pub(crate) use write::{cancel_message, is_live};
 
 use crate::{
-    Engine,
+    Engine, MOST_PAGE_BYTES,
     backend::{Backend, Order, Partition, Range, Unavailable},
     keys, rows,
 };
@@ -168,14 +168,15 @@ impl<B: Backend> Engine<B> {
         before: Option<String>,
     ) -> Result<(Vec<Value>, Option<String>), Refused> {
         let mut list = listed(caller, filter, before, limit);
-        let (mut found, mut last_given) = (Vec::new(), None);
+        let (mut found, mut bytes, mut last_given) = (Vec::new(), 0, None);
         while let Some((place, rule)) = self.next_rule(&mut list).await? {
             let view = self.view(&rule).await?;
             if !filter.admits(&rule, &view.resource) {
                 continue;
             }
-            // One more than asked for tells that there is a next page.
-            if found.len() == limit {
+            bytes += view.resource.to_string().len();
+            // One more than fits tells that there is a next page.
+            if found.len() == limit || (bytes > MOST_PAGE_BYTES && !found.is_empty()) {
                 return Ok((found, last_given));
             }
             found.push(view.resource);

@@ -44,7 +44,8 @@ fn past() -> RefOr<Schema> {
         .has("rule_changed_since", flag("Whether the rule changed after it came"))
         .has("verdicts", list("Each elementary event of the change", named("Verdict")));
     rule("What a rule made of a conversion")
-        .has("changes", list("Each change of it", change))
+        .has("changes", list("Each change of it, in the order in which they came", change))
+        .has("complete", flag("False if there are too many changes for an answer: the oldest are left out"))
         .has("deliveries", list("What became of it", named("Delivery")))
         .into()
 }
