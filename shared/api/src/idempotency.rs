@@ -1,8 +1,9 @@
 //! `Idempotency-Key`: a request that changes something may be sent again, and nothing is done twice.
 //!
 //! Every POST of the table goes through [`once`], unless it says that it needs no key. The same key of the same caller at the same path
-//! with the same body gets the first answer again, marked `Idempotent-Replayed: true`; another body is a conflict, and so is a request
-//! that still runs. An answer of 5xx is not kept: the request may be tried again.
+//! with the same body and `If-Match` gets the first answer again, marked `Idempotent-Replayed: true`; another body is a conflict, and so
+//! is a request that still runs. Kept are only answers that time does not change ([`is_lasting`]): after the others the request may be
+//! tried again.
 
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, ETAG, LOCATION},
+        header::{CONTENT_TYPE, ETAG, IF_MATCH, LOCATION},
     },
     middleware::Next,
     response::Response,
 };
-use tracking_core::caller::Caller;
+use tracking_core::caller::Actor;
 use tracking_engine::{
     Engine,
     backend::Backend,
@@ -59,7 +60,7 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// Runs a request, or gives the answer that the same one got before.
 pub(crate) async fn once<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -67,7 +68,8 @@ pub(crate) async fn once<B: Backend>(
     let (parts, body) = request.into_parts();
     let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| body::too_large())?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let asked = Asked::new(&caller, path, &key, &bytes);
+    let preconditions: Vec<&[u8]> = parts.headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes).collect();
+    let asked = Asked::new(&actor, path, &key, &preconditions, &bytes);
     let claim = match engine.begin_once(&asked).await? {
         Begun::Now(claim) => claim,
         Begun::Done(answer) => return replayed(answer),
@@ -80,7 +82,7 @@ pub(crate) async fn once<B: Backend>(
         }
     };
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
-    if response.status().is_server_error() {
+    if !is_lasting(response.status()) {
         // What can't be forgotten now is void in two minutes.
         if let Err(error) = engine.forget_once(claim).await {
             tracing::warn!(%error, "an idempotency key could not be given back");
@@ -94,6 +96,11 @@ pub(crate) async fn once<B: Backend>(
         tracing::warn!(%error, "an answer could not be kept for its idempotency key");
     }
     Ok(Response::from_parts(parts, Body::from(bytes)))
+}
+
+/// Whether the same request would be answered so at any time: it was done, or it is wrong in itself.
+fn is_lasting(status: StatusCode) -> bool {
+    status.is_success() || matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
 }
 
 fn conflict(detail: &str) -> Problem {

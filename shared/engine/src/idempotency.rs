@@ -5,7 +5,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use tracking_core::{caller::Caller, hash};
+use tracking_core::{
+    caller::{Actor, Caller},
+    hash,
+};
 
 use crate::{
     Engine,
@@ -30,14 +33,16 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// What this caller asks at this path (with its query) with this key and body.
-    pub fn new(caller: &Caller, path: &str, key: &str, body: &[u8]) -> Self {
-        let (role, affiliate) = match caller {
-            Caller::Admin => ("admin", ""),
+    /// What this caller asks at this path (with its query) with this key, these preconditions (`If-Match`) and body. Admins are told
+    /// apart by their tokens' subjects; of an affiliate everybody is one.
+    pub fn new(actor: &Actor, path: &str, key: &str, preconditions: &[&[u8]], body: &[u8]) -> Self {
+        let (role, who) = match &actor.caller {
+            Caller::Admin => ("admin", actor.subject().unwrap_or_default()),
             Caller::Affiliate(id) => ("affiliate", id.as_str()),
         };
-        let body = String::from_utf8_lossy(body);
-        Self { name: hash::text(&["once", role, affiliate, path, key], 32), body: hash::text(&["body", &body], 32) }
+        let texts: Vec<_> = [body].iter().chain(preconditions).map(|bytes| String::from_utf8_lossy(bytes)).collect();
+        let parts: Vec<&str> = ["body"].into_iter().chain(texts.iter().map(AsRef::as_ref)).collect();
+        Self { name: hash::text(&["once", role, who, path, key], 32), body: hash::text(&parts, 32) }
     }
 }
 
@@ -52,7 +57,7 @@ pub enum Begun {
     TooLong,
     /// It is being done.
     Running,
-    /// The key was used with another body.
+    /// The key was used with another body or other preconditions.
     Other,
 }
 
@@ -79,7 +84,7 @@ pub struct Answer {
 /// What is stored of a request.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
-    /// Tells its body from others.
+    /// Tells its body and preconditions from others.
     body: String,
     at: Timestamp,
     outcome: Outcome,
@@ -167,6 +172,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -192,18 +199,25 @@ mod tests {
 
     #[test]
     fn who_asks_for_what_is_told_apart() {
-        let affiliate = |id: &str| Caller::Affiliate(id.parse().unwrap());
-        let asked = |caller: &Caller, path: &str, key: &str, body: &str| Asked::new(caller, path, key, body.as_bytes());
+        let affiliate = |id: &str| Actor::new(Caller::Affiliate(id.parse().unwrap()), Some("user-1"));
+        let admin = |subject| Actor::new(Caller::Admin, subject);
+        let asked = |actor: &Actor, path: &str, key: &str, body: &str| Asked::new(actor, path, key, &[], body.as_bytes());
         let one = asked(&affiliate("aff_a"), "/deliveries/d/resend", "k", "{}");
         assert_eq!(one.name, asked(&affiliate("aff_a"), "/deliveries/d/resend", "k", "other").name);
         assert_ne!(one.body, asked(&affiliate("aff_a"), "/deliveries/d/resend", "k", "other").body);
-        for other in [
+        let insisting = Asked::new(&affiliate("aff_a"), "/deliveries/d/resend", "k", &[b"\"1\""], b"{}");
+        assert_eq!(one.name, insisting.name);
+        assert_ne!(one.body, insisting.body);
+        let others = [
+            one,
             asked(&affiliate("aff_b"), "/deliveries/d/resend", "k", "{}"),
-            asked(&Caller::Admin, "/deliveries/d/resend", "k", "{}"),
+            asked(&admin(None), "/deliveries/d/resend", "k", "{}"),
+            asked(&admin(Some("user-1")), "/deliveries/d/resend", "k", "{}"),
+            asked(&admin(Some("user-2")), "/deliveries/d/resend", "k", "{}"),
             asked(&affiliate("aff_a"), "/deliveries/e/resend", "k", "{}"),
             asked(&affiliate("aff_a"), "/deliveries/d/resend", "l", "{}"),
-        ] {
-            assert_ne!(one.name, other.name);
-        }
+        ];
+        let names: BTreeSet<String> = others.into_iter().map(|asked| asked.name).collect();
+        assert_eq!(names.len(), 7);
     }
 }

@@ -44,7 +44,8 @@ struct Body {
 
 /// Of an operation that may be repeated with a key.
 const REPEATED: &str =
-    "With `Idempotency-Key` the same request again gets the first answer again, for 24 hours, and does nothing twice.";
+    "With `Idempotency-Key` the same request again gets the first answer again, for 24 hours, and does nothing twice. \
+After an answer that time may change (all but 2xx, 400 and 422) it is tried anew.";
 
 impl About {
     /// An operation by its name, the part of the API it belongs to, what it does in a line, and what else is to be known.

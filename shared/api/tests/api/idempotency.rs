@@ -1,10 +1,12 @@
 //! `Idempotency-Key`: nothing is done twice.
 
+use axum::{body::Body, http::Request};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use tracking_core::caller::Caller;
+use tracking_core::caller::{Actor, Caller};
 use tracking_engine::idempotency::{Asked, Begun};
 
-use crate::support::{ADMIN, Answer, Api};
+use crate::support::{ADMIN, Answer, Api, KEY};
 
 /// A change that is new, and after which a rule owes a postback.
 fn event(number: u32) -> Value {
@@ -89,7 +91,7 @@ async fn contract_3_of_two_requests_at_once_one_is_done() {
 #[tokio::test]
 async fn contract_3_what_a_crash_left_is_void_after_two_minutes() {
     let (api, paths) = rejected(1).await;
-    let asked = Asked::new(&Caller::Admin, &paths[0], "k", event(1).to_string().as_bytes());
+    let asked = Asked::new(&Actor::from(&Caller::Admin), &paths[0], "k", &[], event(1).to_string().as_bytes());
     let Begun::Now(crashed) = api.engine.begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
     let early = post(&api, &paths[0], "k", event(1)).await;
     assert_eq!(early.problem(), (409, "/problems/conflict"));
@@ -105,8 +107,56 @@ async fn contract_3_what_a_crash_left_is_void_after_two_minutes() {
 #[tokio::test]
 async fn contract_3_what_was_forgotten_may_be_tried_again() {
     let (api, paths) = rejected(1).await;
-    let asked = Asked::new(&Caller::Admin, &paths[0], "k", event(1).to_string().as_bytes());
+    let asked = Asked::new(&Actor::from(&Caller::Admin), &paths[0], "k", &[], event(1).to_string().as_bytes());
     let Begun::Now(failed) = api.engine.begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
     api.engine.forget_once(failed).await.unwrap();
     assert_eq!(post(&api, &paths[0], "k", event(1)).await.status, 202);
+}
+
+#[tokio::test]
+async fn contract_3_what_waiting_may_change_is_asked_anew() {
+    let api = Api::new();
+    let id = api.rule(ADMIN, "x", json!({"active": false})).await;
+    let path = format!("/tracking-apis/{id}");
+    let period = || json!({"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z"});
+    assert_eq!(post(&api, &format!("{path}/replay"), "k", period()).await.problem(), (409, "/problems/conflict"));
+    assert_eq!(api.call(ADMIN, &format!("PATCH {path}"), json!({"active": true})).await.status, 200);
+    let now = post(&api, &format!("{path}/replay"), "k", period()).await;
+    assert_eq!((now.status, now.header("idempotent-replayed")), (200, None));
+
+    let restore = format!("{path}/history/3/restore");
+    assert_eq!(post(&api, &restore, "k", Value::Null).await.problem(), (404, "/problems/not-found"), "no such version");
+    assert_eq!(api.call(ADMIN, &format!("PATCH {path}"), json!({"name": "y"})).await.status, 200);
+    let now = post(&api, &restore, "k", Value::Null).await;
+    assert_eq!((now.status, now.header("idempotent-replayed")), (200, None));
+}
+
+#[tokio::test]
+async fn contract_3_a_key_stands_for_one_precondition() {
+    let api = Api::new();
+    let id = api.rule(ADMIN, "x", Value::Null).await;
+    let line = format!("POST /tracking-apis/{id}/history/1/restore");
+    let restore =
+        async |tag: &str| api.call_with(ADMIN, &line, &[("idempotency-key", "k"), ("if-match", tag)], Value::Null).await;
+    assert_eq!(restore("\"2\"").await.status, 412);
+    let done = restore("\"1\"").await;
+    assert_eq!((done.status, done.header("etag"), done.header("idempotent-replayed")), (200, Some("\"2\""), None));
+    let again = restore("\"1\"").await;
+    assert_eq!((again.status, again.header("etag"), again.header("idempotent-replayed")), (200, Some("\"2\""), Some("true")));
+    assert_eq!(restore("\"2\"").await.problem(), (409, "/problems/conflict"), "another request");
+}
+
+#[tokio::test]
+async fn contract_3_the_keys_of_two_admins_are_two() {
+    let (api, paths) = rejected(1).await;
+    let by = async |subject: &str| {
+        let claims =
+            json!({"iss": "tracking-local", "aud": "tracking-api", "exp": 4_102_444_800_u64, "role": "admin", "sub": subject});
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(&KEY)).unwrap();
+        let request = Request::post(&paths[0]).header("authorization", format!("Bearer {token}")).header("idempotency-key", "k");
+        api.send(request.header("content-type", "application/json").body(Body::from(event(1).to_string())).unwrap()).await
+    };
+    assert_eq!(by("jane@ops").await.status, 202);
+    assert_eq!(by("jane@ops").await.header("idempotent-replayed"), Some("true"));
+    assert_eq!(by("joe@ops").await.problem(), (404, "/problems/not-found"), "done anew");
 }
