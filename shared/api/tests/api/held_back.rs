@@ -58,12 +58,13 @@ async fn f3_what_was_held_when_its_rule_was_switched_off_is_sent_as_it_is_known_
     let (shop, rule, id) = held(json!({"delay": {"mode": FINAL}, "trigger": "transaction_created"})).await;
     switch(&shop, &rule, false).await;
     shop.work_all().await;
-    shop.told(1, 2, "on_hold").await;
+    shop.told(1, 2, "pending").await;
     switch(&shop, &rule, true).await;
     assert_eq!(replay(&shop, &rule, &["cancelled"], false).await.status, 202);
     shop.minutes(1).await;
-    assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=on_hold&n=1"]);
-    assert_eq!(state(&shop, &id).await, "delivered");
+    assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=1"]);
+    let sent = shop.delivery(&id).await;
+    assert_eq!((&sent["state"], &sent["change_id"]), (&json!("delivered"), &json!("chg_1_2")));
     shop.told(1, 3, "approved").await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=approved&n=1"], "it settles later");
 }
@@ -98,10 +99,11 @@ async fn f3_what_expired_is_sent_as_it_is_and_once_more_when_it_settles() {
     shop.api.pass(2 * 86_400);
     shop.minutes(2).await;
     assert_eq!(state(&shop, &id).await, "expired");
-    shop.told(1, 2, "on_hold").await;
+    shop.told(1, 2, "pending").await;
     assert_eq!(shop.resend(ADMIN, &id, Value::Null).await.status, 202);
     shop.work_all().await;
-    assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=on_hold&n=1"]);
+    assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=1"]);
+    assert_eq!(shop.delivery(&id).await["change_id"], "chg_1_2");
     shop.told(1, 3, "approved").await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=approved&n=1"]);
 }

@@ -195,8 +195,14 @@ async fn l1_a_resend_is_refused_while_a_newer_one_is_being_sent_unless_it_is_for
 #[tokio::test]
 async fn l1_created_is_older_than_updated_of_the_same_change() {
     let shop = Workshop::new(404).await;
-    shop.rule(ADMIN, json!({"trigger": "transaction_all"})).await;
-    shop.told(1, 1, "pending").await;
+    shop.rule(ADMIN, json!({})).await;
+    let event = json!({"detail-type": "Conversion Changed", "detail": {
+        "change_id": "chg_1", "occurred_at": "2026-11-22T09:00:00Z",
+        "conversion": {"conversion_id": "cnv_1", "version": 1, "change": "created", "type": "sale", "source": "link",
+            "affiliate_id": "aff_a", "advertiser_id": "adv_2", "offer_id": "off_5"},
+        "transactions": [{"transaction_id": "trx_1", "result": "approved", "auto_set": true}]}});
+    shop.api.engine.accept(&[event.to_string().as_bytes()]).await.unwrap();
+    shop.minutes(2).await;
     let mut ids = shop.deliveries().await;
     assert_eq!(ids.len(), 2);
     if shop.delivery(&ids[0]).await["event"] == "transaction_updated" {
