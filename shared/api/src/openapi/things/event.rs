@@ -156,7 +156,7 @@ fn accepted() -> RefOr<Schema> {
 }
 
 fn bus_event() -> RefOr<Schema> {
-    let kinds = ["Conversion Result Received", "Delivery Ended", "Receiver Down", "Receiver Up", "Tracking API Failing"];
+    let kinds = ["Conversion Result Received", "Delivery Ended"];
     record("An event that was published, as the bus would bring it")
         .has("version", text(""))
         .has("id", pattern("", "^[0-9]+$"))
@@ -177,4 +177,17 @@ fn rejected() -> RefOr<Schema> {
         .has("event", anything("As it was received, as text"))
         .has("errors", list("All its faults", named("Fault")))
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_events_that_are_published_are_told_of() {
+        let told = serde_json::to_value(bus_event()).unwrap();
+        assert_eq!(told["properties"]["detail-type"]["enum"], json!(["Conversion Result Received", "Delivery Ended"]));
+    }
 }
