@@ -86,6 +86,14 @@ impl Caller {
         }
     }
 
+    /// Its role's name.
+    pub fn role(&self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Affiliate(_) => "affiliate",
+        }
+    }
+
     /// V3: an affiliate learns of conversions that are its own alone.
     pub fn may_know(&self, conversion: &Conversion) -> bool {
         match self {

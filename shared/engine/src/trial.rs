@@ -1,6 +1,7 @@
 //! Trying a rule out: what would be sent and why, with every macro's value, and what a receiver answers to it.
 //!
-//! A trial makes no delivery, publishes nothing and leaves no trace; what people see of it is masked as the log is (Q5).
+//! A trial makes no delivery, publishes nothing and keeps nothing; what people see of it is masked as the log is (Q5). The process's log
+//! tells of each that is sent who (admin or affiliate) sent which rule's to which host, and no more.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -45,6 +46,8 @@ struct Tried {
     owner: Owner,
     definition: Arc<Definition>,
     live: bool,
+    /// The role of whoever tries it out.
+    by: &'static str,
     /// Values of its secrets, or masks of them where nothing is sent (Q5).
     secrets: Arc<BTreeMap<String, String>>,
 }
@@ -59,7 +62,7 @@ impl<B: Backend> Engine<B> {
         let trial = Trial::parse(body)?;
         let (rule, secrets) = self.trial_secrets(caller, rule, trial.send).await?;
         let Rule { id, head, definition } = rule;
-        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, secrets };
+        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by: caller.role(), secrets };
         self.try_out(&tried, trial, sender).await
     }
 
@@ -81,7 +84,7 @@ impl<B: Backend> Engine<B> {
         let Some(Whole { owner, values, definition }) = whole.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
         let id = PREVIEW.parse().map_err(|_| Unavailable("the preview has no id".to_owned()))?;
         let live = is_live(&definition, &values);
-        let tried = Tried { id, owner, definition: Arc::new(definition), live, secrets: Arc::new(values) };
+        let tried = Tried { id, owner, definition: Arc::new(definition), live, by: caller.role(), secrets: Arc::new(values) };
         self.try_out(&tried, trial, sender).await
     }
 
@@ -165,6 +168,8 @@ impl<B: Backend> Engine<B> {
             Ok(mut request) => {
                 request.timeout = request.timeout.min(Timeout::from_seconds(LONGEST_WAIT).unwrap_or(request.timeout));
                 let asked_at = self.now();
+                let host = tried.definition.request.host();
+                tracing::info!(tracking_api_id = %tried.id, by = tried.by, host, "a trial is sent");
                 (sender.request(request).await, Some(asked_at))
             }
             Err(fault) => (Err(SendFault::Unsendable(fault.to_string())), None),
