@@ -480,10 +480,10 @@ fn p6_what_had_expired_is_not_revived_either() {
 fn f3_what_a_person_has_sent_is_the_final_one_only_if_it_is_settled() {
     let sent_by_hand = |play: &mut Play, is_own| {
         let held = fired(&sale(1, "pending"), Trigger::TransactionAll).remove(0);
-        let hold = play.hold.as_mut().unwrap();
-        let due = hold.as_known_now(&held);
-        hold.sent_by_hand(&due, &held, is_own);
-        (due.event.conversion.version, hold.subjects[&due.subject].phase)
+        let kept = play.hold.as_mut().unwrap();
+        let due = kept.as_known_now(&held);
+        kept.sent_by_hand(&due, &held, is_own);
+        (due.event.conversion.version, kept.subjects[&due.subject].phase)
     };
     let mut play = Play::new(Final { settle_seconds: 60, ..Final::default() });
     play.take(&sale(1, "pending"));
