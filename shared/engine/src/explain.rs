@@ -60,18 +60,18 @@ impl<B: Backend> Engine<B> {
         let mut list = listed(caller, &Filter::default(), before, limit);
         let (mut page, mut last_given) = (Items::default(), None);
         while let Some((place, rule)) = self.next_rule(&mut list).await? {
-            if page.items.len() == limit {
-                return Ok((page.items, last_given));
+            if page.told.len() == limit {
+                return Ok((page.told, last_given));
             }
             let explained = rule.candidate().explain(&change, &mut None, now);
             let mut item = about(&rule);
             show(&mut item, &explained);
             if !page.takes(item, explained.verdicts.len()) {
-                return Ok((page.items, last_given));
+                return Ok((page.told, last_given));
             }
             last_given = Some(place);
         }
-        Ok((page.items, None))
+        Ok((page.told, None))
     }
 
     /// For each rule that the caller may see, newest first, what the changes of a conversion did to it, by the rule as it is now, and what
@@ -95,21 +95,21 @@ impl<B: Backend> Engine<B> {
         let mut list = listed(caller, &Filter::default(), before, limit);
         let (mut page, mut last_given) = (Items::default(), None);
         while let Some((place, rule)) = self.next_rule(&mut list).await? {
-            if page.items.len() == limit {
-                return Ok((page.items, last_given));
+            if page.told.len() == limit {
+                return Ok((page.told, last_given));
             }
-            let (told, complete) = history(caller, &rule, &changes);
+            let (newest, complete) = history(caller, &rule, &changes);
             let mut item = about(&rule);
-            item["changes"] = told.items.into();
+            item["changes"] = newest.told.into();
             item["complete"] = complete.into();
             item["deliveries"] = deliveries.remove(&rule.id).map(|(_, views)| views).unwrap_or_default().into();
-            if !page.takes(item, told.verdicts) {
-                return Ok((page.items, last_given));
+            if !page.takes(item, newest.verdicts) {
+                return Ok((page.told, last_given));
             }
             last_given = Some(place);
         }
-        page.items.extend(self.gone(deliveries).await?);
-        Ok((page.items, None))
+        page.told.extend(self.gone(deliveries).await?);
+        Ok((page.told, None))
     }
 
     /// The changes of a conversion as they were kept, in the order in which they came.
@@ -157,7 +157,7 @@ impl<B: Backend> Engine<B> {
 /// Items of an answer, which has room for only so many.
 #[derive(Default)]
 struct Items {
-    items: Vec<Value>,
+    told: Vec<Value>,
     verdicts: usize,
     bytes: usize,
 }
@@ -167,10 +167,10 @@ impl Items {
     fn takes(&mut self, item: Value, verdicts: usize) -> bool {
         let verdicts = self.verdicts + verdicts;
         let bytes = self.bytes + item.to_string().len();
-        let fits = self.items.is_empty() || (verdicts <= MOST_VERDICTS && bytes <= MOST_PAGE_BYTES);
+        let fits = self.told.is_empty() || (verdicts <= MOST_VERDICTS && bytes <= MOST_PAGE_BYTES);
         if fits {
             (self.verdicts, self.bytes) = (verdicts, bytes);
-            self.items.push(item);
+            self.told.push(item);
         }
         fits
     }
@@ -198,7 +198,7 @@ fn history(caller: &Caller, rule: &Rule, changes: &[Kept]) -> (Items, bool) {
         show(&mut item, explained);
         newest.takes(item, explained.verdicts.len())
     });
-    newest.items.reverse();
+    newest.told.reverse();
     (newest, complete)
 }
 
