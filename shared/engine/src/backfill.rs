@@ -9,21 +9,15 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tracking_core::{
-    caller::Caller,
-    change::{Change, Envelope},
-    delivery::DeliveryId,
-    id::Id,
-    matching::is_foreign,
-    repair::Backfill,
-    tracking_api::Delay,
+    caller::Caller, change::Change, delivery::DeliveryId, id::Id, matching::is_foreign, repair::Backfill, tracking_api::Delay,
 };
 
 use crate::{
     Engine,
     backend::{Backend, Effects, Key, Lane, Message, Partition, Range, Received, Unavailable},
+    kept::Kept,
     keys,
     replay::{MOST_COUNTED, merged_place, per_second},
     rows::{self, Task},
@@ -33,12 +27,6 @@ use crate::{
 
 /// Events that are read at a time.
 const FETCH: usize = 100;
-
-/// A kept event's row.
-#[derive(Deserialize)]
-struct Kept {
-    event: String,
-}
 
 /// What a backfill comes to.
 #[derive(Debug, Default)]
@@ -169,9 +157,7 @@ impl<B: Backend> Engine<B> {
         let mut changes = Vec::new();
         for (item, listed) in items.into_iter().zip(&found) {
             let Some(item) = item else { continue };
-            let kept: Kept = rows::read(&item.body)?;
-            // It was read before, by this or an earlier version.
-            if let Ok(Envelope::ConversionChanged(change)) = Envelope::parse(kept.event.as_bytes()) {
+            if let Some(Kept { change, .. }) = Kept::read(&item)? {
                 changes.push((change, after(merged_place(listed))));
             }
         }

@@ -5,12 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tracking_core::{
     caller::{Caller, Owner},
-    change::{Change, Envelope},
     delivery::conversion_hash,
     id::Id,
     matching::Explained,
@@ -20,8 +17,9 @@ use tracking_core::{
 use crate::{
     Engine, MOST_PAGE_BYTES,
     backend::{Backend, Order, Partition, Range, Unavailable},
+    kept::Kept,
     keys,
-    rows::{self, DeliveryRow},
+    rows::DeliveryRow,
     rules::{Filter, Refused, Rule, listed},
 };
 
@@ -32,18 +30,6 @@ const MOST_VERDICTS: usize = 5_000;
 const MOST_CHANGES: usize = 200;
 /// What stands for the name of a rule that is gone.
 const GONE: &str = "a deleted Tracking API";
-
-/// A change as it was kept.
-struct Kept {
-    received_at: Timestamp,
-    change: Change,
-}
-
-#[derive(Deserialize)]
-struct KeptRow {
-    received_at: Timestamp,
-    event: String,
-}
 
 /// A page of what is explained, and where the next one begins.
 type Page = (Vec<Value>, Option<String>);
@@ -118,13 +104,7 @@ impl<B: Backend> Engine<B> {
         let items = self.backend.query(&partition, &Range::prefix("E#"), Order::Descending, MOST_CHANGES).await?;
         let mut changes = Vec::new();
         for item in items.iter().rev() {
-            let KeptRow { received_at, event } = rows::read(&item.body)?;
-            // What was accepted once may be refused by later rules of the contract: then there is nothing to say of it.
-            if let Ok(Envelope::ConversionChanged(change)) = Envelope::parse(event.as_bytes())
-                && change.conversion.conversion_id == *conversion
-            {
-                changes.push(Kept { received_at, change });
-            }
+            changes.extend(Kept::read(item)?.filter(|kept| kept.change.conversion.conversion_id == *conversion));
         }
         changes.sort_by_key(|kept| (kept.received_at, kept.change.conversion.version));
         Ok(changes)

@@ -14,6 +14,7 @@ mod due;
 mod explain;
 mod health;
 pub mod idempotency;
+mod kept;
 mod keys;
 mod matching;
 mod offers;

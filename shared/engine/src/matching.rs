@@ -21,8 +21,8 @@ use tracking_core::{
 
 use crate::{
     Engine, Failed,
-    backend::{Backend, Effects, Item, Lane, Message, Received, Settle, Unavailable},
-    keys, offers,
+    backend::{Backend, Effects, Lane, Message, Received, Settle, Unavailable},
+    offers,
     rows::{self, Job, StoredEvent, Task},
     rules::Rule,
 };
@@ -181,17 +181,6 @@ impl<B: Backend> Engine<B> {
             followed[position] = effects;
         }
         followed
-    }
-
-    /// A change as it came, kept to explain later what it led to.
-    fn kept(&self, change: &Change, text: &[u8]) -> Item {
-        let now = self.now();
-        let row = json!({"received_at": now, "event": String::from_utf8_lossy(text)});
-        let key = keys::event(&change.conversion.conversion_id, change.conversion.version, &change.change_id);
-        let mut item = rows::item(key, &row);
-        item.trouble = Some(keys::kept_event(now, &item.key));
-        item.expires = Some(now + self.settings.log_retention);
-        item
     }
 
     /// Everything that follows from a change: messages, and rows of the log.
