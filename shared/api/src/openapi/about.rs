@@ -43,8 +43,7 @@ struct Body {
 }
 
 /// Of an operation that may be repeated with a key.
-const REPEATED: &str =
-    "With `Idempotency-Key` the same request again gets the first answer again, for 24 hours, and does nothing twice. \
+const REPEATED: &str = "With `Idempotency-Key` the same request again gets the first answer again, for 24 hours, and does nothing twice. \
 After an answer that time may change (all but 2xx, 400 and 422) it is tried anew.";
 
 impl About {
