@@ -1,5 +1,5 @@
 //! What whole-system tests share: the contract of the port, a store that crashes on demand, an AWS in one process, a world with an
-//! engine on a store, a clock moved by hand, a log of any length, and receivers that answer as told; the functions in this process, and their binaries, with
+//! engine on a store, a clock moved by hand, and receivers that answer as told; the functions in this process, and their binaries, with
 //! programs to run beside them.
 
 pub mod beside;
@@ -7,7 +7,6 @@ pub mod bootstraps;
 pub mod cloud;
 pub mod crash;
 pub mod functions;
-pub mod long_log;
 pub mod port;
 mod python;
 pub mod receiver;

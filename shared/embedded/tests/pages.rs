@@ -1,11 +1,14 @@
 //! The log page by page (contract §3): none missing, none twice, whatever is written meanwhile.
 
+mod long_log;
+
 use std::{collections::HashSet, sync::Arc};
 
 use serde_json::Value;
 use tracking_core::caller::Caller;
 use tracking_engine::DeliveryFilter;
-use tracking_tests::long_log::LongLog;
+
+use crate::long_log::LongLog;
 
 /// Deliveries that are there when the reading begins.
 const BEFORE: usize = 100_000;

@@ -13,17 +13,15 @@ use tracking_core::{answer::Answer, caller::Caller, id::Id};
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{Claiming, Clock, Engine, Settings, backend::Unavailable, rules::New, secrets::Vault};
 
-use crate::world::{event, transaction};
-
 /// Events that are posted in one step.
 const STEP: usize = 500;
 
 /// An engine with one rule of an admin's, and what its log is made of.
-pub struct LongLog {
+pub(crate) struct LongLog {
     /// The engine.
-    pub engine: Arc<Engine<Store>>,
+    pub(crate) engine: Arc<Engine<Store>>,
     /// The rule that owes every delivery.
-    pub rule: Id,
+    pub(crate) rule: Id,
     store: Store,
     _folder: TempDir,
 }
@@ -33,7 +31,7 @@ impl LongLog {
     ///
     /// # Panics
     /// There is no place for temporary files.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let store = Store::open_with(folder.path(), Durability::Relaxed).expect("the store opens");
         let begin: Timestamp = "2026-11-22T09:00:00Z".parse().expect("a time");
@@ -50,7 +48,7 @@ impl LongLog {
     ///
     /// # Errors
     /// The store is unavailable.
-    pub async fn fill(&self, conversions: std::ops::Range<usize>) -> Result<(), Unavailable> {
+    pub(crate) async fn fill(&self, conversions: std::ops::Range<usize>) -> Result<(), Unavailable> {
         let numbers: Vec<usize> = conversions.collect();
         for step in numbers.chunks(STEP) {
             let events: Vec<String> = step.iter().map(|number| sale(*number)).collect();
@@ -69,7 +67,10 @@ impl LongLog {
 }
 
 fn sale(number: usize) -> String {
-    let conversion = json!({"conversion_id": format!("cnv_{number}")});
-    let transactions = json!([transaction(&format!("trx_{number}"), "created", "approved")]);
-    event(&format!("chg_{number}"), conversion, transactions).to_string()
+    let event = json!({"detail-type": "Conversion Changed", "detail": {
+        "change_id": format!("chg_{number}"), "occurred_at": "2026-11-22T08:59:59Z",
+        "conversion": {"conversion_id": format!("cnv_{number}"), "version": 1, "change": "created", "type": "sale", "source": "link",
+            "affiliate_id": "aff_7", "advertiser_id": "adv_2", "offer_id": "off_5", "value": "100.00", "currency": "EUR"},
+        "transactions": [{"transaction_id": format!("trx_{number}"), "result": "approved", "payout": "5.00", "currency": "EUR"}]}});
+    event.to_string()
 }

@@ -1,6 +1,9 @@
 //! Reading a long log: how long a page of 100 deliveries takes on the embedded store, beside the same hundred rows read by their keys.
 //!
-//! `cargo bench -p tracking-tests --bench log`. It makes 100 000 deliveries first, which takes some seconds.
+//! `cargo bench -p tracking-embedded --bench log`. It makes 100 000 deliveries first, which takes some seconds.
+
+#[path = "../tests/long_log/mod.rs"]
+mod long_log;
 
 use std::{
     io::{self, Write as _},
@@ -12,7 +15,8 @@ use tracking_engine::{
     DeliveryFilter,
     backend::{Backend as _, Order, Partition, Range},
 };
-use tracking_tests::long_log::LongLog;
+
+use crate::long_log::LongLog;
 
 const DELIVERIES: u32 = 100_000;
 const PAGE: usize = 100;
