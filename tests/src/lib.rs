@@ -12,4 +12,5 @@ mod python;
 pub mod receiver;
 pub mod runtime_api;
 pub mod tools;
+pub mod traces;
 pub mod world;

@@ -20,7 +20,7 @@ pub(crate) async fn event<B: Backend>(
     uri: Uri,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Page>, Problem> {
-    let (limit, cursor) = page(&uri)?;
+    let (limit, cursor) = Parameters::page(&uri)?;
     event_fits(&body)?;
     let (items, next_cursor) = engine.explain(&caller, &body, limit, cursor).await?;
     Ok(Json(Page { items, next_cursor }))
@@ -32,14 +32,7 @@ pub(crate) async fn conversion<B: Backend>(
     NamedId(id): NamedId,
     uri: Uri,
 ) -> Result<Json<Page>, Problem> {
-    let (limit, cursor) = page(&uri)?;
+    let (limit, cursor) = Parameters::page(&uri)?;
     let (items, next_cursor) = engine.explain_conversion(&caller, &id, limit, cursor).await?;
     Ok(Json(Page { items, next_cursor }))
-}
-
-fn page(uri: &Uri) -> Result<(usize, Option<String>), Problem> {
-    let mut query = Parameters::read(uri, &["limit", "cursor"]);
-    let page = (query.limit(), query.id_cursor());
-    query.finish()?;
-    Ok(page)
 }

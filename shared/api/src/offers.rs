@@ -29,9 +29,7 @@ pub(crate) async fn list<B: Backend>(
     uri: Uri,
 ) -> Result<Json<Page>, Problem> {
     Problem::unless_admin(&caller)?;
-    let mut query = Parameters::read(&uri, &["limit", "cursor"]);
-    let (limit, cursor) = (query.limit(), query.id_cursor());
-    query.finish()?;
+    let (limit, cursor) = Parameters::page(&uri)?;
     let (items, next) = engine.offers(limit, cursor).await?;
     Ok(Json(Page { items, next_cursor: next }))
 }

@@ -87,6 +87,17 @@ impl Parameters {
         cursor.map(String::from)
     }
 
+    /// `limit` and `cursor` of a list that takes nothing else, and whose cursors have the form of ids.
+    ///
+    /// # Errors
+    /// A problem (400) with every fault.
+    pub(crate) fn page(uri: &Uri) -> Result<(usize, Option<String>), Problem> {
+        let mut query = Self::read(uri, &["limit", "cursor"]);
+        let page = (query.limit(), query.id_cursor());
+        query.finish()?;
+        Ok(page)
+    }
+
     /// Whether all was well.
     ///
     /// # Errors

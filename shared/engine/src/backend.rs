@@ -95,6 +95,20 @@ pub enum Swapped {
     Unavailable(Unavailable),
 }
 
+impl Swapped {
+    /// Whether it is done; otherwise somebody else was faster.
+    ///
+    /// # Errors
+    /// The store could not say.
+    pub fn is_done(self) -> Result<bool, Unavailable> {
+        match self {
+            Self::Done => Ok(true),
+            Self::Conflict(_) => Ok(false),
+            Self::Unavailable(error) => Err(error),
+        }
+    }
+}
+
 /// The store, a queue or the bus could not be reached, or did not answer: try again later.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the store is unavailable: {0}")]

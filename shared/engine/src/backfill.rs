@@ -19,6 +19,7 @@ use crate::{
     backend::{Backend, Effects, Key, Lane, Message, Partition, Range, Received, Unavailable},
     kept::Kept,
     keys,
+    matching::deliver_message,
     replay::{MOST_COUNTED, merged_place, per_second},
     rows::{self, Task},
     rules::{Refused, Rule},
@@ -85,7 +86,7 @@ impl<B: Backend> Engine<B> {
             match rule.definition.delay {
                 Delay::None => {
                     for change in changes {
-                        ids.extend(self.owed_for(rule, change)?.into_iter().map(|(id, _)| id));
+                        ids.extend(self.owed_now(rule, change, &change.events()).into_iter().map(|job| job.id));
                     }
                 }
                 Delay::Final(_) => self.foresee(rule, changes, &mut foreseen).await?,
@@ -122,21 +123,22 @@ impl<B: Backend> Engine<B> {
         let Some(rule) = rule.filter(|rule| rule.head.sends(epoch)) else { return self.commit_one(received.done()).await };
         let rate = per_second(&rule);
         let stretch = self.kept_stretch(&period, place).await?;
-        let (mut messages, mut absorbed, mut stopped_at) = (Vec::new(), 0, None);
+        let (mut jobs, mut absorbed, mut stopped_at) = (Vec::new(), 0, None);
         for (change, after) in &stretch.changes {
             match rule.definition.delay {
-                Delay::None => messages.extend(self.owed_for(&rule, change)?),
+                Delay::None => jobs.extend(self.owed_now(&rule, change, &change.events())),
                 Delay::Final(_) => absorbed += usize::from(self.hold_for(&rule, change).await?),
             }
-            if messages.len() + absorbed >= rate as usize {
+            if jobs.len() + absorbed >= rate as usize {
                 stopped_at = Some(after.clone());
                 break;
             }
         }
-        let ids: Vec<DeliveryId> = messages.iter().map(|(id, _)| id.clone()).collect();
+        let ids: Vec<DeliveryId> = jobs.iter().map(|job| job.id.clone()).collect();
         let existing = self.existing(&ids).await?;
         let mut effects = received.done();
-        effects.send.extend(messages.into_iter().filter(|(id, _)| !existing.contains(id)).map(|(_, message)| message));
+        let new = jobs.into_iter().filter(|job| !existing.contains(&job.id));
+        effects.send.extend(new.map(|job| deliver_message(rule.definition.request.host(), job)));
         let count = effects.send.len() + absorbed;
         if let Some(place) = stopped_at.or(stretch.next) {
             effects.send.push(backfill_message(id, epoch, &period, Some(place), self.next_step(count, rate)));
@@ -163,17 +165,6 @@ impl<B: Backend> Engine<B> {
         }
         let next = found.last().filter(|_| found.len() == FETCH).map(|last| after(merged_place(last)));
         Ok(Stretch { changes, next })
-    }
-
-    /// The messages that a rule owes for a change, with the ids of their deliveries.
-    fn owed_for(&self, rule: &Rule, change: &Change) -> Result<Vec<(DeliveryId, Message)>, Unavailable> {
-        let mut owed = Vec::new();
-        for message in self.owed_now(rule, change, &change.events()) {
-            if let Task::Deliver(job) = rows::read::<Task>(&message.body)? {
-                owed.push((job.id, message));
-            }
-        }
-        Ok(owed)
     }
 
     /// Those of these deliveries that the log has.

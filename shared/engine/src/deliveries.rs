@@ -274,16 +274,20 @@ impl<B: Backend> Engine<B> {
 
     /// All deliveries of one conversion that the caller may see (V2).
     pub(crate) async fn deliveries_of(&self, caller: &Caller, conversion: &Id) -> Result<Vec<DeliveryRow>, Unavailable> {
-        let partition = Partition::Table(keys::conversion(&conversion_hash(conversion)));
+        let mut rows = self.deliveries_in(&conversion_hash(conversion)).await?;
+        rows.retain(|row| caller.sees(&row.job.owner));
+        Ok(rows)
+    }
+
+    /// All deliveries of the conversion that this part of their ids names.
+    pub(crate) async fn deliveries_in(&self, conversion_part: &str) -> Result<Vec<DeliveryRow>, Unavailable> {
+        let partition = Partition::Table(keys::conversion(conversion_part));
         let mut rows = Vec::new();
         let mut range = Range::prefix("D#");
         loop {
             let items = self.backend.query(&partition, &range, Order::Ascending, 500).await?;
             for found in items.iter().filter(|item| !item.key.sort.contains("#A#")) {
-                let row: DeliveryRow = rows::read(&found.body)?;
-                if caller.sees(&row.job.owner) {
-                    rows.push(row);
-                }
+                rows.push(rows::read::<DeliveryRow>(&found.body)?);
             }
             let Some(end) = items.last().filter(|_| items.len() == 500) else { return Ok(rows) };
             range.from = Some(format!("{}\0", end.key.sort));

@@ -197,7 +197,10 @@ impl<B: Backend> Engine<B> {
                 }
                 let Some(rule) = self.matching_rule(id, now).await?.filter(|rule| rule.head.live) else { continue };
                 match rule.definition.delay {
-                    Delay::None => effects.send.extend(self.owed_now(&rule, change, &events)),
+                    Delay::None => {
+                        let owed = self.owed_now(&rule, change, &events).into_iter();
+                        effects.send.extend(owed.map(|job| deliver_message(rule.definition.request.host(), job)));
+                    }
                     Delay::Final(_) => holding.push(rule),
                 }
             }
@@ -208,19 +211,19 @@ impl<B: Backend> Engine<B> {
         Ok(effects)
     }
 
-    /// The messages of a rule that sends each change as it comes.
-    pub(crate) fn owed_now(&self, rule: &Rule, change: &Change, events: &[Event]) -> Vec<Message> {
+    /// The postbacks of a rule that sends each change as it comes.
+    pub(crate) fn owed_now(&self, rule: &Rule, change: &Change, events: &[Event]) -> Vec<Job> {
         let mut first: BTreeMap<Subject, DeliveryId> = BTreeMap::new();
-        let mut messages = Vec::new();
+        let mut jobs = Vec::new();
         let candidate = rule.candidate();
         for event in events {
             let Some(event) = candidate.fires(change, event) else { continue };
             let subject = event.subject();
             let mut job = self.job(rule, event, None);
             job.after = first.insert(subject, job.id.clone());
-            messages.push(deliver_message(rule.definition.request.host(), job));
+            jobs.push(job);
         }
-        messages
+        jobs
     }
 
     /// A postback that a rule owes for a change, or for a hold's cause.

@@ -94,14 +94,14 @@ fn enveloped(event: &Value) -> Value {
 }
 
 /// Faults under `/event`, at the place where the person wrote what is wrong; of an event as it was received, under its own places.
-fn placed(faults: Faults, mended: Option<&Value>) -> Faults {
+fn placed(mut faults: Faults, mended: Option<&Value>) -> Faults {
     let Some(event) = mended else { return faults };
-    let wrapped = event.get("detail-type").is_none();
-    let place = |Fault { pointer, detail }: Fault| {
-        let own = if wrapped { pointer.strip_prefix("/detail").unwrap_or(&pointer) } else { &pointer };
-        Fault { pointer: format!("/event{own}"), detail }
-    };
-    Faults(faults.0.into_iter().map(place).collect())
+    if event.get("detail-type").is_none() {
+        for Fault { pointer, .. } in &mut faults.0 {
+            *pointer = pointer.strip_prefix("/detail").unwrap_or(pointer).to_owned();
+        }
+    }
+    faults.below("/event")
 }
 
 /// A place in the list as an id that a path can hold.

@@ -20,7 +20,7 @@ use tracking_core::{
 
 use crate::{
     Engine,
-    backend::{Backend, Effects, Key, Lane, Message, Order, Partition, Range, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, Key, Lane, Message, Swap, Unavailable},
     deliver::STOPPED,
     keys, matching,
     rows::{self, DeliveryRow, StoredEvent, Task},
@@ -131,7 +131,7 @@ impl<B: Backend> Engine<B> {
             let Some((line, attempts)) = line.ask(Asked::Stop, id, row.job.event.0.order(), &recorded, now) else {
                 return Err(full());
             };
-            if !done(self.swap_line(line_key(&row), line_rev, &line, now).await)? {
+            if !self.swap_line(line_key(&row), line_rev, &line, now).await.is_done()? {
                 continue;
             }
             row.attempts = attempts;
@@ -226,25 +226,14 @@ impl<B: Backend> Engine<B> {
         if line.head < order.version || (line.head == order.version && line.newer_claimed(order).next().is_none()) {
             return Ok(false);
         }
-        let partition = Partition::Table(keys::conversion(row.job.id.conversion_part()));
-        let mut range = Range::prefix("D#");
-        loop {
-            let items = self.backend.query(&partition, &range, Order::Ascending, 500).await?;
-            for item in items.iter().filter(|item| !item.key.sort.contains("#A#")) {
-                let other: DeliveryRow = rows::read(&item.body)?;
-                let others = &other.job.event.0;
-                let newer = others.order() > order;
-                if other.state == State::Delivered
-                    && other.job.rule == row.job.rule
-                    && newer
-                    && others.subject() == event.subject()
-                {
-                    return Ok(true);
-                }
-            }
-            let Some(last) = items.last().filter(|_| items.len() == 500) else { return Ok(false) };
-            range.from = Some(format!("{}\0", last.key.sort));
-        }
+        let newer = |other: &DeliveryRow| {
+            let others = &other.job.event.0;
+            other.state == State::Delivered
+                && other.job.rule == row.job.rule
+                && others.order() > order
+                && others.subject() == event.subject()
+        };
+        Ok(self.deliveries_in(row.job.id.conversion_part()).await?.iter().any(newer))
     }
 
     /// The last attempt of a delivery that is over, moved to where earlier ones stand.
@@ -298,7 +287,7 @@ impl<B: Backend> Engine<B> {
         let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
         let order = newest.unwrap_or(&row.job.event).0.order();
         let Some((line, base)) = line.ask(Asked::Resend, &row.job.id, order, &recorded, now) else { return Ok(None) };
-        if !done(self.swap_line(line_key(&row), line_rev, &line, now).await)? {
+        if !self.swap_line(line_key(&row), line_rev, &line, now).await.is_done()? {
             return Ok(None);
         }
         let again = |mut row: DeliveryRow| {
@@ -335,13 +324,13 @@ impl<B: Backend> Engine<B> {
         let recorded = |_: &DeliveryId| row.attempts;
         let asked = line.ask(Asked::Resend, &row.job.id, row.job.event.0.order(), &recorded, now);
         let Some((line, _)) = asked else { return Ok(false) };
-        done(self.swap_line(line_key(row), *line_rev, &line, now).await)
+        self.swap_line(line_key(row), *line_rev, &line, now).await.is_done()
     }
 
     /// Writes a row if nobody else has written it since it was read.
     async fn swap_row(&self, row: &DeliveryRow, rev: u64) -> Result<bool, Unavailable> {
         let swap = Swap { key: keys::delivery(&row.job.id), expect: Some(rev), new: Some(self.delivery_item(row)) };
-        done(self.swap_one(swap).await)
+        self.swap_one(swap).await.is_done()
     }
 
     /// Shows a held delivery whose postback was handed over as waiting, unless more is known of it by now.
@@ -391,15 +380,6 @@ fn being_sent() -> Refused {
     Refused::Conflict("it is being sent: wait for the answer".to_owned())
 }
 
-fn changing() -> Unavailable {
+pub(crate) fn changing() -> Unavailable {
     Unavailable("the delivery changes all the time".to_owned())
-}
-
-/// Whether a swap is done; otherwise somebody else was faster.
-pub(crate) fn done(swapped: Swapped) -> Result<bool, Unavailable> {
-    match swapped {
-        Swapped::Done => Ok(true),
-        Swapped::Conflict(_) => Ok(false),
-        Swapped::Unavailable(error) => Err(error),
-    }
 }

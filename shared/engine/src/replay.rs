@@ -23,7 +23,7 @@ use crate::{
     backend::{Backend, Effects, Item, Key, Lane, Message, Order, Partition, Range, Received, Unavailable},
     keys,
     record::Page,
-    repair::{IN_TIME, Obstacle, line_key, wake},
+    repair::{IN_TIME, Obstacle, changing, line_key, wake},
     rows::{self, DeliveryRow, Replaying, Task},
     rules::{Refused, Rule},
 };
@@ -253,7 +253,7 @@ impl<B: Backend> Engine<B> {
                 return Ok(Some(row));
             }
         }
-        Err(Unavailable("the delivery changes all the time".to_owned()))
+        Err(changing())
     }
 }
 

@@ -24,9 +24,7 @@ use tracking_core::{
 
 use crate::{
     Engine,
-    backend::{
-        Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, Swap, Swapped, Unavailable,
-    },
+    backend::{Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, Swap, Unavailable},
     deliver::SWITCHED_OFF,
     due, keys,
     rows::{self, DeliveryRow, Task},
@@ -143,14 +141,11 @@ impl<B: Backend> Engine<B> {
         if !stored.hold.is_open() {
             item.expires = Some(now + self.memory());
         }
-        match self.swap_one(Swap { key, expect: stored.rev, new: Some(item) }).await {
-            Swapped::Done => {
-                stored.rev = Some(stored.rev.map_or(1, |rev| rev + 1));
-                Ok(true)
-            }
-            Swapped::Conflict(_) => Ok(false),
-            Swapped::Unavailable(error) => Err(error),
+        let written = self.swap_one(Swap { key, expect: stored.rev, new: Some(item) }).await.is_done()?;
+        if written {
+            stored.rev = Some(stored.rev.map_or(1, |rev| rev + 1));
         }
+        Ok(written)
     }
 
     /// A nudge: releases what a hold owes by now, or files its waker anew.

@@ -22,9 +22,10 @@ use tracking_engine::{
 use tracking_tests::{
     cloud::Queue,
     functions::{Functions, config},
+    traces::Traces,
 };
 
-use crate::search::{Traces, secrets_in};
+use crate::search::secrets_in;
 
 /// Whose claims a request carries.
 pub(crate) const ADMIN: &str = "admin";
@@ -46,7 +47,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) async fn start() -> Self {
-        let traces = Traces::listen();
+        let traces = Traces::as_logged();
         let functions = Functions::start_with(&[("TRACKING_KEEP_EVENTS", "true")]).await;
         let mut variables = functions.cloud.environment();
         variables.insert("TRACKING_KEEP_EVENTS".to_owned(), "true".to_owned());

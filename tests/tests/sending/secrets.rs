@@ -1,18 +1,15 @@
 //! Q5: a secret arrives at its receiver in clear, and stands nowhere else, even if the receiver sends it back in every way.
 
-use std::{
-    fmt::Write as _,
-    fs, io,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{fmt::Write as _, fs, path::Path};
 
 use rusqlite::{Connection as Database, OpenFlags, types::ValueRef};
 use serde_json::{Value, json};
-use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
 use tracking_core::caller::Caller;
 use tracking_engine::DeliveryFilter;
-use tracking_tests::world::{event, transaction};
+use tracking_tests::{
+    traces::Traces,
+    world::{event, transaction},
+};
 
 use crate::support::{Connection, Receiver, engine, post, rule, sender, soon, store, work};
 
@@ -69,29 +66,6 @@ fn echoes(request: &str) -> Vec<String> {
         TOKEN.replace('&', "&amp;").replace('"', "&quot;"),
         format!("{INNER} {LONG} {}", NEEDLES[3..].join(" ")),
     ]
-}
-
-/// Everything that is traced, of all threads of this process.
-#[derive(Clone, Default)]
-struct Traces(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Traces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Traces {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }
 
 #[track_caller]
@@ -154,10 +128,7 @@ async fn echoing() -> Receiver {
 
 #[tokio::test]
 async fn q5_secrets_stand_nowhere_but_at_the_receiver() {
-    let traces = Traces::default();
-    let listening =
-        tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(traces.clone()).with_ansi(false).try_init();
-    listening.expect("no other test of this binary listens");
+    let traces = Traces::of_all();
     let receiver = echoing().await;
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
@@ -223,7 +194,7 @@ async fn q5_secrets_stand_nowhere_but_at_the_receiver() {
     for (name, bytes) in files(folder.path()) {
         nowhere(&name, &bytes);
     }
-    let traces = traces.0.lock().unwrap();
-    assert!(String::from_utf8_lossy(&traces).contains("attempt concluded"), "the traces show what is done");
-    nowhere("the traces", &traces);
+    let traces = traces.text();
+    assert!(traces.contains("attempt concluded"), "the traces show what is done");
+    nowhere("the traces", traces.as_bytes());
 }

@@ -4,39 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, Api};
-
-/// A world in which something can be asked for, and broken.
-struct World {
-    api: Api,
-    rule: String,
-    delivery: String,
-    rejected: String,
-}
+use crate::{support::ADMIN, world::World};
 
 impl World {
-    async fn new() -> Self {
-        let api = Api::new();
-        let rule = api.rule(ADMIN, "R", json!({"secret_values": {"token": "t0ken"}})).await;
-        api.sale(1, "aff_a").await;
-        api.accept(b"no json").await;
-        let delivery = api.get(ADMIN, "/deliveries").await.each("id")[0].to_owned();
-        let rejected = api.get(ADMIN, "/events/rejected").await.each("id")[0].to_owned();
-        Self { api, rule, delivery, rejected }
-    }
-
-    fn placed(&self, line: &str) -> String {
-        let id = match line.split('/').nth(1).unwrap_or_default() {
-            "tracking-apis" => &self.rule,
-            "deliveries" => &self.delivery,
-            "events" => &self.rejected,
-            "conversions" => "cnv_1",
-            "affiliates" => "aff_a",
-            _ => "off_5",
-        };
-        line.replace("{id}", id).replace("{name}", "token").replace("{version}", "1")
-    }
-
     /// Everything that there is.
     async fn seen(&self) -> Vec<String> {
         let mut seen = Vec::new();
@@ -65,7 +35,7 @@ impl Check {
     ) {
         let before = self.world.seen().await;
         let refused =
-            self.world.api.call_with(ADMIN, &format!("{}{query}", self.world.placed(line)), headers, body.clone()).await;
+            self.world.api.call_with(ADMIN, &format!("{}{query}", self.world.about(line, true)), headers, body.clone()).await;
         assert_eq!(refused.problem().0, expected.0, "{line}{query} {body}: {}", refused.text);
         assert_eq!(refused.faults(), expected.1, "{line}{query} {body}");
         assert_eq!(self.world.seen().await, before, "{line}{query} {body} left something behind");
@@ -79,7 +49,7 @@ const COLOUR: &str = "?colour=red&limit=0&cursor=%2F";
 
 #[tokio::test]
 async fn every_operation_names_what_is_wrong_with_its_input() {
-    let mut check = Check { world: World::new().await, asked: BTreeSet::new() };
+    let mut check = Check { world: World::of(ADMIN).await, asked: BTreeSet::new() };
     let colour = |known: &str| format!("\"colour\" is not known: choose {known}");
     for (line, known) in [
         ("GET /tracking-apis", "owner, country, offer, active, q, limit, cursor"),

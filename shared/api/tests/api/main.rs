@@ -26,3 +26,4 @@ mod secrets;
 mod support;
 mod trial;
 mod workshop;
+mod world;

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use tracking_api::auth::LocalTokens;
 use tracking_core::caller::Caller;
 
-use crate::support::{ADMIN, Answer, Api, KEY, morning};
+use crate::{
+    support::{ADMIN, Answer, Api, KEY, morning},
+    world::World,
+};
 
 /// Who asks, in the order of the columns.
 const CALLERS: [&str; 7] = ["no token", "expired", "forged", "wrong audience", "aff_b", "aff_a", ADMIN];
@@ -73,41 +76,7 @@ fn event() -> Value {
             "affiliate_id": "aff_a", "advertiser_id": "adv_2", "offer_id": "off_5"}})
 }
 
-/// A world in which `aff_a` has a rule, a secret of it, a delivery; and an event was rejected.
-struct World {
-    api: Api,
-    rule: String,
-    delivery: String,
-    rejected: String,
-}
-
 impl World {
-    async fn new() -> Self {
-        let api = Api::new();
-        let rule = api.rule("aff_a", "A's", json!({"secret_values": {"token": "t0ken"}})).await;
-        api.sale(1, "aff_a").await;
-        api.accept(b"no json").await;
-        let delivery = api.get("aff_a", "/deliveries").await.each("id")[0].to_owned();
-        let rejected = api.get(ADMIN, "/events/rejected").await.each("id")[0].to_owned();
-        Self { api, rule, delivery, rejected }
-    }
-
-    /// The line with `aff_a`'s things, or with such as do not exist.
-    fn about(&self, line: &str, existing: bool) -> String {
-        let (_, path) = line.split_once(' ').expect("a method and a path");
-        let (own, none) = match path.split('/').nth(1).unwrap_or_default() {
-            "tracking-apis" => (self.rule.as_str(), "trk_none"),
-            "deliveries" => (self.delivery.as_str(), "dlv_0123456789abcdefghjkmnpqrstvwxyz"),
-            "conversions" => ("cnv_1", "cnv_none"),
-            "affiliates" => ("aff_a", "aff_none"),
-            "events" => (self.rejected.as_str(), "01763802000000-0000000000"),
-            "offers" => ("off_5", "off_none"),
-            _ => ("", ""),
-        };
-        let line = line.replace("{id}", if existing { own } else { none });
-        line.replace("{name}", "token").replace("{version}", "1")
-    }
-
     async fn ask(&self, who: &str, line: &str, body: &Value) -> Answer {
         let (method, path) = line.split_once(' ').expect("a method and a path");
         let mut request = Request::builder().method(method).uri(path);
@@ -157,7 +126,7 @@ async fn contract_3_every_operation_has_its_row() {
 async fn v2_every_operation_answers_everybody_as_it_should() {
     for &(line, expected) in ROWS {
         let body = body(line);
-        let (shared, own) = (World::new().await, World::new().await);
+        let (shared, own) = (World::of("aff_a").await, World::of("aff_a").await);
         let mut found = Vec::new();
         for who in CALLERS {
             // What `aff_a` did, an admin may not be able to do again.
@@ -174,7 +143,7 @@ async fn v2_every_operation_answers_everybody_as_it_should() {
 
 #[tokio::test]
 async fn v2_what_is_anothers_is_byte_for_byte_what_does_not_exist() {
-    let world = World::new().await;
+    let world = World::of("aff_a").await;
     let mut seen = 0;
     for &(line, expected) in ROWS.iter().filter(|(line, expected)| line.contains("{id}") && expected[4] == 404) {
         for body in [body(line), json!("bad"), json!({"unknown": 1})] {
@@ -194,7 +163,7 @@ async fn v2_what_is_anothers_is_byte_for_byte_what_does_not_exist() {
 /// Lists that are narrowed down by something of another's are those that are narrowed down by nothing that exists.
 #[tokio::test]
 async fn v2_lists_do_not_tell_that_anothers_things_exist() {
-    let world = World::new().await;
+    let world = World::of("aff_a").await;
     for (path, own, none) in [
         ("/deliveries?tracking_api_id=", world.rule.as_str(), "trk_none"),
         ("/deliveries?conversion_id=", "cnv_1", "cnv_none"),

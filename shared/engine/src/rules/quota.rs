@@ -14,7 +14,7 @@ use tracking_core::{
 use super::{Head, Refused};
 use crate::{
     Engine,
-    backend::{Backend, Key, Order, Partition, Range, Swap, Swapped, Unavailable},
+    backend::{Backend, Key, Order, Partition, Range, Swap, Unavailable},
     keys, rows,
 };
 
@@ -96,11 +96,7 @@ impl<B: Backend> Engine<B> {
     /// Whether it was written: not if somebody else changed it since it was read.
     async fn write_quota(&self, affiliate: &Id, expect: Option<u64>, quota: &Quota) -> Result<bool, Unavailable> {
         let key = keys::quota(affiliate);
-        match self.swap_one(Swap { key: key.clone(), expect, new: Some(rows::item(key, quota)) }).await {
-            Swapped::Done => Ok(true),
-            Swapped::Conflict(_) => Ok(false),
-            Swapped::Unavailable(error) => Err(error),
-        }
+        self.swap_one(Swap { key: key.clone(), expect, new: Some(rows::item(key, quota)) }).await.is_done()
     }
 
     /// Gives back the places that a crash left behind.
