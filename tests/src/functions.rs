@@ -51,34 +51,34 @@ pub fn config(cloud: &Cloud) -> SdkConfig {
         .build()
 }
 
-async fn environment(cloud: &Cloud, variables: &BTreeMap<String, String>, clock: &HandClock) -> Environment {
+fn environment(cloud: &Cloud, variables: &BTreeMap<String, String>, clock: &HandClock) -> Environment {
     let settings = Settings::read(variables.clone()).expect("an AWS of ours names all settings");
     let hand = clock.clone();
-    let stack = Stack::connect(&config(cloud), settings, Clock::new(move || hand.now())).await.expect("it starts");
+    let stack = Stack::new(&config(cloud), settings, Clock::new(move || hand.now()));
     let sender = stack.sender().expect("it can send");
     Environment { stack: Arc::new(stack), sender }
 }
 
 impl Functions {
     /// Functions over an empty AWS.
-    pub async fn start() -> Self {
-        Self::start_with(&[]).await
+    pub fn start() -> Self {
+        Self::start_with(&[])
     }
 
     /// The same, with other values of some variables.
-    pub async fn start_with(others: &[(&str, &str)]) -> Self {
+    pub fn start_with(others: &[(&str, &str)]) -> Self {
         let clock = HandClock::default();
         let hand = clock.clone();
         let cloud = Cloud::start(move || hand.now());
         let mut variables = cloud.environment();
         variables.extend(others.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let environment = environment(&cloud, &variables, &clock).await;
+        let environment = environment(&cloud, &variables, &clock);
         Self { cloud, clock, variables, environment }
     }
 
     /// Ends the environment: the next invocation finds a new one that remembers nothing.
-    pub async fn restart(&mut self) {
-        self.environment = environment(&self.cloud, &self.variables, &self.clock).await;
+    pub fn restart(&mut self) {
+        self.environment = environment(&self.cloud, &self.variables, &self.clock);
     }
 
     /// The environment's stack.
@@ -137,7 +137,7 @@ impl Functions {
         };
         if outcome.is_none() {
             self.cloud.revive();
-            self.restart().await;
+            self.restart();
         }
         outcome
     }

@@ -7,12 +7,15 @@ use serde_json::Value;
 use tracking_api::auth::{Auth, CheckedClaims, ClaimNames};
 use tracking_aws::Stack;
 
+/// What the API tells of itself, without its layout.
+const DESCRIPTION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json"));
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let stack = Stack::start_with_secrets().await?;
+    let stack = Stack::start()?;
     let names = ClaimNames { role: stack.settings.role_claim.clone(), affiliate: stack.settings.affiliate_claim.clone() };
     let sender = stack.sender()?;
-    let router = tracking_api::router(Arc::new(stack.engine), sender, &Auth::Gateway(names));
+    let router = tracking_api::router(Arc::new(stack.engine), sender, &Auth::Gateway(names), DESCRIPTION);
     run(ServiceBuilder::new().map_request(with_claims).service(router)).await
 }
 

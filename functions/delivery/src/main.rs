@@ -7,7 +7,7 @@ use tracking_aws::Stack;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let stack = &Stack::start_with_secrets().await?;
+    let stack = &Stack::start()?;
     let sender = &stack.sender()?;
     let handle = async |event: LambdaEvent<SqsEvent>| -> Result<SqsBatchResponse, Error> {
         let deadline = Timestamp::from_millisecond(event.context.deadline.try_into()?)?;

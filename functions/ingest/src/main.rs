@@ -6,6 +6,6 @@ use tracking_aws::Stack;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let stack = &Stack::start().await?;
+    let stack = &Stack::start()?;
     run(service_fn(async |event: LambdaEvent<Value>| -> Result<(), Error> { Ok(stack.ingest(&event.payload).await?) })).await
 }

@@ -6,7 +6,7 @@ use tracking_aws::Stack;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let stack = &Stack::start().await?;
+    let stack = &Stack::start()?;
     let handle = async |event: LambdaEvent<Value>| -> Result<Value, Error> {
         if event.payload["sweep"] == true {
             stack.sweep().await?;

@@ -33,10 +33,11 @@ mod secrets;
 mod tracking_apis;
 mod trial;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::{DefaultBodyLimit, FromRef, MatchedPath, Request},
     middleware::{Next, from_fn},
     response::Response,
@@ -48,6 +49,7 @@ use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use auth::Auth;
 pub use operation::Operation;
+use operation::{Told, Untold};
 use problem::{Kind, Problem};
 
 /// The most bytes of a body, unless a route allows more.
@@ -78,23 +80,26 @@ impl<B> FromRef<Hands<B>> for Sender {
     }
 }
 
-/// The whole API over this engine; `sender` sends what people try out.
-pub fn router<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth) -> Router {
-    router_with(engine, sender, auth, Vec::new())
+/// The whole API over this engine; `sender` sends what people try out, and `written` is its [`description`], made before.
+pub fn router<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth, written: &'static [u8]) -> Router {
+    let hands = Hands { engine, sender };
+    let operations = operations::all::<B, Untold>().into_iter().map(|operation| operation.with(hands.clone())).collect();
+    finish(operation::routes(operations, move || Bytes::from_static(written), &hands.engine, auth))
 }
 
-/// The whole API over this engine with more operations.
+/// The whole API over this engine with more operations, which tells them too.
 pub fn router_with<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth, more: Vec<Operation>) -> Router {
     let hands = Hands { engine, sender };
-    let operations = operations::all::<B>().into_iter().map(|operation| operation.with(hands.clone())).chain(more).collect();
-    finish(operation::routes(operations, &hands.engine, auth))
+    let operations = operations::all::<B, Told>().into_iter().map(|operation| operation.with(hands.clone()));
+    let operations: Vec<Operation> = operations.chain(more).collect();
+    let (rows, told) = (operation::described(&operations), OnceLock::<Bytes>::new());
+    let told = Arc::new(move || told.get_or_init(|| openapi::document(&rows).to_string().into()).clone());
+    finish(operation::routes(operations, move || told(), &hands.engine, auth))
 }
 
-/// The description of the API (`OpenAPI` 3.1), as it is served where nothing is added to it.
+/// The description of the API (`OpenAPI` 3.1), as it is where nothing is added to it.
 pub fn description<B: Backend>() -> Value {
-    let mut rows: Vec<_> = operations::all::<B>().iter().map(Operation::described).collect();
-    rows.push(operation::description_of_itself());
-    openapi::document(&rows)
+    openapi::document(&operation::described(&operations::all::<B, Told>()))
 }
 
 /// Completes a router: what is not routed is answered by problems, bodies are limited to 1 MiB where a route doesn't say otherwise,

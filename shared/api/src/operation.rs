@@ -1,10 +1,9 @@
 //! One table for all: an operation is its method, its path, who handles it and what is told of it. Router and description are made of
 //! the same rows, so that neither can have what the other lacks.
+//!
+//! A program that serves a description made before keeps none of what is told ([`Untold`]), and so has none of the code that tells it.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, OnceLock},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Extension, Router,
@@ -22,17 +21,32 @@ use tracking_engine::{Engine, backend::Backend};
 use crate::{
     auth::{Auth, protected},
     idempotency,
-    openapi::{About, document, paths},
+    openapi::{About, paths},
     problem::Problem,
     query::Parameters,
 };
 
-/// A row of the table; `S` is what its handler works with.
-pub struct Operation<S = ()> {
+/// Where the description is.
+const ITS_PATH: &str = "/openapi.json";
+
+/// What is told of an operation, when it is asked for.
+pub(crate) type Told = fn() -> About;
+
+/// What is told of an operation where nobody will ask for it.
+pub(crate) struct Untold;
+
+impl From<Told> for Untold {
+    fn from(_: Told) -> Self {
+        Self
+    }
+}
+
+/// A row of the table; `S` is what its handler works with, `A` what is kept of what is told of it.
+pub struct Operation<S = (), A = Told> {
     method: Method,
     path: &'static str,
     route: MethodRouter<S>,
-    about: fn() -> About,
+    about: A,
     open: bool,
     repeatable: bool,
 }
@@ -41,12 +55,12 @@ pub struct Operation<S = ()> {
 pub(crate) struct Described {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
-    pub(crate) about: fn() -> About,
+    pub(crate) about: Told,
     pub(crate) open: bool,
     pub(crate) repeatable: bool,
 }
 
-impl<S: Clone + Send + Sync + 'static> Operation<S> {
+impl<S: Clone + Send + Sync + 'static, A> Operation<S, A> {
     /// An operation for callers with a token. A POST may be repeated with an `Idempotency-Key`.
     ///
     /// # Panics
@@ -55,10 +69,11 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
     where
         H: Handler<T, S>,
         T: 'static,
+        A: From<fn() -> About>,
     {
         let filter = MethodFilter::try_from(method.clone()).expect("the table names methods that routers know");
         let repeatable = method == Method::POST;
-        Self { method, path, route: on(filter, handler), about, open: false, repeatable }
+        Self { method, path, route: on(filter, handler), about: about.into(), open: false, repeatable }
     }
 
     /// The same for everybody, with or without a token.
@@ -80,20 +95,33 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
     }
 
     /// The same, with what its handler works with.
-    pub fn with(self, state: S) -> Operation {
+    pub fn with(self, state: S) -> Operation<(), A> {
         let Self { method, path, route, about, open, repeatable } = self;
         Operation { method, path, route: route.with_state(state), about, open, repeatable }
     }
+}
 
-    pub(crate) fn described(&self) -> Described {
+impl<S> Operation<S> {
+    fn described(&self) -> Described {
         let Self { method, path, about, open, repeatable, .. } = self;
         Described { method: method.clone(), path, about: *about, open: *open, repeatable: *repeatable }
     }
 }
 
-/// The routes of these operations and of their description.
-pub(crate) fn routes<B: Backend>(operations: Vec<Operation>, engine: &Arc<Engine<B>>, auth: &Auth) -> Router {
-    let operations = with_description(operations);
+/// The routes of these operations, and of a description that is there when it is first asked for.
+pub(crate) fn routes<B: Backend, A: From<Told>>(
+    mut operations: Vec<Operation<(), A>>,
+    description: impl Fn() -> Bytes + Clone + Send + Sync + 'static,
+    engine: &Arc<Engine<B>>,
+    auth: &Auth,
+) -> Router {
+    let read = move |Extension(_): Extension<Caller>, uri: Uri| async move {
+        Parameters::read(&uri, &[]).finish()?;
+        let mut answer = description().into_response();
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok::<Response, Problem>(answer)
+    };
+    operations.push(Operation::new(Method::GET, ITS_PATH, read, paths::service::openapi));
     let (mut open, mut closed) = (Router::new(), Router::new());
     for operation in operations {
         let Operation { path, route, open: for_all, repeatable, .. } = operation;
@@ -108,24 +136,9 @@ pub(crate) fn routes<B: Backend>(operations: Vec<Operation>, engine: &Arc<Engine
     protected(closed, auth).merge(open)
 }
 
-/// The same operations and `GET /openapi.json`, which describes itself too.
-fn with_description(mut operations: Vec<Operation>) -> Vec<Operation> {
-    let mut rows: Vec<Described> = operations.iter().map(Operation::described).collect();
-    let row = description_of_itself();
-    rows.push(row);
-    let (rows, told) = (Arc::new(rows), Arc::new(OnceLock::<Bytes>::new()));
-    let read = move |Extension(_): Extension<Caller>, uri: Uri| async move {
-        Parameters::read(&uri, &[]).finish()?;
-        let told = told.get_or_init(|| document(&rows).to_string().into()).clone();
-        let mut answer = told.into_response();
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok::<Response, Problem>(answer)
-    };
-    operations.push(Operation::new(Method::GET, "/openapi.json", read, paths::service::openapi));
-    operations
-}
-
-/// The row of `GET /openapi.json` as the description knows it.
-pub(crate) fn description_of_itself() -> Described {
-    Described { method: Method::GET, path: "/openapi.json", about: paths::service::openapi, open: false, repeatable: false }
+/// What a description knows of these operations, and of the one that answers it.
+pub(crate) fn described<S>(operations: &[Operation<S>]) -> Vec<Described> {
+    let itself =
+        Described { method: Method::GET, path: ITS_PATH, about: paths::service::openapi, open: false, repeatable: false };
+    operations.iter().map(Operation::described).chain([itself]).collect()
 }

@@ -6,12 +6,14 @@ use axum::http::Method;
 use tracking_engine::backend::Backend;
 
 use crate::{
-    Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers, openapi::paths,
-    operation::Operation, presets, rejected, replay, secrets, tracking_apis, trial,
+    Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers,
+    openapi::paths,
+    operation::{Operation, Told},
+    presets, rejected, replay, secrets, tracking_apis, trial,
 };
 
 /// Every operation, by the parts of the API.
-pub(crate) fn all<B: Backend>() -> Vec<Operation<Hands<B>>> {
+pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
     let (get, post, put, patch, delete) = (Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE);
     let (rule, secret, quota) = ("/tracking-apis/{id}", "/tracking-apis/{id}/secrets/{name}", "/affiliates/{id}/quota");
     vec![

@@ -1,17 +1,17 @@
-//! The key that seals secrets: made once by KMS, kept wrapped in the table, opened by one call for each environment. In clear it is
-//! in memory alone.
+//! The key that seals secrets: made once by KMS, kept wrapped in the table, opened by one call for each environment that needs it. In
+//! clear it is in memory alone.
 
 use aws_config::SdkConfig;
 use aws_sdk_kms::{Client, primitives::Blob, types::DataKeySpec};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tracking_engine::{
     backend::{Item, Key, Swap, Swapped, Unavailable},
-    secrets::Vault,
+    secrets::{Vault, VaultKey},
 };
 
 use crate::{
-    random,
     settings::Settings,
     table::{Table, unavailable},
 };
@@ -19,36 +19,35 @@ use crate::{
 /// What the key is for: bound to it by KMS.
 const PURPOSE: (&str, &str) = ("purpose", "tracking-api secrets");
 
-/// Opens the stack's vault; the first one to ask has its key made.
+/// The stack's vault, opened when a secret is first sealed or opened: without KMS nothing waits but what has secrets.
+pub(crate) fn vault(config: &SdkConfig, settings: &Settings, table: &Table) -> Vault {
+    let (kms, table, id) = (Client::new(config), table.clone(), settings.data_key.clone());
+    Vault::fetched(move || {
+        let (kms, table, id) = (kms.clone(), table.clone(), id.clone());
+        async move { open(&kms, &table, &id).await }.boxed()
+    })
+}
+
+/// Opens the key that stands in the table; the first to ask has it made.
 ///
 /// # Errors
 /// KMS or the table doesn't answer, or the key in the table is not one that KMS opens.
-pub(crate) async fn vault(config: &SdkConfig, settings: &Settings, table: &Table) -> Result<Vault, Unavailable> {
-    let kms = Client::new(config);
+async fn open(kms: &Client, table: &Table, id: &str) -> Result<VaultKey, Unavailable> {
     let place = Key::new("KEY", "DATA");
     let stands = table.get(std::slice::from_ref(&place)).await?.pop().flatten();
     let wrapped = match stands {
         Some(item) => read(&item)?,
-        None => make(&kms, settings, table, place).await?,
+        None => make(kms, table, id, place).await?,
     };
-    let request = kms.decrypt().key_id(&settings.data_key).ciphertext_blob(Blob::new(wrapped));
+    let request = kms.decrypt().key_id(id).ciphertext_blob(Blob::new(wrapped));
     let opened = request.encryption_context(PURPOSE.0, PURPOSE.1).send().await.map_err(|error| unavailable(&error))?;
-    let key = opened.plaintext.as_ref().and_then(|key| <&[u8; 32]>::try_from(key.as_ref()).ok());
-    key.map(Vault::new).ok_or_else(|| Unavailable("the data key has not 32 bytes".to_owned()))
-}
-
-/// A vault for functions that never open a secret: its key is nobody's.
-pub(crate) fn without_secrets() -> Vault {
-    let mut key = [0; 32];
-    for bytes in key.chunks_exact_mut(8) {
-        bytes.copy_from_slice(&random().to_be_bytes());
-    }
-    Vault::new(&key)
+    let key = opened.plaintext.as_ref().and_then(|key| VaultKey::try_from(key.as_ref()).ok());
+    key.ok_or_else(|| Unavailable("the data key has not 32 bytes".to_owned()))
 }
 
 /// Has a key made and keeps it, unless somebody else was faster: the wrapped key that stands.
-async fn make(kms: &Client, settings: &Settings, table: &Table, place: Key) -> Result<Vec<u8>, Unavailable> {
-    let request = kms.generate_data_key().key_id(&settings.data_key).key_spec(DataKeySpec::Aes256);
+async fn make(kms: &Client, table: &Table, id: &str, place: Key) -> Result<Vec<u8>, Unavailable> {
+    let request = kms.generate_data_key().key_id(id).key_spec(DataKeySpec::Aes256);
     let made = request.encryption_context(PURPOSE.0, PURPOSE.1).send().await.map_err(|error| unavailable(&error))?;
     let wrapped = made.ciphertext_blob.map(Blob::into_inner).unwrap_or_default();
     let body = json!({"v": 1, "d": {"wrapped": BASE64_STANDARD.encode(&wrapped)}}).to_string();

@@ -13,7 +13,7 @@ use tracing_subscriber::{
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
-use tracking_engine::{Clock, Engine, backend::Unavailable, secrets::Vault};
+use tracking_engine::{Clock, Engine};
 
 use crate::{Aws, BadSettings, Settings, data_key};
 
@@ -45,52 +45,33 @@ pub enum StartError {
     /// The environment is not as it should be.
     #[error(transparent)]
     Settings(#[from] BadSettings),
-    /// The data key could not be had.
-    #[error("the key of the secrets can't be had: {0}")]
-    DataKey(#[from] Unavailable),
     /// TLS could not be set up.
     #[error("requests can't be sent: {0}")]
     Sender(String),
 }
 
 impl Stack {
-    /// The stack that this process's environment names, with its log begun, for a function that neither opens nor seals secrets.
+    /// The stack that this process's environment names, with its log begun. Why it can't start is said in the log, in words.
     ///
     /// # Errors
     /// Settings that are missing or wrong, all at once.
-    pub async fn start() -> Result<Self, StartError> {
-        told(async {
-            let (settings, config) = begin()?;
-            let clock = Clock::new(machine);
-            let aws = Aws::new(&config, &settings, clock.clone());
-            Ok(Self::over(aws, settings, clock, data_key::without_secrets()))
-        })
-        .await
+    pub fn start() -> Result<Self, StartError> {
+        let variables: Vec<(String, String)> = std::env::vars().collect();
+        log(&variables);
+        let config = config(&variables);
+        match Settings::read(variables) {
+            Ok(settings) => Ok(Self::new(&config, settings, Clock::new(machine))),
+            Err(error) => {
+                tracing::error!(%error, "the function can't start");
+                Err(error.into())
+            }
+        }
     }
 
-    /// The same for a function that opens or seals secrets.
-    ///
-    /// # Errors
-    /// Settings that are missing or wrong, all at once; or a data key that can't be had.
-    pub async fn start_with_secrets() -> Result<Self, StartError> {
-        told(async {
-            let (settings, config) = begin()?;
-            Box::pin(Self::connect(&config, settings, Clock::new(machine))).await
-        })
-        .await
-    }
-
-    /// The stack of these settings, with this clock, and with the key of its secrets.
-    ///
-    /// # Errors
-    /// The data key can't be had.
-    pub async fn connect(config: &SdkConfig, settings: Settings, clock: Clock) -> Result<Self, StartError> {
+    /// The stack of these settings, with this clock.
+    pub fn new(config: &SdkConfig, settings: Settings, clock: Clock) -> Self {
         let aws = Aws::new(config, &settings, clock.clone());
-        let vault = data_key::vault(config, &settings, &aws.table).await?;
-        Ok(Self::over(aws, settings, clock, vault))
-    }
-
-    fn over(aws: Aws, settings: Settings, clock: Clock, vault: Vault) -> Self {
+        let vault = data_key::vault(config, &settings, &aws.table);
         let how = tracking_engine::Settings {
             private_targets: settings.private_targets,
             log_retention: SignedDuration::from_hours(24 * i64::from(settings.log_retention_days)),
@@ -105,13 +86,6 @@ impl Stack {
     pub(crate) fn aws(&self) -> &Aws {
         self.engine.backend()
     }
-}
-
-/// Begins the log, and reads settings and what the clients need from this process's environment.
-fn begin() -> Result<(Settings, SdkConfig), BadSettings> {
-    let variables: Vec<(String, String)> = std::env::vars().collect();
-    log(&variables);
-    Ok((Settings::read(variables.clone())?, config(&variables)))
 }
 
 /// What the clients need. Lambda tells it by variables alone, so that no chain of sources is asked, nor linked; and one HTTP client
@@ -131,15 +105,6 @@ fn config(variables: &[(String, String)]) -> SdkConfig {
         .http_client(http);
     config.set_endpoint_url(of("AWS_ENDPOINT_URL"));
     config.build()
-}
-
-/// A function that can't start says why in its log, in words.
-async fn told(start: impl Future<Output = Result<Stack, StartError>>) -> Result<Stack, StartError> {
-    let started = start.await;
-    if let Err(error) = &started {
-        tracing::error!(%error, "the function can't start");
-    }
-    started
 }
 
 /// The machine's clock.

@@ -75,6 +75,13 @@ pub(crate) fn head(rule_id: &Id) -> Key {
     Key::new(rule(rule_id), "HEAD")
 }
 
+/// The name of a new write.
+pub(crate) fn new_write(version: u64) -> String {
+    let mut nonce = [0; 8];
+    aws_lc_rs::rand::fill(&mut nonce).expect("the system gives random bytes");
+    write(version, &format!("{:016x}", u64::from_be_bytes(nonce)))
+}
+
 /// What names one write of a rule and nothing else; sorts like the version.
 pub(crate) fn write(version: u64, nonce: &str) -> String {
     format!("{version:012}#{nonce}")

@@ -9,8 +9,12 @@ use std::{
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use futures_util::future::BoxFuture;
 use percent_encoding::percent_decode_str;
-use tracking_core::{hash, id::Id, request::Rendered};
+use tokio::sync::OnceCell;
+use tracking_core::{id::Id, request::Rendered};
+
+use crate::backend::Unavailable;
 
 /// What stands in place of a secret's value.
 pub const MASK: &str = "***";
@@ -20,7 +24,16 @@ const LONGEST_BODY: usize = 64 << 10;
 
 /// Seals and opens secrets with AES-256-GCM. The rule, the name and the write are bound in: a sealed value copied elsewhere does
 /// not open.
-pub struct Vault(RandomizedNonceKey);
+pub struct Vault {
+    key: OnceCell<SealingKey>,
+    fetch: Option<Fetch>,
+}
+
+/// The key of a vault.
+pub type VaultKey = [u8; 32];
+
+/// What has the key brought.
+type Fetch = Box<dyn Fn() -> BoxFuture<'static, Result<VaultKey, Unavailable>> + Send + Sync>;
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,20 +41,38 @@ impl fmt::Debug for Vault {
     }
 }
 
+impl Vault {
+    /// A vault with this key.
+    pub fn new(key: &VaultKey) -> Self {
+        Self { key: OnceCell::new_with(Some(SealingKey::new(key))), fetch: None }
+    }
+
+    /// A vault whose key is fetched when a secret is first sealed or opened, and again by the next if that failed: whoever has no
+    /// secrets does not wait for it, nor for those who keep it.
+    pub fn fetched(key: impl Fn() -> BoxFuture<'static, Result<VaultKey, Unavailable>> + Send + Sync + 'static) -> Self {
+        Self { key: OnceCell::new(), fetch: Some(Box::new(key)) }
+    }
+
+    pub(crate) async fn key(&self) -> Result<&SealingKey, Unavailable> {
+        let fetched = async || match &self.fetch {
+            Some(fetch) => Ok(SealingKey::new(&fetch().await?)),
+            None => Err(Unavailable("this vault has no key".to_owned())),
+        };
+        self.key.get_or_try_init(fetched).await
+    }
+}
+
+/// The key of a vault, ready to seal and open.
+pub(crate) struct SealingKey(RandomizedNonceKey);
+
 /// A sealed secret that does not open with this key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a secret does not open: the key is another than the one it was sealed with")]
-pub struct Sealed;
+pub(crate) struct Sealed;
 
-impl Vault {
-    /// A vault with this key.
-    pub fn new(key: &[u8; 32]) -> Self {
+impl SealingKey {
+    fn new(key: &VaultKey) -> Self {
         Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("the key has the algorithm's length"))
-    }
-
-    /// A text that no other call gives, in whatever process: its own nonce makes each sealed text another.
-    pub(crate) fn nonce(&self, rule: &Id) -> String {
-        hash::text(&["nonce", &self.seal(rule, "", "", "")], 16)
     }
 
     pub(crate) fn seal(&self, rule: &Id, name: &str, write: &str, value: &str) -> String {
@@ -117,19 +148,44 @@ fn parts(request: &Rendered) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
     fn q5_a_sealed_secret_opens_only_where_it_belongs() {
-        let vault = Vault::new(&[7; 32]);
+        let key = SealingKey::new(&[7; 32]);
         let rule: Id = "trk_1".parse().unwrap();
-        let sealed = vault.seal(&rule, "token", "3#a", "s3cret");
+        let sealed = key.seal(&rule, "token", "3#a", "s3cret");
         assert!(!sealed.contains("s3cret"));
-        assert_ne!(sealed, vault.seal(&rule, "token", "3#a", "s3cret"), "a nonce of its own each time");
-        assert_eq!(vault.open(&rule, "token", "3#a", &sealed), Ok("s3cret".to_owned()));
-        assert_eq!(vault.open(&rule, "token", "3#b", &sealed), Err(Sealed));
-        assert_eq!(vault.open(&"trk_2".parse().unwrap(), "token", "3#a", &sealed), Err(Sealed));
-        assert_eq!(Vault::new(&[8; 32]).open(&rule, "token", "3#a", &sealed), Err(Sealed));
+        assert_ne!(sealed, key.seal(&rule, "token", "3#a", "s3cret"), "a nonce of its own each time");
+        assert_eq!(key.open(&rule, "token", "3#a", &sealed), Ok("s3cret".to_owned()));
+        assert_eq!(key.open(&rule, "token", "3#b", &sealed), Err(Sealed));
+        assert_eq!(key.open(&"trk_2".parse().unwrap(), "token", "3#a", &sealed), Err(Sealed));
+        assert_eq!(SealingKey::new(&[8; 32]).open(&rule, "token", "3#a", &sealed), Err(Sealed));
+    }
+
+    #[tokio::test]
+    async fn a_key_is_fetched_once_when_it_is_needed_and_again_if_that_failed() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let vault = Vault::fetched(move || {
+            let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+            async move { if first { Err(Unavailable("not now".to_owned())) } else { Ok([7; 32]) } }.boxed()
+        });
+        let rule: Id = "trk_1".parse().unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), 0);
+        assert_eq!(vault.key().await.err(), Some(Unavailable("not now".to_owned())));
+        let sealed = vault.key().await.unwrap().seal(&rule, "token", "3#a", "s3cret");
+        let other = Vault::new(&[7; 32]);
+        assert_eq!(other.key().await.unwrap().open(&rule, "token", "3#a", &sealed), Ok("s3cret".to_owned()));
+        assert!(vault.key().await.is_ok());
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 
     #[test]

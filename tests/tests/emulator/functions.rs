@@ -105,6 +105,17 @@ async fn the_api_answers_requests_and_asks_for_the_claims_of_the_authorizer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_3_the_api_tells_what_lies_beside_the_stack() {
+    let system = System::of(&["api"]).await;
+    let answer = system.invoke("api", &request("GET /openapi.json", &admin(), &Value::Null)).await;
+    let told: Value = serde_json::from_str(answer["body"].as_str().expect("a body")).unwrap();
+    let written: Value = serde_json::from_str(include_str!("../../../infra/openapi.json")).unwrap();
+    assert!(told == written, "{:.300}", answer.to_string());
+    let nobody = system.invoke("api", &request("GET /openapi.json", &Value::Null, &Value::Null)).await;
+    assert_eq!(nobody["statusCode"], 401, "{nobody}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_event_is_an_error_and_the_next_one_is_worked() {
     let system = System::of(&["matcher", "delivery", "api"]).await;
     for function in ["matcher", "delivery", "api"] {

@@ -58,7 +58,7 @@ struct Case {
 /// Plays a case: these events, each of which owes one postback in the end; and whatever follows within a day.
 async fn play(name: &'static str, seconds: f64, rules: Vec<Value>, events: Vec<Value>, answers: fn(&Postback) -> Answer) -> Case {
     let receiver = Receiver::start(answers).await;
-    let mut functions = Functions::start().await;
+    let mut functions = Functions::start();
     for rule in rules {
         let mut rule = rule;
         let url = rule["request"]["url"].as_str().expect("a rule has a URL").replace("{receiver}", receiver.url());

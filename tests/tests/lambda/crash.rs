@@ -122,7 +122,7 @@ const PATHS: [Path; 5] = [
 /// Plays a path, killed at the n-th call if that is given. What came of it, and how many calls there were.
 async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
     let receiver = Receiver::start(path.answers).await;
-    let mut functions = Functions::start().await;
+    let mut functions = Functions::start();
     functions.rule(&Caller::Admin, rule(receiver.url(), (path.more)())).await;
     // The first sweep of a stack looks a day back.
     functions.sweep().await;

@@ -3,6 +3,7 @@
 
 mod costs;
 mod crash;
+mod keys;
 mod port;
 mod records;
 mod room;

@@ -20,7 +20,7 @@ async fn approving() -> Receiver {
 
 /// Functions with one rule, and the deliveries of so many sales in their queue.
 async fn owing(receiver: &Receiver, sales: usize, more: Value) -> Functions {
-    let mut functions = Functions::start().await;
+    let mut functions = Functions::start();
     functions.rule(&Caller::Admin, rule(receiver.url(), more)).await;
     for number in 1..=sales {
         functions.ingest(&sale(number)).await;
@@ -53,7 +53,7 @@ async fn poison_goes_to_the_dead_letters_at_once_and_harms_none() {
 #[tokio::test]
 async fn a_bad_event_among_ten_goes_to_the_dead_letters_and_harms_none() {
     let receiver = approving().await;
-    let mut functions = Functions::start().await;
+    let mut functions = Functions::start();
     functions.rule(&Caller::Admin, rule(receiver.url(), json!({}))).await;
     for number in 1..=9 {
         functions.ingest(&sale(number)).await;
@@ -67,7 +67,7 @@ async fn a_bad_event_among_ten_goes_to_the_dead_letters_and_harms_none() {
 
 #[tokio::test]
 async fn a_bad_event_on_the_bus_goes_to_the_rejected_with_every_fault() {
-    let mut functions = Functions::start().await;
+    let mut functions = Functions::start();
     let mut bad = sale(1);
     bad["detail"]["conversion"]["version"] = "two".into();
     bad["detail"]["transactions"][0]["result"] = "maybe".into();
@@ -127,7 +127,7 @@ async fn a_claim_whose_answer_was_lost_is_known_again() {
 #[tokio::test]
 async fn what_was_taken_in_part_only_is_repeated() {
     let receiver = approving().await;
-    let mut functions = Functions::start().await;
+    let mut functions = Functions::start();
     functions.rule(&Caller::Admin, rule(receiver.url(), json!({}))).await;
     for number in 1..=10 {
         functions.ingest(&sale(number)).await;
@@ -192,7 +192,7 @@ async fn one_that_hangs_holds_up_none_and_a_kill_sends_none_again() {
         // Killed once the nine are recorded.
         () = delivered => {}
     }
-    functions.restart().await;
+    functions.restart();
     assert_eq!(receiver.heard().len(), 10);
     functions.wait(functions.clock.now() + SignedDuration::from_mins(16)).await;
     let heard = receiver.heard();

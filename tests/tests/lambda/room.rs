@@ -19,7 +19,7 @@ const MOST_IN_FLIGHT: usize = 60_000;
 #[tokio::test]
 async fn a_first_failure_with_an_hour_to_wait_rests_in_the_table() {
     let receiver = Receiver::start(|_| Answer::says(503, "down")).await;
-    let mut functions = Functions::start().await;
+    let mut functions = Functions::start();
     functions
         .rule(
             &Caller::Admin,
@@ -42,7 +42,7 @@ async fn a_hundred_thousand_retries_leave_room_in_the_retry_lane() {
         if postback.target.contains("fresh") { Answer::says(200, "approved") } else { Answer::says(503, "down") }
     })
     .await;
-    let mut functions = Functions::start().await;
+    let mut functions = Functions::start();
     let waits = json!({"retry": {"backoff": "fixed", "delay_seconds": 3600, "max_retries": 3}});
     functions.rule(&Caller::Admin, rule(receiver.url(), waits)).await;
     for number in 1..=100 {

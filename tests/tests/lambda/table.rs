@@ -23,11 +23,11 @@ async fn bodies(functions: &Functions) -> Vec<(Key, String)> {
 #[tokio::test]
 async fn q5_a_secret_lies_nowhere_in_clear() {
     let receiver = Receiver::start(|_| Answer::says(503, "no, not with s3cret-token")).await;
-    let mut functions = Functions::start().await;
+    let mut functions = Functions::start();
     let url = format!("{}/?key={{secret.token}}&n={{attempt}}", receiver.url());
     let secret = json!({"request": {"url": url}, "secret_values": {"token": "s3cret-token"}});
     functions.rule(&Caller::Admin, rule(receiver.url(), secret)).await;
-    functions.restart().await;
+    functions.restart();
     functions.ingest(&sale(1)).await;
     functions.work(Queue::Events).await;
     functions.work(Queue::Delivery).await;
@@ -46,7 +46,7 @@ async fn q5_a_secret_lies_nowhere_in_clear() {
 #[tokio::test]
 async fn events_are_kept_where_that_is_wanted() {
     for (wanted, kept) in [("true", 1), ("false", 0)] {
-        let mut functions = Functions::start_with(&[("TRACKING_KEEP_EVENTS", wanted)]).await;
+        let mut functions = Functions::start_with(&[("TRACKING_KEEP_EVENTS", wanted)]);
         functions.ingest(&sale(1)).await;
         functions.work_all().await;
         let events: Vec<_> = bodies(&functions).await.into_iter().filter(|(key, _)| key.sort.starts_with("E#")).collect();
@@ -62,7 +62,7 @@ async fn events_are_kept_where_that_is_wanted() {
 #[tokio::test]
 async fn a_row_fits_into_a_write_unit() {
     let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
-    let mut functions = Functions::start().await;
+    let mut functions = Functions::start();
     functions.rule(&Caller::Admin, rule(receiver.url(), json!({}))).await;
     functions.ingest(&sale(1)).await;
     functions.work_all().await;

@@ -51,7 +51,7 @@ fn envelope(detail: &Value) -> Value {
 #[tokio::test]
 async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
     let echo = Echo::start().await;
-    let mut run = Run::start().await;
+    let mut run = Run::start();
 
     // A rule's life.
     let document = rule(&echo.url, "Echo");

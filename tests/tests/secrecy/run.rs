@@ -46,18 +46,17 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) async fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let traces = Traces::as_logged();
-        let functions = Functions::start_with(&[("TRACKING_KEEP_EVENTS", "true")]).await;
+        let functions = Functions::start_with(&[("TRACKING_KEEP_EVENTS", "true")]);
         let mut variables = functions.cloud.environment();
         variables.insert("TRACKING_KEEP_EVENTS".to_owned(), "true".to_owned());
         let settings = Settings::read(variables).expect("an AWS of ours names all settings");
         let clock = functions.clock.clone();
-        let stack =
-            Stack::connect(&config(&functions.cloud), settings, Clock::new(move || clock.now())).await.expect("it starts");
+        let stack = Stack::new(&config(&functions.cloud), settings, Clock::new(move || clock.now()));
         let sender = stack.sender().expect("it can send");
         let engine = Arc::new(stack.engine);
-        let router = tracking_api::router(Arc::clone(&engine), sender, &Auth::Gateway(ClaimNames::default()));
+        let router = tracking_api::router_with(Arc::clone(&engine), sender, &Auth::Gateway(ClaimNames::default()), Vec::new());
         let (called, found, looked) = (BTreeSet::new(), Vec::new(), BTreeMap::new());
         Self { functions, router, engine, traces, called, found, looked }
     }

@@ -11,6 +11,7 @@ mod held_back;
 mod history;
 mod idempotency;
 mod lists;
+mod log;
 mod lost_answers;
 mod matrix;
 mod openapi;

@@ -24,6 +24,8 @@ use tracking_engine::{
     sender::Sender,
 };
 
+use crate::log;
+
 /// When the tests' day begins.
 const MORNING: &str = "2026-11-22T09:00:00Z";
 
@@ -104,6 +106,7 @@ impl Api {
     }
 
     fn sending_by(sender: Sender) -> Self {
+        log::listen();
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let store = Store::open_with(folder.path(), Durability::Relaxed).expect("a new folder can be opened");
         let passed = Arc::new(AtomicI64::new(0));
@@ -114,7 +117,7 @@ impl Api {
         let settings = Settings { private_targets: true, keep_events: true, ..Settings::default() };
         let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
         let tokens = LocalTokens::new(&KEY, morning);
-        let router = tracking_api::router(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()));
+        let router = tracking_api::router_with(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()), Vec::new());
         Self { router, tokens, engine, passed, step, _folder: folder }
     }
 

@@ -1,17 +1,15 @@
 //! Trying rules out: what would be sent, why, and what a receiver answers (contract §3).
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
 
-use crate::support::{ADMIN, Answer, Api};
+use crate::{
+    log,
+    support::{ADMIN, Answer, Api},
+};
 
 const SECRET: &str = "hush/hush 1";
 
@@ -268,45 +266,16 @@ async fn r10_an_event_in_which_nothing_changed_has_nothing_to_send() {
     assert_eq!(shown.body["sent"], false);
 }
 
-/// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// The fields of each line that says so.
-    fn told(&self, message: &str) -> Vec<Value> {
-        let bytes = self.0.lock().expect("nobody panics with it");
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let fields = lines.map(|line| serde_json::from_slice::<Value>(line).expect("a line is JSON")["fields"].take());
-        fields.filter(|fields| fields["message"] == message).collect()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("nobody panics with it").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn contract_3_each_trial_that_is_sent_is_logged_and_no_value_with_it() {
     let api = Api::new();
-    let log = Log::default();
-    let writer = log.clone();
-    let listener = tracing_subscriber::fmt().json().with_max_level(tracing::Level::INFO).with_writer(move || writer.clone());
-    let _listening = tracing::subscriber::set_default(listener.finish());
     let (url, hearing) = receiver(|_| Some("{}".to_owned())).await;
     let mut rule = bank(&url);
     rule["secret_values"] = json!({"token": SECRET});
     rule["answer"] = Value::Null;
     let id = api.rule("aff_7", "Bank", rule.clone()).await;
     api.call("aff_7", &format!("POST /tracking-apis/{id}/test"), json!({"event": event("aff_7")})).await;
-    assert_eq!(log.told("a trial is sent"), [Value::Null; 0], "it was only shown");
+    assert_eq!(log::told("a trial is sent"), [Value::Null; 0], "it was only shown");
     let sent = api.call("aff_7", &format!("POST /tracking-apis/{id}/test"), json!({"event": event("aff_7"), "send": true})).await;
     assert_eq!((sent.status, &sent.body["sent"]), (200, &json!(true)), "{}", sent.text);
     hearing.await.unwrap();
@@ -317,7 +286,7 @@ async fn contract_3_each_trial_that_is_sent_is_logged_and_no_value_with_it() {
     hearing.await.unwrap();
     let host = |url: &str| url.trim_start_matches("http://").to_owned();
     assert_eq!(
-        log.told("a trial is sent"),
+        log::told("a trial is sent"),
         [
             json!({"message": "a trial is sent", "tracking_api_id": id, "by": "affiliate", "host": host(&url)}),
             json!({"message": "a trial is sent", "tracking_api_id": "trk_preview", "by": "admin", "host": host(&other)}),

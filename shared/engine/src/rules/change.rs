@@ -87,7 +87,7 @@ impl<B: Backend> Engine<B> {
             let definition = collect(Definition::parse(&document, &rule.head.owner, &self.definition_settings()), &mut faults);
             let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
             let mut head = rule.head.next(self.now());
-            let sealed = self.seal(id, &mut head, &values);
+            let sealed = self.seal(id, &mut head, &values).await?;
             head.set_live(is_live(&definition, &head.secrets));
             match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) if expected.is_none() => {}
@@ -103,7 +103,7 @@ impl<B: Backend> Engine<B> {
             let (rule, rev) = self.visible(&act.actor.caller, id).await?;
             expect_version(expected, &rule.head)?;
             let owner = rule.head.owner.clone();
-            let tombstone = rule.head.tombstone(keys::write(rule.head.version + 1, &self.vault.nonce(id)), self.now());
+            let tombstone = rule.head.tombstone(keys::new_write(rule.head.version + 1), self.now());
             match self.change_head(&act, id, &Over::Rule(rule, rev), &tombstone, None, Vec::new()).await {
                 Err(Refused::Changed { .. }) => {}
                 Err(refused) => return Err(refused),

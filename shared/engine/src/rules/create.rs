@@ -114,10 +114,10 @@ impl<B: Backend> Engine<B> {
                 created_at: now,
                 updated_at: now,
             };
+            let sealed = self.seal(&id, &mut head, &values).await?;
             if let Some(affiliate) = owner.affiliate() {
                 self.take_place(affiliate, &id, head.version).await?;
             }
-            let sealed = self.seal(&id, &mut head, &values);
             head.live = is_live(&definition, &head.secrets);
             match self.write_rule(&act, id.clone(), over, head, definition.clone(), sealed).await {
                 Err(Refused::Changed { .. } | Refused::NotFound) if repeatable => {}

@@ -275,16 +275,20 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// Also when one of them was replaced since the head was read.
     pub(crate) async fn secrets(&self, id: &Id, head: &Head) -> Result<Arc<BTreeMap<String, String>>, Unavailable> {
+        if head.secrets.is_empty() {
+            return Ok(Arc::default());
+        }
         if let Some(values) = self.rules.secrets(id, &head.secrets) {
             return Ok(values);
         }
         let keys: Vec<_> = head.secrets.iter().map(|(name, write)| keys::secret(id, name, write)).collect();
         let items = self.backend.get(&keys).await?;
         let mut values = BTreeMap::new();
+        let key = self.vault.key().await?;
         for ((name, write), item) in head.secrets.iter().zip(items) {
             let item = item.ok_or_else(|| Unavailable(format!("secret {name} of rule {id} was replaced meanwhile")))?;
             let sealed: String = rows::read(&item.body)?;
-            let value = self.vault.open(id, name, write, &sealed).map_err(|error| Unavailable(error.to_string()))?;
+            let value = key.open(id, name, write, &sealed).map_err(|error| Unavailable(error.to_string()))?;
             values.insert(name.clone(), value);
         }
         let values = Arc::new(values);

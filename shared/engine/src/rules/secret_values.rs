@@ -29,7 +29,7 @@ impl<B: Backend> Engine<B> {
         loop {
             let (rule, rev) = self.visible(&act.actor.caller, id).await?;
             let mut head = rule.head.next(self.now());
-            let sealed = self.seal(id, &mut head, &BTreeMap::from([(name.to_owned(), value.to_owned())]));
+            let sealed = self.seal(id, &mut head, &BTreeMap::from([(name.to_owned(), value.to_owned())])).await?;
             head.set_live(is_live(&rule.definition, &head.secrets));
             let definition = Definition::clone(&rule.definition);
             match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
@@ -52,7 +52,7 @@ impl<B: Backend> Engine<B> {
             }
             let mut head = rule.head.next(self.now());
             head.secrets.remove(name);
-            let sealed = self.seal(id, &mut head, &BTreeMap::new());
+            let sealed = self.seal(id, &mut head, &BTreeMap::new()).await?;
             let definition = Definition::clone(&rule.definition);
             match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) => {}

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Engine,
-    backend::{Backend, Effects, Item, Key, Lane, Message, Swap, Swapped},
+    backend::{Backend, Effects, Item, Key, Lane, Message, Swap, Swapped, Unavailable},
     keys,
     rows::{self, Task},
 };
@@ -65,14 +65,23 @@ impl Over {
 
 impl<B: Backend> Engine<B> {
     /// Gives the head's write its name, seals values under it and enters them in the head.
-    pub(super) fn seal(&self, id: &Id, head: &mut Head, values: &BTreeMap<String, String>) -> Vec<Item> {
-        head.write = keys::write(head.version, &self.vault.nonce(id));
+    pub(super) async fn seal(
+        &self,
+        id: &Id,
+        head: &mut Head,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Vec<Item>, Unavailable> {
+        head.write = keys::new_write(head.version);
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let key = self.vault.key().await?;
         let sealed = |(name, value): (&String, &String)| {
-            rows::item(keys::secret(id, name, &head.write), &self.vault.seal(id, name, &head.write, value))
+            rows::item(keys::secret(id, name, &head.write), &key.seal(id, name, &head.write, value))
         };
         let items = values.iter().map(sealed).collect();
         head.secrets.extend(values.keys().map(|name| (name.clone(), head.write.clone())));
-        items
+        Ok(items)
     }
 
     /// New text and index copies, then the head, then what is no longer needed.

@@ -1,0 +1,47 @@
+//! What the API logs, kept for each thread by itself: a test here has a thread of its own.
+//!
+//! One listener for all of them, which listens before anything is logged: tracing asks once for each place in the code whether anybody
+//! listens, and one that comes while another thread asks may be overlooked.
+
+use std::{
+    cell::RefCell,
+    io::{self, Write},
+    sync::Once,
+};
+
+use serde_json::Value;
+use tracing::{Level, subscriber::set_global_default};
+
+thread_local! {
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Logged;
+
+impl Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LOGGED.with_borrow_mut(|logged| logged.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Begins to listen, if nobody did yet.
+pub(crate) fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let listener = tracing_subscriber::fmt().json().with_max_level(Level::INFO).with_writer(|| Logged);
+        set_global_default(listener.finish()).expect("nobody else in this program listens");
+    });
+}
+
+/// The fields of each line of this thread's that says so.
+pub(crate) fn told(message: &str) -> Vec<Value> {
+    LOGGED.with_borrow(|logged| {
+        let lines = logged.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let fields = lines.map(|line| serde_json::from_slice::<Value>(line).expect("a line is JSON")["fields"].take());
+        fields.filter(|fields| fields["message"] == message).collect()
+    })
+}
