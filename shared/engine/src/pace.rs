@@ -1,105 +1,143 @@
-//! `rate_per_second` of a rule: each attempt takes the next free slot; one that has to wait for its slot is charged nothing.
+//! `rate_per_second` of a rule: each attempt takes the rule's next free slot, and one that has to wait for its slot is charged nothing.
 //!
-//! Slots are this process's own: where several work, each keeps the rate by itself.
+//! Where the next free slot is stands in the store, so that all processes keep one rate together. Those of one process who ask at
+//! the same time take their slots in one write. Whoever waits has its slot in a row of its own, and finds it in whatever process it
+//! comes to when it comes again.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use tracking_core::{delivery::DeliveryId, id::Id};
+
+use crate::{
+    Engine,
+    backend::{Backend, Item, Swap, Unavailable},
+    keys, rows,
+};
 
 /// A slot further away than this is not kept: the delivery asks again then.
 const FARTHEST: SignedDuration = SignedDuration::from_mins(10);
 
-/// The slots of every rule that has a rate.
-#[derive(Debug, Default)]
-pub(crate) struct Pace(Mutex<Slots>);
-
-/// A slot that passed so long ago is dropped: its delivery ended before it, or asks for another one.
+/// A slot that passed so long ago is nobody's: its delivery takes another one.
 const FORGOTTEN: SignedDuration = SignedDuration::from_mins(1);
 
-#[derive(Debug, Default)]
-struct Slots {
-    next: HashMap<Id, Timestamp>,
-    taken: HashMap<DeliveryId, Timestamp>,
-    /// When past slots were dropped last.
-    tidied: Timestamp,
+/// Where the next free slot of a rule is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Free {
+    from: Timestamp,
 }
 
-impl Slots {
-    fn take(&mut self, delivery: &DeliveryId, slot: Timestamp, now: Timestamp) {
-        // Not at each: all slots are looked through.
-        if now - FORGOTTEN > self.tidied {
-            self.taken.retain(|_, slot| *slot >= now - FORGOTTEN);
-            self.tidied = now;
-        }
-        self.taken.insert(delivery.clone(), slot);
-    }
+/// The slot of a delivery that waits for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Slot {
+    attempt: u32,
+    at: Timestamp,
+}
+
+/// An attempt that is not to go out before a time, and the row that keeps its slot.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    pub(crate) until: Timestamp,
+    pub(crate) row: Option<Item>,
+}
+
+/// Who of this process asks for slots of which rule.
+#[derive(Debug, Default)]
+pub(crate) struct Pace(Mutex<HashMap<Id, Arc<Asking>>>);
+
+#[derive(Debug, Default)]
+struct Asking {
+    /// How many ask and have no slot taken for them yet.
+    waiting: AtomicU32,
+    /// Slots that were taken for them.
+    taken: tokio::sync::Mutex<VecDeque<Timestamp>>,
 }
 
 impl Pace {
-    /// When this delivery may send: `None` is now.
-    pub(crate) fn wait(&self, rule: &Id, rate_per_second: u32, delivery: &DeliveryId, now: Timestamp) -> Option<Timestamp> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = slots.taken.get(delivery).copied() {
-            if slot > now {
-                return Some(slot);
-            }
-            slots.taken.remove(delivery);
-            return None;
-        }
-        let slot = slots.next.get(rule).copied().unwrap_or(now).max(now);
-        if slot > now + FARTHEST {
-            return Some(now + FARTHEST);
-        }
-        let step = SignedDuration::from_nanos(1_000_000_000 / i64::from(rate_per_second.max(1)));
-        slots.next.insert(rule.clone(), slot + step);
-        if slot <= now {
-            return None;
-        }
-        slots.take(delivery, slot, now);
-        Some(slot)
+    fn rules(&self) -> MutexGuard<'_, HashMap<Id, Arc<Asking>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, rule: &Id) -> Arc<Asking> {
+        let asking = Arc::clone(self.rules().entry(rule.clone()).or_default());
+        asking.waiting.fetch_add(1, Ordering::Relaxed);
+        asking
+    }
+
+    /// Forgets rules that nobody asks for.
+    fn tidy(&self) {
+        self.rules().retain(|_, asking| Arc::strong_count(asking) > 1);
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tracking_core::delivery::Cause;
-
-    use super::*;
-
-    #[test]
-    fn a_rate_gives_each_attempt_a_slot_of_its_own() {
-        let now: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
-        let rule: Id = "trk_1".parse().unwrap();
-        let delivery = |n: u64| DeliveryId::derive(&"cnv_1".parse().unwrap(), &rule, "conversion:cnv_1", Cause::Final(n));
-        let pace = Pace::default();
-        let half = SignedDuration::from_millis(500);
-        assert_eq!(pace.wait(&rule, 2, &delivery(1), now), None);
-        assert_eq!(pace.wait(&rule, 2, &delivery(2), now), Some(now + half));
-        assert_eq!(pace.wait(&rule, 2, &delivery(3), now), Some(now + half + half));
-        assert_eq!(pace.wait(&rule, 2, &delivery(2), now), Some(now + half), "it keeps its slot");
-        assert_eq!(pace.wait(&rule, 2, &delivery(2), now + half), None);
-        assert_eq!(pace.wait(&rule, 2, &delivery(4), now + half + half + half), None, "slots that nobody took are gone");
+impl<B: Backend> Engine<B> {
+    /// What an attempt has to wait for, if anything; `came_again` says that it may have a slot already.
+    pub(crate) async fn pace(
+        &self,
+        rule: &Id,
+        rate_per_second: u32,
+        (delivery, attempt): (&DeliveryId, u32),
+        came_again: bool,
+    ) -> Result<Option<Wait>, Unavailable> {
+        let key = keys::slot(delivery);
+        if came_again && let Some(item) = self.get_one(key.clone()).await? {
+            let slot: Slot = rows::read(&item.body)?;
+            let now = self.now();
+            if slot.attempt == attempt && slot.at > now - FORGOTTEN {
+                return Ok((slot.at > now).then_some(Wait { until: slot.at, row: None }));
+            }
+        }
+        let step = SignedDuration::from_nanos(1_000_000_000 / i64::from(rate_per_second.max(1)));
+        let asking = self.pace.ask(rule);
+        let slot = self.take_slot(rule, step, &asking).await;
+        drop(asking);
+        self.pace.tidy();
+        let now = self.now();
+        Ok(match slot? {
+            None => Some(Wait { until: now + FARTHEST, row: None }),
+            Some(at) if at <= now => None,
+            Some(at) => {
+                let row = Item { expires: Some(at + FORGOTTEN), ..rows::item(key, &Slot { attempt, at }) };
+                Some(Wait { until: at, row: Some(row) })
+            }
+        })
     }
 
-    #[test]
-    fn past_slots_of_deliveries_that_ended_before_them_are_dropped() {
-        let now: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
-        let rule: Id = "trk_1".parse().unwrap();
-        let delivery = |n: u64| DeliveryId::derive(&"cnv_1".parse().unwrap(), &rule, "conversion:cnv_1", Cause::Final(n));
-        let pace = Pace::default();
-        let slots = || pace.0.lock().unwrap().taken.len();
-        for n in 0..4 {
-            pace.wait(&rule, 1, &delivery(n), now);
+    /// One of the slots that are taken for all who ask now; `None` if the next free one is too far away.
+    async fn take_slot(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Option<Timestamp>, Unavailable> {
+        let mut taken = asking.taken.lock().await;
+        // Whoever a slot was taken for may be gone.
+        taken.retain(|slot| *slot > self.now() - step);
+        if taken.is_empty() {
+            let count = asking.waiting.swap(0, Ordering::Relaxed).max(1);
+            taken.extend(self.take_slots(rule, step, count).await?);
         }
-        assert_eq!(slots(), 3, "one was sent at once, slots are one, two and three seconds away");
-        let later = now + SignedDuration::from_millis(62_500);
-        pace.wait(&rule, 1, &delivery(5), later);
-        assert_eq!(pace.wait(&rule, 1, &delivery(6), later), Some(later + SignedDuration::from_secs(1)));
-        assert_eq!(slots(), 2, "that of three seconds and the new one are left");
-        assert_eq!(pace.wait(&rule, 1, &delivery(3), later), None, "it keeps its slot");
+        Ok(taken.pop_front())
+    }
+
+    async fn take_slots(&self, rule: &Id, step: SignedDuration, count: u32) -> Result<Vec<Timestamp>, Unavailable> {
+        let key = keys::pace(rule);
+        loop {
+            let stands = self.get_one(key.clone()).await?;
+            let free: Option<Free> = stands.as_ref().map(|item| rows::read(&item.body)).transpose()?;
+            let now = self.now();
+            let first = free.map_or(now, |free| free.from.max(now));
+            if first > now + FARTHEST {
+                return Ok(Vec::new());
+            }
+            let slots: Vec<Timestamp> = (0..count).scan(first, |next, _| Some(std::mem::replace(next, *next + step))).collect();
+            let from = slots.last().map_or(first, |last| *last + step);
+            let item = Item { expires: Some(from + FORGOTTEN), ..rows::item(key.clone(), &Free { from }) };
+            if self.swap_one(Swap { key: key.clone(), expect: stands.map(|item| item.rev), new: Some(item) }).await.is_done()? {
+                return Ok(slots);
+            }
+        }
     }
 }

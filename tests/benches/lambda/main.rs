@@ -1,7 +1,7 @@
 //! Lambda's numbers, of release builds: how large the functions are, how soon they take their first event, and how much computing a
 //! postback takes from the bus to the receiver.
 //!
-//! `cargo bench -p tracking-tests --bench lambda`. It prints each number with its budget; a machine that does other things at the same
+//! `cargo bench --workspace --bench lambda`. It prints each number with its budget; a machine that does other things at the same
 //! time shows worse ones.
 
 mod batch;

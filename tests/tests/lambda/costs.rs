@@ -210,6 +210,7 @@ async fn a_postback_costs_what_the_documents_say() {
         play("thirty polls", 0.3, vec![network(polls)], sales(1), last).await,
         play("final, held once", 0.3, vec![network(finally)], finals(), APPROVED).await,
         play("success at once, receivers of 5 s", 5.0, of_affiliates(8), sales(8), APPROVED).await,
+        play("five a second, all but a few wait", 0.3, vec![network(json!({"rate_per_second": 5}))], sales(1), APPROVED).await,
     ];
     for case in &cases[..2] {
         assert!(case.writes() <= 3.0, "{}: {} write units\n{}", case.name, case.writes(), case.delivery);

@@ -5,6 +5,7 @@ mod costs;
 mod crash;
 mod keys;
 mod port;
+mod rates;
 mod records;
 mod room;
 mod support;

@@ -134,9 +134,11 @@ impl<B: Backend> Engine<B> {
             match line.decide(&ask, &recorded) {
                 Decision::Claim { line, attempt, base, lease_until, overtaken } => {
                     if let Some(rate) = rule.definition.rate_per_second
-                        && let Some(slot) = self.pace.wait(&rule.id, rate, &job.id, now)
+                        && let Some(wait) = self.pace(&rule.id, rate, (&job.id, attempt), read_first).await?
                     {
-                        let effects = self.come_again(received, &job, rule.definition.request.host(), slot, row.is_some());
+                        let host = rule.definition.request.host();
+                        let mut effects = self.come_again(received, &job, host, wait.until, row.is_some());
+                        effects.put.extend(wait.row);
                         self.commit_one(effects).await?;
                         return Ok(Claiming::Settled);
                     }
