@@ -127,6 +127,17 @@ impl Functions {
         Some(serde_json::to_value(response).expect("an answer is JSON"))
     }
 
+    /// Delivers a batch in another environment, which begins with it, beside whatever else is done: what Lambda would get.
+    ///
+    /// # Panics
+    /// The answer is no JSON.
+    pub async fn deliver_elsewhere(&self, records: &[Record]) -> Value {
+        let event = serde_json::from_value(sqs_event(records)).expect("it is an SQS event");
+        let Environment { stack, sender } = environment(&self.cloud, &self.variables, &self.clock);
+        let response = stack.deliver(event, &sender, self.clock.now() + TIMEOUT).await;
+        serde_json::to_value(response).expect("an answer is JSON")
+    }
+
     /// Lets the process work, unless it is killed meanwhile: then there is a new one.
     async fn survive<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let cloud = self.cloud.clone();

@@ -56,6 +56,9 @@ pub struct Entry {
     /// While it has had no attempt: known until this time (P3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked_until: Option<Timestamp>,
+    /// When its next attempt may go out, where its rule has a rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Timestamp>,
 }
 
 /// What a person asks of a delivery.
@@ -232,6 +235,37 @@ impl Line {
         self.entries.iter().filter(move |entry| entry.order > order && entry.claim.is_some()).map(|entry| &entry.id)
     }
 
+    /// When the delivery's next attempt may go out, if it was given a slot.
+    pub fn slot(&self, id: &DeliveryId) -> Option<Timestamp> {
+        self.entries.iter().find(|entry| entry.id == *id)?.slot
+    }
+
+    /// The line while a delivery whose next attempt this would be waits until then for its rule's rate, with its slot if it has one: newer
+    /// ones wait behind it (P3). `None`: the line is full, and knows nothing of it.
+    pub fn waiting(&self, ask: &Ask<'_>, attempt: u32, until: Timestamp, slot: Option<Timestamp>) -> Option<Self> {
+        let parked_until = (attempt == 1).then_some(until + PARKED);
+        let mut line = self.clone();
+        if let Some(own) = line.entries.iter_mut().find(|entry| entry.id == *ask.id) {
+            (own.parked_until, own.slot) = (parked_until, slot);
+            return Some(line);
+        }
+        line.entries.retain(|entry| !entry.is_forgotten(ask));
+        if line.is_full() {
+            return None;
+        }
+        line.entries.push(Entry {
+            id: ask.id.clone(),
+            order: ask.order,
+            attempts: attempt.saturating_sub(1),
+            base: 0,
+            asked: None,
+            claim: None,
+            parked_until,
+            slot,
+        });
+        Some(line)
+    }
+
     /// Whether it remembers as many deliveries as it can.
     pub fn is_full(&self) -> bool {
         self.entries.len() >= REMEMBERED
@@ -261,7 +295,16 @@ impl Line {
             let idle = line.entries.iter().position(|entry| entry.is_idle(recorded(&entry.id), now))?;
             line.entries.remove(idle);
         }
-        line.entries.push(Entry { id: id.clone(), order, attempts, base, asked: Some(asked), claim: None, parked_until });
+        line.entries.push(Entry {
+            id: id.clone(),
+            order,
+            attempts,
+            base,
+            asked: Some(asked),
+            claim: None,
+            parked_until,
+            slot: None,
+        });
         Some((line, attempts))
     }
 
@@ -286,7 +329,9 @@ impl Line {
     }
 
     fn park(&self, ask: &Ask<'_>, own: Option<&Entry>) -> Decision {
-        let until = ask.now + HOP;
+        // Who waits for its slot is not gone before.
+        let slots = self.entries.iter().filter(|entry| entry.id != *ask.id && entry.attempts == 0 && entry.order < ask.order);
+        let until = slots.filter_map(|entry| entry.slot).map(|slot| slot + HOP).fold(ask.now + HOP, Timestamp::max);
         let known = own.is_some_and(|entry| entry.attempts > 0 || entry.parked_until.is_some_and(|known| known > until + HOP));
         if known {
             return Decision::Wait { until, line: None };
@@ -303,7 +348,8 @@ impl Line {
             base: 0,
             asked: own.and_then(|entry| entry.asked),
             claim: None,
-            parked_until: Some(ask.now + PARKED),
+            parked_until: Some(until - HOP + PARKED),
+            slot: None,
         });
         Decision::Wait { until, line: Some(line) }
     }
@@ -320,6 +366,7 @@ impl Line {
             asked,
             claim: Some(Claim { token: ask.token.to_owned(), lease_until, run: ask.run }),
             parked_until: None,
+            slot: None,
         });
         line.head = line.head.max(ask.order.version);
         // Also those that a person asked for before.

@@ -96,23 +96,26 @@ impl<B: Backend> Engine<B> {
             log.push(last);
         }
         log.sort_by_key(|attempt| attempt.number);
-        self.show_sending(&mut row).await?;
+        self.show_sending(std::slice::from_mut(&mut row)).await?;
         let mut view = row.view();
         view["log"] = log.iter().map(Attempt::view).collect();
         Ok(view)
     }
 
-    /// A delivery whose next attempt is claimed and not recorded is being sent.
-    pub(crate) async fn show_sending(&self, row: &mut DeliveryRow) -> Result<(), Unavailable> {
-        if row.state != State::Waiting {
-            return Ok(());
-        }
-        let key = keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject());
-        let Some(item) = self.get_one(key).await? else { return Ok(()) };
-        let line: Line = rows::read(&item.body)?;
-        if line.entries.iter().any(|entry| entry.id == row.job.id && entry.attempts > row.attempts) {
-            row.state = State::Sending;
-            row.next_due = None;
+    /// Deliveries whose next attempt is claimed and not recorded are being sent.
+    pub(crate) async fn show_sending(&self, rows: &mut [DeliveryRow]) -> Result<(), Unavailable> {
+        let mut waiting: Vec<&mut DeliveryRow> = rows.iter_mut().filter(|row| row.state == State::Waiting).collect();
+        for some in waiting.chunks_mut(FETCH) {
+            let line = |row: &&mut DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject());
+            let keys: Vec<Key> = some.iter().map(line).collect();
+            for (row, item) in some.iter_mut().zip(self.backend.get(&keys).await?) {
+                let Some(item) = item else { continue };
+                let line: Line = rows::read(&item.body)?;
+                if line.entries.iter().any(|entry| entry.id == row.job.id && entry.attempts > row.attempts) {
+                    row.state = State::Sending;
+                    row.next_due = None;
+                }
+            }
         }
         Ok(())
     }
@@ -178,18 +181,13 @@ impl<B: Backend> Engine<B> {
             }
             looked_at += places.len();
             let keys: Vec<Key> = places.iter().map(|(_, id)| keys::delivery(id)).collect();
-            for (item, place) in self.backend.get(&keys).await?.into_iter().zip(places) {
-                list.after = Some(place);
-                let Some(item) = item else { continue };
-                let mut row: DeliveryRow = rows::read(&item.body).map_err(Unavailable::from)?;
-                if !caller.sees(&row.job.owner) {
-                    continue;
-                }
-                self.show_sending(&mut row).await?;
-                if filter.admits(&row) {
-                    items.push(row.view());
-                }
-            }
+            let found = self.backend.get(&keys).await?.into_iter().flatten();
+            let mut rows: Vec<DeliveryRow> =
+                found.map(|item| rows::read(&item.body)).collect::<Result<_, _>>().map_err(Unavailable::from)?;
+            rows.retain(|row| caller.sees(&row.job.owner));
+            self.show_sending(&mut rows).await?;
+            items.extend(rows.iter().filter(|row| filter.admits(row)).map(DeliveryRow::view));
+            list.after = places.pop().or(list.after);
             if items.len() >= limit || looked_at >= MOST_LOOKED_AT {
                 let more = self.next(&mut list).await?.inspect(|place| list.give_back(place.clone())).is_some();
                 return Ok(DeliveryPage { items, next: more.then(|| list.cursor()) });

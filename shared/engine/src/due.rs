@@ -61,13 +61,23 @@ impl<B: Backend> Engine<B> {
         // A new hour: look again at the day behind.
         let first = if drained.hour < this_hour { drained.hour.min(this_hour - LOOK_BACK) } else { drained.hour };
         let ahead = now + AHEAD;
-        let mut sent = 0;
+        let (mut sent, mut failed) = (0, None);
         for hour in first..=keys::hour(ahead) {
             for shard in 0..keys::DUE_SHARDS {
-                sent += self.drain(&keys::due_hour(hour, shard), ahead).await?;
+                // One that can't be drained holds up no other.
+                match self.drain(&keys::due_hour(hour, shard), ahead).await {
+                    Ok(drained) => sent += drained,
+                    Err(error) => {
+                        tracing::error!(hour, shard, %error, "what is due could not be sent: a later sweep does it");
+                        failed = Some(error);
+                    }
+                }
             }
         }
         self.tidy_rules(now).await?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
         if rev.is_some() && drained.hour == this_hour {
             return Ok(sent);
         }

@@ -112,7 +112,7 @@ impl<B: Backend> Engine<B> {
 
     /// Deliveries as a list shows them, oldest first, with their owner, by their rules.
     async fn shown_deliveries(&self, mut rows: Vec<DeliveryRow>) -> Result<BTreeMap<Id, (Owner, Vec<Value>)>, Unavailable> {
-        try_join_all(rows.iter_mut().map(|row| self.show_sending(row))).await?;
+        self.show_sending(&mut rows).await?;
         rows.sort_by(|a, b| (a.job.created_at, &a.job.id).cmp(&(b.job.created_at, &b.job.id)));
         let mut shown: BTreeMap<Id, (Owner, Vec<Value>)> = BTreeMap::new();
         for row in rows {

@@ -6,7 +6,6 @@
 //! | `C#c` | `D#id` | a delivery |
 //! | `C#c` | `D#id#A#nn` | an earlier attempt of it |
 //! | `C#c` | `H#rule` | a hold |
-//! | `C#c` | `S#id` | when a delivery may go out whose rule has a rate |
 //! | `C#c` | `E#version#change` | an event as it came, if events are kept; by time in the sparse index under `kept#s` |
 //! | `R#rule` | `HEAD`, `BODY#write`, `K#name#write` | a rule's head, its text, a sealed secret |
 //! | `R#rule` | `A#write` | an entry of its history |
@@ -59,11 +58,6 @@ pub(crate) fn delivery(id: &DeliveryId) -> Key {
 
 pub(crate) fn attempt(id: &DeliveryId, attempt: u32) -> Key {
     Key::new(conversion(id.conversion_part()), format!("D#{id}#A#{attempt:04}"))
-}
-
-/// The slot of a delivery whose rule has a rate.
-pub(crate) fn slot(id: &DeliveryId) -> Key {
-    Key::new(conversion(id.conversion_part()), format!("S#{id}"))
 }
 
 /// Where the next free slot of a rule with a rate is.

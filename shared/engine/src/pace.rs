@@ -1,8 +1,8 @@
 //! `rate_per_second` of a rule: each attempt takes the rule's next free slot, and one that has to wait for its slot is charged nothing.
 //!
 //! Where the next free slot is stands in the store, so that all processes keep one rate together. Those of one process who ask at
-//! the same time take their slots in one write. Whoever waits has its slot in a row of its own, and finds it in whatever process it
-//! comes to when it comes again.
+//! the same time take their slots in one write. Whoever waits has its slot on its line, and finds it there in whatever process it
+//! comes again.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,11 +10,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use tracking_core::{delivery::DeliveryId, id::Id};
+use tracking_core::id::Id;
 
 use crate::{
     Engine,
@@ -22,30 +23,33 @@ use crate::{
     keys, rows,
 };
 
-/// A slot further away than this is not kept: the delivery asks again then.
+/// A slot further away than this is not given: the delivery asks again then.
 const FARTHEST: SignedDuration = SignedDuration::from_mins(10);
+/// Whoever comes so long after its slot has missed it.
+const LATE: SignedDuration = SignedDuration::from_secs(3);
+/// How often a slot is tried to be taken while other processes take theirs.
+const TRIES: u32 = 6;
+/// How long is waited before the second try; before each further one longer by this.
+const PAUSE: Duration = Duration::from_millis(7);
+/// When those who had no luck ask again: at some time between these.
+const LATER: std::ops::Range<u32> = 2_000..8_000;
 
-/// A slot that passed so long ago is nobody's: its delivery takes another one.
-const FORGOTTEN: SignedDuration = SignedDuration::from_mins(1);
+/// When an attempt may go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Now,
+    /// At its slot.
+    At(Timestamp),
+    /// Not before this, and then it asks again.
+    Ask(Timestamp),
+}
 
-/// Where the next free slot of a rule is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Where the free slots of a rule begin.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Free {
     from: Timestamp,
-}
-
-/// The slot of a delivery that waits for it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Slot {
-    attempt: u32,
-    at: Timestamp,
-}
-
-/// An attempt that is not to go out before a time, and the row that keeps its slot.
-#[derive(Debug)]
-pub(crate) struct Wait {
-    pub(crate) until: Timestamp,
-    pub(crate) row: Option<Item>,
+    /// When the next one may go that missed its slot. It keeps none: who is late once may be late again.
+    late: Timestamp,
 }
 
 /// Who of this process asks for slots of which rule.
@@ -65,10 +69,8 @@ impl Pace {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(&self, rule: &Id) -> Arc<Asking> {
-        let asking = Arc::clone(self.rules().entry(rule.clone()).or_default());
-        asking.waiting.fetch_add(1, Ordering::Relaxed);
-        asking
+    fn asking(&self, rule: &Id) -> Arc<Asking> {
+        Arc::clone(self.rules().entry(rule.clone()).or_default())
     }
 
     /// Forgets rules that nobody asks for.
@@ -78,66 +80,91 @@ impl Pace {
 }
 
 impl<B: Backend> Engine<B> {
-    /// What an attempt has to wait for, if anything; `came_again` says that it may have a slot already.
-    pub(crate) async fn pace(
-        &self,
-        rule: &Id,
-        rate_per_second: u32,
-        (delivery, attempt): (&DeliveryId, u32),
-        came_again: bool,
-    ) -> Result<Option<Wait>, Unavailable> {
-        let key = keys::slot(delivery);
-        if came_again && let Some(item) = self.get_one(key.clone()).await? {
-            let slot: Slot = rows::read(&item.body)?;
-            let now = self.now();
-            if slot.attempt == attempt && slot.at > now - FORGOTTEN {
-                return Ok((slot.at > now).then_some(Wait { until: slot.at, row: None }));
-            }
+    /// When an attempt of a rule with this rate may go out that was given this slot before, if any.
+    pub(crate) async fn pace(&self, rule: &Id, rate_per_second: u32, given: Option<Timestamp>) -> Result<Turn, Unavailable> {
+        let now = self.now();
+        if let Some(slot) = given.filter(|slot| *slot > now - LATE) {
+            return Ok(if slot > now { Turn::At(slot) } else { Turn::Now });
         }
         let step = SignedDuration::from_nanos(1_000_000_000 / i64::from(rate_per_second.max(1)));
-        let asking = self.pace.ask(rule);
-        let slot = self.take_slot(rule, step, &asking).await;
+        let asking = self.pace.asking(rule);
+        let turn = if given.is_some() {
+            self.go_late(rule, step, &asking).await
+        } else {
+            asking.waiting.fetch_add(1, Ordering::Relaxed);
+            self.take(rule, step, &asking).await
+        };
         drop(asking);
         self.pace.tidy();
         let now = self.now();
-        Ok(match slot? {
-            None => Some(Wait { until: now + FARTHEST, row: None }),
-            Some(at) if at <= now => None,
-            Some(at) => {
-                let row = Item { expires: Some(at + FORGOTTEN), ..rows::item(key, &Slot { attempt, at }) };
-                Some(Wait { until: at, row: Some(row) })
-            }
-        })
+        turn.map(|turn| if matches!(turn, Turn::At(slot) if slot <= now) { Turn::Now } else { turn })
     }
 
-    /// One of the slots that are taken for all who ask now; `None` if the next free one is too far away.
-    async fn take_slot(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Option<Timestamp>, Unavailable> {
+    /// For one who missed its slot: it goes beside those who are in time, as if it were alone.
+    async fn go_late(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, Unavailable> {
+        let _alone = asking.taken.lock().await;
+        let refused = self.change(rule, |free, now| {
+            if free.late > now { Err(Turn::Ask(later(free.late))) } else { Ok(Free { late: now + step, ..free }) }
+        });
+        Ok(refused.await?.unwrap_or(Turn::Now))
+    }
+
+    /// One of the slots that are taken for all who ask now.
+    async fn take(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, Unavailable> {
         let mut taken = asking.taken.lock().await;
         // Whoever a slot was taken for may be gone.
-        taken.retain(|slot| *slot > self.now() - step);
-        if taken.is_empty() {
-            let count = asking.waiting.swap(0, Ordering::Relaxed).max(1);
-            taken.extend(self.take_slots(rule, step, count).await?);
+        taken.retain(|slot| *slot > self.now() - LATE);
+        if let Some(slot) = taken.pop_front() {
+            return Ok(Turn::At(slot));
         }
-        Ok(taken.pop_front())
+        let count = asking.waiting.swap(0, Ordering::Relaxed).max(1);
+        let mut first = self.now();
+        let refused = self.change(rule, |free, now| {
+            first = free.from.max(now);
+            let until = (0..count).fold(first, |until, _| until + step);
+            if first > now + FARTHEST { Err(Turn::Ask(now + FARTHEST)) } else { Ok(Free { from: until, ..free }) }
+        });
+        if let Some(turn) = refused.await? {
+            return Ok(turn);
+        }
+        taken.extend((1..count).scan(first, |slot, _| {
+            *slot += step;
+            Some(*slot)
+        }));
+        Ok(Turn::At(first))
     }
 
-    async fn take_slots(&self, rule: &Id, step: SignedDuration, count: u32) -> Result<Vec<Timestamp>, Unavailable> {
+    /// Changes where the free slots of a rule begin. What speaks against it is returned.
+    async fn change(
+        &self,
+        rule: &Id,
+        mut change: impl FnMut(Free, Timestamp) -> Result<Free, Turn>,
+    ) -> Result<Option<Turn>, Unavailable> {
         let key = keys::pace(rule);
-        loop {
+        for tried in 0..TRIES {
+            if tried > 0 {
+                tokio::time::sleep(PAUSE * tried).await;
+            }
             let stands = self.get_one(key.clone()).await?;
             let free: Option<Free> = stands.as_ref().map(|item| rows::read(&item.body)).transpose()?;
             let now = self.now();
-            let first = free.map_or(now, |free| free.from.max(now));
-            if first > now + FARTHEST {
-                return Ok(Vec::new());
-            }
-            let slots: Vec<Timestamp> = (0..count).scan(first, |next, _| Some(std::mem::replace(next, *next + step))).collect();
-            let from = slots.last().map_or(first, |last| *last + step);
-            let item = Item { expires: Some(from + FORGOTTEN), ..rows::item(key.clone(), &Free { from }) };
+            let free = match change(free.unwrap_or(Free { from: now, late: now }), now) {
+                Ok(free) => free,
+                Err(turn) => return Ok(Some(turn)),
+            };
+            let item = Item { expires: Some(free.from.max(free.late) + FARTHEST), ..rows::item(key.clone(), &free) };
             if self.swap_one(Swap { key: key.clone(), expect: stands.map(|item| item.rev), new: Some(item) }).await.is_done()? {
-                return Ok(slots);
+                return Ok(None);
             }
         }
+        Ok(Some(Turn::Ask(later(self.now()))))
     }
+}
+
+/// Some seconds after this, not with all others.
+fn later(time: Timestamp) -> Timestamp {
+    let mut random = [0; 4];
+    aws_lc_rs::rand::fill(&mut random).expect("the system gives random bytes");
+    let within = u32::from_be_bytes(random) % (LATER.end - LATER.start);
+    time + SignedDuration::from_millis(i64::from(LATER.start + within))
 }

@@ -25,6 +25,9 @@ use crate::{
 /// How long lines and closed holds are remembered: P2's horizon.
 const MEMORY: SignedDuration = SignedDuration::from_hours(24 * 400);
 
+/// How often pages are written again whose deliveries are recorded.
+const LISTED_AGAIN: usize = 3;
+
 /// A delivery that the log is to list.
 #[derive(Debug, Clone)]
 pub(crate) struct Listing {
@@ -120,16 +123,34 @@ impl<B: Backend> Engine<B> {
         waiting.retain(|one| !one.told.is_closed());
         let listings: Vec<Listing> = waiting.iter().filter_map(|one| one.listing.clone()).collect();
         let (mut effects, tell): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.effects, one.told)).unzip();
-        if let Some(first) = effects.first_mut() {
-            // Pages only add ids, and readers drop repeats and ids without a row: it does no harm if only they are written.
-            first.put.extend(self.pages(&listings, self.now()));
+        // A step of their own: no other step's failure keeps them from being written. Pages only add ids, and readers drop repeats and
+        // ids without a row: it does no harm if only they are written.
+        let pages = Effects { put: self.pages(&listings, self.now()), ..Effects::default() };
+        effects.extend((!listings.is_empty()).then(|| pages.clone()));
+        let mut outcomes = self.backend.commit(effects).await;
+        if outcomes.len() > tell.len()
+            && let Some(Err(error)) = outcomes.pop()
+            && outcomes.iter().any(Result::is_ok)
+        {
+            self.list_again(pages, &error).await;
         }
-        let outcomes = self.backend.commit(effects).await;
         for (told, outcome) in tell.into_iter().zip(outcomes) {
             // Whoever waited may have been dropped meanwhile.
             drop(told.send(outcome));
         }
         hears.try_recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Writes pages whose deliveries are recorded already.
+    async fn list_again(&self, pages: Effects, error: &Unavailable) {
+        tracing::warn!(%error, "pages of the log are written again");
+        for _ in 0..LISTED_AGAIN {
+            if self.commit_one(pages.clone()).await.is_ok() {
+                return;
+            }
+        }
+        let pages: Vec<_> = pages.put.iter().map(|page| page.body.as_str()).collect();
+        tracing::error!(?pages, "deliveries are in no list: they are found by their conversion and by their ids alone");
     }
 
     /// The pages that list these deliveries: one a rule, and one for all.

@@ -5,13 +5,16 @@ mod scrub;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use futures_util::future::BoxFuture;
+use futures_util::{
+    FutureExt as _, TryFutureExt as _,
+    future::{BoxFuture, Shared},
+};
 use percent_encoding::percent_decode_str;
-use tokio::sync::OnceCell;
 use tracking_core::{id::Id, request::Rendered};
 
 use crate::backend::Unavailable;
@@ -24,16 +27,22 @@ const LONGEST_BODY: usize = 64 << 10;
 
 /// Seals and opens secrets with AES-256-GCM. The rule, the name and the write are bound in: a sealed value copied elsewhere does
 /// not open.
-pub struct Vault {
-    key: OnceCell<SealingKey>,
-    fetch: Option<Fetch>,
-}
+pub struct Vault(Mutex<Access>);
 
 /// The key of a vault.
 pub type VaultKey = [u8; 32];
 
-/// What has the key brought.
-type Fetch = Box<dyn Fn() -> BoxFuture<'static, Result<VaultKey, Unavailable>> + Send + Sync>;
+/// What fetches the key.
+type Fetch = Box<dyn Fn() -> BoxFuture<'static, Result<VaultKey, Unavailable>> + Send>;
+
+/// The key that is being fetched, for all who wait for it.
+type Coming = Shared<BoxFuture<'static, Result<Arc<SealingKey>, Unavailable>>>;
+
+/// How a vault comes to its key.
+enum Access {
+    Open(Arc<SealingKey>),
+    Opening(Fetch, Option<Coming>),
+}
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,21 +53,37 @@ impl fmt::Debug for Vault {
 impl Vault {
     /// A vault with this key.
     pub fn new(key: &VaultKey) -> Self {
-        Self { key: OnceCell::new_with(Some(SealingKey::new(key))), fetch: None }
+        Self(Mutex::new(Access::Open(Arc::new(SealingKey::new(key)))))
     }
 
-    /// A vault whose key is fetched when a secret is first sealed or opened, and again by the next if that failed: whoever has no
-    /// secrets does not wait for it, nor for those who keep it.
-    pub fn fetched(key: impl Fn() -> BoxFuture<'static, Result<VaultKey, Unavailable>> + Send + Sync + 'static) -> Self {
-        Self { key: OnceCell::new(), fetch: Some(Box::new(key)) }
+    /// A vault whose key is fetched when a secret is first sealed or opened: whoever has no secrets does not wait for it. All who
+    /// ask meanwhile get the same answer; if it was a failure, whoever asks after it has the key fetched again.
+    pub fn fetched(key: impl Fn() -> BoxFuture<'static, Result<VaultKey, Unavailable>> + Send + 'static) -> Self {
+        Self(Mutex::new(Access::Opening(Box::new(key), None)))
     }
 
-    pub(crate) async fn key(&self) -> Result<&SealingKey, Unavailable> {
-        let fetched = async || match &self.fetch {
-            Some(fetch) => Ok(SealingKey::new(&fetch().await?)),
-            None => Err(Unavailable("this vault has no key".to_owned())),
+    pub(crate) async fn key(&self) -> Result<Arc<SealingKey>, Unavailable> {
+        let coming = match &mut *self.access() {
+            Access::Open(key) => return Ok(Arc::clone(key)),
+            Access::Opening(fetch, coming) => {
+                let fetched = || fetch().map_ok(|key| Arc::new(SealingKey::new(&key))).boxed().shared();
+                coming.get_or_insert_with(fetched).clone()
+            }
         };
-        self.key.get_or_try_init(fetched).await
+        let answer = coming.clone().await;
+        let mut access = self.access();
+        match (&answer, &mut *access) {
+            (Ok(key), _) => *access = Access::Open(Arc::clone(key)),
+            (Err(_), Access::Opening(_, failed)) if failed.as_ref().is_some_and(|failed| failed.ptr_eq(&coming)) => {
+                *failed = None;
+            }
+            (Err(_), _) => {}
+        }
+        answer
+    }
+
+    fn access(&self) -> MutexGuard<'_, Access> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,12 +173,7 @@ fn parts(request: &Rendered) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
-
-    use futures_util::FutureExt as _;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -171,16 +191,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_is_fetched_once_when_it_is_needed_and_again_if_that_failed() {
+    async fn a_key_is_fetched_once_when_it_is_needed_and_again_after_that_failed() {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
         let vault = Vault::fetched(move || {
             let first = count.fetch_add(1, Ordering::Relaxed) == 0;
-            async move { if first { Err(Unavailable("not now".to_owned())) } else { Ok([7; 32]) } }.boxed()
+            let answer = async move {
+                tokio::task::yield_now().await;
+                if first { Err(Unavailable("not now".to_owned())) } else { Ok([7; 32]) }
+            };
+            answer.boxed()
         });
         let rule: Id = "trk_1".parse().unwrap();
         assert_eq!(asked.load(Ordering::Relaxed), 0);
-        assert_eq!(vault.key().await.err(), Some(Unavailable("not now".to_owned())));
+        let (one, other) = tokio::join!(vault.key(), vault.key());
+        assert_eq!([one.err(), other.err()], [(); 2].map(|()| Some(Unavailable("not now".to_owned()))));
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "all who waited are told");
         let sealed = vault.key().await.unwrap().seal(&rule, "token", "3#a", "s3cret");
         let other = Vault::new(&[7; 32]);
         assert_eq!(other.key().await.unwrap().open(&rule, "token", "3#a", &sealed), Ok("s3cret".to_owned()));

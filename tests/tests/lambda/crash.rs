@@ -45,9 +45,11 @@ struct Path {
     sweeps: bool,
     /// Whether the platform is told something.
     tells: bool,
+    /// How every delivery ends.
+    ends: &'static str,
 }
 
-const PATHS: [Path; 5] = [
+const PATHS: [Path; 7] = [
     Path {
         name: "delivered at once",
         more: || json!({}),
@@ -56,6 +58,7 @@ const PATHS: [Path; 5] = [
         max_attempts: 13,
         sweeps: false,
         tells: false,
+        ends: "delivered",
     },
     Path {
         name: "retried",
@@ -67,6 +70,7 @@ const PATHS: [Path; 5] = [
         max_attempts: 6,
         sweeps: false,
         tells: false,
+        ends: "delivered",
     },
     Path {
         name: "retried after twenty minutes",
@@ -78,6 +82,7 @@ const PATHS: [Path; 5] = [
         max_attempts: 6,
         sweeps: true,
         tells: false,
+        ends: "delivered",
     },
     Path {
         name: "pending, then told",
@@ -101,6 +106,7 @@ const PATHS: [Path; 5] = [
         max_attempts: 6,
         sweeps: false,
         tells: true,
+        ends: "delivered",
     },
     Path {
         name: "held until it is settled",
@@ -116,6 +122,27 @@ const PATHS: [Path; 5] = [
         max_attempts: 13,
         sweeps: false,
         tells: false,
+        ends: "delivered",
+    },
+    Path {
+        name: "one a second, with a secret",
+        more: || json!({"rate_per_second": 1, "secret_values": {"token": "s3cret"}}),
+        events: || vec![sale(1), sale(2)],
+        answers: |_| Answer::says(200, "approved"),
+        max_attempts: 13,
+        sweeps: false,
+        tells: false,
+        ends: "delivered",
+    },
+    Path {
+        name: "given up",
+        more: || json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 1}}),
+        events: || vec![sale(1)],
+        answers: |_| Answer::says(500, "down"),
+        max_attempts: 2,
+        sweeps: false,
+        tells: true,
+        ends: "exhausted",
     },
 ];
 
@@ -123,9 +150,15 @@ const PATHS: [Path; 5] = [
 async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
     let receiver = Receiver::start(path.answers).await;
     let mut functions = Functions::start();
-    functions.rule(&Caller::Admin, rule(receiver.url(), (path.more)())).await;
+    let mut document = rule(receiver.url(), (path.more)());
+    if document["secret_values"].is_object() {
+        document["request"]["headers"] = json!([{"name": "Authorization", "value": "Bearer {secret.token}"}]);
+    }
+    functions.rule(&Caller::Admin, document).await;
     // The first sweep of a stack looks a day back.
     functions.sweep().await;
+    // An environment that has read nothing yet, no secret either.
+    functions.restart();
     functions.cloud.reset_counts();
     if let Some((n, cut)) = cut {
         functions.cloud.cut_at(n, cut);
@@ -188,7 +221,7 @@ fn check(path: &Path, what: &str, whole: &Outcome, cut: &Outcome) {
 
 async fn survives(path: &Path) {
     let (whole, calls) = play(path, None).await;
-    assert!(!whole.heard.is_empty() && whole.log.values().all(|(state, _)| state == "delivered"), "{}: {whole:#?}", path.name);
+    assert!(!whole.heard.is_empty() && whole.log.values().all(|(state, _)| state == path.ends), "{}: {whole:#?}", path.name);
     assert_eq!(whole.told.is_empty(), !path.tells, "{}: {whole:#?}", path.name);
     for n in 1..=calls {
         for cut in [Cut::Before, Cut::After] {
@@ -222,4 +255,14 @@ async fn a_crash_at_any_call_of_a_poll_changes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_call_of_a_final_changes_nothing() {
     survives(&PATHS[4]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_any_call_of_a_rate_with_a_secret_changes_nothing() {
+    survives(&PATHS[5]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_at_any_call_of_one_that_is_given_up_changes_nothing() {
+    survives(&PATHS[6]).await;
 }

@@ -1,12 +1,13 @@
 //! `rate_per_second`: one rate for all environments together, and no slot is lost on the way.
 
+use futures_util::future::join_all;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tracking_core::caller::Caller;
 use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
-    cloud::Queue,
-    functions::Functions,
+    cloud::{Queue, failures},
+    functions::{BATCH, Functions},
     receiver::{Answer, Receiver},
 };
 
@@ -58,6 +59,92 @@ async fn environments_keep_one_rate_together_and_use_it_up() {
 }
 
 #[tokio::test]
+async fn environments_that_work_at_the_same_time_keep_one_rate() {
+    let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
+    let (mut functions, _) = owing(&receiver, json!(3), 60).await;
+    for second in 0..=20 {
+        let before = receiver.heard().len();
+        loop {
+            let now = functions.clock.now();
+            let take = |queue: Queue| functions.cloud.take(queue, BATCH, now);
+            let batches: Vec<_> = (0..3).flat_map(|_| [take(Queue::Delivery), take(Queue::Retry)]).collect();
+            let batches: Vec<_> = batches.into_iter().filter(|records| !records.is_empty()).collect();
+            if batches.is_empty() {
+                break;
+            }
+            let answers = join_all(batches.iter().map(|records| functions.deliver_elsewhere(records))).await;
+            for (records, answer) in batches.iter().zip(answers) {
+                functions.cloud.settle(records, &failures(&answer));
+            }
+        }
+        let sent = receiver.heard().len() - before;
+        assert!(sent <= 3, "{sent} in second {second}");
+        functions.clock.pass(SECOND);
+    }
+    // What had no luck among the others asked again a little later.
+    functions.wait(functions.clock.now() + SignedDuration::from_mins(5)).await;
+    assert_eq!(receiver.heard().len(), 60);
+    assert!(functions.log().await.iter().all(|row| row["state"] == "delivered" && row["attempts"] == 1));
+}
+
+#[tokio::test]
+async fn who_comes_late_has_lost_its_slot_and_not_its_turn() {
+    let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
+    let (mut functions, _) = owing(&receiver, json!(1), 10).await;
+    work_in_new_environments(&mut functions).await;
+    assert_eq!(receiver.heard().len(), 1);
+    // Nothing is worked for five minutes; all slots are over.
+    functions.clock.pass(SignedDuration::from_mins(5));
+    for _ in 0..120 {
+        let before = receiver.heard().len();
+        work_in_new_environments(&mut functions).await;
+        assert!(receiver.heard().len() - before <= 1, "not all at once");
+        functions.clock.pass(SECOND);
+    }
+    assert_eq!(receiver.heard().len(), 10);
+}
+
+#[tokio::test]
+async fn p3_a_newer_change_waits_behind_one_that_waits_for_its_slot() {
+    let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
+    let mut functions = Functions::start();
+    let more = json!({"rate_per_second": 1, "trigger": "transaction_all"});
+    functions.rule(&Caller::Admin, rule(receiver.url(), more)).await;
+    for number in 1..=5 {
+        functions.ingest(&sale(number)).await;
+    }
+    functions.work_all().await;
+    // The fifth waits for some seconds, and is changed meanwhile.
+    let mut change = sale(5);
+    change["detail"]["change_id"] = "chg_later".into();
+    change["detail"]["conversion"]["version"] = 2.into();
+    change["detail"]["conversion"]["change"] = "updated".into();
+    change["detail"]["transactions"][0]["change"] = "updated".into();
+    change["detail"]["transactions"][0]["result"] = "rejected".into();
+    functions.ingest(&change).await;
+    functions.wait(functions.clock.now() + SignedDuration::from_mins(2)).await;
+    let of_the_fifth = "click-9f8e7d6c5b000005";
+    let heard: Vec<String> = receiver.heard().into_iter().map(|asked| asked.target).collect();
+    let told: Vec<&String> = heard.iter().filter(|target| target.contains(of_the_fifth)).collect();
+    assert_eq!(told.len(), 2, "{heard:#?}");
+    assert!(told[0].contains("status=approved") && told[1].contains("status=rejected"), "{told:#?}");
+}
+
+#[tokio::test]
+async fn a_repeated_event_takes_no_slot() {
+    let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
+    let (mut functions, _) = owing(&receiver, json!(1), 1).await;
+    functions.work_all().await;
+    for _ in 0..5 {
+        functions.ingest(&sale(1)).await;
+    }
+    functions.ingest(&sale(2)).await;
+    functions.clock.pass(SECOND);
+    functions.work_all().await;
+    assert_eq!(receiver.heard().len(), 2, "the second goes at once");
+}
+
+#[tokio::test]
 async fn a_retry_takes_a_slot_of_its_own() {
     let receiver = Receiver::start(|asked| {
         let first = asked.target.ends_with("n=1");
@@ -80,7 +167,7 @@ async fn what_would_wait_for_very_long_asks_again_later() {
     let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
     let (mut functions, id) = owing(&receiver, json!(1), 1).await;
     let now = functions.clock.now();
-    let far = json!({"v": 1, "d": {"from": now + SignedDuration::from_mins(11)}}).to_string();
+    let far = json!({"v": 1, "d": {"from": now + SignedDuration::from_mins(11), "late": now}}).to_string();
     let taken = Item { key: Key::new(format!("R#{id}"), "PACE"), rev: 0, body: far, expires: None, trouble: None };
     let effects = Effects { put: vec![taken], ..Effects::default() };
     functions.stack().engine.backend().commit(vec![effects]).await.pop().unwrap().unwrap();

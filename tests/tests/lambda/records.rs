@@ -235,3 +235,22 @@ async fn a_row_that_is_too_large_harms_none_of_the_others() {
     let outcomes = stack.engine.backend().commit(vec![put("a", "1"), put("b", &noise), put("c", "3")]).await;
     assert!(outcomes[0].is_ok() && outcomes[1].is_err() && outcomes[2].is_ok(), "{outcomes:?}");
 }
+
+#[tokio::test]
+async fn a_step_that_fails_takes_nobody_out_of_the_log() {
+    // The one that fails is concluded first, so that it is the first of its flush.
+    let receiver = Receiver::start(|asked| {
+        let fails = asked.target.contains("trx_00000001");
+        if fails { Answer::says(400, "no") } else { Answer { after: Duration::from_millis(10), ..Answer::says(200, "approved") } }
+    })
+    .await;
+    let mut functions = owing(&receiver, 5, json!({})).await;
+    functions.cloud.fail_entries("EventBridge.PutEvents", &[0]);
+    functions.work(Queue::Delivery).await;
+    let listed = functions.log().await;
+    assert_eq!(listed.len(), 4, "all but the one whose end could not be told: {listed:#?}");
+    functions.wait(functions.clock.now() + SignedDuration::from_hours(8)).await;
+    let ended: Vec<Value> = functions.log().await.into_iter().map(|row| row["state"].clone()).collect();
+    assert_eq!(ended.iter().filter(|state| *state == "delivered").count(), 4, "{ended:?}");
+    assert_eq!(ended.len(), 5);
+}

@@ -66,6 +66,12 @@ pub(crate) fn check(stack: &Stack, faults: &mut Faults) {
     timeouts(stack, faults);
     mappings(stack, faults);
     invocations(stack, faults);
+    // Lambda ends what goes round through a queue sixteen times, unless it is told to let it.
+    let goes_on = stack.properties("DeliveryFunction")["RecursiveLoop"] == "Allow";
+    faults.unless(goes_on, "Lambda would end a long replay: delivery's messages to itself are no loop");
+    let levels = &stack.source["Parameters"]["LogLevel"]["AllowedValues"];
+    faults
+        .unless(*levels == json!(["TRACE", "DEBUG", "INFO"]), format!("at some of the levels {levels} Lambda drops the metrics"));
 }
 
 /// It runs the binary that a package of that folder makes.

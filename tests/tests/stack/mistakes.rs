@@ -55,6 +55,8 @@ const MISTAKES: &[Mistake] = &[
     mistake("a queue that there isn't, in an event", "        Retries:\n", "!GetAtt RetryQueue.Arn", "!GetAtt RetriesQueue.Arn"),
     mistake("a bus that there isn't, in an event", "        PlatformEvents:\n", "!Ref EventBusName", "!Ref EventBus"),
     mistake("the retries are worked twice", "        FirstTries:\n", "!GetAtt DeliveryQueue.Arn", "!GetAtt RetryQueue.Arn"),
+    mistake("long replays are taken for loops", "  DeliveryFunction:\n", "RecursiveLoop: Allow", "RecursiveLoop: Terminate"),
+    mistake("a level at which metrics are dropped", "  LogLevel:\n", "[TRACE, DEBUG, INFO]", "[TRACE, DEBUG, INFO, WARN]"),
     mistake("a timeout of a quarter of an hour", "  DeliveryFunction:\n", "Timeout: 150", "Timeout: 900"),
     mistake("a timeout below the longest request", "  DeliveryFunction:\n", "Timeout: 150", "Timeout: 60"),
     mistake("another function's binary", "  MatcherFunction:\n", "Binary: matcher", "Binary: ingest"),

@@ -7,6 +7,7 @@ use crate::{delivery::Cause, id::Id};
 
 mod model;
 mod persons;
+mod slots;
 
 /// A line, the log and the clock, played by hand.
 struct Play {
@@ -58,10 +59,9 @@ impl Play {
         Self { line: Line::default(), log: HashMap::new(), now, run: 1, max_attempts: 3, after: None }
     }
 
-    fn decide(&self, name: &str, order: Order, token: &str) -> Decision {
-        let id = delivery(name);
-        let ask = Ask {
-            id: &id,
+    fn asking<'a>(&'a self, id: &'a DeliveryId, order: Order, token: &'a str) -> Ask<'a> {
+        Ask {
+            id,
             order,
             after: self.after.as_ref(),
             token,
@@ -69,8 +69,19 @@ impl Play {
             now: self.now,
             timeout_seconds: 40,
             max_attempts: self.max_attempts,
-        };
-        self.line.decide(&ask, &|id| self.log.get(id).cloned())
+        }
+    }
+
+    fn decide(&self, name: &str, order: Order, token: &str) -> Decision {
+        let id = delivery(name);
+        self.line.decide(&self.asking(&id, order, token), &|id| self.log.get(id).cloned())
+    }
+
+    /// One that could be claimed is given a slot in so many seconds.
+    fn wait_for_slot(&mut self, name: &str, order: Order, seconds: i64) {
+        let Decision::Claim { attempt, .. } = self.decide(name, order, "") else { panic!("{name} can't be claimed") };
+        let (id, slot) = (delivery(name), self.now + SignedDuration::from_secs(seconds));
+        self.line = self.line.waiting(&self.asking(&id, order, ""), attempt, slot, Some(slot)).unwrap();
     }
 
     /// Asks, and writes the line if there is one to write.

@@ -17,6 +17,7 @@ use crate::{
     Engine,
     backend::{Backend, Effects, Item, Key, Lane, Received, Swap, Swapped, Unavailable},
     keys,
+    pace::Turn,
     rows::{self, DeliveryRow, Job, Task, Unreadable},
     rules::{Head, Rule},
 };
@@ -27,6 +28,8 @@ const READS: usize = 10;
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 /// What concluding and recording an attempt may take after its timeout.
 const CONCLUDING: Duration = Duration::from_secs(5);
+/// A lease that was reckoned longer ago than this is reckoned anew.
+const SLOW: SignedDuration = SignedDuration::from_secs(1);
 
 impl<B: Backend> Engine<B> {
     /// Claims the next attempt of what a message is about, or deals with the message in another way.
@@ -90,17 +93,7 @@ impl<B: Backend> Engine<B> {
         until: Option<Timestamp>,
     ) -> Result<Claiming, Unavailable> {
         let Some((rule, secrets)) = self.sending_rule(&job).await? else {
-            let row = match row {
-                Some(row) => Some(row),
-                None => self.row(&job.id).await?,
-            };
-            if row.as_ref().is_some_and(|row| row.job.epoch > job.epoch) {
-                // A person sent it again since: that has a message of its own.
-                self.commit_one(received.done()).await?;
-                return Ok(Claiming::Settled);
-            }
-            let ending = Ending { job: &job, row, attempts: 0, max_attempts: 0 };
-            self.end(received, ending, State::Cancelled, SWITCHED_OFF).await?;
+            self.end_switched_off(received, &job, row).await?;
             return Ok(Claiming::Settled);
         };
         let needed = rule.definition.request.timeout().duration() + CONCLUDING;
@@ -111,7 +104,12 @@ impl<B: Backend> Engine<B> {
             return Ok(Claiming::Settled);
         }
         // A first try finds no line most of the time. Where something may be known of it, it is read first.
-        let mut read_first = received.receipt.lane != Lane::Delivery || job.after.is_some() || rule.head.epoch > 0;
+        let mut read_first = received.receipt.lane != Lane::Delivery
+            || job.after.is_some()
+            || rule.head.epoch > 0
+            || rule.definition.rate_per_second.is_some();
+        // The attempt that its rule's rate lets go, and the slot that it waits for otherwise.
+        let (mut paced, mut slot) = (None, None);
         loop {
             let key = keys::line(&job.id, &rule.id, &job.event.0.subject());
             let (rev, line, records) =
@@ -132,23 +130,34 @@ impl<B: Backend> Engine<B> {
             let row = records.get(&job.id).cloned();
             let ending = |row: Option<DeliveryRow>, attempts: u32| Ending { job: &job, row, attempts, max_attempts };
             match line.decide(&ask, &recorded) {
-                Decision::Claim { line, attempt, base, lease_until, overtaken } => {
+                Decision::Claim { line: claimed, attempt, base, lease_until, overtaken } => {
                     if let Some(rate) = rule.definition.rate_per_second
-                        && let Some(wait) = self.pace(&rule.id, rate, (&job.id, attempt), read_first).await?
+                        && paced != Some(attempt)
                     {
-                        let host = rule.definition.request.host();
-                        let mut effects = self.come_again(received, &job, host, wait.until, row.is_some());
-                        effects.put.extend(wait.row);
-                        self.commit_one(effects).await?;
-                        return Ok(Claiming::Settled);
-                    }
-                    match self.swap_line(key, rev, &line, now).await {
-                        Swapped::Done => {}
-                        Swapped::Conflict(_) => {
-                            read_first = true;
+                        let given = slot.or_else(|| line.slot(&job.id));
+                        let turn = self.pace(&rule.id, rate, given).await?;
+                        if let Turn::At(until) | Turn::Ask(until) = turn {
+                            slot = if turn == Turn::At(until) { Some(until) } else { given };
+                            // What waits keeps its place and its slot on the line (P3).
+                            if let Some(waiting) = line.waiting(&ask, attempt, until, slot).filter(|waiting| *waiting != line)
+                                && !self.swap_line(key, rev, &waiting, now).await.is_done()?
+                            {
+                                continue;
+                            }
+                            let host = rule.definition.request.host();
+                            self.commit_one(self.come_again(received, &job, host, until, row.is_some())).await?;
+                            return Ok(Claiming::Settled);
+                        }
+                        paced = Some(attempt);
+                        if self.now() > now + SLOW {
+                            // The lease began long ago.
                             continue;
                         }
-                        Swapped::Unavailable(error) => return Err(error),
+                    }
+                    self.in_time(&rule, lease_until, until)?;
+                    if !self.swap_line(key, rev, &claimed, now).await.is_done()? {
+                        read_first = true;
+                        continue;
                     }
                     if let Err(error) = self.overtake(&overtaken).await {
                         tracing::debug!(%error, "overtaken deliveries end when their own messages come");
@@ -162,12 +171,10 @@ impl<B: Backend> Engine<B> {
                 }
                 Decision::Ended => self.commit_one(received.done()).await?,
                 Decision::Wait { until, line } => {
-                    if let Some(line) = line {
-                        match self.swap_line(key, rev, &line, now).await {
-                            Swapped::Done => {}
-                            Swapped::Conflict(_) => continue,
-                            Swapped::Unavailable(error) => return Err(error),
-                        }
+                    if let Some(line) = line
+                        && !self.swap_line(key, rev, &line, now).await.is_done()?
+                    {
+                        continue;
                     }
                     let effects = self.come_again(received, &job, rule.definition.request.host(), until, row.is_some());
                     self.commit_one(effects).await?;
@@ -188,6 +195,20 @@ impl<B: Backend> Engine<B> {
             }
             return Ok(Claiming::Settled);
         }
+    }
+
+    /// The rule sends this no more (P6).
+    async fn end_switched_off(&self, received: &Received, job: &Job, row: Option<DeliveryRow>) -> Result<(), Unavailable> {
+        let row = match row {
+            Some(row) => Some(row),
+            None => self.row(&job.id).await?,
+        };
+        if row.as_ref().is_some_and(|row| row.job.epoch > job.epoch) {
+            // A person sent it again since: that has a message of its own.
+            return self.commit_one(received.done()).await;
+        }
+        let ending = Ending { job, row, attempts: 0, max_attempts: 0 };
+        self.end(received, ending, State::Cancelled, SWITCHED_OFF).await
     }
 
     /// Nothing is sent that its lease or its process may not outlive: a newer change could be sent beside it (P3). What was claimed stays

@@ -1,0 +1,41 @@
+//! Those that wait for their rule's rate.
+
+use super::*;
+
+#[test]
+fn p3_one_that_waits_for_its_slot_stays_known_until_then_and_is_waited_for() {
+    let mut play = Play::new();
+    play.wait_for_slot("a", updated(1), 300);
+    assert_eq!(play.line.slot(&delivery("a")), Some(play.now + SignedDuration::from_secs(300)));
+    assert_eq!(play.ask("b", updated(2), "t1"), Park(301), "not before a has gone");
+    play.wait(301);
+    assert_eq!(play.ask("b", updated(2), "t2"), Wait(1), "a may be late by a minute");
+    assert_eq!(play.ask("a", updated(1), "t3"), Claims(1));
+    assert_eq!(play.line.slot(&delivery("a")), None, "the slot was for this attempt");
+    play.end("a", 1);
+    assert_eq!(play.ask("b", updated(2), "t4"), Overtakes(1, vec![delivery("a")]));
+}
+
+#[test]
+fn p3_one_that_never_comes_for_its_slot_holds_up_no_longer_than_a_minute() {
+    let mut play = Play::new();
+    play.wait_for_slot("a", updated(1), 10);
+    play.wait(70);
+    assert_eq!(play.ask("b", updated(2), "t1"), Overtakes(1, vec![delivery("a")]));
+}
+
+#[test]
+fn l1_a_retry_that_waits_for_its_slot_keeps_its_attempts() {
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    play.again("a", 1);
+    play.wait(60);
+    play.wait_for_slot("a", updated(1), 5);
+    assert_eq!(play.ask("b", updated(2), "t2"), Overtakes(1, vec![delivery("a")]), "only a first attempt is waited for");
+    let mut play = Play::new();
+    assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
+    play.again("a", 1);
+    play.wait(60);
+    play.wait_for_slot("a", updated(1), 5);
+    assert_eq!(play.ask("a", updated(1), "t3"), Claims(2));
+}
