@@ -90,23 +90,32 @@ impl<B: Backend> Engine<B> {
 
     async fn drain(&self, partition: &str, ahead: Timestamp) -> Result<usize, Unavailable> {
         let partition = Partition::Table(partition.to_owned());
-        let range = Range { from: None, before: Some(keys::sortable(ahead)) };
-        let mut sent = 0;
+        let mut range = Range { from: None, before: Some(keys::sortable(ahead)) };
+        let (mut sent, mut failed) = (0, None);
         loop {
             let items = self.backend.query(&partition, &range, Order::Ascending, 100).await?;
-            let full = items.len() == 100;
+            let last = items.last().filter(|_| items.len() == 100).map(|item| format!("{} ", item.key.sort));
             let mut effects = Vec::new();
             for item in items {
-                let row: DueRow = rows::read(&item.body)?;
-                let message = Message { lane: Lane::Retry, group: row.group, not_before: Some(row.at), body: row.body };
-                effects.push(Effects { send: vec![message], delete: vec![item.key], ..Effects::default() });
+                match rows::read::<DueRow>(&item.body) {
+                    Ok(row) => {
+                        let message = Message { lane: Lane::Retry, group: row.group, not_before: Some(row.at), body: row.body };
+                        effects.push(Effects { send: vec![message], delete: vec![item.key], ..Effects::default() });
+                    }
+                    // It stays where it is, for a version that reads it.
+                    Err(error) => failed = Some(Unavailable::from(error)),
+                }
             }
-            sent += effects.len();
             for outcome in self.backend.commit(effects).await {
-                outcome?;
+                match outcome {
+                    Ok(()) => sent += 1,
+                    Err(error) => failed = Some(error),
+                }
             }
-            if !full {
-                return Ok(sent);
+            match (last, failed) {
+                (Some(last), still) => (range.from, failed) = (Some(last), still),
+                (None, Some(error)) => return Err(error),
+                (None, None) => return Ok(sent),
             }
         }
     }

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use serde_json::json;
 use tracking_core::caller::Caller;
+use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
     cloud::{Queue, failures},
     functions::Functions,
@@ -34,6 +35,39 @@ async fn a_first_failure_with_an_hour_to_wait_rests_in_the_table() {
     assert_eq!((depth.visible, depth.in_flight, depth.delayed), (0, 0, 0));
     let filed = functions.cloud.items().iter().filter(|item| item["pk"]["S"].as_str().unwrap().starts_with("DUE#")).count();
     assert_eq!(filed, 10);
+}
+
+#[tokio::test]
+async fn a_due_row_that_cannot_be_read_holds_up_no_other() {
+    let receiver =
+        Receiver::start(
+            |asked| if asked.target.ends_with("n=1") { Answer::says(503, "down") } else { Answer::says(200, "approved") },
+        )
+        .await;
+    let mut functions = Functions::start();
+    let retry = json!({"retry": {"backoff": "fixed", "delay_seconds": 3600, "max_retries": 3}});
+    functions.rule(&Caller::Admin, rule(receiver.url(), retry)).await;
+    for number in 1..=10 {
+        functions.ingest(&sale(number)).await;
+    }
+    functions.work_all().await;
+    // A row before all others of each shard of their hours.
+    let hour = (functions.clock.now().as_second() + 3600) / 3600;
+    let unreadable = |hour: i64, shard: u32| Item {
+        key: Key::new(format!("DUE#{hour:08}#{shard:02}"), "0"),
+        rev: 0,
+        body: r#"{"v":9}"#.to_owned(),
+        expires: None,
+        trouble: None,
+    };
+    let put = (hour - 1..=hour + 1).flat_map(|hour| (0..16).map(move |shard| unreadable(hour, shard))).collect();
+    let stack = functions.stack();
+    stack.engine.backend().commit(vec![Effects { put, ..Effects::default() }]).await.pop().unwrap().unwrap();
+    functions.clock.pass(SignedDuration::from_mins(70));
+    let error = stack.sweep().await.unwrap_err();
+    assert!(error.to_string().contains("format 9"), "{error}");
+    functions.wait(functions.clock.now() + SignedDuration::from_mins(5)).await;
+    assert_eq!(receiver.heard().len(), 20);
 }
 
 #[tokio::test]
