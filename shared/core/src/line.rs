@@ -329,9 +329,10 @@ impl Line {
     }
 
     fn park(&self, ask: &Ask<'_>, own: Option<&Entry>) -> Decision {
-        // Who waits for its slot is not gone before.
-        let slots = self.entries.iter().filter(|entry| entry.id != *ask.id && entry.attempts == 0 && entry.order < ask.order);
-        let until = slots.filter_map(|entry| entry.slot).map(|slot| slot + HOP).fold(ask.now + HOP, Timestamp::max);
+        // Who goes first and waits for its rule's rate is not gone before it looks again.
+        let first = self.entries.iter().filter(|entry| entry.id != *ask.id && entry.attempts == 0 && entry.order < ask.order);
+        let looks = first.filter_map(|entry| entry.parked_until).map(|known| known - PARKED);
+        let until = looks.fold(ask.now, Timestamp::max) + HOP;
         let known = own.is_some_and(|entry| entry.attempts > 0 || entry.parked_until.is_some_and(|known| known > until + HOP));
         if known {
             return Decision::Wait { until, line: None };

@@ -79,9 +79,14 @@ impl Play {
 
     /// One that could be claimed is given a slot in so many seconds.
     fn wait_for_slot(&mut self, name: &str, order: Order, seconds: i64) {
+        self.wait_until(name, order, seconds, Some(self.now + SignedDuration::from_secs(seconds)));
+    }
+
+    /// One that could be claimed is to look again in so many seconds.
+    fn wait_until(&mut self, name: &str, order: Order, seconds: i64, slot: Option<Timestamp>) {
         let Decision::Claim { attempt, .. } = self.decide(name, order, "") else { panic!("{name} can't be claimed") };
-        let (id, slot) = (delivery(name), self.now + SignedDuration::from_secs(seconds));
-        self.line = self.line.waiting(&self.asking(&id, order, ""), attempt, slot, Some(slot)).unwrap();
+        let (id, until) = (delivery(name), self.now + SignedDuration::from_secs(seconds));
+        self.line = self.line.waiting(&self.asking(&id, order, ""), attempt, until, slot).unwrap();
     }
 
     /// Asks, and writes the line if there is one to write.

@@ -17,6 +17,15 @@ fn p3_one_that_waits_for_its_slot_stays_known_until_then_and_is_waited_for() {
 }
 
 #[test]
+fn p3_one_that_is_to_ask_again_for_a_slot_is_waited_for_as_long() {
+    let mut play = Play::new();
+    play.wait_until("a", updated(1), 600, None);
+    assert_eq!(play.line.slot(&delivery("a")), None);
+    assert_eq!(play.ask("b", updated(2), "t1"), Park(601));
+    assert_eq!(play.ask("c", updated(3), "t2"), Park(601));
+}
+
+#[test]
 fn p3_one_that_never_comes_for_its_slot_holds_up_no_longer_than_a_minute() {
     let mut play = Play::new();
     play.wait_for_slot("a", updated(1), 10);
