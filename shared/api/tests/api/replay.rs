@@ -281,7 +281,7 @@ async fn contract_3_a_long_backfill_goes_step_by_step() {
     let second = shop.due();
     assert_eq!(second.len(), 40, "a second's worth, and the next step later");
     shop.work(second).await;
-    shop.minutes(5).await;
+    shop.steps(30, 1).await;
     assert_eq!(shop.deliveries().await.len(), 130);
 }
 

@@ -68,8 +68,13 @@ impl Workshop {
 
     /// Lets minutes pass one by one, and works what falls due.
     pub(crate) async fn minutes(&self, minutes: usize) {
-        for _ in 0..minutes {
-            self.api.pass(67);
+        self.steps(minutes, 67).await;
+    }
+
+    /// Lets time pass in steps of so many seconds, and works what falls due.
+    pub(crate) async fn steps(&self, count: usize, seconds: i64) {
+        for _ in 0..count {
+            self.api.pass(seconds);
             self.api.engine.sweep().await.expect("the store is there");
             self.work_all().await;
         }
