@@ -27,10 +27,3 @@ mod table;
 pub use backend::Aws;
 pub use settings::{BadSettings, Settings};
 pub use stack::{Stack, StartError};
-
-/// A number that no other call gives, in whatever process.
-pub(crate) fn random() -> u64 {
-    let mut bytes = [0; 8];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
-    u64::from_be_bytes(bytes)
-}

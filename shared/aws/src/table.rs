@@ -14,11 +14,14 @@ use aws_sdk_dynamodb::{
 };
 use futures_util::future::join_all;
 use tokio::{sync::oneshot, time::sleep};
-use tracking_engine::backend::{Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable};
+use tracking_engine::{
+    backend::{Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable},
+    random,
+};
 
 use crate::{
     items::{self, Attributes},
-    limits, random,
+    limits,
 };
 
 /// How often a batch is repeated that DynamoDB took in part only.

@@ -35,7 +35,7 @@ use tracking_core::{
     index::Anchor,
 };
 
-use crate::backend::Key;
+use crate::{backend::Key, random};
 
 /// Shards of the log of all rules, and of one rule's log by its owner's kind.
 const LOG_SHARDS: u64 = 8;
@@ -83,9 +83,7 @@ pub(crate) fn head(rule_id: &Id) -> Key {
 
 /// The name of a new write.
 pub(crate) fn new_write(version: u64) -> String {
-    let mut nonce = [0; 8];
-    aws_lc_rs::rand::fill(&mut nonce).expect("the system gives random bytes");
-    write(version, &format!("{:016x}", u64::from_be_bytes(nonce)))
+    write(version, &format!("{:016x}", random()))
 }
 
 /// What names one write of a rule and nothing else; sorts like the version.

@@ -126,6 +126,16 @@ pub struct Engine<B> {
     stopping: AtomicBool,
 }
 
+/// A number that no other call gives, in whatever process.
+///
+/// # Panics
+/// The system gives no random bytes.
+pub fn random() -> u64 {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
+    u64::from_be_bytes(bytes)
+}
+
 impl<B: Backend> Engine<B> {
     /// An engine over this store. `vault` seals the rules' secrets.
     pub fn new(backend: B, clock: Clock, vault: Vault, mut settings: Settings) -> Self {

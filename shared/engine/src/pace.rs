@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -20,7 +21,7 @@ use tracking_core::id::Id;
 use crate::{
     Engine,
     backend::{Backend, Item, Swap, Unavailable},
-    keys, rows,
+    keys, random, rows,
 };
 
 /// A slot further away than this is not given: the delivery asks again then.
@@ -32,7 +33,7 @@ const TRIES: u32 = 6;
 /// How long is waited before the second try; before each further one longer by this.
 const PAUSE: Duration = Duration::from_millis(7);
 /// When those who had no luck ask again: at some time between these.
-const LATER: std::ops::Range<u32> = 2_000..8_000;
+const LATER: Range<SignedDuration> = SignedDuration::from_secs(2)..SignedDuration::from_secs(8);
 
 /// When an attempt may go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,8 +164,7 @@ impl<B: Backend> Engine<B> {
 
 /// Some seconds after this, not with all others.
 fn later(time: Timestamp) -> Timestamp {
-    let mut random = [0; 4];
-    aws_lc_rs::rand::fill(&mut random).expect("the system gives random bytes");
-    let within = u32::from_be_bytes(random) % (LATER.end - LATER.start);
-    time + SignedDuration::from_millis(i64::from(LATER.start + within))
+    let share = i32::try_from(random() % 1_000).expect("less than a thousand");
+    let within = (LATER.end - LATER.start) * share / 1_000;
+    time + LATER.start + within
 }

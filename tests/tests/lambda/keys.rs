@@ -6,10 +6,9 @@ use tracking_core::caller::Caller;
 use tracking_tests::{
     cloud::{Fault, Queue},
     functions::Functions,
-    receiver::{Answer, Receiver},
 };
 
-use crate::support::{rule, sale};
+use crate::support::{approving, rule, sale};
 
 /// Calls of the client for one that it does not give up at once.
 const TRIES: usize = 3;
@@ -57,10 +56,6 @@ async fn the_key_is_opened_once_and_only_for_what_has_secrets() {
     functions.work_all().await;
     assert_eq!(receiver.heard().len(), 4);
     assert_eq!(opened(&functions), 1);
-}
-
-async fn approving() -> Receiver {
-    Receiver::start(|_| Answer::says(200, "approved")).await
 }
 
 /// How often KMS was asked to open the key.

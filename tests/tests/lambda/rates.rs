@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
-use serde_json::{Value, json};
+use serde_json::json;
 use tracking_core::caller::Caller;
 use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
@@ -11,7 +11,7 @@ use tracking_tests::{
     receiver::{Answer, Receiver},
 };
 
-use crate::support::{rule, sale};
+use crate::support::{approving, owing, rule, sale};
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -29,21 +29,15 @@ async fn work_in_new_environments(functions: &mut Functions) {
     }
 }
 
-/// Functions with a rule of this rate, and so many sales that are matched.
-async fn owing(receiver: &Receiver, rate: Value, sales: usize) -> (Functions, String) {
-    let mut functions = Functions::start();
-    let id = functions.rule(&Caller::Admin, rule(receiver.url(), json!({"rate_per_second": rate}))).await;
-    for number in 1..=sales {
-        functions.ingest(&sale(number)).await;
-    }
-    while functions.work(Queue::Events).await > 0 {}
-    (functions, id.to_string())
+/// Functions with a rule of this rate, and the deliveries of so many sales in their queue.
+async fn rated(receiver: &Receiver, rate: u32, sales: usize) -> Functions {
+    owing(receiver, sales, json!({"rate_per_second": rate})).await
 }
 
 #[tokio::test]
 async fn environments_keep_one_rate_together_and_use_it_up() {
-    let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
-    let (mut functions, _) = owing(&receiver, json!(2), 20).await;
+    let receiver = approving().await;
+    let mut functions = rated(&receiver, 2, 20).await;
     let mut sent = Vec::new();
     for _ in 0..=10 {
         let before = receiver.heard().len();
@@ -60,8 +54,8 @@ async fn environments_keep_one_rate_together_and_use_it_up() {
 
 #[tokio::test]
 async fn environments_that_work_at_the_same_time_keep_one_rate() {
-    let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
-    let (mut functions, _) = owing(&receiver, json!(3), 60).await;
+    let receiver = approving().await;
+    let mut functions = rated(&receiver, 3, 60).await;
     for second in 0..=20 {
         let before = receiver.heard().len();
         loop {
@@ -89,8 +83,8 @@ async fn environments_that_work_at_the_same_time_keep_one_rate() {
 
 #[tokio::test]
 async fn who_comes_late_has_lost_its_slot_and_not_its_turn() {
-    let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
-    let (mut functions, _) = owing(&receiver, json!(1), 10).await;
+    let receiver = approving().await;
+    let mut functions = rated(&receiver, 1, 10).await;
     work_in_new_environments(&mut functions).await;
     assert_eq!(receiver.heard().len(), 1);
     // Nothing is worked for five minutes; all slots are over.
@@ -106,7 +100,7 @@ async fn who_comes_late_has_lost_its_slot_and_not_its_turn() {
 
 #[tokio::test]
 async fn p3_a_newer_change_waits_behind_one_that_waits_for_its_slot() {
-    let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
+    let receiver = approving().await;
     let mut functions = Functions::start();
     let more = json!({"rate_per_second": 1, "trigger": "transaction_all"});
     functions.rule(&Caller::Admin, rule(receiver.url(), more)).await;
@@ -132,8 +126,8 @@ async fn p3_a_newer_change_waits_behind_one_that_waits_for_its_slot() {
 
 #[tokio::test]
 async fn a_repeated_event_takes_no_slot() {
-    let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
-    let (mut functions, _) = owing(&receiver, json!(1), 1).await;
+    let receiver = approving().await;
+    let mut functions = rated(&receiver, 1, 1).await;
     functions.work_all().await;
     for _ in 0..5 {
         functions.ingest(&sale(1)).await;
@@ -151,7 +145,7 @@ async fn a_retry_takes_a_slot_of_its_own() {
         if first { Answer::says(500, "busy") } else { Answer::says(200, "approved") }
     })
     .await;
-    let (mut functions, _) = owing(&receiver, json!(1), 3).await;
+    let mut functions = rated(&receiver, 1, 3).await;
     for _ in 0..120 {
         let before = receiver.heard().len();
         work_in_new_environments(&mut functions).await;
@@ -164,14 +158,15 @@ async fn a_retry_takes_a_slot_of_its_own() {
 
 #[tokio::test]
 async fn what_would_wait_for_very_long_asks_again_later() {
-    let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
-    let (mut functions, id) = owing(&receiver, json!(1), 1).await;
+    let receiver = approving().await;
+    let mut functions = Functions::start();
+    let id = functions.rule(&Caller::Admin, rule(receiver.url(), json!({"rate_per_second": 1}))).await;
+    functions.ingest(&sale(1)).await;
     let now = functions.clock.now();
     let far = json!({"v": 1, "d": {"from": now + SignedDuration::from_mins(11), "late": now}}).to_string();
     let taken = Item { key: Key::new(format!("R#{id}"), "PACE"), rev: 0, body: far, expires: None, trouble: None };
     let effects = Effects { put: vec![taken], ..Effects::default() };
     functions.stack().engine.backend().commit(vec![effects]).await.pop().unwrap().unwrap();
-    work_in_new_environments(&mut functions).await;
     functions.wait(now + SignedDuration::from_secs(659)).await;
     assert_eq!(receiver.heard().len(), 0);
     functions.wait(now + SignedDuration::from_secs(661)).await;

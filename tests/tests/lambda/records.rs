@@ -12,23 +12,7 @@ use tracking_tests::{
     receiver::{Answer, Receiver},
 };
 
-use crate::support::{rule, sale};
-
-async fn approving() -> Receiver {
-    Receiver::start(|_| Answer::says(200, "approved")).await
-}
-
-/// Functions with one rule, and the deliveries of so many sales in their queue.
-async fn owing(receiver: &Receiver, sales: usize, more: Value) -> Functions {
-    let mut functions = Functions::start();
-    functions.rule(&Caller::Admin, rule(receiver.url(), more)).await;
-    for number in 1..=sales {
-        functions.ingest(&sale(number)).await;
-    }
-    while functions.work(Queue::Events).await > 0 {}
-    assert_eq!(functions.cloud.depth(Queue::Delivery).visible, sales);
-    functions
-}
+use crate::support::{approving, owing, rule, sale};
 
 fn queues_but(functions: &Functions, but: Queue) -> Vec<(Queue, Vec<String>)> {
     let others = Queue::ALL.into_iter().filter(|queue| *queue != but).map(|queue| (queue, functions.cloud.messages(queue)));

@@ -1,7 +1,13 @@
 //! Rules and events of these tests.
 
 use serde_json::{Value, json};
-use tracking_tests::world::{event, transaction};
+use tracking_core::caller::Caller;
+use tracking_tests::{
+    cloud::Queue,
+    functions::Functions,
+    receiver::{Answer, Receiver},
+    world::{event, transaction},
+};
 
 /// A rule that sends every transaction that is made to this URL, with these fields besides.
 pub(crate) fn rule(url: &str, more: Value) -> Value {
@@ -31,4 +37,21 @@ pub(crate) fn sale(number: usize) -> Value {
         "click_at": "2026-11-22T08:41:00Z", "created_at": "2026-11-22T08:59:58Z", "updated_at": "2026-11-22T08:59:59Z",
     });
     event(&format!("chg_{number:08}"), conversion, json!([transaction(&format!("trx_{number:08}"), "created", "approved")]))
+}
+
+/// A receiver that approves of everything.
+pub(crate) async fn approving() -> Receiver {
+    Receiver::start(|_| Answer::says(200, "approved")).await
+}
+
+/// Functions with one rule, and the deliveries of so many sales in their queue.
+pub(crate) async fn owing(receiver: &Receiver, sales: usize, more: Value) -> Functions {
+    let mut functions = Functions::start();
+    functions.rule(&Caller::Admin, rule(receiver.url(), more)).await;
+    for number in 1..=sales {
+        functions.ingest(&sale(number)).await;
+    }
+    while functions.work(Queue::Events).await > 0 {}
+    assert_eq!(functions.cloud.depth(Queue::Delivery).visible, sales);
+    functions
 }

@@ -9,7 +9,7 @@ use tracking_tests::{
     receiver::{Answer, Receiver},
 };
 
-use crate::support::{rule, sale};
+use crate::support::{approving, rule, sale};
 
 /// The bodies of all items, as the engine reads them.
 async fn bodies(functions: &Functions) -> Vec<(Key, String)> {
@@ -61,7 +61,7 @@ async fn events_are_kept_where_that_is_wanted() {
 /// A delivery with its event, its request and its answer is one write unit.
 #[tokio::test]
 async fn a_row_fits_into_a_write_unit() {
-    let receiver = Receiver::start(|_| Answer::says(200, "approved")).await;
+    let receiver = approving().await;
     let mut functions = Functions::start();
     functions.rule(&Caller::Admin, rule(receiver.url(), json!({}))).await;
     functions.ingest(&sale(1)).await;
