@@ -40,6 +40,18 @@ struct Environment {
     sender: Sender,
 }
 
+impl Environment {
+    /// Invokes the function of a queue with these records.
+    async fn work(&self, queue: Queue, records: &[Record], deadline: Timestamp) -> Value {
+        let event = serde_json::from_value(sqs_event(records)).expect("it is an SQS event");
+        let response = match queue {
+            Queue::Events => self.stack.match_events(event).await,
+            _ => self.stack.deliver(event, &self.sender, deadline).await,
+        };
+        serde_json::to_value(response).expect("an answer is JSON")
+    }
+}
+
 /// How the real clients reach an AWS of ours.
 pub fn config(cloud: &Cloud) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "test");
@@ -114,17 +126,9 @@ impl Functions {
     /// # Panics
     /// The answer is no JSON.
     pub async fn invoke(&mut self, queue: Queue, records: &[Record]) -> Option<Value> {
-        let event = serde_json::from_value(sqs_event(records)).expect("it is an SQS event");
-        let Environment { stack, sender } = self.environment.clone();
+        let environment = self.environment.clone();
         let deadline = self.clock.now() + TIMEOUT;
-        let invoked = async {
-            match queue {
-                Queue::Events => stack.match_events(event).await,
-                _ => stack.deliver(event, &sender, deadline).await,
-            }
-        };
-        let response = self.survive(invoked).await?;
-        Some(serde_json::to_value(response).expect("an answer is JSON"))
+        self.survive(environment.work(queue, records, deadline)).await
     }
 
     /// Delivers a batch in another environment, which begins with it, beside whatever else is done: what Lambda would get.
@@ -132,10 +136,8 @@ impl Functions {
     /// # Panics
     /// The answer is no JSON.
     pub async fn deliver_elsewhere(&self, records: &[Record]) -> Value {
-        let event = serde_json::from_value(sqs_event(records)).expect("it is an SQS event");
-        let Environment { stack, sender } = environment(&self.cloud, &self.variables, &self.clock);
-        let response = stack.deliver(event, &sender, self.clock.now() + TIMEOUT).await;
-        serde_json::to_value(response).expect("an answer is JSON")
+        let other = environment(&self.cloud, &self.variables, &self.clock);
+        other.work(Queue::Delivery, records, self.clock.now() + TIMEOUT).await
     }
 
     /// Lets the process work, unless it is killed meanwhile: then there is a new one.

@@ -240,16 +240,12 @@ impl Line {
         self.entries.iter().find(|entry| entry.id == *id)?.slot
     }
 
-    /// The line while a delivery whose next attempt this would be waits until then for its rule's rate, with its slot if it has one: newer
-    /// ones wait behind it (P3). `None`: the line is full, and knows nothing of it.
+    /// The line while a delivery whose next attempt this would be waits until then, with its slot if it has one: newer ones wait behind
+    /// its first attempt (P3). `None`: the line is full, and knows nothing of it.
     pub fn waiting(&self, ask: &Ask<'_>, attempt: u32, until: Timestamp, slot: Option<Timestamp>) -> Option<Self> {
-        let parked_until = (attempt == 1).then_some(until + PARKED);
+        let own = self.entries.iter().find(|entry| entry.id == *ask.id);
         let mut line = self.clone();
-        if let Some(own) = line.entries.iter_mut().find(|entry| entry.id == *ask.id) {
-            (own.parked_until, own.slot) = (parked_until, slot);
-            return Some(line);
-        }
-        line.entries.retain(|entry| !entry.is_forgotten(ask));
+        line.entries.retain(|entry| entry.id != *ask.id && !entry.is_forgotten(ask));
         if line.is_full() {
             return None;
         }
@@ -257,10 +253,10 @@ impl Line {
             id: ask.id.clone(),
             order: ask.order,
             attempts: attempt.saturating_sub(1),
-            base: 0,
-            asked: None,
-            claim: None,
-            parked_until,
+            base: own.map_or(0, |entry| entry.base),
+            asked: own.and_then(|entry| entry.asked),
+            claim: own.and_then(|entry| entry.claim.clone()),
+            parked_until: (attempt == 1).then_some(until + PARKED),
             slot,
         });
         Some(line)
@@ -332,27 +328,13 @@ impl Line {
         // Who goes first and waits for its rule's rate is not gone before it looks again.
         let first = self.entries.iter().filter(|entry| entry.id != *ask.id && entry.attempts == 0 && entry.order < ask.order);
         let looks = first.filter_map(|entry| entry.parked_until).map(|known| known - PARKED);
-        let until = looks.fold(ask.now, Timestamp::max) + HOP;
+        let free = looks.fold(ask.now, Timestamp::max);
+        let until = free + HOP;
         let known = own.is_some_and(|entry| entry.attempts > 0 || entry.parked_until.is_some_and(|known| known > until + HOP));
         if known {
             return Decision::Wait { until, line: None };
         }
-        let mut line = self.clone();
-        line.entries.retain(|entry| entry.id != *ask.id && !entry.is_forgotten(ask));
-        if line.entries.len() >= REMEMBERED {
-            return Decision::Wait { until, line: None };
-        }
-        line.entries.push(Entry {
-            id: ask.id.clone(),
-            order: ask.order,
-            attempts: 0,
-            base: 0,
-            asked: own.and_then(|entry| entry.asked),
-            claim: None,
-            parked_until: Some(until - HOP + PARKED),
-            slot: None,
-        });
-        Decision::Wait { until, line: Some(line) }
+        Decision::Wait { until, line: self.waiting(ask, 1, free, None) }
     }
 
     fn claim(&self, ask: &Ask<'_>, attempts: u32, base: u32, asked: Option<Asked>) -> Decision {

@@ -94,7 +94,7 @@ impl<B: Backend> Engine<B> {
         let (mut sent, mut failed) = (0, None);
         loop {
             let items = self.backend.query(&partition, &range, Order::Ascending, 100).await?;
-            let last = items.last().filter(|_| items.len() == 100).map(|item| format!("{} ", item.key.sort));
+            let last = items.last().filter(|_| items.len() == 100).map(|item| format!("{}\0", item.key.sort));
             let mut effects = Vec::new();
             for item in items {
                 match rows::read::<DueRow>(&item.body) {

@@ -125,14 +125,15 @@ impl<B: Backend> Engine<B> {
         let (mut effects, tell): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.effects, one.told)).unzip();
         // A step of their own: no other step's failure keeps them from being written. Pages only add ids, and readers drop repeats and
         // ids without a row: it does no harm if only they are written.
-        let pages = Effects { put: self.pages(&listings, self.now()), ..Effects::default() };
-        effects.extend((!listings.is_empty()).then(|| pages.clone()));
+        let now = self.now();
+        let pages = || Effects { put: self.pages(&listings, now), ..Effects::default() };
+        effects.extend((!listings.is_empty()).then(pages));
         let mut outcomes = self.backend.commit(effects).await;
         if outcomes.len() > tell.len()
             && let Some(Err(error)) = outcomes.pop()
             && outcomes.iter().any(Result::is_ok)
         {
-            self.list_again(pages, &error).await;
+            self.list_again(pages(), &error).await;
         }
         for (told, outcome) in tell.into_iter().zip(outcomes) {
             // Whoever waited may have been dropped meanwhile.

@@ -13,7 +13,7 @@ use tracking_tests::{
     world::{event, transaction},
 };
 
-use crate::support::{rule, sale};
+use crate::support::{down_at_first, rule, sale};
 
 /// Postbacks of a case: full batches.
 const POSTBACKS: u32 = 100;
@@ -200,13 +200,10 @@ async fn a_postback_costs_what_the_documents_say() {
     let polls = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 30}});
     let finally = json!({"trigger": "transaction_all", "delay": {"mode": "final", "settle_seconds": 60}});
     let last = |postback: &Postback| Answer::says(200, if postback.target.ends_with("n=31") { "approved" } else { "pending" });
-    let second = |postback: &Postback| {
-        if postback.target.ends_with("n=1") { Answer::says(503, "down") } else { Answer::says(200, "approved") }
-    };
     let cases = [
         play("success at once, one rule", 0.3, of_affiliates(1), sales(1), APPROVED).await,
         play("success at once, eight rules in turn", 0.3, of_affiliates(8), sales(8), APPROVED).await,
-        play("one retry", 0.3, vec![network(json!({}))], sales(1), second).await,
+        play("one retry", 0.3, vec![network(json!({}))], sales(1), down_at_first).await,
         play("thirty polls", 0.3, vec![network(polls)], sales(1), last).await,
         play("final, held once", 0.3, vec![network(finally)], finals(), APPROVED).await,
         play("success at once, receivers of 5 s", 5.0, of_affiliates(8), sales(8), APPROVED).await,

@@ -13,7 +13,7 @@ use tracking_tests::{
     world::{event, transaction},
 };
 
-use crate::support::{rule, sale};
+use crate::support::{down_at_first, rule, sale};
 
 /// Long enough for everything to end, whatever is cut off: what was in hand comes again after fifteen minutes.
 const LONG: SignedDuration = SignedDuration::from_mins(55);
@@ -49,40 +49,34 @@ struct Path {
     ends: &'static str,
 }
 
+/// One sale that is delivered at once, by a rule of which nothing else is asked.
+const USUAL: Path = Path {
+    name: "",
+    more: || json!({}),
+    events: || vec![sale(1)],
+    answers: |_| Answer::says(200, "approved"),
+    max_attempts: 13,
+    sweeps: false,
+    tells: false,
+    ends: "delivered",
+};
+
 const PATHS: [Path; 7] = [
-    Path {
-        name: "delivered at once",
-        more: || json!({}),
-        events: || (1..=3).map(sale).collect(),
-        answers: |_| Answer::says(200, "approved"),
-        max_attempts: 13,
-        sweeps: false,
-        tells: false,
-        ends: "delivered",
-    },
+    Path { name: "delivered at once", events: || (1..=3).map(sale).collect(), ..USUAL },
     Path {
         name: "retried",
         more: || json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5}}),
-        events: || vec![sale(1)],
-        answers: |postback| {
-            if postback.target.ends_with("n=1") { Answer::says(500, "down") } else { Answer::says(200, "approved") }
-        },
+        answers: down_at_first,
         max_attempts: 6,
-        sweeps: false,
-        tells: false,
-        ends: "delivered",
+        ..USUAL
     },
     Path {
         name: "retried after twenty minutes",
         more: || json!({"retry": {"backoff": "fixed", "delay_seconds": 1200, "max_retries": 5}}),
-        events: || vec![sale(1)],
-        answers: |postback| {
-            if postback.target.ends_with("n=1") { Answer::says(500, "down") } else { Answer::says(200, "approved") }
-        },
+        answers: down_at_first,
         max_attempts: 6,
         sweeps: true,
-        tells: false,
-        ends: "delivered",
+        ..USUAL
     },
     Path {
         name: "pending, then told",
@@ -98,15 +92,13 @@ const PATHS: [Path; 7] = [
                 },
             })
         },
-        events: || vec![sale(1)],
         answers: |postback| {
             let early = ["n=1", "n=2"].iter().any(|n| postback.target.ends_with(n));
             Answer::says(200, if early { "pending" } else { "approved" })
         },
         max_attempts: 6,
-        sweeps: false,
         tells: true,
-        ends: "delivered",
+        ..USUAL
     },
     Path {
         name: "held until it is settled",
@@ -118,31 +110,22 @@ const PATHS: [Path; 7] = [
             };
             vec![change("chg_a", 1, "created", "pending", false), change("chg_b", 2, "updated", "approved", true)]
         },
-        answers: |_| Answer::says(200, "approved"),
-        max_attempts: 13,
-        sweeps: false,
-        tells: false,
-        ends: "delivered",
+        ..USUAL
     },
     Path {
         name: "one a second, with a secret",
         more: || json!({"rate_per_second": 1, "secret_values": {"token": "s3cret"}}),
         events: || vec![sale(1), sale(2)],
-        answers: |_| Answer::says(200, "approved"),
-        max_attempts: 13,
-        sweeps: false,
-        tells: false,
-        ends: "delivered",
+        ..USUAL
     },
     Path {
         name: "given up",
         more: || json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 1}}),
-        events: || vec![sale(1)],
         answers: |_| Answer::says(500, "down"),
         max_attempts: 2,
-        sweeps: false,
         tells: true,
         ends: "exhausted",
+        ..USUAL
     },
 ];
 

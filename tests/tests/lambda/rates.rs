@@ -8,10 +8,10 @@ use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
     cloud::{Queue, failures},
     functions::{BATCH, Functions},
-    receiver::{Answer, Receiver},
+    receiver::Receiver,
 };
 
-use crate::support::{approving, owing, rule, sale};
+use crate::support::{approving, down_at_first, owing, rule, sale};
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -101,12 +101,7 @@ async fn who_comes_late_has_lost_its_slot_and_not_its_turn() {
 #[tokio::test]
 async fn p3_a_newer_change_waits_behind_one_that_waits_for_its_slot() {
     let receiver = approving().await;
-    let mut functions = Functions::start();
-    let more = json!({"rate_per_second": 1, "trigger": "transaction_all"});
-    functions.rule(&Caller::Admin, rule(receiver.url(), more)).await;
-    for number in 1..=5 {
-        functions.ingest(&sale(number)).await;
-    }
+    let mut functions = owing(&receiver, 5, json!({"rate_per_second": 1, "trigger": "transaction_all"})).await;
     functions.work_all().await;
     // The fifth waits for some seconds, and is changed meanwhile.
     let mut change = sale(5);
@@ -140,11 +135,7 @@ async fn a_repeated_event_takes_no_slot() {
 
 #[tokio::test]
 async fn a_retry_takes_a_slot_of_its_own() {
-    let receiver = Receiver::start(|asked| {
-        let first = asked.target.ends_with("n=1");
-        if first { Answer::says(500, "busy") } else { Answer::says(200, "approved") }
-    })
-    .await;
+    let receiver = Receiver::start(down_at_first).await;
     let mut functions = rated(&receiver, 1, 3).await;
     for _ in 0..120 {
         let before = receiver.heard().len();

@@ -2,7 +2,6 @@
 
 use jiff::SignedDuration;
 use serde_json::json;
-use tracking_core::caller::Caller;
 use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
     cloud::{Queue, failures},
@@ -10,27 +9,25 @@ use tracking_tests::{
     receiver::{Answer, Receiver},
 };
 
-use crate::support::{rule, sale};
+use crate::support::{down_at_first, owing, sale};
 
 /// Retries that wait at once.
 const WAITING: usize = 100_000;
 /// Half of what a queue can have in flight.
 const MOST_IN_FLIGHT: usize = 60_000;
 
+/// Functions whose deliveries of so many sales were tried once; a failure waits an hour.
+async fn waiting_an_hour(receiver: &Receiver, sales: usize) -> Functions {
+    let retry = json!({"retry": {"backoff": "fixed", "delay_seconds": 3600, "max_retries": 3}});
+    let mut functions = owing(receiver, sales, retry).await;
+    functions.work_all().await;
+    functions
+}
+
 #[tokio::test]
 async fn a_first_failure_with_an_hour_to_wait_rests_in_the_table() {
     let receiver = Receiver::start(|_| Answer::says(503, "down")).await;
-    let mut functions = Functions::start();
-    functions
-        .rule(
-            &Caller::Admin,
-            rule(receiver.url(), json!({"retry": {"backoff": "fixed", "delay_seconds": 3600, "max_retries": 3}})),
-        )
-        .await;
-    for number in 1..=10 {
-        functions.ingest(&sale(number)).await;
-    }
-    functions.work_all().await;
+    let functions = waiting_an_hour(&receiver, 10).await;
     let depth = functions.cloud.depth(Queue::Retry);
     assert_eq!((depth.visible, depth.in_flight, depth.delayed), (0, 0, 0));
     let filed = functions.cloud.items().iter().filter(|item| item["pk"]["S"].as_str().unwrap().starts_with("DUE#")).count();
@@ -39,18 +36,8 @@ async fn a_first_failure_with_an_hour_to_wait_rests_in_the_table() {
 
 #[tokio::test]
 async fn a_due_row_that_cannot_be_read_holds_up_no_other() {
-    let receiver =
-        Receiver::start(
-            |asked| if asked.target.ends_with("n=1") { Answer::says(503, "down") } else { Answer::says(200, "approved") },
-        )
-        .await;
-    let mut functions = Functions::start();
-    let retry = json!({"retry": {"backoff": "fixed", "delay_seconds": 3600, "max_retries": 3}});
-    functions.rule(&Caller::Admin, rule(receiver.url(), retry)).await;
-    for number in 1..=10 {
-        functions.ingest(&sale(number)).await;
-    }
-    functions.work_all().await;
+    let receiver = Receiver::start(down_at_first).await;
+    let mut functions = waiting_an_hour(&receiver, 10).await;
     // A row before all others of each shard of their hours.
     let hour = (functions.clock.now().as_second() + 3600) / 3600;
     let unreadable = |hour: i64, shard: u32| Item {
@@ -76,13 +63,7 @@ async fn a_hundred_thousand_retries_leave_room_in_the_retry_lane() {
         if postback.target.contains("fresh") { Answer::says(200, "approved") } else { Answer::says(503, "down") }
     })
     .await;
-    let mut functions = Functions::start();
-    let waits = json!({"retry": {"backoff": "fixed", "delay_seconds": 3600, "max_retries": 3}});
-    functions.rule(&Caller::Admin, rule(receiver.url(), waits)).await;
-    for number in 1..=100 {
-        functions.ingest(&sale(number)).await;
-    }
-    functions.work_all().await;
+    let mut functions = waiting_an_hour(&receiver, 100).await;
     // Each of a hundred deliveries is nudged a thousand times: all of them have an hour to wait.
     let nudges: Vec<String> = functions
         .log()

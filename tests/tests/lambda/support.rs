@@ -5,7 +5,7 @@ use tracking_core::caller::Caller;
 use tracking_tests::{
     cloud::Queue,
     functions::Functions,
-    receiver::{Answer, Receiver},
+    receiver::{Answer, Postback, Receiver},
     world::{event, transaction},
 };
 
@@ -42,6 +42,11 @@ pub(crate) fn sale(number: usize) -> Value {
 /// A receiver that approves of everything.
 pub(crate) async fn approving() -> Receiver {
     Receiver::start(|_| Answer::says(200, "approved")).await
+}
+
+/// What a receiver answers that is down at the first attempt.
+pub(crate) fn down_at_first(postback: &Postback) -> Answer {
+    if postback.target.ends_with("n=1") { Answer::says(503, "down") } else { Answer::says(200, "approved") }
 }
 
 /// Functions with one rule, and the deliveries of so many sales in their queue.
