@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 use tracking_aws::{Settings, Stack};
+use tracking_core::json::Value;
 use tracking_core::{caller::Caller, id::Id};
 use tracking_engine::{Clock, DeliveryFilter, rules::New, sender::Sender};
 
@@ -42,7 +42,7 @@ struct Environment {
 
 impl Environment {
     /// Invokes the function of a queue with these records.
-    async fn work(&self, queue: Queue, records: &[Record], deadline: Timestamp) -> Value {
+    async fn work(&self, queue: Queue, records: &[Record], deadline: Timestamp) -> serde_json::Value {
         let event = serde_json::from_value(sqs_event(records)).expect("it is an SQS event");
         let response = match queue {
             Queue::Events => self.stack.match_events(event).await,
@@ -113,9 +113,10 @@ impl Functions {
     /// # Panics
     /// AWS doesn't take it.
     pub async fn ingest(&mut self, event: &Value) {
+        let event = event.to_string();
         loop {
             let stack = self.stack();
-            if let Some(taken) = self.survive(stack.ingest(event)).await {
+            if let Some(taken) = self.survive(stack.ingest(&event)).await {
                 return taken.expect("AWS is there");
             }
         }
@@ -125,7 +126,7 @@ impl Functions {
     ///
     /// # Panics
     /// The answer is no JSON.
-    pub async fn invoke(&mut self, queue: Queue, records: &[Record]) -> Option<Value> {
+    pub async fn invoke(&mut self, queue: Queue, records: &[Record]) -> Option<serde_json::Value> {
         let environment = self.environment.clone();
         let deadline = self.clock.now() + TIMEOUT;
         self.survive(environment.work(queue, records, deadline)).await
@@ -135,7 +136,7 @@ impl Functions {
     ///
     /// # Panics
     /// The answer is no JSON.
-    pub async fn deliver_elsewhere(&self, records: &[Record]) -> Value {
+    pub async fn deliver_elsewhere(&self, records: &[Record]) -> serde_json::Value {
         let other = environment(&self.cloud, &self.variables, &self.clock);
         other.work(Queue::Delivery, records, self.clock.now() + TIMEOUT).await
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde_json::json;
+use tracking_core::json;
 use tracking_embedded::{Limits, Store};
 use tracking_engine::backend::{
     Backend, Effects, Item, Key, Lane, Message, Order, Partition, Published, Range, Received, Settle,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use jiff::SignedDuration;
-use serde_json::{Value, json};
 use tracking_core::{answer::Answer, caller::Caller, delivery::State};
+use tracking_core::{json, json::Value};
 use tracking_engine::{Claiming, DeliveryFilter, sender::Sender};
 use tracking_tests::world::{Reply, World, event, transaction};
 
@@ -29,7 +29,7 @@ fn rule() -> Value {
 
 async fn only_delivery(world: &World) -> Value {
     let [listed] = &world.log(&DeliveryFilter::default()).await[..] else { panic!("one delivery") };
-    let id = serde_json::from_value(listed["id"].clone()).unwrap();
+    let id = serde_json::from_str(&listed["id"].to_string()).unwrap();
     world.engine().delivery(&Caller::Admin, &id).await.unwrap()
 }
 

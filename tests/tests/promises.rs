@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "tests")]
 
 use jiff::SignedDuration;
-use serde_json::{Value, json};
 use tracking_core::{caller::Caller, delivery::State, id::Id};
+use tracking_core::{json, json::Value};
 use tracking_engine::DeliveryFilter;
 use tracking_tests::crash::Cut;
 use tracking_tests::world::{Arrival, Reply, World, event, transaction};

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tracking_core::{caller::Caller, id::Id};
+use tracking_core::{json, json::Value};
 use tracking_engine::{
     Claiming, Clock, Engine, Settings,
     backend::{Backend, Order, Partition, Range},

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use lambda_http::{Error, Request, RequestExt as _, lambda_runtime::tower::ServiceBuilder, request::RequestContext, run};
-use serde_json::Value;
 use tracking_api::auth::{Auth, CheckedClaims, ClaimNames};
 use tracking_aws::Stack;
+use tracking_core::json::Value;
 
 /// What the API tells of itself, without its layout.
 const DESCRIPTION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json"));

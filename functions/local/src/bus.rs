@@ -1,13 +1,14 @@
 //! `GET /bus/events`: what we published, as `EventBridge` would bring it (contract §1, §3).
 
 use axum::{
-    Extension, Json,
+    Extension,
     extract::State,
     http::{Method, Uri},
 };
-use serde_json::{Value, json};
+use tracking_api::body::Json;
 use tracking_api::{Operation, Page, openapi::paths, problem::Problem, query::Parameters};
 use tracking_core::caller::Caller;
+use tracking_core::{json, json::Value};
 use tracking_embedded::{BusEvent, Store};
 
 /// The operation.

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json,
+    Extension,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
     http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json, value::RawValue};
+use tracking_api::body::Json;
 use tracking_api::{
     Operation,
     body::{is_json, media_type, unread, unsupported},
@@ -19,11 +19,14 @@ use tracking_api::{
     problem::{Kind, Problem},
 };
 use tracking_core::{caller::Caller, fault::Faults};
+use tracking_core::{json, json::Value};
 use tracking_embedded::Store;
 use tracking_engine::{Accepted, Engine};
 
 /// The most bytes of a body.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+/// The most events of a body.
+const MOST_EVENTS: usize = 1_000;
 /// How many events become durable together.
 const TOGETHER: usize = 500;
 /// Names of one event a line.
@@ -45,6 +48,12 @@ async fn accept(
     let arrays = arrays_allowed(media_type(&headers).as_deref())?;
     let body = body.map_err(|rejection| unread(&rejection))?;
     let events = split(&body, arrays);
+    if events.len() > MOST_EVENTS {
+        return Err(Problem::new(
+            Kind::TooLarge,
+            format!("more than {MOST_EVENTS} events: send at most {MOST_EVENTS} in one request"),
+        ));
+    }
     let mut outcomes = Vec::with_capacity(events.len());
     for some in events.chunks(TOGETHER) {
         outcomes.extend(engine.accept(some).await?);
@@ -64,16 +73,16 @@ fn arrays_allowed(kind: Option<&str>) -> Result<bool, Problem> {
 
 /// The events of a body: one, or those of an array, or those of its lines. Blank lines are none.
 ///
-/// A body of lines is never taken for an array, so that each event's index is its line's.
+/// Not more than one event over [`MOST_EVENTS`]. A body of lines is never taken for an array, so that each event's index is its line's.
 fn split(body: &[u8], arrays: bool) -> Vec<&[u8]> {
-    if arrays && let Ok(events) = serde_json::from_slice::<Vec<&RawValue>>(body) {
-        return events.into_iter().map(|event| event.get().as_bytes()).collect();
+    if arrays && let Ok(events) = json::elements(body, MOST_EVENTS) {
+        return events;
     }
     let body = body.trim_ascii();
-    if !body.is_empty() && serde_json::from_slice::<&RawValue>(body).is_ok() {
+    if !body.is_empty() && json::is_json(body) {
         return vec![body];
     }
-    body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).collect()
+    body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).take(MOST_EVENTS + 1).collect()
 }
 
 /// 202 if any event was accepted, else the problem with every fault.

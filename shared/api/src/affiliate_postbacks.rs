@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State, http::Uri};
+use crate::body::Json;
+use axum::{Extension, extract::State, http::Uri};
 use tracking_core::caller::Caller;
 use tracking_engine::{Engine, backend::Backend, rules::Filter};
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
-use serde_json::Value;
+use crate::body::Json;
+use axum::{Extension, extract::State};
+use tracking_core::json::Value;
 use tracking_core::{caller::Caller, quota::read_limit};
 use tracking_engine::{Engine, backend::Backend};
 

@@ -14,10 +14,11 @@ use axum::{
 };
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde_json::{Map, Value, json};
 use tracking_core::{
     caller::{Actor, Caller},
     id::Id,
+    json,
+    json::{Map, Value},
 };
 
 use crate::problem::{Kind, Problem};
@@ -48,7 +49,7 @@ pub struct ClaimNames {
 /// The claims of a token that a gateway has checked, an extension of the request. Whoever serves a router with [`Auth::Gateway`] sets
 /// it, and nobody else can.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckedClaims(pub Map<String, Value>);
+pub struct CheckedClaims(pub Map);
 
 impl Default for ClaimNames {
     fn default() -> Self {
@@ -103,16 +104,16 @@ impl LocalTokens {
     }
 
     /// The claims of a token that is ours and has not expired.
-    fn verify(&self, token: &str) -> Result<Map<String, Value>, Problem> {
+    fn verify(&self, token: &str) -> Result<Map, Problem> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[LOCAL_ISSUER]);
         // The time is judged below, by our own clock.
         validation.set_required_spec_claims(&["aud", "iss"]);
         validation.validate_exp = false;
-        let claims = jsonwebtoken::decode::<Map<String, Value>>(token, &self.key.1, &validation)
-            .map_err(|_| bad_token("the token is not one of this server: make one with `tracking token`"))?
-            .claims;
+        let not_ours = || bad_token("the token is not one of this server: make one with `tracking token`");
+        let decoded = jsonwebtoken::decode::<Value>(token, &self.key.1, &validation).map_err(|_| not_ours())?;
+        let Value::Object(claims) = decoded.claims else { return Err(not_ours()) };
         let now = (self.now)().as_second();
         let second = |name: &str| claims.get(name).map(|value| value.as_i64().ok_or(()));
         match second("exp") {
@@ -162,12 +163,12 @@ fn bad_token(detail: &str) -> Problem {
 }
 
 /// Who checked claims say it is: the caller, and the token's subject.
-fn actor(claims: &Map<String, Value>, names: &ClaimNames) -> Result<Actor, Problem> {
+fn actor(claims: &Map, names: &ClaimNames) -> Result<Actor, Problem> {
     Ok(Actor::new(caller(claims, names)?, claims.get("sub").and_then(Value::as_str)))
 }
 
 /// The caller whom checked claims name.
-fn caller(claims: &Map<String, Value>, names: &ClaimNames) -> Result<Caller, Problem> {
+fn caller(claims: &Map, names: &ClaimNames) -> Result<Caller, Problem> {
     match claims.get(&names.role).and_then(Value::as_str) {
         Some("admin") => Ok(Caller::Admin),
         Some("affiliate") => {

@@ -3,12 +3,28 @@
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
 };
-use serde_json::{Map, Value};
-use tracking_core::{change::MAX_EVENT_BYTES, fault::Faults};
+use serde::Serialize;
+use tracking_core::{
+    change::MAX_EVENT_BYTES,
+    fault::Faults,
+    json::{self, Map, Value},
+};
 
 use crate::problem::{Kind, Problem};
+
+/// A response with a JSON document.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self.0).expect("responses have text keys and no failing serializers");
+        ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+    }
+}
 
 /// A body that is JSON, in fact and, if it has a content type, by that.
 #[derive(Debug)]
@@ -45,7 +61,7 @@ async fn taken<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
 }
 
 fn parsed(bytes: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(bytes)
+    json::parse(bytes)
         .map_err(|error| Problem::with_faults(Kind::BadRequest, Faults::one("", format!("the body is not JSON: {error}"))))
 }
 

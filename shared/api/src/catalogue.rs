@@ -1,11 +1,12 @@
 //! The catalogue of macros and modifiers, with examples (domain §5).
 
-use axum::{Extension, Json, http::Uri};
-use serde_json::{Value, json};
+use crate::body::Json;
+use axum::{Extension, http::Uri};
 use tracking_core::{
     caller::Caller,
     macros::{MacroInfo, catalogue, modifiers},
 };
+use tracking_core::{json, json::Value};
 
 use crate::{problem::Problem, query::Parameters};
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::body::Json;
 use axum::{
-    Extension, Json,
+    Extension,
     extract::State,
     http::{StatusCode, Uri},
 };
-use serde_json::Value;
+use tracking_core::json::Value;
 use tracking_core::{
     caller::Caller,
     delivery::{DeliveryId, State as Stage},

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::body::Json;
 use axum::{
-    Extension, Json,
+    Extension,
     extract::State,
     http::{HeaderMap, Uri},
     response::Response,

@@ -35,16 +35,17 @@ mod trial;
 
 use std::sync::{Arc, OnceLock};
 
+use crate::body::Json;
 use axum::{
-    Json, Router,
+    Router,
     body::Bytes,
     extract::{DefaultBodyLimit, FromRef, MatchedPath, Request},
     middleware::{Next, from_fn},
     response::Response,
 };
 use serde::Serialize;
-use serde_json::{Value, json};
 use tracing::{Instrument as _, field::Empty};
+use tracking_core::{json, json::Value};
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use auth::Auth;
@@ -98,7 +99,7 @@ pub fn router_with<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Au
 }
 
 /// The description of the API (`OpenAPI` 3.1), as it is where nothing is added to it.
-pub fn description<B: Backend>() -> Value {
+pub fn description<B: Backend>() -> serde_json::Value {
     openapi::document(&operation::described(&operations::all::<B, Told>()))
 }
 

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State, http::Uri};
-use serde_json::{Value, json};
+use crate::body::Json;
+use axum::{Extension, extract::State, http::Uri};
 use tracking_core::{
     caller::Caller,
     fault::{Faults, pointer_token},
     id::{Id, NotAnId},
     offer::Offer,
 };
+use tracking_core::{json, json::Value};
 use tracking_engine::{Engine, backend::Backend};
 
 use crate::{

@@ -1,18 +1,18 @@
 //! Problem documents (RFC 9457): what every answer is that is no success.
 
+use crate::body::Json;
 use axum::{
-    Json,
     http::{
         HeaderValue, StatusCode,
         header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
 use tracking_core::{
     caller::Caller,
     fault::{Fault, Faults},
 };
+use tracking_core::{json, json::Value};
 use tracking_engine::{backend::Unavailable, rules::Refused};
 
 /// The kinds of problems. Each has a status, a stable `type` and a title.

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use crate::body::Json;
 use axum::{
-    Extension, Json,
+    Extension,
     extract::State,
     http::{StatusCode, Uri},
 };
-use serde_json::{Value, json};
 use tracking_core::{
     caller::Caller,
     fault::{Faults, pointer_token},
 };
+use tracking_core::{json, json::Value};
 use tracking_engine::{Engine, backend::Backend, rules::Refused};
 
 use crate::{

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State, http::StatusCode};
-use serde_json::Value;
+use crate::body::Json;
+use axum::{Extension, extract::State, http::StatusCode};
 use tracking_core::caller::Caller;
+use tracking_core::json::Value;
 use tracking_engine::{Engine, backend::Backend};
 
 use crate::{body::OptionalBody, path::NamedId, problem::Problem};

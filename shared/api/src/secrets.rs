@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Extension, extract::State, http::StatusCode};
-use serde_json::Value;
+use tracking_core::json::Value;
 use tracking_core::{
     caller::Actor,
     fault::{Faults, pointer_token},

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
-use serde_json::Value;
+use crate::body::Json;
+use axum::{Extension, extract::State};
 use tracking_core::caller::Caller;
+use tracking_core::json::Value;
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use crate::{

@@ -5,7 +5,7 @@ use aws_config::SdkConfig;
 use aws_sdk_kms::{Client, primitives::Blob, types::DataKeySpec};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::FutureExt as _;
-use serde_json::{Value, json};
+use tracking_core::json;
 use tracking_engine::{
     backend::{Item, Key, Swap, Swapped, Unavailable},
     secrets::{Vault, VaultKey},
@@ -61,7 +61,7 @@ async fn make(kms: &Client, table: &Table, id: &str, place: Key) -> Result<Vec<u
 }
 
 fn read(item: &Item) -> Result<Vec<u8>, Unavailable> {
-    let body: Option<Value> = serde_json::from_str(&item.body).ok();
+    let body = json::parse(item.body.as_bytes()).ok();
     let wrapped = body.as_ref().filter(|body| body["v"] == 1).and_then(|body| body["d"]["wrapped"].as_str());
     let bytes = wrapped.and_then(|wrapped| BASE64_STANDARD.decode(wrapped).ok());
     bytes.ok_or_else(|| Unavailable("the data key in the table can't be read".to_owned()))

@@ -1,25 +1,24 @@
 //! Ingest: an event of the platform's bus goes on to the events queue, a bad one to the people who can mend it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tracking_core::{change::MAX_EVENT_BYTES, fault::Faults};
 use tracking_engine::{Accepted, backend::Unavailable};
 
 use crate::{Stack, metrics::Metrics};
 
 impl Stack {
-    /// Takes an event over. Once this is done it is certain that it will be matched, or that it lies in the queue of bad events and
+    /// Takes an event over, as the text that came. Once this is done it is certain that it will be matched, or that it lies in the queue of bad events and
     /// in the list of rejected ones, with every fault (contract §1).
     ///
     /// # Errors
     /// AWS doesn't take it: nothing is promised, the invocation is to be repeated. Repeats do no harm (P2).
-    pub async fn ingest(&self, event: &Value) -> Result<(), Unavailable> {
-        let text = event.to_string();
+    pub async fn ingest(&self, text: &str) -> Result<(), Unavailable> {
         let mut metrics = Metrics::default();
         let outcomes = self.engine.ingest(&[text.as_bytes()]).await?;
         for outcome in outcomes {
             // Good events are not counted here: they are the function's invocations.
             if let Accepted::Rejected(faults) | Accepted::TooLarge(faults) = outcome {
-                self.reject(&text, &faults).await?;
+                self.reject(text, &faults).await?;
                 metrics.count("Rejected", 1);
             }
         }

@@ -136,7 +136,7 @@ fn yardstick_replace_one_after_the_other(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn a_whole_request_with_headers_and_a_json_body(bencher: Bencher<'_, '_>) {
-    let document = serde_json::json!({
+    let document = tracking_core::json!({
         "method": "POST", "url": URL,
         "headers": [{"name": "X-Click", "value": "{click_id}"}],
         "body": {"format": "json", "fields": [

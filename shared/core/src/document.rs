@@ -2,13 +2,13 @@
 
 use std::ops::RangeInclusive;
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use crate::fault::{Faults, pointer_token};
 
 /// One object of a document. A field that is `null` counts as absent.
 pub(crate) struct Fields<'v> {
-    map: Option<&'v Map<String, Value>>,
+    map: Option<&'v Map>,
     pointer: String,
 }
 
@@ -149,7 +149,7 @@ pub(crate) fn kind(value: &Value) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json;
 
     use super::*;
 

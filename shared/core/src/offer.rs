@@ -2,8 +2,8 @@
 
 use std::borrow::Borrow;
 
+use crate::json::Value;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
     change::fields::{Fields, ID, TEXT},
@@ -78,7 +78,7 @@ pub fn placement<O: Borrow<Offer>>(included_offers: &[Id], lookup: impl FnOnce(&
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json;
 
     use super::*;
 

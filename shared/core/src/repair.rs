@@ -1,7 +1,7 @@
 //! What a person asks for to repair what failed: a resend, a replay of a period, a backfill from kept events (L1, contract §3).
 
+use crate::json::Value;
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::{
     delivery::State,
@@ -147,7 +147,7 @@ fn read_states(fields: &Fields<'_>, faults: &mut Faults) -> Vec<State> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json;
 
     use super::*;
 

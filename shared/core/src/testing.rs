@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::{json, json::Value};
 use jiff::Timestamp;
 use proptest::{
     collection::{btree_map, vec},
@@ -9,7 +10,6 @@ use proptest::{
     prelude::*,
     sample::select,
 };
-use serde_json::{Value, json};
 
 use crate::{
     change::{Causation, Change, ChangeKind, Conversion, Transaction, TransactionResult},

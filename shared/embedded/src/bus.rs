@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
-use serde_json::Value;
+use tracking_core::json::{self, Value};
 
 /// An event of ours as it stands on the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,6 @@ fn event(row: &Row<'_>) -> rusqlite::Result<BusEvent> {
         seq: row.get(0)?,
         time: row.get_ref(1)?.as_str()?.parse().map_err(|error: jiff::Error| unreadable(1, error.into()))?,
         detail_type: row.get(2)?,
-        detail: serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| unreadable(3, error.into()))?,
+        detail: json::parse(row.get_ref(3)?.as_str()?.as_bytes()).map_err(|error| unreadable(3, error.into()))?,
     })
 }

@@ -4,8 +4,8 @@ mod long_log;
 
 use std::{collections::HashSet, sync::Arc};
 
-use serde_json::Value;
 use tracking_core::caller::Caller;
+use tracking_core::json::Value;
 use tracking_engine::DeliveryFilter;
 
 use crate::long_log::LongLog;

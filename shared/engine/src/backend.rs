@@ -5,7 +5,7 @@
 use std::future::Future;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use tracking_core::json::Value;
 
 /// The name of an item: its partition and its place in it. Both are non-empty text, ordered by bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

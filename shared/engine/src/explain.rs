@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
-use serde_json::{Value, json};
 use tracking_core::{
     caller::{Caller, Owner},
     delivery::conversion_hash,
@@ -13,6 +12,7 @@ use tracking_core::{
     matching::Explained,
     tracking_api::{Delay, explained_event},
 };
+use tracking_core::{json, json::Value};
 
 use crate::{
     Engine, MOST_PAGE_BYTES,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 use tracking_core::{caller::Caller, delivery::State, id::Id};
+use tracking_core::{json, json::Value};
 
 use crate::{
     Engine,

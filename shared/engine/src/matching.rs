@@ -6,7 +6,6 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::join_all};
-use serde_json::{Value, json};
 use tracking_core::{
     change::{Change, Envelope, MAX_EVENT_BYTES},
     delivery::{Cause, DeliveryId, conversion_hash},
@@ -18,6 +17,7 @@ use tracking_core::{
     matching::{DEEPEST_CAUSE, may_fire},
     tracking_api::Delay,
 };
+use tracking_core::{json, json::Value};
 
 use crate::{
     Engine, Failed,

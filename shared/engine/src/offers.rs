@@ -1,8 +1,8 @@
 //! Offers: what gives a rule its country and category (V1).
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tracking_core::{id::Id, offer::Offer};
+use tracking_core::{json, json::Value};
 
 use crate::{
     Engine,

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tracking_core::{
     change::{Envelope, MAX_EVENT_BYTES},
     fault::{Fault, Faults},
     hash,
 };
+use tracking_core::{json, json::Value};
 
 use crate::{
     Accepted, Engine, MOST_PAGE_BYTES,

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 use tracking_core::{
     caller::Caller,
     delivery::{DeliveryId, State},
@@ -17,6 +16,7 @@ use tracking_core::{
     line::Line,
     repair::{Period, Replay},
 };
+use tracking_core::{json, json::Value};
 
 use crate::{
     Engine,

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
-use serde_json::{Value, json};
 use tracking_core::{
     caller::Owner,
     delivery::{DeliveryId, State},
     event::Event,
     id::Id,
 };
+use tracking_core::{json, json::Value};
 
 use crate::backend::{Item, Key, Unavailable};
 
@@ -159,7 +159,7 @@ pub(crate) struct LoggedRequest {
 impl LoggedRequest {
     /// As the API shows it.
     pub(crate) fn view(&self) -> Value {
-        let headers: serde_json::Map<String, Value> =
+        let headers: tracking_core::json::Map =
             self.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         json!({"method": self.method, "url": self.url, "headers": headers, "body": self.body})
     }

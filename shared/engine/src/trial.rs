@@ -6,7 +6,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use tracking_core::{
     answer::Told,
     caller::{Caller, Owner},
@@ -19,6 +18,7 @@ use tracking_core::{
     request::{LONGEST_BODY_BYTES, Timeout},
     tracking_api::{Definition, Trial},
 };
+use tracking_core::{json, json::Value};
 
 use crate::{
     Engine,

@@ -152,7 +152,7 @@ impl<B: Backend> Engine<B> {
     /// Sets a message aside that can't be read: it is kept for people, and goes from its lane.
     pub(crate) async fn set_aside(&self, received: &Received, reason: &str) -> Result<(), Unavailable> {
         let now = self.now();
-        let row = serde_json::json!({"received_at": now, "message": received.body, "reason": reason});
+        let row = tracking_core::json!({"received_at": now, "message": received.body, "reason": reason});
         let place = format!("{}#{}", keys::sortable(now), received.token);
         let mut item: Item = rows::item(Key::new("POISON", place), &row);
         item.expires = Some(now + self.settings.log_retention);

@@ -1,6 +1,6 @@
 //! Clauses about effects.
 
-use serde_json::json;
+use tracking_core::json;
 use tracking_engine::backend::{Backend, Effects, Item, Lane, Message, Order, Published, Range, Swapped};
 
 use super::{Space, time};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use tracking_core::json::Value;
 
 use super::{
     Player, Request,

@@ -236,7 +236,7 @@ impl<'a> Player<'a> {
         assert_eq!(self.world.next_due(), None, "history {}: the work never ends", self.number);
     }
 
-    async fn read_log(&self) -> Vec<serde_json::Value> {
+    async fn read_log(&self) -> Vec<tracking_core::json::Value> {
         let mut log = Vec::new();
         for conversion in self.script.conversions() {
             let filter = tracking_engine::DeliveryFilter { conversion_id: Some(conversion), ..Default::default() };

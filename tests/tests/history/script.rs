@@ -1,7 +1,7 @@
 //! What a history is made of: rules, and the changes of one conversion as the bus brings them.
 
-use serde_json::{Value, json};
 use tracking_core::{caller::Caller, id::Id};
+use tracking_core::{json, json::Value};
 use tracking_tests::world::event;
 
 use super::Dice;

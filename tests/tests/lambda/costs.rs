@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
-use serde_json::{Value, json};
 use tracking_core::caller::Caller;
+use tracking_core::{json, json::Value};
 use tracking_tests::{
     cloud::{Counts, Queue},
     functions::{BATCH, Functions},

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
-use serde_json::{Value, json};
 use tracking_core::caller::Caller;
+use tracking_core::{json, json::Value};
 use tracking_tests::{
     crash::Cut,
     functions::Functions,
@@ -159,7 +159,7 @@ async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
         pause = AGAIN;
         if cut.is_none() && calls.is_none() {
             let before = functions.cloud.calls().total();
-            if functions.log().await.iter().all(|row| row["ended_at"].is_string()) {
+            if functions.log().await.iter().all(|row| row["ended_at"].as_str().is_some()) {
                 calls = Some(before - looking);
             }
             looking += functions.cloud.calls().total() - before;
@@ -179,7 +179,7 @@ async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
         .cloud
         .published()
         .iter()
-        .map(|event| (event.detail_type.clone(), text(&event.detail, "transaction_id")))
+        .map(|event| (event.detail_type.clone(), text(&event.detail.clone().into(), "transaction_id")))
         .collect();
     let heard = receiver.heard().into_iter().map(|postback| (ids[&postback.delivery_id].clone(), postback.target)).collect();
     (Outcome { log, told, heard }, calls.unwrap_or(0))

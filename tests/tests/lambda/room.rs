@@ -1,7 +1,7 @@
 //! Waiting: a hundred thousand retries wait, and the retry lane stays within what a queue can have in flight.
 
 use jiff::SignedDuration;
-use serde_json::json;
+use tracking_core::json;
 use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
     cloud::{Queue, failures},

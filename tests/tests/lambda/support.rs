@@ -1,7 +1,7 @@
 //! Rules and events of these tests.
 
-use serde_json::{Value, json};
 use tracking_core::caller::Caller;
+use tracking_core::{json, json::Value};
 use tracking_tests::{
     cloud::Queue,
     functions::Functions,

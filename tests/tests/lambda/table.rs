@@ -1,7 +1,7 @@
 //! What lies in the table, and what does not.
 
-use serde_json::{Value, json};
 use tracking_core::caller::Caller;
+use tracking_core::{json, json::Value};
 use tracking_engine::backend::{Backend as _, Key};
 use tracking_tests::{
     cloud::Queue,
@@ -14,7 +14,14 @@ use crate::support::{approving, rule, sale};
 /// The bodies of all items, as the engine reads them.
 async fn bodies(functions: &Functions) -> Vec<(Key, String)> {
     let text = |item: &Value, name: &str| item[name]["S"].as_str().expect("keys are texts").to_owned();
-    let keys: Vec<Key> = functions.cloud.items().iter().map(|item| Key::new(text(item, "pk"), text(item, "sk"))).collect();
+    let keys: Vec<Key> = functions
+        .cloud
+        .items()
+        .iter()
+        .cloned()
+        .map(tracking_core::json::Value::from)
+        .map(|item| Key::new(text(&item, "pk"), text(&item, "sk")))
+        .collect();
     let items = functions.stack().engine.backend().get(&keys).await.expect("AWS is there");
     items.into_iter().flatten().map(|item| (item.key, item.body)).collect()
 }

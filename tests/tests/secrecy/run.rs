@@ -89,7 +89,7 @@ impl Run {
                 .header("idempotency-key", format!("key-{}", self.called.len() * 1_000 + self.looked.values().sum::<usize>()));
         }
         let mut request = request.body(body).expect("the test's parts are well-formed");
-        request.extensions_mut().insert(CheckedClaims(claims));
+        request.extensions_mut().insert(CheckedClaims(claims.into_iter().map(|(name, claim)| (name, claim.into())).collect()));
         let answer = self.router.clone().oneshot(request).await.expect("the router has no other failures");
         let (head, body) = answer.into_parts();
         let text = String::from_utf8(to_bytes(body, usize::MAX).await.expect("it is in memory").to_vec()).expect("it is text");
@@ -101,7 +101,7 @@ impl Run {
 
     /// An event of the platform's bus.
     pub(crate) async fn bus(&mut self, event: &Value) {
-        self.functions.ingest(event).await;
+        self.functions.ingest(&event.clone().into()).await;
         self.look_around().await;
     }
 

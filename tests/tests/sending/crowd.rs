@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
 use tokio::sync::mpsc;
+use tracking_core::json;
 use tracking_embedded::{Limits, Store, worker};
 use tracking_engine::backend::{
     Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Settle, Swap, Swapped, Unavailable,

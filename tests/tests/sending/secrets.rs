@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use rusqlite::{Connection as Database, OpenFlags, types::ValueRef};
-use serde_json::{Value, json};
 use tracking_core::caller::Caller;
+use tracking_core::{json, json::Value};
 use tracking_engine::DeliveryFilter;
 use tracking_tests::{
     traces::Traces,
@@ -171,7 +171,7 @@ async fn q5_secrets_stand_nowhere_but_at_the_receiver() {
     let states: Vec<_> = log.iter().map(|item| (item["conversion_id"].clone(), item["state"].clone())).collect();
     assert_eq!(states.len(), 3, "{states:?}");
     for item in &log {
-        let delivery = engine.delivery(&Caller::Admin, &serde_json::from_value(item["id"].clone()).unwrap()).await.unwrap();
+        let delivery = engine.delivery(&Caller::Admin, &serde_json::from_str(&item["id"].to_string()).unwrap()).await.unwrap();
         nowhere("the log", delivery.to_string().as_bytes());
         let request = &delivery["log"][0]["request"];
         assert!(request["url"].as_str().unwrap().ends_with("/p/***?u=***&q=***&b=Kioq"), "{request}");

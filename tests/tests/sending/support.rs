@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
 };
+use tracking_core::json::Value;
 use tracking_core::{
     caller::Caller,
     request::{Method, Rendered, Timeout},

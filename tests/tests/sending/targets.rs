@@ -1,7 +1,7 @@
 //! Where requests may go: literal addresses that are not public are refused when a rule is saved, names that lead to one when it is
 //! sent (contract, conventions).
 
-use serde_json::json;
+use tracking_core::json;
 use tracking_engine::{rules::Refused, sender::Sender};
 use tracking_tests::world::{event, transaction};
 

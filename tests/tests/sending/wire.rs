@@ -1,6 +1,6 @@
 //! Q1: the request as it stands on the wire, byte for byte, from a rule and an event to a receiver.
 
-use serde_json::{Value, json};
+use tracking_core::{json, json::Value};
 use tracking_tests::world::{event, transaction};
 
 use crate::support::{Receiver, engine, ok, post, rule, sender, soon, store, work};

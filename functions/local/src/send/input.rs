@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::value::RawValue;
+use tracking_core::json;
 
 /// A file can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ impl Input {
         }
         let Some((line, first)) = self.next_line()? else { return Ok(None) };
         // A first line that is an event on its own is one of many; else the file may be a document over several lines.
-        let alone = first.first() == Some(&b'{') && is_json(&first);
+        let alone = first.first() == Some(&b'{') && json::is_json(&first);
         if std::mem::replace(&mut self.begun, true) || alone {
             return Ok(Some((line, first)));
         }
@@ -102,26 +102,22 @@ impl Input {
 
 /// The events of a text that begins at this line.
 fn events_of(text: &[u8], line: usize) -> VecDeque<(usize, Vec<u8>)> {
-    if let Ok(events) = serde_json::from_slice::<Vec<&RawValue>>(text) {
+    if let Ok(events) = json::elements(text, usize::MAX) {
         let begin = text.as_ptr().addr();
         let mut counted = (0, line);
-        let place = |event: &&RawValue| {
-            let offset = event.get().as_ptr().addr() - begin;
+        let place = |event: &&[u8]| {
+            let offset = event.as_ptr().addr() - begin;
             counted.1 += text[counted.0..offset].split(|byte| *byte == b'\n').count() - 1;
             counted.0 = offset;
-            (counted.1, event.get().as_bytes().to_vec())
+            (counted.1, event.to_vec())
         };
         return events.iter().map(place).collect();
     }
-    if is_json(text) {
+    if json::is_json(text) {
         return VecDeque::from([(line, text.trim_ascii().to_vec())]);
     }
     let lines = text.split(|byte| *byte == b'\n').enumerate().map(|(above, text)| (line + above, text.trim_ascii().to_vec()));
     lines.filter(|(_, text)| !text.is_empty()).collect()
-}
-
-fn is_json(text: &[u8]) -> bool {
-    serde_json::from_slice::<&RawValue>(text).is_ok()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use reqwest::{Client, StatusCode, header::CONTENT_TYPE, redirect};
-use serde_json::Value;
+use tracking_core::json::{self, Value};
 
 /// The waits before each further try of a server that is starting, or busy.
 const WAITS: [Duration; 5] = [
@@ -95,7 +95,7 @@ impl Server {
         let answer = request.header(CONTENT_TYPE, "application/x-ndjson").body(body).send().await.map_err(unreachable)?;
         let status = answer.status();
         let text = answer.text().await.map_err(unreachable)?;
-        let document: Value = serde_json::from_str(&text).unwrap_or_default();
+        let document: Value = json::parse(text.as_bytes()).unwrap_or_default();
         if let Some(rejected) = document.get("rejected").and_then(Value::as_array) {
             return Ok(Outcome { rejected: rejected.iter().map(read_rejected).collect() });
         }
@@ -118,7 +118,7 @@ fn read_rejected(rejected: &Value) -> (usize, String) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use tracking_core::json;
 
     use super::*;
 

@@ -37,7 +37,7 @@ fn rule() -> impl Strategy<Value = (String, Value)> {
             let names = names.into_iter().chain(["included_offers", "excluded_offers", "result"]);
             for (name, kept) in names.zip(kept.0.into_iter().chain([kept.1])) {
                 if !kept || (name == "affiliate" && owner != ADMIN) {
-                    conditions[name] = Value::Null;
+                    conditions[name] = tracking_core::json::Value::Null;
                 }
             }
             let members =

@@ -2,10 +2,12 @@
 
 use std::{borrow::Cow, sync::OnceLock};
 
-use serde_json::Value;
 use url::form_urlencoded;
 
-use crate::path::{FieldPath, Step};
+use crate::{
+    json::{self, Value},
+    path::{FieldPath, Step},
+};
 
 mod condition;
 mod operator;
@@ -51,7 +53,7 @@ impl Answer {
 
     /// The field of a JSON body (if it parses as JSON, whatever its content type says) or of a form body, as text (A2).
     ///
-    /// A JSON string is taken as it is, a number with the digits that were written (`1E2` is spelt `1e+2`), a list or an object
+    /// A JSON string is taken as it is, a number with the digits that were written, a list or an object
     /// as its JSON; `null` counts as missing.
     /// A form field's name is the whole path as text: the first field named `a.b[0]`. The body is parsed once.
     pub fn field(&self, path: &FieldPath) -> Option<String> {
@@ -73,7 +75,7 @@ impl Answer {
 impl Body {
     fn read(bytes: &[u8]) -> Self {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        match serde_json::from_slice(bytes) {
+        match json::parse_lenient(bytes) {
             Ok(document) => Self::Json(document),
             Err(_) => Self::Form(form_urlencoded::parse(bytes.trim_ascii()).into_owned().collect()),
         }

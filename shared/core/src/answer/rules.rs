@@ -1,6 +1,6 @@
 //! The rules that read an answer: top down, the first that holds decides (domain A1–A3).
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{Answer, Told, Verdict, condition::Condition, set::Set};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::Told;
 use crate::{
@@ -57,7 +57,7 @@ impl Set {
     /// The resource's form, as it was written; `None` if nothing is set.
     pub(super) fn document(&self) -> Option<Value> {
         let templates = [&self.result, &self.payout, &self.value, &self.external_id];
-        let mut map: Map<String, Value> = FOR_THE_PLATFORM
+        let mut map: Map = FOR_THE_PLATFORM
             .iter()
             .zip(templates)
             .filter_map(|(key, template)| Some(((*key).to_owned(), template.as_ref()?.text().into())))

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
+use crate::json;
 use proptest::prelude::*;
-use serde_json::json;
 
 use super::*;
 use crate::{caller::Owner, change::Change, event::Event, fault::Faults, template::Scope};
@@ -117,7 +117,7 @@ fn a1_a2_no_answer_at_all_is_tried_again() {
 fn a2_equals_takes_alternatives_case_sensitively() {
     check("equals", &["approved|Approved"], &["status"], &["ok", "empty", "missing"]);
     check("equals", &["approved"], &[], &["status"]);
-    check("equals", &["12.50|1e+2"], &["payout", "large"], &["negative"]);
+    check("equals", &["12.50|1E2"], &["payout", "large"], &["negative"]);
     check("equals", &["12.5"], &[], &["payout"]);
 }
 
@@ -234,10 +234,9 @@ fn a2_a_body_is_json_if_it_parses_as_json_else_a_form() {
 #[test]
 fn a2_json_values_are_read_as_text_exactly_as_written() {
     let field = |value: &str| answer(200, &format!("{{\"a\": {value}}}")).field(&"a".parse().unwrap());
-    for number in ["1", "-0", "1.50", "12345678901234567890.123456789012345678901234567890", "1e+400", "0.1"] {
+    for number in ["1", "1E2", "-0", "1.50", "12345678901234567890.123456789012345678901234567890", "1e+400", "0.1"] {
         assert_eq!(field(number).as_deref(), Some(number));
     }
-    assert_eq!(field("1E2").as_deref(), Some("1e+2"), "an exponent in one spelling");
     assert_eq!(field("true").as_deref(), Some("true"));
     assert_eq!(field("\"a\\nb\"").as_deref(), Some("a\nb"));
     assert_eq!(field("null"), None);

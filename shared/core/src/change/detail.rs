@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use crate::json::Value;
 
 use super::{
     Causation, Change, Conversion, MAX_TRANSACTIONS, Transaction,

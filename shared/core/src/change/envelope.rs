@@ -1,9 +1,11 @@
 //! The envelope in which the bus brings a change (contract §1).
 
-use serde_json::Value;
-
 use super::{Change, fields::shown};
-use crate::{fault::Faults, offer::OfferChange};
+use crate::{
+    fault::Faults,
+    json::{self, Value},
+    offer::OfferChange,
+};
 
 /// The most bytes of one event: 256 KiB. A larger one is refused by [`Envelope::parse`]; the HTTP API answers it with 413.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
@@ -25,7 +27,7 @@ impl Envelope {
         if bytes.len() > MAX_EVENT_BYTES {
             return Err(Faults::one("", format!("{} bytes are too many: an event has at most {MAX_EVENT_BYTES}", bytes.len())));
         }
-        match serde_json::from_slice(bytes) {
+        match json::parse(bytes) {
             Ok(envelope) => Self::from_value(&envelope),
             Err(error) => Err(Faults::one("", format!("not JSON ({error}): give one event as a JSON object"))),
         }

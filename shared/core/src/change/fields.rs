@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::json::{Map, Value};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use super::{ChangeKind, MAX_TEXT_BYTES, TransactionResult};
 use crate::{
@@ -79,7 +79,7 @@ pub(crate) const RESULT: Kind<TransactionResult> = Kind {
 
 /// The fields of one object. Unknown fields are never looked at; `null` is the same as absent.
 pub(crate) struct Fields<'a, 'f> {
-    object: &'a Map<String, Value>,
+    object: &'a Map,
     pointer: String,
     faults: &'f mut Faults,
 }

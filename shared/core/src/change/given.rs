@@ -1,6 +1,6 @@
 //! A change as a person gives it: the detail alone, or the whole envelope that it came in.
 
-use serde_json::Value;
+use crate::json::Value;
 
 use super::{Change, Envelope, MAX_EVENT_BYTES};
 use crate::fault::{Faults, pointer_token};
@@ -30,7 +30,7 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json;
 
     use super::*;
     use crate::testing;

@@ -247,9 +247,9 @@ pub struct Transaction {
 
 impl Transaction {
     /// Reads one transaction on its own, in the contract's form; all faults are told at once.
-    pub fn from_value(value: &serde_json::Value) -> Result<Self, Faults> {
+    pub fn from_value(value: &crate::json::Value) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let detail = serde_json::json!({"transactions": [value]});
+        let detail = crate::json!({"transactions": [value]});
         let read = fields::Fields::open(&detail, "", &mut faults).and_then(|mut fields| detail::transactions(&mut fields).pop());
         match read {
             Some(transaction) if faults.is_empty() => Ok(transaction),

@@ -1,7 +1,7 @@
 //! A sale to try rules out with, where a person gives no event.
 
+use crate::json;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
 use super::Change;
 use crate::id::Id;

@@ -1,6 +1,9 @@
 //! Reading a rule's conditions (contract §2): every fault at once, unknown names refused with the nearest known one.
 
-use serde_json::{Map, Value, json};
+use crate::{
+    json,
+    json::{Map, Value},
+};
 
 use super::{Conditions, ConversionType, Ids, MAX_VALUES, ResultCondition, Source, judge::Condition};
 use crate::{
@@ -102,7 +105,7 @@ fn distinct<T: PartialEq>(values: Vec<T>) -> Vec<T> {
 }
 
 struct Reader<'a, 'f> {
-    object: &'a Map<String, Value>,
+    object: &'a Map,
     pointer: &'a str,
     faults: &'f mut Faults,
 }

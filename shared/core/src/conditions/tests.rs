@@ -1,5 +1,5 @@
+use crate::{json, json::Value};
 use proptest::prelude::*;
-use serde_json::{Value, json};
 
 use super::*;
 use crate::{change::Change, event::Event, fault::Faults, testing};

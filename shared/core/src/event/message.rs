@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
+use crate::json::Value;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 
 use super::{Event, EventKind};
 use crate::{
@@ -64,7 +64,7 @@ impl Serialize for Event {
 impl Event {
     /// The event as the body of a queue message; [`Event::from_value`] reads it back.
     pub fn to_value(&self) -> Value {
-        serde_json::to_value(self).expect("every map of an event has texts as keys")
+        Value::from_serialize(self).expect("every map of an event has texts as keys")
     }
 
     /// Reads what [`Event::to_value`] or the event's serialisation wrote; unknown fields are ignored. All faults are told at once.

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
+use crate::{json, json::Value};
 use proptest::prelude::*;
-use serde_json::{Value, json};
 
 use super::{
     EventKind::{ConversionCreated as Cc, ConversionUpdated as Cu, TransactionCreated as Tc, TransactionUpdated as Tu},

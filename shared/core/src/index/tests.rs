@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
+use crate::{json, json::Value};
 use proptest::{collection::vec, prelude::*};
-use serde_json::{Value, json};
 
 use super::*;
 use crate::{fault::Faults, testing};

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use serde_json::json;
+use crate::json;
 
 use super::*;
 use crate::{delivery::Cause, id::Id};
@@ -464,8 +464,8 @@ const FIRST_WRITTEN: &str = r#"{"head":3,"entries":[
 
 #[test]
 fn p2_reads_and_writes_what_the_first_version_wrote() {
-    let written: serde_json::Value = serde_json::from_str(FIRST_WRITTEN).unwrap();
-    let line: Line = serde_json::from_value(written.clone()).unwrap();
+    let written: crate::json::Value = serde_json::from_str(FIRST_WRITTEN).unwrap();
+    let line: Line = serde_json::from_str(FIRST_WRITTEN).unwrap();
     assert_eq!(line.head, 3);
     assert_eq!(line.entries[0].claim.as_ref().unwrap().token, "t1");
     assert_eq!(json!(line), written);

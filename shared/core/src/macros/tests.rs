@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
+use crate::json;
 
 use super::{Macro, catalogue, modifiers};
 use crate::{
@@ -62,8 +62,8 @@ fn q2_the_modifiers_are_those_of_the_domain() {
 fn the_catalogue_is_served_as_json() {
     let row = catalogue().iter().find(|row| row.name == "revenue").unwrap();
     assert_eq!(
-        serde_json::to_value(row).unwrap(),
-        serde_json::json!({"name": "revenue", "aliases": [], "group": "transaction", "description": "What the platform gets.",
+        json!(row),
+        crate::json!({"name": "revenue", "aliases": [], "group": "transaction", "description": "What the platform gets.",
             "example": "{revenue}", "gives": "8.00", "admins_only": true, "answer_only": false})
     );
 }
@@ -73,7 +73,7 @@ fn printed(text: &str) -> String {
     let mut detail = testing::detail();
     let conversion = &mut detail["conversion"];
     conversion["voucher"] = json!("WINTER10");
-    conversion["affs"] = (1..=10).map(|number| (format!("affs{number}"), json!("summer"))).collect();
+    conversion["affs"] = (1..=10).map(|number| (format!("affs{number}"), json!("summer"))).collect::<json::Map>().into();
     conversion["query_params"] = json!({"utm_source": "mail", "name": " Jana ", "email": "Jana@Example.com", "back": "%2Fcart?id=5", "blob": "aGVsbG8=", "path": "a/b"});
     let change = Change::parse_detail(&detail, "").unwrap();
     let event = change.events().into_iter().find(|event| event.kind.is_transaction()).unwrap();

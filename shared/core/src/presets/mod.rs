@@ -6,8 +6,8 @@
 
 use std::sync::LazyLock;
 
+use crate::json::Value;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 #[cfg(test)]
 mod tests;

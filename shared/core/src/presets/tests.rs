@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use crate::{json, json::Value};
 
 use super::*;
 use crate::{

@@ -1,6 +1,6 @@
 //! Query entries: names are literal, values may hold macros (Q1).
 
-use serde_json::{Value, json};
+use crate::{json, json::Value};
 
 use super::{MOST_QUERY_ENTRIES, name, objects, template};
 use crate::{

@@ -1,6 +1,6 @@
 //! Headers: names are literal, values may hold macros but no control characters (Q3).
 
-use serde_json::{Value, json};
+use crate::{json, json::Value};
 
 use super::{DELIVERY_ID_HEADER, MOST_HEADERS, name, objects, template};
 use crate::{

@@ -13,7 +13,7 @@ mod signing;
 mod target;
 mod timeout;
 
-use serde_json::{Value, json};
+use crate::{json, json::Value};
 
 use self::{body::Body, entry::QueryEntry, header::Header, target::Target};
 pub use self::{

@@ -1,8 +1,8 @@
 //! Signatures by Standard Webhooks, so that a receiver knows who sent a postback.
 
+use crate::{json, json::Value};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use crate::{document::Fields, fault::Faults, macros::plain_name, template::modify::hmac_sha256};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{json, json::Value};
 use jiff::{Timestamp, fmt::rfc2822};
-use serde_json::{Value, json};
 
 use crate::{
     document::{Fields, whole},

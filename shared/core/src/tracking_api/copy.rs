@@ -1,6 +1,6 @@
 //! A rule made from another one: one advertiser, several channels, a token for each (domain V4).
 
-use serde_json::{Value, json};
+use crate::{json, json::Value};
 
 use super::{Definition, merge_patch};
 use crate::caller::Owner;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use crate::{
+    json,
+    json::{Map, Value},
+};
 
 use super::Delay;
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use crate::{json, json::Value};
 
 use super::*;
 use crate::{caller::Owner, fault::Faults, id::Id, offer::Placement};

@@ -1,6 +1,6 @@
 //! Whether a change goes out at once or is held for one final postback (domain §7).
 
-use serde_json::{Value, json};
+use crate::{json, json::Value};
 
 use crate::{document::Fields, fault::Faults};
 

@@ -1,7 +1,7 @@
 //! What one document of a rule has that another has not, for its history (contract §3).
 
+use crate::json::{Map, Value};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::fault::pointer_token;
 
@@ -28,7 +28,7 @@ fn compare(pointer: String, from: &Value, to: &Value, found: &mut Vec<Change>) {
     match (from, to) {
         (Value::Object(from), Value::Object(to)) => {
             let nothing = Value::Null;
-            let of = |map: &Map<String, Value>, key: &str| map.get(key).unwrap_or(&nothing).clone();
+            let of = |map: &Map, key: &str| map.get(key).unwrap_or(&nothing).clone();
             let mut keys: Vec<&String> = from.keys().chain(to.keys()).collect();
             keys.sort_unstable();
             keys.dedup();
@@ -43,7 +43,7 @@ fn compare(pointer: String, from: &Value, to: &Value, found: &mut Vec<Change>) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! Whose a new rule is, and that it stays so (domain V2).
 
-use serde_json::Value;
+use crate::json::Value;
 
 use crate::{
     caller::{Caller, Owner},

@@ -1,6 +1,6 @@
 //! JSON Merge Patch (RFC 7396), for PATCH and for duplicates.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 /// Changes `target` as `patch` says: `null` removes a member, an object is merged member by member, all else replaces.
 pub fn merge_patch(target: &mut Value, patch: &Value) {
@@ -12,11 +12,11 @@ pub fn merge_patch(target: &mut Value, patch: &Value) {
         Value::Object(members) => members,
         _ => Map::new(),
     };
-    for (key, change) in changes {
+    for (key, change) in changes.iter() {
         if change.is_null() {
             members.remove(key);
         } else {
-            merge_patch(members.entry(key.as_str()).or_insert(Value::Null), change);
+            merge_patch(members.entry(key), change);
         }
     }
     *target = Value::Object(members);

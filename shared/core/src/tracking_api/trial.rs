@@ -1,6 +1,6 @@
 //! What a person asks to be tried out or explained: an event, whether to send, and a rule that may not be saved yet (contract §3).
 
-use serde_json::Value;
+use crate::json::Value;
 
 use crate::{change::Change, document::Fields, fault::Faults};
 
@@ -74,7 +74,7 @@ fn event(fields: &Fields<'_>, faults: &mut Faults) -> Option<Change> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json;
 
     use super::*;
     use crate::testing;

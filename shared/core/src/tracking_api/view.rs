@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::{json, json::Value};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::Definition;
 use crate::{caller::Owner, id::Id, offer::Placement};

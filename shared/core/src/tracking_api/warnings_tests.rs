@@ -1,6 +1,6 @@
 //! What is allowed but probably not meant.
 
-use serde_json::{Value, json};
+use crate::{json, json::Value};
 
 use super::*;
 use crate::{caller::Owner, fault::Faults};

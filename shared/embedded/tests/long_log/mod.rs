@@ -7,8 +7,8 @@ use std::sync::{
 
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 use tempfile::TempDir;
+use tracking_core::json;
 use tracking_core::{answer::Answer, caller::Caller, id::Id};
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{Claiming, Clock, Engine, Settings, backend::Unavailable, rules::New, secrets::Vault};

@@ -3,7 +3,7 @@
 use crate::support::{self, all, at, bodies, commit, open, send, store};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
-use serde_json::json;
+use tracking_core::json;
 use tracking_embedded::{BusEvent, OpenError, Store};
 use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Published, Range};
 

@@ -2,7 +2,7 @@
 
 use crate::support::{self, all, at, bodies, fresh, send, settle, store};
 use rusqlite::Connection;
-use serde_json::json;
+use tracking_core::json;
 use tracking_embedded::{LaneDepth, Store};
 use tracking_engine::backend::{Backend, Effects, Item, Key, Published, Settle, Swap, Swapped};
 

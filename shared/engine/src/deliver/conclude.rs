@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 use tracking_core::{
     answer::{Told, Verdict},
     delivery::{DeliveryId, Next, State, after_attempt},
@@ -11,6 +10,7 @@ use tracking_core::{
     request::Rendered,
     retry::parse_retry_after,
 };
+use tracking_core::{json, json::Value};
 
 use super::{
     Claimed, SWITCHED_OFF, Sent,

@@ -7,12 +7,12 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tracking_core::{
     caller::{Actor, Caller, Owner},
     id::Id,
     tracking_api::{Change, Definition, changes},
 };
+use tracking_core::{json, json::Value};
 
 use super::{Head, Refused, write::Over};
 use crate::{

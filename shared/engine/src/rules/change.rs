@@ -1,6 +1,6 @@
 //! Changing rules that are there: replacing, patching, going back to an older version, deleting.
 
-use serde_json::Value;
+use tracking_core::json::Value;
 use tracking_core::{
     caller::Actor,
     fault::Faults,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use tracking_core::json::Value;
 use tracking_core::{
     caller::{Actor, Caller, Owner},
     fault::Faults,

@@ -27,7 +27,7 @@ use std::{
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tracking_core::json::Value;
 use tracking_core::{
     caller::{Caller, Owner},
     fault::Faults,

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
 use tracking_core::{
     caller::{Caller, Owner},
     id::Id,
     quota::Quota,
 };
+use tracking_core::{json, json::Value};
 
 use super::{Head, Refused};
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use tracking_core::json::Value;
 use tracking_core::{
     caller::Actor,
     fault::{Faults, pointer_token},
@@ -69,7 +69,7 @@ pub(super) fn secret_values(document: &Value) -> Result<BTreeMap<String, String>
     match document.get("secret_values") {
         None | Some(Value::Null) => {}
         Some(Value::Object(given)) => {
-            for (name, value) in given {
+            for (name, value) in given.iter() {
                 let pointer = format!("/secret_values/{}", pointer_token(name));
                 match value {
                     Value::String(value) => {

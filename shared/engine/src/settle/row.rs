@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tracking_core::json::Value;
 use tracking_core::{
     change::{Change, Transaction},
     event::{EventKind, Order, Subject},
@@ -72,7 +72,7 @@ impl HoldRow {
                     .transaction
                     .as_ref()
                     .filter(|transaction| !hold.newest.transactions.contains(transaction))
-                    .map(|transaction| serde_json::json!(transaction)),
+                    .map(|transaction| tracking_core::json!(transaction)),
                 seen: held.seen,
                 phase: match held.phase {
                     Phase::Held => PhaseRow::Held,
@@ -86,7 +86,7 @@ impl HoldRow {
         });
         Self {
             epoch: stored.epoch,
-            newest: serde_json::json!(hold.newest),
+            newest: tracking_core::json!(hold.newest),
             subjects: subjects.collect(),
             settled_at: hold.settled_at,
             held_since: hold.held_since,

@@ -1,6 +1,6 @@
 //! What answers tell (A3).
 
-use serde_json::json;
+use crate::json;
 
 use super::*;
 use crate::change::TransactionResult;
@@ -118,8 +118,8 @@ fn a3_a_fingerprint_tells_whether_an_answer_told_something_new() {
 #[test]
 fn a3_what_the_first_version_wrote_is_read() {
     let written = json!({"result": "approved", "payout": "12.50", "external_id": "X-77", "variables": {"a": "b"}});
-    let told: Told = serde_json::from_value(written.clone()).unwrap();
+    let told: Told = serde_json::from_str(&written.to_string()).unwrap();
     assert_eq!(told.payout.unwrap().to_string(), "12.50");
     assert_eq!(told.value, None);
-    assert_eq!(serde_json::to_value(&told).unwrap(), written);
+    assert_eq!(json!(told), written);
 }

@@ -5,7 +5,7 @@ fn bare_lead() -> Value {
     sale_but(|detail| {
         let conversion = detail["conversion"].as_object_mut().unwrap();
         let known = ["conversion_id", "version", "change", "source", "affiliate_id", "advertiser_id", "offer_id"];
-        conversion.retain(|key, _| known.contains(&key.as_str()));
+        conversion.retain(|key, _| known.contains(&key));
         conversion.insert("type".to_owned(), json!("lead"));
         detail["transactions"] = json!([]);
     })

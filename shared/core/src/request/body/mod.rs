@@ -1,11 +1,11 @@
 //! The body of a request: none, JSON, form, multipart form, or raw text (Q1).
 
-mod json;
 mod multipart;
+mod tree;
 
-use serde_json::{Value, json};
+use crate::{json, json::Value};
 
-use self::json::Tree;
+use self::tree::Tree;
 use super::{LONGEST_BODY_BYTES, MOST_BODY_FIELDS, name, objects, template};
 use crate::{
     document::Fields,

@@ -1,7 +1,7 @@
 //! Properties: whatever a value holds, it stays in its place. What was rendered is read by parsers that know nothing of us.
 
+use crate::{json, json::Value};
 use proptest::prelude::*;
-use serde_json::{Value, json};
 use url::Url;
 
 use super::{ADMIN, request};
