@@ -142,3 +142,63 @@ async fn earlier_attempts_are_forgotten_soon_after_their_delivery() {
     world.clock.pass(SignedDuration::from_hours(24 * 33));
     assert_eq!(world.store().purge(world.clock.now()).await.unwrap(), 3, "the delivery and two earlier attempts");
 }
+
+/// Sends the first attempt of a rule with a secret and lets the receiver answer it; the delivery, and the URL of the next attempt.
+async fn answered(secret: &str, answer: &Value, given: Answer) -> (Value, String) {
+    let mut world = World::temporary();
+    let rule = json!({
+        "name": "r", "secret_values": {"t": secret}, "answer": answer,
+        "request": {"url": "http://127.0.0.1:9/p?v={var.told}", "headers": [{"name": "X-T", "value": "{secret.t}"}]},
+        "retry": {"delay_seconds": 60, "backoff": "fixed"},
+    });
+    world.rule(&Caller::Admin, rule).await;
+    world.post(&[sale(1)]).await.unwrap();
+    let received = world.pick(1).pop().unwrap();
+    let Claiming::Send(claimed) = world.engine().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    world.engine().conclude(*claimed, Ok(given)).await.unwrap();
+    let told = only_delivery(&world).await;
+    world.pass(SignedDuration::from_mins(2), &mut |_| OK).await;
+    (told, world.arrivals.first().map(|arrival| arrival.url.clone()).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn f8_set_and_notes_see_the_mask() {
+    let secret = format!("Mixed-Case/{}", "Zx9Qv7Lm2Wk4".repeat(8));
+    let set = json!({"payout": "{body.note}", "variables": {"told": "{header.x-e|lower}"}});
+    let rules = json!({"rules": [{"when": [{"source": "body", "key": "s", "operator": "equals", "value": "ok"}], "then": "pending", "set": set}]});
+    let body = json!({"s": "ok", "note": secret}).to_string();
+    let given = Answer::new(200, vec![("X-E".to_owned(), format!("got {secret}"))], body.into_bytes());
+    let (told, next) = answered(&secret, &rules, given).await;
+    assert_eq!(told["state"], "waiting", "the answer is judged: {told}");
+    assert_eq!(told["log"][0]["answer"], r#"{"note":"***","s":"ok"}"#);
+    let note = told["log"][0]["error"].as_str().unwrap();
+    assert!(note.starts_with(r#"/answer/rules/0/set/payout: "***" is "#), "{note}");
+    assert_eq!(next, "http://127.0.0.1:9/p?v=got%20%2A%2A%2A");
+}
+
+#[tokio::test]
+async fn f8_a_masked_answer_stays_json_and_conditions_see_the_mask() {
+    let when = json!([
+        {"source": "body", "key": "list[1]", "operator": "equals", "value": "***"},
+        {"source": "body", "key": "total", "operator": "equals", "value": "7"},
+        {"source": "header", "key": "x-e", "operator": "equals", "value": "id=***"},
+    ]);
+    let rules = json!({"rules": [{"when": when, "then": "delivered"}], "otherwise": "failed"});
+    let body = br#"{"total": 7, "list": [123, 12345, -12345.5, "n 12345", true], "12345": null}"#.to_vec();
+    let given = Answer::new(200, vec![("x-e".to_owned(), "id=12345".to_owned())], body);
+    let (told, _) = answered("12345", &rules, given).await;
+    assert_eq!(told["state"], "delivered", "{told}");
+    assert_eq!(told["log"][0]["answer"], r#"{"total": 7, "list": [123, "***", "***", "n ***", true], "***": null}"#);
+}
+
+#[tokio::test]
+async fn f8_more_encodings_are_masked() {
+    let echo = "hex 5a783951763f3e7e376b or 5A783951763F3E7E376B, any case ZX9QV?>~7K, base64 Wng5UXY/Pn43aw== Wng5UXY_Pn43aw, \
+                in a longer one eDpaeDlRdj8-fjdrLg==, json Zx9Qv?\\u003e~7k, js Zx9Qv\\x3f\\x3E~7k";
+    let given = Answer::new(200, Vec::new(), echo.as_bytes().to_vec());
+    let (told, _) = answered("Zx9Qv?>~7k", &json!({}), given).await;
+    assert_eq!(
+        told["log"][0]["answer"],
+        "hex *** or ***, any case ***, base64 *** ***, in a longer one eDp***Lg==, json ***, js ***"
+    );
+}

@@ -21,8 +21,8 @@ use tracking_core::{
 
 use crate::deliver::{Claimed, Sent};
 
-/// How much of an answer is read.
-const ANSWER_CAP: usize = 64 * 1024;
+/// How much of an answer is read, in bytes.
+pub(crate) const ANSWER_CAP: usize = 64 * 1024;
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(50);
 

@@ -23,7 +23,7 @@ use tracking_core::{json, json::Value};
 use crate::{
     Engine,
     backend::{Backend, Unavailable},
-    deliver::render::{Rendering, heard, shown_request},
+    deliver::render::{Rendering, heard, masked, shown_request},
     rules::{Refused, Rule, Whole, is_live},
     secrets::{Scrubber, masks},
     sender::{SendFault, Sender},
@@ -176,6 +176,7 @@ impl<B: Backend> Engine<B> {
         };
         let duration = asked_at.map(|asked_at| self.now().duration_since(asked_at).as_millis());
         let scrubber = rendering.scrubber(seen.as_ref());
+        let sent = masked(sent, &scrubber);
         let judged = rendering.judge(&sent, seen.as_ref(), &scrubber);
         let heard = heard(&sent, &judged, &scrubber);
         let went_out = !matches!(&sent, Err(fault) if fault.is_for_good());

@@ -12,10 +12,14 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},
+};
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::search::{TOKEN, secrets_in};
+use crate::search::{INNER, TOKEN, secrets_in};
 
 /// What it answers with, in turn.
 const STATUSES: [u16; 5] = [202, 500, 200, 400, 202];
@@ -58,6 +62,19 @@ async fn echo(State(count): State<Arc<AtomicUsize>>, request: Request) -> Respon
     assert!(!secrets_in(&all).is_empty(), "the receiver gets the secrets: {all}");
     let number = count.fetch_add(1, Ordering::Relaxed);
     let status = StatusCode::from_u16(STATUSES[number % STATUSES.len()]).expect("a status");
-    let told = json!({"id": TOKEN, "echo": [all, headers, body, head.uri.to_string()]});
-    (status, [("x-echo", head.uri.to_string())], axum::Json(told)).into_response()
+    let told =
+        json!({"id": TOKEN, "encoded": encoded(TOKEN), "all": encoded(&all), "echo": [all, headers, body, head.uri.to_string()]});
+    let shouted = format!("{} {}", TOKEN.to_ascii_uppercase(), encoded(INNER).join(" "));
+    (status, [("x-echo", head.uri.to_string()), ("x-shout", shouted)], axum::Json(told)).into_response()
+}
+
+/// A text as a receiver might write it that doesn't send it back as it is.
+fn encoded(text: &str) -> Vec<String> {
+    let hex = text.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let base64 =
+        [BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD].map(|base64| base64.encode(text));
+    let within = BASE64_URL_SAFE.encode(format!("token={text};"));
+    let mut encoded = vec![hex.to_uppercase(), hex, within, text.to_ascii_uppercase(), text.to_ascii_lowercase()];
+    encoded.extend(base64);
+    encoded
 }

@@ -18,7 +18,10 @@ use self::{
 
 /// A rule that puts its secrets wherever a secret may stand.
 fn rule(receiver: &str, name: &str) -> Value {
-    let told = json!({"external_id": "{body.id}", "variables": {"echo": "{body.echo}", "header": "{header.x-echo}"}});
+    let told = json!({"external_id": "{body.id}", "variables": {
+        "echo": "{body.echo}", "header": "{header.x-echo}", "shout": "{header.x-shout|lower}", "encoded": "{body.encoded|lower}",
+        "bytes": "{body.encoded[5]|base64decode}", "note": "{body.encoded[1]|upper}"},
+        "payout": "{body.encoded[1]}", "result": "{body.id|lower}"});
     json!({
         "name": name, "secret_values": {"token": TOKEN, "inner": INNER, "signer": "whsec_Zx9Qv7Lm2Wk4Zx9Qv7Lm2Wk4Zx9Qv7Lm"},
         "signing": {"secret": "signer"},
@@ -138,6 +141,6 @@ fn rule_of_affiliate(receiver: &str) -> Value {
     let mut rule = rule(receiver, "Own");
     rule["answer"]["rules"] = json!([
         {"when": [{"source": "http_code", "operator": "equals", "value": "200"}], "then": "delivered",
-         "set": {"variables": {"echo": "{body.echo}"}}}]);
+         "set": {"variables": {"echo": "{body.echo}", "shout": "{header.x-shout|lower}", "encoded": "{body.encoded|upper}"}}}]);
     rule
 }

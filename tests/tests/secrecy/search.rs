@@ -4,9 +4,22 @@
 pub(crate) const TOKEN: &str = "a/b Zx9Qv7Lm2Wk4\"ž+\\&?~";
 /// Another one.
 pub(crate) const INNER: &str = "Jd4Kf7WsRt5Yb8Nc3Ph6";
-/// Letters and digits from the secrets, which no escape touches, and the secrets in base 64.
-const NEEDLES: [&str; 5] =
-    ["Zx9Qv7Lm2Wk4", "Jd4Kf7WsRt5Yb8Nc3Ph6", "YS9iIFp4OVF2N0xtMldrNCLFvitcJj9", "SmQ0S2Y3V3NSdDVZYjhOYzNQaDY", "a%2Fb%20Zx9Qv"];
+/// Letters and digits from the secrets, which no escape touches, in any case; the secrets in base 64 and in hex.
+const NEEDLES: [&str; 13] = [
+    "Zx9Qv7Lm2Wk4",
+    "zx9qv7lm2wk4",
+    "ZX9QV7LM2WK4",
+    "Jd4Kf7WsRt5Yb8Nc3Ph6",
+    "jd4kf7wsrt5yb8nc3ph6",
+    "JD4KF7WSRT5YB8NC3PH6",
+    "YS9iIFp4OVF2N0xtMldrNCLFvitcJj9",
+    "SmQ0S2Y3V3NSdDVZYjhOYzNQaDY",
+    "a%2Fb%20Zx9Qv",
+    "5a78395176374c6d32576b34",
+    "5A78395176374C6D32576B34",
+    "4a64344b663757735274355962384e6333506836",
+    "4A64344B663757735274355962384E6333506836",
+];
 
 /// The secrets in a text, each with what stands around it.
 pub(crate) fn secrets_in(text: &str) -> Vec<String> {

@@ -37,6 +37,13 @@ impl Template {
     pub fn trace<'t>(&'t self, scope: &Scope<'_>, transactions: &[Transaction]) -> impl Iterator<Item = Traced<'t>> {
         self.slots().map(|slot| slot.trace(&self.text, scope, transactions))
     }
+
+    /// The texts that its macros make of secrets, after their modifiers and before they are encoded for their place (Q5).
+    pub fn secret_texts<'t>(&'t self, scope: &'t Scope<'_>) -> impl Iterator<Item = String> {
+        self.slots()
+            .filter(|slot| slot.reads_secret())
+            .map(|slot| slot.modified(Value::of(&slot.source, slot.number, scope), scope))
+    }
 }
 
 impl Slot {
@@ -48,8 +55,7 @@ impl Slot {
         if self.source.secret().is_some() && !missing {
             MASK.clone_into(&mut shown);
         }
-        let reads_secret = self.source.secret().is_some() || self.modifiers.iter().any(|modifier| modifier.secret().is_some());
-        if reads_secret && !text.is_empty() {
+        if self.reads_secret() && !text.is_empty() {
             MASK.clone_into(&mut text);
         }
         Traced {
@@ -60,6 +66,10 @@ impl Slot {
             text,
             missing,
         }
+    }
+
+    fn reads_secret(&self) -> bool {
+        self.source.secret().is_some() || self.modifiers.iter().any(|modifier| modifier.secret().is_some())
     }
 
     /// The text after all modifiers; empty where it is left out or can't be rendered.

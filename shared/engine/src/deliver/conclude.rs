@@ -14,7 +14,7 @@ use tracking_core::{json, json::Value};
 
 use super::{
     Claimed, SWITCHED_OFF, Sent,
-    render::{Heard, Judged, heard, shown_request},
+    render::{Heard, Judged, heard, masked, shown_request},
 };
 use crate::{
     Engine,
@@ -43,6 +43,7 @@ impl<B: Backend> Engine<B> {
         let rendering = claimed.rendering();
         let shown = rendering.shown().ok();
         let scrubber = rendering.scrubber(shown.as_ref());
+        let sent = masked(sent, &scrubber);
         let judged = rendering.judge(&sent, shown.as_ref(), &scrubber);
         let policy = &claimed.rule.definition.retry;
         let mut row = match &claimed.row {

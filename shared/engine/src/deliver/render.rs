@@ -1,6 +1,6 @@
 //! What an attempt sends, and how it reads what comes back: the same for deliveries and for what people try out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -16,7 +16,7 @@ use super::Sent;
 use crate::{
     rows::LoggedRequest,
     secrets::{MASK, Scrubber, derived, masks},
-    sender::SendFault,
+    sender::{ANSWER_CAP, SendFault},
 };
 
 /// How much of an answer people see, in bytes.
@@ -94,17 +94,18 @@ impl<'a> Rendering<'a> {
         Ok(rendered)
     }
 
-    /// What masks this attempt's secrets, and what its request made of them (Q5), in what a receiver says. `shown` is the request as
-    /// people may see it.
+    /// The scrubber of this attempt's secrets, and of what its request made of them (Q5). `shown` is the request as people may see it.
     pub(crate) fn scrubber(&self, shown: Option<&Rendered>) -> Scrubber {
         if self.secrets.is_empty() {
             return Scrubber::default();
         }
-        let derived = self.request().map(|real| derived(&real, shown)).unwrap_or_default();
-        Scrubber::new(self.secrets.values().cloned().chain(derived))
+        let scope = self.scope(self.secrets, None);
+        let derived = |real: Rendered| derived(&self.definition.request, &scope, &real, shown);
+        // Without a request there is no answer: what follows speaks of no more than the secrets.
+        Scrubber::new(self.secrets, &self.request().map_or_else(|_| BTreeSet::new(), derived))
     }
 
-    /// What came back means (A1, A2), and what it told (A3). `shown` is the request as people may see it.
+    /// Judges what came back, masked (A1, A2), and reads what it told (A3). `shown` is the request as people may see it.
     pub(crate) fn judge(&self, sent: &Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> Judged {
         match sent {
             Ok(answer) => {
@@ -113,6 +114,7 @@ impl<'a> Rendering<'a> {
                 // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
                 let url = shown.map_or("", |shown| &shown.url);
                 let Judgement { verdict, rule, mut told, notes } = self.definition.answer.judge(answer, url, &scope);
+                // The answer was masked; its templates may have decoded it.
                 for value in told.variables.values_mut() {
                     *value = scrubber.scrub(value);
                 }
@@ -128,14 +130,24 @@ impl<'a> Rendering<'a> {
     }
 }
 
-/// What people see of what came back.
+/// Masks the secrets in what came back (Q5), before anything judges, reads or shows it.
+pub(crate) fn masked(sent: Sent, scrubber: &Scrubber) -> Sent {
+    sent.map(|answer| {
+        let is_cut = answer.body().len() >= ANSWER_CAP;
+        scrubber.answer(answer, is_cut)
+    })
+}
+
+/// What people see of what came back, masked.
 pub(crate) fn heard(sent: &Sent, judged: &Judged, scrubber: &Scrubber) -> Heard {
     let mut error = sent.as_ref().err().map(SendFault::to_string);
     if !judged.notes.is_empty() {
         error = Some(judged.notes.join("; "));
     }
     let answer = sent.as_ref().ok().map(|answer| {
-        let mut text = scrubber.scrub(&String::from_utf8_lossy(answer.body()));
+        // A character takes up to 4 bytes, and a byte that is in none becomes one of 3.
+        let beginning = &answer.body()[..answer.body().len().min(SHOWN_ANSWER + 4)];
+        let mut text = String::from_utf8_lossy(beginning).into_owned();
         text.truncate(text.floor_char_boundary(SHOWN_ANSWER));
         text
     });
