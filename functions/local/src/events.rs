@@ -43,7 +43,7 @@ async fn accept(
 ) -> Result<Response, Problem> {
     Problem::unless_admin(&caller)?;
     let arrays = arrays_allowed(media_type(&headers).as_deref())?;
-    let body = body.map_err(|rejection| unread(&rejection))?;
+    let body = body.map_err(|rejection| unread(&rejection, MAX_BODY_BYTES))?;
     let events = split(&body, arrays);
     let mut outcomes = Vec::with_capacity(events.len());
     for some in events.chunks(TOGETHER) {

@@ -17,6 +17,7 @@ pub mod hash;
 pub mod hold;
 pub mod id;
 pub mod index;
+pub mod limit;
 pub mod line;
 pub mod macros;
 pub mod matching;
