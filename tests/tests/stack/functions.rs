@@ -131,7 +131,7 @@ fn reserved(stack: &Stack, faults: &mut Faults) {
         let wanted = if name == "ApiFunction" { &chosen } else { &Value::Null };
         faults.unless(reserved == wanted, format!("{name} reserves {reserved} instead of {wanted}"));
     }
-    let given = json!({"Fn::Not": [{"Fn::Equals": [reference("ApiReservedConcurrency"), 0]}]});
+    let given = json!({"Fn::Not": [{"Fn::Equals": [reference("ApiReservedConcurrency"), "0"]}]});
     let told = &stack.main["Conditions"]["HasApiConcurrency"];
     faults.unless(*told == given, format!("a concurrency of the API's own is reserved if {told}"));
 }
