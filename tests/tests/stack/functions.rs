@@ -202,3 +202,11 @@ fn invocations(stack: &Stack, faults: &mut Faults) {
     let again = &asynchronous("MatcherFunction")["MaximumRetryAttempts"];
     faults.unless(*again == 0, "a sweep that failed is repeated besides the next one");
 }
+
+#[test]
+fn f5_the_api_may_have_a_concurrency_of_its_own() {
+    let stack = crate::templates::stack();
+    let reserved = &stack.properties("ApiFunction")["ReservedConcurrentExecutions"];
+    assert_eq!(*reserved, json!({"Fn::If": ["HasApiConcurrency", {"Ref": "ApiReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}));
+    assert_eq!(stack.main["Parameters"]["ApiReservedConcurrency"]["Default"], "0", "a new account has nothing to reserve");
+}
