@@ -1,5 +1,7 @@
 //! Problem documents (RFC 9457): what every answer is that is no success.
 
+use std::num::NonZeroU32;
+
 use axum::{
     Json,
     http::{
@@ -85,7 +87,7 @@ pub struct Problem {
     member: Option<(&'static str, Value)>,
     challenge: Option<&'static str>,
     /// Seconds after which the request may succeed.
-    retry_after: Option<u64>,
+    retry_after: Option<NonZeroU32>,
 }
 
 impl Problem {
@@ -162,7 +164,7 @@ impl IntoResponse for Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(seconds) = self.retry_after {
-            headers.insert(RETRY_AFTER, seconds.into());
+            headers.insert(RETRY_AFTER, seconds.get().into());
         }
         response
     }
@@ -182,7 +184,7 @@ impl From<Refused> for Problem {
             Refused::Changed { .. } => Self::new(Kind::Changed, refused.to_string()),
             Refused::Conflict(why) => Self::new(Kind::Conflict, why),
             Refused::TooMany(exceeded) => {
-                Self { retry_after: Some(exceeded.wait_seconds), ..Self::new(Kind::TooMany, exceeded.to_string()) }
+                Self { retry_after: NonZeroU32::new(exceeded.wait_seconds), ..Self::new(Kind::TooMany, exceeded.to_string()) }
             }
             Refused::Unavailable(unavailable) => unavailable.into(),
         }
@@ -194,6 +196,6 @@ impl From<Unavailable> for Problem {
     fn from(unavailable: Unavailable) -> Self {
         tracing::error!(error = %unavailable, "a request failed");
         let problem = Self::new(Kind::Unavailable, "the store is not available at the moment: send the request again");
-        Self { retry_after: Some(1), ..problem }
+        Self { retry_after: Some(NonZeroU32::MIN), ..problem }
     }
 }

@@ -72,7 +72,7 @@ pub struct Exceeded {
     /// The limit in words, such as `10 trials a minute`.
     pub allowed: String,
     /// The time to wait, in whole seconds, at least 1.
-    pub wait_seconds: u64,
+    pub wait_seconds: u32,
 }
 
 impl Period {
@@ -175,7 +175,7 @@ impl Rate {
 
 fn exceeded(allowed: String, wait: i64) -> Exceeded {
     let wait_seconds = u64::try_from(wait).unwrap_or(0).div_ceil(1_000).max(1);
-    Exceeded { allowed, wait_seconds }
+    Exceeded { allowed, wait_seconds: u32::try_from(wait_seconds).unwrap_or(u32::MAX) }
 }
 
 fn milliseconds(span: SignedDuration) -> i64 {
