@@ -46,7 +46,7 @@ async fn accept(
 ) -> Result<Response, Problem> {
     Problem::unless_admin(&caller)?;
     let arrays = arrays_allowed(media_type(&headers).as_deref())?;
-    let body = body.map_err(|rejection| unread(&rejection))?;
+    let body = body.map_err(|rejection| unread(&rejection, MAX_BODY_BYTES))?;
     let events = split(&body, arrays);
     if events.len() > MOST_EVENTS {
         return Err(Problem::new(

@@ -13,7 +13,14 @@ use tracking_core::{
     json::{self, Map, Value},
 };
 
-use crate::problem::{Kind, Problem};
+use crate::{
+    operation::DEFAULT_MAX_BYTES,
+    problem::{Kind, Problem},
+};
+
+/// The most bytes of an operation's body, an extension of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MaxBytes(pub(crate) usize);
 
 /// A response with a JSON document.
 #[derive(Debug)]
@@ -57,7 +64,8 @@ async fn taken<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
     if let Some(kind) = media_type(request.headers()).filter(|kind| !is_json(kind)) {
         return Err(unsupported(&kind, "application/json"));
     }
-    Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))
+    let most = request.extensions().get::<MaxBytes>().map_or(DEFAULT_MAX_BYTES, |MaxBytes(most)| *most);
+    Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection, most))
 }
 
 fn parsed(bytes: &[u8]) -> Result<Value, Problem> {
@@ -97,17 +105,28 @@ pub fn unsupported(given: &str, allowed: &str) -> Problem {
     Problem::new(Kind::UnsupportedMediaType, detail)
 }
 
-/// A body that was cut off, or is longer than its route allows.
-pub fn unread(rejection: &BytesRejection) -> Problem {
+/// A body that was cut off, or is longer than its operation's limit.
+pub fn unread(rejection: &BytesRejection, most_bytes: usize) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        too_large()
+        too_large(most_bytes)
     } else {
         Problem::new(Kind::BadRequest, "the body could not be read to its end: send it again")
     }
 }
 
-pub(crate) fn too_large() -> Problem {
-    Problem::new(Kind::TooLarge, "the body is too large: 1 MiB are allowed, for events 64 MiB")
+pub(crate) fn too_large(most_bytes: usize) -> Problem {
+    Problem::new(Kind::TooLarge, format!("the body is too large: expected at most {}", in_words(most_bytes)))
+}
+
+/// A number of bytes in the largest unit that it is a multiple of.
+pub(crate) fn in_words(bytes: usize) -> String {
+    const KIB: usize = 1_024;
+    const MIB: usize = KIB * KIB;
+    match bytes {
+        whole if whole.is_multiple_of(MIB) => format!("{} MiB", whole / MIB),
+        whole if whole.is_multiple_of(KIB) => format!("{} KiB", whole / KIB),
+        bytes => format!("{bytes} bytes"),
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +141,11 @@ mod tests {
         for name in ["text/json", "application/x-ndjson", "text/plain", "+json", "application/jsonp"] {
             assert!(!is_json(name), "{name}");
         }
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_largest_unit() {
+        assert_eq!([65_536, 1 << 20, 64 << 20, 1_000].map(in_words), ["64 KiB", "1 MiB", "64 MiB", "1000 bytes"]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use tracking_engine::{
 };
 
 use crate::{
-    MAX_BODY_BYTES, body,
+    body::{self, MaxBytes},
     problem::{Kind, Problem},
 };
 
@@ -61,12 +61,13 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 pub(crate) async fn once<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(actor): Extension<Actor>,
+    Extension(MaxBytes(most)): Extension<MaxBytes>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let Some(key) = key(request.headers())? else { return Ok(next.run(request).await) };
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| body::too_large())?;
+    let bytes = to_bytes(body, most).await.map_err(|_| body::too_large(most))?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let preconditions: Vec<&[u8]> = parts.headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes).collect();
     let asked = Asked::new(&actor, path, &key, &preconditions, &bytes);

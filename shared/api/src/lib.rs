@@ -39,7 +39,7 @@ use crate::body::Json;
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, FromRef, MatchedPath, Request},
+    extract::{FromRef, MatchedPath, Request},
     middleware::{Next, from_fn},
     response::Response,
 };
@@ -52,9 +52,6 @@ use auth::Auth;
 pub use operation::Operation;
 use operation::{Told, Untold};
 use problem::{Kind, Problem};
-
-/// The most bytes of a body, unless a route allows more.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// What handlers work with; each takes the part that it needs.
 #[derive(Debug)]
@@ -103,14 +100,9 @@ pub fn description<B: Backend>() -> serde_json::Value {
     openapi::document(&operation::described(&operations::all::<B, Told>()))
 }
 
-/// Completes a router: what is not routed is answered by problems, bodies are limited to 1 MiB where a route doesn't say otherwise,
-/// and every request has its span.
+/// Completes a router: what is not routed is answered by problems, and every request has its span.
 fn finish(routes: Router) -> Router {
-    routes
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(from_fn(traced))
+    routes.fallback(no_such_path).method_not_allowed_fallback(no_such_method).layer(from_fn(traced))
 }
 
 /// One page of a list (contract, conventions).

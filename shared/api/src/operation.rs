@@ -20,11 +20,15 @@ use tracking_engine::{Engine, backend::Backend};
 
 use crate::{
     auth::{Auth, protected},
+    body::MaxBytes,
     idempotency,
     openapi::{About, paths},
     problem::Problem,
     query::Parameters,
 };
+
+/// The most bytes of a body, unless an operation's row says otherwise.
+pub(crate) const DEFAULT_MAX_BYTES: usize = 64 * 1_024;
 
 /// Where the description is.
 const ITS_PATH: &str = "/openapi.json";
@@ -49,6 +53,7 @@ pub struct Operation<S = (), A = Told> {
     about: A,
     open: bool,
     repeatable: bool,
+    max_bytes: usize,
 }
 
 /// What the description knows of a row.
@@ -58,6 +63,7 @@ pub(crate) struct Described {
     pub(crate) about: Told,
     pub(crate) open: bool,
     pub(crate) repeatable: bool,
+    pub(crate) max_bytes: usize,
 }
 
 impl<S: Clone + Send + Sync + 'static, A> Operation<S, A> {
@@ -73,7 +79,8 @@ impl<S: Clone + Send + Sync + 'static, A> Operation<S, A> {
     {
         let filter = MethodFilter::try_from(method.clone()).expect("the table names methods that routers know");
         let repeatable = method == Method::POST;
-        Self { method, path, route: on(filter, handler), about: about.into(), open: false, repeatable }
+        let route = on(filter, handler);
+        Self { method, path, route, about: about.into(), open: false, repeatable, max_bytes: DEFAULT_MAX_BYTES }
     }
 
     /// The same for everybody, with or without a token.
@@ -88,23 +95,23 @@ impl<S: Clone + Send + Sync + 'static, A> Operation<S, A> {
         Self { repeatable: false, ..self }
     }
 
-    /// The same with bodies of at most so many bytes.
+    /// The same with bodies of at most so many bytes; 64 KiB unless told otherwise.
     #[must_use]
-    pub fn with_most_bytes(self, most: usize) -> Self {
-        Self { route: self.route.layer(DefaultBodyLimit::max(most)), ..self }
+    pub fn with_most_bytes(self, max_bytes: usize) -> Self {
+        Self { max_bytes, ..self }
     }
 
     /// The same, with what its handler works with.
     pub fn with(self, state: S) -> Operation<(), A> {
-        let Self { method, path, route, about, open, repeatable } = self;
-        Operation { method, path, route: route.with_state(state), about, open, repeatable }
+        let Self { method, path, route, about, open, repeatable, max_bytes } = self;
+        Operation { method, path, route: route.with_state(state), about, open, repeatable, max_bytes }
     }
 }
 
 impl<S> Operation<S> {
     fn described(&self) -> Described {
-        let Self { method, path, about, open, repeatable, .. } = self;
-        Described { method: method.clone(), path, about: *about, open: *open, repeatable: *repeatable }
+        let Self { method, path, about, open, repeatable, max_bytes, .. } = self;
+        Described { method: method.clone(), path, about: *about, open: *open, repeatable: *repeatable, max_bytes: *max_bytes }
     }
 }
 
@@ -124,9 +131,11 @@ pub(crate) fn routes<B: Backend, A: From<Told>>(
     operations.push(Operation::new(Method::GET, ITS_PATH, read, paths::service::openapi));
     let (mut open, mut closed) = (Router::new(), Router::new());
     for operation in operations {
-        let Operation { path, route, open: for_all, repeatable, .. } = operation;
+        let Operation { path, route, open: for_all, repeatable, max_bytes, .. } = operation;
         let route: MethodRouter<(), Infallible> =
             if repeatable { route.layer(from_fn_with_state(Arc::clone(engine), idempotency::once::<B>)) } else { route };
+        let route: MethodRouter<(), Infallible> = route.layer(DefaultBodyLimit::max(max_bytes));
+        let route: MethodRouter<(), Infallible> = route.layer(Extension(MaxBytes(max_bytes)));
         if for_all {
             open = open.route(path, route);
         } else {
@@ -138,7 +147,13 @@ pub(crate) fn routes<B: Backend, A: From<Told>>(
 
 /// What a description knows of these operations, and of the one that answers it.
 pub(crate) fn described<S>(operations: &[Operation<S>]) -> Vec<Described> {
-    let itself =
-        Described { method: Method::GET, path: ITS_PATH, about: paths::service::openapi, open: false, repeatable: false };
+    let itself = Described {
+        method: Method::GET,
+        path: ITS_PATH,
+        about: paths::service::openapi,
+        open: false,
+        repeatable: false,
+        max_bytes: DEFAULT_MAX_BYTES,
+    };
     operations.iter().map(Operation::described).chain([itself]).collect()
 }

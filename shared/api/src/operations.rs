@@ -3,6 +3,7 @@
 //! A POST may be repeated with an `Idempotency-Key` unless its line says that it needs none.
 
 use axum::http::Method;
+use tracking_core::change::MAX_EVENT_BYTES;
 use tracking_engine::backend::Backend;
 
 use crate::{
@@ -12,21 +13,29 @@ use crate::{
     presets, rejected, replay, secrets, tracking_apis, trial,
 };
 
+/// A body with a rule: 64 KiB for the rule, and as much for its secrets' values and for white space.
+const RULE_BYTES: usize = 128 * 1_024;
+/// A body with an event, and with little beside it.
+const EVENT_BYTES: usize = MAX_EVENT_BYTES + 64 * 1_024;
+
 /// Every operation, by the parts of the API.
 pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
     let (get, post, put, patch, delete) = (Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE);
     let (rule, secret, quota) = ("/tracking-apis/{id}", "/tracking-apis/{id}/secrets/{name}", "/affiliates/{id}/quota");
     vec![
         Operation::new(get.clone(), "/tracking-apis", tracking_apis::list::<B>, paths::rules::list),
-        Operation::new(post.clone(), "/tracking-apis", tracking_apis::create::<B>, paths::rules::create).without_key(),
+        Operation::new(post.clone(), "/tracking-apis", tracking_apis::create::<B>, paths::rules::create)
+            .without_key()
+            .with_most_bytes(RULE_BYTES),
         Operation::new(get.clone(), rule, tracking_apis::read::<B>, paths::rules::read),
-        Operation::new(put.clone(), rule, tracking_apis::replace::<B>, paths::rules::replace),
-        Operation::new(patch, rule, tracking_apis::patch::<B>, paths::rules::patch),
+        Operation::new(put.clone(), rule, tracking_apis::replace::<B>, paths::rules::replace).with_most_bytes(RULE_BYTES),
+        Operation::new(patch, rule, tracking_apis::patch::<B>, paths::rules::patch).with_most_bytes(RULE_BYTES),
         Operation::new(delete.clone(), rule, tracking_apis::delete::<B>, paths::rules::delete),
         Operation::new(put.clone(), secret, secrets::write::<B>, paths::rules::write_secret),
         Operation::new(delete, secret, secrets::delete::<B>, paths::rules::delete_secret),
         Operation::new(post.clone(), "/tracking-apis/{id}/duplicate", tracking_apis::duplicate::<B>, paths::rules::duplicate)
-            .without_key(),
+            .without_key()
+            .with_most_bytes(RULE_BYTES),
         Operation::new(get.clone(), "/tracking-apis/{id}/history", history::list::<B>, paths::rules::history),
         Operation::new(
             post.clone(),
@@ -36,9 +45,13 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         ),
         Operation::new(get.clone(), quota, affiliates::quota::<B>, paths::affiliates::quota),
         Operation::new(put.clone(), quota, affiliates::set_quota::<B>, paths::affiliates::write_quota),
-        Operation::new(post.clone(), "/tracking-apis/preview", trial::preview::<B>, paths::trying::preview),
-        Operation::new(post.clone(), "/tracking-apis/{id}/test", trial::test::<B>, paths::trying::test),
-        Operation::new(post.clone(), "/explain", explain::event::<B>, paths::explaining::event).without_key(),
+        Operation::new(post.clone(), "/tracking-apis/preview", trial::preview::<B>, paths::trying::preview)
+            .with_most_bytes(RULE_BYTES + MAX_EVENT_BYTES),
+        Operation::new(post.clone(), "/tracking-apis/{id}/test", trial::test::<B>, paths::trying::test)
+            .with_most_bytes(EVENT_BYTES),
+        Operation::new(post.clone(), "/explain", explain::event::<B>, paths::explaining::event)
+            .without_key()
+            .with_most_bytes(EVENT_BYTES),
         Operation::new(get.clone(), "/conversions/{id}/explain", explain::conversion::<B>, paths::explaining::conversion),
         Operation::new(get.clone(), "/affiliate-postbacks", affiliate_postbacks::list::<B>, paths::rules::affiliate_postbacks),
         Operation::new(get.clone(), "/deliveries", deliveries::list::<B>, paths::deliveries::list),
@@ -50,7 +63,8 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
         Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
         Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),
-        Operation::new(post, "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit),
+        Operation::new(post, "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit)
+            .with_most_bytes(EVENT_BYTES),
         Operation::new(get.clone(), "/macros", catalogue::read, paths::catalogue::macros),
         Operation::new(get.clone(), "/presets", presets::list, paths::catalogue::presets),
         Operation::new(get, "/healthz", alive, paths::service::alive).open(),

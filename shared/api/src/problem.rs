@@ -1,5 +1,7 @@
 //! Problem documents (RFC 9457): what every answer is that is no success.
 
+use std::num::NonZeroU32;
+
 use crate::body::Json;
 use axum::{
     http::{
@@ -40,6 +42,8 @@ pub enum Kind {
     UnsupportedMediaType,
     /// A resource with faults.
     Invalid,
+    /// The caller does this too often.
+    TooMany,
     /// The store can't be reached.
     Unavailable,
 }
@@ -68,6 +72,7 @@ impl Kind {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "/problems/unsupported-media-type", "The content type is not taken")
             }
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid", "The resource has faults"),
+            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "/problems/too-many-requests", "Too many requests"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "/problems/unavailable", "Try again later"),
         }
     }
@@ -81,12 +86,14 @@ pub struct Problem {
     errors: Faults,
     member: Option<(&'static str, Value)>,
     challenge: Option<&'static str>,
+    /// Seconds after which the request may succeed.
+    retry_after: Option<NonZeroU32>,
 }
 
 impl Problem {
     /// A problem with a sentence that says what is wrong and what is allowed.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Faults::default(), member: None, challenge: None }
+        Self { kind, detail: detail.into(), errors: Faults::default(), member: None, challenge: None, retry_after: None }
     }
 
     /// A problem that lists its faults; the sentence counts them, or is the only one.
@@ -156,8 +163,8 @@ impl IntoResponse for Problem {
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
-        if self.kind == Kind::Unavailable {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.get().into());
         }
         response
     }
@@ -176,6 +183,9 @@ impl From<Refused> for Problem {
             Refused::Faults(faults) => Self::with_faults(kind_of(&faults), faults),
             Refused::Changed { .. } => Self::new(Kind::Changed, refused.to_string()),
             Refused::Conflict(why) => Self::new(Kind::Conflict, why),
+            Refused::TooMany(exceeded) => {
+                Self { retry_after: NonZeroU32::new(exceeded.wait_seconds), ..Self::new(Kind::TooMany, exceeded.to_string()) }
+            }
             Refused::Unavailable(unavailable) => unavailable.into(),
         }
     }
@@ -185,6 +195,7 @@ impl From<Unavailable> for Problem {
     /// Our fault: the log has the reason, the caller only learns that trying again makes sense.
     fn from(unavailable: Unavailable) -> Self {
         tracing::error!(error = %unavailable, "a request failed");
-        Self::new(Kind::Unavailable, "the store is not available at the moment: send the request again")
+        let problem = Self::new(Kind::Unavailable, "the store is not available at the moment: send the request again");
+        Self { retry_after: Some(NonZeroU32::MIN), ..problem }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::body::Json;
 use axum::{Extension, extract::State};
-use tracking_core::caller::Caller;
+use tracking_core::caller::Actor;
 use tracking_core::json::Value;
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
@@ -17,20 +17,20 @@ use crate::{
 pub(crate) async fn test<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     State(sender): State<Sender>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     NamedId(id): NamedId,
     OptionalBody(body): OptionalBody,
 ) -> Result<Json<Value>, Problem> {
     event_fits(&body)?;
-    Ok(Json(engine.test_rule(&caller, &id, &body, &sender).await?))
+    Ok(Json(engine.test_rule(&actor, &id, &body, &sender).await?))
 }
 
 pub(crate) async fn preview<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     State(sender): State<Sender>,
-    Extension(caller): Extension<Caller>,
+    Extension(actor): Extension<Actor>,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Problem> {
     event_fits(&body)?;
-    Ok(Json(engine.preview_rule(&caller, &body, &sender).await?))
+    Ok(Json(engine.preview_rule(&actor, &body, &sender).await?))
 }

@@ -18,6 +18,7 @@ pub mod hold;
 pub mod id;
 pub mod index;
 pub mod json;
+pub mod limit;
 pub mod line;
 pub mod macros;
 pub mod matching;

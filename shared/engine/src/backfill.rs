@@ -18,7 +18,7 @@ use crate::{
     Engine,
     backend::{Backend, Effects, Key, Lane, Message, Partition, Range, Received, Unavailable},
     kept::Kept,
-    keys,
+    keys, limits,
     matching::deliver_message,
     replay::{MOST_COUNTED, merged_place, per_second},
     rows::{self, Task},
@@ -57,6 +57,9 @@ impl<B: Backend> Engine<B> {
             return Err(Refused::Conflict("events are not kept here: there is nothing to fill in from".to_owned()));
         }
         let rule = self.sending(id).await?;
+        if !dry_run {
+            self.charge_affiliate(caller, &limits::REPAIRS).await?;
+        }
         let counted = self.count_backfill(&rule, &(period.from..period.to)).await?;
         let view = json!({
             "dry_run": dry_run, "events": counted.events, "deliveries": counted.deliveries, "held": counted.held,

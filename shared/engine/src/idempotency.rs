@@ -36,13 +36,17 @@ impl Asked {
     /// What this caller asks at this path (with its query) with this key, these preconditions (`If-Match`) and body. Admins are told
     /// apart by their tokens' subjects; of an affiliate everybody is one.
     pub fn new(actor: &Actor, path: &str, key: &str, preconditions: &[&[u8]], body: &[u8]) -> Self {
-        let who = match &actor.caller {
-            Caller::Admin => actor.subject().unwrap_or_default(),
-            Caller::Affiliate(id) => id.as_str(),
-        };
         let texts: Vec<_> = [body].iter().chain(preconditions).map(|bytes| String::from_utf8_lossy(bytes)).collect();
         let parts: Vec<&str> = ["body"].into_iter().chain(texts.iter().map(AsRef::as_ref)).collect();
-        Self { name: hash::text(&["once", actor.caller.role(), who, path, key], 32), body: hash::text(&parts, 32) }
+        Self { name: hash::text(&["once", actor.caller.role(), party(actor), path, key], 32), body: hash::text(&parts, 32) }
+    }
+}
+
+/// The party that acts: an affiliate, or an admin by its token's subject.
+pub(crate) fn party(actor: &Actor) -> &str {
+    match &actor.caller {
+        Caller::Admin => actor.subject().unwrap_or_default(),
+        Caller::Affiliate(id) => id.as_str(),
     }
 }
 

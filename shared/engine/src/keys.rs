@@ -18,6 +18,7 @@
 //! | `DUE#hour#s` | `time#target` | a message to send later |
 //! | `SWEEP` | `CURSOR` | the hour up to which the sweep has sent everything |
 //! | `O` | offer | an offer |
+//! | `LIMIT#role#caller` | name of a limit | what the caller used of the limit |
 //! | `IDEM#request` | `ANSWER` | what a request with a key of its caller's got as its answer |
 //! | `X` | `time#hash` | a rejected event |
 //!
@@ -112,6 +113,11 @@ pub(crate) fn audit(rule_id: &Id, write: &str) -> Key {
 /// How many rules an affiliate may have, and which count.
 pub(crate) fn quota(affiliate: &Id) -> Key {
     Key::new(format!("Q#{affiliate}"), "RULES")
+}
+
+/// The use that a caller made of a limit.
+pub(crate) fn usage(role: &str, caller: &str, limit: &str) -> Key {
+    Key::new(format!("LIMIT#{role}#{caller}"), limit)
 }
 
 /// A write's index copy under an anchor.

@@ -16,6 +16,7 @@ mod health;
 pub mod idempotency;
 mod kept;
 mod keys;
+mod limits;
 mod matching;
 mod offers;
 mod pace;
@@ -122,6 +123,7 @@ pub struct Engine<B> {
     recorder: record::Recorder,
     pace: pace::Pace,
     turns: turns::Turns,
+    dry_trials: limits::DryTrials,
     tally: tally::Tallying,
     stopping: AtomicBool,
 }
@@ -150,6 +152,7 @@ impl<B: Backend> Engine<B> {
             recorder: record::Recorder::default(),
             pace: pace::Pace::default(),
             turns: turns::Turns::default(),
+            dry_trials: limits::DryTrials::default(),
             tally: tally::Tallying::default(),
             stopping: AtomicBool::new(false),
         }

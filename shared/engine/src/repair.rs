@@ -22,7 +22,7 @@ use crate::{
     Engine,
     backend::{Backend, Effects, Key, Lane, Message, Swap, Unavailable},
     deliver::STOPPED,
-    keys, matching,
+    keys, limits, matching,
     rows::{self, DeliveryRow, StoredEvent, Task},
     rules::{Refused, Rule},
     settle::is_own,
@@ -84,6 +84,7 @@ impl<B: Backend> Engine<B> {
     /// Sends a delivery again, whatever its state: a new budget of attempts, which count on (L1). One that is held is sent as it is known
     /// now. Refused while it is being sent, while its rule is off, and when a newer one was delivered unless `body` says `force`.
     pub async fn resend(&self, caller: &Caller, id: &DeliveryId, body: &Value) -> Result<Value, Refused> {
+        let mut is_charged = false;
         for _ in 0..READS {
             let seen = self.seen(caller, id).await?;
             let Resend { force } = Resend::parse(body)?;
@@ -91,6 +92,10 @@ impl<B: Backend> Engine<B> {
             let begun = self.now();
             if let Some(obstacle) = self.obstacle(&rule, &seen.row, &seen.line, force).await? {
                 return Err(obstacle.refused());
+            }
+            if !is_charged {
+                self.charge_affiliate(caller, &limits::RESENDS).await?;
+                is_charged = true;
             }
             if seen.row.state == State::Held && is_own(&rule, &seen.row) {
                 if !self.unstopped(&seen).await? {

@@ -21,7 +21,7 @@ use tracking_core::{json, json::Value};
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Key, Lane, Message, Order, Partition, Range, Received, Unavailable},
-    keys,
+    keys, limits,
     record::Page,
     repair::{IN_TIME, Obstacle, changing, line_key, wake},
     rows::{self, DeliveryRow, Replaying, Task},
@@ -58,6 +58,9 @@ impl<B: Backend> Engine<B> {
         self.visible(caller, id).await?;
         let asked = Replay::parse(body)?;
         let rule = self.sending(id).await?;
+        if !asked.dry_run {
+            self.charge_affiliate(caller, &limits::REPAIRS).await?;
+        }
         let now = self.now();
         let replaying = Replaying {
             rule: id.clone(),

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use tracking_core::{
     answer::Told,
-    caller::{Caller, Owner},
+    caller::{Actor, Caller, Owner},
     change::Change,
     delivery::DeliveryId,
     event::Event,
@@ -24,13 +24,14 @@ use crate::{
     Engine,
     backend::{Backend, Unavailable},
     deliver::render::{Rendering, heard, masked, shown_request},
+    limits,
     rules::{Refused, Rule, Whole, is_live},
     secrets::{Scrubber, masks},
     sender::{SendFault, Sender},
 };
 
 /// The longest that a trial waits for an answer, in seconds: whoever asked is waiting too.
-const LONGEST_WAIT: u32 = 25;
+pub(crate) const LONGEST_WAIT: u32 = 25;
 /// The most macros that are told of.
 const MOST_MACROS: usize = 1_000;
 /// How much of a macro's value and text is told, in bytes.
@@ -46,8 +47,8 @@ struct Tried {
     owner: Owner,
     definition: Arc<Definition>,
     live: bool,
-    /// The role of whoever tries it out.
-    by: &'static str,
+    /// Whoever tries it out.
+    by: Actor,
     /// Values of its secrets, or masks of them where nothing is sent (Q5).
     secrets: Arc<BTreeMap<String, String>>,
 }
@@ -56,13 +57,14 @@ impl<B: Backend> Engine<B> {
     /// Tries a rule out that is saved, if the caller may see it: `body` is `{"event": …, "send": false}` (contract §3).
     ///
     /// # Errors
-    /// Faults of the body; a secret without a value when it is to be sent.
-    pub async fn test_rule(&self, caller: &Caller, id: &Id, body: &Value, sender: &Sender) -> Result<Value, Refused> {
-        let (rule, _) = self.visible(caller, id).await?;
+    /// Faults of the body; a secret without a value when it is to be sent; too many trials of the caller.
+    pub async fn test_rule(&self, actor: impl Into<Actor>, id: &Id, body: &Value, sender: &Sender) -> Result<Value, Refused> {
+        let by = actor.into();
+        let (rule, _) = self.visible(&by.caller, id).await?;
         let trial = Trial::parse(body)?;
-        let (rule, secrets) = self.trial_secrets(caller, rule, trial.send).await?;
+        let (rule, secrets) = self.trial_secrets(&by.caller, rule, trial.send).await?;
         let Rule { id, head, definition } = rule;
-        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by: caller.role(), secrets };
+        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets };
         self.try_out(&tried, trial, sender).await
     }
 
@@ -70,11 +72,12 @@ impl<B: Backend> Engine<B> {
     /// is kept.
     ///
     /// # Errors
-    /// Faults of the rule and of the event, all at once; a secret without a value when it is to be sent.
-    pub async fn preview_rule(&self, caller: &Caller, body: &Value, sender: &Sender) -> Result<Value, Refused> {
+    /// Faults of the rule and of the event, all at once; a secret without a value when it is to be sent; too many trials of the caller.
+    pub async fn preview_rule(&self, actor: impl Into<Actor>, body: &Value, sender: &Sender) -> Result<Value, Refused> {
+        let by = actor.into();
         let mut faults = Faults::default();
         let (trial, written) = Trial::parse_with_rule(body, &mut faults);
-        let whole = written.and_then(|(document, pointer)| match self.read_new(caller, document) {
+        let whole = written.and_then(|(document, pointer)| match self.read_new(&by.caller, document) {
             Ok(whole) => Some(whole),
             Err(more) => {
                 faults.0.extend(more.below(pointer).0);
@@ -84,7 +87,7 @@ impl<B: Backend> Engine<B> {
         let Some(Whole { owner, values, definition }) = whole.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
         let id = PREVIEW.parse().map_err(|_| Unavailable("the preview has no id".to_owned()))?;
         let live = is_live(&definition, &values);
-        let tried = Tried { id, owner, definition: Arc::new(definition), live, by: caller.role(), secrets: Arc::new(values) };
+        let tried = Tried { id, owner, definition: Arc::new(definition), live, by, secrets: Arc::new(values) };
         self.try_out(&tried, trial, sender).await
     }
 
@@ -110,12 +113,23 @@ impl<B: Backend> Engine<B> {
     }
 
     async fn try_out(&self, tried: &Tried, trial: Trial, sender: &Sender) -> Result<Value, Refused> {
-        if trial.send {
-            let names = tried.definition.secret_names();
-            if let Some(name) = names.iter().find(|name| !tried.secrets.contains_key(*name)) {
-                return Err(Refused::Conflict(format!("secret {name} has no value yet: write it, or try without send")));
-            }
+        if !trial.send {
+            self.dry_trials.take(&tried.by.caller, self.now())?;
+            return Ok(self.tried_out(tried, trial, None).await);
         }
+
+        let names = tried.definition.secret_names();
+        if let Some(name) = names.iter().find(|name| !tried.secrets.contains_key(*name)) {
+            return Err(Refused::Conflict(format!("secret {name} has no value yet: write it, or try without send")));
+        }
+        let permit = self.permit(&tried.by, &limits::TRIALS).await?;
+        let shown = self.tried_out(tried, trial, Some(sender)).await;
+        self.return_permit(permit).await;
+        Ok(shown)
+    }
+
+    /// The outcome of a trial, which is sent if there is a sender.
+    async fn tried_out(&self, tried: &Tried, trial: Trial, sender: Option<&Sender>) -> Value {
         let at = self.now();
         let sample = trial.event.is_none();
         let change = trial.event.unwrap_or_else(|| Change::sample(tried.owner.affiliate(), at));
@@ -130,10 +144,10 @@ impl<B: Backend> Engine<B> {
         if let Some(verdict) = rendered_one(&explained.verdicts) {
             shown["event"] = json!(verdict.event);
             shown["transaction_id"] = json!(verdict.transaction_id);
-            self.render_trial(&mut shown, tried, &change, &verdict.told, at, trial.send.then_some(sender)).await;
+            self.render_trial(&mut shown, tried, &change, &verdict.told, at, sender).await;
         }
         tracing::debug!(tracking_api_id = %tried.id, sent = trial.send, "tried out");
-        Ok(shown)
+        shown
     }
 
     /// Renders what is told of an event, and sends it if there is a sender.
@@ -169,7 +183,7 @@ impl<B: Backend> Engine<B> {
                 request.timeout = request.timeout.min(Timeout::from_seconds(LONGEST_WAIT).unwrap_or(request.timeout));
                 let asked_at = self.now();
                 let host = tried.definition.request.host();
-                tracing::info!(tracking_api_id = %tried.id, by = tried.by, host, "a trial is sent");
+                tracing::info!(tracking_api_id = %tried.id, by = tried.by.caller.role(), host, "a trial is sent");
                 (sender.request(request).await, Some(asked_at))
             }
             Err(fault) => (Err(SendFault::Unsendable(fault.to_string())), None),

@@ -20,6 +20,9 @@ const WORK: &[&str] = &["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs
 const SEND: &[&str] = &["sqs:SendMessage"];
 const KEY: &[&str] = &["kms:Decrypt", "kms:GenerateDataKey"];
 
+/// The source of all that is published (F14: nobody else's).
+const SOURCE: &str = "tracking-api";
+
 /// All that the roles may do.
 pub(crate) const GRANTS: &[Grant] = &[
     ("IngestRole", "IngestLogs", LOG),
@@ -89,6 +92,10 @@ fn grants(stack: &Stack, faults: &mut Faults) {
         let statements = listed(&properties["Policies"]).iter().flat_map(|policy| listed(&policy["PolicyDocument"]["Statement"]));
         for statement in statements {
             faults.unless(statement["Effect"] == "Allow", format!("{role} is told what it may not do"));
+            let publishes = strings(&statement["Action"]).contains(&"events:PutEvents");
+            let wanted = if publishes { json!({"StringEquals": {"events:source": SOURCE}}) } else { Value::Null };
+            let condition = &statement["Condition"];
+            faults.unless(*condition == wanted, format!("{role}: {} if {condition} instead of {wanted}", statement["Action"]));
             for resource in listed(&statement["Resource"]) {
                 let actions = listed(&statement["Action"]).iter().filter_map(Value::as_str);
                 given.extend(actions.map(|action| (role.to_owned(), named(resource), action.to_owned())));

@@ -64,6 +64,7 @@ pub(crate) fn check(stack: &Stack, faults: &mut Faults) {
         faults.unless(logging["ApplicationLogLevel"] == reference("LogLevel"), format!("{name} ignores the log level"));
     }
     timeouts(stack, faults);
+    reserved(stack, faults);
     mappings(stack, faults);
     invocations(stack, faults);
     // Lambda ends what goes round through a queue sixteen times, unless it is told to let it.
@@ -120,6 +121,19 @@ fn timeouts(stack: &Stack, faults: &mut Faults) {
     let least = LONGEST_REQUEST + 15;
     faults.unless(timeout("DeliveryFunction") >= least, format!("delivery has less than {least} s"));
     faults.unless(timeout("ApiFunction") <= GATEWAY_WAITS, "the API's function may take longer than API Gateway waits");
+}
+
+/// F5: the API may be given a concurrency of its own, and no other function: the queues' are bounded by their mappings.
+fn reserved(stack: &Stack, faults: &mut Faults) {
+    let chosen = json!({"Fn::If": ["HasApiConcurrency", reference("ApiReservedConcurrency"), reference("AWS::NoValue")]});
+    for (name, ..) in FUNCTIONS {
+        let reserved = &stack.properties(name)["ReservedConcurrentExecutions"];
+        let wanted = if name == "ApiFunction" { &chosen } else { &Value::Null };
+        faults.unless(reserved == wanted, format!("{name} reserves {reserved} instead of {wanted}"));
+    }
+    let given = json!({"Fn::Not": [{"Fn::Equals": [reference("ApiReservedConcurrency"), "0"]}]});
+    let told = &stack.main["Conditions"]["HasApiConcurrency"];
+    faults.unless(*told == given, format!("a concurrency of the API's own is reserved if {told}"));
 }
 
 fn mappings(stack: &Stack, faults: &mut Faults) {
@@ -187,4 +201,12 @@ fn invocations(stack: &Stack, faults: &mut Faults) {
     faults.unless(*destination == failures, "events on which ingest fails are lost");
     let again = &asynchronous("MatcherFunction")["MaximumRetryAttempts"];
     faults.unless(*again == 0, "a sweep that failed is repeated besides the next one");
+}
+
+#[test]
+fn f5_the_api_may_have_a_concurrency_of_its_own() {
+    let stack = crate::templates::stack();
+    let reserved = &stack.properties("ApiFunction")["ReservedConcurrentExecutions"];
+    assert_eq!(*reserved, json!({"Fn::If": ["HasApiConcurrency", {"Ref": "ApiReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}));
+    assert_eq!(stack.main["Parameters"]["ApiReservedConcurrency"]["Default"], "0", "a new account has nothing to reserve");
 }

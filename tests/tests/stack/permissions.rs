@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::{access::GRANTS, templates::code};
+use serde_json::{Value, json};
+
+use crate::{
+    access::GRANTS,
+    templates::{code, listed, stack},
+};
 
 /// A method of the AWS SDK that makes a call, and the action that must be allowed for it.
 const CALLS: &[(&str, &str)] = &[
@@ -67,4 +72,17 @@ fn roles_may_do_what_the_code_does_and_no_more() {
         faults.push(format!("the code calls {call}: give it a line in CALLS and its roles a grant"));
     }
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+/// The role names the source that the code publishes with; another would be refused on AWS alone.
+#[test]
+fn f14_events_are_published_in_our_own_name_alone() {
+    assert!(code("shared/aws/src").contains("const SOURCE: &str = \"tracking-api\";"));
+    let roles = stack().of("AWS::IAM::Role");
+    let statements = roles.flat_map(|(_, role)| listed(&role["Policies"])).flat_map(|policy| {
+        let statements = listed(&policy["PolicyDocument"]["Statement"]);
+        statements.iter().filter(|statement| listed(&statement["Action"]).contains(&json!("events:PutEvents")))
+    });
+    let conditions: Vec<&Value> = statements.map(|statement| &statement["Condition"]).collect();
+    assert_eq!(conditions, [&json!({"StringEquals": {"events:source": "tracking-api"}})]);
 }

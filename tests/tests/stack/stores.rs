@@ -9,8 +9,12 @@ use crate::{
 };
 
 /// A parameter, its default, and the least and most that it may be.
-const BOUNDS: [(&str, &str, u64, u64); 3] =
-    [("DeliveryRetentionDays", "90", 31, 3_650), ("MaxConcurrency", "50", 2, 1_000), ("Memory", "256", 128, 10_240)];
+const BOUNDS: [(&str, &str, u64, u64); 4] = [
+    ("DeliveryRetentionDays", "90", 31, 3_650),
+    ("MaxConcurrency", "50", 2, 1_000),
+    ("ApiReservedConcurrency", "0", 0, 1_000),
+    ("Memory", "256", 128, 10_240),
+];
 
 /// What else is given unless somebody says so.
 const DEFAULTS: [(&str, &str); 6] = [

@@ -3,7 +3,7 @@
 //! What follows from the rest is not told again: a path with names can lead nowhere (404), a body can be unreadable (400), too
 //! large (413) or of another type (415), and so on.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use utoipa::openapi::{
 };
 
 use super::shape::{id, named, pattern, short, text, whole, word};
-use crate::problem::Kind;
+use crate::{body::in_words, operation::Described, problem::Kind};
 
 /// The name of the one security scheme.
 pub(super) const BEARER: &str = "bearer";
@@ -31,7 +31,7 @@ pub struct About {
     parameters: Vec<Parameter>,
     body: Option<Body>,
     answers: Vec<(u16, Response)>,
-    problems: BTreeMap<u16, Vec<(Kind, &'static str)>>,
+    problems: BTreeMap<u16, Vec<(Kind, Cow<'static, str>)>>,
     stored: bool,
 }
 
@@ -136,9 +136,14 @@ impl About {
     }
 
     /// A problem that it can give, and when.
-    pub(super) fn gives(mut self, kind: Kind, when: &'static str) -> Self {
-        self.problems.entry(kind.status().as_u16()).or_default().push((kind, when));
+    pub(super) fn gives(mut self, kind: Kind, when: impl Into<Cow<'static, str>>) -> Self {
+        self.problems.entry(kind.status().as_u16()).or_default().push((kind, when.into()));
         self
+    }
+
+    /// It is limited for each caller: `when` names the limit.
+    pub(super) fn limited(self, when: &'static str) -> Self {
+        self.gives(Kind::TooMany, when)
     }
 
     /// It is for admins.
@@ -167,9 +172,11 @@ impl About {
         self
     }
 
-    /// The description of the operation at this method and path; `open` to everybody, or for those with a token; whether a key
-    /// makes it repeatable.
-    pub(crate) fn operation(self, method: &Method, path: &str, open: bool, repeatable: bool) -> Operation {
+    /// The description of the operation that stands in this row of the table.
+    pub(crate) fn operation(self, row: &Described) -> Operation {
+        let Described { method, path, open, repeatable, max_bytes, .. } = row;
+        let (path, open, repeatable) = (*path, *open, *repeatable);
+        let too_large = format!("The body has more than {}.", in_words(*max_bytes));
         let mut about = self;
         for name in names(path) {
             let (what, schema, example) = named_part(path, name);
@@ -178,10 +185,10 @@ impl About {
         if repeatable {
             about = about.key("Makes the request repeatable");
             if about.body.is_none() {
-                about = about.gives(Kind::TooLarge, "The body has more than 1 MiB.");
+                about = about.gives(Kind::TooLarge, too_large.clone());
             }
         }
-        let about = about.with_what_follows(path, open);
+        let about = about.with_what_follows(path, open, too_large);
         let mut operation = OperationBuilder::new()
             .operation_id(Some(about.name))
             .tag(about.tag)
@@ -206,7 +213,7 @@ impl About {
     }
 
     /// The problems that follow from what it takes.
-    fn with_what_follows(self, path: &str, open: bool) -> Self {
+    fn with_what_follows(self, path: &str, open: bool, too_large: String) -> Self {
         let (has_names, has_body, stored) = (path.contains('{'), self.body.is_some(), self.stored);
         let has_query = self.parameters.iter().any(|parameter| parameter.parameter_in == ParameterIn::Query);
         let mut about = self;
@@ -225,7 +232,7 @@ impl About {
         if has_body {
             about = about
                 .gives(Kind::BadRequest, "The body can't be read.")
-                .gives(Kind::TooLarge, "The body is too large.")
+                .gives(Kind::TooLarge, too_large)
                 .gives(Kind::UnsupportedMediaType, "The body has a content type that is not taken.");
         }
         if stored {
@@ -256,10 +263,10 @@ fn named_part(path: &str, name: &str) -> (&'static str, RefOr<Schema>, &'static 
 }
 
 /// One answer that is no success, with an example of each kind that it can be.
-fn problem(kinds: &[(Kind, &'static str)], method: &Method, path: &str) -> Response {
+fn problem(kinds: &[(Kind, Cow<'static, str>)], method: &Method, path: &str) -> Response {
     let mut told: Vec<&str> = Vec::new();
     for (_, when) in kinds {
-        if !told.contains(when) {
+        if !told.contains(&when.as_ref()) {
             told.push(when);
         }
     }
@@ -275,6 +282,9 @@ fn problem(kinds: &[(Kind, &'static str)], method: &Method, path: &str) -> Respo
     match kind {
         Kind::Unauthorized => {
             response.headers.insert("WWW-Authenticate".to_owned(), header("What is asked for", "Bearer"));
+        }
+        Kind::TooMany => {
+            response.headers.insert("Retry-After".to_owned(), header("Seconds after which the next is allowed", "34"));
         }
         Kind::Unavailable => {
             response.headers.insert("Retry-After".to_owned(), header("Seconds to wait", "1"));

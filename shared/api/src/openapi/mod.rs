@@ -60,7 +60,7 @@ pub(crate) fn document(operations: &[Described]) -> Value {
     let mut paths = Paths::new();
     for operation in operations {
         let method = method(operation);
-        let told = (operation.about)().operation(&operation.method, operation.path, operation.open, operation.repeatable);
+        let told = (operation.about)().operation(operation);
         let item = paths.paths.entry(operation.path.to_owned()).or_default();
         item.merge_operations(PathItem::new(method, told));
     }

@@ -10,6 +10,7 @@ mod explain;
 mod held_back;
 mod history;
 mod idempotency;
+mod limits;
 mod lists;
 mod log;
 mod lost_answers;

@@ -77,6 +77,7 @@ impl<B: Backend> Engine<B> {
         expected: Option<u64>,
         change: impl Fn(&Rule) -> Value,
     ) -> Result<View, Refused> {
+        let mut is_charged = false;
         loop {
             let (rule, rev) = self.visible(&act.actor.caller, id).await?;
             expect_version(expected, &rule.head)?;
@@ -86,6 +87,7 @@ impl<B: Backend> Engine<B> {
             let values = collect(secret_values(&document), &mut faults).unwrap_or_default();
             let definition = collect(Definition::parse(&document, &rule.head.owner, &self.definition_settings()), &mut faults);
             let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
+            self.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = rule.head.next(self.now());
             let sealed = self.seal(id, &mut head, &values).await?;
             head.set_live(is_live(&definition, &head.secrets));
@@ -99,9 +101,11 @@ impl<B: Backend> Engine<B> {
     /// Deletes a rule: it sends nothing more, what waits or is held ends cancelled (P6).
     pub async fn delete_rule(&self, actor: impl Into<Actor>, id: &Id, expected: Option<u64>) -> Result<(), Refused> {
         let act = Act::new(actor.into(), Action::Deleted);
+        let mut is_charged = false;
         loop {
             let (rule, rev) = self.visible(&act.actor.caller, id).await?;
             expect_version(expected, &rule.head)?;
+            self.charge_change(&act.actor, &mut is_charged).await?;
             let owner = rule.head.owner.clone();
             let tombstone = rule.head.tombstone(keys::new_write(rule.head.version + 1), self.now());
             match self.change_head(&act, id, &Over::Rule(rule, rev), &tombstone, None, Vec::new()).await {

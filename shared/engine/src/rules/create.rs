@@ -86,6 +86,7 @@ impl<B: Backend> Engine<B> {
         let id = new_id(&new, &owner, now);
         let made_of = made_of.unwrap_or_else(|| fingerprint(&definition, &values));
         let repeatable = matches!(new, New::IdempotencyKey(_));
+        let mut is_charged = false;
         loop {
             let mut over = Over::Nothing;
             if repeatable {
@@ -101,6 +102,7 @@ impl<B: Backend> Engine<B> {
                     None => {}
                 }
             }
+            self.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = Head {
                 version: over.head().map_or(1, |head| head.version + 1),
                 write: String::new(),

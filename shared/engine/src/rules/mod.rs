@@ -32,6 +32,7 @@ use tracking_core::{
     caller::{Caller, Owner},
     fault::Faults,
     id::Id,
+    limit::Exceeded,
     matching::Candidate,
     offer::{Placement, placement},
     tracking_api::{Definition, Settings, TrackingApi},
@@ -113,6 +114,9 @@ pub enum Refused {
     /// It does not go with what there is.
     #[error("{0}")]
     Conflict(String),
+    /// The caller did so too often.
+    #[error(transparent)]
+    TooMany(#[from] Exceeded),
     /// The store can't be reached.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),

@@ -26,8 +26,10 @@ impl<B: Backend> Engine<B> {
     pub async fn put_secret(&self, actor: impl Into<Actor>, id: &Id, name: &str, value: &str) -> Result<(), Refused> {
         let act = Act::new(actor.into(), Action::SecretWritten);
         check_secret(name, value, "")?;
+        let mut is_charged = false;
         loop {
             let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            self.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = rule.head.next(self.now());
             let sealed = self.seal(id, &mut head, &BTreeMap::from([(name.to_owned(), value.to_owned())])).await?;
             head.set_live(is_live(&rule.definition, &head.secrets));
@@ -42,6 +44,7 @@ impl<B: Backend> Engine<B> {
     /// Forgets a secret that the rule does not use.
     pub async fn delete_secret(&self, actor: impl Into<Actor>, id: &Id, name: &str) -> Result<(), Refused> {
         let act = Act::new(actor.into(), Action::SecretDeleted);
+        let mut is_charged = false;
         loop {
             let (rule, rev) = self.visible(&act.actor.caller, id).await?;
             if !rule.head.secrets.contains_key(name) {
@@ -50,6 +53,7 @@ impl<B: Backend> Engine<B> {
             if rule.definition.secret_names().contains(name) {
                 return Err(Refused::Conflict(format!("the rule uses secret {name}: take it out of the rule first")));
             }
+            self.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = rule.head.next(self.now());
             head.secrets.remove(name);
             let sealed = self.seal(id, &mut head, &BTreeMap::new()).await?;

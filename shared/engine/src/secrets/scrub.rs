@@ -8,7 +8,6 @@ use std::{
     ops::Range,
 };
 
-use serde::de::IgnoredAny;
 use tracking_core::answer::Answer;
 
 use super::{MASK, automaton::Automaton, layers, shapes};
@@ -80,7 +79,7 @@ fn masked(body: &[u8], is_cut: bool, automaton: &Automaton) -> Vec<u8> {
         return body.to_vec();
     }
     let document = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    if serde_json::from_slice::<IgnoredAny>(document).is_ok() { json(body, &hidden) } else { plain(body, &hidden) }
+    if tracking_core::json::is_json(document) { json(body, &hidden) } else { plain(body, &hidden) }
 }
 
 /// A text with masks in these places.

@@ -9,6 +9,8 @@ use crate::{
 };
 
 const TAG: &str = "Repair";
+/// The limit of replays and backfills by affiliates.
+const BEGUN: &str = "The affiliate has begun 10 replays and backfills within an hour.";
 
 pub(crate) fn resend() -> About {
     let text = "A new attempt of the same delivery, whatever its state, with a new budget of retries; `attempts` counts on.";
@@ -17,6 +19,7 @@ pub(crate) fn resend() -> About {
         .answers(202, "The delivery, which waits to be sent", "Delivery", examples::delivery())
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Conflict, "It is being sent, the rule is off, or a newer one was delivered: `force` sends it all the same.")
+        .limited("The affiliate has sent 600 deliveries again within an hour.")
 }
 
 pub(crate) fn cancel() -> About {
@@ -34,6 +37,7 @@ pub(crate) fn replay() -> About {
         .answers(202, "How many are being sent", "Replayed", json!({"dry_run": false, "deliveries": 42, "states": {"failed": 42}, "skipped": 1, "complete": true, "per_second": 50}))
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Conflict, "The rule is off.")
+        .limited(BEGUN)
 }
 
 pub(crate) fn backfill() -> About {
@@ -45,4 +49,5 @@ pub(crate) fn backfill() -> About {
         .answers(202, "How many are owed", "Backfilled", json!({"dry_run": false, "events": 1200, "deliveries": 310, "held": 0, "already": 4, "complete": true, "per_second": 50}))
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Conflict, "The rule is off, or events are not kept here.")
+        .limited(BEGUN)
 }

@@ -13,6 +13,8 @@ use crate::{
 };
 
 const TAG: &str = "Tracking APIs";
+/// The limit of changes by affiliates.
+const CHANGES: &str = "The affiliate has changed rules 60 times within a minute or 1 000 times within a day.";
 /// What a change can run into.
 const CHANGED: &str = "Somebody else changed the rule at the same moment: read it again.";
 
@@ -61,6 +63,7 @@ pub(crate) fn create() -> About {
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Conflict, "The affiliate has as many rules as it may have.")
         .gives(Kind::Changed, CHANGED)
+        .limited(CHANGES)
 }
 
 pub(crate) fn read() -> About {
@@ -79,6 +82,7 @@ pub(crate) fn replace() -> About {
         .tagged()
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Changed, CHANGED)
+        .limited(CHANGES)
 }
 
 pub(crate) fn patch() -> About {
@@ -95,6 +99,7 @@ pub(crate) fn patch() -> About {
         .tagged()
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Changed, CHANGED)
+        .limited(CHANGES)
 }
 
 pub(crate) fn delete() -> About {
@@ -103,6 +108,7 @@ pub(crate) fn delete() -> About {
         .if_match()
         .answers_nothing("It is gone")
         .gives(Kind::Changed, CHANGED)
+        .limited(CHANGES)
 }
 
 pub(crate) fn duplicate() -> About {
@@ -117,6 +123,7 @@ pub(crate) fn duplicate() -> About {
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Conflict, "The affiliate has as many rules as it may have.")
         .gives(Kind::Changed, CHANGED)
+        .limited(CHANGES)
 }
 
 pub(crate) fn write_secret() -> About {
@@ -124,12 +131,14 @@ pub(crate) fn write_secret() -> About {
         .takes("SecretValue", json!({"value": "t0ken"}))
         .answers_nothing("It is written")
         .gives(Kind::Invalid, FAULTS)
+        .limited(CHANGES)
 }
 
 pub(crate) fn delete_secret() -> About {
     About::new("deleteSecret", TAG, "Delete a secret", "Only one that the rule does not use.")
         .answers_nothing("It is gone")
         .gives(Kind::Conflict, "The rule uses the secret.")
+        .limited(CHANGES)
 }
 
 pub(crate) fn history() -> About {
@@ -147,4 +156,5 @@ pub(crate) fn restore() -> About {
         .tagged()
         .gives(Kind::Invalid, "The version is no longer allowed: all its faults.")
         .gives(Kind::Changed, CHANGED)
+        .limited(CHANGES)
 }

@@ -1,0 +1,209 @@
+//! Limits per caller, kept by all processes together: one row per caller and limit, changed by compare-and-set.
+//!
+//! A use is charged after its request was checked and before any work is done for it. An affiliate is one caller, whoever acts for it;
+//! admins are told apart by their tokens' subjects. Changes and repairs of admins are not limited and cost no reads.
+//!
+//! Dry trials send nothing. They are limited in memory, by each process alone.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::{
+    caller::{Actor, Caller},
+    hash,
+    id::Id,
+    limit::{AtOnce, Exceeded, Limit, Period, Rate, Usage},
+};
+
+use crate::{
+    Engine,
+    backend::{Backend, Item, Key, Swap, Swapped, Unavailable},
+    idempotency, keys, random, rows,
+    rules::Refused,
+    trial,
+};
+
+/// Trials that are sent, of an affiliate or an admin.
+pub(crate) const TRIALS: Limit = Limit {
+    name: "trials",
+    rates: &[Rate { most: 10, period: Period::Minute }],
+    at_once: Some(AtOnce {
+        most: 2,
+        longest: SignedDuration::from_secs(trial::LONGEST_WAIT as i64),
+        margin: SignedDuration::from_secs(15),
+    }),
+};
+/// Changes of rules and of their secrets by an affiliate.
+const CHANGES: Limit = Limit {
+    name: "changes of rules",
+    rates: &[Rate { most: 60, period: Period::Minute }, Rate { most: 1_000, period: Period::Day }],
+    at_once: None,
+};
+/// Replays and backfills that an affiliate begins.
+pub(crate) const REPAIRS: Limit =
+    Limit { name: "replays and backfills", rates: &[Rate { most: 10, period: Period::Hour }], at_once: None };
+/// Deliveries that an affiliate sends again one by one.
+pub(crate) const RESENDS: Limit = Limit { name: "resends", rates: &[Rate { most: 600, period: Period::Hour }], at_once: None };
+
+/// Attempts to change a usage that other requests of the same caller change at the same time. Each that fails lets another one through.
+const MAX_TRIES: usize = 100;
+/// The time between two dry trials of an affiliate that keeps on.
+const DRY_INTERVAL: SignedDuration = SignedDuration::from_millis(200);
+/// Dry trials that an affiliate may make at a go.
+const DRY_BURST: i32 = 60;
+/// Affiliates whose dry trials are remembered before those that are idle are forgotten.
+const DRY_CALLERS: usize = 1_024;
+
+/// The right to do something once. One that is not given back ends by itself.
+#[derive(Debug)]
+#[must_use = "a permit is given back with Engine::return_permit"]
+pub(crate) struct Permit {
+    key: Key,
+    limit: &'static Limit,
+    lease: String,
+}
+
+impl<B: Backend> Engine<B> {
+    /// Charges a caller for one use.
+    ///
+    /// # Errors
+    /// The limit is used up.
+    pub(crate) async fn permit(&self, actor: &Actor, limit: &'static Limit) -> Result<Permit, Refused> {
+        let permit = Permit { key: key(actor, limit), limit, lease: format!("{:016x}", random()) };
+        let mut stands = self.get_one(permit.key.clone()).await?;
+        for _ in 0..MAX_TRIES {
+            let mut usage = read(stands.as_ref())?;
+            if let Err(exceeded) = usage.take(limit, &permit.lease, self.now()) {
+                tracing::debug!(limit = limit.name, wait_seconds = exceeded.wait_seconds, "a caller is over a limit");
+                return Err(exceeded.into());
+            }
+            match self.swap_one(changed(&permit, stands.as_ref(), &usage)).await {
+                Swapped::Done => return Ok(permit),
+                Swapped::Conflict(stands_now) => stands = stands_now,
+                Swapped::Unavailable(error) => return Err(error.into()),
+            }
+        }
+        Err(Exceeded { allowed: format!("a few {} at the same moment", limit.name), wait_seconds: 1 }.into())
+    }
+
+    /// Gives a permit back, so that another use may run. If that fails, the lease ends by itself.
+    pub(crate) async fn return_permit(&self, permit: Permit) {
+        if let Err(error) = self.try_return(&permit).await {
+            tracing::warn!(limit = permit.limit.name, %error, "a lease was not released and ends by itself");
+        }
+    }
+
+    async fn try_return(&self, permit: &Permit) -> Result<(), Unavailable> {
+        let mut stands = self.get_one(permit.key.clone()).await?;
+        for _ in 0..MAX_TRIES {
+            let mut usage = read(stands.as_ref())?;
+            if !usage.release(&permit.lease) {
+                return Ok(());
+            }
+            match self.swap_one(changed(permit, stands.as_ref(), &usage)).await {
+                Swapped::Done => return Ok(()),
+                Swapped::Conflict(stands_now) => stands = stands_now,
+                Swapped::Unavailable(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Charges an affiliate for one use of a limit without leases; an admin has none.
+    pub(crate) async fn charge_affiliate(&self, caller: &Caller, limit: &'static Limit) -> Result<(), Refused> {
+        match caller {
+            Caller::Admin => Ok(()),
+            Caller::Affiliate(_) => self.permit(&caller.into(), limit).await.map(drop),
+        }
+    }
+
+    /// Charges an affiliate for a change of a rule, once for all tries of one request.
+    pub(crate) async fn charge_change(&self, actor: &Actor, is_charged: &mut bool) -> Result<(), Refused> {
+        if !*is_charged {
+            self.charge_affiliate(&actor.caller, &CHANGES).await?;
+            *is_charged = true;
+        }
+        Ok(())
+    }
+}
+
+fn key(actor: &Actor, limit: &Limit) -> Key {
+    let role = actor.caller.role();
+    match &actor.caller {
+        Caller::Affiliate(id) => keys::usage(role, id.as_str(), limit.name),
+        Caller::Admin => keys::usage(role, &hash::text(&["admin", idempotency::party(actor)], 24), limit.name),
+    }
+}
+
+fn read(stands: Option<&Item>) -> Result<Usage, Unavailable> {
+    Ok(stands.map(|item| rows::read(&item.body)).transpose()?.unwrap_or_default())
+}
+
+fn changed(permit: &Permit, stands: Option<&Item>, usage: &Usage) -> Swap {
+    let key = permit.key.clone();
+    let new = Item { expires: Some(usage.ends(permit.limit)), ..rows::item(key.clone(), usage) };
+    Swap { key, expect: stands.map(|item| item.rev), new: Some(new) }
+}
+
+/// The dry trials of affiliates in this process: for each the time at which its burst is whole again.
+#[derive(Debug, Default)]
+pub(crate) struct DryTrials(Mutex<HashMap<Id, Timestamp>>);
+
+impl DryTrials {
+    /// Counts a dry trial.
+    ///
+    /// # Errors
+    /// The caller has made too many.
+    pub(crate) fn take(&self, caller: &Caller, now: Timestamp) -> Result<(), Exceeded> {
+        let Caller::Affiliate(affiliate) = caller else { return Ok(()) };
+        let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if callers.len() >= DRY_CALLERS {
+            callers.retain(|_, whole| *whole > now);
+        }
+        let whole = callers.get(affiliate).map_or(now, |whole| *whole.max(&now)) + DRY_INTERVAL;
+        if whole > now + DRY_INTERVAL * DRY_BURST {
+            let allowed = format!("{DRY_BURST} trials without send at a go, and 5 a second after them");
+            return Err(Exceeded { allowed, wait_seconds: 1 });
+        }
+        callers.insert(affiliate.clone(), whole);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(milliseconds: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn f5_an_affiliate_makes_sixty_dry_trials_at_a_go_and_five_a_second() {
+        let trials = DryTrials::default();
+        let [one, other] = ["aff_1", "aff_2"].map(|id| Caller::Affiliate(id.parse().unwrap()));
+        for count in 0..60 {
+            assert_eq!(trials.take(&one, at(0)), Ok(()), "{count}");
+        }
+        let refused = trials.take(&one, at(199)).unwrap_err();
+        let told = "expected at most 60 trials without send at a go, and 5 a second after them: the next is allowed in 1 s";
+        assert_eq!(refused.to_string(), told);
+        assert_eq!(trials.take(&one, at(200)), Ok(()));
+        assert!(trials.take(&one, at(200)).is_err());
+        assert_eq!(trials.take(&other, at(200)), Ok(()));
+        assert!((0..1_000).all(|_| trials.take(&Caller::Admin, at(200)).is_ok()));
+    }
+
+    #[test]
+    fn f5_affiliates_without_recent_dry_trials_are_forgotten() {
+        let trials = DryTrials::default();
+        for number in 0..5_000 {
+            let caller = Caller::Affiliate(format!("aff_{number}").parse().unwrap());
+            assert_eq!(trials.take(&caller, at(number * 1_000)), Ok(()));
+        }
+        assert!(trials.0.lock().unwrap().len() <= 1_024);
+    }
+}
