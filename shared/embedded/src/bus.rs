@@ -33,6 +33,7 @@ fn event(row: &Row<'_>) -> rusqlite::Result<BusEvent> {
         seq: row.get(0)?,
         time: row.get_ref(1)?.as_str()?.parse().map_err(|error: jiff::Error| unreadable(1, error.into()))?,
         detail_type: row.get(2)?,
-        detail: json::parse(row.get_ref(3)?.as_str()?.as_bytes()).map_err(|error| unreadable(3, error.into()))?,
+        // An event that can't be read stops no list: it is shown without its detail.
+        detail: json::parse(row.get_ref(3)?.as_str()?.as_bytes()).unwrap_or_default(),
     })
 }

@@ -162,7 +162,7 @@ impl<B: Backend> Engine<B> {
         let mut changes = Vec::new();
         for (item, listed) in items.into_iter().zip(&found) {
             let Some(item) = item else { continue };
-            if let Some(Kept { change, .. }) = Kept::read(&item)? {
+            if let Some(Kept { change, .. }) = self.or_unreadable(&item, Kept::read(&item)).flatten() {
                 changes.push((change, after(merged_place(listed))));
             }
         }

@@ -22,8 +22,9 @@ use crate::{
     backend::{Backend, Item, Key, Order, Partition, Range, Unavailable},
     keys,
     record::Page,
-    rows::{self, Attempt, DeliveryRow},
+    rows::{Attempt, DeliveryRow},
     rules::Refused,
+    unreadable,
 };
 
 /// Rows that one call looks at, at most; a page may be short of its limit and yet have a next one.
@@ -83,10 +84,13 @@ impl<B: Backend> Engine<B> {
         let items = self.backend.query(&partition, &Range::prefix(&format!("D#{id}")), Order::Ascending, 1_000).await?;
         let (mut row, mut log) = (None, Vec::new());
         for item in items {
-            if item.key == keys::delivery(id) {
-                row = Some(rows::read::<DeliveryRow>(&item.body).map_err(Unavailable::from)?);
-            } else {
-                log.push(rows::read::<Attempt>(&item.body).map_err(Unavailable::from)?);
+            if item.key != keys::delivery(id) {
+                log.extend(self.readable::<Attempt>(&item));
+                continue;
+            }
+            row = self.readable::<DeliveryRow>(&item);
+            if row.is_none() {
+                return unreadable::shown(caller, &item.key).ok_or(Refused::NotFound);
             }
         }
         let Some(mut row) = row.filter(|row| caller.sees(&row.job.owner)) else { return Err(Refused::NotFound) };
@@ -110,7 +114,7 @@ impl<B: Backend> Engine<B> {
             let keys: Vec<Key> = some.iter().map(line).collect();
             for (row, item) in some.iter_mut().zip(self.backend.get(&keys).await?) {
                 let Some(item) = item else { continue };
-                let line: Line = rows::read(&item.body)?;
+                let Some(line) = self.readable::<Line>(&item) else { continue };
                 if line.entries.iter().any(|entry| entry.id == row.job.id && entry.attempts > row.attempts) {
                     row.state = State::Sending;
                     row.next_due = None;
@@ -176,15 +180,21 @@ impl<B: Backend> Engine<B> {
                 }
             }
             if places.is_empty() {
+                items.extend(list.unreadable.drain(..).filter_map(|key| unreadable::shown(caller, &key)));
                 let next = (!list.ended && looked_at >= MOST_LOOKED_AT).then(|| list.cursor());
                 return Ok(DeliveryPage { items, next });
             }
             looked_at += places.len();
             let keys: Vec<Key> = places.iter().map(|(_, id)| keys::delivery(id)).collect();
-            let found = self.backend.get(&keys).await?.into_iter().flatten();
-            let mut rows: Vec<DeliveryRow> =
-                found.map(|item| rows::read(&item.body)).collect::<Result<_, _>>().map_err(Unavailable::from)?;
+            let mut rows: Vec<DeliveryRow> = Vec::new();
+            for item in self.backend.get(&keys).await?.into_iter().flatten() {
+                match self.readable(&item) {
+                    Some(row) => rows.push(row),
+                    None => list.unreadable.push(item.key),
+                }
+            }
             rows.retain(|row| caller.sees(&row.job.owner));
+            items.extend(list.unreadable.drain(..).filter_map(|key| unreadable::shown(caller, &key)));
             self.show_sending(&mut rows).await?;
             items.extend(rows.iter().filter(|row| filter.admits(row)).map(DeliveryRow::view));
             list.after = places.pop().or(list.after);
@@ -207,8 +217,7 @@ impl<B: Backend> Engine<B> {
                 return Ok(Vec::new());
             }
             let items = self.backend.get(&keys).await?;
-            let rows: Vec<DeliveryRow> =
-                items.into_iter().flatten().map(|item| rows::read(&item.body)).collect::<Result<_, _>>()?;
+            let rows: Vec<DeliveryRow> = items.into_iter().flatten().filter_map(|item| self.readable(&item)).collect();
             if !rows.is_empty() {
                 return Ok(rows);
             }
@@ -251,7 +260,10 @@ impl<B: Backend> Engine<B> {
                     };
                     let log = list.logs.iter_mut().find(|log| log.pages.front().is_some_and(|page| page.key.sort == newest));
                     let Some(page) = log.and_then(|log| log.pages.pop_front()) else { continue };
-                    let listed: Page = rows::read(&page.body)?;
+                    let Some(listed) = self.readable::<Page>(&page) else {
+                        list.unreadable.push(page.key);
+                        continue;
+                    };
                     for (id, made) in listed.listed {
                         list.found.insert((made, id), page.key.sort.clone());
                     }
@@ -264,30 +276,35 @@ impl<B: Backend> Engine<B> {
     /// tell that they are there (V2).
     async fn conversion_list(&self, caller: &Caller, conversion: &Id) -> Result<List, Unavailable> {
         let mut list = List::of(Vec::new());
-        for row in self.deliveries_of(caller, conversion).await? {
+        let (rows, unreadable) = self.deliveries_in(&conversion_hash(conversion)).await?;
+        for row in rows.into_iter().filter(|row| caller.sees(&row.job.owner)) {
             list.found.insert((row.job.created_at, row.job.id), String::new());
         }
+        list.unreadable = unreadable;
         Ok(list)
     }
 
     /// All deliveries of one conversion that the caller may see (V2).
     pub(crate) async fn deliveries_of(&self, caller: &Caller, conversion: &Id) -> Result<Vec<DeliveryRow>, Unavailable> {
-        let mut rows = self.deliveries_in(&conversion_hash(conversion)).await?;
+        let (mut rows, _) = self.deliveries_in(&conversion_hash(conversion)).await?;
         rows.retain(|row| caller.sees(&row.job.owner));
         Ok(rows)
     }
 
-    /// All deliveries of the conversion that this part of their ids names.
-    pub(crate) async fn deliveries_in(&self, conversion_part: &str) -> Result<Vec<DeliveryRow>, Unavailable> {
+    /// All deliveries of the conversion that this part of their ids names, and the keys of those that can't be read.
+    pub(crate) async fn deliveries_in(&self, conversion_part: &str) -> Result<(Vec<DeliveryRow>, Vec<Key>), Unavailable> {
         let partition = Partition::Table(keys::conversion(conversion_part));
-        let mut rows = Vec::new();
+        let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
         let mut range = Range::prefix("D#");
         loop {
             let items = self.backend.query(&partition, &range, Order::Ascending, 500).await?;
             for found in items.iter().filter(|item| !item.key.sort.contains("#A#")) {
-                rows.push(rows::read::<DeliveryRow>(&found.body)?);
+                match self.readable(found) {
+                    Some(row) => rows.push(row),
+                    None => unreadable.push(found.key.clone()),
+                }
             }
-            let Some(end) = items.last().filter(|_| items.len() == 500) else { return Ok(rows) };
+            let Some(end) = items.last().filter(|_| items.len() == 500) else { return Ok((rows, unreadable)) };
             range.from = Some(format!("{}\0", end.key.sort));
         }
     }
@@ -328,6 +345,8 @@ pub(crate) struct List {
     /// The page of the entry that was given out last.
     taken_from: String,
     seen: HashSet<DeliveryId>,
+    /// Keys of rows that can't be read and were not shown yet.
+    unreadable: Vec<Key>,
     after: Option<Place>,
     upto: Option<String>,
     ended: bool,

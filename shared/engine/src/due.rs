@@ -54,10 +54,12 @@ impl<B: Backend> Engine<B> {
         let read = self.get_one(key.clone()).await?;
         let rev = read.as_ref().map(|item| item.rev);
         let this_hour = keys::hour(now);
-        let drained: Cursor = match read {
-            Some(item) => rows::read(&item.body)?,
-            None => Cursor { hour: this_hour - LOOK_BACK },
+        let drained: Option<Cursor> = match read {
+            // A cursor that can't be read is made anew: looking back too far does no harm.
+            Some(item) => self.readable(&item),
+            None => None,
         };
+        let drained = drained.unwrap_or(Cursor { hour: this_hour - LOOK_BACK });
         // A new hour: look again at the day behind.
         let first = if drained.hour < this_hour { drained.hour.min(this_hour - LOOK_BACK) } else { drained.hour };
         let ahead = now + AHEAD;
@@ -103,7 +105,7 @@ impl<B: Backend> Engine<B> {
                         effects.push(Effects { send: vec![message], delete: vec![item.key], ..Effects::default() });
                     }
                     // It stays where it is, for a version that reads it.
-                    Err(error) => failed = Some(Unavailable::from(error)),
+                    Err(error) => self.note_unreadable(&item.key, &error),
                 }
             }
             for outcome in self.backend.commit(effects).await {

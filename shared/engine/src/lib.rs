@@ -32,6 +32,7 @@ mod settle;
 mod tally;
 mod trial;
 mod turns;
+mod unreadable;
 mod work;
 
 use std::{
@@ -125,6 +126,7 @@ pub struct Engine<B> {
     turns: turns::Turns,
     dry_trials: limits::DryTrials,
     tally: tally::Tallying,
+    unreadable: unreadable::UnreadableKeys,
     stopping: AtomicBool,
 }
 
@@ -154,6 +156,7 @@ impl<B: Backend> Engine<B> {
             turns: turns::Turns::default(),
             dry_trials: limits::DryTrials::default(),
             tally: tally::Tallying::default(),
+            unreadable: unreadable::UnreadableKeys::default(),
             stopping: AtomicBool::new(false),
         }
     }

@@ -1,13 +1,15 @@
 //! Offers: what gives a rule its country and category (V1).
 
 use serde::{Deserialize, Serialize};
-use tracking_core::{id::Id, offer::Offer};
+use tracking_core::{caller::Caller, id::Id, offer::Offer};
 use tracking_core::{json, json::Value};
 
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Key, Order, Partition, Range, Unavailable},
-    keys, rows,
+    keys,
+    rows::{self, Unreadable},
+    unreadable,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -26,10 +28,10 @@ impl<B: Backend> Engine<B> {
     /// One offer.
     pub(crate) async fn offer(&self, id: &Id) -> Result<Option<Offer>, Unavailable> {
         let item = self.get_one(Key::new(keys::OFFERS, id.as_str())).await?;
-        item.map(|item| read(id, &item)).transpose()
+        Ok(item.and_then(|item| self.or_unreadable(&item, read(id, &item))))
     }
 
-    /// Offers in the order of their ids after `after`, and where the next page begins.
+    /// Offers, for admins, in the order of their ids after `after`, and where the next page begins.
     pub async fn offers(&self, limit: usize, after: Option<String>) -> Result<(Vec<Value>, Option<String>), Unavailable> {
         let range = Range { from: after.map(|after| format!("{after}\0")), before: None };
         let partition = Partition::Table(keys::OFFERS.to_owned());
@@ -40,7 +42,10 @@ impl<B: Backend> Engine<B> {
         let mut offers = Vec::new();
         for item in &items {
             let Ok(id) = item.key.sort.parse::<Id>() else { continue };
-            offers.push(json!(read(&id, item)?));
+            match self.or_unreadable(item, read(&id, item)) {
+                Some(offer) => offers.push(json!(offer)),
+                None => offers.extend(unreadable::shown(&Caller::Admin, &item.key)),
+            }
         }
         let next = items.last().filter(|_| more).map(|item| item.key.sort.clone());
         Ok((offers, next))
@@ -52,7 +57,7 @@ pub(crate) fn offer_item(offer: &Offer) -> Item {
     rows::item(Key::new(keys::OFFERS, offer.offer_id.as_str()), &row)
 }
 
-fn read(id: &Id, item: &Item) -> Result<Offer, Unavailable> {
+fn read(id: &Id, item: &Item) -> Result<Offer, Unreadable> {
     let row: OfferRow = rows::read(&item.body)?;
     Ok(Offer { offer_id: id.clone(), name: row.name, country: row.country, category: row.category })
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracking_core::{
+    caller::Caller,
     change::{Envelope, MAX_EVENT_BYTES},
     fault::{Fault, Faults},
     hash,
@@ -14,6 +15,7 @@ use crate::{
     backend::{Backend, Effects, Item, Key, Order, Partition, Range, Unavailable},
     keys, rows,
     rules::Refused,
+    unreadable,
 };
 
 /// A bad event as it is kept.
@@ -51,9 +53,13 @@ impl<B: Backend> Engine<B> {
                     return Ok((found, last));
                 }
                 let id = id_of(&item.key.sort);
-                let row: Row = rows::read(&item.body)?;
                 bytes += item.body.len();
-                found.push(json!({"id": id, "received_at": row.received_at, "event": row.event, "errors": row.errors}));
+                match self.readable::<Row>(item) {
+                    Some(Row { received_at, event, errors }) => {
+                        found.push(json!({"id": id, "received_at": received_at, "event": event, "errors": errors}));
+                    }
+                    None => found.extend(unreadable::shown(&Caller::Admin, &item.key)),
+                }
                 before = Some(item.key.sort.clone());
                 last = Some(id);
             }

@@ -218,7 +218,7 @@ impl<B: Backend> Engine<B> {
         let keys: Vec<Key> = others.into_iter().filter(|id| **id != row.job.id).map(keys::delivery).collect();
         let items = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
         for item in items.into_iter().flatten() {
-            let other: DeliveryRow = rows::read(&item.body)?;
+            let Some(other) = self.readable::<DeliveryRow>(&item) else { continue };
             records.insert(other.job.id, other.attempts);
         }
         Ok(records)
@@ -238,7 +238,7 @@ impl<B: Backend> Engine<B> {
                 && others.order() > order
                 && others.subject() == event.subject()
         };
-        Ok(self.deliveries_in(row.job.id.conversion_part()).await?.iter().any(newer))
+        Ok(self.deliveries_in(row.job.id.conversion_part()).await?.0.iter().any(newer))
     }
 
     /// The last attempt of a delivery that is over, moved to where earlier ones stand.

@@ -134,8 +134,8 @@ impl<B: Backend> Engine<B> {
         let count = pages.len();
         let mut ids = Vec::new();
         for (number, page) in pages.into_iter().enumerate() {
-            let listed: Page = rows::read(&page.body)?;
-            let inside = listed.listed.into_iter().filter(|(_, made)| (period.from..period.to).contains(made));
+            let listed = self.readable::<Page>(&page).map(|page| page.listed).unwrap_or_default();
+            let inside = listed.into_iter().filter(|(_, made)| (period.from..period.to).contains(made));
             ids.extend(inside.map(|(id, _)| id));
             let more = full || number + 1 < count;
             if more && (ids.len() >= about || number + 1 == count) {
@@ -156,7 +156,7 @@ impl<B: Backend> Engine<B> {
         for ids in ids.chunks(FETCH) {
             let keys: Vec<Key> = ids.iter().map(keys::delivery).collect();
             for item in self.backend.get(&keys).await?.into_iter().flatten() {
-                let row: DeliveryRow = rows::read(&item.body)?;
+                let Some(row) = self.readable::<DeliveryRow>(&item) else { continue };
                 if row.job.rule == replaying.rule && replaying.states.contains(&standing(rule, &row)) {
                     found.push(row);
                 }
@@ -164,19 +164,18 @@ impl<B: Backend> Engine<B> {
         }
         let keys: BTreeSet<Key> = found.iter().map(line_key).collect();
         let keys: Vec<Key> = keys.into_iter().collect();
-        let mut lines: HashMap<Key, Line> = HashMap::new();
+        // `None`: the line is there and can't be read.
+        let mut lines: HashMap<Key, Option<Line>> = HashMap::new();
         for keys in keys.chunks(FETCH) {
             for item in self.backend.get(keys).await?.into_iter().flatten() {
-                lines.insert(item.key.clone(), rows::read(&item.body)?);
+                lines.insert(item.key.clone(), self.readable(&item));
             }
         }
-        Ok(found
-            .into_iter()
-            .map(|row| {
-                let line = lines.get(&line_key(&row)).cloned().unwrap_or_default();
-                (row, line)
-            })
-            .collect())
+        let with_line = |row: DeliveryRow| match lines.get(&line_key(&row)) {
+            Some(line) => Some((row, line.clone()?)),
+            None => Some((row, Line::default())),
+        };
+        Ok(found.into_iter().filter_map(with_line).collect())
     }
 
     /// The first items of partitions that are shards of one, in order. Fewer than `limit`: there are no more.
@@ -222,7 +221,7 @@ impl<B: Backend> Engine<B> {
             let keys: Vec<Key> = ids.iter().filter(|id| seen.insert((*id).clone())).map(keys::delivery).collect();
             let items = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
             for item in items.into_iter().flatten() {
-                let row: DeliveryRow = rows::read(&item.body)?;
+                let Some(row) = self.readable::<DeliveryRow>(&item) else { continue };
                 if row.job.rule == rule.id {
                     lines.entry(line_key(&row)).or_default().push(row);
                 }

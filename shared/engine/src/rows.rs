@@ -53,10 +53,48 @@ pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
 #[error("unreadable: {0}")]
 pub(crate) struct Unreadable(pub(crate) String);
 
+impl Unreadable {
+    /// The same with the key of the row.
+    pub(crate) fn at(self, key: &Key) -> Self {
+        Self(format!("{} {}: {}", key.partition, key.sort, self.0))
+    }
+}
+
 impl From<Unreadable> for Unavailable {
     fn from(error: Unreadable) -> Self {
         Self(error.to_string())
     }
+}
+
+impl From<Unreadable> for ReadError {
+    fn from(error: Unreadable) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// The reason why something was not read from the store.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// The store did not answer.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// A row that this version can't read: it stays for one that can, and harms nothing but itself.
+    #[error(transparent)]
+    Unreadable(Unreadable),
+}
+
+impl From<ReadError> for Unavailable {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(error) => error,
+            ReadError::Unreadable(error) => error.into(),
+        }
+    }
+}
+
+/// Reads an item; the error names its key.
+pub(crate) fn read_item<T: DeserializeOwned>(item: &Item) -> Result<T, Unreadable> {
+    read(&item.body).map_err(|error| error.at(&item.key))
 }
 
 /// An item with a body of ours.

@@ -190,7 +190,7 @@ impl<B: Backend> Engine<B> {
         let now = self.now();
         let mut effects = Effects::default();
         for item in self.backend.get(&keys).await?.into_iter().flatten() {
-            let mut row: DeliveryRow = rows::read(&item.body)?;
+            let Some(mut row) = self.readable::<DeliveryRow>(&item) else { continue };
             if row.state == State::Held {
                 row.end(State::Cancelled, SWITCHED_OFF, now);
                 effects.put.push(self.delivery_item(&row));

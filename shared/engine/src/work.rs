@@ -1,6 +1,6 @@
 //! Working a batch of messages: records run concurrently, those about one subject of one rule in order.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, pin::pin, sync::atomic::Ordering};
+use std::{collections::{BTreeMap, BTreeSet}, panic::AssertUnwindSafe, pin::pin, sync::atomic::Ordering};
 
 use futures_util::{FutureExt as _, future::join_all};
 use jiff::Timestamp;
@@ -185,7 +185,7 @@ impl<B: Backend> Engine<B> {
             let items = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
             let mut open = Vec::new();
             for item in items.into_iter().flatten() {
-                let row: DeliveryRow = rows::read(&item.body)?;
+                let Some(row) = self.readable::<DeliveryRow>(&item) else { continue };
                 if row.job.rule == *rule && row.job.epoch < epoch && matches!(row.state, State::Waiting | State::Held) {
                     open.push(row);
                 }
@@ -211,10 +211,16 @@ impl<B: Backend> Engine<B> {
         keys.dedup();
         let lines = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
         let mut claimed: BTreeMap<DeliveryId, u32> = BTreeMap::new();
+        let mut unknown: BTreeSet<Key> = BTreeSet::new();
         for item in lines.into_iter().flatten() {
-            let line: Line = rows::read(&item.body)?;
-            claimed.extend(line.entries.into_iter().map(|entry| (entry.id, entry.attempts)));
+            match self.readable::<Line>(&item) {
+                Some(line) => claimed.extend(line.entries.into_iter().map(|entry| (entry.id, entry.attempts))),
+                None => _ = unknown.insert(item.key),
+            }
         }
-        Ok(rows.into_iter().filter(|row| claimed.get(&row.job.id).is_none_or(|claimed| *claimed <= row.attempts)).collect())
+        let is_idle = |row: &DeliveryRow| {
+            !unknown.contains(&key(row)) && claimed.get(&row.job.id).is_none_or(|claimed| *claimed <= row.attempts)
+        };
+        Ok(rows.into_iter().filter(is_idle).collect())
     }
 }
