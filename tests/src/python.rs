@@ -1,5 +1,5 @@
 //! Programs in Python that tests use: installed once below the target folder, in virtual environments of their own, with every version
-//! pinned.
+//! pinned and every file held against its hash.
 
 use std::{
     env,
@@ -35,7 +35,7 @@ pub(crate) fn installed(environment: &Environment<'_>) -> PathBuf {
 pub(crate) struct Environment<'a> {
     /// What it is called, as a part of a file's name.
     pub(crate) name: &'a str,
-    /// What pip reads: every package with its version, those that packages need among them.
+    /// The requirements file for pip: every package with its version and the hashes of its files, those that packages need among them.
     pub(crate) requirements: &'a str,
 }
 
@@ -86,8 +86,8 @@ impl Environment<'_> {
             pip.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);
             pip
         };
-        let options = ["install", "--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:", "--requirement"];
-        run(pip().args(options).arg(&requirements))?;
+        let what = ["install", "--require-hashes", "--no-deps", "--only-binary", ":all:", "--requirement"];
+        run(pip().args(what).arg(&requirements).args(["--quiet", "--no-compile"]))?;
         run(pip().arg("check"))?;
         Ok(())
     }

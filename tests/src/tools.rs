@@ -90,10 +90,41 @@ mod tests {
     #[test]
     fn an_installation_that_fails_leaves_nothing_and_says_why() {
         let under = tempfile::tempdir().unwrap();
-        let environment = Environment { name: "bad", requirements: "--no-index\nno-such-package==1.0\n" };
+        let hash = "0".repeat(64);
+        let requirements = format!("--no-index\nno-such-package==1.0 --hash=sha256:{hash}\n");
+        let environment = Environment { name: "bad", requirements: &requirements };
         let fault = environment.install(under.path()).unwrap_err();
         assert!(fault.contains("no-such-package"), "{fault}");
         let left = environment.folder(under.path()).unwrap().with_extension("lock");
         assert_eq!(names(under.path()), [left.file_name().unwrap().to_str().unwrap()]);
+    }
+
+    /// Makes a wheel with nothing in it but its name, and returns the hash of its file.
+    fn wheel(folder: &Path) -> String {
+        let script = r#"
+import hashlib, sys, zipfile
+path = sys.argv[1] + "/tiny-1.0-py3-none-any.whl"
+with zipfile.ZipFile(path, "w") as wheel:
+    wheel.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+    wheel.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    wheel.writestr("tiny-1.0.dist-info/RECORD", "")
+print(hashlib.sha256(open(path, "rb").read()).hexdigest())
+"#;
+        run(Command::new("python3").args(["-c", script]).arg(folder)).unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn f14_a_package_is_installed_only_if_its_file_has_the_pinned_hash() {
+        let under = tempfile::tempdir().unwrap();
+        let hash = wheel(under.path());
+        let install = |pin: &str| {
+            let requirements = format!("--no-index\n--find-links {}\ntiny==1.0{pin}\n", under.path().display());
+            Environment { name: "tiny", requirements: &requirements }.install(under.path())
+        };
+        let unpinned = install("").unwrap_err();
+        assert!(unpinned.contains("Hashes are required in --require-hashes mode"), "{unpinned}");
+        let changed = install(&format!(" --hash=sha256:{}", "0".repeat(64))).unwrap_err();
+        assert!(changed.contains("DO NOT MATCH THE HASHES"), "{changed}");
+        install(&format!(" --hash=sha256:{hash}")).unwrap();
     }
 }

@@ -103,13 +103,14 @@ fn the_domain_s_page_has_every_rule_once() {
 
 #[test]
 fn a_test_that_names_a_rule_names_one_that_there_is() {
-    let text = domain();
+    // Tests of findings bear the numbers of the page on security.
+    let text = domain() + &page("docs/security.md");
     let mut faults = Vec::new();
     for file in files_ending(".rs") {
         let names = file.text.lines().filter_map(|line| line.trim_start().trim_start_matches("async ").strip_prefix("fn "));
         for (name, rule) in names.filter_map(|name| rule_of(name).map(|rule| (name, rule))) {
             if !text.contains(&format!("**{rule}**")) {
-                faults.push(format!("{}: {name} tells of {rule}, which docs/domain.md does not have", file.path));
+                faults.push(format!("{}: {name} names {rule}, which neither docs/domain.md nor docs/security.md has", file.path));
             }
         }
     }
@@ -127,7 +128,11 @@ fn rule_of(name: &str) -> Option<String> {
 }
 
 fn domain() -> String {
-    files().into_iter().find(|file| file.path == "docs/domain.md").expect("the domain has a page").text
+    page("docs/domain.md")
+}
+
+fn page(path: &str) -> String {
+    files().into_iter().find(|file| file.path == path).expect("the page is there").text
 }
 
 #[test]
@@ -145,4 +150,49 @@ fn every_decision_is_on_the_map() {
     let decisions = files.iter().filter(|file| file.path.starts_with("docs/adr/"));
     let missing = decisions.filter(|file| !map.text.contains(&file.path));
     none(&missing.map(|file| format!("ARCHITECTURE.md does not name {}", file.path)).collect::<Vec<_>>());
+}
+
+/// A row of the budgets in docs/security.md that names a constant: the number that its limit begins with, in bytes if it has a unit.
+fn budget(row: &str) -> Option<(u64, &str)> {
+    let cells: Vec<&str> = row.trim().trim_matches('|').split('|').map(str::trim).collect();
+    let [_, limit, _, constant] = cells.as_slice() else { return None };
+    let constant = constant.strip_prefix('`')?.strip_suffix('`')?;
+    let end = limit.find(|c: char| !c.is_ascii_digit() && c != ' ').unwrap_or(limit.len());
+    let (number, unit) = limit.split_at(end);
+    let number: u64 = number.replace(' ', "").parse().ok()?;
+    let scale = if unit.starts_with("KiB") {
+        1 << 10
+    } else if unit.starts_with("MiB") {
+        1 << 20
+    } else {
+        1
+    };
+    Some((number * scale, constant))
+}
+
+/// The value of a constant such as `64 * 1_024` or `1 << 20`.
+fn reckoned(expression: &str) -> Option<u64> {
+    let number = |text: &str| text.trim().replace('_', "").parse::<u64>().ok();
+    if let Some((number_, by)) = expression.split_once("<<") {
+        return Some(number(number_)? << number(by)?);
+    }
+    expression.split('*').map(number).product()
+}
+
+#[test]
+fn a_budget_of_the_page_on_security_is_the_constant_s() {
+    assert_eq!(budget("| a rule | 64 KiB, at most | refused | `MAX` |"), Some((65_536, "MAX")));
+    assert_eq!(budget("| values | 1 000 | refused | `MAX` |"), Some((1_000, "MAX")));
+    assert_eq!((reckoned("64 * 1_024"), reckoned("1 << 20"), reckoned("x")), (Some(65_536), Some(1_048_576), None));
+    let sources = files_ending(".rs");
+    let text = page("docs/security.md");
+    let rows: Vec<(u64, &str)> = text.lines().filter_map(budget).collect();
+    assert!(rows.len() >= 30, "{} budgets were read", rows.len());
+    let is_constant = |line: &str, value: u64, name: &str| {
+        let declared = line.split_once(&format!("const {name}: ")).and_then(|(_, rest)| rest.split_once(" = "));
+        declared.and_then(|(_, rest)| reckoned(rest.split(';').next()?)).is_some_and(|declared| declared == value)
+    };
+    let stands = |value, name| sources.iter().any(|file| file.text.lines().any(|line| is_constant(line, value, name)));
+    let wrong = rows.iter().filter(|(value, name)| !stands(*value, name));
+    none(&wrong.map(|(value, name)| format!("docs/security.md: no constant {name} is {value}")).collect::<Vec<_>>());
 }

@@ -2,6 +2,7 @@
 
 mod arrows;
 mod documents;
+mod supply;
 mod tidiness;
 
 use std::{
