@@ -135,6 +135,7 @@ async fn connection(stream: TcpStream, routes: Router, activity: Arc<Activity>, 
     // The time for a head is kept here, where an idle connection is known from half a head.
     let serving = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
+        .max_header_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .header_read_timeout(None)
         .serve_connection(io, service);
