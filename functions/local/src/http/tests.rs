@@ -125,7 +125,7 @@ async fn f6_a_panic_is_an_answer_and_the_connection_goes_on() {
 #[tokio::test]
 async fn f6_a_head_is_bounded() {
     let filler = "a".repeat(33 * 1024);
-    let many: String = (0..101).map(|number| format!("X-{number}: a\r\n")).collect();
+    let many = "X-Many: a\r\n".repeat(101);
     for more in [format!("X-Long: {filler}\r\n"), many] {
         let mut opened = open(PATIENT, routes()).await;
         opened.write(&format!("GET / HTTP/1.1\r\nHost: a\r\n{more}\r\n")).await;

@@ -89,8 +89,8 @@ fn f12_a_new_folder_is_private_whatever_the_umask() {
     let parent = folder();
     let data = parent.path().join("made/data");
     let line = format!("umask 0; exec '{}' token --admin --data '{}'", env!("CARGO_BIN_EXE_tracking"), data.display());
-    let made = std::process::Command::new("sh").args(["-c", &line]).output().expect("a shell can be run");
-    assert!(made.status.success());
+    let token = std::process::Command::new("sh").args(["-c", &line]).output().expect("a shell can be run");
+    assert!(token.status.success());
     let server = Server::start(&data, &[]);
     let mode = |path: &Path| fs::symlink_metadata(path).expect("it is there").permissions().mode() & 0o7777;
     assert_eq!(mode(&data), 0o700);
