@@ -1,11 +1,12 @@
 //! The keys of a data folder: 32 random bytes each, in files that their owner alone can read.
 //!
 //! `token.key` signs tokens, `secrets.key` seals the rules' secrets. A key is made when it is first asked for, whoever asks: two
-//! processes that ask at once get the same one. Losing `token.key` voids the tokens, losing `secrets.key` the secrets.
+//! processes that ask at once get the same one. Losing `token.key` voids the tokens, losing `secrets.key` the secrets. No key of a
+//! folder is used while others could read or change any of its files ([`files`]).
 
 use std::{
-    fs::{self, DirBuilder, File},
-    io::{self, Write as _},
+    fs::File,
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -13,6 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 use tempfile::NamedTempFile;
 use tracking_api::auth::LocalTokens;
 use tracking_core::caller::Caller;
+use tracking_embedded::{
+    FILES,
+    files::{self, Exposed, FileError},
+};
 
 use crate::clock;
 
@@ -34,13 +39,16 @@ pub enum KeyError {
         /// What the system said.
         source: io::Error,
     },
+    /// Others could read or change what is in the folder.
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
     /// The file holds something else.
     #[error("{} holds {length} bytes, a key has 32: bring the right file back", path.display())]
     NotAKey {
         /// The file.
         path: PathBuf,
         /// How long it is.
-        length: usize,
+        length: u64,
     },
     /// A token is to be made for a server that has no key.
     #[error("there is no {}: name the folder that the server uses with --data", path.display())]
@@ -66,6 +74,7 @@ pub fn tokens(folder: &Path) -> Result<LocalTokens, KeyError> {
 /// As [`tokens`], of a folder that has its key already.
 pub fn existing_tokens(folder: &Path) -> Result<LocalTokens, KeyError> {
     let path = folder.join(TOKEN_KEY);
+    check(folder)?;
     match read(&path)? {
         Some(key) => Ok(LocalTokens::new(&key, clock::now)),
         None => Err(KeyError::Missing { path }),
@@ -78,8 +87,22 @@ pub fn token(tokens: &LocalTokens, caller: &Caller, days: u16) -> String {
     tokens.mint(caller, clock::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX))
 }
 
+/// Refuses a folder if others could read or change its keys or its store.
+fn check(folder: &Path) -> Result<(), KeyError> {
+    let [store, log, index] = FILES;
+    files::check(folder, &[TOKEN_KEY, SECRETS_KEY, store, log, index]).map_err(|error| refused(folder, error))
+}
+
+fn refused(path: &Path, error: FileError) -> KeyError {
+    match error {
+        FileError::Exposed(exposed) => KeyError::Exposed(exposed),
+        FileError::System(source) => KeyError::File { path: path.to_owned(), source },
+    }
+}
+
 fn find_or_make(folder: &Path, name: &str) -> Result<[u8; LENGTH], KeyError> {
     let path = folder.join(name);
+    check(folder)?;
     if let Some(key) = read(&path)? {
         return Ok(key);
     }
@@ -89,23 +112,24 @@ fn find_or_make(folder: &Path, name: &str) -> Result<[u8; LENGTH], KeyError> {
 }
 
 fn read(path: &Path) -> Result<Option<[u8; LENGTH]>, KeyError> {
-    match fs::read(path) {
-        Ok(bytes) => match bytes.as_slice().try_into() {
-            Ok(key) => Ok(Some(key)),
-            Err(_) => Err(KeyError::NotAKey { path: path.to_owned(), length: bytes.len() }),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(KeyError::File { path: path.to_owned(), source }),
+    let fault = |source| KeyError::File { path: path.to_owned(), source };
+    let mut file = match files::open(path, File::options().read(true)) {
+        Ok(file) => file,
+        Err(FileError::System(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refused(path, error)),
+    };
+    let length = file.metadata().map_err(fault)?.len();
+    if length != LENGTH as u64 {
+        return Err(KeyError::NotAKey { path: path.to_owned(), length });
     }
+    let mut key = [0; LENGTH];
+    file.read_exact(&mut key).map_err(fault)?;
+    Ok(Some(key))
 }
 
 /// Writes a new key beside its place and moves it there, unless another stands there by then.
 fn make(folder: &Path, path: &Path) -> io::Result<Result<(), KeyError>> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)?;
+    files::make_folder(folder)?;
     let mut key = [0; LENGTH];
     if aws_lc_rs::rand::fill(&mut key).is_err() {
         return Ok(Err(KeyError::NoDice));
@@ -125,7 +149,7 @@ fn make(folder: &Path, path: &Path) -> io::Result<Result<(), KeyError>> {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::PermissionsExt as _, sync::Barrier, thread};
+    use std::{fs, os::unix::fs::PermissionsExt as _, sync::Barrier, thread};
 
     use super::*;
 
@@ -144,7 +168,7 @@ mod tests {
 
     #[test]
     fn all_who_ask_at_once_get_the_same_key() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let barrier = Barrier::new(8);
         let keys: Vec<_> = thread::scope(|scope| {
             let ask = || {
@@ -159,11 +183,37 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("token.key"), "short").unwrap();
+        let folder = folder();
+        write(&folder.path().join("token.key"), b"short", 0o600);
         let told = tokens(folder.path()).unwrap_err().to_string();
         assert!(told.ends_with("token.key holds 5 bytes, a key has 32: bring the right file back"), "{told}");
         let told = existing_tokens(&folder.path().join("else")).unwrap_err().to_string();
         assert!(told.ends_with("token.key: name the folder that the server uses with --data"), "{told}");
+    }
+
+    #[test]
+    fn f12_no_key_is_used_while_others_could_read_any_file() {
+        for name in ["token.key", "secrets.key", "tracking.db", "tracking.db-wal", "tracking.db-shm"] {
+            let folder = folder();
+            tokens(folder.path()).unwrap();
+            let path = folder.path().join(name);
+            write(&path, &[7; 32], 0o644);
+            let expected = format!("{name} can be read by others (mode 0644): run: chmod 600 {}", path.display());
+            assert_eq!(tokens(folder.path()).unwrap_err().to_string(), expected);
+            assert_eq!(existing_tokens(folder.path()).unwrap_err().to_string(), expected);
+            assert_eq!(secrets_key(folder.path()).unwrap_err().to_string(), expected);
+            write(&path, &[7; 32], 0o600);
+            assert!(existing_tokens(folder.path()).is_ok());
+        }
+    }
+
+    /// A folder that is private whatever the umask.
+    fn folder() -> tempfile::TempDir {
+        tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
+    }
+
+    fn write(path: &Path, bytes: &[u8], mode: u32) {
+        fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 }

@@ -7,8 +7,10 @@
 mod bus;
 mod clock;
 pub mod demo;
+mod descriptors;
 pub mod edge;
 mod events;
+mod http;
 pub mod keys;
 pub mod openapi;
 pub mod send;

@@ -11,7 +11,9 @@ use tracking_embedded::{Limits, OpenError, Store, worker};
 use tracking_engine::{Clock, Engine, Settings, backend::Received, secrets::Vault, sender::Sender};
 
 use crate::{
-    bus, clock, events,
+    bus, clock,
+    descriptors::{self, Budget},
+    events, http,
     keys::{self, KeyError},
 };
 
@@ -19,8 +21,6 @@ use crate::{
 const SWEEP_EVERY: Duration = Duration::from_secs(20);
 /// How many sweeps pass between two removals of what has expired: an hour.
 const SWEEPS_A_PURGE: u32 = 180;
-/// How long requests that run may take when the server stops.
-const ANSWERS_GRACE: Duration = Duration::from_secs(10);
 /// How long sends that run may take when the server stops: the usual timeout and some. A longer one is cut off; its delivery is
 /// taken up at the next start.
 const SENDS_GRACE: Duration = Duration::from_secs(45);
@@ -75,6 +75,8 @@ impl LocalServer {
     /// # Errors
     /// The address is taken, another process holds the folder, a key or the store can't be read.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        let descriptors = descriptors::raise();
+        let budget = Budget::of(descriptors);
         let listen = |source| StartError::Listen { listen: options.listen.clone(), source };
         let listener = TcpListener::bind(&options.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -87,10 +89,10 @@ impl LocalServer {
 
         let (stopping, stopped) = watch::channel(false);
         let routes = routes(&engine, &store, sender.clone(), &Auth::Local(tokens.clone()));
-        let answers = tokio::spawn(answer(listener, routes, stopped.clone()));
-        let sends = tokio::spawn(send(store.clone(), Arc::clone(&engine), sender, stopped.clone()));
+        let answers = tokio::spawn(http::serve(listener, routes, budget.connections, stopped.clone()));
+        let sends = tokio::spawn(send(store.clone(), Arc::clone(&engine), sender, budget.sends, stopped.clone()));
         let sweeps = tokio::spawn(sweep(store, engine, stopped));
-        tracing::info!(%address, data = %options.data.display(), "serving");
+        tracing::info!(%address, descriptors, budget.connections, budget.sends, data = %options.data.display(), "serving");
         Ok(Self { address, tokens, stopping, answers, sends, sweeps })
     }
 
@@ -134,22 +136,8 @@ fn routes(engine: &Arc<Engine<Store>>, store: &Store, sender: Sender, auth: &Aut
     tracking_api::router_with(Arc::clone(engine), sender, auth, local)
 }
 
-async fn answer(listener: TcpListener, routes: Router, stopped: watch::Receiver<bool>) {
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(until(stopped.clone()));
-    let late = async {
-        until(stopped).await;
-        tokio::time::sleep(ANSWERS_GRACE).await;
-    };
-    tokio::select! {
-        ended = serving => if let Err(error) = ended {
-            tracing::error!(%error, "no more requests are taken");
-        },
-        () = late => tracing::warn!("requests were cut off: they took too long to end"),
-    }
-}
-
 /// Works the queues. When the server is to stop, what is in line behind a send that runs is sent no more.
-async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, stopped: watch::Receiver<bool>) {
+async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, at_once: usize, stopped: watch::Receiver<bool>) {
     let stops = {
         let engine = Arc::clone(&engine);
         async move {
@@ -167,7 +155,8 @@ async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, stopped:
             }
         }
     };
-    worker::work(store, Limits::default(), clock::now, stops, SENDS_GRACE, work).await;
+    let limits = Limits { total: at_once, ..Limits::default() };
+    worker::work(store, limits, clock::now, stops, SENDS_GRACE, work).await;
 }
 
 /// Sends what falls due, and removes what has expired.
@@ -201,7 +190,7 @@ fn long_expired(now: Timestamp) -> Timestamp {
 }
 
 /// Resolves when the server is to stop.
-async fn until(mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
     // An error means that the server's handle was dropped: that is a stop too.
     let _dropped = stopped.wait_for(|stop| *stop).await;
 }

@@ -7,9 +7,11 @@
 //! - **One thread writes**: it takes every job that waits and commits them together ([`mod@write`]). Reads go past it, on connections
 //!   of their own ([`read`]).
 //! - **Memory is bounded, queues are not**: a group keeps the next few messages in memory and the rest on disk ([`lanes`]).
+//! - **Its files are their owner's alone** ([`files`]); ones that others could read or change are refused.
 //! - **No clock is read.** Time comes in with [`Store::receive`]; [`worker::work`] takes it from its caller.
 
 mod bus;
+pub mod files;
 mod lanes;
 mod open;
 mod read;
@@ -21,5 +23,5 @@ mod write;
 
 pub use bus::BusEvent;
 pub use lanes::{Depth, LaneDepth, Limits, Picked};
-pub use open::{Durability, OpenError};
+pub use open::{Durability, FILES, OpenError};
 pub use store::Store;

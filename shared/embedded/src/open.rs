@@ -1,13 +1,20 @@
 //! Opening a folder: its lock, its file, its connections.
 
 use std::{
-    fs::{DirBuilder, File, TryLockError},
+    fs::{self, File, Permissions, TryLockError},
     io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags};
+
+use crate::files::{self, Exposed, FileError};
+
+/// The store's file, and those that `SQLite` keeps beside it.
+pub const FILES: [&str; 3] = [FILE, "tracking.db-wal", "tracking.db-shm"];
+const FILE: &str = "tracking.db";
 
 /// How much a commit's answer promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +44,9 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// Others could read or change the store's files.
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
     /// The file was written by a newer program.
     #[error("the store has format {found}, this program knows formats up to {known}: use the newer program")]
     Newer {
@@ -55,21 +65,27 @@ pub enum OpenError {
 
 /// The store's file.
 pub(crate) fn file_in(folder: &Path) -> PathBuf {
-    folder.join("tracking.db")
+    folder.join(FILE)
 }
 
-/// Makes the folder if need be, readable by its owner alone, and locks it until the answer is dropped.
+/// Makes the folder if need be, for its owner alone, and locks it until the answer is dropped.
+///
+/// The store's file is made for its owner alone too, since the log holds what receivers were sent; `SQLite` gives the files beside it
+/// the same mode. Files that others could read or change are refused.
 pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
     let fault = |source| OpenError::Folder { folder: folder.to_owned(), source };
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(fault)?;
-    let file = File::options().create(true).truncate(false).write(true).open(folder.join("tracking.lock")).map_err(fault)?;
+    let refused = |error| match error {
+        FileError::Exposed(exposed) => OpenError::Exposed(exposed),
+        FileError::System(source) => fault(source),
+    };
+    files::make_folder(folder).map_err(fault)?;
+    let path = folder.join("tracking.lock");
+    tighten(&path);
+    let file = files::open(&path, File::options().create(true).truncate(false).write(true)).map_err(refused)?;
     match file.try_lock() {
         Ok(()) => {
-            private(&file_in(folder)).map_err(fault)?;
+            files::check_names(folder, &FILES).map_err(refused)?;
+            files::open(&file_in(folder), File::options().create(true).truncate(false).write(true)).map_err(refused)?;
             Ok(file)
         }
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
@@ -77,14 +93,12 @@ pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Makes the store's file for its owner alone, since the log holds what receivers were sent; `SQLite` gives the files beside it the
-/// same mode.
-fn private(file: &Path) -> io::Result<()> {
-    let mut options = File::options();
-    options.create(true).truncate(false).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file).map(drop)
+/// Makes a lock file private that an earlier version left readable. It holds nothing, but who can open it can lock it.
+fn tighten(path: &Path) {
+    if path.symlink_metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o077 != 0) {
+        // Opening it tells what is wrong with a file whose mode can't be changed.
+        let _refused = fs::set_permissions(path, Permissions::from_mode(0o600));
+    }
 }
 
 /// How long a connection waits for another one of ours, which happens only while the file is opened or closed.

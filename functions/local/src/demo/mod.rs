@@ -14,6 +14,7 @@ mod summary;
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -107,7 +108,8 @@ enum Folder {
 impl Folder {
     fn of(keep: Option<PathBuf>) -> Result<Self, DemoError> {
         let Some(folder) = keep else {
-            let made = tempfile::Builder::new().prefix("tracking-demo-").tempdir();
+            let private = fs::Permissions::from_mode(0o700);
+            let made = tempfile::Builder::new().prefix("tracking-demo-").permissions(private).tempdir();
             return made.map(Self::Temporary).map_err(|source| DemoError::Folder { folder: std::env::temp_dir(), source });
         };
         match fs::read_dir(&folder).map(|mut entries| entries.next().is_none()) {

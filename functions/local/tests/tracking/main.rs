@@ -1,7 +1,9 @@
 //! The binary `tracking` as people run it.
 
+mod crowd;
 mod description;
 mod events;
+mod folders;
 mod keys;
 mod kill;
 mod postbacks;

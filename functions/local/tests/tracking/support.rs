@@ -1,7 +1,9 @@
 //! Runs the binary, talks to its server, and listens like a receiver.
 
 use std::{
+    fs::Permissions,
     io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Mutex},
@@ -53,10 +55,24 @@ pub(crate) struct Answer {
 impl Server {
     /// Starts a server on any free port and waits for its line.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        Self::spawn(tracking(&Self::arguments(data, more)), data)
+    }
+
+    /// As [`Self::start`], with so many file descriptors and no more.
+    pub(crate) fn start_with_descriptors(descriptors: u32, data: &Path, more: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tracking")]);
+        command.args(Self::arguments(data, more)).env_remove("RUST_LOG").env_remove("TRACKING_TOKEN");
+        Self::spawn(command, data)
+    }
+
+    fn arguments<'a>(data: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
         let folder = data.to_str().expect("temporary folders are named in text");
-        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--data", folder];
-        arguments.extend(more);
-        let mut child = tracking(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary can be run");
+        [&["serve", "--listen", "127.0.0.1:0", "--data", folder], more].concat()
+    }
+
+    fn spawn(mut command: Command, data: &Path) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary can be run");
         let mut line = String::new();
         let out = child.stdout.take().expect("stdout is piped");
         BufReader::new(out).read_line(&mut line).expect("stdout can be read");
@@ -167,7 +183,9 @@ impl Receiver {
 }
 
 pub(crate) fn folder() -> TempDir {
-    tempfile::tempdir().expect("a temporary folder can be made")
+    // Private whatever the umask.
+    let private = Permissions::from_mode(0o700);
+    tempfile::Builder::new().permissions(private).tempdir().expect("a temporary folder can be made")
 }
 
 /// A new sale with one transaction.

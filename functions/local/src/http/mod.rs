@@ -1,0 +1,192 @@
+//! HTTP of the local server: connections are accepted, bounded, and closed when their clients take too long.
+//!
+//! - **There is always room for one more connection** ([`room`]): at the limit, the one whose client has been silent for longest is
+//!   closed. Only a request that a handler works on keeps its place.
+//! - **Every wait for a client has an end** ([`activity`]): for a head, a body, the next request, and for a response to be read.
+//! - **A head is bounded** in bytes and in headers, and HTTP/1.1 is the only version: a connection has one request at a time.
+//! - **A fault stays with its own request**: a panic is answered with 500, an accept that fails is tried again.
+
+mod activity;
+mod body;
+mod room;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::{convert::Infallible, io, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt as _;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
+use tower::ServiceExt as _;
+
+use activity::{Activity, Patience};
+use body::{RequestBody, ResponseBody};
+use room::Room;
+use stream::PatientStream;
+
+use crate::server::until;
+
+/// The most bytes of a request's head.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+/// The most headers of a request.
+const MAX_HEADERS: usize = 100;
+/// How long requests that run may take when the server stops.
+const ANSWERS_GRACE: Duration = Duration::from_secs(10);
+/// How long accepting rests after a fault of the system.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How often a fault of accepting is logged.
+const LOG_EVERY: Duration = Duration::from_mins(1);
+
+/// Serves until it is to stop; then closes connections without a request at once, and gives the others 10 seconds.
+pub(crate) async fn serve(listener: TcpListener, routes: Router, connections: usize, stopped: watch::Receiver<bool>) {
+    let room = Room::new(connections);
+    let mut tasks = JoinSet::new();
+    let mut faults = AcceptFaults::default();
+    let mut stop = pin!(until(stopped.clone()));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => ended_well(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let activity = Arc::new(Activity::new(Patience::default(), Instant::now()));
+                    let place = tokio::select! {
+                        () = &mut stop => break,
+                        place = room.place(&activity) => place,
+                    };
+                    let serving = connection(stream, routes.clone(), activity, stopped.clone());
+                    tasks.spawn(async move {
+                        serving.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => faults.rest(&room, &error).await,
+            },
+        }
+    }
+    drop(listener);
+    let all = async {
+        while let Some(ended) = tasks.join_next().await {
+            ended_well(ended);
+        }
+    };
+    if tokio::time::timeout(ANSWERS_GRACE, all).await.is_err() {
+        tracing::warn!(requests = tasks.len(), "requests were cut off: they took too long to end");
+    }
+}
+
+fn ended_well(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection broke");
+    }
+}
+
+/// Faults of accepting connections, of which few are worth a line.
+#[derive(Debug, Default)]
+struct AcceptFaults {
+    last_logged: Option<Instant>,
+    /// Since then.
+    count: u64,
+}
+
+impl AcceptFaults {
+    /// Makes room after a fault of the system, and rests, so that a lack of descriptors doesn't become a lack of processor time.
+    async fn rest(&mut self, room: &Room, error: &io::Error) {
+        if is_of_one_connection(error) {
+            return;
+        }
+        self.count += 1;
+        let now = Instant::now();
+        if self.last_logged.is_none_or(|last| now.duration_since(last) >= LOG_EVERY) {
+            tracing::error!(%error, faults = self.count, "connections can't be accepted");
+            (self.last_logged, self.count) = (Some(now), 0);
+        }
+        room.close_idlest();
+        tokio::time::sleep(ACCEPT_REST).await;
+    }
+}
+
+/// Returns true for the fault of a client that is gone already.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Serves one connection to its end.
+async fn connection(stream: TcpStream, routes: Router, activity: Arc<Activity>, stopped: watch::Receiver<bool>) {
+    // A response goes out at once; where that can't be said, it goes out a little later.
+    let _later = stream.set_nodelay(true);
+    let io = TokioIo::new(PatientStream::new(stream, Arc::clone(&activity)));
+    let service = service_fn(|request| answer(request, routes.clone(), Arc::clone(&activity)));
+    // The time for a head is kept here, where an idle connection is known from half a head.
+    let serving = http1::Builder::new()
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .header_read_timeout(None)
+        .serve_connection(io, service);
+    let mut serving = pin!(serving);
+    let mut stop = pin!(until(stopped));
+    let mut overdue = pin!(activity.head_overdue());
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            ended = &mut serving => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                return;
+            }
+            () = &mut overdue => {
+                tracing::debug!("a connection was closed: no request came in time");
+                return;
+            }
+            () = activity.close.notified() => if activity.waits_since().is_some() {
+                tracing::debug!("an idle connection made room for another one");
+                return;
+            },
+            () = &mut stop, if !is_stopping => {
+                if activity.is_between_requests() {
+                    return;
+                }
+                is_stopping = true;
+                serving.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Answers one request. A panic of its handler is an answer too.
+async fn answer(
+    request: Request<Incoming>,
+    routes: Router,
+    activity: Arc<Activity>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    activity.begin_request(Instant::now());
+    let request = request.map(|body| Body::new(RequestBody::new(body, Arc::clone(&activity))));
+    let response = match AssertUnwindSafe(routes.oneshot(request)).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Err(_panic) => broken(),
+    };
+    Ok(response.map(|body| ResponseBody::new(body, activity)))
+}
+
+fn broken() -> Response {
+    tracing::error!("a handler panicked");
+    let problem = r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"the request met a fault of the server, which its log tells"}"#;
+    (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, "application/problem+json")], problem).into_response()
+}

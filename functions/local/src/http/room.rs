@@ -1,0 +1,128 @@
+//! The connections that there are, and room for one more: the one whose client has been silent for longest makes it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::activity::Activity;
+
+/// How long to wait for room before looking again for a connection that could make it.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// All connections of a server.
+#[derive(Debug, Clone)]
+pub(super) struct Room {
+    slots: Arc<Semaphore>,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    connections: BTreeMap<u64, Arc<Activity>>,
+}
+
+/// A connection's place, given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    id: u64,
+    open: Arc<Mutex<Open>>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Room {
+    pub(super) fn new(connections: usize) -> Self {
+        Self { slots: Arc::new(Semaphore::new(connections)), open: Arc::default() }
+    }
+
+    /// Waits for room for one more connection, and has the idlest one closed if there is none.
+    pub(super) async fn place(&self, activity: &Arc<Activity>) -> Place {
+        loop {
+            if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+                return self.enter(activity, slot);
+            }
+            self.close_idlest();
+            if let Ok(Ok(slot)) = tokio::time::timeout(LOOK_AGAIN, Arc::clone(&self.slots).acquire_owned()).await {
+                return self.enter(activity, slot);
+            }
+        }
+    }
+
+    fn enter(&self, activity: &Arc<Activity>, slot: OwnedSemaphorePermit) -> Place {
+        let mut open = lock(&self.open);
+        let id = open.next;
+        open.next += 1;
+        open.connections.insert(id, Arc::clone(activity));
+        Place { id, open: Arc::clone(&self.open), _slot: slot }
+    }
+
+    /// Asks the connection to close whose client has let us wait for longest; of equals the oldest.
+    pub(super) fn close_idlest(&self) {
+        let open = lock(&self.open);
+        let waiting = open.connections.values().filter_map(|connection| Some((connection.waits_since()?, connection)));
+        if let Some((_, idlest)) = waiting.min_by_key(|(since, _)| *since) {
+            idlest.close.notify_one();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.open).connections.remove(&self.id);
+    }
+}
+
+fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::http::activity::Patience;
+
+    #[tokio::test]
+    async fn f6_the_idlest_connection_makes_room() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let (room, patience) = (Room::new(3), Patience::default());
+        let connections: Vec<_> = (0..3).map(|_| Arc::new(Activity::new(patience, start))).collect();
+        let mut places = Vec::new();
+        for connection in &connections {
+            places.push(room.place(connection).await);
+        }
+        connections[0].begin_request(start);
+        connections[1].received(1, after(2));
+        connections[2].received(1, after(1));
+        let told = || connections.iter().map(|one| one.close.notified().now_or_never().is_some()).collect::<Vec<_>>();
+
+        let one_more = Arc::new(Activity::new(patience, after(3)));
+        let mut waiting = std::pin::pin!(room.place(&one_more));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert_eq!(told(), [false, false, true], "one that works keeps its place");
+        drop(places.pop());
+        let place = waiting.now_or_never();
+        assert!(place.is_some(), "it has the place that became free");
+        room.close_idlest();
+        assert_eq!(told(), [false, true, false]);
+    }
+
+    #[tokio::test]
+    async fn f6_nobody_who_works_is_closed() {
+        let now = Instant::now();
+        let room = Room::new(1);
+        let busy = Arc::new(Activity::new(Patience::default(), now));
+        let _place = room.place(&busy).await;
+        busy.begin_request(now);
+        let other = Arc::new(Activity::new(Patience::default(), now));
+        assert!(room.place(&other).now_or_never().is_none());
+        assert!(busy.close.notified().now_or_never().is_none());
+    }
+}

@@ -1,0 +1,210 @@
+//! Connections whose clients take their time, send too much, or meet a fault, on loopback and with little patience.
+
+use std::sync::Arc;
+
+use axum::{body::Bytes, extract::rejection::BytesRejection, routing};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::Notify,
+    task::JoinHandle,
+};
+
+use super::*;
+
+const SHORT: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_hours(1);
+const PATIENT: Patience = Patience { head: LONG, idle: LONG, transfer: LONG, bytes_per_second: 1 };
+
+/// One connection of a server: its client, its end, and the way to stop it.
+struct Opened {
+    client: TcpStream,
+    serving: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+async fn length(body: Result<Bytes, BytesRejection>) -> (StatusCode, String) {
+    body.map_or((StatusCode::BAD_REQUEST, String::new()), |body| (StatusCode::OK, body.len().to_string()))
+}
+
+fn routes() -> Router {
+    Router::new()
+        .route("/", routing::get(async || "hello"))
+        .route("/body", routing::post(length))
+        .route("/large", routing::get(async || vec![b'x'; 64 * 1024 * 1024]))
+        .route("/panic", routing::get(async || -> &'static str { panic!("a fault of the handler, which a test wants") }))
+}
+
+async fn open(patience: Patience, routes: Router) -> Opened {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (accepted, _) = listener.accept().await.unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let activity = Arc::new(Activity::new(patience, Instant::now()));
+    let serving = tokio::spawn(connection(accepted, routes, activity, stopped));
+    Opened { client, serving, stop }
+}
+
+impl Opened {
+    async fn write(&mut self, text: &str) {
+        self.client.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Reads until the server has sent this.
+    async fn read_until(&mut self, end: &str) -> String {
+        let mut text = Vec::new();
+        while !text.ends_with(end.as_bytes()) {
+            let byte = self.client.read_u8().await;
+            text.push(byte.unwrap_or_else(|error| panic!("{error} after {}", String::from_utf8_lossy(&text))));
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    /// Everything until the server closes the connection.
+    async fn rest(mut self) -> String {
+        let mut text = String::new();
+        // What the client sent and nobody read resets the connection: that is an end too.
+        let _reset = self.client.read_to_string(&mut text).await;
+        self.serving.await.unwrap();
+        text
+    }
+}
+
+#[tokio::test]
+async fn f6_silence_and_half_a_head_are_closed() {
+    for begin in ["", "POST /body HTTP/1.1\r\nHost: a\r\nX-"] {
+        let mut opened = open(Patience { head: SHORT, ..PATIENT }, routes()).await;
+        opened.write(begin).await;
+        assert_eq!(opened.rest().await, "", "{begin:?}");
+    }
+}
+
+#[tokio::test]
+async fn f6_an_idle_connection_is_closed_and_a_used_one_kept() {
+    let mut opened = open(Patience { idle: SHORT, ..PATIENT }, routes()).await;
+    for _ in 0..2 {
+        opened.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(opened.read_until("hello").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    assert_eq!(opened.rest().await, "");
+}
+
+#[tokio::test]
+async fn f6_a_body_that_does_not_come_is_answered_and_closed() {
+    let mut opened = open(Patience { transfer: SHORT, ..PATIENT }, routes()).await;
+    opened.write("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf").await;
+    let answer = opened.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn f6_a_body_may_come_in_parts() {
+    let mut opened = open(PATIENT, routes()).await;
+    opened.write("POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n").await;
+    opened.write("2\r\nde\r\n0\r\n\r\n").await;
+    assert!(opened.read_until("\r\n\r\n5").await.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[tokio::test]
+async fn f6_a_response_that_nobody_reads_is_given_up() {
+    let mut opened = open(Patience { transfer: SHORT, bytes_per_second: u64::MAX, ..PATIENT }, routes()).await;
+    opened.write("GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    opened.serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn f6_a_panic_is_an_answer_and_the_connection_goes_on() {
+    let mut opened = open(PATIENT, routes()).await;
+    opened.write("GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = opened.read_until("}").await;
+    assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{answer}");
+    assert!(answer.contains("\r\ncontent-type: application/problem+json\r\n"), "{answer}");
+    opened.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    opened.read_until("hello").await;
+}
+
+#[tokio::test]
+async fn f6_a_head_is_bounded() {
+    let filler = "a".repeat(33 * 1024);
+    let many = "X-Many: a\r\n".repeat(101);
+    for more in [format!("X-Long: {filler}\r\n"), many] {
+        let mut opened = open(PATIENT, routes()).await;
+        opened.write(&format!("GET / HTTP/1.1\r\nHost: a\r\n{more}\r\n")).await;
+        let answer = opened.rest().await;
+        // What is not read of the head resets the connection, perhaps before the answer has been read.
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn f6_http_2_in_clear_text_is_closed() {
+    let mut opened = open(PATIENT, routes()).await;
+    opened.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    assert_eq!(opened.rest().await, "");
+}
+
+#[tokio::test]
+async fn f6_a_stop_closes_idle_connections_at_once() {
+    for begin in ["", "GET / HTTP/1.1\r\nHo"] {
+        let mut opened = open(PATIENT, routes()).await;
+        opened.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        opened.read_until("hello").await;
+        opened.write(begin).await;
+        opened.stop.send_replace(true);
+        assert_eq!(opened.rest().await, "", "{begin:?}");
+    }
+}
+
+#[tokio::test]
+async fn f6_a_stop_lets_a_request_end() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begins, goes_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let slow = async move || {
+        begins.notify_one();
+        goes_on.notified().await;
+        "done"
+    };
+    let mut opened = open(PATIENT, Router::new().route("/", routing::get(slow))).await;
+    opened.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    begun.notified().await;
+    opened.stop.send_replace(true);
+    tokio::task::yield_now().await;
+    go_on.notify_one();
+    assert!(opened.rest().await.ends_with("\r\n\r\ndone"));
+}
+
+#[tokio::test]
+async fn f6_an_idle_connection_makes_room_and_one_that_works_does_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begins, goes_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let slow = async move || {
+        begins.notify_one();
+        goes_on.notified().await;
+        "done"
+    };
+    let serving = tokio::spawn(serve(listener, routes().route("/slow", routing::get(slow)), 2, stopped));
+
+    let mut busy = TcpStream::connect(address).await.unwrap();
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    begun.notified().await;
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        let mut half = TcpStream::connect(address).await.unwrap();
+        half.write_all(b"GET / HTTP/1.1\r\nHo").await.unwrap();
+        crowd.push(half);
+    }
+    let mut other = TcpStream::connect(address).await.unwrap();
+    other.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
+
+    go_on.notify_one();
+    let mut answer = String::new();
+    busy.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("\r\n\r\ndone"), "{answer}");
+    stop.send_replace(true);
+    serving.await.unwrap();
+}
