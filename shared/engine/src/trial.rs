@@ -77,7 +77,7 @@ impl<B: Backend> Engine<B> {
         let whole = written.and_then(|(document, pointer)| match self.read_new(caller, document) {
             Ok(whole) => Some(whole),
             Err(more) => {
-                faults.0.extend(more.below(pointer).0);
+                faults.append(more.below(pointer));
                 None
             }
         });
