@@ -8,10 +8,7 @@ use std::{cell::Cell, sync::Arc};
 
 use regex_automata::{
     Anchored, Input, MatchKind,
-    hybrid::{
-        self,
-        dfa::{self, Cache, DFA},
-    },
+    hybrid::dfa::{self, Cache, DFA},
     nfa::thompson::{
         self, NFA, WhichCaptures,
         pikevm::{self, PikeVM},
@@ -36,7 +33,7 @@ const MAX_NESTING: u32 = 50;
 /// The most memory for the states of one automaton during a run, in bytes.
 const STATES_BYTES: usize = 128 * 1_024;
 /// A byte that is simulated takes a step for each so many bytes of the expression.
-const BYTES_PER_STEP: usize = 64;
+const BYTES_PER_STEP: usize = 32;
 /// Steps for each byte of an automaton's states that were built.
 const STEPS_PER_STATE_BYTE: usize = 12;
 
@@ -218,12 +215,8 @@ impl Program {
         if pattern.len() > MAX_PATTERN_BYTES {
             return Err(Refused::Long(pattern.len()));
         }
-        // The first lines of a syntax error draw the expression; the last one says what is wrong.
-        let told = |fault: &dyn ToString| {
-            let all = fault.to_string();
-            Refused::Syntax(all.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
-        };
-        let hir = syntax::parse_with(pattern, &syntax::Config::new().nest_limit(MAX_NESTING)).map_err(|fault| told(&fault))?;
+        let hir =
+            syntax::parse_with(pattern, &syntax::Config::new().nest_limit(MAX_NESTING)).map_err(|fault| syntax_fault(&fault))?;
         let groups = hir.properties().explicit_captures_len();
         if groups > MAX_GROUPS {
             return Err(Refused::Groups(groups));
@@ -232,14 +225,14 @@ impl Program {
             let config =
                 thompson::Config::new().nfa_size_limit(Some(MAX_COMPILED_BYTES)).reverse(reverse).which_captures(captures);
             let nfa = thompson::Compiler::new().configure(config).build_from_hir(&hir);
-            nfa.map_err(|fault| if fault.size_limit().is_some() { Refused::Large } else { told(&fault) })
+            nfa.map_err(|fault| if fault.size_limit().is_some() { Refused::Large } else { syntax_fault(&fault) })
         };
         let forward = built(false, WhichCaptures::All)?;
         let reverse = built(true, WhichCaptures::None)?;
         Ok(Self {
-            groups: PikeVM::new_from_nfa(forward.clone()).map_err(|fault| told(&fault))?,
-            forward: automaton(forward, MatchKind::LeftmostFirst).map_err(|fault| told(&fault))?,
-            reverse: automaton(reverse, MatchKind::All).map_err(|fault| told(&fault))?,
+            groups: PikeVM::new_from_nfa(forward.clone()).map_err(|fault| syntax_fault(&fault))?,
+            forward: automaton(forward, MatchKind::LeftmostFirst)?,
+            reverse: automaton(reverse, MatchKind::All)?,
         })
     }
 
@@ -248,14 +241,20 @@ impl Program {
     }
 }
 
-fn automaton(nfa: NFA, kind: MatchKind) -> Result<DFA, hybrid::BuildError> {
+fn automaton(nfa: NFA, kind: MatchKind) -> Result<DFA, Refused> {
     let config = dfa::Config::new()
         .match_kind(kind)
         .unicode_word_boundary(true)
         .cache_capacity(STATES_BYTES)
         .skip_cache_capacity_check(true)
         .minimum_cache_clear_count(Some(0));
-    dfa::Builder::new().configure(config).build_from_nfa(nfa)
+    dfa::Builder::new().configure(config).build_from_nfa(nfa).map_err(|fault| syntax_fault(&fault))
+}
+
+/// The last line of a fault: the first ones draw the expression.
+fn syntax_fault(fault: &dyn ToString) -> Refused {
+    let all = fault.to_string();
+    Refused::Syntax(all.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
 }
 
 /// One use of an expression on one text.

@@ -15,6 +15,8 @@ use crate::{
     path::FieldPath,
 };
 
+/// The memory that the parts of a condition take beside their texts, in bytes.
+const PARTS_BYTES: usize = 160;
 /// The longest key or value of a condition, in bytes.
 const MAX_TEXT: usize = 16 * 1_024;
 
@@ -199,7 +201,7 @@ impl Condition {
     pub(super) fn bytes(&self) -> usize {
         let key = self.source.as_ref().and_then(Source::key).map_or(0, |key| key.len());
         let values: usize = [&self.value, &self.value2].into_iter().flatten().map(String::len).sum();
-        size_of::<Self>() + 4 * key + 2 * values + self.operator.bytes()
+        size_of::<Self>() + PARTS_BYTES + 4 * key + 2 * values + self.operator.bytes()
     }
 }
 

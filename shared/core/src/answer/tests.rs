@@ -411,8 +411,10 @@ fn a2_rules_have_limits() {
         ],
     );
     let expression = json!({"source": "body", "key": "a", "operator": "matches", "value": "x"});
-    let many = |count: usize| json!({"rules": [{"when": vec![expression.clone(); 20], "then": "delivered"},
-        {"when": vec![expression.clone(); count], "then": "delivered"}]});
+    let many = |count: usize| {
+        json!({"rules": [{"when": vec![expression.clone(); 20], "then": "delivered"},
+        {"when": vec![expression.clone(); count], "then": "delivered"}]})
+    };
     let told = "expected at most 20 regular expressions in a rule, this is number 21";
     check_faults(&many(1), &Owner::Admin, &[("/answer/rules/1/when/0/value", told)]);
     let long = json!({"source": "constant", "key": "x".repeat(16_385), "operator": "is_true"});

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{fault::Faults, testing};
+use crate::testing;
 
 /// What is wrong with `edit`ed detail of the contract: pointers and sentences.
 #[track_caller]

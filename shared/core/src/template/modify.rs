@@ -91,8 +91,13 @@ impl Modifier {
         let bytes = if let Value::Text(text) = value { text.len() } else { 0 };
         1 + match self {
             Self::Map(pairs) => bytes + pairs.len(),
-            Self::Md5 | Self::Sha1 | Self::Sha256 | Self::HmacSha256 { .. } => bytes * STEPS_PER_SLOW_BYTE,
-            Self::Replace { .. } | Self::Lower | Self::Upper => bytes * STEPS_PER_SLOW_BYTE,
+            Self::Md5
+            | Self::Sha1
+            | Self::Sha256
+            | Self::HmacSha256 { .. }
+            | Self::Replace { .. }
+            | Self::Lower
+            | Self::Upper => bytes * STEPS_PER_SLOW_BYTE,
             Self::Prefix(text) | Self::Suffix(text) => bytes + text.len(),
             _ => bytes,
         }

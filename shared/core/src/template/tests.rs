@@ -288,7 +288,11 @@ fn a_text_that_grows_without_end_is_stopped() {
     let out = rendered(&format!("{{click_id{doubling}}}"), Place::Plain, "a");
     let expense = Expense::RegexInput(32_768);
     assert_eq!(out, Err(RenderFault::TooExpensive { name: "affiliate_click_id".into(), expense }));
-    let longer = rendered("{click_id|regex:/a/$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0/}", Place::Plain, &"a".repeat(2_048));
+    let longer = rendered(
+        "{click_id|regex:/a/$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0/}",
+        Place::Plain,
+        &"a".repeat(2_048),
+    );
     assert_eq!(longer, Err(RenderFault::TooLong { limit_bytes: 65_536 }));
     let out = rendered(&"{click_id}".repeat(200), Place::Plain, &"a".repeat(2_048));
     assert_eq!(out, Err(RenderFault::TooLong { limit_bytes: 262_144 }));
