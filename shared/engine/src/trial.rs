@@ -26,7 +26,7 @@ use crate::{
     deliver::render::{Rendering, heard, shown_request},
     rules::{Refused, Rule, Whole, is_live},
     secrets::{Scrubber, masks},
-    sender::{SendFault, Sender},
+    sender::Sender,
 };
 
 /// The longest that a trial waits for an answer, in seconds: whoever asked is waiting too.
@@ -172,7 +172,7 @@ impl<B: Backend> Engine<B> {
                 tracing::info!(tracking_api_id = %tried.id, by = tried.by, host, "a trial is sent");
                 (sender.request(request).await, Some(asked_at))
             }
-            Err(fault) => (Err(SendFault::Unsendable(fault.to_string())), None),
+            Err(fault) => (Err(fault.into()), None),
         };
         let duration = asked_at.map(|asked_at| self.now().duration_since(asked_at).as_millis());
         let scrubber = rendering.scrubber(seen.as_ref());
