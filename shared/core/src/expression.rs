@@ -24,7 +24,7 @@ pub(crate) const MAX_PATTERN_BYTES: usize = 512;
 pub(crate) const MAX_COMPILED_BYTES: usize = 64 * 1_024;
 /// The largest compiled form of all expressions of a rule together, both directions, in bytes.
 pub(crate) const MAX_COMPILED_RULE_BYTES: usize = 256 * 1_024;
-/// The most expressions of a rule that may turn out wrong or too large before the others are left uncompiled: finding out takes time.
+/// The most expressions of a rule that may be refused before the others are left uncompiled: refusing takes time.
 const MAX_REFUSED: usize = 4;
 /// The most groups of one expression.
 const MAX_GROUPS: usize = 20;

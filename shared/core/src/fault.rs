@@ -20,7 +20,7 @@ pub const MAX_FAULTS: usize = 100;
 
 /// The faults of one input, in the order of the document. Never empty when returned as an error.
 ///
-/// At most [`MAX_FAULTS`] are kept. One more entry at the end, with an empty pointer, counts the others that were found: `and 3 more`.
+/// At most [`MAX_FAULTS`] are kept. One more entry at the end, with an empty pointer, counts the others found: `and 3 more`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Faults(pub Vec<Fault>, #[serde(skip)] Reading);
