@@ -175,7 +175,7 @@ impl World {
                 self.arrivals.push(arrival);
                 reply.sent()
             }
-            Err(fault) => Err(SendFault::Unsendable(fault.to_string())),
+            Err(fault) => Err(fault.into()),
         };
         engine.conclude(*claimed, sent).await
     }

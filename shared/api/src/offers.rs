@@ -62,6 +62,9 @@ fn offer(id: &Id, mut body: Value) -> Result<Offer, Faults> {
     match Offer::parse_detail(&body, "") {
         Ok(offer) if faults.is_empty() => Ok(offer),
         Ok(_) => Err(faults),
-        Err(more) => Err(Faults(faults.0.into_iter().chain(more.0).collect())),
+        Err(more) => {
+            faults.append(more);
+            Err(faults)
+        }
     }
 }

@@ -12,7 +12,7 @@ use axum::{
 };
 use tracking_core::{
     caller::Caller,
-    fault::{Fault, Faults},
+    fault::{Fault, Faults, MAX_FAULTS},
 };
 use tracking_core::{json, json::Value};
 use tracking_engine::{backend::Unavailable, rules::Refused};
@@ -173,7 +173,7 @@ impl IntoResponse for Problem {
 /// A bad event is a request that can't be read; everything else that a person writes is a resource with faults (contract, conventions).
 fn kind_of(faults: &Faults) -> Kind {
     let of_event = |fault: &Fault| fault.pointer == "/event" || fault.pointer.starts_with("/event/");
-    if faults.0.iter().all(of_event) { Kind::BadRequest } else { Kind::Invalid }
+    if faults.0.iter().take(MAX_FAULTS).all(of_event) { Kind::BadRequest } else { Kind::Invalid }
 }
 
 impl From<Refused> for Problem {

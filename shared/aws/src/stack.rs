@@ -24,6 +24,8 @@ const TRYING: Duration = Duration::from_secs(3);
 const CALLING: Duration = Duration::from_secs(10);
 /// How long what was read of a rule counts when matching: well within the 10 s that a change may take to be seen everywhere.
 const RULE_LIFETIME: SignedDuration = SignedDuration::from_secs(5);
+/// The memory for what was read of rules, in bytes: an eighth of what a function has.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// When a running attempt is shown as running: what takes less is not worth its writes.
 const SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 /// How long a record waits for others at most.
@@ -76,6 +78,7 @@ impl Stack {
             private_targets: settings.private_targets,
             log_retention: SignedDuration::from_hours(24 * i64::from(settings.log_retention_days)),
             rule_lifetime: Some(RULE_LIFETIME),
+            cache_bytes: CACHE_BYTES,
             record_window: RECORD_WINDOW,
             shown_after: SHOWN_AFTER,
             keep_events: settings.keep_events,

@@ -8,7 +8,7 @@ use tracking_core::{
     event::{Event, EventKind},
     fault::Faults,
     request::Request,
-    template::{Allowed, Place, Scope, Template},
+    template::{Allowed, Place, Scope, Steps, Template},
 };
 
 const URL: &str = "https://postback.receiver.example/v2/conversions/{conversion_id}?click={click_id}&transaction={transaction_id}\
@@ -97,6 +97,7 @@ fn in_scope(with: impl FnOnce(&Scope<'_>)) {
         secrets: &none,
         variables: &none,
         answer: None,
+        steps: Steps::default(),
     });
 }
 

@@ -27,7 +27,7 @@ impl<'v> Fields<'v> {
         let fields = Self { map, pointer: pointer.to_owned() };
         for key in map.into_iter().flat_map(Map::keys) {
             if !known.contains(&key.as_str()) && !ignored.contains(&key.as_str()) {
-                faults.add(fields.at(key), unknown("field", key, known));
+                faults.add_with(|| (fields.at(key), unknown("field", key, known)));
             }
         }
         fields
@@ -127,8 +127,9 @@ pub(crate) fn whole(value: &Value, allowed: RangeInclusive<u32>, units: &str) ->
 
 /// That a word is none of those known, with the nearest and all of them.
 pub(crate) fn unknown(what: &str, word: &str, known: &[&str]) -> String {
-    let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(a, word).total_cmp(&strsim::jaro_winkler(b, word)));
     let shown: String = word.chars().take(64).collect();
+    let likeness = |known: &str| strsim::jaro_winkler(known, &shown);
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
         Some(nearest) => format!("\"{shown}\" is no {what} here, the nearest is \"{nearest}\": choose of {}", known.join(", ")),
         None => format!("\"{shown}\" is no {what} here: none is allowed"),

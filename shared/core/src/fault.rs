@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::expression::ExpressionBudget;
+
 /// One fault of an input: a JSON pointer (RFC 6901) to the place and a sentence that says what is wrong and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
@@ -13,26 +15,101 @@ pub struct Fault {
     pub detail: String,
 }
 
-/// All faults of one input, in the order of the document. Never empty when returned as an error.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The most faults that one answer lists.
+pub const MAX_FAULTS: usize = 100;
+
+/// The faults of one input, in the order of the document. Never empty when returned as an error.
+///
+/// At most [`MAX_FAULTS`] are kept. One more entry at the end, with an empty pointer, counts the others found: `and 3 more`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Faults(pub Vec<Fault>);
+pub struct Faults(pub Vec<Fault>, #[serde(skip)] Reading);
+
+/// The progress of reading one input.
+#[derive(Debug, Clone, Default)]
+struct Reading {
+    /// Faults that are counted only.
+    more: usize,
+    expressions: ExpressionBudget,
+}
+
+impl PartialEq for Faults {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Faults {}
 
 impl Faults {
-    /// Notes one more fault.
-    pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(Fault { pointer: pointer.into(), detail: detail.into() });
+    /// No faults so far in a rule that is read from the store: what is over a later budget of expressions is none.
+    pub(crate) fn of_stored_rule() -> Self {
+        Self(Vec::new(), Reading { more: 0, expressions: ExpressionBudget::of_stored_rule() })
     }
 
-    /// Whether nothing is wrong.
+    /// Notes one more fault; counts it only if there are enough.
+    pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        if self.0.len() < MAX_FAULTS {
+            self.0.push(Fault { pointer: pointer.into(), detail: detail.into() });
+        } else {
+            self.skip(1);
+        }
+    }
+
+    /// Notes a fault whose text is made only if it is kept.
+    pub(crate) fn add_with(&mut self, fault: impl FnOnce() -> (String, String)) {
+        if self.0.len() < MAX_FAULTS {
+            let (pointer, detail) = fault();
+            self.0.push(Fault { pointer, detail });
+        } else {
+            self.skip(1);
+        }
+    }
+
+    /// Counts faults that are not described.
+    fn skip(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        self.1.more += count;
+        self.0.truncate(MAX_FAULTS);
+        self.0.push(Fault { pointer: String::new(), detail: format!("and {} more", self.1.more) });
+    }
+
+    /// Notes the faults of a part.
+    pub fn append(&mut self, part: Self) {
+        let Self(faults, Reading { more, .. }) = part;
+        let described = if more > 0 { MAX_FAULTS } else { faults.len() };
+        for Fault { pointer, detail } in faults.into_iter().take(described) {
+            self.add(pointer, detail);
+        }
+        self.skip(more);
+    }
+
+    /// Returns true if nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The number of faults that were found, those included that are counted only.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len().min(MAX_FAULTS) + self.1.more
+    }
+
+    /// The number of faults that may still be described.
+    pub(crate) fn room(&self) -> usize {
+        MAX_FAULTS.saturating_sub(self.0.len())
+    }
+
+    /// The expressions that the input may still have.
+    pub(crate) fn expressions(&mut self) -> &mut ExpressionBudget {
+        &mut self.1.expressions
     }
 
     /// The same faults of a document that stands at `pointer` of another.
     #[must_use]
     pub fn below(mut self, pointer: &str) -> Self {
-        for fault in &mut self.0 {
+        for fault in self.0.iter_mut().take(MAX_FAULTS) {
             fault.pointer.insert_str(0, pointer);
         }
         self

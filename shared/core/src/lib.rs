@@ -12,6 +12,7 @@ pub mod conditions;
 pub mod delivery;
 mod document;
 pub mod event;
+mod expression;
 pub mod fault;
 pub mod hash;
 pub mod hold;

@@ -85,6 +85,8 @@ pub struct Settings {
     pub log_retention: SignedDuration,
     /// How long what was read of a rule counts when matching; `None` where this process alone changes rules.
     pub rule_lifetime: Option<SignedDuration>,
+    /// The memory for rules, their secrets and the index, as they were last read, in bytes.
+    pub cache_bytes: usize,
     /// How long a record may wait at most for others to be written with; none waits once no attempt is under way.
     pub record_window: SignedDuration,
     /// Attempts that run longer than this are shown as `sending` in the lists: a write more, for people only.
@@ -99,6 +101,7 @@ impl Default for Settings {
             private_targets: false,
             log_retention: SignedDuration::from_hours(24 * 90),
             rule_lifetime: None,
+            cache_bytes: 64 * 1024 * 1024,
             record_window: SignedDuration::ZERO,
             shown_after: SignedDuration::from_secs(1),
             keep_events: false,
@@ -144,7 +147,7 @@ impl<B: Backend> Engine<B> {
     /// An engine over this store. `vault` seals the rules' secrets.
     pub fn new(backend: B, clock: Clock, vault: Vault, mut settings: Settings) -> Self {
         settings.log_retention = settings.log_retention.max(SHORTEST_RETENTION);
-        let rules = rules::Cache::new(settings.rule_lifetime);
+        let rules = rules::Cache::new(settings.rule_lifetime, settings.cache_bytes);
         Self {
             backend,
             clock,

@@ -17,6 +17,7 @@ use reqwest::{
 use tracking_core::{
     answer::Answer,
     request::{Rendered, address::is_public},
+    template::RenderFault,
 };
 
 use crate::deliver::{Claimed, Sent};
@@ -41,12 +42,24 @@ pub enum SendFault {
     /// It can't be sent, now or later.
     #[error("not sent: {0}")]
     Unsendable(String),
+    /// Its templates take more work than a rendering may.
+    #[error("{0}")]
+    TooExpensive(RenderFault),
+}
+
+impl From<RenderFault> for SendFault {
+    fn from(fault: RenderFault) -> Self {
+        match fault {
+            RenderFault::TooExpensive { .. } => Self::TooExpensive(fault),
+            other => Self::Unsendable(other.to_string()),
+        }
+    }
 }
 
 impl SendFault {
     /// Whether trying again makes no sense.
     pub fn is_for_good(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Unsendable(_))
+        matches!(self, Self::Refused(_) | Self::Unsendable(_) | Self::TooExpensive(_))
     }
 }
 
@@ -79,7 +92,7 @@ impl Sender {
 
     /// Sends a claimed attempt.
     pub async fn send(&self, claimed: &Claimed) -> Sent {
-        let rendered = claimed.request().map_err(|fault| SendFault::Unsendable(fault.to_string()))?;
+        let rendered = claimed.request()?;
         self.request(rendered).await
     }
 
@@ -195,4 +208,20 @@ fn chain(error: &dyn Error) -> String {
         source = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use tracking_core::template::Expense;
+
+    use super::*;
+
+    #[test]
+    fn f3_a_template_that_is_too_expensive_fails_for_good_by_its_macro() {
+        let fault = SendFault::from(RenderFault::TooExpensive { name: "query.x".into(), expense: Expense::RegexInput(4_097) });
+        assert!(fault.is_for_good());
+        let told = "the template is too expensive: {query.x} gives regex 4097 bytes: at most 4096 are allowed";
+        assert_eq!(fault.to_string(), told);
+        assert_eq!(SendFault::from(RenderFault::DotSegment).to_string(), format!("not sent: {}", RenderFault::DotSegment));
+    }
 }

@@ -27,7 +27,7 @@ use crate::{
     limits,
     rules::{Refused, Rule, Whole, is_live},
     secrets::{Scrubber, masks},
-    sender::{SendFault, Sender},
+    sender::Sender,
 };
 
 /// The longest that a trial waits for an answer, in seconds: whoever asked is waiting too.
@@ -80,7 +80,7 @@ impl<B: Backend> Engine<B> {
         let whole = written.and_then(|(document, pointer)| match self.read_new(&by.caller, document) {
             Ok(whole) => Some(whole),
             Err(more) => {
-                faults.0.extend(more.below(pointer).0);
+                faults.append(more.below(pointer));
                 None
             }
         });
@@ -186,7 +186,7 @@ impl<B: Backend> Engine<B> {
                 tracing::info!(tracking_api_id = %tried.id, by = tried.by.caller.role(), host, "a trial is sent");
                 (sender.request(request).await, Some(asked_at))
             }
-            Err(fault) => (Err(SendFault::Unsendable(fault.to_string())), None),
+            Err(fault) => (Err(fault.into()), None),
         };
         let duration = asked_at.map(|asked_at| self.now().duration_since(asked_at).as_millis());
         let scrubber = rendering.scrubber(seen.as_ref());

@@ -10,10 +10,13 @@ use super::{
 };
 use crate::{
     document::{Fields, kind},
+    expression::{Steps, Stop},
     fault::Faults,
     path::FieldPath,
 };
 
+/// The memory that the parts of a condition take beside their texts, in bytes.
+const PARTS_BYTES: usize = 160;
 /// The longest key or value of a condition, in bytes.
 const MAX_TEXT: usize = 16 * 1_024;
 
@@ -80,6 +83,16 @@ impl Source {
         }
     }
 
+    /// The steps for finding the text.
+    fn steps(&self, answer: &Answer, query: &[(String, String)]) -> usize {
+        match self {
+            Self::Body(_) => answer.lookup_steps(),
+            Self::Header(_) => answer.headers.len(),
+            Self::Query(_) => query.len(),
+            Self::HttpCode | Self::Constant(_) => 0,
+        }
+    }
+
     /// The text found there; missing is empty.
     fn find<'a>(&'a self, answer: &'a Answer, query: &'a [(String, String)]) -> Cow<'a, str> {
         match self {
@@ -119,7 +132,7 @@ impl Condition {
         if !value.is_object() {
             return None;
         }
-        let before = faults.0.len();
+        let before = faults.count();
         let words = OPERATORS.each_ref().map(|info| (info.word, info));
         let info = fields.word("operator", &words, faults);
         if fields.get("operator").is_none() {
@@ -137,10 +150,10 @@ impl Condition {
                 _ => {}
             }
         }
-        if faults.0.len() > before {
+        if faults.count() > before {
             return None;
         }
-        match (info.make)(value.as_deref().unwrap_or_default(), value2.as_deref().unwrap_or_default()) {
+        match (info.make)(value.as_deref().unwrap_or_default(), value2.as_deref().unwrap_or_default(), faults.expressions()) {
             Ok(operator) => Some(Self { source, operator, word: info.word, value, value2 }),
             Err((key, detail)) => {
                 faults.add(fields.at(key), detail);
@@ -163,9 +176,15 @@ impl Condition {
     }
 
     /// Whether it holds of an answer and the parameters of the request that was sent.
-    pub(super) fn holds(&self, answer: &Answer, query: &[(String, String)]) -> bool {
-        let found = self.source.as_ref().map(|source| source.find(answer, query)).unwrap_or_default();
-        self.operator.holds(&found)
+    pub(super) fn holds(&self, answer: &Answer, query: &[(String, String)], steps: &Steps) -> Result<bool, Stop> {
+        let found = match &self.source {
+            None => Cow::default(),
+            Some(source) => {
+                steps.take(source.steps(answer, query))?;
+                source.find(answer, query)
+            }
+        };
+        self.operator.holds(&found, steps)
     }
 
     /// Whether it always holds.
@@ -178,9 +197,11 @@ impl Condition {
         matches!(self.source, Some(Source::HttpCode))
     }
 
-    /// Whether it holds a compiled expression, which takes memory.
-    pub(super) fn is_expression(&self) -> bool {
-        matches!(self.operator, Operator::Matches(_))
+    /// An estimate of the memory that it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let key = self.source.as_ref().and_then(Source::key).map_or(0, |key| key.len());
+        let values: usize = [&self.value, &self.value2].into_iter().flatten().map(String::len).sum();
+        size_of::<Self>() + PARTS_BYTES + 4 * key + 2 * values + self.operator.bytes()
     }
 }
 

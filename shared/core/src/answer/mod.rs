@@ -66,6 +66,14 @@ impl Answer {
         }
     }
 
+    /// The steps for finding a field of the body.
+    pub(crate) fn lookup_steps(&self) -> usize {
+        match self.read.get_or_init(|| Body::read(&self.body)) {
+            Body::Json(_) => 1,
+            Body::Form(fields) => fields.len(),
+        }
+    }
+
     /// The first header of that name, whatever its case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())

@@ -1,12 +1,14 @@
 //! What a condition asks of the text that it found (domain A2).
 
-use regex::{Regex, RegexBuilder};
 use rust_decimal::Decimal;
 
-use crate::money::Money;
+use crate::{
+    expression::{self, Expression, ExpressionBudget, Steps, Stop},
+    money::Money,
+};
 
-/// What a compiled expression may take, in bytes: a hostile pattern is refused when the rule is saved.
-const MAX_REGEX: usize = 256 * 1_024;
+/// The part of a text that `matches` looks at, in bytes from its beginning.
+const MATCHED_BYTES: usize = 64 * 1_024;
 
 /// What must be so of the text that was found (A2). Text compares case-sensitively, numbers exactly; a missing text is empty.
 #[derive(Debug, Clone)]
@@ -38,7 +40,7 @@ pub(super) enum Operator {
     /// It is there and not empty.
     IsNotEmpty,
     /// The expression is found in it, anywhere unless anchored by `^` and `$`.
-    Matches(Box<Regex>),
+    Matches(Expression),
     /// Always so.
     Always,
 }
@@ -47,7 +49,7 @@ pub(super) enum Operator {
 pub(super) struct OperatorInfo {
     pub(super) word: &'static str,
     pub(super) values: u8,
-    pub(super) make: fn(&str, &str) -> Result<Operator, Refusal>,
+    pub(super) make: fn(&str, &str, &mut ExpressionBudget) -> Result<Operator, Refusal>,
 }
 
 /// What is wrong with a value: which of the two fields, and the sentence.
@@ -55,21 +57,21 @@ pub(super) type Refusal = (&'static str, String);
 
 #[rustfmt::skip]
 pub(super) const OPERATORS: [OperatorInfo; 15] = [
-    OperatorInfo { word: "equals", values: 1, make: |v, _| alternatives(v).map(Operator::Equals) },
-    OperatorInfo { word: "not_equals", values: 1, make: |v, _| alternatives(v).map(Operator::NotEquals) },
-    OperatorInfo { word: "is_true", values: 0, make: |_, _| Ok(Operator::IsTrue) },
-    OperatorInfo { word: "is_false", values: 0, make: |_, _| Ok(Operator::IsFalse) },
-    OperatorInfo { word: "bigger_than", values: 1, make: |v, _| number("value", v).map(Operator::BiggerThan) },
-    OperatorInfo { word: "smaller_than", values: 1, make: |v, _| number("value", v).map(Operator::SmallerThan) },
+    OperatorInfo { word: "equals", values: 1, make: |v, _, _| alternatives(v).map(Operator::Equals) },
+    OperatorInfo { word: "not_equals", values: 1, make: |v, _, _| alternatives(v).map(Operator::NotEquals) },
+    OperatorInfo { word: "is_true", values: 0, make: |_, _, _| Ok(Operator::IsTrue) },
+    OperatorInfo { word: "is_false", values: 0, make: |_, _, _| Ok(Operator::IsFalse) },
+    OperatorInfo { word: "bigger_than", values: 1, make: |v, _, _| number("value", v).map(Operator::BiggerThan) },
+    OperatorInfo { word: "smaller_than", values: 1, make: |v, _, _| number("value", v).map(Operator::SmallerThan) },
     OperatorInfo { word: "between", values: 2, make: between },
-    OperatorInfo { word: "string_contains", values: 1, make: |v, _| part(v).map(Operator::StringContains) },
-    OperatorInfo { word: "string_not_contains", values: 1, make: |v, _| part(v).map(Operator::StringNotContains) },
-    OperatorInfo { word: "string_starts_with", values: 1, make: |v, _| part(v).map(Operator::StringStartsWith) },
-    OperatorInfo { word: "string_ends_with", values: 1, make: |v, _| part(v).map(Operator::StringEndsWith) },
-    OperatorInfo { word: "is_empty", values: 0, make: |_, _| Ok(Operator::IsEmpty) },
-    OperatorInfo { word: "is_not_empty", values: 0, make: |_, _| Ok(Operator::IsNotEmpty) },
-    OperatorInfo { word: "matches", values: 1, make: |v, _| expression(v) },
-    OperatorInfo { word: "always", values: 0, make: |_, _| Ok(Operator::Always) },
+    OperatorInfo { word: "string_contains", values: 1, make: |v, _, _| part(v).map(Operator::StringContains) },
+    OperatorInfo { word: "string_not_contains", values: 1, make: |v, _, _| part(v).map(Operator::StringNotContains) },
+    OperatorInfo { word: "string_starts_with", values: 1, make: |v, _, _| part(v).map(Operator::StringStartsWith) },
+    OperatorInfo { word: "string_ends_with", values: 1, make: |v, _, _| part(v).map(Operator::StringEndsWith) },
+    OperatorInfo { word: "is_empty", values: 0, make: |_, _, _| Ok(Operator::IsEmpty) },
+    OperatorInfo { word: "is_not_empty", values: 0, make: |_, _, _| Ok(Operator::IsNotEmpty) },
+    OperatorInfo { word: "matches", values: 1, make: |v, _, e| expression(v, e) },
+    OperatorInfo { word: "always", values: 0, make: |_, _, _| Ok(Operator::Always) },
 ];
 
 /// `a|b` is `a` or `b`; a `|` that is meant is written `\|`, a `\` before it `\\`; any other `\` is itself.
@@ -95,7 +97,7 @@ fn number(field: &'static str, text: &str) -> Result<Decimal, Refusal> {
     read_number(text).ok_or_else(|| (field, format!("\"{}\" is not a number: write a decimal such as 12.50", short(text))))
 }
 
-fn between(low: &str, high: &str) -> Result<Operator, Refusal> {
+fn between(low: &str, high: &str, _: &mut ExpressionBudget) -> Result<Operator, Refusal> {
     let (low, high) = (number("value", low)?, number("value2", high)?);
     if low > high {
         return Err(("value2", format!("{high} is less than {low}: value2 is the upper bound, {low} or more")));
@@ -110,18 +112,12 @@ fn part(text: &str) -> Result<String, Refusal> {
     Ok(text.to_owned())
 }
 
-fn expression(pattern: &str) -> Result<Operator, Refusal> {
-    match RegexBuilder::new(pattern).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).nest_limit(50).build() {
-        Ok(regex) => Ok(Operator::Matches(Box::new(regex))),
-        Err(regex::Error::CompiledTooBig(_)) => {
-            Err(("value", "the expression is too big: write one without large repetitions".to_owned()))
-        }
-        Err(fault) => {
-            let why = fault.to_string();
-            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Err(("value", format!("not a regular expression: {why}; Rust's regex syntax is allowed")))
-        }
-    }
+fn expression(pattern: &str, expressions: &mut ExpressionBudget) -> Result<Operator, Refusal> {
+    let compiled = expressions.compile(pattern).map_err(|refused| match refused {
+        syntax @ expression::Refused::Syntax(_) => ("value", format!("{syntax}; Rust's regex syntax is allowed")),
+        other => ("value", other.to_string()),
+    })?;
+    Ok(Operator::Matches(compiled))
 }
 
 fn read_number(text: &str) -> Option<Decimal> {
@@ -133,9 +129,21 @@ fn short(text: &str) -> String {
 }
 
 impl Operator {
-    pub(super) fn holds(&self, found: &str) -> bool {
-        let number = || read_number(found);
+    /// An estimate of the memory that it takes beside the values it was read from, in bytes.
+    pub(super) fn bytes(&self) -> usize {
         match self {
+            Self::Equals(all) | Self::NotEquals(all) => all.len() * size_of::<String>(),
+            Self::Matches(expression) => expression.bytes(),
+            _ => 0,
+        }
+    }
+
+    /// Returns true if the text that was found is so.
+    pub(super) fn holds(&self, found: &str, steps: &Steps) -> Result<bool, Stop> {
+        let alternatives = if let Self::Equals(all) | Self::NotEquals(all) = self { all.len() } else { 0 };
+        steps.take(1 + found.len() + alternatives)?;
+        let number = || read_number(found);
+        Ok(match self {
             Self::Equals(alternatives) => alternatives.iter().any(|one| one == found),
             Self::NotEquals(alternatives) => alternatives.iter().all(|one| one != found),
             Self::IsTrue => matches!(found, "true" | "1"),
@@ -149,8 +157,8 @@ impl Operator {
             Self::StringEndsWith(part) => found.ends_with(part),
             Self::IsEmpty => found.is_empty(),
             Self::IsNotEmpty => !found.is_empty(),
-            Self::Matches(regex) => regex.is_match(found),
+            Self::Matches(expression) => expression.is_match(&found[..found.floor_char_boundary(MATCHED_BYTES)], steps)?,
             Self::Always => true,
-        }
+        })
     }
 }

@@ -4,14 +4,18 @@ use crate::json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{Answer, Told, Verdict, condition::Condition, set::Set};
-use crate::{caller::Owner, document::Fields, fault::Faults, template::Scope};
+use crate::{
+    caller::Owner,
+    document::Fields,
+    expression::{MAX_STEPS, Spent, Steps, Stop},
+    fault::Faults,
+    template::Scope,
+};
 
 /// The most rules that one Tracking API may have.
 const MAX_RULES: usize = 50;
 /// The most conditions that one rule may have.
 const MAX_CONDITIONS: usize = 20;
-/// The most regular expressions of all rules together: each takes memory once compiled.
-const MAX_EXPRESSIONS: usize = 50;
 
 /// How a Tracking API reads answers (A2). The default has no rules and goes by the status (A1).
 #[derive(Debug, Clone, Default)]
@@ -54,11 +58,6 @@ impl AnswerRules {
             .enumerate()
             .filter_map(|(i, rule)| AnswerRule::parse(rule, &format!("{pointer}/rules/{i}"), owner, faults))
             .collect();
-        let expressions = rules.iter().flat_map(|rule| &rule.when).filter(|condition| condition.is_expression()).count();
-        if expressions > MAX_EXPRESSIONS {
-            let detail = format!("{expressions} regular expressions in all are too many: {MAX_EXPRESSIONS} are allowed");
-            faults.add(fields.at("rules"), detail);
-        }
         Self { rules, otherwise: fields.word("otherwise", &Verdict::WORDS, faults) }
     }
 
@@ -102,20 +101,60 @@ impl AnswerRules {
 
     /// Reads a complete answer, whatever its status: the first rule that holds decides, else `otherwise`, else the status (A1, A2).
     ///
+    /// An answer whose reading takes more than [`MAX_STEPS`] is never taken for delivered: it means that we try again, with a note.
+    ///
     /// `sent_url` is the URL of the request that was sent. What the deciding rule sets is rendered with `scope` and this answer;
     /// what comes out as no result or no amount is left out, with a note (A3).
     pub fn judge(&self, answer: &Answer, sent_url: &str, scope: &Scope<'_>) -> Judgement {
-        let query = parameters(sent_url);
-        let decided = self.rules.iter().enumerate().find(|(_, rule)| rule.when.iter().all(|one| one.holds(answer, &query)));
+        let scope = Scope { answer: Some(answer), steps: Steps::default(), ..*scope };
+        let mut notes = Vec::new();
+        let decided = match self.decide(answer, &parameters(sent_url), &scope.steps, &mut notes) {
+            Ok(decided) => decided,
+            Err(Spent) => return Judgement { verdict: Verdict::Retry, rule: None, told: Told::default(), notes },
+        };
         let Some((index, rule)) = decided else {
             let verdict = self.otherwise.unwrap_or_else(|| Verdict::of_status(answer.status));
-            return Judgement { verdict, rule: None, told: Told::default(), notes: Vec::new() };
+            return Judgement { verdict, rule: None, told: Told::default(), notes };
         };
-        let mut notes = Vec::new();
-        let told = rule.set.tell(&Scope { answer: Some(answer), ..*scope }, &mut |field, why| {
+        let told = rule.set.tell(&scope, &mut |field, why| {
             notes.push(format!("/answer/rules/{index}/set/{field}: {why}; left out"));
         });
         Judgement { verdict: rule.then, rule: Some(index), told, notes }
+    }
+
+    /// The first rule that holds. A condition that can't be judged does not hold, with a note.
+    fn decide(
+        &self,
+        answer: &Answer,
+        query: &[(String, String)],
+        steps: &Steps,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<(usize, &AnswerRule)>, Spent> {
+        'rules: for (index, rule) in self.rules.iter().enumerate() {
+            for (number, condition) in rule.when.iter().enumerate() {
+                let place = || format!("/answer/rules/{index}/when/{number}");
+                match condition.holds(answer, query, steps) {
+                    Ok(true) => {}
+                    Ok(false) => continue 'rules,
+                    Err(Stop::Spent) => {
+                        notes.push(format!("{}: the answer rules are too expensive for this answer: {MAX_STEPS} steps", place()));
+                        return Err(Spent);
+                    }
+                    Err(Stop::Unusable | Stop::TooLong) => {
+                        let why = "a regular expression over the limits never matches, save the rule with a smaller one";
+                        notes.push(format!("{}: {why}", place()));
+                        continue 'rules;
+                    }
+                }
+            }
+            return Ok(Some((index, rule)));
+        }
+        Ok(None)
+    }
+
+    /// An estimate of the memory that they take, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rules.iter().map(AnswerRule::bytes).sum()
     }
 }
 
@@ -155,6 +194,10 @@ impl AnswerRule {
         }
         let set = Set::parse(fields.get("set"), &fields.at("set"), owner, faults);
         Some(Self { when, then: then?, set })
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.when.iter().map(Condition::bytes).sum::<usize>() + self.set.bytes()
     }
 
     fn document(&self) -> Value {

@@ -74,6 +74,12 @@ impl Set {
         self.variables.contains_key(name)
     }
 
+    /// An estimate of the memory that the templates take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let own = [&self.result, &self.payout, &self.value, &self.external_id].into_iter().flatten();
+        own.chain(self.variables.values()).map(Template::bytes).sum()
+    }
+
     /// Renders what is set; `left_out` hears the field and why. Empty is not told, surrounding blanks do not count.
     pub(super) fn tell(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Told {
         let mut told = Told {
@@ -173,7 +179,7 @@ fn read_template(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Fa
         faults.add(pointer, format!("{} bytes are too many: {MAX_TEMPLATE} are allowed", text.len()));
         return None;
     }
-    match Template::parse(text, Place::Plain, allowed) {
+    match Template::parse_within(text, Place::Plain, allowed, faults) {
         Ok(template) if template.secrets().next().is_some() => {
             faults.add(pointer, "a secret may not be set: it stands in headers, path, query and body of the request only");
             None

@@ -4,7 +4,13 @@ use crate::json;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{caller::Owner, change::Change, event::Event, fault::Faults, template::Scope};
+use crate::{
+    caller::Owner,
+    change::Change,
+    event::Event,
+    fault::Faults,
+    template::{Scope, Steps},
+};
 
 mod set;
 
@@ -48,6 +54,7 @@ fn judge(document: &Value, answer: &Answer) -> Judgement {
         secrets: &secrets,
         variables: &variables,
         answer: None,
+        steps: Steps::default(),
     };
     parse(document, &Owner::Admin).unwrap().judge(answer, SENT, &scope)
 }
@@ -320,7 +327,11 @@ fn a2_hostile_and_broken_expressions_are_refused() {
         &[("/value", "not a regular expression: unclosed group; Rust's regex syntax is allowed")],
     );
     for too_big in [r"(\w{1000}){1000}", r"((a{100}){100}){100}"] {
-        let expected = [("/value", "the expression is too big: write one without large repetitions")];
+        let expected = [(
+            "/value",
+            "the regular expression takes more than 64 KiB compiled: repeat less, or write smaller classes, such as [0-9] for \\d and \
+             [A-Za-z0-9_] for \\w",
+        )];
         check_condition_faults(&matches(too_big), &expected);
     }
 }
@@ -399,9 +410,12 @@ fn a2_rules_have_limits() {
         ],
     );
     let expression = json!({"source": "body", "key": "a", "operator": "matches", "value": "x"});
-    let many = json!({"rules": vec![json!({"when": vec![expression; 17], "then": "delivered"}); 3]});
-    let told = [("/answer/rules", "51 regular expressions in all are too many: 50 are allowed")];
-    check_faults(&many, &Owner::Admin, &told);
+    let many = |count: usize| {
+        json!({"rules": [{"when": vec![expression.clone(); 20], "then": "delivered"},
+        {"when": vec![expression.clone(); count], "then": "delivered"}]})
+    };
+    let told = "expected at most 20 regular expressions in a rule, this is number 21";
+    check_faults(&many(1), &Owner::Admin, &[("/answer/rules/1/when/0/value", told)]);
     let long = json!({"source": "constant", "key": "x".repeat(16_385), "operator": "is_true"});
     check_condition_faults(&long, &[("/key", "16385 bytes are too many: 16384 are allowed")]);
 }

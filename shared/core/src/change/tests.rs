@@ -2,7 +2,7 @@ use crate::{json, json::Value};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{fault::Faults, testing};
+use crate::testing;
 
 /// What is wrong with `edit`ed detail of the contract: pointers and sentences.
 #[track_caller]
@@ -245,7 +245,7 @@ fn s_settled_is_the_platforms_word_or_all_results_are_final() {
 
 #[track_caller]
 fn check_envelope(what: &str, bytes: &[u8], pointer: &str, start: &str) {
-    let Faults(faults) = Envelope::parse(bytes).unwrap_err();
+    let faults = Envelope::parse(bytes).unwrap_err().0;
     assert_eq!(faults[0].pointer, pointer, "{what}");
     assert!(faults[0].detail.starts_with(start), "{what}: {}", faults[0].detail);
 }

@@ -162,6 +162,13 @@ impl Conditions {
         &self.result
     }
 
+    /// The number of all values.
+    pub(crate) fn values(&self) -> usize {
+        let ids =
+            [&self.affiliate, &self.advertiser, &self.integration, &self.channel, &self.included_offers, &self.excluded_offers];
+        self.source.len() + self.conversion_type.len() + ids.iter().map(|ids| ids.len()).sum::<usize>()
+    }
+
     /// The same conditions for that affiliate alone: what an affiliate's own rule always has (V3).
     #[must_use]
     pub fn for_affiliate(self, affiliate: Id) -> Self {

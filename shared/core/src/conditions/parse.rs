@@ -30,7 +30,7 @@ impl Conditions {
         };
         for name in object.keys() {
             if Condition::ALL.iter().all(|condition| condition.name() != name) {
-                faults.add(format!("{pointer}/{}", pointer_token(name)), unknown(name));
+                faults.add_with(|| (format!("{pointer}/{}", pointer_token(name)), unknown(name)));
             }
         }
         let mut reader = Reader { object, pointer, faults };
@@ -87,12 +87,16 @@ fn conversion_type(value: &Value) -> Option<ConversionType> {
 
 fn unknown(name: &str) -> String {
     let known = Condition::ALL.map(Condition::name);
-    let near = known.into_iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
+    let likely = if name.len() <= LONGEST_LIKENED_BYTES { &known[..] } else { &[] };
+    let near = likely.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
     match near.filter(|near| strsim::normalized_damerau_levenshtein(near, name) >= 0.5) {
         Some(near) => format!("unknown condition: did you mean {near}?"),
         None => format!("unknown condition: choose of {}", known.join(", ")),
     }
 }
+
+/// A longer name is like none that is known; likening takes time by its length.
+const LONGEST_LIKENED_BYTES: usize = 64;
 
 fn distinct<T: PartialEq>(values: Vec<T>) -> Vec<T> {
     let mut kept = Vec::with_capacity(values.len());

@@ -3,8 +3,14 @@
 use super::{Family, Fixed, Kind, Macro, catalogue};
 use crate::{name::check_name, path::FieldPath, template::Allowed};
 
+/// A longer word is like none that is known; likening takes time by its length.
+const LONGEST_LIKENED_BYTES: usize = 64;
+
 /// The known word that a person probably meant: at most a third of its letters differ.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST_LIKENED_BYTES {
+        return None;
+    }
     let word = word.to_lowercase();
     known
         .into_iter()

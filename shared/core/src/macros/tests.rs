@@ -6,7 +6,7 @@ use super::{Macro, catalogue, modifiers};
 use crate::{
     answer::Answer,
     change::Change,
-    template::{Allowed, Place, Scope, Template},
+    template::{Allowed, Place, Scope, Steps, Template},
     testing,
 };
 
@@ -91,6 +91,7 @@ fn printed(text: &str) -> String {
         secrets: &texts(&[("token", "s3cr3t"), ("key", "key")]),
         variables: &texts(&[("ticket", "T-5")]),
         answer: Some(&answer),
+        steps: Steps::default(),
     };
     let mut out = String::new();
     Template::parse(text, Place::Plain, ALL).unwrap().render(&scope, &mut out).unwrap();

@@ -8,7 +8,7 @@ use crate::{
     caller::Owner,
     change::Change,
     event::Event,
-    template::Scope,
+    template::{Scope, Steps},
     tracking_api::{Definition, Settings},
 };
 
@@ -86,6 +86,7 @@ fn in_scope<T>(id: &str, detail: &Value, with: impl FnOnce(&Definition, &Scope<'
             secrets: &secrets,
             variables: &BTreeMap::new(),
             answer: None,
+            steps: Steps::default(),
         },
     )
 }

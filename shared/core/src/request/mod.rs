@@ -43,6 +43,9 @@ pub const LONGEST_HEADER_BYTES: usize = 16 * 1024;
 /// The longest body with its values filled in, in bytes.
 pub const LONGEST_BODY_BYTES: usize = 1024 * 1024;
 
+/// The memory that a template's place takes beside it, in bytes: a name of up to 1 KiB, twice.
+const PLACE_BYTES: usize = 256;
+
 /// A header that every request carries: the delivery's id, the same in every attempt (Q1, P2).
 pub const DELIVERY_ID_HEADER: &str = "Tracking-Delivery-Id";
 /// The `User-Agent` of every request (Q1).
@@ -63,7 +66,7 @@ impl Request {
     /// Reads `request` of a rule (contract §2), which stands at `pointer`. Every fault is added to `faults`; then there is no
     /// request.
     pub fn parse(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
-        let before = faults.0.len();
+        let before = faults.count();
         let known = ["method", "url", "query", "headers", "body", "timeout_seconds"];
         let fields = Fields::open(Some(value), pointer, &known, &[], faults);
         let method = match fields.get("method") {
@@ -79,7 +82,7 @@ impl Request {
             faults.add(fields.at("body"), "a GET has no body: choose the format none, or the method POST, PUT, PATCH or DELETE");
         }
         let request = Self { method: method?, target: target?, query: query?, headers: headers?, body: body?, timeout: timeout? };
-        (faults.0.len() == before).then_some(request)
+        (faults.count() == before).then_some(request)
     }
 
     /// The resource form with its defaults filled in; texts exactly as they were written. Parses to an equal request.
@@ -99,10 +102,9 @@ impl Request {
         let mut url = self.target.render(scope)?;
         for entry in &self.query {
             entry.render(scope, &mut url)?;
+            within(LONGEST_URL_BYTES, url.len())?;
         }
-        if url.len() > LONGEST_URL_BYTES {
-            return Err(RenderFault::TooLong { limit_bytes: LONGEST_URL_BYTES });
-        }
+        within(LONGEST_URL_BYTES, url.len())?;
         let mut headers =
             vec![(DELIVERY_ID_HEADER.to_owned(), scope.delivery_id.to_owned()), ("User-Agent".to_owned(), USER_AGENT.to_owned())];
         let body = self.body.render(scope)?;
@@ -110,9 +112,7 @@ impl Request {
             let mut value = String::new();
             let ours = matches!(self.body, Body::Multipart(_)) && header.is_content_type();
             let filled = if ours { Filled::Omit } else { header.value.render(scope, &mut value)? };
-            if value.len() > LONGEST_HEADER_BYTES {
-                return Err(RenderFault::TooLong { limit_bytes: LONGEST_HEADER_BYTES });
-            }
+            within(LONGEST_HEADER_BYTES, value.len())?;
             if filled == Filled::Written {
                 headers.push((header.name.to_string(), value));
             }
@@ -157,12 +157,22 @@ impl Request {
         std::iter::once(("/url".to_owned(), self.target.template())).chain(query).chain(headers).chain(body)
     }
 
+    /// An estimate of the memory that it takes, in bytes. The URL's template is held twice.
+    pub(crate) fn bytes(&self) -> usize {
+        self.templates().chain([self.target.template()]).map(|template| template.bytes() + PLACE_BYTES).sum()
+    }
+
     /// Every text with macros: URL, query, headers, body.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let query = self.query.iter().map(|entry| &entry.value);
         let headers = self.headers.iter().map(|header| &header.value);
         std::iter::once(self.target.template()).chain(query).chain(headers).chain(self.body.templates())
     }
+}
+
+/// Refuses a rendered text that is too long.
+fn within(limit_bytes: usize, bytes: usize) -> Result<(), RenderFault> {
+    if bytes > limit_bytes { Err(RenderFault::TooLong { limit_bytes }) } else { Ok(()) }
 }
 
 /// Reads the field `key` as a template; it must be there.
@@ -181,7 +191,7 @@ fn template(
         faults.add(fields.at(key), format!("{} bytes are too many: {LONGEST_TEMPLATE_BYTES} are allowed", text.len()));
         return None;
     }
-    match Template::parse(text, place, allowed) {
+    match Template::parse_within(text, place, allowed, faults) {
         Ok(template) => Some(template),
         Err(found) => {
             for fault in found {

@@ -46,7 +46,7 @@ impl Target {
             }
             return None;
         };
-        let rest = Template::parse(rest, Place::Url, allowed).ok()?;
+        let rest = written.behind(&text[..text.len() - rest.len()]);
         let mut parts = rest.split('?', 2).into_iter();
         let before_query = parts.next()?;
         if before_query.split('/', usize::MAX).iter().filter_map(Template::literal).any(|segment| is_dots(&segment)) {

@@ -5,7 +5,6 @@ use std::{
     fmt::{self, Write as _},
 };
 
-use serde::de::IgnoredAny;
 
 use super::{Place, RenderFault, value::Value};
 
@@ -194,7 +193,7 @@ pub(super) fn is_control(c: char) -> bool {
 
 /// Whether a text is one complete JSON value.
 pub(crate) fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
+    crate::json::is_json(text.as_bytes())
 }
 
 /// `text` percent-encoded but for unreserved characters (RFC 3986).

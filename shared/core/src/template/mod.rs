@@ -18,8 +18,14 @@ use std::{collections::BTreeMap, fmt, ops::Range};
 use jiff::Timestamp;
 
 pub use self::traced::Traced;
-use self::{encode::Encoding, modifier::Modifier, value::Value};
-use crate::{answer::Answer, event::Event, macros::Macro};
+use self::{
+    encode::Encoding,
+    modifier::Modifier,
+    modify::{MAX_REGEX_INPUT_BYTES, Stop},
+    value::Value,
+};
+pub use crate::expression::{MAX_STEPS, Steps};
+use crate::{answer::Answer, event::Event, fault::Faults, macros::Macro};
 
 /// The longest text that one template may give, in bytes: modifiers can make much of little.
 pub const LONGEST_TEXT_BYTES: usize = 256 * 1024;
@@ -44,6 +50,8 @@ pub struct Scope<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// The answer, while a `set` is rendered (A3).
     pub answer: Option<&'a Answer>,
+    /// The steps that are left, for all templates of a request or a response together.
+    pub steps: Steps,
 }
 
 impl fmt::Debug for Scope<'_> {
@@ -58,6 +66,7 @@ impl fmt::Debug for Scope<'_> {
             .field("secrets", &self.secrets.keys())
             .field("variables", &self.variables)
             .field("answer", &self.answer)
+            .field("steps", &self.steps)
             .finish()
     }
 }
@@ -116,7 +125,7 @@ pub enum Filled {
 }
 
 /// Why a template or a request gave no text for this event; the rule as such is fine. Never tells a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderFault {
     /// A value would have broken out of its header (Q3).
     #[error("a value holds a control character, such as a line break: a header's value can't hold one")]
@@ -130,6 +139,28 @@ pub enum RenderFault {
     /// A value turned a segment of the URL's path into `.` or `..`, which would name another address.
     #[error("a value makes a segment . or .. of the URL's path: it would lead to another address")]
     DotSegment,
+    /// A macro takes more work than a rendering may.
+    #[error("the template is too expensive: {{{name}}} {expense}")]
+    TooExpensive {
+        /// The macro's name in the catalogue, with its key.
+        name: Box<str>,
+        /// The limit that it passed.
+        expense: Expense,
+    },
+}
+
+/// The limits of work in a rendering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Expense {
+    /// The macros up to this one take more than [`MAX_STEPS`].
+    #[error("passes the {MAX_STEPS} steps of a rendering: write fewer modifiers, or simpler regular expressions")]
+    Steps,
+    /// A value is too long for `regex`.
+    #[error("gives regex {0} bytes: at most {MAX_REGEX_INPUT_BYTES} are allowed")]
+    RegexInput(usize),
+    /// A regular expression that was saved under older limits.
+    #[error("has a regular expression over the limits: save the rule with a smaller one")]
+    Expression,
 }
 
 /// A text with macros, checked. Equal when its text and its place are.
@@ -175,7 +206,19 @@ pub(crate) struct Use<'t> {
 impl Template {
     /// Reads a text for its place (Q2). The error holds every fault, in the order of the text.
     pub fn parse(text: &str, place: Place, allowed: Allowed) -> Result<Self, Vec<TemplateFault>> {
-        let pieces = parse::pieces(text, place, allowed)?;
+        let mut faults = Faults::default();
+        Self::parse_within(text, place, allowed, &mut faults)
+    }
+
+    /// Reads a text of a document, as [`Template::parse`] does, within what the document's `faults` leave: it stops at the last fault
+    /// that may be described, and its regular expressions count among the document's. The faults found are returned, not added.
+    pub(crate) fn parse_within(
+        text: &str,
+        place: Place,
+        allowed: Allowed,
+        faults: &mut Faults,
+    ) -> Result<Self, Vec<TemplateFault>> {
+        let pieces = parse::pieces(text, place, allowed, faults)?;
         Ok(Self { text: text.into(), place, pieces })
     }
 
@@ -246,6 +289,26 @@ impl Template {
         self.pieces.iter().filter_map(|piece| if let Piece::Slot(slot) = piece { Some(slot) } else { None })
     }
 
+    /// The template behind a literal text that this one begins with, with no text of its own.
+    pub(crate) fn behind(&self, prefix: &str) -> Self {
+        let mut encoded = String::with_capacity(prefix.len());
+        Encoding::of_literals(self.place).write_text(prefix, &mut encoded).expect("literals are never refused");
+        let mut pieces = self.pieces.to_vec();
+        if let Some(Piece::Literal(first)) = pieces.first_mut() {
+            *first = first.strip_prefix(&*encoded).unwrap_or(first).into();
+        }
+        Self { text: "".into(), place: self.place, pieces: pieces.into() }
+    }
+
+    /// An estimate of the memory that the template takes, in bytes; expressions count in each template that shares them.
+    pub(crate) fn bytes(&self) -> usize {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Literal(text) => text.len(),
+            Piece::Slot(slot) => 2 * slot.written.len() + slot.modifiers.iter().map(Modifier::bytes).sum::<usize>(),
+        });
+        size_of::<Self>() + self.text.len() + self.pieces.len() * size_of::<Piece>() + pieces.sum::<usize>()
+    }
+
     /// The parts between the literal `separator`s, each a template with no text of its own. `limit` parts at most.
     pub(crate) fn split(&self, separator: char, limit: usize) -> Vec<Self> {
         let mut parts = vec![Vec::new()];
@@ -291,6 +354,9 @@ impl Slot {
     }
 
     fn render(&self, scope: &Scope<'_>, out: &mut String) -> Result<Filled, RenderFault> {
+        if let (Macro::Body(_), Some(answer)) = (&self.source, scope.answer) {
+            scope.steps.take(answer.lookup_steps()).map_err(|spent| self.fault(spent.into()))?;
+        }
         let mut value = Value::of(&self.source, self.number, scope);
         for modifier in &self.modifiers {
             if matches!(modifier, Modifier::OmitIfEmpty) {
@@ -298,11 +364,21 @@ impl Slot {
                     return Ok(Filled::Omit);
                 }
             } else {
-                value = modifier.apply(value, scope)?;
+                value = modifier.apply(value, scope).map_err(|stop| self.fault(stop))?;
             }
         }
+        let start = out.len();
         self.encoding.write(value, out)?;
+        scope.steps.take(out.len() - start).map_err(|spent| self.fault(spent.into()))?;
         Ok(Filled::Written)
+    }
+
+    fn fault(&self, stop: Stop) -> RenderFault {
+        let expense = match stop {
+            Stop::TooLong { limit_bytes } => return RenderFault::TooLong { limit_bytes },
+            Stop::Expensive(expense) => expense,
+        };
+        RenderFault::TooExpensive { name: self.source.name().into(), expense }
     }
 }
 

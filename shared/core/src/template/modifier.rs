@@ -1,16 +1,17 @@
 //! Modifiers: from `name:argument` to a step that can't fail on its argument any more (domain §5).
 
+use std::collections::BTreeSet;
+
 use jiff::{
     Timestamp,
     fmt::strtime::BrokenDownTime,
     tz::{TimeZone, TimeZoneDatabase},
 };
-use regex::{Regex, RegexBuilder};
 
-use crate::macros::{modifiers, nearest, plain_name, shown};
-
-/// The size that a regular expression may take when compiled, in bytes; hostile ones pass it at once.
-const LARGEST_REGEX_BYTES: usize = 1024 * 1024;
+use crate::{
+    expression::{self, Expression, ExpressionBudget},
+    macros::{modifiers, nearest, plain_name, shown},
+};
 
 /// The longest replacement of a regular expression, in bytes.
 const LONGEST_REPLACEMENT_BYTES: usize = 256;
@@ -37,7 +38,7 @@ pub(super) enum Modifier {
     Sha256,
     HmacSha256 { secret: Box<str> },
     Replace { from: Box<str>, to: Box<str> },
-    Regex { from: Regex, to: Box<str> },
+    Regex { from: Expression, to: Box<str> },
     Prefix(Box<str>),
     Suffix(Box<str>),
     OmitIfEmpty,
@@ -46,7 +47,7 @@ pub(super) enum Modifier {
 impl Modifier {
     /// Reads a modifier with its argument as written, escapes included. `None` is `raw`, which is no step but a choice of
     /// encoding. The error is a sentence for the rule's author.
-    pub(super) fn parse(name: &str, argument: Option<&str>) -> Result<Option<Self>, String> {
+    pub(super) fn parse(name: &str, argument: Option<&str>, expressions: &mut ExpressionBudget) -> Result<Option<Self>, String> {
         let Some(info) = modifiers().iter().find(|info| info.name == name) else { return Err(unknown(name)) };
         let written = match (argument, info.argument) {
             (Some(written), form) if !form.is_empty() => written,
@@ -74,7 +75,7 @@ impl Modifier {
             "sha256" => Self::Sha256,
             "hmac_sha256" => Self::HmacSha256 { secret: plain_name(&text(written))? },
             "replace" => replace(written)?,
-            "regex" => regex(written)?,
+            "regex" => regex(written, expressions)?,
             "prefix" => Self::Prefix(text(written)),
             "suffix" => Self::Suffix(text(written)),
             "omit_if_empty" => Self::OmitIfEmpty,
@@ -95,6 +96,16 @@ impl Modifier {
     /// Whether it makes a hash.
     pub(super) fn hashes(&self) -> bool {
         matches!(self, Self::Md5 | Self::Sha1 | Self::Sha256 | Self::HmacSha256 { .. })
+    }
+
+    /// An estimate of the memory that it takes beside the text it was read from, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let own = match self {
+            Self::Map(pairs) => size_of_val(&**pairs),
+            Self::Regex { from, .. } => from.bytes(),
+            _ => 0,
+        };
+        size_of::<Self>() + own
     }
 
     /// The secret that it reads, if it does.
@@ -137,11 +148,12 @@ fn parts(written: &str, separator: Option<char>) -> Vec<String> {
 
 fn map(written: &str) -> Result<Modifier, String> {
     let mut pairs: Vec<(Box<str>, Box<str>)> = Vec::new();
+    let mut seen = BTreeSet::new();
     for pair in parts(written, Some(',')) {
         let Some((from, to)) = pair.split_once('=') else {
             return Err(format!("\"{}\" has no =: write map:from=to,from=to and \\, for a comma", shown(&pair)));
         };
-        if pairs.iter().any(|(earlier, _)| **earlier == *from) {
+        if !seen.insert(from.to_owned()) {
             return Err(format!("\"{}\" stands twice in map: keep one of them", shown(from)));
         }
         pairs.push((from.into(), to.into()));
@@ -186,27 +198,17 @@ fn replace(written: &str) -> Result<Modifier, String> {
     }
 }
 
-fn regex(written: &str) -> Result<Modifier, String> {
+fn regex(written: &str, expressions: &mut ExpressionBudget) -> Result<Modifier, String> {
     let form = "write regex:/from/to/ and \\/ for a slash";
     let sections = sections(written).ok_or_else(|| format!("not complete: {form}"))?;
     let [from, to] = sections;
     if to.len() > LONGEST_REPLACEMENT_BYTES {
         return Err(format!("the replacement has {} bytes: {LONGEST_REPLACEMENT_BYTES} are allowed", to.len()));
     }
-    let built = RegexBuilder::new(&from)
-        .size_limit(LARGEST_REGEX_BYTES)
-        .dfa_size_limit(LARGEST_REGEX_BYTES)
-        .nest_limit(50)
-        .build()
-        .map_err(|fault| match fault {
-            regex::Error::CompiledTooBig(_) => "the regular expression is too large: repeat less, or smaller classes".to_owned(),
-            // The first lines of a syntax error draw the expression; the last one says what is wrong.
-            other => {
-                let all = other.to_string();
-                let last = all.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                format!("not a regular expression: {last}; {form}")
-            }
-        })?;
+    let built = expressions.compile(&from).map_err(|refused| match refused {
+        syntax @ expression::Refused::Syntax(_) => format!("{syntax}; {form}"),
+        other => other.to_string(),
+    })?;
     Ok(Modifier::Regex { from: built, to: to.into() })
 }
 

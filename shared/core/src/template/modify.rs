@@ -7,21 +7,51 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::fmt::strtime::BrokenDownTime;
 use md5::Md5;
 use percent_encoding::percent_decode_str;
-use regex::Regex;
 use rust_decimal::{Decimal, RoundingStrategy};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::{RenderFault, Scope, encode::percent_encoded, modifier::Modifier, value::Value};
+use super::{Expense, Scope, encode::percent_encoded, modifier::Modifier, value::Value};
+use crate::expression::{self, Expression, Spent};
 
 /// The longest value between two modifiers, in bytes.
 pub(super) const LONGEST_VALUE_BYTES: usize = 64 * 1024;
 
-const TOO_LONG: RenderFault = RenderFault::TooLong { limit_bytes: LONGEST_VALUE_BYTES };
+/// The longest value that `regex` takes, in bytes.
+pub(super) const MAX_REGEX_INPUT_BYTES: usize = 4 * 1024;
+
+/// The steps for each byte that is hashed, searched for a text, or changed by case.
+const STEPS_PER_SLOW_BYTE: usize = 4;
+
+/// The reasons why a modifier gives no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    TooLong { limit_bytes: usize },
+    Expensive(Expense),
+}
+
+const TOO_LONG: Stop = Stop::TooLong { limit_bytes: LONGEST_VALUE_BYTES };
+
+impl From<Spent> for Stop {
+    fn from(_: Spent) -> Self {
+        Self::Expensive(Expense::Steps)
+    }
+}
+
+impl From<expression::Stop> for Stop {
+    fn from(stop: expression::Stop) -> Self {
+        match stop {
+            expression::Stop::Spent => Self::Expensive(Expense::Steps),
+            expression::Stop::TooLong => TOO_LONG,
+            expression::Stop::Unusable => Self::Expensive(Expense::Expression),
+        }
+    }
+}
 
 impl Modifier {
     /// Applies the step. `omit_if_empty` is judged by the caller and changes nothing here.
-    pub(super) fn apply<'v>(&'v self, value: Value<'v>, scope: &Scope<'v>) -> Result<Value<'v>, RenderFault> {
+    pub(super) fn apply<'v>(&'v self, value: Value<'v>, scope: &Scope<'v>) -> Result<Value<'v>, Stop> {
+        scope.steps.take(self.steps(&value))?;
         let changed = match self {
             Self::Default(text) if value.is_empty() => Value::Text(Cow::Borrowed(text)),
             Self::Default(_) | Self::OmitIfEmpty => value,
@@ -56,8 +86,25 @@ impl Modifier {
         }
     }
 
+    /// The steps for a value, without those of a regular expression.
+    fn steps(&self, value: &Value<'_>) -> usize {
+        let bytes = if let Value::Text(text) = value { text.len() } else { 0 };
+        1 + match self {
+            Self::Map(pairs) => bytes + pairs.len(),
+            Self::Md5
+            | Self::Sha1
+            | Self::Sha256
+            | Self::HmacSha256 { .. }
+            | Self::Replace { .. }
+            | Self::Lower
+            | Self::Upper => bytes * STEPS_PER_SLOW_BYTE,
+            Self::Prefix(text) | Self::Suffix(text) => bytes + text.len(),
+            _ => bytes,
+        }
+    }
+
     /// Those that see a text, whatever the value was.
-    fn apply_to_text<'v>(&'v self, text: Cow<'v, str>, scope: &Scope<'v>) -> Result<Cow<'v, str>, RenderFault> {
+    fn apply_to_text<'v>(&'v self, text: Cow<'v, str>, scope: &Scope<'v>) -> Result<Cow<'v, str>, Stop> {
         Ok(match self {
             Self::Lower => text.to_lowercase().into(),
             Self::Upper => text.to_uppercase().into(),
@@ -78,12 +125,14 @@ impl Modifier {
             },
             Self::Replace { from, to } => {
                 let matches = text.matches(&**from).count();
-                if text.len() - matches * from.len() + matches * to.len() > LONGEST_VALUE_BYTES {
+                let bytes = text.len() - matches * from.len() + matches * to.len();
+                if bytes > LONGEST_VALUE_BYTES {
                     return Err(TOO_LONG);
                 }
+                scope.steps.take(bytes)?;
                 if matches == 0 { text } else { text.replace(&**from, to).into() }
             }
-            Self::Regex { from, to } => replaced(from, to, text)?,
+            Self::Regex { from, to } => replaced(from, to, text, scope)?,
             Self::Prefix(prefix) => format!("{prefix}{text}").into(),
             Self::Suffix(suffix) => format!("{text}{suffix}").into(),
             // The rest see values, not texts.
@@ -115,25 +164,12 @@ fn base64_decoded(text: &str) -> Option<String> {
 }
 
 /// Every match replaced; stops as soon as the text gets too long.
-fn replaced<'v>(from: &Regex, to: &str, text: Cow<'v, str>) -> Result<Cow<'v, str>, RenderFault> {
-    let mut out = String::new();
-    let mut copied = 0;
-    let mut untouched = true;
-    for captures in from.captures_iter(&text) {
-        let whole = captures.get_match();
-        out.push_str(&text[copied..whole.start()]);
-        captures.expand(to, &mut out);
-        copied = whole.end();
-        untouched = false;
-        if out.len() > LONGEST_VALUE_BYTES {
-            return Err(TOO_LONG);
-        }
+fn replaced<'v>(from: &Expression, to: &str, text: Cow<'v, str>, scope: &Scope<'_>) -> Result<Cow<'v, str>, Stop> {
+    if text.len() > MAX_REGEX_INPUT_BYTES {
+        return Err(Stop::Expensive(Expense::RegexInput(text.len())));
     }
-    if untouched {
-        return Ok(text);
-    }
-    out.push_str(&text[copied..]);
-    Ok(out.into())
+    let replaced = from.replace(&text, to, LONGEST_VALUE_BYTES, &scope.steps)?;
+    Ok(replaced.map_or(text, Cow::Owned))
 }
 
 /// HMAC-SHA256 of a message.

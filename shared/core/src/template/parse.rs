@@ -5,13 +5,21 @@ use super::{
     encode::{Encoding, is_control},
     modifier::Modifier,
 };
-use crate::macros::Macro;
+use crate::{expression::ExpressionBudget, fault::Faults, macros::Macro};
 
 /// The most modifiers that one macro may have.
 const MOST_MODIFIERS: usize = 20;
 
 /// The pieces of a text, or all of its faults.
-pub(super) fn pieces(text: &str, place: Place, allowed: Allowed) -> Result<Box<[Piece]>, Vec<TemplateFault>> {
+///
+/// Reading stops at the last fault that `faults` has room for, and at the first if it has none.
+pub(super) fn pieces(
+    text: &str,
+    place: Place,
+    allowed: Allowed,
+    faults: &mut Faults,
+) -> Result<Box<[Piece]>, Vec<TemplateFault>> {
+    let most = faults.room().max(1);
     let mut reader = Reader {
         bytes: text.len(),
         rest: text,
@@ -21,16 +29,20 @@ pub(super) fn pieces(text: &str, place: Place, allowed: Allowed) -> Result<Box<[
         json: JsonText::default(),
         literal: String::new(),
         pieces: Vec::new(),
+        slots: 0,
+        expressions: faults.expressions(),
         faults: Vec::new(),
     };
-    while let Some(c) = reader.next() {
+    while let Some(c) = reader.next()
+        && reader.faults.len() < most
+    {
         reader.step(c);
     }
     reader.end_literal();
     if reader.faults.is_empty() { Ok(reader.pieces.into()) } else { Err(reader.faults) }
 }
 
-struct Reader<'t> {
+struct Reader<'t, 'f> {
     /// Of the whole text.
     bytes: usize,
     rest: &'t str,
@@ -41,10 +53,13 @@ struct Reader<'t> {
     json: JsonText,
     literal: String,
     pieces: Vec<Piece>,
+    /// The number of macros among the pieces.
+    slots: usize,
+    expressions: &'f mut ExpressionBudget,
     faults: Vec<TemplateFault>,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> Reader<'t, '_> {
     fn next(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
         self.rest = &self.rest[c.len_utf8()..];
@@ -114,7 +129,8 @@ impl<'t> Reader<'t> {
         let encoding = Encoding::of_values(self.place, raw, self.json.in_string);
         self.end_literal();
         if let Ok(source) = source {
-            let number = self.pieces.iter().filter(|piece| matches!(piece, Piece::Slot(_))).count();
+            let number = self.slots;
+            self.slots += 1;
             let written = start..self.bytes - self.rest.len();
             self.pieces.push(Piece::Slot(Slot { source, modifiers: modifiers.into(), encoding, number, written }));
         }
@@ -146,7 +162,7 @@ impl<'t> Reader<'t> {
                 };
                 argument = Some(self.take(end));
             }
-            match Modifier::parse(name, argument) {
+            match Modifier::parse(name, argument, self.expressions) {
                 Ok(Some(modifier)) => modifiers.push(modifier),
                 Ok(None) => raw = true,
                 Err(detail) => self.fault(start, detail),

@@ -6,7 +6,7 @@ use crate::{
     answer::Answer,
     change::{ChangeKind, Conversion, Transaction, TransactionResult},
     event::{Event, EventKind},
-    template::Scope,
+    template::{Scope, Steps},
 };
 
 /// An event with every field set, as in contract §1.
@@ -94,5 +94,6 @@ pub(crate) fn in_scope<T>(event: &Event, answer: Option<&Answer>, with: impl FnO
         secrets: &secrets,
         variables: &variables,
         answer,
+        steps: Steps::default(),
     })
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{
-    Allowed, Filled, Place, RenderFault, Template,
+    Allowed, Expense, Filled, Place, RenderFault, Template,
     sample::{event, event_with_click_id, in_scope},
 };
 use crate::{answer::Answer, change::TransactionResult, event::EventKind};
@@ -286,7 +286,14 @@ fn a_text_that_grows_without_end_is_stopped() {
     assert_eq!(out, Err(RenderFault::TooLong { limit_bytes: 65_536 }));
     let doubling = "|regex:/a/$0$0$0$0$0$0$0$0/".repeat(10);
     let out = rendered(&format!("{{click_id{doubling}}}"), Place::Plain, "a");
-    assert_eq!(out, Err(RenderFault::TooLong { limit_bytes: 65_536 }));
+    let expense = Expense::RegexInput(32_768);
+    assert_eq!(out, Err(RenderFault::TooExpensive { name: "affiliate_click_id".into(), expense }));
+    let longer = rendered(
+        "{click_id|regex:/a/$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0$0/}",
+        Place::Plain,
+        &"a".repeat(2_048),
+    );
+    assert_eq!(longer, Err(RenderFault::TooLong { limit_bytes: 65_536 }));
     let out = rendered(&"{click_id}".repeat(200), Place::Plain, &"a".repeat(2_048));
     assert_eq!(out, Err(RenderFault::TooLong { limit_bytes: 262_144 }));
 }

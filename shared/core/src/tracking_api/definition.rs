@@ -22,6 +22,8 @@ use crate::{
 
 /// The longest rule, in bytes of JSON: 64 KiB (contract §2).
 pub const MAX_RULE_BYTES: usize = 64 * 1_024;
+/// The memory that a value of a condition takes, in bytes: an id of 16 to 128 bytes, its place and its number.
+const ID_BYTES: usize = 96;
 /// The longest name, in characters.
 const MAX_NAME: usize = 200;
 
@@ -51,6 +53,10 @@ const SERVER_SET: [&str; 13] = [
 pub struct Settings {
     /// Receivers on addresses that are not public may be named (`--allow-private-targets`).
     pub private_targets: bool,
+    /// The rule was accepted once and is read from the store: the limits of its size and of its regular expressions, which may have
+    /// been wider then, refuse nothing. An expression over a limit takes no memory and never matches; a template that uses it gives
+    /// no text.
+    pub stored: bool,
 }
 
 /// A rule as a person wrote it, with the defaults filled in: nothing in it is wrong.
@@ -79,12 +85,12 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Reads a rule that `owner` has or is to have. An affiliate's rule is about itself, whether it says so or not (V3).
+    /// Reads a rule that `owner` has or is to have. Of one that is too large nothing more is read. An affiliate's rule is about itself, whether it says so or not (V3).
     ///
     /// # Errors
     /// All faults at once, each with its JSON pointer.
     pub fn parse(document: &Value, owner: &Owner, settings: &Settings) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
+        let mut faults = if settings.stored { Faults::of_stored_rule() } else { Faults::default() };
         let definition = Self::read(document, owner, *settings, &mut faults);
         definition.filter(|_| faults.is_empty()).ok_or(faults)
     }
@@ -96,8 +102,9 @@ impl Definition {
         }
         let fields = Fields::open(Some(document), "", &WRITTEN, &SERVER_SET, faults);
         let bytes: usize = WRITTEN.iter().filter_map(|key| fields.get(key)).map(|value| value.to_string().len()).sum();
-        if bytes > MAX_RULE_BYTES {
+        if bytes > MAX_RULE_BYTES && !settings.stored {
             faults.add("", format!("{bytes} bytes are too many for a rule: {MAX_RULE_BYTES} are allowed"));
+            return None;
         }
         let allowed =
             Allowed { admin: owner.affiliate().is_none(), private_targets: settings.private_targets, ..Allowed::default() };
@@ -131,6 +138,12 @@ impl Definition {
         map.extend(self.rate_per_second.map(|rate| ("rate_per_second".to_owned(), rate.into())));
         map.extend(self.signing.as_ref().map(|signing| ("signing".to_owned(), signing.document())));
         Value::Object(map)
+    }
+
+    /// An estimate of the memory that the rule takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let ids = self.conditions.values() * ID_BYTES;
+        size_of::<Self>() + self.name.len() + ids + self.request.bytes() + self.answer.bytes()
     }
 
     /// Names of the secrets that must have a value before it can be active: the request's and the signing's (Q5, V4).

@@ -1,6 +1,6 @@
 //! What one document of a rule has that another has not, for its history (contract §3).
 
-use crate::json::{Map, Value};
+use crate::json::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::pointer_token;
@@ -28,12 +28,16 @@ fn compare(pointer: String, from: &Value, to: &Value, found: &mut Vec<Change>) {
     match (from, to) {
         (Value::Object(from), Value::Object(to)) => {
             let nothing = Value::Null;
-            let of = |map: &Map, key: &str| map.get(key).unwrap_or(&nothing).clone();
             let mut keys: Vec<&String> = from.keys().chain(to.keys()).collect();
             keys.sort_unstable();
             keys.dedup();
             for key in keys {
-                compare(format!("{pointer}/{}", pointer_token(key)), &of(from, key), &of(to, key), found);
+                compare(
+                    format!("{pointer}/{}", pointer_token(key)),
+                    from.get(key).unwrap_or(&nothing),
+                    to.get(key).unwrap_or(&nothing),
+                    found,
+                );
             }
         }
         _ if from == to => {}

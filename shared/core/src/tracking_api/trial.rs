@@ -66,7 +66,7 @@ fn event(fields: &Fields<'_>, faults: &mut Faults) -> Option<Change> {
     match Change::parse_given(given, &fields.at("event")) {
         Ok(change) => Some(change),
         Err(more) => {
-            faults.0.extend(more.0);
+            faults.append(more);
             None
         }
     }

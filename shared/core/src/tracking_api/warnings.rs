@@ -1,5 +1,7 @@
 //! What is allowed but probably not meant: told beside a rule, never refused (contract §2).
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{Definition, Delay, OnExpiry};
@@ -24,11 +26,19 @@ pub struct Warning {
 /// How the placeholders of [`crate::presets`] begin.
 pub(crate) const PLACEHOLDER: &str = "YOUR-";
 
+/// The most macros that one warning names.
+const MAX_NAMED: usize = 20;
+/// The most warnings of a rule.
+const MAX_WARNINGS: usize = 100;
+
 #[derive(Default)]
 struct Noted(Vec<Warning>);
 
 impl Noted {
     fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        if self.0.len() == MAX_WARNINGS {
+            return;
+        }
         self.0.push(Warning { pointer: pointer.into(), detail: detail.into() });
     }
 }
@@ -192,11 +202,15 @@ fn about_secrets(template: &Template, pointer: &str, noted: &mut Noted) {
 
 /// The macros by name, each once: `{payout}, {result}`.
 fn named<'t>(uses: impl Iterator<Item = Use<'t>>) -> String {
+    let mut seen = BTreeSet::new();
     let mut names: Vec<String> = Vec::new();
     for name in uses.map(|used| format!("{{{}}}", used.source.name())) {
-        if !names.contains(&name) {
+        if seen.insert(name.clone()) && seen.len() <= MAX_NAMED {
             names.push(name);
         }
+    }
+    if seen.len() > MAX_NAMED {
+        names.push(format!("and {} more", seen.len() - MAX_NAMED));
     }
     names.join(", ")
 }

@@ -8,7 +8,7 @@ use tracking_core::{
     event::Event,
     id::Id,
     request::{Rendered, Signing},
-    template::{RenderFault, Scope},
+    template::{RenderFault, Scope, Steps},
     tracking_api::Definition,
 };
 
@@ -70,6 +70,7 @@ impl<'a> Rendering<'a> {
             secrets,
             variables: self.variables,
             answer,
+            steps: Steps::default(),
         }
     }
 

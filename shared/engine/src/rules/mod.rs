@@ -54,7 +54,7 @@ use crate::{
 const MOST_AT_A_TIME: usize = 100;
 
 /// What was accepted once keeps being read: whether its host may be called is decided at each send.
-const ACCEPTED_ONCE: Settings = Settings { private_targets: true };
+const ACCEPTED_ONCE: Settings = Settings { private_targets: true, stored: true };
 
 /// The small, strongly read part of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     caller::Owner,
-    fault::{Fault, Faults},
+    fault::Faults,
     id::Id,
     index::anchors,
     tracking_api::{Definition, Settings},
@@ -168,7 +168,7 @@ impl<B: Backend> Engine<B> {
     }
 
     pub(crate) fn definition_settings(&self) -> Settings {
-        Settings { private_targets: self.settings.private_targets }
+        Settings { private_targets: self.settings.private_targets, stored: false }
     }
 }
 
@@ -252,9 +252,7 @@ pub(super) fn collect<T>(result: Result<T, Faults>, faults: &mut Faults) -> Opti
     match result {
         Ok(value) => Some(value),
         Err(more) => {
-            for Fault { pointer, detail } in more.0 {
-                faults.add(pointer, detail);
-            }
+            faults.append(more);
             None
         }
     }

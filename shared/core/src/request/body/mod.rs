@@ -6,7 +6,7 @@ mod tree;
 use crate::{json, json::Value};
 
 use self::tree::Tree;
-use super::{LONGEST_BODY_BYTES, MOST_BODY_FIELDS, name, objects, template};
+use super::{LONGEST_BODY_BYTES, MOST_BODY_FIELDS, name, objects, template, within};
 use crate::{
     document::Fields,
     fault::Faults,
@@ -165,7 +165,7 @@ impl Body {
 }
 
 fn within_limit(body: &str) -> Result<(), RenderFault> {
-    if body.len() > LONGEST_BODY_BYTES { Err(RenderFault::TooLong { limit_bytes: LONGEST_BODY_BYTES }) } else { Ok(()) }
+    within(LONGEST_BODY_BYTES, body.len())
 }
 
 /// How values are escaped in a raw text of that content type (Q1).
@@ -206,7 +206,7 @@ impl Field {
     }
 
     fn parse(item: &Fields<'_>, format: Format, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
-        let before = faults.0.len();
+        let before = faults.count();
         let path = name(item, "path", faults);
         if let (Some(path), Format::Json) = (path, format)
             && let Err(fault) = path.parse::<FieldPath>()
@@ -222,7 +222,7 @@ impl Field {
         };
         let value = template(item, "value", place, allowed, faults);
         let field = Self { path: path?.into(), kind, value: value? };
-        (faults.0.len() == before).then_some(field)
+        (faults.count() == before).then_some(field)
     }
 
     fn document(&self) -> Value {

@@ -1,5 +1,7 @@
 //! JSON bodies: fields grouped into one nested document, whatever their order (Q1).
 
+use std::collections::BTreeMap;
+
 use super::{Field, FieldType, within_limit};
 use crate::{
     fault::Faults,
@@ -20,15 +22,16 @@ enum Node {
     Leaf(usize),
     /// Keys in the order in which they first appear; each is written as `"key":`.
     Object(Vec<(Box<str>, Node)>),
-    /// A position that has no field yet is a gap.
-    Array(Vec<Node>),
+    /// Only positions that have a field take memory, however large they are.
+    Array(BTreeMap<usize, Node>),
+    /// Not known yet.
     Gap,
 }
 
 impl Tree {
     /// Groups the fields. Two that can't stand in one document, and lists with gaps, are faults.
     pub(super) fn of(fields: &[Field], pointer: &str, faults: &mut Faults) -> Option<Self> {
-        let before = faults.0.len();
+        let before = faults.count();
         let mut root = Node::Object(Vec::new());
         for (number, field) in fields.iter().enumerate() {
             let Ok(path) = field.path.parse::<FieldPath>() else { continue };
@@ -36,10 +39,10 @@ impl Tree {
                 faults.add(format!("{pointer}/{number}/path"), format!("{}: {detail}", field.path));
             }
         }
-        if faults.0.len() == before && root.has_gap() {
+        if faults.count() == before && root.has_gap() {
             faults.add(pointer, "a list has a gap: its positions count from 0 without one missing");
         }
-        (faults.0.len() == before).then_some(Self(root))
+        (faults.count() == before).then_some(Self(root))
     }
 
     /// Writes the document. Dropped fields leave no trace: lists close up, and an object or a list whose every field was
@@ -67,7 +70,7 @@ impl Node {
         if *self == Self::Gap {
             *self = match step {
                 Step::Key(_) => Self::Object(Vec::new()),
-                Step::Index(_) => Self::Array(Vec::new()),
+                Step::Index(_) => Self::Array(BTreeMap::new()),
             };
         }
         let next = match (self, step) {
@@ -79,12 +82,7 @@ impl Node {
                 }
                 &mut entries[at].1
             }
-            (Self::Array(items), Step::Index(index)) => {
-                if items.len() <= *index {
-                    items.resize(index + 1, Self::Gap);
-                }
-                &mut items[*index]
-            }
+            (Self::Array(items), Step::Index(index)) => items.entry(*index).or_insert(Self::Gap),
             (Self::Leaf(_), _) => return Err("another field gives a value to what this one groups, choose one of them"),
             _ => return Err("one field makes a list of what another makes an object, choose one of them"),
         };
@@ -95,7 +93,9 @@ impl Node {
         match self {
             Self::Leaf(_) => false,
             Self::Object(entries) => entries.iter().any(|(_, node)| node.has_gap()),
-            Self::Array(items) => items.iter().any(Self::has_gap),
+            Self::Array(items) => {
+                items.keys().enumerate().any(|(position, index)| position != *index) || items.values().any(Self::has_gap)
+            }
             Self::Gap => true,
         }
     }
@@ -104,7 +104,7 @@ impl Node {
         match self {
             Self::Leaf(number) => leaf(&fields[*number], scope, out),
             Self::Object(entries) => group('{', '}', entries.iter().map(|(key, node)| (&**key, node)), fields, scope, out),
-            Self::Array(items) => group('[', ']', items.iter().map(|node| ("", node)), fields, scope, out),
+            Self::Array(items) => group('[', ']', items.values().map(|node| ("", node)), fields, scope, out),
             Self::Gap => Ok(Filled::Omit),
         }
     }
@@ -154,7 +154,7 @@ fn leaf(field: &Field, scope: &Scope<'_>, out: &mut String) -> Result<Filled, Re
             out.push('"');
             return within_limit(out).map(|()| Filled::Written);
         }
-        FieldType::Number if is_number(text) => return Ok(Filled::Written),
+        FieldType::Number if is_number(text) => return within_limit(out).map(|()| Filled::Written),
         FieldType::Json if is_json(text) => return within_limit(out).map(|()| Filled::Written),
         FieldType::Boolean => match text.trim() {
             "true" | "1" => "true",
