@@ -148,7 +148,7 @@ fn f2_a_rule_that_is_too_large_is_not_read() {
         let mut document = rule(&vec!["x".repeat(13_000); 5]);
         document["conditions"] = json!({"source": vec!["nowhere"; 3]});
         document["request"]["body"]["fields"][0]["value"] = "".into();
-        let size: usize = ["name", "conditions", "request"].iter().map(|key| document[key].to_string().len()).sum();
+        let size: usize = ["name", "conditions", "request"].into_iter().map(|key| document[key].to_string().len()).sum();
         document["request"]["body"]["fields"][0]["value"] = "x".repeat(bytes - size).into();
         document
     };
@@ -266,7 +266,7 @@ fn f9_an_answer_lists_a_hundred_faults_and_counts_the_others() {
     let (more, peak, kept) = measured(|| faults(&vec!["{a}".repeat(90); 200]));
     assert_eq!((more.0.len(), &*more.0[100].detail), (101, "and 198 more"));
     assert!(peak < 1_024 && kept < 64, "{peak} KiB, {kept} KiB");
-    let unknown: serde_json::Map<String, Value> = (0..50_000).map(|i| (format!("k{i}"), 1.into())).collect();
+    let unknown: tracking_core::json::Map = (0..50_000).map(|i| (format!("k{i}"), 1.into())).collect();
     let more = parse(&unknown.into()).unwrap_err();
     assert_eq!((more.0.len(), &*more.0[100].detail), (101, "and 49902 more"));
 }

@@ -53,13 +53,6 @@ pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
 #[error("unreadable: {0}")]
 pub(crate) struct Unreadable(pub(crate) String);
 
-impl Unreadable {
-    /// The same with the key of the row.
-    pub(crate) fn at(self, key: &Key) -> Self {
-        Self(format!("{} {}: {}", key.partition, key.sort, self.0))
-    }
-}
-
 impl From<Unreadable> for Unavailable {
     fn from(error: Unreadable) -> Self {
         Self(error.to_string())
@@ -90,11 +83,6 @@ impl From<ReadError> for Unavailable {
             ReadError::Unreadable(error) => error.into(),
         }
     }
-}
-
-/// Reads an item; the error names its key.
-pub(crate) fn read_item<T: DeserializeOwned>(item: &Item) -> Result<T, Unreadable> {
-    read(&item.body).map_err(|error| error.at(&item.key))
 }
 
 /// An item with a body of ours.

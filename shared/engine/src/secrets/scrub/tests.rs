@@ -89,7 +89,7 @@ fn f8_masked_json_stays_json() {
     let scrubber = scrubber(&["n12345", "12345", "true", r#"k":"v"#]);
     let check = |text: &str, expected: &str| {
         assert_eq!(body(&scrubber, text, false), expected);
-        assert!(serde_json::from_str::<IgnoredAny>(expected.trim_start_matches('\u{feff}')).is_ok(), "{expected}");
+        assert!(tracking_core::json::is_json(expected.trim_start_matches('\u{feff}').as_bytes()), "{expected}");
     };
     check(r#"{"a": 12345, "b": [-1.12345e3, true, 5]}"#, r#"{"a": "***", "b": ["***", "***", 5]}"#);
     check(r#"{"a\n12345": 1, "12345x" : 2, "c": "\\n12345\u0031"}"#, r#"{"a***": 1, "***x2" : 2, "c": "\\***\u0031"}"#);
@@ -281,6 +281,6 @@ proptest! {
     ) {
         let document = serde_json::json!({"s": strings, "n": numbers, strings[0].clone(): numbers[0], secret.clone(): secret.clone()});
         let masked = body(&scrubber(&[&secret]), &document.to_string(), false);
-        prop_assert!(serde_json::from_str::<IgnoredAny>(&masked).is_ok(), "{} {}", document, masked);
+        prop_assert!(tracking_core::json::is_json(masked.as_bytes()), "{} {}", document, masked);
     }
 }
