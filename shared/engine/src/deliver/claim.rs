@@ -165,7 +165,12 @@ impl<B: Backend> Engine<B> {
                     self.in_time(&rule, lease_until, until)?;
                     return Ok(self.claimed(received, rule, secrets, job, row, (attempt, base), lease_until));
                 }
-                Decision::Mine { attempt, base, lease_until } => {
+                Decision::Mine { line, attempt, base, lease_until } => {
+                    if let Some(line) = line
+                        && !self.swap_line(key, rev, &line, now).await.is_done()?
+                    {
+                        continue;
+                    }
                     self.in_time(&rule, lease_until, until)?;
                     return Ok(self.claimed(received, rule, secrets, job, row, (attempt, base), lease_until));
                 }
@@ -306,7 +311,21 @@ impl<B: Backend> Engine<B> {
         let under_way = self.recorder.begin();
         let received = received.clone();
         let listed = AtomicBool::new(row.is_some() || job.held);
-        Claiming::Send(Box::new(Claimed { received, rule, job, row, secrets, attempt, base, lease_until, at, listed, under_way }))
+        let shown = AtomicBool::new(false);
+        Claiming::Send(Box::new(Claimed {
+            received,
+            rule,
+            job,
+            row,
+            secrets,
+            attempt,
+            base,
+            lease_until,
+            at,
+            listed,
+            shown,
+            under_way,
+        }))
     }
 }
 
