@@ -145,12 +145,14 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Makes a message come again at a time: on the retry lane by its visibility, from the delivery lane by moving there, and for
-    /// long by a due row.
-    fn come_again(&self, received: &Received, job: &Job, host: &str, at: Timestamp, recorded: bool) -> Effects {
+    /// long by a due row. The message names the delivery alone where its row holds the very same job; a row of what was held holds an
+    /// older one.
+    fn come_again(&self, received: &Received, job: &Job, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
         let now = self.now();
         if received.receipt.lane == Lane::Retry && at <= now + self.backend.longest_wait() {
             return Effects { settle: vec![Settle::Again(received.receipt.clone(), at)], ..Effects::default() };
         }
+        let recorded = row.is_some_and(|row| row.job == *job);
         let task = if recorded { Task::Wake { delivery: job.id.clone() } } else { Task::Deliver(Box::new(job.clone())) };
         let group = crate::matching::group(job, host);
         let message = Message { lane: Lane::Retry, group, not_before: Some(at), body: rows::write(&task) };

@@ -94,7 +94,7 @@ impl<B: Backend> Engine<B> {
                 effects.put.push(self.earlier_attempt(&claimed.job.id, &attempt, now));
                 let host = claimed.rule.definition.request.host();
                 // The message may come before the row is written: it names only a row that stands there already.
-                let again = self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.is_some());
+                let again = self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.as_ref());
                 effects.send.extend(again.send);
                 effects.put.extend(again.put);
                 effects.settle.extend(again.settle);

@@ -39,7 +39,7 @@ impl<B: Backend> Engine<B> {
             tracing::debug!(tracking_api_id = %rule, delivery_id = %delivery, attempt = claimed.attempt, times, %fault, "given back");
         }
         let host = claimed.rule.definition.request.host();
-        let mut effects = self.come_again(&claimed.received, &claimed.job, host, until, claimed.row.is_some());
+        let mut effects = self.come_again(&claimed.received, &claimed.job, host, until, claimed.row.as_ref());
         if claimed.shown.load(Ordering::Relaxed) {
             // Its row says that it is being sent.
             let max_attempts = claimed.base + claimed.rule.definition.retry.max_attempts();
