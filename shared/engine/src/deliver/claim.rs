@@ -96,10 +96,11 @@ impl<B: Backend> Engine<B> {
             self.end_switched_off(received, &job, row).await?;
             return Ok(Claiming::Settled);
         };
+        let host = &rule.definition.request.host().to_owned();
         let needed = rule.definition.request.timeout().duration() + CONCLUDING;
         if until.is_some_and(|until| self.now() + needed > until) {
             // Handed back, uncharged: another process has the time. The retry lane counts no receives.
-            let again = self.come_again(received, &job, rule.definition.request.host(), self.now(), row.as_ref());
+            let again = self.come_again(received, &job, host, self.now(), row.as_ref());
             self.commit_one(again).await?;
             return Ok(Claiming::Settled);
         }
@@ -144,7 +145,6 @@ impl<B: Backend> Engine<B> {
                             {
                                 continue;
                             }
-                            let host = rule.definition.request.host();
                             self.commit_one(self.come_again(received, &job, host, until, row.as_ref())).await?;
                             return Ok(Claiming::Settled);
                         }
@@ -177,8 +177,7 @@ impl<B: Backend> Engine<B> {
                     if !self.swap_if_any(key, rev, line.as_ref(), now).await? {
                         continue;
                     }
-                    let effects = self.come_again(received, &job, rule.definition.request.host(), until, row.as_ref());
-                    self.commit_one(effects).await?;
+                    self.commit_one(self.come_again(received, &job, host, until, row.as_ref())).await?;
                 }
                 Decision::Spent { attempts, base, cut_off } => {
                     let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };

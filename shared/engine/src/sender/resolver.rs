@@ -102,14 +102,14 @@ pub(super) struct Resolver {
 
 #[derive(Debug)]
 enum Source {
-    Dns(Dns),
+    Dns(Box<Dns>),
     System(Arc<Semaphore>),
 }
 
 impl Resolver {
     pub(super) fn new(lookups: Lookups, private_targets: bool, clock: Option<Clock>) -> Self {
         let source = match lookups {
-            Lookups::Nameservers(nameservers) => Source::Dns(Dns::new(nameservers)),
+            Lookups::Nameservers(nameservers) => Source::Dns(Box::new(Dns::new(nameservers))),
             Lookups::System => Source::System(Arc::new(Semaphore::new(MOST_SYSTEM_LOOKUPS))),
         };
         Self {
@@ -171,13 +171,12 @@ impl Resolver {
         let _slot = self.slots.acquire().await.map_err(closed)?;
         progress.set(Stage::Lookup(name.to_owned()));
         let _turn = turn.lock().await;
-        let found = match self.kept(name) {
-            Some(found) => found,
-            None => {
-                let (found, lifetime) = self.ask(name).await?;
-                self.keep(name, &found, lifetime);
-                found
-            }
+        let found = if let Some(found) = self.kept(name) {
+            found
+        } else {
+            let (found, lifetime) = self.ask(name).await?;
+            self.keep(name, &found, lifetime);
+            found
         };
         progress.set(Stage::Receiver);
         Ok(found)
