@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 use crate::{
     edge,
-    server::{LocalServer, Options, StartError},
+    server::{LocalServer, Options, ResolverKind, StartError},
 };
 pub use api::ApiError;
 
