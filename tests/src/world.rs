@@ -12,7 +12,7 @@ use tracking_engine::{
     backend::{Received, Unavailable},
     rules::New,
     secrets::Vault,
-    sender::SendFault,
+    sender::{OurFault, SendFault},
 };
 
 use crate::crash::Crashing;
@@ -65,6 +65,8 @@ pub enum Reply {
     Says(u16, &'static str),
     /// Nothing comes back.
     Silence,
+    /// Nothing arrives: the machine that sends can't.
+    Stuck,
 }
 
 impl Reply {
@@ -73,6 +75,7 @@ impl Reply {
         match self {
             Self::Says(status, word) => Ok(Answer::new(status, Vec::new(), json!({"status": word}).to_string().into_bytes())),
             Self::Silence => Err(SendFault::Connection("the test's receiver is silent".to_owned())),
+            Self::Stuck => Err(SendFault::Ours(OurFault("the test's machine is stuck".to_owned()))),
         }
     }
 }
@@ -172,7 +175,9 @@ impl World {
                 let (delivery_id, attempt) = (claimed.delivery_id().to_owned(), claimed.attempt());
                 let arrival = Arrival { at: self.clock.now(), delivery_id, attempt, url: request.url };
                 let reply = replies(&arrival);
-                self.arrivals.push(arrival);
+                if reply != Reply::Stuck {
+                    self.arrivals.push(arrival);
+                }
                 reply.sent()
             }
             Err(fault) => Err(fault.into()),

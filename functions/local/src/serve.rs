@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     edge,
-    server::{LocalServer, Options, StartError},
+    server::{LocalServer, Options, ResolverKind, StartError},
 };
 
 /// What `serve` is told.
@@ -28,6 +28,9 @@ pub struct ServeArgs {
     /// Let receivers be on loopback and private addresses
     #[arg(long)]
     allow_private_targets: bool,
+    /// What finds the addresses of receivers
+    #[arg(long, value_enum, value_name = "RESOLVER", default_value_t)]
+    resolver: ResolverKind,
 }
 
 /// Why `serve` ends before a signal.
@@ -48,7 +51,8 @@ pub enum ServeError {
 pub async fn serve(args: ServeArgs) -> Result<(), ServeError> {
     // Before anything that takes time: from here on a signal is a clean stop.
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
-    let options = Options { data: args.data, listen: args.listen, private_targets: args.allow_private_targets };
+    let options =
+        Options { data: args.data, listen: args.listen, private_targets: args.allow_private_targets, resolver: args.resolver };
     let server = LocalServer::start(options).await?;
     edge::result(&format!("listening on {}", server.url()));
     signals.next().await;

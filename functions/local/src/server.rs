@@ -8,7 +8,12 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::MissedTickBeh
 use tracking_api::auth::{Auth, LocalTokens};
 use tracking_core::{caller::Caller, id::Id};
 use tracking_embedded::{Limits, OpenError, Store, worker};
-use tracking_engine::{Clock, Engine, Settings, backend::Received, secrets::Vault, sender::Sender};
+use tracking_engine::{
+    Clock, Engine, Settings,
+    backend::Received,
+    secrets::Vault,
+    sender::{Lookups, Sender, SenderSettings},
+};
 
 use crate::{
     bus, clock,
@@ -34,6 +39,18 @@ pub struct Options {
     pub listen: String,
     /// Whether receivers at addresses that are not public may be named and called.
     pub private_targets: bool,
+    /// What finds the addresses of receivers.
+    pub resolver: ResolverKind,
+}
+
+/// What finds the addresses of receivers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ResolverKind {
+    /// The nameservers of /etc/resolv.conf, asked for each name as it stands
+    #[default]
+    Dns,
+    /// The system's resolver, with its hosts file and search domains: for development
+    System,
 }
 
 /// Why a server does not start.
@@ -84,8 +101,14 @@ impl LocalServer {
         let vault = Vault::new(&keys::secrets_key(&options.data)?);
         let store = Store::open(&options.data)?;
         let settings = Settings { private_targets: options.private_targets, keep_events: true, ..Settings::default() };
-        let engine = Arc::new(Engine::new(store.clone(), Clock::new(clock::now), vault, settings));
-        let sender = Sender::new(options.private_targets).map_err(StartError::Sender)?;
+        let clock = Clock::new(clock::now);
+        let engine = Arc::new(Engine::new(store.clone(), clock.clone(), vault, settings));
+        let lookups = match options.resolver {
+            ResolverKind::Dns => Lookups::default(),
+            ResolverKind::System => Lookups::System,
+        };
+        let settings = SenderSettings { private_targets: options.private_targets, lookups, clock: Some(clock) };
+        let sender = Sender::with(settings).map_err(StartError::Sender)?;
 
         let (stopping, stopped) = watch::channel(false);
         let routes = routes(&engine, &store, sender.clone(), &Auth::Local(tokens.clone()));

@@ -6,7 +6,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use jiff::{SignedDuration, Timestamp};
 use tracking_engine::{
     backend::{Lane, Receipt, Received, Unavailable},
-    sender::Sender,
+    sender::{Sender, SenderSettings},
 };
 
 use crate::{Stack, StartError, batch::Batch, metrics::Metrics};
@@ -20,7 +20,9 @@ impl Stack {
     /// # Errors
     /// TLS can't be set up.
     pub fn sender(&self) -> Result<Sender, StartError> {
-        Sender::new(self.settings.private_targets).map_err(StartError::Sender)
+        let private_targets = self.settings.private_targets;
+        let settings = SenderSettings { private_targets, clock: Some(self.clock.clone()), ..SenderSettings::default() };
+        Sender::with(settings).map_err(StartError::Sender)
     }
 
     /// Works a batch until the invocation's deadline: what could still run then is not begun but handed back, uncharged.

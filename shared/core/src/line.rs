@@ -4,13 +4,18 @@
 //! (its head) and the deliveries that matter beside it: those of the head's version, and those that wait behind another. A claim is a
 //! pure decision over the line and over what the log has recorded, followed by a compare-and-set of the line. An attempt is counted at
 //! the claim, before it is sent: a crash spends it, so that there are never more than n + 1 requests (L1). What became of an attempt
-//! stands in the delivery's row, not here: a first-try success writes the line once.
+//! stands in the delivery's row, not here: a first-try success writes the line once. Only an attempt that certainly did not leave this
+//! machine, for a fault of its own, is given back ([`Line::give_back`]).
 //!
 //! A person's word stands on the line too: to send a delivery again, or to stop it. It is given by a compare-and-set of the line like a
 //! claim, so that the one comes before the other or after it, never beside it.
 
+mod give_back;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub use give_back::{GivenBack, Return, Returns};
 
 use crate::{delivery::DeliveryId, event::Order};
 
@@ -59,6 +64,9 @@ pub struct Entry {
     /// When its next attempt may go out, where its rule has a rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Timestamp>,
+    /// The claims of its next attempt that were given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<Returns>,
 }
 
 /// What a person asks of a delivery.
@@ -80,6 +88,9 @@ pub struct Claim {
     pub lease_until: Timestamp,
     /// The run of the process that holds it; another run's claims are void at once.
     pub run: u64,
+    /// `true` once the same call was repeated: each of the two may send, so it is never given back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }
 
 /// Who asks to send.
@@ -132,8 +143,11 @@ pub enum Decision {
         /// Older deliveries that end superseded.
         overtaken: Vec<DeliveryId>,
     },
-    /// This very hand-out has claimed it already, and its lease lasts: send.
+    /// This very hand-out has claimed it already, and its lease lasts: send. If there is a line, write it first, so that neither of the
+    /// two gives the claim back.
     Mine {
+        /// The line to write.
+        line: Option<Line>,
         /// The number of the attempt.
         attempt: u32,
         /// The attempts before its present budget (L1).
@@ -192,7 +206,8 @@ impl Line {
         let unrecorded = attempts > own_record.as_ref().map_or(0, |record| record.attempts);
         if let Some(claim) = own.and_then(|entry| entry.claim.as_ref()).filter(|_| unrecorded) {
             if claim.is_live(ask.run, ask.now) && claim.token == ask.token {
-                return Decision::Mine { attempt: attempts, base, lease_until: claim.lease_until };
+                let line = (!claim.shared).then(|| self.with_shared_claim(ask.id));
+                return Decision::Mine { line, attempt: attempts, base, lease_until: claim.lease_until };
             }
             if claim.is_live(ask.run, ask.now) {
                 return Decision::Wait { until: claim.lease_until, line: None };
@@ -258,6 +273,7 @@ impl Line {
             claim: own.and_then(|entry| entry.claim.clone()),
             parked_until: (attempt == 1).then_some(until + PARKED),
             slot,
+            returns: own.and_then(|entry| entry.returns),
         });
         Some(line)
     }
@@ -300,8 +316,19 @@ impl Line {
             claim: None,
             parked_until,
             slot: None,
+            returns: None,
         });
         Some((line, attempts))
+    }
+
+    /// The line once the claim of this delivery is known to be held twice.
+    fn with_shared_claim(&self, id: &DeliveryId) -> Self {
+        let mut line = self.clone();
+        let own = line.entries.iter_mut().find(|entry| entry.id == *id);
+        if let Some(claim) = own.and_then(|entry| entry.claim.as_mut()) {
+            claim.shared = true;
+        }
+        line
     }
 
     /// Whether another delivery of this line is being sent, or goes first and has not had its first attempt (P3).
@@ -340,16 +367,17 @@ impl Line {
     fn claim(&self, ask: &Ask<'_>, attempts: u32, base: u32, asked: Option<Asked>) -> Decision {
         let lease_until = ask.now + SignedDuration::from_secs(i64::from(ask.timeout_seconds)) + LEASE_MARGIN;
         let mut line = self.clone();
-        line.entries.retain(|entry| entry.id != *ask.id);
+        let own = line.entries.iter().position(|entry| entry.id == *ask.id).map(|at| line.entries.remove(at));
         line.entries.push(Entry {
             id: ask.id.clone(),
             order: ask.order,
             attempts: attempts + 1,
             base,
             asked,
-            claim: Some(Claim { token: ask.token.to_owned(), lease_until, run: ask.run }),
+            claim: Some(Claim { token: ask.token.to_owned(), lease_until, run: ask.run, shared: false }),
             parked_until: None,
             slot: None,
+            returns: own.and_then(|entry| entry.returns).filter(|returns| returns.attempt == attempts + 1),
         });
         line.head = line.head.max(ask.order.version);
         // Also those that a person asked for before.

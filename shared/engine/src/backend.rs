@@ -130,7 +130,8 @@ pub enum Lane {
 pub struct Message {
     /// The lane it goes to.
     pub lane: Lane,
-    /// Messages of one group share one turn; a slow group holds up no other (P5).
+    /// Messages of one group share one turn; a slow group holds up no other (P5). A name with a `/` begins with the name of an owner:
+    /// groups of one owner share its bound on what is handed out at once.
     pub group: String,
     /// Not handed out before this time; a lane may hand it out earlier than asked, never lose it.
     pub not_before: Option<Timestamp>,

@@ -1,12 +1,14 @@
 //! One postback: claim → send → conclude → record.
 //!
 //! *Claim* asks the line whether this delivery may send its next attempt, and counts the attempt in the same compare-and-set, before
-//! anything is sent: a crash spends it (L1). *Send* is the caller's, so that a simulation can play it without a socket. *Conclude*
+//! anything is sent: a crash spends it (L1). It is given back only where a fault of this machine kept the request from leaving.
+//! *Send* is the caller's, so that a simulation can play it without a socket. *Conclude*
 //! reads the answer, decides what is next, and records it together with the message's end. A message is a nudge: it may come twice,
 //! late or out of order, and everything it does is decided by the line and the log.
 
 mod claim;
 mod conclude;
+mod give_back;
 pub(crate) mod render;
 
 use std::{
@@ -18,7 +20,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tracking_core::{answer::Answer, delivery::State, request::Rendered, template::RenderFault};
+use tracking_core::{answer::Answer, caller::Owner, delivery::State, request::Rendered, template::RenderFault};
 
 use crate::{
     Engine,
@@ -53,6 +55,8 @@ pub struct Claimed {
     at: Timestamp,
     /// Whether the log lists the delivery.
     listed: AtomicBool,
+    /// `true` once its row shows that it is being sent.
+    shown: AtomicBool,
     under_way: UnderWay,
 }
 
@@ -69,6 +73,11 @@ impl Claimed {
     /// The delivery's id (P2).
     pub fn delivery_id(&self) -> &str {
         self.job.id.as_str()
+    }
+
+    /// The rule's owner.
+    pub fn owner(&self) -> &Owner {
+        &self.job.owner
     }
 
     /// Which attempt this is; 1 is the first.
@@ -136,12 +145,14 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Makes a message come again at a time: on the retry lane by its visibility, from the delivery lane by moving there, and for
-    /// long by a due row.
-    fn come_again(&self, received: &Received, job: &Job, host: &str, at: Timestamp, recorded: bool) -> Effects {
+    /// long by a due row. The message names the delivery alone where its row holds the very same job; a row of what was held holds an
+    /// older one.
+    fn come_again(&self, received: &Received, job: &Job, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
         let now = self.now();
         if received.receipt.lane == Lane::Retry && at <= now + self.backend.longest_wait() {
             return Effects { settle: vec![Settle::Again(received.receipt.clone(), at)], ..Effects::default() };
         }
+        let recorded = row.is_some_and(|row| row.job == *job);
         let task = if recorded { Task::Wake { delivery: job.id.clone() } } else { Task::Deliver(Box::new(job.clone())) };
         let group = crate::matching::group(job, host);
         let message = Message { lane: Lane::Retry, group, not_before: Some(at), body: rows::write(&task) };

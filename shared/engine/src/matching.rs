@@ -252,7 +252,7 @@ pub(crate) fn deliver_message(host: &str, job: Job) -> Message {
 /// Whose turn a postback waits for.
 pub(crate) fn group(job: &Job, host: &str) -> String {
     let owner = job.owner.affiliate().map_or("admin", Id::as_str);
-    hash::text(&["group", owner, host], 16)
+    format!("{}/{}", hash::text(&["owner", owner], 16), hash::text(&["group", owner, host], 16))
 }
 
 /// The delivery's causation for what its answer tells the platform; `None` when the chain would be too long (P4).

@@ -1,106 +1,124 @@
 //! Sending: one HTTP client per process, connections kept alive; redirects are not followed, answers are read to 64 KiB within the
 //! timeout, and only public addresses are connected to.
+//!
+//! Whatever keeps a request from leaving is either the receiver's fault, which is charged as an attempt, or this machine's
+//! ([`SendFault::Ours`]), which is not.
 
-use std::{
-    error::Error,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+mod cache;
+mod dns;
+mod fault;
+mod nameservers;
+mod progress;
+mod resolver;
 
-use reqwest::{
-    Client, Method,
-    dns::{Addrs, Name, Resolve, Resolving},
-    redirect,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use reqwest::{Client, Method, redirect};
 use tracking_core::{
     answer::Answer,
+    caller::Owner,
+    id::Id,
     request::{Rendered, address::is_public},
     template::RenderFault,
 };
 
-use crate::deliver::{Claimed, Sent};
+pub use fault::{OurFault, SendFault};
+pub use nameservers::Nameservers;
+pub use resolver::Lookups;
+
+use crate::{
+    Clock,
+    deliver::{Claimed, Sent},
+};
+use progress::{Progress, Stage};
+use resolver::{ForClient, Resolver, has_route};
 
 /// How much of an answer is read, in bytes.
 pub(crate) const ANSWER_CAP: usize = 64 * 1024;
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(50);
 
-/// Why there is no answer. No text of it holds the request's URL, which may hold secrets.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SendFault {
-    /// The rule's timeout ran out (Q4).
-    #[error("no answer within {0} s")]
-    Timeout(u8),
-    /// No connection, or it broke.
-    #[error("no answer: {0}")]
-    Connection(String),
-    /// The receiver's name leads to an address that is not public.
-    #[error("not sent: {0}")]
-    Refused(String),
-    /// It can't be sent, now or later.
-    #[error("not sent: {0}")]
-    Unsendable(String),
-    /// Its templates take more work than a rendering may.
-    #[error("{0}")]
-    TooExpensive(RenderFault),
-}
-
-impl From<RenderFault> for SendFault {
-    fn from(fault: RenderFault) -> Self {
-        match fault {
-            RenderFault::TooExpensive { .. } => Self::TooExpensive(fault),
-            other => Self::Unsendable(other.to_string()),
-        }
-    }
-}
-
-impl SendFault {
-    /// Whether trying again makes no sense.
-    pub fn is_for_good(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Unsendable(_) | Self::TooExpensive(_))
-    }
+/// How a sender is made.
+#[derive(Debug, Clone, Default)]
+pub struct SenderSettings {
+    /// `true` if addresses that are not public may be connected to.
+    pub private_targets: bool,
+    /// What answers the question for a name's addresses.
+    pub lookups: Lookups,
+    /// The clock that such answers grow old by. Without one, none is kept.
+    pub clock: Option<Clock>,
 }
 
 /// The one HTTP client.
 #[derive(Debug, Clone)]
 pub struct Sender {
     client: Client,
+    resolver: Arc<Resolver>,
     private_targets: bool,
 }
 
 impl Sender {
-    /// A sender. `private_targets`: whether addresses that are not public may be connected to.
+    /// A sender that asks this machine's nameservers, and keeps no answer of theirs. `private_targets`: `true` if addresses that are not
+    /// public may be connected to.
     ///
     /// # Errors
     /// TLS can't be set up on this machine.
     pub fn new(private_targets: bool) -> Result<Self, String> {
-        let mut builder = Client::builder()
+        Self::with(SenderSettings { private_targets, ..SenderSettings::default() })
+    }
+
+    /// A sender with these settings.
+    ///
+    /// # Errors
+    /// TLS can't be set up on this machine.
+    pub fn with(settings: SenderSettings) -> Result<Self, String> {
+        let SenderSettings { private_targets, lookups, clock } = settings;
+        let resolver = Arc::new(Resolver::new(lookups, private_targets, clock));
+        let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
             .referer(false)
             .retry(reqwest::retry::never())
             .pool_idle_timeout(IDLE)
-            .tcp_nodelay(true);
-        if !private_targets {
-            builder = builder.dns_resolver(Arc::new(PublicOnly));
-        }
-        let client = builder.build().map_err(|error| chain(&error))?;
-        Ok(Self { client, private_targets })
+            .tcp_nodelay(true)
+            .dns_resolver(Arc::new(ForClient(Arc::clone(&resolver))))
+            .build()
+            .map_err(|error| fault::chain(&error))?;
+        Ok(Self { client, resolver, private_targets })
     }
 
     /// Sends a claimed attempt.
     pub async fn send(&self, claimed: &Claimed) -> Sent {
         let rendered = claimed.request()?;
-        self.request(rendered).await
+        self.request_for(claimed.owner(), rendered).await
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request of nobody's rule and reads its answer.
     pub async fn request(&self, rendered: Rendered) -> Sent {
+        self.run("", rendered).await
+    }
+
+    /// Sends a request of this owner's rule and reads its answer. The owner learns no address that is not public unless it is an admin.
+    pub async fn request_for(&self, owner: &Owner, rendered: Rendered) -> Sent {
+        let name = owner.affiliate().map_or("admin", Id::as_str);
+        self.run(name, rendered).await.map_err(|fault| fault.for_owner(owner))
+    }
+
+    async fn run(&self, owner: &str, rendered: Rendered) -> Sent {
         let timeout = rendered.timeout;
-        let answer = tokio::time::timeout(timeout.duration(), self.exchange(rendered)).await;
-        answer.unwrap_or(Err(SendFault::Timeout(u8::try_from(timeout.seconds()).unwrap_or(u8::MAX))))
+        let progress = Progress::new(owner);
+        let sending = Arc::clone(&progress).scope(self.exchange(rendered));
+        let ran_out = || SendFault::Timeout(u8::try_from(timeout.seconds()).unwrap_or(u8::MAX));
+        match tokio::time::timeout(timeout.duration(), sending).await {
+            Ok(sent) => sent,
+            Err(_) => Err(match progress.stage() {
+                Stage::LookupSlot => SendFault::Ours(OurFault("too many names are looked up at once".to_owned())),
+                Stage::Lookup(name) if self.resolver.is_away(&name) => {
+                    SendFault::Ours(OurFault("the nameserver answers for none of several names".to_owned()))
+                }
+                Stage::Lookup(_) | Stage::Receiver => ran_out(),
+            }),
+        }
     }
 
     async fn exchange(&self, rendered: Rendered) -> Sent {
@@ -124,12 +142,12 @@ impl Sender {
         if !body.is_empty() {
             request = request.body(body);
         }
-        let mut response = request.send().await.map_err(fault)?;
+        let mut response = request.send().await.map_err(fault::of_client)?;
         let status = response.status().as_u16();
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(fault)? {
+        while let Some(chunk) = response.chunk().await.map_err(fault::of_client)? {
             let room = ANSWER_CAP - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if body.len() == ANSWER_CAP {
@@ -146,68 +164,14 @@ impl Sender {
             Some(url::Host::Ipv6(address)) => IpAddr::V6(address),
             _ => return Ok(()),
         };
-        if self.private_targets || is_public(address) { Ok(()) } else { Err(SendFault::Refused(not_public(&[address]))) }
-    }
-}
-
-/// Resolves names to public addresses only. The connector gets no other address to connect to.
-#[derive(Debug)]
-struct PublicOnly;
-
-/// A name that leads nowhere public.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct NotPublic(String);
-
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let public: Vec<SocketAddr> = found.iter().copied().filter(|address| is_public(address.ip())).collect();
-            if public.is_empty() && !found.is_empty() {
-                let addresses: Vec<IpAddr> = found.iter().map(SocketAddr::ip).collect();
-                return Err(NotPublic(not_public(&addresses)).into());
-            }
-            Ok(Box::new(public.into_iter()) as Addrs)
-        })
-    }
-}
-
-fn not_public(addresses: &[IpAddr]) -> String {
-    let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    format!("the receiver's address {} is not public", list.join(", "))
-}
-
-fn fault(error: reqwest::Error) -> SendFault {
-    let error = error.without_url();
-    let mut source: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(inner) = source {
-        if let Some(refused) = inner.downcast_ref::<NotPublic>() {
-            return SendFault::Refused(refused.to_string());
+        if !self.private_targets && !is_public(address) {
+            return Err(SendFault::Refused(vec![address]));
         }
-        // A resolver's error comes wrapped in an I/O error's place.
-        if let Some(wrapped) = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
-            && let Some(refused) = wrapped.downcast_ref::<NotPublic>()
-        {
-            return SendFault::Refused(refused.to_string());
+        if address.is_ipv6() && !has_route(address) {
+            return Err(SendFault::Connection("there is no route to the receiver's address".to_owned()));
         }
-        source = inner.source();
+        Ok(())
     }
-    if error.is_builder() { SendFault::Unsendable(chain(&error)) } else { SendFault::Connection(chain(&error)) }
-}
-
-/// An error with its causes, each said once.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ impl<B: Backend> Engine<B> {
                 let asked_at = self.now();
                 let host = tried.definition.request.host();
                 tracing::info!(tracking_api_id = %tried.id, by = tried.by.caller.role(), host, "a trial is sent");
-                (sender.request(request).await, Some(asked_at))
+                (sender.request_for(&tried.owner, request).await, Some(asked_at))
             }
             Err(fault) => (Err(fault.into()), None),
         };
@@ -193,7 +193,7 @@ impl<B: Backend> Engine<B> {
         let sent = masked(sent, &scrubber);
         let judged = rendering.judge(&sent, seen.as_ref(), &scrubber);
         let heard = heard(&sent, &judged, &scrubber);
-        let went_out = !matches!(&sent, Err(fault) if fault.is_for_good());
+        let went_out = sent.as_ref().err().is_none_or(SendFault::may_have_left);
         shown["sent"] = went_out.into();
         shown["duration_ms"] = json!(duration.filter(|_| went_out).map(|duration| u64::try_from(duration).unwrap_or(0)));
         shown["status"] = json!(heard.status);

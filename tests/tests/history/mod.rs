@@ -190,6 +190,7 @@ impl<'a> Player<'a> {
             1 => Reply::Silence,
             2 | 3 => Reply::Says(200, "pending"),
             4 => Reply::Says(404, "gone"),
+            5 => Reply::Stuck,
             _ => Reply::Says(200, "ok"),
         }
     }

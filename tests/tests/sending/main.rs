@@ -6,6 +6,8 @@
 mod answers;
 mod connections;
 mod crowd;
+mod own_faults;
+mod owners;
 mod proxies;
 mod secrets;
 mod support;

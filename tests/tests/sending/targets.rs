@@ -1,8 +1,11 @@
 //! Where requests may go: literal addresses that are not public are refused when a rule is saved, names that lead to one when it is
 //! sent (contract, conventions).
 
-use tracking_core::json;
-use tracking_engine::{rules::Refused, sender::Sender};
+use tracking_core::{caller::Caller, json};
+use tracking_engine::{
+    rules::{New, Refused},
+    sender::Sender,
+};
 use tracking_tests::world::{event, transaction};
 
 use crate::support::{Receiver, engine, get, log, ok, post, rule, soon, store, told, work};
@@ -173,6 +176,28 @@ async fn a_literal_address_that_was_saved_earlier_fails_when_it_is_sent() {
     let receiver = Receiver::saying(ok("secrets of this machine")).await;
     let end = sent_later(&receiver.url("/")).await;
     assert_eq!(end, ("failed".to_owned(), "failed: not sent: the receiver's address 127.0.0.1 is not public".to_owned()));
+    assert_eq!(receiver.connections(), 0);
+}
+
+#[tokio::test]
+async fn f11_an_affiliate_learns_no_address_that_is_not_public() {
+    let receiver = Receiver::saying(ok("secrets of this machine")).await;
+    for url in [receiver.url("/"), format!("http://localhost:{}/", receiver.address.port())] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let affiliate = Caller::Affiliate("aff_7".parse().unwrap());
+        let document = json!({"name": "r", "request": {"url": url}});
+        let key = New::IdempotencyKey("k".to_owned());
+        self::engine(store.clone(), true).create_rule(&affiliate, &document, key).await.unwrap();
+        let engine = engine(store.clone(), false);
+        post(&engine, &event("chg_1", json!({}), json!([transaction("trx_1", "created", "approved")]))).await;
+        soon(work(&engine, &store, &Sender::new(false).unwrap())).await;
+        let id = serde_json::from_value(log(&engine).await[0]["id"].clone()).unwrap();
+        let delivery = engine.delivery(&affiliate, &id).await.unwrap();
+        assert_eq!(delivery["reason"], "failed: not sent: the receiver's address is not public");
+        assert_eq!(delivery["log"][0]["error"], "not sent: the receiver's address is not public");
+        assert!(!store.published(None, 100).unwrap().iter().any(|event| format!("{event:?}").contains("address 127")));
+    }
     assert_eq!(receiver.connections(), 0);
 }
 

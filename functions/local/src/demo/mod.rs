@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 use crate::{
     edge,
-    server::{LocalServer, Options, StartError},
+    server::{LocalServer, Options, ResolverKind, StartError},
 };
 pub use api::ApiError;
 
@@ -81,7 +81,12 @@ pub enum DemoError {
 /// No folder, no port, no working server, or an interruption.
 pub async fn demo(args: DemoArgs) -> Result<ExitCode, DemoError> {
     let folder = Folder::of(args.keep)?;
-    let options = Options { data: folder.path().to_owned(), listen: "127.0.0.1:0".to_owned(), private_targets: true };
+    let options = Options {
+        data: folder.path().to_owned(),
+        listen: "127.0.0.1:0".to_owned(),
+        private_targets: true,
+        resolver: ResolverKind::default(),
+    };
     let server = LocalServer::start(options).await?;
     let played = tokio::select! {
         played = play::play(&server, args.all) => played,

@@ -201,6 +201,20 @@ async fn q4_q5_what_does_not_arrive_says_why() {
 }
 
 #[tokio::test]
+async fn f11_a_trial_tells_an_affiliate_no_address_that_is_not_public() {
+    let guarded = Api::guarded();
+    let body = json!({"tracking_api": {"name": "x", "request": {"url": "http://127.0.0.1:1/"}}, "send": true});
+    for (caller, error) in [
+        (ADMIN, "not sent: the receiver's address 127.0.0.1 is not public"),
+        ("aff_7", "not sent: the receiver's address is not public"),
+    ] {
+        let refused = preview(&guarded, caller, body.clone()).await;
+        assert_eq!(refused.body["error"], error);
+        assert!(caller == ADMIN || !refused.text.contains("address 127"), "{}", refused.text);
+    }
+}
+
+#[tokio::test]
 async fn contract_3_faults_of_the_rule_and_the_event_are_told_at_once() {
     let api = Api::new();
     let body = json!({

@@ -5,6 +5,7 @@ use crate::json;
 use super::*;
 use crate::{delivery::Cause, id::Id};
 
+mod give_back;
 mod model;
 mod persons;
 mod slots;
@@ -97,7 +98,10 @@ impl Play {
                 self.line = line;
                 if overtaken.is_empty() { Claims(attempt) } else { Overtakes(attempt, overtaken) }
             }
-            Decision::Mine { attempt, .. } => Mine(attempt),
+            Decision::Mine { line, attempt, .. } => {
+                self.line = line.unwrap_or_else(|| self.line.clone());
+                Mine(attempt)
+            }
             Decision::Ended => Ended,
             Decision::Wait { until, line: None } => Wait(until.duration_since(self.now).as_secs()),
             Decision::Wait { until, line: Some(line) } => {
@@ -121,6 +125,15 @@ impl Play {
     fn end(&mut self, name: &str, attempts: u32) {
         let base = self.base(name);
         self.log.insert(delivery(name), Recorded { attempts, base, ended: true, due: None });
+    }
+
+    /// A claim is given back that this hand-out won; how many of its claims that makes. `None`: it stays counted.
+    fn give_back(&mut self, name: &str, attempt: u32, token: &str) -> Option<u32> {
+        let id = delivery(name);
+        let given = Return { id: &id, attempt, base: self.base(name), token, run: self.run, now: self.now };
+        let GivenBack { line, times, .. } = self.line.give_back(&given)?;
+        self.line = line;
+        Some(times)
     }
 
     /// The attempts before the present budget, as the log has them.

@@ -37,6 +37,8 @@ pub(super) struct Group {
     /// How many are handed out.
     pub(super) out: usize,
     queued: bool,
+    /// `true` while it waits until its owner may have more out.
+    pub(super) parked: bool,
 }
 
 impl Group {
@@ -85,6 +87,7 @@ impl LaneState {
         if let Some(group) = self.groups.get_mut(name)
             && group.has_some()
             && !group.queued
+            && !group.parked
         {
             group.queued = true;
             self.turns.push_back(Arc::clone(name));
@@ -105,7 +108,7 @@ impl LaneState {
 
     /// Forgets a group that has nothing and of which nothing is out.
     pub(super) fn tidy(&mut self, name: &Arc<str>) {
-        if self.groups.get(name).is_some_and(|group| group.out == 0 && !group.queued && !group.has_some()) {
+        if self.groups.get(name).is_some_and(|group| group.out == 0 && !group.queued && !group.parked && !group.has_some()) {
             self.groups.remove(name);
         }
     }

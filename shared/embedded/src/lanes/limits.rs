@@ -8,6 +8,8 @@ use tracking_engine::backend::{Lane, Received};
 pub struct Limits {
     /// Of one group (P5); at least 1.
     pub per_group: usize,
+    /// Of all groups of one owner; at least 1. What doesn't fit waits without holding up other owners'.
+    pub per_owner: usize,
     /// In all. The last quarter is kept for fresh messages: the retry lane never takes it, so that what waits doesn't stall what
     /// is new.
     pub total: usize,
@@ -15,7 +17,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { per_group: 64, total: 1_024 }
+        Self { per_group: 64, per_owner: 128, total: 1_024 }
     }
 }
 

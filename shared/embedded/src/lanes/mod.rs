@@ -9,10 +9,12 @@
 //!
 //! Rows written by a transaction that has ended, but isn't noted here yet, may be found on disk first; noting them then changes
 //! nothing. Lanes take turns, and groups inside a lane: a group with a hundred thousand messages delays no other (P5).
+//! A group that has as many out as it may, or whose owner has, gets no turn until one of them comes back.
 
 mod disk;
 mod group;
 mod limits;
+mod owners;
 mod pick;
 
 use std::{
@@ -26,6 +28,7 @@ use tracking_engine::backend::{Lane, Message, Receipt, Settle};
 
 use group::{LaneState, Place};
 pub use limits::{Depth, LaneDepth, Limits, Picked};
+use owners::Owners;
 
 use crate::time;
 
@@ -106,6 +109,7 @@ pub(crate) struct Lanes {
     ready: usize,
     ready_bytes: usize,
     out: usize,
+    owners: Owners,
     hand_outs: u64,
 }
 
@@ -126,6 +130,7 @@ impl Lanes {
             ready: 0,
             ready_bytes: 0,
             out: 0,
+            owners: Owners::default(),
             hand_outs: 0,
         };
         for (lane, count) in disk::totals(connection)? {
@@ -261,7 +266,19 @@ impl Lanes {
         let lane = &mut self.each[known.lane];
         lane.out -= 1;
         lane.group_mut(&known.group).out -= 1;
-        lane.queue(&known.group);
+        self.owners.comes_back(&known.group);
+        // Those that wait for their owner's room come before the group that had it.
+        self.unpark(&known.group);
+        self.each[known.lane].queue(&known.group);
+    }
+
+    /// Gives a group of the same owner its turn that waits for room, if there is one.
+    fn unpark(&mut self, group: &str) {
+        if let Some((lane, name)) = self.owners.unpark(group) {
+            self.each[lane].group_mut(&name).parked = false;
+            self.each[lane].queue(&name);
+            self.each[lane].tidy(&name);
+        }
     }
 }
 

@@ -64,7 +64,13 @@ impl Lanes {
             let Some(lane) = self.next_lane(limits) else { break };
             let Some(group) = self.each[lane].next_turn() else { break };
             if self.each[lane].group_mut(&group).out >= limits.per_group.max(1) {
+                self.unpark(&group);
                 continue; // it is queued again when one of its messages comes back
+            }
+            if !self.owners.has_room(&group, limits.per_owner) {
+                self.each[lane].group_mut(&group).parked = true;
+                self.owners.park(lane, &group);
+                continue; // it is queued again when one of its owner's messages comes back
             }
             if let Err(fault) = self.refill(readers, lane, &group) {
                 self.each[lane].queue(&group);
@@ -72,6 +78,9 @@ impl Lanes {
             }
             if let Some((place, body)) = self.each[lane].group_mut(&group).ready.pop_front() {
                 out.push(self.hand_out(lane, &group, place, body));
+            }
+            if self.owners.has_room(&group, limits.per_owner) {
+                self.unpark(&group);
             }
             self.each[lane].queue(&group);
             self.each[lane].tidy(&group);
@@ -111,6 +120,7 @@ impl Lanes {
         self.out += 1;
         self.each[lane].out += 1;
         self.each[lane].group_mut(group).out += 1;
+        self.owners.hands_out(group);
         self.hand_outs += 1;
         let (id, n) = (place.id, self.hand_outs);
         self.known.insert(id, Known { lane, group: Arc::clone(group), place, state: State::Out(n) });

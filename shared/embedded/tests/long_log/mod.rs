@@ -55,7 +55,10 @@ impl LongLog {
             let bytes: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
             self.engine.accept(&bytes).await?;
             let far = Timestamp::MAX;
-            let picked = self.store.receive(far, &Limits { per_group: usize::MAX, total: usize::MAX }, usize::MAX).messages;
+            let picked = self
+                .store
+                .receive(far, &Limits { per_group: usize::MAX, per_owner: usize::MAX, total: usize::MAX }, usize::MAX)
+                .messages;
             try_join_all(picked.iter().map(|received| async move {
                 let Claiming::Send(claimed) = self.engine.claim(received).await? else { return Ok(()) };
                 self.engine.conclude(*claimed, Ok(Answer::new(200, Vec::new(), Vec::new()))).await

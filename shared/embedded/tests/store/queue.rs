@@ -60,7 +60,7 @@ async fn p5_groups_take_turns() {
 #[tokio::test]
 async fn p5_a_group_has_only_so_many_out_and_goes_on_when_one_is_settled() {
     let (store, _folder) = store();
-    let limits = Limits { per_group: 2, total: 100 };
+    let limits = Limits { per_group: 2, per_owner: 100, total: 100 };
     send(&store, vec![fresh("a", "a1"), fresh("a", "a2"), fresh("a", "a3"), fresh("b", "b1")]).await;
     let first = store.receive(at(0), &limits, 16).messages;
     assert_eq!(bodies(&first), ["a1", "b1", "a2"]);
@@ -70,9 +70,59 @@ async fn p5_a_group_has_only_so_many_out_and_goes_on_when_one_is_settled() {
 }
 
 #[tokio::test]
+async fn f5_an_owner_has_only_so_many_out_whatever_the_group_and_others_pass_it() {
+    let (store, _folder) = store();
+    let limits = Limits { per_group: 2, per_owner: 3, total: 100 };
+    let mut messages: Vec<_> = (1..=5).flat_map(|n| [fresh("o/a", &format!("a{n}")), fresh("o/b", &format!("b{n}"))]).collect();
+    messages.extend([fresh("p/x", "x1"), fresh("p/x", "x2"), fresh("none", "n1")]);
+    send(&store, messages).await;
+    let mut out = store.receive(at(0), &limits, 16).messages;
+    assert_eq!(bodies(&out), ["a1", "b1", "x1", "n1", "a2", "x2"]);
+    out.retain(|received| received.body.starts_with(['a', 'b']));
+    // What comes back makes room for the group that waits, in turn; nobody is asked in vain meanwhile.
+    for expected in ["b2", "a3", "b3", "a4", "b4", "a5", "b5"] {
+        assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), [""; 0]);
+        settle(&store, vec![Settle::Done(out.remove(0).receipt)]).await;
+        let next = store.receive(at(0), &limits, 16).messages;
+        assert_eq!(bodies(&next), [expected]);
+        out.extend(next);
+    }
+}
+
+#[tokio::test]
+async fn f5_groups_of_an_owner_at_its_bound_all_come_in_turn_on_every_lane() {
+    let (store, _folder) = store();
+    let limits = Limits { per_group: 2, per_owner: 4, total: 100 };
+    all(&store, at(0));
+    let mut messages = Vec::new();
+    for group in 0..20 {
+        for n in 0..10 {
+            messages.push(fresh(&format!("o/{group}"), &format!("f{group}-{n}")));
+            messages.push(later(&format!("o/{group}"), &format!("r{group}-{n}"), at(0)));
+        }
+    }
+    send(&store, messages).await;
+    let (mut out, mut seen) = (Vec::new(), Vec::new());
+    while seen.len() < 400 {
+        let next = store.receive(at(0), &limits, 16).messages;
+        seen.extend(bodies(&next).into_iter().map(str::to_owned));
+        out.extend(next);
+        assert!(!out.is_empty() && out.len() <= 4, "{} are out after {}", out.len(), seen.len());
+        let first = out.remove(0);
+        settle(&store, vec![Settle::Done(first.receipt)]).await;
+    }
+    let first_hundred: std::collections::BTreeSet<&str> =
+        seen[..100].iter().map(|body| body[1..].split('-').next().unwrap()).collect();
+    assert_eq!(first_hundred.len(), 20, "each group had its turn");
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 400, "each came once");
+}
+
+#[tokio::test]
 async fn only_so_many_are_out_in_all_and_the_retry_lane_leaves_a_quarter() {
     let (store, _folder) = store();
-    let limits = Limits { per_group: 100, total: 4 };
+    let limits = Limits { per_group: 100, per_owner: 4, total: 4 };
     all(&store, at(0));
     send(&store, (0..9).map(|n| later("g", &format!("r{n}"), at(0))).collect()).await;
     assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), ["r0", "r1", "r2"]);

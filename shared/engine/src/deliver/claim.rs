@@ -96,10 +96,11 @@ impl<B: Backend> Engine<B> {
             self.end_switched_off(received, &job, row).await?;
             return Ok(Claiming::Settled);
         };
+        let host = &rule.definition.request.host().to_owned();
         let needed = rule.definition.request.timeout().duration() + CONCLUDING;
         if until.is_some_and(|until| self.now() + needed > until) {
             // Handed back, uncharged: another process has the time. The retry lane counts no receives.
-            let again = self.come_again(received, &job, rule.definition.request.host(), self.now(), row.is_some());
+            let again = self.come_again(received, &job, host, self.now(), row.as_ref());
             self.commit_one(again).await?;
             return Ok(Claiming::Settled);
         }
@@ -144,8 +145,7 @@ impl<B: Backend> Engine<B> {
                             {
                                 continue;
                             }
-                            let host = rule.definition.request.host();
-                            self.commit_one(self.come_again(received, &job, host, until, row.is_some())).await?;
+                            self.commit_one(self.come_again(received, &job, host, until, row.as_ref())).await?;
                             return Ok(Claiming::Settled);
                         }
                         paced = Some(attempt);
@@ -165,19 +165,19 @@ impl<B: Backend> Engine<B> {
                     self.in_time(&rule, lease_until, until)?;
                     return Ok(self.claimed(received, rule, secrets, job, row, (attempt, base), lease_until));
                 }
-                Decision::Mine { attempt, base, lease_until } => {
+                Decision::Mine { line, attempt, base, lease_until } => {
+                    if !self.swap_if_any(key, rev, line.as_ref(), now).await? {
+                        continue;
+                    }
                     self.in_time(&rule, lease_until, until)?;
                     return Ok(self.claimed(received, rule, secrets, job, row, (attempt, base), lease_until));
                 }
                 Decision::Ended => self.commit_one(received.done()).await?,
                 Decision::Wait { until, line } => {
-                    if let Some(line) = line
-                        && !self.swap_line(key, rev, &line, now).await.is_done()?
-                    {
+                    if !self.swap_if_any(key, rev, line.as_ref(), now).await? {
                         continue;
                     }
-                    let effects = self.come_again(received, &job, rule.definition.request.host(), until, row.is_some());
-                    self.commit_one(effects).await?;
+                    self.commit_one(self.come_again(received, &job, host, until, row.as_ref())).await?;
                 }
                 Decision::Spent { attempts, base, cut_off } => {
                     let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
@@ -238,6 +238,14 @@ impl<B: Backend> Engine<B> {
             }
         }
         Err(Unavailable(format!("the text or a secret of rule {} is missing", job.rule)))
+    }
+
+    /// Writes a line if there is one to write. Returns false if somebody else changed it since it was read.
+    async fn swap_if_any(&self, key: Key, rev: Option<u64>, line: Option<&Line>, now: Timestamp) -> Result<bool, Unavailable> {
+        match line {
+            Some(line) => self.swap_line(key, rev, line, now).await.is_done(),
+            None => Ok(true),
+        }
     }
 
     /// Writes a line if nobody else has changed it since it was read.
@@ -306,7 +314,21 @@ impl<B: Backend> Engine<B> {
         let under_way = self.recorder.begin();
         let received = received.clone();
         let listed = AtomicBool::new(row.is_some() || job.held);
-        Claiming::Send(Box::new(Claimed { received, rule, job, row, secrets, attempt, base, lease_until, at, listed, under_way }))
+        let shown = AtomicBool::new(false);
+        Claiming::Send(Box::new(Claimed {
+            received,
+            rule,
+            job,
+            row,
+            secrets,
+            attempt,
+            base,
+            lease_until,
+            at,
+            listed,
+            shown,
+            under_way,
+        }))
     }
 }
 

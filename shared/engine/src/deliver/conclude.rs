@@ -24,6 +24,7 @@ use crate::{
     rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
     rules::Head,
     secrets::Scrubber,
+    sender::SendFault,
 };
 
 /// How much of a request's body the log keeps, in bytes.
@@ -33,11 +34,16 @@ const LOGGED_BODY: usize = 16_384;
 const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 31);
 
 impl<B: Backend> Engine<B> {
-    /// Concludes an attempt and records it, with the message's end in the same step.
+    /// Concludes an attempt and records it, with the message's end in the same step. One that a fault of this machine kept from leaving
+    /// is given back instead, and comes again.
     ///
     /// # Errors
     /// The store is unavailable: the attempt stays counted, and the message comes again.
     pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), Unavailable> {
+        let sent = match sent {
+            Err(SendFault::Ours(fault)) => return self.give_back(claimed, &fault).await,
+            sent => sent.map_err(|fault| fault.for_owner(&claimed.job.owner)),
+        };
         let now = self.now();
         let outdated = now > claimed.lease_until && !self.still_holds(&claimed).await?;
         let rendering = claimed.rendering();
@@ -89,7 +95,7 @@ impl<B: Backend> Engine<B> {
                 effects.put.push(self.earlier_attempt(&claimed.job.id, &attempt, now));
                 let host = claimed.rule.definition.request.host();
                 // The message may come before the row is written: it names only a row that stands there already.
-                let again = self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.is_some());
+                let again = self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.as_ref());
                 effects.send.extend(again.send);
                 effects.put.extend(again.put);
                 effects.settle.extend(again.settle);
@@ -127,6 +133,7 @@ impl<B: Backend> Engine<B> {
         let effects = Effects { put: vec![self.delivery_item(&row)], ..Effects::default() };
         self.record(effects, claimed.listing(&row)).await?;
         claimed.listed.store(true, Ordering::Relaxed);
+        claimed.shown.store(true, Ordering::Relaxed);
         Ok(())
     }
 

@@ -21,6 +21,8 @@ enum Step {
     Crash,
     /// What is being sent is answered and recorded.
     Record { delivered: bool },
+    /// What is being sent could not leave this machine.
+    GiveBack,
     /// Milliseconds pass.
     Pass(i64),
     /// Every process is restarted.
@@ -41,6 +43,8 @@ struct Sending {
     token: String,
     /// Nobody will record it.
     cut_off: bool,
+    /// The same call was repeated: it may have been sent twice.
+    shared: bool,
 }
 
 struct Model {
@@ -121,11 +125,13 @@ impl Model {
                 self.newest = self.newest.max(Some(order.version));
                 self.claimed[who] = attempt;
                 let lease_until = now + SignedDuration::from_secs(55);
-                self.sending = Some(Sending { who, attempt, base: self.base[who], lease_until, token, cut_off: false });
+                self.sending =
+                    Some(Sending { who, attempt, base: self.base[who], lease_until, token, cut_off: false, shared: false });
             }
             Mine(attempt) => {
                 let mine = live.expect("a lease that lasts");
                 assert_eq!((mine.who, mine.attempt, &mine.token), (who, attempt, &token));
+                self.sending = self.sending.take().map(|sending| Sending { shared: true, ..sending });
             }
             Ended => assert!(was_over, "{name} is not over"),
             Superseded => {
@@ -182,6 +188,28 @@ impl Model {
         }
     }
 
+    /// L1: what can't have left is not counted, whatever may have left stays so.
+    fn give_back(&mut self) {
+        let Some(sending) = self.sending.take_if(|sending| !sending.cut_off) else { return };
+        let name = self.deliveries[sending.who].0.clone();
+        let (line, id) = (&self.play.line, delivery(&name));
+        let has_claim = |entry: &Entry| entry.id == id && entry.claim.as_ref().is_some_and(|claim| claim.token == sending.token);
+        let stood = line.holds(&id, sending.attempt, sending.base) && line.entries.iter().any(has_claim);
+        let given = self.play.give_back(&name, sending.attempt, &sending.token);
+        assert_eq!(given.is_some(), stood && !sending.shared, "{sending:?}");
+        if given.is_none() {
+            self.sending = Some(Sending { cut_off: true, ..sending });
+            return;
+        }
+        if self.play.log.get(&delivery(&name)).is_some_and(|record| record.attempts >= sending.attempt) {
+            return; // its lease had run out, and the log counts it as cut off
+        }
+        self.claimed[sending.who] -= 1;
+        if self.claimed[sending.who] == 0 {
+            self.looked[sending.who] = Some(self.play.now);
+        }
+    }
+
     fn step(&mut self, step: &Step) {
         let count = self.deliveries.len();
         match step {
@@ -193,6 +221,7 @@ impl Model {
                 }
             }
             Step::Record { delivered } => self.record(*delivered),
+            Step::GiveBack => self.give_back(),
             Step::Pass(millis) => self.play.now += SignedDuration::from_millis(*millis),
             Step::Restart => {
                 self.play.run += 1;
@@ -256,6 +285,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<Index>().prop_map(Step::Repeat),
         1 => Just(Step::Crash),
         4 => any::<bool>().prop_map(|delivered| Step::Record { delivered }),
+        2 => Just(Step::GiveBack),
         4 => select(&[200, 1_500, 10_000, 60_000, 3_600_000][..]).prop_map(Step::Pass),
         1 => Just(Step::Restart),
         2 => any::<Index>().prop_map(Step::Resend),
@@ -265,7 +295,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn p2_p3_l1_any_history_of_a_line_keeps_the_promises(
+    fn p2_p3_l1_f6_any_history_of_a_line_keeps_the_promises(
         orders in vec((1..5_u64, 0..2_u8), 1..=6),
         steps in vec(step(), 0..80),
     ) {
