@@ -1,6 +1,9 @@
 //! What a person may write of a rule, checked as a whole (contract §2).
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +14,7 @@ use crate::{
     conditions::Conditions,
     document::{Fields, kind, unknown},
     fault::Faults,
-    request::{Request, Signing},
+    request::{Request, Signing, refuse_signature_headers},
     retry::RetryPolicy,
     template::Allowed,
     trigger::Trigger,
@@ -48,6 +51,8 @@ const SERVER_SET: [&str; 13] = [
 pub struct Settings {
     /// Receivers on addresses that are not public may be named (`--allow-private-targets`).
     pub private_targets: bool,
+    /// The rule was accepted once: what has been refused only since is read all the same.
+    pub accepted_once: bool,
 }
 
 /// A rule as a person wrote it, with the defaults filled in: nothing in it is wrong.
@@ -73,6 +78,8 @@ pub struct Definition {
     pub rate_per_second: Option<u32>,
     /// How requests are signed, if they are (Standard Webhooks).
     pub signing: Option<Signing>,
+    /// Fingerprints of what its secrets are used for, once somebody has asked for them.
+    pub(crate) uses: OnceLock<BTreeMap<String, String>>,
 }
 
 impl Definition {
@@ -96,21 +103,25 @@ impl Definition {
         if bytes > MAX_RULE_BYTES {
             faults.add("", format!("{bytes} bytes are too many for a rule: {MAX_RULE_BYTES} are allowed"));
         }
-        let allowed =
-            Allowed { admin: owner.affiliate().is_none(), private_targets: settings.private_targets, ..Allowed::default() };
+        let Settings { private_targets, accepted_once } = settings;
+        let allowed = Allowed { admin: owner.affiliate().is_none(), private_targets, accepted_once, ..Allowed::default() };
         let name = read_name(&fields, faults);
         let active = read_active(&fields, faults);
         let trigger = read_trigger(&fields, faults);
         let conditions = Conditions::parse(fields.get("conditions"), "/conditions", faults);
         let conditions = own_conditions(conditions, owner, faults);
         let request = Request::parse(fields.get("request").unwrap_or(&json!({})), "/request", allowed, faults);
+        if fields.get("signing").is_some() && !accepted_once {
+            refuse_signature_headers(fields.get("request"), "/request", faults);
+        }
         let retry = RetryPolicy::parse(fields.get("retry"), "/retry", faults);
         let answer = AnswerRules::parse(fields.get("answer"), "/answer", owner, faults);
         let delay = Delay::parse(fields.get("delay"), "/delay", faults);
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
         let signing = fields.get("signing").and_then(|value| Signing::parse(value, "/signing", faults));
         let (name, request) = (name?, request?);
-        Some(Self { name, active, trigger, conditions, request, retry, answer, delay, rate_per_second, signing })
+        let uses = OnceLock::new();
+        Some(Self { name, active, trigger, conditions, request, retry, answer, delay, rate_per_second, signing, uses })
     }
 
     /// The resource's form, defaults written out: what [`Definition::parse`] reads back, and what a merge patch applies to.

@@ -258,7 +258,7 @@ fn v4_written_back_while_a_secret_is_missing_it_stays_asked_to_be_active() {
 fn q3_receivers_on_private_addresses_need_the_setting() {
     let document = with("request", json!({"url": "http://127.0.0.1:9/"}));
     assert_eq!(parse(&document, &Owner::Admin).unwrap_err().0[0].pointer, "/request/url");
-    assert!(Definition::parse(&document, &Owner::Admin, &Settings { private_targets: true }).is_ok());
+    assert!(Definition::parse(&document, &Owner::Admin, &Settings { private_targets: true, ..Settings::default() }).is_ok());
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn rule(members: &Value) -> Value {
 }
 
 fn warnings(document: &Value) -> Vec<(String, String)> {
-    let settings = Settings { private_targets: true };
+    let settings = Settings { private_targets: true, ..Settings::default() };
     let parsed: Result<Definition, Faults> = Definition::parse(document, &Owner::Admin, &settings);
     let definition = parsed.unwrap_or_else(|faults| panic!("{document}: {faults}"));
     definition.warnings().into_iter().map(|warning| (warning.pointer, warning.detail)).collect()
