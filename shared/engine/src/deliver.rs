@@ -8,6 +8,7 @@
 mod claim;
 mod conclude;
 pub(crate) mod render;
+mod unbound;
 
 use std::{
     collections::BTreeMap,
