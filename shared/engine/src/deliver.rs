@@ -10,6 +10,7 @@ mod claim;
 mod conclude;
 mod give_back;
 pub(crate) mod render;
+mod unbound;
 
 use std::{
     collections::BTreeMap,

@@ -185,7 +185,7 @@ fn history(caller: &Caller, rule: &Rule, changes: &[Kept]) -> (Items, bool) {
 /// A rule as what is explained names it.
 fn about(rule: &Rule) -> Value {
     json!({
-        "tracking_api_id": rule.id, "name": rule.definition.name, "owner": rule.head.owner, "active": rule.head.live,
+        "tracking_api_id": rule.id, "name": rule.definition.name, "owner": rule.head.owner, "active": rule.head.live && rule.head.unbound(&rule.definition).is_none(),
     })
 }
 

@@ -157,7 +157,11 @@ impl<B: Backend> Engine<B> {
 
     /// The delivery, if the caller may see it (V2).
     async fn seen(&self, caller: &Caller, id: &DeliveryId) -> Result<Seen, Refused> {
-        let row = self.row(id).await?.filter(|row| caller.sees(&row.job.owner)).ok_or(Refused::NotFound)?;
+        let item = self.get_one(keys::delivery(id)).await?.ok_or(Refused::NotFound)?;
+        if !caller.sees(&rows::owner_of(&item.body).map_err(Unavailable::from)?) {
+            return Err(Refused::NotFound);
+        }
+        let row: DeliveryRow = rows::read(&item.body).map_err(Unavailable::from)?;
         self.look_at(&row).await?.ok_or(Refused::NotFound)
     }
 

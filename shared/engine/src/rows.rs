@@ -143,6 +143,9 @@ pub(crate) struct DeliveryRow {
     pub(crate) replay: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next_due: Option<Timestamp>,
+    /// The time since which it has waited for a secret to be written again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_since: Option<Timestamp>,
     /// An attempt was answered pending (L3).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) pending: bool,
@@ -171,6 +174,22 @@ pub(crate) struct Attempt {
     pub(crate) answer: Option<String>,
     pub(crate) verdict: String,
     pub(crate) error: Option<String>,
+}
+
+/// The owner of a delivery's row, and nothing else of it.
+#[derive(Deserialize)]
+struct Owned {
+    job: OwnedJob,
+}
+
+#[derive(Deserialize)]
+struct OwnedJob {
+    owner: Owner,
+}
+
+/// Reads the owner of a delivery's row: whoever may not see the row has no more of it read.
+pub(crate) fn owner_of(body: &str) -> Result<Owner, Unreadable> {
+    Ok(read::<Owned>(body)?.job.owner)
 }
 
 /// A request as the log keeps it: secrets masked (Q5).
@@ -213,6 +232,7 @@ impl DeliveryRow {
             max_attempts,
             replay: None,
             next_due: None,
+            waits_since: None,
             pending: false,
             told: None,
             variables: BTreeMap::new(),

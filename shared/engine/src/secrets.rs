@@ -17,7 +17,7 @@ use futures_util::{
     FutureExt as _, TryFutureExt as _,
     future::{BoxFuture, Shared},
 };
-use tracking_core::id::Id;
+use tracking_core::{id::Id, tracking_api::Binding};
 
 use crate::backend::Unavailable;
 
@@ -26,8 +26,14 @@ pub(crate) use self::{scrub::Scrubber, shapes::derived};
 /// What stands in place of a secret's value.
 pub const MASK: &str = "***";
 
-/// Seals and opens secrets with AES-256-GCM. The rule, the name and the write are bound in: a sealed value copied elsewhere does
-/// not open.
+/// The text in place of a secret whose value must be written again. It is no secret's value.
+pub(crate) const INACTIVE: &str = "(inactive)";
+
+/// The prefix of values that are sealed with their binding; older ones are base64 alone.
+const BOUND: &str = "2:";
+
+/// Seals and opens secrets with AES-256-GCM. The rule, the name, the write and the [`Binding`] are part of the associated data: a sealed
+/// value that is copied elsewhere, or whose binding was changed, does not open.
 pub struct Vault(Mutex<Access>);
 
 /// The key of a vault.
@@ -101,53 +107,116 @@ impl SealingKey {
         Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("the key has the algorithm's length"))
     }
 
-    pub(crate) fn seal(&self, rule: &Id, name: &str, write: &str, value: &str) -> String {
+    pub(crate) fn seal(&self, place: Place<'_>, binding: &Binding, value: &str) -> String {
         let mut sealed = value.as_bytes().to_vec();
         let nonce = self
             .0
-            .seal_in_place_append_tag(Aad::from(bound(rule, name, write)), &mut sealed)
+            .seal_in_place_append_tag(Aad::from(place.associated(Some(binding))), &mut sealed)
             .expect("a secret is far shorter than the algorithm's limit");
         let mut out = nonce.as_ref().to_vec();
         out.extend(sealed);
-        BASE64_STANDARD.encode(out)
+        format!("{BOUND}{}", BASE64_STANDARD.encode(out))
     }
 
-    pub(crate) fn open(&self, rule: &Id, name: &str, write: &str, sealed: &str) -> Result<String, Sealed> {
-        let bytes = BASE64_STANDARD.decode(sealed).map_err(|_| Sealed)?;
+    /// Opens a sealed value. `binding` is `None` for one that was sealed before there were bindings.
+    pub(crate) fn open(&self, place: Place<'_>, binding: Option<&Binding>, sealed: &str) -> Result<String, Sealed> {
+        let text = match binding {
+            Some(_) => sealed.strip_prefix(BOUND).ok_or(Sealed)?,
+            None => sealed,
+        };
+        let bytes = BASE64_STANDARD.decode(text).map_err(|_| Sealed)?;
         let (nonce, rest) = bytes.split_at_checked(12).ok_or(Sealed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Sealed)?;
         let mut rest = rest.to_vec();
-        let open = self.0.open_in_place(nonce, Aad::from(bound(rule, name, write)), &mut rest).map_err(|_| Sealed)?;
+        let open = self.0.open_in_place(nonce, Aad::from(place.associated(binding)), &mut rest).map_err(|_| Sealed)?;
         String::from_utf8(open.to_vec()).map_err(|_| Sealed)
     }
 }
 
-fn bound(rule: &Id, name: &str, write: &str) -> Vec<u8> {
-    format!("{rule}\n{name}\n{write}").into_bytes()
+/// The place of a sealed value: its rule, its name and the write that put it there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) rule: &'a Id,
+    pub(crate) name: &'a str,
+    pub(crate) write: &'a str,
+}
+
+impl Place<'_> {
+    /// Neither ids, names, writes nor origins hold a line break, so that no two places and bindings give the same text.
+    fn associated(&self, binding: Option<&Binding>) -> Vec<u8> {
+        let Self { rule, name, write } = self;
+        let Some(Binding { party, origin, uses }) = binding else { return format!("{rule}\n{name}\n{write}").into_bytes() };
+        let party = party.affiliate().map_or_else(|| "admin".to_owned(), |id| format!("affiliate {id}"));
+        format!("2\n{rule}\n{name}\n{write}\n{party}\n{origin}\n{uses}").into_bytes()
+    }
 }
 
 /// The same names with masks for values, to render what people may see.
 pub(crate) fn masks(secrets: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    secrets.keys().map(|name| (name.clone(), MASK.to_owned())).collect()
+    let mask = |value: &str| if value == INACTIVE { INACTIVE } else { MASK };
+    secrets.iter().map(|(name, value)| (name.clone(), mask(value).to_owned())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use tracking_core::caller::Owner;
+
     use super::*;
+
+    fn binding(party: &str, origin: &str, uses: &str) -> Binding {
+        let party = match party {
+            "admin" => Owner::Admin,
+            affiliate => Owner::Affiliate { affiliate_id: affiliate.parse().unwrap() },
+        };
+        Binding { party, origin: origin.to_owned(), uses: uses.to_owned() }
+    }
+
+    fn place<'a>(rule: &'a Id, write: &'a str) -> Place<'a> {
+        Place { rule, name: "token", write }
+    }
 
     #[test]
     fn q5_a_sealed_secret_opens_only_where_it_belongs() {
         let key = SealingKey::new(&[7; 32]);
         let rule: Id = "trk_1".parse().unwrap();
-        let sealed = key.seal(&rule, "token", "3#a", "s3cret");
+        let bound = binding("admin", "https://a.example", "u");
+        let here = place(&rule, "3#a");
+        let sealed = key.seal(here, &bound, "s3cret");
         assert!(!sealed.contains("s3cret"));
-        assert_ne!(sealed, key.seal(&rule, "token", "3#a", "s3cret"), "a nonce of its own each time");
-        assert_eq!(key.open(&rule, "token", "3#a", &sealed), Ok("s3cret".to_owned()));
-        assert_eq!(key.open(&rule, "token", "3#b", &sealed), Err(Sealed));
-        assert_eq!(key.open(&"trk_2".parse().unwrap(), "token", "3#a", &sealed), Err(Sealed));
-        assert_eq!(SealingKey::new(&[8; 32]).open(&rule, "token", "3#a", &sealed), Err(Sealed));
+        assert_ne!(sealed, key.seal(here, &bound, "s3cret"), "a nonce of its own each time");
+        assert_eq!(key.open(here, Some(&bound), &sealed), Ok("s3cret".to_owned()));
+        assert_eq!(key.open(place(&rule, "3#b"), Some(&bound), &sealed), Err(Sealed));
+        assert_eq!(key.open(place(&"trk_2".parse().unwrap(), "3#a"), Some(&bound), &sealed), Err(Sealed));
+        assert_eq!(SealingKey::new(&[8; 32]).open(here, Some(&bound), &sealed), Err(Sealed));
+    }
+
+    #[test]
+    fn f7_a_sealed_secret_opens_with_its_own_binding_alone() {
+        let key = SealingKey::new(&[7; 32]);
+        let rule: Id = "trk_1".parse().unwrap();
+        let here = place(&rule, "3#a");
+        let bound = binding("admin", "https://a.example", "u");
+        let sealed = key.seal(here, &bound, "s3cret");
+        for other in [
+            Some(binding("aff_7", "https://a.example", "u")),
+            Some(binding("admin", "https://b.example", "u")),
+            Some(binding("admin", "https://a.example", "v")),
+            None,
+        ] {
+            assert_eq!(key.open(here, other.as_ref(), &sealed), Err(Sealed), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn f7_a_value_from_before_there_were_bindings_opens() {
+        let key = SealingKey::new(&[7; 32]);
+        let rule: Id = "trk_1".parse().unwrap();
+        let stored = "AAECAwQFBgcICQoLa7KKAnh9ijIrh6CuXYz46v/838CZGw==";
+        assert_eq!(key.open(place(&rule, "3#a"), None, stored), Ok("s3cret".to_owned()));
+        let bound = binding("admin", "https://a.example", "u");
+        assert_eq!(key.open(place(&rule, "3#a"), Some(&bound), stored), Err(Sealed));
     }
 
     #[tokio::test]
@@ -167,9 +236,10 @@ mod tests {
         let (one, other) = tokio::join!(vault.key(), vault.key());
         assert_eq!([one.err(), other.err()], [(); 2].map(|()| Some(Unavailable("not now".to_owned()))));
         assert_eq!(asked.load(Ordering::Relaxed), 1, "all who waited are told");
-        let sealed = vault.key().await.unwrap().seal(&rule, "token", "3#a", "s3cret");
+        let (here, bound) = (place(&rule, "3#a"), binding("admin", "https://a.example", "u"));
+        let sealed = vault.key().await.unwrap().seal(here, &bound, "s3cret");
         let other = Vault::new(&[7; 32]);
-        assert_eq!(other.key().await.unwrap().open(&rule, "token", "3#a", &sealed), Ok("s3cret".to_owned()));
+        assert_eq!(other.key().await.unwrap().open(here, Some(&bound), &sealed), Ok("s3cret".to_owned()));
         assert!(vault.key().await.is_ok());
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }

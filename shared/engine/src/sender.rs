@@ -19,7 +19,6 @@ use tracking_core::{
     caller::Owner,
     id::Id,
     request::{Rendered, address::is_public},
-    template::RenderFault,
 };
 
 pub use fault::{OurFault, SendFault};
@@ -171,21 +170,5 @@ impl Sender {
             return Err(SendFault::Connection("there is no route to the receiver's address".to_owned()));
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tracking_core::template::Expense;
-
-    use super::*;
-
-    #[test]
-    fn f3_a_template_that_is_too_expensive_fails_for_good_by_its_macro() {
-        let fault = SendFault::from(RenderFault::TooExpensive { name: "query.x".into(), expense: Expense::RegexInput(4_097) });
-        assert!(fault.is_for_good());
-        let told = "the template is too expensive: {query.x} gives regex 4097 bytes: at most 4096 are allowed";
-        assert_eq!(fault.to_string(), told);
-        assert_eq!(SendFault::from(RenderFault::DotSegment).to_string(), format!("not sent: {}", RenderFault::DotSegment));
     }
 }

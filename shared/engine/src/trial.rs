@@ -26,8 +26,8 @@ use crate::{
     deliver::render::{Rendering, heard, masked, shown_request},
     limits,
     rules::{Refused, Rule, Whole, is_live},
-    secrets::{Scrubber, masks},
-    sender::Sender,
+    secrets::{INACTIVE, Scrubber, masks},
+    sender::{SendFault, Sender},
 };
 
 /// The longest that a trial waits for an answer, in seconds: whoever asked is waiting too.
@@ -99,17 +99,20 @@ impl<B: Backend> Engine<B> {
         send: bool,
     ) -> Result<(Rule, Arc<BTreeMap<String, String>>), Refused> {
         if !send {
-            let masks = masks(&rule.head.secrets);
+            let mut masks = masks(&rule.head.secrets);
+            masks.extend(rule.head.unbound_names(&rule.definition).into_iter().map(|name| (name, INACTIVE.to_owned())));
             return Ok((rule, Arc::new(masks)));
         }
-        for _ in 1..READS {
-            if let Ok(values) = self.secrets(&rule.id, &rule.head).await {
+        for _ in 0..READS {
+            if let Some((reason, _)) = rule.head.unbound(&rule.definition) {
+                return Err(Refused::Conflict(reason));
+            }
+            if let Some(values) = self.secrets(&rule).await? {
                 return Ok((rule, values));
             }
             (rule, _) = self.visible(caller, &rule.id).await?;
         }
-        let values = self.secrets(&rule.id, &rule.head).await?;
-        Ok((rule, values))
+        Err(Unavailable(format!("the secrets of rule {} change all the time", rule.id)).into())
     }
 
     async fn try_out(&self, tried: &Tried, trial: Trial, sender: &Sender) -> Result<Value, Refused> {

@@ -3,12 +3,16 @@
 mod access;
 mod agreement;
 mod bad_input;
+mod bindings;
 mod catalogues;
 mod deliveries;
+mod disk;
 mod duplicate;
 mod explain;
+mod foreign;
 mod held_back;
 mod history;
+mod hosts;
 mod idempotency;
 mod limits;
 mod lists;

@@ -121,6 +121,17 @@ impl Api {
         Self { router, tokens, engine, passed, step, _folder: folder }
     }
 
+    /// A process that begins anew on the same store: it remembers nothing.
+    pub(crate) fn restart(&mut self) {
+        let (passed, store) = (Arc::clone(&self.passed), self.engine.backend().clone());
+        let now = move || morning() + SignedDuration::from_millis(passed.fetch_add(1, Ordering::Relaxed));
+        let settings = Settings { private_targets: true, keep_events: true, ..Settings::default() };
+        self.engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
+        let sender = Sender::new(true).expect("an HTTP client can be made");
+        let auth = Auth::Local(self.tokens.clone());
+        self.router = tracking_api::router_with(Arc::clone(&self.engine), sender, &auth, Vec::new());
+    }
+
     /// Moves the clock on.
     pub(crate) fn pass(&self, seconds: i64) {
         self.passed.fetch_add(seconds * 1_000, Ordering::Relaxed);
@@ -223,11 +234,16 @@ impl Api {
         self.engine.accept(&[event]).await.expect("the store is there");
     }
 
-    /// Makes the postbacks that are due.
+    /// Makes the postbacks that are due in the morning's first second.
     pub(crate) async fn work(&self) {
+        self.work_until(morning() + SignedDuration::from_secs(1)).await;
+    }
+
+    /// Makes the postbacks that are due at this time.
+    pub(crate) async fn work_until(&self, now: Timestamp) {
         let sender = Sender::new(true).expect("an HTTP client can be made");
         loop {
-            let picked = self.engine.backend().receive(morning() + SignedDuration::from_secs(1), &Limits::default(), 16);
+            let picked = self.engine.backend().receive(now, &Limits::default(), 16);
             if picked.messages.is_empty() {
                 return;
             }

@@ -10,7 +10,7 @@ use crate::{
     testing,
 };
 
-const ALL: Allowed = Allowed { admin: true, answer: true, private_targets: false };
+const ALL: Allowed = Allowed { admin: true, answer: true, private_targets: false, stored: false };
 
 #[test]
 fn q2_every_name_and_alias_of_the_domain_is_in_the_catalogue() {

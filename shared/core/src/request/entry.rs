@@ -12,7 +12,7 @@ use crate::{
 /// One entry that follows the URL's own query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct QueryEntry {
-    name: Box<str>,
+    pub(super) name: Box<str>,
     /// The name as it goes out.
     encoded: Box<str>,
     pub(super) value: Template,

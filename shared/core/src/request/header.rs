@@ -2,7 +2,7 @@
 
 use crate::{json, json::Value};
 
-use super::{DELIVERY_ID_HEADER, MOST_HEADERS, name, objects, template};
+use super::{DELIVERY_ID_HEADER, MOST_HEADERS, Signing, name, objects, template};
 use crate::{
     document::Fields,
     fault::Faults,
@@ -53,6 +53,21 @@ pub(super) fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) 
         parsed.push(name.zip(value).map(|(name, value)| Header { name: name.into(), value }));
     }
     parsed.into_iter().collect()
+}
+
+/// Refuses the headers that signing writes in a request that is signed. `request` is the document as it was written, which stands at
+/// `pointer`: it may have other faults.
+pub(crate) fn refuse_signature_headers(request: Option<&Value>, pointer: &str, faults: &mut Faults) {
+    let headers = request.and_then(|request| request.get("headers")).and_then(Value::as_array);
+    for (i, header) in headers.into_iter().flatten().enumerate().take(MOST_HEADERS) {
+        let Some(name) = header.get("name").and_then(Value::as_str) else { continue };
+        if Signing::owns_header(name) {
+            faults.add(
+                format!("{pointer}/headers/{i}/name"),
+                format!("{} is written by signing: leave out the header or signing", name.to_ascii_lowercase()),
+            );
+        }
+    }
 }
 
 /// Whether a rule may set a header of that name.

@@ -7,14 +7,17 @@ pub mod address;
 mod body;
 mod entry;
 mod header;
+mod host;
 mod method;
 mod rendered;
 mod signing;
 mod target;
 mod timeout;
+mod uses;
 
 use crate::{json, json::Value};
 
+pub(crate) use self::header::refuse_signature_headers;
 use self::{body::Body, entry::QueryEntry, header::Header, target::Target};
 pub use self::{
     method::Method,

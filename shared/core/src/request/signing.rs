@@ -38,6 +38,11 @@ impl Signing {
         &self.secret
     }
 
+    /// Returns true if signing writes this header, in whatever case.
+    pub fn owns_header(name: &str) -> bool {
+        ["webhook-id", "webhook-timestamp", "webhook-signature"].iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+
     /// The headers that sign a request: `webhook-id`, `webhook-timestamp` (unix seconds) and `webhook-signature`.
     ///
     /// `secret_value` is `whsec_` and base64, or else taken as the bytes that it is. A request without a body signs the empty one.

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{address, template};
+use super::{address, host, template};
 use crate::{
     document::Fields,
     fault::Faults,
@@ -82,6 +82,11 @@ impl Target {
         &self.host
     }
 
+    /// `https://api.bank.example`
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// The URL with its values, without the entries that follow.
     pub(super) fn render(&self, scope: &Scope<'_>) -> Result<String, RenderFault> {
         let mut url = String::with_capacity(256);
@@ -141,8 +146,13 @@ fn origin(text: &str, allowed: Allowed) -> Result<(Url, &str), String> {
     let url = Url::parse(&format!("{}://{authority}/", &text[..scheme_end]))
         .map_err(|fault| format!("not a host and port: {fault}; write them as in https://api.example.com:8443/"))?;
     let refused = url.host().and_then(|host| address::refused(&host));
-    match refused {
-        Some(detail) if !allowed.private_targets => Err(detail),
+    if let Some(detail) = refused.filter(|_| !allowed.private_targets) {
+        return Err(detail);
+    }
+    let written = if authority.starts_with('[') { authority } else { authority.split(':').next().unwrap_or_default() };
+    let fault = url.host().and_then(|host| host::fault(written, &host));
+    match fault {
+        Some(detail) if !allowed.stored => Err(detail),
         _ => Ok((url, rest)),
     }
 }

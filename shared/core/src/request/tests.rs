@@ -12,7 +12,7 @@ use crate::{
 mod bodies;
 mod hostile;
 
-const ADMIN: Allowed = Allowed { admin: true, answer: false, private_targets: false };
+const ADMIN: Allowed = Allowed { admin: true, answer: false, private_targets: false, stored: false };
 
 #[track_caller]
 fn request(document: &Value) -> Request {

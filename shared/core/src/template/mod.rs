@@ -73,6 +73,7 @@ impl fmt::Debug for Scope<'_> {
 
 /// What a template may read, by whose rule it is and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says yes or no to something of its own")]
 pub struct Allowed {
     /// An admin's rule: it may read revenue (V3).
     pub admin: bool,
@@ -80,6 +81,8 @@ pub struct Allowed {
     pub answer: bool,
     /// A request may name a receiver by an address that is not public (`--allow-private-targets`).
     pub private_targets: bool,
+    /// A rule that was accepted once: what has been refused only since is read all the same.
+    pub stored: bool,
 }
 
 /// Where a text stands; it decides how values are encoded (Q3).

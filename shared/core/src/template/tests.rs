@@ -9,7 +9,7 @@ use crate::{answer::Answer, change::TransactionResult, event::EventKind};
 mod modifiers;
 mod traced;
 
-const ADMIN: Allowed = Allowed { admin: true, answer: false, private_targets: false };
+const ADMIN: Allowed = Allowed { admin: true, answer: false, private_targets: false, stored: false };
 
 fn template(text: &str, place: Place) -> Template {
     Template::parse(text, place, ADMIN).unwrap_or_else(|faults| panic!("{text}: {faults:?}"))

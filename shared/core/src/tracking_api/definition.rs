@@ -1,6 +1,9 @@
 //! What a person may write of a rule, checked as a whole (contract §2).
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
 
 use crate::{
     json,
@@ -14,7 +17,7 @@ use crate::{
     conditions::Conditions,
     document::{Fields, kind, unknown},
     fault::Faults,
-    request::{Request, Signing},
+    request::{Request, Signing, refuse_signature_headers},
     retry::RetryPolicy,
     template::Allowed,
     trigger::Trigger,
@@ -53,9 +56,8 @@ const SERVER_SET: [&str; 13] = [
 pub struct Settings {
     /// Receivers on addresses that are not public may be named (`--allow-private-targets`).
     pub private_targets: bool,
-    /// The rule was accepted once and is read from the store: the limits of its size and of its regular expressions, which may have
-    /// been wider then, refuse nothing. An expression over a limit takes no memory and never matches; a template that uses it gives
-    /// no text.
+    /// The rule was accepted once and is read from the store: what has been refused only since is read all the same, and so is what is over
+    /// limits that were wider then. An expression over a limit takes no memory and never matches; a template that uses it gives no text.
     pub stored: bool,
 }
 
@@ -82,6 +84,8 @@ pub struct Definition {
     pub rate_per_second: Option<u32>,
     /// How requests are signed, if they are (Standard Webhooks).
     pub signing: Option<Signing>,
+    /// Fingerprints of what its secrets are used for, once somebody has asked for them.
+    pub(crate) uses: OnceLock<BTreeMap<String, String>>,
 }
 
 impl Definition {
@@ -106,21 +110,25 @@ impl Definition {
             faults.add("", format!("{bytes} bytes are too many for a rule: {MAX_RULE_BYTES} are allowed"));
             return None;
         }
-        let allowed =
-            Allowed { admin: owner.affiliate().is_none(), private_targets: settings.private_targets, ..Allowed::default() };
+        let Settings { private_targets, stored } = settings;
+        let allowed = Allowed { admin: owner.affiliate().is_none(), private_targets, stored, ..Allowed::default() };
         let name = read_name(&fields, faults);
         let active = read_active(&fields, faults);
         let trigger = read_trigger(&fields, faults);
         let conditions = Conditions::parse(fields.get("conditions"), "/conditions", faults);
         let conditions = own_conditions(conditions, owner, faults);
         let request = Request::parse(fields.get("request").unwrap_or(&json!({})), "/request", allowed, faults);
+        if fields.get("signing").is_some() && !stored {
+            refuse_signature_headers(fields.get("request"), "/request", faults);
+        }
         let retry = RetryPolicy::parse(fields.get("retry"), "/retry", faults);
         let answer = AnswerRules::parse(fields.get("answer"), "/answer", owner, faults);
         let delay = Delay::parse(fields.get("delay"), "/delay", faults);
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
         let signing = fields.get("signing").and_then(|value| Signing::parse(value, "/signing", faults));
         let (name, request) = (name?, request?);
-        Some(Self { name, active, trigger, conditions, request, retry, answer, delay, rate_per_second, signing })
+        let uses = OnceLock::new();
+        Some(Self { name, active, trigger, conditions, request, retry, answer, delay, rate_per_second, signing, uses })
     }
 
     /// The resource's form, defaults written out: what [`Definition::parse`] reads back, and what a merge patch applies to.

@@ -1,5 +1,6 @@
 //! The resource: a rule that says when to send which request, and how to read the answer (domain §1, contract §2).
 
+mod binding;
 mod copy;
 mod definition;
 mod delay;
@@ -17,6 +18,7 @@ mod tests;
 #[cfg(test)]
 mod warnings_tests;
 
+pub use binding::{Binding, Difference};
 pub use copy::copy;
 pub use definition::{Definition, MAX_RULE_BYTES, Settings};
 pub use delay::{Delay, Final, OnExpiry};

@@ -12,7 +12,7 @@ use tracking_core::{
     line::{Ask, Decision, Line, Recorded},
 };
 
-use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF};
+use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, unbound::Unbound};
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Key, Lane, Received, Swap, Swapped, Unavailable},
@@ -30,6 +30,17 @@ const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 const CONCLUDING: Duration = Duration::from_secs(5);
 /// A lease that was reckoned longer ago than this is reckoned anew.
 const SLOW: SignedDuration = SignedDuration::from_secs(1);
+
+/// A rule with the values of its secrets.
+type Ready = (Rule, Arc<BTreeMap<String, String>>);
+
+/// The reason why a rule does not send a delivery as it is now.
+enum NotNow {
+    /// It sends no more what matched in the delivery's epoch (P6).
+    Off,
+    /// A value must be written again first.
+    Unbound(Unbound),
+}
 
 impl<B: Backend> Engine<B> {
     /// Claims the next attempt of what a message is about, or deals with the message in another way.
@@ -92,9 +103,9 @@ impl<B: Backend> Engine<B> {
         row: Option<DeliveryRow>,
         until: Option<Timestamp>,
     ) -> Result<Claiming, Unavailable> {
-        let Some((rule, secrets)) = self.sending_rule(&job).await? else {
-            self.end_switched_off(received, &job, row).await?;
-            return Ok(Claiming::Settled);
+        let (rule, secrets) = match self.sending_rule(&job).await? {
+            Ok(ready) => ready,
+            Err(why) => return self.not_now(received, &job, row, why).await,
         };
         let host = &rule.definition.request.host().to_owned();
         let needed = rule.definition.request.timeout().duration() + CONCLUDING;
@@ -197,6 +208,21 @@ impl<B: Backend> Engine<B> {
         }
     }
 
+    /// The rule sends this no more, or not until a secret is written again.
+    async fn not_now(
+        &self,
+        received: &Received,
+        job: &Job,
+        row: Option<DeliveryRow>,
+        why: NotNow,
+    ) -> Result<Claiming, Unavailable> {
+        match why {
+            NotNow::Unbound(unbound) => self.wait_for_secret(received, job, &unbound).await?,
+            NotNow::Off => self.end_switched_off(received, job, row).await?,
+        }
+        Ok(Claiming::Settled)
+    }
+
     /// The rule sends this no more (P6).
     async fn end_switched_off(&self, received: &Received, job: &Job, row: Option<DeliveryRow>) -> Result<(), Unavailable> {
         let row = match row {
@@ -223,18 +249,22 @@ impl<B: Backend> Engine<B> {
 
     /// The rule as it is now with its secrets, if it still sends what matched in the job's epoch (P6). All that sending needs is
     /// read before an attempt is counted.
-    async fn sending_rule(&self, job: &Job) -> Result<Option<(Rule, Arc<BTreeMap<String, String>>)>, Unavailable> {
+    async fn sending_rule(&self, job: &Job) -> Result<Result<Ready, NotNow>, Unavailable> {
         for _ in 0..READS {
-            let Some(item) = self.get_one(keys::head(&job.rule)).await? else { return Ok(None) };
+            let Some(item) = self.get_one(keys::head(&job.rule)).await? else { return Ok(Err(NotNow::Off)) };
             let head: Head = rows::read(&item.body)?;
             if !head.sends(job.epoch) {
-                return Ok(None);
+                return Ok(Err(NotNow::Off));
             }
             // Text and secrets of a head that was replaced meanwhile may be gone: then it is read again.
             let Some(definition) = self.definition(&job.rule, &head).await? else { continue };
-            let secrets = self.secrets(&job.rule, &head).await?;
-            if definition.secret_names().iter().all(|name| secrets.contains_key(name)) {
-                return Ok(Some((Rule { id: job.rule.clone(), head: head.into(), definition }, secrets)));
+            let rule = Rule { id: job.rule.clone(), head: head.into(), definition };
+            if let Some((reason, since)) = rule.head.unbound(&rule.definition) {
+                return Ok(Err(NotNow::Unbound(Unbound { rule, reason, since })));
+            }
+            let Some(secrets) = self.secrets(&rule).await? else { continue };
+            if rule.definition.secret_names().iter().all(|name| secrets.contains_key(name)) {
+                return Ok(Ok((rule, secrets)));
             }
         }
         Err(Unavailable(format!("the text or a secret of rule {} is missing", job.rule)))

@@ -15,7 +15,7 @@ use tracking_core::{
 use super::Sent;
 use crate::{
     rows::LoggedRequest,
-    secrets::{MASK, Scrubber, derived, masks},
+    secrets::{INACTIVE, MASK, Scrubber, derived, masks},
     sender::{ANSWER_CAP, SendFault},
 };
 
@@ -90,6 +90,7 @@ impl<'a> Rendering<'a> {
             let secret = secrets.get(signing.secret()).map_or("", String::as_str);
             let body = rendered.body.as_deref().unwrap_or_default();
             let signed = Signing::sign(secret, self.delivery_id, self.at, body);
+            rendered.headers.retain(|(name, _)| !Signing::owns_header(name));
             rendered.headers.extend(signed.map(|(name, value)| (name.to_owned(), value)));
         }
         Ok(rendered)
@@ -157,7 +158,7 @@ pub(crate) fn heard(sent: &Sent, judged: &Judged, scrubber: &Scrubber) -> Heard 
 
 /// The masked request as people read it, with so many bytes of its body: a mask in a URL or a form is not percent-encoded.
 pub(crate) fn shown_request(rendered: Rendered, longest_body: usize) -> LoggedRequest {
-    let plain = |text: &str| text.replace("%2A%2A%2A", MASK);
+    let plain = |text: &str| text.replace("%2A%2A%2A", MASK).replace("%28inactive%29", INACTIVE);
     let body = rendered.body.map(|body| {
         let mut text = plain(&String::from_utf8_lossy(&body));
         text.truncate(text.floor_char_boundary(longest_body));

@@ -10,18 +10,22 @@ use serde::{Deserialize, Serialize};
 use tracking_core::{
     caller::{Actor, Caller, Owner},
     id::Id,
-    tracking_api::{Change, Definition, changes},
+    tracking_api::{Change, changes},
 };
 use tracking_core::{json, json::Value};
 
-use super::{Head, Refused, write::Over};
+use super::{
+    Head, Refused,
+    versions::{Delta, Version, kept_changes},
+    write::Over,
+};
 use crate::{
     Engine, MOST_PAGE_BYTES,
     backend::{Backend, Effects, Item, Order, Partition, Range, Unavailable},
     keys, rows,
 };
 
-/// Entries read at a time; one may hold a whole rule three times.
+/// Entries read at a time; one may hold a whole rule, older ones three times.
 const FETCH: usize = 25;
 
 /// What somebody does to a rule.
@@ -64,11 +68,19 @@ pub(super) struct Entry {
     action: Action,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
-    /// What it differs in from the version before; of secrets only that they changed.
-    changes: Vec<Change>,
+    /// The differences from the version before; of secrets only that they changed. `None`: too much to be kept twice, it is told by
+    /// comparing the documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changes: Option<Vec<Change>>,
+    /// The secrets' part of changes that are not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<Change>,
     /// The whole document, to go back to; none when the rule was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) document: Option<Value>,
+    document: Option<Value>,
+    /// The difference from the document before, where the document is not kept whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delta: Option<Delta>,
     /// The write before; none if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     previous: Option<String>,
@@ -76,12 +88,16 @@ pub(super) struct Entry {
 
 impl Entry {
     /// The entry of a write that puts `new` over what stands there.
-    pub(super) fn new(act: &Act, over: &Over, new: &Head, definition: Option<&Definition>) -> Self {
-        let nothing = || json!({});
-        let document = definition.map(Definition::document);
-        let before = over.rule().map_or_else(nothing, |rule| rule.definition.document());
-        let mut changes = changes(&before, &document.clone().unwrap_or_else(nothing));
-        changes.extend(secret_changes(over.rule().map(|rule| &*rule.head), new));
+    pub(super) fn new(act: &Act, over: &Over, new: &Head, version: Option<Version>) -> Self {
+        let secrets: Vec<Change> = secret_changes(over.rule().map(|rule| &*rule.head), new).collect();
+        let (changes, document, delta) = match version {
+            Some(Version { changes, document, delta, .. }) => (changes, document, delta),
+            None => (over.rule().and_then(|rule| kept_changes(&rule.definition.document(), &json!({}))), None, None),
+        };
+        let (changes, secrets) = match changes {
+            Some(changes) => (Some(changes.into_iter().chain(secrets).collect()), Vec::new()),
+            None => (None, secrets),
+        };
         Self {
             version: new.version,
             at: new.updated_at,
@@ -91,13 +107,15 @@ impl Entry {
             action: act.action,
             note: act.note.clone(),
             changes,
+            secrets,
             document,
+            delta,
             previous: over.head().map(|head| head.write.clone()),
         }
     }
 
     /// As the API shows it. Who an admin is in person is no affair of an affiliate.
-    fn view(&self, caller: &Caller) -> Value {
+    fn view(&self, caller: &Caller, changes: &[Change]) -> Value {
         let mut by = match self.by.affiliate() {
             None => json!({"role": "admin"}),
             Some(affiliate) => json!({"role": "affiliate", "affiliate_id": affiliate}),
@@ -107,15 +125,15 @@ impl Entry {
         }
         json!({
             "version": self.version, "at": self.at, "by": by, "on_behalf": self.on_behalf, "action": self.action,
-            "note": self.note, "changes": self.changes,
+            "note": self.note, "changes": changes,
         })
     }
 }
 
 /// Which secrets got another value, and which have none any more.
 fn secret_changes(old: Option<&Head>, new: &Head) -> impl Iterator<Item = Change> {
-    let before = |name: &str| old.and_then(|head| head.secrets.get(name));
-    let changed = new.secrets.iter().filter(|(name, write)| before(name) != Some(*write)).map(|(name, _)| (name, "changed"));
+    let before = |name: &str| old.and_then(|head| head.value_of(name));
+    let changed = new.secrets.keys().filter(|name| before(name) != new.value_of(name)).map(|name| (name, "changed"));
     let old_names = old.into_iter().flat_map(|head| head.secrets.keys());
     let deleted = old_names.filter(|name| !new.secrets.contains_key(*name)).map(|name| (name, "deleted"));
     let told = |(name, what): (&String, &str)| Change { pointer: format!("/secrets/{name}"), from: Value::Null, to: what.into() };
@@ -152,10 +170,11 @@ impl<B: Backend> Engine<B> {
     ) -> Result<(Vec<Value>, Option<String>), Refused> {
         let found = self.read_head(id).await?.filter(|(head, _)| caller.sees(&head.owner));
         let Some((head, _)) = found else { return Err(Refused::NotFound) };
-        let mut chain = Chain::new(id, cursor.map_or(head.write, |cursor| cursor.0));
+        let mut entries = Entries::new(id, cursor.map_or(head.write, |cursor| cursor.0));
         let (mut items, mut bytes) = (Vec::new(), 0);
-        while let Some((write, entry)) = chain.next(self).await? {
-            let view = entry.view(caller);
+        while let Some((write, entry)) = entries.next(self).await? {
+            let changes = entries.changes(self, &entry).await?;
+            let view = entry.view(caller, &changes);
             bytes += view.to_string().len();
             // One more than fits tells that there is a next page.
             if items.len() == limit || (bytes > MOST_PAGE_BYTES && !items.is_empty()) {
@@ -166,15 +185,25 @@ impl<B: Backend> Engine<B> {
         Ok((items, None))
     }
 
-    /// The entry of one version.
-    pub(super) async fn entry(&self, id: &Id, head: &Head, version: u64) -> Result<Option<Entry>, Unavailable> {
-        let mut chain = Chain::new(id, head.write.clone());
-        while let Some((_, entry)) = chain.next(self).await? {
+    /// The document of one version, if there was such a version: none if the rule was deleted then.
+    pub(super) async fn version(&self, id: &Id, head: &Head, version: u64) -> Result<Option<Option<Value>>, Unavailable> {
+        let mut entries = Entries::new(id, head.write.clone());
+        while let Some((_, entry)) = entries.next(self).await? {
             if entry.version <= version {
-                return Ok(Some(entry).filter(|entry| entry.version == version));
+                if entry.version < version {
+                    return Ok(None);
+                }
+                let document = entries.document(self, &entry).await?;
+                return Ok((document.is_some() || entry.action == Action::Deleted).then_some(document));
             }
         }
         Ok(None)
+    }
+
+    /// The party that made a write, if the history has it.
+    pub(super) async fn author(&self, id: &Id, write: &str) -> Result<Option<Owner>, Unavailable> {
+        let Some(item) = self.get_one(keys::audit(id, write)).await? else { return Ok(None) };
+        Ok(Some(rows::read::<Entry>(&item.body)?.by))
     }
 
     /// Whether a write became the head once; `None` if the entries don't reach back so far.
@@ -194,7 +223,7 @@ impl<B: Backend> Engine<B> {
         Ok(None)
     }
 
-    /// The history of a deleted rule goes with its tombstone.
+    /// The history of a deleted rule goes before its tombstone: P2 needs the epoch, not the texts.
     pub(super) async fn expire_history(&self, id: &Id, tombstone: &Head) -> Result<(), Unavailable> {
         let partition = Partition::Table(keys::rule(id));
         let mut range = Range { before: Some(format!("{}\0", keys::audit(id, &tombstone.write).sort)), ..all_entries() };
@@ -203,7 +232,7 @@ impl<B: Backend> Engine<B> {
             let Some(last) = put.last() else { return Ok(()) };
             range.from = Some(format!("{}\0", last.key.sort));
             for item in &mut put {
-                item.expires = Some(tombstone.forgotten_at());
+                item.expires = Some(tombstone.history_ends_at());
             }
             self.commit_one(Effects { put, ..Effects::default() }).await?;
         }
@@ -247,6 +276,79 @@ impl Chain {
     }
 }
 
+/// A history with its documents made whole.
+struct Entries {
+    chain: Chain,
+    /// Older entries that were read to make a document whole.
+    ahead: VecDeque<(String, Entry)>,
+}
+
+impl Entries {
+    fn new(id: &Id, write: String) -> Self {
+        Self { chain: Chain::new(id, write), ahead: VecDeque::new() }
+    }
+
+    /// The next older write and its entry.
+    async fn next<B: Backend>(&mut self, engine: &Engine<B>) -> Result<Option<(String, Entry)>, Unavailable> {
+        match self.ahead.pop_front() {
+            Some(next) => Ok(Some(next)),
+            None => self.chain.next(engine).await,
+        }
+    }
+
+    /// The differences of an entry from the older one that comes next.
+    async fn changes<B: Backend>(&mut self, engine: &Engine<B>, entry: &Entry) -> Result<Vec<Change>, Unavailable> {
+        if let Some(changes) = &entry.changes {
+            return Ok(changes.clone());
+        }
+        let newer = match self.document(engine, entry).await? {
+            Some(document) => document,
+            None if entry.action == Action::Deleted => json!({}),
+            None => return Ok(entry.secrets.clone()),
+        };
+        let older = match self.text_ahead(engine).await? {
+            Some(text) => read_document(&text)?,
+            None => json!({}),
+        };
+        Ok(changes(&older, &newer).into_iter().chain(entry.secrets.iter().cloned()).collect())
+    }
+
+    /// The document of an entry; none when the rule was deleted, or if what it differs from is gone.
+    async fn document<B: Backend>(&mut self, engine: &Engine<B>, entry: &Entry) -> Result<Option<Value>, Unavailable> {
+        if entry.document.is_some() {
+            return Ok(entry.document.clone());
+        }
+        let Some(delta) = &entry.delta else { return Ok(None) };
+        let older = self.text_ahead(engine).await?;
+        older.and_then(|older| delta.apply(&older)).map(|text| read_document(&text)).transpose()
+    }
+
+    /// The text of the entry that comes next.
+    async fn text_ahead<B: Backend>(&mut self, engine: &Engine<B>) -> Result<Option<String>, Unavailable> {
+        let mut whole = 0;
+        let mut text = loop {
+            if whole == self.ahead.len() {
+                let Some(next) = self.chain.next(engine).await? else { return Ok(None) };
+                self.ahead.push_back(next);
+            }
+            match &self.ahead[whole].1 {
+                Entry { document: Some(document), .. } => break document.to_string(),
+                Entry { delta: Some(_), .. } => whole += 1,
+                _ => return Ok(None),
+            }
+        };
+        for (_, entry) in self.ahead.range(..whole).rev() {
+            let Some(newer) = entry.delta.as_ref().and_then(|delta| delta.apply(&text)) else { return Ok(None) };
+            text = newer;
+        }
+        Ok(Some(text))
+    }
+}
+
+fn read_document(text: &str) -> Result<Value, Unavailable> {
+    serde_json::from_str(text).map_err(|error| Unavailable(format!("a rule's older text does not parse: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,7 +359,7 @@ mod tests {
             "changes":[{"pointer":"/retry/max_retries","from":null,"to":3}],"document":{"name":"x"}}}"#;
         let entry: Entry = rows::read(first).unwrap();
         assert_eq!(
-            entry.view(&Caller::Admin),
+            entry.view(&Caller::Admin, entry.changes.as_deref().unwrap()),
             json!({"version": 1, "at": "2026-11-22T09:00:00Z", "by": {"role": "admin"}, "on_behalf": false, "action": "created",
                 "note": null, "changes": [{"pointer": "/retry/max_retries", "from": null, "to": 3}]})
         );

@@ -11,8 +11,8 @@ use tracking_core::{
 use super::{
     Head, Refused, Rule, View,
     audit::{Act, Action},
-    secret_values::secret_values,
-    write::{Over, collect, is_live, lists},
+    secret_values::{check_count, secret_values},
+    write::{Over, collect, lists},
 };
 use crate::{
     Engine,
@@ -48,7 +48,8 @@ impl<B: Backend> Engine<B> {
         .await
     }
 
-    /// Writes a rule as it was at an older version; its secrets keep the values that they have now.
+    /// Writes a rule as it was at an older version; its secrets keep the values that they have now, unless that version goes to another
+    /// host or another party wrote them.
     ///
     /// # Errors
     /// There never was such a version, or what was allowed then is not allowed any more.
@@ -62,8 +63,8 @@ impl<B: Backend> Engine<B> {
         let actor = actor.into();
         let (rule, _) = self.visible(&actor.caller, id).await?;
         expect_version(expected, &rule.head)?;
-        let Some(entry) = self.entry(id, &rule.head, version).await? else { return Err(Refused::NotFound) };
-        let Some(document) = entry.document else {
+        let Some(document) = self.version(id, &rule.head, version).await? else { return Err(Refused::NotFound) };
+        let Some(document) = document else {
             return Err(Refused::Conflict(format!("at version {version} the rule was deleted: choose another version")));
         };
         let act = Act { note: Some(format!("version {version} restored")), ..Act::new(actor, Action::Restored) };
@@ -86,11 +87,18 @@ impl<B: Backend> Engine<B> {
             collect(keeps_owner(&document, &rule.head.owner), &mut faults);
             let values = collect(secret_values(&document), &mut faults).unwrap_or_default();
             let definition = collect(Definition::parse(&document, &rule.head.owner, &self.definition_settings()), &mut faults);
+            if let Some(definition) = &definition {
+                let names = rule.head.secrets.keys().chain(values.keys());
+                collect(check_count(definition, names, rule.head.secrets.len(), "/secret_values"), &mut faults);
+            }
             let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
             self.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = rule.head.next(self.now());
-            let sealed = self.seal(id, &mut head, &values).await?;
-            head.set_live(is_live(&definition, &head.secrets));
+            let sealed = match self.seal(&act, id, Some(&rule), &mut head, &definition, &values).await {
+                Err(Refused::Changed { .. }) if expected.is_none() => continue,
+                sealed => sealed?,
+            };
+            head.set_live(head.fires(&definition));
             match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) if expected.is_none() => {}
                 written => return Ok(self.view(&written?).await?),

@@ -15,8 +15,8 @@ use tracking_core::{
 use super::{
     Head, Refused, View,
     audit::{Act, Action},
-    secret_values::secret_values,
-    write::{Over, collect, is_live},
+    secret_values::{check_count, secret_values},
+    write::{Over, collect},
 };
 use crate::{Engine, backend::Backend, keys};
 
@@ -73,6 +73,9 @@ impl<B: Backend> Engine<B> {
         let owner = collect(owner_of_new(document, caller), &mut faults).unwrap_or_else(|| caller.as_owner());
         let values = collect(secret_values(document), &mut faults).unwrap_or_default();
         let definition = collect(Definition::parse(document, &owner, &self.definition_settings()), &mut faults);
+        if let Some(definition) = &definition {
+            collect(check_count(definition, values.keys(), 0, "/secret_values"), &mut faults);
+        }
         match definition {
             Some(definition) if faults.is_empty() => Ok(Whole { owner, values, definition }),
             _ => Err(faults),
@@ -97,7 +100,7 @@ impl<B: Backend> Engine<B> {
                     return Ok((self.view(&rule).await?, false));
                 }
                 match self.read_head(&id).await? {
-                    Some((head, rev)) if head.deleted => over = Over::Tombstone(head, rev),
+                    Some((head, rev)) if head.deleted => over = Over::Tombstone(Box::new(head), rev),
                     Some(_) => continue,
                     None => {}
                 }
@@ -110,17 +113,20 @@ impl<B: Backend> Engine<B> {
                 owner: owner.clone(),
                 epoch: over.head().map_or(0, |head| head.epoch + 1),
                 secrets: BTreeMap::new(),
+                bindings: BTreeMap::new(),
+                unbound: BTreeMap::new(),
                 anchors: Vec::new(),
                 made_of: made_of.clone(),
+                text: None,
                 deleted: false,
                 created_at: now,
                 updated_at: now,
             };
-            let sealed = self.seal(&id, &mut head, &values).await?;
+            let sealed = self.seal(&act, &id, None, &mut head, &definition, &values).await?;
             if let Some(affiliate) = owner.affiliate() {
                 self.take_place(affiliate, &id, head.version).await?;
             }
-            head.live = is_live(&definition, &head.secrets);
+            head.live = head.fires(&definition);
             match self.write_rule(&act, id.clone(), over, head, definition.clone(), sealed).await {
                 Err(Refused::Changed { .. } | Refused::NotFound) if repeatable => {}
                 written => return Ok((self.view(&written?).await?, true)),

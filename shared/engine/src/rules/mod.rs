@@ -11,12 +11,14 @@
 //! Every write has its entry in the rule's history (audit), put with its text, so that no change is without one.
 
 mod audit;
+mod binding;
 mod cache;
 mod change;
 mod create;
 mod quota;
 mod secret_values;
 mod tidy;
+mod versions;
 mod write;
 
 use std::{
@@ -39,9 +41,11 @@ use tracking_core::{
 };
 
 pub use audit::HistoryCursor;
+use binding::{Bound, Unbound, tell_unbound};
 pub(crate) use cache::Cache;
 pub use create::New;
 pub(crate) use create::Whole;
+use versions::TextMark;
 pub(crate) use write::{cancel_message, is_live};
 
 use crate::{
@@ -69,10 +73,19 @@ pub(crate) struct Head {
     pub(crate) epoch: u64,
     /// The write that brought each secret's value.
     pub(crate) secrets: BTreeMap<String, String>,
+    /// The bindings of the values; one from before there were bindings has none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) bindings: BTreeMap<String, Bound>,
+    /// Secrets that it names and whose values must be written again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) unbound: BTreeMap<String, Unbound>,
     /// Where its index copies stand.
     pub(crate) anchors: Vec<String>,
     /// Fingerprint of the request that made the rule; of its secrets only the names.
     pub(crate) made_of: String,
+    /// The mark of the text, from which the next one is kept as a difference; a head from before there were differences has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<TextMark>,
     /// A tombstone: there is no such rule.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) deleted: bool,
@@ -210,15 +223,20 @@ impl<B: Backend> Engine<B> {
 
     /// The rule and its head's revision, if the caller may see it (V2).
     pub(crate) async fn visible(&self, caller: &Caller, id: &Id) -> Result<(Rule, u64), Refused> {
-        let found = self.read_rule(id).await?;
-        found.filter(|(rule, _)| caller.sees(&rule.head.owner)).ok_or(Refused::NotFound)
+        self.read_rule_if(id, |head| caller.sees(&head.owner)).await?.ok_or(Refused::NotFound)
     }
 
     /// The rule as the store has it now, with its head's revision.
     pub(crate) async fn read_rule(&self, id: &Id) -> Result<Option<(Rule, u64)>, Unavailable> {
+        self.read_rule_if(id, |_| true).await
+    }
+
+    /// The same if the head is `wanted`. The text of one that isn't is not read: nobody can tell it from one that isn't there.
+    async fn read_rule_if(&self, id: &Id, wanted: impl Fn(&Head) -> bool) -> Result<Option<(Rule, u64)>, Unavailable> {
         let mut seen = None;
         loop {
-            let Some((head, rev)) = self.read_head(id).await?.filter(|(head, _)| !head.deleted) else { return Ok(None) };
+            let head = self.read_head(id).await?.filter(|(head, _)| !head.deleted && wanted(head));
+            let Some((head, rev)) = head else { return Ok(None) };
             if let Some(definition) = self.definition(id, &head).await? {
                 return Ok(Some((Rule { id: id.clone(), head: Arc::new(head), definition }, rev)));
             }
@@ -260,7 +278,8 @@ impl<B: Backend> Engine<B> {
             updated_at: rule.head.updated_at,
         };
         let existing: BTreeSet<String> = rule.head.secrets.keys().cloned().collect();
-        let resource = shown.view(&placement, &existing, None);
+        let mut resource = shown.view(&placement, &existing, None);
+        tell_unbound(rule, &mut resource);
         Ok(View { id: rule.id.clone(), version: rule.head.version, resource })
     }
 
@@ -272,32 +291,6 @@ impl<B: Backend> Engine<B> {
             _ => None,
         };
         Ok(placement(&included, |_| offer))
-    }
-
-    /// The values of a rule's secrets (Q5).
-    ///
-    /// # Errors
-    /// Also when one of them was replaced since the head was read.
-    pub(crate) async fn secrets(&self, id: &Id, head: &Head) -> Result<Arc<BTreeMap<String, String>>, Unavailable> {
-        if head.secrets.is_empty() {
-            return Ok(Arc::default());
-        }
-        if let Some(values) = self.rules.secrets(id, &head.secrets) {
-            return Ok(values);
-        }
-        let keys: Vec<_> = head.secrets.iter().map(|(name, write)| keys::secret(id, name, write)).collect();
-        let items = self.backend.get(&keys).await?;
-        let mut values = BTreeMap::new();
-        let key = self.vault.key().await?;
-        for ((name, write), item) in head.secrets.iter().zip(items) {
-            let item = item.ok_or_else(|| Unavailable(format!("secret {name} of rule {id} was replaced meanwhile")))?;
-            let sealed: String = rows::read(&item.body)?;
-            let value = key.open(id, name, write, &sealed).map_err(|error| Unavailable(error.to_string()))?;
-            values.insert(name.clone(), value);
-        }
-        let values = Arc::new(values);
-        self.rules.keep_secrets(id, &head.secrets, &values);
-        Ok(values)
     }
 }
 

@@ -14,12 +14,14 @@ use tracking_core::{
 use super::{
     Refused,
     audit::{Act, Action},
-    write::{Over, collect, is_live},
+    write::{Over, collect},
 };
-use crate::{Engine, backend::Backend};
+use crate::{Engine, backend::Backend, secrets::INACTIVE};
 
 /// Longest value of a secret, in bytes.
 const MAX_SECRET_BYTES: usize = 4_096;
+/// Most secrets of a rule: those that have a value, and those that it names.
+const MAX_SECRETS: usize = 50;
 
 impl<B: Backend> Engine<B> {
     /// Writes a secret's value; it is never read back (Q5).
@@ -29,10 +31,13 @@ impl<B: Backend> Engine<B> {
         let mut is_charged = false;
         loop {
             let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            let name = name.to_owned();
+            check_count(&rule.definition, rule.head.secrets.keys().chain([&name]), rule.head.secrets.len(), "")?;
             self.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = rule.head.next(self.now());
-            let sealed = self.seal(id, &mut head, &BTreeMap::from([(name.to_owned(), value.to_owned())])).await?;
-            head.set_live(is_live(&rule.definition, &head.secrets));
+            let given = BTreeMap::from([(name, value.to_owned())]);
+            let sealed = self.seal(&act, id, Some(&rule), &mut head, &rule.definition, &given).await?;
+            head.set_live(head.fires(&rule.definition));
             let definition = Definition::clone(&rule.definition);
             match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) => {}
@@ -56,7 +61,8 @@ impl<B: Backend> Engine<B> {
             self.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = rule.head.next(self.now());
             head.secrets.remove(name);
-            let sealed = self.seal(id, &mut head, &BTreeMap::new()).await?;
+            head.bindings.remove(name);
+            let sealed = self.seal(&act, id, Some(&rule), &mut head, &rule.definition, &BTreeMap::new()).await?;
             let definition = Definition::clone(&rule.definition);
             match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) => {}
@@ -90,6 +96,22 @@ pub(super) fn secret_values(document: &Value) -> Result<BTreeMap<String, String>
     if faults.is_empty() { Ok(values) } else { Err(faults) }
 }
 
+/// Checks that a rule has no more secrets than it may: `names` have a value. A rule that had more `before` may keep them.
+pub(super) fn check_count<'a>(
+    definition: &Definition,
+    names: impl Iterator<Item = &'a String>,
+    before: usize,
+    pointer: &str,
+) -> Result<(), Faults> {
+    let mut all = definition.secret_names();
+    all.extend(names.cloned());
+    let count = all.len();
+    if count <= MAX_SECRETS.max(before) {
+        return Ok(());
+    }
+    Err(Faults::one(pointer, format!("expected at most {MAX_SECRETS} secrets, got {count}")))
+}
+
 fn check_secret(name: &str, value: &str, pointer: &str) -> Result<(), Faults> {
     let mut faults = Faults::default();
     if let Err(error) = check_name(name) {
@@ -98,6 +120,10 @@ fn check_secret(name: &str, value: &str, pointer: &str) -> Result<(), Faults> {
     if value.is_empty() || value.len() > MAX_SECRET_BYTES {
         let pointer = if pointer.is_empty() { "/value" } else { pointer };
         faults.add(pointer, format!("a secret's value has 1 to {MAX_SECRET_BYTES} bytes"));
+    } else if value == INACTIVE {
+        let pointer = if pointer.is_empty() { "/value" } else { pointer };
+        faults
+            .add(pointer, format!("expected a secret's value, got {INACTIVE}, which stands for one that must be written again"));
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }

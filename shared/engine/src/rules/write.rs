@@ -14,16 +14,20 @@ use tracking_core::{
 use super::{
     Head, Refused, Rule,
     audit::{Act, Entry},
+    versions::Version,
 };
 use crate::{
     Engine,
-    backend::{Backend, Effects, Item, Key, Lane, Message, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, Item, Key, Lane, Message, Swap, Swapped},
     keys,
     rows::{self, Task},
 };
 
 /// How long a deleted rule's tombstone stays: the log remembers nothing for longer.
 const LONGEST_MEMORY: SignedDuration = SignedDuration::from_hours(24 * 400);
+
+/// The time for which the history of a deleted rule stays.
+const HISTORY_OF_DELETED: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 /// An index copy: its anchor and its write.
 pub(super) type Named = (String, String);
@@ -32,7 +36,7 @@ pub(super) type Named = (String, String);
 pub(super) enum Over {
     Nothing,
     /// A deleted rule, at this revision.
-    Tombstone(Head, u64),
+    Tombstone(Box<Head>, u64),
     /// A rule, at this revision.
     Rule(Rule, u64),
 }
@@ -64,26 +68,6 @@ impl Over {
 }
 
 impl<B: Backend> Engine<B> {
-    /// Gives the head's write its name, seals values under it and enters them in the head.
-    pub(super) async fn seal(
-        &self,
-        id: &Id,
-        head: &mut Head,
-        values: &BTreeMap<String, String>,
-    ) -> Result<Vec<Item>, Unavailable> {
-        head.write = keys::new_write(head.version);
-        if values.is_empty() {
-            return Ok(Vec::new());
-        }
-        let key = self.vault.key().await?;
-        let sealed = |(name, value): (&String, &String)| {
-            rows::item(keys::secret(id, name, &head.write), &key.seal(id, name, &head.write, value))
-        };
-        let items = values.iter().map(sealed).collect();
-        head.secrets.extend(values.keys().map(|name| (name.clone(), head.write.clone())));
-        Ok(items)
-    }
-
     /// New text and index copies, then the head, then what is no longer needed.
     pub(super) async fn write_rule(
         &self,
@@ -98,7 +82,9 @@ impl<B: Backend> Engine<B> {
         head.anchors = anchors.iter().map(ToString::to_string).collect();
         items.push(rows::item(keys::body(&id, &head.write), &definition.document()));
         items.extend(head.anchors.iter().map(|anchor| rows::item(keys::copy(anchor, &id, &head.write), &())));
-        self.change_head(act, &id, &over, &head, Some(&definition), items).await?;
+        let version = Version::new(over.rule().map(|rule| (&*rule.head, &*rule.definition)), &definition);
+        head.text = Some(version.mark.clone());
+        self.change_head(act, &id, &over, &head, Some(version), items).await?;
         Ok(Rule { id, head: Arc::new(head), definition: Arc::new(definition) })
     }
 
@@ -110,11 +96,11 @@ impl<B: Backend> Engine<B> {
         id: &Id,
         over: &Over,
         new: &Head,
-        definition: Option<&Definition>,
+        version: Option<Version>,
         mut items: Vec<Item>,
     ) -> Result<(), Refused> {
         let old = over.rule().map(|rule| &*rule.head);
-        items.push(rows::item(keys::audit(id, &new.write), &Entry::new(act, over, new, definition)));
+        items.push(rows::item(keys::audit(id, &new.write), &Entry::new(act, over, new, version)));
         let written: Vec<Key> = items.iter().map(|item| item.key.clone()).collect();
         let named: Vec<Named> = old.into_iter().chain([new]).flat_map(Head::copies).collect();
         if old.is_none() {
@@ -216,8 +202,11 @@ impl Head {
             live: false,
             epoch: self.epoch + 1,
             secrets: BTreeMap::new(),
+            bindings: BTreeMap::new(),
+            unbound: BTreeMap::new(),
             anchors: Vec::new(),
             made_of: String::new(),
+            text: None,
             deleted: true,
             created_at: self.created_at,
             updated_at: now,
@@ -227,6 +216,11 @@ impl Head {
     /// Until when a tombstone stays.
     pub(super) fn forgotten_at(&self) -> Timestamp {
         self.updated_at + LONGEST_MEMORY
+    }
+
+    /// The end of a tombstone's history.
+    pub(super) fn history_ends_at(&self) -> Timestamp {
+        self.updated_at + HISTORY_OF_DELETED
     }
 
     /// Its index copies.

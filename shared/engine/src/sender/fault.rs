@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, net::IpAddr};
 
-use tracking_core::caller::Owner;
+use tracking_core::{caller::Owner, template::RenderFault};
 
 use super::resolver::LookupFault;
 
@@ -21,6 +21,9 @@ pub enum SendFault {
     /// It can't be sent, now or later.
     #[error("not sent: {0}")]
     Unsendable(String),
+    /// Its templates take more work than a rendering may.
+    #[error("{0}")]
+    TooExpensive(RenderFault),
     /// A fault of this machine, met before any byte of the request left. It is charged to no delivery.
     #[error("not sent: this server can't reach receivers at the moment, try again later")]
     Ours(OurFault),
@@ -31,10 +34,19 @@ pub enum SendFault {
 #[error("{0}")]
 pub struct OurFault(pub String);
 
+impl From<RenderFault> for SendFault {
+    fn from(fault: RenderFault) -> Self {
+        match fault {
+            RenderFault::TooExpensive { .. } => Self::TooExpensive(fault),
+            other => Self::Unsendable(other.to_string()),
+        }
+    }
+}
+
 impl SendFault {
     /// Returns true if trying again makes no sense.
     pub fn is_for_good(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Unsendable(_))
+        matches!(self, Self::Refused(_) | Self::Unsendable(_) | Self::TooExpensive(_))
     }
 
     /// Returns true if the request may have left.
@@ -117,6 +129,8 @@ pub(super) fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tracking_core::template::Expense;
+
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
@@ -148,5 +162,14 @@ mod tests {
         let said = |owner: &Owner| fault.clone().for_owner(owner).to_string();
         assert_eq!(said(&Owner::Admin), "not sent: the receiver's address 10.0.0.5, fd00::1 is not public");
         assert_eq!(said(&affiliate), "not sent: the receiver's address is not public");
+    }
+
+    #[test]
+    fn f3_a_template_that_is_too_expensive_fails_for_good_by_its_macro() {
+        let fault = SendFault::from(RenderFault::TooExpensive { name: "query.x".into(), expense: Expense::RegexInput(4_097) });
+        assert!(fault.is_for_good());
+        let told = "the template is too expensive: {query.x} gives regex 4097 bytes: at most 4096 are allowed";
+        assert_eq!(fault.to_string(), told);
+        assert_eq!(SendFault::from(RenderFault::DotSegment).to_string(), format!("not sent: {}", RenderFault::DotSegment));
     }
 }

@@ -140,6 +140,21 @@ impl Body {
         fields.iter().map(|field| &field.value).chain(text)
     }
 
+    /// Format, place and text of every template that fits, in the order of the body.
+    pub(super) fn parts_that(&self, fits: impl Fn(&Template) -> bool) -> Vec<&str> {
+        let of_fields = |format: &'static str, fields| {
+            let fitting = <[Field]>::iter(fields).filter(|field| fits(&field.value));
+            fitting.flat_map(|field| [format, &field.path, field.kind.as_str(), field.value.text()]).collect()
+        };
+        match self {
+            Self::Json { fields, .. } => of_fields("json", fields),
+            Self::Form(fields) => of_fields("form", fields),
+            Self::Multipart(fields) => of_fields("multipart", fields),
+            Self::Raw { content_type, text } if fits(text) => vec!["raw", content_type, text.text()],
+            Self::None | Self::Raw { .. } => Vec::new(),
+        }
+    }
+
     /// The content type and the bytes, if there is a body.
     pub(super) fn render(&self, scope: &Scope<'_>) -> Result<Option<(String, Vec<u8>)>, RenderFault> {
         let mut out = String::new();

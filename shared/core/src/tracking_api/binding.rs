@@ -1,0 +1,156 @@
+//! The request that a secret's value was written for: to no other is it sent (Q5).
+
+use serde::{Deserialize, Serialize};
+
+use super::Definition;
+use crate::caller::Owner;
+
+/// The party and the request that a secret's value is bound to. Its writer's party may change the request and takes the value along; another party's change
+/// makes the value unusable until it is written again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binding {
+    /// The party that wrote it: the admins, or one affiliate.
+    pub party: Owner,
+    /// Scheme, host and port of the receiver.
+    pub origin: String,
+    /// Fingerprint of the method, the URL and every place that reads the secret.
+    pub uses: String,
+}
+
+/// The part of a request that differs from the one that a value was written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Difference {
+    /// Scheme, host or port.
+    Origin,
+    /// Another part of the URL.
+    Url,
+    /// The method.
+    Method,
+    /// A place that reads the secret.
+    Use,
+}
+
+impl Difference {
+    /// The part that was changed, in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Origin | Self::Url => "the URL",
+            Self::Method => "the method",
+            Self::Use => "a place that uses it",
+        }
+    }
+}
+
+impl Definition {
+    /// The binding of a value of `secret` that `party` writes now.
+    pub fn binding(&self, secret: &str, party: &Owner) -> Binding {
+        Binding { party: party.clone(), origin: self.request.origin().to_owned(), uses: self.uses(secret) }
+    }
+
+    /// Returns true if a value with this binding may be sent by this rule.
+    pub fn honours(&self, secret: &str, binding: &Binding) -> bool {
+        self.request.origin() == binding.origin && self.uses(secret) == binding.uses
+    }
+
+    /// The first part of the request that a value of `secret` is bound to and that differs from `before`.
+    pub fn difference(&self, before: &Self, secret: &str) -> Option<Difference> {
+        let (new, old) = (&self.request, &before.request);
+        if new.origin() != old.origin() {
+            Some(Difference::Origin)
+        } else if new.url() != old.url() {
+            Some(Difference::Url)
+        } else if new.method() != old.method() {
+            Some(Difference::Method)
+        } else {
+            (self.uses(secret) != before.uses(secret)).then_some(Difference::Use)
+        }
+    }
+
+    fn uses(&self, secret: &str) -> String {
+        let signing = self.signing.as_ref();
+        let fingerprint = |name: String| {
+            let uses = self.request.uses_fingerprint(Some(&name), signing);
+            (name, uses)
+        };
+        // Asked for every postback: found once for each secret that the rule names.
+        let all = self.uses.get_or_init(|| self.secret_names().into_iter().map(fingerprint).collect());
+        all.get(secret).cloned().unwrap_or_else(|| self.request.uses_fingerprint(None, signing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::tracking_api::{Settings, merge_patch};
+
+    fn rule() -> Value {
+        json!({"name": "x", "request": {"method": "POST", "url": "https://a.example/p?u={pcid}",
+            "headers": [{"name": "Authorization", "value": "Bearer {secret.token}"}, {"name": "X-Other", "value": "1"}],
+            "query": [{"name": "q", "value": "{pcid}"}],
+            "body": {"format": "json", "fields": [{"path": "a", "value": "{pcid}"}]}}})
+    }
+
+    fn parse(document: &Value) -> Definition {
+        Definition::parse(document, &Owner::Admin, &Settings::default()).unwrap()
+    }
+
+    #[track_caller]
+    fn check(secret: &str, before: &Value, patch: &Value, expected: Option<Difference>) {
+        let mut after = before.clone();
+        merge_patch(&mut after, patch);
+        let (before, after) = (parse(before), parse(&after));
+        assert_eq!(after.difference(&before, secret), expected, "{patch}");
+        assert_eq!(after.honours(secret, &before.binding(secret, &Owner::Admin)), expected.is_none(), "{patch}");
+    }
+
+    #[test]
+    fn f7_a_value_is_bound_to_url_method_and_the_places_that_use_it() {
+        let request = |members: Value| json!({"request": members});
+        let cases = [
+            (request(json!({"url": "https://b.example/p?u={pcid}"})), Some(Difference::Origin)),
+            (request(json!({"url": "http://a.example/p?u={pcid}"})), Some(Difference::Origin)),
+            (request(json!({"url": "https://a.example:8443/p?u={pcid}"})), Some(Difference::Origin)),
+            (request(json!({"url": "https://a.example/echo?u={pcid}"})), Some(Difference::Url)),
+            (request(json!({"method": "PUT"})), Some(Difference::Method)),
+            (request(json!({"headers": [{"name": "X-Leak", "value": "Bearer {secret.token}"}]})), Some(Difference::Use)),
+            (
+                request(json!({"headers": [{"name": "authorization", "value": "Bearer {secret.token|base64}"}]})),
+                Some(Difference::Use),
+            ),
+            (request(json!({"query": [{"name": "q", "value": "{secret.token}"}]})), Some(Difference::Use)),
+            (request(json!({"query": [{"name": "q", "value": "{pcid|hmac_sha256:token}"}]})), Some(Difference::Use)),
+            (
+                request(json!({"body": {"format": "json", "fields": [{"path": "a", "value": "{secret.token}"}]}})),
+                Some(Difference::Use),
+            ),
+            (request(json!({"headers": []})), Some(Difference::Use)),
+            (json!({"signing": {"secret": "token"}}), Some(Difference::Use)),
+            (json!({"name": "y", "retry": {"max_retries": 1}, "signing": {"secret": "other"}}), None),
+            (request(json!({"query": [{"name": "z", "value": "{secret.other}"}]})), None),
+            (request(json!({"body": {"format": "json", "fields": [{"path": "b", "value": "1"}]}})), None),
+            (request(json!({"headers": [{"name": "authorization", "value": "Bearer {secret.token}"}]})), None),
+        ];
+        for (patch, expected) in cases {
+            check("token", &rule(), &patch, expected);
+        }
+    }
+
+    #[test]
+    fn f7_a_value_that_signs_is_bound_to_the_body() {
+        let mut signed = rule();
+        signed["signing"] = json!({"secret": "key"});
+        let body = json!({"request": {"body": {"format": "json", "fields": [{"path": "a", "value": "{pcid}!"}]}}});
+        check("key", &signed, &body, Some(Difference::Use));
+        check("key", &signed, &json!({"signing": {"secret": "token"}}), Some(Difference::Use));
+        check("key", &signed, &json!({"request": {"headers": []}}), None);
+    }
+
+    #[test]
+    fn f7_a_binding_stays_what_it_was_when_it_was_stored() {
+        let binding = parse(&rule()).binding("token", &Owner::Admin);
+        let stored = r#"{"party":{"kind":"admin"},"origin":"https://a.example","uses":"ytwyht230cgt7xd6wcx7m08j5"}"#;
+        assert_eq!(serde_json::to_string(&binding).unwrap(), stored);
+    }
+}

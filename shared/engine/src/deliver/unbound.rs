@@ -1,0 +1,72 @@
+//! Postbacks that wait until a secret is written again: uncharged, for at most 72 hours (Q5).
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::delivery::State;
+
+use super::Ending;
+use crate::{
+    Engine,
+    backend::{Backend, Received, Swap, Unavailable},
+    keys,
+    record::Listing,
+    rows::{DeliveryRow, Job},
+    rules::Rule,
+};
+
+/// The longest wait for a value.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(72);
+/// The times between two looks: a quarter of what has been waited, within these.
+const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_secs(5);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+/// The pause after somebody else wrote the row.
+const AGAIN: SignedDuration = SignedDuration::from_secs(1);
+
+/// A rule that can't send until a value is written again.
+#[derive(Debug)]
+pub(super) struct Unbound {
+    pub(super) rule: Rule,
+    /// Names the secret.
+    pub(super) reason: String,
+    pub(super) since: Timestamp,
+}
+
+impl<B: Backend> Engine<B> {
+    /// Lets a postback wait, or ends it. No attempt is charged, and its place on the line is as it was.
+    pub(super) async fn wait_for_secret(&self, received: &Received, job: &Job, unbound: &Unbound) -> Result<(), Unavailable> {
+        let now = self.now();
+        let key = keys::delivery(&job.id);
+        let stands = self.get_one(key.clone()).await?;
+        let rev = stands.as_ref().map(|item| item.rev);
+        let row: Option<DeliveryRow> = stands.map(|item| crate::rows::read(&item.body)).transpose()?;
+        if row.as_ref().is_some_and(|row| row.state.is_ended() || row.job.epoch > job.epoch) {
+            return self.commit_one(received.done()).await;
+        }
+        let known = row.is_some();
+        let max_attempts = unbound.rule.definition.retry.max_attempts();
+        let mut row = row.unwrap_or_else(|| DeliveryRow::new(job.clone(), State::Waiting, max_attempts));
+        // A wait for an earlier change is another wait.
+        let since = row.waits_since.filter(|since| *since >= unbound.since).unwrap_or(now);
+        if now >= since + LONGEST_WAIT {
+            let reason = format!("{}; it was not written within 72 hours", unbound.reason);
+            let attempts = row.attempts;
+            let ending = Ending { job, row: known.then_some(row), attempts, max_attempts };
+            return self.end(received, ending, State::Failed, &reason).await;
+        }
+        let pause = ((now.duration_since(since)) / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let mut at = (now + pause).min(since + LONGEST_WAIT);
+        if !known && !job.held {
+            self.record(crate::backend::Effects::default(), Some(Listing::of(&row))).await?;
+        }
+        row.state = State::Waiting;
+        row.reason = Some(unbound.reason.clone());
+        row.waits_since = Some(since);
+        row.next_due = Some(at);
+        let swap = Swap { key, expect: rev, new: Some(self.delivery_item(&row)) };
+        if !self.swap_one(swap).await.is_done()? {
+            at = now + AGAIN;
+        }
+        tracing::debug!(tracking_api_id = %job.rule, delivery_id = %job.id, "waits for a secret");
+        let host = unbound.rule.definition.request.host();
+        self.commit_one(self.come_again(received, job, host, at, known.then_some(&row))).await
+    }
+}
