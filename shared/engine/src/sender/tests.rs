@@ -13,7 +13,7 @@ use super::*;
 use crate::sender::{Sender, SenderSettings};
 use nameserver::{Nameserver, Reply};
 
-#[path = "nameserver.rs"]
+#[path = "tests/nameserver.rs"]
 mod nameserver;
 
 /// A clock that a test moves.
