@@ -96,7 +96,7 @@ pub fn router_with<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Au
 }
 
 /// The description of the API (`OpenAPI` 3.1), as it is where nothing is added to it.
-pub fn description<B: Backend>() -> tracking_core::json::Value {
+pub fn description<B: Backend>() -> serde_json::Value {
     openapi::document(&operation::described(&operations::all::<B, Told>()))
 }
 

@@ -7,7 +7,6 @@ use std::{
 };
 
 use peak_alloc::PeakAlloc;
-use tracking_core::{json, json::Value};
 use tracking_core::{
     answer::{Answer, Judgement, Verdict},
     caller::Owner,
@@ -17,6 +16,7 @@ use tracking_core::{
     template::{Scope, Steps},
     tracking_api::{Definition, Settings},
 };
+use tracking_core::{json, json::Value};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;

@@ -104,7 +104,11 @@ impl<B: Backend> Engine<B> {
         let items = self.backend.query(&partition, &Range::prefix("E#"), Order::Descending, MOST_CHANGES).await?;
         let mut changes = Vec::new();
         for item in items.iter().rev() {
-            changes.extend(self.or_unreadable(item, Kept::read(item)).flatten().filter(|kept| kept.change.conversion.conversion_id == *conversion));
+            changes.extend(
+                self.or_unreadable(item, Kept::read(item))
+                    .flatten()
+                    .filter(|kept| kept.change.conversion.conversion_id == *conversion),
+            );
         }
         changes.sort_by_key(|kept| (kept.received_at, kept.change.conversion.version));
         Ok(changes)

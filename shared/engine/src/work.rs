@@ -1,6 +1,11 @@
 //! Working a batch of messages: records run concurrently, those about one subject of one rule in order.
 
-use std::{collections::{BTreeMap, BTreeSet}, panic::AssertUnwindSafe, pin::pin, sync::atomic::Ordering};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::atomic::Ordering,
+};
 
 use futures_util::{FutureExt as _, future::join_all};
 use jiff::Timestamp;

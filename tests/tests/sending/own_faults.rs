@@ -3,8 +3,8 @@
 use std::{fs::File, process::Command};
 
 use jiff::SignedDuration;
-use serde_json::{Value, json};
 use tracking_core::caller::Caller;
+use tracking_core::{json, json::Value};
 use tracking_engine::{
     DeliveryFilter,
     sender::{Lookups, Nameservers, Sender, SenderSettings},
@@ -29,7 +29,7 @@ fn once() -> Value {
 async fn only(world: &World) -> Value {
     let log = world.log(&DeliveryFilter::default()).await;
     let [listed] = &log[..] else { panic!("one delivery: {log:?}") };
-    let id = serde_json::from_value(listed["id"].clone()).unwrap();
+    let id = serde_json::from_str(&listed["id"].to_string()).unwrap();
     world.engine().delivery(&Caller::Admin, &id).await.unwrap()
 }
 

@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
 use tokio::sync::Notify;
 use tracking_core::caller::Caller;
+use tracking_core::json;
 use tracking_embedded::{Limits, worker};
 use tracking_engine::{backend::Received, rules::New};
 use tracking_tests::world::{HandClock, event, transaction};

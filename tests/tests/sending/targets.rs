@@ -192,7 +192,7 @@ async fn f11_an_affiliate_learns_no_address_that_is_not_public() {
         let engine = engine(store.clone(), false);
         post(&engine, &event("chg_1", json!({}), json!([transaction("trx_1", "created", "approved")]))).await;
         soon(work(&engine, &store, &Sender::new(false).unwrap())).await;
-        let id = serde_json::from_value(log(&engine).await[0]["id"].clone()).unwrap();
+        let id = serde_json::from_str(&log(&engine).await[0]["id"].to_string()).unwrap();
         let delivery = engine.delivery(&affiliate, &id).await.unwrap();
         assert_eq!(delivery["reason"], "failed: not sent: the receiver's address is not public");
         assert_eq!(delivery["log"][0]["error"], "not sent: the receiver's address is not public");

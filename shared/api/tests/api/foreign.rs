@@ -63,14 +63,15 @@ async fn f13_another_s_rule_is_read_no_further_than_its_head() {
     let counting = Counting { store, reads: Arc::default() };
     let affiliate = |id: &str| Caller::Affiliate(id.parse().unwrap());
     let rule = json!({"name": "x", "request": {"url": "https://a.example/"}});
-    let made = engine(counting.clone()).create_rule(&affiliate("aff_a"), &rule, New::Random([1; 16])).await.unwrap();
+    let made =
+        engine(counting.clone()).create_rule(&affiliate("aff_a"), &rule.clone().into(), New::Random([1; 16])).await.unwrap();
     let none: Id = "trk_none".parse().unwrap();
     let reads = async |id: &Id, caller: &Caller| {
         // A process that remembers nothing.
         let engine = engine(counting.clone());
         counting.reads.store(0, Ordering::Relaxed);
         let found = engine.rule(caller, id).await;
-        let patched = engine.patch_rule(caller, id, &json!({"name": 5}), None).await;
+        let patched = engine.patch_rule(caller, id, &json!({"name": 5}).into(), None).await;
         let secret = engine.put_secret(caller, id, "token", "value").await;
         let history = engine.history(caller, id, 10, None).await;
         let answers = (found.err(), patched.err(), secret.err(), history.err());

@@ -5,7 +5,6 @@ use std::{
     fmt::{self, Write as _},
 };
 
-
 use super::{Place, RenderFault, value::Value};
 
 /// What happens to a macro's value on its way into the text.

@@ -80,7 +80,7 @@ impl Definition {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use crate::{json, json::Value};
 
     use super::*;
     use crate::tracking_api::{Settings, merge_patch};

@@ -11,12 +11,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tracking_core::{json, json::Value};
 use tracking_core::{
     caller::Owner,
     id::Id,
     tracking_api::{Binding, Definition, Difference},
 };
+use tracking_core::{json, json::Value};
 
 use super::{
     Head, Refused, Rule,

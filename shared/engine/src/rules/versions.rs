@@ -2,11 +2,11 @@
 //! before has not.
 
 use serde::{Deserialize, Serialize};
-use tracking_core::{json, json::Value};
 use tracking_core::{
     hash,
     tracking_api::{Change, Definition, changes},
 };
+use tracking_core::{json, json::Value};
 
 use super::Head;
 

@@ -125,7 +125,9 @@ impl<B: Backend> Engine<B> {
                 match swapped {
                     Swapped::Done => listings.push(Listing::of(row)),
                     // It is there already, and may tell more; what it says of its making counts.
-                    Swapped::Conflict(Some(item)) => listings.extend(self.readable(&item).map(|row: DeliveryRow| Listing::of(&row))),
+                    Swapped::Conflict(Some(item)) => {
+                        listings.extend(self.readable(&item).map(|row: DeliveryRow| Listing::of(&row)))
+                    }
                     Swapped::Conflict(None) => {}
                     Swapped::Unavailable(error) => return Err(error),
                 }
