@@ -7,8 +7,8 @@ use std::sync::Arc;
 use axum::{
     Extension,
     body::Bytes,
-    extract::{State, rejection::BytesRejection},
-    http::{HeaderMap, Method, StatusCode},
+    extract::{FromRequest as _, Request, State},
+    http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use tracking_api::body::Json;
@@ -41,11 +41,12 @@ pub(crate) fn operation(engine: Arc<Engine<Store>>) -> Operation {
 async fn accept(
     State(engine): State<Arc<Engine<Store>>>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<Response, Problem> {
+    // Nothing is read for those who may not post.
     Problem::unless_admin(&caller)?;
-    let arrays = arrays_allowed(media_type(&headers).as_deref())?;
+    let arrays = arrays_allowed(media_type(request.headers()).as_deref())?;
+    let body = Bytes::from_request(request, &()).await;
     let body = body.map_err(|rejection| unread(&rejection, MAX_BODY_BYTES))?;
     let events = split(&body, arrays);
     if events.len() > MOST_EVENTS {

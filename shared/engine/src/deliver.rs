@@ -81,6 +81,16 @@ impl Claimed {
         &self.job.owner
     }
 
+    /// `true` if rendering it or judging its response may take milliseconds.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.rule.definition.is_heavy
+    }
+
+    /// `true` if its timeout would end after its lease.
+    pub(crate) fn is_late(&self, now: Timestamp) -> bool {
+        now + self.rule.definition.request.timeout().duration() > self.lease_until
+    }
+
     /// Which attempt this is; 1 is the first.
     pub fn attempt(&self) -> u32 {
         self.attempt

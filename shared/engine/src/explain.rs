@@ -57,6 +57,7 @@ impl<B: Backend> Engine<B> {
             }
             last_given = Some(place);
         }
+        page.told.extend(list.unreadable(caller, limit));
         Ok((page.told, None))
     }
 

@@ -13,6 +13,7 @@ mod deliveries;
 mod due;
 mod explain;
 mod health;
+mod heavy;
 pub mod idempotency;
 mod kept;
 mod keys;
@@ -130,6 +131,7 @@ pub struct Engine<B> {
     dry_trials: limits::DryTrials,
     tally: tally::Tallying,
     unreadable: unreadable::UnreadableKeys,
+    heavy: heavy::HeavyWork,
     stopping: AtomicBool,
 }
 
@@ -160,6 +162,7 @@ impl<B: Backend> Engine<B> {
             dry_trials: limits::DryTrials::default(),
             tally: tally::Tallying::default(),
             unreadable: unreadable::UnreadableKeys::default(),
+            heavy: heavy::HeavyWork::default(),
             stopping: AtomicBool::new(false),
         }
     }

@@ -39,21 +39,21 @@ pub(crate) const TRIALS: Limit = Limit {
 /// Changes of rules and of their secrets by an affiliate.
 const CHANGES: Limit = Limit {
     name: "changes of rules",
-    rates: &[Rate { most: 60, period: Period::Minute }, Rate { most: 1_000, period: Period::Day }],
+    rates: &[Rate { most: 300, period: Period::Minute }, Rate { most: 3_000, period: Period::Day }],
     at_once: None,
 };
 /// Replays and backfills that an affiliate begins.
 pub(crate) const REPAIRS: Limit =
-    Limit { name: "replays and backfills", rates: &[Rate { most: 10, period: Period::Hour }], at_once: None };
+    Limit { name: "replays and backfills", rates: &[Rate { most: 30, period: Period::Hour }], at_once: None };
 /// Deliveries that an affiliate sends again one by one.
 pub(crate) const RESENDS: Limit = Limit { name: "resends", rates: &[Rate { most: 600, period: Period::Hour }], at_once: None };
 
 /// Attempts to change a usage that other requests of the same caller change at the same time. Each that fails lets another one through.
 const MAX_TRIES: usize = 100;
 /// The time between two dry trials of an affiliate that keeps on.
-const DRY_INTERVAL: SignedDuration = SignedDuration::from_millis(200);
+const DRY_INTERVAL: SignedDuration = SignedDuration::from_millis(50);
 /// Dry trials that an affiliate may make at a go.
-const DRY_BURST: i32 = 60;
+const DRY_BURST: i32 = 300;
 /// Affiliates whose dry trials are remembered before those that are idle are forgotten.
 const DRY_CALLERS: usize = 1_024;
 
@@ -165,7 +165,7 @@ impl DryTrials {
         }
         let whole = callers.get(affiliate).map_or(now, |whole| *whole.max(&now)) + DRY_INTERVAL;
         if whole > now + DRY_INTERVAL * DRY_BURST {
-            let allowed = format!("{DRY_BURST} trials without send at a go, and 5 a second after them");
+            let allowed = format!("{DRY_BURST} trials without send at a go, and 20 a second after them");
             return Err(Exceeded { allowed, wait_seconds: 1 });
         }
         callers.insert(affiliate.clone(), whole);
@@ -182,17 +182,17 @@ mod tests {
     }
 
     #[test]
-    fn f5_an_affiliate_makes_sixty_dry_trials_at_a_go_and_five_a_second() {
+    fn f5_an_affiliate_makes_three_hundred_dry_trials_at_a_go_and_twenty_a_second() {
         let trials = DryTrials::default();
         let [one, other] = ["aff_1", "aff_2"].map(|id| Caller::Affiliate(id.parse().unwrap()));
-        for count in 0..60 {
+        for count in 0..300 {
             assert_eq!(trials.take(&one, at(0)), Ok(()), "{count}");
         }
-        let refused = trials.take(&one, at(199)).unwrap_err();
-        let told = "expected at most 60 trials without send at a go, and 5 a second after them: the next is allowed in 1 s";
+        let refused = trials.take(&one, at(49)).unwrap_err();
+        let told = "expected at most 300 trials without send at a go, and 20 a second after them: the next is allowed in 1 s";
         assert_eq!(refused.to_string(), told);
-        assert_eq!(trials.take(&one, at(200)), Ok(()));
-        assert!(trials.take(&one, at(200)).is_err());
+        assert_eq!(trials.take(&one, at(50)), Ok(()));
+        assert!(trials.take(&one, at(50)).is_err());
         assert_eq!(trials.take(&other, at(200)), Ok(()));
         assert!((0..1_000).all(|_| trials.take(&Caller::Admin, at(200)).is_ok()));
     }

@@ -147,7 +147,7 @@ impl<B: Backend> Engine<B> {
                 tokio::time::sleep(PAUSE * tried).await;
             }
             let stands = self.get_one(key.clone()).await?;
-            let free: Option<Free> = stands.as_ref().map(|item| rows::read(&item.body)).transpose()?;
+            let free = stands.as_ref().and_then(|item| self.readable::<Free>(item));
             let now = self.now();
             let free = match change(free.unwrap_or(Free { from: now, late: now }), now) {
                 Ok(free) => free,

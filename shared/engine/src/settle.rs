@@ -10,7 +10,7 @@ mod row;
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use tracking_core::{
     change::Change,
@@ -27,7 +27,7 @@ use crate::{
     backend::{Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, Swap, Unavailable},
     deliver::SWITCHED_OFF,
     due, keys,
-    rows::{self, DeliveryRow, Task},
+    rows::{self, DeliveryRow, ReadError, Task},
     rules::Rule,
 };
 pub(crate) use early::is_own;
@@ -52,11 +52,17 @@ impl<B: Backend> Engine<B> {
                 rules.insert(id, rule);
             }
         }
-        try_join_all(rules.into_values().map(|rule| self.absorb(rule, change, events))).await?;
+        for absorbed in join_all(rules.into_values().map(|rule| self.absorb(rule, change, events))).await {
+            match absorbed {
+                // The change goes into the holds that can be read; the other stays as it is.
+                Ok(()) | Err(ReadError::Unreadable(_)) => {}
+                Err(ReadError::Unavailable(error)) => return Err(error),
+            }
+        }
         Ok(())
     }
 
-    pub(crate) async fn absorb(&self, mut rule: Rule, change: &Change, events: &[Event]) -> Result<(), Unavailable> {
+    pub(crate) async fn absorb(&self, mut rule: Rule, change: &Change, events: &[Event]) -> Result<(), ReadError> {
         let conversion = &change.conversion.conversion_id;
         loop {
             let now = self.now();
@@ -199,10 +205,10 @@ impl<B: Backend> Engine<B> {
         self.commit_one(effects).await
     }
 
-    async fn read_hold(&self, conversion: &Id, rule: &Rule) -> Result<Option<Stored>, Unavailable> {
+    async fn read_hold(&self, conversion: &Id, rule: &Rule) -> Result<Option<Stored>, ReadError> {
         let Some(item) = self.get_one(keys::hold(conversion, &rule.id)).await? else { return Ok(None) };
-        let row: HoldRow = rows::read(&item.body)?;
-        let mut stored = row.stored(item.rev)?;
+        let read = rows::read::<HoldRow>(&item.body).and_then(|row| row.stored(item.rev));
+        let mut stored = read.inspect_err(|error| self.note_unreadable(&item.key, error))?;
         if stored.epoch < rule.head.epoch {
             self.cancel_held(conversion, rule, &stored).await?;
             stored.hold.cancel();

@@ -61,11 +61,12 @@ impl<B: Backend> Engine<B> {
     pub async fn test_rule(&self, actor: impl Into<Actor>, id: &Id, body: &Value, sender: &Sender) -> Result<Value, Refused> {
         let by = actor.into();
         let (rule, _) = self.visible(&by.caller, id).await?;
+        self.dry_trials.take(&by.caller, self.now())?;
         let trial = Trial::parse(body)?;
         let (rule, secrets) = self.trial_secrets(&by.caller, rule, trial.send).await?;
         let Rule { id, head, definition } = rule;
         let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets };
-        self.try_out(&tried, trial, sender).await
+        self.try_out(tried, trial, sender).await
     }
 
     /// Tries a rule out that is not saved: `body` holds it as `tracking_api`, with the `secret_values` of this one call. Nothing of it
@@ -75,6 +76,8 @@ impl<B: Backend> Engine<B> {
     /// Faults of the rule and of the event, all at once; a secret without a value when it is to be sent; too many trials of the caller.
     pub async fn preview_rule(&self, actor: impl Into<Actor>, body: &Value, sender: &Sender) -> Result<Value, Refused> {
         let by = actor.into();
+        // Reading a rule takes time as well.
+        self.dry_trials.take(&by.caller, self.now())?;
         let mut faults = Faults::default();
         let (trial, written) = Trial::parse_with_rule(body, &mut faults);
         let whole = written.and_then(|(document, pointer)| match self.read_new(&by.caller, document) {
@@ -88,7 +91,7 @@ impl<B: Backend> Engine<B> {
         let id = PREVIEW.parse().map_err(|_| Unavailable("the preview has no id".to_owned()))?;
         let live = is_live(&definition, &values);
         let tried = Tried { id, owner, definition: Arc::new(definition), live, by, secrets: Arc::new(values) };
-        self.try_out(&tried, trial, sender).await
+        self.try_out(tried, trial, sender).await
     }
 
     /// What a rule's secrets are rendered with: their values if it is to be sent, else masks.
@@ -115,72 +118,32 @@ impl<B: Backend> Engine<B> {
         Err(Unavailable(format!("the secrets of rule {} change all the time", rule.id)).into())
     }
 
-    async fn try_out(&self, tried: &Tried, trial: Trial, sender: &Sender) -> Result<Value, Refused> {
+    async fn try_out(&self, tried: Tried, trial: Trial, sender: &Sender) -> Result<Value, Refused> {
+        let at = self.now();
         if !trial.send {
-            self.dry_trials.take(&tried.by.caller, self.now())?;
-            return Ok(self.tried_out(tried, trial, None).await);
+            let (owner, is_heavy) = (tried.by.caller.as_owner(), tried.definition.is_heavy);
+            let outcome = move || tried.outcome(trial.event, at).0;
+            return Ok(if is_heavy { self.heavy.run(&owner, outcome).await } else { outcome() });
         }
-
         let names = tried.definition.secret_names();
         if let Some(name) = names.iter().find(|name| !tried.secrets.contains_key(*name)) {
             return Err(Refused::Conflict(format!("secret {name} has no value yet: write it, or try without send")));
         }
         let permit = self.permit(&tried.by, &limits::TRIALS).await?;
-        let shown = self.tried_out(tried, trial, Some(sender)).await;
+        let (mut shown, event) = tried.outcome(trial.event, at);
+        if let Some(event) = event {
+            self.send_trial(&mut shown, &tried, &event, at, sender).await;
+        }
         self.return_permit(permit).await;
         Ok(shown)
     }
 
-    /// The outcome of a trial, which is sent if there is a sender.
-    async fn tried_out(&self, tried: &Tried, trial: Trial, sender: Option<&Sender>) -> Value {
-        let at = self.now();
-        let sample = trial.event.is_none();
-        let change = trial.event.unwrap_or_else(|| Change::sample(tried.owner.affiliate(), at));
-        let explained = tried.candidate().explain(&change, &mut None, at);
-        let mut shown = json!({
-            "fires": explained.fires, "held": explained.held, "verdicts": explained.verdicts, "sample": sample,
-            "event": null, "transaction_id": null, "request": null, "macros": [],
-            "error": "nothing changed in this event: there is nothing to send",
-            "sent": false, "status": null, "duration_ms": null, "answer": null, "verdict": null, "told": null,
-            "warnings": tried.definition.warnings(), "schedule": tried.definition.retry.schedule(),
-        });
-        if let Some(verdict) = rendered_one(&explained.verdicts) {
-            shown["event"] = json!(verdict.event);
-            shown["transaction_id"] = json!(verdict.transaction_id);
-            self.render_trial(&mut shown, tried, &change, &verdict.told, at, sender).await;
-        }
-        tracing::debug!(tracking_api_id = %tried.id, sent = trial.send, "tried out");
-        shown
-    }
-
-    /// Renders what is told of an event, and sends it if there is a sender.
-    async fn render_trial(
-        &self,
-        shown: &mut Value,
-        tried: &Tried,
-        change: &Change,
-        event: &Event,
-        at: Timestamp,
-        sender: Option<&Sender>,
-    ) {
+    /// Sends what an event comes to, and shows what comes back.
+    async fn send_trial(&self, shown: &mut Value, tried: &Tried, event: &Event, at: Timestamp, sender: &Sender) {
         let id = DeliveryId::of_trial(&tried.id, at);
-        let rendering = Rendering {
-            rule: &tried.id,
-            definition: &tried.definition,
-            event,
-            delivery_id: id.as_str(),
-            attempt: 1,
-            is_test: true,
-            at,
-            secrets: &tried.secrets,
-            variables: &BTreeMap::new(),
-        };
-        shown["macros"] = macros(&rendering, change).into();
-        let seen = rendering.shown();
-        shown["error"] = json!(seen.as_ref().err().map(ToString::to_string));
-        let seen = seen.ok();
-        shown["request"] = json!(seen.clone().map(|seen| shown_request(seen, LONGEST_BODY_BYTES).view()));
-        let Some(sender) = sender else { return };
+        let variables = BTreeMap::new();
+        let rendering = tried.rendering(event, id.as_str(), &variables, at);
+        let seen = rendering.shown().ok();
         let (sent, asked_at) = match rendering.request() {
             Ok(mut request) => {
                 request.timeout = request.timeout.min(Timeout::from_seconds(LONGEST_WAIT).unwrap_or(request.timeout));
@@ -208,6 +171,52 @@ impl<B: Backend> Engine<B> {
 }
 
 impl Tried {
+    /// The outcome of a trial that is not sent, and the event that was rendered, if there was one to render.
+    fn outcome(&self, given: Option<Change>, at: Timestamp) -> (Value, Option<Event>) {
+        let sample = given.is_none();
+        let change = given.unwrap_or_else(|| Change::sample(self.owner.affiliate(), at));
+        let explained = self.candidate().explain(&change, &mut None, at);
+        let mut shown = json!({
+            "fires": explained.fires, "held": explained.held, "verdicts": explained.verdicts, "sample": sample,
+            "event": null, "transaction_id": null, "request": null, "macros": [],
+            "error": "nothing changed in this event: there is nothing to send",
+            "sent": false, "status": null, "duration_ms": null, "answer": null, "verdict": null, "told": null,
+            "warnings": self.definition.warnings(), "schedule": self.definition.retry.schedule(),
+        });
+        let Some(verdict) = rendered_one(&explained.verdicts) else { return (shown, None) };
+        let event = verdict.told.clone();
+        shown["event"] = json!(verdict.event);
+        shown["transaction_id"] = json!(verdict.transaction_id);
+        let id = DeliveryId::of_trial(&self.id, at);
+        let variables = BTreeMap::new();
+        let rendering = self.rendering(&event, id.as_str(), &variables, at);
+        shown["macros"] = macros(&rendering, &change).into();
+        let seen = rendering.shown();
+        shown["error"] = json!(seen.as_ref().err().map(ToString::to_string));
+        shown["request"] = json!(seen.ok().map(|seen| shown_request(seen, LONGEST_BODY_BYTES).view()));
+        (shown, Some(event))
+    }
+
+    fn rendering<'a>(
+        &'a self,
+        event: &'a Event,
+        delivery_id: &'a str,
+        variables: &'a BTreeMap<String, String>,
+        at: Timestamp,
+    ) -> Rendering<'a> {
+        Rendering {
+            rule: &self.id,
+            definition: &self.definition,
+            event,
+            delivery_id,
+            attempt: 1,
+            is_test: true,
+            at,
+            secrets: &self.secrets,
+            variables,
+        }
+    }
+
     fn candidate(&self) -> Candidate<'_> {
         Candidate { id: &self.id, owner: &self.owner, definition: &self.definition, live: self.live, secrets: &self.secrets }
     }

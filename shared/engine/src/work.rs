@@ -15,6 +15,8 @@ use tracking_core::{
     event::Order as Place,
     id::Id,
     line::Line,
+    request::Rendered,
+    template::RenderFault,
 };
 
 use crate::{
@@ -24,7 +26,7 @@ use crate::{
     keys,
     rows::{self, DeliveryRow, Task, Unreadable},
     rules::cancel_message,
-    sender::Sender,
+    sender::{OurFault, SendFault, Sender},
     turns::Turn,
 };
 
@@ -136,14 +138,32 @@ impl<B: Backend> Engine<B> {
         match self.claim_task(received, task, until).await? {
             Claiming::Settled => Ok(()),
             Claiming::Send(claimed) => {
-                let sent = self.send(&claimed, sender).await;
+                let (claimed, rendered) = self.rendered(claimed).await;
+                let sent = match rendered {
+                    // Other work of its owner's took too long. Nothing has left.
+                    Ok(_) if claimed.is_heavy() && claimed.is_late(self.now()) => {
+                        Err(SendFault::Ours(OurFault("rendering waited too long for its turn".to_owned())))
+                    }
+                    Ok(rendered) => self.send(&claimed, rendered, sender).await,
+                    Err(fault) => Err(fault.into()),
+                };
                 self.conclude(*claimed, sent).await
             }
         }
     }
 
-    async fn send(&self, claimed: &Claimed, sender: &Sender) -> Sent {
-        let mut sending = pin!(sender.send(claimed));
+    /// The request of a claimed attempt.
+    async fn rendered(&self, claimed: Box<Claimed>) -> (Box<Claimed>, Result<Rendered, RenderFault>) {
+        let (owner, is_heavy) = (claimed.owner().clone(), claimed.is_heavy());
+        let render = move || {
+            let rendered = claimed.request();
+            (claimed, rendered)
+        };
+        if is_heavy { self.heavy.run(&owner, render).await } else { render() }
+    }
+
+    async fn send(&self, claimed: &Claimed, rendered: Rendered, sender: &Sender) -> Sent {
+        let mut sending = pin!(sender.request_for(claimed.owner(), rendered));
         if let Ok(sent) = timeout(self.settings.shown_after.unsigned_abs(), &mut sending).await {
             return sent;
         }

@@ -28,9 +28,9 @@ async fn a_body_that_is_no_json_is_told_with_its_place() {
     let api = Api::new();
     let broken = post(&api, Some("application/json"), "{\"name\":\n  oops}").await;
     assert_eq!(broken.problem(), (400, "/problems/bad-request"));
-    assert_eq!(broken.faults(), [("", "the body is not JSON: expected value at line 2 column 3")]);
+    assert_eq!(broken.faults(), [("", "the body is not JSON: expected a value, found 'o' at line 2 column 3")]);
     let empty = post(&api, Some("application/json"), "").await;
-    assert_eq!(empty.faults(), [("", "the body is not JSON: EOF while parsing a value at line 1 column 0")]);
+    assert_eq!(empty.faults(), [("", "the body is not JSON: expected a value, found the end at line 1 column 1")]);
     let bytes = post(&api, Some("application/json"), vec![b'"', 0xFF, b'"']).await;
     assert_eq!(bytes.problem(), (400, "/problems/bad-request"));
     let deep = post(&api, Some("application/json"), "[".repeat(100_000)).await;

@@ -25,6 +25,8 @@ use crate::{
 
 /// The longest rule, in bytes of JSON: 64 KiB (contract §2).
 pub const MAX_RULE_BYTES: usize = 64 * 1_024;
+/// A rule without regular expressions is light up to so many bytes.
+const LIGHT_RULE_BYTES: usize = 8 * 1024;
 /// The memory that a value of a condition takes, in bytes: an id of 16 to 128 bytes, its place and its number.
 const ID_BYTES: usize = 96;
 /// The longest name, in characters.
@@ -84,6 +86,8 @@ pub struct Definition {
     pub rate_per_second: Option<u32>,
     /// How requests are signed, if they are (Standard Webhooks).
     pub signing: Option<Signing>,
+    /// `true` if rendering it or judging a response may take milliseconds: it has regular expressions, or it is long.
+    pub is_heavy: bool,
     /// Fingerprints of what its secrets are used for, once somebody has asked for them.
     pub(crate) uses: OnceLock<BTreeMap<String, String>>,
 }
@@ -127,8 +131,9 @@ impl Definition {
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
         let signing = fields.get("signing").and_then(|value| Signing::parse(value, "/signing", faults));
         let (name, request) = (name?, request?);
+        let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0;
         let uses = OnceLock::new();
-        Some(Self { name, active, trigger, conditions, request, retry, answer, delay, rate_per_second, signing, uses })
+        Some(Self { name, active, trigger, conditions, request, retry, answer, delay, rate_per_second, signing, is_heavy, uses })
     }
 
     /// The resource's form, defaults written out: what [`Definition::parse`] reads back, and what a merge patch applies to.

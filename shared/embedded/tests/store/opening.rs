@@ -7,6 +7,12 @@ use tracking_core::json;
 use tracking_embedded::{BusEvent, OpenError, Store};
 use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Published, Range};
 
+/// Makes a database that a test wrote its owner's alone, as those are that we make.
+fn private(folder: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(folder.join("tracking.db"), std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 #[test]
 fn a_folder_that_is_open_is_refused() {
     let (store, folder) = store();
@@ -65,6 +71,7 @@ fn a_file_of_a_newer_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = Connection::open(folder.path().join("tracking.db")).unwrap();
     file.pragma_update(None, "user_version", 99).unwrap();
+    private(folder.path());
     drop(file);
     let Err(error) = Store::open(folder.path()) else { panic!("it was opened") };
     assert_eq!(error.to_string(), "the store has format 99, this program knows formats up to 1: use the newer program");
@@ -74,6 +81,7 @@ fn a_file_of_a_newer_program_is_refused() {
 fn a_file_that_is_no_store_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tracking.db"), "certainly no database, but a text of some length".repeat(100)).unwrap();
+    private(folder.path());
     assert!(matches!(Store::open(folder.path()), Err(OpenError::File(_))));
 }
 
@@ -83,6 +91,7 @@ async fn a_file_of_the_first_version_is_read() {
     let file = Connection::open(folder.path().join("tracking.db")).unwrap();
     file.execute_batch(include_str!("v1.sql")).unwrap();
     drop(file);
+    private(folder.path());
     let store = open(folder.path());
     assert_eq!(store.run(), 42);
     let item = Item {

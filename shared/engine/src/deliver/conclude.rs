@@ -33,6 +33,25 @@ const LOGGED_BODY: usize = 16_384;
 /// on, and it ends within that time: 30 retries of at most 12 hours each, with their jitter, are 17 days (L1, L2).
 const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 31);
 
+/// What came of an attempt: the request as people may see it, the response without secrets, and what the response means.
+struct Understood {
+    shown: Option<Rendered>,
+    scrubber: Scrubber,
+    sent: Sent,
+    judged: Judged,
+}
+
+impl Understood {
+    fn of(claimed: &Claimed, sent: Sent) -> Self {
+        let rendering = claimed.rendering();
+        let shown = rendering.shown().ok();
+        let scrubber = rendering.scrubber(shown.as_ref());
+        let sent = masked(sent, &scrubber);
+        let judged = rendering.judge(&sent, shown.as_ref(), &scrubber);
+        Self { shown, scrubber, sent, judged }
+    }
+}
+
 impl<B: Backend> Engine<B> {
     /// Concludes an attempt and records it, with the message's end in the same step. One that a fault of this machine kept from leaving
     /// is given back instead, and comes again.
@@ -46,11 +65,7 @@ impl<B: Backend> Engine<B> {
         };
         let now = self.now();
         let outdated = now > claimed.lease_until && !self.still_holds(&claimed).await?;
-        let rendering = claimed.rendering();
-        let shown = rendering.shown().ok();
-        let scrubber = rendering.scrubber(shown.as_ref());
-        let sent = masked(sent, &scrubber);
-        let judged = rendering.judge(&sent, shown.as_ref(), &scrubber);
+        let (claimed, Understood { shown, scrubber, sent, judged }) = self.understood(claimed, sent).await;
         let policy = &claimed.rule.definition.retry;
         let mut row = match &claimed.row {
             Some(row) => row.clone(),
@@ -118,6 +133,16 @@ impl<B: Backend> Engine<B> {
             self.tally.ended(row.state);
         }
         Ok(())
+    }
+
+    /// What came of a claimed attempt, read and masked.
+    async fn understood(&self, claimed: Claimed, sent: Sent) -> (Claimed, Understood) {
+        let (owner, is_heavy) = (claimed.owner().clone(), claimed.is_heavy());
+        let understand = move || {
+            let understood = Understood::of(&claimed, sent);
+            (claimed, understood)
+        };
+        if is_heavy { self.heavy.run(&owner, understand).await } else { understand() }
     }
 
     /// Shows an attempt that takes its time.

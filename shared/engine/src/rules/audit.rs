@@ -168,7 +168,7 @@ impl<B: Backend> Engine<B> {
         limit: usize,
         cursor: Option<HistoryCursor>,
     ) -> Result<(Vec<Value>, Option<String>), Refused> {
-        let found = self.read_head(id).await?.filter(|(head, _)| caller.sees(&head.owner));
+        let found = self.read_head(id).await.map_err(Unavailable::from)?.filter(|(head, _)| caller.sees(&head.owner));
         let Some((head, _)) = found else { return Err(Refused::NotFound) };
         let mut entries = Entries::new(id, cursor.map_or(head.write, |cursor| cursor.0));
         let (mut items, mut bytes) = (Vec::new(), 0);
@@ -270,7 +270,8 @@ impl Chain {
             self.read = engine.backend.query(&partition, &range, Order::Descending, FETCH).await?.into();
         }
         let Some(item) = self.read.pop_front().filter(|item| item.key == key) else { return Ok(None) };
-        let entry: Entry = rows::read(&item.body)?;
+        // What is older than an entry that can't be read is not found.
+        let Some(entry) = engine.readable::<Entry>(&item) else { return Ok(None) };
         self.next.clone_from(&entry.previous);
         Ok(Some((write, entry)))
     }

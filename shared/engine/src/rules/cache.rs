@@ -21,6 +21,7 @@ use crate::{
     Engine,
     backend::{Backend, Order, Partition, Range, Unavailable},
     keys,
+    rows::ReadError,
 };
 
 /// The memory that an entry takes beside what it holds, and a text or an id beside its bytes, in bytes.
@@ -212,7 +213,12 @@ impl<B: Backend> Engine<B> {
             }
             kept.generation
         };
-        let rule = self.read_rule(id).await?.map(|(rule, _)| rule);
+        let rule = match self.read_rule_if(id, |_| true).await {
+            Ok(rule) => rule.map(|(rule, _)| rule),
+            // It can't be judged, and stops no other rule.
+            Err(ReadError::Unreadable(_)) => None,
+            Err(ReadError::Unavailable(error)) => return Err(error),
+        };
         let mut kept = self.rules.kept();
         if kept.generation == generation {
             let head = rule.as_ref().map(|rule| rule.head.clone());

@@ -26,7 +26,7 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracking_core::json::Value;
@@ -50,8 +50,10 @@ pub(crate) use write::{cancel_message, is_live};
 
 use crate::{
     Engine, MOST_PAGE_BYTES,
-    backend::{Backend, Order, Partition, Range, Unavailable},
-    keys, rows,
+    backend::{Backend, Key, Order, Partition, Range, Unavailable},
+    keys,
+    rows::{self, ReadError, Unreadable},
+    unreadable,
 };
 
 /// The most rules of a list that are read side by side.
@@ -187,6 +189,7 @@ impl<B: Backend> Engine<B> {
         let mut list = listed(caller, filter, before, limit);
         let (mut found, mut bytes, mut last_given) = (Vec::new(), 0, None);
         while let Some((place, rule)) = self.next_rule(&mut list).await? {
+            found.extend(list.unreadable(caller, limit - found.len()));
             let view = self.view(&rule).await?;
             if !filter.admits(&rule, &view.resource) {
                 continue;
@@ -199,6 +202,7 @@ impl<B: Backend> Engine<B> {
             found.push(view.resource);
             last_given = Some(place);
         }
+        found.extend(list.unreadable(caller, limit - found.len()));
         Ok((found, None))
     }
 
@@ -216,23 +220,35 @@ impl<B: Backend> Engine<B> {
                 list.partition = None;
             }
             let ids: Vec<Id> = items.iter().filter_map(|item| item.key.sort.parse().ok()).collect();
-            let rules = try_join_all(ids.iter().map(|id| self.read_rule(id))).await?;
-            list.read.extend(rules.into_iter().flatten().map(|(rule, _)| (rule.id.to_string(), rule)));
+            let rules = join_all(ids.iter().map(|id| self.read_rule_if(id, |_| true))).await;
+            for (id, rule) in ids.iter().zip(rules) {
+                match rule {
+                    Ok(Some((rule, _))) => list.read.push_back((id.to_string(), rule)),
+                    Ok(None) => {}
+                    Err(ReadError::Unreadable(_)) => list.unreadable.push(keys::head(id)),
+                    Err(ReadError::Unavailable(error)) => return Err(error),
+                }
+            }
         }
     }
 
     /// The rule and its head's revision, if the caller may see it (V2).
     pub(crate) async fn visible(&self, caller: &Caller, id: &Id) -> Result<(Rule, u64), Refused> {
-        self.read_rule_if(id, |head| caller.sees(&head.owner)).await?.ok_or(Refused::NotFound)
+        let found = self.read_rule_if(id, |head| caller.sees(&head.owner)).await.map_err(Unavailable::from)?;
+        found.ok_or(Refused::NotFound)
     }
 
     /// The rule as the store has it now, with its head's revision.
     pub(crate) async fn read_rule(&self, id: &Id) -> Result<Option<(Rule, u64)>, Unavailable> {
-        self.read_rule_if(id, |_| true).await
+        Ok(self.read_rule_if(id, |_| true).await?)
     }
 
     /// The same if the head is `wanted`. The text of one that isn't is not read: nobody can tell it from one that isn't there.
-    async fn read_rule_if(&self, id: &Id, wanted: impl Fn(&Head) -> bool) -> Result<Option<(Rule, u64)>, Unavailable> {
+    pub(crate) async fn read_rule_if(
+        &self,
+        id: &Id,
+        wanted: impl Fn(&Head) -> bool,
+    ) -> Result<Option<(Rule, u64)>, ReadError> {
         let mut seen = None;
         loop {
             let head = self.read_head(id).await?.filter(|(head, _)| !head.deleted && wanted(head));
@@ -241,27 +257,31 @@ impl<B: Backend> Engine<B> {
                 return Ok(Some((Rule { id: id.clone(), head: Arc::new(head), definition }, rev)));
             }
             if seen == Some(rev) {
-                return Err(Unavailable(format!("rule {id} version {} has no text", head.version)));
+                return Err(Unavailable(format!("rule {id} version {} has no text", head.version)).into());
             }
             seen = Some(rev);
         }
     }
 
     /// The head or the tombstone, with its revision.
-    async fn read_head(&self, id: &Id) -> Result<Option<(Head, u64)>, Unavailable> {
+    async fn read_head(&self, id: &Id) -> Result<Option<(Head, u64)>, ReadError> {
         let Some(item) = self.get_one(keys::head(id)).await? else { return Ok(None) };
-        Ok(Some((rows::read(&item.body)?, item.rev)))
+        let head = rows::read(&item.body).inspect_err(|error| self.note_unreadable(&item.key, error))?;
+        Ok(Some((head, item.rev)))
     }
 
     /// The text of a rule's head; `None` when another one replaced it meanwhile.
-    pub(crate) async fn definition(&self, id: &Id, head: &Head) -> Result<Option<Arc<Definition>>, Unavailable> {
+    pub(crate) async fn definition(&self, id: &Id, head: &Head) -> Result<Option<Arc<Definition>>, ReadError> {
         if let Some(definition) = self.rules.definition(id, &head.write) {
             return Ok(Some(definition));
         }
         let Some(item) = self.get_one(keys::body(id, &head.write)).await? else { return Ok(None) };
-        let document: Value = rows::read(&item.body)?;
-        let definition = Definition::parse(&document, &head.owner, &ACCEPTED_ONCE)
-            .map_err(|faults| Unavailable(format!("rule {id} version {} does not parse: {faults}", head.version)))?;
+        let definition = rows::read::<Value>(&item.body)
+            .and_then(|document| {
+                let read = Definition::parse(&document, &head.owner, &ACCEPTED_ONCE);
+                read.map_err(|faults| Unreadable(faults.to_string()))
+            })
+            .inspect_err(|error| self.note_unreadable(&item.key, error))?;
         let definition = Arc::new(definition);
         self.rules.keep_definition(id, &head.write, &definition);
         Ok(Some(definition))
@@ -303,6 +323,16 @@ pub(crate) struct Listed {
     before: Option<String>,
     at_a_time: usize,
     read: VecDeque<(String, Rule)>,
+    /// Heads of rules that can't be read and were not shown yet.
+    unreadable: Vec<Key>,
+}
+
+impl Listed {
+    /// The rules so far that can't be read, for admins, at most so many.
+    pub(crate) fn unreadable(&mut self, caller: &Caller, most: usize) -> Vec<Value> {
+        let keys = self.unreadable.drain(..self.unreadable.len().min(most));
+        keys.filter_map(|key| unreadable::shown(caller, &key)).collect()
+    }
 }
 
 /// The list of the rules that the caller may see (V2) and the filter's owner has; `before` is where a page begins. Whether they fit
@@ -323,6 +353,7 @@ pub(crate) fn listed(caller: &Caller, filter: &Filter, before: Option<String>, l
         before,
         at_a_time: (limit + 1).min(MOST_AT_A_TIME),
         read: VecDeque::new(),
+        unreadable: Vec::new(),
     }
 }
 

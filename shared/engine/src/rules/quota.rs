@@ -115,7 +115,7 @@ impl<B: Backend> Engine<B> {
         let mut heads = Vec::new();
         for (id, item) in ids.iter().zip(self.backend.get(&keys).await?) {
             let Some(item) = item else { continue };
-            let head: Head = rows::read(&item.body)?;
+            let Some(head) = self.readable::<Head>(&item) else { continue };
             if !head.deleted {
                 heads.push((id.clone(), head));
             }

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     Engine,
     backend::{Backend, Effects, Key, Order, Partition, Range, Unavailable},
-    keys, rows,
+    keys,
+    rows::ReadError,
 };
 
 /// An intent younger than this may belong to a change that is still under way.
@@ -24,11 +25,15 @@ impl<B: Backend> Engine<B> {
         for intent in self.backend.query(&intents, &Range::default(), Order::Ascending, 100).await? {
             let Some((id, write)) = intent.key.sort.split_once('#') else { continue };
             let (Ok(id), Some(version)) = (id.parse::<Id>(), keys::version_of(write)) else { continue };
-            let (begun, copies): (Timestamp, Vec<Named>) = rows::read(&intent.body)?;
+            let Some((begun, copies)) = self.readable::<(Timestamp, Vec<Named>)>(&intent) else { continue };
             if begun + UNDER_WAY > now {
                 continue;
             }
-            let head = self.read_head(&id).await?.map(|(head, _)| head);
+            let head = match self.read_head(&id).await {
+                Ok(head) => head.map(|(head, _)| head),
+                Err(ReadError::Unreadable(_)) => continue,
+                Err(ReadError::Unavailable(error)) => return Err(error),
+            };
             // Writes of later versions may be under way; the head never names another write of its own version or of one before.
             let over = |other: &str| {
                 other == write || head.as_ref().is_some_and(|head| keys::version_of(other).is_some_and(|v| v <= head.version))

@@ -83,7 +83,8 @@ impl<B: Backend> Engine<B> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::hold(id, &rule.id)).collect();
         for (item, id) in self.backend.get(&keys).await?.into_iter().zip(ids) {
             let Some(item) = item else { continue };
-            let mut stored = rows::read::<HoldRow>(&item.body)?.stored(item.rev)?;
+            let read = rows::read::<HoldRow>(&item.body).and_then(|row| row.stored(item.rev));
+            let Some(mut stored) = self.or_unreadable(&item, read) else { continue };
             if stored.epoch < rule.head.epoch {
                 stored.hold.cancel();
             }

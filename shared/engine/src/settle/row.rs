@@ -12,7 +12,7 @@ use tracking_core::{
 };
 
 use super::outbox::Outbox;
-use crate::backend::Unavailable;
+use crate::rows::Unreadable;
 
 /// A hold as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -96,8 +96,8 @@ impl HoldRow {
         }
     }
 
-    pub(super) fn stored(self, rev: u64) -> Result<Stored, Unavailable> {
-        let unreadable = |error: &dyn std::fmt::Display| Unavailable(format!("a hold can't be read: {error}"));
+    pub(super) fn stored(self, rev: u64) -> Result<Stored, Unreadable> {
+        let unreadable = |error: &dyn std::fmt::Display| Unreadable(error.to_string());
         let newest = Change::parse_detail(&self.newest, "").map_err(|faults| unreadable(&faults))?;
         let mut subjects = BTreeMap::new();
         for (subject, row) in self.subjects {
