@@ -137,6 +137,12 @@ pub enum Refused {
     Unavailable(#[from] Unavailable),
 }
 
+impl From<ReadError> for Refused {
+    fn from(error: ReadError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
 impl From<Faults> for Refused {
     fn from(faults: Faults) -> Self {
         Self::Faults(faults)
@@ -244,11 +250,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// The same if the head is `wanted`. The text of one that isn't is not read: nobody can tell it from one that isn't there.
-    pub(crate) async fn read_rule_if(
-        &self,
-        id: &Id,
-        wanted: impl Fn(&Head) -> bool,
-    ) -> Result<Option<(Rule, u64)>, ReadError> {
+    pub(crate) async fn read_rule_if(&self, id: &Id, wanted: impl Fn(&Head) -> bool) -> Result<Option<(Rule, u64)>, ReadError> {
         let mut seen = None;
         loop {
             let head = self.read_head(id).await?.filter(|(head, _)| !head.deleted && wanted(head));
