@@ -86,6 +86,7 @@ pub type Replies<'a> = &'a mut dyn FnMut(&Arrival) -> Reply;
 /// Store, engine and clock of one machine.
 pub struct World {
     folder: TempDir,
+    keep_events: bool,
     /// The time.
     pub clock: HandClock,
     running: Option<(Store, Arc<Engine<Crashing<Store>>>)>,
@@ -99,8 +100,20 @@ impl World {
     /// # Panics
     /// There is no place for temporary files.
     pub fn temporary() -> Self {
+        Self::start(false)
+    }
+
+    /// The same, where events are kept to be explained later.
+    ///
+    /// # Panics
+    /// There is no place for temporary files.
+    pub fn keeping_events() -> Self {
+        Self::start(true)
+    }
+
+    fn start(keep_events: bool) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut world = Self { folder, clock: HandClock::default(), running: None, arrivals: Vec::new() };
+        let mut world = Self { folder, keep_events, clock: HandClock::default(), running: None, arrivals: Vec::new() };
         world.restart();
         world
     }
@@ -113,7 +126,7 @@ impl World {
         self.running = None;
         let store = Store::open_with(self.folder.path(), Durability::Relaxed).expect("the store opens");
         let clock = self.clock.clone();
-        let settings = Settings { private_targets: true, ..Settings::default() };
+        let settings = Settings { private_targets: true, keep_events: self.keep_events, ..Settings::default() };
         let engine = Engine::new(Crashing::new(store.clone()), Clock::new(move || clock.now()), Vault::new(&[7; 32]), settings);
         self.running = Some((store, Arc::new(engine)));
     }

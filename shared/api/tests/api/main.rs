@@ -31,5 +31,6 @@ mod rules;
 mod secrets;
 mod support;
 mod trial;
+mod unreadable;
 mod workshop;
 mod world;

@@ -1,0 +1,127 @@
+//! Rows that can't be read, one after another: none of them stops a list, a page, a health, an explanation, a batch, a cancellation or a
+//! sweep. Admins see it with its key, affiliates don't.
+
+use serde_json::{Value, json};
+use tracking_engine::backend::Item;
+
+use crate::support::{ADMIN, Api};
+
+const LISTS: [&str; 12] = [
+    "/tracking-apis",
+    "/tracking-apis?active=true",
+    "/affiliate-postbacks",
+    "/deliveries",
+    "/deliveries?state=failed",
+    "/deliveries?conversion_id=cnv_1",
+    "/deliveries?tracking_api_id={other}",
+    "/tracking-apis/{other}",
+    "/tracking-apis/{other}/history",
+    "/conversions/cnv_1/explain",
+    "/offers",
+    "/events/rejected",
+];
+
+/// An API with something of everything in its store: rules of three owners, deliveries, holds, offers, kept and rejected events.
+async fn full() -> (Api, String) {
+    let api = Api::new();
+    let other = api.rule(ADMIN, "other", json!({"conditions": {"included_offers": ["off_5"]}})).await;
+    api.rule("aff_7", "own", json!({})).await;
+    api.rule("aff_8", "of another", json!({})).await;
+    api.rule(ADMIN, "final", json!({"delay": {"mode": "final"}})).await;
+    api.call(ADMIN, &format!("PATCH /tracking-apis/{other}"), json!({"name": "other still"})).await;
+    api.call(ADMIN, "PUT /offers/off_5", json!({"name": "Loan", "country": "CZ"})).await;
+    for number in 1..=3 {
+        api.sale(number, "aff_7").await;
+    }
+    api.accept(b"{\"detail-type\": \"Conversion Changed\"}").await;
+    (api, other)
+}
+
+/// Every row of the partitions that hold more than one thing.
+async fn rows(api: &Api) -> Vec<Item> {
+    let deliveries = api.get(ADMIN, "/deliveries?limit=1000").await;
+    let rules = api.get(ADMIN, "/tracking-apis?limit=1000").await;
+    let mut partitions: Vec<String> = deliveries.each("id").iter().map(|id| format!("C#{}", &id[4..20])).collect();
+    partitions.extend(rules.each("id").iter().map(|id| format!("R#{id}")));
+    partitions.extend((0..8).map(|shard| format!("T#all#{shard}")));
+    partitions.extend(
+        ["U#all", "U#admin", "U#affiliates", "U#affiliate#aff_7", "O", "X", "Q#aff_7", "SWEEP", "INTENT"].map(str::to_owned),
+    );
+    partitions.sort_unstable();
+    partitions.dedup();
+    let mut rows = Vec::new();
+    for partition in partitions {
+        rows.extend(api.rows(&partition, "").await);
+    }
+    rows
+}
+
+#[tokio::test]
+async fn f1_no_row_that_can_t_be_read_stops_a_list_or_a_batch() {
+    let (mut api, other) = full().await;
+    let rows = rows(&api).await;
+    let kinds: Vec<&str> = ["D#", "H#", "E#", "L#", "HEAD", "BODY#", "A#"]
+        .into_iter()
+        .filter(|kind| rows.iter().any(|row| row.key.sort.starts_with(kind)))
+        .collect();
+    assert_eq!(kinds, ["D#", "H#", "E#", "L#", "HEAD", "BODY#", "A#"], "something of everything is there");
+    for (number, row) in rows.iter().enumerate() {
+        for junk in ["junk", r#"{"v":99,"d":{}}"#] {
+            let damaged = Item { body: junk.to_owned(), ..row.clone() };
+            api.meddle(vec![damaged], Vec::new()).await;
+            if row.key.partition.starts_with("R#") {
+                api.restart();
+            }
+            for line in LISTS {
+                let path = line.replace("{other}", &other);
+                for who in [ADMIN, "aff_7"] {
+                    let answer = api.get(who, &path).await;
+                    // What is asked of the damaged rule alone can't be answered.
+                    let alone = row.key.partition == format!("R#{other}") && path.contains(&other);
+                    assert!(answer.status < 500 || alone, "{:?} {who} {path}: {}", row.key, answer.text);
+                    assert!(who == ADMIN || !answer.text.contains("unreadable"), "{:?} {path}: {}", row.key, answer.text);
+                }
+            }
+            let explained = api.call(ADMIN, "POST /explain", json!({"event": sale(900)})).await;
+            assert_eq!(explained.status, 200, "{:?}: {}", row.key, explained.text);
+            // A change of the same conversion, and one of another.
+            api.event(&sale(1_000 + number)).await;
+            api.event(&json!({"change_id": format!("again_{number}_{}", junk.len()), "occurred_at": "2026-11-22T09:00:00Z",
+                "conversion": {"conversion_id": "cnv_1", "version": 2 + number, "change": "updated", "type": "sale", "source": "link",
+                    "affiliate_id": "aff_7", "advertiser_id": "adv_2", "offer_id": "off_5"},
+                "transactions": [{"transaction_id": "trx_1", "result": "pending"}]})).await;
+            api.engine.sweep().await.unwrap_or_else(|error| panic!("{:?}: {error}", row.key));
+            api.meddle(vec![row.clone()], Vec::new()).await;
+        }
+    }
+}
+
+fn sale(number: usize) -> Value {
+    json!({"change_id": format!("chg_{number}"), "occurred_at": "2026-11-22T09:00:00Z",
+        "conversion": {"conversion_id": format!("cnv_{number}"), "version": 1, "change": "created", "type": "sale", "source": "link",
+            "affiliate_id": "aff_7", "advertiser_id": "adv_2", "offer_id": "off_5"},
+        "transactions": [{"transaction_id": format!("trx_{number}"), "result": "pending"}]})
+}
+
+#[tokio::test]
+async fn f1_admins_see_what_can_t_be_read_with_its_key() {
+    let (api, other) = full().await;
+    let delivery = api.get(ADMIN, "/deliveries?conversion_id=cnv_1").await.each("id")[0].to_owned();
+    let row = api.rows(&format!("C#{}", &delivery[4..20]), &format!("D#{delivery}")).await.remove(0);
+    let key = json!({"unreadable": {"partition": row.key.partition, "sort": row.key.sort}});
+    api.meddle(vec![Item { body: "junk".to_owned(), ..row }], Vec::new()).await;
+    for path in ["/deliveries", "/deliveries?conversion_id=cnv_1"] {
+        let listed = api.get(ADMIN, path).await;
+        assert!(listed.body["items"].as_array().unwrap().contains(&key), "{path}: {}", listed.text);
+    }
+    assert_eq!(api.get(ADMIN, &format!("/deliveries/{delivery}")).await.body, key);
+    assert_eq!(api.get("aff_7", &format!("/deliveries/{delivery}")).await.status, 404);
+
+    let head = api.rows(&format!("R#{other}"), "HEAD").await.remove(0);
+    api.meddle(vec![Item { body: "junk".to_owned(), ..head }], Vec::new()).await;
+    let listed = api.get(ADMIN, "/tracking-apis").await;
+    let key = json!({"unreadable": {"partition": format!("R#{other}"), "sort": "HEAD"}});
+    assert!(listed.body["items"].as_array().unwrap().contains(&key), "{}", listed.text);
+    assert_eq!(listed.body["items"].as_array().unwrap().len(), 4);
+    assert_eq!(api.get("aff_7", "/tracking-apis").await.body["items"].as_array().unwrap().len(), 1);
+}
