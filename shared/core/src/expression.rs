@@ -38,7 +38,7 @@ const BYTES_PER_STEP: usize = 32;
 const STEPS_PER_STATE_BYTE: usize = 12;
 
 /// The work that one rendering or one judgement may take, in steps: about one for each byte that is looked at or written.
-pub const MAX_STEPS: usize = 2 * 1_024 * 1_024;
+pub const MAX_STEPS: usize = 8 * 1_024 * 1_024;
 
 /// The steps left of a rendering or a judgement. It is shared by all templates and conditions of one request or response.
 #[derive(Debug)]
