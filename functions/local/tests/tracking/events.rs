@@ -18,10 +18,18 @@ async fn contract_3_bodies_of_events() {
         ("application/json", two_lines.clone(), 2),
         (NDJSON, two_lines, 2),
         (NDJSON, serde_json::to_string_pretty(&sale(1)).unwrap(), 1),
-        (NDJSON, vec![sale(1).to_string(); 1_001].join("\n"), 1_001),
+        (NDJSON, vec![sale(1).to_string(); 1_000].join("\n"), 1_000),
     ] {
         let answer = server.call_as(&admin, "POST /events", content_type, body).await;
         assert_eq!((answer.status, answer.body), (202, json!({"accepted": accepted, "rejected": []})), "{content_type}");
+    }
+    for (content_type, body) in [
+        (NDJSON, vec![sale(1).to_string(); 1_001].join("\n")),
+        ("application/json", format!("[{}]", vec!["{}"; 400_000].join(","))),
+    ] {
+        let answer = server.call_as(&admin, "POST /events", content_type, body).await;
+        let told = (answer.status, answer.body["detail"].as_str());
+        assert_eq!(told, (413, Some("more than 1000 events: send at most 1000 in one request")), "f9: {content_type}");
     }
 }
 
