@@ -5,7 +5,6 @@ use std::sync::Arc;
 use lambda_http::{Error, Request, RequestExt as _, lambda_runtime::tower::ServiceBuilder, request::RequestContext, run};
 use tracking_api::auth::{Auth, CheckedClaims, ClaimNames};
 use tracking_aws::Stack;
-use tracking_core::json::Value;
 
 /// What the API tells of itself, without its layout.
 const DESCRIPTION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json"));
@@ -24,12 +23,12 @@ fn with_claims(mut request: Request) -> Request {
     let claims = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => {
             let jwt = context.authorizer.as_ref().and_then(|authorizer| authorizer.jwt.as_ref());
-            jwt.map(|jwt| jwt.claims.iter().map(|(name, claim)| (name.clone(), Value::from(claim.as_str()))).collect())
+            jwt.map(|jwt| CheckedClaims::of_texts(&jwt.claims))
         }
         _ => None,
     };
     if let Some(claims) = claims {
-        request.extensions_mut().insert(CheckedClaims(claims));
+        request.extensions_mut().insert(claims);
     }
     request
 }

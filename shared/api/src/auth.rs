@@ -51,6 +51,13 @@ pub struct ClaimNames {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedClaims(pub Map);
 
+impl CheckedClaims {
+    /// Claims whose values are texts, as API Gateway gives them.
+    pub fn of_texts<'a>(claims: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+        Self(claims.into_iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect())
+    }
+}
+
 impl Default for ClaimNames {
     fn default() -> Self {
         Self { role: "role".to_owned(), affiliate: "affiliate_id".to_owned() }
