@@ -178,7 +178,7 @@ async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, at_once:
             }
         }
     };
-    let limits = Limits { total: at_once, ..Limits::default() };
+    let limits = Limits { total: at_once, per_owner: (at_once / 8).max(1), ..Limits::default() };
     worker::work(store, limits, clock::now, stops, SENDS_GRACE, work).await;
 }
 

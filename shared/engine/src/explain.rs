@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use tracking_core::{
     caller::{Caller, Owner},
     delivery::conversion_hash,
@@ -19,7 +19,7 @@ use crate::{
     backend::{Backend, Order, Partition, Range, Unavailable},
     kept::Kept,
     keys,
-    rows::DeliveryRow,
+    rows::{DeliveryRow, ReadError},
     rules::{Filter, Refused, Rule, listed},
 };
 
@@ -130,8 +130,15 @@ impl<B: Backend> Engine<B> {
     /// The deliveries of those rules that are gone.
     async fn gone(&self, deliveries: BTreeMap<Id, (Owner, Vec<Value>)>) -> Result<Vec<Value>, Unavailable> {
         let ids: Vec<Id> = deliveries.keys().cloned().collect();
-        let found = try_join_all(ids.iter().map(|id| self.read_rule(id))).await?;
-        let there: BTreeSet<Id> = found.into_iter().flatten().map(|(rule, _)| rule.id).collect();
+        let mut there = BTreeSet::new();
+        for found in join_all(ids.iter().map(|id| self.read_rule_if(id, |_| true))).await {
+            match found {
+                Ok(found) => there.extend(found.map(|(rule, _)| rule.id)),
+                // Of a rule that can't be read, as of one that is gone, its deliveries are left to tell.
+                Err(ReadError::Unreadable(_)) => {}
+                Err(ReadError::Unavailable(error)) => return Err(error),
+            }
+        }
         let gone = deliveries.into_iter().filter(|(id, _)| !there.contains(id)).map(|(id, (owner, views))| {
             json!({"tracking_api_id": id, "name": GONE, "owner": owner, "active": false, "changes": [], "complete": true, "deliveries": views})
         });
