@@ -384,7 +384,7 @@ impl<'b> Reader<'b> {
     fn error(&self, at: usize, detail: impl Into<String>) -> JsonError {
         let before = &self.bytes[..at.min(self.bytes.len())];
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         JsonError { detail: detail.into(), line, column: before.len() - line_start + 1 }
     }
 }

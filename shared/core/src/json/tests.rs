@@ -41,8 +41,8 @@ fn f1_no_key_has_a_meaning() {
 fn f1_repeated_keys_are_refused_or_kept() {
     refused(br#"{"b": {"a": 1, "a": 2}}"#, "an object has the key \"a\" twice at line 1 column 7");
     refused(br#"{"a":1,"\u0061":2}"#, "an object has the key \"a\" twice at line 1 column 1");
-    let many: String = (0..20).map(|n| format!("\"k{n}\":0,")).collect();
-    refused(format!("{{{many}\"k7\":0}}").as_bytes(), "an object has the key \"k7\" twice at line 1 column 1");
+    let many: Vec<String> = (0..20).map(|n| format!("\"k{n}\":0")).collect();
+    refused(format!("{{{},\"k7\":0}}", many.join(",")).as_bytes(), "an object has the key \"k7\" twice at line 1 column 1");
     let kept = parse_lenient(br#"{"a":1,"a":2}"#).unwrap();
     assert_eq!((kept.to_string().as_str(), kept["a"].as_u64()), (r#"{"a":1,"a":2}"#, Some(2)));
 }

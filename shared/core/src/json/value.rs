@@ -90,13 +90,11 @@ impl Map {
     /// Sets the value of a key and returns the one before.
     pub fn insert(&mut self, key: impl Into<String>, value: Value) -> Option<Value> {
         let key = key.into();
-        match self.get_mut(&key) {
-            Some(old) => Some(std::mem::replace(old, value)),
-            None => {
-                self.0.push((key, value));
-                None
-            }
+        if let Some(old) = self.get_mut(&key) {
+            return Some(std::mem::replace(old, value));
         }
+        self.0.push((key, value));
+        None
     }
 
     /// Removes a key and returns its value.
@@ -263,6 +261,7 @@ impl Value {
     }
 
     /// The value, with `null` left in its place.
+    #[must_use]
     pub fn take(&mut self) -> Self {
         std::mem::take(self)
     }
@@ -278,28 +277,28 @@ fn tokens(pointer: &str) -> Option<impl Iterator<Item = String>> {
 /// A place inside a value: a key of an object or a position in a list.
 pub trait Place {
     /// The value there.
-    fn of<'v>(&self, value: &'v Value) -> Option<&'v Value>;
+    fn of(self, value: &Value) -> Option<&Value>;
     /// The value there, to be changed.
-    fn of_mut<'v>(&self, value: &'v mut Value) -> Option<&'v mut Value>;
+    fn of_mut(self, value: &mut Value) -> Option<&mut Value>;
 }
 
 impl Place for &str {
-    fn of<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+    fn of(self, value: &Value) -> Option<&Value> {
         value.as_object()?.get(self)
     }
 
-    fn of_mut<'v>(&self, value: &'v mut Value) -> Option<&'v mut Value> {
+    fn of_mut(self, value: &mut Value) -> Option<&mut Value> {
         value.as_object_mut()?.get_mut(self)
     }
 }
 
 impl Place for usize {
-    fn of<'v>(&self, value: &'v Value) -> Option<&'v Value> {
-        value.as_array()?.get(*self)
+    fn of(self, value: &Value) -> Option<&Value> {
+        value.as_array()?.get(self)
     }
 
-    fn of_mut<'v>(&self, value: &'v mut Value) -> Option<&'v mut Value> {
-        value.as_array_mut()?.get_mut(*self)
+    fn of_mut(self, value: &mut Value) -> Option<&mut Value> {
+        value.as_array_mut()?.get_mut(self)
     }
 }
 
