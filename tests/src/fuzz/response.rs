@@ -79,6 +79,8 @@ fn read(document: &Value, owner: &Owner) -> Option<AnswerRules> {
         return None;
     }
     let written = rules.document();
+    // Faults know how much of the budget of expressions is used up.
+    let mut faults = Faults::default();
     let again = AnswerRules::parse(Some(&written), "/answer", owner, &mut faults);
     assert!(faults.is_empty(), "{written} is refused: {faults}");
     assert_eq!(again.document(), written);
