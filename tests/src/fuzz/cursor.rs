@@ -3,7 +3,10 @@
 //! A cursor is asked of the API itself: nothing that a client writes there is a fault of ours, shows an affiliate what is another's, or
 //! leads to a page whose own cursor the API doesn't take.
 
-use axum::{body::Body, http::{Request, StatusCode}};
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use tracking_core::json::Value;
 use url::form_urlencoded::byte_serialize;

@@ -7,12 +7,11 @@ use tracking_core::{
     json::{self, Value},
     path::FieldPath,
     retry::parse_retry_after,
-    template::Scope,
 };
 
 use super::{
     parts::Parts,
-    site::{in_scope, now, plain_event},
+    site::{Attempt, now, plain_event},
 };
 
 /// The longest text that an answer may tell.
@@ -51,22 +50,20 @@ pub fn response(data: &[u8]) {
         assert_eq!(path.to_string().parse().as_ref(), Ok(&path), "a path can be written and read");
         let _ = answer.field(&path);
     }
-    let event = plain_event();
+    let attempt = Attempt::new(plain_event(), "T-5".to_owned());
     let asking = json::parse(ASKING.as_bytes()).expect("they are JSON");
-    in_scope(&event, "T-5", |scope| {
-        by_rules(&asking, &answer, &url, scope);
-        if let Ok(rules) = json::parse(rules) {
-            by_rules(&rules, &answer, &url, scope);
-        }
-    });
+    by_rules(&asking, &answer, &url, &attempt);
+    if let Ok(rules) = json::parse(rules) {
+        by_rules(&rules, &answer, &url, &attempt);
+    }
 }
 
-fn by_rules(document: &Value, answer: &Answer, url: &str, scope: &Scope<'_>) {
+fn by_rules(document: &Value, answer: &Answer, url: &str, attempt: &Attempt) {
     let affiliate = Owner::Affiliate { affiliate_id: "aff_7".parse().expect("it is an id") };
     for owner in [Owner::Admin, affiliate] {
         let Some(rules) = read(document, &owner) else { continue };
-        let judged = rules.judge(answer, url, scope);
-        assert_eq!(rules.judge(answer, url, scope), judged, "an answer always means the same");
+        let judged = rules.judge(answer, url, &attempt.scope());
+        assert_eq!(rules.judge(answer, url, &attempt.scope()), judged, "an answer always means the same");
         check(&judged, &rules, answer, &owner);
     }
 }

@@ -8,9 +8,7 @@ use tracking_core::{
     json::{self, Value},
     offer::Placement,
     retry::LONGEST_WAIT_SECONDS,
-    tracking_api::{
-        Definition, MAX_RULE_BYTES, Settings, TrackingApi, changes, copy, keeps_owner, merge_patch, owner_of_new,
-    },
+    tracking_api::{Definition, MAX_RULE_BYTES, Settings, TrackingApi, changes, copy, keeps_owner, merge_patch, owner_of_new},
 };
 
 /// Reads any bytes as a rule of an admin and of an affiliate, and as a patch of one. One that is read is written and read again as the
@@ -21,7 +19,7 @@ pub fn rule(data: &[u8]) {
     for caller in [Caller::Admin, affiliate] {
         let owner = caller.as_owner();
         for private_targets in [false, true] {
-            as_rule(&document, &owner, Settings { private_targets });
+            as_rule(&document, &owner, Settings { private_targets, ..Settings::default() });
         }
         if let Ok(chosen) = owner_of_new(&document, &caller) {
             assert!(caller == Caller::Admin || chosen == owner, "an affiliate chose another owner");
@@ -68,7 +66,9 @@ fn shown(rule: Definition, owner: &Owner, settings: Settings) {
     let at = Timestamp::UNIX_EPOCH;
     let resource = TrackingApi { id, version: 1, owner: owner.clone(), definition: rule, created_at: at, updated_at: at };
     let view = resource.view(&Placement::default(), &BTreeSet::new(), None);
-    let Ok(again) = Definition::parse(&view, owner, &settings) else { return assert!(written.to_string().len() > MAX_RULE_BYTES) };
+    let Ok(again) = Definition::parse(&view, owner, &settings) else {
+        return assert!(written.to_string().len() > MAX_RULE_BYTES);
+    };
     assert_eq!((again.active, again.document()), (active, written));
 }
 

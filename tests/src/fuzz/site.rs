@@ -23,7 +23,7 @@ use tracking_core::{
     event::Event,
     json,
     json::Value,
-    template::Scope,
+    template::{Scope, Steps},
 };
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{Claiming, Clock, Engine, Settings, rules::New, secrets::Vault, sender::Sender};
@@ -62,21 +62,34 @@ pub(super) fn plain_event() -> Event {
     EVENT.clone()
 }
 
-/// Calls `with` with the scope of a second attempt.
-pub(super) fn in_scope<T>(event: &Event, variable: &str, with: impl FnOnce(&Scope<'_>) -> T) -> T {
-    let secrets = BTreeMap::from([("token".to_owned(), SECRET.to_owned())]);
-    let variables = BTreeMap::from([("ticket".to_owned(), variable.to_owned())]);
-    with(&Scope {
-        event,
-        delivery_id: "dlv_1",
-        tracking_api_id: "trk_1",
-        attempt: 2,
-        is_test: false,
-        now: now(),
-        secrets: &secrets,
-        variables: &variables,
-        answer: None,
-    })
+/// What the second attempt of a delivery reads.
+pub(super) struct Attempt {
+    event: Event,
+    secrets: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
+}
+
+impl Attempt {
+    pub(super) fn new(event: Event, variable: String) -> Self {
+        let secrets = BTreeMap::from([("token".to_owned(), SECRET.to_owned())]);
+        Self { event, secrets, variables: BTreeMap::from([("ticket".to_owned(), variable)]) }
+    }
+
+    /// The scope of one rendering or one judgement, with all its steps left.
+    pub(super) fn scope(&self) -> Scope<'_> {
+        Scope {
+            event: &self.event,
+            delivery_id: "dlv_1",
+            tracking_api_id: "trk_1",
+            attempt: 2,
+            is_test: false,
+            now: now(),
+            secrets: &self.secrets,
+            variables: &self.variables,
+            answer: None,
+            steps: Steps::default(),
+        }
+    }
 }
 
 /// An API over a store in a temporary folder: an admin's rule with a secret, an affiliate's rule, deliveries, a history, a rejected event.
@@ -162,7 +175,9 @@ impl Site {
         self.delivery = first("/deliveries", self).0;
         assert!(!self.rejected.is_empty() && !self.delivery.is_empty(), "the lists are filled");
         let history = format!("/tracking-apis/{}/history", self.admins_rule);
-        for list in ["/deliveries", "/tracking-apis", "/events/rejected", "/offers", "/conversions/cnv_1/explain", history.as_str()] {
+        for list in
+            ["/deliveries", "/tracking-apis", "/events/rejected", "/offers", "/conversions/cnv_1/explain", history.as_str()]
+        {
             let cursor = first(list, self).1.unwrap_or_else(|| panic!("{list} has a second page"));
             self.cursors.push((list.to_owned(), cursor));
         }
