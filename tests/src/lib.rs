@@ -7,6 +7,7 @@ pub mod bootstraps;
 pub mod cloud;
 pub mod crash;
 pub mod functions;
+pub mod fuzz;
 pub mod port;
 mod python;
 pub mod receiver;

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "edges/corpus.rs"]
+mod corpus;
+
 use std::sync::{Arc, Mutex};
 
 use axum::Router;

@@ -48,6 +48,15 @@ fn f1_repeated_keys_are_refused_or_kept() {
 }
 
 #[test]
+fn f1_a_document_with_a_repeated_key_equals_itself() {
+    let read = |text: &str| parse_lenient(text.as_bytes()).unwrap();
+    assert_eq!(read(r#"{"a":1,"a":2}"#), read(r#"{"a":3,"a":2}"#), "the last one counts");
+    assert_ne!(read(r#"{"a":1,"a":2}"#), read(r#"{"a":2,"a":1}"#));
+    assert_ne!(read(r#"{"a":1,"a":1}"#), read(r#"{"a":1,"b":1}"#));
+    assert_ne!(read(r#"{"a":1,"b":1}"#), read(r#"{"a":1,"a":1}"#));
+}
+
+#[test]
 fn texts_are_read_as_they_are_meant() {
     let read = |text: &str| parse(text.as_bytes()).unwrap().as_str().unwrap().to_owned();
     assert_eq!(read(r#""a\"\\\/\b\f\n\r\té\u00e9\ud83d\ude00\u0000""#), "a\"\\/\u{8}\u{c}\n\r\téé😀\0");

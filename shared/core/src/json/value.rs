@@ -1,6 +1,7 @@
 //! The values of a document.
 
 use std::{
+    collections::{HashMap, HashSet},
     fmt::{self, Write as _},
     ops::{Index, IndexMut},
 };
@@ -116,6 +117,29 @@ impl Map {
         &mut self.0[position].1
     }
 
+    /// Calls `merge` for every member of `changes` with the value of its key here, `null` if there is none. Where it returns false the
+    /// key is removed. The work grows with the members of both, not with their product.
+    pub fn merge(&mut self, changes: &Self, mut merge: impl FnMut(&mut Value, &Value) -> bool) {
+        let mut places: HashMap<String, usize> = self.keys().cloned().enumerate().map(|(place, key)| (key, place)).collect();
+        let mut removed = HashSet::new();
+        for (key, change) in changes.iter() {
+            let place = *places.entry(key.clone()).or_insert_with(|| {
+                self.0.push((key.clone(), Value::Null));
+                self.0.len() - 1
+            });
+            let value = &mut self.0[place].1;
+            if merge(value, change) {
+                removed.remove(key);
+            } else {
+                *value = Value::Null;
+                removed.insert(key);
+            }
+        }
+        if !removed.is_empty() {
+            self.0.retain(|(key, _)| !removed.contains(key));
+        }
+    }
+
     /// The members in their order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&String, &Value)> + ExactSizeIterator {
         self.0.iter().map(|(key, value)| (key, value))
@@ -142,10 +166,12 @@ impl Map {
     }
 }
 
-/// The order of the members makes no difference.
+/// The order of the members makes no difference, and of a repeated key its last member counts.
 impl PartialEq for Map {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().all(|(key, value)| other.get(key) == Some(value))
+        self.len() == other.len()
+            && self.keys().all(|key| self.get(key) == other.get(key))
+            && other.keys().all(|key| self.contains_key(key))
     }
 }
 

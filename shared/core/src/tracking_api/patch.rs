@@ -12,12 +12,11 @@ pub fn merge_patch(target: &mut Value, patch: &Value) {
         Value::Object(members) => members,
         _ => Map::new(),
     };
-    for (key, change) in changes.iter() {
-        if change.is_null() {
-            members.remove(key);
-        } else {
-            merge_patch(members.entry(key), change);
+    members.merge(changes, |member, change| {
+        if !change.is_null() {
+            merge_patch(member, change);
         }
-    }
+        !change.is_null()
+    });
     *target = Value::Object(members);
 }

@@ -127,6 +127,21 @@ fn check_merge(mut target: Value, patch: &Value, expected: &Value) {
     assert_eq!(target, *expected);
 }
 
+/// A body of 1 MiB holds so many; a look through all members for each of them would take ten seconds.
+#[test]
+fn f9_a_patch_of_many_members_is_merged_member_by_member() {
+    let members = |value: &str| {
+        let members: Vec<String> = (0..100_000).map(|n| format!("\"{n:x}\":{value}")).collect();
+        json::parse(format!("{{{}}}", members.join(",")).as_bytes()).unwrap()
+    };
+    let mut target = json!({"name": "r"});
+    merge_patch(&mut target, &members("1"));
+    merge_patch(&mut target, &members("2"));
+    assert_eq!(target.as_object().map(json::Map::len), Some(100_001));
+    merge_patch(&mut target, &members("null"));
+    assert_eq!(target, json!({"name": "r"}));
+}
+
 /// The examples of RFC 7396, appendix A.
 #[test]
 fn contract_2_patch_is_a_json_merge_patch() {

@@ -1,0 +1,27 @@
+//! Fuzz targets: a function each that takes any bytes and asserts what must hold of them.
+//!
+//! The crate in `fuzz/` hands these functions to libFuzzer, `tests/tests/fuzz.rs` runs them over the kept corpus. The module uses
+//! nothing else of this crate, so that `fuzz/` includes it without the rest.
+
+mod claims;
+mod cursor;
+mod event;
+mod json;
+mod parts;
+mod render;
+mod response;
+mod rule;
+mod site;
+
+pub use self::{claims::claims, cursor::cursor, event::event, json::json, render::render, response::response, rule::rule};
+
+/// The targets by their names, which are those of their folders in the corpus.
+pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+    ("event", event),
+    ("rule", rule),
+    ("render", render),
+    ("response", response),
+    ("cursor", cursor),
+    ("claims", claims),
+    ("json", json),
+];

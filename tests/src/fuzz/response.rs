@@ -1,0 +1,101 @@
+//! The target `response`: any status, headers and body as a receiver's answer, judged by any answer rules.
+
+use tracking_core::{
+    answer::{Answer, AnswerRules, Judgement, Verdict},
+    caller::Owner,
+    fault::Faults,
+    json::{self, Value},
+    path::FieldPath,
+    retry::parse_retry_after,
+};
+
+use super::{
+    parts::Parts,
+    site::{Attempt, now, plain_event},
+};
+
+/// The longest text that an answer may tell.
+const LONGEST_TOLD: usize = 2_048;
+
+/// Rules that ask everything of a body, whatever the input's own rules are.
+const ASKING: &str = r#"{"rules":[
+    {"when":[{"source":"body","key":"a","operator":"between","value":"1","value2":"2.50"}],"then":"delivered",
+        "set":{"result":"{body.result}","payout":"{body.payout}","value":"{body.value}","external_id":"{body.id}",
+            "variables":{"t":"{body.list[0].t}{header.x-t}{http_code}"}}},
+    {"when":[{"source":"body","key":"b.c","operator":"matches","value":"^(ok|yes)+$"}],"then":"pending"},
+    {"when":[{"source":"header","key":"x-a","operator":"equals","value":"one|two"}],"then":"retry"},
+    {"when":[{"source":"http_code","operator":"bigger_than","value":"499"}],"then":"retry"},
+    {"when":[{"source":"query","key":"q","operator":"string_contains","value":"no"}],"then":"retry"},
+    {"when":[{"source":"body","key":"list[0]","operator":"is_true"}],"then":"failed"},
+    {"when":[{"operator":"always"}],"then":"delivered","set":{"result":"{body.result}","payout":"{body.payout|number:2}",
+        "variables":{"whole":"{body.list}"}}}],"otherwise":"failed"}"#;
+
+/// Judges an answer by the rules of the input and by some that ask everything. The parts are the status, rules, the URL that was sent,
+/// a path, the headers a line each, and the body.
+pub fn response(data: &[u8]) {
+    let mut parts = Parts::of(data);
+    let status = parts.text().trim().parse().unwrap_or(200);
+    let (rules, url, path, headers) = (parts.bytes(), parts.text(), parts.text(), parts.text());
+    let headers: Vec<(String, String)> = headers
+        .lines()
+        .take(100)
+        .map(|line| line.split_once(':').unwrap_or((line, "")))
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect();
+    for (_, value) in &headers {
+        let _ = parse_retry_after(value, now());
+    }
+    let answer = Answer::new(status, headers, parts.rest().to_vec());
+    if let Ok(path) = path.parse::<FieldPath>() {
+        assert_eq!(path.to_string().parse().as_ref(), Ok(&path), "a path can be written and read");
+        let _ = answer.field(&path);
+    }
+    let attempt = Attempt::new(plain_event(), "T-5".to_owned());
+    let asking = json::parse(ASKING.as_bytes()).expect("they are JSON");
+    by_rules(&asking, &answer, &url, &attempt);
+    if let Ok(rules) = json::parse(rules) {
+        by_rules(&rules, &answer, &url, &attempt);
+    }
+}
+
+fn by_rules(document: &Value, answer: &Answer, url: &str, attempt: &Attempt) {
+    let affiliate = Owner::Affiliate { affiliate_id: "aff_7".parse().expect("it is an id") };
+    for owner in [Owner::Admin, affiliate] {
+        let Some(rules) = read(document, &owner) else { continue };
+        let judged = rules.judge(answer, url, &attempt.scope());
+        assert_eq!(rules.judge(answer, url, &attempt.scope()), judged, "an answer always means the same");
+        check(&judged, &rules, answer, &owner);
+    }
+}
+
+/// Answer rules that are written and read again as the same.
+fn read(document: &Value, owner: &Owner) -> Option<AnswerRules> {
+    let mut faults = Faults::default();
+    let rules = AnswerRules::parse(Some(document), "/answer", owner, &mut faults);
+    if !faults.is_empty() {
+        return None;
+    }
+    let written = rules.document();
+    // Faults know how much of the budget of expressions is used up.
+    let mut faults = Faults::default();
+    let again = AnswerRules::parse(Some(&written), "/answer", owner, &mut faults);
+    assert!(faults.is_empty(), "{written} is refused: {faults}");
+    assert_eq!(again.document(), written);
+    Some(rules)
+}
+
+fn check(judged: &Judgement, rules: &AnswerRules, answer: &Answer, owner: &Owner) {
+    match judged.rule {
+        Some(rule) => assert!(rule < rules.count()),
+        None => {
+            assert_eq!(judged.verdict, rules.otherwise().unwrap_or_else(|| Verdict::of_status(answer.status)));
+            assert!(judged.told.is_empty() && judged.told.variables.is_empty() && judged.notes.is_empty());
+        }
+    }
+    assert!(*owner == Owner::Admin || judged.told.is_empty(), "an affiliate's rule tells the platform nothing");
+    let external_id = judged.told.external_id.iter();
+    assert!(external_id.chain(judged.told.variables.values()).all(|text| text.len() <= LONGEST_TOLD && text.trim() == text));
+    assert!(judged.notes.iter().all(|note| note.len() <= LONGEST_TOLD), "notes are short");
+    let written = serde_json::to_string(&judged.told).expect("it can be written");
+    assert_eq!(serde_json::from_str(&written).ok().as_ref(), Some(&judged.told), "{written}");
+}
