@@ -83,7 +83,7 @@ impl Kind {
 pub struct Problem {
     kind: Kind,
     detail: String,
-    errors: Faults,
+    errors: Vec<Fault>,
     member: Option<(&'static str, Value)>,
     challenge: Option<&'static str>,
     /// Seconds after which the request may succeed.
@@ -93,17 +93,17 @@ pub struct Problem {
 impl Problem {
     /// A problem with a sentence that says what is wrong and what is allowed.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Faults::default(), member: None, challenge: None, retry_after: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), member: None, challenge: None, retry_after: None }
     }
 
     /// A problem that lists its faults; the sentence counts them, or is the only one.
-    pub fn with_faults(kind: Kind, errors: Faults) -> Self {
-        let detail = match errors.0.as_slice() {
+    pub fn with_faults(kind: Kind, faults: Faults) -> Self {
+        let detail = match faults.0.as_slice() {
             [only] if only.pointer.is_empty() => only.detail.clone(),
             [only] => format!("{}: {}", only.pointer, only.detail),
             several => format!("{} faults, each with its place in errors", several.len()),
         };
-        Self { errors, ..Self::new(kind, detail) }
+        Self { errors: faults.0, ..Self::new(kind, detail) }
     }
 
     /// The same problem with one more member.

@@ -62,7 +62,7 @@ fn hostile_event(parts: &mut Parts<'_>) -> Event {
     conversion.affiliate_click_id = Some(parts.value());
     conversion.query_params.insert(parts.value(), parts.value());
     conversion.user_agent = Some(parts.value());
-    conversion.conversion_type = "custom".to_owned();
+    "custom".clone_into(&mut conversion.conversion_type);
     conversion.custom_type = Some(parts.value());
     event
 }

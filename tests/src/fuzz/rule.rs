@@ -23,7 +23,7 @@ pub fn rule(data: &[u8]) {
         }
         if let Ok(chosen) = owner_of_new(&document, &caller) {
             assert!(caller == Caller::Admin || chosen == owner, "an affiliate chose another owner");
-            assert_eq!(keeps_owner(&document, &chosen).is_ok(), true);
+            assert!(keeps_owner(&document, &chosen).is_ok());
         }
         as_patch(&document, &owner);
     }

@@ -110,7 +110,7 @@ async fn f1_no_row_that_can_t_be_read_stops_a_list_or_a_batch() {
 
 /// Makes the postbacks that are due. One that needs the row that can't be read comes again later, as ever.
 async fn work(api: &Api) {
-    let sender = Sender::new(true).unwrap();
+    let sender = Sender::new(true).expect("an HTTP client can be made");
     loop {
         let picked = api.engine.backend().receive(api.now(), &Limits::default(), 16);
         if picked.messages.is_empty() {

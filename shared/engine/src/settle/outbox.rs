@@ -126,7 +126,7 @@ impl<B: Backend> Engine<B> {
                     Swapped::Done => listings.push(Listing::of(row)),
                     // It is there already, and may tell more; what it says of its making counts.
                     Swapped::Conflict(Some(item)) => {
-                        listings.extend(self.readable(&item).map(|row: DeliveryRow| Listing::of(&row)))
+                        listings.extend(self.readable(&item).map(|row: DeliveryRow| Listing::of(&row)));
                     }
                     Swapped::Conflict(None) => {}
                     Swapped::Unavailable(error) => return Err(error),
