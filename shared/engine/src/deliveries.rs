@@ -29,6 +29,8 @@ use crate::{
 
 /// Rows that one call looks at, at most; a page may be short of its limit and yet have a next one.
 const MOST_LOOKED_AT: usize = 5_000;
+/// The longest place of a page that a cursor names, in bytes: DynamoDB fails a query for one of more than 1 024.
+const LONGEST_PLACE_BYTES: usize = 128;
 /// Rows fetched at a time.
 const FETCH: usize = 100;
 
@@ -144,7 +146,11 @@ impl<B: Backend> Engine<B> {
             None => Cursor { after: None, pages: None },
             Some(text) => {
                 let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| bad_cursor())?;
-                serde_json::from_slice(&bytes).map_err(|_| bad_cursor())?
+                let cursor: Cursor = serde_json::from_slice(&bytes).map_err(|_| bad_cursor())?;
+                if cursor.pages.as_ref().is_some_and(|place| place.len() > LONGEST_PLACE_BYTES) {
+                    return Err(bad_cursor());
+                }
+                cursor
             }
         };
         let mut list = match (&filter.conversion_id, &filter.tracking_api_id) {

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tracking_tests::fuzz::TARGETS;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use tracking_core::{caller::Caller, json};
+use tracking_engine::{DeliveryFilter, rules::Refused};
+use tracking_tests::{fuzz::TARGETS, world::World};
 
 /// Changed copies of each file.
 const MUTATIONS: usize = 24;
@@ -102,6 +105,19 @@ fn any_bytes_as_a_token() {
 #[test]
 fn any_bytes_as_json() {
     check("json");
+}
+
+/// What a client writes is its fault on every store: DynamoDB would fail the query for such a place.
+#[tokio::test]
+async fn contract_3_a_cursor_that_names_a_place_longer_than_any_is_refused() {
+    let world = World::temporary();
+    let ask = async |place: &str| {
+        let cursor = BASE64_URL_SAFE_NO_PAD.encode(json!({"after": null, "pages": place}).to_string());
+        world.engine().deliveries(&Caller::Admin, &DeliveryFilter::default(), 10, Some(&cursor)).await
+    };
+    assert!(ask(&"9".repeat(128)).await.is_ok());
+    let Err(Refused::Faults(faults)) = ask(&"9".repeat(129)).await else { panic!("it is refused") };
+    assert_eq!(faults.to_string(), "not a cursor: use the next_cursor of a page as it is");
 }
 
 #[test]
