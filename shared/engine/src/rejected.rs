@@ -18,6 +18,9 @@ use crate::{
     unreadable,
 };
 
+/// An id that is longer is none of ours, and longer than some stores take.
+const LONGEST_ID_BYTES: usize = 128;
+
 /// A bad event as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
 struct Row {
@@ -75,6 +78,9 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// There is no such event, or it is still bad: then it stays, and nothing follows from it.
     pub async fn resubmit(&self, id: &str, mended: Option<&Value>) -> Result<(), Refused> {
+        if id.len() > LONGEST_ID_BYTES {
+            return Err(Refused::NotFound);
+        }
         let key = Key::new(keys::REJECTED, place_of(id));
         let Some(item) = self.get_one(key.clone()).await? else { return Err(Refused::NotFound) };
         let event = match mended {
