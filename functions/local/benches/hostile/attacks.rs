@@ -1,0 +1,212 @@
+//! The attacks, all of one affiliate and all at once. Each is a loop with pauses: what is measured is the cost of what is asked, and
+//! not the attacker's own share of this machine.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet, time::sleep};
+
+use crate::{
+    now,
+    server::{Server, client, sale},
+    targets::{self, Targets},
+};
+
+/// The names of the attacks.
+pub(crate) const NAMES: [&str; 9] = ["tarpit", "f2", "f3", "f4", "f9", "trials", "crowd", "answers", "keys"];
+
+const HALF_A_HEAD: &str = "POST /events HTTP/1.1\r\nHost: tracking\r\nContent-Le";
+
+/// The attacking affiliate.
+pub(crate) struct Attacker {
+    client: reqwest::Client,
+    server: Arc<Server>,
+    token: String,
+    targets: Targets,
+    events: AtomicUsize,
+    outcomes: Mutex<Outcomes>,
+}
+
+/// For each attack its calls by what became of them.
+pub(crate) type Outcomes = BTreeMap<&'static str, BTreeMap<String, usize>>;
+
+impl Attacker {
+    pub(crate) async fn prepare(server: &Arc<Server>) -> Self {
+        let token = server.affiliate("aff_a");
+        Self {
+            client: client(),
+            server: Arc::clone(server),
+            targets: targets::prepare(server, &token).await,
+            token,
+            events: AtomicUsize::default(),
+            outcomes: Mutex::default(),
+        }
+    }
+
+    /// Runs these attacks until then; all, if none is named.
+    pub(crate) async fn run(self: Arc<Self>, until: Instant, only: Vec<&'static str>) {
+        let mut attacks = JoinSet::new();
+        for name in NAMES.into_iter().filter(|name| only.is_empty() || only.contains(name)) {
+            attacks.spawn(Arc::clone(&self).attack(name, until));
+        }
+        attacks.join_all().await;
+    }
+
+    pub(crate) fn outcomes(&self) -> Outcomes {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn attack(self: Arc<Self>, name: &'static str, until: Instant) {
+        match name {
+            "tarpit" => self.post_sales(name, 100, until).await,
+            "f3" | "f4" | "answers" => self.post_sales(name, 200, until).await,
+            "f2" => self.save_edges(name, until).await,
+            "f9" => self.send_very_many(name, until).await,
+            "trials" => self.try_out(name, until).await,
+            "crowd" => self.crowd(name, until).await,
+            _ => self.post_keys(name, until).await,
+        }
+    }
+
+    /// The platform's events of the attacker's conversions, which its rules of this offer fire for.
+    async fn post_sales(&self, name: &'static str, pause_ms: u64, until: Instant) {
+        while now() < until {
+            let event = sale("aff_a", name, &self.next(name));
+            self.call(name, &self.server.admin, "POST /events", event.to_string()).await;
+            sleep(Duration::from_millis(pause_ms)).await;
+        }
+    }
+
+    /// Rules at the edges of the budgets, saved and tried.
+    async fn save_edges(&self, name: &'static str, until: Instant) {
+        let (edges, put) = (targets::edges(), format!("PUT /tracking-apis/{}", self.targets.changed));
+        for edge in edges.iter().cycle().take_while(|_| now() < until) {
+            self.call(name, &self.token, &put, edge.to_string()).await;
+            let tried = json!({"rule": edge, "send": false});
+            self.call(name, &self.token, "POST /tracking-apis/preview", tried.to_string()).await;
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Bodies with very many faults, events or values.
+    async fn send_very_many(&self, name: &'static str, until: Instant) {
+        let url = format!("https://a.example/{}", "{a}".repeat(128 * 1024 / 3));
+        let faults = json!({"rule": {"name": "x", "request": {"url": url}}}).to_string();
+        let event = sale("aff_a", "none", "many").to_string();
+        let events = format!("[{}]", vec![&*event; 1_001].join(","));
+        let empty = format!("[{}]", vec!["{}"; 400_000].join(","));
+        while now() < until {
+            self.call(name, &self.token, "POST /tracking-apis/preview", faults.clone()).await;
+            self.call(name, &self.token, "POST /tracking-apis", faults.clone()).await;
+            self.call(name, &self.server.admin, "POST /events", events.clone()).await;
+            self.call(name, &self.server.admin, "POST /events", empty.clone()).await;
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Trials, dry and sent, of rules that are saved or not, beyond what is allowed.
+    async fn try_out(&self, name: &'static str, until: Instant) {
+        let rule = |url: &str| json!({"name": "x", "request": {"url": url}});
+        let test = |id: &str| format!("POST /tracking-apis/{id}/test");
+        let preview = || "POST /tracking-apis/preview".to_owned();
+        let calls = [
+            (test(&self.targets.plain), json!({"send": false})),
+            (preview(), json!({"rule": rule(&self.targets.healthy), "send": true})),
+            (preview(), json!({"rule": rule(&self.targets.tarpit), "send": true})),
+            (test(&self.targets.secret), json!({"send": true})),
+            (test(&self.targets.secret), json!({"send": false})),
+        ];
+        let mut hanging = JoinSet::new();
+        for (line, body) in calls.iter().cycle().take_while(|_| now() < until) {
+            let (client, url, token) = (self.client.clone(), self.server.url.clone(), self.token.clone());
+            let (line, body) = (line.clone(), body.to_string());
+            hanging.spawn(async move { send(&client, &url, &token, &line, body).await });
+            sleep(Duration::from_millis(20)).await;
+            while let Some(Ok(outcome)) = hanging.try_join_next() {
+                self.note(name, outcome);
+            }
+        }
+    }
+
+    /// Connections that say nothing or half of something; those that the server closes are opened again.
+    async fn crowd(&self, name: &'static str, until: Instant) {
+        let address = self.server.url.trim_start_matches("http://");
+        let mut crowd: Vec<Option<TcpStream>> = (0..1_000).map(|_| None).collect();
+        while now() < until {
+            for (i, place) in crowd.iter_mut().enumerate() {
+                if place.as_ref().is_some_and(is_open) {
+                    continue;
+                }
+                *place = TcpStream::connect(address).await.ok();
+                self.note(name, if place.is_some() { "opened" } else { "not opened" }.to_owned());
+                if let Some(stream) = place.as_mut().filter(|_| i % 2 == 0) {
+                    // It may be closed by now.
+                    let _closed = stream.write_all(HALF_A_HEAD.as_bytes()).await;
+                }
+            }
+            sleep(Duration::from_secs(2)).await;
+        }
+    }
+
+    /// Events with thousands of parameters, the first of which some parsers give a meaning.
+    async fn post_keys(&self, name: &'static str, until: Instant) {
+        while now() < until {
+            for key in ["$serde_json::private::Number", "$serde_json::private::RawValue"] {
+                let mut parameters = format!("{{\"{key}\":\"x\"");
+                for i in 0..4_000 {
+                    write!(parameters, ",\"k{i}\":\"{key}\"").expect("a text grows");
+                }
+                parameters.push('}');
+                let mut event = sale("aff_a", name, &self.next(name));
+                event["detail"]["conversion"]["cookie_params"] = json!({key: "[1"});
+                event["detail"]["conversion"]["query_params"] = json!("PARAMETERS");
+                let event = event.to_string().replace("\"PARAMETERS\"", &parameters);
+                self.call(name, &self.server.admin, "POST /events", event).await;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    fn next(&self, name: &str) -> String {
+        format!("a_{name}_{}", self.events.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn call(&self, name: &'static str, token: &str, line: &str, body: String) {
+        let outcome = send(&self.client, &self.server.url, token, line, body).await;
+        self.note(name, outcome);
+    }
+
+    fn note(&self, name: &'static str, outcome: String) {
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        *outcomes.entry(name).or_default().entry(outcome).or_default() += 1;
+    }
+}
+
+/// Calls the server; the status, or the kind of what went wrong.
+async fn send(client: &reqwest::Client, url: &str, token: &str, line: &str, body: String) -> String {
+    let (method, path) = line.split_once(' ').expect("a method and a path");
+    let method = reqwest::Method::from_bytes(method.as_bytes()).expect("it is a method");
+    let call = client.request(method, format!("{url}{path}")).bearer_auth(token).header("content-type", "application/json");
+    match call.body(body).send().await {
+        Ok(answer) => {
+            let status = answer.status().as_u16().to_string();
+            if answer.bytes().await.is_ok() { status } else { format!("{status} cut short") }
+        }
+        Err(error) if error.is_timeout() => "no answer in time".to_owned(),
+        Err(_) => "closed".to_owned(),
+    }
+}
+
+/// A connection is open as long as nothing, neither a response nor the end, can be read from it.
+fn is_open(stream: &TcpStream) -> bool {
+    let mut byte = [0];
+    stream.try_read(&mut byte).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+}

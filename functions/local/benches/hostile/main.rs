@@ -1,0 +1,140 @@
+//! The cost of a hostile affiliate to the others: another affiliate's postbacks, the server's memory and its liveness while everything that
+//! the budgets bound is tried at once.
+//!
+//! `cargo bench -p tracking-local --bench hostile`; with `-- --only f4` (also several times) only these attacks run, by their names
+//! in [`attacks`]. It takes about 40 seconds once it is built, and ends with 1 if a limit is passed.
+
+mod attacks;
+mod receivers;
+mod server;
+mod targets;
+mod victim;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::{
+    attacks::Attacker,
+    server::{Memory, Server},
+    victim::{Load, Victim},
+};
+
+/// The time that the attacks take.
+const ATTACK: Duration = Duration::from_secs(20);
+/// Events before the first that counts.
+const WARM_UP: usize = 40;
+/// Events of the quiet load.
+const QUIET_EVENTS: usize = 200;
+/// The pause between two events of the victim: 20 a second.
+const EVERY: Duration = Duration::from_millis(50);
+/// What p99 under attack may be of the quiet one.
+const MAX_RATIO: f64 = 3.0;
+/// The least that the quiet p99 counts as, so that noise does not decide.
+const LEAST_QUIET: Duration = Duration::from_millis(5);
+/// The most anonymous memory of the server, in KiB.
+const MAX_ANONYMOUS_KIB: u64 = 128 * 1024;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    let Some(only) = only() else { return ExitCode::from(2) };
+    raise_descriptors();
+    let server = Arc::new(Server::start());
+    let victim = Victim::start(&server).await;
+    let hostile = Arc::new(Attacker::prepare(&server).await);
+    victim.load("warm", WARM_UP, EVERY).await;
+    let quiet = victim.load("quiet", QUIET_EVENTS, EVERY).await;
+    let rested = server.memory();
+    report("quiet", &quiet, rested);
+    let attacks = tokio::spawn(Arc::clone(&hostile).run(now() + ATTACK, only));
+    let events = usize::try_from(ATTACK.as_millis() / EVERY.as_millis()).expect("a small number");
+    let attacked = victim.load("attacked", events, EVERY).await;
+    attacks.await.expect("the attacks don't panic");
+    let peak = server.memory();
+    report("under attack", &attacked, peak);
+    say("answers to the attacker:");
+    for (attack, outcomes) in hostile.outcomes() {
+        let told: Vec<String> = outcomes.iter().map(|(outcome, count)| format!("{count} × {outcome}")).collect();
+        say(&format!("  {attack}: {}", told.join(", ")));
+    }
+    let held = verdict(&quiet, &attacked, peak);
+    server.end();
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The attacks that the arguments choose; none means all.
+fn only() -> Option<Vec<&'static str>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut only = Vec::new();
+    for pair in arguments.windows(2).filter(|pair| pair[0] == "--only") {
+        let Some(name) = attacks::NAMES.iter().find(|name| **name == pair[1]) else {
+            say(&format!("expected one of {}, got {}", attacks::NAMES.join(", "), pair[1]));
+            return None;
+        };
+        only.push(*name);
+    }
+    Some(only)
+}
+
+fn report(phase: &str, load: &Load, memory: Memory) {
+    say(&format!(
+        "{phase}: {} of {} postbacks, p50 {:.2?}, p99 {:.2?}, worst {:.2?}; /healthz worst {:.2?}, {} of {} failed; server: peak {} MiB, of it \
+         anonymous {} MiB",
+        load.times.len(),
+        load.posted,
+        load.percentile(50),
+        load.percentile(99),
+        load.percentile(100),
+        load.worst_health,
+        load.failed_health,
+        load.asked_health,
+        memory.peak_kib / 1024,
+        memory.anonymous_kib / 1024,
+    ));
+}
+
+/// Tells each limit with what was measured; true if all were kept.
+fn verdict(quiet: &Load, attacked: &Load, peak: Memory) -> bool {
+    let ratio = |percent, least: Duration| {
+        attacked.percentile(percent).as_secs_f64() / quiet.percentile(percent).max(least).as_secs_f64()
+    };
+    say(&format!("p50 under attack: {:.1} times the quiet one", ratio(50, Duration::from_micros(1))));
+    let (late, lost) = (ratio(99, LEAST_QUIET), quiet.lost() + attacked.lost());
+    let limits = [
+        (
+            late <= MAX_RATIO,
+            format!("p99 {late:.1} times the quiet one, counted as at least {LEAST_QUIET:?}: at most {MAX_RATIO} is allowed"),
+        ),
+        (
+            peak.anonymous_kib <= MAX_ANONYMOUS_KIB,
+            format!("{} MiB of anonymous memory: at most {} are allowed", peak.anonymous_kib / 1024, MAX_ANONYMOUS_KIB / 1024),
+        ),
+        (lost == 0, format!("{lost} postbacks lost: none is allowed")),
+    ];
+    for (kept, limit) in &limits {
+        say(&format!("{} {limit}", if *kept { "kept:" } else { "PASSED:" }));
+    }
+    limits.iter().all(|(kept, _)| *kept)
+}
+
+/// Lets this process hold the ends of all connections.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum {
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("the soft limit may be the hard one");
+    }
+}
+
+fn say(line: &str) {
+    writeln!(io::stdout(), "{line}").expect("stdout takes a line");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn now() -> Instant {
+    Instant::now()
+}

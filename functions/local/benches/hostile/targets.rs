@@ -1,0 +1,98 @@
+//! The attacker's rules with their receivers, and the rules that it has saved over and over.
+
+use serde_json::{Value, json};
+
+use crate::{
+    receivers::{Habit, bomb, start},
+    server::{Server, client},
+};
+
+/// The rules of the attacker, all of one affiliate.
+pub(crate) struct Targets {
+    /// A plain rule with a healthy receiver.
+    pub(crate) plain: String,
+    /// The rule with the costly secret.
+    pub(crate) secret: String,
+    /// The rule that is changed.
+    pub(crate) changed: String,
+    pub(crate) healthy: String,
+    pub(crate) tarpit: String,
+}
+
+/// Makes the rules; those of an attack fire for the offer of its name.
+pub(crate) async fn prepare(server: &Server, token: &str) -> Targets {
+    allow_rules(server).await;
+    let healthy = start(Habit::body("", b"ok")).await;
+    let tarpit = start(Habit::Hang).await;
+    for _ in 0..20 {
+        server.rule(token, &rule("tarpit", &json!({"url": start(Habit::Hang).await}))).await;
+    }
+    for _ in 0..5 {
+        server.rule(token, &costly(&healthy)).await;
+    }
+    for habit in [
+        Habit::body("", &vec![b'a'; 10_000_000]),
+        Habit::body("Content-Encoding: gzip\r\nContent-Type: application/json\r\n", &bomb(1_000)),
+        Habit::Headers,
+    ] {
+        server.rule(token, &rule("answers", &json!({"url": start(habit).await}))).await;
+    }
+    let echo = start(Habit::body("", &vec![b'a'; 64 * 1024])).await;
+    let request = json!({"url": format!("{healthy}/{{conversion_id}}?q={{query.k1}}")});
+    Targets {
+        plain: server.rule(token, &rule("keys", &request)).await,
+        secret: server.rule(token, &secret(&echo)).await,
+        changed: server.rule(token, &rule("none", &json!({"url": healthy}))).await,
+        healthy,
+        tarpit,
+    }
+}
+
+/// The largest rules that are accepted and the smallest that are refused.
+pub(crate) fn edges() -> Vec<Value> {
+    let with = |pattern: &str, count: usize| {
+        let value = format!("{{query.x|regex:/{pattern}/x/}}");
+        let fields: Vec<Value> = (0..count).map(|i| json!({"path": format!("f{i}"), "value": value})).collect();
+        let body = json!({"format": "json", "fields": fields});
+        json!({"name": "edge", "request": {"method": "POST", "url": "https://a.example/", "body": body}})
+    };
+    vec![
+        with("a{2041}", 1),
+        with("a{2042}", 1),
+        with("\\w", 4),
+        with("\\w", 5),
+        with("[a-z]{1,60}", 20),
+        with("[a-z]{1,60}", 21),
+        with(&"a".repeat(512), 1),
+        with("\\pL{21}", 20),
+    ]
+}
+
+/// A rule of the attacker's that fires for this offer.
+fn rule(offer: &str, request: &Value) -> Value {
+    json!({"name": offer, "conditions": {"included_offers": [offer]}, "request": request,
+        "retry": {"max_retries": 2, "delay_seconds": 1, "backoff": "fixed"}})
+}
+
+/// A rule whose texts cost as much as they may, and fail only when all steps are spent.
+fn costly(url: &str) -> Value {
+    let text =
+        format!("{{query.none|default:A{}|regex:/.*[^A-Z]|[A-Z]/x/|sha256}}", format!("|replace:A,{}", "A".repeat(16)).repeat(3));
+    let fields: Vec<Value> = (0..20).map(|i| json!({"path": format!("f{i}"), "value": text})).collect();
+    rule("f3", &json!({"method": "POST", "url": url, "body": {"format": "json", "fields": fields}}))
+}
+
+/// A rule whose secret is searched for in an answer that nearly holds it everywhere.
+fn secret(url: &str) -> Value {
+    let header = |i| json!({"name": format!("X-{i}"), "value": "{secret.t}{secret.t}{secret.t}"});
+    let mut rule = rule("f4", &json!({"url": url, "headers": (0..10).map(header).collect::<Vec<_>>()}));
+    rule["secret_values"] = json!({"t": format!("{}b", "a".repeat(4_095))});
+    rule
+}
+
+/// Lets the attacker have the rules of all attacks.
+async fn allow_rules(server: &Server) {
+    let call = client().put(format!("{}/affiliates/aff_a/quota", server.url)).bearer_auth(&server.admin);
+    let answer = call.json(&json!({"limit": 100})).send().await.expect("the server answers");
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap_or_default());
+}

@@ -1,0 +1,157 @@
+//! The affiliate that only wants its postbacks: a plain rule, a healthy receiver, a steady load. It has a thread of its own, so that
+//! the attacker's side of this process does not count as the server's delay.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, extract::Request};
+use serde_json::json;
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::oneshot,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use crate::{
+    now,
+    server::{Server, client, sale},
+};
+
+/// The time that postbacks have to arrive after the last event.
+const GRACE: Duration = Duration::from_secs(30);
+/// The pause between two questions to `/healthz`, each on a connection of its own.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+/// The time after which `/healthz` counts as failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The affiliate with its receiver.
+pub(crate) struct Victim {
+    runtime: Handle,
+    poster: Arc<Poster>,
+    arrived: Arrived,
+}
+
+type Arrived = Arc<Mutex<HashMap<String, Instant>>>;
+
+/// What a load came to.
+#[derive(Debug)]
+pub(crate) struct Load {
+    pub(crate) posted: usize,
+    /// From each event's first post to the arrival of its postback, sorted.
+    pub(crate) times: Vec<Duration>,
+    pub(crate) worst_health: Duration,
+    pub(crate) asked_health: usize,
+    pub(crate) failed_health: usize,
+}
+
+impl Load {
+    /// The time within which so many of a hundred postbacks arrived.
+    pub(crate) fn percentile(&self, percent: usize) -> Duration {
+        let last = self.times.len().saturating_sub(1);
+        self.times.get(last * percent / 100).copied().unwrap_or(GRACE)
+    }
+
+    pub(crate) fn lost(&self) -> usize {
+        self.posted - self.times.len()
+    }
+}
+
+impl Victim {
+    pub(crate) async fn start(server: &Server) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+        let handle = runtime.handle().clone();
+        thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+        let arrived = Arrived::default();
+        let (tell, told) = oneshot::channel();
+        handle.spawn(receive(Arc::clone(&arrived), tell));
+        let url: String = told.await.expect("the receiver starts");
+        let rule = json!({"name": "plain", "request": {"url": format!("{url}/{{conversion_id}}")}});
+        server.rule(&server.affiliate("aff_b"), &rule).await;
+        let poster = Poster { client: client(), url: server.url.clone(), admin: server.admin.clone() };
+        Self { runtime: handle, poster: Arc::new(poster), arrived }
+    }
+
+    /// Posts so many events and waits for their postbacks.
+    pub(crate) async fn load(&self, name: &'static str, count: usize, every: Duration) -> Load {
+        let (poster, arrived) = (Arc::clone(&self.poster), Arc::clone(&self.arrived));
+        self.runtime.spawn(load(poster, arrived, name, count, every)).await.expect("the load does not panic")
+    }
+}
+
+async fn receive(arrived: Arrived, tell: oneshot::Sender<String>) {
+    let take = move |request: Request| {
+        let id = request.uri().path().trim_start_matches('/').to_owned();
+        lock(&arrived).entry(id).or_insert_with(now);
+        async { "ok" }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let url = format!("http://{}", listener.local_addr().expect("it listens"));
+    tell.send(url).expect("it is waited for");
+    axum::serve(listener, Router::new().fallback(take)).await.expect("a receiver serves");
+}
+
+async fn load(poster: Arc<Poster>, arrived: Arrived, name: &'static str, count: usize, every: Duration) -> Load {
+    let health = tokio::spawn(Arc::clone(&poster).ask(every * u32::try_from(count).expect("a small number")));
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut events = Vec::new();
+    for number in 0..count {
+        ticks.tick().await;
+        let id = format!("{name}_{number}");
+        events.push((id.clone(), now()));
+        tokio::spawn(Arc::clone(&poster).post(id));
+    }
+    let (worst_health, asked_health, failed_health) = health.await.expect("asking does not panic");
+    let ended = now();
+    while ended.elapsed() < GRACE && events.iter().any(|(id, _)| !lock(&arrived).contains_key(id)) {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let arrived = lock(&arrived);
+    let mut times: Vec<Duration> = events.iter().filter_map(|(id, at)| Some(*arrived.get(id)? - *at)).collect();
+    times.sort_unstable();
+    Load { posted: count, times, worst_health, asked_health, failed_health }
+}
+
+/// What posts the platform's events of the victim.
+struct Poster {
+    client: reqwest::Client,
+    url: String,
+    admin: String,
+}
+
+impl Poster {
+    /// Posts until the event is accepted: the same change again is the same change.
+    async fn post(self: Arc<Self>, id: String) {
+        let event = sale("aff_b", "off_b", &id);
+        for _ in 0..100 {
+            let call = self.client.post(format!("{}/events", self.url)).bearer_auth(&self.admin).json(&event);
+            if call.send().await.is_ok_and(|answer| answer.status() == 202) {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asks whether the server lives: the longest wait, the questions, those that failed.
+    async fn ask(self: Arc<Self>, during: Duration) -> (Duration, usize, usize) {
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client needs nothing");
+        let (began, mut worst, mut asked, mut failed) = (now(), Duration::ZERO, 0, 0);
+        while began.elapsed() < during {
+            let at = now();
+            let answer = timeout(PATIENCE, client.get(format!("{}/healthz", self.url)).send()).await;
+            asked += 1;
+            failed += usize::from(!matches!(answer, Ok(Ok(answer)) if answer.status() == 200));
+            worst = worst.max(at.elapsed());
+            sleep(ASK_EVERY).await;
+        }
+        (worst, asked, failed)
+    }
+}
+
+fn lock(arrived: &Arrived) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+    arrived.lock().unwrap_or_else(PoisonError::into_inner)
+}
