@@ -93,6 +93,6 @@ fn secret(url: &str) -> Value {
 /// Lets the attacker have the rules of all attacks.
 async fn allow_rules(server: &Server) {
     let call = client().put(format!("{}/affiliates/aff_a/quota", server.url)).bearer_auth(&server.admin);
-    let answer = call.json(&json!({"limit": 100})).send().await.expect("the server answers");
+    let answer = call.json(&json!({"rules": 100})).send().await.expect("the server answers");
     assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap_or_default());
 }
