@@ -7,8 +7,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use jiff::{SignedDuration, Timestamp};
 use tracking_aws::{Settings, Stack};
-use tracking_core::json::Value;
-use tracking_core::{caller::Caller, id::Id};
+use tracking_core::{caller::Caller, id::Id, json::Value};
 use tracking_engine::{Clock, DeliveryFilter, rules::New, sender::Sender};
 
 use crate::{

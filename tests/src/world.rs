@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
-use tracking_core::{answer::Answer, caller::Caller, id::Id};
-use tracking_core::{json, json::Value};
+use tracking_core::{answer::Answer, caller::Caller, id::Id, json, json::Value};
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{
     Accepted, Claiming, Clock, DeliveryFilter, Engine, Sent, Settings,

@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use jiff::SignedDuration;
-use tracking_core::{answer::Answer, caller::Caller, delivery::State};
-use tracking_core::{json, json::Value};
+use tracking_core::{answer::Answer, caller::Caller, delivery::State, json, json::Value};
 use tracking_engine::{Claiming, DeliveryFilter, sender::Sender};
 use tracking_tests::world::{Reply, World, event, transaction};
 

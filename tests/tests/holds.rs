@@ -2,8 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use tracking_core::{caller::Caller, id::Id};
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, id::Id, json, json::Value};
 use tracking_engine::DeliveryFilter;
 use tracking_tests::world::{Reply, World, event, transaction};
 

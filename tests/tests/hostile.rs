@@ -19,7 +19,7 @@ use tracking_tests::{
 /// Conversions that are played together.
 const TOGETHER: usize = 64;
 
-/// What a visitor sends: other parameters and cookies, and the texts that a postback carries on.
+/// The texts that a visitor sends: other parameters and cookies, and the texts that a postback carries on.
 #[derive(Debug)]
 struct Visit {
     others: BTreeMap<String, String>,

@@ -4,11 +4,12 @@
 #![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "tests")]
 
 use jiff::SignedDuration;
-use tracking_core::{caller::Caller, delivery::State, id::Id};
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, delivery::State, id::Id, json, json::Value};
 use tracking_engine::DeliveryFilter;
-use tracking_tests::crash::Cut;
-use tracking_tests::world::{Arrival, Reply, World, event, transaction};
+use tracking_tests::{
+    crash::Cut,
+    world::{Arrival, Reply, World, event, transaction},
+};
 
 const OK: Reply = Reply::Says(200, "ok");
 

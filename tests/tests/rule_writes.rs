@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use tokio::task::JoinSet;
-use tracking_core::{caller::Caller, id::Id};
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, id::Id, json, json::Value};
 use tracking_engine::{
     Claiming, Clock, Engine, Settings,
     backend::{Backend, Order, Partition, Range},

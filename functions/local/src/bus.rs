@@ -5,10 +5,8 @@ use axum::{
     extract::State,
     http::{Method, Uri},
 };
-use tracking_api::body::Json;
-use tracking_api::{Operation, Page, openapi::paths, problem::Problem, query::Parameters};
-use tracking_core::caller::Caller;
-use tracking_core::{json, json::Value};
+use tracking_api::{Operation, Page, body::Json, openapi::paths, problem::Problem, query::Parameters};
+use tracking_core::{caller::Caller, json, json::Value};
 use tracking_embedded::{BusEvent, Store};
 
 /// The operation.

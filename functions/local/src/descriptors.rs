@@ -32,7 +32,7 @@ pub(crate) fn raise() -> usize {
     usize::try_from(now.min(MOST)).unwrap_or(RESERVE)
 }
 
-/// What a number of descriptors allows at once.
+/// The connections and sends at once that a number of descriptors allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Budget {
     /// Connections of clients.

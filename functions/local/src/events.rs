@@ -11,15 +11,13 @@ use axum::{
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use tracking_api::body::Json;
 use tracking_api::{
     Operation,
-    body::{is_json, media_type, unread, unsupported},
+    body::{Json, is_json, media_type, unread, unsupported},
     openapi::paths,
     problem::{Kind, Problem},
 };
-use tracking_core::{caller::Caller, fault::Faults};
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, fault::Faults, json, json::Value};
 use tracking_embedded::Store;
 use tracking_engine::{Accepted, Engine};
 

@@ -28,7 +28,7 @@ pub struct ServeArgs {
     /// Let receivers be on loopback and private addresses
     #[arg(long)]
     allow_private_targets: bool,
-    /// What finds the addresses of receivers
+    /// The resolver of receivers' names
     #[arg(long, value_enum, value_name = "RESOLVER", default_value_t)]
     resolver: ResolverKind,
 }

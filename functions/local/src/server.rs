@@ -39,11 +39,11 @@ pub struct Options {
     pub listen: String,
     /// Whether receivers at addresses that are not public may be named and called.
     pub private_targets: bool,
-    /// What finds the addresses of receivers.
+    /// The resolver of receivers' names.
     pub resolver: ResolverKind,
 }
 
-/// What finds the addresses of receivers.
+/// The resolver of receivers' names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ResolverKind {
     /// The nameservers of /etc/resolv.conf, asked for each name as it stands

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::body::Json;
 use axum::{Extension, extract::State, http::Uri};
 use tracking_core::caller::Caller;
 use tracking_engine::{Engine, backend::Backend, rules::Filter};
 
-use crate::{Page, problem::Problem, query::Parameters, tracking_apis::columns};
+use crate::{Page, body::Json, problem::Problem, query::Parameters, tracking_apis::columns};
 
 pub(crate) async fn list<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,

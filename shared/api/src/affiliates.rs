@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::body::Json;
 use axum::{Extension, extract::State};
-use tracking_core::json::Value;
-use tracking_core::{caller::Caller, quota::read_limit};
+use tracking_core::{caller::Caller, json::Value, quota::read_limit};
 use tracking_engine::{Engine, backend::Backend};
 
 use crate::{
-    body::JsonBody,
+    body::{Json, JsonBody},
     path::NamedId,
     problem::{Kind, Problem},
 };

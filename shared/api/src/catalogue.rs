@@ -1,14 +1,14 @@
 //! The catalogue of macros and modifiers, with examples (domain §5).
 
-use crate::body::Json;
 use axum::{Extension, http::Uri};
 use tracking_core::{
     caller::Caller,
+    json,
+    json::Value,
     macros::{MacroInfo, catalogue, modifiers},
 };
-use tracking_core::{json, json::Value};
 
-use crate::{problem::Problem, query::Parameters};
+use crate::{body::Json, problem::Problem, query::Parameters};
 
 /// Affiliates are not shown what only admins may use (V3).
 pub(crate) async fn read(Extension(caller): Extension<Caller>, uri: Uri) -> Result<Json<Value>, Problem> {

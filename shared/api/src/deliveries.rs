@@ -2,23 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::body::Json;
 use axum::{
     Extension,
     extract::State,
     http::{StatusCode, Uri},
 };
-use tracking_core::json::Value;
 use tracking_core::{
     caller::Caller,
     delivery::{DeliveryId, State as Stage},
     fault::Faults,
+    json::Value,
 };
 use tracking_engine::{DeliveryFilter, Engine, backend::Backend, rules::Refused};
 
 use crate::{
     Page,
-    body::OptionalBody,
+    body::{Json, OptionalBody},
     path::Named,
     problem::{Kind, Problem},
     query::Parameters,

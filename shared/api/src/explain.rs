@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::body::Json;
 use axum::{Extension, extract::State, http::Uri};
 use tracking_core::caller::Caller;
 use tracking_engine::{Engine, backend::Backend};
 
 use crate::{
     Page,
-    body::{JsonBody, event_fits},
+    body::{Json, JsonBody, event_fits},
     path::NamedId,
     problem::Problem,
     query::Parameters,

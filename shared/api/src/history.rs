@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::body::Json;
 use axum::{
     Extension,
     extract::State,
@@ -17,6 +16,7 @@ use tracking_engine::{Engine, backend::Backend, rules::HistoryCursor};
 
 use crate::{
     Page,
+    body::Json,
     path::{Named, NamedId},
     preconditions::IfMatch,
     problem::Problem,

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::body::Json;
 use axum::{Extension, extract::State, http::Uri};
 use tracking_core::{
     caller::Caller,
     fault::{Faults, pointer_token},
     id::{Id, NotAnId},
+    json,
+    json::Value,
     offer::Offer,
 };
-use tracking_core::{json, json::Value};
 use tracking_engine::{Engine, backend::Backend};
 
 use crate::{
     Page,
-    body::JsonBody,
+    body::{Json, JsonBody},
     path::Named,
     problem::{Kind, Problem},
     query::Parameters,

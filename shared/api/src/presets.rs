@@ -1,11 +1,9 @@
 //! Ready receivers to fill in, the same for everybody.
 
-use crate::body::Json;
 use axum::http::Uri;
-use tracking_core::json::Value;
-use tracking_core::presets;
+use tracking_core::{json::Value, presets};
 
-use crate::{Page, problem::Problem, query::Parameters};
+use crate::{Page, body::Json, problem::Problem, query::Parameters};
 
 /// All of them are one page.
 pub(crate) async fn list(uri: Uri) -> Result<Json<Page>, Problem> {

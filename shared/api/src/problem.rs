@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU32;
 
-use crate::body::Json;
 use axum::{
     http::{
         HeaderValue, StatusCode,
@@ -13,9 +12,12 @@ use axum::{
 use tracking_core::{
     caller::Caller,
     fault::{Fault, Faults, MAX_FAULTS},
+    json,
+    json::Value,
 };
-use tracking_core::{json, json::Value};
 use tracking_engine::{backend::Unavailable, rules::Refused};
+
+use crate::body::Json;
 
 /// The kinds of problems. Each has a status, a stable `type` and a title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

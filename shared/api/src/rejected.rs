@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::body::Json;
 use axum::{
     Extension,
     extract::State,
@@ -11,13 +10,14 @@ use axum::{
 use tracking_core::{
     caller::Caller,
     fault::{Faults, pointer_token},
+    json,
+    json::Value,
 };
-use tracking_core::{json, json::Value};
 use tracking_engine::{Engine, backend::Backend, rules::Refused};
 
 use crate::{
     Page,
-    body::{OptionalBody, event_fits},
+    body::{Json, OptionalBody, event_fits},
     path::Named,
     problem::{Kind, Problem},
     query::Parameters,

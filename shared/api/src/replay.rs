@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::body::Json;
 use axum::{Extension, extract::State, http::StatusCode};
-use tracking_core::caller::Caller;
-use tracking_core::json::Value;
+use tracking_core::{caller::Caller, json::Value};
 use tracking_engine::{Engine, backend::Backend};
 
-use crate::{body::OptionalBody, path::NamedId, problem::Problem};
+use crate::{
+    body::{Json, OptionalBody},
+    path::NamedId,
+    problem::Problem,
+};
 
 pub(crate) async fn replay<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,

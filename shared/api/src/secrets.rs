@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::{Extension, extract::State, http::StatusCode};
-use tracking_core::json::Value;
 use tracking_core::{
     caller::Actor,
     fault::{Faults, pointer_token},
     id::Id,
+    json::Value,
 };
 use tracking_engine::{Engine, backend::Backend};
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::body::Json;
 use axum::{
     Extension,
     extract::State,
@@ -21,7 +20,7 @@ use tracking_engine::{
 
 use crate::{
     Page,
-    body::{JsonBody, OptionalBody},
+    body::{Json, JsonBody, OptionalBody},
     idempotency::{self, REPLAYED},
     path::NamedId,
     preconditions::{IfMatch, etag},

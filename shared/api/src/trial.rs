@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::body::Json;
 use axum::{Extension, extract::State};
-use tracking_core::caller::Actor;
-use tracking_core::json::Value;
+use tracking_core::{caller::Actor, json::Value};
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use crate::{
-    body::{JsonBody, OptionalBody, event_fits},
+    body::{Json, JsonBody, OptionalBody, event_fits},
     path::NamedId,
     problem::Problem,
 };

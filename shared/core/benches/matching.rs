@@ -3,9 +3,8 @@
 //! Of the rules 50 are global; the others go by affiliate, offer or advertiser, as they would on a platform of some thousand affiliates.
 
 use divan::{Bencher, black_box};
-use tracking_core::json;
 use tracking_core::{
-    change::Change, conditions::Conditions, event::Event, fault::Faults, id::Id, index::Index, trigger::Trigger,
+    change::Change, conditions::Conditions, event::Event, fault::Faults, id::Id, index::Index, json, trigger::Trigger,
 };
 
 const RULES: [usize; 2] = [10_000, 100_000];

@@ -2,9 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use crate::json::{Map, Value};
-
-use crate::fault::{Faults, pointer_token};
+use crate::{
+    fault::{Faults, pointer_token},
+    json::{Map, Value},
+};
 
 /// One object of a document. A field that is `null` counts as absent.
 pub(crate) struct Fields<'v> {
@@ -150,9 +151,8 @@ pub(crate) fn kind(value: &Value) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use crate::json;
-
     use super::*;
+    use crate::json;
 
     #[test]
     fn unknown_fields_are_told_with_the_nearest_known_name() {

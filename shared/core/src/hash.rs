@@ -27,9 +27,14 @@ pub fn text(parts: &[&str], length: usize) -> String {
     out
 }
 
-/// [`digest`] as a number, for jitter and shards.
+/// [`digest`] as a number, for shards and [`jitter`].
 pub fn number(parts: &[&str]) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest(parts)[..8]);
     u64::from_be_bytes(first)
+}
+
+/// A number within `by` of `plain`: the same for the same parts, so that a repeat waits no differently. `by` is at most `plain`.
+pub fn jitter(parts: &[&str], plain: u64, by: u64) -> u64 {
+    plain - by + number(parts) % (2 * by + 1)
 }

@@ -2,13 +2,13 @@
 
 use std::borrow::Borrow;
 
-use crate::json::Value;
 use serde::Serialize;
 
 use crate::{
     change::fields::{Fields, ID, TEXT},
     fault::Faults,
     id::Id,
+    json::Value,
 };
 
 /// An offer as the platform describes it. Its country is free text, mostly an ISO 3166 code.
@@ -78,9 +78,8 @@ pub fn placement<O: Borrow<Offer>>(included_offers: &[Id], lookup: impl FnOnce(&
 
 #[cfg(test)]
 mod tests {
-    use crate::json;
-
     use super::*;
+    use crate::json;
 
     #[track_caller]
     fn check(what: &str, included: &[&str], country: &str, category: Option<&str>) {

@@ -5,11 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::json::Value;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{document::Fields, fault::Faults, id::Id};
+use crate::{document::Fields, fault::Faults, id::Id, json::Value};
 
 /// How many rules an affiliate may have if nobody said otherwise.
 const USUAL: u32 = 20;
@@ -106,9 +105,8 @@ pub fn read_limit(body: &Value) -> Result<u32, Faults> {
 
 #[cfg(test)]
 mod tests {
-    use crate::json;
-
     use super::*;
+    use crate::json;
 
     fn rule(n: u32) -> Id {
         format!("trk_{n}").parse().unwrap()

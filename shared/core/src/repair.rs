@@ -1,12 +1,12 @@
 //! What a person asks for to repair what failed: a resend, a replay of a period, a backfill from kept events (L1, contract §3).
 
-use crate::json::Value;
 use jiff::Timestamp;
 
 use crate::{
     delivery::State,
     document::{Fields, kind},
     fault::Faults,
+    json::Value,
 };
 
 /// What a replay sends again unless it is told.
@@ -147,9 +147,8 @@ fn read_states(fields: &Fields<'_>, faults: &mut Faults) -> Vec<State> {
 
 #[cfg(test)]
 mod tests {
-    use crate::json;
-
     use super::*;
+    use crate::json;
 
     fn told(faults: &Faults) -> Vec<(&str, &str)> {
         faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect()

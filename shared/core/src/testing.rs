@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::{json, json::Value};
 use jiff::Timestamp;
 use proptest::{
     collection::{btree_map, vec},
@@ -16,6 +15,8 @@ use crate::{
     conditions::Conditions,
     fault::Faults,
     id::Id,
+    json,
+    json::Value,
     money::Money,
 };
 

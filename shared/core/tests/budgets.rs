@@ -13,10 +13,11 @@ use tracking_core::{
     change::Change,
     event::Event,
     fault::Faults,
+    json,
+    json::Value,
     template::{Scope, Steps},
     tracking_api::{Definition, Settings},
 };
-use tracking_core::{json, json::Value};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;

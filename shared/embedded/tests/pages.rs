@@ -4,8 +4,7 @@ mod long_log;
 
 use std::{collections::HashSet, sync::Arc};
 
-use tracking_core::caller::Caller;
-use tracking_core::json::Value;
+use tracking_core::{caller::Caller, json::Value};
 use tracking_engine::DeliveryFilter;
 
 use crate::long_log::LongLog;

@@ -10,9 +10,9 @@ use std::{
 
 use jiff::Timestamp;
 use tracking_core::{
-    caller::Caller, change::Change, delivery::DeliveryId, id::Id, matching::is_foreign, repair::Backfill, tracking_api::Delay,
+    caller::Caller, change::Change, delivery::DeliveryId, id::Id, json, json::Value, matching::is_foreign, repair::Backfill,
+    tracking_api::Delay,
 };
-use tracking_core::{json, json::Value};
 
 use crate::{
     Engine,

@@ -81,9 +81,9 @@ impl Claimed {
         &self.job.owner
     }
 
-    /// `true` if rendering it or judging its response may take milliseconds.
-    pub(crate) fn is_heavy(&self) -> bool {
-        self.rule.definition.is_heavy
+    /// The owner whose turn rendering it and judging its response wait for, if they may take milliseconds.
+    pub(crate) fn heavy_owner(&self) -> Option<Owner> {
+        self.rule.definition.is_heavy.then(|| self.owner().clone())
     }
 
     /// `true` if its timeout would end after its lease.

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tracking_core::json::Value;
 use tracking_core::{
     caller::Caller,
     delivery::{DeliveryId, State, conversion_hash},
     id::Id,
+    json::Value,
     line::Line,
 };
 
@@ -84,26 +84,17 @@ impl<B: Backend> Engine<B> {
     pub async fn delivery(&self, caller: &Caller, id: &DeliveryId) -> Result<Value, Refused> {
         let partition = Partition::Table(keys::conversion(id.conversion_part()));
         let items = self.backend.query(&partition, &Range::prefix(&format!("D#{id}")), Order::Ascending, 1_000).await?;
+        let key = keys::delivery(id);
+        let Some(own) = items.iter().find(|item| item.key == key) else { return Err(Refused::NotFound) };
         // The owner first: a delivery that the caller may not see takes no longer than one that isn't there.
-        let own = items.iter().find(|item| item.key == keys::delivery(id));
-        let Some(own) = own else { return Err(Refused::NotFound) };
-        match self.or_unreadable(own, rows::owner_of(&own.body)) {
-            Some(owner) if caller.sees(&owner) => {}
-            Some(_) => return Err(Refused::NotFound),
-            None => return unreadable::shown(caller, &own.key).ok_or(Refused::NotFound),
+        let owner = self.or_unreadable(own, rows::owner_of(&own.body));
+        if owner.as_ref().is_some_and(|owner| !caller.sees(owner)) {
+            return Err(Refused::NotFound);
         }
-        let (mut row, mut log) = (None, Vec::new());
-        for item in items {
-            if item.key != keys::delivery(id) {
-                log.extend(self.readable::<Attempt>(&item));
-                continue;
-            }
-            row = self.readable::<DeliveryRow>(&item);
-            if row.is_none() {
-                return unreadable::shown(caller, &item.key).ok_or(Refused::NotFound);
-            }
-        }
-        let Some(mut row) = row else { return Err(Refused::NotFound) };
+        let row = owner.and_then(|_| self.readable::<DeliveryRow>(own));
+        let Some(mut row) = row else { return unreadable::shown(caller, &key).ok_or(Refused::NotFound) };
+        let attempts = items.iter().filter(|item| item.key != key);
+        let mut log: Vec<Attempt> = attempts.filter_map(|item| self.readable(item)).collect();
         if let Some(last) = row.last.take()
             && log.iter().all(|attempt| attempt.number != last.number)
         {
@@ -194,7 +185,7 @@ impl<B: Backend> Engine<B> {
                 }
             }
             if places.is_empty() {
-                items.extend(list.unreadable.drain(..).filter_map(|key| unreadable::shown(caller, &key)));
+                items.extend(unreadable::take_shown(&mut list.unreadable, caller, usize::MAX));
                 let next = (!list.ended && looked_at >= MOST_LOOKED_AT).then(|| list.cursor());
                 return Ok(DeliveryPage { items, next });
             }
@@ -208,7 +199,7 @@ impl<B: Backend> Engine<B> {
                 }
             }
             rows.retain(|row| caller.sees(&row.job.owner));
-            items.extend(list.unreadable.drain(..).filter_map(|key| unreadable::shown(caller, &key)));
+            items.extend(unreadable::take_shown(&mut list.unreadable, caller, usize::MAX));
             self.show_sending(&mut rows).await?;
             items.extend(rows.iter().filter(|row| filter.admits(row)).map(DeliveryRow::view));
             list.after = places.pop().or(list.after);

@@ -54,12 +54,8 @@ impl<B: Backend> Engine<B> {
         let read = self.get_one(key.clone()).await?;
         let rev = read.as_ref().map(|item| item.rev);
         let this_hour = keys::hour(now);
-        let drained: Option<Cursor> = match read {
-            // A cursor that can't be read is made anew: looking back too far does no harm.
-            Some(item) => self.readable(&item),
-            None => None,
-        };
-        let drained = drained.unwrap_or(Cursor { hour: this_hour - LOOK_BACK });
+        // A cursor that can't be read is made anew: looking back too far does no harm.
+        let drained = read.and_then(|item| self.readable(&item)).unwrap_or(Cursor { hour: this_hour - LOOK_BACK });
         // A new hour: look again at the day behind.
         let first = if drained.hour < this_hour { drained.hour.min(this_hour - LOOK_BACK) } else { drained.hour };
         let ahead = now + AHEAD;

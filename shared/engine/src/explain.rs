@@ -9,10 +9,11 @@ use tracking_core::{
     caller::{Caller, Owner},
     delivery::conversion_hash,
     id::Id,
+    json,
+    json::Value,
     matching::Explained,
     tracking_api::{Delay, explained_event},
 };
-use tracking_core::{json, json::Value};
 
 use crate::{
     Engine, MOST_PAGE_BYTES,
@@ -132,12 +133,8 @@ impl<B: Backend> Engine<B> {
         let ids: Vec<Id> = deliveries.keys().cloned().collect();
         let mut there = BTreeSet::new();
         for found in join_all(ids.iter().map(|id| self.read_rule_if(id, |_| true))).await {
-            match found {
-                Ok(found) => there.extend(found.map(|(rule, _)| rule.id)),
-                // Of a rule that can't be read, as of one that is gone, its deliveries are left to tell.
-                Err(ReadError::Unreadable(_)) => {}
-                Err(ReadError::Unavailable(error)) => return Err(error),
-            }
+            // Of a rule that can't be read, as of one that is gone, its deliveries are left to tell.
+            there.extend(ReadError::pass_over(found)?.flatten().map(|(rule, _)| rule.id));
         }
         let gone = deliveries.into_iter().filter(|(id, _)| !there.contains(id)).map(|(id, (owner, views))| {
             json!({"tracking_api_id": id, "name": GONE, "owner": owner, "active": false, "changes": [], "complete": true, "deliveries": views})

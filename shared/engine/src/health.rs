@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use tracking_core::{caller::Caller, delivery::State, id::Id};
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, delivery::State, id::Id, json, json::Value};
 
 use crate::{
     Engine,

@@ -19,9 +19,10 @@ const MOST_GATES: usize = 1_024;
 pub(crate) struct HeavyWork(Mutex<HashMap<Owner, Arc<Semaphore>>>);
 
 impl HeavyWork {
-    /// Runs a piece of work of an owner's on a thread of its own, once no other piece of that owner's runs. It runs to its end, also when
-    /// nobody waits for it any more.
-    pub(crate) async fn run<T: Send + 'static>(&self, owner: &Owner, work: impl FnOnce() -> T + Send + 'static) -> T {
+    /// Runs a piece of an owner's work on a thread of its own, once no other piece of that owner's runs. It runs to its end, also when
+    /// nobody waits for it any more. Without an owner the work is light, and runs here and now.
+    pub(crate) async fn run<T: Send + 'static>(&self, owner: Option<Owner>, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let Some(owner) = owner else { return work() };
         let permit = self.gate(owner).acquire_owned().await.expect("a gate is never closed");
         let done = spawn_blocking(move || {
             let done = work();
@@ -34,12 +35,12 @@ impl HeavyWork {
         }
     }
 
-    fn gate(&self, owner: &Owner) -> Arc<Semaphore> {
+    fn gate(&self, owner: Owner) -> Arc<Semaphore> {
         let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if gates.len() >= MOST_GATES {
             gates.retain(|_, gate| Arc::strong_count(gate) > 1);
         }
-        Arc::clone(gates.entry(owner.clone()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
+        Arc::clone(gates.entry(owner).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
     }
 }
 
@@ -56,15 +57,15 @@ mod tests {
         let (release, held) = mpsc::channel::<()>();
         let first = {
             let heavy = Arc::clone(&heavy);
-            tokio::spawn(async move { heavy.run(&owner("aff_1"), move || held.recv().is_ok()).await })
+            tokio::spawn(async move { heavy.run(Some(owner("aff_1")), move || held.recv().is_ok()).await })
         };
-        while heavy.gate(&owner("aff_1")).available_permits() > 0 {
+        while heavy.gate(owner("aff_1")).available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(heavy.run(&owner("aff_2"), || 2).await, 2, "another owner's runs");
+        assert_eq!(heavy.run(Some(owner("aff_2")), || 2).await, 2, "another owner's runs");
         let second = {
             let heavy = Arc::clone(&heavy);
-            tokio::spawn(async move { heavy.run(&owner("aff_1"), || 1).await })
+            tokio::spawn(async move { heavy.run(Some(owner("aff_1")), || 1).await })
         };
         tokio::task::yield_now().await;
         assert!(!second.is_finished(), "the owner's own waits");
@@ -76,8 +77,8 @@ mod tests {
     async fn f3_a_piece_that_panics_leaves_the_gate_open() {
         let heavy = Arc::new(HeavyWork::default());
         let panicking = Arc::clone(&heavy);
-        let panicked = tokio::spawn(async move { panicking.run(&Owner::Admin, || panic!("on purpose")).await });
+        let panicked = tokio::spawn(async move { panicking.run(Some(Owner::Admin), || panic!("on purpose")).await });
         assert!(panicked.await.unwrap_err().is_panic());
-        assert_eq!(heavy.run(&Owner::Admin, || 1).await, 1);
+        assert_eq!(heavy.run(Some(Owner::Admin), || 1).await, 1);
     }
 }

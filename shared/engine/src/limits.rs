@@ -120,13 +120,18 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// Charges an affiliate for a change of a rule, once for all tries of one request.
-    pub(crate) async fn charge_change(&self, actor: &Actor, is_charged: &mut bool) -> Result<(), Refused> {
+    /// Charges an affiliate for one use, once for all tries of one request.
+    pub(crate) async fn charge_once(&self, caller: &Caller, limit: &'static Limit, is_charged: &mut bool) -> Result<(), Refused> {
         if !*is_charged {
-            self.charge_affiliate(&actor.caller, &CHANGES).await?;
+            self.charge_affiliate(caller, limit).await?;
             *is_charged = true;
         }
         Ok(())
+    }
+
+    /// Charges an affiliate for a change of a rule, once for all tries of one request.
+    pub(crate) async fn charge_change(&self, actor: &Actor, is_charged: &mut bool) -> Result<(), Refused> {
+        self.charge_once(&actor.caller, &CHANGES, is_charged).await
     }
 }
 

@@ -14,10 +14,11 @@ use tracking_core::{
     hash,
     id::Id,
     index::anchors_of,
+    json,
+    json::Value,
     matching::{DEEPEST_CAUSE, may_fire},
     tracking_api::Delay,
 };
-use tracking_core::{json, json::Value};
 
 use crate::{
     Engine, Failed,

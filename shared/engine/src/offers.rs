@@ -1,8 +1,7 @@
 //! Offers: what gives a rule its country and category (V1).
 
 use serde::{Deserialize, Serialize};
-use tracking_core::{caller::Caller, id::Id, offer::Offer};
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, id::Id, json, json::Value, offer::Offer};
 
 use crate::{
     Engine,

@@ -6,9 +6,9 @@ use tracking_core::{
     caller::Caller,
     change::{Envelope, MAX_EVENT_BYTES},
     fault::{Fault, Faults},
-    hash,
+    hash, json,
+    json::Value,
 };
-use tracking_core::{json, json::Value};
 
 use crate::{
     Accepted, Engine, MOST_PAGE_BYTES,

@@ -9,11 +9,11 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
-use tracking_core::json::Value;
 use tracking_core::{
     caller::Caller,
     delivery::{DeliveryId, State},
     id::Id,
+    json::Value,
     line::{Asked, Line},
     repair::Resend,
 };
@@ -93,10 +93,7 @@ impl<B: Backend> Engine<B> {
             if let Some(obstacle) = self.obstacle(&rule, &seen.row, &seen.line, force).await? {
                 return Err(obstacle.refused());
             }
-            if !is_charged {
-                self.charge_affiliate(caller, &limits::RESENDS).await?;
-                is_charged = true;
-            }
+            self.charge_once(caller, &limits::RESENDS, &mut is_charged).await?;
             if seen.row.state == State::Held && is_own(&rule, &seen.row) {
                 if !self.unstopped(&seen).await? {
                     continue;

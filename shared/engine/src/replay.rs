@@ -13,10 +13,11 @@ use tracking_core::{
     delivery::{DeliveryId, State},
     hash,
     id::Id,
+    json,
+    json::Value,
     line::Line,
     repair::{Period, Replay},
 };
-use tracking_core::{json, json::Value};
 
 use crate::{
     Engine,

@@ -9,8 +9,9 @@ use tracking_core::{
     delivery::{DeliveryId, State},
     event::Event,
     id::Id,
+    json,
+    json::Value,
 };
-use tracking_core::{json, json::Value};
 
 use crate::backend::{Item, Key, Unavailable};
 
@@ -74,6 +75,17 @@ pub(crate) enum ReadError {
     /// A row that this version can't read: it stays for one that can, and harms nothing but itself.
     #[error(transparent)]
     Unreadable(Unreadable),
+}
+
+impl ReadError {
+    /// The result of reading one among many; `None` if it can't be read: it is passed over.
+    pub(crate) fn pass_over<T>(read: Result<T, Self>) -> Result<Option<T>, Unavailable> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(Self::Unreadable(_)) => Ok(None),
+            Err(Self::Unavailable(error)) => Err(error),
+        }
+    }
 }
 
 impl From<ReadError> for Unavailable {

@@ -19,9 +19,8 @@ use futures_util::{
 };
 use tracking_core::{id::Id, tracking_api::Binding};
 
-use crate::backend::Unavailable;
-
 pub(crate) use self::{scrub::Scrubber, shapes::derived};
+use crate::backend::Unavailable;
 
 /// What stands in place of a secret's value.
 pub const MASK: &str = "***";

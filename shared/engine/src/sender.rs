@@ -32,17 +32,17 @@ use crate::{
 use progress::{Progress, Stage};
 use resolver::{ForClient, Resolver, has_route};
 
-/// How much of an answer is read, in bytes.
+/// The part of an answer that is read, in bytes.
 pub(crate) const ANSWER_CAP: usize = 64 * 1024;
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(50);
 
-/// How a sender is made.
+/// The settings of a sender.
 #[derive(Debug, Clone, Default)]
 pub struct SenderSettings {
     /// `true` if addresses that are not public may be connected to.
     pub private_targets: bool,
-    /// What answers the question for a name's addresses.
+    /// The source of a name's addresses.
     pub lookups: Lookups,
     /// The clock that such answers grow old by. Without one, none is kept.
     pub clock: Option<Clock>,

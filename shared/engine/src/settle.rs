@@ -53,11 +53,8 @@ impl<B: Backend> Engine<B> {
             }
         }
         for absorbed in join_all(rules.into_values().map(|rule| self.absorb(rule, change, events))).await {
-            match absorbed {
-                // The change goes into the holds that can be read; the other stays as it is.
-                Ok(()) | Err(ReadError::Unreadable(_)) => {}
-                Err(ReadError::Unavailable(error)) => return Err(error),
-            }
+            // The change goes into the holds that can be read; the others stay as they are.
+            ReadError::pass_over(absorbed)?;
         }
         Ok(())
     }

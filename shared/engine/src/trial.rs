@@ -14,11 +14,12 @@ use tracking_core::{
     event::Event,
     fault::Faults,
     id::Id,
+    json,
+    json::Value,
     matching::{Candidate, Verdict},
-    request::{LONGEST_BODY_BYTES, Timeout},
+    request::{LONGEST_BODY_BYTES, Rendered, Timeout},
     tracking_api::{Definition, Trial},
 };
-use tracking_core::{json, json::Value};
 
 use crate::{
     Engine,
@@ -47,10 +48,19 @@ struct Tried {
     owner: Owner,
     definition: Arc<Definition>,
     live: bool,
-    /// Whoever tries it out.
+    /// The person who tries it out.
     by: Actor,
     /// Values of its secrets, or masks of them where nothing is sent (Q5).
     secrets: Arc<BTreeMap<String, String>>,
+}
+
+/// The outcome of a trial, before anything is sent.
+struct Outcome {
+    shown: Value,
+    /// The event that was rendered, if there was one.
+    event: Option<Event>,
+    /// The request as people may see it.
+    seen: Option<Rendered>,
 }
 
 impl<B: Backend> Engine<B> {
@@ -120,30 +130,36 @@ impl<B: Backend> Engine<B> {
 
     async fn try_out(&self, tried: Tried, trial: Trial, sender: &Sender) -> Result<Value, Refused> {
         let at = self.now();
+        tracing::debug!(tracking_api_id = %tried.id, sent = trial.send, "tried out");
         if !trial.send {
-            let (owner, is_heavy) = (tried.by.caller.as_owner(), tried.definition.is_heavy);
-            let outcome = move || tried.outcome(trial.event, at).0;
-            return Ok(if is_heavy { self.heavy.run(&owner, outcome).await } else { outcome() });
+            let owner = tried.definition.is_heavy.then(|| tried.by.caller.as_owner());
+            return Ok(self.heavy.run(owner, move || tried.outcome(trial.event, at).shown).await);
         }
         let names = tried.definition.secret_names();
         if let Some(name) = names.iter().find(|name| !tried.secrets.contains_key(*name)) {
             return Err(Refused::Conflict(format!("secret {name} has no value yet: write it, or try without send")));
         }
         let permit = self.permit(&tried.by, &limits::TRIALS).await?;
-        let (mut shown, event) = tried.outcome(trial.event, at);
+        let Outcome { mut shown, event, seen } = tried.outcome(trial.event, at);
         if let Some(event) = event {
-            self.send_trial(&mut shown, &tried, &event, at, sender).await;
+            self.send_trial(&mut shown, &tried, (&event, seen.as_ref()), at, sender).await;
         }
         self.return_permit(permit).await;
         Ok(shown)
     }
 
-    /// Sends what an event comes to, and shows what comes back.
-    async fn send_trial(&self, shown: &mut Value, tried: &Tried, event: &Event, at: Timestamp, sender: &Sender) {
+    /// Sends the request for an event, of which people have `seen` the masked form, and shows what comes back.
+    async fn send_trial(
+        &self,
+        shown: &mut Value,
+        tried: &Tried,
+        (event, seen): (&Event, Option<&Rendered>),
+        at: Timestamp,
+        sender: &Sender,
+    ) {
         let id = DeliveryId::of_trial(&tried.id, at);
         let variables = BTreeMap::new();
         let rendering = tried.rendering(event, id.as_str(), &variables, at);
-        let seen = rendering.shown().ok();
         let (sent, asked_at) = match rendering.request() {
             Ok(mut request) => {
                 request.timeout = request.timeout.min(Timeout::from_seconds(LONGEST_WAIT).unwrap_or(request.timeout));
@@ -155,9 +171,9 @@ impl<B: Backend> Engine<B> {
             Err(fault) => (Err(fault.into()), None),
         };
         let duration = asked_at.map(|asked_at| self.now().duration_since(asked_at).as_millis());
-        let scrubber = rendering.scrubber(seen.as_ref());
+        let scrubber = rendering.scrubber(seen);
         let sent = masked(sent, &scrubber);
-        let judged = rendering.judge(&sent, seen.as_ref(), &scrubber);
+        let judged = rendering.judge(&sent, seen, &scrubber);
         let heard = heard(&sent, &judged, &scrubber);
         let went_out = sent.as_ref().err().is_none_or(SendFault::may_have_left);
         shown["sent"] = went_out.into();
@@ -171,8 +187,8 @@ impl<B: Backend> Engine<B> {
 }
 
 impl Tried {
-    /// The outcome of a trial that is not sent, and the event that was rendered, if there was one to render.
-    fn outcome(&self, given: Option<Change>, at: Timestamp) -> (Value, Option<Event>) {
+    /// The outcome of a trial, before anything is sent.
+    fn outcome(&self, given: Option<Change>, at: Timestamp) -> Outcome {
         let sample = given.is_none();
         let change = given.unwrap_or_else(|| Change::sample(self.owner.affiliate(), at));
         let explained = self.candidate().explain(&change, &mut None, at);
@@ -183,7 +199,9 @@ impl Tried {
             "sent": false, "status": null, "duration_ms": null, "answer": null, "verdict": null, "told": null,
             "warnings": self.definition.warnings(), "schedule": self.definition.retry.schedule(),
         });
-        let Some(verdict) = rendered_one(&explained.verdicts) else { return (shown, None) };
+        let Some(verdict) = rendered_one(&explained.verdicts) else {
+            return Outcome { shown, event: None, seen: None };
+        };
         let event = verdict.told.clone();
         shown["event"] = json!(verdict.event);
         shown["transaction_id"] = json!(verdict.transaction_id);
@@ -193,8 +211,9 @@ impl Tried {
         shown["macros"] = macros(&rendering, &change).into();
         let seen = rendering.shown();
         shown["error"] = json!(seen.as_ref().err().map(ToString::to_string));
-        shown["request"] = json!(seen.ok().map(|seen| shown_request(seen, LONGEST_BODY_BYTES).view()));
-        (shown, Some(event))
+        let seen = seen.ok();
+        shown["request"] = json!(seen.clone().map(|seen| shown_request(seen, LONGEST_BODY_BYTES).view()));
+        Outcome { shown, event: Some(event), seen }
     }
 
     fn rendering<'a>(

@@ -53,6 +53,12 @@ impl<B: Backend> Engine<B> {
     }
 }
 
+/// Takes the keys of rows that can't be read, at most so many, as a list shows them.
+pub(crate) fn take_shown(keys: &mut Vec<Key>, caller: &Caller, most: usize) -> Vec<Value> {
+    let most = most.min(keys.len());
+    keys.drain(..most).filter_map(|key| shown(caller, &key)).collect()
+}
+
 /// A row that can't be read, as a list shows it to admins; affiliates don't see it, since nobody knows whose it is.
 pub(crate) fn shown(caller: &Caller, key: &Key) -> Option<Value> {
     (*caller == Caller::Admin).then(|| json!({"unreadable": {"partition": key.partition, "sort": key.sort}}))

@@ -141,7 +141,7 @@ impl<B: Backend> Engine<B> {
                 let (claimed, rendered) = self.rendered(claimed).await;
                 let sent = match rendered {
                     // Other work of its owner's took too long. Nothing has left.
-                    Ok(_) if claimed.is_heavy() && claimed.is_late(self.now()) => {
+                    Ok(_) if claimed.heavy_owner().is_some() && claimed.is_late(self.now()) => {
                         Err(SendFault::Ours(OurFault("rendering waited too long for its turn".to_owned())))
                     }
                     Ok(rendered) => self.send(&claimed, rendered, sender).await,
@@ -154,12 +154,12 @@ impl<B: Backend> Engine<B> {
 
     /// The request of a claimed attempt.
     async fn rendered(&self, claimed: Box<Claimed>) -> (Box<Claimed>, Result<Rendered, RenderFault>) {
-        let (owner, is_heavy) = (claimed.owner().clone(), claimed.is_heavy());
+        let owner = claimed.heavy_owner();
         let render = move || {
             let rendered = claimed.request();
             (claimed, rendered)
         };
-        if is_heavy { self.heavy.run(&owner, render).await } else { render() }
+        self.heavy.run(owner, render).await
     }
 
     async fn send(&self, claimed: &Claimed, rendered: Rendered, sender: &Sender) -> Sent {

@@ -81,7 +81,7 @@ fn delivery(site: &Site, token: &str, id: &str) {
     assert!(token != site.stranger || status != StatusCode::OK, "{id}: {told}");
 }
 
-/// What a client gets for what it writes: never a fault of ours.
+/// The answer to a client's text: never a fault of ours.
 fn allowed(status: StatusCode) -> bool {
     status == StatusCode::OK || status.is_client_error()
 }

@@ -36,7 +36,7 @@ pub fn json(data: &[u8]) {
     entries(data, &value);
 }
 
-/// What is written is read as the same document, and written the same again.
+/// A written document is read as the same document, and written the same again.
 fn reads_back(value: &Value) {
     let written = value.to_string();
     let again = json::parse_lenient(written.as_bytes()).expect("what is written can be read");

@@ -15,7 +15,7 @@ mod site;
 
 pub use self::{claims::claims, cursor::cursor, event::event, json::json, render::render, response::response, rule::rule};
 
-/// What a target does with its bytes: it panics over a finding.
+/// The check of a target: it panics over a finding.
 pub type Check = fn(&[u8]);
 
 /// The targets by their names, which are those of their folders in the corpus.

@@ -29,7 +29,7 @@ const PLACES: [Place; 9] = [
     Place::Plain,
 ];
 
-/// What every request carries besides what its rule says: the delivery's id and the user agent.
+/// The headers that every request carries besides those of its rule: the delivery's id and the user agent.
 const OWN_HEADERS: usize = 2;
 
 /// Reads a text as a template of a place and as a part of requests, and fills in the values. The parts are the place, the text, and the

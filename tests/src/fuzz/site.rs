@@ -1,4 +1,4 @@
-//! What the inputs meet: an event with room for hostile values, the scope of an attempt, and an API with something in it.
+//! The surroundings of the inputs: an event with room for hostile values, the scope of an attempt, and an API with something in it.
 
 use std::{
     cell::LazyCell,
@@ -62,7 +62,7 @@ pub(super) fn plain_event() -> Event {
     EVENT.clone()
 }
 
-/// What the second attempt of a delivery reads.
+/// The scope of a delivery's second attempt.
 pub(super) struct Attempt {
     event: Event,
     secrets: BTreeMap<String, String>,

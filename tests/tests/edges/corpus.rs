@@ -107,7 +107,7 @@ fn any_bytes_as_json() {
     check("json");
 }
 
-/// What a client writes is its fault on every store: DynamoDB would fail the query for such a place.
+/// A client's text is its own fault on every store: DynamoDB would fail the query for such a place.
 #[tokio::test]
 async fn contract_3_a_cursor_that_names_a_place_longer_than_any_is_refused() {
     let world = World::temporary();

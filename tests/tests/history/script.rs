@@ -1,7 +1,6 @@
 //! What a history is made of: rules, and the changes of one conversion as the bus brings them.
 
-use tracking_core::{caller::Caller, id::Id};
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, id::Id, json, json::Value};
 use tracking_tests::world::event;
 
 use super::Dice;

@@ -4,8 +4,7 @@
 use std::fmt::Write as _;
 
 use jiff::SignedDuration;
-use tracking_core::caller::Caller;
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, json, json::Value};
 use tracking_tests::{
     cloud::{Counts, Queue},
     functions::{BATCH, Functions},

@@ -1,8 +1,7 @@
 //! The key of the secrets: who needs it has it opened, nobody else waits for it.
 
 use jiff::SignedDuration;
-use tracking_core::caller::Caller;
-use tracking_core::json;
+use tracking_core::{caller::Caller, json};
 use tracking_tests::{
     cloud::{Fault, Queue},
     functions::Functions,

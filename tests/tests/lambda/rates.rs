@@ -2,8 +2,7 @@
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
-use tracking_core::caller::Caller;
-use tracking_core::json;
+use tracking_core::{caller::Caller, json};
 use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
     cloud::{Queue, failures},

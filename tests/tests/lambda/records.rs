@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tracking_core::caller::Caller;
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, json, json::Value};
 use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
     cloud::{Fault, Queue, failures},

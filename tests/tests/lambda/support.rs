@@ -1,7 +1,6 @@
 //! Rules and events of these tests.
 
-use tracking_core::caller::Caller;
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, json, json::Value};
 use tracking_tests::{
     cloud::Queue,
     functions::Functions,

@@ -1,7 +1,6 @@
 //! What lies in the table, and what does not.
 
-use tracking_core::caller::Caller;
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, json, json::Value};
 use tracking_engine::backend::{Backend as _, Key};
 use tracking_tests::{
     cloud::Queue,

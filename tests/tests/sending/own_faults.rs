@@ -3,8 +3,7 @@
 use std::{fs::File, process::Command};
 
 use jiff::SignedDuration;
-use tracking_core::caller::Caller;
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, json, json::Value};
 use tracking_engine::{
     DeliveryFilter,
     sender::{Lookups, Nameservers, Sender, SenderSettings},

@@ -9,8 +9,7 @@ use std::{
 };
 
 use tokio::sync::Notify;
-use tracking_core::caller::Caller;
-use tracking_core::json;
+use tracking_core::{caller::Caller, json};
 use tracking_embedded::{Limits, worker};
 use tracking_engine::{backend::Received, rules::New};
 use tracking_tests::world::{HandClock, event, transaction};

@@ -3,8 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use rusqlite::{Connection as Database, OpenFlags, types::ValueRef};
-use tracking_core::caller::Caller;
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, json, json::Value};
 use tracking_engine::DeliveryFilter;
 use tracking_tests::{
     traces::Traces,

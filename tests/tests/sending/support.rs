@@ -15,9 +15,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
 };
-use tracking_core::json::Value;
 use tracking_core::{
     caller::Caller,
+    json::Value,
     request::{Method, Rendered, Timeout},
 };
 use tracking_embedded::{Durability, Limits, Store};

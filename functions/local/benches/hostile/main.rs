@@ -33,7 +33,7 @@ const WARM_UP: usize = 40;
 const QUIET_EVENTS: usize = 200;
 /// The pause between two events of the victim: 20 a second.
 const EVERY: Duration = Duration::from_millis(50);
-/// What p99 under attack may be of the quiet one.
+/// The most that p99 under attack may be, as a multiple of the quiet one.
 const MAX_RATIO: f64 = 3.0;
 /// The least that the quiet p99 counts as, so that noise does not decide.
 const LEAST_QUIET: Duration = Duration::from_millis(5);

@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What a receiver does with a request.
+/// The way in which a receiver treats a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Habit {
     /// Reads it and says nothing for ever.

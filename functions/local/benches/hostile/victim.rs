@@ -37,7 +37,7 @@ pub(crate) struct Victim {
 
 type Arrived = Arc<Mutex<HashMap<String, Instant>>>;
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) posted: usize,
@@ -116,7 +116,7 @@ async fn load(poster: Arc<Poster>, arrived: Arrived, name: &'static str, count: 
     Load { posted: count, times, worst_health, asked_health, failed_health }
 }
 
-/// What posts the platform's events of the victim.
+/// The client that posts the platform's events of the victim.
 struct Poster {
     client: reqwest::Client,
     url: String,

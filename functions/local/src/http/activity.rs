@@ -48,17 +48,17 @@ enum Phase {
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// When the phase began; of [`Phase::Body`] and [`Phase::Working`], when the request did.
+    /// The time at which the phase began; of [`Phase::Body`] and [`Phase::Working`], the time at which the request did.
     since: Instant,
-    /// When a byte went either way.
+    /// The time at which a byte last went either way.
     moved: Instant,
     /// Bytes of the request's body.
     received: u64,
-    /// When the handler first waited for the body.
+    /// The time at which the handler first waited for the body.
     receiving: Option<Instant>,
     /// Bytes written since the request's head.
     sent: u64,
-    /// When the client first let the response wait.
+    /// The time at which the client first let the response wait.
     sending: Option<Instant>,
     /// The client lets the response wait now.
     is_blocked: bool,

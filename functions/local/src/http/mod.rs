@@ -43,11 +43,11 @@ use crate::server::until;
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// The most headers of a request.
 const MAX_HEADERS: usize = 100;
-/// How long requests that run may take when the server stops.
+/// The time that running requests may take when the server stops.
 const ANSWERS_GRACE: Duration = Duration::from_secs(10);
-/// How long accepting rests after a fault of the system.
+/// The pause of accepting after a fault of the system.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
-/// How often a fault of accepting is logged.
+/// The shortest time between two log lines about faults of accepting.
 const LOG_EVERY: Duration = Duration::from_mins(1);
 
 /// Serves until it is to stop; then closes connections without a request at once, and gives the others 10 seconds.

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::activity::Activity;
 
-/// How long to wait for room before looking again for a connection that could make it.
+/// The wait for room before the next look for a connection that could make it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// All connections of a server.

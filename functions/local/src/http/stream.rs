@@ -42,7 +42,7 @@ impl<S> PatientStream<S> {
         Self { stream, activity, writing: Alarm::default() }
     }
 
-    /// What became of a write: bytes are noted, and waiting has an end.
+    /// Notes the bytes of a write, and gives waiting an end.
     fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(bytes)) => self.activity.sent(bytes, Instant::now()),

@@ -154,16 +154,22 @@ async fn f6_a_stop_closes_idle_connections_at_once() {
     }
 }
 
-#[tokio::test]
-async fn f6_a_stop_lets_a_request_end() {
+/// A handler that tells when it has begun, and answers `done` once it may go on.
+fn slow() -> (routing::MethodRouter, Arc<Notify>, Arc<Notify>) {
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begins, goes_on) = (Arc::clone(&begun), Arc::clone(&go_on));
-    let slow = async move || {
+    let handler = async move || {
         begins.notify_one();
         goes_on.notified().await;
         "done"
     };
-    let mut opened = open(PATIENT, Router::new().route("/", routing::get(slow))).await;
+    (routing::get(handler), begun, go_on)
+}
+
+#[tokio::test]
+async fn f6_a_stop_lets_a_request_end() {
+    let (slow, begun, go_on) = slow();
+    let mut opened = open(PATIENT, Router::new().route("/", slow)).await;
     opened.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     begun.notified().await;
     opened.stop.send_replace(true);
@@ -177,14 +183,8 @@ async fn f6_an_idle_connection_makes_room_and_one_that_works_does_not() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (begins, goes_on) = (Arc::clone(&begun), Arc::clone(&go_on));
-    let slow = async move || {
-        begins.notify_one();
-        goes_on.notified().await;
-        "done"
-    };
-    let serving = tokio::spawn(serve(listener, routes().route("/slow", routing::get(slow)), 2, stopped));
+    let (slow, begun, go_on) = slow();
+    let serving = tokio::spawn(serve(listener, routes().route("/slow", slow), 2, stopped));
 
     let mut busy = TcpStream::connect(address).await.unwrap();
     busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();

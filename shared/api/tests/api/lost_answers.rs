@@ -6,8 +6,7 @@ use std::sync::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tracking_core::{caller::Caller, id::Id};
-use tracking_core::{json, json::Value};
+use tracking_core::{caller::Caller, id::Id, json, json::Value};
 use tracking_embedded::{Durability, Store};
 use tracking_engine::{
     Clock, Engine, Settings,

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Map, Value};
-
 use super::{
     Answer,
     operator::{OPERATORS, Operator},
@@ -12,6 +10,7 @@ use crate::{
     document::{Fields, kind},
     expression::{Steps, Stop},
     fault::Faults,
+    json::{Map, Value},
     path::FieldPath,
 };
 

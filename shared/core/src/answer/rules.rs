@@ -1,6 +1,5 @@
 //! The rules that read an answer: top down, the first that holds decides (domain A1–A3).
 
-use crate::json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{Answer, Told, Verdict, condition::Condition, set::Set};
@@ -9,6 +8,7 @@ use crate::{
     document::Fields,
     expression::{MAX_STEPS, Spent, Steps, Stop},
     fault::Faults,
+    json::{Map, Value},
     template::Scope,
 };
 

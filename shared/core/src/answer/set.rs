@@ -2,14 +2,13 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use crate::json::{Map, Value};
-
 use super::Told;
 use crate::{
     caller::Owner,
     change::TransactionResult,
     document::{Fields, kind},
     fault::{Faults, pointer_token},
+    json::{Map, Value},
     money::Money,
     name::check_name,
     template::{Allowed, Filled, Place, Scope, Template},

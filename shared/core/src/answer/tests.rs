@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use crate::json;
 use proptest::prelude::*;
 
 use super::*;
@@ -9,6 +8,7 @@ use crate::{
     change::Change,
     event::Event,
     fault::Faults,
+    json,
     template::{Scope, Steps},
 };
 

@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::json::Value;
-
 use super::{
     Causation, Change, Conversion, MAX_TRANSACTIONS, Transaction,
     fields::{CHANGE, DEPTH, FLAG, Fields, ID, MONEY, RESULT, TEXT, TIME, VERSION, WORD},
 };
-use crate::{fault::Faults, id::Id};
+use crate::{fault::Faults, id::Id, json::Value};
 
 impl Change {
     /// Reads the detail of a `Conversion Changed` event that stands at `pointer_prefix` (`""`, `/detail`, `/event`).

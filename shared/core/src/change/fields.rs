@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::json::{Map, Value};
 use jiff::Timestamp;
 
 use super::{ChangeKind, MAX_TEXT_BYTES, TransactionResult};
 use crate::{
     fault::{Faults, pointer_token},
     id::Id,
+    json::{Map, Value},
     money::Money,
 };
 

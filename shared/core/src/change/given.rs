@@ -1,9 +1,10 @@
 //! A change as a person gives it: the detail alone, or the whole envelope that it came in.
 
-use crate::json::Value;
-
 use super::{Change, Envelope, MAX_EVENT_BYTES};
-use crate::fault::{Faults, pointer_token};
+use crate::{
+    fault::{Faults, pointer_token},
+    json::Value,
+};
 
 impl Change {
     /// Reads an event that a person wrote at `pointer`: a detail (contract §1), or an envelope with a `detail`. All faults are told at
@@ -30,10 +31,8 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
-    use crate::json;
-
     use super::*;
-    use crate::testing;
+    use crate::{json, testing};
 
     #[test]
     fn contract_1_an_event_is_given_with_or_without_its_envelope() {

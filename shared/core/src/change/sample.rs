@@ -1,10 +1,9 @@
 //! A sale to try rules out with, where a person gives no event.
 
-use crate::json;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Change;
-use crate::id::Id;
+use crate::{id::Id, json};
 
 impl Change {
     /// A new sale of this affiliate whose transaction gets its result at once, as it would be told at `now`: it is created and

@@ -1,8 +1,7 @@
-use crate::{json, json::Value};
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing;
+use crate::{json, json::Value, testing};
 
 /// What is wrong with `edit`ed detail of the contract: pointers and sentences.
 #[track_caller]

@@ -1,10 +1,5 @@
 //! Reading a rule's conditions (contract §2): every fault at once, unknown names refused with the nearest known one.
 
-use crate::{
-    json,
-    json::{Map, Value},
-};
-
 use super::{Conditions, ConversionType, Ids, MAX_VALUES, ResultCondition, Source, judge::Condition};
 use crate::{
     change::{
@@ -13,6 +8,8 @@ use crate::{
     },
     fault::{Faults, pointer_token},
     id::Id,
+    json,
+    json::{Map, Value},
 };
 
 impl Conditions {

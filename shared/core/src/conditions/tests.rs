@@ -1,8 +1,7 @@
-use crate::{json, json::Value};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{change::Change, event::Event, fault::Faults, testing};
+use crate::{change::Change, event::Event, fault::Faults, json, json::Value, testing};
 
 fn conditions(document: &Value) -> Conditions {
     let mut faults = Faults::default();

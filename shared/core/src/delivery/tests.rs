@@ -1,8 +1,7 @@
-use crate::json;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fault::Faults;
+use crate::{fault::Faults, json};
 
 fn id(text: &str) -> Id {
     text.parse().unwrap()

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use crate::json::Value;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -17,6 +16,7 @@ use crate::{
     },
     fault::Faults,
     id::Id,
+    json::Value,
 };
 
 const EVENT_KIND: Kind<EventKind> = Kind {

@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 
-use crate::{json, json::Value};
 use proptest::prelude::*;
 
 use super::{
@@ -9,6 +8,8 @@ use super::{
 };
 use crate::{
     change::{Change, TransactionResult},
+    json,
+    json::Value,
     testing,
     trigger::Trigger,
 };

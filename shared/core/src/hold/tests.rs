@@ -1,7 +1,5 @@
-use crate::{json, json::Value};
-
 use super::*;
-use crate::{conditions::Conditions, fault::Faults, trigger::Trigger};
+use crate::{conditions::Conditions, fault::Faults, json, json::Value, trigger::Trigger};
 
 mod by_hand;
 mod commute;

@@ -1,10 +1,9 @@
 use std::collections::BTreeMap;
 
-use crate::{json, json::Value};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::{fault::Faults, testing};
+use crate::{fault::Faults, json, json::Value, testing};
 
 /// A rule with these conditions stands here.
 #[track_caller]

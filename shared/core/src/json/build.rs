@@ -72,7 +72,7 @@ impl<T: Into<Self>> FromIterator<T> for Value {
     }
 }
 
-/// What our own code put together: its fractions, if any, are literals.
+/// A value that our own code put together: its fractions, if any, are literals.
 impl From<serde_json::Value> for Value {
     fn from(value: serde_json::Value) -> Self {
         match value {

@@ -12,6 +12,7 @@ mod value;
 
 pub use reader::{JsonError, MAX_DEPTH, MAX_VALUES, elements, is_json, parse, parse_lenient};
 pub use value::{Map, Number, Value};
+pub(crate) use value::{write_escaped, write_text};
 
 /// A [`Value`] from a literal, written as `serde_json`'s macro of the same name takes it.
 ///

@@ -402,6 +402,12 @@ impl fmt::Display for Value {
 /// Writes a text as a JSON string, quotes included.
 pub(crate) fn write_text(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     out.write_char('"')?;
+    write_escaped(text, out)?;
+    out.write_char('"')
+}
+
+/// Writes a text as it stands inside a JSON string.
+pub(crate) fn write_escaped(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     let mut run = 0;
     for (i, byte) in text.bytes().enumerate().filter(|(_, byte)| *byte < 0x20 || matches!(byte, b'"' | b'\\')) {
         out.write_str(&text[run..i])?;
@@ -415,6 +421,5 @@ pub(crate) fn write_text(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
         }?;
         run = i + 1;
     }
-    out.write_str(&text[run..])?;
-    out.write_char('"')
+    out.write_str(&text[run..])
 }

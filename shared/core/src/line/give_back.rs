@@ -21,7 +21,7 @@ const LONGEST_WAIT_MS: u64 = 240_000;
 pub struct Returns {
     /// The attempt.
     pub attempt: u32,
-    /// How many of its claims were given back.
+    /// The number of its claims that were given back.
     pub times: u32,
 }
 
@@ -47,9 +47,9 @@ pub struct Return<'a> {
 pub struct GivenBack {
     /// The line to write.
     pub line: Line,
-    /// When the delivery asks again.
+    /// The time at which the delivery asks again.
     pub until: Timestamp,
-    /// How many claims of this attempt were given back by now.
+    /// The number of claims of this attempt that were given back by now.
     pub times: u32,
 }
 
@@ -83,7 +83,6 @@ impl Line {
 /// The wait before a delivery asks again, give or take up to a quarter of it.
 fn wait(id: &DeliveryId, times: u32) -> SignedDuration {
     let plain = (FIRST_WAIT_MS << times.saturating_sub(1).min(16)).min(LONGEST_WAIT_MS);
-    let quarter = plain / 4;
-    let jitter = hash::number(&["given back", id.as_str(), &times.to_string()]) % (2 * quarter + 1);
-    SignedDuration::from_millis(i64::try_from(plain - quarter + jitter).unwrap_or(i64::MAX))
+    let wait = hash::jitter(&["given back", id.as_str(), &times.to_string()], plain, plain / 4);
+    SignedDuration::from_millis(i64::try_from(wait).unwrap_or(i64::MAX))
 }

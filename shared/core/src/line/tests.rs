@@ -1,9 +1,7 @@
 use std::collections::HashMap;
 
-use crate::json;
-
 use super::*;
-use crate::{delivery::Cause, id::Id};
+use crate::{delivery::Cause, id::Id, json};
 
 mod give_back;
 mod model;

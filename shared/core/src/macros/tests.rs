@@ -1,11 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::json;
-
 use super::{Macro, catalogue, modifiers};
 use crate::{
     answer::Answer,
     change::Change,
+    json,
     template::{Allowed, Place, Scope, Steps, Template},
     testing,
 };

@@ -1,10 +1,11 @@
-use crate::{json, json::Value};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     event::EventKind,
     hold::Hold,
+    json,
+    json::Value,
     testing,
     tracking_api::{Final, Settings},
     trigger::Trigger,

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
-use crate::{json, json::Value};
-
 use super::*;
 use crate::{
     answer::{Answer, Verdict},
     caller::Owner,
     change::Change,
     event::Event,
+    json,
+    json::Value,
     template::{Scope, Steps},
     tracking_api::{Definition, Settings},
 };

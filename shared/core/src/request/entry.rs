@@ -1,11 +1,11 @@
 //! Query entries: names are literal, values may hold macros (Q1).
 
-use crate::{json, json::Value};
-
 use super::{MOST_QUERY_ENTRIES, name, objects, template};
 use crate::{
     document::Fields,
     fault::Faults,
+    json,
+    json::Value,
     template::{Allowed, Filled, Place, RenderFault, Scope, Template, encode::percent_encoded},
 };
 

@@ -1,11 +1,11 @@
 //! Headers: names are literal, values may hold macros but no control characters (Q3).
 
-use crate::{json, json::Value};
-
 use super::{DELIVERY_ID_HEADER, MOST_HEADERS, Signing, name, objects, template};
 use crate::{
     document::Fields,
     fault::Faults,
+    json,
+    json::Value,
     template::{Allowed, Place, Template},
 };
 

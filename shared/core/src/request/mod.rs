@@ -15,8 +15,6 @@ mod target;
 mod timeout;
 mod uses;
 
-use crate::{json, json::Value};
-
 pub(crate) use self::header::refuse_signature_headers;
 use self::{body::Body, entry::QueryEntry, header::Header, target::Target};
 pub use self::{
@@ -28,6 +26,8 @@ pub use self::{
 use crate::{
     document::Fields,
     fault::Faults,
+    json,
+    json::Value,
     template::{Allowed, Filled, RenderFault, Scope, Template},
 };
 

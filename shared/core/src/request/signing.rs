@@ -1,10 +1,9 @@
 //! Signatures by Standard Webhooks, so that a receiver knows who sent a postback.
 
-use crate::{json, json::Value};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 
-use crate::{document::Fields, fault::Faults, macros::plain_name, template::modify::hmac_sha256};
+use crate::{document::Fields, fault::Faults, json, json::Value, macros::plain_name, template::modify::hmac_sha256};
 
 /// How a rule signs its requests (contract §2): with which of its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
-use crate::{json, json::Value};
-
 use super::{Request, Signing, parameter};
 use crate::{
     fault::Faults,
+    json,
+    json::Value,
     template::{
         Allowed, RenderFault,
         sample::{event, event_with_click_id, in_scope},

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::{json, json::Value};
 use jiff::{Timestamp, fmt::rfc2822};
 
 use crate::{
     document::{Fields, whole},
     fault::Faults,
-    hash,
+    hash, json,
+    json::Value,
 };
 
 mod schedule;
@@ -163,9 +163,8 @@ impl RetryPolicy {
     /// counts when it is longer, up to 12 hours, and jitter never shortens it.
     pub fn wait_before(&self, retry: u32, delivery_id: &str, retry_after: Option<Duration>) -> Duration {
         let plain = self.plain_wait(retry) * 1_000;
-        let tenth = plain / 10;
-        let jitter = hash::number(&["jitter", delivery_id, &retry.to_string()]) % (2 * tenth + 1);
-        let wait = Duration::from_millis((plain - tenth + jitter).max(1_000));
+        let wait = hash::jitter(&["jitter", delivery_id, &retry.to_string()], plain, plain / 10);
+        let wait = Duration::from_millis(wait.max(1_000));
         let longest = Duration::from_secs(u64::from(LONGEST_WAIT_SECONDS));
         wait.max(retry_after.unwrap_or_default().min(longest))
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{Place, RenderFault, value::Value};
+use crate::json;
 
 /// What happens to a macro's value on its way into the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Encoding {
         match self {
             Self::Percent => percent(text, &UNRESERVED, out),
             Self::Url => percent(text, &URL, out),
-            Self::JsonString => json(text, out),
+            Self::JsonString => json::write_escaped(text, out).expect("a string takes everything"),
             Self::JsonValue => out.push_str(if is_json(text) { text } else { "null" }),
             Self::Xml => xml(text, out),
             Self::Header if text.chars().any(is_control) => return Err(RenderFault::ControlInHeader),
@@ -131,22 +132,6 @@ fn percent(text: &str, kept: &[bool; 256], out: &mut String) {
     );
 }
 
-fn json(text: &str, out: &mut String) {
-    escape(
-        text,
-        out,
-        |byte| byte < 0x20 || matches!(byte, b'"' | b'\\'),
-        |byte, out| match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            control => write!(out, "\\u{control:04x}").expect("a string takes everything"),
-        },
-    );
-}
-
 fn xml(text: &str, out: &mut String) {
     // XML 1.0 has no way to write most control characters, nor the two non-characters.
     let text = if text.contains(['\u{fffe}', '\u{ffff}']) {
@@ -192,7 +177,7 @@ pub(super) fn is_control(c: char) -> bool {
 
 /// Whether a text is one complete JSON value.
 pub(crate) fn is_json(text: &str) -> bool {
-    crate::json::is_json(text.as_bytes())
+    json::is_json(text.as_bytes())
 }
 
 /// `text` percent-encoded but for unreserved characters (RFC 3986).
@@ -205,8 +190,6 @@ pub(crate) fn percent_encoded(text: &str) -> String {
 /// `text` as a JSON string, quotes included.
 pub(crate) fn json_string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    json(text, &mut out);
-    out.push('"');
+    json::write_text(text, &mut out).expect("a string takes everything");
     out
 }

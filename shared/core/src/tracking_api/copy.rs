@@ -1,9 +1,7 @@
 //! A rule made from another one: one advertiser, several channels, a token for each (domain V4).
 
-use crate::{json, json::Value};
-
 use super::{Definition, merge_patch};
-use crate::caller::Owner;
+use crate::{caller::Owner, json, json::Value};
 
 /// What is put behind the name of a copy that is given none.
 const SUFFIX: &str = " (copy)";

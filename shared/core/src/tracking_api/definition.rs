@@ -5,11 +5,6 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::{
-    json,
-    json::{Map, Value},
-};
-
 use super::Delay;
 use crate::{
     answer::AnswerRules,
@@ -17,6 +12,8 @@ use crate::{
     conditions::Conditions,
     document::{Fields, kind, unknown},
     fault::Faults,
+    json,
+    json::{Map, Value},
     request::{Request, Signing, refuse_signature_headers},
     retry::RetryPolicy,
     template::Allowed,

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::{json, json::Value};
-
 use super::*;
-use crate::{caller::Owner, fault::Faults, id::Id, offer::Placement};
+use crate::{caller::Owner, fault::Faults, id::Id, json, json::Value, offer::Placement};
 
 fn id(text: &str) -> Id {
     text.parse().unwrap()

@@ -1,8 +1,6 @@
 //! Whether a change goes out at once or is held for one final postback (domain §7).
 
-use crate::{json, json::Value};
-
-use crate::{document::Fields, fault::Faults};
+use crate::{document::Fields, fault::Faults, json, json::Value};
 
 /// When a rule sends (F1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

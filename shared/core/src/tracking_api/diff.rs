@@ -1,9 +1,8 @@
 //! What one document of a rule has that another has not, for its history (contract §3).
 
-use crate::json::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::pointer_token;
+use crate::{fault::pointer_token, json::Value};
 
 /// One place at which two documents differ.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,9 +46,8 @@ fn compare(pointer: String, from: &Value, to: &Value, found: &mut Vec<Change>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::json;
-
     use super::*;
+    use crate::json;
 
     #[track_caller]
     fn check(from: &Value, to: &Value, expected: &Value) {

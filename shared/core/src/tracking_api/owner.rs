@@ -1,11 +1,10 @@
 //! Whose a new rule is, and that it stays so (domain V2).
 
-use crate::json::Value;
-
 use crate::{
     caller::{Caller, Owner},
     document::Fields,
     fault::Faults,
+    json::Value,
 };
 
 /// The owner of a rule that a caller creates: itself, or the affiliate on whose behalf an admin creates (V2).

@@ -1,10 +1,10 @@
-use crate::{json, json::Value};
-
 use super::*;
 use crate::{
     caller::{Caller, Owner},
     fault::Faults,
     id::Id,
+    json,
+    json::Value,
 };
 
 fn id(text: &str) -> Id {

@@ -1,8 +1,6 @@
 //! What a person asks to be tried out or explained: an event, whether to send, and a rule that may not be saved yet (contract §3).
 
-use crate::json::Value;
-
-use crate::{change::Change, document::Fields, fault::Faults};
+use crate::{change::Change, document::Fields, fault::Faults, json::Value};
 
 /// What is asked of a rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,10 +72,8 @@ fn event(fields: &Fields<'_>, faults: &mut Faults) -> Option<Change> {
 
 #[cfg(test)]
 mod tests {
-    use crate::json;
-
     use super::*;
-    use crate::testing;
+    use crate::{json, testing};
 
     #[test]
     fn contract_3_a_trial_needs_nothing() {

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::{json, json::Value};
 use jiff::Timestamp;
 
 use super::Definition;
-use crate::{caller::Owner, id::Id, offer::Placement};
+use crate::{caller::Owner, id::Id, json, json::Value, offer::Placement};
 
 /// A rule with what the server sets of it.
 #[derive(Debug, Clone)]

@@ -1,9 +1,7 @@
 //! What is allowed but probably not meant.
 
-use crate::{json, json::Value};
-
 use super::*;
-use crate::{caller::Owner, fault::Faults};
+use crate::{caller::Owner, fault::Faults, json, json::Value};
 
 /// A rule of which nothing is to be said, with further members.
 fn rule(members: &Value) -> Value {

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-/// What an owner has out, and its groups that wait for room.
+/// The messages that an owner has out, and its groups that wait for room.
 #[derive(Default)]
 struct OwnerState {
     out: usize,

@@ -8,8 +8,7 @@ use std::sync::{
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
-use tracking_core::json;
-use tracking_core::{answer::Answer, caller::Caller, id::Id};
+use tracking_core::{answer::Answer, caller::Caller, id::Id, json};
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{Claiming, Clock, Engine, Settings, backend::Unavailable, rules::New, secrets::Vault};
 

@@ -107,7 +107,7 @@ impl<B: Backend> Engine<B> {
             Ok(ready) => ready,
             Err(why) => return self.not_now(received, &job, row, why).await,
         };
-        let host = &rule.definition.request.host().to_owned();
+        let host = rule.definition.request.host();
         let needed = rule.definition.request.timeout().duration() + CONCLUDING;
         if until.is_some_and(|until| self.now() + needed > until) {
             // Handed back, uncharged: another process has the time. The retry lane counts no receives.

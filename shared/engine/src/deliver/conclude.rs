@@ -6,11 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     answer::{Told, Verdict},
     delivery::{DeliveryId, Next, State, after_attempt},
+    json,
+    json::Value,
     line::Line,
     request::Rendered,
     retry::parse_retry_after,
 };
-use tracking_core::{json, json::Value};
 
 use super::{
     Claimed, SWITCHED_OFF, Sent,
@@ -33,7 +34,7 @@ const LOGGED_BODY: usize = 16_384;
 /// on, and it ends within that time: 30 retries of at most 12 hours each, with their jitter, are 17 days (L1, L2).
 const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 31);
 
-/// What came of an attempt: the request as people may see it, the response without secrets, and what the response means.
+/// The result of an attempt: the request as people may see it, the response without secrets, and its meaning.
 struct Understood {
     shown: Option<Rendered>,
     scrubber: Scrubber,
@@ -135,14 +136,14 @@ impl<B: Backend> Engine<B> {
         Ok(())
     }
 
-    /// What came of a claimed attempt, read and masked.
+    /// Reads and masks the result of a claimed attempt.
     async fn understood(&self, claimed: Claimed, sent: Sent) -> (Claimed, Understood) {
-        let (owner, is_heavy) = (claimed.owner().clone(), claimed.is_heavy());
+        let owner = claimed.heavy_owner();
         let understand = move || {
             let understood = Understood::of(&claimed, sent);
             (claimed, understood)
         };
-        if is_heavy { self.heavy.run(&owner, understand).await } else { understand() }
+        self.heavy.run(owner, understand).await
     }
 
     /// Shows an attempt that takes its time.

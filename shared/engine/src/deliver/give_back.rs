@@ -19,7 +19,7 @@ use crate::{
     sender::OurFault,
 };
 
-/// How often a line is tried to be written while others write it.
+/// The attempts to write a line while others write it.
 const TRIES: usize = 10;
 
 impl<B: Backend> Engine<B> {

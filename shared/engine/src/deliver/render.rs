@@ -140,7 +140,7 @@ pub(crate) fn masked(sent: Sent, scrubber: &Scrubber) -> Sent {
     })
 }
 
-/// What people see of what came back, masked.
+/// The part of the masked response that people see.
 pub(crate) fn heard(sent: &Sent, judged: &Judged, scrubber: &Scrubber) -> Heard {
     let mut error = sent.as_ref().err().map(SendFault::to_string);
     if !judged.notes.is_empty() {

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use tracking_core::{
     caller::{Actor, Caller, Owner},
     id::Id,
+    json,
+    json::Value,
     tracking_api::{Change, changes},
 };
-use tracking_core::{json, json::Value};
 
 use super::{
     Head, Refused,

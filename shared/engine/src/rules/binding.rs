@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use tracking_core::{
     caller::Owner,
     id::Id,
+    json,
+    json::Value,
     tracking_api::{Binding, Definition, Difference},
 };
-use tracking_core::{json, json::Value};
 
 use super::{
     Head, Refused, Rule,

@@ -213,12 +213,8 @@ impl<B: Backend> Engine<B> {
             }
             kept.generation
         };
-        let rule = match self.read_rule_if(id, |_| true).await {
-            Ok(rule) => rule.map(|(rule, _)| rule),
-            // It can't be judged, and stops no other rule.
-            Err(ReadError::Unreadable(_)) => None,
-            Err(ReadError::Unavailable(error)) => return Err(error),
-        };
+        // One that can't be read can't be judged, and stops no other rule.
+        let rule = ReadError::pass_over(self.read_rule_if(id, |_| true).await)?.flatten().map(|(rule, _)| rule);
         let mut kept = self.rules.kept();
         if kept.generation == generation {
             let head = rule.as_ref().map(|rule| rule.head.clone());

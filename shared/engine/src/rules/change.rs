@@ -1,10 +1,10 @@
 //! Changing rules that are there: replacing, patching, going back to an older version, deleting.
 
-use tracking_core::json::Value;
 use tracking_core::{
     caller::Actor,
     fault::Faults,
     id::Id,
+    json::Value,
     tracking_api::{Definition, keeps_owner, merge_patch},
 };
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use tracking_core::json::Value;
 use tracking_core::{
     caller::{Actor, Caller, Owner},
     fault::Faults,
     hash,
     id::Id,
+    json::Value,
     tracking_api::{Definition, copy, owner_of_new},
 };
 

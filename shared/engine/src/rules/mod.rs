@@ -26,25 +26,24 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::future::join_all;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use tracking_core::json::Value;
-use tracking_core::{
-    caller::{Caller, Owner},
-    fault::Faults,
-    id::Id,
-    limit::Exceeded,
-    matching::Candidate,
-    offer::{Placement, placement},
-    tracking_api::{Definition, Settings, TrackingApi},
-};
-
 pub use audit::HistoryCursor;
 use binding::{Bound, Unbound, tell_unbound};
 pub(crate) use cache::Cache;
 pub use create::New;
 pub(crate) use create::Whole;
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracking_core::{
+    caller::{Caller, Owner},
+    fault::Faults,
+    id::Id,
+    json::Value,
+    limit::Exceeded,
+    matching::Candidate,
+    offer::{Placement, placement},
+    tracking_api::{Definition, Settings, TrackingApi},
+};
 use versions::TextMark;
 pub(crate) use write::{cancel_message, is_live};
 
@@ -228,11 +227,9 @@ impl<B: Backend> Engine<B> {
             let ids: Vec<Id> = items.iter().filter_map(|item| item.key.sort.parse().ok()).collect();
             let rules = join_all(ids.iter().map(|id| self.read_rule_if(id, |_| true))).await;
             for (id, rule) in ids.iter().zip(rules) {
-                match rule {
-                    Ok(Some((rule, _))) => list.read.push_back((id.to_string(), rule)),
-                    Ok(None) => {}
-                    Err(ReadError::Unreadable(_)) => list.unreadable.push(keys::head(id)),
-                    Err(ReadError::Unavailable(error)) => return Err(error),
+                match ReadError::pass_over(rule)? {
+                    Some(rule) => list.read.extend(rule.map(|(rule, _)| (id.to_string(), rule))),
+                    None => list.unreadable.push(keys::head(id)),
                 }
             }
         }
@@ -332,8 +329,7 @@ pub(crate) struct Listed {
 impl Listed {
     /// The rules so far that can't be read, for admins, at most so many.
     pub(crate) fn unreadable(&mut self, caller: &Caller, most: usize) -> Vec<Value> {
-        let keys = self.unreadable.drain(..self.unreadable.len().min(most));
-        keys.filter_map(|key| unreadable::shown(caller, &key)).collect()
+        unreadable::take_shown(&mut self.unreadable, caller, most)
     }
 }
 

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use tracking_core::{
     caller::{Caller, Owner},
     id::Id,
+    json,
+    json::Value,
     quota::Quota,
 };
-use tracking_core::{json, json::Value};
 
 use super::{Head, Refused};
 use crate::{

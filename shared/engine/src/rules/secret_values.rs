@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use tracking_core::json::Value;
 use tracking_core::{
     caller::Actor,
     fault::{Faults, pointer_token},
     id::Id,
+    json::Value,
     name::check_name,
     tracking_api::Definition,
 };

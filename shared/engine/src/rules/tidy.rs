@@ -29,11 +29,8 @@ impl<B: Backend> Engine<B> {
             if begun + UNDER_WAY > now {
                 continue;
             }
-            let head = match self.read_head(&id).await {
-                Ok(head) => head.map(|(head, _)| head),
-                Err(ReadError::Unreadable(_)) => continue,
-                Err(ReadError::Unavailable(error)) => return Err(error),
-            };
+            let Some(head) = ReadError::pass_over(self.read_head(&id).await)? else { continue };
+            let head = head.map(|(head, _)| head);
             // Writes of later versions may be under way; the head never names another write of its own version or of one before.
             let over = |other: &str| {
                 other == write || head.as_ref().is_some_and(|head| keys::version_of(other).is_some_and(|v| v <= head.version))

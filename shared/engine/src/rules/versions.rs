@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 use tracking_core::{
-    hash,
+    hash, json,
+    json::Value,
     tracking_api::{Change, Definition, changes},
 };
-use tracking_core::{json, json::Value};
 
 use super::Head;
 

@@ -25,10 +25,10 @@ const FURTHER_TRIES: usize = 1;
 const WHOLE: Duration = Duration::from_millis(4_500);
 /// Most questions on one TCP connection: as many as may be open.
 const MOST_QUESTIONS: usize = 64;
-/// How long it counts that there is no answer.
+/// The time for which the lack of an answer counts.
 const NEGATIVE_LIFETIME: Duration = Duration::from_secs(5);
 
-/// What asks nameservers.
+/// The client of nameservers.
 pub(super) struct Dns {
     nameservers: Nameservers,
     /// Made for these nameservers.

@@ -6,7 +6,7 @@ use tracking_core::{caller::Owner, template::RenderFault};
 
 use super::resolver::LookupFault;
 
-/// Why there is no answer. No text of it holds the request's URL, which may hold secrets.
+/// The reason why there is no answer. No text of it holds the request's URL, which may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendFault {
     /// The rule's timeout ran out (Q4).

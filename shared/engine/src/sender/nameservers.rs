@@ -10,7 +10,7 @@ const PORT: u16 = 53;
 /// Most nameservers that are asked.
 const MOST: usize = 3;
 
-/// Where nameservers come from.
+/// The source of nameservers.
 #[derive(Debug, Clone)]
 pub enum Nameservers {
     /// A file in the form of `resolv.conf`, read at each lookup: it may change, and it may be missing for a while.

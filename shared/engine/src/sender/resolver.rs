@@ -39,14 +39,14 @@ const MOST_LOOKUPS_OF_OWNER: usize = 16;
 const MOST_SYSTEM_LOOKUPS: usize = 16;
 /// The longest that the system's resolver is waited for.
 const SYSTEM_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long answers of the system's resolver count, which tells no lifetime.
+/// The time for which answers of the system's resolver count, which tells no lifetime.
 const SYSTEM_LIFETIME: Duration = Duration::from_secs(5);
 /// Names that are silent within this time are silent at once.
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(10);
 /// So many names that are silent at once mean that the nameserver is away.
 const SILENT_NAMES: usize = 3;
 
-/// What answers the question for a name's addresses.
+/// The source of a name's addresses.
 #[derive(Debug, Clone)]
 pub enum Lookups {
     /// These nameservers, asked by this process.
@@ -61,7 +61,7 @@ impl Default for Lookups {
     }
 }
 
-/// Why a name leads nowhere.
+/// The reason why a name leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LookupFault {
     /// It leads to these addresses alone, none of them public.

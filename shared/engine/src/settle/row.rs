@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tracking_core::json::Value;
 use tracking_core::{
     change::{Change, Transaction},
     event::{EventKind, Order, Subject},
     hold::{HeldSubject, Hold, Phase},
+    json::Value,
 };
 
 use super::outbox::Outbox;

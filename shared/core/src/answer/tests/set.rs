@@ -1,9 +1,7 @@
 //! What answers tell (A3).
 
-use crate::json;
-
 use super::*;
-use crate::change::TransactionResult;
+use crate::{change::TransactionResult, json};
 
 #[track_caller]
 fn told(set: &Value, body: &str) -> (Told, Vec<String>) {

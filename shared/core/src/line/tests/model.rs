@@ -21,7 +21,7 @@ enum Step {
     Crash,
     /// What is being sent is answered and recorded.
     Record { delivered: bool },
-    /// What is being sent could not leave this machine.
+    /// The request that is being sent could not leave this machine.
     GiveBack,
     /// Milliseconds pass.
     Pass(i64),

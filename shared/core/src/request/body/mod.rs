@@ -3,13 +3,13 @@
 mod multipart;
 mod tree;
 
-use crate::{json, json::Value};
-
 use self::tree::Tree;
 use super::{LONGEST_BODY_BYTES, MOST_BODY_FIELDS, name, objects, template, within};
 use crate::{
     document::Fields,
     fault::Faults,
+    json,
+    json::Value,
     path::FieldPath,
     template::{Allowed, Filled, Place, RenderFault, Scope, Template, encode::percent_encoded},
 };

@@ -1,12 +1,13 @@
 //! Properties: whatever a value holds, it stays in its place. What was rendered is read by parsers that know nothing of us.
 
-use crate::{json, json::Value};
 use proptest::prelude::*;
 use url::Url;
 
 use super::{ADMIN, request};
 use crate::{
     fault::Faults,
+    json,
+    json::Value,
     request::{Rendered, Request},
     template::{
         Place, RenderFault, Template,

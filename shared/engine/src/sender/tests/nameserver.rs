@@ -16,7 +16,7 @@ const ANSWER: u16 = 0x8180;
 const CUT_SHORT: u16 = 0x0200;
 const NO_SUCH_NAME: u16 = 3;
 
-/// What it says to one question.
+/// Its answer to one question.
 #[derive(Debug, Clone)]
 pub(super) enum Reply {
     /// Addresses with their lifetime in seconds.
