@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Money(pub Decimal);
 
-/// A text that is no amount.
+/// A text that is no amount, or has more digits than are kept exactly: any 28 are, 29 only up to 79228162514264337593543950335.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an amount: write a decimal such as \"12.50\", at most 28 digits")]
 pub struct NotMoney;
@@ -25,7 +25,12 @@ impl FromStr for Money {
         let digits = text.split(['e', 'E']).next().unwrap_or(text);
         let exact = Decimal::from_str_exact(digits);
         let exact = if digits == text { exact } else { exact.and_then(|_| Decimal::from_scientific(text)) };
-        exact.map(Self).map_err(|_| NotMoney)
+        let mut amount = exact.map_err(|_| NotMoney)?;
+        // What rounds to nothing on the negative side is written with its sign, and stays so.
+        if amount.is_zero() && text.starts_with('-') {
+            amount.set_sign_negative(true);
+        }
+        Ok(Self(amount))
     }
 }
 
@@ -47,9 +52,21 @@ mod tests {
 
     #[test]
     fn s_amounts_are_read_as_they_are_written_or_not_at_all() {
-        for (text, shown) in [("12.50", "12.50"), ("-0.1", "-0.1"), ("1.5e3", "1500"), ("125E-2", "1.25"), ("7e+1", "70")] {
+        for (text, shown) in [
+            ("12.50", "12.50"),
+            ("-0.1", "-0.1"),
+            ("0.00", "0.00"),
+            ("-0", "-0"),
+            ("-0.00", "-0.00"),
+            ("1.5e3", "1500"),
+            ("125E-2", "1.25"),
+            ("7e+1", "70"),
+            ("9999999999999999999999999999", "9999999999999999999999999999"),
+            ("-0.0000000000000000000000000001", "-0.0000000000000000000000000001"),
+        ] {
             assert_eq!(text.parse::<Money>().unwrap().to_string(), shown, "{text}");
         }
+        assert_eq!("-0.00".parse::<Money>(), "0".parse(), "they are the same amount");
         for bad in [
             "",
             "x",

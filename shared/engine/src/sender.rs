@@ -1,19 +1,21 @@
-//! Sending: one HTTP client per process, connections kept alive; redirects are not followed, answers are read to 64 KiB within the
-//! timeout, and only public addresses are connected to.
+//! Sending: one HTTP client per process ([`client`]), which follows no redirects; answers are read to 64 KiB within the timeout, and
+//! only public addresses are connected to.
 //!
 //! Whatever keeps a request from leaving is either the receiver's fault, which is charged as an attempt, or this machine's
 //! ([`SendFault::Ours`]), which is not.
 
 mod cache;
+mod client;
 mod dns;
 mod fault;
 mod nameservers;
 mod progress;
 mod resolver;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
-use reqwest::{Client, Method, redirect};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http_body_util::{BodyExt as _, Full};
 use tracking_core::{
     answer::Answer,
     caller::Owner,
@@ -29,13 +31,12 @@ use crate::{
     Clock,
     deliver::{Claimed, Sent},
 };
+use client::{Client, Interim, WholeRequest};
 use progress::{Progress, Stage};
-use resolver::{ForClient, Resolver, has_route};
+use resolver::{Resolver, has_route};
 
 /// The part of an answer that is read, in bytes.
 pub(crate) const ANSWER_CAP: usize = 64 * 1024;
-/// How long an idle connection is kept.
-const IDLE: Duration = Duration::from_secs(50);
 
 /// The settings of a sender.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +62,7 @@ impl Sender {
     /// public may be connected to.
     ///
     /// # Errors
-    /// TLS can't be set up on this machine.
+    /// This machine has no certificates of authorities to judge receivers' certificates by.
     pub fn new(private_targets: bool) -> Result<Self, String> {
         Self::with(SenderSettings { private_targets, ..SenderSettings::default() })
     }
@@ -69,20 +70,11 @@ impl Sender {
     /// A sender with these settings.
     ///
     /// # Errors
-    /// TLS can't be set up on this machine.
+    /// This machine has no certificates of authorities to judge receivers' certificates by.
     pub fn with(settings: SenderSettings) -> Result<Self, String> {
         let SenderSettings { private_targets, lookups, clock } = settings;
         let resolver = Arc::new(Resolver::new(lookups, private_targets, clock));
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .pool_idle_timeout(IDLE)
-            .tcp_nodelay(true)
-            .dns_resolver(Arc::new(ForClient(Arc::clone(&resolver))))
-            .build()
-            .map_err(|error| fault::chain(&error))?;
+        let client = client::new(Arc::clone(&resolver))?;
         Ok(Self { client, resolver, private_targets })
     }
 
@@ -121,32 +113,21 @@ impl Sender {
     }
 
     async fn exchange(&self, rendered: Rendered) -> Sent {
-        let unsendable = |what: &str| SendFault::Unsendable(format!("the {what} can't be sent"));
-        let url = url::Url::parse(&rendered.url).map_err(|_| unsendable("URL"))?;
-        self.check_literal(&url)?;
-        let method = Method::from_bytes(rendered.method.as_str().as_bytes()).map_err(|_| unsendable("method"))?;
-        let mut headers = http::HeaderMap::new();
-        for (name, value) in &rendered.headers {
-            let name = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable("header"))?;
-            let mut value = http::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| unsendable("header"))?;
-            value.set_sensitive(true);
-            headers.append(name, value);
-        }
-        let body = rendered.body.unwrap_or_default();
-        if body.is_empty() && !matches!(method, Method::GET | Method::DELETE) {
-            // Who gets a POST without a length may answer 411 (RFC 9110 §8.6).
-            headers.insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
-        }
-        let mut request = self.client.request(method, url).headers(headers);
-        if !body.is_empty() {
-            request = request.body(body);
-        }
-        let mut response = request.send().await.map_err(fault::of_client)?;
+        let mut request = self.whole_request(rendered)?;
+        let interim = Interim::watch(&mut request);
+        let response = tokio::select! {
+            biased;
+            words = interim.too_many() => return Err(SendFault::Connection(words)),
+            response = self.client.request(request) => response.map_err(|error| fault::of_client(&error))?,
+        };
         let status = response.status().as_u16();
-        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let mut incoming = response.into_body();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(fault::of_client)? {
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|error| fault::of_body(&error))?;
+            let chunk = frame.data_ref().map_or(&[][..], |chunk| chunk);
             let room = ANSWER_CAP - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if body.len() == ANSWER_CAP {
@@ -154,6 +135,30 @@ impl Sender {
             }
         }
         Ok(Answer::new(status, headers, body))
+    }
+
+    fn whole_request(&self, rendered: Rendered) -> Result<WholeRequest, SendFault> {
+        let unsendable = |what: &str| SendFault::Unsendable(format!("the {what} can't be sent"));
+        let url = url::Url::parse(&rendered.url).map_err(|_| unsendable("URL"))?;
+        self.check_literal(&url)?;
+        let uri: Uri = url.as_str().parse().map_err(|_| unsendable("URL"))?;
+        let method = Method::from_bytes(rendered.method.as_str().as_bytes()).map_err(|_| unsendable("method"))?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &rendered.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable("header"))?;
+            let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| unsendable("header"))?;
+            value.set_sensitive(true);
+            headers.append(name, value);
+        }
+        headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        let body = rendered.body.unwrap_or_default();
+        if body.is_empty() && !matches!(method, Method::GET | Method::DELETE) {
+            // Who gets a POST without a length may answer 411 (RFC 9110 §8.6).
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        let mut request = WholeRequest::new(Full::from(body));
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+        Ok(request)
     }
 
     /// A literal address never meets the resolver.

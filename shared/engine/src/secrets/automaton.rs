@@ -15,6 +15,9 @@ const BRANCHES: u8 = 2;
 /// Further children stand in a table: those of states one byte from the root, where most texts leave the shapes again.
 const TABLE: u8 = 4;
 
+/// At least so many bytes at a cut are hidden.
+const SHORTEST_REACH: usize = 64;
+
 /// Each byte as it is compared: letters without their ASCII case; a blank as the plus of forms; `-` and `_` as the `+` and `/` of base 64.
 static FOLDED: [u8; 256] = {
     let mut table = [0; 256];
@@ -209,8 +212,10 @@ impl Automaton {
         }
     }
 
-    /// Adds the places of all shapes in a text to `found`; places that overlap may be told as one. If the text `is_cut`, the
-    /// beginning of a shape at its end counts too.
+    /// Adds the places of all shapes in a text to `found`; places that overlap may be told as one.
+    ///
+    /// If the text `is_cut`, a shape may begin at its end. Then the end counts whatever it is: if only the beginnings of shapes counted,
+    /// a receiver could learn them one character at a time.
     pub(super) fn find(&self, text: &[u8], is_cut: bool, found: &mut Vec<Range<usize>>) {
         let mut state = ROOT;
         let start_of_all = found.len();
@@ -238,15 +243,15 @@ impl Automaton {
                 add(end - at(length)..text.len().min(end + at(more)));
             }
         }
-        if is_cut && state != ROOT {
-            add(text.len() - self.depth(state)..text.len());
+        if is_cut {
+            add(text.len().saturating_sub(self.reach())..text.len());
         }
     }
 
-    /// Bytes that lead from the root to a state.
-    fn depth(&self, state: u32) -> usize {
-        let row = self.rows.partition_point(|row| row.first <= state).checked_sub(1).map(|row| self.rows[row]);
-        row.map_or(0, |row| at(row.depth + (state - row.first)))
+    /// Bytes that no place of a shape is longer than: a power of two, which tells little about how long the longest is.
+    fn reach(&self) -> usize {
+        let longest = self.shapes.iter().map(|shape| at(shape.length) + at(shape.more)).max().unwrap_or_default();
+        longest.next_power_of_two().max(SHORTEST_REACH)
     }
 }
 
@@ -334,7 +339,7 @@ pub(super) mod tests {
         assert!(taken <= 2 * 65_536, "{taken}");
         assert!(found.is_empty());
         automaton.find(text.as_bytes(), true, &mut found);
-        assert_eq!(format!("{found:?}"), "[61441..65536]");
+        assert_eq!(format!("{found:?}"), "[61440..65536]");
     }
 
     #[test]

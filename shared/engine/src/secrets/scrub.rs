@@ -58,8 +58,8 @@ impl Scrubber {
     }
 
     /// An answer with masks in place of secrets, in its headers' values and its body. A body that is JSON stays JSON: a number, `true`,
-    /// `false` or `null` with a secret in it becomes the text `***`. If the body `is_cut`, the beginning of a secret at its end is masked
-    /// too.
+    /// `false` or `null` with a secret in it becomes the text `***`. If the body `is_cut`, its end is masked, as far
+    /// as a secret may reach that begins there.
     pub(crate) fn answer(&self, answer: Answer, is_cut: bool) -> Answer {
         let body = match self {
             Self::Idle => return answer,

@@ -2,6 +2,7 @@
 
 use std::{error::Error, io, net::IpAddr};
 
+use hyper_util::client::legacy;
 use tracking_core::{caller::Owner, template::RenderFault};
 
 use super::resolver::LookupFault;
@@ -70,13 +71,14 @@ fn not_public(addresses: &[IpAddr]) -> String {
     format!("the receiver's address{list} is not public")
 }
 
-/// The fault behind an error of the HTTP client.
-pub(super) fn of_client(error: reqwest::Error) -> SendFault {
-    let error = error.without_url();
-    if error.is_builder() {
-        return SendFault::Unsendable(chain(&error));
-    }
-    read(&error, error.is_connect())
+/// The fault behind an error of the HTTP client, whose own words say nothing that its cause doesn't say better.
+pub(super) fn of_client(error: &legacy::Error) -> SendFault {
+    read(error.source().unwrap_or(error), error.is_connect())
+}
+
+/// The fault behind a body that broke off.
+pub(super) fn of_body(error: &hyper::Error) -> SendFault {
+    read(error, false)
 }
 
 /// The fault behind an error and its causes. `connecting`: no byte of the request has left.

@@ -13,13 +13,17 @@ use std::{
     fmt,
     hash::Hash,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket},
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
     time::Duration,
+    vec,
 };
 
+use hyper_util::client::legacy::connect::dns::Name;
 use jiff::{SignedDuration, Timestamp};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
+use tower_service::Service;
 use tracking_core::request::address::is_public;
 
 use super::{
@@ -225,12 +229,21 @@ impl Resolver {
 #[derive(Debug, Clone)]
 pub(super) struct ForClient(pub(super) Arc<Resolver>);
 
-impl Resolve for ForClient {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for ForClient {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = LookupFault;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, LookupFault>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LookupFault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let (resolver, progress) = (Arc::clone(&self.0), Progress::current());
         Box::pin(async move {
             let addresses = resolver.addresses(name.as_str(), &progress).await?;
-            Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+            let sockets: Vec<_> = addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
+            Ok(sockets.into_iter())
         })
     }
 }

@@ -234,3 +234,56 @@ async fn f5_the_system_s_resolver_can_be_asked_too() {
     let none = sender.request(get("http://no-such-name.invalid/".to_owned(), 20)).await;
     assert!(matches!(&none, Err(SendFault::Connection(_))), "{none:?}");
 }
+
+/// A receiver on loopback that answers its one connection with so many interim responses, then with a 200; its port. The task ends when
+/// the connection is closed, with the bytes that were written by then.
+async fn interims(count: usize) -> (u16, tokio::task::JoinHandle<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4_096];
+        let _read = stream.read(&mut request).await;
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n".repeat(16);
+        let (mut left, mut written) = (count, 0);
+        while left > 0 {
+            let some = &hints[..hints.len() / 16 * left.min(16)];
+            if stream.write_all(some.as_bytes()).await.is_err() {
+                return written;
+            }
+            (left, written) = (left - left.min(16), written + some.len());
+        }
+        let _said = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await;
+        written
+    });
+    (port, task)
+}
+
+#[tokio::test]
+async fn f5_interim_responses_are_passed_over_and_an_endless_row_of_them_is_ended() {
+    let sender = Sender::new(true).unwrap();
+    let (port, _) = interims(16).await;
+    let sent = sender.request(get(format!("http://127.0.0.1:{port}/"), 10)).await.unwrap();
+    assert_eq!((sent.status, sent.body()), (200, b"ok".as_slice()));
+    let (port, receiver) = interims(usize::MAX).await;
+    let sent = sender.request(get(format!("http://127.0.0.1:{port}/"), 120)).await;
+    let words = "more than 16 interim responses (1xx) came before the response";
+    assert_eq!(sent.unwrap_err(), SendFault::Connection(words.to_owned()));
+    // Far less than a second's worth: the connection is closed, however the sockets' buffers were filled meanwhile.
+    let written = receiver.await.unwrap();
+    assert!(written < 64 << 20, "{written}");
+}
+
+#[tokio::test]
+async fn f5_a_head_has_64_kib_at_most() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _read = stream.read(&mut [0; 4_096]).await;
+        let endless = [b"HTTP/1.1 200 OK\r\nX-Long: ".as_slice(), &[b'a'; 1 << 20]].concat();
+        while stream.write_all(&endless).await.is_ok() {}
+    });
+    let sent = Sender::new(true).unwrap().request(get(format!("http://127.0.0.1:{port}/"), 120)).await;
+    assert!(matches!(&sent, Err(SendFault::Connection(words)) if words.contains("too large")), "{sent:?}");
+}

@@ -1,0 +1,86 @@
+//! The HTTP client: HTTP/1.1 alone, so that a connection carries one request at a time; connections kept alive; no redirects, no proxy.
+//!
+//! **What a receiver may say before its response is bounded**: a head of 64 KiB, and 16 interim responses (1xx). Each of those costs
+//! time to read and ends nothing, so that an endless row of them would take a processor for as long as the rule's timeout lets it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::ext::on_informational;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::crypto::aws_lc_rs;
+use tokio::sync::Notify;
+
+use super::resolver::{ForClient, Resolver};
+
+/// How long an idle connection is kept.
+const IDLE: Duration = Duration::from_secs(50);
+/// The most bytes of a response's head.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// The most interim responses to one request.
+const MAX_INTERIM: usize = 16;
+
+/// A request with all of its body.
+pub(super) type WholeRequest = http::Request<Full<Bytes>>;
+
+/// The one client of a process.
+pub(super) type Client = legacy::Client<HttpsConnector<HttpConnector<ForClient>>, Full<Bytes>>;
+
+/// A client that connects to what this resolver finds.
+///
+/// # Errors
+/// This machine has no certificates of authorities to judge receivers' certificates by.
+pub(super) fn new(resolver: Arc<Resolver>) -> Result<Client, String> {
+    let mut connector = HttpConnector::new_with_resolver(ForClient(resolver));
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    let connector = HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(aws_lc_rs::default_provider())
+        .map_err(|error| format!("receivers' certificates can't be judged on this machine: {error}"))?
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Ok(legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http1_max_buf_size(MAX_HEAD_BYTES)
+        .build(connector))
+}
+
+/// The interim responses to one request.
+#[derive(Debug, Default)]
+pub(super) struct Interim {
+    count: AtomicUsize,
+    too_many: Notify,
+}
+
+impl Interim {
+    /// Counts those that come to this request.
+    pub(super) fn watch(request: &mut WholeRequest) -> Arc<Self> {
+        let interim = Arc::new(Self::default());
+        let counted = Arc::clone(&interim);
+        on_informational(request, move |_| {
+            if counted.count.fetch_add(1, Ordering::Relaxed) == MAX_INTERIM {
+                counted.too_many.notify_one();
+            }
+        });
+        interim
+    }
+
+    /// Resolves once there are too many, with the words for it.
+    pub(super) async fn too_many(&self) -> String {
+        self.too_many.notified().await;
+        format!("more than {MAX_INTERIM} interim responses (1xx) came before the response")
+    }
+}
