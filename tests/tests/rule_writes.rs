@@ -112,7 +112,7 @@ async fn contract_3_parallel_patches_without_if_match_are_all_kept() {
                 if n % 2 == 0 {
                     engine.patch_rule(&Caller::Admin, &id, &patch, None).await.map(drop)
                 } else {
-                    engine.put_secret(&Caller::Admin, &id, &format!("s{n}"), "value").await
+                    engine.put_secret(&Caller::Admin, &id, (&format!("s{n}"), "value"), None).await
                 }
             });
         }

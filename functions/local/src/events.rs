@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
-    body::Bytes,
-    extract::{FromRequest as _, Request, State},
+    extract::{Request, State},
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
+use tokio::sync::Semaphore;
 use tracking_api::{
     Operation,
-    body::{Json, is_json, media_type, unread, unsupported},
+    body::{Json, is_json, media_type, unsupported, whole},
     openapi::paths,
     problem::{Kind, Problem},
 };
@@ -22,30 +22,40 @@ use tracking_embedded::Store;
 use tracking_engine::{Accepted, Engine};
 
 /// The most bytes of a body.
-const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// The most events of a body.
 const MOST_EVENTS: usize = 1_000;
-/// How many events become durable together.
+/// How many events become durable together, at most.
 const TOGETHER: usize = 500;
+/// The most bytes of events that become durable together, but for one event alone: what is read of them takes several times as much.
+const TOGETHER_BYTES: usize = 2 * 1024 * 1024;
+/// Bodies from so many bytes on are worked on one after another.
+const LARGE_BYTES: usize = 1024 * 1024;
 /// Names of one event a line.
 const LINES: [&str; 4] = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
 
 /// The operation. It needs no key: the same change again is the same change (P2).
 pub(crate) fn operation(engine: Arc<Engine<Store>>) -> Operation {
     let operation = Operation::new(Method::POST, "/events", accept, paths::events::post);
-    operation.without_key().with_most_bytes(MAX_BODY_BYTES).with(engine)
+    operation.without_key().with_most_bytes(MAX_BODY_BYTES).with(Arc::new(Intake { engine, large: Semaphore::new(1) }))
+}
+
+struct Intake {
+    engine: Arc<Engine<Store>>,
+    /// The turn of large bodies.
+    large: Semaphore,
 }
 
 async fn accept(
-    State(engine): State<Arc<Engine<Store>>>,
+    State(intake): State<Arc<Intake>>,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Problem> {
     // Nothing is read for those who may not post.
     Problem::unless_admin(&caller)?;
     let arrays = arrays_allowed(media_type(request.headers()).as_deref())?;
-    let body = Bytes::from_request(request, &()).await;
-    let body = body.map_err(|rejection| unread(&rejection, MAX_BODY_BYTES))?;
+    let body = whole(request, &()).await?;
+    let _turn = if body.len() < LARGE_BYTES { None } else { intake.large.acquire().await.ok() };
     let events = split(&body, arrays);
     if events.len() > MOST_EVENTS {
         return Err(Problem::new(
@@ -54,8 +64,8 @@ async fn accept(
         ));
     }
     let mut outcomes = Vec::with_capacity(events.len());
-    for some in events.chunks(TOGETHER) {
-        outcomes.extend(engine.accept(some).await?);
+    for some in together(&events) {
+        outcomes.extend(intake.engine.accept(some).await?);
     }
     answer(outcomes)
 }
@@ -82,6 +92,20 @@ fn split(body: &[u8], arrays: bool) -> Vec<&[u8]> {
         return vec![body];
     }
     body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).take(MOST_EVENTS + 1).collect()
+}
+
+/// The events in the parts in which they become durable.
+fn together<'e>(mut events: &'e [&'e [u8]]) -> impl Iterator<Item = &'e [&'e [u8]]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fitting = events.iter().take(TOGETHER).take_while(|event| {
+            bytes += event.len();
+            bytes <= TOGETHER_BYTES
+        });
+        let (some, rest) = events.split_at(fitting.count().max(1).min(events.len()));
+        events = rest;
+        (!some.is_empty()).then_some(some)
+    })
 }
 
 /// 202 if any event was accepted, else the problem with every fault.
@@ -136,6 +160,18 @@ mod tests {
         check("", true, &[]);
         check("[]", true, &[]);
         check(" \n\n", false, &[]);
+    }
+
+    #[test]
+    fn f9_so_many_events_become_durable_together_and_so_many_bytes_of_them() {
+        let (small, large, over) = (b"{}".as_slice(), vec![b' '; 1 << 20], vec![b' '; 3 << 20]);
+        let sizes = |events: &[&[u8]]| together(events).map(<[&[u8]]>::len).collect::<Vec<_>>();
+        assert_eq!(sizes(&[]), [0; 0]);
+        assert_eq!(sizes(&[small; 1_000]), [500, 500]);
+        assert_eq!(sizes(&[small; 501]), [500, 1]);
+        assert_eq!(sizes(&[&large[..]; 5]), [2, 2, 1]);
+        assert_eq!(sizes(&[&over[..], small, small]), [1, 2]);
+        assert_eq!(sizes(&[small, &over[..], small]), [1, 1, 1]);
     }
 
     #[test]

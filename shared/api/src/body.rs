@@ -1,7 +1,7 @@
 //! The bodies of requests.
 
 use axum::{
-    body::Bytes,
+    body::{Bytes, HttpBody as _},
     extract::{FromRequest, Request, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -64,7 +64,15 @@ async fn taken<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
     if let Some(kind) = media_type(request.headers()).filter(|kind| !is_json(kind)) {
         return Err(unsupported(&kind, "application/json"));
     }
+    whole(request, state).await
+}
+
+/// The whole body, of at most as many bytes as its operation takes. One that is longer by its own word is not read at all.
+pub async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let most = request.extensions().get::<MaxBytes>().map_or(DEFAULT_MAX_BYTES, |MaxBytes(most)| *most);
+    if request.body().size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX) {
+        return Err(too_large(most));
+    }
     Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection, most))
 }
 
@@ -106,7 +114,7 @@ pub fn unsupported(given: &str, allowed: &str) -> Problem {
 }
 
 /// A body that was cut off, or is longer than its operation's limit.
-pub fn unread(rejection: &BytesRejection, most_bytes: usize) -> Problem {
+fn unread(rejection: &BytesRejection, most_bytes: usize) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         too_large(most_bytes)
     } else {

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, extract::State, http::StatusCode};
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
 use tracking_core::{
     caller::Actor,
     fault::{Faults, pointer_token},
@@ -14,6 +18,7 @@ use tracking_engine::{Engine, backend::Backend};
 use crate::{
     body::JsonBody,
     path::Named,
+    preconditions::IfMatch,
     problem::{Kind, Problem},
 };
 
@@ -21,12 +26,14 @@ pub(crate) async fn write<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(actor): Extension<Actor>,
     Named((id, name)): Named<(Id, String)>,
+    headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Result<StatusCode, Problem> {
     // Who may not see the rule learns nothing from its body's faults either.
     engine.rule(&actor.caller, &id).await?;
+    let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
     let value = value(&body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
-    engine.put_secret(&actor, &id, &name, value).await?;
+    engine.put_secret(&actor, &id, (&name, value), expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -34,8 +41,10 @@ pub(crate) async fn delete<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(actor): Extension<Actor>,
     Named((id, name)): Named<(Id, String)>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    engine.delete_secret(&actor, &id, &name).await?;
+    let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
+    engine.delete_secret(&actor, &id, &name, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -11,7 +11,7 @@ use tracking_core::{
     id::Id,
     json,
     json::Value,
-    matching::Explained,
+    matching::{Explained, Verdict},
     tracking_api::{Delay, explained_event},
 };
 
@@ -29,6 +29,8 @@ use crate::{
 const MOST_VERDICTS: usize = 5_000;
 /// The most changes of a conversion that are explained, the newest.
 const MOST_CHANGES: usize = 200;
+/// The most bytes of the verdicts on one change, which has up to 2 001 events.
+const MAX_VERDICT_BYTES: usize = 512 * 1024;
 /// What stands for the name of a rule that is gone.
 const GONE: &str = "a deleted Tracking API";
 
@@ -201,5 +203,23 @@ fn about(rule: &Rule) -> Value {
 fn show(item: &mut Value, explained: &Explained) {
     item["fires"] = explained.fires.into();
     item["held"] = explained.held.into();
-    item["verdicts"] = json!(explained.verdicts);
+    show_verdicts(item, &explained.verdicts);
+}
+
+/// Shows the verdicts on one change; of very many the first.
+pub(crate) fn show_verdicts(item: &mut Value, verdicts: &[Verdict]) {
+    let mut room = MAX_VERDICT_BYTES;
+    let shown: Vec<Value> = verdicts
+        .iter()
+        .map(|verdict| json!(verdict))
+        .take_while(|shown| {
+            let left = room.checked_sub(shown.to_string().len());
+            room = left.unwrap_or_default();
+            left.is_some()
+        })
+        .collect();
+    if shown.len() < verdicts.len() {
+        item["shortened"] = true.into();
+    }
+    item["verdicts"] = shown.into();
 }

@@ -89,6 +89,15 @@ impl<B: Backend> Engine<B> {
         Err(Exceeded { allowed: format!("a few {} at the same moment", limit.name), wait_seconds: 1 }.into())
     }
 
+    /// Asks whether a caller may be charged for one use, and charges nothing.
+    ///
+    /// # Errors
+    /// The limit is used up.
+    pub(crate) async fn may_permit(&self, actor: &Actor, limit: &'static Limit) -> Result<(), Refused> {
+        let stands = self.get_one(key(actor, limit)).await?;
+        Ok(read(stands.as_ref())?.take(limit, "", self.now())?)
+    }
+
     /// Gives a permit back, so that another use may run. If that fails, the lease ends by itself.
     pub(crate) async fn return_permit(&self, permit: Permit) {
         if let Err(error) = self.try_return(&permit).await {

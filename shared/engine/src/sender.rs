@@ -150,12 +150,12 @@ impl Sender {
             value.set_sensitive(true);
             headers.append(name, value);
         }
-        headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         let body = rendered.body.unwrap_or_default();
         if body.is_empty() && !matches!(method, Method::GET | Method::DELETE) {
             // Who gets a POST without a length may answer 411 (RFC 9110 §8.6).
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
+        headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         let mut request = WholeRequest::new(Full::from(body));
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
         Ok(request)

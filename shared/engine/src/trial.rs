@@ -17,7 +17,7 @@ use tracking_core::{
     json,
     json::Value,
     matching::{Candidate, Verdict},
-    request::{LONGEST_BODY_BYTES, Rendered, Timeout},
+    request::{Rendered, Timeout},
     tracking_api::{Definition, Trial},
 };
 
@@ -25,6 +25,7 @@ use crate::{
     Engine,
     backend::{Backend, Unavailable},
     deliver::render::{Rendering, heard, masked, shown_request},
+    explain::show_verdicts,
     limits,
     rules::{Refused, Rule, Whole, is_live},
     secrets::{INACTIVE, Scrubber, masks},
@@ -35,6 +36,10 @@ use crate::{
 pub(crate) const LONGEST_WAIT: u32 = 25;
 /// The most macros that are told of.
 const MOST_MACROS: usize = 1_000;
+/// The most bytes of all macros that are told of, but for the last.
+const MAX_MACRO_BYTES: usize = 256 * 1024;
+/// The most bytes of a body that a trial shows.
+const SHOWN_BODY: usize = 256 * 1024;
 /// How much of a macro's value and text is told, in bytes.
 const LONGEST_TOLD: usize = 2_048;
 /// What stands for the id of a rule that is not saved.
@@ -71,8 +76,10 @@ impl<B: Backend> Engine<B> {
     pub async fn test_rule(&self, actor: impl Into<Actor>, id: &Id, body: &Value, sender: &Sender) -> Result<Value, Refused> {
         let by = actor.into();
         let (rule, _) = self.visible(&by.caller, id).await?;
-        self.dry_trials.take(&by.caller, self.now())?;
         let trial = Trial::parse(body)?;
+        if !trial.send {
+            self.dry_trials.take(&by.caller, self.now())?;
+        }
         let (rule, secrets) = self.trial_secrets(&by.caller, rule, trial.send).await?;
         let Rule { id, head, definition } = rule;
         let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets };
@@ -86,17 +93,20 @@ impl<B: Backend> Engine<B> {
     /// Faults of the rule and of the event, all at once; a secret without a value when it is to be sent; too many trials of the caller.
     pub async fn preview_rule(&self, actor: impl Into<Actor>, body: &Value, sender: &Sender) -> Result<Value, Refused> {
         let by = actor.into();
-        // Reading a rule takes time as well.
+        // One that may not be sent is refused before it counts. Reading a rule takes time, so that each that is read counts.
+        if body.get("send").and_then(Value::as_bool) == Some(true) {
+            self.may_permit(&by, &limits::TRIALS).await?;
+        }
         self.dry_trials.take(&by.caller, self.now())?;
         let mut faults = Faults::default();
         let (trial, written) = Trial::parse_with_rule(body, &mut faults);
-        let whole = written.and_then(|(document, pointer)| match self.read_new(&by.caller, document) {
-            Ok(whole) => Some(whole),
-            Err(more) => {
-                faults.append(more.below(pointer));
-                None
+        let mut whole = None;
+        if let Some((document, pointer)) = written {
+            match self.read_new(&by.caller, document).await {
+                Ok(read) => whole = Some(read),
+                Err(more) => faults.append(more.below(pointer)),
             }
-        });
+        }
         let Some(Whole { owner, values, definition }) = whole.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
         let id = PREVIEW.parse().map_err(|_| Unavailable("the preview has no id".to_owned()))?;
         let live = is_live(&definition, &values);
@@ -193,12 +203,13 @@ impl Tried {
         let change = given.unwrap_or_else(|| Change::sample(self.owner.affiliate(), at));
         let explained = self.candidate().explain(&change, &mut None, at);
         let mut shown = json!({
-            "fires": explained.fires, "held": explained.held, "verdicts": explained.verdicts, "sample": sample,
+            "fires": explained.fires, "held": explained.held, "verdicts": [], "sample": sample,
             "event": null, "transaction_id": null, "request": null, "macros": [],
             "error": "nothing changed in this event: there is nothing to send",
             "sent": false, "status": null, "duration_ms": null, "answer": null, "verdict": null, "told": null,
             "warnings": self.definition.warnings(), "schedule": self.definition.retry.schedule(),
         });
+        show_verdicts(&mut shown, &explained.verdicts);
         let Some(verdict) = rendered_one(&explained.verdicts) else {
             return Outcome { shown, event: None, seen: None };
         };
@@ -208,11 +219,11 @@ impl Tried {
         let id = DeliveryId::of_trial(&self.id, at);
         let variables = BTreeMap::new();
         let rendering = self.rendering(&event, id.as_str(), &variables, at);
-        shown["macros"] = macros(&rendering, &change).into();
+        show_macros(&mut shown, &rendering, &change);
         let seen = rendering.shown();
         shown["error"] = json!(seen.as_ref().err().map(ToString::to_string));
         let seen = seen.ok();
-        shown["request"] = json!(seen.clone().map(|seen| shown_request(seen, LONGEST_BODY_BYTES).view()));
+        shown["request"] = json!(seen.clone().map(|seen| shown_request(seen, SHOWN_BODY).view()));
         Outcome { shown, event: Some(event), seen }
     }
 
@@ -248,23 +259,28 @@ fn rendered_one(verdicts: &[Verdict]) -> Option<&Verdict> {
     fires.or_else(|| verdicts.iter().find(triggers)).or(verdicts.first())
 }
 
-/// Every macro of the request with its value and where it came from, secrets masked.
-fn macros(rendering: &Rendering<'_>, change: &Change) -> Vec<Value> {
+/// Shows every macro of the request, once for each place, with its value and where it came from, secrets masked; of very many the first.
+fn show_macros(shown: &mut Value, rendering: &Rendering<'_>, change: &Change) {
     let hidden = masks(rendering.secrets);
     let scope = rendering.scope(&hidden, None);
     let mut told = Vec::new();
-    for (place, template) in rendering.definition.request.placed_templates() {
-        for traced in template.trace(&scope, &change.transactions) {
-            if told.len() == MOST_MACROS {
-                return told;
-            }
-            told.push(json!({
-                "place": place, "macro": traced.written, "name": traced.name, "from": traced.from,
-                "value": shortened(traced.value), "text": shortened(traced.text), "missing": traced.missing,
-            }));
+    let mut room = MAX_MACRO_BYTES;
+    let places = rendering.definition.request.placed_templates();
+    let all = places
+        .flat_map(|(place, template)| template.trace(&scope, &change.transactions).map(move |traced| (place.clone(), traced)));
+    for (place, traced) in all {
+        if told.len() == MOST_MACROS || room == 0 {
+            shown["shortened"] = true.into();
+            break;
         }
+        let item = json!({
+            "place": place, "macro": traced.written, "name": traced.name, "from": traced.from,
+            "value": shortened(traced.value), "text": shortened(traced.text), "missing": traced.missing,
+        });
+        room = room.saturating_sub(item.to_string().len());
+        told.push(item);
     }
-    told
+    shown["macros"] = told.into();
 }
 
 fn shortened(mut text: String) -> String {

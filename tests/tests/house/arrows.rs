@@ -53,7 +53,8 @@ const ROOMS: &[Room] = &[
 ];
 
 /// What would let the pure rules touch the world.
-const IMPURE: &[&str] = &["axum", "futures-util", "getrandom", "hyper", "hyper-util", "rand", "reqwest", "rusqlite", "tokio", "tracing"];
+const IMPURE: &[&str] =
+    &["axum", "futures-util", "getrandom", "hyper", "hyper-util", "rand", "reqwest", "rusqlite", "tokio", "tracing"];
 
 /// The workspace's packages and what they declare.
 fn metadata() -> Metadata {

@@ -190,6 +190,12 @@ impl Activity {
         (!is_ours).then_some(state.moved)
     }
 
+    /// Returns the time of the last byte if the client lets a response wait.
+    pub(crate) fn unread_since(&self) -> Option<Instant> {
+        let state = self.state();
+        state.is_blocked.then_some(state.moved)
+    }
+
     /// Returns true if no request is under way and no response is on its way.
     pub(crate) fn is_between_requests(&self) -> bool {
         let state = self.state();

@@ -10,7 +10,7 @@ use axum::{BoxError, body::Body};
 use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use tokio::time::Instant;
 
-use super::{activity::Activity, stream::Alarm};
+use super::{activity::Activity, stream::Alarm, unsent::Held};
 
 /// The body of a request.
 #[derive(Debug)]
@@ -62,11 +62,12 @@ impl hyper::body::Body for RequestBody {
 pub(super) struct ResponseBody {
     body: Body,
     activity: Arc<Activity>,
+    held: Held,
 }
 
 impl ResponseBody {
-    pub(super) fn new(body: Body, activity: Arc<Activity>) -> Self {
-        Self { body, activity }
+    pub(super) fn new(body: Body, activity: Arc<Activity>, held: Held) -> Self {
+        Self { body, activity, held }
     }
 }
 
@@ -81,7 +82,9 @@ impl hyper::body::Body for ResponseBody {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let this = &mut *self;
+        let frame = Pin::new(&mut this.body).poll_frame(context);
+        frame.map_ok(|frame| frame.map_data(|bytes| this.held.count(bytes)))
     }
 
     fn is_end_stream(&self) -> bool {

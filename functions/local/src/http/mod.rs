@@ -3,6 +3,7 @@
 //! - **There is always room for one more connection** ([`room`]): at the limit, the one whose client has been silent for longest is
 //!   closed. Only a request that a handler works on keeps its place.
 //! - **Every wait for a client has an end** ([`activity`]): for a head, a body, the next request, and for a response to be read.
+//! - **Responses that nobody reads are bounded** in bytes ([`unsent`]).
 //! - **A head is bounded** in bytes and in headers, and HTTP/1.1 is the only version: a connection has one request at a time.
 //! - **A fault stays with its own request**: a panic is answered with 500, an accept that fails is tried again.
 
@@ -12,17 +13,25 @@ mod room;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unsent;
 
 use std::{convert::Infallible, io, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
-    http::{Request, StatusCode, header::CONTENT_TYPE},
+    http::{
+        Request, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER},
+    },
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt as _;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -36,6 +45,7 @@ use activity::{Activity, Patience};
 use body::{RequestBody, ResponseBody};
 use room::Room;
 use stream::PatientStream;
+use unsent::{Held, Unsent};
 
 use crate::server::until;
 
@@ -53,6 +63,7 @@ const LOG_EVERY: Duration = Duration::from_mins(1);
 /// Serves until it is to stop; then closes connections without a request at once, and gives the others 10 seconds.
 pub(crate) async fn serve(listener: TcpListener, routes: Router, connections: usize, stopped: watch::Receiver<bool>) {
     let room = Room::new(connections);
+    let unsent = Unsent::new(room.clone());
     let mut tasks = JoinSet::new();
     let mut faults = AcceptFaults::default();
     let mut stop = pin!(until(stopped.clone()));
@@ -68,7 +79,7 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router, connections: us
                         () = &mut stop => break,
                         place = room.place(&activity) => place,
                     };
-                    let serving = connection(stream, routes.clone(), activity, stopped.clone());
+                    let serving = connection(stream, routes.clone(), unsent.clone(), activity, stopped.clone());
                     tasks.spawn(async move {
                         serving.await;
                         drop(place);
@@ -127,11 +138,11 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Serves one connection to its end.
-async fn connection(stream: TcpStream, routes: Router, activity: Arc<Activity>, stopped: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, routes: Router, unsent: Unsent, activity: Arc<Activity>, stopped: watch::Receiver<bool>) {
     // A response goes out at once; where that can't be said, it goes out a little later.
     let _later = stream.set_nodelay(true);
     let io = TokioIo::new(PatientStream::new(stream, Arc::clone(&activity)));
-    let service = service_fn(|request| answer(request, routes.clone(), Arc::clone(&activity)));
+    let service = service_fn(|request| answer(request, routes.clone(), &unsent, Arc::clone(&activity)));
     // The time for a head is kept here, where an idle connection is known from half a head.
     let serving = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
@@ -174,6 +185,7 @@ async fn connection(stream: TcpStream, routes: Router, activity: Arc<Activity>, 
 async fn answer(
     request: Request<Incoming>,
     routes: Router,
+    unsent: &Unsent,
     activity: Arc<Activity>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     activity.begin_request(Instant::now());
@@ -182,11 +194,23 @@ async fn answer(
         Ok(Ok(response)) => response,
         Err(_panic) => broken(),
     };
-    Ok(response.map(|body| ResponseBody::new(body, activity)))
+    let size = response.body().size_hint().lower();
+    let (response, held) = match unsent.hold(size).await {
+        Some(held) => (response, held),
+        None => (crowded(), Held::default()),
+    };
+    Ok(response.map(|body| ResponseBody::new(body, activity, held)))
 }
 
 fn broken() -> Response {
     tracing::error!("a handler panicked");
     let problem = r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"the request met a fault of the server, which its log tells"}"#;
     (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, "application/problem+json")], problem).into_response()
+}
+
+fn crowded() -> Response {
+    tracing::warn!("a response was given up: too many others wait for their clients to read them");
+    let problem = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"too many large responses wait to be read: ask again in 1 s"}"#;
+    let headers = [(CONTENT_TYPE, "application/problem+json"), (RETRY_AFTER, "1")];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, problem).into_response()
 }

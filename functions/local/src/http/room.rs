@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use super::activity::Activity;
 
@@ -62,10 +65,19 @@ impl Room {
 
     /// Asks the connection to close whose client has let us wait for longest; of equals the oldest.
     pub(super) fn close_idlest(&self) {
+        self.close_first(Activity::waits_since);
+    }
+
+    /// Asks the connection to close whose client has let its response wait for longest; of equals the oldest.
+    pub(super) fn close_idlest_reader(&self) {
+        self.close_first(Activity::unread_since);
+    }
+
+    fn close_first(&self, since: impl Fn(&Activity) -> Option<Instant>) {
         let open = lock(&self.open);
-        let waiting = open.connections.values().filter_map(|connection| Some((connection.waits_since()?, connection)));
-        if let Some((_, idlest)) = waiting.min_by_key(|(since, _)| *since) {
-            idlest.close.notify_one();
+        let waiting = open.connections.values().filter_map(|connection| Some((since(connection)?, connection)));
+        if let Some((_, first)) = waiting.min_by_key(|(since, _)| *since) {
+            first.close.notify_one();
         }
     }
 }
@@ -83,7 +95,6 @@ fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
-    use tokio::time::Instant;
 
     use super::*;
     use crate::http::activity::Patience;

@@ -35,12 +35,20 @@ fn routes() -> Router {
 }
 
 async fn open(patience: Patience, routes: Router) -> Opened {
+    open_in(&Room::new(1), patience, routes, Unsent::new(Room::new(1))).await
+}
+
+async fn open_in(room: &Room, patience: Patience, routes: Router, unsent: Unsent) -> Opened {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (accepted, _) = listener.accept().await.unwrap();
     let (stop, stopped) = watch::channel(false);
     let activity = Arc::new(Activity::new(patience, Instant::now()));
-    let serving = tokio::spawn(connection(accepted, routes, activity, stopped));
+    let place = room.place(&activity).await;
+    let serving = tokio::spawn(async move {
+        connection(accepted, routes, unsent, activity, stopped).await;
+        drop(place);
+    });
     Opened { client, serving, stop }
 }
 
@@ -109,6 +117,36 @@ async fn f6_a_response_that_nobody_reads_is_given_up() {
     let mut opened = open(Patience { transfer: SHORT, bytes_per_second: u64::MAX, ..PATIENT }, routes()).await;
     opened.write("GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await;
     opened.serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn f6_responses_that_nobody_reads_make_room_for_one_more() {
+    let room = Room::new(10);
+    let unsent = Unsent::new(room.clone());
+    let routes = || Router::new().route("/", routing::get(async || vec![b'x'; 12 << 20]));
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        let mut opened = open_in(&room, PATIENT, routes(), unsent.clone()).await;
+        opened.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        opened.read_until("\r\n\r\n").await;
+        silent.push(opened);
+    }
+    // There is room for 32 MiB: a third is given it by the one that has waited for longest.
+    let mut reader = open_in(&room, PATIENT, routes(), unsent.clone()).await;
+    reader.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    let answer = reader.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(answer.len() > 12 << 20);
+    let closed: Vec<bool> = silent.iter().map(|opened| opened.serving.is_finished()).collect();
+    assert_eq!(closed, [true, false]);
+    // Where nobody waits, the response itself is given up.
+    let _all = unsent.hold(24 << 20).await.unwrap();
+    silent.truncate(1);
+    let mut late = open_in(&room, PATIENT, routes(), unsent.clone()).await;
+    late.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    let answer = late.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+    assert!(answer.contains("\r\nretry-after: 1\r\n"));
 }
 
 #[tokio::test]

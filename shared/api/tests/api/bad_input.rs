@@ -153,6 +153,10 @@ async fn rules(check: &mut Check) {
     let secret = ("PUT /tracking-apis/{id}/secrets/{name}", "");
     let faults = [("/vale", "\"vale\" is not known: value is the only field"), ("/value", "give the secret's value as a text")];
     check.refuses(secret, &[], json!({"vale": "x"}), (422, &faults)).await;
+    for line in [secret, ("DELETE /tracking-apis/{id}/secrets/{name}", "")] {
+        check.refuses(line, &[("if-match", "4")], json!({"value": "x"}), (400, &[])).await;
+        check.refuses(line, &[("if-match", "\"4\"")], json!({"value": "x"}), (412, &[])).await;
+    }
 }
 
 /// Sending again and stopping.

@@ -56,6 +56,26 @@ fn unbound(answer: &Answer, reason: &str) {
 }
 
 #[tokio::test]
+async fn f7_a_value_is_not_bound_to_a_request_that_its_writer_has_not_seen() {
+    let api = Api::new();
+    let (bank, thief) = (Receiver::answering(200).await, Receiver::answering(200).await);
+    let path = on_behalf(&api, &bank.url).await;
+    let seen = api.get(ADMIN, &path).await;
+    let tag = seen.headers["etag"].to_str().expect("digits in quotes").to_owned();
+    patch(&api, "aff_a", &path, json!({"request": {"url": format!("{}/p?k={{secret.token}}", thief.url)}})).await;
+    for (line, body) in
+        [(format!("PUT {path}/secrets/token"), json!({"value": SECRET})), (format!("DELETE {path}/secrets/token"), Value::Null)]
+    {
+        let refused = api.call_with(ADMIN, &line, &[("if-match", &tag)], body).await;
+        assert_eq!(refused.problem(), (412, "/problems/changed"), "{line}");
+    }
+    unbound(&api.get(ADMIN, &path).await, REASON);
+    let tag = api.get(ADMIN, &path).await.headers["etag"].to_str().expect("digits in quotes").to_owned();
+    let line = format!("PUT {path}/secrets/token");
+    assert_eq!(api.call_with(ADMIN, &line, &[("if-match", &tag)], json!({"value": SECRET})).await.status, 204);
+}
+
+#[tokio::test]
 async fn f7_an_affiliate_does_not_get_an_admins_token_by_changing_the_url() {
     let api = Api::new();
     let (bank, thief) = (Receiver::answering(200).await, Receiver::answering(200).await);

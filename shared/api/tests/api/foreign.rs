@@ -72,7 +72,7 @@ async fn f13_another_s_rule_is_read_no_further_than_its_head() {
         counting.reads.store(0, Ordering::Relaxed);
         let found = engine.rule(caller, id).await;
         let patched = engine.patch_rule(caller, id, &json!({"name": 5}).into(), None).await;
-        let secret = engine.put_secret(caller, id, "token", "value").await;
+        let secret = engine.put_secret(caller, id, ("token", "value"), None).await;
         let history = engine.history(caller, id, 10, None).await;
         let answers = (found.err(), patched.err(), secret.err(), history.err());
         (answers, counting.reads.load(Ordering::Relaxed))

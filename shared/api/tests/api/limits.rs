@@ -48,6 +48,11 @@ async fn f5_a_caller_sends_ten_trials_a_minute() {
     let saved = api.call("aff_a", &format!("POST /tracking-apis/{id}/test"), json!({"send": true})).await;
     assert_eq!(refused(&saved).0, 60);
     assert_eq!(receiver.heard(), Vec::<String>::new(), "what is refused is not sent");
+    for _ in 0..300 {
+        assert_eq!(try_out(&api, "aff_a", &receiver.url).await.status, 429);
+    }
+    let dry = api.call("aff_a", &format!("POST /tracking-apis/{id}/test"), json!({"send": false})).await;
+    assert_eq!(dry.status, 200, "what is refused is not counted among those without send");
     for other in ["aff_b", ADMIN] {
         assert_eq!(try_out(&api, other, &receiver.url).await.status, 200, "{other} is another caller");
     }

@@ -307,3 +307,28 @@ async fn contract_3_each_trial_that_is_sent_is_logged_and_no_value_with_it() {
         ]
     );
 }
+
+#[tokio::test]
+async fn f9_a_trials_answer_is_bounded_whatever_is_tried() {
+    let api = Api::new();
+    // Each character takes six in JSON.
+    let value = "\u{1}".repeat(2_048);
+    let mut event = event("aff_a");
+    event["conversion"]["source"] = json!(value);
+    event["conversion"]["query_params"] = json!({"x": value});
+    let transactions: Vec<Value> =
+        (0..1_000).map(|n| json!({"transaction_id": format!("trx_{n}"), "result": "pending"})).collect();
+    event["transactions"] = transactions.into();
+    let different: Vec<String> = (0..700).map(|n| format!("{{query.x|default:{n}}}")).collect();
+    for text in ["{query.x}".repeat(1_500), different.concat()] {
+        let request = json!({"method": "POST", "url": "https://a.example/", "body": {"format": "raw", "content_type": "text/plain", "text": text}});
+        let rule = json!({"name": "R", "conditions": {"source": ["link"]}, "request": request});
+        let answer = preview(&api, "aff_a", json!({"tracking_api": rule, "event": event})).await;
+        assert_eq!(answer.status, 200, "{}", &answer.text[..answer.text.len().min(1_000)]);
+        assert_eq!(answer.body["shortened"], true);
+        assert!(answer.text.len() < 2 << 20, "{}", answer.text.len());
+        let body = json!({"event": event});
+        let explained = api.call("aff_a", "POST /explain", body).await;
+        assert_eq!((explained.status, explained.body["items"].as_array().map(Vec::len)), (200, Some(0)));
+    }
+}

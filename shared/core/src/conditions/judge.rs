@@ -1,6 +1,6 @@
 //! Whether conditions hold for an event, and which say no.
 
-use std::fmt::Display;
+use std::{borrow::Cow, fmt::Display};
 
 use serde::Serialize;
 
@@ -159,14 +159,14 @@ impl Conditions {
             Condition::Source => {
                 format!(
                     "source is {}; the rule wants {}",
-                    conversion.source,
+                    short(&conversion.source),
                     any_of(self.source.iter().map(|source| source.as_str()))
                 )
             }
             Condition::ConversionType => {
                 let has = match (&*conversion.conversion_type, &conversion.custom_type) {
-                    ("custom", Some(name)) => format!("custom:{name}"),
-                    (name, _) => name.to_owned(),
+                    ("custom", Some(name)) => format!("custom:{}", short(name)),
+                    (name, _) => short(name).into_owned(),
                 };
                 format!("conversion type is {has}; the rule wants {}", any_of(self.conversion_type.iter()))
             }
@@ -199,6 +199,12 @@ impl Conditions {
             }
         }
     }
+}
+
+/// A text that somebody outside wrote, as far as it helps: each event of a change may tell it again.
+fn short(text: &str) -> Cow<'_, str> {
+    const SHOWN_BYTES: usize = 100;
+    if text.len() <= SHOWN_BYTES { text.into() } else { format!("{}…", &text[..text.floor_char_boundary(SHOWN_BYTES)]).into() }
 }
 
 /// "a, b or c"; of long lists the first five and how many there are besides.

@@ -1,6 +1,6 @@
 //! What each macro of a template came to, and where its value came from: for people who try a rule out.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use super::{Modifier, Scope, Slot, Template, Value};
 use crate::change::Transaction;
@@ -32,10 +32,12 @@ impl fmt::Debug for Traced<'_> {
 }
 
 impl Template {
-    /// What each macro comes to, in the order of the text. `transactions` are all of the conversion's: places of the event's own one
+    /// What each macro comes to, in the order of the text; one that is written again comes to the same. `transactions` are all of the conversion's: places of the event's own one
     /// are told by its position among them.
     pub fn trace<'t>(&'t self, scope: &Scope<'_>, transactions: &[Transaction]) -> impl Iterator<Item = Traced<'t>> {
-        self.slots().map(|slot| slot.trace(&self.text, scope, transactions))
+        let mut written = HashSet::new();
+        let first = self.slots().filter(move |slot| written.insert(self.text.get(slot.written.clone())));
+        first.map(|slot| slot.trace(&self.text, scope, transactions))
     }
 
     /// The texts that its macros make of secrets, after their modifiers and before they are encoded for their place (Q5).

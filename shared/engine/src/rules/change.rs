@@ -5,7 +5,7 @@ use tracking_core::{
     fault::Faults,
     id::Id,
     json::Value,
-    tracking_api::{Definition, keeps_owner, merge_patch},
+    tracking_api::{keeps_owner, merge_patch},
 };
 
 use super::{
@@ -86,7 +86,7 @@ impl<B: Backend> Engine<B> {
             let mut faults = Faults::default();
             collect(keeps_owner(&document, &rule.head.owner), &mut faults);
             let values = collect(secret_values(&document), &mut faults).unwrap_or_default();
-            let definition = collect(Definition::parse(&document, &rule.head.owner, &self.definition_settings()), &mut faults);
+            let definition = collect(self.read_text(&act.actor.caller, &rule.head.owner, document).await, &mut faults);
             if let Some(definition) = &definition {
                 let names = rule.head.secrets.keys().chain(values.keys());
                 collect(check_count(definition, names, rule.head.secrets.len(), "/secret_values"), &mut faults);
@@ -145,7 +145,7 @@ impl<B: Backend> Engine<B> {
     }
 }
 
-fn expect_version(expected: Option<u64>, head: &Head) -> Result<(), Refused> {
+pub(super) fn expect_version(expected: Option<u64>, head: &Head) -> Result<(), Refused> {
     match expected {
         Some(version) if version != head.version => Err(Refused::Changed { current: head.version }),
         _ => Ok(()),

@@ -68,11 +68,11 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Reads a rule as one that this caller creates, all faults at once (V2, V3).
-    pub(crate) fn read_new(&self, caller: &Caller, document: &Value) -> Result<Whole, Faults> {
+    pub(crate) async fn read_new(&self, caller: &Caller, document: &Value) -> Result<Whole, Faults> {
         let mut faults = Faults::default();
         let owner = collect(owner_of_new(document, caller), &mut faults).unwrap_or_else(|| caller.as_owner());
         let values = collect(secret_values(document), &mut faults).unwrap_or_default();
-        let definition = collect(Definition::parse(document, &owner, &self.definition_settings()), &mut faults);
+        let definition = collect(self.read_text(caller, &owner, document.clone()).await, &mut faults);
         if let Some(definition) = &definition {
             collect(check_count(definition, values.keys(), 0, "/secret_values"), &mut faults);
         }
@@ -82,10 +82,16 @@ impl<B: Backend> Engine<B> {
         }
     }
 
+    /// Reads a rule's text as somebody wrote it, off the threads that serve everybody: compiling its expressions takes time.
+    pub(super) async fn read_text(&self, caller: &Caller, owner: &Owner, document: Value) -> Result<Definition, Faults> {
+        let (owner, settings) = (owner.clone(), self.definition_settings());
+        self.heavy.run(Some(caller.as_owner()), move || Definition::parse(&document, &owner, &settings)).await
+    }
+
     /// `made_of`: the fingerprint of the request, if it isn't that of the whole document.
     async fn make_rule(&self, act: Act, document: &Value, new: New, made_of: Option<String>) -> Result<(View, bool), Refused> {
         let now = self.now();
-        let Whole { owner, values, definition } = self.read_new(&act.actor.caller, document)?;
+        let Whole { owner, values, definition } = self.read_new(&act.actor.caller, document).await?;
         let id = new_id(&new, &owner, now);
         let made_of = made_of.unwrap_or_else(|| fingerprint(&definition, &values));
         let repeatable = matches!(new, New::IdempotencyKey(_));

@@ -14,6 +14,7 @@ use tracking_core::{
 use super::{
     Refused,
     audit::{Act, Action},
+    change::expect_version,
     write::{Over, collect},
 };
 use crate::{Engine, backend::Backend, secrets::INACTIVE};
@@ -24,13 +25,21 @@ const MAX_SECRET_BYTES: usize = 4_096;
 const MAX_SECRETS: usize = 50;
 
 impl<B: Backend> Engine<B> {
-    /// Writes a secret's value; it is never read back (Q5).
-    pub async fn put_secret(&self, actor: impl Into<Actor>, id: &Id, name: &str, value: &str) -> Result<(), Refused> {
+    /// Writes a secret's value; it is never read back (Q5). If a version is `expected`, the value is bound to the request of that version
+    /// or not written.
+    pub async fn put_secret(
+        &self,
+        actor: impl Into<Actor>,
+        id: &Id,
+        (name, value): (&str, &str),
+        expected: Option<u64>,
+    ) -> Result<(), Refused> {
         let act = Act::new(actor.into(), Action::SecretWritten);
         check_secret(name, value, "")?;
         let mut is_charged = false;
         loop {
             let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            expect_version(expected, &rule.head)?;
             let name = name.to_owned();
             check_count(&rule.definition, rule.head.secrets.keys().chain([&name]), rule.head.secrets.len(), "")?;
             self.charge_change(&act.actor, &mut is_charged).await?;
@@ -47,11 +56,18 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Forgets a secret that the rule does not use.
-    pub async fn delete_secret(&self, actor: impl Into<Actor>, id: &Id, name: &str) -> Result<(), Refused> {
+    pub async fn delete_secret(
+        &self,
+        actor: impl Into<Actor>,
+        id: &Id,
+        name: &str,
+        expected: Option<u64>,
+    ) -> Result<(), Refused> {
         let act = Act::new(actor.into(), Action::SecretDeleted);
         let mut is_charged = false;
         loop {
             let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            expect_version(expected, &rule.head)?;
             if !rule.head.secrets.contains_key(name) {
                 return Err(Refused::NotFound);
             }

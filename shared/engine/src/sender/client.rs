@@ -1,6 +1,6 @@
 //! The HTTP client: HTTP/1.1 alone, so that a connection carries one request at a time; connections kept alive; no redirects, no proxy.
 //!
-//! **What a receiver may say before its response is bounded**: a head of 64 KiB, and 16 interim responses (1xx). Each of those costs
+//! **What a receiver may say before its response is bounded**: a head of 64 KiB, and 1 000 interim responses (1xx). Each of those costs
 //! time to read and ends nothing, so that an endless row of them would take a processor for as long as the rule's timeout lets it.
 
 use std::{
@@ -29,7 +29,7 @@ const IDLE: Duration = Duration::from_secs(50);
 /// The most bytes of a response's head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The most interim responses to one request.
-const MAX_INTERIM: usize = 16;
+const MAX_INTERIM: usize = 1_000;
 
 /// A request with all of its body.
 pub(super) type WholeRequest = http::Request<Full<Bytes>>;

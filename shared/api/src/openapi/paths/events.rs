@@ -39,7 +39,7 @@ pub fn post() -> About {
         .answers(202, "What was accepted", "Accepted", json!({"accepted": 1, "rejected": []}))
         .admins()
         .gives(Kind::BadEvents, "No event was accepted: all faults, and `rejected` event by event.")
-        .gives(Kind::TooLarge, "The one event has more than 256 KiB, or the body more than 64 MiB.")
+        .gives(Kind::TooLarge, "The one event has more than 256 KiB, or the body more than 16 MiB.")
 }
 
 /// `GET /bus/events` of a local server.

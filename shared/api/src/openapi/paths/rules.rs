@@ -126,8 +126,12 @@ pub(crate) fn duplicate() -> About {
         .limited(CHANGES)
 }
 
+const SECRET: &str = "The value is kept sealed and never read back. It is sent only to the receiver that the rule has at this moment: with \
+                      `If-Match` only to that of the version which you have seen.";
+
 pub(crate) fn write_secret() -> About {
-    About::new("writeSecret", TAG, "Write a secret", "The value is kept sealed and never read back.")
+    About::new("writeSecret", TAG, "Write a secret", SECRET)
+        .if_match()
         .takes("SecretValue", json!({"value": "t0ken"}))
         .answers_nothing("It is written")
         .gives(Kind::Invalid, FAULTS)
@@ -136,6 +140,7 @@ pub(crate) fn write_secret() -> About {
 
 pub(crate) fn delete_secret() -> About {
     About::new("deleteSecret", TAG, "Delete a secret", "Only one that the rule does not use.")
+        .if_match()
         .answers_nothing("It is gone")
         .gives(Kind::Conflict, "The rule uses the secret.")
         .limited(CHANGES)

@@ -30,6 +30,7 @@ fn explanation() -> RefOr<Schema> {
         .has("fires", flag("Whether it would fire"))
         .has("held", flag("Whether it would be held until the conversion settles"))
         .has("verdicts", list("Each elementary event of the change", named("Verdict")))
+        .may("shortened", flag("Whether verdicts are left out, because there are very many"))
         .into()
 }
 
@@ -42,7 +43,8 @@ fn past() -> RefOr<Schema> {
         .has("fires", flag("Whether the rule, as it is now, fires on it"))
         .has("held", flag("Whether it is held until the conversion settles"))
         .has("rule_changed_since", flag("Whether the rule changed after it came"))
-        .has("verdicts", list("Each elementary event of the change", named("Verdict")));
+        .has("verdicts", list("Each elementary event of the change", named("Verdict")))
+        .may("shortened", flag("Whether verdicts are left out, because there are very many"));
     rule("What a rule made of a conversion")
         .has("changes", list("Each change of it, in the order in which they came", change))
         .has("complete", flag("False if there are too many changes for an answer: the oldest are left out"))
