@@ -96,6 +96,10 @@ impl<B: Backend> Backend for Crashing<B> {
         self.inner.run()
     }
 
+    fn is_transactional(&self) -> bool {
+        self.inner.is_transactional()
+    }
+
     fn longest_wait(&self) -> SignedDuration {
         self.inner.longest_wait()
     }

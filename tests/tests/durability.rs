@@ -118,7 +118,7 @@ async fn check(folder: &Path, said: &BTreeSet<String>) {
 /// One step that sends a message, and says so in an item and on the bus.
 fn send(name: &str) -> Effects {
     let message = Message { lane: Lane::Delivery, group: "g".to_owned(), not_before: None, body: name.to_owned() };
-    let event = Published { time: now(), detail_type: "Receiver Up", detail: json!({"name": name}) };
+    let event = Published::new(now(), "Receiver Up", json!({"name": name}));
     Effects { publish: vec![event], send: vec![message], put: vec![item("sent", name)], ..Effects::default() }
 }
 

@@ -1,16 +1,17 @@
-//! The port on AWS: get, query and swap on DynamoDB; commit on EventBridge, SQS and DynamoDB, in that order.
+//! The port on AWS: get, query and swap on DynamoDB; commit part by part on DynamoDB, EventBridge and SQS.
 
 use aws_config::SdkConfig;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tracking_engine::{
     Clock,
     backend::{
-        Backend, Effects, Item, Key, Message, Order, Partition, Published, Range, Receipt, Settle, Swap, Swapped, Unavailable,
+        Backend, Effects, Item, Key, Lane, Message, Order, Partition, Published, Range, Receipt, Settle, Swap, Swapped,
+        Unavailable,
     },
 };
 
 use crate::{
-    bus::Bus,
+    bus::{Bus, Refusal},
     queues::Queues,
     settings::Settings,
     table::{Table, Write},
@@ -43,6 +44,10 @@ impl Backend for Aws {
         0
     }
 
+    fn is_transactional(&self) -> bool {
+        false
+    }
+
     fn longest_wait(&self) -> SignedDuration {
         self.queues.longest_wait()
     }
@@ -62,18 +67,60 @@ impl Backend for Aws {
     async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
         let now = self.clock.now();
         let mut steps = Steps { outcomes: vec![Ok(()); effects.len()], effects: &effects };
-        let events = steps.parts(|effects| effects.publish.iter());
-        let published = self.bus.publish(events.iter().map(|(_, event)| *event).collect::<Vec<&Published>>());
-        steps.note(&events, published.await);
-        let messages = steps.parts(|effects| effects.send.iter());
+        // Nothing would repeat a step that settles no message: its own messages do, once they are sent.
+        self.send(&mut steps, now, |effects| effects.settle.is_empty()).await;
+        self.write(&mut steps, |effects| effects.put.iter().map(Write::put)).await;
+        self.publish(&mut steps, now).await;
+        self.write(&mut steps, |effects| effects.put_published.iter().map(Write::put)).await;
+        self.send(&mut steps, now, |effects| !effects.settle.is_empty()).await;
+        self.write(&mut steps, |effects| effects.delete.iter().cloned().map(Write::Delete)).await;
+        self.settle(&mut steps, now).await;
+        steps.outcomes
+    }
+}
+
+impl Aws {
+    /// Sends the messages of those steps.
+    async fn send(&self, steps: &mut Steps<'_>, now: Timestamp, of: impl Fn(&Effects) -> bool) {
+        let messages = steps.parts(|effects| effects.send.iter().filter(|_| of(effects)));
         let sent = self.queues.send(messages.iter().map(|(_, message)| *message).collect::<Vec<&Message>>(), now);
         steps.note(&messages, sent.await);
-        let writes = steps.parts(|effects| {
-            let puts = effects.put.iter().map(Write::put);
-            puts.chain(effects.delete.iter().cloned().map(Write::Delete))
-        });
-        let (owners, writes): (Vec<_>, Vec<_>) = writes.into_iter().map(|(owner, write)| ((owner, ()), write)).unzip();
+    }
+
+    /// Writes or removes items.
+    async fn write<'a, I: Iterator<Item = Write>>(&self, steps: &mut Steps<'a>, part: impl Fn(&'a Effects) -> I) {
+        let (owners, writes): (Vec<_>, Vec<_>) = steps.parts(part).into_iter().map(|(owner, write)| ((owner, ()), write)).unzip();
         steps.note(&owners, self.table.write(writes).await);
+    }
+
+    /// Publishes events. What the bus refuses for now goes to the queue instead, what it refuses for good to people.
+    async fn publish(&self, steps: &mut Steps<'_>, now: Timestamp) {
+        let events = steps.parts(|effects| effects.publish.iter());
+        let published = self.bus.publish(events.iter().map(|(_, event)| *event).collect::<Vec<&Published>>()).await;
+        for ((step, event), outcome) in events.into_iter().zip(published) {
+            let Err(refusal) = outcome else { continue };
+            let kept = self.keep(event, refusal, now).await;
+            steps.note(&[(step, ())], vec![kept]);
+        }
+    }
+
+    /// Keeps an event that the bus has refused.
+    async fn keep(&self, event: &Published, refusal: Refusal, now: Timestamp) -> Result<(), Unavailable> {
+        let (again, reason) = match refusal {
+            Refusal::ForNow(error) => (event.offered_again(now), error.to_string()),
+            Refusal::ForGood(reason) => (None, reason),
+        };
+        if let Some(message) = again {
+            tracing::warn!(detail_type = %event.detail_type, reason, "the bus refuses an event: it is offered again");
+            return self.queues.send(vec![&message], now).await.into_iter().collect();
+        }
+        tracing::error!(detail_type = %event.detail_type, reason, "the bus will not take an event: it was set aside");
+        let body = event.as_message();
+        self.queues.set_aside(Lane::Retry, &body, &reason).await
+    }
+
+    /// Settles messages.
+    async fn settle(&self, steps: &mut Steps<'_>, now: Timestamp) {
         let again = steps.parts(|effects| {
             effects.settle.iter().filter_map(|settle| match settle {
                 Settle::Again(receipt, at) => Some((receipt, *at)),
@@ -87,7 +134,6 @@ impl Backend for Aws {
                 self.queues.done(receipt.clone());
             }
         }
-        steps.outcomes
     }
 }
 

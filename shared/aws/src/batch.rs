@@ -112,7 +112,8 @@ fn read(stack: &Stack, message: SqsMessage) -> Option<(Received, u32, Option<Tim
     let receives = number("ApproximateReceiveCount").and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
     let sent = number("SentTimestamp").and_then(|millisecond| Timestamp::from_millisecond(millisecond).ok());
     // Differs for every hand-out, and repeats of one invocation carry the same.
-    let token = hash::text(&["token", message.message_id.as_deref()?, &receives.to_string()], 24);
+    let id = message.message_id?;
+    let token = hash::text(&["token", &id, &receives.to_string()], 24);
     let receipt = Receipt { lane, handle: message.receipt_handle? };
-    Some((Received { receipt, token, body: message.body? }, receives, sent))
+    Some((Received { receipt, id, redelivered: receives > 1, token, body: message.body? }, receives, sent))
 }

@@ -11,6 +11,20 @@ use crate::{limits, table::unavailable};
 /// The source of our events (contract §1).
 const SOURCE: &str = "tracking-api";
 
+/// The reason why the bus does not have an event.
+#[derive(Debug, Clone)]
+pub(crate) enum Refusal {
+    /// It may take the event later.
+    ForNow(Unavailable),
+    /// It will never take this event, for this reason.
+    ForGood(String),
+}
+
+/// Returns true for the codes of entries that no repeat makes acceptable.
+fn is_for_good(code: &str) -> bool {
+    code.starts_with("NotAuthorized") || code.starts_with("Malformed") || code.starts_with("InvalidArgument")
+}
+
 /// The bus that we publish on.
 #[derive(Debug, Clone)]
 pub(crate) struct Bus {
@@ -24,32 +38,35 @@ impl Bus {
     }
 
     /// Publishes events; per event, in order, whether the bus has it.
-    pub(crate) async fn publish(&self, events: Vec<&Published>) -> Vec<Result<(), Unavailable>> {
+    pub(crate) async fn publish(&self, events: Vec<&Published>) -> Vec<Result<(), Refusal>> {
         let entries: Vec<PutEventsRequestEntry> = events.into_iter().map(|event| self.entry(event)).collect();
         let size = |entry: &PutEventsRequestEntry| entry.detail.as_ref().map_or(0, String::len) + limits::ENTRY_OVERHEAD;
         let calls = limits::calls(entries, limits::ENTRIES, limits::EVENTS_BYTES, size);
         join_all(calls.into_iter().map(|call| self.call(call))).await.into_iter().flatten().collect()
     }
 
-    async fn call(&self, entries: Vec<PutEventsRequestEntry>) -> Vec<Result<(), Unavailable>> {
+    async fn call(&self, entries: Vec<PutEventsRequestEntry>) -> Vec<Result<(), Refusal>> {
         let count = entries.len();
         let answer = match self.client.put_events().set_entries(Some(entries)).send().await {
             Ok(answer) => answer,
-            Err(error) => return vec![Err(unavailable(&error)); count],
+            Err(error) => return vec![Err(Refusal::ForNow(unavailable(&error))); count],
         };
         let outcome = |place: usize| match answer.entries().get(place) {
             Some(entry) => match &entry.error_code {
                 None => Ok(()),
-                Some(code) => Err(Unavailable(format!("{code}: {}", entry.error_message.as_deref().unwrap_or_default()))),
+                Some(code) => {
+                    let error = format!("{code}: {}", entry.error_message.as_deref().unwrap_or_default());
+                    Err(if is_for_good(code) { Refusal::ForGood(error) } else { Refusal::ForNow(Unavailable(error)) })
+                }
             },
-            None => Err(Unavailable("the bus does not say whether it took an event".to_owned())),
+            None => Err(Refusal::ForNow(Unavailable("the bus does not say whether it took an event".to_owned()))),
         };
         (0..count).map(outcome).collect()
     }
 
     fn entry(&self, event: &Published) -> PutEventsRequestEntry {
         let time = DateTime::from_millis(event.time.as_millisecond());
-        let entry = PutEventsRequestEntry::builder().source(SOURCE).detail_type(event.detail_type).time(time);
+        let entry = PutEventsRequestEntry::builder().source(SOURCE).detail_type(&*event.detail_type).time(time);
         entry.detail(event.detail.to_string()).event_bus_name(&*self.name).build()
     }
 }

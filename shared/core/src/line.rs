@@ -110,6 +110,8 @@ pub struct Ask<'a> {
     pub now: Timestamp,
     /// The request's timeout, in seconds.
     pub timeout_seconds: u32,
+    /// The time after its lease for which an attempt without a record may have one that is still on its way to the log.
+    pub recording: SignedDuration,
     /// n + 1 (L1): the attempts of one budget.
     pub max_attempts: u32,
 }
@@ -209,8 +211,10 @@ impl Line {
                 let line = (!claim.shared).then(|| self.with_shared_claim(ask.id));
                 return Decision::Mine { line, attempt: attempts, base, lease_until: claim.lease_until };
             }
-            if claim.is_live(ask.run, ask.now) {
-                return Decision::Wait { until: claim.lease_until, line: None };
+            // A record may still be on its way: until then it is not known to be cut off.
+            let recorded_by = claim.lease_until + ask.recording;
+            if claim.run == ask.run && recorded_by > ask.now {
+                return Decision::Wait { until: recorded_by, line: None };
             }
             // The row of what is open never expires.
             if own_record.is_none() && claim.lease_until + RECORD_EXPIRED < ask.now {

@@ -136,6 +136,10 @@ impl Backend for Store {
         self.inner.run
     }
 
+    fn is_transactional(&self) -> bool {
+        true
+    }
+
     fn longest_wait(&self) -> SignedDuration {
         LONGEST_WAIT
     }

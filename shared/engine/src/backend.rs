@@ -2,10 +2,13 @@
 //! embedded store and AWS. All methods take slices and answer per item, in order; a failure is always ours, never a receiver's,
 //! and is never charged to a delivery.
 
-use std::future::Future;
+use std::{borrow::Cow, future::Future};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use tracking_core::json::Value;
+
+use crate::rows::{self, Task};
 
 /// The name of an item: its partition and its place in it. Both are non-empty text, ordered by bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -144,6 +147,10 @@ pub struct Message {
 pub struct Received {
     /// Names this very hand-out to the lane.
     pub receipt: Receipt,
+    /// Names the message: the same for each of its hand-outs.
+    pub id: String,
+    /// True if the lane knows that it was handed out before.
+    pub redelivered: bool,
     /// Differs for every hand-out of every message: the claim token (repeats of one call carry the same).
     pub token: String,
     /// The body that was sent.
@@ -176,18 +183,60 @@ pub enum Settle {
 }
 
 /// An event of ours for the bus.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// When it happened.
     pub time: Timestamp,
     /// Its detail-type (contract §1).
-    pub detail_type: &'static str,
+    pub detail_type: Cow<'static, str>,
     /// Its detail.
     pub detail: Value,
+    /// How often the bus has refused it.
+    #[serde(default)]
+    pub refusals: u32,
 }
 
-/// What one step brings about. Takes effect in this order: publish, send, put, delete, settle; on a store with transactions all
-/// at once or not at all.
+/// The longest time for which an event is offered to a bus that refuses it.
+const OFFERED: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// The longest time between two offers.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
+
+impl Published {
+    /// An event that the bus has not been offered yet.
+    pub fn new(time: Timestamp, detail_type: &'static str, detail: Value) -> Self {
+        Self { time, detail_type: detail_type.into(), detail, refusals: 0 }
+    }
+
+    /// The message that offers a refused event again: after a second, then after twice as long each time. `None`: it was offered for seven
+    /// days, and is for people now.
+    pub fn offered_again(&self, now: Timestamp) -> Option<Message> {
+        if now >= self.time + OFFERED {
+            return None;
+        }
+        let pause = SignedDuration::from_secs(1 << self.refusals.min(10)).min(LONGEST_PAUSE);
+        let event = Self { refusals: self.refusals + 1, ..self.clone() };
+        let body = event.as_message();
+        Some(Message { lane: Lane::Retry, group: "publish".to_owned(), not_before: Some(now + pause), body })
+    }
+
+    /// The body of a message that offers it to the bus.
+    pub fn as_message(&self) -> String {
+        rows::write(&Task::Publish { events: vec![self.clone()] })
+    }
+}
+
+/// What one step brings about.
+///
+/// On a store with transactions all of it takes effect at once or not at all. Elsewhere it takes effect part by part, and a part that
+/// fails has no further part:
+///
+/// 1. If the step settles a message: items, events, items that say that the events are out, messages, removals, and at last what becomes of
+///    the messages. A crash in between brings the message again, and with it the step.
+/// 2. If it settles none, so that nothing would repeat it: its messages go first, and whoever sends them sees to it that they are handed
+///    out when the items have been written.
+///
+/// What is removed goes after what replaces it. An event that the bus refuses goes to the retry lane ([`Published::offered_again`]) and
+/// counts as published.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effects {
     /// Events for the bus.
@@ -196,6 +245,8 @@ pub struct Effects {
     pub send: Vec<Message>,
     /// Items to write, whatever stands there.
     pub put: Vec<Item>,
+    /// Items to write, whatever stands there, once the events are out.
+    pub put_published: Vec<Item>,
     /// Items to remove.
     pub delete: Vec<Key>,
     /// What becomes of the messages that led to this.
@@ -207,6 +258,9 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Tells this process from earlier ones on a store that only one process can hold: leases of another run are void. Always
     /// the same where several processes share the store.
     fn run(&self) -> u64;
+
+    /// True if a step's effects are one transaction, those on the bus among them.
+    fn is_transactional(&self) -> bool;
 
     /// How long a message of the retry lane that was handed out may wait there to be handed out again, as of now. What waits longer
     /// is sent anew or filed; a lane that holds as many messages as it can says so by a short time.

@@ -9,6 +9,8 @@
 mod claim;
 mod conclude;
 mod give_back;
+mod outbox;
+mod recording;
 pub(crate) mod render;
 mod unbound;
 
@@ -53,6 +55,8 @@ pub struct Claimed {
     /// Attempts before its present budget (L1).
     base: u32,
     lease_until: Timestamp,
+    /// The time by which all work on it must be over, if there is one.
+    until: Option<Timestamp>,
     at: Timestamp,
     /// Whether the log lists the delivery.
     listed: AtomicBool,
@@ -141,10 +145,11 @@ impl<B: Backend> Engine<B> {
         let mut listing = None;
         let ends = !row.state.is_ended();
         if ends {
+            self.publish_left(&row).await?;
             row.attempts = row.attempts.max(ending.attempts);
             row.end(state, reason, now);
-            effects.put.push(self.delivery_item(&row));
-            effects.publish.extend(conclude::announcement(&row, now));
+            row.note_told(received, None, now);
+            self.put_told(&mut effects, &row);
             listing = (!listed).then(|| Listing::of(&row));
             tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
         }
@@ -163,14 +168,19 @@ impl<B: Backend> Engine<B> {
         if received.receipt.lane == Lane::Retry && at <= now + self.backend.longest_wait() {
             return Effects { settle: vec![Settle::Again(received.receipt.clone(), at)], ..Effects::default() };
         }
+        let mut effects = received.done();
         let recorded = row.is_some_and(|row| row.job == *job);
         let task = if recorded { Task::Wake { delivery: job.id.clone() } } else { Task::Deliver(Box::new(job.clone())) };
-        let group = crate::matching::group(job, host);
-        let message = Message { lane: Lane::Retry, group, not_before: Some(at), body: rows::write(&task) };
-        let mut effects = received.done();
-        due::file(&mut effects, message, &format!("D#{}", job.id), now);
+        wake(&mut effects, &task, job, host, at, now);
         effects
     }
+}
+
+/// Adds a message about a job for this time.
+fn wake(effects: &mut Effects, task: &Task, job: &Job, host: &str, at: Timestamp, now: Timestamp) {
+    let group = crate::matching::group(job, host);
+    let message = Message { lane: Lane::Retry, group, not_before: Some(at), body: rows::write(task) };
+    due::file(effects, message, &format!("D#{}", job.id), now);
 }
 
 /// A delivery that ends without a further attempt.

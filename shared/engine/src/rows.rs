@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use tracking_core::{
+    answer::Told,
     caller::Owner,
     delivery::{DeliveryId, State},
     event::Event,
@@ -13,7 +14,7 @@ use tracking_core::{
     json::Value,
 };
 
-use crate::backend::{Item, Key, Unavailable};
+use crate::backend::{Item, Key, Published, Unavailable};
 
 /// The format that this version writes.
 const FORMAT: u32 = 1;
@@ -171,6 +172,28 @@ pub(crate) struct DeliveryRow {
     /// The last attempt, once it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<Attempt>,
+    /// What the bus may not have taken yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outbox: Option<Box<Outbox>>,
+}
+
+/// What an attempt, or the end of its delivery, tells the platform. It stands in the row before the bus is asked to take it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outbox {
+    /// The attempts that were made by then.
+    pub(crate) attempt: u32,
+    /// The message that was worked: when it comes again, nobody knows whether the bus has the events.
+    pub(crate) message: String,
+    pub(crate) at: Timestamp,
+    /// What the response told, without the values of its variables, which the row has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) told: Option<Told>,
+    /// The names of those variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) variables: Vec<String>,
+    /// How the delivery ended, and why, if the platform is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended: Option<(State, Option<String>)>,
 }
 
 /// One attempt as the log keeps it (contract §3).
@@ -250,6 +273,7 @@ impl DeliveryRow {
             variables: BTreeMap::new(),
             ended_at: None,
             last: None,
+            outbox: None,
         }
     }
 
@@ -297,6 +321,23 @@ pub(crate) enum Task {
     Replay(Box<Replaying>),
     /// Judge a period's kept events for a rule, a step at a time.
     Backfill { rule: Id, epoch: u64, from: Timestamp, to: Timestamp, place: Option<String> },
+    /// Offer events to the bus that it refused before.
+    Publish { events: Vec<Published> },
+    /// Record an attempt that the table did not take.
+    Record(Box<Recording>),
+}
+
+/// The record of an attempt, while the table does not take it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recording {
+    /// The delivery's row as it is to stand there.
+    pub(crate) row: DeliveryRow,
+    /// The attempt, if the row does not hold it.
+    pub(crate) earlier: Option<Attempt>,
+    /// True if no page of the log lists the delivery.
+    pub(crate) unlisted: bool,
+    /// The receiver's host.
+    pub(crate) host: String,
 }
 
 /// A replay that is being worked off.

@@ -21,7 +21,7 @@ use tracking_core::{
 
 use crate::{
     Engine,
-    backend::{Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Unavailable},
+    backend::{Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Swap, Unavailable},
     deliver::{Claimed, Claiming, SWITCHED_OFF, Sent},
     keys,
     rows::{self, DeliveryRow, Task, Unreadable},
@@ -208,16 +208,23 @@ impl<B: Backend> Engine<B> {
             let found = self.backend.query(&Partition::Trouble(partition.clone()), &range, Order::Ascending, CANCEL_STEP).await?;
             let keys: Vec<Key> = found.iter().map(|item| item.key.clone()).collect();
             let items = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
-            let mut open = Vec::new();
+            let (mut open, mut revs) = (Vec::new(), BTreeMap::new());
             for item in items.into_iter().flatten() {
                 let Some(row) = self.readable::<DeliveryRow>(&item) else { continue };
                 if row.job.rule == *rule && row.job.epoch < epoch && matches!(row.state, State::Waiting | State::Held) {
+                    revs.insert(row.job.id.clone(), item.rev);
                     open.push(row);
                 }
             }
+            let mut swaps = Vec::new();
             for mut row in self.without_attempt_under_way(open).await? {
                 row.end(State::Cancelled, SWITCHED_OFF, now);
-                effects.put.push(self.delivery_item(&row));
+                let expect = revs.get(&row.job.id).copied();
+                swaps.push(Swap { key: keys::delivery(&row.job.id), expect, new: Some(self.delivery_item(&row)) });
+            }
+            for swapped in self.backend.swap(swaps).await {
+                // One that was changed meanwhile ends when its own message comes.
+                swapped.is_done()?;
             }
             next = match found.last().filter(|_| found.len() == CANCEL_STEP).and_then(|item| item.trouble.as_ref()) {
                 Some(last) => Some(format!("{number}|{}", last.sort)),

@@ -61,18 +61,19 @@ pub(super) async fn everything_of_a_step_is_taken<B: Backend>(space: Space<B>) {
     space.put(vec![space.item("b", "1")]).await;
     let message = |lane, not_before| Message { lane, group: space.name.clone(), not_before, body: "{}".to_owned() };
     let at = time("2026-11-22T09:00:00Z");
-    let event =
-        |detail_type| Published { time: at, detail_type, detail: json!({"value": "12.50", "text": "Žluťoučký \" kůň"}) };
+    let event = |detail_type| Published::new(at, detail_type, json!({"value": "12.50", "text": "Žluťoučký \" kůň"}));
     space
         .commit(Effects {
             publish: vec![event("Delivery Ended"), event("Receiver Down")],
             send: vec![message(Lane::Events, None), message(Lane::Delivery, None), message(Lane::Retry, Some(at))],
-            put: vec![space.item("a", "1")],
+            put: vec![space.item("a", "1"), space.item("c", "1")],
+            put_published: vec![space.item("c", "2")],
             delete: vec![space.key("p", "b")],
             settle: Vec::new(),
         })
         .await;
     assert_eq!(space.body("a").await, Some("1".to_owned()));
+    assert_eq!(space.body("c").await, Some("2".to_owned()));
     assert_eq!(space.read("b").await, None);
 }
 

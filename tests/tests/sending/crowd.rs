@@ -43,6 +43,10 @@ impl Backend for Watched {
         self.store.run()
     }
 
+    fn is_transactional(&self) -> bool {
+        self.store.is_transactional()
+    }
+
     fn longest_wait(&self) -> jiff::SignedDuration {
         self.store.longest_wait()
     }

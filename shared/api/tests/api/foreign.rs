@@ -28,6 +28,10 @@ impl Backend for Counting {
         self.store.run()
     }
 
+    fn is_transactional(&self) -> bool {
+        self.store.is_transactional()
+    }
+
     fn longest_wait(&self) -> SignedDuration {
         self.store.longest_wait()
     }

@@ -67,6 +67,7 @@ impl Play {
             run: self.run,
             now: self.now,
             timeout_seconds: 40,
+            recording: SignedDuration::ZERO,
             max_attempts: self.max_attempts,
         }
     }

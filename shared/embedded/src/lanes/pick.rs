@@ -125,6 +125,7 @@ impl Lanes {
         let (id, n) = (place.id, self.hand_outs);
         self.known.insert(id, Known { lane, group: Arc::clone(group), place, state: State::Out(n) });
         let token = format!("{}-{id}-{n}", self.run);
-        Received { receipt: Receipt { lane: NAMES[lane].1, handle: token.clone() }, token, body }
+        let receipt = Receipt { lane: NAMES[lane].1, handle: token.clone() };
+        Received { receipt, id: id.to_string(), redelivered: false, token, body }
     }
 }

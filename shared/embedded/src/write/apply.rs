@@ -57,7 +57,9 @@ pub(super) fn effects<'a>(
     placed: &mut Vec<(i64, Due)>,
     settling: &mut impl Iterator<Item = &'a Option<Settling>>,
 ) -> rusqlite::Result<()> {
+    effects.put.iter().try_for_each(|item| put(connection, item))?;
     effects.publish.iter().try_for_each(|event| publish(connection, event))?;
+    effects.put_published.iter().try_for_each(|item| put(connection, item))?;
     for (message, due) in effects.send.iter().zip(due) {
         let sql = "INSERT INTO messages (lane, grp, visible_at, waiting, body) VALUES (?1, ?2, ?3, ?4, ?5)";
         let id = connection.prepare_cached(sql)?.insert((
@@ -69,7 +71,6 @@ pub(super) fn effects<'a>(
         ))?;
         placed.push((id, due));
     }
-    effects.put.iter().try_for_each(|item| put(connection, item))?;
     for key in &effects.delete {
         let sql = "DELETE FROM items WHERE pk = ?1 AND sk = ?2";
         connection.prepare_cached(sql)?.execute((&key.partition, &key.sort))?;
@@ -82,7 +83,7 @@ pub(super) fn effects<'a>(
 
 fn publish(connection: &Connection, event: &Published) -> rusqlite::Result<()> {
     let sql = "INSERT INTO bus (at, detail_type, detail) VALUES (?1, ?2, ?3)";
-    connection.prepare_cached(sql)?.execute((event.time.to_string(), event.detail_type, event.detail.to_string()))?;
+    connection.prepare_cached(sql)?.execute((event.time.to_string(), &event.detail_type, event.detail.to_string()))?;
     Ok(())
 }
 

@@ -116,7 +116,7 @@ async fn a_file_of_the_first_version_is_read() {
 #[tokio::test]
 async fn published_events_are_read_in_order_and_in_pages() {
     let (store, _folder) = store();
-    let event = |n: i64| Published { time: at(n), detail_type: "Receiver Up", detail: json!({"n": n, "amount": "12.50"}) };
+    let event = |n: i64| Published::new(at(n), "Receiver Up", json!({"n": n, "amount": "12.50"}));
     commit(&store, Effects { publish: vec![event(1), event(2)], ..Effects::default() }).await;
     commit(&store, Effects { publish: vec![event(3)], ..Effects::default() }).await;
     let numbers = |after, limit| -> Vec<(u64, String)> {
@@ -131,7 +131,7 @@ async fn published_events_are_read_in_order_and_in_pages() {
 #[tokio::test]
 async fn events_leave_the_bus_after_thirty_days() {
     let (store, _folder) = store();
-    let event = |time: Timestamp| Published { time, detail_type: "Delivery Ended", detail: json!({}) };
+    let event = |time: Timestamp| Published::new(time, "Delivery Ended", json!({}));
     let publish = vec![event(at(0)), event(at(60))];
     commit(&store, Effects { publish, ..Effects::default() }).await;
     let days = SignedDuration::from_hours(24 * 30);

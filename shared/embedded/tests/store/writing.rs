@@ -27,9 +27,10 @@ async fn a_step_that_fails_leaves_nothing_behind() {
     send(&store, vec![fresh("g", "led to it")]).await;
     let led = all(&store, at(0)).remove(0);
     refuse_poison(&folder);
-    let published = Published { time: at(0), detail_type: "Receiver Down", detail: json!({}) };
+    let published = Published::new(at(0), "Receiver Down", json!({}));
     let step = Effects {
         publish: vec![published],
+        put_published: Vec::new(),
         send: vec![fresh("g", "follows")],
         put: vec![item("good"), item("poison")],
         delete: vec![],

@@ -12,7 +12,7 @@ use tracking_core::{
     line::{Ask, Decision, Line, Recorded},
 };
 
-use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, unbound::Unbound};
+use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, recording::RECORDING, unbound::Unbound};
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Key, Lane, Received, Swap, Swapped, Unavailable},
@@ -31,8 +31,62 @@ const CONCLUDING: Duration = Duration::from_secs(5);
 /// A lease that was reckoned longer ago than this is reckoned anew.
 const SLOW: SignedDuration = SignedDuration::from_secs(1);
 
+/// The reason of what a newer delivery overtook (P3).
+const OVERTAKEN: &str = "a newer change of the same subject went first";
+
 /// A rule with the values of its secrets.
 type Ready = (Rule, Arc<BTreeMap<String, String>>);
+
+/// A delivery that asks for its next attempt.
+struct Asking<'a> {
+    received: &'a Received,
+    job: Job,
+    rule: Rule,
+    /// The key of its line.
+    key: Key,
+    /// The time by which all work on it must be over, if there is one.
+    until: Option<Timestamp>,
+    /// The attempt that its rule's rate lets go.
+    paced: Option<u32>,
+    /// The slot that it waits for otherwise.
+    slot: Option<Timestamp>,
+}
+
+/// What a decision is taken on.
+#[derive(Default)]
+struct View {
+    /// The line's revision; none if there is no line, or it was not read.
+    rev: Option<u64>,
+    line: Line,
+    /// What the log has of the deliveries on the line.
+    records: HashMap<DeliveryId, DeliveryRow>,
+}
+
+/// An attempt that the line lets go.
+struct Won {
+    row: Option<DeliveryRow>,
+    attempt: u32,
+    /// The attempts before its present budget (L1).
+    base: u32,
+    lease_until: Timestamp,
+}
+
+/// A line with a claim, to be written.
+struct Claim {
+    line: Line,
+    overtaken: Vec<DeliveryId>,
+    won: Won,
+}
+
+/// What a decision came to.
+enum Step {
+    /// Somebody else was faster: it is taken anew.
+    Again,
+    /// The message is dealt with.
+    Settled,
+    /// It is sent.
+    Send(Box<Won>),
+}
 
 /// The reason why a rule does not send a delivery as it is now.
 enum NotNow {
@@ -89,6 +143,14 @@ impl<B: Backend> Engine<B> {
                 self.replay_step(received, *replaying).await?;
                 Ok(Claiming::Settled)
             }
+            Task::Publish { events } => {
+                self.commit_one(Effects { publish: events, ..received.done() }).await?;
+                Ok(Claiming::Settled)
+            }
+            Task::Record(recording) => {
+                self.write_recording(received, *recording).await?;
+                Ok(Claiming::Settled)
+            }
             Task::Backfill { rule, epoch, from, to, place } => {
                 self.backfill_step(received, &rule, epoch, from..to, place).await?;
                 Ok(Claiming::Settled)
@@ -103,109 +165,152 @@ impl<B: Backend> Engine<B> {
         row: Option<DeliveryRow>,
         until: Option<Timestamp>,
     ) -> Result<Claiming, Unavailable> {
+        // A first try finds no line most of the time. Where something may be known of it, it is read first.
+        let is_fresh = received.receipt.lane == Lane::Delivery && !received.redelivered && job.after.is_none();
+        let key = keys::line(&job.id, &job.rule, &job.event.0.subject());
+        let mut view = if is_fresh { None } else { Some(self.read_line(&job, &key).await?) };
+        // Before anything else is decided, so that neither a rule that is gone nor time that is over loses it.
+        if let Some(row) = view.as_ref().and_then(|view| view.records.get(&job.id)) {
+            self.publish_left_by(received, row).await?;
+        }
         let (rule, secrets) = match self.sending_rule(&job).await? {
             Ok(ready) => ready,
             Err(why) => return self.not_now(received, &job, row, why).await,
         };
-        let host = rule.definition.request.host();
         let needed = rule.definition.request.timeout().duration() + CONCLUDING;
         if until.is_some_and(|until| self.now() + needed > until) {
             // Handed back, uncharged: another process has the time. The retry lane counts no receives.
-            let again = self.come_again(received, &job, host, self.now(), row.as_ref());
-            self.commit_one(again).await?;
+            let host = rule.definition.request.host();
+            self.commit_one(self.come_again(received, &job, host, self.now(), row.as_ref())).await?;
             return Ok(Claiming::Settled);
         }
-        // A first try finds no line most of the time. Where something may be known of it, it is read first.
-        let mut read_first = received.receipt.lane != Lane::Delivery
-            || job.after.is_some()
-            || rule.head.epoch > 0
-            || rule.definition.rate_per_second.is_some();
-        // The attempt that its rule's rate lets go, and the slot that it waits for otherwise.
-        let (mut paced, mut slot) = (None, None);
+        let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some();
+        let mut asking = Asking { received, job, rule, key, until, paced: None, slot: None };
+        if view.is_none() && !reads {
+            view = Some(View::default());
+        }
         loop {
-            let key = keys::line(&job.id, &rule.id, &job.event.0.subject());
-            let (rev, line, records) =
-                if read_first { self.read_line(&job, &key).await? } else { (None, Line::default(), HashMap::new()) };
-            let now = self.now();
-            let max_attempts = rule.definition.retry.max_attempts();
-            let ask = Ask {
-                id: &job.id,
-                order: job.event.0.order(),
-                after: job.after.as_ref().filter(|_| job.created_at + PATIENCE > now),
-                token: &received.token,
-                run: self.backend.run(),
-                now,
-                timeout_seconds: rule.definition.request.timeout().seconds(),
-                max_attempts,
+            let view = match view.take() {
+                Some(view) => view,
+                None => self.read_line(&asking.job, &asking.key).await?,
             };
-            let recorded = |id: &DeliveryId| records.get(id).map(DeliveryRow::recorded);
-            let row = records.get(&job.id).cloned();
-            let ending = |row: Option<DeliveryRow>, attempts: u32| Ending { job: &job, row, attempts, max_attempts };
-            match line.decide(&ask, &recorded) {
-                Decision::Claim { line: claimed, attempt, base, lease_until, overtaken } => {
-                    if let Some(rate) = rule.definition.rate_per_second
-                        && paced != Some(attempt)
-                    {
-                        let given = slot.or_else(|| line.slot(&job.id));
-                        let turn = self.pace(&rule.id, rate, given).await?;
-                        if let Turn::At(until) | Turn::Ask(until) = turn {
-                            slot = if turn == Turn::At(until) { Some(until) } else { given };
-                            // What waits keeps its place and its slot on the line (P3).
-                            if let Some(waiting) = line.waiting(&ask, attempt, until, slot).filter(|waiting| *waiting != line)
-                                && !self.swap_line(key, rev, &waiting, now).await.is_done()?
-                            {
-                                continue;
-                            }
-                            self.commit_one(self.come_again(received, &job, host, until, row.as_ref())).await?;
-                            return Ok(Claiming::Settled);
-                        }
-                        paced = Some(attempt);
-                        if self.now() > now + SLOW {
-                            // The lease began long ago.
-                            continue;
-                        }
-                    }
-                    self.in_time(&rule, lease_until, until)?;
-                    if !self.swap_line(key, rev, &claimed, now).await.is_done()? {
-                        read_first = true;
-                        continue;
-                    }
-                    if let Err(error) = self.overtake(&overtaken).await {
-                        tracing::debug!(%error, "overtaken deliveries end when their own messages come");
-                    }
-                    self.in_time(&rule, lease_until, until)?;
-                    return Ok(self.claimed(received, rule, secrets, job, row, (attempt, base), lease_until));
-                }
-                Decision::Mine { line, attempt, base, lease_until } => {
-                    if !self.swap_if_any(key, rev, line.as_ref(), now).await? {
-                        continue;
-                    }
-                    self.in_time(&rule, lease_until, until)?;
-                    return Ok(self.claimed(received, rule, secrets, job, row, (attempt, base), lease_until));
-                }
-                Decision::Ended => self.commit_one(received.done()).await?,
-                Decision::Wait { until, line } => {
-                    if !self.swap_if_any(key, rev, line.as_ref(), now).await? {
-                        continue;
-                    }
-                    self.commit_one(self.come_again(received, &job, host, until, row.as_ref())).await?;
-                }
-                Decision::Spent { attempts, base, cut_off } => {
-                    let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
-                    let pending = row.as_ref().is_some_and(|row| row.pending);
-                    let Next::Ended(state, reason) = used_up(attempts - base, pending, why) else { continue };
-                    self.end(received, ending(row, attempts), state, &reason).await?;
-                }
-                Decision::Superseded => {
-                    self.end(received, ending(row, 0), State::Superseded, "a newer change of the same subject went first")
-                        .await?;
-                }
-                Decision::Stopped { attempts } => {
-                    self.end(received, ending(row, attempts), State::Cancelled, STOPPED).await?;
-                }
+            match self.step(&mut asking, view).await? {
+                Step::Again => {}
+                Step::Settled => return Ok(Claiming::Settled),
+                Step::Send(won) => return Ok(self.claimed(asking, secrets, *won)),
             }
-            return Ok(Claiming::Settled);
         }
+    }
+
+    /// Takes one decision of the line, and does what it says.
+    async fn step(&self, asking: &mut Asking<'_>, view: View) -> Result<Step, Unavailable> {
+        let now = self.now();
+        let Asking { received, job, rule, .. } = &*asking;
+        let max_attempts = rule.definition.retry.max_attempts();
+        let row = view.records.get(&job.id).cloned();
+        let ending = |attempts: u32| Ending { job, row: row.clone(), attempts, max_attempts };
+        let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
+        let decision = view.line.decide(&self.ask(asking, now), &recorded);
+        match decision {
+            Decision::Claim { line, attempt, base, lease_until, overtaken } => {
+                let claim = Claim { line, overtaken, won: Won { row, attempt, base, lease_until } };
+                return self.win(asking, &view, claim, now).await;
+            }
+            Decision::Mine { line, attempt, base, lease_until } => {
+                let row = self.without_outbox(row).await?;
+                if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
+                    return Ok(Step::Again);
+                }
+                self.in_time(rule, lease_until, asking.until)?;
+                return Ok(Step::Send(Box::new(Won { row, attempt, base, lease_until })));
+            }
+            Decision::Ended => self.commit_one(received.done()).await?,
+            Decision::Wait { until, line } => {
+                if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
+                    return Ok(Step::Again);
+                }
+                self.commit_one(self.come_again(received, job, rule.definition.request.host(), until, row.as_ref())).await?;
+            }
+            Decision::Spent { attempts, base, cut_off } => {
+                let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
+                let pending = row.as_ref().is_some_and(|row| row.pending);
+                let Next::Ended(state, reason) = used_up(attempts - base, pending, why) else { return Ok(Step::Again) };
+                self.end(received, ending(attempts), state, &reason).await?;
+            }
+            Decision::Superseded => {
+                self.end(received, ending(0), State::Superseded, OVERTAKEN).await?;
+            }
+            Decision::Stopped { attempts } => {
+                self.end(received, ending(attempts), State::Cancelled, STOPPED).await?;
+            }
+        }
+        Ok(Step::Settled)
+    }
+
+    /// The question to the line.
+    fn ask<'a>(&self, asking: &'a Asking<'_>, now: Timestamp) -> Ask<'a> {
+        let Asking { received, job, rule, .. } = asking;
+        Ask {
+            id: &job.id,
+            order: job.event.0.order(),
+            after: job.after.as_ref().filter(|_| job.created_at + PATIENCE > now),
+            token: &received.token,
+            run: self.backend.run(),
+            now,
+            timeout_seconds: rule.definition.request.timeout().seconds(),
+            recording: if self.backend.is_transactional() { SignedDuration::ZERO } else { RECORDING },
+            max_attempts: rule.definition.retry.max_attempts(),
+        }
+    }
+
+    /// Writes a line with a claim, once the rule's rate lets it go.
+    async fn win(&self, asking: &mut Asking<'_>, view: &View, claim: Claim, now: Timestamp) -> Result<Step, Unavailable> {
+        let Claim { line, overtaken, won } = claim;
+        if let Some(step) = self.wait_for_slot(asking, view, &won, now).await? {
+            return Ok(step);
+        }
+        self.in_time(&asking.rule, won.lease_until, asking.until)?;
+        let row = self.without_outbox(won.row).await?;
+        if !self.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()? {
+            return Ok(Step::Again);
+        }
+        if let Err(error) = self.overtake(&overtaken).await {
+            tracing::debug!(%error, "overtaken deliveries end when their own messages come");
+        }
+        self.in_time(&asking.rule, won.lease_until, asking.until)?;
+        Ok(Step::Send(Box::new(Won { row, ..won })))
+    }
+
+    /// Lets an attempt wait for its slot, if its rule has a rate. `None`: it may go now.
+    async fn wait_for_slot(
+        &self,
+        asking: &mut Asking<'_>,
+        view: &View,
+        won: &Won,
+        now: Timestamp,
+    ) -> Result<Option<Step>, Unavailable> {
+        let Some(rate) = asking.rule.definition.rate_per_second else { return Ok(None) };
+        if asking.paced == Some(won.attempt) {
+            return Ok(None);
+        }
+        let given = asking.slot.or_else(|| view.line.slot(&asking.job.id));
+        let turn = self.pace(&asking.rule.id, rate, given).await?;
+        if let Turn::At(until) | Turn::Ask(until) = turn {
+            asking.slot = if turn == Turn::At(until) { Some(until) } else { given };
+            // What waits keeps its place and its slot on the line (P3).
+            let waiting = view.line.waiting(&self.ask(asking, now), won.attempt, until, asking.slot);
+            if let Some(waiting) = waiting.filter(|waiting| *waiting != view.line)
+                && !self.swap_line(asking.key.clone(), view.rev, &waiting, now).await.is_done()?
+            {
+                return Ok(Some(Step::Again));
+            }
+            let host = asking.rule.definition.request.host();
+            self.commit_one(self.come_again(asking.received, &asking.job, host, until, won.row.as_ref())).await?;
+            return Ok(Some(Step::Settled));
+        }
+        asking.paced = Some(won.attempt);
+        // A lease that began long ago is reckoned anew.
+        Ok((self.now() > now + SLOW).then_some(Step::Again))
     }
 
     /// The rule sends this no more, or not until a secret is written again.
@@ -289,12 +394,19 @@ impl<B: Backend> Engine<B> {
         Ok(item.map(|item| rows::read(&item.body)).transpose()?)
     }
 
-    /// The line, its revision, and what the log has of this delivery and of those on the line.
-    async fn read_line(
-        &self,
-        job: &Job,
-        key: &crate::backend::Key,
-    ) -> Result<(Option<u64>, Line, HashMap<DeliveryId, DeliveryRow>), Unavailable> {
+    /// A row whose outbox has been published: an attempt of it writes the next one.
+    async fn without_outbox(&self, row: Option<DeliveryRow>) -> Result<Option<DeliveryRow>, Unavailable> {
+        match row {
+            Some(row) if row.outbox.is_some() => {
+                self.publish_left(&row).await?;
+                Ok(Some(DeliveryRow { outbox: None, ..row }))
+            }
+            row => Ok(row),
+        }
+    }
+
+    /// The line, and what the log has of this delivery and of those on the line.
+    async fn read_line(&self, job: &Job, key: &Key) -> Result<View, Unavailable> {
         let mut read = self.backend.get(&[key.clone(), keys::delivery(&job.id)]).await?;
         let own = read.pop().flatten();
         let item = read.pop().flatten();
@@ -308,7 +420,7 @@ impl<B: Backend> Engine<B> {
             let row: DeliveryRow = rows::read(&item.body)?;
             records.insert(row.job.id.clone(), row);
         }
-        Ok((rev, line, records))
+        Ok(View { rev, line, records })
     }
 
     /// Ends older deliveries that waited for a retry (P3). Should this be cut off, their own messages end them.
@@ -318,28 +430,24 @@ impl<B: Backend> Engine<B> {
         }
         let now = self.now();
         let keys: Vec<_> = overtaken.iter().map(keys::delivery).collect();
-        let mut effects = Effects::default();
+        let mut swaps = Vec::new();
         for item in self.backend.get(&keys).await?.into_iter().flatten() {
             let mut row: DeliveryRow = rows::read(&item.body)?;
             if !row.state.is_ended() {
-                row.end(State::Superseded, "a newer change of the same subject went first", now);
-                effects.put.push(self.delivery_item(&row));
+                row.end(State::Superseded, OVERTAKEN, now);
+                swaps.push(Swap { key: item.key, expect: Some(item.rev), new: Some(self.delivery_item(&row)) });
             }
         }
-        self.commit_one(effects).await
+        for swapped in self.backend.swap(swaps).await {
+            // Whoever was faster may have recorded an attempt.
+            swapped.is_done()?;
+        }
+        Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all that an attempt is made of")]
-    fn claimed(
-        &self,
-        received: &Received,
-        rule: Rule,
-        secrets: Arc<BTreeMap<String, String>>,
-        job: Job,
-        row: Option<DeliveryRow>,
-        (attempt, base): (u32, u32),
-        lease_until: jiff::Timestamp,
-    ) -> Claiming {
+    fn claimed(&self, asking: Asking<'_>, secrets: Arc<BTreeMap<String, String>>, won: Won) -> Claiming {
+        let Asking { received, job, rule, until, .. } = asking;
+        let Won { row, attempt, base, lease_until } = won;
         let at = self.now();
         let under_way = self.recorder.begin();
         let received = received.clone();
@@ -354,6 +462,7 @@ impl<B: Backend> Engine<B> {
             attempt,
             base,
             lease_until,
+            until,
             at,
             listed,
             shown,

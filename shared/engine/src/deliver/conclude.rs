@@ -6,8 +6,6 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     answer::{Told, Verdict},
     delivery::{DeliveryId, Next, State, after_attempt},
-    json,
-    json::Value,
     line::Line,
     request::Rendered,
     retry::parse_retry_after,
@@ -19,9 +17,8 @@ use super::{
 };
 use crate::{
     Engine,
-    backend::{Backend, Effects, Item, Published, Settle, Unavailable},
+    backend::{Backend, Effects, Item, Unavailable},
     keys,
-    matching::next_causation,
     rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
     rules::Head,
     secrets::Scrubber,
@@ -58,82 +55,82 @@ impl<B: Backend> Engine<B> {
     /// is given back instead, and comes again.
     ///
     /// # Errors
-    /// The store is unavailable: the attempt stays counted, and the message comes again.
+    /// Neither the store nor the queue takes the record: the attempt stays counted, and the message comes again.
     pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), Unavailable> {
         let sent = match sent {
             Err(SendFault::Ours(fault)) => return self.give_back(claimed, &fault).await,
             sent => sent.map_err(|fault| fault.for_owner(&claimed.job.owner)),
         };
         let now = self.now();
-        let outdated = now > claimed.lease_until && !self.still_holds(&claimed).await?;
-        let (claimed, Understood { shown, scrubber, sent, judged }) = self.understood(claimed, sent).await;
+        // Where the store does not say, the record is written by whoever finds out.
+        let holds = if now > claimed.lease_until { self.still_holds(&claimed).await } else { Ok(true) };
+        let (claimed, understood) = self.understood(claimed, sent).await;
+        let verdict = understood.judged.verdict;
+        if holds == Ok(false) {
+            return self.leave_trace(claimed, understood, now).await;
+        }
+        let (row, earlier) = self.concluded(&claimed, understood, now).await;
+        tell_log(&row, verdict);
+        let (state, at) = (row.state, claimed.at);
+        let recorded = self.record_attempt(claimed, row, earlier, holds.is_ok()).await;
+        if recorded.is_ok() {
+            self.tally.attempt(verdict, now.duration_since(at));
+            if state.is_ended() {
+                self.tally.ended(state);
+            }
+        }
+        recorded
+    }
+
+    /// Another hand-out has claimed a later attempt since: this one only leaves its trace.
+    async fn leave_trace(&self, claimed: Claimed, understood: Understood, now: Timestamp) -> Result<(), Unavailable> {
+        let attempt = logged(&claimed, understood, now);
+        let mut effects = claimed.received.done();
+        effects.put.push(self.earlier_attempt(&claimed.job.id, &attempt, now));
+        drop(claimed.under_way);
+        self.record(effects, None).await
+    }
+
+    /// The delivery's row after an attempt, and the attempt if it did not end the delivery: then the row does not hold it.
+    async fn concluded(&self, claimed: &Claimed, understood: Understood, now: Timestamp) -> (DeliveryRow, Option<Attempt>) {
         let policy = &claimed.rule.definition.retry;
         let mut row = match &claimed.row {
             Some(row) => row.clone(),
             None => DeliveryRow::new(claimed.job.clone(), State::Waiting, policy.max_attempts()),
         };
-        let attempt = logged(&claimed, &sent, &judged, shown, &scrubber, now);
-        let mut effects = Effects::default();
-        if outdated {
-            // Another hand-out has claimed a later attempt since: this one only leaves its trace.
-            effects.put.push(self.earlier_attempt(&claimed.job.id, &attempt, now));
-            effects.settle.push(Settle::Done(claimed.received.receipt.clone()));
-            drop(claimed.under_way);
-            return self.record(effects, None).await;
-        }
+        let Understood { sent, judged, scrubber, .. } = &understood;
         row.job = claimed.job.clone();
         row.attempts = claimed.attempt;
         row.base = claimed.base;
         row.max_attempts = claimed.base + policy.max_attempts();
         row.pending |= judged.verdict == Verdict::Pending;
         row.variables.extend(judged.told.variables.clone());
-        effects.publish.extend(tell(&claimed, &mut row, &judged.told, &scrubber, now));
+        let told = news(&mut row, &judged.told, scrubber);
         let retry_after =
             sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).and_then(|v| parse_retry_after(v, now));
         // Its place in the present budget (L1).
         let attempt_of_budget = claimed.attempt - claimed.base;
         let mut next =
             after_attempt(judged.verdict, &judged.why, attempt_of_budget, policy, &claimed.job.id, row.pending, retry_after, now);
-        if matches!(next, Next::Again(_)) && !self.is_still_owed(&claimed.job).await? {
+        // Where the store does not say, the next claim asks again.
+        if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
             next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
         }
+        let mut earlier = None;
         match next {
             Next::Ended(state, reason) => {
                 row.end(state, reason, now);
-                row.last = Some(attempt);
-                effects.publish.extend(announcement(&row, now));
-                effects.settle.push(Settle::Done(claimed.received.receipt.clone()));
+                row.last = Some(logged(claimed, understood, now));
             }
             Next::Again(due) => {
                 row.state = State::Waiting;
                 row.reason = Some(judged.why.clone());
                 row.next_due = Some(due);
-                effects.put.push(self.earlier_attempt(&claimed.job.id, &attempt, now));
-                let host = claimed.rule.definition.request.host();
-                // The message may come before the row is written: it names only a row that stands there already.
-                let again = self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.as_ref());
-                effects.send.extend(again.send);
-                effects.put.extend(again.put);
-                effects.settle.extend(again.settle);
+                earlier = Some(logged(claimed, understood, now));
             }
         }
-        effects.put.push(self.delivery_item(&row));
-        if row.state == State::Delivered {
-            tracing::debug!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts, "delivered");
-        } else {
-            tracing::info!(
-                tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts,
-                outcome = judged.verdict.as_str(), state = row.state.as_str(), "attempt concluded"
-            );
-        }
-        let listing = claimed.listing(&row);
-        drop(claimed.under_way);
-        self.record(effects, listing).await?;
-        self.tally.attempt(judged.verdict, now.duration_since(claimed.at));
-        if row.state.is_ended() {
-            self.tally.ended(row.state);
-        }
-        Ok(())
+        row.note_told(&claimed.received, told, now);
+        (row, earlier)
     }
 
     /// Reads and masks the result of a claimed attempt.
@@ -185,57 +182,36 @@ impl<B: Backend> Engine<B> {
     }
 }
 
-/// What the answer told the platform (A3), if it differs from what this delivery last told.
-fn tell(claimed: &Claimed, row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber, now: Timestamp) -> Option<Published> {
+/// What the response told the platform (A3), if it differs from what this delivery last told.
+fn news(row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber) -> Option<Told> {
     let fingerprint = told.fingerprint();
     if told.is_empty() || row.told.as_ref() == Some(&fingerprint) {
         return None;
     }
-    let event = &claimed.job.event.0;
-    let causation = next_causation(event, &claimed.rule.id)?;
     row.told = Some(fingerprint);
-    let mut detail = json!({
-        "attempt": claimed.attempt, "conversion_id": event.conversion.conversion_id, "variables": told.variables,
-        "tracking_api_id": claimed.rule.id, "delivery_id": claimed.job.id, "received_at": now, "causation": causation,
-    });
-    let mut add = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            detail[name] = value;
-        }
-    };
-    add("transaction_id", event.transaction.as_ref().map(|transaction| json!(transaction.transaction_id)));
-    add("pcid", event.conversion.pcid.as_ref().map(|pcid| json!(pcid)));
-    let known = event.conversion.external_id.as_ref();
-    add("external_id", told.external_id.as_ref().or(known).map(|id| json!(scrubber.scrub(id))));
-    add("result", told.result.map(|result| json!(result)));
-    add("payout", told.payout.map(|payout| json!(payout)));
-    add("value", told.value.map(|value| json!(value)));
-    Some(Published { time: now, detail_type: "Conversion Result Received", detail })
+    let known = row.job.event.0.conversion.external_id.as_ref();
+    let external_id = told.external_id.as_ref().or(known).map(|id| scrubber.scrub(id));
+    Some(Told { external_id, ..told.clone() })
 }
 
-/// What a delivery that ended badly is told to the platform as (contract §1).
-pub(super) fn announcement(row: &DeliveryRow, now: Timestamp) -> Option<Published> {
-    let detail = || {
-        let mut detail = row.view();
-        detail["attempt"] = row.attempts.into();
-        detail["delivery_id"] = json!(row.job.id);
-        detail
-    };
-    row.state.is_announced().then(|| Published { time: now, detail_type: "Delivery Ended", detail: detail() })
+/// Tells the process's log how an attempt went.
+fn tell_log(row: &DeliveryRow, verdict: Verdict) {
+    if row.state == State::Delivered {
+        tracing::debug!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts, "delivered");
+    } else {
+        tracing::info!(
+            tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts,
+            outcome = verdict.as_str(), state = row.state.as_str(), "attempt concluded"
+        );
+    }
 }
 
 /// The attempt as the log keeps it, secrets masked (Q5).
-fn logged(
-    claimed: &Claimed,
-    sent: &Sent,
-    judged: &Judged,
-    shown: Option<Rendered>,
-    scrubber: &Scrubber,
-    now: Timestamp,
-) -> Attempt {
+fn logged(claimed: &Claimed, understood: Understood, now: Timestamp) -> Attempt {
+    let Understood { shown, scrubber, sent, judged } = understood;
     let unsendable = || LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None };
     let request = shown.map_or_else(unsendable, |shown| shown_request(shown, LOGGED_BODY));
-    let Heard { status, answer, error } = heard(sent, judged, scrubber);
+    let Heard { status, answer, error } = heard(&sent, &judged, &scrubber);
     let duration = now.duration_since(claimed.at).as_millis();
     Attempt {
         number: claimed.attempt,

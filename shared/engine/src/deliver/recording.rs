@@ -1,0 +1,151 @@
+//! Recording an attempt whatever the table does: its response came, and a repeat of the request would be a second postback.
+//!
+//! A table that refuses writes is asked again for up to ten seconds, while the lease lasts. Then the record goes to the retry lane
+//! ([`Task::Record`]) and the message is done: whoever works the record writes the row by compare-and-set, unless the log knows of as many
+//! attempts already. Until ten minutes after its lease an attempt without a record therefore does not count as cut off
+//! ([`Ask::recording`](tracking_core::line::Ask::recording)). Only a table and a queue that are down together can repeat a request.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Claimed, wake};
+use crate::{
+    Engine,
+    backend::{Backend, Effects, Lane, Message, Received, Swap, Unavailable},
+    keys, matching, random,
+    record::Listing,
+    rows::{self, Attempt, DeliveryRow, Recording, Task},
+};
+
+/// The longest time for which a table is asked to take a record.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
+/// The part of a lease that is left for sending the record to the queue instead.
+const MARGIN: SignedDuration = SignedDuration::from_secs(5);
+/// The least time for a table to take a record.
+const LEAST: SignedDuration = SignedDuration::from_secs(1);
+/// The longest first pause between two tries; each further one may be twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest time for which a record may be on its way after its lease.
+pub(super) const RECORDING: SignedDuration = SignedDuration::from_mins(10);
+/// The tries to write a row while others write it.
+const TRIES: usize = 10;
+
+impl<B: Backend> Engine<B> {
+    /// Records an attempt. `earlier` is the attempt if the row does not hold it. `holds`: no other hand-out can have claimed a later one.
+    ///
+    /// # Errors
+    /// Neither the store nor the queue takes the record.
+    pub(super) async fn record_attempt(
+        &self,
+        claimed: Claimed,
+        row: DeliveryRow,
+        earlier: Option<Attempt>,
+        holds: bool,
+    ) -> Result<(), Unavailable> {
+        let listing = claimed.listing(&row);
+        let host = claimed.rule.definition.request.host().to_owned();
+        let recording = Recording { row, earlier, unlisted: listing.is_some(), host };
+        let left = self.left_for_recording(&claimed);
+        let effects = self.as_recorded(&claimed, &recording);
+        let Claimed { received, under_way, .. } = claimed;
+        drop(under_way);
+        if self.backend.is_transactional() {
+            return self.record(effects, listing).await;
+        }
+        if holds && self.record_within(&effects, listing, left).await {
+            return Ok(());
+        }
+        let (rule, delivery) = (&recording.row.job.rule, &recording.row.job.id);
+        tracing::warn!(tracking_api_id = %rule, delivery_id = %delivery, attempt = recording.row.attempts, "the table does not take a record: it waits in the queue");
+        let group = matching::group(&recording.row.job, &recording.host);
+        let body = rows::write(&Task::Record(Box::new(recording)));
+        let not_before = Some(self.now() + LEAST);
+        let send = vec![Message { lane: Lane::Retry, group, not_before, body }];
+        self.commit_one(Effects { send, ..received.done() }).await
+    }
+
+    /// What recording an attempt brings about, the end of its message included.
+    fn as_recorded(&self, claimed: &Claimed, recording: &Recording) -> Effects {
+        let Recording { row, earlier, host, .. } = recording;
+        let mut effects = match row.next_due {
+            Some(due) if !row.state.is_ended() => {
+                // The message may come before the row is written: it names only a row that stands there already.
+                self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.as_ref())
+            }
+            _ => claimed.received.done(),
+        };
+        effects.put.extend(earlier.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, self.now())));
+        self.put_told(&mut effects, row);
+        effects
+    }
+
+    /// The time that a table has for taking the record of this attempt.
+    fn left_for_recording(&self, claimed: &Claimed) -> Duration {
+        let now = self.now();
+        let until = claimed.until.map_or(Timestamp::MAX, |until| until - LEAST);
+        let left = (claimed.lease_until - MARGIN).min(until).duration_since(now);
+        left.clamp(LEAST, PATIENCE).unsigned_abs()
+    }
+
+    /// Records, again and again for as long as this. Returns false if that was not enough.
+    async fn record_within(&self, effects: &Effects, listing: Option<Listing>, left: Duration) -> bool {
+        let deadline = Instant::now() + left;
+        let mut longest = FIRST_PAUSE;
+        while let Ok(recorded) = timeout_at(deadline, self.record(effects.clone(), listing.clone())).await {
+            let Err(error) = recorded else { return true };
+            tracing::debug!(%error, "a record is written again");
+            let share = u32::try_from(random() % 1_000).unwrap_or_default();
+            let pause = longest * share / 1_000;
+            if Instant::now() + pause >= deadline {
+                return false;
+            }
+            sleep(pause).await;
+            longest *= 2;
+        }
+        false
+    }
+
+    /// Writes a record that the table did not take before.
+    ///
+    /// # Errors
+    /// It does not take it now: the message comes again.
+    pub(super) async fn write_recording(&self, received: &Received, recording: Recording) -> Result<(), Unavailable> {
+        let now = self.now();
+        let Recording { row, earlier, unlisted, host } = &recording;
+        let key = keys::delivery(&row.job.id);
+        for _ in 0..TRIES {
+            let stored = self.get_one(key.clone()).await?;
+            let rev = stored.as_ref().map(|item| item.rev);
+            let known: Option<DeliveryRow> = stored.map(|item| rows::read(&item.body)).transpose()?;
+            let mut effects = received.done();
+            effects.put.extend(earlier.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
+            let stands = known.as_ref().is_some_and(|known| known.attempts == row.attempts && known.state == row.state);
+            if known.as_ref().is_some_and(|known| known.attempts >= row.attempts) && !stands {
+                // A later attempt was recorded, or the end of this one, by whoever took it for cut off.
+                effects.put.extend(row.last.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
+                return self.commit_one(effects).await;
+            }
+            if !stands {
+                // Pages and attempts of a row that is not written after all do no harm.
+                if *unlisted {
+                    effects.put.extend(self.pages(&[Listing::of(row)], now));
+                }
+                let before = Effects { put: std::mem::take(&mut effects.put), ..Effects::default() };
+                self.commit_one(before).await?;
+                let new = Some(self.delivery_item(row));
+                if !self.swap_one(Swap { key: key.clone(), expect: rev, new }).await.is_done()? {
+                    continue;
+                }
+            }
+            effects.publish = known.filter(|_| stands).as_ref().unwrap_or(row).unpublished();
+            if let Some(due) = row.next_due.filter(|_| !row.state.is_ended()) {
+                let task = Task::Wake { delivery: row.job.id.clone() };
+                wake(&mut effects, &task, &row.job, host, due.max(now), now);
+            }
+            return self.commit_one(effects).await;
+        }
+        Err(Unavailable(format!("the row of delivery {} is being changed too often", row.job.id)))
+    }
+}
