@@ -201,6 +201,11 @@ impl Cloud {
         self.state().plan.order(action, Order::Fault(fault));
     }
 
+    /// Has all calls of an action fail from now on; `None`: none any more.
+    pub fn fail_all(&self, action: &str, fault: Option<Fault>) {
+        self.state().plan.fail_all(action, fault);
+    }
+
     /// Has these entries (counted from 0) of the next call of an action that takes batches be left out, as the answer says:
     /// `UnprocessedItems`, `UnprocessedKeys`, `Failed`, `FailedEntryCount`.
     pub fn fail_entries(&self, action: &str, entries: &[usize]) {

@@ -2,9 +2,12 @@
 //!
 //! Whoever comes first writes for all that are there; who comes while that is under way waits and is written with the next.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +27,9 @@ use crate::{
 
 /// How long lines and closed holds are remembered: P2's horizon.
 const MEMORY: SignedDuration = SignedDuration::from_hours(24 * 400);
+
+/// The longest time for which those who come later wait for who writes.
+const LONGEST_TURN: Duration = Duration::from_secs(2);
 
 /// How often pages are written again whose deliveries are recorded.
 const LISTED_AGAIN: usize = 3;
@@ -110,7 +116,8 @@ impl<B: Backend> Engine<B> {
         let gone = || Unavailable("the recorder was stopped".to_owned());
         let (told, mut hears) = oneshot::channel();
         self.recorder.lock().push(Waiting { effects, listing, told });
-        let _writing = self.recorder.writing.lock().await;
+        // Whoever writes may wait for a bus that does not answer: that holds up nobody else for long.
+        let _writing = timeout(LONGEST_TURN, self.recorder.writing.lock()).await;
         if let Ok(outcome) = hears.try_recv() {
             return outcome;
         }
@@ -139,7 +146,8 @@ impl<B: Backend> Engine<B> {
             // Whoever waited may have been dropped meanwhile.
             drop(told.send(outcome));
         }
-        hears.try_recv().unwrap_or_else(|_| Err(gone()))
+        // Whoever still writes may have taken this one along.
+        hears.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Writes pages whose deliveries are recorded already.

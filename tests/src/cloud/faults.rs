@@ -32,6 +32,8 @@ pub(super) struct Plan {
     cut: Option<(u64, Cut)>,
     pub(super) down: bool,
     orders: HashMap<String, VecDeque<Order>>,
+    /// Actions of which every call fails.
+    failing: HashMap<String, Fault>,
 }
 
 /// What happens to one call.
@@ -59,6 +61,13 @@ impl Plan {
         self.orders.entry(action.to_owned()).or_default().push_back(order);
     }
 
+    pub(super) fn fail_all(&mut self, action: &str, fault: Option<Fault>) {
+        match fault {
+            Some(fault) => _ = self.failing.insert(action.to_owned(), fault),
+            None => _ = self.failing.remove(action),
+        }
+    }
+
     pub(super) fn revive(&mut self) {
         self.down = false;
         self.cut = None;
@@ -78,7 +87,8 @@ impl Plan {
                 return Fate::Cut(cut);
             }
         }
-        match self.orders.get_mut(action).and_then(VecDeque::pop_front) {
+        let order = self.orders.get_mut(action).and_then(VecDeque::pop_front);
+        match order.or_else(|| self.failing.get(action).copied().map(Order::Fault)) {
             None => Fate::Worked(Vec::new()),
             Some(Order::Leave(entries)) => Fate::Worked(entries),
             Some(Order::Fault(Fault::Throttled)) => Fate::Refused(throttled(action)),

@@ -6,6 +6,7 @@ mod crash;
 mod keys;
 mod port;
 mod rates;
+mod record_first;
 mod records;
 mod room;
 mod support;

@@ -228,11 +228,21 @@ async fn a_step_that_fails_takes_nobody_out_of_the_log() {
     })
     .await;
     let mut functions = owing(&receiver, 5, json!({})).await;
-    functions.cloud.fail_entries("EventBridge.PutEvents", &[0]);
+    // Neither the bus nor the queue takes what the failed one tells.
+    let refusing = ["EventBridge.PutEvents", "SQS.SendMessageBatch"];
+    for action in refusing {
+        functions.cloud.fail_all(action, Some(Fault::InternalError));
+    }
     functions.work(Queue::Delivery).await;
-    let listed = functions.log().await;
-    assert_eq!(listed.len(), 4, "all but the one whose end could not be told: {listed:#?}");
+    assert_eq!(functions.cloud.published(), [], "it is not told yet");
+    let log = functions.log().await;
+    assert_eq!(log.len(), 5, "the log has all of them: {log:#?}");
+    for action in refusing {
+        functions.cloud.fail_all(action, None);
+    }
     functions.wait(functions.clock.now() + SignedDuration::from_hours(8)).await;
+    let told: Vec<String> = functions.cloud.published().into_iter().map(|event| event.detail_type).collect();
+    assert_eq!(told, ["Delivery Ended"]);
     let ended: Vec<Value> = functions.log().await.into_iter().map(|row| row["state"].clone()).collect();
     assert_eq!(ended.iter().filter(|state| *state == "delivered").count(), 4, "{ended:?}");
     assert_eq!(ended.len(), 5);

@@ -127,19 +127,19 @@ impl<B: Backend> Engine<B> {
                 effects.put.extend(row.last.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
                 return self.commit_one(effects).await;
             }
+            // This message holds what is told until the row is written: the row need not.
+            let publish = known.filter(|_| stands).as_ref().unwrap_or(row).unpublished();
+            if *unlisted {
+                effects.put.extend(self.pages(&[Listing::of(row)], now));
+            }
+            let put = std::mem::take(&mut effects.put);
+            self.commit_one(Effects { publish, put, ..Effects::default() }).await?;
             if !stands {
-                // Pages and attempts of a row that is not written after all do no harm.
-                if *unlisted {
-                    effects.put.extend(self.pages(&[Listing::of(row)], now));
-                }
-                let before = Effects { put: std::mem::take(&mut effects.put), ..Effects::default() };
-                self.commit_one(before).await?;
-                let new = Some(self.delivery_item(row));
+                let new = Some(self.delivery_item(&DeliveryRow { outbox: None, ..row.clone() }));
                 if !self.swap_one(Swap { key: key.clone(), expect: rev, new }).await.is_done()? {
                     continue;
                 }
             }
-            effects.publish = known.filter(|_| stands).as_ref().unwrap_or(row).unpublished();
             if let Some(due) = row.next_due.filter(|_| !row.state.is_ended()) {
                 let task = Task::Wake { delivery: row.job.id.clone() };
                 wake(&mut effects, &task, &row.job, host, due.max(now), now);
