@@ -164,8 +164,9 @@ impl<B: Backend> Engine<B> {
 
     /// The pages that list these deliveries: one a rule, and one for all.
     pub(crate) fn pages(&self, listings: &[Listing], now: Timestamp) -> Vec<Item> {
-        let Some(first) = listings.first() else { return Vec::new() };
-        let flush = format!("{}#{}", keys::sortable(now), hash::text(&[first.id.as_str()], 8));
+        // Of two flushes at the same time that list different deliveries neither replaces the other's page.
+        let ids: Vec<&str> = listings.iter().map(|listing| listing.id.as_str()).collect();
+        let flush = format!("{}#{}", keys::sortable(now), hash::text(&ids, 8));
         let mut pages: Vec<(String, Page)> = Vec::new();
         for listing in listings {
             for partition in [keys::whole_log_of(&flush), keys::rule_log_of(&listing.rule, &listing.owner, &flush)] {
