@@ -1,7 +1,7 @@
 //! The binary `tracking`: the whole engine on one machine.
 //!
 //! [`server::LocalServer`] is the API and the engine over the embedded store, in one process; `serve` runs it until a signal comes.
-//! [`keys`] are the two files that make tokens and secrets last, [`send`] posts files of events, [`token`] makes tokens, [`demo`] plays
+//! [`keys`] are the two files that make tokens and secrets last, [`send`] posts files of events, [`token`] makes tokens, [`inspect`] says why a delivery does not move, [`demo`] plays
 //! sample events and checks what comes of them. Here alone are clocks, environment and files; logs go to stderr, results to stdout.
 
 mod bus;
@@ -11,6 +11,7 @@ mod descriptors;
 pub mod edge;
 mod events;
 mod http;
+pub mod inspect;
 pub mod keys;
 pub mod openapi;
 pub mod send;

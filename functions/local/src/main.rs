@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracking_local::{
     demo::{self, DemoArgs},
-    edge, openapi,
+    edge,
+    inspect::{self, InspectArgs},
+    openapi,
     send::{self, SendArgs},
     serve::{self, ServeArgs},
     token::{self, TokenArgs},
@@ -33,6 +35,8 @@ enum Command {
     Send(SendArgs),
     /// Make a token for the local server
     Token(TokenArgs),
+    /// Say why a delivery does not move, and show what decides it
+    Inspect(InspectArgs),
     /// Print the description of the HTTP API
     Openapi,
 }
@@ -50,6 +54,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(args).await.map_err(|error| edge::told(&error)),
         Command::Serve(args) => serve::serve(args).await.map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
         Command::Send(args) => send::send(args).await.map_err(|error| edge::told(&error)),
+        Command::Inspect(args) => inspect::inspect(args).await.map_err(|error| edge::told(&error)),
         Command::Openapi => {
             openapi::openapi();
             Ok(ExitCode::SUCCESS)

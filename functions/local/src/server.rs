@@ -9,7 +9,7 @@ use tracking_api::auth::{Auth, LocalTokens};
 use tracking_core::{caller::Caller, id::Id};
 use tracking_embedded::{Limits, OpenError, Store, worker};
 use tracking_engine::{
-    Clock, Engine, Settings,
+    Clock, Engine, Settings, Unworked,
     backend::Received,
     secrets::Vault,
     sender::{Lookups, Sender, SenderSettings},
@@ -173,8 +173,9 @@ async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, at_once:
         let lined = engine.line_up(batch);
         async move {
             // What fails here is handed back by the worker.
-            for (_, error) in engine.work(lined, &sender, None).await {
-                tracing::error!(%error, "a message could not be worked: it comes again");
+            for Unworked { delivery_id, failed, .. } in engine.work(lined, &sender, None).await {
+                let delivery_id = delivery_id.map(tracing::field::display);
+                tracing::error!(delivery_id, error = %failed, "a message could not be worked: it comes again");
             }
         }
     };

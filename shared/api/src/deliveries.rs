@@ -13,7 +13,7 @@ use tracking_core::{
     fault::Faults,
     json::Value,
 };
-use tracking_engine::{DeliveryFilter, Engine, backend::Backend, rules::Refused};
+use tracking_engine::{DeliveryFilter, Engine, backend::Backend, internals::Internals, rules::Refused};
 
 use crate::{
     Page,
@@ -64,6 +64,17 @@ pub(crate) async fn read<B: Backend>(
 ) -> Result<Json<Value>, Problem> {
     let id = DeliveryId::parse(&id).ok_or_else(Problem::not_found)?;
     Ok(Json(engine.delivery(&caller, &id).await?))
+}
+
+/// Shows what decides what a delivery does next, to admins.
+pub(crate) async fn internals<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(caller): Extension<Caller>,
+    Named(id): Named<String>,
+) -> Result<Json<Internals>, Problem> {
+    Problem::unless_admin(&caller)?;
+    let id = DeliveryId::parse(&id).ok_or_else(Problem::not_found)?;
+    Ok(Json(engine.internals(&id).await?))
 }
 
 /// Sends a delivery again (L1).

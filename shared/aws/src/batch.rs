@@ -4,8 +4,12 @@ use std::collections::HashMap;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::{SignedDuration, Timestamp};
-use tracking_core::hash;
-use tracking_engine::backend::{Lane, Receipt, Received};
+use tracing::field::display;
+use tracking_core::{delivery::DeliveryId, hash};
+use tracking_engine::{
+    backend::{Lane, Receipt, Received},
+    delivery_named_in,
+};
 
 use crate::Stack;
 
@@ -31,6 +35,8 @@ struct Record {
     id: String,
     receipt: Receipt,
     receives: u32,
+    /// The delivery that it is about, if it is about one.
+    delivery_id: Option<DeliveryId>,
 }
 
 impl Batch {
@@ -47,7 +53,8 @@ impl Batch {
                         stack.aws().queues.wears(&message, group.unwrap_or_default());
                     }
                     batch.oldest = batch.oldest.into_iter().chain(sent).min();
-                    batch.records.push(Record { id, receipt: message.receipt.clone(), receives });
+                    let delivery_id = delivery_of(&message);
+                    batch.records.push(Record { id, receipt: message.receipt.clone(), receives, delivery_id });
                     messages.push(message);
                 }
                 None => batch.nameless.push(id),
@@ -87,7 +94,8 @@ impl Batch {
                 continue;
             }
             if let Some(reason) = failed.get(&record.receipt) {
-                tracing::error!(message_id = record.id, receives = record.receives, reason, "a message comes again");
+                let delivery_id = record.delivery_id.as_ref().map(display);
+                tracing::error!(message_id = record.id, delivery_id, receives = record.receives, reason, "a message comes again");
                 again.push((&record.receipt, pause(record)));
             }
             response.add_failure(&record.id);
@@ -103,6 +111,11 @@ impl Batch {
         }
         response
     }
+}
+
+/// The delivery that a message is about; an event of the platform is about none.
+pub(crate) fn delivery_of(message: &Received) -> Option<DeliveryId> {
+    (message.receipt.lane != Lane::Events).then(|| delivery_named_in(&message.body)).flatten()
 }
 
 /// A record as the engine takes it, how often it was received, and when it was sent.

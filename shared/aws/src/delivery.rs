@@ -48,7 +48,7 @@ impl Stack {
         }
         let left = until.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
         if let Ok(worked) = tokio::time::timeout(left, self.engine.work(lined, sender, Some(until))).await {
-            failed.extend(worked.into_iter().map(|(receipt, error)| (receipt, error.to_string())));
+            failed.extend(worked.into_iter().map(|one| (one.receipt, one.failed.to_string())));
         } else {
             // What is not settled by now is reported as failed, and the queue brings it back.
             tracing::error!("the deadline came before the batch was worked");
@@ -60,7 +60,8 @@ impl Stack {
 
     /// Sets a message aside that will never be read: to its queue's dead letters, with the reason, and nowhere else.
     pub(crate) async fn set_aside(&self, message: &Received, reason: &str) -> Result<(), Unavailable> {
-        tracing::error!(reason, "a message that can't be read was set aside");
+        let delivery_id = crate::batch::delivery_of(message).map(tracing::field::display);
+        tracing::error!(reason, delivery_id, "a message that can't be read was set aside");
         self.aws().queues.set_aside(message.receipt.lane, &message.body, reason).await?;
         self.aws().queues.done(message.receipt.clone());
         Ok(())

@@ -32,6 +32,7 @@ pub mod quota;
 pub mod repair;
 pub mod request;
 pub mod retry;
+pub mod standstill;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -11,11 +11,13 @@
 //! claim, so that the one comes before the other or after it, never beside it.
 
 mod give_back;
+mod position;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use give_back::{GivenBack, Return, Returns};
+pub use position::{Blocker, BlockerKind, Lease, Position};
 
 use crate::{delivery::DeliveryId, event::Order};
 
@@ -227,7 +229,7 @@ impl Line {
         if attempts >= base + ask.max_attempts {
             return Decision::Spent { attempts, base, cut_off: unrecorded };
         }
-        if self.is_blocked(ask, recorded) {
+        if self.blocker(ask, recorded).is_some() {
             return self.park(ask, own);
         }
         self.claim(ask, attempts, base, asked)
@@ -333,26 +335,6 @@ impl Line {
             claim.shared = true;
         }
         line
-    }
-
-    /// Whether another delivery of this line is being sent, or goes first and has not had its first attempt (P3).
-    fn is_blocked(&self, ask: &Ask<'_>, recorded: &dyn Fn(&DeliveryId) -> Option<Recorded>) -> bool {
-        let others = || self.entries.iter().filter(|entry| entry.id != *ask.id);
-        let in_flight = |entry: &Entry| {
-            entry.claim.as_ref().is_some_and(|claim| claim.is_live(ask.run, ask.now))
-                && recorded(&entry.id).is_none_or(|record| !record.ended && record.attempts < entry.attempts)
-        };
-        let goes_first = |entry: &Entry| {
-            entry.attempts == 0
-                && entry.order < ask.order
-                && entry.parked_until.is_some_and(|until| until > ask.now)
-                && recorded(&entry.id).is_none_or(|record| !record.ended)
-        };
-        let awaited = ask.after.is_some_and(|first| {
-            !others().any(|entry| entry.id == *first && entry.attempts > 0)
-                && recorded(first).is_none_or(|record| !record.ended && record.attempts == 0)
-        });
-        awaited || others().any(|entry| in_flight(entry) || goes_first(entry))
     }
 
     fn park(&self, ask: &Ask<'_>, own: Option<&Entry>) -> Decision {

@@ -44,6 +44,12 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no store to read.
+    #[error("{} holds no data of a server: name the folder that the server uses with --data", folder.display())]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Others could read or change the store's files.
     #[error(transparent)]
     Exposed(#[from] Exposed),

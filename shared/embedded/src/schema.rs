@@ -21,6 +21,22 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Returns true if the file has the tables that this program knows.
+///
+/// # Errors
+/// Its format is a newer one.
+pub(crate) fn is_made(connection: &Connection) -> Result<bool, OpenError> {
+    let known = STEPS.len();
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = usize::try_from(found).ok().filter(|&version| version <= known).ok_or(OpenError::Newer { found, known })?;
+    Ok(version == known)
+}
+
+/// Returns the number of the last opening of the file.
+pub(crate) fn last_run(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT coalesce(max(value), 0) FROM meta WHERE name = 'run'", [], |row| row.get(0))
+}
+
 /// Counts this opening of the file.
 pub(crate) fn next_run(connection: &Connection) -> rusqlite::Result<u64> {
     let sql = "INSERT INTO meta (name, value) VALUES ('run', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value";

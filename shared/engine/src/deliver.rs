@@ -14,6 +14,8 @@ mod recording;
 pub(crate) mod render;
 mod unbound;
 
+pub(crate) use {claim::PATIENCE, unbound::LONGEST_WAIT};
+
 use std::{
     collections::BTreeMap,
     sync::{

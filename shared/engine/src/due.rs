@@ -18,16 +18,16 @@ const LOOK_BACK: i64 = 24;
 
 /// A message for later.
 #[derive(Serialize, Deserialize)]
-struct DueRow {
+pub(crate) struct DueRow {
     group: String,
-    at: Timestamp,
+    pub(crate) at: Timestamp,
     body: String,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Cursor {
+pub(crate) struct Cursor {
     /// The first hour that is not known to be drained.
-    hour: i64,
+    pub(crate) hour: i64,
 }
 
 /// Adds a message for later to what a step brings about: on its lane if that can hold it so long, else as a due row. `target`

@@ -61,14 +61,25 @@ pub(crate) fn attempt(id: &DeliveryId, attempt: u32) -> Key {
     Key::new(conversion(id.conversion_part()), format!("D#{id}#A#{attempt:04}"))
 }
 
+/// The place of a rule's rate.
+pub(crate) const PACE: &str = "PACE";
+
 /// Where the next free slot of a rule with a rate is.
 pub(crate) fn pace(rule_id: &Id) -> Key {
-    Key::new(rule(rule_id), "PACE")
+    Key::new(rule(rule_id), PACE)
 }
 
 pub(crate) fn hold(conversion_id: &Id, rule: &Id) -> Key {
     Key::new(conversion(&conversion_hash(conversion_id)), format!("H#{rule}"))
 }
+
+/// The hold of a rule on the conversion of this delivery.
+pub(crate) fn hold_of(id: &DeliveryId, rule: &Id) -> Key {
+    Key::new(conversion(id.conversion_part()), format!("H#{rule}"))
+}
+
+/// The lines of the conversion of this delivery; rule and subject of each stand in its place behind the prefix.
+pub(crate) const LINES: &str = "L#";
 
 pub(crate) fn event(conversion_id: &Id, version: u64, change: &Id) -> Key {
     Key::new(conversion(&conversion_hash(conversion_id)), format!("E#{version:020}#{change}"))

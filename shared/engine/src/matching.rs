@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::join_all};
+use tracing::Instrument as _;
 use tracking_core::{
     change::{Change, Envelope, MAX_EVENT_BYTES},
     delivery::{Cause, DeliveryId, conversion_hash},
@@ -26,6 +27,7 @@ use crate::{
     offers,
     rows::{self, Job, StoredEvent, Task},
     rules::Rule,
+    spans,
 };
 
 /// What became of a message of the events lane.
@@ -169,7 +171,10 @@ impl<B: Backend> Engine<B> {
         let matched = conversions.into_values().map(|changes| async move {
             let mut matched = Vec::with_capacity(changes.len());
             for (position, change, text) in changes {
-                let effects = AssertUnwindSafe(self.match_change(change)).catch_unwind().await;
+                let effects = AssertUnwindSafe(self.match_change(change))
+                    .catch_unwind()
+                    .instrument(spans::of_change(&change.change_id))
+                    .await;
                 let mut effects = effects.map_or(Err(Failed::Panic), |effects| effects.map_err(Failed::from));
                 if let (true, Ok(effects)) = (self.settings.keep_events, &mut effects) {
                     effects.put.push(self.kept(change, text));

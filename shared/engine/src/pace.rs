@@ -47,10 +47,10 @@ pub(crate) enum Turn {
 
 /// Where the free slots of a rule begin.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Free {
-    from: Timestamp,
+pub(crate) struct Free {
+    pub(crate) from: Timestamp,
     /// When the next one may go that missed its slot. It keeps none: who is late once may be late again.
-    late: Timestamp,
+    pub(crate) late: Timestamp,
 }
 
 /// Who of this process asks for slots of which rule.

@@ -6,6 +6,7 @@
 mod early;
 mod foresee;
 mod outbox;
+mod peek;
 mod row;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use crate::{
 pub(crate) use early::is_own;
 pub(crate) use foresee::Foreseen;
 use outbox::Outbox;
+pub(crate) use peek::peek;
 use row::{HoldRow, Stored};
 
 impl<B: Backend> Engine<B> {

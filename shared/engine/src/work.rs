@@ -10,6 +10,7 @@ use std::{
 use futures_util::{FutureExt as _, future::join_all};
 use jiff::Timestamp;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 use tracking_core::{
     delivery::{DeliveryId, State},
     event::Order as Place,
@@ -27,6 +28,7 @@ use crate::{
     rows::{self, DeliveryRow, Task, Unreadable},
     rules::cancel_message,
     sender::{OurFault, SendFault, Sender},
+    spans,
     turns::Turn,
 };
 
@@ -36,6 +38,23 @@ const CANCEL_STEP: usize = 100;
 /// Messages that stand in line to be worked.
 #[derive(Debug)]
 pub struct Lined(Vec<Chain>);
+
+/// A message that was not worked, to be handed back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unworked {
+    /// The receipt of the message.
+    pub receipt: Receipt,
+    /// The delivery that it is about, if it is about one.
+    pub delivery_id: Option<DeliveryId>,
+    /// The reason.
+    pub failed: Failed,
+}
+
+impl Unworked {
+    fn new(received: &Received, delivery_id: Option<DeliveryId>, failed: Failed) -> Self {
+        Self { receipt: received.receipt.clone(), delivery_id, failed }
+    }
+}
 
 /// Why a message was not worked: it is ours to mend, and no attempt is charged for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,24 +124,28 @@ impl<B: Backend> Engine<B> {
     ///
     /// Returns what is to be handed back: the store was unavailable, or a record made its work panic, which harms no other line. No
     /// attempt was charged beyond what was claimed.
-    pub async fn work(&self, lined: Lined, sender: &Sender, until: Option<Timestamp>) -> Vec<(Receipt, Failed)> {
+    pub async fn work(&self, lined: Lined, sender: &Sender, until: Option<Timestamp>) -> Vec<Unworked> {
         let worked = lined.0.into_iter().map(|chain| async move {
-            let receipts: Vec<_> = chain.messages.iter().map(|(_, received, _)| received.receipt.clone()).collect();
+            let unworked = |(_, received, task): &(_, Received, _)| {
+                Unworked::new(received, spans::delivery_of(received, task), Failed::Panic)
+            };
+            let messages: Vec<_> = chain.messages.iter().map(unworked).collect();
             let worked = AssertUnwindSafe(self.work_chain(chain, sender, until)).catch_unwind().await;
-            worked.unwrap_or_else(|_| receipts.into_iter().map(|receipt| (receipt, Failed::Panic)).collect())
+            worked.unwrap_or(messages)
         });
         join_all(worked).await.into_iter().flatten().collect()
     }
 
-    async fn work_chain(&self, mut chain: Chain, sender: &Sender, until: Option<Timestamp>) -> Vec<(Receipt, Failed)> {
+    async fn work_chain(&self, mut chain: Chain, sender: &Sender, until: Option<Timestamp>) -> Vec<Unworked> {
         chain.turn.comes().await;
         let mut failed = Vec::new();
         for (_, received, task) in chain.messages {
             if self.stopping.load(Ordering::Relaxed) {
                 break;
             }
-            if let Err(error) = self.work_one(&received, task, sender, until).await {
-                failed.push((received.receipt, error.into()));
+            let (span, delivery_id) = (spans::of_message(&received, &task), spans::delivery_of(&received, &task));
+            if let Err(error) = self.work_one(&received, task, sender, until).instrument(span).await {
+                failed.push(Unworked::new(&received, delivery_id, error.into()));
             }
         }
         failed
@@ -138,6 +161,7 @@ impl<B: Backend> Engine<B> {
         match self.claim_task(received, task, until).await? {
             Claiming::Settled => Ok(()),
             Claiming::Send(claimed) => {
+                spans::add_attempt(&claimed);
                 let (claimed, rendered) = self.rendered(claimed).await;
                 let sent = match rendered {
                     // Other work of its owner's took too long. Nothing has left.

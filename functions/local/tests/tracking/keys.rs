@@ -47,7 +47,7 @@ fn contract_4_a_token_is_for_one_caller() {
 
 #[test]
 fn contract_4_help_shows_examples() {
-    for command in ["serve", "send", "token"] {
+    for command in ["serve", "send", "token", "inspect"] {
         let help = run(&[command, "--help"]);
         assert!(help.status.success() && text(&help.stdout).contains("Examples:"), "{command}");
     }

@@ -4,6 +4,7 @@ mod crowd;
 mod description;
 mod events;
 mod folders;
+mod inspect;
 mod keys;
 mod kill;
 mod postbacks;

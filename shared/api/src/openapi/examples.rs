@@ -87,6 +87,32 @@ pub(super) fn delivery() -> Value {
     })
 }
 
+pub(super) fn internals() -> Value {
+    let due = "2026-11-22T12:01:02Z";
+    let entry = json!({
+        "id": DELIVERY, "is_this": true, "version": 1, "rank": 0, "attempts": 1, "base": 0, "instruction": null,
+        "claim": {"lease_until": "2026-11-22T12:00:55Z", "incarnation": 3, "is_live": false, "is_shared": false},
+        "parked_until": null, "slot": null, "returns": null, "state": "waiting", "recorded": 1, "behind": null,
+    });
+    json!({
+        "id": DELIVERY, "at": "2026-11-22T12:00:10Z", "cause": "retry", "until": due,
+        "why": format!("Attempt 1 came to: retry: status 503; attempt 2 is due at {due}"),
+        "tracking_api_id": RULE, "subject": "transaction:trx_1",
+        "row": {
+            "revision": 1, "state": "waiting", "reason": "retry: status 503", "attempts": 1, "base": 0, "max_attempts": 13, "next_due": due,
+            "waits_since": null, "pending": false, "epoch": 0, "was_held": false, "after": null, "owner": {"kind": "admin"},
+            "change_id": "chg_0001", "event": "transaction_created", "conversion_id": "cnv_1", "version": 1, "created_at": NOON,
+            "ended_at": null, "outbox": null,
+        },
+        "rule": {
+            "version": 4, "epoch": 0, "live": true, "sends": true, "unbound_secrets": [], "max_attempts": 13, "timeout_seconds": 40,
+            "rate_per_second": null,
+        },
+        "subject_queue": {"revision": 1, "head": 1, "entries": [entry]}, "hold": null, "due_rows": [], "rate": null,
+        "swept_until": NOON, "unreadable": [],
+    })
+}
+
 pub(super) fn cancelled() -> Value {
     let mut delivery = delivery();
     delivery["state"] = "cancelled".into();

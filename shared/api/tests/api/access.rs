@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ADMIN, Api};
 
-const ROUTES: [&str; 19] = [
+const ROUTES: [&str; 20] = [
     "GET /tracking-apis",
     "POST /tracking-apis",
     "GET /tracking-apis/trk_1",
@@ -21,6 +21,7 @@ const ROUTES: [&str; 19] = [
     "PUT /affiliates/aff_7/quota",
     "GET /affiliate-postbacks",
     "GET /deliveries",
+    "GET /deliveries/dlv_0123456789abcdefghjkmnpqrstvwxyz/internals",
     "GET /offers",
     "PUT /offers/off_5",
     "GET /macros",

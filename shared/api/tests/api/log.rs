@@ -37,11 +37,22 @@ pub(crate) fn listen() {
     });
 }
 
-/// The fields of each line of this thread's that says so.
-pub(crate) fn told(message: &str) -> Vec<Value> {
+/// The innermost span of each line of this thread's that says so.
+pub(crate) fn spans(message: &str) -> Vec<Value> {
+    let lines = lines().into_iter().filter(|line| line["fields"]["message"] == message);
+    lines.map(|mut line| line["span"].take()).collect()
+}
+
+/// The lines of this thread.
+fn lines() -> Vec<Value> {
     LOGGED.with_borrow(|logged| {
         let lines = logged.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let fields = lines.map(|line| serde_json::from_slice::<Value>(line).expect("a line is JSON")["fields"].take());
-        fields.filter(|fields| fields["message"] == message).collect()
+        lines.map(|line| serde_json::from_slice::<Value>(line).expect("a line is JSON")).collect()
     })
+}
+
+/// The fields of each line of this thread's that says so.
+pub(crate) fn told(message: &str) -> Vec<Value> {
+    let fields = lines().into_iter().map(|mut line| line["fields"].take());
+    fields.filter(|fields| fields["message"] == message).collect()
 }

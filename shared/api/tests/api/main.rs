@@ -14,6 +14,7 @@ mod held_back;
 mod history;
 mod hosts;
 mod idempotency;
+mod internals;
 mod limits;
 mod lists;
 mod log;

@@ -41,6 +41,7 @@ const ROWS: &[(&str, [u16; 7])] = &[
     ("GET /affiliate-postbacks", [401, 401, 401, 401, 200, 200, 200]),
     ("GET /deliveries", [401, 401, 401, 401, 200, 200, 200]),
     ("GET /deliveries/{id}", [401, 401, 401, 401, 404, 200, 200]),
+    ("GET /deliveries/{id}/internals", [401, 401, 401, 401, 403, 403, 200]),
     ("POST /deliveries/{id}/resend", [401, 401, 401, 401, 404, 202, 202]),
     ("POST /deliveries/{id}/cancel", [401, 401, 401, 401, 404, 200, 200]),
     ("GET /offers", [401, 401, 401, 401, 403, 403, 200]),

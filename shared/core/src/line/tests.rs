@@ -38,12 +38,12 @@ enum Said {
 
 use Said::{Claim as Claims, CutOff, Ended, Mine, Overtakes, Park, Spent, Stopped, Superseded, Wait};
 
-fn delivery(name: &str) -> DeliveryId {
+pub(super) fn delivery(name: &str) -> DeliveryId {
     let parse = |text: &str| text.parse::<Id>().unwrap();
     DeliveryId::derive(&parse("cnv_1"), &parse("trk_1"), name, Cause::Final(0))
 }
 
-fn created(version: u64) -> Order {
+pub(super) fn created(version: u64) -> Order {
     Order { version, rank: 0 }
 }
 

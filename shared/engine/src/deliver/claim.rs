@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{DeliveryId, Next, State, used_up},
     line::{Ask, Decision, Line, Recorded},
+    standstill::Cause,
 };
 
 use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, recording::RECORDING, unbound::Unbound};
@@ -20,12 +21,13 @@ use crate::{
     pace::Turn,
     rows::{self, DeliveryRow, Job, Task, Unreadable},
     rules::{Head, Rule},
+    spans,
 };
 
 /// How often a rule is read that is being changed at the same time.
 const READS: usize = 10;
 /// How long a delivery waits for the one of its change that goes first, at most.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 /// What concluding and recording an attempt may take after its timeout.
 const CONCLUDING: Duration = Duration::from_secs(5);
 /// A lease that was reckoned longer ago than this is reckoned anew.
@@ -129,6 +131,7 @@ impl<B: Backend> Engine<B> {
                     return Ok(Claiming::Settled);
                 };
                 let row: DeliveryRow = rows::read(&item.body)?;
+                spans::add_rule(&row.job.rule);
                 self.claim_job(received, row.job.clone(), Some(row), until).await
             }
             Task::Release { conversion, rule } => {
@@ -180,6 +183,7 @@ impl<B: Backend> Engine<B> {
         let needed = rule.definition.request.timeout().duration() + CONCLUDING;
         if until.is_some_and(|until| self.now() + needed > until) {
             // Handed back, uncharged: another process has the time. The retry lane counts no receives.
+            tracing::debug!(cause = "no_time", until = %self.now(), "a delivery waits");
             let host = rule.definition.request.host();
             self.commit_one(self.come_again(received, &job, host, self.now(), row.as_ref())).await?;
             return Ok(Claiming::Settled);
@@ -226,6 +230,7 @@ impl<B: Backend> Engine<B> {
             }
             Decision::Ended => self.commit_one(received.done()).await?,
             Decision::Wait { until, line } => {
+                spans::waits_in_line(&view.line, &self.ask(asking, now), &recorded, until);
                 if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
                     return Ok(Step::Again);
                 }
@@ -247,6 +252,11 @@ impl<B: Backend> Engine<B> {
         Ok(Step::Settled)
     }
 
+    /// The time after a lease for which its attempt's record may still be on its way.
+    pub(crate) fn recording(&self) -> SignedDuration {
+        if self.backend.is_transactional() { SignedDuration::ZERO } else { RECORDING }
+    }
+
     /// The question to the line.
     fn ask<'a>(&self, asking: &'a Asking<'_>, now: Timestamp) -> Ask<'a> {
         let Asking { received, job, rule, .. } = asking;
@@ -258,7 +268,7 @@ impl<B: Backend> Engine<B> {
             run: self.backend.run(),
             now,
             timeout_seconds: rule.definition.request.timeout().seconds(),
-            recording: if self.backend.is_transactional() { SignedDuration::ZERO } else { RECORDING },
+            recording: self.recording(),
             max_attempts: rule.definition.retry.max_attempts(),
         }
     }
@@ -296,6 +306,7 @@ impl<B: Backend> Engine<B> {
         let given = asking.slot.or_else(|| view.line.slot(&asking.job.id));
         let turn = self.pace(&asking.rule.id, rate, given).await?;
         if let Turn::At(until) | Turn::Ask(until) = turn {
+            spans::waits(Cause::RateSlot, until);
             asking.slot = if turn == Turn::At(until) { Some(until) } else { given };
             // What waits keeps its place and its slot on the line (P3).
             let waiting = view.line.waiting(&self.ask(asking, now), won.attempt, until, asking.slot);
@@ -472,7 +483,7 @@ impl<B: Backend> Engine<B> {
 }
 
 impl DeliveryRow {
-    fn recorded(&self) -> Recorded {
+    pub(crate) fn recorded(&self) -> Recorded {
         Recorded { attempts: self.attempts, base: self.base, ended: self.state.is_ended(), due: self.next_due }
     }
 }

@@ -123,6 +123,7 @@ impl<B: Backend> Engine<B> {
                 row.last = Some(logged(claimed, understood, now));
             }
             Next::Again(due) => {
+                crate::spans::waits(tracking_core::standstill::Cause::Retry, due);
                 row.state = State::Waiting;
                 row.reason = Some(judged.why.clone());
                 row.next_due = Some(due);

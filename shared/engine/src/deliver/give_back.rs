@@ -38,6 +38,7 @@ impl<B: Backend> Engine<B> {
         } else {
             tracing::debug!(tracking_api_id = %rule, delivery_id = %delivery, attempt = claimed.attempt, times, %fault, "given back");
         }
+        crate::spans::waits(tracking_core::standstill::Cause::GivenBack, until);
         let host = claimed.rule.definition.request.host();
         let mut effects = self.come_again(&claimed.received, &claimed.job, host, until, claimed.row.as_ref());
         if claimed.shown.load(Ordering::Relaxed) {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The longest wait for a value.
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(72);
+pub(crate) const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(72);
 /// The times between two looks: a quarter of what has been waited, within these.
 const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
@@ -65,7 +65,7 @@ impl<B: Backend> Engine<B> {
         if !self.swap_one(swap).await.is_done()? {
             at = now + AGAIN;
         }
-        tracing::debug!(tracking_api_id = %job.rule, delivery_id = %job.id, "waits for a secret");
+        crate::spans::waits(tracking_core::standstill::Cause::Secret, at);
         let host = unbound.rule.definition.request.host();
         self.commit_one(self.come_again(received, job, host, at, known.then_some(&row))).await
     }

@@ -39,6 +39,11 @@ impl Outbox {
         self.send.is_empty() && self.ended.is_empty() && self.held.is_empty()
     }
 
+    /// The number of postbacks to hand over, of deliveries to end, and of those to be shown as held.
+    pub(super) fn counts(&self) -> (usize, usize, usize) {
+        (self.send.len(), self.ended.len(), self.held.len())
+    }
+
     /// Postbacks to hand over.
     pub(super) fn to_send(&self) -> impl Iterator<Item = &Job> {
         self.send.iter()

@@ -23,6 +23,14 @@ pub(crate) fn list() -> About {
         .answers(200, "A page of deliveries", "DeliveryPage", page(examples::delivery()))
 }
 
+pub(crate) fn internals() -> About {
+    let text = "The reason why it does not move now and until when, and everything that decides it: its row, its rule, its subject \
+        queue, its hold, due rows, the rate. Rows that can't be read are listed. No secrets, and of events ids alone.";
+    About::new("readDeliveryInternals", TAG, "Read the internals of a delivery", text)
+        .answers(200, "The internals", "DeliveryInternals", examples::internals())
+        .admins()
+}
+
 pub(crate) fn read() -> About {
     About::new("readDelivery", TAG, "Read a delivery", "With every attempt: the request with secrets masked, and what came back.")
         .answers(200, "The delivery", "DeliveryWithLog", examples::delivery_with_log())

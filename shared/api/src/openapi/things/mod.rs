@@ -2,6 +2,7 @@
 
 mod event;
 mod explaining;
+mod internals;
 mod log;
 mod rule;
 mod service;
@@ -17,10 +18,9 @@ type Thing = (&'static str, RefOr<Schema>);
 
 /// Every thing by its name.
 pub(super) fn all() -> BTreeMap<&'static str, RefOr<Schema>> {
-    [rule::things(), event::things(), log::things(), trial::things(), explaining::things(), service::things()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let log = [log::things(), internals::things()];
+    let all = [rule::things(), event::things(), trial::things(), explaining::things(), service::things()];
+    log.into_iter().chain(all).flatten().collect()
 }
 
 /// One page of things of this name.

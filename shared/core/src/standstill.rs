@@ -1,0 +1,374 @@
+//! The reason why a delivery does not move now, and the time until which: for a person who looks at one that is stuck.
+//!
+//! The reason is read off what decides: the row, the rule, the line's own decision ([`Position`]), the hold. Nothing here decides anything.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    delivery::State,
+    line::{Blocker, BlockerKind, Decision, Lease, Position, Returns},
+};
+
+/// The kind of reason why a delivery does not move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// It is over.
+    Ended,
+    /// A row that decides can't be read.
+    Unreadable,
+    /// An attempt is claimed and has no record.
+    Lease,
+    /// Its rule was switched off or deleted (P6).
+    RuleOff,
+    /// A secret's value must be written again (Q5).
+    Secret,
+    /// It is held until its conversion is settled (F1).
+    Held,
+    /// A person stopped it.
+    Stopped,
+    /// A newer change of the same subject went first (P3).
+    Superseded,
+    /// All its attempts are used.
+    Spent,
+    /// It waits for its next attempt on the retry queue.
+    Retry,
+    /// It waits for its next attempt as a due row.
+    DueRow,
+    /// Another delivery of its subject queue goes first (P3).
+    Behind,
+    /// A fault of this system kept its next attempt from leaving.
+    GivenBack,
+    /// It waits for a slot of its rule's rate.
+    RateSlot,
+    /// It was due, and nothing keeps it.
+    Late,
+    /// Nothing keeps it.
+    Nothing,
+}
+
+impl Cause {
+    /// Every cause, in the order in which they are looked for.
+    pub const ALL: [Self; 16] = [
+        Self::Ended,
+        Self::Unreadable,
+        Self::Lease,
+        Self::RuleOff,
+        Self::Secret,
+        Self::Held,
+        Self::Stopped,
+        Self::Superseded,
+        Self::Spent,
+        Self::Retry,
+        Self::DueRow,
+        Self::Behind,
+        Self::GivenBack,
+        Self::RateSlot,
+        Self::Late,
+        Self::Nothing,
+    ];
+
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Unreadable => "unreadable",
+            Self::Lease => "lease",
+            Self::RuleOff => "rule_off",
+            Self::Secret => "secret",
+            Self::Held => "held",
+            Self::Stopped => "stopped",
+            Self::Superseded => "superseded",
+            Self::Spent => "spent",
+            Self::Retry => "retry",
+            Self::DueRow => "due_row",
+            Self::Behind => "behind",
+            Self::GivenBack => "given_back",
+            Self::RateSlot => "rate_slot",
+            Self::Late => "late",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+/// The reason why a delivery does not move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standstill {
+    /// The kind of reason.
+    pub cause: Cause,
+    /// The reason in a sentence.
+    pub why: String,
+    /// The time until which it counts; `None` if no time ends it.
+    pub until: Option<Timestamp>,
+}
+
+/// A delivery as its row has it.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownRow<'a> {
+    /// The state.
+    pub state: State,
+    /// The reason of the state.
+    pub reason: Option<&'a str>,
+    /// The time of the next attempt.
+    pub next_due: Option<Timestamp>,
+    /// The time at which it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// The rule of a delivery as it is now.
+#[derive(Debug, Clone, Copy)]
+pub enum RuleNow<'a> {
+    /// It can't be read.
+    Unknown,
+    /// There is no such rule any more.
+    Deleted,
+    /// It is switched off, or lacks a secret.
+    Off,
+    /// It was switched off after the delivery matched, and on again.
+    OffSince,
+    /// A secret must be written again.
+    Unbound {
+        /// Names the secret and the change that unbound it.
+        reason: &'a str,
+        /// The time at which the delivery ends without it, if that is known.
+        until: Option<Timestamp>,
+    },
+    /// It sends the delivery.
+    Sends(Option<RateNow>),
+}
+
+/// The rate of a rule.
+#[derive(Debug, Clone, Copy)]
+pub struct RateNow {
+    /// Requests a second.
+    pub per_second: u32,
+    /// The next free slot, if any was taken lately.
+    pub free_from: Option<Timestamp>,
+}
+
+/// The hold of a held delivery.
+#[derive(Debug, Clone, Copy)]
+pub enum HoldNow {
+    /// It does not hold the delivery any more.
+    LetGo,
+    /// It holds the delivery.
+    Holds {
+        /// The time since which the conversion is settled.
+        settled_at: Option<Timestamp>,
+        /// The time at which it is looked at next.
+        due: Option<Timestamp>,
+        /// `true` if it has something to carry out.
+        has_outbox: bool,
+    },
+}
+
+/// Everything that decides what a delivery does next.
+#[derive(Debug, Clone)]
+pub struct Circumstances<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// The row, if there is one.
+    pub row: Option<KnownRow<'a>>,
+    /// The rule.
+    pub rule: RuleNow<'a>,
+    /// The place in its subject queue; `None` if that can't be read.
+    pub position: Option<Position>,
+    /// The row that decides and can't be read, such as `its hold`.
+    pub unreadable: Option<String>,
+    /// The time until which it waits for the first of its change at most.
+    pub patient_until: Option<Timestamp>,
+    /// The hold, if its row says that it is held.
+    pub hold: Option<HoldNow>,
+    /// The time of its due row, if there is one.
+    pub filed: Option<Timestamp>,
+}
+
+/// The sentence's end where only the message's arrival is missing.
+const AT_ITS_MESSAGE: &str = "when its message is handed out next";
+
+/// Returns the reason why a delivery does not move, and the time until which.
+pub fn standstill(now: &Circumstances<'_>) -> Standstill {
+    let found = ended(now)
+        .or_else(|| unreadable(now))
+        .or_else(|| leased(now))
+        .or_else(|| rule_refuses(now))
+        .or_else(|| held(now))
+        .or_else(|| person_or_order(now))
+        .or_else(|| waits(now))
+        .or_else(|| behind(now))
+        .or_else(|| given_back(now))
+        .or_else(|| rate(now));
+    found.unwrap_or_else(|| free(now))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "each question answers with an option")]
+fn because(cause: Cause, until: Option<Timestamp>, why: String) -> Option<Standstill> {
+    Some(Standstill { cause, why, until })
+}
+
+fn ended(now: &Circumstances<'_>) -> Option<Standstill> {
+    let row = now.row.filter(|row| row.state.is_ended())?;
+    let at = row.ended_at.map(|at| format!(" at {at}")).unwrap_or_default();
+    let reason = row.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    because(Cause::Ended, None, format!("It ended{at} as {}{reason}: only a resend makes it move", row.state.as_str()))
+}
+
+fn unreadable(now: &Circumstances<'_>) -> Option<Standstill> {
+    let row = now.unreadable.as_ref()?;
+    because(Cause::Unreadable, None, format!("It can neither be sent nor end: {row} can't be read"))
+}
+
+fn leased(now: &Circumstances<'_>) -> Option<Standstill> {
+    let Lease { attempt, until, cut_off_at, .. } = now.position.as_ref()?.lease.filter(|lease| lease.is_live)?;
+    let late = if cut_off_at > until { format!(", and its record may be on its way until {cut_off_at}") } else { String::new() };
+    let why = format!(
+        "Attempt {attempt} is claimed and has no record: it is being sent, or the process that claimed it died; its lease ends at {until}{late}"
+    );
+    because(Cause::Lease, Some(cut_off_at), why)
+}
+
+fn rule_refuses(now: &Circumstances<'_>) -> Option<Standstill> {
+    let off = |what: &str| {
+        let until = now.row.and_then(|row| row.next_due);
+        because(Cause::RuleOff, until, format!("Its Tracking API {what}: it ends cancelled {AT_ITS_MESSAGE}"))
+    };
+    match now.rule {
+        RuleNow::Sends(_) | RuleNow::Unknown => None,
+        RuleNow::Deleted => off("is deleted"),
+        RuleNow::Off => off("is switched off"),
+        RuleNow::OffSince => off("was switched off and on again since it matched"),
+        RuleNow::Unbound { reason, until } => {
+            let ends = until.map(|until| format!("; without it, it ends failed at {until}")).unwrap_or_default();
+            because(Cause::Secret, until, format!("Its Tracking API can't send: {reason}{ends}"))
+        }
+    }
+}
+
+fn held(now: &Circumstances<'_>) -> Option<Standstill> {
+    if now.row.is_none_or(|row| row.state != State::Held) {
+        return None;
+    }
+    match now.hold? {
+        HoldNow::LetGo => because(
+            Cause::Nothing,
+            None,
+            "Its hold has let it go: it is sent, or ends, when its message is handed out".to_owned(),
+        ),
+        HoldNow::Holds { has_outbox: true, .. } => {
+            let why = "Its hold has decided, and what it decided is not carried out yet: the next change or message of the \
+                conversion does it";
+            because(Cause::Held, None, why.to_owned())
+        }
+        HoldNow::Holds { due: Some(due), .. } if due <= now.now => {
+            because(Cause::Late, None, format!("Its hold was due at {due}, and the message that releases it has not come yet"))
+        }
+        HoldNow::Holds { settled_at: Some(settled), due, .. } => {
+            let at = due.map(|due| format!(" at {due}")).unwrap_or_default();
+            because(Cause::Held, due, format!("It is held: its conversion is settled since {settled} and it goes out{at}"))
+        }
+        HoldNow::Holds { settled_at: None, due, .. } => {
+            let at = due.map(|due| format!(", or until the hold expires at {due}")).unwrap_or_default();
+            because(Cause::Held, due, format!("It is held until its conversion is settled{at}"))
+        }
+    }
+}
+
+fn person_or_order(now: &Circumstances<'_>) -> Option<Standstill> {
+    let position = now.position.as_ref()?;
+    match &position.decision {
+        Decision::Stopped { .. } => {
+            because(Cause::Stopped, None, format!("A person stopped it: it ends cancelled {AT_ITS_MESSAGE}"))
+        }
+        Decision::Superseded => {
+            let head = position.head;
+            let why = format!("A newer change of its subject (version {head}) went first: it ends superseded {AT_ITS_MESSAGE}");
+            because(Cause::Superseded, None, why)
+        }
+        Decision::Spent { attempts, .. } => {
+            because(Cause::Spent, None, format!("Its {attempts} attempts are used: it ends {AT_ITS_MESSAGE}"))
+        }
+        Decision::Ended => because(Cause::Ended, None, "It is over on its subject queue: nothing more is sent".to_owned()),
+        _ => None,
+    }
+}
+
+/// A wait for the next attempt. One whose last attempt has no record waits for its message alone.
+fn waits(now: &Circumstances<'_>) -> Option<Standstill> {
+    let position = now.position.as_ref()?;
+    let row = now.row?;
+    let due = row.next_due.filter(|due| *due > now.now && position.lease.is_none() && position.attempts > 0)?;
+    let (last, next) = (position.attempts, position.attempts + 1);
+    let reason = row.reason.unwrap_or("no reason is recorded");
+    let told = format!("Attempt {last} came to: {reason}; attempt {next} is due at {due}");
+    match now.filed {
+        Some(_) => because(Cause::DueRow, Some(due), format!("{told} and waits in a due row, which the sweep sends in time")),
+        None => because(Cause::Retry, Some(due), told),
+    }
+}
+
+fn behind(now: &Circumstances<'_>) -> Option<Standstill> {
+    let Blocker { id, kind, until } = now.position.as_ref()?.blocker.as_ref()?;
+    let until = until.or(now.patient_until);
+    let at = until.map(|until| format!(", at most until {until}")).unwrap_or_default();
+    let why = match kind {
+        BlockerKind::InFlight => format!("{id} is in flight about the same subject: it waits for that answer{at}"),
+        BlockerKind::Older => format!("{id} goes first, an older one that has had no attempt yet: it waits for that{at}"),
+        BlockerKind::SameChange => {
+            format!("{id} of the same change goes first and has had no attempt yet: it waits for that{at}")
+        }
+    };
+    because(Cause::Behind, until, why)
+}
+
+fn given_back(now: &Circumstances<'_>) -> Option<Standstill> {
+    let position = now.position.as_ref().filter(|position| position.lease.is_none())?;
+    let Returns { attempt, times } = position.returns.filter(|returns| returns.attempt == position.attempts + 1)?;
+    let until = position.looks_at.filter(|at| *at > now.now);
+    let at = until.map(|until| format!(" at {until}")).unwrap_or_default();
+    let plural = if times == 1 { "" } else { "s" };
+    let why = format!("A fault of this system kept attempt {attempt} from leaving, {times} time{plural}: it is tried again{at}");
+    because(Cause::GivenBack, until, why)
+}
+
+fn rate(now: &Circumstances<'_>) -> Option<Standstill> {
+    let RuleNow::Sends(Some(RateNow { per_second, free_from })) = now.rule else { return None };
+    let position = now.position.as_ref()?;
+    let future = |time: Option<Timestamp>| time.filter(|time| *time > now.now);
+    if let Some(slot) = future(position.slot) {
+        let why = format!("Its Tracking API sends at most {per_second} a second: its slot is at {slot}");
+        return because(Cause::RateSlot, Some(slot), why);
+    }
+    let free = future(free_from)?;
+    let looks = future(position.looks_at).map(|at| format!(", and it asks again at {at}")).unwrap_or_default();
+    let why = format!("Its Tracking API sends at most {per_second} a second, and the slots up to {free} are taken{looks}");
+    because(Cause::RateSlot, Some(free), why)
+}
+
+fn free(now: &Circumstances<'_>) -> Standstill {
+    let attempts = now.position.as_ref().map_or(0, |position| position.attempts);
+    let lease = now.position.as_ref().and_then(|position| position.lease);
+    let next = attempts + 1;
+    let (cause, until, why) = if let Some(filed) = now.filed.filter(|filed| *filed <= now.now) {
+        (Cause::Late, None, format!("It was due at {filed}, and the sweep has not sent its due row yet"))
+    } else if let Some(Lease { attempt, until, .. }) = lease {
+        let why = format!(
+            "Nothing keeps it: attempt {attempt} has no record and its lease (until {until}) is void, so attempt {next} \
+             follows {AT_ITS_MESSAGE}"
+        );
+        (Cause::Nothing, None, why)
+    } else if let Some(looks) = now.position.as_ref().and_then(|position| position.looks_at).filter(|at| *at > now.now) {
+        (Cause::Nothing, Some(looks), format!("Nothing keeps it: it waited for its turn and looks again at {looks}"))
+    } else if let Some(due) = now.row.and_then(|row| row.next_due).filter(|due| *due > now.now) {
+        (Cause::Nothing, Some(due), format!("Nothing keeps it: attempt {next} follows when its message comes, at {due}"))
+    } else if let Some(due) = now.row.and_then(|row| row.next_due) {
+        let why = format!("Nothing keeps it: it was due at {due}, and attempt {next} follows when its message is handed out");
+        (Cause::Late, None, why)
+    } else {
+        (Cause::Nothing, None, format!("Nothing keeps it: attempt {next} follows when its message is handed out"))
+    };
+    Standstill { cause, why, until }
+}
+
+#[cfg(test)]
+mod tests;
