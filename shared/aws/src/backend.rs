@@ -67,14 +67,15 @@ impl Backend for Aws {
     async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
         let now = self.clock.now();
         let mut steps = Steps { outcomes: vec![Ok(()); effects.len()], effects: &effects };
+        // The parts' futures are large, and so would be that of whoever awaits this.
         // Nothing would repeat a step that settles no message: its own messages do, once they are sent.
-        self.send(&mut steps, now, |effects| effects.settle.is_empty()).await;
-        self.write(&mut steps, |effects| effects.put.iter().map(Write::put)).await;
-        self.publish(&mut steps, now).await;
-        self.write(&mut steps, |effects| effects.put_published.iter().map(Write::put)).await;
-        self.send(&mut steps, now, |effects| !effects.settle.is_empty()).await;
-        self.write(&mut steps, |effects| effects.delete.iter().cloned().map(Write::Delete)).await;
-        self.settle(&mut steps, now).await;
+        Box::pin(self.send(&mut steps, now, |effects| effects.settle.is_empty())).await;
+        Box::pin(self.write(&mut steps, |effects| effects.put.iter().map(Write::put))).await;
+        Box::pin(self.publish(&mut steps, now)).await;
+        Box::pin(self.write(&mut steps, |effects| effects.put_published.iter().map(Write::put))).await;
+        Box::pin(self.send(&mut steps, now, |effects| !effects.settle.is_empty())).await;
+        Box::pin(self.write(&mut steps, |effects| effects.delete.iter().cloned().map(Write::Delete))).await;
+        Box::pin(self.settle(&mut steps, now)).await;
         steps.outcomes
     }
 }

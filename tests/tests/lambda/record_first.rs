@@ -83,12 +83,12 @@ async fn a_bus_that_is_down_for_an_hour_repeats_no_request_and_loses_no_event() 
         functions.wait(functions.clock.now() + SignedDuration::from_mins(16)).await;
         let told = told(&functions.cloud);
         let what: Vec<_> = told.iter().map(|(kind, transaction, _)| (kind.as_str(), transaction.as_str())).collect();
-        let received = "Conversion Result Received";
+        let told_on = "Conversion Result Received";
         let expected = [
-            (received, "trx_00000002"),
-            (received, "trx_00000003"),
-            (received, "trx_00000004"),
-            (received, "trx_00000005"),
+            (told_on, "trx_00000002"),
+            (told_on, "trx_00000003"),
+            (told_on, "trx_00000004"),
+            (told_on, "trx_00000005"),
             ("Delivery Ended", "trx_00000001"),
         ];
         assert_eq!(what, expected, "{fault:?}");
