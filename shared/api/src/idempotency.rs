@@ -2,8 +2,8 @@
 //!
 //! Every POST of the table goes through [`once`], unless it says that it needs no key. The same key of the same caller at the same path
 //! with the same body and `If-Match` gets the first answer again, marked `Idempotent-Replayed: true`; another body is a conflict, and so
-//! is a request that still runs. Kept are only answers that time does not change ([`is_lasting`]): after the others the request may be
-//! tried again.
+//! is a request that still runs. Kept are only the answers of what was done. After a refusal, and where nothing was to be done ([`Unkept`]),
+//! the request may be sent again: it does no harm twice.
 
 use std::sync::Arc;
 
@@ -37,6 +37,10 @@ pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 const LONGEST_KEY: usize = 255;
 /// The headers of an answer that are part of what is told.
 const KEPT: [HeaderName; 3] = [CONTENT_TYPE, ETAG, LOCATION];
+
+/// An extension of a response that is not kept: nothing was done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unkept;
 
 /// The key of a request, if it has one.
 pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -83,7 +87,7 @@ pub(crate) async fn once<B: Backend>(
         }
     };
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
-    if !is_lasting(response.status()) {
+    if !response.status().is_success() || response.extensions().get::<Unkept>().is_some() {
         // What can't be forgotten now is void in two minutes.
         if let Err(error) = engine.forget_once(claim).await {
             tracing::warn!(%error, "an idempotency key could not be given back");
@@ -97,11 +101,6 @@ pub(crate) async fn once<B: Backend>(
         tracing::warn!(%error, "an answer could not be kept for its idempotency key");
     }
     Ok(Response::from_parts(parts, Body::from(bytes)))
-}
-
-/// Whether the same request would be answered so at any time: it was done, or it is wrong in itself.
-fn is_lasting(status: StatusCode) -> bool {
-    status.is_success() || matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
 }
 
 fn conflict(detail: &str) -> Problem {

@@ -30,6 +30,7 @@ pub mod query;
 mod rejected;
 mod replay;
 mod secrets;
+mod share;
 mod tracking_apis;
 mod trial;
 

@@ -25,6 +25,7 @@ use crate::{
     openapi::{About, paths},
     problem::Problem,
     query::Parameters,
+    share::{self, Shares},
 };
 
 /// The most bytes of a body, unless an operation's row says otherwise.
@@ -53,6 +54,7 @@ pub struct Operation<S = (), A = Told> {
     about: A,
     open: bool,
     repeatable: bool,
+    reads_much: bool,
     max_bytes: usize,
 }
 
@@ -80,7 +82,8 @@ impl<S: Clone + Send + Sync + 'static, A> Operation<S, A> {
         let filter = MethodFilter::try_from(method.clone()).expect("the table names methods that routers know");
         let repeatable = method == Method::POST;
         let route = on(filter, handler);
-        Self { method, path, route, about: about.into(), open: false, repeatable, max_bytes: DEFAULT_MAX_BYTES }
+        let (open, reads_much, max_bytes) = (false, false, DEFAULT_MAX_BYTES);
+        Self { method, path, route, about: about.into(), open, repeatable, reads_much, max_bytes }
     }
 
     /// The same for everybody, with or without a token.
@@ -95,6 +98,12 @@ impl<S: Clone + Send + Sync + 'static, A> Operation<S, A> {
         Self { repeatable: false, ..self }
     }
 
+    /// The same, but it may read very many rows: of one affiliate one such request is worked at a time.
+    #[must_use]
+    pub fn reading_much(self) -> Self {
+        Self { reads_much: true, ..self }
+    }
+
     /// The same with bodies of at most so many bytes; 64 KiB unless told otherwise.
     #[must_use]
     pub fn with_most_bytes(self, max_bytes: usize) -> Self {
@@ -103,8 +112,8 @@ impl<S: Clone + Send + Sync + 'static, A> Operation<S, A> {
 
     /// The same, with what its handler works with.
     pub fn with(self, state: S) -> Operation<(), A> {
-        let Self { method, path, route, about, open, repeatable, max_bytes } = self;
-        Operation { method, path, route: route.with_state(state), about, open, repeatable, max_bytes }
+        let Self { method, path, route, about, open, repeatable, reads_much, max_bytes } = self;
+        Operation { method, path, route: route.with_state(state), about, open, repeatable, reads_much, max_bytes }
     }
 }
 
@@ -130,10 +139,13 @@ pub(crate) fn routes<B: Backend, A: From<Told>>(
     };
     operations.push(Operation::new(Method::GET, ITS_PATH, read, paths::service::openapi));
     let (mut open, mut closed) = (Router::new(), Router::new());
+    let shares = Shares::default();
     for operation in operations {
-        let Operation { path, route, open: for_all, repeatable, max_bytes, .. } = operation;
+        let Operation { path, route, open: for_all, repeatable, reads_much, max_bytes, .. } = operation;
         let route: MethodRouter<(), Infallible> =
             if repeatable { route.layer(from_fn_with_state(Arc::clone(engine), idempotency::once::<B>)) } else { route };
+        let route: MethodRouter<(), Infallible> =
+            if reads_much { route.layer(from_fn_with_state(shares.clone(), share::in_turn)) } else { route };
         let route: MethodRouter<(), Infallible> = route.layer(DefaultBodyLimit::max(max_bytes));
         let route: MethodRouter<(), Infallible> = route.layer(Extension(MaxBytes(max_bytes)));
         if for_all {
@@ -142,7 +154,7 @@ pub(crate) fn routes<B: Backend, A: From<Told>>(
             closed = closed.route(path, route);
         }
     }
-    protected(closed, auth).merge(open)
+    protected(closed.route_layer(from_fn_with_state(shares, share::within)), auth).merge(open)
 }
 
 /// What a description knows of these operations, and of the one that answers it.

@@ -36,7 +36,7 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         Operation::new(post.clone(), "/tracking-apis/{id}/duplicate", tracking_apis::duplicate::<B>, paths::rules::duplicate)
             .without_key()
             .with_most_bytes(RULE_BYTES),
-        Operation::new(get.clone(), "/tracking-apis/{id}/history", history::list::<B>, paths::rules::history),
+        Operation::new(get.clone(), "/tracking-apis/{id}/history", history::list::<B>, paths::rules::history).reading_much(),
         Operation::new(
             post.clone(),
             "/tracking-apis/{id}/history/{version}/restore",
@@ -51,16 +51,20 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
             .with_most_bytes(EVENT_BYTES),
         Operation::new(post.clone(), "/explain", explain::event::<B>, paths::explaining::event)
             .without_key()
+            .reading_much()
             .with_most_bytes(EVENT_BYTES),
-        Operation::new(get.clone(), "/conversions/{id}/explain", explain::conversion::<B>, paths::explaining::conversion),
-        Operation::new(get.clone(), "/affiliate-postbacks", affiliate_postbacks::list::<B>, paths::rules::affiliate_postbacks),
-        Operation::new(get.clone(), "/deliveries", deliveries::list::<B>, paths::deliveries::list),
+        Operation::new(get.clone(), "/conversions/{id}/explain", explain::conversion::<B>, paths::explaining::conversion)
+            .reading_much(),
+        Operation::new(get.clone(), "/affiliate-postbacks", affiliate_postbacks::list::<B>, paths::rules::affiliate_postbacks)
+            .reading_much(),
+        Operation::new(get.clone(), "/deliveries", deliveries::list::<B>, paths::deliveries::list).reading_much(),
         Operation::new(get.clone(), "/deliveries/{id}", deliveries::read::<B>, paths::deliveries::read),
         Operation::new(get.clone(), "/deliveries/{id}/internals", deliveries::internals::<B>, paths::deliveries::internals),
         Operation::new(post.clone(), "/deliveries/{id}/resend", deliveries::resend::<B>, paths::repair::resend),
         Operation::new(post.clone(), "/deliveries/{id}/cancel", deliveries::cancel::<B>, paths::repair::cancel),
-        Operation::new(post.clone(), "/tracking-apis/{id}/replay", replay::replay::<B>, paths::repair::replay),
-        Operation::new(post.clone(), "/tracking-apis/{id}/backfill", replay::backfill::<B>, paths::repair::backfill),
+        Operation::new(post.clone(), "/tracking-apis/{id}/replay", replay::replay::<B>, paths::repair::replay).reading_much(),
+        Operation::new(post.clone(), "/tracking-apis/{id}/backfill", replay::backfill::<B>, paths::repair::backfill)
+            .reading_much(),
         Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
         Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
         Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),

@@ -8,6 +8,7 @@ use tracking_engine::{Engine, backend::Backend};
 
 use crate::{
     body::{Json, OptionalBody},
+    idempotency::Unkept,
     path::NamedId,
     problem::Problem,
 };
@@ -17,7 +18,7 @@ pub(crate) async fn replay<B: Backend>(
     Extension(caller): Extension<Caller>,
     NamedId(id): NamedId,
     OptionalBody(body): OptionalBody,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Counts, Problem> {
     Ok(counted(engine.replay(&caller, &id, &body).await?))
 }
 
@@ -26,11 +27,14 @@ pub(crate) async fn backfill<B: Backend>(
     Extension(caller): Extension<Caller>,
     NamedId(id): NamedId,
     OptionalBody(body): OptionalBody,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Counts, Problem> {
     Ok(counted(engine.backfill(&caller, &id, &body).await?))
 }
 
-/// Counts alone, or the beginning of what they count.
-fn counted((counts, begins): (Value, bool)) -> (StatusCode, Json<Value>) {
-    (if begins { StatusCode::ACCEPTED } else { StatusCode::OK }, Json(counts))
+/// Counts alone, of which no answer is kept, or the beginning of what they count.
+type Counts = (StatusCode, Option<Extension<Unkept>>, Json<Value>);
+
+fn counted((counts, begins): (Value, bool)) -> Counts {
+    let status = if begins { StatusCode::ACCEPTED } else { StatusCode::OK };
+    (status, (!begins).then_some(Extension(Unkept)), Json(counts))
 }

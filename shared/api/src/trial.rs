@@ -8,6 +8,7 @@ use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use crate::{
     body::{Json, JsonBody, OptionalBody, event_fits},
+    idempotency::Unkept,
     path::NamedId,
     problem::Problem,
 };
@@ -18,9 +19,9 @@ pub(crate) async fn test<B: Backend>(
     Extension(actor): Extension<Actor>,
     NamedId(id): NamedId,
     OptionalBody(body): OptionalBody,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Tried, Problem> {
     event_fits(&body)?;
-    Ok(Json(engine.test_rule(&actor, &id, &body, &sender).await?))
+    Ok((unless_sent(&body), Json(engine.test_rule(&actor, &id, &body, &sender).await?)))
 }
 
 pub(crate) async fn preview<B: Backend>(
@@ -28,7 +29,15 @@ pub(crate) async fn preview<B: Backend>(
     State(sender): State<Sender>,
     Extension(actor): Extension<Actor>,
     JsonBody(body): JsonBody,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Tried, Problem> {
     event_fits(&body)?;
-    Ok(Json(engine.preview_rule(&actor, &body, &sender).await?))
+    Ok((unless_sent(&body), Json(engine.preview_rule(&actor, &body, &sender).await?)))
+}
+
+/// What a trial shows; of one that sends nothing no answer is kept.
+type Tried = (Option<Extension<Unkept>>, Json<Value>);
+
+fn unless_sent(body: &Value) -> Option<Extension<Unkept>> {
+    let is_sent = body.get("send").and_then(Value::as_bool) == Some(true);
+    (!is_sent).then_some(Extension(Unkept))
 }

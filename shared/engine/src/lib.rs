@@ -118,7 +118,7 @@ impl Default for Settings {
 const SHORTEST_RETENTION: SignedDuration = SignedDuration::from_hours(24 * 31);
 
 /// A page ends early rather than hold more bytes: what carries answers on AWS takes 6 MB.
-const MOST_PAGE_BYTES: usize = 4 * 1024 * 1024;
+const MOST_PAGE_BYTES: usize = 1024 * 1024;
 
 /// The engine over one store.
 #[derive(Debug)]

@@ -57,7 +57,7 @@ async fn contract_3_a_key_stands_for_one_body_of_one_caller() {
 }
 
 #[tokio::test]
-async fn contract_3_what_was_refused_is_refused_again() {
+async fn f10_what_was_refused_is_not_kept_and_may_be_asked_again() {
     let (api, paths) = rejected(1).await;
     let mut bad = event(1);
     bad["event"]["conversion"]["version"] = (-1).into();
@@ -65,7 +65,22 @@ async fn contract_3_what_was_refused_is_refused_again() {
     assert_eq!(first.problem(), (400, "/problems/bad-request"));
     let again = post(&api, &paths[0], "k", bad).await;
     assert_eq!((again.problem(), &again.text), ((400, "/problems/bad-request"), &first.text));
-    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.header("idempotent-replayed"), None);
+    let mended = post(&api, &paths[0], "k", event(1)).await;
+    assert_eq!(mended.status, 202, "the key was not used: {}", mended.text);
+    let id = api.rule("aff_a", "mine", json!({})).await;
+    for (line, body) in [
+        (format!("POST /tracking-apis/{id}/test"), json!({"send": false})),
+        (
+            format!("POST /tracking-apis/{id}/backfill"),
+            json!({"from": "2026-11-21T00:00:00Z", "to": "2026-11-22T00:00:00Z", "dry_run": true}),
+        ),
+    ] {
+        for _ in 0..2 {
+            let answer = api.call_with("aff_a", &line, &[("idempotency-key", "dry")], body.clone()).await;
+            assert_eq!((answer.status, answer.header("idempotent-replayed")), (200, None), "{line}: {}", answer.text);
+        }
+    }
 }
 
 #[tokio::test]

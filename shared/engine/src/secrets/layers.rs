@@ -226,9 +226,14 @@ pub(super) fn string_unit(text: &[u8]) -> usize {
 }
 
 fn reference(text: &[u8]) -> Option<(usize, Meaning)> {
+    // A number may have any number of zeros before it.
     const LONGEST_NAME: usize = 10;
     let rest = text.get(1..)?;
-    let end = rest.iter().take(LONGEST_NAME).position(|byte| *byte == b';')?;
+    let marks = rest.iter().take(2).take_while(|byte| matches!(byte, b'#' | b'x' | b'X')).count();
+    let zeros = if marks == 0 { 0 } else { rest[marks..].iter().take_while(|byte| **byte == b'0').count() };
+    let name = rest.get(zeros..).unwrap_or_default();
+    let length = name.iter().take(LONGEST_NAME).position(|byte| *byte == b';')?;
+    let end = zeros + length;
     let c = match &rest[..end] {
         b"amp" => '&',
         b"lt" => '<',

@@ -1,7 +1,7 @@
 //! The HTTP client: HTTP/1.1 alone, so that a connection carries one request at a time; connections kept alive; no redirects, no proxy.
 //!
-//! **What a receiver may say before its response is bounded**: a head of 64 KiB, and 1 000 interim responses (1xx). Each of those costs
-//! time to read and ends nothing, so that an endless row of them would take a processor for as long as the rule's timeout lets it.
+//! **What a receiver may say before its response is bounded**: a head of 64 KiB, and 1 000 interim responses (1xx) with 64 KiB of headers in
+//! all. Each of those costs time to read and ends nothing, so that an endless row of them would take a processor for as long as the rule's timeout lets it.
 
 use std::{
     sync::{
@@ -30,6 +30,9 @@ const IDLE: Duration = Duration::from_secs(50);
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The most interim responses to one request.
 const MAX_INTERIM: usize = 1_000;
+
+/// The most bytes of the headers of all interim responses to one request.
+const MAX_INTERIM_BYTES: usize = 64 * 1024;
 
 /// A request with all of its body.
 pub(super) type WholeRequest = http::Request<Full<Bytes>>;
@@ -62,6 +65,7 @@ pub(super) fn new(resolver: Arc<Resolver>) -> Result<Client, String> {
 #[derive(Debug, Default)]
 pub(super) struct Interim {
     count: AtomicUsize,
+    bytes: AtomicUsize,
     too_many: Notify,
 }
 
@@ -70,8 +74,11 @@ impl Interim {
     pub(super) fn watch(request: &mut WholeRequest) -> Arc<Self> {
         let interim = Arc::new(Self::default());
         let counted = Arc::clone(&interim);
-        on_informational(request, move |_| {
-            if counted.count.fetch_add(1, Ordering::Relaxed) == MAX_INTERIM {
+        on_informational(request, move |response| {
+            let headers = response.headers().iter();
+            let bytes: usize = headers.map(|(name, value)| name.as_str().len() + value.len()).sum();
+            let is_over = counted.count.fetch_add(1, Ordering::Relaxed) >= MAX_INTERIM;
+            if counted.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_INTERIM_BYTES || is_over {
                 counted.too_many.notify_one();
             }
         });
@@ -81,6 +88,8 @@ impl Interim {
     /// Resolves once there are too many, with the words for it.
     pub(super) async fn too_many(&self) -> String {
         self.too_many.notified().await;
-        format!("more than {MAX_INTERIM} interim responses (1xx) came before the response")
+        format!(
+            "more than {MAX_INTERIM} interim responses (1xx), or {MAX_INTERIM_BYTES} bytes of their headers, came before the response"
+        )
     }
 }

@@ -267,7 +267,7 @@ async fn f5_interim_responses_are_passed_over_and_an_endless_row_of_them_is_ende
     assert_eq!((sent.status, sent.body()), (200, b"ok".as_slice()));
     let (port, receiver) = interims(usize::MAX).await;
     let sent = sender.request(get(format!("http://127.0.0.1:{port}/"), 120)).await;
-    let words = "more than 1000 interim responses (1xx) came before the response";
+    let words = "more than 1000 interim responses (1xx), or 65536 bytes of their headers, came before the response";
     assert_eq!(sent.unwrap_err(), SendFault::Connection(words.to_owned()));
     // Far less than a second's worth: the connection is closed, however the sockets' buffers were filled meanwhile.
     let written = receiver.await.unwrap();
