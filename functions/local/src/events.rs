@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
+    body::HttpBody as _,
     extract::{Request, State},
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
@@ -29,15 +30,17 @@ const MOST_EVENTS: usize = 1_000;
 const TOGETHER: usize = 500;
 /// The most bytes of events that become durable together, but for one event alone: what is read of them takes several times as much.
 const TOGETHER_BYTES: usize = 2 * 1024 * 1024;
-/// Bodies from so many bytes on are worked on one after another.
-const LARGE_BYTES: usize = 1024 * 1024;
+/// Bodies from so many bytes on, or of a length that nobody tells, wait for their turn before they are read.
+const LARGE_BYTES: u64 = 1024 * 1024;
+/// Such bodies that are read and worked on at once.
+const MAX_LARGE: usize = 2;
 /// Names of one event a line.
 const LINES: [&str; 4] = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
 
 /// The operation. It needs no key: the same change again is the same change (P2).
 pub(crate) fn operation(engine: Arc<Engine<Store>>) -> Operation {
     let operation = Operation::new(Method::POST, "/events", accept, paths::events::post);
-    operation.without_key().with_most_bytes(MAX_BODY_BYTES).with(Arc::new(Intake { engine, large: Semaphore::new(1) }))
+    operation.without_key().with_most_bytes(MAX_BODY_BYTES).with(Arc::new(Intake { engine, large: Semaphore::new(MAX_LARGE) }))
 }
 
 struct Intake {
@@ -54,8 +57,9 @@ async fn accept(
     // Nothing is read for those who may not post.
     Problem::unless_admin(&caller)?;
     let arrays = arrays_allowed(media_type(request.headers()).as_deref())?;
+    let is_small = request.body().size_hint().upper().is_some_and(|most| most < LARGE_BYTES);
+    let _turn = if is_small { None } else { intake.large.acquire().await.ok() };
     let body = whole(request, &()).await?;
-    let _turn = if body.len() < LARGE_BYTES { None } else { intake.large.acquire().await.ok() };
     let events = split(&body, arrays);
     if events.len() > MOST_EVENTS {
         return Err(Problem::new(

@@ -29,6 +29,10 @@ use crate::{
 const MOST_VERDICTS: usize = 5_000;
 /// The most changes of a conversion that are explained, the newest.
 const MOST_CHANGES: usize = 200;
+/// The most bytes of those changes as they are kept, but for the last that is read: each takes about ten times as much once it is read.
+const MAX_CHANGE_BYTES: usize = 2 * 1024 * 1024;
+/// Changes that are read together.
+const CHANGES_AT_A_TIME: usize = 8;
 /// The most bytes of the verdicts on one change, which has up to 2 001 events.
 const MAX_VERDICT_BYTES: usize = 512 * 1024;
 /// What stands for the name of a rule that is gone.
@@ -76,7 +80,7 @@ impl<B: Backend> Engine<B> {
         limit: usize,
         before: Option<String>,
     ) -> Result<Page, Refused> {
-        let changes = self.kept_changes(conversion).await?;
+        let (changes, all) = self.kept_changes(conversion).await?;
         let rows = self.deliveries_of(caller, conversion).await?;
         if rows.is_empty() && !changes.iter().any(|kept| caller.may_know(&kept.change.conversion)) {
             return Err(Refused::NotFound);
@@ -91,7 +95,7 @@ impl<B: Backend> Engine<B> {
             let (newest, complete) = history(caller, &rule, &changes);
             let mut item = about(&rule);
             item["changes"] = newest.told.into();
-            item["complete"] = complete.into();
+            item["complete"] = (complete && all).into();
             item["deliveries"] = deliveries.remove(&rule.id).map(|(_, views)| views).unwrap_or_default().into();
             if !page.takes(item, newest.verdicts) {
                 return Ok((page.told, last_given));
@@ -102,20 +106,30 @@ impl<B: Backend> Engine<B> {
         Ok((page.told, None))
     }
 
-    /// The changes of a conversion as they were kept, in the order in which they came.
-    async fn kept_changes(&self, conversion: &Id) -> Result<Vec<Kept>, Unavailable> {
+    /// The changes of a conversion as they were kept, in the order in which they came; of too many, or too large ones, the newest. Whether
+    /// those are all.
+    async fn kept_changes(&self, conversion: &Id) -> Result<(Vec<Kept>, bool), Unavailable> {
         let partition = Partition::Table(keys::conversion(&conversion_hash(conversion)));
-        let items = self.backend.query(&partition, &Range::prefix("E#"), Order::Descending, MOST_CHANGES).await?;
-        let mut changes = Vec::new();
-        for item in items.iter().rev() {
-            changes.extend(
-                self.or_unreadable(item, Kept::read(item))
-                    .flatten()
-                    .filter(|kept| kept.change.conversion.conversion_id == *conversion),
-            );
-        }
+        let mut range = Range::prefix("E#");
+        let (mut changes, mut bytes, mut read) = (Vec::new(), 0, 0);
+        let is_complete = loop {
+            let items = self.backend.query(&partition, &range, Order::Descending, CHANGES_AT_A_TIME).await?;
+            for item in &items {
+                if bytes >= MAX_CHANGE_BYTES || read == MOST_CHANGES {
+                    break;
+                }
+                (bytes, read) = (bytes + item.body.len(), read + 1);
+                let kept = self.or_unreadable(item, Kept::read(item)).flatten();
+                changes.extend(kept.filter(|kept| kept.change.conversion.conversion_id == *conversion));
+            }
+            match items.last() {
+                _ if bytes >= MAX_CHANGE_BYTES || read == MOST_CHANGES => break false,
+                Some(last) if items.len() == CHANGES_AT_A_TIME => range.before = Some(last.key.sort.clone()),
+                _ => break true,
+            }
+        };
         changes.sort_by_key(|kept| (kept.received_at, kept.change.conversion.version));
-        Ok(changes)
+        Ok((changes, is_complete))
     }
 
     /// Deliveries as a list shows them, oldest first, with their owner, by their rules.

@@ -19,7 +19,10 @@ use futures_util::{
 };
 use tracking_core::{id::Id, tracking_api::Binding};
 
-pub(crate) use self::{scrub::Scrubber, shapes::derived};
+pub(crate) use self::{
+    scrub::{Scrubber, Texts},
+    shapes::derived,
+};
 use crate::backend::Unavailable;
 
 /// What stands in place of a secret's value.

@@ -3,7 +3,10 @@
 //! A trial makes no delivery, publishes nothing and keeps nothing; what people see of it is masked as the log is (Q5). The process's log
 //! tells of each that is sent who (admin or affiliate) sent which rule's to which host, and no more.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -57,6 +60,8 @@ struct Tried {
     by: Actor,
     /// Values of its secrets, or masks of them where nothing is sent (Q5).
     secrets: Arc<BTreeMap<String, String>>,
+    /// Those that an affiliate wrote beside an admin's.
+    second: BTreeSet<String>,
 }
 
 /// The outcome of a trial, before anything is sent.
@@ -82,7 +87,8 @@ impl<B: Backend> Engine<B> {
         }
         let (rule, secrets) = self.trial_secrets(&by.caller, rule, trial.send).await?;
         let Rule { id, head, definition } = rule;
-        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets };
+        let second = head.second_party();
+        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets, second };
         self.try_out(tried, trial, sender).await
     }
 
@@ -110,7 +116,8 @@ impl<B: Backend> Engine<B> {
         let Some(Whole { owner, values, definition }) = whole.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
         let id = PREVIEW.parse().map_err(|_| Unavailable("the preview has no id".to_owned()))?;
         let live = is_live(&definition, &values);
-        let tried = Tried { id, owner, definition: Arc::new(definition), live, by, secrets: Arc::new(values) };
+        let second = BTreeSet::new();
+        let tried = Tried { id, owner, definition: Arc::new(definition), live, by, secrets: Arc::new(values), second };
         self.try_out(tried, trial, sender).await
     }
 
@@ -181,7 +188,7 @@ impl<B: Backend> Engine<B> {
             Err(fault) => (Err(fault.into()), None),
         };
         let duration = asked_at.map(|asked_at| self.now().duration_since(asked_at).as_millis());
-        let scrubber = rendering.scrubber(seen);
+        let scrubber = rendering.scrubber(seen, &tried.second);
         let sent = masked(sent, &scrubber);
         let judged = rendering.judge(&sent, seen, &scrubber);
         let heard = heard(&sent, &judged, &scrubber);

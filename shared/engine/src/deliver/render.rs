@@ -15,7 +15,7 @@ use tracking_core::{
 use super::Sent;
 use crate::{
     rows::LoggedRequest,
-    secrets::{INACTIVE, MASK, Scrubber, derived, masks},
+    secrets::{INACTIVE, MASK, Scrubber, Texts, derived, masks},
     sender::{ANSWER_CAP, SendFault},
 };
 
@@ -96,15 +96,35 @@ impl<'a> Rendering<'a> {
         Ok(rendered)
     }
 
-    /// The scrubber of this attempt's secrets, and of what its request made of them (Q5). `shown` is the request as people may see it.
-    pub(crate) fn scrubber(&self, shown: Option<&Rendered>) -> Scrubber {
+    /// The scrubber of this attempt's secrets, and of what its request made of them (Q5). `shown` is the request as people may see it,
+    /// `second` names the secrets that an affiliate wrote beside those of an admin.
+    pub(crate) fn scrubber(&self, shown: Option<&Rendered>, second: &BTreeSet<String>) -> Scrubber {
         if self.secrets.is_empty() {
             return Scrubber::default();
         }
-        let scope = self.scope(self.secrets, None);
-        let derived = |real: Rendered| derived(&self.definition.request, &scope, &real, shown);
+        let texts = |is_second: bool| {
+            let chosen = self.secrets.iter().filter(|(name, _)| second.contains(*name) == is_second);
+            chosen.map(|(name, value)| (name.as_str(), value.as_str())).collect()
+        };
+        let mut first = Texts { secrets: texts(false), derived: BTreeSet::new() };
+        let mut other = Texts { secrets: texts(true), derived: BTreeSet::new() };
+        if other.secrets.is_empty() {
+            first.derived = self.derived(self.secrets, shown);
+        } else {
+            let mut without = self.secrets.clone();
+            without.extend(masks(self.secrets).into_iter().filter(|(name, _)| second.contains(name)));
+            first.derived = self.derived(&without, shown);
+            other.derived = self.derived(self.secrets, shown);
+            other.derived.retain(|text| !first.derived.contains(text));
+        }
+        Scrubber::new(&first, &other)
+    }
+
+    /// The texts that a request makes of these secrets.
+    fn derived(&self, secrets: &BTreeMap<String, String>, shown: Option<&Rendered>) -> BTreeSet<String> {
         // Without a request there is no answer: what follows speaks of no more than the secrets.
-        Scrubber::new(self.secrets, &self.request().map_or_else(|_| BTreeSet::new(), derived))
+        let Ok(real) = self.render(secrets) else { return BTreeSet::new() };
+        derived(&self.definition.request, &self.scope(secrets, None), &real, shown)
     }
 
     /// Judges what came back, masked (A1, A2), and reads what it told (A3). `shown` is the request as people may see it.

@@ -7,7 +7,10 @@
 //! Values from before there were bindings open as they are. When their request is changed, the history says who wrote them; where it
 //! does not reach back so far, every change drops them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -198,6 +201,15 @@ impl Head {
     pub(super) fn value_of(&self, name: &str) -> Option<&String> {
         let write = self.secrets.get(name)?;
         Some(self.bindings.get(name).map_or(write, |bound| &bound.value_of))
+    }
+
+    /// The secrets that an affiliate wrote beside those of an admin; none if all are of one party. A value whose writer is not known counts
+    /// as an admin's.
+    pub(crate) fn second_party(&self) -> BTreeSet<String> {
+        let is_affiliates =
+            |name: &String| self.bindings.get(name).is_some_and(|bound| bound.binding.party.affiliate().is_some());
+        let (second, first): (BTreeSet<String>, BTreeSet<String>) = self.secrets.keys().cloned().partition(is_affiliates);
+        if first.is_empty() { BTreeSet::new() } else { second }
     }
 
     /// Returns true if the rule fires: it was asked to, and every secret that it names has a value (V4) or had one that must be

@@ -115,6 +115,11 @@ impl Automaton {
         true
     }
 
+    /// Bytes of shapes that may still be added.
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
     fn grow(&mut self, parent: u32, byte: u8, depth: u32) -> u32 {
         let state = index(self.bytes.len());
         self.bytes.push(byte);
@@ -214,9 +219,9 @@ impl Automaton {
 
     /// Adds the places of all shapes in a text to `found`; places that overlap may be told as one.
     ///
-    /// If the text `is_cut`, a shape may begin at its end. Then the end counts whatever it is: if only the beginnings of shapes counted,
-    /// a receiver could learn them one character at a time.
-    pub(super) fn find(&self, text: &[u8], is_cut: bool, found: &mut Vec<Range<usize>>) {
+    /// So many bytes at the text's end count whatever they are. A text that was cut may end with the beginning of a shape: if only those
+    /// counted, a receiver could learn shapes one character at a time.
+    pub(super) fn find(&self, text: &[u8], tail: usize, found: &mut Vec<Range<usize>>) {
         let mut state = ROOT;
         let start_of_all = found.len();
         let mut add = |place: Range<usize>| match found[start_of_all..].last_mut() {
@@ -243,13 +248,13 @@ impl Automaton {
                 add(end - at(length)..text.len().min(end + at(more)));
             }
         }
-        if is_cut {
-            add(text.len().saturating_sub(self.reach())..text.len());
+        if tail > 0 {
+            add(text.len().saturating_sub(tail)..text.len());
         }
     }
 
     /// Bytes that no place of a shape is longer than: a power of two, which tells little about how long the longest is.
-    fn reach(&self) -> usize {
+    pub(super) fn reach(&self) -> usize {
         let longest = self.shapes.iter().map(|shape| at(shape.length) + at(shape.more)).max().unwrap_or_default();
         longest.next_power_of_two().max(SHORTEST_REACH)
     }
@@ -313,7 +318,7 @@ pub(super) mod tests {
             }
             automaton.link();
             let mut found = Vec::new();
-            automaton.find(text.as_bytes(), false, &mut found);
+            automaton.find(text.as_bytes(), 0, &mut found);
             let everywhere = shapes.iter().flat_map(|shape| {
                 (0..text.len()).filter(|at| text[*at..].starts_with(shape.as_str())).map(|at| at..at + shape.len())
             });
@@ -334,11 +339,11 @@ pub(super) mod tests {
         assert!(linked <= 2 * 4_096 * 9, "{linked}");
         let mut found = Vec::new();
         let text = "a".repeat(65_536);
-        automaton.find(text.as_bytes(), false, &mut found);
+        automaton.find(text.as_bytes(), 0, &mut found);
         let taken = steps();
         assert!(taken <= 2 * 65_536, "{taken}");
         assert!(found.is_empty());
-        automaton.find(text.as_bytes(), true, &mut found);
+        automaton.find(text.as_bytes(), automaton.reach(), &mut found);
         assert_eq!(format!("{found:?}"), "[61440..65536]");
     }
 
@@ -355,7 +360,7 @@ pub(super) mod tests {
         assert!(automaton.add(b"bcd", 4) && automaton.add(b"abcd", 0) && automaton.add(b"bcd", 1));
         automaton.link();
         let mut found = Vec::new();
-        automaton.find(b"xabcd123456 bcd1", false, &mut found);
+        automaton.find(b"xabcd123456 bcd1", 0, &mut found);
         assert_eq!(found, [1..9, 12..16]);
     }
 }

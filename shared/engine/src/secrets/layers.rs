@@ -19,10 +19,10 @@ const DEEPEST: usize = 3;
 /// The places in a text where secrets stand, in order; none overlap. They begin and end between characters.
 ///
 /// At most ten layers are searched: the text; each kind of escape read alone, and whatever is left of any kind then; and all kinds at
-/// once, up to three times over. A layer that another one equals, or that has no escapes to read, costs nothing.
-pub(super) fn find(text: &[u8], is_cut: bool, automaton: &Automaton) -> Vec<Range<usize>> {
-    let mut search = Search { automaton, is_cut, seen: HashSet::new(), hasher: RandomState::new(), hidden: Vec::new() };
-    automaton.find(text, is_cut, &mut search.hidden);
+/// once, up to three times over. So many bytes at the end of each layer are hidden whatever they are. A layer that another one equals, or that has no escapes to read, costs nothing.
+pub(super) fn find(text: &[u8], tail: usize, automaton: &Automaton) -> Vec<Range<usize>> {
+    let mut search = Search { automaton, tail, seen: HashSet::new(), hasher: RandomState::new(), hidden: Vec::new() };
+    automaton.find(text, tail, &mut search.hidden);
     for kind in [PERCENT, STRING, REFERENCE] {
         search.descend(text, kind, 2);
     }
@@ -58,7 +58,8 @@ pub(super) fn meanings(value: &[u8]) -> Vec<Vec<u8>> {
 
 struct Search<'a> {
     automaton: &'a Automaton,
-    is_cut: bool,
+    /// Bytes at the end of each layer that are hidden whatever they are.
+    tail: usize,
     /// Hashes of the layers that were searched: reading escapes in another order often comes to the same.
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -84,7 +85,7 @@ impl Search<'_> {
             return;
         }
         let mut found = Vec::new();
-        self.automaton.find(&layer.bytes, self.is_cut, &mut found);
+        self.automaton.find(&layer.bytes, self.tail, &mut found);
         self.hidden.extend(found.into_iter().map(|place| layer.origin(place.start)..layer.origin(place.end)));
     }
 }

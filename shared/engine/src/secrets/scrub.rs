@@ -25,45 +25,79 @@ pub(crate) enum Scrubber {
     #[default]
     Idle,
     /// Masks what it finds.
-    Searching(Box<Automaton>),
+    Searching(Box<Shapes>),
     /// Too much would have to be searched for: hides answers whole, and masks secrets as they are in other texts.
-    Hiding(Box<Automaton>),
+    Hiding(Box<Shapes>),
+}
+
+/// What is searched for.
+///
+/// Where two parties have values in one rule, the places of one must not tell where those of the other begin and end: whoever may choose
+/// values of its own would learn the other's, a character at a time. Places of the second party's shapes that overlap one of the first's
+/// therefore do not count.
+pub(crate) struct Shapes {
+    /// Those of the platform's admins, or of the only party.
+    first: Automaton,
+    /// Those of the affiliate.
+    second: Option<Automaton>,
+}
+
+/// A rule's secrets, and what its request made of them.
+#[derive(Default)]
+pub(crate) struct Texts<'a> {
+    /// The values by their names.
+    pub(crate) secrets: BTreeMap<&'a str, &'a str>,
+    /// The texts that a request made of them.
+    pub(crate) derived: BTreeSet<String>,
+}
+
+impl Texts<'_> {
+    /// Adds their shapes. Returns false if there is no room for them.
+    fn add_to(&self, automaton: &mut Automaton) -> bool {
+        let mut values = shapes::values(&self.secrets).chain(self.derived.iter().map(String::as_str));
+        values.all(|value| shapes::add_all(automaton, value))
+    }
 }
 
 impl Scrubber {
-    /// A scrubber for a rule's secrets and what its request made of them.
-    pub(crate) fn new(secrets: &BTreeMap<String, String>, derived: &BTreeSet<String>) -> Self {
-        if secrets.is_empty() {
+    /// A scrubber for what one party wrote, or for what the admins wrote and, as `second`, what the affiliate wrote beside them.
+    pub(crate) fn new(first: &Texts<'_>, second: &Texts<'_>) -> Self {
+        if first.secrets.is_empty() && second.secrets.is_empty() {
             return Self::Idle;
         }
-        let mut automaton = Automaton::new(MAX_SHAPE_BYTES);
-        let mut values = shapes::values(secrets).chain(derived.iter().map(String::as_str));
-        let fits = values.all(|value| shapes::add_all(&mut automaton, value));
+        let mut of_first = Automaton::new(MAX_SHAPE_BYTES);
+        let mut fits = first.add_to(&mut of_first);
+        let mut of_second = Automaton::new(of_first.room());
+        fits = fits && second.add_to(&mut of_second);
         if !fits {
-            automaton = shapes::as_they_are(secrets, MAX_SHAPE_BYTES);
+            of_first = shapes::as_they_are(&first.secrets, MAX_SHAPE_BYTES);
+            of_second = shapes::as_they_are(&second.secrets, of_first.room());
         }
-        automaton.link();
-        if fits { Self::Searching(Box::new(automaton)) } else { Self::Hiding(Box::new(automaton)) }
+        of_first.link();
+        of_second.link();
+        let second = (!second.secrets.is_empty()).then_some(of_second);
+        let shapes = Box::new(Shapes { first: of_first, second });
+        if fits { Self::Searching(shapes) } else { Self::Hiding(shapes) }
     }
 
     /// A text with masks in place of secrets. Secrets that overlap go under one mask.
     pub(crate) fn scrub(&self, text: &str) -> String {
         match self {
             Self::Idle => text.to_owned(),
-            Self::Searching(automaton) | Self::Hiding(automaton) => {
-                let hidden = layers::find(text.as_bytes(), false, automaton);
+            Self::Searching(shapes) | Self::Hiding(shapes) => {
+                let hidden = shapes.find(text.as_bytes(), false);
                 String::from_utf8_lossy(&plain(text.as_bytes(), &hidden)).into_owned()
             }
         }
     }
 
     /// An answer with masks in place of secrets, in its headers' values and its body. A body that is JSON stays JSON: a number, `true`,
-    /// `false` or `null` with a secret in it becomes the text `***`. If the body `is_cut`, its end is masked, as far
-    /// as a secret may reach that begins there.
+    /// `false` or `null` with a secret in it becomes the text `***`. If the body `is_cut`, its end is masked, as far as a secret may
+    /// reach that begins there.
     pub(crate) fn answer(&self, answer: Answer, is_cut: bool) -> Answer {
         let body = match self {
             Self::Idle => return answer,
-            Self::Searching(automaton) => masked(answer.body(), is_cut, automaton),
+            Self::Searching(shapes) => masked(answer.body(), is_cut, shapes),
             Self::Hiding(_) if answer.body().is_empty() => Vec::new(),
             Self::Hiding(_) => HIDDEN.as_bytes().to_vec(),
         };
@@ -73,8 +107,26 @@ impl Scrubber {
     }
 }
 
-fn masked(body: &[u8], is_cut: bool, automaton: &Automaton) -> Vec<u8> {
-    let hidden = layers::find(body, is_cut, automaton);
+impl Shapes {
+    /// The places in a text where secrets stand, in order; none overlap.
+    fn find(&self, text: &[u8], is_cut: bool) -> Vec<Range<usize>> {
+        let reach = self.second.iter().chain([&self.first]).map(Automaton::reach).max().unwrap_or_default();
+        let mut hidden = layers::find(text, if is_cut { reach } else { 0 }, &self.first);
+        let Some(second) = &self.second else { return hidden };
+        let overlaps = |place: &Range<usize>| {
+            // The first one that ends behind this one's beginning.
+            let next = hidden.partition_point(|first| first.end <= place.start);
+            hidden.get(next).is_some_and(|first| first.start < place.end)
+        };
+        let alone: Vec<_> = layers::find(text, 0, second).into_iter().filter(|place| !overlaps(place)).collect();
+        hidden.extend(alone);
+        hidden.sort_unstable_by_key(|place| place.start);
+        hidden
+    }
+}
+
+fn masked(body: &[u8], is_cut: bool, shapes: &Shapes) -> Vec<u8> {
+    let hidden = shapes.find(body, is_cut);
     if hidden.is_empty() {
         return body.to_vec();
     }

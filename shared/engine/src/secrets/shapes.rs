@@ -95,7 +95,7 @@ fn add_hex(automaton: &mut Automaton, value: &[u8]) -> bool {
 }
 
 /// An automaton for secrets as they are, as many of them as it has room for.
-pub(super) fn as_they_are(secrets: &BTreeMap<String, String>, room: usize) -> Automaton {
+pub(super) fn as_they_are(secrets: &BTreeMap<&str, &str>, room: usize) -> Automaton {
     let mut automaton = Automaton::new(room);
     for value in secrets.values().filter(|value| value.len() >= SHORTEST) {
         if !automaton.add(value.as_bytes(), 0) {
@@ -106,8 +106,8 @@ pub(super) fn as_they_are(secrets: &BTreeMap<String, String>, room: usize) -> Au
 }
 
 /// The values of secrets as receivers know them: a key of Standard Webhooks goes without its prefix too.
-pub(super) fn values(secrets: &BTreeMap<String, String>) -> impl Iterator<Item = &str> {
-    secrets.values().flat_map(|value| [Some(value.as_str()), value.strip_prefix("whsec_")]).flatten()
+pub(super) fn values<'a>(secrets: &BTreeMap<&'a str, &'a str>) -> impl Iterator<Item = &'a str> {
+    secrets.values().flat_map(|value| [Some(*value), value.strip_prefix("whsec_")]).flatten()
 }
 
 /// The texts that a request made of its secrets, such as `Basic {secret.login|base64}`: those of its macros, and the short parts of the

@@ -9,8 +9,15 @@ use proptest::prelude::*;
 use super::{super::automaton::tests::steps, *};
 
 fn scrubber(values: &[&str]) -> Scrubber {
-    let secrets = values.iter().enumerate().map(|(number, value)| (number.to_string(), (*value).to_owned())).collect();
-    Scrubber::new(&secrets, &BTreeSet::new())
+    Scrubber::new(&texts(values, &[]), &Texts::default())
+}
+
+/// Secrets, each by itself as its name, and what a request made of them.
+fn texts<'a>(secrets: &[&'a str], derived: &[&str]) -> Texts<'a> {
+    Texts {
+        secrets: secrets.iter().map(|value| (*value, *value)).collect(),
+        derived: derived.iter().map(|text| (*text).to_owned()).collect(),
+    }
 }
 
 fn body(scrubber: &Scrubber, body: &str, is_cut: bool) -> String {
@@ -36,6 +43,7 @@ fn q5_echoed_secrets_are_masked_in_every_form() {
     check(r#"{"t":"a/b \"c\"\\ž%2"} a\/b \u0022c\u0022\\\u017E%2 %61/b "c"\ž%2"#, r#"{"t":"***"} *** ***"#);
     check(r#"{"d":"{\"t\":\"a\\/b \\\"c\\\"\\\\\\u017e%2\"}"}"#, r#"{"d":"{\"t\":\"***\"}"}"#);
     check(r"<b>a/b &quot;c&#34;\ž%2</b>", "<b>***</b>");
+    check(r"<b>a/b &#x0000022;c&#00000000000000000034;\ž%2</b>", "<b>***</b>");
     check("YS9iICJjIlzFviUy Sm Smp SmQ0Sw== SmQ0Sw YS9iICJjIlzFviUy", "*** Sm Smp *** *** ***");
 }
 
@@ -120,9 +128,7 @@ fn f8_the_end_of_a_response_that_was_cut_is_masked_whatever_it_is() {
 
 #[test]
 fn f4_where_too_much_would_be_searched_for_answers_are_hidden() {
-    let secrets = BTreeMap::from([("t".to_owned(), "Zx9Qv7Lm2Wk4".to_owned())]);
-    let derived = BTreeSet::from(["b".repeat(512 << 10)]);
-    let scrubber = Scrubber::new(&secrets, &derived);
+    let scrubber = Scrubber::new(&texts(&["Zx9Qv7Lm2Wk4"], &[&"b".repeat(512 << 10)]), &Texts::default());
     let answer = scrubber.answer(Answer::new(200, vec![("a".to_owned(), "b".to_owned())], b"{}".to_vec()), false);
     assert_eq!(answer.headers, [("a".to_owned(), "***".to_owned())]);
     let hidden = "*** (hidden: the secrets of this rule and what its request makes of them are too long to be searched for)";
@@ -133,10 +139,9 @@ fn f4_where_too_much_would_be_searched_for_answers_are_hidden() {
 #[test]
 fn f4_masking_takes_a_bounded_number_of_steps_a_byte() {
     let secret = format!("{}b", "a".repeat(4_095));
-    let secrets = BTreeMap::from([("t".to_owned(), secret.clone())]);
-    let derived = BTreeSet::from([secret.repeat(3), format!("x {secret}")]);
+    let texts = texts(&[&secret], &[&secret.repeat(3), &format!("x {secret}")]);
     steps();
-    let scrubber = Scrubber::new(&secrets, &derived);
+    let scrubber = Scrubber::new(&texts, &Texts::default());
     let built = steps();
     // 20 483 bytes of values, their beginnings in base 64 and hex; each byte is read once when added and at most twice when linked.
     assert!(built <= 3 * 25_000, "{built}");
@@ -153,12 +158,13 @@ fn f4_masking_takes_a_bounded_number_of_steps_a_byte() {
 
 #[test]
 fn f4_fifty_secrets_of_4_kib_are_searched_for() {
-    let secrets: BTreeMap<String, String> = (0..50).map(|number| (number.to_string(), noise(number, 4_096))).collect();
-    let scrubber = Scrubber::new(&secrets, &BTreeSet::new());
+    let secrets: Vec<String> = (0..50).map(|number| noise(number, 4_096)).collect();
+    let values: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    let scrubber = scrubber(&values);
     assert!(matches!(scrubber, Scrubber::Searching(_)));
     let built = steps();
     assert!(built <= 3 * MAX_SHAPE_BYTES, "{built}");
-    let text = format!("{}|{}|{}", secrets["3"], secrets["49"], BASE64_STANDARD.encode(&secrets["7"]));
+    let text = format!("{}|{}|{}", secrets[3], secrets[49], BASE64_STANDARD.encode(&secrets[7]));
     assert_eq!(scrubber.scrub(&text), "***|***|***==");
 }
 
@@ -287,4 +293,33 @@ proptest! {
         let masked = body(&scrubber(&[&secret]), &document.to_string(), false);
         prop_assert!(tracking_core::json::is_json(masked.as_bytes()), "{} {}", document, masked);
     }
+}
+
+#[test]
+fn f8_an_affiliates_values_tell_nothing_of_an_admins() {
+    let admins = texts(&["zq7kX9wv"], &[]);
+    let text =
+        r#"{"error": "bad token: zq7kX9wv (campaign blue)", "own": "blue-secret", "hex": "7a71376b58397776 (campaign blue)"}"#;
+    let masked = |affiliates: &[&str]| {
+        let scrubber = Scrubber::new(&admins, &texts(affiliates, affiliates));
+        body(&scrubber, text, false)
+    };
+    let expected = r#"{"error": "bad token: *** (campaign blue)", "own": "***", "hex": "*** (campaign blue)"}"#;
+    let guesses = [
+        "v (campaign",
+        "wv (",
+        "x (campaign",
+        "token: z",
+        "token: a",
+        "zq7k",
+        "bad token: zq7kX9wv (campaign",
+        "776 (camp",
+        "376b5839",
+    ];
+    for guess in guesses {
+        assert_eq!(masked(&["blue-secret", guess]), expected, "{guess}");
+    }
+    assert_eq!(masked(&["campaign"]), expected.replace("campaign", "***").replace(r#""own": "***""#, r#""own": "blue-secret""#));
+    let beside = Scrubber::new(&admins, &texts(&["own-secret"], &[]));
+    assert_eq!(beside.scrub("zq7kX9wvown-secret"), "******");
 }
