@@ -3,7 +3,10 @@
 //! `role` is `admin` or `affiliate`, and `affiliate_id` names the latter. A token that is missing, expired or not ours is answered
 //! with 401, one whose role or affiliate can't be read with 403. What a caller may see is the engine's affair.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Router,
@@ -136,6 +139,25 @@ impl LocalTokens {
     }
 }
 
+/// An extension of a request: where the last caller of its connection is noted, by whoever serves connections.
+#[derive(Debug, Clone, Default)]
+pub struct LastCaller(Arc<Mutex<Option<Caller>>>);
+
+impl LastCaller {
+    /// The last caller whose token was good; `None`: there was none.
+    pub fn get(&self) -> Option<Caller> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes a caller.
+    pub fn set(&self, caller: &Caller) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() != Some(caller) {
+            *last = Some(caller.clone());
+        }
+    }
+}
+
 /// These routes, for callers with a token alone. Handlers find the [`Caller`] in the request's extensions, and the [`Actor`] if they
 /// change something that has a history.
 pub(crate) fn protected(routes: Router, auth: &Auth) -> Router {
@@ -146,6 +168,9 @@ async fn admit(State(auth): State<Auth>, mut request: Request, next: Next) -> Re
     let actor = auth.actor(request.headers(), request.extensions())?;
     if let Caller::Affiliate(id) = &actor.caller {
         tracing::Span::current().record("affiliate_id", id.as_str());
+    }
+    if let Some(last) = request.extensions().get::<LastCaller>() {
+        last.set(&actor.caller);
     }
     request.extensions_mut().insert(actor.caller.clone());
     request.extensions_mut().insert(actor);

@@ -24,10 +24,10 @@ use tracking_engine::rules::Refused;
 
 use crate::problem::Problem;
 
-/// Requests of one affiliate at once, those that wait included: half of the connections of a local server.
-const MAX_OPEN_REQUESTS: usize = 256;
+/// Requests of one affiliate at once, those that wait included: a quarter of the connections of a local server.
+const MAX_OPEN_REQUESTS: usize = 128;
 /// Requests of one affiliate in work at once.
-const MAX_REQUESTS: usize = 16;
+const MAX_REQUESTS: usize = 8;
 /// Requests of one affiliate at once that read much; the others wait for their turn.
 const MAX_LARGE_READS: usize = 1;
 /// Affiliates that are kept; those without a request go first.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{change::Conversion, id::Id};
 
 /// Who calls the API; taken from the token's claims.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
     /// Sees and does everything.
     Admin,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::{sync::Notify, time::Instant};
+use tracking_api::auth::LastCaller;
 
 /// The times that a client may take.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +70,8 @@ struct State {
 pub(crate) struct Activity {
     patience: Patience,
     state: Mutex<State>,
+    /// Who last called on it.
+    pub(crate) caller: LastCaller,
     /// Told when the connection is to make room for another.
     pub(crate) close: Notify,
     /// Told when bytes of a head are waited for until another time.
@@ -87,7 +90,8 @@ impl Activity {
             sending: None,
             is_blocked: false,
         };
-        Self { patience, state: Mutex::new(state), close: Notify::new(), turned: Notify::new() }
+        let caller = LastCaller::default();
+        Self { patience, state: Mutex::new(state), caller, close: Notify::new(), turned: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,7 +1,7 @@
 //! HTTP of the local server: connections are accepted, bounded, and closed when their clients take too long.
 //!
-//! - **There is always room for one more connection** ([`room`]): at the limit, the one whose client has been silent for longest is
-//!   closed. Only a request that a handler works on keeps its place.
+//! - **There is always room for one more connection** ([`room`]): at the limit, of the caller with the most connections the one is closed
+//!   whose client has been silent for longest. Only a request that a handler works on keeps its place.
 //! - **Every wait for a client has an end** ([`activity`]): for a head, a body, the next request, and for a response to be read.
 //! - **Responses that nobody reads are bounded** in bytes ([`unsent`]).
 //! - **A head is bounded** in bytes and in headers, and HTTP/1.1 is the only version: a connection has one request at a time.
@@ -189,7 +189,8 @@ async fn answer(
     activity: Arc<Activity>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     activity.begin_request(Instant::now());
-    let request = request.map(|body| Body::new(RequestBody::new(body, Arc::clone(&activity))));
+    let mut request = request.map(|body| Body::new(RequestBody::new(body, Arc::clone(&activity))));
+    request.extensions_mut().insert(activity.caller.clone());
     let response = match AssertUnwindSafe(routes.oneshot(request)).catch_unwind().await {
         Ok(Ok(response)) => response,
         Err(_panic) => broken(),

@@ -1,7 +1,9 @@
-//! The connections that there are, and room for one more: the one whose client has been silent for longest makes it.
+//! The connections that there are, and room for one more: the caller with the most connections makes it, with the one on which it has been
+//! silent for longest. Those on which nobody has shown a token count as one caller's.
 
 use std::{
-    collections::BTreeMap,
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -10,6 +12,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
+
+use tracking_core::caller::Caller;
 
 use super::activity::Activity;
 
@@ -63,7 +67,7 @@ impl Room {
         Place { id, open: Arc::clone(&self.open), _slot: slot }
     }
 
-    /// Asks the connection to close whose client has let us wait for longest; of equals the oldest.
+    /// Asks the connection to close whose client has let us wait for longest, of the caller with the most connections; of equals the oldest.
     pub(super) fn close_idlest(&self) {
         self.close_first(Activity::waits_since);
     }
@@ -75,8 +79,14 @@ impl Room {
 
     fn close_first(&self, since: impl Fn(&Activity) -> Option<Instant>) {
         let open = lock(&self.open);
-        let waiting = open.connections.values().filter_map(|connection| Some((since(connection)?, connection)));
-        if let Some((_, first)) = waiting.min_by_key(|(since, _)| *since) {
+        let connections: Vec<_> = open.connections.values().map(|connection| (connection.caller.get(), connection)).collect();
+        let mut counts: HashMap<&Option<Caller>, usize> = HashMap::new();
+        for (caller, _) in &connections {
+            *counts.entry(caller).or_default() += 1;
+        }
+        let waiting =
+            connections.iter().filter_map(|(caller, connection)| Some((counts[caller], since(connection)?, connection)));
+        if let Some((_, _, first)) = waiting.min_by_key(|(count, since, _)| (Reverse(*count), *since)) {
             first.close.notify_one();
         }
     }
@@ -123,6 +133,27 @@ mod tests {
         assert!(place.is_some(), "it has the place that became free");
         room.close_idlest();
         assert_eq!(told(), [false, true, false]);
+    }
+
+    #[tokio::test]
+    async fn f6_the_caller_with_the_most_connections_makes_room() {
+        let start = Instant::now();
+        let (room, patience) = (Room::new(4), Patience::default());
+        let connections: Vec<_> = (0..4).map(|_| Arc::new(Activity::new(patience, start))).collect();
+        let affiliate = Caller::Affiliate("aff_1".parse().unwrap());
+        let mut places = Vec::new();
+        for (connection, caller) in connections.iter().zip([&Caller::Admin, &affiliate, &affiliate, &Caller::Admin]) {
+            places.push(room.place(connection).await);
+            connection.caller.set(caller);
+        }
+        connections[3].caller.set(&affiliate);
+        // The admin's has been silent for longest.
+        for (seconds, connection) in (1..).zip(&connections[1..]) {
+            connection.received(1, start + Duration::from_secs(seconds));
+        }
+        room.close_idlest();
+        let told: Vec<bool> = connections.iter().map(|one| one.close.notified().now_or_never().is_some()).collect();
+        assert_eq!(told, [false, true, false, false]);
     }
 
     #[tokio::test]
