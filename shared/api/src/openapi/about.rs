@@ -220,7 +220,8 @@ impl About {
         if !open {
             about = about
                 .gives(Kind::Unauthorized, "There is no token, or none that counts.")
-                .gives(Kind::Forbidden, "The token's role or affiliate can't be read.");
+                .gives(Kind::Forbidden, "The token's role or affiliate can't be read.")
+                .limited("The affiliate has 128 requests open.");
         }
         if has_names {
             about =
