@@ -55,7 +55,16 @@ impl<S: Send + Sync> FromRequest<S> for OptionalBody {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let bytes = taken(request, state).await?;
-        if bytes.is_empty() { Ok(Self(Value::Object(Map::new()))) } else { parsed(&bytes).map(Self) }
+        if bytes.is_empty() {
+            return Ok(Self(Value::Object(Map::new())));
+        }
+        match parsed(&bytes)? {
+            Value::Null => {
+                let faults = Faults::one("", "null is no object: leave the body out, or give an object");
+                Err(Problem::with_faults(Kind::BadRequest, faults))
+            }
+            body => Ok(Self(body)),
+        }
     }
 }
 

@@ -118,3 +118,108 @@ impl HttpBody for Held {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::{Router, body::to_bytes, middleware::from_fn_with_state, routing::get};
+    use futures_util::future::join_all;
+    use tokio::sync::Notify;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    /// A handler that notes how many of it run, and waits until it is let go.
+    #[derive(Debug, Default)]
+    struct Handler {
+        running: AtomicUsize,
+        most: AtomicUsize,
+        let_go: Notify,
+    }
+
+    fn router(handler: &Arc<Handler>) -> Router {
+        let handler = Arc::clone(handler);
+        let shares = Shares::default();
+        let work = move || {
+            let handler = Arc::clone(&handler);
+            async move {
+                let running = handler.running.fetch_add(1, Ordering::SeqCst) + 1;
+                handler.most.fetch_max(running, Ordering::SeqCst);
+                handler.let_go.notified().await;
+                handler.running.fetch_sub(1, Ordering::SeqCst);
+                "done"
+            }
+        };
+        let large = get(work.clone()).layer(from_fn_with_state(shares.clone(), in_turn));
+        Router::new().route("/large", large).route("/", get(work)).layer(from_fn_with_state(shares, within))
+    }
+
+    async fn call(router: &Router, caller: Caller, path: &str) -> Response {
+        let mut request = Request::get(path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(caller);
+        router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// How many of so many requests run at once.
+    async fn at_once(caller: &str, path: &str, count: usize) -> usize {
+        let handler = Arc::new(Handler::default());
+        let router = router(&handler);
+        let caller = match caller {
+            "admin" => Caller::Admin,
+            affiliate => Caller::Affiliate(affiliate.parse().unwrap()),
+        };
+        let all = async {
+            let answers = join_all((0..count).map(|_| async {
+                let answer = call(&router, caller.clone(), path).await;
+                // Until it has been handed over it is in work.
+                to_bytes(answer.into_body(), 10).await.unwrap()
+            }));
+            assert!(answers.await.iter().all(|answer| answer == "done"));
+        };
+        let letting_go = async {
+            loop {
+                tokio::task::yield_now().await;
+                handler.let_go.notify_one();
+            }
+        };
+        tokio::select! {
+            () = all => {}
+            () = letting_go => {}
+        }
+        handler.most.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn f5_of_one_affiliate_eight_requests_are_worked_and_one_that_reads_much() {
+        assert_eq!(at_once("aff_1", "/", 100).await, 8);
+        assert_eq!(at_once("aff_1", "/large", 20).await, 1);
+        assert_eq!(at_once("admin", "/large", 20).await, 20);
+    }
+
+    #[tokio::test]
+    async fn f5_an_affiliate_that_waits_holds_up_no_other() {
+        let handler = Arc::new(Handler::default());
+        let router = router(&handler);
+        let [one, other] = ["aff_1", "aff_2"].map(|id| Caller::Affiliate(id.parse().unwrap()));
+        let mut waiting = Vec::new();
+        for _ in 0..MAX_OPEN_REQUESTS {
+            let (router, one) = (router.clone(), one.clone());
+            waiting.push(tokio::spawn(async move { call(&router, one, "/large").await.status().as_u16() }));
+        }
+        for _ in 0..MAX_OPEN_REQUESTS {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(call(&router, one, "/").await.status(), 429);
+        let asked = tokio::spawn(async move { call(&router, other, "/large").await.status().as_u16() });
+        while handler.running.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+        while !asked.is_finished() {
+            handler.let_go.notify_waiters();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(asked.await.unwrap(), 200);
+        waiting.into_iter().for_each(|waiting| waiting.abort());
+    }
+}

@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// The names of the attacks.
-pub(crate) const NAMES: [&str; 9] = ["tarpit", "f2", "f3", "f4", "f9", "trials", "crowd", "answers", "keys"];
+pub(crate) const NAMES: [&str; 12] =
+    ["tarpit", "f2", "f3", "f4", "f9", "trials", "crowd", "answers", "keys", "hints", "reads", "unread"];
 
 const HALF_A_HEAD: &str = "POST /events HTTP/1.1\r\nHost: tracking\r\nContent-Le";
 
@@ -67,7 +68,9 @@ impl Attacker {
     async fn attack(self: Arc<Self>, name: &'static str, until: Instant) {
         match name {
             "tarpit" => self.post_sales(name, 100, until).await,
-            "f3" | "f4" | "answers" => self.post_sales(name, 200, until).await,
+            "f3" | "f4" | "answers" | "hints" => self.post_sales(name, 200, until).await,
+            "reads" => self.read_much(name, until).await,
+            "unread" => self.leave_unread(name, until).await,
             "f2" => self.save_edges(name, until).await,
             "f9" => self.send_very_many(name, until).await,
             "trials" => self.try_out(name, until).await,
@@ -133,6 +136,49 @@ impl Attacker {
             while let Some(Ok(outcome)) = hanging.try_join_next() {
                 self.note(name, outcome);
             }
+        }
+    }
+
+    /// Reads that look at very many rows, forty at a time.
+    async fn read_much(&self, name: &'static str, until: Instant) {
+        let day = json!({"from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z", "dry_run": true});
+        let replay = format!("POST /tracking-apis/{}/replay", self.targets.plain);
+        let lines = ["GET /deliveries?limit=1000&state=exhausted", "GET /tracking-apis?limit=1000", &replay];
+        let reads = (0..40).map(|reader| {
+            let body = if reader % 3 == 2 { day.to_string() } else { String::new() };
+            async move {
+                while now() < until {
+                    self.call(name, &self.token, lines[reader % 3], body.clone()).await;
+                }
+            }
+        });
+        futures_util::future::join_all(reads).await;
+    }
+
+    /// Requests whose large responses nobody reads, a hundred at a time.
+    async fn leave_unread(&self, name: &'static str, until: Instant) {
+        let address = self.server.url.trim_start_matches("http://");
+        let event = json!({"conversion": {"pcid": "\u{1}".repeat(2_048)}});
+        let body = json!({"rule": {"name": "x", "request": {"url": format!("https://a.example/{}", "{pcid}".repeat(100))}}, "event": event});
+        let preview = body.to_string();
+        let requests = [
+            format!("GET /tracking-apis?limit=1000 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n", self.token),
+            format!(
+                "POST /tracking-apis/preview HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{preview}",
+                self.token,
+                preview.len()
+            ),
+        ];
+        while now() < until {
+            let mut open = Vec::new();
+            for i in 0..100 {
+                if let Ok(mut stream) = TcpStream::connect(address).await {
+                    let asked = stream.write_all(requests[i % 2].as_bytes()).await;
+                    self.note(name, if asked.is_ok() { "asked" } else { "closed" }.to_owned());
+                    open.push(stream);
+                }
+            }
+            sleep(Duration::from_secs(2)).await;
         }
     }
 

@@ -16,6 +16,8 @@ pub(crate) enum Habit {
     Say(Arc<[u8]>),
     /// Begins an answer whose headers come to no end.
     Headers,
+    /// Sends interim responses without end.
+    Hints,
 }
 
 impl Habit {
@@ -53,6 +55,12 @@ async fn answer(mut stream: TcpStream, habit: Habit) -> std::io::Result<()> {
         Habit::Say(bytes) => {
             stream.write_all(&bytes).await?;
             stream.shutdown().await?;
+        }
+        Habit::Hints => {
+            let hints = format!("HTTP/1.1 103 Early Hints\r\nLink: <{}>\r\n\r\n", "a".repeat(200)).repeat(200);
+            loop {
+                stream.write_all(hints.as_bytes()).await?;
+            }
         }
         Habit::Headers => {
             stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;

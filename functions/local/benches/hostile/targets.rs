@@ -37,6 +37,9 @@ pub(crate) async fn prepare(server: &Server, token: &str) -> Targets {
     ] {
         server.rule(token, &rule("answers", &json!({"url": start(habit).await}))).await;
     }
+    for _ in 0..4 {
+        server.rule(token, &rule("hints", &json!({"url": start(Habit::Hints).await}))).await;
+    }
     let echo = start(Habit::body("", &vec![b'a'; 64 * 1024])).await;
     let request = json!({"url": format!("{healthy}/{{conversion_id}}?q={{query.k1}}")});
     Targets {
