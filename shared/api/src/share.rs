@@ -220,6 +220,8 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(asked.await.unwrap(), 200);
-        waiting.into_iter().for_each(|waiting| waiting.abort());
+        for waiting in waiting {
+            waiting.abort();
+        }
     }
 }
