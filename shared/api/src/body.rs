@@ -1,5 +1,7 @@
 //! The bodies of requests.
 
+use std::{future::poll_fn, pin::Pin};
+
 use axum::{
     body::{Bytes, HttpBody as _},
     extract::{FromRequest, Request, rejection::BytesRejection},
@@ -17,6 +19,9 @@ use crate::{
     operation::DEFAULT_MAX_BYTES,
     problem::{Kind, Problem},
 };
+
+/// The longest body that is taken in although it is too long.
+const MAX_DISCARDED_BYTES: u64 = 128 * 1024 * 1024;
 
 /// The most bytes of an operation's body, an extension of its requests.
 #[derive(Debug, Clone, Copy)]
@@ -76,10 +81,16 @@ async fn taken<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
     whole(request, state).await
 }
 
-/// The whole body, of at most as many bytes as its operation takes. One that is longer by its own word is not read at all.
+/// The whole body, of at most as many bytes as its operation takes. Of one that is longer by its own word nothing is kept; it is taken in
+/// all the same, so that its client comes to read the answer, unless it is very much longer.
 pub async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let most = request.extensions().get::<MaxBytes>().map_or(DEFAULT_MAX_BYTES, |MaxBytes(most)| *most);
-    if request.body().size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX) {
+    let declared = request.body().size_hint().lower();
+    if declared > u64::try_from(most).unwrap_or(u64::MAX) {
+        if declared <= MAX_DISCARDED_BYTES {
+            let mut body = request.into_body();
+            while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {}
+        }
         return Err(too_large(most));
     }
     Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection, most))

@@ -88,7 +88,9 @@ async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
     assert!(echo.heard() >= 5, "the receiver was asked {} times", echo.heard());
     let list = run.call(ADMIN, "GET /deliveries", Value::Null).await;
     for item in list["items"].as_array().expect("a list") {
-        run.call(ADMIN, &format!("GET /deliveries/{}", item["id"].as_str().expect("an id")), Value::Null).await;
+        let path = format!("/deliveries/{}", item["id"].as_str().expect("an id"));
+        run.call(ADMIN, &format!("GET {path}"), Value::Null).await;
+        run.call(ADMIN, &format!("GET {path}/internals"), Value::Null).await;
     }
     let ended = list["items"].as_array().into_iter().flatten().find(|item| item["tracking_api_id"] == id.as_str());
     let ended = ended.and_then(|item| item["id"].as_str()).expect("the rule has a delivery").to_owned();
