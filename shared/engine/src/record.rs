@@ -13,7 +13,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{
+        Notify,
+        oneshot::{self, error::TryRecvError},
+    },
     time::timeout,
 };
 use tracking_core::{caller::Owner, delivery::DeliveryId, hash, id::Id};
@@ -118,8 +121,11 @@ impl<B: Backend> Engine<B> {
         self.recorder.lock().push(Waiting { effects, listing, told });
         // Whoever writes may wait for a bus that does not answer: that holds up nobody else for long.
         let _writing = timeout(LONGEST_TURN, self.recorder.writing.lock()).await;
-        if let Ok(outcome) = hears.try_recv() {
-            return outcome;
+        match hears.try_recv() {
+            Ok(outcome) => return outcome,
+            // Whoever had taken it along was cut off: nobody knows what became of it.
+            Err(TryRecvError::Closed) => return Err(gone()),
+            Err(TryRecvError::Empty) => {}
         }
         if !self.settings.record_window.is_zero() {
             // Whoever is under way soon has something to write too.

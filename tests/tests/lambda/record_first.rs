@@ -198,3 +198,31 @@ async fn what_was_not_told_is_told_although_its_rule_is_gone() {
     assert_eq!(receiver.heard().len(), 2);
     assert_eq!(states(&functions.log().await), ["delivered", "failed"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_whose_records_are_refused_repeats_no_request() {
+    let mut functions = Functions::start();
+    let cloud = functions.cloud.clone();
+    // They are concluded one after another, while the records of the first are being refused.
+    let receiver = Receiver::start(move |asked| {
+        // Slow enough for the last try to be cut off in the middle.
+        cloud.fail_all(WRITES, Some(Fault::Throttled));
+        cloud.latency(std::time::Duration::from_millis(900));
+        let number: u64 = asked.target.find("trx_").and_then(|at| asked.target.get(at + 4..at + 12)?.parse().ok()).unwrap_or(0);
+        Answer { after: std::time::Duration::from_millis(number * 200), ..Answer::says(200, "approved") }
+    })
+    .await;
+    functions.rule(&Caller::Admin, rule(receiver.url(), telling())).await;
+    for number in 1..=10 {
+        functions.ingest(&sale(number)).await;
+    }
+    while functions.work(Queue::Events).await > 0 {}
+    functions.work(Queue::Delivery).await;
+    functions.cloud.latency(std::time::Duration::ZERO);
+    functions.cloud.fail_all(WRITES, None);
+    functions.wait(functions.clock.now() + SignedDuration::from_mins(40)).await;
+    assert_eq!(receiver.heard().len(), 10);
+    assert_eq!(states(&functions.log().await), ["delivered"; 10]);
+    assert_eq!(told(&functions.cloud).iter().collect::<BTreeSet<_>>().len(), 10);
+    no_dead_letters(&functions.cloud);
+}

@@ -279,8 +279,8 @@ impl<B: Backend> Engine<B> {
         if let Some(step) = self.wait_for_slot(asking, view, &won, now).await? {
             return Ok(step);
         }
-        self.in_time(&asking.rule, won.lease_until, asking.until)?;
         let row = self.without_outbox(won.row).await?;
+        self.in_time(&asking.rule, won.lease_until, asking.until)?;
         if !self.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()? {
             return Ok(Step::Again);
         }

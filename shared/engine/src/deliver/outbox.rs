@@ -78,7 +78,9 @@ impl DeliveryRow {
         let ended = outbox.ended.as_ref().map(|(state, reason)| self.ended(outbox, *state, reason.as_ref()));
         let event = |(detail_type, mut detail): (&'static str, Value)| {
             let number = outbox.attempt.to_string();
-            let id = hash::text(&["event", self.job.id.as_str(), &number, detail_type], 26);
+            // A delivery may end twice after the same attempt: after a resend that was never sent.
+            let at = outbox.at.to_string();
+            let id = hash::text(&["event", self.job.id.as_str(), &number, detail_type, &at], 25);
             detail["event_id"] = format!("evt_{id}").into();
             Published::new(outbox.at, detail_type, detail)
         };
