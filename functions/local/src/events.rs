@@ -18,7 +18,7 @@ use tracking_api::{
     openapi::paths,
     problem::{Kind, Problem},
 };
-use tracking_core::{caller::Caller, fault::Faults, json, json::Value};
+use tracking_core::{batches::batches, caller::Caller, fault::Faults, json, json::Value};
 use tracking_embedded::Store;
 use tracking_engine::{Accepted, Engine};
 
@@ -26,7 +26,7 @@ use tracking_engine::{Accepted, Engine};
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// The most events of a body.
 const MOST_EVENTS: usize = 1_000;
-/// How many events become durable together, at most.
+/// The most events that become durable together.
 const TOGETHER: usize = 500;
 /// The most bytes of events that become durable together, but for one event alone: what is read of them takes several times as much.
 const TOGETHER_BYTES: usize = 2 * 1024 * 1024;
@@ -68,8 +68,8 @@ async fn accept(
         ));
     }
     let mut outcomes = Vec::with_capacity(events.len());
-    for some in together(&events) {
-        outcomes.extend(intake.engine.accept(some).await?);
+    for some in together(events) {
+        outcomes.extend(intake.engine.accept(&some).await?);
     }
     answer(outcomes)
 }
@@ -99,17 +99,8 @@ fn split(body: &[u8], arrays: bool) -> Vec<&[u8]> {
 }
 
 /// The events in the parts in which they become durable.
-fn together<'e>(mut events: &'e [&'e [u8]]) -> impl Iterator<Item = &'e [&'e [u8]]> {
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fitting = events.iter().take(TOGETHER).take_while(|event| {
-            bytes += event.len();
-            bytes <= TOGETHER_BYTES
-        });
-        let (some, rest) = events.split_at(fitting.count().max(1).min(events.len()));
-        events = rest;
-        (!some.is_empty()).then_some(some)
-    })
+fn together(events: Vec<&[u8]>) -> Vec<Vec<&[u8]>> {
+    batches(events, TOGETHER, TOGETHER_BYTES, |event| event.len())
 }
 
 /// 202 if any event was accepted, else the problem with every fault.
@@ -169,7 +160,7 @@ mod tests {
     #[test]
     fn f9_so_many_events_become_durable_together_and_so_many_bytes_of_them() {
         let (small, large, over) = (b"{}".as_slice(), vec![b' '; 1 << 20], vec![b' '; 3 << 20]);
-        let sizes = |events: &[&[u8]]| together(events).map(<[&[u8]]>::len).collect::<Vec<_>>();
+        let sizes = |events: &[&[u8]]| together(events.to_vec()).iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(sizes(&[]), [0; 0]);
         assert_eq!(sizes(&[small; 1_000]), [500, 500]);
         assert_eq!(sizes(&[small; 501]), [500, 1]);

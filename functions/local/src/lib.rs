@@ -14,6 +14,7 @@ mod http;
 pub mod inspect;
 pub mod keys;
 pub mod openapi;
+mod remote;
 pub mod send;
 pub mod serve;
 pub mod server;

@@ -161,7 +161,7 @@ mod tests {
         router.clone().oneshot(request).await.unwrap()
     }
 
-    /// How many of so many requests run at once.
+    /// The most of so many requests that run at once.
     async fn at_once(caller: &str, path: &str, count: usize) -> usize {
         let handler = Arc::new(Handler::default());
         let router = router(&handler);

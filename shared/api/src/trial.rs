@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Extension, extract::State};
-use tracking_core::{caller::Actor, json::Value};
+use tracking_core::{caller::Actor, json::Value, tracking_api::Trial};
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use crate::{
@@ -34,10 +34,9 @@ pub(crate) async fn preview<B: Backend>(
     Ok((unless_sent(&body), Json(engine.preview_rule(&actor, &body, &sender).await?)))
 }
 
-/// What a trial shows; of one that sends nothing no answer is kept.
+/// The response of a trial; one that sends nothing is not kept.
 type Tried = (Option<Extension<Unkept>>, Json<Value>);
 
 fn unless_sent(body: &Value) -> Option<Extension<Unkept>> {
-    let is_sent = body.get("send").and_then(Value::as_bool) == Some(true);
-    (!is_sent).then_some(Extension(Unkept))
+    (!Trial::asks_to_send(body)).then_some(Extension(Unkept))
 }

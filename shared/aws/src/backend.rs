@@ -67,8 +67,8 @@ impl Backend for Aws {
     async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
         let now = self.clock.now();
         let mut steps = Steps { outcomes: vec![Ok(()); effects.len()], effects: &effects };
-        // The parts' futures are large, and so would be that of whoever awaits this.
-        // Nothing would repeat a step that settles no message: its own messages do, once they are sent.
+        // Boxed, since the parts' futures are large, and so would be that of whoever awaits this. Nothing would repeat a step that settles
+        // no message: its own messages do, once they are sent.
         Box::pin(self.send(&mut steps, now, |effects| effects.settle.is_empty())).await;
         Box::pin(self.write(&mut steps, |effects| effects.put.iter().map(Write::put))).await;
         Box::pin(self.publish(&mut steps, now)).await;
@@ -98,26 +98,25 @@ impl Aws {
     async fn publish(&self, steps: &mut Steps<'_>, now: Timestamp) {
         let events = steps.parts(|effects| effects.publish.iter());
         let published = self.bus.publish(events.iter().map(|(_, event)| *event).collect::<Vec<&Published>>()).await;
+        let mut again: Vec<(usize, Message)> = Vec::new();
         for ((step, event), outcome) in events.into_iter().zip(published) {
-            let Err(refusal) = outcome else { continue };
-            let kept = self.keep(event, refusal, now).await;
-            steps.note(&[(step, ())], vec![kept]);
+            let (offer, reason) = match outcome {
+                Ok(()) => continue,
+                Err(Refusal::ForNow(error)) => (event.offered_again(now), error.to_string()),
+                Err(Refusal::ForGood(reason)) => (None, reason),
+            };
+            let detail_type = &event.detail_type;
+            if let Some(message) = offer {
+                tracing::warn!(%detail_type, reason, "the bus refuses an event: it is offered again");
+                again.push((step, message));
+            } else {
+                tracing::error!(%detail_type, reason, "the bus will not take an event: it was set aside");
+                let kept = self.queues.set_aside(Lane::Retry, &event.as_message(), &reason).await;
+                steps.note(&[(step, ())], vec![kept]);
+            }
         }
-    }
-
-    /// Keeps an event that the bus has refused.
-    async fn keep(&self, event: &Published, refusal: Refusal, now: Timestamp) -> Result<(), Unavailable> {
-        let (again, reason) = match refusal {
-            Refusal::ForNow(error) => (event.offered_again(now), error.to_string()),
-            Refusal::ForGood(reason) => (None, reason),
-        };
-        if let Some(message) = again {
-            tracing::warn!(detail_type = %event.detail_type, reason, "the bus refuses an event: it is offered again");
-            return self.queues.send(vec![&message], now).await.into_iter().collect();
-        }
-        tracing::error!(detail_type = %event.detail_type, reason, "the bus will not take an event: it was set aside");
-        let body = event.as_message();
-        self.queues.set_aside(Lane::Retry, &body, &reason).await
+        let sent = self.queues.send(again.iter().map(|(_, message)| message).collect(), now);
+        steps.note(&again, sent.await);
     }
 
     /// Settles messages.

@@ -6,6 +6,8 @@ use aws_sdk_eventbridge::{Client, primitives::DateTime, types::PutEventsRequestE
 use futures_util::future::join_all;
 use tracking_engine::backend::{Published, Unavailable};
 
+use tracking_core::batches::batches;
+
 use crate::{limits, table::unavailable};
 
 /// The source of our events (contract §1).
@@ -41,7 +43,7 @@ impl Bus {
     pub(crate) async fn publish(&self, events: Vec<&Published>) -> Vec<Result<(), Refusal>> {
         let entries: Vec<PutEventsRequestEntry> = events.into_iter().map(|event| self.entry(event)).collect();
         let size = |entry: &PutEventsRequestEntry| entry.detail.as_ref().map_or(0, String::len) + limits::ENTRY_OVERHEAD;
-        let calls = limits::calls(entries, limits::ENTRIES, limits::EVENTS_BYTES, size);
+        let calls = batches(entries, limits::ENTRIES, limits::EVENTS_BYTES, size);
         join_all(calls.into_iter().map(|call| self.call(call))).await.into_iter().flatten().collect()
     }
 

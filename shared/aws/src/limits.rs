@@ -57,27 +57,6 @@ fn whole_seconds(duration: SignedDuration, longest: i64) -> i32 {
     i32::try_from((duration.as_secs() + up).clamp(0, longest)).unwrap_or(0)
 }
 
-/// Splits entries into calls: at most `most` entries and `bytes` bytes each, in order. An entry that is larger than a call may be
-/// stands alone, for AWS to refuse.
-pub(crate) fn calls<T>(entries: Vec<T>, most: usize, bytes: usize, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
-    let mut calls: Vec<Vec<T>> = Vec::new();
-    let mut used = 0;
-    for entry in entries {
-        let needs = size(&entry);
-        match calls.last_mut() {
-            Some(call) if call.len() < most && used + needs <= bytes => {
-                used += needs;
-                call.push(entry);
-            }
-            _ => {
-                used = needs;
-                calls.push(vec![entry]);
-            }
-        }
-    }
-    calls
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,28 +80,5 @@ mod tests {
             [-5.0, 0.0, 3_600.0, 42_300.0, 42_301.0, 43_201.0, 1e9].map(visibility),
             [0, 0, 3_600, 42_300, 42_300, 42_300, 42_300]
         );
-    }
-
-    #[test]
-    fn calls_are_split_by_entries() {
-        let lengths = |n: usize, most| -> Vec<usize> {
-            let calls = calls((0..n).collect(), most, usize::MAX, |_| 1);
-            assert_eq!(calls.iter().flatten().copied().collect::<Vec<_>>(), (0..n).collect::<Vec<_>>(), "all, in order");
-            calls.iter().map(Vec::len).collect()
-        };
-        assert_eq!(lengths(0, ENTRIES), [0; 0]);
-        assert_eq!(lengths(10, ENTRIES), [10]);
-        assert_eq!(lengths(11, ENTRIES), [10, 1]);
-        assert_eq!(lengths(51, WRITES), [25, 25, 1]);
-        assert_eq!(lengths(201, KEYS), [100, 100, 1]);
-    }
-
-    #[test]
-    fn calls_are_split_by_bytes() {
-        let sizes = |sizes: &[usize]| -> Vec<Vec<usize>> { calls(sizes.to_vec(), ENTRIES, MESSAGES_BYTES, |size| *size) };
-        let half = MESSAGES_BYTES / 2;
-        assert_eq!(sizes(&[half, half, 1]), [vec![half, half], vec![1]]);
-        assert_eq!(sizes(&[1, MESSAGES_BYTES, 1]), [vec![1], vec![MESSAGES_BYTES], vec![1]]);
-        assert_eq!(sizes(&[MESSAGES_BYTES + 1, 1]), [vec![MESSAGES_BYTES + 1], vec![1]]);
     }
 }

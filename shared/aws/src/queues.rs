@@ -18,7 +18,7 @@ use aws_sdk_sqs::{
 };
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use tracking_core::hash;
+use tracking_core::{batches::batches, hash};
 use tracking_engine::backend::{Lane, Message, Receipt, Received, Unavailable};
 
 use crate::{
@@ -105,7 +105,7 @@ impl Queues {
         }
         let calls = lanes.into_iter().flat_map(|(lane, messages)| {
             let size = |(_, message): &(usize, &Message)| message.body.len() + limits::ENTRY_OVERHEAD;
-            let calls = limits::calls(messages, limits::ENTRIES, limits::MESSAGES_BYTES, size);
+            let calls = batches(messages, limits::ENTRIES, limits::MESSAGES_BYTES, size);
             calls.into_iter().map(move |call| (lane, call))
         });
         for failed in join_all(calls.map(|(lane, call)| self.send_call(lane, call, now))).await {
@@ -171,7 +171,7 @@ impl Queues {
             *left -= i64::try_from(waiting.len()).unwrap_or(i64::MAX);
         }
         let calls = lanes.into_iter().flat_map(|(lane, messages)| {
-            let calls = limits::calls(messages, limits::ENTRIES, usize::MAX, |_| 0);
+            let calls = batches(messages, limits::ENTRIES, usize::MAX, |_| 0);
             calls.into_iter().map(move |call| (lane, call))
         });
         for failed in join_all(calls.map(|(lane, call)| self.again_call(lane, call))).await {

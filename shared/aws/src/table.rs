@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::{
 };
 use futures_util::future::join_all;
 use tokio::{sync::oneshot, time::sleep};
+use tracking_core::batches::batches;
 use tracking_engine::{
     backend::{Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable},
     random,
@@ -93,7 +94,7 @@ impl Table {
     }
 
     async fn read(&self, keys: Vec<Key>) -> Result<HashMap<Key, Result<Item, Unavailable>>, Unavailable> {
-        let calls = limits::calls(keys, limits::KEYS, usize::MAX, |_| 0);
+        let calls = batches(keys, limits::KEYS, usize::MAX, |_| 0);
         let read = join_all(calls.into_iter().map(|keys| self.read_call(keys))).await;
         let mut items = HashMap::new();
         for call in read {
@@ -265,7 +266,7 @@ impl Table {
         }
         let mut taken = HashSet::new();
         let once = keys.iter().filter(|key| taken.insert(*key)).filter_map(|key| last.remove(key)).collect();
-        let calls = limits::calls(once, limits::WRITES, limits::WRITES_BYTES, Write::size);
+        let calls = batches(once, limits::WRITES, limits::WRITES_BYTES, Write::size);
         let failed: Vec<(Key, Unavailable)> =
             join_all(calls.into_iter().map(|call| self.write_call(call))).await.into_iter().flatten().collect();
         let failed: HashMap<Key, Unavailable> = failed.into_iter().collect();

@@ -6,6 +6,7 @@
 //! [`hold::Hold`] decide what happens next. Time is an argument, jitter is a hash, ids are derived.
 
 pub mod answer;
+pub mod batches;
 pub mod caller;
 pub mod change;
 pub mod conditions;

@@ -214,9 +214,8 @@ impl Line {
                 return Decision::Mine { line, attempt: attempts, base, lease_until: claim.lease_until };
             }
             // A record may still be on its way: until then it is not known to be cut off.
-            let recorded_by = claim.lease_until + ask.recording;
-            if claim.run == ask.run && recorded_by > ask.now {
-                return Decision::Wait { until: recorded_by, line: None };
+            if claim.keeps(ask) {
+                return Decision::Wait { until: claim.cut_off_at(ask), line: None };
             }
             // The row of what is open never expires.
             if own_record.is_none() && claim.lease_until + RECORD_EXPIRED < ask.now {
@@ -393,6 +392,16 @@ impl Entry {
 }
 
 impl Claim {
+    /// The time from which its attempt counts as cut off if it has no record. A claim of another run is void in any case.
+    fn cut_off_at(&self, ask: &Ask<'_>) -> Timestamp {
+        if self.run == ask.run { self.lease_until + ask.recording } else { self.lease_until }
+    }
+
+    /// Returns true as long as its attempt, without a record, does not count as cut off.
+    fn keeps(&self, ask: &Ask<'_>) -> bool {
+        self.run == ask.run && self.cut_off_at(ask) > ask.now
+    }
+
     fn is_live(&self, run: u64, now: Timestamp) -> bool {
         self.run == run && self.lease_until > now
     }

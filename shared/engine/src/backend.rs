@@ -191,7 +191,7 @@ pub struct Published {
     pub detail_type: Cow<'static, str>,
     /// Its detail.
     pub detail: Value,
-    /// How often the bus has refused it.
+    /// The number of times that the bus has refused it.
     #[serde(default)]
     pub refusals: u32,
 }
@@ -225,7 +225,7 @@ impl Published {
     }
 }
 
-/// What one step brings about.
+/// The effects of one step.
 ///
 /// On a store with transactions all of it takes effect at once or not at all. Elsewhere it takes effect part by part, and a part that
 /// fails has no further part:

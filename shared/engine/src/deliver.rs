@@ -30,7 +30,7 @@ use tracking_core::{answer::Answer, caller::Owner, delivery::State, request::Ren
 use crate::{
     Engine,
     backend::{Backend, Effects, Lane, Message, Received, Settle, Unavailable},
-    due,
+    due, matching,
     record::{Listing, UnderWay},
     rows::{self, DeliveryRow, Job, Task},
     rules::Rule,
@@ -178,11 +178,14 @@ impl<B: Backend> Engine<B> {
     }
 }
 
-/// Adds a message about a job for this time.
+/// A message of the retry lane for this time.
+pub(crate) fn message(task: &Task, group: String, at: Timestamp) -> Message {
+    Message { lane: Lane::Retry, group, not_before: Some(at), body: rows::write(task) }
+}
+
+/// Adds a message about a job for this time, however far away that is.
 fn wake(effects: &mut Effects, task: &Task, job: &Job, host: &str, at: Timestamp, now: Timestamp) {
-    let group = crate::matching::group(job, host);
-    let message = Message { lane: Lane::Retry, group, not_before: Some(at), body: rows::write(task) };
-    due::file(effects, message, &format!("D#{}", job.id), now);
+    due::file(effects, message(task, matching::group(job, host), at), &format!("D#{}", job.id), now);
 }
 
 /// A delivery that ends without a further attempt.

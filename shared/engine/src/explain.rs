@@ -112,10 +112,11 @@ impl<B: Backend> Engine<B> {
         let partition = Partition::Table(keys::conversion(&conversion_hash(conversion)));
         let mut range = Range::prefix("E#");
         let (mut changes, mut bytes, mut read) = (Vec::new(), 0, 0);
+        let is_full = |bytes: usize, read: usize| bytes >= MAX_CHANGE_BYTES || read == MOST_CHANGES;
         let is_complete = loop {
             let items = self.backend.query(&partition, &range, Order::Descending, CHANGES_AT_A_TIME).await?;
             for item in &items {
-                if bytes >= MAX_CHANGE_BYTES || read == MOST_CHANGES {
+                if is_full(bytes, read) {
                     break;
                 }
                 (bytes, read) = (bytes + item.body.len(), read + 1);
@@ -123,7 +124,7 @@ impl<B: Backend> Engine<B> {
                 changes.extend(kept.filter(|kept| kept.change.conversion.conversion_id == *conversion));
             }
             match items.last() {
-                _ if bytes >= MAX_CHANGE_BYTES || read == MOST_CHANGES => break false,
+                _ if is_full(bytes, read) => break false,
                 Some(last) if items.len() == CHANGES_AT_A_TIME => range.before = Some(last.key.sort.clone()),
                 _ => break true,
             }

@@ -117,7 +117,7 @@ impl Default for Settings {
 /// has expired.
 const SHORTEST_RETENTION: SignedDuration = SignedDuration::from_hours(24 * 31);
 
-/// A page ends early rather than hold more bytes: what carries answers on AWS takes 6 MB.
+/// The bytes of stored rows at which a page ends early: what carries answers on AWS takes 6 MB, and each request in work holds a page.
 const MOST_PAGE_BYTES: usize = 1024 * 1024;
 
 /// The engine over one store.

@@ -20,8 +20,8 @@ use tracking_core::{
 
 use crate::{
     Engine,
-    backend::{Backend, Effects, Key, Lane, Message, Swap, Unavailable},
-    deliver::STOPPED,
+    backend::{Backend, Effects, Key, Message, Swap, Unavailable},
+    deliver::{self, STOPPED},
     keys, limits, matching,
     rows::{self, DeliveryRow, StoredEvent, Task},
     rules::{Refused, Rule},
@@ -370,8 +370,7 @@ fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, replay: Option<&s
 /// Asks to send the next attempt of a delivery at this time.
 pub(crate) fn wake(rule: &Rule, row: &DeliveryRow, at: Timestamp) -> Message {
     let group = matching::group(&row.job, rule.definition.request.host());
-    let body = rows::write(&Task::Wake { delivery: row.job.id.clone() });
-    Message { lane: Lane::Retry, group, not_before: Some(at), body }
+    deliver::message(&Task::Wake { delivery: row.job.id.clone() }, group, at)
 }
 
 pub(crate) fn line_key(row: &DeliveryRow) -> Key {

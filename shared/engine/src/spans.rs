@@ -29,8 +29,8 @@ pub(crate) fn of_change(change_id: &Id) -> Span {
 }
 
 /// The span of a message: of one about a delivery `deliver`, of any other none.
-pub(crate) fn of_message(received: &Received, task: &Result<Task, Unreadable>) -> Span {
-    let Some(delivery_id) = delivery_of(received, task) else { return Span::none() };
+pub(crate) fn of_message(delivery_id: Option<&DeliveryId>, task: &Result<Task, Unreadable>) -> Span {
+    let Some(delivery_id) = delivery_id else { return Span::none() };
     let rule = match task {
         Ok(Task::Deliver(job)) => Some(&job.rule),
         Ok(Task::Record(record)) => Some(&record.row.job.rule),

@@ -3,10 +3,7 @@
 //! A trial makes no delivery, publishes nothing and keeps nothing; what people see of it is masked as the log is (Q5). The process's log
 //! tells of each that is sent who (admin or affiliate) sent which rule's to which host, and no more.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -60,8 +57,8 @@ struct Tried {
     by: Actor,
     /// Values of its secrets, or masks of them where nothing is sent (Q5).
     secrets: Arc<BTreeMap<String, String>>,
-    /// Those that an affiliate wrote beside an admin's.
-    second: BTreeSet<String>,
+    /// `true` if they are of more than one party.
+    two_parties: bool,
 }
 
 /// The outcome of a trial, before anything is sent.
@@ -87,8 +84,8 @@ impl<B: Backend> Engine<B> {
         }
         let (rule, secrets) = self.trial_secrets(&by.caller, rule, trial.send).await?;
         let Rule { id, head, definition } = rule;
-        let second = head.second_party();
-        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets, second };
+        let two_parties = head.is_of_two_parties();
+        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets, two_parties };
         self.try_out(tried, trial, sender).await
     }
 
@@ -100,7 +97,7 @@ impl<B: Backend> Engine<B> {
     pub async fn preview_rule(&self, actor: impl Into<Actor>, body: &Value, sender: &Sender) -> Result<Value, Refused> {
         let by = actor.into();
         // One that may not be sent is refused before it counts. Reading a rule takes time, so that each that is read counts.
-        if body.get("send").and_then(Value::as_bool) == Some(true) {
+        if Trial::asks_to_send(body) {
             self.may_permit(&by, &limits::TRIALS).await?;
         }
         self.dry_trials.take(&by.caller, self.now())?;
@@ -116,8 +113,8 @@ impl<B: Backend> Engine<B> {
         let Some(Whole { owner, values, definition }) = whole.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
         let id = PREVIEW.parse().map_err(|_| Unavailable("the preview has no id".to_owned()))?;
         let live = is_live(&definition, &values);
-        let second = BTreeSet::new();
-        let tried = Tried { id, owner, definition: Arc::new(definition), live, by, secrets: Arc::new(values), second };
+        let tried =
+            Tried { id, owner, definition: Arc::new(definition), live, by, secrets: Arc::new(values), two_parties: false };
         self.try_out(tried, trial, sender).await
     }
 
@@ -188,7 +185,7 @@ impl<B: Backend> Engine<B> {
             Err(fault) => (Err(fault.into()), None),
         };
         let duration = asked_at.map(|asked_at| self.now().duration_since(asked_at).as_millis());
-        let scrubber = rendering.scrubber(seen, &tried.second);
+        let scrubber = rendering.scrubber(seen, tried.two_parties);
         let sent = masked(sent, &scrubber);
         let judged = rendering.judge(&sent, seen, &scrubber);
         let heard = heard(&sent, &judged, &scrubber);

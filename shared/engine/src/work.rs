@@ -143,7 +143,8 @@ impl<B: Backend> Engine<B> {
             if self.stopping.load(Ordering::Relaxed) {
                 break;
             }
-            let (span, delivery_id) = (spans::of_message(&received, &task), spans::delivery_of(&received, &task));
+            let delivery_id = spans::delivery_of(&received, &task);
+            let span = spans::of_message(delivery_id.as_ref(), &task);
             if let Err(error) = self.work_one(&received, task, sender, until).instrument(span).await {
                 failed.push(Unworked::new(&received, delivery_id, error.into()));
             }

@@ -70,7 +70,7 @@ struct State {
 pub(crate) struct Activity {
     patience: Patience,
     state: Mutex<State>,
-    /// Who last called on it.
+    /// The last caller on it.
     pub(crate) caller: LastCaller,
     /// Told when the connection is to make room for another.
     pub(crate) close: Notify,

@@ -18,7 +18,7 @@ use tracking_core::caller::Caller;
 use super::activity::Activity;
 
 /// The wait for room before the next look for a connection that could make it.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// All connections of a server.
 #[derive(Debug, Clone)]

@@ -3,12 +3,12 @@
 //! A client that asks and doesn't read costs the memory of its response. At the limit, the connection is closed whose client has let its
 //! response wait for longest; if none is waiting, the next response is given up.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use hyper::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::room::Room;
+use super::room::{LOOK_AGAIN, Room};
 
 /// The most bytes of large bodies that are held.
 const MAX_UNSENT_BYTES: usize = 32 * 1024 * 1024;
@@ -16,8 +16,6 @@ const MAX_UNSENT_BYTES: usize = 32 * 1024 * 1024;
 const SMALL_BODY_BYTES: u64 = 64 * 1024;
 /// The unit in which bodies are counted, in bytes.
 const UNIT: usize = 1024;
-/// The wait for room before another connection is closed.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Connections that are closed, one after another, for one response.
 const MAX_CLOSED: usize = 20;
 
@@ -65,11 +63,11 @@ impl Unsent {
         }
         let bytes = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_UNSENT_BYTES);
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        if let Ok(units) = Arc::clone(&self.units).try_acquire_many_owned(units) {
+            return Some(Held(Some(Arc::new(units))));
+        }
         let mut units = Box::pin(Arc::clone(&self.units).acquire_many_owned(units));
         for _ in 0..MAX_CLOSED {
-            if let Ok(Ok(units)) = tokio::time::timeout(Duration::ZERO, units.as_mut()).await {
-                return Some(Held(Some(Arc::new(units))));
-            }
             self.room.close_idlest_reader();
             if let Ok(Ok(units)) = tokio::time::timeout(LOOK_AGAIN, units.as_mut()).await {
                 return Some(Held(Some(Arc::new(units))));

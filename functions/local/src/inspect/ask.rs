@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, redirect};
+use reqwest::StatusCode;
 use tracking_core::{
     delivery::DeliveryId,
     json::{self, Value},
 };
 use tracking_engine::internals::Internals;
+
+use crate::remote;
 
 /// The longest time that the request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,7 +28,7 @@ pub enum AskError {
     Unreachable {
         /// The server.
         server: String,
-        /// What went wrong.
+        /// The cause.
         source: reqwest::Error,
     },
     /// An answer without internals.
@@ -43,11 +45,8 @@ pub enum AskError {
 
 /// Returns the internals of a delivery, if the server knows it.
 pub(super) async fn ask(server: &str, token: &str, id: &DeliveryId) -> Result<Option<Internals>, AskError> {
-    let server = server.trim_end_matches('/').to_owned();
-    if !reqwest::Url::parse(&server).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
-        return Err(AskError::Address(server));
-    }
-    let client = Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).build().map_err(AskError::Client)?;
+    let server = remote::address(server).map_err(AskError::Address)?;
+    let client = remote::client(TIMEOUT).map_err(AskError::Client)?;
     let unreachable = |source| AskError::Unreachable { server: server.clone(), source };
     let request = client.get(format!("{server}/deliveries/{id}/internals")).bearer_auth(token);
     let answer = request.send().await.map_err(unreachable)?;

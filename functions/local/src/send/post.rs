@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use reqwest::{Client, StatusCode, header::CONTENT_TYPE, redirect};
+use reqwest::{Client, StatusCode, header::CONTENT_TYPE};
 use tracking_core::json::{self, Value};
+
+use crate::remote;
 
 /// The waits before each further try of a server that is starting, or busy.
 const WAITS: [Duration; 5] = [
@@ -31,7 +33,7 @@ pub enum PostError {
     Unreachable {
         /// The server.
         server: String,
-        /// What went wrong.
+        /// The cause.
         source: reqwest::Error,
     },
     /// An answer that says nothing of the events.
@@ -62,12 +64,8 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(address: &str, token: String) -> Result<Self, PostError> {
-        let address = address.trim_end_matches('/').to_owned();
-        let is_web = reqwest::Url::parse(&address).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-        if !is_web {
-            return Err(PostError::Address(address));
-        }
-        let client = Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).build().map_err(PostError::Client)?;
+        let address = remote::address(address).map_err(PostError::Address)?;
+        let client = remote::client(TIMEOUT).map_err(PostError::Client)?;
         Ok(Self { client, address, token })
     }
 

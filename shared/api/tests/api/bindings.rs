@@ -125,6 +125,10 @@ async fn f7_the_other_partys_change_of_what_uses_a_value_unbinds_it() {
         (json!({"method": "PUT"}), "secret token must be written again: the method was changed by another party"),
         (json!({"headers": headers("Bearer {secret.token|base64}")}), place),
         (json!({"headers": [{"name": "X-Plain", "value": "{secret.token}"}]}), place),
+        (
+            json!({"headers": [{"name": "Authorization", "value": "Bearer {secret.token}"}, {"name": "Range", "value": "bytes=5-"}]}),
+            "secret token must be written again: the list of headers was changed by another party",
+        ),
         (json!({"query": [{"name": "again", "value": "{secret.token}"}]}), place),
         (json!({"query": [{"name": "mac", "value": "{pcid|hmac_sha256:token}"}]}), place),
         (json!({"body": {"format": "json", "fields": [{"path": "a", "value": "{secret.token}"}]}}), place),
@@ -188,6 +192,43 @@ async fn f7_the_writers_own_party_takes_its_value_along() {
     assert_eq!(trial(&api, "aff_a", &path, true).await.body["sent"], true);
     assert_eq!(other.heard(), ["/moved?k=rotated"]);
     unbound(&patch(&api, "aff_a", &path, url(&bank.url, "moved")).await, REASON);
+}
+
+#[tokio::test]
+async fn f7_one_party_writes_all_values_of_a_rule() {
+    let refused = "another party wrote secret token, and one party writes all secrets of a Tracking API: write its value too, in the same \
+        request (secret_values), or take it out of the rule and delete it first";
+    let api = Api::new();
+    for (writer, other) in [(ADMIN, "aff_a"), ("aff_a", ADMIN)] {
+        let path = on_behalf(&api, "http://127.0.0.1:1").await;
+        write(&api, writer, &path, "its-value").await;
+        let guess = json!({"request": {"query": [{"name": "guess", "value": "{secret.guess}"}]}});
+        assert_eq!(patch(&api, other, &path, guess).await.body["inactive_reason"], "secret guess has no value yet");
+        for (line, body) in [
+            (format!("PUT {path}/secrets/guess"), json!({"value": "its-v"})),
+            (format!("PATCH {path}"), json!({"secret_values": {"guess": "its-v"}})),
+        ] {
+            let answer = api.call(other, &line, body).await;
+            assert_eq!(answer.problem(), (409, "/problems/conflict"), "{line}");
+            assert_eq!(answer.body["detail"], refused);
+        }
+        let taken_over = patch(&api, other, &path, json!({"secret_values": {"guess": "its-v", "token": "own"}})).await;
+        assert_eq!(taken_over.body["secrets"], json!(["guess", "token"]));
+    }
+}
+
+#[tokio::test]
+async fn f7_where_two_parties_have_values_nothing_of_a_response_is_shown() {
+    let mut api = Api::new();
+    let bank = Receiver::answering(200).await;
+    let url = format!("{}/p?k={{secret.token}}&g={{secret.guess}}", bank.url);
+    let members = json!({"request": {"url": url}, "secret_values": {"token": "old-value", "guess": "own-value"}});
+    let path = format!("/tracking-apis/{}", api.rule("aff_a", "x", members).await);
+    assert_eq!(trial(&api, "aff_a", &path, true).await.body["answer"], "/p?k=***&g=***");
+    make_old(&mut api, &path, "old-value").await;
+    let hidden = "*** (hidden: the secrets of this rule are too long to be searched for, or were written by two parties)";
+    assert_eq!(trial(&api, "aff_a", &path, true).await.body["answer"], hidden);
+    assert_eq!(bank.heard(), ["/p?k=old-value&g=own-value"; 2]);
 }
 
 #[tokio::test]
@@ -316,9 +357,10 @@ async fn make_old(api: &mut Api, path: &str, value: &str) {
     let mut head = api.rows(&partition, "HEAD").await.pop().expect("the row has it");
     let mut fields: Value = serde_json::from_str(&head.body).expect("the row has it");
     let write = fields["d"]["secrets"]["token"].as_str().expect("the row has it").to_owned();
-    for later in ["bindings", "unbound", "text"] {
+    for later in ["unbound", "text"] {
         fields["d"].as_object_mut().expect("the row has it").remove(later);
     }
+    fields["d"]["bindings"].as_object_mut().expect("the row has it").remove("token");
     head.body = fields.to_string();
     let mut sealed = value.as_bytes().to_vec();
     let key = RandomizedNonceKey::new(&AES_256_GCM, &[7; 32]).expect("the row has it");

@@ -14,7 +14,7 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-/// Answers every request with the same status, and remembers their paths and queries.
+/// Answers every request with the same status and the request's path and query, and remembers their paths and queries.
 #[derive(Clone)]
 pub(crate) struct Receiver {
     /// Where it listens, without a slash at its end.
@@ -48,7 +48,7 @@ impl Receiver {
             let gate = Arc::clone(&hears.gate);
             async move {
                 assert!(gate.acquire().await.is_err(), "it is closed, never opened");
-                status
+                (status, uri.to_string())
             }
         });
         tokio::spawn(async move { axum::serve(listener, routes).await });

@@ -75,9 +75,8 @@ impl Line {
         let unrecorded = own.filter(|entry| entry.attempts > in_log);
         let lease = unrecorded.and_then(|entry| {
             let claim = entry.claim.as_ref()?;
-            let (until, is_of_this_run) = (claim.lease_until, claim.run == ask.run);
-            let cut_off_at = if is_of_this_run { until + ask.recording } else { until };
-            Some(Lease { attempt: entry.attempts, until, cut_off_at, is_live: is_of_this_run && cut_off_at > ask.now })
+            let (cut_off_at, is_live) = (claim.cut_off_at(ask), claim.keeps(ask));
+            Some(Lease { attempt: entry.attempts, until: claim.lease_until, cut_off_at, is_live })
         });
         Position {
             decision: self.decide(ask, recorded),

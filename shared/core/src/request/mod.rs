@@ -134,6 +134,11 @@ impl Request {
         self.target.host()
     }
 
+    /// Returns true if it has a header that `before` does not have.
+    pub fn adds_header(&self, before: &Self) -> bool {
+        self.headers.iter().any(|new| !before.headers.iter().any(|old| old.name.eq_ignore_ascii_case(&new.name)))
+    }
+
     /// The method.
     pub fn method(&self) -> Method {
         self.method

@@ -32,7 +32,7 @@ impl fmt::Debug for Traced<'_> {
 }
 
 impl Template {
-    /// What each macro comes to, in the order of the text; one that is written again comes to the same. `transactions` are all of the conversion's: places of the event's own one
+    /// The macros with what they come to, in the order of the text; one that is written again comes to the same. `transactions` are all of the conversion's: places of the event's own one
     /// are told by its position among them.
     pub fn trace<'t>(&'t self, scope: &Scope<'_>, transactions: &[Transaction]) -> impl Iterator<Item = Traced<'t>> {
         let mut written = HashSet::new();

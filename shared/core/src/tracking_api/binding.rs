@@ -28,6 +28,8 @@ pub enum Difference {
     Method,
     /// A place that reads the secret.
     Use,
+    /// A header that was not there: it may ask for another form of the response, such as a part of it, in which no value is found.
+    Header,
 }
 
 impl Difference {
@@ -37,6 +39,7 @@ impl Difference {
             Self::Origin | Self::Url => "the URL",
             Self::Method => "the method",
             Self::Use => "a place that uses it",
+            Self::Header => "the list of headers",
         }
     }
 }
@@ -52,7 +55,8 @@ impl Definition {
         self.request.origin() == binding.origin && self.uses(secret) == binding.uses
     }
 
-    /// The first part of the request that a value of `secret` is bound to and that differs from `before`.
+    /// The first part of the request that a value of `secret` is bound to and that differs from `before`; a header that was added is
+    /// the last.
     pub fn difference(&self, before: &Self, secret: &str) -> Option<Difference> {
         let (new, old) = (&self.request, &before.request);
         if new.origin() != old.origin() {
@@ -61,8 +65,10 @@ impl Definition {
             Some(Difference::Url)
         } else if new.method() != old.method() {
             Some(Difference::Method)
+        } else if self.uses(secret) != before.uses(secret) {
+            Some(Difference::Use)
         } else {
-            (self.uses(secret) != before.uses(secret)).then_some(Difference::Use)
+            new.adds_header(old).then_some(Difference::Header)
         }
     }
 
@@ -102,7 +108,8 @@ mod tests {
         merge_patch(&mut after, patch);
         let (before, after) = (parse(before), parse(&after));
         assert_eq!(after.difference(&before, secret), expected, "{patch}");
-        assert_eq!(after.honours(secret, &before.binding(secret, &Owner::Admin)), expected.is_none(), "{patch}");
+        let is_honoured = matches!(expected, None | Some(Difference::Header));
+        assert_eq!(after.honours(secret, &before.binding(secret, &Owner::Admin)), is_honoured, "{patch}");
     }
 
     #[test]
@@ -131,6 +138,16 @@ mod tests {
             (request(json!({"query": [{"name": "z", "value": "{secret.other}"}]})), None),
             (request(json!({"body": {"format": "json", "fields": [{"path": "b", "value": "1"}]}})), None),
             (request(json!({"headers": [{"name": "authorization", "value": "Bearer {secret.token}"}]})), None),
+            (
+                request(json!({"headers": [{"name": "authorization", "value": "Bearer {secret.token}"},
+                    {"name": "x-other", "value": "2"}]})),
+                None,
+            ),
+            (
+                request(json!({"headers": [{"name": "authorization", "value": "Bearer {secret.token}"},
+                    {"name": "Range", "value": "bytes=5-"}]})),
+                Some(Difference::Header),
+            ),
         ];
         for (patch, expected) in cases {
             check("token", &rule(), &patch, expected);

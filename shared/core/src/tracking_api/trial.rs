@@ -41,6 +41,11 @@ impl Trial {
         (Self::read(&fields, faults), rule)
     }
 
+    /// Returns true if a body that may have faults asks to send.
+    pub fn asks_to_send(body: &Value) -> bool {
+        body.get("send").and_then(Value::as_bool) == Some(true)
+    }
+
     fn read(fields: &Fields<'_>, faults: &mut Faults) -> Self {
         Self { event: event(fields, faults), send: fields.flag("send", faults).unwrap_or(false) }
     }

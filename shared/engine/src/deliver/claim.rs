@@ -178,7 +178,10 @@ impl<B: Backend> Engine<B> {
         }
         let (rule, secrets) = match self.sending_rule(&job).await? {
             Ok(ready) => ready,
-            Err(why) => return self.not_now(received, &job, row, why).await,
+            Err(why) => {
+                let row = view.and_then(|mut view| view.records.remove(&job.id)).or(row);
+                return self.not_now(received, &job, row, why).await;
+            }
         };
         let needed = rule.definition.request.timeout().duration() + CONCLUDING;
         if until.is_some_and(|until| self.now() + needed > until) {

@@ -43,7 +43,7 @@ impl Understood {
     fn of(claimed: &Claimed, sent: Sent) -> Self {
         let rendering = claimed.rendering();
         let shown = rendering.shown().ok();
-        let scrubber = rendering.scrubber(shown.as_ref(), &claimed.rule.head.second_party());
+        let scrubber = rendering.scrubber(shown.as_ref(), claimed.rule.head.is_of_two_parties());
         let sent = masked(sent, &scrubber);
         let judged = rendering.judge(&sent, shown.as_ref(), &scrubber);
         Self { shown, scrubber, sent, judged }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Claimed, wake};
+use super::{Claimed, message, wake};
 use crate::{
     Engine,
-    backend::{Backend, Effects, Lane, Message, Received, Swap, Unavailable},
+    backend::{Backend, Effects, Received, Swap, Unavailable},
     keys, matching, random,
     record::Listing,
     rows::{self, Attempt, DeliveryRow, Recording, Task},
@@ -60,9 +60,7 @@ impl<B: Backend> Engine<B> {
         let (rule, delivery) = (&recording.row.job.rule, &recording.row.job.id);
         tracing::warn!(tracking_api_id = %rule, delivery_id = %delivery, attempt = recording.row.attempts, "the table does not take a record: it waits in the queue");
         let group = matching::group(&recording.row.job, &recording.host);
-        let body = rows::write(&Task::Record(Box::new(recording)));
-        let not_before = Some(self.now() + LEAST);
-        let send = vec![Message { lane: Lane::Retry, group, not_before, body }];
+        let send = vec![message(&Task::Record(Box::new(recording)), group, self.now() + LEAST)];
         self.commit_one(Effects { send, ..received.done() }).await
     }
 

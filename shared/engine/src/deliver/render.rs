@@ -1,6 +1,6 @@
 //! What an attempt sends, and how it reads what comes back: the same for deliveries and for what people try out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -96,35 +96,17 @@ impl<'a> Rendering<'a> {
         Ok(rendered)
     }
 
-    /// The scrubber of this attempt's secrets, and of what its request made of them (Q5). `shown` is the request as people may see it,
-    /// `second` names the secrets that an affiliate wrote beside those of an admin.
-    pub(crate) fn scrubber(&self, shown: Option<&Rendered>, second: &BTreeSet<String>) -> Scrubber {
-        if self.secrets.is_empty() {
-            return Scrubber::default();
+    /// The scrubber of this attempt's secrets, and of what its request made of them (Q5). `shown` is the request as people may see it. Where
+    /// the values are of `two_parties`, nothing of a response is shown or read.
+    pub(crate) fn scrubber(&self, shown: Option<&Rendered>, two_parties: bool) -> Scrubber {
+        let secrets = self.secrets.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        if two_parties {
+            return Scrubber::hiding(&secrets);
         }
-        let texts = |is_second: bool| {
-            let chosen = self.secrets.iter().filter(|(name, _)| second.contains(*name) == is_second);
-            chosen.map(|(name, value)| (name.as_str(), value.as_str())).collect()
-        };
-        let mut first = Texts { secrets: texts(false), derived: BTreeSet::new() };
-        let mut other = Texts { secrets: texts(true), derived: BTreeSet::new() };
-        if other.secrets.is_empty() {
-            first.derived = self.derived(self.secrets, shown);
-        } else {
-            let mut without = self.secrets.clone();
-            without.extend(masks(self.secrets).into_iter().filter(|(name, _)| second.contains(name)));
-            first.derived = self.derived(&without, shown);
-            other.derived = self.derived(self.secrets, shown);
-            other.derived.retain(|text| !first.derived.contains(text));
-        }
-        Scrubber::new(&first, &other)
-    }
-
-    /// The texts that a request makes of these secrets.
-    fn derived(&self, secrets: &BTreeMap<String, String>, shown: Option<&Rendered>) -> BTreeSet<String> {
         // Without a request there is no answer: what follows speaks of no more than the secrets.
-        let Ok(real) = self.render(secrets) else { return BTreeSet::new() };
-        derived(&self.definition.request, &self.scope(secrets, None), &real, shown)
+        let real = if secrets.is_empty() { None } else { self.request().ok() };
+        let derived = |real| derived(&self.definition.request, &self.scope(self.secrets, None), &real, shown);
+        Scrubber::new(&Texts { secrets, derived: real.map(derived).unwrap_or_default() })
     }
 
     /// Judges what came back, masked (A1, A2), and reads what it told (A3). `shown` is the request as people may see it.

@@ -7,10 +7,7 @@
 //! Values from before there were bindings open as they are. When their request is changed, the history says who wrote them; where it
 //! does not reach back so far, every change drops them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -87,6 +84,7 @@ impl<B: Backend> Engine<B> {
             let names: Vec<String> = head.secrets.keys().filter(|name| !given.contains_key(*name)).cloned().collect();
             for name in names {
                 match self.fate(act, &party, rule, &name, definition).await? {
+                    Fate::Stays if !given.is_empty() => rule.head.expect_party(&party, &name)?,
                     Fate::Stays => {}
                     Fate::SealedAnew(value) => unsealed.push(value),
                     Fate::Dropped(why) => {
@@ -119,13 +117,14 @@ impl<B: Backend> Engine<B> {
         let Rule { id, head, definition: before } = rule;
         let Some(write) = head.secrets.get(name) else { return Ok(Fate::Stays) };
         let bound = head.bindings.get(name);
-        if bound.is_some_and(|bound| definition.honours(name, &bound.binding)) {
+        let honoured = bound.filter(|bound| definition.honours(name, &bound.binding));
+        if honoured.is_some_and(|bound| bound.binding.party == *party) {
             return Ok(Fate::Stays);
         }
         let Some(difference) = definition.difference(before, name) else {
             // An older value has no binding; a binding that this rule doesn't honour was never one of its values.
-            let foreign = || Fate::Dropped("it was written for another request".to_owned());
-            return Ok(bound.map_or(Fate::Stays, |_| foreign()));
+            let is_foreign = bound.is_some() && honoured.is_none();
+            return Ok(if is_foreign { Fate::Dropped("it was written for another request".to_owned()) } else { Fate::Stays });
         };
         let writer = match bound {
             Some(bound) => Some(bound.binding.party.clone()),
@@ -203,13 +202,28 @@ impl Head {
         Some(self.bindings.get(name).map_or(write, |bound| &bound.value_of))
     }
 
-    /// The secrets that an affiliate wrote beside those of an admin; none if all are of one party. A value whose writer is not known counts
-    /// as an admin's.
-    pub(crate) fn second_party(&self) -> BTreeSet<String> {
-        let is_affiliates =
-            |name: &String| self.bindings.get(name).is_some_and(|bound| bound.binding.party.affiliate().is_some());
-        let (second, first): (BTreeSet<String>, BTreeSet<String>) = self.secrets.keys().cloned().partition(is_affiliates);
-        if first.is_empty() { BTreeSet::new() } else { second }
+    /// The party that wrote a secret's value. One from before there were bindings counts as an admin's.
+    fn party_of(&self, name: &str) -> &Owner {
+        self.bindings.get(name).map_or(&Owner::Admin, |bound| &bound.binding.party)
+    }
+
+    /// Refuses to write values beside one that another party wrote: one response holds both, and where the masks of one begin and end
+    /// would tell the other.
+    fn expect_party(&self, party: &Owner, name: &str) -> Result<(), Refused> {
+        if self.party_of(name) == party {
+            return Ok(());
+        }
+        Err(Refused::Conflict(format!(
+            "another party wrote secret {name}, and one party writes all secrets of a Tracking API: write its value too, in the same \
+             request (secret_values), or take it out of the rule and delete it first"
+        )))
+    }
+
+    /// Returns true if its values are of more than one party, as only those can be that were written before this was refused.
+    pub(crate) fn is_of_two_parties(&self) -> bool {
+        let mut parties = self.secrets.keys().map(|name| self.party_of(name));
+        let first = parties.next();
+        parties.any(|party| Some(party) != first)
     }
 
     /// Returns true if the rule fires: it was asked to, and every secret that it names has a value (V4) or had one that must be

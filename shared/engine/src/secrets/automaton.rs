@@ -115,11 +115,6 @@ impl Automaton {
         true
     }
 
-    /// Bytes of shapes that may still be added.
-    pub(super) fn room(&self) -> usize {
-        self.room
-    }
-
     fn grow(&mut self, parent: u32, byte: u8, depth: u32) -> u32 {
         let state = index(self.bytes.len());
         self.bytes.push(byte);

@@ -206,8 +206,12 @@ fn string(text: &[u8]) -> Option<(usize, Meaning)> {
     Some((2, Meaning::Char(short)))
 }
 
-/// `\u` and four digits, twice for what lies beyond the first 65 536.
+/// `\u` and four digits, twice for what lies beyond the first 65 536, or `\u{…}`.
 fn unicode(text: &[u8]) -> Option<(usize, Meaning)> {
+    if let Some(braced) = text.strip_prefix(b"\\u{") {
+        let length = braced.iter().take(7).position(|byte| *byte == b'}')?;
+        return Some((length + 4, Meaning::Char(char::from_u32(number(&braced[..length], 16)?)?)));
+    }
     let unit = |text: &[u8]| u16::try_from(number(text.strip_prefix(b"\\u")?.get(..4)?, 16)?).ok();
     let first = unit(text)?;
     let second = text.get(6..).and_then(unit);

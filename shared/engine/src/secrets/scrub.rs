@@ -16,7 +16,7 @@ use super::{MASK, automaton::Automaton, layers, shapes};
 const MAX_SHAPE_BYTES: usize = 512 << 10;
 
 /// Stands for a text in which too much would have to be searched for.
-const HIDDEN: &str = "*** (hidden: the secrets of this rule and what its request makes of them are too long to be searched for)";
+const HIDDEN: &str = "*** (hidden: the secrets of this rule are too long to be searched for, or were written by two parties)";
 
 /// Masks secrets in texts that a receiver wrote, in the shapes in which one might echo them.
 #[derive(Default)]
@@ -25,21 +25,10 @@ pub(crate) enum Scrubber {
     #[default]
     Idle,
     /// Masks what it finds.
-    Searching(Box<Shapes>),
-    /// Too much would have to be searched for: hides answers whole, and masks secrets as they are in other texts.
-    Hiding(Box<Shapes>),
-}
-
-/// What is searched for.
-///
-/// Where two parties have values in one rule, the places of one must not tell where those of the other begin and end: whoever may choose
-/// values of its own would learn the other's, a character at a time. Places of the second party's shapes that overlap one of the first's
-/// therefore do not count.
-pub(crate) struct Shapes {
-    /// Those of the platform's admins, or of the only party.
-    first: Automaton,
-    /// Those of the affiliate.
-    second: Option<Automaton>,
+    Searching(Box<Automaton>),
+    /// Hides answers whole, and masks secrets as they are in other texts: too much would have to be searched for, or two parties have
+    /// values. Where those of one would begin and end beside those of the other, whoever may choose values would learn the other's.
+    Hiding(Box<Automaton>),
 }
 
 /// A rule's secrets, and what its request made of them.
@@ -51,33 +40,26 @@ pub(crate) struct Texts<'a> {
     pub(crate) derived: BTreeSet<String>,
 }
 
-impl Texts<'_> {
-    /// Adds their shapes. Returns false if there is no room for them.
-    fn add_to(&self, automaton: &mut Automaton) -> bool {
-        let mut values = shapes::values(&self.secrets).chain(self.derived.iter().map(String::as_str));
-        values.all(|value| shapes::add_all(automaton, value))
-    }
-}
-
 impl Scrubber {
-    /// A scrubber for what one party wrote, or for what the admins wrote and, as `second`, what the affiliate wrote beside them.
-    pub(crate) fn new(first: &Texts<'_>, second: &Texts<'_>) -> Self {
-        if first.secrets.is_empty() && second.secrets.is_empty() {
+    /// A scrubber for what one party wrote.
+    pub(crate) fn new(texts: &Texts<'_>) -> Self {
+        if texts.secrets.is_empty() {
             return Self::Idle;
         }
-        let mut of_first = Automaton::new(MAX_SHAPE_BYTES);
-        let mut fits = first.add_to(&mut of_first);
-        let mut of_second = Automaton::new(of_first.room());
-        fits = fits && second.add_to(&mut of_second);
-        if !fits {
-            of_first = shapes::as_they_are(&first.secrets, MAX_SHAPE_BYTES);
-            of_second = shapes::as_they_are(&second.secrets, of_first.room());
+        let mut automaton = Automaton::new(MAX_SHAPE_BYTES);
+        let mut values = shapes::values(&texts.secrets).chain(texts.derived.iter().map(String::as_str));
+        if !values.all(|value| shapes::add_all(&mut automaton, value)) {
+            return Self::hiding(&texts.secrets);
         }
-        of_first.link();
-        of_second.link();
-        let second = (!second.secrets.is_empty()).then_some(of_second);
-        let shapes = Box::new(Shapes { first: of_first, second });
-        if fits { Self::Searching(shapes) } else { Self::Hiding(shapes) }
+        automaton.link();
+        Self::Searching(Box::new(automaton))
+    }
+
+    /// A scrubber that shows nothing of an answer.
+    pub(crate) fn hiding(secrets: &BTreeMap<&str, &str>) -> Self {
+        let mut automaton = shapes::as_they_are(secrets, MAX_SHAPE_BYTES);
+        automaton.link();
+        Self::Hiding(Box::new(automaton))
     }
 
     /// A text with masks in place of secrets. Secrets that overlap go under one mask.
@@ -85,7 +67,7 @@ impl Scrubber {
         match self {
             Self::Idle => text.to_owned(),
             Self::Searching(shapes) | Self::Hiding(shapes) => {
-                let hidden = shapes.find(text.as_bytes(), false);
+                let hidden = layers::find(text.as_bytes(), 0, shapes);
                 String::from_utf8_lossy(&plain(text.as_bytes(), &hidden)).into_owned()
             }
         }
@@ -107,26 +89,8 @@ impl Scrubber {
     }
 }
 
-impl Shapes {
-    /// The places in a text where secrets stand, in order; none overlap.
-    fn find(&self, text: &[u8], is_cut: bool) -> Vec<Range<usize>> {
-        let reach = self.second.iter().chain([&self.first]).map(Automaton::reach).max().unwrap_or_default();
-        let mut hidden = layers::find(text, if is_cut { reach } else { 0 }, &self.first);
-        let Some(second) = &self.second else { return hidden };
-        let overlaps = |place: &Range<usize>| {
-            // The first one that ends behind this one's beginning.
-            let next = hidden.partition_point(|first| first.end <= place.start);
-            hidden.get(next).is_some_and(|first| first.start < place.end)
-        };
-        let alone: Vec<_> = layers::find(text, 0, second).into_iter().filter(|place| !overlaps(place)).collect();
-        hidden.extend(alone);
-        hidden.sort_unstable_by_key(|place| place.start);
-        hidden
-    }
-}
-
-fn masked(body: &[u8], is_cut: bool, shapes: &Shapes) -> Vec<u8> {
-    let hidden = shapes.find(body, is_cut);
+fn masked(body: &[u8], is_cut: bool, shapes: &Automaton) -> Vec<u8> {
+    let hidden = layers::find(body, if is_cut { shapes.reach() } else { 0 }, shapes);
     if hidden.is_empty() {
         return body.to_vec();
     }

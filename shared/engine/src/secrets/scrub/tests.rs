@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::{super::automaton::tests::steps, *};
 
 fn scrubber(values: &[&str]) -> Scrubber {
-    Scrubber::new(&texts(values, &[]), &Texts::default())
+    Scrubber::new(&texts(values, &[]))
 }
 
 /// Secrets, each by itself as its name, and what a request made of them.
@@ -41,6 +41,7 @@ fn q5_echoed_secrets_are_masked_in_every_form() {
         "*** %7b%22t%22%3A%22***%22%7D",
     );
     check(r#"{"t":"a/b \"c\"\\ž%2"} a\/b \u0022c\u0022\\\u017E%2 %61/b "c"\ž%2"#, r#"{"t":"***"} *** ***"#);
+    check(r#"\u{61}\/b \"c\"\\\u{17e}%2 \u{61"#, r"*** \u{61");
     check(r#"{"d":"{\"t\":\"a\\/b \\\"c\\\"\\\\\\u017e%2\"}"}"#, r#"{"d":"{\"t\":\"***\"}"}"#);
     check(r"<b>a/b &quot;c&#34;\ž%2</b>", "<b>***</b>");
     check(r"<b>a/b &#x0000022;c&#00000000000000000034;\ž%2</b>", "<b>***</b>");
@@ -128,10 +129,10 @@ fn f8_the_end_of_a_response_that_was_cut_is_masked_whatever_it_is() {
 
 #[test]
 fn f4_where_too_much_would_be_searched_for_answers_are_hidden() {
-    let scrubber = Scrubber::new(&texts(&["Zx9Qv7Lm2Wk4"], &[&"b".repeat(512 << 10)]), &Texts::default());
+    let scrubber = Scrubber::new(&texts(&["Zx9Qv7Lm2Wk4"], &[&"b".repeat(512 << 10)]));
     let answer = scrubber.answer(Answer::new(200, vec![("a".to_owned(), "b".to_owned())], b"{}".to_vec()), false);
     assert_eq!(answer.headers, [("a".to_owned(), "***".to_owned())]);
-    let hidden = "*** (hidden: the secrets of this rule and what its request makes of them are too long to be searched for)";
+    let hidden = "*** (hidden: the secrets of this rule are too long to be searched for, or were written by two parties)";
     assert_eq!(String::from_utf8_lossy(answer.body()), hidden);
     assert_eq!(scrubber.scrub("no answer: Zx9Qv7Lm2Wk4"), "no answer: ***");
 }
@@ -141,7 +142,7 @@ fn f4_masking_takes_a_bounded_number_of_steps_a_byte() {
     let secret = format!("{}b", "a".repeat(4_095));
     let texts = texts(&[&secret], &[&secret.repeat(3), &format!("x {secret}")]);
     steps();
-    let scrubber = Scrubber::new(&texts, &Texts::default());
+    let scrubber = Scrubber::new(&texts);
     let built = steps();
     // 20 483 bytes of values, their beginnings in base 64 and hex; each byte is read once when added and at most twice when linked.
     assert!(built <= 3 * 25_000, "{built}");
@@ -296,30 +297,9 @@ proptest! {
 }
 
 #[test]
-fn f8_an_affiliates_values_tell_nothing_of_an_admins() {
-    let admins = texts(&["zq7kX9wv"], &[]);
-    let text =
-        r#"{"error": "bad token: zq7kX9wv (campaign blue)", "own": "blue-secret", "hex": "7a71376b58397776 (campaign blue)"}"#;
-    let masked = |affiliates: &[&str]| {
-        let scrubber = Scrubber::new(&admins, &texts(affiliates, affiliates));
-        body(&scrubber, text, false)
-    };
-    let expected = r#"{"error": "bad token: *** (campaign blue)", "own": "***", "hex": "*** (campaign blue)"}"#;
-    let guesses = [
-        "v (campaign",
-        "wv (",
-        "x (campaign",
-        "token: z",
-        "token: a",
-        "zq7k",
-        "bad token: zq7kX9wv (campaign",
-        "776 (camp",
-        "376b5839",
-    ];
-    for guess in guesses {
-        assert_eq!(masked(&["blue-secret", guess]), expected, "{guess}");
-    }
-    assert_eq!(masked(&["campaign"]), expected.replace("campaign", "***").replace(r#""own": "***""#, r#""own": "blue-secret""#));
-    let beside = Scrubber::new(&admins, &texts(&["own-secret"], &[]));
-    assert_eq!(beside.scrub("zq7kX9wvown-secret"), "******");
+fn f8_values_of_two_parties_hide_a_response_whole() {
+    let scrubber = Scrubber::hiding(&texts(&["zq7kX9wv", "zq7"], &[]).secrets);
+    let text = r#"{"error": "bad token: zq7kX9wv (campaign blue)"}"#;
+    assert_eq!(body(&scrubber, text, false), HIDDEN);
+    assert_eq!(scrubber.scrub("refused: zq7kX9wv"), "refused: ***");
 }
