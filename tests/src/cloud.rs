@@ -233,7 +233,7 @@ impl Shared {
         let mut state = self.state();
         let mut bill = Bill::default();
         let ending = match state.plan.fate(&name) {
-            Fate::Dead => return Ending::Silence,
+            Fate::Silence => return Ending::Silence,
             Fate::Worked(leave) => Ending::Answered(state.call(service, action, body, &leave, now, &mut bill)),
             Fate::Refused(refused) => Ending::Answered(Err(refused)),
             Fate::Dropped { worked } => {

@@ -1,5 +1,7 @@
 //! The port on AWS: get, query and swap on DynamoDB; commit part by part on DynamoDB, EventBridge and SQS.
 
+use std::collections::HashMap;
+
 use aws_config::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use tracking_engine::{
@@ -14,7 +16,7 @@ use crate::{
     bus::{Bus, Refusal},
     queues::Queues,
     settings::Settings,
-    table::{Table, Write},
+    table::{self, Table, Write},
 };
 
 /// Table, queues and bus of one stack. A handle; clones share what they know.
@@ -32,7 +34,7 @@ impl Aws {
         Self {
             table: Table::new(aws_sdk_dynamodb::Client::new(config), &settings.table),
             queues: Queues::new(aws_sdk_sqs::Client::new(config), settings),
-            bus: Bus::new(aws_sdk_eventbridge::Client::new(config), &settings.bus),
+            bus: Bus::new(config, &settings.bus),
             clock,
         }
     }
@@ -67,12 +69,15 @@ impl Backend for Aws {
     async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
         let now = self.clock.now();
         let mut steps = Steps { outcomes: vec![Ok(()); effects.len()], effects: &effects };
+        let replaced = effects.iter().flat_map(|effects| &effects.put_published);
+        let revs: HashMap<&Key, u64> = replaced.map(|item| (&item.key, table::new_rev())).collect();
+        let put = |item| Write::put(item, revs.get(&item.key).copied().unwrap_or_else(table::new_rev));
         // Boxed, since the parts' futures are large, and so would be that of whoever awaits this. Nothing would repeat a step that settles
         // no message: its own messages do, once they are sent.
         Box::pin(self.send(&mut steps, now, |effects| effects.settle.is_empty())).await;
-        Box::pin(self.write(&mut steps, |effects| effects.put.iter().map(Write::put))).await;
+        Box::pin(self.write(&mut steps, |effects| effects.put.iter().map(put))).await;
         Box::pin(self.publish(&mut steps, now)).await;
-        Box::pin(self.write(&mut steps, |effects| effects.put_published.iter().map(Write::put))).await;
+        Box::pin(self.replace(&mut steps, &revs)).await;
         Box::pin(self.send(&mut steps, now, |effects| !effects.settle.is_empty())).await;
         Box::pin(self.write(&mut steps, |effects| effects.delete.iter().cloned().map(Write::Delete))).await;
         Box::pin(self.settle(&mut steps, now)).await;
@@ -92,6 +97,14 @@ impl Aws {
     async fn write<'a, I: Iterator<Item = Write>>(&self, steps: &mut Steps<'a>, part: impl Fn(&'a Effects) -> I) {
         let (owners, writes): (Vec<_>, Vec<_>) = steps.parts(part).into_iter().map(|(owner, write)| ((owner, ()), write)).unzip();
         steps.note(&owners, self.table.write(writes).await);
+    }
+
+    /// Writes items in place of those that were put with these revisions. Whoever has written one since has gone on from there.
+    async fn replace(&self, steps: &mut Steps<'_>, revs: &HashMap<&Key, u64>) {
+        let items = steps.parts(|effects| effects.put_published.iter());
+        let swap = |item: &Item| Swap { key: item.key.clone(), expect: revs.get(&item.key).copied(), new: Some(item.clone()) };
+        let swapped = self.swap(items.iter().map(|(_, item)| swap(item)).collect()).await;
+        steps.note(&items, swapped.into_iter().map(|swapped| swapped.is_done().map(drop)).collect());
     }
 
     /// Publishes events. What the bus refuses for now goes to the queue instead, what it refuses for good to people.

@@ -87,18 +87,14 @@ impl Batch {
             now + (FIRST_PAUSE * longer).min(LONGEST_PAUSE)
         };
         let mut response = SqsBatchResponse::default();
+        let (done, left): (Vec<_>, Vec<_>) = self.records.iter().partition(|record| queues.take_done(&record.receipt));
         let mut again = Vec::new();
-        for record in &self.records {
-            queues.forget(&record.receipt);
-            if queues.take_done(&record.receipt) {
-                continue;
-            }
+        for record in &left {
             if let Some(reason) = failed.get(&record.receipt) {
                 let delivery_id = record.delivery_id.as_ref().map(display);
                 tracing::error!(message_id = record.id, delivery_id, receives = record.receives, reason, "a message comes again");
                 again.push((&record.receipt, pause(record)));
             }
-            response.add_failure(&record.id);
         }
         for id in &self.nameless {
             tracing::error!(message_id = id, "a record without body, receipt or known queue stays where it is");
@@ -109,6 +105,11 @@ impl Batch {
         if let Some(error) = outcomes.into_iter().find_map(Result::err) {
             tracing::warn!(%error, "messages come again only when the queue's visibility ends");
         }
+        // What was sent anew is done.
+        for record in left.iter().filter(|record| !queues.take_done(&record.receipt)) {
+            response.add_failure(&record.id);
+        }
+        done.iter().chain(&left).for_each(|record| queues.forget(&record.receipt));
         response
     }
 }

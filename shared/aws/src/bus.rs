@@ -1,7 +1,8 @@
 //! The bus: what we publish.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use aws_config::{SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_eventbridge::{Client, primitives::DateTime, types::PutEventsRequestEntry};
 use futures_util::future::join_all;
 use tracking_engine::backend::{Published, Unavailable};
@@ -10,6 +11,9 @@ use tracking_core::batches::batches;
 
 use crate::{limits, table::unavailable};
 
+/// The time for a call with its repetitions, which is less than a record waits: an event that the bus has not taken by then goes to the
+/// queue, and the record goes on.
+const CALLING: Duration = Duration::from_secs(4);
 /// The source of our events (contract §1).
 const SOURCE: &str = "tracking-api";
 
@@ -35,8 +39,11 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    pub(crate) fn new(client: Client, name: &str) -> Self {
-        Self { client, name: name.into() }
+    pub(crate) fn new(config: &SdkConfig, name: &str) -> Self {
+        let timeouts = config.timeout_config().map(TimeoutConfig::to_builder).unwrap_or_default();
+        let timeouts = timeouts.operation_timeout(CALLING).build();
+        let config = aws_sdk_eventbridge::config::Builder::from(config).timeout_config(timeouts).build();
+        Self { client: Client::from_conf(config), name: name.into() }
     }
 
     /// Publishes events; per event, in order, whether the bus has it.

@@ -307,9 +307,9 @@ impl Table {
 }
 
 impl Write {
-    /// An item to write, whatever stands there: with a revision that none has read before.
-    pub(crate) fn put(item: &Item) -> Self {
-        Self::Put(items::attributes(item, random() >> 2))
+    /// An item to write, whatever stands there.
+    pub(crate) fn put(item: &Item, rev: u64) -> Self {
+        Self::Put(items::attributes(item, rev))
     }
 
     fn key(&self) -> Key {
@@ -334,6 +334,11 @@ impl Write {
         }
         .build())
     }
+}
+
+/// A revision that none has read before.
+pub(crate) fn new_rev() -> u64 {
+    random() >> 2
 }
 
 fn key_of(request: &WriteRequest) -> Option<Key> {

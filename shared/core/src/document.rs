@@ -126,13 +126,19 @@ pub(crate) fn whole(value: &Value, allowed: RangeInclusive<u32>, units: &str) ->
     }
 }
 
-/// That a word is none of those known, with the nearest and all of them.
+/// How alike a word must be to one that is known to be told as the nearest, from 0 to 1.
+const LIKE: f64 = 0.75;
+
+/// That a word is none of those known, with the nearest, if one is near, and all of them.
 pub(crate) fn unknown(what: &str, word: &str, known: &[&str]) -> String {
     let shown: String = word.chars().take(64).collect();
     let likeness = |known: &str| strsim::jaro_winkler(known, &shown);
     let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
-        Some(nearest) => format!("\"{shown}\" is no {what} here, the nearest is \"{nearest}\": choose of {}", known.join(", ")),
+        Some(nearest) if likeness(nearest) >= LIKE => {
+            format!("\"{shown}\" is no {what} here, the nearest is \"{nearest}\": choose of {}", known.join(", "))
+        }
+        Some(_) => format!("\"{shown}\" is no {what} here: choose of {}", known.join(", ")),
         None => format!("\"{shown}\" is no {what} here: none is allowed"),
     }
 }

@@ -95,6 +95,17 @@ pub struct Claim {
     pub shared: bool,
 }
 
+/// The present, as a process sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Present {
+    /// The time.
+    pub now: Timestamp,
+    /// The run of the process.
+    pub run: u64,
+    /// The time after a lease for which an attempt without a record may have one that is still on its way to the log.
+    pub recording: SignedDuration,
+}
+
 /// Who asks to send.
 #[derive(Debug, Clone)]
 pub struct Ask<'a> {
@@ -106,14 +117,10 @@ pub struct Ask<'a> {
     pub after: Option<&'a DeliveryId>,
     /// The token of this hand-out.
     pub token: &'a str,
-    /// The run of this process.
-    pub run: u64,
-    /// The time.
-    pub now: Timestamp,
+    /// The present.
+    pub present: Present,
     /// The request's timeout, in seconds.
     pub timeout_seconds: u32,
-    /// The time after its lease for which an attempt without a record may have one that is still on its way to the log.
-    pub recording: SignedDuration,
     /// n + 1 (L1): the attempts of one budget.
     pub max_attempts: u32,
 }
@@ -209,20 +216,22 @@ impl Line {
         }
         let unrecorded = attempts > own_record.as_ref().map_or(0, |record| record.attempts);
         if let Some(claim) = own.and_then(|entry| entry.claim.as_ref()).filter(|_| unrecorded) {
-            if claim.is_live(ask.run, ask.now) && claim.token == ask.token {
+            if claim.is_live(ask.present) && claim.token == ask.token {
                 let line = (!claim.shared).then(|| self.with_shared_claim(ask.id));
                 return Decision::Mine { line, attempt: attempts, base, lease_until: claim.lease_until };
             }
             // A record may still be on its way: until then it is not known to be cut off.
-            if claim.keeps(ask) {
-                return Decision::Wait { until: claim.cut_off_at(ask), line: None };
+            if claim.keeps(ask.present) {
+                return Decision::Wait { until: claim.cut_off_at(ask.present), line: None };
             }
             // The row of what is open never expires.
-            if own_record.is_none() && claim.lease_until + RECORD_EXPIRED < ask.now {
+            if own_record.is_none() && claim.lease_until + RECORD_EXPIRED < ask.present.now {
                 return Decision::Ended;
             }
         }
-        if let Some(due) = own_record.and_then(|record| record.due).filter(|due| attempts > 0 && !unrecorded && *due > ask.now) {
+        if let Some(due) =
+            own_record.and_then(|record| record.due).filter(|due| attempts > 0 && !unrecorded && *due > ask.present.now)
+        {
             return Decision::Wait { until: due, line: None };
         }
         if attempts >= base + ask.max_attempts {
@@ -234,10 +243,12 @@ impl Line {
         self.claim(ask, attempts, base, asked)
     }
 
-    /// Whether an attempt of this delivery is being sent, of which the log has recorded so many.
-    pub fn is_sending(&self, id: &DeliveryId, recorded: u32, run: u64, now: Timestamp) -> bool {
+    /// The time until which an attempt of this delivery is being sent or recorded, if the log has recorded so many and one more was
+    /// claimed.
+    pub fn sending_until(&self, id: &DeliveryId, recorded: u32, present: Present) -> Option<Timestamp> {
         let claimed = self.entries.iter().find(|entry| entry.id == *id && entry.attempts > recorded);
-        claimed.and_then(|entry| entry.claim.as_ref()).is_some_and(|claim| claim.is_live(run, now))
+        let claim = claimed.and_then(|entry| entry.claim.as_ref());
+        claim.filter(|claim| claim.keeps(present)).map(|claim| claim.cut_off_at(present))
     }
 
     /// Whether this attempt is still the last that was claimed of the delivery, in the same budget.
@@ -340,7 +351,7 @@ impl Line {
         // Who goes first and waits for its rule's rate is not gone before it looks again.
         let first = self.entries.iter().filter(|entry| entry.id != *ask.id && entry.attempts == 0 && entry.order < ask.order);
         let looks = first.filter_map(|entry| entry.parked_until).map(|known| known - PARKED);
-        let free = looks.fold(ask.now, Timestamp::max);
+        let free = looks.fold(ask.present.now, Timestamp::max);
         let until = free + HOP;
         let known = own.is_some_and(|entry| entry.attempts > 0 || entry.parked_until.is_some_and(|known| known > until + HOP));
         if known {
@@ -350,7 +361,7 @@ impl Line {
     }
 
     fn claim(&self, ask: &Ask<'_>, attempts: u32, base: u32, asked: Option<Asked>) -> Decision {
-        let lease_until = ask.now + SignedDuration::from_secs(i64::from(ask.timeout_seconds)) + LEASE_MARGIN;
+        let lease_until = ask.present.now + SignedDuration::from_secs(i64::from(ask.timeout_seconds)) + LEASE_MARGIN;
         let mut line = self.clone();
         let own = line.entries.iter().position(|entry| entry.id == *ask.id).map(|at| line.entries.remove(at));
         line.entries.push(Entry {
@@ -359,7 +370,7 @@ impl Line {
             attempts: attempts + 1,
             base,
             asked,
-            claim: Some(Claim { token: ask.token.to_owned(), lease_until, run: ask.run, shared: false }),
+            claim: Some(Claim { token: ask.token.to_owned(), lease_until, run: ask.present.run, shared: false }),
             parked_until: None,
             slot: None,
             returns: own.and_then(|entry| entry.returns).filter(|returns| returns.attempt == attempts + 1),
@@ -382,7 +393,7 @@ impl Line {
 impl Entry {
     /// Whether it waited behind another and has not looked since: it is known no more (P3).
     fn is_forgotten(&self, ask: &Ask<'_>) -> bool {
-        self.attempts == 0 && self.asked.is_none() && self.parked_until.is_some_and(|until| until <= ask.now)
+        self.attempts == 0 && self.asked.is_none() && self.parked_until.is_some_and(|until| until <= ask.present.now)
     }
 
     /// Whether nothing is lost with it: no person's word, no attempt beyond those recorded, and it does not wait behind another.
@@ -393,17 +404,17 @@ impl Entry {
 
 impl Claim {
     /// The time from which its attempt counts as cut off if it has no record. A claim of another run is void in any case.
-    fn cut_off_at(&self, ask: &Ask<'_>) -> Timestamp {
-        if self.run == ask.run { self.lease_until + ask.recording } else { self.lease_until }
+    fn cut_off_at(&self, present: Present) -> Timestamp {
+        if self.run == present.run { self.lease_until + present.recording } else { self.lease_until }
     }
 
     /// Returns true as long as its attempt, without a record, does not count as cut off.
-    fn keeps(&self, ask: &Ask<'_>) -> bool {
-        self.run == ask.run && self.cut_off_at(ask) > ask.now
+    fn keeps(&self, present: Present) -> bool {
+        self.run == present.run && self.cut_off_at(present) > present.now
     }
 
-    fn is_live(&self, run: u64, now: Timestamp) -> bool {
-        self.run == run && self.lease_until > now
+    fn is_live(&self, present: Present) -> bool {
+        self.run == present.run && self.lease_until > present.now
     }
 }
 

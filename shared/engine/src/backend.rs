@@ -194,6 +194,9 @@ pub struct Published {
     /// The number of times that the bus has refused it.
     #[serde(default)]
     pub refusals: u32,
+    /// The time of the first refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_since: Option<Timestamp>,
 }
 
 /// The longest time for which an event is offered to a bus that refuses it.
@@ -204,17 +207,18 @@ const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 impl Published {
     /// An event that the bus has not been offered yet.
     pub fn new(time: Timestamp, detail_type: &'static str, detail: Value) -> Self {
-        Self { time, detail_type: detail_type.into(), detail, refusals: 0 }
+        Self { time, detail_type: detail_type.into(), detail, refusals: 0, refused_since: None }
     }
 
     /// The message that offers a refused event again: after a second, then after twice as long each time. `None`: it was offered for seven
     /// days, and is for people now.
     pub fn offered_again(&self, now: Timestamp) -> Option<Message> {
-        if now >= self.time + OFFERED {
+        let since = self.refused_since.unwrap_or(now);
+        if now >= since + OFFERED {
             return None;
         }
         let pause = SignedDuration::from_secs(1 << self.refusals.min(10)).min(LONGEST_PAUSE);
-        let event = Self { refusals: self.refusals + 1, ..self.clone() };
+        let event = Self { refusals: self.refusals + 1, refused_since: Some(since), ..self.clone() };
         let body = event.as_message();
         Some(Message { lane: Lane::Retry, group: "publish".to_owned(), not_before: Some(now + pause), body })
     }
@@ -245,7 +249,7 @@ pub struct Effects {
     pub send: Vec<Message>,
     /// Items to write, whatever stands there.
     pub put: Vec<Item>,
-    /// Items to write, whatever stands there, once the events are out.
+    /// Items to write in place of those of `put` with the same keys once the events are out, unless somebody else has written them since.
     pub put_published: Vec<Item>,
     /// Items to remove.
     pub delete: Vec<Key>,

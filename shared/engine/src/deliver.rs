@@ -29,8 +29,8 @@ use tracking_core::{answer::Answer, caller::Owner, delivery::State, request::Ren
 
 use crate::{
     Engine,
-    backend::{Backend, Effects, Lane, Message, Received, Settle, Unavailable},
-    due, matching,
+    backend::{Backend, Effects, Lane, Message, Received, Settle, Swap, Unavailable},
+    due, keys, matching,
     record::{Listing, UnderWay},
     rows::{self, DeliveryRow, Job, Task},
     rules::Rule,
@@ -52,6 +52,8 @@ pub struct Claimed {
     job: Job,
     /// The delivery as the log has it, if it has it.
     row: Option<DeliveryRow>,
+    /// The revision of its row.
+    row_rev: Option<u64>,
     secrets: Arc<BTreeMap<String, String>>,
     attempt: u32,
     /// Attempts before its present budget (L1).
@@ -136,30 +138,33 @@ impl Claimed {
 pub type Sent = Result<Answer, SendFault>;
 
 impl<B: Backend> Engine<B> {
-    /// Ends a delivery that has no attempt under way, and the message with it. A row that is over already stays as it is.
-    async fn end(&self, received: &Received, ending: Ending<'_>, state: State, reason: &str) -> Result<(), Unavailable> {
+    /// Ends a delivery that has no attempt under way, and the message with it. A row that is over already stays as it is. Returns false if
+    /// somebody else has written the row since it was read.
+    async fn end(&self, received: &Received, ending: Ending<'_>, state: State, reason: &str) -> Result<bool, Unavailable> {
         let now = self.now();
-        let (mut row, listed) = match ending.row {
-            Some(row) => (row, true),
-            None => (DeliveryRow::new(ending.job.clone(), State::Waiting, ending.max_attempts), ending.job.held),
+        let (mut row, rev) = match ending.row {
+            Some((row, rev)) => (row, Some(rev)),
+            None => (DeliveryRow::new(ending.job.clone(), State::Waiting, ending.max_attempts), None),
         };
-        let mut effects = received.done();
-        let mut listing = None;
-        let ends = !row.state.is_ended();
-        if ends {
-            self.publish_left(&row).await?;
-            row.attempts = row.attempts.max(ending.attempts);
-            row.end(state, reason, now);
-            row.note_told(received, None, now);
-            self.put_told(&mut effects, &row);
-            listing = (!listed).then(|| Listing::of(&row));
-            tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
+        if row.state.is_ended() {
+            return self.commit_one(received.done()).await.map(|()| true);
         }
-        self.record(effects, listing).await?;
-        if ends {
-            self.tally.ended(state);
+        self.publish_left(&row).await?;
+        if rev.is_none() && !ending.job.held {
+            self.record(Effects::default(), Some(Listing::of(&row))).await?;
         }
-        Ok(())
+        row.attempts = row.attempts.max(ending.attempts);
+        row.end(state, reason, now);
+        row.note_told(received, None, now);
+        let swap = Swap { key: keys::delivery(&row.job.id), expect: rev, new: Some(self.delivery_item(&row)) };
+        if !self.swap_one(swap).await.is_done()? {
+            return Ok(false);
+        }
+        // Should this be cut off, the message comes again, and publishes what is in the row.
+        self.commit_one(Effects { publish: row.unpublished(), ..received.done() }).await?;
+        tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
+        self.tally.ended(state);
+        Ok(true)
     }
 
     /// Makes a message come again at a time: on the retry lane by its visibility, from the delivery lane by moving there, and for
@@ -191,7 +196,8 @@ fn wake(effects: &mut Effects, task: &Task, job: &Job, host: &str, at: Timestamp
 /// A delivery that ends without a further attempt.
 struct Ending<'a> {
     job: &'a Job,
-    row: Option<DeliveryRow>,
+    /// The delivery as the log has it, if it has it, and the revision of its row.
+    row: Option<(DeliveryRow, u64)>,
     attempts: u32,
     max_attempts: u32,
 }

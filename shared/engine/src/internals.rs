@@ -59,7 +59,7 @@ impl<B: Backend> Engine<B> {
     }
 
     fn look<'a>(&self, id: &'a DeliveryId) -> Look<'a> {
-        Look { id, run: self.backend.run(), recording: self.recording(), now: self.now() }
+        Look { id, present: self.present() }
     }
 
     /// Reads an item; one that can't be read is noted.

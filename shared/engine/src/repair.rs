@@ -50,8 +50,8 @@ pub(crate) struct Seen {
 /// Why a delivery is not sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Obstacle {
-    /// An attempt is under way.
-    Sending,
+    /// An attempt is under way, until then at most.
+    Sending(Timestamp),
     /// A newer one of its subject was delivered.
     NewerDelivered,
     /// A newer one of its subject is being sent.
@@ -65,7 +65,7 @@ pub(crate) enum Obstacle {
 impl Obstacle {
     fn refused(self) -> Refused {
         let why = match self {
-            Self::Sending => return being_sent(),
+            Self::Sending(until) => return being_sent(until),
             Self::NewerDelivered => {
                 "a newer change of the same subject was delivered: send this one all the same with \"force\": true"
             }
@@ -125,8 +125,8 @@ impl<B: Backend> Engine<B> {
                 )));
             }
             let now = self.now();
-            if line.is_sending(id, row.attempts, self.backend.run(), now) {
-                return Err(being_sent());
+            if let Some(until) = line.sending_until(id, row.attempts, self.present()) {
+                return Err(being_sent(until));
             }
             let records = self.records_beside(&row, &line).await?;
             let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
@@ -186,17 +186,17 @@ impl<B: Backend> Engine<B> {
         line: &Line,
         force: bool,
     ) -> Result<Option<Obstacle>, Unavailable> {
-        let (run, now) = (self.backend.run(), self.now());
-        if line.is_sending(&row.job.id, row.attempts, run, now) {
-            return Ok(Some(Obstacle::Sending));
+        let present = self.present();
+        if let Some(until) = line.sending_until(&row.job.id, row.attempts, present) {
+            return Ok(Some(Obstacle::Sending(until)));
         }
         let records = self.records_beside(row, line).await?;
         let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
         let order = row.job.event.0.order();
-        if line.ask(Asked::Resend, &row.job.id, order, &recorded, now).is_none() {
+        if line.ask(Asked::Resend, &row.job.id, order, &recorded, present.now).is_none() {
             return Ok(Some(Obstacle::Full));
         }
-        if !force && line.newer_claimed(order).any(|newer| line.is_sending(newer, recorded(newer), run, now)) {
+        if !force && line.newer_claimed(order).any(|newer| line.sending_until(newer, recorded(newer), present).is_some()) {
             return Ok(Some(Obstacle::NewerSending));
         }
         if !force && self.newer_delivered(row, line).await? {
@@ -381,8 +381,8 @@ fn full() -> Refused {
     Refused::Conflict("too much is under way about the same subject: wait until some of it is over".to_owned())
 }
 
-fn being_sent() -> Refused {
-    Refused::Conflict("it is being sent: wait for the answer".to_owned())
+fn being_sent(until: Timestamp) -> Refused {
+    Refused::Conflict(format!("it is being sent: wait for its answer, or until {until}, when it counts as cut off"))
 }
 
 pub(crate) fn changing() -> Unavailable {

@@ -100,7 +100,7 @@ impl<B: Backend> Engine<B> {
             for ((row, _), obstacle) in fitting.iter().zip(obstacles) {
                 match obstacle {
                     None => *counted.states.entry(standing(rule, row).as_str()).or_default() += 1,
-                    Some(Obstacle::Sending) => {}
+                    Some(Obstacle::Sending(_)) => {}
                     Some(_) => counted.skipped += 1,
                 }
             }

@@ -193,15 +193,19 @@ impl<B: Backend> Engine<B> {
             return Ok(());
         }
         let now = self.now();
-        let mut effects = Effects::default();
+        let mut swaps = Vec::new();
         for item in self.backend.get(&keys).await?.into_iter().flatten() {
             let Some(mut row) = self.readable::<DeliveryRow>(&item) else { continue };
             if row.state == State::Held {
                 row.end(State::Cancelled, SWITCHED_OFF, now);
-                effects.put.push(self.delivery_item(&row));
+                swaps.push(Swap { key: item.key, expect: Some(item.rev), new: Some(self.delivery_item(&row)) });
             }
         }
-        self.commit_one(effects).await
+        for swapped in self.backend.swap(swaps).await {
+            // Whoever was faster knows more of it.
+            swapped.is_done()?;
+        }
+        Ok(())
     }
 
     async fn read_hold(&self, conversion: &Id, rule: &Rule) -> Result<Option<Stored>, ReadError> {

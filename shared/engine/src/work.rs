@@ -7,7 +7,10 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use futures_util::{FutureExt as _, future::join_all};
+use futures_util::{
+    FutureExt as _,
+    future::{join, join_all},
+};
 use jiff::Timestamp;
 use tokio::time::timeout;
 use tracing::Instrument as _;
@@ -192,11 +195,12 @@ impl<B: Backend> Engine<B> {
         if let Ok(sent) = timeout(self.settings.shown_after.unsigned_abs(), &mut sending).await {
             return sent;
         }
-        // Only for people to see: nothing depends on it.
-        if let Err(error) = self.show_as_sending(claimed).await {
+        // Only for people to see. It is waited for, so that no such write lands after the record, while the request goes on.
+        let (sent, shown) = join(sending, self.show_as_sending(claimed)).await;
+        if let Err(error) = shown {
             tracing::debug!(%error, "a running attempt could not be shown");
         }
-        sending.await
+        sent
     }
 
     /// Sets a message aside that can't be read: it is kept for people, and goes from its lane.

@@ -16,6 +16,8 @@ pub enum Fault {
     ConnectionDropped,
     /// It takes effect, and the connection ends without an answer.
     LostAnswer,
+    /// No answer ever comes; nothing takes effect.
+    Hangs,
 }
 
 /// What is ordered for one call of an action.
@@ -47,8 +49,8 @@ pub(super) enum Fate {
     Dropped { worked: bool },
     /// The process dies with this call.
     Cut(Cut),
-    /// The process is dead: nothing comes of it.
-    Dead,
+    /// The process is dead, or the service is silent: nothing comes of it.
+    Silence,
 }
 
 impl Plan {
@@ -76,7 +78,7 @@ impl Plan {
     /// Decides on one call, and counts it.
     pub(super) fn fate(&mut self, action: &str) -> Fate {
         if self.down {
-            return Fate::Dead;
+            return Fate::Silence;
         }
         if let Some((left, cut)) = &mut self.cut {
             *left -= 1;
@@ -95,6 +97,7 @@ impl Plan {
             Some(Order::Fault(Fault::InternalError)) => Fate::Refused(internal(action)),
             Some(Order::Fault(Fault::ConnectionDropped)) => Fate::Dropped { worked: false },
             Some(Order::Fault(Fault::LostAnswer)) => Fate::Dropped { worked: true },
+            Some(Order::Fault(Fault::Hangs)) => Fate::Silence,
         }
     }
 }

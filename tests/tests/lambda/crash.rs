@@ -26,8 +26,8 @@ const AGAIN: SignedDuration = SignedDuration::from_mins(16);
 struct Outcome {
     /// Transactions, how their deliveries ended, and the attempts counted.
     log: BTreeMap<String, (String, u64)>,
-    /// What was told on the bus, of which transaction.
-    told: BTreeSet<(String, String)>,
+    /// What was told on the bus, of which transaction, and with which result.
+    told: BTreeSet<(String, String, String)>,
     /// What the receiver heard, of which transaction.
     heard: Vec<(String, String)>,
 }
@@ -84,7 +84,8 @@ const PATHS: [Path; 7] = [
                 "retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5},
                 "answer": {
                     "rules": [
-                        {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "pending"}], "then": "pending"},
+                        {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "pending"}],
+                         "then": "pending", "set": {"external_id": "{body.status}"}},
                         {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "approved"}],
                          "then": "delivered", "set": {"result": "approved"}},
                     ],
@@ -178,7 +179,10 @@ async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
         .cloud
         .published()
         .iter()
-        .map(|event| (event.detail_type.clone(), text(&event.detail.clone().into(), "transaction_id")))
+        .map(|event| {
+            let detail: Value = event.detail.clone().into();
+            (event.detail_type.clone(), text(&detail, "transaction_id"), text(&detail, "result"))
+        })
         .collect();
     let heard = receiver.heard().into_iter().map(|postback| (ids[&postback.delivery_id].clone(), postback.target)).collect();
     (Outcome { log, told, heard }, calls.unwrap_or(0))

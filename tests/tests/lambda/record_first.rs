@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
-use tracking_core::{caller::Caller, json, json::Value};
+use tracking_core::{caller::Caller, delivery::DeliveryId, json, json::Value};
 use tracking_tests::{
     cloud::{Cloud, Fault, Queue},
     functions::Functions,
@@ -175,6 +175,74 @@ async fn a_retry_goes_on_after_its_record_had_to_wait() {
     assert_eq!((states(&log), &log[0]["attempts"]), (vec!["delivered"], &json!(2)));
     assert_eq!(told(&functions.cloud).len(), 2, "{:?}", told(&functions.cloud));
     no_dead_letters(&functions.cloud);
+}
+
+/// The receiver says `pending` once; while its second answer can't be recorded, people are told to wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l1_nobody_sends_again_or_stops_what_is_being_recorded() {
+    let mut functions = Functions::start();
+    let cloud = functions.cloud.clone();
+    let receiver = Receiver::start(move |asked| {
+        if asked.target.ends_with("n=1") {
+            return Answer::says(200, "pending");
+        }
+        cloud.fail_all(WRITES, Some(Fault::Throttled));
+        Answer::says(200, "approved")
+    })
+    .await;
+    let more = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5}, "answer": telling()["answer"]});
+    functions.rule(&Caller::Admin, rule(receiver.url(), more)).await;
+    functions.ingest(&sale(2)).await;
+    while receiver.heard().len() < 2 {
+        functions.wait(functions.clock.now() + SignedDuration::from_secs(20)).await;
+    }
+    // Beyond its lease the record is in the queue still.
+    for minutes in [0, 5] {
+        functions.clock.pass(SignedDuration::from_mins(minutes));
+        let id = DeliveryId::parse(functions.log().await[0]["id"].as_str().expect("it has one")).expect("it is one");
+        let stack = functions.stack();
+        let resent = stack.engine.resend(&Caller::Admin, &id, &json!({"force": true})).await;
+        let stopped = stack.engine.cancel(&Caller::Admin, &id).await;
+        for refused in [resent, stopped] {
+            let why = refused.expect_err("it is refused").to_string();
+            assert!(why.starts_with("it is being sent: wait for its answer, or until "), "{why}");
+        }
+    }
+    functions.cloud.fail_all(WRITES, None);
+    functions.wait(functions.clock.now() + SignedDuration::from_mins(20)).await;
+    assert_eq!(receiver.heard().len(), 2);
+    assert_eq!(states(&functions.log().await), ["delivered"]);
+    assert_eq!(told(&functions.cloud).iter().collect::<BTreeSet<_>>().len(), 2);
+    no_dead_letters(&functions.cloud);
+}
+
+/// A bus that never answers holds a record up for less time than the record has, and no event is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bus_that_hangs_holds_up_no_record() {
+    let receiver = refusing_the_first().await;
+    let mut functions = Functions::start();
+    functions.rule(&Caller::Admin, rule(receiver.url(), telling())).await;
+    functions.ingest(&sale(1)).await;
+    functions.ingest(&sale(2)).await;
+    functions.cloud.fail_all(BUS, Some(Fault::Hangs));
+    while functions.work(Queue::Events).await > 0 {}
+    functions.work(Queue::Delivery).await;
+    assert_eq!(states(&functions.log().await), ["delivered", "failed"]);
+    let waiting = functions.cloud.messages(Queue::Retry);
+    assert!(waiting.len() == 2 && waiting.iter().all(|body| body.contains("\"publish\"")), "{waiting:?}");
+    functions.cloud.fail_all(BUS, None);
+    functions.wait(functions.clock.now() + SignedDuration::from_mins(5)).await;
+    assert_eq!(told(&functions.cloud).len(), 2);
+    assert_eq!(receiver.heard().len(), 2);
+    no_dead_letters(&functions.cloud);
+}
+
+/// A table that is away for longer than an attempt without a record is waited for, and one whose writes hang.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_away_for_long_repeats_no_request() {
+    let away = throttled(Fault::InternalError, 5, SignedDuration::from_mins(30));
+    let hangs = throttled(Fault::Hangs, 5, SignedDuration::from_secs(20));
+    join_all([Box::pin(away), Box::pin(hangs)]).await;
 }
 
 #[tokio::test]

@@ -204,6 +204,28 @@ async fn what_was_received_very_often_is_sent_anew_to_wait() {
     assert!(receiver.heard().len() >= 8, "both go on: {:?}", receiver.heard());
 }
 
+/// Whatever keeps it from being worked, a message that was received very often goes on as a new one, and not to the dead letters.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_received_very_often_is_sent_anew_where_it_fails() {
+    let receiver = Receiver::start(|_| Answer::says(200, "pending")).await;
+    let polls = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 9}});
+    let mut functions = owing(&receiver, 2, polls).await;
+    functions.work(Queue::Delivery).await;
+    functions.clock.pass(SignedDuration::from_mins(2));
+    let mut records = functions.cloud.take(Queue::Retry, BATCH, functions.clock.now());
+    assert_eq!(records.len(), 2);
+    records[0].receives = 50;
+    functions.cloud.fail_all("DynamoDB.BatchGetItem", Some(Fault::Throttled));
+    let answer = functions.invoke(Queue::Retry, &records).await.unwrap();
+    functions.cloud.fail_all("DynamoDB.BatchGetItem", None);
+    assert_eq!(failures(&answer), [records[1].message_id.clone()]);
+    functions.cloud.settle(&records, &failures(&answer));
+    let depth = functions.cloud.depth(Queue::Retry);
+    assert_eq!((depth.in_flight, depth.delayed), (1, 1));
+    functions.wait(functions.clock.now() + SignedDuration::from_mins(3)).await;
+    assert!(receiver.heard().len() >= 6, "both go on: {:?}", receiver.heard());
+}
+
 /// An item that the table refuses is nobody else's affair.
 #[tokio::test]
 async fn a_row_that_is_too_large_harms_none_of_the_others() {

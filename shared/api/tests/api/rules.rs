@@ -104,6 +104,17 @@ async fn contract_3_the_same_idempotency_key_is_the_same_rule() {
     assert_eq!((first.status, again.status), (201, 201));
     assert_eq!((&again.body, again.header("location")), (&first.body, first.header("location")));
     assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), (None, Some("true")));
+    let with_value = |value: &str| {
+        let mut body = bank();
+        body["secret_values"] = json!({"token": value});
+        body
+    };
+    let own = [("idempotency-key", "5f0f8d0e-secret")];
+    for (value, status) in [("first", 201), ("first", 201), ("second", 409)] {
+        assert_eq!(api.call_with(ADMIN, "POST /tracking-apis", &own, with_value(value)).await.status, status, "{value}");
+    }
+    let path = format!("DELETE /tracking-apis/{}", api.get(ADMIN, "/tracking-apis").await.each("id")[0]);
+    assert_eq!(api.call(ADMIN, &path, Value::Null).await.status, 204);
     let another = api.call_with("aff_a", "POST /tracking-apis", &key, bank()).await;
     assert_ne!(another.body["id"], first.body["id"], "another caller's key is another key");
     assert_eq!(api.get(ADMIN, "/tracking-apis").await.each("id").len(), 2);

@@ -8,7 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, Line, PARKED};
+use super::{Claim, Line, PARKED, Present};
 use crate::{delivery::DeliveryId, hash};
 
 /// The wait after the first claim that was given back, in milliseconds; each further one is twice as long.
@@ -36,10 +36,8 @@ pub struct Return<'a> {
     pub base: u32,
     /// The token of the hand-out that claimed it.
     pub token: &'a str,
-    /// The run of this process.
-    pub run: u64,
-    /// The time.
-    pub now: Timestamp,
+    /// The present.
+    pub present: Present,
 }
 
 /// A line without a claim that was given back.
@@ -64,17 +62,19 @@ impl Line {
         if entry.attempts != given.attempt || entry.base != given.base || given.attempt == 0 {
             return None;
         }
-        let claim = entry.claim.take_if(|claim| claim.token == given.token && claim.run == given.run && !claim.shared)?;
+        let claim = entry.claim.take_if(|claim| claim.token == given.token && claim.run == given.present.run && !claim.shared)?;
         let before = entry.returns.filter(|returns| returns.attempt == given.attempt).map_or(0, |returns| returns.times);
         let times = before.saturating_add(1);
-        let until = given.now + wait(given.id, times);
+        let until = given.present.now + wait(given.id, times);
         entry.attempts -= 1;
         entry.returns = Some(Returns { attempt: given.attempt, times });
         if entry.attempts == 0 {
             entry.parked_until = Some(until + PARKED);
         } else {
             // The attempts before it were claimed: for newer and older ones this stays a delivery that was.
-            entry.claim = Some(Claim { lease_until: claim.lease_until.min(given.now), ..claim });
+            // No record of them is on its way because of this claim.
+            let ended = given.present.now - given.present.recording;
+            entry.claim = Some(Claim { lease_until: claim.lease_until.min(ended), ..claim });
         }
         Some(GivenBack { line, until, times })
     }

@@ -75,7 +75,7 @@ impl Line {
         let unrecorded = own.filter(|entry| entry.attempts > in_log);
         let lease = unrecorded.and_then(|entry| {
             let claim = entry.claim.as_ref()?;
-            let (cut_off_at, is_live) = (claim.cut_off_at(ask), claim.keeps(ask));
+            let (cut_off_at, is_live) = (claim.cut_off_at(ask.present), claim.keeps(ask.present));
             Some(Lease { attempt: entry.attempts, until: claim.lease_until, cut_off_at, is_live })
         });
         Position {
@@ -113,14 +113,14 @@ impl Line {
 impl Entry {
     /// The end of the lease under which an attempt of this entry is being sent.
     fn in_flight_until(&self, ask: &Ask<'_>, recorded: Log<'_>) -> Option<Timestamp> {
-        let claim = self.claim.as_ref().filter(|claim| claim.is_live(ask.run, ask.now))?;
+        let claim = self.claim.as_ref().filter(|claim| claim.is_live(ask.present))?;
         let is_open = recorded(&self.id).is_none_or(|record| !record.ended && record.attempts < self.attempts);
         is_open.then_some(claim.lease_until)
     }
 
     /// The time until which this entry is known to go before the delivery of `ask` without an attempt.
     fn goes_first_until(&self, ask: &Ask<'_>, recorded: Log<'_>) -> Option<Timestamp> {
-        let until = self.parked_until.filter(|until| self.attempts == 0 && self.order < ask.order && *until > ask.now)?;
+        let until = self.parked_until.filter(|until| self.attempts == 0 && self.order < ask.order && *until > ask.present.now)?;
         recorded(&self.id).is_none_or(|record| !record.ended).then_some(until)
     }
 }
@@ -131,7 +131,7 @@ mod tests {
 
     use super::{
         super::{
-            Claim,
+            Claim, Present,
             tests::{created, delivery},
         },
         *,
@@ -160,10 +160,8 @@ mod tests {
             order: created(2),
             after: after.as_ref(),
             token: "t",
-            run,
-            now: at(NOW),
+            present: Present { now: at(NOW), run, recording: SignedDuration::from_secs(recording) },
             timeout_seconds: 40,
-            recording: SignedDuration::from_secs(recording),
             max_attempts: 3,
         };
         Line { head: 0, entries }.position(&ask, &|_| None)

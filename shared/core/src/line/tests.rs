@@ -16,6 +16,8 @@ struct Play {
     run: u64,
     max_attempts: u32,
     after: Option<DeliveryId>,
+    /// Seconds after a lease for which a record may be on its way.
+    recording: i64,
 }
 
 /// A decision without its line.
@@ -55,7 +57,11 @@ impl Play {
     /// At most three attempts, a timeout of 40 seconds: a lease of 55.
     fn new() -> Self {
         let now = "2026-11-22T09:00:00Z".parse().unwrap();
-        Self { line: Line::default(), log: HashMap::new(), now, run: 1, max_attempts: 3, after: None }
+        Self { line: Line::default(), log: HashMap::new(), now, run: 1, max_attempts: 3, after: None, recording: 0 }
+    }
+
+    fn present(&self) -> Present {
+        Present { now: self.now, run: self.run, recording: SignedDuration::from_secs(self.recording) }
     }
 
     fn asking<'a>(&'a self, id: &'a DeliveryId, order: Order, token: &'a str) -> Ask<'a> {
@@ -64,10 +70,8 @@ impl Play {
             order,
             after: self.after.as_ref(),
             token,
-            run: self.run,
-            now: self.now,
+            present: self.present(),
             timeout_seconds: 40,
-            recording: SignedDuration::ZERO,
             max_attempts: self.max_attempts,
         }
     }
@@ -129,7 +133,7 @@ impl Play {
     /// A claim is given back that this hand-out won; how many of its claims that makes. `None`: it stays counted.
     fn give_back(&mut self, name: &str, attempt: u32, token: &str) -> Option<u32> {
         let id = delivery(name);
-        let given = Return { id: &id, attempt, base: self.base(name), token, run: self.run, now: self.now };
+        let given = Return { id: &id, attempt, base: self.base(name), token, present: self.present() };
         let GivenBack { line, times, .. } = self.line.give_back(&given)?;
         self.line = line;
         Some(times)

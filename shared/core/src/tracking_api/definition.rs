@@ -33,21 +33,22 @@ const MAX_NAME: usize = 200;
 const WRITTEN: [&str; 10] =
     ["name", "active", "trigger", "conditions", "request", "retry", "answer", "delay", "rate_per_second", "signing"];
 
-/// The fields that the server sets, ignored so that GET → PUT works; `secret_values` is read elsewhere and never kept here.
-const SERVER_SET: [&str; 13] = [
+/// The fields that a person writes and that are read elsewhere; values of secrets are never kept here.
+const READ_ELSEWHERE: [&str; 2] = ["owner", "secret_values"];
+
+/// The fields that the server sets, ignored so that GET → PUT works.
+const SERVER_SET: [&str; 11] = [
     "id",
     "health",
     "inactive_reason",
     "schedule",
     "warnings",
     "version",
-    "owner",
     "country",
     "category",
     "secrets",
     "created_at",
     "updated_at",
-    "secret_values",
 ];
 
 /// What the place where we run allows.
@@ -105,7 +106,7 @@ impl Definition {
             faults.add("", format!("{} is not a rule: write an object with at least name and request.url", kind(document)));
             return None;
         }
-        let fields = Fields::open(Some(document), "", &WRITTEN, &SERVER_SET, faults);
+        let fields = Fields::open(Some(document), "", &[&WRITTEN[..], &READ_ELSEWHERE].concat(), &SERVER_SET, faults);
         let bytes: usize = WRITTEN.iter().filter_map(|key| fields.get(key)).map(|value| value.to_string().len()).sum();
         if bytes > MAX_RULE_BYTES && !settings.stored {
             faults.add("", format!("{bytes} bytes are too many for a rule: {MAX_RULE_BYTES} are allowed"));

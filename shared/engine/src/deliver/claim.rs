@@ -9,7 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{DeliveryId, Next, State, used_up},
-    line::{Ask, Decision, Line, Recorded},
+    line::{Ask, Decision, Line, Present, Recorded},
     standstill::Cause,
 };
 
@@ -60,6 +60,8 @@ struct View {
     /// The line's revision; none if there is no line, or it was not read.
     rev: Option<u64>,
     line: Line,
+    /// The revision of the delivery's own row.
+    row_rev: Option<u64>,
     /// What the log has of the deliveries on the line.
     records: HashMap<DeliveryId, DeliveryRow>,
 }
@@ -67,6 +69,8 @@ struct View {
 /// An attempt that the line lets go.
 struct Won {
     row: Option<DeliveryRow>,
+    /// The revision of its row.
+    row_rev: Option<u64>,
     attempt: u32,
     /// The attempts before its present budget (L1).
     base: u32,
@@ -171,16 +175,14 @@ impl<B: Backend> Engine<B> {
         // A first try finds no line most of the time. Where something may be known of it, it is read first.
         let is_fresh = received.receipt.lane == Lane::Delivery && !received.redelivered && job.after.is_none();
         let key = keys::line(&job.id, &job.rule, &job.event.0.subject());
-        let mut view = if is_fresh { None } else { Some(self.read_line(&job, &key).await?) };
-        // Before anything else is decided, so that neither a rule that is gone nor time that is over loses it.
-        if let Some(row) = view.as_ref().and_then(|view| view.records.get(&job.id)) {
-            self.publish_left_by(received, row).await?;
-        }
+        // Before anything else is decided, so that neither a rule that is gone nor time that is over loses what it has to publish.
+        let mut view = if is_fresh { None } else { Some(self.read_line(received, &job, &key).await?) };
         let (rule, secrets) = match self.sending_rule(&job).await? {
             Ok(ready) => ready,
-            Err(why) => {
-                let row = view.and_then(|mut view| view.records.remove(&job.id)).or(row);
-                return self.not_now(received, &job, row, why).await;
+            Err(NotNow::Off) => return self.end_switched_off(received, &job).await,
+            Err(NotNow::Unbound(unbound)) => {
+                self.wait_for_secret(received, &job, &unbound).await?;
+                return Ok(Claiming::Settled);
             }
         };
         let needed = rule.definition.request.timeout().duration() + CONCLUDING;
@@ -199,7 +201,7 @@ impl<B: Backend> Engine<B> {
         loop {
             let view = match view.take() {
                 Some(view) => view,
-                None => self.read_line(&asking.job, &asking.key).await?,
+                None => self.read_line(received, &asking.job, &asking.key).await?,
             };
             match self.step(&mut asking, view).await? {
                 Step::Again => {}
@@ -214,13 +216,13 @@ impl<B: Backend> Engine<B> {
         let now = self.now();
         let Asking { received, job, rule, .. } = &*asking;
         let max_attempts = rule.definition.retry.max_attempts();
-        let row = view.records.get(&job.id).cloned();
-        let ending = |attempts: u32| Ending { job, row: row.clone(), attempts, max_attempts };
+        let (row, row_rev) = (view.records.get(&job.id).cloned(), view.row_rev);
+        let ending = |attempts: u32| Ending { job, row: row.clone().zip(row_rev), attempts, max_attempts };
         let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
         let decision = view.line.decide(&self.ask(asking, now), &recorded);
         match decision {
             Decision::Claim { line, attempt, base, lease_until, overtaken } => {
-                let claim = Claim { line, overtaken, won: Won { row, attempt, base, lease_until } };
+                let claim = Claim { line, overtaken, won: Won { row, row_rev, attempt, base, lease_until } };
                 return self.win(asking, &view, claim, now).await;
             }
             Decision::Mine { line, attempt, base, lease_until } => {
@@ -229,7 +231,7 @@ impl<B: Backend> Engine<B> {
                     return Ok(Step::Again);
                 }
                 self.in_time(rule, lease_until, asking.until)?;
-                return Ok(Step::Send(Box::new(Won { row, attempt, base, lease_until })));
+                return Ok(Step::Send(Box::new(Won { row, row_rev, attempt, base, lease_until })));
             }
             Decision::Ended => self.commit_one(received.done()).await?,
             Decision::Wait { until, line } => {
@@ -243,21 +245,23 @@ impl<B: Backend> Engine<B> {
                 let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
                 let pending = row.as_ref().is_some_and(|row| row.pending);
                 let Next::Ended(state, reason) = used_up(attempts - base, pending, why) else { return Ok(Step::Again) };
-                self.end(received, ending(attempts), state, &reason).await?;
+                return self.end_step(received, ending(attempts), state, &reason).await;
             }
-            Decision::Superseded => {
-                self.end(received, ending(0), State::Superseded, OVERTAKEN).await?;
-            }
-            Decision::Stopped { attempts } => {
-                self.end(received, ending(attempts), State::Cancelled, STOPPED).await?;
-            }
+            Decision::Superseded => return self.end_step(received, ending(0), State::Superseded, OVERTAKEN).await,
+            Decision::Stopped { attempts } => return self.end_step(received, ending(attempts), State::Cancelled, STOPPED).await,
         }
         Ok(Step::Settled)
     }
 
-    /// The time after a lease for which its attempt's record may still be on its way.
-    pub(crate) fn recording(&self) -> SignedDuration {
-        if self.backend.is_transactional() { SignedDuration::ZERO } else { RECORDING }
+    /// Ends the delivery of a step.
+    async fn end_step(&self, received: &Received, ending: Ending<'_>, state: State, why: &str) -> Result<Step, Unavailable> {
+        Ok(if self.end(received, ending, state, why).await? { Step::Settled } else { Step::Again })
+    }
+
+    /// The present, as lines are asked about it.
+    pub(crate) fn present(&self) -> Present {
+        let recording = if self.backend.is_transactional() { SignedDuration::ZERO } else { RECORDING };
+        Present { now: self.now(), run: self.backend.run(), recording }
     }
 
     /// The question to the line.
@@ -268,10 +272,8 @@ impl<B: Backend> Engine<B> {
             order: job.event.0.order(),
             after: job.after.as_ref().filter(|_| job.created_at + PATIENCE > now),
             token: &received.token,
-            run: self.backend.run(),
-            now,
+            present: Present { now, ..self.present() },
             timeout_seconds: rule.definition.request.timeout().seconds(),
-            recording: self.recording(),
             max_attempts: rule.definition.retry.max_attempts(),
         }
     }
@@ -327,33 +329,22 @@ impl<B: Backend> Engine<B> {
         Ok((self.now() > now + SLOW).then_some(Step::Again))
     }
 
-    /// The rule sends this no more, or not until a secret is written again.
-    async fn not_now(
-        &self,
-        received: &Received,
-        job: &Job,
-        row: Option<DeliveryRow>,
-        why: NotNow,
-    ) -> Result<Claiming, Unavailable> {
-        match why {
-            NotNow::Unbound(unbound) => self.wait_for_secret(received, job, &unbound).await?,
-            NotNow::Off => self.end_switched_off(received, job, row).await?,
-        }
-        Ok(Claiming::Settled)
-    }
-
     /// The rule sends this no more (P6).
-    async fn end_switched_off(&self, received: &Received, job: &Job, row: Option<DeliveryRow>) -> Result<(), Unavailable> {
-        let row = match row {
-            Some(row) => Some(row),
-            None => self.row(&job.id).await?,
-        };
-        if row.as_ref().is_some_and(|row| row.job.epoch > job.epoch) {
-            // A person sent it again since: that has a message of its own.
-            return self.commit_one(received.done()).await;
+    async fn end_switched_off(&self, received: &Received, job: &Job) -> Result<Claiming, Unavailable> {
+        for _ in 0..READS {
+            let stored = self.get_one(keys::delivery(&job.id)).await?;
+            let row = stored.map(|item| Ok::<_, Unreadable>((rows::read::<DeliveryRow>(&item.body)?, item.rev))).transpose()?;
+            if row.as_ref().is_some_and(|(row, _)| row.job.epoch > job.epoch) {
+                // A person sent it again since: that has a message of its own.
+                self.commit_one(received.done()).await?;
+                return Ok(Claiming::Settled);
+            }
+            let ending = Ending { job, row, attempts: 0, max_attempts: 0 };
+            if self.end(received, ending, State::Cancelled, SWITCHED_OFF).await? {
+                return Ok(Claiming::Settled);
+            }
         }
-        let ending = Ending { job, row, attempts: 0, max_attempts: 0 };
-        self.end(received, ending, State::Cancelled, SWITCHED_OFF).await
+        Err(Unavailable(format!("the row of delivery {} is being changed too often", job.id)))
     }
 
     /// Nothing is sent that its lease or its process may not outlive: a newer change could be sent beside it (P3). What was claimed stays
@@ -419,8 +410,8 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// The line, and what the log has of this delivery and of those on the line.
-    async fn read_line(&self, job: &Job, key: &Key) -> Result<View, Unavailable> {
+    /// The line, and what the log has of this delivery and of those on the line. Publishes what the message may have left unpublished.
+    async fn read_line(&self, received: &Received, job: &Job, key: &Key) -> Result<View, Unavailable> {
         let mut read = self.backend.get(&[key.clone(), keys::delivery(&job.id)]).await?;
         let own = read.pop().flatten();
         let item = read.pop().flatten();
@@ -429,12 +420,16 @@ impl<B: Backend> Engine<B> {
         let others: Vec<_> = line.entries.iter().map(|entry| &entry.id).chain(&job.after).filter(|id| **id != job.id).collect();
         let keys: Vec<_> = others.into_iter().map(keys::delivery).collect();
         let others = if keys.is_empty() { Vec::new() } else { self.backend.get(&keys).await? };
+        let row_rev = own.as_ref().map(|item| item.rev);
         let mut records = HashMap::new();
         for item in others.into_iter().chain([own]).flatten() {
             let row: DeliveryRow = rows::read(&item.body)?;
             records.insert(row.job.id.clone(), row);
         }
-        Ok(View { rev, line, records })
+        if let Some(row) = records.get(&job.id) {
+            self.publish_left_by(received, row).await?;
+        }
+        Ok(View { rev, line, row_rev, records })
     }
 
     /// Ends older deliveries that waited for a retry (P3). Should this be cut off, their own messages end them.
@@ -461,7 +456,7 @@ impl<B: Backend> Engine<B> {
 
     fn claimed(&self, asking: Asking<'_>, secrets: Arc<BTreeMap<String, String>>, won: Won) -> Claiming {
         let Asking { received, job, rule, until, .. } = asking;
-        let Won { row, attempt, base, lease_until } = won;
+        let Won { row, row_rev, attempt, base, lease_until } = won;
         let at = self.now();
         let under_way = self.recorder.begin();
         let received = received.clone();
@@ -472,6 +467,7 @@ impl<B: Backend> Engine<B> {
             rule,
             job,
             row,
+            row_rev,
             secrets,
             attempt,
             base,

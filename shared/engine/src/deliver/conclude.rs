@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Engine,
-    backend::{Backend, Effects, Item, Unavailable},
+    backend::{Backend, Effects, Item, Swap, Swapped, Unavailable},
     keys,
     rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
     rules::Head,
@@ -66,10 +66,10 @@ impl<B: Backend> Engine<B> {
         let holds = if now > claimed.lease_until { self.still_holds(&claimed).await } else { Ok(true) };
         let (claimed, understood) = self.understood(claimed, sent).await;
         let verdict = understood.judged.verdict;
-        if holds == Ok(false) {
-            return self.leave_trace(claimed, understood, now).await;
-        }
         let (row, earlier) = self.concluded(&claimed, understood, now).await;
+        if holds == Ok(false) {
+            return self.leave_trace(claimed, &row, earlier, now).await;
+        }
         tell_log(&row, verdict);
         let (state, at) = (row.state, claimed.at);
         let recorded = self.record_attempt(claimed, row, earlier, holds.is_ok()).await;
@@ -82,11 +82,18 @@ impl<B: Backend> Engine<B> {
         recorded
     }
 
-    /// Another hand-out has claimed a later attempt since: this one only leaves its trace.
-    async fn leave_trace(&self, claimed: Claimed, understood: Understood, now: Timestamp) -> Result<(), Unavailable> {
-        let attempt = logged(&claimed, understood, now);
+    /// Another hand-out has claimed a later attempt since: this one only leaves its trace, and what it told.
+    async fn leave_trace(
+        &self,
+        claimed: Claimed,
+        row: &DeliveryRow,
+        earlier: Option<Attempt>,
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
         let mut effects = claimed.received.done();
-        effects.put.push(self.earlier_attempt(&claimed.job.id, &attempt, now));
+        let attempt = earlier.as_ref().or(row.last.as_ref());
+        effects.put.extend(attempt.map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
+        effects.publish = row.unpublished_told();
         drop(claimed.under_way);
         self.record(effects, None).await
     }
@@ -154,10 +161,22 @@ impl<B: Backend> Engine<B> {
         row.max_attempts = max_attempts;
         row.next_due = None;
         row.reason = None;
-        let effects = Effects { put: vec![self.delivery_item(&row)], ..Effects::default() };
-        self.record(effects, claimed.listing(&row)).await?;
-        claimed.listed.store(true, Ordering::Relaxed);
-        claimed.shown.store(true, Ordering::Relaxed);
+        if let Some(listing) = claimed.listing(&row) {
+            self.record(Effects::default(), Some(listing)).await?;
+            claimed.listed.store(true, Ordering::Relaxed);
+        }
+        // A write that is late must not replace the attempt's record.
+        let swap = |expect| Swap { key: keys::delivery(&row.job.id), expect, new: Some(self.delivery_item(&row)) };
+        let mut swapped = self.swap_one(swap(claimed.row_rev)).await;
+        if let (Swapped::Conflict(Some(held)), None) = (&swapped, claimed.row_rev) {
+            // The row of what was held is not read for its first attempt.
+            if rows::read::<DeliveryRow>(&held.body)?.state == State::Held {
+                swapped = self.swap_one(swap(Some(held.rev))).await;
+            }
+        }
+        if swapped.is_done()? {
+            claimed.shown.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 

@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering;
 
 use tracking_core::{
     delivery::State,
-    line::{GivenBack, Line, Return},
+    line::{GivenBack, Line, Present, Return},
 };
 
 use super::Claimed;
 use crate::{
     Engine,
-    backend::{Backend, Unavailable},
+    backend::{Backend, Effects, Unavailable},
     keys,
     rows::{self, DeliveryRow},
     sender::OurFault,
@@ -28,6 +28,15 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// The store is unavailable, or somebody else holds the claim too: the attempt stays counted, and the message comes again.
     pub(super) async fn give_back(&self, claimed: Claimed, fault: &OurFault) -> Result<(), Unavailable> {
+        if claimed.shown.load(Ordering::Relaxed) {
+            // Its row says that it is being sent. As long as the claim stands, nobody else writes it.
+            let max_attempts = claimed.base + claimed.rule.definition.retry.max_attempts();
+            let new = || DeliveryRow::new(claimed.job.clone(), State::Waiting, max_attempts);
+            let row = self.delivery_item(&claimed.row.clone().unwrap_or_else(new));
+            if let Err(error) = self.commit_one(Effects { put: vec![row], ..Effects::default() }).await {
+                tracing::debug!(%error, "the row shows that it is being sent until its next attempt");
+            }
+        }
         let GivenBack { until, times, .. } = self.uncount(&claimed).await?;
         let (rule, delivery, affiliate) = (&claimed.rule.id, &claimed.job.id, claimed.job.owner.affiliate());
         if times == 1 {
@@ -40,13 +49,7 @@ impl<B: Backend> Engine<B> {
         }
         crate::spans::waits(tracking_core::standstill::Cause::GivenBack, until);
         let host = claimed.rule.definition.request.host();
-        let mut effects = self.come_again(&claimed.received, &claimed.job, host, until, claimed.row.as_ref());
-        if claimed.shown.load(Ordering::Relaxed) {
-            // Its row says that it is being sent.
-            let max_attempts = claimed.base + claimed.rule.definition.retry.max_attempts();
-            let new = || DeliveryRow::new(claimed.job.clone(), State::Waiting, max_attempts);
-            effects.put.push(self.delivery_item(&claimed.row.clone().unwrap_or_else(new)));
-        }
+        let effects = self.come_again(&claimed.received, &claimed.job, host, until, claimed.row.as_ref());
         drop(claimed.under_way);
         self.record(effects, None).await
     }
@@ -64,8 +67,7 @@ impl<B: Backend> Engine<B> {
                 attempt: claimed.attempt,
                 base: claimed.base,
                 token: &claimed.received.token,
-                run: self.backend.run(),
-                now,
+                present: Present { now, ..self.present() },
             };
             let Some(back) = line.give_back(&given) else {
                 return Err(Unavailable(

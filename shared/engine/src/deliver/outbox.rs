@@ -87,6 +87,12 @@ impl DeliveryRow {
         told.into_iter().chain(ended).map(event).collect()
     }
 
+    /// The events of its outbox but for its end, which is not its end if more is known of it.
+    pub(super) fn unpublished_told(&self) -> Vec<Published> {
+        let outbox = self.outbox.as_ref().map(|outbox| Box::new(Outbox { ended: None, ..Outbox::clone(outbox) }));
+        Self { outbox, ..self.clone() }.unpublished()
+    }
+
     /// What a response told the platform (A3); nothing where the chain of causes would be too long (P4).
     fn result_received(&self, outbox: &Outbox, told: &Told) -> Option<(&'static str, Value)> {
         let event = &self.job.event.0;

@@ -1,14 +1,15 @@
 //! Recording an attempt whatever the table does: its response came, and a repeat of the request would be a second postback.
 //!
 //! A table that refuses writes is asked again for up to ten seconds, while the lease lasts. Then the record goes to the retry lane
-//! ([`Task::Record`]) and the message is done: whoever works the record writes the row by compare-and-set, unless the log knows of as many
-//! attempts already. Until ten minutes after its lease an attempt without a record therefore does not count as cut off
-//! ([`Ask::recording`](tracking_core::line::Ask::recording)). Only a table and a queue that are down together can repeat a request.
+//! ([`Task::Record`]) and the message is done: whoever works the record writes the row by compare-and-set, unless the log knows more of the
+//! delivery already. Until ten minutes after its lease an attempt without a record therefore does not count as cut off
+//! ([`Present::recording`](tracking_core::line::Present::recording)). Only a table and a queue that are down together can repeat a request.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, timeout_at};
+use tracking_core::delivery::State;
 
 use super::{Claimed, message, wake};
 use crate::{
@@ -29,6 +30,8 @@ const LEAST: SignedDuration = SignedDuration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest time for which a record may be on its way after its lease.
 pub(super) const RECORDING: SignedDuration = SignedDuration::from_mins(10);
+/// The time for which a record rests in the queue at first: a write whose call was given up may land as late.
+const REST: SignedDuration = SignedDuration::from_secs(30);
 /// The tries to write a row while others write it.
 const TRIES: usize = 10;
 
@@ -60,7 +63,7 @@ impl<B: Backend> Engine<B> {
         let (rule, delivery) = (&recording.row.job.rule, &recording.row.job.id);
         tracing::warn!(tracking_api_id = %rule, delivery_id = %delivery, attempt = recording.row.attempts, "the table does not take a record: it waits in the queue");
         let group = matching::group(&recording.row.job, &recording.host);
-        let send = vec![message(&Task::Record(Box::new(recording)), group, self.now() + LEAST)];
+        let send = vec![message(&Task::Record(Box::new(recording)), group, self.now() + REST)];
         self.commit_one(Effects { send, ..received.done() }).await
     }
 
@@ -117,33 +120,59 @@ impl<B: Backend> Engine<B> {
             let stored = self.get_one(key.clone()).await?;
             let rev = stored.as_ref().map(|item| item.rev);
             let known: Option<DeliveryRow> = stored.map(|item| rows::read(&item.body)).transpose()?;
-            let mut effects = received.done();
-            effects.put.extend(earlier.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
-            let stands = known.as_ref().is_some_and(|known| known.attempts == row.attempts && known.state == row.state);
-            if known.as_ref().is_some_and(|known| known.attempts >= row.attempts) && !stands {
-                // A later attempt was recorded, or the end of this one, by whoever took it for cut off.
-                effects.put.extend(row.last.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
-                return self.commit_one(effects).await;
-            }
+            let standing = Standing::of(known.as_ref(), row);
+            let mut put: Vec<_> = earlier.iter().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)).collect();
             // This message holds what is told until the row is written: the row need not.
-            let publish = known.filter(|_| stands).as_ref().unwrap_or(row).unpublished();
+            let publish = match &known {
+                Some(known) if standing == Standing::This => known.unpublished(),
+                _ if standing == Standing::More => {
+                    put.extend(row.last.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
+                    row.unpublished_told()
+                }
+                _ => row.unpublished(),
+            };
             if *unlisted {
-                effects.put.extend(self.pages(&[Listing::of(row)], now));
+                put.extend(self.pages(&[Listing::of(row)], now));
             }
-            let put = std::mem::take(&mut effects.put);
             self.commit_one(Effects { publish, put, ..Effects::default() }).await?;
-            if !stands {
+            if standing == Standing::Less {
                 let new = Some(self.delivery_item(&DeliveryRow { outbox: None, ..row.clone() }));
                 if !self.swap_one(Swap { key: key.clone(), expect: rev, new }).await.is_done()? {
                     continue;
                 }
             }
-            if let Some(due) = row.next_due.filter(|_| !row.state.is_ended()) {
+            let mut effects = received.done();
+            if let Some(due) = row.next_due.filter(|_| standing != Standing::More && !row.state.is_ended()) {
                 let task = Task::Wake { delivery: row.job.id.clone() };
                 wake(&mut effects, &task, &row.job, host, due.max(now), now);
             }
             return self.commit_one(effects).await;
         }
         Err(Unavailable(format!("the row of delivery {} is being changed too often", row.job.id)))
+    }
+}
+
+/// What the log knows of a delivery, compared with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Less than the record: its row is written.
+    Less,
+    /// Just this record: a write of it has landed.
+    This,
+    /// More than it: a later attempt, a new budget, or an end.
+    More,
+}
+
+impl Standing {
+    fn of(known: Option<&DeliveryRow>, row: &DeliveryRow) -> Self {
+        let Some(known) = known else { return Self::Less };
+        let without_outbox = |row: &DeliveryRow| DeliveryRow { outbox: None, ..row.clone() };
+        if without_outbox(known) == without_outbox(row) {
+            return Self::This;
+        }
+        // An end that somebody wrote who took the attempt for cut off is not true if it was delivered.
+        let was_delivered = row.state == State::Delivered && known.state.is_ended() && known.state != State::Delivered;
+        let is_latest = known.attempts < row.attempts || (known.attempts == row.attempts && was_delivered);
+        if is_latest && known.base == row.base { Self::Less } else { Self::More }
     }
 }

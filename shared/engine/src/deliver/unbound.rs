@@ -49,8 +49,13 @@ impl<B: Backend> Engine<B> {
         if now >= since + LONGEST_WAIT {
             let reason = format!("{}; it was not written within 72 hours", unbound.reason);
             let attempts = row.attempts;
-            let ending = Ending { job, row: known.then_some(row), attempts, max_attempts };
-            return self.end(received, ending, State::Failed, &reason).await;
+            let ending = Ending { job, row: rev.map(|rev| (row, rev)), attempts, max_attempts };
+            if self.end(received, ending, State::Failed, &reason).await? {
+                return Ok(());
+            }
+            return self
+                .commit_one(self.come_again(received, job, unbound.rule.definition.request.host(), now + AGAIN, None))
+                .await;
         }
         let pause = ((now.duration_since(since)) / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
         let mut at = (now + pause).min(since + LONGEST_WAIT);

@@ -7,7 +7,7 @@ use tracking_core::{
     delivery::{DeliveryId, State},
     event::{Order as Place, Subject},
     id::Id,
-    line::{Ask, Claim, Entry, Line, Recorded},
+    line::{Ask, Claim, Entry, Line, Present, Recorded},
     standstill::{Circumstances, HoldNow, KnownRow, RateNow, RuleNow, Standstill, standstill},
 };
 
@@ -55,11 +55,7 @@ pub(super) struct Rows {
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
     pub(super) id: &'a DeliveryId,
-    /// The run of the store: a claim of another one is void.
-    pub(super) run: u64,
-    /// The time after a lease for which a record may be on its way.
-    pub(super) recording: SignedDuration,
-    pub(super) now: Timestamp,
+    pub(super) present: Present,
 }
 
 impl About {
@@ -94,7 +90,7 @@ impl Rows {
         let rule = self.head.as_ref().filter(|head| !head.deleted);
         Internals {
             id: look.id.clone(),
-            at: look.now,
+            at: look.present.now,
             cause,
             why,
             until,
@@ -121,7 +117,7 @@ impl Rows {
         });
         let own_due = |due: &&DueRowInternals| due.sort.ends_with(&format!("#D#{}", look.id));
         Circumstances {
-            now: look.now,
+            now: look.present.now,
             row: row.map(|row| KnownRow {
                 state: row.state,
                 reason: row.reason.as_deref(),
@@ -147,16 +143,14 @@ impl Rows {
         let budget =
             || self.row.as_ref().map_or(USUAL_MAX_ATTEMPTS, |(_, row)| row.max_attempts - row.base.min(row.max_attempts));
         let job = if id == look.id { self.job() } else { self.others.get(id).map(|row| &row.job) };
-        let after = job.filter(|job| job.created_at + PATIENCE > look.now).and_then(|job| job.after.as_ref());
+        let after = job.filter(|job| job.created_at + PATIENCE > look.present.now).and_then(|job| job.after.as_ref());
         Ask {
             id,
             order,
             after,
             // No hand-out has this token.
             token: "",
-            run: look.run,
-            now: look.now,
-            recording: look.recording,
+            present: look.present,
             timeout_seconds: definition.map_or(USUAL_TIMEOUT_SECONDS, |rule| rule.request.timeout().seconds()),
             max_attempts: definition.map_or_else(budget, |rule| rule.retry.max_attempts()),
         }
@@ -250,7 +244,7 @@ fn shown_claim(claim: &Claim, is_unrecorded: bool, look: Look<'_>) -> ClaimInter
     ClaimInternals {
         lease_until: claim.lease_until,
         incarnation: claim.run,
-        is_live: is_unrecorded && claim.run == look.run && claim.lease_until > look.now,
+        is_live: is_unrecorded && claim.run == look.present.run && claim.lease_until > look.present.now,
         is_shared: claim.shared,
     }
 }

@@ -13,7 +13,7 @@ use tracking_core::{
 };
 
 use super::{
-    Head, Refused, View,
+    Head, Refused, Rule, View,
     audit::{Act, Action},
     secret_values::{check_count, secret_values},
     write::{Over, collect},
@@ -88,6 +88,15 @@ impl<B: Backend> Engine<B> {
         self.heavy.run(Some(caller.as_owner()), move || Definition::parse(&document, &owner, &settings)).await
     }
 
+    /// Returns false if a rule that is as it was made has other values of its secrets than these.
+    async fn has_values(&self, rule: &Rule, values: &BTreeMap<String, String>) -> Result<bool, Refused> {
+        if rule.head.version > 1 || values.is_empty() {
+            return Ok(true);
+        }
+        let stored = self.secrets(rule).await?;
+        Ok(stored.is_none_or(|stored| values.iter().all(|(name, value)| stored.get(name) == Some(value))))
+    }
+
     /// `made_of`: the fingerprint of the request, if it isn't that of the whole document.
     async fn make_rule(&self, act: Act, document: &Value, new: New, made_of: Option<String>) -> Result<(View, bool), Refused> {
         let now = self.now();
@@ -100,7 +109,7 @@ impl<B: Backend> Engine<B> {
             let mut over = Over::Nothing;
             if repeatable {
                 if let Some((rule, _)) = self.read_rule(&id).await? {
-                    if rule.head.made_of != made_of {
+                    if rule.head.made_of != made_of || !self.has_values(&rule, &values).await? {
                         return Err(Refused::Conflict("this Idempotency-Key made another rule before: use a new key".to_owned()));
                     }
                     return Ok((self.view(&rule).await?, false));

@@ -10,6 +10,8 @@ const PERCENT: u8 = 1;
 const STRING: u8 = 2;
 /// Character references of HTML and XML.
 const REFERENCE: u8 = 4;
+/// Each kind of escape.
+const KINDS: [u8; 3] = [PERCENT, STRING, REFERENCE];
 /// Escapes of any kind.
 const ANY: u8 = PERCENT | STRING | REFERENCE;
 
@@ -18,15 +20,21 @@ const DEEPEST: usize = 3;
 
 /// The places in a text where secrets stand, in order; none overlap. They begin and end between characters.
 ///
-/// At most ten layers are searched: the text; each kind of escape read alone, and whatever is left of any kind then; and all kinds at
-/// once, up to three times over. So many bytes at the end of each layer are hidden whatever they are. A layer that another one equals, or that has no escapes to read, costs nothing.
+/// At most sixteen layers are searched: the text; each kind of escape read alone, and each other kind or all that is left of any kind then;
+/// and all kinds at once, up to three times over. So many bytes at the end of each layer are hidden whatever they are. A layer that another one equals, or that has no escapes to read, costs nothing.
 pub(super) fn find(text: &[u8], tail: usize, automaton: &Automaton) -> Vec<Range<usize>> {
     let mut search = Search { automaton, tail, seen: HashSet::new(), hasher: RandomState::new(), hidden: Vec::new() };
     automaton.find(text, tail, &mut search.hidden);
-    for kind in [PERCENT, STRING, REFERENCE] {
-        search.descend(text, kind, 2);
+    for outer in KINDS {
+        let Some(layer) = Layer::read(text, None, outer) else { continue };
+        search.look(&layer);
+        for inner in KINDS.into_iter().filter(|inner| *inner != outer).chain([ANY]) {
+            if let Some(layer) = Layer::read(&layer.bytes, Some(&layer.from), inner) {
+                search.look(&layer);
+            }
+        }
     }
-    search.descend(text, ANY, DEEPEST);
+    search.descend(text);
     let mut hidden = search.hidden;
     for place in &mut hidden {
         *place = character_start(text, place.start)..character_end(text, place.end);
@@ -67,16 +75,14 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Looks at so many layers below a text: the first with escapes of these kinds read, each further one with those of any kind.
-    fn descend(&mut self, text: &[u8], kinds: u8, depth: usize) {
-        let mut layer = Layer::read(text, None, kinds);
-        for _ in 1..depth {
-            let Some(current) = layer else { return };
-            self.look(&current);
-            layer = Layer::read(&current.bytes, Some(&current.from), ANY);
-        }
-        if let Some(last) = layer {
-            self.look(&last);
+    /// Looks at the layers below a text, each with the escapes of any kind read.
+    fn descend(&mut self, text: &[u8]) {
+        let mut layer: Option<Layer> = None;
+        for _ in 0..DEEPEST {
+            let (text, from) = layer.as_ref().map_or((text, None), |layer| (&layer.bytes[..], Some(&layer.from[..])));
+            layer = Layer::read(text, from, ANY);
+            let Some(layer) = &layer else { return };
+            self.look(layer);
         }
     }
 

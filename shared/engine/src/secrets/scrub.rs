@@ -1,6 +1,6 @@
 //! Masking secrets in what a receiver wrote (Q5), once for each answer, before anything reads it.
 //!
-//! The work is linear in the answer: one search for all shapes in each of at most ten layers of it. Shapes take 512 KiB at most; where
+//! The work is linear in the answer: one search for all shapes in each of at most sixteen layers of it. Shapes take 512 KiB at most; where
 //! a rule's secrets have more, nothing of an answer is shown or read.
 
 use std::{

@@ -23,6 +23,9 @@ use crate::{
     rules::Rule,
 };
 
+/// The tries to end what others write at the same time.
+const TRIES: usize = 10;
+
 /// Messages and rows that a hold owes the world.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Outbox {
@@ -141,11 +144,35 @@ impl<B: Backend> Engine<B> {
         let host = rule.definition.request.host();
         let mut effects = Effects::default();
         effects.send.extend(outbox.send.iter().map(|job| deliver_message(host, job.clone())));
-        for row in &outbox.ended {
-            effects.put.push(self.delivery_item(row));
-            listings.extend((!row.job.held).then(|| Listing::of(row)));
-        }
+        listings.extend(outbox.ended.iter().filter(|row| !row.job.held).map(Listing::of));
         effects.put.extend(self.pages(&listings, now));
-        self.commit_one(effects).await
+        self.commit_one(effects).await?;
+        self.end_held(&outbox.ended).await
+    }
+
+    /// Writes how deliveries ended that were never sent, unless more is known of them.
+    async fn end_held(&self, ended: &[DeliveryRow]) -> Result<(), Unavailable> {
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<_> = ended.iter().map(|row| keys::delivery(&row.job.id)).collect();
+        for _ in 0..TRIES {
+            let mut swaps = Vec::new();
+            for ((row, key), stands) in ended.iter().zip(&keys).zip(self.backend.get(&keys).await?) {
+                let known: Option<DeliveryRow> = stands.as_ref().map(|item| rows::read(&item.body)).transpose()?;
+                if known.is_none_or(|known| known.state == State::Held) {
+                    let expect = stands.map(|item| item.rev);
+                    swaps.push(Swap { key: key.clone(), expect, new: Some(self.delivery_item(row)) });
+                }
+            }
+            let mut all_done = true;
+            for swapped in self.backend.swap(swaps).await {
+                all_done &= swapped.is_done()?;
+            }
+            if all_done {
+                return Ok(());
+            }
+        }
+        Err(Unavailable("what was held changes all the time".to_owned()))
     }
 }

@@ -31,6 +31,19 @@ fn f6_l1_a_retry_is_given_back_too_and_the_attempts_before_it_stay_counted() {
 }
 
 #[test]
+fn f6_l1_one_that_is_given_back_waits_for_no_record_of_an_attempt_that_was_cut_off() {
+    let mut play = Play::new();
+    play.recording = 600;
+    assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
+    play.wait(55);
+    assert_eq!(play.ask("a", created(1), "t2"), Wait(600));
+    play.wait(600);
+    assert_eq!(play.ask("a", created(1), "t3"), Claims(2));
+    assert_eq!(play.give_back("a", 2, "t3"), Some(1));
+    assert_eq!(play.ask("a", created(1), "t4"), Claims(2));
+}
+
+#[test]
 fn f6_l1_a_claim_is_given_back_once_and_only_by_its_holder() {
     let mut play = Play::new();
     assert_eq!(play.give_back("a", 1, "t1"), None, "it was never claimed");
@@ -81,7 +94,7 @@ fn f6_the_waits_grow_and_no_two_deliveries_wait_alike() {
         for _ in 0..12 {
             assert_eq!(play.ask(name, created(1), "t"), Claims(1));
             let id = delivery(name);
-            let given = Return { id: &id, attempt: 1, base: 0, token: "t", run: 1, now: play.now };
+            let given = Return { id: &id, attempt: 1, base: 0, token: "t", present: play.present() };
             let back = play.line.give_back(&given).unwrap();
             waits.push(i64::try_from(back.until.duration_since(play.now).as_millis()).unwrap());
             play.line = back.line;

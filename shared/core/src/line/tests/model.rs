@@ -236,7 +236,7 @@ impl Model {
     fn may_be_asked_for(&self, name: &str) -> bool {
         let id = delivery(name);
         let record = self.play.log.get(&id);
-        record.is_some_and(|record| !self.play.line.is_sending(&id, record.attempts, self.play.run, self.play.now))
+        record.is_some_and(|record| self.play.line.sending_until(&id, record.attempts, self.play.present()).is_none())
     }
 
     fn resend(&mut self, who: usize) {

@@ -163,12 +163,19 @@ fn p6_one_that_was_stopped_before_anything_was_known_of_it() {
 fn l1_is_sending_as_long_as_the_lease_lasts_and_nothing_is_recorded() {
     let mut play = Play::new();
     assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
-    let sending = |play: &Play, recorded| play.line.is_sending(&delivery("a"), recorded, play.run, play.now);
-    assert!(sending(&play, 0));
-    assert!(!sending(&play, 1), "its outcome is known");
-    assert!(!play.line.is_sending(&delivery("b"), 0, play.run, play.now));
+    let sending = |play: &Play, name, recorded| {
+        play.line.sending_until(&delivery(name), recorded, play.present()).map(|until| until.duration_since(play.now).as_secs())
+    };
+    assert_eq!(sending(&play, "a", 0), Some(55));
+    assert_eq!(sending(&play, "a", 1), None, "its outcome is known");
+    assert_eq!(sending(&play, "b", 0), None);
     play.wait(55);
-    assert!(!sending(&play, 0));
+    assert_eq!(sending(&play, "a", 0), None);
+    // Its record may still be on its way.
+    play.recording = 600;
+    assert_eq!(sending(&play, "a", 0), Some(600));
+    play.wait(600);
+    assert_eq!(sending(&play, "a", 0), None);
 }
 
 #[test]
