@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use tracking_core::{caller::Caller, id::Id};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 
 /// What `token` is told.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(group = ArgGroup::new("caller").args(["admin", "affiliate"]).required(true), after_help = "Examples:
   tracking token --data tracking-data --admin
   tracking token --data tracking-data --affiliate aff_7 --days 1
   curl -H \"Authorization: Bearer $(tracking token --admin)\" http://127.0.0.1:8080/tracking-apis
@@ -23,7 +23,7 @@ pub struct TokenArgs {
     #[arg(long, value_name = "DIR", default_value = "tracking-data")]
     data: PathBuf,
     /// For an admin, who sees and does everything
-    #[arg(long, required_unless_present = "affiliate", conflicts_with = "affiliate")]
+    #[arg(long)]
     admin: bool,
     /// For this affiliate, who sees what it owns
     #[arg(long, value_name = "ID")]
@@ -38,7 +38,7 @@ pub struct TokenArgs {
 /// # Errors
 /// The folder's key can't be read or made.
 pub fn token(args: TokenArgs) -> Result<(), KeyError> {
-    // clap has seen to it that one of the two is given.
+    // clap has seen to it that just one of the two is given.
     let caller = args.affiliate.map_or(Caller::Admin, Caller::Affiliate);
     edge::result(&keys::token(&keys::tokens(&args.data)?, &caller, args.days));
     Ok(())

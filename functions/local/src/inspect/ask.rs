@@ -18,13 +18,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// The address can't be used.
-    #[error("{0} is not the address of a server: give one such as http://127.0.0.1:8080 with --url")]
+    #[error("{0} is not the address of a server: give one such as http://127.0.0.1:8080 with --server")]
     Address(String),
     /// Requests can't be sent from here.
     #[error("requests can't be sent from this machine")]
     Client(#[source] reqwest::Error),
     /// No answer.
-    #[error("{server} can't be reached: start it, give another address with --url, or read its folder with --data")]
+    #[error("{server} can't be reached: start it, give another address with --server, or read its folder with --data")]
     Unreachable {
         /// The server.
         server: String,

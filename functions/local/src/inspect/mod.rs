@@ -1,6 +1,6 @@
 //! `tracking inspect`: why one delivery does not move, and everything that decides what it does next.
 //!
-//! A data folder is opened read-only, which is safe beside its running server; with `--url` a server is asked instead, such as one on AWS.
+//! A data folder is opened read-only, which is safe beside its running server; with `--server` a server is asked instead, such as one on AWS.
 
 mod ask;
 mod show;
@@ -27,9 +27,9 @@ use ask::AskError;
   tracking inspect dlv_0123456789abcdefghjkmnpqrstvwxyz
   tracking inspect --data /var/lib/tracking dlv_0123456789abcdefghjkmnpqrstvwxyz
   tracking inspect --json dlv_0123456789abcdefghjkmnpqrstvwxyz | jq -r '.why, .until'
-  TRACKING_TOKEN=... tracking inspect --url https://api.example dlv_0123456789abcdefghjkmnpqrstvwxyz
+  TRACKING_TOKEN=... tracking inspect --server https://api.example dlv_0123456789abcdefghjkmnpqrstvwxyz
 
-Without --url the data folder is opened read-only: it makes no difference whether its server runs.
+Without --server the data folder is opened read-only: it makes no difference whether its server runs.
 
 Exit code: 0 if the delivery is known, 1 if it is not, 2 if the work could not be done, such as no folder or no server.")]
 pub struct InspectArgs {
@@ -40,9 +40,9 @@ pub struct InspectArgs {
     #[arg(long, value_name = "DIR", default_value = "tracking-data")]
     data: PathBuf,
     /// Ask the server at this address instead of reading the data folder
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-    /// An admin's token, for --url [default: one made with the key in --data]
+    #[arg(long, value_name = "URL", alias = "url")]
+    server: Option<String>,
+    /// An admin's token, for --server [default: one made with the key in --data]
     #[arg(long, value_name = "TOKEN", env = "TRACKING_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Print JSON, as GET /deliveries/{id}/internals answers
@@ -76,8 +76,8 @@ pub enum InspectError {
 /// # Errors
 /// No folder, no token, no server.
 pub async fn inspect(args: InspectArgs) -> Result<ExitCode, InspectError> {
-    let found = match &args.url {
-        Some(url) => ask::ask(url, &token(&args)?, &args.id).await?,
+    let found = match &args.server {
+        Some(server) => ask::ask(server, &token(&args)?, &args.id).await?,
         None => read(&args).await?,
     };
     let Some(internals) = found else {

@@ -37,7 +37,7 @@ pub enum PostError {
         source: reqwest::Error,
     },
     /// An answer that says nothing of the events.
-    #[error("{server} answers {status}: {detail}")]
+    #[error("{server} answers {status}: {detail}{}", hint(*status))]
     Refused {
         /// The server.
         server: String,
@@ -46,6 +46,10 @@ pub enum PostError {
         /// Its reason.
         detail: String,
     },
+}
+
+fn hint(status: StatusCode) -> &'static str {
+    if status == StatusCode::UNAUTHORIZED { " (the token is made with the key in --data: name that server's folder)" } else { "" }
 }
 
 /// What the server said of a batch.

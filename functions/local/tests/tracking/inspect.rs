@@ -47,8 +47,8 @@ async fn a_dead_receiver_is_told_by_the_server_beside_it_and_after_it() {
     let id = id_of(&delivery);
     let folder = ["--data", name(data.path())];
     let beside = inspect(&folder, &id);
-    let asked = inspect(&["--url", &server.url, "--token", &server.token], &id);
-    let with_its_key = inspect(&[&["--url", &server.url], &folder[..]].concat(), &id);
+    let asked = inspect(&["--server", &server.url, "--token", &server.token], &id);
+    let with_its_key = inspect(&[&["--server", &server.url], &folder[..]].concat(), &id);
     let due = delivery["next_due"].as_str().expect("it is due");
     let why = format!(
         "Attempt 1 came to: retry: status 503; attempt 2 is due at {due} and waits in a due row, which the sweep sends in time"
@@ -100,7 +100,7 @@ async fn l1_a_killed_server_leaves_a_lease_that_the_next_one_does_not_honour() {
 
     let next = Server::start(data.path(), &FLAGS);
     receiver.wait_for(2).await;
-    let again = inspect(&["--url", &next.url, "--token", &next.token], &id);
+    let again = inspect(&["--server", &next.url, "--token", &next.token], &id);
     let own = &again["subject_queue"]["entries"][0];
     assert_eq!((&again["cause"], &own["attempts"], &own["claim"]["incarnation"]), (&json!("lease"), &json!(2), &json!(2)));
 }
@@ -127,7 +127,7 @@ fn what_can_t_be_told_says_why() {
     let (code, why) = told(&["--data", name(data.path()), unknown]);
     assert_eq!(code, Some(2));
     assert!(why.ends_with("holds no data of a server: name the folder that the server uses with --data\n"), "{why}");
-    let (code, why) = told(&["--url", "http://127.0.0.1:9", "--token", "x", unknown]);
+    let (code, why) = told(&["--server", "http://127.0.0.1:9", "--token", "x", unknown]);
     assert_eq!(code, Some(2));
     assert!(why.contains("http://127.0.0.1:9 can't be reached"), "{why}");
     let (code, why) = told(&["--data", name(data.path()), "dlv_1"]);
@@ -135,11 +135,11 @@ fn what_can_t_be_told_says_why() {
     assert!(why.contains("not a delivery id: dlv_ and 32 characters of a-z 0-9 are allowed"), "{why}");
 
     let server = Server::start(data.path(), &[]);
-    let asked = ["--url", &server.url, "--token", "forged", unknown];
+    let asked = ["--server", &server.url, "--token", "forged", unknown];
     let (code, why) = told(&asked);
     assert_eq!(code, Some(2));
     assert!(why.contains(" answers 401 Unauthorized: "), "{why}");
-    for known in [&["--data", name(data.path()), unknown][..], &["--url", &server.url, "--token", &server.token, unknown]] {
+    for known in [&["--data", name(data.path()), unknown][..], &["--server", &server.url, "--token", &server.token, unknown]] {
         let (code, why) = told(known);
         assert_eq!(code, Some(1), "{why}");
         assert!(why.contains(&format!("{unknown} is not known: no row has it and no subject queue names it.")), "{why}");
