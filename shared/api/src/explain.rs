@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::{Extension, extract::State, http::Uri};
-use tracking_core::caller::Caller;
+use serde::Serialize;
+use tracking_core::{caller::Caller, change::notes_on, fault::Fault};
 use tracking_engine::{Engine, backend::Backend};
 
 use crate::{
@@ -19,11 +20,20 @@ pub(crate) async fn event<B: Backend>(
     Extension(caller): Extension<Caller>,
     uri: Uri,
     JsonBody(body): JsonBody,
-) -> Result<Json<Page>, Problem> {
+) -> Result<Json<NotedPage>, Problem> {
     let (limit, cursor) = Parameters::page(&uri)?;
     event_fits(&body)?;
     let (items, next_cursor) = engine.explain(&caller, &body, limit, cursor).await?;
-    Ok(Json(Page { items, next_cursor }))
+    let notes = body.get("event").map(|event| notes_on(event, "/event")).unwrap_or_default();
+    Ok(Json(NotedPage { page: Page { items, next_cursor }, notes }))
+}
+
+/// A page about an event, with what was taken otherwise than it is written there.
+#[derive(Debug, Serialize)]
+pub(crate) struct NotedPage {
+    #[serde(flatten)]
+    page: Page,
+    notes: Vec<Fault>,
 }
 
 pub(crate) async fn conversion<B: Backend>(

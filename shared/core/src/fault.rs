@@ -30,6 +30,8 @@ pub struct Faults(pub Vec<Fault>, #[serde(skip)] Reading);
 struct Reading {
     /// Faults that are counted only.
     more: usize,
+    /// What was taken otherwise than it was written.
+    notes: Vec<Fault>,
     expressions: ExpressionBudget,
 }
 
@@ -44,7 +46,7 @@ impl Eq for Faults {}
 impl Faults {
     /// No faults so far in a rule that is read from the store: what is over a later budget of expressions is none.
     pub(crate) fn of_stored_rule() -> Self {
-        Self(Vec::new(), Reading { more: 0, expressions: ExpressionBudget::of_stored_rule() })
+        Self(Vec::new(), Reading { expressions: ExpressionBudget::of_stored_rule(), ..Reading::default() })
     }
 
     /// Notes one more fault; counts it only if there are enough.
@@ -54,6 +56,18 @@ impl Faults {
         } else {
             self.skip(1);
         }
+    }
+
+    /// Notes that a value is taken otherwise than it is written, which is no fault; of very many the first count.
+    pub(crate) fn note(&mut self, pointer: String, detail: String) {
+        if self.1.notes.len() < MAX_FAULTS {
+            self.1.notes.push(Fault { pointer, detail });
+        }
+    }
+
+    /// What was noted.
+    pub(crate) fn into_notes(self) -> Vec<Fault> {
+        self.1.notes
     }
 
     /// Notes a fault whose text is made only if it is kept.

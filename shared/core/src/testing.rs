@@ -58,7 +58,8 @@ pub fn result() -> impl Strategy<Value = TransactionResult> {
 /// A transaction of that id.
 pub fn transaction(transaction_id: Id) -> impl Strategy<Value = Transaction> {
     let state = (option::of(0..1_u64 << 53), option::of(change_kind()), result(), option::of(result()));
-    let texts = (option::of(text()), option::of(text()), option::of(text()));
+    let commission = prop_oneof![text(), id("com", 6).prop_map(|id| id.to_string())];
+    let texts = (option::of(commission), option::of(text()), option::of(text()));
     let amounts = (option::of(money()), option::of(money()));
     let times = (option::of(time()), option::of(time()), option::of(time()));
     (state, texts, amounts, times, any::<bool>(), any::<bool>()).prop_map(
@@ -158,6 +159,7 @@ pub fn conditions() -> impl Strategy<Value = Conditions> {
         let many = Just((0..101).map(|number| format!("{prefix}_{number}")).collect::<Value>());
         prop_oneof![5 => Just(json!([])), 2 => few, 1 => many]
     };
+    let commissions = prop_oneof![9 => Just(json!([])), 1 => vec(id("com", 6), 1..5).prop_map(|ids| json!(ids))];
     let words = |words: &'static [&'static str]| prop_oneof![3 => Just(json!([])), 2 => vec(select(words), 1..3).prop_map(|words| json!(words))];
     let results = prop_oneof![
         2 => Just(json!("not_chosen")),
@@ -166,18 +168,40 @@ pub fn conditions() -> impl Strategy<Value = Conditions> {
     ];
     let types = words(&["click", "lead", "sale", "custom", "custom:signup"]);
     let excluded = prop_oneof![Just(json!([])), vec(id("off", 8), 1..2).prop_map(|ids| json!(ids))];
-    (words(&["link", "iframe", "api"]), types, ids("aff"), ids("adv"), ids("int"), ids("chn"), ids("off"), excluded, results)
-        .prop_map(|(source, conversion_type, affiliate, advertiser, integration, channel, included, mut excluded, result)| {
-            if included != json!([]) {
-                excluded = json!([]);
-            }
-            let document = json!({
-                "source": source, "conversion_type": conversion_type, "affiliate": affiliate, "advertiser": advertiser,
-                "integration": integration, "channel": channel, "included_offers": included, "excluded_offers": excluded,
-                "result": result,
-            });
-            Conditions::parse(Some(&document), "", &mut Faults::default())
-        })
+    (
+        words(&["link", "iframe", "api"]),
+        types,
+        ids("aff"),
+        ids("adv"),
+        ids("int"),
+        ids("chn"),
+        ids("off"),
+        excluded,
+        (results, commissions),
+    )
+        .prop_map(
+            |(
+                source,
+                conversion_type,
+                affiliate,
+                advertiser,
+                integration,
+                channel,
+                included,
+                mut excluded,
+                (result, commission),
+            )| {
+                if included != json!([]) {
+                    excluded = json!([]);
+                }
+                let document = json!({
+                    "source": source, "conversion_type": conversion_type, "affiliate": affiliate, "advertiser": advertiser,
+                    "integration": integration, "channel": channel, "included_offers": included, "excluded_offers": excluded,
+                    "result": result, "commission": commission,
+                });
+                Conditions::parse(Some(&document), "", &mut Faults::default())
+            },
+        )
 }
 
 /// The detail that the contract prints as its example (contract §1), with every time and cookie filled in.

@@ -41,7 +41,7 @@ pub(super) fn rule() -> Value {
         "id": RULE, "name": "Bank status", "active": true, "version": 4, "owner": {"kind": "admin"}, "trigger": "transaction_all",
         "conditions": {
             "source": ["link"], "conversion_type": ["sale", "custom:signup"], "affiliate": [], "advertiser": ["adv_2"],
-            "integration": [], "channel": [], "included_offers": ["off_5"], "excluded_offers": [], "result": "not_chosen",
+            "integration": [], "channel": [], "included_offers": ["off_5"], "excluded_offers": [], "result": "not_chosen", "commission": [],
         },
         "request": {
             "method": "GET", "url": "https://api.bank.example/status?id={external_id}",

@@ -17,7 +17,7 @@ use crate::support::{ADMIN, Answer, Api};
 /// Rules that one event meets.
 const RULES: usize = 25;
 /// Events; with [`RULES`] each, 1 000 pairs.
-const EVENTS: usize = 40;
+const EVENTS: usize = 60;
 
 /// Who makes a rule, and the rule.
 fn rule() -> impl Strategy<Value = (String, Value)> {

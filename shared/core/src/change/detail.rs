@@ -3,21 +3,34 @@
 use std::collections::HashMap;
 
 use super::{
-    Causation, Change, Conversion, MAX_TRANSACTIONS, Transaction,
+    Causation, Change, ChangeKind, Conversion, MAX_TRANSACTIONS, Transaction,
     fields::{CHANGE, DEPTH, FLAG, Fields, ID, MONEY, RESULT, TEXT, TIME, VERSION, WORD},
 };
-use crate::{fault::Faults, id::Id, json::Value};
+use crate::{
+    fault::{Fault, Faults},
+    id::Id,
+    json::Value,
+};
 
 impl Change {
     /// Reads the detail of a `Conversion Changed` event that stands at `pointer_prefix` (`""`, `/detail`, `/event`).
     ///
     /// Unknown fields are ignored and `null` is the same as absent; sources and types that the platform adds later are accepted
     /// (C4). All faults are told at once, each with its place below `pointer_prefix`.
+    ///
+    /// Strict is what decides: ids, versions, words, money and times. What only decorates never refuses a conversion: it is taken as far as
+    /// it can be, see [`Change::parse_noting`].
     pub fn parse_detail(detail: &Value, pointer_prefix: &str) -> Result<Self, Faults> {
+        Self::parse_noting(detail, pointer_prefix).map(|(change, _)| change)
+    }
+
+    /// The same, with a note for each value that is taken otherwise than it is written: a list, an object or a long text among what
+    /// decorates a conversion.
+    pub fn parse_noting(detail: &Value, pointer_prefix: &str) -> Result<(Self, Vec<Fault>), Faults> {
         let mut faults = Faults::default();
         let change = Fields::open(detail, pointer_prefix, &mut faults).and_then(|mut fields| change(&mut fields));
         match change {
-            Some(change) if faults.is_empty() => Ok(change),
+            Some(change) if faults.is_empty() => Ok((change, faults.into_notes())),
             _ => Err(faults),
         }
     }
@@ -32,7 +45,15 @@ fn change(fields: &mut Fields) -> Option<Change> {
     let causation = causation(fields);
     let conversion = fields.required_object("conversion").and_then(|mut fields| conversion(&mut fields));
     let transactions = transactions(fields);
-    Some(Change { change_id: change_id?, occurred_at: occurred_at?, causation, conversion: conversion?, transactions })
+    let conversion = conversion?;
+    for (position, transaction) in transactions.iter().enumerate() {
+        let is_silent = transaction.change.is_none() && conversion.change == ChangeKind::Updated;
+        if is_silent && transaction.is_older_than(&conversion) {
+            let detail = "no change is given and its updated_at is older than the conversion's: it counts as unchanged";
+            fields.note(&format!("transactions/{position}"), detail);
+        }
+    }
+    Some(Change { change_id: change_id?, occurred_at: occurred_at?, causation, conversion, transactions })
 }
 
 /// The field `causation` of a detail, if there is one.
@@ -55,23 +76,23 @@ pub(crate) fn conversion(fields: &mut Fields) -> Option<Conversion> {
     let offer_id = fields.required("offer_id", &ID);
     Some(Conversion {
         custom_type: fields.optional("custom_type", &TEXT),
-        advertiser_name: fields.optional("advertiser_name", &TEXT),
-        offer_name: fields.optional("offer_name", &TEXT),
+        advertiser_name: fields.decoration("advertiser_name"),
+        offer_name: fields.decoration("offer_name"),
         channel_id: fields.optional("channel_id", &ID),
-        channel: fields.optional("channel", &TEXT),
+        channel: fields.decoration("channel"),
         integration_id: fields.optional("integration_id", &ID),
-        country: fields.optional("country", &TEXT),
-        pcid: fields.optional("pcid", &TEXT),
-        external_id: fields.optional("external_id", &TEXT),
-        affiliate_click_id: fields.optional("affiliate_click_id", &TEXT),
+        country: fields.decoration("country"),
+        pcid: fields.decoration("pcid"),
+        external_id: fields.decoration("external_id"),
+        affiliate_click_id: fields.decoration("affiliate_click_id"),
         affs: fields.params("affs", is_affs),
         value: fields.optional("value", &MONEY),
         currency: fields.optional("currency", &TEXT),
-        voucher: fields.optional("voucher", &TEXT),
+        voucher: fields.decoration("voucher"),
         query_params: fields.params("query_params", |_| true),
         cookie_params: fields.params("cookie_params", |_| true),
-        ip: fields.optional("ip", &TEXT),
-        user_agent: fields.optional("user_agent", &TEXT),
+        ip: fields.decoration("ip"),
+        user_agent: fields.decoration("user_agent"),
         click_at: fields.optional("click_at", &TIME),
         created_at: fields.optional("created_at", &TIME),
         updated_at: fields.optional("updated_at", &TIME),
@@ -114,7 +135,7 @@ fn transaction(fields: &mut Fields, transaction_id: Option<Id>) -> Option<Transa
         version: fields.optional("version", &VERSION),
         change: fields.optional("change", &CHANGE),
         commission_id: fields.optional("commission_id", &TEXT),
-        transaction_type: fields.optional("type", &TEXT),
+        transaction_type: fields.decoration("type"),
         previous_result: fields.optional("previous_result", &RESULT),
         payout: fields.optional("payout", &MONEY),
         revenue: fields.optional("revenue", &MONEY),

@@ -12,6 +12,10 @@ use crate::{
     money::Money,
 };
 
+/// The most bytes that the entries of lists add to a set of parameters, and the most entries of one list.
+const LISTED_BYTES: usize = 4_096;
+const LISTED: usize = 10;
+
 /// What a field may hold: how it is read, and the sentence that tells what is allowed.
 pub(crate) struct Kind<T> {
     /// Starts with a verb: "give an id, …".
@@ -59,23 +63,22 @@ pub(crate) const FLAG: Kind<bool> = Kind { allowed: "give true or false", read: 
 
 pub(crate) const CHANGE: Kind<ChangeKind> = Kind {
     allowed: "give created, updated or unchanged",
-    read: |value| match value.as_str()? {
-        "created" => Some(ChangeKind::Created),
-        "updated" => Some(ChangeKind::Updated),
-        "unchanged" => Some(ChangeKind::Unchanged),
-        _ => None,
-    },
+    read: |value| word(value, &[ChangeKind::Created, ChangeKind::Updated, ChangeKind::Unchanged], |change| change.as_str()),
 };
 
 pub(crate) const RESULT: Kind<TransactionResult> = Kind {
     allowed: "give pending, approved or rejected",
-    read: |value| match value.as_str()? {
-        "pending" => Some(TransactionResult::Pending),
-        "approved" => Some(TransactionResult::Approved),
-        "rejected" => Some(TransactionResult::Rejected),
-        _ => None,
+    read: |value| {
+        let all = [TransactionResult::Pending, TransactionResult::Approved, TransactionResult::Rejected];
+        word(value, &all, |result| result.as_str())
     },
 };
+
+/// The one of `all` whose word this is, in any case.
+fn word<T: Copy>(value: &Value, all: &[T], written: fn(T) -> &'static str) -> Option<T> {
+    let text = value.as_str()?;
+    all.iter().copied().find(|one| text.eq_ignore_ascii_case(written(*one)))
+}
 
 /// The fields of one object. Unknown fields are never looked at; `null` is the same as absent.
 pub(crate) struct Fields<'a, 'f> {
@@ -96,7 +99,12 @@ impl<'a, 'f> Fields<'a, 'f> {
 
     /// Notes a fault of the field `key`.
     pub(crate) fn fault(&mut self, key: &str, detail: impl Into<String>) {
-        self.faults.add(format!("{}/{}", self.pointer, pointer_token(key)), detail);
+        self.faults.add(self.at(key), detail);
+    }
+
+    /// Notes how the value below `path` is taken.
+    pub(crate) fn note(&mut self, path: &str, detail: &str) {
+        self.faults.note(format!("{}/{path}", self.pointer), detail.to_owned());
     }
 
     /// A field that may be left out. A value that isn't allowed is a fault and reads as left out.
@@ -154,38 +162,79 @@ impl<'a, 'f> Fields<'a, 'f> {
         Fields::open(value, &format!("{}/{key}/{position}", self.pointer), self.faults)
     }
 
-    /// Named texts. Numbers and flags are taken as they are written, `null` as left out; keys that `keep` refuses are ignored.
-    pub(crate) fn params(&mut self, key: &str, keep: fn(&str) -> bool) -> BTreeMap<String, String> {
-        let Some(mut fields) = self.optional_object(key) else { return BTreeMap::new() };
-        fields
-            .object
-            .iter()
-            .filter(|(name, _)| keep(name))
-            .filter_map(|(name, value)| Some((name.clone(), fields.param(name, value)?)))
-            .collect()
+    /// A text that decides nothing: whatever it is, it is taken as far as it can be, with a note where that is not as it was written.
+    pub(crate) fn decoration(&mut self, key: &str) -> Option<String> {
+        let value = self.present(key)?;
+        self.text_of(key, value)
     }
 
-    fn param(&mut self, name: &str, value: &Value) -> Option<String> {
-        const ALLOWED: &str = "give a text of at most 2048 bytes, a number, true, false or null";
-        if name.len() > MAX_TEXT_BYTES {
-            self.fault(name, format!("a name of {} bytes is too long: give one of at most 2048 bytes", name.len()));
-            return None;
+    /// Named texts that decide nothing. Keys that `keep` refuses are ignored, `null` is left out. Of a list the last entry counts, and its
+    /// first ones stand under `key.0`, `key.1` … too. An empty list is no entries, as PHP writes it.
+    pub(crate) fn params(&mut self, key: &str, keep: fn(&str) -> bool) -> BTreeMap<String, String> {
+        let object = match self.present(key) {
+            None => return BTreeMap::new(),
+            Some(Value::Object(object)) => object,
+            Some(Value::Array(entries)) if entries.is_empty() => return BTreeMap::new(),
+            Some(other) => {
+                let detail = format!("{} has no names: it is left out, give an object", shown(other));
+                self.faults.note(self.at(key), detail);
+                return BTreeMap::new();
+            }
+        };
+        let mut fields = Fields { object, pointer: self.at(key), faults: self.faults };
+        let mut params = BTreeMap::new();
+        let mut listed = 0;
+        for (name, value) in object.iter().filter(|(name, value)| keep(name) && !value.is_null()) {
+            if name.len() > MAX_TEXT_BYTES {
+                let detail =
+                    format!("a name of {} bytes is too long, and left out: at most {MAX_TEXT_BYTES} are read", name.len());
+                fields.faults.note(fields.at(name), detail);
+                continue;
+            }
+            if let Value::Array(entries) = value {
+                for (position, entry) in entries.iter().take(LISTED).enumerate() {
+                    let name = format!("{name}.{position}");
+                    listed += name.len() + entry.as_str().map_or(LISTED, str::len);
+                    // A name of its own counts.
+                    if listed <= LISTED_BYTES && !object.contains_key(&name) && keep(&name) && name.len() <= MAX_TEXT_BYTES {
+                        params.extend(fields.text_of(&name, entry).map(|text| (name, text)));
+                    }
+                }
+            }
+            params.extend(fields.text_of(name, value).map(|text| (name.clone(), text)));
         }
+        params
+    }
+
+    /// A value as a text: numbers and flags as they are written, of a list its last entry, an object as JSON, the longest cut.
+    fn text_of(&mut self, key: &str, value: &Value) -> Option<String> {
         let text = match value {
             Value::Null => return None,
             Value::Bool(flag) => flag.to_string(),
             Value::Number(number) => number.as_str().to_owned(),
             Value::String(text) => text.clone(),
-            Value::Array(_) | Value::Object(_) => {
-                self.fault(name, format!("{} is not allowed: {ALLOWED}", shown(value)));
-                return None;
+            Value::Array(entries) => {
+                let last = entries.last()?;
+                self.faults.note(self.at(key), format!("a list of {}: its last entry counts", entries.len()));
+                match last {
+                    Value::Array(_) | Value::Object(_) => last.to_string(),
+                    scalar => return self.text_of(key, scalar),
+                }
+            }
+            Value::Object(_) => {
+                self.faults.note(self.at(key), "an object: it is taken as JSON".to_owned());
+                value.to_string()
             }
         };
-        if text.len() > MAX_TEXT_BYTES {
-            self.fault(name, format!("{} is not allowed: {ALLOWED}", shown(value)));
-            return None;
+        if text.len() <= MAX_TEXT_BYTES {
+            return Some(text);
         }
-        Some(text)
+        self.faults.note(self.at(key), format!("{} bytes are too many: cut to {MAX_TEXT_BYTES}", text.len()));
+        Some(text[..text.floor_char_boundary(MAX_TEXT_BYTES)].to_owned())
+    }
+
+    fn at(&self, key: &str) -> String {
+        format!("{}/{}", self.pointer, pointer_token(key))
     }
 
     fn present(&self, key: &str) -> Option<&'a Value> {

@@ -2,9 +2,18 @@
 
 use super::{Change, Envelope, MAX_EVENT_BYTES};
 use crate::{
-    fault::{Faults, pointer_token},
+    fault::{Fault, Faults, pointer_token},
     json::Value,
 };
+
+/// Notes of each value of an event that is taken otherwise than it is written; see [`Change::parse_noting`]. None if it has faults.
+pub fn notes_on(given: &Value, pointer: &str) -> Vec<Fault> {
+    let read = match given.get("detail") {
+        Some(detail) => Change::parse_noting(detail, &format!("{pointer}/detail")),
+        None => Change::parse_noting(given, pointer),
+    };
+    read.map(|(_, notes)| notes).unwrap_or_default()
+}
 
 impl Change {
     /// Reads an event that a person wrote at `pointer`: a detail (contract §1), or an envelope with a `detail`. All faults are told at

@@ -13,15 +13,21 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::detail::{causation, conversion, transactions};
-pub use self::envelope::{Envelope, MAX_EVENT_BYTES};
+pub use self::{
+    envelope::{Envelope, MAX_EVENT_BYTES},
+    given::notes_on,
+};
 use crate::{fault::Faults, id::Id, money::Money};
 
 /// The most transactions that one change may carry.
 pub const MAX_TRANSACTIONS: usize = 1_000;
+
+/// Times of one update differ by less: it writes one row after another.
+const ONE_UPDATE: SignedDuration = SignedDuration::from_secs(1);
 
 /// The most bytes of one free text: names, parameters, click ids (contract, conventions).
 pub const MAX_TEXT_BYTES: usize = 2_048;
@@ -36,6 +42,17 @@ pub enum ChangeKind {
     Updated,
     /// It is as it was.
     Unchanged,
+}
+
+impl ChangeKind {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+        }
+    }
 }
 
 /// A transaction's result (domain §1); `approved` and `rejected` are final.
@@ -257,8 +274,19 @@ impl Transaction {
         }
     }
 
-    /// What this change did to the transaction: its own word, else the conversion's (contract §1).
+    /// What this change did to the transaction: its own word, else the conversion's (contract §1). Without a word of its own it is as it was
+    /// if it was last updated well before the conversion was, as where a pixel repeats what was approved at once.
     pub fn change_in(&self, conversion: &Conversion) -> ChangeKind {
-        self.change.unwrap_or(conversion.change)
+        match (self.change, conversion.change) {
+            (Some(change), _) => change,
+            (None, ChangeKind::Updated) if self.is_older_than(conversion) => ChangeKind::Unchanged,
+            (None, change) => change,
+        }
+    }
+
+    /// Whether its last update is known to be another one than the conversion's.
+    pub(crate) fn is_older_than(&self, conversion: &Conversion) -> bool {
+        let updated = |own: Timestamp, conversions: Timestamp| own + ONE_UPDATE < conversions;
+        self.updated_at.zip(conversion.updated_at).is_some_and(|(own, conversions)| updated(own, conversions))
     }
 }

@@ -93,10 +93,7 @@ fn s_all_wrong_fields_are_told_at_once() {
             detail["conversion"]["version"] = json!("3");
             detail["conversion"]["change"] = json!("deleted");
             detail["conversion"]["channel_id"] = json!("");
-            detail["conversion"]["pcid"] = json!("ä".repeat(1025));
             detail["conversion"]["value"] = json!("1,50");
-            detail["conversion"]["affs"] = json!(["summer"]);
-            detail["conversion"]["query_params"] = json!({"a/b": {}, "c": "d"});
             detail["conversion"]["settled"] = json!("yes");
             detail["transactions"][0]["result"] = json!("paid");
         },
@@ -108,20 +105,91 @@ fn s_all_wrong_fields_are_told_at_once() {
             ("/detail/conversion/version", "\"3\" is not allowed: give an integer from 0 to 9007199254740991"),
             ("/detail/conversion/change", "\"deleted\" is not allowed: give created, updated or unchanged"),
             ("/detail/conversion/channel_id", "\"\" is not allowed: give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -"),
-            (
-                "/detail/conversion/pcid",
-                "\"ääääääääääääääääääääääääääääääääääääääää\"… (2050 bytes) is not allowed: give a text of at most 2048 bytes",
-            ),
-            ("/detail/conversion/affs", "a list is not allowed: give an object"),
             ("/detail/conversion/value", "\"1,50\" is not allowed: give a decimal such as \"12.50\", at most 28 digits"),
-            (
-                "/detail/conversion/query_params/a~1b",
-                "an object is not allowed: give a text of at most 2048 bytes, a number, true, false or null",
-            ),
             ("/detail/conversion/settled", "\"yes\" is not allowed: give true or false"),
             ("/detail/transactions/0/result", "\"paid\" is not allowed: give pending, approved or rejected"),
         ],
     );
+}
+
+/// The change that the contract's example with this in its conversion is, and what is noted.
+#[track_caller]
+fn noted(conversion: Value) -> (Change, Vec<(String, String)>) {
+    let mut detail = testing::detail();
+    crate::tracking_api::merge_patch(&mut detail, &json!({"conversion": conversion}));
+    let (change, notes) = Change::parse_noting(&detail, "").unwrap();
+    (change, notes.into_iter().map(|note| (note.pointer, note.detail)).collect())
+}
+
+#[test]
+fn c1_decoration_never_refuses_a_conversion() {
+    let query = |value: Value| {
+        let (change, notes) = noted(json!({"query_params": null}));
+        assert_eq!((change.conversion.query_params.len(), notes), (0, Vec::new()));
+        let (change, notes) = noted(json!({"query_params": {"utm_source": value}}));
+        (change.conversion.query_params.into_iter().collect::<Vec<_>>(), notes)
+    };
+    let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let (listed, notes) = query(json!(["a", "b"]));
+    assert_eq!(listed, [text("utm_source", "b"), text("utm_source.0", "a"), text("utm_source.1", "b")]);
+    assert_eq!(notes, [text("/conversion/query_params/utm_source", "a list of 2: its last entry counts")]);
+    assert_eq!(query(json!([])).0, []);
+    assert_eq!(query(json!([[1, 2], null])).0, [text("utm_source.0", "2")]);
+    assert_eq!(query(json!({"a": [1, "x"]})).0, [text("utm_source", r#"{"a":[1,"x"]}"#)]);
+    assert_eq!(query(json!(7.25)).0, [text("utm_source", "7.25")]);
+    let (cut, notes) = query(json!("ä".repeat(1_500)));
+    assert_eq!(cut, [text("utm_source", &"ä".repeat(1_024))]);
+    assert_eq!(notes, [text("/conversion/query_params/utm_source", "3000 bytes are too many: cut to 2048")]);
+    assert_eq!(query(json!(vec!["x".repeat(1_000); 50])).0.len(), 5, "what lists add is bounded");
+}
+
+#[test]
+fn c1_texts_that_decorate_are_taken_as_far_as_they_can_be() {
+    let (change, notes) = noted(json!({
+        "affs": [], "cookie_params": "none", "user_agent": "x".repeat(2_049), "ip": ["203.0.113.9"], "offer_name": 7,
+        "advertiser_name": {"cs": "Banka"}, "pcid": "p".repeat(5_000),
+    }));
+    let conversion = change.conversion;
+    assert!(conversion.affs.is_empty() && conversion.cookie_params.is_empty());
+    assert_eq!(conversion.user_agent.map(|text| text.len()), Some(2_048));
+    assert_eq!(conversion.ip.as_deref(), Some("203.0.113.9"));
+    assert_eq!(conversion.offer_name.as_deref(), Some("7"));
+    assert_eq!(conversion.advertiser_name.as_deref(), Some(r#"{"cs":"Banka"}"#));
+    assert_eq!(conversion.pcid.map(|text| text.len()), Some(2_048));
+    let places: Vec<_> = notes.iter().map(|(place, _)| place.trim_start_matches("/conversion/")).collect();
+    assert_eq!(places, ["advertiser_name", "pcid", "cookie_params", "ip", "user_agent"]);
+}
+
+#[test]
+fn c3_words_are_read_in_any_case() {
+    let change = read(|detail| {
+        detail["conversion"]["change"] = json!("Created");
+        detail["transactions"][0]["result"] = json!("APPROVED");
+        detail["transactions"][0]["previous_result"] = json!("Pending");
+    });
+    assert_eq!(change.conversion.change, ChangeKind::Created);
+    assert_eq!(change.transactions[0].result, TransactionResult::Approved);
+    assert_eq!(change.transactions[0].previous_result, Some(TransactionResult::Pending));
+}
+
+#[test]
+fn c4_a_transaction_that_is_repeated_without_a_word_is_as_it_was() {
+    let kinds = |updated: Value, own: Value, change: Value| {
+        let mut detail = testing::detail();
+        detail["conversion"]["change"] = json!("updated");
+        detail["conversion"]["updated_at"] = updated;
+        detail["transactions"][0]["updated_at"] = own;
+        detail["transactions"][0]["change"] = change;
+        let (change, notes) = Change::parse_noting(&detail, "").unwrap();
+        (change.events().iter().filter(|event| event.kind.is_transaction()).count(), notes.len())
+    };
+    let (now, before) = (json!("2026-11-22T09:00:00Z"), json!("2026-11-22T08:00:00Z"));
+    assert_eq!(kinds(now.clone(), before.clone(), Value::Null), (0, 1));
+    assert_eq!(kinds(now.clone(), before.clone(), json!("updated")), (1, 0), "its own word counts");
+    assert_eq!(kinds(now.clone(), now.clone(), Value::Null), (1, 0));
+    assert_eq!(kinds(now.clone(), json!("2026-11-22T08:59:59.4Z"), Value::Null), (1, 0), "the same update");
+    assert_eq!(kinds(now, Value::Null, Value::Null), (1, 0));
+    assert_eq!(kinds(Value::Null, before, Value::Null), (1, 0));
 }
 
 #[test]

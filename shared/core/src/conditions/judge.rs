@@ -20,7 +20,7 @@ pub struct Miss {
     pub detail: String,
 }
 
-/// One of the nine conditions.
+/// One of the ten conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
     Source,
@@ -32,10 +32,11 @@ pub(super) enum Condition {
     IncludedOffers,
     ExcludedOffers,
     Result,
+    Commission,
 }
 
 impl Condition {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Source,
         Self::ConversionType,
         Self::Affiliate,
@@ -45,6 +46,7 @@ impl Condition {
         Self::IncludedOffers,
         Self::ExcludedOffers,
         Self::Result,
+        Self::Commission,
     ];
 
     /// Its name in the contract.
@@ -59,6 +61,7 @@ impl Condition {
             Self::IncludedOffers => "included_offers",
             Self::ExcludedOffers => "excluded_offers",
             Self::Result => "result",
+            Self::Commission => "commission",
         }
     }
 }
@@ -66,8 +69,8 @@ impl Condition {
 impl Conditions {
     /// Judges an event: the transaction that its postback tells about, or every condition that says no.
     ///
-    /// On a transaction event the result condition is read on that transaction. On a conversion event it holds if any of
-    /// `transactions` (all of the conversion's, in the order given) fits, and the first that fits is the one told about (C2);
+    /// On a transaction event the conditions on result and commission are read on that transaction. On a conversion event they hold if
+    /// any of `transactions` (all of the conversion's, in the order given) fits both, and the first that fits is the one told about (C2);
     /// `None` when there is none and the rule needs none.
     pub fn judge<'a>(&self, event: &'a Event, transactions: &'a [Transaction]) -> Result<Option<&'a Transaction>, Vec<Miss>> {
         let misses = self.misses(event, transactions);
@@ -95,7 +98,7 @@ impl Conditions {
         Miss { condition: condition.name(), detail: self.why(condition, event, transactions) }
     }
 
-    /// Whether the conditions that can't change with time hold: all but affiliate and result. An attribute that the conversion
+    /// Whether the conditions that can't change with time hold: all but affiliate, result and commission. An attribute that the conversion
     /// lacks may still come, so it passes here. Decides whether a hold is made (F1); what is sent is judged whole at release (F3).
     pub fn fits_lasting(&self, conversion: &Conversion) -> bool {
         Condition::ALL.into_iter().all(|condition| self.lasts(condition, conversion))
@@ -103,10 +106,10 @@ impl Conditions {
 
     fn lasts(&self, condition: Condition, conversion: &Conversion) -> bool {
         match condition {
-            Condition::Affiliate | Condition::Result => true,
+            Condition::Affiliate | Condition::Result | Condition::Commission => true,
             Condition::Integration if conversion.integration_id.is_none() => true,
             Condition::Channel if conversion.channel_id.is_none() => true,
-            Condition::ConversionType if conversion.conversion_type == "custom" && conversion.custom_type.is_none() => {
+            Condition::ConversionType if super::is_custom(conversion) && conversion.custom_type.is_none() => {
                 self.conversion_type.is_empty() || self.conversion_type.iter().any(super::ConversionType::is_custom)
             }
             other => self.holds_for(other, conversion),
@@ -118,23 +121,32 @@ impl Conditions {
         if event.kind.is_transaction() {
             return event.transaction.as_ref();
         }
-        transactions.iter().find(|transaction| self.result.accepts(transaction.result))
+        transactions.iter().find(|transaction| self.accepts(transaction))
     }
 
     fn holds(&self, condition: Condition, event: &Event, transactions: &[Transaction]) -> bool {
-        if condition != Condition::Result {
-            return self.holds_for(condition, &event.conversion);
+        let any = |fits: &dyn Fn(&Transaction) -> bool| {
+            if event.kind.is_transaction() { event.transaction.iter().any(fits) } else { transactions.iter().any(fits) }
+        };
+        match condition {
+            Condition::Commission => self.commission.is_empty() || any(&|transaction| self.has_commission(transaction)),
+            Condition::Result if self.result == ResultCondition::NotChosen => true,
+            // Of a conversion's transactions those with another commission do not count.
+            Condition::Result if event.kind.is_transaction() => any(&|transaction| self.result.accepts(transaction.result)),
+            Condition::Result => any(&|transaction| self.accepts(transaction)),
+            other => self.holds_for(other, &event.conversion),
         }
-        let fits = || self.transaction_of(event, transactions).is_some_and(|transaction| self.result.accepts(transaction.result));
-        self.result == ResultCondition::NotChosen || fits()
     }
 
-    /// A condition that reads the conversion alone; the one on the result always passes.
+    /// A condition that reads the conversion alone; those on transactions always pass.
     fn holds_for(&self, condition: Condition, conversion: &Conversion) -> bool {
         // C1: what the conversion lacks passes All and fails any specific list.
-        let listed = |ids: &Ids, id: Option<&Id>| ids.is_empty() || id.is_some_and(|id| ids.has(id));
+        let listed = |ids: &Ids, id: Option<&Id>| ids.is_empty() || id.is_some_and(|id| ids.has(id.as_str()));
         match condition {
-            Condition::Source => self.source.is_empty() || self.source.iter().any(|source| source.as_str() == conversion.source),
+            Condition::Source => {
+                let is = |source: &super::Source| conversion.source.eq_ignore_ascii_case(source.as_str());
+                self.source.is_empty() || self.source.iter().any(is)
+            }
             Condition::ConversionType => {
                 self.conversion_type.is_empty() || self.conversion_type.iter().any(|wanted| wanted.fits(conversion))
             }
@@ -143,8 +155,8 @@ impl Conditions {
             Condition::Integration => listed(&self.integration, conversion.integration_id.as_ref()),
             Condition::Channel => listed(&self.channel, conversion.channel_id.as_ref()),
             Condition::IncludedOffers => listed(&self.included_offers, Some(&conversion.offer_id)),
-            Condition::ExcludedOffers => !self.excluded_offers.has(&conversion.offer_id),
-            Condition::Result => true,
+            Condition::ExcludedOffers => !self.excluded_offers.has(conversion.offer_id.as_str()),
+            Condition::Result | Condition::Commission => true,
         }
     }
 
@@ -177,6 +189,22 @@ impl Conditions {
             Condition::IncludedOffers => ids("offer", Some(&conversion.offer_id), &self.included_offers),
             Condition::ExcludedOffers => format!("offer is {}; the rule excludes it", conversion.offer_id),
             Condition::Result => self.why_result(event, transactions),
+            Condition::Commission => self.why_commission(event, transactions),
+        }
+    }
+
+    fn why_commission(&self, event: &Event, transactions: &[Transaction]) -> String {
+        let wanted = any_of(self.commission.iter());
+        let of = |transaction: &Transaction| match &transaction.commission_id {
+            Some(id) => format!("commission is {}; the rule wants {wanted}", short(id)),
+            None => format!("the transaction has no commission; the rule wants {wanted}"),
+        };
+        match &event.transaction {
+            Some(transaction) if event.kind.is_transaction() => of(transaction),
+            _ if transactions.is_empty() => {
+                format!("the conversion has no transaction; the rule wants one with commission {wanted}")
+            }
+            _ => format!("no transaction has commission {wanted}"),
         }
     }
 

@@ -26,8 +26,8 @@ impl Ids {
     }
 
     /// Whether the id is listed.
-    pub fn has(&self, id: &Id) -> bool {
-        self.sorted.binary_search_by(|position| self.given[usize::from(*position)].cmp(id)).is_ok()
+    pub fn has(&self, id: &str) -> bool {
+        self.sorted.binary_search_by(|position| self.given[usize::from(*position)].as_str().cmp(id)).is_ok()
     }
 }
 

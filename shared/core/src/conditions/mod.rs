@@ -8,7 +8,7 @@ mod tests;
 
 pub use self::{judge::Miss, listed::Ids};
 use crate::{
-    change::{Conversion, TransactionResult},
+    change::{Conversion, Transaction, TransactionResult},
     id::Id,
 };
 
@@ -29,6 +29,7 @@ pub struct Conditions {
     included_offers: Ids,
     excluded_offers: Ids,
     result: ResultCondition,
+    commission: Ids,
 }
 
 /// Where a conversion came from, as far as a condition can name it; later sources pass *All* only (C4).
@@ -75,13 +76,23 @@ impl ConversionType {
 
     fn fits(&self, conversion: &Conversion) -> bool {
         match self {
-            Self::Standard(name) => conversion.conversion_type == *name,
-            Self::Custom => conversion.conversion_type == "custom",
+            Self::Standard(name) => conversion.conversion_type.eq_ignore_ascii_case(name),
+            Self::Custom => is_custom(conversion),
             Self::CustomNamed(name) => {
-                conversion.conversion_type == "custom" && conversion.custom_type.as_deref() == Some(name.as_str())
+                is_custom(conversion) && conversion.custom_type.as_ref().is_some_and(|custom| same_word(custom, name))
             }
         }
     }
+}
+
+/// Whether it is of a custom type.
+fn is_custom(conversion: &Conversion) -> bool {
+    conversion.conversion_type.eq_ignore_ascii_case("custom")
+}
+
+/// Whether two words are the same, whatever the case of their letters.
+fn same_word(a: &str, b: &str) -> bool {
+    a == b || a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
 }
 
 impl std::fmt::Display for ConversionType {
@@ -162,10 +173,31 @@ impl Conditions {
         &self.result
     }
 
+    /// Commissions; empty is *All*. Transactions that a rule is about have one of these.
+    pub fn commission(&self) -> &Ids {
+        &self.commission
+    }
+
+    /// Whether a transaction fits both conditions on transactions: result and commission.
+    pub fn accepts(&self, transaction: &Transaction) -> bool {
+        self.result.accepts(transaction.result) && self.has_commission(transaction)
+    }
+
+    fn has_commission(&self, transaction: &Transaction) -> bool {
+        self.commission.is_empty() || transaction.commission_id.as_ref().is_some_and(|id| self.commission.has(id))
+    }
+
     /// The number of all values.
     pub(crate) fn values(&self) -> usize {
-        let ids =
-            [&self.affiliate, &self.advertiser, &self.integration, &self.channel, &self.included_offers, &self.excluded_offers];
+        let ids = [
+            &self.affiliate,
+            &self.advertiser,
+            &self.integration,
+            &self.channel,
+            &self.included_offers,
+            &self.excluded_offers,
+            &self.commission,
+        ];
         self.source.len() + self.conversion_type.len() + ids.iter().map(|ids| ids.len()).sum::<usize>()
     }
 

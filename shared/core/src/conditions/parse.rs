@@ -40,6 +40,7 @@ impl Conditions {
         conditions.included_offers = reader.ids(Condition::IncludedOffers);
         conditions.excluded_offers = reader.ids(Condition::ExcludedOffers);
         conditions.result = reader.result();
+        conditions.commission = reader.ids(Condition::Commission);
         reader.offers_in_both(&conditions);
         conditions
     }
@@ -62,6 +63,7 @@ impl Conditions {
             "included_offers": words(&self.included_offers),
             "excluded_offers": words(&self.excluded_offers),
             "result": result,
+            "commission": words(&self.commission),
         })
     }
 }
@@ -69,8 +71,17 @@ impl Conditions {
 const CONVERSION_TYPES: &str = "choose click, view, lead, send, prospect, sale, custom or custom:NAME";
 const RESULTS: &str = "choose \"not_chosen\", \"all\" or a list of pending, approved and rejected";
 
+/// Whether a condition is *All* in a word, alone or in a list of one.
+fn is_all(value: &Value) -> bool {
+    match value {
+        Value::String(word) => word.eq_ignore_ascii_case("all"),
+        Value::Array(entries) => matches!(&entries[..], [Value::String(word)] if word.eq_ignore_ascii_case("all")),
+        _ => false,
+    }
+}
+
 fn source(value: &Value) -> Option<Source> {
-    Source::ALL.into_iter().find(|source| value == source.as_str())
+    Source::ALL.into_iter().find(|source| value.as_str().is_some_and(|text| text.eq_ignore_ascii_case(source.as_str())))
 }
 
 fn conversion_type(value: &Value) -> Option<ConversionType> {
@@ -78,8 +89,8 @@ fn conversion_type(value: &Value) -> Option<ConversionType> {
     if let Some(name) = text.strip_prefix("custom:") {
         return (1..=MAX_TEXT_BYTES).contains(&name.len()).then(|| ConversionType::CustomNamed(name.to_owned()));
     }
-    let standard = ConversionType::STANDARD.into_iter().find(|name| *name == text).map(ConversionType::Standard);
-    standard.or_else(|| (text == "custom").then_some(ConversionType::Custom))
+    let standard = ConversionType::STANDARD.into_iter().find(|name| text.eq_ignore_ascii_case(name));
+    standard.map(ConversionType::Standard).or_else(|| text.eq_ignore_ascii_case("custom").then_some(ConversionType::Custom))
 }
 
 fn unknown(name: &str) -> String {
@@ -120,6 +131,7 @@ impl Reader<'_, '_> {
     fn list<T>(&mut self, condition: Condition, allowed: &str, read: fn(&Value) -> Option<T>) -> Vec<T> {
         let entries = match self.object.get(condition.name()) {
             None | Some(Value::Null) => return Vec::new(),
+            Some(all) if is_all(all) => return Vec::new(),
             Some(Value::Array(entries)) => entries,
             Some(other) => {
                 self.fault(condition, format!("{} is not allowed: give a list, or null for all", shown(other)));
@@ -150,8 +162,8 @@ impl Reader<'_, '_> {
     fn result(&mut self) -> ResultCondition {
         match self.object.get(Condition::Result.name()) {
             None | Some(Value::Null) => ResultCondition::NotChosen,
-            Some(Value::String(word)) if word == "not_chosen" => ResultCondition::NotChosen,
-            Some(Value::String(word)) if word == "all" => ResultCondition::All,
+            Some(Value::String(word)) if word.eq_ignore_ascii_case("not_chosen") => ResultCondition::NotChosen,
+            Some(all) if is_all(all) => ResultCondition::All,
             Some(Value::Array(_)) => {
                 match distinct(self.list(Condition::Result, "choose pending, approved or rejected", RESULT.read)) {
                     results if results.is_empty() => ResultCondition::NotChosen,
@@ -168,7 +180,7 @@ impl Reader<'_, '_> {
     /// Names every offer that is both included and excluded, at its place among the included.
     fn offers_in_both(&mut self, conditions: &Conditions) {
         let Some(Value::Array(included)) = self.object.get(Condition::IncludedOffers.name()) else { return };
-        for offer in conditions.included_offers.iter().filter(|offer| conditions.excluded_offers.has(offer)) {
+        for offer in conditions.included_offers.iter().filter(|offer| conditions.excluded_offers.has(offer.as_str())) {
             let place = included.iter().position(|entry| entry == offer.as_str()).unwrap_or_default();
             self.faults.add(
                 format!("{}/{}/{place}", self.pointer, Condition::IncludedOffers.name()),

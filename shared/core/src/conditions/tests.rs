@@ -236,7 +236,7 @@ fn s_all_faults_of_conditions_are_told_at_once() {
             (
                 "/conditions/colour",
                 "unknown condition: choose of source, conversion_type, affiliate, advertiser, integration, channel, included_offers, \
-                 excluded_offers, result",
+                 excluded_offers, result, commission",
             ),
             ("/conditions/sources", "unknown condition: did you mean source?"),
             ("/conditions/source/1", "\"manual\" is not allowed: choose link, iframe or api"),
@@ -302,8 +302,75 @@ fn s_repeated_values_count_once_in_the_order_given() {
     assert_eq!(
         shown,
         json!({"source": ["link", "api"], "conversion_type": [], "affiliate": [], "advertiser": [], "integration": [],
-               "channel": ["b", "a", "c"], "included_offers": [], "excluded_offers": [], "result": ["pending"]})
+               "channel": ["b", "a", "c"], "included_offers": [], "excluded_offers": [], "result": ["pending"], "commission": []})
     );
+}
+
+#[test]
+fn c5_a_rule_is_about_commissions() {
+    let two = |detail: &mut Value| {
+        detail["transactions"] = json!([
+            {"transaction_id": "trx_1", "result": "approved", "commission_id": "com_1", "change": "updated"},
+            {"transaction_id": "trx_2", "result": "pending", "commission_id": "com_2", "change": "updated"},
+        ]);
+    };
+    let (event, of_transaction, change) = sample(two);
+    let told = |document: Value, event: &Event| -> Result<Option<String>, Vec<String>> {
+        let judged =
+            conditions(&document).judge(event, &change.transactions).map(|told| told.map(|one| one.transaction_id.to_string()));
+        judged.map_err(|misses| misses.into_iter().map(|miss| format!("{}: {}", miss.condition, miss.detail)).collect())
+    };
+    // A transaction's event is about its own commission, a conversion's about any.
+    assert_eq!(told(json!({"commission": ["com_1"]}), &of_transaction), Ok(Some("trx_1".to_owned())));
+    let other = "commission: commission is com_1; the rule wants com_2";
+    assert_eq!(told(json!({"commission": ["com_2"]}), &of_transaction), Err(vec![other.to_owned()]));
+    assert_eq!(told(json!({"commission": ["com_9", "com_2"]}), &event), Ok(Some("trx_2".to_owned())));
+    let none = "commission: no transaction has commission com_9";
+    assert_eq!(told(json!({"commission": ["com_9"]}), &event), Err(vec![none.to_owned()]));
+    // One transaction has to fit both.
+    let both = json!({"commission": ["com_2"], "result": ["pending"]});
+    assert_eq!(told(both, &event), Ok(Some("trx_2".to_owned())));
+    let neither = told(json!({"commission": ["com_2"], "result": ["approved"]}), &event).unwrap_err();
+    assert!(neither.len() == 1 && neither[0].starts_with("result: "), "{neither:?}");
+    // Without a commission, and without a transaction.
+    check(
+        "no transaction",
+        &json!({"commission": ["com_1"]}),
+        |detail| detail["transactions"] = json!([]),
+        &[("commission", "the conversion has no transaction; the rule wants one with commission com_1")],
+    );
+}
+
+#[test]
+fn c6_all_is_a_word_everywhere() {
+    for all in [json!("all"), json!(["all"]), json!("All"), json!(["ALL"])] {
+        let names =
+            ["source", "conversion_type", "affiliate", "advertiser", "integration", "channel", "included_offers", "commission"];
+        for name in names {
+            let mut document = json!({});
+            document[name] = all.clone();
+            assert_eq!(conditions(&document), Conditions::default(), "{document}");
+        }
+        assert_eq!(*conditions(&json!({"result": all})).result(), ResultCondition::All);
+    }
+    let two = conditions(&json!({"affiliate": ["all", "aff_7"]}));
+    assert_eq!(two.affiliate().len(), 2, "beside others it is an id");
+}
+
+#[test]
+fn c3_words_compare_without_case() {
+    let wanted = json!({"source": ["iframe"], "conversion_type": ["Sale", "custom:Sign Up"]});
+    let edited = |source: &'static str, kind: &'static str, custom: Value| {
+        move |detail: &mut Value| {
+            detail["conversion"]["source"] = json!(source);
+            detail["conversion"]["type"] = json!(kind);
+            detail["conversion"]["custom_type"] = custom;
+        }
+    };
+    check("as the platform may write them", &wanted, edited("Iframe", "SALE", Value::Null), &[]);
+    check("custom ones", &wanted, edited("IFRAME", "Custom", json!("sign up")), &[]);
+    let other = ("source", "source is Link; the rule wants iframe");
+    check("another", &wanted, edited("Link", "sale", Value::Null), &[other]);
 }
 
 #[test]

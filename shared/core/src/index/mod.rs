@@ -136,7 +136,7 @@ pub fn anchors(conditions: &Conditions) -> Vec<Anchor> {
 
 /// Whether a rule with these conditions stands where a conversion is asked about: only then is it judged at all.
 pub fn is_asked(conditions: &Conditions, conversion: &Conversion) -> bool {
-    let stands = |sort: Sort| sort.attribute(conversion).is_some_and(|id| sort.condition(conditions).has(id));
+    let stands = |sort: Sort| sort.attribute(conversion).is_some_and(|id| sort.condition(conditions).has(id.as_str()));
     Sort::of(conditions).is_none_or(stands)
 }
 

@@ -47,7 +47,7 @@ fn example() -> Value {
         "trigger": "transaction_all",
         "conditions": {"source": ["link"], "conversion_type": ["sale", "custom:signup"], "affiliate": [], "advertiser": ["adv_2"],
                        "integration": [], "channel": [], "included_offers": ["off_5"], "excluded_offers": [],
-                       "result": "not_chosen"},
+                       "result": "not_chosen", "commission": []},
         "request": {"method": "GET", "url": "https://api.bank.example/status?id={external_id}",
                     "query": [{"name": "s", "value": "{result|map:approved=1,rejected=3,pending=2}"}],
                     "headers": [{"name": "Authorization", "value": "Bearer {secret.token}"}],
@@ -105,7 +105,7 @@ fn contract_2_only_name_and_url_are_required() {
     let expected = json!({
         "id": "trk_01J", "name": "n", "active": true, "version": 4, "owner": {"kind": "admin"}, "trigger": "transaction_all",
         "conditions": {"source": [], "conversion_type": [], "affiliate": [], "advertiser": [], "integration": [], "channel": [],
-                       "included_offers": [], "excluded_offers": [], "result": "not_chosen"},
+                       "included_offers": [], "excluded_offers": [], "result": "not_chosen", "commission": []},
         "request": {"method": "GET", "url": "https://a.example/", "query": [], "headers": [], "body": {"format": "none"},
                     "timeout_seconds": 40},
         "retry": {"max_retries": 12, "delay_seconds": 60, "backoff": "exponential", "max_delay_seconds": 3600},

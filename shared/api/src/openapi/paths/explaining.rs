@@ -1,6 +1,6 @@
 //! Explaining: why a rule fired or did not.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{FAULTS, page};
 use crate::{
@@ -16,8 +16,16 @@ pub(crate) fn event() -> About {
     About::new("explainEvent", TAG, "Explain an event", text)
         .pages(pattern("", "^[A-Za-z0-9._:-]{1,128}$"), examples::RULE)
         .takes("Explain", json!({"event": examples::event()}))
-        .answers(200, "A page of rules", "ExplanationPage", page(examples::explanation()))
+        .answers(200, "A page of rules", "ExplanationPage", noted(examples::explanation()))
         .gives(Kind::Invalid, FAULTS)
+}
+
+fn noted(item: Value) -> Value {
+    let mut page = page(item);
+    page["notes"] = json!([{
+        "pointer": "/event/conversion/query_params/utm_source", "detail": "a list of 2: its last entry counts",
+    }]);
+    page
 }
 
 pub(crate) fn conversion() -> About {

@@ -3,7 +3,7 @@
 use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
-    super::shape::{Record as _, count, flag, id, list, named, record, text, time},
+    super::shape::{Record as _, count, flag, id, list, named, or_null, record, text, time},
     Thing, page,
 };
 
@@ -11,10 +11,18 @@ pub(super) fn things() -> Vec<Thing> {
     vec![
         ("Explain", record("What to explain").has("event", named("EventOrEnvelope")).into()),
         ("Explanation", explanation()),
-        ("ExplanationPage", page("Explanation")),
+        ("ExplanationPage", explanations()),
         ("ConversionExplanation", past()),
         ("ConversionExplanationPage", page("ConversionExplanation")),
     ]
+}
+
+fn explanations() -> RefOr<Schema> {
+    record("One page of a list, and what of the event was taken otherwise than it is written")
+        .has("items", list("The items", named("Explanation")))
+        .has("next_cursor", or_null(text("What to ask for the next page with; null if this is the last")))
+        .has("notes", list("A long text that was cut, a list of which the last entry counts, and the like", named("Fault")))
+        .into()
 }
 
 fn rule(about: &str) -> ObjectBuilder {

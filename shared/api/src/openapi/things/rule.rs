@@ -212,6 +212,7 @@ fn conditions(form: Form) -> RefOr<Schema> {
         ("channel", "Channels"),
         ("included_offers", "Offers that it is about"),
         ("excluded_offers", "Offers that it is not about"),
+        ("commission", "Commissions of the transactions that it is about"),
     ] {
         record = form.field(record, name, ids(about));
     }

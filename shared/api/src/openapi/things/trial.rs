@@ -88,6 +88,7 @@ fn verdict() -> RefOr<Schema> {
         "included_offers",
         "excluded_offers",
         "result",
+        "commission",
         "active",
         "cause",
         "delay",
