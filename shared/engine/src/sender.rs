@@ -6,6 +6,7 @@
 
 mod cache;
 mod client;
+mod connection;
 mod dns;
 mod fault;
 mod nameservers;

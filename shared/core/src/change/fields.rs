@@ -63,14 +63,14 @@ pub(crate) const FLAG: Kind<bool> = Kind { allowed: "give true or false", read: 
 
 pub(crate) const CHANGE: Kind<ChangeKind> = Kind {
     allowed: "give created, updated or unchanged",
-    read: |value| word(value, &[ChangeKind::Created, ChangeKind::Updated, ChangeKind::Unchanged], |change| change.as_str()),
+    read: |value| word(value, &[ChangeKind::Created, ChangeKind::Updated, ChangeKind::Unchanged], ChangeKind::as_str),
 };
 
 pub(crate) const RESULT: Kind<TransactionResult> = Kind {
     allowed: "give pending, approved or rejected",
     read: |value| {
         let all = [TransactionResult::Pending, TransactionResult::Approved, TransactionResult::Rejected];
-        word(value, &all, |result| result.as_str())
+        word(value, &all, TransactionResult::as_str)
     },
 };
 

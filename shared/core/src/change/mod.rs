@@ -278,9 +278,8 @@ impl Transaction {
     /// if it was last updated well before the conversion was, as where a pixel repeats what was approved at once.
     pub fn change_in(&self, conversion: &Conversion) -> ChangeKind {
         match (self.change, conversion.change) {
-            (Some(change), _) => change,
             (None, ChangeKind::Updated) if self.is_older_than(conversion) => ChangeKind::Unchanged,
-            (None, change) => change,
+            (Some(change), _) | (None, change) => change,
         }
     }
 

@@ -17,8 +17,10 @@ mod tests;
 
 pub use schedule::Schedule;
 
-/// The longest wait that a setting may ask for, and the longest `Retry-After` that counts: 12 hours, in seconds (L2).
-pub const LONGEST_WAIT_SECONDS: u32 = 43_200;
+/// The longest wait that a setting may ask for: a day, in seconds (L2).
+pub const LONGEST_WAIT_SECONDS: u32 = 86_400;
+/// The longest `Retry-After` that counts: 12 hours (L2).
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(12);
 
 /// How many retries may follow the first request: 0 to 30, 12 unless set (L1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +82,7 @@ impl Backoff {
     }
 }
 
-/// How often to try again and how long to wait before (L1, L2). Its waits are 1 second to 12 hours.
+/// How often to try again and how long to wait before (L1, L2). Its waits are 1 second to a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     limit: RetryLimit,
@@ -125,7 +127,9 @@ impl RetryPolicy {
         let delay_seconds = delay.unwrap_or(default.delay_seconds);
         let delay_is_sound = delay.is_some() || fields.get("delay_seconds").is_none();
         if let Some(max) = max_delay.filter(|max| delay_is_sound && *max < delay_seconds) {
-            let detail = format!("{max} seconds are less than the delay of {delay_seconds}: choose {delay_seconds} to 43200");
+            let detail = format!(
+                "{max} seconds are less than the delay of {delay_seconds}: choose {delay_seconds} to {LONGEST_WAIT_SECONDS}"
+            );
             faults.add(fields.at("max_delay_seconds"), detail);
         }
         Self {
@@ -165,8 +169,7 @@ impl RetryPolicy {
         let plain = self.plain_wait(retry) * 1_000;
         let wait = hash::jitter(&["jitter", delivery_id, &retry.to_string()], plain, plain / 10);
         let wait = Duration::from_millis(wait.max(1_000));
-        let longest = Duration::from_secs(u64::from(LONGEST_WAIT_SECONDS));
-        wait.max(retry_after.unwrap_or_default().min(longest))
+        wait.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
     }
 
     /// What the policy amounts to, for people to see (L2).

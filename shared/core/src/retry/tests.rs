@@ -52,12 +52,12 @@ fn l2_defaults_are_written_out() {
 #[test]
 fn l2_settings_out_of_bounds_are_told_all_at_once() {
     check_faults(
-        &json!({"delay_seconds": 0, "backoff": "linear", "max_delay_seconds": 43_201, "jitter": 1}),
+        &json!({"delay_seconds": 0, "backoff": "linear", "max_delay_seconds": 86_401, "jitter": 1}),
         &[
             ("/retry/jitter", "\"jitter\" is no field here: choose of max_retries, delay_seconds, backoff, max_delay_seconds"),
-            ("/retry/delay_seconds", "0 seconds are too few: choose 1 to 43200"),
+            ("/retry/delay_seconds", "0 seconds are too few: choose 1 to 86400"),
             ("/retry/backoff", "\"linear\" is no choice here: choose of fixed, exponential"),
-            ("/retry/max_delay_seconds", "43201 seconds are too many: choose 1 to 43200"),
+            ("/retry/max_delay_seconds", "86401 seconds are too many: choose 1 to 86400"),
         ],
     );
 }
@@ -66,7 +66,7 @@ fn l2_settings_out_of_bounds_are_told_all_at_once() {
 fn l2_a_longest_wait_under_the_delay_is_refused() {
     check_faults(
         &json!({"delay_seconds": 100, "max_delay_seconds": 99}),
-        &[("/retry/max_delay_seconds", "99 seconds are less than the delay of 100: choose 100 to 43200")],
+        &[("/retry/max_delay_seconds", "99 seconds are less than the delay of 100: choose 100 to 86400")],
     );
 }
 
@@ -97,8 +97,8 @@ fn l2_the_schedule_is_told_in_words() {
     check_schedule(&fixed, 495, "5 times 1 min 30 s; at most 8 min 15 s");
     let fine = json!({"max_retries": 20, "delay_seconds": 1});
     check_schedule(&fine, 36_185, "1 s, 2 s, 4 s, 8 s, 16 s, …, 8 times 1 h; at most 10 h 4 min");
-    let longest = json!({"max_retries": 30, "delay_seconds": 43_200});
-    check_schedule(&longest, 1_425_600, "30 times 12 h; at most 16 d 12 h");
+    let longest = json!({"max_retries": 30, "delay_seconds": 86_400});
+    check_schedule(&longest, 2_851_200, "30 times 1 d; at most 33 d");
     let nearly = json!({"max_retries": 1, "delay_seconds": 3_272, "backoff": "fixed"});
     check_schedule(&nearly, 3_600, "54 min 32 s; at most 1 h");
     let a_day = json!({"max_retries": 2, "delay_seconds": 39_270, "backoff": "fixed"});
@@ -143,7 +143,7 @@ fn l3_used_up_retries_end_unresolved_if_any_answer_was_pending() {
 }
 
 fn any_policy() -> impl Strategy<Value = RetryPolicy> {
-    (0..=30_u64, 1..=43_200_u32, any::<bool>(), 1..=43_200_u32).prop_map(|(retries, delay, fixed, max)| RetryPolicy {
+    (0..=30_u64, 1..=86_400_u32, any::<bool>(), 1..=86_400_u32).prop_map(|(retries, delay, fixed, max)| RetryPolicy {
         limit: retries.try_into().unwrap(),
         delay_seconds: delay,
         backoff: if fixed { Backoff::Fixed } else { Backoff::Exponential },
@@ -168,7 +168,7 @@ proptest! {
     fn l2_without_jitter_waits_never_shrink(policy in any_policy()) {
         let waits = policy.schedule().waits_seconds;
         prop_assert!(waits.is_sorted());
-        prop_assert!(waits.iter().all(|wait| (1..=43_200).contains(wait)));
+        prop_assert!(waits.iter().all(|wait| (1..=86_400).contains(wait)));
     }
 
     #[test]

@@ -28,8 +28,8 @@ use crate::{
 /// How much of a request's body the log keeps, in bytes.
 const LOGGED_BODY: usize = 16_384;
 /// How much longer than the log's retention a row of an earlier attempt is kept. Its delivery is kept for the retention from its end
-/// on, and it ends within that time: 30 retries of at most 12 hours each, with their jitter, are 17 days (L1, L2).
-const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 31);
+/// on, and it ends within that time: 30 retries of at most a day each, with their jitter, are 33 days (L1, L2).
+const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 45);
 
 /// The result of an attempt: the request as people may see it, the response without secrets, and its meaning.
 struct Understood {

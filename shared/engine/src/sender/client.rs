@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::ext::on_informational;
+use hyper::{body::Incoming, ext::on_informational};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
@@ -22,10 +22,13 @@ use hyper_util::{
 use rustls::crypto::aws_lc_rs;
 use tokio::sync::Notify;
 
-use super::resolver::{ForClient, Resolver};
+use super::{
+    connection::{self, Connector},
+    resolver::{ForClient, Resolver},
+};
 
-/// How long an idle connection is kept.
-const IDLE: Duration = Duration::from_secs(50);
+/// How long an idle connection is kept: shorter than common servers keep theirs, so that few requests meet one that is being closed.
+const IDLE: Duration = Duration::from_secs(4);
 /// The most bytes of a response's head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The most interim responses to one request.
@@ -37,8 +40,26 @@ const MAX_INTERIM_BYTES: usize = 64 * 1024;
 /// A request with all of its body.
 pub(super) type WholeRequest = http::Request<Full<Bytes>>;
 
+type Pool = legacy::Client<Connector<HttpsConnector<HttpConnector<ForClient>>>, Full<Bytes>>;
+
 /// The one client of a process.
-pub(super) type Client = legacy::Client<HttpsConnector<HttpConnector<ForClient>>, Full<Bytes>>;
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    /// Keeps connections.
+    pool: Pool,
+    /// Makes a connection for each request.
+    fresh: Pool,
+}
+
+impl Client {
+    /// Sends a request. One that meets a kept connection which its receiver has just closed goes once more, over a new one.
+    pub(super) async fn request(&self, request: WholeRequest) -> Result<http::Response<Incoming>, legacy::Error> {
+        match self.pool.request(request.clone()).await {
+            Err(error) if connection::is_stale(&error) => self.fresh.request(request).await,
+            sent => sent,
+        }
+    }
+}
 
 /// A client that connects to what this resolver finds.
 ///
@@ -54,11 +75,17 @@ pub(super) fn new(resolver: Arc<Resolver>) -> Result<Client, String> {
         .https_or_http()
         .enable_http1()
         .wrap_connector(connector);
-    Ok(legacy::Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
+    let connector = Connector(connector);
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
+    // What is no header is left out: its response came all the same.
+    builder
         .http1_max_buf_size(MAX_HEAD_BYTES)
-        .build(connector))
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_allow_obsolete_multiline_headers_in_responses(true);
+    let fresh = builder.clone().pool_max_idle_per_host(0).build(connector.clone());
+    let pool = builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector);
+    Ok(Client { pool, fresh })
 }
 
 /// The interim responses to one request.

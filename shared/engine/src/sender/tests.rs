@@ -13,6 +13,9 @@ use super::*;
 use crate::sender::{Sender, SenderSettings};
 use nameserver::{Nameserver, Reply};
 
+#[path = "tests/responses.rs"]
+mod responses;
+
 #[path = "tests/nameserver.rs"]
 mod nameserver;
 

@@ -259,9 +259,9 @@ fn body(form: Form) -> ObjectBuilder {
 fn retry(form: Form) -> RefOr<Schema> {
     let mut record = record("How often and when it is tried again");
     record = form.field(record, "max_retries", whole("Requests after the first", 0..=30).default(Some(12.into())));
-    record = form.field(record, "delay_seconds", whole("The wait before the first retry", 1..=43_200).default(Some(60.into())));
+    record = form.field(record, "delay_seconds", whole("The wait before the first retry", 1..=86_400).default(Some(60.into())));
     record = form.field(record, "backoff", word("Whether waits double", ["fixed", "exponential"]));
-    form.field(record, "max_delay_seconds", whole("The longest wait", 1..=43_200).default(Some(3_600.into()))).into()
+    form.field(record, "max_delay_seconds", whole("The longest wait", 1..=86_400).default(Some(3_600.into()))).into()
 }
 
 fn answer(form: Form) -> RefOr<Schema> {

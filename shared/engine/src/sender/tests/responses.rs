@@ -1,0 +1,73 @@
+//! Responses as receivers really send them.
+
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+
+/// Plays each connection by this: what it says to each of the requests on it, after which it closes. Its port, and the requests so far.
+async fn playing(connections: &'static [&'static [&'static str]]) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&heard);
+    tokio::spawn(async move {
+        for said in connections {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            for response in *said {
+                let mut request = [0; 4_096];
+                if stream.read(&mut request).await.unwrap_or(0) == 0 {
+                    break;
+                }
+                counts.fetch_add(1, Ordering::SeqCst);
+                stream.write_all(response.as_bytes()).await.unwrap();
+            }
+        }
+    });
+    (port, heard)
+}
+
+const KEPT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[tokio::test]
+async fn a10_a_kept_connection_that_the_receiver_closes_costs_no_attempt() {
+    let (port, heard) = playing(&[&[KEPT, ""], &[KEPT]]).await;
+    let sender = Sender::new(true).unwrap();
+    let url = format!("http://127.0.0.1:{port}/");
+    for number in 1..=2 {
+        assert_eq!(sender.request(get(url.clone(), 5)).await.map(|answer| answer.status), Ok(200), "request {number}");
+    }
+    assert_eq!(heard.load(Ordering::SeqCst), 3, "the second came twice, and was answered once");
+}
+
+#[tokio::test]
+async fn a10_a_new_connection_that_is_closed_and_an_answer_that_has_begun_are_no_such_sign() {
+    const CLOSED: &[&[&str]] = &[&[""], &[KEPT]];
+    const BEGUN: &[&[&str]] = &[&[KEPT, "HTTP/1.1 2"], &[KEPT]];
+    for connections in [CLOSED, BEGUN] {
+        let (port, heard) = playing(connections).await;
+        let sender = Sender::new(true).unwrap();
+        let url = format!("http://127.0.0.1:{port}/");
+        let requests = connections[0].len();
+        let mut last = None;
+        for _ in 0..requests {
+            last = Some(sender.request(get(url.clone(), 5)).await);
+        }
+        assert!(matches!(last, Some(Err(SendFault::Connection(_)))), "{last:?}");
+        assert_eq!(heard.load(Ordering::SeqCst), requests, "nothing was sent again");
+    }
+}
+
+#[tokio::test]
+async fn a9_lines_that_are_no_headers_are_left_out() {
+    const ODD: [&str; 3] = [
+        "HTTP/1.1 200 OK\r\nPHP Warning: Undefined index in /a.php on line 3\r\nX-Status: ok\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nX-Status : ok\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\n<br />\r\nX-Status: ok\r\nContent-Length: 2\r\n\r\nok",
+    ];
+    let (port, _) = playing(&[&[ODD[0], ODD[1], ODD[2]]]).await;
+    let sender = Sender::new(true).unwrap();
+    for odd in ODD {
+        let answer = sender.request(get(format!("http://127.0.0.1:{port}/"), 5)).await.unwrap();
+        assert_eq!((answer.status, answer.body(), answer.header("x-status")), (200, &b"ok"[..], Some("ok")), "{odd}");
+    }
+}
