@@ -24,6 +24,8 @@ pub enum Cause {
     RuleOff,
     /// A secret's value must be written again (Q5).
     Secret,
+    /// Its rule is paused.
+    Paused,
     /// It is held until its conversion is settled (F1).
     Held,
     /// A person stopped it.
@@ -50,12 +52,13 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order in which they are looked for.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Ended,
         Self::Unreadable,
         Self::Lease,
         Self::RuleOff,
         Self::Secret,
+        Self::Paused,
         Self::Held,
         Self::Stopped,
         Self::Superseded,
@@ -77,6 +80,7 @@ impl Cause {
             Self::Lease => "lease",
             Self::RuleOff => "rule_off",
             Self::Secret => "secret",
+            Self::Paused => "paused",
             Self::Held => "held",
             Self::Stopped => "stopped",
             Self::Superseded => "superseded",
@@ -132,6 +136,11 @@ pub enum RuleNow<'a> {
         /// Names the secret and the change that unbound it.
         reason: &'a str,
         /// The time at which the delivery ends without it, if that is known.
+        until: Option<Timestamp>,
+    },
+    /// It is paused.
+    Paused {
+        /// The time at which the delivery ends if it does not go on, if that is known.
         until: Option<Timestamp>,
     },
     /// It sends the delivery.
@@ -241,6 +250,10 @@ fn rule_refuses(now: &Circumstances<'_>) -> Option<Standstill> {
         RuleNow::Unbound { reason, until } => {
             let ends = until.map(|until| format!("; without it, it ends failed at {until}")).unwrap_or_default();
             because(Cause::Secret, until, format!("Its Tracking API can't send: {reason}{ends}"))
+        }
+        RuleNow::Paused { until } => {
+            let ends = until.map(|until| format!("; if that lasts, it ends expired at {until}")).unwrap_or_default();
+            because(Cause::Paused, until, format!("Its Tracking API is paused{ends}"))
         }
     }
 }

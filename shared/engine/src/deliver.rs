@@ -12,9 +12,9 @@ mod give_back;
 mod outbox;
 mod recording;
 pub(crate) mod render;
-mod unbound;
+mod standby;
 
-pub(crate) use {claim::PATIENCE, unbound::LONGEST_WAIT};
+pub(crate) use {claim::PATIENCE, standby::LONGEST_WAIT};
 
 use std::{
     collections::BTreeMap,

@@ -21,6 +21,7 @@ mod log;
 mod lost_answers;
 mod matrix;
 mod openapi;
+mod people;
 mod problems;
 mod quota;
 mod receiver;

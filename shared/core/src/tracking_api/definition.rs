@@ -28,16 +28,35 @@ const LIGHT_RULE_BYTES: usize = 8 * 1024;
 const ID_BYTES: usize = 96;
 /// The longest name, in characters.
 const MAX_NAME: usize = 200;
+/// The longest description, in characters.
+const MAX_DESCRIPTION: usize = 2_000;
+/// The most labels, and the longest one in characters.
+const MAX_LABELS: usize = 10;
+const MAX_LABEL: usize = 50;
 
 /// The fields that a person writes.
-const WRITTEN: [&str; 10] =
-    ["name", "active", "trigger", "conditions", "request", "retry", "answer", "delay", "rate_per_second", "signing"];
+const WRITTEN: [&str; 13] = [
+    "name",
+    "description",
+    "labels",
+    "active",
+    "pause",
+    "trigger",
+    "conditions",
+    "request",
+    "retry",
+    "answer",
+    "delay",
+    "rate_per_second",
+    "signing",
+];
 
 /// The fields that a person writes and that are read elsewhere; values of secrets are never kept here.
 const READ_ELSEWHERE: [&str; 2] = ["owner", "secret_values"];
 
 /// The fields that the server sets, ignored so that GET → PUT works.
-const SERVER_SET: [&str; 11] = [
+const SERVER_SET: [&str; 12] = [
+    "locked_by_admin",
     "id",
     "health",
     "inactive_reason",
@@ -66,8 +85,14 @@ pub struct Settings {
 pub struct Definition {
     /// What people call it: 1 to 200 characters without control characters.
     pub name: String,
+    /// What people say about it, up to 2 000 characters.
+    pub description: Option<String>,
+    /// Words to find it by: 10 at most, each once.
+    pub labels: Vec<String>,
     /// Whether it is asked to be active; it reads inactive while a secret has no value (V4).
     pub active: bool,
+    /// `true` while what it matches waits instead of being sent, for 72 hours at most.
+    pub pause: bool,
     /// Which events it fires on (T1–T6).
     pub trigger: Trigger,
     /// Which conversions it is about (domain §3).
@@ -115,7 +140,10 @@ impl Definition {
         let Settings { private_targets, stored } = settings;
         let allowed = Allowed { admin: owner.affiliate().is_none(), private_targets, stored, ..Allowed::default() };
         let name = read_name(&fields, faults);
+        let description = read_description(&fields, faults);
+        let labels = read_labels(&fields, faults);
         let active = read_active(&fields, faults);
+        let pause = fields.flag("pause", faults).unwrap_or(false);
         let trigger = read_trigger(&fields, faults);
         let conditions = Conditions::parse(fields.get("conditions"), "/conditions", faults);
         let conditions = own_conditions(conditions, owner, faults);
@@ -131,7 +159,23 @@ impl Definition {
         let (name, request) = (name?, request?);
         let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0;
         let uses = OnceLock::new();
-        Some(Self { name, active, trigger, conditions, request, retry, answer, delay, rate_per_second, signing, is_heavy, uses })
+        Some(Self {
+            name,
+            description,
+            labels,
+            active,
+            pause,
+            trigger,
+            conditions,
+            request,
+            retry,
+            answer,
+            delay,
+            rate_per_second,
+            signing,
+            is_heavy,
+            uses,
+        })
     }
 
     /// The resource's form, defaults written out: what [`Definition::parse`] reads back, and what a merge patch applies to.
@@ -146,6 +190,10 @@ impl Definition {
             ("answer".to_owned(), self.answer.document()),
             ("delay".to_owned(), self.delay.document()),
         ]);
+        map.extend(self.description.as_ref().map(|text| ("description".to_owned(), text.as_str().into())));
+        let labels = (!self.labels.is_empty()).then(|| json!(self.labels));
+        map.extend(labels.map(|labels| ("labels".to_owned(), labels)));
+        map.extend(self.pause.then(|| ("pause".to_owned(), true.into())));
         map.extend(self.rate_per_second.map(|rate| ("rate_per_second".to_owned(), rate.into())));
         map.extend(self.signing.as_ref().map(|signing| ("signing".to_owned(), signing.document())));
         Value::Object(map)
@@ -154,7 +202,8 @@ impl Definition {
     /// An estimate of the memory that the rule takes, in bytes.
     pub fn bytes(&self) -> usize {
         let ids = self.conditions.values() * ID_BYTES;
-        size_of::<Self>() + self.name.len() + ids + self.request.bytes() + self.answer.bytes()
+        let about = self.description.as_ref().map_or(0, String::len) + self.labels.iter().map(String::len).sum::<usize>();
+        size_of::<Self>() + self.name.len() + about + ids + self.request.bytes() + self.answer.bytes()
     }
 
     /// Names of the secrets that must have a value before it can be active: the request's and the signing's (Q5, V4).
@@ -181,6 +230,40 @@ fn read_name(fields: &Fields<'_>, faults: &mut Faults) -> Option<String> {
         faults.add("/name", "holds a control character, such as a line break: write 1 to 200 others");
     }
     Some(name.to_owned())
+}
+
+fn read_description(fields: &Fields<'_>, faults: &mut Faults) -> Option<String> {
+    let text = fields.text("description", faults)?;
+    let length = text.chars().count();
+    if length > MAX_DESCRIPTION {
+        faults.add("/description", format!("{length} characters are too many: write {MAX_DESCRIPTION} at most"));
+    }
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn read_labels(fields: &Fields<'_>, faults: &mut Faults) -> Vec<String> {
+    let entries = match fields.get("labels") {
+        None => return Vec::new(),
+        Some(Value::Array(entries)) if entries.len() <= MAX_LABELS => entries,
+        Some(Value::Array(entries)) => {
+            faults.add("/labels", format!("{} labels are too many: write {MAX_LABELS} at most", entries.len()));
+            return Vec::new();
+        }
+        Some(other) => {
+            faults.add("/labels", format!("{} is no list: write [\"a label\"]", kind(other)));
+            return Vec::new();
+        }
+    };
+    let mut labels: Vec<String> = Vec::with_capacity(entries.len());
+    for (position, entry) in entries.iter().enumerate() {
+        let label = entry.as_str().map(str::trim).unwrap_or_default();
+        if label.is_empty() || label.chars().count() > MAX_LABEL || label.chars().any(char::is_control) {
+            faults.add(format!("/labels/{position}"), format!("a label is a text of 1 to {MAX_LABEL} characters"));
+        } else if !labels.iter().any(|known| known == label) {
+            labels.push(label.to_owned());
+        }
+    }
+    labels
 }
 
 /// A rule that lacks a secret reads inactive with a reason; written back as it was read, it stays asked to be active (V4).

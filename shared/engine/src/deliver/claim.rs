@@ -13,7 +13,7 @@ use tracking_core::{
     standstill::Cause,
 };
 
-use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, recording::RECORDING, unbound::Unbound};
+use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, recording::RECORDING, standby::Standby};
 use crate::{
     Engine,
     backend::{Backend, Effects, Item, Key, Lane, Received, Swap, Swapped, Unavailable},
@@ -32,6 +32,9 @@ pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 const CONCLUDING: Duration = Duration::from_secs(5);
 /// A lease that was reckoned longer ago than this is reckoned anew.
 const SLOW: SignedDuration = SignedDuration::from_secs(1);
+
+/// The reason of what waits because its rule is paused.
+const PAUSED: &str = "the Tracking API is paused";
 
 /// The reason of what a newer delivery overtook (P3).
 const OVERTAKEN: &str = "a newer change of the same subject went first";
@@ -98,8 +101,8 @@ enum Step {
 enum NotNow {
     /// It sends no more what matched in the delivery's epoch (P6).
     Off,
-    /// A value must be written again first.
-    Unbound(Unbound),
+    /// Not for now: a value must be written again first, or it is paused.
+    Standby(Standby),
 }
 
 impl<B: Backend> Engine<B> {
@@ -180,8 +183,8 @@ impl<B: Backend> Engine<B> {
         let (rule, secrets) = match self.sending_rule(&job).await? {
             Ok(ready) => ready,
             Err(NotNow::Off) => return self.end_switched_off(received, &job).await,
-            Err(NotNow::Unbound(unbound)) => {
-                self.wait_for_secret(received, &job, &unbound).await?;
+            Err(NotNow::Standby(standby)) => {
+                self.stand_by(received, &job, &standby).await?;
                 return Ok(Claiming::Settled);
             }
         };
@@ -370,7 +373,12 @@ impl<B: Backend> Engine<B> {
             let Some(definition) = self.definition(&job.rule, &head).await? else { continue };
             let rule = Rule { id: job.rule.clone(), head: head.into(), definition };
             if let Some((reason, since)) = rule.head.unbound(&rule.definition) {
-                return Ok(Err(NotNow::Unbound(Unbound { rule, reason, since })));
+                return Ok(Err(NotNow::Standby(Standby { rule, cause: Cause::Secret, reason, since })));
+            }
+            if rule.definition.pause {
+                let since = rule.head.paused_since.unwrap_or(rule.head.updated_at);
+                let reason = PAUSED.to_owned();
+                return Ok(Err(NotNow::Standby(Standby { rule, cause: Cause::Paused, reason, since })));
             }
             let Some(secrets) = self.secrets(&rule).await? else { continue };
             if rule.definition.secret_names().iter().all(|name| secrets.contains_key(name)) {

@@ -179,9 +179,13 @@ impl Rows {
         if self.job().is_some_and(|job| !head.sends(job.epoch)) {
             return RuleNow::OffSince;
         }
+        let since = self.row.as_ref().and_then(|(_, row)| row.waits_since);
+        let until = since.map(|since| since + LONGEST_WAIT);
         if let Some(reason) = unbound {
-            let since = self.row.as_ref().and_then(|(_, row)| row.waits_since);
-            return RuleNow::Unbound { reason, until: since.map(|since| since + LONGEST_WAIT) };
+            return RuleNow::Unbound { reason, until };
+        }
+        if self.rule.as_ref().is_some_and(|rule| rule.definition.pause) {
+            return RuleNow::Paused { until };
         }
         let rate = self.rule.as_ref().and_then(|rule| rule.definition.rate_per_second);
         RuleNow::Sends(rate.map(|per_second| RateNow { per_second, free_from: self.free.map(|free| free.from) }))

@@ -94,6 +94,8 @@ impl<B: Backend> Engine<B> {
             let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
             self.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = rule.head.next(self.now());
+            head.lock(&act.actor.caller, rule.definition.active, &definition)?;
+            head.note_pause(&definition);
             let sealed = match self.seal(&act, id, Some(&rule), &mut head, &definition, &values).await {
                 Err(Refused::Changed { .. }) if expected.is_none() => continue,
                 sealed => sealed?,

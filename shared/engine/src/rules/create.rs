@@ -134,6 +134,8 @@ impl<B: Backend> Engine<B> {
                 made_of: made_of.clone(),
                 text: None,
                 deleted: false,
+                paused_since: None,
+                locked: false,
                 created_at: now,
                 updated_at: now,
             };
@@ -141,6 +143,7 @@ impl<B: Backend> Engine<B> {
             if let Some(affiliate) = owner.affiliate() {
                 self.take_place(affiliate, &id, head.version).await?;
             }
+            head.note_pause(&definition);
             head.live = head.fires(&definition);
             match self.write_rule(&act, id.clone(), over, head, definition.clone(), sealed).await {
                 Err(Refused::Changed { .. } | Refused::NotFound) if repeatable => {}

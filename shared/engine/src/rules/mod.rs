@@ -90,6 +90,12 @@ pub(crate) struct Head {
     /// A tombstone: there is no such rule.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) deleted: bool,
+    /// The time since which it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) paused_since: Option<Timestamp>,
+    /// An admin switched it off: its affiliate can't switch it on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) locked: bool,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
 }
@@ -299,6 +305,9 @@ impl<B: Backend> Engine<B> {
         let existing: BTreeSet<String> = rule.head.secrets.keys().cloned().collect();
         let mut resource = shown.view(&placement, &existing, None);
         tell_unbound(rule, &mut resource);
+        if rule.head.owner != Owner::Admin {
+            resource["locked_by_admin"] = rule.head.locked.into();
+        }
         Ok(View { id: rule.id.clone(), version: rule.head.version, resource })
     }
 

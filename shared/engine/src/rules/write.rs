@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
-    caller::Owner,
+    caller::{Caller, Owner},
     fault::Faults,
     id::Id,
     index::anchors,
@@ -208,6 +208,8 @@ impl Head {
             made_of: String::new(),
             text: None,
             deleted: true,
+            paused_since: None,
+            locked: false,
             created_at: self.created_at,
             updated_at: now,
         }
@@ -226,6 +228,27 @@ impl Head {
     /// Its index copies.
     fn copies(&self) -> impl Iterator<Item = Named> {
         self.anchors.iter().map(|anchor| (anchor.clone(), self.write.clone()))
+    }
+
+    /// Notes since when the rule is paused.
+    pub(super) fn note_pause(&mut self, definition: &Definition) {
+        self.paused_since = definition.pause.then(|| self.paused_since.unwrap_or(self.updated_at));
+    }
+
+    /// Notes who switches an affiliate's rule on and off: what an admin switched off stays so until an admin switches it on.
+    ///
+    /// # Errors
+    /// The affiliate would switch it on.
+    pub(super) fn lock(&mut self, by: &Caller, was_active: bool, definition: &Definition) -> Result<(), Refused> {
+        match by {
+            Caller::Admin if self.owner == Owner::Admin => {}
+            Caller::Admin => self.locked = !definition.active && (was_active || self.locked),
+            Caller::Affiliate(_) if self.locked && definition.active => {
+                return Err(Refused::Conflict("an admin switched this Tracking API off: ask one to switch it on".to_owned()));
+            }
+            Caller::Affiliate(_) => {}
+        }
+        Ok(())
     }
 
     /// Sets whether it fires; each time it stops, a new epoch begins (P6).

@@ -112,6 +112,11 @@ fn definition(described: ObjectBuilder, form: Form) -> ObjectBuilder {
     let record = form.field(record, "retry", form.part("Retry"));
     let record = form.field(record, "answer", form.part("Answer"));
     let record = form.field(record, "delay", form.part("Delay"));
+    let label = short("", 50).min_length(Some(1));
+    let record = form.extra(record, "description", short("What people say about it", 2_000));
+    let record = form.extra(record, "labels", list("Words to find it by", label).max_items(Some(10)));
+    let pause = flag("While true, what it matches waits, for 72 hours at most, and goes out when it is false again");
+    let record = form.extra(record, "pause", pause);
     let record = form.extra(record, "rate_per_second", whole("The most requests a second", 1..=1_000));
     let signing = signing();
     form.extra(record, "signing", signing)
@@ -137,6 +142,7 @@ fn shown_rule() -> RefOr<Schema> {
         .has("secrets", list("The names of its secrets that have a value", secret_name("")))
         .has("created_at", time("When it was made"))
         .has("updated_at", time("When it last changed"))
+        .may("locked_by_admin", flag("Of an affiliate's rule: an admin switched it off, and only an admin switches it on"))
         .may("inactive_reason", text("Why it is inactive although it was asked to be active"))
         .may("health", named("Health"))
         .may("schedule", named("Schedule"))
@@ -161,6 +167,7 @@ fn written_rule(complete: bool) -> RefOr<Schema> {
         "version",
         "health",
         "inactive_reason",
+        "locked_by_admin",
         "country",
         "category",
         "secrets",

@@ -1,7 +1,8 @@
-//! Postbacks that wait until a secret is written again: uncharged, for at most 72 hours (Q5).
+//! Postbacks that wait until their rule sends again: until a secret is written again (Q5), or until the rule goes on after a pause. They
+//! wait uncharged, for at most 72 hours.
 
 use jiff::{SignedDuration, Timestamp};
-use tracking_core::delivery::State;
+use tracking_core::{delivery::State, standstill::Cause};
 
 use super::Ending;
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     rules::Rule,
 };
 
-/// The longest wait for a value.
+/// The longest wait.
 pub(crate) const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(72);
 /// The times between two looks: a quarter of what has been waited, within these.
 const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_secs(5);
@@ -21,18 +22,19 @@ const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 /// The pause after somebody else wrote the row.
 const AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
-/// A rule that can't send until a value is written again.
+/// A rule that does not send for now.
 #[derive(Debug)]
-pub(super) struct Unbound {
+pub(super) struct Standby {
     pub(super) rule: Rule,
-    /// Names the secret.
+    pub(super) cause: Cause,
+    /// Names the secret, if it is one.
     pub(super) reason: String,
     pub(super) since: Timestamp,
 }
 
 impl<B: Backend> Engine<B> {
     /// Lets a postback wait, or ends it. No attempt is charged, and its place on the line is as it was.
-    pub(super) async fn wait_for_secret(&self, received: &Received, job: &Job, unbound: &Unbound) -> Result<(), Unavailable> {
+    pub(super) async fn stand_by(&self, received: &Received, job: &Job, standby: &Standby) -> Result<(), Unavailable> {
         let now = self.now();
         let key = keys::delivery(&job.id);
         let stands = self.get_one(key.clone()).await?;
@@ -42,19 +44,23 @@ impl<B: Backend> Engine<B> {
             return self.commit_one(received.done()).await;
         }
         let known = row.is_some();
-        let max_attempts = unbound.rule.definition.retry.max_attempts();
+        let max_attempts = standby.rule.definition.retry.max_attempts();
         let mut row = row.unwrap_or_else(|| DeliveryRow::new(job.clone(), State::Waiting, max_attempts));
         // A wait for an earlier change is another wait.
-        let since = row.waits_since.filter(|since| *since >= unbound.since).unwrap_or(now);
+        let since = row.waits_since.filter(|since| *since >= standby.since).unwrap_or(now);
         if now >= since + LONGEST_WAIT {
-            let reason = format!("{}; it was not written within 72 hours", unbound.reason);
+            let (state, what) = match standby.cause {
+                Cause::Paused => (State::Expired, "it did not go on"),
+                _ => (State::Failed, "it was not written"),
+            };
+            let reason = format!("{}; {what} within 72 hours", standby.reason);
             let attempts = row.attempts;
             let ending = Ending { job, row: rev.map(|rev| (row, rev)), attempts, max_attempts };
-            if self.end(received, ending, State::Failed, &reason).await? {
+            if self.end(received, ending, state, &reason).await? {
                 return Ok(());
             }
             return self
-                .commit_one(self.come_again(received, job, unbound.rule.definition.request.host(), now + AGAIN, None))
+                .commit_one(self.come_again(received, job, standby.rule.definition.request.host(), now + AGAIN, None))
                 .await;
         }
         let pause = ((now.duration_since(since)) / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
@@ -63,15 +69,15 @@ impl<B: Backend> Engine<B> {
             self.record(crate::backend::Effects::default(), Some(Listing::of(&row))).await?;
         }
         row.state = State::Waiting;
-        row.reason = Some(unbound.reason.clone());
+        row.reason = Some(standby.reason.clone());
         row.waits_since = Some(since);
         row.next_due = Some(at);
         let swap = Swap { key, expect: rev, new: Some(self.delivery_item(&row)) };
         if !self.swap_one(swap).await.is_done()? {
             at = now + AGAIN;
         }
-        crate::spans::waits(tracking_core::standstill::Cause::Secret, at);
-        let host = unbound.rule.definition.request.host();
+        crate::spans::waits(standby.cause, at);
+        let host = standby.rule.definition.request.host();
         self.commit_one(self.come_again(received, job, host, at, known.then_some(&row))).await
     }
 }

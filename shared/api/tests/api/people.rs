@@ -1,0 +1,111 @@
+//! What people do to rules beside writing them: pausing, switching off for good, finding them again.
+
+use serde_json::{Value, json};
+
+use crate::{
+    receiver::Receiver,
+    support::{ADMIN, Api},
+};
+
+/// A rule of an affiliate that sends to this receiver; its path.
+async fn made(api: &Api, url: &str, more: Value) -> String {
+    let mut members = json!({"request": {"url": format!("{url}/?t={{transaction_id}}")}});
+    members.as_object_mut().expect("it is one").extend(more.as_object().expect("it is one").clone());
+    format!("/tracking-apis/{}", api.rule("aff_a", "x", members).await)
+}
+
+async fn patch(api: &Api, who: &str, path: &str, body: Value) -> Value {
+    let answer = api.call(who, &format!("PATCH {path}"), body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.body
+}
+
+async fn pass(api: &Api, seconds: i64) {
+    api.pass(seconds);
+    api.work_until(api.now()).await;
+}
+
+#[tokio::test]
+async fn d6_what_a_paused_rule_matches_waits_and_goes_out_when_it_goes_on() {
+    let api = Api::new();
+    let bank = Receiver::answering(200).await;
+    let path = made(&api, &bank.url, json!({"pause": true})).await;
+    assert_eq!(api.get("aff_a", &path).await.body["pause"], true);
+    api.sale(1, "aff_a").await;
+    pass(&api, 60).await;
+    let list = api.get(ADMIN, "/deliveries").await.body;
+    let waiting = &list["items"][0];
+    assert_eq!(
+        (&waiting["state"], &waiting["reason"], &waiting["attempts"]),
+        (&json!("waiting"), &json!("the Tracking API is paused"), &json!(0))
+    );
+    let inside = api.get(ADMIN, &format!("/deliveries/{}/internals", waiting["id"].as_str().expect("it has one"))).await.body;
+    assert_eq!(inside["cause"], "paused", "{inside}");
+    assert_eq!(bank.heard(), [""; 0]);
+    patch(&api, "aff_a", &path, json!({"pause": false})).await;
+    for _ in 0..3 {
+        pass(&api, 300).await;
+    }
+    assert_eq!(bank.heard(), ["/?t=trx_1"]);
+    // Off is off: what waits is cancelled.
+    patch(&api, "aff_a", &path, json!({"pause": true})).await;
+    api.sale(2, "aff_a").await;
+    patch(&api, "aff_a", &path, json!({"active": false})).await;
+    pass(&api, 600).await;
+    assert_eq!(api.get(ADMIN, "/deliveries").await.each("state"), ["cancelled", "delivered"]);
+}
+
+#[tokio::test]
+async fn d6_a_pause_lasts_72_hours_at_most() {
+    let api = Api::new();
+    let bank = Receiver::answering(200).await;
+    let path = made(&api, &bank.url, json!({"pause": true})).await;
+    api.sale(1, "aff_a").await;
+    for _ in 0..73 {
+        pass(&api, 3_600).await;
+    }
+    let list = api.get(ADMIN, "/deliveries").await.body;
+    let expected = "the Tracking API is paused; it did not go on within 72 hours";
+    assert_eq!((&list["items"][0]["state"], &list["items"][0]["reason"]), (&json!("expired"), &json!(expected)));
+    patch(&api, "aff_a", &path, json!({"pause": false})).await;
+    api.sale(2, "aff_a").await;
+    assert_eq!(bank.heard(), ["/?t=trx_2"]);
+}
+
+#[tokio::test]
+async fn d5_what_an_admin_switched_off_stays_off() {
+    let api = Api::new();
+    let path = made(&api, "http://127.0.0.1:1", json!({})).await;
+    assert_eq!(patch(&api, "aff_a", &path, json!({"active": false})).await["locked_by_admin"], false, "its own");
+    patch(&api, "aff_a", &path, json!({"active": true})).await;
+    assert_eq!(patch(&api, ADMIN, &path, json!({"active": false})).await["locked_by_admin"], true);
+    for (line, body) in
+        [(format!("PATCH {path}"), json!({"active": true})), (format!("POST {path}/history/1/restore"), Value::Null)]
+    {
+        let refused = api.call("aff_a", &line, body).await;
+        assert_eq!(refused.problem(), (409, "/problems/conflict"), "{line}");
+        assert_eq!(refused.body["detail"], "an admin switched this Tracking API off: ask one to switch it on");
+    }
+    assert_eq!(patch(&api, "aff_a", &path, json!({"name": "y"})).await["locked_by_admin"], true, "else it may change it");
+    assert_eq!(patch(&api, ADMIN, &path, json!({"active": true})).await["locked_by_admin"], false);
+    patch(&api, "aff_a", &path, json!({"active": false})).await;
+    patch(&api, "aff_a", &path, json!({"active": true})).await;
+}
+
+#[tokio::test]
+async fn contract_5_a_rule_has_a_description_and_labels() {
+    let api = Api::new();
+    let path = made(&api, "http://127.0.0.1:1", json!({"description": "Loans", "labels": ["bank", " cz ", "bank"]})).await;
+    let shown = api.get("aff_a", &path).await.body;
+    assert_eq!((&shown["description"], &shown["labels"]), (&json!("Loans"), &json!(["bank", "cz"])));
+    let wrong = json!({"description": "x".repeat(2_001), "labels": ["", 5, "x".repeat(51)]});
+    let refused = api.call("aff_a", &format!("PATCH {path}"), wrong).await;
+    let places: Vec<_> =
+        refused.body["errors"].as_array().expect("it has them").iter().map(|fault| fault["pointer"].clone()).collect();
+    assert_eq!(
+        (refused.status, places),
+        (422, vec![json!("/description"), json!("/labels/0"), json!("/labels/1"), json!("/labels/2")])
+    );
+    let many = api.call("aff_a", &format!("PATCH {path}"), json!({"labels": vec!["x"; 11]})).await;
+    assert_eq!(many.body["errors"][0]["detail"], "11 labels are too many: write 10 at most");
+}
