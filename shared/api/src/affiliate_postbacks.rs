@@ -13,7 +13,10 @@ pub(crate) async fn list<B: Backend>(
     Extension(caller): Extension<Caller>,
     uri: Uri,
 ) -> Result<Json<Page>, Problem> {
-    let mut query = Parameters::read(&uri, &["affiliate_id", "country", "offer", "active", "q", "limit", "cursor"]);
+    let mut query = Parameters::read(
+        &uri,
+        &["affiliate_id", "country", "category", "offer", "trigger", "label", "active", "q", "limit", "cursor"],
+    );
     let owner = query.id("affiliate_id").map(String::from);
     let filter = Filter { owner, affiliates_only: true, ..columns(&mut query) };
     let (limit, cursor) = (query.limit(), query.id_cursor());

@@ -45,6 +45,7 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         ),
         Operation::new(get.clone(), quota, affiliates::quota::<B>, paths::affiliates::quota),
         Operation::new(put.clone(), quota, affiliates::set_quota::<B>, paths::affiliates::write_quota),
+        Operation::new(post.clone(), "/tracking-apis/bulk", tracking_apis::bulk::<B>, paths::rules::bulk),
         Operation::new(post.clone(), "/tracking-apis/preview", trial::preview::<B>, paths::trying::preview)
             .with_most_bytes(RULE_BYTES + MAX_EVENT_BYTES),
         Operation::new(post.clone(), "/tracking-apis/{id}/test", trial::test::<B>, paths::trying::test)

@@ -98,6 +98,16 @@ impl Problem {
         Self { kind, detail: detail.into(), errors: Vec::new(), member: None, challenge: None, retry_after: None }
     }
 
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.kind.status()
+    }
+
+    /// Its sentence.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// A problem that lists its faults; the sentence counts them, or is the only one.
     pub fn with_faults(kind: Kind, faults: Faults) -> Self {
         let detail = match faults.0.as_slice() {

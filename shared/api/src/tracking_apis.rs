@@ -11,7 +11,11 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use tracking_core::caller::{Actor, Caller};
+use serde_json::{Value, json};
+use tracking_core::{
+    caller::{Actor, Caller},
+    tracking_api::Bulk,
+};
 use tracking_engine::{
     Engine,
     backend::{Backend, Unavailable},
@@ -33,7 +37,8 @@ pub(crate) async fn list<B: Backend>(
     Extension(caller): Extension<Caller>,
     uri: Uri,
 ) -> Result<Json<Page>, Problem> {
-    let mut query = Parameters::read(&uri, &["owner", "country", "offer", "active", "q", "limit", "cursor"]);
+    let mut query =
+        Parameters::read(&uri, &["owner", "country", "category", "offer", "trigger", "label", "active", "q", "limit", "cursor"]);
     let filter = Filter { owner: query.id("owner").map(String::from), ..columns(&mut query) };
     let (limit, cursor) = (query.limit(), query.id_cursor());
     query.finish()?;
@@ -46,10 +51,36 @@ pub(crate) fn columns(query: &mut Parameters) -> Filter {
     Filter {
         country: query.text("country"),
         offer: query.id("offer").map(String::from),
+        category: query.text("category"),
+        trigger: query.parsed("trigger", "choose a trigger such as transaction_all", |text| text.parse().ok()),
+        label: query.text("label"),
         active: query.flag("active"),
         text: query.text("q"),
         ..Filter::default()
     }
+}
+
+/// The most rules that one request changes.
+const MOST_AT_ONCE: usize = 100;
+
+/// Changes many rules in the same way, one after another; what can't be done to one keeps no other back.
+pub(crate) async fn bulk<B: Backend>(
+    State(engine): State<Arc<Engine<B>>>,
+    Extension(actor): Extension<Actor>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, Problem> {
+    let Bulk { ids, patch } = Bulk::parse(&body, MOST_AT_ONCE).map_err(Refused::from)?;
+    let mut results = Vec::with_capacity(ids.len());
+    for id in ids {
+        results.push(match engine.patch_rule(&actor, &id, &patch, None).await {
+            Ok(view) => json!({"id": id, "status": 200, "version": view.version, "detail": null}),
+            Err(refused) => {
+                let problem = Problem::from(refused);
+                json!({"id": id, "status": problem.status().as_u16(), "version": null, "detail": problem.detail()})
+            }
+        });
+    }
+    Ok(Json(json!({"results": results})))
 }
 
 pub(crate) async fn create<B: Backend>(

@@ -52,8 +52,8 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
     let mut check = Check { world: World::of(ADMIN).await, asked: BTreeSet::new() };
     let colour = |known: &str| format!("\"colour\" is not known: choose {known}");
     for (line, known) in [
-        ("GET /tracking-apis", "owner, country, offer, active, q, limit, cursor"),
-        ("GET /affiliate-postbacks", "affiliate_id, country, offer, active, q, limit, cursor"),
+        ("GET /tracking-apis", "owner, country, category, offer, trigger, label, active, q, limit, cursor"),
+        ("GET /affiliate-postbacks", "affiliate_id, country, category, offer, trigger, label, active, q, limit, cursor"),
         ("GET /offers", "limit, cursor"),
         ("GET /events/rejected", "limit, cursor"),
         ("GET /conversions/{id}/explain", "limit, cursor"),

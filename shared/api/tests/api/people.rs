@@ -93,6 +93,40 @@ async fn d5_what_an_admin_switched_off_stays_off() {
 }
 
 #[tokio::test]
+async fn contract_5_many_rules_are_changed_at_once() {
+    let api = Api::new();
+    let (own, other) = (made(&api, "http://127.0.0.1:1", json!({})).await, api.rule("aff_b", "y", json!({})).await);
+    let id = |path: &str| path.trim_start_matches("/tracking-apis/").to_owned();
+    let body = json!({"ids": [id(&own), other, "trk_none"], "action": "pause"});
+    let answer = api.call("aff_a", "POST /tracking-apis/bulk", body).await;
+    let results = answer.body["results"].as_array().unwrap_or_else(|| panic!("{}", answer.text)).clone();
+    let told: Vec<_> = results.iter().map(|one| (one["status"].clone(), one["version"].clone())).collect();
+    assert_eq!(told, [(json!(200), json!(2)), (json!(404), Value::Null), (json!(404), Value::Null)]);
+    assert_eq!(api.get("aff_a", &own).await.body["pause"], true);
+    assert_eq!(api.get("aff_b", &format!("/tracking-apis/{other}")).await.body["version"], 1, "another's");
+    let refused = api.call("aff_a", "POST /tracking-apis/bulk", json!({"ids": [], "action": "delete"})).await;
+    assert_eq!(refused.problem(), (422, "/problems/invalid"));
+}
+
+#[tokio::test]
+async fn contract_5_the_table_is_narrowed_down_by_trigger_label_and_category() {
+    let api = Api::new();
+    let offer = json!({"name": "Loan", "country": "CZ", "category": "loans"});
+    assert_eq!(api.call(ADMIN, "PUT /offers/off_5", offer).await.status, 200);
+    let labelled = api.rule(ADMIN, "a", json!({"labels": ["Bank"], "trigger": "conversion_created"})).await;
+    let placed = api.rule(ADMIN, "b", json!({"conditions": {"included_offers": ["off_5"]}})).await;
+    for (query, expected) in [
+        ("label=bank", vec![&labelled]),
+        ("trigger=conversion_created", vec![&labelled]),
+        ("category=loans", vec![&placed]),
+        ("category=loans&label=bank", vec![]),
+    ] {
+        assert_eq!(api.get(ADMIN, &format!("/tracking-apis?{query}")).await.each("id"), expected, "{query}");
+    }
+    assert_eq!(api.get(ADMIN, "/tracking-apis?trigger=sale").await.status, 400);
+}
+
+#[tokio::test]
 async fn contract_5_a_rule_has_a_description_and_labels() {
     let api = Api::new();
     let path = made(&api, "http://127.0.0.1:1", json!({"description": "Loans", "labels": ["bank", " cz ", "bank"]})).await;

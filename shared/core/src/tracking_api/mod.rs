@@ -1,6 +1,7 @@
 //! The resource: a rule that says when to send which request, and how to read the answer (domain §1, contract §2).
 
 mod binding;
+mod bulk;
 mod copy;
 mod definition;
 mod delay;
@@ -19,6 +20,7 @@ mod tests;
 mod warnings_tests;
 
 pub use binding::{Binding, Difference};
+pub use bulk::Bulk;
 pub use copy::copy;
 pub use definition::{Definition, MAX_RULE_BYTES, Settings};
 pub use delay::{Delay, Final, OnExpiry};

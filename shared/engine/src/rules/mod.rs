@@ -43,6 +43,7 @@ use tracking_core::{
     matching::Candidate,
     offer::{Placement, placement},
     tracking_api::{Definition, Settings, TrackingApi},
+    trigger::Trigger,
 };
 use versions::TextMark;
 pub(crate) use write::{cancel_message, is_live};
@@ -178,6 +179,12 @@ pub struct Filter {
     pub offer: Option<String>,
     /// Only those that are (not) active.
     pub active: Option<bool>,
+    /// Only those of this category.
+    pub category: Option<String>,
+    /// Only those with this trigger.
+    pub trigger: Option<Trigger>,
+    /// Only those with this label, whatever its case.
+    pub label: Option<String>,
     /// Only those with this text in their name, whatever its case.
     pub text: Option<String>,
 }
@@ -364,11 +371,19 @@ pub(crate) fn listed(caller: &Caller, filter: &Filter, before: Option<String>, l
     }
 }
 
+/// Whether two texts are the same, whatever the case of their letters.
+fn same(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}
+
 impl Filter {
     fn admits(&self, rule: &Rule, resource: &Value) -> bool {
         let offers = || rule.definition.conditions.included_offers();
         self.country.as_deref().is_none_or(|country| resource["country"].as_str() == Some(country))
             && self.offer.as_deref().is_none_or(|offer| offers().iter().any(|id| id.as_str() == offer))
+            && self.category.as_deref().is_none_or(|category| resource["category"].as_str() == Some(category))
+            && self.trigger.is_none_or(|trigger| rule.definition.trigger == trigger)
+            && self.label.as_deref().is_none_or(|label| rule.definition.labels.iter().any(|own| same(own, label)))
             && self.active.is_none_or(|active| resource["active"].as_bool() == Some(active))
             && self.text.as_deref().is_none_or(|text| rule.definition.name.to_lowercase().contains(&text.to_lowercase()))
     }

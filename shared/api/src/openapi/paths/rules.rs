@@ -1,6 +1,7 @@
 //! Rules: their table, their life, their secrets, their history.
 
 use serde_json::json;
+use tracking_core::trigger::Trigger;
 
 use super::{FAULTS, page};
 use crate::{
@@ -45,10 +46,30 @@ pub(crate) fn affiliate_postbacks() -> About {
 fn columns(about: About) -> About {
     about
         .query("country", "Only those of this country, or `global`", text(""), "CZ")
+        .query("category", "Only those of this category", text(""), "loans")
         .query("offer", "Only those that include this offer", id(""), "off_5")
+        .query("trigger", "Only those with this trigger", choice(Trigger::ALL.map(Trigger::as_str)), "transaction_all")
+        .query("label", "Only those with this label, whatever its case", text(""), "bank")
         .query("active", "Only those that are active, or are not", choice(["true", "false"]), "true")
         .query("q", "Only those with this text in their name, whatever its case", text(""), "bank")
         .pages(id(""), examples::RULE)
+}
+
+pub(crate) fn bulk() -> About {
+    let text = "Switches many rules on or off, or pauses them, one after another. What can't be done to one keeps no other back: each has \
+                its own status.";
+    About::new("changeTrackingApis", TAG, "Change many rules", text)
+        .takes("BulkChange", json!({"ids": [examples::RULE], "action": "pause"}))
+        .answers(
+            200,
+            "What became of each, in order",
+            "BulkResults",
+            json!({
+                "results": [{"id": examples::RULE, "status": 200, "version": 5, "detail": null}],
+            }),
+        )
+        .gives(Kind::Invalid, FAULTS)
+        .limited(CHANGES)
 }
 
 pub(crate) fn create() -> About {

@@ -80,6 +80,8 @@ pub(super) fn things() -> Vec<Thing> {
         ("RequestPatch", request(Form::Written, false)),
         ("Owner", owner()),
         ("NewOwner", new_owner()),
+        ("BulkChange", bulk_change()),
+        ("BulkResults", bulk_results()),
         ("Health", health()),
         ("Schedule", schedule()),
         ("Warning", warning()),
@@ -177,6 +179,22 @@ fn written_rule(complete: bool) -> RefOr<Schema> {
         "warnings",
     ];
     ignored.into_iter().fold(record, |record, name| record.may(name, anything("Set by the server; ignored"))).into()
+}
+
+fn bulk_change() -> RefOr<Schema> {
+    record("A change of many rules")
+        .has("ids", list("The rules", id("")).min_items(Some(1)).max_items(Some(100)))
+        .has("action", word("What is done to each", ["activate", "deactivate", "pause", "resume"]))
+        .into()
+}
+
+fn bulk_results() -> RefOr<Schema> {
+    let result = record("What became of one rule")
+        .has("id", id("The rule"))
+        .has("status", whole("200, or the status of the problem", 200..=599))
+        .has("version", or_null(count("Its version now")))
+        .has("detail", or_null(text("Why it could not be done")));
+    record("What became of each rule").has("results", list("One for each, in order", result)).into()
 }
 
 fn secret_name(about: &str) -> ObjectBuilder {
