@@ -124,6 +124,7 @@ async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
     }
     run.call(ADMIN, "PUT /offers/off_5", json!({"name": "Loan", "country": "CZ"})).await;
     run.call(ADMIN, "PUT /affiliates/aff_7/quota", json!({"rules": 30})).await;
+    run.call(ADMIN, "POST /tracking-apis/bulk", json!({"ids": [id], "action": "resume"})).await;
     // The same from an affiliate, to whom an admin's secrets are nothing.
     let own =
         run.call(AFFILIATE, "POST /tracking-apis", rule_of_affiliate(&echo.url)).await["id"].as_str().expect("made").to_owned();

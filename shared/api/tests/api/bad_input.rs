@@ -102,6 +102,10 @@ async fn trials(check: &mut Check) {
     let url = ("/tracking_api/request/url", "missing: write a text, which may hold macros such as {transaction_id}");
     let bad = json!({"tracking_api": {"request": {}}, "event": event(-1), "send": 1});
     check.refuses(("POST /tracking-apis/preview", ""), &[], bad, (422, &[version, send, name, url])).await;
+    let ids = ("/ids/0", "give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -");
+    let action = ("/action", "\"stop\" is no action here: choose of activate, deactivate, pause, resume");
+    let bad = json!({"ids": ["a b"], "action": "stop"});
+    check.refuses(("POST /tracking-apis/bulk", ""), &[], bad, (422, &[ids, action])).await;
     let missing = ("/event", "missing: give the detail of a Conversion Changed event");
     let evnt = ("/evnt", "\"evnt\" is no field here, the nearest is \"event\": choose of event");
     check.refuses(("POST /explain", ""), &[], json!({"evnt": {}}), (422, &[evnt, missing])).await;

@@ -30,6 +30,7 @@ const ROWS: &[(&str, [u16; 7])] = &[
     ("POST /tracking-apis/{id}/duplicate", [401, 401, 401, 401, 404, 201, 201]),
     ("GET /tracking-apis/{id}/history", [401, 401, 401, 401, 404, 200, 200]),
     ("POST /tracking-apis/{id}/history/{version}/restore", [401, 401, 401, 401, 404, 200, 200]),
+    ("POST /tracking-apis/bulk", [401, 401, 401, 401, 200, 200, 200]),
     ("POST /tracking-apis/preview", [401, 401, 401, 401, 200, 200, 200]),
     ("POST /tracking-apis/{id}/test", [401, 401, 401, 401, 404, 200, 200]),
     ("POST /tracking-apis/{id}/replay", [401, 401, 401, 401, 404, 200, 200]),
@@ -66,6 +67,7 @@ fn body(line: &str) -> Value {
         }
         "PUT /affiliates/{id}/quota" => json!({"rules": 50}),
         "PUT /offers/{id}" => json!({"name": "Loan"}),
+        "POST /tracking-apis/bulk" => json!({"ids": ["trk_9"], "action": "resume"}),
         "POST /explain" | "POST /events/rejected/{id}/resubmit" => json!({"event": event()}),
         _ => Value::Null,
     }
