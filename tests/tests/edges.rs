@@ -101,7 +101,7 @@ async fn switched_off_during(attempt: u32, reply: Reply) -> (Value, Value) {
     assert_eq!(claimed.attempt(), attempt);
     world.engine().patch_rule(&Caller::Admin, &id, &json!({"active": false}), None).await.unwrap();
     world.work_all(&mut |_| panic!("nothing more is sent")).await;
-    let before = world.log(&DeliveryFilter { state: Some(State::Cancelled), ..DeliveryFilter::default() }).await.len();
+    let before = world.log(&DeliveryFilter { states: vec![State::Cancelled], ..DeliveryFilter::default() }).await.len();
     world.engine().conclude(*claimed, reply.sent()).await.unwrap();
     world.pass(SignedDuration::from_mins(10), &mut |_| panic!("nothing more is sent")).await;
     let told = only_delivery(&world).await;

@@ -23,19 +23,40 @@ use crate::{
     query::Parameters,
 };
 
-const PARAMETERS: [&str; 8] = ["tracking_api_id", "conversion_id", "affiliate_id", "state", "from", "to", "limit", "cursor"];
+const PARAMETERS: [&str; 13] = [
+    "tracking_api_id",
+    "conversion_id",
+    "transaction_id",
+    "affiliate_id",
+    "offer_id",
+    "click_id",
+    "external_id",
+    "state",
+    "http_status",
+    "from",
+    "to",
+    "limit",
+    "cursor",
+];
 
 pub(crate) async fn list<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,
     uri: Uri,
 ) -> Result<Json<Page>, Problem> {
-    let mut query = Parameters::read(&uri, &PARAMETERS);
+    let mut query = Parameters::read_repeated(&uri, &PARAMETERS, "state");
     let filter = DeliveryFilter {
         tracking_api_id: query.id("tracking_api_id"),
         conversion_id: query.id("conversion_id"),
+        transaction_id: query.id("transaction_id"),
         affiliate_id: query.id("affiliate_id"),
-        state: query.parsed("state", &format!("choose {}", Stage::ALL.map(Stage::as_str).join(", ")), Stage::from_word),
+        offer_id: query.id("offer_id"),
+        click_id: query.text("click_id"),
+        external_id: query.text("external_id"),
+        http_status: query.parsed("http_status", "give a status such as 503", |text| {
+            text.parse().ok().filter(|status| (100..=599).contains(status))
+        }),
+        states: query.all("state", &format!("choose {}", Stage::ALL.map(Stage::as_str).join(", ")), Stage::from_word),
         from: query.time("from"),
         to: query.time("to"),
     };

@@ -21,13 +21,18 @@ const MOST_TEXT: usize = 2_048;
 /// The parameters of one query. An empty value is the same as none. Faults stand under the parameter's name.
 #[derive(Debug)]
 pub struct Parameters {
-    given: BTreeMap<String, String>,
+    given: BTreeMap<String, Vec<String>>,
     faults: Faults,
 }
 
 impl Parameters {
     /// Reads the query of an address in which these parameters are allowed, each once.
     pub fn read(uri: &Uri, allowed: &[&str]) -> Self {
+        Self::read_repeated(uri, allowed, "")
+    }
+
+    /// The same, where one of them may be given several times.
+    pub(crate) fn read_repeated(uri: &Uri, allowed: &[&str], repeated: &str) -> Self {
         let mut parameters = Self { given: BTreeMap::new(), faults: Faults::default() };
         let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
             parameters.faults.add("", "the query can't be read: write name=value&name=value, percent-encoded");
@@ -36,22 +41,33 @@ impl Parameters {
         for (name, value) in pairs {
             if !allowed.contains(&name.as_str()) {
                 parameters.refuse(&name, format!("{name:?} is not known: {}", known(allowed)));
-            } else if !value.is_empty() && parameters.given.insert(name.clone(), value).is_some() {
-                parameters.refuse(&name, format!("{name} is given twice: give it once"));
+            } else if !value.is_empty() {
+                let values = parameters.given.entry(name.clone()).or_default();
+                values.push(value);
+                if values.len() > 1 && name != repeated {
+                    parameters.refuse(&name, format!("{name} is given twice: give it once"));
+                }
             }
         }
         parameters
     }
 
     /// The value of a parameter, if it is given and `parse` takes it; `allowed` says what that is.
-    pub fn parsed<T>(&mut self, name: &str, allowed: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let text = self.given.get(name)?;
-        let value = parse(text);
-        if value.is_none() {
-            let fault = format!("{name}={text:?} is not allowed: {allowed}");
-            self.refuse(name, fault);
+    pub fn parsed<T>(&mut self, name: &str, allowed: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.all(name, allowed, parse).pop()
+    }
+
+    /// The values of a parameter that `parse` takes.
+    pub(crate) fn all<T>(&mut self, name: &str, allowed: &str, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        let texts = self.given.get(name).cloned().unwrap_or_default();
+        let mut values = Vec::with_capacity(texts.len());
+        for text in texts {
+            match parse(&text) {
+                Some(value) => values.push(value),
+                None => self.refuse(name, format!("{name}={text:?} is not allowed: {allowed}")),
+            }
         }
-        value
+        values
     }
 
     /// A text.

@@ -41,10 +41,20 @@ pub struct DeliveryFilter {
     pub tracking_api_id: Option<Id>,
     /// Only those about this conversion.
     pub conversion_id: Option<Id>,
+    /// Only those about this transaction.
+    pub transaction_id: Option<Id>,
     /// Only those of conversions of this affiliate.
     pub affiliate_id: Option<Id>,
-    /// Only those in this state.
-    pub state: Option<State>,
+    /// Only those of conversions of this offer.
+    pub offer_id: Option<Id>,
+    /// Only those with the affiliate's own click id.
+    pub click_id: Option<String>,
+    /// Only those with the advertiser's id.
+    pub external_id: Option<String>,
+    /// Only those in one of these states; none is all.
+    pub states: Vec<State>,
+    /// Only those whose last response had this status.
+    pub http_status: Option<u16>,
     /// Only those made at or after this time.
     pub from: Option<Timestamp>,
     /// Only those made before this time.
@@ -391,8 +401,15 @@ impl List {
 
 impl DeliveryFilter {
     fn admits(&self, row: &DeliveryRow) -> bool {
-        let conversion = &row.job.event.0.conversion;
-        self.state.is_none_or(|state| state == row.state)
+        let event = &row.job.event.0;
+        let conversion = &event.conversion;
+        let transaction = || event.transaction.as_ref().map(|transaction| &transaction.transaction_id);
+        (self.states.is_empty() || self.states.contains(&row.state))
+            && self.http_status.is_none_or(|status| row.last_status() == Some(status))
+            && self.offer_id.as_ref().is_none_or(|offer| *offer == conversion.offer_id)
+            && self.transaction_id.as_ref().is_none_or(|id| transaction() == Some(id))
+            && self.click_id.as_ref().is_none_or(|id| conversion.affiliate_click_id.as_ref() == Some(id))
+            && self.external_id.as_ref().is_none_or(|id| conversion.external_id.as_ref() == Some(id))
             && self.tracking_api_id.as_ref().is_none_or(|rule| *rule == row.job.rule)
             && self.conversion_id.as_ref().is_none_or(|id| *id == conversion.conversion_id)
             && self.affiliate_id.as_ref().is_none_or(|affiliate| *affiliate == conversion.affiliate_id)

@@ -172,6 +172,12 @@ pub(crate) struct DeliveryRow {
     /// The last attempt, once it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<Attempt>,
+    /// The status of the last response, until it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) http_status: Option<u16>,
+    /// The duration of the last attempt, until it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) duration_ms: Option<u64>,
     /// What the bus may not have taken yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outbox: Option<Box<Outbox>>,
@@ -273,6 +279,8 @@ impl DeliveryRow {
             variables: BTreeMap::new(),
             ended_at: None,
             last: None,
+            http_status: None,
+            duration_ms: None,
             outbox: None,
         }
     }
@@ -290,17 +298,27 @@ impl DeliveryRow {
         self.job.held && self.attempts == 0
     }
 
+    /// The status of the last response, if there was one.
+    pub(crate) fn last_status(&self) -> Option<u16> {
+        self.last.as_ref().map_or(self.http_status, |last| last.status)
+    }
+
     /// As a list shows it (contract §3).
     pub(crate) fn view(&self) -> Value {
         let event = &self.job.event.0;
         let transaction = event.transaction.as_ref().filter(|_| event.kind.is_transaction()).map(|t| t.transaction_id.as_str());
+        let told = event.transaction.as_ref();
         json!({
             "id": self.job.id, "tracking_api_id": self.job.rule, "owner": self.job.owner, "change_id": event.change_id,
             "event": event.kind, "conversion_id": event.conversion.conversion_id, "transaction_id": transaction,
             "affiliate_id": event.conversion.affiliate_id, "state": self.state, "reason": self.reason,
             "attempts": self.attempts, "max_attempts": self.max_attempts, "next_due": self.next_due,
             "is_final": event.is_final, "is_correction": event.is_correction,
-            "created_at": self.job.created_at, "ended_at": self.ended_at,
+            "created_at": self.job.created_at, "ended_at": self.ended_at, "offer_id": event.conversion.offer_id,
+            "click_id": event.conversion.affiliate_click_id, "external_id": event.conversion.external_id,
+            "result": told.map(|told| told.result), "payout": told.and_then(|told| told.payout),
+            "currency": told.and_then(|told| told.currency.as_ref()), "http_status": self.last_status(),
+            "duration_ms": self.last.as_ref().map(|last| last.duration_ms).or(self.duration_ms),
         })
     }
 }

@@ -83,7 +83,8 @@ pub(super) fn delivery() -> Value {
         "id": DELIVERY, "tracking_api_id": RULE, "owner": {"kind": "admin"}, "change_id": "chg_0001", "event": "transaction_created",
         "conversion_id": "cnv_1", "transaction_id": "trx_1", "affiliate_id": "aff_7", "state": "waiting",
         "reason": "the receiver answered 503", "attempts": 1, "max_attempts": 13, "next_due": "2026-11-22T12:01:02Z", "is_final": true,
-        "is_correction": false, "created_at": NOON, "ended_at": null,
+        "is_correction": false, "created_at": NOON, "ended_at": null, "offer_id": "off_5", "click_id": "click 1/2", "external_id": "X-77",
+        "result": "approved", "payout": "5.00", "currency": "EUR", "http_status": 503, "duration_ms": 12,
     })
 }
 

@@ -127,6 +127,39 @@ async fn contract_5_the_table_is_narrowed_down_by_trigger_label_and_category() {
 }
 
 #[tokio::test]
+async fn contract_5_the_log_is_searched_and_says_what_people_look_for() {
+    let api = Api::new();
+    let bank = Receiver::answering(503).await;
+    made(&api, &bank.url, json!({})).await;
+    api.sale(1, "aff_a").await;
+    api.sale(2, "aff_a").await;
+    let list = api.get(ADMIN, "/deliveries").await.body;
+    let shown = &list["items"][0];
+    assert_eq!(
+        (&shown["http_status"], &shown["offer_id"], &shown["result"]),
+        (&json!(503), &json!("off_5"), &json!("approved")),
+        "{shown}"
+    );
+    assert!(shown["duration_ms"].is_u64() && shown["currency"].is_string() && shown["payout"].is_string(), "{shown}");
+    let (click, external) = (shown["click_id"].as_str(), shown["external_id"].as_str());
+    for (query, count) in [
+        ("http_status=503".to_owned(), 2),
+        ("http_status=200".to_owned(), 0),
+        ("transaction_id=trx_2".to_owned(), 1),
+        ("offer_id=off_5&state=waiting&state=failed".to_owned(), 2),
+        ("state=delivered&state=failed".to_owned(), 0),
+        ("offer_id=off_6".to_owned(), 0),
+        (format!("click_id={}", click.unwrap_or("none")), if click.is_some() { 2 } else { 0 }),
+        (format!("external_id={}", external.unwrap_or("none")), if external.is_some() { 2 } else { 0 }),
+    ] {
+        let found = api.get(ADMIN, &format!("/deliveries?{}", query.replace(' ', "%20"))).await;
+        assert_eq!(found.each("id").len(), count, "{query}: {}", found.text);
+    }
+    assert_eq!(api.get(ADMIN, "/deliveries?http_status=99").await.status, 400);
+    assert_eq!(api.get(ADMIN, "/deliveries?offer_id=a&offer_id=b").await.status, 400);
+}
+
+#[tokio::test]
 async fn contract_5_a_rule_has_a_description_and_labels() {
     let api = Api::new();
     let path = made(&api, "http://127.0.0.1:1", json!({"description": "Loans", "labels": ["bank", " cz ", "bank"]})).await;

@@ -123,6 +123,8 @@ impl<B: Backend> Engine<B> {
         if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
             next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
         }
+        // At the end the last attempt stands in the row.
+        (row.http_status, row.duration_ms) = (None, None);
         let mut earlier = None;
         match next {
             Next::Ended(state, reason) => {
@@ -134,7 +136,9 @@ impl<B: Backend> Engine<B> {
                 row.state = State::Waiting;
                 row.reason = Some(judged.why.clone());
                 row.next_due = Some(due);
-                earlier = Some(logged(claimed, understood, now));
+                let attempt = logged(claimed, understood, now);
+                (row.http_status, row.duration_ms) = (attempt.status, Some(attempt.duration_ms));
+                earlier = Some(attempt);
             }
         }
         row.note_told(&claimed.received, told, now);

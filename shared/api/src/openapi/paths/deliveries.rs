@@ -6,7 +6,7 @@ use super::page;
 use crate::openapi::{
     about::{About, choice},
     examples,
-    shape::{id, pattern, time},
+    shape::{id, pattern, text, time, whole},
 };
 
 const TAG: &str = "Deliveries";
@@ -16,7 +16,12 @@ pub(crate) fn list() -> About {
         .query("tracking_api_id", "Only those of this rule", id(""), examples::RULE)
         .query("conversion_id", "Only those about this conversion", id(""), "cnv_1")
         .query("affiliate_id", "Only those of conversions of this affiliate", id(""), "aff_7")
-        .query("state", "Only those in this state", choice(State::ALL.map(State::as_str)), "failed")
+        .query("transaction_id", "Only those about this transaction", id(""), "trx_1")
+        .query("offer_id", "Only those of conversions of this offer", id(""), "off_5")
+        .query("click_id", "Only those with this click id of the affiliate", text(""), "click 1/2")
+        .query("external_id", "Only those with this id of the advertiser", text(""), "X-77")
+        .query("state", "Only those in this state; may be given several times", choice(State::ALL.map(State::as_str)), "failed")
+        .query("http_status", "Only those whose last response had this status", whole("", 100..=599), "503")
         .query("from", "Only those made at or after this time", time(""), "2026-11-22T00:00:00Z")
         .query("to", "Only those made before this time", time(""), "2026-11-23T00:00:00Z")
         .pages(pattern("", "^[A-Za-z0-9_-]{1,2048}$"), examples::CURSOR)

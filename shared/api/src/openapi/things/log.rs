@@ -5,9 +5,10 @@ use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
     super::shape::{
-        Record as _, count, dictionary, flag, id, list, named, or_null, pattern, record, short, text, time, whole, word,
+        Record as _, count, dictionary, flag, id, list, money, named, or_null, pattern, record, short, text, time, whole, word,
     },
     Thing, page,
+    rule::RESULTS,
 };
 
 /// The elementary events.
@@ -50,6 +51,14 @@ fn delivery(about: &str) -> ObjectBuilder {
         .has("is_correction", flag("Whether it follows a final postback"))
         .has("created_at", time("When it was made"))
         .has("ended_at", or_null(time("When it ended")))
+        .has("offer_id", id("The conversion's offer"))
+        .has("click_id", or_null(text("The affiliate's own click id")))
+        .has("external_id", or_null(text("The advertiser's id of the conversion")))
+        .has("result", or_null(word("The result of the transaction that it tells about", RESULTS)))
+        .has("payout", or_null(money("The payout of that transaction")))
+        .has("currency", or_null(text("Its currency")))
+        .has("http_status", or_null(whole("The status of the last response", 100..=999)))
+        .has("duration_ms", or_null(count("How long the last attempt took")))
 }
 
 fn attempt() -> RefOr<Schema> {
