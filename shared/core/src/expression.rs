@@ -60,6 +60,11 @@ impl Steps {
         MAX_STEPS - self.0.get()
     }
 
+    /// Returns true if no step is left.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0.get() == 0
+    }
+
     /// Takes steps. Once too many were asked for, none is left.
     pub(crate) fn take(&self, steps: usize) -> Result<(), Spent> {
         let left = self.0.get().checked_sub(steps);
@@ -109,6 +114,11 @@ impl ExpressionBudget {
     /// The budget of a rule that is read from the store: what is over it is kept, and never runs.
     pub(crate) fn of_stored_rule() -> Self {
         Self { stored: true, ..Self::default() }
+    }
+
+    /// Returns true if the rule is read from the store.
+    pub(crate) fn is_of_stored_rule(&self) -> bool {
+        self.stored
     }
 
     /// The expressions so far.

@@ -49,6 +49,11 @@ impl Faults {
         Self(Vec::new(), Reading { expressions: ExpressionBudget::of_stored_rule(), ..Reading::default() })
     }
 
+    /// Returns true if the rule is read from the store.
+    pub(crate) fn is_of_stored_rule(&self) -> bool {
+        self.1.expressions.is_of_stored_rule()
+    }
+
     /// Notes one more fault; counts it only if there are enough.
     pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         if self.0.len() < MAX_FAULTS {

@@ -9,9 +9,16 @@ pub enum Step {
     Key(Box<str>),
     /// Into an array, by position.
     Index(usize),
+    /// Into an array, to the first object whose field has this text.
+    Select {
+        /// The field's key.
+        key: Box<str>,
+        /// The text of the field.
+        value: Box<str>,
+    },
 }
 
-/// The address of a field: keys joined by `.`, positions in `[]` (Q1, A2). Starts with a key.
+/// The address of a field: keys joined by `.`, positions and selectors in `[]` (Q1, A2). Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldPath(pub Vec<Step>);
 
@@ -25,23 +32,39 @@ impl FromStr for FieldPath {
 
     fn from_str(text: &str) -> Result<Self, NotAPath> {
         let mut steps = Vec::new();
-        for part in text.split('.') {
-            let (key, mut rest) = part.split_at(part.find('[').unwrap_or(part.len()));
-            if key.is_empty() || key.contains(']') {
+        let mut rest = text;
+        loop {
+            let (key, mut after) = rest.split_at(rest.find(['.', '[', ']']).unwrap_or(rest.len()));
+            if !key.is_empty() {
+                steps.push(Step::Key(key.into()));
+            } else if !steps.is_empty() || !after.starts_with('[') {
                 return Err(NotAPath);
             }
-            steps.push(Step::Key(key.into()));
-            while !rest.is_empty() {
-                let inside = rest.strip_prefix('[').ok_or(NotAPath)?;
-                let (digits, after) = inside.split_once(']').ok_or(NotAPath)?;
-                if digits.is_empty() || digits.len() > 3 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-                    return Err(NotAPath);
-                }
-                steps.push(Step::Index(digits.parse().map_err(|_| NotAPath)?));
-                rest = after;
+            while let Some(inside) = after.strip_prefix('[') {
+                let (content, tail) = inside.split_once(']').ok_or(NotAPath)?;
+                steps.push(Step::in_brackets(content)?);
+                after = tail;
+            }
+            match after.strip_prefix('.') {
+                Some(next) => rest = next,
+                None if after.is_empty() => return Ok(Self(steps)),
+                None => return Err(NotAPath),
             }
         }
-        Ok(Self(steps))
+    }
+}
+
+impl Step {
+    /// Reads `0` or `key=value`.
+    fn in_brackets(text: &str) -> Result<Self, NotAPath> {
+        match text.split_once('=') {
+            Some(("", _)) => Err(NotAPath),
+            Some((key, value)) => Ok(Self::Select { key: key.into(), value: value.into() }),
+            None if text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit()) => {
+                text.parse().map(Self::Index).map_err(|_| NotAPath)
+            }
+            None => Err(NotAPath),
+        }
     }
 }
 
@@ -52,6 +75,7 @@ impl fmt::Display for FieldPath {
                 Step::Key(key) if i == 0 => f.write_str(key)?,
                 Step::Key(key) => write!(f, ".{key}")?,
                 Step::Index(index) => write!(f, "[{index}]")?,
+                Step::Select { key, value } => write!(f, "[{key}={value}]")?,
             }
         }
         Ok(())
@@ -62,14 +86,35 @@ impl fmt::Display for FieldPath {
 mod tests {
     use super::*;
 
+    fn key(key: &str) -> Step {
+        Step::Key(key.into())
+    }
+
     #[test]
     fn q1_paths_are_keys_and_positions() {
         let path: FieldPath = "lead.items[0][12].id".parse().unwrap();
-        let key = |k: &str| Step::Key(k.into());
         assert_eq!(path.0, [key("lead"), key("items"), Step::Index(0), Step::Index(12), key("id")]);
         assert_eq!(path.to_string(), "lead.items[0][12].id");
-        for bad in ["", ".", "a.", "a..b", "[0]", "a[", "a[]", "a[x]", "a[1]b", "a]", "a[1000]"] {
+        for bad in ["", ".", "a.", "a..b", "a[", "a[]", "a[x]", "a[1]b", "a]", "a[1000]", "[0].", "[0]a", ".[0]", "a.[0]", "[=x]"]
+        {
             assert_eq!(bad.parse::<FieldPath>(), Err(NotAPath), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a3_a_path_may_begin_with_a_position() {
+        let path: FieldPath = "[0].status".parse().unwrap();
+        assert_eq!(path.0, [Step::Index(0), key("status")]);
+        for text in ["[0]", "[1][2]", "[0].status", "[3][0].a.b[1]"] {
+            assert_eq!(text.parse::<FieldPath>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a4_a_selector_names_a_field_and_its_text() {
+        let path: FieldPath = "leads[id=X.77].status".parse().unwrap();
+        let select = Step::Select { key: "id".into(), value: "X.77".into() };
+        assert_eq!(path.0, [key("leads"), select, key("status")]);
+        assert_eq!(path.to_string(), "leads[id=X.77].status");
     }
 }

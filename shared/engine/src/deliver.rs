@@ -8,6 +8,7 @@
 
 mod claim;
 mod conclude;
+mod decoded;
 mod give_back;
 mod outbox;
 mod recording;

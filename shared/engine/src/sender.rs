@@ -1,4 +1,4 @@
-//! Sending: one HTTP client per process ([`client`]), which follows no redirects; answers are read to 64 KiB within the timeout, and
+//! Sending: one HTTP client per process ([`client`]), which follows no redirects; answers are read to 1 MiB within the timeout, and
 //! only public addresses are connected to.
 //!
 //! Whatever keeps a request from leaving is either the receiver's fault, which is charged as an attempt, or this machine's
@@ -36,8 +36,8 @@ use client::{Client, Interim, WholeRequest};
 use progress::{Progress, Stage};
 use resolver::{Resolver, has_route};
 
-/// The part of an answer that is read, in bytes.
-pub(crate) const ANSWER_CAP: usize = 64 * 1024;
+/// The part of a response's body that is read, in bytes.
+pub(crate) const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// The settings of a sender.
 #[derive(Debug, Clone, Default)]
@@ -129,10 +129,10 @@ impl Sender {
         while let Some(frame) = incoming.frame().await {
             let frame = frame.map_err(|error| fault::of_body(&error))?;
             let chunk = frame.data_ref().map_or(&[][..], |chunk| chunk);
-            let room = ANSWER_CAP - body.len();
+            let room = MAX_RESPONSE_BYTES - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if body.len() == ANSWER_CAP {
-                break;
+            if chunk.len() > room {
+                return Ok(Answer::new(status, headers, body).cut());
             }
         }
         Ok(Answer::new(status, headers, body))

@@ -24,7 +24,7 @@ use tracking_core::{
 use crate::{
     Engine,
     backend::{Backend, Unavailable},
-    deliver::render::{Rendering, heard, masked, shown_request},
+    deliver::render::{Rendering, heard, is_heavy, masked, shown_request},
     explain::show_verdicts,
     limits,
     rules::{Refused, Rule, Whole, is_live},
@@ -156,7 +156,7 @@ impl<B: Backend> Engine<B> {
         let permit = self.permit(&tried.by, &limits::TRIALS).await?;
         let Outcome { mut shown, event, seen } = tried.outcome(trial.event, at);
         if let Some(event) = event {
-            self.send_trial(&mut shown, &tried, (&event, seen.as_ref()), at, sender).await;
+            self.send_trial(&mut shown, tried, (event, seen), at, sender).await;
         }
         self.return_permit(permit).await;
         Ok(shown)
@@ -166,14 +166,14 @@ impl<B: Backend> Engine<B> {
     async fn send_trial(
         &self,
         shown: &mut Value,
-        tried: &Tried,
-        (event, seen): (&Event, Option<&Rendered>),
+        tried: Tried,
+        (event, seen): (Event, Option<Rendered>),
         at: Timestamp,
         sender: &Sender,
     ) {
         let id = DeliveryId::of_trial(&tried.id, at);
         let variables = BTreeMap::new();
-        let rendering = tried.rendering(event, id.as_str(), &variables, at);
+        let rendering = tried.rendering(&event, id.as_str(), &variables, at);
         let (sent, asked_at) = match rendering.request() {
             Ok(mut request) => {
                 request.timeout = request.timeout.min(Timeout::from_seconds(LONGEST_WAIT).unwrap_or(request.timeout));
@@ -185,18 +185,23 @@ impl<B: Backend> Engine<B> {
             Err(fault) => (Err(fault.into()), None),
         };
         let duration = asked_at.map(|asked_at| self.now().duration_since(asked_at).as_millis());
-        let scrubber = rendering.scrubber(seen, tried.two_parties);
-        let sent = masked(sent, &scrubber);
-        let judged = rendering.judge(&sent, seen, &scrubber);
-        let heard = heard(&sent, &judged, &scrubber);
         let went_out = sent.as_ref().err().is_none_or(SendFault::may_have_left);
+        let owner = is_heavy(&sent).then(|| tried.by.caller.as_owner());
+        let understand = move || {
+            let rendering = tried.rendering(&event, id.as_str(), &variables, at);
+            let scrubber = rendering.scrubber(seen.as_ref(), tried.two_parties);
+            let sent = masked(sent, &scrubber);
+            let judged = rendering.judge(&sent, seen.as_ref(), &scrubber);
+            (heard(&sent, &judged, &scrubber), judged.verdict, told(judged.told, &scrubber))
+        };
+        let (heard, verdict, told) = self.heavy.run(owner, understand).await;
         shown["sent"] = went_out.into();
         shown["duration_ms"] = json!(duration.filter(|_| went_out).map(|duration| u64::try_from(duration).unwrap_or(0)));
         shown["status"] = json!(heard.status);
         shown["answer"] = json!(heard.answer);
         shown["error"] = json!(heard.error);
-        shown["verdict"] = judged.verdict.as_str().into();
-        shown["told"] = told(judged.told, &scrubber);
+        shown["verdict"] = verdict.as_str().into();
+        shown["told"] = told;
     }
 }
 

@@ -88,8 +88,12 @@ fn check(judged: &Judgement, rules: &AnswerRules, answer: &Answer, owner: &Owner
     if let Some(rule) = judged.rule {
         assert!(rule < rules.count());
     } else {
-        assert_eq!(judged.verdict, rules.otherwise().unwrap_or_else(|| Verdict::of_status(answer.status)));
-        assert!(judged.told.is_empty() && judged.told.variables.is_empty() && judged.notes.is_empty());
+        let expected = match judged.reason {
+            Some(_) => Verdict::Retry,
+            None => rules.otherwise().unwrap_or_else(|| Verdict::of_status(answer.status)),
+        };
+        assert_eq!(judged.verdict, expected);
+        assert!(judged.told.is_empty() && judged.told.variables.is_empty());
     }
     assert!(*owner == Owner::Admin || judged.told.is_empty(), "an affiliate's rule tells the platform nothing");
     let external_id = judged.told.external_id.iter();

@@ -50,29 +50,29 @@ async fn flood(head: &'static str, bytes: usize) {
     let sender = sender();
     for _ in 0..2 {
         let (status, body) = told(soon(sender.request(get(receiver.url("/"), 60))).await).unwrap();
-        assert_eq!((status, body.len()), (200, 65_536));
+        assert_eq!((status, body.len()), (200, 1_048_576));
     }
     assert_eq!((receiver.connections(), receiver.requests().len()), (2, 2), "a connection is not used again");
 }
 
 #[tokio::test]
-async fn an_answer_of_ten_megabytes_is_read_to_64_kib() {
+async fn an_answer_of_ten_megabytes_is_read_to_1_mib() {
     flood("HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n", 10_485_760).await;
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_read_to_64_kib() {
+async fn an_endless_answer_is_read_to_1_mib() {
     // What is not read fills the buffers of the sockets: that the receiver comes to an end shows that we hung up.
     flood("HTTP/1.1 200 OK\r\n\r\n", usize::MAX).await;
 }
 
 #[tokio::test]
 async fn what_was_read_of_a_long_answer_is_what_counts() {
-    let body = format!("{}{}", "a".repeat(65_535), "bc");
-    check("two bytes too many", &answered(ok(&body)).await, 200, &body[..65_536]);
-    check("one byte too many", &answered(ok(&body[..65_537])).await, 200, &body[..65_536]);
-    check("just as much", &answered(ok(&body[..65_536])).await, 200, &body[..65_536]);
-    check("one byte less", &answered(ok(&body[..65_535])).await, 200, &body[..65_535]);
+    let body = format!("{}{}", "a".repeat(1_048_575), "bc");
+    check("two bytes too many", &answered(ok(&body)).await, 200, &body[..1_048_576]);
+    check("one byte too many", &answered(ok(&body[..1_048_577])).await, 200, &body[..1_048_576]);
+    check("just as much", &answered(ok(&body[..1_048_576])).await, 200, &body[..1_048_576]);
+    check("one byte less", &answered(ok(&body[..1_048_575])).await, 200, &body[..1_048_575]);
 }
 
 #[tokio::test]

@@ -1,17 +1,20 @@
-//! One condition of an answer rule: where to look, and what must be so (domain A2).
+//! One condition of an answer rule: where to look, and what must be so of the text there (domain A2).
 
 use std::borrow::Cow;
 
 use super::{
     Answer,
-    operator::{OPERATORS, Operator},
+    blanks::{Filled, Text},
+    operator::{OPERATORS, Operator, OperatorInfo, Refusal},
+    source::{Source, read_source},
 };
 use crate::{
     document::{Fields, kind},
-    expression::{Steps, Stop},
+    expression::{ExpressionBudget, Spent, Stop},
     fault::Faults,
     json::{Map, Value},
     path::FieldPath,
+    template::{Allowed, Expense, RenderFault, Scope},
 };
 
 /// The memory that the parts of a condition take beside their texts, in bytes.
@@ -19,109 +22,57 @@ const PARTS_BYTES: usize = 160;
 /// The longest key or value of a condition, in bytes.
 const MAX_TEXT: usize = 16 * 1_024;
 
-/// Where a condition looks (A2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Source {
-    /// A field of the body.
-    Body(FieldPath),
-    /// A header of the answer.
-    Header(Box<str>),
-    /// The answer's status.
-    HttpCode,
-    /// A parameter of the request that was sent.
-    Query(Box<str>),
-    /// The key itself.
-    Constant(Box<str>),
-}
-
-#[derive(Clone, Copy)]
-enum SourceKind {
-    Body,
-    Header,
-    HttpCode,
-    Query,
-    Constant,
-}
-
-const SOURCES: [(&str, SourceKind); 5] = [
-    ("body", SourceKind::Body),
-    ("header", SourceKind::Header),
-    ("http_code", SourceKind::HttpCode),
-    ("query", SourceKind::Query),
-    ("constant", SourceKind::Constant),
-];
-
-impl Source {
-    fn parse(kind: SourceKind, key: &str) -> Result<Self, String> {
-        match kind {
-            SourceKind::Body => key.parse().map(Self::Body).map_err(|fault: crate::path::NotAPath| fault.to_string()),
-            SourceKind::Header if is_header_name(key) => Ok(Self::Header(key.into())),
-            SourceKind::Header => Err("not a header's name: letters, digits and !#$%&'*+-.^_`|~ are allowed".to_owned()),
-            SourceKind::HttpCode => Ok(Self::HttpCode),
-            SourceKind::Query if key.is_empty() => Err("empty: name the parameter of the request".to_owned()),
-            SourceKind::Query => Ok(Self::Query(key.into())),
-            SourceKind::Constant => Ok(Self::Constant(key.into())),
-        }
-    }
-
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Body(_) => "body",
-            Self::Header(_) => "header",
-            Self::HttpCode => "http_code",
-            Self::Query(_) => "query",
-            Self::Constant(_) => "constant",
-        }
-    }
-
-    fn key(&self) -> Option<String> {
-        match self {
-            Self::Body(path) => Some(path.to_string()),
-            Self::Header(key) | Self::Query(key) | Self::Constant(key) => Some(key.to_string()),
-            Self::HttpCode => None,
-        }
-    }
-
-    /// The steps for finding the text.
-    fn steps(&self, answer: &Answer, query: &[(String, String)]) -> usize {
-        match self {
-            Self::Body(_) => answer.lookup_steps(),
-            Self::Header(_) => answer.headers.len(),
-            Self::Query(_) => query.len(),
-            Self::HttpCode | Self::Constant(_) => 0,
-        }
-    }
-
-    /// The text found there; missing is empty.
-    fn find<'a>(&'a self, answer: &'a Answer, query: &'a [(String, String)]) -> Cow<'a, str> {
-        match self {
-            Self::Body(path) => answer.field(path).unwrap_or_default().into(),
-            Self::Header(name) => answer.header(name).unwrap_or_default().into(),
-            Self::HttpCode => answer.status.to_string().into(),
-            Self::Query(name) => query.iter().find(|(n, _)| **n == **name).map_or("", |(_, value)| value).into(),
-            Self::Constant(text) => (&**text).into(),
-        }
-    }
-}
-
-fn is_header_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-}
-
-/// One condition of an answer rule: source, operator, and the values as they were written (A2).
+/// One condition of an answer rule: source, operator and values (A2).
 #[derive(Debug, Clone)]
 pub(super) struct Condition {
-    /// Where to look; only `always` may do without.
+    /// Where to look, with blanks for macros; only `always` may do without.
     source: Option<Source>,
+    key: Text,
+    /// What must be so; if the values have macros, an example of it.
     operator: Operator,
-    word: &'static str,
-    value: Option<String>,
-    value2: Option<String>,
+    info: &'static OperatorInfo,
+    value: Option<Text>,
+    value2: Option<Text>,
+}
+
+/// The reason why a condition can't be judged.
+#[derive(Debug)]
+pub(super) enum Unjudged {
+    /// No step is left.
+    Spent,
+    /// Its expression is over the limits.
+    Expression,
+    /// Its macros make no key or value for this event.
+    Macros(String),
+}
+
+impl From<Spent> for Unjudged {
+    fn from(_: Spent) -> Self {
+        Self::Spent
+    }
+}
+
+impl From<Stop> for Unjudged {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Spent => Self::Spent,
+            Stop::Unusable | Stop::TooLong => Self::Expression,
+        }
+    }
+}
+
+impl From<RenderFault> for Unjudged {
+    fn from(fault: RenderFault) -> Self {
+        match fault {
+            RenderFault::TooExpensive { expense: Expense::Steps, .. } => Self::Spent,
+            fault => Self::Macros(fault.to_string()),
+        }
+    }
 }
 
 impl Condition {
     /// Reads one entry of `when`; `None` after a fault.
-    pub(super) fn parse(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Self> {
+    pub(super) fn parse(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
         let known = ["source", "key", "operator", "value", "value2"];
         if value.is_null() {
             faults.add(pointer, format!("null is not an object: write {{…}} with {}", known.join(", ")));
@@ -138,9 +89,10 @@ impl Condition {
             faults.add(fields.at("operator"), format!("required: choose {}", words.map(|(word, _)| word).join(", ")));
         }
         let always = info.is_some_and(|info| info.word == "always");
-        let source = read_source(&fields, always, faults);
-        let value = read_operand(&fields, "value", faults);
-        let value2 = read_operand(&fields, "value2", faults);
+        let (source, key) = read_source(&fields, always, allowed, faults);
+        let with_macros = info.is_none_or(OperatorInfo::takes_macros).then_some(allowed);
+        let value = read_operand(&fields, "value", with_macros, faults);
+        let value2 = read_operand(&fields, "value2", with_macros, faults);
         let info = info?;
         for (n, key) in [(1, "value"), (2, "value2")] {
             match (fields.get(key).is_some(), info.values >= n) {
@@ -152,8 +104,8 @@ impl Condition {
         if faults.count() > before {
             return None;
         }
-        match (info.make)(value.as_deref().unwrap_or_default(), value2.as_deref().unwrap_or_default(), faults.expressions()) {
-            Ok(operator) => Some(Self { source, operator, word: info.word, value, value2 }),
+        match make(info, [&value, &value2], |text| Ok(text.sample()), faults.expressions()).expect("samples are at hand") {
+            Ok(operator) => Some(Self { source, key, operator, info, value, value2 }),
             Err((key, detail)) => {
                 faults.add(fields.at(key), detail);
                 None
@@ -166,29 +118,56 @@ impl Condition {
         let mut map = Map::new();
         if let Some(source) = &self.source {
             map.insert("source".to_owned(), source.word().into());
-            map.extend(source.key().map(|key| ("key".to_owned(), key.into())));
+            if !matches!(source, Source::WholeBody | Source::HttpCode) {
+                map.insert("key".to_owned(), self.key.written().into());
+            }
         }
-        map.insert("operator".to_owned(), self.word.into());
-        map.extend(self.value.clone().map(|value| ("value".to_owned(), value.into())));
-        map.extend(self.value2.clone().map(|value| ("value2".to_owned(), value.into())));
+        map.insert("operator".to_owned(), self.info.word.into());
+        map.extend(self.value.as_ref().map(|value| ("value".to_owned(), value.written().into())));
+        map.extend(self.value2.as_ref().map(|value| ("value2".to_owned(), value.written().into())));
         Value::Object(map)
     }
 
     /// Whether it holds of an answer and the parameters of the request that was sent.
-    pub(super) fn holds(&self, answer: &Answer, query: &[(String, String)], steps: &Steps) -> Result<bool, Stop> {
-        let found = match &self.source {
+    pub(super) fn holds(&self, answer: &Answer, query: &[(String, String)], scope: &Scope<'_>) -> Result<bool, Unjudged> {
+        let keys = self.key.values(scope)?;
+        let source = match &self.source {
+            Some(source) if !keys.is_empty() => Some(Cow::Owned(source.filled(&keys))),
+            source => source.as_ref().map(Cow::Borrowed),
+        };
+        // A name with an empty part would be another name.
+        let is_nameless = keys.iter().any(String::is_empty) && !matches!(self.source, Some(Source::Constant(_)));
+        let found = match source.as_deref().filter(|_| !is_nameless) {
             None => Cow::default(),
             Some(source) => {
-                steps.take(source.steps(answer, query))?;
+                scope.steps.take(source.steps(answer, query))?;
                 source.find(answer, query)
             }
         };
-        self.operator.holds(&found, steps)
+        if ![&self.value, &self.value2].into_iter().flatten().any(Text::has_macros) {
+            return Ok(self.operator.holds(&found, &scope.steps)?);
+        }
+        let values = [&self.value, &self.value2];
+        match make(self.info, values, |text| text.values(scope), &mut ExpressionBudget::default())? {
+            Ok(operator) => Ok(operator.holds(&found, &scope.steps)?),
+            Err((_, detail)) => Err(Unjudged::Macros(detail)),
+        }
     }
 
     /// Whether it always holds.
     pub(super) fn is_always(&self) -> bool {
         matches!(self.operator, Operator::Always)
+    }
+
+    /// Returns true if it looks at the body, or compares with what its macros read there.
+    pub(super) fn looks_at_body(&self) -> bool {
+        let mut texts = [&self.value, &self.value2].into_iter().flatten().chain([&self.key]);
+        matches!(self.source, Some(Source::Body(_) | Source::WholeBody)) || texts.any(Text::reads_body)
+    }
+
+    /// The field of the body that it looks at, with blanks for macros.
+    pub(super) fn field(&self) -> Option<&FieldPath> {
+        if let Some(Source::Body(path)) = &self.source { Some(path) } else { None }
     }
 
     /// Whether it looks at the status.
@@ -198,46 +177,29 @@ impl Condition {
 
     /// An estimate of the memory that it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let key = self.source.as_ref().and_then(Source::key).map_or(0, |key| key.len());
-        let values: usize = [&self.value, &self.value2].into_iter().flatten().map(String::len).sum();
-        size_of::<Self>() + PARTS_BYTES + 4 * key + 2 * values + self.operator.bytes()
+        let values: usize = [&self.value, &self.value2].into_iter().flatten().map(Text::bytes).sum();
+        size_of::<Self>() + PARTS_BYTES + 2 * self.key.bytes() + values + self.operator.bytes()
     }
 }
 
-fn read_source(fields: &Fields<'_>, always: bool, faults: &mut Faults) -> Option<Source> {
-    let kind = fields.word("source", &SOURCES, faults);
-    let key = fields.text("key", faults).filter(|key| fits("key", key, fields, faults));
-    let Some(kind) = kind else {
-        if fields.get("source").is_none() && (!always || fields.get("key").is_some()) {
-            let choose = SOURCES.map(|(word, _)| word).join(", ");
-            faults.add(fields.at("source"), format!("required: choose {choose}"));
-        }
-        return None;
-    };
-    if matches!(kind, SourceKind::HttpCode) {
-        fields.refuse(&["key"], "http_code is the status itself, leave the key out", faults);
-        return Some(Source::HttpCode);
-    }
-    if fields.get("key").is_none() {
-        let what = match kind {
-            SourceKind::Body => "the field of the body, such as data.items[0].status",
-            SourceKind::Header => "the header's name, such as x-status",
-            SourceKind::Query => "the name of a parameter of the request",
-            SourceKind::HttpCode | SourceKind::Constant => "the text itself",
-        };
-        faults.add(fields.at("key"), format!("required: {what}"));
-    }
-    match Source::parse(kind, key?) {
-        Ok(source) => Some(source),
-        Err(detail) => {
-            faults.add(fields.at("key"), detail);
-            None
-        }
-    }
+/// An operator of these values, with what `fill` gives for their macros.
+fn make(
+    info: &OperatorInfo,
+    [first, second]: [&Option<Text>; 2],
+    fill: impl Fn(&Text) -> Result<Vec<String>, RenderFault>,
+    expressions: &mut ExpressionBudget,
+) -> Result<Result<Operator, Refusal>, RenderFault> {
+    let values = |text: &Option<Text>| text.as_ref().map_or(Ok(Vec::new()), &fill);
+    let (first_values, second_values) = (values(first)?, values(second)?);
+    Ok((info.make)(&filled(first.as_ref(), &first_values), &filled(second.as_ref(), &second_values), expressions))
+}
+
+fn filled<'a>(text: Option<&'a Text>, values: &'a [String]) -> Filled<'a> {
+    text.map_or(Filled { text: "", values }, |text| text.with(values))
 }
 
 /// A value to compare with: a text, or a number or flag taken as it is written.
-fn read_operand(fields: &Fields<'_>, key: &str, faults: &mut Faults) -> Option<String> {
+fn read_operand(fields: &Fields<'_>, key: &str, macros: Option<Allowed>, faults: &mut Faults) -> Option<Text> {
     let value = fields.get(key)?;
     let text = match value {
         Value::String(text) => text.clone(),
@@ -247,12 +209,21 @@ fn read_operand(fields: &Fields<'_>, key: &str, faults: &mut Faults) -> Option<S
             return None;
         }
     };
-    fits(key, &text, fields, faults).then_some(text)
+    if !fits(key, &text, fields, faults) {
+        return None;
+    }
+    match macros {
+        Some(allowed) => Text::parse(&text, &fields.at(key), allowed, faults),
+        None => Some(Text::literal(&text)),
+    }
 }
 
-fn fits(key: &str, text: &str, fields: &Fields<'_>, faults: &mut Faults) -> bool {
-    if text.len() > MAX_TEXT {
+/// Returns true if a text is not too long; else it is a fault.
+pub(super) fn fits(key: &str, text: &str, fields: &Fields<'_>, faults: &mut Faults) -> bool {
+    // What stands for itself in a pattern takes two bytes, and so may a text that was accepted before there were patterns.
+    let is_too_long = text.len() > MAX_TEXT && !faults.is_of_stored_rule();
+    if is_too_long {
         faults.add(fields.at(key), format!("{} bytes are too many: {MAX_TEXT} are allowed", text.len()));
     }
-    text.len() <= MAX_TEXT
+    !is_too_long
 }

@@ -2,26 +2,33 @@
 
 use std::{borrow::Cow, sync::OnceLock};
 
-use url::form_urlencoded;
+use crate::path::FieldPath;
 
-use crate::{
-    json::{self, Value},
-    path::{FieldPath, Step},
-};
-
+mod blanks;
+mod body;
 mod condition;
 mod operator;
+mod pattern;
 mod rules;
 mod set;
+mod source;
 mod told;
+mod upgrade;
+mod xml;
 
 #[cfg(test)]
 mod tests;
 
 pub use rules::{AnswerRules, Judgement};
 pub use told::Told;
+pub(crate) use upgrade::upgraded;
 
-/// A complete answer of a receiver: status, headers, and the body up to the cap of 64 KiB.
+use body::Body;
+
+/// A step for each so many bytes of a body in which a field is looked for.
+const BYTES_PER_LOOKUP_STEP: usize = 64;
+
+/// The answer of a receiver: status, headers and body.
 #[derive(Debug)]
 pub struct Answer {
     /// HTTP status.
@@ -29,21 +36,33 @@ pub struct Answer {
     /// Headers in the order they came; names lower-case.
     pub headers: Vec<(String, String)>,
     body: Vec<u8>,
+    is_cut: bool,
     read: OnceLock<Body>,
-}
-
-/// A body as answer rules see it.
-#[derive(Debug)]
-enum Body {
-    Json(Value),
-    Form(Vec<(String, String)>),
 }
 
 impl Answer {
     /// A complete answer; header names are made lower-case.
     pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-        Self { status, headers, body, read: OnceLock::new() }
+        Self { status, headers, body, is_cut: false, read: OnceLock::new() }
+    }
+
+    /// The same answer, of whose body no more than this beginning was read. It is never judged as if it were whole.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        self.is_cut = true;
+        self
+    }
+
+    /// Returns true if the body is longer than what was read of it.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// The same answer with other bytes for its body.
+    #[must_use]
+    pub fn with_body(self, body: Vec<u8>) -> Self {
+        Self { body, read: OnceLock::new(), ..self }
     }
 
     /// The body's bytes as they came.
@@ -51,58 +70,40 @@ impl Answer {
         &self.body
     }
 
-    /// The field of a JSON body (if it parses as JSON, whatever its content type says) or of a form body, as text (A2).
+    /// The whole body as text, without a byte order mark and the white space around it (A2).
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(body::trimmed(&self.body))
+    }
+
+    /// The field of a JSON, XML or form body, as text (A2).
     ///
     /// A JSON string is taken as it is, a number with the digits that were written, a list or an object
-    /// as its JSON; `null` counts as missing.
+    /// as its JSON; `null` counts as missing. A path into XML begins with the root element.
     /// A form field's name is the whole path as text: the first field named `a.b[0]`. The body is parsed once.
     pub fn field(&self, path: &FieldPath) -> Option<String> {
-        match self.read.get_or_init(|| Body::read(&self.body)) {
-            Body::Json(document) => text(step_into(document, path)?).map(Cow::into_owned),
-            Body::Form(fields) => {
-                let name = path.to_string();
-                fields.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone())
-            }
-        }
+        self.read().field(path).map(Cow::into_owned)
+    }
+
+    /// The reason why these paths find nothing whatever the body says.
+    fn misfit<'p>(&self, paths: impl Iterator<Item = &'p FieldPath>) -> Option<String> {
+        self.read().misfit(paths)
+    }
+
+    fn read(&self) -> &Body {
+        self.read.get_or_init(|| Body::read(&self.body, self.header("content-type").unwrap_or_default()))
     }
 
     /// The steps for finding a field of the body.
     pub(crate) fn lookup_steps(&self) -> usize {
-        match self.read.get_or_init(|| Body::read(&self.body)) {
-            Body::Json(_) => 1,
+        match self.read() {
             Body::Form(fields) => fields.len(),
+            Body::Json(_) | Body::Xml(_) | Body::Text => 1 + self.body.len() / BYTES_PER_LOOKUP_STEP,
         }
     }
 
     /// The first header of that name, whatever its case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
-    }
-}
-
-impl Body {
-    fn read(bytes: &[u8]) -> Self {
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        match json::parse_lenient(bytes) {
-            Ok(document) => Self::Json(document),
-            Err(_) => Self::Form(form_urlencoded::parse(bytes.trim_ascii()).into_owned().collect()),
-        }
-    }
-}
-
-fn step_into<'v>(document: &'v Value, path: &FieldPath) -> Option<&'v Value> {
-    path.0.iter().try_fold(document, |value, step| match step {
-        Step::Key(key) => value.get(&**key),
-        Step::Index(index) => value.get(*index),
-    })
-}
-
-/// A JSON value as text: numbers never go through a float; `null` is missing.
-fn text(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(Cow::Borrowed(text)),
-        other => Some(Cow::Owned(other.to_string())),
     }
 }
 

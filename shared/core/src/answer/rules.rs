@@ -2,20 +2,28 @@
 
 use url::form_urlencoded;
 
-use super::{Answer, Told, Verdict, condition::Condition, set::Set};
+use super::{
+    Answer, Told, Verdict,
+    condition::{Condition, Unjudged},
+    set::Set,
+};
 use crate::{
     caller::Owner,
     document::Fields,
-    expression::{MAX_STEPS, Spent, Steps, Stop},
+    expression::{MAX_STEPS, Spent, Steps},
     fault::Faults,
     json::{Map, Value},
-    template::Scope,
+    path::FieldPath,
+    template::{Allowed, Scope},
 };
 
 /// The most rules that one Tracking API may have.
 const MAX_RULES: usize = 50;
 /// The most conditions that one rule may have.
 const MAX_CONDITIONS: usize = 20;
+
+/// The reason why an answer is not judged by its body, whose rest was not read.
+const TOO_LONG: &str = "response longer than 1 MiB";
 
 /// How a Tracking API reads answers (A2). The default has no rules and goes by the status (A1).
 #[derive(Debug, Clone, Default)]
@@ -36,12 +44,32 @@ struct AnswerRule {
 pub struct Judgement {
     /// What it means.
     pub verdict: Verdict,
-    /// The rule that decided, counted from 0; `None`: `otherwise` or the status did (A1).
+    /// The rule that decided, counted from 0; `None`: `otherwise`, the status (A1) or the reason did.
     pub rule: Option<usize>,
+    /// The reason, if neither a rule nor the status decided.
+    pub reason: Option<String>,
     /// What it told (A3).
     pub told: Told,
     /// What was set but left out, and why, for the log.
     pub notes: Vec<String>,
+}
+
+/// The progress of judging one answer.
+struct Reading<'a> {
+    answer: &'a Answer,
+    /// The parameters of the request that was sent.
+    query: Vec<(String, String)>,
+    scope: &'a Scope<'a>,
+    /// The conditions so far that looked at a field of the body.
+    fields: usize,
+    notes: Vec<String>,
+}
+
+impl Judgement {
+    /// A verdict with nothing to tell.
+    pub(super) fn of(verdict: Verdict) -> Self {
+        Self { verdict, rule: None, reason: None, told: Told::default(), notes: Vec::new() }
+    }
 }
 
 impl AnswerRules {
@@ -89,6 +117,11 @@ impl AnswerRules {
         self.rules.len()
     }
 
+    /// Returns true if a condition or a `set` looks at the body.
+    pub fn looks_at_body(&self) -> bool {
+        self.rules.iter().any(|rule| rule.set.looks_at_body() || rule.when.iter().any(Condition::looks_at_body))
+    }
+
     /// Whether a rule looks at the status.
     pub fn asks_status(&self) -> bool {
         self.rules.iter().flat_map(|rule| &rule.when).any(Condition::asks_status)
@@ -101,6 +134,7 @@ impl AnswerRules {
 
     /// Reads a complete answer, whatever its status: the first rule that holds decides, else `otherwise`, else the status (A1, A2).
     ///
+    /// An answer that is cut is judged by rules that don't look at the body, with a note; else it means that we try again.
     /// An answer whose reading takes more than [`MAX_STEPS`] is never taken for delivered: it means that we try again, with a note.
     ///
     /// `sent_url` is the URL of the request that was sent. What the deciding rule sets is rendered with `scope` and this answer;
@@ -108,48 +142,75 @@ impl AnswerRules {
     pub fn judge(&self, answer: &Answer, sent_url: &str, scope: &Scope<'_>) -> Judgement {
         let scope = Scope { answer: Some(answer), steps: Steps::default(), ..*scope };
         let mut notes = Vec::new();
-        let decided = match self.decide(answer, &parameters(sent_url), &scope.steps, &mut notes) {
-            Ok(decided) => decided,
-            Err(Spent) => return Judgement { verdict: Verdict::Retry, rule: None, told: Told::default(), notes },
-        };
+        if answer.is_cut() {
+            if self.looks_at_body() {
+                return Judgement { notes, reason: Some(TOO_LONG.to_owned()), ..Judgement::of(Verdict::Retry) };
+            }
+            notes.push(format!("{TOO_LONG}: the rest was not read"));
+        }
+        let mut reading = Reading { answer, query: parameters(sent_url), scope: &scope, fields: 0, notes };
+        let decided = self.decide(&mut reading);
+        let Reading { fields, mut notes, .. } = reading;
+        let Ok(decided) = decided else { return Judgement { notes, ..Judgement::of(Verdict::Retry) } };
+        let misfit = if fields > 0 { answer.misfit(self.fields()) } else { None };
+        if let Some(misfit) = &misfit {
+            notes.push(format!("{misfit}; {fields} condition{} found nothing", if fields == 1 { "" } else { "s" }));
+        }
         let Some((index, rule)) = decided else {
             let verdict = self.otherwise.unwrap_or_else(|| Verdict::of_status(answer.status));
-            return Judgement { verdict, rule: None, told: Told::default(), notes };
+            // An error page is not the end of what is asked again and again.
+            let is_lost = self.otherwise.is_none() && verdict == Verdict::Delivered && self.asks_again();
+            return match misfit.filter(|_| is_lost) {
+                Some(misfit) => Judgement { reason: Some(misfit), notes, ..Judgement::of(Verdict::Retry) },
+                None => Judgement { notes, ..Judgement::of(verdict) },
+            };
         };
         let told = rule.set.tell(&scope, &mut |field, why| {
             notes.push(format!("/answer/rules/{index}/set/{field}: {why}; left out"));
         });
-        Judgement { verdict: rule.then, rule: Some(index), told, notes }
+        Judgement { rule: Some(index), told, notes, ..Judgement::of(rule.then) }
     }
 
     /// The first rule that holds. A condition that can't be judged does not hold, with a note.
-    fn decide(
-        &self,
-        answer: &Answer,
-        query: &[(String, String)],
-        steps: &Steps,
-        notes: &mut Vec<String>,
-    ) -> Result<Option<(usize, &AnswerRule)>, Spent> {
+    fn decide(&self, reading: &mut Reading<'_>) -> Result<Option<(usize, &AnswerRule)>, Spent> {
         'rules: for (index, rule) in self.rules.iter().enumerate() {
             for (number, condition) in rule.when.iter().enumerate() {
-                let place = || format!("/answer/rules/{index}/when/{number}");
-                match condition.holds(answer, query, steps) {
-                    Ok(true) => {}
+                reading.fields += usize::from(condition.field().is_some());
+                let why = match condition.holds(reading.answer, &reading.query, reading.scope) {
+                    Ok(true) => continue,
                     Ok(false) => continue 'rules,
-                    Err(Stop::Spent) => {
-                        notes.push(format!("{}: the answer rules are too expensive for this answer: {MAX_STEPS} steps", place()));
-                        return Err(Spent);
+                    Err(Unjudged::Spent) => format!("the answer rules are too expensive for this answer: {MAX_STEPS} steps"),
+                    Err(Unjudged::Macros(detail)) => format!("{detail}; the condition does not hold"),
+                    Err(Unjudged::Expression) => {
+                        "a regular expression over the limits never matches, save the rule with a smaller one".to_owned()
                     }
-                    Err(Stop::Unusable | Stop::TooLong) => {
-                        let why = "a regular expression over the limits never matches, save the rule with a smaller one";
-                        notes.push(format!("{}: {why}", place()));
-                        continue 'rules;
-                    }
+                };
+                reading.notes.push(format!("/answer/rules/{index}/when/{number}: {why}"));
+                if reading.scope.steps.is_spent() {
+                    return Err(Spent);
                 }
+                continue 'rules;
             }
             return Ok(Some((index, rule)));
         }
         Ok(None)
+    }
+
+    /// The fields of the body that conditions look at.
+    fn fields(&self) -> impl Iterator<Item = &FieldPath> {
+        self.rules.iter().flat_map(|rule| &rule.when).filter_map(Condition::field)
+    }
+
+    /// Returns true if by a field of the body the same is to be asked or sent again.
+    fn asks_again(&self) -> bool {
+        let mut rules = self.rules.iter().filter(|rule| matches!(rule.then, Verdict::Pending | Verdict::Retry));
+        rules.any(|rule| rule.when.iter().any(|condition| condition.field().is_some()))
+    }
+
+    /// Returns true if the body may say that the receiver has not decided.
+    pub(crate) fn polls(&self) -> bool {
+        let mut rules = self.rules.iter().filter(|rule| rule.then == Verdict::Pending);
+        rules.any(|rule| rule.when.iter().any(Condition::looks_at_body))
     }
 
     /// An estimate of the memory that they take, in bytes.
@@ -182,11 +243,12 @@ impl AnswerRule {
         if items.len() > MAX_CONDITIONS {
             faults.add(fields.at("when"), format!("{} conditions are too many: {MAX_CONDITIONS} are allowed", items.len()));
         }
+        let allowed = Allowed { admin: owner.affiliate().is_none(), answer: true, ..Allowed::default() };
         let when: Vec<Condition> = items
             .iter()
             .take(MAX_CONDITIONS)
             .enumerate()
-            .filter_map(|(i, condition)| Condition::parse(condition, &format!("{pointer}/when/{i}"), faults))
+            .filter_map(|(i, condition)| Condition::parse(condition, &format!("{pointer}/when/{i}"), allowed, faults))
             .collect();
         let then = fields.word("then", &Verdict::WORDS, faults);
         if fields.get("then").is_none() {

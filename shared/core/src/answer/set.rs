@@ -68,6 +68,12 @@ impl Set {
         (!map.is_empty()).then_some(Value::Object(map))
     }
 
+    /// Returns true if a template reads the body.
+    pub(super) fn looks_at_body(&self) -> bool {
+        let own = [&self.result, &self.payout, &self.value, &self.external_id].into_iter().flatten();
+        own.chain(self.variables.values()).any(Template::reads_body)
+    }
+
     /// Whether it sets that variable.
     pub(super) fn sets_variable(&self, name: &str) -> bool {
         self.variables.contains_key(name)

@@ -40,6 +40,13 @@ pub fn is_json(bytes: &[u8]) -> bool {
     reader.skip_document().is_ok()
 }
 
+/// Returns true if a text is JSON in each of its lines, two at least, and the first is an object or a list.
+pub fn is_json_lines(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let is_first = |line: &[u8]| matches!(line, [b'{' | b'[', ..]) && is_json(line);
+    lines.next().is_some_and(is_first) && lines.next().is_some_and(is_json) && lines.all(is_json)
+}
+
 /// The texts of a list's entries, without the white space around them; not more than `limit` and one.
 ///
 /// # Errors

@@ -66,6 +66,11 @@ impl Macro {
         if let Self::Secret(name) = self { Some(name) } else { None }
     }
 
+    /// Returns true if it reads the body of the answer.
+    pub(crate) fn is_of_body(&self) -> bool {
+        matches!(self, Self::Body(_) | Self::Fixed(Fixed::Body))
+    }
+
     /// The macro's name in the catalogue's spelling, aliases resolved.
     pub(crate) fn name(&self) -> String {
         let keyed = |family: Family, key: &str| {

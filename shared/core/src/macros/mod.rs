@@ -146,6 +146,7 @@ pub(crate) enum Fixed {
     Timestamp,
     Uuid,
     Random,
+    Body,
     HttpCode,
 }
 

@@ -112,7 +112,7 @@ impl Fixed {
                 Place::Elsewhere(DELIVERY)
             }
             Self::Now => Place::Elsewhere(TIME),
-            Self::HttpCode => Place::Elsewhere(ANSWER),
+            Self::Body | Self::HttpCode => Place::Elsewhere(ANSWER),
         }
     }
 }

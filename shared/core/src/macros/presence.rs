@@ -69,6 +69,7 @@ impl Fixed {
                 | Self::Timestamp
                 | Self::Uuid
                 | Self::Random
+                | Self::Body
                 | Self::HttpCode
         )
     }

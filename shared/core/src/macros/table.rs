@@ -233,7 +233,16 @@ pub(super) const MACROS: &[MacroInfo] = &[
         "{random}",
         "4862160570",
     ),
-    answer(family(Family::Body, "body.<path>", "A field of the answer, JSON or form.", "{body.items[0].id}", "L-1")),
+    answer(family(Family::Body, "body.<path>", "A field of the answer: JSON, XML or form.", "{body.items[0].id}", "L-1")),
+    answer(row(
+        "answer",
+        Fixed::Body,
+        "body",
+        &[],
+        "The whole body of the answer, as text.",
+        "{body|regex:/.*(L-[0-9]+).*/$1/}",
+        "L-1",
+    )),
     answer(family(Family::Header, "header.<name>", "A header of the answer.", "{header.x-request-id}", "req-7")),
     answer(row("answer", Fixed::HttpCode, "http_code", &[], "The status of the answer.", "{http_code}", "200")),
 ];

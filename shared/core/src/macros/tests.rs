@@ -19,7 +19,7 @@ fn q2_every_name_and_alias_of_the_domain_is_in_the_catalogue() {
         advertiser_id advertiser_name channel_id channel integration_id source country conversion_type type goal value amount \
         sale_amount currency ip user_agent transaction_type result status previous_result payout sum payout_currency revenue event \
         is_final is_correction attempt is_test click_at conversion_at date updated_at result_at event_at now timestamp query.<key> \
-        cookie.<key> secret.<name> var.<name> uuid random body.<path> header.<name> http_code";
+        cookie.<key> secret.<name> var.<name> uuid random body.<path> body header.<name> http_code";
     let expected: BTreeSet<&str> = names.split_whitespace().collect();
     let all = catalogue().iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
     let all: Vec<&str> = all.collect();
@@ -46,7 +46,7 @@ fn v3_revenue_alone_is_for_admins() {
     let admins: Vec<&str> = catalogue().iter().filter(|row| row.admins_only).map(|row| row.name).collect();
     assert_eq!(admins, ["revenue"]);
     let answers: Vec<&str> = catalogue().iter().filter(|row| row.answer_only).map(|row| row.name).collect();
-    assert_eq!(answers, ["body.<path>", "header.<name>", "http_code"]);
+    assert_eq!(answers, ["body.<path>", "body", "header.<name>", "http_code"]);
 }
 
 #[test]

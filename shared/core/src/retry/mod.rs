@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{Timestamp, fmt::rfc2822};
+use jiff::{Timestamp, civil::DateTime, fmt::rfc2822, tz::TimeZone};
 
 use crate::{
     document::{Fields, whole},
@@ -202,7 +202,7 @@ pub fn end_of_retries(any_pending: bool) -> EndOfRetries {
     if any_pending { EndOfRetries::Unresolved } else { EndOfRetries::Exhausted }
 }
 
-/// Reads a `Retry-After` header: seconds, or an HTTP date as seen at `now` (L2).
+/// Reads a `Retry-After` header: seconds, or an HTTP date in any of the three forms of RFC 9110, as seen at `now` (L2).
 ///
 /// A date in the past is no wait; a text that is neither is `None`. The result isn't capped: [`RetryPolicy::wait_before`] does that.
 pub fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration> {
@@ -211,6 +211,22 @@ pub fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
-    let until = HTTP_DATE.parse_timestamp(text).ok()?;
+    let until = HTTP_DATE.parse_timestamp(text).ok().or_else(|| parse_older_date(text, now))?;
     Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
+}
+
+/// Reads the two older forms of an HTTP date: `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`. The day of the week is
+/// not looked at; a year of two digits is at most 50 years ahead.
+fn parse_older_date(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let parse = |format, text: &str| DateTime::strptime(format, text).ok();
+    let date = if let Some((_, text)) = text.split_once(", ") {
+        let date = parse("%d-%b-%y %H:%M:%S", text.strip_suffix(" GMT")?)?;
+        let this_year = now.to_zoned(TimeZone::UTC).year();
+        let year = this_year - this_year.rem_euclid(100) + date.year().rem_euclid(100);
+        date.with().year(if year > this_year + 50 { year - 100 } else { year }).build().ok()?
+    } else {
+        let (_, text) = text.split_once(' ')?;
+        parse("%b %d %H:%M:%S %Y", &text.replacen("  ", " ", 1))?
+    };
+    date.to_zoned(TimeZone::UTC).ok().map(|date| date.timestamp())
 }

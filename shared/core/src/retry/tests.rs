@@ -137,6 +137,30 @@ fn l2_retry_after_is_seconds_or_a_date() {
 }
 
 #[test]
+fn a12_retry_after_is_a_date_in_any_form_of_rfc_9110() {
+    let now: Timestamp = "2026-11-26T08:39:37Z".parse().unwrap();
+    let read = |text| parse_retry_after(text, now).map(|wait| wait.as_secs());
+    for text in [
+        "Thu, 26 Nov 2026 08:49:37 GMT",
+        "Thursday, 26-Nov-26 08:49:37 GMT",
+        "Thu Nov 26 08:49:37 2026",
+        " Thursday, 26-Nov-26 08:49:37 GMT ",
+    ] {
+        assert_eq!(read(text), Some(600), "{text}");
+    }
+    let december: Timestamp = "2026-12-05T08:49:36Z".parse().unwrap();
+    assert_eq!(parse_retry_after("Sun Dec  6 08:49:36 2026", december), Some(Duration::from_hours(24)));
+    assert_eq!(parse_retry_after("Sunday, 06-Dec-26 08:49:36 GMT", december), Some(Duration::from_hours(24)));
+    assert_eq!(read("Sunday, 06-Nov-94 08:49:37 GMT"), Some(0), "1994");
+    assert!(read("Tuesday, 24-Nov-76 08:49:37 GMT").is_some_and(|seconds| seconds > 1_500_000_000), "2076");
+    for neither in
+        ["Thursday, 26-Nov-26 08:49:37", "Thursday, 26-Nov-26 08:49:37 CET", "Thu Foo 26 08:49:37 2026", "Thu Nov 26 2026"]
+    {
+        assert_eq!(read(neither), None, "{neither}");
+    }
+}
+
+#[test]
 fn l3_used_up_retries_end_unresolved_if_any_answer_was_pending() {
     assert_eq!(end_of_retries(true), EndOfRetries::Unresolved);
     assert_eq!(end_of_retries(false), EndOfRetries::Exhausted);

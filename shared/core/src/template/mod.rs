@@ -282,6 +282,26 @@ impl Template {
         self.slots().map(Slot::as_use)
     }
 
+    /// Returns true if a macro reads the body of the answer.
+    pub(crate) fn reads_body(&self) -> bool {
+        self.uses().any(|used| used.source.is_of_body())
+    }
+
+    /// The text with `blank` in place of each macro, and the macros, each a template with no text of its own.
+    pub(crate) fn blanks(&self, blank: char) -> (String, Vec<Self>) {
+        let (mut text, mut macros) = (String::new(), Vec::new());
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(literal) => text.push_str(literal),
+                Piece::Slot(slot) => {
+                    text.push(blank);
+                    macros.push(Self { text: "".into(), place: self.place, pieces: [Piece::Slot(slot.clone())].into() });
+                }
+            }
+        }
+        (text, macros)
+    }
+
     /// What it always renders, if it holds no macro.
     pub(crate) fn literal(&self) -> Option<String> {
         let literals = self.pieces.iter().map(|piece| if let Piece::Literal(text) = piece { Some(&**text) } else { None });

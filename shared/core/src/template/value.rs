@@ -104,6 +104,7 @@ impl<'a> Value<'a> {
             Fixed::Timestamp => Self::Unix(event.occurred_at),
             Fixed::Uuid => Self::Text(uuid(scope, number).into()),
             Fixed::Random => Self::Number(random(scope, number)),
+            Fixed::Body => scope.answer.map_or(Self::MISSING, |answer| Self::Text(answer.text())),
             Fixed::HttpCode => scope.answer.map_or(Self::MISSING, |answer| Self::Number(answer.status.into())),
         }
     }

@@ -1,13 +1,14 @@
 //! What a person may write of a rule, checked as a whole (contract §2).
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::OnceLock,
 };
 
 use super::Delay;
 use crate::{
-    answer::AnswerRules,
+    answer::{AnswerRules, upgraded},
     caller::Owner,
     conditions::Conditions,
     document::{Fields, kind, unknown},
@@ -55,7 +56,7 @@ const WRITTEN: [&str; 13] = [
 const READ_ELSEWHERE: [&str; 2] = ["owner", "secret_values"];
 
 /// The fields that the server sets, ignored so that GET → PUT works.
-const SERVER_SET: [&str; 12] = [
+const SERVER_SET: [&str; 13] = [
     "locked_by_admin",
     "id",
     "health",
@@ -68,7 +69,11 @@ const SERVER_SET: [&str; 12] = [
     "secrets",
     "created_at",
     "updated_at",
+    ANSWER_FORMAT.0,
 ];
+
+/// The mark of a stored text whose conditions have patterns and macros. Older texts have none.
+const ANSWER_FORMAT: (&str, u8) = ("answer_format", 2);
 
 /// What the place where we run allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -121,8 +126,12 @@ impl Definition {
     /// # Errors
     /// All faults at once, each with its JSON pointer.
     pub fn parse(document: &Value, owner: &Owner, settings: &Settings) -> Result<Self, Faults> {
-        let mut faults = if settings.stored { Faults::of_stored_rule() } else { Faults::default() };
-        let definition = Self::read(document, owner, *settings, &mut faults);
+        let (document, mut faults) = if settings.stored {
+            (Cow::Owned(Self::current(document.clone())), Faults::of_stored_rule())
+        } else {
+            (Cow::Borrowed(document), Faults::default())
+        };
+        let definition = Self::read(&document, owner, *settings, &mut faults);
         definition.filter(|_| faults.is_empty()).ok_or(faults)
     }
 
@@ -197,6 +206,24 @@ impl Definition {
         map.extend(self.rate_per_second.map(|rate| ("rate_per_second".to_owned(), rate.into())));
         map.extend(self.signing.as_ref().map(|signing| ("signing".to_owned(), signing.document())));
         Value::Object(map)
+    }
+
+    /// The text to store: the resource's form, with the mark of how its conditions are written.
+    pub fn stored(&self) -> Value {
+        let mut document = self.document();
+        document[ANSWER_FORMAT.0] = ANSWER_FORMAT.1.into();
+        document
+    }
+
+    /// The resource's form of a stored text, whichever version wrote it: it means what it meant then.
+    pub fn current(mut stored: Value) -> Value {
+        let Some(fields) = stored.as_object_mut() else { return stored };
+        if fields.remove(ANSWER_FORMAT.0).is_none()
+            && let Some(answer) = fields.get_mut("answer")
+        {
+            *answer = upgraded(answer.take());
+        }
+        stored
     }
 
     /// An estimate of the memory that the rule takes, in bytes.

@@ -279,3 +279,27 @@ fn contract_2_a_very_wrong_rule_is_told_all_its_faults_at_once() {
     let told: Vec<String> = faults.0.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
     insta::assert_snapshot!(told.join("\n"));
 }
+
+#[test]
+fn a14_a_rule_that_was_stored_before_patterns_keeps_its_meaning() {
+    let stored = crate::json::parse(
+        br#"{"name":"n","active":true,"trigger":"transaction_all","request":{"method":"GET","url":"https://a.example/?id={external_id}"},
+             "answer":{"rules":[
+                {"when":[{"source":"body","key":"{a}","operator":"equals","value":"5*|x\\|y|{ok}"}],"then":"delivered"},
+                {"when":[{"source":"body","key":"a","operator":"string_contains","value":"a|b*\\"},
+                         {"source":"body","key":"a","operator":"matches","value":"^[0-9]{2}*$"}],"then":"pending"}]}}"#,
+    )
+    .unwrap();
+    let settings = Settings { stored: true, ..Settings::default() };
+    let read = Definition::parse(&stored, &Owner::Admin, &settings).unwrap();
+    let expected = json!({"rules": [
+        {"when": [{"source": "body", "key": "{{a}}", "operator": "equals", "value": r"5\*|x\|y|{{ok}}"}], "then": "delivered"},
+        {"when": [{"source": "body", "key": "a", "operator": "string_contains", "value": r"a\|b\*\\"},
+                  {"source": "body", "key": "a", "operator": "matches", "value": "^[0-9]{2}*$"}], "then": "pending"},
+    ]});
+    assert_eq!(read.document()["answer"], expected);
+    let again = Definition::parse(&read.stored(), &Owner::Admin, &settings).unwrap();
+    assert_eq!(again.document(), read.document(), "once is enough");
+    assert_eq!(Definition::parse(&read.document(), &Owner::Admin, &Settings::default()).unwrap().document(), read.document());
+    assert_eq!(Definition::current(read.stored()), read.document());
+}

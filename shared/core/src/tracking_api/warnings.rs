@@ -154,6 +154,11 @@ impl Definition {
             let detail = "with 0 retries nobody asks again after an answer that means pending or retry: choose 1 to 30";
             noted.add("/retry/max_retries", detail);
         }
+        if self.answer.polls() && self.answer.always().is_none() && self.answer.otherwise().is_none() {
+            let detail = "without it a 2xx response that no rule knows ends the delivery as delivered: write pending or retry, and a \
+                          rule for what means delivered";
+            noted.add("/answer/otherwise", detail);
+        }
         if let Some(always) = self.answer.always() {
             if always + 1 < self.answer.count() {
                 noted

@@ -192,6 +192,21 @@ fn t2_t5_results_that_new_transactions_hardly_ever_have() {
 }
 
 #[test]
+fn a7_a_rule_that_polls_without_otherwise() {
+    let detail = "without it a 2xx response that no rule knows ends the delivery as delivered: write pending or retry, and a rule for \
+                  what means delivered";
+    let pending = |source: &str| json!({"when": [{"source": source, "key": "status", "operator": "equals", "value": "new"}], "then": "pending"});
+    let whole = json!({"when": [{"source": "body", "operator": "string_contains", "value": "WAIT"}], "then": "pending"});
+    for rule in [pending("body"), whole] {
+        check(&json!({"answer": {"rules": [rule]}}), &[("/answer/otherwise", detail)]);
+        check(&json!({"answer": {"rules": [rule], "otherwise": "pending"}}), &[]);
+        let always = json!({"when": [{"operator": "always"}], "then": "failed"});
+        check(&json!({"answer": {"rules": [rule, always]}}), &[]);
+    }
+    check(&json!({"answer": {"rules": [pending("header")]}}), &[]);
+}
+
+#[test]
 fn f1_a_final_postback_of_what_is_pending() {
     let detail = "the final postback waits until nothing is pending any more, so that this result hardly ever fits";
     let with = |delay: Value| json!({"conditions": {"result": ["pending"]}, "delay": delay});

@@ -13,7 +13,7 @@ use tracking_core::{
 
 use super::{
     Claimed, SWITCHED_OFF, Sent,
-    render::{Heard, Judged, heard, masked, shown_request},
+    render::{Heard, Judged, heard, is_heavy, masked, shown_request},
 };
 use crate::{
     Engine,
@@ -147,7 +147,7 @@ impl<B: Backend> Engine<B> {
 
     /// Reads and masks the result of a claimed attempt.
     async fn understood(&self, claimed: Claimed, sent: Sent) -> (Claimed, Understood) {
-        let owner = claimed.heavy_owner();
+        let owner = claimed.heavy_owner().or_else(|| is_heavy(&sent).then(|| claimed.owner().clone()));
         let understand = move || {
             let understood = Understood::of(&claimed, sent);
             (claimed, understood)

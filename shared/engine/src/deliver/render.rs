@@ -12,15 +12,18 @@ use tracking_core::{
     tracking_api::Definition,
 };
 
-use super::Sent;
+use super::{Sent, decoded::decoded};
 use crate::{
     rows::LoggedRequest,
     secrets::{INACTIVE, MASK, Scrubber, Texts, derived, masks},
-    sender::{ANSWER_CAP, SendFault},
+    sender::SendFault,
 };
 
 /// How much of an answer people see, in bytes.
 pub(crate) const SHOWN_ANSWER: usize = 4_096;
+
+/// A body up to so many bytes takes less than a millisecond to read, mask and judge.
+const LIGHT_BODY_BYTES: usize = 64 * 1_024;
 
 /// Everything that an attempt is rendered from.
 #[derive(Clone, Copy)]
@@ -117,13 +120,14 @@ impl<'a> Rendering<'a> {
                 let scope = self.scope(&hidden, None);
                 // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
                 let url = shown.map_or("", |shown| &shown.url);
-                let Judgement { verdict, rule, mut told, notes } = self.definition.answer.judge(answer, url, &scope);
+                let Judgement { verdict, rule, reason, mut told, notes } = self.definition.answer.judge(answer, url, &scope);
                 // The answer was masked; its templates may have decoded it.
                 for value in told.variables.values_mut() {
                     *value = scrubber.scrub(value);
                 }
                 let by = rule.map_or_else(String::new, |rule| format!(", answer rule {}", rule + 1));
-                Judged { verdict, why: format!("{}: status {}{by}", verdict.as_str(), answer.status), told, notes }
+                let reason = reason.unwrap_or_else(|| format!("status {}{by}", answer.status));
+                Judged { verdict, why: format!("{}: {reason}", verdict.as_str()), told, notes }
             }
             Err(fault) => {
                 let verdict = if fault.is_for_good() { Verdict::Failed } else { no_answer() };
@@ -134,12 +138,14 @@ impl<'a> Rendering<'a> {
     }
 }
 
-/// Masks the secrets in what came back (Q5), before anything judges, reads or shows it.
+/// Returns true if reading what came back may take milliseconds.
+pub(crate) fn is_heavy(sent: &Sent) -> bool {
+    sent.as_ref().is_ok_and(|answer| answer.body().len() > LIGHT_BODY_BYTES || answer.header("content-encoding").is_some())
+}
+
+/// Decodes what came back and masks the secrets in it (Q5), before anything judges, reads or shows it.
 pub(crate) fn masked(sent: Sent, scrubber: &Scrubber) -> Sent {
-    sent.map(|answer| {
-        let is_cut = answer.body().len() >= ANSWER_CAP;
-        scrubber.answer(answer, is_cut)
-    })
+    sent.map(|answer| scrubber.answer(decoded(answer)))
 }
 
 /// The part of the masked response that people see.

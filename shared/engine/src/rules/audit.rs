@@ -12,7 +12,7 @@ use tracking_core::{
     id::Id,
     json,
     json::Value,
-    tracking_api::{Change, changes},
+    tracking_api::{Change, Definition, changes},
 };
 
 use super::{
@@ -195,7 +195,7 @@ impl<B: Backend> Engine<B> {
                     return Ok(None);
                 }
                 let document = entries.document(self, &entry).await?;
-                return Ok((document.is_some() || entry.action == Action::Deleted).then_some(document));
+                return Ok((document.is_some() || entry.action == Action::Deleted).then_some(document.map(Definition::current)));
             }
         }
         Ok(None)
@@ -312,6 +312,7 @@ impl Entries {
             Some(text) => read_document(&text)?,
             None => json!({}),
         };
+        let (older, newer) = (Definition::current(older), Definition::current(newer));
         Ok(changes(&older, &newer).into_iter().chain(entry.secrets.iter().cloned()).collect())
     }
 

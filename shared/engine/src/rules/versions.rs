@@ -53,20 +53,22 @@ impl Version {
     pub(super) fn new(before: Option<(&Head, &Definition)>, definition: &Definition) -> Self {
         let document = definition.document();
         let older = before.map_or_else(|| json!({}), |(_, older)| older.document());
-        let text = document.to_string();
+        let stored = definition.stored();
+        let text = stored.to_string();
         let mark = before.and_then(|(head, _)| head.text.as_ref());
         // The history may not have the version before one that is the first to leave a mark.
         let changes = match before {
             Some(_) if mark.is_none() => Some(changes(&older, &document)),
             _ => kept_changes(&older, &document),
         };
-        let delta = mark.and_then(|mark| Delta::after(mark, &older.to_string(), &text));
+        let older = before.map(|(_, older)| older.stored().to_string()).unwrap_or_default();
+        let delta = mark.and_then(|mark| Delta::after(mark, &older, &text));
         match (delta, mark) {
             (Some(delta), Some(mark)) => {
                 let mark = TextMark { sum: delta.sum.clone(), deltas: mark.deltas + 1 };
                 Self { mark, changes, document: None, delta: Some(delta) }
             }
-            _ => Self { mark: TextMark { sum: sum(&text), deltas: 0 }, changes, document: Some(document), delta: None },
+            _ => Self { mark: TextMark { sum: sum(&text), deltas: 0 }, changes, document: Some(stored), delta: None },
         }
     }
 }

@@ -80,7 +80,7 @@ impl<B: Backend> Engine<B> {
     ) -> Result<Rule, Refused> {
         let anchors = if head.live { anchors(&definition.conditions) } else { Vec::new() };
         head.anchors = anchors.iter().map(ToString::to_string).collect();
-        items.push(rows::item(keys::body(&id, &head.write), &definition.document()));
+        items.push(rows::item(keys::body(&id, &head.write), &definition.stored()));
         items.extend(head.anchors.iter().map(|anchor| rows::item(keys::copy(anchor, &id, &head.write), &())));
         let version = Version::new(over.rule().map(|rule| (&*rule.head, &*rule.definition)), &definition);
         head.text = Some(version.mark.clone());

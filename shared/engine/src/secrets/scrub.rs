@@ -8,7 +8,10 @@ use std::{
     ops::Range,
 };
 
-use tracking_core::answer::Answer;
+use tracking_core::{
+    answer::Answer,
+    json::{is_json, is_json_lines},
+};
 
 use super::{MASK, automaton::Automaton, layers, shapes};
 
@@ -74,18 +77,20 @@ impl Scrubber {
     }
 
     /// An answer with masks in place of secrets, in its headers' values and its body. A body that is JSON stays JSON: a number, `true`,
-    /// `false` or `null` with a secret in it becomes the text `***`. If the body `is_cut`, its end is masked, as far as a secret may
+    /// `false` or `null` with a secret in it becomes the text `***`. If the body is cut, its end is masked, as far as a secret may
     /// reach that begins there.
-    pub(crate) fn answer(&self, answer: Answer, is_cut: bool) -> Answer {
+    pub(crate) fn answer(&self, mut answer: Answer) -> Answer {
         let body = match self {
             Self::Idle => return answer,
-            Self::Searching(shapes) => masked(answer.body(), is_cut, shapes),
+            Self::Searching(shapes) => masked(answer.body(), answer.is_cut(), shapes),
             Self::Hiding(_) if answer.body().is_empty() => Vec::new(),
             Self::Hiding(_) => HIDDEN.as_bytes().to_vec(),
         };
         let header = |value: &str| if matches!(self, Self::Hiding(_)) { MASK.to_owned() } else { self.scrub(value) };
-        let headers = answer.headers.iter().map(|(name, value)| (name.clone(), header(value))).collect();
-        Answer::new(answer.status, headers, body)
+        for (_, value) in &mut answer.headers {
+            *value = header(value);
+        }
+        answer.with_body(body)
     }
 }
 
@@ -95,7 +100,7 @@ fn masked(body: &[u8], is_cut: bool, shapes: &Automaton) -> Vec<u8> {
         return body.to_vec();
     }
     let document = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    if tracking_core::json::is_json(document) { json(body, &hidden) } else { plain(body, &hidden) }
+    if is_json(document) || is_json_lines(document) { json(body, &hidden) } else { plain(body, &hidden) }
 }
 
 /// A text with masks in these places.

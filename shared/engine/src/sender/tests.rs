@@ -290,3 +290,35 @@ async fn f5_a_head_has_64_kib_at_most() {
     let sent = Sender::new(true).unwrap().request(get(format!("http://127.0.0.1:{port}/"), 120)).await;
     assert!(matches!(&sent, Err(SendFault::Connection(words)) if words.contains("too large")), "{sent:?}");
 }
+
+/// A receiver that answers once with a body of so many bytes, with its length or up to the end of the connection.
+async fn answering(bytes: usize, with_length: bool) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _read = stream.read(&mut [0; 4_096]).await;
+        let length = if with_length { format!("Content-Length: {bytes}\r\n") } else { String::new() };
+        let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{length}\r\n");
+        let _said = stream.write_all(&[head.into_bytes(), vec![b'x'; bytes]].concat()).await;
+    });
+    port
+}
+
+#[tokio::test]
+async fn a5_a_response_is_read_to_1_mib_and_known_to_be_longer() {
+    let sender = Sender::new(true).unwrap();
+    for with_length in [true, false] {
+        for (bytes, read, is_cut) in [
+            (120 << 10, 120 << 10, false),
+            ((1 << 20) - 1, (1 << 20) - 1, false),
+            (1 << 20, 1 << 20, false),
+            ((1 << 20) + 1, 1 << 20, true),
+            (3 << 20, 1 << 20, true),
+        ] {
+            let port = answering(bytes, with_length).await;
+            let sent = sender.request(get(format!("http://127.0.0.1:{port}/"), 30)).await.unwrap();
+            assert_eq!((sent.body().len(), sent.is_cut()), (read, is_cut), "{bytes}");
+        }
+    }
+}

@@ -313,8 +313,13 @@ fn answer_rule(form: Form) -> RefOr<Schema> {
 fn answer_condition(form: Form) -> RefOr<Schema> {
     let mut record = record("A condition on an answer").has("operator", word("What must be so", OPERATORS));
     record = form.extra(record, "source", word("Where to look", SOURCES_OF_ANSWERS));
-    record = form.extra(record, "key", short("A path in the body, a header's name, a parameter", 16_384));
-    for (name, about) in [("value", "What it is compared with; `a|b` are alternatives"), ("value2", "The upper end of between")] {
+    record = form.extra(
+        record,
+        "key",
+        short("A path in the body, none for all of it; a header's name, a parameter. Macros are filled in", 16_384),
+    );
+    let value = "What it is compared with: `a|b` are alternatives, `*` is any text, macros are filled in";
+    for (name, about) in [("value", value), ("value2", "The upper end of between")] {
         let text = short(about, 16_384);
         record = match form {
             Form::Shown => record.may(name, text),

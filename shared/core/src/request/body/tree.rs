@@ -32,7 +32,7 @@ impl Tree {
     /// Groups the fields. Two that can't stand in one document, and lists with gaps, are faults.
     pub(super) fn of(fields: &[Field], pointer: &str, faults: &mut Faults) -> Option<Self> {
         let before = faults.count();
-        let mut root = Node::Object(Vec::new());
+        let mut root = if fields.is_empty() { Node::Object(Vec::new()) } else { Node::Gap };
         for (number, field) in fields.iter().enumerate() {
             let Ok(path) = field.path.parse::<FieldPath>() else { continue };
             if let Err(detail) = root.insert(&path.0, number) {
@@ -46,10 +46,10 @@ impl Tree {
     }
 
     /// Writes the document. Dropped fields leave no trace: lists close up, and an object or a list whose every field was
-    /// dropped is dropped as well; what remains at least is `{}`.
+    /// dropped is dropped as well; what remains at least is `{}` or `[]`.
     pub(super) fn render(&self, fields: &[Field], scope: &Scope<'_>, out: &mut String) -> Result<(), RenderFault> {
         if self.0.render(fields, scope, out)? == Filled::Omit {
-            out.push_str("{}");
+            out.push_str(if matches!(self.0, Node::Array(_)) { "[]" } else { "{}" });
         }
         Ok(())
     }
@@ -71,6 +71,7 @@ impl Node {
             *self = match step {
                 Step::Key(_) => Self::Object(Vec::new()),
                 Step::Index(_) => Self::Array(BTreeMap::new()),
+                Step::Select { .. } => return Err("a selector finds a field, it can't place one: write a position"),
             };
         }
         let next = match (self, step) {
@@ -83,6 +84,7 @@ impl Node {
                 &mut entries[at].1
             }
             (Self::Array(items), Step::Index(index)) => items.entry(*index).or_insert(Self::Gap),
+            (_, Step::Select { .. }) => return Err("a selector finds a field, it can't place one: write a position"),
             (Self::Leaf(_), _) => return Err("another field gives a value to what this one groups, choose one of them"),
             _ => return Err("one field makes a list of what another makes an object, choose one of them"),
         };

@@ -22,6 +22,21 @@ fn check(document: &Value, click_id: &str, content_type: &str, body: &str) {
 }
 
 #[test]
+fn a3_the_paths_of_a_json_body_may_begin_with_a_position() {
+    let list = [("[1].id", "b", "string"), ("[0].id", "{click_id}", "string"), ("[0].n[0]", "2", "number")];
+    check(&fields("json", &list), "c", "application/json", r#"[{"id":"c","n":[2]},{"id":"b"}]"#);
+    let nested = [("[0][0]", "{click_id}", "string"), ("[0][1]", "true", "boolean")];
+    check(&fields("json", &nested), "c", "application/json", r#"[["c",true]]"#);
+    check(&fields("json", &[("[0]", "{click_id|omit_if_empty}", "string")]), "", "application/json", "[]");
+    let detail = "a selector finds a field, it can't place one: write a position";
+    let pointer = "/request/body/fields/0/path";
+    check_faults(&fields("json", &[("a[id=1].b", "", "string")]), &[(pointer, &format!("a[id=1].b: {detail}"))]);
+    check_faults(&fields("json", &[("[id=1]", "", "string")]), &[(pointer, &format!("[id=1]: {detail}"))]);
+    let mixed = "[0]: one field makes a list of what another makes an object, choose one of them";
+    check_faults(&fields("json", &[("a", "", "string"), ("[0]", "", "string")]), &[("/request/body/fields/1/path", mixed)]);
+}
+
+#[test]
 fn q1_json_fields_make_one_document_whatever_their_order() {
     let document = fields(
         "json",

@@ -21,7 +21,8 @@ fn texts<'a>(secrets: &[&'a str], derived: &[&str]) -> Texts<'a> {
 }
 
 fn body(scrubber: &Scrubber, body: &str, is_cut: bool) -> String {
-    let answer = scrubber.answer(Answer::new(200, Vec::new(), body.as_bytes().to_vec()), is_cut);
+    let whole = Answer::new(200, Vec::new(), body.as_bytes().to_vec());
+    let answer = scrubber.answer(if is_cut { whole.cut() } else { whole });
     String::from_utf8(answer.body().to_vec()).unwrap()
 }
 
@@ -130,7 +131,7 @@ fn f8_the_end_of_a_response_that_was_cut_is_masked_whatever_it_is() {
 #[test]
 fn f4_where_too_much_would_be_searched_for_answers_are_hidden() {
     let scrubber = Scrubber::new(&texts(&["Zx9Qv7Lm2Wk4"], &[&"b".repeat(512 << 10)]));
-    let answer = scrubber.answer(Answer::new(200, vec![("a".to_owned(), "b".to_owned())], b"{}".to_vec()), false);
+    let answer = scrubber.answer(Answer::new(200, vec![("a".to_owned(), "b".to_owned())], b"{}".to_vec()));
     assert_eq!(answer.headers, [("a".to_owned(), "***".to_owned())]);
     let hidden = "*** (hidden: the secrets of this rule are too long to be searched for, or were written by two parties)";
     assert_eq!(String::from_utf8_lossy(answer.body()), hidden);
@@ -302,4 +303,18 @@ fn f8_values_of_two_parties_hide_a_response_whole() {
     let text = r#"{"error": "bad token: zq7kX9wv (campaign blue)"}"#;
     assert_eq!(body(&scrubber, text, false), HIDDEN);
     assert_eq!(scrubber.scrub("refused: zq7kX9wv"), "refused: ***");
+}
+
+#[test]
+fn a5_an_answer_that_is_cut_stays_cut() {
+    let cut = || Answer::new(200, Vec::new(), b"{\"a\":\"my-secret\"".to_vec()).cut();
+    for scrubber in [Scrubber::Idle, scrubber(&["my-secret"]), Scrubber::hiding(&texts(&["my-secret"], &[]).secrets)] {
+        assert!(scrubber.answer(cut()).is_cut());
+    }
+}
+
+#[test]
+fn a7_lines_of_json_stay_json() {
+    let scrubber = scrubber(&["12345"]);
+    assert_eq!(body(&scrubber, "{\"a\":12345}\n{\"b\":\"x12345\"}\n", false), "{\"a\":\"***\"}\n{\"b\":\"x***\"}\n");
 }

@@ -1,0 +1,121 @@
+//! The body of an answer as answer rules see it.
+
+use std::borrow::Cow;
+
+use url::form_urlencoded;
+
+use super::{
+    blanks::BLANK,
+    xml::{self, Element},
+};
+use crate::{
+    json::{self, Value},
+    path::{FieldPath, Step},
+};
+
+/// The most characters of a name in a note.
+const MAX_SHOWN_CHARS: usize = 64;
+
+/// A body that was read.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// JSON, whatever the content type says; of several lines of JSON the first.
+    Json(Value),
+    /// A well-formed XML document, whatever the content type says.
+    Xml(Element),
+    /// A form, by its content type or by its look. An empty body is one without fields.
+    Form(Vec<(String, String)>),
+    /// None of them: it has no fields.
+    Text,
+}
+
+impl Body {
+    pub(super) fn read(bytes: &[u8], content_type: &str) -> Self {
+        let bytes = trimmed(bytes);
+        if let Ok(document) = json::parse_lenient(bytes) {
+            return Self::Json(document);
+        }
+        if json::is_json_lines(bytes) {
+            let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            return json::parse_lenient(first).map_or(Self::Text, Self::Json);
+        }
+        if let Some(document) = read_xml(bytes) {
+            return Self::Xml(document);
+        }
+        let is_form = content_type.to_ascii_lowercase().contains("x-www-form-urlencoded");
+        if bytes.is_empty() || is_form || looks_like_form(bytes) {
+            return Self::Form(form_urlencoded::parse(bytes).into_owned().collect());
+        }
+        Self::Text
+    }
+
+    /// The reason why these paths find nothing whatever the body says; `None` if there is none. The first step of a path may be a macro.
+    pub(super) fn misfit<'p>(&self, mut paths: impl Iterator<Item = &'p FieldPath>) -> Option<String> {
+        match self {
+            Self::Json(Value::Object(_) | Value::Array(_)) | Self::Form(_) => None,
+            Self::Json(_) => Some("the body is JSON, but neither an object nor a list".to_owned()),
+            Self::Xml(document) => {
+                let is_root = |path: &FieldPath| match path.0.first() {
+                    Some(Step::Key(key)) => **key == *document.root() || key.contains(BLANK),
+                    _ => false,
+                };
+                let shown: String = document.root().chars().take(MAX_SHOWN_CHARS).collect();
+                let misses = !paths.any(is_root);
+                misses.then(|| format!("the body is XML with the root element {shown}, which no condition names"))
+            }
+            Self::Text => Some("the body is neither JSON, XML nor a form".to_owned()),
+        }
+    }
+
+    /// The text of a field; `None` if it is missing.
+    pub(super) fn field(&self, path: &FieldPath) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Json(document) => text(step_into(document, path)?),
+            Self::Xml(document) => document.find(&path.0),
+            Self::Form(fields) => {
+                let name = path.to_string();
+                fields.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into())
+            }
+            Self::Text => None,
+        }
+    }
+}
+
+/// A body without a byte order mark and the white space around it.
+pub(super) fn trimmed(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii()
+}
+
+fn read_xml(bytes: &[u8]) -> Option<Element> {
+    if !bytes.starts_with(b"<") {
+        return None;
+    }
+    xml::parse(std::str::from_utf8(bytes).ok()?)
+}
+
+/// Returns true if a text has a `=`, and before it what may be the name of a form's field: neither a sentence nor markup.
+fn looks_like_form(bytes: &[u8]) -> bool {
+    let name = bytes.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let is_name = |byte: &u8| !byte.is_ascii_whitespace() && !matches!(byte, b'<' | b'{' | b'"');
+    name.len() < bytes.len() && !name.is_empty() && name.iter().all(is_name)
+}
+
+fn step_into<'v>(document: &'v Value, path: &FieldPath) -> Option<&'v Value> {
+    path.0.iter().try_fold(document, |value, step| match step {
+        Step::Key(key) => value.get(&**key),
+        Step::Index(index) => value.get(*index),
+        Step::Select { key, value: wanted } => {
+            let is_wanted = |entry: &&Value| entry.get(&**key).and_then(text).is_some_and(|found| found == **wanted);
+            value.as_array()?.iter().find(is_wanted)
+        }
+    })
+}
+
+/// A JSON value as text: numbers never go through a float; `null` is missing.
+fn text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        other => Some(Cow::Owned(other.to_string())),
+    }
+}

@@ -1,0 +1,224 @@
+//! Bodies of other kinds than JSON, and what of them is read (A2).
+
+use super::*;
+use crate::json;
+
+/// Returns true if a condition holds of a body.
+fn holds(body: &str, condition: &Value) -> bool {
+    let document = json!({"rules": [{"when": [condition], "then": "delivered"}], "otherwise": "failed"});
+    judge(&document, &answer(200, body)).verdict == Verdict::Delivered
+}
+
+#[track_caller]
+fn check_field(body: &str, path: &str, expected: Option<&str>) {
+    assert_eq!(answer(200, body).field(&path.parse().unwrap()).as_deref(), expected, "{path} of {body}");
+}
+
+#[test]
+fn a1_a_condition_on_the_body_without_a_key_reads_all_of_it() {
+    let is = |value: &str| json!({"source": "body", "key": "", "operator": "equals", "value": value});
+    assert!(holds("OK", &is("OK")));
+    assert!(holds("DUP\r\n", &is("OK|DUP")));
+    assert!(!holds("ERROR: bad signature", &is("OK|DUP")));
+    let without_key = json!({"source": "body", "operator": "string_starts_with", "value": "ERROR:"});
+    assert!(holds("ERROR: bad signature", &without_key));
+    assert!(holds("\u{feff}ERROR: bad signature", &without_key), "behind a byte order mark");
+    let matching = json!({"source": "body", "operator": "matches", "value": "^\\{\"ok\": *true"});
+    assert!(holds("{\"ok\": true}", &matching), "JSON as it was written");
+    assert!(holds("", &json!({"source": "body", "operator": "is_empty"})));
+}
+
+#[test]
+fn a1_a_text_is_a_form_only_by_its_type_or_by_its_look() {
+    check_field("OK", "OK", None);
+    check_field("ERROR: bad signature", "ERROR: bad signature", None);
+    check_field("status=ok", "status", Some("ok"));
+    check_field("ok&id=5", "ok", Some(""));
+    check_field("PHP Warning: connect() = false", "PHP Warning: connect() ", None);
+    check_field("<div class=\"e\">Error</div>{}", "<div class", None);
+    let typed = |body: &str| {
+        let headers = vec![("Content-Type".to_owned(), "application/x-www-form-urlencoded; charset=UTF-8".to_owned())];
+        Answer::new(200, headers, body.as_bytes().to_vec())
+    };
+    assert_eq!(typed("OK").field(&"OK".parse().unwrap()).as_deref(), Some(""));
+    assert_eq!(typed("lead id=7").field(&"lead id".parse().unwrap()).as_deref(), Some("7"));
+}
+
+#[test]
+fn a1_set_reads_the_whole_body() {
+    let told = |body: &str| {
+        let set = json!({"external_id": "{body|regex:/^OK ([A-Z0-9-]+)$/$1/}"});
+        let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
+        judge(&document, &answer(200, body)).told.external_id
+    };
+    assert_eq!(told("OK X-77").as_deref(), Some("X-77"));
+    assert_eq!(told("OK X-78\n").as_deref(), Some("X-78"));
+    assert_eq!(told("DUP").as_deref(), Some("DUP"), "an expression that is not found changes nothing");
+}
+
+#[test]
+fn a2_fields_of_xml_are_found_by_their_paths() {
+    let body = "<PostResponse><isValidPost>true</isValidPost><Price>12.40</Price></PostResponse>";
+    check_field(body, "PostResponse.Price", Some("12.40"));
+    check_field(body, "PostResponse.isValidPost", Some("true"));
+    check_field(body, "Price", None);
+    let soap = "<?xml version=\"1.0\"?>\n<!-- ours -->\n<s:Envelope xmlns:s=\"urn:s\"><s:Body><ns1:lead xsi:type=\"sale\" id='7&amp;8'>\
+                <status>\n  approved\n</status><note><![CDATA[a < b]]> &amp; &#99;</note></ns1:lead></s:Body></s:Envelope>\n";
+    check_field(soap, "Envelope.Body.lead.status", Some("approved"));
+    check_field(soap, "Envelope.Body.lead.@id", Some("7&8"));
+    check_field(soap, "Envelope.Body.lead.@type", Some("sale"));
+    check_field(soap, "Envelope.Body.lead.note", Some("a < b & c"));
+    let leads = "<leads><lead id=\"X-12\"><s>new</s></lead><lead id=\"X-77\"><s>approved</s></lead><empty/></leads>";
+    check_field(leads, "leads.lead.s", Some("new"));
+    check_field(leads, "leads.lead[1].s", Some("approved"));
+    check_field(leads, "leads.lead[1].@id", Some("X-77"));
+    check_field(leads, "leads.lead[2].s", None);
+    check_field(leads, "leads.lead[@id=X-77].s", Some("approved"));
+    check_field(leads, "leads.lead[s=new].@id", Some("X-12"));
+    check_field(leads, "leads.empty", Some(""));
+    check_field(leads, "leads", Some("new approved"));
+}
+
+#[test]
+fn a2_xml_that_is_broken_large_or_has_a_document_type_has_no_fields() {
+    let entities = "<!DOCTYPE a [<!ENTITY b \"boom\">]><a>&b;</a>";
+    let deep = |depth: usize| format!("{}x{}", "<a>".repeat(depth), "</a>".repeat(depth));
+    let wide = format!("<a{}/>", " b=\"\"".repeat(200_001));
+    for body in [entities, "<a>&b;</a>", "<a>", "<a></b>", "</a>", "<a/><b/>", "<a/>text", "<a", &deep(64), &wide] {
+        let answer = answer(200, body);
+        assert!(matches!(answer.read(), Body::Text), "{}", &body[..body.len().min(80)]);
+        assert_eq!(answer.field(&"a".parse().unwrap()), None);
+    }
+    check_field(&deep(63), &vec!["a"; 63].join("."), Some("x"));
+}
+
+#[test]
+fn a2_an_element_with_very_many_attributes_is_read_in_linear_time() {
+    let many = (0..60_000).map(|n| format!(" a{n}=\"{n}\"")).collect::<Vec<_>>().concat();
+    check_field(&format!("<a{many}/>"), "a.@a59999", Some("59999"));
+}
+
+#[test]
+fn a3_a_path_into_a_body_may_begin_with_a_position() {
+    check_field("[{\"status\":\"approved\"}]", "[0].status", Some("approved"));
+    check_field("[[1,2],[3]]", "[0][1]", Some("2"));
+    check_field("[\"ok\",\"X-77\"]", "[1]", Some("X-77"));
+    check_field("[{\"status\":\"approved\"}]", "[1].status", None);
+    let condition = json!({"source": "body", "key": "[0].status", "operator": "equals", "value": "approved"});
+    assert!(holds("[{\"status\":\"approved\"}]", &condition));
+    let set = json!({"external_id": "{body.[1].id}"});
+    let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
+    assert_eq!(judge(&document, &answer(200, "[{},{\"id\":\"L-9\"}]")).told.external_id.as_deref(), Some("L-9"));
+}
+
+proptest! {
+    #[test]
+    fn a2_any_xml_like_body_is_read(parts in prop::collection::vec(prop::sample::select(vec![
+        "<a>", "</a>", "<b c='1'/>", "<b", "&amp;", "&#0;", "&x;", "<![CDATA[", "]]>", "<?p?>", "<!--", "-->", "t", "<", ">", "\"", "é", "<!DOCTYPE a>",
+    ]), 0..20)) {
+        let body = parts.concat();
+        answer(200, &body).field(&"a.b.@c".parse().unwrap());
+    }
+}
+
+/// The verdict on a body of which more came than was read, with its reason and its notes.
+fn judge_cut(document: &Value, status: u16) -> (Verdict, Option<String>, Vec<String>) {
+    let Judgement { verdict, reason, notes, .. } = judge(document, &answer(status, "{\"status\":\"pending\"").cut());
+    (verdict, reason, notes)
+}
+
+#[test]
+fn a5_a_body_of_120_kib_is_judged_whole() {
+    let body = json!({"filler": "x".repeat(120 * 1024), "status": "pending"}).to_string();
+    let when = json!({"source": "body", "key": "status", "operator": "equals", "value": "pending"});
+    let document = json!({"rules": [{"when": [when], "then": "pending"}]});
+    assert_eq!(judge(&document, &answer(200, &body)).verdict, Verdict::Pending);
+}
+
+#[test]
+fn a5_a_body_that_is_cut_is_never_judged_as_if_whole() {
+    let too_long = (Verdict::Retry, Some("response longer than 1 MiB".to_owned()), vec![]);
+    let status = json!({"source": "http_code", "operator": "equals", "value": "404"});
+    for condition in [
+        json!({"source": "body", "key": "status", "operator": "equals", "value": "pending"}),
+        json!({"source": "body", "operator": "string_contains", "value": "pending"}),
+        json!({"source": "header", "key": "x-state", "operator": "equals", "value": "{body.state}"}),
+    ] {
+        let document = json!({"rules": [{"when": [status, condition], "then": "delivered"}], "otherwise": "failed"});
+        assert_eq!(judge_cut(&document, 200), too_long);
+    }
+    for set in [json!({"payout": "{body.payout}"}), json!({"variables": {"all": "{body}"}})] {
+        let document = json!({"rules": [{"when": [status], "then": "delivered", "set": set}]});
+        assert_eq!(judge_cut(&document, 200), too_long);
+    }
+}
+
+#[test]
+fn a5_the_status_decides_where_nothing_looks_at_the_body() {
+    let note = vec!["response longer than 1 MiB: the rest was not read".to_owned()];
+    assert_eq!(judge_cut(&json!({}), 200), (Verdict::Delivered, None, note.clone()));
+    assert_eq!(judge_cut(&json!({}), 503), (Verdict::Retry, None, note.clone()));
+    let status = json!({"source": "http_code", "operator": "equals", "value": "404"});
+    let document = json!({"rules": [{"when": [status], "then": "delivered", "set": {"external_id": "{header.x-state}"}}]});
+    assert_eq!(judge_cut(&document, 404), (Verdict::Delivered, None, note));
+}
+
+const POLLING: [&str; 2] = ["pending", "retry"];
+
+/// A rule that asks again while a field of the body says so.
+fn polling(then: &str) -> Value {
+    json!({"rules": [
+        {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "pending"}], "then": then},
+        {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "rejected"}], "then": "failed"},
+    ]})
+}
+
+#[test]
+fn a7_a_rule_that_polls_is_not_ended_by_a_body_that_can_not_be_read() {
+    let text = "the body is neither JSON, XML nor a form";
+    let scalar = "the body is JSON, but neither an object nor a list";
+    let xml = "the body is XML with the root element html, which no condition names";
+    for (body, why) in [
+        ("<div>A PHP Error was encountered</div>{\"status\":\"pending\"}", text),
+        ("<div class=\"e\">A PHP Error</div>\n{\"status\":\"pending\"}", text),
+        ("<!DOCTYPE html><html><body>502</body></html>", text),
+        ("<html><body>Busy</body></html>", xml),
+        ("{\"status\":\"pen", text),
+        ("\"{\\\"status\\\":\\\"pending\\\"}\"", scalar),
+        ("{\"a\":1}\noops", text),
+        ("\u{fffd}\u{0}", text),
+        ("OK", text),
+    ] {
+        for then in POLLING {
+            let Judgement { verdict, reason, notes, .. } = judge(&polling(then), &answer(200, body));
+            assert_eq!((verdict, reason.as_deref()), (Verdict::Retry, Some(why)), "{body}");
+            assert_eq!(notes, [format!("{why}; 2 conditions found nothing")]);
+        }
+        assert_eq!(judge(&polling("pending"), &answer(404, body)).verdict, Verdict::Failed, "the status ends it");
+        let mut otherwise = polling("pending");
+        otherwise["otherwise"] = json!("delivered");
+        assert_eq!(judge(&otherwise, &answer(200, body)).verdict, Verdict::Delivered, "as its author wrote");
+        let Judgement { verdict, notes, .. } = judge(&polling("failed"), &answer(200, body));
+        assert_eq!((verdict, notes.len()), (Verdict::Delivered, 1), "it asks for nothing again, and is told");
+    }
+}
+
+#[test]
+fn a7_a_body_that_can_be_read_leaves_no_note() {
+    let xml =
+        json!({"rules": [{"when": [{"source": "body", "key": "r.{external_id}", "operator": "is_true"}], "then": "retry"}]});
+    assert_eq!(judge(&xml, &answer(200, "<r/>")), Judgement::of(Verdict::Delivered));
+    for body in ["{\"other\":1}", "[]", "other=1", ""] {
+        assert_eq!(judge(&polling("pending"), &answer(200, body)), Judgement::of(Verdict::Delivered), "{body}");
+    }
+    let whole = json!({"rules": [{"when": [{"source": "body", "operator": "equals", "value": "WAIT"}], "then": "pending"}]});
+    assert_eq!(judge(&whole, &answer(200, "OK")), Judgement::of(Verdict::Delivered));
+}
+
+#[test]
+fn a7_of_several_lines_of_json_the_first_is_read() {
+    check_field("{\"status\":\"pending\"}\n{\"status\":\"approved\"}\n", "status", Some("pending"));
+    check_field("[1]\r\n\r\n{\"a\":2}\r\n", "[0]", Some("1"));
+    check_field("{\"status\":\"pending\"}\nPHP Warning: x", "status", None);
+    check_field("1\n{\"a\":2}", "a", None);
+}
