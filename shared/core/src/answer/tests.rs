@@ -54,6 +54,7 @@ fn judge(document: &Value, answer: &Answer) -> Judgement {
         secrets: &secrets,
         variables: &variables,
         answer: None,
+        bound: None,
         steps: Steps::default(),
     };
     parse(document, &Owner::Admin).unwrap().judge(answer, SENT, &scope)

@@ -66,6 +66,11 @@ impl Macro {
         if let Self::Secret(name) = self { Some(name) } else { None }
     }
 
+    /// The variable that it reads, if it is one.
+    pub(crate) fn variable(&self) -> Option<&str> {
+        if let Self::Var(name) = self { Some(name) } else { None }
+    }
+
     /// The macro's name in the catalogue's spelling, aliases resolved.
     pub(crate) fn name(&self) -> String {
         let keyed = |family: Family, key: &str| {

@@ -147,6 +147,7 @@ pub(crate) enum Fixed {
     Uuid,
     Random,
     HttpCode,
+    QuerySorted,
 }
 
 #[cfg(test)]

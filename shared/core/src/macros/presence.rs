@@ -70,6 +70,7 @@ impl Fixed {
                 | Self::Uuid
                 | Self::Random
                 | Self::HttpCode
+                | Self::QuerySorted
         )
     }
 }

@@ -112,6 +112,9 @@ fn definition(described: ObjectBuilder, form: Form) -> ObjectBuilder {
     let record = form.field(record, "retry", form.part("Retry"));
     let record = form.field(record, "answer", form.part("Answer"));
     let record = form.field(record, "delay", form.part("Delay"));
+    let variables = dictionary("Texts that the request reads by {var.name}, rendered anew for each", short("", 8 * 1_024))
+        .property_names(Some(Schema::from(secret_name("").build())));
+    let record = form.extra(record, "variables", variables);
     let record = form.extra(record, "rate_per_second", whole("The most requests a second", 1..=1_000));
     let signing = signing();
     form.extra(record, "signing", signing)
