@@ -97,6 +97,7 @@ fn in_scope(with: impl FnOnce(&Scope<'_>)) {
         secrets: &none,
         variables: &none,
         answer: None,
+        bound: None,
         steps: Steps::default(),
     });
 }

@@ -4,7 +4,7 @@
 //! simulation within the match. The automata's states live for one run: what an expression keeps in memory is its compiled
 //! form and nothing else, whatever it is run on and by however many threads.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use regex_automata::{
     Anchored, Input, MatchKind,
@@ -40,9 +40,10 @@ const STEPS_PER_STATE_BYTE: usize = 12;
 /// The work that one rendering or one judgement may take, in steps: about one for each byte that is looked at or written.
 pub const MAX_STEPS: usize = 8 * 1_024 * 1_024;
 
-/// The steps left of a rendering or a judgement. It is shared by all templates and conditions of one request or response.
-#[derive(Debug)]
-pub struct Steps(Cell<usize>);
+/// The steps left of a rendering or a judgement. It is shared by all templates and conditions of one request or response;
+/// clones count together.
+#[derive(Debug, Clone)]
+pub struct Steps(Rc<Cell<usize>>);
 
 /// Marks that no step is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub(crate) struct Spent;
 
 impl Default for Steps {
     fn default() -> Self {
-        Self(Cell::new(MAX_STEPS))
+        Self(Rc::new(Cell::new(MAX_STEPS)))
     }
 }
 

@@ -1,6 +1,40 @@
-//! Derived identifiers: a hash over named parts, so that repeats fall together by construction.
+//! Derived identifiers: a hash over named parts, so that repeats fall together by construction. Keyed hashes, for signatures.
 
-use sha2::{Digest, Sha256};
+use hmac::{EagerHash, Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha512};
+
+/// The hash functions that keyed hashes are made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum HmacHash {
+    Sha1,
+    #[default]
+    Sha256,
+    Sha512,
+}
+
+impl HmacHash {
+    /// The keyed hash of a message (RFC 2104).
+    pub(crate) fn hmac(self, key: &[u8], message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha1 => hmac::<Sha1>(key, message),
+            Self::Sha256 => hmac::<Sha256>(key, message),
+            Self::Sha512 => hmac::<Sha512>(key, message),
+        }
+    }
+}
+
+fn hmac<H: EagerHash>(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<H>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(message);
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// Bytes as lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
 
 /// The first 16 bytes of a SHA-256 over length-prefixed parts: no two lists of parts run into each other.
 pub fn digest(parts: &[&str]) -> [u8; 16] {

@@ -77,6 +77,7 @@ fn in_scope<T>(event: &Event, with: impl FnOnce(&Scope<'_>) -> T) -> T {
         secrets: &none,
         variables: &none,
         answer: None,
+        bound: None,
         steps: Steps::default(),
     })
 }

@@ -272,9 +272,14 @@ fn rendered_one(verdicts: &[Verdict]) -> Option<&Verdict> {
 fn show_macros(shown: &mut Value, rendering: &Rendering<'_>, change: &Change) {
     let hidden = masks(rendering.secrets);
     let scope = rendering.scope(&hidden, None);
+    let request = &rendering.definition.request;
+    // Where the variables can't be rendered, the request says why.
+    let bound = request.bound(&scope).ok();
+    let scope = bound.as_ref().map_or_else(|| scope.clone(), |bound| scope.with(bound));
     let mut told = Vec::new();
     let mut room = MAX_MACRO_BYTES;
-    let places = rendering.definition.request.placed_templates();
+    let variables = request.variables().iter().map(|(name, value)| (format!("/variables/{name}"), value));
+    let places = request.placed_templates().chain(variables);
     let all = places
         .flat_map(|(place, template)| template.trace(&scope, &change.transactions).map(move |traced| (place.clone(), traced)));
     for (place, traced) in all {

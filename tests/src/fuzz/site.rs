@@ -87,6 +87,7 @@ impl Attempt {
             secrets: &self.secrets,
             variables: &self.variables,
             answer: None,
+            bound: None,
             steps: Steps::default(),
         }
     }

@@ -61,6 +61,7 @@ fn judge_event(event: &Event, document: &Value, answer: &Answer) -> Judgement {
         secrets: &secrets,
         variables: &variables,
         answer: None,
+        bound: None,
         steps: Steps::default(),
     };
     parse(document, &Owner::Admin).unwrap().judge(answer, SENT, &scope)

@@ -71,6 +71,11 @@ impl Macro {
         matches!(self, Self::Body(_) | Self::Fixed(Fixed::Body))
     }
 
+    /// The variable that it reads, if it is one.
+    pub(crate) fn variable(&self) -> Option<&str> {
+        if let Self::Var(name) = self { Some(name) } else { None }
+    }
+
     /// The macro's name in the catalogue's spelling, aliases resolved.
     pub(crate) fn name(&self) -> String {
         let keyed = |family: Family, key: &str| {

@@ -148,6 +148,7 @@ pub(crate) enum Fixed {
     Random,
     Body,
     HttpCode,
+    QuerySorted,
 }
 
 #[cfg(test)]

@@ -105,6 +105,7 @@ impl Fixed {
                 Some(transaction) if of_transaction && transaction.change.is_some() => Place::Transaction("change"),
                 _ => Place::Conversion("change"),
             },
+            Self::QuerySorted => Place::Elsewhere("the request"),
             Self::IsFinal if of_transaction => Place::Transaction("result"),
             Self::IsFinal => Place::Detail("transactions"),
             Self::TrackingApiId => Place::Elsewhere(RULE),

@@ -71,6 +71,7 @@ impl Fixed {
                 | Self::Random
                 | Self::Body
                 | Self::HttpCode
+                | Self::QuerySorted
         )
     }
 }

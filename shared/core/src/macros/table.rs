@@ -214,7 +214,13 @@ pub(super) const MACROS: &[MacroInfo] = &[
     family(Family::Query, "query.<key>", "A parameter of the tracking link.", "{query.utm_source}", "mail"),
     family(Family::Cookie, "cookie.<key>", "A cookie that the pixel read.", "{cookie.fbp}", "fb.1.2"),
     family(Family::Secret, "secret.<name>", "A secret of the rule; masked wherever a person looks.", "{secret.token}", "s3cr3t"),
-    family(Family::Var, "var.<name>", "What an earlier answer of this delivery set.", "{var.ticket}", "T-5"),
+    family(
+        Family::Var,
+        "var.<name>",
+        "A variable of the rule, or what an earlier answer of this delivery set.",
+        "{var.ticket}",
+        "T-5",
+    ),
     row(
         "dynamic",
         Fixed::Uuid,
@@ -232,6 +238,15 @@ pub(super) const MACROS: &[MacroInfo] = &[
         "A number below 10 000 000 000, derived as the UUID is.",
         "{random}",
         "4862160570",
+    ),
+    row(
+        "dynamic",
+        Fixed::QuerySorted,
+        "query_sorted",
+        &[],
+        "The request's query parameters sorted by name, as they are sent, without those that read it; for signatures.",
+        "{query_sorted}",
+        "a=1&b=2",
     ),
     answer(family(Family::Body, "body.<path>", "A field of the answer: JSON, XML or form.", "{body.items[0].id}", "L-1")),
     answer(row(
@@ -319,11 +334,32 @@ pub(super) const MODIFIERS: &[ModifierInfo] = &[
         "c1e2daab39a7a79b7c56ab6d7eb89a4efab5612fb9b427060a9d87d67843ba6b",
     ),
     modifier(
+        "sha512",
+        "",
+        "SHA-512 in lower-case hex.",
+        "{pcid|sha512}",
+        "4377a4a42499b41deec9c203d0b44a54b008f42cbeb71903e5166d0b09db56a980a99db50e71e5e7ebfbcb1c74a36010f1d651d083ac628adf1e40c6fb9ef9dd",
+    ),
+    modifier(
+        "hmac_sha1",
+        "SECRETNAME",
+        "HMAC-SHA1 in lower-case hex, as hmac_sha256.",
+        "{transaction_id|hmac_sha1:key}",
+        "0b0273a452d57764bc6945f3353f69c95388b8bb",
+    ),
+    modifier(
         "hmac_sha256",
         "SECRETNAME",
         "HMAC-SHA256 in lower-case hex, keyed with a secret of the rule; empty while the secret has no value.",
         "{transaction_id|hmac_sha256:key}",
         "47a781092fd60693f96233d552fff99092f37c046c158869c74865ab1b88a5c1",
+    ),
+    modifier(
+        "hmac_sha512",
+        "SECRETNAME",
+        "HMAC-SHA512 in lower-case hex, as hmac_sha256.",
+        "{transaction_id|hmac_sha512:key}",
+        "01fb09d9ad4497eca06ee99d7fca1e4d7a3b493579e9ef95a672c1227727eda5b07b259f87eae5ae98eeb82e9c00b63a3928324355ac64df17f63df26431c1e4",
     ),
     modifier("replace", "from,to", "Every from becomes to.", "{value|replace:.,\\,}", "100,00"),
     modifier(

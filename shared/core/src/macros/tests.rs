@@ -5,7 +5,7 @@ use crate::{
     answer::Answer,
     change::Change,
     json,
-    template::{Allowed, Place, Scope, Steps, Template},
+    template::{Allowed, Bound, Place, Reach, Scope, Steps, Template},
     testing,
 };
 
@@ -19,7 +19,7 @@ fn q2_every_name_and_alias_of_the_domain_is_in_the_catalogue() {
         advertiser_id advertiser_name channel_id channel integration_id source country conversion_type type goal value amount \
         sale_amount currency ip user_agent transaction_type result status previous_result payout sum payout_currency revenue event \
         is_final is_correction attempt is_test click_at conversion_at date updated_at result_at event_at now timestamp query.<key> \
-        cookie.<key> secret.<name> var.<name> uuid random body.<path> body header.<name> http_code";
+        cookie.<key> secret.<name> var.<name> uuid random query_sorted body.<path> body header.<name> http_code";
     let expected: BTreeSet<&str> = names.split_whitespace().collect();
     let all = catalogue().iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
     let all: Vec<&str> = all.collect();
@@ -53,7 +53,7 @@ fn v3_revenue_alone_is_for_admins() {
 fn q2_the_modifiers_are_those_of_the_domain() {
     let names: Vec<&str> = modifiers().iter().map(|row| row.name).collect();
     let expected = "default map date unix unixms number cents lower upper trim urlencode urldecode base64 base64decode md5 sha1 \
-        sha256 hmac_sha256 replace regex prefix suffix raw omit_if_empty";
+        sha256 sha512 hmac_sha1 hmac_sha256 hmac_sha512 replace regex prefix suffix raw omit_if_empty";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
 }
 
@@ -80,6 +80,8 @@ fn printed(text: &str) -> String {
         |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<BTreeMap<_, _>>();
     let headers = vec![("X-Request-Id".to_owned(), "req-7".to_owned())];
     let answer = Answer::new(200, headers, br#"{"items": [{"id": "L-1"}]}"#.to_vec());
+    let none = Reach::default();
+    let bound = Bound { variables: BTreeMap::new(), query_sorted: "a=1&b=2".to_owned(), secret: &none };
     let scope = Scope {
         event: &event,
         delivery_id: "dlv_01h455vb4pex",
@@ -90,6 +92,7 @@ fn printed(text: &str) -> String {
         secrets: &texts(&[("token", "s3cr3t"), ("key", "key")]),
         variables: &texts(&[("ticket", "T-5")]),
         answer: Some(&answer),
+        bound: Some(&bound),
         steps: Steps::default(),
     };
     let mut out = String::new();

@@ -86,6 +86,7 @@ fn in_scope<T>(id: &str, detail: &Value, with: impl FnOnce(&Definition, &Scope<'
             secrets: &secrets,
             variables: &BTreeMap::new(),
             answer: None,
+            bound: None,
             steps: Steps::default(),
         },
     )

@@ -14,6 +14,9 @@ mod signing;
 mod target;
 mod timeout;
 mod uses;
+mod variables;
+
+use std::collections::BTreeMap;
 
 pub(crate) use self::header::refuse_signature_headers;
 use self::{body::Body, entry::QueryEntry, header::Header, target::Target};
@@ -22,13 +25,14 @@ pub use self::{
     rendered::{Rendered, parameter},
     signing::Signing,
     timeout::Timeout,
+    variables::{MAX_VARIABLE_BYTES, MAX_VARIABLES, MAX_VARIABLES_BYTES, Variables},
 };
 use crate::{
     document::Fields,
     fault::Faults,
     json,
     json::Value,
-    template::{Allowed, Filled, RenderFault, Scope, Template},
+    template::{Allowed, Bound, Filled, Reach, RenderFault, Scope, Template},
 };
 
 /// The most headers that a rule may set.
@@ -63,6 +67,19 @@ pub struct Request {
     headers: Vec<Header>,
     body: Body,
     timeout: Timeout,
+    variables: Variables,
+    signing: Option<Signing>,
+    derived: Derived,
+}
+
+/// The values that follow from the texts of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Derived {
+    /// The values that read the sorted query: parameters with them are no part of it.
+    late: Reach,
+    /// The values that a secret has part in.
+    secret: Reach,
+    reads_sorted_query: bool,
 }
 
 impl Request {
@@ -84,8 +101,41 @@ impl Request {
         if method == Some(Method::Get) && body.as_ref().is_some_and(|body| *body != Body::None) {
             faults.add(fields.at("body"), "a GET has no body: choose the format none, or the method POST, PUT, PATCH or DELETE");
         }
-        let request = Self { method: method?, target: target?, query: query?, headers: headers?, body: body?, timeout: timeout? };
-        (faults.count() == before).then_some(request)
+        let request = Self {
+            method: method?,
+            target: target?,
+            query: query?,
+            headers: headers?,
+            body: body?,
+            timeout: timeout?,
+            variables: Variables::default(),
+            signing: None,
+            derived: Derived::default(),
+        };
+        (faults.count() == before).then(|| request.with(Variables::default(), None))
+    }
+
+    /// The same request with what its rule gives to each of its requests.
+    #[must_use]
+    pub fn with(mut self, variables: Variables, signing: Option<Signing>) -> Self {
+        (self.variables, self.signing) = (variables, signing);
+        let reads_sorted_query = self.templates().any(Template::reads_sorted_query);
+        self.derived.reads_sorted_query = reads_sorted_query;
+        if reads_sorted_query {
+            self.derived.late = self.reach(Template::reads_sorted_query);
+        }
+        self.derived.secret = self.reach(|template| template.secrets().next().is_some());
+        self
+    }
+
+    /// The variables of the rule.
+    pub fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    /// How it is signed, if it is.
+    pub fn signing(&self) -> Option<&Signing> {
+        self.signing.as_ref()
     }
 
     /// The resource form with its defaults filled in; texts exactly as they were written. Parses to an equal request.
@@ -102,12 +152,10 @@ impl Request {
 
     /// Fills in the macros. To show a request, give a scope whose secrets are masks (Q5).
     pub fn render(&self, scope: &Scope<'_>) -> Result<Rendered, RenderFault> {
+        let bound = self.bound(scope)?;
+        let scope = &scope.with(&bound);
         let mut url = self.target.render(scope)?;
-        for entry in &self.query {
-            entry.render(scope, &mut url)?;
-            within(LONGEST_URL_BYTES, url.len())?;
-        }
-        within(LONGEST_URL_BYTES, url.len())?;
+        self.render_query(scope, |_| true, &mut url)?;
         let mut headers =
             vec![(DELIVERY_ID_HEADER.to_owned(), scope.delivery_id.to_owned()), ("User-Agent".to_owned(), USER_AGENT.to_owned())];
         let body = self.body.render(scope)?;
@@ -126,7 +174,43 @@ impl Request {
             headers.insert(2, ("Content-Type".to_owned(), content_type.clone()));
         }
         let body = body.map(|(_, bytes)| bytes);
-        Ok(Rendered { method: self.method, url, headers, body, timeout: self.timeout })
+        let mut rendered = Rendered { method: self.method, url, headers, body, timeout: self.timeout };
+        if let Some(signing) = &self.signing {
+            signing.sign(scope, &mut rendered);
+        }
+        Ok(rendered)
+    }
+
+    /// The values that its texts read beside those of the scope: the variables, and the sorted query if one of them reads it.
+    pub fn bound(&self, scope: &Scope<'_>) -> Result<Bound<'_>, RenderFault> {
+        let mut bound = Bound { variables: BTreeMap::new(), query_sorted: String::new(), secret: &self.derived.secret };
+        if self.derived.reads_sorted_query {
+            self.variables.render(scope, &mut bound)?;
+            let mut query = String::new();
+            self.render_query(&scope.with(&bound), |template| !self.is_late(template), &mut query)?;
+            bound.query_sorted = sorted(&query);
+        }
+        self.variables.render(scope, &mut bound)?;
+        Ok(bound)
+    }
+
+    /// Adds `?` and the query to a URL: of its own parts and of the entries those that are to be kept.
+    fn render_query(&self, scope: &Scope<'_>, keeps: impl Fn(&Template) -> bool, url: &mut String) -> Result<(), RenderFault> {
+        self.target.render_query(scope, &keeps, url)?;
+        for entry in self.query.iter().filter(|entry| keeps(&entry.value)) {
+            entry.render(scope, url)?;
+            within(LONGEST_URL_BYTES, url.len())?;
+        }
+        within(LONGEST_URL_BYTES, url.len())
+    }
+
+    /// Returns true if a text reads the sorted query, so that it can't be part of it.
+    fn is_late(&self, template: &Template) -> bool {
+        template.reads_sorted_query() || self.derived.late.covers(template)
+    }
+
+    fn query_templates(&self) -> impl Iterator<Item = &Template> {
+        self.target.query().iter().chain(self.query.iter().map(|entry| &entry.value))
     }
 
     /// The receiver as `host:port`, the port always given: what is connected to, and what breakers and caps go by.
@@ -170,12 +254,23 @@ impl Request {
         self.templates().chain([self.target.template()]).map(|template| template.bytes() + PLACE_BYTES).sum()
     }
 
-    /// Every text with macros: URL, query, headers, body.
+    /// Every text with macros: URL, query, headers, body, variables.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let query = self.query.iter().map(|entry| &entry.value);
         let headers = self.headers.iter().map(|header| &header.value);
-        std::iter::once(self.target.template()).chain(query).chain(headers).chain(self.body.templates())
+        std::iter::once(self.target.template())
+            .chain(query)
+            .chain(headers)
+            .chain(self.body.templates())
+            .chain(self.variables.iter().map(|(_, value)| value))
     }
+}
+
+/// The parameters of a query that begins with `?`, sorted by name.
+fn sorted(query: &str) -> String {
+    let mut parameters: Vec<&str> = query.trim_start_matches('?').split('&').filter(|parameter| !parameter.is_empty()).collect();
+    parameters.sort_by_key(|parameter| parameter.split('=').next());
+    parameters.join("&")
 }
 
 /// Refuses a rendered text that is too long.

@@ -21,10 +21,10 @@ pub(super) struct Target {
     origin: Box<str>,
     /// `api.bank.example:443`
     host: Box<str>,
-    /// What follows the origin, up to the query if that is held apart.
+    /// The path, up to the query.
     path: Template,
-    /// The parts of the URL's own query, if one of them may be dropped.
-    droppable: Vec<Template>,
+    /// The URL's own query: in parts if one of them may be dropped or depends on the others.
+    query: Vec<Template>,
 }
 
 impl Target {
@@ -55,9 +55,10 @@ impl Target {
         if before_query.may_omit() {
             faults.add(fields.at("url"), "omit_if_empty drops a query entry, a header or a body field: in a path there is none");
         }
-        let (path, droppable) = match parts.next() {
-            Some(query) if query.may_omit() => (before_query, query.split('&', usize::MAX)),
-            _ => (rest, Vec::new()),
+        let is_of_parts = |query: &Template| query.may_omit() || query.reads_sorted_query() || query.variables().next().is_some();
+        let query = match parts.next() {
+            Some(query) if is_of_parts(&query) => query.split('&', usize::MAX),
+            whole_or_none => whole_or_none.into_iter().collect(),
         };
         let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
         let port = url.port_or_known_default().unwrap_or_default();
@@ -65,8 +66,8 @@ impl Target {
             written,
             origin: format!("{}://{authority}", url.scheme()).into(),
             host: format!("{}:{port}", url.host_str().unwrap_or_default()).into(),
-            path,
-            droppable,
+            path: before_query,
+            query,
         })
     }
 
@@ -87,7 +88,12 @@ impl Target {
         &self.origin
     }
 
-    /// The URL with its values, without the entries that follow.
+    /// The URL's own query, in parts.
+    pub(super) fn query(&self) -> &[Template] {
+        &self.query
+    }
+
+    /// The URL with its values, up to the query.
     pub(super) fn render(&self, scope: &Scope<'_>) -> Result<String, RenderFault> {
         let mut url = String::with_capacity(256);
         url.push_str(&self.origin);
@@ -96,18 +102,28 @@ impl Target {
         if !url[start..].starts_with('/') {
             url.insert(start, '/');
         }
+        let path = url[start..].split('?').next().unwrap_or_default();
+        if path.split('/').any(is_dots) { Err(RenderFault::DotSegment) } else { Ok(url) }
+    }
+
+    /// Adds those parts of the URL's own query that are to be kept.
+    pub(super) fn render_query(
+        &self,
+        scope: &Scope<'_>,
+        keeps: impl Fn(&Template) -> bool,
+        url: &mut String,
+    ) -> Result<(), RenderFault> {
         let mut separator = '?';
-        for part in &self.droppable {
+        for part in self.query.iter().filter(|part| keeps(part)) {
             url.push(separator);
-            match part.render(scope, &mut url)? {
+            match part.render(scope, url)? {
                 Filled::Written => separator = '&',
                 Filled::Omit => {
                     url.pop();
                 }
             }
         }
-        let path = url[start..].split('?').next().unwrap_or_default();
-        if path.split('/').any(is_dots) { Err(RenderFault::DotSegment) } else { Ok(url) }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
 };
 
 mod bodies;
+mod bound;
 mod hostile;
 
 const ADMIN: Allowed = Allowed { admin: true, answer: false, private_targets: false, stored: false };
@@ -313,7 +314,7 @@ fn signatures_follow_standard_webhooks() {
     let now = jiff::Timestamp::from_second(1_614_265_330).unwrap();
     // The example of the Standard Webhooks libraries.
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let signed = Signing::sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", now, br#"{"test": 2432232314}"#);
+    let signed = Signing::standard(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", now, br#"{"test": 2432232314}"#);
     assert_eq!(
         signed,
         [

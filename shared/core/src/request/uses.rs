@@ -1,7 +1,12 @@
-//! Places of a request that read a secret: what its value is bound to beside the receiver (Q5).
+//! Places of a request that read a secret: its value is bound to them beside the receiver, and what they make of it is masked (Q5).
 
-use super::{Request, Signing};
-use crate::{hash, template::Template};
+use std::collections::BTreeSet;
+
+use super::Request;
+use crate::{
+    hash,
+    template::{Reach, Scope, Template},
+};
 
 /// Characters of a fingerprint: 125 bits.
 const FINGERPRINT_CHARS: usize = 25;
@@ -24,24 +29,56 @@ impl Request {
         self.target.text()
     }
 
+    /// The variables that read something by way of each other, and whether the sorted query holds it. `is_direct` says which texts read it
+    /// by themselves.
+    pub(super) fn reach(&self, is_direct: impl Fn(&Template) -> bool) -> Reach {
+        let mut reach = Reach::default();
+        // A variable may read the sorted query, which holds variables that come after it.
+        for _ in 0..2 {
+            for (name, value) in self.variables.iter() {
+                if is_direct(value) || reach.covers(value) {
+                    reach.variables.insert(name.into());
+                }
+            }
+            let mut query = self.query_templates().filter(|template| !self.is_late(template));
+            reach.query_sorted |= query.any(|template| is_direct(template) || reach.covers(template));
+        }
+        reach
+    }
+
+    /// The texts that macros make of secrets, after their modifiers and before they are encoded for their place (Q5).
+    pub fn secret_texts(&self, scope: &Scope<'_>) -> BTreeSet<String> {
+        let Ok(bound) = self.bound(scope) else { return BTreeSet::new() };
+        let scope = scope.with(&bound);
+        self.templates().flat_map(|template| template.secret_texts(&scope)).collect()
+    }
+
     /// Returns a fingerprint of the method, the URL and every place that reads `secret`: header, query entry, body field or text, and
-    /// the signature. A signature covers the body, so that the body is part of it then. `None` stands for a secret that no place reads.
+    /// the signature. A signature covers the body, so that the body is part of it then. A place may read it by way of variables or of the
+    /// sorted query: then all of these are part of it. `None` stands for a secret that no place reads.
     /// Stored values depend on it: a change of this function makes all of them unusable.
-    pub fn uses_fingerprint(&self, secret: Option<&str>, signing: Option<&Signing>) -> String {
+    pub fn uses_fingerprint(&self, secret: Option<&str>) -> String {
         let mut parts = vec!["secret use", self.method.as_str(), self.target.text()];
         let Some(secret) = secret else { return hash::text(&parts, FINGERPRINT_CHARS) };
-        let signs = signing.is_some_and(|signing| signing.secret() == secret);
-        for entry in self.query.iter().filter(|entry| entry.value.reads(secret)) {
+        let reach = self.reach(|template| template.reads(secret));
+        let uses = |template: &Template| template.reads(secret) || reach.covers(template);
+        let signs = self.signing.as_ref().is_some_and(|signing| signing.secret() == secret);
+        let covered = || self.templates().filter(|template| uses(template));
+        let with_query = covered().any(Template::reads_sorted_query);
+        for entry in self.query.iter().filter(|entry| with_query || uses(&entry.value)) {
             parts.extend(["query", &entry.name, entry.value.text()]);
         }
         let header_names: Vec<String> = self.headers.iter().map(|header| header.name.to_ascii_lowercase()).collect();
-        for (header, name) in self.headers.iter().zip(&header_names).filter(|(header, _)| header.value.reads(secret)) {
+        for (header, name) in self.headers.iter().zip(&header_names).filter(|(header, _)| uses(&header.value)) {
             parts.extend(["header", name, header.value.text()]);
         }
         if signs {
             parts.push("signing");
         }
-        parts.extend(self.body.parts_that(|template| signs || template.reads(secret)));
+        parts.extend(self.body.parts_that(|template| signs || uses(template)));
+        if !reach.variables.is_empty() || covered().any(|template| template.variables().next().is_some()) {
+            parts.extend(self.variables.iter().flat_map(|(name, value)| ["variable", name, value.text()]));
+        }
         hash::text(&parts, FINGERPRINT_CHARS)
     }
 }

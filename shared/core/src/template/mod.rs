@@ -6,6 +6,7 @@
 //!
 //! **Nothing here knows a secret**: a template holds names, the values come with the [`Scope`] of one attempt (Q5).
 
+mod bound;
 pub(crate) mod encode;
 mod modifier;
 pub(crate) mod modify;
@@ -17,7 +18,10 @@ use std::{collections::BTreeMap, fmt, ops::Range};
 
 use jiff::Timestamp;
 
-pub use self::traced::Traced;
+pub use self::{
+    bound::{Bound, Reach},
+    traced::Traced,
+};
 use self::{
     encode::Encoding,
     modifier::Modifier,
@@ -25,12 +29,18 @@ use self::{
     value::Value,
 };
 pub use crate::expression::{MAX_STEPS, Steps};
-use crate::{answer::Answer, event::Event, fault::Faults, macros::Macro};
+use crate::{
+    answer::Answer,
+    event::Event,
+    fault::Faults,
+    macros::{Fixed, Macro},
+};
 
 /// The longest text that one template may give, in bytes: modifiers can make much of little.
 pub const LONGEST_TEXT_BYTES: usize = 256 * 1024;
 
-/// What macros read when a template is rendered. Its `Debug` hides the values of secrets (Q5).
+/// What macros read when a template is rendered; clones count their steps together. Its `Debug` hides the values of secrets (Q5).
+#[derive(Clone)]
 pub struct Scope<'a> {
     /// The elementary event that the postback is about.
     pub event: &'a Event,
@@ -50,8 +60,21 @@ pub struct Scope<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// The answer, while a `set` is rendered (A3).
     pub answer: Option<&'a Answer>,
+    /// The values that the request at hand is given on its way; `None` outside of requests.
+    pub bound: Option<&'a Bound<'a>>,
     /// The steps that are left, for all templates of a request or a response together.
     pub steps: Steps,
+}
+
+impl<'a> Scope<'a> {
+    /// The same scope with the values of a request; both count the same steps.
+    #[must_use]
+    pub fn with<'s>(&'s self, bound: &'s Bound<'s>) -> Scope<'s>
+    where
+        'a: 's,
+    {
+        Scope { bound: Some(bound), steps: self.steps.clone(), ..*self }
+    }
 }
 
 impl fmt::Debug for Scope<'_> {
@@ -66,6 +89,7 @@ impl fmt::Debug for Scope<'_> {
             .field("secrets", &self.secrets.keys())
             .field("variables", &self.variables)
             .field("answer", &self.answer)
+            .field("bound", &self.bound)
             .field("steps", &self.steps)
             .finish()
     }
@@ -270,6 +294,16 @@ impl Template {
     /// Names of the secrets that it reads (Q5), those that key an `hmac_sha256` included; with repeats.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.slots().flat_map(|slot| slot.source.secret().into_iter().chain(slot.modifiers.iter().filter_map(Modifier::secret)))
+    }
+
+    /// Names of the variables that it reads; with repeats.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.slots().filter_map(|slot| slot.source.variable())
+    }
+
+    /// Returns true if it reads the sorted query.
+    pub(crate) fn reads_sorted_query(&self) -> bool {
+        self.slots().any(|slot| slot.source == Macro::Fixed(Fixed::QuerySorted))
     }
 
     /// Whether it may come out as [`Filled::Omit`].

@@ -10,6 +10,7 @@ use jiff::{
 
 use crate::{
     expression::{self, Expression, ExpressionBudget},
+    hash::HmacHash,
     macros::{modifiers, nearest, plain_name, shown},
 };
 
@@ -36,7 +37,8 @@ pub(super) enum Modifier {
     Md5,
     Sha1,
     Sha256,
-    HmacSha256 { secret: Box<str> },
+    Sha512,
+    Hmac { hash: HmacHash, secret: Box<str> },
     Replace { from: Box<str>, to: Box<str> },
     Regex { from: Expression, to: Box<str> },
     Prefix(Box<str>),
@@ -73,7 +75,10 @@ impl Modifier {
             "md5" => Self::Md5,
             "sha1" => Self::Sha1,
             "sha256" => Self::Sha256,
-            "hmac_sha256" => Self::HmacSha256 { secret: plain_name(&text(written))? },
+            "sha512" => Self::Sha512,
+            "hmac_sha1" => hmac(HmacHash::Sha1, written)?,
+            "hmac_sha256" => hmac(HmacHash::Sha256, written)?,
+            "hmac_sha512" => hmac(HmacHash::Sha512, written)?,
             "replace" => replace(written)?,
             "regex" => regex(written, expressions)?,
             "prefix" => Self::Prefix(text(written)),
@@ -95,7 +100,7 @@ impl Modifier {
 
     /// Whether it makes a hash.
     pub(super) fn hashes(&self) -> bool {
-        matches!(self, Self::Md5 | Self::Sha1 | Self::Sha256 | Self::HmacSha256 { .. })
+        matches!(self, Self::Md5 | Self::Sha1 | Self::Sha256 | Self::Sha512 | Self::Hmac { .. })
     }
 
     /// An estimate of the memory that it takes beside the text it was read from, in bytes.
@@ -110,7 +115,7 @@ impl Modifier {
 
     /// The secret that it reads, if it does.
     pub(super) fn secret(&self) -> Option<&str> {
-        if let Self::HmacSha256 { secret } = self { Some(secret) } else { None }
+        if let Self::Hmac { secret, .. } = self { Some(secret) } else { None }
     }
 }
 
@@ -144,6 +149,10 @@ fn parts(written: &str, separator: Option<char>) -> Vec<String> {
         parts.last_mut().expect("never empty").push(escaped.unwrap_or(c));
     }
     parts
+}
+
+fn hmac(hash: HmacHash, written: &str) -> Result<Modifier, String> {
+    Ok(Modifier::Hmac { hash, secret: plain_name(&text(written))? })
 }
 
 fn map(written: &str) -> Result<Modifier, String> {

@@ -3,16 +3,18 @@
 use std::borrow::Cow;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::fmt::strtime::BrokenDownTime;
 use md5::Md5;
 use percent_encoding::percent_decode_str;
 use rust_decimal::{Decimal, RoundingStrategy};
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 
 use super::{Expense, Scope, encode::percent_encoded, modifier::Modifier, value::Value};
-use crate::expression::{self, Expression, Spent};
+use crate::{
+    expression::{self, Expression, Spent},
+    hash::hex,
+};
 
 /// The longest value between two modifiers, in bytes.
 pub(super) const LONGEST_VALUE_BYTES: usize = 64 * 1024;
@@ -94,7 +96,8 @@ impl Modifier {
             Self::Md5
             | Self::Sha1
             | Self::Sha256
-            | Self::HmacSha256 { .. }
+            | Self::Sha512
+            | Self::Hmac { .. }
             | Self::Replace { .. }
             | Self::Lower
             | Self::Upper => bytes * STEPS_PER_SLOW_BYTE,
@@ -119,8 +122,9 @@ impl Modifier {
             Self::Md5 => hex(&Md5::digest(text.as_bytes())).into(),
             Self::Sha1 => hex(&Sha1::digest(text.as_bytes())).into(),
             Self::Sha256 => hex(&Sha256::digest(text.as_bytes())).into(),
-            Self::HmacSha256 { secret } => match scope.secrets.get(&**secret) {
-                Some(key) => hex(&hmac_sha256(key.as_bytes(), text.as_bytes())).into(),
+            Self::Sha512 => hex(&Sha512::digest(text.as_bytes())).into(),
+            Self::Hmac { hash, secret } => match scope.secrets.get(&**secret) {
+                Some(key) => hex(&hash.hmac(key.as_bytes(), text.as_bytes())).into(),
                 None => Cow::Borrowed(""),
             },
             Self::Replace { from, to } => {
@@ -170,17 +174,4 @@ fn replaced<'v>(from: &Expression, to: &str, text: Cow<'v, str>, scope: &Scope<'
     }
     let replaced = from.replace(&text, to, LONGEST_VALUE_BYTES, &scope.steps)?;
     Ok(replaced.map_or(text, Cow::Owned))
-}
-
-/// HMAC-SHA256 of a message.
-pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
-}
-
-/// Bytes as lower-case hex.
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }

@@ -94,6 +94,7 @@ pub(crate) fn in_scope<T>(event: &Event, answer: Option<&Answer>, with: impl FnO
         secrets: &secrets,
         variables: &variables,
         answer,
+        bound: None,
         steps: Steps::default(),
     })
 }

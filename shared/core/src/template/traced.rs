@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fmt};
 
 use super::{Modifier, Scope, Slot, Template, Value};
-use crate::change::Transaction;
+use crate::{change::Transaction, macros::Macro};
 
 /// What stands for whatever a secret came to (Q5).
 const MASK: &str = "***";
@@ -43,7 +43,7 @@ impl Template {
     /// The texts that its macros make of secrets, after their modifiers and before they are encoded for their place (Q5).
     pub fn secret_texts<'t>(&'t self, scope: &'t Scope<'_>) -> impl Iterator<Item = String> {
         self.slots()
-            .filter(|slot| slot.reads_secret())
+            .filter(|slot| slot.reads_secret(scope))
             .map(|slot| slot.modified(Value::of(&slot.source, slot.number, scope), scope))
     }
 }
@@ -54,24 +54,36 @@ impl Slot {
         let missing = value.is_empty();
         let mut shown = value.to_string();
         let mut text = self.modified(value, scope);
-        if self.source.secret().is_some() && !missing {
+        if self.reads_secret_before_modifiers(scope) && !missing {
             MASK.clone_into(&mut shown);
         }
-        if self.reads_secret() && !text.is_empty() {
+        if self.reads_secret(scope) && !text.is_empty() {
             MASK.clone_into(&mut text);
         }
         Traced {
             written: template.get(self.written.clone()).unwrap_or_default(),
             name: self.source.name(),
-            from: self.source.origin(scope.event, transactions),
+            from: self.origin(scope, transactions),
             value: shown,
             text,
             missing,
         }
     }
 
-    fn reads_secret(&self) -> bool {
-        self.source.secret().is_some() || self.modifiers.iter().any(|modifier| modifier.secret().is_some())
+    fn origin(&self, scope: &Scope<'_>, transactions: &[Transaction]) -> String {
+        match (&self.source, scope.bound) {
+            (Macro::Var(name), Some(bound)) if bound.variables.contains_key(&**name) => format!("variable {name} of the rule"),
+            (source, _) => source.origin(scope.event, transactions),
+        }
+    }
+
+    /// Returns true if the value is a secret, or holds what was made of one.
+    fn reads_secret_before_modifiers(&self, scope: &Scope<'_>) -> bool {
+        self.source.secret().is_some() || scope.bound.is_some_and(|bound| bound.secret.holds(&self.source))
+    }
+
+    fn reads_secret(&self, scope: &Scope<'_>) -> bool {
+        self.reads_secret_before_modifiers(scope) || self.modifiers.iter().any(|modifier| modifier.secret().is_some())
     }
 
     /// The text after all modifiers; empty where it is left out or can't be rendered.

@@ -39,7 +39,9 @@ impl<'a> Value<'a> {
             Macro::Query(key) => Self::text(conversion.query_params.get(&**key)),
             Macro::Cookie(key) => Self::text(conversion.cookie_params.get(&**key)),
             Macro::Secret(name) => Self::text(scope.secrets.get(&**name)),
-            Macro::Var(name) => Self::text(scope.variables.get(&**name)),
+            Macro::Var(name) => {
+                Self::text(scope.bound.and_then(|bound| bound.variables.get(&**name)).or_else(|| scope.variables.get(&**name)))
+            }
             Macro::Body(path) => {
                 scope.answer.and_then(|answer| answer.field(path)).map_or(Self::MISSING, |field| Self::Text(field.into()))
             }
@@ -105,6 +107,7 @@ impl<'a> Value<'a> {
             Fixed::Uuid => Self::Text(uuid(scope, number).into()),
             Fixed::Random => Self::Number(random(scope, number)),
             Fixed::Body => scope.answer.map_or(Self::MISSING, |answer| Self::Text(answer.text())),
+            Fixed::QuerySorted => Self::text(scope.bound.map(|bound| &bound.query_sorted)),
             Fixed::HttpCode => scope.answer.map_or(Self::MISSING, |answer| Self::Number(answer.status.into())),
         }
     }

@@ -73,14 +73,13 @@ impl Definition {
     }
 
     fn uses(&self, secret: &str) -> String {
-        let signing = self.signing.as_ref();
         let fingerprint = |name: String| {
-            let uses = self.request.uses_fingerprint(Some(&name), signing);
+            let uses = self.request.uses_fingerprint(Some(&name));
             (name, uses)
         };
         // Asked for every postback: found once for each secret that the rule names.
         let all = self.uses.get_or_init(|| self.secret_names().into_iter().map(fingerprint).collect());
-        all.get(secret).cloned().unwrap_or_else(|| self.request.uses_fingerprint(None, signing))
+        all.get(secret).cloned().unwrap_or_else(|| self.request.uses_fingerprint(None))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     fault::Faults,
     json,
     json::{Map, Value},
-    request::{Request, Signing, refuse_signature_headers},
+    request::{Request, Signing, Variables, refuse_signature_headers},
     retry::RetryPolicy,
     template::Allowed,
     trigger::Trigger,
@@ -36,7 +36,7 @@ const MAX_LABELS: usize = 10;
 const MAX_LABEL: usize = 50;
 
 /// The fields that a person writes.
-const WRITTEN: [&str; 13] = [
+const WRITTEN: [&str; 14] = [
     "name",
     "description",
     "labels",
@@ -45,6 +45,7 @@ const WRITTEN: [&str; 13] = [
     "trigger",
     "conditions",
     "request",
+    "variables",
     "retry",
     "answer",
     "delay",
@@ -112,8 +113,6 @@ pub struct Definition {
     pub delay: Delay,
     /// The most requests a second, 1 to 1 000; `None` is no limit of its own.
     pub rate_per_second: Option<u32>,
-    /// How requests are signed, if they are (Standard Webhooks).
-    pub signing: Option<Signing>,
     /// `true` if rendering it or judging a response may take milliseconds: it has regular expressions, or it is long.
     pub is_heavy: bool,
     /// Fingerprints of what its secrets are used for, once somebody has asked for them.
@@ -165,7 +164,8 @@ impl Definition {
         let delay = Delay::parse(fields.get("delay"), "/delay", faults);
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
         let signing = fields.get("signing").and_then(|value| Signing::parse(value, "/signing", faults));
-        let (name, request) = (name?, request?);
+        let variables = read_variables(&fields, &answer, allowed, faults);
+        let (name, request) = (name?, request?.with(variables, signing));
         let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0;
         let uses = OnceLock::new();
         Some(Self {
@@ -181,7 +181,6 @@ impl Definition {
             answer,
             delay,
             rate_per_second,
-            signing,
             is_heavy,
             uses,
         })
@@ -203,8 +202,9 @@ impl Definition {
         let labels = (!self.labels.is_empty()).then(|| json!(self.labels));
         map.extend(labels.map(|labels| ("labels".to_owned(), labels)));
         map.extend(self.pause.then(|| ("pause".to_owned(), true.into())));
+        map.extend(self.request.variables().document().map(|variables| ("variables".to_owned(), variables)));
         map.extend(self.rate_per_second.map(|rate| ("rate_per_second".to_owned(), rate.into())));
-        map.extend(self.signing.as_ref().map(|signing| ("signing".to_owned(), signing.document())));
+        map.extend(self.request.signing().map(|signing| ("signing".to_owned(), signing.document())));
         Value::Object(map)
     }
 
@@ -237,7 +237,7 @@ impl Definition {
     ///
     /// Answer rules name none: what they set reaches events, where no secret may go.
     pub fn secret_names(&self) -> BTreeSet<String> {
-        let signing = self.signing.iter().map(Signing::secret);
+        let signing = self.request.signing().map(Signing::secret);
         self.request.secrets().chain(signing).map(str::to_owned).collect()
     }
 }
@@ -305,6 +305,16 @@ fn read_trigger(fields: &Fields<'_>, faults: &mut Faults) -> Trigger {
         faults.add("/trigger", unknown("trigger", word, &Trigger::ALL.map(Trigger::as_str)));
         Trigger::default()
     })
+}
+
+/// A variable has one source: the rule, or responses; and what the rule says is read in requests only.
+fn read_variables(fields: &Fields<'_>, answer: &AnswerRules, allowed: Allowed, faults: &mut Faults) -> Variables {
+    let Some(value) = fields.get("variables") else { return Variables::default() };
+    let variables = Variables::parse(value, "/variables", allowed, faults);
+    for (name, _) in variables.iter().filter(|(name, _)| answer.sets_variable(name)) {
+        faults.add(format!("/variables/{name}"), format!("an answer rule sets {name} too: choose another name for one of them"));
+    }
+    variables
 }
 
 /// An affiliate's rule is about itself: absent is filled in, another is a fault (V3).

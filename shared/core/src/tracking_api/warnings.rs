@@ -95,6 +95,12 @@ impl Definition {
     }
 
     fn about_request(&self, noted: &mut Noted) {
+        for (name, value) in self.request.variables().iter() {
+            self.about_empty_values(value, &format!("/variables/{name}"), noted);
+            if !self.request.templates().any(|template| template.variables().any(|read| read == name)) {
+                noted.add(format!("/variables/{name}"), format!("without effect: nothing reads {{var.{name}}}"));
+            }
+        }
         let mut tells_which = false;
         for (place, template) in self.request.placed_templates() {
             let pointer = format!("/request{place}");
@@ -120,6 +126,12 @@ impl Definition {
         }
     }
 
+    /// A variable of the rule is warned about where it is written.
+    fn may_be_missing(&self, source: &Macro, on_transaction: bool) -> bool {
+        let is_variable = source.variable().is_some_and(|name| self.request.variables().contains(name));
+        !is_variable && source.may_be_missing(on_transaction)
+    }
+
     fn about_empty_values(&self, template: &Template, pointer: &str, noted: &mut Noted) {
         if self.may_lack_transaction() {
             let names = named(template.uses().filter(|used| used.source.is_of_transaction() && !used.minds_empty));
@@ -132,7 +144,7 @@ impl Definition {
             }
         }
         let on_transaction = self.trigger.is_transaction();
-        let hashed = named(template.uses().filter(|used| used.hashes_empty && used.source.may_be_missing(on_transaction)));
+        let hashed = named(template.uses().filter(|used| used.hashes_empty && self.may_be_missing(used.source, on_transaction)));
         if !hashed.is_empty() {
             let detail = format!(
                 "where it is missing, the hash of an empty text is sent: {hashed}; put omit_if_empty or default before the hash"
@@ -140,11 +152,11 @@ impl Definition {
             noted.add(pointer, detail);
         }
         let unset = named(template.uses().filter(|used| match used.source {
-            Macro::Var(name) => !self.answer.sets_variable(name),
+            Macro::Var(name) => !self.answer.sets_variable(name) && !self.request.variables().contains(name),
             _ => false,
         }));
         if !unset.is_empty() {
-            noted.add(pointer, format!("always empty, no answer rule sets it: {unset}"));
+            noted.add(pointer, format!("always empty, neither variables nor an answer rule sets it: {unset}"));
         }
     }
 

@@ -128,7 +128,7 @@ fn the_hash_of_nothing() {
 fn a3_a_variable_that_no_answer_sets() {
     let request = json!({"url": "https://a.example/?c={click_id}&t={var.ticket}&u={var.user}"});
     let rules = json!([{"when": [{"operator": "always"}], "then": "retry", "set": {"variables": {"user": "{body.user}"}}}]);
-    let expected = [("/request/url", "always empty, no answer rule sets it: {var.ticket}")];
+    let expected = [("/request/url", "always empty, neither variables nor an answer rule sets it: {var.ticket}")];
     check(&json!({"request": request, "answer": {"rules": rules}}), &expected);
 }
 

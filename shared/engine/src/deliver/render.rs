@@ -7,7 +7,7 @@ use tracking_core::{
     answer::{Answer, Judgement, Told, Verdict, no_answer},
     event::Event,
     id::Id,
-    request::{Rendered, Signing},
+    request::Rendered,
     template::{RenderFault, Scope, Steps},
     tracking_api::Definition,
 };
@@ -73,6 +73,7 @@ impl<'a> Rendering<'a> {
             secrets,
             variables: self.variables,
             answer,
+            bound: None,
             steps: Steps::default(),
         }
     }
@@ -88,15 +89,7 @@ impl<'a> Rendering<'a> {
     }
 
     fn render(&self, secrets: &BTreeMap<String, String>) -> Result<Rendered, RenderFault> {
-        let mut rendered = self.definition.request.render(&self.scope(secrets, None))?;
-        if let Some(signing) = &self.definition.signing {
-            let secret = secrets.get(signing.secret()).map_or("", String::as_str);
-            let body = rendered.body.as_deref().unwrap_or_default();
-            let signed = Signing::sign(secret, self.delivery_id, self.at, body);
-            rendered.headers.retain(|(name, _)| !Signing::owns_header(name));
-            rendered.headers.extend(signed.map(|(name, value)| (name.to_owned(), value)));
-        }
-        Ok(rendered)
+        self.definition.request.render(&self.scope(secrets, None))
     }
 
     /// The scrubber of this attempt's secrets, and of what its request made of them (Q5). `shown` is the request as people may see it. Where

@@ -114,7 +114,7 @@ pub(super) fn values<'a>(secrets: &BTreeMap<&'a str, &'a str>) -> impl Iterator<
 /// `real` request that the `masked` one, which people see, does not have.
 pub(crate) fn derived(request: &Request, scope: &Scope<'_>, real: &Rendered, masked: Option<&Rendered>) -> BTreeSet<String> {
     let seen = masked.map(parts).unwrap_or_default();
-    let texts = request.templates().flat_map(|template| template.secret_texts(scope));
+    let texts = request.secret_texts(scope);
     parts(real).into_iter().filter(|part| !seen.contains(part)).chain(texts).collect()
 }
 

@@ -119,6 +119,9 @@ fn definition(described: ObjectBuilder, form: Form) -> ObjectBuilder {
     let record = form.extra(record, "labels", list("Words to find it by", label).max_items(Some(10)));
     let pause = flag("While true, what it matches waits, for 72 hours at most, and goes out when it is false again");
     let record = form.extra(record, "pause", pause);
+    let variables = dictionary("Texts that the request reads by {var.name}, rendered anew for each", short("", 8 * 1_024))
+        .property_names(Some(Schema::from(secret_name("").build())));
+    let record = form.extra(record, "variables", variables);
     let record = form.extra(record, "rate_per_second", whole("The most requests a second", 1..=1_000));
     let signing = signing();
     form.extra(record, "signing", signing)

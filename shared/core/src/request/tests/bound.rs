@@ -1,0 +1,162 @@
+//! Variables of a rule, and the sorted query (B1).
+
+use super::*;
+use crate::{
+    caller::Owner,
+    template::sample::event,
+    tracking_api::{Definition, Difference, Settings, merge_patch},
+};
+
+fn parse(members: &Value) -> Result<Definition, Faults> {
+    let mut document = json!({"name": "n", "request": {"url": "https://a.example/"}});
+    merge_patch(&mut document, members);
+    Definition::parse(&document, &Owner::Admin, &Settings::default())
+}
+
+#[track_caller]
+fn check_url(members: &Value, expected: &str) {
+    let definition = parse(members).unwrap_or_else(|faults| panic!("{members}: {faults}"));
+    let rendered = in_scope(&event(), None, |scope| definition.request.render(scope)).unwrap();
+    assert_eq!(rendered.url, expected, "{members}");
+    assert_eq!(parse(&definition.document()).unwrap().request, definition.request, "it is read back as it was");
+}
+
+#[track_caller]
+fn check_refused(members: &Value, pointer: &str, detail: &str) {
+    let faults = parse(members).unwrap_err();
+    let told: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+    assert_eq!(told, [(pointer, detail)], "{members}");
+}
+
+#[test]
+fn b1_a_signature_over_several_values_and_a_secret() {
+    let variables = json!({"sig": "{click_id}.{transaction_id}.{payout}.{secret.key}"});
+    let url = |modifier: &str| json!({"variables": variables, "request": {"url": format!("https://a.example/?s={{var.sig|{modifier}}}")}});
+    check_url(&url("md5"), "https://a.example/?s=1d72d3c02414e285bf0bb07d1c30803c");
+    check_url(
+        &url("sha512"),
+        "https://a.example/?s=422e07e833401bc47d2343cfbab1e69157e5bc8249f6541ec2fedcff19183e73b2ee85d7569822592a80b432bd1b0e5bcf7db6333222c0009dd06367b57127f9",
+    );
+    check_url(&url("hmac_sha1:token"), "https://a.example/?s=e5a0c7543935064bbdb6eca6a3dc82e9f5a63cd6");
+}
+
+#[test]
+fn b1_variables_read_each_other_in_the_order_of_their_references() {
+    let variables = json!({"a": "{var.b}-{var.c}", "b": "{var.c|upper}", "c": "c{{x}}{payout}"});
+    check_url(
+        &json!({"variables": variables, "request": {"url": "https://a.example/{var.a}"}}),
+        "https://a.example/C%7BX%7D5.00-c%7Bx%7D5.00",
+    );
+    check_url(&json!({"variables": {}, "request": {"url": "https://a.example/{var.ticket}"}}), "https://a.example/T-5");
+    check_url(
+        &json!({"variables": {"b": "{var.ticket}!"}, "request": {"url": "https://a.example/{var.b}"}}),
+        "https://a.example/T-5%21",
+    );
+}
+
+#[test]
+fn b1_a_circle_of_variables_is_named() {
+    let circle = "variables read each other in a circle: a → b → c → a";
+    check_refused(
+        &json!({"variables": {"b": "{var.c}", "c": "{var.a}", "a": "{var.b}", "d": "{var.a}"}}),
+        "/variables/a",
+        circle,
+    );
+    check_refused(&json!({"variables": {"x": "1{var.x}"}}), "/variables/x", "variables read each other in a circle: x → x");
+    check_refused(
+        &json!({"variables": {"q": "{var.r}", "r": "{var.r}"}}),
+        "/variables/r",
+        "variables read each other in a circle: r → r",
+    );
+}
+
+#[test]
+fn b1_a_variable_has_one_source() {
+    let rule = json!({"when": [{"operator": "always"}], "then": "delivered", "set": {"variables": {"sig": "{http_code}"}}});
+    let members = json!({"variables": {"sig": "x"}, "answer": {"rules": [rule]}});
+    check_refused(&members, "/variables/sig", "an answer rule sets sig too: choose another name for one of them");
+}
+
+#[test]
+fn b1_variables_have_limits() {
+    let many: Value = (0..51).map(|number| (format!("v{number}"), json!("x"))).collect::<crate::json::Map>().into();
+    check_refused(&json!({"variables": many}), "/variables", "expected at most 50 variables, got 51");
+    check_refused(&json!({"variables": {"a": "x".repeat(8_193)}}), "/variables/a", "expected at most 8192 bytes, got 8193");
+    let long = "x".repeat(8_000);
+    let five = json!({"a": long, "b": long, "c": long, "d": long, "e": long});
+    check_refused(&json!({"variables": five}), "/variables", "expected variables of at most 32768 bytes in all, got 40000");
+    check_refused(
+        &json!({"variables": {"a b": "x"}}),
+        "/variables/a b",
+        "not a name: 1 to 64 characters of A-Z a-z 0-9 _ - are allowed",
+    );
+    check_refused(&json!({"variables": ["x"]}), "/variables", "a list is not an object: write {\"name\": \"template\"}");
+    let doubled = json!({"variables": {"a": "x".repeat(5_000), "b": "{var.a}{var.a}"}});
+    let rendered = in_scope(&event(), None, |scope| parse(&doubled).unwrap().request.render(scope));
+    assert_eq!(rendered, Err(RenderFault::TooLong { limit_bytes: 8 * 1024 }));
+}
+
+#[test]
+fn b1_the_sorted_query_has_the_parameters_as_they_are_sent_without_those_that_read_it() {
+    let query = json!([{"name": "b", "value": "{affiliate_click_id}"}, {"name": "sig", "value": "{var.sig|md5}"}]);
+    let members = json!({"variables": {"sig": "{query_sorted}{secret.key}"},
+        "request": {"url": "https://a.example/p?z=1&a={payout}&c={voucher|omit_if_empty}", "query": query}});
+    check_url(&members, "https://a.example/p?z=1&a=5.00&b=click%201%2F2&sig=4b842c9f8f3bc4e830ddd6002e4c882d");
+    check_url(
+        &json!({"request": {"url": "https://a.example/?b=2&h={query_sorted|sha1}&a=1"}}),
+        "https://a.example/?b=2&h=d53cf64e768f4ef09c806bbe12258c78211b2690&a=1",
+    );
+    check_url(
+        &json!({"request": {"url": "https://a.example/{query_sorted}?b=2&a=1&a=0"}}),
+        "https://a.example/a%3D1%26a%3D0%26b%3D2?b=2&a=1&a=0",
+    );
+}
+
+#[test]
+fn b1_what_is_made_of_a_secret_by_way_of_variables_is_masked() {
+    let members = json!({"variables": {"sig": "{pcid}{secret.key}", "plain": "{pcid}"},
+        "request": {"url": "https://a.example/?s={var.sig|md5}&p={var.plain}&t={secret.token}",
+            "headers": [{"name": "X-Sorted", "value": "{query_sorted|sha1}"}]}});
+    let request = parse(&members).unwrap().request;
+    assert_eq!(request.secrets().collect::<Vec<_>>(), ["token", "key"]);
+    let texts = in_scope(&event(), None, |scope| request.secret_texts(scope));
+    let made: Vec<&str> = texts.iter().map(String::as_str).collect();
+    assert!(
+        made.contains(&"44556580e18a68bbd717fc94e0cd659c") && made.contains(&"s3cr3t/+") && !made.contains(&"pc-1"),
+        "{made:?}"
+    );
+    in_scope(&event(), None, |scope| {
+        let bound = request.bound(scope).unwrap();
+        let scope = scope.with(&bound);
+        let told: Vec<_> = request
+            .templates()
+            .flat_map(|template| template.trace(&scope, &[]))
+            .map(|traced| (traced.written.to_owned(), traced.value, traced.text, traced.from))
+            .collect();
+        let row = |written: &str, value: &str, text: &str, from: &str| {
+            (written.to_owned(), value.to_owned(), text.to_owned(), from.to_owned())
+        };
+        assert_eq!(told[0], row("{var.sig|md5}", "***", "***", "variable sig of the rule"));
+        assert_eq!(told[1], row("{var.plain}", "pc-1", "pc-1", "variable plain of the rule"));
+        assert_eq!(told[3], row("{query_sorted|sha1}", "***", "***", "the request"));
+    });
+}
+
+#[test]
+fn b1_a_secret_is_bound_to_the_variables_that_use_it() {
+    let rule = |sig: &str, other: &str, place: &str| {
+        parse(&json!({"variables": {"sig": sig, "other": other}, "request": {"url": "https://a.example/?c={click_id}",
+            "headers": [{"name": "X-Sig", "value": place}]}}))
+        .unwrap()
+    };
+    let before = rule("{pcid}{secret.key}", "{ip}", "{var.sig|md5}");
+    #[track_caller]
+    fn check(after: &Definition, before: &Definition, expected: Option<Difference>) {
+        assert_eq!(after.difference(before, "key"), expected);
+        assert_eq!(after.honours("key", &before.binding("key", &Owner::Admin)), expected.is_none());
+    }
+    check(&rule("{pcid}{secret.key}", "{ip}", "{var.sig|md5}"), &before, None);
+    check(&rule("{secret.key}", "{ip}", "{var.sig|md5}"), &before, Some(Difference::Use));
+    check(&rule("{pcid}{secret.key}", "{ip}", "{var.sig}"), &before, Some(Difference::Use));
+    check(&rule("{pcid}{secret.key}", "{var.sig}", "{var.other}"), &before, Some(Difference::Use));
+}
