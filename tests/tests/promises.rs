@@ -446,6 +446,6 @@ async fn the_log_pages_through_everything_newest_first_without_gaps_or_repeats()
         }
         assert_eq!(seen, expected, "pages of {limit}");
     }
-    let delivered = DeliveryFilter { state: Some(State::Delivered), ..DeliveryFilter::default() };
+    let delivered = DeliveryFilter { states: vec![State::Delivered], ..DeliveryFilter::default() };
     assert_eq!(world.log(&delivered).await.len(), 137);
 }

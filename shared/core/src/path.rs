@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a3_a_path_may_begin_with_a_position() {
+    fn case_a3_a_path_may_begin_with_a_position() {
         let path: FieldPath = "[0].status".parse().unwrap();
         assert_eq!(path.0, [Step::Index(0), key("status")]);
         for text in ["[0]", "[1][2]", "[0].status", "[3][0].a.b[1]"] {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a4_a_selector_names_a_field_and_its_text() {
+    fn case_a4_a_selector_names_a_field_and_its_text() {
         let path: FieldPath = "leads[id=X.77].status".parse().unwrap();
         let select = Step::Select { key: "id".into(), value: "X.77".into() };
         assert_eq!(path.0, [key("leads"), select, key("status")]);

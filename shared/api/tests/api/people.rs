@@ -26,7 +26,7 @@ async fn pass(api: &Api, seconds: i64) {
 }
 
 #[tokio::test]
-async fn d6_what_a_paused_rule_matches_waits_and_goes_out_when_it_goes_on() {
+async fn case_d6_what_a_paused_rule_matches_waits_and_goes_out_when_it_goes_on() {
     let api = Api::new();
     let bank = Receiver::answering(200).await;
     let path = made(&api, &bank.url, json!({"pause": true})).await;
@@ -56,7 +56,7 @@ async fn d6_what_a_paused_rule_matches_waits_and_goes_out_when_it_goes_on() {
 }
 
 #[tokio::test]
-async fn d6_a_pause_lasts_72_hours_at_most() {
+async fn case_d6_a_pause_lasts_72_hours_at_most() {
     let api = Api::new();
     let bank = Receiver::answering(200).await;
     let path = made(&api, &bank.url, json!({"pause": true})).await;
@@ -73,7 +73,7 @@ async fn d6_a_pause_lasts_72_hours_at_most() {
 }
 
 #[tokio::test]
-async fn d5_what_an_admin_switched_off_stays_off() {
+async fn case_d5_what_an_admin_switched_off_stays_off() {
     let api = Api::new();
     let path = made(&api, "http://127.0.0.1:1", json!({})).await;
     assert_eq!(patch(&api, "aff_a", &path, json!({"active": false})).await["locked_by_admin"], false, "its own");

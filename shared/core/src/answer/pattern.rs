@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a14_a_star_is_any_text_and_a_bar_parts_alternatives() {
+    fn case_a14_a_star_is_any_text_and_a_bar_parts_alternatives() {
         check("app*|rej*", Position::Whole, &["approved", "app", "rejected"], &["unapproved", "ap", "|rej", ""]);
         check("*ok*", Position::Whole, &["ok", "not ok!", "okok"], &["o k", ""]);
         check("a*b*a", Position::Whole, &["aba", "a-b-a", "abba", "aabaa"], &["aa", "ab", "a", "xaba"]);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a14_texts_begin_end_and_contain_patterns() {
+    fn case_a14_texts_begin_end_and_contain_patterns() {
         check("ERR*42|FAIL", Position::Start, &["ERR 42!", "FAIL", "FAILED"], &["ERR", "an ERR 42"]);
         check("ok|d*ne", Position::End, &["is ok", "done", "well done"], &["ok.", "dne?"]);
         check("ok|d*ne", Position::Anywhere, &["(ok)", "it is done now"], &["no", "d"]);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a14_numbers_are_equal_as_numbers() {
+    fn case_a14_numbers_are_equal_as_numbers() {
         check("10.5", Position::Whole, &["10.5", "10.50", "10.500"], &["10.05", "010.5", "10.5 ", "1.05e1", "10.", "+10.5"]);
         check("7", Position::Whole, &["7", "7.0", "7.00"], &["007", "07", "7.01", "-7"]);
         check("007", Position::Whole, &["007"], &["7", "07"]);

@@ -122,7 +122,7 @@ fn noted(conversion: Value) -> (Change, Vec<(String, String)>) {
 }
 
 #[test]
-fn c1_decoration_never_refuses_a_conversion() {
+fn case_c1_decoration_never_refuses_a_conversion() {
     let query = |value: Value| {
         let (change, notes) = noted(json!({"query_params": null}));
         assert_eq!((change.conversion.query_params.len(), notes), (0, Vec::new()));
@@ -144,7 +144,7 @@ fn c1_decoration_never_refuses_a_conversion() {
 }
 
 #[test]
-fn c1_texts_that_decorate_are_taken_as_far_as_they_can_be() {
+fn case_c1_texts_that_decorate_are_taken_as_far_as_they_can_be() {
     let (change, notes) = noted(json!({
         "affs": [], "cookie_params": "none", "user_agent": "x".repeat(2_049), "ip": ["203.0.113.9"], "offer_name": 7,
         "advertiser_name": {"cs": "Banka"}, "pcid": "p".repeat(5_000),
@@ -161,7 +161,7 @@ fn c1_texts_that_decorate_are_taken_as_far_as_they_can_be() {
 }
 
 #[test]
-fn c3_words_are_read_in_any_case() {
+fn case_c3_words_are_read_in_any_case() {
     let change = read(|detail| {
         detail["conversion"]["change"] = json!("Created");
         detail["transactions"][0]["result"] = json!("APPROVED");
@@ -173,7 +173,7 @@ fn c3_words_are_read_in_any_case() {
 }
 
 #[test]
-fn c4_a_transaction_that_is_repeated_without_a_word_is_as_it_was() {
+fn case_c4_a_transaction_that_is_repeated_without_a_word_is_as_it_was() {
     let kinds = |updated: Value, own: Value, change: Value| {
         let mut detail = testing::detail();
         detail["conversion"]["change"] = json!("updated");

@@ -307,7 +307,7 @@ fn s_repeated_values_count_once_in_the_order_given() {
 }
 
 #[test]
-fn c5_a_rule_is_about_commissions() {
+fn case_c5_a_rule_is_about_commissions() {
     let two = |detail: &mut Value| {
         detail["transactions"] = json!([
             {"transaction_id": "trx_1", "result": "approved", "commission_id": "com_1", "change": "updated"},
@@ -342,7 +342,7 @@ fn c5_a_rule_is_about_commissions() {
 }
 
 #[test]
-fn c6_all_is_a_word_everywhere() {
+fn case_c6_all_is_a_word_everywhere() {
     for all in [json!("all"), json!(["all"]), json!("All"), json!(["ALL"])] {
         let names =
             ["source", "conversion_type", "affiliate", "advertiser", "integration", "channel", "included_offers", "commission"];
@@ -358,7 +358,7 @@ fn c6_all_is_a_word_everywhere() {
 }
 
 #[test]
-fn c3_words_compare_without_case() {
+fn case_c3_words_compare_without_case() {
     let wanted = json!({"source": ["iframe"], "conversion_type": ["Sale", "custom:Sign Up"]});
     let edited = |source: &'static str, kind: &'static str, custom: Value| {
         move |detail: &mut Value| {

@@ -137,7 +137,7 @@ fn l2_retry_after_is_seconds_or_a_date() {
 }
 
 #[test]
-fn a12_retry_after_is_a_date_in_any_form_of_rfc_9110() {
+fn case_a12_retry_after_is_a_date_in_any_form_of_rfc_9110() {
     let now: Timestamp = "2026-11-26T08:39:37Z".parse().unwrap();
     let read = |text| parse_retry_after(text, now).map(|wait| wait.as_secs());
     for text in [

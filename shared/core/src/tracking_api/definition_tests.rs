@@ -281,7 +281,7 @@ fn contract_2_a_very_wrong_rule_is_told_all_its_faults_at_once() {
 }
 
 #[test]
-fn a14_a_rule_that_was_stored_before_patterns_keeps_its_meaning() {
+fn case_a14_a_rule_that_was_stored_before_patterns_keeps_its_meaning() {
     let stored = crate::json::parse(
         br#"{"name":"n","active":true,"trigger":"transaction_all","request":{"method":"GET","url":"https://a.example/?id={external_id}"},
              "answer":{"rules":[

@@ -192,7 +192,7 @@ fn t2_t5_results_that_new_transactions_hardly_ever_have() {
 }
 
 #[test]
-fn a7_a_rule_that_polls_without_otherwise() {
+fn case_a7_a_rule_that_polls_without_otherwise() {
     let detail = "without it a 2xx response that no rule knows ends the delivery as delivered: write pending or retry, and a rule for \
                   what means delivered";
     let pending = |source: &str| json!({"when": [{"source": source, "key": "status", "operator": "equals", "value": "new"}], "then": "pending"});

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a6_a_body_is_decoded_by_its_charset_or_its_byte_order_mark() {
+    fn case_a6_a_body_is_decoded_by_its_charset_or_its_byte_order_mark() {
         let json = |charset: &str| format!("application/json; charset={charset}");
         check(&[("Content-Type", &json("utf-16le"))], utf16(TEXT, false), TEXT);
         check(&[("Content-Type", &json("UTF-16BE"))], utf16(TEXT, true), TEXT);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a6_a_body_is_inflated_unasked() {
+    fn case_a6_a_body_is_inflated_unasked() {
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
         zlib.write_all(TEXT.as_bytes()).unwrap();
         let mut raw = DeflateEncoder::new(Vec::new(), Compression::best());
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a6_a_small_body_that_inflates_without_end_is_cut() {
+    fn case_a6_a_small_body_that_inflates_without_end_is_cut() {
         let bomb = gzip(&vec![b' '; 64 << 20]);
         assert!(bomb.len() < 1 << 20);
         let cut = answer(&[("content-encoding", "gzip")], bomb);

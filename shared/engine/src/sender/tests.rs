@@ -306,7 +306,7 @@ async fn answering(bytes: usize, with_length: bool) -> u16 {
 }
 
 #[tokio::test]
-async fn a5_a_response_is_read_to_1_mib_and_known_to_be_longer() {
+async fn case_a5_a_response_is_read_to_1_mib_and_known_to_be_longer() {
     let sender = Sender::new(true).unwrap();
     for with_length in [true, false] {
         for (bytes, read, is_cut) in [

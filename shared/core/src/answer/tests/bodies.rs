@@ -15,7 +15,7 @@ fn check_field(body: &str, path: &str, expected: Option<&str>) {
 }
 
 #[test]
-fn a1_a_condition_on_the_body_without_a_key_reads_all_of_it() {
+fn case_a1_a_condition_on_the_body_without_a_key_reads_all_of_it() {
     let is = |value: &str| json!({"source": "body", "key": "", "operator": "equals", "value": value});
     assert!(holds("OK", &is("OK")));
     assert!(holds("DUP\r\n", &is("OK|DUP")));
@@ -29,7 +29,7 @@ fn a1_a_condition_on_the_body_without_a_key_reads_all_of_it() {
 }
 
 #[test]
-fn a1_a_text_is_a_form_only_by_its_type_or_by_its_look() {
+fn case_a1_a_text_is_a_form_only_by_its_type_or_by_its_look() {
     check_field("OK", "OK", None);
     check_field("ERROR: bad signature", "ERROR: bad signature", None);
     check_field("status=ok", "status", Some("ok"));
@@ -45,7 +45,7 @@ fn a1_a_text_is_a_form_only_by_its_type_or_by_its_look() {
 }
 
 #[test]
-fn a1_set_reads_the_whole_body() {
+fn case_a1_set_reads_the_whole_body() {
     let told = |body: &str| {
         let set = json!({"external_id": "{body|regex:/^OK ([A-Z0-9-]+)$/$1/}"});
         let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
@@ -57,7 +57,7 @@ fn a1_set_reads_the_whole_body() {
 }
 
 #[test]
-fn a2_fields_of_xml_are_found_by_their_paths() {
+fn case_a2_fields_of_xml_are_found_by_their_paths() {
     let body = "<PostResponse><isValidPost>true</isValidPost><Price>12.40</Price></PostResponse>";
     check_field(body, "PostResponse.Price", Some("12.40"));
     check_field(body, "PostResponse.isValidPost", Some("true"));
@@ -80,7 +80,7 @@ fn a2_fields_of_xml_are_found_by_their_paths() {
 }
 
 #[test]
-fn a2_xml_that_is_broken_large_or_has_a_document_type_has_no_fields() {
+fn case_a2_xml_that_is_broken_large_or_has_a_document_type_has_no_fields() {
     let entities = "<!DOCTYPE a [<!ENTITY b \"boom\">]><a>&b;</a>";
     let deep = |depth: usize| format!("{}x{}", "<a>".repeat(depth), "</a>".repeat(depth));
     let wide = format!("<a{}/>", " b=\"\"".repeat(200_001));
@@ -93,13 +93,13 @@ fn a2_xml_that_is_broken_large_or_has_a_document_type_has_no_fields() {
 }
 
 #[test]
-fn a2_an_element_with_very_many_attributes_is_read_in_linear_time() {
+fn case_a2_an_element_with_very_many_attributes_is_read_in_linear_time() {
     let many = (0..60_000).map(|n| format!(" a{n}=\"{n}\"")).collect::<Vec<_>>().concat();
     check_field(&format!("<a{many}/>"), "a.@a59999", Some("59999"));
 }
 
 #[test]
-fn a3_a_path_into_a_body_may_begin_with_a_position() {
+fn case_a3_a_path_into_a_body_may_begin_with_a_position() {
     check_field("[{\"status\":\"approved\"}]", "[0].status", Some("approved"));
     check_field("[[1,2],[3]]", "[0][1]", Some("2"));
     check_field("[\"ok\",\"X-77\"]", "[1]", Some("X-77"));
@@ -113,7 +113,7 @@ fn a3_a_path_into_a_body_may_begin_with_a_position() {
 
 proptest! {
     #[test]
-    fn a2_any_xml_like_body_is_read(parts in prop::collection::vec(prop::sample::select(vec![
+    fn case_a2_any_xml_like_body_is_read(parts in prop::collection::vec(prop::sample::select(vec![
         "<a>", "</a>", "<b c='1'/>", "<b", "&amp;", "&#0;", "&x;", "<![CDATA[", "]]>", "<?p?>", "<!--", "-->", "t", "<", ">", "\"", "é", "<!DOCTYPE a>",
     ]), 0..20)) {
         let body = parts.concat();
@@ -128,7 +128,7 @@ fn judge_cut(document: &Value, status: u16) -> (Verdict, Option<String>, Vec<Str
 }
 
 #[test]
-fn a5_a_body_of_120_kib_is_judged_whole() {
+fn case_a5_a_body_of_120_kib_is_judged_whole() {
     let body = json!({"filler": "x".repeat(120 * 1024), "status": "pending"}).to_string();
     let when = json!({"source": "body", "key": "status", "operator": "equals", "value": "pending"});
     let document = json!({"rules": [{"when": [when], "then": "pending"}]});
@@ -136,7 +136,7 @@ fn a5_a_body_of_120_kib_is_judged_whole() {
 }
 
 #[test]
-fn a5_a_body_that_is_cut_is_never_judged_as_if_whole() {
+fn case_a5_a_body_that_is_cut_is_never_judged_as_if_whole() {
     let too_long = (Verdict::Retry, Some("response longer than 1 MiB".to_owned()), vec![]);
     let status = json!({"source": "http_code", "operator": "equals", "value": "404"});
     for condition in [
@@ -154,7 +154,7 @@ fn a5_a_body_that_is_cut_is_never_judged_as_if_whole() {
 }
 
 #[test]
-fn a5_the_status_decides_where_nothing_looks_at_the_body() {
+fn case_a5_the_status_decides_where_nothing_looks_at_the_body() {
     let note = vec!["response longer than 1 MiB: the rest was not read".to_owned()];
     assert_eq!(judge_cut(&json!({}), 200), (Verdict::Delivered, None, note.clone()));
     assert_eq!(judge_cut(&json!({}), 503), (Verdict::Retry, None, note.clone()));
@@ -174,7 +174,7 @@ fn polling(then: &str) -> Value {
 }
 
 #[test]
-fn a7_a_rule_that_polls_is_not_ended_by_a_body_that_can_not_be_read() {
+fn case_a7_a_rule_that_polls_is_not_ended_by_a_body_that_can_not_be_read() {
     let text = "the body is neither JSON, XML nor a form";
     let scalar = "the body is JSON, but neither an object nor a list";
     let xml = "the body is XML with the root element html, which no condition names";
@@ -204,7 +204,7 @@ fn a7_a_rule_that_polls_is_not_ended_by_a_body_that_can_not_be_read() {
 }
 
 #[test]
-fn a7_a_body_that_can_be_read_leaves_no_note() {
+fn case_a7_a_body_that_can_be_read_leaves_no_note() {
     let xml =
         json!({"rules": [{"when": [{"source": "body", "key": "r.{external_id}", "operator": "is_true"}], "then": "retry"}]});
     assert_eq!(judge(&xml, &answer(200, "<r/>")), Judgement::of(Verdict::Delivered));
@@ -216,7 +216,7 @@ fn a7_a_body_that_can_be_read_leaves_no_note() {
 }
 
 #[test]
-fn a7_of_several_lines_of_json_the_first_is_read() {
+fn case_a7_of_several_lines_of_json_the_first_is_read() {
     check_field("{\"status\":\"pending\"}\n{\"status\":\"approved\"}\n", "status", Some("pending"));
     check_field("[1]\r\n\r\n{\"a\":2}\r\n", "[0]", Some("1"));
     check_field("{\"status\":\"pending\"}\nPHP Warning: x", "status", None);

@@ -24,7 +24,7 @@ fn check_of(external_id: &str, condition: &Value, body: &str, expected: bool) {
 }
 
 #[test]
-fn a14_equals_takes_patterns_and_compares_numbers() {
+fn case_a14_equals_takes_patterns_and_compares_numbers() {
     check("equals", &["app*|App*"], &["status"], &["ok", "empty"]);
     check("not_equals", &["app*|App*"], &["ok", "empty"], &["status"]);
     check("equals", &["12.500"], &["payout"], &["text"]);
@@ -38,7 +38,7 @@ fn a14_equals_takes_patterns_and_compares_numbers() {
 const LEADS: &str = r#"{"leads":[{"id":"X-12","status":"new"},{"id":"X-77","status":"approved"},{"id":"","status":"none"}]}"#;
 
 #[test]
-fn a4_a_selector_finds_the_entry_of_this_conversion() {
+fn case_a4_a_selector_finds_the_entry_of_this_conversion() {
     let approved = json!({"source": "body", "key": "leads[id={external_id}].status", "operator": "equals", "value": "approved"});
     check_of("X-77", &approved, LEADS, true);
     check_of("X-12", &approved, LEADS, false);
@@ -53,7 +53,7 @@ fn a4_a_selector_finds_the_entry_of_this_conversion() {
 }
 
 #[test]
-fn a4_macros_in_values_are_filled_in_for_each_answer() {
+fn case_a4_macros_in_values_are_filled_in_for_each_answer() {
     let equals = json!({"source": "body", "key": "id", "operator": "equals", "value": "lead-{external_id}|{external_id|lower}"});
     check_of("X-77", &equals, r#"{"id":"lead-X-77"}"#, true);
     check_of("X-77", &equals, r#"{"id":"x-77"}"#, true);
@@ -73,7 +73,7 @@ fn a4_macros_in_values_are_filled_in_for_each_answer() {
 }
 
 #[test]
-fn a4_a_value_that_can_not_be_made_does_not_hold_and_leaves_a_note() {
+fn case_a4_a_value_that_can_not_be_made_does_not_hold_and_leaves_a_note() {
     let of = |external_id, operator: &str, value: &str| {
         let when = json!([{"source": "body", "key": "a", "operator": operator, "value": value}]);
         let Judgement { verdict, notes, .. } = judge_of(external_id, &when, r#"{"a":"anything"}"#);
@@ -90,7 +90,7 @@ fn a4_a_value_that_can_not_be_made_does_not_hold_and_leaves_a_note() {
 }
 
 #[test]
-fn a4_templates_of_conditions_are_checked_when_they_are_saved() {
+fn case_a4_templates_of_conditions_are_checked_when_they_are_saved() {
     let condition = |key: &str, value: &str| json!({"source": "body", "key": key, "operator": "equals", "value": value});
     check_condition_faults(
         &condition("a", "{exernal_id}"),
@@ -106,7 +106,7 @@ fn a4_templates_of_conditions_are_checked_when_they_are_saved() {
 
 proptest! {
     #[test]
-    fn a4_a_value_is_never_a_pattern(external_id in "[*|\\\\\\]{}.a-c]{1,6}", other in "[*|\\\\\\]{}.a-c]{0,6}") {
+    fn case_a4_a_value_is_never_a_pattern(external_id in "[*|\\\\\\]{}.a-c]{1,6}", other in "[*|\\\\\\]{}.a-c]{0,6}") {
         let is_same = external_id == other;
         let body = json!({"a": other}).to_string();
         let of = |operator: &str| {
@@ -121,7 +121,7 @@ proptest! {
     }
 
     #[test]
-    fn a4_a_value_never_alters_a_path(external_id in "[*|\\\\\\]\\[={}.a-c]{1,6}", other in "[*|\\\\\\]\\[={}.a-c]{1,6}") {
+    fn case_a4_a_value_never_alters_a_path(external_id in "[*|\\\\\\]\\[={}.a-c]{1,6}", other in "[*|\\\\\\]\\[={}.a-c]{1,6}") {
         let is_same = external_id == other;
         let holds = |key: &str, body: Value| {
             let when = json!([{"source": "body", "key": key, "operator": "equals", "value": "yes"}]);
@@ -133,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn a14_rules_from_before_patterns_keep_their_meaning(value in "[*|\\\\{}a-b]{1,5}", found in "[*|\\\\{}a-b]{0,5}") {
+    fn case_a14_rules_from_before_patterns_keep_their_meaning(value in "[*|\\\\{}a-b]{1,5}", found in "[*|\\\\{}a-b]{0,5}") {
         let body = json!({"a": found}).to_string();
         let holds = |operator: &str| {
             let condition = json!({"source": "body", "key": "a", "operator": operator, "value": value});

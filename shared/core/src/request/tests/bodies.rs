@@ -22,7 +22,7 @@ fn check(document: &Value, click_id: &str, content_type: &str, body: &str) {
 }
 
 #[test]
-fn a3_the_paths_of_a_json_body_may_begin_with_a_position() {
+fn case_a3_the_paths_of_a_json_body_may_begin_with_a_position() {
     let list = [("[1].id", "b", "string"), ("[0].id", "{click_id}", "string"), ("[0].n[0]", "2", "number")];
     check(&fields("json", &list), "c", "application/json", r#"[{"id":"c","n":[2]},{"id":"b"}]"#);
     let nested = [("[0][0]", "{click_id}", "string"), ("[0][1]", "true", "boolean")];

@@ -29,7 +29,7 @@ fn check_refused(members: &Value, pointer: &str, detail: &str) {
 }
 
 #[test]
-fn b1_a_signature_over_several_values_and_a_secret() {
+fn case_b1_a_signature_over_several_values_and_a_secret() {
     let variables = json!({"sig": "{click_id}.{transaction_id}.{payout}.{secret.key}"});
     let url = |modifier: &str| json!({"variables": variables, "request": {"url": format!("https://a.example/?s={{var.sig|{modifier}}}")}});
     check_url(&url("md5"), "https://a.example/?s=1d72d3c02414e285bf0bb07d1c30803c");
@@ -41,7 +41,7 @@ fn b1_a_signature_over_several_values_and_a_secret() {
 }
 
 #[test]
-fn b1_variables_read_each_other_in_the_order_of_their_references() {
+fn case_b1_variables_read_each_other_in_the_order_of_their_references() {
     let variables = json!({"a": "{var.b}-{var.c}", "b": "{var.c|upper}", "c": "c{{x}}{payout}"});
     check_url(
         &json!({"variables": variables, "request": {"url": "https://a.example/{var.a}"}}),
@@ -55,7 +55,7 @@ fn b1_variables_read_each_other_in_the_order_of_their_references() {
 }
 
 #[test]
-fn b1_a_circle_of_variables_is_named() {
+fn case_b1_a_circle_of_variables_is_named() {
     let circle = "variables read each other in a circle: a → b → c → a";
     check_refused(
         &json!({"variables": {"b": "{var.c}", "c": "{var.a}", "a": "{var.b}", "d": "{var.a}"}}),
@@ -71,14 +71,14 @@ fn b1_a_circle_of_variables_is_named() {
 }
 
 #[test]
-fn b1_a_variable_has_one_source() {
+fn case_b1_a_variable_has_one_source() {
     let rule = json!({"when": [{"operator": "always"}], "then": "delivered", "set": {"variables": {"sig": "{http_code}"}}});
     let members = json!({"variables": {"sig": "x"}, "answer": {"rules": [rule]}});
     check_refused(&members, "/variables/sig", "an answer rule sets sig too: choose another name for one of them");
 }
 
 #[test]
-fn b1_variables_have_limits() {
+fn case_b1_variables_have_limits() {
     let many: Value = (0..51).map(|number| (format!("v{number}"), json!("x"))).collect::<crate::json::Map>().into();
     check_refused(&json!({"variables": many}), "/variables", "expected at most 50 variables, got 51");
     check_refused(&json!({"variables": {"a": "x".repeat(8_193)}}), "/variables/a", "expected at most 8192 bytes, got 8193");
@@ -97,7 +97,7 @@ fn b1_variables_have_limits() {
 }
 
 #[test]
-fn b1_the_sorted_query_has_the_parameters_as_they_are_sent_without_those_that_read_it() {
+fn case_b1_the_sorted_query_has_the_parameters_as_they_are_sent_without_those_that_read_it() {
     let query = json!([{"name": "b", "value": "{affiliate_click_id}"}, {"name": "sig", "value": "{var.sig|md5}"}]);
     let members = json!({"variables": {"sig": "{query_sorted}{secret.key}"},
         "request": {"url": "https://a.example/p?z=1&a={payout}&c={voucher|omit_if_empty}", "query": query}});
@@ -113,7 +113,7 @@ fn b1_the_sorted_query_has_the_parameters_as_they_are_sent_without_those_that_re
 }
 
 #[test]
-fn b1_what_is_made_of_a_secret_by_way_of_variables_is_masked() {
+fn case_b1_what_is_made_of_a_secret_by_way_of_variables_is_masked() {
     let members = json!({"variables": {"sig": "{pcid}{secret.key}", "plain": "{pcid}"},
         "request": {"url": "https://a.example/?s={var.sig|md5}&p={var.plain}&t={secret.token}",
             "headers": [{"name": "X-Sorted", "value": "{query_sorted|sha1}"}]}});
@@ -143,7 +143,7 @@ fn b1_what_is_made_of_a_secret_by_way_of_variables_is_masked() {
 }
 
 #[test]
-fn b1_a_secret_is_bound_to_the_variables_that_use_it() {
+fn case_b1_a_secret_is_bound_to_the_variables_that_use_it() {
     let rule = |sig: &str, other: &str, place: &str| {
         parse(&json!({"variables": {"sig": sig, "other": other}, "request": {"url": "https://a.example/?c={click_id}",
             "headers": [{"name": "X-Sig", "value": place}]}}))

@@ -306,7 +306,7 @@ fn f8_values_of_two_parties_hide_a_response_whole() {
 }
 
 #[test]
-fn a5_an_answer_that_is_cut_stays_cut() {
+fn case_a5_an_answer_that_is_cut_stays_cut() {
     let cut = || Answer::new(200, Vec::new(), b"{\"a\":\"my-secret\"".to_vec()).cut();
     for scrubber in [Scrubber::Idle, scrubber(&["my-secret"]), Scrubber::hiding(&texts(&["my-secret"], &[]).secrets)] {
         assert!(scrubber.answer(cut()).is_cut());
@@ -314,7 +314,7 @@ fn a5_an_answer_that_is_cut_stays_cut() {
 }
 
 #[test]
-fn a7_lines_of_json_stay_json() {
+fn case_a7_lines_of_json_stay_json() {
     let scrubber = scrubber(&["12345"]);
     assert_eq!(body(&scrubber, "{\"a\":12345}\n{\"b\":\"x12345\"}\n", false), "{\"a\":\"***\"}\n{\"b\":\"x***\"}\n");
 }

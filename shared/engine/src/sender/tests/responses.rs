@@ -29,7 +29,7 @@ async fn playing(connections: &'static [&'static [&'static str]]) -> (u16, Arc<A
 const KEPT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[tokio::test]
-async fn a10_a_kept_connection_that_the_receiver_closes_costs_no_attempt() {
+async fn case_a10_a_kept_connection_that_the_receiver_closes_costs_no_attempt() {
     let (port, heard) = playing(&[&[KEPT, ""], &[KEPT]]).await;
     let sender = Sender::new(true).unwrap();
     let url = format!("http://127.0.0.1:{port}/");
@@ -40,7 +40,7 @@ async fn a10_a_kept_connection_that_the_receiver_closes_costs_no_attempt() {
 }
 
 #[tokio::test]
-async fn a10_a_new_connection_that_is_closed_and_an_answer_that_has_begun_are_no_such_sign() {
+async fn case_a10_a_new_connection_that_is_closed_and_an_answer_that_has_begun_are_no_such_sign() {
     const CLOSED: &[&[&str]] = &[&[""], &[KEPT]];
     const BEGUN: &[&[&str]] = &[&[KEPT, "HTTP/1.1 2"], &[KEPT]];
     for connections in [CLOSED, BEGUN] {
@@ -58,7 +58,7 @@ async fn a10_a_new_connection_that_is_closed_and_an_answer_that_has_begun_are_no
 }
 
 #[tokio::test]
-async fn a9_lines_that_are_no_headers_are_left_out() {
+async fn case_a9_lines_that_are_no_headers_are_left_out() {
     const ODD: [&str; 3] = [
         "HTTP/1.1 200 OK\r\nPHP Warning: Undefined index in /a.php on line 3\r\nX-Status: ok\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/1.1 200 OK\r\nX-Status : ok\r\nContent-Length: 2\r\n\r\nok",
