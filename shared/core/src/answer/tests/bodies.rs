@@ -137,7 +137,8 @@ fn a5_a_body_of_120_kib_is_judged_whole() {
 
 #[test]
 fn a5_a_body_that_is_cut_is_never_judged_as_if_whole() {
-    let too_long = (Verdict::Retry, Some("response longer than 1 MiB".to_owned()), vec![]);
+    let why = "response longer than 1 MiB".to_owned();
+    let too_long = (Verdict::Retry, Some(why.clone()), vec![why]);
     let status = json!({"source": "http_code", "operator": "equals", "value": "404"});
     for condition in [
         json!({"source": "body", "key": "status", "operator": "equals", "value": "pending"}),
