@@ -131,7 +131,7 @@ async fn contract_2_a_rule_is_checked_as_it_will_be_used() {
         "/request/headers/3/name the header x-a stands twice: keep one of them",
         "/request/headers/3/value character 6: there is no time zone \"Nowhere\": ",
         "/request/body/fields/0/path not a path: write keys joined by dots and posi",
-        "/request/body/fields/0/value character 1: {body.x} may stand only in set of",
+        "/request/body/fields/0/value character 1: {body.x} may stand only in an ans",
         "/request/body/fields/1/value character 8: \"19\" decimal places are not possi",
     ];
     assert_eq!(told, expected);

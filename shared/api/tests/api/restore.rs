@@ -50,6 +50,41 @@ async fn contract_3_what_is_not_allowed_any_more_is_not_restored() {
     assert_eq!(api.get(ADMIN, &format!("/tracking-apis/{id}")).await.header("etag"), Some("\"1\""));
 }
 
+/// A rule whose condition has this value.
+fn comparing(value: &str) -> Value {
+    json!({"rules": [{"when": [{"source": "body", "key": "a", "operator": "equals", "value": value}], "then": "failed"}]})
+}
+
+#[tokio::test]
+async fn a14_a_rule_from_before_patterns_is_shown_changed_and_restored_with_its_meaning() {
+    let mut api = Api::new();
+    let id = api.rule(ADMIN, "x", json!({"answer": comparing("5-")})).await;
+    let path = format!("/tracking-apis/{id}");
+    // The rows as they were written then.
+    for prefix in ["BODY#", "A#"] {
+        let mut row = api.rows(&format!("R#{id}"), prefix).await.pop().unwrap();
+        row.body = row.body.replace("\"answer_format\":2,", "").replace(",\"answer_format\":2", "").replace("\"5-\"", "\"5*\"");
+        assert!(row.body.contains("\"5*\"") && !row.body.contains("answer_format"), "{}", row.body);
+        api.meddle(vec![row], Vec::new()).await;
+    }
+    api.restart();
+    let is_escaped = |body: &Value| body["answer"] == comparing(r"5\*");
+    assert!(is_escaped(&api.get(ADMIN, &path).await.body));
+    let patched = api.call(ADMIN, &format!("PATCH {path}"), json!({"name": "y"})).await;
+    assert!(is_escaped(&patched.body), "{}", patched.text);
+    assert_eq!(patched.body["answer_format"], Value::Null, "the mark is not shown");
+    api.restart();
+    assert!(is_escaped(&api.get(ADMIN, &path).await.body), "it is escaped once");
+    let history = api.get(ADMIN, &format!("{path}/history")).await;
+    assert_eq!(history.body["items"][0]["changes"], json!([{"pointer": "/name", "from": "x", "to": "y"}]));
+    let patched = api.call(ADMIN, &format!("PATCH {path}"), json!({"answer": comparing("5*")})).await;
+    assert_eq!(patched.body["answer"], comparing("5*"), "a pattern");
+    for version in [1, 2] {
+        let restored = api.call(ADMIN, &format!("POST {path}/history/{version}/restore"), Value::Null).await;
+        assert!(is_escaped(&restored.body), "{version}: {}", restored.text);
+    }
+}
+
 #[tokio::test]
 async fn contract_3_versions_that_never_were_are_not_found() {
     let api = Api::new();

@@ -177,6 +177,27 @@ async fn contract_3_a_test_is_really_sent_and_leaves_no_trace() {
     assert_eq!(api.get(ADMIN, "/deliveries").await.each("id").len(), 0);
 }
 
+/// Tries out a rule that asks again while the body says so, against a receiver that answers with this body.
+async fn polled(body: String) -> [Value; 3] {
+    let (url, _hearing) = receiver(move |_| Some(body.clone())).await;
+    let when = json!([{"source": "body", "key": "status", "operator": "equals", "value": "pending"}]);
+    let rule = json!({"name": "x", "request": {"url": url}, "answer": {"rules": [{"when": when, "then": "pending"}]}});
+    let shown = preview(&Api::new(), ADMIN, json!({"tracking_api": rule, "send": true})).await.body;
+    ["verdict", "error", "answer"].map(|field| shown[field].clone())
+}
+
+#[tokio::test]
+async fn a5_a7_a_trial_says_why_a_body_was_not_judged() {
+    let long = |bytes: usize| json!({"filler": "x".repeat(bytes), "status": "pending"}).to_string();
+    let [verdict, error, answer] = polled(long(120 << 10)).await;
+    assert_eq!((verdict, error, answer.as_str().map(str::len)), (json!("pending"), Value::Null, Some(4_096)));
+    let [verdict, error, answer] = polled(long(1 << 20)).await;
+    let why = json!("response longer than 1 MiB");
+    assert_eq!((verdict, error, answer.as_str().map(str::len)), (json!("retry"), why, Some(4_096)));
+    let why = json!("the body is neither JSON, XML nor a form; 1 condition found nothing");
+    assert_eq!(polled("<br>oops".to_owned()).await, [json!("retry"), why, json!("<br>oops")]);
+}
+
 #[tokio::test]
 async fn q4_q5_what_does_not_arrive_says_why() {
     let slow = |url: &str| json!({"name": "x", "request": {"url": url, "timeout_seconds": 1}});

@@ -11,9 +11,6 @@ use crate::{
     money::Money,
 };
 
-/// The part of a text that `matches` looks at, in bytes from its beginning.
-const MATCHED_BYTES: usize = 64 * 1_024;
-
 /// What must be so of the text that was found (A2). Text compares case-sensitively, numbers exactly; a missing text is empty.
 #[derive(Debug, Clone)]
 pub(super) enum Operator {
@@ -141,7 +138,7 @@ impl Operator {
             Self::Between(low, high) => number().is_some_and(|n| (*low..=*high).contains(&n)),
             Self::IsEmpty => found.is_empty(),
             Self::IsNotEmpty => !found.is_empty(),
-            Self::Matches(expression) => expression.is_match(&found[..found.floor_char_boundary(MATCHED_BYTES)], steps)?,
+            Self::Matches(expression) => expression.is_match(found, steps)?,
             Self::Always => true,
         })
     }

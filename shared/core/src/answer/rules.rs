@@ -144,7 +144,8 @@ impl AnswerRules {
         let mut notes = Vec::new();
         if answer.is_cut() {
             if self.looks_at_body() {
-                return Judgement { notes, reason: Some(TOO_LONG.to_owned()), ..Judgement::of(Verdict::Retry) };
+                let reason = TOO_LONG.to_owned();
+                return Judgement { notes: vec![reason.clone()], reason: Some(reason), ..Judgement::of(Verdict::Retry) };
             }
             notes.push(format!("{TOO_LONG}: the rest was not read"));
         }

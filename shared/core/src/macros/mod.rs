@@ -28,7 +28,7 @@ pub struct MacroInfo {
     pub gives: &'static str,
     /// Only rules of admins may use it (V3).
     pub admins_only: bool,
-    /// Only `set` of an answer rule may use it (A3).
+    /// Only answer rules may use it (A3).
     pub answer_only: bool,
     #[serde(skip)]
     kind: Kind,

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use super::Scope;
 use crate::{
-    change::{Transaction, TransactionResult},
+    change::{Conversion, Transaction, TransactionResult},
     hash,
     macros::{Fixed, Macro},
     money::Money,
@@ -75,10 +75,7 @@ impl<'a> Value<'a> {
             Fixed::IntegrationId => Self::text(conversion.integration_id.as_ref()),
             Fixed::Source => Self::text(Some(&conversion.source)),
             Fixed::Country => Self::text(conversion.country.as_ref()),
-            Fixed::ConversionType => match &conversion.custom_type {
-                Some(name) if conversion.conversion_type == "custom" && !name.is_empty() => Self::text(Some(name)),
-                _ => Self::text(Some(&conversion.conversion_type)),
-            },
+            Fixed::ConversionType => Self::text(Some(conversion_type(conversion))),
             Fixed::Value => Self::amount(conversion.value),
             Fixed::Currency => Self::text(conversion.currency.as_ref()),
             Fixed::Ip => Self::text(conversion.ip.as_ref()),
@@ -171,6 +168,14 @@ impl fmt::Display for Value<'_> {
             Self::Amount(amount) => amount.fmt(f),
             Self::Number(number) => number.fmt(f),
         }
+    }
+}
+
+/// The type, or its name if it is one of the platform's customers' own.
+fn conversion_type(conversion: &Conversion) -> &str {
+    match &conversion.custom_type {
+        Some(name) if conversion.conversion_type == "custom" && !name.is_empty() => name,
+        _ => &conversion.conversion_type,
     }
 }
 

@@ -78,7 +78,7 @@ fn declared(body: &[u8]) -> Option<&'static Encoding> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::{collections::BTreeMap, io::Write};
 
     use flate2::{
         Compression,
@@ -86,6 +86,10 @@ mod tests {
     };
 
     use super::*;
+    use crate::{
+        deliver::render::masked,
+        secrets::{Scrubber, Texts},
+    };
 
     const TEXT: &str = r#"{"status":"čeká","note":"žluťoučký"}"#;
 
@@ -139,6 +143,21 @@ mod tests {
         check(&[("content-encoding", "gzip"), ("content-type", "a/b; charset=utf-16le")], gzip(&utf16(TEXT, false)), TEXT);
         for untrue in ["gzip", "deflate", "br", "identity"] {
             check(&[("content-encoding", untrue)], TEXT.as_bytes().to_vec(), TEXT);
+        }
+    }
+
+    #[test]
+    fn case_a6_secrets_are_masked_in_what_was_decoded() {
+        let secrets = BTreeMap::from([("token", "s3cr3t-token-ž")]);
+        let scrubber = Scrubber::new(&Texts { secrets, ..Texts::default() });
+        let echo = "{\"echo\":\"s3cr3t-token-ž\"}";
+        for (name, value, body) in [
+            ("content-type", "application/json; charset=utf-16be", utf16(echo, true)),
+            ("content-encoding", "gzip", gzip(echo.as_bytes())),
+        ] {
+            let sent = Ok(Answer::new(200, vec![(name.to_owned(), value.to_owned())], body));
+            let masked = masked(sent, &scrubber).unwrap();
+            assert_eq!(String::from_utf8_lossy(masked.body()), "{\"echo\":\"***\"}", "{value}");
         }
     }
 

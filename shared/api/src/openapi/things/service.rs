@@ -62,7 +62,7 @@ fn macros() -> RefOr<Schema> {
         .has("example", text("A use of it"))
         .has("gives", text("What that use may print"))
         .has("admins_only", flag("Only admins' rules may use it"))
-        .has("answer_only", flag("Only `set` of an answer rule may use it"));
+        .has("answer_only", flag("Only answer rules may use it"));
     let modifier = record("A modifier")
         .has("name", text("The word after the bar"))
         .has("argument", text("The form of its argument; empty if it takes none"))

@@ -136,8 +136,19 @@ fn case_a5_a_body_of_120_kib_is_judged_whole() {
 }
 
 #[test]
+fn case_a5_an_expression_reads_a_long_body_to_its_end() {
+    let body = format!("{} PENDING", "x".repeat(120 * 1024));
+    let when = json!({"source": "body", "operator": "matches", "value": "PENDING$"});
+    let document = json!({"rules": [{"when": [when], "then": "pending"}]});
+    assert_eq!(judge(&document, &answer(200, &body)).verdict, Verdict::Pending);
+    let most = format!("{} PENDING", "x".repeat((1 << 20) - 8));
+    assert_eq!(judge(&document, &answer(200, &most)).verdict, Verdict::Pending);
+}
+
+#[test]
 fn case_a5_a_body_that_is_cut_is_never_judged_as_if_whole() {
-    let too_long = (Verdict::Retry, Some("response longer than 1 MiB".to_owned()), vec![]);
+    let why = "response longer than 1 MiB".to_owned();
+    let too_long = (Verdict::Retry, Some(why.clone()), vec![why]);
     let status = json!({"source": "http_code", "operator": "equals", "value": "404"});
     for condition in [
         json!({"source": "body", "key": "status", "operator": "equals", "value": "pending"}),
