@@ -176,7 +176,7 @@ impl Request {
         let body = body.map(|(_, bytes)| bytes);
         let mut rendered = Rendered { method: self.method, url, headers, body, timeout: self.timeout };
         if let Some(signing) = &self.signing {
-            signing.sign(scope, &mut rendered);
+            signing.sign(scope, &mut rendered)?;
         }
         Ok(rendered)
     }
@@ -254,15 +254,12 @@ impl Request {
         self.templates().chain([self.target.template()]).map(|template| template.bytes() + PLACE_BYTES).sum()
     }
 
-    /// Every text with macros: URL, query, headers, body, variables.
+    /// Every text with macros: URL, query, headers, body, variables, and what is signed.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let query = self.query.iter().map(|entry| &entry.value);
         let headers = self.headers.iter().map(|header| &header.value);
-        std::iter::once(self.target.template())
-            .chain(query)
-            .chain(headers)
-            .chain(self.body.templates())
-            .chain(self.variables.iter().map(|(_, value)| value))
+        let shared = self.variables.iter().map(|(_, value)| value).chain(self.signing.iter().flat_map(Signing::templates));
+        std::iter::once(self.target.template()).chain(query).chain(headers).chain(self.body.templates()).chain(shared)
     }
 }
 

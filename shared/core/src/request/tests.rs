@@ -324,8 +324,8 @@ fn signatures_follow_standard_webhooks() {
         ]
     );
     let mut faults = Faults::default();
-    let signing = Signing::parse(&json!({"secret": "token"}), "/signing", &mut faults).unwrap();
+    let signing = Signing::parse(&json!({"secret": "token"}), "/signing", ADMIN, &mut faults).unwrap();
     assert_eq!((signing.secret(), signing.document()), ("token", json!({"secret": "token"})));
-    assert!(Signing::parse(&json!({}), "/signing", &mut faults).is_none());
+    assert!(Signing::parse(&json!({}), "/signing", ADMIN, &mut faults).is_none());
     assert_eq!(faults, Faults::one("/signing/secret", "missing: name a secret of the rule"));
 }
