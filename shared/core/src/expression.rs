@@ -112,6 +112,11 @@ impl ExpressionBudget {
         Self { stored: true, ..Self::default() }
     }
 
+    /// Returns true if the rule was accepted once and is read from the store.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.stored
+    }
+
     /// The expressions so far.
     pub(crate) fn count(&self) -> usize {
         self.count

@@ -11,7 +11,7 @@ pub enum Step {
     Index(usize),
 }
 
-/// The address of a field: keys joined by `.`, positions in `[]` (Q1, A2). Starts with a key.
+/// The address of a field: keys joined by `.`, positions in `[]` (Q1, A2); `\\.` is a dot of a key. Starts with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldPath(pub Vec<Step>);
 
@@ -25,12 +25,12 @@ impl FromStr for FieldPath {
 
     fn from_str(text: &str) -> Result<Self, NotAPath> {
         let mut steps = Vec::new();
-        for part in text.split('.') {
+        for part in parts(text) {
             let (key, mut rest) = part.split_at(part.find('[').unwrap_or(part.len()));
             if key.is_empty() || key.contains(']') {
                 return Err(NotAPath);
             }
-            steps.push(Step::Key(key.into()));
+            steps.push(Step::Key(key.replace("\\.", ".").into()));
             while !rest.is_empty() {
                 let inside = rest.strip_prefix('[').ok_or(NotAPath)?;
                 let (digits, after) = inside.split_once(']').ok_or(NotAPath)?;
@@ -45,12 +45,23 @@ impl FromStr for FieldPath {
     }
 }
 
+/// The parts between dots; one after a backslash separates nothing.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.match_indices('.').map(|(at, _)| at).find(|at| !text[..*at].ends_with('\\'));
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    })
+}
+
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if i == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Key(key) if i == 0 => f.write_str(&key.replace('.', "\\."))?,
+                Step::Key(key) => write!(f, ".{}", key.replace('.', "\\."))?,
                 Step::Index(index) => write!(f, "[{index}]")?,
             }
         }
@@ -61,6 +72,20 @@ impl fmt::Display for FieldPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn b10_a_dot_after_a_backslash_is_part_of_a_key() {
+        let key = |k: &str| Step::Key(k.into());
+        for (text, steps) in [
+            (r"user\.name", vec![key("user.name")]),
+            (r"a.b\.c[0].d", vec![key("a"), key("b.c"), Step::Index(0), key("d")]),
+            (r"\.", vec![key(".")]),
+            (r"a\b", vec![key(r"a\b")]),
+        ] {
+            let path: FieldPath = text.parse().unwrap();
+            assert_eq!((path.0.clone(), path.to_string()), (steps, text.to_owned()), "{text}");
+        }
+    }
 
     #[test]
     fn q1_paths_are_keys_and_positions() {

@@ -79,7 +79,7 @@ pub(super) fn check(name: &str) -> Result<(), String> {
     if let Some(framing) = FRAMING.iter().find(|other| is(other)) {
         return Err(format!("{framing} is written by the sending itself: a rule can't set it"));
     }
-    if is(&DELIVERY_ID_HEADER) || is(&"User-Agent") {
+    if is(&DELIVERY_ID_HEADER) {
         return Err(format!("every request carries our own {name}: a rule can't set it"));
     }
     Ok(())

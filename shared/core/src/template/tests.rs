@@ -241,7 +241,11 @@ fn q3_xml_escapes_in_xml() {
 #[test]
 fn q3_line_breaks_are_refused_in_headers() {
     for hostile in ["a\r\nX: 1", "a\nb", "a\rb", "a\0b", "\u{7f}"] {
-        assert_eq!(rendered("v {click_id|raw}", Place::Header, hostile), Err(RenderFault::ControlInHeader), "{hostile:?}");
+        assert_eq!(
+            rendered("v {click_id|raw}", Place::Header, hostile),
+            Err(RenderFault::ControlInHeader { name: "affiliate_click_id".into() }),
+            "{hostile:?}"
+        );
     }
     check_place(Place::Header, "v {click_id}", "a\té b", "v a\té b");
     check_faults(
