@@ -132,7 +132,8 @@ const LIKE: f64 = 0.75;
 /// That a word is none of those known, with the nearest, if one is near, and all of them.
 pub(crate) fn unknown(what: &str, word: &str, known: &[&str]) -> String {
     let shown: String = word.chars().take(64).collect();
-    let likeness = |known: &str| strsim::jaro_winkler(known, &shown);
+    let word = shown.to_lowercase();
+    let likeness = |known: &str| strsim::jaro_winkler(&known.to_lowercase(), &word);
     let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
         Some(nearest) if likeness(nearest) >= LIKE => {
@@ -167,6 +168,15 @@ mod tests {
         Fields::open(Some(&document), "/retry", &["delay_seconds", "max_retries"], &["id"], &mut faults);
         let detail = "\"max_retrys\" is no field here, the nearest is \"max_retries\": choose of delay_seconds, max_retries";
         assert_eq!(faults, Faults::one("/retry/max_retrys", detail));
+    }
+
+    #[test]
+    fn case_b11_the_nearest_word_is_found_whatever_its_case() {
+        let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+        for (word, nearest) in [("get", "GET"), ("Post", "POST"), ("delet", "DELETE")] {
+            let told = format!("\"{word}\" is no choice here, the nearest is \"{nearest}\": choose of {}", methods.join(", "));
+            assert_eq!(unknown("choice", word, &methods), told);
+        }
     }
 
     #[test]

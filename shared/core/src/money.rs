@@ -14,6 +14,17 @@ pub struct Money(pub Decimal);
 #[error("not an amount: write a decimal such as \"12.50\", at most 28 digits")]
 pub struct NotMoney;
 
+/// The digits of a currency's smaller unit (ISO 4217): 0 for JPY, 3 for KWD, 2 for most and for those that are not known.
+pub(crate) fn minor_digits(currency: &str) -> u32 {
+    match currency.to_ascii_uppercase().as_str() {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND" | "VUV" | "XAF"
+        | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        "CLF" | "UYW" => 4,
+        _ => 2,
+    }
+}
+
 impl FromStr for Money {
     type Err = NotMoney;
 

@@ -18,7 +18,7 @@ pub enum Step {
     },
 }
 
-/// The address of a field: keys joined by `.`, positions and selectors in `[]` (Q1, A2). Never empty.
+/// The address of a field: keys joined by `.`, positions and selectors in `[]` (Q1, A2); `\.` is a dot of a key. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldPath(pub Vec<Step>);
 
@@ -34,9 +34,9 @@ impl FromStr for FieldPath {
         let mut steps = Vec::new();
         let mut rest = text;
         loop {
-            let (key, mut after) = rest.split_at(rest.find(['.', '[', ']']).unwrap_or(rest.len()));
+            let (key, mut after) = rest.split_at(end_of_key(rest));
             if !key.is_empty() {
-                steps.push(Step::Key(key.into()));
+                steps.push(Step::Key(key.replace("\\.", ".").into()));
             } else if !steps.is_empty() || !after.starts_with('[') {
                 return Err(NotAPath);
             }
@@ -68,12 +68,18 @@ impl Step {
     }
 }
 
+/// The length of the key that a text begins with: up to a dot without a backslash before it, or a bracket.
+fn end_of_key(text: &str) -> usize {
+    let mut ends = text.match_indices(['.', '[', ']']);
+    ends.find(|(at, mark)| *mark != "." || !text[..*at].ends_with('\\')).map_or(text.len(), |(at, _)| at)
+}
+
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if i == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Key(key) if i == 0 => f.write_str(&key.replace('.', "\\."))?,
+                Step::Key(key) => write!(f, ".{}", key.replace('.', "\\."))?,
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Select { key, value } => write!(f, "[{key}={value}]")?,
             }
@@ -88,6 +94,20 @@ mod tests {
 
     fn key(key: &str) -> Step {
         Step::Key(key.into())
+    }
+
+    #[test]
+    fn case_b10_a_dot_after_a_backslash_is_part_of_a_key() {
+        let key = |k: &str| Step::Key(k.into());
+        for (text, steps) in [
+            (r"user\.name", vec![key("user.name")]),
+            (r"a.b\.c[0].d", vec![key("a"), key("b.c"), Step::Index(0), key("d")]),
+            (r"\.", vec![key(".")]),
+            (r"a\b", vec![key(r"a\b")]),
+        ] {
+            let path: FieldPath = text.parse().unwrap();
+            assert_eq!((path.0.clone(), path.to_string()), (steps, text.to_owned()), "{text}");
+        }
     }
 
     #[test]

@@ -65,7 +65,8 @@ async fn v3_macros_come_with_examples_and_affiliates_see_theirs() {
                         "example": "{payout}", "gives": "5.00", "admins_only": false, "answer_only": false});
     assert_eq!(row(&shown, "macros", "payout"), payout);
     let cents = json!({"name": "cents", "argument": "", "example": "{payout|cents}", "gives": "500",
-                       "description": "Hundredths as a whole number, halves away from zero; what is no number is left as it is."});
+                       "description": "In the smaller unit of its currency as a whole number: hundredths, but whole JPY and thousandths of \
+                           KWD (ISO 4217); halves away from zero; what is no number is left as it is."});
     assert_eq!(row(&shown, "modifiers", "cents"), cents);
     assert_eq!(row(&shown, "macros", "revenue")["gives"], "8.00");
     let theirs = api.get("aff_a", "/macros").await.body;

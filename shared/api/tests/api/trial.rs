@@ -216,7 +216,7 @@ async fn q4_q5_what_does_not_arrive_says_why() {
     let mut lines = event("aff_7");
     lines["conversion"]["external_id"] = json!("a\r\nb");
     let unsendable = preview(&api, ADMIN, json!({"tracking_api": broken, "event": lines, "send": true})).await;
-    let why = "not sent: a value holds a control character, such as a line break: a header's value can't hold one";
+    let why = "not sent: the header X-Id can't be sent: {external_id} holds a control character, such as a line break";
     assert_eq!((&unsendable.body["error"], &unsendable.body["request"]), (&json!(why), &Value::Null));
     assert_eq!((&unsendable.body["sent"], &unsendable.body["verdict"]), (&json!(false), &json!("failed")));
 }

@@ -202,9 +202,9 @@ impl AnswerRules {
         self.rules.iter().flat_map(|rule| &rule.when).filter_map(Condition::field)
     }
 
-    /// Returns true if by a field of the body the same is to be asked or sent again.
+    /// Returns true if by a field of the body the same is to be asked again.
     fn asks_again(&self) -> bool {
-        let mut rules = self.rules.iter().filter(|rule| matches!(rule.then, Verdict::Pending | Verdict::Retry));
+        let mut rules = self.rules.iter().filter(|rule| rule.then == Verdict::Pending);
         rules.any(|rule| rule.when.iter().any(|condition| condition.field().is_some()))
     }
 

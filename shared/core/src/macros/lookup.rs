@@ -102,7 +102,8 @@ impl Fixed {
 
 /// The name of a secret or a variable.
 pub(crate) fn plain_name(name: &str) -> Result<Box<str>, String> {
-    check_name(name).map_err(|fault| format!("\"{}\" is {fault}", shown(name)))?;
+    // The text may be a secret's value by mistake, which is told to nobody.
+    check_name(name).map_err(|fault| fault.to_string())?;
     Ok(name.into())
 }
 

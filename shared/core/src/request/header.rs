@@ -57,11 +57,11 @@ pub(super) fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) 
 
 /// Refuses the headers that signing writes in a request that is signed. `request` is the document as it was written, which stands at
 /// `pointer`: it may have other faults.
-pub(crate) fn refuse_signature_headers(request: Option<&Value>, pointer: &str, faults: &mut Faults) {
+pub(crate) fn refuse_signature_headers(signing: &Signing, request: Option<&Value>, pointer: &str, faults: &mut Faults) {
     let headers = request.and_then(|request| request.get("headers")).and_then(Value::as_array);
     for (i, header) in headers.into_iter().flatten().enumerate().take(MOST_HEADERS) {
         let Some(name) = header.get("name").and_then(Value::as_str) else { continue };
-        if Signing::owns_header(name) {
+        if signing.owns_header(name) {
             faults.add(
                 format!("{pointer}/headers/{i}/name"),
                 format!("{} is written by signing: leave out the header or signing", name.to_ascii_lowercase()),
@@ -71,7 +71,7 @@ pub(crate) fn refuse_signature_headers(request: Option<&Value>, pointer: &str, f
 }
 
 /// Whether a rule may set a header of that name.
-fn check(name: &str) -> Result<(), String> {
+pub(super) fn check(name: &str) -> Result<(), String> {
     let is = |other: &&str| name.eq_ignore_ascii_case(other);
     if !name.bytes().all(is_token) {
         return Err("not a header's name: letters, digits and !#$%&'*+-.^_`|~ are allowed, and no macros".to_owned());
@@ -79,7 +79,7 @@ fn check(name: &str) -> Result<(), String> {
     if let Some(framing) = FRAMING.iter().find(|other| is(other)) {
         return Err(format!("{framing} is written by the sending itself: a rule can't set it"));
     }
-    if is(&DELIVERY_ID_HEADER) || is(&"User-Agent") {
+    if is(&DELIVERY_ID_HEADER) {
         return Err(format!("every request carries our own {name}: a rule can't set it"));
     }
     Ok(())

@@ -55,7 +55,7 @@ const PLACE_BYTES: usize = 256;
 
 /// A header that every request carries: the delivery's id, the same in every attempt (Q1, P2).
 pub const DELIVERY_ID_HEADER: &str = "Tracking-Delivery-Id";
-/// The `User-Agent` of every request (Q1).
+/// The `User-Agent` of a request whose rule writes none of its own (Q1).
 pub const USER_AGENT: &str = concat!("tracking-api/", env!("CARGO_PKG_VERSION"));
 
 /// A checked request (Q1). Two are equal when they have the same [`document`](Self::document).
@@ -156,27 +156,32 @@ impl Request {
         let scope = &scope.with(&bound);
         let mut url = self.target.render(scope)?;
         self.render_query(scope, |_| true, &mut url)?;
-        let mut headers =
-            vec![(DELIVERY_ID_HEADER.to_owned(), scope.delivery_id.to_owned()), ("User-Agent".to_owned(), USER_AGENT.to_owned())];
+        let mut own: Vec<(String, String)> = Vec::with_capacity(self.headers.len());
         let body = self.body.render(scope)?;
         for header in &self.headers {
             let mut value = String::new();
             let ours = matches!(self.body, Body::Multipart(_)) && header.is_content_type();
-            let filled = if ours { Filled::Omit } else { header.value.render(scope, &mut value)? };
+            let filled = if ours {
+                Filled::Omit
+            } else {
+                header.value.render(scope, &mut value).map_err(|fault| fault.in_header(&header.name))?
+            };
             within(LONGEST_HEADER_BYTES, value.len())?;
             if filled == Filled::Written {
-                headers.push((header.name.to_string(), value));
+                own.push((header.name.to_string(), value));
             }
         }
-        if let Some((content_type, _)) = &body
-            && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
-        {
-            headers.insert(2, ("Content-Type".to_owned(), content_type.clone()));
+        let (content_type, body) = body.unzip();
+        let mut headers = vec![(DELIVERY_ID_HEADER.to_owned(), scope.delivery_id.to_owned())];
+        for (name, value) in [("User-Agent", Some(USER_AGENT.to_owned())), ("Content-Type", content_type)] {
+            if !own.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
+                headers.extend(value.map(|value| (name.to_owned(), value)));
+            }
         }
-        let body = body.map(|(_, bytes)| bytes);
+        headers.extend(own);
         let mut rendered = Rendered { method: self.method, url, headers, body, timeout: self.timeout };
         if let Some(signing) = &self.signing {
-            signing.sign(scope, &mut rendered);
+            signing.sign(scope, &mut rendered)?;
         }
         Ok(rendered)
     }
@@ -254,15 +259,12 @@ impl Request {
         self.templates().chain([self.target.template()]).map(|template| template.bytes() + PLACE_BYTES).sum()
     }
 
-    /// Every text with macros: URL, query, headers, body, variables.
+    /// Every text with macros: URL, query, headers, body, variables, and what is signed.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let query = self.query.iter().map(|entry| &entry.value);
         let headers = self.headers.iter().map(|header| &header.value);
-        std::iter::once(self.target.template())
-            .chain(query)
-            .chain(headers)
-            .chain(self.body.templates())
-            .chain(self.variables.iter().map(|(_, value)| value))
+        let shared = self.variables.iter().map(|(_, value)| value).chain(self.signing.iter().flat_map(Signing::templates));
+        std::iter::once(self.target.template()).chain(query).chain(headers).chain(self.body.templates()).chain(shared)
     }
 }
 

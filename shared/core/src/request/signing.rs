@@ -1,36 +1,101 @@
-//! Signatures by Standard Webhooks, so that a receiver knows who sent a postback.
+//! Signatures, so that a receiver knows who sent a postback: by Standard Webhooks, or in one header of the receiver's choice (B2).
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 
-use super::Rendered;
-use crate::{document::Fields, fault::Faults, hash::HmacHash, json, json::Value, macros::plain_name, template::Scope};
+use super::{Rendered, header};
+use crate::{
+    document::Fields,
+    fault::Faults,
+    hash::{HmacHash, hex},
+    json,
+    json::Value,
+    name::check_name,
+    template::{Allowed, Place, RenderFault, Scope, Template},
+};
 
-/// How a rule signs its requests (contract §2): with which of its secrets.
+/// Stands for the body in the text that is signed.
+const BODY: &str = "{body}";
+/// The longest prefix of a signature, in bytes.
+const MAX_PREFIX_BYTES: usize = 64;
+
+/// How a rule signs its requests (contract §2): with which of its secrets, and where the signature stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signing {
     secret: Box<str>,
+    form: Form,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form {
+    StandardWebhooks,
+    Header(Signature),
+}
+
+/// A signature in one header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Signature {
+    header: Box<str>,
+    algorithm: HmacHash,
+    encoding: Encoding,
+    prefix: Box<str>,
+    /// The text that is signed, as it was written.
+    written: Box<str>,
+    /// Its parts between the bodies.
+    parts: Vec<Template>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Encoding {
+    #[default]
+    Hex,
+    Base64,
+}
+
+const ALGORITHMS: [(&str, HmacHash); 3] =
+    [("hmac_sha256", HmacHash::Sha256), ("hmac_sha1", HmacHash::Sha1), ("hmac_sha512", HmacHash::Sha512)];
+const ENCODINGS: [(&str, Encoding); 2] = [("hex", Encoding::Hex), ("base64", Encoding::Base64)];
+
+/// The word for one of the things that have words.
+fn word<T: PartialEq>(words: &[(&'static str, T)], wanted: &T) -> &'static str {
+    words.iter().find(|(_, one)| one == wanted).map_or("", |(word, _)| word)
 }
 
 impl Signing {
-    /// Reads `signing` of a rule, `{"secret": "name"}`, which stands at `pointer`.
-    pub fn parse(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Self> {
-        let fields = Fields::open(Some(value), pointer, &["secret"], &[], faults);
+    /// Reads `signing` of a rule, which stands at `pointer`: `{"secret": "name"}` signs by Standard Webhooks, with `header` in that one.
+    pub fn parse(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
+        let before = faults.count();
+        let known = ["secret", "header", "algorithm", "encoding", "prefix", "signed"];
+        let fields = Fields::open(Some(value), pointer, &known, &[], faults);
         if fields.get("secret").is_none() {
             faults.add(fields.at("secret"), "missing: name a secret of the rule");
         }
-        match plain_name(fields.text("secret", faults)?) {
-            Ok(secret) => Some(Self { secret }),
-            Err(detail) => {
-                faults.add(fields.at("secret"), detail);
-                None
-            }
+        let secret = fields.text("secret", faults);
+        if secret.is_some_and(|name| check_name(name).is_err()) {
+            // The text may be the value itself, which is told to nobody.
+            faults.add(
+                fields.at("secret"),
+                "expected the name of a secret, such as key: its value is written as secret_values.key",
+            );
         }
+        let form = if fields.get("header").is_some() {
+            Form::Header(Signature::parse(&fields, allowed, faults)?)
+        } else {
+            fields.refuse(&known[2..], "it belongs to a signature in a header of yours, name that as header", faults);
+            Form::StandardWebhooks
+        };
+        (faults.count() == before).then_some(Self { secret: secret?.into(), form })
     }
 
     /// The resource form.
     pub fn document(&self) -> Value {
-        json!({"secret": self.secret})
+        match &self.form {
+            Form::StandardWebhooks => json!({"secret": self.secret}),
+            Form::Header(signature) => json!({
+                "secret": self.secret, "header": signature.header, "algorithm": word(&ALGORITHMS, &signature.algorithm),
+                "encoding": word(&ENCODINGS, &signature.encoding), "prefix": signature.prefix, "signed": signature.written,
+            }),
+        }
     }
 
     /// The name of the secret that signs (Q5).
@@ -38,18 +103,45 @@ impl Signing {
         &self.secret
     }
 
+    /// The texts with macros that are signed beside the body.
+    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let parts: &[Template] = if let Form::Header(signature) = &self.form { &signature.parts } else { &[] };
+        parts.iter()
+    }
+
+    /// The parts of a fingerprint that say what is signed, and how.
+    pub(super) fn fingerprint(&self) -> Vec<&str> {
+        match &self.form {
+            Form::StandardWebhooks => vec!["signing"],
+            Form::Header(Signature { header, algorithm, encoding, prefix, written, .. }) => {
+                vec!["signing", header, word(&ALGORITHMS, algorithm), word(&ENCODINGS, encoding), prefix, written]
+            }
+        }
+    }
+
     /// Returns true if signing writes this header, in whatever case.
-    pub fn owns_header(name: &str) -> bool {
-        ["webhook-id", "webhook-timestamp", "webhook-signature"].iter().any(|own| own.eq_ignore_ascii_case(name))
+    pub fn owns_header(&self, name: &str) -> bool {
+        match &self.form {
+            Form::StandardWebhooks => {
+                ["webhook-id", "webhook-timestamp", "webhook-signature"].iter().any(|own| own.eq_ignore_ascii_case(name))
+            }
+            Form::Header(signature) => signature.header.eq_ignore_ascii_case(name),
+        }
     }
 
     /// Signs a request.
-    pub(super) fn sign(&self, scope: &Scope<'_>, rendered: &mut Rendered) {
+    pub(super) fn sign(&self, scope: &Scope<'_>, rendered: &mut Rendered) -> Result<(), RenderFault> {
         let key = scope.secrets.get(&*self.secret).map_or("", String::as_str);
         let body = rendered.body.as_deref().unwrap_or_default();
-        let signed = Self::standard(key, scope.delivery_id, scope.now, body);
-        rendered.headers.retain(|(name, _)| !Self::owns_header(name));
-        rendered.headers.extend(signed.map(|(name, value)| (name.to_owned(), value)));
+        let signed = match &self.form {
+            Form::StandardWebhooks => {
+                Self::standard(key, scope.delivery_id, scope.now, body).map(|(name, value)| (name.to_owned(), value)).to_vec()
+            }
+            Form::Header(signature) => vec![(signature.header.to_string(), signature.sign(key, scope, body)?)],
+        };
+        rendered.headers.retain(|(name, _)| !self.owns_header(name));
+        rendered.headers.extend(signed);
+        Ok(())
     }
 
     /// The headers that sign a request: `webhook-id`, `webhook-timestamp` (unix seconds) and `webhook-signature`.
@@ -63,4 +155,65 @@ impl Signing {
         let signature = format!("v1,{}", BASE64_STANDARD.encode(HmacHash::Sha256.hmac(key, &message)));
         [("webhook-id", delivery_id.to_owned()), ("webhook-timestamp", seconds), ("webhook-signature", signature)]
     }
+}
+
+impl Signature {
+    fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
+        let header = super::name(fields, "header", faults);
+        if let Some(Err(detail)) = header.map(header::check) {
+            faults.add(fields.at("header"), detail);
+        }
+        let algorithm = fields.word("algorithm", &ALGORITHMS, faults).unwrap_or_default();
+        let encoding = fields.word("encoding", &ENCODINGS, faults).unwrap_or_default();
+        let prefix = fields.text("prefix", faults).unwrap_or_default();
+        if prefix.len() > MAX_PREFIX_BYTES || !prefix.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            faults.add(fields.at("prefix"), format!("expected at most {MAX_PREFIX_BYTES} printable ASCII characters"));
+        }
+        let written = fields.text("signed", faults).unwrap_or(BODY);
+        let parts = signed_parts(written, &fields.at("signed"), allowed, faults)?;
+        Some(Self { header: header?.into(), algorithm, encoding, prefix: prefix.into(), written: written.into(), parts })
+    }
+
+    fn sign(&self, key: &str, scope: &Scope<'_>, body: &[u8]) -> Result<String, RenderFault> {
+        let mut message = Vec::with_capacity(body.len());
+        for (i, part) in self.parts.iter().enumerate() {
+            if i > 0 {
+                message.extend_from_slice(body);
+            }
+            let mut text = String::new();
+            part.render(scope, &mut text)?;
+            message.extend(text.into_bytes());
+            super::within(super::LONGEST_BODY_BYTES, message.len())?;
+        }
+        let signature = self.algorithm.hmac(key.as_bytes(), &message);
+        let encoded = match self.encoding {
+            Encoding::Hex => hex(&signature),
+            Encoding::Base64 => BASE64_STANDARD.encode(signature),
+        };
+        Ok(format!("{}{encoded}", self.prefix))
+    }
+}
+
+/// The parts of the text that is signed, between the bodies. A body is longer than any macro's value may be, so that it is none.
+fn signed_parts(written: &str, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Vec<Template>> {
+    if written.is_empty() || written.len() > super::LONGEST_TEMPLATE_BYTES {
+        let most = super::LONGEST_TEMPLATE_BYTES;
+        faults.add(pointer, format!("expected 1 to {most} bytes, such as {{timestamp}}.{{body}}, got {}", written.len()));
+        return None;
+    }
+    let before = faults.count();
+    let mut parts = Vec::new();
+    let mut characters = 0;
+    for part in written.split(BODY) {
+        match Template::parse_within(part, Place::Plain, allowed, faults) {
+            Ok(template) if template.may_omit() => faults.add(pointer, "omit_if_empty has no place in a text that is signed"),
+            Ok(template) => parts.push(template),
+            Err(found) => {
+                let found = found.into_iter().map(|fault| format!("character {}: {}", characters + fault.offset, fault.detail));
+                found.for_each(|detail| faults.add(pointer, detail));
+            }
+        }
+        characters += part.chars().count() + BODY.len();
+    }
+    (faults.count() == before).then_some(parts)
 }

@@ -226,7 +226,6 @@ fn q3_macros_never_stand_in_names_and_framing_headers_are_ours() {
         &header("Transfer-encoding"),
         &[(at, "Transfer-Encoding is written by the sending itself: a rule can't set it")],
     );
-    check_faults(&header("user-agent"), &[(at, "every request carries our own user-agent: a rule can't set it")]);
     check_faults(
         &header("tracking-delivery-id"),
         &[(at, "every request carries our own tracking-delivery-id: a rule can't set it")],
@@ -324,8 +323,39 @@ fn signatures_follow_standard_webhooks() {
         ]
     );
     let mut faults = Faults::default();
-    let signing = Signing::parse(&json!({"secret": "token"}), "/signing", &mut faults).unwrap();
+    let signing = Signing::parse(&json!({"secret": "token"}), "/signing", ADMIN, &mut faults).unwrap();
     assert_eq!((signing.secret(), signing.document()), ("token", json!({"secret": "token"})));
-    assert!(Signing::parse(&json!({}), "/signing", &mut faults).is_none());
+    assert!(Signing::parse(&json!({}), "/signing", ADMIN, &mut faults).is_none());
     assert_eq!(faults, Faults::one("/signing/secret", "missing: name a secret of the rule"));
+}
+
+#[test]
+fn case_b5_a_user_agent_of_the_rule_replaces_ours() {
+    let agents = |headers: Value| {
+        let sent = sent(&json!({"url": "https://a.example/", "headers": headers}), "").unwrap();
+        let lines = sent.lines().filter(|line| line.to_ascii_lowercase().starts_with("user-agent"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(agents(json!([{"name": "User-Agent", "value": "Mozilla/5.0"}])), ["User-Agent: Mozilla/5.0"]);
+    assert_eq!(agents(json!([{"name": "user-agent", "value": "{user_agent}"}])), ["user-agent: Mozilla/5.0 (X11)"]);
+    let ours = ["User-Agent: tracking-api/0.1.0"];
+    assert_eq!(agents(json!([{"name": "User-Agent", "value": "{voucher|omit_if_empty}"}])), ours);
+    assert_eq!(agents(json!([])), ours);
+}
+
+#[test]
+fn case_b9_a_header_that_cant_be_sent_is_named_with_what_it_holds() {
+    let document = json!({"url": "https://a.example/", "headers": [{"name": "X-Ok", "value": "1"}, {"name": "Authorization", "value": "Bearer {secret.token}"}]});
+    let secrets = std::collections::BTreeMap::from([("token".to_owned(), "a\nb".to_owned())]);
+    let fault = in_scope(&event(), None, |scope| {
+        let scope = crate::template::Scope { secrets: &secrets, steps: scope.steps.clone(), ..*scope };
+        request(&document).render(&scope).unwrap_err()
+    });
+    let told = "the header Authorization can't be sent: {secret.token} holds a control character, such as a line break";
+    assert_eq!(fault.to_string(), told);
+    let header = |value: &str| json!({"url": "https://a.example/", "headers": [{"name": "X-Sub", "value": value}]});
+    for text in ["{click_id}", "-{click_id|raw}", "{click_id|suffix:x}"] {
+        let told = "the header X-Sub can't be sent: {affiliate_click_id} holds a control character, such as a line break";
+        assert_eq!(sent(&header(text), "a\r\nX: y").unwrap_err().to_string(), told);
+    }
 }

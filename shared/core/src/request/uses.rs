@@ -64,7 +64,7 @@ impl Request {
         let uses = |template: &Template| template.reads(secret) || reach.covers(template);
         let signs = self.signing.as_ref().is_some_and(|signing| signing.secret() == secret);
         let covered = || self.templates().filter(|template| uses(template));
-        let with_query = covered().any(Template::reads_sorted_query);
+        let with_query = signs && self.derived.reads_sorted_query || covered().any(Template::reads_sorted_query);
         for entry in self.query.iter().filter(|entry| with_query || uses(&entry.value)) {
             parts.extend(["query", &entry.name, entry.value.text()]);
         }
@@ -72,11 +72,11 @@ impl Request {
         for (header, name) in self.headers.iter().zip(&header_names).filter(|(header, _)| uses(&header.value)) {
             parts.extend(["header", name, header.value.text()]);
         }
-        if signs {
-            parts.push("signing");
+        if let Some(signing) = self.signing.as_ref().filter(|signing| signs || signing.templates().any(uses)) {
+            parts.extend(signing.fingerprint());
         }
         parts.extend(self.body.parts_that(|template| signs || uses(template)));
-        if !reach.variables.is_empty() || covered().any(|template| template.variables().next().is_some()) {
+        if signs || !reach.variables.is_empty() || covered().any(|template| template.variables().next().is_some()) {
             parts.extend(self.variables.iter().flat_map(|(name, value)| ["variable", name, value.text()]));
         }
         hash::text(&parts, FINGERPRINT_CHARS)

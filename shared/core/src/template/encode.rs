@@ -5,8 +5,12 @@ use std::{
     fmt::{self, Write as _},
 };
 
-use super::{Place, RenderFault, value::Value};
+use super::{Place, value::Value};
 use crate::json;
+
+/// Marks a control character where none may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Control;
 
 /// What happens to a macro's value on its way into the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +57,7 @@ impl Encoding {
     }
 
     /// Writes a value.
-    pub(super) fn write(self, value: Value<'_>, out: &mut String) -> Result<(), RenderFault> {
+    pub(super) fn write(self, value: Value<'_>, out: &mut String) -> Result<(), Control> {
         match value {
             Value::Text(text) => self.write_text(&text, out),
             Value::Time(_) if self == Self::JsonValue => {
@@ -73,14 +77,14 @@ impl Encoding {
     }
 
     /// Writes a text.
-    pub(super) fn write_text(self, text: &str, out: &mut String) -> Result<(), RenderFault> {
+    pub(super) fn write_text(self, text: &str, out: &mut String) -> Result<(), Control> {
         match self {
             Self::Percent => percent(text, &UNRESERVED, out),
             Self::Url => percent(text, &URL, out),
             Self::JsonString => json::write_escaped(text, out).expect("a string takes everything"),
             Self::JsonValue => out.push_str(if is_json(text) { text } else { "null" }),
             Self::Xml => xml(text, out),
-            Self::Header if text.chars().any(is_control) => return Err(RenderFault::ControlInHeader),
+            Self::Header if text.chars().any(is_control) => return Err(Control),
             Self::Plain | Self::Header => out.push_str(text),
         }
         Ok(())
@@ -184,6 +188,13 @@ pub(crate) fn is_json(text: &str) -> bool {
 pub(crate) fn percent_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 2);
     percent(text, &UNRESERVED, &mut out);
+    out
+}
+
+/// `text` as it stands inside a JSON string.
+pub(super) fn json_escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    json::write_escaped(text, &mut out).expect("a string takes everything");
     out
 }
 

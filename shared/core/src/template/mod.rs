@@ -155,8 +155,19 @@ pub enum Filled {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderFault {
     /// A value would have broken out of its header (Q3).
-    #[error("a value holds a control character, such as a line break: a header's value can't hold one")]
-    ControlInHeader,
+    #[error("{{{name}}} holds a control character, such as a line break: a header's value can't hold one")]
+    ControlInHeader {
+        /// The macro's name in the catalogue, with its key.
+        name: Box<str>,
+    },
+    /// A value would have broken out of this header (Q3).
+    #[error("the header {header} can't be sent: {{{name}}} holds a control character, such as a line break")]
+    ControlIn {
+        /// The header's name.
+        header: Box<str>,
+        /// The macro's name in the catalogue, with its key.
+        name: Box<str>,
+    },
     /// A text or the whole request got too long.
     #[error("the text is longer than {limit_bytes} bytes with its values filled in")]
     TooLong {
@@ -174,6 +185,16 @@ pub enum RenderFault {
         /// The limit that it passed.
         expense: Expense,
     },
+}
+
+impl RenderFault {
+    /// The fault of a header's text, told with the header's name where that says more.
+    pub(crate) fn in_header(self, header: &str) -> Self {
+        match self {
+            Self::ControlInHeader { name } => Self::ControlIn { header: header.into(), name },
+            other => other,
+        }
+    }
 }
 
 /// The limits of work in a rendering.
@@ -336,6 +357,16 @@ impl Template {
         (text, macros)
     }
 
+    /// The macros that stand in a JSON string of the text and whose values may step out of it, if the text looks like JSON.
+    pub(crate) fn unescaped_in_json(&self) -> impl Iterator<Item = Use<'_>> {
+        let in_strings = parse::in_json_strings(&self.text, self.slots().map(|slot| &slot.written));
+        let is_open = |slot: &Slot| {
+            let is_escaped = slot.modifiers.iter().any(|modifier| matches!(modifier, Modifier::Json));
+            !is_escaped && !matches!(slot.encoding, Encoding::JsonString | Encoding::JsonValue)
+        };
+        self.slots().zip(in_strings).filter(move |(slot, in_string)| *in_string && is_open(slot)).map(|(slot, _)| slot.as_use())
+    }
+
     /// What it always renders, if it holds no macro.
     pub(crate) fn literal(&self) -> Option<String> {
         let literals = self.pieces.iter().map(|piece| if let Piece::Literal(text) = piece { Some(&**text) } else { None });
@@ -425,7 +456,9 @@ impl Slot {
             }
         }
         let start = out.len();
-        self.encoding.write(value, out)?;
+        self.encoding
+            .write(value, out)
+            .map_err(|encode::Control| RenderFault::ControlInHeader { name: self.source.name().into() })?;
         scope.steps.take(out.len() - start).map_err(|spent| self.fault(spent.into()))?;
         Ok(Filled::Written)
     }

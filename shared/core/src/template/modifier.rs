@@ -7,15 +7,26 @@ use jiff::{
     fmt::strtime::BrokenDownTime,
     tz::{TimeZone, TimeZoneDatabase},
 };
+use rust_decimal::Decimal;
 
 use crate::{
     expression::{self, Expression, ExpressionBudget},
     hash::HmacHash,
     macros::{modifiers, nearest, plain_name, shown},
+    money::Money,
 };
 
 /// The longest replacement of a regular expression, in bytes.
 const LONGEST_REPLACEMENT_BYTES: usize = 256;
+
+/// What a number is calculated with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Calculation {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+}
 
 /// One step on the way of a value.
 #[derive(Debug, Clone)]
@@ -27,11 +38,14 @@ pub(super) enum Modifier {
     UnixMs,
     Number { digits: u32 },
     Cents,
+    Calculate(Calculation, Decimal),
+    Round { digits: u32 },
     Lower,
     Upper,
     Trim,
     UrlEncode,
     UrlDecode,
+    Json,
     Base64,
     Base64Decode,
     Md5,
@@ -60,16 +74,22 @@ impl Modifier {
         Ok(Some(match name {
             "default" => Self::Default(text(written)),
             "map" => map(written)?,
-            "date" => date(written)?,
+            "date" => date(written, expressions.is_of_stored_rule())?,
             "unix" => Self::Unix,
             "unixms" => Self::UnixMs,
             "number" => Self::Number { digits: digits(written)? },
             "cents" => Self::Cents,
+            "add" => calculate(Calculation::Add, written)?,
+            "subtract" => calculate(Calculation::Subtract, written)?,
+            "multiply" => calculate(Calculation::Multiply, written)?,
+            "divide" => calculate(Calculation::Divide, written)?,
+            "round" => Self::Round { digits: digits(written)? },
             "lower" => Self::Lower,
             "upper" => Self::Upper,
             "trim" => Self::Trim,
             "urlencode" => Self::UrlEncode,
             "urldecode" => Self::UrlDecode,
+            "json" => Self::Json,
             "base64" => Self::Base64,
             "base64decode" => Self::Base64Decode,
             "md5" => Self::Md5,
@@ -170,21 +190,67 @@ fn map(written: &str) -> Result<Modifier, String> {
     Ok(Modifier::Map(pairs.into()))
 }
 
-fn date(written: &str) -> Result<Modifier, String> {
+/// The format in strftime letters that one in the letters of PHP (`Y-m-d H:i:s`) or of most others (`yyyy-MM-dd HH:mm:ss`) means.
+fn strftime(format: &str) -> String {
+    const WORDS: [(&str, &str); 12] = [
+        ("YYYY", "%Y"),
+        ("yyyy", "%Y"),
+        ("YY", "%y"),
+        ("yy", "%y"),
+        ("MMM", "%b"),
+        ("MM", "%m"),
+        ("DD", "%d"),
+        ("dd", "%d"),
+        ("HH", "%H"),
+        ("hh", "%I"),
+        ("mm", "%M"),
+        ("ss", "%S"),
+    ];
+    const LETTERS: [(&str, &str); 13] = [
+        ("Y", "%Y"),
+        ("y", "%y"),
+        ("m", "%m"),
+        ("n", "%-m"),
+        ("d", "%d"),
+        ("j", "%-d"),
+        ("H", "%H"),
+        ("G", "%-H"),
+        ("h", "%I"),
+        ("i", "%M"),
+        ("s", "%S"),
+        ("A", "%p"),
+        ("U", "%s"),
+    ];
+    let known: &[(&str, &str)] = if WORDS.iter().any(|(word, _)| format.contains(word)) { &WORDS } else { &LETTERS };
+    let mut meant = String::new();
+    let mut rest = format;
+    while let Some(c) = rest.chars().next() {
+        let (length, text) = match known.iter().find(|(word, _)| rest.starts_with(word)) {
+            Some((word, letter)) => (word.len(), *letter),
+            None => (c.len_utf8(), &rest[..c.len_utf8()]),
+        };
+        meant.push_str(text);
+        rest = &rest[length..];
+    }
+    if meant.contains('%') { meant } else { "strftime letters such as %Y-%m-%d".to_owned() }
+}
+
+fn date(written: &str, stored: bool) -> Result<Modifier, String> {
     let parts = parts(written, Some(','));
     let (format, zone) = match parts.as_slice() {
         [format] => (format, None),
         [format, zone] => (format, Some(zone.trim())),
         _ => return Err("date takes a format and a zone: write date:FORMAT,ZONE and \\, for a comma in the format".to_owned()),
     };
+    if !format.is_empty() && !format.contains('%') && !stored {
+        return Err(format!("a format without %: write {} if that is meant", strftime(format)));
+    }
     if format.is_empty() {
         return Err("date needs a format, such as date:%Y-%m-%d".to_owned());
     }
     let zone = match zone {
         None => TimeZone::UTC,
-        Some(name) => TimeZoneDatabase::bundled().get(name).map_err(|_| {
-            format!("there is no time zone \"{}\": choose one of the IANA database, such as Europe/Prague", shown(name))
-        })?,
+        Some(name) => TimeZoneDatabase::bundled().get(name).map_err(|_| no_zone(name))?,
     };
     let sample = Timestamp::UNIX_EPOCH.to_zoned(zone.clone());
     BrokenDownTime::from(&sample)
@@ -193,11 +259,30 @@ fn date(written: &str) -> Result<Modifier, String> {
     Ok(Modifier::Date { format: format.as_str().into(), zone })
 }
 
+/// A comma of the format is easily taken for the one before the zone.
+fn no_zone(name: &str) -> String {
+    if name.contains('%') {
+        let name = shown(name);
+        return format!(
+            "a comma separates format and time zone, so that \"{name}\" is read as a zone: write \\, for a comma in the format"
+        );
+    }
+    format!("there is no time zone \"{}\": choose one of the IANA database, such as Europe/Prague", shown(name))
+}
+
 fn digits(written: &str) -> Result<u32, String> {
     match written.parse::<u32>() {
         Ok(digits) if digits <= 18 && written.bytes().all(|b| b.is_ascii_digit()) => Ok(digits),
         _ => Err(format!("\"{}\" decimal places are not possible: choose 0 to 18", shown(written))),
     }
+}
+
+fn calculate(calculation: Calculation, written: &str) -> Result<Modifier, String> {
+    let number = written.parse::<Money>().map_err(|_| format!("expected a number such as 0.85, got \"{}\"", shown(written)))?;
+    if calculation == Calculation::Divide && number.0.is_zero() {
+        return Err("nothing can be divided by 0".to_owned());
+    }
+    Ok(Modifier::Calculate(calculation, number.0))
 }
 
 fn replace(written: &str) -> Result<Modifier, String> {

@@ -10,7 +10,12 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
-use super::{Expense, Scope, encode::percent_encoded, modifier::Modifier, value::Value};
+use super::{
+    Expense, Scope,
+    encode::{json_escaped, percent_encoded},
+    modifier::{Calculation, Modifier},
+    value::Value,
+};
 use crate::{
     expression::{self, Expression, Spent},
     hash::hex,
@@ -76,8 +81,21 @@ impl Modifier {
                 Some(number) => Value::Text(rounded(number, *digits).into()),
                 None => value,
             },
-            Self::Cents => match value.as_number().and_then(|number| number.checked_mul(Decimal::ONE_HUNDRED)) {
-                Some(cents) => Value::Text(rounded(cents, 0).into()),
+            Self::Cents => {
+                let units = Decimal::from(10_u32.pow(value.currency_digits()));
+                match value.as_number().and_then(|number| number.checked_mul(units)) {
+                    Some(cents) => Value::Text(rounded(cents, 0).into()),
+                    None => value,
+                }
+            }
+            Self::Calculate(calculation, by) => match value.as_number().and_then(|number| calculation.of(number, *by)) {
+                Some(number) => value.with_number(number),
+                None => value,
+            },
+            Self::Round { digits } => match value.as_number() {
+                Some(number) => {
+                    value.with_number(number.round_dp_with_strategy(*digits, RoundingStrategy::MidpointAwayFromZero).normalize())
+                }
                 None => value,
             },
             _ => Value::Text(self.apply_to_text(value.into_text(), scope)?),
@@ -117,6 +135,7 @@ impl Modifier {
             },
             Self::UrlEncode => percent_encoded(&text).into(),
             Self::UrlDecode => percent_decode_str(&text).decode_utf8().map(Cow::into_owned).map_or(text, Cow::Owned),
+            Self::Json => json_escaped(&text).into(),
             Self::Base64 => BASE64_STANDARD.encode(text.as_bytes()).into(),
             Self::Base64Decode => base64_decoded(&text).map_or(text, Cow::Owned),
             Self::Md5 => hex(&Md5::digest(text.as_bytes())).into(),
@@ -142,6 +161,18 @@ impl Modifier {
             // The rest see values, not texts.
             _ => text,
         })
+    }
+}
+
+impl Calculation {
+    /// The exact result; of a division 28 digits. `None` if it has more digits than are kept.
+    fn of(self, number: Decimal, by: Decimal) -> Option<Decimal> {
+        match self {
+            Self::Add => number.checked_add(by),
+            Self::Subtract => number.checked_sub(by),
+            Self::Multiply => number.checked_mul(by),
+            Self::Divide => number.checked_div(by).map(|quotient| quotient.normalize()),
+        }
     }
 }
 

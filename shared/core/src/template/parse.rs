@@ -1,5 +1,7 @@
 //! Reading a template: literal text, `{{` and `}}`, macros with their modifiers (Q2). One pass, every fault with its place.
 
+use std::ops::Range;
+
 use super::{
     Allowed, Piece, Place, Slot, TemplateFault,
     encode::{Encoding, is_control},
@@ -123,7 +125,7 @@ impl<'t> Reader<'t, '_> {
             self.fault(at, detail.as_str());
         }
         let Some((modifiers, raw)) = self.modifiers(at) else { return };
-        if self.json.after_backslash {
+        if self.json.after_backslash && !self.allowed.stored {
             self.fault(at, "a backslash stands right before a macro inside a JSON string: write \\\\ for a backslash");
         }
         let encoding = Encoding::of_values(self.place, raw, self.json.in_string);
@@ -198,6 +200,19 @@ fn argument_length(modifier: &str, rest: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// The macros inside the strings of a text that looks like JSON, of those that stand at `written` in it: the first text of it is `{{` or `[`.
+pub(super) fn in_json_strings<'w>(text: &str, written: impl Iterator<Item = &'w Range<usize>>) -> Vec<bool> {
+    let looks_like_json = text.trim_start().starts_with("{{") || text.trim_start().starts_with('[');
+    let mut json = JsonText::default();
+    let mut end = 0;
+    let mut is_in_string = |slot: &Range<usize>| {
+        text.get(end..slot.start).unwrap_or_default().chars().for_each(|c| json.step(c));
+        end = slot.end;
+        looks_like_json && json.in_string
+    };
+    written.map(|slot| is_in_string(slot)).collect()
 }
 
 /// Where in a JSON text we are: inside a string or not.

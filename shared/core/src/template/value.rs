@@ -10,7 +10,7 @@ use crate::{
     change::{Conversion, Transaction, TransactionResult},
     hash,
     macros::{Fixed, Macro},
-    money::Money,
+    money::{self, Money},
 };
 
 /// The value of a macro, before and between modifiers.
@@ -22,8 +22,8 @@ pub(super) enum Value<'a> {
     Time(Timestamp),
     /// A time, printed as unix seconds.
     Unix(Timestamp),
-    /// An exact amount.
-    Amount(Decimal),
+    /// An exact amount, and its currency if that is known.
+    Amount(Decimal, Option<&'a str>),
     /// A whole number.
     Number(i64),
 }
@@ -76,16 +76,16 @@ impl<'a> Value<'a> {
             Fixed::Source => Self::text(Some(&conversion.source)),
             Fixed::Country => Self::text(conversion.country.as_ref()),
             Fixed::ConversionType => Self::text(Some(conversion_type(conversion))),
-            Fixed::Value => Self::amount(conversion.value),
+            Fixed::Value => Self::amount(conversion.value, conversion.currency.as_deref()),
             Fixed::Currency => Self::text(conversion.currency.as_ref()),
             Fixed::Ip => Self::text(conversion.ip.as_ref()),
             Fixed::UserAgent => Self::text(conversion.user_agent.as_ref()),
             Fixed::TransactionType => Self::text(transaction.and_then(|t| t.transaction_type.as_ref())),
             Fixed::Result => Self::text(transaction.map(|t| t.result.as_str())),
             Fixed::PreviousResult => Self::text(transaction.and_then(|t| t.previous_result).map(TransactionResult::as_str)),
-            Fixed::Payout => Self::amount(transaction.and_then(|t| t.payout)),
+            Fixed::Payout => Self::amount(transaction.and_then(|t| t.payout), transaction.and_then(|t| t.currency.as_deref())),
             Fixed::PayoutCurrency => Self::text(transaction.and_then(|t| t.currency.as_ref())),
-            Fixed::Revenue => Self::amount(transaction.and_then(|t| t.revenue)),
+            Fixed::Revenue => Self::amount(transaction.and_then(|t| t.revenue), transaction.and_then(|t| t.currency.as_deref())),
             Fixed::Event => Self::text(Some(event.kind.as_str())),
             Fixed::IsFinal => Self::flag(event.is_final),
             Fixed::IsCorrection => Self::flag(event.is_correction),
@@ -113,8 +113,8 @@ impl<'a> Value<'a> {
         text.map_or(Self::MISSING, |text| Self::Text(Cow::Borrowed(text.as_ref())))
     }
 
-    fn amount(amount: Option<Money>) -> Self {
-        amount.map_or(Self::MISSING, |amount| Self::Amount(amount.0))
+    fn amount(amount: Option<Money>, currency: Option<&'a str>) -> Self {
+        amount.map_or(Self::MISSING, |amount| Self::Amount(amount.0, currency))
     }
 
     fn time(time: Option<Timestamp>) -> Self {
@@ -138,25 +138,44 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as a time: a macro of time, or a text in RFC 3339.
+    /// The value as a time: a macro of time, a text in RFC 3339, or a whole number of unix seconds, above 10^11 milliseconds.
     pub(super) fn as_time(&self) -> Option<Timestamp> {
         match self {
             Self::Time(time) | Self::Unix(time) => Some(*time),
-            Self::Text(text) => text.parse().ok(),
-            Self::Amount(_) | Self::Number(_) => None,
+            Self::Text(text) => text.parse().ok().or_else(|| unix_time(text.parse().ok()?)),
+            Self::Number(number) => unix_time(*number),
+            Self::Amount(..) => None,
         }
     }
 
     /// The value as an exact number: an amount, or a text that is one.
     pub(super) fn as_number(&self) -> Option<Decimal> {
         match self {
-            Self::Amount(amount) => Some(*amount),
+            Self::Amount(amount, _) => Some(*amount),
             Self::Number(number) => Some((*number).into()),
             Self::Unix(time) => Some(time.as_second().into()),
             Self::Text(text) => text.parse::<Money>().ok().map(|money| money.0),
             Self::Time(_) => None,
         }
     }
+
+    /// Another number in the same currency.
+    pub(super) fn with_number(&self, number: Decimal) -> Self {
+        Self::Amount(number, if let Self::Amount(_, currency) = self { *currency } else { None })
+    }
+
+    /// The digits of the smaller unit of its currency (ISO 4217), 2 where the currency is not known.
+    pub(super) fn currency_digits(&self) -> u32 {
+        if let Self::Amount(_, Some(currency)) = self { money::minor_digits(currency) } else { 2 }
+    }
+}
+
+/// The largest number that is taken for unix seconds (the year 5138); larger ones are milliseconds.
+const MAX_UNIX_SECONDS: i64 = 100_000_000_000;
+
+fn unix_time(number: i64) -> Option<Timestamp> {
+    let time = if number > MAX_UNIX_SECONDS { Timestamp::from_millisecond(number) } else { Timestamp::from_second(number) };
+    time.ok()
 }
 
 impl fmt::Display for Value<'_> {
@@ -165,7 +184,7 @@ impl fmt::Display for Value<'_> {
             Self::Text(text) => f.write_str(text),
             Self::Time(time) => time.fmt(f),
             Self::Unix(time) => time.as_second().fmt(f),
-            Self::Amount(amount) => amount.fmt(f),
+            Self::Amount(amount, _) => amount.fmt(f),
             Self::Number(number) => number.fmt(f),
         }
     }

@@ -156,14 +156,14 @@ impl Definition {
         let conditions = Conditions::parse(fields.get("conditions"), "/conditions", faults);
         let conditions = own_conditions(conditions, owner, faults);
         let request = Request::parse(fields.get("request").unwrap_or(&json!({})), "/request", allowed, faults);
-        if fields.get("signing").is_some() && !stored {
-            refuse_signature_headers(fields.get("request"), "/request", faults);
+        let signing = fields.get("signing").and_then(|value| Signing::parse(value, "/signing", allowed, faults));
+        if let Some(signing) = signing.as_ref().filter(|_| !stored) {
+            refuse_signature_headers(signing, fields.get("request"), "/request", faults);
         }
         let retry = RetryPolicy::parse(fields.get("retry"), "/retry", faults);
         let answer = AnswerRules::parse(fields.get("answer"), "/answer", owner, faults);
         let delay = Delay::parse(fields.get("delay"), "/delay", faults);
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
-        let signing = fields.get("signing").and_then(|value| Signing::parse(value, "/signing", faults));
         let variables = read_variables(&fields, &answer, allowed, faults);
         let (name, request) = (name?, request?.with(variables, signing));
         let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0;

@@ -116,6 +116,7 @@ impl Definition {
             if is_url || place.starts_with("/query/") {
                 about_secrets(template, &pointer, noted);
             }
+            about_json(template, &pointer, noted);
             self.about_empty_values(template, &pointer, noted);
             tells_which |= template.uses().any(|used| used.source.tells_which());
         }
@@ -214,6 +215,18 @@ fn about_secrets(template: &Template, pointer: &str, noted: &mut Noted) {
              if the receiver allows"
         );
         noted.add(pointer, detail);
+    }
+}
+
+fn about_json(template: &Template, pointer: &str, noted: &mut Noted) {
+    let names = named(template.unescaped_in_json());
+    if !names.is_empty() {
+        let advice = if pointer.contains("/body/fields/") {
+            "give the field the type json, or add the modifier json"
+        } else {
+            "add the modifier json"
+        };
+        noted.add(pointer, format!("looks like JSON, and a value with a quote would step out of its string: {names}; {advice}"));
     }
 }
 

@@ -230,3 +230,22 @@ fn f1_f4_a_final_postback_of_new_ones_alone() {
         check(&corrected, &[("/delay/corrections", &none)]);
     }
 }
+
+#[test]
+fn case_b3_json_in_a_form_without_escapes() {
+    let fields = |value: &str, kind: &str| {
+        let body = json!({"format": "form", "fields": [{"path": "data", "value": value, "type": kind}]});
+        json!({"request": {"method": "POST", "body": body}})
+    };
+    let detail = "looks like JSON, and a value with a quote would step out of its string: {offer_name}; give the field the type json, \
+                  or add the modifier json";
+    let told = [("/request/body/fields/0/value", detail)];
+    check(&fields("{{\"name\":\"{offer_name}\"}}", "string"), &told);
+    check(&fields(" [\"{offer_name}\"]", "string"), &told);
+    check(&fields("{{\"name\":\"{offer_name}\"}}", "json"), &[]);
+    check(&fields("{{\"name\":\"{offer_name|json}\"}}", "string"), &[]);
+    check(&fields("{offer_name}: \"{offer_name}\"", "string"), &[]);
+    let query = json!([{"name": "d", "value": "{{\"name\":\"{offer_name}\"}}"}]);
+    let detail = "looks like JSON, and a value with a quote would step out of its string: {offer_name}; add the modifier json";
+    check(&json!({"request": {"query": query}}), &[("/request/query/0/value", detail)]);
+}

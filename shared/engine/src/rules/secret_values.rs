@@ -35,6 +35,7 @@ impl<B: Backend> Engine<B> {
         expected: Option<u64>,
     ) -> Result<(), Refused> {
         let act = Act::new(actor.into(), Action::SecretWritten);
+        let value = without_line_ends(value);
         check_secret(name, value, "")?;
         let mut is_charged = false;
         loop {
@@ -99,8 +100,9 @@ pub(super) fn secret_values(document: &Value) -> Result<BTreeMap<String, String>
                 let pointer = format!("/secret_values/{}", pointer_token(name));
                 match value {
                     Value::String(value) => {
+                        let value = without_line_ends(value);
                         if collect(check_secret(name, value, &pointer), &mut faults).is_some() {
-                            values.insert(name.clone(), value.clone());
+                            values.insert(name.clone(), value.to_owned());
                         }
                     }
                     _ => faults.add(pointer, "a secret's value is a text"),
@@ -133,13 +135,47 @@ fn check_secret(name: &str, value: &str, pointer: &str) -> Result<(), Faults> {
     if let Err(error) = check_name(name) {
         faults.add(pointer, error.to_string());
     }
+    let value_at = if pointer.is_empty() { "/value" } else { pointer };
     if value.is_empty() || value.len() > MAX_SECRET_BYTES {
-        let pointer = if pointer.is_empty() { "/value" } else { pointer };
-        faults.add(pointer, format!("a secret's value has 1 to {MAX_SECRET_BYTES} bytes"));
+        faults.add(value_at, format!("a secret's value has 1 to {MAX_SECRET_BYTES} bytes"));
     } else if value == INACTIVE {
-        let pointer = if pointer.is_empty() { "/value" } else { pointer };
         faults
-            .add(pointer, format!("expected a secret's value, got {INACTIVE}, which stands for one that must be written again"));
+            .add(value_at, format!("expected a secret's value, got {INACTIVE}, which stands for one that must be written again"));
+    }
+    if value.contains(['\r', '\n']) {
+        faults.add(value_at, "a line break within a secret's value: no header can hold one, write the value in one line");
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// A value without the line breaks that it was pasted with.
+fn without_line_ends(value: &str) -> &str {
+    value.trim_matches(['\r', '\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use tracking_core::json;
+
+    use super::*;
+
+    #[test]
+    fn case_b9_line_breaks_around_a_value_are_left_out() {
+        for pasted in ["t0k en\n", "\r\nt0k en", "t0k en\r\n\r\n", "t0k en"] {
+            let values = secret_values(&json!({"secret_values": {"token": pasted}})).unwrap();
+            assert_eq!(values["token"], "t0k en", "{pasted:?}");
+        }
+    }
+
+    #[test]
+    fn case_b9_a_line_break_within_a_value_is_refused() {
+        for pasted in ["a\nb", "a\r\nb\n", "a\rb"] {
+            let faults = secret_values(&json!({"secret_values": {"token": pasted}})).unwrap_err();
+            let detail = "a line break within a secret's value: no header can hold one, write the value in one line";
+            assert_eq!(faults, Faults::one("/secret_values/token", detail), "{pasted:?}");
+        }
+        let detail = "a secret's value has 1 to 4096 bytes";
+        let empty = secret_values(&json!({"secret_values": {"token": "\n"}})).unwrap_err();
+        assert_eq!(empty, Faults::one("/secret_values/token", detail));
+    }
 }

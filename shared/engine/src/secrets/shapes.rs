@@ -129,7 +129,7 @@ fn parts(request: &Rendered) -> BTreeSet<String> {
     };
     for (_, value) in &request.headers {
         add(value);
-        for separator in [' ', ','] {
+        for separator in [' ', ',', '='] {
             value.split_once(separator).into_iter().for_each(|(_, credentials)| add(credentials));
         }
     }

@@ -128,7 +128,13 @@ fn definition(described: ObjectBuilder, form: Form) -> ObjectBuilder {
 }
 
 fn signing() -> ObjectBuilder {
-    record("Signs requests by Standard Webhooks").has("secret", secret_name("The name of the secret that signs"))
+    record("Signs requests by Standard Webhooks, or in one header if that is named")
+        .has("secret", secret_name("The name of the secret that signs"))
+        .may("header", short("The header that holds the signature", 1_024))
+        .may("algorithm", word("The keyed hash", ["hmac_sha256", "hmac_sha1", "hmac_sha512"]).default(Some("hmac_sha256".into())))
+        .may("encoding", word("How the signature is written", ["hex", "base64"]).default(Some("hex".into())))
+        .may("prefix", short("What stands before it, such as `sha256=`", 64))
+        .may("signed", template("What is signed: `{body}` and macros").default(Some("{body}".into())))
 }
 
 fn name() -> ObjectBuilder {

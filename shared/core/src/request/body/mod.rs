@@ -37,7 +37,8 @@ pub(super) struct Field {
     value: Template,
 }
 
-/// What a JSON field holds. A value that doesn't fit becomes `null`. In forms every value is a text, whatever the type says.
+/// What a field holds. In a JSON body a value that doesn't fit becomes `null`. In forms every value is a text; in one of JSON, values are
+/// escaped for JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum FieldType {
     #[default]
@@ -204,7 +205,7 @@ fn form(fields: &[Field], scope: &Scope<'_>, out: &mut String) -> Result<(), Ren
         }
         out.push_str(&percent_encoded(&field.path));
         out.push('=');
-        if field.value.render(scope, out)? == Filled::Omit {
+        if field.render_in_form(scope, out)? == Filled::Omit {
             out.truncate(start);
         }
         within_limit(out)?;
@@ -231,13 +232,24 @@ impl Field {
         let kind = item.word("type", &FieldType::WORDS, faults).unwrap_or_default();
         let place = match (format, kind) {
             (Format::Json, FieldType::String) => Place::JsonString,
-            (Format::Json, FieldType::Json) => Place::RawJson,
+            (_, FieldType::Json) => Place::RawJson,
             (Format::Form, _) => Place::FormValue,
             _ => Place::Plain,
         };
         let value = template(item, "value", place, allowed, faults);
         let field = Self { path: path?.into(), kind, value: value? };
         (faults.count() == before).then_some(field)
+    }
+
+    /// Writes the value percent-encoded. One of JSON is escaped for JSON first.
+    fn render_in_form(&self, scope: &Scope<'_>, out: &mut String) -> Result<Filled, RenderFault> {
+        if self.kind != FieldType::Json {
+            return self.value.render(scope, out);
+        }
+        let mut text = String::new();
+        let filled = self.value.render(scope, &mut text)?;
+        out.push_str(&percent_encoded(&text));
+        Ok(filled)
     }
 
     fn document(&self) -> Value {

@@ -189,3 +189,27 @@ fn q1_two_hundred_fields_are_allowed() {
     request(&many(200));
     check_faults(&many(201), &[("/request/body/fields", "201 are too many: 200 are allowed")]);
 }
+
+/// A visitor's value that closes the string it stands in.
+const INJECTED: &str = r#"x","role":"admin"#;
+
+#[test]
+fn case_b3_values_in_json_of_a_form_stay_in_their_strings() {
+    let body = |format: &str, value: &str| {
+        json!({"method": "POST", "url": "https://a.example/",
+            "body": {"format": format, "fields": [{"path": "data", "type": "json", "value": value}]}})
+    };
+    let form = sent(&body("form", "{{\"name\":\"{click_id}\"}}"), INJECTED).unwrap();
+    assert!(form.ends_with("\ndata=%7B%22name%22%3A%22x%5C%22%2C%5C%22role%5C%22%3A%5C%22admin%22%7D"), "{form}");
+    let multipart = sent(&body("multipart", "{{\"name\":\"{click_id}\"}}"), INJECTED).unwrap();
+    assert!(multipart.contains("\n{\"name\":\"x\\\",\\\"role\\\":\\\"admin\"}\n"), "{multipart}");
+    let number = sent(&body("form", "[{click_id},{payout}]"), "1,2").unwrap();
+    assert!(number.ends_with("\ndata=%5Bnull%2C5.00%5D"), "{number}");
+}
+
+#[test]
+fn case_b3_the_modifier_json_escapes_anywhere() {
+    let document = json!({"url": "https://a.example/?d={click_id|json}", "headers": [{"name": "X-Data", "value": "{{\"n\":\"{click_id|json}\"}}"}]});
+    let sent = sent(&document, "a\"b\\c").unwrap();
+    assert!(sent.contains("/?d=a%5C%22b%5C%5Cc\n") && sent.contains("\nX-Data: {\"n\":\"a\\\"b\\\\c\"}\n"), "{sent}");
+}

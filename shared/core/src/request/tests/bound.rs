@@ -160,3 +160,76 @@ fn case_b1_a_secret_is_bound_to_the_variables_that_use_it() {
     check(&rule("{pcid}{secret.key}", "{ip}", "{var.sig}"), &before, Some(Difference::Use));
     check(&rule("{pcid}{secret.key}", "{var.sig}", "{var.other}"), &before, Some(Difference::Use));
 }
+
+fn signed(signing: &Value) -> Value {
+    let body = json!({"format": "json", "fields": [{"path": "id", "value": "{transaction_id}"}]});
+    json!({"signing": signing, "request": {"method": "POST", "body": body}})
+}
+
+#[track_caller]
+fn check_signature(signing: &Value, name: &str, expected: &str) {
+    let definition = parse(&signed(signing)).unwrap_or_else(|faults| panic!("{signing}: {faults}"));
+    let rendered = in_scope(&event(), None, |scope| definition.request.render(scope)).unwrap();
+    let found: Vec<_> = rendered.headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str()).collect();
+    assert_eq!(found, [expected], "{signing}");
+    assert_eq!(parse(&definition.document()).unwrap().request, definition.request, "it is read back as it was");
+}
+
+#[test]
+fn case_b2_signatures_in_a_header_of_the_receivers_choice() {
+    let github = json!({"secret": "key", "header": "X-Hub-Signature-256", "prefix": "sha256="});
+    check_signature(&github, "X-Hub-Signature-256", "sha256=f951de880c66cfb4abd13801903da96ba7b0578d1c4f0f539ef4042b9172b9f6");
+    let base64 = json!({"secret": "key", "header": "X-Shop-Hmac", "algorithm": "hmac_sha1", "encoding": "base64"});
+    check_signature(&base64, "X-Shop-Hmac", "jJwMb0KJUBCBByyXOqlex9Uu4Bc=");
+    let timed =
+        json!({"secret": "key", "header": "X-Sig", "algorithm": "hmac_sha512", "signed": "v0:{timestamp}:{body}:{secret.token}"});
+    check_signature(
+        &timed,
+        "X-Sig",
+        "f55590e85738eeec5af78ddf4168438ef64fba87cef522913089fc446121a8d5acb2bbb11c45a8b2b8770ea35a8cabf63a9798f4236ab80620d767fc80741438",
+    );
+    check_signature(
+        &json!({"secret": "key", "header": "X-Sig", "signed": "{pcid}"}),
+        "X-Sig",
+        "8e65550ada4c060ef2579f76518ce6cbbab740f80bee5380cf6025c81c91f73e",
+    );
+}
+
+#[test]
+fn case_b2_what_is_wrong_with_a_signature_is_told() {
+    let stray = "\"prefix\" has no place here: it belongs to a signature in a header of yours, name that as header";
+    check_refused(&signed(&json!({"secret": "key", "prefix": "x"})), "/signing/prefix", stray);
+    let own = "Host is written by the sending itself: a rule can't set it";
+    check_refused(&signed(&json!({"secret": "key", "header": "host"})), "/signing/header", own);
+    let unclosed = "character 8: a lone {: write {{ for a brace, or close the macro with }";
+    check_refused(&signed(&json!({"secret": "key", "header": "X-S", "signed": "{body}:{"})), "/signing/signed", unclosed);
+    let mut twice = signed(&json!({"secret": "key", "header": "X-Sig"}));
+    twice["request"]["headers"] = json!([{"name": "x-sig", "value": "1"}]);
+    check_refused(&twice, "/request/headers/0/name", "x-sig is written by signing: leave out the header or signing");
+}
+
+#[test]
+fn case_b2_a_secret_is_bound_to_what_it_signs() {
+    let rule = |signing: Value| parse(&signed(&signing)).unwrap();
+    let before = rule(json!({"secret": "key", "header": "X-Sig", "signed": "{now|unix}.{body}"}));
+    for after in [
+        json!({"secret": "key"}),
+        json!({"secret": "key", "header": "X-Sig", "signed": "{body}"}),
+        json!({"secret": "key", "header": "X-Sig", "encoding": "base64", "signed": "{now|unix}.{body}"}),
+    ] {
+        assert_eq!(rule(after.clone()).difference(&before, "key"), Some(Difference::Use), "{after}");
+    }
+    let same = json!({"secret": "key", "header": "X-Sig", "signed": "{now|unix}.{body}", "algorithm": "hmac_sha256"});
+    assert_eq!(rule(same).difference(&before, "key"), None);
+}
+
+#[test]
+fn case_b11_a_value_in_place_of_a_secrets_name_is_not_echoed() {
+    let value = "whsec_c2VjcmV0LXZhbHVl/+==";
+    let detail = "expected the name of a secret, such as key: its value is written as secret_values.key";
+    check_refused(&signed(&json!({"secret": value})), "/signing/secret", detail);
+    for text in [format!("{{pcid|hmac_sha256:{value}}}"), format!("{{secret.{value}}}")] {
+        let faults = parse(&json!({"variables": {"v": text}})).unwrap_err();
+        assert!(!faults.to_string().contains("c2VjcmV0"), "{faults}");
+    }
+}

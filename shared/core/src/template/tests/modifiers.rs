@@ -1,5 +1,17 @@
-use super::{ADMIN, check, check_faults, check_place};
-use crate::{macros::modifiers, template::Place};
+use super::{ADMIN, Template, check, check_faults, check_place};
+use crate::{
+    macros::modifiers,
+    template::{
+        Allowed, Place,
+        sample::{event, in_scope},
+    },
+};
+
+#[track_caller]
+fn check_refused(text: &str, part: &str) {
+    let faults = Template::parse(text, Place::Plain, ADMIN).unwrap_err();
+    assert!(faults.len() == 1 && faults[0].detail.contains(part), "{text}: {faults:?}");
+}
 
 #[test]
 fn q2_every_modifier_of_the_catalogue_is_built() {
@@ -123,5 +135,73 @@ fn q2_broken_dates_and_expressions_are_refused() {
     refused("{now|regex:/a/b/c}", "write regex:/from/to/");
     refused("{now|regex://b/}", "write regex:/from/to/");
     refused(&format!("{{now|regex:/a/{}/}}", "x".repeat(257)), "257 bytes: 256 are allowed");
-    refused("{now|hmac_sha256:a b}", "\"a b\" is not a name");
+    refused("{now|hmac_sha256:a b}", "not a name: 1 to 64");
+}
+
+#[test]
+fn case_b10_cents_go_by_the_currency() {
+    for (currency, payout, expected) in [
+        ("JPY", "1500", "1500"),
+        ("jpy", "1500.5", "1501"),
+        ("KWD", "1.2345", "1235"),
+        ("EUR", "12.345", "1235"),
+        ("XXX", "1", "100"),
+    ] {
+        let mut event = event();
+        let transaction = event.transaction.as_mut().unwrap();
+        (transaction.payout, transaction.currency) = (Some(payout.parse().unwrap()), Some(currency.into()));
+        let mut out = String::new();
+        let template = Template::parse("{payout|cents}", Place::Plain, ADMIN).unwrap();
+        in_scope(&event, None, |scope| template.render(scope, &mut out)).unwrap();
+        assert_eq!(out, expected, "{currency} {payout}");
+    }
+}
+
+#[test]
+fn case_b10_arithmetic_is_exact() {
+    check("{payout|multiply:0.1|add:0.2}", "0.700");
+    check("{value|divide:3}", "33.333333333333333333333333333");
+    check("{value|divide:3|round:2}", "33.33");
+    check("{value|subtract:100.5|round:0}", "-1");
+    check("{value|multiply:0.85|number:2}", "85.00");
+    check("{pcid|add:1}", "pc-1");
+    check("{value|multiply:9999999999999999999999999999}", "100.00");
+    check_refused("{value|divide:0.00}", "nothing can be divided by 0");
+    check_refused("{value|add:x}", "expected a number such as 0.85, got \"x\"");
+}
+
+#[test]
+fn case_b10_a_number_is_read_as_a_unix_time() {
+    for (text, expected) in [("1700000000", "2023-11-14"), ("1700000000000", "2023-11-14"), ("0", "1970-01-01"), ("17x", "17x")] {
+        let event = crate::template::sample::event_with_click_id(text);
+        let mut out = String::new();
+        let template = Template::parse("{click_id|date:%Y-%m-%d}", Place::Plain, ADMIN).unwrap();
+        in_scope(&event, None, |scope| template.render(scope, &mut out)).unwrap();
+        assert_eq!(out, expected);
+    }
+}
+
+#[test]
+fn case_b8_a_format_without_percent_signs_says_what_is_meant() {
+    for (format, meant) in [
+        ("Y-m-d H:i:s", "%Y-%m-%d %H:%M:%S"),
+        ("d.m.Y", "%d.%m.%Y"),
+        ("yyyy-MM-dd HH:mm:ss", "%Y-%m-%d %H:%M:%S"),
+        ("U", "%s"),
+        ("?", "strftime letters such as %Y-%m-%d"),
+    ] {
+        let text = format!("{{conversion_at|date:{format}}}");
+        check_refused(&text, &format!("a format without %: write {meant} if that is meant"));
+        let allowed = Allowed { stored: true, ..ADMIN };
+        let mut faults = crate::fault::Faults::of_stored_rule();
+        assert!(Template::parse_within(&text, Place::Plain, allowed, &mut faults).is_ok(), "a stored rule keeps it: {format}");
+    }
+}
+
+#[test]
+fn case_b11_a_comma_in_a_format_is_explained() {
+    let told = "a comma separates format and time zone, so that \"%d %b\" is read as a zone: write \\, for a comma in the format";
+    check_refused("{now|date:%a, %d %b}", told);
+    check_refused("{now|date:%d,%m}", "so that \"%m\" is read as a zone");
+    check("{now|date:%a\\, %d %b}", "Sun, 22 Nov");
 }
