@@ -5,6 +5,7 @@ mod copy;
 mod definition;
 mod delay;
 mod diff;
+mod lookalikes;
 mod owner;
 mod patch;
 mod trial;
