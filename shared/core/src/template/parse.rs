@@ -212,12 +212,12 @@ pub(super) fn in_json_strings<'w>(text: &str, written: impl Iterator<Item = &'w 
     let looks_like_json = text.trim_start().starts_with("{{") || text.trim_start().starts_with('[');
     let mut json = JsonText::default();
     let mut end = 0;
-    let mut is_in_string = |slot: &Range<usize>| {
+    let is_in_string = |slot: &Range<usize>| {
         text.get(end..slot.start).unwrap_or_default().chars().for_each(|c| json.step(c));
         end = slot.end;
         looks_like_json && json.in_string
     };
-    written.map(|slot| is_in_string(slot)).collect()
+    written.map(is_in_string).collect()
 }
 
 /// Where in a JSON text we are: inside a string or not.
