@@ -20,6 +20,13 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
+/// The macro of any rule that a word probably names: the same but for case, or the nearest. Families are not looked at.
+pub(crate) fn meant(word: &str) -> Option<&'static str> {
+    let rows = catalogue().iter().filter(|row| matches!(row.kind, Kind::Fixed(_)) && !row.admins_only && !row.answer_only);
+    let names: Vec<&str> = rows.flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied())).collect();
+    names.iter().copied().find(|name| name.eq_ignore_ascii_case(word)).or_else(|| nearest(word, names))
+}
+
 /// A name shortened for a message.
 pub(crate) fn shown(name: &str) -> String {
     if name.chars().count() <= 40 { name.to_owned() } else { name.chars().take(39).chain(['…']).collect() }

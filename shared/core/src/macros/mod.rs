@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::path::FieldPath;
 
-pub(crate) use lookup::{nearest, plain_name, shown};
+pub(crate) use lookup::{meant, nearest, plain_name, shown};
 
 /// One macro of the catalogue, or one family of them such as `query.<key>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

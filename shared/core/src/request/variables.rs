@@ -143,7 +143,9 @@ fn template(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults)
         }
         Ok(template) => Some(template),
         Err(found) => {
-            found.iter().for_each(|fault| faults.add(pointer, fault.to_string()));
+            for fault in found {
+                faults.add(pointer, fault.to_string());
+            }
             None
         }
     }

@@ -27,19 +27,23 @@ pub(super) enum Encoding {
     JsonValue,
     /// XML escapes.
     Xml,
+    /// Text in a CDATA section, which ends it nowhere.
+    Cdata,
     /// Nothing, but control characters are refused.
     Header,
 }
 
 impl Encoding {
-    /// The encoding of values in a place; `raw` switches percent-encoding off, nothing else.
-    pub(super) fn of_values(place: Place, raw: bool, in_json_string: bool) -> Self {
+    /// The encoding of values in a place; `raw` switches percent-encoding off, nothing else. `is_inside`: in a string of JSON, or in a CDATA
+    /// section of XML.
+    pub(super) fn of_values(place: Place, raw: bool, is_inside: bool) -> Self {
         match place {
             Place::Url | Place::QueryValue | Place::FormValue | Place::RawForm if raw => Self::Url,
             Place::Url | Place::QueryValue | Place::FormValue | Place::RawForm => Self::Percent,
             Place::JsonString => Self::JsonString,
-            Place::RawJson if in_json_string => Self::JsonString,
+            Place::RawJson if is_inside => Self::JsonString,
             Place::RawJson => Self::JsonValue,
+            Place::RawXml if is_inside => Self::Cdata,
             Place::RawXml => Self::Xml,
             Place::Header => Self::Header,
             Place::Plain => Self::Plain,
@@ -84,6 +88,7 @@ impl Encoding {
             Self::JsonString => json::write_escaped(text, out).expect("a string takes everything"),
             Self::JsonValue => out.push_str(if is_json(text) { text } else { "null" }),
             Self::Xml => xml(text, out),
+            Self::Cdata => cdata(text, out),
             Self::Header if text.chars().any(is_control) => return Err(Control),
             Self::Plain | Self::Header => out.push_str(text),
         }
@@ -155,6 +160,26 @@ fn xml(text: &str, out: &mut String) {
             _ => "\u{fffd}",
         });
     });
+}
+
+/// Text of a CDATA section. Before each `>` and behind a `]` at the end a new section begins, so that no `]]>` comes about, neither in the
+/// text nor with what stands around it.
+fn cdata(text: &str, out: &mut String) {
+    const NEW_SECTION: &str = "]]><![CDATA[";
+    let is_unwritable = |c: char| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    for c in text.chars() {
+        match c {
+            '>' => {
+                out.push_str(NEW_SECTION);
+                out.push('>');
+            }
+            c if is_unwritable(c) => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    if text.ends_with(']') {
+        out.push_str(NEW_SECTION);
+    }
 }
 
 /// Copies `text`, in runs, but for the bytes that are special. Of a character with a special byte every byte must be special.

@@ -29,6 +29,7 @@ pub(super) fn pieces(
         place,
         allowed,
         json: JsonText::default(),
+        xml: XmlText::default(),
         literal: String::new(),
         pieces: Vec::new(),
         slots: 0,
@@ -53,6 +54,7 @@ struct Reader<'t, 'f> {
     place: Place,
     allowed: Allowed,
     json: JsonText,
+    xml: XmlText,
     literal: String,
     pieces: Vec<Piece>,
     /// The number of macros among the pieces.
@@ -100,6 +102,9 @@ impl<'t> Reader<'t, '_> {
         if self.place == Place::RawJson {
             self.json.step(c);
         }
+        if self.place == Place::RawXml {
+            self.xml.step(c);
+        }
         self.literal.push(c);
     }
 
@@ -128,7 +133,7 @@ impl<'t> Reader<'t, '_> {
         if self.json.after_backslash && !self.allowed.stored {
             self.fault(at, "a backslash stands right before a macro inside a JSON string: write \\\\ for a backslash");
         }
-        let encoding = Encoding::of_values(self.place, raw, self.json.in_string);
+        let encoding = Encoding::of_values(self.place, raw, self.json.in_string || self.xml.in_cdata);
         self.end_literal();
         if let Ok(source) = source {
             let number = self.slots;
@@ -207,12 +212,12 @@ pub(super) fn in_json_strings<'w>(text: &str, written: impl Iterator<Item = &'w 
     let looks_like_json = text.trim_start().starts_with("{{") || text.trim_start().starts_with('[');
     let mut json = JsonText::default();
     let mut end = 0;
-    let mut is_in_string = |slot: &Range<usize>| {
+    let is_in_string = |slot: &Range<usize>| {
         text.get(end..slot.start).unwrap_or_default().chars().for_each(|c| json.step(c));
         end = slot.end;
         looks_like_json && json.in_string
     };
-    written.map(|slot| is_in_string(slot)).collect()
+    written.map(is_in_string).collect()
 }
 
 /// Where in a JSON text we are: inside a string or not.
@@ -229,6 +234,30 @@ impl JsonText {
             '\\' if self.in_string => self.after_backslash = true,
             '"' => self.in_string = !self.in_string,
             _ => {}
+        }
+    }
+}
+
+/// Where in an XML text we are: inside a CDATA section or not.
+#[derive(Default)]
+struct XmlText {
+    in_cdata: bool,
+    /// The last characters, as many as the longest mark has.
+    recent: String,
+}
+
+impl XmlText {
+    const OPEN: &str = "<![CDATA[";
+    const CLOSE: &str = "]]>";
+
+    fn step(&mut self, c: char) {
+        self.recent.push(c);
+        let mark = if self.in_cdata { Self::CLOSE } else { Self::OPEN };
+        if self.recent.ends_with(mark) {
+            self.in_cdata = !self.in_cdata;
+            self.recent.clear();
+        } else if self.recent.chars().count() > Self::OPEN.len() {
+            self.recent.remove(0);
         }
     }
 }

@@ -6,6 +6,7 @@ mod copy;
 mod definition;
 mod delay;
 mod diff;
+mod lookalikes;
 mod owner;
 mod patch;
 mod trial;

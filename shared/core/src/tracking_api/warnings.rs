@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{Definition, Delay, OnExpiry};
+use super::{
+    Definition, Delay, OnExpiry,
+    lookalikes::{Lookalike, lookalikes},
+};
 use crate::{
     answer::Verdict,
     change::TransactionResult,
@@ -117,6 +120,7 @@ impl Definition {
                 about_secrets(template, &pointer, noted);
             }
             about_json(template, &pointer, noted);
+            about_literals(template, &place, &pointer, noted);
             self.about_empty_values(template, &pointer, noted);
             tells_which |= template.uses().any(|used| used.source.tells_which());
         }
@@ -215,6 +219,23 @@ fn about_secrets(template: &Template, pointer: &str, noted: &mut Noted) {
              if the receiver allows"
         );
         noted.add(pointer, detail);
+    }
+}
+
+fn about_literals(template: &Template, place: &str, pointer: &str, noted: &mut Noted) {
+    let text = template.text();
+    for Lookalike { written, meant } in lookalikes(text).into_iter().take(MAX_NAMED) {
+        let advice = match meant {
+            Some(name) => format!("if a macro is meant, write {{{name}}}"),
+            None => "if a macro is meant, write its name in single braces, such as {click_id}".to_owned(),
+        };
+        noted.add(pointer, format!("{written} is no macro and is sent as it stands: {advice}"));
+    }
+    if place == "/url" && text.contains("&amp;") {
+        noted.add(pointer, "&amp; is HTML for &, and the name of the parameter behind it would begin with amp;: write & alone");
+    }
+    if place != "/body/text" && text.ends_with(char::is_whitespace) {
+        noted.add(pointer, "ends in a blank, which is sent too: leave it out");
     }
 }
 

@@ -249,3 +249,35 @@ fn case_b3_json_in_a_form_without_escapes() {
     let detail = "looks like JSON, and a value with a quote would step out of its string: {offer_name}; add the modifier json";
     check(&json!({"request": {"query": query}}), &[("/request/query/0/value", detail)]);
 }
+
+#[test]
+fn case_b7_texts_that_look_like_macros() {
+    let check_url = |part: &str, detail: &str| {
+        let url = format!("https://a.example/?c={{click_id}}&s={part}");
+        check(&json!({"request": {"url": url}}), &[("/request/url", detail)]);
+    };
+    check_url("{{sub1}}", "{{sub1}} is no macro and is sent as it stands: if a macro is meant, write {sub1}");
+    check_url("{{sub}}", "{{sub}} is no macro and is sent as it stands: if a macro is meant, write {sub1}");
+    check_url("%7Bclick_id%7D", "%7Bclick_id%7D is no macro and is sent as it stands: if a macro is meant, write {click_id}");
+    check_url("%7bPayout%7d", "%7bPayout%7d is no macro and is sent as it stands: if a macro is meant, write {payout}");
+    check_url("[click_id]", "[click_id] is no macro and is sent as it stands: if a macro is meant, write {click_id}");
+    check_url("$uid$", "$uid$ is no macro and is sent as it stands: if a macro is meant, write {uuid}");
+    let other = "if a macro is meant, write its name in single braces, such as {click_id}";
+    check_url("$zone_name$", &format!("$zone_name$ is no macro and is sent as it stands: {other}"));
+    check_url("1&amp;cid=2", "&amp; is HTML for &, and the name of the parameter behind it would begin with amp;: write & alone");
+    check_url("1 ", "ends in a blank, which is sent too: leave it out");
+}
+
+#[test]
+fn case_b7_texts_that_look_like_macros_to_nobody() {
+    for text in ["a[0]", "item[id]", "$5.00$", "100%7B", "{{\"a\":1}}", "[click id]", "$a", "{click_id}[x]"] {
+        check(&json!({"request": {"query": [{"name": "q", "value": text}]}}), &[]);
+    }
+    let query = json!([{"name": "q", "value": "x\t"}]);
+    check(
+        &json!({"request": {"query": query}}),
+        &[("/request/query/0/value", "ends in a blank, which is sent too: leave it out")],
+    );
+    let body = json!({"format": "raw", "content_type": "text/plain", "text": "x \n"});
+    check(&json!({"request": {"method": "POST", "body": body}}), &[]);
+}

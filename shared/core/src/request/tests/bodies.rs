@@ -213,3 +213,19 @@ fn case_b3_the_modifier_json_escapes_anywhere() {
     let sent = sent(&document, "a\"b\\c").unwrap();
     assert!(sent.contains("/?d=a%5C%22b%5C%5Cc\n") && sent.contains("\nX-Data: {\"n\":\"a\\\"b\\\\c\"}\n"), "{sent}");
 }
+
+#[test]
+fn case_b4_values_in_cdata_never_end_it() {
+    let xml = |text: &str, click_id: &str| {
+        let body = json!({"format": "raw", "content_type": "application/xml", "text": text});
+        let sent = sent(&json!({"method": "POST", "url": "https://a.example/", "body": body}), click_id).unwrap();
+        sent.rsplit_once('\n').unwrap().1.to_owned()
+    };
+    let section = "<a><![CDATA[{click_id}]]></a><b>{click_id}</b>";
+    assert_eq!(xml(section, "x & <y>"), "<a><![CDATA[x & <y]]><![CDATA[>]]></a><b>x &amp; &lt;y&gt;</b>");
+    let split = "<a><![CDATA[]]]]><![CDATA[></a]]><![CDATA[>]]></a><b>]]&gt;&lt;/a&gt;</b>";
+    assert_eq!(xml(section, "]]></a>"), split);
+    assert_eq!(xml("<![CDATA[{click_id}>]]>", "]]"), "<![CDATA[]]]]><![CDATA[>]]>");
+    assert_eq!(xml("<![CDATA[]]{click_id}]]>", ">"), "<![CDATA[]]]]><![CDATA[>]]>");
+    assert_eq!(xml("<![CDATA[{click_id}]]>", "a\u{1}b"), "<![CDATA[a\u{fffd}b]]>");
+}

@@ -142,6 +142,12 @@ fn case_b1_what_is_made_of_a_secret_by_way_of_variables_is_masked() {
     });
 }
 
+#[track_caller]
+fn check_difference(after: &Definition, before: &Definition, expected: Option<Difference>) {
+    assert_eq!(after.difference(before, "key"), expected);
+    assert_eq!(after.honours("key", &before.binding("key", &Owner::Admin)), expected.is_none());
+}
+
 #[test]
 fn case_b1_a_secret_is_bound_to_the_variables_that_use_it() {
     let rule = |sig: &str, other: &str, place: &str| {
@@ -150,15 +156,10 @@ fn case_b1_a_secret_is_bound_to_the_variables_that_use_it() {
         .unwrap()
     };
     let before = rule("{pcid}{secret.key}", "{ip}", "{var.sig|md5}");
-    #[track_caller]
-    fn check(after: &Definition, before: &Definition, expected: Option<Difference>) {
-        assert_eq!(after.difference(before, "key"), expected);
-        assert_eq!(after.honours("key", &before.binding("key", &Owner::Admin)), expected.is_none());
-    }
-    check(&rule("{pcid}{secret.key}", "{ip}", "{var.sig|md5}"), &before, None);
-    check(&rule("{secret.key}", "{ip}", "{var.sig|md5}"), &before, Some(Difference::Use));
-    check(&rule("{pcid}{secret.key}", "{ip}", "{var.sig}"), &before, Some(Difference::Use));
-    check(&rule("{pcid}{secret.key}", "{var.sig}", "{var.other}"), &before, Some(Difference::Use));
+    check_difference(&rule("{pcid}{secret.key}", "{ip}", "{var.sig|md5}"), &before, None);
+    check_difference(&rule("{secret.key}", "{ip}", "{var.sig|md5}"), &before, Some(Difference::Use));
+    check_difference(&rule("{pcid}{secret.key}", "{ip}", "{var.sig}"), &before, Some(Difference::Use));
+    check_difference(&rule("{pcid}{secret.key}", "{var.sig}", "{var.other}"), &before, Some(Difference::Use));
 }
 
 fn signed(signing: &Value) -> Value {
