@@ -278,7 +278,7 @@ pub(super) const MODIFIERS: &[ModifierInfo] = &[
     modifier(
         "map",
         "from=to,from=to",
-        "The word after = in place of the one before it; any other value is left as it is.",
+        "The word after = in place of the one before it; * stands for any other value, which else is left as it is.",
         "{result|map:pending=2,approved=1,rejected=3}",
         "1",
     ),
@@ -313,15 +313,8 @@ pub(super) const MODIFIERS: &[ModifierInfo] = &[
     ),
     modifier("add", "NUMBER", "Plus a number, exactly; what is no number is left as it is.", "{value|add:0.05}", "100.05"),
     modifier("subtract", "NUMBER", "Minus a number, as add.", "{value|subtract:1}", "99.00"),
-    modifier("multiply", "NUMBER", "Times a number, as add.", "{payout|multiply:1.21}", "6.0500"),
+    modifier("times", "NUMBER", "Times a number, as add.", "{payout|times:1.21}", "6.0500"),
     modifier("divide", "NUMBER", "Divided by a number other than 0, to 28 digits, as add.", "{payout|divide:4}", "1.25"),
-    modifier(
-        "round",
-        "DIGITS",
-        "Rounded to at most 0 to 18 decimal places, as number, without zeros at the end.",
-        "{payout|divide:3|round:2}",
-        "1.67",
-    ),
     modifier("lower", "", "Lower case.", "{currency|lower}", "eur"),
     modifier("upper", "", "Upper case.", "{source|upper}", "LINK"),
     modifier("trim", "", "Without white space at both ends.", "{query.name|trim}", "Jana"),
@@ -334,6 +327,7 @@ pub(super) const MODIFIERS: &[ModifierInfo] = &[
         "{query.name|json|prefix:\"|suffix:\"}",
         "\" Jana \"",
     ),
+    modifier("hex", "", "In lower-case hex.", "{pcid|hex}", "70632d31"),
     modifier("base64", "", "In standard base64 with padding.", "{pcid|base64}", "cGMtMQ=="),
     modifier(
         "base64decode",

@@ -64,7 +64,11 @@ impl Modifier {
             Self::Default(_) | Self::OmitIfEmpty => value,
             Self::Map(pairs) => {
                 let text = value.into_text();
-                let to = pairs.iter().find(|(from, _)| **from == *text).map(|(_, to)| Cow::Borrowed(&**to));
+                let to = pairs
+                    .iter()
+                    .find(|(from, _)| **from == *text)
+                    .or_else(|| pairs.iter().find(|(from, _)| **from == *"*"))
+                    .map(|(_, to)| Cow::Borrowed(&**to));
                 Value::Text(to.unwrap_or(text))
             }
             Self::Date { format, zone } => match value.as_time() {
@@ -90,12 +94,6 @@ impl Modifier {
             }
             Self::Calculate(calculation, by) => match value.as_number().and_then(|number| calculation.of(number, *by)) {
                 Some(number) => value.with_number(number),
-                None => value,
-            },
-            Self::Round { digits } => match value.as_number() {
-                Some(number) => {
-                    value.with_number(number.round_dp_with_strategy(*digits, RoundingStrategy::MidpointAwayFromZero).normalize())
-                }
                 None => value,
             },
             _ => Value::Text(self.apply_to_text(value.into_text(), scope)?),
@@ -136,6 +134,7 @@ impl Modifier {
             Self::UrlEncode => percent_encoded(&text).into(),
             Self::UrlDecode => percent_decode_str(&text).decode_utf8().map(Cow::into_owned).map_or(text, Cow::Owned),
             Self::Json => json_escaped(&text).into(),
+            Self::Hex => hex(text.as_bytes()).into(),
             Self::Base64 => BASE64_STANDARD.encode(text.as_bytes()).into(),
             Self::Base64Decode => base64_decoded(&text).map_or(text, Cow::Owned),
             Self::Md5 => hex(&Md5::digest(text.as_bytes())).into(),

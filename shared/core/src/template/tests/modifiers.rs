@@ -159,13 +159,15 @@ fn case_b10_cents_go_by_the_currency() {
 
 #[test]
 fn case_b10_arithmetic_is_exact() {
-    check("{payout|multiply:0.1|add:0.2}", "0.700");
+    check("{payout|times:0.1|add:0.2}", "0.700");
+    check("{result|map:none=1,*=0}", "0");
+    check("{result|map:*=0,approved=1}", "1");
     check("{value|divide:3}", "33.333333333333333333333333333");
-    check("{value|divide:3|round:2}", "33.33");
-    check("{value|subtract:100.5|round:0}", "-1");
-    check("{value|multiply:0.85|number:2}", "85.00");
+    check("{value|divide:3|number:2}", "33.33");
+    check("{value|subtract:100.5|number:0}", "-1");
+    check("{value|times:0.85|number:2}", "85.00");
     check("{pcid|add:1}", "pc-1");
-    check("{value|multiply:9999999999999999999999999999}", "100.00");
+    check("{value|times:9999999999999999999999999999}", "100.00");
     check_refused("{value|divide:0.00}", "nothing can be divided by 0");
     check_refused("{value|add:x}", "expected a number such as 0.85, got \"x\"");
 }
