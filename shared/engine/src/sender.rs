@@ -18,7 +18,7 @@ use std::{net::IpAddr, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use tracking_core::{
-    answer::Answer,
+    answer::{Answer, Cut},
     caller::Owner,
     id::Id,
     request::{Rendered, address::is_public},
@@ -124,15 +124,25 @@ impl Sender {
         let status = response.status().as_u16();
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+        let ends_with_connection = !framed.iter().any(|name| response.headers().contains_key(name));
         let mut incoming = response.into_body();
         let mut body = Vec::new();
         while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|error| fault::of_body(&error))?;
+            let frame = match frame {
+                Ok(frame) => frame,
+                // Its status came: it is a response. One that ends with its connection is whole, whether or not TLS said goodbye.
+                Err(error) => {
+                    let answer = Answer::new(status, headers, body);
+                    let is_whole = ends_with_connection && fault::is_end(&error);
+                    return Ok(if is_whole { answer } else { answer.cut(Cut::BrokeOff) });
+                }
+            };
             let chunk = frame.data_ref().map_or(&[][..], |chunk| chunk);
             let room = MAX_RESPONSE_BYTES - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {
-                return Ok(Answer::new(status, headers, body).cut());
+                return Ok(Answer::new(status, headers, body).cut(Cut::TooLong));
             }
         }
         Ok(Answer::new(status, headers, body))

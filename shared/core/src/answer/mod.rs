@@ -28,6 +28,25 @@ use body::Body;
 /// A step for each so many bytes of a body in which a field is looked for.
 const BYTES_PER_LOOKUP_STEP: usize = 64;
 
+/// The reason why a body is known by its beginning alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// It is longer than what is read of one.
+    TooLong,
+    /// Its connection ended before it did.
+    BrokeOff,
+}
+
+impl Cut {
+    /// The reason in words.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLong => "response longer than 1 MiB",
+            Self::BrokeOff => "response broke off",
+        }
+    }
+}
+
 /// The answer of a receiver: status, headers and body.
 #[derive(Debug)]
 pub struct Answer {
@@ -36,7 +55,7 @@ pub struct Answer {
     /// Headers in the order they came; names lower-case.
     pub headers: Vec<(String, String)>,
     body: Vec<u8>,
-    is_cut: bool,
+    cut: Option<Cut>,
     read: OnceLock<Body>,
 }
 
@@ -44,19 +63,24 @@ impl Answer {
     /// A complete answer; header names are made lower-case.
     pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-        Self { status, headers, body, is_cut: false, read: OnceLock::new() }
+        Self { status, headers, body, cut: None, read: OnceLock::new() }
     }
 
-    /// The same answer, of whose body no more than this beginning was read. It is never judged as if it were whole.
+    /// The same answer, of whose body no more than this beginning is known. It is never judged as if it were whole.
     #[must_use]
-    pub fn cut(mut self) -> Self {
-        self.is_cut = true;
+    pub fn cut(mut self, why: Cut) -> Self {
+        self.cut = Some(why);
         self
     }
 
-    /// Returns true if the body is longer than what was read of it.
+    /// The reason why the body is known by its beginning alone, if it is.
+    pub fn why_cut(&self) -> Option<Cut> {
+        self.cut
+    }
+
+    /// Returns true if the body is longer than what is known of it.
     pub fn is_cut(&self) -> bool {
-        self.is_cut
+        self.cut.is_some()
     }
 
     /// The same answer with other bytes for its body.

@@ -22,9 +22,6 @@ const MAX_RULES: usize = 50;
 /// The most conditions that one rule may have.
 const MAX_CONDITIONS: usize = 20;
 
-/// The reason why an answer is not judged by its body, whose rest was not read.
-const TOO_LONG: &str = "response longer than 1 MiB";
-
 /// How a Tracking API reads answers (A2). The default has no rules and goes by the status (A1).
 #[derive(Debug, Clone, Default)]
 pub struct AnswerRules {
@@ -142,12 +139,12 @@ impl AnswerRules {
     pub fn judge(&self, answer: &Answer, sent_url: &str, scope: &Scope<'_>) -> Judgement {
         let scope = Scope { answer: Some(answer), steps: Steps::default(), ..*scope };
         let mut notes = Vec::new();
-        if answer.is_cut() {
+        if let Some(cut) = answer.why_cut() {
             if self.looks_at_body() {
-                let reason = TOO_LONG.to_owned();
+                let reason = cut.as_str().to_owned();
                 return Judgement { notes: vec![reason.clone()], reason: Some(reason), ..Judgement::of(Verdict::Retry) };
             }
-            notes.push(format!("{TOO_LONG}: the rest was not read"));
+            notes.push(format!("{}: the rest was not read", cut.as_str()));
         }
         let mut reading = Reading { answer, query: parameters(sent_url), scope: &scope, fields: 0, notes };
         let decided = self.decide(&mut reading);

@@ -114,7 +114,7 @@ fn s_all_wrong_fields_are_told_at_once() {
 
 /// The change that the contract's example with this in its conversion is, and what is noted.
 #[track_caller]
-fn noted(conversion: Value) -> (Change, Vec<(String, String)>) {
+fn noted(conversion: &Value) -> (Change, Vec<(String, String)>) {
     let mut detail = testing::detail();
     crate::tracking_api::merge_patch(&mut detail, &json!({"conversion": conversion}));
     let (change, notes) = Change::parse_noting(&detail, "").unwrap();
@@ -124,9 +124,9 @@ fn noted(conversion: Value) -> (Change, Vec<(String, String)>) {
 #[test]
 fn case_c1_decoration_never_refuses_a_conversion() {
     let query = |value: Value| {
-        let (change, notes) = noted(json!({"query_params": null}));
+        let (change, notes) = noted(&json!({"query_params": null}));
         assert_eq!((change.conversion.query_params.len(), notes), (0, Vec::new()));
-        let (change, notes) = noted(json!({"query_params": {"utm_source": value}}));
+        let (change, notes) = noted(&json!({"query_params": {"utm_source": value}}));
         (change.conversion.query_params.into_iter().collect::<Vec<_>>(), notes)
     };
     let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -145,7 +145,7 @@ fn case_c1_decoration_never_refuses_a_conversion() {
 
 #[test]
 fn case_c1_texts_that_decorate_are_taken_as_far_as_they_can_be() {
-    let (change, notes) = noted(json!({
+    let (change, notes) = noted(&json!({
         "affs": [], "cookie_params": "none", "user_agent": "x".repeat(2_049), "ip": ["203.0.113.9"], "offer_name": 7,
         "advertiser_name": {"cs": "Banka"}, "pcid": "p".repeat(5_000),
     }));

@@ -6,7 +6,7 @@ use std::io::Read;
 
 use encoding_rs::{Encoding, UTF_8};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use tracking_core::answer::Answer;
+use tracking_core::answer::{Answer, Cut};
 
 use crate::sender::MAX_RESPONSE_BYTES;
 
@@ -36,7 +36,7 @@ fn inflated(answer: Answer) -> Answer {
         _ => None,
     };
     match inflated {
-        Some((body, true)) => answer.with_body(body).cut(),
+        Some((body, true)) => answer.with_body(body).cut(Cut::TooLong),
         Some((body, false)) => answer.with_body(body),
         None => answer,
     }

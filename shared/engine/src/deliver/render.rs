@@ -119,7 +119,8 @@ impl<'a> Rendering<'a> {
                     *value = scrubber.scrub(value);
                 }
                 let by = rule.map_or_else(String::new, |rule| format!(", answer rule {}", rule + 1));
-                let reason = reason.unwrap_or_else(|| format!("status {}{by}", answer.status));
+                let elsewhere = redirect(answer);
+                let reason = reason.unwrap_or_else(|| format!("status {}{by}{elsewhere}", answer.status));
                 Judged { verdict, why: format!("{}: {reason}", verdict.as_str()), told, notes }
             }
             Err(fault) => {
@@ -129,6 +130,16 @@ impl<'a> Rendering<'a> {
             }
         }
     }
+}
+
+/// The words for a redirect, which is not followed; nothing for any other answer.
+fn redirect(answer: &Answer) -> String {
+    const SHOWN_BYTES: usize = 500;
+    let location = answer.header("location").filter(|_| (300..400).contains(&answer.status));
+    location.map_or_else(String::new, |location| {
+        let shown = &location[..location.floor_char_boundary(SHOWN_BYTES)];
+        format!("; redirects are not followed; Location: {shown}")
+    })
 }
 
 /// Returns true if reading what came back may take milliseconds.

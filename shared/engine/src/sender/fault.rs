@@ -76,9 +76,16 @@ pub(super) fn of_client(error: &legacy::Error) -> SendFault {
     read(error.source().unwrap_or(error), error.is_connect())
 }
 
-/// The fault behind a body that broke off.
-pub(super) fn of_body(error: &hyper::Error) -> SendFault {
-    read(error, false)
+/// Returns true if a connection ended without a word, and nothing else is wrong with it.
+pub(super) fn is_end(error: &hyper::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(fault) = inner.downcast_ref::<io::Error>() {
+            return fault.kind() == io::ErrorKind::UnexpectedEof;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// The fault behind an error and its causes. `connecting`: no byte of the request has left.

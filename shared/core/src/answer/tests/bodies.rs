@@ -123,7 +123,7 @@ proptest! {
 
 /// The verdict on a body of which more came than was read, with its reason and its notes.
 fn judge_cut(document: &Value, status: u16) -> (Verdict, Option<String>, Vec<String>) {
-    let Judgement { verdict, reason, notes, .. } = judge(document, &answer(status, "{\"status\":\"pending\"").cut());
+    let Judgement { verdict, reason, notes, .. } = judge(document, &answer(status, "{\"status\":\"pending\"").cut(Cut::TooLong));
     (verdict, reason, notes)
 }
 
@@ -174,7 +174,19 @@ fn case_a5_the_status_decides_where_nothing_looks_at_the_body() {
     assert_eq!(judge_cut(&document, 404), (Verdict::Delivered, None, note));
 }
 
-const POLLING: [&str; 2] = ["pending", "retry"];
+#[test]
+fn case_a13_a_response_that_broke_off_is_judged_by_its_status_unless_something_looks_at_the_body() {
+    let broken = |document: &Value, status: u16| {
+        let broken = answer(status, "{\"status\":\"appro").cut(Cut::BrokeOff);
+        let Judgement { verdict, reason, notes, .. } = judge(document, &broken);
+        (verdict, reason, notes)
+    };
+    let note = vec!["response broke off: the rest was not read".to_owned()];
+    assert_eq!(broken(&json!({}), 200), (Verdict::Delivered, None, note.clone()));
+    assert_eq!(broken(&json!({}), 404), (Verdict::Failed, None, note));
+    let why = "response broke off".to_owned();
+    assert_eq!(broken(&polling("pending"), 200), (Verdict::Retry, Some(why.clone()), vec![why]));
+}
 
 /// A rule that asks again while a field of the body says so.
 fn polling(then: &str) -> Value {

@@ -5,6 +5,7 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},
 };
 use proptest::prelude::*;
+use tracking_core::answer::Cut;
 
 use super::{super::automaton::tests::steps, *};
 
@@ -22,7 +23,7 @@ fn texts<'a>(secrets: &[&'a str], derived: &[&str]) -> Texts<'a> {
 
 fn body(scrubber: &Scrubber, body: &str, is_cut: bool) -> String {
     let whole = Answer::new(200, Vec::new(), body.as_bytes().to_vec());
-    let answer = scrubber.answer(if is_cut { whole.cut() } else { whole });
+    let answer = scrubber.answer(if is_cut { whole.cut(Cut::TooLong) } else { whole });
     String::from_utf8(answer.body().to_vec()).unwrap()
 }
 
@@ -307,7 +308,7 @@ fn f8_values_of_two_parties_hide_a_response_whole() {
 
 #[test]
 fn case_a5_an_answer_that_is_cut_stays_cut() {
-    let cut = || Answer::new(200, Vec::new(), b"{\"a\":\"my-secret\"".to_vec()).cut();
+    let cut = || Answer::new(200, Vec::new(), b"{\"a\":\"my-secret\"".to_vec()).cut(Cut::TooLong);
     for scrubber in [Scrubber::Idle, scrubber(&["my-secret"]), Scrubber::hiding(&texts(&["my-secret"], &[]).secrets)] {
         assert!(scrubber.answer(cut()).is_cut());
     }

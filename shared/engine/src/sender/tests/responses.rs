@@ -58,6 +58,27 @@ async fn case_a10_a_new_connection_that_is_closed_and_an_answer_that_has_begun_a
 }
 
 #[tokio::test]
+async fn case_a13_a_response_that_breaks_off_is_one() {
+    const SHORT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"status\":\"ok";
+    const CHUNKS: &str = "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    const OPEN: &str = "HTTP/1.1 200 OK\r\n\r\nall of it";
+    for (said, status, body, is_cut) in
+        [(SHORT, 200, "{\"status\":\"ok", true), (CHUNKS, 503, "hello", true), (OPEN, 200, "all of it", false)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4_096];
+            let _read = stream.read(&mut request).await;
+            stream.write_all(said.as_bytes()).await.unwrap();
+        });
+        let answer = Sender::new(true).unwrap().request(get(format!("http://127.0.0.1:{port}/"), 5)).await.unwrap();
+        assert_eq!((answer.status, String::from_utf8_lossy(answer.body()).as_ref(), answer.is_cut()), (status, body, is_cut));
+    }
+}
+
+#[tokio::test]
 async fn case_a9_lines_that_are_no_headers_are_left_out() {
     const ODD: [&str; 3] = [
         "HTTP/1.1 200 OK\r\nPHP Warning: Undefined index in /a.php on line 3\r\nX-Status: ok\r\nContent-Length: 2\r\n\r\nok",
