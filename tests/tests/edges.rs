@@ -141,7 +141,7 @@ async fn earlier_attempts_are_forgotten_soon_after_their_delivery() {
     assert_eq!(only_delivery(&world).await["log"].as_array().unwrap().len(), 3);
     world.clock.pass(SignedDuration::from_hours(24 * 89));
     assert_eq!(world.store().purge(world.clock.now()).await.unwrap(), 0);
-    world.clock.pass(SignedDuration::from_hours(24 * 33));
+    world.clock.pass(SignedDuration::from_hours(24 * 47));
     assert_eq!(world.store().purge(world.clock.now()).await.unwrap(), 3, "the delivery and two earlier attempts");
 }
 

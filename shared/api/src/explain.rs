@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Extension, extract::State, http::Uri};
 use serde::Serialize;
-use tracking_core::{caller::Caller, change::notes_on, fault::Fault};
+use tracking_core::{caller::Caller, change::notes_on, fault::Fault, json::Value};
 use tracking_engine::{Engine, backend::Backend};
 
 use crate::{
@@ -25,14 +25,14 @@ pub(crate) async fn event<B: Backend>(
     event_fits(&body)?;
     let (items, next_cursor) = engine.explain(&caller, &body, limit, cursor).await?;
     let notes = body.get("event").map(|event| notes_on(event, "/event")).unwrap_or_default();
-    Ok(Json(NotedPage { page: Page { items, next_cursor }, notes }))
+    Ok(Json(NotedPage { items, next_cursor, notes }))
 }
 
 /// A page about an event, with what was taken otherwise than it is written there.
 #[derive(Debug, Serialize)]
 pub(crate) struct NotedPage {
-    #[serde(flatten)]
-    page: Page,
+    items: Vec<Value>,
+    next_cursor: Option<String>,
     notes: Vec<Fault>,
 }
 

@@ -11,9 +11,10 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use serde_json::{Value, json};
 use tracking_core::{
     caller::{Actor, Caller},
+    json,
+    json::Value,
     tracking_api::Bulk,
 };
 use tracking_engine::{

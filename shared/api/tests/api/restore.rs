@@ -56,7 +56,7 @@ fn comparing(value: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a14_a_rule_from_before_patterns_is_shown_changed_and_restored_with_its_meaning() {
+async fn case_a14_a_rule_from_before_patterns_is_shown_changed_and_restored_with_its_meaning() {
     let mut api = Api::new();
     let id = api.rule(ADMIN, "x", json!({"answer": comparing("5-")})).await;
     let path = format!("/tracking-apis/{id}");

@@ -187,7 +187,7 @@ async fn polled(body: String) -> [Value; 3] {
 }
 
 #[tokio::test]
-async fn a5_a7_a_trial_says_why_a_body_was_not_judged() {
+async fn case_a5_a7_a_trial_says_why_a_body_was_not_judged() {
     let long = |bytes: usize| json!({"filler": "x".repeat(bytes), "status": "pending"}).to_string();
     let [verdict, error, answer] = polled(long(120 << 10)).await;
     assert_eq!((verdict, error, answer.as_str().map(str::len)), (json!("pending"), Value::Null, Some(4_096)));

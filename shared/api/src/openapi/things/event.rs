@@ -5,8 +5,8 @@ use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
     super::shape::{
-        Record as _, anything, count, dictionary, either, flag, id, list, money, named, open_record, or_null, pattern, record,
-        text, time, whole, word,
+        Record as _, anything, count, either, flag, id, list, money, named, open_record, or_null, pattern, record, text, time,
+        whole, word,
     },
     Thing, page,
     rule::RESULTS,
@@ -68,8 +68,10 @@ fn conversion() -> RefOr<Schema> {
     for name in ["channel_id", "integration_id"] {
         record = record.may(name, or_null(id("")));
     }
+    for name in ["custom_type", "currency"] {
+        record = record.may(name, or_null(text("")));
+    }
     for name in [
-        "custom_type",
         "advertiser_name",
         "offer_name",
         "channel",
@@ -77,19 +79,18 @@ fn conversion() -> RefOr<Schema> {
         "pcid",
         "external_id",
         "affiliate_click_id",
-        "currency",
         "voucher",
         "ip",
         "user_agent",
     ] {
-        record = record.may(name, or_null(text("")));
+        record = record.may(name, decoration("A text"));
     }
     for (name, about) in [
         ("affs", "The affiliate's sub-parameters, affs1 to affs10"),
         ("query_params", "Of the tracking link"),
         ("cookie_params", "That the pixel read"),
     ] {
-        record = record.may(name, or_null(parameters(about)));
+        record = record.may(name, decoration(&format!("{about}: an object of texts")));
     }
     record = times(record, &["click_at", "created_at", "updated_at"]);
     record
@@ -98,10 +99,9 @@ fn conversion() -> RefOr<Schema> {
         .into()
 }
 
-/// Named texts; numbers and flags are taken as they are written.
-fn parameters(about: &str) -> ObjectBuilder {
-    let number = ObjectBuilder::new().schema_type(utoipa::openapi::Type::Number);
-    dictionary(about, either("", [or_null(text("")), number.into(), flag("").into()]))
+/// What only decorates a conversion.
+fn decoration(about: &str) -> ObjectBuilder {
+    anything(&format!("{about}. It decides nothing and refuses nothing: anything else is taken as far as it can be"))
 }
 
 fn times(record: ObjectBuilder, names: &[&str]) -> ObjectBuilder {
@@ -119,9 +119,10 @@ fn transaction() -> RefOr<Schema> {
         .may("revenue", or_null(money("What the platform gets")))
         .may("auto_approved", or_null(flag("")))
         .may("auto_set", or_null(flag("")));
-    for name in ["commission_id", "type", "currency"] {
+    for name in ["commission_id", "currency"] {
         record = record.may(name, or_null(text("")));
     }
+    record = record.may("type", decoration("A text"));
     times(record, &["created_at", "updated_at", "result_at"]).into()
 }
 
