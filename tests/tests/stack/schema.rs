@@ -105,6 +105,8 @@ fn values() -> Vec<Value> {
         json!(4_294_967_296_u64),
         json!("created"),
         json!("approved"),
+        json!("Updated"),
+        json!("REJECTED"),
         json!("12.50"),
         json!("-0.1"),
         json!("+1"),
