@@ -129,6 +129,16 @@ impl Claimed {
         }
     }
 
+    /// The delivery's row as it was claimed, or a new one in this state.
+    fn row_or_new(&self, state: State) -> DeliveryRow {
+        self.row.clone().unwrap_or_else(|| DeliveryRow::new(self.job.clone(), state, self.max_attempts()))
+    }
+
+    /// The attempts by the end of its present budget (L1).
+    fn max_attempts(&self) -> u32 {
+        self.base + self.rule.definition.retry.max_attempts()
+    }
+
     /// What is to be listed now, unless the log lists it.
     fn listing(&self, row: &DeliveryRow) -> Option<Listing> {
         (!self.listed.load(Ordering::Relaxed)).then(|| Listing::of(row))

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use tracking_core::{caller::Caller, json, json::Value};
 use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
-    cloud::{Fault, Queue, failures},
+    cloud::{Fault, Queue, Record, failures},
     functions::{BATCH, Functions},
     receiver::{Answer, Receiver},
 };
@@ -183,9 +183,8 @@ async fn one_that_hangs_holds_up_none_and_a_kill_sends_none_again() {
     assert_eq!((heard.len() - of_the_one, of_the_one), (9, 2), "only the one that was cut off was sent again");
 }
 
-/// A queue gives up on what it handed out a hundred times, and most of a waiting message's receives are waits.
-#[tokio::test]
-async fn what_was_received_very_often_is_sent_anew_to_wait() {
+/// Two deliveries that wait for their second attempts, and their messages as they come; the first was received very often.
+async fn worn() -> (Receiver, Functions, Vec<Record>) {
     let receiver = Receiver::start(|_| Answer::says(200, "pending")).await;
     let polls = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 9}});
     let mut functions = owing(&receiver, 2, polls).await;
@@ -194,6 +193,13 @@ async fn what_was_received_very_often_is_sent_anew_to_wait() {
     let mut records = functions.cloud.take(Queue::Retry, BATCH, functions.clock.now());
     assert_eq!(records.len(), 2);
     records[0].receives = 50;
+    (receiver, functions, records)
+}
+
+/// A queue gives up on what it handed out a hundred times, and most of a waiting message's receives are waits.
+#[tokio::test]
+async fn what_was_received_very_often_is_sent_anew_to_wait() {
+    let (receiver, mut functions, records) = worn().await;
     let answer = functions.invoke(Queue::Retry, &records).await.unwrap();
     assert_eq!(failures(&answer), [records[1].message_id.clone()], "the other one waits by its visibility");
     functions.cloud.settle(&records, &failures(&answer));
@@ -207,14 +213,7 @@ async fn what_was_received_very_often_is_sent_anew_to_wait() {
 /// Whatever keeps it from being worked, a message that was received very often goes on as a new one, and not to the dead letters.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_received_very_often_is_sent_anew_where_it_fails() {
-    let receiver = Receiver::start(|_| Answer::says(200, "pending")).await;
-    let polls = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 9}});
-    let mut functions = owing(&receiver, 2, polls).await;
-    functions.work(Queue::Delivery).await;
-    functions.clock.pass(SignedDuration::from_mins(2));
-    let mut records = functions.cloud.take(Queue::Retry, BATCH, functions.clock.now());
-    assert_eq!(records.len(), 2);
-    records[0].receives = 50;
+    let (receiver, mut functions, records) = worn().await;
     functions.cloud.fail_all("DynamoDB.BatchGetItem", Some(Fault::Throttled));
     let answer = functions.invoke(Queue::Retry, &records).await.unwrap();
     functions.cloud.fail_all("DynamoDB.BatchGetItem", None);

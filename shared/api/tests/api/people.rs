@@ -1,4 +1,4 @@
-//! What people do to rules beside writing them: pausing, switching off for good, finding them again.
+//! Rules beside their writing: pausing them, switching them off for good, finding them again.
 
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use crate::{
     template::{Allowed, Place, RenderFault, Scope, Template},
 };
 
-/// What stands for a macro in a text that is parsed.
+/// The mark of a macro in a text that is parsed.
 pub(super) const BLANK: char = '\0';
 
 /// A text with macros.

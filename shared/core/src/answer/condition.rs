@@ -25,10 +25,10 @@ const MAX_TEXT: usize = 16 * 1_024;
 /// One condition of an answer rule: source, operator and values (A2).
 #[derive(Debug, Clone)]
 pub(super) struct Condition {
-    /// Where to look, with blanks for macros; only `always` may do without.
+    /// The place to look at, with blanks for macros; only `always` may do without.
     source: Option<Source>,
     key: Text,
-    /// What must be so; if the values have macros, an example of it.
+    /// The demand; if its values have macros, an example of it.
     operator: Operator,
     info: &'static OperatorInfo,
     value: Option<Text>,

@@ -13,7 +13,7 @@ pub(super) struct Pattern(Vec<Alternative>);
 #[derive(Debug, Clone)]
 struct Alternative(Vec<String>);
 
-/// Where a pattern must stand in a text.
+/// The place in a text where a pattern must stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Position {
     Whole,

@@ -1,4 +1,4 @@
-//! Where a condition looks: a source and a key (A2).
+//! The place that a condition looks at: a source and a key (A2).
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::{
     template::Allowed,
 };
 
-/// Where a condition looks (A2).
+/// The place that a condition looks at (A2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
     /// A field of the body.

@@ -101,15 +101,12 @@ impl<B: Backend> Engine<B> {
     /// The delivery's row after an attempt, and the attempt if it did not end the delivery: then the row does not hold it.
     async fn concluded(&self, claimed: &Claimed, understood: Understood, now: Timestamp) -> (DeliveryRow, Option<Attempt>) {
         let policy = &claimed.rule.definition.retry;
-        let mut row = match &claimed.row {
-            Some(row) => row.clone(),
-            None => DeliveryRow::new(claimed.job.clone(), State::Waiting, policy.max_attempts()),
-        };
+        let mut row = claimed.row_or_new(State::Waiting);
         let Understood { sent, judged, scrubber, .. } = &understood;
         row.job = claimed.job.clone();
         row.attempts = claimed.attempt;
         row.base = claimed.base;
-        row.max_attempts = claimed.base + policy.max_attempts();
+        row.max_attempts = claimed.max_attempts();
         row.pending |= judged.verdict == Verdict::Pending;
         row.variables.extend(judged.told.variables.clone());
         let told = news(&mut row, &judged.told, scrubber);
@@ -157,12 +154,10 @@ impl<B: Backend> Engine<B> {
 
     /// Shows an attempt that takes its time.
     pub(crate) async fn show_as_sending(&self, claimed: &Claimed) -> Result<(), Unavailable> {
-        let max_attempts = claimed.base + claimed.rule.definition.retry.max_attempts();
-        let new = || DeliveryRow::new(claimed.job.clone(), State::Sending, max_attempts);
-        let mut row = claimed.row.clone().unwrap_or_else(new);
+        let mut row = claimed.row_or_new(State::Sending);
         row.state = State::Sending;
         row.base = claimed.base;
-        row.max_attempts = max_attempts;
+        row.max_attempts = claimed.max_attempts();
         row.next_due = None;
         row.reason = None;
         if let Some(listing) = claimed.listing(&row) {

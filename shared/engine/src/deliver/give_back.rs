@@ -14,8 +14,7 @@ use super::Claimed;
 use crate::{
     Engine,
     backend::{Backend, Effects, Unavailable},
-    keys,
-    rows::{self, DeliveryRow},
+    keys, rows,
     sender::OurFault,
 };
 
@@ -30,9 +29,7 @@ impl<B: Backend> Engine<B> {
     pub(super) async fn give_back(&self, claimed: Claimed, fault: &OurFault) -> Result<(), Unavailable> {
         if claimed.shown.load(Ordering::Relaxed) {
             // Its row says that it is being sent. As long as the claim stands, nobody else writes it.
-            let max_attempts = claimed.base + claimed.rule.definition.retry.max_attempts();
-            let new = || DeliveryRow::new(claimed.job.clone(), State::Waiting, max_attempts);
-            let row = self.delivery_item(&claimed.row.clone().unwrap_or_else(new));
+            let row = self.delivery_item(&claimed.row_or_new(State::Waiting));
             if let Err(error) = self.commit_one(Effects { put: vec![row], ..Effects::default() }).await {
                 tracing::debug!(%error, "the row shows that it is being sent until its next attempt");
             }

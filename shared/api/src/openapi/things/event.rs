@@ -99,7 +99,7 @@ fn conversion() -> RefOr<Schema> {
         .into()
 }
 
-/// What only decorates a conversion.
+/// A field that only decorates a conversion.
 fn decoration(about: &str) -> ObjectBuilder {
     anything(&format!("{about}. It decides nothing and refuses nothing: anything else is taken as far as it can be"))
 }
