@@ -103,7 +103,7 @@ impl Functions {
     /// The rule is refused.
     pub async fn rule(&self, caller: &Caller, document: Value) -> Id {
         let key = New::IdempotencyKey(document.to_string());
-        let made = self.environment.stack.engine.create_rule(caller, &document, key).await;
+        let made = self.environment.stack.engine.writer().create_rule(caller, &document, key).await;
         made.unwrap_or_else(|refused| panic!("{document} is refused: {refused}")).0.id
     }
 
@@ -236,7 +236,7 @@ impl Functions {
         let mut cursor = None;
         loop {
             let filter = DeliveryFilter::default();
-            let page = self.environment.stack.engine.deliveries(&Caller::Admin, &filter, 1_000, cursor.as_deref()).await;
+            let page = self.environment.stack.engine.log().list(&Caller::Admin, &filter, 1_000, cursor.as_deref()).await;
             let page = page.unwrap_or_else(|error| panic!("the log is there: {error}"));
             items.extend(page.items);
             cursor = page.next;

@@ -151,7 +151,7 @@ impl World {
     /// The rule is refused.
     pub async fn rule(&self, caller: &Caller, document: Value) -> Id {
         let key = New::IdempotencyKey(document.to_string());
-        let made = self.engine().create_rule(caller, &document, key).await;
+        let made = self.engine().writer().create_rule(caller, &document, key).await;
         made.unwrap_or_else(|refused| panic!("{document} is refused: {refused}")).0.id
     }
 
@@ -162,7 +162,7 @@ impl World {
     pub async fn post(&self, events: &[Value]) -> Result<Vec<Accepted>, Unavailable> {
         let bytes: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
         let slices: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
-        self.engine().accept(&slices).await
+        self.engine().matcher().accept(&slices).await
     }
 
     /// Up to `max` messages that are due.
@@ -181,7 +181,7 @@ impl World {
     /// The machine died meanwhile.
     pub async fn work(&mut self, received: &Received, replies: Replies<'_>) -> Result<(), Unavailable> {
         let engine = self.engine();
-        let Claiming::Send(claimed) = engine.claim(received).await? else { return Ok(()) };
+        let Claiming::Send(claimed) = engine.worker().claim(received).await? else { return Ok(()) };
         let sent = match claimed.request() {
             Ok(request) => {
                 let (delivery_id, attempt) = (claimed.delivery_id().to_owned(), claimed.attempt());
@@ -194,7 +194,7 @@ impl World {
             }
             Err(fault) => Err(fault.into()),
         };
-        engine.conclude(*claimed, sent).await
+        engine.deliveries().conclude(*claimed, sent).await
     }
 
     /// Works all that is due now, in order; what comes up meanwhile too.
@@ -216,7 +216,7 @@ impl World {
     pub async fn pass(&mut self, time: SignedDuration, replies: Replies<'_>) {
         let end = self.clock.now() + time;
         loop {
-            self.engine().sweep().await.expect("the store is there");
+            self.engine().sweeper().sweep().await.expect("the store is there");
             self.work_all(replies).await;
             let due = self.next_due();
             // The sweep looks two minutes ahead; over long times a due row may come a little late.
@@ -240,7 +240,7 @@ impl World {
         let mut cursor = None;
         loop {
             let page =
-                self.engine().deliveries(&Caller::Admin, filter, 1_000, cursor.as_deref()).await.expect("the log is there");
+                self.engine().log().list(&Caller::Admin, filter, 1_000, cursor.as_deref()).await.expect("the log is there");
             items.extend(page.items);
             cursor = page.next;
             if cursor.is_none() {

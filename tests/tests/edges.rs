@@ -32,7 +32,7 @@ fn rule() -> Value {
 async fn only_delivery(world: &World) -> Value {
     let [listed] = &world.log(&DeliveryFilter::default()).await[..] else { panic!("one delivery") };
     let id = serde_json::from_str(&listed["id"].to_string()).unwrap();
-    world.engine().delivery(&Caller::Admin, &id).await.unwrap()
+    world.engine().log().delivery(&Caller::Admin, &id).await.unwrap()
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn q5_what_a_request_made_of_its_secrets_is_masked_in_an_echo() {
     world.rule(&Caller::Admin, json!({"name": "r", "request": request, "secret_values": {"b": "pass-Secret"}})).await;
     world.post(&[sale(1)]).await.unwrap();
     let received = world.pick(1).pop().unwrap();
-    let Claiming::Send(claimed) = world.engine().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    let Claiming::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
     let sent = claimed.request().unwrap();
     let basic = "dXBhc3MtU2VjcmV0";
     let authorization = format!("Basic {basic}");
@@ -56,7 +56,7 @@ async fn q5_what_a_request_made_of_its_secrets_is_masked_in_an_echo() {
     let echo = format!(
         "{authorization} | {basic} | /cGFzcy1TZWNyZXQ%3D/ | cGFzcy1TZWNyZXQ= | cnv_1 dnBhc3MtU2VjcmV0 | d3Bhc3MtU2VjcmV0 | pass-Secret"
     );
-    world.engine().conclude(*claimed, Ok(Answer::new(200, Vec::new(), echo.into_bytes()))).await.unwrap();
+    world.engine().deliveries().conclude(*claimed, Ok(Answer::new(200, Vec::new(), echo.into_bytes()))).await.unwrap();
     assert_eq!(only_delivery(&world).await["log"][0]["answer"], "*** | *** | /***/ | *** | cnv_1 *** | *** | ***");
 }
 
@@ -67,7 +67,7 @@ async fn p1_a_stop_leaves_what_stands_behind_a_running_send_for_the_next_start()
     let (engine, count) = (world.engine(), Arc::clone(&arrived));
     let take = move || {
         *count.lock().unwrap() += 1;
-        engine.stop();
+        engine.worker().stop();
         async { "{}" }
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -76,8 +76,8 @@ async fn p1_a_stop_leaves_what_stands_behind_a_running_send_for_the_next_start()
     world.rule(&Caller::Admin, json!({"name": "r", "request": {"url": url}})).await;
     world.post(&[sale(1), sale(2), sale(3)]).await.unwrap();
     let engine = world.engine();
-    let lined = engine.line_up(world.pick(16));
-    assert!(engine.work(lined, &Sender::new(true).unwrap(), None).await.is_empty());
+    let lined = engine.worker().line_up(world.pick(16));
+    assert!(engine.worker().work(lined, &Sender::new(true).unwrap(), None).await.is_empty());
     assert_eq!(*arrived.lock().unwrap(), 1, "what was in line behind it waits");
     serving.abort();
     assert!(serving.await.is_err());
@@ -97,12 +97,12 @@ async fn switched_off_during(attempt: u32, reply: Reply) -> (Value, Value) {
         world.clock.pass(SignedDuration::from_mins(2));
     }
     let received = world.pick(1).pop().unwrap();
-    let Claiming::Send(claimed) = world.engine().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    let Claiming::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
     assert_eq!(claimed.attempt(), attempt);
-    world.engine().patch_rule(&Caller::Admin, &id, &json!({"active": false}), None).await.unwrap();
+    world.engine().writer().patch_rule(&Caller::Admin, &id, &json!({"active": false}), None).await.unwrap();
     world.work_all(&mut |_| panic!("nothing more is sent")).await;
     let before = world.log(&DeliveryFilter { states: vec![State::Cancelled], ..DeliveryFilter::default() }).await.len();
-    world.engine().conclude(*claimed, reply.sent()).await.unwrap();
+    world.engine().deliveries().conclude(*claimed, reply.sent()).await.unwrap();
     world.pass(SignedDuration::from_mins(10), &mut |_| panic!("nothing more is sent")).await;
     let told = only_delivery(&world).await;
     (json!([before, told["state"], told["log"].as_array().unwrap().len()]), told["reason"].clone())
@@ -125,9 +125,9 @@ async fn p6_cancelled_at_the_answer_not_when_the_retry_falls_due() {
     let id = world.rule(&Caller::Admin, rule()).await;
     world.post(&[sale(1)]).await.unwrap();
     let received = world.pick(1).pop().unwrap();
-    let Claiming::Send(claimed) = world.engine().claim(&received).await.unwrap() else { panic!("it is to be sent") };
-    world.engine().delete_rule(&Caller::Admin, &id, None).await.unwrap();
-    world.engine().conclude(*claimed, DOWN.sent()).await.unwrap();
+    let Claiming::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    world.engine().writer().delete_rule(&Caller::Admin, &id, None).await.unwrap();
+    world.engine().deliveries().conclude(*claimed, DOWN.sent()).await.unwrap();
     assert_eq!(only_delivery(&world).await["state"], "cancelled");
 }
 
@@ -156,8 +156,8 @@ async fn answered(secret: &str, answer: &Value, given: Answer) -> (Value, String
     world.rule(&Caller::Admin, rule).await;
     world.post(&[sale(1)]).await.unwrap();
     let received = world.pick(1).pop().unwrap();
-    let Claiming::Send(claimed) = world.engine().claim(&received).await.unwrap() else { panic!("it is to be sent") };
-    world.engine().conclude(*claimed, Ok(given)).await.unwrap();
+    let Claiming::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    world.engine().deliveries().conclude(*claimed, Ok(given)).await.unwrap();
     let told = only_delivery(&world).await;
     world.pass(SignedDuration::from_mins(2), &mut |_| OK).await;
     (told, world.arrivals.first().map(|arrival| arrival.url.clone()).unwrap_or_default())

@@ -82,7 +82,7 @@ async fn v3_an_affiliate_learns_nothing_of_a_conversion_that_moved_away() {
     world.post(&[change("cnv_1", 1, "pending"), moved(2, "approved"), moved(3, "rejected")]).await.unwrap();
     world.work_all(&mut |_| OK).await;
     assert_eq!(world.arrivals.len(), 0);
-    let seen = world.engine().deliveries(&Caller::Affiliate(own), &DeliveryFilter::default(), 10, None).await.unwrap().items;
+    let seen = world.engine().log().list(&Caller::Affiliate(own), &DeliveryFilter::default(), 10, None).await.unwrap().items;
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!((&seen[0]["state"], &seen[0]["change_id"]), (&json!("skipped"), &json!("chg_cnv_1_1")));
     assert_eq!(seen[0]["reason"], "the conversion belongs to another affiliate now");
@@ -103,7 +103,7 @@ async fn the_log_lists_what_was_held_at_once_once() {
     }
     let (mut seen, mut cursor) = (0, None);
     loop {
-        let page = world.engine().deliveries(&Caller::Admin, &DeliveryFilter::default(), 2, cursor.as_deref()).await.unwrap();
+        let page = world.engine().log().list(&Caller::Admin, &DeliveryFilter::default(), 2, cursor.as_deref()).await.unwrap();
         seen += page.items.len();
         cursor = page.next;
         if cursor.is_none() {

@@ -113,18 +113,18 @@ async fn look(world: &World, number: usize, event: &Value) {
     let engine = world.engine();
     let conversion: Id = format!("cnv_{number}").parse().unwrap();
     let filter = DeliveryFilter { conversion_id: Some(conversion.clone()), ..DeliveryFilter::default() };
-    let listed = engine.deliveries(&Caller::Admin, &filter, 10, None).await.unwrap().items;
+    let listed = engine.log().list(&Caller::Admin, &filter, 10, None).await.unwrap().items;
     assert_eq!((listed.len(), &listed[0]["state"]), (1, &json!("delivered")));
     let id = serde_json::from_str(&listed[0]["id"].to_string()).unwrap();
-    let single = engine.delivery(&Caller::Admin, &id).await.unwrap();
+    let single = engine.log().delivery(&Caller::Admin, &id).await.unwrap();
     assert_eq!(single["log"][0]["status"], 200);
-    let (explained, _) = engine.explain_conversion(&Caller::Admin, &conversion, 10, None).await.unwrap();
+    let (explained, _) = engine.log().explain_conversion(&Caller::Admin, &conversion, 10, None).await.unwrap();
     assert_eq!(
         (explained.len(), &explained[0]["complete"], &explained[0]["changes"][0]["fires"]),
         (1, &json!(true), &json!(true))
     );
     let body = json::parse(json!({"event": event}).to_string().as_bytes()).unwrap();
-    let (explained, _) = engine.explain(&Caller::Admin, &body, 10, None).await.unwrap();
+    let (explained, _) = engine.log().explain(&Caller::Admin, &body, 10, None).await.unwrap();
     assert_eq!(explained[0]["fires"], true);
 }
 
@@ -150,7 +150,7 @@ fn f1_any_text_goes_all_the_way_on_aws() {
             }
             let conversion: Id = format!("cnv_{first}").parse().unwrap();
             let (explained, _) =
-                functions.stack().engine.explain_conversion(&Caller::Admin, &conversion, 10, None).await.unwrap();
+                functions.stack().engine.log().explain_conversion(&Caller::Admin, &conversion, 10, None).await.unwrap();
             assert_eq!(explained[0]["changes"][0]["fires"], true);
         });
     });

@@ -152,10 +152,10 @@ async fn p6_switched_off_ends_what_waits_and_switching_on_revives_nothing() {
     world.post(&[sale("chg_1", 1, "created", "pending")]).await.unwrap();
     world.work_all(&mut |_| Reply::Says(503, "down")).await;
     let engine = world.engine();
-    engine.patch_rule(&Caller::Admin, &rule_id, &json!({"active": false}), None).await.unwrap();
+    engine.writer().patch_rule(&Caller::Admin, &rule_id, &json!({"active": false}), None).await.unwrap();
     world.work_all(&mut |_| OK).await;
     assert_eq!(states(&world).await, pairs(&[("chg_1", "cancelled")]));
-    engine.patch_rule(&Caller::Admin, &rule_id, &json!({"active": true}), None).await.unwrap();
+    engine.writer().patch_rule(&Caller::Admin, &rule_id, &json!({"active": true}), None).await.unwrap();
     world.post(&[sale("chg_1", 1, "created", "pending")]).await.unwrap();
     world.pass(SignedDuration::from_hours(2), &mut |_| OK).await;
     assert_eq!(world.arrivals.len(), 1, "nothing is revived, not even by a repeat");
@@ -169,7 +169,7 @@ async fn p6_a_deleted_rule_cancels_what_is_on_its_way() {
     let mut world = World::temporary();
     let rule_id = world.rule(&Caller::Admin, rule(json!({}))).await;
     world.post(&[sale("chg_1", 1, "created", "pending")]).await.unwrap();
-    world.engine().delete_rule(&Caller::Admin, &rule_id, None).await.unwrap();
+    world.engine().writer().delete_rule(&Caller::Admin, &rule_id, None).await.unwrap();
     world.work_all(&mut |_| OK).await;
     assert_eq!(world.arrivals.len(), 0);
     assert_eq!(states(&world).await, pairs(&[("chg_1", "cancelled")]));
@@ -406,11 +406,11 @@ async fn v2_an_affiliate_sees_the_deliveries_of_its_own_rules_alone() {
     world.post(&[sale("chg_1", 1, "created", "pending")]).await.unwrap();
     world.work_all(&mut |_| OK).await;
     assert_eq!(world.arrivals.len(), 2);
-    let seen = world.engine().deliveries(&affiliate, &DeliveryFilter::default(), 10, None).await.unwrap().items;
+    let seen = world.engine().log().list(&affiliate, &DeliveryFilter::default(), 10, None).await.unwrap().items;
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0]["tracking_api_id"], json!(own));
     let other = Caller::Affiliate(id("aff_8"));
-    assert_eq!(world.engine().deliveries(&other, &DeliveryFilter::default(), 10, None).await.unwrap().items.len(), 0);
+    assert_eq!(world.engine().log().list(&other, &DeliveryFilter::default(), 10, None).await.unwrap().items.len(), 0);
 }
 
 #[tokio::test]
@@ -437,7 +437,7 @@ async fn the_log_pages_through_everything_newest_first_without_gaps_or_repeats()
         let (mut seen, mut cursor) = (Vec::new(), None);
         loop {
             let page =
-                world.engine().deliveries(&Caller::Admin, &DeliveryFilter::default(), limit, cursor.as_deref()).await.unwrap();
+                world.engine().log().list(&Caller::Admin, &DeliveryFilter::default(), limit, cursor.as_deref()).await.unwrap();
             seen.extend(page.items.iter().map(|item| item["change_id"].as_str().unwrap().to_owned()));
             cursor = page.next;
             if cursor.is_none() {

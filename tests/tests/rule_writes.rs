@@ -37,7 +37,7 @@ fn key() -> New {
 }
 
 async fn make(engine: &Machine, document: Value) -> Id {
-    engine.create_rule(&Caller::Admin, &document, key()).await.unwrap().0.id
+    engine.writer().create_rule(&Caller::Admin, &document, key()).await.unwrap().0.id
 }
 
 async fn places(engine: &Machine, partition: &str) -> Vec<String> {
@@ -74,7 +74,7 @@ async fn contract_3_of_parallel_puts_one_wins_and_its_text_and_secret_stand() {
             tasks.spawn(async move {
                 let mut document = rule(&format!("put {n}"), &format!("{n}/{{secret.token}}"));
                 document["secret_values"] = json!({"token": format!("value-{n}")});
-                (n, engine.replace_rule(&Caller::Admin, &id, &document, Some(1)).await)
+                (n, engine.writer().replace_rule(&Caller::Admin, &id, &document, Some(1)).await)
             });
         }
         let mut winner = None;
@@ -86,7 +86,7 @@ async fn contract_3_of_parallel_puts_one_wins_and_its_text_and_secret_stand() {
         }
         let winner = winner.unwrap();
         let fresh = another(&world);
-        let view = fresh.rule(&Caller::Admin, &id).await.unwrap();
+        let view = fresh.rules().rule(&Caller::Admin, &id).await.unwrap();
         assert_eq!((view.version, &view.resource["name"]), (2, &json!(format!("put {winner}"))));
         drop((engines, fresh));
         world.restart();
@@ -110,16 +110,16 @@ async fn contract_3_parallel_patches_without_if_match_are_all_kept() {
             tasks.spawn(async move {
                 let patch = json!({"request": {"headers": [{"name": "X-N", "value": n.to_string()}]}, "active": true});
                 if n % 2 == 0 {
-                    engine.patch_rule(&Caller::Admin, &id, &patch, None).await.map(drop)
+                    engine.writer().patch_rule(&Caller::Admin, &id, &patch, None).await.map(drop)
                 } else {
-                    engine.put_secret(&Caller::Admin, &id, (&format!("s{n}"), "value"), None).await
+                    engine.writer().put_secret(&Caller::Admin, &id, (&format!("s{n}"), "value"), None).await
                 }
             });
         }
         for done in tasks.join_all().await {
             done.unwrap();
         }
-        let view = another(&world).rule(&Caller::Admin, &id).await.unwrap();
+        let view = another(&world).rules().rule(&Caller::Admin, &id).await.unwrap();
         assert_eq!((view.version, &view.resource["name"]), (9, &json!("first")));
         let engine = world.engine();
         let (named, entries) = stored(&engine, &id).await;
@@ -145,17 +145,17 @@ async fn p6_a_rule_deleted_and_made_again_has_its_new_text_and_secret_alone() {
     world.post(&[event("chg_2", json!({"conversion_id": "cnv_2"}), pending)]).await.unwrap();
     let waiting = world.pick(1).pop().unwrap();
     let engine = world.engine();
-    engine.delete_rule(&Caller::Admin, &id, None).await.unwrap();
-    assert_eq!(engine.rule(&Caller::Admin, &id).await, Err(Refused::NotFound));
-    assert_eq!(engine.delete_rule(&Caller::Admin, &id, None).await, Err(Refused::NotFound));
+    engine.writer().delete_rule(&Caller::Admin, &id, None).await.unwrap();
+    assert_eq!(engine.rules().rule(&Caller::Admin, &id).await, Err(Refused::NotFound));
+    assert_eq!(engine.writer().delete_rule(&Caller::Admin, &id, None).await, Err(Refused::NotFound));
     assert_eq!(stored(&engine, &id).await, (vec!["HEAD".to_owned()], 2));
     assert_eq!(places(&engine, "U#all").await, [""; 0]);
     assert_eq!(places(&engine, "U#admin").await, [id.as_str()], "the way to its deliveries");
     assert_eq!(make(&engine, with("new", "two")).await, id);
-    let view = engine.rule(&Caller::Admin, &id).await.unwrap();
+    let view = engine.rules().rule(&Caller::Admin, &id).await.unwrap();
     assert_eq!((view.version, &view.resource["name"]), (3, &json!("new")));
-    assert_eq!(engine.rules(&Caller::Admin, &Filter::default(), 10, None).await.unwrap().0.len(), 1);
-    assert!(matches!(engine.claim(&waiting).await.unwrap(), Claiming::Settled), "the old rule's postback");
+    assert_eq!(engine.rules().list(&Caller::Admin, &Filter::default(), 10, None).await.unwrap().0.len(), 1);
+    assert!(matches!(engine.worker().claim(&waiting).await.unwrap(), Claiming::Settled), "the old rule's postback");
     assert_eq!(sent(&mut world, "chg_3").await, ["http://127.0.0.1:9/new/two"]);
 }
 
@@ -165,10 +165,10 @@ async fn contract_3_an_idempotency_key_makes_one_rule() {
     let engine = world.engine();
     let id = make(&engine, rule("one", "p")).await;
     let patch = json!({"name": "renamed"});
-    engine.patch_rule(&Caller::Admin, &id, &patch, None).await.unwrap();
-    let again = engine.create_rule(&Caller::Admin, &rule("one", "p"), key()).await.unwrap();
+    engine.writer().patch_rule(&Caller::Admin, &id, &patch, None).await.unwrap();
+    let again = engine.writer().create_rule(&Caller::Admin, &rule("one", "p"), key()).await.unwrap();
     assert_eq!((again.0.id, again.0.version, again.1), (id, 2, false));
-    let other = engine.create_rule(&Caller::Admin, &rule("two", "p"), key()).await;
+    let other = engine.writer().create_rule(&Caller::Admin, &rule("two", "p"), key()).await;
     let why = "this Idempotency-Key made another rule before: use a new key";
     assert_eq!(other, Err(Refused::Conflict(why.to_owned())));
 }
@@ -180,7 +180,7 @@ async fn contract_3_the_same_post_many_times_at_once_makes_one_rule() {
     let mut tasks = JoinSet::new();
     for n in 0..8 {
         let engine = engines[n % 2].clone();
-        tasks.spawn(async move { engine.create_rule(&Caller::Admin, &rule("one", "p"), key()).await.unwrap().1 });
+        tasks.spawn(async move { engine.writer().create_rule(&Caller::Admin, &rule("one", "p"), key()).await.unwrap().1 });
     }
     assert_eq!(tasks.join_all().await.into_iter().filter(|new| *new).count(), 1);
     assert_eq!(places(&engines[0], "U#all").await.len(), 1);
@@ -192,12 +192,12 @@ async fn a_change_cut_off_anywhere_leaves_one_text_and_its_copies_after_tidying(
         let mut world = World::temporary();
         let id = make(&world.engine(), rule("one", "one")).await;
         world.fate().crash_at(n, cut);
-        world.engine().replace_rule(&Caller::Admin, &id, &rule("two", "two"), None).await.unwrap_err();
+        world.engine().writer().replace_rule(&Caller::Admin, &id, &rule("two", "two"), None).await.unwrap_err();
         world.restart();
         // A change that comes before the tidying is no business of its.
-        world.engine().patch_rule(&Caller::Admin, &id, &json!({"active": true}), None).await.unwrap();
+        world.engine().writer().patch_rule(&Caller::Admin, &id, &json!({"active": true}), None).await.unwrap();
         world.clock.pass(SignedDuration::from_mins(6));
-        world.engine().sweep().await.unwrap();
+        world.engine().sweeper().sweep().await.unwrap();
         let engine = world.engine();
         assert_eq!(places(&engine, "INTENT").await, [""; 0]);
         // Before the swap the change never happened, after it it did: its entry goes or stays with it.

@@ -30,7 +30,7 @@ fn affiliate(id: &str) -> Caller {
 async fn pages(world: &World, caller: &Caller, filter: &DeliveryFilter) -> Vec<usize> {
     let (mut pages, mut cursor) = (Vec::new(), None);
     loop {
-        let page = world.engine().deliveries(caller, filter, 1, cursor.as_deref()).await.unwrap();
+        let page = world.engine().log().list(caller, filter, 1, cursor.as_deref()).await.unwrap();
         pages.push(page.items.len());
         cursor = page.next;
         if cursor.is_none() {
@@ -62,7 +62,7 @@ async fn v2_a_cursor_of_a_rules_deliveries_tells_nothing_of_other_owners() {
     }
     let filter = DeliveryFilter { tracking_api_id: Some(rule), ..DeliveryFilter::default() };
     assert_eq!(pages(&world, &affiliate("aff_8"), &filter).await, [0]);
-    let seen = world.engine().deliveries(&affiliate("aff_7"), &filter, 1_000, None).await.unwrap();
+    let seen = world.engine().log().list(&affiliate("aff_7"), &filter, 1_000, None).await.unwrap();
     assert_eq!((seen.items.len(), seen.next.is_some()), (1_000, true));
 }
 
@@ -71,7 +71,7 @@ async fn v2_a_deleted_rules_deliveries_stay_its_owners() {
     let mut world = World::temporary();
     let [own, another] = two_sales(&mut world).await;
     for (caller, rule) in [(affiliate("aff_7"), own), (Caller::Admin, another)] {
-        world.engine().delete_rule(&caller, &rule, Some(1)).await.unwrap();
+        world.engine().writer().delete_rule(&caller, &rule, Some(1)).await.unwrap();
         let filter = DeliveryFilter { tracking_api_id: Some(rule), ..DeliveryFilter::default() };
         assert_eq!(pages(&world, &caller, &filter).await, [1, 1]);
         assert_eq!(pages(&world, &affiliate("aff_8"), &filter).await, [0]);

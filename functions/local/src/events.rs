@@ -69,7 +69,7 @@ async fn accept(
     }
     let mut outcomes = Vec::with_capacity(events.len());
     for some in together(events) {
-        outcomes.extend(intake.engine.accept(&some).await?);
+        outcomes.extend(intake.engine.matcher().accept(&some).await?);
     }
     answer(outcomes)
 }

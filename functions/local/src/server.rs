@@ -165,15 +165,15 @@ async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, at_once:
         let engine = Arc::clone(&engine);
         async move {
             until(stopped).await;
-            engine.stop();
+            engine.worker().stop();
         }
     };
     let work = move |batch: Vec<Received>| {
         let (engine, sender) = (Arc::clone(&engine), sender.clone());
-        let lined = engine.line_up(batch);
+        let lined = engine.worker().line_up(batch);
         async move {
             // What fails here is handed back by the worker.
-            for Unworked { delivery_id, failed, .. } in engine.work(lined, &sender, None).await {
+            for Unworked { delivery_id, failed, .. } in engine.worker().work(lined, &sender, None).await {
                 let delivery_id = delivery_id.map(tracing::field::display);
                 tracing::error!(delivery_id, error = %failed, "a message could not be worked: it comes again");
             }
@@ -194,7 +194,7 @@ async fn sweep(store: Store, engine: Arc<Engine<Store>>, stopped: watch::Receive
             () = &mut stopped => return,
             _ = ticks.tick() => {}
         }
-        match engine.sweep().await {
+        match engine.sweeper().sweep().await {
             Ok(sent) => tracing::debug!(sent, "swept"),
             Err(error) => tracing::error!(%error, "a sweep failed: the next one takes over"),
         }
@@ -211,10 +211,4 @@ async fn sweep(store: Store, engine: Arc<Engine<Store>>, stopped: watch::Receive
 /// What expired before this may go: a minute's grace to readers.
 fn long_expired(now: Timestamp) -> Timestamp {
     now.saturating_sub(SignedDuration::from_mins(1)).unwrap_or(now)
-}
-
-/// Resolves when the server is to stop.
-pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
-    // An error means that the server's handle was dropped: that is a stop too.
-    let _dropped = stopped.wait_for(|stop| *stop).await;
 }

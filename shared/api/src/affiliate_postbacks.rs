@@ -21,6 +21,6 @@ pub(crate) async fn list<B: Backend>(
     let filter = Filter { owner, affiliates_only: true, ..columns(&mut query) };
     let (limit, cursor) = (query.limit(), query.id_cursor());
     query.finish()?;
-    let (items, next) = engine.rules(&caller, &filter, limit, cursor).await?;
+    let (items, next) = engine.rules().list(&caller, &filter, limit, cursor).await?;
     Ok(Json(Page { items, next_cursor: next }))
 }

@@ -17,7 +17,7 @@ pub(crate) async fn quota<B: Backend>(
     Extension(caller): Extension<Caller>,
     NamedId(id): NamedId,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(engine.quota(&caller, &id).await?))
+    Ok(Json(engine.writer().quota(&caller, &id).await?))
 }
 
 pub(crate) async fn set_quota<B: Backend>(
@@ -28,5 +28,5 @@ pub(crate) async fn set_quota<B: Backend>(
 ) -> Result<Json<Value>, Problem> {
     Problem::unless_admin(&caller)?;
     let limit = read_limit(&body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
-    Ok(Json(engine.set_quota(&id, limit).await?))
+    Ok(Json(engine.writer().set_quota(&id, limit).await?))
 }

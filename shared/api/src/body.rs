@@ -15,10 +15,10 @@ use tracking_core::{
     json::{self, Map, Value},
 };
 
-use crate::{
-    operation::DEFAULT_MAX_BYTES,
-    problem::{Kind, Problem},
-};
+use crate::problem::{Kind, Problem};
+
+/// The most bytes of a body, unless an operation's row says otherwise.
+pub(crate) const DEFAULT_MAX_BYTES: usize = 64 * 1_024;
 
 /// The longest body that is taken in although it is too long.
 const MAX_DISCARDED_BYTES: u64 = 128 * 1024 * 1024;

@@ -62,7 +62,7 @@ pub(crate) async fn list<B: Backend>(
     };
     let (limit, cursor) = (query.limit(), query.text("cursor"));
     query.finish()?;
-    let found = engine.deliveries(&caller, &filter, limit, cursor.as_deref()).await.map_err(|refused| match refused {
+    let found = engine.log().list(&caller, &filter, limit, cursor.as_deref()).await.map_err(|refused| match refused {
         // The cursor is all that a reader can get wrong beyond the query's form.
         Refused::Faults(faults) => Problem::with_faults(Kind::BadRequest, at_cursor(faults)),
         other => other.into(),
@@ -84,7 +84,7 @@ pub(crate) async fn read<B: Backend>(
     Named(id): Named<String>,
 ) -> Result<Json<Value>, Problem> {
     let id = DeliveryId::parse(&id).ok_or_else(Problem::not_found)?;
-    Ok(Json(engine.delivery(&caller, &id).await?))
+    Ok(Json(engine.log().delivery(&caller, &id).await?))
 }
 
 /// Shows what decides what a delivery does next, to admins.
@@ -95,7 +95,7 @@ pub(crate) async fn internals<B: Backend>(
 ) -> Result<Json<Internals>, Problem> {
     Problem::unless_admin(&caller)?;
     let id = DeliveryId::parse(&id).ok_or_else(Problem::not_found)?;
-    Ok(Json(engine.internals(&id).await?))
+    Ok(Json(engine.log().internals(&id).await?))
 }
 
 /// Sends a delivery again (L1).
@@ -106,7 +106,7 @@ pub(crate) async fn resend<B: Backend>(
     OptionalBody(body): OptionalBody,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let id = DeliveryId::parse(&id).ok_or_else(Problem::not_found)?;
-    Ok((StatusCode::ACCEPTED, Json(engine.resend(&caller, &id, &body).await?)))
+    Ok((StatusCode::ACCEPTED, Json(engine.operator().resend(&caller, &id, &body).await?)))
 }
 
 /// Stops a delivery that waits or is held.
@@ -116,5 +116,5 @@ pub(crate) async fn cancel<B: Backend>(
     Named(id): Named<String>,
 ) -> Result<Json<Value>, Problem> {
     let id = DeliveryId::parse(&id).ok_or_else(Problem::not_found)?;
-    Ok(Json(engine.cancel(&caller, &id).await?))
+    Ok(Json(engine.operator().cancel(&caller, &id).await?))
 }

@@ -23,7 +23,7 @@ pub(crate) async fn event<B: Backend>(
 ) -> Result<Json<NotedPage>, Problem> {
     let (limit, cursor) = Parameters::page(&uri)?;
     event_fits(&body)?;
-    let (items, next_cursor) = engine.explain(&caller, &body, limit, cursor).await?;
+    let (items, next_cursor) = engine.log().explain(&caller, &body, limit, cursor).await?;
     let notes = body.get("event").map(|event| notes_on(event, "/event")).unwrap_or_default();
     Ok(Json(NotedPage { items, next_cursor, notes }))
 }
@@ -43,6 +43,6 @@ pub(crate) async fn conversion<B: Backend>(
     uri: Uri,
 ) -> Result<Json<Page>, Problem> {
     let (limit, cursor) = Parameters::page(&uri)?;
-    let (items, next_cursor) = engine.explain_conversion(&caller, &id, limit, cursor).await?;
+    let (items, next_cursor) = engine.log().explain_conversion(&caller, &id, limit, cursor).await?;
     Ok(Json(Page { items, next_cursor }))
 }

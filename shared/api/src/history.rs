@@ -34,7 +34,7 @@ pub(crate) async fn list<B: Backend>(
     let limit = query.limit();
     let cursor = query.parsed("cursor", "use the next_cursor of a page as it is", HistoryCursor::parse);
     query.finish()?;
-    let (items, next) = engine.history(&caller, &id, limit, cursor).await?;
+    let (items, next) = engine.rules().history(&caller, &id, limit, cursor).await?;
     Ok(Json(Page { items, next_cursor: next }))
 }
 
@@ -45,5 +45,5 @@ pub(crate) async fn restore<B: Backend>(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
-    Ok(shown(engine.restore_rule(&actor, &id, version, expected).await?))
+    Ok(shown(engine.writer().restore_rule(&actor, &id, version, expected).await?))
 }

@@ -75,7 +75,7 @@ pub(crate) async fn once<B: Backend>(
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let preconditions: Vec<&[u8]> = parts.headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes).collect();
     let asked = Asked::new(&actor, path, &key, &preconditions, &bytes);
-    let claim = match engine.begin_once(&asked).await? {
+    let claim = match engine.idempotency().begin_once(&asked).await? {
         Begun::Now(claim) => claim,
         Begun::Done(answer) => return replayed(answer),
         Begun::Running => {
@@ -89,7 +89,7 @@ pub(crate) async fn once<B: Backend>(
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
     if !response.status().is_success() || response.extensions().get::<Unkept>().is_some() {
         // What can't be forgotten now is void in two minutes.
-        if let Err(error) = engine.forget_once(claim).await {
+        if let Err(error) = engine.idempotency().forget_once(claim).await {
             tracing::warn!(%error, "an idempotency key could not be given back");
         }
         return Ok(response);
@@ -97,7 +97,7 @@ pub(crate) async fn once<B: Backend>(
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
     // It is done, and the caller is told so whether that can be kept or not.
-    if let Err(error) = engine.end_once(claim, &kept(parts.status, &parts.headers, &bytes)).await {
+    if let Err(error) = engine.idempotency().end_once(claim, &kept(parts.status, &parts.headers, &bytes)).await {
         tracing::warn!(%error, "an answer could not be kept for its idempotency key");
     }
     Ok(Response::from_parts(parts, Body::from(bytes)))

@@ -50,8 +50,9 @@ use tracking_core::{json, json::Value};
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use auth::Auth;
+use openapi::Told;
 pub use operation::Operation;
-use operation::{Told, Untold};
+use operation::Untold;
 use problem::{Kind, Problem};
 
 /// What handlers work with; each takes the part that it needs.

@@ -31,7 +31,7 @@ pub(crate) async fn list<B: Backend>(
 ) -> Result<Json<Page>, Problem> {
     Problem::unless_admin(&caller)?;
     let (limit, cursor) = Parameters::page(&uri)?;
-    let (items, next) = engine.offers(limit, cursor).await?;
+    let (items, next) = engine.rules().offers(limit, cursor).await?;
     Ok(Json(Page { items, next_cursor: next }))
 }
 
@@ -44,7 +44,7 @@ pub(crate) async fn write<B: Backend>(
     Problem::unless_admin(&caller)?;
     let id = id.parse::<Id>().map_err(|fault: NotAnId| Problem::new(Kind::BadRequest, format!("the offer's id is {fault}")))?;
     let offer = offer(&id, body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
-    engine.put_offer(&offer).await?;
+    engine.rules().put_offer(&offer).await?;
     Ok(Json(json!(offer)))
 }
 

@@ -20,22 +20,16 @@ use tracking_engine::{Engine, backend::Backend};
 
 use crate::{
     auth::{Auth, protected},
-    body::MaxBytes,
+    body::{DEFAULT_MAX_BYTES, MaxBytes},
     idempotency,
-    openapi::{About, paths},
+    openapi::{About, Described, Told, paths},
     problem::Problem,
     query::Parameters,
     share::{self, Shares},
 };
 
-/// The most bytes of a body, unless an operation's row says otherwise.
-pub(crate) const DEFAULT_MAX_BYTES: usize = 64 * 1_024;
-
 /// Where the description is.
 const ITS_PATH: &str = "/openapi.json";
-
-/// What is told of an operation, when it is asked for.
-pub(crate) type Told = fn() -> About;
 
 /// What is told of an operation where nobody will ask for it.
 pub(crate) struct Untold;
@@ -56,16 +50,6 @@ pub struct Operation<S = (), A = Told> {
     repeatable: bool,
     reads_much: bool,
     max_bytes: usize,
-}
-
-/// What the description knows of a row.
-pub(crate) struct Described {
-    pub(crate) method: Method,
-    pub(crate) path: &'static str,
-    pub(crate) about: Told,
-    pub(crate) open: bool,
-    pub(crate) repeatable: bool,
-    pub(crate) max_bytes: usize,
 }
 
 impl<S: Clone + Send + Sync + 'static, A> Operation<S, A> {

@@ -7,10 +7,8 @@ use tracking_core::change::MAX_EVENT_BYTES;
 use tracking_engine::backend::Backend;
 
 use crate::{
-    Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers,
-    openapi::paths,
-    operation::{Operation, Told},
-    presets, rejected, replay, secrets, tracking_apis, trial,
+    Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers, openapi::Told,
+    openapi::paths, operation::Operation, presets, rejected, replay, secrets, tracking_apis, trial,
 };
 
 /// A body with a rule: 64 KiB for the rule, and as much for its secrets' values and for white space.

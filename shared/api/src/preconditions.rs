@@ -38,7 +38,7 @@ impl IfMatch {
     /// The rule is not there for this caller, or stands at a version that no tag names.
     pub(crate) async fn version<B: Backend>(&self, engine: &Engine<B>, caller: &Caller, id: &Id) -> Result<Option<u64>, Refused> {
         let Self::OneOf(tags) = self else { return Ok(None) };
-        let current = engine.rule(caller, id).await?.version;
+        let current = engine.rules().rule(caller, id).await?.version;
         if tags.contains(&current.to_string()) { Ok(Some(current)) } else { Err(Refused::Changed { current }) }
     }
 }

@@ -17,8 +17,6 @@ use tracking_core::{
 };
 use tracking_engine::{backend::Unavailable, rules::Refused};
 
-use crate::body::Json;
-
 /// The kinds of problems. Each has a status, a stable `type` and a title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -169,7 +167,7 @@ impl IntoResponse for Problem {
         if let Some((name, value)) = self.member {
             document[name] = value;
         }
-        let mut response = (status, Json(document)).into_response();
+        let mut response = (status, document.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(challenge) = self.challenge {

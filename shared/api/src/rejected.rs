@@ -30,7 +30,7 @@ pub(crate) async fn list<B: Backend>(
 ) -> Result<Json<Page>, Problem> {
     Problem::unless_admin(&caller)?;
     let (limit, cursor) = Parameters::page(&uri)?;
-    let (items, next) = engine.rejected(limit, cursor.as_deref()).await?;
+    let (items, next) = engine.matcher().rejected(limit, cursor.as_deref()).await?;
     Ok(Json(Page { items, next_cursor: next }))
 }
 
@@ -43,7 +43,7 @@ pub(crate) async fn resubmit<B: Backend>(
     Problem::unless_admin(&caller)?;
     event_fits(&body)?;
     let mended = mended(&body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
-    engine.resubmit(&id, mended).await.map_err(|refused| match refused {
+    engine.matcher().resubmit(&id, mended).await.map_err(|refused| match refused {
         Refused::Faults(faults) => Problem::with_faults(Kind::BadRequest, faults),
         other => other.into(),
     })?;

@@ -19,7 +19,7 @@ pub(crate) async fn replay<B: Backend>(
     NamedId(id): NamedId,
     OptionalBody(body): OptionalBody,
 ) -> Result<Counts, Problem> {
-    Ok(counted(engine.replay(&caller, &id, &body).await?))
+    Ok(counted(engine.operator().replay(&caller, &id, &body).await?))
 }
 
 pub(crate) async fn backfill<B: Backend>(
@@ -28,7 +28,7 @@ pub(crate) async fn backfill<B: Backend>(
     NamedId(id): NamedId,
     OptionalBody(body): OptionalBody,
 ) -> Result<Counts, Problem> {
-    Ok(counted(engine.backfill(&caller, &id, &body).await?))
+    Ok(counted(engine.operator().backfill(&caller, &id, &body).await?))
 }
 
 /// Counts alone, of which no answer is kept, or the beginning of what they count.

@@ -30,10 +30,10 @@ pub(crate) async fn write<B: Backend>(
     JsonBody(body): JsonBody,
 ) -> Result<StatusCode, Problem> {
     // Who may not see the rule learns nothing from its body's faults either.
-    engine.rule(&actor.caller, &id).await?;
+    engine.rules().rule(&actor.caller, &id).await?;
     let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
     let value = value(&body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;
-    engine.put_secret(&actor, &id, (&name, value), expected).await?;
+    engine.writer().put_secret(&actor, &id, (&name, value), expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -44,7 +44,7 @@ pub(crate) async fn delete<B: Backend>(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
-    engine.delete_secret(&actor, &id, &name, expected).await?;
+    engine.writer().delete_secret(&actor, &id, &name, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

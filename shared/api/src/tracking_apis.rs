@@ -43,7 +43,7 @@ pub(crate) async fn list<B: Backend>(
     let filter = Filter { owner: query.id("owner").map(String::from), ..columns(&mut query) };
     let (limit, cursor) = (query.limit(), query.id_cursor());
     query.finish()?;
-    let (items, next) = engine.rules(&caller, &filter, limit, cursor).await?;
+    let (items, next) = engine.rules().list(&caller, &filter, limit, cursor).await?;
     Ok(Json(Page { items, next_cursor: next }))
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn bulk<B: Backend>(
     let Bulk { ids, patch } = Bulk::parse(&body, MOST_AT_ONCE).map_err(Refused::from)?;
     let mut results = Vec::with_capacity(ids.len());
     for id in ids {
-        results.push(match engine.patch_rule(&actor, &id, &patch, None).await {
+        results.push(match engine.writer().patch_rule(&actor, &id, &patch, None).await {
             Ok(view) => json!({"id": id, "status": 200, "version": view.version, "detail": null}),
             Err(refused) => {
                 let problem = Problem::from(refused);
@@ -91,9 +91,9 @@ pub(crate) async fn create<B: Backend>(
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
     let new = new(&headers)?;
-    let created = match engine.create_rule(&actor, &document, new.clone()).await {
+    let created = match engine.writer().create_rule(&actor, &document, new.clone()).await {
         // Another request with the same key was faster: what it made is there now.
-        Err(Refused::Changed { .. }) => engine.create_rule(&actor, &document, new).await,
+        Err(Refused::Changed { .. }) => engine.writer().create_rule(&actor, &document, new).await,
         created => created,
     };
     Ok(made(created?))
@@ -107,8 +107,8 @@ pub(crate) async fn duplicate<B: Backend>(
     OptionalBody(patch): OptionalBody,
 ) -> Result<Response, Problem> {
     // Who may not see the rule learns nothing from its headers' faults either.
-    engine.rule(&actor.caller, &id).await?;
-    Ok(made(engine.duplicate_rule(&actor, &id, &patch, new(&headers)?).await?))
+    engine.rules().rule(&actor.caller, &id).await?;
+    Ok(made(engine.writer().duplicate_rule(&actor, &id, &patch, new(&headers)?).await?))
 }
 
 /// A rule that was made, now or before.
@@ -136,7 +136,7 @@ pub(crate) async fn read<B: Backend>(
     Extension(caller): Extension<Caller>,
     NamedId(id): NamedId,
 ) -> Result<Response, Problem> {
-    Ok(shown(engine.rule_with_health(&caller, &id).await?))
+    Ok(shown(engine.log().rule_with_health(&caller, &id).await?))
 }
 
 pub(crate) async fn replace<B: Backend>(
@@ -147,7 +147,7 @@ pub(crate) async fn replace<B: Backend>(
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
     let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
-    Ok(shown(engine.replace_rule(&actor, &id, &document, expected).await?))
+    Ok(shown(engine.writer().replace_rule(&actor, &id, &document, expected).await?))
 }
 
 pub(crate) async fn patch<B: Backend>(
@@ -158,7 +158,7 @@ pub(crate) async fn patch<B: Backend>(
     JsonBody(patch): JsonBody,
 ) -> Result<Response, Problem> {
     let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
-    Ok(shown(engine.patch_rule(&actor, &id, &patch, expected).await?))
+    Ok(shown(engine.writer().patch_rule(&actor, &id, &patch, expected).await?))
 }
 
 pub(crate) async fn delete<B: Backend>(
@@ -168,7 +168,7 @@ pub(crate) async fn delete<B: Backend>(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
-    engine.delete_rule(&actor, &id, expected).await?;
+    engine.writer().delete_rule(&actor, &id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -21,7 +21,7 @@ pub(crate) async fn test<B: Backend>(
     OptionalBody(body): OptionalBody,
 ) -> Result<Tried, Problem> {
     event_fits(&body)?;
-    Ok((unless_sent(&body), Json(engine.test_rule(&actor, &id, &body, &sender).await?)))
+    Ok((unless_sent(&body), Json(engine.trials().test_rule(&actor, &id, &body, &sender).await?)))
 }
 
 pub(crate) async fn preview<B: Backend>(
@@ -31,7 +31,7 @@ pub(crate) async fn preview<B: Backend>(
     JsonBody(body): JsonBody,
 ) -> Result<Tried, Problem> {
     event_fits(&body)?;
-    Ok((unless_sent(&body), Json(engine.preview_rule(&actor, &body, &sender).await?)))
+    Ok((unless_sent(&body), Json(engine.trials().preview_rule(&actor, &body, &sender).await?)))
 }
 
 /// The response of a trial; one that sends nothing is not kept.

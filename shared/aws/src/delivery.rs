@@ -39,7 +39,7 @@ impl Stack {
             self.aws().queues.look_for_room(begun).await;
         }
         let mut failed: HashMap<Receipt, String> = HashMap::new();
-        let mut lined = self.engine.line_up(messages);
+        let mut lined = self.engine.worker().line_up(messages);
         for (message, reason) in lined.take_unreadable() {
             match self.set_aside(&message, &reason).await {
                 Ok(()) => metrics.count("SetAside", 1),
@@ -47,7 +47,7 @@ impl Stack {
             }
         }
         let left = until.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
-        if let Ok(worked) = tokio::time::timeout(left, self.engine.work(lined, sender, Some(until))).await {
+        if let Ok(worked) = tokio::time::timeout(left, self.engine.worker().work(lined, sender, Some(until))).await {
             failed.extend(worked.into_iter().map(|one| (one.receipt, one.failed.to_string())));
         } else {
             // What is not settled by now is reported as failed, and the queue brings it back.

@@ -14,7 +14,7 @@ impl Stack {
     /// AWS doesn't take it: nothing is promised, the invocation is to be repeated. Repeats do no harm (P2).
     pub async fn ingest(&self, text: &str) -> Result<(), Unavailable> {
         let mut metrics = Metrics::default();
-        let outcomes = self.engine.ingest(&[text.as_bytes()]).await?;
+        let outcomes = self.engine.matcher().ingest(&[text.as_bytes()]).await?;
         for outcome in outcomes {
             // Good events are not counted here: they are the function's invocations.
             if let Accepted::Rejected(faults) | Accepted::TooLarge(faults) = outcome {

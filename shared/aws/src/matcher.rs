@@ -14,7 +14,7 @@ impl Stack {
     /// Matches a batch of events, each on its own.
     pub async fn match_events(&self, event: SqsEvent) -> SqsBatchResponse {
         let (batch, messages) = Batch::read(self, event);
-        let outcomes = self.engine.match_messages(&messages).await;
+        let outcomes = self.engine.matcher().match_messages(&messages).await;
         let mut metrics = Metrics::default();
         let mut failed: HashMap<Receipt, String> = HashMap::new();
         for (message, outcome) in messages.into_iter().zip(outcomes) {
@@ -44,7 +44,7 @@ impl Stack {
     /// # Errors
     /// AWS doesn't answer: what was not sent is sent by the next sweep.
     pub async fn sweep(&self) -> Result<(), Unavailable> {
-        let swept = self.engine.sweep().await?;
+        let swept = self.engine.sweeper().sweep().await?;
         let mut metrics = Metrics::default();
         metrics.count("Swept", swept as u64);
         metrics.count("Sweeps", 1);

@@ -4,12 +4,7 @@ use std::borrow::Borrow;
 
 use serde::Serialize;
 
-use crate::{
-    change::fields::{Fields, ID, TEXT},
-    fault::Faults,
-    id::Id,
-    json::Value,
-};
+use crate::id::Id;
 
 /// An offer as the platform describes it. Its country is free text, mostly an ISO 3166 code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,27 +21,6 @@ pub struct Offer {
 
 /// An offer as an `Offer Changed` event of the bus tells it: the whole offer as it now is.
 pub type OfferChange = Offer;
-
-impl Offer {
-    /// Reads the detail of an `Offer Changed` event that stands at `pointer_prefix`: `offer_id` is required, the other fields may
-    /// be absent or null, unknown ones are ignored. All faults are told at once.
-    pub fn parse_detail(detail: &Value, pointer_prefix: &str) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
-        let offer = Fields::open(detail, pointer_prefix, &mut faults).and_then(|mut fields| {
-            let offer_id = fields.required("offer_id", &ID);
-            Some(Self {
-                name: fields.optional("name", &TEXT),
-                country: fields.optional("country", &TEXT),
-                category: fields.optional("category", &TEXT),
-                offer_id: offer_id?,
-            })
-        });
-        match offer {
-            Some(offer) if faults.is_empty() => Ok(offer),
-            _ => Err(faults),
-        }
-    }
-}
 
 /// Where a rule stands in the table (V1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,19 +74,5 @@ mod tests {
         check("several offers", &["off_5", "off_6"], "global", None);
         check("an offer without a country", &["off_6"], "global", None);
         check("an offer that isn't known yet", &["off_7"], "global", None);
-    }
-
-    #[test]
-    fn v1_an_offer_change_tells_all_its_faults() {
-        let faults = Offer::parse_detail(&json!({"name": 5, "country": ["CZ"], "more": 1}), "/detail").unwrap_err();
-        let told: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
-        assert_eq!(
-            told,
-            [
-                ("/detail/offer_id", "missing: give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -"),
-                ("/detail/name", "5 is not allowed: give a text of at most 2048 bytes"),
-                ("/detail/country", "a list is not allowed: give a text of at most 2048 bytes"),
-            ]
-        );
     }
 }

@@ -51,7 +51,7 @@ async fn read(log: &LongLog, filter: &DeliveryFilter) -> Vec<Duration> {
     let (mut times, mut cursor, mut found) = (Vec::new(), None, 0);
     loop {
         let began = now();
-        let page = log.engine.deliveries(&Caller::Admin, filter, PAGE, cursor.as_deref()).await.expect("the store is there");
+        let page = log.engine.log().list(&Caller::Admin, filter, PAGE, cursor.as_deref()).await.expect("the store is there");
         times.push(began.elapsed());
         found += page.items.len();
         cursor = page.next;

@@ -15,7 +15,7 @@ const BEFORE: usize = 100_000;
 const MEANWHILE: usize = 5_000;
 
 async fn page(log: &LongLog, filter: &DeliveryFilter, limit: usize, cursor: Option<&str>) -> (Vec<String>, Option<String>) {
-    let page = log.engine.deliveries(&Caller::Admin, filter, limit, cursor).await.expect("the log is there");
+    let page = log.engine.log().list(&Caller::Admin, filter, limit, cursor).await.expect("the log is there");
     let conversion = |item: Value| item["conversion_id"].as_str().expect("an id").to_owned();
     (page.items.into_iter().map(conversion).collect(), page.next)
 }

@@ -8,8 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tracking_core::json::Value;
 
-use crate::rows::{self, Task};
-
 /// The name of an item: its partition and its place in it. Both are non-empty text, ordered by bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -199,33 +197,10 @@ pub struct Published {
     pub refused_since: Option<Timestamp>,
 }
 
-/// The longest time for which an event is offered to a bus that refuses it.
-const OFFERED: SignedDuration = SignedDuration::from_hours(24 * 7);
-/// The longest time between two offers.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
-
 impl Published {
     /// An event that the bus has not been offered yet.
     pub fn new(time: Timestamp, detail_type: &'static str, detail: Value) -> Self {
         Self { time, detail_type: detail_type.into(), detail, refusals: 0, refused_since: None }
-    }
-
-    /// The message that offers a refused event again: after a second, then after twice as long each time. `None`: it was offered for seven
-    /// days, and is for people now.
-    pub fn offered_again(&self, now: Timestamp) -> Option<Message> {
-        let since = self.refused_since.unwrap_or(now);
-        if now >= since + OFFERED {
-            return None;
-        }
-        let pause = SignedDuration::from_secs(1 << self.refusals.min(10)).min(LONGEST_PAUSE);
-        let event = Self { refusals: self.refusals + 1, refused_since: Some(since), ..self.clone() };
-        let body = event.as_message();
-        Some(Message { lane: Lane::Retry, group: "publish".to_owned(), not_before: Some(now + pause), body })
-    }
-
-    /// The body of a message that offers it to the bus.
-    pub fn as_message(&self) -> String {
-        rows::write(&Task::Publish { events: vec![self.clone()] })
     }
 }
 

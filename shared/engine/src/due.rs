@@ -1,12 +1,15 @@
 //! Due rows: messages for later than a queue can hold them, filed by the hour; and the sweep that sends them in time.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Engine,
     backend::{Backend, Effects, Lane, Message, Order, Partition, Range, Swap, Swapped, Unavailable},
     keys, rows,
+    rules::RuleWriter,
+    store::Store,
 };
 
 /// The longest that a message waits on a lane before it is handed out.
@@ -42,20 +45,32 @@ pub(crate) fn file(effects: &mut Effects, message: Message, target: &str, now: T
     }
 }
 
-impl<B: Backend> Engine<B> {
+/// Puts due rows back on their lane in time, and cleans up after rules.
+#[derive(Debug)]
+pub struct Sweeper<B> {
+    store: Arc<Store<B>>,
+    writer: Arc<RuleWriter<B>>,
+}
+
+impl<B: Backend> Sweeper<B> {
+    /// The service over these.
+    pub(crate) fn new(writer: &Arc<RuleWriter<B>>) -> Self {
+        Self { store: Arc::clone(&writer.store), writer: Arc::clone(writer) }
+    }
+
     /// Sends what falls due within two minutes. Call it about twice a minute; a call too many does no harm. Returns how many
     /// messages it sent.
     ///
     /// # Errors
     /// The store is unavailable: what was not sent is sent by a later sweep.
     pub async fn sweep(&self) -> Result<usize, Unavailable> {
-        let now = self.now();
+        let now = self.store.now();
         let key = keys::sweep_cursor();
-        let read = self.get_one(key.clone()).await?;
+        let read = self.store.get_one(key.clone()).await?;
         let rev = read.as_ref().map(|item| item.rev);
         let this_hour = keys::hour(now);
         // A cursor that can't be read is made anew: looking back too far does no harm.
-        let drained = read.and_then(|item| self.readable(&item)).unwrap_or(Cursor { hour: this_hour - LOOK_BACK });
+        let drained = read.and_then(|item| self.store.readable(&item)).unwrap_or(Cursor { hour: this_hour - LOOK_BACK });
         // A new hour: look again at the day behind.
         let first = if drained.hour < this_hour { drained.hour.min(this_hour - LOOK_BACK) } else { drained.hour };
         let ahead = now + AHEAD;
@@ -72,7 +87,7 @@ impl<B: Backend> Engine<B> {
                 }
             }
         }
-        self.tidy_rules(now).await?;
+        self.writer.tidy_rules(now).await?;
         if let Some(error) = failed {
             return Err(error);
         }
@@ -80,7 +95,7 @@ impl<B: Backend> Engine<B> {
             return Ok(sent);
         }
         let item = rows::item(key.clone(), &Cursor { hour: this_hour });
-        match self.swap_one(Swap { key, expect: rev, new: Some(item) }).await {
+        match self.store.swap_one(Swap { key, expect: rev, new: Some(item) }).await {
             Swapped::Done | Swapped::Conflict(_) => Ok(sent),
             Swapped::Unavailable(error) => Err(error),
         }
@@ -91,7 +106,7 @@ impl<B: Backend> Engine<B> {
         let mut range = Range { from: None, before: Some(keys::sortable(ahead)) };
         let (mut sent, mut failed) = (0, None);
         loop {
-            let items = self.backend.query(&partition, &range, Order::Ascending, 100).await?;
+            let items = self.store.backend().query(&partition, &range, Order::Ascending, 100).await?;
             let last = items.last().filter(|_| items.len() == 100).map(|item| format!("{}\0", item.key.sort));
             let mut effects = Vec::new();
             for item in items {
@@ -101,10 +116,10 @@ impl<B: Backend> Engine<B> {
                         effects.push(Effects { send: vec![message], delete: vec![item.key], ..Effects::default() });
                     }
                     // It stays where it is, for a version that reads it.
-                    Err(error) => self.note_unreadable(&item.key, &error),
+                    Err(error) => self.store.note_unreadable(&item.key, &error),
                 }
             }
-            for outcome in self.backend.commit(effects).await {
+            for outcome in self.store.backend().commit(effects).await {
                 match outcome {
                     Ok(()) => sent += 1,
                     Err(error) => failed = Some(error),

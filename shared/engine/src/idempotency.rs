@@ -3,6 +3,8 @@
 //! An entry is begun by compare-and-set before anything is done, and ended with the answer. One that a crash left begun counts as void
 //! after [`VOID_AFTER`]. The key itself is not stored, only what names it; nor is the body, only what tells it from others.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tracking_core::{
@@ -11,9 +13,9 @@ use tracking_core::{
 };
 
 use crate::{
-    Engine,
     backend::{Backend, Item, Key, Swap, Swapped, Unavailable},
     keys, rows,
+    store::Store,
 };
 
 /// How long an answer is kept.
@@ -102,20 +104,31 @@ enum Outcome {
     TooLong,
 }
 
-impl<B: Backend> Engine<B> {
+/// Requests that must not be done twice.
+#[derive(Debug)]
+pub struct Idempotency<B> {
+    store: Arc<Store<B>>,
+}
+
+impl<B: Backend> Idempotency<B> {
+    /// The service over these.
+    pub(crate) fn new(store: &Arc<Store<B>>) -> Self {
+        Self { store: Arc::clone(store) }
+    }
+
     /// Begins what is asked, unless it was begun before.
     pub async fn begin_once(&self, asked: &Asked) -> Result<Begun, Unavailable> {
         let key = keys::once(&asked.name);
         for _ in 0..TRIES {
-            let now = self.now();
-            let found = self.get_one(key.clone()).await?;
+            let now = self.store.now();
+            let found = self.store.get_one(key.clone()).await?;
             let entry = found.as_ref().map(|item| rows::read::<Entry>(&item.body)).transpose()?;
             if let Some(entry) = entry.filter(|entry| entry.counts(now)) {
                 return Ok(entry.seen_by(asked));
             }
             let expect = found.map(|item| item.rev);
             let entry = Entry { body: asked.body.clone(), at: now, outcome: Outcome::Running };
-            match self.swap_one(Swap { key: key.clone(), expect, new: Some(item(&key, &entry)) }).await {
+            match self.store.swap_one(Swap { key: key.clone(), expect, new: Some(item(&key, &entry)) }).await {
                 Swapped::Done => {
                     // A swap sets the revision to one more than was expected.
                     let rev = expect.map_or(1, |rev| rev + 1);
@@ -143,7 +156,7 @@ impl<B: Backend> Engine<B> {
     }
 
     async fn settle_once(&self, swap: Swap) -> Result<(), Unavailable> {
-        match self.swap_one(swap).await {
+        match self.store.swap_one(swap).await {
             // It took so long that the entry was void, and somebody else began: theirs stays.
             Swapped::Done | Swapped::Conflict(_) => Ok(()),
             Swapped::Unavailable(error) => Err(error),

@@ -1,61 +1,61 @@
-//! The steps of a postback: ingest, match, deliver, settle; keys and rows; and the port to a store with queues.
+//! The steps of a postback over a store with queues: accept, match, hold, claim, send, conclude; what people do beside them; and the
+//! port to the store.
 //!
-//! The way of an event: [`Engine::accept`] reads it and matches it against the rules ([`matching`]), one message per postback goes to
-//! the delivery lane; [`Engine::work`] takes messages and runs each as claim → send → conclude → record ([`deliver`], [`record`]);
-//! what is to wait goes to the retry lane or, for long, to due rows ([`due`]); final postbacks are held back in [`settle`].
+//! The way of an event: [`Matcher`] reads it and matches it against the rules ([`matching`]); one message per postback goes to the
+//! delivery lane, or the change goes into its hold ([`holds`]). [`Worker`] takes messages and gives each to the service that it is
+//! for; a postback is claimed, sent and concluded in [`delivery`], and recorded together with others ([`recorder`]). What waits goes
+//! to the retry lane or, for long, to due rows ([`due`]).
 //!
-//! The order of effects is always: first what makes the next step certain, then what says that this one is done.
+//! Each service owns the services that it calls, so that no two call each other; [`Engine`] makes them all. The order of effects is
+//! always: first what makes the next step certain, then what says that this one is done.
 
 pub mod backend;
-mod backfill;
-mod deliver;
-mod deliveries;
+mod delivery;
 mod due;
-mod explain;
-mod health;
+mod failed;
 mod heavy;
+mod holds;
 pub mod idempotency;
-pub mod internals;
-mod kept;
 mod keys;
 mod limits;
+mod log;
 mod matching;
-mod offers;
-mod pace;
-mod record;
-mod rejected;
-mod repair;
-mod replay;
+mod operator;
+mod publish;
+mod rate;
+mod recorder;
+mod refused;
 mod rows;
 pub mod rules;
 pub mod secrets;
 pub mod sender;
-mod settle;
 mod spans;
+mod store;
 mod tally;
-mod trial;
+mod trials;
 mod turns;
-mod unreadable;
-mod work;
+mod worker;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use deliver::{Claimed, Claiming, Sent};
-pub use deliveries::{DeliveryFilter, DeliveryPage};
-pub use matching::{Accepted, Matched};
+pub use delivery::{Claimed, Claiming, Deliveries};
+pub use due::Sweeper;
+pub use failed::Failed;
+pub use idempotency::Idempotency;
+pub use limits::Limits;
+pub use log::{DeliveryFilter, DeliveryPage, Log, internals};
+pub use matching::{Accepted, Matched, Matcher};
+pub use operator::Operator;
+pub use rules::{RuleWriter, Rules};
+pub use sender::Sent;
 pub use spans::delivery_named_in;
 pub use tally::Tally;
-pub use work::{Failed, Lined, Unworked};
+pub use trials::Trials;
+pub use worker::{Lined, Unworked, Worker};
 
-use backend::{Backend, Effects, Item, Key, Swap, Swapped, Unavailable};
+use backend::Backend;
 use secrets::Vault;
 
 /// Where the time comes from: the machine at the edges, the hand of a test elsewhere.
@@ -120,22 +120,21 @@ const SHORTEST_RETENTION: SignedDuration = SignedDuration::from_hours(24 * 31);
 /// The bytes of stored rows at which a page ends early: what carries answers on AWS takes 6 MB, and each request in work holds a page.
 const MOST_PAGE_BYTES: usize = 1024 * 1024;
 
-/// The engine over one store.
+/// The services over one store.
 #[derive(Debug)]
 pub struct Engine<B> {
-    backend: B,
-    clock: Clock,
-    vault: Vault,
-    settings: Settings,
-    rules: rules::Cache,
-    recorder: record::Recorder,
-    pace: pace::Pace,
-    turns: turns::Turns,
-    dry_trials: limits::DryTrials,
-    tally: tally::Tallying,
-    unreadable: unreadable::UnreadableKeys,
-    heavy: heavy::HeavyWork,
-    stopping: AtomicBool,
+    store: Arc<store::Store<B>>,
+    limits: Arc<Limits<B>>,
+    idempotency: Idempotency<B>,
+    rules: Arc<Rules<B>>,
+    writer: Arc<RuleWriter<B>>,
+    deliveries: Arc<Deliveries<B>>,
+    matcher: Arc<Matcher<B>>,
+    log: Arc<Log<B>>,
+    trials: Trials<B>,
+    operator: Arc<Operator<B>>,
+    worker: Worker<B>,
+    sweeper: Sweeper<B>,
 }
 
 /// A number that no other call gives, in whatever process.
@@ -152,58 +151,95 @@ impl<B: Backend> Engine<B> {
     /// An engine over this store. `vault` seals the rules' secrets.
     pub fn new(backend: B, clock: Clock, vault: Vault, mut settings: Settings) -> Self {
         settings.log_retention = settings.log_retention.max(SHORTEST_RETENTION);
-        let rules = rules::Cache::new(settings.rule_lifetime, settings.cache_bytes);
+        let store = Arc::new(store::Store::new(backend, clock, settings));
+        let heavy = Arc::new(heavy::HeavyWork::default());
+        let limits = Arc::new(Limits::new(&store));
+        let rules = Arc::new(Rules::new(&store, vault));
+        let writer = Arc::new(RuleWriter::new(&rules, &limits, &heavy));
+        let recorder = Arc::new(recorder::Recorder::new(&store));
+        let deliveries = Arc::new(Deliveries::new(&rules, &recorder, &heavy));
+        let holds = Arc::new(holds::Holds::new(&rules, &recorder));
+        let matcher = Arc::new(Matcher::new(&rules, &holds));
+        let log = Arc::new(Log::new(&rules, &deliveries));
+        let operator = Arc::new(Operator::new(&log, &holds, &limits));
         Self {
-            backend,
-            clock,
-            vault,
-            settings,
+            idempotency: Idempotency::new(&store),
+            trials: Trials::new(&writer, &limits, &heavy),
+            worker: Worker::new(&deliveries, &holds, &operator),
+            sweeper: Sweeper::new(&writer),
+            store,
+            limits,
             rules,
-            recorder: record::Recorder::default(),
-            pace: pace::Pace::default(),
-            turns: turns::Turns::default(),
-            dry_trials: limits::DryTrials::default(),
-            tally: tally::Tallying::default(),
-            unreadable: unreadable::UnreadableKeys::default(),
-            heavy: heavy::HeavyWork::default(),
-            stopping: AtomicBool::new(false),
+            writer,
+            deliveries,
+            matcher,
+            log,
+            operator,
         }
     }
 
-    /// The store.
+    /// The backend.
     pub fn backend(&self) -> &B {
-        &self.backend
+        self.store.backend()
     }
 
-    /// The process is about to end: [`Engine::work`] begins no new send. What is being sent is concluded as ever.
-    pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+    /// The limits of callers.
+    pub fn limits(&self) -> &Limits<B> {
+        &self.limits
+    }
+
+    /// Requests that must not be done twice.
+    pub fn idempotency(&self) -> &Idempotency<B> {
+        &self.idempotency
+    }
+
+    /// The rules, their secrets and their history, to be read.
+    pub fn rules(&self) -> &Rules<B> {
+        &self.rules
+    }
+
+    /// Changes of rules.
+    pub fn writer(&self) -> &RuleWriter<B> {
+        &self.writer
+    }
+
+    /// Attempts: claimed, sent, concluded.
+    pub fn deliveries(&self) -> &Deliveries<B> {
+        &self.deliveries
+    }
+
+    /// Events: accepted, matched, rejected.
+    pub fn matcher(&self) -> &Matcher<B> {
+        &self.matcher
+    }
+
+    /// Lists, explanations and health, to be read.
+    pub fn log(&self) -> &Log<B> {
+        &self.log
+    }
+
+    /// Trials of rules.
+    pub fn trials(&self) -> &Trials<B> {
+        &self.trials
+    }
+
+    /// What people do to deliveries: resend, stop, replay, backfill.
+    pub fn operator(&self) -> &Operator<B> {
+        &self.operator
+    }
+
+    /// The work of queue messages.
+    pub fn worker(&self) -> &Worker<B> {
+        &self.worker
+    }
+
+    /// The sweep of due rows.
+    pub fn sweeper(&self) -> &Sweeper<B> {
+        &self.sweeper
     }
 
     /// What happened since this was last asked.
     pub fn tally(&self) -> Tally {
-        self.tally.take()
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// One item, strongly consistent.
-    async fn get_one(&self, key: Key) -> Result<Option<Item>, Unavailable> {
-        Ok(self.backend.get(&[key]).await?.pop().flatten())
-    }
-
-    async fn swap_one(&self, swap: Swap) -> Swapped {
-        let outcome = self.backend.swap(vec![swap]).await.pop();
-        outcome.unwrap_or_else(|| Swapped::Unavailable(Unavailable("the store gave no answer".to_owned())))
-    }
-
-    async fn commit_one(&self, effects: Effects) -> Result<(), Unavailable> {
-        if effects == Effects::default() {
-            return Ok(());
-        }
-        let outcome = self.backend.commit(vec![effects]).await.pop();
-        outcome.unwrap_or_else(|| Err(Unavailable("the store gave no answer".to_owned())))
+        self.store.tally.take()
     }
 }

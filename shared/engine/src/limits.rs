@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -19,12 +19,15 @@ use tracking_core::{
 };
 
 use crate::{
-    Engine,
     backend::{Backend, Item, Key, Swap, Swapped, Unavailable},
-    idempotency, keys, random, rows,
-    rules::Refused,
-    trial,
+    idempotency, keys, random,
+    refused::Refused,
+    rows,
+    store::Store,
 };
+
+/// The longest that a trial waits for an answer, in seconds: whoever asked is waiting too.
+pub(crate) const LONGEST_TRIAL: u32 = 25;
 
 /// Trials that are sent, of an affiliate or an admin.
 pub(crate) const TRIALS: Limit = Limit {
@@ -32,7 +35,7 @@ pub(crate) const TRIALS: Limit = Limit {
     rates: &[Rate { most: 10, period: Period::Minute }],
     at_once: Some(AtOnce {
         most: 2,
-        longest: SignedDuration::from_secs(trial::LONGEST_WAIT as i64),
+        longest: SignedDuration::from_secs(LONGEST_TRIAL as i64),
         margin: SignedDuration::from_secs(15),
     }),
 };
@@ -59,28 +62,39 @@ const DRY_CALLERS: usize = 1_024;
 
 /// The right to do something once. One that is not given back ends by itself.
 #[derive(Debug)]
-#[must_use = "a permit is given back with Engine::return_permit"]
+#[must_use = "a permit is given back with Limits::return_permit"]
 pub(crate) struct Permit {
     key: Key,
     limit: &'static Limit,
     lease: String,
 }
 
-impl<B: Backend> Engine<B> {
+/// The limits of callers.
+#[derive(Debug)]
+pub struct Limits<B> {
+    store: Arc<Store<B>>,
+}
+
+impl<B: Backend> Limits<B> {
+    /// The service over these.
+    pub(crate) fn new(store: &Arc<Store<B>>) -> Self {
+        Self { store: Arc::clone(store) }
+    }
+
     /// Charges a caller for one use.
     ///
     /// # Errors
     /// The limit is used up.
     pub(crate) async fn permit(&self, actor: &Actor, limit: &'static Limit) -> Result<Permit, Refused> {
         let permit = Permit { key: key(actor, limit), limit, lease: format!("{:016x}", random()) };
-        let mut stands = self.get_one(permit.key.clone()).await?;
+        let mut stands = self.store.get_one(permit.key.clone()).await?;
         for _ in 0..MAX_TRIES {
             let mut usage = read(stands.as_ref())?;
-            if let Err(exceeded) = usage.take(limit, &permit.lease, self.now()) {
+            if let Err(exceeded) = usage.take(limit, &permit.lease, self.store.now()) {
                 tracing::debug!(limit = limit.name, wait_seconds = exceeded.wait_seconds, "a caller is over a limit");
                 return Err(exceeded.into());
             }
-            match self.swap_one(changed(&permit, stands.as_ref(), &usage)).await {
+            match self.store.swap_one(changed(&permit, stands.as_ref(), &usage)).await {
                 Swapped::Done => return Ok(permit),
                 Swapped::Conflict(stands_now) => stands = stands_now,
                 Swapped::Unavailable(error) => return Err(error.into()),
@@ -94,8 +108,8 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// The limit is used up.
     pub(crate) async fn may_permit(&self, actor: &Actor, limit: &'static Limit) -> Result<(), Refused> {
-        let stands = self.get_one(key(actor, limit)).await?;
-        Ok(read(stands.as_ref())?.take(limit, "", self.now())?)
+        let stands = self.store.get_one(key(actor, limit)).await?;
+        Ok(read(stands.as_ref())?.take(limit, "", self.store.now())?)
     }
 
     /// Gives a permit back, so that another use may run. If that fails, the lease ends by itself.
@@ -106,13 +120,13 @@ impl<B: Backend> Engine<B> {
     }
 
     async fn try_return(&self, permit: &Permit) -> Result<(), Unavailable> {
-        let mut stands = self.get_one(permit.key.clone()).await?;
+        let mut stands = self.store.get_one(permit.key.clone()).await?;
         for _ in 0..MAX_TRIES {
             let mut usage = read(stands.as_ref())?;
             if !usage.release(&permit.lease) {
                 return Ok(());
             }
-            match self.swap_one(changed(permit, stands.as_ref(), &usage)).await {
+            match self.store.swap_one(changed(permit, stands.as_ref(), &usage)).await {
                 Swapped::Done => return Ok(()),
                 Swapped::Conflict(stands_now) => stands = stands_now,
                 Swapped::Unavailable(error) => return Err(error),

@@ -28,13 +28,13 @@ pub use fault::{OurFault, SendFault};
 pub use nameservers::Nameservers;
 pub use resolver::Lookups;
 
-use crate::{
-    Clock,
-    deliver::{Claimed, Sent},
-};
+use crate::Clock;
 use client::{Client, Interim, WholeRequest};
 use progress::{Progress, Stage};
 use resolver::{Resolver, has_route};
+
+/// The result of sending: an answer, or the reason why there is none.
+pub type Sent = Result<Answer, SendFault>;
 
 /// The part of a response's body that is read, in bytes.
 pub(crate) const MAX_RESPONSE_BYTES: usize = 1 << 20;
@@ -77,12 +77,6 @@ impl Sender {
         let resolver = Arc::new(Resolver::new(lookups, private_targets, clock));
         let client = client::new(Arc::clone(&resolver))?;
         Ok(Self { client, resolver, private_targets })
-    }
-
-    /// Sends a claimed attempt.
-    pub async fn send(&self, claimed: &Claimed) -> Sent {
-        let rendered = claimed.request()?;
-        self.request_for(claimed.owner(), rendered).await
     }
 
     /// Sends a request of nobody's rule and reads its answer.

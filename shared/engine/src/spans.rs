@@ -11,7 +11,6 @@ use tracking_core::{
 
 use crate::{
     backend::Received,
-    deliver::Claimed,
     rows::{Task, Unreadable},
 };
 
@@ -56,8 +55,8 @@ pub(crate) fn add_rule(rule: &Id) {
 }
 
 /// Adds the attempt that was claimed to the span of its message.
-pub(crate) fn add_attempt(claimed: &Claimed) {
-    Span::current().record("attempt", claimed.attempt());
+pub(crate) fn add_attempt(attempt: u32) {
+    Span::current().record("attempt", attempt);
 }
 
 /// Notes that the delivery of this span waits.

@@ -157,9 +157,9 @@ impl Site {
         let url = "http://127.0.0.1:9/{secret.token}?c={conversion_id}";
         let document = json!({"name": "r", "request": {"url": url}, "secret_values": {"token": SECRET}});
         self.runtime.block_on(async {
-            let made = engine.create_rule(caller, &document, New::IdempotencyKey(format!("{caller:?}"))).await;
+            let made = engine.writer().create_rule(caller, &document, New::IdempotencyKey(format!("{caller:?}"))).await;
             let id = made.expect("the rule is well-formed").0.id;
-            engine.patch_rule(caller, &id, &json!({"name": "s"}), None).await.expect("the patch is well-formed");
+            engine.writer().patch_rule(caller, &id, &json!({"name": "s"}), None).await.expect("the patch is well-formed");
             id.to_string()
         })
     }
@@ -219,16 +219,16 @@ async fn fill(engine: &Engine<Store>) {
     ];
     assert!(events[..4].iter().all(|event| Envelope::parse(event.as_bytes()).is_ok()), "they are events");
     let events: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
-    engine.accept(&events).await.expect("the store is there");
+    engine.matcher().accept(&events).await.expect("the store is there");
     loop {
         let picked = engine.backend().receive(now() + SignedDuration::from_secs(1), &Limits::default(), 16).messages;
         if picked.is_empty() {
             return;
         }
         for received in picked {
-            if let Claiming::Send(claimed) = engine.claim(&received).await.expect("the store is there") {
+            if let Claiming::Send(claimed) = engine.worker().claim(&received).await.expect("the store is there") {
                 let answer = Answer::new(200, Vec::new(), b"{}".to_vec());
-                engine.conclude(*claimed, Ok(answer)).await.expect("the store is there");
+                engine.deliveries().conclude(*claimed, Ok(answer)).await.expect("the store is there");
             }
         }
     }

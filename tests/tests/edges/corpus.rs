@@ -113,7 +113,7 @@ async fn contract_3_a_cursor_that_names_a_place_longer_than_any_is_refused() {
     let world = World::temporary();
     let ask = async |place: &str| {
         let cursor = BASE64_URL_SAFE_NO_PAD.encode(json!({"after": null, "pages": place}).to_string());
-        world.engine().deliveries(&Caller::Admin, &DeliveryFilter::default(), 10, Some(&cursor)).await
+        world.engine().log().list(&Caller::Admin, &DeliveryFilter::default(), 10, Some(&cursor)).await
     };
     assert!(ask(&"9".repeat(128)).await.is_ok());
     let Err(Refused::Faults(faults)) = ask(&"9".repeat(129)).await else { panic!("it is refused") };

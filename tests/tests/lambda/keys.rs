@@ -48,7 +48,7 @@ async fn the_key_is_opened_once_and_only_for_what_has_secrets() {
     functions.ingest(&sale(1)).await;
     functions.work_all().await;
     assert_eq!(opened(&functions), 0, "nothing has a secret yet");
-    functions.stack().engine.put_secret(&Caller::Admin, &plain, ("token", "s3cret"), None).await.unwrap();
+    functions.stack().engine.writer().put_secret(&Caller::Admin, &plain, ("token", "s3cret"), None).await.unwrap();
     for number in 2..=4 {
         functions.ingest(&sale(number)).await;
     }

@@ -201,8 +201,8 @@ async fn l1_nobody_sends_again_or_stops_what_is_being_recorded() {
         functions.clock.pass(SignedDuration::from_mins(minutes));
         let id = DeliveryId::parse(functions.log().await[0]["id"].as_str().expect("it has one")).expect("it is one");
         let stack = functions.stack();
-        let resent = stack.engine.resend(&Caller::Admin, &id, &json!({"force": true})).await;
-        let stopped = stack.engine.cancel(&Caller::Admin, &id).await;
+        let resent = stack.engine.operator().resend(&Caller::Admin, &id, &json!({"force": true})).await;
+        let stopped = stack.engine.operator().cancel(&Caller::Admin, &id).await;
         for refused in [resent, stopped] {
             let why = refused.expect_err("it is refused").to_string();
             assert!(why.starts_with("it is being sent: wait for its answer, or until "), "{why}");
@@ -258,7 +258,7 @@ async fn what_was_not_told_is_told_although_its_rule_is_gone() {
     functions.work(Queue::Delivery).await;
     assert_eq!(receiver.heard().len(), 2);
     functions.cloud.fail_all(SENDS, None);
-    functions.stack().engine.delete_rule(&Caller::Admin, &id, None).await.expect("it is there");
+    functions.stack().engine.writer().delete_rule(&Caller::Admin, &id, None).await.expect("it is there");
     functions.cloud.fail_all(BUS, None);
     functions.wait(functions.clock.now() + SignedDuration::from_mins(20)).await;
     let kinds: Vec<_> = told(&functions.cloud).into_iter().map(|(kind, ..)| kind).collect();

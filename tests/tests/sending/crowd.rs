@@ -140,8 +140,8 @@ async fn p5_a_receiver_that_hangs_holds_up_no_other() {
         for received in batch.iter().filter(|received| received.body.contains(&slow)) {
             watched.handed_out(received);
         }
-        let lined = engine.line_up(batch);
-        async move { assert_eq!(engine.work(lined, &sender, None).await, []) }
+        let lined = engine.worker().line_up(batch);
+        async move { assert_eq!(engine.worker().work(lined, &sender, None).await, []) }
     };
     let clock = HandClock::default();
     soon(worker::work(store.clone(), Limits::default(), move || clock.now(), all, Duration::from_secs(10), handle)).await;

@@ -29,7 +29,7 @@ async fn only(world: &World) -> Value {
     let log = world.log(&DeliveryFilter::default()).await;
     let [listed] = &log[..] else { panic!("one delivery: {log:?}") };
     let id = serde_json::from_str(&listed["id"].to_string()).unwrap();
-    world.engine().delivery(&Caller::Admin, &id).await.unwrap()
+    world.engine().log().delivery(&Caller::Admin, &id).await.unwrap()
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn with_few_descriptors() {
     assert_eq!(store.depth().unwrap().retry.waiting, 1, "it comes again");
     let later = HandClock::default().now() + SignedDuration::from_mins(5);
     let batch = store.receive(later, &tracking_embedded::Limits::default(), 16).messages;
-    assert_eq!(engine.work(engine.line_up(batch), &sender, None).await, []);
+    assert_eq!(engine.worker().work(engine.worker().line_up(batch), &sender, None).await, []);
     let log = log(&engine).await;
     assert_eq!((&log[0]["state"], &log[0]["attempts"]), (&json!("delivered"), &json!(1)));
     assert_eq!(receiver.requests().len(), 1);

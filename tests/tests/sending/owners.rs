@@ -52,7 +52,7 @@ async fn f5_twenty_receivers_of_one_owner_that_hang_hold_up_no_other_owner_s_pos
     let owner = |id: &str| Caller::Affiliate(id.parse().unwrap());
     let make = async |owner: Caller, name: String, url: String| {
         let document = json!({"name": name, "request": {"url": url, "timeout_seconds": 30}, "retry": {"max_retries": 0}});
-        engine.create_rule(&owner, &document, New::IdempotencyKey(name)).await.unwrap();
+        engine.writer().create_rule(&owner, &document, New::IdempotencyKey(name)).await.unwrap();
     };
     for n in 0..RECEIVERS {
         let url = format!("http://hangs-{n}.localhost:{}/", hanging.address.port());
@@ -73,8 +73,8 @@ async fn f5_twenty_receivers_of_one_owner_that_hang_hold_up_no_other_owner_s_pos
     let running = Arc::clone(&engine);
     let handle = move |batch: Vec<Received>| {
         let (engine, sender) = (Arc::clone(&running), sender.clone());
-        let lined = engine.line_up(batch);
-        async move { assert_eq!(engine.work(lined, &sender, None).await, []) }
+        let lined = engine.worker().line_up(batch);
+        async move { assert_eq!(engine.worker().work(lined, &sender, None).await, []) }
     };
     let clock = HandClock::default();
     let heard = async { healthy_heard.notified().await };

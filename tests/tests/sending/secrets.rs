@@ -166,11 +166,12 @@ async fn q5_secrets_stand_nowhere_but_at_the_receiver() {
         assert!(request.ends_with("\r\n\r\n{\"t\":\"a/b Zx9Qv7Lm2Wk4\\\"ž+\\\\&?~\"}"), "{request}");
     }
 
-    let log = engine.deliveries(&Caller::Admin, &DeliveryFilter::default(), 10, None).await.unwrap().items;
+    let log = engine.log().list(&Caller::Admin, &DeliveryFilter::default(), 10, None).await.unwrap().items;
     let states: Vec<_> = log.iter().map(|item| (item["conversion_id"].clone(), item["state"].clone())).collect();
     assert_eq!(states.len(), 3, "{states:?}");
     for item in &log {
-        let delivery = engine.delivery(&Caller::Admin, &serde_json::from_str(&item["id"].to_string()).unwrap()).await.unwrap();
+        let delivery =
+            engine.log().delivery(&Caller::Admin, &serde_json::from_str(&item["id"].to_string()).unwrap()).await.unwrap();
         nowhere("the log", delivery.to_string().as_bytes());
         let request = &delivery["log"][0]["request"];
         assert!(request["url"].as_str().unwrap().ends_with("/p/***?u=***&q=***&b=Kioq"), "{request}");

@@ -195,12 +195,12 @@ pub(crate) fn store(folder: &Path) -> Store {
 /// Makes an admin's rule.
 pub(crate) async fn rule<B: Backend>(engine: &Engine<B>, document: Value) -> Result<View, Refused> {
     let key = New::IdempotencyKey(document.to_string());
-    engine.create_rule(&Caller::Admin, &document, key).await.map(|(view, _)| view)
+    engine.writer().create_rule(&Caller::Admin, &document, key).await.map(|(view, _)| view)
 }
 
 /// Puts an event on the bus.
 pub(crate) async fn post<B: Backend>(engine: &Engine<B>, event: &Value) {
-    let accepted = engine.accept(&[event.to_string().as_bytes()]).await.unwrap();
+    let accepted = engine.matcher().accept(&[event.to_string().as_bytes()]).await.unwrap();
     assert!(matches!(accepted[..], [Accepted::Yes(_)]), "{accepted:?}");
 }
 
@@ -211,11 +211,11 @@ pub(crate) async fn work<B: Backend>(engine: &Engine<B>, store: &Store, sender: 
         if batch.is_empty() {
             return;
         }
-        assert_eq!(engine.work(engine.line_up(batch), sender, None).await, []);
+        assert_eq!(engine.worker().work(engine.worker().line_up(batch), sender, None).await, []);
     }
 }
 
 /// The deliveries that the log lists.
 pub(crate) async fn log<B: Backend>(engine: &Engine<B>) -> Vec<Value> {
-    engine.deliveries(&Caller::Admin, &DeliveryFilter::default(), 1_000, None).await.unwrap().items
+    engine.log().list(&Caller::Admin, &DeliveryFilter::default(), 1_000, None).await.unwrap().items
 }

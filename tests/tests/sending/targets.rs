@@ -188,12 +188,12 @@ async fn f11_an_affiliate_learns_no_address_that_is_not_public() {
         let affiliate = Caller::Affiliate("aff_7".parse().unwrap());
         let document = json!({"name": "r", "request": {"url": url}});
         let key = New::IdempotencyKey("k".to_owned());
-        self::engine(store.clone(), true).create_rule(&affiliate, &document, key).await.unwrap();
+        self::engine(store.clone(), true).writer().create_rule(&affiliate, &document, key).await.unwrap();
         let engine = engine(store.clone(), false);
         post(&engine, &event("chg_1", json!({}), json!([transaction("trx_1", "created", "approved")]))).await;
         soon(work(&engine, &store, &Sender::new(false).unwrap())).await;
         let id = serde_json::from_str(&log(&engine).await[0]["id"].to_string()).unwrap();
-        let delivery = engine.delivery(&affiliate, &id).await.unwrap();
+        let delivery = engine.log().delivery(&affiliate, &id).await.unwrap();
         assert_eq!(delivery["reason"], "failed: not sent: the receiver's address is not public");
         assert_eq!(delivery["log"][0]["error"], "not sent: the receiver's address is not public");
         assert!(!store.published(None, 100).unwrap().iter().any(|event| format!("{event:?}").contains("address 127")));

@@ -11,6 +11,12 @@ mod activity;
 mod body;
 mod room;
 mod stream;
+/// Resolves when the server is to stop.
+pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the server's handle was dropped: that is a stop too.
+    let _dropped = stopped.wait_for(|stop| *stop).await;
+}
+
 #[cfg(test)]
 mod tests;
 mod unsent;
@@ -46,8 +52,6 @@ use body::{RequestBody, ResponseBody};
 use room::Room;
 use stream::PatientStream;
 use unsent::{Held, Unsent};
-
-use crate::server::until;
 
 /// The most bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 32 * 1024;

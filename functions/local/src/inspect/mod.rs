@@ -105,7 +105,7 @@ async fn read(args: &InspectArgs) -> Result<Option<Internals>, InspectError> {
     // No secret is opened.
     let vault = Vault::new(&[0; 32]);
     let engine = Engine::new(store, Clock::new(clock::now), vault, Settings::default());
-    match engine.internals(&args.id).await {
+    match engine.log().internals(&args.id).await {
         Ok(internals) => Ok(Some(internals)),
         Err(Refused::NotFound) => Ok(None),
         Err(refused) => Err(InspectError::Read(refused)),

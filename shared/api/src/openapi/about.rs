@@ -15,7 +15,20 @@ use utoipa::openapi::{
 };
 
 use super::shape::{id, named, pattern, short, text, whole, word};
-use crate::{body::in_words, operation::Described, problem::Kind};
+use crate::{body::in_words, problem::Kind};
+
+/// What is told of an operation, when it is asked for.
+pub(crate) type Told = fn() -> About;
+
+/// What the description knows of a row.
+pub(crate) struct Described {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) about: Told,
+    pub(crate) open: bool,
+    pub(crate) repeatable: bool,
+    pub(crate) max_bytes: usize,
+}
 
 /// The name of the one security scheme.
 pub(super) const BEARER: &str = "bearer";

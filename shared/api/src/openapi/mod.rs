@@ -21,8 +21,7 @@ use utoipa::openapi::{
 
 pub use about::About;
 use about::BEARER;
-
-use crate::operation::Described;
+pub(crate) use about::{Described, Told};
 
 /// What holds for every operation.
 const INTRODUCTION: &str = "\

@@ -67,17 +67,20 @@ async fn f13_another_s_rule_is_read_no_further_than_its_head() {
     let counting = Counting { store, reads: Arc::default() };
     let affiliate = |id: &str| Caller::Affiliate(id.parse().unwrap());
     let rule = json!({"name": "x", "request": {"url": "https://a.example/"}});
-    let made =
-        engine(counting.clone()).create_rule(&affiliate("aff_a"), &rule.clone().into(), New::Random([1; 16])).await.unwrap();
+    let made = engine(counting.clone())
+        .writer()
+        .create_rule(&affiliate("aff_a"), &rule.clone().into(), New::Random([1; 16]))
+        .await
+        .unwrap();
     let none: Id = "trk_none".parse().unwrap();
     let reads = async |id: &Id, caller: &Caller| {
         // A process that remembers nothing.
         let engine = engine(counting.clone());
         counting.reads.store(0, Ordering::Relaxed);
-        let found = engine.rule(caller, id).await;
-        let patched = engine.patch_rule(caller, id, &json!({"name": 5}).into(), None).await;
-        let secret = engine.put_secret(caller, id, ("token", "value"), None).await;
-        let history = engine.history(caller, id, 10, None).await;
+        let found = engine.rules().rule(caller, id).await;
+        let patched = engine.writer().patch_rule(caller, id, &json!({"name": 5}).into(), None).await;
+        let secret = engine.writer().put_secret(caller, id, ("token", "value"), None).await;
+        let history = engine.rules().history(caller, id, 10, None).await;
         let answers = (found.err(), patched.err(), secret.err(), history.err());
         (answers, counting.reads.load(Ordering::Relaxed))
     };

@@ -201,7 +201,7 @@ async fn contract_3_what_a_crash_left_behind_is_not_shown_and_goes() {
     assert_eq!((shown.each("action"), shown.text.contains("never")), (vec!["patched", "patched", "created"], false));
     assert_eq!(entries(&api, &id).await.len(), 6);
     api.pass(360);
-    api.engine.sweep().await.unwrap();
+    api.engine.sweeper().sweep().await.unwrap();
     assert_eq!(entries(&api, &id).await.len(), 4, "all but the two whose writes were known to be under way");
     assert_eq!(history(&api, ADMIN, &id).await.text, shown.text);
 }

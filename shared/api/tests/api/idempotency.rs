@@ -107,7 +107,7 @@ async fn contract_3_of_two_requests_at_once_one_is_done() {
 async fn contract_3_what_a_crash_left_is_void_after_two_minutes() {
     let (api, paths) = rejected(1).await;
     let asked = Asked::new(&Actor::from(&Caller::Admin), &paths[0], "k", &[], event(1).to_string().as_bytes());
-    let Begun::Now(crashed) = api.engine.begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
+    let Begun::Now(crashed) = api.engine.idempotency().begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
     let early = post(&api, &paths[0], "k", event(1)).await;
     assert_eq!(early.problem(), (409, "/problems/conflict"));
     assert!(early.text.contains("still runs"), "{}", early.text);
@@ -115,7 +115,7 @@ async fn contract_3_what_a_crash_left_is_void_after_two_minutes() {
     let late = post(&api, &paths[0], "k", event(1)).await;
     assert_eq!((late.status, late.header("idempotent-replayed")), (202, None));
     // It was not dead after all, and ends now: the answer that was given stays.
-    api.engine.forget_once(crashed).await.unwrap();
+    api.engine.idempotency().forget_once(crashed).await.unwrap();
     assert_eq!(post(&api, &paths[0], "k", event(1)).await.header("idempotent-replayed"), Some("true"));
 }
 
@@ -123,8 +123,8 @@ async fn contract_3_what_a_crash_left_is_void_after_two_minutes() {
 async fn contract_3_what_was_forgotten_may_be_tried_again() {
     let (api, paths) = rejected(1).await;
     let asked = Asked::new(&Actor::from(&Caller::Admin), &paths[0], "k", &[], event(1).to_string().as_bytes());
-    let Begun::Now(failed) = api.engine.begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
-    api.engine.forget_once(failed).await.unwrap();
+    let Begun::Now(failed) = api.engine.idempotency().begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
+    api.engine.idempotency().forget_once(failed).await.unwrap();
     assert_eq!(post(&api, &paths[0], "k", event(1)).await.status, 202);
 }
 

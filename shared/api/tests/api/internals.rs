@@ -89,7 +89,7 @@ async fn p3_an_older_one_that_has_had_no_attempt_goes_first() {
 
 /// A delivery whose first attempt is claimed, and whose process is gone.
 async fn claimed_and_lost(shop: &Workshop, number: u32) {
-    let claimed = shop.api.engine.claim(&shop.due()[0]).await.expect("the store is there");
+    let claimed = shop.api.engine.worker().claim(&shop.due()[0]).await.expect("the store is there");
     assert!(matches!(claimed, Claiming::Send(_)), "delivery {number} is claimed");
 }
 
@@ -176,7 +176,7 @@ async fn a_due_row_may_be_far_away() {
         "Attempt 1 came to: retry: status 503; attempt 2 is due at <until> and waits in a due row, which the sweep sends in time";
     assert_eq!(told(&stuck), ("due_row", expected.to_owned()));
     assert_eq!((&stuck["due_rows"][0]["at"], &stuck["swept_until"]), (&stuck["until"], &Value::Null));
-    shop.api.engine.sweep().await.expect("the store is there");
+    shop.api.engine.sweeper().sweep().await.expect("the store is there");
     assert_eq!(internals(&shop.api, &delivery).await["swept_until"], "2026-11-22T09:00:00Z");
     shop.api.pass(50_000);
     let late = internals(&shop.api, &delivery).await;

@@ -128,10 +128,10 @@ async fn f5_all_processes_keep_one_limit_together() {
     let caller = tracking_core::caller::Caller::Affiliate("aff_a".parse().unwrap());
     for number in 0..5 {
         assert_eq!(try_out(&api, "aff_a", &receiver.url).await.status, 200, "{number}");
-        assert!(other.preview_rule(&caller, &preview(&receiver.url).into(), &sender).await.is_ok(), "{number}");
+        assert!(other.trials().preview_rule(&caller, &preview(&receiver.url).into(), &sender).await.is_ok(), "{number}");
     }
     assert_eq!(try_out(&api, "aff_a", &receiver.url).await.status, 429);
-    assert!(other.preview_rule(&caller, &preview(&receiver.url).into(), &sender).await.is_err());
+    assert!(other.trials().preview_rule(&caller, &preview(&receiver.url).into(), &sender).await.is_err());
     assert_eq!(receiver.heard().len(), 10);
 }
 
@@ -143,10 +143,10 @@ async fn f5_admins_are_told_apart_by_their_tokens_subjects() {
     let body = preview(&receiver.url);
     let admin = |subject| tracking_core::caller::Actor::new(tracking_core::caller::Caller::Admin, Some(subject));
     for _ in 0..10 {
-        assert!(api.engine.preview_rule(&admin("user-1"), &body.clone().into(), &sender).await.is_ok());
+        assert!(api.engine.trials().preview_rule(&admin("user-1"), &body.clone().into(), &sender).await.is_ok());
     }
-    assert!(api.engine.preview_rule(&admin("user-1"), &body.clone().into(), &sender).await.is_err());
-    assert!(api.engine.preview_rule(&admin("user-2"), &body.clone().into(), &sender).await.is_ok());
+    assert!(api.engine.trials().preview_rule(&admin("user-1"), &body.clone().into(), &sender).await.is_err());
+    assert!(api.engine.trials().preview_rule(&admin("user-2"), &body.clone().into(), &sender).await.is_ok());
 }
 
 #[tokio::test]

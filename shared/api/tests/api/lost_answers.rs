@@ -51,7 +51,7 @@ impl Backend for Late {
         let next = self.next.lock().expect("nobody panics with it").take();
         let Some((id, patch)) = next else { return done };
         assert_eq!(done, [Swapped::Done]);
-        self.other.patch_rule(&Caller::Admin, &id, &patch, None).await.expect("the rule is there");
+        self.other.writer().patch_rule(&Caller::Admin, &id, &patch, None).await.expect("the rule is there");
         vec![Swapped::Conflict(self.store.get(&[key]).await.expect("the store is there").remove(0))]
     }
 
@@ -76,14 +76,14 @@ async fn contract_3_a_change_that_was_done_is_told_as_done_and_stays_in_the_hist
     let late = Late { store: store.clone(), other: Arc::clone(&other), next: Arc::default() };
     let engine = engine(late.clone());
     let rule = json!({"name": "first", "request": {"url": "https://a.example/{pcid}"}});
-    let (made, _) = engine.create_rule(&Caller::Admin, &rule, New::Random([1; 16])).await.unwrap();
+    let (made, _) = engine.writer().create_rule(&Caller::Admin, &rule, New::Random([1; 16])).await.unwrap();
 
     *late.next.lock().unwrap() = Some((made.id.clone(), json!({"name": "third"})));
-    let second = engine.patch_rule(&Caller::Admin, &made.id, &json!({"name": "second"}), Some(1)).await.unwrap();
+    let second = engine.writer().patch_rule(&Caller::Admin, &made.id, &json!({"name": "second"}), Some(1)).await.unwrap();
     assert_eq!((second.version, &second.resource["name"]), (2, &json!("second")));
-    let now = other.rule(&Caller::Admin, &made.id).await.unwrap();
+    let now = other.rules().rule(&Caller::Admin, &made.id).await.unwrap();
     assert_eq!((now.version, &now.resource["name"]), (3, &json!("third")));
-    let (history, _) = other.history(&Caller::Admin, &made.id, 10, None).await.unwrap();
+    let (history, _) = other.rules().history(&Caller::Admin, &made.id, 10, None).await.unwrap();
     let names: Vec<&Value> = history.iter().filter_map(|entry| Some(&entry["changes"].as_array()?.last()?["to"])).collect();
     assert_eq!(names[..2], [&json!("third"), &json!("second")]);
     assert_eq!(history.len(), 3);

@@ -155,7 +155,7 @@ async fn l1_what_is_being_sent_is_left_alone() {
     shop.api.pass(67);
     let retry = shop.due().remove(0);
     // The retry is claimed, and not sent yet.
-    let claiming = shop.api.engine.claim(&retry).await.unwrap();
+    let claiming = shop.api.engine.worker().claim(&retry).await.unwrap();
     assert!(matches!(claiming, tracking_engine::Claiming::Send(_)), "{claiming:?}");
     assert_eq!(shop.stands(&id).await, stands("sending", 1, 2));
     for refused in [shop.resend(ADMIN, &id, json!({"force": true})).await, shop.cancel(ADMIN, &id).await] {
@@ -181,7 +181,7 @@ async fn l1_a_resend_is_refused_while_a_newer_one_is_being_sent_unless_it_is_for
     shop.change(1, 2, "approved").await;
     shop.work_all().await;
     shop.api.pass(67);
-    let claiming = shop.api.engine.claim(&shop.due().remove(0)).await.unwrap();
+    let claiming = shop.api.engine.worker().claim(&shop.due().remove(0)).await.unwrap();
     assert!(matches!(claiming, tracking_engine::Claiming::Send(_)), "{claiming:?}");
     let refused = shop.resend(ADMIN, &older, Value::Null).await;
     assert_eq!(refused.problem(), (409, "/problems/conflict"));
@@ -202,7 +202,7 @@ async fn l1_created_is_older_than_updated_of_the_same_change() {
         "conversion": {"conversion_id": "cnv_1", "version": 1, "change": "created", "type": "sale", "source": "link",
             "affiliate_id": "aff_a", "advertiser_id": "adv_2", "offer_id": "off_5"},
         "transactions": [{"transaction_id": "trx_1", "result": "approved", "auto_set": true}]}});
-    shop.api.engine.accept(&[event.to_string().as_bytes()]).await.unwrap();
+    shop.api.engine.matcher().accept(&[event.to_string().as_bytes()]).await.unwrap();
     shop.minutes(2).await;
     let mut ids = shop.deliveries().await;
     assert_eq!(ids.len(), 2);

@@ -224,14 +224,14 @@ impl Api {
     /// Takes over a change with this detail, and makes the postbacks that follow.
     pub(crate) async fn event(&self, detail: &Value) {
         let event = json!({"detail-type": "Conversion Changed", "detail": detail});
-        let accepted = self.engine.accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
+        let accepted = self.engine.matcher().accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
         assert!(matches!(accepted.as_slice(), [Accepted::Yes(_)]), "{accepted:?}");
         self.work().await;
     }
 
     /// Takes over what may be no event.
     pub(crate) async fn accept(&self, event: &[u8]) {
-        self.engine.accept(&[event]).await.expect("the store is there");
+        self.engine.matcher().accept(&[event]).await.expect("the store is there");
     }
 
     /// Makes the postbacks that are due in the morning's first second.
@@ -247,7 +247,7 @@ impl Api {
             if picked.messages.is_empty() {
                 return;
             }
-            assert!(self.engine.work(self.engine.line_up(picked.messages), &sender, None).await.is_empty());
+            assert!(self.engine.worker().work(self.engine.worker().line_up(picked.messages), &sender, None).await.is_empty());
         }
     }
 }

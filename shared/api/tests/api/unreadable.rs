@@ -99,7 +99,7 @@ async fn f1_no_row_that_can_t_be_read_stops_a_list_or_a_batch() {
             let made = api.get(ADMIN, &format!("/deliveries?conversion_id=cnv_{other_sale}")).await;
             let expected = if row.key.partition.starts_with("R#") { 2 } else { 3 };
             assert!(made.each("state").len() >= expected, "{:?}: {}", row.key, made.text);
-            api.engine.sweep().await.unwrap_or_else(|error| panic!("{:?}: {error}", row.key));
+            api.engine.sweeper().sweep().await.unwrap_or_else(|error| panic!("{:?}: {error}", row.key));
             api.meddle(vec![row.clone()], Vec::new()).await;
             if row.key.partition.starts_with("R#") {
                 api.restart();
@@ -116,7 +116,7 @@ async fn work(api: &Api) {
         if picked.messages.is_empty() {
             return;
         }
-        api.engine.work(api.engine.line_up(picked.messages), &sender, None).await;
+        api.engine.worker().work(api.engine.worker().line_up(picked.messages), &sender, None).await;
     }
 }
 

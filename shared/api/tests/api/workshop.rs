@@ -41,7 +41,7 @@ impl Workshop {
             "conversion": {"conversion_id": format!("cnv_{number}"), "version": version, "change": change, "type": "sale",
                 "source": "link", "affiliate_id": "aff_a", "advertiser_id": "adv_2", "offer_id": "off_5"},
             "transactions": [{"transaction_id": format!("trx_{number}"), "result": result}]}});
-        self.api.engine.accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
+        self.api.engine.matcher().accept(&[event.to_string().as_bytes()]).await.expect("the store is there");
     }
 
     /// The messages that are due now.
@@ -52,7 +52,7 @@ impl Workshop {
     /// Works messages.
     pub(crate) async fn work(&self, messages: Vec<Received>) {
         let engine = &self.api.engine;
-        assert!(engine.work(engine.line_up(messages), &self.sender, None).await.is_empty());
+        assert!(engine.worker().work(engine.worker().line_up(messages), &self.sender, None).await.is_empty());
     }
 
     /// Works all that is due.
@@ -75,7 +75,7 @@ impl Workshop {
     pub(crate) async fn steps(&self, count: usize, seconds: i64) {
         for _ in 0..count {
             self.api.pass(seconds);
-            self.api.engine.sweep().await.expect("the store is there");
+            self.api.engine.sweeper().sweep().await.expect("the store is there");
             self.work_all().await;
         }
     }

@@ -7,6 +7,7 @@ mod detail;
 mod envelope;
 pub(crate) mod fields;
 mod given;
+mod offer;
 mod sample;
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,7 @@ impl LongLog {
         let settings = Settings { private_targets: true, ..Settings::default() };
         let engine = Arc::new(Engine::new(store.clone(), clock, Vault::new(&[7; 32]), settings));
         let document = json!({"name": "all", "request": {"url": "http://127.0.0.1:9/?t={transaction_id}"}});
-        let made = engine.create_rule(&Caller::Admin, &document, New::Random([1; 16])).await.expect("it is a rule");
+        let made = engine.writer().create_rule(&Caller::Admin, &document, New::Random([1; 16])).await.expect("it is a rule");
         Self { engine, rule: made.0.id, store, _folder: folder }
     }
 
@@ -52,15 +52,15 @@ impl LongLog {
         for step in numbers.chunks(STEP) {
             let events: Vec<String> = step.iter().map(|number| sale(*number)).collect();
             let bytes: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
-            self.engine.accept(&bytes).await?;
+            self.engine.matcher().accept(&bytes).await?;
             let far = Timestamp::MAX;
             let picked = self
                 .store
                 .receive(far, &Limits { per_group: usize::MAX, per_owner: usize::MAX, total: usize::MAX }, usize::MAX)
                 .messages;
             try_join_all(picked.iter().map(|received| async move {
-                let Claiming::Send(claimed) = self.engine.claim(received).await? else { return Ok(()) };
-                self.engine.conclude(*claimed, Ok(Answer::new(200, Vec::new(), Vec::new()))).await
+                let Claiming::Send(claimed) = self.engine.worker().claim(received).await? else { return Ok(()) };
+                self.engine.deliveries().conclude(*claimed, Ok(Answer::new(200, Vec::new(), Vec::new()))).await
             }))
             .await?;
         }

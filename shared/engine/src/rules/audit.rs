@@ -17,13 +17,15 @@ use tracking_core::{
 
 use super::{
     Head, Refused,
+    over::Over,
     versions::{Delta, Version, kept_changes},
-    write::Over,
 };
 use crate::{
-    Engine, MOST_PAGE_BYTES,
+    MOST_PAGE_BYTES,
     backend::{Backend, Effects, Item, Order, Partition, Range, Unavailable},
     keys, rows,
+    rules::Rules,
+    store::Store,
 };
 
 /// Entries read at a time; one may hold a whole rule, older ones three times.
@@ -159,7 +161,7 @@ impl HistoryCursor {
     }
 }
 
-impl<B: Backend> Engine<B> {
+impl<B: Backend> Rules<B> {
     /// What became of a rule, newest first, and where the next page begins. A deleted rule's history stays its owner's (V2), for as
     /// long as the log may remember the rule.
     pub async fn history(
@@ -173,8 +175,8 @@ impl<B: Backend> Engine<B> {
         let Some((head, _)) = found else { return Err(Refused::NotFound) };
         let mut entries = Entries::new(id, cursor.map_or(head.write, |cursor| cursor.0));
         let (mut items, mut bytes) = (Vec::new(), 0);
-        while let Some((write, entry)) = entries.next(self).await? {
-            let changes = entries.changes(self, &entry).await?;
+        while let Some((write, entry)) = entries.next(&self.store).await? {
+            let changes = entries.changes(&self.store, &entry).await?;
             let view = entry.view(caller, &changes);
             bytes += view.to_string().len();
             // One more than fits tells that there is a next page.
@@ -189,12 +191,12 @@ impl<B: Backend> Engine<B> {
     /// The document of one version, if there was such a version: none if the rule was deleted then.
     pub(super) async fn version(&self, id: &Id, head: &Head, version: u64) -> Result<Option<Option<Value>>, Unavailable> {
         let mut entries = Entries::new(id, head.write.clone());
-        while let Some((_, entry)) = entries.next(self).await? {
+        while let Some((_, entry)) = entries.next(&self.store).await? {
             if entry.version <= version {
                 if entry.version < version {
                     return Ok(None);
                 }
-                let document = entries.document(self, &entry).await?;
+                let document = entries.document(&self.store, &entry).await?;
                 return Ok((document.is_some() || entry.action == Action::Deleted).then_some(document.map(Definition::current)));
             }
         }
@@ -203,7 +205,7 @@ impl<B: Backend> Engine<B> {
 
     /// The party that made a write, if the history has it.
     pub(super) async fn author(&self, id: &Id, write: &str) -> Result<Option<Owner>, Unavailable> {
-        let Some(item) = self.get_one(keys::audit(id, write)).await? else { return Ok(None) };
+        let Some(item) = self.store.get_one(keys::audit(id, write)).await? else { return Ok(None) };
         Ok(Some(rows::read::<Entry>(&item.body)?.by))
     }
 
@@ -214,7 +216,7 @@ impl<B: Backend> Engine<B> {
             return Ok(Some(head.write == write));
         }
         let mut chain = Chain::new(id, head.write.clone());
-        while let Some((_, entry)) = chain.next(self).await? {
+        while let Some((_, entry)) = chain.next(&self.store).await? {
             match entry.previous {
                 None => return Ok(Some(false)),
                 Some(previous) if keys::version_of(&previous) <= version => return Ok(Some(previous == write)),
@@ -229,13 +231,13 @@ impl<B: Backend> Engine<B> {
         let partition = Partition::Table(keys::rule(id));
         let mut range = Range { before: Some(format!("{}\0", keys::audit(id, &tombstone.write).sort)), ..all_entries() };
         loop {
-            let mut put = self.backend.query(&partition, &range, Order::Ascending, FETCH).await?;
+            let mut put = self.store.backend().query(&partition, &range, Order::Ascending, FETCH).await?;
             let Some(last) = put.last() else { return Ok(()) };
             range.from = Some(format!("{}\0", last.key.sort));
             for item in &mut put {
                 item.expires = Some(tombstone.history_ends_at());
             }
-            self.commit_one(Effects { put, ..Effects::default() }).await?;
+            self.store.commit_one(Effects { put, ..Effects::default() }).await?;
         }
     }
 }
@@ -258,7 +260,7 @@ impl Chain {
     }
 
     /// The next older write and its entry. The way ends at the first one, or where no entries were kept yet.
-    async fn next<B: Backend>(&mut self, engine: &Engine<B>) -> Result<Option<(String, Entry)>, Unavailable> {
+    async fn next<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<(String, Entry)>, Unavailable> {
         let Some(write) = self.next.take() else { return Ok(None) };
         let key = keys::audit(&self.id, &write);
         // Losers' entries stand between the true ones.
@@ -268,11 +270,11 @@ impl Chain {
         if self.read.is_empty() {
             let range = Range { before: Some(format!("{}\0", key.sort)), ..all_entries() };
             let partition = Partition::Table(key.partition.clone());
-            self.read = engine.backend.query(&partition, &range, Order::Descending, FETCH).await?.into();
+            self.read = store.backend().query(&partition, &range, Order::Descending, FETCH).await?.into();
         }
         let Some(item) = self.read.pop_front().filter(|item| item.key == key) else { return Ok(None) };
         // What is older than an entry that can't be read is not found.
-        let Some(entry) = engine.readable::<Entry>(&item) else { return Ok(None) };
+        let Some(entry) = store.readable::<Entry>(&item) else { return Ok(None) };
         self.next.clone_from(&entry.previous);
         Ok(Some((write, entry)))
     }
@@ -291,24 +293,24 @@ impl Entries {
     }
 
     /// The next older write and its entry.
-    async fn next<B: Backend>(&mut self, engine: &Engine<B>) -> Result<Option<(String, Entry)>, Unavailable> {
+    async fn next<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<(String, Entry)>, Unavailable> {
         match self.ahead.pop_front() {
             Some(next) => Ok(Some(next)),
-            None => self.chain.next(engine).await,
+            None => self.chain.next(store).await,
         }
     }
 
     /// The differences of an entry from the older one that comes next.
-    async fn changes<B: Backend>(&mut self, engine: &Engine<B>, entry: &Entry) -> Result<Vec<Change>, Unavailable> {
+    async fn changes<B: Backend>(&mut self, store: &Store<B>, entry: &Entry) -> Result<Vec<Change>, Unavailable> {
         if let Some(changes) = &entry.changes {
             return Ok(changes.clone());
         }
-        let newer = match self.document(engine, entry).await? {
+        let newer = match self.document(store, entry).await? {
             Some(document) => document,
             None if entry.action == Action::Deleted => json!({}),
             None => return Ok(entry.secrets.clone()),
         };
-        let older = match self.text_ahead(engine).await? {
+        let older = match self.text_ahead(store).await? {
             Some(text) => read_document(&text)?,
             None => json!({}),
         };
@@ -317,21 +319,21 @@ impl Entries {
     }
 
     /// The document of an entry; none when the rule was deleted, or if what it differs from is gone.
-    async fn document<B: Backend>(&mut self, engine: &Engine<B>, entry: &Entry) -> Result<Option<Value>, Unavailable> {
+    async fn document<B: Backend>(&mut self, store: &Store<B>, entry: &Entry) -> Result<Option<Value>, Unavailable> {
         if entry.document.is_some() {
             return Ok(entry.document.clone());
         }
         let Some(delta) = &entry.delta else { return Ok(None) };
-        let older = self.text_ahead(engine).await?;
+        let older = self.text_ahead(store).await?;
         older.and_then(|older| delta.apply(&older)).map(|text| read_document(&text)).transpose()
     }
 
     /// The text of the entry that comes next.
-    async fn text_ahead<B: Backend>(&mut self, engine: &Engine<B>) -> Result<Option<String>, Unavailable> {
+    async fn text_ahead<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<String>, Unavailable> {
         let mut whole = 0;
         let mut text = loop {
             if whole == self.ahead.len() {
-                let Some(next) = self.chain.next(engine).await? else { return Ok(None) };
+                let Some(next) = self.chain.next(store).await? else { return Ok(None) };
                 self.ahead.push_back(next);
             }
             match &self.ahead[whole].1 {

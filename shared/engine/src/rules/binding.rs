@@ -24,9 +24,9 @@ use super::{
     audit::{Act, Action},
 };
 use crate::{
-    Engine,
     backend::{Backend, Item, Unavailable},
     keys, rows,
+    rules::Rules,
     secrets::Place,
 };
 
@@ -62,7 +62,7 @@ enum Fate {
     Dropped(String),
 }
 
-impl<B: Backend> Engine<B> {
+impl<B: Backend> Rules<B> {
     /// Gives the head's write its name, seals the values that are given and those that come along, and enters them in the head.
     pub(super) async fn seal(
         &self,
@@ -138,7 +138,7 @@ impl<B: Backend> Engine<B> {
         if act.action == Action::Restored && difference == Difference::Origin {
             return Ok(Fate::Dropped("the version that was restored goes to another host".to_owned()));
         }
-        let Some(item) = self.get_one(keys::secret(id, name, write)).await? else {
+        let Some(item) = self.store.get_one(keys::secret(id, name, write)).await? else {
             // Somebody has changed the rule since it was read.
             return Err(Refused::Changed { current: head.version + 1 });
         };
@@ -179,18 +179,18 @@ impl<B: Backend> Engine<B> {
         if writes.is_empty() {
             return Ok(Some(Arc::default()));
         }
-        if let Some(values) = self.rules.secrets(id, &writes) {
+        if let Some(values) = self.cache.secrets(id, &writes) {
             return Ok(Some(values));
         }
         let keys: Vec<_> = writes.iter().map(|(name, write)| keys::secret(id, name, write)).collect();
-        let items = self.backend.get(&keys).await?;
+        let items = self.store.backend().get(&keys).await?;
         let mut values = BTreeMap::new();
         for ((name, write), item) in writes.iter().zip(items) {
             let Some(item) = item else { return Ok(None) };
             values.extend(self.open_secret(rule, name, write, &item).await?.map(|value| (name.clone(), value)));
         }
         let values = Arc::new(values);
-        self.rules.keep_secrets(id, &writes, &values);
+        self.cache.keep_secrets(id, &writes, &values);
         Ok(Some(values))
     }
 }

@@ -18,10 +18,10 @@ use tracking_core::{id::Id, index::Anchor, tracking_api::Definition};
 
 use super::{Head, Rule};
 use crate::{
-    Engine,
     backend::{Backend, Order, Partition, Range, Unavailable},
     keys,
     rows::ReadError,
+    rules::Rules,
 };
 
 /// The memory that an entry takes beside what it holds, and a text or an id beside its bytes, in bytes.
@@ -173,13 +173,13 @@ fn bytes_of_map(map: &BTreeMap<String, String>) -> usize {
     bytes_of_texts(map.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]))
 }
 
-impl<B: Backend> Engine<B> {
+impl<B: Backend> Rules<B> {
     /// The rules that stand under an anchor.
     pub(crate) async fn anchored(&self, anchor: &Anchor, now: Timestamp) -> Result<Arc<Vec<Id>>, Unavailable> {
         let name = anchor.to_string();
         let generation = {
-            let mut kept = self.rules.kept();
-            if let Some(ids) = kept.anchors.fresh(&name, self.rules.lifetime, now) {
+            let mut kept = self.cache.kept();
+            if let Some(ids) = kept.anchors.fresh(&name, self.cache.lifetime, now) {
                 return Ok(ids);
             }
             kept.generation
@@ -188,7 +188,7 @@ impl<B: Backend> Engine<B> {
         let mut range = Range::default();
         let mut ids = Vec::new();
         loop {
-            let items = self.backend.query(&partition, &range, Order::Ascending, 1_000).await?;
+            let items = self.store.backend().query(&partition, &range, Order::Ascending, 1_000).await?;
             ids.extend(items.iter().filter_map(|item| item.key.sort.split_once('#')?.0.parse::<Id>().ok()));
             let Some(last) = items.last().filter(|_| items.len() == 1_000) else { break };
             range.from = Some(format!("{}\0", last.key.sort));
@@ -196,7 +196,7 @@ impl<B: Backend> Engine<B> {
         // Copies of several writes of one rule stand side by side.
         ids.dedup();
         let ids = Arc::new(ids);
-        let mut kept = self.rules.kept();
+        let mut kept = self.cache.kept();
         if kept.generation == generation {
             let bytes = bytes_of_texts(ids.iter().map(Id::as_str).chain([&*name]));
             kept.anchors.put(name, (now, ids.clone()), bytes);
@@ -207,15 +207,15 @@ impl<B: Backend> Engine<B> {
     /// A rule as matching may see it: as it is, or as it was within the cache's lifetime.
     pub(crate) async fn matching_rule(&self, id: &Id, now: Timestamp) -> Result<Option<Rule>, Unavailable> {
         let generation = {
-            let mut kept = self.rules.kept();
-            if let Some(rule) = kept.rule(id, self.rules.lifetime, now) {
+            let mut kept = self.cache.kept();
+            if let Some(rule) = kept.rule(id, self.cache.lifetime, now) {
                 return Ok(rule);
             }
             kept.generation
         };
         // One that can't be read can't be judged, and stops no other rule.
         let rule = ReadError::pass_over(self.read_rule_if(id, |_| true).await)?.flatten().map(|(rule, _)| rule);
-        let mut kept = self.rules.kept();
+        let mut kept = self.cache.kept();
         if kept.generation == generation {
             let head = rule.as_ref().map(|rule| rule.head.clone());
             let bytes = head.as_deref().map_or(0, Head::bytes);

@@ -11,16 +11,17 @@ use tracking_core::{
 use super::{
     Head, Refused, Rule, View,
     audit::{Act, Action},
+    over::{Over, expect_version},
     secret_values::{check_count, secret_values},
-    write::{Over, collect, lists},
+    write::{collect, lists},
 };
 use crate::{
-    Engine,
     backend::{Backend, Effects},
     keys, rows,
+    rules::RuleWriter,
 };
 
-impl<B: Backend> Engine<B> {
+impl<B: Backend> RuleWriter<B> {
     /// Replaces what a person may write of a rule. `expected`: the version of an `If-Match`.
     pub async fn replace_rule(
         &self,
@@ -61,9 +62,9 @@ impl<B: Backend> Engine<B> {
         expected: Option<u64>,
     ) -> Result<View, Refused> {
         let actor = actor.into();
-        let (rule, _) = self.visible(&actor.caller, id).await?;
+        let (rule, _) = self.rules.visible(&actor.caller, id).await?;
         expect_version(expected, &rule.head)?;
-        let Some(document) = self.version(id, &rule.head, version).await? else { return Err(Refused::NotFound) };
+        let Some(document) = self.rules.version(id, &rule.head, version).await? else { return Err(Refused::NotFound) };
         let Some(document) = document else {
             return Err(Refused::Conflict(format!("at version {version} the rule was deleted: choose another version")));
         };
@@ -80,7 +81,7 @@ impl<B: Backend> Engine<B> {
     ) -> Result<View, Refused> {
         let mut is_charged = false;
         loop {
-            let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            let (rule, rev) = self.rules.visible(&act.actor.caller, id).await?;
             expect_version(expected, &rule.head)?;
             let document = change(&rule);
             let mut faults = Faults::default();
@@ -92,18 +93,18 @@ impl<B: Backend> Engine<B> {
                 collect(check_count(definition, names, rule.head.secrets.len(), "/secret_values"), &mut faults);
             }
             let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
-            self.charge_change(&act.actor, &mut is_charged).await?;
-            let mut head = rule.head.next(self.now());
+            self.limits.charge_change(&act.actor, &mut is_charged).await?;
+            let mut head = rule.head.next(self.store.now());
             head.lock(&act.actor.caller, rule.definition.active, &definition)?;
             head.note_pause(&definition);
-            let sealed = match self.seal(&act, id, Some(&rule), &mut head, &definition, &values).await {
+            let sealed = match self.rules.seal(&act, id, Some(&rule), &mut head, &definition, &values).await {
                 Err(Refused::Changed { .. }) if expected.is_none() => continue,
                 sealed => sealed?,
             };
             head.set_live(head.fires(&definition));
             match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) if expected.is_none() => {}
-                written => return Ok(self.view(&written?).await?),
+                written => return Ok(self.rules.view(&written?).await?),
             }
         }
     }
@@ -113,19 +114,19 @@ impl<B: Backend> Engine<B> {
         let act = Act::new(actor.into(), Action::Deleted);
         let mut is_charged = false;
         loop {
-            let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            let (rule, rev) = self.rules.visible(&act.actor.caller, id).await?;
             expect_version(expected, &rule.head)?;
-            self.charge_change(&act.actor, &mut is_charged).await?;
+            self.limits.charge_change(&act.actor, &mut is_charged).await?;
             let owner = rule.head.owner.clone();
-            let tombstone = rule.head.tombstone(keys::new_write(rule.head.version + 1), self.now());
+            let tombstone = rule.head.tombstone(keys::new_write(rule.head.version + 1), self.store.now());
             match self.change_head(&act, id, &Over::Rule(rule, rev), &tombstone, None, Vec::new()).await {
                 Err(Refused::Changed { .. }) => {}
                 Err(refused) => return Err(refused),
                 Ok(()) => {
                     // Somebody may have made it again before its places in the lists were removed.
-                    if self.read_head(id).await?.is_some_and(|(head, _)| !head.deleted) {
+                    if self.rules.read_head(id).await?.is_some_and(|(head, _)| !head.deleted) {
                         let put = lists(id, &owner).into_iter().map(|key| rows::item(key, &())).collect();
-                        self.commit_one(Effects { put, ..Effects::default() }).await?;
+                        self.store.commit_one(Effects { put, ..Effects::default() }).await?;
                     }
                     self.let_go(id, &tombstone).await;
                     return Ok(());
@@ -137,19 +138,12 @@ impl<B: Backend> Engine<B> {
     /// What a deleted rule needs no more: its place in the quota, and its history once nobody remembers the rule. Both can wait: a place
     /// that nobody uses is found when the places run out.
     async fn let_go(&self, id: &Id, tombstone: &Head) {
-        let mut done = self.expire_history(id, tombstone).await;
+        let mut done = self.rules.expire_history(id, tombstone).await;
         if let Some(affiliate) = tombstone.owner.affiliate() {
             done = self.give_place_back(affiliate, id, tombstone.version).await.and(done);
         }
         if let Err(error) = done {
             tracing::warn!(tracking_api_id = %id, %error, "a deleted rule left something behind");
         }
-    }
-}
-
-pub(super) fn expect_version(expected: Option<u64>, head: &Head) -> Result<(), Refused> {
-    match expected {
-        Some(version) if version != head.version => Err(Refused::Changed { current: head.version }),
-        _ => Ok(()),
     }
 }

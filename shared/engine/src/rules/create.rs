@@ -15,10 +15,11 @@ use tracking_core::{
 use super::{
     Head, Refused, Rule, View,
     audit::{Act, Action},
+    over::Over,
     secret_values::{check_count, secret_values},
-    write::{Over, collect},
+    write::collect,
 };
-use crate::{Engine, backend::Backend, keys};
+use crate::{backend::Backend, keys, rules::RuleWriter};
 
 /// A rule as a person wrote it, with all that it is made of.
 pub(crate) struct Whole {
@@ -37,7 +38,7 @@ pub enum New {
     IdempotencyKey(String),
 }
 
-impl<B: Backend> Engine<B> {
+impl<B: Backend> RuleWriter<B> {
     /// Makes a rule. The answer says whether it is new: the same idempotency key again gives the rule that it made before.
     pub async fn create_rule(&self, actor: impl Into<Actor>, document: &Value, new: New) -> Result<(View, bool), Refused> {
         self.make_rule(Act::new(actor.into(), Action::Created), document, new, None).await
@@ -53,7 +54,7 @@ impl<B: Backend> Engine<B> {
         new: New,
     ) -> Result<(View, bool), Refused> {
         let actor = actor.into();
-        let (rule, _) = self.visible(&actor.caller, original).await?;
+        let (rule, _) = self.rules.visible(&actor.caller, original).await?;
         let document = copy(&rule.definition, &rule.head.owner, patch);
         // Whoever gets the copy may not learn of an original that it doesn't see (V2).
         let seen = |owner: Owner| owner == Owner::Admin || owner == rule.head.owner;
@@ -93,13 +94,13 @@ impl<B: Backend> Engine<B> {
         if rule.head.version > 1 || values.is_empty() {
             return Ok(true);
         }
-        let stored = self.secrets(rule).await?;
+        let stored = self.rules.secrets(rule).await?;
         Ok(stored.is_none_or(|stored| values.iter().all(|(name, value)| stored.get(name) == Some(value))))
     }
 
     /// `made_of`: the fingerprint of the request, if it isn't that of the whole document.
     async fn make_rule(&self, act: Act, document: &Value, new: New, made_of: Option<String>) -> Result<(View, bool), Refused> {
-        let now = self.now();
+        let now = self.store.now();
         let Whole { owner, values, definition } = self.read_new(&act.actor.caller, document).await?;
         let id = new_id(&new, &owner, now);
         let made_of = made_of.unwrap_or_else(|| fingerprint(&definition, &values));
@@ -108,19 +109,19 @@ impl<B: Backend> Engine<B> {
         loop {
             let mut over = Over::Nothing;
             if repeatable {
-                if let Some((rule, _)) = self.read_rule(&id).await? {
+                if let Some((rule, _)) = self.rules.read_rule(&id).await? {
                     if rule.head.made_of != made_of || !self.has_values(&rule, &values).await? {
                         return Err(Refused::Conflict("this Idempotency-Key made another rule before: use a new key".to_owned()));
                     }
-                    return Ok((self.view(&rule).await?, false));
+                    return Ok((self.rules.view(&rule).await?, false));
                 }
-                match self.read_head(&id).await? {
+                match self.rules.read_head(&id).await? {
                     Some((head, rev)) if head.deleted => over = Over::Tombstone(Box::new(head), rev),
                     Some(_) => continue,
                     None => {}
                 }
             }
-            self.charge_change(&act.actor, &mut is_charged).await?;
+            self.limits.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = Head {
                 version: over.head().map_or(1, |head| head.version + 1),
                 write: String::new(),
@@ -139,7 +140,7 @@ impl<B: Backend> Engine<B> {
                 created_at: now,
                 updated_at: now,
             };
-            let sealed = self.seal(&act, &id, None, &mut head, &definition, &values).await?;
+            let sealed = self.rules.seal(&act, &id, None, &mut head, &definition, &values).await?;
             if let Some(affiliate) = owner.affiliate() {
                 self.take_place(affiliate, &id, head.version).await?;
             }
@@ -147,7 +148,7 @@ impl<B: Backend> Engine<B> {
             head.live = head.fires(&definition);
             match self.write_rule(&act, id.clone(), over, head, definition.clone(), sealed).await {
                 Err(Refused::Changed { .. } | Refused::NotFound) if repeatable => {}
-                written => return Ok((self.view(&written?).await?, true)),
+                written => return Ok((self.rules.view(&written?).await?, true)),
             }
         }
     }

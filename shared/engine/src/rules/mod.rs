@@ -15,6 +15,8 @@ mod binding;
 mod cache;
 mod change;
 mod create;
+mod offers;
+mod over;
 mod quota;
 mod secret_values;
 mod tidy;
@@ -26,35 +28,38 @@ use std::{
     sync::Arc,
 };
 
-pub use audit::HistoryCursor;
-use binding::{Bound, Unbound, tell_unbound};
-pub(crate) use cache::Cache;
-pub use create::New;
-pub(crate) use create::Whole;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracking_core::{
     caller::{Caller, Owner},
-    fault::Faults,
     id::Id,
     json::Value,
-    limit::Exceeded,
     matching::Candidate,
     offer::{Placement, placement},
     tracking_api::{Definition, Settings, TrackingApi},
     trigger::Trigger,
 };
+
+pub use crate::refused::Refused;
+use crate::{
+    MOST_PAGE_BYTES,
+    backend::{Backend, Key, Order, Partition, Range, Unavailable},
+    heavy::HeavyWork,
+    keys,
+    limits::Limits,
+    rows::{self, ReadError, Unreadable},
+    secrets::Vault,
+    store::{Store, unreadable},
+};
+pub use audit::HistoryCursor;
+use binding::{Bound, Unbound, tell_unbound};
+pub(crate) use cache::Cache;
+pub use create::New;
+pub(crate) use create::Whole;
+pub(crate) use offers::offer_item;
 use versions::TextMark;
 pub(crate) use write::{cancel_message, is_live};
-
-use crate::{
-    Engine, MOST_PAGE_BYTES,
-    backend::{Backend, Key, Order, Partition, Range, Unavailable},
-    keys,
-    rows::{self, ReadError, Unreadable},
-    unreadable,
-};
 
 /// The most rules of a list that are read side by side.
 const MOST_AT_A_TIME: usize = 100;
@@ -117,44 +122,6 @@ impl Rule {
     }
 }
 
-/// Why a change of a rule is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// There is no such thing, or none that the caller may see.
-    #[error("there is no such thing")]
-    NotFound,
-    /// What the caller wrote is wrong.
-    #[error("{0}")]
-    Faults(Faults),
-    /// Somebody else changed it: `If-Match` named another version.
-    #[error("the rule is at version {current} now, not at the one that If-Match names: read it again")]
-    Changed {
-        /// The version now.
-        current: u64,
-    },
-    /// It does not go with what there is.
-    #[error("{0}")]
-    Conflict(String),
-    /// The caller did so too often.
-    #[error(transparent)]
-    TooMany(#[from] Exceeded),
-    /// The store can't be reached.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-}
-
-impl From<ReadError> for Refused {
-    fn from(error: ReadError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
-
-impl From<Faults> for Refused {
-    fn from(faults: Faults) -> Self {
-        Self::Faults(faults)
-    }
-}
-
 /// A rule as the API shows it, with its version, its entity tag.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
@@ -189,7 +156,37 @@ pub struct Filter {
     pub text: Option<String>,
 }
 
-impl<B: Backend> Engine<B> {
+/// Changes of rules.
+#[derive(Debug)]
+pub struct RuleWriter<B> {
+    pub(crate) store: Arc<Store<B>>,
+    pub(crate) rules: Arc<Rules<B>>,
+    pub(super) limits: Arc<Limits<B>>,
+    heavy: Arc<HeavyWork>,
+}
+
+impl<B: Backend> RuleWriter<B> {
+    /// The service over these.
+    pub(crate) fn new(rules: &Arc<Rules<B>>, limits: &Arc<Limits<B>>, heavy: &Arc<HeavyWork>) -> Self {
+        Self { store: Arc::clone(&rules.store), rules: Arc::clone(rules), limits: Arc::clone(limits), heavy: Arc::clone(heavy) }
+    }
+}
+
+/// The rules, their secrets and their history.
+#[derive(Debug)]
+pub struct Rules<B> {
+    pub(crate) store: Arc<Store<B>>,
+    vault: Vault,
+    cache: Cache,
+}
+
+impl<B: Backend> Rules<B> {
+    /// The service over these.
+    pub(crate) fn new(store: &Arc<Store<B>>, vault: Vault) -> Self {
+        let cache = Cache::new(store.settings.rule_lifetime, store.settings.cache_bytes);
+        Self { store: Arc::clone(store), vault, cache }
+    }
+
     /// One rule, if the caller may see it.
     pub async fn rule(&self, caller: &Caller, id: &Id) -> Result<View, Refused> {
         let (rule, _) = self.visible(caller, id).await?;
@@ -197,7 +194,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Rules that the caller may see (V2), newest first, and where the next page begins.
-    pub async fn rules(
+    pub async fn list(
         &self,
         caller: &Caller,
         filter: &Filter,
@@ -232,7 +229,7 @@ impl<B: Backend> Engine<B> {
             }
             let Some(partition) = &list.partition else { return Ok(None) };
             let range = Range { from: None, before: list.before.clone() };
-            let items = self.backend.query(partition, &range, Order::Descending, list.at_a_time).await?;
+            let items = self.store.backend().query(partition, &range, Order::Descending, list.at_a_time).await?;
             list.before = items.last().map(|item| item.key.sort.clone());
             if items.len() < list.at_a_time {
                 list.partition = None;
@@ -277,25 +274,25 @@ impl<B: Backend> Engine<B> {
 
     /// The head or the tombstone, with its revision.
     async fn read_head(&self, id: &Id) -> Result<Option<(Head, u64)>, ReadError> {
-        let Some(item) = self.get_one(keys::head(id)).await? else { return Ok(None) };
-        let head = rows::read(&item.body).inspect_err(|error| self.note_unreadable(&item.key, error))?;
+        let Some(item) = self.store.get_one(keys::head(id)).await? else { return Ok(None) };
+        let head = rows::read(&item.body).inspect_err(|error| self.store.note_unreadable(&item.key, error))?;
         Ok(Some((head, item.rev)))
     }
 
     /// The text of a rule's head; `None` when another one replaced it meanwhile.
     pub(crate) async fn definition(&self, id: &Id, head: &Head) -> Result<Option<Arc<Definition>>, ReadError> {
-        if let Some(definition) = self.rules.definition(id, &head.write) {
+        if let Some(definition) = self.cache.definition(id, &head.write) {
             return Ok(Some(definition));
         }
-        let Some(item) = self.get_one(keys::body(id, &head.write)).await? else { return Ok(None) };
+        let Some(item) = self.store.get_one(keys::body(id, &head.write)).await? else { return Ok(None) };
         let definition = rows::read::<Value>(&item.body)
             .and_then(|document| {
                 let read = Definition::parse(&document, &head.owner, &ACCEPTED_ONCE);
                 read.map_err(|faults| Unreadable(faults.to_string()))
             })
-            .inspect_err(|error| self.note_unreadable(&item.key, error))?;
+            .inspect_err(|error| self.store.note_unreadable(&item.key, error))?;
         let definition = Arc::new(definition);
-        self.rules.keep_definition(id, &head.write, &definition);
+        self.cache.keep_definition(id, &head.write, &definition);
         Ok(Some(definition))
     }
 

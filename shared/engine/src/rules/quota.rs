@@ -14,15 +14,15 @@ use tracking_core::{
 
 use super::{Head, Refused};
 use crate::{
-    Engine,
     backend::{Backend, Key, Order, Partition, Range, Swap, Unavailable},
     keys, rows,
+    rules::RuleWriter,
 };
 
 /// Rules of a list that are read at a time.
 const FETCH: usize = 1_000;
 
-impl<B: Backend> Engine<B> {
+impl<B: Backend> RuleWriter<B> {
     /// How many rules an affiliate may have, and how many it has.
     pub async fn quota(&self, caller: &Caller, affiliate: &Id) -> Result<Value, Refused> {
         if !caller.sees(&Owner::Affiliate { affiliate_id: affiliate.clone() }) {
@@ -49,7 +49,7 @@ impl<B: Backend> Engine<B> {
     pub(super) async fn take_place(&self, affiliate: &Id, rule: &Id, version: u64) -> Result<(), Refused> {
         loop {
             let (mut quota, rev) = self.read_quota(affiliate).await?;
-            let now = self.now();
+            let now = self.store.now();
             if quota.take(rule, version, now).is_err() {
                 self.recount(&mut quota).await?;
                 quota.take(rule, version, now).map_err(|full| Refused::Conflict(full.to_string()))?;
@@ -79,7 +79,7 @@ impl<B: Backend> Engine<B> {
         let partition = Partition::Table(keys::owned(&Owner::Affiliate { affiliate_id: affiliate.clone() }));
         let mut range = Range::default();
         loop {
-            let listed = self.backend.query(&partition, &range, Order::Ascending, FETCH).await?;
+            let listed = self.store.backend().query(&partition, &range, Order::Ascending, FETCH).await?;
             let ids: Vec<Id> = listed.iter().filter_map(|item| item.key.sort.parse().ok()).collect();
             for (rule, head) in self.heads(&ids).await? {
                 quota.count_in(&rule, head.version, head.created_at);
@@ -90,20 +90,20 @@ impl<B: Backend> Engine<B> {
     }
 
     async fn stored_quota(&self, affiliate: &Id) -> Result<Option<(Quota, u64)>, Unavailable> {
-        let Some(item) = self.get_one(keys::quota(affiliate)).await? else { return Ok(None) };
+        let Some(item) = self.store.get_one(keys::quota(affiliate)).await? else { return Ok(None) };
         Ok(Some((rows::read(&item.body)?, item.rev)))
     }
 
     /// Whether it was written: not if somebody else changed it since it was read.
     async fn write_quota(&self, affiliate: &Id, expect: Option<u64>, quota: &Quota) -> Result<bool, Unavailable> {
         let key = keys::quota(affiliate);
-        self.swap_one(Swap { key: key.clone(), expect, new: Some(rows::item(key, quota)) }).await.is_done()
+        self.store.swap_one(Swap { key: key.clone(), expect, new: Some(rows::item(key, quota)) }).await.is_done()
     }
 
     /// Gives back the places that a crash left behind.
     async fn recount(&self, quota: &mut Quota) -> Result<(), Unavailable> {
         // The time first: what is under way then and has no head yet is young still.
-        let now = self.now();
+        let now = self.store.now();
         let ids: Vec<Id> = quota.rules().cloned().collect();
         let there: BTreeSet<Id> = self.heads(&ids).await?.into_iter().map(|(rule, _)| rule).collect();
         quota.give_back_unused(&there, now);
@@ -114,9 +114,9 @@ impl<B: Backend> Engine<B> {
     async fn heads(&self, ids: &[Id]) -> Result<Vec<(Id, Head)>, Unavailable> {
         let keys: Vec<Key> = ids.iter().map(keys::head).collect();
         let mut heads = Vec::new();
-        for (id, item) in ids.iter().zip(self.backend.get(&keys).await?) {
+        for (id, item) in ids.iter().zip(self.store.backend().get(&keys).await?) {
             let Some(item) = item else { continue };
-            let Some(head) = self.readable::<Head>(&item) else { continue };
+            let Some(head) = self.store.readable::<Head>(&item) else { continue };
             if !head.deleted {
                 heads.push((id.clone(), head));
             }

@@ -14,17 +14,17 @@ use tracking_core::{
 use super::{
     Refused,
     audit::{Act, Action},
-    change::expect_version,
-    write::{Over, collect},
+    over::{Over, expect_version},
+    write::collect,
 };
-use crate::{Engine, backend::Backend, secrets::INACTIVE};
+use crate::{backend::Backend, rules::RuleWriter, secrets::INACTIVE};
 
 /// Longest value of a secret, in bytes.
 const MAX_SECRET_BYTES: usize = 4_096;
 /// Most secrets of a rule: those that have a value, and those that it names.
 const MAX_SECRETS: usize = 50;
 
-impl<B: Backend> Engine<B> {
+impl<B: Backend> RuleWriter<B> {
     /// Writes a secret's value; it is never read back (Q5). If a version is `expected`, the value is bound to the request of that version
     /// or not written.
     pub async fn put_secret(
@@ -39,14 +39,14 @@ impl<B: Backend> Engine<B> {
         check_secret(name, value, "")?;
         let mut is_charged = false;
         loop {
-            let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            let (rule, rev) = self.rules.visible(&act.actor.caller, id).await?;
             expect_version(expected, &rule.head)?;
             let name = name.to_owned();
             check_count(&rule.definition, rule.head.secrets.keys().chain([&name]), rule.head.secrets.len(), "")?;
-            self.charge_change(&act.actor, &mut is_charged).await?;
-            let mut head = rule.head.next(self.now());
+            self.limits.charge_change(&act.actor, &mut is_charged).await?;
+            let mut head = rule.head.next(self.store.now());
             let given = BTreeMap::from([(name, value.to_owned())]);
-            let sealed = self.seal(&act, id, Some(&rule), &mut head, &rule.definition, &given).await?;
+            let sealed = self.rules.seal(&act, id, Some(&rule), &mut head, &rule.definition, &given).await?;
             head.set_live(head.fires(&rule.definition));
             let definition = Definition::clone(&rule.definition);
             match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
@@ -67,7 +67,7 @@ impl<B: Backend> Engine<B> {
         let act = Act::new(actor.into(), Action::SecretDeleted);
         let mut is_charged = false;
         loop {
-            let (rule, rev) = self.visible(&act.actor.caller, id).await?;
+            let (rule, rev) = self.rules.visible(&act.actor.caller, id).await?;
             expect_version(expected, &rule.head)?;
             if !rule.head.secrets.contains_key(name) {
                 return Err(Refused::NotFound);
@@ -75,11 +75,11 @@ impl<B: Backend> Engine<B> {
             if rule.definition.secret_names().contains(name) {
                 return Err(Refused::Conflict(format!("the rule uses secret {name}: take it out of the rule first")));
             }
-            self.charge_change(&act.actor, &mut is_charged).await?;
-            let mut head = rule.head.next(self.now());
+            self.limits.charge_change(&act.actor, &mut is_charged).await?;
+            let mut head = rule.head.next(self.store.now());
             head.secrets.remove(name);
             head.bindings.remove(name);
-            let sealed = self.seal(&act, id, Some(&rule), &mut head, &rule.definition, &BTreeMap::new()).await?;
+            let sealed = self.rules.seal(&act, id, Some(&rule), &mut head, &rule.definition, &BTreeMap::new()).await?;
             let definition = Definition::clone(&rule.definition);
             match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) => {}

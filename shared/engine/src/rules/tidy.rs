@@ -8,28 +8,28 @@ use super::{
     write::{Named, cancel_message},
 };
 use crate::{
-    Engine,
     backend::{Backend, Effects, Key, Order, Partition, Range, Unavailable},
     keys,
     rows::ReadError,
+    rules::RuleWriter,
 };
 
 /// An intent younger than this may belong to a change that is still under way.
 const UNDER_WAY: SignedDuration = SignedDuration::from_mins(5);
 
-impl<B: Backend> Engine<B> {
+impl<B: Backend> RuleWriter<B> {
     /// Removes what changes that never came to their end left behind: index copies and texts that no head names, a
     /// history's entry of what never happened, and what their rules owed if they were switched off.
     pub(crate) async fn tidy_rules(&self, now: Timestamp) -> Result<(), Unavailable> {
         let intents = Partition::Table(keys::INTENTS.to_owned());
-        for intent in self.backend.query(&intents, &Range::default(), Order::Ascending, 100).await? {
+        for intent in self.store.backend().query(&intents, &Range::default(), Order::Ascending, 100).await? {
             let Some((id, write)) = intent.key.sort.split_once('#') else { continue };
             let (Ok(id), Some(version)) = (id.parse::<Id>(), keys::version_of(write)) else { continue };
-            let Some((begun, copies)) = self.readable::<(Timestamp, Vec<Named>)>(&intent) else { continue };
+            let Some((begun, copies)) = self.store.readable::<(Timestamp, Vec<Named>)>(&intent) else { continue };
             if begun + UNDER_WAY > now {
                 continue;
             }
-            let Some(head) = ReadError::pass_over(self.read_head(&id).await)? else { continue };
+            let Some(head) = ReadError::pass_over(self.rules.read_head(&id).await)? else { continue };
             let head = head.map(|(head, _)| head);
             // Writes of later versions may be under way; the head never names another write of its own version or of one before.
             let over = |other: &str| {
@@ -42,14 +42,14 @@ impl<B: Backend> Engine<B> {
             effects.delete.extend(copies_over.filter(|key| !names(key)));
             let own = Partition::Table(keys::rule(&id));
             for kind in ["BODY#", "K#"] {
-                for item in self.backend.query(&own, &Range::prefix(kind), Order::Ascending, 1_000).await? {
+                for item in self.store.backend().query(&own, &Range::prefix(kind), Order::Ascending, 1_000).await? {
                     if write_of(&item.key).is_some_and(over) && !names(&item.key) {
                         effects.delete.push(item.key);
                     }
                 }
             }
             let happened = match &head {
-                Some(head) => self.happened(&id, head, write).await?,
+                Some(head) => self.rules.happened(&id, head, write).await?,
                 None => Some(false),
             };
             if happened == Some(false) {
@@ -60,8 +60,8 @@ impl<B: Backend> Engine<B> {
             {
                 effects.send.push(cancel_message(&id, head.epoch, None));
             }
-            self.commit_one(effects).await?;
-            self.rules.forget(&id, copies.iter().map(|(anchor, _)| anchor));
+            self.store.commit_one(effects).await?;
+            self.rules.cache.forget(&id, copies.iter().map(|(anchor, _)| anchor));
         }
         Ok(())
     }

@@ -14,13 +14,14 @@ use tracking_core::{
 use super::{
     Head, Refused, Rule,
     audit::{Act, Entry},
+    over::Over,
     versions::Version,
 };
 use crate::{
-    Engine,
     backend::{Backend, Effects, Item, Key, Lane, Message, Swap, Swapped},
     keys,
     rows::{self, Task},
+    rules::RuleWriter,
 };
 
 /// How long a deleted rule's tombstone stays: the log remembers nothing for longer.
@@ -32,42 +33,7 @@ const HISTORY_OF_DELETED: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// An index copy: its anchor and its write.
 pub(super) type Named = (String, String);
 
-/// What a rule is written over.
-pub(super) enum Over {
-    Nothing,
-    /// A deleted rule, at this revision.
-    Tombstone(Box<Head>, u64),
-    /// A rule, at this revision.
-    Rule(Rule, u64),
-}
-
-impl Over {
-    /// The head or the tombstone.
-    pub(super) fn head(&self) -> Option<&Head> {
-        match self {
-            Self::Nothing => None,
-            Self::Tombstone(head, _) => Some(head),
-            Self::Rule(rule, _) => Some(&rule.head),
-        }
-    }
-
-    /// The rule, if there is one.
-    pub(super) fn rule(&self) -> Option<&Rule> {
-        match self {
-            Self::Nothing | Self::Tombstone(..) => None,
-            Self::Rule(rule, _) => Some(rule),
-        }
-    }
-
-    fn revision(&self) -> Option<u64> {
-        match self {
-            Self::Nothing => None,
-            Self::Tombstone(_, rev) | Self::Rule(_, rev) => Some(*rev),
-        }
-    }
-}
-
-impl<B: Backend> Engine<B> {
+impl<B: Backend> RuleWriter<B> {
     /// New text and index copies, then the head, then what is no longer needed.
     pub(super) async fn write_rule(
         &self,
@@ -106,19 +72,20 @@ impl<B: Backend> Engine<B> {
         if old.is_none() {
             items.extend(lists(id, &new.owner).into_iter().map(|key| rows::item(key, &())));
         }
-        items.push(rows::item(keys::intent(id, &new.write), &(self.now(), &named)));
-        self.commit_one(Effects { put: items, ..Effects::default() }).await?;
+        items.push(rows::item(keys::intent(id, &new.write), &(self.store.now(), &named)));
+        self.store.commit_one(Effects { put: items, ..Effects::default() }).await?;
         let mut item = rows::item(keys::head(id), new);
         item.expires = new.deleted.then(|| new.forgotten_at());
-        match self.swap_one(Swap { key: keys::head(id), expect: over.revision(), new: Some(item) }).await {
+        match self.store.swap_one(Swap { key: keys::head(id), expect: over.revision(), new: Some(item) }).await {
             Swapped::Done => {}
             Swapped::Conflict(current) => {
-                let current = current.map(|item| rows::read::<Head>(&item.body)).transpose().map_err(crate::Unavailable::from)?;
+                let current =
+                    current.map(|item| rows::read::<Head>(&item.body)).transpose().map_err(crate::backend::Unavailable::from)?;
                 self.take_back(id, new, current, written).await?;
             }
             Swapped::Unavailable(error) => return Err(error.into()),
         }
-        self.rules.forget(id, named.iter().map(|(anchor, _)| anchor));
+        self.rules.cache.forget(id, named.iter().map(|(anchor, _)| anchor));
         let mut effects = Effects { delete: vec![keys::intent(id, &new.write)], ..Effects::default() };
         if let Some(old) = old {
             effects.delete.extend(obsolete(id, old, new));
@@ -129,7 +96,7 @@ impl<B: Backend> Engine<B> {
             // Who deleted it may have removed these meanwhile.
             effects.put.extend(lists(id, &new.owner).into_iter().map(|key| rows::item(key, &())));
         }
-        self.commit_one(effects).await?;
+        self.store.commit_one(effects).await?;
         Ok(())
     }
 
@@ -137,7 +104,7 @@ impl<B: Backend> Engine<B> {
     /// like a conflict with oneself, also when the next one has written since: that write is none of those.
     async fn take_back(&self, id: &Id, new: &Head, current: Option<Head>, mut written: Vec<Key>) -> Result<(), Refused> {
         let happened = match &current {
-            Some(current) => self.happened(id, current, &new.write).await?,
+            Some(current) => self.rules.happened(id, current, &new.write).await?,
             None => Some(false),
         };
         if happened == Some(true) {
@@ -148,13 +115,13 @@ impl<B: Backend> Engine<B> {
             !current.as_ref().is_some_and(|current| current.names(id, key)) && (happened.is_some() || *key != entry)
         });
         written.push(keys::intent(id, &new.write));
-        self.commit_one(Effects { delete: written, ..Effects::default() }).await?;
+        self.store.commit_one(Effects { delete: written, ..Effects::default() }).await?;
         let current = current.filter(|current| !current.deleted);
         Err(current.map_or(Refused::NotFound, |head| Refused::Changed { current: head.version }))
     }
 
     pub(crate) fn definition_settings(&self) -> Settings {
-        Settings { private_targets: self.settings.private_targets, stored: false }
+        Settings { private_targets: self.store.settings.private_targets, stored: false }
     }
 }
 

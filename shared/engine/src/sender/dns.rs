@@ -15,7 +15,7 @@ use hickory_resolver::{
 };
 use tokio::time::timeout;
 
-use super::{cache::Found, nameservers::Nameservers, resolver::LookupFault};
+use super::{cache::Found, fault::LookupFault, nameservers::Nameservers};
 
 /// The time for one try.
 const TRY: Duration = Duration::from_secs(2);

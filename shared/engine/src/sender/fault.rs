@@ -5,7 +5,29 @@ use std::{error::Error, io, net::IpAddr};
 use hyper_util::client::legacy;
 use tracking_core::{caller::Owner, template::RenderFault};
 
-use super::resolver::LookupFault;
+/// The reason why a name leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LookupFault {
+    /// It leads to these addresses alone, none of them public.
+    #[error("no public address")]
+    NotPublic(Vec<IpAddr>),
+    /// It has no address that can be used.
+    #[error("{0}")]
+    Receiver(String),
+    /// It could not be asked.
+    #[error("{0}")]
+    Ours(String),
+}
+
+impl From<LookupFault> for SendFault {
+    fn from(fault: LookupFault) -> Self {
+        match fault {
+            LookupFault::NotPublic(addresses) => Self::Refused(addresses),
+            LookupFault::Receiver(words) => Self::Connection(words),
+            LookupFault::Ours(words) => Self::Ours(OurFault(words)),
+        }
+    }
+}
 
 /// The reason why there is no answer. No text of it holds the request's URL, which may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -29,7 +29,7 @@ use tracking_core::request::address::is_public;
 use super::{
     cache::{Cache, Found, MOST_ADDRESSES},
     dns::Dns,
-    fault::{OurFault, SendFault, is_ours},
+    fault::{LookupFault, is_ours},
     nameservers::Nameservers,
     progress::{Progress, Stage},
 };
@@ -62,30 +62,6 @@ pub enum Lookups {
 impl Default for Lookups {
     fn default() -> Self {
         Self::Nameservers(Nameservers::default())
-    }
-}
-
-/// The reason why a name leads nowhere.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LookupFault {
-    /// It leads to these addresses alone, none of them public.
-    #[error("no public address")]
-    NotPublic(Vec<IpAddr>),
-    /// It has no address that can be used.
-    #[error("{0}")]
-    Receiver(String),
-    /// It could not be asked.
-    #[error("{0}")]
-    Ours(String),
-}
-
-impl From<LookupFault> for SendFault {
-    fn from(fault: LookupFault) -> Self {
-        match fault {
-            LookupFault::NotPublic(addresses) => Self::Refused(addresses),
-            LookupFault::Receiver(words) => Self::Connection(words),
-            LookupFault::Ours(words) => Self::Ours(OurFault(words)),
-        }
     }
 }
 

@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -10,7 +13,7 @@ use tracking_core::{
 };
 
 use super::*;
-use crate::sender::{Sender, SenderSettings};
+use crate::sender::{OurFault, SendFault, Sender, SenderSettings};
 use nameserver::{Nameserver, Reply};
 
 #[path = "tests/responses.rs"]

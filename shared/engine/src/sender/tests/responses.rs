@@ -1,6 +1,6 @@
 //! Responses as receivers really send them.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use super::*;
 

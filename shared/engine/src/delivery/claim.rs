@@ -1,0 +1,431 @@
+//! Claiming an attempt.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::{
+    delivery::{DeliveryId, Next, State, used_up},
+    line::{Ask, Decision, Line, Present, Recorded},
+    standstill::Cause,
+};
+
+use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, recording::RECORDING, standby::Standby};
+use crate::{
+    backend::{Backend, Item, Key, Lane, Received, Swap, Swapped, Unavailable},
+    delivery::Deliveries,
+    keys,
+    rate::Turn,
+    rows::{self, DeliveryRow, Job, Unreadable},
+    rules::{Head, Rule},
+    spans,
+};
+
+/// How often a rule is read that is being changed at the same time.
+const READS: usize = 10;
+/// How long a delivery waits for the one of its change that goes first, at most.
+pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+/// What concluding and recording an attempt may take after its timeout.
+const CONCLUDING: Duration = Duration::from_secs(5);
+/// A lease that was reckoned longer ago than this is reckoned anew.
+const SLOW: SignedDuration = SignedDuration::from_secs(1);
+
+/// The reason of what waits because its rule is paused.
+const PAUSED: &str = "the Tracking API is paused";
+
+/// The reason of what a newer delivery overtook (P3).
+const OVERTAKEN: &str = "a newer change of the same subject went first";
+
+/// A rule with the values of its secrets.
+type Ready = (Rule, Arc<BTreeMap<String, String>>);
+
+/// A delivery that asks for its next attempt.
+struct Asking<'a> {
+    received: &'a Received,
+    job: Job,
+    rule: Rule,
+    /// The key of its line.
+    key: Key,
+    /// The time by which all work on it must be over, if there is one.
+    until: Option<Timestamp>,
+    /// The attempt that its rule's rate lets go.
+    paced: Option<u32>,
+    /// The slot that it waits for otherwise.
+    slot: Option<Timestamp>,
+}
+
+/// What a decision is taken on.
+#[derive(Default)]
+struct View {
+    /// The line's revision; none if there is no line, or it was not read.
+    rev: Option<u64>,
+    line: Line,
+    /// The revision of the delivery's own row.
+    row_rev: Option<u64>,
+    /// What the log has of the deliveries on the line.
+    records: HashMap<DeliveryId, DeliveryRow>,
+}
+
+/// An attempt that the line lets go.
+struct Won {
+    row: Option<DeliveryRow>,
+    /// The revision of its row.
+    row_rev: Option<u64>,
+    attempt: u32,
+    /// The attempts before its present budget (L1).
+    base: u32,
+    lease_until: Timestamp,
+}
+
+/// A line with a claim, to be written.
+struct Claim {
+    line: Line,
+    overtaken: Vec<DeliveryId>,
+    won: Won,
+}
+
+/// What a decision came to.
+enum Step {
+    /// Somebody else was faster: it is taken anew.
+    Again,
+    /// The message is dealt with.
+    Settled,
+    /// It is sent.
+    Send(Box<Won>),
+}
+
+/// The reason why a rule does not send a delivery as it is now.
+enum NotNow {
+    /// It sends no more what matched in the delivery's epoch (P6).
+    Off,
+    /// Not for now: a value must be written again first, or it is paused.
+    Standby(Standby),
+}
+
+impl<B: Backend> Deliveries<B> {
+    pub(crate) async fn claim_job(
+        &self,
+        received: &Received,
+        job: Job,
+        row: Option<DeliveryRow>,
+        until: Option<Timestamp>,
+    ) -> Result<Claiming, Unavailable> {
+        // A first try finds no line most of the time. Where something may be known of it, it is read first.
+        let is_fresh = received.receipt.lane == Lane::Delivery && !received.redelivered && job.after.is_none();
+        let key = keys::line(&job.id, &job.rule, &job.event.0.subject());
+        // Before anything else is decided, so that neither a rule that is gone nor time that is over loses what it has to publish.
+        let mut view = if is_fresh { None } else { Some(self.read_line(received, &job, &key).await?) };
+        let (rule, secrets) = match self.sending_rule(&job).await? {
+            Ok(ready) => ready,
+            Err(NotNow::Off) => return self.end_switched_off(received, &job).await,
+            Err(NotNow::Standby(standby)) => {
+                self.stand_by(received, &job, &standby).await?;
+                return Ok(Claiming::Settled);
+            }
+        };
+        let needed = rule.definition.request.timeout().duration() + CONCLUDING;
+        if until.is_some_and(|until| self.store.now() + needed > until) {
+            // Handed back, uncharged: another process has the time. The retry lane counts no receives.
+            tracing::debug!(cause = "no_time", until = %self.store.now(), "a delivery waits");
+            let host = rule.definition.request.host();
+            self.store.commit_one(self.come_again(received, &job, host, self.store.now(), row.as_ref())).await?;
+            return Ok(Claiming::Settled);
+        }
+        let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some();
+        let mut asking = Asking { received, job, rule, key, until, paced: None, slot: None };
+        if view.is_none() && !reads {
+            view = Some(View::default());
+        }
+        loop {
+            let view = match view.take() {
+                Some(view) => view,
+                None => self.read_line(received, &asking.job, &asking.key).await?,
+            };
+            match self.step(&mut asking, view).await? {
+                Step::Again => {}
+                Step::Settled => return Ok(Claiming::Settled),
+                Step::Send(won) => return Ok(self.claimed(asking, secrets, *won)),
+            }
+        }
+    }
+
+    /// Takes one decision of the line, and does what it says.
+    async fn step(&self, asking: &mut Asking<'_>, view: View) -> Result<Step, Unavailable> {
+        let now = self.store.now();
+        let Asking { received, job, rule, .. } = &*asking;
+        let max_attempts = rule.definition.retry.max_attempts();
+        let (row, row_rev) = (view.records.get(&job.id).cloned(), view.row_rev);
+        let ending = |attempts: u32| Ending { job, row: row.clone().zip(row_rev), attempts, max_attempts };
+        let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
+        let decision = view.line.decide(&self.ask(asking, now), &recorded);
+        match decision {
+            Decision::Claim { line, attempt, base, lease_until, overtaken } => {
+                let claim = Claim { line, overtaken, won: Won { row, row_rev, attempt, base, lease_until } };
+                return self.win(asking, &view, claim, now).await;
+            }
+            Decision::Mine { line, attempt, base, lease_until } => {
+                let row = self.without_outbox(row).await?;
+                if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
+                    return Ok(Step::Again);
+                }
+                self.in_time(rule, lease_until, asking.until)?;
+                return Ok(Step::Send(Box::new(Won { row, row_rev, attempt, base, lease_until })));
+            }
+            Decision::Ended => self.store.commit_one(received.done()).await?,
+            Decision::Wait { until, line } => {
+                spans::waits_in_line(&view.line, &self.ask(asking, now), &recorded, until);
+                if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
+                    return Ok(Step::Again);
+                }
+                self.store
+                    .commit_one(self.come_again(received, job, rule.definition.request.host(), until, row.as_ref()))
+                    .await?;
+            }
+            Decision::Spent { attempts, base, cut_off } => {
+                let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
+                let pending = row.as_ref().is_some_and(|row| row.pending);
+                let Next::Ended(state, reason) = used_up(attempts - base, pending, why) else { return Ok(Step::Again) };
+                return self.end_step(received, ending(attempts), state, &reason).await;
+            }
+            Decision::Superseded => return self.end_step(received, ending(0), State::Superseded, OVERTAKEN).await,
+            Decision::Stopped { attempts } => return self.end_step(received, ending(attempts), State::Cancelled, STOPPED).await,
+        }
+        Ok(Step::Settled)
+    }
+
+    /// Ends the delivery of a step.
+    async fn end_step(&self, received: &Received, ending: Ending<'_>, state: State, why: &str) -> Result<Step, Unavailable> {
+        Ok(if self.end(received, ending, state, why).await? { Step::Settled } else { Step::Again })
+    }
+
+    /// The present, as lines are asked about it.
+    pub(crate) fn present(&self) -> Present {
+        let recording = if self.store.backend().is_transactional() { SignedDuration::ZERO } else { RECORDING };
+        Present { now: self.store.now(), run: self.store.backend().run(), recording }
+    }
+
+    /// The question to the line.
+    fn ask<'a>(&self, asking: &'a Asking<'_>, now: Timestamp) -> Ask<'a> {
+        let Asking { received, job, rule, .. } = asking;
+        Ask {
+            id: &job.id,
+            order: job.event.0.order(),
+            after: job.after.as_ref().filter(|_| job.created_at + PATIENCE > now),
+            token: &received.token,
+            present: Present { now, ..self.present() },
+            timeout_seconds: rule.definition.request.timeout().seconds(),
+            max_attempts: rule.definition.retry.max_attempts(),
+        }
+    }
+
+    /// Writes a line with a claim, once the rule's rate lets it go.
+    async fn win(&self, asking: &mut Asking<'_>, view: &View, claim: Claim, now: Timestamp) -> Result<Step, Unavailable> {
+        let Claim { line, overtaken, won } = claim;
+        if let Some(step) = self.wait_for_slot(asking, view, &won, now).await? {
+            return Ok(step);
+        }
+        let row = self.without_outbox(won.row).await?;
+        self.in_time(&asking.rule, won.lease_until, asking.until)?;
+        if !self.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()? {
+            return Ok(Step::Again);
+        }
+        if let Err(error) = self.overtake(&overtaken).await {
+            tracing::debug!(%error, "overtaken deliveries end when their own messages come");
+        }
+        self.in_time(&asking.rule, won.lease_until, asking.until)?;
+        Ok(Step::Send(Box::new(Won { row, ..won })))
+    }
+
+    /// Lets an attempt wait for its slot, if its rule has a rate. `None`: it may go now.
+    async fn wait_for_slot(
+        &self,
+        asking: &mut Asking<'_>,
+        view: &View,
+        won: &Won,
+        now: Timestamp,
+    ) -> Result<Option<Step>, Unavailable> {
+        let Some(rate) = asking.rule.definition.rate_per_second else { return Ok(None) };
+        if asking.paced == Some(won.attempt) {
+            return Ok(None);
+        }
+        let given = asking.slot.or_else(|| view.line.slot(&asking.job.id));
+        let turn = self.rate.pace(&asking.rule.id, rate, given).await?;
+        if let Turn::At(until) | Turn::Ask(until) = turn {
+            spans::waits(Cause::RateSlot, until);
+            asking.slot = if turn == Turn::At(until) { Some(until) } else { given };
+            // What waits keeps its place and its slot on the line (P3).
+            let waiting = view.line.waiting(&self.ask(asking, now), won.attempt, until, asking.slot);
+            if let Some(waiting) = waiting.filter(|waiting| *waiting != view.line)
+                && !self.swap_line(asking.key.clone(), view.rev, &waiting, now).await.is_done()?
+            {
+                return Ok(Some(Step::Again));
+            }
+            let host = asking.rule.definition.request.host();
+            self.store.commit_one(self.come_again(asking.received, &asking.job, host, until, won.row.as_ref())).await?;
+            return Ok(Some(Step::Settled));
+        }
+        asking.paced = Some(won.attempt);
+        // A lease that began long ago is reckoned anew.
+        Ok((self.store.now() > now + SLOW).then_some(Step::Again))
+    }
+
+    /// The rule sends this no more (P6).
+    async fn end_switched_off(&self, received: &Received, job: &Job) -> Result<Claiming, Unavailable> {
+        for _ in 0..READS {
+            let stored = self.store.get_one(keys::delivery(&job.id)).await?;
+            let row = stored.map(|item| Ok::<_, Unreadable>((rows::read::<DeliveryRow>(&item.body)?, item.rev))).transpose()?;
+            if row.as_ref().is_some_and(|(row, _)| row.job.epoch > job.epoch) {
+                // A person sent it again since: that has a message of its own.
+                self.store.commit_one(received.done()).await?;
+                return Ok(Claiming::Settled);
+            }
+            let ending = Ending { job, row, attempts: 0, max_attempts: 0 };
+            if self.end(received, ending, State::Cancelled, SWITCHED_OFF).await? {
+                return Ok(Claiming::Settled);
+            }
+        }
+        Err(Unavailable(format!("the row of delivery {} is being changed too often", job.id)))
+    }
+
+    /// Nothing is sent that its lease or its process may not outlive: a newer change could be sent beside it (P3). What was claimed stays
+    /// counted.
+    fn in_time(&self, rule: &Rule, lease_until: Timestamp, until: Option<Timestamp>) -> Result<(), Unavailable> {
+        let over = self.store.now() + rule.definition.request.timeout().duration();
+        if over > lease_until || until.is_some_and(|until| over > until) {
+            return Err(Unavailable("claiming took too long to send in time".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The rule as it is now with its secrets, if it still sends what matched in the job's epoch (P6). All that sending needs is
+    /// read before an attempt is counted.
+    async fn sending_rule(&self, job: &Job) -> Result<Result<Ready, NotNow>, Unavailable> {
+        for _ in 0..READS {
+            let Some(item) = self.store.get_one(keys::head(&job.rule)).await? else { return Ok(Err(NotNow::Off)) };
+            let head: Head = rows::read(&item.body)?;
+            if !head.sends(job.epoch) {
+                return Ok(Err(NotNow::Off));
+            }
+            // Text and secrets of a head that was replaced meanwhile may be gone: then it is read again.
+            let Some(definition) = self.rules.definition(&job.rule, &head).await? else { continue };
+            let rule = Rule { id: job.rule.clone(), head: head.into(), definition };
+            if let Some((reason, since)) = rule.head.unbound(&rule.definition) {
+                return Ok(Err(NotNow::Standby(Standby { rule, cause: Cause::Secret, reason, since })));
+            }
+            if rule.definition.pause {
+                let since = rule.head.paused_since.unwrap_or(rule.head.updated_at);
+                let reason = PAUSED.to_owned();
+                return Ok(Err(NotNow::Standby(Standby { rule, cause: Cause::Paused, reason, since })));
+            }
+            let Some(secrets) = self.rules.secrets(&rule).await? else { continue };
+            if rule.definition.secret_names().iter().all(|name| secrets.contains_key(name)) {
+                return Ok(Ok((rule, secrets)));
+            }
+        }
+        Err(Unavailable(format!("the text or a secret of rule {} is missing", job.rule)))
+    }
+
+    /// Writes a line if there is one to write. Returns false if somebody else changed it since it was read.
+    async fn swap_if_any(&self, key: Key, rev: Option<u64>, line: Option<&Line>, now: Timestamp) -> Result<bool, Unavailable> {
+        match line {
+            Some(line) => self.swap_line(key, rev, line, now).await.is_done(),
+            None => Ok(true),
+        }
+    }
+
+    /// Writes a line if nobody else has changed it since it was read.
+    pub(crate) async fn swap_line(&self, key: Key, rev: Option<u64>, line: &Line, now: Timestamp) -> Swapped {
+        let item = Item { expires: Some(now + self.store.memory()), ..rows::item(key.clone(), line) };
+        self.store.swap_one(Swap { key, expect: rev, new: Some(item) }).await
+    }
+
+    /// A row whose outbox has been published: an attempt of it writes the next one.
+    async fn without_outbox(&self, row: Option<DeliveryRow>) -> Result<Option<DeliveryRow>, Unavailable> {
+        match row {
+            Some(row) if row.outbox.is_some() => {
+                self.publish_left(&row).await?;
+                Ok(Some(DeliveryRow { outbox: None, ..row }))
+            }
+            row => Ok(row),
+        }
+    }
+
+    /// The line, and what the log has of this delivery and of those on the line. Publishes what the message may have left unpublished.
+    async fn read_line(&self, received: &Received, job: &Job, key: &Key) -> Result<View, Unavailable> {
+        let mut read = self.store.backend().get(&[key.clone(), keys::delivery(&job.id)]).await?;
+        let own = read.pop().flatten();
+        let item = read.pop().flatten();
+        let rev = item.as_ref().map(|item| item.rev);
+        let line: Line = item.map(|item| rows::read(&item.body)).transpose()?.unwrap_or_default();
+        let others: Vec<_> = line.entries.iter().map(|entry| &entry.id).chain(&job.after).filter(|id| **id != job.id).collect();
+        let keys: Vec<_> = others.into_iter().map(keys::delivery).collect();
+        let others = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
+        let row_rev = own.as_ref().map(|item| item.rev);
+        let mut records = HashMap::new();
+        for item in others.into_iter().chain([own]).flatten() {
+            let row: DeliveryRow = rows::read(&item.body)?;
+            records.insert(row.job.id.clone(), row);
+        }
+        if let Some(row) = records.get(&job.id) {
+            self.publish_left_by(received, row).await?;
+        }
+        Ok(View { rev, line, row_rev, records })
+    }
+
+    /// Ends older deliveries that waited for a retry (P3). Should this be cut off, their own messages end them.
+    async fn overtake(&self, overtaken: &[DeliveryId]) -> Result<(), Unavailable> {
+        if overtaken.is_empty() {
+            return Ok(());
+        }
+        let now = self.store.now();
+        let keys: Vec<_> = overtaken.iter().map(keys::delivery).collect();
+        let mut swaps = Vec::new();
+        for item in self.store.backend().get(&keys).await?.into_iter().flatten() {
+            let mut row: DeliveryRow = rows::read(&item.body)?;
+            if !row.state.is_ended() {
+                row.end(State::Superseded, OVERTAKEN, now);
+                swaps.push(Swap { key: item.key, expect: Some(item.rev), new: Some(self.store.delivery_item(&row)) });
+            }
+        }
+        for swapped in self.store.backend().swap(swaps).await {
+            // Whoever was faster may have recorded an attempt.
+            swapped.is_done()?;
+        }
+        Ok(())
+    }
+
+    fn claimed(&self, asking: Asking<'_>, secrets: Arc<BTreeMap<String, String>>, won: Won) -> Claiming {
+        let Asking { received, job, rule, until, .. } = asking;
+        let Won { row, row_rev, attempt, base, lease_until } = won;
+        let at = self.store.now();
+        let under_way = self.recorder.begin();
+        let received = received.clone();
+        let listed = AtomicBool::new(row.is_some() || job.held);
+        let shown = AtomicBool::new(false);
+        Claiming::Send(Box::new(Claimed {
+            received,
+            rule,
+            job,
+            row,
+            row_rev,
+            secrets,
+            attempt,
+            base,
+            lease_until,
+            until,
+            at,
+            listed,
+            shown,
+            under_way,
+        }))
+    }
+}
+
+impl DeliveryRow {
+    pub(crate) fn recorded(&self) -> Recorded {
+        Recorded { attempts: self.attempts, base: self.base, ended: self.state.is_ended(), due: self.next_due }
+    }
+}

@@ -1,0 +1,245 @@
+//! Concluding an attempt: the answer's meaning, what is next, and the record of both.
+
+use std::sync::atomic::Ordering;
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::{
+    answer::{Told, Verdict},
+    delivery::{DeliveryId, Next, State, after_attempt},
+    line::Line,
+    request::Rendered,
+    retry::parse_retry_after,
+};
+
+use super::{
+    Claimed, SWITCHED_OFF, Sent,
+    render::{Heard, Judged, heard, is_heavy, masked, shown_request},
+};
+use crate::{
+    backend::{Backend, Effects, Item, Swap, Swapped, Unavailable},
+    delivery::Deliveries,
+    keys,
+    rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
+    rules::Head,
+    secrets::Scrubber,
+    sender::SendFault,
+};
+
+/// How much of a request's body the log keeps, in bytes.
+const LOGGED_BODY: usize = 16_384;
+/// How much longer than the log's retention a row of an earlier attempt is kept. Its delivery is kept for the retention from its end
+/// on, and it ends within that time: 30 retries of at most a day each, with their jitter, are 33 days (L1, L2).
+const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 45);
+
+/// The result of an attempt: the request as people may see it, the response without secrets, and its meaning.
+struct Understood {
+    shown: Option<Rendered>,
+    scrubber: Scrubber,
+    sent: Sent,
+    judged: Judged,
+}
+
+impl Understood {
+    fn of(claimed: &Claimed, sent: Sent) -> Self {
+        let rendering = claimed.rendering();
+        let shown = rendering.shown().ok();
+        let scrubber = rendering.scrubber(shown.as_ref(), claimed.rule.head.is_of_two_parties());
+        let sent = masked(sent, &scrubber);
+        let judged = rendering.judge(&sent, shown.as_ref(), &scrubber);
+        Self { shown, scrubber, sent, judged }
+    }
+}
+
+impl<B: Backend> Deliveries<B> {
+    /// Concludes an attempt and records it, with the message's end in the same step. One that a fault of this machine kept from leaving
+    /// is given back instead, and comes again.
+    ///
+    /// # Errors
+    /// Neither the store nor the queue takes the record: the attempt stays counted, and the message comes again.
+    pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), Unavailable> {
+        let sent = match sent {
+            Err(SendFault::Ours(fault)) => return self.give_back(claimed, &fault).await,
+            sent => sent.map_err(|fault| fault.for_owner(&claimed.job.owner)),
+        };
+        let now = self.store.now();
+        // Where the store does not say, the record is written by whoever finds out.
+        let holds = if now > claimed.lease_until { self.still_holds(&claimed).await } else { Ok(true) };
+        let (claimed, understood) = self.understood(claimed, sent).await;
+        let verdict = understood.judged.verdict;
+        let (row, earlier) = self.concluded(&claimed, understood, now).await;
+        if holds == Ok(false) {
+            return self.leave_trace(claimed, &row, earlier, now).await;
+        }
+        tell_log(&row, verdict);
+        let (state, at) = (row.state, claimed.at);
+        let recorded = self.record_attempt(claimed, row, earlier, holds.is_ok()).await;
+        if recorded.is_ok() {
+            self.store.tally.attempt(verdict, now.duration_since(at));
+            if state.is_ended() {
+                self.store.tally.ended(state);
+            }
+        }
+        recorded
+    }
+
+    /// Another hand-out has claimed a later attempt since: this one only leaves its trace, and what it told.
+    async fn leave_trace(
+        &self,
+        claimed: Claimed,
+        row: &DeliveryRow,
+        earlier: Option<Attempt>,
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let mut effects = claimed.received.done();
+        let attempt = earlier.as_ref().or(row.last.as_ref());
+        effects.put.extend(attempt.map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
+        effects.publish = row.unpublished_told();
+        drop(claimed.under_way);
+        self.recorder.record(effects, None).await
+    }
+
+    /// The delivery's row after an attempt, and the attempt if it did not end the delivery: then the row does not hold it.
+    async fn concluded(&self, claimed: &Claimed, understood: Understood, now: Timestamp) -> (DeliveryRow, Option<Attempt>) {
+        let policy = &claimed.rule.definition.retry;
+        let mut row = claimed.row_or_new(State::Waiting);
+        let Understood { sent, judged, scrubber, .. } = &understood;
+        row.job = claimed.job.clone();
+        row.attempts = claimed.attempt;
+        row.base = claimed.base;
+        row.max_attempts = claimed.max_attempts();
+        row.pending |= judged.verdict == Verdict::Pending;
+        row.variables.extend(judged.told.variables.clone());
+        let told = news(&mut row, &judged.told, scrubber);
+        let retry_after =
+            sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).and_then(|v| parse_retry_after(v, now));
+        // Its place in the present budget (L1).
+        let attempt_of_budget = claimed.attempt - claimed.base;
+        let mut next =
+            after_attempt(judged.verdict, &judged.why, attempt_of_budget, policy, &claimed.job.id, row.pending, retry_after, now);
+        // Where the store does not say, the next claim asks again.
+        if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
+            next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
+        }
+        // At the end the last attempt stands in the row.
+        (row.http_status, row.duration_ms) = (None, None);
+        let mut earlier = None;
+        match next {
+            Next::Ended(state, reason) => {
+                row.end(state, reason, now);
+                row.last = Some(logged(claimed, understood, now));
+            }
+            Next::Again(due) => {
+                crate::spans::waits(tracking_core::standstill::Cause::Retry, due);
+                row.state = State::Waiting;
+                row.reason = Some(judged.why.clone());
+                row.next_due = Some(due);
+                let attempt = logged(claimed, understood, now);
+                (row.http_status, row.duration_ms) = (attempt.status, Some(attempt.duration_ms));
+                earlier = Some(attempt);
+            }
+        }
+        row.note_told(&claimed.received, told, now);
+        (row, earlier)
+    }
+
+    /// Reads and masks the result of a claimed attempt.
+    async fn understood(&self, claimed: Claimed, sent: Sent) -> (Claimed, Understood) {
+        let owner = claimed.heavy_owner().or_else(|| is_heavy(&sent).then(|| claimed.owner().clone()));
+        let understand = move || {
+            let understood = Understood::of(&claimed, sent);
+            (claimed, understood)
+        };
+        self.heavy.run(owner, understand).await
+    }
+
+    /// Shows an attempt that takes its time.
+    pub(crate) async fn show_as_sending(&self, claimed: &Claimed) -> Result<(), Unavailable> {
+        let mut row = claimed.row_or_new(State::Sending);
+        row.state = State::Sending;
+        row.base = claimed.base;
+        row.max_attempts = claimed.max_attempts();
+        row.next_due = None;
+        row.reason = None;
+        if let Some(listing) = claimed.listing(&row) {
+            self.recorder.record(Effects::default(), Some(listing)).await?;
+            claimed.listed.store(true, Ordering::Relaxed);
+        }
+        // A write that is late must not replace the attempt's record.
+        let swap = |expect| Swap { key: keys::delivery(&row.job.id), expect, new: Some(self.store.delivery_item(&row)) };
+        let mut swapped = self.store.swap_one(swap(claimed.row_rev)).await;
+        if let (Swapped::Conflict(Some(held)), None) = (&swapped, claimed.row_rev) {
+            // The row of what was held is not read for its first attempt.
+            if rows::read::<DeliveryRow>(&held.body)?.state == State::Held {
+                swapped = self.store.swap_one(swap(Some(held.rev))).await;
+            }
+        }
+        if swapped.is_done()? {
+            claimed.shown.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The row of an attempt that is not its delivery's last.
+    pub(crate) fn earlier_attempt(&self, delivery: &DeliveryId, attempt: &Attempt, now: Timestamp) -> Item {
+        let mut item = rows::item(keys::attempt(delivery, attempt.number), attempt);
+        item.expires = Some(now + self.store.settings.log_retention + LONGEST_OPEN);
+        item
+    }
+
+    /// Whether the rule still sends what matched in the job's epoch (P6).
+    async fn is_still_owed(&self, job: &Job) -> Result<bool, Unavailable> {
+        let Some(item) = self.store.get_one(keys::head(&job.rule)).await? else { return Ok(false) };
+        Ok(rows::read::<Head>(&item.body)?.sends(job.epoch))
+    }
+
+    /// Whether a lease that has run out was taken by nobody else.
+    async fn still_holds(&self, claimed: &Claimed) -> Result<bool, Unavailable> {
+        let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
+        let Some(item) = self.store.get_one(key).await? else { return Ok(false) };
+        let line: Line = rows::read(&item.body)?;
+        Ok(line.holds(&claimed.job.id, claimed.attempt, claimed.base))
+    }
+}
+
+/// What the response told the platform (A3), if it differs from what this delivery last told.
+fn news(row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber) -> Option<Told> {
+    let fingerprint = told.fingerprint();
+    if told.is_empty() || row.told.as_ref() == Some(&fingerprint) {
+        return None;
+    }
+    row.told = Some(fingerprint);
+    let known = row.job.event.0.conversion.external_id.as_ref();
+    let external_id = told.external_id.as_ref().or(known).map(|id| scrubber.scrub(id));
+    Some(Told { external_id, ..told.clone() })
+}
+
+/// Tells the process's log how an attempt went.
+fn tell_log(row: &DeliveryRow, verdict: Verdict) {
+    if row.state == State::Delivered {
+        tracing::debug!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts, "delivered");
+    } else {
+        tracing::info!(
+            tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts,
+            outcome = verdict.as_str(), state = row.state.as_str(), "attempt concluded"
+        );
+    }
+}
+
+/// The attempt as the log keeps it, secrets masked (Q5).
+fn logged(claimed: &Claimed, understood: Understood, now: Timestamp) -> Attempt {
+    let Understood { shown, scrubber, sent, judged } = understood;
+    let unsendable = || LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None };
+    let request = shown.map_or_else(unsendable, |shown| shown_request(shown, LOGGED_BODY));
+    let Heard { status, answer, error } = heard(&sent, &judged, &scrubber);
+    let duration = now.duration_since(claimed.at).as_millis();
+    Attempt {
+        number: claimed.attempt,
+        at: claimed.at,
+        duration_ms: u64::try_from(duration).unwrap_or(0),
+        request,
+        status,
+        answer,
+        verdict: judged.verdict.as_str().to_owned(),
+        error,
+    }
+}

@@ -1,0 +1,175 @@
+//! The body of a response as text in UTF-8: inflated, and decoded by its charset.
+//!
+//! **Whatever a body inflates to, no more than [`MAX_RESPONSE_BYTES`] of it are made**: a longer one is cut, as if it had come like that.
+
+use std::io::Read;
+
+use encoding_rs::{Encoding, UTF_8};
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use tracking_core::answer::{Answer, Cut};
+
+use crate::sender::MAX_RESPONSE_BYTES;
+
+/// The bytes at the beginning of an XML body in which its declaration is looked for.
+const DECLARATION_BYTES: usize = 128;
+
+/// The answer with its body decoded. A body that is not what its headers say stays as it came.
+pub(super) fn decoded(answer: Answer) -> Answer {
+    let answer = inflated(answer);
+    let bytes = answer.body();
+    let encoding = Encoding::for_bom(bytes).map(|(encoding, _)| encoding).or_else(|| charset(&answer)).unwrap_or(UTF_8);
+    if encoding == UTF_8 {
+        return answer;
+    }
+    let (text, ..) = encoding.decode(bytes);
+    let text = text.into_owned();
+    answer.with_body(text.into_bytes())
+}
+
+fn inflated(answer: Answer) -> Answer {
+    let body = answer.body();
+    let coding = answer.header("content-encoding").unwrap_or_default().trim().to_ascii_lowercase();
+    let inflated = match &*coding {
+        "gzip" | "x-gzip" => read(MultiGzDecoder::new(body), answer.is_cut()),
+        // Some send the stream without the wrapping that the name stands for.
+        "deflate" => read(ZlibDecoder::new(body), answer.is_cut()).or_else(|| read(DeflateDecoder::new(body), answer.is_cut())),
+        _ => None,
+    };
+    match inflated {
+        Some((body, true)) => answer.with_body(body).cut(Cut::TooLong),
+        Some((body, false)) => answer.with_body(body),
+        None => answer,
+    }
+}
+
+/// What a stream gives, and whether it gives more than may be read; `None` if it is broken. Of one that `is_cut` the beginning counts.
+fn read(stream: impl Read, is_cut: bool) -> Option<(Vec<u8>, bool)> {
+    let mut body = Vec::new();
+    let limit = u64::try_from(MAX_RESPONSE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let is_broken = stream.take(limit).read_to_end(&mut body).is_err();
+    if is_broken && (!is_cut || body.is_empty()) {
+        return None;
+    }
+    let is_longer = body.len() > MAX_RESPONSE_BYTES;
+    body.truncate(MAX_RESPONSE_BYTES);
+    Some((body, is_longer))
+}
+
+/// The charset that the content type names, or else the declaration of an XML body.
+fn charset(answer: &Answer) -> Option<&'static Encoding> {
+    let parameters = answer.header("content-type").unwrap_or_default().split(';').skip(1);
+    let mut charsets = parameters.filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    });
+    match charsets.next() {
+        Some(label) => Encoding::for_label(label.as_bytes()),
+        None => declared(answer.body()),
+    }
+}
+
+fn declared(body: &[u8]) -> Option<&'static Encoding> {
+    let beginning = &body[..body.len().min(DECLARATION_BYTES)];
+    let (declaration, _) = std::str::from_utf8(beginning.split(|byte| !byte.is_ascii()).next()?).ok()?.split_once("?>")?;
+    let (_, value) = declaration.strip_prefix("<?xml ")?.split_once("encoding=")?;
+    let label = value.get(1..)?.split(['"', '\'']).next()?;
+    Encoding::for_label(label.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, io::Write};
+
+    use flate2::{
+        Compression,
+        write::{DeflateEncoder, GzEncoder, ZlibEncoder},
+    };
+
+    use super::*;
+    use crate::{
+        delivery::render::masked,
+        secrets::{Scrubber, Texts},
+    };
+
+    const TEXT: &str = r#"{"status":"čeká","note":"žluťoučký"}"#;
+
+    fn answer(headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        decoded(Answer::new(200, headers, body))
+    }
+
+    #[track_caller]
+    fn check(headers: &[(&str, &str)], body: Vec<u8>, expected: &str) {
+        assert_eq!(String::from_utf8_lossy(answer(headers, body).body()), expected, "{headers:?}");
+    }
+
+    fn utf16(text: &str, big_endian: bool) -> Vec<u8> {
+        text.encode_utf16().flat_map(|unit| if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+    }
+
+    fn gzip(body: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(body).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn case_a6_a_body_is_decoded_by_its_charset_or_its_byte_order_mark() {
+        let json = |charset: &str| format!("application/json; charset={charset}");
+        check(&[("Content-Type", &json("utf-16le"))], utf16(TEXT, false), TEXT);
+        check(&[("Content-Type", &json("UTF-16BE"))], utf16(TEXT, true), TEXT);
+        check(&[], utf16(&format!("\u{feff}{TEXT}"), false), TEXT);
+        check(&[("content-type", &json("iso-8859-1"))], utf16(&format!("\u{feff}{TEXT}"), true), TEXT);
+        check(&[("content-type", &json("\"ISO-8859-1\""))], b"{\"name\":\"Jos\xe9\"}".to_vec(), "{\"name\":\"José\"}");
+        check(&[("content-type", "text/plain; boundary=x; Charset=windows-1250")], b"\x9elu\x9d".to_vec(), "žluť");
+        check(&[("content-type", &json("utf-8"))], TEXT.as_bytes().to_vec(), TEXT);
+        check(&[("content-type", &json("no-such-thing"))], TEXT.as_bytes().to_vec(), TEXT);
+        check(
+            &[("content-type", "text/xml")],
+            b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>\xe9</a>".to_vec(),
+            "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>é</a>",
+        );
+    }
+
+    #[test]
+    fn case_a6_a_body_is_inflated_unasked() {
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
+        zlib.write_all(TEXT.as_bytes()).unwrap();
+        let mut raw = DeflateEncoder::new(Vec::new(), Compression::best());
+        raw.write_all(TEXT.as_bytes()).unwrap();
+        check(&[("Content-Encoding", "GZIP")], gzip(TEXT.as_bytes()), TEXT);
+        check(&[("content-encoding", "deflate")], zlib.finish().unwrap(), TEXT);
+        check(&[("content-encoding", "deflate")], raw.finish().unwrap(), TEXT);
+        check(&[("content-encoding", "gzip"), ("content-type", "a/b; charset=utf-16le")], gzip(&utf16(TEXT, false)), TEXT);
+        for untrue in ["gzip", "deflate", "br", "identity"] {
+            check(&[("content-encoding", untrue)], TEXT.as_bytes().to_vec(), TEXT);
+        }
+    }
+
+    #[test]
+    fn case_a6_secrets_are_masked_in_what_was_decoded() {
+        let secrets = BTreeMap::from([("token", "s3cr3t-token-ž")]);
+        let scrubber = Scrubber::new(&Texts { secrets, ..Texts::default() });
+        let echo = "{\"echo\":\"s3cr3t-token-ž\"}";
+        for (name, value, body) in [
+            ("content-type", "application/json; charset=utf-16be", utf16(echo, true)),
+            ("content-encoding", "gzip", gzip(echo.as_bytes())),
+        ] {
+            let sent = Ok(Answer::new(200, vec![(name.to_owned(), value.to_owned())], body));
+            let masked = masked(sent, &scrubber).unwrap();
+            assert_eq!(String::from_utf8_lossy(masked.body()), "{\"echo\":\"***\"}", "{value}");
+        }
+    }
+
+    #[test]
+    fn case_a6_a_small_body_that_inflates_without_end_is_cut() {
+        let bomb = gzip(&vec![b' '; 64 << 20]);
+        assert!(bomb.len() < 1 << 20);
+        let cut = answer(&[("content-encoding", "gzip")], bomb);
+        assert_eq!((cut.body().len(), cut.is_cut()), (1 << 20, true));
+        let whole = answer(&[("content-encoding", "gzip")], gzip(&vec![b' '; 1 << 20]));
+        assert_eq!((whole.body().len(), whole.is_cut()), (1 << 20, false));
+        let broken = &gzip(TEXT.repeat(100).as_bytes())[..40];
+        assert_eq!(answer(&[("content-encoding", "gzip")], broken.to_vec()).body(), broken);
+    }
+}

@@ -1,0 +1,80 @@
+//! Giving a claim back: a fault of this machine kept the request from leaving, so it is charged to nobody.
+//!
+//! First the line is written without the claim, then the message is put off. A crash before the first leaves the attempt counted; one
+//! between the two leaves the message unsettled, so that it comes again. The log gets no attempt.
+
+use std::sync::atomic::Ordering;
+
+use tracking_core::{
+    delivery::State,
+    line::{GivenBack, Line, Present, Return},
+};
+
+use super::Claimed;
+use crate::{
+    backend::{Backend, Effects, Unavailable},
+    delivery::Deliveries,
+    keys, rows,
+    sender::OurFault,
+};
+
+/// The attempts to write a line while others write it.
+const TRIES: usize = 10;
+
+impl<B: Backend> Deliveries<B> {
+    /// Gives a claim back and lets the delivery wait.
+    ///
+    /// # Errors
+    /// The store is unavailable, or somebody else holds the claim too: the attempt stays counted, and the message comes again.
+    pub(super) async fn give_back(&self, claimed: Claimed, fault: &OurFault) -> Result<(), Unavailable> {
+        if claimed.shown.load(Ordering::Relaxed) {
+            // Its row says that it is being sent. As long as the claim stands, nobody else writes it.
+            let row = self.store.delivery_item(&claimed.row_or_new(State::Waiting));
+            if let Err(error) = self.store.commit_one(Effects { put: vec![row], ..Effects::default() }).await {
+                tracing::debug!(%error, "the row shows that it is being sent until its next attempt");
+            }
+        }
+        let GivenBack { until, times, .. } = self.uncount(&claimed).await?;
+        let (rule, delivery, affiliate) = (&claimed.rule.id, &claimed.job.id, claimed.job.owner.affiliate());
+        if times == 1 {
+            tracing::error!(
+                tracking_api_id = %rule, delivery_id = %delivery, affiliate_id = affiliate.map(tracing::field::display),
+                attempt = claimed.attempt, %fault, "a fault of this server kept a request from leaving: it is not charged"
+            );
+        } else {
+            tracing::debug!(tracking_api_id = %rule, delivery_id = %delivery, attempt = claimed.attempt, times, %fault, "given back");
+        }
+        crate::spans::waits(tracking_core::standstill::Cause::GivenBack, until);
+        let host = claimed.rule.definition.request.host();
+        let effects = self.come_again(&claimed.received, &claimed.job, host, until, claimed.row.as_ref());
+        drop(claimed.under_way);
+        self.recorder.record(effects, None).await
+    }
+
+    /// Writes the line without the claim.
+    async fn uncount(&self, claimed: &Claimed) -> Result<GivenBack, Unavailable> {
+        let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
+        for _ in 0..TRIES {
+            let now = self.store.now();
+            let read = self.store.get_one(key.clone()).await?;
+            let rev = read.as_ref().map(|item| item.rev);
+            let line: Line = read.map(|item| rows::read(&item.body)).transpose()?.unwrap_or_default();
+            let given = Return {
+                id: &claimed.job.id,
+                attempt: claimed.attempt,
+                base: claimed.base,
+                token: &claimed.received.token,
+                present: Present { now, ..self.present() },
+            };
+            let Some(back) = line.give_back(&given) else {
+                return Err(Unavailable(
+                    "an attempt that could not leave stays counted: its claim is not held by it alone".to_owned(),
+                ));
+            };
+            if self.swap_line(key.clone(), rev, &back.line, now).await.is_done()? {
+                return Ok(back);
+            }
+        }
+        Err(Unavailable("the line of an attempt that could not leave is being changed too often".to_owned()))
+    }
+}

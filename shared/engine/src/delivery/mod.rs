@@ -1,0 +1,257 @@
+//! The life of a delivery: one postback owed to one receiver for one event.
+//!
+//! # Who is who
+//!
+//! - A *message* of the queue is a nudge. It may come twice, late or out of order; it carries the owed delivery or its id alone, and
+//!   decides nothing. [`Worker`](crate::Worker) takes it and asks here.
+//! - The *row* of a delivery is what is known of it: its state, its attempts, what it still has to publish. A first try that goes
+//!   through has no row before it is concluded.
+//! - The *subject queue* ([`Line`](tracking_core::line::Line)) of a rule and a conversion or transaction says who may send next. The claim
+//!   of an attempt is one compare-and-set on it, and counts the attempt before anything is sent: a crash spends it (L1).
+//! - The *lease* of a claim is its timeout and what concluding takes. Within it nobody else sends for this delivery; it does not keep a
+//!   request that is late from arriving at its receiver. After it the attempt counts as cut off, ten minutes later if its record may be
+//!   on its way through the queue ([`recording`]).
+//!
+//! # The way
+//!
+//! 1. [`claim`]: the subject queue and the row are read, the rule is read anew, a pure decision is taken, and written. Who was faster is met
+//!    by a conflict: the decision is taken again.
+//! 2. [`send`]: the request is rendered and sent. What a fault of this machine kept from leaving is given back uncharged ([`give_back`]).
+//! 3. [`conclude`]: the response is decoded and masked, the answer rules give a verdict, the retry policy says what follows.
+//! 4. [`recording`]: row, attempt and pages of the log are written first, with others' ([`Recorder`]); then the bus is told from the row's
+//!    [`outbox`]; then the message is acknowledged. What the table does not take waits in the queue as a record of its own.
+//!
+//! Between match and send a postback is in exactly one place that survives a crash: a message of the delivery lane, a message of the retry
+//! lane, or a due row ([`due`](crate::due)) that a sweep turns into a message. [`Deliveries::come_again`] chooses.
+//!
+//! # States
+//!
+//! ```text
+//!            accepted                    claim, send, conclude
+//!   (match) ─────────▶ waiting ─────────────────────────────────▶ delivered | failed | skipped
+//!      │                │  ▲  │                                          ▲
+//!      │ delay: final   │  │  └─ retries used up ─▶ exhausted | unresolved │ resend: a new budget,
+//!      ▼                │  └──── retry, pending                            │ from any end
+//!     held ─ settled ───┘                                                  │
+//!      │                └─ overtaken, stopped, switched off ─▶ superseded | cancelled
+//!      └─ held too long ─▶ expired
+//! ```
+//!
+//! `sending` is shown while an attempt runs for longer than a second; it decides nothing.
+
+mod claim;
+mod conclude;
+mod decoded;
+mod give_back;
+mod outbox;
+mod owed;
+mod recording;
+pub(crate) mod render;
+mod send;
+mod standby;
+
+use owed::wake;
+pub(crate) use owed::{deliver_message, group, message, owed, owed_now};
+pub(crate) use {claim::PATIENCE, standby::LONGEST_WAIT};
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use tracking_core::{caller::Owner, delivery::State, request::Rendered, template::RenderFault};
+
+use crate::{
+    backend::{Backend, Effects, Lane, Received, Settle, Swap, Unavailable},
+    heavy::HeavyWork,
+    keys,
+    rate::RateLimiter,
+    recorder::{Listing, Recorder, UnderWay},
+    rows::{DeliveryRow, Job, Task},
+    rules::{Rule, Rules},
+    sender::Sent,
+    store::Store,
+};
+use render::Rendering;
+
+/// The reason of what ends because its rule sends no more (P6).
+pub(crate) const SWITCHED_OFF: &str = "the Tracking API was switched off or deleted";
+
+/// The reason of what a person stopped.
+pub(crate) const STOPPED: &str = "stopped by a person";
+
+/// An attempt that is claimed: send it, then conclude it.
+#[derive(Debug)]
+pub struct Claimed {
+    received: Received,
+    rule: Rule,
+    job: Job,
+    /// The delivery as the log has it, if it has it.
+    row: Option<DeliveryRow>,
+    /// The revision of its row.
+    row_rev: Option<u64>,
+    secrets: Arc<BTreeMap<String, String>>,
+    attempt: u32,
+    /// Attempts before its present budget (L1).
+    base: u32,
+    lease_until: Timestamp,
+    /// The time by which all work on it must be over, if there is one.
+    until: Option<Timestamp>,
+    at: Timestamp,
+    /// Whether the log lists the delivery.
+    listed: AtomicBool,
+    /// `true` once its row shows that it is being sent.
+    shown: AtomicBool,
+    under_way: UnderWay,
+}
+
+/// What a claim came to.
+#[derive(Debug)]
+pub enum Claiming {
+    /// Send this.
+    Send(Box<Claimed>),
+    /// Nothing to send now; the message is dealt with.
+    Settled,
+}
+
+impl Claimed {
+    /// The delivery's id (P2).
+    pub fn delivery_id(&self) -> &str {
+        self.job.id.as_str()
+    }
+
+    /// The rule's owner.
+    pub fn owner(&self) -> &Owner {
+        &self.job.owner
+    }
+
+    /// The owner whose turn rendering it and judging its response wait for, if they may take milliseconds.
+    pub(crate) fn heavy_owner(&self) -> Option<Owner> {
+        self.rule.definition.is_heavy.then(|| self.owner().clone())
+    }
+
+    /// `true` if its timeout would end after its lease.
+    pub(crate) fn is_late(&self, now: Timestamp) -> bool {
+        now + self.rule.definition.request.timeout().duration() > self.lease_until
+    }
+
+    /// Which attempt this is; 1 is the first.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The request as it is to be sent, with the secrets in it (Q5).
+    ///
+    /// # Errors
+    /// A value that may not stand in its place, such as a line break in a header (Q3): it can't be sent, now or later.
+    pub fn request(&self) -> Result<Rendered, RenderFault> {
+        self.rendering().request()
+    }
+
+    /// What it is rendered from.
+    fn rendering(&self) -> Rendering<'_> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        Rendering {
+            rule: &self.rule.id,
+            definition: &self.rule.definition,
+            event: &self.job.event.0,
+            delivery_id: self.job.id.as_str(),
+            attempt: self.attempt,
+            is_test: false,
+            at: self.at,
+            secrets: &self.secrets,
+            variables: self.row.as_ref().map_or(&NONE, |row| &row.variables),
+        }
+    }
+
+    /// The delivery's row as it was claimed, or a new one in this state.
+    fn row_or_new(&self, state: State) -> DeliveryRow {
+        self.row.clone().unwrap_or_else(|| DeliveryRow::new(self.job.clone(), state, self.max_attempts()))
+    }
+
+    /// The attempts by the end of its present budget (L1).
+    fn max_attempts(&self) -> u32 {
+        self.base + self.rule.definition.retry.max_attempts()
+    }
+
+    /// What is to be listed now, unless the log lists it.
+    fn listing(&self, row: &DeliveryRow) -> Option<Listing> {
+        (!self.listed.load(Ordering::Relaxed)).then(|| Listing::of(row))
+    }
+}
+
+/// The life of a delivery: claim, send, conclude.
+#[derive(Debug)]
+pub struct Deliveries<B> {
+    pub(crate) store: Arc<Store<B>>,
+    pub(crate) rules: Arc<Rules<B>>,
+    pub(crate) recorder: Arc<Recorder<B>>,
+    rate: RateLimiter<B>,
+    heavy: Arc<HeavyWork>,
+}
+
+impl<B: Backend> Deliveries<B> {
+    /// The service over these.
+    pub(crate) fn new(rules: &Arc<Rules<B>>, recorder: &Arc<Recorder<B>>, heavy: &Arc<HeavyWork>) -> Self {
+        let store = Arc::clone(&rules.store);
+        let rate = RateLimiter::new(&store);
+        Self { store, rules: Arc::clone(rules), recorder: Arc::clone(recorder), rate, heavy: Arc::clone(heavy) }
+    }
+
+    /// Ends a delivery that has no attempt under way, and the message with it. A row that is over already stays as it is. Returns false if
+    /// somebody else has written the row since it was read.
+    async fn end(&self, received: &Received, ending: Ending<'_>, state: State, reason: &str) -> Result<bool, Unavailable> {
+        let now = self.store.now();
+        let (mut row, rev) = match ending.row {
+            Some((row, rev)) => (row, Some(rev)),
+            None => (DeliveryRow::new(ending.job.clone(), State::Waiting, ending.max_attempts), None),
+        };
+        if row.state.is_ended() {
+            return self.store.commit_one(received.done()).await.map(|()| true);
+        }
+        self.publish_left(&row).await?;
+        if rev.is_none() && !ending.job.held {
+            self.recorder.record(Effects::default(), Some(Listing::of(&row))).await?;
+        }
+        row.attempts = row.attempts.max(ending.attempts);
+        row.end(state, reason, now);
+        row.note_told(received, None, now);
+        let swap = Swap { key: keys::delivery(&row.job.id), expect: rev, new: Some(self.store.delivery_item(&row)) };
+        if !self.store.swap_one(swap).await.is_done()? {
+            return Ok(false);
+        }
+        // Should this be cut off, the message comes again, and publishes what is in the row.
+        self.store.commit_one(Effects { publish: row.unpublished(), ..received.done() }).await?;
+        tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
+        self.store.tally.ended(state);
+        Ok(true)
+    }
+
+    /// Makes a message come again at a time: on the retry lane by its visibility, from the delivery lane by moving there, and for
+    /// long by a due row. The message names the delivery alone where its row holds the very same job; a row of what was held holds an
+    /// older one.
+    fn come_again(&self, received: &Received, job: &Job, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
+        let now = self.store.now();
+        if received.receipt.lane == Lane::Retry && at <= now + self.store.backend().longest_wait() {
+            return Effects { settle: vec![Settle::Again(received.receipt.clone(), at)], ..Effects::default() };
+        }
+        let mut effects = received.done();
+        let recorded = row.is_some_and(|row| row.job == *job);
+        let task = if recorded { Task::Wake { delivery: job.id.clone() } } else { Task::Deliver(Box::new(job.clone())) };
+        wake(&mut effects, &task, job, host, at, now);
+        effects
+    }
+}
+
+/// A delivery that ends without a further attempt.
+struct Ending<'a> {
+    job: &'a Job,
+    /// The delivery as the log has it, if it has it, and the revision of its row.
+    row: Option<(DeliveryRow, u64)>,
+    attempts: u32,
+    max_attempts: u32,
+}

@@ -1,0 +1,72 @@
+//! What a rule owes: postbacks, and the messages that carry them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use tracking_core::{
+    change::Change,
+    delivery::{Cause, DeliveryId},
+    event::{Event, Subject},
+    hash,
+    id::Id,
+};
+
+use crate::{
+    backend::{Effects, Lane, Message},
+    due,
+    rows::{self, Job, StoredEvent, Task},
+    rules::Rule,
+};
+
+/// The postbacks of a rule that sends each change as it comes.
+pub(crate) fn owed_now(rule: &Rule, change: &Change, events: &[Event], now: Timestamp) -> Vec<Job> {
+    let mut first: BTreeMap<Subject, DeliveryId> = BTreeMap::new();
+    let mut jobs = Vec::new();
+    let candidate = rule.candidate();
+    for event in events {
+        let Some(event) = candidate.fires(change, event) else { continue };
+        let subject = event.subject();
+        let mut job = owed(rule, event, None, now);
+        job.after = first.insert(subject, job.id.clone());
+        jobs.push(job);
+    }
+    jobs
+}
+
+/// A postback that a rule owes for a change, or for a hold's cause.
+pub(crate) fn owed(rule: &Rule, event: Event, cause: Option<Cause<'_>>, now: Timestamp) -> Job {
+    let cause = cause.unwrap_or(Cause::Change(&event.change_id, event.kind));
+    let subject = event.subject().to_string();
+    Job {
+        id: DeliveryId::derive(&event.conversion.conversion_id, &rule.id, &subject, cause),
+        rule: rule.id.clone(),
+        owner: rule.head.owner.clone(),
+        epoch: rule.head.epoch,
+        after: None,
+        held: false,
+        created_at: now,
+        event: StoredEvent(event),
+    }
+}
+
+/// A first try. The group is the owner and the receiver's host, so that a slow receiver holds up no other (P5).
+pub(crate) fn deliver_message(host: &str, job: Job) -> Message {
+    let group = group(&job, host);
+    Message { lane: Lane::Delivery, group, not_before: None, body: rows::write(&Task::Deliver(Box::new(job))) }
+}
+
+/// The group of a postback: those of one group share one turn.
+pub(crate) fn group(job: &Job, host: &str) -> String {
+    let owner = job.owner.affiliate().map_or("admin", Id::as_str);
+    format!("{}/{}", hash::text(&["owner", owner], 16), hash::text(&["group", owner, host], 16))
+}
+
+/// A message of the retry lane for this time.
+pub(crate) fn message(task: &Task, group: String, at: Timestamp) -> Message {
+    Message { lane: Lane::Retry, group, not_before: Some(at), body: rows::write(task) }
+}
+
+/// Adds a message about a job for this time, however far away that is.
+pub(super) fn wake(effects: &mut Effects, task: &Task, job: &Job, host: &str, at: Timestamp, now: Timestamp) {
+    due::file(effects, message(task, group(job, host), at), &format!("D#{}", job.id), now);
+}

@@ -1,0 +1,178 @@
+//! Recording an attempt whatever the table does: its response came, and a repeat of the request would be a second postback.
+//!
+//! A table that refuses writes is asked again for up to ten seconds, while the lease lasts. Then the record goes to the retry lane
+//! ([`Task::Record`]) and the message is done: whoever works the record writes the row by compare-and-set, unless the log knows more of the
+//! delivery already. Until ten minutes after its lease an attempt without a record therefore does not count as cut off
+//! ([`Present::recording`](tracking_core::line::Present::recording)). Only a table and a queue that are down together can repeat a request.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracking_core::delivery::State;
+
+use super::{Claimed, message, wake};
+use crate::{
+    backend::{Backend, Effects, Received, Swap, Unavailable},
+    delivery::Deliveries,
+    keys, random,
+    recorder::Listing,
+    rows::{self, Attempt, DeliveryRow, Recording, Task},
+};
+
+/// The longest time for which a table is asked to take a record.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
+/// The part of a lease that is left for sending the record to the queue instead.
+const MARGIN: SignedDuration = SignedDuration::from_secs(5);
+/// The least time for a table to take a record.
+const LEAST: SignedDuration = SignedDuration::from_secs(1);
+/// The longest first pause between two tries; each further one may be twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest time for which a record may be on its way after its lease.
+pub(super) const RECORDING: SignedDuration = SignedDuration::from_mins(10);
+/// The time for which a record rests in the queue at first: a write whose call was given up may land as late.
+const REST: SignedDuration = SignedDuration::from_secs(30);
+/// The tries to write a row while others write it.
+const TRIES: usize = 10;
+
+impl<B: Backend> Deliveries<B> {
+    /// Records an attempt. `earlier` is the attempt if the row does not hold it. `holds`: no other hand-out can have claimed a later one.
+    ///
+    /// # Errors
+    /// Neither the store nor the queue takes the record.
+    pub(super) async fn record_attempt(
+        &self,
+        claimed: Claimed,
+        row: DeliveryRow,
+        earlier: Option<Attempt>,
+        holds: bool,
+    ) -> Result<(), Unavailable> {
+        let listing = claimed.listing(&row);
+        let host = claimed.rule.definition.request.host().to_owned();
+        let recording = Recording { row, earlier, unlisted: listing.is_some(), host };
+        let left = self.left_for_recording(&claimed);
+        let effects = self.as_recorded(&claimed, &recording);
+        let Claimed { received, under_way, .. } = claimed;
+        drop(under_way);
+        if self.store.backend().is_transactional() {
+            return self.recorder.record(effects, listing).await;
+        }
+        if holds && self.record_within(&effects, listing, left).await {
+            return Ok(());
+        }
+        let (rule, delivery) = (&recording.row.job.rule, &recording.row.job.id);
+        tracing::warn!(tracking_api_id = %rule, delivery_id = %delivery, attempt = recording.row.attempts, "the table does not take a record: it waits in the queue");
+        let group = super::group(&recording.row.job, &recording.host);
+        let send = vec![message(&Task::Record(Box::new(recording)), group, self.store.now() + REST)];
+        self.store.commit_one(Effects { send, ..received.done() }).await
+    }
+
+    /// What recording an attempt brings about, the end of its message included.
+    fn as_recorded(&self, claimed: &Claimed, recording: &Recording) -> Effects {
+        let Recording { row, earlier, host, .. } = recording;
+        let mut effects = match row.next_due {
+            Some(due) if !row.state.is_ended() => {
+                // The message may come before the row is written: it names only a row that stands there already.
+                self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.as_ref())
+            }
+            _ => claimed.received.done(),
+        };
+        effects.put.extend(earlier.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, self.store.now())));
+        self.put_told(&mut effects, row);
+        effects
+    }
+
+    /// The time that a table has for taking the record of this attempt.
+    fn left_for_recording(&self, claimed: &Claimed) -> Duration {
+        let now = self.store.now();
+        let until = claimed.until.map_or(Timestamp::MAX, |until| until - LEAST);
+        let left = (claimed.lease_until - MARGIN).min(until).duration_since(now);
+        left.clamp(LEAST, PATIENCE).unsigned_abs()
+    }
+
+    /// Records, again and again for as long as this. Returns false if that was not enough.
+    async fn record_within(&self, effects: &Effects, listing: Option<Listing>, left: Duration) -> bool {
+        let deadline = Instant::now() + left;
+        let mut longest = FIRST_PAUSE;
+        while let Ok(recorded) = timeout_at(deadline, self.recorder.record(effects.clone(), listing.clone())).await {
+            let Err(error) = recorded else { return true };
+            tracing::debug!(%error, "a record is written again");
+            let share = u32::try_from(random() % 1_000).unwrap_or_default();
+            let pause = longest * share / 1_000;
+            if Instant::now() + pause >= deadline {
+                return false;
+            }
+            sleep(pause).await;
+            longest *= 2;
+        }
+        false
+    }
+
+    /// Writes a record that the table did not take before.
+    ///
+    /// # Errors
+    /// It does not take it now: the message comes again.
+    pub(crate) async fn write_recording(&self, received: &Received, recording: Recording) -> Result<(), Unavailable> {
+        let now = self.store.now();
+        let Recording { row, earlier, unlisted, host } = &recording;
+        let key = keys::delivery(&row.job.id);
+        for _ in 0..TRIES {
+            let stored = self.store.get_one(key.clone()).await?;
+            let rev = stored.as_ref().map(|item| item.rev);
+            let known: Option<DeliveryRow> = stored.map(|item| rows::read(&item.body)).transpose()?;
+            let standing = Standing::of(known.as_ref(), row);
+            let mut put: Vec<_> = earlier.iter().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)).collect();
+            // This message holds what is told until the row is written: the row need not.
+            let publish = match &known {
+                Some(known) if standing == Standing::This => known.unpublished(),
+                _ if standing == Standing::More => {
+                    put.extend(row.last.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
+                    row.unpublished_told()
+                }
+                _ => row.unpublished(),
+            };
+            if *unlisted {
+                put.extend(self.recorder.pages(&[Listing::of(row)], now));
+            }
+            self.store.commit_one(Effects { publish, put, ..Effects::default() }).await?;
+            if standing == Standing::Less {
+                let new = Some(self.store.delivery_item(&DeliveryRow { outbox: None, ..row.clone() }));
+                if !self.store.swap_one(Swap { key: key.clone(), expect: rev, new }).await.is_done()? {
+                    continue;
+                }
+            }
+            let mut effects = received.done();
+            if let Some(due) = row.next_due.filter(|_| standing != Standing::More && !row.state.is_ended()) {
+                let task = Task::Wake { delivery: row.job.id.clone() };
+                wake(&mut effects, &task, &row.job, host, due.max(now), now);
+            }
+            return self.store.commit_one(effects).await;
+        }
+        Err(Unavailable(format!("the row of delivery {} is being changed too often", row.job.id)))
+    }
+}
+
+/// What the log knows of a delivery, compared with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Less than the record: its row is written.
+    Less,
+    /// Just this record: a write of it has landed.
+    This,
+    /// More than it: a later attempt, a new budget, or an end.
+    More,
+}
+
+impl Standing {
+    fn of(known: Option<&DeliveryRow>, row: &DeliveryRow) -> Self {
+        let Some(known) = known else { return Self::Less };
+        let without_outbox = |row: &DeliveryRow| DeliveryRow { outbox: None, ..row.clone() };
+        if without_outbox(known) == without_outbox(row) {
+            return Self::This;
+        }
+        // An end that somebody wrote who took the attempt for cut off is not true if it was delivered.
+        let was_delivered = row.state == State::Delivered && known.state.is_ended() && known.state != State::Delivered;
+        let is_latest = known.attempts < row.attempts || (known.attempts == row.attempts && was_delivered);
+        if is_latest && known.base == row.base { Self::Less } else { Self::More }
+    }
+}

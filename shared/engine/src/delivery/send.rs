@@ -1,0 +1,35 @@
+//! Sending a claimed attempt: rendered off the shared threads where that is heavy, shown to people while it runs for long.
+
+use std::pin::pin;
+
+use futures_util::future::join;
+use tokio::time::timeout;
+use tracking_core::{request::Rendered, template::RenderFault};
+
+use super::{Claimed, Deliveries, Sent};
+use crate::{backend::Backend, sender::Sender};
+
+impl<B: Backend> Deliveries<B> {
+    /// The request of a claimed attempt.
+    pub(crate) async fn rendered(&self, claimed: Box<Claimed>) -> (Box<Claimed>, Result<Rendered, RenderFault>) {
+        let owner = claimed.heavy_owner();
+        let render = move || {
+            let rendered = claimed.request();
+            (claimed, rendered)
+        };
+        self.heavy.run(owner, render).await
+    }
+
+    pub(crate) async fn send(&self, claimed: &Claimed, rendered: Rendered, sender: &Sender) -> Sent {
+        let mut sending = pin!(sender.request_for(claimed.owner(), rendered));
+        if let Ok(sent) = timeout(self.store.settings.shown_after.unsigned_abs(), &mut sending).await {
+            return sent;
+        }
+        // Only for people to see. It is waited for, so that no such write lands after the record, while the request goes on.
+        let (sent, shown) = join(sending, self.show_as_sending(claimed)).await;
+        if let Err(error) = shown {
+            tracing::debug!(%error, "a running attempt could not be shown");
+        }
+        sent
+    }
+}

@@ -1,0 +1,122 @@
+//! A postback that is held, or was held and never sent, and that a person wants sent now: what the hold knows of it goes out as if it
+//! had been held too long and were to be sent as it is (F3). If the conversion settles later, that is sent still.
+
+use jiff::SignedDuration;
+use tracking_core::{
+    delivery::{Cause, DeliveryId, State},
+    event::{Event, Subject},
+    hold::Due,
+    matching::Release,
+};
+
+use super::{delay_of, release_message};
+use crate::{
+    backend::{Backend, Effects, Unavailable},
+    holds::Holds,
+    rows::{DeliveryRow, StoredEvent},
+    rules::{Refused, Rule},
+};
+
+/// When the message comes that brings about what a cut off process left in the outbox.
+const AFTERWARDS: SignedDuration = SignedDuration::from_secs(30);
+
+/// What was held and never sent, as it is known now.
+pub(crate) struct Known {
+    due: Due,
+    /// What is sent.
+    pub(crate) event: StoredEvent,
+    /// What it was held with.
+    held: Event,
+    /// Whether it is the delivery that the hold would release.
+    is_own: bool,
+    /// Whether the hold still holds it.
+    pub(crate) is_held: bool,
+}
+
+impl<B: Backend> Holds<B> {
+    /// What was held and never sent, as it would be sent now: the hold's newest state, judged as what is released (F3, V3). `Err`: why it
+    /// can't be sent.
+    pub(crate) async fn known_now(&self, rule: &Rule, row: &DeliveryRow) -> Result<Result<Known, String>, Unavailable> {
+        let held = &row.job.event.0;
+        let Some(stored) = self.read_hold(&held.conversion.conversion_id, rule).await? else {
+            return Ok(Err("it was never sent, and nothing is known any more of what it waited for".to_owned()));
+        };
+        let is_own = is_own(rule, row);
+        let is_held = is_own && stored.hold.early(&held.subject()).is_some();
+        if is_own && row.state == State::Held && !is_held {
+            return Ok(Err("it is held no more and about to be sent: look again".to_owned()));
+        }
+        let due = stored.hold.as_known_now(held);
+        let (event, release) = rule.candidate().release(&due);
+        Ok(match unsendable(release) {
+            Some(why) => Err(why),
+            None => Ok(Known { due, event: StoredEvent(event), held: held.clone(), is_own, is_held }),
+        })
+    }
+
+    /// Tells the hold that a person has this sent. `false`: somebody else changed the hold, look again.
+    pub(crate) async fn tell_hold(&self, rule: &Rule, known: &Known) -> Result<bool, Unavailable> {
+        let conversion = &known.held.conversion.conversion_id;
+        let Some(mut stored) = self.read_hold(conversion, rule).await? else { return Ok(true) };
+        if known.is_held && stored.hold.as_known_now(&known.held) != known.due {
+            return Ok(false);
+        }
+        let before: Vec<Subject> = stored.hold.held().map(|(subject, _)| subject.clone()).collect();
+        stored.hold.sent_by_hand(&known.due, &known.held, known.is_own);
+        self.put_hold(rule, delay_of(rule), &mut stored, Vec::new(), &before).await
+    }
+
+    /// Hands a held postback over with the newest state and returns its row as it is to be shown. `None`: something changed meanwhile, look
+    /// again.
+    pub(crate) async fn release_early(&self, rule: &Rule, row: &DeliveryRow) -> Result<Option<DeliveryRow>, Refused> {
+        let held = &row.job;
+        let conversion = &held.event.0.conversion.conversion_id;
+        let now = self.store.now();
+        let stored = self.read_hold(conversion, rule).await?;
+        let due = stored.as_ref().and_then(|stored| stored.hold.early(&held.event.0.subject()));
+        let (Some(mut stored), Some(due)) = (stored, due) else {
+            return Err(Refused::Conflict("it is held no more and about to be sent: look again".to_owned()));
+        };
+        if let Some(why) = unsendable(rule.candidate().release(&due).1) {
+            return Err(Refused::Conflict(why));
+        }
+        let afterwards = release_message(conversion, &rule.id, now + AFTERWARDS);
+        self.store.commit_one(Effects { send: vec![afterwards], ..Effects::default() }).await?;
+        let sent = self.carry_out(rule, &due, &mut stored.outbox, now).await?;
+        stored.hold.conclude(&due, sent);
+        let Some(job) = stored.outbox.job(&held.id) else { return Ok(None) };
+        if !self.write_hold(rule, conversion, &mut stored, now).await? {
+            return Ok(None);
+        }
+        self.flush(rule, &stored.outbox, now).await?;
+        stored.outbox = super::Outbox::default();
+        self.write_hold(rule, conversion, &mut stored, now).await?;
+        Ok(Some(DeliveryRow { job, ..row.clone() }))
+    }
+}
+
+/// Whether a delivery is the one that this rule's hold would release, and not one from before the rule was switched off (P6).
+pub(crate) fn is_own(rule: &Rule, row: &DeliveryRow) -> bool {
+    let event = &row.job.event.0;
+    let cause = Cause::Final(rule.head.epoch);
+    DeliveryId::derive(&event.conversion.conversion_id, &rule.id, &event.subject().to_string(), cause) == row.job.id
+}
+
+/// Why something is not sent although a person asks for it.
+fn unsendable(release: Release) -> Option<String> {
+    match release {
+        Release::Send | Release::End(_) => None,
+        Release::Foreign => Some("the conversion belongs to another affiliate now: it can't be sent".to_owned()),
+        Release::Unfit(misses) => {
+            let why: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
+            Some(format!("the conditions do not hold for it as it is now: {}", why.join("; ")))
+        }
+    }
+}
+
+impl super::Outbox {
+    /// What is to be handed over of a delivery.
+    fn job(&self, id: &DeliveryId) -> Option<crate::rows::Job> {
+        self.to_send().find(|job| job.id == *id).cloned()
+    }
+}

@@ -1,0 +1,121 @@
+//! Kept changes and holds: what taking them in would come to, without writing anything; and taking them in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tracking_core::{
+    change::Change,
+    event::{Event, Subject},
+    hold::{Due, Hold},
+    id::Id,
+    matching::{Release, Taken, is_foreign},
+};
+
+use super::{HoldRow, delay_of};
+use crate::{
+    backend::{Backend, Key, Unavailable},
+    holds::Holds,
+    keys, rows,
+    rules::Rule,
+};
+
+/// A hold as it would be.
+pub(crate) struct Imagined {
+    hold: Hold,
+    /// The subjects that it has in truth.
+    known: BTreeSet<Subject>,
+    /// Those of them that fire again.
+    again: BTreeSet<Subject>,
+}
+
+/// What a hold would come to.
+pub(crate) struct Foreseen {
+    /// Postbacks that go out at once.
+    pub(crate) owed: usize,
+    /// Postbacks that are held.
+    pub(crate) held: usize,
+    /// Postbacks that are held or over already.
+    pub(crate) already: usize,
+}
+
+impl<B: Backend> Holds<B> {
+    /// Takes changes into the holds as they would be.
+    pub(crate) async fn foresee(
+        &self,
+        rule: &Rule,
+        changes: impl Iterator<Item = &Change>,
+        imagined: &mut BTreeMap<Id, Imagined>,
+    ) -> Result<(), Unavailable> {
+        let taken: Vec<(&Change, Taken)> =
+            changes.map(|change| (change, rule.candidate().takes(change, &change.events()))).collect();
+        self.imagine(rule, &taken, imagined).await?;
+        let delay = delay_of(rule);
+        for (change, Taken { fired, begins }) in taken {
+            let id = &change.conversion.conversion_id;
+            if !imagined.contains_key(id) {
+                if !begins {
+                    continue;
+                }
+                let hold = Hold::begin(change, self.store.now());
+                imagined.insert(id.clone(), Imagined { hold, known: BTreeSet::new(), again: BTreeSet::new() });
+            }
+            if let Some(Imagined { hold, known, again }) = imagined.get_mut(id) {
+                again.extend(fired.iter().map(Event::subject).filter(|subject| known.contains(subject)));
+                hold.absorb(change, &fired, delay, self.store.now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the holds of these changes' conversions. A change of which the rule takes nothing needs none: it begins no hold, and one
+    /// that exists has taken it in already.
+    async fn imagine(
+        &self,
+        rule: &Rule,
+        taken: &[(&Change, Taken)],
+        imagined: &mut BTreeMap<Id, Imagined>,
+    ) -> Result<(), Unavailable> {
+        let asked = taken.iter().filter(|(_, taken)| taken.begins || !taken.fired.is_empty());
+        let ids = asked.map(|(change, _)| &change.conversion.conversion_id).filter(|id| !imagined.contains_key(*id));
+        let ids: BTreeSet<&Id> = ids.collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<Key> = ids.iter().map(|id| keys::hold(id, &rule.id)).collect();
+        for (item, id) in self.store.backend().get(&keys).await?.into_iter().zip(ids) {
+            let Some(item) = item else { continue };
+            let read = rows::read::<HoldRow>(&item.body).and_then(|row| row.stored(item.rev));
+            let Some(mut stored) = self.store.or_unreadable(&item, read) else { continue };
+            if stored.epoch < rule.head.epoch {
+                stored.hold.cancel();
+            }
+            let known = stored.hold.subjects.keys().cloned().collect();
+            imagined.insert(id.clone(), Imagined { hold: stored.hold, known, again: BTreeSet::new() });
+        }
+        Ok(())
+    }
+
+    /// What a hold would come to.
+    pub(crate) fn foreseen(&self, rule: &Rule, Imagined { hold, known, again }: &Imagined) -> Foreseen {
+        let already = again.len();
+        if is_foreign(&rule.head.owner, &hold.newest.conversion) {
+            return Foreseen { owed: 0, held: 0, already };
+        }
+        let delay = delay_of(rule);
+        let due = hold.owed(delay, self.store.now());
+        let new = |subject: &Subject| !known.contains(subject);
+        let sent = |due: &&Due| new(&due.subject) && rule.candidate().release(due).1 == Release::Send;
+        let owed = due.iter().filter(sent).count();
+        let held = if due.is_empty() { hold.held().filter(|(subject, _)| new(subject)).count() } else { 0 };
+        Foreseen { owed, held, already }
+    }
+
+    /// Takes a kept change into the rule's hold; whether it is any of the rule's.
+    pub(crate) async fn hold_for(&self, rule: &Rule, change: &Change) -> Result<bool, Unavailable> {
+        let held = keys::hold(&change.conversion.conversion_id, &rule.id);
+        if !rule.candidate().may_begin(&change.conversion) && self.store.get_one(held).await?.is_none() {
+            return Ok(false);
+        }
+        self.absorb(rule.clone(), change, &change.events()).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,178 @@
+//! What follows from a hold: decided and written with the hold in one compare-and-set, brought about after it.
+//!
+//! Concurrent changes decide one after another, since only one of them wins the hold; a crash before the messages are out leaves
+//! them in the outbox, and whatever touches the hold next sends them. Sending twice does no harm: the ids are the same (P2).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracking_core::{
+    delivery::{Cause, State},
+    event::Subject,
+    hold::{Due, Ending, Hold, Kind},
+    matching::{Release, is_foreign},
+    tracking_api::Final,
+};
+
+use crate::{
+    backend::{Backend, Effects, Swap, Swapped, Unavailable},
+    delivery::{deliver_message, owed},
+    holds::Holds,
+    keys,
+    recorder::Listing,
+    rows::{self, DeliveryRow, Job},
+    rules::Rule,
+};
+
+/// The tries to end what others write at the same time.
+const TRIES: usize = 10;
+
+/// Messages and rows that a hold owes the world.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Outbox {
+    /// Postbacks to hand over.
+    send: Vec<Job>,
+    /// Deliveries that end without one.
+    ended: Vec<DeliveryRow>,
+    /// Deliveries that the log is to show as held.
+    held: Vec<DeliveryRow>,
+}
+
+impl Outbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.send.is_empty() && self.ended.is_empty() && self.held.is_empty()
+    }
+
+    /// The number of postbacks to hand over, of deliveries to end, and of those to be shown as held.
+    pub(super) fn counts(&self) -> (usize, usize, usize) {
+        (self.send.len(), self.ended.len(), self.held.len())
+    }
+
+    /// Postbacks to hand over.
+    pub(super) fn to_send(&self) -> impl Iterator<Item = &Job> {
+        self.send.iter()
+    }
+}
+
+impl<B: Backend> Holds<B> {
+    /// Puts something owed into the outbox; whether it is handed over for sending.
+    pub(super) async fn carry_out(
+        &self,
+        rule: &Rule,
+        due: &Due,
+        outbox: &mut Outbox,
+        now: Timestamp,
+    ) -> Result<bool, Unavailable> {
+        let cause = match due.kind {
+            Kind::Final => Some(Cause::Final(rule.head.epoch)),
+            Kind::Late => Some(Cause::Late(rule.head.epoch)),
+            Kind::Change => None,
+        };
+        let (event, release) = rule.candidate().release(due);
+        let mut job = owed(rule, event, cause, self.store.now());
+        let existing = self.store.get_one(keys::delivery(&job.id)).await?;
+        let existing = existing.map(|item| rows::read::<DeliveryRow>(&item.body)).transpose()?;
+        if let Some(row) = existing.as_ref().filter(|row| row.state.is_ended()) {
+            // What a person stopped before its first attempt never went out.
+            let stopped = row.state == State::Cancelled && row.attempts == 0;
+            return Ok(!stopped && !matches!(row.state, State::Skipped | State::Expired));
+        }
+        if let Some(row) = &existing {
+            // What was held keeps its place in the log.
+            job.created_at = row.job.created_at;
+            job.held = true;
+        }
+        let (state, reason) = match release {
+            Release::Foreign => {
+                if let Some(mut row) = existing {
+                    row.end(State::Skipped, "the conversion belongs to another affiliate now", now);
+                    outbox.ended.push(row);
+                }
+                return Ok(false);
+            }
+            Release::Send => {
+                outbox.send.push(job);
+                return Ok(true);
+            }
+            Release::End(Ending::Expired) => (State::Expired, "the conversion was not settled within max_hold_days".to_owned()),
+            Release::End(Ending::FinalAlreadySent) => (State::Skipped, "final already sent".to_owned()),
+            Release::Unfit(misses) => {
+                let why: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
+                (State::Skipped, format!("the conditions do not hold for the state to be sent: {}", why.join("; ")))
+            }
+        };
+        let mut row = DeliveryRow::new(job, State::Held, rule.definition.retry.max_attempts());
+        row.end(state, reason, now);
+        outbox.ended.push(row);
+        Ok(false)
+    }
+
+    /// Notes which deliveries the log is to show as held: those that were not before, as long as they are.
+    pub(super) fn note_held(&self, rule: &Rule, delay: Final, hold: &Hold, before: &[Subject], outbox: &mut Outbox) {
+        outbox.held.retain(|row| hold.held().any(|(subject, _)| *subject == row.job.event.0.subject()));
+        if is_foreign(&rule.head.owner, &hold.newest.conversion) {
+            return;
+        }
+        for (subject, _) in hold.held().filter(|(subject, _)| !before.contains(subject)) {
+            let Some(event) = hold.event_about(subject) else { continue };
+            let job = Job { held: true, ..owed(rule, event, Some(Cause::Final(rule.head.epoch)), self.store.now()) };
+            let mut row = DeliveryRow::new(job, State::Held, rule.definition.retry.max_attempts());
+            row.reason = Some("held until the conversion is settled".to_owned());
+            row.next_due = hold.settled_at.and(hold.due(delay));
+            outbox.held.push(row);
+        }
+    }
+
+    /// Brings about what is in the outbox.
+    pub(super) async fn flush(&self, rule: &Rule, outbox: &Outbox, now: Timestamp) -> Result<(), Unavailable> {
+        let mut listings = Vec::new();
+        let insert =
+            |row: &DeliveryRow| Swap { key: keys::delivery(&row.job.id), expect: None, new: Some(self.store.delivery_item(row)) };
+        if !outbox.held.is_empty() {
+            let swapped = self.store.backend().swap(outbox.held.iter().map(insert).collect()).await;
+            for (row, swapped) in outbox.held.iter().zip(swapped) {
+                match swapped {
+                    Swapped::Done => listings.push(Listing::of(row)),
+                    // It is there already, and may tell more; what it says of its making counts.
+                    Swapped::Conflict(Some(item)) => {
+                        listings.extend(self.store.readable(&item).map(|row: DeliveryRow| Listing::of(&row)));
+                    }
+                    Swapped::Conflict(None) => {}
+                    Swapped::Unavailable(error) => return Err(error),
+                }
+            }
+        }
+        let host = rule.definition.request.host();
+        let mut effects = Effects::default();
+        effects.send.extend(outbox.send.iter().map(|job| deliver_message(host, job.clone())));
+        listings.extend(outbox.ended.iter().filter(|row| !row.job.held).map(Listing::of));
+        effects.put.extend(self.recorder.pages(&listings, now));
+        self.store.commit_one(effects).await?;
+        self.end_held(&outbox.ended).await
+    }
+
+    /// Writes how deliveries ended that were never sent, unless more is known of them.
+    async fn end_held(&self, ended: &[DeliveryRow]) -> Result<(), Unavailable> {
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<_> = ended.iter().map(|row| keys::delivery(&row.job.id)).collect();
+        for _ in 0..TRIES {
+            let mut swaps = Vec::new();
+            for ((row, key), stands) in ended.iter().zip(&keys).zip(self.store.backend().get(&keys).await?) {
+                let known: Option<DeliveryRow> = stands.as_ref().map(|item| rows::read(&item.body)).transpose()?;
+                if known.is_none_or(|known| known.state == State::Held) {
+                    let expect = stands.map(|item| item.rev);
+                    swaps.push(Swap { key: key.clone(), expect, new: Some(self.store.delivery_item(row)) });
+                }
+            }
+            let mut all_done = true;
+            for swapped in self.store.backend().swap(swaps).await {
+                all_done &= swapped.is_done()?;
+            }
+            if all_done {
+                return Ok(());
+            }
+        }
+        Err(Unavailable("what was held changes all the time".to_owned()))
+    }
+}

@@ -1,0 +1,241 @@
+//! Why a rule fired or did not: for an event that a person gives, and for what really happened to a conversion.
+//!
+//! What decides is what matching asks too ([`tracking_core::matching`]); here is only read and shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use tracking_core::{
+    caller::{Caller, Owner},
+    delivery::conversion_hash,
+    id::Id,
+    json,
+    json::Value,
+    matching::{Explained, Verdict},
+    tracking_api::{Delay, explained_event},
+};
+
+use crate::{
+    MOST_PAGE_BYTES,
+    backend::{Backend, Order, Partition, Range, Unavailable},
+    keys,
+    log::Log,
+    matching::kept::Kept,
+    rows::{DeliveryRow, ReadError},
+    rules::{Filter, Refused, Rule, listed},
+};
+
+/// The most verdicts of a page, and of a rule in it: a page ends early, and of a rule the oldest changes are left out, rather than
+/// grow beyond what one answer can hold.
+const MOST_VERDICTS: usize = 5_000;
+/// The most changes of a conversion that are explained, the newest.
+const MOST_CHANGES: usize = 200;
+/// The most bytes of those changes as they are kept, but for the last that is read: each takes about ten times as much once it is read.
+const MAX_CHANGE_BYTES: usize = 2 * 1024 * 1024;
+/// Changes that are read together.
+const CHANGES_AT_A_TIME: usize = 8;
+/// The most bytes of the verdicts on one change, which has up to 2 001 events.
+const MAX_VERDICT_BYTES: usize = 512 * 1024;
+/// What stands for the name of a rule that is gone.
+const GONE: &str = "a deleted Tracking API";
+
+/// A page of what is explained, and where the next one begins.
+type Page = (Vec<Value>, Option<String>);
+
+impl<B: Backend> Log<B> {
+    /// For each rule that the caller may see, newest first, what the event in `body` would do to it: as if it were the first that is
+    /// heard of its conversion.
+    ///
+    /// # Errors
+    /// The event's faults, all at once.
+    pub async fn explain(&self, caller: &Caller, body: &Value, limit: usize, before: Option<String>) -> Result<Page, Refused> {
+        let change = explained_event(body)?;
+        let now = self.store.now();
+        let mut list = listed(caller, &Filter::default(), before, limit);
+        let (mut page, mut last_given) = (Items::default(), None);
+        while let Some((place, rule)) = self.rules.next_rule(&mut list).await? {
+            if page.told.len() == limit {
+                return Ok((page.told, last_given));
+            }
+            let explained = rule.candidate().explain(&change, &mut None, now);
+            let mut item = about(&rule);
+            show(&mut item, &explained);
+            if !page.takes(item, explained.verdicts.len()) {
+                return Ok((page.told, last_given));
+            }
+            last_given = Some(place);
+        }
+        page.told.extend(list.unreadable(caller, limit));
+        Ok((page.told, None))
+    }
+
+    /// For each rule that the caller may see, newest first, what the changes of a conversion did to it, by the rule as it is now, and what
+    /// became of each delivery. On the last page also the deliveries of rules that are gone.
+    ///
+    /// # Errors
+    /// Nothing of that conversion may be seen.
+    pub async fn explain_conversion(
+        &self,
+        caller: &Caller,
+        conversion: &Id,
+        limit: usize,
+        before: Option<String>,
+    ) -> Result<Page, Refused> {
+        let (changes, all) = self.kept_changes(conversion).await?;
+        let rows = self.deliveries_of(caller, conversion).await?;
+        if rows.is_empty() && !changes.iter().any(|kept| caller.may_know(&kept.change.conversion)) {
+            return Err(Refused::NotFound);
+        }
+        let mut deliveries = self.shown_deliveries(rows).await?;
+        let mut list = listed(caller, &Filter::default(), before, limit);
+        let (mut page, mut last_given) = (Items::default(), None);
+        while let Some((place, rule)) = self.rules.next_rule(&mut list).await? {
+            if page.told.len() == limit {
+                return Ok((page.told, last_given));
+            }
+            let (newest, complete) = history(caller, &rule, &changes);
+            let mut item = about(&rule);
+            item["changes"] = newest.told.into();
+            item["complete"] = (complete && all).into();
+            item["deliveries"] = deliveries.remove(&rule.id).map(|(_, views)| views).unwrap_or_default().into();
+            if !page.takes(item, newest.verdicts) {
+                return Ok((page.told, last_given));
+            }
+            last_given = Some(place);
+        }
+        page.told.extend(self.gone(deliveries).await?);
+        Ok((page.told, None))
+    }
+
+    /// The changes of a conversion as they were kept, in the order in which they came; of too many, or too large ones, the newest. Whether
+    /// those are all.
+    async fn kept_changes(&self, conversion: &Id) -> Result<(Vec<Kept>, bool), Unavailable> {
+        let partition = Partition::Table(keys::conversion(&conversion_hash(conversion)));
+        let mut range = Range::prefix("E#");
+        let (mut changes, mut bytes, mut read) = (Vec::new(), 0, 0);
+        let is_full = |bytes: usize, read: usize| bytes >= MAX_CHANGE_BYTES || read == MOST_CHANGES;
+        let is_complete = loop {
+            let items = self.store.backend().query(&partition, &range, Order::Descending, CHANGES_AT_A_TIME).await?;
+            for item in &items {
+                if is_full(bytes, read) {
+                    break;
+                }
+                (bytes, read) = (bytes + item.body.len(), read + 1);
+                let kept = self.store.or_unreadable(item, Kept::read(item)).flatten();
+                changes.extend(kept.filter(|kept| kept.change.conversion.conversion_id == *conversion));
+            }
+            match items.last() {
+                _ if is_full(bytes, read) => break false,
+                Some(last) if items.len() == CHANGES_AT_A_TIME => range.before = Some(last.key.sort.clone()),
+                _ => break true,
+            }
+        };
+        changes.sort_by_key(|kept| (kept.received_at, kept.change.conversion.version));
+        Ok((changes, is_complete))
+    }
+
+    /// Deliveries as a list shows them, oldest first, with their owner, by their rules.
+    async fn shown_deliveries(&self, mut rows: Vec<DeliveryRow>) -> Result<BTreeMap<Id, (Owner, Vec<Value>)>, Unavailable> {
+        self.show_sending(&mut rows).await?;
+        rows.sort_by(|a, b| (a.job.created_at, &a.job.id).cmp(&(b.job.created_at, &b.job.id)));
+        let mut shown: BTreeMap<Id, (Owner, Vec<Value>)> = BTreeMap::new();
+        for row in rows {
+            let (_, views) = shown.entry(row.job.rule.clone()).or_insert_with(|| (row.job.owner.clone(), Vec::new()));
+            views.push(row.view());
+        }
+        Ok(shown)
+    }
+
+    /// The deliveries of those rules that are gone.
+    async fn gone(&self, deliveries: BTreeMap<Id, (Owner, Vec<Value>)>) -> Result<Vec<Value>, Unavailable> {
+        let ids: Vec<Id> = deliveries.keys().cloned().collect();
+        let mut there = BTreeSet::new();
+        for found in join_all(ids.iter().map(|id| self.rules.read_rule_if(id, |_| true))).await {
+            // Of a rule that can't be read, as of one that is gone, its deliveries are left to tell.
+            there.extend(ReadError::pass_over(found)?.flatten().map(|(rule, _)| rule.id));
+        }
+        let gone = deliveries.into_iter().filter(|(id, _)| !there.contains(id)).map(|(id, (owner, views))| {
+            json!({"tracking_api_id": id, "name": GONE, "owner": owner, "active": false, "changes": [], "complete": true, "deliveries": views})
+        });
+        Ok(gone.collect())
+    }
+}
+
+/// Items of an answer, which has room for only so many.
+#[derive(Default)]
+struct Items {
+    told: Vec<Value>,
+    verdicts: usize,
+    bytes: usize,
+}
+
+impl Items {
+    /// Takes one more, if there is room or it is the first.
+    fn takes(&mut self, item: Value, verdicts: usize) -> bool {
+        let verdicts = self.verdicts + verdicts;
+        let bytes = self.bytes + item.to_string().len();
+        let fits = self.told.is_empty() || (verdicts <= MOST_VERDICTS && bytes <= MOST_PAGE_BYTES);
+        if fits {
+            (self.verdicts, self.bytes) = (verdicts, bytes);
+            self.told.push(item);
+        }
+        fits
+    }
+}
+
+/// What each change did to a rule, in the order in which they came; of too many the newest, and whether those are all. A hold goes
+/// through all of them; shown are those that the caller may know of (V3).
+fn history(caller: &Caller, rule: &Rule, changes: &[Kept]) -> (Items, bool) {
+    let holds = matches!(rule.definition.delay, Delay::Final(_));
+    let mut hold = None;
+    let mut told = Vec::new();
+    for Kept { received_at, change } in changes {
+        let shown = caller.may_know(&change.conversion);
+        if shown || holds {
+            let explained = rule.candidate().explain(change, &mut hold, *received_at);
+            told.extend(shown.then_some((received_at, change, explained)));
+        }
+    }
+    let mut newest = Items::default();
+    let complete = told.iter().rev().all(|(received_at, change, explained)| {
+        let mut item = json!({
+            "change_id": change.change_id, "version": change.conversion.version, "occurred_at": change.occurred_at,
+            "received_at": received_at, "rule_changed_since": rule.head.updated_at > **received_at,
+        });
+        show(&mut item, explained);
+        newest.takes(item, explained.verdicts.len())
+    });
+    newest.told.reverse();
+    (newest, complete)
+}
+
+/// A rule as what is explained names it.
+fn about(rule: &Rule) -> Value {
+    json!({
+        "tracking_api_id": rule.id, "name": rule.definition.name, "owner": rule.head.owner, "active": rule.head.live && rule.head.unbound(&rule.definition).is_none(),
+    })
+}
+
+fn show(item: &mut Value, explained: &Explained) {
+    item["fires"] = explained.fires.into();
+    item["held"] = explained.held.into();
+    show_verdicts(item, &explained.verdicts);
+}
+
+/// Shows the verdicts on one change; of very many the first.
+pub(crate) fn show_verdicts(item: &mut Value, verdicts: &[Verdict]) {
+    let mut room = MAX_VERDICT_BYTES;
+    let shown: Vec<Value> = verdicts
+        .iter()
+        .map(|verdict| json!(verdict))
+        .take_while(|shown| {
+            let left = room.checked_sub(shown.to_string().len());
+            room = left.unwrap_or_default();
+            left.is_some()
+        })
+        .collect();
+    if shown.len() < verdicts.len() {
+        item["shortened"] = true.into();
+    }
+    item["verdicts"] = shown.into();
+}

@@ -1,0 +1,175 @@
+//! The internals of one delivery, for admins: what decides what it does next, read in at most five steps and changed by none.
+//!
+//! 1. its row, by which rule and subject are known; without one, the lines of its conversion are searched for it,
+//! 2. in one read: the row again, the line, the hold, the rule's head, its rate, its due row, the sweep's cursor,
+//! 3. the rule's text,
+//! 4. in one read: the rows of the others on the line, and the due row of the hold.
+//!
+//! The reason is then read off by [`tracking_core::standstill`]. A row that can't be read is listed; it fails nothing.
+
+mod reading;
+mod view;
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use tracking_core::{delivery::DeliveryId, line::Line};
+
+pub use view::{
+    ClaimInternals, DueRowInternals, EntryInternals, HoldInternals, Internals, OutboxInternals, QueueInternals, RateInternals,
+    RowInternals, RuleInternals, UnreadableRow,
+};
+
+use crate::{
+    backend::{Backend, Item, Key, Order, Partition, Range, Unavailable},
+    due::{Cursor, DueRow},
+    holds, keys,
+    log::Log,
+    rows::{DeliveryRow, ReadError},
+    rules::{Refused, Rule},
+};
+use reading::{About, Look, Rows, beginning};
+
+/// Lines of a conversion that are read at a time, and how often.
+const LINES_A_READ: usize = 200;
+const MAX_LINE_READS: usize = 5;
+
+impl<B: Backend> Log<B> {
+    /// Returns everything that decides what a delivery does next, for admins. Nothing is written.
+    ///
+    /// # Errors
+    /// Neither a row nor a line knows the delivery, or the store is unavailable.
+    pub async fn internals(&self, id: &DeliveryId) -> Result<Internals, Refused> {
+        let mut rows = Rows::default();
+        let stands = self.store.get_one(keys::delivery(id)).await?;
+        let row = stands.as_ref().and_then(|item| self.decoded::<DeliveryRow>(item, &mut rows));
+        let about = match &row {
+            Some(row) => Some(About::of(row)),
+            None => self.about_by_line(id).await?,
+        };
+        match about {
+            Some(about) => {
+                self.read_about(id, &about, row.as_ref(), &mut rows).await?;
+                Ok(rows.view(self.look(id), Some(about)))
+            }
+            None if stands.is_some() => Ok(rows.view(self.look(id), None)),
+            None => Err(Refused::NotFound),
+        }
+    }
+
+    fn look<'a>(&self, id: &'a DeliveryId) -> Look<'a> {
+        Look { id, present: self.deliveries.present() }
+    }
+
+    /// Reads an item; one that can't be read is noted.
+    fn decoded<T: DeserializeOwned>(&self, item: &Item, rows: &mut Rows) -> Option<T> {
+        let read = self.store.readable(item);
+        if read.is_none() {
+            rows.note(item.key.clone());
+        }
+        read
+    }
+
+    /// The rule and subject of a delivery that has no row yet: its line knows it if it waits.
+    async fn about_by_line(&self, id: &DeliveryId) -> Result<Option<About>, Unavailable> {
+        let partition = Partition::Table(keys::conversion(id.conversion_part()));
+        let mut range = Range::prefix(keys::LINES);
+        for _ in 0..MAX_LINE_READS {
+            let items = self.store.backend().query(&partition, &range, Order::Ascending, LINES_A_READ).await?;
+            for item in &items {
+                let entries = self.store.readable::<Line>(item).map(|line| line.entries).unwrap_or_default();
+                let Some(entry) = entries.into_iter().find(|entry| entry.id == *id) else { continue };
+                return Ok(About::at(&item.key, entry.order));
+            }
+            let Some(last) = items.last().filter(|_| items.len() == LINES_A_READ) else { break };
+            range.from = Some(format!("{}\0", last.key.sort));
+        }
+        Ok(None)
+    }
+
+    async fn read_about(
+        &self,
+        id: &DeliveryId,
+        about: &About,
+        row: Option<&DeliveryRow>,
+        rows: &mut Rows,
+    ) -> Result<(), Unavailable> {
+        let mut wanted = vec![
+            keys::delivery(id),
+            keys::line(id, &about.rule, &about.subject),
+            keys::head(&about.rule),
+            keys::pace(&about.rule),
+            keys::hold_of(id, &about.rule),
+            keys::sweep_cursor(),
+        ];
+        wanted.extend(row.and_then(|row| row.next_due).map(|at| keys::due(at, &format!("D#{id}"))));
+        let mut found = self.store.backend().get(&wanted).await?.into_iter();
+        let [own, line, head, free, hold, cursor] = std::array::from_fn(|_| found.next().flatten());
+        rows.row = own.and_then(|item| Some((item.rev, self.decoded(&item, rows)?)));
+        rows.line = line.and_then(|item| Some((item.rev, self.decoded(&item, rows)?)));
+        rows.head = head.and_then(|item| self.decoded(&item, rows));
+        rows.free = free.and_then(|item| self.decoded(&item, rows));
+        rows.swept = cursor.and_then(|item| self.decoded::<Cursor>(&item, rows)).and_then(|cursor| beginning(cursor.hour));
+        let due = found.next().flatten();
+        let due = due.and_then(|item| self.due_row(&item, rows));
+        rows.due.extend(due);
+        self.read_rule_text(about, rows).await?;
+        if let Some(item) = &hold {
+            let epoch = rows.head.as_ref().map(|head| head.epoch);
+            let peeked = self.store.or_unreadable(item, holds::peek(item, rows.rule.as_ref(), epoch, &about.subject));
+            if peeked.is_none() {
+                rows.note(item.key.clone());
+            }
+            rows.hold = peeked;
+        }
+        self.read_others(id, about, rows).await
+    }
+
+    /// The rule's text, if its head can be read.
+    async fn read_rule_text(&self, about: &About, rows: &mut Rows) -> Result<(), Unavailable> {
+        let Some(head) = rows.head.clone().filter(|head| !head.deleted) else { return Ok(()) };
+        match self.rules.definition(&about.rule, &head).await {
+            Ok(definition) => {
+                let rule = |definition| Rule { id: about.rule.clone(), head: Arc::new(head), definition };
+                rows.rule = definition.map(rule);
+            }
+            Err(ReadError::Unreadable(_)) => rows.note(keys::body(&about.rule, &head.write)),
+            Err(ReadError::Unavailable(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The rows of the others on the line, and the due row of the hold.
+    async fn read_others(&self, id: &DeliveryId, about: &About, rows: &mut Rows) -> Result<(), Unavailable> {
+        let first = rows.row.as_ref().and_then(|(_, row)| row.job.after.clone());
+        let entries = rows.line.iter().flat_map(|(_, line)| &line.entries).map(|entry| entry.id.clone());
+        let mut others: Vec<DeliveryId> = entries.chain(first).filter(|other| other != id).collect();
+        others.sort_unstable();
+        others.dedup();
+        let mut wanted: Vec<Key> = others.iter().map(keys::delivery).collect();
+        let conversion = rows.row.as_ref().map(|(_, row)| row.job.event.0.conversion.conversion_id.clone());
+        if let (Some(conversion), Some((HoldInternals { woken_at: Some(at), .. }, _))) = (conversion, &rows.hold) {
+            wanted.push(keys::due(*at, &format!("H#{}#{conversion}", about.rule)));
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for (at, item) in self.store.backend().get(&wanted).await?.into_iter().enumerate() {
+            let Some(item) = item else { continue };
+            if let Some(other) = others.get(at) {
+                let row = self.decoded::<DeliveryRow>(&item, rows);
+                rows.others.extend(row.map(|row| (other.clone(), row)));
+            } else {
+                let due = self.due_row(&item, rows);
+                rows.due.extend(due);
+            }
+        }
+        Ok(())
+    }
+
+    fn due_row(&self, item: &Item, rows: &mut Rows) -> Option<DueRowInternals> {
+        let due: DueRow = self.decoded(item, rows)?;
+        let Key { partition, sort } = item.key.clone();
+        Some(DueRowInternals { at: due.at, partition, sort })
+    }
+}

@@ -1,0 +1,309 @@
+//! What was read about a delivery: as people see it, and as the circumstances that [`standstill`] reads the reason off.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::{
+    delivery::{DeliveryId, State},
+    event::{Order as Place, Subject},
+    id::Id,
+    line::{Ask, Claim, Entry, Line, Present, Recorded},
+    standstill::{Circumstances, HoldNow, KnownRow, RateNow, RuleNow, Standstill, standstill},
+};
+
+use super::view::{
+    ClaimInternals, DueRowInternals, EntryInternals, HoldInternals, Internals, OutboxInternals, QueueInternals, RateInternals,
+    RowInternals, RuleInternals, UnreadableRow,
+};
+use crate::{
+    backend::Key,
+    delivery::{LONGEST_WAIT, PATIENCE},
+    keys,
+    rate::Free,
+    rows::{DeliveryRow, Job, Outbox},
+    rules::{Head, Rule},
+};
+
+/// The timeout and the attempts of a rule whose text can't be read: nothing but the reading of its line depends on them.
+const USUAL_TIMEOUT_SECONDS: u32 = 40;
+const USUAL_MAX_ATTEMPTS: u32 = 13;
+
+/// The rule and subject of a delivery, by which its other rows are found.
+pub(super) struct About {
+    pub(super) rule: Id,
+    pub(super) subject: Subject,
+    place: Place,
+}
+
+/// The rows about a delivery, as far as they can be read.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub(super) row: Option<(u64, DeliveryRow)>,
+    pub(super) line: Option<(u64, Line)>,
+    pub(super) head: Option<Head>,
+    pub(super) rule: Option<Rule>,
+    pub(super) free: Option<Free>,
+    pub(super) hold: Option<(HoldInternals, HoldNow)>,
+    pub(super) due: Vec<DueRowInternals>,
+    pub(super) swept: Option<Timestamp>,
+    /// The rows of the others on its line, and of the first one of its change.
+    pub(super) others: HashMap<DeliveryId, DeliveryRow>,
+    unreadable: Vec<Key>,
+}
+
+/// Who looks, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    pub(super) id: &'a DeliveryId,
+    pub(super) present: Present,
+}
+
+impl About {
+    pub(super) fn of(row: &DeliveryRow) -> Self {
+        let event = &row.job.event.0;
+        Self { rule: row.job.rule.clone(), subject: event.subject(), place: event.order() }
+    }
+
+    /// Reads them off the key of a line.
+    pub(super) fn at(line: &Key, place: Place) -> Option<Self> {
+        let (rule, subject) = line.sort.strip_prefix(keys::LINES)?.split_once('#')?;
+        Some(Self { rule: rule.parse().ok()?, subject: subject.parse().ok()?, place })
+    }
+}
+
+impl Rows {
+    /// Notes a row that can't be read.
+    pub(super) fn note(&mut self, key: Key) {
+        if !self.unreadable.contains(&key) {
+            self.unreadable.push(key);
+        }
+    }
+
+    /// The internals as people see them.
+    pub(super) fn view(self, look: Look<'_>, about: Option<About>) -> Internals {
+        let unbound = self.unbound();
+        let rule_now = self.rule_now(unbound.as_deref());
+        let sends = matches!(rule_now, RuleNow::Sends(_));
+        let circumstances = Circumstances { rule: rule_now, ..self.circumstances(look, about.as_ref()) };
+        let Standstill { cause, why, until } = standstill(&circumstances);
+        let subject_queue = about.as_ref().and_then(|_| self.queue(look));
+        let rule = self.head.as_ref().filter(|head| !head.deleted);
+        Internals {
+            id: look.id.clone(),
+            at: look.present.now,
+            cause,
+            why,
+            until,
+            subject: about.as_ref().map(|about| about.subject.to_string()),
+            tracking_api_id: about.map(|about| about.rule),
+            row: self.row.as_ref().map(|(revision, row)| shown_row(*revision, row)),
+            rule: rule.map(|head| shown_rule(head, self.rule.as_ref(), sends)),
+            subject_queue,
+            hold: self.hold.map(|(hold, _)| hold),
+            due_rows: self.due,
+            rate: self.free.map(|free| RateInternals { free_from: free.from, late_from: free.late }),
+            swept_until: self.swept,
+            unreadable: self.unreadable.into_iter().map(|Key { partition, sort }| UnreadableRow { partition, sort }).collect(),
+        }
+    }
+
+    fn circumstances<'a>(&'a self, look: Look<'_>, about: Option<&About>) -> Circumstances<'a> {
+        let row = self.row.as_ref().map(|(_, row)| row);
+        let held = row.is_some_and(|row| row.state == State::Held);
+        let line = self.line.as_ref().map(|(_, line)| line);
+        let position = about.map(|about| {
+            let recorded = |id: &DeliveryId| self.recorded(id, look.id);
+            line.unwrap_or(&Line::default()).position(&self.ask(look, look.id, about.place), &recorded)
+        });
+        let own_due = |due: &&DueRowInternals| due.sort.ends_with(&format!("#D#{}", look.id));
+        Circumstances {
+            now: look.present.now,
+            row: row.map(|row| KnownRow {
+                state: row.state,
+                reason: row.reason.as_deref(),
+                next_due: row.next_due,
+                ended_at: row.ended_at,
+            }),
+            rule: RuleNow::Unknown,
+            position,
+            unreadable: self.unreadable.iter().find_map(|key| decisive(key, look.id, held)),
+            patient_until: self.job().map(|job| job.created_at + PATIENCE),
+            hold: held.then(|| self.hold.as_ref().map_or(HoldNow::LetGo, |(_, hold)| *hold)),
+            filed: self.due.iter().find(own_due).map(|due| due.at),
+        }
+    }
+
+    fn job(&self) -> Option<&Job> {
+        self.row.as_ref().map(|(_, row)| &row.job)
+    }
+
+    /// What a message of a delivery on this line would ask now.
+    fn ask<'a>(&'a self, look: Look<'_>, id: &'a DeliveryId, order: Place) -> Ask<'a> {
+        let definition = self.rule.as_ref().map(|rule| &rule.definition);
+        let budget =
+            || self.row.as_ref().map_or(USUAL_MAX_ATTEMPTS, |(_, row)| row.max_attempts - row.base.min(row.max_attempts));
+        let job = if id == look.id { self.job() } else { self.others.get(id).map(|row| &row.job) };
+        let after = job.filter(|job| job.created_at + PATIENCE > look.present.now).and_then(|job| job.after.as_ref());
+        Ask {
+            id,
+            order,
+            after,
+            // No hand-out has this token.
+            token: "",
+            present: look.present,
+            timeout_seconds: definition.map_or(USUAL_TIMEOUT_SECONDS, |rule| rule.request.timeout().seconds()),
+            max_attempts: definition.map_or_else(budget, |rule| rule.retry.max_attempts()),
+        }
+    }
+
+    fn recorded(&self, id: &DeliveryId, own: &DeliveryId) -> Option<Recorded> {
+        let own = self.row.as_ref().filter(|_| id == own).map(|(_, row)| row);
+        own.or_else(|| self.others.get(id)).map(DeliveryRow::recorded)
+    }
+
+    /// The reason why the rule waits for a secret, if it does.
+    fn unbound(&self) -> Option<String> {
+        let rule = self.rule.as_ref()?;
+        rule.head.unbound(&rule.definition).map(|(reason, _)| reason)
+    }
+
+    fn rule_now<'a>(&self, unbound: Option<&'a str>) -> RuleNow<'a> {
+        let is_rule = |key: &&Key| key.partition.starts_with("R#") && key.sort != keys::PACE;
+        if self.unreadable.iter().any(|key| is_rule(&key)) {
+            return RuleNow::Unknown;
+        }
+        let Some(head) = self.head.as_ref().filter(|head| !head.deleted) else { return RuleNow::Deleted };
+        if !head.live {
+            return RuleNow::Off;
+        }
+        if self.job().is_some_and(|job| !head.sends(job.epoch)) {
+            return RuleNow::OffSince;
+        }
+        let since = self.row.as_ref().and_then(|(_, row)| row.waits_since);
+        let until = since.map(|since| since + LONGEST_WAIT);
+        if let Some(reason) = unbound {
+            return RuleNow::Unbound { reason, until };
+        }
+        if self.rule.as_ref().is_some_and(|rule| rule.definition.pause) {
+            return RuleNow::Paused { until };
+        }
+        let rate = self.rule.as_ref().and_then(|rule| rule.definition.rate_per_second);
+        RuleNow::Sends(rate.map(|per_second| RateNow { per_second, free_from: self.free.map(|free| free.from) }))
+    }
+
+    fn queue(&self, look: Look<'_>) -> Option<QueueInternals> {
+        let (revision, line) = self.line.as_ref()?;
+        let entries = line.entries.iter().map(|entry| self.entry(line, entry, look)).collect();
+        Some(QueueInternals { revision: *revision, head: line.head, entries })
+    }
+
+    fn entry(&self, line: &Line, entry: &Entry, look: Look<'_>) -> EntryInternals {
+        let recorded = |id: &DeliveryId| self.recorded(id, look.id);
+        let is_this = entry.id == *look.id;
+        let row = if is_this { self.row.as_ref().map(|(_, row)| row) } else { self.others.get(&entry.id) };
+        let is_open = row.is_none_or(|row| !row.state.is_ended());
+        let behind = || line.blocker(&self.ask(look, &entry.id, entry.order), &recorded);
+        EntryInternals {
+            id: entry.id.clone(),
+            is_this,
+            version: entry.order.version,
+            rank: entry.order.rank,
+            attempts: entry.attempts,
+            base: entry.base,
+            instruction: entry.asked,
+            claim: entry
+                .claim
+                .as_ref()
+                .map(|claim| shown_claim(claim, is_open && row.is_none_or(|row| row.attempts < entry.attempts), look)),
+            parked_until: entry.parked_until,
+            slot: entry.slot,
+            returns: entry.returns,
+            state: row.map(|row| row.state),
+            recorded: row.map(|row| row.attempts),
+            behind: is_open.then(behind).flatten(),
+        }
+    }
+}
+
+/// Names a row whose reading decides: while it can't be read, the delivery neither moves nor ends.
+fn decisive(key: &Key, id: &DeliveryId, held: bool) -> Option<String> {
+    let Key { partition, sort } = key;
+    if *key == keys::delivery(id) {
+        return Some("its row".to_owned());
+    }
+    if let Some(other) = sort.strip_prefix("D#") {
+        return Some(format!("the row of {other} on its subject queue"));
+    }
+    let name = match sort.split('#').next() {
+        _ if partition.starts_with("DUE#") => "its due row",
+        Some("L") => "its subject queue",
+        Some("HEAD" | "BODY") => "its Tracking API",
+        Some("H") if held => "its hold",
+        _ => return None,
+    };
+    Some(name.to_owned())
+}
+
+fn shown_claim(claim: &Claim, is_unrecorded: bool, look: Look<'_>) -> ClaimInternals {
+    ClaimInternals {
+        lease_until: claim.lease_until,
+        incarnation: claim.run,
+        is_live: is_unrecorded && claim.run == look.present.run && claim.lease_until > look.present.now,
+        is_shared: claim.shared,
+    }
+}
+
+fn shown_row(revision: u64, row: &DeliveryRow) -> RowInternals {
+    let DeliveryRow { job, state, reason, attempts, base, max_attempts, next_due, waits_since, pending, ended_at, .. } = row;
+    let event = &job.event.0;
+    RowInternals {
+        revision,
+        state: *state,
+        reason: reason.clone(),
+        attempts: *attempts,
+        base: *base,
+        max_attempts: *max_attempts,
+        next_due: *next_due,
+        waits_since: *waits_since,
+        pending: *pending,
+        epoch: job.epoch,
+        was_held: job.held,
+        after: job.after.clone(),
+        owner: job.owner.clone(),
+        change_id: event.change_id.clone(),
+        event: event.kind,
+        conversion_id: event.conversion.conversion_id.clone(),
+        version: event.conversion.version,
+        created_at: job.created_at,
+        ended_at: *ended_at,
+        outbox: row.outbox.as_deref().map(shown_outbox),
+    }
+}
+
+fn shown_outbox(outbox: &Outbox) -> OutboxInternals {
+    OutboxInternals {
+        attempt: outbox.attempt,
+        at: outbox.at,
+        tells_result: outbox.told.is_some(),
+        tells_end: outbox.ended.is_some(),
+    }
+}
+
+fn shown_rule(head: &Head, rule: Option<&Rule>, sends: bool) -> RuleInternals {
+    let definition = rule.map(|rule| &rule.definition);
+    RuleInternals {
+        version: head.version,
+        epoch: head.epoch,
+        live: head.live,
+        sends,
+        unbound_secrets: definition.map(|definition| head.unbound_names(definition)).unwrap_or_default(),
+        max_attempts: definition.map(|definition| definition.retry.max_attempts()),
+        timeout_seconds: definition.map(|definition| definition.request.timeout().seconds()),
+        rate_per_second: definition.and_then(|definition| definition.rate_per_second),
+    }
+}
+
+/// The beginning of an hour that is counted from 1970.
+pub(super) fn beginning(hour: i64) -> Option<Timestamp> {
+    Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_secs(hour.checked_mul(3_600)?)).ok()
+}

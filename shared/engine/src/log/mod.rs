@@ -1,0 +1,27 @@
+//! What people read: lists of deliveries, why something was sent or was not, the health of a rule, the insides of a delivery.
+
+mod deliveries;
+pub(crate) mod explain;
+mod health;
+pub mod internals;
+
+pub use deliveries::{DeliveryFilter, DeliveryPage};
+
+use std::sync::Arc;
+
+use crate::{backend::Backend, delivery::Deliveries, rules::Rules, store::Store};
+
+/// Lists, explanations and health.
+#[derive(Debug)]
+pub struct Log<B> {
+    pub(crate) store: Arc<Store<B>>,
+    pub(crate) rules: Arc<Rules<B>>,
+    pub(crate) deliveries: Arc<Deliveries<B>>,
+}
+
+impl<B: Backend> Log<B> {
+    /// The service over these.
+    pub(crate) fn new(rules: &Arc<Rules<B>>, deliveries: &Arc<Deliveries<B>>) -> Self {
+        Self { store: Arc::clone(&rules.store), rules: Arc::clone(rules), deliveries: Arc::clone(deliveries) }
+    }
+}

@@ -1,0 +1,128 @@
+//! Bad events (contract §1): kept with their faults until somebody sends them in again, as they are or mended.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracking_core::{
+    caller::Caller,
+    change::{Envelope, MAX_EVENT_BYTES},
+    fault::{Fault, Faults},
+    hash, json,
+    json::Value,
+};
+
+use crate::{
+    Accepted, MOST_PAGE_BYTES,
+    backend::{Backend, Effects, Item, Key, Order, Partition, Range, Unavailable},
+    keys,
+    matching::Matcher,
+    rows,
+    rules::Refused,
+    store::unreadable,
+};
+
+/// An id that is longer is none of ours, and longer than some stores take.
+const LONGEST_ID_BYTES: usize = 128;
+
+/// A bad event as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    received_at: Timestamp,
+    /// What was received, cut off at 256 KiB.
+    event: String,
+    errors: Faults,
+}
+
+impl<B: Backend> Matcher<B> {
+    /// A bad event, kept for people.
+    pub(crate) fn rejected_item(&self, bytes: &[u8], faults: &Faults) -> Item {
+        let now = self.store.now();
+        let event = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_EVENT_BYTES)]).into_owned();
+        let place = format!("{}#{}", keys::sortable(now), hash::text(&["rejected", &event], 10));
+        let row = Row { received_at: now, event, errors: faults.clone() };
+        let mut item = rows::item(Key::new(keys::REJECTED, place), &row);
+        item.expires = Some(now + self.store.settings.log_retention);
+        item
+    }
+
+    /// Bad events, newest first, and where the next page begins. Admins alone may ask: an event names affiliates.
+    pub async fn rejected(&self, limit: usize, before: Option<&str>) -> Result<(Vec<Value>, Option<String>), Unavailable> {
+        let partition = Partition::Table(keys::REJECTED.to_owned());
+        let mut before = before.map(place_of);
+        let (mut found, mut bytes, mut last) = (Vec::new(), 0, None);
+        loop {
+            let range = Range { from: None, before: before.clone() };
+            let items = self.store.backend().query(&partition, &range, Order::Descending, 20).await?;
+            for item in &items {
+                // One more than fits tells that there is a next page.
+                if found.len() == limit || (bytes + item.body.len() > MOST_PAGE_BYTES && !found.is_empty()) {
+                    return Ok((found, last));
+                }
+                let id = id_of(&item.key.sort);
+                bytes += item.body.len();
+                match self.store.readable::<Row>(item) {
+                    Some(Row { received_at, event, errors }) => {
+                        found.push(json!({"id": id, "received_at": received_at, "event": event, "errors": errors}));
+                    }
+                    None => found.extend(unreadable::shown(&Caller::Admin, &item.key)),
+                }
+                before = Some(item.key.sort.clone());
+                last = Some(id);
+            }
+            if items.len() < 20 {
+                return Ok((found, None));
+            }
+        }
+    }
+
+    /// Takes a bad event over after all: as it was received, which helps once this engine reads what it did not, or as `mended`, an
+    /// envelope or its detail alone. It leaves the list when all that follows from it is certain.
+    ///
+    /// # Errors
+    /// There is no such event, or it is still bad: then it stays, and nothing follows from it.
+    pub async fn resubmit(&self, id: &str, mended: Option<&Value>) -> Result<(), Refused> {
+        if id.len() > LONGEST_ID_BYTES {
+            return Err(Refused::NotFound);
+        }
+        let key = Key::new(keys::REJECTED, place_of(id));
+        let Some(item) = self.store.get_one(key.clone()).await? else { return Err(Refused::NotFound) };
+        let event = match mended {
+            Some(event) => enveloped(event).to_string(),
+            None => rows::read::<Row>(&item.body).map_err(Unavailable::from)?.event,
+        };
+        if let Err(faults) = Envelope::parse(event.as_bytes()) {
+            return Err(Refused::Faults(placed(faults, mended)));
+        }
+        match self.accept(&[event.as_bytes()]).await?.pop() {
+            Some(Accepted::Yes(_)) => {}
+            Some(Accepted::Rejected(faults) | Accepted::TooLarge(faults)) => return Err(Refused::Faults(placed(faults, mended))),
+            None => return Err(Unavailable("the event was not taken over".to_owned()).into()),
+        }
+        self.store.commit_one(Effects { delete: vec![key], ..Effects::default() }).await?;
+        Ok(())
+    }
+}
+
+/// An event as people give it: an envelope, or its detail alone, which is a conversion's.
+fn enveloped(event: &Value) -> Value {
+    if event.get("detail-type").is_some() { event.clone() } else { json!({"detail-type": "Conversion Changed", "detail": event}) }
+}
+
+/// Faults under `/event`, at the place where the person wrote what is wrong; of an event as it was received, under its own places.
+fn placed(mut faults: Faults, mended: Option<&Value>) -> Faults {
+    let Some(event) = mended else { return faults };
+    if event.get("detail-type").is_none() {
+        for Fault { pointer, .. } in &mut faults.0 {
+            *pointer = pointer.strip_prefix("/detail").unwrap_or(pointer).to_owned();
+        }
+    }
+    faults.below("/event")
+}
+
+/// A place in the list as an id that a path can hold.
+fn id_of(place: &str) -> String {
+    place.replace('#', "-")
+}
+
+fn place_of(id: &str) -> String {
+    id.replace('-', "#")
+}

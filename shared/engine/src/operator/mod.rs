@@ -1,0 +1,35 @@
+//! What people do to deliveries: send again, stop, replay a period, backfill, and what ends with a rule that is switched off.
+
+mod backfill;
+mod replay;
+mod resend;
+mod switched_off;
+
+use std::sync::Arc;
+
+use crate::{backend::Backend, delivery::Deliveries, holds::Holds, limits::Limits, log::Log, rules::Rules, store::Store};
+
+/// What people do to deliveries.
+#[derive(Debug)]
+pub struct Operator<B> {
+    store: Arc<Store<B>>,
+    rules: Arc<Rules<B>>,
+    deliveries: Arc<Deliveries<B>>,
+    log: Arc<Log<B>>,
+    holds: Arc<Holds<B>>,
+    limits: Arc<Limits<B>>,
+}
+
+impl<B: Backend> Operator<B> {
+    /// The service over these.
+    pub(crate) fn new(log: &Arc<Log<B>>, holds: &Arc<Holds<B>>, limits: &Arc<Limits<B>>) -> Self {
+        Self {
+            store: Arc::clone(&log.store),
+            rules: Arc::clone(&log.rules),
+            deliveries: Arc::clone(&log.deliveries),
+            log: Arc::clone(log),
+            holds: Arc::clone(holds),
+            limits: Arc::clone(limits),
+        }
+    }
+}

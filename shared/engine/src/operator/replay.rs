@@ -1,0 +1,287 @@
+//! Sending the deliveries of a period again (L1): counted first, then worked off by messages, each of which does one step.
+//!
+//! A step reads the rule's log from where the last one stopped, in the order in which deliveries were first recorded, and its message
+//! ends once everything that it began is certain. Each delivery is marked with the replay, so that a step that is repeated does nothing
+//! twice.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::{
+    caller::Caller,
+    delivery::{DeliveryId, State},
+    hash,
+    id::Id,
+    json,
+    json::Value,
+    line::Line,
+    repair::{Period, Replay},
+};
+
+use crate::{
+    backend::{Backend, Effects, Item, Key, Lane, Message, Order, Partition, Range, Received, Unavailable},
+    keys, limits,
+    operator::{
+        Operator,
+        resend::{IN_TIME, Obstacle, changing, line_key, wake},
+    },
+    recorder::Page,
+    rows::{self, DeliveryRow, Replaying, Task},
+    rules::{Refused, Rule},
+};
+
+/// Deliveries or events that a count looks at, at most.
+pub(crate) const MOST_COUNTED: usize = 10_000;
+/// How long a count goes on: whoever asked waits for it.
+const LONGEST_COUNT: SignedDuration = SignedDuration::from_secs(5);
+/// Postbacks that a replay or a backfill makes in a second, at most.
+const PER_SECOND: u32 = 50;
+/// Pages that are read at a time.
+const PAGES: usize = 50;
+/// Rows that are read at a time.
+const FETCH: usize = 100;
+/// How long after it was made a delivery may be recorded for the first time: no message lives longer.
+const LATEST_RECORD: SignedDuration = SignedDuration::from_hours(24 * 15);
+/// How often a delivery is looked at that changes at the same time.
+const READS: usize = 5;
+
+/// What a replay comes to.
+#[derive(Debug, Default)]
+struct Counted {
+    states: BTreeMap<&'static str, usize>,
+    skipped: usize,
+    complete: bool,
+}
+
+impl<B: Backend> Operator<B> {
+    /// Sends the deliveries of a rule from a period again, or only counts them (L1, contract §3). Those that are open are left alone, and
+    /// those of which a newer one was delivered unless it is forced. Returns the counts, and whether it began.
+    pub async fn replay(&self, caller: &Caller, id: &Id, body: &Value) -> Result<(Value, bool), Refused> {
+        self.rules.visible(caller, id).await?;
+        let asked = Replay::parse(body)?;
+        let rule = self.sending(id).await?;
+        if !asked.dry_run {
+            self.limits.charge_affiliate(caller, &limits::REPAIRS).await?;
+        }
+        let now = self.store.now();
+        let replaying = Replaying {
+            rule: id.clone(),
+            epoch: rule.head.epoch,
+            id: hash::text(&["replay", id.as_str(), &now.to_string(), &body.to_string()], 16),
+            asked_at: now,
+            from: asked.period.from,
+            to: asked.period.to,
+            states: asked.states,
+            force: asked.force,
+            place: None,
+        };
+        let counted = self.count_replay(&rule, &replaying).await?;
+        let view = json!({
+            "dry_run": asked.dry_run, "deliveries": counted.states.values().sum::<usize>(), "states": counted.states,
+            "skipped": counted.skipped, "complete": counted.complete, "per_second": per_second(&rule),
+        });
+        if !asked.dry_run {
+            self.store.commit_one(Effects { send: vec![replay_message(&replaying, None)], ..Effects::default() }).await?;
+            tracing::info!(tracking_api_id = %id, "a replay begins");
+        }
+        Ok((view, !asked.dry_run))
+    }
+
+    async fn count_replay(&self, rule: &Rule, replaying: &Replaying) -> Result<Counted, Unavailable> {
+        let mut counted = Counted::default();
+        let mut seen = BTreeSet::new();
+        let mut place = None;
+        let until = self.counting_ends();
+        loop {
+            let (found, next) = self.listed(rule, replaying, place.take(), FETCH).await?;
+            let new: Vec<DeliveryId> = found.into_iter().filter(|id| seen.insert(id.clone())).collect();
+            let fitting = self.fitting(rule, &new, replaying).await?;
+            let obstacles = fitting.iter().map(|(row, line)| self.obstacle(rule, row, line, replaying.force));
+            let obstacles = try_join_all(obstacles).await?;
+            for ((row, _), obstacle) in fitting.iter().zip(obstacles) {
+                match obstacle {
+                    None => *counted.states.entry(standing(rule, row).as_str()).or_default() += 1,
+                    Some(Obstacle::Sending(_)) => {}
+                    Some(_) => counted.skipped += 1,
+                }
+            }
+            counted.complete = next.is_none();
+            if counted.complete || seen.len() >= MOST_COUNTED || self.store.now() >= until {
+                return Ok(counted);
+            }
+            place = next;
+        }
+    }
+
+    /// When a count that begins now stops, whatever it has seen.
+    pub(crate) fn counting_ends(&self) -> Timestamp {
+        later(self.store.now(), LONGEST_COUNT)
+    }
+
+    /// The next deliveries of the period in the rule's log, about as many as asked for, and the place after them.
+    async fn listed(
+        &self,
+        rule: &Rule,
+        replaying: &Replaying,
+        place: Option<String>,
+        about: usize,
+    ) -> Result<(Vec<DeliveryId>, Option<String>), Unavailable> {
+        let partitions: Vec<_> = keys::rule_log(&rule.id, &rule.head.owner).into_iter().map(Partition::Table).collect();
+        let period = Period { from: replaying.from, to: replaying.to };
+        let last = (replaying.asked_at + SignedDuration::from_secs(1)).min(later(period.to, LATEST_RECORD));
+        let from = place.unwrap_or_else(|| keys::sortable(period.from));
+        let range = Range { from: Some(from), before: Some(keys::sortable(last)) };
+        let pages = self.merged(&partitions, &range, PAGES).await?;
+        let full = pages.len() == PAGES;
+        let count = pages.len();
+        let mut ids = Vec::new();
+        for (number, page) in pages.into_iter().enumerate() {
+            let listed = self.store.readable::<Page>(&page).map(|page| page.listed).unwrap_or_default();
+            let inside = listed.into_iter().filter(|(_, made)| (period.from..period.to).contains(made));
+            ids.extend(inside.map(|(id, _)| id));
+            let more = full || number + 1 < count;
+            if more && (ids.len() >= about || number + 1 == count) {
+                return Ok((ids, Some(format!("{}\0", page.key.sort))));
+            }
+        }
+        Ok((ids, None))
+    }
+
+    /// Those of these deliveries that are over in one of the states, each with its line.
+    async fn fitting(
+        &self,
+        rule: &Rule,
+        ids: &[DeliveryId],
+        replaying: &Replaying,
+    ) -> Result<Vec<(DeliveryRow, Line)>, Unavailable> {
+        let mut found = Vec::new();
+        for ids in ids.chunks(FETCH) {
+            let keys: Vec<Key> = ids.iter().map(keys::delivery).collect();
+            for item in self.store.backend().get(&keys).await?.into_iter().flatten() {
+                let Some(row) = self.store.readable::<DeliveryRow>(&item) else { continue };
+                if row.job.rule == replaying.rule && replaying.states.contains(&standing(rule, &row)) {
+                    found.push(row);
+                }
+            }
+        }
+        let keys: BTreeSet<Key> = found.iter().map(line_key).collect();
+        let keys: Vec<Key> = keys.into_iter().collect();
+        // `None`: the line is there and can't be read.
+        let mut lines: HashMap<Key, Option<Line>> = HashMap::new();
+        for keys in keys.chunks(FETCH) {
+            for item in self.store.backend().get(keys).await?.into_iter().flatten() {
+                lines.insert(item.key.clone(), self.store.readable(&item));
+            }
+        }
+        let with_line = |row: DeliveryRow| match lines.get(&line_key(&row)) {
+            Some(line) => Some((row, line.clone()?)),
+            None => Some((row, Line::default())),
+        };
+        Ok(found.into_iter().filter_map(with_line).collect())
+    }
+
+    /// The first items of partitions that are shards of one, in order. Fewer than `limit`: there are no more.
+    pub(crate) async fn merged(&self, partitions: &[Partition], range: &Range, limit: usize) -> Result<Vec<Item>, Unavailable> {
+        let queries = partitions.iter().map(|partition| self.store.backend().query(partition, range, Order::Ascending, limit));
+        let mut items: Vec<Item> = try_join_all(queries).await?.into_iter().flatten().collect();
+        items.sort_by(|a, b| merged_place(a).cmp(merged_place(b)));
+        items.truncate(limit);
+        Ok(items)
+    }
+
+    /// One step of a replay: sends about a second's worth again, and asks for the next step.
+    pub(crate) async fn replay_step(&self, received: &Received, replaying: Replaying) -> Result<(), Unavailable> {
+        let rule = self.rules.read_rule(&replaying.rule).await?.map(|(rule, _)| rule);
+        let Some(rule) = rule.filter(|rule| rule.head.sends(replaying.epoch)) else {
+            return self.store.commit_one(received.done()).await;
+        };
+        let rate = per_second(&rule);
+        let (ids, next) = self.listed(&rule, &replaying, replaying.place.clone(), rate as usize).await?;
+        let sent = self.replay_all(&rule, &replaying, &ids).await?;
+        let mut effects = received.done();
+        let count = sent.len();
+        effects.send.extend(sent.iter().map(|row| wake(&rule, row, self.store.now())));
+        if let Some(place) = next {
+            let next = Replaying { place: Some(place), ..replaying };
+            effects.send.push(replay_message(&next, self.next_step(count, rate)));
+        }
+        tracing::info!(tracking_api_id = %rule.id, count, "replayed");
+        self.store.commit_one(effects).await
+    }
+
+    /// When the next step may come that follows on this many postbacks.
+    pub(crate) fn next_step(&self, count: usize, per_second: u32) -> Option<Timestamp> {
+        let seconds = i64::try_from(count.div_ceil(per_second as usize)).unwrap_or(i64::MAX);
+        (count > 0).then(|| later(self.store.now(), SignedDuration::from_secs(seconds)))
+    }
+
+    /// Sends these again, those of one line one after another; returns what waits for its message now.
+    async fn replay_all(&self, rule: &Rule, replaying: &Replaying, ids: &[DeliveryId]) -> Result<Vec<DeliveryRow>, Unavailable> {
+        let mut lines: BTreeMap<Key, Vec<DeliveryRow>> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for ids in ids.chunks(FETCH) {
+            let keys: Vec<Key> = ids.iter().filter(|id| seen.insert((*id).clone())).map(keys::delivery).collect();
+            let items = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
+            for item in items.into_iter().flatten() {
+                let Some(row) = self.store.readable::<DeliveryRow>(&item) else { continue };
+                if row.job.rule == rule.id {
+                    lines.entry(line_key(&row)).or_default().push(row);
+                }
+            }
+        }
+        let all = lines.into_values().map(|rows| async move {
+            let mut sent = Vec::new();
+            for row in rows {
+                sent.extend(self.replay_one(rule, replaying, row).await?);
+            }
+            Ok::<_, Unavailable>(sent)
+        });
+        Ok(try_join_all(all).await?.into_iter().flatten().collect())
+    }
+
+    async fn replay_one(&self, rule: &Rule, replaying: &Replaying, row: DeliveryRow) -> Result<Option<DeliveryRow>, Unavailable> {
+        for _ in 0..READS {
+            let Some(seen) = self.look_at(&row).await? else { return Ok(None) };
+            if seen.row.replay.as_ref() == Some(&replaying.id) {
+                // The step before this one was cut off: all that may be missing is the message.
+                return Ok(Some(seen.row).filter(|row| row.state == State::Waiting));
+            }
+            if !replaying.states.contains(&standing(rule, &seen.row)) {
+                return Ok(None);
+            }
+            if self.obstacle(rule, &seen.row, &seen.line, replaying.force).await?.is_some() {
+                return Ok(None);
+            }
+            self.store.commit_one(self.moved_aside(&seen.row)).await?;
+            if let Some(row) = self.send_again(rule, seen, Some(&replaying.id), later(self.store.now(), IN_TIME)).await? {
+                return Ok(Some(row));
+            }
+        }
+        Err(changing())
+    }
+}
+
+/// Where a delivery stands: what is open since before its rule was switched off is about to be cancelled (P6).
+fn standing(rule: &Rule, row: &DeliveryRow) -> State {
+    if !row.state.is_ended() && row.job.epoch < rule.head.epoch { State::Cancelled } else { row.state }
+}
+
+/// Where an item stands among those of its shards.
+pub(crate) fn merged_place(item: &Item) -> &str {
+    item.trouble.as_ref().map_or(&item.key.sort, |trouble| &trouble.sort)
+}
+
+/// How many postbacks of a rule a replay or a backfill makes in a second.
+pub(crate) fn per_second(rule: &Rule) -> u32 {
+    rule.definition.rate_per_second.unwrap_or(PER_SECOND).clamp(1, PER_SECOND)
+}
+
+pub(crate) fn later(time: Timestamp, wait: SignedDuration) -> Timestamp {
+    time.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+fn replay_message(replaying: &Replaying, not_before: Option<Timestamp>) -> Message {
+    let group = format!("replay#{}", replaying.rule);
+    Message { lane: Lane::Retry, group, not_before, body: rows::write(&Task::Replay(Box::new(replaying.clone()))) }
+}

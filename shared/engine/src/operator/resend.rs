@@ -1,0 +1,387 @@
+//! Repairing one delivery: a person sends it again or stops it (L1).
+//!
+//! Both are words on the delivery's line, given by compare-and-set, so that no attempt is claimed beside them; then the row says it too.
+//! A crash between the two leaves a line that decides what the next message does with the row: nothing for a resend whose row is still
+//! over, its end for one that was stopped. Before a row is made to wait, a message is under way that finds it waiting.
+//!
+//! What was held and never sent goes out as it is known now, never as it was when holding began (F3).
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::{
+    caller::Caller,
+    delivery::{DeliveryId, State},
+    id::Id,
+    json::Value,
+    line::{Asked, Line},
+    repair::Resend,
+};
+
+use crate::{
+    backend::{Backend, Effects, Key, Message, Unavailable},
+    delivery::{self, STOPPED},
+    holds::is_own,
+    keys, limits,
+    operator::Operator,
+    rows::{self, DeliveryRow, StoredEvent, Task},
+    rules::{Refused, Rule},
+};
+
+/// The reason of what waits because a person asked for it.
+pub(crate) const SENT_AGAIN: &str = "a person asked to send it again";
+/// How often something is read anew that changes at the same time.
+const READS: usize = 10;
+/// When the message comes that sees to a row whose writer was cut off.
+const AFTERWARDS: SignedDuration = SignedDuration::from_secs(30);
+
+/// A row is made to wait within this time, so that the message that sees to it comes later.
+pub(crate) const IN_TIME: SignedDuration = SignedDuration::from_secs(20);
+
+/// A delivery as it was read at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) row: DeliveryRow,
+    rev: u64,
+    pub(crate) line: Line,
+    line_rev: Option<u64>,
+}
+
+/// Why a delivery is not sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// An attempt is under way, until then at most.
+    Sending(Timestamp),
+    /// A newer one of its subject was delivered.
+    NewerDelivered,
+    /// A newer one of its subject is being sent.
+    NewerSending,
+    /// Too much is under way about its subject.
+    Full,
+    /// It was held and never sent, and can't be sent as it is now (F3, V3).
+    Unfit(String),
+}
+
+impl Obstacle {
+    fn refused(self) -> Refused {
+        let why = match self {
+            Self::Sending(until) => return being_sent(until),
+            Self::NewerDelivered => {
+                "a newer change of the same subject was delivered: send this one all the same with \"force\": true"
+            }
+            Self::NewerSending => {
+                "a newer change of the same subject is being sent: wait for its answer, or send this one all the same with \
+                 \"force\": true"
+            }
+            Self::Full => return full(),
+            Self::Unfit(why) => return Refused::Conflict(why),
+        };
+        Refused::Conflict(why.to_owned())
+    }
+}
+
+impl<B: Backend> Operator<B> {
+    /// Sends a delivery again, whatever its state: a new budget of attempts, which count on (L1). One that is held is sent as it is known
+    /// now. Refused while it is being sent, while its rule is off, and when a newer one was delivered unless `body` says `force`.
+    pub async fn resend(&self, caller: &Caller, id: &DeliveryId, body: &Value) -> Result<Value, Refused> {
+        let mut is_charged = false;
+        for _ in 0..READS {
+            let seen = self.seen(caller, id).await?;
+            let Resend { force } = Resend::parse(body)?;
+            let rule = self.sending(&seen.row.job.rule).await?;
+            let begun = self.store.now();
+            if let Some(obstacle) = self.obstacle(&rule, &seen.row, &seen.line, force).await? {
+                return Err(obstacle.refused());
+            }
+            self.limits.charge_once(caller, &limits::RESENDS, &mut is_charged).await?;
+            if seen.row.state == State::Held && is_own(&rule, &seen.row) {
+                if !self.unstopped(&seen).await? {
+                    continue;
+                }
+                match self.holds.release_early(&rule, &seen.row).await? {
+                    Some(row) => return Ok(self.show_as_handed_over(row, &seen).await?.view()),
+                    None => continue,
+                }
+            }
+            self.store
+                .commit_one(Effects { send: vec![wake(&rule, &seen.row, begun + AFTERWARDS)], ..self.moved_aside(&seen.row) })
+                .await?;
+            let Some(row) = self.send_again(&rule, seen, None, begun + IN_TIME).await? else { continue };
+            self.store.commit_one(Effects { send: vec![wake(&rule, &row, begun)], ..Effects::default() }).await?;
+            tracing::info!(tracking_api_id = %rule.id, delivery_id = %row.job.id, attempts = row.attempts, "sent again");
+            return Ok(row.view());
+        }
+        Err(changing().into())
+    }
+
+    /// Stops a delivery that waits or is held.
+    pub async fn cancel(&self, caller: &Caller, id: &DeliveryId) -> Result<Value, Refused> {
+        for _ in 0..READS {
+            let seen = self.seen(caller, id).await?;
+            let Seen { mut row, rev, line, line_rev } = seen;
+            if row.state.is_ended() {
+                return Err(Refused::Conflict(format!(
+                    "it is over, {}: only what waits or is held can be stopped",
+                    row.state.as_str()
+                )));
+            }
+            let now = self.store.now();
+            if let Some(until) = line.sending_until(id, row.attempts, self.deliveries.present()) {
+                return Err(being_sent(until));
+            }
+            let records = self.records_beside(&row, &line).await?;
+            let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
+            let Some((line, attempts)) = line.ask(Asked::Stop, id, row.job.event.0.order(), &recorded, now) else {
+                return Err(full());
+            };
+            if !self.deliveries.swap_line(line_key(&row), line_rev, &line, now).await.is_done()? {
+                continue;
+            }
+            row.attempts = attempts;
+            row.end(State::Cancelled, STOPPED, now);
+            if self.store.swap_delivery(&row, rev).await? {
+                self.store.tally.ended(State::Cancelled);
+                tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %id, outcome = "cancelled", "ended");
+                return Ok(row.view());
+            }
+            // Its own message may have come in between, and ended it for the same reason.
+            let stands = self.seen(caller, id).await?.row;
+            if stands.state == State::Cancelled {
+                return Ok(stands.view());
+            }
+        }
+        Err(changing().into())
+    }
+
+    /// The delivery, if the caller may see it (V2).
+    async fn seen(&self, caller: &Caller, id: &DeliveryId) -> Result<Seen, Refused> {
+        let item = self.store.get_one(keys::delivery(id)).await?.ok_or(Refused::NotFound)?;
+        if !caller.sees(&rows::owner_of(&item.body).map_err(Unavailable::from)?) {
+            return Err(Refused::NotFound);
+        }
+        let row: DeliveryRow = rows::read(&item.body).map_err(Unavailable::from)?;
+        self.look_at(&row).await?.ok_or(Refused::NotFound)
+    }
+
+    /// A delivery and its line at one moment; `None`: its row has expired.
+    pub(crate) async fn look_at(&self, row: &DeliveryRow) -> Result<Option<Seen>, Unavailable> {
+        let mut read = self.store.backend().get(&[line_key(row), keys::delivery(&row.job.id)]).await?;
+        let Some(own) = read.pop().flatten() else { return Ok(None) };
+        let item = read.pop().flatten();
+        let line_rev = item.as_ref().map(|item| item.rev);
+        let line = item.map(|item| rows::read(&item.body)).transpose()?.unwrap_or_default();
+        Ok(Some(Seen { row: rows::read(&own.body)?, rev: own.rev, line, line_rev }))
+    }
+
+    /// The rule, if it sends (P6).
+    pub(crate) async fn sending(&self, id: &Id) -> Result<Rule, Refused> {
+        let rule = self.rules.read_rule(id).await?.map(|(rule, _)| rule).filter(|rule| rule.head.live);
+        rule.ok_or_else(|| Refused::Conflict("the Tracking API is switched off or deleted: switch it on first".to_owned()))
+    }
+
+    /// What stands against sending a delivery again (L1).
+    pub(crate) async fn obstacle(
+        &self,
+        rule: &Rule,
+        row: &DeliveryRow,
+        line: &Line,
+        force: bool,
+    ) -> Result<Option<Obstacle>, Unavailable> {
+        let present = self.deliveries.present();
+        if let Some(until) = line.sending_until(&row.job.id, row.attempts, present) {
+            return Ok(Some(Obstacle::Sending(until)));
+        }
+        let records = self.records_beside(row, line).await?;
+        let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
+        let order = row.job.event.0.order();
+        if line.ask(Asked::Resend, &row.job.id, order, &recorded, present.now).is_none() {
+            return Ok(Some(Obstacle::Full));
+        }
+        if !force && line.newer_claimed(order).any(|newer| line.sending_until(newer, recorded(newer), present).is_some()) {
+            return Ok(Some(Obstacle::NewerSending));
+        }
+        if !force && self.newer_delivered(row, line).await? {
+            return Ok(Some(Obstacle::NewerDelivered));
+        }
+        if row.was_held_back() {
+            return Ok(self.holds.known_now(rule, row).await?.err().map(Obstacle::Unfit));
+        }
+        Ok(None)
+    }
+
+    /// How many attempts the log has of a delivery, and of those on its line that matter to what a person asks of it.
+    async fn records_beside(&self, row: &DeliveryRow, line: &Line) -> Result<HashMap<DeliveryId, u32>, Unavailable> {
+        let mut records = HashMap::from([(row.job.id.clone(), row.attempts)]);
+        let others: Vec<&DeliveryId> = if line.is_full() {
+            line.entries.iter().map(|entry| &entry.id).collect()
+        } else {
+            line.newer_claimed(row.job.event.0.order()).collect()
+        };
+        let keys: Vec<Key> = others.into_iter().filter(|id| **id != row.job.id).map(keys::delivery).collect();
+        let items = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
+        for item in items.into_iter().flatten() {
+            let Some(other) = self.store.readable::<DeliveryRow>(&item) else { continue };
+            records.insert(other.job.id, other.attempts);
+        }
+        Ok(records)
+    }
+
+    /// Whether a newer one of the same rule and subject was delivered. The line knows whether any was tried.
+    pub(crate) async fn newer_delivered(&self, row: &DeliveryRow, line: &Line) -> Result<bool, Unavailable> {
+        let event = &row.job.event.0;
+        let order = event.order();
+        if line.head < order.version || (line.head == order.version && line.newer_claimed(order).next().is_none()) {
+            return Ok(false);
+        }
+        let newer = |other: &DeliveryRow| {
+            let others = &other.job.event.0;
+            other.state == State::Delivered
+                && other.job.rule == row.job.rule
+                && others.order() > order
+                && others.subject() == event.subject()
+        };
+        Ok(self.log.deliveries_in(row.job.id.conversion_part()).await?.0.iter().any(newer))
+    }
+
+    /// The last attempt of a delivery that is over, moved to where earlier ones stand.
+    pub(crate) fn moved_aside(&self, row: &DeliveryRow) -> Effects {
+        let last = row.last.iter().map(|attempt| self.deliveries.earlier_attempt(&row.job.id, attempt, self.store.now()));
+        Effects { put: last.collect(), ..Effects::default() }
+    }
+
+    /// Opens a new budget. The caller has seen to a message that finds the row waiting, and has moved its last attempt aside; after
+    /// `until` no row is written. `None`: somebody else was faster, look again.
+    pub(crate) async fn send_again(
+        &self,
+        rule: &Rule,
+        seen: Seen,
+        replay: Option<&str>,
+        until: Timestamp,
+    ) -> Result<Option<DeliveryRow>, Unavailable> {
+        if !seen.row.was_held_back() {
+            return self.revive(rule, seen, replay, None, until).await;
+        }
+        let Ok(known) = self.holds.known_now(rule, &seen.row).await? else { return Ok(None) };
+        // What is still held must not be taken for the final one once it is settled, so the hold is told first. What is over is sent
+        // first: should this be cut off, the settled state is sent as well.
+        if known.is_held && !self.holds.tell_hold(rule, &known).await? {
+            return Ok(None);
+        }
+        let revived = self.revive(rule, seen, replay, Some(&known.event), until).await?;
+        if revived.is_some() && !known.is_held {
+            for _ in 0..READS {
+                if self.holds.tell_hold(rule, &known).await? {
+                    return Ok(revived);
+                }
+            }
+            return Err(changing());
+        }
+        Ok(revived)
+    }
+
+    /// Opens a new budget: on the line, then in the row, with a newer state if there is one.
+    async fn revive(
+        &self,
+        rule: &Rule,
+        seen: Seen,
+        replay: Option<&str>,
+        newest: Option<&StoredEvent>,
+        until: Timestamp,
+    ) -> Result<Option<DeliveryRow>, Unavailable> {
+        let Seen { row, mut rev, line, line_rev } = seen;
+        let now = self.store.now();
+        let records = self.records_beside(&row, &line).await?;
+        let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
+        let order = newest.unwrap_or(&row.job.event).0.order();
+        let Some((line, base)) = line.ask(Asked::Resend, &row.job.id, order, &recorded, now) else { return Ok(None) };
+        if !self.deliveries.swap_line(line_key(&row), line_rev, &line, now).await.is_done()? {
+            return Ok(None);
+        }
+        let again = |mut row: DeliveryRow| {
+            row.job.event = newest.cloned().unwrap_or(row.job.event);
+            waiting_again(rule, row, base, replay, now)
+        };
+        let mut row = again(row);
+        for _ in 0..READS {
+            if self.store.now() > until {
+                return Err(Unavailable("sending it again took too long".to_owned()));
+            }
+            if self.store.swap_delivery(&row, rev).await? {
+                return Ok(Some(row));
+            }
+            let Some(stands) = self.look_at(&row).await? else { return Ok(None) };
+            if stands.row.attempts > base {
+                // An attempt of the new budget was made already.
+                return Ok(Some(stands.row));
+            }
+            rev = stands.rev;
+            row = again(stands.row);
+        }
+        Err(changing())
+    }
+
+    /// Takes back what an interrupted stop left on the line of a delivery that is still held. `false`: somebody else was faster.
+    async fn unstopped(&self, seen: &Seen) -> Result<bool, Unavailable> {
+        let Seen { row, line, line_rev, .. } = seen;
+        if !line.is_stopped(&row.job.id) {
+            return Ok(true);
+        }
+        let now = self.store.now();
+        // It is on the line already, which need not forget another for it.
+        let recorded = |_: &DeliveryId| row.attempts;
+        let asked = line.ask(Asked::Resend, &row.job.id, row.job.event.0.order(), &recorded, now);
+        let Some((line, _)) = asked else { return Ok(false) };
+        self.deliveries.swap_line(line_key(row), *line_rev, &line, now).await.is_done()
+    }
+}
+
+impl<B: Backend> Operator<B> {
+    /// Shows a held delivery whose postback was handed over as waiting, unless more is known of it by now.
+    async fn show_as_handed_over(&self, mut row: DeliveryRow, seen: &Seen) -> Result<DeliveryRow, Unavailable> {
+        row.state = State::Waiting;
+        row.reason = Some(SENT_AGAIN.to_owned());
+        row.next_due = Some(self.store.now());
+        if self.store.swap_delivery(&row, seen.rev).await? {
+            return Ok(row);
+        }
+        Ok(self.store.delivery(&row.job.id).await?.unwrap_or(row))
+    }
+}
+
+/// The row with a new budget.
+fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, replay: Option<&str>, now: Timestamp) -> DeliveryRow {
+    // What matched before the rule was switched off is sent because a person says so (P6).
+    row.job.epoch = rule.head.epoch;
+    row.attempts = base;
+    row.base = base;
+    row.max_attempts = base + rule.definition.retry.max_attempts();
+    row.replay = replay.map(ToOwned::to_owned).or(row.replay);
+    row.state = State::Waiting;
+    row.reason = Some(SENT_AGAIN.to_owned());
+    row.next_due = Some(now);
+    row.ended_at = None;
+    row.last = None;
+    row
+}
+
+/// Asks to send the next attempt of a delivery at this time.
+pub(crate) fn wake(rule: &Rule, row: &DeliveryRow, at: Timestamp) -> Message {
+    let group = delivery::group(&row.job, rule.definition.request.host());
+    delivery::message(&Task::Wake { delivery: row.job.id.clone() }, group, at)
+}
+
+pub(crate) fn line_key(row: &DeliveryRow) -> Key {
+    keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject())
+}
+
+fn full() -> Refused {
+    Refused::Conflict("too much is under way about the same subject: wait until some of it is over".to_owned())
+}
+
+fn being_sent(until: Timestamp) -> Refused {
+    Refused::Conflict(format!("it is being sent: wait for its answer, or until {until}, when it counts as cut off"))
+}
+
+pub(crate) fn changing() -> Unavailable {
+    Unavailable("the delivery changes all the time".to_owned())
+}

@@ -1,0 +1,33 @@
+//! Events of ours that the bus refused, and their way back to it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    backend::{Lane, Message, Published},
+    rows::{self, Task},
+};
+
+/// The longest time for which an event is offered to a bus that refuses it.
+const OFFERED: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// The longest time between two offers.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
+
+impl Published {
+    /// The message that offers a refused event again: after a second, then after twice as long each time. `None`: it was offered for seven
+    /// days, and is for people now.
+    pub fn offered_again(&self, now: Timestamp) -> Option<Message> {
+        let since = self.refused_since.unwrap_or(now);
+        if now >= since + OFFERED {
+            return None;
+        }
+        let pause = SignedDuration::from_secs(1 << self.refusals.min(10)).min(LONGEST_PAUSE);
+        let event = Self { refusals: self.refusals + 1, refused_since: Some(since), ..self.clone() };
+        let body = event.as_message();
+        Some(Message { lane: Lane::Retry, group: "publish".to_owned(), not_before: Some(now + pause), body })
+    }
+
+    /// The body of a message that offers it to the bus.
+    pub fn as_message(&self) -> String {
+        rows::write(&Task::Publish { events: vec![self.clone()] })
+    }
+}

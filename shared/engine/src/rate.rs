@@ -1,0 +1,187 @@
+//! `rate_per_second` of a rule: each attempt takes the rule's next free slot, and one that has to wait for its slot is charged nothing.
+//!
+//! Where the next free slot is stands in the store, so that all processes keep one rate together. Those of one process who ask at
+//! the same time take their slots in one write. Whoever waits has its slot on its line, and finds it there in whatever process it
+//! comes again.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::Range,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tracking_core::id::Id;
+
+use crate::{
+    backend::{Backend, Item, Swap, Unavailable},
+    keys, random, rows,
+    store::Store,
+};
+
+/// A slot further away than this is not given: the delivery asks again then.
+const FARTHEST: SignedDuration = SignedDuration::from_mins(10);
+/// Whoever comes so long after its slot has missed it.
+const LATE: SignedDuration = SignedDuration::from_secs(3);
+/// How often a slot is tried to be taken while other processes take theirs.
+const TRIES: u32 = 6;
+/// How long is waited before the second try; before each further one longer by this.
+const PAUSE: Duration = Duration::from_millis(7);
+/// When those who had no luck ask again: at some time between these.
+const LATER: Range<SignedDuration> = SignedDuration::from_secs(2)..SignedDuration::from_secs(8);
+
+/// When an attempt may go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Now,
+    /// At its slot.
+    At(Timestamp),
+    /// Not before this, and then it asks again.
+    Ask(Timestamp),
+}
+
+/// Where the free slots of a rule begin.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Free {
+    pub(crate) from: Timestamp,
+    /// When the next one may go that missed its slot. It keeps none: who is late once may be late again.
+    pub(crate) late: Timestamp,
+}
+
+/// Who of this process asks for slots of which rule.
+#[derive(Debug, Default)]
+pub(crate) struct Pace(Mutex<HashMap<Id, Arc<Asking>>>);
+
+#[derive(Debug, Default)]
+struct Asking {
+    /// How many ask and have no slot taken for them yet.
+    waiting: AtomicU32,
+    /// Slots that were taken for them.
+    taken: tokio::sync::Mutex<VecDeque<Timestamp>>,
+}
+
+impl Pace {
+    fn rules(&self) -> MutexGuard<'_, HashMap<Id, Arc<Asking>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asking(&self, rule: &Id) -> Arc<Asking> {
+        Arc::clone(self.rules().entry(rule.clone()).or_default())
+    }
+
+    /// Forgets rules that nobody asks for.
+    fn tidy(&self) {
+        self.rules().retain(|_, asking| Arc::strong_count(asking) > 1);
+    }
+}
+
+/// Gives the slots of rules with a rate.
+#[derive(Debug)]
+pub(crate) struct RateLimiter<B> {
+    store: Arc<Store<B>>,
+    asking: Pace,
+}
+
+impl<B: Backend> RateLimiter<B> {
+    /// The service over these.
+    pub(crate) fn new(store: &Arc<Store<B>>) -> Self {
+        Self { store: Arc::clone(store), asking: Pace::default() }
+    }
+
+    /// When an attempt of a rule with this rate may go out that was given this slot before, if any.
+    pub(crate) async fn pace(&self, rule: &Id, rate_per_second: u32, given: Option<Timestamp>) -> Result<Turn, Unavailable> {
+        let now = self.store.now();
+        if let Some(slot) = given.filter(|slot| *slot > now - LATE) {
+            return Ok(if slot > now { Turn::At(slot) } else { Turn::Now });
+        }
+        let step = SignedDuration::from_nanos(1_000_000_000 / i64::from(rate_per_second.max(1)));
+        let asking = self.asking.asking(rule);
+        let turn = if given.is_some() {
+            self.go_late(rule, step, &asking).await
+        } else {
+            asking.waiting.fetch_add(1, Ordering::Relaxed);
+            self.take(rule, step, &asking).await
+        };
+        drop(asking);
+        self.asking.tidy();
+        let now = self.store.now();
+        turn.map(|turn| if matches!(turn, Turn::At(slot) if slot <= now) { Turn::Now } else { turn })
+    }
+
+    /// For one who missed its slot: it goes beside those who are in time, as if it were alone.
+    async fn go_late(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, Unavailable> {
+        let _alone = asking.taken.lock().await;
+        let refused = self.change(rule, |free, now| {
+            if free.late > now { Err(Turn::Ask(later(free.late))) } else { Ok(Free { late: now + step, ..free }) }
+        });
+        Ok(refused.await?.unwrap_or(Turn::Now))
+    }
+
+    /// One of the slots that are taken for all who ask now.
+    async fn take(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, Unavailable> {
+        let mut taken = asking.taken.lock().await;
+        // Whoever a slot was taken for may be gone.
+        taken.retain(|slot| *slot > self.store.now() - LATE);
+        if let Some(slot) = taken.pop_front() {
+            return Ok(Turn::At(slot));
+        }
+        let count = asking.waiting.swap(0, Ordering::Relaxed).max(1);
+        let mut first = self.store.now();
+        let refused = self.change(rule, |free, now| {
+            first = free.from.max(now);
+            let until = (0..count).fold(first, |until, _| until + step);
+            if first > now + FARTHEST { Err(Turn::Ask(now + FARTHEST)) } else { Ok(Free { from: until, ..free }) }
+        });
+        if let Some(turn) = refused.await? {
+            return Ok(turn);
+        }
+        taken.extend((1..count).scan(first, |slot, _| {
+            *slot += step;
+            Some(*slot)
+        }));
+        Ok(Turn::At(first))
+    }
+
+    /// Changes where the free slots of a rule begin. What speaks against it is returned.
+    async fn change(
+        &self,
+        rule: &Id,
+        mut change: impl FnMut(Free, Timestamp) -> Result<Free, Turn>,
+    ) -> Result<Option<Turn>, Unavailable> {
+        let key = keys::pace(rule);
+        for tried in 0..TRIES {
+            if tried > 0 {
+                tokio::time::sleep(PAUSE * tried).await;
+            }
+            let stands = self.store.get_one(key.clone()).await?;
+            let free = stands.as_ref().and_then(|item| self.store.readable::<Free>(item));
+            let now = self.store.now();
+            let free = match change(free.unwrap_or(Free { from: now, late: now }), now) {
+                Ok(free) => free,
+                Err(turn) => return Ok(Some(turn)),
+            };
+            let item = Item { expires: Some(free.from.max(free.late) + FARTHEST), ..rows::item(key.clone(), &free) };
+            if self
+                .store
+                .swap_one(Swap { key: key.clone(), expect: stands.map(|item| item.rev), new: Some(item) })
+                .await
+                .is_done()?
+            {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Turn::Ask(later(self.store.now()))))
+    }
+}
+
+/// Some seconds after this, not with all others.
+fn later(time: Timestamp) -> Timestamp {
+    let share = i32::try_from(random() % 1_000).expect("less than a thousand");
+    let within = (LATER.end - LATER.start) * share / 1_000;
+    time + LATER.start + within
+}

@@ -1,0 +1,43 @@
+//! Why what somebody asked for is refused.
+
+use tracking_core::{fault::Faults, limit::Exceeded};
+
+use crate::{backend::Unavailable, rows::ReadError};
+
+/// Why a change of a rule is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no such thing, or none that the caller may see.
+    #[error("there is no such thing")]
+    NotFound,
+    /// What the caller wrote is wrong.
+    #[error("{0}")]
+    Faults(Faults),
+    /// Somebody else changed it: `If-Match` named another version.
+    #[error("the rule is at version {current} now, not at the one that If-Match names: read it again")]
+    Changed {
+        /// The version now.
+        current: u64,
+    },
+    /// It does not go with what there is.
+    #[error("{0}")]
+    Conflict(String),
+    /// The caller did so too often.
+    #[error(transparent)]
+    TooMany(#[from] Exceeded),
+    /// The store can't be reached.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<ReadError> for Refused {
+    fn from(error: ReadError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<Faults> for Refused {
+    fn from(faults: Faults) -> Self {
+        Self::Faults(faults)
+    }
+}

@@ -1,0 +1,93 @@
+//! The store as the services see it: the backend with the clock and the settings, reads and writes of single items, and rows that
+//! can't be read.
+
+pub(crate) mod unreadable;
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::delivery::{DeliveryId, State};
+
+use crate::{
+    Clock, Settings,
+    backend::{Backend, Effects, Item, Key, Swap, Swapped, Unavailable},
+    keys,
+    rows::{self, DeliveryRow},
+    tally::Tallying,
+};
+use unreadable::UnreadableKeys;
+
+/// The time for which queues and closed holds are remembered at least: P2's horizon.
+pub(crate) const MEMORY: SignedDuration = SignedDuration::from_hours(24 * 400);
+
+/// A backend, the clock and the settings that all services share.
+#[derive(Debug)]
+pub(crate) struct Store<B> {
+    backend: B,
+    clock: Clock,
+    pub(crate) settings: Settings,
+    pub(crate) tally: Tallying,
+    unreadable: UnreadableKeys,
+}
+
+impl<B: Backend> Store<B> {
+    /// A store of this backend.
+    pub(crate) fn new(backend: B, clock: Clock, settings: Settings) -> Self {
+        Self { backend, clock, settings, tally: Tallying::default(), unreadable: UnreadableKeys::default() }
+    }
+
+    /// The backend.
+    pub(crate) fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Returns one item, strongly consistent.
+    pub(crate) async fn get_one(&self, key: Key) -> Result<Option<Item>, Unavailable> {
+        Ok(self.backend.get(&[key]).await?.pop().flatten())
+    }
+
+    /// Changes one item unless somebody else has changed it.
+    pub(crate) async fn swap_one(&self, swap: Swap) -> Swapped {
+        let outcome = self.backend.swap(vec![swap]).await.pop();
+        outcome.unwrap_or_else(|| Swapped::Unavailable(Unavailable("the store gave no answer".to_owned())))
+    }
+
+    /// Makes the effects of one step durable.
+    pub(crate) async fn commit_one(&self, effects: Effects) -> Result<(), Unavailable> {
+        if effects == Effects::default() {
+            return Ok(());
+        }
+        let outcome = self.backend.commit(vec![effects]).await.pop();
+        outcome.unwrap_or_else(|| Err(Unavailable("the store gave no answer".to_owned())))
+    }
+
+    /// How long what must never be done twice is remembered.
+    pub(crate) fn memory(&self) -> SignedDuration {
+        MEMORY.max(self.settings.log_retention)
+    }
+
+    /// A delivery's row as an item: it expires once it is over, and stands in the sparse index while a person might look for it.
+    pub(crate) fn delivery_item(&self, row: &DeliveryRow) -> Item {
+        let job = &row.job;
+        let mut item = rows::item(keys::delivery(&job.id), row);
+        item.expires = row.ended_at.map(|ended| ended + self.settings.log_retention);
+        if !matches!(row.state, State::Delivered | State::Skipped) {
+            item.trouble = Some(keys::trouble(row.state.as_str(), job.created_at, &job.id));
+        }
+        item
+    }
+
+    pub(crate) async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, Unavailable> {
+        let item = self.get_one(keys::delivery(id)).await?;
+        Ok(item.map(|item| rows::read(&item.body)).transpose()?)
+    }
+
+    /// Writes a row if nobody else has written it since it was read.
+    pub(crate) async fn swap_delivery(&self, row: &DeliveryRow, rev: u64) -> Result<bool, Unavailable> {
+        let swap = Swap { key: keys::delivery(&row.job.id), expect: Some(rev), new: Some(self.delivery_item(row)) };
+        self.swap_one(swap).await.is_done()
+    }
+}

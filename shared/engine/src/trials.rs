@@ -1,0 +1,337 @@
+//! Trying a rule out: what would be sent and why, with every macro's value, and what a receiver answers to it.
+//!
+//! A trial makes no delivery, publishes nothing and keeps nothing; what people see of it is masked as the log is (Q5). The process's log
+//! tells of each that is sent who (admin or affiliate) sent which rule's to which host, and no more.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use tracking_core::{
+    answer::Told,
+    caller::{Actor, Caller, Owner},
+    change::Change,
+    delivery::DeliveryId,
+    event::Event,
+    fault::Faults,
+    id::Id,
+    json,
+    json::Value,
+    matching::{Candidate, Verdict},
+    request::{Rendered, Timeout},
+    tracking_api::{Definition, Trial},
+};
+
+use crate::{
+    backend::{Backend, Unavailable},
+    delivery::render::{Rendering, heard, is_heavy, masked, shown_request},
+    heavy::HeavyWork,
+    limits::{self, DryTrials, Limits},
+    log::explain::show_verdicts,
+    rules::{Refused, Rule, RuleWriter, Rules, Whole, is_live},
+    secrets::{INACTIVE, Scrubber, masks},
+    sender::{SendFault, Sender},
+    store::Store,
+};
+
+/// The most macros that are told of.
+const MOST_MACROS: usize = 1_000;
+/// The most bytes of all macros that are told of, but for the last.
+const MAX_MACRO_BYTES: usize = 256 * 1024;
+/// The most bytes of a body that a trial shows.
+const SHOWN_BODY: usize = 256 * 1024;
+/// How much of a macro's value and text is told, in bytes.
+const LONGEST_TOLD: usize = 2_048;
+/// What stands for the id of a rule that is not saved.
+const PREVIEW: &str = "trk_preview";
+/// How often a rule is read whose secrets are being replaced at the same time.
+const READS: usize = 3;
+
+/// A rule that is tried out.
+struct Tried {
+    id: Id,
+    owner: Owner,
+    definition: Arc<Definition>,
+    live: bool,
+    /// The person who tries it out.
+    by: Actor,
+    /// Values of its secrets, or masks of them where nothing is sent (Q5).
+    secrets: Arc<BTreeMap<String, String>>,
+    /// `true` if they are of more than one party.
+    two_parties: bool,
+}
+
+/// The outcome of a trial, before anything is sent.
+struct Outcome {
+    shown: Value,
+    /// The event that was rendered, if there was one.
+    event: Option<Event>,
+    /// The request as people may see it.
+    seen: Option<Rendered>,
+}
+
+/// Tries rules out without a delivery.
+#[derive(Debug)]
+pub struct Trials<B> {
+    store: Arc<Store<B>>,
+    rules: Arc<Rules<B>>,
+    writer: Arc<RuleWriter<B>>,
+    limits: Arc<Limits<B>>,
+    dry: DryTrials,
+    heavy: Arc<HeavyWork>,
+}
+
+impl<B: Backend> Trials<B> {
+    /// The service over these.
+    pub(crate) fn new(writer: &Arc<RuleWriter<B>>, limits: &Arc<Limits<B>>, heavy: &Arc<HeavyWork>) -> Self {
+        Self {
+            store: Arc::clone(&writer.store),
+            rules: Arc::clone(&writer.rules),
+            writer: Arc::clone(writer),
+            limits: Arc::clone(limits),
+            dry: DryTrials::default(),
+            heavy: Arc::clone(heavy),
+        }
+    }
+
+    /// Tries a rule out that is saved, if the caller may see it: `body` is `{"event": …, "send": false}` (contract §3).
+    ///
+    /// # Errors
+    /// Faults of the body; a secret without a value when it is to be sent; too many trials of the caller.
+    pub async fn test_rule(&self, actor: impl Into<Actor>, id: &Id, body: &Value, sender: &Sender) -> Result<Value, Refused> {
+        let by = actor.into();
+        let (rule, _) = self.rules.visible(&by.caller, id).await?;
+        let trial = Trial::parse(body)?;
+        if !trial.send {
+            self.dry.take(&by.caller, self.store.now())?;
+        }
+        let (rule, secrets) = self.trial_secrets(&by.caller, rule, trial.send).await?;
+        let Rule { id, head, definition } = rule;
+        let two_parties = head.is_of_two_parties();
+        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets, two_parties };
+        self.try_out(tried, trial, sender).await
+    }
+
+    /// Tries a rule out that is not saved: `body` holds it as `tracking_api`, with the `secret_values` of this one call. Nothing of it
+    /// is kept.
+    ///
+    /// # Errors
+    /// Faults of the rule and of the event, all at once; a secret without a value when it is to be sent; too many trials of the caller.
+    pub async fn preview_rule(&self, actor: impl Into<Actor>, body: &Value, sender: &Sender) -> Result<Value, Refused> {
+        let by = actor.into();
+        // One that may not be sent is refused before it counts. Reading a rule takes time, so that each that is read counts.
+        if Trial::asks_to_send(body) {
+            self.limits.may_permit(&by, &limits::TRIALS).await?;
+        }
+        self.dry.take(&by.caller, self.store.now())?;
+        let mut faults = Faults::default();
+        let (trial, written) = Trial::parse_with_rule(body, &mut faults);
+        let mut whole = None;
+        if let Some((document, pointer)) = written {
+            match self.writer.read_new(&by.caller, document).await {
+                Ok(read) => whole = Some(read),
+                Err(more) => faults.append(more.below(pointer)),
+            }
+        }
+        let Some(Whole { owner, values, definition }) = whole.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
+        let id = PREVIEW.parse().map_err(|_| Unavailable("the preview has no id".to_owned()))?;
+        let live = is_live(&definition, &values);
+        let tried =
+            Tried { id, owner, definition: Arc::new(definition), live, by, secrets: Arc::new(values), two_parties: false };
+        self.try_out(tried, trial, sender).await
+    }
+
+    /// What a rule's secrets are rendered with: their values if it is to be sent, else masks.
+    async fn trial_secrets(
+        &self,
+        caller: &Caller,
+        mut rule: Rule,
+        send: bool,
+    ) -> Result<(Rule, Arc<BTreeMap<String, String>>), Refused> {
+        if !send {
+            let mut masks = masks(&rule.head.secrets);
+            masks.extend(rule.head.unbound_names(&rule.definition).into_iter().map(|name| (name, INACTIVE.to_owned())));
+            return Ok((rule, Arc::new(masks)));
+        }
+        for _ in 0..READS {
+            if let Some((reason, _)) = rule.head.unbound(&rule.definition) {
+                return Err(Refused::Conflict(reason));
+            }
+            if let Some(values) = self.rules.secrets(&rule).await? {
+                return Ok((rule, values));
+            }
+            (rule, _) = self.rules.visible(caller, &rule.id).await?;
+        }
+        Err(Unavailable(format!("the secrets of rule {} change all the time", rule.id)).into())
+    }
+
+    async fn try_out(&self, tried: Tried, trial: Trial, sender: &Sender) -> Result<Value, Refused> {
+        let at = self.store.now();
+        tracing::debug!(tracking_api_id = %tried.id, sent = trial.send, "tried out");
+        if !trial.send {
+            let owner = tried.definition.is_heavy.then(|| tried.by.caller.as_owner());
+            return Ok(self.heavy.run(owner, move || tried.outcome(trial.event, at).shown).await);
+        }
+        let names = tried.definition.secret_names();
+        if let Some(name) = names.iter().find(|name| !tried.secrets.contains_key(*name)) {
+            return Err(Refused::Conflict(format!("secret {name} has no value yet: write it, or try without send")));
+        }
+        let permit = self.limits.permit(&tried.by, &limits::TRIALS).await?;
+        let Outcome { mut shown, event, seen } = tried.outcome(trial.event, at);
+        if let Some(event) = event {
+            self.send_trial(&mut shown, tried, (event, seen), at, sender).await;
+        }
+        self.limits.return_permit(permit).await;
+        Ok(shown)
+    }
+
+    /// Sends the request for an event, of which people have `seen` the masked form, and shows what comes back.
+    async fn send_trial(
+        &self,
+        shown: &mut Value,
+        tried: Tried,
+        (event, seen): (Event, Option<Rendered>),
+        at: Timestamp,
+        sender: &Sender,
+    ) {
+        let id = DeliveryId::of_trial(&tried.id, at);
+        let variables = BTreeMap::new();
+        let rendering = tried.rendering(&event, id.as_str(), &variables, at);
+        let (sent, asked_at) = match rendering.request() {
+            Ok(mut request) => {
+                request.timeout = request.timeout.min(Timeout::from_seconds(limits::LONGEST_TRIAL).unwrap_or(request.timeout));
+                let asked_at = self.store.now();
+                let host = tried.definition.request.host();
+                tracing::info!(tracking_api_id = %tried.id, by = tried.by.caller.role(), host, "a trial is sent");
+                (sender.request_for(&tried.owner, request).await, Some(asked_at))
+            }
+            Err(fault) => (Err(fault.into()), None),
+        };
+        let duration = asked_at.map(|asked_at| self.store.now().duration_since(asked_at).as_millis());
+        let went_out = sent.as_ref().err().is_none_or(SendFault::may_have_left);
+        let owner = is_heavy(&sent).then(|| tried.by.caller.as_owner());
+        let understand = move || {
+            let rendering = tried.rendering(&event, id.as_str(), &variables, at);
+            let scrubber = rendering.scrubber(seen.as_ref(), tried.two_parties);
+            let sent = masked(sent, &scrubber);
+            let judged = rendering.judge(&sent, seen.as_ref(), &scrubber);
+            (heard(&sent, &judged, &scrubber), judged.verdict, told(judged.told, &scrubber))
+        };
+        let (heard, verdict, told) = self.heavy.run(owner, understand).await;
+        shown["sent"] = went_out.into();
+        shown["duration_ms"] = json!(duration.filter(|_| went_out).map(|duration| u64::try_from(duration).unwrap_or(0)));
+        shown["status"] = json!(heard.status);
+        shown["answer"] = json!(heard.answer);
+        shown["error"] = json!(heard.error);
+        shown["verdict"] = verdict.as_str().into();
+        shown["told"] = told;
+    }
+}
+
+impl Tried {
+    /// The outcome of a trial, before anything is sent.
+    fn outcome(&self, given: Option<Change>, at: Timestamp) -> Outcome {
+        let sample = given.is_none();
+        let change = given.unwrap_or_else(|| Change::sample(self.owner.affiliate(), at));
+        let explained = self.candidate().explain(&change, &mut None, at);
+        let mut shown = json!({
+            "fires": explained.fires, "held": explained.held, "verdicts": [], "sample": sample,
+            "event": null, "transaction_id": null, "request": null, "macros": [],
+            "error": "nothing changed in this event: there is nothing to send",
+            "sent": false, "status": null, "duration_ms": null, "answer": null, "verdict": null, "told": null,
+            "warnings": self.definition.warnings(), "schedule": self.definition.retry.schedule(),
+        });
+        show_verdicts(&mut shown, &explained.verdicts);
+        let Some(verdict) = rendered_one(&explained.verdicts) else {
+            return Outcome { shown, event: None, seen: None };
+        };
+        let event = verdict.told.clone();
+        shown["event"] = json!(verdict.event);
+        shown["transaction_id"] = json!(verdict.transaction_id);
+        let id = DeliveryId::of_trial(&self.id, at);
+        let variables = BTreeMap::new();
+        let rendering = self.rendering(&event, id.as_str(), &variables, at);
+        show_macros(&mut shown, &rendering, &change);
+        let seen = rendering.shown();
+        shown["error"] = json!(seen.as_ref().err().map(ToString::to_string));
+        let seen = seen.ok();
+        shown["request"] = json!(seen.clone().map(|seen| shown_request(seen, SHOWN_BODY).view()));
+        Outcome { shown, event: Some(event), seen }
+    }
+
+    fn rendering<'a>(
+        &'a self,
+        event: &'a Event,
+        delivery_id: &'a str,
+        variables: &'a BTreeMap<String, String>,
+        at: Timestamp,
+    ) -> Rendering<'a> {
+        Rendering {
+            rule: &self.id,
+            definition: &self.definition,
+            event,
+            delivery_id,
+            attempt: 1,
+            is_test: true,
+            at,
+            secrets: &self.secrets,
+            variables,
+        }
+    }
+
+    fn candidate(&self) -> Candidate<'_> {
+        Candidate { id: &self.id, owner: &self.owner, definition: &self.definition, live: self.live, secrets: &self.secrets }
+    }
+}
+
+/// The event that is rendered: the first that fires; else the first that the trigger fires on; else the first.
+fn rendered_one(verdicts: &[Verdict]) -> Option<&Verdict> {
+    let triggers = |verdict: &&Verdict| verdict.reasons.iter().all(|reason| reason.condition != "trigger");
+    let fires = verdicts.iter().find(|verdict| verdict.fires);
+    fires.or_else(|| verdicts.iter().find(triggers)).or(verdicts.first())
+}
+
+/// Shows every macro of the request, once for each place, with its value and where it came from, secrets masked; of very many the first.
+fn show_macros(shown: &mut Value, rendering: &Rendering<'_>, change: &Change) {
+    let hidden = masks(rendering.secrets);
+    let scope = rendering.scope(&hidden, None);
+    let request = &rendering.definition.request;
+    // Where the variables can't be rendered, the request says why.
+    let bound = request.bound(&scope).ok();
+    let scope = bound.as_ref().map_or_else(|| scope.clone(), |bound| scope.with(bound));
+    let mut told = Vec::new();
+    let mut room = MAX_MACRO_BYTES;
+    let variables = request.variables().iter().map(|(name, value)| (format!("/variables/{name}"), value));
+    let places = request.placed_templates().chain(variables);
+    let all = places
+        .flat_map(|(place, template)| template.trace(&scope, &change.transactions).map(move |traced| (place.clone(), traced)));
+    for (place, traced) in all {
+        if told.len() == MOST_MACROS || room == 0 {
+            shown["shortened"] = true.into();
+            break;
+        }
+        let item = json!({
+            "place": place, "macro": traced.written, "name": traced.name, "from": traced.from,
+            "value": shortened(traced.value), "text": shortened(traced.text), "missing": traced.missing,
+        });
+        room = room.saturating_sub(item.to_string().len());
+        told.push(item);
+    }
+    shown["macros"] = told.into();
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > LONGEST_TOLD {
+        text.truncate(text.floor_char_boundary(LONGEST_TOLD));
+        text.push('…');
+    }
+    text
+}
+
+/// What the answer rules would set; nothing if they set nothing.
+fn told(told: Told, scrubber: &Scrubber) -> Value {
+    if told == Told::default() {
+        return Value::Null;
+    }
+    let external_id = told.external_id.as_deref().map(|id| scrubber.scrub(id));
+    json!(Told { external_id, ..told })
+}

@@ -1,0 +1,251 @@
+//! Working a batch of messages: records run concurrently, those about one subject of one rule in order.
+
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+};
+
+use futures_util::{FutureExt as _, future::join_all};
+use jiff::Timestamp;
+use tracing::Instrument as _;
+use tracking_core::{delivery::DeliveryId, event::Order as Place};
+
+use crate::{
+    backend::{Backend, Effects, Item, Key, Receipt, Received, Unavailable},
+    delivery::{Claiming, Deliveries},
+    failed::Failed,
+    holds::Holds,
+    keys,
+    operator::Operator,
+    rows::{self, DeliveryRow, Task, Unreadable},
+    sender::{OurFault, SendFault, Sender},
+    spans,
+    store::Store,
+    turns::{Turn, Turns},
+};
+
+/// Messages that stand in line to be worked.
+#[derive(Debug)]
+pub struct Lined(Vec<Chain>);
+
+/// A message that was not worked, to be handed back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unworked {
+    /// The receipt of the message.
+    pub receipt: Receipt,
+    /// The delivery that it is about, if it is about one.
+    pub delivery_id: Option<DeliveryId>,
+    /// The reason.
+    pub failed: Failed,
+}
+
+impl Unworked {
+    fn new(received: &Received, delivery_id: Option<DeliveryId>, failed: Failed) -> Self {
+        Self { receipt: received.receipt.clone(), delivery_id, failed }
+    }
+}
+
+impl Lined {
+    /// Takes out what can't be read, each with the reason: for whoever sets such messages aside by other means than the store.
+    pub fn take_unreadable(&mut self) -> Vec<(Received, String)> {
+        let mut unreadable = Vec::new();
+        for chain in &mut self.0 {
+            for (_, received, task) in chain.messages.extract_if(.., |(_, _, task)| task.is_err()) {
+                unreadable.extend(task.err().map(|error| (received, error.to_string())));
+            }
+        }
+        unreadable
+    }
+}
+
+/// Messages about one line, in P3's order.
+#[derive(Debug)]
+struct Chain {
+    turn: Turn,
+    messages: Vec<(Place, Received, Result<Task, Unreadable>)>,
+}
+
+/// Works queue messages.
+#[derive(Debug)]
+pub struct Worker<B> {
+    store: Arc<Store<B>>,
+    deliveries: Arc<Deliveries<B>>,
+    holds: Arc<Holds<B>>,
+    operator: Arc<Operator<B>>,
+    turns: Turns,
+    stopping: AtomicBool,
+}
+
+impl<B: Backend> Worker<B> {
+    /// The service over these.
+    pub(crate) fn new(deliveries: &Arc<Deliveries<B>>, holds: &Arc<Holds<B>>, operator: &Arc<Operator<B>>) -> Self {
+        Self {
+            store: Arc::clone(&deliveries.store),
+            deliveries: Arc::clone(deliveries),
+            holds: Arc::clone(holds),
+            operator: Arc::clone(operator),
+            turns: Turns::default(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// The process is about to end: [`Worker::work`] begins no new send. What is being sent is concluded as ever.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Puts messages in line as they were handed out: those about the same subject of the same rule are worked one after another, in
+    /// P3's order. Call it where messages are picked, before their work is spawned.
+    pub fn line_up(&self, batch: Vec<Received>) -> Lined {
+        let mut chains: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for received in batch {
+            let task = rows::read::<Task>(&received.body);
+            let (line, place) = match &task {
+                Ok(Task::Deliver(job)) => (format!("{}#{}", job.rule, job.event.0.subject()), job.event.0.order()),
+                _ => (received.token.clone(), Place { version: 0, rank: 0 }),
+            };
+            chains.entry(line).or_default().push((place, received, task));
+        }
+        let chains = chains.into_iter().map(|(line, mut messages)| {
+            messages.sort_by_key(|(place, ..)| *place);
+            Chain { turn: self.turns.take(line), messages }
+        });
+        Lined(chains.collect())
+    }
+
+    /// Works messages: claims, sends, concludes and records what each is about. Different lines are worked concurrently, so that a
+    /// slow receiver holds up no other record.
+    ///
+    /// After [`Worker::stop`] nothing more is claimed: messages whose turn has not come stay unsettled, and come again. Nor is anything
+    /// claimed that could still run at `until`, if that is given: it is handed back at once, uncharged.
+    ///
+    /// Returns what is to be handed back: the store was unavailable, or a record made its work panic, which harms no other line. No
+    /// attempt was charged beyond what was claimed.
+    pub async fn work(&self, lined: Lined, sender: &Sender, until: Option<Timestamp>) -> Vec<Unworked> {
+        let worked = lined.0.into_iter().map(|chain| async move {
+            let unworked = |(_, received, task): &(_, Received, _)| {
+                Unworked::new(received, spans::delivery_of(received, task), Failed::Panic)
+            };
+            let messages: Vec<_> = chain.messages.iter().map(unworked).collect();
+            let worked = AssertUnwindSafe(self.work_chain(chain, sender, until)).catch_unwind().await;
+            worked.unwrap_or(messages)
+        });
+        join_all(worked).await.into_iter().flatten().collect()
+    }
+
+    async fn work_chain(&self, mut chain: Chain, sender: &Sender, until: Option<Timestamp>) -> Vec<Unworked> {
+        chain.turn.comes().await;
+        let mut failed = Vec::new();
+        for (_, received, task) in chain.messages {
+            if self.stopping.load(Ordering::Relaxed) {
+                break;
+            }
+            let delivery_id = spans::delivery_of(&received, &task);
+            let span = spans::of_message(delivery_id.as_ref(), &task);
+            if let Err(error) = self.work_one(&received, task, sender, until).instrument(span).await {
+                failed.push(Unworked::new(&received, delivery_id, error.into()));
+            }
+        }
+        failed
+    }
+
+    async fn work_one(
+        &self,
+        received: &Received,
+        task: Result<Task, Unreadable>,
+        sender: &Sender,
+        until: Option<Timestamp>,
+    ) -> Result<(), Unavailable> {
+        match self.claim_task(received, task, until).await? {
+            Claiming::Settled => Ok(()),
+            Claiming::Send(claimed) => {
+                spans::add_attempt(claimed.attempt());
+                let (claimed, rendered) = self.deliveries.rendered(claimed).await;
+                let sent = match rendered {
+                    // Other work of its owner's took too long. Nothing has left.
+                    Ok(_) if claimed.heavy_owner().is_some() && claimed.is_late(self.store.now()) => {
+                        Err(SendFault::Ours(OurFault("rendering waited too long for its turn".to_owned())))
+                    }
+                    Ok(rendered) => self.deliveries.send(&claimed, rendered, sender).await,
+                    Err(fault) => Err(fault.into()),
+                };
+                self.deliveries.conclude(*claimed, sent).await
+            }
+        }
+    }
+
+    /// Sets a message aside that can't be read: it is kept for people, and goes from its lane.
+    pub(crate) async fn set_aside(&self, received: &Received, reason: &str) -> Result<(), Unavailable> {
+        let now = self.store.now();
+        let row = tracking_core::json!({"received_at": now, "message": received.body, "reason": reason});
+        let place = format!("{}#{}", keys::sortable(now), received.token);
+        let mut item: Item = rows::item(Key::new("POISON", place), &row);
+        item.expires = Some(now + self.store.settings.log_retention);
+        self.store.commit_one(Effects { put: vec![item], ..received.done() }).await
+    }
+}
+
+impl<B: Backend> Worker<B> {
+    /// Claims the next attempt of what a message is about, or deals with the message in another way.
+    ///
+    /// # Errors
+    /// The store is unavailable: the message is to come again; no attempt is charged beyond one that may have been claimed.
+    pub async fn claim(&self, received: &Received) -> Result<Claiming, Unavailable> {
+        self.claim_task(received, rows::read(&received.body), None).await
+    }
+
+    /// The same for a message that has been read. Nothing is claimed that may not be over by `until`.
+    pub(crate) async fn claim_task(
+        &self,
+        received: &Received,
+        task: Result<Task, Unreadable>,
+        until: Option<Timestamp>,
+    ) -> Result<Claiming, Unavailable> {
+        let task = match task {
+            Ok(task) => task,
+            Err(error) => {
+                // Poison: it will never be read, so it is set aside at once, with its reason.
+                tracing::error!(%error, "a message that can't be read was set aside");
+                self.set_aside(received, &error.to_string()).await?;
+                return Ok(Claiming::Settled);
+            }
+        };
+        match task {
+            Task::Deliver(job) => self.deliveries.claim_job(received, *job, None, until).await,
+            Task::Wake { delivery } => {
+                let Some(item) = self.store.get_one(keys::delivery(&delivery)).await? else {
+                    self.store.commit_one(received.done()).await?;
+                    return Ok(Claiming::Settled);
+                };
+                let row: DeliveryRow = rows::read(&item.body)?;
+                spans::add_rule(&row.job.rule);
+                self.deliveries.claim_job(received, row.job.clone(), Some(row), until).await
+            }
+            Task::Release { conversion, rule } => {
+                self.holds.release(received, &conversion, &rule).await?;
+                Ok(Claiming::Settled)
+            }
+            Task::Cancel { rule, epoch, from } => {
+                self.operator.cancel_waiting(received, &rule, epoch, from).await?;
+                Ok(Claiming::Settled)
+            }
+            Task::Replay(replaying) => {
+                self.operator.replay_step(received, *replaying).await?;
+                Ok(Claiming::Settled)
+            }
+            Task::Publish { events } => {
+                self.store.commit_one(Effects { publish: events, ..received.done() }).await?;
+                Ok(Claiming::Settled)
+            }
+            Task::Record(recording) => {
+                self.deliveries.write_recording(received, *recording).await?;
+                Ok(Claiming::Settled)
+            }
+            Task::Backfill { rule, epoch, from, to, place } => {
+                self.operator.backfill_step(received, &rule, epoch, from..to, place).await?;
+                Ok(Claiming::Settled)
+            }
+        }
+    }
+}
