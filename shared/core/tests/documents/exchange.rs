@@ -1,0 +1,88 @@
+//! One exchange with a receiver: the request that a rule sends, and the meaning of what comes back.
+
+use std::collections::BTreeMap;
+
+use tracking_core::{
+    answer::{Answer, Judgement},
+    caller::Owner,
+    change::Change,
+    event::Event,
+    json,
+    json::Value,
+    template::{Scope, Steps},
+    tracking_api::{Definition, Settings},
+};
+
+/// The value of every secret in these tests.
+const SECRET: &str = "s3cr3t+1";
+
+/// A rule and the event that it fires on.
+pub(crate) struct Exchange {
+    rule: Definition,
+    event: Event,
+    variables: BTreeMap<String, String>,
+    secrets: BTreeMap<String, String>,
+}
+
+impl Exchange {
+    /// The exchange about the first event of these changes on which the rule fires.
+    #[track_caller]
+    pub(crate) fn new(document: &Value, owner: &Owner, changes: &[Change]) -> Self {
+        let rule =
+            Definition::parse(document, owner, &Settings::default()).unwrap_or_else(|faults| panic!("{document}: {faults}"));
+        let fits = |event: &Event, change: &Change| {
+            rule.trigger.fires_on(event.kind) && rule.conditions.fits(event, &change.transactions)
+        };
+        let fired = |change: &Change| change.events().into_iter().find(|event| fits(event, change));
+        let event = changes.iter().find_map(fired).unwrap_or_else(|| panic!("it does not fire: {document}"));
+        let secrets = rule.secret_names().into_iter().map(|name| (name, SECRET.to_owned())).collect();
+        Self { rule, event, variables: BTreeMap::new(), secrets }
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope {
+            event: &self.event,
+            delivery_id: "dlv_01h455vb4pex",
+            tracking_api_id: "trk_1",
+            attempt: 1,
+            is_test: false,
+            now: "2026-11-23T09:00:00Z".parse().unwrap(),
+            secrets: &self.secrets,
+            variables: &self.variables,
+            answer: None,
+            bound: None,
+            steps: Steps::default(),
+        }
+    }
+
+    /// The request, without the two headers that every request carries: method and URL, the headers, the body.
+    pub(crate) fn request(&self) -> Vec<String> {
+        let rendered = self.rule.request.render(&self.scope()).unwrap();
+        let mut lines = vec![format!("{} {}", rendered.method, rendered.url)];
+        lines.extend(rendered.headers.iter().skip(2).map(|(name, value)| format!("{name}: {value}")));
+        lines.extend(rendered.body.map(|body| String::from_utf8(body).unwrap()));
+        lines
+    }
+
+    /// The verdict on a response and what it tells, in words.
+    pub(crate) fn meaning(&self, status: u16, body: &str) -> String {
+        let answer = Answer::new(status, Vec::new(), body.as_bytes().to_vec());
+        let url = self.rule.request.render(&self.scope()).unwrap().url;
+        words(&self.rule.answer.judge(&answer, &url, &self.scope()))
+    }
+}
+
+fn words(judged: &Judgement) -> String {
+    let told = &judged.told;
+    let mut words = vec![judged.verdict.as_str().to_owned()];
+    words.extend(told.result.map(|result| format!("result={}", result.as_str())));
+    words.extend(told.payout.map(|payout| format!("payout={}", payout.0)));
+    words.extend(told.external_id.as_ref().map(|id| format!("external_id={id}")));
+    words.join(" ")
+}
+
+/// A document that a test holds as text.
+#[track_caller]
+pub(crate) fn parsed(text: &str) -> Value {
+    json::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error:?}: {text}"))
+}

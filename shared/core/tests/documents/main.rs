@@ -1,0 +1,8 @@
+//! The pages of `docs/` are run: their rules are read, the requests that they show are rendered, the responses are judged.
+
+mod cookbook;
+mod exchange;
+mod markdown;
+mod pages;
+mod presets;
+mod receivers;
