@@ -36,7 +36,7 @@ pub(crate) fn section<'a>(page: &'a str, title: &str) -> &'a str {
 /// The texts of the fenced blocks of this language.
 pub(crate) fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let open = format!("```{language}\n");
-    text.split(open.as_str()).skip(1).map(|rest| rest.split_once("\n```").map_or(rest, |(block, _)| block)).collect()
+    text.split(open.as_str()).skip(1).map(|rest| rest.split_once("```").map_or(rest, |(block, _)| block.trim_end())).collect()
 }
 
 /// The rows of all tables, without heads: their cells.

@@ -1,1 +1,112 @@
+//! No JSON of a page goes unread: each block is a rule or a part of one, an event, a body of the API, or what we publish.
 
+use std::collections::BTreeSet;
+
+use tracking_core::{
+    caller::Owner,
+    change::Change,
+    json,
+    json::Value,
+    repair::Replay,
+    tracking_api::{Definition, Settings, merge_patch},
+};
+
+use crate::{
+    exchange::parsed,
+    markdown::{blocks, page, pages, rows, section},
+};
+
+/// The fields of the detail of a `Conversion Result Received`.
+const RESULT: [&str; 14] = [
+    "event_id",
+    "attempt",
+    "conversion_id",
+    "transaction_id",
+    "pcid",
+    "external_id",
+    "result",
+    "payout",
+    "value",
+    "variables",
+    "tracking_api_id",
+    "delivery_id",
+    "received_at",
+    "causation",
+];
+
+/// A rule that lacks nothing.
+fn whole() -> Value {
+    json!({"name": "n", "request": {"url": "https://receiver.example/"}})
+}
+
+/// The fields of a part of the described API.
+fn described(schema: &str) -> Value {
+    let description = parsed(include_str!("../../../../infra/openapi.json"));
+    description["components"]["schemas"][schema]["properties"].clone()
+}
+
+/// The names of the fields of an object.
+fn names(object: &Value) -> BTreeSet<String> {
+    object.as_object().expect("an object").keys().map(ToString::to_string).collect()
+}
+
+fn has(block: &Value, name: &str) -> bool {
+    block.get(name).is_some()
+}
+
+/// Reads a block as what it is; the kind, or why it is nothing.
+fn read(block: &Value) -> Result<&'static str, String> {
+    if has(block, "detail-type") {
+        return Change::parse_detail(&block["detail"], "").map(|_| "event").map_err(|faults| faults.to_string());
+    }
+    if has(block, "event_id") {
+        let foreign = names(block).into_iter().find(|name| !RESULT.contains(&name.as_str()));
+        return foreign.map_or(Ok("result"), |name| Err(format!("a result has no field {name}")));
+    }
+    if has(block, "errors") {
+        let known = names(&described("Problem"));
+        return if names(block).is_subset(&known) { Ok("problem") } else { Err(format!("a problem has {known:?}")) };
+    }
+    if has(block, "from") {
+        return Replay::parse(block).map(|_| "replay").map_err(|faults| faults.to_string());
+    }
+    let mut rule = whole();
+    merge_patch(&mut rule, block);
+    Definition::parse(&rule, &Owner::Admin, &Settings::default()).map(|_| "rule").map_err(|faults| faults.to_string())
+}
+
+#[test]
+fn every_json_block_of_the_pages_is_read() {
+    let mut faults = Vec::new();
+    let mut kinds = BTreeSet::new();
+    for name in pages() {
+        let page = page(&name);
+        for block in blocks(&page, "json") {
+            match read(&parsed(block)) {
+                Ok(kind) => drop(kinds.insert(kind)),
+                Err(fault) => faults.push(format!("docs/{name}: {fault}\n{block}")),
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["event", "problem", "replay", "result", "rule"]);
+}
+
+#[test]
+fn the_page_of_events_says_what_follows_from_its_example() {
+    let page = page("events-in.md");
+    let section = section(&page, "An event");
+    let event = parsed(blocks(section, "json")[0]);
+    let change = Change::parse_detail(&event["detail"], "").unwrap();
+    let follow: Vec<Vec<String>> = change
+        .events()
+        .iter()
+        .map(|event| {
+            let transaction = event.transaction.as_ref();
+            let id = transaction.map_or("–".to_owned(), |transaction| format!("`{}`", transaction.transaction_id));
+            let result = transaction.map_or("–", |transaction| transaction.result.as_str());
+            vec![format!("`{}`", event.kind.as_str()), id, result.to_owned()]
+        })
+        .collect();
+    assert_eq!(rows(section), follow);
+}
