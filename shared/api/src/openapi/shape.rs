@@ -97,6 +97,13 @@ pub(super) fn named(name: &str) -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name(name))
 }
 
+/// A schema that stands elsewhere under this name, in a place where it means this.
+pub(super) fn named_as(name: &str, about: &str) -> RefOr<Schema> {
+    let mut place = Ref::from_schema_name(name);
+    about.clone_into(&mut place.description);
+    RefOr::Ref(place)
+}
+
 /// One of several forms.
 pub(super) fn either(about: &str, forms: impl IntoIterator<Item = RefOr<Schema>>) -> RefOr<Schema> {
     let any = forms.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item);
@@ -119,8 +126,19 @@ pub(super) fn or_null(shape: impl Into<RefOr<Schema>>) -> RefOr<Schema> {
         }
         other => {
             let null = ObjectBuilder::new().schema_type(Type::Null);
-            RefOr::T(OneOfBuilder::new().item(other).item(null).build().into())
+            let about = about(&other).map(ToOwned::to_owned);
+            RefOr::T(OneOfBuilder::new().item(other).item(null).description(about).build().into())
         }
+    }
+}
+
+/// The description of what is no object and no list.
+fn about(shape: &RefOr<Schema>) -> Option<&str> {
+    match shape {
+        RefOr::Ref(place) => described(&place.description),
+        RefOr::T(Schema::AnyOf(forms)) => forms.description.as_deref(),
+        RefOr::T(Schema::OneOf(forms)) => forms.description.as_deref(),
+        RefOr::T(_) => None,
     }
 }
 

@@ -88,3 +88,110 @@ fn every_operation_is_told_whole() {
 
 /// The POSTs that change nothing, and need no key.
 const WITHOUT_KEY: [&str; 1] = ["POST /explain"];
+
+/// Calls `look` with the place of each object of a description that has properties; examples are no part of it.
+fn each_object<'d>(place: &str, part: &'d Value, look: &mut impl FnMut(&str, &'d Value)) {
+    match part {
+        Value::Object(members) => {
+            if members.get("properties").is_some_and(Value::is_object) {
+                look(place, part);
+            }
+            let inner = members.iter().filter(|(name, _)| !["example", "examples", "default", "enum"].contains(&name.as_str()));
+            for (name, member) in inner {
+                each_object(&format!("{place}/{name}"), member, look);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                each_object(&format!("{place}/{index}"), item, look);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Returns true if a part says in words what it is.
+fn is_described(part: &Value) -> bool {
+    part["description"].as_str().is_some_and(|text| text.len() > 3)
+}
+
+#[test]
+fn case_d7_every_property_and_every_parameter_is_described() {
+    let description = description::<Store>();
+    let (mut properties, mut bare) = (0, Vec::new());
+    each_object("", &description, &mut |place, object| {
+        for (name, property) in object["properties"].as_object().expect("an object") {
+            properties += 1;
+            if !is_described(property) {
+                bare.push(format!("{place}.{name}"));
+            }
+        }
+    });
+    for (method, path, told) in operations(&description) {
+        let parameters = told["parameters"].as_array().into_iter().flatten();
+        bare.extend(parameters.filter(|one| !is_described(one)).map(|one| format!("{method} {path}: {}", one["name"])));
+    }
+    for (name, schema) in description["components"]["schemas"].as_object().expect("schemas") {
+        if !is_described(schema) {
+            bare.push(name.clone());
+        }
+    }
+    assert!(properties > 500, "{properties} properties were found");
+    assert!(bare.is_empty(), "no description: {bare:#?}");
+}
+
+/// The words that a fault offers behind `choose`.
+fn choices(fault: &str) -> Option<Vec<&str>> {
+    let words = fault.split_once("choose ")?.1.split(['(', ';']).next()?.trim_end_matches('.');
+    Some(words.split([',', ' ']).map(str::trim).filter(|word| !word.is_empty() && !["or", "of"].contains(word)).collect())
+}
+
+/// Sets the word at a place of a rule.
+fn rule_with(pointer: &str, word: &str) -> Value {
+    let mut rule = serde_json::json!({
+        "name": "n", "trigger": "transaction_all", "conditions": {"source": ["link"], "result": ["approved"]},
+        "request": {"method": "POST", "url": "https://a.example/",
+            "body": {"format": "json", "fields": [{"path": "a", "value": "1", "type": "string"}]}},
+        "retry": {"backoff": "fixed"}, "delay": {"mode": "final", "on_expiry": "expire"},
+        "answer": {"rules": [{"when": [{"source": "body", "key": "a", "operator": "equals", "value": "1"}], "then": "delivered"}],
+            "otherwise": "retry"},
+        "signing": {"secret": "key", "header": "X-Sig", "algorithm": "hmac_sha256", "encoding": "hex"},
+    });
+    *rule.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is no place of the rule")) = word.into();
+    rule
+}
+
+#[tokio::test]
+async fn case_d7_closed_lists_of_words_are_those_that_the_code_reads() {
+    let description = description::<Store>();
+    let schemas = &description["components"]["schemas"];
+    let words = |schema: &str, place: &str| -> Vec<String> {
+        let found = schemas[schema].pointer(place).unwrap_or_else(|| panic!("{schema}{place}")).as_array().expect("a list");
+        found.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+    };
+    let api = Api::new();
+    for (pointer, schema, place) in [
+        ("/trigger", "NewTrackingApi", "/properties/trigger/enum"),
+        ("/conditions/source/0", "NewConditions", "/properties/source/items/enum"),
+        ("/request/method", "NewRequest", "/properties/method/enum"),
+        ("/request/body/format", "NewRequest", "/properties/body/properties/format/enum"),
+        ("/retry/backoff", "NewRetry", "/properties/backoff/enum"),
+        ("/delay/mode", "NewDelay", "/properties/mode/enum"),
+        ("/delay/on_expiry", "NewDelay", "/properties/on_expiry/enum"),
+        ("/answer/otherwise", "NewAnswer", "/properties/otherwise/enum"),
+        ("/answer/rules/0/then", "NewAnswerRule", "/properties/then/enum"),
+        ("/answer/rules/0/when/0/source", "NewAnswerCondition", "/properties/source/enum"),
+        ("/answer/rules/0/when/0/operator", "NewAnswerCondition", "/properties/operator/enum"),
+        ("/signing/algorithm", "NewTrackingApi", "/properties/signing/properties/algorithm/enum"),
+        ("/signing/encoding", "NewTrackingApi", "/properties/signing/properties/encoding/enum"),
+    ] {
+        let refused = api.call(ADMIN, "POST /tracking-apis", rule_with(pointer, "zebra")).await;
+        let fault = refused.faults().into_iter().find(|(at, _)| *at == pointer).unwrap_or_else(|| panic!("{}", refused.text)).1;
+        let mut read: Vec<String> =
+            choices(&fault).unwrap_or_else(|| panic!("{fault}")).into_iter().map(ToOwned::to_owned).collect();
+        let mut told = words(schema, place);
+        read.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(told, read, "{pointer}: {fault}");
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
 
 /// The built-in sample that the preview takes where a person gives no event.
 fn sample() -> Change {
-    Change::sample(None, "2026-11-22T14:00:00Z".parse().unwrap())
+    Change::sample(None, "2026-11-22T14:00:00Z".parse().expect("a time"))
 }
 
 /// The rules of a recipe: its blocks that have a request.

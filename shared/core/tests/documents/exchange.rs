@@ -46,7 +46,7 @@ impl Exchange {
             tracking_api_id: "trk_1",
             attempt: 1,
             is_test: false,
-            now: "2026-11-23T09:00:00Z".parse().unwrap(),
+            now: "2026-11-23T09:00:00Z".parse().expect("a time"),
             secrets: &self.secrets,
             variables: &self.variables,
             answer: None,
@@ -57,17 +57,17 @@ impl Exchange {
 
     /// The request, without the two headers that every request carries: method and URL, the headers, the body.
     pub(crate) fn request(&self) -> Vec<String> {
-        let rendered = self.rule.request.render(&self.scope()).unwrap();
+        let rendered = self.rule.request.render(&self.scope()).expect("it can be rendered");
         let mut lines = vec![format!("{} {}", rendered.method, rendered.url)];
         lines.extend(rendered.headers.iter().skip(2).map(|(name, value)| format!("{name}: {value}")));
-        lines.extend(rendered.body.map(|body| String::from_utf8(body).unwrap()));
+        lines.extend(rendered.body.map(|body| String::from_utf8(body).expect("bodies are text")));
         lines
     }
 
     /// The verdict on a response and what it tells, in words.
     pub(crate) fn meaning(&self, status: u16, body: &str) -> String {
         let answer = Answer::new(status, Vec::new(), body.as_bytes().to_vec());
-        let url = self.rule.request.render(&self.scope()).unwrap().url;
+        let url = self.rule.request.render(&self.scope()).expect("it can be rendered").url;
         words(&self.rule.answer.judge(&answer, &url, &self.scope()))
     }
 }

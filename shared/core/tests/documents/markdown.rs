@@ -1,6 +1,9 @@
 //! The parts of a markdown page that tests read: sections, fenced blocks, tables.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The text of a page of `docs/`.
 #[track_caller]
@@ -12,9 +15,10 @@ pub(crate) fn page(name: &str) -> String {
 /// The names of all pages of `docs/`.
 pub(crate) fn pages() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-    let files = fs::read_dir(folder).expect("docs/ can be read");
-    let names = files.map(|file| file.expect("docs/ can be read").file_name().to_string_lossy().into_owned());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".md")).collect();
+    let files = fs::read_dir(folder).expect("docs/ can be read").map(|file| file.expect("docs/ can be read").path());
+    let pages = files.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let name = |path: PathBuf| path.file_name().expect("a page has a name").to_string_lossy().into_owned();
+    let mut names: Vec<String> = pages.map(name).collect();
     names.sort_unstable();
     names
 }

@@ -17,7 +17,7 @@ fn filled(preset: &Preset) -> Value {
     let mut rule = preset.tracking_api.clone();
     for blank in &preset.fill_in {
         let text = rule.pointer_mut(&blank.pointer).unwrap_or_else(|| panic!("{}: {}", preset.id, blank.pointer));
-        *text = text.as_str().unwrap().replace(&blank.placeholder, &blank.example).into();
+        *text = text.as_str().expect("placeholders stand in texts").replace(&blank.placeholder, &blank.example).into();
     }
     rule
 }
@@ -25,12 +25,12 @@ fn filled(preset: &Preset) -> Value {
 /// The event that all examples are about.
 fn event(page: &str) -> Change {
     let event = parsed(blocks(section(page, "The event"), "json")[0]);
-    Change::parse_detail(&event["detail"], "").unwrap()
+    Change::parse_detail(&event["detail"], "").expect("the event is in the platform's form")
 }
 
 /// The exchange of a preset, as the affiliate's that had the conversion.
 fn exchange(preset: &Preset, change: &Change) -> Exchange {
-    let owner = Owner::Affiliate { affiliate_id: "aff_7".parse().unwrap() };
+    let owner = Owner::Affiliate { affiliate_id: "aff_7".parse().expect("an id") };
     Exchange::new(&filled(preset), &owner, std::slice::from_ref(change))
 }
 

@@ -52,7 +52,8 @@ fn sale(result: &str) -> Value {
 /// Checks the request of a rule about a new sale, approved or else pending, and the meaning of responses.
 #[track_caller]
 fn check(rule: &str, request: &[&str], responses: &[(u16, &str, &str)]) {
-    let changes = ["approved", "pending"].map(|result| Change::parse_detail(&sale(result), "").unwrap());
+    let changes = ["approved", "pending"]
+        .map(|result| Change::parse_detail(&sale(result), "").expect("the sale is in the platform's form"));
     let exchange = Exchange::new(&parsed(rule), &Owner::Admin, &changes);
     assert_eq!(exchange.request(), request);
     for (status, body, meaning) in responses {
@@ -76,11 +77,11 @@ fn faults(row: &[String], tests: &mut BTreeMap<&str, &str>) -> Vec<String> {
     let [receiver, request, answer, known, rule, test] = row else { return vec![format!("{row:?}: not six cells")] };
     let mut faults = Vec::new();
     let name = code(test).first().copied().unwrap_or_default();
-    let Some(text) = tests.remove(name) else {
+    let Some(body) = tests.remove(name) else {
         return vec![format!("{receiver}: there is no test `{name}`, or another row has it")];
     };
     let quoted = code(request).into_iter().chain(code(answer));
-    faults.extend(quoted.filter(|quoted| !text.contains(quoted)).map(|quoted| format!("{name}: the test has no `{quoted}`")));
+    faults.extend(quoted.filter(|quoted| !body.contains(quoted)).map(|quoted| format!("{name}: the test has no `{quoted}`")));
     if code(request).is_empty() || !receiver.contains("](https://") || known.is_empty() {
         faults.push(format!("{name}: the row lacks a request, a page or where it is known from"));
     }

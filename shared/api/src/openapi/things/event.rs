@@ -5,8 +5,8 @@ use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
     super::shape::{
-        Record as _, anything, count, either, flag, id, list, money, named, open_record, or_null, pattern, record, text, time,
-        whole, word,
+        Record as _, anything, count, either, flag, id, list, money, named, named_as, open_record, or_null, pattern, record,
+        text, time, whole, word,
     },
     Thing, page,
     rule::RESULTS,
@@ -15,6 +15,20 @@ use super::{
 /// The largest version.
 const MOST: i64 = (1 << 53) - 1;
 const CHANGES: [&str; 3] = ["created", "updated", "unchanged"];
+
+/// The fields that only decorate a conversion.
+const DECORATIONS: [(&str, &str); 10] = [
+    ("advertiser_name", "The advertiser's name"),
+    ("offer_name", "The offer's name"),
+    ("channel", "The channel's name"),
+    ("country", "The country of the conversion"),
+    ("pcid", "The platform's click id"),
+    ("external_id", "The advertiser's id of the conversion"),
+    ("affiliate_click_id", "The affiliate's own click id"),
+    ("voucher", "The promo code that was used"),
+    ("ip", "The visitor's address"),
+    ("user_agent", "The visitor's browser"),
+];
 
 pub(super) fn things() -> Vec<Thing> {
     vec![
@@ -32,21 +46,21 @@ pub(super) fn things() -> Vec<Thing> {
         (
             "Resubmit",
             record("A mended event, if the old one is not to be taken again as it is")
-                .may("event", or_null(named("EventOrEnvelope")))
+                .may("event", or_null(named_as("EventOrEnvelope", "The mended event; the old one as it was unless given")))
                 .into(),
         ),
-        ("Resubmitted", record("What was taken").has("accepted", whole("", 1..=1)).into()),
+        ("Resubmitted", record("What was taken").has("accepted", whole("The number of events taken: always 1", 1..=1)).into()),
     ]
 }
 
 fn event() -> RefOr<Schema> {
     let cause = open_record("The rule whose answer caused this change")
-        .has("tracking_api_id", id(""))
+        .has("tracking_api_id", id("That rule"))
         .has("depth", whole("The length of the chain of causes", 1..=4_294_967_295));
     open_record("A change of a conversion; more fields are not looked at")
         .has("change_id", id("The same id again is the same change"))
         .has("occurred_at", time("When it happened"))
-        .has("conversion", named("Conversion"))
+        .has("conversion", named_as("Conversion", "The conversion as it now is"))
         .may("causation", or_null(cause))
         .may(
             "transactions",
@@ -65,25 +79,14 @@ fn conversion() -> RefOr<Schema> {
         .has("affiliate_id", id("The final owner"))
         .has("advertiser_id", id("The advertiser"))
         .has("offer_id", id("The offer"));
-    for name in ["channel_id", "integration_id"] {
-        record = record.may(name, or_null(id("")));
+    for (name, about) in [("channel_id", "The channel"), ("integration_id", "The integration")] {
+        record = record.may(name, or_null(id(about)));
     }
-    for name in ["custom_type", "currency"] {
-        record = record.may(name, or_null(text("")));
+    for (name, about) in [("custom_type", "The name of a custom type"), ("currency", "The currency of the value")] {
+        record = record.may(name, or_null(text(about)));
     }
-    for name in [
-        "advertiser_name",
-        "offer_name",
-        "channel",
-        "country",
-        "pcid",
-        "external_id",
-        "affiliate_click_id",
-        "voucher",
-        "ip",
-        "user_agent",
-    ] {
-        record = record.may(name, decoration("A text"));
+    for (name, about) in DECORATIONS {
+        record = record.may(name, decoration(about));
     }
     for (name, about) in [
         ("affs", "The affiliate's sub-parameters, affs1 to affs10"),
@@ -92,7 +95,9 @@ fn conversion() -> RefOr<Schema> {
     ] {
         record = record.may(name, decoration(&format!("{about}: an object of texts")));
     }
-    record = times(record, &["click_at", "created_at", "updated_at"]);
+    let at =
+        [("click_at", "When the click happened"), ("created_at", "When it was made"), ("updated_at", "When it last changed")];
+    record = times(record, &at);
     record
         .may("value", or_null(money("The order's value")))
         .may("settled", or_null(flag("The platform's own word on whether it is settled")))
@@ -104,26 +109,28 @@ fn decoration(about: &str) -> ObjectBuilder {
     anything(&format!("{about}. It decides nothing and refuses nothing: anything else is taken as far as it can be"))
 }
 
-fn times(record: ObjectBuilder, names: &[&str]) -> ObjectBuilder {
-    names.iter().fold(record, |record, name| record.may(name, or_null(time(""))))
+fn times(record: ObjectBuilder, fields: &[(&str, &str)]) -> ObjectBuilder {
+    fields.iter().fold(record, |record, (name, about)| record.may(name, or_null(time(about))))
 }
 
 fn transaction() -> RefOr<Schema> {
     let mut record = open_record("A transaction as it now is")
         .has("transaction_id", id("Its id"))
         .has("result", word("Its result", RESULTS))
-        .may("version", or_null(whole("", 0..=MOST)))
+        .may("version", or_null(whole("Grows with every change of it", 0..=MOST)))
         .may("change", or_null(word("What happened to it; the conversion's unless given", CHANGES)))
-        .may("previous_result", or_null(word("", RESULTS)))
+        .may("previous_result", or_null(word("The result before this change", RESULTS)))
         .may("payout", or_null(money("What the affiliate gets")))
         .may("revenue", or_null(money("What the platform gets")))
-        .may("auto_approved", or_null(flag("")))
-        .may("auto_set", or_null(flag("")));
-    for name in ["commission_id", "currency"] {
-        record = record.may(name, or_null(text("")));
+        .may("auto_approved", or_null(flag("True if the result came with the transaction: no update of it follows")))
+        .may("auto_set", or_null(flag("True if the platform set the result right after: it counts as an update")));
+    for (name, about) in [("commission_id", "The commission that made it"), ("currency", "The currency of payout and revenue")] {
+        record = record.may(name, or_null(text(about)));
     }
-    record = record.may("type", decoration("A text"));
-    times(record, &["created_at", "updated_at", "result_at"]).into()
+    record = record.may("type", decoration("The type of the transaction"));
+    let at =
+        [("created_at", "When it was made"), ("updated_at", "When it last changed"), ("result_at", "When it got its result")];
+    times(record, &at).into()
 }
 
 fn event_or_envelope() -> RefOr<Schema> {
@@ -132,16 +139,16 @@ fn event_or_envelope() -> RefOr<Schema> {
 
 fn envelope() -> RefOr<Schema> {
     let offer = open_record("An offer as it now is")
-        .has("offer_id", id(""))
-        .may("name", or_null(text("")))
-        .may("country", or_null(text("")))
-        .may("category", or_null(text("")));
+        .has("offer_id", id("The offer"))
+        .may("name", or_null(text("Its name")))
+        .may("country", or_null(text("Its country, mostly an ISO 3166 code")))
+        .may("category", or_null(text("Its category")));
     let of = |kind: &str, detail: RefOr<Schema>| {
         RefOr::from(open_record("").has("detail-type", word("What it tells", [kind])).has("detail", detail))
     };
     either(
         "A message of the platform's bus; its other fields are not looked at",
-        [of("Conversion Changed", named("Event")), of("Offer Changed", offer.into())],
+        [of("Conversion Changed", named_as("Event", "The change")), of("Offer Changed", offer.into())],
     )
 }
 
@@ -153,20 +160,23 @@ fn accepted() -> RefOr<Schema> {
     let bad = record("An event that was not accepted")
         .has("index", count("Its place, from 0"))
         .has("errors", list("Its faults", named("Fault")));
-    record("What was accepted").has("accepted", count("How many")).has("rejected", list("The others", bad)).into()
+    record("What was accepted")
+        .has("accepted", count("The number of events that were accepted"))
+        .has("rejected", list("The events that were not accepted, with their faults", bad))
+        .into()
 }
 
 fn bus_event() -> RefOr<Schema> {
     let kinds = ["Conversion Result Received", "Delivery Ended"];
     record("An event that was published, as the bus would bring it")
-        .has("version", text(""))
-        .has("id", pattern("", "^[0-9]+$"))
-        .has("source", text("tracking-api"))
+        .has("version", text("Always `0`, as the bus writes it"))
+        .has("id", pattern("The place among our events: ask for those after it with `after`", "^[0-9]+$"))
+        .has("source", text("Always `tracking-api`"))
         .has("detail-type", word("What it tells", kinds))
         .has("time", time("When it happened"))
-        .has("account", text(""))
-        .has("region", text(""))
-        .has("resources", list("", text("")))
+        .has("account", text("Always `local`"))
+        .has("region", text("Always `local`"))
+        .has("resources", list("Always empty", text("None")))
         .has("detail", open_record("What happened"))
         .into()
 }

@@ -3,13 +3,18 @@
 use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
-    super::shape::{Record as _, count, flag, id, list, named, or_null, record, text, time},
+    super::shape::{Record as _, count, flag, id, list, named, named_as, or_null, record, text, time},
     Thing, page,
 };
 
 pub(super) fn things() -> Vec<Thing> {
     vec![
-        ("Explain", record("What to explain").has("event", named("EventOrEnvelope")).into()),
+        (
+            "Explain",
+            record("What to explain")
+                .has("event", named_as("EventOrEnvelope", "The event to judge, which need not have happened"))
+                .into(),
+        ),
         ("Explanation", explanation()),
         ("ExplanationPage", explanations()),
         ("ConversionExplanation", past()),
@@ -29,7 +34,7 @@ fn rule(about: &str) -> ObjectBuilder {
     record(about)
         .has("tracking_api_id", id("The rule"))
         .has("name", text("Its name"))
-        .has("owner", named("Owner"))
+        .has("owner", named_as("Owner", "The owner of the rule"))
         .has("active", flag("Whether it is active"))
 }
 

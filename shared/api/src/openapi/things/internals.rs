@@ -4,7 +4,9 @@ use tracking_core::{delivery::State, standstill::Cause};
 use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
-    super::shape::{Record as _, count, flag, id, list, named, or_null, pattern, record, short, text, time, whole, word},
+    super::shape::{
+        Record as _, count, flag, id, list, named, named_as, or_null, pattern, record, short, text, time, whole, word,
+    },
     Thing,
     log::KINDS,
 };
@@ -42,12 +44,12 @@ fn internals() -> RefOr<Schema> {
         .has("until", maybe_time("The time until which the reason counts; null if no time ends it"))
         .has("tracking_api_id", or_null(id("The rule; null if only an unreadable row knows it")))
         .has("subject", or_null(text("The subject, such as transaction:trx_1")))
-        .has("row", or_null(named("InternalRow")))
-        .has("rule", or_null(named("InternalRule")))
-        .has("subject_queue", or_null(named("InternalQueue")))
-        .has("hold", or_null(named("InternalHold")))
+        .has("row", or_null(named_as("InternalRow", "The row of the delivery; null before it is first written")))
+        .has("rule", or_null(named_as("InternalRule", "The rule as it is now; null if it is deleted or can't be read")))
+        .has("subject_queue", or_null(named_as("InternalQueue", "The subject queue; null before anything of it was claimed")))
+        .has("hold", or_null(named_as("InternalHold", "The hold of the rule on the conversion; null if there is none")))
         .has("due_rows", list("Due rows that wake it: its own and its hold's", named("InternalDueRow")))
-        .has("rate", or_null(named("InternalRate")))
+        .has("rate", or_null(named_as("InternalRate", "The state of the rule's rate limit; null if it has none")))
         .has("swept_until", maybe_time("The first hour whose due rows the sweep has not sent; null before its first run"))
         .has("unreadable", list("Rows that can't be read", unreadable))
         .into()
@@ -67,7 +69,7 @@ fn row() -> RefOr<Schema> {
         .has("epoch", count("The rule's epoch when it matched, or was last sent again"))
         .has("was_held", flag("True if it was held before its first attempt"))
         .has("after", or_null(delivery_id("A delivery of the same change that goes first")))
-        .has("owner", named("Owner"))
+        .has("owner", named_as("Owner", "The owner of the rule"))
         .has("change_id", id("The change that it tells"))
         .has("event", word("The kind of its event", KINDS))
         .has("conversion_id", id("The conversion"))
@@ -119,13 +121,13 @@ fn entry() -> RefOr<Schema> {
         .has("attempts", count("Attempts that were claimed"))
         .has("base", count("Those of them before the present budget"))
         .has("instruction", or_null(word("The instruction that a person gave last", ["resend", "stop"])))
-        .has("claim", or_null(named("InternalClaim")))
+        .has("claim", or_null(named_as("InternalClaim", "The claim of its next attempt; null if nobody holds one")))
         .has("parked_until", maybe_time("The time until which it is known while it has had no attempt"))
         .has("slot", maybe_time("The slot of its next attempt"))
         .has("returns", or_null(returns))
         .has("state", or_null(word("The state in its row", State::ALL.map(State::as_str))))
         .has("recorded", or_null(count("Attempts that its row has recorded")))
-        .has("behind", or_null(named("InternalBlocker")))
+        .has("behind", or_null(named_as("InternalBlocker", "The delivery that it waits behind; null if none")))
         .into()
 }
 

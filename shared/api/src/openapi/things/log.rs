@@ -5,7 +5,8 @@ use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
     super::shape::{
-        Record as _, count, dictionary, flag, id, list, money, named, or_null, pattern, record, short, text, time, whole, word,
+        Record as _, count, dictionary, flag, id, list, money, named, named_as, or_null, pattern, record, short, text, time,
+        whole, word,
     },
     Thing, page,
     rule::RESULTS,
@@ -19,7 +20,9 @@ pub(super) fn things() -> Vec<Thing> {
         ("Delivery", delivery("A postback that is owed").into()),
         (
             "DeliveryWithLog",
-            delivery("A postback that is owed, with every attempt").has("log", list("Oldest first", named("Attempt"))).into(),
+            delivery("A postback that is owed, with every attempt")
+                .has("log", list("Its attempts, oldest first", named("Attempt")))
+                .into(),
         ),
         ("DeliveryPage", page("Delivery")),
         ("Attempt", attempt()),
@@ -36,17 +39,17 @@ fn delivery(about: &str) -> ObjectBuilder {
     record(about)
         .has("id", pattern("Its id, the same in every attempt", "^dlv_[0-9a-z]{32}$"))
         .has("tracking_api_id", id("The rule"))
-        .has("owner", named("Owner"))
+        .has("owner", named_as("Owner", "The owner of the rule"))
         .has("change_id", id("The change that it tells"))
-        .has("event", word("What happened", KINDS))
+        .has("event", word("The kind of event that is told", KINDS))
         .has("conversion_id", id("The conversion"))
         .has("transaction_id", or_null(id("The transaction, if it is about one")))
         .has("affiliate_id", id("The conversion's affiliate"))
-        .has("state", word("Where it stands", State::ALL.map(State::as_str)))
-        .has("reason", or_null(short("Why it stands there", 65_536)))
-        .has("attempts", count("Requests so far"))
-        .has("max_attempts", count("Requests at most"))
-        .has("next_due", or_null(time("When it is sent next")))
+        .has("state", word("Current state", State::ALL.map(State::as_str)))
+        .has("reason", or_null(short("Reason of the state", 65_536)))
+        .has("attempts", count("Requests that were sent so far"))
+        .has("max_attempts", count("The most requests that may be sent"))
+        .has("next_due", or_null(time("The time of the next request")))
         .has("is_final", flag("Whether its subject's result is final"))
         .has("is_correction", flag("Whether it follows a final postback"))
         .has("created_at", time("When it was made"))
@@ -56,37 +59,37 @@ fn delivery(about: &str) -> ObjectBuilder {
         .has("external_id", or_null(text("The advertiser's id of the conversion")))
         .has("result", or_null(word("The result of the transaction that it tells about", RESULTS)))
         .has("payout", or_null(money("The payout of that transaction")))
-        .has("currency", or_null(text("Its currency")))
+        .has("currency", or_null(text("The currency of the payout")))
         .has("http_status", or_null(whole("The status of the last response", 100..=999)))
         .has("duration_ms", or_null(count("How long the last attempt took")))
 }
 
 fn attempt() -> RefOr<Schema> {
     record("One request and what came back")
-        .has("attempt", count("1 is the first"))
+        .has("attempt", count("The number of the attempt; 1 is the first"))
         .has("at", time("When it began"))
-        .has("duration_ms", count("How long it took"))
-        .has("request", named("SentRequest"))
+        .has("duration_ms", count("The duration in milliseconds"))
+        .has("request", named_as("SentRequest", "The request as it went out, secrets masked"))
         .has("status", or_null(whole("The answer's status", 100..=999)))
         .has("answer", or_null(short("The first 4 KiB of the answer", 65_536)))
-        .has("verdict", text("What it came to"))
+        .has("verdict", text("The meaning of the response: delivered, pending, retry or failed"))
         .has("error", or_null(short("Why there is no answer", 65_536)))
         .into()
 }
 
 fn sent_request() -> RefOr<Schema> {
     record("A request; secrets are masked")
-        .has("method", text(""))
-        .has("url", short("", 65_536))
-        .has("headers", dictionary("", short("", 65_536)))
-        .has("body", or_null(short("", 2_097_152)))
+        .has("method", text("The method"))
+        .has("url", short("The URL with its query, percent-encoded", 65_536))
+        .has("headers", dictionary("The headers by their names", short("The value", 65_536)))
+        .has("body", or_null(short("The body as text; null if it has none", 2_097_152)))
         .into()
 }
 
 fn period(about: &str) -> ObjectBuilder {
     record(about)
-        .has("from", time("From this time on"))
-        .has("to", time("Before this time"))
+        .has("from", time("The beginning of the period"))
+        .has("to", time("The end of the period, itself not included"))
         .may("dry_run", or_null(flag("Only counts, unless false").default(Some(true.into()))))
 }
 
@@ -104,11 +107,11 @@ fn replay() -> RefOr<Schema> {
 fn replayed() -> RefOr<Schema> {
     record("What is sent again")
         .has("dry_run", flag("Whether it was only counted"))
-        .has("deliveries", count("How many"))
-        .has("states", dictionary("How many of each state", count("")))
+        .has("deliveries", count("The number of deliveries that are sent again"))
+        .has("states", dictionary("The number of deliveries in each state", count("The number")))
         .has("skipped", count("How many are left alone, since a newer one was delivered"))
         .has("complete", flag("False if there is more than could be looked at in time"))
-        .has("per_second", count("At which rate"))
+        .has("per_second", count("Requests a second at most"))
         .into()
 }
 
@@ -116,10 +119,10 @@ fn backfilled() -> RefOr<Schema> {
     record("What is owed")
         .has("dry_run", flag("Whether it was only counted"))
         .has("events", count("Events looked at; for a rule of an affiliate those of its own conversions"))
-        .has("deliveries", count("Deliveries owed"))
-        .has("held", count("Holds begun"))
+        .has("deliveries", count("Deliveries that are owed"))
+        .has("held", count("Holds that began, until conversions settle"))
         .has("already", count("Deliveries that exist already"))
         .has("complete", flag("False if there is more than could be looked at in time"))
-        .has("per_second", count("At which rate"))
+        .has("per_second", count("Requests a second at most"))
         .into()
 }

@@ -5,8 +5,8 @@ use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
     super::shape::{
-        Record as _, anything, count, dictionary, either, flag, id, list, named, or_null, pattern, record, short, template, text,
-        time, whole, word,
+        Record as _, anything, count, dictionary, either, flag, id, list, named, named_as, or_null, pattern, record, short,
+        template, text, time, whole, word,
     },
     Thing, page,
 };
@@ -30,8 +30,8 @@ impl Form {
     }
 
     /// The name of a part in this form.
-    fn part(self, name: &str) -> RefOr<Schema> {
-        if self == Self::Shown { named(name) } else { named(&format!("New{name}")) }
+    fn part(self, name: &str, about: &str) -> RefOr<Schema> {
+        if self == Self::Shown { named_as(name, about) } else { named_as(&format!("New{name}"), about) }
     }
 }
 
@@ -110,10 +110,10 @@ fn definition(described: ObjectBuilder, form: Form) -> ObjectBuilder {
         form.field(described, "active", flag("Whether it is asked to fire. It reads false while a secret has no value."));
     let triggers = word("Which events it fires on", Trigger::ALL.map(Trigger::as_str)).default(Some("transaction_all".into()));
     let record = form.field(record, "trigger", triggers);
-    let record = form.field(record, "conditions", form.part("Conditions"));
-    let record = form.field(record, "retry", form.part("Retry"));
-    let record = form.field(record, "answer", form.part("Answer"));
-    let record = form.field(record, "delay", form.part("Delay"));
+    let record = form.field(record, "conditions", form.part("Conditions", "The conversions that it is about"));
+    let record = form.field(record, "retry", form.part("Retry", "The number and the times of retries"));
+    let record = form.field(record, "answer", form.part("Answer", "The meaning of responses; without it the status decides"));
+    let record = form.field(record, "delay", form.part("Delay", "Whether it waits for the conversion to settle"));
     let label = short("", 50).min_length(Some(1));
     let record = form.extra(record, "description", short("What people say about it", 2_000));
     let record = form.extra(record, "labels", list("Words to find it by", label).max_items(Some(10)));
@@ -145,9 +145,9 @@ fn shown_rule() -> RefOr<Schema> {
     let record = record("A rule: when to send which request, and how to read the answer")
         .has("id", id("Its id"))
         .has("version", count("Grows by 1 with every change"))
-        .has("owner", named("Owner"))
+        .has("owner", named_as("Owner", "The admin's side, or the affiliate whose rule it is"))
         .has("name", name())
-        .has("request", named("Request"))
+        .has("request", named_as("Request", "The request that it sends"))
         .has("country", text("The country of the one offer that it includes, else `global`"))
         .has("category", or_null(text("The category of the one offer that it includes")))
         .has("secrets", list("The names of its secrets that have a value", secret_name("")))
@@ -155,8 +155,8 @@ fn shown_rule() -> RefOr<Schema> {
         .has("updated_at", time("When it last changed"))
         .may("locked_by_admin", flag("Of an affiliate's rule: an admin switched it off, and only an admin switches it on"))
         .may("inactive_reason", text("Why it is inactive although it was asked to be active"))
-        .may("health", named("Health"))
-        .may("schedule", named("Schedule"))
+        .may("health", named_as("Health", "Its successes and failures of late"))
+        .may("schedule", named_as("Schedule", "Its retries, laid out in times"))
         .may("warnings", list("What is allowed and still looks like a mistake", named("Warning")));
     definition(record, Form::Shown).into()
 }
@@ -166,13 +166,15 @@ fn written_rule(complete: bool) -> RefOr<Schema> {
     let about = if complete { "A rule as it is written" } else { "A merge patch of a rule" };
     let record = definition(record(about), Form::Written);
     let record = if complete {
-        record.has("name", name()).has("request", named("NewRequest"))
+        record.has("name", name()).has("request", named_as("NewRequest", "The request that it sends"))
     } else {
-        record.may("name", name()).may("request", or_null(named("RequestPatch")))
+        record.may("name", name()).may("request", or_null(named_as("RequestPatch", "What changes of the request")))
     };
     let values = dictionary("Values of secrets by their names: written, never read back", short("", 4_096).min_length(Some(1)))
         .property_names(Some(Schema::from(secret_name("").build())));
-    let record = record.may("owner", or_null(named("NewOwner"))).may("secret_values", or_null(values));
+    let record = record
+        .may("owner", or_null(named_as("NewOwner", "The owner of a new rule: the caller, unless an admin names an affiliate")))
+        .may("secret_values", or_null(values));
     let ignored = [
         "id",
         "version",
@@ -192,8 +194,8 @@ fn written_rule(complete: bool) -> RefOr<Schema> {
 
 fn bulk_change() -> RefOr<Schema> {
     record("A change of many rules")
-        .has("ids", list("The rules", id("")).min_items(Some(1)).max_items(Some(100)))
-        .has("action", word("What is done to each", ["activate", "deactivate", "pause", "resume"]))
+        .has("ids", list("The ids of the rules", id("")).min_items(Some(1)).max_items(Some(100)))
+        .has("action", word("The action that is done to each", ["activate", "deactivate", "pause", "resume"]))
         .into()
 }
 
@@ -211,12 +213,12 @@ fn secret_name(about: &str) -> ObjectBuilder {
 }
 
 fn owner() -> RefOr<Schema> {
-    let kind = word("Whose it is", ["admin", "affiliate"]);
+    let kind = word("`admin`, or `affiliate` with its id", ["admin", "affiliate"]);
     record("Whose a rule is; it never changes").has("kind", kind).may("affiliate_id", id("The affiliate that owns it")).into()
 }
 
 fn new_owner() -> RefOr<Schema> {
-    let kind = word("Whose it is to be", ["admin", "affiliate"]);
+    let kind = word("`admin`, or `affiliate` with its id", ["admin", "affiliate"]);
     record("Whose a new rule is: the caller's, unless an admin names an affiliate")
         .has("kind", kind)
         .may("affiliate_id", or_null(id("The affiliate that is to own it")))
@@ -240,10 +242,10 @@ fn conditions(form: Form) -> RefOr<Schema> {
         list("Types of conversions; `custom:NAME` is one of the custom ones", types).max_items(Some(1_000)),
     );
     for (name, about) in [
-        ("affiliate", "Affiliates, the final owners"),
-        ("advertiser", "Advertisers"),
-        ("integration", "Integrations"),
-        ("channel", "Channels"),
+        ("affiliate", "The affiliates that it is about, as final owners"),
+        ("advertiser", "The advertisers that it is about"),
+        ("integration", "The integrations that it is about"),
+        ("channel", "The channels that it is about"),
         ("included_offers", "Offers that it is about"),
         ("excluded_offers", "Offers that it is not about"),
         ("commission", "Commissions of the transactions that it is about"),
@@ -260,8 +262,8 @@ fn conditions(form: Form) -> RefOr<Schema> {
 fn request(form: Form, complete: bool) -> RefOr<Schema> {
     let value = || template("May hold macros such as {transaction_id}");
     let pair = |about: &str, name: ObjectBuilder| record(about).has("name", name.min_length(Some(1))).has("value", value());
-    let entry = pair("An entry of the query, behind those of the URL", short("Literal", 1_024));
-    let header = pair("A header", pattern("Literal", "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,1024}$"));
+    let entry = pair("An entry of the query, behind those of the URL", short("The parameter's name, taken as it is", 1_024));
+    let header = pair("A header", pattern("The header's name, sent as it is written", "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,1024}$"));
     let url = template("http or https; macros may stand in path and query").pattern(Some("^https?://"));
     let mut record = record("What is sent").property("url", url);
     if complete {
@@ -270,42 +272,59 @@ fn request(form: Form, complete: bool) -> RefOr<Schema> {
     record = form.field(
         record,
         "method",
-        word("GET has no body", ["GET", "POST", "PUT", "PATCH", "DELETE"]).default(Some("GET".into())),
+        word("The method; GET has no body", ["GET", "POST", "PUT", "PATCH", "DELETE"]).default(Some("GET".into())),
     );
-    record = form.field(record, "query", list("Entries of the query", entry).max_items(Some(50)));
-    record = form.field(record, "headers", list("Headers", header).max_items(Some(20)));
+    record = form.field(record, "query", list("Entries of the query, behind those of the URL", entry).max_items(Some(50)));
+    record = form.field(record, "headers", list("Headers, 20 at most", header).max_items(Some(20)));
     record = form.field(record, "body", body(form));
     form.field(record, "timeout_seconds", whole("Time for the whole request", 1..=120).default(Some(40.into()))).into()
 }
 
 fn body(form: Form) -> ObjectBuilder {
-    let kind = word("Of a JSON field", ["string", "number", "boolean", "json"]);
+    let kind = word("The type of the value in a `json` body", ["string", "number", "boolean", "json"]);
     let field = record("A field of the body")
         .has("path", short("Such as lead.items[0].id", 1_024).min_length(Some(1)))
-        .has("value", template("May hold macros"));
+        .has("value", template("The value; may hold macros"));
     let field = form.field(field, "type", kind);
-    let record = record("The body").has("format", word("How it is written", BODY_FORMATS));
-    let record = form.extra(record, "fields", list("Of json, form and multipart", field).max_items(Some(200)));
-    let record = form.extra(record, "content_type", short("Of raw", 1_024).min_length(Some(1)));
-    form.extra(record, "text", template("Of raw; may hold macros"))
+    let record = record("The body of the request").has("format", word("The format in which it is written", BODY_FORMATS));
+    let record =
+        form.extra(record, "fields", list("The fields of a `json`, `form` or `multipart` body", field).max_items(Some(200)));
+    let record = form.extra(record, "content_type", short("The content type of a `raw` body", 1_024).min_length(Some(1)));
+    form.extra(record, "text", template("The text of a `raw` body; may hold macros"))
 }
 
 fn retry(form: Form) -> RefOr<Schema> {
     let mut record = record("How often and when it is tried again");
     record = form.field(record, "max_retries", whole("Requests after the first", 0..=30).default(Some(12.into())));
-    record = form.field(record, "delay_seconds", whole("The wait before the first retry", 1..=86_400).default(Some(60.into())));
-    record = form.field(record, "backoff", word("Whether waits double", ["fixed", "exponential"]));
-    form.field(record, "max_delay_seconds", whole("The longest wait", 1..=86_400).default(Some(3_600.into()))).into()
+    record = form.field(
+        record,
+        "delay_seconds",
+        whole("The wait before the first retry, in seconds", 1..=86_400).default(Some(60.into())),
+    );
+    record = form.field(
+        record,
+        "backoff",
+        word("`exponential`: each wait is twice the one before; `fixed`: all are the same", ["fixed", "exponential"]),
+    );
+    form.field(
+        record,
+        "max_delay_seconds",
+        whole("The longest wait between two requests, in seconds", 1..=86_400).default(Some(3_600.into())),
+    )
+    .into()
 }
 
 fn answer(form: Form) -> RefOr<Schema> {
-    let rules = list("Read top down; the first that holds decides", form.part("AnswerRule")).max_items(Some(50));
+    let rules = list("Read top down; the first that holds decides", form.part("AnswerRule", "A rule that reads answers"))
+        .max_items(Some(50));
     let record = form.field(record("How answers are read; without rules the status decides"), "rules", rules);
     form.extra(record, "otherwise", word("What it means if no rule holds", VERDICTS)).into()
 }
 
 fn answer_rule(form: Form) -> RefOr<Schema> {
-    let when = list("All of these must hold", form.part("AnswerCondition")).min_items(Some(1)).max_items(Some(20));
+    let when = list("All of these must hold", form.part("AnswerCondition", "A condition on an answer"))
+        .min_items(Some(1))
+        .max_items(Some(20));
     let told = || template("May hold macros, also {body.KEY}, {header.NAME} and {http_code}");
     let variables = dictionary("Variables for later attempts", told())
         .max_properties(Some(50))
@@ -320,22 +339,21 @@ fn answer_rule(form: Form) -> RefOr<Schema> {
 }
 
 fn answer_condition(form: Form) -> RefOr<Schema> {
-    let mut record = record("A condition on an answer").has("operator", word("What must be so", OPERATORS));
-    record = form.extra(record, "source", word("Where to look", SOURCES_OF_ANSWERS));
+    let mut record = record("A condition on an answer").has("operator", word("The comparison that must hold", OPERATORS));
+    record = form.extra(record, "source", word("The part of the answer, or of the request, to look at", SOURCES_OF_ANSWERS));
     record = form.extra(
         record,
         "key",
         short("A path in the body, none for all of it; a header's name, a parameter. Macros are filled in", 16_384),
     );
     let value = "What it is compared with: `a|b` are alternatives, `*` is any text, macros are filled in";
-    for (name, about) in [("value", value), ("value2", "The upper end of between")] {
-        let text = short(about, 16_384);
+    for (name, about) in [("value", value), ("value2", "The upper end, for `between`")] {
         record = match form {
-            Form::Shown => record.may(name, text),
+            Form::Shown => record.may(name, short(about, 16_384)),
             // Numbers and flags are taken as they are written.
             Form::Written => {
                 let number = ObjectBuilder::new().schema_type(utoipa::openapi::Type::Number);
-                record.may(name, either("", [or_null(text), number.into(), flag("").into()]))
+                record.may(name, either(about, [or_null(short("", 16_384)), number.into(), flag("").into()]))
             }
         };
     }
@@ -343,21 +361,30 @@ fn answer_condition(form: Form) -> RefOr<Schema> {
 }
 
 fn delay(form: Form) -> RefOr<Schema> {
-    let mode = word("At once, or one final postback", ["none", "final"]);
+    let mode = word("`none`: at once; `final`: one postback once the conversion is settled", ["none", "final"]);
     let record = record("Whether it waits for the conversion to settle");
     let record = if form == Form::Shown { record.has("mode", mode) } else { form.extra(record, "mode", mode) };
-    let record = form.extra(record, "settle_seconds", whole("The wait after settling", 0..=604_800));
-    let record = form.extra(record, "max_hold_days", whole("The longest hold", 1..=365));
-    let record = form.extra(record, "on_expiry", word("What becomes of a hold that never settles", ["expire", "send_current"]));
+    let record =
+        form.extra(record, "settle_seconds", whole("The wait after the conversion has settled, in seconds", 0..=604_800));
+    let record =
+        form.extra(record, "max_hold_days", whole("The longest time to wait for the conversion to settle, in days", 1..=365));
+    let record = form.extra(
+        record,
+        "on_expiry",
+        word(
+            "The end of a hold that never settles: `expire` sends nothing, `send_current` sends what is known",
+            ["expire", "send_current"],
+        ),
+    );
     form.extra(record, "corrections", flag("Whether changes after the final postback are sent")).into()
 }
 
 fn health() -> RefOr<Schema> {
     record("How a rule does")
-        .has("last_delivered_at", or_null(time("When a receiver last had a postback")))
+        .has("last_delivered_at", or_null(time("The time of the last delivery that a receiver took")))
         .has("failing_since", or_null(time("When the present run of failures began")))
-        .has("last_error", or_null(text("Why the newest of them failed")))
-        .has("counts_24h", dictionary("Deliveries of the last 24 hours by state", count("")))
+        .has("last_error", or_null(text("The reason of the newest failure")))
+        .has("counts_24h", dictionary("Deliveries of the last 24 hours by state", count("The number of them")))
         .has("counted_since", time("From when on they are counted"))
         .into()
 }
@@ -366,7 +393,7 @@ fn schedule() -> RefOr<Schema> {
     record("The retry settings laid out in times")
         .has("waits_seconds", list("The wait before each retry", count("")))
         .has("longest_seconds", count("All waits together at their longest"))
-        .has("text", text("The same for people"))
+        .has("text", text("The waits as a sentence"))
         .into()
 }
 
@@ -383,8 +410,8 @@ fn secret_value() -> RefOr<Schema> {
 
 fn history_entry() -> RefOr<Schema> {
     let actions = ["created", "duplicated", "replaced", "patched", "secret_written", "secret_deleted", "restored", "deleted"];
-    let by = record("Who did it")
-        .has("role", word("", ["admin", "affiliate"]))
+    let by = record("The person or system that made the change")
+        .has("role", word("The role of who did it", ["admin", "affiliate"]))
         .may("affiliate_id", id("The affiliate"))
         .may("subject", short("The token's `sub`", 256));
     let change = record("One place that changed")
@@ -393,11 +420,11 @@ fn history_entry() -> RefOr<Schema> {
         .has("to", anything("What is there now; of secrets only that it changed"));
     record("One change of a rule")
         .has("version", count("The version that it made"))
-        .has("at", time("When"))
+        .has("at", time("The time of the change"))
         .has("by", by)
         .has("on_behalf", flag("Whether an admin acted on an affiliate's rule"))
-        .has("action", word("What was done", actions))
-        .has("note", or_null(text("More about it")))
-        .has("changes", list("What changed", change))
+        .has("action", word("The kind of change", actions))
+        .has("note", or_null(text("A remark, such as the version that was restored")))
+        .has("changes", list("The places that changed", change))
         .into()
 }

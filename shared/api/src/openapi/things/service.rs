@@ -4,7 +4,7 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::{
     super::shape::{
-        Record as _, anything, flag, id, list, named, open_record, or_null, pattern, record, short, text, whole, word,
+        Record as _, anything, flag, id, list, named, named_as, open_record, or_null, pattern, record, short, text, whole, word,
     },
     Thing, page,
 };
@@ -21,13 +21,13 @@ pub(super) fn things() -> Vec<Thing> {
         ("OfferPage", page("Offer")),
         ("Quota", quota()),
         ("NewQuota", new_quota()),
-        ("Liveness", record("That it lives").has("status", word("", ["ok"])).into()),
+        ("Liveness", record("That it lives").has("status", word("`ok` while it takes requests", ["ok"])).into()),
         (
             "Description",
             open_record("An OpenAPI document")
-                .has("openapi", pattern("", "^3\\.1\\."))
-                .has("info", open_record(""))
-                .has("paths", open_record(""))
+                .has("openapi", pattern("The version of OpenAPI", "^3\\.1\\."))
+                .has("info", open_record("Title, version and licence of the API"))
+                .has("paths", open_record("The operations by their paths"))
                 .into(),
         ),
     ]
@@ -69,7 +69,10 @@ fn macros() -> RefOr<Schema> {
         .has("description", text("What it does"))
         .has("example", text("A use of it"))
         .has("gives", text("What that use may print; empty where the whole field is dropped"));
-    record("What may stand in templates").has("macros", list("", one)).has("modifiers", list("", modifier)).into()
+    record("What may stand in templates")
+        .has("macros", list("Every macro that the caller may use", one))
+        .has("modifiers", list("Every modifier", modifier))
+        .into()
 }
 
 fn preset() -> RefOr<Schema> {
@@ -78,16 +81,16 @@ fn preset() -> RefOr<Schema> {
         .has("name", text("Its name"))
         .has("placeholder", text("The part of the text there that is to be replaced"))
         .has("description", text("What it is and where it is found"))
-        .has("example", text("How it looks"));
+        .has("example", text("A value that could stand there"));
     record("A ready receiver")
         .has("id", id("Its id"))
         .has("name", text("Its name"))
-        .has("kind", word("What it is", ["tracker", "ad_platform"]))
+        .has("kind", word("The kind of receiver", ["tracker", "ad_platform"]))
         .has("documentation", text("The page that describes its postbacks"))
-        .has("description", text("What it takes"))
+        .has("description", text("When it sends what, and what to know before"))
         .has("fill_in", list("What is to be filled in", blank))
         .has("secrets", list("The names of its secrets", text("")))
-        .has("tracking_api", named("NewTrackingApi"))
+        .has("tracking_api", named_as("NewTrackingApi", "The rule, ready to post once it is filled in"))
         .into()
 }
 

@@ -3,14 +3,16 @@
 use utoipa::openapi::{RefOr, Schema};
 
 use super::{
-    super::shape::{Record as _, count, dictionary, either, flag, id, list, named, or_null, record, short, text, whole, word},
+    super::shape::{
+        Record as _, count, dictionary, either, flag, id, list, named, named_as, or_null, record, short, text, whole, word,
+    },
     Thing,
     log::KINDS,
     rule::RESULTS,
 };
 
 pub(super) fn things() -> Vec<Thing> {
-    let event = || or_null(named("EventOrEnvelope"));
+    let event = || or_null(named_as("EventOrEnvelope", "The event to try it on; the built-in sample unless given"));
     let send = || or_null(flag("Whether it is really sent").default(Some(false.into())));
     vec![
         ("Test", record("What to try").may("event", event()).may("send", send()).into()),
@@ -24,8 +26,8 @@ pub(super) fn things() -> Vec<Thing> {
 
 fn preview() -> RefOr<Schema> {
     let form = |name: &str| {
-        let what = record("What to try").has(name, named("NewTrackingApi"));
-        let event = or_null(named("EventOrEnvelope"));
+        let what = record("What to try").has(name, named_as("NewTrackingApi", "The rule, as it would be posted"));
+        let event = or_null(named_as("EventOrEnvelope", "The event to try it on; the built-in sample unless given"));
         RefOr::from(what.may("event", event).may("send", or_null(flag("Whether it is really sent"))))
     };
     either("A rule under `tracking_api`, or under `rule`", [form("tracking_api"), form("rule")])
@@ -39,7 +41,7 @@ fn trial() -> RefOr<Schema> {
         .has("event", or_null(word("The one that is rendered; null where nothing changed", KINDS)))
         .has("transaction_id", or_null(id("The transaction that is rendered")))
         .has("sample", flag("Whether the built-in event was taken"))
-        .has("request", or_null(named("SentRequest")))
+        .has("request", or_null(named_as("SentRequest", "The request, secrets masked; null if it can't be rendered")))
         .has("error", or_null(short("Why it can't be rendered, or why there is no answer", 65_536)))
         .has("macros", list("Every macro that was filled in, once for each place", named("MacroUse")))
         .may("shortened", flag("Whether verdicts or macros are left out, because there are very many"))
@@ -48,31 +50,31 @@ fn trial() -> RefOr<Schema> {
         .has("duration_ms", or_null(count("How long it took")))
         .has("answer", or_null(short("The first 4 KiB of the answer", 65_536)))
         .has("verdict", or_null(word("What the answer means", ["delivered", "pending", "retry", "failed"])))
-        .has("told", or_null(named("Told")))
+        .has("told", or_null(named_as("Told", "The values that answer rules read of the answer; null if nothing was sent")))
         .has("warnings", list("What looks like a mistake", named("Warning")))
-        .has("schedule", named("Schedule"))
+        .has("schedule", named_as("Schedule", "The retries of the rule, laid out in times"))
         .into()
 }
 
 fn macro_use() -> RefOr<Schema> {
     record("A macro that was filled in")
         .has("place", text("JSON pointer into the rule's request"))
-        .has("macro", short("As it is written", 16_384))
-        .has("name", short("Its name", 65_536))
+        .has("macro", short("The macro as it is written in the rule", 16_384))
+        .has("name", short("The macro's name without modifiers", 65_536))
         .has("from", short("Where the value came from: a JSON pointer into the event, or what it is", 65_536))
-        .has("value", or_null(short("Before modifiers", 65_536)))
-        .has("text", or_null(short("After modifiers, before encoding", 65_536)))
+        .has("value", or_null(short("The value before modifiers", 65_536)))
+        .has("text", or_null(short("The value after modifiers, before it is encoded for its place", 65_536)))
         .has("missing", flag("Whether there was no value"))
         .into()
 }
 
 fn told() -> RefOr<Schema> {
     record("What the answer told")
-        .may("result", or_null(word("", RESULTS)))
-        .may("payout", or_null(text("")))
-        .may("value", or_null(text("")))
-        .may("external_id", or_null(text("")))
-        .may("variables", dictionary("", text("")))
+        .may("result", or_null(word("The result as the receiver sees it", RESULTS)))
+        .may("payout", or_null(text("The payout as the receiver sees it")))
+        .may("value", or_null(text("The order's value as the receiver sees it")))
+        .may("external_id", or_null(text("The receiver's own id of the conversion")))
+        .may("variables", dictionary("Variables for later requests of the same delivery", text("The value")))
         .into()
 }
 
@@ -93,10 +95,12 @@ fn verdict() -> RefOr<Schema> {
         "cause",
         "delay",
     ];
-    let reason = record("What says no").has("condition", word("", conditions)).has("detail", short("Why", 65_536));
+    let reason = record("What says no")
+        .has("condition", word("The trigger, the condition or the setting that says no", conditions))
+        .has("detail", short("The reason in a sentence", 65_536));
     record("Whether the rule fires on an elementary event")
-        .has("event", word("Which", KINDS))
-        .has("transaction_id", or_null(id("Of which transaction")))
+        .has("event", word("The kind of the elementary event", KINDS))
+        .has("transaction_id", or_null(id("The transaction that it is about; null for the conversion's events")))
         .has("fires", flag("Whether it fires"))
         .has("reasons", list("Why not; empty when it fires", reason))
         .may("note", short("What is to be known besides, such as that it is held", 65_536))
