@@ -188,7 +188,7 @@ async fn case_d7_closed_lists_of_words_are_those_that_the_code_reads() {
         let refused = api.call(ADMIN, "POST /tracking-apis", rule_with(pointer, "zebra")).await;
         let fault = refused.faults().into_iter().find(|(at, _)| *at == pointer).unwrap_or_else(|| panic!("{}", refused.text)).1;
         let mut read: Vec<String> =
-            choices(&fault).unwrap_or_else(|| panic!("{fault}")).into_iter().map(ToOwned::to_owned).collect();
+            choices(fault).unwrap_or_else(|| panic!("{fault}")).into_iter().map(ToOwned::to_owned).collect();
         let mut told = words(schema, place);
         read.sort_unstable();
         told.sort_unstable();
