@@ -263,7 +263,7 @@ fn request(form: Form, complete: bool) -> RefOr<Schema> {
     let value = || template("May hold macros such as {transaction_id}");
     let pair = |about: &str, name: ObjectBuilder| record(about).has("name", name.min_length(Some(1))).has("value", value());
     let entry = pair("An entry of the query, behind those of the URL", short("The parameter's name, taken as it is", 1_024));
-    let header = pair("A header", pattern("The header's name, sent as it is written", "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,1024}$"));
+    let header = pair("A header", pattern("The header's name, taken as it is", "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,1024}$"));
     let url = template("http or https; macros may stand in path and query").pattern(Some("^https?://"));
     let mut record = record("What is sent").property("url", url);
     if complete {
