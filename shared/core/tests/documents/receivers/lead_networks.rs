@@ -72,6 +72,7 @@ fn phonexa() {
                                            {"path": "productId", "value": "218", "type": "number"},
                                            {"path": "firstName", "value": "{query.first_name}"},
                                            {"path": "cellPhone", "value": "{query.phone}"}]}},
+           "retry": {"max_retries": 0},
            "answer": {"rules": [{"when": [{"source": "body", "key": "status", "operator": "equals",
                                            "value": "1|2|3"}],
                                  "then": "delivered"},
