@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::SignedDuration;
-use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable};
+use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Range, StoreError, Swap, Swapped};
 
 /// Where a writing call is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,12 +67,12 @@ impl<B: Backend> Crashing<B> {
         self.fate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn up(&self) -> Result<(), Unavailable> {
+    fn up(&self) -> Result<(), StoreError> {
         if self.is_down() { Err(crashed()) } else { Ok(()) }
     }
 
     /// Counts a writing call: where it is cut off, if it is.
-    fn write(&self) -> Result<Option<Cut>, Unavailable> {
+    fn write(&self) -> Result<Option<Cut>, StoreError> {
         let mut fate = self.fate();
         if fate.down {
             return Err(crashed());
@@ -87,8 +87,8 @@ impl<B: Backend> Crashing<B> {
     }
 }
 
-fn crashed() -> Unavailable {
-    Unavailable("it crashed".to_owned())
+fn crashed() -> StoreError {
+    StoreError::Unavailable("it crashed".to_owned())
 }
 
 impl<B: Backend> Backend for Crashing<B> {
@@ -104,12 +104,12 @@ impl<B: Backend> Backend for Crashing<B> {
         self.inner.longest_wait()
     }
 
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         self.up()?;
         self.inner.get(keys).await
     }
 
-    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, Unavailable> {
+    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, StoreError> {
         self.up()?;
         self.inner.query(partition, range, order, limit).await
     }
@@ -127,7 +127,7 @@ impl<B: Backend> Backend for Crashing<B> {
         }
     }
 
-    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
+    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), StoreError>> {
         let lost = vec![Err(crashed()); effects.len()];
         match self.write() {
             Err(_) => lost,

@@ -8,7 +8,7 @@ use tracking_core::{answer::Answer, caller::Caller, id::Id, json, json::Value};
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{
     Accepted, Claiming, Clock, DeliveryFilter, Engine, Sent, Settings,
-    backend::{Received, Unavailable},
+    backend::{Received, StoreError},
     rules::New,
     secrets::Vault,
     sender::{OurFault, SendFault},
@@ -159,7 +159,7 @@ impl World {
     ///
     /// # Errors
     /// As the engine's.
-    pub async fn post(&self, events: &[Value]) -> Result<Vec<Accepted>, Unavailable> {
+    pub async fn post(&self, events: &[Value]) -> Result<Vec<Accepted>, StoreError> {
         let bytes: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
         let slices: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
         self.engine().matcher().accept(&slices).await
@@ -179,7 +179,7 @@ impl World {
     ///
     /// # Errors
     /// The machine died meanwhile.
-    pub async fn work(&mut self, received: &Received, replies: Replies<'_>) -> Result<(), Unavailable> {
+    pub async fn work(&mut self, received: &Received, replies: Replies<'_>) -> Result<(), StoreError> {
         let engine = self.engine();
         let Claiming::Send(claimed) = engine.worker().claim(received).await? else { return Ok(()) };
         let sent = match claimed.request() {

@@ -1,7 +1,7 @@
 //! The store that crashes on demand does so, and until then it is a store like any other.
 
 use tracking_embedded::{Durability, Store};
-use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable};
+use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Range, StoreError, Swap, Swapped};
 use tracking_tests::{
     crash::{Crashing, Cut},
     port,
@@ -23,7 +23,7 @@ fn put(sort: &str) -> Vec<Effects> {
 #[tokio::test]
 async fn a_call_is_cut_off_before_or_after_it_takes_effect() {
     let (store, _folder) = store();
-    let crashed = Unavailable("it crashed".to_owned());
+    let crashed = StoreError::Unavailable("it crashed".to_owned());
     let stands = async |sort: &str| store.get(&[Key::new("P", sort)]).await.map(|items| items[0].is_some());
 
     store.crash_at(2, Cut::Before);

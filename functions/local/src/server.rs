@@ -18,7 +18,8 @@ use tracking_engine::{
 use crate::{
     bus, clock,
     descriptors::{self, Budget},
-    events, http,
+    events,
+    http::{self, until},
     keys::{self, KeyError},
 };
 
@@ -173,9 +174,12 @@ async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, at_once:
         let lined = engine.worker().line_up(batch);
         async move {
             // What fails here is handed back by the worker.
-            for Unworked { delivery_id, failed, .. } in engine.worker().work(lined, &sender, None).await {
+            for Unworked { received, delivery_id, failed } in engine.worker().work(lined, &sender, None).await {
                 let delivery_id = delivery_id.map(tracing::field::display);
-                tracing::error!(delivery_id, error = %failed, "a message could not be worked: it comes again");
+                let is_set_aside =
+                    failed.is_for_good() && engine.worker().set_aside(&received, &failed.to_string()).await.is_ok();
+                let what = if is_set_aside { "set aside" } else { "to come again" };
+                tracing::error!(delivery_id, error = %failed, "a message could not be worked and is {what}");
             }
         }
     };

@@ -15,7 +15,7 @@ use tracking_core::{
     json,
     json::Value,
 };
-use tracking_engine::{backend::Unavailable, rules::Refused};
+use tracking_engine::{backend::StoreError, rules::Refused};
 
 /// The kinds of problems. Each has a status, a stable `type` and a title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,9 +201,9 @@ impl From<Refused> for Problem {
     }
 }
 
-impl From<Unavailable> for Problem {
+impl From<StoreError> for Problem {
     /// Our fault: the log has the reason, the caller only learns that trying again makes sense.
-    fn from(unavailable: Unavailable) -> Self {
+    fn from(unavailable: StoreError) -> Self {
         tracing::error!(error = %unavailable, "a request failed");
         let problem = Self::new(Kind::Unavailable, "the store is not available at the moment: send the request again");
         Self { retry_after: Some(NonZeroU32::MIN), ..problem }

@@ -19,7 +19,7 @@ use tracking_core::{
 };
 use tracking_engine::{
     Engine,
-    backend::{Backend, Unavailable},
+    backend::{Backend, StoreError},
     rules::{Filter, New, Refused, View},
 };
 
@@ -127,7 +127,7 @@ fn new(headers: &HeaderMap) -> Result<New, Problem> {
         return Ok(New::IdempotencyKey(key));
     }
     let mut dice = [0; 16];
-    aws_lc_rs::rand::fill(&mut dice).map_err(|_| Unavailable("the system gives no random bytes".to_owned()))?;
+    aws_lc_rs::rand::fill(&mut dice).map_err(|_| StoreError::Unavailable("the system gives no random bytes".to_owned()))?;
     Ok(New::Random(dice))
 }
 

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_engine::{
     Clock,
     backend::{
-        Backend, Effects, Item, Key, Lane, Message, Order, Partition, Published, Range, Receipt, Settle, Swap, Swapped,
-        Unavailable,
+        Backend, Effects, Item, Key, Lane, Message, Order, Partition, Published, Range, Receipt, Settle, StoreError, Swap,
+        Swapped,
     },
 };
 
@@ -54,11 +54,11 @@ impl Backend for Aws {
         self.queues.longest_wait()
     }
 
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         self.table.get(keys).await
     }
 
-    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, Unavailable> {
+    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, StoreError> {
         self.table.query(partition, range, order, limit).await
     }
 
@@ -66,7 +66,7 @@ impl Backend for Aws {
         futures_util::future::join_all(swaps.into_iter().map(|swap| self.table.swap(swap))).await
     }
 
-    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
+    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), StoreError>> {
         let now = self.clock.now();
         let mut steps = Steps { outcomes: vec![Ok(()); effects.len()], effects: &effects };
         let replaced = effects.iter().flat_map(|effects| &effects.put_published);
@@ -153,7 +153,7 @@ impl Aws {
 /// Steps that take effect part by part: what fails in one part has no further part.
 struct Steps<'a> {
     effects: &'a [Effects],
-    outcomes: Vec<Result<(), Unavailable>>,
+    outcomes: Vec<Result<(), StoreError>>,
 }
 
 impl<'a> Steps<'a> {
@@ -164,7 +164,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Notes what became of parts.
-    fn note<T>(&mut self, parts: &[(usize, T)], outcomes: Vec<Result<(), Unavailable>>) {
+    fn note<T>(&mut self, parts: &[(usize, T)], outcomes: Vec<Result<(), StoreError>>) {
         for ((step, _), outcome) in parts.iter().zip(outcomes) {
             if let (Ok(()), Err(error)) = (&self.outcomes[*step], outcome) {
                 self.outcomes[*step] = Err(error);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use aws_config::{SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_eventbridge::{Client, primitives::DateTime, types::PutEventsRequestEntry};
 use futures_util::future::join_all;
-use tracking_engine::backend::{Published, Unavailable};
+use tracking_engine::backend::{Published, StoreError};
 
 use tracking_core::batches::batches;
 
@@ -21,7 +21,7 @@ const SOURCE: &str = "tracking-api";
 #[derive(Debug, Clone)]
 pub(crate) enum Refusal {
     /// It may take the event later.
-    ForNow(Unavailable),
+    ForNow(StoreError),
     /// It will never take this event, for this reason.
     ForGood(String),
 }
@@ -65,10 +65,10 @@ impl Bus {
                 None => Ok(()),
                 Some(code) => {
                     let error = format!("{code}: {}", entry.error_message.as_deref().unwrap_or_default());
-                    Err(if is_for_good(code) { Refusal::ForGood(error) } else { Refusal::ForNow(Unavailable(error)) })
+                    Err(if is_for_good(code) { Refusal::ForGood(error) } else { Refusal::ForNow(StoreError::Unavailable(error)) })
                 }
             },
-            None => Err(Refusal::ForNow(Unavailable("the bus does not say whether it took an event".to_owned()))),
+            None => Err(Refusal::ForNow(StoreError::Unavailable("the bus does not say whether it took an event".to_owned()))),
         };
         (0..count).map(outcome).collect()
     }

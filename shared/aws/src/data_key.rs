@@ -7,7 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::FutureExt as _;
 use tracking_core::json;
 use tracking_engine::{
-    backend::{Item, Key, Swap, Swapped, Unavailable},
+    backend::{Item, Key, StoreError, Swap, Swapped},
     secrets::{Vault, VaultKey},
 };
 
@@ -32,7 +32,7 @@ pub(crate) fn vault(config: &SdkConfig, settings: &Settings, table: &Table) -> V
 ///
 /// # Errors
 /// KMS or the table doesn't answer, or the key in the table is not one that KMS opens.
-async fn open(kms: &Client, table: &Table, id: &str) -> Result<VaultKey, Unavailable> {
+async fn open(kms: &Client, table: &Table, id: &str) -> Result<VaultKey, StoreError> {
     let place = Key::new("KEY", "DATA");
     let stands = table.get(std::slice::from_ref(&place)).await?.pop().flatten();
     let wrapped = match stands {
@@ -42,11 +42,11 @@ async fn open(kms: &Client, table: &Table, id: &str) -> Result<VaultKey, Unavail
     let request = kms.decrypt().key_id(id).ciphertext_blob(Blob::new(wrapped));
     let opened = request.encryption_context(PURPOSE.0, PURPOSE.1).send().await.map_err(|error| unavailable(&error))?;
     let key = opened.plaintext.as_ref().and_then(|key| VaultKey::try_from(key.as_ref()).ok());
-    key.ok_or_else(|| Unavailable("the data key has not 32 bytes".to_owned()))
+    key.ok_or_else(|| StoreError::Unavailable("the data key has not 32 bytes".to_owned()))
 }
 
 /// Has a key made and keeps it, unless somebody else was faster: the wrapped key that stands.
-async fn make(kms: &Client, table: &Table, id: &str, place: Key) -> Result<Vec<u8>, Unavailable> {
+async fn make(kms: &Client, table: &Table, id: &str, place: Key) -> Result<Vec<u8>, StoreError> {
     let request = kms.generate_data_key().key_id(id).key_spec(DataKeySpec::Aes256);
     let made = request.encryption_context(PURPOSE.0, PURPOSE.1).send().await.map_err(|error| unavailable(&error))?;
     let wrapped = made.ciphertext_blob.map(Blob::into_inner).unwrap_or_default();
@@ -55,14 +55,14 @@ async fn make(kms: &Client, table: &Table, id: &str, place: Key) -> Result<Vec<u
     match table.swap(Swap { key: place, expect: None, new: Some(item) }).await {
         Swapped::Done => Ok(wrapped),
         Swapped::Conflict(Some(stands)) => read(&stands),
-        Swapped::Conflict(None) => Err(Unavailable("the data key was removed while it was made".to_owned())),
+        Swapped::Conflict(None) => Err(StoreError::Unavailable("the data key was removed while it was made".to_owned())),
         Swapped::Unavailable(error) => Err(error),
     }
 }
 
-fn read(item: &Item) -> Result<Vec<u8>, Unavailable> {
+fn read(item: &Item) -> Result<Vec<u8>, StoreError> {
     let body = json::parse(item.body.as_bytes()).ok();
     let wrapped = body.as_ref().filter(|body| body["v"] == 1).and_then(|body| body["d"]["wrapped"].as_str());
     let bytes = wrapped.and_then(|wrapped| BASE64_STANDARD.decode(wrapped).ok());
-    bytes.ok_or_else(|| Unavailable("the data key in the table can't be read".to_owned()))
+    bytes.ok_or_else(|| StoreError::Unavailable("the data key in the table can't be read".to_owned()))
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use jiff::{SignedDuration, Timestamp};
 use tracking_engine::{
-    backend::{Lane, Receipt, Received, Unavailable},
+    Unworked,
+    backend::{Lane, Receipt, Received, StoreError},
     sender::{Sender, SenderSettings},
 };
 
@@ -47,8 +48,15 @@ impl Stack {
             }
         }
         let left = until.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
-        if let Ok(worked) = tokio::time::timeout(left, self.engine.worker().work(lined, sender, Some(until))).await {
-            failed.extend(worked.into_iter().map(|one| (one.receipt, one.failed.to_string())));
+        if let Ok(unworked) = tokio::time::timeout(left, self.engine.worker().work(lined, sender, Some(until))).await {
+            for Unworked { received, failed: why, .. } in unworked {
+                let reason = why.to_string();
+                if why.is_for_good() && self.set_aside(&received, &reason).await.is_ok() {
+                    metrics.count("SetAside", 1);
+                } else {
+                    failed.insert(received.receipt, reason);
+                }
+            }
         } else {
             // What is not settled by now is reported as failed, and the queue brings it back.
             tracing::error!("the deadline came before the batch was worked");
@@ -59,7 +67,7 @@ impl Stack {
     }
 
     /// Sets a message aside that will never be read: to its queue's dead letters, with the reason, and nowhere else.
-    pub(crate) async fn set_aside(&self, message: &Received, reason: &str) -> Result<(), Unavailable> {
+    pub(crate) async fn set_aside(&self, message: &Received, reason: &str) -> Result<(), StoreError> {
         let delivery_id = crate::batch::delivery_of(message).map(tracing::field::display);
         tracing::error!(reason, delivery_id, "a message that can't be read was set aside");
         self.aws().queues.set_aside(message.receipt.lane, &message.body, reason).await?;

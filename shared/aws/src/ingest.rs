@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tracking_core::{change::MAX_EVENT_BYTES, fault::Faults};
-use tracking_engine::{Accepted, backend::Unavailable};
+use tracking_engine::{Accepted, backend::StoreError};
 
 use crate::{Stack, metrics::Metrics};
 
@@ -12,7 +12,7 @@ impl Stack {
     ///
     /// # Errors
     /// AWS doesn't take it: nothing is promised, the invocation is to be repeated. Repeats do no harm (P2).
-    pub async fn ingest(&self, text: &str) -> Result<(), Unavailable> {
+    pub async fn ingest(&self, text: &str) -> Result<(), StoreError> {
         let mut metrics = Metrics::default();
         let outcomes = self.engine.matcher().ingest(&[text.as_bytes()]).await?;
         for outcome in outcomes {
@@ -26,7 +26,7 @@ impl Stack {
         Ok(())
     }
 
-    async fn reject(&self, text: &str, faults: &Faults) -> Result<(), Unavailable> {
+    async fn reject(&self, text: &str, faults: &Faults) -> Result<(), StoreError> {
         let shown = &text[..text.floor_char_boundary(MAX_EVENT_BYTES)];
         let body = json!({"received_at": self.clock.now(), "event": shown, "errors": faults});
         tracing::warn!(%faults, "a bad event was rejected");

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use jiff::Timestamp;
-use tracking_engine::backend::{Item, Key, Unavailable};
+use tracking_engine::backend::{Item, Key, StoreError};
 
 use crate::body;
 
@@ -70,8 +70,8 @@ pub(crate) fn attributes(item: &Item, rev: u64) -> Attributes {
 }
 
 /// The item that these attributes are.
-pub(crate) fn item(attributes: &Attributes) -> Result<Item, Unavailable> {
-    let unreadable = |name: &str| Unavailable(format!("an item of the table has no {name} that can be read"));
+pub(crate) fn item(attributes: &Attributes) -> Result<Item, StoreError> {
+    let unreadable = |name: &str| StoreError::Unavailable(format!("an item of the table has no {name} that can be read"));
     let text = |name: &str| attributes.get(name).and_then(|value| value.as_s().ok()).cloned();
     let number = |name: &str| attributes.get(name).and_then(|value| value.as_n().ok()).map(|digits| digits.parse::<u64>());
     let key = |partition: &str, sort: &str| Some(Key::new(text(partition)?, text(sort)?));

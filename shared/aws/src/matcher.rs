@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use tracking_engine::{
     Matched,
-    backend::{Receipt, Unavailable},
+    backend::{Receipt, StoreError},
 };
 
 use crate::{Stack, batch::Batch, metrics::Metrics};
@@ -43,7 +43,7 @@ impl Stack {
     ///
     /// # Errors
     /// AWS doesn't answer: what was not sent is sent by the next sweep.
-    pub async fn sweep(&self) -> Result<(), Unavailable> {
+    pub async fn sweep(&self) -> Result<(), StoreError> {
         let swept = self.engine.sweeper().sweep().await?;
         let mut metrics = Metrics::default();
         metrics.count("Swept", swept as u64);

@@ -19,7 +19,7 @@ use aws_sdk_sqs::{
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{batches::batches, hash};
-use tracking_engine::backend::{Lane, Message, Receipt, Received, Unavailable};
+use tracking_engine::backend::{Lane, Message, Receipt, Received, StoreError};
 
 use crate::{
     limits::{self, DelaySeconds, VisibilitySeconds},
@@ -97,7 +97,7 @@ impl Queues {
     }
 
     /// Sends messages; per message, in order, whether the queue has it.
-    pub(crate) async fn send(&self, messages: Vec<&Message>, now: Timestamp) -> Vec<Result<(), Unavailable>> {
+    pub(crate) async fn send(&self, messages: Vec<&Message>, now: Timestamp) -> Vec<Result<(), StoreError>> {
         let mut outcomes = vec![Ok(()); messages.len()];
         let mut lanes: HashMap<Lane, Vec<(usize, &Message)>> = HashMap::new();
         for (place, message) in messages.into_iter().enumerate() {
@@ -117,12 +117,12 @@ impl Queues {
     }
 
     /// One call; the places of the messages that the queue doesn't have.
-    async fn send_call(&self, lane: Lane, messages: Vec<(usize, &Message)>, now: Timestamp) -> Vec<(usize, Unavailable)> {
-        let all = |error: Unavailable| messages.iter().map(|(place, _)| (*place, error.clone())).collect();
+    async fn send_call(&self, lane: Lane, messages: Vec<(usize, &Message)>, now: Timestamp) -> Vec<(usize, StoreError)> {
+        let all = |error: StoreError| messages.iter().map(|(place, _)| (*place, error.clone())).collect();
         let entry = |(place, message): &(usize, &Message)| entry(*place, message, now);
         let entries = match messages.iter().map(entry).collect::<Result<Vec<_>, _>>() {
             Ok(entries) => entries,
-            Err(error) => return all(Unavailable(error.to_string())),
+            Err(error) => return all(StoreError::Unavailable(error.to_string())),
         };
         let answer = self.client.send_message_batch().queue_url(self.url(lane)).set_entries(Some(entries)).send().await;
         match answer {
@@ -152,7 +152,7 @@ impl Queues {
     }
 
     /// Makes messages come again at their times; per message, in order, whether the queue took it.
-    pub(crate) async fn again(&self, messages: Vec<(&Receipt, Timestamp)>, now: Timestamp) -> Vec<Result<(), Unavailable>> {
+    pub(crate) async fn again(&self, messages: Vec<(&Receipt, Timestamp)>, now: Timestamp) -> Vec<Result<(), StoreError>> {
         let mut outcomes = vec![Ok(()); messages.len()];
         let mut lanes: HashMap<Lane, Vec<(usize, &Receipt, VisibilitySeconds)>> = HashMap::new();
         for (place, (receipt, at)) in messages.into_iter().enumerate() {
@@ -182,15 +182,15 @@ impl Queues {
         outcomes
     }
 
-    async fn again_call(&self, lane: Lane, messages: Vec<(usize, &Receipt, VisibilitySeconds)>) -> Vec<(usize, Unavailable)> {
-        let all = |error: Unavailable| messages.iter().map(|(place, ..)| (*place, error.clone())).collect();
+    async fn again_call(&self, lane: Lane, messages: Vec<(usize, &Receipt, VisibilitySeconds)>) -> Vec<(usize, StoreError)> {
+        let all = |error: StoreError| messages.iter().map(|(place, ..)| (*place, error.clone())).collect();
         let entries = messages.iter().map(|(place, receipt, visibility)| {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(place.to_string());
             entry.receipt_handle(&receipt.handle).visibility_timeout(visibility.get()).build()
         });
         let entries = match entries.collect::<Result<Vec<_>, _>>() {
             Ok(entries) => entries,
-            Err(error) => return all(Unavailable(error.to_string())),
+            Err(error) => return all(StoreError::Unavailable(error.to_string())),
         };
         let request = self.client.change_message_visibility_batch().queue_url(self.url(lane));
         match request.set_entries(Some(entries)).send().await {
@@ -231,7 +231,7 @@ impl Queues {
     }
 
     /// Sets a message aside that can't be read: a copy goes to its lane's dead letters, with the reason.
-    pub(crate) async fn set_aside(&self, lane: Lane, body: &str, reason: &str) -> Result<(), Unavailable> {
+    pub(crate) async fn set_aside(&self, lane: Lane, body: &str, reason: &str) -> Result<(), StoreError> {
         let queue = match lane {
             Lane::Events => &self.urls.events_dead,
             Lane::Delivery => &self.urls.delivery_dead,
@@ -241,18 +241,18 @@ impl Queues {
     }
 
     /// Hands a bad event to people, with its faults.
-    pub(crate) async fn reject(&self, body: &str, reason: &str) -> Result<(), Unavailable> {
+    pub(crate) async fn reject(&self, body: &str, reason: &str) -> Result<(), StoreError> {
         self.put_away(&self.urls.rejected, body, reason).await
     }
 
-    async fn put_away(&self, queue: &str, body: &str, reason: &str) -> Result<(), Unavailable> {
+    async fn put_away(&self, queue: &str, body: &str, reason: &str) -> Result<(), StoreError> {
         let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect();
         let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(&reason)).build();
         let entry = attribute.and_then(|attribute| {
             let entry = SendMessageBatchRequestEntry::builder().id("0").message_body(sendable(body));
             entry.message_attributes("reason", attribute).build()
         });
-        let entry = entry.map_err(|error| Unavailable(error.to_string()))?;
+        let entry = entry.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let answer = self.client.send_message_batch().queue_url(queue).entries(entry).send().await;
         let failed = answer.map_err(|error| unavailable(&error))?.failed;
         failed.into_iter().next().map_or(Ok(()), |failed| Err(refused(&failed.code, failed.message)))
@@ -292,12 +292,12 @@ fn sendable(json: &str) -> String {
 }
 
 /// The entries of a call that were not taken, by their places.
-fn failures(failed: Vec<BatchResultErrorEntry>) -> Vec<(usize, Unavailable)> {
+fn failures(failed: Vec<BatchResultErrorEntry>) -> Vec<(usize, StoreError)> {
     failed.into_iter().filter_map(|failed| Some((failed.id.parse().ok()?, refused(&failed.code, failed.message)))).collect()
 }
 
-fn refused(code: &str, message: Option<String>) -> Unavailable {
-    Unavailable(format!("{code}: {}", message.unwrap_or_default()))
+fn refused(code: &str, message: Option<String>) -> StoreError {
+    StoreError::Unavailable(format!("{code}: {}", message.unwrap_or_default()))
 }
 
 #[cfg(test)]

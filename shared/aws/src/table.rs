@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use tokio::{sync::oneshot, time::sleep};
 use tracking_core::batches::batches;
 use tracking_engine::{
-    backend::{Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable},
+    backend::{Item, Key, Order, Partition, Range, StoreError, Swap, Swapped},
     random,
 };
 
@@ -34,7 +34,7 @@ const STANDS: &str = "rev = :rev";
 const IS_ABSENT: &str = "attribute_not_exists(pk)";
 
 /// What was asked for, and whom to tell.
-type Waiting = (Vec<Key>, oneshot::Sender<Result<Vec<Option<Item>>, Unavailable>>);
+type Waiting = (Vec<Key>, oneshot::Sender<Result<Vec<Option<Item>>, StoreError>>);
 
 /// The one table. Clones share what waits to be read.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ impl Table {
     }
 
     /// Items by key, strongly consistent. What several tasks ask for at once is read in one call.
-    pub(crate) async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
+    pub(crate) async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -72,7 +72,7 @@ impl Table {
             let table = self.clone();
             tokio::spawn(async move { table.answer().await });
         }
-        hears.await.unwrap_or_else(|_| Err(Unavailable("a read was given up".to_owned())))
+        hears.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a read was given up".to_owned())))
     }
 
     /// Reads for everybody who waits.
@@ -93,7 +93,7 @@ impl Table {
         }
     }
 
-    async fn read(&self, keys: Vec<Key>) -> Result<HashMap<Key, Result<Item, Unavailable>>, Unavailable> {
+    async fn read(&self, keys: Vec<Key>) -> Result<HashMap<Key, Result<Item, StoreError>>, StoreError> {
         let calls = batches(keys, limits::KEYS, usize::MAX, |_| 0);
         let read = join_all(calls.into_iter().map(|keys| self.read_call(keys))).await;
         let mut items = HashMap::new();
@@ -104,13 +104,13 @@ impl Table {
     }
 
     /// One call, repeated for what is left of it. An item that can't be read is the affair of those who asked for it.
-    async fn read_call(&self, keys: Vec<Key>) -> Result<Vec<(Key, Result<Item, Unavailable>)>, Unavailable> {
+    async fn read_call(&self, keys: Vec<Key>) -> Result<Vec<(Key, Result<Item, StoreError>)>, StoreError> {
         let mut asked: Vec<Attributes> = keys.iter().map(items::key).collect();
         let mut found = Vec::new();
         let mut pause = PAUSE;
         for _ in 0..TRIES {
             let request = KeysAndAttributes::builder().set_keys(Some(asked)).consistent_read(true).build();
-            let request = request.map_err(|error| Unavailable(error.to_string()))?;
+            let request = request.map_err(|error| StoreError::Unavailable(error.to_string()))?;
             let answer = self.client.batch_get_item().request_items(&*self.name, request).send().await;
             let answer = answer.map_err(|error| unavailable(&error))?;
             let items = answer.responses.unwrap_or_default().remove(&*self.name).unwrap_or_default();
@@ -125,7 +125,7 @@ impl Table {
             sleep(pause).await;
             pause *= 2;
         }
-        Err(Unavailable("the table answers a part of what it is asked for only".to_owned()))
+        Err(StoreError::Unavailable("the table answers a part of what it is asked for only".to_owned()))
     }
 
     /// See [`Backend::query`](tracking_engine::backend::Backend::query).
@@ -135,7 +135,7 @@ impl Table {
         range: &Range,
         order: Order,
         limit: usize,
-    ) -> Result<Vec<Item>, Unavailable> {
+    ) -> Result<Vec<Item>, StoreError> {
         let from = range.from.as_deref().filter(|from| !from.is_empty());
         let before = range.before.as_deref();
         if limit == 0 || before.is_some_and(|before| before.is_empty() || from.is_some_and(|from| before <= from)) {
@@ -205,7 +205,7 @@ impl Table {
         outcome.unwrap_or_else(Swapped::Unavailable)
     }
 
-    async fn replace(&self, new: &Item, expect: Option<u64>) -> Result<Swapped, Unavailable> {
+    async fn replace(&self, new: &Item, expect: Option<u64>) -> Result<Swapped, StoreError> {
         let write = format!("{:016x}", random());
         let mut attributes = items::attributes(new, expect.map_or(1, |rev| rev + 1));
         attributes.insert(items::WRITE.to_owned(), items::text(&write));
@@ -236,7 +236,7 @@ impl Table {
         }
     }
 
-    async fn remove(&self, key: &Key, rev: u64) -> Result<Swapped, Unavailable> {
+    async fn remove(&self, key: &Key, rev: u64) -> Result<Swapped, StoreError> {
         let request = self
             .client
             .delete_item()
@@ -258,7 +258,7 @@ impl Table {
     }
 
     /// Writes in batches; per write, in order, whether it is durable. Of several writes of one key the last one counts.
-    pub(crate) async fn write(&self, writes: Vec<Write>) -> Vec<Result<(), Unavailable>> {
+    pub(crate) async fn write(&self, writes: Vec<Write>) -> Vec<Result<(), StoreError>> {
         let keys: Vec<Key> = writes.iter().map(Write::key).collect();
         let mut last: HashMap<Key, Write> = HashMap::with_capacity(writes.len());
         for (key, write) in keys.iter().zip(writes) {
@@ -267,22 +267,22 @@ impl Table {
         let mut taken = HashSet::new();
         let once = keys.iter().filter(|key| taken.insert(*key)).filter_map(|key| last.remove(key)).collect();
         let calls = batches(once, limits::WRITES, limits::WRITES_BYTES, Write::size);
-        let failed: Vec<(Key, Unavailable)> =
+        let failed: Vec<(Key, StoreError)> =
             join_all(calls.into_iter().map(|call| self.write_call(call))).await.into_iter().flatten().collect();
-        let failed: HashMap<Key, Unavailable> = failed.into_iter().collect();
+        let failed: HashMap<Key, StoreError> = failed.into_iter().collect();
         keys.iter().map(|key| failed.get(key).map_or(Ok(()), |error| Err(error.clone()))).collect()
     }
 
     /// One call, repeated for what is left of it; the keys that were not written.
-    async fn write_call(&self, writes: Vec<Write>) -> Vec<(Key, Unavailable)> {
-        let failed = |writes: &[Write], error: Unavailable| writes.iter().map(|write| (write.key(), error.clone())).collect();
+    async fn write_call(&self, writes: Vec<Write>) -> Vec<(Key, StoreError)> {
+        let failed = |writes: &[Write], error: StoreError| writes.iter().map(|write| (write.key(), error.clone())).collect();
         let mut left = writes;
         let mut pause = PAUSE;
         for _ in 0..TRIES {
             let requests = left.iter().map(Write::request).collect::<Result<Vec<_>, _>>();
             let requests = match requests {
                 Ok(requests) => requests,
-                Err(error) => return failed(&left, Unavailable(error.to_string())),
+                Err(error) => return failed(&left, StoreError::Unavailable(error.to_string())),
             };
             let answer = self.client.batch_write_item().request_items(&*self.name, requests).send().await;
             let unprocessed = match answer {
@@ -302,7 +302,7 @@ impl Table {
             sleep(pause).await;
             pause *= 2;
         }
-        failed(&left, Unavailable("the table takes a part of what it is given only".to_owned()))
+        failed(&left, StoreError::Unavailable("the table takes a part of what it is given only".to_owned()))
     }
 }
 
@@ -352,13 +352,13 @@ fn read_key(attributes: &Attributes) -> Option<Key> {
 }
 
 /// What went wrong: what AWS says, or why it says nothing.
-pub(crate) fn unavailable<E, R>(error: &SdkError<E, R>) -> Unavailable
+pub(crate) fn unavailable<E, R>(error: &SdkError<E, R>) -> StoreError
 where
     E: ProvideErrorMetadata,
     SdkError<E, R>: std::error::Error,
 {
     let told = error.as_service_error().map(ProvideErrorMetadata::meta);
-    Unavailable(match told.and_then(|told| told.code()) {
+    StoreError::Unavailable(match told.and_then(|told| told.code()) {
         Some(code) => format!("{code}: {}", told.and_then(|told| told.message()).unwrap_or_default()),
         None => chain(error),
     })

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OptionalExtension, Row, types::ToSqlOutput, types::ValueRef};
-use tracking_engine::backend::{Item, Key, Order, Partition, Range, Unavailable};
+use tracking_engine::backend::{Item, Key, Order, Partition, Range, StoreError};
 
 use crate::{open, time};
 
@@ -25,7 +25,7 @@ impl Readers {
     }
 
     /// Reads on an idle connection, or a new one.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Unavailable> {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let idle = self.lock().pop();
         let connection = idle.map_or_else(|| open::reading(&self.folder), Ok).map_err(|error| unavailable(&error))?;
         let answer = read(&connection).map_err(|error| unavailable(&error))?;
@@ -47,8 +47,8 @@ impl Readers {
 }
 
 /// A fault of `SQLite` as the engine sees it.
-pub(crate) fn unavailable(error: &rusqlite::Error) -> Unavailable {
-    Unavailable(error.to_string())
+pub(crate) fn unavailable(error: &rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(error.to_string())
 }
 
 const GET: &str = "SELECT rev, expires, trouble_pk, trouble_sk, body FROM items WHERE pk = ?1 AND sk = ?2";

@@ -5,7 +5,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use jiff::SignedDuration;
-use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable};
+use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Range, StoreError, Swap, Swapped};
 
 use crate::{
     files::{self, FileError},
@@ -45,8 +45,8 @@ impl ReadOnlyStore {
     }
 }
 
-fn read_only() -> Unavailable {
-    Unavailable("it is opened for reading only".to_owned())
+fn read_only() -> StoreError {
+    StoreError::Unavailable("it is opened for reading only".to_owned())
 }
 
 impl Backend for ReadOnlyStore {
@@ -62,11 +62,11 @@ impl Backend for ReadOnlyStore {
         SignedDuration::ZERO
     }
 
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         self.readers.read(|connection| read::many(connection, keys))
     }
 
-    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, Unavailable> {
+    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, StoreError> {
         self.readers.read(|connection| read::range(connection, partition, range, order, limit))
     }
 
@@ -74,7 +74,7 @@ impl Backend for ReadOnlyStore {
         swaps.iter().map(|_| Swapped::Unavailable(read_only())).collect()
     }
 
-    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
+    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), StoreError>> {
         effects.iter().map(|_| Err(read_only())).collect()
     }
 }

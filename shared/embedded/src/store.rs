@@ -10,7 +10,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, oneshot};
 use tracking_engine::backend::{
-    Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Settle, Swap, Swapped, Unavailable,
+    Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Settle, StoreError, Swap, Swapped,
 };
 
 use crate::{
@@ -93,18 +93,18 @@ impl Store {
     }
 
     /// How many messages each lane holds.
-    pub fn depth(&self) -> Result<Depth, Unavailable> {
+    pub fn depth(&self) -> Result<Depth, StoreError> {
         let lanes = write::lock(&self.inner.lanes);
         self.inner.readers.read(|connection| lanes.depth(connection))
     }
 
     /// At most `limit` events that were published behind `after`, or from the beginning; oldest first.
-    pub fn published(&self, after: Option<u64>, limit: usize) -> Result<Vec<BusEvent>, Unavailable> {
+    pub fn published(&self, after: Option<u64>, limit: usize) -> Result<Vec<BusEvent>, StoreError> {
         self.inner.readers.read(|connection| bus::published(connection, after, limit))
     }
 
     /// Removes the items that expired at `now` or before, and events that were on the bus for 30 days, a few hundred at a time, so that nobody waits long. Answers how many.
-    pub async fn purge(&self, now: Timestamp) -> Result<usize, Unavailable> {
+    pub async fn purge(&self, now: Timestamp) -> Result<usize, StoreError> {
         let until = time::down(now);
         let mut removed = 0;
         loop {
@@ -127,8 +127,10 @@ impl Store {
 }
 
 /// Waits for the writer's answer.
-async fn answered<T>(waiting: oneshot::Receiver<Result<T, Unavailable>>) -> Result<T, Unavailable> {
-    waiting.await.unwrap_or_else(|_| Err(Unavailable("its writing thread has ended: restart this program".to_owned())))
+async fn answered<T>(waiting: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+    waiting
+        .await
+        .unwrap_or_else(|_| Err(StoreError::Unavailable("its writing thread has ended: restart this program".to_owned())))
 }
 
 impl Backend for Store {
@@ -144,11 +146,11 @@ impl Backend for Store {
         LONGEST_WAIT
     }
 
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         self.inner.readers.read(|connection| read::many(connection, keys))
     }
 
-    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, Unavailable> {
+    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, StoreError> {
         self.inner.readers.read(|connection| read::range(connection, partition, range, order, limit))
     }
 
@@ -158,7 +160,7 @@ impl Backend for Store {
         swapped.unwrap_or_else(|fault| vec![Swapped::Unavailable(fault); count])
     }
 
-    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
+    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), StoreError>> {
         let count = effects.len();
         let committed = if count == 0 { Ok(()) } else { answered(self.send(|answer| Job::Commit { effects, answer })).await };
         vec![committed; count]
@@ -185,7 +187,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open_with(folder.path(), Durability::Relaxed).unwrap();
         let ended = store.send(|_: oneshot::Sender<()>| Job::Panic);
-        let fault = Unavailable("its writing thread has ended: restart this program".to_owned());
+        let fault = StoreError::Unavailable("its writing thread has ended: restart this program".to_owned());
         assert!(ended.await.is_err());
         assert_eq!(store.commit(vec![Effects::default(); 2]).await, vec![Err(fault.clone()); 2]);
         let swap = Swap { key: Key::new("a", "b"), expect: None, new: None };

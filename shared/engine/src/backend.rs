@@ -93,7 +93,7 @@ pub enum Swapped {
     /// Something else stands there: this.
     Conflict(Option<Item>),
     /// The store could not say; it may or may not be done.
-    Unavailable(Unavailable),
+    Unavailable(StoreError),
 }
 
 impl Swapped {
@@ -101,7 +101,7 @@ impl Swapped {
     ///
     /// # Errors
     /// The store could not say.
-    pub fn is_done(self) -> Result<bool, Unavailable> {
+    pub fn is_done(self) -> Result<bool, StoreError> {
         match self {
             Self::Done => Ok(true),
             Self::Conflict(_) => Ok(false),
@@ -110,10 +110,58 @@ impl Swapped {
     }
 }
 
-/// The store, a queue or the bus could not be reached, or did not answer: try again later.
+/// The reason why a step was not done. None of these is a receiver's fault, and none is charged to a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the store is unavailable: {0}")]
-pub struct Unavailable(pub String);
+pub enum StoreError {
+    /// The store, a queue or the bus could not be reached, or did not answer: try again later.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// A row that is damaged: it stays as it is, for people, and whatever needs it is set aside.
+    #[error("{}can't be read: {why}", Key::named(key.as_ref()))]
+    Corrupt {
+        /// The row's key, if it is known.
+        key: Option<Key>,
+        /// The fault.
+        why: String,
+    },
+    /// A row that a newer version wrote: whatever needs it is put off until that version takes it.
+    #[error("{}has format {format}, which is newer than this version knows", Key::named(key.as_ref()))]
+    Newer {
+        /// The row's key, if it is known.
+        key: Option<Key>,
+        /// The format.
+        format: u32,
+    },
+    /// Others change the same row all the time: try again later.
+    #[error("{0} changes all the time")]
+    Contended(String),
+    /// The time that was left for it is over: try again later.
+    #[error("{0} took too long")]
+    TooLate(String),
+}
+
+impl StoreError {
+    /// Returns true if a row can't be read, now or later by this version.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Newer { .. })
+    }
+
+    /// The result of reading one row among many; `None` if it can't be read: it is passed over, and harms nothing but itself.
+    pub(crate) fn pass_over<T>(read: Result<T, Self>) -> Result<Option<T>, Self> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.is_unreadable() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Key {
+    /// The beginning of a sentence about a row.
+    fn named(key: Option<&Self>) -> String {
+        key.map_or_else(|| "a row ".to_owned(), |Self { partition, sort }| format!("row {partition} / {sort} "))
+    }
+}
 
 /// The lanes of the queue: fresh postbacks and waiting ones never stand in each other's way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -246,7 +294,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn longest_wait(&self) -> SignedDuration;
 
     /// The items of these keys, strongly consistent, `None` where there is none.
-    fn get(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Option<Item>>, Unavailable>> + Send;
+    fn get(&self, keys: &[Key]) -> impl Future<Output = Result<Vec<Option<Item>>, StoreError>> + Send;
 
     /// At most `limit` items of a partition's range in order. Fewer than `limit` means: there are no more.
     fn query(
@@ -255,11 +303,11 @@ pub trait Backend: Clone + Send + Sync + 'static {
         range: &Range,
         order: Order,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<Item>, Unavailable>> + Send;
+    ) -> impl Future<Output = Result<Vec<Item>, StoreError>> + Send;
 
     /// Compare-and-set of single items, each on its own.
     fn swap(&self, swaps: Vec<Swap>) -> impl Future<Output = Vec<Swapped>> + Send;
 
     /// Effects of several steps, each on its own.
-    fn commit(&self, effects: Vec<Effects>) -> impl Future<Output = Vec<Result<(), Unavailable>>> + Send;
+    fn commit(&self, effects: Vec<Effects>) -> impl Future<Output = Vec<Result<(), StoreError>>> + Send;
 }

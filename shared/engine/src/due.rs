@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backend::{Backend, Effects, Lane, Message, Order, Partition, Range, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, Lane, Message, Order, Partition, Range, StoreError, Swap, Swapped},
     keys, rows,
     rules::RuleWriter,
     store::Store,
@@ -63,7 +63,7 @@ impl<B: Backend> Sweeper<B> {
     ///
     /// # Errors
     /// The store is unavailable: what was not sent is sent by a later sweep.
-    pub async fn sweep(&self) -> Result<usize, Unavailable> {
+    pub async fn sweep(&self) -> Result<usize, StoreError> {
         let now = self.store.now();
         let key = keys::sweep_cursor();
         let read = self.store.get_one(key.clone()).await?;
@@ -101,7 +101,7 @@ impl<B: Backend> Sweeper<B> {
         }
     }
 
-    async fn drain(&self, partition: &str, ahead: Timestamp) -> Result<usize, Unavailable> {
+    async fn drain(&self, partition: &str, ahead: Timestamp) -> Result<usize, StoreError> {
         let partition = Partition::Table(partition.to_owned());
         let mut range = Range { from: None, before: Some(keys::sortable(ahead)) };
         let (mut sent, mut failed) = (0, None);

@@ -1,23 +1,30 @@
-//! Why something was not worked.
+//! Why a message was not worked.
 
-use crate::backend::Unavailable;
+use crate::backend::StoreError;
 
 /// Why a message was not worked: it is ours to mend, and no attempt is charged for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
-    /// The store did not answer.
+    /// The store did not do what it was asked for.
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Store(#[from] StoreError),
     /// Working it, or another of the same line, panicked.
     #[error("working it panicked")]
     Panic,
 }
 
-impl From<Failed> for Unavailable {
+impl Failed {
+    /// Returns true if a row that it needs is damaged: coming again would not help it, so it is to be set aside.
+    pub fn is_for_good(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Corrupt { .. }))
+    }
+}
+
+impl From<Failed> for StoreError {
     fn from(failed: Failed) -> Self {
         match failed {
-            Failed::Unavailable(error) => error,
-            Failed::Panic => Self(failed.to_string()),
+            Failed::Store(error) => error,
+            Failed::Panic => Self::Unavailable(failed.to_string()),
         }
     }
 }

@@ -13,7 +13,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Item, Key, Swap, Swapped, Unavailable},
+    backend::{Backend, Item, Key, StoreError, Swap, Swapped},
     keys, rows,
     store::Store,
 };
@@ -117,12 +117,12 @@ impl<B: Backend> Idempotency<B> {
     }
 
     /// Begins what is asked, unless it was begun before.
-    pub async fn begin_once(&self, asked: &Asked) -> Result<Begun, Unavailable> {
+    pub async fn begin_once(&self, asked: &Asked) -> Result<Begun, StoreError> {
         let key = keys::once(&asked.name);
         for _ in 0..TRIES {
             let now = self.store.now();
             let found = self.store.get_one(key.clone()).await?;
-            let entry = found.as_ref().map(|item| rows::read::<Entry>(&item.body)).transpose()?;
+            let entry = found.as_ref().map(|item| rows::read_item::<Entry>(&item)).transpose()?;
             if let Some(entry) = entry.filter(|entry| entry.counts(now)) {
                 return Ok(entry.seen_by(asked));
             }
@@ -142,7 +142,7 @@ impl<B: Backend> Idempotency<B> {
     }
 
     /// Keeps the answer of what was begun.
-    pub async fn end_once(&self, claim: Claim, answer: &Answer) -> Result<(), Unavailable> {
+    pub async fn end_once(&self, claim: Claim, answer: &Answer) -> Result<(), StoreError> {
         let fits = answer.body.len() <= LONGEST_ANSWER;
         let outcome = if fits { Outcome::Answered(answer.clone()) } else { Outcome::TooLong };
         let entry = Entry { body: claim.body, at: claim.at, outcome };
@@ -151,11 +151,11 @@ impl<B: Backend> Idempotency<B> {
     }
 
     /// Forgets what was begun, so that it may be tried again.
-    pub async fn forget_once(&self, claim: Claim) -> Result<(), Unavailable> {
+    pub async fn forget_once(&self, claim: Claim) -> Result<(), StoreError> {
         self.settle_once(Swap { key: claim.key, expect: Some(claim.rev), new: None }).await
     }
 
-    async fn settle_once(&self, swap: Swap) -> Result<(), Unavailable> {
+    async fn settle_once(&self, swap: Swap) -> Result<(), StoreError> {
         match self.store.swap_one(swap).await {
             // It took so long that the entry was void, and somebody else began: theirs stays.
             Swapped::Done | Swapped::Conflict(_) => Ok(()),

@@ -19,7 +19,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Item, Key, Swap, Swapped, Unavailable},
+    backend::{Backend, Item, Key, StoreError, Swap, Swapped},
     idempotency, keys, random,
     refused::Refused,
     rows,
@@ -119,7 +119,7 @@ impl<B: Backend> Limits<B> {
         }
     }
 
-    async fn try_return(&self, permit: &Permit) -> Result<(), Unavailable> {
+    async fn try_return(&self, permit: &Permit) -> Result<(), StoreError> {
         let mut stands = self.store.get_one(permit.key.clone()).await?;
         for _ in 0..MAX_TRIES {
             let mut usage = read(stands.as_ref())?;
@@ -166,8 +166,8 @@ fn key(actor: &Actor, limit: &Limit) -> Key {
     }
 }
 
-fn read(stands: Option<&Item>) -> Result<Usage, Unavailable> {
-    Ok(stands.map(|item| rows::read(&item.body)).transpose()?.unwrap_or_default())
+fn read(stands: Option<&Item>) -> Result<Usage, StoreError> {
+    Ok(stands.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default())
 }
 
 fn changed(permit: &Permit, stands: Option<&Item>, usage: &Usage) -> Swap {

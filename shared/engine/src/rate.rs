@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tracking_core::id::Id;
 
 use crate::{
-    backend::{Backend, Item, Swap, Unavailable},
+    backend::{Backend, Item, StoreError, Swap},
     keys, random, rows,
     store::Store,
 };
@@ -94,7 +94,7 @@ impl<B: Backend> RateLimiter<B> {
     }
 
     /// When an attempt of a rule with this rate may go out that was given this slot before, if any.
-    pub(crate) async fn pace(&self, rule: &Id, rate_per_second: u32, given: Option<Timestamp>) -> Result<Turn, Unavailable> {
+    pub(crate) async fn pace(&self, rule: &Id, rate_per_second: u32, given: Option<Timestamp>) -> Result<Turn, StoreError> {
         let now = self.store.now();
         if let Some(slot) = given.filter(|slot| *slot > now - LATE) {
             return Ok(if slot > now { Turn::At(slot) } else { Turn::Now });
@@ -114,7 +114,7 @@ impl<B: Backend> RateLimiter<B> {
     }
 
     /// For one who missed its slot: it goes beside those who are in time, as if it were alone.
-    async fn go_late(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, Unavailable> {
+    async fn go_late(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, StoreError> {
         let _alone = asking.taken.lock().await;
         let refused = self.change(rule, |free, now| {
             if free.late > now { Err(Turn::Ask(later(free.late))) } else { Ok(Free { late: now + step, ..free }) }
@@ -123,7 +123,7 @@ impl<B: Backend> RateLimiter<B> {
     }
 
     /// One of the slots that are taken for all who ask now.
-    async fn take(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, Unavailable> {
+    async fn take(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, StoreError> {
         let mut taken = asking.taken.lock().await;
         // Whoever a slot was taken for may be gone.
         taken.retain(|slot| *slot > self.store.now() - LATE);
@@ -152,7 +152,7 @@ impl<B: Backend> RateLimiter<B> {
         &self,
         rule: &Id,
         mut change: impl FnMut(Free, Timestamp) -> Result<Free, Turn>,
-    ) -> Result<Option<Turn>, Unavailable> {
+    ) -> Result<Option<Turn>, StoreError> {
         let key = keys::pace(rule);
         for tried in 0..TRIES {
             if tried > 0 {

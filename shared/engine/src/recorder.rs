@@ -22,7 +22,7 @@ use tokio::{
 use tracking_core::{caller::Owner, delivery::DeliveryId, hash, id::Id};
 
 use crate::{
-    backend::{Backend, Effects, Item, Key, Unavailable},
+    backend::{Backend, Effects, Item, Key, StoreError},
     keys,
     rows::{self, DeliveryRow},
     store::{MEMORY, Store},
@@ -54,7 +54,7 @@ pub(crate) struct Page {
 struct Waiting {
     effects: Effects,
     listing: Option<Listing>,
-    told: oneshot::Sender<Result<(), Unavailable>>,
+    told: oneshot::Sender<Result<(), StoreError>>,
 }
 
 /// Gathers what concurrent deliveries conclude.
@@ -126,8 +126,8 @@ impl<B: Backend> Recorder<B> {
     }
 
     /// Makes effects durable, together with those of others.
-    pub(crate) async fn record(&self, effects: Effects, listing: Option<Listing>) -> Result<(), Unavailable> {
-        let gone = || Unavailable("the recorder was stopped".to_owned());
+    pub(crate) async fn record(&self, effects: Effects, listing: Option<Listing>) -> Result<(), StoreError> {
+        let gone = || StoreError::Unavailable("the recorder was stopped".to_owned());
         let (told, mut hears) = oneshot::channel();
         self.gathering.lock().push(Waiting { effects, listing, told });
         // Whoever writes may wait for a bus that does not answer: that holds up nobody else for long.
@@ -168,7 +168,7 @@ impl<B: Backend> Recorder<B> {
     }
 
     /// Writes pages whose deliveries are recorded already.
-    async fn list_again(&self, pages: Effects, error: &Unavailable) {
+    async fn list_again(&self, pages: Effects, error: &StoreError) {
         tracing::warn!(%error, "pages of the log are written again");
         for _ in 0..LISTED_AGAIN {
             if self.store.commit_one(pages.clone()).await.is_ok() {

@@ -2,7 +2,7 @@
 
 use tracking_core::{fault::Faults, limit::Exceeded};
 
-use crate::{backend::Unavailable, rows::ReadError};
+use crate::backend::StoreError;
 
 /// Why a change of a rule is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,13 +27,7 @@ pub enum Refused {
     TooMany(#[from] Exceeded),
     /// The store can't be reached.
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-}
-
-impl From<ReadError> for Refused {
-    fn from(error: ReadError) -> Self {
-        Self::Unavailable(error.into())
-    }
+    Unavailable(#[from] StoreError),
 }
 
 impl From<Faults> for Refused {

@@ -14,7 +14,7 @@ use tracking_core::{
     json::Value,
 };
 
-use crate::backend::{Item, Key, Published, Unavailable};
+use crate::backend::{Item, Key, Published, Received, StoreError};
 
 /// The format that this version writes.
 const FORMAT: u32 = 1;
@@ -42,59 +42,72 @@ pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
     let read = serde_json::from_str::<Wrapped<T>>(body);
     let format = match &read {
         Ok(wrapped) => wrapped.v,
-        Err(error) => serde_json::from_str::<Numbered>(body).map_err(|_| Unreadable(error.to_string()))?.v,
+        Err(error) => serde_json::from_str::<Numbered>(body).map_err(|_| Unreadable::Corrupt(error.to_string()))?.v,
     };
-    if format != FORMAT {
-        return Err(Unreadable(format!("format {format} is not known to this version; it knows {FORMAT}")));
+    match format {
+        FORMAT => read.map(|wrapped| wrapped.data).map_err(|error| Unreadable::Corrupt(error.to_string())),
+        0 => Err(Unreadable::Corrupt("there is no format 0".to_owned())),
+        newer => Err(Unreadable::Newer(newer)),
     }
-    read.map(|wrapped| wrapped.data).map_err(|error| Unreadable(error.to_string()))
+}
+
+/// The kinds of tasks that this version knows; a newer version may know more.
+const TASKS: [&str; 9] = ["deliver", "wake", "release", "cancel", "replay", "backfill", "publish", "record", "put_off"];
+
+/// Reads a message. One of an unknown kind is a newer version's.
+pub(crate) fn read_task(body: &str) -> Result<Task, Unreadable> {
+    #[derive(Deserialize)]
+    struct Kind {
+        kind: String,
+    }
+    read(body).map_err(|error| match read::<Kind>(body) {
+        Ok(Kind { kind }) if !TASKS.contains(&kind.as_str()) => Unreadable::UnknownKind(kind),
+        _ => error,
+    })
+}
+
+/// Reads a row with its key in the error.
+pub(crate) fn read_item<T: DeserializeOwned>(item: &Item) -> Result<T, StoreError> {
+    read(&item.body).map_err(|error| error.of(&item.key))
 }
 
 /// A row or a message that this version can't read.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("unreadable: {0}")]
-pub(crate) struct Unreadable(pub(crate) String);
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unreadable {
+    /// A newer version wrote it.
+    #[error("format {0} is not known to this version; it knows {FORMAT}")]
+    Newer(u32),
+    /// A task of a kind that a newer version has.
+    #[error("a task of kind {0} is not known to this version")]
+    UnknownKind(String),
+    /// It is damaged.
+    #[error("unreadable: {0}")]
+    Corrupt(String),
+}
 
-impl From<Unreadable> for Unavailable {
-    fn from(error: Unreadable) -> Self {
-        Self(error.to_string())
+impl Unreadable {
+    /// Returns true if a newer version can read it.
+    pub(crate) fn is_newer(&self) -> bool {
+        !matches!(self, Self::Corrupt(_))
     }
-}
 
-impl From<Unreadable> for ReadError {
-    fn from(error: Unreadable) -> Self {
-        Self::Unreadable(error)
+    /// The same about the row of this key.
+    pub(crate) fn of(self, key: &Key) -> StoreError {
+        self.about(Some(key.clone()))
     }
-}
 
-/// The reason why something was not read from the store.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
-    /// The store did not answer.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-    /// A row that this version can't read: it stays for one that can, and harms nothing but itself.
-    #[error(transparent)]
-    Unreadable(Unreadable),
-}
-
-impl ReadError {
-    /// The result of reading one among many; `None` if it can't be read: it is passed over.
-    pub(crate) fn pass_over<T>(read: Result<T, Self>) -> Result<Option<T>, Unavailable> {
-        match read {
-            Ok(read) => Ok(Some(read)),
-            Err(Self::Unreadable(_)) => Ok(None),
-            Err(Self::Unavailable(error)) => Err(error),
+    fn about(self, key: Option<Key>) -> StoreError {
+        match self {
+            Self::Newer(format) => StoreError::Newer { key, format },
+            Self::UnknownKind(_) => StoreError::Newer { key, format: FORMAT },
+            Self::Corrupt(why) => StoreError::Corrupt { key, why },
         }
     }
 }
 
-impl From<ReadError> for Unavailable {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Unavailable(error) => error,
-            ReadError::Unreadable(error) => error.into(),
-        }
+impl From<Unreadable> for StoreError {
+    fn from(error: Unreadable) -> Self {
+        error.about(None)
     }
 }
 
@@ -343,6 +356,19 @@ pub(crate) enum Task {
     Publish { events: Vec<Published> },
     /// Record an attempt that the table did not take.
     Record(Box<Recording>),
+    /// Work a message that needs a newer version, once that version has it.
+    PutOff(Box<PutOff>),
+}
+
+/// A message that was put off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PutOff {
+    /// The message, as it came.
+    pub(crate) body: String,
+    /// The time at which it was first put off.
+    pub(crate) first_seen: Timestamp,
+    /// The number of times that it was put off before.
+    pub(crate) tries: u32,
 }
 
 /// The record of an attempt, while the table does not take it.
@@ -356,6 +382,16 @@ pub(crate) struct Recording {
     pub(crate) unlisted: bool,
     /// The receiver's host.
     pub(crate) host: String,
+}
+
+impl PutOff {
+    /// A message that is put off for the first time, or again if it was before.
+    pub(crate) fn of(received: &Received, now: Timestamp) -> Self {
+        match read_task(&received.body) {
+            Ok(Task::PutOff(before)) => *before,
+            _ => Self { body: received.body.clone(), first_seen: now, tries: 0 },
+        }
+    }
 }
 
 /// A replay that is being worked off.
@@ -391,6 +427,6 @@ mod tests {
         assert_eq!(delivery.as_str(), "dlv_0123456789abcdefghjkmnpqrstvwxyz");
         let unknown =
             read::<Task>(r#"{"v":2,"d":{"kind":"wake","delivery":"dlv_0123456789abcdefghjkmnpqrstvwxyz"}}"#).unwrap_err();
-        assert_eq!(unknown.to_string(), "unreadable: format 2 is not known to this version; it knows 1");
+        assert_eq!(unknown.to_string(), "format 2 is not known to this version; it knows 1");
     }
 }

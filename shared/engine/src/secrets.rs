@@ -23,7 +23,7 @@ pub(crate) use self::{
     scrub::{Scrubber, Texts},
     shapes::derived,
 };
-use crate::backend::Unavailable;
+use crate::backend::StoreError;
 
 /// What stands in place of a secret's value.
 pub const MASK: &str = "***";
@@ -42,10 +42,10 @@ pub struct Vault(Mutex<Access>);
 pub type VaultKey = [u8; 32];
 
 /// What fetches the key.
-type Fetch = Box<dyn Fn() -> BoxFuture<'static, Result<VaultKey, Unavailable>> + Send>;
+type Fetch = Box<dyn Fn() -> BoxFuture<'static, Result<VaultKey, StoreError>> + Send>;
 
 /// The key that is being fetched, for all who wait for it.
-type Coming = Shared<BoxFuture<'static, Result<Arc<SealingKey>, Unavailable>>>;
+type Coming = Shared<BoxFuture<'static, Result<Arc<SealingKey>, StoreError>>>;
 
 /// How a vault comes to its key.
 enum Access {
@@ -67,11 +67,11 @@ impl Vault {
 
     /// A vault whose key is fetched when a secret is first sealed or opened: whoever has no secrets does not wait for it. All who
     /// ask meanwhile get the same answer; if it was a failure, whoever asks after it has the key fetched again.
-    pub fn fetched(key: impl Fn() -> BoxFuture<'static, Result<VaultKey, Unavailable>> + Send + 'static) -> Self {
+    pub fn fetched(key: impl Fn() -> BoxFuture<'static, Result<VaultKey, StoreError>> + Send + 'static) -> Self {
         Self(Mutex::new(Access::Opening(Box::new(key), None)))
     }
 
-    pub(crate) async fn key(&self) -> Result<Arc<SealingKey>, Unavailable> {
+    pub(crate) async fn key(&self) -> Result<Arc<SealingKey>, StoreError> {
         let coming = match &mut *self.access() {
             Access::Open(key) => return Ok(Arc::clone(key)),
             Access::Opening(fetch, coming) => {
@@ -229,14 +229,14 @@ mod tests {
             let first = count.fetch_add(1, Ordering::Relaxed) == 0;
             let answer = async move {
                 tokio::task::yield_now().await;
-                if first { Err(Unavailable("not now".to_owned())) } else { Ok([7; 32]) }
+                if first { Err(StoreError::Unavailable("not now".to_owned())) } else { Ok([7; 32]) }
             };
             answer.boxed()
         });
         let rule: Id = "trk_1".parse().unwrap();
         assert_eq!(asked.load(Ordering::Relaxed), 0);
         let (one, other) = tokio::join!(vault.key(), vault.key());
-        assert_eq!([one.err(), other.err()], [(); 2].map(|()| Some(Unavailable("not now".to_owned()))));
+        assert_eq!([one.err(), other.err()], [(); 2].map(|()| Some(StoreError::Unavailable("not now".to_owned()))));
         assert_eq!(asked.load(Ordering::Relaxed), 1, "all who waited are told");
         let (here, bound) = (place(&rule, "3#a"), binding("admin", "https://a.example", "u"));
         let sealed = vault.key().await.unwrap().seal(here, &bound, "s3cret");

@@ -22,7 +22,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Unavailable},
+    backend::{Backend, StoreError},
     delivery::render::{Rendering, heard, is_heavy, masked, shown_request},
     heavy::HeavyWork,
     limits::{self, DryTrials, Limits},
@@ -133,7 +133,7 @@ impl<B: Backend> Trials<B> {
             }
         }
         let Some(Whole { owner, values, definition }) = whole.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
-        let id = PREVIEW.parse().map_err(|_| Unavailable("the preview has no id".to_owned()))?;
+        let id = PREVIEW.parse().map_err(|_| StoreError::Unavailable("the preview has no id".to_owned()))?;
         let live = is_live(&definition, &values);
         let tried =
             Tried { id, owner, definition: Arc::new(definition), live, by, secrets: Arc::new(values), two_parties: false };
@@ -161,7 +161,7 @@ impl<B: Backend> Trials<B> {
             }
             (rule, _) = self.rules.visible(caller, &rule.id).await?;
         }
-        Err(Unavailable(format!("the secrets of rule {} change all the time", rule.id)).into())
+        Err(StoreError::Contended(format!("the secrets of rule {}", rule.id)).into())
     }
 
     async fn try_out(&self, tried: Tried, trial: Trial, sender: &Sender) -> Result<Value, Refused> {

@@ -7,23 +7,28 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::join_all};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tracing::Instrument as _;
 use tracking_core::{delivery::DeliveryId, event::Order as Place};
 
 use crate::{
-    backend::{Backend, Effects, Item, Key, Receipt, Received, Unavailable},
+    backend::{Backend, Effects, Item, Key, Lane, Message, Received, StoreError},
     delivery::{Claiming, Deliveries},
     failed::Failed,
     holds::Holds,
     keys,
     operator::Operator,
-    rows::{self, DeliveryRow, Task, Unreadable},
+    rows::{self, DeliveryRow, PutOff, Task, Unreadable},
     sender::{OurFault, SendFault, Sender},
     spans,
     store::Store,
     turns::{Turn, Turns},
 };
+
+/// The time for which a message waits for a version that can read it; then it is set aside.
+const MOST_PUT_OFF: SignedDuration = SignedDuration::from_hours(24);
+/// The longest time between two looks at such a message.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 
 /// Messages that stand in line to be worked.
 #[derive(Debug)]
@@ -32,8 +37,8 @@ pub struct Lined(Vec<Chain>);
 /// A message that was not worked, to be handed back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unworked {
-    /// The receipt of the message.
-    pub receipt: Receipt,
+    /// The message.
+    pub received: Received,
     /// The delivery that it is about, if it is about one.
     pub delivery_id: Option<DeliveryId>,
     /// The reason.
@@ -42,7 +47,7 @@ pub struct Unworked {
 
 impl Unworked {
     fn new(received: &Received, delivery_id: Option<DeliveryId>, failed: Failed) -> Self {
-        Self { receipt: received.receipt.clone(), delivery_id, failed }
+        Self { received: received.clone(), delivery_id, failed }
     }
 }
 
@@ -100,7 +105,7 @@ impl<B: Backend> Worker<B> {
     pub fn line_up(&self, batch: Vec<Received>) -> Lined {
         let mut chains: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for received in batch {
-            let task = rows::read::<Task>(&received.body);
+            let (received, task) = self.read(received);
             let (line, place) = match &task {
                 Ok(Task::Deliver(job)) => (format!("{}#{}", job.rule, job.event.0.subject()), job.event.0.order()),
                 _ => (received.token.clone(), Place { version: 0, rank: 0 }),
@@ -143,7 +148,13 @@ impl<B: Backend> Worker<B> {
             }
             let delivery_id = spans::delivery_of(&received, &task);
             let span = spans::of_message(delivery_id.as_ref(), &task);
-            if let Err(error) = self.work_one(&received, task, sender, until).instrument(span).await {
+            let worked = async {
+                match self.work_one(&received, task, sender, until).await {
+                    Err(StoreError::Newer { .. }) => self.put_off(&received, &PutOff::of(&received, self.store.now())).await,
+                    worked => worked,
+                }
+            };
+            if let Err(error) = worked.instrument(span).await {
                 failed.push(Unworked::new(&received, delivery_id, error.into()));
             }
         }
@@ -156,7 +167,7 @@ impl<B: Backend> Worker<B> {
         task: Result<Task, Unreadable>,
         sender: &Sender,
         until: Option<Timestamp>,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), StoreError> {
         match self.claim_task(received, task, until).await? {
             Claiming::Settled => Ok(()),
             Claiming::Send(claimed) => {
@@ -175,8 +186,48 @@ impl<B: Backend> Worker<B> {
         }
     }
 
+    /// Reads a message. One that was put off is taken out of its wrapping if it can be read by now, or if its time is over.
+    fn read(&self, mut received: Received) -> (Received, Result<Task, Unreadable>) {
+        match rows::read_task(&received.body) {
+            Ok(Task::PutOff(put_off)) => match rows::read_task(&put_off.body) {
+                Err(error) if error.is_newer() && self.store.now() < put_off.first_seen + MOST_PUT_OFF => {
+                    (received, Ok(Task::PutOff(put_off)))
+                }
+                Err(error) => {
+                    // It is set aside as it came.
+                    received.body = put_off.body;
+                    (received, Err(error))
+                }
+                task => (received, task),
+            },
+            Err(error) if error.is_newer() => {
+                let put_off = PutOff::of(&received, self.store.now());
+                (received, Ok(Task::PutOff(Box::new(put_off))))
+            }
+            task => (received, task),
+        }
+    }
+
+    /// Sends a message anew, as it came, to be worked by a version that can read it and what it needs.
+    async fn put_off(&self, received: &Received, put_off: &PutOff) -> Result<(), StoreError> {
+        let now = self.store.now();
+        if now >= put_off.first_seen + MOST_PUT_OFF {
+            let why = format!("no version that can read what it needs has come since {}", put_off.first_seen);
+            return Err(StoreError::Corrupt { key: None, why });
+        }
+        let pause = SignedDuration::from_secs(1 << put_off.tries.min(10)).min(LONGEST_PAUSE);
+        tracing::warn!(first_seen = %put_off.first_seen, tries = put_off.tries, "a message needs a newer version and is put off");
+        let task = Task::PutOff(Box::new(PutOff { tries: put_off.tries + 1, ..put_off.clone() }));
+        let again =
+            Message { lane: Lane::Retry, group: "put-off".to_owned(), not_before: Some(now + pause), body: rows::write(&task) };
+        self.store.commit_one(Effects { send: vec![again], ..received.done() }).await
+    }
+
     /// Sets a message aside that can't be read: it is kept for people, and goes from its lane.
-    pub(crate) async fn set_aside(&self, received: &Received, reason: &str) -> Result<(), Unavailable> {
+    ///
+    /// # Errors
+    /// The store is unavailable: the message comes again.
+    pub async fn set_aside(&self, received: &Received, reason: &str) -> Result<(), StoreError> {
         let now = self.store.now();
         let row = tracking_core::json!({"received_at": now, "message": received.body, "reason": reason});
         let place = format!("{}#{}", keys::sortable(now), received.token);
@@ -191,8 +242,9 @@ impl<B: Backend> Worker<B> {
     ///
     /// # Errors
     /// The store is unavailable: the message is to come again; no attempt is charged beyond one that may have been claimed.
-    pub async fn claim(&self, received: &Received) -> Result<Claiming, Unavailable> {
-        self.claim_task(received, rows::read(&received.body), None).await
+    pub async fn claim(&self, received: &Received) -> Result<Claiming, StoreError> {
+        let (received, task) = self.read(received.clone());
+        self.claim_task(&received, task, None).await
     }
 
     /// The same for a message that has been read. Nothing is claimed that may not be over by `until`.
@@ -201,7 +253,7 @@ impl<B: Backend> Worker<B> {
         received: &Received,
         task: Result<Task, Unreadable>,
         until: Option<Timestamp>,
-    ) -> Result<Claiming, Unavailable> {
+    ) -> Result<Claiming, StoreError> {
         let task = match task {
             Ok(task) => task,
             Err(error) => {
@@ -212,13 +264,14 @@ impl<B: Backend> Worker<B> {
             }
         };
         match task {
+            Task::PutOff(put_off) => self.put_off(received, &put_off).await.map(|()| Claiming::Settled),
             Task::Deliver(job) => self.deliveries.claim_job(received, *job, None, until).await,
             Task::Wake { delivery } => {
                 let Some(item) = self.store.get_one(keys::delivery(&delivery)).await? else {
                     self.store.commit_one(received.done()).await?;
                     return Ok(Claiming::Settled);
                 };
-                let row: DeliveryRow = rows::read(&item.body)?;
+                let row: DeliveryRow = rows::read_item(&item)?;
                 spans::add_rule(&row.job.rule);
                 self.deliveries.claim_job(received, row.job.clone(), Some(row), until).await
             }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tracking_core::json;
 use tracking_embedded::{Limits, Store, worker};
 use tracking_engine::backend::{
-    Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Settle, Swap, Swapped, Unavailable,
+    Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Settle, StoreError, Swap, Swapped,
 };
 use tracking_tests::world::{HandClock, event, transaction};
 
@@ -51,11 +51,11 @@ impl Backend for Watched {
         self.store.longest_wait()
     }
 
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         self.store.get(keys).await
     }
 
-    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, Unavailable> {
+    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, StoreError> {
         self.store.query(partition, range, order, limit).await
     }
 
@@ -63,7 +63,7 @@ impl Backend for Watched {
         self.store.swap(swaps).await
     }
 
-    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
+    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), StoreError>> {
         let settled: Vec<Settle> = effects.iter().flat_map(|effects| effects.settle.clone()).collect();
         for settle in &settled {
             let (Settle::Done(receipt) | Settle::Again(receipt, _)) = settle;

@@ -11,7 +11,7 @@ use tracking_core::{caller::Caller, id::Id};
 use tracking_embedded::{Durability, Store};
 use tracking_engine::{
     Clock, Engine, Settings,
-    backend::{Backend, Effects, Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, Item, Key, Order, Partition, Range, StoreError, Swap, Swapped},
     rules::{New, Refused},
     secrets::Vault,
 };
@@ -36,12 +36,12 @@ impl Backend for Counting {
         self.store.longest_wait()
     }
 
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         self.reads.fetch_add(keys.len(), Ordering::Relaxed);
         self.store.get(keys).await
     }
 
-    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, Unavailable> {
+    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, StoreError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.store.query(partition, range, order, limit).await
     }
@@ -50,7 +50,7 @@ impl Backend for Counting {
         self.store.swap(swaps).await
     }
 
-    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
+    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), StoreError>> {
         self.store.commit(effects).await
     }
 }

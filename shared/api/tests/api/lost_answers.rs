@@ -10,7 +10,7 @@ use tracking_core::{caller::Caller, id::Id, json, json::Value};
 use tracking_embedded::{Durability, Store};
 use tracking_engine::{
     Clock, Engine, Settings,
-    backend::{Backend, Effects, Item, Key, Order, Partition, Range, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, Item, Key, Order, Partition, Range, StoreError, Swap, Swapped},
     rules::New,
     secrets::Vault,
 };
@@ -37,11 +37,11 @@ impl Backend for Late {
         self.store.longest_wait()
     }
 
-    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, Unavailable> {
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         self.store.get(keys).await
     }
 
-    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, Unavailable> {
+    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, StoreError> {
         self.store.query(partition, range, order, limit).await
     }
 
@@ -55,7 +55,7 @@ impl Backend for Late {
         vec![Swapped::Conflict(self.store.get(&[key]).await.expect("the store is there").remove(0))]
     }
 
-    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), Unavailable>> {
+    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), StoreError>> {
         self.store.commit(effects).await
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tracking_engine::backend::{Receipt, Received, Unavailable};
+use tracking_engine::backend::{Receipt, Received, StoreError};
 
 use super::{BYTES_IN_MEMORY, IN_MEMORY, Known, Lanes, Limits, NAMES, PER_GROUP, Picked, State, disk, group::Place};
 use crate::{read::Readers, time};
@@ -26,7 +26,7 @@ impl Lanes {
     }
 
     /// Moves time on (or back, if the clock was set), and finds what fell due.
-    fn set_clock(&mut self, readers: &Readers, now: i64) -> Result<(), Unavailable> {
+    fn set_clock(&mut self, readers: &Readers, now: i64) -> Result<(), StoreError> {
         if now < self.clock {
             self.swept = self.swept.min(Place::end_of(now));
             self.next_waiting = Some(i64::MIN);
@@ -59,7 +59,7 @@ impl Lanes {
     }
 
     /// Takes turns until there is enough, or nothing may go out.
-    fn take(&mut self, readers: &Readers, limits: &Limits, max: usize, out: &mut Vec<Received>) -> Result<(), Unavailable> {
+    fn take(&mut self, readers: &Readers, limits: &Limits, max: usize, out: &mut Vec<Received>) -> Result<(), StoreError> {
         while out.len() < max && self.out < limits.total {
             let Some(lane) = self.next_lane(limits) else { break };
             let Some(group) = self.each[lane].next_turn() else { break };
@@ -97,7 +97,7 @@ impl Lanes {
     }
 
     /// Loads what must come next from the disk; at least one message, more while memory has room.
-    fn refill(&mut self, readers: &Readers, lane: usize, group: &Arc<str>) -> Result<(), Unavailable> {
+    fn refill(&mut self, readers: &Readers, lane: usize, group: &Arc<str>) -> Result<(), StoreError> {
         let state = self.each[lane].group_mut(group);
         let Some(after) = state.must_load() else { return Ok(()) };
         let room = if self.ready_bytes >= BYTES_IN_MEMORY { 0 } else { IN_MEMORY.saturating_sub(self.ready) };

@@ -13,7 +13,7 @@ use std::sync::{
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{Notify, oneshot};
-use tracking_engine::backend::{Effects, Swap, Swapped, Unavailable};
+use tracking_engine::backend::{Effects, StoreError, Swap, Swapped};
 
 use crate::{
     lanes::{Due, Lanes, Settling},
@@ -26,7 +26,7 @@ use checkpoint::Checkpointer;
 const GROUP: usize = 512;
 
 /// Where an answer goes. Nobody may be waiting for it any more.
-type Answer<T> = oneshot::Sender<Result<T, Unavailable>>;
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Something to write.
 pub(crate) enum Job {
@@ -191,7 +191,7 @@ fn effects(group: &[Job]) -> impl Iterator<Item = &Effects> {
 }
 
 /// Answers a job. Who asked may have gone.
-fn answer(job: Job, done: Result<Done, Unavailable>) {
+fn answer(job: Job, done: Result<Done, StoreError>) {
     match (job, done) {
         (Job::Swap { answer, .. }, Ok(Done::Swapped(swapped))) => drop(answer.send(Ok(swapped))),
         (Job::Commit { answer, .. }, Ok(Done::Committed)) => drop(answer.send(Ok(()))),

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tracking_core::{answer::Answer, caller::Caller, id::Id, json};
 use tracking_embedded::{Durability, Limits, Store};
-use tracking_engine::{Claiming, Clock, Engine, Settings, backend::Unavailable, rules::New, secrets::Vault};
+use tracking_engine::{Claiming, Clock, Engine, Settings, backend::StoreError, rules::New, secrets::Vault};
 
 /// Events that are posted in one step.
 const STEP: usize = 500;
@@ -47,7 +47,7 @@ impl LongLog {
     ///
     /// # Errors
     /// The store is unavailable.
-    pub(crate) async fn fill(&self, conversions: std::ops::Range<usize>) -> Result<(), Unavailable> {
+    pub(crate) async fn fill(&self, conversions: std::ops::Range<usize>) -> Result<(), StoreError> {
         let numbers: Vec<usize> = conversions.collect();
         for step in numbers.chunks(STEP) {
             let events: Vec<String> = step.iter().map(|number| sale(*number)).collect();

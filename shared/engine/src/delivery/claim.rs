@@ -15,11 +15,11 @@ use tracking_core::{
 
 use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, recording::RECORDING, standby::Standby};
 use crate::{
-    backend::{Backend, Item, Key, Lane, Received, Swap, Swapped, Unavailable},
+    backend::{Backend, Item, Key, Lane, Received, StoreError, Swap, Swapped},
     delivery::Deliveries,
     keys,
     rate::Turn,
-    rows::{self, DeliveryRow, Job, Unreadable},
+    rows::{self, DeliveryRow, Job},
     rules::{Head, Rule},
     spans,
 };
@@ -112,7 +112,7 @@ impl<B: Backend> Deliveries<B> {
         job: Job,
         row: Option<DeliveryRow>,
         until: Option<Timestamp>,
-    ) -> Result<Claiming, Unavailable> {
+    ) -> Result<Claiming, StoreError> {
         // A first try finds no line most of the time. Where something may be known of it, it is read first.
         let is_fresh = received.receipt.lane == Lane::Delivery && !received.redelivered && job.after.is_none();
         let key = keys::line(&job.id, &job.rule, &job.event.0.subject());
@@ -153,7 +153,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Takes one decision of the line, and does what it says.
-    async fn step(&self, asking: &mut Asking<'_>, view: View) -> Result<Step, Unavailable> {
+    async fn step(&self, asking: &mut Asking<'_>, view: View) -> Result<Step, StoreError> {
         let now = self.store.now();
         let Asking { received, job, rule, .. } = &*asking;
         let max_attempts = rule.definition.retry.max_attempts();
@@ -197,7 +197,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Ends the delivery of a step.
-    async fn end_step(&self, received: &Received, ending: Ending<'_>, state: State, why: &str) -> Result<Step, Unavailable> {
+    async fn end_step(&self, received: &Received, ending: Ending<'_>, state: State, why: &str) -> Result<Step, StoreError> {
         Ok(if self.end(received, ending, state, why).await? { Step::Settled } else { Step::Again })
     }
 
@@ -222,7 +222,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Writes a line with a claim, once the rule's rate lets it go.
-    async fn win(&self, asking: &mut Asking<'_>, view: &View, claim: Claim, now: Timestamp) -> Result<Step, Unavailable> {
+    async fn win(&self, asking: &mut Asking<'_>, view: &View, claim: Claim, now: Timestamp) -> Result<Step, StoreError> {
         let Claim { line, overtaken, won } = claim;
         if let Some(step) = self.wait_for_slot(asking, view, &won, now).await? {
             return Ok(step);
@@ -246,7 +246,7 @@ impl<B: Backend> Deliveries<B> {
         view: &View,
         won: &Won,
         now: Timestamp,
-    ) -> Result<Option<Step>, Unavailable> {
+    ) -> Result<Option<Step>, StoreError> {
         let Some(rate) = asking.rule.definition.rate_per_second else { return Ok(None) };
         if asking.paced == Some(won.attempt) {
             return Ok(None);
@@ -273,10 +273,10 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// The rule sends this no more (P6).
-    async fn end_switched_off(&self, received: &Received, job: &Job) -> Result<Claiming, Unavailable> {
+    async fn end_switched_off(&self, received: &Received, job: &Job) -> Result<Claiming, StoreError> {
         for _ in 0..READS {
             let stored = self.store.get_one(keys::delivery(&job.id)).await?;
-            let row = stored.map(|item| Ok::<_, Unreadable>((rows::read::<DeliveryRow>(&item.body)?, item.rev))).transpose()?;
+            let row = stored.map(|item| Ok::<_, StoreError>((rows::read_item::<DeliveryRow>(&item)?, item.rev))).transpose()?;
             if row.as_ref().is_some_and(|(row, _)| row.job.epoch > job.epoch) {
                 // A person sent it again since: that has a message of its own.
                 self.store.commit_one(received.done()).await?;
@@ -287,25 +287,25 @@ impl<B: Backend> Deliveries<B> {
                 return Ok(Claiming::Settled);
             }
         }
-        Err(Unavailable(format!("the row of delivery {} is being changed too often", job.id)))
+        Err(StoreError::Contended(format!("the row of delivery {}", job.id)))
     }
 
     /// Nothing is sent that its lease or its process may not outlive: a newer change could be sent beside it (P3). What was claimed stays
     /// counted.
-    fn in_time(&self, rule: &Rule, lease_until: Timestamp, until: Option<Timestamp>) -> Result<(), Unavailable> {
+    fn in_time(&self, rule: &Rule, lease_until: Timestamp, until: Option<Timestamp>) -> Result<(), StoreError> {
         let over = self.store.now() + rule.definition.request.timeout().duration();
         if over > lease_until || until.is_some_and(|until| over > until) {
-            return Err(Unavailable("claiming took too long to send in time".to_owned()));
+            return Err(StoreError::TooLate("claiming".to_owned()));
         }
         Ok(())
     }
 
     /// The rule as it is now with its secrets, if it still sends what matched in the job's epoch (P6). All that sending needs is
     /// read before an attempt is counted.
-    async fn sending_rule(&self, job: &Job) -> Result<Result<Ready, NotNow>, Unavailable> {
+    async fn sending_rule(&self, job: &Job) -> Result<Result<Ready, NotNow>, StoreError> {
         for _ in 0..READS {
             let Some(item) = self.store.get_one(keys::head(&job.rule)).await? else { return Ok(Err(NotNow::Off)) };
-            let head: Head = rows::read(&item.body)?;
+            let head: Head = rows::read_item(&item)?;
             if !head.sends(job.epoch) {
                 return Ok(Err(NotNow::Off));
             }
@@ -325,11 +325,11 @@ impl<B: Backend> Deliveries<B> {
                 return Ok(Ok((rule, secrets)));
             }
         }
-        Err(Unavailable(format!("the text or a secret of rule {} is missing", job.rule)))
+        Err(StoreError::Unavailable(format!("the text or a secret of rule {} is missing", job.rule)))
     }
 
     /// Writes a line if there is one to write. Returns false if somebody else changed it since it was read.
-    async fn swap_if_any(&self, key: Key, rev: Option<u64>, line: Option<&Line>, now: Timestamp) -> Result<bool, Unavailable> {
+    async fn swap_if_any(&self, key: Key, rev: Option<u64>, line: Option<&Line>, now: Timestamp) -> Result<bool, StoreError> {
         match line {
             Some(line) => self.swap_line(key, rev, line, now).await.is_done(),
             None => Ok(true),
@@ -343,7 +343,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// A row whose outbox has been published: an attempt of it writes the next one.
-    async fn without_outbox(&self, row: Option<DeliveryRow>) -> Result<Option<DeliveryRow>, Unavailable> {
+    async fn without_outbox(&self, row: Option<DeliveryRow>) -> Result<Option<DeliveryRow>, StoreError> {
         match row {
             Some(row) if row.outbox.is_some() => {
                 self.publish_left(&row).await?;
@@ -354,19 +354,19 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// The line, and what the log has of this delivery and of those on the line. Publishes what the message may have left unpublished.
-    async fn read_line(&self, received: &Received, job: &Job, key: &Key) -> Result<View, Unavailable> {
+    async fn read_line(&self, received: &Received, job: &Job, key: &Key) -> Result<View, StoreError> {
         let mut read = self.store.backend().get(&[key.clone(), keys::delivery(&job.id)]).await?;
         let own = read.pop().flatten();
         let item = read.pop().flatten();
         let rev = item.as_ref().map(|item| item.rev);
-        let line: Line = item.map(|item| rows::read(&item.body)).transpose()?.unwrap_or_default();
+        let line: Line = item.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
         let others: Vec<_> = line.entries.iter().map(|entry| &entry.id).chain(&job.after).filter(|id| **id != job.id).collect();
         let keys: Vec<_> = others.into_iter().map(keys::delivery).collect();
         let others = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
         let row_rev = own.as_ref().map(|item| item.rev);
         let mut records = HashMap::new();
         for item in others.into_iter().chain([own]).flatten() {
-            let row: DeliveryRow = rows::read(&item.body)?;
+            let row: DeliveryRow = rows::read_item(&item)?;
             records.insert(row.job.id.clone(), row);
         }
         if let Some(row) = records.get(&job.id) {
@@ -376,7 +376,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Ends older deliveries that waited for a retry (P3). Should this be cut off, their own messages end them.
-    async fn overtake(&self, overtaken: &[DeliveryId]) -> Result<(), Unavailable> {
+    async fn overtake(&self, overtaken: &[DeliveryId]) -> Result<(), StoreError> {
         if overtaken.is_empty() {
             return Ok(());
         }
@@ -384,7 +384,7 @@ impl<B: Backend> Deliveries<B> {
         let keys: Vec<_> = overtaken.iter().map(keys::delivery).collect();
         let mut swaps = Vec::new();
         for item in self.store.backend().get(&keys).await?.into_iter().flatten() {
-            let mut row: DeliveryRow = rows::read(&item.body)?;
+            let mut row: DeliveryRow = rows::read_item(&item)?;
             if !row.state.is_ended() {
                 row.end(State::Superseded, OVERTAKEN, now);
                 swaps.push(Swap { key: item.key, expect: Some(item.rev), new: Some(self.store.delivery_item(&row)) });

@@ -16,7 +16,7 @@ use super::{
     render::{Heard, Judged, heard, is_heavy, masked, shown_request},
 };
 use crate::{
-    backend::{Backend, Effects, Item, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, Item, StoreError, Swap, Swapped},
     delivery::Deliveries,
     keys,
     rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
@@ -56,7 +56,7 @@ impl<B: Backend> Deliveries<B> {
     ///
     /// # Errors
     /// Neither the store nor the queue takes the record: the attempt stays counted, and the message comes again.
-    pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), Unavailable> {
+    pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), StoreError> {
         let sent = match sent {
             Err(SendFault::Ours(fault)) => return self.give_back(claimed, &fault).await,
             sent => sent.map_err(|fault| fault.for_owner(&claimed.job.owner)),
@@ -89,7 +89,7 @@ impl<B: Backend> Deliveries<B> {
         row: &DeliveryRow,
         earlier: Option<Attempt>,
         now: Timestamp,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), StoreError> {
         let mut effects = claimed.received.done();
         let attempt = earlier.as_ref().or(row.last.as_ref());
         effects.put.extend(attempt.map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
@@ -153,7 +153,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Shows an attempt that takes its time.
-    pub(crate) async fn show_as_sending(&self, claimed: &Claimed) -> Result<(), Unavailable> {
+    pub(crate) async fn show_as_sending(&self, claimed: &Claimed) -> Result<(), StoreError> {
         let mut row = claimed.row_or_new(State::Sending);
         row.state = State::Sending;
         row.base = claimed.base;
@@ -169,7 +169,7 @@ impl<B: Backend> Deliveries<B> {
         let mut swapped = self.store.swap_one(swap(claimed.row_rev)).await;
         if let (Swapped::Conflict(Some(held)), None) = (&swapped, claimed.row_rev) {
             // The row of what was held is not read for its first attempt.
-            if rows::read::<DeliveryRow>(&held.body)?.state == State::Held {
+            if rows::read_item::<DeliveryRow>(&held)?.state == State::Held {
                 swapped = self.store.swap_one(swap(Some(held.rev))).await;
             }
         }
@@ -187,16 +187,16 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Whether the rule still sends what matched in the job's epoch (P6).
-    async fn is_still_owed(&self, job: &Job) -> Result<bool, Unavailable> {
+    async fn is_still_owed(&self, job: &Job) -> Result<bool, StoreError> {
         let Some(item) = self.store.get_one(keys::head(&job.rule)).await? else { return Ok(false) };
-        Ok(rows::read::<Head>(&item.body)?.sends(job.epoch))
+        Ok(rows::read_item::<Head>(&item)?.sends(job.epoch))
     }
 
     /// Whether a lease that has run out was taken by nobody else.
-    async fn still_holds(&self, claimed: &Claimed) -> Result<bool, Unavailable> {
+    async fn still_holds(&self, claimed: &Claimed) -> Result<bool, StoreError> {
         let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
         let Some(item) = self.store.get_one(key).await? else { return Ok(false) };
-        let line: Line = rows::read(&item.body)?;
+        let line: Line = rows::read_item(&item)?;
         Ok(line.holds(&claimed.job.id, claimed.attempt, claimed.base))
     }
 }

@@ -12,7 +12,7 @@ use tracking_core::{
 
 use super::Claimed;
 use crate::{
-    backend::{Backend, Effects, Unavailable},
+    backend::{Backend, Effects, StoreError},
     delivery::Deliveries,
     keys, rows,
     sender::OurFault,
@@ -26,7 +26,7 @@ impl<B: Backend> Deliveries<B> {
     ///
     /// # Errors
     /// The store is unavailable, or somebody else holds the claim too: the attempt stays counted, and the message comes again.
-    pub(super) async fn give_back(&self, claimed: Claimed, fault: &OurFault) -> Result<(), Unavailable> {
+    pub(super) async fn give_back(&self, claimed: Claimed, fault: &OurFault) -> Result<(), StoreError> {
         if claimed.shown.load(Ordering::Relaxed) {
             // Its row says that it is being sent. As long as the claim stands, nobody else writes it.
             let row = self.store.delivery_item(&claimed.row_or_new(State::Waiting));
@@ -52,13 +52,13 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Writes the line without the claim.
-    async fn uncount(&self, claimed: &Claimed) -> Result<GivenBack, Unavailable> {
+    async fn uncount(&self, claimed: &Claimed) -> Result<GivenBack, StoreError> {
         let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
         for _ in 0..TRIES {
             let now = self.store.now();
             let read = self.store.get_one(key.clone()).await?;
             let rev = read.as_ref().map(|item| item.rev);
-            let line: Line = read.map(|item| rows::read(&item.body)).transpose()?.unwrap_or_default();
+            let line: Line = read.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
             let given = Return {
                 id: &claimed.job.id,
                 attempt: claimed.attempt,
@@ -67,7 +67,7 @@ impl<B: Backend> Deliveries<B> {
                 present: Present { now, ..self.present() },
             };
             let Some(back) = line.give_back(&given) else {
-                return Err(Unavailable(
+                return Err(StoreError::Unavailable(
                     "an attempt that could not leave stays counted: its claim is not held by it alone".to_owned(),
                 ));
             };
@@ -75,6 +75,6 @@ impl<B: Backend> Deliveries<B> {
                 return Ok(back);
             }
         }
-        Err(Unavailable("the line of an attempt that could not leave is being changed too often".to_owned()))
+        Err(StoreError::Contended("the line of an attempt that could not leave".to_owned()))
     }
 }

@@ -66,7 +66,7 @@ use jiff::Timestamp;
 use tracking_core::{caller::Owner, delivery::State, request::Rendered, template::RenderFault};
 
 use crate::{
-    backend::{Backend, Effects, Lane, Received, Settle, Swap, Unavailable},
+    backend::{Backend, Effects, Lane, Received, Settle, StoreError, Swap},
     heavy::HeavyWork,
     keys,
     rate::RateLimiter,
@@ -204,7 +204,7 @@ impl<B: Backend> Deliveries<B> {
 
     /// Ends a delivery that has no attempt under way, and the message with it. A row that is over already stays as it is. Returns false if
     /// somebody else has written the row since it was read.
-    async fn end(&self, received: &Received, ending: Ending<'_>, state: State, reason: &str) -> Result<bool, Unavailable> {
+    async fn end(&self, received: &Received, ending: Ending<'_>, state: State, reason: &str) -> Result<bool, StoreError> {
         let now = self.store.now();
         let (mut row, rev) = match ending.row {
             Some((row, rev)) => (row, Some(rev)),

@@ -19,7 +19,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Published, Received, Unavailable},
+    backend::{Backend, Effects, Published, Received, StoreError},
     delivery::Deliveries,
     rows::{DeliveryRow, Outbox},
 };
@@ -48,7 +48,7 @@ impl<B: Backend> Deliveries<B> {
     ///
     /// # Errors
     /// Neither the bus nor the queue takes it: nothing else may be done with the message.
-    pub(super) async fn publish_left_by(&self, received: &Received, row: &DeliveryRow) -> Result<(), Unavailable> {
+    pub(super) async fn publish_left_by(&self, received: &Received, row: &DeliveryRow) -> Result<(), StoreError> {
         match &row.outbox {
             Some(outbox) if outbox.message == received.id => self.publish_left(row).await,
             _ => Ok(()),
@@ -59,7 +59,7 @@ impl<B: Backend> Deliveries<B> {
     ///
     /// # Errors
     /// Neither the bus nor the queue takes it.
-    pub(super) async fn publish_left(&self, row: &DeliveryRow) -> Result<(), Unavailable> {
+    pub(super) async fn publish_left(&self, row: &DeliveryRow) -> Result<(), StoreError> {
         self.store.commit_one(Effects { publish: row.unpublished(), ..Effects::default() }).await
     }
 }

@@ -13,7 +13,7 @@ use tracking_core::delivery::State;
 
 use super::{Claimed, message, wake};
 use crate::{
-    backend::{Backend, Effects, Received, Swap, Unavailable},
+    backend::{Backend, Effects, Received, StoreError, Swap},
     delivery::Deliveries,
     keys, random,
     recorder::Listing,
@@ -46,7 +46,7 @@ impl<B: Backend> Deliveries<B> {
         row: DeliveryRow,
         earlier: Option<Attempt>,
         holds: bool,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), StoreError> {
         let listing = claimed.listing(&row);
         let host = claimed.rule.definition.request.host().to_owned();
         let recording = Recording { row, earlier, unlisted: listing.is_some(), host };
@@ -112,14 +112,14 @@ impl<B: Backend> Deliveries<B> {
     ///
     /// # Errors
     /// It does not take it now: the message comes again.
-    pub(crate) async fn write_recording(&self, received: &Received, recording: Recording) -> Result<(), Unavailable> {
+    pub(crate) async fn write_recording(&self, received: &Received, recording: Recording) -> Result<(), StoreError> {
         let now = self.store.now();
         let Recording { row, earlier, unlisted, host } = &recording;
         let key = keys::delivery(&row.job.id);
         for _ in 0..TRIES {
             let stored = self.store.get_one(key.clone()).await?;
             let rev = stored.as_ref().map(|item| item.rev);
-            let known: Option<DeliveryRow> = stored.map(|item| rows::read(&item.body)).transpose()?;
+            let known: Option<DeliveryRow> = stored.map(|item| rows::read_item(&item)).transpose()?;
             let standing = Standing::of(known.as_ref(), row);
             let mut put: Vec<_> = earlier.iter().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)).collect();
             // This message holds what is told until the row is written: the row need not.
@@ -148,7 +148,7 @@ impl<B: Backend> Deliveries<B> {
             }
             return self.store.commit_one(effects).await;
         }
-        Err(Unavailable(format!("the row of delivery {} is being changed too often", row.job.id)))
+        Err(StoreError::Contended(format!("the row of delivery {}", row.job.id)))
     }
 }
 

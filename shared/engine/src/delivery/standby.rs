@@ -6,7 +6,7 @@ use tracking_core::{delivery::State, standstill::Cause};
 
 use super::Ending;
 use crate::{
-    backend::{Backend, Received, Swap, Unavailable},
+    backend::{Backend, Received, StoreError, Swap},
     delivery::Deliveries,
     keys,
     recorder::Listing,
@@ -34,7 +34,7 @@ pub(super) struct Standby {
 
 impl<B: Backend> Deliveries<B> {
     /// Lets a postback wait, or ends it. No attempt is charged, and its place on the line is as it was.
-    pub(super) async fn stand_by(&self, received: &Received, job: &Job, standby: &Standby) -> Result<(), Unavailable> {
+    pub(super) async fn stand_by(&self, received: &Received, job: &Job, standby: &Standby) -> Result<(), StoreError> {
         let now = self.store.now();
         let key = keys::delivery(&job.id);
         let stands = self.store.get_one(key.clone()).await?;

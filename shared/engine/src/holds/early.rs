@@ -11,7 +11,7 @@ use tracking_core::{
 
 use super::{delay_of, release_message};
 use crate::{
-    backend::{Backend, Effects, Unavailable},
+    backend::{Backend, Effects, StoreError},
     holds::Holds,
     rows::{DeliveryRow, StoredEvent},
     rules::{Refused, Rule},
@@ -36,7 +36,7 @@ pub(crate) struct Known {
 impl<B: Backend> Holds<B> {
     /// What was held and never sent, as it would be sent now: the hold's newest state, judged as what is released (F3, V3). `Err`: why it
     /// can't be sent.
-    pub(crate) async fn known_now(&self, rule: &Rule, row: &DeliveryRow) -> Result<Result<Known, String>, Unavailable> {
+    pub(crate) async fn known_now(&self, rule: &Rule, row: &DeliveryRow) -> Result<Result<Known, String>, StoreError> {
         let held = &row.job.event.0;
         let Some(stored) = self.read_hold(&held.conversion.conversion_id, rule).await? else {
             return Ok(Err("it was never sent, and nothing is known any more of what it waited for".to_owned()));
@@ -55,7 +55,7 @@ impl<B: Backend> Holds<B> {
     }
 
     /// Tells the hold that a person has this sent. `false`: somebody else changed the hold, look again.
-    pub(crate) async fn tell_hold(&self, rule: &Rule, known: &Known) -> Result<bool, Unavailable> {
+    pub(crate) async fn tell_hold(&self, rule: &Rule, known: &Known) -> Result<bool, StoreError> {
         let conversion = &known.held.conversion.conversion_id;
         let Some(mut stored) = self.read_hold(conversion, rule).await? else { return Ok(true) };
         if known.is_held && stored.hold.as_known_now(&known.held) != known.due {

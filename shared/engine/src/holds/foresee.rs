@@ -12,7 +12,7 @@ use tracking_core::{
 
 use super::{HoldRow, delay_of};
 use crate::{
-    backend::{Backend, Key, Unavailable},
+    backend::{Backend, Key, StoreError},
     holds::Holds,
     keys, rows,
     rules::Rule,
@@ -44,7 +44,7 @@ impl<B: Backend> Holds<B> {
         rule: &Rule,
         changes: impl Iterator<Item = &Change>,
         imagined: &mut BTreeMap<Id, Imagined>,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), StoreError> {
         let taken: Vec<(&Change, Taken)> =
             changes.map(|change| (change, rule.candidate().takes(change, &change.events()))).collect();
         self.imagine(rule, &taken, imagined).await?;
@@ -73,7 +73,7 @@ impl<B: Backend> Holds<B> {
         rule: &Rule,
         taken: &[(&Change, Taken)],
         imagined: &mut BTreeMap<Id, Imagined>,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), StoreError> {
         let asked = taken.iter().filter(|(_, taken)| taken.begins || !taken.fired.is_empty());
         let ids = asked.map(|(change, _)| &change.conversion.conversion_id).filter(|id| !imagined.contains_key(*id));
         let ids: BTreeSet<&Id> = ids.collect();
@@ -110,7 +110,7 @@ impl<B: Backend> Holds<B> {
     }
 
     /// Takes a kept change into the rule's hold; whether it is any of the rule's.
-    pub(crate) async fn hold_for(&self, rule: &Rule, change: &Change) -> Result<bool, Unavailable> {
+    pub(crate) async fn hold_for(&self, rule: &Rule, change: &Change) -> Result<bool, StoreError> {
         let held = keys::hold(&change.conversion.conversion_id, &rule.id);
         if !rule.candidate().may_begin(&change.conversion) && self.store.get_one(held).await?.is_none() {
             return Ok(false);

@@ -24,11 +24,11 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, Swap, Unavailable},
+    backend::{Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, StoreError, Swap},
     delivery::SWITCHED_OFF,
     due, keys,
     recorder::Recorder,
-    rows::{self, DeliveryRow, ReadError, Task},
+    rows::{self, DeliveryRow, Task},
     rules::{Rule, Rules},
     store::Store,
 };
@@ -54,7 +54,7 @@ impl<B: Backend> Holds<B> {
     }
 
     /// Takes a change into the holds of its conversion: those that exist, and those of the rules that may match.
-    pub(crate) async fn hold(&self, change: &Change, events: &[Event], candidates: Vec<Rule>) -> Result<(), Unavailable> {
+    pub(crate) async fn hold(&self, change: &Change, events: &[Event], candidates: Vec<Rule>) -> Result<(), StoreError> {
         let now = self.store.now();
         let partition = Partition::Table(keys::conversion(&conversion_hash(&change.conversion.conversion_id)));
         let mut rules: BTreeMap<Id, Rule> = BTreeMap::new();
@@ -71,12 +71,12 @@ impl<B: Backend> Holds<B> {
         }
         for absorbed in join_all(rules.into_values().map(|rule| self.absorb(rule, change, events))).await {
             // The change goes into the holds that can be read; the others stay as they are.
-            ReadError::pass_over(absorbed)?;
+            StoreError::pass_over(absorbed)?;
         }
         Ok(())
     }
 
-    pub(crate) async fn absorb(&self, mut rule: Rule, change: &Change, events: &[Event]) -> Result<(), ReadError> {
+    pub(crate) async fn absorb(&self, mut rule: Rule, change: &Change, events: &[Event]) -> Result<(), StoreError> {
         let conversion = &change.conversion.conversion_id;
         loop {
             let now = self.store.now();
@@ -116,7 +116,7 @@ impl<B: Backend> Holds<B> {
         stored: &mut Stored,
         mut owed: Vec<Due>,
         before: &[Subject],
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<bool, StoreError> {
         let now = self.store.now();
         let conversion = stored.hold.newest.conversion.conversion_id.clone();
         if rule.head.live {
@@ -155,7 +155,7 @@ impl<B: Backend> Holds<B> {
     }
 
     /// Writes the hold if nobody else has changed it since it was read.
-    async fn write_hold(&self, rule: &Rule, conversion: &Id, stored: &mut Stored, now: Timestamp) -> Result<bool, Unavailable> {
+    async fn write_hold(&self, rule: &Rule, conversion: &Id, stored: &mut Stored, now: Timestamp) -> Result<bool, StoreError> {
         let key = keys::hold(conversion, &rule.id);
         let mut item = rows::item(key.clone(), &HoldRow::of(stored));
         if !stored.hold.is_open() {
@@ -169,7 +169,7 @@ impl<B: Backend> Holds<B> {
     }
 
     /// A nudge: releases what a hold owes by now, or files its waker anew.
-    pub(crate) async fn release(&self, received: &Received, conversion: &Id, rule_id: &Id) -> Result<(), Unavailable> {
+    pub(crate) async fn release(&self, received: &Received, conversion: &Id, rule_id: &Id) -> Result<(), StoreError> {
         loop {
             let now = self.store.now();
             let Some((rule, _)) = self.rules.read_rule(rule_id).await? else {
@@ -200,7 +200,7 @@ impl<B: Backend> Holds<B> {
     }
 
     /// Ends the rows of what was held before the rule was switched off (P6), where the search for them has missed any.
-    async fn cancel_held(&self, conversion: &Id, rule: &Rule, stored: &Stored) -> Result<(), Unavailable> {
+    async fn cancel_held(&self, conversion: &Id, rule: &Rule, stored: &Stored) -> Result<(), StoreError> {
         let cause = Cause::Final(stored.epoch);
         let ids = stored.hold.held().map(|(subject, _)| DeliveryId::derive(conversion, &rule.id, &subject.to_string(), cause));
         let keys: Vec<_> = ids.map(|id| keys::delivery(&id)).collect();
@@ -223,7 +223,7 @@ impl<B: Backend> Holds<B> {
         Ok(())
     }
 
-    async fn read_hold(&self, conversion: &Id, rule: &Rule) -> Result<Option<Stored>, ReadError> {
+    async fn read_hold(&self, conversion: &Id, rule: &Rule) -> Result<Option<Stored>, StoreError> {
         let Some(item) = self.store.get_one(keys::hold(conversion, &rule.id)).await? else { return Ok(None) };
         let read = rows::read::<HoldRow>(&item.body).and_then(|row| row.stored(item.rev));
         let mut stored = read.inspect_err(|error| self.store.note_unreadable(&item.key, error))?;

@@ -14,7 +14,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, StoreError, Swap, Swapped},
     delivery::{deliver_message, owed},
     holds::Holds,
     keys,
@@ -61,7 +61,7 @@ impl<B: Backend> Holds<B> {
         due: &Due,
         outbox: &mut Outbox,
         now: Timestamp,
-    ) -> Result<bool, Unavailable> {
+    ) -> Result<bool, StoreError> {
         let cause = match due.kind {
             Kind::Final => Some(Cause::Final(rule.head.epoch)),
             Kind::Late => Some(Cause::Late(rule.head.epoch)),
@@ -70,7 +70,7 @@ impl<B: Backend> Holds<B> {
         let (event, release) = rule.candidate().release(due);
         let mut job = owed(rule, event, cause, self.store.now());
         let existing = self.store.get_one(keys::delivery(&job.id)).await?;
-        let existing = existing.map(|item| rows::read::<DeliveryRow>(&item.body)).transpose()?;
+        let existing = existing.map(|item| rows::read_item::<DeliveryRow>(&item)).transpose()?;
         if let Some(row) = existing.as_ref().filter(|row| row.state.is_ended()) {
             // What a person stopped before its first attempt never went out.
             let stopped = row.state == State::Cancelled && row.attempts == 0;
@@ -123,7 +123,7 @@ impl<B: Backend> Holds<B> {
     }
 
     /// Brings about what is in the outbox.
-    pub(super) async fn flush(&self, rule: &Rule, outbox: &Outbox, now: Timestamp) -> Result<(), Unavailable> {
+    pub(super) async fn flush(&self, rule: &Rule, outbox: &Outbox, now: Timestamp) -> Result<(), StoreError> {
         let mut listings = Vec::new();
         let insert =
             |row: &DeliveryRow| Swap { key: keys::delivery(&row.job.id), expect: None, new: Some(self.store.delivery_item(row)) };
@@ -151,7 +151,7 @@ impl<B: Backend> Holds<B> {
     }
 
     /// Writes how deliveries ended that were never sent, unless more is known of them.
-    async fn end_held(&self, ended: &[DeliveryRow]) -> Result<(), Unavailable> {
+    async fn end_held(&self, ended: &[DeliveryRow]) -> Result<(), StoreError> {
         if ended.is_empty() {
             return Ok(());
         }
@@ -159,7 +159,7 @@ impl<B: Backend> Holds<B> {
         for _ in 0..TRIES {
             let mut swaps = Vec::new();
             for ((row, key), stands) in ended.iter().zip(&keys).zip(self.store.backend().get(&keys).await?) {
-                let known: Option<DeliveryRow> = stands.as_ref().map(|item| rows::read(&item.body)).transpose()?;
+                let known: Option<DeliveryRow> = stands.as_ref().map(|item| rows::read_item(&item)).transpose()?;
                 if known.is_none_or(|known| known.state == State::Held) {
                     let expect = stands.map(|item| item.rev);
                     swaps.push(Swap { key: key.clone(), expect, new: Some(self.store.delivery_item(row)) });
@@ -173,6 +173,6 @@ impl<B: Backend> Holds<B> {
                 return Ok(());
             }
         }
-        Err(Unavailable("what was held changes all the time".to_owned()))
+        Err(StoreError::Contended("the row of what was held".to_owned()))
     }
 }

@@ -97,7 +97,7 @@ impl HoldRow {
     }
 
     pub(super) fn stored(self, rev: u64) -> Result<Stored, Unreadable> {
-        let unreadable = |error: &dyn std::fmt::Display| Unreadable(error.to_string());
+        let unreadable = |error: &dyn std::fmt::Display| Unreadable::Corrupt(error.to_string());
         let newest = Change::parse_detail(&self.newest, "").map_err(|faults| unreadable(&faults))?;
         let mut subjects = BTreeMap::new();
         for (subject, row) in self.subjects {

@@ -19,7 +19,7 @@ use tracking_core::{
 
 use super::Log;
 use crate::{
-    backend::{Backend, Item, Key, Order, Partition, Range, Unavailable},
+    backend::{Backend, Item, Key, Order, Partition, Range, StoreError},
     keys,
     recorder::Page,
     rows::{self, Attempt, DeliveryRow},
@@ -118,7 +118,7 @@ impl<B: Backend> Log<B> {
     }
 
     /// Deliveries whose next attempt is claimed and not recorded are being sent.
-    pub(crate) async fn show_sending(&self, rows: &mut [DeliveryRow]) -> Result<(), Unavailable> {
+    pub(crate) async fn show_sending(&self, rows: &mut [DeliveryRow]) -> Result<(), StoreError> {
         let mut waiting: Vec<&mut DeliveryRow> = rows.iter_mut().filter(|row| row.state == State::Waiting).collect();
         for some in waiting.chunks_mut(FETCH) {
             let line = |row: &&mut DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject());
@@ -221,7 +221,7 @@ impl<B: Backend> Log<B> {
     }
 
     /// The next deliveries of a rule's log, newest first; none once it has ended.
-    pub(crate) async fn newest(&self, list: &mut List) -> Result<Vec<DeliveryRow>, Unavailable> {
+    pub(crate) async fn newest(&self, list: &mut List) -> Result<Vec<DeliveryRow>, StoreError> {
         loop {
             let mut keys = Vec::new();
             while keys.len() < FETCH {
@@ -240,7 +240,7 @@ impl<B: Backend> Log<B> {
     }
 
     /// The next entry in the order of making, each once.
-    async fn next(&self, list: &mut List) -> Result<Option<Place>, Unavailable> {
+    async fn next(&self, list: &mut List) -> Result<Option<Place>, StoreError> {
         loop {
             if list.ended {
                 return Ok(None);
@@ -289,7 +289,7 @@ impl<B: Backend> Log<B> {
 
     /// The deliveries of one conversion lie together. Those that the caller may not see are left out here, so that a cursor doesn't
     /// tell that they are there (V2).
-    async fn conversion_list(&self, caller: &Caller, conversion: &Id) -> Result<List, Unavailable> {
+    async fn conversion_list(&self, caller: &Caller, conversion: &Id) -> Result<List, StoreError> {
         let mut list = List::of(Vec::new());
         let (rows, unreadable) = self.deliveries_in(&conversion_hash(conversion)).await?;
         for row in rows.into_iter().filter(|row| caller.sees(&row.job.owner)) {
@@ -300,14 +300,14 @@ impl<B: Backend> Log<B> {
     }
 
     /// All deliveries of one conversion that the caller may see (V2).
-    pub(crate) async fn deliveries_of(&self, caller: &Caller, conversion: &Id) -> Result<Vec<DeliveryRow>, Unavailable> {
+    pub(crate) async fn deliveries_of(&self, caller: &Caller, conversion: &Id) -> Result<Vec<DeliveryRow>, StoreError> {
         let (mut rows, _) = self.deliveries_in(&conversion_hash(conversion)).await?;
         rows.retain(|row| caller.sees(&row.job.owner));
         Ok(rows)
     }
 
     /// All deliveries of the conversion that this part of their ids names, and the keys of those that can't be read.
-    pub(crate) async fn deliveries_in(&self, conversion_part: &str) -> Result<(Vec<DeliveryRow>, Vec<Key>), Unavailable> {
+    pub(crate) async fn deliveries_in(&self, conversion_part: &str) -> Result<(Vec<DeliveryRow>, Vec<Key>), StoreError> {
         let partition = Partition::Table(keys::conversion(conversion_part));
         let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
         let mut range = Range::prefix("D#");
@@ -342,7 +342,7 @@ impl<B: Backend> Log<B> {
     }
 
     /// The logs of the rules that an affiliate owns or owned.
-    async fn own_list(&self, caller: &Caller) -> Result<List, Unavailable> {
+    async fn own_list(&self, caller: &Caller) -> Result<List, StoreError> {
         let owner = caller.as_owner();
         let partition = Partition::Table(keys::owned(&owner));
         let rules = self.store.backend().query(&partition, &Range::default(), Order::Ascending, 1_000).await?;

@@ -17,11 +17,11 @@ use tracking_core::{
 
 use crate::{
     MOST_PAGE_BYTES,
-    backend::{Backend, Order, Partition, Range, Unavailable},
+    backend::{Backend, Order, Partition, Range, StoreError},
     keys,
     log::Log,
     matching::kept::Kept,
-    rows::{DeliveryRow, ReadError},
+    rows::DeliveryRow,
     rules::{Filter, Refused, Rule, listed},
 };
 
@@ -109,7 +109,7 @@ impl<B: Backend> Log<B> {
 
     /// The changes of a conversion as they were kept, in the order in which they came; of too many, or too large ones, the newest. Whether
     /// those are all.
-    async fn kept_changes(&self, conversion: &Id) -> Result<(Vec<Kept>, bool), Unavailable> {
+    async fn kept_changes(&self, conversion: &Id) -> Result<(Vec<Kept>, bool), StoreError> {
         let partition = Partition::Table(keys::conversion(&conversion_hash(conversion)));
         let mut range = Range::prefix("E#");
         let (mut changes, mut bytes, mut read) = (Vec::new(), 0, 0);
@@ -135,7 +135,7 @@ impl<B: Backend> Log<B> {
     }
 
     /// Deliveries as a list shows them, oldest first, with their owner, by their rules.
-    async fn shown_deliveries(&self, mut rows: Vec<DeliveryRow>) -> Result<BTreeMap<Id, (Owner, Vec<Value>)>, Unavailable> {
+    async fn shown_deliveries(&self, mut rows: Vec<DeliveryRow>) -> Result<BTreeMap<Id, (Owner, Vec<Value>)>, StoreError> {
         self.show_sending(&mut rows).await?;
         rows.sort_by(|a, b| (a.job.created_at, &a.job.id).cmp(&(b.job.created_at, &b.job.id)));
         let mut shown: BTreeMap<Id, (Owner, Vec<Value>)> = BTreeMap::new();
@@ -147,12 +147,12 @@ impl<B: Backend> Log<B> {
     }
 
     /// The deliveries of those rules that are gone.
-    async fn gone(&self, deliveries: BTreeMap<Id, (Owner, Vec<Value>)>) -> Result<Vec<Value>, Unavailable> {
+    async fn gone(&self, deliveries: BTreeMap<Id, (Owner, Vec<Value>)>) -> Result<Vec<Value>, StoreError> {
         let ids: Vec<Id> = deliveries.keys().cloned().collect();
         let mut there = BTreeSet::new();
         for found in join_all(ids.iter().map(|id| self.rules.read_rule_if(id, |_| true))).await {
             // Of a rule that can't be read, as of one that is gone, its deliveries are left to tell.
-            there.extend(ReadError::pass_over(found)?.flatten().map(|(rule, _)| rule.id));
+            there.extend(StoreError::pass_over(found)?.flatten().map(|(rule, _)| rule.id));
         }
         let gone = deliveries.into_iter().filter(|(id, _)| !there.contains(id)).map(|(id, (owner, views))| {
             json!({"tracking_api_id": id, "name": GONE, "owner": owner, "active": false, "changes": [], "complete": true, "deliveries": views})

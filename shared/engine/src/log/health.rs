@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{caller::Caller, delivery::State, id::Id, json, json::Value};
 
 use crate::{
-    backend::{Backend, Unavailable},
+    backend::{Backend, StoreError},
     keys,
     log::{Log, deliveries::List},
     rows::DeliveryRow,
@@ -37,7 +37,7 @@ impl<B: Backend> Log<B> {
         Ok(view)
     }
 
-    async fn health(&self, rule: &Rule) -> Result<Value, Unavailable> {
+    async fn health(&self, rule: &Rule) -> Result<Value, StoreError> {
         let mut health = Health::since(self.store.now() - LATELY);
         let mut list = List::of(keys::rule_log(&rule.id, &rule.head.owner));
         loop {

@@ -21,11 +21,11 @@ pub use view::{
 };
 
 use crate::{
-    backend::{Backend, Item, Key, Order, Partition, Range, Unavailable},
+    backend::{Backend, Item, Key, Order, Partition, Range, StoreError},
     due::{Cursor, DueRow},
     holds, keys,
     log::Log,
-    rows::{DeliveryRow, ReadError},
+    rows::DeliveryRow,
     rules::{Refused, Rule},
 };
 use reading::{About, Look, Rows, beginning};
@@ -71,7 +71,7 @@ impl<B: Backend> Log<B> {
     }
 
     /// The rule and subject of a delivery that has no row yet: its line knows it if it waits.
-    async fn about_by_line(&self, id: &DeliveryId) -> Result<Option<About>, Unavailable> {
+    async fn about_by_line(&self, id: &DeliveryId) -> Result<Option<About>, StoreError> {
         let partition = Partition::Table(keys::conversion(id.conversion_part()));
         let mut range = Range::prefix(keys::LINES);
         for _ in 0..MAX_LINE_READS {
@@ -93,7 +93,7 @@ impl<B: Backend> Log<B> {
         about: &About,
         row: Option<&DeliveryRow>,
         rows: &mut Rows,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), StoreError> {
         let mut wanted = vec![
             keys::delivery(id),
             keys::line(id, &about.rule, &about.subject),
@@ -126,21 +126,21 @@ impl<B: Backend> Log<B> {
     }
 
     /// The rule's text, if its head can be read.
-    async fn read_rule_text(&self, about: &About, rows: &mut Rows) -> Result<(), Unavailable> {
+    async fn read_rule_text(&self, about: &About, rows: &mut Rows) -> Result<(), StoreError> {
         let Some(head) = rows.head.clone().filter(|head| !head.deleted) else { return Ok(()) };
         match self.rules.definition(&about.rule, &head).await {
             Ok(definition) => {
                 let rule = |definition| Rule { id: about.rule.clone(), head: Arc::new(head), definition };
                 rows.rule = definition.map(rule);
             }
-            Err(ReadError::Unreadable(_)) => rows.note(keys::body(&about.rule, &head.write)),
-            Err(ReadError::Unavailable(error)) => return Err(error),
+            Err(error) if error.is_unreadable() => rows.note(keys::body(&about.rule, &head.write)),
+            Err(error) => return Err(error),
         }
         Ok(())
     }
 
     /// The rows of the others on the line, and the due row of the hold.
-    async fn read_others(&self, id: &DeliveryId, about: &About, rows: &mut Rows) -> Result<(), Unavailable> {
+    async fn read_others(&self, id: &DeliveryId, about: &About, rows: &mut Rows) -> Result<(), StoreError> {
         let first = rows.row.as_ref().and_then(|(_, row)| row.job.after.clone());
         let entries = rows.line.iter().flat_map(|(_, line)| &line.entries).map(|entry| entry.id.clone());
         let mut others: Vec<DeliveryId> = entries.chain(first).filter(|other| other != id).collect();

@@ -23,7 +23,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Lane, Message, Received, Settle, Unavailable},
+    backend::{Backend, Effects, Lane, Message, Received, Settle, StoreError},
     delivery::{deliver_message, owed_now},
     failed::Failed,
     holds::Holds,
@@ -88,7 +88,7 @@ impl<B: Backend> Matcher<B> {
     ///
     /// # Errors
     /// The store is unavailable: nothing is promised, post them again. Repeats do no harm (P2).
-    pub async fn accept(&self, events: &[&[u8]]) -> Result<Vec<Accepted>, Unavailable> {
+    pub async fn accept(&self, events: &[&[u8]]) -> Result<Vec<Accepted>, StoreError> {
         let (read, mut outcomes, mut effects) = self.read(events);
         for (outcome, matched) in
             outcomes.iter_mut().filter(|outcome| matches!(outcome, Accepted::Yes(_))).zip(self.follow(&read).await)
@@ -107,7 +107,7 @@ impl<B: Backend> Matcher<B> {
     ///
     /// # Errors
     /// The store is unavailable: nothing is promised, bring them again. Repeats do no harm (P2).
-    pub async fn ingest(&self, events: &[&[u8]]) -> Result<Vec<Accepted>, Unavailable> {
+    pub async fn ingest(&self, events: &[&[u8]]) -> Result<Vec<Accepted>, StoreError> {
         let (read, outcomes, mut effects) = self.read(events);
         for Read { envelope, text } in &read {
             let group = match envelope {
@@ -205,7 +205,7 @@ impl<B: Backend> Matcher<B> {
     }
 
     /// Everything that follows from a change: messages, and rows of the log.
-    pub(crate) async fn match_change(&self, change: &Change) -> Result<Effects, Unavailable> {
+    pub(crate) async fn match_change(&self, change: &Change) -> Result<Effects, StoreError> {
         let now = self.store.now();
         let events = change.events();
         let mut effects = Effects::default();

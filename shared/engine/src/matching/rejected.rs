@@ -12,7 +12,7 @@ use tracking_core::{
 
 use crate::{
     Accepted, MOST_PAGE_BYTES,
-    backend::{Backend, Effects, Item, Key, Order, Partition, Range, Unavailable},
+    backend::{Backend, Effects, Item, Key, Order, Partition, Range, StoreError},
     keys,
     matching::Matcher,
     rows,
@@ -45,7 +45,7 @@ impl<B: Backend> Matcher<B> {
     }
 
     /// Bad events, newest first, and where the next page begins. Admins alone may ask: an event names affiliates.
-    pub async fn rejected(&self, limit: usize, before: Option<&str>) -> Result<(Vec<Value>, Option<String>), Unavailable> {
+    pub async fn rejected(&self, limit: usize, before: Option<&str>) -> Result<(Vec<Value>, Option<String>), StoreError> {
         let partition = Partition::Table(keys::REJECTED.to_owned());
         let mut before = before.map(place_of);
         let (mut found, mut bytes, mut last) = (Vec::new(), 0, None);
@@ -87,7 +87,7 @@ impl<B: Backend> Matcher<B> {
         let Some(item) = self.store.get_one(key.clone()).await? else { return Err(Refused::NotFound) };
         let event = match mended {
             Some(event) => enveloped(event).to_string(),
-            None => rows::read::<Row>(&item.body).map_err(Unavailable::from)?.event,
+            None => rows::read::<Row>(&item.body).map_err(StoreError::from)?.event,
         };
         if let Err(faults) = Envelope::parse(event.as_bytes()) {
             return Err(Refused::Faults(placed(faults, mended)));
@@ -95,7 +95,7 @@ impl<B: Backend> Matcher<B> {
         match self.accept(&[event.as_bytes()]).await?.pop() {
             Some(Accepted::Yes(_)) => {}
             Some(Accepted::Rejected(faults) | Accepted::TooLarge(faults)) => return Err(Refused::Faults(placed(faults, mended))),
-            None => return Err(Unavailable("the event was not taken over".to_owned()).into()),
+            None => return Err(StoreError::Unavailable("the event was not taken over".to_owned()).into()),
         }
         self.store.commit_one(Effects { delete: vec![key], ..Effects::default() }).await?;
         Ok(())

@@ -15,7 +15,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Key, Lane, Message, Partition, Range, Received, Unavailable},
+    backend::{Backend, Effects, Key, Lane, Message, Partition, Range, Received, StoreError},
     delivery::{deliver_message, owed_now},
     holds::Foreseen,
     keys, limits,
@@ -75,7 +75,7 @@ impl<B: Backend> Operator<B> {
         Ok((view, !dry_run))
     }
 
-    async fn count_backfill(&self, rule: &Rule, period: &Span<Timestamp>) -> Result<Counted, Unavailable> {
+    async fn count_backfill(&self, rule: &Rule, period: &Span<Timestamp>) -> Result<Counted, StoreError> {
         let mut counted = Counted::default();
         let mut foreseen = BTreeMap::new();
         let mut owed = BTreeSet::new();
@@ -123,7 +123,7 @@ impl<B: Backend> Operator<B> {
         epoch: u64,
         period: Span<Timestamp>,
         place: Option<String>,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), StoreError> {
         let rule = self.rules.read_rule(id).await?.map(|(rule, _)| rule);
         let Some(rule) = rule.filter(|rule| rule.head.sends(epoch)) else { return self.store.commit_one(received.done()).await };
         let rate = per_second(&rule);
@@ -153,7 +153,7 @@ impl<B: Backend> Operator<B> {
     }
 
     /// The kept changes of a period from a place on, in the order in which they were received.
-    async fn kept_stretch(&self, period: &Span<Timestamp>, place: Option<String>) -> Result<Stretch, Unavailable> {
+    async fn kept_stretch(&self, period: &Span<Timestamp>, place: Option<String>) -> Result<Stretch, StoreError> {
         let partitions: Vec<_> = keys::kept_events().into_iter().map(Partition::Trouble).collect();
         let from = place.unwrap_or_else(|| keys::sortable(period.start));
         let range = Range { from: Some(from), before: Some(keys::sortable(period.end)) };
@@ -173,7 +173,7 @@ impl<B: Backend> Operator<B> {
     }
 
     /// Those of these deliveries that the log has.
-    async fn existing(&self, ids: &[DeliveryId]) -> Result<BTreeSet<DeliveryId>, Unavailable> {
+    async fn existing(&self, ids: &[DeliveryId]) -> Result<BTreeSet<DeliveryId>, StoreError> {
         let mut existing = BTreeSet::new();
         for ids in ids.chunks(FETCH) {
             let keys: Vec<Key> = ids.iter().map(keys::delivery).collect();

@@ -20,7 +20,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Item, Key, Lane, Message, Order, Partition, Range, Received, Unavailable},
+    backend::{Backend, Effects, Item, Key, Lane, Message, Order, Partition, Range, Received, StoreError},
     keys, limits,
     operator::{
         Operator,
@@ -88,7 +88,7 @@ impl<B: Backend> Operator<B> {
         Ok((view, !asked.dry_run))
     }
 
-    async fn count_replay(&self, rule: &Rule, replaying: &Replaying) -> Result<Counted, Unavailable> {
+    async fn count_replay(&self, rule: &Rule, replaying: &Replaying) -> Result<Counted, StoreError> {
         let mut counted = Counted::default();
         let mut seen = BTreeSet::new();
         let mut place = None;
@@ -126,7 +126,7 @@ impl<B: Backend> Operator<B> {
         replaying: &Replaying,
         place: Option<String>,
         about: usize,
-    ) -> Result<(Vec<DeliveryId>, Option<String>), Unavailable> {
+    ) -> Result<(Vec<DeliveryId>, Option<String>), StoreError> {
         let partitions: Vec<_> = keys::rule_log(&rule.id, &rule.head.owner).into_iter().map(Partition::Table).collect();
         let period = Period { from: replaying.from, to: replaying.to };
         let last = (replaying.asked_at + SignedDuration::from_secs(1)).min(later(period.to, LATEST_RECORD));
@@ -154,7 +154,7 @@ impl<B: Backend> Operator<B> {
         rule: &Rule,
         ids: &[DeliveryId],
         replaying: &Replaying,
-    ) -> Result<Vec<(DeliveryRow, Line)>, Unavailable> {
+    ) -> Result<Vec<(DeliveryRow, Line)>, StoreError> {
         let mut found = Vec::new();
         for ids in ids.chunks(FETCH) {
             let keys: Vec<Key> = ids.iter().map(keys::delivery).collect();
@@ -182,7 +182,7 @@ impl<B: Backend> Operator<B> {
     }
 
     /// The first items of partitions that are shards of one, in order. Fewer than `limit`: there are no more.
-    pub(crate) async fn merged(&self, partitions: &[Partition], range: &Range, limit: usize) -> Result<Vec<Item>, Unavailable> {
+    pub(crate) async fn merged(&self, partitions: &[Partition], range: &Range, limit: usize) -> Result<Vec<Item>, StoreError> {
         let queries = partitions.iter().map(|partition| self.store.backend().query(partition, range, Order::Ascending, limit));
         let mut items: Vec<Item> = try_join_all(queries).await?.into_iter().flatten().collect();
         items.sort_by(|a, b| merged_place(a).cmp(merged_place(b)));
@@ -191,7 +191,7 @@ impl<B: Backend> Operator<B> {
     }
 
     /// One step of a replay: sends about a second's worth again, and asks for the next step.
-    pub(crate) async fn replay_step(&self, received: &Received, replaying: Replaying) -> Result<(), Unavailable> {
+    pub(crate) async fn replay_step(&self, received: &Received, replaying: Replaying) -> Result<(), StoreError> {
         let rule = self.rules.read_rule(&replaying.rule).await?.map(|(rule, _)| rule);
         let Some(rule) = rule.filter(|rule| rule.head.sends(replaying.epoch)) else {
             return self.store.commit_one(received.done()).await;
@@ -217,7 +217,7 @@ impl<B: Backend> Operator<B> {
     }
 
     /// Sends these again, those of one line one after another; returns what waits for its message now.
-    async fn replay_all(&self, rule: &Rule, replaying: &Replaying, ids: &[DeliveryId]) -> Result<Vec<DeliveryRow>, Unavailable> {
+    async fn replay_all(&self, rule: &Rule, replaying: &Replaying, ids: &[DeliveryId]) -> Result<Vec<DeliveryRow>, StoreError> {
         let mut lines: BTreeMap<Key, Vec<DeliveryRow>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         for ids in ids.chunks(FETCH) {
@@ -235,12 +235,12 @@ impl<B: Backend> Operator<B> {
             for row in rows {
                 sent.extend(self.replay_one(rule, replaying, row).await?);
             }
-            Ok::<_, Unavailable>(sent)
+            Ok::<_, StoreError>(sent)
         });
         Ok(try_join_all(all).await?.into_iter().flatten().collect())
     }
 
-    async fn replay_one(&self, rule: &Rule, replaying: &Replaying, row: DeliveryRow) -> Result<Option<DeliveryRow>, Unavailable> {
+    async fn replay_one(&self, rule: &Rule, replaying: &Replaying, row: DeliveryRow) -> Result<Option<DeliveryRow>, StoreError> {
         for _ in 0..READS {
             let Some(seen) = self.look_at(&row).await? else { return Ok(None) };
             if seen.row.replay.as_ref() == Some(&replaying.id) {

@@ -19,7 +19,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Key, Message, Unavailable},
+    backend::{Backend, Effects, Key, Message, StoreError},
     delivery::{self, STOPPED},
     holds::is_own,
     keys, limits,
@@ -156,21 +156,21 @@ impl<B: Backend> Operator<B> {
     /// The delivery, if the caller may see it (V2).
     async fn seen(&self, caller: &Caller, id: &DeliveryId) -> Result<Seen, Refused> {
         let item = self.store.get_one(keys::delivery(id)).await?.ok_or(Refused::NotFound)?;
-        if !caller.sees(&rows::owner_of(&item.body).map_err(Unavailable::from)?) {
+        if !caller.sees(&rows::owner_of(&item.body).map_err(StoreError::from)?) {
             return Err(Refused::NotFound);
         }
-        let row: DeliveryRow = rows::read(&item.body).map_err(Unavailable::from)?;
+        let row: DeliveryRow = rows::read(&item.body).map_err(StoreError::from)?;
         self.look_at(&row).await?.ok_or(Refused::NotFound)
     }
 
     /// A delivery and its line at one moment; `None`: its row has expired.
-    pub(crate) async fn look_at(&self, row: &DeliveryRow) -> Result<Option<Seen>, Unavailable> {
+    pub(crate) async fn look_at(&self, row: &DeliveryRow) -> Result<Option<Seen>, StoreError> {
         let mut read = self.store.backend().get(&[line_key(row), keys::delivery(&row.job.id)]).await?;
         let Some(own) = read.pop().flatten() else { return Ok(None) };
         let item = read.pop().flatten();
         let line_rev = item.as_ref().map(|item| item.rev);
-        let line = item.map(|item| rows::read(&item.body)).transpose()?.unwrap_or_default();
-        Ok(Some(Seen { row: rows::read(&own.body)?, rev: own.rev, line, line_rev }))
+        let line = item.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
+        Ok(Some(Seen { row: rows::read_item(&own)?, rev: own.rev, line, line_rev }))
     }
 
     /// The rule, if it sends (P6).
@@ -186,7 +186,7 @@ impl<B: Backend> Operator<B> {
         row: &DeliveryRow,
         line: &Line,
         force: bool,
-    ) -> Result<Option<Obstacle>, Unavailable> {
+    ) -> Result<Option<Obstacle>, StoreError> {
         let present = self.deliveries.present();
         if let Some(until) = line.sending_until(&row.job.id, row.attempts, present) {
             return Ok(Some(Obstacle::Sending(until)));
@@ -210,7 +210,7 @@ impl<B: Backend> Operator<B> {
     }
 
     /// How many attempts the log has of a delivery, and of those on its line that matter to what a person asks of it.
-    async fn records_beside(&self, row: &DeliveryRow, line: &Line) -> Result<HashMap<DeliveryId, u32>, Unavailable> {
+    async fn records_beside(&self, row: &DeliveryRow, line: &Line) -> Result<HashMap<DeliveryId, u32>, StoreError> {
         let mut records = HashMap::from([(row.job.id.clone(), row.attempts)]);
         let others: Vec<&DeliveryId> = if line.is_full() {
             line.entries.iter().map(|entry| &entry.id).collect()
@@ -227,7 +227,7 @@ impl<B: Backend> Operator<B> {
     }
 
     /// Whether a newer one of the same rule and subject was delivered. The line knows whether any was tried.
-    pub(crate) async fn newer_delivered(&self, row: &DeliveryRow, line: &Line) -> Result<bool, Unavailable> {
+    pub(crate) async fn newer_delivered(&self, row: &DeliveryRow, line: &Line) -> Result<bool, StoreError> {
         let event = &row.job.event.0;
         let order = event.order();
         if line.head < order.version || (line.head == order.version && line.newer_claimed(order).next().is_none()) {
@@ -257,7 +257,7 @@ impl<B: Backend> Operator<B> {
         seen: Seen,
         replay: Option<&str>,
         until: Timestamp,
-    ) -> Result<Option<DeliveryRow>, Unavailable> {
+    ) -> Result<Option<DeliveryRow>, StoreError> {
         if !seen.row.was_held_back() {
             return self.revive(rule, seen, replay, None, until).await;
         }
@@ -287,7 +287,7 @@ impl<B: Backend> Operator<B> {
         replay: Option<&str>,
         newest: Option<&StoredEvent>,
         until: Timestamp,
-    ) -> Result<Option<DeliveryRow>, Unavailable> {
+    ) -> Result<Option<DeliveryRow>, StoreError> {
         let Seen { row, mut rev, line, line_rev } = seen;
         let now = self.store.now();
         let records = self.records_beside(&row, &line).await?;
@@ -304,7 +304,7 @@ impl<B: Backend> Operator<B> {
         let mut row = again(row);
         for _ in 0..READS {
             if self.store.now() > until {
-                return Err(Unavailable("sending it again took too long".to_owned()));
+                return Err(StoreError::TooLate("sending it again".to_owned()));
             }
             if self.store.swap_delivery(&row, rev).await? {
                 return Ok(Some(row));
@@ -321,7 +321,7 @@ impl<B: Backend> Operator<B> {
     }
 
     /// Takes back what an interrupted stop left on the line of a delivery that is still held. `false`: somebody else was faster.
-    async fn unstopped(&self, seen: &Seen) -> Result<bool, Unavailable> {
+    async fn unstopped(&self, seen: &Seen) -> Result<bool, StoreError> {
         let Seen { row, line, line_rev, .. } = seen;
         if !line.is_stopped(&row.job.id) {
             return Ok(true);
@@ -337,7 +337,7 @@ impl<B: Backend> Operator<B> {
 
 impl<B: Backend> Operator<B> {
     /// Shows a held delivery whose postback was handed over as waiting, unless more is known of it by now.
-    async fn show_as_handed_over(&self, mut row: DeliveryRow, seen: &Seen) -> Result<DeliveryRow, Unavailable> {
+    async fn show_as_handed_over(&self, mut row: DeliveryRow, seen: &Seen) -> Result<DeliveryRow, StoreError> {
         row.state = State::Waiting;
         row.reason = Some(SENT_AGAIN.to_owned());
         row.next_due = Some(self.store.now());
@@ -382,6 +382,6 @@ fn being_sent(until: Timestamp) -> Refused {
     Refused::Conflict(format!("it is being sent: wait for its answer, or until {until}, when it counts as cut off"))
 }
 
-pub(crate) fn changing() -> Unavailable {
-    Unavailable("the delivery changes all the time".to_owned())
+pub(crate) fn changing() -> StoreError {
+    StoreError::Contended("the delivery".to_owned())
 }

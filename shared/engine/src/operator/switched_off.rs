@@ -10,7 +10,7 @@ use tracking_core::{
 
 use super::Operator;
 use crate::{
-    backend::{Backend, Key, Order, Partition, Range, Received, Swap, Unavailable},
+    backend::{Backend, Key, Order, Partition, Range, Received, StoreError, Swap},
     delivery::SWITCHED_OFF,
     keys,
     rows::DeliveryRow,
@@ -29,7 +29,7 @@ impl<B: Backend> Operator<B> {
         rule: &Id,
         epoch: u64,
         from: Option<String>,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), StoreError> {
         let now = self.store.now();
         let partitions: Vec<String> =
             [State::Waiting, State::Held].into_iter().flat_map(|state| keys::troubles(state.as_str())).collect();
@@ -74,7 +74,7 @@ impl<B: Backend> Operator<B> {
     }
 
     /// Those deliveries of which no attempt is claimed whose outcome has not been recorded.
-    async fn without_attempt_under_way(&self, rows: Vec<DeliveryRow>) -> Result<Vec<DeliveryRow>, Unavailable> {
+    async fn without_attempt_under_way(&self, rows: Vec<DeliveryRow>) -> Result<Vec<DeliveryRow>, StoreError> {
         let key = |row: &DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject());
         let mut keys: Vec<Key> = rows.iter().map(key).collect();
         keys.sort_unstable();

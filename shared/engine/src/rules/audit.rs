@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     MOST_PAGE_BYTES,
-    backend::{Backend, Effects, Item, Order, Partition, Range, Unavailable},
+    backend::{Backend, Effects, Item, Order, Partition, Range, StoreError},
     keys, rows,
     rules::Rules,
     store::Store,
@@ -171,7 +171,7 @@ impl<B: Backend> Rules<B> {
         limit: usize,
         cursor: Option<HistoryCursor>,
     ) -> Result<(Vec<Value>, Option<String>), Refused> {
-        let found = self.read_head(id).await.map_err(Unavailable::from)?.filter(|(head, _)| caller.sees(&head.owner));
+        let found = self.read_head(id).await.map_err(StoreError::from)?.filter(|(head, _)| caller.sees(&head.owner));
         let Some((head, _)) = found else { return Err(Refused::NotFound) };
         let mut entries = Entries::new(id, cursor.map_or(head.write, |cursor| cursor.0));
         let (mut items, mut bytes) = (Vec::new(), 0);
@@ -189,7 +189,7 @@ impl<B: Backend> Rules<B> {
     }
 
     /// The document of one version, if there was such a version: none if the rule was deleted then.
-    pub(super) async fn version(&self, id: &Id, head: &Head, version: u64) -> Result<Option<Option<Value>>, Unavailable> {
+    pub(super) async fn version(&self, id: &Id, head: &Head, version: u64) -> Result<Option<Option<Value>>, StoreError> {
         let mut entries = Entries::new(id, head.write.clone());
         while let Some((_, entry)) = entries.next(&self.store).await? {
             if entry.version <= version {
@@ -204,13 +204,13 @@ impl<B: Backend> Rules<B> {
     }
 
     /// The party that made a write, if the history has it.
-    pub(super) async fn author(&self, id: &Id, write: &str) -> Result<Option<Owner>, Unavailable> {
+    pub(super) async fn author(&self, id: &Id, write: &str) -> Result<Option<Owner>, StoreError> {
         let Some(item) = self.store.get_one(keys::audit(id, write)).await? else { return Ok(None) };
-        Ok(Some(rows::read::<Entry>(&item.body)?.by))
+        Ok(Some(rows::read_item::<Entry>(&item)?.by))
     }
 
     /// Whether a write became the head once; `None` if the entries don't reach back so far.
-    pub(super) async fn happened(&self, id: &Id, head: &Head, write: &str) -> Result<Option<bool>, Unavailable> {
+    pub(super) async fn happened(&self, id: &Id, head: &Head, write: &str) -> Result<Option<bool>, StoreError> {
         let version = keys::version_of(write);
         if head.write == write || Some(head.version) <= version {
             return Ok(Some(head.write == write));
@@ -227,7 +227,7 @@ impl<B: Backend> Rules<B> {
     }
 
     /// The history of a deleted rule goes before its tombstone: P2 needs the epoch, not the texts.
-    pub(super) async fn expire_history(&self, id: &Id, tombstone: &Head) -> Result<(), Unavailable> {
+    pub(super) async fn expire_history(&self, id: &Id, tombstone: &Head) -> Result<(), StoreError> {
         let partition = Partition::Table(keys::rule(id));
         let mut range = Range { before: Some(format!("{}\0", keys::audit(id, &tombstone.write).sort)), ..all_entries() };
         loop {
@@ -260,7 +260,7 @@ impl Chain {
     }
 
     /// The next older write and its entry. The way ends at the first one, or where no entries were kept yet.
-    async fn next<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<(String, Entry)>, Unavailable> {
+    async fn next<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<(String, Entry)>, StoreError> {
         let Some(write) = self.next.take() else { return Ok(None) };
         let key = keys::audit(&self.id, &write);
         // Losers' entries stand between the true ones.
@@ -293,7 +293,7 @@ impl Entries {
     }
 
     /// The next older write and its entry.
-    async fn next<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<(String, Entry)>, Unavailable> {
+    async fn next<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<(String, Entry)>, StoreError> {
         match self.ahead.pop_front() {
             Some(next) => Ok(Some(next)),
             None => self.chain.next(store).await,
@@ -301,7 +301,7 @@ impl Entries {
     }
 
     /// The differences of an entry from the older one that comes next.
-    async fn changes<B: Backend>(&mut self, store: &Store<B>, entry: &Entry) -> Result<Vec<Change>, Unavailable> {
+    async fn changes<B: Backend>(&mut self, store: &Store<B>, entry: &Entry) -> Result<Vec<Change>, StoreError> {
         if let Some(changes) = &entry.changes {
             return Ok(changes.clone());
         }
@@ -319,7 +319,7 @@ impl Entries {
     }
 
     /// The document of an entry; none when the rule was deleted, or if what it differs from is gone.
-    async fn document<B: Backend>(&mut self, store: &Store<B>, entry: &Entry) -> Result<Option<Value>, Unavailable> {
+    async fn document<B: Backend>(&mut self, store: &Store<B>, entry: &Entry) -> Result<Option<Value>, StoreError> {
         if entry.document.is_some() {
             return Ok(entry.document.clone());
         }
@@ -329,7 +329,7 @@ impl Entries {
     }
 
     /// The text of the entry that comes next.
-    async fn text_ahead<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<String>, Unavailable> {
+    async fn text_ahead<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<String>, StoreError> {
         let mut whole = 0;
         let mut text = loop {
             if whole == self.ahead.len() {
@@ -350,8 +350,8 @@ impl Entries {
     }
 }
 
-fn read_document(text: &str) -> Result<Value, Unavailable> {
-    serde_json::from_str(text).map_err(|error| Unavailable(format!("a rule's older text does not parse: {error}")))
+fn read_document(text: &str) -> Result<Value, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Unavailable(format!("a rule's older text does not parse: {error}")))
 }
 
 #[cfg(test)]

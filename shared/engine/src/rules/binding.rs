@@ -24,7 +24,7 @@ use super::{
     audit::{Act, Action},
 };
 use crate::{
-    backend::{Backend, Item, Unavailable},
+    backend::{Backend, Item, StoreError},
     keys, rows,
     rules::Rules,
     secrets::Place,
@@ -150,7 +150,7 @@ impl<B: Backend> Rules<B> {
     }
 
     /// The party that wrote a value from before there were bindings, if that is known.
-    async fn writer_of(&self, id: &Id, owner: &Owner, write: &str) -> Result<Option<Owner>, Unavailable> {
+    async fn writer_of(&self, id: &Id, owner: &Owner, write: &str) -> Result<Option<Owner>, StoreError> {
         if *owner == Owner::Admin {
             return Ok(Some(Owner::Admin));
         }
@@ -158,20 +158,20 @@ impl<B: Backend> Rules<B> {
     }
 
     /// A value in clear; `None` if the rule is not the one that it was written for.
-    async fn open_secret(&self, rule: &Rule, name: &str, write: &str, item: &Item) -> Result<Option<String>, Unavailable> {
+    async fn open_secret(&self, rule: &Rule, name: &str, write: &str, item: &Item) -> Result<Option<String>, StoreError> {
         let binding = rule.head.bindings.get(name).map(|bound| &bound.binding);
         if binding.is_some_and(|binding| !rule.definition.honours(name, binding)) {
             return Ok(None);
         }
-        let sealed: String = rows::read(&item.body)?;
+        let sealed: String = rows::read_item(&item)?;
         let key = self.vault.key().await?;
         let value = key.open(Place { rule: &rule.id, name, write }, binding, &sealed);
-        value.map(Some).map_err(|error| Unavailable(error.to_string()))
+        value.map(Some).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
     /// The values of a rule's secrets, those that may be sent by it as it is (Q5). `None`: one of them was replaced since the head
     /// was read.
-    pub(crate) async fn secrets(&self, rule: &Rule) -> Result<Option<Arc<BTreeMap<String, String>>>, Unavailable> {
+    pub(crate) async fn secrets(&self, rule: &Rule) -> Result<Option<Arc<BTreeMap<String, String>>>, StoreError> {
         let Rule { id, head, definition } = rule;
         let may_send = |name: &str| head.bindings.get(name).is_none_or(|bound| definition.honours(name, &bound.binding));
         let writes: BTreeMap<String, String> =

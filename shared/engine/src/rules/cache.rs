@@ -18,9 +18,8 @@ use tracking_core::{id::Id, index::Anchor, tracking_api::Definition};
 
 use super::{Head, Rule};
 use crate::{
-    backend::{Backend, Order, Partition, Range, Unavailable},
+    backend::{Backend, Order, Partition, Range, StoreError},
     keys,
-    rows::ReadError,
     rules::Rules,
 };
 
@@ -175,7 +174,7 @@ fn bytes_of_map(map: &BTreeMap<String, String>) -> usize {
 
 impl<B: Backend> Rules<B> {
     /// The rules that stand under an anchor.
-    pub(crate) async fn anchored(&self, anchor: &Anchor, now: Timestamp) -> Result<Arc<Vec<Id>>, Unavailable> {
+    pub(crate) async fn anchored(&self, anchor: &Anchor, now: Timestamp) -> Result<Arc<Vec<Id>>, StoreError> {
         let name = anchor.to_string();
         let generation = {
             let mut kept = self.cache.kept();
@@ -205,7 +204,7 @@ impl<B: Backend> Rules<B> {
     }
 
     /// A rule as matching may see it: as it is, or as it was within the cache's lifetime.
-    pub(crate) async fn matching_rule(&self, id: &Id, now: Timestamp) -> Result<Option<Rule>, Unavailable> {
+    pub(crate) async fn matching_rule(&self, id: &Id, now: Timestamp) -> Result<Option<Rule>, StoreError> {
         let generation = {
             let mut kept = self.cache.kept();
             if let Some(rule) = kept.rule(id, self.cache.lifetime, now) {
@@ -214,7 +213,7 @@ impl<B: Backend> Rules<B> {
             kept.generation
         };
         // One that can't be read can't be judged, and stops no other rule.
-        let rule = ReadError::pass_over(self.read_rule_if(id, |_| true).await)?.flatten().map(|(rule, _)| rule);
+        let rule = StoreError::pass_over(self.read_rule_if(id, |_| true).await)?.flatten().map(|(rule, _)| rule);
         let mut kept = self.cache.kept();
         if kept.generation == generation {
             let head = rule.as_ref().map(|rule| rule.head.clone());

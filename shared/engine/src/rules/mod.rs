@@ -44,11 +44,11 @@ use tracking_core::{
 pub use crate::refused::Refused;
 use crate::{
     MOST_PAGE_BYTES,
-    backend::{Backend, Key, Order, Partition, Range, Unavailable},
+    backend::{Backend, Key, Order, Partition, Range, StoreError},
     heavy::HeavyWork,
     keys,
     limits::Limits,
-    rows::{self, ReadError, Unreadable},
+    rows::{self, Unreadable},
     secrets::Vault,
     store::{Store, unreadable},
 };
@@ -222,7 +222,7 @@ impl<B: Backend> Rules<B> {
     }
 
     /// The next rule of a list and its place there. Rules are read some at a time, those side by side.
-    pub(crate) async fn next_rule(&self, list: &mut Listed) -> Result<Option<(String, Rule)>, Unavailable> {
+    pub(crate) async fn next_rule(&self, list: &mut Listed) -> Result<Option<(String, Rule)>, StoreError> {
         loop {
             if let Some(next) = list.read.pop_front() {
                 return Ok(Some(next));
@@ -237,7 +237,7 @@ impl<B: Backend> Rules<B> {
             let ids: Vec<Id> = items.iter().filter_map(|item| item.key.sort.parse().ok()).collect();
             let rules = join_all(ids.iter().map(|id| self.read_rule_if(id, |_| true))).await;
             for (id, rule) in ids.iter().zip(rules) {
-                match ReadError::pass_over(rule)? {
+                match StoreError::pass_over(rule)? {
                     Some(rule) => list.read.extend(rule.map(|(rule, _)| (id.to_string(), rule))),
                     None => list.unreadable.push(keys::head(id)),
                 }
@@ -247,17 +247,17 @@ impl<B: Backend> Rules<B> {
 
     /// The rule and its head's revision, if the caller may see it (V2).
     pub(crate) async fn visible(&self, caller: &Caller, id: &Id) -> Result<(Rule, u64), Refused> {
-        let found = self.read_rule_if(id, |head| caller.sees(&head.owner)).await.map_err(Unavailable::from)?;
+        let found = self.read_rule_if(id, |head| caller.sees(&head.owner)).await.map_err(StoreError::from)?;
         found.ok_or(Refused::NotFound)
     }
 
     /// The rule as the store has it now, with its head's revision.
-    pub(crate) async fn read_rule(&self, id: &Id) -> Result<Option<(Rule, u64)>, Unavailable> {
+    pub(crate) async fn read_rule(&self, id: &Id) -> Result<Option<(Rule, u64)>, StoreError> {
         Ok(self.read_rule_if(id, |_| true).await?)
     }
 
     /// The same if the head is `wanted`. The text of one that isn't is not read: nobody can tell it from one that isn't there.
-    pub(crate) async fn read_rule_if(&self, id: &Id, wanted: impl Fn(&Head) -> bool) -> Result<Option<(Rule, u64)>, ReadError> {
+    pub(crate) async fn read_rule_if(&self, id: &Id, wanted: impl Fn(&Head) -> bool) -> Result<Option<(Rule, u64)>, StoreError> {
         let mut seen = None;
         loop {
             let head = self.read_head(id).await?.filter(|(head, _)| !head.deleted && wanted(head));
@@ -266,21 +266,21 @@ impl<B: Backend> Rules<B> {
                 return Ok(Some((Rule { id: id.clone(), head: Arc::new(head), definition }, rev)));
             }
             if seen == Some(rev) {
-                return Err(Unavailable(format!("rule {id} version {} has no text", head.version)).into());
+                return Err(StoreError::Unavailable(format!("rule {id} version {} has no text", head.version)).into());
             }
             seen = Some(rev);
         }
     }
 
     /// The head or the tombstone, with its revision.
-    async fn read_head(&self, id: &Id) -> Result<Option<(Head, u64)>, ReadError> {
+    async fn read_head(&self, id: &Id) -> Result<Option<(Head, u64)>, StoreError> {
         let Some(item) = self.store.get_one(keys::head(id)).await? else { return Ok(None) };
         let head = rows::read(&item.body).inspect_err(|error| self.store.note_unreadable(&item.key, error))?;
         Ok(Some((head, item.rev)))
     }
 
     /// The text of a rule's head; `None` when another one replaced it meanwhile.
-    pub(crate) async fn definition(&self, id: &Id, head: &Head) -> Result<Option<Arc<Definition>>, ReadError> {
+    pub(crate) async fn definition(&self, id: &Id, head: &Head) -> Result<Option<Arc<Definition>>, StoreError> {
         if let Some(definition) = self.cache.definition(id, &head.write) {
             return Ok(Some(definition));
         }
@@ -288,7 +288,7 @@ impl<B: Backend> Rules<B> {
         let definition = rows::read::<Value>(&item.body)
             .and_then(|document| {
                 let read = Definition::parse(&document, &head.owner, &ACCEPTED_ONCE);
-                read.map_err(|faults| Unreadable(faults.to_string()))
+                read.map_err(|faults| Unreadable::Corrupt(faults.to_string()))
             })
             .inspect_err(|error| self.store.note_unreadable(&item.key, error))?;
         let definition = Arc::new(definition);
@@ -296,7 +296,7 @@ impl<B: Backend> Rules<B> {
         Ok(Some(definition))
     }
 
-    pub(crate) async fn view(&self, rule: &Rule) -> Result<View, Unavailable> {
+    pub(crate) async fn view(&self, rule: &Rule) -> Result<View, StoreError> {
         let placement = self.placement(&rule.definition).await?;
         let shown = TrackingApi {
             id: rule.id.clone(),
@@ -316,7 +316,7 @@ impl<B: Backend> Rules<B> {
     }
 
     /// V1: country and category are those of the one included offer, as it is now.
-    async fn placement(&self, definition: &Definition) -> Result<Placement, Unavailable> {
+    async fn placement(&self, definition: &Definition) -> Result<Placement, StoreError> {
         let included: Vec<Id> = definition.conditions.included_offers().to_vec();
         let offer = match included.as_slice() {
             [only] => self.offer(only).await?,

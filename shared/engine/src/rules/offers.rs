@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tracking_core::{caller::Caller, id::Id, json, json::Value, offer::Offer};
 
 use crate::{
-    backend::{Backend, Effects, Item, Key, Order, Partition, Range, Unavailable},
+    backend::{Backend, Effects, Item, Key, Order, Partition, Range, StoreError},
     keys,
     rows::{self, Unreadable},
     rules::Rules,
@@ -20,18 +20,18 @@ struct OfferRow {
 
 impl<B: Backend> Rules<B> {
     /// Keeps an offer as it now is; the last word counts.
-    pub async fn put_offer(&self, offer: &Offer) -> Result<(), Unavailable> {
+    pub async fn put_offer(&self, offer: &Offer) -> Result<(), StoreError> {
         self.store.commit_one(Effects { put: vec![offer_item(offer)], ..Effects::default() }).await
     }
 
     /// One offer.
-    pub(crate) async fn offer(&self, id: &Id) -> Result<Option<Offer>, Unavailable> {
+    pub(crate) async fn offer(&self, id: &Id) -> Result<Option<Offer>, StoreError> {
         let item = self.store.get_one(Key::new(keys::OFFERS, id.as_str())).await?;
         Ok(item.and_then(|item| self.store.or_unreadable(&item, read(id, &item))))
     }
 
     /// Offers, for admins, in the order of their ids after `after`, and where the next page begins.
-    pub async fn offers(&self, limit: usize, after: Option<String>) -> Result<(Vec<Value>, Option<String>), Unavailable> {
+    pub async fn offers(&self, limit: usize, after: Option<String>) -> Result<(Vec<Value>, Option<String>), StoreError> {
         let range = Range { from: after.map(|after| format!("{after}\0")), before: None };
         let partition = Partition::Table(keys::OFFERS.to_owned());
         // One more than asked for tells whether there is a next page.

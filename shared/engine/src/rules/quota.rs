@@ -14,7 +14,7 @@ use tracking_core::{
 
 use super::{Head, Refused};
 use crate::{
-    backend::{Backend, Key, Order, Partition, Range, Swap, Unavailable},
+    backend::{Backend, Key, Order, Partition, Range, StoreError, Swap},
     keys, rows,
     rules::RuleWriter,
 };
@@ -34,7 +34,7 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     /// Allows an affiliate so many rules; those that it has beyond them stay.
-    pub async fn set_quota(&self, affiliate: &Id, limit: u32) -> Result<Value, Unavailable> {
+    pub async fn set_quota(&self, affiliate: &Id, limit: u32) -> Result<Value, StoreError> {
         loop {
             let (mut quota, rev) = self.read_quota(affiliate).await?;
             quota.allow(limit);
@@ -61,7 +61,7 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     /// Gives back the place of a rule that was deleted at this version.
-    pub(super) async fn give_place_back(&self, affiliate: &Id, rule: &Id, version: u64) -> Result<(), Unavailable> {
+    pub(super) async fn give_place_back(&self, affiliate: &Id, rule: &Id, version: u64) -> Result<(), StoreError> {
         loop {
             let Some((mut quota, rev)) = self.stored_quota(affiliate).await? else { return Ok(()) };
             if !quota.give_back(rule, version) || self.write_quota(affiliate, Some(rev), &quota).await? {
@@ -71,7 +71,7 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     /// The quota as it is stored. At its first use the rules that are there already are counted in.
-    async fn read_quota(&self, affiliate: &Id) -> Result<(Quota, Option<u64>), Unavailable> {
+    async fn read_quota(&self, affiliate: &Id) -> Result<(Quota, Option<u64>), StoreError> {
         if let Some((quota, rev)) = self.stored_quota(affiliate).await? {
             return Ok((quota, Some(rev)));
         }
@@ -89,19 +89,19 @@ impl<B: Backend> RuleWriter<B> {
         }
     }
 
-    async fn stored_quota(&self, affiliate: &Id) -> Result<Option<(Quota, u64)>, Unavailable> {
+    async fn stored_quota(&self, affiliate: &Id) -> Result<Option<(Quota, u64)>, StoreError> {
         let Some(item) = self.store.get_one(keys::quota(affiliate)).await? else { return Ok(None) };
-        Ok(Some((rows::read(&item.body)?, item.rev)))
+        Ok(Some((rows::read_item(&item)?, item.rev)))
     }
 
     /// Whether it was written: not if somebody else changed it since it was read.
-    async fn write_quota(&self, affiliate: &Id, expect: Option<u64>, quota: &Quota) -> Result<bool, Unavailable> {
+    async fn write_quota(&self, affiliate: &Id, expect: Option<u64>, quota: &Quota) -> Result<bool, StoreError> {
         let key = keys::quota(affiliate);
         self.store.swap_one(Swap { key: key.clone(), expect, new: Some(rows::item(key, quota)) }).await.is_done()
     }
 
     /// Gives back the places that a crash left behind.
-    async fn recount(&self, quota: &mut Quota) -> Result<(), Unavailable> {
+    async fn recount(&self, quota: &mut Quota) -> Result<(), StoreError> {
         // The time first: what is under way then and has no head yet is young still.
         let now = self.store.now();
         let ids: Vec<Id> = quota.rules().cloned().collect();
@@ -111,7 +111,7 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     /// The rules of these that are there, with their heads.
-    async fn heads(&self, ids: &[Id]) -> Result<Vec<(Id, Head)>, Unavailable> {
+    async fn heads(&self, ids: &[Id]) -> Result<Vec<(Id, Head)>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(keys::head).collect();
         let mut heads = Vec::new();
         for (id, item) in ids.iter().zip(self.store.backend().get(&keys).await?) {

@@ -8,9 +8,8 @@ use super::{
     write::{Named, cancel_message},
 };
 use crate::{
-    backend::{Backend, Effects, Key, Order, Partition, Range, Unavailable},
+    backend::{Backend, Effects, Key, Order, Partition, Range, StoreError},
     keys,
-    rows::ReadError,
     rules::RuleWriter,
 };
 
@@ -20,7 +19,7 @@ const UNDER_WAY: SignedDuration = SignedDuration::from_mins(5);
 impl<B: Backend> RuleWriter<B> {
     /// Removes what changes that never came to their end left behind: index copies and texts that no head names, a
     /// history's entry of what never happened, and what their rules owed if they were switched off.
-    pub(crate) async fn tidy_rules(&self, now: Timestamp) -> Result<(), Unavailable> {
+    pub(crate) async fn tidy_rules(&self, now: Timestamp) -> Result<(), StoreError> {
         let intents = Partition::Table(keys::INTENTS.to_owned());
         for intent in self.store.backend().query(&intents, &Range::default(), Order::Ascending, 100).await? {
             let Some((id, write)) = intent.key.sort.split_once('#') else { continue };
@@ -29,7 +28,7 @@ impl<B: Backend> RuleWriter<B> {
             if begun + UNDER_WAY > now {
                 continue;
             }
-            let Some(head) = ReadError::pass_over(self.rules.read_head(&id).await)? else { continue };
+            let Some(head) = StoreError::pass_over(self.rules.read_head(&id).await)? else { continue };
             let head = head.map(|(head, _)| head);
             // Writes of later versions may be under way; the head never names another write of its own version or of one before.
             let over = |other: &str| {

@@ -8,7 +8,7 @@ use tracking_core::delivery::{DeliveryId, State};
 
 use crate::{
     Clock, Settings,
-    backend::{Backend, Effects, Item, Key, Swap, Swapped, Unavailable},
+    backend::{Backend, Effects, Item, Key, StoreError, Swap, Swapped},
     keys,
     rows::{self, DeliveryRow},
     tally::Tallying,
@@ -45,23 +45,23 @@ impl<B: Backend> Store<B> {
     }
 
     /// Returns one item, strongly consistent.
-    pub(crate) async fn get_one(&self, key: Key) -> Result<Option<Item>, Unavailable> {
+    pub(crate) async fn get_one(&self, key: Key) -> Result<Option<Item>, StoreError> {
         Ok(self.backend.get(&[key]).await?.pop().flatten())
     }
 
     /// Changes one item unless somebody else has changed it.
     pub(crate) async fn swap_one(&self, swap: Swap) -> Swapped {
         let outcome = self.backend.swap(vec![swap]).await.pop();
-        outcome.unwrap_or_else(|| Swapped::Unavailable(Unavailable("the store gave no answer".to_owned())))
+        outcome.unwrap_or_else(|| Swapped::Unavailable(StoreError::Unavailable("the store gave no answer".to_owned())))
     }
 
     /// Makes the effects of one step durable.
-    pub(crate) async fn commit_one(&self, effects: Effects) -> Result<(), Unavailable> {
+    pub(crate) async fn commit_one(&self, effects: Effects) -> Result<(), StoreError> {
         if effects == Effects::default() {
             return Ok(());
         }
         let outcome = self.backend.commit(vec![effects]).await.pop();
-        outcome.unwrap_or_else(|| Err(Unavailable("the store gave no answer".to_owned())))
+        outcome.unwrap_or_else(|| Err(StoreError::Unavailable("the store gave no answer".to_owned())))
     }
 
     /// How long what must never be done twice is remembered.
@@ -80,13 +80,13 @@ impl<B: Backend> Store<B> {
         item
     }
 
-    pub(crate) async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, Unavailable> {
+    pub(crate) async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
         let item = self.get_one(keys::delivery(id)).await?;
-        Ok(item.map(|item| rows::read(&item.body)).transpose()?)
+        Ok(item.map(|item| rows::read_item(&item)).transpose()?)
     }
 
     /// Writes a row if nobody else has written it since it was read.
-    pub(crate) async fn swap_delivery(&self, row: &DeliveryRow, rev: u64) -> Result<bool, Unavailable> {
+    pub(crate) async fn swap_delivery(&self, row: &DeliveryRow, rev: u64) -> Result<bool, StoreError> {
         let swap = Swap { key: keys::delivery(&row.job.id), expect: Some(rev), new: Some(self.delivery_item(row)) };
         self.swap_one(swap).await.is_done()
     }
