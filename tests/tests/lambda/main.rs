@@ -3,6 +3,7 @@
 
 mod costs;
 mod crash;
+mod formats;
 mod keys;
 mod port;
 mod rates;
