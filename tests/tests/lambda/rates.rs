@@ -52,6 +52,25 @@ async fn environments_keep_one_rate_together_and_use_it_up() {
 }
 
 #[tokio::test]
+async fn a_first_try_that_waits_for_its_slot_is_listed() {
+    let receiver = approving().await;
+    let mut functions = rated(&receiver, 1, 40).await;
+    functions.work_all().await;
+    let (waiting, sent): (Vec<_>, Vec<_>) = functions.log().await.into_iter().partition(|row| row["state"] == "waiting");
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    // Those that wait for no longer than running attempts go unshown are not.
+    assert!((20..39).contains(&waiting.len()), "{}", waiting.len());
+    for row in &waiting {
+        assert_eq!((&row["attempts"], &row["reason"]), (&0.into(), &"it waits for a slot of its rule's rate".into()), "{row}");
+    }
+    functions.wait(functions.clock.now() + SECOND * 60).await;
+    let ended = functions.log().await;
+    assert_eq!(ended.len(), 40, "each is listed once");
+    assert!(ended.iter().all(|row| row["state"] == "delivered" && row["attempts"] == 1), "{ended:?}");
+    assert_eq!(receiver.heard().len(), 40);
+}
+
+#[tokio::test]
 async fn environments_that_work_at_the_same_time_keep_one_rate() {
     let receiver = approving().await;
     let mut functions = rated(&receiver, 3, 60).await;

@@ -180,6 +180,11 @@ impl<B: Backend> Deliveries<B> {
                 if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
                     return Ok(Step::Again);
                 }
+                let is_sent = view.line.position(&self.ask(asking, now), &recorded).lease.is_some();
+                let row = match row {
+                    None if !is_sent => self.show_waiting(job, max_attempts, until, Cause::Behind).await?,
+                    row => row,
+                };
                 self.store
                     .commit_one(self.come_again(received, job, rule.definition.request.host(), until, row.as_ref()))
                     .await?;
@@ -263,8 +268,13 @@ impl<B: Backend> Deliveries<B> {
             {
                 return Ok(Some(Step::Again));
             }
+            let max_attempts = asking.rule.definition.retry.max_attempts();
+            let shown = match &won.row {
+                None => self.show_waiting(&asking.job, max_attempts, until, Cause::RateSlot).await?,
+                row => row.clone(),
+            };
             let host = asking.rule.definition.request.host();
-            self.store.commit_one(self.come_again(asking.received, &asking.job, host, until, won.row.as_ref())).await?;
+            self.store.commit_one(self.come_again(asking.received, &asking.job, host, until, shown.as_ref())).await?;
             return Ok(Some(Step::Settled));
         }
         asking.paced = Some(won.attempt);

@@ -49,6 +49,7 @@ mod recording;
 pub(crate) mod render;
 mod send;
 mod standby;
+mod waiting;
 
 use owed::wake;
 pub(crate) use owed::{deliver_message, group, message, owed, owed_now};

@@ -1,0 +1,44 @@
+//! A first try that waits: it has its row from its first wait on, so that lists and people find it.
+
+use jiff::Timestamp;
+use tracking_core::{delivery::State, standstill::Cause};
+
+use super::Deliveries;
+use crate::{
+    backend::{Backend, Effects, StoreError, Swap},
+    keys,
+    recorder::Listing,
+    rows::{DeliveryRow, Job},
+};
+
+impl<B: Backend> Deliveries<B> {
+    /// Shows a first try that waits until then, and returns its row. One that waits for no longer than running attempts go unshown has
+    /// none, nor has one of which somebody else has written a row by now.
+    pub(super) async fn show_waiting(
+        &self,
+        job: &Job,
+        max_attempts: u32,
+        until: Timestamp,
+        cause: Cause,
+    ) -> Result<Option<DeliveryRow>, StoreError> {
+        let is_short = until.duration_since(self.store.now()) <= self.store.settings.shown_after;
+        if is_short || job.held {
+            return Ok(None);
+        }
+        let mut row = DeliveryRow::new(job.clone(), State::Waiting, max_attempts);
+        row.reason = Some(reason(cause).to_owned());
+        row.next_due = Some(until);
+        // Readers of the log pass over an id without a row, so it is listed first.
+        self.recorder.record(Effects::default(), Some(Listing::of(&row))).await?;
+        let swap = Swap { key: keys::delivery(&job.id), expect: None, new: Some(self.store.delivery_item(&row)) };
+        Ok(self.store.swap_one(swap).await.is_done()?.then_some(row))
+    }
+}
+
+/// The reason of a wait, for people.
+fn reason(cause: Cause) -> &'static str {
+    match cause {
+        Cause::RateSlot => "it waits for a slot of its rule's rate",
+        _ => "an earlier delivery of the same subject goes first",
+    }
+}
