@@ -12,13 +12,15 @@ mod fault;
 mod nameservers;
 mod progress;
 mod resolver;
+mod response;
+mod room;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, pin::pin, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
+use tokio::time::{Instant, timeout_at};
 use tracking_core::{
-    answer::{Answer, Cut},
     caller::Owner,
     id::Id,
     request::{Rendered, address::is_public},
@@ -32,6 +34,7 @@ use crate::Clock;
 use client::{Client, Interim, WholeRequest};
 use progress::{Progress, Stage};
 use resolver::{Resolver, has_route};
+use room::Room;
 
 /// The result of sending: an answer, or the reason why there is none.
 pub type Sent = Result<Answer, SendFault>;
@@ -55,6 +58,7 @@ pub struct SenderSettings {
 pub struct Sender {
     client: Client,
     resolver: Arc<Resolver>,
+    room: Room,
     private_targets: bool,
 }
 
@@ -76,7 +80,7 @@ impl Sender {
         let SenderSettings { private_targets, lookups, clock } = settings;
         let resolver = Arc::new(Resolver::new(lookups, private_targets, clock));
         let client = client::new(Arc::clone(&resolver))?;
-        Ok(Self { client, resolver, private_targets })
+        Ok(Self { client, resolver, room: Room::default(), private_targets })
     }
 
     /// Sends a request of nobody's rule and reads its answer.
@@ -93,21 +97,28 @@ impl Sender {
     async fn run(&self, owner: &str, rendered: Rendered) -> Sent {
         let timeout = rendered.timeout;
         let progress = Progress::new(owner);
-        let sending = Arc::clone(&progress).scope(self.exchange(rendered));
-        let ran_out = || SendFault::Timeout(u8::try_from(timeout.seconds()).unwrap_or(u8::MAX));
-        match tokio::time::timeout(timeout.duration(), sending).await {
-            Ok(sent) => sent,
-            Err(_) => Err(match progress.stage() {
-                Stage::LookupSlot => SendFault::Ours(OurFault("too many names are looked up at once".to_owned())),
-                Stage::Lookup(name) if self.resolver.is_away(&name) => {
-                    SendFault::Ours(OurFault("the nameserver answers for none of several names".to_owned()))
-                }
-                Stage::Lookup(_) | Stage::Receiver => ran_out(),
-            }),
+        let mut sending = pin!(Arc::clone(&progress).scope(self.exchange(rendered, &progress)));
+        let deadline = Instant::now() + timeout.duration();
+        loop {
+            // The receiver has no part in what its response waits for here.
+            let extended = deadline + progress.waited();
+            if let Ok(sent) = timeout_at(extended, &mut sending).await {
+                return sent;
+            }
+            if deadline + progress.waited() <= extended {
+                break;
+            }
         }
+        Err(match progress.stage() {
+            Stage::LookupSlot => SendFault::Ours(OurFault("too many names are looked up at once".to_owned())),
+            Stage::Lookup(name) if self.resolver.is_away(&name) => {
+                SendFault::Ours(OurFault("the nameserver answers for none of several names".to_owned()))
+            }
+            Stage::Lookup(_) | Stage::Receiver => SendFault::Timeout(u8::try_from(timeout.seconds()).unwrap_or(u8::MAX)),
+        })
     }
 
-    async fn exchange(&self, rendered: Rendered) -> Sent {
+    async fn exchange(&self, rendered: Rendered, progress: &Progress) -> Sent {
         let mut request = self.whole_request(rendered)?;
         let interim = Interim::watch(&mut request);
         let response = tokio::select! {
@@ -115,31 +126,7 @@ impl Sender {
             words = interim.too_many() => return Err(SendFault::Connection(words)),
             response = self.client.request(request) => response.map_err(|error| fault::of_client(&error))?,
         };
-        let status = response.status().as_u16();
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        let framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
-        let ends_with_connection = !framed.iter().any(|name| response.headers().contains_key(name));
-        let mut incoming = response.into_body();
-        let mut body = Vec::new();
-        while let Some(frame) = incoming.frame().await {
-            let frame = match frame {
-                Ok(frame) => frame,
-                // Its status came: it is a response. One that ends with its connection is whole, whether or not TLS said goodbye.
-                Err(error) => {
-                    let answer = Answer::new(status, headers, body);
-                    let is_whole = ends_with_connection && fault::is_end(&error);
-                    return Ok(if is_whole { answer } else { answer.cut(Cut::BrokeOff) });
-                }
-            };
-            let chunk = frame.data_ref().map_or(&[][..], |chunk| chunk);
-            let room = MAX_RESPONSE_BYTES - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() > room {
-                return Ok(Answer::new(status, headers, body).cut(Cut::TooLong));
-            }
-        }
-        Ok(Answer::new(status, headers, body))
+        Ok(response::read(response, &self.room, progress).await)
     }
 
     fn whole_request(&self, rendered: Rendered) -> Result<WholeRequest, SendFault> {

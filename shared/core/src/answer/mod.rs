@@ -1,6 +1,6 @@
 //! What a receiver answered and what it means (domain §6).
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::{borrow::Cow, fmt, sync::OnceLock};
 
 use crate::path::FieldPath;
 
@@ -35,6 +35,8 @@ pub enum Cut {
     TooLong,
     /// Its connection ended before it did.
     BrokeOff,
+    /// There was no room for it beside others.
+    NoRoom,
 }
 
 impl Cut {
@@ -43,6 +45,7 @@ impl Cut {
         match self {
             Self::TooLong => "response longer than 1 MiB",
             Self::BrokeOff => "response broke off",
+            Self::NoRoom => "too many long responses at once",
         }
     }
 }
@@ -57,13 +60,19 @@ pub struct Answer {
     body: Vec<u8>,
     cut: Option<Cut>,
     read: OnceLock<Body>,
+    _held: Option<Box<dyn Held>>,
 }
+
+/// Something that is kept for as long as an answer is, such as the room that its body takes.
+pub trait Held: fmt::Debug + Send + Sync + 'static {}
+
+impl<T: fmt::Debug + Send + Sync + 'static> Held for T {}
 
 impl Answer {
     /// A complete answer; header names are made lower-case.
     pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-        Self { status, headers, body, cut: None, read: OnceLock::new() }
+        Self { status, headers, body, cut: None, read: OnceLock::new(), _held: None }
     }
 
     /// The same answer, of whose body no more than this beginning is known. It is never judged as if it were whole.
@@ -71,6 +80,12 @@ impl Answer {
     pub fn cut(mut self, why: Cut) -> Self {
         self.cut = Some(why);
         self
+    }
+
+    /// The same answer, which keeps something until it is dropped.
+    #[must_use]
+    pub fn holding(self, held: Option<impl Held>) -> Self {
+        Self { _held: held.map(|held| Box::new(held) as Box<dyn Held>), ..self }
     }
 
     /// The reason why the body is known by its beginning alone, if it is.

@@ -35,8 +35,9 @@ const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 45);
 struct Understood {
     shown: Option<Rendered>,
     scrubber: Scrubber,
-    sent: Sent,
+    retry_after: Option<String>,
     judged: Judged,
+    heard: Heard,
 }
 
 impl Understood {
@@ -46,7 +47,10 @@ impl Understood {
         let scrubber = rendering.scrubber(shown.as_ref(), claimed.rule.head.is_of_two_parties());
         let sent = masked(sent, &scrubber);
         let judged = rendering.judge(&sent, shown.as_ref(), &scrubber);
-        Self { shown, scrubber, sent, judged }
+        let retry_after = sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).map(str::to_owned);
+        // Nothing of a long body is kept beyond this.
+        let heard = heard(&sent, &judged, &scrubber);
+        Self { shown, scrubber, retry_after, judged, heard }
     }
 }
 
@@ -102,7 +106,7 @@ impl<B: Backend> Deliveries<B> {
     async fn concluded(&self, claimed: &Claimed, understood: Understood, now: Timestamp) -> (DeliveryRow, Option<Attempt>) {
         let policy = &claimed.rule.definition.retry;
         let mut row = claimed.row_or_new(State::Waiting);
-        let Understood { sent, judged, scrubber, .. } = &understood;
+        let Understood { retry_after, judged, scrubber, .. } = &understood;
         row.job = claimed.job.clone();
         row.attempts = claimed.attempt;
         row.base = claimed.base;
@@ -110,8 +114,7 @@ impl<B: Backend> Deliveries<B> {
         row.pending |= judged.verdict == Verdict::Pending;
         row.variables.extend(judged.told.variables.clone());
         let told = news(&mut row, &judged.told, scrubber);
-        let retry_after =
-            sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).and_then(|v| parse_retry_after(v, now));
+        let retry_after = retry_after.as_deref().and_then(|value| parse_retry_after(value, now));
         // Its place in the present budget (L1).
         let attempt_of_budget = claimed.attempt - claimed.base;
         let mut next =
@@ -227,10 +230,9 @@ fn tell_log(row: &DeliveryRow, verdict: Verdict) {
 
 /// The attempt as the log keeps it, secrets masked (Q5).
 fn logged(claimed: &Claimed, understood: Understood, now: Timestamp) -> Attempt {
-    let Understood { shown, scrubber, sent, judged } = understood;
+    let Understood { shown, judged, heard: Heard { status, answer, error }, .. } = understood;
     let unsendable = || LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None };
     let request = shown.map_or_else(unsendable, |shown| shown_request(shown, LOGGED_BODY));
-    let Heard { status, answer, error } = heard(&sent, &judged, &scrubber);
     let duration = now.duration_since(claimed.at).as_millis();
     Attempt {
         number: claimed.attempt,

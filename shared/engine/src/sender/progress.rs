@@ -1,6 +1,11 @@
 //! One send on its way: whose it is, and what it waits for.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
 
 tokio::task_local! {
     static SENDING: Arc<Progress>;
@@ -23,11 +28,25 @@ pub(super) struct Progress {
     /// The owner of the rule, as lookups are counted by.
     pub(super) owner: Arc<str>,
     stage: Mutex<Stage>,
+    /// The time spent waiting for room for the response.
+    waited: Mutex<Waited>,
+}
+
+#[derive(Debug, Default)]
+struct Waited {
+    before: Duration,
+    since: Option<Instant>,
+}
+
+impl Waited {
+    fn total(&self) -> Duration {
+        self.before + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
 }
 
 impl Progress {
     pub(super) fn new(owner: &str) -> Arc<Self> {
-        Arc::new(Self { owner: owner.into(), stage: Mutex::new(Stage::Receiver) })
+        Arc::new(Self { owner: owner.into(), stage: Mutex::new(Stage::Receiver), waited: Mutex::default() })
     }
 
     /// The send that the present task makes.
@@ -46,6 +65,17 @@ impl Progress {
 
     pub(super) fn stage(&self) -> Stage {
         self.lock().clone()
+    }
+
+    /// Notes that the response waits for room, or no longer does.
+    pub(super) fn waits_for_room(&self, waits: bool) {
+        let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        *waited = Waited { before: waited.total(), since: waits.then(Instant::now) };
+    }
+
+    /// The time for which the response has waited for room.
+    pub(super) fn waited(&self) -> Duration {
+        self.waited.lock().unwrap_or_else(PoisonError::into_inner).total()
     }
 
     fn lock(&self) -> MutexGuard<'_, Stage> {

@@ -19,6 +19,9 @@ use nameserver::{Nameserver, Reply};
 #[path = "tests/responses.rs"]
 mod responses;
 
+#[path = "tests/room.rs"]
+mod room_tests;
+
 #[path = "tests/nameserver.rs"]
 mod nameserver;
 

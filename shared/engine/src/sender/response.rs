@@ -1,0 +1,89 @@
+//! The response to a request, read as far as it may be: at most [`MAX_RESPONSE_BYTES`], and within the [`Room`] that there is.
+
+use http::{HeaderValue, header};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Bytes, Frame, Incoming};
+use tracking_core::answer::{Answer, Cut};
+
+use super::{
+    MAX_RESPONSE_BYTES, fault,
+    progress::Progress,
+    room::{FREE_BYTES, Room, Share},
+};
+
+/// Reads a response whose status came. Whatever happens from here on, it is a response.
+pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progress: &Progress) -> Answer {
+    let status = response.status().as_u16();
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    let framed = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    let ends_with_connection = !framed.iter().any(|name| response.headers().contains_key(name));
+    let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let expected = length.map_or(MAX_RESPONSE_BYTES, |length| length.min(MAX_RESPONSE_BYTES));
+    let mut incoming = response.into_body();
+    let mut reading = Reading { body: Vec::new(), share: None, expected };
+    let cut = loop {
+        let chunk = match reading.next(&mut incoming).await {
+            Next::Frame(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            Next::End => break None,
+            Next::GivenUp => break Some(Cut::NoRoom),
+            // One that ends with its connection is whole, whether or not TLS said goodbye.
+            Next::Frame(Err(error)) => break (!ends_with_connection || !fault::is_end(&error)).then_some(Cut::BrokeOff),
+        };
+        if let Err(cut) = reading.take(&chunk, room, progress).await {
+            break Some(cut);
+        }
+    };
+    let answer = Answer::new(status, headers, reading.body).holding(reading.share);
+    match cut {
+        Some(cut) => answer.cut(cut),
+        None => answer,
+    }
+}
+
+/// What comes of a body next.
+enum Next {
+    Frame(hyper::Result<Frame<Bytes>>),
+    End,
+    /// Its room is needed by others.
+    GivenUp,
+}
+
+/// A body as far as it has been read.
+struct Reading {
+    body: Vec<u8>,
+    share: Option<Share>,
+    /// The most bytes that will be read.
+    expected: usize,
+}
+
+impl Reading {
+    async fn next(&self, incoming: &mut Incoming) -> Next {
+        let given_up = async {
+            match &self.share {
+                Some(share) => share.give_up.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            frame = incoming.frame() => frame.map_or(Next::End, Next::Frame),
+            () = given_up => Next::GivenUp,
+        }
+    }
+
+    /// Keeps what came, and waits for room first if it needs some.
+    async fn take(&mut self, chunk: &[u8], room: &Room, progress: &Progress) -> Result<(), Cut> {
+        if self.share.is_none() && self.body.len() + chunk.len() > FREE_BYTES {
+            progress.waits_for_room(true);
+            let share = room.take(&progress.owner, self.expected).await;
+            progress.waits_for_room(false);
+            self.share = Some(share.ok_or(Cut::NoRoom)?);
+            // Once, so that a growing body is never there twice.
+            self.body.reserve_exact(self.expected - self.body.len());
+        }
+        let free = MAX_RESPONSE_BYTES - self.body.len();
+        self.body.extend_from_slice(&chunk[..chunk.len().min(free)]);
+        if chunk.len() > free { Err(Cut::TooLong) } else { Ok(()) }
+    }
+}
