@@ -3,12 +3,17 @@
 //!
 //! A request is in work from before its body is read until its response has been handed over. What a request takes in memory, or in time
 //! of the store, is therefore taken a bounded number of times by one affiliate. Admins have no bound: they are trusted not to harm tenants.
+//!
+//! **Requests of one affiliate are spread out in time**: beyond a number at a go they are begun at a steady rate, and after one that reads
+//! much its caller's next one waits for longer than it took. They wait for it, and are not refused. Otherwise forty clients of one affiliate
+//! that do nothing but read would keep every processor.
 
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
@@ -18,7 +23,10 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
+};
 use tracking_core::{caller::Caller, id::Id, limit::Exceeded};
 use tracking_engine::rules::Refused;
 
@@ -30,6 +38,14 @@ const MAX_OPEN_REQUESTS: usize = 128;
 const MAX_REQUESTS: usize = 8;
 /// Requests of one affiliate at once that read much; the others wait for their turn.
 const MAX_LARGE_READS: usize = 1;
+/// Requests of one affiliate that are begun at a go.
+const BURST: u32 = 200;
+/// The time between two requests of one affiliate beyond those: 100 a second.
+const INTERVAL: Duration = Duration::from_millis(10);
+/// The rest of a caller after a request that reads much, as a multiple of the time that it took.
+const REST: u32 = 2;
+/// The longest such rest.
+const MAX_REST: Duration = Duration::from_secs(1);
 /// Affiliates that are kept; those without a request go first.
 const MOST_AFFILIATES: usize = 1_024;
 
@@ -42,6 +58,33 @@ struct Share {
     open: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     large_reads: Arc<Semaphore>,
+    pace: Arc<Mutex<Pace>>,
+}
+
+/// The times at which an affiliate's requests may begin.
+#[derive(Debug)]
+struct Pace {
+    /// The time at which all that may begin at a go may begin again.
+    whole: Instant,
+    /// The end of the rest after a request that reads much.
+    rested: Instant,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { whole: now, rested: now }
+    }
+
+    /// The time at which one more request may begin.
+    fn begin(&mut self, now: Instant) -> Instant {
+        self.whole = self.whole.max(now) + INTERVAL;
+        self.whole.checked_sub(INTERVAL * BURST).map_or(now, |at| at.max(now))
+    }
+
+    /// Notes the end of a request that read much, and took so long.
+    fn rest(&mut self, now: Instant, took: Duration) {
+        self.rested = now + (took * REST).min(MAX_REST);
+    }
 }
 
 impl Shares {
@@ -54,6 +97,7 @@ impl Shares {
             open: Arc::new(Semaphore::new(MAX_OPEN_REQUESTS)),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             large_reads: Arc::new(Semaphore::new(MAX_LARGE_READS)),
+            pace: Arc::new(Mutex::new(Pace::new(Instant::now()))),
         };
         shares.entry(affiliate.clone()).or_insert_with(new).clone()
     }
@@ -73,6 +117,8 @@ pub(crate) async fn within(
         return Err(Refused::from(exceeded).into());
     };
     let permit = share.requests.acquire_owned().await.ok();
+    let begin = lock(&share.pace).begin(Instant::now());
+    wait_until(begin).await;
     Ok(held(next.run(request).await, [Some(open), permit]))
 }
 
@@ -84,8 +130,25 @@ pub(crate) async fn in_turn(
     next: Next,
 ) -> Response {
     let Caller::Affiliate(affiliate) = &caller else { return next.run(request).await };
-    let turn = shares.of(affiliate).large_reads.acquire_owned().await.ok();
-    held(next.run(request).await, [turn, None])
+    let share = shares.of(affiliate);
+    let turn = share.large_reads.acquire_owned().await.ok();
+    let rested = lock(&share.pace).rested;
+    wait_until(rested).await;
+    let began = Instant::now();
+    let response = next.run(request).await;
+    lock(&share.pace).rest(Instant::now(), began.elapsed());
+    held(response, [turn, None])
+}
+
+/// Waits for a time, and for none that has come.
+async fn wait_until(time: Instant) {
+    if time > Instant::now() {
+        sleep_until(time).await;
+    }
+}
+
+fn lock(pace: &Mutex<Pace>) -> MutexGuard<'_, Pace> {
+    pace.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A response that keeps permits until its body has been handed over.
@@ -124,7 +187,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use axum::{Router, body::to_bytes, middleware::from_fn_with_state, routing::get};
-    use futures_util::future::join_all;
+    use futures_util::{FutureExt as _, future::join_all};
     use tokio::sync::Notify;
     use tower::ServiceExt as _;
 
@@ -188,6 +251,54 @@ mod tests {
             () = letting_go => {}
         }
         handler.most.load(Ordering::SeqCst)
+    }
+
+    #[test]
+    fn f5_an_affiliate_begins_two_hundred_requests_at_a_go_and_a_hundred_a_second() {
+        let start = Instant::now();
+        let after = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut pace = Pace::new(start);
+        for count in 0..200 {
+            assert_eq!(pace.begin(start), start, "{count}");
+        }
+        for milliseconds in [10, 20, 30] {
+            assert_eq!(pace.begin(start), after(milliseconds));
+        }
+        assert_eq!(pace.begin(after(40)), after(40));
+        assert_eq!(pace.begin(after(40)), after(50));
+        // After two idle seconds all of them may begin at a go again.
+        for count in 0..200 {
+            assert_eq!(pace.begin(after(2_050)), after(2_050), "{count}");
+        }
+        assert_eq!(pace.begin(after(2_050)), after(2_060));
+    }
+
+    #[test]
+    fn f5_after_a_read_of_much_its_caller_rests_for_longer_than_it_took() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        pace.rest(start, Duration::from_millis(40));
+        assert_eq!(pace.rested, start + Duration::from_millis(80));
+        pace.rest(start, Duration::from_secs(60));
+        assert_eq!(pace.rested, start + Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn f5_requests_beyond_their_pace_wait() {
+        let shares = Shares::default();
+        let affiliate: Id = "aff_1".parse().unwrap();
+        lock(&shares.of(&affiliate).pace).whole = Instant::now() + Duration::from_secs(60);
+        lock(&shares.of(&affiliate).pace).rested = Instant::now() + Duration::from_secs(60);
+        let answer = || async { "done" };
+        let large = get(answer).layer(from_fn_with_state(shares.clone(), in_turn));
+        let outer = Router::new().route("/", get(answer)).layer(from_fn_with_state(shares.clone(), within));
+        let router = outer.route("/large", large);
+        for path in ["/", "/large"] {
+            let one = call(&router, Caller::Affiliate(affiliate.clone()), path);
+            assert!(one.now_or_never().is_none(), "{path}");
+            let other = call(&router, Caller::Affiliate("aff_2".parse().unwrap()), path);
+            assert!(other.now_or_never().is_some(), "{path}");
+        }
     }
 
     #[tokio::test]
