@@ -190,6 +190,7 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::NotFound => Self::not_found(),
+            Refused::Removed(why) => Self::new(Kind::NotFound, why),
             Refused::Faults(faults) => Self::with_faults(kind_of(&faults), faults),
             Refused::Changed { .. } => Self::new(Kind::Changed, refused.to_string()),
             Refused::Conflict(why) => Self::new(Kind::Conflict, why),

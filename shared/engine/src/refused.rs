@@ -10,6 +10,9 @@ pub enum Refused {
     /// There is no such thing, or none that the caller may see.
     #[error("there is no such thing")]
     NotFound,
+    /// It is not there any more, for this reason.
+    #[error("{0}")]
+    Removed(String),
     /// What the caller wrote is wrong.
     #[error("{0}")]
     Faults(Faults),

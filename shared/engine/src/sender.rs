@@ -21,6 +21,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 use tracking_core::{
+    answer::Answer,
     caller::Owner,
     id::Id,
     request::{Rendered, address::is_public},

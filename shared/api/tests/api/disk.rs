@@ -82,6 +82,52 @@ async fn f10_large_changes_are_told_whole_though_they_are_kept_as_differences() 
 }
 
 #[tokio::test]
+async fn f10_the_history_of_a_living_rule_is_bounded_and_its_oldest_versions_go() {
+    let api = Api::new();
+    let id = api.rule(ADMIN, "x", large()).await;
+    let path = format!("/tracking-apis/{id}");
+    // Each text has next to nothing in common with the one before.
+    let text = |n: usize| {
+        let field = |m: usize| json!({"path": format!("f{m}"), "value": format!("{n:04}{m:04}").repeat(72)});
+        json!({"request": {"body": {"fields": (0..100).map(field).collect::<Vec<_>>()}}})
+    };
+    let history = async || api.rows(&format!("R#{id}"), "A#").await.iter().map(|row| row.body.len()).sum::<usize>();
+    for n in 2..=100 {
+        // Small changes in between are kept as differences.
+        let change = if n % 5 == 0 { json!({"name": format!("x {n}")}) } else { text(n) };
+        assert_eq!(api.call(ADMIN, &format!("PATCH {path}"), change).await.status, 200);
+        assert!(history().await < (2 << 20) + 16 * 70_000, "{n}");
+    }
+    assert!(history().await > 1 << 20);
+    let listed = api.get(ADMIN, &format!("{path}/history?limit=1000")).await.body;
+    let listed = listed["items"].as_array().unwrap();
+    let oldest = listed.last().unwrap()["version"].as_u64().unwrap();
+    assert_eq!(
+        listed.iter().map(|entry| entry["version"].as_u64().unwrap()).collect::<Vec<_>>(),
+        (oldest..=100).rev().collect::<Vec<_>>()
+    );
+    assert!((50..97).contains(&oldest), "{oldest}");
+    // Of the oldest it is not known any more what all of it was changed from.
+    let changes = listed.last().unwrap()["changes"].as_array().unwrap();
+    assert!(changes.iter().all(|change| change["from"] != Value::Null), "{changes:?}");
+    for (version, detail) in [
+        (1, "version 1 is no longer kept: choose one that the history lists"),
+        (500, "there is no such thing, or none that you may see"),
+    ] {
+        let refused = api.call(ADMIN, &format!("POST {path}/history/{version}/restore"), Value::Null).await;
+        assert_eq!((refused.problem(), &refused.body["detail"]), ((404, "/problems/not-found"), &json!(detail)));
+    }
+    for version in oldest..=100 {
+        let restored = api.call(ADMIN, &format!("POST {path}/history/{version}/restore"), Value::Null).await;
+        assert_eq!(restored.status, 200, "{version}");
+        if version % 5 != 0 {
+            let last = &restored.body["request"]["body"]["fields"][99]["value"];
+            assert_eq!(*last, format!("{version:04}0099").repeat(72), "{version}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn f10_a_rule_has_at_most_50_secrets() {
     let api = Api::new();
     let values = |count: usize| (0..count).map(|n| (format!("s{n:02}"), json!("value"))).collect::<serde_json::Map<_, _>>();

@@ -117,6 +117,11 @@ impl Entry {
         }
     }
 
+    /// Returns true if no older entry is needed for its document.
+    pub(super) fn is_whole(&self) -> bool {
+        self.delta.is_none()
+    }
+
     /// As the API shows it. Who an admin is in person is no affair of an affiliate.
     fn view(&self, caller: &Caller, changes: &[Change]) -> Value {
         let mut by = match self.by.affiliate() {
@@ -188,19 +193,28 @@ impl<B: Backend> Rules<B> {
         Ok((items, None))
     }
 
-    /// The document of one version, if there was such a version: none if the rule was deleted then.
-    pub(super) async fn version(&self, id: &Id, head: &Head, version: u64) -> Result<Option<Option<Value>>, StoreError> {
+    /// The document of one version: none if the rule was deleted then.
+    ///
+    /// # Errors
+    /// There was no such version, or it is not kept any more.
+    pub(super) async fn version(&self, id: &Id, head: &Head, version: u64) -> Result<Option<Value>, Refused> {
         let mut entries = Entries::new(id, head.write.clone());
         while let Some((_, entry)) = entries.next(&self.store).await? {
-            if entry.version <= version {
-                if entry.version < version {
-                    return Ok(None);
-                }
+            if entry.version == version {
                 let document = entries.document(&self.store, &entry).await?;
-                return Ok((document.is_some() || entry.action == Action::Deleted).then_some(document.map(Definition::current)));
+                if document.is_none() && entry.action != Action::Deleted {
+                    return Err(Refused::NotFound);
+                }
+                return Ok(document.map(Definition::current));
+            }
+            if entry.version < version || entry.previous.is_none() {
+                return Err(Refused::NotFound);
             }
         }
-        Ok(None)
+        if version == 0 {
+            return Err(Refused::NotFound);
+        }
+        Err(Refused::Removed(format!("version {version} is no longer kept: choose one that the history lists")))
     }
 
     /// The party that made a write, if the history has it.
@@ -312,6 +326,8 @@ impl Entries {
         };
         let older = match self.text_ahead(store).await? {
             Some(text) => read_document(&text)?,
+            // What it was changed from is no longer kept.
+            None if self.ahead.is_empty() && entry.previous.is_some() => return Ok(entry.secrets.clone()),
             None => json!({}),
         };
         let (older, newer) = (Definition::current(older), Definition::current(newer));

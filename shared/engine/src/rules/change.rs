@@ -64,8 +64,7 @@ impl<B: Backend> RuleWriter<B> {
         let actor = actor.into();
         let (rule, _) = self.rules.visible(&actor.caller, id).await?;
         expect_version(expected, &rule.head)?;
-        let Some(document) = self.rules.version(id, &rule.head, version).await? else { return Err(Refused::NotFound) };
-        let Some(document) = document else {
+        let Some(document) = self.rules.version(id, &rule.head, version).await? else {
             return Err(Refused::Conflict(format!("at version {version} the rule was deleted: choose another version")));
         };
         let act = Act { note: Some(format!("version {version} restored")), ..Act::new(actor, Action::Restored) };

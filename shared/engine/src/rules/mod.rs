@@ -17,6 +17,7 @@ mod change;
 mod create;
 mod offers;
 mod over;
+mod prune;
 mod quota;
 mod secret_values;
 mod tidy;

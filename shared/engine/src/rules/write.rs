@@ -97,6 +97,10 @@ impl<B: Backend> RuleWriter<B> {
             effects.put.extend(lists(id, &new.owner).into_iter().map(|key| rows::item(key, &())));
         }
         self.store.commit_one(effects).await?;
+        if let Err(error) = self.rules.prune_history(id, new.version).await {
+            // The change is made. A later one goes on with this.
+            tracing::warn!(tracking_api_id = %id, %error, "a rule's history could not be kept short");
+        }
         Ok(())
     }
 
