@@ -216,6 +216,7 @@ pub(super) fn rejected() -> Value {
     json!({
         "id": REJECTED, "received_at": NOON, "event": "{\"detail-type\":\"Conversion Changed\",\"detail\":{}}",
         "errors": [{"pointer": "/detail/change_id", "detail": "missing: give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -"}],
+        "cut": false,
     })
 }
 

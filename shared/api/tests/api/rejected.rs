@@ -43,6 +43,41 @@ async fn contract_3_bad_events_are_listed_with_their_faults_for_admins() {
 }
 
 #[tokio::test]
+async fn f10_of_bad_events_so_much_is_kept_whole_and_the_beginning_of_the_others() {
+    let api = Api::new();
+    // Each byte takes six in JSON, which it never does in a good event.
+    api.accept(&[1; 256 * 1_024]).await;
+    let bytes = async || api.rows("X", "").await.iter().map(|row| row.body.len()).sum::<usize>();
+    assert!(bytes().await < 16_000);
+    let event = |number: u32| {
+        let mut event = bad(number);
+        event["detail"]["conversion"]["query_params"] = (0..100).map(|n| (format!("p{n}"), "x".repeat(2_000))).collect();
+        event.to_string()
+    };
+    for some in 0..50 {
+        let events: Vec<String> = (0..10).map(|number| event(some * 10 + number)).collect();
+        let events: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
+        api.engine.accept(&events).await.unwrap();
+    }
+    // 100 MiB came. All are listed, of the first 64 MiB all that came.
+    assert_eq!(api.rows("X", "").await.len(), 501);
+    let kept = bytes().await;
+    assert!((60 << 20..66 << 20).contains(&kept), "{kept}");
+    let newest = api.get(ADMIN, "/events/rejected?limit=1").await.body["items"][0].clone();
+    assert_eq!((&newest["cut"], newest["event"].as_str().unwrap().len()), (&json!(true), 2_048));
+    assert_eq!(newest["errors"].as_array().unwrap().len(), 2);
+    let path = format!("POST /events/rejected/{}/resubmit", newest["id"].as_str().unwrap());
+    let refused = api.call(ADMIN, &path, Value::Null).await;
+    assert_eq!(refused.faults(), [("/event", "missing: only the beginning of this event is kept, so give all of it")]);
+    assert_eq!(api.call(ADMIN, &path, json!({"event": mended(1)})).await.status, 202);
+    // A day later there is room again.
+    api.pass(24 * 60 * 60);
+    api.accept(event(1_000).as_bytes()).await;
+    let newest = api.get(ADMIN, "/events/rejected?limit=1").await.body["items"][0].clone();
+    assert_eq!((&newest["cut"], newest["event"].as_str().unwrap().len()), (&json!(false), event(1_000).len()));
+}
+
+#[tokio::test]
 async fn contract_3_a_mended_event_is_taken_over_and_leaves_the_list() {
     let api = Api::new();
     api.rule(ADMIN, "all", Value::Null).await;

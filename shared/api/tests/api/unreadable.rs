@@ -149,3 +149,38 @@ async fn f1_admins_see_what_can_t_be_read_with_its_key() {
     assert_eq!(listed.body["items"].as_array().unwrap().len(), 4);
     assert_eq!(api.get("aff_7", "/tracking-apis").await.body["items"].as_array().unwrap().len(), 1);
 }
+
+/// The schema of a 200 of a GET.
+fn schema<'d>(document: &'d Value, path: &str) -> &'d Value {
+    let schema = &document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+    let name = schema["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+    &document["components"]["schemas"][name]
+}
+
+#[tokio::test]
+async fn f1_what_can_t_be_read_is_described_wherever_admins_see_it() {
+    let (api, _) = full().await;
+    let document = api.get(ADMIN, "/openapi.json").await.body;
+    let key = json!({"$ref": "#/components/schemas/Unreadable"});
+    let may_be_unreadable = |schema: &Value| schema["anyOf"].as_array().is_some_and(|forms| forms.contains(&key));
+    let delivery = api.get(ADMIN, "/deliveries?conversion_id=cnv_1").await.each("id")[0].to_owned();
+    for row in rows(&api).await {
+        api.meddle(vec![Item { body: "junk".to_owned(), ..row }], Vec::new()).await;
+    }
+    for path in ["/tracking-apis", "/affiliate-postbacks", "/deliveries", "/offers", "/events/rejected"] {
+        let shown = api.get(ADMIN, path).await;
+        assert!(shown.text.contains("\"unreadable\""), "{path}: {}", shown.text);
+        assert!(may_be_unreadable(&schema(&document, path)["properties"]["items"]["items"]), "{path}");
+    }
+    let shown = api.get(ADMIN, &format!("/deliveries/{delivery}")).await;
+    assert_eq!(shown.body["unreadable"]["partition"], format!("C#{}", &delivery[4..20]));
+    assert!(may_be_unreadable(schema(&document, "/deliveries/{id}")));
+    let explained = api.call(ADMIN, "POST /explain", json!({"event": sale(900)})).await;
+    assert!(explained.text.contains("\"unreadable\""), "{}", explained.text);
+    let things = &document["components"]["schemas"];
+    assert!(may_be_unreadable(&things["ExplanationPage"]["properties"]["items"]["items"]));
+    assert_eq!(
+        (&things["Unreadable"]["required"], &things["RowKey"]["required"]),
+        (&json!(["unreadable"]), &json!(["partition", "sort"]))
+    );
+}

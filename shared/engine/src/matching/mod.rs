@@ -75,12 +75,13 @@ pub struct Matcher<B> {
     store: Arc<Store<B>>,
     rules: Arc<Rules<B>>,
     holds: Arc<Holds<B>>,
+    rejected_room: rejected::Room,
 }
 
 impl<B: Backend> Matcher<B> {
     /// The service over these.
     pub(crate) fn new(rules: &Arc<Rules<B>>, holds: &Arc<Holds<B>>) -> Self {
-        Self { store: Arc::clone(&rules.store), rules: Arc::clone(rules), holds: Arc::clone(holds) }
+        Self { store: Arc::clone(&rules.store), rules: Arc::clone(rules), holds: Arc::clone(holds), rejected_room: rejected::Room::default() }
     }
 
     /// Takes events over: reads them, matches them against the rules, and makes what follows durable before it answers. An event that

@@ -38,5 +38,5 @@ pub(crate) fn internals() -> About {
 
 pub(crate) fn read() -> About {
     About::new("readDelivery", TAG, "Read a delivery", "With every attempt: the request with secrets masked, and what came back.")
-        .answers(200, "The delivery", "DeliveryWithLog", examples::delivery_with_log())
+        .answers(200, "The delivery", "DeliveryRead", examples::delivery_with_log())
 }

@@ -8,7 +8,7 @@ use super::{
         Record as _, anything, count, either, flag, id, list, money, named, named_as, open_record, or_null, pattern, record,
         text, time, whole, word,
     },
-    Thing, page,
+    Thing, page, page_of_rows,
     rule::RESULTS,
 };
 
@@ -42,7 +42,7 @@ pub(super) fn things() -> Vec<Thing> {
         ("BusEvent", bus_event()),
         ("BusEventPage", page("BusEvent")),
         ("Rejected", rejected()),
-        ("RejectedPage", page("Rejected")),
+        ("RejectedPage", page_of_rows("Rejected")),
         (
             "Resubmit",
             record("A mended event, if the old one is not to be taken again as it is")
@@ -186,7 +186,8 @@ fn rejected() -> RefOr<Schema> {
         .has("id", text("Its id"))
         .has("received_at", time("When it came"))
         .has("event", anything("As it was received, as text"))
-        .has("errors", list("All its faults", named("Fault")))
+        .has("errors", list("All its faults; of an event that is cut some of them", named("Fault")))
+        .has("cut", flag("Whether only the beginning of the event is kept: it is taken again only if all of it is given"))
         .into()
 }
 

@@ -4,7 +4,7 @@ use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
     super::shape::{Record as _, count, flag, id, list, named, named_as, or_null, record, text, time},
-    Thing, page,
+    Thing, or_unreadable, page,
 };
 
 pub(super) fn things() -> Vec<Thing> {
@@ -24,7 +24,7 @@ pub(super) fn things() -> Vec<Thing> {
 
 fn explanations() -> RefOr<Schema> {
     record("One page of a list, and what of the event was taken otherwise than it is written")
-        .has("items", list("The items", named("Explanation")))
+        .has("items", list("The items", or_unreadable("Explanation")))
         .has("next_cursor", or_null(text("What to ask for the next page with; null if this is the last")))
         .has("notes", list("A long text that was cut, a list of which the last entry counts, and the like", named("Fault")))
         .into()

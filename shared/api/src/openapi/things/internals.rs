@@ -35,7 +35,6 @@ fn maybe_time(about: &str) -> RefOr<Schema> {
 }
 
 fn internals() -> RefOr<Schema> {
-    let unreadable = record("The key of a row").has("partition", text("Its partition")).has("sort", text("Its place there"));
     record("Everything that decides what a delivery does next")
         .has("id", delivery_id("The delivery"))
         .has("at", time("The time at which it was looked at"))
@@ -51,7 +50,7 @@ fn internals() -> RefOr<Schema> {
         .has("due_rows", list("Due rows that wake it: its own and its hold's", named("InternalDueRow")))
         .has("rate", or_null(named_as("InternalRate", "The state of the rule's rate limit; null if it has none")))
         .has("swept_until", maybe_time("The first hour whose due rows the sweep has not sent; null before its first run"))
-        .has("unreadable", list("Rows that can't be read", unreadable))
+        .has("unreadable", list("Rows that can't be read", named("RowKey")))
         .into()
 }
 

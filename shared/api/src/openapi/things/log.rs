@@ -8,7 +8,7 @@ use super::{
         Record as _, count, dictionary, flag, id, list, money, named, named_as, or_null, pattern, record, short, text, time,
         whole, word,
     },
-    Thing, page,
+    Thing, or_unreadable, page_of_rows,
     rule::RESULTS,
 };
 
@@ -24,7 +24,8 @@ pub(super) fn things() -> Vec<Thing> {
                 .has("log", list("Its attempts, oldest first", named("Attempt")))
                 .into(),
         ),
-        ("DeliveryPage", page("Delivery")),
+        ("DeliveryPage", page_of_rows("Delivery")),
+        ("DeliveryRead", or_unreadable("DeliveryWithLog")),
         ("Attempt", attempt()),
         ("SentRequest", sent_request()),
         ("Resend", record("How to send again").may("force", or_null(flag("Also when a newer one was delivered"))).into()),

@@ -8,7 +8,7 @@ use super::{
         Record as _, anything, count, dictionary, either, flag, id, list, named, named_as, or_null, pattern, record, short,
         template, text, time, whole, word,
     },
-    Thing, page,
+    Thing, page, page_of_rows,
 };
 
 /// What is shown is whole; of what is written every field may be left out or null, unless it is needed.
@@ -76,7 +76,7 @@ pub(super) fn things() -> Vec<Thing> {
         ("TrackingApi", shown_rule()),
         ("NewTrackingApi", written_rule(true)),
         ("TrackingApiPatch", written_rule(false)),
-        ("TrackingApiPage", page("TrackingApi")),
+        ("TrackingApiPage", page_of_rows("TrackingApi")),
         ("RequestPatch", request(Form::Written, false)),
         ("Owner", owner()),
         ("NewOwner", new_owner()),

@@ -6,7 +6,7 @@ use super::{
     super::shape::{
         Record as _, anything, flag, id, list, named, named_as, open_record, or_null, pattern, record, short, text, whole, word,
     },
-    Thing, page,
+    Thing, page, page_of_rows,
 };
 
 pub(super) fn things() -> Vec<Thing> {
@@ -18,7 +18,17 @@ pub(super) fn things() -> Vec<Thing> {
         ("PresetPage", page("Preset")),
         ("Offer", offer()),
         ("NewOffer", new_offer()),
-        ("OfferPage", page("Offer")),
+        ("OfferPage", page_of_rows("Offer")),
+        (
+            "Unreadable",
+            record("In place of something whose row is damaged, or written by a newer version")
+                .has("unreadable", named("RowKey"))
+                .into(),
+        ),
+        (
+            "RowKey",
+            record("The key of a row").has("partition", text("Its partition")).has("sort", text("Its place there")).into(),
+        ),
         ("Quota", quota()),
         ("NewQuota", new_quota()),
         ("Liveness", record("That it lives").has("status", word("`ok` while it takes requests", ["ok"])).into()),
