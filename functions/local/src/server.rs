@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use jiff::{SignedDuration, Timestamp};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::MissedTickBehavior};
+use tokio::{sync::watch, task::JoinHandle, time::MissedTickBehavior};
 use tracking_api::auth::{Auth, LocalTokens};
 use tracking_core::{caller::Caller, id::Id};
 use tracking_embedded::{Limits, OpenError, Store, worker};
@@ -96,7 +96,7 @@ impl LocalServer {
         let descriptors = descriptors::raise();
         let budget = Budget::of(descriptors);
         let listen = |source| StartError::Listen { listen: options.listen.clone(), source };
-        let listener = TcpListener::bind(&options.listen).await.map_err(listen)?;
+        let listener = http::listen(&options.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let tokens = keys::tokens(&options.data)?;
         let vault = Vault::new(&keys::secrets_key(&options.data)?);

@@ -40,7 +40,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::{JoinError, JoinSet},
     time::Instant,
@@ -57,12 +57,34 @@ use unsent::{Held, Unsent};
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// The most headers of a request.
 const MAX_HEADERS: usize = 100;
+/// The most connections that wait to be accepted; the system may allow fewer. Beyond it a client asks again after a second, then after
+/// three more.
+const BACKLOG: u32 = 4_096;
 /// The time that running requests may take when the server stops.
 const ANSWERS_GRACE: Duration = Duration::from_secs(10);
 /// The pause of accepting after a fault of the system.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// The shortest time between two log lines about faults of accepting.
 const LOG_EVERY: Duration = Duration::from_mins(1);
+
+/// Listens at an address, `HOST:PORT`, the first of the host's that is free.
+pub(crate) async fn listen(address: &str) -> io::Result<TcpListener> {
+    let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "the host has no address");
+    for address in tokio::net::lookup_host(address).await? {
+        let bound = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // A server that is started again need not wait for the end of old connections.
+            socket.set_reuseaddr(cfg!(unix))?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        };
+        match bound() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
 
 /// Serves until it is to stop; then closes connections without a request at once, and gives the others 10 seconds.
 pub(crate) async fn serve(listener: TcpListener, routes: Router, connections: usize, stopped: watch::Receiver<bool>) {

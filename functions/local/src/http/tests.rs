@@ -246,3 +246,25 @@ async fn f6_an_idle_connection_makes_room_and_one_that_works_does_not() {
     stop.send_replace(true);
     serving.await.unwrap();
 }
+
+/// Linux lets as many wait unless `net.core.somaxconn` is set lower than it comes.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn f6_more_than_a_thousand_connections_wait_to_be_accepted() {
+    crate::descriptors::raise();
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut clients = Vec::new();
+    for number in 0..1_500 {
+        let client = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await;
+        clients.push(client.unwrap_or_else(|_| panic!("client {number} was not heard")).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_a_free_address_is_refused() {
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    assert_eq!(listen(&address).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    assert!(listen("no host").await.is_err());
+}
