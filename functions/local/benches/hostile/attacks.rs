@@ -21,8 +21,8 @@ use crate::{
 };
 
 /// The names of the attacks.
-pub(crate) const NAMES: [&str; 12] =
-    ["tarpit", "f2", "f3", "f4", "f9", "trials", "crowd", "answers", "keys", "hints", "reads", "unread"];
+pub(crate) const NAMES: [&str; 13] =
+    ["tarpit", "f2", "f3", "f4", "f9", "trials", "crowd", "answers", "drips", "keys", "hints", "reads", "unread"];
 
 const HALF_A_HEAD: &str = "POST /events HTTP/1.1\r\nHost: tracking\r\nContent-Le";
 
@@ -67,7 +67,7 @@ impl Attacker {
 
     async fn attack(self: Arc<Self>, name: &'static str, until: Instant) {
         match name {
-            "tarpit" => self.post_sales(name, 100, until).await,
+            "tarpit" | "drips" => self.post_sales(name, 100, until).await,
             "f3" | "f4" | "answers" | "hints" => self.post_sales(name, 200, until).await,
             "reads" => self.read_much(name, until).await,
             "unread" => self.leave_unread(name, until).await,

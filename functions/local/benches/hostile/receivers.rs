@@ -14,6 +14,8 @@ pub(crate) enum Habit {
     Hang,
     /// Answers this and closes.
     Say(Arc<[u8]>),
+    /// Sends nearly as much of a body as is read, and then nothing for ever.
+    Drip,
     /// Begins an answer whose headers come to no end.
     Headers,
     /// Sends interim responses without end.
@@ -55,6 +57,11 @@ async fn answer(mut stream: TcpStream, habit: Habit) -> std::io::Result<()> {
         Habit::Say(bytes) => {
             stream.write_all(&bytes).await?;
             stream.shutdown().await?;
+        }
+        Habit::Drip => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+            stream.write_all(&vec![b'a'; 1_000_000]).await?;
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
         }
         Habit::Hints => {
             let hints = format!("HTTP/1.1 103 Early Hints\r\nLink: <{}>\r\n\r\n", "a".repeat(200)).repeat(200);

@@ -38,6 +38,7 @@ pub(crate) async fn prepare(server: &Server, token: &str) -> Targets {
         server.rule(token, &rule("answers", &json!({"url": start(habit).await}))).await;
     }
     for _ in 0..4 {
+        server.rule(token, &rule("drips", &json!({"url": start(Habit::Drip).await}))).await;
         server.rule(token, &rule("hints", &json!({"url": start(Habit::Hints).await}))).await;
     }
     let echo = start(Habit::body("", &vec![b'a'; 64 * 1024])).await;
