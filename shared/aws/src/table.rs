@@ -145,13 +145,7 @@ impl Table {
             Partition::Table(name) => (name, None, items::PARTITION, items::SORT),
             Partition::Trouble(name) => (name, Some("trouble"), items::TROUBLE_PARTITION, items::TROUBLE_SORT),
         };
-        let bounds = match (from, before) {
-            (None, None) => "",
-            (Some(_), None) => " AND #s >= :from",
-            (None, Some(_)) => " AND #s < :before",
-            // There is one condition for the place, and this one has its end.
-            (Some(_), Some(_)) => " AND #s BETWEEN :from AND :before",
-        };
+        let bounds = bounds(from, before);
         let mut found = Vec::new();
         let mut begin = None;
         loop {
@@ -373,4 +367,15 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// The condition for the place inside the partition.
+fn bounds(from: Option<&str>, before: Option<&str>) -> &'static str {
+    match (from, before) {
+        (None, None) => "",
+        (Some(_), None) => " AND #s >= :from",
+        (None, Some(_)) => " AND #s < :before",
+        // There is one condition for the place, and this one has its end.
+        (Some(_), Some(_)) => " AND #s BETWEEN :from AND :before",
+    }
 }

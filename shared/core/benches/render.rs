@@ -22,8 +22,8 @@ fn main() {
     divan::main();
 }
 
-fn event() -> Event {
-    let conversion = Conversion {
+fn conversion() -> Conversion {
+    Conversion {
         conversion_id: "cnv_01h455vb4pex5vsknk084sn02q".parse().expect("an id"),
         version: 3,
         change: ChangeKind::Updated,
@@ -54,8 +54,11 @@ fn event() -> Event {
         created_at: None,
         updated_at: None,
         settled: None,
-    };
-    let transaction = Transaction {
+    }
+}
+
+fn transaction() -> Transaction {
+    Transaction {
         transaction_id: "trx_01h455vb4pex5vsknk084sn02r".parse().expect("an id"),
         version: None,
         change: Some(ChangeKind::Updated),
@@ -71,14 +74,17 @@ fn event() -> Event {
         created_at: None,
         updated_at: None,
         result_at: None,
-    };
+    }
+}
+
+fn event() -> Event {
     Event {
         change_id: "chg_1".parse().expect("an id"),
         occurred_at: "2026-11-22T08:59:59.120Z".parse().expect("a time"),
         causation: None,
         kind: EventKind::TransactionUpdated,
-        conversion: Arc::new(conversion),
-        transaction: Some(transaction),
+        conversion: Arc::new(conversion()),
+        transaction: Some(transaction()),
         is_final: true,
         is_correction: false,
     }

@@ -77,36 +77,33 @@ impl Backend for Watched {
     }
 }
 
+const HANGING: usize = 300;
+const HEALTHY: usize = 50;
+
+/// A receiver that notes that it is called; the one called healthy answers.
+async fn noting(name: &'static str, arrivals: &Arc<Mutex<Vec<&'static str>>>) -> Receiver {
+    let arrivals = Arc::clone(arrivals);
+    Receiver::playing(move |mut connection: Connection| {
+        let arrivals = Arc::clone(&arrivals);
+        async move {
+            while connection.request().await.is_some() {
+                arrivals.lock().unwrap().push(name);
+                if name != "healthy" {
+                    connection.until_closed().await;
+                    return;
+                }
+                connection.say(ok("yes")).await;
+            }
+        }
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p5_a_receiver_that_hangs_holds_up_no_other() {
-    const HANGING: usize = 300;
-    const HEALTHY: usize = 50;
     let arrivals: Arc<Mutex<Vec<&str>>> = Arc::default();
-    let hanging = {
-        let arrivals = Arc::clone(&arrivals);
-        Receiver::playing(move |mut connection: Connection| {
-            let arrivals = Arc::clone(&arrivals);
-            async move {
-                connection.request().await;
-                arrivals.lock().unwrap().push("hanging");
-                connection.until_closed().await;
-            }
-        })
-        .await
-    };
-    let healthy = {
-        let arrivals = Arc::clone(&arrivals);
-        Receiver::playing(move |mut connection: Connection| {
-            let arrivals = Arc::clone(&arrivals);
-            async move {
-                while connection.request().await.is_some() {
-                    arrivals.lock().unwrap().push("healthy");
-                    connection.say(ok("yes")).await;
-                }
-            }
-        })
-        .await
-    };
+    let hanging = noting("hanging", &arrivals).await;
+    let healthy = noting("healthy", &arrivals).await;
 
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());

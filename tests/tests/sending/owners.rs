@@ -16,35 +16,41 @@ use tracking_tests::world::{HandClock, event, transaction};
 
 use crate::support::{Connection, Receiver, engine, ok, post, sender, soon, store};
 
+/// A receiver that counts requests and answers none.
+async fn hanging(waiting: &Arc<AtomicUsize>) -> Receiver {
+    let waiting = Arc::clone(waiting);
+    Receiver::playing(move |mut connection: Connection| {
+        let waiting = Arc::clone(&waiting);
+        async move {
+            connection.request().await;
+            waiting.fetch_add(1, Ordering::SeqCst);
+            connection.until_closed().await;
+        }
+    })
+    .await
+}
+
+/// A receiver that answers, and says that it has.
+async fn healthy(heard: &Arc<Notify>) -> Receiver {
+    let heard = Arc::clone(heard);
+    Receiver::playing(move |mut connection: Connection| {
+        let heard = Arc::clone(&heard);
+        async move {
+            connection.request().await;
+            connection.say(ok("yes")).await;
+            heard.notify_one();
+        }
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f5_twenty_receivers_of_one_owner_that_hang_hold_up_no_other_owner_s_postback() {
     const RECEIVERS: usize = 20;
     const CHANGES: usize = 100;
     let (waiting, healthy_heard) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-    let hanging = {
-        let waiting = Arc::clone(&waiting);
-        Receiver::playing(move |mut connection: Connection| {
-            let waiting = Arc::clone(&waiting);
-            async move {
-                connection.request().await;
-                waiting.fetch_add(1, Ordering::SeqCst);
-                connection.until_closed().await;
-            }
-        })
-        .await
-    };
-    let healthy = {
-        let heard = Arc::clone(&healthy_heard);
-        Receiver::playing(move |mut connection: Connection| {
-            let heard = Arc::clone(&heard);
-            async move {
-                connection.request().await;
-                connection.say(ok("yes")).await;
-                heard.notify_one();
-            }
-        })
-        .await
-    };
+    let hanging = hanging(&waiting).await;
+    let healthy = healthy(&healthy_heard).await;
 
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());

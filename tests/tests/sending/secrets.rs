@@ -125,16 +125,10 @@ async fn echoing() -> Receiver {
     .await
 }
 
-#[tokio::test]
-async fn q5_secrets_stand_nowhere_but_at_the_receiver() {
-    let traces = Traces::of_all();
-    let receiver = echoing().await;
-    let folder = tempfile::tempdir().unwrap();
-    let store = store(folder.path());
-    let engine = engine(store.clone(), true);
-    let sender = sender();
+/// A rule with secrets in every place of its request, which takes all that it can out of the response.
+fn with_secrets_everywhere(receiver: &Receiver) -> Value {
     let set = json!({"external_id": "{body.id}", "variables": {"all": "{body.echo}", "first": "{body.echo[0]}", "token": "{body.token}", "header": "{header.x-echo}"}});
-    let document = json!({
+    json!({
         "name": "r", "secret_values": {"inner": INNER, "long": LONG, "token": TOKEN},
         "request": {
             "method": "POST", "url": receiver.url("/p/{secret.token}?u={secret.token}"),
@@ -144,8 +138,31 @@ async fn q5_secrets_stand_nowhere_but_at_the_receiver() {
         },
         "retry": {"max_retries": 1, "delay_seconds": 1, "backoff": "fixed"},
         "answer": {"rules": [{"when": [{"source": "http_code", "operator": "equals", "value": "200"}], "then": "pending", "set": set}], "otherwise": "retry"},
-    });
-    let made = rule(&engine, document).await.unwrap();
+    })
+}
+
+/// Checks that a request holds the secrets as its rule says.
+#[track_caller]
+fn holds_the_secrets(request: &str) {
+    let percent = "a%2Fb%20Zx9Qv7Lm2Wk4%22%C5%BE%2B%5C%26%3F~";
+    let line = format!("POST /p/{percent}?u={percent}&q={percent}&b=YS9iIFp4OVF2N0xtMldrNCLFvitcJj9%2B HTTP/1.1\r\n");
+    assert!(request.starts_with(&line), "{request}");
+    assert!(
+        request.contains(&format!("\r\nauthorization: Bearer {TOKEN} {LONG}\r\nx-basic: Basic SmQ0S2Y3V3M=\r\n")),
+        "{request}"
+    );
+    assert!(request.ends_with("\r\n\r\n{\"t\":\"a/b Zx9Qv7Lm2Wk4\\\"ž+\\\\&?~\"}"), "{request}");
+}
+
+#[tokio::test]
+async fn q5_secrets_stand_nowhere_but_at_the_receiver() {
+    let traces = Traces::of_all();
+    let receiver = echoing().await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let engine = engine(store.clone(), true);
+    let sender = sender();
+    let made = rule(&engine, with_secrets_everywhere(&receiver)).await.unwrap();
     for n in 1..=3 {
         let conversion = json!({"conversion_id": format!("cnv_{n}")});
         post(&engine, &event(&format!("chg_{n}"), conversion, json!([transaction(&format!("trx_{n}"), "created", "approved")])))
@@ -155,16 +172,7 @@ async fn q5_secrets_stand_nowhere_but_at_the_receiver() {
 
     let requests = receiver.requests();
     assert_eq!(requests.len(), 3);
-    for request in &requests {
-        let percent = "a%2Fb%20Zx9Qv7Lm2Wk4%22%C5%BE%2B%5C%26%3F~";
-        let line = format!("POST /p/{percent}?u={percent}&q={percent}&b=YS9iIFp4OVF2N0xtMldrNCLFvitcJj9%2B HTTP/1.1\r\n");
-        assert!(request.starts_with(&line), "{request}");
-        assert!(
-            request.contains(&format!("\r\nauthorization: Bearer {TOKEN} {LONG}\r\nx-basic: Basic SmQ0S2Y3V3M=\r\n")),
-            "{request}"
-        );
-        assert!(request.ends_with("\r\n\r\n{\"t\":\"a/b Zx9Qv7Lm2Wk4\\\"ž+\\\\&?~\"}"), "{request}");
-    }
+    requests.iter().for_each(|request| holds_the_secrets(request));
 
     let log = engine.log().list(&Caller::Admin, &DeliveryFilter::default(), 10, None).await.unwrap().items;
     let states: Vec<_> = log.iter().map(|item| (item["conversion_id"].clone(), item["state"].clone())).collect();

@@ -74,23 +74,7 @@ async fn p1_twenty_kills_under_load_lose_nothing_that_was_accepted() {
     let mut accepted: BTreeSet<u32> = BTreeSet::new();
     let mut next = 0;
     for round in 0..ROUNDS {
-        let client = reqwest::Client::new();
-        let (url, token) = (server.url.clone(), server.token.clone());
-        let posting = tokio::spawn(async move {
-            let mut accepted = Vec::new();
-            let mut number = next;
-            loop {
-                let batch: Vec<u32> = (number..number + 7).collect();
-                number += 7;
-                let body = json!(batch.iter().map(|number| sale(*number)).collect::<Vec<_>>()).to_string();
-                let post = client.post(format!("{url}/events")).bearer_auth(&token).header("content-type", "application/json");
-                match post.body(body).send().await {
-                    Ok(answer) if answer.status() == 202 => accepted.extend(batch),
-                    // Killed in the middle: it may have taken the batch over, or not.
-                    _ => return (number, accepted),
-                }
-            }
-        });
+        let posting = tokio::spawn(post_until_it_fails(server.url.clone(), server.token.clone(), next));
         // Some rounds are killed while the retries of the ones before are due.
         tokio::time::sleep(Duration::from_millis(u64::from(60 + 37 * (round % 11)))).await;
         server.signal("KILL");
@@ -116,9 +100,30 @@ async fn p1_twenty_kills_under_load_lose_nothing_that_was_accepted() {
             assert!(ended, "{}", own[0]);
         }
     }
-    let seen = seen.lock().expect("nobody panics with it");
+    sent_once(&seen.lock().expect("nobody panics with it"), &log);
+}
+
+/// Posts events, beginning with this one, until the server is killed: the next number, and those that were accepted.
+async fn post_until_it_fails(url: String, token: String, mut number: u32) -> (u32, Vec<u32>) {
+    let client = reqwest::Client::new();
+    let mut accepted = Vec::new();
+    loop {
+        let batch: Vec<u32> = (number..number + 7).collect();
+        number += 7;
+        let body = json!(batch.iter().map(|number| sale(*number)).collect::<Vec<_>>()).to_string();
+        let post = client.post(format!("{url}/events")).bearer_auth(&token).header("content-type", "application/json");
+        match post.body(body).send().await {
+            Ok(answer) if answer.status() == 202 => accepted.extend(batch),
+            // Killed in the middle: it may have taken the batch over, or not.
+            _ => return (number, accepted),
+        }
+    }
+}
+
+/// Checks that what arrived is in the log, and that no attempt arrived twice.
+fn sent_once(seen: &HashMap<String, Vec<String>>, log: &[Value]) {
     let known: BTreeSet<&str> = log.iter().filter_map(|item| item["id"].as_str()).collect();
-    for (id, attempts) in seen.iter() {
+    for (id, attempts) in seen {
         assert!(known.contains(id.as_str()), "{id} was sent and is not in the log");
         let distinct: BTreeSet<&String> = attempts.iter().collect();
         assert_eq!(distinct.len(), attempts.len(), "{id} sent an attempt twice: {attempts:?}");

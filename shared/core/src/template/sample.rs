@@ -9,10 +9,9 @@ use crate::{
     template::{Scope, Steps},
 };
 
-/// An event with every field set, as in contract §1.
-pub(crate) fn event() -> Event {
+fn conversion() -> Conversion {
     let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let conversion = Conversion {
+    Conversion {
         conversion_id: "cnv_1".parse().unwrap(),
         version: 3,
         change: ChangeKind::Updated,
@@ -43,8 +42,11 @@ pub(crate) fn event() -> Event {
         created_at: Some("2026-11-22T08:30:00Z".parse().unwrap()),
         updated_at: Some("2026-11-22T08:59:00Z".parse().unwrap()),
         settled: None,
-    };
-    let transaction = Transaction {
+    }
+}
+
+fn transaction() -> Transaction {
+    Transaction {
         transaction_id: "trx_1".parse().unwrap(),
         version: Some(2),
         change: Some(ChangeKind::Updated),
@@ -60,14 +62,18 @@ pub(crate) fn event() -> Event {
         created_at: None,
         updated_at: Some("2026-11-22T08:59:30Z".parse().unwrap()),
         result_at: Some("2026-11-22T08:59:31Z".parse().unwrap()),
-    };
+    }
+}
+
+/// An event with every field set, as in contract §1.
+pub(crate) fn event() -> Event {
     Event {
         change_id: "chg_0001".parse().unwrap(),
         occurred_at: "2026-11-22T08:59:59.120Z".parse().unwrap(),
         causation: None,
         kind: EventKind::TransactionUpdated,
-        conversion: Arc::new(conversion),
-        transaction: Some(transaction),
+        conversion: Arc::new(conversion()),
+        transaction: Some(transaction()),
         is_final: true,
         is_correction: false,
     }

@@ -166,6 +166,11 @@ fn q2_all_faults_at_once_with_their_places() {
         r#"{"a": "{pcid}"}"#,
         &[(1, "a lone {: write {{ for a brace, or close the macro with }"), (15, "a lone }: write }} for a brace")],
     );
+}
+
+#[test]
+fn q2_all_faults_of_names_keys_and_modifiers() {
+    let none = Allowed::default();
     check_faults(
         Place::Plain,
         none,

@@ -13,7 +13,7 @@ use tracking_core::{
     standstill::Cause,
 };
 
-use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, recording::RECORDING, standby::Standby};
+use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, standby::Standby};
 use crate::{
     backend::{Backend, Item, Key, Lane, Received, StoreError, Swap, Swapped},
     delivery::Deliveries,
@@ -206,12 +206,6 @@ impl<B: Backend> Deliveries<B> {
         Ok(if self.end(received, ending, state, why).await? { Step::Settled } else { Step::Again })
     }
 
-    /// The present, as lines are asked about it.
-    pub(crate) fn present(&self) -> Present {
-        let recording = if self.store.backend().is_transactional() { SignedDuration::ZERO } else { RECORDING };
-        Present { now: self.store.now(), run: self.store.backend().run(), recording }
-    }
-
     /// The question to the line.
     fn ask<'a>(&self, asking: &'a Asking<'_>, now: Timestamp) -> Ask<'a> {
         let Asking { received, job, rule, .. } = asking;
@@ -220,7 +214,7 @@ impl<B: Backend> Deliveries<B> {
             order: job.event.0.order(),
             after: job.after.as_ref().filter(|_| job.created_at + PATIENCE > now),
             token: &received.token,
-            present: Present { now, ..self.present() },
+            present: Present { now, ..self.store.present() },
             timeout_seconds: rule.definition.request.timeout().seconds(),
             max_attempts: rule.definition.retry.max_attempts(),
         }

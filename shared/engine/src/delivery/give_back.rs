@@ -64,7 +64,7 @@ impl<B: Backend> Deliveries<B> {
                 attempt: claimed.attempt,
                 base: claimed.base,
                 token: &claimed.received.token,
-                present: Present { now, ..self.present() },
+                present: Present { now, ..self.store.present() },
             };
             let Some(back) = line.give_back(&given) else {
                 return Err(StoreError::Unavailable(

@@ -28,8 +28,6 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(5);
 const LEAST: SignedDuration = SignedDuration::from_secs(1);
 /// The longest first pause between two tries; each further one may be twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest time for which a record may be on its way after its lease.
-pub(super) const RECORDING: SignedDuration = SignedDuration::from_mins(10);
 /// The time for which a record rests in the queue at first: a write whose call was given up may land as late.
 const REST: SignedDuration = SignedDuration::from_secs(30);
 /// The tries to write a row while others write it.

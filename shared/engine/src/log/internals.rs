@@ -58,7 +58,7 @@ impl<B: Backend> Log<B> {
     }
 
     fn look<'a>(&self, id: &'a DeliveryId) -> Look<'a> {
-        Look { id, present: self.deliveries.present() }
+        Look { id, present: self.store.present() }
     }
 
     /// Reads an item; one that can't be read is noted.

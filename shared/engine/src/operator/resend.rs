@@ -126,7 +126,7 @@ impl<B: Backend> Operator<B> {
                 )));
             }
             let now = self.store.now();
-            if let Some(until) = line.sending_until(id, row.attempts, self.deliveries.present()) {
+            if let Some(until) = line.sending_until(id, row.attempts, self.store.present()) {
                 return Err(being_sent(until));
             }
             let records = self.records_beside(&row, &line).await?;
@@ -187,7 +187,7 @@ impl<B: Backend> Operator<B> {
         line: &Line,
         force: bool,
     ) -> Result<Option<Obstacle>, StoreError> {
-        let present = self.deliveries.present();
+        let present = self.store.present();
         if let Some(until) = line.sending_until(&row.job.id, row.attempts, present) {
             return Ok(Some(Obstacle::Sending(until)));
         }

@@ -4,7 +4,10 @@
 pub(crate) mod unreadable;
 
 use jiff::{SignedDuration, Timestamp};
-use tracking_core::delivery::{DeliveryId, State};
+use tracking_core::{
+    delivery::{DeliveryId, State},
+    line::Present,
+};
 
 use crate::{
     Clock, Settings,
@@ -17,6 +20,9 @@ use unreadable::UnreadableKeys;
 
 /// The time for which queues and closed holds are remembered at least: P2's horizon.
 pub(crate) const MEMORY: SignedDuration = SignedDuration::from_hours(24 * 400);
+
+/// The longest time for which a record may be on its way after its lease.
+pub(crate) const RECORDING: SignedDuration = SignedDuration::from_mins(10);
 
 /// A backend, the clock and the settings that all services share.
 #[derive(Debug)]
@@ -42,6 +48,12 @@ impl<B: Backend> Store<B> {
     /// The time.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The present, as lines are asked about it.
+    pub(crate) fn present(&self) -> Present {
+        let recording = if self.backend().is_transactional() { SignedDuration::ZERO } else { RECORDING };
+        Present { now: self.now(), run: self.backend().run(), recording }
     }
 
     /// Returns one item, strongly consistent.
