@@ -299,7 +299,7 @@ async fn lines_about_a_message_name_its_delivery() {
 #[tokio::test]
 async fn a_message_that_can_t_be_read_is_named_by_its_delivery_in_the_log() {
     let api = Api::new();
-    let body = "{\"v\":9,\"d\":{\"kind\":\"wake\",\"delivery\":\"dlv_0123456789abcdefghjkmnpqrstvwxyz\"}}".to_owned();
+    let body = "{\"v\":1,\"d\":{\"kind\":\"deliver\",\"delivery\":\"dlv_0123456789abcdefghjkmnpqrstvwxyz\"}}".to_owned();
     let message = Message { lane: Lane::Retry, group: "g".to_owned(), not_before: None, body };
     let sent = api.engine.backend().commit(vec![Effects { send: vec![message], ..Effects::default() }]).await;
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");

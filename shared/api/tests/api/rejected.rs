@@ -57,7 +57,7 @@ async fn f10_of_bad_events_so_much_is_kept_whole_and_the_beginning_of_the_others
     for some in 0..50 {
         let events: Vec<String> = (0..10).map(|number| event(some * 10 + number)).collect();
         let events: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
-        api.engine.accept(&events).await.unwrap();
+        api.engine.matcher().accept(&events).await.unwrap();
     }
     // 100 MiB came. All are listed, of the first 64 MiB all that came.
     assert_eq!(api.rows("X", "").await.len(), 501);
