@@ -18,7 +18,7 @@ use crate::{
     hold::{Due, Ending},
     id::Id,
     index::is_asked,
-    tracking_api::{Definition, Delay, inactive_reason},
+    tracking_api::{Definition, Delay},
 };
 
 /// The longest chain of causes that still fires rules (P4).
@@ -175,10 +175,10 @@ impl Candidate<'_> {
     fn why_inactive(&self) -> String {
         let names = self.definition.secret_names();
         let missing: BTreeSet<String> = names.into_iter().filter(|name| !self.secrets.contains_key(name)).collect();
-        if !self.definition.active || missing.is_empty() {
-            return "the rule is switched off: active is false".to_owned();
+        match self.definition.why_inactive(&missing).filter(|_| self.definition.active) {
+            Some(reason) => format!("the rule is not active: {reason}"),
+            None => "the rule is switched off: active is false".to_owned(),
         }
-        format!("the rule is not active: {}", inactive_reason(&missing))
     }
 
     fn why_cause(&self, change: &Change) -> String {

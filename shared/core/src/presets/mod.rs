@@ -2,7 +2,7 @@
 //!
 //! A preset is data, one file each in `data`. Its rule is one that [`Definition::parse`](crate::tracking_api::Definition::parse)
 //! accepts as it stands; what a person has to fill in stands there as a placeholder, `YOUR-…`, of which the rule warns until it is
-//! gone. No parameter is made up: where its vendor's pages differ or couldn't be read, the description says so.
+//! gone and without which it is inactive. Its retries outlast a receiver that is down for a day. No parameter is made up: where its vendor's pages differ or couldn't be read, the description says so.
 
 use std::sync::LazyLock;
 

@@ -184,3 +184,32 @@ fn contract_3_a_filled_in_preset_warns_of_nothing_but_secrets_that_its_receiver_
     ];
     assert_eq!(warned, expected.map(|(id, pointer)| (id, pointer.to_owned())));
 }
+
+#[test]
+fn case_d3_a_preset_is_inactive_until_everything_is_filled_in() {
+    let meta = parsed(&preset("meta").tracking_api, &affiliate());
+    let secrets = ["access_token".to_owned()].into();
+    let reason = "placeholders YOUR-PIXEL-ID, YOUR-SITE are not filled in yet";
+    assert_eq!(meta.why_inactive(&[].into()).as_deref(), Some(reason));
+    let both = format!("{reason}; secret access_token has no value yet");
+    assert_eq!(meta.why_inactive(&secrets), Some(both));
+    for preset in all() {
+        assert!(parsed(&preset.tracking_api, &affiliate()).why_inactive(&[].into()).is_some(), "{}", preset.id);
+        assert_eq!(parsed(&filled(preset), &affiliate()).why_inactive(&[].into()), None, "{}", preset.id);
+    }
+}
+
+/// A receiver that is down from the first request on, for a day: jitter takes a tenth of every wait at most.
+#[test]
+fn l2_the_retries_of_every_preset_outlast_a_day() {
+    for preset in all() {
+        let schedule = parsed(&preset.tracking_api, &affiliate()).retry.schedule();
+        let expected =
+            [60, 120, 240, 480, 960, 1_920, 3_840, 7_680, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400];
+        assert_eq!(schedule.waits_seconds, expected, "{}", preset.id);
+        let shortest = schedule.waits_seconds.iter().sum::<u64>() * 9 / 10;
+        assert_eq!((shortest, shortest > 86_400), (117_450, true), "32 h 37 min");
+    }
+    let usual = parsed(&crate::json!({"name": "n", "request": {"url": "https://a.example/"}}), &affiliate()).retry.schedule();
+    assert_eq!(usual.waits_seconds.iter().sum::<u64>(), 25_380, "the default is 7 h 3 min");
+}

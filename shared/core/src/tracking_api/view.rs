@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::Definition;
+use super::{Definition, placeholders};
 use crate::{caller::Owner, id::Id, json, json::Value, offer::Placement};
 
 /// A rule with what the server sets of it.
@@ -30,16 +30,17 @@ impl TrackingApi {
         self.definition.secret_names().difference(existing).cloned().collect()
     }
 
-    /// Whether it is active: asked to be, and every secret that it names has a value (V4).
+    /// Whether it is active: asked to be, with no placeholder left, and every secret that it names has a value (V4).
     pub fn is_active(&self, existing: &BTreeSet<String>) -> bool {
-        self.definition.active && self.missing_secrets(existing).is_empty()
+        self.definition.active && self.definition.why_inactive(&self.missing_secrets(existing)).is_none()
     }
 
     /// The whole resource as people see it (contract §2): what they wrote, with `country` and `category` of its placement (V1), the
     /// names of the secrets that have a value, never their values (Q5), the retries laid out in times, what was probably not meant, and
     /// `health` if known.
     ///
-    /// While a secret has no value, it reads inactive and says why; [`Definition::parse`] takes that back as asked to be active.
+    /// While a secret has no value or a placeholder is left, it reads inactive and says why; [`Definition::parse`] takes that back as asked
+    /// to be active.
     pub fn view(&self, placement: &Placement, existing_secrets: &BTreeSet<String>, health: Option<Value>) -> Value {
         let mut resource = self.definition.document();
         resource["id"] = self.id.as_str().into();
@@ -55,20 +56,29 @@ impl TrackingApi {
         if let Some(health) = health {
             resource["health"] = health;
         }
-        let missing = self.missing_secrets(existing_secrets);
-        if self.definition.active && !missing.is_empty() {
+        let reason = self.definition.why_inactive(&self.missing_secrets(existing_secrets));
+        if let Some(reason) = reason.filter(|_| self.definition.active) {
             resource["active"] = false.into();
-            resource["inactive_reason"] = inactive_reason(&missing).into();
+            resource["inactive_reason"] = reason.into();
         }
         resource
     }
 }
 
-/// Why a rule that is asked to be active is not (V4).
-pub(crate) fn inactive_reason(missing: &BTreeSet<String>) -> String {
+impl Definition {
+    /// The reason why it is inactive although it is asked to be active (V4): placeholders are left, or these secrets have no value.
+    pub fn why_inactive(&self, missing_secrets: &BTreeSet<String>) -> Option<String> {
+        let reasons = [placeholders::reason(&self.placeholders()), missing_reason(missing_secrets)];
+        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+}
+
+fn missing_reason(missing: &BTreeSet<String>) -> Option<String> {
     let names: Vec<&str> = missing.iter().map(String::as_str).collect();
     match names.as_slice() {
-        [one] => format!("secret {one} has no value yet"),
-        several => format!("secrets {} have no value yet", several.join(", ")),
+        [] => None,
+        [one] => Some(format!("secret {one} has no value yet")),
+        several => Some(format!("secrets {} have no value yet", several.join(", "))),
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     Definition, Delay, OnExpiry,
     lookalikes::{Lookalike, lookalikes},
+    placeholders::placeholders_of,
 };
 use crate::{
     answer::Verdict,
@@ -25,9 +26,6 @@ pub struct Warning {
     /// What happens, and what would be better.
     pub detail: String,
 }
-
-/// How the placeholders of [`crate::presets`] begin.
-pub(crate) const PLACEHOLDER: &str = "YOUR-";
 
 /// The most macros that one warning names.
 const MAX_NAMED: usize = 20;
@@ -113,7 +111,7 @@ impl Definition {
                               takes it";
                 noted.add(&pointer, detail);
             }
-            if let Some(placeholder) = placeholder(template.text()) {
+            if let Some(placeholder) = placeholders_of(template).first() {
                 noted.add(&pointer, format!("{placeholder} is a placeholder: write your own value in its place"));
             }
             if is_url || place.starts_with("/query/") {
@@ -264,11 +262,4 @@ fn named<'t>(uses: impl Iterator<Item = Use<'t>>) -> String {
         names.push(format!("and {} more", seen.len() - MAX_NAMED));
     }
     names.join(", ")
-}
-
-/// The first placeholder of a preset that still stands in a text.
-fn placeholder(text: &str) -> Option<&str> {
-    let rest = &text[text.find(PLACEHOLDER)?..];
-    let end = rest.find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '-').unwrap_or(rest.len());
-    Some(&rest[..end])
 }
