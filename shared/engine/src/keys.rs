@@ -10,6 +10,9 @@
 //! | `R#rule` | `HEAD`, `BODY#write`, `K#name#write` | a rule's head, its text, a sealed secret |
 //! | `R#rule` | `A#write` | an entry of its history |
 //! | `R#rule` | `PACE` | where the next free slot of its rate is |
+//! | `R#rule` | `FAILING` | since when it may be failing |
+//! | `R#rule` | `REPLAY` | the name of its replay or backfill that runs |
+//! | `J#all` | replay | a replay or a backfill; `J#affiliate#a` names those of an affiliate's rules |
 //! | `Q#affiliate` | `RULES` | an affiliate's quota and the places of its rules |
 //! | `I#anchor` | `rule#write` | an index copy |
 //! | `U#all`, `U#owner` | rule | rule lists |
@@ -63,6 +66,29 @@ pub(crate) fn attempt(id: &DeliveryId, attempt: u32) -> Key {
 
 /// The place of a rule's rate.
 pub(crate) const PACE: &str = "PACE";
+
+/// The replays and backfills of all rules.
+pub(crate) const REPLAYS: &str = "J#all";
+
+/// A replay or a backfill.
+pub(crate) fn replay(id: &Id) -> Key {
+    Key::new(REPLAYS, id.as_str())
+}
+
+/// The list of replays and backfills of an affiliate's rules.
+pub(crate) fn replays_of(affiliate: &Id) -> String {
+    format!("J#affiliate#{affiliate}")
+}
+
+/// The row of a rule that may be failing.
+pub(crate) fn failing(rule_id: &Id) -> Key {
+    Key::new(rule(rule_id), "FAILING")
+}
+
+/// The name of the replay or backfill of a rule that runs.
+pub(crate) fn running_replay(rule_id: &Id) -> Key {
+    Key::new(rule(rule_id), "REPLAY")
+}
 
 /// Where the next free slot of a rule with a rate is.
 pub(crate) fn pace(rule_id: &Id) -> Key {

@@ -13,6 +13,7 @@ pub mod backend;
 mod delivery;
 mod due;
 mod failed;
+mod failing;
 mod heavy;
 mod holds;
 pub mod idempotency;

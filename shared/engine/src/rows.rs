@@ -14,7 +14,10 @@ use tracking_core::{
     json::Value,
 };
 
-use crate::backend::{Item, Key, Published, Received, StoreError};
+use crate::{
+    backend::{Item, Key, Published, Received, StoreError},
+    delivery::shown_headers::headers_view,
+};
 
 /// The format that this version writes.
 const FORMAT: u32 = 1;
@@ -226,6 +229,9 @@ pub(crate) struct Attempt {
     pub(crate) request: LoggedRequest,
     pub(crate) status: Option<u16>,
     pub(crate) answer: Option<String>,
+    /// The headers of the response, as far as they are shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) answer_headers: Vec<(String, String)>,
     pub(crate) verdict: String,
     pub(crate) error: Option<String>,
 }
@@ -269,7 +275,8 @@ impl Attempt {
     pub(crate) fn view(&self) -> Value {
         json!({
             "attempt": self.number, "at": self.at, "duration_ms": self.duration_ms, "request": self.request.view(),
-            "status": self.status, "answer": self.answer, "verdict": self.verdict, "error": self.error,
+            "status": self.status, "answer": self.answer,
+            "answer_headers": self.status.map(|_| headers_view(&self.answer_headers)), "verdict": self.verdict, "error": self.error,
         })
     }
 }
@@ -351,7 +358,7 @@ pub(crate) enum Task {
     /// Send a period's deliveries of a rule again, a step at a time (L1).
     Replay(Box<Replaying>),
     /// Judge a period's kept events for a rule, a step at a time.
-    Backfill { rule: Id, epoch: u64, from: Timestamp, to: Timestamp, place: Option<String> },
+    Backfill(Box<Backfilling>),
     /// Offer events to the bus that it refused before.
     Publish { events: Vec<Published> },
     /// Record an attempt that the table did not take.
@@ -408,6 +415,23 @@ pub(crate) struct Replaying {
     pub(crate) states: Vec<State>,
     pub(crate) force: bool,
     /// Where the next step begins in the rule's log.
+    pub(crate) place: Option<String>,
+}
+
+/// A backfill that is being worked off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Backfilling {
+    pub(crate) rule: Id,
+    /// The rule's epoch when it was asked for.
+    pub(crate) epoch: u64,
+    /// Its id; one of an earlier version has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) asked_at: Timestamp,
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    /// Where the next step begins among the kept events.
     pub(crate) place: Option<String>,
 }
 

@@ -23,7 +23,10 @@ use tracking_core::{
 
 use crate::{
     backend::{Backend, StoreError},
-    delivery::render::{Rendering, heard, is_heavy, masked, shown_request},
+    delivery::{
+        render::{Rendering, heard, is_heavy, masked, shown_request},
+        shown_headers::headers_view,
+    },
     heavy::HeavyWork,
     limits::{self, DryTrials, Limits},
     log::explain::show_verdicts,
@@ -221,6 +224,7 @@ impl<B: Backend> Trials<B> {
         shown["duration_ms"] = json!(duration.filter(|_| went_out).map(|duration| u64::try_from(duration).unwrap_or(0)));
         shown["status"] = json!(heard.status);
         shown["answer"] = json!(heard.answer);
+        shown["answer_headers"] = json!(heard.status.map(|_| headers_view(&heard.answer_headers)));
         shown["error"] = json!(heard.error);
         shown["verdict"] = verdict.as_str().into();
         shown["told"] = told;
@@ -237,7 +241,7 @@ impl Tried {
             "fires": explained.fires, "held": explained.held, "verdicts": [], "sample": sample,
             "event": null, "transaction_id": null, "request": null, "macros": [],
             "error": "nothing changed in this event: there is nothing to send",
-            "sent": false, "status": null, "duration_ms": null, "answer": null, "verdict": null, "told": null,
+            "sent": false, "status": null, "duration_ms": null, "answer": null, "answer_headers": null, "verdict": null, "told": null,
             "warnings": self.definition.warnings(), "schedule": self.definition.retry.schedule(),
         });
         show_verdicts(&mut shown, &explained.verdicts);

@@ -181,7 +181,9 @@ impl<B: Backend> Worker<B> {
                     Ok(rendered) => self.deliveries.send(&claimed, rendered, sender).await,
                     Err(fault) => Err(fault.into()),
                 };
-                self.deliveries.conclude(*claimed, sent).await
+                let concluded = self.deliveries.conclude(*claimed, sent).await;
+                self.operator.log.note_verdicts().await;
+                concluded
             }
         }
     }
@@ -295,8 +297,8 @@ impl<B: Backend> Worker<B> {
                 self.deliveries.write_recording(received, *recording).await?;
                 Ok(Claiming::Settled)
             }
-            Task::Backfill { rule, epoch, from, to, place } => {
-                self.operator.backfill_step(received, &rule, epoch, from..to, place).await?;
+            Task::Backfill(backfilling) => {
+                self.operator.backfill_step(received, *backfilling).await?;
                 Ok(Claiming::Settled)
             }
         }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     backend::{Backend, Effects, Item, StoreError, Swap, Swapped},
     delivery::Deliveries,
+    failing::Concluded,
     keys,
     rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
     rules::Head,
@@ -75,13 +76,14 @@ impl<B: Backend> Deliveries<B> {
             return self.leave_trace(claimed, &row, earlier, now).await;
         }
         tell_log(&row, verdict);
-        let (state, at) = (row.state, claimed.at);
+        let (state, at, rule, owner) = (row.state, claimed.at, claimed.rule.id.clone(), claimed.job.owner.clone());
         let recorded = self.record_attempt(claimed, row, earlier, holds.is_ok()).await;
         if recorded.is_ok() {
             self.store.tally.attempt(verdict, now.duration_since(at));
             if state.is_ended() {
                 self.store.tally.ended(state);
             }
+            self.store.failing.conclude(Concluded { rule, owner, verdict, at });
         }
         recorded
     }
@@ -230,7 +232,7 @@ fn tell_log(row: &DeliveryRow, verdict: Verdict) {
 
 /// The attempt as the log keeps it, secrets masked (Q5).
 fn logged(claimed: &Claimed, understood: Understood, now: Timestamp) -> Attempt {
-    let Understood { shown, judged, heard: Heard { status, answer, error }, .. } = understood;
+    let Understood { shown, judged, heard: Heard { status, answer, answer_headers, error }, .. } = understood;
     let unsendable = || LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None };
     let request = shown.map_or_else(unsendable, |shown| shown_request(shown, LOGGED_BODY));
     let duration = now.duration_since(claimed.at).as_millis();
@@ -241,6 +243,7 @@ fn logged(claimed: &Claimed, understood: Understood, now: Timestamp) -> Attempt 
         request,
         status,
         answer,
+        answer_headers,
         verdict: judged.verdict.as_str().to_owned(),
         error,
     }

@@ -48,6 +48,7 @@ mod owed;
 mod recording;
 pub(crate) mod render;
 mod send;
+pub(crate) mod shown_headers;
 mod standby;
 mod waiting;
 

@@ -12,7 +12,7 @@ use tracking_core::{
     tracking_api::Definition,
 };
 
-use super::{Sent, decoded::decoded};
+use super::{Sent, decoded::decoded, shown_headers::shown_headers};
 use crate::{
     rows::LoggedRequest,
     secrets::{INACTIVE, MASK, Scrubber, Texts, derived, masks},
@@ -54,6 +54,7 @@ pub(crate) struct Judged {
 pub(crate) struct Heard {
     pub(crate) status: Option<u16>,
     pub(crate) answer: Option<String>,
+    pub(crate) answer_headers: Vec<(String, String)>,
     pub(crate) error: Option<String>,
 }
 
@@ -165,7 +166,12 @@ pub(crate) fn heard(sent: &Sent, judged: &Judged, scrubber: &Scrubber) -> Heard 
         text.truncate(text.floor_char_boundary(SHOWN_ANSWER));
         text
     });
-    Heard { status: sent.as_ref().ok().map(|answer| answer.status), answer, error: error.map(|error| scrubber.scrub(&error)) }
+    Heard {
+        status: sent.as_ref().ok().map(|answer| answer.status),
+        answer,
+        answer_headers: sent.as_ref().map(|answer| shown_headers(answer, scrubber)).unwrap_or_default(),
+        error: error.map(|error| scrubber.scrub(&error)),
+    }
 }
 
 /// The masked request as people read it, with so many bytes of its body: a mask in a URL or a form is not percent-encoded.

@@ -31,6 +31,10 @@ use crate::{
 const MOST_LOOKED_AT: usize = 5_000;
 /// The longest place of a page that a cursor names, in bytes: DynamoDB fails a query for one of more than 1 024.
 const LONGEST_PLACE_BYTES: usize = 128;
+/// Pages of one shard read at a time.
+const PAGES_READ: usize = 50;
+/// The same where few entries are asked for.
+const FIRST_PAGES_READ: usize = 10;
 /// Rows fetched at a time.
 const FETCH: usize = 100;
 
@@ -221,10 +225,10 @@ impl<B: Backend> Log<B> {
     }
 
     /// The next deliveries of a rule's log, newest first; none once it has ended.
-    pub(crate) async fn newest(&self, list: &mut List) -> Result<Vec<DeliveryRow>, StoreError> {
+    pub(crate) async fn newest(&self, list: &mut List, most: usize) -> Result<Vec<DeliveryRow>, StoreError> {
         loop {
             let mut keys = Vec::new();
-            while keys.len() < FETCH {
+            while keys.len() < most.min(FETCH) {
                 let Some((_, id)) = self.next(list).await? else { break };
                 keys.push(keys::delivery(&id));
             }
@@ -249,8 +253,8 @@ impl<B: Backend> Log<B> {
                 if log.pages.is_empty() && !log.drained {
                     let range = Range { from: None, before: log.before.clone().or_else(|| list.upto.clone()) };
                     let partition = Partition::Table(log.partition.clone());
-                    let read = self.store.backend().query(&partition, &range, Order::Descending, 50).await?;
-                    log.drained = read.len() < 50;
+                    let read = self.store.backend().query(&partition, &range, Order::Descending, list.pages_read).await?;
+                    log.drained = read.len() < list.pages_read;
                     log.before = read.last().map(|item| item.key.sort.clone()).or_else(|| log.before.clone());
                     log.pages = read.into();
                 }
@@ -355,6 +359,8 @@ impl<B: Backend> Log<B> {
 #[derive(Default)]
 pub(crate) struct List {
     logs: Vec<PagesOfLog>,
+    /// Pages that are read at a time.
+    pages_read: usize,
     /// Entries that were read and not given out, with the place of their page.
     found: BTreeMap<Place, String>,
     /// The page of the entry that was given out last.
@@ -378,7 +384,12 @@ struct PagesOfLog {
 impl List {
     pub(crate) fn of(partitions: Vec<String>) -> Self {
         let logs = partitions.into_iter().map(|partition| PagesOfLog { partition, ..PagesOfLog::default() }).collect();
-        Self { logs, ..Self::default() }
+        Self { logs, pages_read: PAGES_READ, ..Self::default() }
+    }
+
+    /// A list of whose beginning alone is read.
+    pub(crate) fn beginning_of(partitions: Vec<String>) -> Self {
+        Self { pages_read: FIRST_PAGES_READ, ..Self::of(partitions) }
     }
 
     fn give_back(&mut self, place: Place) {

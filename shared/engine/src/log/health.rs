@@ -2,8 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
-use tracking_core::{caller::Caller, delivery::State, id::Id, json, json::Value};
+use tracking_core::{
+    answer::Verdict,
+    caller::{Caller, Owner},
+    delivery::State,
+    id::Id,
+    json,
+    json::Value,
+};
 
 use crate::{
     backend::{Backend, StoreError},
@@ -15,17 +23,26 @@ use crate::{
 
 /// Deliveries that are looked at, at most.
 const MOST_LOOKED_AT: usize = 1_000;
+/// The same for a rule of a list.
+const LISTED_LOOKED_AT: usize = 20;
+/// The same where a rule is asked for its last success.
+pub(crate) const FAILING_LOOKED_AT: usize = 200;
+/// Rules of a list whose health is read side by side.
+const RULES_AT_ONCE: usize = 16;
 /// What is counted.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What the newest deliveries of a rule tell.
-struct Health {
-    last_delivered_at: Option<Timestamp>,
-    failing_since: Option<Timestamp>,
-    last_error: Option<String>,
+pub(crate) struct Health {
+    pub(crate) last_delivered_at: Option<Timestamp>,
+    pub(crate) failing_since: Option<Timestamp>,
+    pub(crate) last_error: Option<String>,
     counts: BTreeMap<&'static str, usize>,
     counted_since: Timestamp,
     looked_at: usize,
+    most_looked_at: usize,
+    /// The beginning of what is counted, however much is looked at.
+    since: Timestamp,
 }
 
 impl<B: Backend> Log<B> {
@@ -33,26 +50,61 @@ impl<B: Backend> Log<B> {
     pub async fn rule_with_health(&self, caller: &Caller, id: &Id) -> Result<View, Refused> {
         let (rule, _) = self.rules.visible(caller, id).await?;
         let mut view = self.rules.view(&rule).await?;
-        view.resource["health"] = self.health(&rule).await?;
+        view.resource["health"] = self.health_of(&rule.id, &rule.head.owner, MOST_LOOKED_AT).await?.view();
         Ok(view)
     }
 
-    async fn health(&self, rule: &Rule) -> Result<Value, StoreError> {
-        let mut health = Health::since(self.store.now() - LATELY);
-        let mut list = List::of(keys::rule_log(&rule.id, &rule.head.owner));
+    /// Reads the health of a rule off its newest deliveries, at most so many.
+    pub(crate) async fn health_of(&self, rule: &Id, owner: &Owner, most: usize) -> Result<Health, StoreError> {
+        let mut health = Health::since(self.store.now() - LATELY, most);
+        let partitions = keys::rule_log(rule, owner);
+        let mut list = if most <= LISTED_LOOKED_AT { List::beginning_of(partitions) } else { List::of(partitions) };
         loop {
-            let rows = self.newest(&mut list).await?;
+            let rows = self.newest(&mut list, most).await?;
             if rows.is_empty() || !rows.iter().all(|row| health.look_at(row)) {
-                return Ok(health.view());
+                return Ok(health);
             }
         }
+    }
+
+    /// The health of a rule as lists show it.
+    pub(crate) async fn listed_health(&self, rule: &Rule) -> Result<Health, StoreError> {
+        self.health_of(&rule.id, &rule.head.owner, LISTED_LOOKED_AT).await
+    }
+
+    /// Adds their health to rules of a list; of those that have it nothing more is read.
+    pub(crate) async fn add_health(&self, listed: &mut [(Value, Option<Rule>)]) -> Result<(), StoreError> {
+        for some in listed.chunks_mut(RULES_AT_ONCE) {
+            try_join_all(some.iter_mut().map(|(resource, rule)| async move {
+                if let Some(rule) = rule {
+                    resource["health"] = self.listed_health(rule).await?.view();
+                }
+                Ok::<_, StoreError>(())
+            }))
+            .await?;
+        }
+        Ok(())
     }
 }
 
 impl Health {
-    fn since(counted_since: Timestamp) -> Self {
-        let counts = BTreeMap::new();
-        Self { last_delivered_at: None, failing_since: None, last_error: None, counts, counted_since, looked_at: 0 }
+    fn since(since: Timestamp, most_looked_at: usize) -> Self {
+        let (last_delivered_at, failing_since, last_error, counts) = (None, None, None, BTreeMap::new());
+        Self { last_delivered_at, failing_since, last_error, counts, counted_since: since, looked_at: 0, most_looked_at, since }
+    }
+
+    /// Returns true if the newest attempts failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing_since.is_some()
+    }
+
+    /// `failing`, `ok` if there was a success within 24 hours, else `idle`.
+    fn state(&self) -> &'static str {
+        match self.last_delivered_at {
+            _ if self.is_failing() => "failing",
+            Some(at) if at >= self.since => "ok",
+            _ => "idle",
+        }
     }
 
     /// Looks at the next older delivery; whether an older one may tell more.
@@ -68,27 +120,29 @@ impl Health {
         }
         match row.state {
             State::Delivered if self.last_delivered_at.is_none() => self.last_delivered_at = row.ended_at,
-            State::Failed | State::Exhausted | State::Unresolved | State::Waiting | State::Sending if self.is_failing(row) => {
+            State::Failed | State::Exhausted | State::Unresolved | State::Waiting | State::Sending if self.fails_now(row) => {
                 self.failing_since = Some(made);
                 self.last_error = self.last_error.take().or_else(|| row.reason.clone());
             }
             _ => {}
         }
-        if self.looked_at < MOST_LOOKED_AT {
+        if self.looked_at < self.most_looked_at {
             return true;
         }
         self.counted_since = self.counted_since.max(made);
         false
     }
 
-    /// Whether it belongs to the present run of failures: nothing newer was delivered, and it failed at least once.
-    fn is_failing(&self, row: &DeliveryRow) -> bool {
-        self.last_delivered_at.is_none() && (row.state.is_ended() || row.attempts > row.base)
+    /// Returns true if it belongs to the present run of failures: nothing newer was delivered, and it failed at least once. A receiver
+    /// that answers pending does not fail.
+    fn fails_now(&self, row: &DeliveryRow) -> bool {
+        let is_pending = row.pending && row.reason.as_deref().is_some_and(|reason| reason.starts_with(Verdict::Pending.as_str()));
+        self.last_delivered_at.is_none() && (row.state.is_ended() || (row.attempts > row.base && !is_pending))
     }
 
-    fn view(self) -> Value {
+    pub(crate) fn view(self) -> Value {
         json!({
-            "last_delivered_at": self.last_delivered_at, "failing_since": self.failing_since, "last_error": self.last_error,
+            "state": self.state(), "last_delivered_at": self.last_delivered_at, "failing_since": self.failing_since, "last_error": self.last_error,
             "counts_24h": self.counts, "counted_since": self.counted_since,
         })
     }
@@ -97,7 +151,6 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use tracking_core::{
-        caller::Owner,
         change::Change,
         delivery::{Cause, DeliveryId},
     };
@@ -132,7 +185,7 @@ mod tests {
     }
 
     fn health(rows: &[DeliveryRow]) -> Value {
-        let mut health = Health::since(NOON.parse::<Timestamp>().unwrap() - LATELY);
+        let mut health = Health::since(NOON.parse::<Timestamp>().unwrap() - LATELY, 1_000);
         let _all = rows.iter().all(|row| health.look_at(row));
         health.view()
     }
@@ -151,7 +204,20 @@ mod tests {
         assert_eq!(told["last_error"], "retry: status 503");
         assert_eq!(told["last_delivered_at"], "2026-11-22T07:01:00Z");
         assert_eq!(told["counts_24h"], json!({"delivered": 1, "failed": 2, "skipped": 1, "waiting": 1}));
-        assert_eq!(told["counted_since"], "2026-11-21T12:00:00Z");
+        assert_eq!((&told["counted_since"], &told["state"]), (&json!("2026-11-21T12:00:00Z"), &json!("failing")));
+    }
+
+    #[test]
+    fn contract_5_a_rule_is_ok_after_a_success_of_the_last_day_and_idle_without() {
+        let state = |rows: &[DeliveryRow]| health(rows)["state"].as_str().map(ToOwned::to_owned);
+        let delivered = |hours| made(hours, State::Delivered, "delivered: status 200");
+        assert_eq!(state(&[delivered(2), made(3, State::Failed, "failed: status 404")]).as_deref(), Some("ok"));
+        assert_eq!(state(&[delivered(30)]).as_deref(), Some("idle"));
+        assert_eq!(state(&[]).as_deref(), Some("idle"));
+        let polled = DeliveryRow { pending: true, ..made(1, State::Waiting, "pending: status 200, answer rule 2") };
+        assert_eq!(state(&[polled, delivered(2)]).as_deref(), Some("ok"), "pending is an answer");
+        let down = DeliveryRow { pending: true, ..made(1, State::Waiting, "retry: status 503") };
+        assert_eq!(state(&[down, delivered(2)]).as_deref(), Some("failing"));
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 mod deliveries;
 pub(crate) mod explain;
+mod failing;
 mod health;
 pub mod internals;
+mod rules;
 
 pub use deliveries::{DeliveryFilter, DeliveryPage};
 

@@ -15,7 +15,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Key, Lane, Message, Partition, Range, Received, StoreError},
+    backend::{Backend, Key, Lane, Message, Partition, Range, Received, StoreError},
     delivery::{deliver_message, owed_now},
     holds::Foreseen,
     keys, limits,
@@ -23,8 +23,9 @@ use crate::{
     operator::{
         Operator,
         replay::{MOST_COUNTED, merged_place, per_second},
+        replays::{Begin, Progress, ReplayKind},
     },
-    rows::{self, Task},
+    rows::{self, Backfilling, Task},
     rules::{Refused, Rule},
 };
 
@@ -60,16 +61,25 @@ impl<B: Backend> Operator<B> {
         }
         let rule = self.sending(id).await?;
         if !dry_run {
+            self.check_none_runs(id).await?;
             self.limits.charge_affiliate(caller, &limits::REPAIRS).await?;
         }
         let counted = self.count_backfill(&rule, &(period.from..period.to)).await?;
-        let view = json!({
+        let mut view = json!({
             "dry_run": dry_run, "events": counted.events, "deliveries": counted.deliveries, "held": counted.held,
             "already": counted.already, "complete": counted.complete, "per_second": per_second(&rule),
         });
         if !dry_run {
-            let first = backfill_message(id, rule.head.epoch, &(period.from..period.to), None, None);
-            self.store.commit_one(Effects { send: vec![first], ..Effects::default() }).await?;
+            let expected = ((counted.deliveries + counted.held) as u64, counted.complete);
+            let (from, to) = (period.from, period.to);
+            let begin = Begin { kind: ReplayKind::Backfill, from, to, states: Vec::new(), force: false, expected };
+            let (rule_id, epoch) = (id.clone(), rule.head.epoch);
+            view["id"] = self
+                .begin_replay(&rule, begin, |id, asked_at| {
+                    let id = id.to_string();
+                    backfill_message(&Backfilling { rule: rule_id, epoch, id, asked_at, from, to, place: None }, None)
+                })
+                .await?;
             tracing::info!(tracking_api_id = %id, "a backfill begins");
         }
         Ok((view, !dry_run))
@@ -116,20 +126,21 @@ impl<B: Backend> Operator<B> {
     }
 
     /// One step of a backfill: makes about a second's worth of what is owed, and asks for the next step.
-    pub(crate) async fn backfill_step(
-        &self,
-        received: &Received,
-        id: &Id,
-        epoch: u64,
-        period: Span<Timestamp>,
-        place: Option<String>,
-    ) -> Result<(), StoreError> {
-        let rule = self.rules.read_rule(id).await?.map(|(rule, _)| rule);
-        let Some(rule) = rule.filter(|rule| rule.head.sends(epoch)) else { return self.store.commit_one(received.done()).await };
+    pub(crate) async fn backfill_step(&self, received: &Received, backfilling: Backfilling) -> Result<(), StoreError> {
+        if self.held_up(received, &backfilling.id, backfilling.asked_at).await? {
+            return Ok(());
+        }
+        let rule = self.rules.read_rule(&backfilling.rule).await?.map(|(rule, _)| rule);
+        let Some(rule) = rule.filter(|rule| rule.head.sends(backfilling.epoch)) else {
+            self.end_with_rule(&backfilling.id).await?;
+            return self.store.commit_one(received.done()).await;
+        };
         let rate = per_second(&rule);
-        let stretch = self.kept_stretch(&period, place).await?;
-        let (mut jobs, mut absorbed, mut stopped_at) = (Vec::new(), 0, None);
+        let stretch = self.kept_stretch(&(backfilling.from..backfilling.to), backfilling.place.clone()).await?;
+        let (mut jobs, mut absorbed, mut stopped_at, mut looked_at) = (Vec::new(), 0, None, 0);
         for (change, after) in &stretch.changes {
+            // V3: how much happens to others is no affair of an affiliate.
+            looked_at += u64::from(!is_foreign(&rule.head.owner, &change.conversion));
             match rule.definition.delay {
                 Delay::None => jobs.extend(owed_now(&rule, change, &change.events(), self.store.now())),
                 Delay::Final(_) => absorbed += usize::from(self.holds.hold_for(&rule, change).await?),
@@ -145,8 +156,12 @@ impl<B: Backend> Operator<B> {
         let new = jobs.into_iter().filter(|job| !existing.contains(&job.id));
         effects.send.extend(new.map(|job| deliver_message(rule.definition.request.host(), job)));
         let count = effects.send.len() + absorbed;
-        if let Some(place) = stopped_at.or(stretch.next) {
-            effects.send.push(backfill_message(id, epoch, &period, Some(place), self.next_step(count, rate)));
+        let next = stopped_at.or(stretch.next);
+        let did = Progress { looked_at, deliveries: effects.send.len() as u64, held: absorbed as u64 };
+        self.note_step(&backfilling.id, backfilling.place.as_deref(), did, next.as_deref()).await?;
+        if let Some(place) = next {
+            let next = Backfilling { place: Some(place), ..backfilling };
+            effects.send.push(backfill_message(&next, self.next_step(count, rate)));
         }
         tracing::info!(tracking_api_id = %rule.id, count, "backfilled");
         self.store.commit_one(effects).await
@@ -185,13 +200,7 @@ impl<B: Backend> Operator<B> {
     }
 }
 
-fn backfill_message(
-    rule: &Id,
-    epoch: u64,
-    period: &Span<Timestamp>,
-    place: Option<String>,
-    not_before: Option<Timestamp>,
-) -> Message {
-    let task = Task::Backfill { rule: rule.clone(), epoch, from: period.start, to: period.end, place };
-    Message { lane: Lane::Retry, group: format!("backfill#{rule}"), not_before, body: rows::write(&task) }
+fn backfill_message(backfilling: &Backfilling, not_before: Option<Timestamp>) -> Message {
+    let group = format!("backfill#{}", backfilling.rule);
+    Message { lane: Lane::Retry, group, not_before, body: rows::write(&Task::Backfill(Box::new(backfilling.clone()))) }
 }

@@ -2,6 +2,7 @@
 
 mod backfill;
 mod replay;
+mod replays;
 mod resend;
 mod switched_off;
 
@@ -15,7 +16,7 @@ pub struct Operator<B> {
     store: Arc<Store<B>>,
     rules: Arc<Rules<B>>,
     deliveries: Arc<Deliveries<B>>,
-    log: Arc<Log<B>>,
+    pub(crate) log: Arc<Log<B>>,
     holds: Arc<Holds<B>>,
     limits: Arc<Limits<B>>,
 }

@@ -11,7 +11,6 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     caller::Caller,
     delivery::{DeliveryId, State},
-    hash,
     id::Id,
     json,
     json::Value,
@@ -20,10 +19,11 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Item, Key, Lane, Message, Order, Partition, Range, Received, StoreError},
+    backend::{Backend, Item, Key, Lane, Message, Order, Partition, Range, Received, StoreError},
     keys, limits,
     operator::{
         Operator,
+        replays::{Begin, Progress, ReplayKind},
         resend::{IN_TIME, Obstacle, changing, line_key, wake},
     },
     recorder::Page,
@@ -62,13 +62,14 @@ impl<B: Backend> Operator<B> {
         let asked = Replay::parse(body)?;
         let rule = self.sending(id).await?;
         if !asked.dry_run {
+            self.check_none_runs(id).await?;
             self.limits.charge_affiliate(caller, &limits::REPAIRS).await?;
         }
         let now = self.store.now();
-        let replaying = Replaying {
+        let mut replaying = Replaying {
             rule: id.clone(),
             epoch: rule.head.epoch,
-            id: hash::text(&["replay", id.as_str(), &now.to_string(), &body.to_string()], 16),
+            id: String::new(),
             asked_at: now,
             from: asked.period.from,
             to: asked.period.to,
@@ -77,12 +78,26 @@ impl<B: Backend> Operator<B> {
             place: None,
         };
         let counted = self.count_replay(&rule, &replaying).await?;
-        let view = json!({
-            "dry_run": asked.dry_run, "deliveries": counted.states.values().sum::<usize>(), "states": counted.states,
+        let count = counted.states.values().sum::<usize>();
+        let mut view = json!({
+            "dry_run": asked.dry_run, "deliveries": count, "states": counted.states,
             "skipped": counted.skipped, "complete": counted.complete, "per_second": per_second(&rule),
         });
         if !asked.dry_run {
-            self.store.commit_one(Effects { send: vec![replay_message(&replaying, None)], ..Effects::default() }).await?;
+            let begin = Begin {
+                kind: ReplayKind::Replay,
+                from: replaying.from,
+                to: replaying.to,
+                states: replaying.states.clone(),
+                force: replaying.force,
+                expected: (count as u64, counted.complete),
+            };
+            view["id"] = self
+                .begin_replay(&rule, begin, |id, asked_at| {
+                    (replaying.id, replaying.asked_at) = (id.to_string(), asked_at);
+                    replay_message(&replaying, None)
+                })
+                .await?;
             tracing::info!(tracking_api_id = %id, "a replay begins");
         }
         Ok((view, !asked.dry_run))
@@ -192,8 +207,12 @@ impl<B: Backend> Operator<B> {
 
     /// One step of a replay: sends about a second's worth again, and asks for the next step.
     pub(crate) async fn replay_step(&self, received: &Received, replaying: Replaying) -> Result<(), StoreError> {
+        if self.held_up(received, &replaying.id, replaying.asked_at).await? {
+            return Ok(());
+        }
         let rule = self.rules.read_rule(&replaying.rule).await?.map(|(rule, _)| rule);
         let Some(rule) = rule.filter(|rule| rule.head.sends(replaying.epoch)) else {
+            self.end_with_rule(&replaying.id).await?;
             return self.store.commit_one(received.done()).await;
         };
         let rate = per_second(&rule);
@@ -202,6 +221,8 @@ impl<B: Backend> Operator<B> {
         let mut effects = received.done();
         let count = sent.len();
         effects.send.extend(sent.iter().map(|row| wake(&rule, row, self.store.now())));
+        let did = Progress { looked_at: ids.len() as u64, deliveries: count as u64, held: 0 };
+        self.note_step(&replaying.id, replaying.place.as_deref(), did, next.as_deref()).await?;
         if let Some(place) = next {
             let next = Replaying { place: Some(place), ..replaying };
             effects.send.push(replay_message(&next, self.next_step(count, rate)));

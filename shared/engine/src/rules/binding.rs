@@ -226,11 +226,11 @@ impl Head {
         parties.any(|party| Some(party) != first)
     }
 
-    /// Returns true if the rule fires: it was asked to, and every secret that it names has a value (V4) or had one that must be
-    /// written again, for which its postbacks wait.
+    /// Returns true if the rule fires: it was asked to, no placeholder is left in it, and every secret that it names has a value (V4) or had
+    /// one that must be written again, for which its postbacks wait.
     pub(super) fn fires(&self, definition: &Definition) -> bool {
         let known = |name: &String| self.secrets.contains_key(name) || self.unbound.contains_key(name);
-        definition.active && definition.secret_names().iter().all(known)
+        definition.active && definition.placeholders().is_empty() && definition.secret_names().iter().all(known)
     }
 
     /// The reason why a value must be written again, and the time since then; `None` if all that the rule names may be sent.
@@ -269,13 +269,9 @@ pub(super) fn tell_unbound(rule: &Rule, resource: &mut Value) {
         return;
     }
     let unbound = rule.head.unbound_names(&rule.definition);
-    let missing: Vec<String> =
-        rule.definition.secret_names().into_iter().filter(|name| !rule.head.secrets.contains_key(name)).collect();
-    let never: Vec<String> = missing
-        .into_iter()
-        .filter(|name| !unbound.contains(name))
-        .map(|name| format!("secret {name} has no value yet"))
-        .collect();
+    let never = |name: &String| !rule.head.secrets.contains_key(name) && !unbound.contains(name);
+    let never = rule.definition.secret_names().into_iter().filter(never).collect();
+    let never = if rule.head.live { None } else { rule.definition.why_inactive(&never) };
     resource["active"] = false.into();
     resource["inactive_reason"] = never.into_iter().chain([reason]).collect::<Vec<_>>().join("; ").into();
 }

@@ -30,7 +30,7 @@ impl<B: Backend> RuleWriter<B> {
         document: &Value,
         expected: Option<u64>,
     ) -> Result<View, Refused> {
-        self.change_rule(Act::new(actor.into(), Action::Replaced), id, expected, |_| document.clone()).await
+        self.change_rule(Act::new(actor.into(), Action::Replaced), id, expected, |_| document.clone(), Some(document)).await
     }
 
     /// Changes parts of a rule (RFC 7396).
@@ -41,12 +41,12 @@ impl<B: Backend> RuleWriter<B> {
         patch: &Value,
         expected: Option<u64>,
     ) -> Result<View, Refused> {
-        self.change_rule(Act::new(actor.into(), Action::Patched), id, expected, |rule| {
+        let change = |rule: &Rule| {
             let mut document = rule.definition.document();
             merge_patch(&mut document, patch);
             document
-        })
-        .await
+        };
+        self.change_rule(Act::new(actor.into(), Action::Patched), id, expected, change, Some(patch)).await
     }
 
     /// Writes a rule as it was at an older version; its secrets keep the values that they have now, unless that version goes to another
@@ -68,15 +68,17 @@ impl<B: Backend> RuleWriter<B> {
             return Err(Refused::Conflict(format!("at version {version} the rule was deleted: choose another version")));
         };
         let act = Act { note: Some(format!("version {version} restored")), ..Act::new(actor, Action::Restored) };
-        self.change_rule(act, id, expected, |_| document.clone()).await
+        self.change_rule(act, id, expected, |_| document.clone(), None).await
     }
 
+    /// `written` is what the person wrote, if that may ask for the rule to be active.
     async fn change_rule(
         &self,
         act: Act,
         id: &Id,
         expected: Option<u64>,
         change: impl Fn(&Rule) -> Value,
+        written: Option<&Value>,
     ) -> Result<View, Refused> {
         let mut is_charged = false;
         loop {
@@ -90,6 +92,7 @@ impl<B: Backend> RuleWriter<B> {
             if let Some(definition) = &definition {
                 let names = rule.head.secrets.keys().chain(values.keys());
                 collect(check_count(definition, names, rule.head.secrets.len(), "/secret_values"), &mut faults);
+                collect(written.map_or(Ok(()), |written| definition.may_be_activated_by(written)), &mut faults);
             }
             let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
             self.limits.charge_change(&act.actor, &mut is_charged).await?;

@@ -44,7 +44,6 @@ use tracking_core::{
 
 pub use crate::refused::Refused;
 use crate::{
-    MOST_PAGE_BYTES,
     backend::{Backend, Key, Order, Partition, Range, StoreError},
     heavy::HeavyWork,
     keys,
@@ -153,6 +152,8 @@ pub struct Filter {
     pub trigger: Option<Trigger>,
     /// Only those with this label, whatever its case.
     pub label: Option<String>,
+    /// Only those whose newest attempts failed.
+    pub failing: bool,
     /// Only those with this text in their name, whatever its case.
     pub text: Option<String>,
 }
@@ -194,34 +195,6 @@ impl<B: Backend> Rules<B> {
         Ok(self.view(&rule).await?)
     }
 
-    /// Rules that the caller may see (V2), newest first, and where the next page begins.
-    pub async fn list(
-        &self,
-        caller: &Caller,
-        filter: &Filter,
-        limit: usize,
-        before: Option<String>,
-    ) -> Result<(Vec<Value>, Option<String>), Refused> {
-        let mut list = listed(caller, filter, before, limit);
-        let (mut found, mut bytes, mut last_given) = (Vec::new(), 0, None);
-        while let Some((place, rule)) = self.next_rule(&mut list).await? {
-            found.extend(list.unreadable(caller, limit - found.len()));
-            let view = self.view(&rule).await?;
-            if !filter.admits(&rule, &view.resource) {
-                continue;
-            }
-            bytes += view.resource.to_string().len();
-            // One more than fits tells that there is a next page.
-            if found.len() == limit || (bytes > MOST_PAGE_BYTES && !found.is_empty()) {
-                return Ok((found, last_given));
-            }
-            found.push(view.resource);
-            last_given = Some(place);
-        }
-        found.extend(list.unreadable(caller, limit - found.len()));
-        Ok((found, None))
-    }
-
     /// The next rule of a list and its place there. Rules are read some at a time, those side by side.
     pub(crate) async fn next_rule(&self, list: &mut Listed) -> Result<Option<(String, Rule)>, StoreError> {
         loop {
@@ -235,7 +208,12 @@ impl<B: Backend> Rules<B> {
             if items.len() < list.at_a_time {
                 list.partition = None;
             }
-            let ids: Vec<Id> = items.iter().filter_map(|item| item.key.sort.parse().ok()).collect();
+            let mut ids: Vec<Id> = items.iter().filter_map(|item| item.key.sort.parse().ok()).collect();
+            if list.failing {
+                let keys: Vec<Key> = ids.iter().map(keys::failing).collect();
+                let rows = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
+                ids = ids.into_iter().zip(rows).filter_map(|(id, row)| row.map(|_| id)).collect();
+            }
             let rules = join_all(ids.iter().map(|id| self.read_rule_if(id, |_| true))).await;
             for (id, rule) in ids.iter().zip(rules) {
                 match StoreError::pass_over(rule)? {
@@ -309,6 +287,11 @@ impl<B: Backend> Rules<B> {
         };
         let existing: BTreeSet<String> = rule.head.secrets.keys().cloned().collect();
         let mut resource = shown.view(&placement, &existing, None);
+        if rule.head.live {
+            // One from before placeholders kept rules inactive fires until it is changed.
+            resource["active"] = true.into();
+            resource.as_object_mut().map(|fields| fields.remove("inactive_reason"));
+        }
         tell_unbound(rule, &mut resource);
         if rule.head.owner != Owner::Admin {
             resource["locked_by_admin"] = rule.head.locked.into();
@@ -335,6 +318,8 @@ pub(crate) struct Listed {
     /// The place that was read last.
     before: Option<String>,
     at_a_time: usize,
+    /// Only rules that may be failing are read.
+    failing: bool,
     read: VecDeque<(String, Rule)>,
     /// Heads of rules that can't be read and were not shown yet.
     unreadable: Vec<Key>,
@@ -363,7 +348,8 @@ pub(crate) fn listed(caller: &Caller, filter: &Filter, before: Option<String>, l
     Listed {
         partition: partition.map(Partition::Table),
         before,
-        at_a_time: (limit + 1).min(MOST_AT_A_TIME),
+        at_a_time: if filter.failing { MOST_AT_A_TIME } else { (limit + 1).min(MOST_AT_A_TIME) },
+        failing: filter.failing,
         read: VecDeque::new(),
         unreadable: Vec::new(),
     }
@@ -375,7 +361,7 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 impl Filter {
-    fn admits(&self, rule: &Rule, resource: &Value) -> bool {
+    pub(crate) fn admits(&self, rule: &Rule, resource: &Value) -> bool {
         let offers = || rule.definition.conditions.included_offers();
         self.country.as_deref().is_none_or(|country| resource["country"].as_str() == Some(country))
             && self.offer.as_deref().is_none_or(|offer| offers().iter().any(|id| id.as_str() == offer))

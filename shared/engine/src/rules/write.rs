@@ -232,7 +232,8 @@ impl Head {
 }
 
 pub(crate) fn is_live(definition: &Definition, secrets: &BTreeMap<String, String>) -> bool {
-    definition.active && definition.secret_names().iter().all(|name| secrets.contains_key(name))
+    let missing = definition.secret_names().into_iter().filter(|name| !secrets.contains_key(name)).collect();
+    definition.active && definition.why_inactive(&missing).is_none()
 }
 
 /// The value, or its faults among the others.

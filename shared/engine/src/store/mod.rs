@@ -12,6 +12,7 @@ use tracking_core::{
 use crate::{
     Clock, Settings,
     backend::{Backend, Effects, Item, Key, StoreError, Swap, Swapped},
+    failing::FailingRules,
     keys,
     rows::{self, DeliveryRow},
     tally::Tallying,
@@ -31,13 +32,21 @@ pub(crate) struct Store<B> {
     clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) tally: Tallying,
+    pub(crate) failing: FailingRules,
     unreadable: UnreadableKeys,
 }
 
 impl<B: Backend> Store<B> {
     /// A store of this backend.
     pub(crate) fn new(backend: B, clock: Clock, settings: Settings) -> Self {
-        Self { backend, clock, settings, tally: Tallying::default(), unreadable: UnreadableKeys::default() }
+        Self {
+            backend,
+            clock,
+            settings,
+            tally: Tallying::default(),
+            failing: FailingRules::default(),
+            unreadable: UnreadableKeys::default(),
+        }
     }
 
     /// The backend.

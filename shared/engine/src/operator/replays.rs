@@ -1,0 +1,408 @@
+//! Replays and backfills as people see them: listed, counted while they are worked off, and stopped.
+//!
+//! Each has a row. A second row under its rule names the one that runs, so that a rule has one at a time; a name whose row is over, or
+//! which never got a row, holds up no other. A step asks the row before it works and notes what it did, with the place of the next step:
+//! a step that is repeated is counted once.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tracking_core::{
+    caller::{Caller, Owner},
+    delivery::State,
+    hash,
+    id::Id,
+    json,
+    json::Value,
+};
+
+use crate::{
+    backend::{Backend, Effects, Item, Key, Message, Order, Partition, Range, Received, Settle, StoreError, Swap, Swapped},
+    keys,
+    operator::Operator,
+    random, rows,
+    rules::{Refused, Rule},
+};
+
+/// The beginning of an id that has a row. Messages of earlier versions have other ids, and no row.
+const PREFIX: &str = "rpl_";
+/// The time within which a row is written after its name was taken, or its first message sent.
+const BEGINNING: SignedDuration = SignedDuration::from_secs(60);
+/// The wait before a first step looks for its row again.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
+/// The tries to change a row that others change.
+const TRIES: usize = 10;
+
+/// What is sent: deliveries again, or what is owed for kept events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReplayKind {
+    Replay,
+    Backfill,
+}
+
+/// The state of a replay or a backfill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Standing {
+    Running,
+    Completed,
+    Cancelled,
+}
+
+/// What one step did, or all steps so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// Deliveries or events that were looked at.
+    pub(crate) looked_at: u64,
+    /// Deliveries that are sent again, or were made.
+    pub(crate) deliveries: u64,
+    /// Changes that a hold took.
+    pub(crate) held: u64,
+}
+
+/// A replay or a backfill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReplayRow {
+    id: Id,
+    rule: Id,
+    owner: Owner,
+    kind: ReplayKind,
+    standing: Standing,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    from: Timestamp,
+    to: Timestamp,
+    states: Vec<State>,
+    force: bool,
+    /// Deliveries that were counted when it began; `false` beside it if there were more than could be counted.
+    expected: (u64, bool),
+    progress: Progress,
+    /// The place of the next step.
+    place: Option<String>,
+    begun_at: Timestamp,
+    ended_at: Option<Timestamp>,
+}
+
+/// What is asked for when a replay or a backfill begins.
+pub(crate) struct Begin {
+    pub(crate) kind: ReplayKind,
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    pub(crate) states: Vec<State>,
+    pub(crate) force: bool,
+    pub(crate) expected: (u64, bool),
+}
+
+/// The name of the one that runs, under its rule.
+#[derive(Serialize, Deserialize)]
+struct Running {
+    id: Id,
+    at: Timestamp,
+}
+
+/// The answer to a step that asks whether it may go on.
+pub(crate) enum MayGoOn {
+    Yes,
+    /// Its row is not there yet: it comes again at this time.
+    Later(Timestamp),
+    /// A person stopped it, or its row is gone.
+    No,
+}
+
+impl<B: Backend> Operator<B> {
+    /// The replays and backfills that the caller may see, newest first, and where the next page begins (V2).
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn replays(
+        &self,
+        caller: &Caller,
+        limit: usize,
+        before: Option<String>,
+    ) -> Result<(Vec<Value>, Option<String>), Refused> {
+        let own = match caller {
+            Caller::Admin => None,
+            Caller::Affiliate(affiliate) => Some(keys::replays_of(affiliate)),
+        };
+        let partition = Partition::Table(own.clone().unwrap_or_else(|| keys::REPLAYS.to_owned()));
+        let range = Range { from: None, before };
+        let mut items = self.store.backend().query(&partition, &range, Order::Descending, limit + 1).await?;
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().map(|item| item.key.sort.clone()).filter(|_| has_more);
+        if own.is_some() {
+            let places: Vec<Key> = items.iter().map(|item| Key::new(keys::REPLAYS, item.key.sort.clone())).collect();
+            items = if places.is_empty() {
+                Vec::new()
+            } else {
+                self.store.backend().get(&places).await?.into_iter().flatten().collect()
+            };
+        }
+        let rows = items.iter().filter_map(|item| self.store.readable::<ReplayRow>(item));
+        Ok((rows.filter(|row| caller.sees(&row.owner)).map(|row| row.view()).collect(), next))
+    }
+
+    /// One replay or backfill with its counts so far, if the caller may see it (V2).
+    ///
+    /// # Errors
+    /// There is none; the store is unavailable.
+    pub async fn replay_so_far(&self, caller: &Caller, id: &Id) -> Result<Value, Refused> {
+        Ok(self.seen_replay(caller, id).await?.0.view())
+    }
+
+    /// Stops a replay or a backfill before its next step. What it sent again stays sent.
+    ///
+    /// # Errors
+    /// There is none; it is over; the store is unavailable.
+    pub async fn cancel_replay(&self, caller: &Caller, id: &Id) -> Result<Value, Refused> {
+        for _ in 0..TRIES {
+            let (mut row, rev) = self.seen_replay(caller, id).await?;
+            if row.standing != Standing::Running {
+                return Err(Refused::Conflict("it is over: only one that runs can be stopped".to_owned()));
+            }
+            row.end(Standing::Cancelled, Some("a person stopped it"), self.store.now());
+            if self.swap_replay(&row, rev).await?.is_none() {
+                self.free_rule(&row).await?;
+                tracing::info!(tracking_api_id = %row.rule, replay_id = %row.id, "a replay or backfill was stopped");
+                return Ok(row.view());
+            }
+        }
+        Err(StoreError::Contended("the replay".to_owned()).into())
+    }
+
+    async fn seen_replay(&self, caller: &Caller, id: &Id) -> Result<(ReplayRow, u64), Refused> {
+        let found = self.replay_row(id).await?;
+        found.filter(|(row, _)| caller.sees(&row.owner)).ok_or(Refused::NotFound)
+    }
+
+    async fn replay_row(&self, id: &Id) -> Result<Option<(ReplayRow, u64)>, StoreError> {
+        let Some(item) = self.store.get_one(keys::replay(id)).await? else { return Ok(None) };
+        Ok(Some((rows::read_item(&item)?, item.rev)))
+    }
+
+    /// Checks that no replay or backfill of a rule runs.
+    ///
+    /// # Errors
+    /// One does: its id is named.
+    pub(crate) async fn check_none_runs(&self, rule: &Id) -> Result<(), Refused> {
+        self.free_revision(rule).await.map(drop)
+    }
+
+    /// The revision of the row that names the one that runs, if none does.
+    async fn free_revision(&self, rule: &Id) -> Result<Option<u64>, Refused> {
+        let Some(item) = self.store.get_one(keys::running_replay(rule)).await? else { return Ok(None) };
+        let Running { id, at } = rows::read_item(&item)?;
+        let runs = match self.replay_row(&id).await? {
+            Some((row, _)) => row.standing == Standing::Running,
+            None => at + BEGINNING > self.store.now(),
+        };
+        if runs { Err(one_runs(&id)) } else { Ok(Some(item.rev)) }
+    }
+
+    /// Begins a replay or a backfill: takes the rule's one place, then writes the row and sends the first message.
+    ///
+    /// # Errors
+    /// Another one runs: its id is named.
+    pub(crate) async fn begin_replay(
+        &self,
+        rule: &Rule,
+        begin: Begin,
+        first: impl FnOnce(&Id, Timestamp) -> Message,
+    ) -> Result<Value, Refused> {
+        let now = self.store.now();
+        let dice = hash::text(&["replay", rule.id.as_str(), &format!("{:016x}", random())], 10);
+        let id: Id = format!("{PREFIX}{}{dice}", keys::sortable(now))
+            .parse()
+            .map_err(|_| StoreError::Unavailable("a replay has no id".to_owned()))?;
+        let expect = self.free_revision(&rule.id).await?;
+        let name = rows::item(keys::running_replay(&rule.id), &Running { id: id.clone(), at: now });
+        match self.store.swap_one(Swap { key: name.key.clone(), expect, new: Some(name) }).await {
+            Swapped::Done => {}
+            Swapped::Conflict(Some(item)) => {
+                let running = rows::read_item::<Running>(&item)?;
+                // The answer to one's own write may have got lost.
+                if running.id != id {
+                    return Err(one_runs(&running.id));
+                }
+            }
+            Swapped::Conflict(None) => return Err(StoreError::Contended("the place of the replay".to_owned()).into()),
+            Swapped::Unavailable(error) => return Err(error.into()),
+        }
+        let Begin { kind, from, to, states, force, expected } = begin;
+        let owner = rule.head.owner.clone();
+        let (standing, reason, progress, place, ended_at) = (Standing::Running, None, Progress::default(), None, None);
+        let rule = rule.id.clone();
+        let begun_at = now;
+        let row = ReplayRow {
+            id,
+            rule,
+            owner,
+            kind,
+            standing,
+            reason,
+            from,
+            to,
+            states,
+            force,
+            expected,
+            progress,
+            place,
+            begun_at,
+            ended_at,
+        };
+        let listed = row.owner.affiliate().map(|affiliate| Key::new(keys::replays_of(affiliate), row.id.as_str()));
+        let mut put = vec![rows::item(keys::replay(&row.id), &row)];
+        let expires = Some(now + self.store.memory());
+        put.extend(listed.map(|key| Item { expires, ..rows::item(key, &()) }));
+        self.store.commit_one(Effects { put, send: vec![first(&row.id, now)], ..Effects::default() }).await?;
+        Ok(json!(row.id))
+    }
+
+    /// Asks whether a step may go on.
+    pub(crate) async fn may_go_on(&self, id: &str, asked_at: Timestamp) -> Result<MayGoOn, StoreError> {
+        let Some(id) = replay_id(id) else { return Ok(MayGoOn::Yes) };
+        let now = self.store.now();
+        Ok(match self.replay_row(&id).await? {
+            Some((row, _)) if row.standing == Standing::Cancelled => MayGoOn::No,
+            Some(_) => MayGoOn::Yes,
+            None if asked_at + BEGINNING > now => MayGoOn::Later(now + LOOK_AGAIN),
+            None => MayGoOn::No,
+        })
+    }
+
+    /// Settles the message of a step that may not go on now. Returns false if it may.
+    pub(crate) async fn held_up(&self, received: &Received, id: &str, asked_at: Timestamp) -> Result<bool, StoreError> {
+        let settle = match self.may_go_on(id, asked_at).await? {
+            MayGoOn::Yes => return Ok(false),
+            MayGoOn::Later(at) => vec![Settle::Again(received.receipt.clone(), at)],
+            MayGoOn::No => vec![Settle::Done(received.receipt.clone())],
+        };
+        self.store.commit_one(Effects { settle, ..Effects::default() }).await?;
+        Ok(true)
+    }
+
+    /// Notes what the step at a place did, before its message ends. Without a next place, it is completed.
+    pub(crate) async fn note_step(
+        &self,
+        id: &str,
+        place: Option<&str>,
+        did: Progress,
+        next: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.change_replay(id, |row, now| {
+            if row.place.as_deref() != place || row.standing == Standing::Completed {
+                return false;
+            }
+            row.progress.looked_at += did.looked_at;
+            row.progress.deliveries += did.deliveries;
+            row.progress.held += did.held;
+            match next {
+                Some(next) => row.place = Some(next.to_owned()),
+                None if row.standing == Standing::Running => row.end(Standing::Completed, None, now),
+                None => {}
+            }
+            true
+        })
+        .await
+    }
+
+    /// Ends a replay or a backfill whose rule sends nothing any more (P6).
+    pub(crate) async fn end_with_rule(&self, id: &str) -> Result<(), StoreError> {
+        self.change_replay(id, |row, now| {
+            let runs = row.standing == Standing::Running;
+            if runs {
+                row.end(Standing::Cancelled, Some("the Tracking API was switched off or deleted"), now);
+            }
+            runs
+        })
+        .await
+    }
+
+    /// Changes a row unless `change` returns false; one that is over frees its rule.
+    async fn change_replay(&self, id: &str, change: impl Fn(&mut ReplayRow, Timestamp) -> bool) -> Result<(), StoreError> {
+        let Some(id) = replay_id(id) else { return Ok(()) };
+        let mut stands = self.replay_row(&id).await?;
+        for _ in 0..TRIES {
+            let Some((mut row, rev)) = stands else { return Ok(()) };
+            if change(&mut row, self.store.now()) {
+                if let Some(other) = self.swap_replay(&row, rev).await? {
+                    stands = Some(other);
+                    continue;
+                }
+            }
+            return if row.standing == Standing::Running { Ok(()) } else { self.free_rule(&row).await };
+        }
+        Err(StoreError::Contended(format!("replay {id}")))
+    }
+
+    /// Writes a row. Returns the one that stands there instead if somebody else was faster.
+    async fn swap_replay(&self, row: &ReplayRow, rev: u64) -> Result<Option<(ReplayRow, u64)>, StoreError> {
+        let mut item = rows::item(keys::replay(&row.id), row);
+        item.expires = row.ended_at.map(|ended| ended + self.store.settings.log_retention);
+        match self.store.swap_one(Swap { key: item.key.clone(), expect: Some(rev), new: Some(item) }).await {
+            Swapped::Done => Ok(None),
+            Swapped::Conflict(Some(item)) => Ok(Some((rows::read_item(&item)?, item.rev))),
+            Swapped::Conflict(None) => Err(StoreError::Contended(format!("replay {}", row.id))),
+            Swapped::Unavailable(error) => Err(error),
+        }
+    }
+
+    /// Removes the name of one that is over. What this misses holds up no other.
+    async fn free_rule(&self, row: &ReplayRow) -> Result<(), StoreError> {
+        let key = keys::running_replay(&row.rule);
+        let Some(item) = self.store.get_one(key.clone()).await? else { return Ok(()) };
+        if rows::read_item::<Running>(&item)?.id == row.id {
+            self.store.swap_one(Swap { key, expect: Some(item.rev), new: None }).await.is_done()?;
+        }
+        Ok(())
+    }
+}
+
+impl ReplayRow {
+    fn end(&mut self, standing: Standing, reason: Option<&str>, now: Timestamp) {
+        self.standing = standing;
+        self.reason = reason.map(ToOwned::to_owned);
+        self.ended_at = Some(now);
+    }
+
+    /// As the API shows it.
+    fn view(&self) -> Value {
+        let Progress { looked_at, deliveries, held } = self.progress;
+        let (expected, is_complete) = self.expected;
+        json!({
+            "id": self.id, "tracking_api_id": self.rule, "owner": self.owner, "kind": self.kind, "state": self.standing,
+            "reason": self.reason, "from": self.from, "to": self.to, "states": self.states, "force": self.force,
+            "begun_at": self.begun_at, "ended_at": self.ended_at,
+            "counts": {
+                "expected": expected, "expected_complete": is_complete, "looked_at": looked_at, "deliveries": deliveries, "held": held,
+            },
+        })
+    }
+}
+
+/// The id of a replay that has a row.
+fn replay_id(id: &str) -> Option<Id> {
+    id.starts_with(PREFIX).then(|| id.parse().ok()).flatten()
+}
+
+fn one_runs(id: &Id) -> Refused {
+    Refused::Conflict(format!(
+        "{id} of the same Tracking API is running: wait for its end, or stop it with POST /replays/{id}/cancel"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::Task;
+
+    /// Messages of the version before replays had rows.
+    #[test]
+    fn old_messages_of_replays_and_backfills_keep_being_read() {
+        let backfill = r#"{"v":1,"d":{"kind":"backfill","rule":"trk_1","epoch":2,"from":"2026-11-22T00:00:00Z","to":"2026-11-23T00:00:00Z","place":"x"}}"#;
+        let Ok(Task::Backfill(old)) = rows::read_task(backfill) else { panic!("a backfill") };
+        assert_eq!((old.id.as_str(), old.place.as_deref(), old.epoch), ("", Some("x"), 2));
+        assert_eq!((replay_id(&old.id), replay_id("0123456789abcdef")), (None, None));
+        assert_eq!(replay_id("rpl_017638020000000123456789").map(String::from).as_deref(), Some("rpl_017638020000000123456789"));
+    }
+}
