@@ -15,12 +15,12 @@ pub(crate) async fn list<B: Backend>(
 ) -> Result<Json<Page>, Problem> {
     let mut query = Parameters::read(
         &uri,
-        &["affiliate_id", "country", "category", "offer", "trigger", "label", "active", "q", "limit", "cursor"],
+        &["affiliate_id", "country", "category", "offer", "trigger", "label", "active", "failing", "q", "limit", "cursor"],
     );
     let owner = query.id("affiliate_id").map(String::from);
     let filter = Filter { owner, affiliates_only: true, ..columns(&mut query) };
     let (limit, cursor) = (query.limit(), query.id_cursor());
     query.finish()?;
-    let (items, next) = engine.rules().list(&caller, &filter, limit, cursor).await?;
+    let (items, next) = engine.log().list_rules(&caller, &filter, limit, cursor).await?;
     Ok(Json(Page { items, next_cursor: next }))
 }

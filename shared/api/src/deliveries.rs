@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::State,
-    http::{StatusCode, Uri},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header::VARY},
+    response::{IntoResponse as _, Response},
 };
 use tracking_core::{
     caller::Caller,
@@ -18,6 +19,7 @@ use tracking_engine::{DeliveryFilter, Engine, backend::Backend, internals::Inter
 use crate::{
     Page,
     body::{Json, OptionalBody},
+    csv_page,
     path::Named,
     problem::{Kind, Problem},
     query::Parameters,
@@ -42,8 +44,9 @@ const PARAMETERS: [&str; 13] = [
 pub(crate) async fn list<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     uri: Uri,
-) -> Result<Json<Page>, Problem> {
+) -> Result<Response, Problem> {
     let mut query = Parameters::read_repeated(&uri, &PARAMETERS, "state");
     let filter = DeliveryFilter {
         tracking_api_id: query.id("tracking_api_id"),
@@ -67,7 +70,11 @@ pub(crate) async fn list<B: Backend>(
         Refused::Faults(faults) => Problem::with_faults(Kind::BadRequest, at_cursor(faults)),
         other => other.into(),
     })?;
-    Ok(Json(Page { items: found.items, next_cursor: found.next }))
+    if csv_page::is_wanted(&headers) {
+        return Ok(csv_page::response(&found, &uri));
+    }
+    let page = Json(Page { items: found.items, next_cursor: found.next });
+    Ok(([(VARY, HeaderValue::from_static("Accept"))], page).into_response())
 }
 
 fn at_cursor(faults: Faults) -> Faults {

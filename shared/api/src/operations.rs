@@ -8,7 +8,7 @@ use tracking_engine::backend::Backend;
 
 use crate::{
     Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers, openapi::Told,
-    openapi::paths, operation::Operation, presets, rejected, replay, secrets, tracking_apis, trial,
+    openapi::paths, operation::Operation, presets, rejected, replay, replays, secrets, tracking_apis, trial,
 };
 
 /// A body with a rule: 64 KiB for the rule, and as much for its secrets' values and for white space.
@@ -64,6 +64,9 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         Operation::new(post.clone(), "/tracking-apis/{id}/replay", replay::replay::<B>, paths::repair::replay).reading_much(),
         Operation::new(post.clone(), "/tracking-apis/{id}/backfill", replay::backfill::<B>, paths::repair::backfill)
             .reading_much(),
+        Operation::new(get.clone(), "/replays", replays::list::<B>, paths::repair::replays),
+        Operation::new(get.clone(), "/replays/{id}", replays::read::<B>, paths::repair::replay_so_far),
+        Operation::new(post.clone(), "/replays/{id}/cancel", replays::cancel::<B>, paths::repair::cancel_replay),
         Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
         Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
         Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),

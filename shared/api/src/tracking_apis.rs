@@ -38,12 +38,14 @@ pub(crate) async fn list<B: Backend>(
     Extension(caller): Extension<Caller>,
     uri: Uri,
 ) -> Result<Json<Page>, Problem> {
-    let mut query =
-        Parameters::read(&uri, &["owner", "country", "category", "offer", "trigger", "label", "active", "q", "limit", "cursor"]);
+    let mut query = Parameters::read(
+        &uri,
+        &["owner", "country", "category", "offer", "trigger", "label", "active", "failing", "q", "limit", "cursor"],
+    );
     let filter = Filter { owner: query.id("owner").map(String::from), ..columns(&mut query) };
     let (limit, cursor) = (query.limit(), query.id_cursor());
     query.finish()?;
-    let (items, next) = engine.rules().list(&caller, &filter, limit, cursor).await?;
+    let (items, next) = engine.log().list_rules(&caller, &filter, limit, cursor).await?;
     Ok(Json(Page { items, next_cursor: next }))
 }
 
@@ -56,6 +58,7 @@ pub(crate) fn columns(query: &mut Parameters) -> Filter {
         trigger: query.parsed("trigger", "choose a trigger such as transaction_all", |text| text.parse().ok()),
         label: query.text("label"),
         active: query.flag("active"),
+        failing: query.parsed("failing", "choose true", |text| (text == "true").then_some(true)).unwrap_or(false),
         text: query.text("q"),
         ..Filter::default()
     }

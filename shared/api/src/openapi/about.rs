@@ -126,6 +126,17 @@ impl About {
         self
     }
 
+    /// The same success as text of another type, which an `Accept` header asks for.
+    pub(super) fn also_as(mut self, kind: &str, about: &str, example: &str) -> Self {
+        let content = ContentBuilder::new()
+            .schema(Some(RefOr::from(short(about, usize::from(u16::MAX) * 1_024))))
+            .example(Some(example.into()));
+        if let Some((_, answer)) = self.answers.last_mut() {
+            answer.content.insert(kind.to_owned(), RefOr::T(content.build()));
+        }
+        self
+    }
+
     /// A success with nothing to tell.
     pub(super) fn answers_nothing(mut self, about: &str) -> Self {
         self.answers.push((204, Response::new(about)));
@@ -271,6 +282,7 @@ fn named_part(path: &str, name: &str) -> (&'static str, RefOr<Schema>, &'static 
         ("conversions", _) => ("The conversion's id", id("").into(), "cnv_1"),
         ("affiliates", _) => ("The affiliate's id", id("").into(), "aff_7"),
         ("offers", _) => ("The offer's id", id("").into(), "off_5"),
+        ("replays", _) => ("The id of the replay or backfill", id("").into(), super::examples::REPLAY),
         ("events", _) => ("The rejected event's id", short("", 128).into(), super::examples::REJECTED),
         _ => ("The rule's id", id("").into(), super::examples::RULE),
     }

@@ -8,6 +8,8 @@ pub(crate) const RULE: &str = "trk_01k9abc";
 pub(crate) const DELIVERY: &str = "dlv_0123456789abcdefghjkmnpqrstvwxyz";
 /// A rejected event.
 pub(crate) const REJECTED: &str = "01763802000000-9f86d08188";
+/// A replay of the rule.
+pub(crate) const REPLAY: &str = "rpl_01763812800000k3v9x0m2qa";
 /// A cursor of the log.
 pub(crate) const CURSOR: &str = "eyJhZnRlciI6bnVsbCwicGFnZXMiOm51bGx9";
 
@@ -88,6 +90,19 @@ pub(super) fn delivery() -> Value {
     })
 }
 
+pub(super) fn replay() -> Value {
+    json!({
+        "id": REPLAY, "tracking_api_id": RULE, "owner": {"kind": "admin"}, "kind": "replay", "state": "running", "reason": null,
+        "from": "2026-11-22T00:00:00Z", "to": "2026-11-22T12:00:00Z", "states": ["failed"], "force": false,
+        "begun_at": NOON, "ended_at": null,
+        "counts": {"expected": 420, "expected_complete": true, "looked_at": 150, "deliveries": 150, "held": 0},
+    })
+}
+
+/// Deliveries as CSV.
+pub(super) const CSV: &str = "id,tracking_api_id,owner,change_id,event,conversion_id,transaction_id,affiliate_id,state,reason,…\r\n\
+dlv_0123456789abcdefghjkmnpqrstvwxyz,trk_01k9abc,admin,chg_0001,transaction_created,cnv_1,trx_1,aff_7,failed,failed: status 404,…\r\n";
+
 pub(super) fn internals() -> Value {
     let due = "2026-11-22T12:01:02Z";
     let entry = json!({
@@ -125,7 +140,7 @@ pub(super) fn cancelled() -> Value {
 pub(super) fn delivery_with_log() -> Value {
     let mut delivery = delivery();
     delivery["log"] = json!([{
-        "attempt": 1, "at": NOON, "duration_ms": 84, "request": sent(), "status": 503, "answer": "try later", "verdict": "retry",
+        "attempt": 1, "at": NOON, "duration_ms": 84, "request": sent(), "status": 503, "answer": "try later", "answer_headers": {"content-type": "text/plain"}, "verdict": "retry",
         "error": null,
     }]);
     delivery
@@ -154,7 +169,7 @@ pub(super) fn trial() -> Value {
             "place": "/url", "macro": "{external_id}", "name": "external_id", "from": "/conversion/external_id", "value": "X-77",
             "text": "X-77", "missing": false,
         }],
-        "sent": false, "status": null, "duration_ms": null, "answer": null, "verdict": null, "told": null, "warnings": [],
+        "sent": false, "status": null, "duration_ms": null, "answer": null, "answer_headers": null, "verdict": null, "told": null, "warnings": [],
         "schedule": {"waits_seconds": [60, 120], "longest_seconds": 198, "text": "1 min, 2 min; at most 4 min"},
     })
 }

@@ -238,7 +238,10 @@ async fn f10_an_affiliate_begins_thirty_replays_and_backfills_an_hour() {
     let (replay, backfill) = (format!("POST /tracking-apis/{id}/replay"), format!("POST /tracking-apis/{id}/backfill"));
     for number in 0..15 {
         for line in [&replay, &backfill] {
-            assert_eq!(api.call("aff_a", line, period(false)).await.status, 202, "{number} {line}");
+            let begun = api.call("aff_a", line, period(false)).await;
+            assert_eq!(begun.status, 202, "{number} {line}");
+            let stop = format!("POST /replays/{}/cancel", begun.body["id"].as_str().unwrap());
+            assert_eq!(api.call("aff_a", &stop, Value::Null).await.status, 200, "a rule has one at a time");
             assert_eq!(api.call("aff_a", line, period(true)).await.status, 200, "a count is not counted");
         }
     }
@@ -247,7 +250,10 @@ async fn f10_an_affiliate_begins_thirty_replays_and_backfills_an_hour() {
         assert!((3_590..=3_600).contains(&seconds), "{seconds}");
         assert!(detail.starts_with("expected at most 30 replays and backfills an hour: "), "{detail}");
         assert_eq!(api.call("aff_a", line, period(true)).await.status, 200);
-        assert_eq!(api.call(ADMIN, line, period(false)).await.status, 202);
+        let begun = api.call(ADMIN, line, period(false)).await;
+        assert_eq!(begun.status, 202);
+        let stop = format!("POST /replays/{}/cancel", begun.body["id"].as_str().unwrap());
+        assert_eq!(api.call(ADMIN, &stop, Value::Null).await.status, 200);
     }
 }
 

@@ -338,6 +338,5 @@ async fn contract_2_a_rule_tells_its_health_where_it_is_read_alone() {
     assert_eq!(failing["failing_since"], made[1]["created_at"]);
     assert_eq!(failing["last_error"], "failed: status 404");
     assert_eq!(failing["counts_24h"], json!({"delivered": 1, "failed": 2}));
-    let listed = shop.api.get("aff_a", "/tracking-apis").await;
-    assert_eq!(listed.body["items"][0]["health"], Value::Null, "not in lists");
+    assert_eq!((&fresh["state"], &failing["state"]), (&json!("idle"), &json!("failing")));
 }

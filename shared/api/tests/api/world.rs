@@ -4,12 +4,13 @@ use serde_json::json;
 
 use crate::support::{ADMIN, Api};
 
-/// A rule with a secret, a delivery about a sale of `aff_a`'s, and an event that was rejected.
+/// A rule with a secret, a delivery about a sale of `aff_a`'s, an event that was rejected, and a replay that runs.
 pub(crate) struct World {
     pub(crate) api: Api,
     pub(crate) rule: String,
     delivery: String,
     rejected: String,
+    replay: String,
 }
 
 impl World {
@@ -21,7 +22,10 @@ impl World {
         api.accept(b"no json").await;
         let delivery = api.get(owner, "/deliveries").await.each("id")[0].to_owned();
         let rejected = api.get(ADMIN, "/events/rejected").await.each("id")[0].to_owned();
-        Self { api, rule, delivery, rejected }
+        let period = json!({"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z", "dry_run": false});
+        let begun = api.call(owner, &format!("POST /tracking-apis/{rule}/replay"), period).await;
+        let replay = begun.body["id"].as_str().expect("it has begun").to_owned();
+        Self { api, rule, delivery, rejected, replay }
     }
 
     /// The line with the things that there are, or with such as do not exist.
@@ -30,6 +34,7 @@ impl World {
         let (own, none) = match path.split('/').nth(1).unwrap_or_default() {
             "tracking-apis" => (self.rule.as_str(), "trk_none"),
             "deliveries" => (self.delivery.as_str(), "dlv_0123456789abcdefghjkmnpqrstvwxyz"),
+            "replays" => (self.replay.as_str(), "rpl_01763802000000none"),
             "conversions" => ("cnv_1", "cnv_none"),
             "affiliates" => ("aff_a", "aff_none"),
             "events" => (self.rejected.as_str(), "01763802000000-0000000000"),

@@ -10,6 +10,9 @@ use crate::openapi::{
 };
 
 const TAG: &str = "Deliveries";
+const CSV: &str = "With `Accept: text/csv`: a header row, then a line for each delivery with the same fields. A text that begins like a \
+                   formula has an apostrophe before it.";
+const NEXT: &str = "</deliveries?state=failed&cursor=eyJhZnRlciI6bnVsbCwicGFnZXMiOm51bGx9>; rel=\"next\"";
 
 pub(crate) fn list() -> About {
     About::new("listDeliveries", TAG, "List deliveries", "Newest first; those of rules that the caller may see.")
@@ -26,6 +29,8 @@ pub(crate) fn list() -> About {
         .query("to", "Only those made before this time", time(""), "2026-11-23T00:00:00Z")
         .pages(pattern("", "^[A-Za-z0-9_-]{1,2048}$"), examples::CURSOR)
         .answers(200, "A page of deliveries", "DeliveryPage", page(examples::delivery()))
+        .also_as("text/csv", CSV, examples::CSV)
+        .with_header("Link", "With `Accept: text/csv`: the address of the next page, if there is one", NEXT)
 }
 
 pub(crate) fn internals() -> About {

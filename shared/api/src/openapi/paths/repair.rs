@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::FAULTS;
+use super::{FAULTS, page};
 use crate::{
-    openapi::{about::About, examples},
+    openapi::{about::About, examples, shape::id},
     problem::Kind,
 };
 
@@ -34,9 +34,9 @@ pub(crate) fn replay() -> About {
     About::new("replayDeliveries", TAG, "Send a period's deliveries again", text)
         .takes("Replay", json!({"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z", "states": ["failed"], "dry_run": true}))
         .answers(200, "How many would be sent", "Replayed", json!({"dry_run": true, "deliveries": 42, "states": {"failed": 42}, "skipped": 1, "complete": true, "per_second": 50}))
-        .answers(202, "How many are being sent", "Replayed", json!({"dry_run": false, "deliveries": 42, "states": {"failed": 42}, "skipped": 1, "complete": true, "per_second": 50}))
+        .answers(202, "How many are being sent", "Replayed", json!({"id": examples::REPLAY, "dry_run": false, "deliveries": 42, "states": {"failed": 42}, "skipped": 1, "complete": true, "per_second": 50}))
         .gives(Kind::Invalid, FAULTS)
-        .gives(Kind::Conflict, "The rule is off.")
+        .gives(Kind::Conflict, "The rule is off, or a replay or backfill of it is running: `detail` names it.")
         .limited(BEGUN)
 }
 
@@ -46,8 +46,35 @@ pub(crate) fn backfill() -> About {
     About::new("backfillTrackingApi", TAG, "Judge a period's events", text)
         .takes("Backfill", json!({"from": "2026-11-01T00:00:00Z", "to": "2026-11-22T00:00:00Z", "dry_run": true}))
         .answers(200, "How many would be owed", "Backfilled", json!({"dry_run": true, "events": 1200, "deliveries": 310, "held": 0, "already": 4, "complete": true, "per_second": 50}))
-        .answers(202, "How many are owed", "Backfilled", json!({"dry_run": false, "events": 1200, "deliveries": 310, "held": 0, "already": 4, "complete": true, "per_second": 50}))
+        .answers(202, "How many are owed", "Backfilled", json!({"id": examples::REPLAY, "dry_run": false, "events": 1200, "deliveries": 310, "held": 0, "already": 4, "complete": true, "per_second": 50}))
         .gives(Kind::Invalid, FAULTS)
-        .gives(Kind::Conflict, "The rule is off, or events are not kept here.")
+        .gives(Kind::Conflict, "The rule is off, a replay or backfill of it is running, or events are not kept here.")
         .limited(BEGUN)
+}
+
+pub(crate) fn replays() -> About {
+    let text = "Replays and backfills that were begun, newest first, with what they did so far. An affiliate sees those of its own rules. \
+                They are listed for as long as the log is kept.";
+    About::new("listReplays", TAG, "List replays and backfills", text).pages(id(""), examples::REPLAY).answers(
+        200,
+        "A page of replays and backfills",
+        "ReplayPage",
+        page(examples::replay()),
+    )
+}
+
+pub(crate) fn replay_so_far() -> About {
+    About::new("readReplay", TAG, "Read a replay or backfill", "Its state, and what it did so far.").answers(
+        200,
+        "The replay or backfill",
+        "ReplayRun",
+        examples::replay(),
+    )
+}
+
+pub(crate) fn cancel_replay() -> About {
+    let text = "Nothing more is sent again. Deliveries that it has queued already go out; each can be stopped by its own id.";
+    About::new("cancelReplay", TAG, "Stop a replay or backfill", text)
+        .answers(200, "The replay or backfill", "ReplayRun", examples::replay())
+        .gives(Kind::Conflict, "It is over.")
 }

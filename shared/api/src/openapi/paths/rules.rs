@@ -51,6 +51,7 @@ fn columns(about: About) -> About {
         .query("trigger", "Only those with this trigger", choice(Trigger::ALL.map(Trigger::as_str)), "transaction_all")
         .query("label", "Only those with this label, whatever its case", text(""), "bank")
         .query("active", "Only those that are active, or are not", choice(["true", "false"]), "true")
+        .query("failing", "`true`: only those whose newest attempts failed", choice(["true"]), "true")
         .query("q", "Only those with this text in their name, whatever its case", text(""), "bank")
         .pages(id(""), examples::RULE)
 }

@@ -31,6 +31,8 @@ pub(super) fn things() -> Vec<Thing> {
         ("Resend", record("How to send again").may("force", or_null(flag("Also when a newer one was delivered"))).into()),
         ("Replay", replay()),
         ("Replayed", replayed()),
+        ("ReplayRun", replay_run().into()),
+        ("ReplayPage", page("ReplayRun")),
         ("Backfill", period("What to judge").into()),
         ("Backfilled", backfilled()),
     ]
@@ -73,9 +75,17 @@ fn attempt() -> RefOr<Schema> {
         .has("request", named_as("SentRequest", "The request as it went out, secrets masked"))
         .has("status", or_null(whole("The answer's status", 100..=999)))
         .has("answer", or_null(short("The first 4 KiB of the answer", 65_536)))
+        .has("answer_headers", or_null(answer_headers()))
         .has("verdict", text("The meaning of the response: delivered, pending, retry or failed"))
         .has("error", or_null(short("Why there is no answer", 65_536)))
         .into()
+}
+
+/// Headers of a response: null without one.
+pub(super) fn answer_headers() -> ObjectBuilder {
+    let about =
+        "The first 20 headers of the response, 2 KiB at most, names in lower case, secrets masked; null without a response";
+    dictionary(about, short("The value; several of one name are joined by commas", 8_192))
 }
 
 fn sent_request() -> RefOr<Schema> {
@@ -107,6 +117,7 @@ fn replay() -> RefOr<Schema> {
 
 fn replayed() -> RefOr<Schema> {
     record("What is sent again")
+        .may("id", id("The id of the replay, if it was begun: GET /replays/{id} tells how far it is"))
         .has("dry_run", flag("Whether it was only counted"))
         .has("deliveries", count("The number of deliveries that are sent again"))
         .has("states", dictionary("The number of deliveries in each state", count("The number")))
@@ -116,8 +127,33 @@ fn replayed() -> RefOr<Schema> {
         .into()
 }
 
+fn replay_run() -> ObjectBuilder {
+    let ended = State::ALL.into_iter().filter(|state| state.is_ended()).map(State::as_str);
+    let counts = record("What it did so far")
+        .has("expected", count("Deliveries that were counted when it began"))
+        .has("expected_complete", flag("False if there were more than could be counted in time"))
+        .has("looked_at", count("Deliveries, or of a backfill events, that were looked at"))
+        .has("deliveries", count("Deliveries that were sent again, or made"))
+        .has("held", count("Changes that a hold took (a backfill of a rule with `delay: final`)"));
+    record("A replay or a backfill")
+        .has("id", id("Its id"))
+        .has("tracking_api_id", id("The rule"))
+        .has("owner", named_as("Owner", "The owner of the rule"))
+        .has("kind", word("A replay sends deliveries again, a backfill judges kept events", ["replay", "backfill"]))
+        .has("state", word("Current state", ["running", "completed", "cancelled"]))
+        .has("reason", or_null(text("Why it was cancelled")))
+        .has("from", time("The beginning of its period"))
+        .has("to", time("The end of its period"))
+        .has("states", list("Of a replay: deliveries in these states", word("A state", ended)))
+        .has("force", flag("True if it also sends deliveries of which a newer one was delivered"))
+        .has("begun_at", time("When it began"))
+        .has("ended_at", or_null(time("When it was completed or cancelled")))
+        .has("counts", counts)
+}
+
 fn backfilled() -> RefOr<Schema> {
     record("What is owed")
+        .may("id", id("The id of the backfill, if it was begun: GET /replays/{id} tells how far it is"))
         .has("dry_run", flag("Whether it was only counted"))
         .has("events", count("Events looked at; for a rule of an affiliate those of its own conversions"))
         .has("deliveries", count("Deliveries that are owed"))

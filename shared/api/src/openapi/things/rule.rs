@@ -380,7 +380,14 @@ fn delay(form: Form) -> RefOr<Schema> {
 }
 
 fn health() -> RefOr<Schema> {
-    record("How a rule does")
+    record("How a rule does, read off its newest deliveries: of the 1 000 newest, in lists of the 20 newest")
+        .has(
+            "state",
+            word(
+                "`failing`: its newest attempts failed. `ok`: a postback was delivered within 24 hours. `idle`: neither",
+                ["ok", "failing", "idle"],
+            ),
+        )
         .has("last_delivered_at", or_null(time("The time of the last delivery that a receiver took")))
         .has("failing_since", or_null(time("When the present run of failures began")))
         .has("last_error", or_null(text("The reason of the newest failure")))

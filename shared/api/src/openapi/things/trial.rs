@@ -7,7 +7,7 @@ use super::{
         Record as _, count, dictionary, either, flag, id, list, named, named_as, or_null, record, short, text, whole, word,
     },
     Thing,
-    log::KINDS,
+    log::{KINDS, answer_headers},
     rule::RESULTS,
 };
 
@@ -49,6 +49,7 @@ fn trial() -> RefOr<Schema> {
         .has("status", or_null(whole("The answer's status", 100..=999)))
         .has("duration_ms", or_null(count("How long it took")))
         .has("answer", or_null(short("The first 4 KiB of the answer", 65_536)))
+        .has("answer_headers", or_null(answer_headers()))
         .has("verdict", or_null(word("What the answer means", ["delivered", "pending", "retry", "failed"])))
         .has("told", or_null(named_as("Told", "The values that answer rules read of the answer; null if nothing was sent")))
         .has("warnings", list("What looks like a mistake", named("Warning")))
