@@ -3,12 +3,14 @@
 
 mod costs;
 mod crash;
+mod failing;
 mod formats;
 mod keys;
 mod port;
 mod rates;
 mod record_first;
 mod records;
+mod replays;
 mod room;
 mod support;
 mod table;

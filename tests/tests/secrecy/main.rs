@@ -105,6 +105,11 @@ async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
     run.pass(SignedDuration::from_secs(60)).await;
     run.call(ADMIN, "POST /explain", json!({"event": sale(9)})).await;
     run.call(ADMIN, "GET /conversions/cnv_1/explain", Value::Null).await;
+    let again = json!({"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z", "dry_run": false});
+    let begun = run.call(ADMIN, &format!("POST /tracking-apis/{late}/backfill"), again).await;
+    let begun = format!("/replays/{}", begun["id"].as_str().expect("it was begun"));
+    run.call(ADMIN, &format!("GET {begun}"), Value::Null).await;
+    run.call(ADMIN, &format!("POST {begun}/cancel"), Value::Null).await;
     let rejected = run.call(ADMIN, "GET /events/rejected", Value::Null).await;
     let rejected = rejected["items"][0]["id"].as_str().expect("a bad event").to_owned();
     run.call(ADMIN, &format!("POST /events/rejected/{rejected}/resubmit"), json!({"event": sale(4)})).await;
@@ -114,6 +119,7 @@ async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
         "GET /tracking-apis",
         "GET /affiliate-postbacks",
         "GET /offers",
+        "GET /replays",
         "GET /macros",
         "GET /presets",
         "GET /openapi.json",
