@@ -59,7 +59,7 @@ mod tests {
     use tracking_core::json;
 
     use super::*;
-    use crate::{deliver::render::masked, secrets::Texts};
+    use crate::{delivery::render::masked, secrets::Texts};
 
     fn shown(headers: Vec<(&str, &str)>) -> Vec<(String, String)> {
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -8,7 +8,7 @@ use super::{
         Record as _, count, dictionary, flag, id, list, money, named, named_as, or_null, pattern, record, short, text, time,
         whole, word,
     },
-    Thing, or_unreadable, page_of_rows,
+    Thing, or_unreadable, page, page_of_rows,
     rule::RESULTS,
 };
 
