@@ -55,14 +55,24 @@ pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
         let ranges = accepted.iter().filter_map(|range| {
             let mut parts = range.split(';').map(str::trim);
             let name = parts.next()?;
-            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |weight| weight.parse::<f32>().ok());
-            let thousandths = (weight?.clamp(0.0, 1.0) * 1_000.0).round();
-            wanted.iter().any(|one| name.eq_ignore_ascii_case(one)).then_some(thousandths as u32)
+            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1_000), thousandths)?;
+            wanted.iter().any(|one| name.eq_ignore_ascii_case(one)).then_some(weight)
         });
         ranges.max().unwrap_or(0)
     };
     let csv = quality(&["text/csv"]);
     csv > 0 && csv >= quality(&["application/json"])
+}
+
+/// The thousandths of a weight from 0 to 1 with at most three digits (RFC 9110 §12.4.2).
+fn thousandths(weight: &str) -> Option<u32> {
+    let (whole, digits) = weight.split_once('.').unwrap_or((weight, ""));
+    if digits.len() > 3 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let whole: u32 = whole.parse().ok().filter(|whole| *whole <= 1)?;
+    let thousandths: u32 = format!("{digits:0<3}").parse().ok()?;
+    Some((whole * 1_000 + thousandths).min(1_000))
 }
 
 /// A page of deliveries. `uri` is the address of this page.
@@ -136,6 +146,8 @@ mod tests {
         check("text/csv;q=0.5, application/json", false);
         check("text/csv;q=0", false);
         check("text/csv;q=many", false);
+        check("text/csv;q=0.001", true);
+        check("text/csv;q=0.85, application/json;q=0.9", false);
         check("*/*", false);
         check("text/html,application/xhtml+xml", false);
         assert!(!is_wanted(&HeaderMap::new()));

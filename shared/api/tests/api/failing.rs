@@ -7,15 +7,15 @@ use crate::{support::ADMIN, workshop::Workshop};
 async fn listed(shop: &Workshop, who: &str, path: &str) -> Vec<(String, String)> {
     let page = shop.api.get(who, path).await;
     assert_eq!(page.status, 200, "{}", page.text);
-    let items = page.body["items"].as_array().unwrap();
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let items = page.body["items"].as_array().expect("a list");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
     items.iter().map(|item| (text(&item["name"]), text(&item["health"]["state"]))).collect()
 }
 
 fn told(shop: &Workshop) -> Vec<Value> {
     let published = shop.api.engine.backend().published(None, 1_000).expect("the bus is there");
     let told = published.into_iter().filter(|event| event.detail_type == "Tracking API Failing");
-    told.map(|event| serde_json::from_str(&event.detail.to_string()).unwrap()).collect()
+    told.map(|event| serde_json::from_str(&event.detail.to_string()).expect("an event is JSON")).collect()
 }
 
 #[tokio::test]

@@ -324,11 +324,11 @@ impl<B: Backend> Operator<B> {
         let mut stands = self.replay_row(&id).await?;
         for _ in 0..TRIES {
             let Some((mut row, rev)) = stands else { return Ok(()) };
-            if change(&mut row, self.store.now()) {
-                if let Some(other) = self.swap_replay(&row, rev).await? {
-                    stands = Some(other);
-                    continue;
-                }
+            if change(&mut row, self.store.now())
+                && let Some(other) = self.swap_replay(&row, rev).await?
+            {
+                stands = Some(other);
+                continue;
             }
             return if row.standing == Standing::Running { Ok(()) } else { self.free_rule(&row).await };
         }
