@@ -187,6 +187,24 @@ impl Expression {
         Ok(found.is_some())
     }
 
+    /// The first match, or of one with groups its first group; `None` if there is no match.
+    pub(crate) fn first(&self, text: &str, steps: &Steps) -> Result<Option<String>, Stop> {
+        let program = self.0.as_deref().ok_or(Stop::Unusable)?;
+        let mut run = Run::new(program, text, steps);
+        let Some((start, end)) = run.find(0)? else {
+            run.pay()?;
+            return Ok(None);
+        };
+        let mut out = String::new();
+        if program.has_groups {
+            run.expand(start, end, "$1", &mut out)?
+        } else {
+            out.push_str(&text[start..end])
+        }
+        run.pay()?;
+        Ok(Some(out))
+    }
+
     /// The text with every match replaced by `to`, where `$1` and `${name}` are groups; `None` if there is no match.
     pub(crate) fn replace(&self, text: &str, to: &str, longest: usize, steps: &Steps) -> Result<Option<String>, Stop> {
         let program = self.0.as_deref().ok_or(Stop::Unusable)?;
@@ -224,6 +242,7 @@ struct Program {
     forward: DFA,
     reverse: DFA,
     groups: PikeVM,
+    has_groups: bool,
 }
 
 impl Program {
@@ -249,6 +268,7 @@ impl Program {
             groups: PikeVM::new_from_nfa(forward.clone()).map_err(|fault| syntax_fault(&fault))?,
             forward: automaton(forward, MatchKind::LeftmostFirst)?,
             reverse: automaton(reverse, MatchKind::All)?,
+            has_groups: groups > 0,
         })
     }
 

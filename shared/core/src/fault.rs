@@ -33,6 +33,8 @@ struct Reading {
     /// What was taken otherwise than it was written.
     notes: Vec<Fault>,
     expressions: ExpressionBudget,
+    /// Conditions that were read so far.
+    conditions: usize,
 }
 
 impl PartialEq for Faults {
@@ -118,6 +120,12 @@ impl Faults {
     /// The number of faults that may still be described.
     pub(crate) fn room(&self) -> usize {
         MAX_FAULTS.saturating_sub(self.0.len())
+    }
+
+    /// Counts one more condition of the input, and returns its number, from 1.
+    pub(crate) fn count_condition(&mut self) -> usize {
+        self.1.conditions += 1;
+        self.1.conditions
     }
 
     /// The expressions that the input may still have.

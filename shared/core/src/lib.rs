@@ -39,3 +39,4 @@ pub mod template;
 pub mod testing;
 pub mod tracking_api;
 pub mod trigger;
+mod when;

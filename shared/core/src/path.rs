@@ -74,17 +74,30 @@ fn end_of_key(text: &str) -> usize {
     ends.find(|(at, mark)| *mark != "." || !text[..*at].ends_with('\\')).map_or(text.len(), |(at, _)| at)
 }
 
-impl fmt::Display for FieldPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl FieldPath {
+    /// The path as the one name that it is where fields are not nested: dots of keys are not escaped.
+    pub(crate) fn name(&self) -> String {
+        let mut name = String::new();
+        self.write(&mut name, str::to_owned).expect("a string takes everything");
+        name
+    }
+
+    fn write(&self, out: &mut impl fmt::Write, key_text: impl Fn(&str) -> String) -> fmt::Result {
         for (i, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if i == 0 => f.write_str(&key.replace('.', "\\."))?,
-                Step::Key(key) => write!(f, ".{}", key.replace('.', "\\."))?,
-                Step::Index(index) => write!(f, "[{index}]")?,
-                Step::Select { key, value } => write!(f, "[{key}={value}]")?,
+                Step::Key(key) if i == 0 => out.write_str(&key_text(key))?,
+                Step::Key(key) => write!(out, ".{}", key_text(key))?,
+                Step::Index(index) => write!(out, "[{index}]")?,
+                Step::Select { key, value } => write!(out, "[{key}={value}]")?,
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, |key| key.replace('.', "\\."))
     }
 }
 

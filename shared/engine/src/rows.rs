@@ -1,6 +1,6 @@
 //! What is stored and sent: rows and messages, each with the number of its format. Old formats keep being read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
@@ -183,6 +183,9 @@ pub(crate) struct DeliveryRow {
     pub(crate) told: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) variables: BTreeMap<String, String>,
+    /// The names of those that nobody sees.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) secret_variables: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ended_at: Option<Timestamp>,
     /// The last attempt, once it is over.
@@ -297,12 +300,20 @@ impl DeliveryRow {
             pending: false,
             told: None,
             variables: BTreeMap::new(),
+            secret_variables: BTreeSet::new(),
             ended_at: None,
             last: None,
             http_status: None,
             duration_ms: None,
             outbox: None,
         }
+    }
+
+    /// Sets variables (A3), of which nobody sees those that are `hidden`.
+    pub(crate) fn set_variables(&mut self, variables: &BTreeMap<String, String>, hidden: &BTreeSet<String>) {
+        self.variables.extend(variables.iter().map(|(name, value)| (name.clone(), value.clone())));
+        self.secret_variables.retain(|name| !variables.contains_key(name));
+        self.secret_variables.extend(hidden.iter().cloned());
     }
 
     /// Ends it.

@@ -3,7 +3,10 @@
 //! A trial makes no delivery, publishes nothing and keeps nothing; what people see of it is masked as the log is (Q5). The process's log
 //! tells of each that is sent who (admin or affiliate) sent which rule's to which host, and no more.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -24,14 +27,14 @@ use tracking_core::{
 use crate::{
     backend::{Backend, StoreError},
     delivery::{
-        render::{Rendering, heard, is_heavy, masked, shown_request},
+        render::{Judged, Rendering, heard, is_heavy, masked, shown_request},
         shown_headers::headers_view,
     },
     heavy::HeavyWork,
     limits::{self, DryTrials, Limits},
     log::explain::show_verdicts,
     rules::{Refused, Rule, RuleWriter, Rules, Whole, is_live},
-    secrets::{INACTIVE, Scrubber, masks},
+    secrets::{INACTIVE, MASK, Scrubber, masks},
     sender::{SendFault, Sender},
     store::Store,
 };
@@ -216,8 +219,8 @@ impl<B: Backend> Trials<B> {
             let rendering = tried.rendering(&event, id.as_str(), &variables, at);
             let scrubber = rendering.scrubber(seen.as_ref(), tried.two_parties);
             let sent = masked(sent, &scrubber);
-            let judged = rendering.judge(&sent, seen.as_ref(), &scrubber);
-            (heard(&sent, &judged, &scrubber), judged.verdict, told(judged.told, &scrubber))
+            let (sent, judged) = rendering.read(sent, seen.as_ref(), &scrubber);
+            (heard(&sent, &judged, &scrubber), judged.verdict, told(&judged, &scrubber))
         };
         let (heard, verdict, told) = self.heavy.run(owner, understand).await;
         shown["sent"] = went_out.into();
@@ -269,6 +272,7 @@ impl Tried {
         variables: &'a BTreeMap<String, String>,
         at: Timestamp,
     ) -> Rendering<'a> {
+        static NONE: BTreeSet<String> = BTreeSet::new();
         Rendering {
             rule: &self.id,
             definition: &self.definition,
@@ -279,6 +283,7 @@ impl Tried {
             at,
             secrets: &self.secrets,
             variables,
+            secret_variables: &NONE,
         }
     }
 
@@ -304,9 +309,8 @@ fn show_macros(shown: &mut Value, rendering: &Rendering<'_>, change: &Change) {
     let scope = bound.as_ref().map_or_else(|| scope.clone(), |bound| scope.with(bound));
     let mut told = Vec::new();
     let mut room = MAX_MACRO_BYTES;
-    let variables = request.variables().iter().map(|(name, value)| (format!("/variables/{name}"), value));
-    let places = request.placed_templates().chain(variables);
-    let all = places
+    let all = request
+        .placed_templates_in(&scope)
         .flat_map(|(place, template)| template.trace(&scope, &change.transactions).map(move |traced| (place.clone(), traced)));
     for (place, traced) in all {
         if told.len() == MOST_MACROS || room == 0 {
@@ -331,11 +335,17 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// What the answer rules would set; nothing if they set nothing.
-fn told(told: Told, scrubber: &Scrubber) -> Value {
+/// What the answer rules would set, values of secret variables masked; nothing if they set nothing.
+fn told(judged: &Judged, scrubber: &Scrubber) -> Value {
+    let mut told = judged.told.clone();
     if told == Told::default() {
         return Value::Null;
     }
-    let external_id = told.external_id.as_deref().map(|id| scrubber.scrub(id));
-    json!(Told { external_id, ..told })
+    told.external_id = told.external_id.as_deref().map(|id| scrubber.scrub(id));
+    for (name, value) in &mut told.variables {
+        if judged.hidden.contains(name) {
+            MASK.clone_into(value);
+        }
+    }
+    json!(told)
 }

@@ -4,13 +4,11 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
-use super::{
-    blanks::BLANK,
-    xml::{self, Element},
-};
+use super::xml::{self, Element};
 use crate::{
     json::{self, Value},
     path::{FieldPath, Step},
+    when::BLANK,
 };
 
 /// The most characters of a name in a note.
@@ -73,7 +71,7 @@ impl Body {
             Self::Json(document) => text(step_into(document, path)?),
             Self::Xml(document) => document.find(&path.0),
             Self::Form(fields) => {
-                let name = path.to_string();
+                let name = path.name();
                 fields.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into())
             }
             Self::Text => None,

@@ -4,14 +4,9 @@ use std::{borrow::Cow, fmt, sync::OnceLock};
 
 use crate::path::FieldPath;
 
-mod blanks;
 mod body;
-mod condition;
-mod operator;
-mod pattern;
 mod rules;
 mod set;
-mod source;
 mod told;
 mod upgrade;
 mod xml;

@@ -1,12 +1,10 @@
 //! The rules that read an answer: top down, the first that holds decides (domain A1–A3).
 
+use std::collections::BTreeSet;
+
 use url::form_urlencoded;
 
-use super::{
-    Answer, Told, Verdict,
-    condition::{Condition, Unjudged},
-    set::Set,
-};
+use super::{Answer, Told, Verdict, set::Set};
 use crate::{
     caller::Owner,
     document::Fields,
@@ -15,12 +13,11 @@ use crate::{
     json::{Map, Value},
     path::FieldPath,
     template::{Allowed, Scope},
+    when::{Condition, Exchange, Spot, Unjudged, When},
 };
 
 /// The most rules that one Tracking API may have.
 const MAX_RULES: usize = 50;
-/// The most conditions that one rule may have.
-const MAX_CONDITIONS: usize = 20;
 
 /// How a Tracking API reads answers (A2). The default has no rules and goes by the status (A1).
 #[derive(Debug, Clone, Default)]
@@ -31,7 +28,7 @@ pub struct AnswerRules {
 
 #[derive(Debug, Clone)]
 struct AnswerRule {
-    when: Vec<Condition>,
+    when: When,
     then: Verdict,
     set: Set,
 }
@@ -60,6 +57,24 @@ struct Reading<'a> {
     /// The conditions so far that looked at a field of the body.
     fields: usize,
     notes: Vec<String>,
+}
+
+impl Reading<'_> {
+    /// Judges one condition of a rule.
+    fn judge(&mut self, rule: usize, spot: Spot, condition: &Condition) -> Result<bool, Spent> {
+        self.fields += usize::from(condition.field().is_some());
+        let exchange = Exchange { answer: self.answer, query: &self.query };
+        let why = match condition.holds(Some(exchange), self.scope) {
+            Ok(holds) => return Ok(holds),
+            Err(Unjudged::Spent) => format!("the answer rules are too expensive for this answer: {MAX_STEPS} steps"),
+            Err(Unjudged::Macros(detail)) => format!("{detail}; the condition does not hold"),
+            Err(Unjudged::Expression) => {
+                "a regular expression over the limits never matches, save the rule with a smaller one".to_owned()
+            }
+        };
+        self.notes.push(format!("/answer/rules/{rule}/when{spot}: {why}"));
+        if self.scope.steps.is_spent() { Err(Spent) } else { Ok(false) }
+    }
 }
 
 impl Judgement {
@@ -106,7 +121,7 @@ impl AnswerRules {
 
     /// The first rule that holds for every answer, counted from 0: what follows it is never reached.
     pub fn always(&self) -> Option<usize> {
-        self.rules.iter().position(|rule| rule.when.iter().all(Condition::is_always))
+        self.rules.iter().position(|rule| rule.when.is_always())
     }
 
     /// How many rules there are.
@@ -116,17 +131,22 @@ impl AnswerRules {
 
     /// Returns true if a condition or a `set` looks at the body.
     pub fn looks_at_body(&self) -> bool {
-        self.rules.iter().any(|rule| rule.set.looks_at_body() || rule.when.iter().any(Condition::looks_at_body))
+        self.rules.iter().any(|rule| rule.set.looks_at_body()) || self.conditions().any(Condition::looks_at_body)
     }
 
     /// Whether a rule looks at the status.
     pub fn asks_status(&self) -> bool {
-        self.rules.iter().flat_map(|rule| &rule.when).any(Condition::asks_status)
+        self.conditions().any(Condition::asks_status)
     }
 
     /// Whether a rule sets that variable (A3).
     pub fn sets_variable(&self, name: &str) -> bool {
         self.rules.iter().any(|rule| rule.set.sets_variable(name))
+    }
+
+    /// The variables whose values are shown to nobody: one that is secret where a rule sets it is so everywhere (A3).
+    pub fn secret_variables(&self) -> BTreeSet<&str> {
+        self.rules.iter().flat_map(|rule| rule.set.secret_variables()).collect()
     }
 
     /// Reads a complete answer, whatever its status: the first rule that holds decides, else `otherwise`, else the status (A1, A2).
@@ -171,44 +191,41 @@ impl AnswerRules {
 
     /// The first rule that holds. A condition that can't be judged does not hold, with a note.
     fn decide(&self, reading: &mut Reading<'_>) -> Result<Option<(usize, &AnswerRule)>, Spent> {
-        'rules: for (index, rule) in self.rules.iter().enumerate() {
-            for (number, condition) in rule.when.iter().enumerate() {
-                reading.fields += usize::from(condition.field().is_some());
-                let why = match condition.holds(reading.answer, &reading.query, reading.scope) {
-                    Ok(true) => continue,
-                    Ok(false) => continue 'rules,
-                    Err(Unjudged::Spent) => format!("the answer rules are too expensive for this answer: {MAX_STEPS} steps"),
-                    Err(Unjudged::Macros(detail)) => format!("{detail}; the condition does not hold"),
-                    Err(Unjudged::Expression) => {
-                        "a regular expression over the limits never matches, save the rule with a smaller one".to_owned()
-                    }
-                };
-                reading.notes.push(format!("/answer/rules/{index}/when/{number}: {why}"));
-                if reading.scope.steps.is_spent() {
-                    return Err(Spent);
-                }
-                continue 'rules;
+        for (index, rule) in self.rules.iter().enumerate() {
+            if rule.when.decide(|spot, condition| reading.judge(index, spot, condition))? {
+                return Ok(Some((index, rule)));
             }
-            return Ok(Some((index, rule)));
         }
         Ok(None)
     }
 
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.rules.iter().flat_map(AnswerRule::conditions)
+    }
+
+    /// Its conditions, each with the end of its JSON pointer.
+    pub(crate) fn placed_conditions(&self) -> impl Iterator<Item = (String, &Condition)> {
+        let rules = self.rules.iter().enumerate();
+        rules.flat_map(|(index, rule)| {
+            rule.when.conditions().map(move |(spot, condition)| (format!("/rules/{index}/when{spot}"), condition))
+        })
+    }
+
     /// The fields of the body that conditions look at.
     fn fields(&self) -> impl Iterator<Item = &FieldPath> {
-        self.rules.iter().flat_map(|rule| &rule.when).filter_map(Condition::field)
+        self.conditions().filter_map(Condition::field)
     }
 
     /// Returns true if by a field of the body the same is to be asked again.
     fn asks_again(&self) -> bool {
         let mut rules = self.rules.iter().filter(|rule| rule.then == Verdict::Pending);
-        rules.any(|rule| rule.when.iter().any(|condition| condition.field().is_some()))
+        rules.any(|rule| rule.conditions().any(|condition| condition.field().is_some()))
     }
 
     /// Returns true if the body may say that the receiver has not decided.
     pub(crate) fn polls(&self) -> bool {
         let mut rules = self.rules.iter().filter(|rule| rule.then == Verdict::Pending);
-        rules.any(|rule| rule.when.iter().any(Condition::looks_at_body))
+        rules.any(|rule| rule.conditions().any(Condition::looks_at_body))
     }
 
     /// An estimate of the memory that they take, in bytes.
@@ -234,20 +251,8 @@ impl AnswerRule {
         if !value.is_object() {
             return None;
         }
-        let items = fields.list("when", faults);
-        if items.is_empty() && fields.get("when").is_none_or(Value::is_array) {
-            faults.add(fields.at("when"), "no condition: write at least one, such as {\"operator\": \"always\"}");
-        }
-        if items.len() > MAX_CONDITIONS {
-            faults.add(fields.at("when"), format!("{} conditions are too many: {MAX_CONDITIONS} are allowed", items.len()));
-        }
         let allowed = Allowed { admin: owner.affiliate().is_none(), answer: true, ..Allowed::default() };
-        let when: Vec<Condition> = items
-            .iter()
-            .take(MAX_CONDITIONS)
-            .enumerate()
-            .filter_map(|(i, condition)| Condition::parse(condition, &format!("{pointer}/when/{i}"), allowed, faults))
-            .collect();
+        let when = When::parse(&fields, "when", allowed, faults);
         let then = fields.word("then", &Verdict::WORDS, faults);
         if fields.get("then").is_none() {
             faults.add(fields.at("then"), "required: choose delivered, pending, retry or failed");
@@ -256,13 +261,16 @@ impl AnswerRule {
         Some(Self { when, then: then?, set })
     }
 
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.when.conditions().map(|(_, condition)| condition)
+    }
+
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.when.iter().map(Condition::bytes).sum::<usize>() + self.set.bytes()
+        size_of::<Self>() + self.when.bytes() + self.set.bytes()
     }
 
     fn document(&self) -> Value {
-        let when: Vec<Value> = self.when.iter().map(Condition::document).collect();
-        let mut map = Map::from_iter([("when".to_owned(), when.into()), ("then".to_owned(), self.then.as_str().into())]);
+        let mut map = Map::from_iter([("when".to_owned(), self.when.document()), ("then".to_owned(), self.then.as_str().into())]);
         map.extend(self.set.document().map(|set| ("set".to_owned(), set)));
         Value::Object(map)
     }

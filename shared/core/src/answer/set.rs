@@ -8,6 +8,7 @@ use crate::{
     change::TransactionResult,
     document::{Fields, kind},
     fault::{Faults, pointer_token},
+    json,
     json::{Map, Value},
     money::Money,
     name::check_name,
@@ -28,7 +29,21 @@ pub(super) struct Set {
     payout: Option<Template>,
     value: Option<Template>,
     external_id: Option<Template>,
-    variables: BTreeMap<String, Template>,
+    variables: BTreeMap<String, Variable>,
+}
+
+/// The text of a variable.
+#[derive(Debug, Clone)]
+struct Variable {
+    text: Template,
+    /// Its value is shown to nobody.
+    is_secret: bool,
+}
+
+impl Variable {
+    fn document(&self) -> Value {
+        if self.is_secret { json!({"value": self.text.text(), "secret": true}) } else { self.text.text().into() }
+    }
 }
 
 /// What goes back to the platform, so that only an admin's rule may set it.
@@ -62,16 +77,25 @@ impl Set {
             .filter_map(|(key, template)| Some(((*key).to_owned(), template.as_ref()?.text().into())))
             .collect();
         if !self.variables.is_empty() {
-            let variables = self.variables.iter().map(|(name, template)| (name.clone(), template.text().into()));
+            let variables = self.variables.iter().map(|(name, variable)| (name.clone(), variable.document()));
             map.insert("variables".to_owned(), Value::Object(variables.collect()));
         }
         (!map.is_empty()).then_some(Value::Object(map))
     }
 
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        let own = [&self.result, &self.payout, &self.value, &self.external_id].into_iter().flatten();
+        own.chain(self.variables.values().map(|variable| &variable.text))
+    }
+
     /// Returns true if a template reads the body.
     pub(super) fn looks_at_body(&self) -> bool {
-        let own = [&self.result, &self.payout, &self.value, &self.external_id].into_iter().flatten();
-        own.chain(self.variables.values()).any(Template::reads_body)
+        self.templates().any(Template::reads_body)
+    }
+
+    /// The variables whose values are shown to nobody.
+    pub(super) fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().filter(|(_, variable)| variable.is_secret).map(|(name, _)| name.as_str())
     }
 
     /// Whether it sets that variable.
@@ -81,8 +105,7 @@ impl Set {
 
     /// An estimate of the memory that the templates take, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let own = [&self.result, &self.payout, &self.value, &self.external_id].into_iter().flatten();
-        own.chain(self.variables.values()).map(Template::bytes).sum()
+        self.templates().map(Template::bytes).sum()
     }
 
     /// Renders what is set; `left_out` hears the field and why. Empty is not told, surrounding blanks do not count.
@@ -94,8 +117,8 @@ impl Set {
             external_id: read(self.external_id.as_ref(), "external_id", scope, left_out),
             variables: BTreeMap::new(),
         };
-        for (name, template) in &self.variables {
-            if let Some(text) = read(Some(template), &format!("variables/{name}"), scope, left_out) {
+        for (name, variable) in &self.variables {
+            if let Some(text) = read(Some(&variable.text), &format!("variables/{name}"), scope, left_out) {
                 told.variables.insert(name.clone(), text);
             }
         }
@@ -150,7 +173,7 @@ fn read<T: Tellable>(
     read.map_err(|why| left_out(field, why)).ok()
 }
 
-fn read_variables(value: Option<&Value>, pointer: &str, allowed: Allowed, faults: &mut Faults) -> BTreeMap<String, Template> {
+fn read_variables(value: Option<&Value>, pointer: &str, allowed: Allowed, faults: &mut Faults) -> BTreeMap<String, Variable> {
     let map = match value {
         None => return BTreeMap::new(),
         Some(Value::Object(map)) => map,
@@ -168,11 +191,25 @@ fn read_variables(value: Option<&Value>, pointer: &str, allowed: Allowed, faults
         if let Err(fault) = check_name(name) {
             faults.add(&at, fault.to_string());
         }
-        if let Some(template) = read_template(value, &at, allowed, faults) {
-            variables.insert(name.clone(), template);
+        if let Some(variable) = read_variable(value, &at, allowed, faults) {
+            variables.insert(name.clone(), variable);
         }
     }
     variables
+}
+
+/// Reads a text, or `{"value": text, "secret": true}`.
+fn read_variable(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Variable> {
+    if !value.is_object() {
+        return read_template(value, pointer, allowed, faults).map(|text| Variable { text, is_secret: false });
+    }
+    let fields = Fields::open(Some(value), pointer, &["value", "secret"], &[], faults);
+    let is_secret = fields.flag("secret", faults).unwrap_or(false);
+    if fields.get("value").is_none() {
+        faults.add(fields.at("value"), "required: write a template such as \"{body.access_token}\"");
+    }
+    let text = read_template(fields.get("value")?, &fields.at("value"), allowed, faults)?;
+    Some(Variable { text, is_secret })
 }
 
 fn read_template(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Template> {

@@ -17,6 +17,7 @@ use crate::{
 mod bodies;
 mod patterns;
 mod set;
+mod sources;
 
 const SENT: &str = "https://api.bank.example/status?id=X-77&note=a%20b&empty=&id=second#part";
 
@@ -364,7 +365,7 @@ fn a2_sources_take_their_keys() {
     );
     check_condition_faults(
         &json!({"operator": "is_true"}),
-        &[("/source", "required: choose body, header, http_code, query, constant")],
+        &[("/source", "required: choose body, header, http_code, query, constant, macro, variable")],
     );
 }
 
@@ -382,7 +383,7 @@ fn a2_a_condition_tells_all_its_faults() {
             ),
             (
                 "/source",
-                "\"bodi\" is no choice here, the nearest is \"body\": choose of body, header, http_code, query, constant",
+                "\"bodi\" is no choice here, the nearest is \"body\": choose of body, header, http_code, query, constant, macro, variable",
             ),
             ("/value2", "a list can't be compared with: write a text, a number, true or false"),
         ],

@@ -1,6 +1,6 @@
 //! From a name to its macro, or to a sentence that says which name was meant.
 
-use super::{Family, Fixed, Kind, Macro, catalogue};
+use super::{Family, Fixed, Kind, Macro, MacroInfo, catalogue};
 use crate::{name::check_name, path::FieldPath, template::Allowed};
 
 /// A longer word is like none that is known; likening takes time by its length.
@@ -32,16 +32,25 @@ pub(crate) fn shown(name: &str) -> String {
     if name.chars().count() <= 40 { name.to_owned() } else { name.chars().take(39).chain(['…']).collect() }
 }
 
+/// The row of a name, matched exactly.
+fn row_of(name: &str) -> Option<&'static MacroInfo> {
+    catalogue().iter().find(|row| match (row.kind, name.split_once('.')) {
+        (Kind::Fixed(_), None) => row.name == name || row.aliases.contains(&name),
+        (Kind::Family(_), Some((prefix, _))) => family_word(row.name) == prefix,
+        _ => false,
+    })
+}
+
 impl Macro {
+    /// Returns true if this is the name of a macro, whoever may use it and wherever.
+    pub(crate) fn is_known(name: &str) -> bool {
+        row_of(name).is_some()
+    }
+
     /// Reads a name, matched exactly (domain §5); the error is a sentence for the rule's author.
     pub(crate) fn parse(name: &str, allowed: Allowed) -> Result<Self, String> {
         let (prefix, key) = name.split_once('.').map_or((name, None), |(prefix, key)| (prefix, Some(key)));
-        let row = catalogue().iter().find(|row| match (row.kind, key) {
-            (Kind::Fixed(_), None) => row.name == name || row.aliases.contains(&name),
-            (Kind::Family(_), Some(_)) => family_word(row.name) == prefix,
-            _ => false,
-        });
-        let Some(row) = row else { return Err(unknown(name, prefix, key)) };
+        let Some(row) = row_of(name) else { return Err(unknown(name, prefix, key)) };
         if row.admins_only && !allowed.admin {
             return Err(format!("{{{name}}} is for rules of admins only"));
         }

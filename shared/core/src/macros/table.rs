@@ -289,6 +289,13 @@ pub(super) const MODIFIERS: &[ModifierInfo] = &[
         "{now|date:%d.%m.%Y %H:%M,Europe/Prague}",
         "22.11.2026 10:00",
     ),
+    modifier(
+        "date_add",
+        "+3d",
+        "A time so many seconds (s), minutes (m), hours (h) or days of 24 hours (d) later, or earlier with -; what is no time is left as it is.",
+        "{conversion_at|date_add:+3d|date:%Y-%m-%d}",
+        "2026-11-25",
+    ),
     modifier("unix", "", "A time in unix seconds; what is no time is left as it is.", "{conversion_at|unix}", "1795336200"),
     modifier(
         "unixms",
@@ -380,6 +387,13 @@ pub(super) const MODIFIERS: &[ModifierInfo] = &[
         "Every match of the regular expression becomes to, where $1 or ${name} is a group.",
         "{pcid|regex:/^pc-(.*)$/$1/}",
         "1",
+    ),
+    modifier(
+        "first",
+        "/regex/",
+        "The first match of the regular expression, or of one with groups its first group; empty if there is none.",
+        "{user_agent|first:/^[A-Za-z]+/}",
+        "Mozilla",
     ),
     modifier("prefix", "x", "x in front.", "{pcid|prefix:p-}", "p-pc-1"),
     modifier("suffix", "x", "x behind.", "{value|suffix: EUR}", "100.00 EUR"),

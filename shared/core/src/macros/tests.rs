@@ -52,8 +52,8 @@ fn v3_revenue_alone_is_for_admins() {
 #[test]
 fn q2_the_modifiers_are_those_of_the_domain() {
     let names: Vec<&str> = modifiers().iter().map(|row| row.name).collect();
-    let expected = "default map date unix unixms number cents add subtract times divide lower upper trim urlencode urldecode json hex base64 base64decode md5 sha1 \
-        sha256 sha512 hmac_sha1 hmac_sha256 hmac_sha512 replace regex prefix suffix raw omit_if_empty";
+    let expected = "default map date date_add unix unixms number cents add subtract times divide lower upper trim urlencode urldecode json hex base64 base64decode md5 sha1 \
+        sha256 sha512 hmac_sha1 hmac_sha256 hmac_sha512 replace regex first prefix suffix raw omit_if_empty";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
 }
 

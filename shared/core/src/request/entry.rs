@@ -1,12 +1,11 @@
 //! Query entries: names are literal, values may hold macros (Q1).
 
-use super::{MOST_QUERY_ENTRIES, name, objects, template};
+use super::{MOST_QUERY_ENTRIES, name, objects, part::Part};
 use crate::{
     document::Fields,
     fault::Faults,
-    json,
-    json::Value,
-    template::{Allowed, Filled, Place, RenderFault, Scope, Template, encode::percent_encoded},
+    json::{Map, Value},
+    template::{Allowed, Filled, Place, RenderFault, Scope, encode::percent_encoded},
 };
 
 /// One entry that follows the URL's own query.
@@ -15,15 +14,15 @@ pub(super) struct QueryEntry {
     pub(super) name: Box<str>,
     /// The name as it goes out.
     encoded: Box<str>,
-    pub(super) value: Template,
+    pub(super) value: Part,
 }
 
 /// Reads `query`.
 pub(super) fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) -> Option<Vec<QueryEntry>> {
-    let entries = objects(fields, "query", MOST_QUERY_ENTRIES, &["name", "value"], faults);
+    let entries = objects(fields, "query", MOST_QUERY_ENTRIES, &["name", "value", "do_not_send"], faults);
     let parsed = entries.iter().map(|(_, entry)| {
         let name = name(entry, "name", faults);
-        let value = template(entry, "value", Place::QueryValue, allowed, faults);
+        let value = Part::parse(entry, Place::QueryValue, allowed, faults);
         Some(QueryEntry { name: name?.into(), encoded: percent_encoded(name?).into(), value: value? })
     });
     // Every entry is read, so that every fault is found.
@@ -32,7 +31,9 @@ pub(super) fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) 
 
 impl QueryEntry {
     pub(super) fn document(&self) -> Value {
-        json!({"name": self.name, "value": self.value.text()})
+        let mut map = Map::from_iter([("name".to_owned(), Value::from(&*self.name))]);
+        self.value.add_to(&mut map);
+        Value::Object(map)
     }
 
     /// Adds the entry to a URL, unless it is to be dropped.

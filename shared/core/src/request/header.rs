@@ -1,12 +1,11 @@
 //! Headers: names are literal, values may hold macros but no control characters (Q3).
 
-use super::{DELIVERY_ID_HEADER, MOST_HEADERS, Signing, name, objects, template};
+use super::{DELIVERY_ID_HEADER, MOST_HEADERS, Signing, name, objects, part::Part};
 use crate::{
     document::Fields,
     fault::Faults,
-    json,
-    json::Value,
-    template::{Allowed, Place, Template},
+    json::{Map, Value},
+    template::{Allowed, Place},
 };
 
 /// Headers that the sending itself writes: they say where a request goes and where it ends.
@@ -31,12 +30,12 @@ const FRAMING: [&str; 14] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) name: Box<str>,
-    pub(super) value: Template,
+    pub(super) value: Part,
 }
 
 /// Reads `headers`.
 pub(super) fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) -> Option<Vec<Header>> {
-    let headers = objects(fields, "headers", MOST_HEADERS, &["name", "value"], faults);
+    let headers = objects(fields, "headers", MOST_HEADERS, &["name", "value", "do_not_send"], faults);
     let mut seen: Vec<&str> = Vec::new();
     let mut parsed = Vec::new();
     for (_, header) in &headers {
@@ -49,7 +48,7 @@ pub(super) fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) 
             }
             seen.push(name);
         }
-        let value = template(header, "value", Place::Header, allowed, faults);
+        let value = Part::parse(header, Place::Header, allowed, faults);
         parsed.push(name.zip(value).map(|(name, value)| Header { name: name.into(), value }));
     }
     parsed.into_iter().collect()
@@ -92,7 +91,9 @@ fn is_token(byte: u8) -> bool {
 
 impl Header {
     pub(super) fn document(&self) -> Value {
-        json!({"name": self.name, "value": self.value.text()})
+        let mut map = Map::from_iter([("name".to_owned(), Value::from(&*self.name))]);
+        self.value.add_to(&mut map);
+        Value::Object(map)
     }
 
     pub(super) fn is_content_type(&self) -> bool {

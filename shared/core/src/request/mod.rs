@@ -9,6 +9,7 @@ mod entry;
 mod header;
 mod host;
 mod method;
+mod part;
 mod rendered;
 mod signing;
 mod target;
@@ -19,7 +20,13 @@ mod variables;
 use std::collections::BTreeMap;
 
 pub(crate) use self::header::refuse_signature_headers;
-use self::{body::Body, entry::QueryEntry, header::Header, target::Target};
+use self::{
+    body::Body,
+    entry::QueryEntry,
+    header::Header,
+    part::{Part, Placed},
+    target::Target,
+};
 pub use self::{
     method::Method,
     rendered::{Rendered, parameter},
@@ -33,6 +40,7 @@ use crate::{
     json,
     json::Value,
     template::{Allowed, Bound, Filled, Reach, RenderFault, Scope, Template},
+    when::Condition,
 };
 
 /// The most headers that a rule may set.
@@ -202,7 +210,7 @@ impl Request {
     /// Adds `?` and the query to a URL: of its own parts and of the entries those that are to be kept.
     fn render_query(&self, scope: &Scope<'_>, keeps: impl Fn(&Template) -> bool, url: &mut String) -> Result<(), RenderFault> {
         self.target.render_query(scope, &keeps, url)?;
-        for entry in self.query.iter().filter(|entry| keeps(&entry.value)) {
+        for entry in self.query.iter().filter(|entry| entry.value.templates().all(&keeps)) {
             entry.render(scope, url)?;
             within(LONGEST_URL_BYTES, url.len())?;
         }
@@ -212,10 +220,6 @@ impl Request {
     /// Returns true if a text reads the sorted query, so that it can't be part of it.
     fn is_late(&self, template: &Template) -> bool {
         template.reads_sorted_query() || self.derived.late.covers(template)
-    }
-
-    fn query_templates(&self) -> impl Iterator<Item = &Template> {
-        self.target.query().iter().chain(self.query.iter().map(|entry| &entry.value))
     }
 
     /// The receiver as `host:port`, the port always given: what is connected to, and what breakers and caps go by.
@@ -243,27 +247,69 @@ impl Request {
         self.templates().flat_map(Template::secrets)
     }
 
-    /// Every text with macros and its place inside `request`, a JSON pointer such as `/query/0/value`: URL, query, headers, body.
-    pub fn placed_templates(&self) -> impl Iterator<Item = (String, &Template)> {
-        let query = self.query.iter().enumerate().map(|(i, entry)| (format!("/query/{i}/value"), &entry.value));
-        let headers = self.headers.iter().enumerate().map(|(i, header)| (format!("/headers/{i}/value"), &header.value));
-        let body = self.body.templates().enumerate().map(|(i, template)| match self.body {
-            Body::Raw { .. } => ("/body/text".to_owned(), template),
-            _ => (format!("/body/fields/{i}/value"), template),
-        });
-        std::iter::once(("/url".to_owned(), self.target.template())).chain(query).chain(headers).chain(body)
+    /// Its parts, each with its place inside `request`.
+    fn parts(&self) -> impl Iterator<Item = (String, &Part)> {
+        let query = self.query.iter().enumerate().map(|(i, entry)| (format!("/query/{i}"), &entry.value));
+        let headers = self.headers.iter().enumerate().map(|(i, header)| (format!("/headers/{i}"), &header.value));
+        let fields = self.body.parts().enumerate().map(|(i, part)| (format!("/body/fields/{i}"), part));
+        query.chain(headers).chain(fields)
+    }
+
+    /// Every text that it may send and its place inside `request`, a JSON pointer such as `/query/0/value`: URL, query, headers, body.
+    pub fn placed_templates(&self) -> impl Iterator<Item = Placed<'_>> {
+        let parts = self.parts().flat_map(|(at, part)| part.placed().map(move |(place, text)| (format!("{at}{place}"), text)));
+        self.url_text().into_iter().chain(parts).chain(self.raw_text())
+    }
+
+    /// Every text that it sends of what is at hand, those of conditions and of variables included, each with its place.
+    pub fn placed_templates_in<'r>(&'r self, scope: &Scope<'_>) -> impl Iterator<Item = Placed<'r>> {
+        let parts = self
+            .parts()
+            .flat_map(|(at, part)| part.placed_in(scope).into_iter().map(move |(place, text)| (format!("{at}{place}"), text)));
+        self.url_text().into_iter().chain(parts).chain(self.raw_text()).chain(self.variables.placed_in(scope))
+    }
+
+    fn url_text(&self) -> [Placed<'_>; 1] {
+        [("/url".to_owned(), self.target.template())]
+    }
+
+    fn raw_text(&self) -> Option<Placed<'_>> {
+        self.body.raw_text().map(|text| ("/body/text".to_owned(), text))
+    }
+
+    /// The conditions by which it chooses, each with its place in the rule.
+    pub(crate) fn placed_conditions(&self) -> impl Iterator<Item = (String, &Condition)> {
+        let parts = self
+            .parts()
+            .flat_map(|(at, part)| part.conditions().map(move |(place, condition)| (format!("/request{at}{place}"), condition)));
+        parts.chain(self.variables.conditions())
+    }
+
+    /// The conditions that a secret has part in, by way of variables.
+    pub(crate) fn conditions_with_secrets(&self) -> impl Iterator<Item = String> {
+        let reads_secret = |condition: &Condition| {
+            condition
+                .templates()
+                .any(|(_, template)| template.variables().any(|name| self.derived.secret.variables.contains(name)))
+        };
+        self.placed_conditions().filter(move |(_, condition)| reads_secret(condition)).map(|(place, _)| place)
     }
 
     /// An estimate of the memory that it takes, in bytes. The URL's template is held twice.
     pub(crate) fn bytes(&self) -> usize {
-        self.templates().chain([self.target.template()]).map(|template| template.bytes() + PLACE_BYTES).sum()
+        let variables = self.variables.iter().map(|(_, value)| value);
+        let parts: usize = self.parts().map(|(_, part)| part).chain(variables).map(Part::bytes).sum();
+        let alone = [self.target.template(); 2].into_iter().chain(self.body.raw_text());
+        let texts = alone.chain(self.signing.iter().flat_map(Signing::templates));
+        parts + texts.map(|template| template.bytes() + PLACE_BYTES).sum::<usize>()
     }
 
-    /// Every text with macros: URL, query, headers, body, variables, and what is signed.
+    /// Every text with macros, those of conditions included: URL, query, headers, body, variables, and what is signed.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        let query = self.query.iter().map(|entry| &entry.value);
-        let headers = self.headers.iter().map(|header| &header.value);
-        let shared = self.variables.iter().map(|(_, value)| value).chain(self.signing.iter().flat_map(Signing::templates));
+        let query = self.query.iter().flat_map(|entry| entry.value.templates());
+        let headers = self.headers.iter().flat_map(|header| header.value.templates());
+        let variables = self.variables.iter().flat_map(|(_, value)| value.templates());
+        let shared = variables.chain(self.signing.iter().flat_map(Signing::templates));
         std::iter::once(self.target.template()).chain(query).chain(headers).chain(self.body.templates()).chain(shared)
     }
 }

@@ -11,6 +11,7 @@ use crate::{
 
 mod bodies;
 mod bound;
+mod chosen;
 mod hostile;
 
 const ADMIN: Allowed = Allowed { admin: true, answer: false, private_targets: false, stored: false };
@@ -255,7 +256,7 @@ fn q2_all_faults_at_once_with_their_pointers() {
             ("/request/url", "character 16: there is no macro {x}: the catalogue of macros lists all of them"),
             ("/request/url", "no macro may stand in the host or the port: name the receiver, and begin the path with /"),
             ("/request/query/2/nam", "\"nam\" is no field here…"),
-            ("/request/query/3", "null is not an object: write {…} with name, value"),
+            ("/request/query/3", "null is not an object: write {…} with name, value, do_not_send"),
             ("/request/query/1/name", "a name of 0 bytes: 1 to 1024 are allowed"),
             ("/request/query/1/value", "character 3: there is no macro {pcidd}: the nearest is {pcid}"),
             ("/request/query/2/name", "missing: write a name"),

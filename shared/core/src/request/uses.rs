@@ -36,11 +36,13 @@ impl Request {
         // A variable may read the sorted query, which holds variables that come after it.
         for _ in 0..2 {
             for (name, value) in self.variables.iter() {
-                if is_direct(value) || reach.covers(value) {
+                if value.templates().any(|template| is_direct(template) || reach.covers(template)) {
                     reach.variables.insert(name.into());
                 }
             }
-            let mut query = self.query_templates().filter(|template| !self.is_late(template));
+            let own = self.target.query().iter().filter(|template| !self.is_late(template));
+            let entries = self.query.iter().filter(|entry| !entry.value.templates().any(|template| self.is_late(template)));
+            let mut query = own.chain(entries.flat_map(|entry| entry.value.templates()));
             reach.query_sorted |= query.any(|template| is_direct(template) || reach.covers(template));
         }
         reach
@@ -65,19 +67,19 @@ impl Request {
         let signs = self.signing.as_ref().is_some_and(|signing| signing.secret() == secret);
         let covered = || self.templates().filter(|template| uses(template));
         let with_query = signs && self.derived.reads_sorted_query || covered().any(Template::reads_sorted_query);
-        for entry in self.query.iter().filter(|entry| with_query || uses(&entry.value)) {
-            parts.extend(["query", &entry.name, entry.value.text()]);
+        for entry in self.query.iter().filter(|entry| with_query || entry.value.templates().any(uses)) {
+            parts.extend(["query", &entry.name, entry.value.written()]);
         }
         let header_names: Vec<String> = self.headers.iter().map(|header| header.name.to_ascii_lowercase()).collect();
-        for (header, name) in self.headers.iter().zip(&header_names).filter(|(header, _)| uses(&header.value)) {
-            parts.extend(["header", name, header.value.text()]);
+        for (header, name) in self.headers.iter().zip(&header_names).filter(|(header, _)| header.value.templates().any(uses)) {
+            parts.extend(["header", name, header.value.written()]);
         }
         if let Some(signing) = self.signing.as_ref().filter(|signing| signs || signing.templates().any(uses)) {
             parts.extend(signing.fingerprint());
         }
         parts.extend(self.body.parts_that(|template| signs || uses(template)));
         if signs || !reach.variables.is_empty() || covered().any(|template| template.variables().next().is_some()) {
-            parts.extend(self.variables.iter().flat_map(|(name, value)| ["variable", name, value.text()]));
+            parts.extend(self.variables.iter().flat_map(|(name, value)| ["variable", name, value.written()]));
         }
         hash::text(&parts, FINGERPRINT_CHARS)
     }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::part::{Part, Placed};
 use crate::{
     document::kind,
     fault::{Faults, pointer_token},
     json::{Map, Value},
     name::check_name,
-    template::{Allowed, Bound, Place, RenderFault, Scope, Template},
+    template::{Allowed, Bound, RenderFault, Scope, Template},
+    when::Condition,
 };
 
 /// The most variables of a rule.
@@ -24,7 +26,7 @@ pub struct Variables(Vec<Variable>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Variable {
     name: Box<str>,
-    value: Template,
+    value: Part,
 }
 
 impl Variables {
@@ -37,7 +39,7 @@ impl Variables {
         if map.len() > MAX_VARIABLES {
             faults.add(pointer, format!("expected at most {MAX_VARIABLES} variables, got {}", map.len()));
         }
-        let bytes: usize = map.values().filter_map(Value::as_str).map(str::len).sum();
+        let bytes: usize = map.values().map(|value| value.as_str().map_or_else(|| value.to_string().len(), str::len)).sum();
         if bytes > MAX_VARIABLES_BYTES {
             faults.add(pointer, format!("expected variables of at most {MAX_VARIABLES_BYTES} bytes in all, got {bytes}"));
             return Self::default();
@@ -48,12 +50,12 @@ impl Variables {
             if let Err(fault) = check_name(name) {
                 faults.add(&at, fault.to_string());
             }
-            read.extend(template(value, &at, allowed, faults).map(|value| (&**name, value)));
+            read.extend(self::read(value, &at, allowed, faults).map(|value| (&**name, value)));
         }
         Self::in_order(&read, pointer, faults)
     }
 
-    fn in_order(read: &BTreeMap<&str, Template>, pointer: &str, faults: &mut Faults) -> Self {
+    fn in_order(read: &BTreeMap<&str, Part>, pointer: &str, faults: &mut Faults) -> Self {
         let mut sorting = Sorting { read, path: Vec::new(), sorted: Vec::new(), circle: None };
         for name in read.keys() {
             sorting.visit(name);
@@ -67,13 +69,35 @@ impl Variables {
 
     /// The resource form, texts as they were written; `None` if there are none.
     pub fn document(&self) -> Option<Value> {
-        let by_name: BTreeMap<_, _> = self.iter().map(|(name, value)| (name.to_owned(), value.text().into())).collect();
+        let by_name: BTreeMap<_, _> = self.iter().map(|(name, value)| (name.to_owned(), value.value_document())).collect();
         (!by_name.is_empty()).then(|| Value::Object(Map::from_iter(by_name)))
     }
 
-    /// Names and texts, each after those that it reads.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Template)> {
+    /// Names and values, each after those that it reads.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Part)> {
         self.0.iter().map(|variable| (&*variable.name, &variable.value))
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|variable| &*variable.name)
+    }
+
+    /// The texts that they may have, each with its place, such as `/variables/sig`.
+    pub fn placed_templates(&self) -> impl Iterator<Item = Placed<'_>> {
+        self.iter().flat_map(|(name, value)| value.placed().map(move |(place, text)| (place_of(name, &place), text)))
+    }
+
+    /// The texts that they have in this scope, and those of their conditions, each with its place.
+    pub(super) fn placed_in(&self, scope: &Scope<'_>) -> impl Iterator<Item = Placed<'_>> {
+        self.iter()
+            .flat_map(|(name, value)| value.placed_in(scope).into_iter().map(move |(place, text)| (place_of(name, &place), text)))
+    }
+
+    /// Their conditions, each with its place.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = (String, &Condition)> {
+        self.iter()
+            .flat_map(|(name, value)| value.conditions().map(move |(place, condition)| (place_of(name, &place), condition)))
     }
 
     /// Returns true if there is a variable of this name.
@@ -86,6 +110,7 @@ impl Variables {
         let mut bytes = 0;
         for Variable { name, value } in &self.0 {
             let mut text = String::new();
+            // Where no text is chosen, it is empty.
             value.render(&scope.with(bound), &mut text)?;
             super::within(MAX_VARIABLE_BYTES, text.len())?;
             bytes += text.len();
@@ -96,9 +121,14 @@ impl Variables {
     }
 }
 
+/// The place of a part of a variable: its value stands at its name.
+fn place_of(name: &str, place: &str) -> String {
+    format!("/variables/{name}{}", place.strip_prefix("/value").unwrap_or(place))
+}
+
 /// Puts variables into the order of their references.
 struct Sorting<'r> {
-    read: &'r BTreeMap<&'r str, Template>,
+    read: &'r BTreeMap<&'r str, Part>,
     /// From a variable to the one that is looked at, each reading the next.
     path: Vec<&'r str>,
     sorted: Vec<&'r str>,
@@ -117,7 +147,7 @@ impl<'r> Sorting<'r> {
         }
         let Some(value) = self.read.get(name) else { return };
         self.path.push(name);
-        for read in value.variables() {
+        for read in value.templates().flat_map(Template::variables) {
             self.visit(read);
         }
         self.path.pop();
@@ -125,28 +155,11 @@ impl<'r> Sorting<'r> {
     }
 }
 
-fn template(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Template> {
-    let Some(text) = value.as_str() else {
-        let example = "write a text such as \"{click_id}.{secret.key}\"";
-        faults.add(pointer, format!("{} is not a text: {example}", kind(value)));
-        return None;
-    };
-    if text.len() > MAX_VARIABLE_BYTES {
-        faults.add(pointer, format!("expected at most {MAX_VARIABLE_BYTES} bytes, got {}", text.len()));
+fn read(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Part> {
+    let part = Part::of_value(value, pointer, MAX_VARIABLE_BYTES, allowed, faults)?;
+    if part.may_omit() {
+        faults.add(pointer, "omit_if_empty drops a query entry, a header or a body field: write it where the variable is read");
         return None;
     }
-    match Template::parse_within(text, Place::Plain, allowed, faults) {
-        Ok(template) if template.may_omit() => {
-            faults
-                .add(pointer, "omit_if_empty drops a query entry, a header or a body field: write it where the variable is read");
-            None
-        }
-        Ok(template) => Some(template),
-        Err(found) => {
-            for fault in found {
-                faults.add(pointer, fault.to_string());
-            }
-            None
-        }
-    }
+    Some(part)
 }

@@ -46,7 +46,7 @@ impl Encoding {
             Place::RawXml if is_inside => Self::Cdata,
             Place::RawXml => Self::Xml,
             Place::Header => Self::Header,
-            Place::Plain => Self::Plain,
+            Place::Condition | Place::Plain => Self::Plain,
         }
     }
 
@@ -56,7 +56,7 @@ impl Encoding {
             Place::Url => Self::Url,
             Place::QueryValue | Place::FormValue => Self::Percent,
             Place::JsonString => Self::JsonString,
-            Place::Header | Place::RawJson | Place::RawForm | Place::RawXml | Place::Plain => Self::Plain,
+            Place::Header | Place::RawJson | Place::RawForm | Place::RawXml | Place::Condition | Place::Plain => Self::Plain,
         }
     }
 

@@ -128,6 +128,8 @@ pub enum Place {
     RawForm,
     /// An XML text: values get XML escapes.
     RawXml,
+    /// A key or a value of a condition: nothing is encoded, and braces around no known macro are themselves.
+    Condition,
     /// Any other text: nothing is encoded.
     Plain,
 }
@@ -266,8 +268,28 @@ impl Template {
         allowed: Allowed,
         faults: &mut Faults,
     ) -> Result<Self, Vec<TemplateFault>> {
-        let pieces = parse::pieces(text, place, allowed, faults)?;
+        let (pieces, _) = parse::pieces(text, place, allowed, faults)?;
         Ok(Self { text: text.into(), place, pieces })
+    }
+
+    /// Reads a text of a condition, within what the document's `faults` leave. Returns also what stands in braces and is no macro.
+    pub(crate) fn parse_condition(
+        text: &str,
+        allowed: Allowed,
+        faults: &mut Faults,
+    ) -> Result<(Self, Vec<Box<str>>), Vec<TemplateFault>> {
+        let (pieces, strays) = parse::pieces(text, Place::Condition, allowed, faults)?;
+        Ok((Self { text: text.into(), place: Place::Condition, pieces }, strays))
+    }
+
+    /// A text that is taken as it is.
+    pub(crate) fn verbatim(text: &str) -> Self {
+        Self { text: text.into(), place: Place::Plain, pieces: [Piece::Literal(text.into())].into() }
+    }
+
+    /// Returns true if it is one macro with no text around it.
+    pub(crate) fn is_one_macro(&self) -> bool {
+        matches!(&*self.pieces, [Piece::Slot(_)])
     }
 
     /// Writes the text with its macros filled in. After [`Filled::Omit`] and after an error `out` is as it was.
@@ -342,19 +364,25 @@ impl Template {
         self.uses().any(|used| used.source.is_of_body())
     }
 
-    /// The text with `blank` in place of each macro, and the macros, each a template with no text of its own.
-    pub(crate) fn blanks(&self, blank: char) -> (String, Vec<Self>) {
-        let (mut text, mut macros) = (String::new(), Vec::new());
+    /// The text with `blank` in place of each macro.
+    pub(crate) fn blanks(&self, blank: char) -> String {
+        let mut text = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(literal) => text.push_str(literal),
-                Piece::Slot(slot) => {
-                    text.push(blank);
-                    macros.push(Self { text: "".into(), place: self.place, pieces: [Piece::Slot(slot.clone())].into() });
-                }
+                Piece::Slot(_) => text.push(blank),
             }
         }
-        (text, macros)
+        text
+    }
+
+    /// The values of its macros, in the order of the text; an empty text for one that is missing.
+    pub(crate) fn values(&self, scope: &Scope<'_>) -> Result<Vec<String>, RenderFault> {
+        let render = |slot: &Slot| {
+            let mut value = String::new();
+            slot.render(scope, &mut value).map(|_| value)
+        };
+        self.slots().map(render).collect()
     }
 
     /// The macros that stand in a JSON string of the text and whose values may step out of it, if the text looks like JSON.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{
-    Timestamp,
+    SignedDuration, Timestamp,
     fmt::strtime::BrokenDownTime,
     tz::{TimeZone, TimeZoneDatabase},
 };
@@ -16,6 +16,8 @@ use crate::{
     money::Money,
 };
 
+/// The most days that `date_add` adds: a hundred years.
+const MAX_ADDED_DAYS: i64 = 36_500;
 /// The longest replacement of a regular expression, in bytes.
 const LONGEST_REPLACEMENT_BYTES: usize = 256;
 
@@ -34,6 +36,7 @@ pub(super) enum Modifier {
     Default(Box<str>),
     Map(Box<[(Box<str>, Box<str>)]>),
     Date { format: Box<str>, zone: TimeZone },
+    DateAdd(SignedDuration),
     Unix,
     UnixMs,
     Number { digits: u32 },
@@ -55,6 +58,7 @@ pub(super) enum Modifier {
     Hmac { hash: HmacHash, secret: Box<str> },
     Replace { from: Box<str>, to: Box<str> },
     Regex { from: Expression, to: Box<str> },
+    First(Expression),
     Prefix(Box<str>),
     Suffix(Box<str>),
     OmitIfEmpty,
@@ -71,18 +75,38 @@ impl Modifier {
             (Some(_), _) => return Err(format!("{name} takes no argument: write {}", info.example)),
             (None, form) => return Err(format!("{name} needs an argument: {name}:{form}, such as {}", info.example)),
         };
+        if let Some(simple) = Self::without_argument(name) {
+            return Ok(Some(simple));
+        }
         Ok(Some(match name {
             "default" => Self::Default(text(written)),
             "map" => map(written)?,
             "date" => date(written, expressions.is_of_stored_rule())?,
-            "unix" => Self::Unix,
-            "unixms" => Self::UnixMs,
+            "date_add" => date_add(written)?,
             "number" => Self::Number { digits: digits(written)? },
-            "cents" => Self::Cents,
             "add" => calculate(Calculation::Add, written)?,
             "subtract" => calculate(Calculation::Subtract, written)?,
             "times" => calculate(Calculation::Multiply, written)?,
             "divide" => calculate(Calculation::Divide, written)?,
+            "hmac_sha1" => hmac(HmacHash::Sha1, written)?,
+            "hmac_sha256" => hmac(HmacHash::Sha256, written)?,
+            "hmac_sha512" => hmac(HmacHash::Sha512, written)?,
+            "replace" => replace(written)?,
+            "regex" => regex(written, expressions)?,
+            "first" => first(written, expressions)?,
+            "prefix" => Self::Prefix(text(written)),
+            "suffix" => Self::Suffix(text(written)),
+            "raw" => return Ok(None),
+            other => return Err(format!("{other} is not built")),
+        }))
+    }
+
+    /// The modifier of that name, if it takes no argument and is a step.
+    fn without_argument(name: &str) -> Option<Self> {
+        Some(match name {
+            "unix" => Self::Unix,
+            "unixms" => Self::UnixMs,
+            "cents" => Self::Cents,
             "lower" => Self::Lower,
             "upper" => Self::Upper,
             "trim" => Self::Trim,
@@ -96,17 +120,9 @@ impl Modifier {
             "sha1" => Self::Sha1,
             "sha256" => Self::Sha256,
             "sha512" => Self::Sha512,
-            "hmac_sha1" => hmac(HmacHash::Sha1, written)?,
-            "hmac_sha256" => hmac(HmacHash::Sha256, written)?,
-            "hmac_sha512" => hmac(HmacHash::Sha512, written)?,
-            "replace" => replace(written)?,
-            "regex" => regex(written, expressions)?,
-            "prefix" => Self::Prefix(text(written)),
-            "suffix" => Self::Suffix(text(written)),
             "omit_if_empty" => Self::OmitIfEmpty,
-            "raw" => return Ok(None),
-            other => return Err(format!("{other} is not built")),
-        }))
+            _ => return None,
+        })
     }
 
     /// Whether it says what happens to an empty value.
@@ -127,7 +143,7 @@ impl Modifier {
     pub(super) fn bytes(&self) -> usize {
         let own = match self {
             Self::Map(pairs) => size_of_val(&**pairs),
-            Self::Regex { from, .. } => from.bytes(),
+            Self::Regex { from, .. } | Self::First(from) => from.bytes(),
             _ => 0,
         };
         size_of::<Self>() + own
@@ -259,6 +275,26 @@ fn date(written: &str, stored: bool) -> Result<Modifier, String> {
     Ok(Modifier::Date { format: format.as_str().into(), zone })
 }
 
+/// Reads a signed whole number of seconds, minutes, hours or days of 24 hours.
+fn date_add(written: &str) -> Result<Modifier, String> {
+    let wrong = || {
+        let given = shown(written);
+        format!("expected a sign, a whole number and s, m, h or d, such as +3d, up to {MAX_ADDED_DAYS} days, got \"{given}\"")
+    };
+    let (is_back, rest) = match (written.strip_prefix('-'), written.strip_prefix('+')) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => return Err(wrong()),
+    };
+    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let unit = units.iter().find_map(|(unit, seconds)| Some((rest.strip_suffix(*unit)?, *seconds)));
+    let (digits, seconds) = unit.ok_or_else(wrong)?;
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: i64 = if is_number { digits.parse().map_err(|_| wrong())? } else { return Err(wrong()) };
+    let added = number.checked_mul(seconds).filter(|added| *added <= MAX_ADDED_DAYS * 86_400).ok_or_else(wrong)?;
+    Ok(Modifier::DateAdd(SignedDuration::from_secs(if is_back { -added } else { added })))
+}
+
 /// A comma of the format is easily taken for the one before the zone.
 fn no_zone(name: &str) -> String {
     if name.contains('%') {
@@ -294,20 +330,28 @@ fn replace(written: &str) -> Result<Modifier, String> {
 
 fn regex(written: &str, expressions: &mut ExpressionBudget) -> Result<Modifier, String> {
     let form = "write regex:/from/to/ and \\/ for a slash";
-    let sections = sections(written).ok_or_else(|| format!("not complete: {form}"))?;
-    let [from, to] = sections;
+    let [from, to] = sections(written).ok_or_else(|| format!("not complete: {form}"))?;
     if to.len() > LONGEST_REPLACEMENT_BYTES {
         return Err(format!("the replacement has {} bytes: {LONGEST_REPLACEMENT_BYTES} are allowed", to.len()));
     }
-    let built = expressions.compile(&from).map_err(|refused| match refused {
-        syntax @ expression::Refused::Syntax(_) => format!("{syntax}; {form}"),
-        other => other.to_string(),
-    })?;
-    Ok(Modifier::Regex { from: built, to: to.into() })
+    Ok(Modifier::Regex { from: compile(&from, form, expressions)?, to: to.into() })
 }
 
-/// `from` and `to` of `/from/to/`; inside, `\/` is a slash and every other backslash stays.
-fn sections(written: &str) -> Option<[String; 2]> {
+fn first(written: &str, expressions: &mut ExpressionBudget) -> Result<Modifier, String> {
+    let form = "write first:/regex/ and \\/ for a slash";
+    let [from] = sections(written).ok_or_else(|| format!("not complete: {form}"))?;
+    Ok(Modifier::First(compile(&from, form, expressions)?))
+}
+
+fn compile(pattern: &str, form: &str, expressions: &mut ExpressionBudget) -> Result<Expression, String> {
+    expressions.compile(pattern).map_err(|refused| match refused {
+        syntax @ expression::Refused::Syntax(_) => format!("{syntax}; {form}"),
+        other => other.to_string(),
+    })
+}
+
+/// The sections of `/from/to/` or `/from/`; inside, `\/` is a slash and every other backslash stays.
+fn sections<const COUNT: usize>(written: &str) -> Option<[String; COUNT]> {
     let mut sections = vec![String::new()];
     let mut chars = written.strip_prefix('/')?.chars().peekable();
     while let Some(c) = chars.next() {
@@ -319,6 +363,7 @@ fn sections(written: &str) -> Option<[String; 2]> {
             other => section.push(other),
         }
     }
-    let [from, to, end] = <[String; 3]>::try_from(sections).ok()?;
-    (end.is_empty() && !from.is_empty()).then_some([from, to])
+    let end = sections.pop()?;
+    let sections = <[String; COUNT]>::try_from(sections).ok()?;
+    (end.is_empty() && sections.first().is_some_and(|from| !from.is_empty())).then_some(sections)
 }

@@ -79,6 +79,11 @@ impl Modifier {
                 }
                 None => value,
             },
+            Self::DateAdd(added) => match value.as_time().and_then(|time| time.checked_add(*added).ok()) {
+                Some(time) if matches!(value, Value::Unix(_)) => Value::Unix(time),
+                Some(time) => Value::Time(time),
+                None => value,
+            },
             Self::Unix => value.as_time().map_or(value, |time| Value::Number(time.as_second())),
             Self::UnixMs => value.as_time().map_or(value, |time| Value::Number(time.as_millisecond())),
             Self::Number { digits } => match value.as_number() {
@@ -155,6 +160,7 @@ impl Modifier {
                 if matches == 0 { text } else { text.replace(&**from, to).into() }
             }
             Self::Regex { from, to } => replaced(from, to, text, scope)?,
+            Self::First(expression) => first(expression, &text, scope)?.into(),
             Self::Prefix(prefix) => format!("{prefix}{text}").into(),
             Self::Suffix(suffix) => format!("{text}{suffix}").into(),
             // The rest see values, not texts.
@@ -195,6 +201,14 @@ fn base64_decoded(text: &str) -> Option<String> {
     let bare = text.trim_end_matches('=');
     let bytes = BASE64_STANDARD_NO_PAD.decode(bare).or_else(|_| BASE64_URL_SAFE_NO_PAD.decode(bare)).ok()?;
     String::from_utf8(bytes).ok()
+}
+
+/// The first match, or of one with groups its first group; empty if there is none.
+fn first(expression: &Expression, text: &str, scope: &Scope<'_>) -> Result<String, Stop> {
+    if text.len() > MAX_REGEX_INPUT_BYTES {
+        return Err(Stop::Expensive(Expense::RegexInput(text.len())));
+    }
+    Ok(expression.first(text, &scope.steps)?.unwrap_or_default())
 }
 
 /// Every match replaced; stops as soon as the text gets too long.

@@ -12,7 +12,10 @@ use crate::{expression::ExpressionBudget, fault::Faults, macros::Macro};
 /// The most modifiers that one macro may have.
 const MOST_MODIFIERS: usize = 20;
 
-/// The pieces of a text, or all of its faults.
+/// The most texts in braces of a condition that are told of.
+const MAX_STRAYS: usize = 20;
+
+/// The pieces of a text, and of a condition's what stands in braces and is no macro; or all of its faults.
 ///
 /// Reading stops at the last fault that `faults` has room for, and at the first if it has none.
 pub(super) fn pieces(
@@ -20,7 +23,7 @@ pub(super) fn pieces(
     place: Place,
     allowed: Allowed,
     faults: &mut Faults,
-) -> Result<Box<[Piece]>, Vec<TemplateFault>> {
+) -> Result<(Box<[Piece]>, Vec<Box<str>>), Vec<TemplateFault>> {
     let most = faults.room().max(1);
     let mut reader = Reader {
         bytes: text.len(),
@@ -33,6 +36,7 @@ pub(super) fn pieces(
         literal: String::new(),
         pieces: Vec::new(),
         slots: 0,
+        strays: Vec::new(),
         expressions: faults.expressions(),
         faults: Vec::new(),
     };
@@ -42,7 +46,7 @@ pub(super) fn pieces(
         reader.step(c);
     }
     reader.end_literal();
-    if reader.faults.is_empty() { Ok(reader.pieces.into()) } else { Err(reader.faults) }
+    if reader.faults.is_empty() { Ok((reader.pieces.into(), reader.strays)) } else { Err(reader.faults) }
 }
 
 struct Reader<'t, 'f> {
@@ -59,6 +63,8 @@ struct Reader<'t, 'f> {
     pieces: Vec<Piece>,
     /// The number of macros among the pieces.
     slots: usize,
+    /// What stands in braces and is no macro, where that is literal text.
+    strays: Vec<Box<str>>,
     expressions: &'f mut ExpressionBudget,
     faults: Vec<TemplateFault>,
 }
@@ -83,9 +89,29 @@ impl<'t> Reader<'t, '_> {
     fn step(&mut self, c: char) {
         let at = self.offset - 1;
         match c {
-            '{' if !self.next_if('{') => self.slot(at),
-            '}' if !self.next_if('}') => self.fault(at, "a lone }: write }} for a brace"),
+            '{' if self.next_if('{') => self.literal(c, at),
+            '{' if self.place == Place::Condition && !self.macro_follows() => self.stray(),
+            '{' => self.slot(at),
+            '}' if self.next_if('}') || self.place == Place::Condition => self.literal(c, at),
+            '}' => self.fault(at, "a lone }: write }} for a brace"),
             _ => self.literal(c, at),
+        }
+    }
+
+    /// Returns true if the name of a macro follows, and a sign that ends it.
+    fn macro_follows(&self) -> bool {
+        let end = self.rest.find(['|', '}', '{']).filter(|end| !self.rest[*end..].starts_with('{'));
+        end.is_some_and(|end| Macro::is_known(&self.rest[..end]))
+    }
+
+    /// Takes a brace as it stands, and what it encloses.
+    fn stray(&mut self) {
+        let end = self.rest.find(['{', '}']).filter(|end| self.rest[*end..].starts_with('}'));
+        let inside = self.take(end.map_or(0, |end| end + 1));
+        self.literal.push('{');
+        self.literal.push_str(inside);
+        if !inside.is_empty() && self.strays.len() < MAX_STRAYS {
+            self.strays.push(format!("{{{inside}").into());
         }
     }
 
@@ -161,6 +187,7 @@ impl<'t> Reader<'t, '_> {
                 let Some(end) = argument_length(name, self.rest) else {
                     self.take(self.rest.len());
                     let detail = match name {
+                        "first" => "a macro without its }: write first:/regex/ with two slashes, and } behind it",
                         "regex" => "a macro without its }: write regex:/from/to/ with three slashes, and } behind it",
                         _ => "a macro without its }: close it, and in arguments write \\} and \\| for these signs",
                     };
@@ -189,10 +216,14 @@ impl<'t> Reader<'t, '_> {
     }
 }
 
-/// How many bytes the argument of a modifier takes: up to the next `|` or `}` that is not escaped. In `/from/to/` of a
+/// The bytes that the argument of a modifier takes: up to the next `|` or `}` that is not escaped. Between the slashes of a
 /// regular expression these signs mean nothing.
 fn argument_length(modifier: &str, rest: &str) -> Option<usize> {
-    let mut slashes = if modifier == "regex" && rest.starts_with('/') { 3 } else { 0 };
+    let mut slashes = match modifier {
+        "regex" if rest.starts_with('/') => 3,
+        "first" if rest.starts_with('/') => 2,
+        _ => 0,
+    };
     let mut chars = rest.char_indices();
     while let Some((at, c)) = chars.next() {
         match c {

@@ -166,6 +166,7 @@ impl Definition {
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
         let variables = read_variables(&fields, &answer, allowed, faults);
         let (name, request) = (name?, request?.with(variables, signing));
+        check_conditions(&request, &answer, faults);
         let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0;
         let uses = OnceLock::new();
         Some(Self {
@@ -311,10 +312,26 @@ fn read_trigger(fields: &Fields<'_>, faults: &mut Faults) -> Trigger {
 fn read_variables(fields: &Fields<'_>, answer: &AnswerRules, allowed: Allowed, faults: &mut Faults) -> Variables {
     let Some(value) = fields.get("variables") else { return Variables::default() };
     let variables = Variables::parse(value, "/variables", allowed, faults);
-    for (name, _) in variables.iter().filter(|(name, _)| answer.sets_variable(name)) {
+    for name in variables.names().filter(|name| answer.sets_variable(name)) {
         faults.add(format!("/variables/{name}"), format!("an answer rule sets {name} too: choose another name for one of them"));
     }
     variables
+}
+
+/// A condition tells whoever sees what was sent, or how a response was read, what it found: of a secret nothing but whether there is one.
+fn check_conditions(request: &Request, answer: &AnswerRules, faults: &mut Faults) {
+    for place in request.conditions_with_secrets() {
+        faults.add(place, "reads a variable that a secret has part in: whatever is sent would tell of it");
+    }
+    let secrets = answer.secret_variables();
+    let of_answer = answer.placed_conditions().map(|(place, condition)| (format!("/answer{place}"), condition));
+    for (place, condition) in request.placed_conditions().chain(of_answer) {
+        let mut read = condition.templates().flat_map(|(_, template)| template.variables());
+        let asks_if_empty = condition.variable().is_some_and(|(_, asks_if_empty)| asks_if_empty);
+        if let Some(name) = read.find(|name| !asks_if_empty && secrets.contains(name)) {
+            faults.add(place, format!("{name} is a secret variable: only is_empty and is_not_empty may ask for it"));
+        }
+    }
 }
 
 /// An affiliate's rule is about itself: absent is filled in, another is a fault (V3).

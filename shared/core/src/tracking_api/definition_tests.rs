@@ -303,3 +303,24 @@ fn case_a14_a_rule_that_was_stored_before_patterns_keeps_its_meaning() {
     assert_eq!(Definition::parse(&read.document(), &Owner::Admin, &Settings::default()).unwrap().document(), read.document());
     assert_eq!(Definition::current(read.stored()), read.document());
 }
+
+#[test]
+fn case_d1_a_condition_learns_of_a_secret_variable_only_whether_it_is_empty() {
+    let set = json!({"variables": {"token": {"value": "{body.t}", "secret": true}}});
+    let on = |operator: &str, value: Value| json!({"source": "variable", "key": "token", "operator": operator, "value": value});
+    let with = |condition: &Value| {
+        let header = json!({"name": "a", "value": "{var.token}", "do_not_send": [condition]});
+        json!({"name": "n", "request": {"url": "https://a.example/", "headers": [header]},
+               "answer": {"rules": [{"when": [condition], "then": "pending", "set": set}]}})
+    };
+    for operator in ["is_empty", "is_not_empty"] {
+        assert!(Definition::parse(&with(&on(operator, Value::Null)), &Owner::Admin, &Settings::default()).is_ok());
+    }
+    let told = "token is a secret variable: only is_empty and is_not_empty may ask for it";
+    let macros = json!({"source": "macro", "key": "var.token|upper", "operator": "is_empty"});
+    let value = json!({"source": "constant", "key": "x", "operator": "equals", "value": "{var.token}"});
+    for condition in [on("equals", json!("T-5")), macros, value] {
+        let places = ["/request/headers/0/do_not_send/0", "/answer/rules/0/when/0"];
+        check_faults(&with(&condition), &Owner::Admin, &places.map(|place| (place, told)));
+    }
+}

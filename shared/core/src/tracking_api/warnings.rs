@@ -13,9 +13,10 @@ use crate::{
     answer::Verdict,
     change::TransactionResult,
     conditions::ResultCondition,
-    macros::Macro,
+    macros::{self, Macro},
     template::{Template, Use},
     trigger::Trigger,
+    when::Condition,
 };
 
 /// Something that a rule's author should look at: where it stands, and what follows from it.
@@ -96,8 +97,10 @@ impl Definition {
     }
 
     fn about_request(&self, noted: &mut Noted) {
-        for (name, value) in self.request.variables().iter() {
-            self.about_empty_values(value, &format!("/variables/{name}"), noted);
+        for (place, text) in self.request.variables().placed_templates() {
+            self.about_empty_values(text, &place, noted);
+        }
+        for name in self.request.variables().names() {
             if !self.request.templates().any(|template| template.variables().any(|read| read == name)) {
                 noted.add(format!("/variables/{name}"), format!("without effect: nothing reads {{var.{name}}}"));
             }
@@ -121,6 +124,9 @@ impl Definition {
             about_literals(template, &place, &pointer, noted);
             self.about_empty_values(template, &pointer, noted);
             tells_which |= template.uses().any(|used| used.source.tells_which());
+        }
+        for (place, condition) in self.request.placed_conditions() {
+            self.about_condition(condition, &place, noted);
         }
         if !tells_which {
             let detail = "no macro tells the receiver which conversion this is about: add one, such as {affiliate_click_id} or \
@@ -155,7 +161,7 @@ impl Definition {
             noted.add(pointer, detail);
         }
         let unset = named(template.uses().filter(|used| match used.source {
-            Macro::Var(name) => !self.answer.sets_variable(name) && !self.request.variables().contains(name),
+            Macro::Var(name) => !self.sets_variable(name),
             _ => false,
         }));
         if !unset.is_empty() {
@@ -163,7 +169,31 @@ impl Definition {
         }
     }
 
+    fn about_condition(&self, condition: &Condition, place: &str, noted: &mut Noted) {
+        for (field, stray) in condition.strays() {
+            let name = stray.trim_matches(['{', '}']);
+            let advice = macros::meant(name).map_or_else(String::new, |meant| format!(", if a macro is meant write {{{meant}}}"));
+            let detail = format!("{stray} is no macro and stands for itself: write {{{{ and }}}} for braces{advice}");
+            noted.add(format!("{place}/{field}"), detail);
+        }
+        let is_of_answer = place.starts_with("/answer");
+        let sets = |name: &str| if is_of_answer { self.answer.sets_variable(name) } else { self.sets_variable(name) };
+        let unset = |source: &Macro| source.variable().is_some_and(|name| !sets(name));
+        let names = named(condition.templates().flat_map(|(_, template)| template.uses()).filter(|used| unset(used.source)));
+        if !names.is_empty() {
+            let setters = if is_of_answer { "no answer rule sets it" } else { "neither variables nor an answer rule sets it" };
+            noted.add(place, format!("always empty, {setters}: {names}"));
+        }
+    }
+
+    fn sets_variable(&self, name: &str) -> bool {
+        self.answer.sets_variable(name) || self.request.variables().contains(name)
+    }
+
     fn about_answers(&self, noted: &mut Noted) {
+        for (place, condition) in self.answer.placed_conditions() {
+            self.about_condition(condition, &format!("/answer{place}"), noted);
+        }
         let asks_again = self.answer.may_say(Verdict::Pending) || self.answer.may_say(Verdict::Retry);
         if asks_again && self.retry.limit().retries() == 0 {
             let detail = "with 0 retries nobody asks again after an answer that means pending or retry: choose 1 to 30";

@@ -281,3 +281,29 @@ fn case_b7_texts_that_look_like_macros_to_nobody() {
     let body = json!({"format": "raw", "content_type": "text/plain", "text": "x \n"});
     check(&json!({"request": {"method": "POST", "body": body}}), &[]);
 }
+
+#[test]
+fn braces_of_a_condition_that_enclose_no_macro() {
+    let told =
+        "{exernal_id} is no macro and stands for itself: write {{ and }} for braces, if a macro is meant write {external_id}";
+    let json_text = r#"{"a":1} is no macro and stands for itself: write {{ and }} for braces"#;
+    let condition = |value: &str| json!({"source": "constant", "key": "{click_id}", "operator": "equals", "value": value});
+    check(
+        &json!({"answer": {"rules": [{"when": [{"any": [[condition("{exernal_id}")], [condition(r#"{"a":1}|{{x}}"#)]]}], "then": "failed"}]}}),
+        &[("/answer/rules/0/when/0/any/0/0/value", told), ("/answer/rules/0/when/0/any/1/0/value", json_text)],
+    );
+    let header = json!({"name": "a", "value": "b", "do_not_send": [condition("{exernal_id}")]});
+    check(&json!({"request": {"headers": [header]}}), &[("/request/headers/0/do_not_send/0/value", told)]);
+}
+
+#[test]
+fn a_condition_on_a_variable_that_nothing_sets() {
+    let on = |name: &str| json!([{"source": "variable", "key": name, "operator": "is_empty"}]);
+    let query = |name: &str| json!([{"name": "a", "value": "b", "do_not_send": on(name)}]);
+    check(
+        &json!({"request": {"query": query("token")}}),
+        &[("/request/query/0/do_not_send/0", "always empty, neither variables nor an answer rule sets it: {var.token}")],
+    );
+    let answer = json!({"rules": [{"when": on("token"), "then": "pending", "set": {"variables": {"token": "{body.t}"}}}]});
+    check(&json!({"request": {"query": query("token")}, "answer": answer}), &[]);
+}

@@ -47,7 +47,7 @@ impl Understood {
         let shown = rendering.shown().ok();
         let scrubber = rendering.scrubber(shown.as_ref(), claimed.rule.head.is_of_two_parties());
         let sent = masked(sent, &scrubber);
-        let judged = rendering.judge(&sent, shown.as_ref(), &scrubber);
+        let (sent, judged) = rendering.read(sent, shown.as_ref(), &scrubber);
         let retry_after = sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).map(str::to_owned);
         // Nothing of a long body is kept beyond this.
         let heard = heard(&sent, &judged, &scrubber);
@@ -114,7 +114,7 @@ impl<B: Backend> Deliveries<B> {
         row.base = claimed.base;
         row.max_attempts = claimed.max_attempts();
         row.pending |= judged.verdict == Verdict::Pending;
-        row.variables.extend(judged.told.variables.clone());
+        row.set_variables(&judged.told.variables, &judged.hidden);
         let told = news(&mut row, &judged.told, scrubber);
         let retry_after = retry_after.as_deref().and_then(|value| parse_retry_after(value, now));
         // Its place in the present budget (L1).

@@ -43,6 +43,7 @@ mod claim;
 mod conclude;
 mod decoded;
 mod give_back;
+mod hidden;
 mod outbox;
 mod owed;
 mod recording;
@@ -57,7 +58,7 @@ pub(crate) use owed::{deliver_message, group, message, owed, owed_now};
 pub(crate) use {claim::PATIENCE, standby::LONGEST_WAIT};
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -157,6 +158,7 @@ impl Claimed {
     /// What it is rendered from.
     fn rendering(&self) -> Rendering<'_> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
+        static NONE_SECRET: BTreeSet<String> = BTreeSet::new();
         Rendering {
             rule: &self.rule.id,
             definition: &self.rule.definition,
@@ -167,6 +169,7 @@ impl Claimed {
             at: self.at,
             secrets: &self.secrets,
             variables: self.row.as_ref().map_or(&NONE, |row| &row.variables),
+            secret_variables: self.row.as_ref().map_or(&NONE_SECRET, |row| &row.secret_variables),
         }
     }
 

@@ -68,7 +68,8 @@ impl DeliveryRow {
     /// Writes into its outbox what its last response `told`, and its end if it has ended just now; `message` is the one that is worked.
     pub(super) fn note_told(&mut self, message: &Received, told: Option<Told>, now: Timestamp) {
         let ended = self.state.is_announced().then(|| (self.state, self.reason.clone()));
-        let variables = told.iter().flat_map(|told| told.variables.keys().cloned()).collect();
+        let variables = told.iter().flat_map(|told| told.variables.keys());
+        let variables = variables.filter(|name| !self.secret_variables.contains(*name)).cloned().collect();
         let told = told.map(|told| Told { variables: BTreeMap::new(), ..told });
         let outbox = Outbox { attempt: self.attempts, message: message.id.clone(), at: now, told, variables, ended };
         self.outbox = (outbox.told.is_some() || outbox.ended.is_some()).then(|| Box::new(outbox));

@@ -1,6 +1,6 @@
 //! What an attempt sends, and how it reads what comes back: the same for deliveries and for what people try out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -39,6 +39,8 @@ pub(crate) struct Rendering<'a> {
     pub(crate) secrets: &'a BTreeMap<String, String>,
     /// What earlier answers set (A3).
     pub(crate) variables: &'a BTreeMap<String, String>,
+    /// The names of those that were secret when they were set, whatever the rule says of them now.
+    pub(crate) secret_variables: &'a BTreeSet<String>,
 }
 
 /// What an answer, or that there is none, came to.
@@ -47,6 +49,8 @@ pub(crate) struct Judged {
     /// The verdict in words.
     pub(crate) why: String,
     pub(crate) told: Told,
+    /// The variables among what it told whose values nobody sees.
+    pub(crate) hidden: BTreeSet<String>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -86,7 +90,8 @@ impl<'a> Rendering<'a> {
 
     /// The request as people may see it, masks in place of the secrets (Q5).
     pub(crate) fn shown(&self) -> Result<Rendered, RenderFault> {
-        self.render(&masks(self.secrets))
+        let variables = self.shown_variables();
+        Rendering { variables: &variables, ..*self }.render(&masks(self.secrets))
     }
 
     fn render(&self, secrets: &BTreeMap<String, String>) -> Result<Rendered, RenderFault> {
@@ -102,12 +107,21 @@ impl<'a> Rendering<'a> {
         }
         // Without a request there is no answer: what follows speaks of no more than the secrets.
         let real = if secrets.is_empty() { None } else { self.request().ok() };
+        // The rule may read its secret variables again.
+        let with_variables = self.has_secret_variables().then(|| self.render(&masks(self.secrets)).ok()).flatten();
+        let shown = with_variables.as_ref().or(shown);
         let derived = |real| derived(&self.definition.request, &self.scope(self.secrets, None), &real, shown);
         Scrubber::new(&Texts { secrets, derived: real.map(derived).unwrap_or_default() })
     }
 
-    /// Judges what came back, masked (A1, A2), and reads what it told (A3). `shown` is the request as people may see it.
-    pub(crate) fn judge(&self, sent: &Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> Judged {
+    /// Judges what came back, masked (A1, A2), and reads what it told (A3). Returns it as people may see it, with its meaning. `shown` is the
+    /// request as people may see it.
+    pub(crate) fn read(&self, sent: Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> (Sent, Judged) {
+        let judged = self.judge(&sent, shown, scrubber);
+        self.hide(sent, judged, shown)
+    }
+
+    fn judge(&self, sent: &Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> Judged {
         match sent {
             Ok(answer) => {
                 let hidden = masks(self.secrets);
@@ -122,12 +136,12 @@ impl<'a> Rendering<'a> {
                 let by = rule.map_or_else(String::new, |rule| format!(", answer rule {}", rule + 1));
                 let elsewhere = redirect(answer);
                 let reason = reason.unwrap_or_else(|| format!("status {}{by}{elsewhere}", answer.status));
-                Judged { verdict, why: format!("{}: {reason}", verdict.as_str()), told, notes }
+                Judged { verdict, why: format!("{}: {reason}", verdict.as_str()), told, hidden: BTreeSet::new(), notes }
             }
             Err(fault) => {
                 let verdict = if fault.is_for_good() { Verdict::Failed } else { no_answer() };
                 let why = format!("{}: {}", verdict.as_str(), scrubber.scrub(&fault.to_string()));
-                Judged { verdict, why, told: Told::default(), notes: Vec::new() }
+                Judged { verdict, why, told: Told::default(), hidden: BTreeSet::new(), notes: Vec::new() }
             }
         }
     }

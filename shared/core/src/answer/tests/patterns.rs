@@ -93,8 +93,8 @@ fn case_a4_a_value_that_can_not_be_made_does_not_hold_and_leaves_a_note() {
 fn case_a4_templates_of_conditions_are_checked_when_they_are_saved() {
     let condition = |key: &str, value: &str| json!({"source": "body", "key": key, "operator": "equals", "value": value});
     check_condition_faults(
-        &condition("a", "{exernal_id}"),
-        &[("/value", "character 1: there is no macro {exernal_id}: the nearest is {external_id}")],
+        &condition("a", "{external_id|lowr}"),
+        &[("/value", "character 14: there is no modifier \"lowr\": the nearest is lower")],
     );
     let secret = "a secret has no place here: responses are masked before conditions look at them";
     check_condition_faults(&condition("{secret.token}", "{secret.token}"), &[("/key", secret), ("/value", secret)]);

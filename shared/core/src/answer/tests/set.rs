@@ -121,3 +121,30 @@ fn a3_what_the_first_version_wrote_is_read() {
     assert_eq!(told.value, None);
     assert_eq!(json!(told), written);
 }
+
+#[test]
+fn case_d1_a_variable_may_be_secret() {
+    let set = json!({"variables": {"token": {"value": "{body.t}", "secret": true}, "plain": "{body.p}",
+                                   "open": {"value": "{body.p}", "secret": false}}});
+    let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "pending", "set": set}]});
+    let rules = parse(&document, &affiliate()).unwrap();
+    assert_eq!(rules.secret_variables().into_iter().collect::<Vec<_>>(), ["token"]);
+    let written = json!({"token": {"value": "{body.t}", "secret": true}, "plain": "{body.p}", "open": "{body.p}"});
+    assert_eq!(rules.document()["rules"][0]["set"]["variables"], written);
+    let (told, notes) = told(&set, r#"{"t":"s3cr3t","p":"x"}"#);
+    assert_eq!((told.variables["token"].as_str(), told.variables["open"].as_str(), notes), ("s3cr3t", "x", vec![]));
+    let faulty = json!({"rules": [{"when": [{"operator": "always"}], "then": "pending", "set": {"variables": {
+        "a": {"secret": "yes", "valu": "x"}, "b": {"value": 5}, "c": {"value": "{secret.key}", "secret": true}}}}]});
+    let at = "/answer/rules/0/set/variables";
+    check_faults(
+        &faulty,
+        &affiliate(),
+        &[
+            (&format!("{at}/a/valu"), "\"valu\" is no field here, the nearest is \"value\": choose of value, secret"),
+            (&format!("{at}/a/secret"), "a text is not a flag: choose true or false"),
+            (&format!("{at}/a/value"), "required: write a template such as \"{body.access_token}\""),
+            (&format!("{at}/b/value"), "a number is not a text: write a template such as \"{body.payout}\""),
+            (&format!("{at}/c/value"), "a secret may not be set: it stands in headers, path, query and body of the request only"),
+        ],
+    );
+}

@@ -4,12 +4,12 @@ mod multipart;
 mod tree;
 
 use self::tree::Tree;
-use super::{LONGEST_BODY_BYTES, MOST_BODY_FIELDS, name, objects, template, within};
+use super::{LONGEST_BODY_BYTES, MOST_BODY_FIELDS, name, objects, part::Part, template, within};
 use crate::{
     document::Fields,
     fault::Faults,
     json,
-    json::Value,
+    json::{Map, Value},
     path::FieldPath,
     template::{Allowed, Filled, Place, RenderFault, Scope, Template, encode::percent_encoded},
 };
@@ -34,7 +34,7 @@ pub(super) enum Body {
 pub(super) struct Field {
     path: Box<str>,
     kind: FieldType,
-    value: Template,
+    value: Part,
 }
 
 /// What a field holds. In a JSON body a value that doesn't fit becomes `null`. In forms every value is a text; in one of JSON, values are
@@ -132,20 +132,30 @@ impl Body {
         }
     }
 
-    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
-        let (fields, text): (&[Field], _) = match self {
-            Self::None => (&[], None),
-            Self::Json { fields, .. } | Self::Form(fields) | Self::Multipart(fields) => (fields, None),
-            Self::Raw { text, .. } => (&[], Some(text)),
+    /// Its parts in order; a raw text is none.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
+        let fields: &[Field] = match self {
+            Self::None | Self::Raw { .. } => &[],
+            Self::Json { fields, .. } | Self::Form(fields) | Self::Multipart(fields) => fields,
         };
-        fields.iter().map(|field| &field.value).chain(text)
+        fields.iter().map(|field| &field.value)
+    }
+
+    /// The text of a raw body.
+    pub(super) fn raw_text(&self) -> Option<&Template> {
+        if let Self::Raw { text, .. } = self { Some(text) } else { None }
+    }
+
+    /// Every text with macros in it, those of conditions included.
+    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.parts().flat_map(Part::templates).chain(self.raw_text())
     }
 
     /// Format, place and text of every template that fits, in the order of the body.
     pub(super) fn parts_that(&self, fits: impl Fn(&Template) -> bool) -> Vec<&str> {
         let of_fields = |format: &'static str, fields| {
-            let fitting = <[Field]>::iter(fields).filter(|field| fits(&field.value));
-            fitting.flat_map(|field| [format, &field.path, field.kind.as_str(), field.value.text()]).collect()
+            let fitting = <[Field]>::iter(fields).filter(|field| field.value.templates().any(&fits));
+            fitting.flat_map(|field| [format, &field.path, field.kind.as_str(), field.value.written()]).collect()
         };
         match self {
             Self::Json { fields, .. } => of_fields("json", fields),
@@ -215,7 +225,7 @@ fn form(fields: &[Field], scope: &Scope<'_>, out: &mut String) -> Result<(), Ren
 
 impl Field {
     fn list(body: &Fields<'_>, format: Format, allowed: Allowed, faults: &mut Faults) -> Option<Vec<Self>> {
-        let items = objects(body, "fields", MOST_BODY_FIELDS, &["path", "value", "type"], faults);
+        let items = objects(body, "fields", MOST_BODY_FIELDS, &["path", "value", "type", "do_not_send"], faults);
         let fields = items.iter().map(|(_, item)| Self::parse(item, format, allowed, faults));
         // Every field is read, so that every fault is found.
         fields.collect::<Vec<_>>().into_iter().collect()
@@ -236,7 +246,7 @@ impl Field {
             (Format::Form, _) => Place::FormValue,
             _ => Place::Plain,
         };
-        let value = template(item, "value", place, allowed, faults);
+        let value = Part::parse(item, place, allowed, faults);
         let field = Self { path: path?.into(), kind, value: value? };
         (faults.count() == before).then_some(field)
     }
@@ -253,6 +263,9 @@ impl Field {
     }
 
     fn document(&self) -> Value {
-        json!({"path": self.path, "value": self.value.text(), "type": self.kind.as_str()})
+        let mut map = Map::from_iter([("path".to_owned(), Value::from(&*self.path))]);
+        self.value.add_to(&mut map);
+        map.insert("type".to_owned(), self.kind.as_str().into());
+        Value::Object(map)
     }
 }

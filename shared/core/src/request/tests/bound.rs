@@ -81,7 +81,7 @@ fn case_b1_a_variable_has_one_source() {
 fn case_b1_variables_have_limits() {
     let many: Value = (0..51).map(|number| (format!("v{number}"), json!("x"))).collect::<crate::json::Map>().into();
     check_refused(&json!({"variables": many}), "/variables", "expected at most 50 variables, got 51");
-    check_refused(&json!({"variables": {"a": "x".repeat(8_193)}}), "/variables/a", "expected at most 8192 bytes, got 8193");
+    check_refused(&json!({"variables": {"a": "x".repeat(8_193)}}), "/variables/a", "8193 bytes are too many: 8192 are allowed");
     let long = "x".repeat(8_000);
     let five = json!({"a": long, "b": long, "c": long, "d": long, "e": long});
     check_refused(&json!({"variables": five}), "/variables", "expected variables of at most 32768 bytes in all, got 40000");

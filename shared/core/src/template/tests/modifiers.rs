@@ -207,3 +207,32 @@ fn case_b11_a_comma_in_a_format_is_explained() {
     check_refused("{now|date:%d,%m}", "so that \"%m\" is read as a zone");
     check("{now|date:%a\\, %d %b}", "Sun, 22 Nov");
 }
+
+#[test]
+fn q2_a_time_is_shifted() {
+    check("{conversion_at|date_add:+3d}", "2026-11-25T08:30:00Z");
+    check("{conversion_at|date_add:-90m|date:%H:%M}", "07:00");
+    check("{conversion_at|date_add:+36h|date_add:-1d|unix}", "1795379400");
+    check("{timestamp|date_add:+45s}", "1795338044");
+    check("{voucher|default:2026-02-28T23:00:00Z|date_add:+1h}", "2026-03-01T00:00:00Z");
+    check("{pcid|date_add:+3d}", "pc-1");
+    check("{voucher|date_add:+3d}", "");
+    for wrong in ["3d", "+d", "+3", "+3w", "+-3d", "++3d", "+3 d", "+36501d", "+99999999999999999999s", "-1.5h", "+3д"] {
+        let told = format!("expected a sign, a whole number and s, m, h or d, such as +3d, up to 36500 days, got \"{wrong}\"");
+        check_refused(&format!("{{now|date_add:{wrong}}}"), &told);
+    }
+}
+
+#[test]
+fn q2_the_first_match_is_taken() {
+    check("{affiliate_click_id|first:/[0-9]+/}", "1");
+    check("{affiliate_click_id|first:/([a-z]+) ([0-9])/}", "click");
+    check("{affiliate_click_id|first:/ .\\//}", " 1/");
+    check("{affiliate_click_id|first:/x|([0-9])}/}", "");
+    check("{affiliate_click_id|first:/k|c{1}/|upper}", "C");
+    check("{affiliate_click_id|first:/(x)?[0-9]/}", "");
+    check("{affiliate_click_id|first:/none/|default:-}", "-");
+    check_refused("{pcid|first:/[/}", "regex");
+    check_refused("{pcid|first:x}", "not complete: write first:/regex/ and \\/ for a slash");
+    check_refused("{pcid|first://}", "not complete: write first:/regex/ and \\/ for a slash");
+}

@@ -1,4 +1,4 @@
-//! What a condition asks of the text that it found (domain A2).
+//! What a condition asks of the text that it found (A2).
 
 use rust_decimal::Decimal;
 

@@ -4,19 +4,20 @@
 
 use crate::{
     fault::Faults,
-    template::{Allowed, Place, RenderFault, Scope, Template},
+    template::{Allowed, RenderFault, Scope, Template},
 };
 
 /// The mark of a macro in a text that is parsed.
-pub(super) const BLANK: char = '\0';
+pub(crate) const BLANK: char = '\0';
 
 /// A text with macros.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
-    written: Box<str>,
+    template: Template,
     /// The text with a blank in place of each macro.
     blanked: Box<str>,
-    macros: Box<[Template]>,
+    /// What stands in braces and is no macro.
+    strays: Box<[Box<str>]>,
 }
 
 /// A text with blanks, and the values that belong there.
@@ -33,8 +34,8 @@ impl Text {
             faults.add(pointer, "holds a NUL character: leave it out");
             return None;
         }
-        let template = match Template::parse_within(written, Place::Plain, allowed, faults) {
-            Ok(template) => template,
+        let (template, strays) = match Template::parse_condition(written, allowed, faults) {
+            Ok(read) => read,
             Err(all) => {
                 for fault in all {
                     faults.add(pointer, format!("character {}: {}", fault.offset, fault.detail));
@@ -42,30 +43,33 @@ impl Text {
                 return None;
             }
         };
-        if template.secrets().next().is_some() {
-            faults.add(pointer, "a secret has no place here: responses are masked before conditions look at them");
+        if !may_read(&template, pointer, allowed, faults) {
             return None;
         }
-        let (blanked, macros) = template.blanks(BLANK);
-        Some(Self { written: written.into(), blanked: blanked.into(), macros: macros.into() })
+        let blanked = template.blanks(BLANK).into();
+        Some(Self { template, blanked, strays: strays.into() })
     }
 
     /// A text that is taken as it is.
     pub(super) fn literal(written: &str) -> Self {
-        Self { written: written.into(), blanked: written.into(), macros: Box::default() }
+        Self { template: Template::verbatim(written), blanked: written.into(), strays: Box::default() }
     }
 
     pub(super) fn written(&self) -> &str {
-        &self.written
+        self.template.text()
+    }
+
+    pub(super) fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// What stands in braces and is no macro, as it was written.
+    pub(super) fn strays(&self) -> impl Iterator<Item = &str> {
+        self.strays.iter().map(|stray| &**stray)
     }
 
     pub(super) fn has_macros(&self) -> bool {
-        !self.macros.is_empty()
-    }
-
-    /// Returns true if a macro reads the body of the answer.
-    pub(super) fn reads_body(&self) -> bool {
-        self.macros.iter().any(Template::reads_body)
+        self.template.has_macros()
     }
 
     /// The text with these values.
@@ -75,22 +79,31 @@ impl Text {
 
     /// Values that stand for those of an event while the rule is read.
     pub(super) fn sample(&self) -> Vec<String> {
-        vec!["1".to_owned(); self.macros.len()]
+        vec!["1".to_owned(); self.template.macros().count()]
     }
 
     /// The values of its macros; an empty text for one that is missing.
     pub(super) fn values(&self, scope: &Scope<'_>) -> Result<Vec<String>, RenderFault> {
-        let render = |template: &Template| {
-            let mut value = String::new();
-            template.render(scope, &mut value).map(|_| value)
-        };
-        self.macros.iter().map(render).collect()
+        self.template.values(scope)
     }
 
     /// An estimate of the memory that it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.written.len() + self.blanked.len() + self.macros.iter().map(Template::bytes).sum::<usize>()
+        self.template.bytes() + self.blanked.len() + self.strays().map(str::len).sum::<usize>()
     }
+}
+
+/// Returns true if a condition may read what the template reads; else it is a fault.
+pub(super) fn may_read(template: &Template, pointer: &str, allowed: Allowed, faults: &mut Faults) -> bool {
+    let reads_secret = template.secrets().next().is_some();
+    let refused = match (reads_secret, allowed.answer) {
+        (true, true) => Some("a secret has no place here: responses are masked before conditions look at them"),
+        (true, false) => Some("a secret has no place here: whatever is sent would tell of it"),
+        (false, false) if template.reads_sorted_query() => Some("the sorted query is made once the conditions are judged"),
+        (false, _) => None,
+    };
+    refused.into_iter().for_each(|detail| faults.add(pointer, detail));
+    refused.is_none()
 }
 
 impl Filled<'_> {

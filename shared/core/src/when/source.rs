@@ -1,21 +1,29 @@
-//! The place that a condition looks at: a source and a key (A2).
+//! The place that a condition looks at: a source and a key (A2, Q6).
 
 use std::borrow::Cow;
 
 use super::{
-    Answer,
-    blanks::{BLANK, Text, fill},
+    blanks::{BLANK, Text, fill, may_read},
     condition::fits,
 };
 use crate::{
+    answer::Answer,
     document::Fields,
     fault::Faults,
+    macros::plain_name,
     path::{FieldPath, Step},
-    template::Allowed,
+    template::{Allowed, Place, RenderFault, Scope, Template},
 };
 
-/// The place that a condition looks at (A2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The response that conditions look at, and the parameters of the request that was sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exchange<'a> {
+    pub(crate) answer: &'a Answer,
+    pub(crate) query: &'a [(String, String)],
+}
+
+/// The place that a condition looks at.
+#[derive(Debug, Clone)]
 pub(super) enum Source {
     /// A field of the body.
     Body(FieldPath),
@@ -29,6 +37,10 @@ pub(super) enum Source {
     Query(Box<str>),
     /// The key itself.
     Constant(Box<str>),
+    /// A macro with its modifiers.
+    Macro(Template),
+    /// A variable.
+    Variable(Template),
 }
 
 #[derive(Clone, Copy)]
@@ -38,14 +50,22 @@ enum SourceKind {
     HttpCode,
     Query,
     Constant,
+    Macro,
+    Variable,
 }
 
-const SOURCES: [(&str, SourceKind); 5] = [
+/// The sources that there are without a response.
+const OF_EVENTS: [(&str, SourceKind); 3] =
+    [("macro", SourceKind::Macro), ("variable", SourceKind::Variable), ("constant", SourceKind::Constant)];
+
+const SOURCES: [(&str, SourceKind); 7] = [
     ("body", SourceKind::Body),
     ("header", SourceKind::Header),
     ("http_code", SourceKind::HttpCode),
     ("query", SourceKind::Query),
     ("constant", SourceKind::Constant),
+    ("macro", SourceKind::Macro),
+    ("variable", SourceKind::Variable),
 ];
 
 impl Source {
@@ -58,7 +78,7 @@ impl Source {
             SourceKind::HttpCode => Ok(Self::HttpCode),
             SourceKind::Query if key.is_empty() => Err("empty: name the parameter of the request".to_owned()),
             SourceKind::Query => Ok(Self::Query(key.into())),
-            SourceKind::Constant => Ok(Self::Constant(key.into())),
+            SourceKind::Constant | SourceKind::Macro | SourceKind::Variable => Ok(Self::Constant(key.into())),
         }
     }
 
@@ -69,6 +89,8 @@ impl Source {
             Self::HttpCode => "http_code",
             Self::Query(_) => "query",
             Self::Constant(_) => "constant",
+            Self::Macro(_) => "macro",
+            Self::Variable(_) => "variable",
         }
     }
 
@@ -81,30 +103,46 @@ impl Source {
             Self::Header(name) => Self::Header(fill(name)),
             Self::Query(name) => Self::Query(fill(name)),
             Self::Constant(text) => Self::Constant(fill(text)),
-            Self::WholeBody => Self::WholeBody,
-            Self::HttpCode => Self::HttpCode,
+            Self::WholeBody | Self::HttpCode | Self::Macro(_) | Self::Variable(_) => self.clone(),
         }
     }
 
+    /// The macro or the variable that it reads.
+    pub(super) fn template(&self) -> Option<&Template> {
+        if let Self::Macro(template) | Self::Variable(template) = self { Some(template) } else { None }
+    }
+
     /// The steps for finding the text.
-    pub(super) fn steps(&self, answer: &Answer, query: &[(String, String)]) -> usize {
+    pub(super) fn steps(&self, Exchange { answer, query }: Exchange<'_>) -> usize {
         match self {
             Self::Body(_) => answer.lookup_steps(),
             Self::Header(_) => answer.headers.len(),
             Self::Query(_) => query.len(),
-            Self::WholeBody | Self::HttpCode | Self::Constant(_) => 0,
+            Self::WholeBody | Self::HttpCode | Self::Constant(_) | Self::Macro(_) | Self::Variable(_) => 0,
         }
     }
 
     /// The text found there; missing is empty.
-    pub(super) fn find<'a>(&'a self, answer: &'a Answer, query: &'a [(String, String)]) -> Cow<'a, str> {
+    pub(super) fn find<'a>(&'a self, exchange: Option<Exchange<'a>>, scope: &Scope<'_>) -> Result<Cow<'a, str>, RenderFault> {
+        if let Some(template) = self.template() {
+            let mut text = String::new();
+            template.render(scope, &mut text)?;
+            return Ok(text.into());
+        }
+        if let Self::Constant(text) = self {
+            return Ok((&**text).into());
+        }
+        Ok(exchange.map_or(Cow::default(), |exchange| self.find_in(exchange)))
+    }
+
+    fn find_in<'a>(&'a self, Exchange { answer, query }: Exchange<'a>) -> Cow<'a, str> {
         match self {
             Self::Body(path) => answer.field(path).unwrap_or_default().into(),
             Self::WholeBody => answer.text(),
             Self::Header(name) => answer.header(name).unwrap_or_default().into(),
             Self::HttpCode => answer.status.to_string().into(),
             Self::Query(name) => query.iter().find(|(n, _)| **n == **name).map_or("", |(_, value)| value).into(),
-            Self::Constant(text) => (&**text).into(),
+            Self::Constant(_) | Self::Macro(_) | Self::Variable(_) => Cow::default(),
         }
     }
 }
@@ -124,27 +162,31 @@ fn is_header_name(name: &str) -> bool {
 
 /// Where a condition looks, and its key as it was written.
 pub(super) fn read_source(fields: &Fields<'_>, always: bool, allowed: Allowed, faults: &mut Faults) -> (Option<Source>, Text) {
-    let kind = fields.word("source", &SOURCES, faults);
+    let kinds: &[_] = if allowed.answer { &SOURCES } else { &OF_EVENTS };
+    let kind = fields.word("source", kinds, faults);
     let written = fields.text("key", faults).filter(|key| fits("key", key, fields, faults));
+    if let Some(kind @ (SourceKind::Macro | SourceKind::Variable)) = kind {
+        if fields.get("key").is_none() {
+            let what = match kind {
+                SourceKind::Variable => "the name of a variable",
+                _ => "a macro, such as payout or result|map:approved=1",
+            };
+            faults.add(fields.at("key"), format!("required: {what}"));
+        }
+        let source = written.and_then(|key| read_macro(kind, key, &fields.at("key"), allowed, faults));
+        return (source, Text::literal(written.unwrap_or_default()));
+    }
     let key = written.and_then(|key| Text::parse(key, &fields.at("key"), allowed, faults));
-    let source = source_of(kind, key.as_ref(), fields, always, faults);
+    let is_missing = kind.is_none() && fields.get("source").is_none();
+    if is_missing && (!always || fields.get("key").is_some()) {
+        let choose: Vec<&str> = kinds.iter().map(|(word, _)| *word).collect();
+        faults.add(fields.at("source"), format!("required: choose {}", choose.join(", ")));
+    }
+    let source = kind.and_then(|kind| source_of(kind, key.as_ref(), fields, faults));
     (source, key.unwrap_or_else(|| Text::literal("")))
 }
 
-fn source_of(
-    kind: Option<SourceKind>,
-    key: Option<&Text>,
-    fields: &Fields<'_>,
-    always: bool,
-    faults: &mut Faults,
-) -> Option<Source> {
-    let Some(kind) = kind else {
-        if fields.get("source").is_none() && (!always || fields.get("key").is_some()) {
-            let choose = SOURCES.map(|(word, _)| word).join(", ");
-            faults.add(fields.at("source"), format!("required: choose {choose}"));
-        }
-        return None;
-    };
+fn source_of(kind: SourceKind, key: Option<&Text>, fields: &Fields<'_>, faults: &mut Faults) -> Option<Source> {
     if matches!(kind, SourceKind::HttpCode) {
         fields.refuse(&["key"], "http_code is the status itself, leave the key out", faults);
         return Some(Source::HttpCode);
@@ -154,7 +196,7 @@ fn source_of(
             SourceKind::Body => return Some(Source::WholeBody),
             SourceKind::Header => "the header's name, such as x-status",
             SourceKind::Query => "the name of a parameter of the request",
-            SourceKind::HttpCode | SourceKind::Constant => "the text itself",
+            _ => "the text itself",
         };
         faults.add(fields.at("key"), format!("required: {what}"));
     }
@@ -162,6 +204,30 @@ fn source_of(
         Ok(source) => Some(source),
         Err(detail) => {
             faults.add(fields.at("key"), detail);
+            None
+        }
+    }
+}
+
+/// Reads the key of a macro, in braces or without, or that of a variable.
+fn read_macro(kind: SourceKind, key: &str, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Source> {
+    if matches!(kind, SourceKind::Variable) {
+        if let Err(detail) = plain_name(key) {
+            faults.add(pointer, detail);
+            return None;
+        }
+        let template = Template::parse(&format!("{{var.{key}}}"), Place::Plain, allowed).ok()?;
+        return Some(Source::Variable(template));
+    }
+    let bare = key.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(key);
+    match Template::parse_within(&format!("{{{bare}}}"), Place::Plain, allowed, faults) {
+        Ok(template) if !template.is_one_macro() => {
+            faults.add(pointer, "not one macro: write it with its modifiers, such as payout or result|map:approved=1");
+            None
+        }
+        Ok(template) => may_read(&template, pointer, allowed, faults).then_some(Source::Macro(template)),
+        Err(all) => {
+            all.into_iter().for_each(|fault| faults.add(pointer, fault.detail));
             None
         }
     }

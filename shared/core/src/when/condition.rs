@@ -1,12 +1,11 @@
-//! One condition of an answer rule: where to look, and what must be so of the text there (domain A2).
+//! One condition: where to look, and what must be so of the text there (A2, Q6).
 
 use std::borrow::Cow;
 
 use super::{
-    Answer,
     blanks::{Filled, Text},
     operator::{OPERATORS, Operator, OperatorInfo, Refusal},
-    source::{Source, read_source},
+    source::{Exchange, Source, read_source},
 };
 use crate::{
     document::{Fields, kind},
@@ -14,7 +13,7 @@ use crate::{
     fault::Faults,
     json::{Map, Value},
     path::FieldPath,
-    template::{Allowed, Expense, RenderFault, Scope},
+    template::{Allowed, Expense, RenderFault, Scope, Template},
 };
 
 /// The memory that the parts of a condition take beside their texts, in bytes.
@@ -22,9 +21,9 @@ const PARTS_BYTES: usize = 160;
 /// The longest key or value of a condition, in bytes.
 const MAX_TEXT: usize = 16 * 1_024;
 
-/// One condition of an answer rule: source, operator and values (A2).
+/// One condition: source, operator and values.
 #[derive(Debug, Clone)]
-pub(super) struct Condition {
+pub(crate) struct Condition {
     /// The place to look at, with blanks for macros; only `always` may do without.
     source: Option<Source>,
     key: Text,
@@ -37,7 +36,7 @@ pub(super) struct Condition {
 
 /// The reason why a condition can't be judged.
 #[derive(Debug)]
-pub(super) enum Unjudged {
+pub(crate) enum Unjudged {
     /// No step is left.
     Spent,
     /// Its expression is over the limits.
@@ -128,8 +127,8 @@ impl Condition {
         Value::Object(map)
     }
 
-    /// Whether it holds of an answer and the parameters of the request that was sent.
-    pub(super) fn holds(&self, answer: &Answer, query: &[(String, String)], scope: &Scope<'_>) -> Result<bool, Unjudged> {
+    /// Returns true if it holds of the event at hand, and of a response if there is one.
+    pub(crate) fn holds(&self, exchange: Option<Exchange<'_>>, scope: &Scope<'_>) -> Result<bool, Unjudged> {
         let keys = self.key.values(scope)?;
         let source = match &self.source {
             Some(source) if !keys.is_empty() => Some(Cow::Owned(source.filled(&keys))),
@@ -140,11 +139,11 @@ impl Condition {
         let found = match source.as_deref().filter(|_| !is_nameless) {
             None => Cow::default(),
             Some(source) => {
-                scope.steps.take(source.steps(answer, query))?;
-                source.find(answer, query)
+                scope.steps.take(exchange.map_or(0, |exchange| source.steps(exchange)))?;
+                source.find(exchange, scope)?
             }
         };
-        if ![&self.value, &self.value2].into_iter().flatten().any(Text::has_macros) {
+        if !self.values().any(Text::has_macros) {
             return Ok(self.operator.holds(&found, &scope.steps)?);
         }
         let values = [&self.value, &self.value2];
@@ -154,31 +153,66 @@ impl Condition {
         }
     }
 
+    /// What it looks at, for messages: its key, or its source.
+    pub(super) fn name(&self) -> &str {
+        match self.key.written() {
+            "" => self.source.as_ref().map_or("", Source::word),
+            key => key,
+        }
+    }
+
+    fn values(&self) -> impl Iterator<Item = &Text> {
+        [&self.value, &self.value2].into_iter().flatten()
+    }
+
+    /// Its texts with macros, each with its field.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = (&'static str, &Template)> {
+        let source = self.source.as_ref().and_then(Source::template).unwrap_or_else(|| self.key.template());
+        let values = [("value", self.value.as_ref()), ("value2", self.value2.as_ref())];
+        let values = values.into_iter().filter_map(|(name, text)| Some((name, text?.template())));
+        std::iter::once(("key", source)).chain(values).filter(|(_, template)| template.has_macros())
+    }
+
+    /// What stands in braces and is no macro, as it was written, each with its field.
+    pub(crate) fn strays(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let texts = [("key", Some(&self.key)), ("value", self.value.as_ref()), ("value2", self.value2.as_ref())];
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text?)));
+        texts.flat_map(|(name, text)| text.strays().map(move |stray| (name, stray)))
+    }
+
+    /// The variable that it looks at, and whether it asks only if that is empty.
+    pub(crate) fn variable(&self) -> Option<(&str, bool)> {
+        let Some(Source::Variable(template)) = &self.source else { return None };
+        let asks_if_empty = matches!(self.operator, Operator::IsEmpty | Operator::IsNotEmpty);
+        template.variables().next().map(|name| (name, asks_if_empty))
+    }
+
     /// Whether it always holds.
     pub(super) fn is_always(&self) -> bool {
         matches!(self.operator, Operator::Always)
     }
 
     /// Returns true if it looks at the body, or compares with what its macros read there.
-    pub(super) fn looks_at_body(&self) -> bool {
-        let mut texts = [&self.value, &self.value2].into_iter().flatten().chain([&self.key]);
-        matches!(self.source, Some(Source::Body(_) | Source::WholeBody)) || texts.any(Text::reads_body)
+    pub(crate) fn looks_at_body(&self) -> bool {
+        let reads_body = self.templates().any(|(_, template)| template.reads_body());
+        reads_body || matches!(self.source, Some(Source::Body(_) | Source::WholeBody))
     }
 
     /// The field of the body that it looks at, with blanks for macros.
-    pub(super) fn field(&self) -> Option<&FieldPath> {
+    pub(crate) fn field(&self) -> Option<&FieldPath> {
         if let Some(Source::Body(path)) = &self.source { Some(path) } else { None }
     }
 
     /// Whether it looks at the status.
-    pub(super) fn asks_status(&self) -> bool {
+    pub(crate) fn asks_status(&self) -> bool {
         matches!(self.source, Some(Source::HttpCode))
     }
 
     /// An estimate of the memory that it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let values: usize = [&self.value, &self.value2].into_iter().flatten().map(Text::bytes).sum();
-        size_of::<Self>() + PARTS_BYTES + 2 * self.key.bytes() + values + self.operator.bytes()
+        let values: usize = self.values().map(Text::bytes).sum();
+        let source = self.source.as_ref().and_then(Source::template).map_or(self.key.bytes(), Template::bytes);
+        size_of::<Self>() + PARTS_BYTES + self.key.bytes() + source + values + self.operator.bytes()
     }
 }
 

@@ -1,0 +1,76 @@
+//! Secret variables: values that a response gave to later requests of its delivery, and that nobody sees (A3).
+//!
+//! The rule reads them as they are. What people see is masked afterwards: requests that hold them, and the responses that they came from.
+//! A variable whose value holds that of a secret one is secret too.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use tracking_core::{answer::Told, request::Rendered};
+
+use super::{
+    Sent,
+    render::{Judged, Rendering},
+};
+use crate::secrets::{MASK, Scrubber, Texts, derived};
+
+impl Rendering<'_> {
+    /// The secret variables: those of the rule as it is, and those that were so when they were set.
+    fn secret_variables(&self) -> BTreeSet<&str> {
+        let kept = self.secret_variables.iter().map(String::as_str);
+        kept.chain(self.definition.answer.secret_variables()).collect()
+    }
+
+    /// The variables as people see them.
+    pub(super) fn shown_variables(&self) -> Cow<'_, BTreeMap<String, String>> {
+        let secret = self.secret_variables();
+        if !self.variables.keys().any(|name| secret.contains(name.as_str())) {
+            return Cow::Borrowed(self.variables);
+        }
+        let shown = |(name, value): (&String, &String)| {
+            let is_shown = value.is_empty() || !secret.contains(name.as_str());
+            (name.clone(), if is_shown { value.clone() } else { MASK.to_owned() })
+        };
+        Cow::Owned(self.variables.iter().map(shown).collect())
+    }
+
+    /// Returns true if a request may hold the value of a secret variable.
+    pub(super) fn has_secret_variables(&self) -> bool {
+        matches!(self.shown_variables(), Cow::Owned(_))
+    }
+
+    /// Masks the values of secret variables in what came back and in its meaning. What the variables are set to stays.
+    pub(super) fn hide(&self, sent: Sent, mut judged: Judged, shown: Option<&Rendered>) -> (Sent, Judged) {
+        let secret = self.secret_variables();
+        let values = |variables: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            let of_secrets = variables.iter().filter(|(name, _)| secret.contains(name.as_str()));
+            of_secrets.map(|(name, value)| (name.clone(), value.clone())).collect()
+        };
+        let (before, new) = (values(self.variables), values(&judged.told.variables));
+        if before.is_empty() && new.is_empty() {
+            return (sent, judged);
+        }
+        let real = if before.is_empty() { None } else { self.request().ok() };
+        let derived = real.map(|real| derived(&self.definition.request, &self.scope(self.secrets, None), &real, shown));
+        // The same variable may have two values: the one that was sent, and the one that came.
+        let names: Vec<(String, &str)> = [("before", &before), ("new", &new)]
+            .into_iter()
+            .flat_map(|(age, values)| values.iter().map(move |(name, value)| (format!("{age} {name}"), value.as_str())))
+            .collect();
+        let secrets = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let scrubber = Scrubber::new(&Texts { secrets, derived: derived.unwrap_or_default() });
+        judged.hidden = hidden(&judged.told, &secret, &scrubber);
+        judged.why = scrubber.scrub(&judged.why);
+        judged.notes.iter_mut().for_each(|note| *note = scrubber.scrub(note));
+        judged.told.external_id = judged.told.external_id.as_deref().map(|id| scrubber.scrub(id));
+        (sent.map(|answer| scrubber.answer(answer)), judged)
+    }
+}
+
+/// The variables of a response that nobody sees.
+fn hidden(told: &Told, secret: &BTreeSet<&str>, scrubber: &Scrubber) -> BTreeSet<String> {
+    let is_hidden = |(name, value): &(&String, &String)| secret.contains(name.as_str()) || scrubber.scrub(value) != **value;
+    told.variables.iter().filter(is_hidden).map(|(name, _)| name.clone()).collect()
+}
