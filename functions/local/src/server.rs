@@ -108,7 +108,8 @@ impl LocalServer {
             ResolverKind::Dns => Lookups::default(),
             ResolverKind::System => Lookups::System,
         };
-        let settings = SenderSettings { private_targets: options.private_targets, lookups, clock: Some(clock) };
+        let settings =
+            SenderSettings { private_targets: options.private_targets, lookups, clock: Some(clock), ..SenderSettings::default() };
         let sender = Sender::with(settings).map_err(StartError::Sender)?;
 
         let (stopping, stopped) = watch::channel(false);

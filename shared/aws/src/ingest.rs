@@ -26,7 +26,8 @@ impl Stack {
         Ok(())
     }
 
-    async fn reject(&self, text: &str, faults: &Faults) -> Result<(), StoreError> {
+    /// Puts a bad event into its queue.
+    pub(crate) async fn reject(&self, text: &str, faults: &Faults) -> Result<(), StoreError> {
         let shown = &text[..text.floor_char_boundary(MAX_EVENT_BYTES)];
         let body = json!({"received_at": self.clock.now(), "event": shown, "errors": faults});
         tracing::warn!(%faults, "a bad event was rejected");

@@ -21,6 +21,13 @@ impl Stack {
             let reason = match outcome {
                 Matched::Yes(_) => None,
                 Matched::Failed(error) => Some(error.to_string()),
+                Matched::Rejected(faults) => match self.reject(&message.body, &faults).await {
+                    Ok(()) => {
+                        metrics.count("Rejected", 1);
+                        None
+                    }
+                    Err(error) => Some(error.to_string()),
+                },
                 Matched::Unreadable(faults) => match self.set_aside(&message, &faults.to_string()).await {
                     Ok(()) => {
                         metrics.count("SetAside", 1);

@@ -107,6 +107,9 @@ pub(crate) fn hold_of(id: &DeliveryId, rule: &Id) -> Key {
 /// The lines of the conversion of this delivery; rule and subject of each stand in its place behind the prefix.
 pub(crate) const LINES: &str = "L#";
 
+/// The kept events of a conversion; the id of the change ends the place of each.
+pub(crate) const EVENTS: &str = "E#";
+
 pub(crate) fn event(conversion_id: &Id, version: u64, change: &Id) -> Key {
     Key::new(conversion(&conversion_hash(conversion_id)), format!("E#{version:020}#{change}"))
 }

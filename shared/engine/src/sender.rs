@@ -9,16 +9,19 @@ mod client;
 mod connection;
 mod dns;
 mod fault;
+mod head;
 mod nameservers;
 mod progress;
 mod resolver;
 mod response;
 mod room;
+mod spelling;
 
 use std::{net::IpAddr, pin::pin, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use http_body_util::Full;
+use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 use tracking_core::{
     answer::Answer,
@@ -43,6 +46,9 @@ pub type Sent = Result<Answer, SendFault>;
 /// The part of a response's body that is read, in bytes.
 pub(crate) const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
+/// The note on a response that TLS did not end as it should.
+const NO_GOODBYE: &str = "the connection was closed without TLS's close_notify, what came counts as the whole response";
+
 /// The settings of a sender.
 #[derive(Debug, Clone, Default)]
 pub struct SenderSettings {
@@ -52,6 +58,8 @@ pub struct SenderSettings {
     pub lookups: Lookups,
     /// The clock that such answers grow old by. Without one, none is kept.
     pub clock: Option<Clock>,
+    /// The certificates of the authorities that receivers' certificates are judged by, in DER; none: those that this machine trusts.
+    pub authorities: Vec<CertificateDer<'static>>,
 }
 
 /// The one HTTP client.
@@ -78,9 +86,9 @@ impl Sender {
     /// # Errors
     /// This machine has no certificates of authorities to judge receivers' certificates by.
     pub fn with(settings: SenderSettings) -> Result<Self, String> {
-        let SenderSettings { private_targets, lookups, clock } = settings;
+        let SenderSettings { private_targets, lookups, clock, authorities } = settings;
         let resolver = Arc::new(Resolver::new(lookups, private_targets, clock));
-        let client = client::new(Arc::clone(&resolver))?;
+        let client = client::new(Arc::clone(&resolver), &authorities)?;
         Ok(Self { client, resolver, room: Room::default(), private_targets })
     }
 
@@ -120,7 +128,9 @@ impl Sender {
     }
 
     async fn exchange(&self, rendered: Rendered, progress: &Progress) -> Sent {
+        let spelling = spelling::spelled(rendered.headers.iter().map(|(name, _)| name.as_str())).await;
         let mut request = self.whole_request(rendered)?;
+        request.extensions_mut().extend(spelling);
         let interim = Interim::watch(&mut request);
         let response = tokio::select! {
             biased;

@@ -268,3 +268,54 @@ async fn a_step_that_fails_takes_nobody_out_of_the_log() {
     assert_eq!(ended.iter().filter(|state| *state == "delivered").count(), 4, "{ended:?}");
     assert_eq!(ended.len(), 5);
 }
+
+#[tokio::test]
+async fn case_c2_a_change_id_that_was_used_for_another_change_goes_to_the_rejected() {
+    let receiver = approving().await;
+    let mut functions = Functions::start_with(&[("TRACKING_KEEP_EVENTS", "true")]);
+    functions.rule(&Caller::Admin, rule(receiver.url(), json!({}))).await;
+    functions.ingest(&sale(1)).await;
+    functions.work_all().await;
+    let mut again = sale(1);
+    again["id"] = "another-envelope".into();
+    again["time"] = "2026-11-22T10:00:00Z".into();
+    functions.ingest(&again).await;
+    functions.work_all().await;
+    assert_eq!((receiver.heard().len(), functions.cloud.messages(Queue::Rejected).len()), (1, 0), "the same change");
+    for (version, payout) in [(1, "6.00"), (2, "5.00")] {
+        let mut other = sale(1);
+        other["detail"]["conversion"]["version"] = version.into();
+        other["detail"]["transactions"][0]["payout"] = payout.into();
+        functions.ingest(&other).await;
+        functions.work_all().await;
+    }
+    let rejected: Vec<Value> =
+        functions.cloud.messages(Queue::Rejected).iter().map(|body| serde_json::from_str(body).unwrap()).collect();
+    let change_id = sale(1)["detail"]["change_id"].as_str().unwrap().to_owned();
+    let told =
+        json!([{"pointer": "/detail/change_id", "detail": format!("change_id \"{change_id}\" was used for another change")}]);
+    assert_eq!(rejected.iter().map(|rejected| &rejected["errors"]).collect::<Vec<_>>(), [&told, &told]);
+    let kept: Value = serde_json::from_str(rejected[0]["event"].as_str().unwrap()).unwrap();
+    assert_eq!(kept["detail"]["transactions"][0]["payout"], Value::from("6.00"));
+    assert_eq!(queues_but(&functions, Queue::Rejected), []);
+    assert_eq!(receiver.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn case_c2_where_no_events_are_kept_the_delivery_proves_the_change() {
+    let receiver = approving().await;
+    let mut functions = Functions::start();
+    functions.rule(&Caller::Admin, rule(receiver.url(), json!({}))).await;
+    for payout in ["5.00", "5.00", "6.00"] {
+        let mut event = sale(1);
+        event["detail"]["transactions"][0]["payout"] = payout.into();
+        functions.ingest(&event).await;
+        functions.work_all().await;
+    }
+    assert_eq!(receiver.heard().len(), 1);
+    let (listed, _) = functions.stack().engine.matcher().rejected(10, None).await.unwrap();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    let told = listed[0]["errors"][0]["detail"].as_str().unwrap();
+    assert!(told.ends_with("was used for another change"), "{told}");
+    assert!(listed[0]["event"].as_str().unwrap().contains("6.00"), "{listed:?}");
+}

@@ -6,6 +6,7 @@
 mod answers;
 mod connections;
 mod crowd;
+mod flaky;
 mod own_faults;
 mod owners;
 mod proxies;
@@ -13,4 +14,6 @@ mod secrets;
 mod support;
 mod targets;
 mod timeouts;
+mod tls;
+mod variables;
 mod wire;

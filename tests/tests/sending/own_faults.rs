@@ -94,7 +94,8 @@ async fn f6_without_a_nameserver_deliveries_wait_uncharged() {
     let lookups = Lookups::Nameservers(Nameservers::File(folder.path().join("resolv.conf")));
     let clock = HandClock::default();
     let clock = tracking_engine::Clock::new(move || clock.now());
-    let sender = Sender::with(SenderSettings { private_targets: true, lookups, clock: Some(clock) }).unwrap();
+    let sender =
+        Sender::with(SenderSettings { private_targets: true, lookups, clock: Some(clock), ..SenderSettings::default() }).unwrap();
     soon(work(&engine, &store, &sender)).await;
     assert_eq!(log(&engine).await, [Value::Null; 0], "nothing is charged, nothing is told of the receiver");
     assert_eq!(store.depth().unwrap().retry.waiting, 1, "it comes again");

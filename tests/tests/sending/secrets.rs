@@ -148,7 +148,7 @@ fn holds_the_secrets(request: &str) {
     let line = format!("POST /p/{percent}?u={percent}&q={percent}&b=YS9iIFp4OVF2N0xtMldrNCLFvitcJj9%2B HTTP/1.1\r\n");
     assert!(request.starts_with(&line), "{request}");
     assert!(
-        request.contains(&format!("\r\nauthorization: Bearer {TOKEN} {LONG}\r\nx-basic: Basic SmQ0S2Y3V3M=\r\n")),
+        request.contains(&format!("\r\nAuthorization: Bearer {TOKEN} {LONG}\r\nX-Basic: Basic SmQ0S2Y3V3M=\r\n")),
         "{request}"
     );
     assert!(request.ends_with("\r\n\r\n{\"t\":\"a/b Zx9Qv7Lm2Wk4\\\"ž+\\\\&?~\"}"), "{request}");

@@ -19,7 +19,7 @@ async fn wire(mut request: Value) -> String {
     soon(work(&engine, &store, &sender())).await;
     let requests = receiver.requests();
     assert_eq!(requests.len(), 1, "{requests:?}");
-    let id = requests[0].split("tracking-delivery-id: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
+    let id = requests[0].split("Tracking-Delivery-Id: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
     assert!(id.starts_with("dlv_"), "{id}");
     let version = concat!("tracking-api/", env!("CARGO_PKG_VERSION"));
     requests[0].replace(id, "dlv_1").replace(&host, "127.0.0.1:80").replace(version, "tracking-api/1")
@@ -32,8 +32,8 @@ async fn q1_a_get_with_a_query() {
         "headers": [{"name": "X-Name", "value": "{external_id}"}, {"name": "Authorization", "value": "Bearer {secret.token}"}],
     });
     let expected = "GET /p/X-77%2F%C5%BE%20%26%20co?fixed=1&id=X-77%2F%C5%BE%20%26%20co&s=1&t=a%2Fb%20%22c%22 HTTP/1.1\r\n\
-        tracking-delivery-id: dlv_1\r\nuser-agent: tracking-api/1\r\nx-name: X-77/ž & co\r\nauthorization: Bearer a/b \"c\"\r\n\
-        accept: */*\r\nhost: 127.0.0.1:80\r\n\r\n";
+        Tracking-Delivery-Id: dlv_1\r\nUser-Agent: tracking-api/1\r\nX-Name: X-77/ž & co\r\nAuthorization: Bearer a/b \"c\"\r\n\
+        Accept: */*\r\nHost: 127.0.0.1:80\r\n\r\n";
     assert_eq!(wire(request).await, expected);
 }
 
@@ -46,8 +46,8 @@ async fn q1_a_post_of_json() {
             {"path": "t", "value": "{secret.token}"},
         ]},
     });
-    let expected = "POST / HTTP/1.1\r\ntracking-delivery-id: dlv_1\r\nuser-agent: tracking-api/1\r\n\
-        content-type: application/json\r\naccept: */*\r\nhost: 127.0.0.1:80\r\ncontent-length: 55\r\n\r\n\
+    let expected = "POST / HTTP/1.1\r\nTracking-Delivery-Id: dlv_1\r\nUser-Agent: tracking-api/1\r\n\
+        Content-Type: application/json\r\nAccept: */*\r\nHost: 127.0.0.1:80\r\nContent-Length: 55\r\n\r\n\
         {\"a\":{\"b\":[\"click \\\"1\\\"\\n2\"]},\"n\":5.00,\"t\":\"a/b \\\"c\\\"\"}";
     assert_eq!(wire(request).await, expected);
 }
@@ -60,8 +60,8 @@ async fn q1_a_form() {
             {"path": "id", "value": "{external_id}"}, {"path": "none", "value": "{voucher|omit_if_empty}"}, {"path": "e", "value": ""},
         ]},
     });
-    let expected = "PUT /f HTTP/1.1\r\ntracking-delivery-id: dlv_1\r\nuser-agent: tracking-api/1\r\n\
-        content-type: application/x-www-form-urlencoded\r\naccept: */*\r\nhost: 127.0.0.1:80\r\ncontent-length: 30\r\n\r\n\
+    let expected = "PUT /f HTTP/1.1\r\nTracking-Delivery-Id: dlv_1\r\nUser-Agent: tracking-api/1\r\n\
+        Content-Type: application/x-www-form-urlencoded\r\nAccept: */*\r\nHost: 127.0.0.1:80\r\nContent-Length: 30\r\n\r\n\
         id=X-77%2F%C5%BE%20%26%20co&e=";
     assert_eq!(wire(request).await, expected);
 }
@@ -73,8 +73,8 @@ async fn q1_a_multipart_form() {
     let sent = wire(request).await;
     let boundary = sent.split("boundary=").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
     assert_eq!(boundary.len(), 33, "{boundary}");
-    let expected = "POST /m HTTP/1.1\r\ntracking-delivery-id: dlv_1\r\nuser-agent: tracking-api/1\r\n\
-        content-type: multipart/form-data; boundary=B\r\naccept: */*\r\nhost: 127.0.0.1:80\r\ncontent-length: 237\r\n\r\n\
+    let expected = "POST /m HTTP/1.1\r\nTracking-Delivery-Id: dlv_1\r\nUser-Agent: tracking-api/1\r\n\
+        Content-Type: multipart/form-data; boundary=B\r\nAccept: */*\r\nHost: 127.0.0.1:80\r\nContent-Length: 237\r\n\r\n\
         --B\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\nX-77/ž & co\r\n\
         --B\r\nContent-Disposition: form-data; name=\"a %22b%22\"\r\n\r\nclick \"1\"\n2\r\n--B--\r\n";
     assert_eq!(sent.replace(boundary, "B"), expected);
@@ -89,22 +89,35 @@ async fn q1_a_raw_text() {
         "headers": [{"name": "Content-Type", "value": "application/vnd.bank+xml"}, {"name": "X-Empty", "value": "{voucher}"}],
         "body": {"format": "raw", "content_type": "application/xml", "text": "<id>{external_id}</id>"},
     });
-    let expected = "PATCH /r HTTP/1.1\r\ntracking-delivery-id: dlv_1\r\nuser-agent: tracking-api/1\r\n\
-        content-type: application/vnd.bank+xml\r\nx-empty: \r\naccept: */*\r\nhost: 127.0.0.1:80\r\ncontent-length: 25\r\n\r\n\
+    let expected = "PATCH /r HTTP/1.1\r\nTracking-Delivery-Id: dlv_1\r\nUser-Agent: tracking-api/1\r\n\
+        Content-Type: application/vnd.bank+xml\r\nX-Empty:\r\nAccept: */*\r\nHost: 127.0.0.1:80\r\nContent-Length: 25\r\n\r\n\
         <id>X-77/ž &amp; co</id>";
     assert_eq!(wire(request).await, expected);
 }
 
 #[tokio::test]
 async fn q1_what_has_an_empty_body_says_so() {
-    let rest = "accept: */*\r\nhost: 127.0.0.1:80\r\n\r\n";
-    let ours = "HTTP/1.1\r\ntracking-delivery-id: dlv_1\r\nuser-agent: tracking-api/1\r\n";
+    let rest = "Accept: */*\r\nHost: 127.0.0.1:80\r\n\r\n";
+    let ours = "HTTP/1.1\r\nTracking-Delivery-Id: dlv_1\r\nUser-Agent: tracking-api/1\r\n";
     for method in ["POST", "PUT", "PATCH"] {
-        let expected = format!("{method} /x {ours}content-length: 0\r\n{rest}");
+        let expected = format!("{method} /x {ours}Content-Length: 0\r\n{rest}");
         assert_eq!(wire(json!({"method": method, "url": "/x"})).await, expected);
     }
     assert_eq!(wire(json!({"method": "DELETE", "url": "/x"})).await, format!("DELETE /x {ours}{rest}"));
     let empty = json!({"format": "raw", "content_type": "text/plain", "text": "{voucher}"});
-    let expected = format!("POST /x {ours}content-type: text/plain\r\ncontent-length: 0\r\n{rest}");
+    let expected = format!("POST /x {ours}Content-Type: text/plain\r\nContent-Length: 0\r\n{rest}");
     assert_eq!(wire(json!({"method": "POST", "url": "/x", "body": empty})).await, expected);
+}
+
+#[tokio::test]
+async fn case_b6_names_of_headers_go_out_as_they_are_written() {
+    let headers = ["Access-Token", "X-API-key", "x_under_score", "lower", "UPPER-CASE", "content-type", "USER-agent"];
+    let headers: Vec<Value> = headers.iter().map(|name| json!({"name": name, "value": "v"})).collect();
+    let expected = "GET /x HTTP/1.1\r\nTracking-Delivery-Id: dlv_1\r\nAccess-Token: v\r\nX-API-key: v\r\nx_under_score: v\r\n\
+        lower: v\r\nUPPER-CASE: v\r\ncontent-type: v\r\nUSER-agent: v\r\nAccept: */*\r\nHost: 127.0.0.1:80\r\n\r\n";
+    assert_eq!(wire(json!({"url": "/x", "headers": headers})).await, expected);
+    let signed = json!({"method": "POST", "url": "/x", "headers": [{"name": "ACCEPT", "value": "a/b"}]});
+    let expected = "POST /x HTTP/1.1\r\nTracking-Delivery-Id: dlv_1\r\nUser-Agent: tracking-api/1\r\nACCEPT: a/b\r\n\
+        Content-Length: 0\r\nHost: 127.0.0.1:80\r\n\r\n";
+    assert_eq!(wire(signed).await, expected);
 }

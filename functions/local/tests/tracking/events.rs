@@ -109,3 +109,26 @@ async fn v3_events_and_the_bus_are_the_admins() {
     assert_eq!(server.call_as(&server.token, "POST /events", "text/csv", "a,b").await.status, 415);
     assert_eq!(server.call("PUT /events", sale(1)).await.status, 405);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_c2_a_change_id_with_other_content_is_a_bad_event() {
+    let data = folder();
+    let server = Server::start(data.path(), &[]);
+    let post = async |body: String| server.call_as(&server.token, "POST /events", "application/json", body).await;
+    assert_eq!(post(sale(1).to_string()).await.status, 202);
+    let mut other = sale(1);
+    other["detail"]["conversion"]["version"] = json!(7);
+    let told = format!("change_id \"{}\" was used for another change", sale(1)["detail"]["change_id"].as_str().unwrap());
+    let refused = post(other.to_string()).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.body["errors"], json!([{"pointer": "/detail/change_id", "detail": told}]));
+    // With others it is told by its place, also if both come together.
+    let mut twice = sale(3);
+    twice["detail"]["occurred_at"] = json!("2026-11-22T08:00:00Z");
+    let several = post(format!("[{}, {other}, {}, {}, {twice}]", sale(2), sale(1), sale(3))).await;
+    assert_eq!((several.status, &several.body["accepted"]), (202, &json!(3)), "{}", several.body);
+    let places: Vec<_> = several.body["rejected"].as_array().unwrap().iter().map(|one| one["index"].clone()).collect();
+    assert_eq!(places, [json!(1), json!(4)]);
+    let kept = server.call_as(&server.token, "GET /events/rejected", "", String::new()).await;
+    assert_eq!(kept.body["items"].as_array().unwrap().len(), 3, "{}", kept.body);
+}

@@ -162,7 +162,7 @@ async fn contract_3_a_test_is_really_sent_and_leaves_no_trace() {
     let answer = api.call(ADMIN, &format!("POST /tracking-apis/{id}/test"), body).await;
     let heard = hearing.await.unwrap();
     assert!(heard.starts_with("POST /status?id=X%2077&sum=500&test=1 HTTP/1.1\r\n"), "{heard}");
-    assert!(heard.contains("authorization: Bearer hush/hush 1\r\n") && heard.contains("webhook-signature: v1,"), "{heard}");
+    assert!(heard.contains("Authorization: Bearer hush/hush 1\r\n") && heard.contains("webhook-signature: v1,"), "{heard}");
     assert!(heard.ends_with(r#"{"login":"aHVzaC9odXNoIDE=","v":""}"#), "{heard}");
     assert_eq!(
         (&answer.body["sent"], &answer.body["status"], &answer.body["verdict"]),

@@ -54,6 +54,7 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     body: Vec<u8>,
     cut: Option<Cut>,
+    notes: Vec<String>,
     read: OnceLock<Body>,
     _held: Option<Box<dyn Held>>,
 }
@@ -67,7 +68,19 @@ impl Answer {
     /// A complete answer; header names are made lower-case.
     pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-        Self { status, headers, body, cut: None, read: OnceLock::new(), _held: None }
+        Self { status, headers, body, cut: None, notes: Vec::new(), read: OnceLock::new(), _held: None }
+    }
+
+    /// The same answer with a note on how it came, for the log.
+    #[must_use]
+    pub fn with_note(mut self, note: String) -> Self {
+        self.notes.push(note);
+        self
+    }
+
+    /// The notes on how it came.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The same answer, of whose body no more than this beginning is known. It is never judged as if it were whole.

@@ -158,11 +158,12 @@ impl AnswerRules {
     /// what comes out as no result or no amount is left out, with a note (A3).
     pub fn judge(&self, answer: &Answer, sent_url: &str, scope: &Scope<'_>) -> Judgement {
         let scope = Scope { answer: Some(answer), steps: Steps::default(), ..*scope };
-        let mut notes = Vec::new();
+        let mut notes = answer.notes().to_vec();
         if let Some(cut) = answer.why_cut() {
             if self.looks_at_body() {
                 let reason = cut.as_str().to_owned();
-                return Judgement { notes: vec![reason.clone()], reason: Some(reason), ..Judgement::of(Verdict::Retry) };
+                notes.push(reason.clone());
+                return Judgement { notes, reason: Some(reason), ..Judgement::of(Verdict::Retry) };
             }
             notes.push(format!("{}: the rest was not read", cut.as_str()));
         }

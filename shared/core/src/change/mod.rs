@@ -110,6 +110,21 @@ pub struct Change {
 }
 
 impl Change {
+    /// Returns true if both tell the same. The parts of an event that are not read don't count, nor does the order of transactions.
+    pub fn tells_same_as(&self, other: &Self) -> bool {
+        let by_id = |change: &'_ Self| -> BTreeMap<Id, Transaction> {
+            change.transactions.iter().map(|transaction| (transaction.transaction_id.clone(), transaction.clone())).collect()
+        };
+        let is_about_same = self.change_id == other.change_id && self.conversion == other.conversion;
+        let has_same_cause = self.occurred_at == other.occurred_at && self.causation == other.causation;
+        is_about_same && has_same_cause && by_id(self) == by_id(other)
+    }
+
+    /// The fault of a change whose id another one had (P2).
+    pub fn id_is_taken(&self) -> Faults {
+        Faults::one("/detail/change_id", format!("change_id \"{}\" was used for another change", self.change_id))
+    }
+
     /// Whether the conversion is settled (domain §1): the platform's word if it gives one, else whether there is a transaction
     /// and every one of them has a final result.
     pub fn is_settled(&self) -> bool {

@@ -128,7 +128,7 @@ impl Part {
     }
 
     /// Every text with macros in it: those that it may send, and those of its conditions.
-    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
         self.texts().chain(self.conditions().flat_map(|(_, condition)| condition.templates().map(|(_, template)| template)))
     }
 

@@ -13,7 +13,7 @@ use tracking_core::{
     standstill::Cause,
 };
 
-use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, standby::Standby};
+use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, another::is_another, standby::Standby};
 use crate::{
     backend::{Backend, Item, Key, Lane, Received, StoreError, Swap, Swapped},
     delivery::Deliveries,
@@ -158,6 +158,10 @@ impl<B: Backend> Deliveries<B> {
         let Asking { received, job, rule, .. } = &*asking;
         let max_attempts = rule.definition.retry.max_attempts();
         let (row, row_rev) = (view.records.get(&job.id).cloned(), view.row_rev);
+        if row.as_ref().is_some_and(|row| is_another(row, job)) {
+            self.reject_job(received, job).await?;
+            return Ok(Step::Settled);
+        }
         let ending = |attempts: u32| Ending { job, row: row.clone().zip(row_rev), attempts, max_attempts };
         let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
         let decision = view.line.decide(&self.ask(asking, now), &recorded);

@@ -39,6 +39,7 @@
 //!
 //! `sending` is shown while an attempt runs for longer than a second; it decides nothing.
 
+mod another;
 mod claim;
 mod conclude;
 mod decoded;

@@ -1,11 +1,18 @@
 //! Kept events: changes as they came, to explain later what they led to and to fill in rules that did not see them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tracking_core::change::{Change, Envelope};
+use tracking_core::{
+    change::{Change, Envelope},
+    delivery::conversion_hash,
+    fault::Faults,
+    id::Id,
+};
 
 use crate::{
-    backend::{Backend, Item},
+    backend::{Backend, Item, Order, Partition, Range, StoreError},
     keys,
     matching::Matcher,
     rows::{self, Unreadable},
@@ -38,7 +45,46 @@ impl Kept {
     }
 }
 
+/// The most kept events of a conversion among which another use of a change id is looked for, its newest.
+const MAX_EARLIER: usize = 100;
+
+/// Changes of one conversion that come together: of those with the same id the first counts.
+#[derive(Default)]
+pub(crate) struct Together<'a>(BTreeMap<&'a Id, &'a Change>);
+
+impl<'a> Together<'a> {
+    fn add(&mut self, change: &'a Change) -> Result<(), Faults> {
+        let first = *self.0.entry(&change.change_id).or_insert(change);
+        if first.tells_same_as(change) { Ok(()) } else { Err(change.id_is_taken()) }
+    }
+}
+
 impl<B: Backend> Matcher<B> {
+    /// Refuses a change whose id was used for another change of the conversion, as far as events are kept. One that tells the same is the
+    /// same change (P2).
+    pub(crate) async fn check_id<'a>(
+        &self,
+        change: &'a Change,
+        together: &mut Together<'a>,
+    ) -> Result<Result<(), Faults>, StoreError> {
+        if let Err(faults) = together.add(change) {
+            return Ok(Err(faults));
+        }
+        if !self.store.settings.keep_events {
+            return Ok(Ok(()));
+        }
+        let partition = Partition::Table(keys::conversion(&conversion_hash(&change.conversion.conversion_id)));
+        let items = self.store.backend().query(&partition, &Range::prefix(keys::EVENTS), Order::Descending, MAX_EARLIER).await?;
+        let suffix = format!("#{}", change.change_id);
+        for item in items.iter().filter(|item| item.key.sort.ends_with(&suffix)) {
+            let earlier = self.store.or_unreadable(item, Kept::read(item)).flatten();
+            if earlier.is_some_and(|kept| kept.change.change_id == change.change_id && !kept.change.tells_same_as(change)) {
+                return Ok(Err(change.id_is_taken()));
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// A change that comes now with this text, to be kept for as long as the log.
     pub(crate) fn kept(&self, change: &Change, text: &[u8]) -> Item {
         let now = self.store.now();

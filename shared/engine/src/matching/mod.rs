@@ -31,6 +31,7 @@ use crate::{
     spans,
     store::Store,
 };
+use kept::Together;
 
 /// What became of a message of the events lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub enum Matched {
     Yes(usize),
     /// It can't be read: set it aside.
     Unreadable(Faults),
+    /// It is bad; it is kept with its faults.
+    Rejected(Faults),
     /// It is to come again.
     Failed(Failed),
 }
@@ -60,6 +63,9 @@ struct Read<'a> {
     text: &'a [u8],
 }
 
+/// What follows from an event; or its faults, if it does not go with those before it.
+type Followed = Result<Effects, Faults>;
+
 /// A change, which of the events it is, and its text.
 type Placed<'a> = (usize, &'a Change, &'a [u8]);
 
@@ -75,13 +81,12 @@ pub struct Matcher<B> {
     store: Arc<Store<B>>,
     rules: Arc<Rules<B>>,
     holds: Arc<Holds<B>>,
-    rejected_room: rejected::Room,
 }
 
 impl<B: Backend> Matcher<B> {
     /// The service over these.
     pub(crate) fn new(rules: &Arc<Rules<B>>, holds: &Arc<Holds<B>>) -> Self {
-        Self { store: Arc::clone(&rules.store), rules: Arc::clone(rules), holds: Arc::clone(holds), rejected_room: rejected::Room::default() }
+        Self { store: Arc::clone(&rules.store), rules: Arc::clone(rules), holds: Arc::clone(holds) }
     }
 
     /// Takes events over: reads them, matches them against the rules, and makes what follows durable before it answers. An event that
@@ -91,13 +96,19 @@ impl<B: Backend> Matcher<B> {
     /// The store is unavailable: nothing is promised, post them again. Repeats do no harm (P2).
     pub async fn accept(&self, events: &[&[u8]]) -> Result<Vec<Accepted>, StoreError> {
         let (read, mut outcomes, mut effects) = self.read(events);
-        for (outcome, matched) in
-            outcomes.iter_mut().filter(|outcome| matches!(outcome, Accepted::Yes(_))).zip(self.follow(&read).await)
-        {
-            let more = matched?;
-            *outcome = Accepted::Yes(more.send.len());
-            effects.send.extend(more.send);
-            effects.put.extend(more.put);
+        let good = outcomes.iter_mut().filter(|outcome| matches!(outcome, Accepted::Yes(_)));
+        for ((outcome, read), followed) in good.zip(&read).zip(self.follow(&read).await) {
+            match followed? {
+                Ok(more) => {
+                    *outcome = Accepted::Yes(more.send.len());
+                    effects.send.extend(more.send);
+                    effects.put.extend(more.put);
+                }
+                Err(faults) => {
+                    effects.put.push(self.store.rejected_item(read.text, &faults));
+                    *outcome = Accepted::Rejected(faults);
+                }
+            }
         }
         self.store.commit_one(effects).await?;
         Ok(outcomes)
@@ -132,7 +143,13 @@ impl<B: Backend> Matcher<B> {
         for (received, read) in batch.iter().zip(&read) {
             outcomes.push(match read.as_ref().map(|_| followed.next()) {
                 Err(faults) => Matched::Unreadable(faults.clone()),
-                Ok(Some(Ok(mut effects))) => {
+                Ok(Some(Ok(Err(faults)))) => {
+                    // Whoever hands out messages takes care of this one, as of those that can't be read.
+                    let put = vec![self.store.rejected_item(received.body.as_bytes(), &faults)];
+                    steps.push((outcomes.len(), Effects { put, ..Effects::default() }));
+                    Matched::Rejected(faults)
+                }
+                Ok(Some(Ok(Ok(mut effects)))) => {
                     let owed = effects.send.len();
                     effects.settle.push(Settle::Done(received.receipt.clone()));
                     steps.push((outcomes.len(), effects));
@@ -161,7 +178,7 @@ impl<B: Backend> Matcher<B> {
                 Accepted::Yes(0)
             }
             Err(faults) => {
-                effects.put.push(self.rejected_item(bytes, &faults));
+                effects.put.push(self.store.rejected_item(bytes, &faults));
                 if bytes.len() > MAX_EVENT_BYTES { Accepted::TooLarge(faults) } else { Accepted::Rejected(faults) }
             }
         });
@@ -170,14 +187,14 @@ impl<B: Backend> Matcher<B> {
     }
 
     /// What follows from each of these events. Changes of one conversion are matched one after another, conversions side by side.
-    async fn follow<'a>(&self, events: impl IntoIterator<Item = &'a Read<'a>>) -> Vec<Result<Effects, Failed>> {
+    async fn follow<'a>(&self, events: impl IntoIterator<Item = &'a Read<'a>>) -> Vec<Result<Followed, Failed>> {
         let mut followed = Vec::new();
         let mut conversions: BTreeMap<&Id, Vec<Placed<'_>>> = BTreeMap::new();
         for (position, Read { envelope, text }) in events.into_iter().enumerate() {
-            followed.push(Ok(Effects::default()));
+            followed.push(Ok(Ok(Effects::default())));
             match envelope {
                 Envelope::OfferChanged(offer) => {
-                    followed[position] = Ok(Effects { put: vec![offer_item(offer)], ..Effects::default() });
+                    followed[position] = Ok(Ok(Effects { put: vec![offer_item(offer)], ..Effects::default() }));
                 }
                 Envelope::ConversionChanged(change) => {
                     conversions.entry(&change.conversion.conversion_id).or_default().push((position, change, text));
@@ -186,16 +203,13 @@ impl<B: Backend> Matcher<B> {
         }
         let matched = conversions.into_values().map(|changes| async move {
             let mut matched = Vec::with_capacity(changes.len());
+            let mut together = Together::default();
             for (position, change, text) in changes {
-                let effects = AssertUnwindSafe(self.match_change(change))
+                let followed = AssertUnwindSafe(self.follow_one(change, text, &mut together))
                     .catch_unwind()
                     .instrument(spans::of_change(&change.change_id))
                     .await;
-                let mut effects = effects.map_or(Err(Failed::Panic), |effects| effects.map_err(Failed::from));
-                if let (true, Ok(effects)) = (self.store.settings.keep_events, &mut effects) {
-                    effects.put.push(self.kept(change, text));
-                }
-                matched.push((position, effects));
+                matched.push((position, followed.map_or(Err(Failed::Panic), |followed| followed.map_err(Failed::from))));
             }
             matched
         });
@@ -203,6 +217,18 @@ impl<B: Backend> Matcher<B> {
             followed[position] = effects;
         }
         followed
+    }
+
+    /// What follows from a change of these that come together, and the change itself, if events are kept.
+    async fn follow_one<'a>(&self, change: &'a Change, text: &[u8], together: &mut Together<'a>) -> Result<Followed, StoreError> {
+        if let Err(faults) = self.check_id(change, together).await? {
+            return Ok(Err(faults));
+        }
+        let mut effects = self.match_change(change).await?;
+        if self.store.settings.keep_events {
+            effects.put.push(self.kept(change, text));
+        }
+        Ok(Ok(effects))
     }
 
     /// Everything that follows from a change: messages, and rows of the log.

@@ -4,6 +4,7 @@
 //! all. Each of those costs time to read and ends nothing, so that an endless row of them would take a processor for as long as the rule's timeout lets it.
 
 use std::{
+    error::Error,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -19,7 +20,7 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer};
 use tokio::sync::Notify;
 
 use super::{
@@ -61,25 +62,34 @@ impl Client {
     }
 }
 
-/// A client that connects to what this resolver finds.
+/// A client that connects to what this resolver finds. It judges receivers' certificates by these authorities; if there are none, by those of
+/// this machine.
 ///
 /// # Errors
-/// This machine has no certificates of authorities to judge receivers' certificates by.
-pub(super) fn new(resolver: Arc<Resolver>) -> Result<Client, String> {
+/// There are no certificates of authorities, or one that can't be read.
+pub(super) fn new(resolver: Arc<Resolver>, authorities: &[CertificateDer<'static>]) -> Result<Client, String> {
     let mut connector = HttpConnector::new_with_resolver(ForClient(resolver));
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(aws_lc_rs::default_provider())
-        .map_err(|error| format!("receivers' certificates can't be judged on this machine: {error}"))?
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(connector);
+    let unusable = |error: &dyn Error| format!("receivers' certificates can't be judged on this machine: {error}");
+    let provider = aws_lc_rs::default_provider();
+    let tls = if authorities.is_empty() {
+        HttpsConnectorBuilder::new().with_provider_and_native_roots(provider).map_err(|error| unusable(&error))?
+    } else {
+        let mut roots = RootCertStore::empty();
+        authorities.iter().try_for_each(|one| roots.add(one.clone())).map_err(|error| unusable(&error))?;
+        let config = ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions();
+        let config = config.map_err(|error| unusable(&error))?.with_root_certificates(roots).with_no_client_auth();
+        HttpsConnectorBuilder::new().with_tls_config(config)
+    };
+    let connector = tls.https_or_http().enable_http1().wrap_connector(connector);
     let connector = Connector(connector);
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     // What is no header is left out: its response came all the same.
     builder
         .http1_max_buf_size(MAX_HEAD_BYTES)
+        // The names of the rule go out as they are written; those of the sending itself as most clients write them.
+        .http1_title_case_headers(true)
         .http1_ignore_invalid_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
         .http1_allow_obsolete_multiline_headers_in_responses(true);

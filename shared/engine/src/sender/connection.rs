@@ -19,6 +19,8 @@ use hyper_util::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
+use super::head::{Head, Strays};
+
 /// That a kept connection was closed before a byte of the response came.
 #[derive(Debug)]
 pub(super) struct Stale;
@@ -63,18 +65,18 @@ where
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.0.call(uri);
-        Box::pin(async move { Ok(TokioIo::new(Watched { inner: TokioIo::new(connecting.await?), state: State::Fresh })) })
+        Box::pin(async move { Ok(TokioIo::new(Watched::new(connecting.await?))) })
     }
 }
 
-/// What happened last on a connection.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// No byte was read yet.
     Fresh,
-    /// Bytes of a response were read last.
+    /// Bytes of a response were read since the last request began.
     Answered,
-    /// Bytes of a further request were written last.
+    /// A further request has begun since.
     AskedAgain,
 }
 
@@ -83,9 +85,19 @@ enum State {
 pub(super) struct Watched<T> {
     inner: TokioIo<T>,
     state: State,
+    head: Head,
 }
 
 impl<T> Watched<T> {
+    fn new(connection: T) -> Self {
+        Self { inner: TokioIo::new(connection), state: State::Fresh, head: Head::default() }
+    }
+
+    /// Lines of the head of the last response that are no headers. The client hands them on with the response.
+    fn strays(&self) -> Strays {
+        self.head.strays()
+    }
+
     /// An error that ends the connection, told as what it means.
     fn ended(&self, error: io::Error) -> io::Error {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
@@ -93,17 +105,23 @@ impl<T> Watched<T> {
         if is_end && self.state == State::AskedAgain { io::Error::other(Stale) } else { error }
     }
 
-    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match ready!(written) {
-            Ok(count) => {
-                if count > 0 && self.state == State::Answered {
-                    self.state = State::AskedAgain;
-                }
-                Poll::Ready(Ok(count))
-            }
-            Err(error) => Poll::Ready(Err(self.ended(error))),
+    /// Notes that bytes are being written that begin like this. What follows in the body of a request that was answered early is no request.
+    fn writing(&mut self, bytes: &[u8]) {
+        if self.state == State::Answered && begins_request(bytes) {
+            self.state = State::AskedAgain;
+            self.head.restart();
         }
     }
+
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        written.map_err(|error| self.ended(error))
+    }
+}
+
+/// Returns true if a request begins like this. The head of one is written at once.
+fn begins_request(bytes: &[u8]) -> bool {
+    let methods = [&b"GET "[..], b"POST ", b"PUT ", b"PATCH ", b"DELETE "];
+    methods.iter().any(|method| bytes.strip_prefix(*method).is_some_and(|rest| rest.starts_with(b"/")))
 }
 
 impl<T> AsyncRead for Watched<T>
@@ -119,6 +137,8 @@ where
             Ok(()) => {
                 if count > 0 {
                     self.state = State::Answered;
+                    let filled = buffer.filled();
+                    self.head.read(&filled[filled.len() - count..]);
                 }
                 Ok(())
             }
@@ -132,6 +152,7 @@ where
     TokioIo<T>: AsyncWrite + Unpin,
 {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.writing(bytes);
         let written = Pin::new(&mut self.inner).poll_write(context, bytes);
         self.wrote(written)
     }
@@ -141,6 +162,7 @@ where
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.writing(parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part));
         let written = Pin::new(&mut self.inner).poll_write_vectored(context, parts);
         self.wrote(written)
     }
@@ -161,6 +183,52 @@ where
 
 impl<T: Connection> Connection for Watched<T> {
     fn connected(&self) -> Connected {
-        self.inner.inner().connected()
+        self.inner.inner().connected().extra(self.strays())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"POST /x HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    /// A connection that has carried a request and the beginning of its response, and its other end.
+    async fn answered() -> (Watched<TokioIo<DuplexStream>>, DuplexStream) {
+        let (ours, mut theirs) = duplex(1_024);
+        let mut connection = Watched::new(TokioIo::new(ours));
+        connection.write_all(REQUEST).await.unwrap();
+        theirs.write_all(b"HTTP/1.1 413").await.unwrap();
+        let mut bytes = [0; 12];
+        connection.read_exact(&mut bytes).await.unwrap();
+        (connection, theirs)
+    }
+
+    fn is_stale_end<T: std::fmt::Debug>(ended: io::Result<T>) -> bool {
+        ended.is_err_and(|error| is_stale(&error))
+    }
+
+    #[tokio::test]
+    async fn case_a10_a_kept_connection_that_ends_before_a_byte_of_the_response_is_stale() {
+        let (mut connection, theirs) = answered().await;
+        connection.write_all(REQUEST).await.unwrap();
+        drop(theirs);
+        assert!(is_stale_end(connection.read(&mut [0; 8]).await));
+        let (mut connection, theirs) = answered().await;
+        drop(theirs);
+        assert!(is_stale_end(connection.write_all(REQUEST).await), "it was closed before a byte of the request left");
+    }
+
+    #[tokio::test]
+    async fn case_a10_a_request_that_is_answered_early_is_not_sent_again() {
+        let (mut connection, theirs) = answered().await;
+        connection.write_all(b"the rest of its body").await.unwrap();
+        drop(theirs);
+        assert_eq!(connection.read(&mut [0; 8]).await.unwrap(), 0, "an end as any other");
+        let (mut connection, theirs) = answered().await;
+        drop(theirs);
+        assert!(!is_stale_end(connection.write_all(b"the rest of its body").await));
     }
 }

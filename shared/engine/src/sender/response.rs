@@ -6,7 +6,8 @@ use hyper::body::{Body as _, Bytes, Frame, Incoming};
 use tracking_core::answer::{Answer, Cut};
 
 use super::{
-    MAX_RESPONSE_BYTES, fault,
+    MAX_RESPONSE_BYTES, NO_GOODBYE, fault,
+    head::Strays,
     progress::Progress,
     room::{FREE_BYTES, Room, Share},
 };
@@ -20,21 +21,28 @@ pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progre
     let ends_with_connection = !framed.iter().any(|name| response.headers().contains_key(name));
     let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let expected = length.map_or(MAX_RESPONSE_BYTES, |length| length.min(MAX_RESPONSE_BYTES));
+    let strays = response.extensions().get::<Strays>().and_then(Strays::note);
     let mut incoming = response.into_body();
     let mut reading = Reading { body: Vec::new(), share: None, expected };
+    let mut no_goodbye = None;
     let cut = loop {
         let chunk = match reading.next(&mut incoming).await {
             Next::Frame(Ok(frame)) => frame.into_data().unwrap_or_default(),
             Next::End => break None,
             Next::GivenUp => break Some(Cut::NoRoom),
             // One that ends with its connection is whole, whether or not TLS said goodbye.
-            Next::Frame(Err(error)) => break (!ends_with_connection || !fault::is_end(&error)).then_some(Cut::BrokeOff),
+            Next::Frame(Err(error)) if ends_with_connection && fault::is_end(&error) => {
+                no_goodbye = Some(NO_GOODBYE.to_owned());
+                break None;
+            }
+            Next::Frame(Err(_)) => break Some(Cut::BrokeOff),
         };
         if let Err(cut) = reading.take(&chunk, room, progress).await {
             break Some(cut);
         }
     };
     let answer = Answer::new(status, headers, reading.body).holding(reading.share);
+    let answer = strays.into_iter().chain(no_goodbye).fold(answer, Answer::with_note);
     match cut {
         Some(cut) => answer.cut(cut),
         None => answer,

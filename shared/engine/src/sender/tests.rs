@@ -42,11 +42,11 @@ impl Hand {
 
 fn asking(nameserver: &Nameserver, private_targets: bool, hand: &Hand) -> SenderSettings {
     let lookups = Lookups::Nameservers(Nameservers::At(vec![nameserver.address]));
-    SenderSettings { private_targets, lookups, clock: Some(hand.clock()) }
+    SenderSettings { private_targets, lookups, clock: Some(hand.clock()), ..SenderSettings::default() }
 }
 
 fn resolver(nameserver: &Nameserver, private_targets: bool, hand: &Hand) -> Resolver {
-    let SenderSettings { private_targets, lookups, clock } = asking(nameserver, private_targets, hand);
+    let SenderSettings { private_targets, lookups, clock, .. } = asking(nameserver, private_targets, hand);
     Resolver::new(lookups, private_targets, clock)
 }
 
@@ -237,7 +237,7 @@ async fn f6_without_a_nameserver_it_is_our_fault() {
 
 #[tokio::test]
 async fn f5_the_system_s_resolver_can_be_asked_too() {
-    let settings = SenderSettings { private_targets: true, lookups: Lookups::System, clock: None };
+    let settings = SenderSettings { private_targets: true, lookups: Lookups::System, ..SenderSettings::default() };
     let (sender, port) = (Sender::with(settings).unwrap(), receiver().await);
     assert_eq!(sender.request(get(format!("http://localhost:{port}/"), 10)).await.unwrap().status, 200);
     let none = sender.request(get("http://no-such-name.invalid/".to_owned(), 20)).await;

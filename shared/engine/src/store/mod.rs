@@ -1,6 +1,7 @@
 //! The store as the services see it: the backend with the clock and the settings, reads and writes of single items, and rows that
 //! can't be read.
 
+pub(crate) mod rejected;
 pub(crate) mod unreadable;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +18,7 @@ use crate::{
     rows::{self, DeliveryRow},
     tally::Tallying,
 };
+use rejected::RejectedRoom;
 use unreadable::UnreadableKeys;
 
 /// The time for which queues and closed holds are remembered at least: P2's horizon.
@@ -34,6 +36,7 @@ pub(crate) struct Store<B> {
     pub(crate) tally: Tallying,
     pub(crate) failing: FailingRules,
     unreadable: UnreadableKeys,
+    rejected_room: RejectedRoom,
 }
 
 impl<B: Backend> Store<B> {
@@ -46,6 +49,7 @@ impl<B: Backend> Store<B> {
             tally: Tallying::default(),
             failing: FailingRules::default(),
             unreadable: UnreadableKeys::default(),
+            rejected_room: RejectedRoom::default(),
         }
     }
 

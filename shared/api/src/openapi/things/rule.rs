@@ -1,7 +1,10 @@
 //! Rules, as they are shown and as they are written (contract §2).
 
 use tracking_core::trigger::Trigger;
-use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
+use utoipa::openapi::{
+    RefOr, Schema,
+    schema::{ArrayBuilder, ObjectBuilder},
+};
 
 use super::{
     super::shape::{
@@ -37,7 +40,8 @@ impl Form {
 
 const BODY_FORMATS: [&str; 5] = ["none", "json", "form", "multipart", "raw"];
 const VERDICTS: [&str; 4] = ["delivered", "pending", "retry", "failed"];
-const SOURCES_OF_ANSWERS: [&str; 5] = ["body", "header", "http_code", "query", "constant"];
+const SOURCES_OF_ANSWERS: [&str; 7] = ["body", "header", "http_code", "query", "constant", "macro", "variable"];
+const SOURCES_OF_REQUESTS: [&str; 3] = ["macro", "variable", "constant"];
 const OPERATORS: [&str; 15] = [
     "equals",
     "not_equals",
@@ -66,7 +70,10 @@ pub(super) fn things() -> Vec<Thing> {
             ("Retry", retry(form)),
             ("Answer", answer(form)),
             ("AnswerRule", answer_rule(form)),
-            ("AnswerCondition", answer_condition(form)),
+            ("AnswerCondition", condition(form, "AnswerCondition")),
+            ("RequestCondition", condition(form, "RequestCondition")),
+            ("Value", chosen_value(form, || template("May hold macros such as {transaction_id}"))),
+            ("VariableValue", chosen_value(form, || short("May hold macros such as {transaction_id}", 8 * 1_024))),
             ("Delay", delay(form)),
         ]
     });
@@ -100,6 +107,9 @@ fn written_name(name: &str) -> &'static str {
         "Answer" => "NewAnswer",
         "AnswerRule" => "NewAnswerRule",
         "AnswerCondition" => "NewAnswerCondition",
+        "RequestCondition" => "NewRequestCondition",
+        "Value" => "NewValue",
+        "VariableValue" => "NewVariableValue",
         _ => "NewDelay",
     }
 }
@@ -119,8 +129,11 @@ fn definition(described: ObjectBuilder, form: Form) -> ObjectBuilder {
     let record = form.extra(record, "labels", list("Words to find it by", label).max_items(Some(10)));
     let pause = flag("While true, what it matches waits, for 72 hours at most, and goes out when it is false again");
     let record = form.extra(record, "pause", pause);
-    let variables = dictionary("Texts that the request reads by {var.name}, rendered anew for each", short("", 8 * 1_024))
-        .property_names(Some(Schema::from(secret_name("").build())));
+    let variables = dictionary(
+        "Texts that the request reads by {var.name}, rendered anew for each",
+        form.part("VariableValue", "A text, or several to choose from"),
+    )
+    .property_names(Some(Schema::from(secret_name("").build())));
     let record = form.extra(record, "variables", variables);
     let record = form.extra(record, "rate_per_second", whole("The most requests a second", 1..=1_000));
     let signing = signing();
@@ -260,10 +273,14 @@ fn conditions(form: Form) -> RefOr<Schema> {
 
 /// The request; `complete`, or a patch of one.
 fn request(form: Form, complete: bool) -> RefOr<Schema> {
-    let value = || template("May hold macros such as {transaction_id}");
-    let pair = |about: &str, name: ObjectBuilder| record(about).has("name", name.min_length(Some(1))).has("value", value());
+    let pair = |about: &str, name: ObjectBuilder| {
+        let record = record(about)
+            .has("name", name.min_length(Some(1)))
+            .has("value", form.part("Value", "The value; may hold macros such as {transaction_id}"));
+        form.extra(record, "do_not_send", request_conditions(form, "It is left out if all of these hold"))
+    };
     let entry = pair("An entry of the query, behind those of the URL", short("The parameter's name, taken as it is", 1_024));
-    let header = pair("A header", pattern("The header's name, taken as it is", "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,1024}$"));
+    let header = pair("A header", pattern("The header's name, written as it stands", "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,1024}$"));
     let url = template("http or https; macros may stand in path and query").pattern(Some("^https?://"));
     let mut record = record("What is sent").property("url", url);
     if complete {
@@ -284,7 +301,8 @@ fn body(form: Form) -> ObjectBuilder {
     let kind = word("The type of the value in a `json` body", ["string", "number", "boolean", "json"]);
     let field = record("A field of the body")
         .has("path", short("Such as lead.items[0].id", 1_024).min_length(Some(1)))
-        .has("value", template("The value; may hold macros"));
+        .has("value", form.part("Value", "The value; may hold macros"));
+    let field = form.extra(field, "do_not_send", request_conditions(form, "It is left out if all of these hold"));
     let field = form.field(field, "type", kind);
     let record = record("The body of the request").has("format", word("The format in which it is written", BODY_FORMATS));
     let record =
@@ -326,7 +344,10 @@ fn answer_rule(form: Form) -> RefOr<Schema> {
         .min_items(Some(1))
         .max_items(Some(20));
     let told = || template("May hold macros, also {body.KEY}, {header.NAME} and {http_code}");
-    let variables = dictionary("Variables for later attempts", told())
+    let secret = record("A text whose value nobody sees").has("value", told());
+    let secret = form.extra(secret, "secret", flag("True if its value is masked and never published"));
+    let variable = either("A template, or one whose value is secret", [told().into(), secret.into()]);
+    let variables = dictionary("Variables for later attempts", variable)
         .max_properties(Some(50))
         .property_names(Some(Schema::from(secret_name("").build())));
     let mut set = record("What the answer tells; all but variables are for admins' rules");
@@ -338,26 +359,46 @@ fn answer_rule(form: Form) -> RefOr<Schema> {
     form.extra(record, "set", set).into()
 }
 
-fn answer_condition(form: Form) -> RefOr<Schema> {
-    let mut record = record("A condition on an answer").has("operator", word("The comparison that must hold", OPERATORS));
-    record = form.extra(record, "source", word("The part of the answer, or of the request, to look at", SOURCES_OF_ANSWERS));
-    record = form.extra(
-        record,
-        "key",
-        short("A path in the body, none for all of it; a header's name, a parameter. Macros are filled in", 16_384),
-    );
+/// A condition on a response, or on what is sent; or alternatives of them.
+fn condition(form: Form, name: &str) -> RefOr<Schema> {
+    let is_of_answer = name == "AnswerCondition";
+    let (about, sources, key): (_, &[&str], _) = if is_of_answer {
+        let key =
+            "A path in the body, none for all of it; a header's name, a parameter; a macro with its modifiers, a variable's name";
+        ("A condition on a response", &SOURCES_OF_ANSWERS, key)
+    } else {
+        ("A condition on what is sent", &SOURCES_OF_REQUESTS, "A macro with its modifiers, a variable's name, a text")
+    };
+    let mut one = record(about).has("operator", word("The comparison that must hold", OPERATORS));
+    one = form.extra(one, "source", word("The part of the response, or of the request, to look at", sources.iter().copied()));
+    one = form.extra(one, "key", short(key, 16_384));
     let value = "What it is compared with: `a|b` are alternatives, `*` is any text, macros are filled in";
     for (name, about) in [("value", value), ("value2", "The upper end, for `between`")] {
-        record = match form {
-            Form::Shown => record.may(name, short(about, 16_384)),
+        let text = short(about, 16_384);
+        one = match form {
+            Form::Shown => one.may(name, text),
             // Numbers and flags are taken as they are written.
             Form::Written => {
                 let number = ObjectBuilder::new().schema_type(utoipa::openapi::Type::Number);
-                record.may(name, either(about, [or_null(short("", 16_384)), number.into(), flag("").into()]))
+                one.may(name, either("", [or_null(text), number.into(), flag("").into()]))
             }
         };
     }
-    record.into()
+    let alternative = list("All of these", form.part(name, "A condition")).min_items(Some(1)).max_items(Some(20));
+    let any = list("Alternatives; none of them holds further ones", alternative).min_items(Some(1)).max_items(Some(20));
+    either("A condition, or alternatives of which one must hold", [one.into(), record("Alternatives").has("any", any).into()])
+}
+
+fn request_conditions(form: Form, about: &str) -> ArrayBuilder {
+    list(about, form.part("RequestCondition", "A condition on what is sent")).min_items(Some(1)).max_items(Some(20))
+}
+
+/// A text with macros, or several to choose from.
+fn chosen_value(form: Form, text: impl Fn() -> ObjectBuilder) -> RefOr<Schema> {
+    let choice = record("A text to choose").has("text", text());
+    let choice = form.extra(choice, "when", request_conditions(form, "It is chosen if all of these hold"));
+    let choices = list("The first whose conditions hold is sent", choice).min_items(Some(1)).max_items(Some(20));
+    either("A text, or several to choose from", [text().into(), choices.into()])
 }
 
 fn delay(form: Form) -> RefOr<Schema> {

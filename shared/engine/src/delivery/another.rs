@@ -1,0 +1,40 @@
+//! A postback of a change whose id was used for another one, where no events are kept that would have told before (P2).
+//!
+//! Its delivery has the id of the other's, whose row proves that the other was taken over.
+
+use tracking_core::{change::Change, event::Event, json};
+
+use crate::{
+    backend::{Backend, Received, StoreError},
+    delivery::Deliveries,
+    rows::{DeliveryRow, Job},
+};
+
+/// Returns true if the row is that of another change. What was held is told by a later change than it began with.
+pub(super) fn is_another(row: &DeliveryRow, job: &Job) -> bool {
+    !job.held && !row.job.held && row.job.event != job.event
+}
+
+impl<B: Backend> Deliveries<B> {
+    /// Keeps the change of a message as a bad event, and ends the message.
+    pub(super) async fn reject_job(&self, received: &Received, job: &Job) -> Result<(), StoreError> {
+        let change = change_of(&job.event.0);
+        let faults = change.id_is_taken();
+        tracing::warn!(%faults, delivery_id = %job.id, "a bad event was rejected");
+        let event = json!({"detail-type": "Conversion Changed", "detail": change}).to_string();
+        let mut effects = received.done();
+        effects.put.push(self.store.rejected_item(event.as_bytes(), &faults));
+        self.store.commit_one(effects).await
+    }
+}
+
+/// The change that an event follows from, with the one transaction that it is about.
+fn change_of(event: &Event) -> Change {
+    Change {
+        change_id: event.change_id.clone(),
+        occurred_at: event.occurred_at,
+        causation: event.causation.clone(),
+        conversion: (*event.conversion).clone(),
+        transactions: event.transaction.iter().cloned().collect(),
+    }
+}
