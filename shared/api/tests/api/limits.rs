@@ -211,7 +211,9 @@ async fn f5_an_affiliate_has_so_many_requests_at_once() {
     let (answers, other) =
         futures_util::future::join(futures_util::future::join_all(all), api.call("aff_b", "GET /tracking-apis", other)).await;
     let with = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
-    assert_eq!((with(422), with(429), other.status), (128, 172, 200));
+    // Some may end before the last one is begun.
+    assert!((128..=200).contains(&with(422)), "{}", with(422));
+    assert_eq!((with(422) + with(429), other.status), (300, 200));
     let told = answers.iter().find(|answer| answer.status == 429).map(refused);
     assert_eq!(told, Some((1, "expected at most 128 requests at once: the next is allowed in 1 s")));
 }

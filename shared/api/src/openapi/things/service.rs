@@ -22,7 +22,7 @@ pub(super) fn things() -> Vec<Thing> {
         (
             "Unreadable",
             record("In place of something whose row is damaged, or written by a newer version")
-                .has("unreadable", named("RowKey"))
+                .has("unreadable", named_as("RowKey", "The key of the row"))
                 .into(),
         ),
         (
