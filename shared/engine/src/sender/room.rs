@@ -281,7 +281,7 @@ mod tests {
             for place in which.iter().rev() {
                 drop(waiting.remove(*place));
             }
-            assert_eq!(which, [if got.len() == 1 { 0 } else { 1 }], "of aff_7, which came first, then of aff_8");
+            assert_eq!(which, [usize::from(got.len() != 1)], "of aff_7, which came first, then of aff_8");
         }
         assert_eq!(waiting.len(), 1, "aff_7 has a share, and its second waits");
     }
@@ -298,7 +298,7 @@ mod tests {
         let (six, honest) = (name("aff_6"), name("aff_7"));
         let _last = room.take(&six, MIB).await.unwrap();
         let (id, _ready) = room.wait(&honest, MIB);
-        room.lock().make_room(id, Duration::from_secs(60));
+        room.lock().make_room(id, Duration::from_mins(1));
         assert!(shares.iter().all(|share| share.give_up.notified().now_or_never().is_none()), "none is old enough");
         for expected in [0, 1] {
             room.lock().make_room(id, Duration::ZERO);
