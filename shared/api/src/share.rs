@@ -279,7 +279,7 @@ mod tests {
         let mut pace = Pace::new(start);
         pace.rest(start, Duration::from_millis(40));
         assert_eq!(pace.rested, start + Duration::from_millis(80));
-        pace.rest(start, Duration::from_secs(60));
+        pace.rest(start, Duration::from_mins(1));
         assert_eq!(pace.rested, start + Duration::from_secs(1));
     }
 
@@ -287,8 +287,8 @@ mod tests {
     async fn f5_requests_beyond_their_pace_wait() {
         let shares = Shares::default();
         let affiliate: Id = "aff_1".parse().unwrap();
-        lock(&shares.of(&affiliate).pace).whole = Instant::now() + Duration::from_secs(60);
-        lock(&shares.of(&affiliate).pace).rested = Instant::now() + Duration::from_secs(60);
+        lock(&shares.of(&affiliate).pace).whole = Instant::now() + Duration::from_mins(1);
+        lock(&shares.of(&affiliate).pace).rested = Instant::now() + Duration::from_mins(1);
         let answer = || async { "done" };
         let large = get(answer).layer(from_fn_with_state(shares.clone(), in_turn));
         let outer = Router::new().route("/", get(answer)).layer(from_fn_with_state(shares.clone(), within));

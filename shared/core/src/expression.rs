@@ -197,9 +197,9 @@ impl Expression {
         };
         let mut out = String::new();
         if program.has_groups {
-            run.expand(start, end, "$1", &mut out)?
+            run.expand(start, end, "$1", &mut out)?;
         } else {
-            out.push_str(&text[start..end])
+            out.push_str(&text[start..end]);
         }
         run.pay()?;
         Ok(Some(out))

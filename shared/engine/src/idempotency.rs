@@ -122,7 +122,7 @@ impl<B: Backend> Idempotency<B> {
         for _ in 0..TRIES {
             let now = self.store.now();
             let found = self.store.get_one(key.clone()).await?;
-            let entry = found.as_ref().map(|item| rows::read_item::<Entry>(&item)).transpose()?;
+            let entry = found.as_ref().map(rows::read_item::<Entry>).transpose()?;
             if let Some(entry) = entry.filter(|entry| entry.counts(now)) {
                 return Ok(entry.seen_by(asked));
             }

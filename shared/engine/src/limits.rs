@@ -167,7 +167,7 @@ fn key(actor: &Actor, limit: &Limit) -> Key {
 }
 
 fn read(stands: Option<&Item>) -> Result<Usage, StoreError> {
-    Ok(stands.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default())
+    Ok(stands.map(rows::read_item).transpose()?.unwrap_or_default())
 }
 
 fn changed(permit: &Permit, stands: Option<&Item>, usage: &Usage) -> Swap {

@@ -83,7 +83,7 @@ async fn work_off(engine: &Engine<Store>, store: &Store, clock: &HandClock) {
             }
             assert_eq!(engine.worker().work(engine.worker().line_up(batch), &sender, None).await, []);
         }
-        let is_over = |delivery: &Value| delivery["state"] == Value::from("delivered");
+        let is_over = |delivery: &Value| delivery["state"] == "delivered";
         if log(engine).await.iter().all(is_over) {
             return;
         }

@@ -1,4 +1,4 @@
-//! A receiver behind TLS that closes its connections without saying so (close_notify).
+//! A receiver behind TLS that closes its connections without saying so (`close_notify`).
 
 use std::{
     io::{Read as _, Write as _},
@@ -97,7 +97,7 @@ impl Drop for Rude {
     }
 }
 
-/// Plays one connection. Dropping it sends no close_notify.
+/// Plays one connection. Dropping it sends no `close_notify`.
 fn play(config: Arc<ServerConfig>, stream: TcpStream, response: &str, seen: &Mutex<Vec<String>>) {
     let mut tls = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
     let mut request = Vec::new();

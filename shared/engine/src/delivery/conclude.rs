@@ -174,7 +174,7 @@ impl<B: Backend> Deliveries<B> {
         let mut swapped = self.store.swap_one(swap(claimed.row_rev)).await;
         if let (Swapped::Conflict(Some(held)), None) = (&swapped, claimed.row_rev) {
             // The row of what was held is not read for its first attempt.
-            if rows::read_item::<DeliveryRow>(&held)?.state == State::Held {
+            if rows::read_item::<DeliveryRow>(held)?.state == State::Held {
                 swapped = self.store.swap_one(swap(Some(held.rev))).await;
             }
         }

@@ -159,7 +159,7 @@ impl<B: Backend> Holds<B> {
         for _ in 0..TRIES {
             let mut swaps = Vec::new();
             for ((row, key), stands) in ended.iter().zip(&keys).zip(self.store.backend().get(&keys).await?) {
-                let known: Option<DeliveryRow> = stands.as_ref().map(|item| rows::read_item(&item)).transpose()?;
+                let known: Option<DeliveryRow> = stands.as_ref().map(rows::read_item).transpose()?;
                 if known.is_none_or(|known| known.state == State::Held) {
                     let expect = stands.map(|item| item.rev);
                     swaps.push(Swap { key: key.clone(), expect, new: Some(self.store.delivery_item(row)) });

@@ -176,7 +176,7 @@ impl<B: Backend> Rules<B> {
         limit: usize,
         cursor: Option<HistoryCursor>,
     ) -> Result<(Vec<Value>, Option<String>), Refused> {
-        let found = self.read_head(id).await.map_err(StoreError::from)?.filter(|(head, _)| caller.sees(&head.owner));
+        let found = self.read_head(id).await?.filter(|(head, _)| caller.sees(&head.owner));
         let Some((head, _)) = found else { return Err(Refused::NotFound) };
         let mut entries = Entries::new(id, cursor.map_or(head.write, |cursor| cursor.0));
         let (mut items, mut bytes) = (Vec::new(), 0);

@@ -163,7 +163,7 @@ impl<B: Backend> Rules<B> {
         if binding.is_some_and(|binding| !rule.definition.honours(name, binding)) {
             return Ok(None);
         }
-        let sealed: String = rows::read_item(&item)?;
+        let sealed: String = rows::read_item(item)?;
         let key = self.vault.key().await?;
         let value = key.open(Place { rule: &rule.id, name, write }, binding, &sealed);
         value.map(Some).map_err(|error| StoreError::Unavailable(error.to_string()))

@@ -226,13 +226,13 @@ impl<B: Backend> Rules<B> {
 
     /// The rule and its head's revision, if the caller may see it (V2).
     pub(crate) async fn visible(&self, caller: &Caller, id: &Id) -> Result<(Rule, u64), Refused> {
-        let found = self.read_rule_if(id, |head| caller.sees(&head.owner)).await.map_err(StoreError::from)?;
+        let found = self.read_rule_if(id, |head| caller.sees(&head.owner)).await?;
         found.ok_or(Refused::NotFound)
     }
 
     /// The rule as the store has it now, with its head's revision.
     pub(crate) async fn read_rule(&self, id: &Id) -> Result<Option<(Rule, u64)>, StoreError> {
-        Ok(self.read_rule_if(id, |_| true).await?)
+        self.read_rule_if(id, |_| true).await
     }
 
     /// The same if the head is `wanted`. The text of one that isn't is not read: nobody can tell it from one that isn't there.
@@ -245,7 +245,7 @@ impl<B: Backend> Rules<B> {
                 return Ok(Some((Rule { id: id.clone(), head: Arc::new(head), definition }, rev)));
             }
             if seen == Some(rev) {
-                return Err(StoreError::Unavailable(format!("rule {id} version {} has no text", head.version)).into());
+                return Err(StoreError::Unavailable(format!("rule {id} version {} has no text", head.version)));
             }
             seen = Some(rev);
         }

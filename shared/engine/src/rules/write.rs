@@ -80,7 +80,7 @@ impl<B: Backend> RuleWriter<B> {
             Swapped::Done => {}
             Swapped::Conflict(current) => {
                 let current =
-                    current.map(|item| rows::read_item::<Head>(&item)).transpose().map_err(crate::backend::StoreError::from)?;
+                    current.map(|item| rows::read_item::<Head>(&item)).transpose()?;
                 self.take_back(id, new, current, written).await?;
             }
             Swapped::Unavailable(error) => return Err(error.into()),

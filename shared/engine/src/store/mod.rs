@@ -107,7 +107,7 @@ impl<B: Backend> Store<B> {
 
     pub(crate) async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
         let item = self.get_one(keys::delivery(id)).await?;
-        Ok(item.map(|item| rows::read_item(&item)).transpose()?)
+        item.map(|item| rows::read_item(&item)).transpose()
     }
 
     /// Writes a row if nobody else has written it since it was read.
