@@ -68,15 +68,16 @@ async fn waiting(receiver: &Receiver) -> (Functions, Item) {
     let mut functions = owing(receiver, 1, json!({})).await;
     functions.work_all().await;
     assert_eq!(receiver.heard().len(), 1);
-    let id = functions.log().await[0]["id"].as_str().unwrap().to_owned();
+    let id = functions.log().await[0]["id"].as_str().expect("an id").to_owned();
     let key = Key::new(format!("C#{}", &id[4..20]), format!("D#{id}"));
-    let row = functions.stack().engine.backend().get(&[key]).await.unwrap().remove(0).expect("the row is there");
+    let row =
+        functions.stack().engine.backend().get(&[key]).await.expect("the table is there").remove(0).expect("the row is there");
     (functions, row)
 }
 
 async fn put(functions: &Functions, row: Item) {
     let effects = Effects { put: vec![row], ..Effects::default() };
-    functions.stack().engine.backend().commit(vec![effects]).await.remove(0).unwrap();
+    functions.stack().engine.backend().commit(vec![effects]).await.remove(0).expect("the table is there");
 }
 
 #[tokio::test]

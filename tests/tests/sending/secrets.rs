@@ -172,7 +172,9 @@ async fn q5_secrets_stand_nowhere_but_at_the_receiver() {
 
     let requests = receiver.requests();
     assert_eq!(requests.len(), 3);
-    requests.iter().for_each(|request| holds_the_secrets(request));
+    for request in &requests {
+        holds_the_secrets(request);
+    }
 
     let log = engine.log().list(&Caller::Admin, &DeliveryFilter::default(), 10, None).await.unwrap().items;
     let states: Vec<_> = log.iter().map(|item| (item["conversion_id"].clone(), item["state"].clone())).collect();

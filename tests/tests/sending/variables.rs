@@ -110,7 +110,7 @@ async fn case_d1_a_trial_shows_no_secret_variable() {
     let folder = tempfile::tempdir().unwrap();
     let (engine, _) = machine(&store(folder.path()));
     let body = json!({"tracking_api": document(&receiver.url("/"), true), "send": true});
-    let shown = soon(engine.trials().preview_rule(&Caller::Admin, &body, &sender())).await.unwrap();
+    let shown = soon(Box::pin(engine.trials().preview_rule(&Caller::Admin, &body, &sender()))).await.unwrap();
     let text = shown.to_string();
     assert!(!text.contains(NEEDLE), "{text}");
     assert_eq!(shown["told"]["variables"], json!({"copy": "***", "lead": "L-1", "token": "***"}), "{text}");

@@ -46,7 +46,7 @@ async fn contract_3_bad_events_are_listed_with_their_faults_for_admins() {
 async fn f10_of_bad_events_so_much_is_kept_whole_and_the_beginning_of_the_others() {
     let api = Api::new();
     // Each byte takes six in JSON, which it never does in a good event.
-    api.accept(&[1; 256 * 1_024]).await;
+    api.accept(&vec![1; 256 * 1_024]).await;
     let bytes = async || api.rows("X", "").await.iter().map(|row| row.body.len()).sum::<usize>();
     assert!(bytes().await < 16_000);
     let event = |number: u32| {

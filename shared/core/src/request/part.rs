@@ -234,7 +234,9 @@ fn read_text(
     match Template::parse_within(text, place, allowed, faults) {
         Ok(template) => Some(template),
         Err(found) => {
-            found.into_iter().for_each(|fault| faults.add(pointer, fault.to_string()));
+            for fault in found {
+                faults.add(pointer, fault.to_string());
+            }
             None
         }
     }

@@ -15,15 +15,13 @@ const MOST_MODIFIERS: usize = 20;
 /// The most texts in braces of a condition that are told of.
 const MAX_STRAYS: usize = 20;
 
+/// The pieces of a text, and what stands in its braces and is no macro.
+pub(super) type Pieces = (Box<[Piece]>, Vec<Box<str>>);
+
 /// The pieces of a text, and of a condition's what stands in braces and is no macro; or all of its faults.
 ///
 /// Reading stops at the last fault that `faults` has room for, and at the first if it has none.
-pub(super) fn pieces(
-    text: &str,
-    place: Place,
-    allowed: Allowed,
-    faults: &mut Faults,
-) -> Result<(Box<[Piece]>, Vec<Box<str>>), Vec<TemplateFault>> {
+pub(super) fn pieces(text: &str, place: Place, allowed: Allowed, faults: &mut Faults) -> Result<Pieces, Vec<TemplateFault>> {
     let most = faults.room().max(1);
     let mut reader = Reader {
         bytes: text.len(),

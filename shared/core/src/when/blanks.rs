@@ -102,7 +102,9 @@ pub(super) fn may_read(template: &Template, pointer: &str, allowed: Allowed, fau
         (false, false) if template.reads_sorted_query() => Some("the sorted query is made once the conditions are judged"),
         (false, _) => None,
     };
-    refused.into_iter().for_each(|detail| faults.add(pointer, detail));
+    if let Some(detail) = refused {
+        faults.add(pointer, detail);
+    }
     refused.is_none()
 }
 

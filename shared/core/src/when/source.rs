@@ -227,7 +227,9 @@ fn read_macro(kind: SourceKind, key: &str, pointer: &str, allowed: Allowed, faul
         }
         Ok(template) => may_read(&template, pointer, allowed, faults).then_some(Source::Macro(template)),
         Err(all) => {
-            all.into_iter().for_each(|fault| faults.add(pointer, fault.detail));
+            for fault in all {
+                faults.add(pointer, fault.detail);
+            }
             None
         }
     }

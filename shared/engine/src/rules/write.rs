@@ -79,8 +79,7 @@ impl<B: Backend> RuleWriter<B> {
         match self.store.swap_one(Swap { key: keys::head(id), expect: over.revision(), new: Some(item) }).await {
             Swapped::Done => {}
             Swapped::Conflict(current) => {
-                let current =
-                    current.map(|item| rows::read_item::<Head>(&item)).transpose()?;
+                let current = current.map(|item| rows::read_item::<Head>(&item)).transpose()?;
                 self.take_back(id, new, current, written).await?;
             }
             Swapped::Unavailable(error) => return Err(error.into()),

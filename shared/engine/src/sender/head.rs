@@ -88,12 +88,12 @@ impl Head {
     fn end_line(&mut self) {
         let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
         self.part = match self.part {
-            Part::Status if line.is_empty() => Part::Status,
+            // Empty lines before a status, and after an interim response.
+            Part::Status | Part::Headers { is_interim: true } if line.is_empty() => Part::Status,
             Part::Status => {
                 let status = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
                 Part::Headers { is_interim: status.len() == 3 && status.starts_with(b"1") }
             }
-            Part::Headers { is_interim: true } if line.is_empty() => Part::Status,
             Part::Headers { .. } if line.is_empty() => Part::Over,
             part => {
                 if !is_header(line) {
