@@ -20,11 +20,7 @@ impl Definition {
     /// Returns the placeholders that still stand in its texts, in the order of the document, each once for each text.
     pub fn placeholders(&self) -> Vec<Placeholder<'_>> {
         let request = self.request.placed_templates().map(|(place, template)| (format!("/request{place}"), template));
-        let variables = self
-            .request
-            .variables()
-            .iter()
-            .flat_map(|(name, part)| part.templates().map(move |template| (format!("/variables/{name}"), template)));
+        let variables = self.request.variables().placed_templates();
         request.chain(variables).flat_map(|(pointer, template)| all_in(&pointer, template)).collect()
     }
 

@@ -34,6 +34,9 @@ const RESULT: [&str; 14] = [
     "causation",
 ];
 
+/// The fields of the detail of a `Tracking API Failing`.
+const FAILING: [&str; 4] = ["event_id", "tracking_api_id", "failing_since", "last_error"];
+
 /// A rule that lacks nothing.
 fn whole() -> Value {
     json!({"name": "n", "request": {"url": "https://receiver.example/"}})
@@ -58,6 +61,10 @@ fn has(block: &Value, name: &str) -> bool {
 fn read(block: &Value) -> Result<&'static str, String> {
     if has(block, "detail-type") {
         return Change::parse_detail(&block["detail"], "").map(|_| "event").map_err(|faults| faults.to_string());
+    }
+    if has(block, "failing_since") {
+        let is_whole = names(block) == FAILING.map(ToOwned::to_owned).into();
+        return if is_whole { Ok("failing rule") } else { Err(format!("the event of a rule that fails has {FAILING:?}")) };
     }
     if has(block, "event_id") {
         let foreign = names(block).into_iter().find(|name| !RESULT.contains(&name.as_str()));
@@ -89,7 +96,7 @@ fn every_json_block_of_the_pages_is_read() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["event", "problem", "replay", "result", "rule"]);
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["event", "failing rule", "problem", "replay", "result", "rule"]);
 }
 
 #[test]
