@@ -14,7 +14,7 @@ pub(crate) async fn list<B: Backend>(
     uri: Uri,
 ) -> Result<Json<Page>, Problem> {
     let (limit, cursor) = Parameters::page(&uri)?;
-    let (items, next_cursor) = engine.operator().replays(&caller, limit, cursor).await?;
+    let (items, next_cursor) = engine.operator().replays().list(&caller, limit, cursor).await?;
     Ok(Json(Page { items, next_cursor }))
 }
 
@@ -23,7 +23,7 @@ pub(crate) async fn read<B: Backend>(
     Extension(caller): Extension<Caller>,
     NamedId(id): NamedId,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(engine.operator().replay_so_far(&caller, &id).await?))
+    Ok(Json(engine.operator().replays().so_far(&caller, &id).await?))
 }
 
 /// Stops one before its next step.
@@ -32,5 +32,5 @@ pub(crate) async fn cancel<B: Backend>(
     Extension(caller): Extension<Caller>,
     NamedId(id): NamedId,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(engine.operator().cancel_replay(&caller, &id).await?))
+    Ok(Json(engine.operator().replays().cancel(&caller, &id).await?))
 }

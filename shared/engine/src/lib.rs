@@ -48,7 +48,7 @@ pub use idempotency::Idempotency;
 pub use limits::Limits;
 pub use log::{DeliveryFilter, DeliveryPage, Log, internals};
 pub use matching::{Accepted, Matched, Matcher};
-pub use operator::Operator;
+pub use operator::{Operator, Replays};
 pub use rules::{RuleWriter, Rules};
 pub use sender::Sent;
 pub use spans::delivery_named_in;

@@ -11,13 +11,10 @@ use tracking_core::{
     event::Event,
     id::Id,
     json,
-    json::Value,
+    json::{Map, Value},
 };
 
-use crate::{
-    backend::{Item, Key, Published, Received, StoreError},
-    delivery::shown_headers::headers_view,
-};
+use crate::backend::{Item, Key, Published, Received, StoreError};
 
 /// The format that this version writes.
 const FORMAT: u32 = 1;
@@ -444,6 +441,19 @@ pub(crate) struct Backfilling {
     pub(crate) to: Timestamp,
     /// Where the next step begins among the kept events.
     pub(crate) place: Option<String>,
+}
+
+/// The headers as the API shows them: values of one name are joined by commas.
+pub(crate) fn headers_view(headers: &[(String, String)]) -> Value {
+    let mut view = Map::new();
+    for (name, value) in headers {
+        let joined = match view.get(name).and_then(Value::as_str) {
+            Some(before) => format!("{before}, {value}"),
+            None => value.clone(),
+        };
+        view.insert(name.clone(), joined.into());
+    }
+    Value::Object(view)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]

@@ -26,13 +26,11 @@ use tracking_core::{
 
 use crate::{
     backend::{Backend, StoreError},
-    delivery::{
-        render::{Judged, Rendering, heard, is_heavy, masked, shown_request},
-        shown_headers::headers_view,
-    },
+    delivery::render::{Judged, Rendering, heard, is_heavy, masked, shown_request},
     heavy::HeavyWork,
     limits::{self, DryTrials, Limits},
     log::explain::show_verdicts,
+    rows::headers_view,
     rules::{Refused, Rule, RuleWriter, Rules, Whole, is_live},
     secrets::{INACTIVE, MASK, Scrubber, masks},
     sender::{SendFault, Sender},

@@ -45,9 +45,9 @@ async fn contract_5_a_replay_is_counted_stopped_and_begun_again() {
     assert!(matches!(&other, Err(Refused::Conflict(why)) if why.contains(begun["id"].as_str().unwrap())), "{other:?}");
     // One step, not those that follow.
     assert_eq!(functions.work(Queue::Retry).await, 1);
-    let some = engine.operator().replay_so_far(&Caller::Admin, &id).await.expect("it is there");
+    let some = engine.operator().replays().so_far(&Caller::Admin, &id).await.expect("it is there");
     assert!((50..120).contains(&count(&some)), "{some:?}");
-    let stopped = engine.operator().cancel_replay(&Caller::Admin, &id).await.expect("it runs");
+    let stopped = engine.operator().replays().cancel(&Caller::Admin, &id).await.expect("it runs");
     assert_eq!((stopped["state"].as_str(), count(&stopped)), (Some("cancelled"), count(&some)));
     functions.wait(functions.clock.now() + SignedDuration::from_mins(10)).await;
     assert_eq!((receiver.heard().len() - before) as u64, count(&some), "nothing more than it had queued");
@@ -56,9 +56,9 @@ async fn contract_5_a_replay_is_counted_stopped_and_begun_again() {
     functions.wait(functions.clock.now() + SignedDuration::from_mins(10)).await;
     assert_eq!(receiver.heard().len() - before, 120);
     let id = again["id"].as_str().expect("an id").parse().expect("an id");
-    let over = engine.operator().replay_so_far(&Caller::Admin, &id).await.expect("it is there");
+    let over = engine.operator().replays().so_far(&Caller::Admin, &id).await.expect("it is there");
     assert_eq!((over["state"].as_str(), count(&over)), (Some("completed"), 120 - count(&some)));
-    let (listed, next) = engine.operator().replays(&Caller::Admin, 10, None).await.expect("AWS is there");
+    let (listed, next) = engine.operator().replays().list(&Caller::Admin, 10, None).await.expect("AWS is there");
     assert_eq!((listed.len(), next), (2, None));
     let left: Vec<_> = functions.cloud.items().into_iter().filter(|item| item.to_string().contains("\"REPLAY\"")).collect();
     assert_eq!(left, [] as [serde_json::Value; 0], "no name of one that runs");

@@ -6,8 +6,8 @@ use tracking_core::{change::Change, event::Event, json};
 
 use crate::{
     backend::{Backend, Received, StoreError},
-    delivery::Deliveries,
     rows::{DeliveryRow, Job},
+    store::Store,
 };
 
 /// Returns true if the row is that of another change. What was held is told by a later change than it began with.
@@ -15,17 +15,15 @@ pub(super) fn is_another(row: &DeliveryRow, job: &Job) -> bool {
     !job.held && !row.job.held && row.job.event != job.event
 }
 
-impl<B: Backend> Deliveries<B> {
-    /// Keeps the change of a message as a bad event, and ends the message.
-    pub(super) async fn reject_job(&self, received: &Received, job: &Job) -> Result<(), StoreError> {
-        let change = change_of(&job.event.0);
-        let faults = change.id_is_taken();
-        tracing::warn!(%faults, delivery_id = %job.id, "a bad event was rejected");
-        let event = json!({"detail-type": "Conversion Changed", "detail": change}).to_string();
-        let mut effects = received.done();
-        effects.put.push(self.store.rejected_item(event.as_bytes(), &faults));
-        self.store.commit_one(effects).await
-    }
+/// Keeps the change of a message as a bad event, and ends the message.
+pub(super) async fn reject<B: Backend>(store: &Store<B>, received: &Received, job: &Job) -> Result<(), StoreError> {
+    let change = change_of(&job.event.0);
+    let faults = change.id_is_taken();
+    tracing::warn!(%faults, delivery_id = %job.id, "a bad event was rejected");
+    let event = json!({"detail-type": "Conversion Changed", "detail": change}).to_string();
+    let mut effects = received.done();
+    effects.put.push(store.rejected_item(event.as_bytes(), &faults));
+    store.commit_one(effects).await
 }
 
 /// The change that an event follows from, with the one transaction that it is about.

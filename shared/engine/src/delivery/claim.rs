@@ -13,7 +13,11 @@ use tracking_core::{
     standstill::Cause,
 };
 
-use super::{Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF, another::is_another, standby::Standby};
+use super::{
+    Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF,
+    another::{self, is_another},
+    standby::Standby,
+};
 use crate::{
     backend::{Backend, Item, Key, Lane, Received, StoreError, Swap, Swapped},
     delivery::Deliveries,
@@ -159,7 +163,7 @@ impl<B: Backend> Deliveries<B> {
         let max_attempts = rule.definition.retry.max_attempts();
         let (row, row_rev) = (view.records.get(&job.id).cloned(), view.row_rev);
         if row.as_ref().is_some_and(|row| is_another(row, job)) {
-            self.reject_job(received, job).await?;
+            another::reject(&self.store, received, job).await?;
             return Ok(Step::Settled);
         }
         let ending = |attempts: u32| Ending { job, row: row.clone().zip(row_rev), attempts, max_attempts };

@@ -1,9 +1,6 @@
 //! The headers of a response as the log and trials show them: the first of them, within bounds, secrets masked (Q5).
 
-use tracking_core::{
-    answer::Answer,
-    json::{Map, Value},
-};
+use tracking_core::answer::Answer;
 
 use crate::secrets::Scrubber;
 
@@ -30,19 +27,6 @@ pub(crate) fn shown_headers(answer: &Answer, scrubber: &Scrubber) -> Vec<(String
         shown.push((name, value));
     }
     shown
-}
-
-/// The headers as the API shows them: values of one name are joined by commas.
-pub(crate) fn headers_view(headers: &[(String, String)]) -> Value {
-    let mut view = Map::new();
-    for (name, value) in headers {
-        let joined = match view.get(name).and_then(Value::as_str) {
-            Some(before) => format!("{before}, {value}"),
-            None => value.clone(),
-        };
-        view.insert(name.clone(), joined.into());
-    }
-    Value::Object(view)
 }
 
 fn shortened(value: &str) -> String {
@@ -81,7 +65,7 @@ mod tests {
         let expected = json!({
             "set-cookie": "session=***; Path=/, b=2", "x-echo-***": "Bearer ***", "location": "https://a.example/?k=***",
         });
-        assert_eq!(headers_view(&shown), expected);
+        assert_eq!(crate::rows::headers_view(&shown), expected);
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl<B: Backend> Operator<B> {
         }
         let rule = self.sending(id).await?;
         if !dry_run {
-            self.check_none_runs(id).await?;
+            self.replays.check_none_runs(id).await?;
             self.limits.charge_affiliate(caller, &limits::REPAIRS).await?;
         }
         let counted = self.count_backfill(&rule, &(period.from..period.to)).await?;
@@ -75,6 +75,7 @@ impl<B: Backend> Operator<B> {
             let begin = Begin { kind: ReplayKind::Backfill, from, to, states: Vec::new(), force: false, expected };
             let (rule_id, epoch) = (id.clone(), rule.head.epoch);
             view["id"] = self
+                .replays
                 .begin_replay(&rule, begin, |id, asked_at| {
                     let id = id.to_string();
                     backfill_message(&Backfilling { rule: rule_id, epoch, id, asked_at, from, to, place: None }, None)
@@ -127,12 +128,12 @@ impl<B: Backend> Operator<B> {
 
     /// One step of a backfill: makes about a second's worth of what is owed, and asks for the next step.
     pub(crate) async fn backfill_step(&self, received: &Received, backfilling: Backfilling) -> Result<(), StoreError> {
-        if self.held_up(received, &backfilling.id, backfilling.asked_at).await? {
+        if self.replays.held_up(received, &backfilling.id, backfilling.asked_at).await? {
             return Ok(());
         }
         let rule = self.rules.read_rule(&backfilling.rule).await?.map(|(rule, _)| rule);
         let Some(rule) = rule.filter(|rule| rule.head.sends(backfilling.epoch)) else {
-            self.end_with_rule(&backfilling.id).await?;
+            self.replays.end_with_rule(&backfilling.id).await?;
             return self.store.commit_one(received.done()).await;
         };
         let rate = per_second(&rule);
@@ -158,7 +159,7 @@ impl<B: Backend> Operator<B> {
         let count = effects.send.len() + absorbed;
         let next = stopped_at.or(stretch.next);
         let did = Progress { looked_at, deliveries: effects.send.len() as u64, held: absorbed as u64 };
-        self.note_step(&backfilling.id, backfilling.place.as_deref(), did, next.as_deref()).await?;
+        self.replays.note_step(&backfilling.id, backfilling.place.as_deref(), did, next.as_deref()).await?;
         if let Some(place) = next {
             let next = Backfilling { place: Some(place), ..backfilling };
             effects.send.push(backfill_message(&next, self.next_step(count, rate)));

@@ -8,6 +8,8 @@ mod switched_off;
 
 use std::sync::Arc;
 
+pub use replays::Replays;
+
 use crate::{backend::Backend, delivery::Deliveries, holds::Holds, limits::Limits, log::Log, rules::Rules, store::Store};
 
 /// What people do to deliveries.
@@ -19,6 +21,7 @@ pub struct Operator<B> {
     pub(crate) log: Arc<Log<B>>,
     holds: Arc<Holds<B>>,
     limits: Arc<Limits<B>>,
+    replays: Replays<B>,
 }
 
 impl<B: Backend> Operator<B> {
@@ -31,6 +34,12 @@ impl<B: Backend> Operator<B> {
             log: Arc::clone(log),
             holds: Arc::clone(holds),
             limits: Arc::clone(limits),
+            replays: Replays::new(&log.store),
         }
+    }
+
+    /// Replays and backfills.
+    pub fn replays(&self) -> &Replays<B> {
+        &self.replays
     }
 }

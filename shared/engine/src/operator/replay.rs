@@ -62,7 +62,7 @@ impl<B: Backend> Operator<B> {
         let asked = Replay::parse(body)?;
         let rule = self.sending(id).await?;
         if !asked.dry_run {
-            self.check_none_runs(id).await?;
+            self.replays.check_none_runs(id).await?;
             self.limits.charge_affiliate(caller, &limits::REPAIRS).await?;
         }
         let now = self.store.now();
@@ -93,6 +93,7 @@ impl<B: Backend> Operator<B> {
                 expected: (count as u64, counted.complete),
             };
             view["id"] = self
+                .replays
                 .begin_replay(&rule, begin, |id, asked_at| {
                     (replaying.id, replaying.asked_at) = (id.to_string(), asked_at);
                     replay_message(&replaying, None)
@@ -207,12 +208,12 @@ impl<B: Backend> Operator<B> {
 
     /// One step of a replay: sends about a second's worth again, and asks for the next step.
     pub(crate) async fn replay_step(&self, received: &Received, replaying: Replaying) -> Result<(), StoreError> {
-        if self.held_up(received, &replaying.id, replaying.asked_at).await? {
+        if self.replays.held_up(received, &replaying.id, replaying.asked_at).await? {
             return Ok(());
         }
         let rule = self.rules.read_rule(&replaying.rule).await?.map(|(rule, _)| rule);
         let Some(rule) = rule.filter(|rule| rule.head.sends(replaying.epoch)) else {
-            self.end_with_rule(&replaying.id).await?;
+            self.replays.end_with_rule(&replaying.id).await?;
             return self.store.commit_one(received.done()).await;
         };
         let rate = per_second(&rule);
@@ -222,7 +223,7 @@ impl<B: Backend> Operator<B> {
         let count = sent.len();
         effects.send.extend(sent.iter().map(|row| wake(&rule, row, self.store.now())));
         let did = Progress { looked_at: ids.len() as u64, deliveries: count as u64, held: 0 };
-        self.note_step(&replaying.id, replaying.place.as_deref(), did, next.as_deref()).await?;
+        self.replays.note_step(&replaying.id, replaying.place.as_deref(), did, next.as_deref()).await?;
         if let Some(place) = next {
             let next = Replaying { place: Some(place), ..replaying };
             effects.send.push(replay_message(&next, self.next_step(count, rate)));

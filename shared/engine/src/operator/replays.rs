@@ -4,6 +4,8 @@
 //! which never got a row, holds up no other. A step asks the row before it works and notes what it did, with the place of the next step:
 //! a step that is repeated is counted once.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tracking_core::{
@@ -17,10 +19,9 @@ use tracking_core::{
 
 use crate::{
     backend::{Backend, Effects, Item, Key, Message, Order, Partition, Range, Received, Settle, StoreError, Swap, Swapped},
-    keys,
-    operator::Operator,
-    random, rows,
+    keys, random, rows,
     rules::{Refused, Rule},
+    store::Store,
 };
 
 /// The beginning of an id that has a row. Messages of earlier versions have other ids, and no row.
@@ -109,12 +110,23 @@ pub(crate) enum MayGoOn {
     No,
 }
 
-impl<B: Backend> Operator<B> {
+/// Replays and backfills: begun, listed, stopped; one runs at a time of each rule.
+#[derive(Debug)]
+pub struct Replays<B> {
+    store: Arc<Store<B>>,
+}
+
+impl<B: Backend> Replays<B> {
+    /// The service over this store.
+    pub(crate) fn new(store: &Arc<Store<B>>) -> Self {
+        Self { store: Arc::clone(store) }
+    }
+
     /// The replays and backfills that the caller may see, newest first, and where the next page begins (V2).
     ///
     /// # Errors
     /// The store is unavailable.
-    pub async fn replays(
+    pub async fn list(
         &self,
         caller: &Caller,
         limit: usize,
@@ -146,7 +158,7 @@ impl<B: Backend> Operator<B> {
     ///
     /// # Errors
     /// There is none; the store is unavailable.
-    pub async fn replay_so_far(&self, caller: &Caller, id: &Id) -> Result<Value, Refused> {
+    pub async fn so_far(&self, caller: &Caller, id: &Id) -> Result<Value, Refused> {
         Ok(self.seen_replay(caller, id).await?.0.view())
     }
 
@@ -154,7 +166,7 @@ impl<B: Backend> Operator<B> {
     ///
     /// # Errors
     /// There is none; it is over; the store is unavailable.
-    pub async fn cancel_replay(&self, caller: &Caller, id: &Id) -> Result<Value, Refused> {
+    pub async fn cancel(&self, caller: &Caller, id: &Id) -> Result<Value, Refused> {
         for _ in 0..TRIES {
             let (mut row, rev) = self.seen_replay(caller, id).await?;
             if row.standing != Standing::Running {
