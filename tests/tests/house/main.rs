@@ -3,6 +3,7 @@
 mod arrows;
 mod documents;
 mod json;
+mod modules;
 mod supply;
 mod tidiness;
 

@@ -55,8 +55,26 @@ fn envelope(detail: &Value) -> Value {
 async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
     let echo = Echo::start().await;
     let mut run = Run::start();
+    let (id, copy) = a_rule_s_life(&mut run, &echo).await;
+    postbacks(&mut run, &echo).await;
+    repairs(&mut run, &echo, &id).await;
+    the_rest(&mut run, &id).await;
+    // The same from an affiliate, to whom an admin's secrets are nothing.
+    let own =
+        run.call(AFFILIATE, "POST /tracking-apis", rule_of_affiliate(&echo.url)).await["id"].as_str().expect("made").to_owned();
+    run.call(AFFILIATE, &format!("POST /tracking-apis/{own}/test"), json!({"send": true})).await;
+    run.bus(&envelope(&sale(5))).await;
+    run.pass(SignedDuration::from_secs(60)).await;
+    run.call(AFFILIATE, "GET /deliveries", Value::Null).await;
+    run.call(ADMIN, &format!("DELETE /tracking-apis/{}", copy.as_str().expect("an id")), Value::Null).await;
+    run.pass(SignedDuration::from_secs(5)).await;
 
-    // A rule's life.
+    run.every_operation_was_called();
+    run.nothing_was_found();
+}
+
+/// Makes, changes, tests, copies and restores a rule: its id, and the copy's.
+async fn a_rule_s_life(run: &mut Run, echo: &Echo) -> (String, Value) {
     let document = rule(&echo.url, "Echo");
     run.call(ADMIN, "POST /tracking-apis/preview", json!({"tracking_api": document, "event": sale(1), "send": true})).await;
     let id = run.call(ADMIN, "POST /tracking-apis", document).await["id"].as_str().expect("it was made").to_owned();
@@ -78,8 +96,11 @@ async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
         json!({"name": "", "request": {"url": "ftp://x"}, "secret_values": {"token": TOKEN, "bad name": TOKEN, "list": [TOKEN]}});
     run.refused(ADMIN, "POST /tracking-apis", faulty).await;
     run.refused(ADMIN, &format!("PUT {}", path("/secrets/token")), json!({"value": TOKEN, "valeu": TOKEN})).await;
+    (id, copy)
+}
 
-    // Postbacks: one that is told pending and tried again, then fails for good; one that is delivered.
+/// Postbacks: one that is told pending and tried again, then fails for good; one that is delivered.
+async fn postbacks(run: &mut Run, echo: &Echo) {
     for number in 1..=3 {
         run.bus(&envelope(&sale(number))).await;
     }
@@ -92,7 +113,13 @@ async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
         run.call(ADMIN, &format!("GET {path}"), Value::Null).await;
         run.call(ADMIN, &format!("GET {path}/internals"), Value::Null).await;
     }
-    let ended = list["items"].as_array().into_iter().flatten().find(|item| item["tracking_api_id"] == id.as_str());
+}
+
+/// What people do to deliveries, and what explains them.
+async fn repairs(run: &mut Run, echo: &Echo, id: &str) {
+    let path = |rest: &str| format!("/tracking-apis/{id}{rest}");
+    let list = run.call(ADMIN, "GET /deliveries", Value::Null).await;
+    let ended = list["items"].as_array().into_iter().flatten().find(|item| item["tracking_api_id"] == id);
     let ended = ended.and_then(|item| item["id"].as_str()).expect("the rule has a delivery").to_owned();
     run.call(ADMIN, &format!("POST /deliveries/{ended}/resend"), json!({"force": true})).await;
     run.call(ADMIN, &format!("POST /deliveries/{ended}/cancel"), Value::Null).await;
@@ -113,8 +140,10 @@ async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
     let rejected = run.call(ADMIN, "GET /events/rejected", Value::Null).await;
     let rejected = rejected["items"][0]["id"].as_str().expect("a bad event").to_owned();
     run.call(ADMIN, &format!("POST /events/rejected/{rejected}/resubmit"), json!({"event": sale(4)})).await;
+}
 
-    // What is left of the API.
+/// What is left of the API.
+async fn the_rest(run: &mut Run, id: &str) {
     for line in [
         "GET /tracking-apis",
         "GET /affiliate-postbacks",
@@ -131,18 +160,6 @@ async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
     run.call(ADMIN, "PUT /offers/off_5", json!({"name": "Loan", "country": "CZ"})).await;
     run.call(ADMIN, "PUT /affiliates/aff_7/quota", json!({"rules": 30})).await;
     run.call(ADMIN, "POST /tracking-apis/bulk", json!({"ids": [id], "action": "resume"})).await;
-    // The same from an affiliate, to whom an admin's secrets are nothing.
-    let own =
-        run.call(AFFILIATE, "POST /tracking-apis", rule_of_affiliate(&echo.url)).await["id"].as_str().expect("made").to_owned();
-    run.call(AFFILIATE, &format!("POST /tracking-apis/{own}/test"), json!({"send": true})).await;
-    run.bus(&envelope(&sale(5))).await;
-    run.pass(SignedDuration::from_secs(60)).await;
-    run.call(AFFILIATE, "GET /deliveries", Value::Null).await;
-    run.call(ADMIN, &format!("DELETE /tracking-apis/{}", copy.as_str().expect("an id")), Value::Null).await;
-    run.pass(SignedDuration::from_secs(5)).await;
-
-    run.every_operation_was_called();
-    run.nothing_was_found();
 }
 
 /// The same for an affiliate, whose rules set variables only (V3).

@@ -182,8 +182,8 @@ async fn case_d7_closed_lists_of_words_are_those_that_the_code_reads() {
         ("/delay/on_expiry", "NewDelay", "/properties/on_expiry/enum"),
         ("/answer/otherwise", "NewAnswer", "/properties/otherwise/enum"),
         ("/answer/rules/0/then", "NewAnswerRule", "/properties/then/enum"),
-        ("/answer/rules/0/when/0/source", "NewAnswerCondition", "/properties/source/enum"),
-        ("/answer/rules/0/when/0/operator", "NewAnswerCondition", "/properties/operator/enum"),
+        ("/answer/rules/0/when/0/source", "NewAnswerCondition", "/anyOf/0/properties/source/enum"),
+        ("/answer/rules/0/when/0/operator", "NewAnswerCondition", "/anyOf/0/properties/operator/enum"),
         ("/signing/algorithm", "NewTrackingApi", "/properties/signing/properties/algorithm/enum"),
         ("/signing/encoding", "NewTrackingApi", "/properties/signing/properties/encoding/enum"),
     ] {

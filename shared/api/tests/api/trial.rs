@@ -150,7 +150,7 @@ async fn contract_3_without_an_event_a_sample_is_told() {
 async fn contract_3_a_test_is_really_sent_and_leaves_no_trace() {
     let api = Api::new();
     let (url, hearing) = receiver(|heard| {
-        let token = heard.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap();
+        let token = heard.lines().find_map(|line| line.strip_prefix("Authorization: Bearer ")).unwrap();
         Some(json!({"ok": true, "id": "B-1", "echo": format!("you said {token}"), "all": heard}).to_string())
     })
     .await;

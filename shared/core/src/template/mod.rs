@@ -446,14 +446,6 @@ impl Template {
     }
 }
 
-impl PartialEq for Template {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text && self.place == other.place
-    }
-}
-
-impl Eq for Template {}
-
 impl Slot {
     fn may_omit(&self) -> bool {
         self.modifiers.iter().any(|modifier| matches!(modifier, Modifier::OmitIfEmpty))

@@ -3,11 +3,19 @@
 use std::ops::Range;
 
 use super::{
-    Allowed, Piece, Place, Slot, TemplateFault,
+    Allowed, Piece, Place, Slot, Template, TemplateFault,
     encode::{Encoding, is_control},
     modifier::Modifier,
 };
 use crate::{expression::ExpressionBudget, fault::Faults, macros::Macro};
+
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.place == other.place
+    }
+}
+
+impl Eq for Template {}
 
 /// The most modifiers that one macro may have.
 const MOST_MODIFIERS: usize = 20;

@@ -380,7 +380,7 @@ fn condition(form: Form, name: &str) -> RefOr<Schema> {
             // Numbers and flags are taken as they are written.
             Form::Written => {
                 let number = ObjectBuilder::new().schema_type(utoipa::openapi::Type::Number);
-                one.may(name, either("", [or_null(text), number.into(), flag("").into()]))
+                one.may(name, either(about, [or_null(text), number.into(), flag("").into()]))
             }
         };
     }
