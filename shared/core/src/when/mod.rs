@@ -145,7 +145,7 @@ impl Clause {
         }
         let fields = Fields::open(Some(item), pointer, &["any"], &[], faults);
         let (pointer, alternatives) = (fields.at("any"), fields.list("any", faults));
-        if item["any"].is_array() {
+        if item["any"].is_array() || item["any"].is_null() {
             check_length(alternatives, &pointer, "alternatives", faults);
         }
         let alternatives = alternatives.iter().take(MAX_CONDITIONS).enumerate();

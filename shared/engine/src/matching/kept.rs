@@ -67,11 +67,8 @@ impl<B: Backend> Matcher<B> {
         change: &'a Change,
         together: &mut Together<'a>,
     ) -> Result<Result<(), Faults>, StoreError> {
-        if let Err(faults) = together.add(change) {
-            return Ok(Err(faults));
-        }
         if !self.store.settings.keep_events {
-            return Ok(Ok(()));
+            return Ok(together.add(change));
         }
         let partition = Partition::Table(keys::conversion(&conversion_hash(&change.conversion.conversion_id)));
         let items = self.store.backend().query(&partition, &Range::prefix(keys::EVENTS), Order::Descending, MAX_EARLIER).await?;
@@ -82,7 +79,8 @@ impl<B: Backend> Matcher<B> {
                 return Ok(Err(change.id_is_taken()));
             }
         }
-        Ok(Ok(()))
+        // Last, so that one that is refused refuses no other.
+        Ok(together.add(change))
     }
 
     /// A change that comes now with this text, to be kept for as long as the log.
