@@ -23,6 +23,7 @@ impl Stack {
                 Matched::Failed(error) => Some(error.to_string()),
                 Matched::Rejected(faults) => match self.reject(&message.body, &faults).await {
                     Ok(()) => {
+                        self.aws().queues.done(message.receipt.clone());
                         metrics.count("Rejected", 1);
                         None
                     }

@@ -352,7 +352,7 @@ fn f3_big_fields_are_not_written_out_without_end() {
     let _alone = alone();
     let list = format!("{{\"a\": [{}]}}", vec!["1.5"; 24_000].join(","));
     let condition = json!({"source": "body", "key": "a", "operator": "string_not_contains", "value": "z"});
-    // 96 001 bytes and 2 steps a condition, and the body once: 86 of them fit.
+    // 97 501 steps a condition: 86 of them fit.
     let judged = |count: usize| {
         let rules: Vec<Value> = (0..count)
             .map(|_| json!({"when": [condition, {"operator": "equals", "source": "http_code", "value": "9"}], "then": "delivered"}))
