@@ -14,7 +14,7 @@ use tracking_core::json::Value;
 use tracking_engine::DeliveryPage;
 
 /// The fields of a delivery, in the order of the columns.
-pub(crate) const COLUMNS: [&str; 24] = [
+const COLUMNS: [&str; 25] = [
     "id",
     "tracking_api_id",
     "owner",
@@ -39,10 +39,8 @@ pub(crate) const COLUMNS: [&str; 24] = [
     "payout",
     "currency",
     "http_status",
+    "duration_ms",
 ];
-
-/// The last column.
-pub(crate) const DURATION: &str = "duration_ms";
 
 /// Money, which may begin with a minus.
 const PAYOUT: &str = "payout";
@@ -51,17 +49,17 @@ const PAYOUT: &str = "payout";
 pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
     let accepted: Vec<&str> =
         headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();
-    let quality = |wanted: &[&str]| -> u32 {
+    let quality = |wanted: &str| -> u32 {
         let ranges = accepted.iter().filter_map(|range| {
             let mut parts = range.split(';').map(str::trim);
             let name = parts.next()?;
             let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1_000), thousandths)?;
-            wanted.iter().any(|one| name.eq_ignore_ascii_case(one)).then_some(weight)
+            name.eq_ignore_ascii_case(wanted).then_some(weight)
         });
         ranges.max().unwrap_or(0)
     };
-    let csv = quality(&["text/csv"]);
-    csv > 0 && csv >= quality(&["application/json"])
+    let csv = quality("text/csv");
+    csv > 0 && csv >= quality("application/json")
 }
 
 /// The thousandths of a weight from 0 to 1 with at most three digits (RFC 9110 §12.4.2).
@@ -101,10 +99,8 @@ fn next_link(uri: &Uri, cursor: &str) -> String {
 
 fn text(items: &[Value]) -> Vec<u8> {
     let mut rows = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let columns = || COLUMNS.into_iter().chain([DURATION]);
-    let lines = items.iter().map(|item| columns().map(|column| cell(item, column)).collect::<Vec<_>>());
-    let header = columns().map(str::to_owned).collect::<Vec<_>>();
-    for line in std::iter::once(header).chain(lines) {
+    let lines = items.iter().map(|item| COLUMNS.map(|column| cell(item, column)));
+    for line in std::iter::once(COLUMNS.map(str::to_owned)).chain(lines) {
         rows.write_record(line).expect("every line has the same number of cells, and memory takes them");
     }
     rows.into_inner().expect("memory takes every line")

@@ -38,20 +38,19 @@ pub(crate) async fn list<B: Backend>(
     Extension(caller): Extension<Caller>,
     uri: Uri,
 ) -> Result<Json<Page>, Problem> {
-    let mut query = Parameters::read(
-        &uri,
-        &["owner", "country", "category", "offer", "trigger", "label", "active", "failing", "q", "limit", "cursor"],
-    );
-    let filter = Filter { owner: query.id("owner").map(String::from), ..columns(&mut query) };
-    let (limit, cursor) = (query.limit(), query.id_cursor());
-    query.finish()?;
+    let (filter, limit, cursor) = narrowed(&uri, "owner")?;
     let (items, next) = engine.log().list_rules(&caller, &filter, limit, cursor).await?;
     Ok(Json(Page { items, next_cursor: next }))
 }
 
-/// What the table can be narrowed down by.
-pub(crate) fn columns(query: &mut Parameters) -> Filter {
-    Filter {
+/// Reads what a list of rules is narrowed down by, with the parameter that names an owner, and its page.
+pub(crate) fn narrowed(uri: &Uri, owner: &str) -> Result<(Filter, usize, Option<String>), Problem> {
+    let mut query = Parameters::read(
+        uri,
+        &[owner, "country", "category", "offer", "trigger", "label", "active", "failing", "q", "limit", "cursor"],
+    );
+    let filter = Filter {
+        owner: query.id(owner).map(String::from),
         country: query.text("country"),
         offer: query.id("offer").map(String::from),
         category: query.text("category"),
@@ -61,7 +60,10 @@ pub(crate) fn columns(query: &mut Parameters) -> Filter {
         failing: query.parsed("failing", "choose true", |text| (text == "true").then_some(true)).unwrap_or(false),
         text: query.text("q"),
         ..Filter::default()
-    }
+    };
+    let (limit, cursor) = (query.limit(), query.id_cursor());
+    query.finish()?;
+    Ok((filter, limit, cursor))
 }
 
 /// The most rules that one request changes.

@@ -30,7 +30,7 @@ pub struct Faults(pub Vec<Fault>, #[serde(skip)] Reading);
 struct Reading {
     /// Faults that are counted only.
     more: usize,
-    /// What was taken otherwise than it was written.
+    /// Notes on parts that were taken otherwise than they were written.
     notes: Vec<Fault>,
     expressions: ExpressionBudget,
     /// Conditions that were read so far.
@@ -72,7 +72,7 @@ impl Faults {
         }
     }
 
-    /// What was noted.
+    /// The notes.
     pub(crate) fn into_notes(self) -> Vec<Fault> {
         self.1.notes
     }

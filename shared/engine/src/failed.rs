@@ -2,7 +2,7 @@
 
 use crate::backend::StoreError;
 
-/// Why a message was not worked: it is ours to mend, and no attempt is charged for it.
+/// The reason why a message was not worked: it is ours to mend, and no attempt is charged for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
     /// The store did not do what it was asked for.

@@ -24,11 +24,11 @@ pub(crate) struct Concluded {
     pub(crate) rule: Id,
     pub(crate) owner: Owner,
     pub(crate) verdict: Verdict,
-    /// When the attempt began.
+    /// The time at which the attempt began.
     pub(crate) at: Timestamp,
 }
 
-/// What a process remembers of a rule that failed.
+/// A rule that failed, as a process remembers it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known {
     pub(crate) since: Timestamp,

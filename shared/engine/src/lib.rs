@@ -166,7 +166,7 @@ impl<B: Backend> Engine<B> {
         Self {
             idempotency: Idempotency::new(&store),
             trials: Trials::new(&writer, &limits, &heavy),
-            worker: Worker::new(&deliveries, &holds, &operator),
+            worker: Worker::new(&deliveries, &holds, &operator, &log),
             sweeper: Sweeper::new(&writer),
             store,
             limits,
@@ -224,7 +224,7 @@ impl<B: Backend> Engine<B> {
         &self.trials
     }
 
-    /// What people do to deliveries: resend, stop, replay, backfill.
+    /// Actions of people on deliveries: resend, stop, replay, backfill.
     pub fn operator(&self) -> &Operator<B> {
         &self.operator
     }
@@ -239,7 +239,7 @@ impl<B: Backend> Engine<B> {
         &self.sweeper
     }
 
-    /// What happened since this was last asked.
+    /// The counts since this was last asked.
     pub fn tally(&self) -> Tally {
         self.store.tally.take()
     }

@@ -167,6 +167,11 @@ impl<B: Backend> Recorder<B> {
         hears.await.unwrap_or_else(|_| Err(gone()))
     }
 
+    /// Lists a delivery whose row is written next: readers of the log pass over an id without a row.
+    pub(crate) async fn list(&self, row: &DeliveryRow) -> Result<(), StoreError> {
+        self.record(Effects::default(), Some(Listing::of(row))).await
+    }
+
     /// Writes pages whose deliveries are recorded already.
     async fn list_again(&self, pages: Effects, error: &StoreError) {
         tracing::warn!(%error, "pages of the log are written again");

@@ -4,7 +4,7 @@ use tracking_core::{fault::Faults, limit::Exceeded};
 
 use crate::backend::StoreError;
 
-/// Why a change of a rule is refused.
+/// The reason why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// There is no such thing, or none that the caller may see.
@@ -13,7 +13,7 @@ pub enum Refused {
     /// It is not there any more, for this reason.
     #[error("{0}")]
     Removed(String),
-    /// What the caller wrote is wrong.
+    /// The caller's text has faults.
     #[error("{0}")]
     Faults(Faults),
     /// Somebody else changed it: `If-Match` named another version.

@@ -439,7 +439,7 @@ pub(crate) struct Backfilling {
     pub(crate) asked_at: Timestamp,
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
-    /// Where the next step begins among the kept events.
+    /// The place among the kept events at which the next step begins.
     pub(crate) place: Option<String>,
 }
 

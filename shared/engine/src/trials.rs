@@ -333,7 +333,7 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// What the answer rules would set, values of secret variables masked; nothing if they set nothing.
+/// The values that the answer rules would set, those of secret variables masked; nothing if they set nothing.
 fn told(judged: &Judged, scrubber: &Scrubber) -> Value {
     let mut told = judged.told.clone();
     if told == Told::default() {

@@ -17,7 +17,9 @@ use crate::{
     failed::Failed,
     holds::Holds,
     keys,
+    log::Log,
     operator::Operator,
+    publish::pause,
     rows::{self, DeliveryRow, PutOff, Task, Unreadable},
     sender::{OurFault, SendFault, Sender},
     spans,
@@ -27,8 +29,6 @@ use crate::{
 
 /// The time for which a message waits for a version that can read it; then it is set aside.
 const MOST_PUT_OFF: SignedDuration = SignedDuration::from_hours(24);
-/// The longest time between two looks at such a message.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 
 /// Messages that stand in line to be worked.
 #[derive(Debug)]
@@ -78,18 +78,25 @@ pub struct Worker<B> {
     deliveries: Arc<Deliveries<B>>,
     holds: Arc<Holds<B>>,
     operator: Arc<Operator<B>>,
+    log: Arc<Log<B>>,
     turns: Turns,
     stopping: AtomicBool,
 }
 
 impl<B: Backend> Worker<B> {
     /// The service over these.
-    pub(crate) fn new(deliveries: &Arc<Deliveries<B>>, holds: &Arc<Holds<B>>, operator: &Arc<Operator<B>>) -> Self {
+    pub(crate) fn new(
+        deliveries: &Arc<Deliveries<B>>,
+        holds: &Arc<Holds<B>>,
+        operator: &Arc<Operator<B>>,
+        log: &Arc<Log<B>>,
+    ) -> Self {
         Self {
             store: Arc::clone(&deliveries.store),
             deliveries: Arc::clone(deliveries),
             holds: Arc::clone(holds),
             operator: Arc::clone(operator),
+            log: Arc::clone(log),
             turns: Turns::default(),
             stopping: AtomicBool::new(false),
         }
@@ -182,7 +189,7 @@ impl<B: Backend> Worker<B> {
                     Err(fault) => Err(fault.into()),
                 };
                 let concluded = self.deliveries.conclude(*claimed, sent).await;
-                self.operator.log.note_verdicts().await;
+                self.log.note_verdicts().await;
                 concluded
             }
         }
@@ -217,11 +224,14 @@ impl<B: Backend> Worker<B> {
             let why = format!("no version that can read what it needs has come since {}", put_off.first_seen);
             return Err(StoreError::Corrupt { key: None, why });
         }
-        let pause = SignedDuration::from_secs(1 << put_off.tries.min(10)).min(LONGEST_PAUSE);
         tracing::warn!(first_seen = %put_off.first_seen, tries = put_off.tries, "a message needs a newer version and is put off");
         let task = Task::PutOff(Box::new(PutOff { tries: put_off.tries + 1, ..put_off.clone() }));
-        let again =
-            Message { lane: Lane::Retry, group: "put-off".to_owned(), not_before: Some(now + pause), body: rows::write(&task) };
+        let again = Message {
+            lane: Lane::Retry,
+            group: "put-off".to_owned(),
+            not_before: Some(now + pause(put_off.tries)),
+            body: rows::write(&task),
+        };
         self.store.commit_one(Effects { send: vec![again], ..received.done() }).await
     }
 
@@ -237,9 +247,7 @@ impl<B: Backend> Worker<B> {
         item.expires = Some(now + self.store.settings.log_retention);
         self.store.commit_one(Effects { put: vec![item], ..received.done() }).await
     }
-}
 
-impl<B: Backend> Worker<B> {
     /// Claims the next attempt of what a message is about, or deals with the message in another way.
     ///
     /// # Errors
@@ -266,41 +274,22 @@ impl<B: Backend> Worker<B> {
             }
         };
         match task {
-            Task::PutOff(put_off) => self.put_off(received, &put_off).await.map(|()| Claiming::Settled),
-            Task::Deliver(job) => self.deliveries.claim_job(received, *job, None, until).await,
-            Task::Wake { delivery } => {
-                let Some(item) = self.store.get_one(keys::delivery(&delivery)).await? else {
-                    self.store.commit_one(received.done()).await?;
-                    return Ok(Claiming::Settled);
-                };
-                let row: DeliveryRow = rows::read_item(&item)?;
-                spans::add_rule(&row.job.rule);
-                self.deliveries.claim_job(received, row.job.clone(), Some(row), until).await
-            }
-            Task::Release { conversion, rule } => {
-                self.holds.release(received, &conversion, &rule).await?;
-                Ok(Claiming::Settled)
-            }
-            Task::Cancel { rule, epoch, from } => {
-                self.operator.cancel_waiting(received, &rule, epoch, from).await?;
-                Ok(Claiming::Settled)
-            }
-            Task::Replay(replaying) => {
-                self.operator.replay_step(received, *replaying).await?;
-                Ok(Claiming::Settled)
-            }
-            Task::Publish { events } => {
-                self.store.commit_one(Effects { publish: events, ..received.done() }).await?;
-                Ok(Claiming::Settled)
-            }
-            Task::Record(recording) => {
-                self.deliveries.write_recording(received, *recording).await?;
-                Ok(Claiming::Settled)
-            }
-            Task::Backfill(backfilling) => {
-                self.operator.backfill_step(received, *backfilling).await?;
-                Ok(Claiming::Settled)
-            }
+            Task::Deliver(job) => return self.deliveries.claim_job(received, *job, None, until).await,
+            Task::Wake { delivery } => match self.store.read_row::<DeliveryRow>(keys::delivery(&delivery)).await? {
+                Some((row, _)) => {
+                    spans::add_rule(&row.job.rule);
+                    return self.deliveries.claim_job(received, row.job.clone(), Some(row), until).await;
+                }
+                None => self.store.commit_one(received.done()).await?,
+            },
+            Task::Release { conversion, rule } => self.holds.release(received, &conversion, &rule).await?,
+            Task::Cancel { rule, epoch, from } => self.operator.cancel_waiting(received, &rule, epoch, from).await?,
+            Task::Replay(replaying) => self.operator.replay_step(received, *replaying).await?,
+            Task::Backfill(backfilling) => self.operator.backfill_step(received, *backfilling).await?,
+            Task::Publish { events } => self.store.commit_one(Effects { publish: events, ..received.done() }).await?,
+            Task::Record(recording) => self.deliveries.write_recording(received, *recording).await?,
+            Task::PutOff(put_off) => self.put_off(received, &put_off).await?,
         }
+        Ok(Claiming::Settled)
     }
 }

@@ -11,12 +11,6 @@ mod activity;
 mod body;
 mod room;
 mod stream;
-/// Resolves when the server is to stop.
-pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
-    // An error means that the server's handle was dropped: that is a stop too.
-    let _dropped = stopped.wait_for(|stop| *stop).await;
-}
-
 #[cfg(test)]
 mod tests;
 mod unsent;
@@ -240,4 +234,10 @@ fn crowded() -> Response {
     let problem = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"too many large responses wait to be read: ask again in 1 s"}"#;
     let headers = [(CONTENT_TYPE, "application/problem+json"), (RETRY_AFTER, "1")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, problem).into_response()
+}
+
+/// Resolves when the server is to stop.
+pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the server's handle was dropped: that is a stop too.
+    let _dropped = stopped.wait_for(|stop| *stop).await;
 }

@@ -17,10 +17,10 @@ use utoipa::openapi::{
 use super::shape::{id, named, pattern, short, text, whole, word};
 use crate::{body::in_words, problem::Kind};
 
-/// What is told of an operation, when it is asked for.
+/// Makes the description of an operation when it is asked for.
 pub(crate) type Told = fn() -> About;
 
-/// What the description knows of a row.
+/// A row of the table as the description needs it.
 pub(crate) struct Described {
     pub(crate) method: Method,
     pub(crate) path: &'static str,

@@ -217,21 +217,10 @@ fn read_template(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Fa
         faults.add(pointer, format!("{} is not a text: write a template such as \"{{body.payout}}\"", kind(value)));
         return None;
     };
-    if text.len() > MAX_TEMPLATE {
-        faults.add(pointer, format!("{} bytes are too many: {MAX_TEMPLATE} are allowed", text.len()));
+    let template = Template::read(text, pointer, (Place::Plain, MAX_TEMPLATE), allowed, faults)?;
+    if template.secrets().next().is_some() {
+        faults.add(pointer, "a secret may not be set: it stands in headers, path, query and body of the request only");
         return None;
     }
-    match Template::parse_within(text, Place::Plain, allowed, faults) {
-        Ok(template) if template.secrets().next().is_some() => {
-            faults.add(pointer, "a secret may not be set: it stands in headers, path, query and body of the request only");
-            None
-        }
-        Ok(template) => Some(template),
-        Err(all) => {
-            for fault in all {
-                faults.add(pointer, format!("character {}: {}", fault.offset, fault.detail));
-            }
-            None
-        }
-    }
+    Some(template)
 }

@@ -51,21 +51,24 @@ fn judge(document: &Value, answer: &Answer) -> Judgement {
 }
 
 fn judge_event(event: &Event, document: &Value, answer: &Answer) -> Judgement {
-    let (secrets, variables) = (BTreeMap::new(), BTreeMap::new());
-    let scope = Scope {
+    in_scope(event, &BTreeMap::new(), |scope| parse(document, &Owner::Admin).unwrap().judge(answer, SENT, scope))
+}
+
+/// Runs this in the scope of an attempt for an event, with these variables.
+fn in_scope<T>(event: &Event, variables: &BTreeMap<String, String>, with: impl FnOnce(&Scope<'_>) -> T) -> T {
+    with(&Scope {
         event,
         delivery_id: "dlv_1",
         tracking_api_id: "trk_1",
         attempt: 1,
         is_test: false,
         now: "2026-11-22T09:00:00Z".parse().unwrap(),
-        secrets: &secrets,
-        variables: &variables,
+        secrets: &BTreeMap::new(),
+        variables,
         answer: None,
         bound: None,
         steps: Steps::default(),
-    };
-    parse(document, &Owner::Admin).unwrap().judge(answer, SENT, &scope)
+    })
 }
 
 #[track_caller]

@@ -290,7 +290,7 @@ impl Transaction {
         }
     }
 
-    /// What this change did to the transaction: its own word, else the conversion's (contract §1). Without a word of its own it is as it was
+    /// The effect of this change on the transaction: its own word, else the conversion's (contract §1). Without a word of its own it is as it was
     /// if it was last updated well before the conversion was, as where a pixel repeats what was approved at once.
     pub fn change_in(&self, conversion: &Conversion) -> ChangeKind {
         match (self.change, conversion.change) {
@@ -299,7 +299,7 @@ impl Transaction {
         }
     }
 
-    /// Whether its last update is known to be another one than the conversion's.
+    /// Returns true if its last update is known to be another one than the conversion's.
     pub(crate) fn is_older_than(&self, conversion: &Conversion) -> bool {
         let updated = |own: Timestamp, conversions: Timestamp| own + ONE_UPDATE < conversions;
         self.updated_at.zip(conversion.updated_at).is_some_and(|(own, conversions)| updated(own, conversions))

@@ -98,7 +98,7 @@ impl Conditions {
         Miss { condition: condition.name(), detail: self.why(condition, event, transactions) }
     }
 
-    /// Whether the conditions that can't change with time hold: all but affiliate, result and commission. An attribute that the conversion
+    /// Returns true if the conditions that can't change with time hold: all but affiliate, result and commission. An attribute that the conversion
     /// lacks may still come, so it passes here. Decides whether a hold is made (F1); what is sent is judged whole at release (F3).
     pub fn fits_lasting(&self, conversion: &Conversion) -> bool {
         Condition::ALL.into_iter().all(|condition| self.lasts(condition, conversion))

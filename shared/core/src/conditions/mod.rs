@@ -85,12 +85,12 @@ impl ConversionType {
     }
 }
 
-/// Whether it is of a custom type.
+/// Returns true if it is of a custom type.
 fn is_custom(conversion: &Conversion) -> bool {
     conversion.conversion_type.eq_ignore_ascii_case("custom")
 }
 
-/// Whether two words are the same, whatever the case of their letters.
+/// Returns true if two words are the same, whatever the case of their letters.
 fn same_word(a: &str, b: &str) -> bool {
     a == b || a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
 }
@@ -178,7 +178,7 @@ impl Conditions {
         &self.commission
     }
 
-    /// Whether a transaction fits both conditions on transactions: result and commission.
+    /// Returns true if a transaction fits both conditions on transactions: result and commission.
     pub fn accepts(&self, transaction: &Transaction) -> bool {
         self.result.accepts(transaction.result) && self.has_commission(transaction)
     }

@@ -71,7 +71,7 @@ impl Conditions {
 const CONVERSION_TYPES: &str = "choose click, view, lead, send, prospect, sale, custom or custom:NAME";
 const RESULTS: &str = "choose \"not_chosen\", \"all\" or a list of pending, approved and rejected";
 
-/// Whether a condition is *All* in a word, alone or in a list of one.
+/// Returns true if a condition is *All* in a word, alone or in a list of one.
 fn is_all(value: &Value) -> bool {
     match value {
         Value::String(word) => word.eq_ignore_ascii_case("all"),

@@ -141,7 +141,7 @@ impl Request {
         &self.variables
     }
 
-    /// How it is signed, if it is.
+    /// Its signature, if it has one.
     pub fn signing(&self) -> Option<&Signing> {
         self.signing.as_ref()
     }
@@ -338,19 +338,7 @@ fn template(
         faults.add(fields.at(key), "missing: write a text, which may hold macros such as {transaction_id}");
     }
     let text = fields.text(key, faults)?;
-    if text.len() > LONGEST_TEMPLATE_BYTES {
-        faults.add(fields.at(key), format!("{} bytes are too many: {LONGEST_TEMPLATE_BYTES} are allowed", text.len()));
-        return None;
-    }
-    match Template::parse_within(text, place, allowed, faults) {
-        Ok(template) => Some(template),
-        Err(found) => {
-            for fault in found {
-                faults.add(fields.at(key), fault.to_string());
-            }
-            None
-        }
-    }
+    Template::read(text, &fields.at(key), (place, LONGEST_TEMPLATE_BYTES), allowed, faults)
 }
 
 /// Reads the field `key` as a name without macros; it must be there.

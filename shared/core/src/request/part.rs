@@ -18,7 +18,7 @@ const MAX_CHOICES: usize = 20;
 pub(crate) struct Part {
     do_not_send: Option<When>,
     choices: Vec<Choice>,
-    /// What was written as JSON, unless it is one text and nothing else.
+    /// The JSON that was written, unless it is one text and nothing else.
     written: Option<Box<str>>,
 }
 
@@ -71,7 +71,7 @@ impl Part {
         }
     }
 
-    /// What was written: the text, or JSON of more than that.
+    /// The text that was written, or JSON of more than that.
     pub(super) fn written(&self) -> &str {
         self.written.as_deref().or_else(|| self.plain().map(Template::text)).unwrap_or_default()
     }
@@ -227,17 +227,5 @@ fn read_text(
         faults.add(pointer, format!("{} is not a text: write a JSON string", kind(value)));
         return None;
     };
-    if text.len() > most {
-        faults.add(pointer, format!("{} bytes are too many: {most} are allowed", text.len()));
-        return None;
-    }
-    match Template::parse_within(text, place, allowed, faults) {
-        Ok(template) => Some(template),
-        Err(found) => {
-            for fault in found {
-                faults.add(pointer, fault.to_string());
-            }
-            None
-        }
-    }
+    Template::read(text, pointer, (place, most), allowed, faults)
 }

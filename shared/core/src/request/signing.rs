@@ -19,7 +19,7 @@ const BODY: &str = "{body}";
 /// The longest prefix of a signature, in bytes.
 const MAX_PREFIX_BYTES: usize = 64;
 
-/// How a rule signs its requests (contract §2): with which of its secrets, and where the signature stands.
+/// The signature of a rule's requests (contract §2): the secret that signs, and the place of the signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signing {
     secret: Box<str>,

@@ -82,7 +82,7 @@ impl Backoff {
     }
 }
 
-/// How often to try again and how long to wait before (L1, L2). Its waits are 1 second to a day.
+/// The number of retries and the waits before them (L1, L2). Its waits are 1 second to a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     limit: RetryLimit,

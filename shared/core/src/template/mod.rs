@@ -39,7 +39,7 @@ use crate::{
 /// The longest text that one template may give, in bytes: modifiers can make much of little.
 pub const LONGEST_TEXT_BYTES: usize = 256 * 1024;
 
-/// What macros read when a template is rendered; clones count their steps together. Its `Debug` hides the values of secrets (Q5).
+/// The values that macros read when a template is rendered; clones count their steps together. Its `Debug` hides the values of secrets (Q5).
 #[derive(Clone)]
 pub struct Scope<'a> {
     /// The elementary event that the postback is about.
@@ -253,6 +253,13 @@ pub(crate) struct Use<'t> {
     pub(crate) hashes_empty: bool,
 }
 
+/// Adds the faults of a text to those of its document.
+pub(crate) fn add_all(found: Vec<TemplateFault>, pointer: &str, faults: &mut Faults) {
+    for fault in found {
+        faults.add(pointer, fault.to_string());
+    }
+}
+
 impl Template {
     /// Reads a text for its place (Q2). The error holds every fault, in the order of the text.
     pub fn parse(text: &str, place: Place, allowed: Allowed) -> Result<Self, Vec<TemplateFault>> {
@@ -270,6 +277,22 @@ impl Template {
     ) -> Result<Self, Vec<TemplateFault>> {
         let (pieces, _) = parse::pieces(text, place, allowed, faults)?;
         Ok(Self { text: text.into(), place, pieces })
+    }
+
+    /// Reads a text of a document of at most `most` bytes. Every fault is added to `faults`.
+    pub(crate) fn read(
+        text: &str,
+        pointer: &str,
+        (place, most): (Place, usize),
+        allowed: Allowed,
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        if text.len() > most {
+            faults.add(pointer, format!("{} bytes are too many: {most} are allowed", text.len()));
+            return None;
+        }
+        let read = Self::parse_within(text, place, allowed, faults);
+        read.map_err(|found| add_all(found, pointer, faults)).ok()
     }
 
     /// Reads a text of a condition, within what the document's `faults` leave. Returns also what stands in braces and is no macro.

@@ -21,7 +21,7 @@ const MAX_ADDED_DAYS: i64 = 36_500;
 /// The longest replacement of a regular expression, in bytes.
 const LONGEST_REPLACEMENT_BYTES: usize = 256;
 
-/// What a number is calculated with.
+/// The calculation with a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Calculation {
     Add,

@@ -69,7 +69,7 @@ struct Reader<'t, 'f> {
     pieces: Vec<Piece>,
     /// The number of macros among the pieces.
     slots: usize,
-    /// What stands in braces and is no macro, where that is literal text.
+    /// The texts in braces that are no macros, where that is literal text.
     strays: Vec<Box<str>>,
     expressions: &'f mut ExpressionBudget,
     faults: Vec<TemplateFault>,
@@ -275,7 +275,7 @@ impl JsonText {
     }
 }
 
-/// Where in an XML text we are: inside a CDATA section or not.
+/// The position in an XML text: inside a CDATA section or not.
 #[derive(Default)]
 struct XmlText {
     in_cdata: bool,

@@ -13,7 +13,7 @@ use crate::{
 pub struct Bulk {
     /// The rules, each once.
     pub ids: Vec<Id>,
-    /// What is changed of each.
+    /// The change of each.
     pub patch: Value,
 }
 

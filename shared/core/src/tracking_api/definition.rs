@@ -91,7 +91,7 @@ pub struct Settings {
 pub struct Definition {
     /// What people call it: 1 to 200 characters without control characters.
     pub name: String,
-    /// What people say about it, up to 2 000 characters.
+    /// A description by people, up to 2 000 characters.
     pub description: Option<String>,
     /// Words to find it by: 10 at most, each once.
     pub labels: Vec<String>,

@@ -30,7 +30,7 @@ impl TrackingApi {
         self.definition.secret_names().difference(existing).cloned().collect()
     }
 
-    /// Whether it is active: asked to be, with no placeholder left, and every secret that it names has a value (V4).
+    /// `true` if it is active: asked to be, with no placeholder left, and every secret that it names has a value (V4).
     pub fn is_active(&self, existing: &BTreeSet<String>) -> bool {
         self.definition.active && self.definition.why_inactive(&self.missing_secrets(existing)).is_none()
     }

@@ -4,7 +4,7 @@
 
 use crate::{
     fault::Faults,
-    template::{Allowed, RenderFault, Scope, Template},
+    template::{Allowed, RenderFault, Scope, Template, add_all},
 };
 
 /// The mark of a macro in a text that is parsed.
@@ -16,7 +16,7 @@ pub(super) struct Text {
     template: Template,
     /// The text with a blank in place of each macro.
     blanked: Box<str>,
-    /// What stands in braces and is no macro.
+    /// The texts in braces that are no macros.
     strays: Box<[Box<str>]>,
 }
 
@@ -34,15 +34,8 @@ impl Text {
             faults.add(pointer, "holds a NUL character: leave it out");
             return None;
         }
-        let (template, strays) = match Template::parse_condition(written, allowed, faults) {
-            Ok(read) => read,
-            Err(all) => {
-                for fault in all {
-                    faults.add(pointer, format!("character {}: {}", fault.offset, fault.detail));
-                }
-                return None;
-            }
-        };
+        let read = Template::parse_condition(written, allowed, faults);
+        let (template, strays) = read.map_err(|found| add_all(found, pointer, faults)).ok()?;
         if !may_read(&template, pointer, allowed, faults) {
             return None;
         }
@@ -63,7 +56,7 @@ impl Text {
         &self.template
     }
 
-    /// What stands in braces and is no macro, as it was written.
+    /// The texts in braces that are no macros, as they were written.
     pub(super) fn strays(&self) -> impl Iterator<Item = &str> {
         self.strays.iter().map(|stray| &**stray)
     }

@@ -153,7 +153,7 @@ impl Condition {
         }
     }
 
-    /// What it looks at, for messages: its key, or its source.
+    /// The name of the place that it looks at, for messages: its key, or its source.
     pub(super) fn name(&self) -> &str {
         match self.key.written() {
             "" => self.source.as_ref().map_or("", Source::word),
@@ -173,7 +173,7 @@ impl Condition {
         std::iter::once(("key", source)).chain(values).filter(|(_, template)| template.has_macros())
     }
 
-    /// What stands in braces and is no macro, as it was written, each with its field.
+    /// The texts in braces that are no macros, as they were written, each with its field.
     pub(crate) fn strays(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let texts = [("key", Some(&self.key)), ("value", self.value.as_ref()), ("value2", self.value2.as_ref())];
         let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text?)));
@@ -187,7 +187,7 @@ impl Condition {
         template.variables().next().map(|name| (name, asks_if_empty))
     }
 
-    /// Whether it always holds.
+    /// Returns true if it always holds.
     pub(super) fn is_always(&self) -> bool {
         matches!(self.operator, Operator::Always)
     }
@@ -203,7 +203,7 @@ impl Condition {
         if let Some(Source::Body(path)) = &self.source { Some(path) } else { None }
     }
 
-    /// Whether it looks at the status.
+    /// Returns true if it looks at the status.
     pub(crate) fn asks_status(&self) -> bool {
         matches!(self.source, Some(Source::HttpCode))
     }

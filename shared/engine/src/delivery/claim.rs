@@ -287,8 +287,7 @@ impl<B: Backend> Deliveries<B> {
     /// The rule sends this no more (P6).
     async fn end_switched_off(&self, received: &Received, job: &Job) -> Result<Claiming, StoreError> {
         for _ in 0..READS {
-            let stored = self.store.get_one(keys::delivery(&job.id)).await?;
-            let row = stored.map(|item| Ok::<_, StoreError>((rows::read_item::<DeliveryRow>(&item)?, item.rev))).transpose()?;
+            let row = self.store.read_row::<DeliveryRow>(keys::delivery(&job.id)).await?;
             if row.as_ref().is_some_and(|(row, _)| row.job.epoch > job.epoch) {
                 // A person sent it again since: that has a message of its own.
                 self.store.commit_one(received.done()).await?;
@@ -374,7 +373,7 @@ impl<B: Backend> Deliveries<B> {
         let line: Line = item.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
         let others: Vec<_> = line.entries.iter().map(|entry| &entry.id).chain(&job.after).filter(|id| **id != job.id).collect();
         let keys: Vec<_> = others.into_iter().map(keys::delivery).collect();
-        let others = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
+        let others = self.store.get_all(&keys).await?;
         let row_rev = own.as_ref().map(|item| item.rev);
         let mut records = HashMap::new();
         for item in others.into_iter().chain([own]).flatten() {

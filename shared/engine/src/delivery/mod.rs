@@ -221,7 +221,7 @@ impl<B: Backend> Deliveries<B> {
         }
         self.publish_left(&row).await?;
         if rev.is_none() && !ending.job.held {
-            self.recorder.record(Effects::default(), Some(Listing::of(&row))).await?;
+            self.recorder.list(&row).await?;
         }
         row.attempts = row.attempts.max(ending.attempts);
         row.end(state, reason, now);

@@ -9,7 +9,6 @@ use crate::{
     backend::{Backend, Received, StoreError, Swap},
     delivery::Deliveries,
     keys,
-    recorder::Listing,
     rows::{DeliveryRow, Job},
     rules::Rule,
 };
@@ -37,9 +36,7 @@ impl<B: Backend> Deliveries<B> {
     pub(super) async fn stand_by(&self, received: &Received, job: &Job, standby: &Standby) -> Result<(), StoreError> {
         let now = self.store.now();
         let key = keys::delivery(&job.id);
-        let stands = self.store.get_one(key.clone()).await?;
-        let rev = stands.as_ref().map(|item| item.rev);
-        let row: Option<DeliveryRow> = stands.map(|item| crate::rows::read(&item.body)).transpose()?;
+        let (row, rev): (Option<DeliveryRow>, _) = self.store.read_row(key.clone()).await?.unzip();
         if row.as_ref().is_some_and(|row| row.state.is_ended() || row.job.epoch > job.epoch) {
             return self.store.commit_one(received.done()).await;
         }
@@ -67,7 +64,7 @@ impl<B: Backend> Deliveries<B> {
         let pause = ((now.duration_since(since)) / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
         let mut at = (now + pause).min(since + LONGEST_WAIT);
         if !known && !job.held {
-            self.recorder.record(crate::backend::Effects::default(), Some(Listing::of(&row))).await?;
+            self.recorder.list(&row).await?;
         }
         row.state = State::Waiting;
         row.reason = Some(standby.reason.clone());

@@ -5,9 +5,8 @@ use tracking_core::{delivery::State, standstill::Cause};
 
 use super::Deliveries;
 use crate::{
-    backend::{Backend, Effects, StoreError, Swap},
+    backend::{Backend, StoreError, Swap},
     keys,
-    recorder::Listing,
     rows::{DeliveryRow, Job},
 };
 
@@ -28,8 +27,7 @@ impl<B: Backend> Deliveries<B> {
         let mut row = DeliveryRow::new(job.clone(), State::Waiting, max_attempts);
         row.reason = Some(reason(cause).to_owned());
         row.next_due = Some(until);
-        // Readers of the log pass over an id without a row, so it is listed first.
-        self.recorder.record(Effects::default(), Some(Listing::of(&row))).await?;
+        self.recorder.list(&row).await?;
         let swap = Swap { key: keys::delivery(&job.id), expect: None, new: Some(self.store.delivery_item(&row)) };
         Ok(self.store.swap_one(swap).await.is_done()?.then_some(row))
     }

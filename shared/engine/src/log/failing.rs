@@ -23,7 +23,7 @@ use crate::{
 struct FailingRow {
     /// The first failed attempt since the last success.
     since: Timestamp,
-    /// When the bus was to be told.
+    /// The time at which the bus was to be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     told_at: Option<Timestamp>,
     /// `true` if the bus may not have taken the event.
@@ -116,8 +116,7 @@ impl<B: Backend> Log<B> {
     }
 
     async fn failing_row(&self, rule: &Id) -> Result<Option<(FailingRow, u64)>, StoreError> {
-        let Some(item) = self.store.get_one(keys::failing(rule)).await? else { return Ok(None) };
-        Ok(Some((rows::read_item(&item)?, item.rev)))
+        self.store.read_row(keys::failing(rule)).await
     }
 
     async fn swap_failing(&self, rule: &Id, expect: Option<u64>, row: &FailingRow) -> Result<bool, StoreError> {

@@ -20,9 +20,9 @@ use crate::{
 
 /// A change as it was kept.
 pub(crate) struct Kept {
-    /// When it came.
+    /// The time at which it came.
     pub(crate) received_at: Timestamp,
-    /// What it tells.
+    /// The change.
     pub(crate) change: Change,
 }
 

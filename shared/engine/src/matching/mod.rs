@@ -63,7 +63,7 @@ struct Read<'a> {
     text: &'a [u8],
 }
 
-/// What follows from an event; or its faults, if it does not go with those before it.
+/// The effects of an event; or its faults, if it does not go with those before it.
 type Followed = Result<Effects, Faults>;
 
 /// A change, which of the events it is, and its text.
@@ -219,7 +219,7 @@ impl<B: Backend> Matcher<B> {
         followed
     }
 
-    /// What follows from a change of these that come together, and the change itself, if events are kept.
+    /// The effects of a change of these that come together, and the change itself, if events are kept.
     async fn follow_one<'a>(&self, change: &'a Change, text: &[u8], together: &mut Together<'a>) -> Result<Followed, StoreError> {
         if let Err(faults) = self.check_id(change, together).await? {
             return Ok(Err(faults));

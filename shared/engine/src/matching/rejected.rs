@@ -65,7 +65,7 @@ impl<B: Backend> Matcher<B> {
         let Some(item) = self.store.get_one(key.clone()).await? else { return Err(Refused::NotFound) };
         let event = match mended {
             Some(event) => enveloped(event).to_string(),
-            None => match rows::read::<RejectedRow>(&item.body).map_err(StoreError::from)? {
+            None => match rows::read_item::<RejectedRow>(&item)? {
                 RejectedRow { cut: true, .. } => {
                     let missing = "missing: only the beginning of this event is kept, so give all of it";
                     return Err(Refused::Faults(Faults::one("/event", missing)));

@@ -175,7 +175,7 @@ impl<B: Backend> Operator<B> {
         let range = Range { from: Some(from), before: Some(keys::sortable(period.end)) };
         let found = self.merged(&partitions, &range, FETCH).await?;
         let keys: Vec<Key> = found.iter().map(|item| item.key.clone()).collect();
-        let items = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
+        let items = self.store.get_all(&keys).await?;
         let after = |place: &str| format!("{place}\0");
         let mut changes = Vec::new();
         for (item, listed) in items.into_iter().zip(&found) {

@@ -12,13 +12,13 @@ pub use replays::Replays;
 
 use crate::{backend::Backend, delivery::Deliveries, holds::Holds, limits::Limits, log::Log, rules::Rules, store::Store};
 
-/// What people do to deliveries.
+/// Actions of people on deliveries.
 #[derive(Debug)]
 pub struct Operator<B> {
     store: Arc<Store<B>>,
     rules: Arc<Rules<B>>,
     deliveries: Arc<Deliveries<B>>,
-    pub(crate) log: Arc<Log<B>>,
+    log: Arc<Log<B>>,
     holds: Arc<Holds<B>>,
     limits: Arc<Limits<B>>,
     replays: Replays<B>,

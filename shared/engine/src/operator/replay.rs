@@ -244,7 +244,7 @@ impl<B: Backend> Operator<B> {
         let mut seen = BTreeSet::new();
         for ids in ids.chunks(FETCH) {
             let keys: Vec<Key> = ids.iter().filter(|id| seen.insert((*id).clone())).map(keys::delivery).collect();
-            let items = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
+            let items = self.store.get_all(&keys).await?;
             for item in items.into_iter().flatten() {
                 let Some(row) = self.store.readable::<DeliveryRow>(&item) else { continue };
                 if row.job.rule == rule.id {

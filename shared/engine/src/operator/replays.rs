@@ -33,7 +33,7 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// The tries to change a row that others change.
 const TRIES: usize = 10;
 
-/// What is sent: deliveries again, or what is owed for kept events.
+/// The kind: deliveries are sent again, or those are made that kept events owe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ReplayKind {
@@ -50,7 +50,7 @@ enum Standing {
     Cancelled,
 }
 
-/// What one step did, or all steps so far.
+/// The counts of one step, or of all steps so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Progress {
     /// Deliveries or events that were looked at.
@@ -84,7 +84,7 @@ pub(crate) struct ReplayRow {
     ended_at: Option<Timestamp>,
 }
 
-/// What is asked for when a replay or a backfill begins.
+/// A request for a replay or a backfill.
 pub(crate) struct Begin {
     pub(crate) kind: ReplayKind,
     pub(crate) from: Timestamp,
@@ -99,15 +99,6 @@ pub(crate) struct Begin {
 struct Running {
     id: Id,
     at: Timestamp,
-}
-
-/// The answer to a step that asks whether it may go on.
-pub(crate) enum MayGoOn {
-    Yes,
-    /// Its row is not there yet: it comes again at this time.
-    Later(Timestamp),
-    /// A person stopped it, or its row is gone.
-    No,
 }
 
 /// Replays and backfills: begun, listed, stopped; one runs at a time of each rule.
@@ -144,11 +135,7 @@ impl<B: Backend> Replays<B> {
         let next = items.last().map(|item| item.key.sort.clone()).filter(|_| has_more);
         if own.is_some() {
             let places: Vec<Key> = items.iter().map(|item| Key::new(keys::REPLAYS, item.key.sort.clone())).collect();
-            items = if places.is_empty() {
-                Vec::new()
-            } else {
-                self.store.backend().get(&places).await?.into_iter().flatten().collect()
-            };
+            items = self.store.get_all(&places).await?.into_iter().flatten().collect();
         }
         let rows = items.iter().filter_map(|item| self.store.readable::<ReplayRow>(item));
         Ok((rows.filter(|row| caller.sees(&row.owner)).map(|row| row.view()).collect(), next))
@@ -188,8 +175,7 @@ impl<B: Backend> Replays<B> {
     }
 
     async fn replay_row(&self, id: &Id) -> Result<Option<(ReplayRow, u64)>, StoreError> {
-        let Some(item) = self.store.get_one(keys::replay(id)).await? else { return Ok(None) };
-        Ok(Some((rows::read_item(&item)?, item.rev)))
+        self.store.read_row(keys::replay(id)).await
     }
 
     /// Checks that no replay or backfill of a rule runs.
@@ -202,13 +188,12 @@ impl<B: Backend> Replays<B> {
 
     /// The revision of the row that names the one that runs, if none does.
     async fn free_revision(&self, rule: &Id) -> Result<Option<u64>, Refused> {
-        let Some(item) = self.store.get_one(keys::running_replay(rule)).await? else { return Ok(None) };
-        let Running { id, at } = rows::read_item(&item)?;
+        let Some((Running { id, at }, rev)) = self.store.read_row(keys::running_replay(rule)).await? else { return Ok(None) };
         let runs = match self.replay_row(&id).await? {
             Some((row, _)) => row.standing == Standing::Running,
             None => at + BEGINNING > self.store.now(),
         };
-        if runs { Err(one_runs(&id)) } else { Ok(Some(item.rev)) }
+        if runs { Err(one_runs(&id)) } else { Ok(Some(rev)) }
     }
 
     /// Begins a replay or a backfill: takes the rule's one place, then writes the row and sends the first message.
@@ -241,26 +226,22 @@ impl<B: Backend> Replays<B> {
             Swapped::Unavailable(error) => return Err(error.into()),
         }
         let Begin { kind, from, to, states, force, expected } = begin;
-        let owner = rule.head.owner.clone();
-        let (standing, reason, progress, place, ended_at) = (Standing::Running, None, Progress::default(), None, None);
-        let rule = rule.id.clone();
-        let begun_at = now;
         let row = ReplayRow {
             id,
-            rule,
-            owner,
+            rule: rule.id.clone(),
+            owner: rule.head.owner.clone(),
             kind,
-            standing,
-            reason,
+            standing: Standing::Running,
+            reason: None,
             from,
             to,
             states,
             force,
             expected,
-            progress,
-            place,
-            begun_at,
-            ended_at,
+            progress: Progress::default(),
+            place: None,
+            begun_at: now,
+            ended_at: None,
         };
         let listed = row.owner.affiliate().map(|affiliate| Key::new(keys::replays_of(affiliate), row.id.as_str()));
         let mut put = vec![rows::item(keys::replay(&row.id), &row)];
@@ -270,26 +251,17 @@ impl<B: Backend> Replays<B> {
         Ok(json!(row.id))
     }
 
-    /// Asks whether a step may go on.
-    pub(crate) async fn may_go_on(&self, id: &str, asked_at: Timestamp) -> Result<MayGoOn, StoreError> {
-        let Some(id) = replay_id(id) else { return Ok(MayGoOn::Yes) };
-        let now = self.store.now();
-        Ok(match self.replay_row(&id).await? {
-            Some((row, _)) if row.standing == Standing::Cancelled => MayGoOn::No,
-            Some(_) => MayGoOn::Yes,
-            None if asked_at + BEGINNING > now => MayGoOn::Later(now + LOOK_AGAIN),
-            None => MayGoOn::No,
-        })
-    }
-
-    /// Settles the message of a step that may not go on now. Returns false if it may.
+    /// Settles the message of a step that may not go on now: a person stopped it, its row is gone, or not there yet. Returns false if it may.
     pub(crate) async fn held_up(&self, received: &Received, id: &str, asked_at: Timestamp) -> Result<bool, StoreError> {
-        let settle = match self.may_go_on(id, asked_at).await? {
-            MayGoOn::Yes => return Ok(false),
-            MayGoOn::Later(at) => vec![Settle::Again(received.receipt.clone(), at)],
-            MayGoOn::No => vec![Settle::Done(received.receipt.clone())],
+        let Some(id) = replay_id(id) else { return Ok(false) };
+        let now = self.store.now();
+        let receipt = received.receipt.clone();
+        let settle = match self.replay_row(&id).await? {
+            Some((row, _)) if row.standing != Standing::Cancelled => return Ok(false),
+            None if asked_at + BEGINNING > now => Settle::Again(receipt, now + LOOK_AGAIN),
+            _ => Settle::Done(receipt),
         };
-        self.store.commit_one(Effects { settle, ..Effects::default() }).await?;
+        self.store.commit_one(Effects { settle: vec![settle], ..Effects::default() }).await?;
         Ok(true)
     }
 
@@ -362,9 +334,9 @@ impl<B: Backend> Replays<B> {
     /// Removes the name of one that is over. What this misses holds up no other.
     async fn free_rule(&self, row: &ReplayRow) -> Result<(), StoreError> {
         let key = keys::running_replay(&row.rule);
-        let Some(item) = self.store.get_one(key.clone()).await? else { return Ok(()) };
-        if rows::read_item::<Running>(&item)?.id == row.id {
-            self.store.swap_one(Swap { key, expect: Some(item.rev), new: None }).await.is_done()?;
+        let Some((Running { id, .. }, rev)) = self.store.read_row(key.clone()).await? else { return Ok(()) };
+        if id == row.id {
+            self.store.swap_one(Swap { key, expect: Some(rev), new: None }).await.is_done()?;
         }
         Ok(())
     }

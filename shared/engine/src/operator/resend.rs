@@ -159,7 +159,7 @@ impl<B: Backend> Operator<B> {
         if !caller.sees(&rows::owner_of(&item.body).map_err(StoreError::from)?) {
             return Err(Refused::NotFound);
         }
-        let row: DeliveryRow = rows::read(&item.body).map_err(StoreError::from)?;
+        let row: DeliveryRow = rows::read_item(&item)?;
         self.look_at(&row).await?.ok_or(Refused::NotFound)
     }
 
@@ -218,7 +218,7 @@ impl<B: Backend> Operator<B> {
             line.newer_claimed(row.job.event.0.order()).collect()
         };
         let keys: Vec<Key> = others.into_iter().filter(|id| **id != row.job.id).map(keys::delivery).collect();
-        let items = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
+        let items = self.store.get_all(&keys).await?;
         for item in items.into_iter().flatten() {
             let Some(other) = self.store.readable::<DeliveryRow>(&item) else { continue };
             records.insert(other.job.id, other.attempts);

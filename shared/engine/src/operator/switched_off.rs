@@ -45,7 +45,7 @@ impl<B: Backend> Operator<B> {
             let found =
                 self.store.backend().query(&Partition::Trouble(partition.clone()), &range, Order::Ascending, CANCEL_STEP).await?;
             let keys: Vec<Key> = found.iter().map(|item| item.key.clone()).collect();
-            let items = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
+            let items = self.store.get_all(&keys).await?;
             let (mut open, mut revs) = (Vec::new(), BTreeMap::new());
             for item in items.into_iter().flatten() {
                 let Some(row) = self.store.readable::<DeliveryRow>(&item) else { continue };
@@ -79,7 +79,7 @@ impl<B: Backend> Operator<B> {
         let mut keys: Vec<Key> = rows.iter().map(key).collect();
         keys.sort_unstable();
         keys.dedup();
-        let lines = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
+        let lines = self.store.get_all(&keys).await?;
         let mut claimed: BTreeMap<DeliveryId, u32> = BTreeMap::new();
         let mut unknown: BTreeSet<Key> = BTreeSet::new();
         for item in lines.into_iter().flatten() {

@@ -211,7 +211,7 @@ impl<B: Backend> Rules<B> {
             let mut ids: Vec<Id> = items.iter().filter_map(|item| item.key.sort.parse().ok()).collect();
             if list.failing {
                 let keys: Vec<Key> = ids.iter().map(keys::failing).collect();
-                let rows = if keys.is_empty() { Vec::new() } else { self.store.backend().get(&keys).await? };
+                let rows = self.store.get_all(&keys).await?;
                 ids = ids.into_iter().zip(rows).filter_map(|(id, row)| row.map(|_| id)).collect();
             }
             let rules = join_all(ids.iter().map(|id| self.read_rule_if(id, |_| true))).await;
@@ -355,7 +355,7 @@ pub(crate) fn listed(caller: &Caller, filter: &Filter, before: Option<String>, l
     }
 }
 
-/// Whether two texts are the same, whatever the case of their letters.
+/// Returns true if two texts are the same, whatever the case of their letters.
 fn same(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }

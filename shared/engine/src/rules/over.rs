@@ -2,7 +2,7 @@
 
 use super::{Head, Refused, Rule};
 
-/// What a rule is written over.
+/// The rule that a write replaces.
 pub(super) enum Over {
     Nothing,
     /// A deleted rule, at this revision.

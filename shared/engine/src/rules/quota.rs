@@ -90,8 +90,7 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     async fn stored_quota(&self, affiliate: &Id) -> Result<Option<(Quota, u64)>, StoreError> {
-        let Some(item) = self.store.get_one(keys::quota(affiliate)).await? else { return Ok(None) };
-        Ok(Some((rows::read_item(&item)?, item.rev)))
+        self.store.read_row(keys::quota(affiliate)).await
     }
 
     /// Whether it was written: not if somebody else changed it since it was read.

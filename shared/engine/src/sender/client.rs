@@ -28,7 +28,7 @@ use super::{
     resolver::{ForClient, Resolver},
 };
 
-/// How long an idle connection is kept: shorter than common servers keep theirs, so that few requests meet one that is being closed.
+/// The time for which an idle connection is kept: shorter than common servers keep theirs, so that few requests meet one that is being closed.
 const IDLE: Duration = Duration::from_secs(4);
 /// The most bytes of a response's head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;

@@ -49,7 +49,7 @@ pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progre
     }
 }
 
-/// What comes of a body next.
+/// The next part of a body.
 enum Next {
     Frame(hyper::Result<Frame<Bytes>>),
     End,

@@ -157,7 +157,7 @@ impl State {
         bytes
     }
 
-    /// Who is to have room next, if there is some.
+    /// The one that is to have room next, if there is some.
     fn next_waiting(&self) -> Option<u64> {
         let of_owner = self.bytes_by_owner();
         let held = |owner: &str| of_owner.get(owner).copied().unwrap_or(0);
@@ -196,7 +196,7 @@ impl Drop for Share {
     }
 }
 
-/// Whoever stops waiting leaves the row.
+/// Takes one that stops waiting out of the row when it is dropped.
 struct Leaving<'a> {
     id: u64,
     room: &'a Room,

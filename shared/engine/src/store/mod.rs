@@ -5,6 +5,7 @@ pub(crate) mod rejected;
 pub(crate) mod unreadable;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
 use tracking_core::{
     delivery::{DeliveryId, State},
     line::Present,
@@ -74,6 +75,17 @@ impl<B: Backend> Store<B> {
         Ok(self.backend.get(&[key]).await?.pop().flatten())
     }
 
+    /// Returns the items of these keys, strongly consistent, `None` where there is none. No keys cost no call.
+    pub(crate) async fn get_all(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
+        if keys.is_empty() { Ok(Vec::new()) } else { self.backend.get(keys).await }
+    }
+
+    /// Reads one row with its revision.
+    pub(crate) async fn read_row<T: DeserializeOwned>(&self, key: Key) -> Result<Option<(T, u64)>, StoreError> {
+        let Some(item) = self.get_one(key).await? else { return Ok(None) };
+        Ok(Some((rows::read_item(&item)?, item.rev)))
+    }
+
     /// Changes one item unless somebody else has changed it.
     pub(crate) async fn swap_one(&self, swap: Swap) -> Swapped {
         let outcome = self.backend.swap(vec![swap]).await.pop();
@@ -89,7 +101,7 @@ impl<B: Backend> Store<B> {
         outcome.unwrap_or_else(|| Err(StoreError::Unavailable("the store gave no answer".to_owned())))
     }
 
-    /// How long what must never be done twice is remembered.
+    /// The time for which what must never be done twice is remembered.
     pub(crate) fn memory(&self) -> SignedDuration {
         MEMORY.max(self.settings.log_retention)
     }

@@ -30,7 +30,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RejectedRow {
     pub(crate) received_at: Timestamp,
-    /// What was received.
+    /// The text as it was received.
     pub(crate) event: String,
     pub(crate) errors: Faults,
     /// `true` if no more than the beginning of the event is kept.

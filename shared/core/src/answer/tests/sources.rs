@@ -44,21 +44,7 @@ fn a2_a_macro_with_its_modifiers_is_a_source() {
 fn a2_a_variable_is_a_source() {
     let when = |operator: &str| json!([{"source": "variable", "key": "token", "operator": operator}]);
     check("", &when("is_empty"), "", true);
-    let (secrets, variables) = (BTreeMap::new(), BTreeMap::from([("token".to_owned(), "T-5".to_owned())]));
-    let event = event();
-    let scope = Scope {
-        event: &event,
-        delivery_id: "dlv_1",
-        tracking_api_id: "trk_1",
-        attempt: 2,
-        is_test: false,
-        now: "2026-11-22T09:00:00Z".parse().unwrap(),
-        secrets: &secrets,
-        variables: &variables,
-        answer: None,
-        bound: None,
-        steps: Steps::default(),
-    };
+    let variables = BTreeMap::from([("token".to_owned(), "T-5".to_owned())]);
     for (when, expected) in [
         (when("is_empty"), Verdict::Failed),
         (when("is_not_empty"), Verdict::Delivered),
@@ -66,7 +52,8 @@ fn a2_a_variable_is_a_source() {
         (one("body", "t", "equals", "{var.token}"), Verdict::Delivered),
     ] {
         let rules = parse(&rules(&when), &Owner::Admin).unwrap();
-        assert_eq!(rules.judge(&answer(200, r#"{"t":"T-5"}"#), SENT, &scope).verdict, expected, "{when}");
+        let verdict = in_scope(&event(), &variables, |scope| rules.judge(&answer(200, r#"{"t":"T-5"}"#), SENT, scope).verdict);
+        assert_eq!(verdict, expected, "{when}");
     }
 }
 

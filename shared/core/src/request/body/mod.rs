@@ -37,7 +37,7 @@ pub(super) struct Field {
     value: Part,
 }
 
-/// What a field holds. In a JSON body a value that doesn't fit becomes `null`. In forms every value is a text; in one of JSON, values are
+/// The type of a field's value. In a JSON body a value that doesn't fit becomes `null`. In forms every value is a text; in one of JSON, values are
 /// escaped for JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum FieldType {
