@@ -8,6 +8,7 @@
 
 mod bound;
 pub(crate) mod encode;
+mod fault;
 mod modifier;
 pub(crate) mod modify;
 mod parse;
@@ -20,14 +21,10 @@ use jiff::Timestamp;
 
 pub use self::{
     bound::{Bound, Reach},
+    fault::{Expense, RenderFault},
     traced::Traced,
 };
-use self::{
-    encode::Encoding,
-    modifier::Modifier,
-    modify::{MAX_REGEX_INPUT_BYTES, Stop},
-    value::Value,
-};
+use self::{encode::Encoding, modifier::Modifier, modify::Stop, value::Value};
 pub use crate::expression::{MAX_STEPS, Steps};
 use crate::{
     answer::Answer,
@@ -151,66 +148,6 @@ pub enum Filled {
     Written,
     /// An `omit_if_empty` came out empty: drop the whole field. The output is as it was.
     Omit,
-}
-
-/// Why a template or a request gave no text for this event; the rule as such is fine. Never tells a value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RenderFault {
-    /// A value would have broken out of its header (Q3).
-    #[error("{{{name}}} holds a control character, such as a line break: a header's value can't hold one")]
-    ControlInHeader {
-        /// The macro's name in the catalogue, with its key.
-        name: Box<str>,
-    },
-    /// A value would have broken out of this header (Q3).
-    #[error("the header {header} can't be sent: {{{name}}} holds a control character, such as a line break")]
-    ControlIn {
-        /// The header's name.
-        header: Box<str>,
-        /// The macro's name in the catalogue, with its key.
-        name: Box<str>,
-    },
-    /// A text or the whole request got too long.
-    #[error("the text is longer than {limit_bytes} bytes with its values filled in")]
-    TooLong {
-        /// The limit that was passed, in bytes.
-        limit_bytes: usize,
-    },
-    /// A value turned a segment of the URL's path into `.` or `..`, which would name another address.
-    #[error("a value makes a segment . or .. of the URL's path: it would lead to another address")]
-    DotSegment,
-    /// A macro takes more work than a rendering may.
-    #[error("the template is too expensive: {{{name}}} {expense}")]
-    TooExpensive {
-        /// The macro's name in the catalogue, with its key.
-        name: Box<str>,
-        /// The limit that it passed.
-        expense: Expense,
-    },
-}
-
-impl RenderFault {
-    /// The fault of a header's text, told with the header's name where that says more.
-    pub(crate) fn in_header(self, header: &str) -> Self {
-        match self {
-            Self::ControlInHeader { name } => Self::ControlIn { header: header.into(), name },
-            other => other,
-        }
-    }
-}
-
-/// The limits of work in a rendering.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Expense {
-    /// The macros up to this one take more than [`MAX_STEPS`].
-    #[error("passes the {MAX_STEPS} steps of a rendering: write fewer modifiers, or simpler regular expressions")]
-    Steps,
-    /// A value is too long for `regex`.
-    #[error("gives regex {0} bytes: at most {MAX_REGEX_INPUT_BYTES} are allowed")]
-    RegexInput(usize),
-    /// A regular expression that was saved under older limits.
-    #[error("has a regular expression over the limits: save the rule with a smaller one")]
-    Expression,
 }
 
 /// A text with macros, checked. Equal when its text and its place are.
