@@ -33,6 +33,7 @@ mod replay;
 mod replays;
 mod secrets;
 mod share;
+mod slices;
 mod tracking_apis;
 mod trial;
 

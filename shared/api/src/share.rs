@@ -30,7 +30,10 @@ use tokio::{
 use tracking_core::{caller::Caller, id::Id, limit::Exceeded};
 use tracking_engine::rules::Refused;
 
-use crate::problem::Problem;
+use crate::{
+    problem::Problem,
+    slices::{Sliced, Slices},
+};
 
 /// Requests of one affiliate at once, those that wait included: a quarter of the connections of a local server.
 const MAX_OPEN_REQUESTS: usize = 128;
@@ -59,6 +62,7 @@ struct Share {
     requests: Arc<Semaphore>,
     large_reads: Arc<Semaphore>,
     pace: Arc<Mutex<Pace>>,
+    slices: Arc<Mutex<Slices>>,
 }
 
 /// The times at which an affiliate's requests may begin.
@@ -98,6 +102,7 @@ impl Shares {
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             large_reads: Arc::new(Semaphore::new(MAX_LARGE_READS)),
             pace: Arc::new(Mutex::new(Pace::new(Instant::now()))),
+            slices: Arc::new(Mutex::new(Slices::new(Instant::now()))),
         };
         shares.entry(affiliate.clone()).or_insert_with(new).clone()
     }
@@ -119,7 +124,7 @@ pub(crate) async fn within(
     let permit = share.requests.acquire_owned().await.ok();
     let begin = lock(&share.pace).begin(Instant::now());
     wait_until(begin).await;
-    Ok(held(next.run(request).await, [Some(open), permit]))
+    Ok(held(Sliced::new(next.run(request), share.slices).await, [Some(open), permit]))
 }
 
 /// Lets a request that reads much wait for its caller's turn.
