@@ -55,6 +55,8 @@ pub struct Arrival {
     pub attempt: u32,
     /// The URL.
     pub url: String,
+    /// The headers.
+    pub headers: Vec<(String, String)>,
 }
 
 /// How a receiver answers.
@@ -62,6 +64,8 @@ pub struct Arrival {
 pub enum Reply {
     /// A status and the body `{"status": …}`.
     Says(u16, &'static str),
+    /// A status and this body.
+    Body(u16, &'static str),
     /// Nothing comes back.
     Silence,
     /// Nothing arrives: the machine that sends can't.
@@ -73,6 +77,7 @@ impl Reply {
     pub fn sent(self) -> Sent {
         match self {
             Self::Says(status, word) => Ok(Answer::new(status, Vec::new(), json!({"status": word}).to_string().into_bytes())),
+            Self::Body(status, body) => Ok(Answer::new(status, Vec::new(), body.as_bytes().to_vec())),
             Self::Silence => Err(SendFault::Connection("the test's receiver is silent".to_owned())),
             Self::Stuck => Err(SendFault::Ours(OurFault("the test's machine is stuck".to_owned()))),
         }
@@ -185,7 +190,7 @@ impl World {
         let sent = match claimed.request() {
             Ok(request) => {
                 let (delivery_id, attempt) = (claimed.delivery_id().to_owned(), claimed.attempt());
-                let arrival = Arrival { at: self.clock.now(), delivery_id, attempt, url: request.url };
+                let arrival = Arrival { at: self.clock.now(), delivery_id, attempt, url: request.url, headers: request.headers };
                 let reply = replies(&arrival);
                 if reply != Reply::Stuck {
                     self.arrivals.push(arrival);

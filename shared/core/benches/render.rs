@@ -8,7 +8,7 @@ use tracking_core::{
     event::{Event, EventKind},
     fault::Faults,
     request::Request,
-    template::{Allowed, Place, Scope, Steps, Template},
+    template::{At, Allowed, Place, Scope, Steps, Template},
 };
 
 const URL: &str = "https://postback.receiver.example/v2/conversions/{conversion_id}?click={click_id}&transaction={transaction_id}\
@@ -98,6 +98,7 @@ fn in_scope(with: impl FnOnce(&Scope<'_>)) {
         delivery_id: "dlv_1",
         tracking_api_id: "trk_1",
         attempt: 1,
+        at: At::default(),
         is_test: false,
         now: event.occurred_at,
         secrets: &none,

@@ -185,23 +185,29 @@ pub enum Next {
     Again(Timestamp),
 }
 
-/// What follows attempt number `attempt` (1 is the first) with this verdict (A1, A2, L1–L3). `pending_seen`: whether this or an
-/// earlier attempt was answered pending; `why`: the verdict in words, for the log.
-#[expect(clippy::too_many_arguments, reason = "everything that decides, and nothing is decided by less")]
-pub fn after_attempt(
-    verdict: Verdict,
-    why: &str,
-    attempt: u32,
-    policy: &RetryPolicy,
-    id: &DeliveryId,
-    pending_seen: bool,
-    retry_after: Option<Duration>,
-    now: Timestamp,
-) -> Next {
+/// The repeats of a request: how many were sent, how many there may be, and their times (L1, L2).
+#[derive(Debug, Clone, Copy)]
+pub struct Repeats<'a> {
+    /// The number of the attempt that is over; 1 is the first.
+    pub attempt: u32,
+    /// The most attempts.
+    pub max_attempts: u32,
+    /// The times of repeats.
+    pub policy: &'a RetryPolicy,
+    /// The delivery, by which waits differ.
+    pub id: &'a DeliveryId,
+    /// `true` if this or an earlier attempt was answered pending.
+    pub pending_seen: bool,
+}
+
+/// What follows an attempt with this verdict (A1, A2, L1–L3); `why` is the verdict in words, for the log.
+pub fn after_attempt(verdict: Verdict, why: &str, repeats: &Repeats<'_>, retry_after: Option<Duration>, now: Timestamp) -> Next {
+    let Repeats { attempt, max_attempts, policy, id, pending_seen } = *repeats;
     match verdict {
         Verdict::Delivered => Next::Ended(State::Delivered, why.to_owned()),
-        Verdict::Failed => Next::Ended(State::Failed, why.to_owned()),
-        Verdict::Pending | Verdict::Retry if attempt >= policy.max_attempts() => {
+        // A rule with one request has nowhere to go on.
+        Verdict::Failed | Verdict::Branch => Next::Ended(State::Failed, why.to_owned()),
+        Verdict::Pending | Verdict::Retry if attempt >= max_attempts => {
             used_up(attempt, pending_seen || verdict == Verdict::Pending, why)
         }
         Verdict::Pending | Verdict::Retry => {

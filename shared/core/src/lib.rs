@@ -15,6 +15,7 @@ mod document;
 pub mod event;
 mod expression;
 pub mod fault;
+pub mod flow;
 pub mod hash;
 pub mod hold;
 pub mod id;

@@ -13,7 +13,7 @@ use crate::{
 pub const USUALLY_REPLAYED: [State; 5] = [State::Failed, State::Exhausted, State::Unresolved, State::Cancelled, State::Expired];
 
 /// A period: from a time on, up to but without another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Period {
     /// Its first moment.
     pub from: Timestamp,
@@ -22,10 +22,12 @@ pub struct Period {
 }
 
 /// To send one delivery again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resend {
     /// Also if a newer one was delivered (L1).
     pub force: bool,
+    /// The step at which a flow begins, with its variables as they are (W13); unless given its first.
+    pub from_step: Option<String>,
 }
 
 /// To send the deliveries of a period again.
@@ -54,9 +56,10 @@ impl Resend {
     /// Reads the body of a resend.
     pub fn parse(body: &Value) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let fields = Fields::open(Some(body), "", &["force"], &[], &mut faults);
+        let fields = Fields::open(Some(body), "", &["force", "from_step"], &[], &mut faults);
         let force = fields.flag("force", &mut faults).unwrap_or(false);
-        if faults.is_empty() { Ok(Self { force }) } else { Err(faults) }
+        let from_step = fields.text("from_step", &mut faults).map(str::to_owned);
+        if faults.is_empty() { Ok(Self { force, from_step }) } else { Err(faults) }
     }
 }
 

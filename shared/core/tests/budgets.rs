@@ -15,7 +15,7 @@ use tracking_core::{
     fault::Faults,
     json,
     json::Value,
-    template::{Scope, Steps},
+    template::{At, Scope, Steps},
     tracking_api::{Definition, Settings},
 };
 
@@ -72,6 +72,7 @@ fn in_scope<T>(event: &Event, with: impl FnOnce(&Scope<'_>) -> T) -> T {
         delivery_id: "dlv_1",
         tracking_api_id: "trk_1",
         attempt: 1,
+        at: At::default(),
         is_test: false,
         now: event.occurred_at,
         secrets: &none,
@@ -85,7 +86,7 @@ fn in_scope<T>(event: &Event, with: impl FnOnce(&Scope<'_>) -> T) -> T {
 /// The body that a rule sends where `{query.x}` is that text, or why there is none; and the steps taken.
 fn sent(definition: &Definition, x: &str) -> (Result<String, String>, usize) {
     in_scope(&event(x), |scope| {
-        let rendered = definition.request.render(scope).map_err(|fault| fault.to_string());
+        let rendered = definition.plan.first_call().request.render(scope).map_err(|fault| fault.to_string());
         let body = rendered.map(|rendered| String::from_utf8(rendered.body.unwrap_or_default()).expect("texts are UTF-8"));
         (body, scope.steps.taken())
     })
@@ -93,7 +94,7 @@ fn sent(definition: &Definition, x: &str) -> (Result<String, String>, usize) {
 
 fn judge(definition: &Definition, body: &str) -> Judgement {
     let answer = Answer::new(200, Vec::new(), body.as_bytes().to_vec());
-    in_scope(&event(""), |scope| definition.answer.judge(&answer, "https://a.example/", scope))
+    in_scope(&event(""), |scope| definition.plan.first_call().answer.judge(&answer, "https://a.example/", scope))
 }
 
 /// The result, the most memory that making it took, and the memory that it keeps, in KiB.
@@ -323,7 +324,7 @@ fn f3_the_preview_of_macros_shares_the_steps() {
     let _alone = alone();
     let definition = parse(&rule(&vec![regex(".*[^A-Z]|[A-Z]"); 20])).unwrap();
     in_scope(&event(&"A".repeat(4_096)), |scope| {
-        let traced: usize = definition.request.templates().map(|template| template.trace(scope, &[]).count()).sum();
+        let traced: usize = definition.plan.first_call().request.templates().map(|template| template.trace(scope, &[]).count()).sum();
         assert_eq!((traced, scope.steps.taken()), (20, 8_388_608));
     });
 }

@@ -9,6 +9,7 @@ use tracking_core::{
     caller::Owner,
     delivery::{DeliveryId, State},
     event::Event,
+    flow::Progress,
     id::Id,
     json,
     json::{Map, Value},
@@ -197,6 +198,9 @@ pub(crate) struct DeliveryRow {
     /// What the bus may not have taken yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outbox: Option<Box<Outbox>>,
+    /// Its place in the flow of its rule, if that is one (W3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) flow: Option<Box<Progress>>,
 }
 
 /// What an attempt, or the end of its delivery, tells the platform. It stands in the row before the bus is asked to take it.
@@ -224,6 +228,11 @@ pub(crate) struct Attempt {
     /// 1 is the first.
     #[serde(rename = "attempt")]
     pub(crate) number: u32,
+    /// The step, and its run, of a rule that has steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) step: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) run: Option<u32>,
     pub(crate) at: Timestamp,
     pub(crate) duration_ms: u64,
     pub(crate) request: LoggedRequest,
@@ -274,7 +283,7 @@ impl Attempt {
     /// As the API shows it.
     pub(crate) fn view(&self) -> Value {
         json!({
-            "attempt": self.number, "at": self.at, "duration_ms": self.duration_ms, "request": self.request.view(),
+            "attempt": self.number, "step": self.step, "run": self.run, "at": self.at, "duration_ms": self.duration_ms, "request": self.request.view(),
             "status": self.status, "answer": self.answer,
             "answer_headers": self.status.map(|_| headers_view(&self.answer_headers)), "verdict": self.verdict, "error": self.error,
         })
@@ -303,6 +312,7 @@ impl DeliveryRow {
             http_status: None,
             duration_ms: None,
             outbox: None,
+            flow: None,
         }
     }
 
@@ -347,6 +357,7 @@ impl DeliveryRow {
             "result": told.map(|told| told.result), "payout": told.and_then(|told| told.payout),
             "currency": told.and_then(|told| told.currency.as_ref()), "http_status": self.last_status(),
             "duration_ms": self.last.as_ref().map(|last| last.duration_ms).or(self.duration_ms),
+            "step": self.flow.as_ref().filter(|_| !self.state.is_ended()).map(|flow| flow.step.as_str()),
         })
     }
 }

@@ -204,7 +204,7 @@ impl<B: Backend> Trials<B> {
             Ok(mut request) => {
                 request.timeout = request.timeout.min(Timeout::from_seconds(limits::LONGEST_TRIAL).unwrap_or(request.timeout));
                 let asked_at = self.store.now();
-                let host = tried.definition.request.host();
+                let host = tried.definition.first_host();
                 tracing::info!(tracking_api_id = %tried.id, by = tried.by.caller.role(), host, "a trial is sent");
                 (sender.request_for(&tried.owner, request).await, Some(asked_at))
             }
@@ -243,7 +243,7 @@ impl Tried {
             "event": null, "transaction_id": null, "request": null, "macros": [],
             "error": "nothing changed in this event: there is nothing to send",
             "sent": false, "status": null, "duration_ms": null, "answer": null, "answer_headers": null, "verdict": null, "told": null,
-            "warnings": self.definition.warnings(), "schedule": self.definition.retry.schedule(),
+            "warnings": self.definition.warnings(), "schedule": self.definition.plan.first_call().retry.schedule(),
         });
         show_verdicts(&mut shown, &explained.verdicts);
         let Some(verdict) = rendered_one(&explained.verdicts) else {
@@ -277,6 +277,7 @@ impl Tried {
             event,
             delivery_id,
             attempt: 1,
+            flow: None,
             is_test: true,
             at,
             secrets: &self.secrets,
@@ -301,7 +302,7 @@ fn rendered_one(verdicts: &[Verdict]) -> Option<&Verdict> {
 fn show_macros(shown: &mut Value, rendering: &Rendering<'_>, change: &Change) {
     let hidden = masks(rendering.secrets);
     let scope = rendering.scope(&hidden, None);
-    let request = &rendering.definition.request;
+    let request = &rendering.call().request;
     // Where the variables can't be rendered, the request says why.
     let bound = request.bound(&scope).ok();
     let scope = bound.as_ref().map_or_else(|| scope.clone(), |bound| scope.with(bound));

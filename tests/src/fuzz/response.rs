@@ -1,7 +1,7 @@
 //! The target `response`: any status, headers and body as a receiver's answer, judged by any answer rules.
 
 use tracking_core::{
-    answer::{Answer, AnswerRules, Judgement, Verdict},
+    answer::{Answer, AnswerRules, Within, Judgement, Verdict},
     caller::Owner,
     fault::Faults,
     json::{self, Value},
@@ -71,14 +71,14 @@ fn by_rules(document: &Value, answer: &Answer, url: &str, attempt: &Attempt) {
 /// Answer rules that are written and read again as the same.
 fn read(document: &Value, owner: &Owner) -> Option<AnswerRules> {
     let mut faults = Faults::default();
-    let rules = AnswerRules::parse(Some(document), "/answer", owner, &mut faults);
+    let rules = AnswerRules::parse(Some(document), "/answer", owner, Within::OneRequest, &mut faults);
     if !faults.is_empty() {
         return None;
     }
     let written = rules.document();
     // Faults know how much of the budget of expressions is used up.
     let mut faults = Faults::default();
-    let again = AnswerRules::parse(Some(&written), "/answer", owner, &mut faults);
+    let again = AnswerRules::parse(Some(&written), "/answer", owner, Within::OneRequest, &mut faults);
     assert!(faults.is_empty(), "{written} is refused: {faults}");
     assert_eq!(again.document(), written);
     Some(rules)

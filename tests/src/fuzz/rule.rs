@@ -50,10 +50,10 @@ fn as_rule(document: &Value, owner: &Owner, settings: Settings) {
     };
     assert!(changes(&again.document(), &written).is_empty(), "{text}");
     assert_eq!((again.warnings(), again.secret_names()), (rule.warnings(), rule.secret_names()));
-    assert_eq!(again.retry.schedule(), rule.retry.schedule());
+    assert_eq!(again.plan.first_call().retry.schedule(), rule.plan.first_call().retry.schedule());
     let longest = u64::from(LONGEST_WAIT_SECONDS) * 11 / 10 + 1;
-    for retry in 1..rule.retry.max_attempts() {
-        let wait = rule.retry.wait_before(retry, "dlv_1", None).as_secs();
+    for retry in 1..rule.plan.first_call().retry.max_attempts() {
+        let wait = rule.plan.first_call().retry.wait_before(retry, "dlv_1", None).as_secs();
         assert!((1..=longest).contains(&wait), "{wait} seconds before retry {retry}");
     }
     shown(rule, owner, settings);

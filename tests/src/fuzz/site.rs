@@ -23,7 +23,7 @@ use tracking_core::{
     event::Event,
     json,
     json::Value,
-    template::{Scope, Steps},
+    template::{At, Scope, Steps},
 };
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{Claiming, Clock, Engine, Settings, rules::New, secrets::Vault, sender::Sender};
@@ -82,6 +82,7 @@ impl Attempt {
             delivery_id: "dlv_1",
             tracking_api_id: "trk_1",
             attempt: 2,
+            at: At::default(),
             is_test: false,
             now: now(),
             secrets: &self.secrets,

@@ -4,6 +4,7 @@ use std::{borrow::Cow, fmt, sync::OnceLock};
 
 use crate::path::FieldPath;
 
+pub(crate) mod assign;
 mod body;
 mod rules;
 mod set;
@@ -14,7 +15,7 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-pub use rules::{AnswerRules, Judgement};
+pub use rules::{AnswerRules, Judgement, Within};
 pub use told::Told;
 pub(crate) use upgrade::upgraded;
 
@@ -166,6 +167,8 @@ pub enum Verdict {
     Retry,
     /// It will never work.
     Failed,
+    /// The flow goes on at another step (W6): neither success nor failure.
+    Branch,
 }
 
 impl Verdict {
@@ -179,6 +182,7 @@ impl Verdict {
             Self::Pending => "pending",
             Self::Retry => "retry",
             Self::Failed => "failed",
+            Self::Branch => "branch",
         }
     }
 

@@ -10,9 +10,11 @@ use crate::{
     document::Fields,
     expression::{MAX_STEPS, Spent, Steps},
     fault::Faults,
+    json,
     json::{Map, Value},
+    name::check_name,
     path::FieldPath,
-    template::{Allowed, Scope},
+    template::{Allowed, Scope, Template},
     when::{Condition, Exchange, Spot, Unjudged, When},
 };
 
@@ -24,13 +26,28 @@ const MAX_RULES: usize = 50;
 pub struct AnswerRules {
     rules: Vec<AnswerRule>,
     otherwise: Option<Verdict>,
+    /// Of a response nothing is kept but its status and its length (W8).
+    hide: bool,
 }
 
 #[derive(Debug, Clone)]
 struct AnswerRule {
     when: When,
-    then: Verdict,
+    then: Option<Verdict>,
+    /// The step at which the flow goes on.
+    go: Option<Box<str>>,
+    /// Kept variables that are dropped.
+    forget: Vec<Box<str>>,
     set: Set,
+}
+
+/// The step of a flow that the rules belong to; a rule without steps has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Within {
+    /// A rule with one request.
+    OneRequest,
+    /// A step: rules may go on at another step, forget kept variables and hide responses.
+    Flow,
 }
 
 /// What an answer came to.
@@ -46,6 +63,10 @@ pub struct Judgement {
     pub told: Told,
     /// What was set but left out, and why, for the log.
     pub notes: Vec<String>,
+    /// The step at which the flow goes on, or `end` or `fail`.
+    pub go: Option<Box<str>>,
+    /// Kept variables that are dropped.
+    pub forget: Vec<Box<str>>,
 }
 
 /// The progress of judging one answer.
@@ -80,14 +101,23 @@ impl Reading<'_> {
 impl Judgement {
     /// A verdict with nothing to tell.
     pub(super) fn of(verdict: Verdict) -> Self {
-        Self { verdict, rule: None, reason: None, told: Told::default(), notes: Vec::new() }
+        Self {
+            verdict,
+            rule: None,
+            reason: None,
+            told: Told::default(),
+            notes: Vec::new(),
+            go: None,
+            forget: Vec::new(),
+        }
     }
 }
 
 impl AnswerRules {
     /// Reads `answer` of a rule; absent is no rules. All faults go to `faults`; an affiliate's rule may set variables only (A3, V3).
-    pub fn parse(value: Option<&Value>, pointer: &str, owner: &Owner, faults: &mut Faults) -> Self {
-        let fields = Fields::open(value, pointer, &["rules", "otherwise"], &[], faults);
+    pub fn parse(value: Option<&Value>, pointer: &str, owner: &Owner, within: Within, faults: &mut Faults) -> Self {
+        let known: &[&str] = if within == Within::Flow { &["rules", "otherwise", "hide"] } else { &["rules", "otherwise"] };
+        let fields = Fields::open(value, pointer, known, &[], faults);
         let items = fields.list("rules", faults);
         if items.len() > MAX_RULES {
             faults.add(fields.at("rules"), format!("{} rules are too many: {MAX_RULES} are allowed", items.len()));
@@ -96,9 +126,10 @@ impl AnswerRules {
             .iter()
             .take(MAX_RULES)
             .enumerate()
-            .filter_map(|(i, rule)| AnswerRule::parse(rule, &format!("{pointer}/rules/{i}"), owner, faults))
+            .filter_map(|(i, rule)| AnswerRule::parse(rule, &format!("{pointer}/rules/{i}"), owner, within, faults))
             .collect();
-        Self { rules, otherwise: fields.word("otherwise", &Verdict::WORDS, faults) }
+        let hide = within == Within::Flow && fields.flag("hide", faults).unwrap_or(false);
+        Self { rules, otherwise: fields.word("otherwise", &Verdict::WORDS, faults), hide }
     }
 
     /// The resource's form (contract §2).
@@ -106,12 +137,13 @@ impl AnswerRules {
         let rules: Vec<Value> = self.rules.iter().map(AnswerRule::document).collect();
         let mut map = Map::from_iter([("rules".to_owned(), rules.into())]);
         map.extend(self.otherwise.map(|verdict| ("otherwise".to_owned(), verdict.as_str().into())));
+        map.extend(self.hide.then(|| ("hide".to_owned(), true.into())));
         Value::Object(map)
     }
 
     /// Whether a rule, or `otherwise`, may say so.
     pub fn may_say(&self, verdict: Verdict) -> bool {
-        self.otherwise == Some(verdict) || self.rules.iter().any(|rule| rule.then == verdict)
+        self.otherwise == Some(verdict) || self.rules.iter().any(|rule| rule.then == Some(verdict))
     }
 
     /// What answers mean for which no rule holds, if that is set.
@@ -137,6 +169,39 @@ impl AnswerRules {
     /// Whether a rule looks at the status.
     pub fn asks_status(&self) -> bool {
         self.conditions().any(Condition::asks_status)
+    }
+
+    /// Returns true if of a response nothing is kept but its status and its length (W8).
+    pub fn hides(&self) -> bool {
+        self.hide
+    }
+
+    /// The steps at which its rules go on, each with its place and with what its rule says of the response.
+    pub fn goes(&self) -> impl Iterator<Item = (String, &str, Option<Verdict>)> {
+        let rules = self.rules.iter().enumerate();
+        rules.filter_map(|(index, rule)| Some((format!("/rules/{index}/go"), rule.go.as_deref()?, rule.then)))
+    }
+
+    /// The kept variables that its rules drop, each with its place.
+    pub fn forgotten(&self) -> impl Iterator<Item = (String, &str)> {
+        let rules = self.rules.iter().enumerate();
+        rules.flat_map(|(index, rule)| rule.forget.iter().map(move |name| (format!("/rules/{index}/forget"), &**name)))
+    }
+
+    /// The texts of what goes back to the platform.
+    pub(crate) fn platform_templates(&self) -> impl Iterator<Item = &Template> {
+        self.rules.iter().flat_map(|rule| rule.set.platform_templates())
+    }
+
+    /// The variables that later deliveries read (W5).
+    pub fn kept(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().flat_map(|rule| rule.set.kept())
+    }
+
+    /// Every text that its rules set, each with its place.
+    pub(crate) fn placed_templates(&self) -> impl Iterator<Item = (String, &Template)> {
+        let rules = self.rules.iter().enumerate();
+        rules.flat_map(|(index, rule)| rule.set.templates().map(move |template| (format!("/rules/{index}/set"), template)))
     }
 
     /// Whether a rule sets that variable (A3).
@@ -187,7 +252,8 @@ impl AnswerRules {
         let told = rule.set.tell(&scope, &mut |field, why| {
             notes.push(format!("/answer/rules/{index}/set/{field}: {why}; left out"));
         });
-        Judgement { rule: Some(index), told, notes, ..Judgement::of(rule.then) }
+        let verdict = rule.then.unwrap_or(Verdict::Branch);
+        Judgement { rule: Some(index), told, notes, go: rule.go.clone(), forget: rule.forget.clone(), ..Judgement::of(verdict) }
     }
 
     /// The first rule that holds. A condition that can't be judged does not hold, with a note.
@@ -219,13 +285,13 @@ impl AnswerRules {
 
     /// Returns true if by a field of the body the same is to be asked again.
     fn asks_again(&self) -> bool {
-        let mut rules = self.rules.iter().filter(|rule| rule.then == Verdict::Pending);
+        let mut rules = self.rules.iter().filter(|rule| rule.then == Some(Verdict::Pending));
         rules.any(|rule| rule.conditions().any(|condition| condition.field().is_some()))
     }
 
     /// Returns true if the body may say that the receiver has not decided.
     pub(crate) fn polls(&self) -> bool {
-        let mut rules = self.rules.iter().filter(|rule| rule.then == Verdict::Pending);
+        let mut rules = self.rules.iter().filter(|rule| rule.then == Some(Verdict::Pending));
         rules.any(|rule| rule.conditions().any(Condition::looks_at_body))
     }
 
@@ -243,23 +309,30 @@ fn parameters(url: &str) -> Vec<(String, String)> {
 }
 
 impl AnswerRule {
-    fn parse(value: &Value, pointer: &str, owner: &Owner, faults: &mut Faults) -> Option<Self> {
+    fn parse(value: &Value, pointer: &str, owner: &Owner, within: Within, faults: &mut Faults) -> Option<Self> {
         if value.is_null() {
             faults.add(pointer, "null is not an object: write {…} with when, then, set");
             return None;
         }
-        let fields = Fields::open(Some(value), pointer, &["when", "then", "set"], &[], faults);
+        let known: &[&str] =
+            if within == Within::Flow { &["when", "then", "set", "go", "forget"] } else { &["when", "then", "set"] };
+        let fields = Fields::open(Some(value), pointer, known, &[], faults);
         if !value.is_object() {
             return None;
         }
         let allowed = Allowed { admin: owner.affiliate().is_none(), answer: true, ..Allowed::default() };
         let when = When::parse(&fields, "when", allowed, faults);
         let then = fields.word("then", &Verdict::WORDS, faults);
-        if fields.get("then").is_none() {
+        let go = fields.text("go", faults).filter(|_| within == Within::Flow);
+        if fields.get("then").is_none() && go.is_none() {
             faults.add(fields.at("then"), "required: choose delivered, pending, retry or failed");
         }
-        let set = Set::parse(fields.get("set"), &fields.at("set"), owner, faults);
-        Some(Self { when, then: then?, set })
+        let forget = if within == Within::Flow { read_forget(&fields, faults) } else { Vec::new() };
+        let set = Set::parse(fields.get("set"), &fields.at("set"), owner, within == Within::Flow, faults);
+        if then.is_none() && go.is_none() {
+            return None;
+        }
+        Some(Self { when, then, go: go.map(Into::into), forget, set })
     }
 
     fn conditions(&self) -> impl Iterator<Item = &Condition> {
@@ -271,8 +344,24 @@ impl AnswerRule {
     }
 
     fn document(&self) -> Value {
-        let mut map = Map::from_iter([("when".to_owned(), self.when.document()), ("then".to_owned(), self.then.as_str().into())]);
+        let mut map = Map::from_iter([("when".to_owned(), self.when.document())]);
+        map.extend(self.then.map(|then| ("then".to_owned(), then.as_str().into())));
+        map.extend(self.go.as_ref().map(|go| ("go".to_owned(), (&**go).into())));
+        let forget = (!self.forget.is_empty()).then(|| json!(self.forget));
+        map.extend(forget.map(|forget| ("forget".to_owned(), forget)));
         map.extend(self.set.document().map(|set| ("set".to_owned(), set)));
         Value::Object(map)
     }
+}
+
+/// Reads the names of kept variables that are dropped.
+fn read_forget(fields: &Fields<'_>, faults: &mut Faults) -> Vec<Box<str>> {
+    let mut names = Vec::new();
+    for (place, name) in fields.list("forget", faults).iter().enumerate() {
+        match name.as_str() {
+            Some(name) if check_name(name).is_ok() => names.push(name.into()),
+            _ => faults.add(format!("{}/{place}", fields.at("forget")), "expected the name of a kept variable"),
+        }
+    }
+    names
 }

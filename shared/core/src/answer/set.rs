@@ -1,17 +1,18 @@
 //! What a rule sets of an answer: templates over its body, headers and status (domain A3).
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::str::FromStr;
 
-use super::Told;
+use super::{
+    Told,
+    assign::{Assigned, Assignments, Rules},
+};
 use crate::{
     caller::Owner,
     change::TransactionResult,
     document::{Fields, kind},
-    fault::{Faults, pointer_token},
-    json,
+    fault::Faults,
     json::{Map, Value},
     money::Money,
-    name::check_name,
     template::{Allowed, Filled, Place, Scope, Template},
 };
 
@@ -19,8 +20,6 @@ use crate::{
 const MAX_TEMPLATE: usize = 16 * 1_024;
 /// The longest text that an answer may tell, in bytes: that of any free text (contract).
 const MAX_TOLD: usize = 2_048;
-/// The most variables that one rule may set.
-const MAX_VARIABLES: usize = 50;
 
 /// The `set` of an answer rule; what it doesn't set is `None`.
 #[derive(Debug, Clone, Default)]
@@ -29,28 +28,14 @@ pub(super) struct Set {
     payout: Option<Template>,
     value: Option<Template>,
     external_id: Option<Template>,
-    variables: BTreeMap<String, Variable>,
-}
-
-/// The text of a variable.
-#[derive(Debug, Clone)]
-struct Variable {
-    text: Template,
-    /// Its value is shown to nobody.
-    is_secret: bool,
-}
-
-impl Variable {
-    fn document(&self) -> Value {
-        if self.is_secret { json!({"value": self.text.text(), "secret": true}) } else { self.text.text().into() }
-    }
+    variables: Assignments,
 }
 
 /// What goes back to the platform, so that only an admin's rule may set it.
 const FOR_THE_PLATFORM: [&str; 4] = ["result", "payout", "value", "external_id"];
 
 impl Set {
-    pub(super) fn parse(value: Option<&Value>, pointer: &str, owner: &Owner, faults: &mut Faults) -> Self {
+    pub(super) fn parse(value: Option<&Value>, pointer: &str, owner: &Owner, may_keep: bool, faults: &mut Faults) -> Self {
         let [result, payout, amount, external_id] = FOR_THE_PLATFORM;
         let fields = Fields::open(value, pointer, &[result, payout, amount, external_id, "variables"], &[], faults);
         let admin = owner.affiliate().is_none();
@@ -60,11 +45,12 @@ impl Set {
         let allowed = Allowed { admin, answer: true, ..Allowed::default() };
         let mut template = |key: &str| {
             let text = fields.get(key).filter(|_| admin)?;
-            read_template(text, &fields.at(key), allowed, faults)
+            read_template(text, &fields.at(key), Rules { allowed, may_keep: false, may_read_secrets: false }, faults)
         };
         let (result, payout) = (template(result), template(payout));
         let (value, external_id) = (template(amount), template(external_id));
-        let variables = read_variables(fields.get("variables"), &fields.at("variables"), allowed, faults);
+        let rules = Rules { allowed, may_keep, may_read_secrets: false };
+        let variables = Assignments::parse(fields.get("variables"), &fields.at("variables"), rules, faults);
         Self { result, payout, value, external_id, variables }
     }
 
@@ -76,16 +62,17 @@ impl Set {
             .zip(templates)
             .filter_map(|(key, template)| Some(((*key).to_owned(), template.as_ref()?.text().into())))
             .collect();
-        if !self.variables.is_empty() {
-            let variables = self.variables.iter().map(|(name, variable)| (name.clone(), variable.document()));
-            map.insert("variables".to_owned(), Value::Object(variables.collect()));
-        }
+        map.extend(self.variables.document().map(|variables| ("variables".to_owned(), variables)));
         (!map.is_empty()).then_some(Value::Object(map))
     }
 
-    fn templates(&self) -> impl Iterator<Item = &Template> {
-        let own = [&self.result, &self.payout, &self.value, &self.external_id].into_iter().flatten();
-        own.chain(self.variables.values().map(|variable| &variable.text))
+    /// The texts of what goes back to the platform.
+    pub(super) fn platform_templates(&self) -> impl Iterator<Item = &Template> {
+        [&self.result, &self.payout, &self.value, &self.external_id].into_iter().flatten()
+    }
+
+    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.platform_templates().chain(self.variables.templates())
     }
 
     /// Returns true if a template reads the body.
@@ -95,12 +82,12 @@ impl Set {
 
     /// The variables whose values are shown to nobody.
     pub(super) fn secret_variables(&self) -> impl Iterator<Item = &str> {
-        self.variables.iter().filter(|(_, variable)| variable.is_secret).map(|(name, _)| name.as_str())
+        self.variables.secret()
     }
 
     /// Whether it sets that variable.
     pub(super) fn sets_variable(&self, name: &str) -> bool {
-        self.variables.contains_key(name)
+        self.variables.sets(name)
     }
 
     /// An estimate of the memory that the templates take, in bytes.
@@ -110,24 +97,25 @@ impl Set {
 
     /// Renders what is set; `left_out` hears the field and why. Empty is not told, surrounding blanks do not count.
     pub(super) fn tell(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Told {
-        let mut told = Told {
+        let Assigned { values: variables, keep } = self.variables.tell(scope, left_out);
+        Told {
             result: read(self.result.as_ref(), "result", scope, left_out),
             payout: read(self.payout.as_ref(), "payout", scope, left_out),
             value: read(self.value.as_ref(), "value", scope, left_out),
             external_id: read(self.external_id.as_ref(), "external_id", scope, left_out),
-            variables: BTreeMap::new(),
-        };
-        for (name, variable) in &self.variables {
-            if let Some(text) = read(Some(&variable.text), &format!("variables/{name}"), scope, left_out) {
-                told.variables.insert(name.clone(), text);
-            }
+            variables,
+            keep,
         }
-        told
+    }
+
+    /// The variables that later deliveries read (W5).
+    pub(super) fn kept(&self) -> impl Iterator<Item = &str> {
+        self.variables.kept()
     }
 }
 
 /// Something that an answer can tell, read from a text.
-trait Tellable: Sized {
+pub(super) trait Tellable: Sized {
     fn read(text: &str) -> Result<Self, String>;
 }
 
@@ -154,7 +142,7 @@ impl Tellable for String {
     }
 }
 
-fn read<T: Tellable>(
+pub(super) fn read<T: Tellable>(
     template: Option<&Template>,
     field: &str,
     scope: &Scope<'_>,
@@ -173,52 +161,13 @@ fn read<T: Tellable>(
     read.map_err(|why| left_out(field, why)).ok()
 }
 
-fn read_variables(value: Option<&Value>, pointer: &str, allowed: Allowed, faults: &mut Faults) -> BTreeMap<String, Variable> {
-    let map = match value {
-        None => return BTreeMap::new(),
-        Some(Value::Object(map)) => map,
-        Some(other) => {
-            faults.add(pointer, format!("{} is not an object: write {{\"name\": \"template\"}}", kind(other)));
-            return BTreeMap::new();
-        }
-    };
-    if map.len() > MAX_VARIABLES {
-        faults.add(pointer, format!("{} variables are too many: {MAX_VARIABLES} are allowed", map.len()));
-    }
-    let mut variables = BTreeMap::new();
-    for (name, value) in map.iter().take(MAX_VARIABLES) {
-        let at = format!("{pointer}/{}", pointer_token(name));
-        if let Err(fault) = check_name(name) {
-            faults.add(&at, fault.to_string());
-        }
-        if let Some(variable) = read_variable(value, &at, allowed, faults) {
-            variables.insert(name.clone(), variable);
-        }
-    }
-    variables
-}
-
-/// Reads a text, or `{"value": text, "secret": true}`.
-fn read_variable(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Variable> {
-    if !value.is_object() {
-        return read_template(value, pointer, allowed, faults).map(|text| Variable { text, is_secret: false });
-    }
-    let fields = Fields::open(Some(value), pointer, &["value", "secret"], &[], faults);
-    let is_secret = fields.flag("secret", faults).unwrap_or(false);
-    if fields.get("value").is_none() {
-        faults.add(fields.at("value"), "required: write a template such as \"{body.access_token}\"");
-    }
-    let text = read_template(fields.get("value")?, &fields.at("value"), allowed, faults)?;
-    Some(Variable { text, is_secret })
-}
-
-fn read_template(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Template> {
+pub(super) fn read_template(value: &Value, pointer: &str, rules: Rules, faults: &mut Faults) -> Option<Template> {
     let Some(text) = value.as_str() else {
         faults.add(pointer, format!("{} is not a text: write a template such as \"{{body.payout}}\"", kind(value)));
         return None;
     };
-    let template = Template::read(text, pointer, (Place::Plain, MAX_TEMPLATE), allowed, faults)?;
-    if template.secrets().next().is_some() {
+    let template = Template::read(text, pointer, (Place::Plain, MAX_TEMPLATE), rules.allowed, faults)?;
+    if !rules.may_read_secrets && template.secrets().next().is_some() {
         faults.add(pointer, "a secret may not be set: it stands in headers, path, query and body of the request only");
         return None;
     }

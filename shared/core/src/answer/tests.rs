@@ -11,7 +11,7 @@ use crate::{
     fault::Faults,
     json,
     json::Value,
-    template::{Scope, Steps},
+    template::{At, Scope, Steps},
 };
 
 mod bodies;
@@ -42,7 +42,7 @@ fn affiliate() -> Owner {
 
 fn parse(document: &Value, owner: &Owner) -> Result<AnswerRules, Faults> {
     let mut faults = Faults::default();
-    let rules = AnswerRules::parse(Some(document), "/answer", owner, &mut faults);
+    let rules = AnswerRules::parse(Some(document), "/answer", owner, Within::OneRequest, &mut faults);
     if faults.is_empty() { Ok(rules) } else { Err(faults) }
 }
 
@@ -61,6 +61,7 @@ fn in_scope<T>(event: &Event, variables: &BTreeMap<String, String>, with: impl F
         delivery_id: "dlv_1",
         tracking_api_id: "trk_1",
         attempt: 1,
+        at: At::default(),
         is_test: false,
         now: "2026-11-22T09:00:00Z".parse().unwrap(),
         secrets: &BTreeMap::new(),
@@ -442,7 +443,7 @@ fn a2_what_is_written_is_read_back() {
     ], "otherwise": "retry"});
     assert_eq!(parse(&document, &Owner::Admin).unwrap().document(), document);
     let mut faults = Faults::default();
-    let absent = AnswerRules::parse(None, "/answer", &Owner::Admin, &mut faults);
+    let absent = AnswerRules::parse(None, "/answer", &Owner::Admin, Within::OneRequest, &mut faults);
     assert!(faults.is_empty());
     assert_eq!(absent.document(), json!({"rules": []}));
 }

@@ -26,6 +26,9 @@ pub struct Told {
     /// Variables for later requests of the same delivery, `{var.name}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
+    /// The seconds for which some of the variables are kept for later deliveries (W5).
+    #[serde(skip)]
+    pub keep: BTreeMap<String, u32>,
 }
 
 impl Told {

@@ -27,7 +27,8 @@ fn policy(max_retries: u8) -> RetryPolicy {
 /// What follows attempt number `attempt` of at most three.
 fn next(verdict: Verdict, attempt: u32, pending_seen: bool) -> Next {
     let id = derive("cnv_1", "transaction:trx_1", Cause::Final(0));
-    after_attempt(verdict, "retry: status 503", attempt, &policy(2), &id, pending_seen, None, now())
+    let repeats = Repeats { attempt, max_attempts: 3, policy: &policy(2), id: &id, pending_seen };
+    after_attempt(verdict, "retry: status 503", &repeats, None, now())
 }
 
 #[test]
@@ -148,7 +149,8 @@ fn l1_two_retries_are_three_requests_whatever_the_reason_of_each() {
 #[test]
 fn l1_no_retries_are_one_request() {
     let id = derive("cnv_1", "transaction:trx_1", Cause::Final(0));
-    let next = after_attempt(Verdict::Retry, "retry: no answer", 1, &policy(0), &id, false, None, now());
+    let repeats = Repeats { attempt: 1, max_attempts: 1, policy: &policy(0), id: &id, pending_seen: false };
+    let next = after_attempt(Verdict::Retry, "retry: no answer", &repeats, None, now());
     assert_eq!(next, Next::Ended(State::Exhausted, "no more retries after 1 attempt; the last: retry: no answer".to_owned()));
 }
 
@@ -161,7 +163,8 @@ fn l2_the_wait_is_the_policys_give_or_take_a_tenth_or_the_receivers_if_longer() 
     let id = derive("cnv_1", "transaction:trx_1", Cause::Final(0));
     let asked = |seconds| {
         let retry_after = Some(Duration::from_secs(seconds));
-        after_attempt(Verdict::Retry, "", 1, &policy(2), &id, false, retry_after, now())
+        let repeats = Repeats { attempt: 1, max_attempts: 3, policy: &policy(2), id: &id, pending_seen: false };
+        after_attempt(Verdict::Retry, "", &repeats, retry_after, now())
     };
     assert_eq!(asked(600), Next::Again("2026-11-22T09:10:00Z".parse().unwrap()));
     assert_eq!(asked(90_000), Next::Again("2026-11-22T21:00:00Z".parse().unwrap()));

@@ -1,6 +1,6 @@
 //! From a name to its macro, or to a sentence that says which name was meant.
 
-use super::{Family, Fixed, Kind, Macro, MacroInfo, catalogue};
+use super::{Family, Fixed, Kind, Macro, MacroInfo, StepReference, catalogue};
 use crate::{name::check_name, path::FieldPath, template::Allowed};
 
 /// A longer word is like none that is known; likening takes time by its length.
@@ -74,6 +74,7 @@ impl Macro {
             Family::Var => Self::Var(plain_name(key)?),
             Family::Body => Self::Body(key.parse::<FieldPath>().map_err(|fault| format!("{}: {fault}", shown(key)))?),
             Family::Header => Self::Header(key.into()),
+            Family::Steps => Self::Steps(StepReference::parse(key)?),
         })
     }
 
@@ -92,6 +93,11 @@ impl Macro {
         if let Self::Var(name) = self { Some(name) } else { None }
     }
 
+    /// The reference to the response of another step, if it is one.
+    pub(crate) fn step_reference(&self) -> Option<&StepReference> {
+        if let Self::Steps(reference) = self { Some(reference) } else { None }
+    }
+
     /// The macro's name in the catalogue's spelling, aliases resolved.
     pub(crate) fn name(&self) -> String {
         let keyed = |family: Family, key: &str| {
@@ -106,6 +112,7 @@ impl Macro {
             Self::Var(key) => keyed(Family::Var, key),
             Self::Body(path) => keyed(Family::Body, &path.to_string()),
             Self::Header(key) => keyed(Family::Header, key),
+            Self::Steps(reference) => reference.key().to_owned(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod lookup;
 mod origin;
 mod presence;
+mod reference;
 mod table;
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use crate::path::FieldPath;
 
 pub(crate) use lookup::{meant, nearest, plain_name, shown};
+pub(crate) use reference::StepReference;
 
 /// One macro of the catalogue, or one family of them such as `query.<key>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,6 +77,7 @@ enum Family {
     Var,
     Body,
     Header,
+    Steps,
 }
 
 /// A macro as a template holds it.
@@ -94,6 +97,8 @@ pub(crate) enum Macro {
     Body(FieldPath),
     /// `header.<name>`: a header of the answer (A3).
     Header(Box<str>),
+    /// `steps.<name>.body.<path>` or `steps.<name>.http_code`: the response of another step (W7).
+    Steps(StepReference),
 }
 
 /// The macros that take no key.
@@ -136,6 +141,8 @@ pub(crate) enum Fixed {
     IsFinal,
     IsCorrection,
     Attempt,
+    Step,
+    StepAttempt,
     IsTest,
     ClickAt,
     ConversionAt,

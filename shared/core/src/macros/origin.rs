@@ -43,6 +43,7 @@ impl Macro {
             Self::Secret(name) => format!("secret {name}"),
             Self::Var(_) => EARLIER_ANSWER.to_owned(),
             Self::Body(_) | Self::Header(_) => ANSWER.to_owned(),
+            Self::Steps(reference) => format!("the answer of step {}", reference.step()),
         }
     }
 }
@@ -108,8 +109,8 @@ impl Fixed {
             Self::QuerySorted => Place::Elsewhere("the request"),
             Self::IsFinal if of_transaction => Place::Transaction("result"),
             Self::IsFinal => Place::Detail("transactions"),
-            Self::TrackingApiId => Place::Elsewhere(RULE),
-            Self::DeliveryId | Self::IsCorrection | Self::Attempt | Self::IsTest | Self::Uuid | Self::Random => {
+            Self::TrackingApiId | Self::Step => Place::Elsewhere(RULE),
+            Self::DeliveryId | Self::IsCorrection | Self::Attempt | Self::StepAttempt | Self::IsTest | Self::Uuid | Self::Random => {
                 Place::Elsewhere(DELIVERY)
             }
             Self::Now => Place::Elsewhere(TIME),

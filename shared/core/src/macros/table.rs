@@ -187,6 +187,16 @@ pub(super) const MACROS: &[MacroInfo] = &[
         "0",
     ),
     row("event", Fixed::Attempt, "attempt", &[], "1 is the first.", "{attempt}", "1"),
+    row("event", Fixed::Step, "step", &[], "The step's name, in rules that have steps.", "{step}", "status"),
+    row(
+        "event",
+        Fixed::StepAttempt,
+        "step_attempt",
+        &[],
+        "The number of the request within its run of the step; 1 is the first.",
+        "{step_attempt}",
+        "1",
+    ),
     row("event", Fixed::IsTest, "is_test", &[], "1 if a person tries the rule out, else 0.", "{is_test}", "0"),
     row("time", Fixed::ClickAt, "click_at", &[], "When the click happened.", "{click_at}", "2026-11-22T08:00:00Z"),
     row(
@@ -220,6 +230,13 @@ pub(super) const MACROS: &[MacroInfo] = &[
         "A variable of the rule, or what an earlier answer of this delivery set.",
         "{var.ticket}",
         "T-5",
+    ),
+    family(
+        Family::Steps,
+        "steps.<name>.body.<key>",
+        "A field of the last response of another step; steps.NAME.http_code is its status.",
+        "{steps.create.body.id}",
+        "L-17",
     ),
     row(
         "dynamic",

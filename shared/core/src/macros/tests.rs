@@ -5,7 +5,7 @@ use crate::{
     answer::Answer,
     change::Change,
     json,
-    template::{Allowed, Bound, Place, Reach, Scope, Steps, Template},
+    template::{At, Allowed, Bound, Place, Reach, Scope, Steps, Template},
     testing,
 };
 
@@ -18,8 +18,8 @@ fn q2_every_name_and_alias_of_the_domain_is_in_the_catalogue() {
         affs7 affs8 affs9 affs10 sub1 sub2 sub3 sub4 sub5 sub6 sub7 sub8 sub9 sub10 voucher promo_code offer_id offer_name \
         advertiser_id advertiser_name channel_id channel integration_id source country conversion_type type goal value amount \
         sale_amount currency ip user_agent transaction_type result status previous_result payout sum payout_currency revenue event \
-        is_final is_correction attempt is_test click_at conversion_at date updated_at result_at event_at now timestamp query.<key> \
-        cookie.<key> secret.<name> var.<name> uuid random query_sorted body.<path> body header.<name> http_code";
+        is_final is_correction attempt step step_attempt is_test click_at conversion_at date updated_at result_at event_at now timestamp query.<key> \
+        cookie.<key> secret.<name> var.<name> steps.<name>.body.<key> uuid random query_sorted body.<path> body header.<name> http_code";
     let expected: BTreeSet<&str> = names.split_whitespace().collect();
     let all = catalogue().iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
     let all: Vec<&str> = all.collect();
@@ -87,10 +87,11 @@ fn printed(text: &str) -> String {
         delivery_id: "dlv_01h455vb4pex",
         tracking_api_id: "trk_1",
         attempt: 1,
+        at: At { step: "status", run: 1, attempt: 1 },
         is_test: false,
         now: "2026-11-22T09:00:01Z".parse().unwrap(),
         secrets: &texts(&[("token", "s3cr3t"), ("key", "key")]),
-        variables: &texts(&[("ticket", "T-5")]),
+        variables: &texts(&[("ticket", "T-5"), ("steps.create.body.id", "L-17")]),
         answer: Some(&answer),
         bound: Some(&bound),
         steps: Steps::default(),

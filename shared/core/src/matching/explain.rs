@@ -62,7 +62,7 @@ impl Candidate<'_> {
     pub fn explain(&self, change: &Change, hold: &mut Option<Hold>, now: Timestamp) -> Explained {
         let events = change.events();
         match self.definition.delay {
-            Delay::None => {
+            Delay::None | Delay::Fixed(_) => {
                 let verdicts: Vec<Verdict> = events.iter().map(|event| self.verdict(change, event)).collect();
                 Explained { fires: verdicts.iter().any(|verdict| verdict.fires), held: false, verdicts }
             }

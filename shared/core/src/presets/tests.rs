@@ -8,7 +8,7 @@ use crate::{
     event::Event,
     json,
     json::Value,
-    template::{Scope, Steps},
+    template::{At, Scope, Steps},
     tracking_api::{Definition, Settings},
 };
 
@@ -81,6 +81,7 @@ fn in_scope<T>(id: &str, detail: &Value, with: impl FnOnce(&Definition, &Scope<'
             delivery_id: "dlv_01h455vb4pex",
             tracking_api_id: "trk_1",
             attempt: 1,
+            at: At::default(),
             is_test: false,
             now: "2026-11-22T14:03:28Z".parse().unwrap(),
             secrets: &secrets,
@@ -94,7 +95,7 @@ fn in_scope<T>(id: &str, detail: &Value, with: impl FnOnce(&Definition, &Scope<'
 
 /// What goes out for a change, without the two headers that every request carries: method and URL, headers, body.
 fn sent(id: &str, detail: &Value) -> String {
-    let rendered = in_scope(id, detail, |rule, scope| rule.request.render(scope)).unwrap();
+    let rendered = in_scope(id, detail, |rule, scope| rule.plan.first_call().request.render(scope)).unwrap();
     let mut lines = vec![format!("{} {}", rendered.method, rendered.url)];
     lines.extend(rendered.headers.iter().skip(2).map(|(name, value)| format!("{name}: {value}")));
     lines.extend(rendered.body.map(|body| String::from_utf8(body).unwrap()));
@@ -110,7 +111,7 @@ fn check(id: &str, detail: &Value, expected: &[&str]) {
 #[track_caller]
 fn check_answer(id: &str, status: u16, body: &str, expected: Verdict) {
     let answer = Answer::new(status, Vec::new(), body.as_bytes().to_vec());
-    let verdict = in_scope(id, &sale(), |rule, scope| rule.answer.judge(&answer, "https://a.example/", scope).verdict);
+    let verdict = in_scope(id, &sale(), |rule, scope| rule.plan.first_call().answer.judge(&answer, "https://a.example/", scope).verdict);
     assert_eq!(verdict, expected, "{id}: {status} {body}");
 }
 
@@ -203,13 +204,13 @@ fn case_d3_a_preset_is_inactive_until_everything_is_filled_in() {
 #[test]
 fn l2_the_retries_of_every_preset_outlast_a_day() {
     for preset in all() {
-        let schedule = parsed(&preset.tracking_api, &affiliate()).retry.schedule();
+        let schedule = parsed(&preset.tracking_api, &affiliate()).plan.first_call().retry.schedule();
         let expected =
             [60, 120, 240, 480, 960, 1_920, 3_840, 7_680, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400];
         assert_eq!(schedule.waits_seconds, expected, "{}", preset.id);
         let shortest = schedule.waits_seconds.iter().sum::<u64>() * 9 / 10;
         assert_eq!((shortest, shortest > 86_400), (117_450, true), "32 h 37 min");
     }
-    let usual = parsed(&crate::json!({"name": "n", "request": {"url": "https://a.example/"}}), &affiliate()).retry.schedule();
+    let usual = parsed(&crate::json!({"name": "n", "request": {"url": "https://a.example/"}}), &affiliate()).plan.first_call().retry.schedule();
     assert_eq!(usual.waits_seconds.iter().sum::<u64>(), 25_380, "the default is 7 h 3 min");
 }

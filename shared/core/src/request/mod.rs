@@ -63,6 +63,10 @@ const PLACE_BYTES: usize = 256;
 
 /// A header that every request carries: the delivery's id, the same in every attempt (Q1, P2).
 pub const DELIVERY_ID_HEADER: &str = "Tracking-Delivery-Id";
+/// Headers of requests of rules that have steps: the step's name, and its run (W7).
+pub const STEP_HEADER: &str = "Tracking-Step";
+/// See [`STEP_HEADER`].
+pub const RUN_HEADER: &str = "Tracking-Run";
 /// The `User-Agent` of a request whose rule writes none of its own (Q1).
 pub const USER_AGENT: &str = concat!("tracking-api/", env!("CARGO_PKG_VERSION"));
 
@@ -181,6 +185,10 @@ impl Request {
         }
         let (content_type, body) = body.unzip();
         let mut headers = vec![(DELIVERY_ID_HEADER.to_owned(), scope.delivery_id.to_owned())];
+        if !scope.at.step.is_empty() {
+            headers.push((STEP_HEADER.to_owned(), scope.at.step.to_owned()));
+            headers.push((RUN_HEADER.to_owned(), scope.at.run.to_string()));
+        }
         for (name, value) in [("User-Agent", Some(USER_AGENT.to_owned())), ("Content-Type", content_type)] {
             if !own.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
                 headers.extend(value.map(|value| (name.to_owned(), value)));
@@ -277,22 +285,22 @@ impl Request {
         self.body.raw_text().map(|text| ("/body/text".to_owned(), text))
     }
 
-    /// The conditions by which it chooses, each with its place in the rule.
-    pub(crate) fn placed_conditions(&self) -> impl Iterator<Item = (String, &Condition)> {
-        let parts = self
-            .parts()
-            .flat_map(|(at, part)| part.conditions().map(move |(place, condition)| (format!("/request{at}{place}"), condition)));
-        parts.chain(self.variables.conditions())
+    /// The conditions by which it chooses, each with its place in the rule; `at` is the request's own.
+    pub(crate) fn placed_conditions(&self, at: &str) -> Vec<(String, &Condition)> {
+        let parts = self.parts().flat_map(move |(part_at, part)| {
+            part.conditions().map(move |(place, condition)| (format!("{at}{part_at}{place}"), condition))
+        });
+        parts.chain(self.variables.conditions()).collect()
     }
 
     /// The conditions that a secret has part in, by way of variables.
-    pub(crate) fn conditions_with_secrets(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn conditions_with_secrets(&self, at: &str) -> impl Iterator<Item = String> {
         let reads_secret = |condition: &Condition| {
             condition
                 .templates()
                 .any(|(_, template)| template.variables().any(|name| self.derived.secret.variables.contains(name)))
         };
-        self.placed_conditions().filter(move |(_, condition)| reads_secret(condition)).map(|(place, _)| place)
+        self.placed_conditions(at).into_iter().filter(move |(_, condition)| reads_secret(condition)).map(|(place, _)| place)
     }
 
     /// An estimate of the memory that it takes, in bytes. The URL's template is held twice.

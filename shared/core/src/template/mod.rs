@@ -47,6 +47,8 @@ pub struct Scope<'a> {
     pub tracking_api_id: &'a str,
     /// 1 is the first.
     pub attempt: u32,
+    /// The step that the text belongs to (W7).
+    pub at: At<'a>,
     /// Whether a person tries the rule out.
     pub is_test: bool,
     /// The time of this attempt.
@@ -61,6 +63,17 @@ pub struct Scope<'a> {
     pub bound: Option<&'a Bound<'a>>,
     /// The steps that are left, for all templates of a request or a response together.
     pub steps: Steps,
+}
+
+/// The place of a text in a flow (W7); the default is outside of flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct At<'a> {
+    /// The step's name; empty outside of flows.
+    pub step: &'a str,
+    /// The run of the step; 1 is the first.
+    pub run: u32,
+    /// The number of the request within its run; 1 is the first, 0 outside of flows.
+    pub attempt: u32,
 }
 
 impl<'a> Scope<'a> {
@@ -81,6 +94,7 @@ impl fmt::Debug for Scope<'_> {
             .field("delivery_id", &self.delivery_id)
             .field("tracking_api_id", &self.tracking_api_id)
             .field("attempt", &self.attempt)
+            .field("at", &self.at)
             .field("is_test", &self.is_test)
             .field("now", &self.now)
             .field("secrets", &self.secrets.keys())

@@ -6,7 +6,7 @@ use crate::{
     answer::Answer,
     change::{ChangeKind, Conversion, Transaction, TransactionResult},
     event::{Event, EventKind},
-    template::{Scope, Steps},
+    template::{At, Scope, Steps},
 };
 
 fn conversion() -> Conversion {
@@ -95,6 +95,7 @@ pub(crate) fn in_scope<T>(event: &Event, answer: Option<&Answer>, with: impl FnO
         delivery_id: "dlv_1",
         tracking_api_id: "trk_1",
         attempt: 2,
+        at: At::default(),
         is_test: false,
         now: "2026-11-22T09:00:01Z".parse().unwrap(),
         secrets: &secrets,

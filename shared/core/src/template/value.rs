@@ -46,6 +46,7 @@ impl<'a> Value<'a> {
                 scope.answer.and_then(|answer| answer.field(path)).map_or(Self::MISSING, |field| Self::Text(field.into()))
             }
             Macro::Header(name) => Self::text(scope.answer.and_then(|answer| answer.header(name))),
+            Macro::Steps(reference) => Self::text(scope.variables.get(reference.key())),
         }
     }
 
@@ -90,6 +91,9 @@ impl<'a> Value<'a> {
             Fixed::IsFinal => Self::flag(event.is_final),
             Fixed::IsCorrection => Self::flag(event.is_correction),
             Fixed::Attempt => Self::Number(scope.attempt.into()),
+            Fixed::Step => Self::text(Some(scope.at.step)),
+            Fixed::StepAttempt if scope.at.attempt == 0 => Self::Number(scope.attempt.into()),
+            Fixed::StepAttempt => Self::Number(scope.at.attempt.into()),
             Fixed::IsTest => Self::flag(scope.is_test),
             Fixed::ClickAt => Self::time(conversion.click_at),
             Fixed::ConversionAt => Self::time(conversion.created_at),

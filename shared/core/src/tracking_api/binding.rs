@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Definition;
-use crate::caller::Owner;
+use crate::{caller::Owner, hash, json::Value, request::Request};
+
+/// Characters of a fingerprint: 125 bits.
+const FINGERPRINT_CHARS: usize = 25;
 
 /// The party and the request that a secret's value is bound to. Its writer's party may change the request and takes the value along; another party's change
 /// makes the value unusable until it is written again.
@@ -47,45 +50,70 @@ impl Difference {
 impl Definition {
     /// The binding of a value of `secret` that `party` writes now.
     pub fn binding(&self, secret: &str, party: &Owner) -> Binding {
-        Binding { party: party.clone(), origin: self.request.origin().to_owned(), uses: self.uses(secret) }
+        Binding { party: party.clone(), origin: self.origins(), uses: self.uses(secret) }
     }
 
     /// Returns true if a value with this binding may be sent by this rule.
     pub fn honours(&self, secret: &str, binding: &Binding) -> bool {
-        self.request.origin() == binding.origin && self.uses(secret) == binding.uses
+        self.origins() == binding.origin && self.uses(secret) == binding.uses
     }
 
     /// The first part of the request that a value of `secret` is bound to and that differs from `before`; a header that was added is
     /// the last.
     pub fn difference(&self, before: &Self, secret: &str) -> Option<Difference> {
-        let (new, old) = (&self.request, &before.request);
-        if new.origin() != old.origin() {
+        let differs = |of: fn(&Request) -> &str| {
+            let all = |definition: &Self| -> Vec<String> { definition.requests().map(|request| of(request).to_owned()).collect() };
+            all(self) != all(before)
+        };
+        if differs(Request::origin) {
             Some(Difference::Origin)
-        } else if new.url() != old.url() {
+        } else if differs(Request::url) {
             Some(Difference::Url)
-        } else if new.method() != old.method() {
+        } else if differs(|request| request.method().as_str()) {
             Some(Difference::Method)
         } else if self.uses(secret) != before.uses(secret) {
             Some(Difference::Use)
         } else {
-            new.adds_header(old).then_some(Difference::Header)
+            self.requests().zip(before.requests()).any(|(new, old)| new.adds_header(old)).then_some(Difference::Header)
         }
+    }
+
+    fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.plan.calls().map(|call| &call.request)
+    }
+
+    /// Scheme, host and port of each request.
+    fn origins(&self) -> String {
+        self.requests().map(Request::origin).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The places of all requests, and of the steps between them, that read a secret. Of a rule with one request it is that request's.
+    fn uses_of(&self, secret: Option<&str>) -> String {
+        if !self.plan.has_steps() {
+            return self.plan.first_call().request.uses_fingerprint(secret);
+        }
+        let requests: Vec<String> = self.requests().map(|request| request.uses_fingerprint(secret)).collect();
+        // What a step makes of a secret may stand anywhere: then the steps are bound as a whole.
+        let in_steps = secret.is_some_and(|secret| self.plan.secrets().any(|name| name == secret));
+        let steps = if in_steps { Value::Object(self.plan.document()).to_string() } else { String::new() };
+        let parts: Vec<&str> = ["steps", &steps].into_iter().chain(requests.iter().map(String::as_str)).collect();
+        hash::text(&parts, FINGERPRINT_CHARS)
     }
 
     fn uses(&self, secret: &str) -> String {
         let fingerprint = |name: String| {
-            let uses = self.request.uses_fingerprint(Some(&name));
+            let uses = self.uses_of(Some(&name));
             (name, uses)
         };
         // Asked for every postback: found once for each secret that the rule names.
         let all = self.uses.get_or_init(|| self.secret_names().into_iter().map(fingerprint).collect());
-        all.get(secret).cloned().unwrap_or_else(|| self.request.uses_fingerprint(None))
+        all.get(secret).cloned().unwrap_or_else(|| self.uses_of(None))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{json, json::Value};
+    use crate::json;
 
     use super::*;
     use crate::tracking_api::{Settings, merge_patch};

@@ -1,6 +1,6 @@
 //! A rule made from another one: one advertiser, several channels, a token for each (domain V4).
 
-use super::{Definition, merge_patch};
+use super::{Definition, patch::patch_document};
 use crate::{caller::Owner, json, json::Value};
 
 /// What is put behind the name of a copy that is given none.
@@ -29,7 +29,7 @@ pub fn copy(original: &Definition, owner: &Owner, patch: &Value) -> Value {
         document["conditions"]["affiliate"] = json!([]);
     }
     document["owner"] = new;
-    merge_patch(&mut document, &Value::Object(patch));
+    patch_document(&mut document, &Value::Object(patch));
     document
 }
 

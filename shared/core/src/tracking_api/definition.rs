@@ -8,11 +8,12 @@ use std::{
 
 use super::Delay;
 use crate::{
-    answer::{AnswerRules, upgraded},
+    answer::{AnswerRules, Within, upgraded},
     caller::Owner,
     conditions::Conditions,
     document::{Fields, kind, unknown},
     fault::Faults,
+    flow::Plan,
     json,
     json::{Map, Value},
     request::{Request, Signing, Variables, refuse_signature_headers},
@@ -36,7 +37,7 @@ const MAX_LABELS: usize = 10;
 const MAX_LABEL: usize = 50;
 
 /// The fields that a person writes.
-const WRITTEN: [&str; 14] = [
+const WRITTEN: [&str; 16] = [
     "name",
     "description",
     "labels",
@@ -48,6 +49,8 @@ const WRITTEN: [&str; 14] = [
     "variables",
     "retry",
     "answer",
+    "steps",
+    "on_newer",
     "delay",
     "rate_per_second",
     "signing",
@@ -103,12 +106,10 @@ pub struct Definition {
     pub trigger: Trigger,
     /// Which conversions it is about (domain §3).
     pub conditions: Conditions,
-    /// What it sends (Q1–Q5).
-    pub request: Request,
-    /// How often and when it tries again (L1, L2).
-    pub retry: RetryPolicy,
-    /// How it reads what comes back (A1–A3).
-    pub answer: AnswerRules,
+    /// The steps: what it sends, how it reads what comes back, how often it tries again (W1). A rule with one request has one.
+    pub plan: Plan,
+    /// The end of a flow that waits when a newer change of its subject is sent (W4).
+    pub on_newer: OnNewer,
     /// Whether it waits for the conversion to settle (F1–F4).
     pub delay: Delay,
     /// The most requests a second, 1 to 1 000; `None` is no limit of its own.
@@ -155,18 +156,21 @@ impl Definition {
         let trigger = read_trigger(&fields, faults);
         let conditions = Conditions::parse(fields.get("conditions"), "/conditions", faults);
         let conditions = own_conditions(conditions, owner, faults);
-        let request = Request::parse(fields.get("request").unwrap_or(&json!({})), "/request", allowed, faults);
+        let plan = read_plan(&fields, owner, allowed, faults);
         let signing = fields.get("signing").and_then(|value| Signing::parse(value, "/signing", allowed, faults));
         if let Some(signing) = signing.as_ref().filter(|_| !stored) {
             refuse_signature_headers(signing, fields.get("request"), "/request", faults);
+            for (index, step) in fields.get("steps").and_then(Value::as_array).into_iter().flatten().enumerate() {
+                refuse_signature_headers(signing, step.get("call"), &format!("/steps/{index}/call"), faults);
+            }
         }
-        let retry = RetryPolicy::parse(fields.get("retry"), "/retry", faults);
-        let answer = AnswerRules::parse(fields.get("answer"), "/answer", owner, faults);
+        let on_newer = fields.word("on_newer", &OnNewer::WORDS, faults).unwrap_or_default();
         let delay = Delay::parse(fields.get("delay"), "/delay", faults);
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
-        let variables = read_variables(&fields, &answer, allowed, faults);
-        let (name, request) = (name?, request?.with(variables, signing));
-        check_conditions(&request, &answer, faults);
+        let (name, plan) = (name?, plan?);
+        let variables = read_variables(&fields, &plan, allowed, faults);
+        let plan = plan.with(&variables, signing.as_ref(), delay.fixed_seconds());
+        check_conditions(&plan, faults);
         let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0;
         let uses = OnceLock::new();
         Some(Self {
@@ -177,9 +181,8 @@ impl Definition {
             pause,
             trigger,
             conditions,
-            request,
-            retry,
-            answer,
+            plan,
+            on_newer,
             delay,
             rate_per_second,
             is_heavy,
@@ -194,18 +197,18 @@ impl Definition {
             ("active".to_owned(), self.active.into()),
             ("trigger".to_owned(), self.trigger.as_str().into()),
             ("conditions".to_owned(), self.conditions.document()),
-            ("request".to_owned(), self.request.document()),
-            ("retry".to_owned(), self.retry.document()),
-            ("answer".to_owned(), self.answer.document()),
             ("delay".to_owned(), self.delay.document()),
         ]);
+        map.extend(self.plan.document());
+        let on_newer = (self.on_newer != OnNewer::default()).then(|| self.on_newer.as_str().into());
+        map.extend(on_newer.map(|word| ("on_newer".to_owned(), word)));
         map.extend(self.description.as_ref().map(|text| ("description".to_owned(), text.as_str().into())));
         let labels = (!self.labels.is_empty()).then(|| json!(self.labels));
         map.extend(labels.map(|labels| ("labels".to_owned(), labels)));
         map.extend(self.pause.then(|| ("pause".to_owned(), true.into())));
-        map.extend(self.request.variables().document().map(|variables| ("variables".to_owned(), variables)));
+        map.extend(self.variables().document().map(|variables| ("variables".to_owned(), variables)));
         map.extend(self.rate_per_second.map(|rate| ("rate_per_second".to_owned(), rate.into())));
-        map.extend(self.request.signing().map(|signing| ("signing".to_owned(), signing.document())));
+        map.extend(self.signing().map(|signing| ("signing".to_owned(), signing.document())));
         Value::Object(map)
     }
 
@@ -231,16 +234,67 @@ impl Definition {
     pub fn bytes(&self) -> usize {
         let ids = self.conditions.values() * ID_BYTES;
         let about = self.description.as_ref().map_or(0, String::len) + self.labels.iter().map(String::len).sum::<usize>();
-        size_of::<Self>() + self.name.len() + about + ids + self.request.bytes() + self.answer.bytes()
+        size_of::<Self>() + self.name.len() + about + ids + self.plan.bytes()
     }
 
     /// Names of the secrets that must have a value before it can be active: the request's and the signing's (Q5, V4).
     ///
     /// Answer rules name none: what they set reaches events, where no secret may go.
     pub fn secret_names(&self) -> BTreeSet<String> {
-        let signing = self.request.signing().map(Signing::secret);
-        self.request.secrets().chain(signing).map(str::to_owned).collect()
+        let signing = self.signing().map(Signing::secret);
+        let of_requests = self.plan.calls().flat_map(|call| call.request.secrets());
+        of_requests.chain(self.plan.secrets()).chain(signing).map(str::to_owned).collect()
     }
+
+    /// The variables that are put together for each request.
+    pub fn variables(&self) -> &Variables {
+        self.plan.first_call().request.variables()
+    }
+
+    /// The signature of its requests, if they have one.
+    pub fn signing(&self) -> Option<&Signing> {
+        self.plan.first_call().request.signing()
+    }
+
+    /// The receiver of its first request, as `host:port`.
+    pub fn first_host(&self) -> &str {
+        self.plan.first_call().request.host()
+    }
+}
+
+/// The end of a flow that waits when a newer change of its subject is sent (W4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnNewer {
+    /// It ends as superseded.
+    #[default]
+    Supersede,
+    /// It goes on, and the newer one waits for its end.
+    Finish,
+}
+
+impl OnNewer {
+    const WORDS: [(&str, Self); 2] = [("supersede", Self::Supersede), ("finish", Self::Finish)];
+
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Supersede => "supersede",
+            Self::Finish => "finish",
+        }
+    }
+}
+
+/// Reads `steps`, or `request`, `retry` and `answer`.
+fn read_plan(fields: &Fields<'_>, owner: &Owner, allowed: Allowed, faults: &mut Faults) -> Option<Plan> {
+    if let Some(steps) = fields.get("steps") {
+        let why = "a rule has steps, or one request with retry and answer";
+        fields.refuse(&["request", "retry", "answer"], why, faults);
+        return Plan::parse(steps, owner, allowed, faults);
+    }
+    let request = Request::parse(fields.get("request").unwrap_or(&json!({})), "/request", allowed, faults);
+    let retry = RetryPolicy::parse(fields.get("retry"), "/retry", faults);
+    let answer = AnswerRules::parse(fields.get("answer"), "/answer", owner, Within::OneRequest, faults);
+    Some(Plan::of_one_request(request?, retry, answer))
 }
 
 fn read_name(fields: &Fields<'_>, faults: &mut Faults) -> Option<String> {
@@ -309,23 +363,24 @@ fn read_trigger(fields: &Fields<'_>, faults: &mut Faults) -> Trigger {
 }
 
 /// A variable has one source: the rule, or responses; and what the rule says is read in requests only.
-fn read_variables(fields: &Fields<'_>, answer: &AnswerRules, allowed: Allowed, faults: &mut Faults) -> Variables {
+fn read_variables(fields: &Fields<'_>, plan: &Plan, allowed: Allowed, faults: &mut Faults) -> Variables {
     let Some(value) = fields.get("variables") else { return Variables::default() };
     let variables = Variables::parse(value, "/variables", allowed, faults);
-    for name in variables.names().filter(|name| answer.sets_variable(name)) {
-        faults.add(format!("/variables/{name}"), format!("an answer rule sets {name} too: choose another name for one of them"));
+    for name in variables.names().filter(|name| plan.sets_variable(name)) {
+        faults.add(format!("/variables/{name}"), format!("an answer rule or a step sets {name} too: choose another name for one of them"));
     }
     variables
 }
 
 /// A condition tells whoever sees what was sent, or how a response was read, what it found: of a secret nothing but whether there is one.
-fn check_conditions(request: &Request, answer: &AnswerRules, faults: &mut Faults) {
-    for place in request.conditions_with_secrets() {
-        faults.add(place, "reads a variable that a secret has part in: whatever is sent would tell of it");
+fn check_conditions(plan: &Plan, faults: &mut Faults) {
+    for call in plan.calls() {
+        for place in call.request.conditions_with_secrets(&call.request_pointer()) {
+            faults.add(place, "reads a variable that a secret has part in: whatever is sent would tell of it");
+        }
     }
-    let secrets = answer.secret_variables();
-    let of_answer = answer.placed_conditions().map(|(place, condition)| (format!("/answer{place}"), condition));
-    for (place, condition) in request.placed_conditions().chain(of_answer) {
+    let secrets = plan.secret_variables();
+    for (place, condition) in plan.all_conditions() {
         let mut read = condition.templates().flat_map(|(_, template)| template.variables());
         let asks_if_empty = condition.variable().is_some_and(|(_, asks_if_empty)| asks_if_empty);
         if let Some(name) = read.find(|name| !asks_if_empty && secrets.contains(name)) {

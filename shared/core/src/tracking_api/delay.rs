@@ -10,6 +10,8 @@ pub enum Delay {
     None,
     /// One postback a subject, once the conversion is settled.
     Final(Final),
+    /// Each change so many seconds after it came: 1 second to 30 days (W10).
+    Fixed(u32),
 }
 
 /// The settings of one final postback (F1–F4).
@@ -55,19 +57,47 @@ impl Default for Final {
 
 const SETTINGS: [&str; 4] = ["settle_seconds", "max_hold_days", "on_expiry", "corrections"];
 
+/// The longest fixed delay: 30 days.
+const MAX_FIXED_SECONDS: u32 = 2_592_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    None,
+    Final,
+    Fixed,
+}
+
 impl Delay {
+    /// The seconds of a fixed delay.
+    pub fn fixed_seconds(&self) -> Option<u32> {
+        if let Self::Fixed(seconds) = self { Some(*seconds) } else { None }
+    }
+
     /// Reads `delay` of a rule; absent is none. Faults go to `faults`, and a faulty field's default into the result.
     pub fn parse(value: Option<&Value>, pointer: &str, faults: &mut Faults) -> Self {
         let [settle, hold, expiry, corrections] = SETTINGS;
-        let fields = Fields::open(value, pointer, &["mode", settle, hold, expiry, corrections], &[], faults);
-        let mode = fields.word("mode", &[("none", false), ("final", true)], faults);
-        let given = SETTINGS.iter().any(|key| fields.get(key).is_some());
+        let fields = Fields::open(value, pointer, &["mode", settle, hold, expiry, corrections, "seconds"], &[], faults);
+        let mode = fields.word("mode", &[("none", Mode::None), ("final", Mode::Final), ("fixed", Mode::Fixed)], faults);
+        let given = SETTINGS.iter().chain(&["seconds"]).any(|key| fields.get(key).is_some());
         if fields.get("mode").is_none() && given {
-            faults.add(fields.at("mode"), "required beside other settings: choose none or final");
+            faults.add(fields.at("mode"), "required beside other settings: choose none, final or fixed");
         }
-        if mode == Some(false) {
+        if mode == Some(Mode::None) {
             fields.refuse(&SETTINGS, "mode none sends at once; it belongs to mode final", faults);
+        }
+        if mode.is_some_and(|mode| mode != Mode::Fixed) {
+            fields.refuse(&["seconds"], "it belongs to mode fixed", faults);
+        }
+        if mode == Some(Mode::None) {
             return Self::None;
+        }
+        if mode == Some(Mode::Fixed) {
+            fields.refuse(&SETTINGS, "it belongs to mode final", faults);
+            if fields.get("seconds").is_none() {
+                faults.add(fields.at("seconds"), format!("required: choose 1 to {MAX_FIXED_SECONDS}"));
+            }
+            let seconds = fields.integer("seconds", 1..=MAX_FIXED_SECONDS, "seconds", faults);
+            return seconds.map_or(Self::None, Self::Fixed);
         }
         let default = Final::default();
         let settings = Final {
@@ -76,13 +106,14 @@ impl Delay {
             on_expiry: fields.word(expiry, &OnExpiry::WORDS, faults).unwrap_or_default(),
             corrections: fields.flag(corrections, faults).unwrap_or(default.corrections),
         };
-        if mode == Some(true) { Self::Final(settings) } else { Self::None }
+        if mode == Some(Mode::Final) { Self::Final(settings) } else { Self::None }
     }
 
     /// The resource's form, defaults written out (contract §2).
     pub fn document(&self) -> Value {
         match self {
             Self::None => json!({"mode": "none"}),
+            Self::Fixed(seconds) => json!({"mode": "fixed", "seconds": seconds}),
             Self::Final(settings) => json!({
                 "mode": "final",
                 "settle_seconds": settings.settle_seconds,

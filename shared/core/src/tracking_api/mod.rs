@@ -28,7 +28,7 @@ pub use definition::{Definition, MAX_RULE_BYTES, Settings};
 pub use delay::{Delay, Final, OnExpiry};
 pub use diff::{Change, changes};
 pub use owner::{keeps_owner, owner_of_new};
-pub use patch::merge_patch;
+pub use patch::{merge_patch, patch_document};
 pub use placeholders::Placeholder;
 pub use trial::{Trial, explained_event};
 pub use view::TrackingApi;

@@ -2,6 +2,23 @@
 
 use crate::json::{Map, Value};
 
+/// Changes a rule's document as `patch` says. A rule has steps, or one request: a patch with the one drops the other.
+pub fn patch_document(document: &mut Value, patch: &Value) {
+    let is_given = |key: &str| patch.get(key).is_some_and(|value| !value.is_null());
+    let one_request = ["request", "answer", "retry"];
+    let dropped: &[&str] = match (is_given("steps"), one_request.iter().any(|key| is_given(key))) {
+        (true, false) => &one_request,
+        (false, true) => &["steps"],
+        _ => &[],
+    };
+    if let Value::Object(members) = document {
+        for key in dropped {
+            members.remove(key);
+        }
+    }
+    merge_patch(document, patch);
+}
+
 /// Changes `target` as `patch` says: `null` removes a member, an object is merged member by member, all else replaces.
 pub fn merge_patch(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {

@@ -19,9 +19,12 @@ pub struct Placeholder<'a> {
 impl Definition {
     /// Returns the placeholders that still stand in its texts, in the order of the document, each once for each text.
     pub fn placeholders(&self) -> Vec<Placeholder<'_>> {
-        let request = self.request.placed_templates().map(|(place, template)| (format!("/request{place}"), template));
-        let variables = self.request.variables().placed_templates();
-        request.chain(variables).flat_map(|(pointer, template)| all_in(&pointer, template)).collect()
+        let requests = self.plan.calls().flat_map(|call| {
+            let at = call.request_pointer();
+            call.request.placed_templates().map(move |(place, template)| (format!("{at}{place}"), template))
+        });
+        let variables = self.variables().placed_templates();
+        requests.chain(variables).chain(self.plan.placed_templates()).flat_map(|(pointer, template)| all_in(&pointer, template)).collect()
     }
 
     /// Checks that it may be switched on where `written`, a rule or a patch, does so.

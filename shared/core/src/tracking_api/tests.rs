@@ -73,7 +73,7 @@ fn f2_f3_settings_out_of_bounds_are_told_all_at_once() {
 fn f1_settings_without_mode_final_are_refused() {
     check_delay_faults(
         &json!({"settle_seconds": 60}),
-        &[("/delay/mode", "required beside other settings: choose none or final")],
+        &[("/delay/mode", "required beside other settings: choose none, final or fixed")],
     );
     check_delay_faults(
         &json!({"mode": "none", "settle_seconds": 60}),

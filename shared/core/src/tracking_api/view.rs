@@ -51,7 +51,7 @@ impl TrackingApi {
         resource["secrets"] = json!(existing_secrets);
         resource["created_at"] = json!(self.created_at);
         resource["updated_at"] = json!(self.updated_at);
-        resource["schedule"] = json!(self.definition.retry.schedule());
+        resource["schedule"] = json!(self.definition.plan.first_call().retry.schedule());
         resource["warnings"] = json!(self.definition.warnings());
         if let Some(health) = health {
             resource["health"] = health;

@@ -13,6 +13,7 @@ use crate::{
     answer::Verdict,
     change::TransactionResult,
     conditions::ResultCondition,
+    flow::Call,
     macros::{self, Macro},
     template::{Template, Use},
     trigger::Trigger,
@@ -50,15 +51,19 @@ impl Definition {
     pub fn warnings(&self) -> Vec<Warning> {
         let mut noted = Noted::default();
         self.about_firing(&mut noted);
-        self.about_request(&mut noted);
-        self.about_answers(&mut noted);
+        self.about_variables(&mut noted);
+        for call in self.plan.calls() {
+            self.about_request(call, &mut noted);
+            self.about_answers(call, &mut noted);
+        }
+        self.about_steps(&mut noted);
         self.about_delay(&mut noted);
         noted.0
     }
 
     /// Whether a conversion's event fires it that may have no transaction to tell of (C2, F1).
     fn may_lack_transaction(&self) -> bool {
-        let at_once = self.delay == Delay::None;
+        let at_once = !matches!(self.delay, Delay::Final(_));
         at_once && !self.trigger.is_transaction() && *self.conditions.result() == ResultCondition::NotChosen
     }
 
@@ -79,7 +84,7 @@ impl Definition {
             noted.add("/conditions/excluded_offers", detail);
         }
         let ResultCondition::Specific(results) = self.conditions.result() else { return };
-        if self.delay == Delay::None && self.is_about_new_ones() && !results.contains(&TransactionResult::Pending) {
+        if !matches!(self.delay, Delay::Final(_)) && self.is_about_new_ones() && !results.contains(&TransactionResult::Pending) {
             let all = if trigger.is_transaction() { Trigger::TransactionAll } else { Trigger::ConversionAll };
             let detail = format!(
                 "a new transaction is pending unless it was approved automatically, so {trigger} hardly ever fires with these \
@@ -96,18 +101,41 @@ impl Definition {
         }
     }
 
-    fn about_request(&self, noted: &mut Noted) {
-        for (place, text) in self.request.variables().placed_templates() {
+    fn about_variables(&self, noted: &mut Noted) {
+        for (place, text) in self.variables().placed_templates() {
             self.about_empty_values(text, &place, noted);
         }
-        for name in self.request.variables().names() {
-            if !self.request.templates().any(|template| template.variables().any(|read| read == name)) {
+        for name in self.variables().names() {
+            if !self.plan.reads(|source| source.variable() == Some(name)) {
                 noted.add(format!("/variables/{name}"), format!("without effect: nothing reads {{var.{name}}}"));
             }
         }
+    }
+
+    /// The texts and conditions of steps other than requests.
+    fn about_steps(&self, noted: &mut Noted) {
+        for (place, text) in self.plan.placed_templates() {
+            self.about_empty_values(text, &place, noted);
+        }
+        for (place, condition) in self.plan.placed_conditions() {
+            self.about_condition(condition, &place, noted);
+        }
+        let told = self.plan.calls().any(|call| call.answer.platform_templates().next().is_some());
+        if self.plan.has_steps() && told {
+            let reads = |source: &Macro| matches!(source.name().as_str(), "result" | "payout");
+            if self.plan.reads(reads) {
+                let detail = "{result} and {payout} are those of the event, also after a response has set others: read what was set by \
+                              {var.NAME} or {steps.NAME.body.KEY}";
+                noted.add("/steps", detail);
+            }
+        }
+    }
+
+    fn about_request(&self, call: &Call, noted: &mut Noted) {
+        let request_at = call.request_pointer();
         let mut tells_which = false;
-        for (place, template) in self.request.placed_templates() {
-            let pointer = format!("/request{place}");
+        for (place, template) in call.request.placed_templates() {
+            let pointer = format!("{request_at}{place}");
             let is_url = place == "/url";
             if is_url && template.text().get(..7).is_some_and(|start| start.eq_ignore_ascii_case("http://")) {
                 let detail = "http:// is not encrypted, who stands in between can read and change it: write https:// if the receiver \
@@ -125,10 +153,10 @@ impl Definition {
             self.about_empty_values(template, &pointer, noted);
             tells_which |= template.uses().any(|used| used.source.tells_which());
         }
-        for (place, condition) in self.request.placed_conditions() {
+        for (place, condition) in call.request.placed_conditions(&request_at) {
             self.about_condition(condition, &place, noted);
         }
-        if !tells_which {
+        if !tells_which && !self.plan.has_steps() {
             let detail = "no macro tells the receiver which conversion this is about: add one, such as {affiliate_click_id} or \
                           {transaction_id}";
             noted.add("/request", detail);
@@ -137,7 +165,7 @@ impl Definition {
 
     /// A variable of the rule is warned about where it is written.
     fn may_be_missing(&self, source: &Macro, on_transaction: bool) -> bool {
-        let is_variable = source.variable().is_some_and(|name| self.request.variables().contains(name));
+        let is_variable = source.variable().is_some_and(|name| self.variables().contains(name));
         !is_variable && source.may_be_missing(on_transaction)
     }
 
@@ -176,8 +204,8 @@ impl Definition {
             let detail = format!("{stray} is no macro and stands for itself: write {{{{ and }}}} for braces{advice}");
             noted.add(format!("{place}/{field}"), detail);
         }
-        let is_of_answer = place.starts_with("/answer");
-        let sets = |name: &str| if is_of_answer { self.answer.sets_variable(name) } else { self.sets_variable(name) };
+        let is_of_answer = place.contains("/answer/");
+        let sets = |name: &str| if is_of_answer { self.plan.sets_variable(name) } else { self.sets_variable(name) };
         let unset = |source: &Macro| source.variable().is_some_and(|name| !sets(name));
         let names = named(condition.templates().flat_map(|(_, template)| template.uses()).filter(|used| unset(used.source)));
         if !names.is_empty() {
@@ -187,33 +215,34 @@ impl Definition {
     }
 
     fn sets_variable(&self, name: &str) -> bool {
-        self.answer.sets_variable(name) || self.request.variables().contains(name)
+        self.plan.sets_variable(name) || self.variables().contains(name)
     }
 
-    fn about_answers(&self, noted: &mut Noted) {
-        for (place, condition) in self.answer.placed_conditions() {
-            self.about_condition(condition, &format!("/answer{place}"), noted);
+    fn about_answers(&self, call: &Call, noted: &mut Noted) {
+        let at = call.pointer("answer");
+        for (place, condition) in call.answer.placed_conditions() {
+            self.about_condition(condition, &format!("{at}{place}"), noted);
         }
-        let asks_again = self.answer.may_say(Verdict::Pending) || self.answer.may_say(Verdict::Retry);
-        if asks_again && self.retry.limit().retries() == 0 {
+        let asks_again = call.answer.may_say(Verdict::Pending) || call.answer.may_say(Verdict::Retry);
+        if asks_again && call.retry.limit().retries() == 0 {
             let detail = "with 0 retries nobody asks again after an answer that means pending or retry: choose 1 to 30";
-            noted.add("/retry/max_retries", detail);
+            noted.add(call.pointer("retry/max_retries"), detail);
         }
-        if self.answer.polls() && self.answer.always().is_none() && self.answer.otherwise().is_none() {
+        if call.answer.polls() && call.answer.always().is_none() && call.answer.otherwise().is_none() {
             let detail = "without it a 2xx response that no rule knows ends the delivery as delivered: write pending or retry, and a \
                           rule for what means delivered";
-            noted.add("/answer/otherwise", detail);
+            noted.add(format!("{at}/otherwise"), detail);
         }
-        if let Some(always) = self.answer.always() {
-            if always + 1 < self.answer.count() {
+        if let Some(always) = call.answer.always() {
+            if always + 1 < call.answer.count() {
                 noted
-                    .add(format!("/answer/rules/{}", always + 1), format!("never reached: rule {always} holds for every answer"));
-            } else if self.answer.otherwise().is_some() {
-                noted.add("/answer/otherwise", format!("never reached: rule {always} holds for every answer"));
+                    .add(format!("{at}/rules/{}", always + 1), format!("never reached: rule {always} holds for every answer"));
+            } else if call.answer.otherwise().is_some() {
+                noted.add(format!("{at}/otherwise"), format!("never reached: rule {always} holds for every answer"));
             }
-        } else if self.answer.otherwise() == Some(Verdict::Delivered) && !self.answer.asks_status() {
+        } else if call.answer.otherwise() == Some(Verdict::Delivered) && !call.answer.asks_status() {
             let detail = "takes errors such as 404 and 503 for delivered too: leave it out, or add a rule about http_code";
-            noted.add("/answer/otherwise", detail);
+            noted.add(format!("{at}/otherwise"), detail);
         }
     }
 

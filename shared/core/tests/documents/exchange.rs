@@ -9,7 +9,7 @@ use tracking_core::{
     event::Event,
     json,
     json::Value,
-    template::{Scope, Steps},
+    template::{At, Scope, Steps},
     tracking_api::{Definition, Settings},
 };
 
@@ -45,6 +45,7 @@ impl Exchange {
             delivery_id: "dlv_01h455vb4pex",
             tracking_api_id: "trk_1",
             attempt: 1,
+            at: At::default(),
             is_test: false,
             now: "2026-11-23T09:00:00Z".parse().expect("a time"),
             secrets: &self.secrets,
@@ -57,7 +58,7 @@ impl Exchange {
 
     /// The request, without the two headers that every request carries: method and URL, the headers, the body.
     pub(crate) fn request(&self) -> Vec<String> {
-        let rendered = self.rule.request.render(&self.scope()).expect("it can be rendered");
+        let rendered = self.rule.plan.first_call().request.render(&self.scope()).expect("it can be rendered");
         let mut lines = vec![format!("{} {}", rendered.method, rendered.url)];
         lines.extend(rendered.headers.iter().skip(2).map(|(name, value)| format!("{name}: {value}")));
         lines.extend(rendered.body.map(|body| String::from_utf8(body).expect("bodies are text")));
@@ -67,8 +68,8 @@ impl Exchange {
     /// The verdict on a response and what it tells, in words.
     pub(crate) fn meaning(&self, status: u16, body: &str) -> String {
         let answer = Answer::new(status, Vec::new(), body.as_bytes().to_vec());
-        let url = self.rule.request.render(&self.scope()).expect("it can be rendered").url;
-        words(&self.rule.answer.judge(&answer, &url, &self.scope()))
+        let url = self.rule.plan.first_call().request.render(&self.scope()).expect("it can be rendered").url;
+        words(&self.rule.plan.first_call().answer.judge(&answer, &url, &self.scope()))
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{DeliveryId, Next, State, used_up},
+    flow::Call,
     line::{Ask, Decision, Line, Present, Recorded},
     standstill::Cause,
 };
@@ -16,6 +17,7 @@ use tracking_core::{
 use super::{
     Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF,
     another::{self, is_another},
+    flow::{InFlow, WalkedOn, Walker, call_of},
     standby::Standby,
 };
 use crate::{
@@ -51,6 +53,9 @@ struct Asking<'a> {
     received: &'a Received,
     job: Job,
     rule: Rule,
+    /// Its place in the flow of its rule, if that is one.
+    flow: Option<Box<InFlow>>,
+    secrets: Arc<BTreeMap<String, String>>,
     /// The key of its line.
     key: Key,
     /// The time by which all work on it must be over, if there is one.
@@ -59,6 +64,22 @@ struct Asking<'a> {
     paced: Option<u32>,
     /// The slot that it waits for otherwise.
     slot: Option<Timestamp>,
+}
+
+impl Asking<'_> {
+    /// The request that is next.
+    fn call(&self) -> &Call {
+        call_of(&self.rule.definition, self.flow.as_deref())
+    }
+
+    /// The attempts that one budget allows; in a flow, up to the end of the present run of its step (W2). `base` are those of earlier
+    /// budgets.
+    fn max_attempts(&self, base: u32) -> u32 {
+        match &self.flow {
+            Some(flow) => flow.progress.max_attempts(self.call(), base).saturating_sub(base),
+            None => self.call().retry.max_attempts(),
+        }
+    }
 }
 
 /// What a decision is taken on.
@@ -130,16 +151,19 @@ impl<B: Backend> Deliveries<B> {
                 return Ok(Claiming::Settled);
             }
         };
-        let needed = rule.definition.request.timeout().duration() + CONCLUDING;
+        let known = view.as_ref().and_then(|view| view.records.get(&job.id).cloned().zip(view.row_rev));
+        let walker = Walker { received, job: &job, rule: &rule, secrets: &secrets, known };
+        let WalkedOn::Send(flow) = self.walk_on(walker).await? else { return Ok(Claiming::Settled) };
+        let needed = call_of(&rule.definition, flow.as_deref()).request.timeout().duration() + CONCLUDING;
         if until.is_some_and(|until| self.store.now() + needed > until) {
             // Handed back, uncharged: another process has the time. The retry lane counts no receives.
             tracing::debug!(cause = "no_time", until = %self.store.now(), "a delivery waits");
-            let host = rule.definition.request.host();
+            let host = call_of(&rule.definition, flow.as_deref()).request.host();
             self.store.commit_one(self.come_again(received, &job, host, self.store.now(), row.as_ref())).await?;
             return Ok(Claiming::Settled);
         }
         let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some();
-        let mut asking = Asking { received, job, rule, key, until, paced: None, slot: None };
+        let mut asking = Asking { received, job, rule, flow, secrets, key, until, paced: None, slot: None };
         if view.is_none() && !reads {
             view = Some(View::default());
         }
@@ -151,7 +175,7 @@ impl<B: Backend> Deliveries<B> {
             match self.step(&mut asking, view).await? {
                 Step::Again => {}
                 Step::Settled => return Ok(Claiming::Settled),
-                Step::Send(won) => return Ok(self.claimed(asking, secrets, *won)),
+                Step::Send(won) => return Ok(self.claimed(asking, *won)),
             }
         }
     }
@@ -159,8 +183,9 @@ impl<B: Backend> Deliveries<B> {
     /// Takes one decision of the line, and does what it says.
     async fn step(&self, asking: &mut Asking<'_>, view: View) -> Result<Step, StoreError> {
         let now = self.store.now();
-        let Asking { received, job, rule, .. } = &*asking;
-        let max_attempts = rule.definition.retry.max_attempts();
+        let Asking { received, job, .. } = &*asking;
+        let base = view.records.get(&job.id).map_or(0, |row| row.base);
+        let max_attempts = asking.max_attempts(base);
         let (row, row_rev) = (view.records.get(&job.id).cloned(), view.row_rev);
         if row.as_ref().is_some_and(|row| is_another(row, job)) {
             another::reject(&self.store, received, job).await?;
@@ -168,7 +193,7 @@ impl<B: Backend> Deliveries<B> {
         }
         let ending = |attempts: u32| Ending { job, row: row.clone().zip(row_rev), attempts, max_attempts };
         let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
-        let decision = view.line.decide(&self.ask(asking, now), &recorded);
+        let decision = view.line.decide(&self.ask(asking, base, now), &recorded);
         match decision {
             Decision::Claim { line, attempt, base, lease_until, overtaken } => {
                 let claim = Claim { line, overtaken, won: Won { row, row_rev, attempt, base, lease_until } };
@@ -179,26 +204,29 @@ impl<B: Backend> Deliveries<B> {
                 if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
                     return Ok(Step::Again);
                 }
-                self.in_time(rule, lease_until, asking.until)?;
+                self.in_time(asking, lease_until)?;
                 return Ok(Step::Send(Box::new(Won { row, row_rev, attempt, base, lease_until })));
             }
             Decision::Ended => self.store.commit_one(received.done()).await?,
             Decision::Wait { until, line } => {
-                spans::waits_in_line(&view.line, &self.ask(asking, now), &recorded, until);
+                spans::waits_in_line(&view.line, &self.ask(asking, base, now), &recorded, until);
                 if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
                     return Ok(Step::Again);
                 }
-                let is_sent = view.line.position(&self.ask(asking, now), &recorded).lease.is_some();
+                let is_sent = view.line.position(&self.ask(asking, base, now), &recorded).lease.is_some();
                 let row = match row {
                     None if !is_sent => self.show_waiting(job, max_attempts, until, Cause::Behind).await?,
                     row => row,
                 };
                 self.store
-                    .commit_one(self.come_again(received, job, rule.definition.request.host(), until, row.as_ref()))
+                    .commit_one(self.come_again(received, job, asking.call().request.host(), until, row.as_ref()))
                     .await?;
             }
             Decision::Spent { attempts, base, cut_off } => {
                 let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
+                if let Some(flow) = &asking.flow {
+                    return self.spent_in_flow(asking, flow, (row.zip(row_rev), attempts), why).await;
+                }
                 let pending = row.as_ref().is_some_and(|row| row.pending);
                 let Next::Ended(state, reason) = used_up(attempts - base, pending, why) else { return Ok(Step::Again) };
                 return self.end_step(received, ending(attempts), state, &reason).await;
@@ -209,22 +237,38 @@ impl<B: Backend> Deliveries<B> {
         Ok(Step::Settled)
     }
 
+    /// Goes on in a flow, or ends it, where the attempts of a step are used up.
+    async fn spent_in_flow(
+        &self,
+        asking: &Asking<'_>,
+        flow: &InFlow,
+        (known, attempts): (Option<(DeliveryRow, u64)>, u32),
+        why: &str,
+    ) -> Result<Step, StoreError> {
+        let Asking { received, job, rule, secrets, .. } = asking;
+        let max_attempts = known.as_ref().map_or(0, |(row, _)| row.max_attempts);
+        let walker = Walker { received, job, rule, secrets, known: known.clone() };
+        let Some((state, reason)) = self.walk_on_exhausted(walker, flow, attempts, why).await? else { return Ok(Step::Settled) };
+        let ending = Ending { job, row: known, attempts, max_attempts };
+        self.end_step(received, ending, state, &reason).await
+    }
+
     /// Ends the delivery of a step.
     async fn end_step(&self, received: &Received, ending: Ending<'_>, state: State, why: &str) -> Result<Step, StoreError> {
         Ok(if self.end(received, ending, state, why).await? { Step::Settled } else { Step::Again })
     }
 
     /// The question to the line.
-    fn ask<'a>(&self, asking: &'a Asking<'_>, now: Timestamp) -> Ask<'a> {
-        let Asking { received, job, rule, .. } = asking;
+    fn ask<'a>(&self, asking: &'a Asking<'_>, base: u32, now: Timestamp) -> Ask<'a> {
+        let Asking { received, job, .. } = asking;
         Ask {
             id: &job.id,
             order: job.event.0.order(),
             after: job.after.as_ref().filter(|_| job.created_at + PATIENCE > now),
             token: &received.token,
             present: Present { now, ..self.store.present() },
-            timeout_seconds: rule.definition.request.timeout().seconds(),
-            max_attempts: rule.definition.retry.max_attempts(),
+            timeout_seconds: asking.call().request.timeout().seconds(),
+            max_attempts: asking.max_attempts(base),
         }
     }
 
@@ -235,14 +279,14 @@ impl<B: Backend> Deliveries<B> {
             return Ok(step);
         }
         let row = self.without_outbox(won.row).await?;
-        self.in_time(&asking.rule, won.lease_until, asking.until)?;
+        self.in_time(asking, won.lease_until)?;
         if !self.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()? {
             return Ok(Step::Again);
         }
         if let Err(error) = self.overtake(&overtaken).await {
             tracing::debug!(%error, "overtaken deliveries end when their own messages come");
         }
-        self.in_time(&asking.rule, won.lease_until, asking.until)?;
+        self.in_time(asking, won.lease_until)?;
         Ok(Step::Send(Box::new(Won { row, ..won })))
     }
 
@@ -264,18 +308,18 @@ impl<B: Backend> Deliveries<B> {
             spans::waits(Cause::RateSlot, until);
             asking.slot = if turn == Turn::At(until) { Some(until) } else { given };
             // What waits keeps its place and its slot on the line (P3).
-            let waiting = view.line.waiting(&self.ask(asking, now), won.attempt, until, asking.slot);
+            let waiting = view.line.waiting(&self.ask(asking, won.base, now), won.attempt, until, asking.slot);
             if let Some(waiting) = waiting.filter(|waiting| *waiting != view.line)
                 && !self.swap_line(asking.key.clone(), view.rev, &waiting, now).await.is_done()?
             {
                 return Ok(Some(Step::Again));
             }
-            let max_attempts = asking.rule.definition.retry.max_attempts();
+            let max_attempts = asking.max_attempts(won.base);
             let shown = match &won.row {
                 None => self.show_waiting(&asking.job, max_attempts, until, Cause::RateSlot).await?,
                 row => row.clone(),
             };
-            let host = asking.rule.definition.request.host();
+            let host = asking.call().request.host();
             self.store.commit_one(self.come_again(asking.received, &asking.job, host, until, shown.as_ref())).await?;
             return Ok(Some(Step::Settled));
         }
@@ -303,9 +347,9 @@ impl<B: Backend> Deliveries<B> {
 
     /// Nothing is sent that its lease or its process may not outlive: a newer change could be sent beside it (P3). What was claimed stays
     /// counted.
-    fn in_time(&self, rule: &Rule, lease_until: Timestamp, until: Option<Timestamp>) -> Result<(), StoreError> {
-        let over = self.store.now() + rule.definition.request.timeout().duration();
-        if over > lease_until || until.is_some_and(|until| over > until) {
+    fn in_time(&self, asking: &Asking<'_>, lease_until: Timestamp) -> Result<(), StoreError> {
+        let over = self.store.now() + asking.call().request.timeout().duration();
+        if over > lease_until || asking.until.is_some_and(|until| over > until) {
             return Err(StoreError::TooLate("claiming".to_owned()));
         }
         Ok(())
@@ -408,8 +452,8 @@ impl<B: Backend> Deliveries<B> {
         Ok(())
     }
 
-    fn claimed(&self, asking: Asking<'_>, secrets: Arc<BTreeMap<String, String>>, won: Won) -> Claiming {
-        let Asking { received, job, rule, until, .. } = asking;
+    fn claimed(&self, asking: Asking<'_>, won: Won) -> Claiming {
+        let Asking { received, job, rule, flow, secrets, until, .. } = asking;
         let Won { row, row_rev, attempt, base, lease_until } = won;
         let at = self.store.now();
         let under_way = self.recorder.begin();
@@ -422,6 +466,7 @@ impl<B: Backend> Deliveries<B> {
             job,
             row,
             row_rev,
+            flow,
             secrets,
             attempt,
             base,

@@ -1,11 +1,12 @@
 //! Concluding an attempt: the answer's meaning, what is next, and the record of both.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     answer::{Told, Verdict},
-    delivery::{DeliveryId, Next, State, after_attempt},
+    delivery::{DeliveryId, Next, Repeats, State, after_attempt},
+    flow::Answered,
     line::Line,
     request::Rendered,
     retry::parse_retry_after,
@@ -13,6 +14,7 @@ use tracking_core::{
 
 use super::{
     Claimed, SWITCHED_OFF, Sent,
+    flow::{After, after_response},
     render::{Heard, Judged, heard, is_heavy, masked, shown_request},
 };
 use crate::{
@@ -106,7 +108,6 @@ impl<B: Backend> Deliveries<B> {
 
     /// The delivery's row after an attempt, and the attempt if it did not end the delivery: then the row does not hold it.
     async fn concluded(&self, claimed: &Claimed, understood: Understood, now: Timestamp) -> (DeliveryRow, Option<Attempt>) {
-        let policy = &claimed.rule.definition.retry;
         let mut row = claimed.row_or_new(State::Waiting);
         let Understood { retry_after, judged, scrubber, .. } = &understood;
         row.job = claimed.job.clone();
@@ -117,10 +118,7 @@ impl<B: Backend> Deliveries<B> {
         row.set_variables(&judged.told.variables, &judged.hidden);
         let told = news(&mut row, &judged.told, scrubber);
         let retry_after = retry_after.as_deref().and_then(|value| parse_retry_after(value, now));
-        // Its place in the present budget (L1).
-        let attempt_of_budget = claimed.attempt - claimed.base;
-        let mut next =
-            after_attempt(judged.verdict, &judged.why, attempt_of_budget, policy, &claimed.job.id, row.pending, retry_after, now);
+        let (mut next, reason) = follow(claimed, &mut row, judged, retry_after, now);
         // Where the store does not say, the next claim asks again.
         if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
             next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
@@ -136,7 +134,7 @@ impl<B: Backend> Deliveries<B> {
             Next::Again(due) => {
                 crate::spans::waits(tracking_core::standstill::Cause::Retry, due);
                 row.state = State::Waiting;
-                row.reason = Some(judged.why.clone());
+                row.reason = Some(reason.unwrap_or_else(|| judged.why.clone()));
                 row.next_due = Some(due);
                 let attempt = logged(claimed, understood, now);
                 (row.http_status, row.duration_ms) = (attempt.status, Some(attempt.duration_ms));
@@ -206,6 +204,33 @@ impl<B: Backend> Deliveries<B> {
     }
 }
 
+/// Says what follows a response, and moves the delivery on in its flow. Returns also the reason of a wait that is not the response's.
+fn follow(
+    claimed: &Claimed,
+    row: &mut DeliveryRow,
+    judged: &Judged,
+    retry_after: Option<Duration>,
+    now: Timestamp,
+) -> (Next, Option<String>) {
+    let Judged { verdict, why, go, references, .. } = judged;
+    let Some(flow) = claimed.flow.as_deref() else {
+        // Its place in the present budget (L1).
+        let (attempt, policy) = (claimed.attempt - claimed.base, &claimed.call().retry);
+        let (max_attempts, id) = (policy.max_attempts(), &claimed.job.id);
+        let repeats = Repeats { attempt, max_attempts, policy, id, pending_seen: row.pending };
+        return (after_attempt(*verdict, why, &repeats, retry_after, now), None);
+    };
+    let mut variables = row.variables.clone();
+    variables.extend(references.iter().cloned());
+    let answered = Answered { verdict: *verdict, why, go: go.as_deref(), retry_after, attempt: claimed.attempt };
+    let After { flow, next, reason, .. } = after_response(claimed, flow, variables, answered, now);
+    flow.note(row);
+    if let Some(call) = claimed.rule.definition.plan.call(&flow.progress.step) {
+        row.max_attempts = flow.progress.max_attempts(call, row.base);
+    }
+    (next, reason)
+}
+
 /// What the response told the platform (A3), if it differs from what this delivery last told.
 fn news(row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber) -> Option<Told> {
     let fingerprint = told.fingerprint();
@@ -236,8 +261,11 @@ fn logged(claimed: &Claimed, understood: Understood, now: Timestamp) -> Attempt 
     let unsendable = || LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None };
     let request = shown.map_or_else(unsendable, |shown| shown_request(shown, LOGGED_BODY));
     let duration = now.duration_since(claimed.at).as_millis();
+    let step = claimed.flow.as_ref().filter(|_| claimed.rule.definition.plan.has_steps());
     Attempt {
         number: claimed.attempt,
+        step: step.map(|flow| flow.progress.step.clone()),
+        run: step.map(|flow| flow.progress.run()),
         at: claimed.at,
         duration_ms: u64::try_from(duration).unwrap_or(0),
         request,

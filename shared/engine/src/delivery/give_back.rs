@@ -45,7 +45,7 @@ impl<B: Backend> Deliveries<B> {
             tracing::debug!(tracking_api_id = %rule, delivery_id = %delivery, attempt = claimed.attempt, times, %fault, "given back");
         }
         crate::spans::waits(tracking_core::standstill::Cause::GivenBack, until);
-        let host = claimed.rule.definition.request.host();
+        let host = claimed.call().request.host();
         let effects = self.come_again(&claimed.received, &claimed.job, host, until, claimed.row.as_ref());
         drop(claimed.under_way);
         self.recorder.record(effects, None).await

@@ -20,7 +20,7 @@ impl Rendering<'_> {
     /// The secret variables: those of the rule as it is, and those that were so when they were set.
     fn secret_variables(&self) -> BTreeSet<&str> {
         let kept = self.secret_variables.iter().map(String::as_str);
-        kept.chain(self.definition.answer.secret_variables()).collect()
+        kept.chain(self.definition.plan.secret_variables()).collect()
     }
 
     /// The variables as people see them.
@@ -53,7 +53,7 @@ impl Rendering<'_> {
             return (sent, judged);
         }
         let real = if before.is_empty() { None } else { self.request().ok() };
-        let derived = real.map(|real| derived(&self.definition.request, &self.scope(self.secrets, None), &real, shown));
+        let derived = real.map(|real| derived(&self.call().request, &self.scope(self.secrets, None), &real, shown));
         // The same variable may have two values: the one that was sent, and the one that came.
         let names: Vec<(String, &str)> = [("before", &before), ("new", &new)]
             .into_iter()

@@ -43,6 +43,7 @@ mod another;
 mod claim;
 mod conclude;
 mod decoded;
+pub(crate) mod flow;
 mod give_back;
 mod hidden;
 mod outbox;
@@ -67,7 +68,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tracking_core::{caller::Owner, delivery::State, request::Rendered, template::RenderFault};
+use tracking_core::{caller::Owner, delivery::State, flow::Call, request::Rendered, template::RenderFault};
 
 use crate::{
     backend::{Backend, Effects, Lane, Received, Settle, StoreError, Swap},
@@ -80,6 +81,7 @@ use crate::{
     sender::Sent,
     store::Store,
 };
+use flow::{InFlow, call_of};
 use render::Rendering;
 
 /// The reason of what ends because its rule sends no more (P6).
@@ -98,6 +100,8 @@ pub struct Claimed {
     row: Option<DeliveryRow>,
     /// The revision of its row.
     row_rev: Option<u64>,
+    /// Its place in the flow of its rule, if that is one.
+    flow: Option<Box<InFlow>>,
     secrets: Arc<BTreeMap<String, String>>,
     attempt: u32,
     /// Attempts before its present budget (L1).
@@ -140,7 +144,7 @@ impl Claimed {
 
     /// `true` if its timeout would end after its lease.
     pub(crate) fn is_late(&self, now: Timestamp) -> bool {
-        now + self.rule.definition.request.timeout().duration() > self.lease_until
+        now + self.call().request.timeout().duration() > self.lease_until
     }
 
     /// Which attempt this is; 1 is the first.
@@ -166,22 +170,46 @@ impl Claimed {
             event: &self.job.event.0,
             delivery_id: self.job.id.as_str(),
             attempt: self.attempt,
+            flow: self.flow.as_deref(),
             is_test: false,
             at: self.at,
             secrets: &self.secrets,
-            variables: self.row.as_ref().map_or(&NONE, |row| &row.variables),
+            variables: match (&self.flow, &self.row) {
+                (Some(flow), _) => &flow.variables,
+                (None, Some(row)) => &row.variables,
+                (None, None) => &NONE,
+            },
             secret_variables: self.row.as_ref().map_or(&NONE_SECRET, |row| &row.secret_variables),
         }
     }
 
     /// The delivery's row as it was claimed, or a new one in this state.
     fn row_or_new(&self, state: State) -> DeliveryRow {
-        self.row.clone().unwrap_or_else(|| DeliveryRow::new(self.job.clone(), state, self.max_attempts()))
+        let mut row = self.row.clone().unwrap_or_else(|| DeliveryRow::new(self.job.clone(), state, self.max_attempts()));
+        if let Some(flow) = &self.flow {
+            flow.note(&mut row);
+        }
+        row
+    }
+
+    /// The request with its answer rules.
+    pub(crate) fn call(&self) -> &Call {
+        call_of(&self.rule.definition, self.flow.as_deref())
+    }
+
+    /// The receiver of the request that is next.
+    fn next_host(&self, row: &DeliveryRow) -> String {
+        let plan = &self.rule.definition.plan;
+        let next = row.flow.as_ref().and_then(|flow| plan.call(&flow.step));
+        next.unwrap_or_else(|| self.call()).request.host().to_owned()
     }
 
     /// The attempts by the end of its present budget (L1).
     fn max_attempts(&self) -> u32 {
-        self.base + self.rule.definition.retry.max_attempts()
+        match &self.flow {
+            Some(flow) => flow.progress.max_attempts(self.call(), self.base),
+            None => self.base + self.call().retry.max_attempts(),
+        }
     }
 
     /// What is to be listed now, unless the log lists it.

@@ -46,7 +46,7 @@ impl<B: Backend> Deliveries<B> {
         holds: bool,
     ) -> Result<(), StoreError> {
         let listing = claimed.listing(&row);
-        let host = claimed.rule.definition.request.host().to_owned();
+        let host = claimed.next_host(&row);
         let recording = Recording { row, earlier, unlisted: listing.is_some(), host };
         let left = self.left_for_recording(&claimed);
         let effects = self.as_recorded(&claimed, &recording);

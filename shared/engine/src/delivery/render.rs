@@ -6,13 +6,18 @@ use jiff::Timestamp;
 use tracking_core::{
     answer::{Answer, Judgement, Told, Verdict, no_answer},
     event::Event,
+    flow::{Call, Progress},
     id::Id,
     request::Rendered,
-    template::{RenderFault, Scope, Steps},
+    template::{At, RenderFault, Scope, Steps},
     tracking_api::Definition,
 };
 
-use super::{Sent, decoded::decoded, shown_headers::shown_headers};
+use super::{
+    Sent,
+    decoded::decoded,
+    flow::{InFlow, call_of},
+    shown_headers::shown_headers};
 use crate::{
     rows::LoggedRequest,
     secrets::{INACTIVE, MASK, Scrubber, Texts, derived, masks},
@@ -34,6 +39,8 @@ pub(crate) struct Rendering<'a> {
     pub(crate) delivery_id: &'a str,
     /// 1 is the first.
     pub(crate) attempt: u32,
+    /// Its place in the flow of the rule, if that is one.
+    pub(crate) flow: Option<&'a InFlow>,
     pub(crate) is_test: bool,
     pub(crate) at: Timestamp,
     pub(crate) secrets: &'a BTreeMap<String, String>,
@@ -52,6 +59,12 @@ pub(crate) struct Judged {
     /// The variables among what it told whose values nobody sees.
     pub(crate) hidden: BTreeSet<String>,
     pub(crate) notes: Vec<String>,
+    /// The target that the deciding answer rule names.
+    pub(crate) go: Option<Box<str>>,
+    /// Kept variables that are dropped (W5).
+    pub(crate) forget: Vec<Box<str>>,
+    /// Parts of the response that other steps refer to, by the names under which they are kept (W7).
+    pub(crate) references: Vec<(String, String)>,
 }
 
 /// What people see of what came back, secrets masked (Q5).
@@ -73,6 +86,7 @@ impl<'a> Rendering<'a> {
             delivery_id: self.delivery_id,
             tracking_api_id: self.rule.as_str(),
             attempt: self.attempt,
+            at: self.place(),
             is_test: self.is_test,
             now: self.at,
             secrets,
@@ -81,6 +95,18 @@ impl<'a> Rendering<'a> {
             bound: None,
             steps: Steps::default(),
         }
+    }
+
+    /// The place in a flow that macros read; nothing in a rule with one request (W7).
+    fn place(&self) -> At<'_> {
+        let Some(flow) = self.flow.filter(|_| self.definition.plan.has_steps()) else { return At::default() };
+        let Progress { step, .. } = &flow.progress;
+        At { step, run: flow.progress.run(), attempt: flow.progress.attempt_of_run(self.attempt) }
+    }
+
+    /// The request with its answer rules.
+    pub(crate) fn call(&self) -> &'a Call {
+        call_of(self.definition, self.flow)
     }
 
     /// The request as it is to be sent, with the secrets in it (Q5).
@@ -95,7 +121,7 @@ impl<'a> Rendering<'a> {
     }
 
     fn render(&self, secrets: &BTreeMap<String, String>) -> Result<Rendered, RenderFault> {
-        self.definition.request.render(&self.scope(secrets, None))
+        self.call().request.render(&self.scope(secrets, None))
     }
 
     /// The scrubber of this attempt's secrets, and of what its request made of them (Q5). `shown` is the request as people may see it. Where
@@ -110,7 +136,7 @@ impl<'a> Rendering<'a> {
         // The rule may read its secret variables again.
         let with_variables = self.has_secret_variables().then(|| self.render(&masks(self.secrets)).ok()).flatten();
         let shown = with_variables.as_ref().or(shown);
-        let derived = |real| derived(&self.definition.request, &self.scope(self.secrets, None), &real, shown);
+        let derived = |real| derived(&self.call().request, &self.scope(self.secrets, None), &real, shown);
         Scrubber::new(&Texts { secrets, derived: real.map(derived).unwrap_or_default() })
     }
 
@@ -128,7 +154,9 @@ impl<'a> Rendering<'a> {
                 let scope = self.scope(&hidden, None);
                 // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
                 let url = shown.map_or("", |shown| &shown.url);
-                let Judgement { verdict, rule, reason, mut told, notes } = self.definition.answer.judge(answer, url, &scope);
+                let call = self.call();
+                let Judgement { verdict, rule, reason, mut told, notes, go, forget } = call.answer.judge(answer, url, &scope);
+                let references = self.flow.map(|flow| self.definition.plan.references(&flow.progress.step, answer));
                 // The answer was masked; its templates may have decoded it.
                 for value in told.variables.values_mut() {
                     *value = scrubber.scrub(value);
@@ -136,12 +164,30 @@ impl<'a> Rendering<'a> {
                 let by = rule.map_or_else(String::new, |rule| format!(", answer rule {}", rule + 1));
                 let elsewhere = redirect(answer);
                 let reason = reason.unwrap_or_else(|| format!("status {}{by}{elsewhere}", answer.status));
-                Judged { verdict, why: format!("{}: {reason}", verdict.as_str()), told, hidden: BTreeSet::new(), notes }
+                Judged {
+                    verdict,
+                    why: format!("{}: {reason}", verdict.as_str()),
+                    told,
+                    hidden: BTreeSet::new(),
+                    notes,
+                    go,
+                    forget,
+                    references: references.unwrap_or_default(),
+                }
             }
             Err(fault) => {
                 let verdict = if fault.is_for_good() { Verdict::Failed } else { no_answer() };
                 let why = format!("{}: {}", verdict.as_str(), scrubber.scrub(&fault.to_string()));
-                Judged { verdict, why, told: Told::default(), hidden: BTreeSet::new(), notes: Vec::new() }
+                Judged {
+                    verdict,
+                    why,
+                    told: Told::default(),
+                    hidden: BTreeSet::new(),
+                    notes: Vec::new(),
+                    go: None,
+                    forget: Vec::new(),
+                    references: Vec::new(),
+                }
             }
         }
     }

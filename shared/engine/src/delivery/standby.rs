@@ -41,7 +41,7 @@ impl<B: Backend> Deliveries<B> {
             return self.store.commit_one(received.done()).await;
         }
         let known = row.is_some();
-        let max_attempts = standby.rule.definition.retry.max_attempts();
+        let max_attempts = standby.rule.definition.plan.first_call().retry.max_attempts();
         let mut row = row.unwrap_or_else(|| DeliveryRow::new(job.clone(), State::Waiting, max_attempts));
         // A wait for an earlier change is another wait.
         let since = row.waits_since.filter(|since| *since >= standby.since).unwrap_or(now);
@@ -58,7 +58,7 @@ impl<B: Backend> Deliveries<B> {
             }
             return self
                 .store
-                .commit_one(self.come_again(received, job, standby.rule.definition.request.host(), now + AGAIN, None))
+                .commit_one(self.come_again(received, job, standby.rule.definition.first_host(), now + AGAIN, None))
                 .await;
         }
         let pause = ((now.duration_since(since)) / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
@@ -75,7 +75,7 @@ impl<B: Backend> Deliveries<B> {
             at = now + AGAIN;
         }
         crate::spans::waits(standby.cause, at);
-        let host = standby.rule.definition.request.host();
+        let host = standby.rule.definition.first_host();
         self.store.commit_one(self.come_again(received, job, host, at, known.then_some(&row))).await
     }
 }

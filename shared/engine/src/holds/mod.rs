@@ -241,7 +241,7 @@ impl<B: Backend> Holds<B> {
 fn delay_of(rule: &Rule) -> Final {
     match rule.definition.delay {
         Delay::Final(delay) => delay,
-        Delay::None => Final::default(),
+        Delay::None | Delay::Fixed(_) => Final::default(),
     }
 }
 

@@ -100,7 +100,7 @@ impl<B: Backend> Holds<B> {
                 (State::Skipped, format!("the conditions do not hold for the state to be sent: {}", why.join("; ")))
             }
         };
-        let mut row = DeliveryRow::new(job, State::Held, rule.definition.retry.max_attempts());
+        let mut row = DeliveryRow::new(job, State::Held, rule.definition.plan.first_call().retry.max_attempts());
         row.end(state, reason, now);
         outbox.ended.push(row);
         Ok(false)
@@ -115,7 +115,7 @@ impl<B: Backend> Holds<B> {
         for (subject, _) in hold.held().filter(|(subject, _)| !before.contains(subject)) {
             let Some(event) = hold.event_about(subject) else { continue };
             let job = Job { held: true, ..owed(rule, event, Some(Cause::Final(rule.head.epoch)), self.store.now()) };
-            let mut row = DeliveryRow::new(job, State::Held, rule.definition.retry.max_attempts());
+            let mut row = DeliveryRow::new(job, State::Held, rule.definition.plan.first_call().retry.max_attempts());
             row.reason = Some("held until the conversion is settled".to_owned());
             row.next_due = hold.settled_at.and(hold.due(delay));
             outbox.held.push(row);
@@ -141,7 +141,7 @@ impl<B: Backend> Holds<B> {
                 }
             }
         }
-        let host = rule.definition.request.host();
+        let host = rule.definition.first_host();
         let mut effects = Effects::default();
         effects.send.extend(outbox.send.iter().map(|job| deliver_message(host, job.clone())));
         listings.extend(outbox.ended.iter().filter(|row| !row.job.held).map(Listing::of));

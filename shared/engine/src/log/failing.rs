@@ -38,7 +38,7 @@ impl<B: Backend> Log<B> {
             let noted = match verdict {
                 Verdict::Delivered if self.store.failing.succeeded(&rule, self.store.now()) => self.forget_failing(&rule).await,
                 Verdict::Retry | Verdict::Failed => self.note_failure(&rule, &owner, at).await,
-                Verdict::Delivered | Verdict::Pending => Ok(()),
+                Verdict::Delivered | Verdict::Pending | Verdict::Branch => Ok(()),
             };
             if let Err(error) = noted {
                 tracing::warn!(tracking_api_id = %rule, %error, "that a rule fails was not noted");

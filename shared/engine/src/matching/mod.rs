@@ -245,9 +245,9 @@ impl<B: Backend> Matcher<B> {
                 }
                 let Some(rule) = self.rules.matching_rule(id, now).await?.filter(|rule| rule.head.live) else { continue };
                 match rule.definition.delay {
-                    Delay::None => {
+                    Delay::None | Delay::Fixed(_) => {
                         let owed = owed_now(&rule, change, &events, now).into_iter();
-                        effects.send.extend(owed.map(|job| deliver_message(rule.definition.request.host(), job)));
+                        effects.send.extend(owed.map(|job| deliver_message(rule.definition.first_host(), job)));
                     }
                     Delay::Final(_) => holding.push(rule),
                 }

@@ -100,7 +100,7 @@ impl<B: Backend> Operator<B> {
             let mut ids = Vec::new();
             let changes = stretch.changes.iter().map(|(change, _)| change);
             match rule.definition.delay {
-                Delay::None => {
+                Delay::None | Delay::Fixed(_) => {
                     for change in changes {
                         ids.extend(owed_now(rule, change, &change.events(), self.store.now()).into_iter().map(|job| job.id));
                     }
@@ -143,7 +143,7 @@ impl<B: Backend> Operator<B> {
             // V3: how much happens to others is no affair of an affiliate.
             looked_at += u64::from(!is_foreign(&rule.head.owner, &change.conversion));
             match rule.definition.delay {
-                Delay::None => jobs.extend(owed_now(&rule, change, &change.events(), self.store.now())),
+                Delay::None | Delay::Fixed(_) => jobs.extend(owed_now(&rule, change, &change.events(), self.store.now())),
                 Delay::Final(_) => absorbed += usize::from(self.holds.hold_for(&rule, change).await?),
             }
             if jobs.len() + absorbed >= rate as usize {
@@ -155,7 +155,7 @@ impl<B: Backend> Operator<B> {
         let existing = self.existing(&ids).await?;
         let mut effects = received.done();
         let new = jobs.into_iter().filter(|job| !existing.contains(&job.id));
-        effects.send.extend(new.map(|job| deliver_message(rule.definition.request.host(), job)));
+        effects.send.extend(new.map(|job| deliver_message(rule.definition.first_host(), job)));
         let count = effects.send.len() + absorbed;
         let next = stopped_at.or(stretch.next);
         let did = Progress { looked_at, deliveries: effects.send.len() as u64, held: absorbed as u64 };

@@ -24,7 +24,7 @@ use crate::{
     operator::{
         Operator,
         replays::{Begin, Progress, ReplayKind},
-        resend::{IN_TIME, Obstacle, changing, line_key, wake},
+        resend::{Again, IN_TIME, Obstacle, changing, line_key, wake},
     },
     recorder::Page,
     rows::{self, DeliveryRow, Replaying, Task},
@@ -276,7 +276,8 @@ impl<B: Backend> Operator<B> {
                 return Ok(None);
             }
             self.store.commit_one(self.moved_aside(&seen.row)).await?;
-            if let Some(row) = self.send_again(rule, seen, Some(&replaying.id), later(self.store.now(), IN_TIME)).await? {
+            let again = Again { replay: Some(&replaying.id), from_step: None };
+            if let Some(row) = self.send_again(rule, seen, again, later(self.store.now(), IN_TIME)).await? {
                 return Ok(Some(row));
             }
         }

@@ -12,6 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     caller::Caller,
     delivery::{DeliveryId, State},
+    fault::Faults,
+    flow::Progress,
     id::Id,
     json::Value,
     line::{Asked, Line},
@@ -62,6 +64,15 @@ pub(crate) enum Obstacle {
     Unfit(String),
 }
 
+/// How a delivery is sent again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Again<'a> {
+    /// The replay that does so.
+    pub(crate) replay: Option<&'a str>,
+    /// The step at which its flow begins.
+    pub(crate) from_step: Option<&'a str>,
+}
+
 impl Obstacle {
     fn refused(self) -> Refused {
         let why = match self {
@@ -87,9 +98,11 @@ impl<B: Backend> Operator<B> {
         let mut is_charged = false;
         for _ in 0..READS {
             let seen = self.seen(caller, id).await?;
-            let Resend { force } = Resend::parse(body)?;
+            let Resend { force, from_step } = Resend::parse(body)?;
             let rule = self.sending(&seen.row.job.rule).await?;
+            check_step(&rule, from_step.as_deref())?;
             let begun = self.store.now();
+            let again = Again { replay: None, from_step: from_step.as_deref() };
             if let Some(obstacle) = self.obstacle(&rule, &seen.row, &seen.line, force).await? {
                 return Err(obstacle.refused());
             }
@@ -106,7 +119,7 @@ impl<B: Backend> Operator<B> {
             self.store
                 .commit_one(Effects { send: vec![wake(&rule, &seen.row, begun + AFTERWARDS)], ..self.moved_aside(&seen.row) })
                 .await?;
-            let Some(row) = self.send_again(&rule, seen, None, begun + IN_TIME).await? else { continue };
+            let Some(row) = self.send_again(&rule, seen, again, begun + IN_TIME).await? else { continue };
             self.store.commit_one(Effects { send: vec![wake(&rule, &row, begun)], ..Effects::default() }).await?;
             tracing::info!(tracking_api_id = %rule.id, delivery_id = %row.job.id, attempts = row.attempts, "sent again");
             return Ok(row.view());
@@ -255,11 +268,11 @@ impl<B: Backend> Operator<B> {
         &self,
         rule: &Rule,
         seen: Seen,
-        replay: Option<&str>,
+        again: Again<'_>,
         until: Timestamp,
     ) -> Result<Option<DeliveryRow>, StoreError> {
         if !seen.row.was_held_back() {
-            return self.revive(rule, seen, replay, None, until).await;
+            return self.revive(rule, seen, again, None, until).await;
         }
         let Ok(known) = self.holds.known_now(rule, &seen.row).await? else { return Ok(None) };
         // What is still held must not be taken for the final one once it is settled, so the hold is told first. What is over is sent
@@ -267,7 +280,7 @@ impl<B: Backend> Operator<B> {
         if known.is_held && !self.holds.tell_hold(rule, &known).await? {
             return Ok(None);
         }
-        let revived = self.revive(rule, seen, replay, Some(&known.event), until).await?;
+        let revived = self.revive(rule, seen, again, Some(&known.event), until).await?;
         if revived.is_some() && !known.is_held {
             for _ in 0..READS {
                 if self.holds.tell_hold(rule, &known).await? {
@@ -284,7 +297,7 @@ impl<B: Backend> Operator<B> {
         &self,
         rule: &Rule,
         seen: Seen,
-        replay: Option<&str>,
+        how: Again<'_>,
         newest: Option<&StoredEvent>,
         until: Timestamp,
     ) -> Result<Option<DeliveryRow>, StoreError> {
@@ -299,7 +312,7 @@ impl<B: Backend> Operator<B> {
         }
         let again = |mut row: DeliveryRow| {
             row.job.event = newest.cloned().unwrap_or(row.job.event);
-            waiting_again(rule, row, base, replay, now)
+            waiting_again(rule, row, base, how, now)
         };
         let mut row = again(row);
         for _ in 0..READS {
@@ -349,13 +362,14 @@ impl<B: Backend> Operator<B> {
 }
 
 /// The row with a new budget.
-fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, replay: Option<&str>, now: Timestamp) -> DeliveryRow {
+fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, how: Again<'_>, now: Timestamp) -> DeliveryRow {
+    begin_flow_anew(rule, &mut row, base, how.from_step, now);
     // What matched before the rule was switched off is sent because a person says so (P6).
     row.job.epoch = rule.head.epoch;
     row.attempts = base;
     row.base = base;
-    row.max_attempts = base + rule.definition.retry.max_attempts();
-    row.replay = replay.map(ToOwned::to_owned).or(row.replay);
+    row.max_attempts = base + rule.definition.plan.first_call().retry.max_attempts();
+    row.replay = how.replay.map(ToOwned::to_owned).or(row.replay);
     row.state = State::Waiting;
     row.reason = Some(SENT_AGAIN.to_owned());
     row.next_due = Some(now);
@@ -364,9 +378,43 @@ fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, replay: Option<&s
     row
 }
 
+/// The place of a flow that is sent again (W13): one that waits goes on at once; one that is over begins at a step that a person names, with
+/// its variables as they are, or at its first step, without what it knew.
+fn begin_flow_anew(rule: &Rule, row: &mut DeliveryRow, base: u32, from_step: Option<&str>, now: Timestamp) {
+    let plan = &rule.definition.plan;
+    if !plan.is_flow() {
+        row.flow = None;
+        return;
+    }
+    match (&mut row.flow, from_step) {
+        (Some(flow), None) if !row.state.is_ended() => flow.wake(),
+        (_, Some(step)) => row.flow = Some(Box::new(Progress::at(plan, step, base, now))),
+        (_, None) => {
+            row.flow = None;
+            row.variables.clear();
+            row.secret_variables.clear();
+        }
+    }
+    row.pending = false;
+}
+
+/// Refuses a step that the rule does not have.
+fn check_step(rule: &Rule, from_step: Option<&str>) -> Result<(), Refused> {
+    let Some(step) = from_step else { return Ok(()) };
+    let plan = &rule.definition.plan;
+    if plan.step_names().any(|name| name == step) {
+        return Ok(());
+    }
+    let mut faults = Faults::default();
+    let names: Vec<&str> = plan.step_names().collect();
+    let known = if names.is_empty() { "the rule has no steps".to_owned() } else { format!("expected one of {}", names.join(", ")) };
+    faults.add("/from_step", format!("unknown step \"{step}\": {known}"));
+    Err(faults.into())
+}
+
 /// Asks to send the next attempt of a delivery at this time.
 pub(crate) fn wake(rule: &Rule, row: &DeliveryRow, at: Timestamp) -> Message {
-    let group = delivery::group(&row.job, rule.definition.request.host());
+    let group = delivery::group(&row.job, rule.definition.first_host());
     delivery::message(&Task::Wake { delivery: row.job.id.clone() }, group, at)
 }
 

@@ -5,7 +5,7 @@ use tracking_core::{
     fault::Faults,
     id::Id,
     json::Value,
-    tracking_api::{keeps_owner, merge_patch},
+    tracking_api::{keeps_owner, patch_document},
 };
 
 use super::{
@@ -43,7 +43,7 @@ impl<B: Backend> RuleWriter<B> {
     ) -> Result<View, Refused> {
         let change = |rule: &Rule| {
             let mut document = rule.definition.document();
-            merge_patch(&mut document, patch);
+            patch_document(&mut document, patch);
             document
         };
         self.change_rule(Act::new(actor.into(), Action::Patched), id, expected, change, Some(patch)).await

@@ -20,6 +20,7 @@ fn a3_a_rule_that_decides_sets_what_the_answer_told() {
         payout: Some("12.50".parse().unwrap()),
         value: Some("100".parse().unwrap()),
         external_id: Some("Ready-200".to_owned()),
+        keep: BTreeMap::new(),
         variables: BTreeMap::from([("lead".to_owned(), "{\"id\":7}".to_owned())]),
     };
     assert_eq!(told(&set, body), (expected, vec![]));

@@ -130,7 +130,7 @@ fn a2_a_rule_has_100_conditions_those_of_alternatives_included() {
     let told = "expected at most 100 conditions in a rule, this is number 101";
     check_faults(&of(5), &Owner::Admin, &[("/answer/rules/4/when/0/any/1/1", told)]);
     let mut stored = Faults::of_stored_rule();
-    AnswerRules::parse(Some(&of(5)), "/answer", &Owner::Admin, &mut stored);
+    AnswerRules::parse(Some(&of(5)), "/answer", &Owner::Admin, Within::OneRequest, &mut stored);
     assert_eq!(stored, Faults::default(), "one that was saved before there was the limit");
 }
 

@@ -16,9 +16,9 @@ fn parse(members: &Value) -> Result<Definition, Faults> {
 #[track_caller]
 fn check_url(members: &Value, expected: &str) {
     let definition = parse(members).unwrap_or_else(|faults| panic!("{members}: {faults}"));
-    let rendered = in_scope(&event(), None, |scope| definition.request.render(scope)).unwrap();
+    let rendered = in_scope(&event(), None, |scope| definition.plan.first_call().request.render(scope)).unwrap();
     assert_eq!(rendered.url, expected, "{members}");
-    assert_eq!(parse(&definition.document()).unwrap().request, definition.request, "it is read back as it was");
+    assert_eq!(parse(&definition.document()).unwrap().plan.first_call().request, definition.plan.first_call().request, "it is read back as it was");
 }
 
 #[track_caller]
@@ -74,7 +74,7 @@ fn case_b1_a_circle_of_variables_is_named() {
 fn case_b1_a_variable_has_one_source() {
     let rule = json!({"when": [{"operator": "always"}], "then": "delivered", "set": {"variables": {"sig": "{http_code}"}}});
     let members = json!({"variables": {"sig": "x"}, "answer": {"rules": [rule]}});
-    check_refused(&members, "/variables/sig", "an answer rule sets sig too: choose another name for one of them");
+    check_refused(&members, "/variables/sig", "an answer rule or a step sets sig too: choose another name for one of them");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn case_b1_variables_have_limits() {
     );
     check_refused(&json!({"variables": ["x"]}), "/variables", "a list is not an object: write {\"name\": \"template\"}");
     let doubled = json!({"variables": {"a": "x".repeat(5_000), "b": "{var.a}{var.a}"}});
-    let rendered = in_scope(&event(), None, |scope| parse(&doubled).unwrap().request.render(scope));
+    let rendered = in_scope(&event(), None, |scope| parse(&doubled).unwrap().plan.first_call().request.render(scope));
     assert_eq!(rendered, Err(RenderFault::TooLong { limit_bytes: 8 * 1024 }));
 }
 
@@ -117,7 +117,7 @@ fn case_b1_what_is_made_of_a_secret_by_way_of_variables_is_masked() {
     let members = json!({"variables": {"sig": "{pcid}{secret.key}", "plain": "{pcid}"},
         "request": {"url": "https://a.example/?s={var.sig|md5}&p={var.plain}&t={secret.token}",
             "headers": [{"name": "X-Sorted", "value": "{query_sorted|sha1}"}]}});
-    let request = parse(&members).unwrap().request;
+    let request = parse(&members).unwrap().plan.first_call().request.clone();
     assert_eq!(request.secrets().collect::<Vec<_>>(), ["token", "key"]);
     let texts = in_scope(&event(), None, |scope| request.secret_texts(scope));
     let made: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -170,10 +170,10 @@ fn signed(signing: &Value) -> Value {
 #[track_caller]
 fn check_signature(signing: &Value, name: &str, expected: &str) {
     let definition = parse(&signed(signing)).unwrap_or_else(|faults| panic!("{signing}: {faults}"));
-    let rendered = in_scope(&event(), None, |scope| definition.request.render(scope)).unwrap();
+    let rendered = in_scope(&event(), None, |scope| definition.plan.first_call().request.render(scope)).unwrap();
     let found: Vec<_> = rendered.headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str()).collect();
     assert_eq!(found, [expected], "{signing}");
-    assert_eq!(parse(&definition.document()).unwrap().request, definition.request, "it is read back as it was");
+    assert_eq!(parse(&definition.document()).unwrap().plan.first_call().request, definition.plan.first_call().request, "it is read back as it was");
 }
 
 #[test]

@@ -96,9 +96,9 @@ fn q6_a_variable_is_chosen_and_a_condition_reads_variables() {
                        "do_not_send": [{"source": "variable", "key": "sum", "operator": "bigger_than", "value": "4"}]}]},
     });
     let definition = parse(&members).unwrap();
-    let rendered = in_scope(&event(), None, |scope| definition.request.render(scope)).unwrap();
+    let rendered = in_scope(&event(), None, |scope| definition.plan.first_call().request.render(scope)).unwrap();
     assert_eq!(rendered.url, "https://a.example/ok?sum=5.00&n=");
-    assert_eq!(parse(&definition.document()).unwrap().request, definition.request);
+    assert_eq!(parse(&definition.document()).unwrap().plan.first_call().request, definition.plan.first_call().request);
     assert_eq!(definition.document()["variables"], members["variables"]);
     let circle = json!({"variables": {
         "a": [{"when": [{"source": "variable", "key": "b", "operator": "is_empty"}], "text": "x"}, {"text": "y"}],
@@ -162,7 +162,7 @@ fn q6_the_budget_of_conditions_is_that_of_the_whole_rule() {
 
 #[test]
 fn q6_a_secret_is_bound_to_the_conditions_of_its_place() {
-    let uses = |header: Value| parse(&json!({"request": {"headers": [header]}})).unwrap().request.uses_fingerprint(Some("key"));
+    let uses = |header: Value| parse(&json!({"request": {"headers": [header]}})).unwrap().plan.first_call().request.uses_fingerprint(Some("key"));
     let plain = uses(json!({"name": "a", "value": "{secret.key}"}));
     assert_eq!(plain, uses(json!({"name": "a", "value": [{"text": "{secret.key}"}]})));
     let unless = |value: &str| uses(json!({"name": "a", "value": "{secret.key}", "do_not_send": when("result", value)}));
@@ -185,7 +185,7 @@ fn q6_what_is_at_hand_says_which_texts_are_sent() {
     });
     let definition = parse(&members).unwrap();
     let places: Vec<String> =
-        in_scope(&event(), None, |scope| definition.request.placed_templates_in(scope).map(|(place, _)| place).collect());
+        in_scope(&event(), None, |scope| definition.plan.first_call().request.placed_templates_in(scope).map(|(place, _)| place).collect());
     let expected = [
         "/url",
         "/query/0/do_not_send/0/key",

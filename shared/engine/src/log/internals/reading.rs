@@ -142,6 +142,11 @@ impl Rows {
         let definition = self.rule.as_ref().map(|rule| &rule.definition);
         let budget =
             || self.row.as_ref().map_or(USUAL_MAX_ATTEMPTS, |(_, row)| row.max_attempts - row.base.min(row.max_attempts));
+        let flow = self.row.as_ref().and_then(|(_, row)| row.flow.as_ref());
+        let call = definition.map(|rule| {
+            let step = flow.and_then(|flow| rule.plan.call(&flow.step));
+            step.unwrap_or_else(|| rule.plan.first_call())
+        });
         let job = if id == look.id { self.job() } else { self.others.get(id).map(|row| &row.job) };
         let after = job.filter(|job| job.created_at + PATIENCE > look.present.now).and_then(|job| job.after.as_ref());
         Ask {
@@ -151,8 +156,8 @@ impl Rows {
             // No hand-out has this token.
             token: "",
             present: look.present,
-            timeout_seconds: definition.map_or(USUAL_TIMEOUT_SECONDS, |rule| rule.request.timeout().seconds()),
-            max_attempts: definition.map_or_else(budget, |rule| rule.retry.max_attempts()),
+            timeout_seconds: call.map_or(USUAL_TIMEOUT_SECONDS, |call| call.request.timeout().seconds()),
+            max_attempts: call.filter(|_| flow.is_none()).map_or_else(budget, |call| call.retry.max_attempts()),
         }
     }
 
@@ -297,8 +302,8 @@ fn shown_rule(head: &Head, rule: Option<&Rule>, sends: bool) -> RuleInternals {
         live: head.live,
         sends,
         unbound_secrets: definition.map(|definition| head.unbound_names(definition)).unwrap_or_default(),
-        max_attempts: definition.map(|definition| definition.retry.max_attempts()),
-        timeout_seconds: definition.map(|definition| definition.request.timeout().seconds()),
+        max_attempts: definition.map(|definition| definition.plan.first_call().retry.max_attempts()),
+        timeout_seconds: definition.map(|definition| definition.plan.first_call().request.timeout().seconds()),
         rate_per_second: definition.and_then(|definition| definition.rate_per_second),
     }
 }

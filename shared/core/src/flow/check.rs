@@ -1,0 +1,183 @@
+//! What is wrong with a plan as a whole: unknown and unreachable steps, loops that never end (W9), secret variables in the open (W8).
+
+use std::collections::BTreeSet;
+
+use super::{Kind, Plan, Step, parse::Target};
+use crate::{answer::Verdict, fault::Faults, macros::nearest};
+
+/// The most variables that outlive their delivery (W5).
+const MAX_KEPT: usize = 10;
+
+/// A way from a step to another one.
+struct Edge<'p> {
+    /// JSON pointer to the word that names the target; `None`: it is the next in order.
+    pointer: Option<String>,
+    to: Option<&'p Target>,
+    /// The flow rests for a second at least before it goes on.
+    waits: bool,
+}
+
+/// Adds every fault of the plan as a whole.
+pub(super) fn check(plan: &Plan, faults: &mut Faults) {
+    check_names(plan, faults);
+    let before = faults.count();
+    check_targets(plan, faults);
+    if plan.calls().next().is_none() {
+        faults.add("/steps", "no step sends a request: write one with call");
+    }
+    if faults.count() > before {
+        return;
+    }
+    check_reachable(plan, faults);
+    check_loops(plan, faults);
+    check_references(plan, faults);
+    check_secrets(plan, faults);
+}
+
+fn check_names(plan: &Plan, faults: &mut Faults) {
+    let mut seen = BTreeSet::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        if !seen.insert(&*step.name) {
+            faults.add(format!("/steps/{index}/name"), format!("another step is named {}: names are unique", step.name));
+        }
+    }
+    if plan.kept_variables().len() > MAX_KEPT {
+        faults.add("/steps", format!("expected at most {MAX_KEPT} variables with keep_seconds, got {}", plan.kept_variables().len()));
+    }
+}
+
+fn check_targets(plan: &Plan, faults: &mut Faults) {
+    for (index, step) in plan.steps.iter().enumerate() {
+        for edge in edges(step, index) {
+            let (Some(pointer), Some(Target::Step(name))) = (edge.pointer, edge.to) else { continue };
+            if plan.step(name).is_none() {
+                let meant = nearest(name, plan.steps.iter().map(|step| &*step.name).chain(["end", "fail"]));
+                let hint = meant.map_or_else(String::new, |meant| format!("; did you mean \"{meant}\"?"));
+                faults.add(pointer, format!("unknown step \"{name}\"{hint}"));
+            }
+        }
+    }
+    for call in plan.calls() {
+        let kept = plan.kept_variables();
+        for (place, name) in call.answer.forgotten() {
+            if !kept.contains(name) {
+                faults.add(format!("{}{place}", call.pointer("answer")), format!("{name} is no variable with keep_seconds"));
+            }
+        }
+    }
+}
+
+/// The ways out of a step. What a step that is not run goes on with is the next in order.
+fn edges(step: &Step, index: usize) -> Vec<Edge<'_>> {
+    let at = format!("/steps/{index}");
+    let mut edges = Vec::new();
+    if step.when.is_some() || step.unless.is_some() {
+        edges.push(Edge { pointer: None, to: None, waits: false });
+    }
+    let on = |waits| match &step.go {
+        Some(go) => Edge { pointer: Some(format!("{at}/go")), to: Some(go), waits },
+        None => Edge { pointer: None, to: None, waits },
+    };
+    match &step.kind {
+        Kind::End(_) | Kind::Fail(_) => {}
+        Kind::Set(_) => edges.push(on(false)),
+        Kind::Wait(_) => edges.push(on(true)),
+        Kind::Switch(cases) => {
+            let cases = cases.iter().enumerate();
+            edges.extend(cases.map(|(i, case)| Edge {
+                pointer: Some(format!("{at}/switch/{i}/go")),
+                to: Some(&case.go),
+                waits: false,
+            }));
+            edges.push(on(false));
+        }
+        Kind::Call(call) => {
+            edges.push(on(false));
+            edges.extend(call.goes.iter().map(|(place, go, then)| Edge {
+                pointer: Some(format!("{at}/answer{place}")),
+                to: Some(go),
+                waits: matches!(then, Some(Verdict::Pending | Verdict::Retry)),
+            }));
+            let exhausted = call.on_exhausted.iter();
+            edges.extend(exhausted.map(|to| Edge { pointer: Some(format!("{at}/on_exhausted")), to: Some(to), waits: false }));
+        }
+    }
+    edges
+}
+
+/// The positions of the steps that may follow a step.
+fn followers(plan: &Plan, index: usize, with_waits: bool) -> Vec<usize> {
+    let edges = edges(&plan.steps[index], index).into_iter().filter(|edge| with_waits || !edge.waits);
+    let next = |edge: Edge<'_>| match edge.to {
+        None => Some(index + 1).filter(|next| *next < plan.steps.len()),
+        Some(Target::Step(name)) => plan.position(name),
+        Some(Target::End | Target::Fail) => None,
+    };
+    edges.filter_map(next).collect()
+}
+
+fn check_reachable(plan: &Plan, faults: &mut Faults) {
+    let mut reached = BTreeSet::from([0]);
+    let mut open = vec![0];
+    while let Some(index) = open.pop() {
+        open.extend(followers(plan, index, true).into_iter().filter(|next| reached.insert(*next)));
+    }
+    for (index, step) in plan.steps.iter().enumerate().filter(|(index, _)| !reached.contains(index)) {
+        faults.add(format!("/steps/{index}"), format!("step {} is never reached", step.name));
+    }
+}
+
+/// A loop is bounded if it waits somewhere, or if one of its steps says how often it runs.
+fn check_loops(plan: &Plan, faults: &mut Faults) {
+    let is_bounded = |index: usize| plan.steps[index].max_runs.is_some();
+    for start in (0..plan.steps.len()).filter(|index| !is_bounded(*index)) {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![start];
+        while let Some(index) = open.pop() {
+            for next in followers(plan, index, false).into_iter().filter(|next| !is_bounded(*next)) {
+                if next == start {
+                    let name = &plan.steps[start].name;
+                    let detail = format!(
+                        "a loop leads back to step {name} without a wait: add a step with wait, choose pending or retry with go, or write \
+                         max_runs"
+                    );
+                    faults.add(format!("/steps/{start}"), detail);
+                    return;
+                }
+                if seen.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+    }
+}
+
+fn check_references(plan: &Plan, faults: &mut Faults) {
+    let mut unknown = BTreeSet::new();
+    for text in plan.all_templates() {
+        for reference in text.uses().filter_map(|used| used.source.step_reference()) {
+            if plan.call(reference.step()).is_none() {
+                unknown.insert(reference.step().to_owned());
+            }
+        }
+    }
+    for step in unknown {
+        faults.add("/steps", format!("{{steps.{step}.…}} names no step with a request"));
+    }
+}
+
+/// A secret variable never stands where everybody reads it (W8).
+fn check_secrets(plan: &Plan, faults: &mut Faults) {
+    let secret = plan.secret_variables();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let (place, texts): (_, Vec<_>) = match &step.kind {
+            Kind::End(Some(reason)) => ("end/reason", vec![reason]),
+            Kind::Fail(Some(reason)) => ("fail/reason", vec![reason]),
+            Kind::Call(call) => ("answer", call.answer.platform_templates().collect()),
+            _ => continue,
+        };
+        for name in texts.into_iter().flat_map(|text| text.variables()).filter(|name| secret.contains(name)) {
+            faults.add(format!("/steps/{index}/{place}"), format!("{name} is a secret variable, and everybody reads this"));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The catalogue of step kinds, as `GET /step-kinds` serves it.
+
+use serde::Serialize;
+
+/// A kind of step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct StepKindInfo {
+    /// The key that a step of this kind has.
+    pub kind: &'static str,
+    /// Its purpose.
+    pub description: &'static str,
+    /// The fields of the step beside name, title, when, unless.
+    pub fields: &'static [&'static str],
+    /// A step of this kind, as JSON.
+    pub example: &'static str,
+}
+
+/// Every kind of step.
+pub const STEP_KINDS: &[StepKindInfo] = &[
+    StepKindInfo {
+        kind: "call",
+        description: "Sends a request and reads the response. The step is over when an answer rule says delivered.",
+        fields: &["call", "answer", "retry", "on_exhausted", "go", "max_runs"],
+        example: r#"{"name": "status", "call": {"url": "https://api.example/leads/{external_id}"}, "answer": {"rules": [{"when": [{"source": "body", "key": "status", "operator": "equals", "value": "pending"}], "then": "pending"}]}, "retry": {"max_retries": 30, "delay_seconds": 3600, "backoff": "fixed"}}"#,
+    },
+    StepKindInfo {
+        kind: "set",
+        description: "Sets variables from texts. A value with keep_seconds is read by later deliveries of the rule too.",
+        fields: &["set", "go", "max_runs"],
+        example: r#"{"name": "sign", "set": {"variables": {"text": "{conversion_id}:{payout}"}}}"#,
+    },
+    StepKindInfo {
+        kind: "switch",
+        description: "Goes on at the first case that holds, else at the step's own go.",
+        fields: &["switch", "go", "max_runs"],
+        example: r#"{"name": "is_large", "switch": [{"when": [{"source": "macro", "key": "payout", "operator": "bigger_than", "value": "1000"}], "go": "report"}], "go": "end"}"#,
+    },
+    StepKindInfo {
+        kind: "wait",
+        description: "Waits: seconds, until a time, after a time of the event, within hours of a day, or for the next day that counts.",
+        fields: &["wait", "go", "max_runs"],
+        example: r#"{"name": "hours", "wait": {"within": {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "17:00", "time_zone": "Europe/Prague"}}}"#,
+    },
+    StepKindInfo {
+        kind: "end",
+        description: "Ends the flow: delivered if a request was sent, else skipped.",
+        fields: &["end"],
+        example: r#"{"name": "enough", "end": {"reason": "nothing to report"}}"#,
+    },
+    StepKindInfo {
+        kind: "fail",
+        description: "Ends the flow as failed.",
+        fields: &["fail"],
+        example: r#"{"name": "refused", "fail": {"reason": "the bank refused the lead"}}"#,
+    },
+];

@@ -1,0 +1,421 @@
+//! Flows: the steps of a rule, and how a delivery moves through them (W1–W14).
+//!
+//! A [`Plan`] is the checked definition: named steps in order. A rule with one request is a plan of one `call` step. [`Progress`] is the
+//! place of one delivery in it. [`Plan::walk`] runs the steps that need no request, up to the next request, wait or end;
+//! [`Plan::after`] says what follows a response. Both are pure: the engine reads, asks here, and writes.
+
+mod check;
+mod kinds;
+mod parse;
+mod progress;
+mod wait;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+pub use self::{
+    kinds::{STEP_KINDS, StepKindInfo},
+    parse::{MAX_RUNS, MAX_STEPS},
+    progress::{Answered, Moved, Progress},
+    walk::{Stance, Walked},
+};
+use self::{parse::Target, wait::Wait};
+use crate::{
+    answer::{Answer, AnswerRules, Verdict, assign::Assignments},
+    json,
+    json::{Map, Value},
+    macros::Macro,
+    request::{Request, Signing, Variables},
+    retry::RetryPolicy,
+    template::Template,
+    when::{Condition, When},
+};
+
+/// The most requests of one step, and of a whole flow, within one budget (W2).
+pub const MAX_STEP_REQUESTS: u32 = 31;
+/// See [`MAX_STEP_REQUESTS`].
+pub const MAX_FLOW_REQUESTS: u32 = 100;
+
+/// The steps of a rule; nothing in them is wrong.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    steps: Vec<Step>,
+    /// The rule was written with `request`, `retry` and `answer` instead of `steps`.
+    is_short: bool,
+    /// The wait before the first step (W10).
+    delay_seconds: Option<u32>,
+}
+
+/// One step.
+#[derive(Debug, Clone)]
+struct Step {
+    name: Box<str>,
+    title: Option<Box<str>>,
+    when: Option<When>,
+    unless: Option<When>,
+    /// The step that follows; `None` is the next in order.
+    go: Option<Target>,
+    /// The most runs, if that is written (W2).
+    max_runs: Option<u32>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Call(Box<Call>),
+    Set(Assignments),
+    Switch(Vec<Case>),
+    Wait(Box<Wait>),
+    End(Option<Template>),
+    Fail(Option<Template>),
+}
+
+/// A case of a `switch`.
+#[derive(Debug, Clone)]
+struct Case {
+    when: When,
+    go: Target,
+}
+
+/// A request with the meaning of its responses, and when it is repeated.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The request (Q1–Q5).
+    pub request: Request,
+    /// The meaning of responses (A1–A3).
+    pub answer: AnswerRules,
+    /// The number and times of repeats (L1, L2).
+    pub retry: RetryPolicy,
+    /// The step that follows when the repeats are used up.
+    on_exhausted: Option<Target>,
+    /// The targets that its answer rules name, each with its place and with what its rule says of the response.
+    goes: Vec<(String, Target, Option<Verdict>)>,
+    /// JSON pointer to the step; empty in a rule with one request.
+    at: Box<str>,
+}
+
+impl Call {
+    /// JSON pointer to its request.
+    pub fn request_pointer(&self) -> String {
+        format!("{}/{}", self.at, if self.at.is_empty() { "request" } else { "call" })
+    }
+
+    /// Every condition of its request and of its answer rules, each with its place.
+    pub(crate) fn placed_conditions(&self) -> Vec<(String, &Condition)> {
+        let (request, answer) = (self.request_pointer(), self.pointer("answer"));
+        let mut all = self.request.placed_conditions(&request);
+        all.extend(self.answer.placed_conditions().map(|(place, condition)| (format!("{answer}{place}"), condition)));
+        all
+    }
+
+    /// JSON pointer to a field beside its request, such as `answer`.
+    pub fn pointer(&self, field: &str) -> String {
+        format!("{}/{field}", self.at)
+    }
+}
+
+impl Plan {
+    /// The plan of a rule with one request.
+    pub fn of_one_request(request: Request, retry: RetryPolicy, answer: AnswerRules) -> Self {
+        let call = Call { request, answer, retry, on_exhausted: None, goes: Vec::new(), at: "".into() };
+        let step = Step {
+            name: "request".into(),
+            title: None,
+            when: None,
+            unless: None,
+            go: None,
+            max_runs: None,
+            kind: Kind::Call(Box::new(call)),
+        };
+        Self { steps: vec![step], is_short: true, delay_seconds: None }
+    }
+
+    /// The same plan with what the rule gives to each of its requests, and its delay.
+    #[must_use]
+    pub fn with(mut self, variables: &Variables, signing: Option<&Signing>, delay_seconds: Option<u32>) -> Self {
+        for step in &mut self.steps {
+            if let Kind::Call(call) = &mut step.kind {
+                call.request = call.request.clone().with(variables.clone(), signing.cloned());
+            }
+        }
+        self.delay_seconds = delay_seconds;
+        self
+    }
+
+    /// Returns true if a delivery has a [`Progress`]: the rule has steps, or a delay before its request.
+    pub fn is_flow(&self) -> bool {
+        !self.is_short || self.delay_seconds.is_some()
+    }
+
+    /// Returns true if it was written with `steps`.
+    pub fn has_steps(&self) -> bool {
+        !self.is_short
+    }
+
+    /// The requests, in the order of the document. There is one at least.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.steps.iter().filter_map(Step::call)
+    }
+
+    /// The first request in the order of the document.
+    pub fn first_call(&self) -> &Call {
+        self.calls().next().expect("a plan without a request is refused when it is read")
+    }
+
+    /// The request of the step of this name; that of a rule with one request has no name that counts.
+    pub fn call(&self, step: &str) -> Option<&Call> {
+        if self.is_short { Some(self.first_call()) } else { self.step(step)?.call() }
+    }
+
+    /// The names of its steps, in order; none in a rule with one request.
+    pub fn step_names(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter(|_| !self.is_short).map(|step| &*step.name)
+    }
+
+    fn step(&self, name: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| *step.name == *name)
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.steps.iter().position(|step| *step.name == *name)
+    }
+
+    /// The resource's fields: `steps`, or `request`, `retry` and `answer`.
+    pub fn document(&self) -> Map {
+        if let [Step { kind: Kind::Call(call), .. }] = &*self.steps
+            && self.is_short
+        {
+            return Map::from_iter([
+                ("request".to_owned(), call.request.document()),
+                ("retry".to_owned(), call.retry.document()),
+                ("answer".to_owned(), call.answer.document()),
+            ]);
+        }
+        let steps: Vec<Value> = self.steps.iter().map(Step::document).collect();
+        Map::from_iter([("steps".to_owned(), steps.into())])
+    }
+
+    /// Returns true if a response or a `set` step sets that variable.
+    pub fn sets_variable(&self, name: &str) -> bool {
+        self.steps.iter().any(|step| match &step.kind {
+            Kind::Call(call) => call.answer.sets_variable(name),
+            Kind::Set(set) => set.sets(name),
+            _ => false,
+        })
+    }
+
+    /// The variables whose values nobody sees: declared secret, or made of a secret or of a secret variable (W8).
+    pub fn secret_variables(&self) -> BTreeSet<&str> {
+        let mut secret: BTreeSet<&str> = BTreeSet::new();
+        for step in &self.steps {
+            match &step.kind {
+                Kind::Call(call) => secret.extend(call.answer.secret_variables()),
+                Kind::Set(set) => secret.extend(set.secret()),
+                _ => {}
+            }
+        }
+        let sets = || self.steps.iter().filter_map(|step| if let Kind::Set(set) = &step.kind { Some(set) } else { None });
+        loop {
+            let before = secret.len();
+            for (name, text) in sets().flat_map(Assignments::iter) {
+                if text.secrets().next().is_some() || text.variables().any(|read| secret.contains(read)) {
+                    secret.insert(name);
+                }
+            }
+            if secret.len() == before {
+                return secret;
+            }
+        }
+    }
+
+    /// The variables that outlive their delivery (W5).
+    pub fn kept_variables(&self) -> BTreeSet<&str> {
+        let mut kept = BTreeSet::new();
+        for step in &self.steps {
+            match &step.kind {
+                Kind::Call(call) => kept.extend(call.answer.kept()),
+                Kind::Set(set) => kept.extend(set.kept()),
+                _ => {}
+            }
+        }
+        kept
+    }
+
+    /// Every text outside of requests, those of conditions included, each with its place.
+    pub(crate) fn placed_templates(&self) -> Vec<(String, &Template)> {
+        let mut all = Vec::new();
+        for (index, step) in self.steps.iter().enumerate().filter(|_| !self.is_short) {
+            let at = format!("/steps/{index}");
+            match &step.kind {
+                Kind::Set(set) => all.extend(set.templates().map(|text| (format!("{at}/set/variables"), text))),
+                Kind::End(reason) => all.extend(reason.iter().map(|text| (format!("{at}/end/reason"), text))),
+                Kind::Fail(reason) => all.extend(reason.iter().map(|text| (format!("{at}/fail/reason"), text))),
+                Kind::Wait(wait) => all.extend(wait.template().map(|text| (format!("{at}/wait/until"), text))),
+                Kind::Call(call) => {
+                    all.extend(call.answer.placed_templates().map(|(place, text)| (format!("{at}/answer{place}"), text)));
+                }
+                Kind::Switch(_) => {}
+            }
+        }
+        let of_conditions = self.placed_conditions().into_iter();
+        all.extend(of_conditions.flat_map(|(place, condition)| condition.templates().map(move |(_, text)| (place.clone(), text))));
+        all
+    }
+
+    /// The conditions outside of requests and answer rules, each with its place.
+    pub(crate) fn placed_conditions(&self) -> Vec<(String, &Condition)> {
+        let mut all = Vec::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            let at = format!("/steps/{index}");
+            for (key, when) in [("when", &step.when), ("unless", &step.unless)] {
+                let conditions = when.iter().flat_map(When::conditions);
+                all.extend(conditions.map(|(spot, condition)| (format!("{at}/{key}{spot}"), condition)));
+            }
+            if let Kind::Switch(cases) = &step.kind {
+                for (number, case) in cases.iter().enumerate() {
+                    let conditions = case.when.conditions();
+                    all.extend(conditions.map(|(spot, condition)| (format!("{at}/switch/{number}/when{spot}"), condition)));
+                }
+            }
+        }
+        all
+    }
+
+    /// Every condition of the plan, each with its place.
+    pub(crate) fn all_conditions(&self) -> Vec<(String, &Condition)> {
+        let mut all = Vec::new();
+        for call in self.calls() {
+            all.extend(call.placed_conditions());
+        }
+        all.extend(self.placed_conditions());
+        all
+    }
+
+    /// Secrets that steps other than requests read, with repeats.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.placed_templates().into_iter().flat_map(|(_, text)| text.secrets())
+    }
+
+    /// The parts of a response of `step` that other steps refer to, by the names under which they are kept (W7).
+    pub fn references(&self, step: &str, answer: &Answer) -> Vec<(String, String)> {
+        if self.is_short {
+            return Vec::new();
+        }
+        let mut taken: Vec<(String, String)> = Vec::new();
+        for used in self.all_templates().into_iter().flat_map(Template::uses) {
+            let Some(reference) = used.source.step_reference().filter(|reference| reference.step() == step) else { continue };
+            if !taken.iter().any(|(key, _)| key == reference.key()) {
+                // A part that is missing now replaces the one of an earlier response.
+                taken.push((reference.key().to_owned(), reference.take(answer).unwrap_or_default()));
+            }
+        }
+        taken
+    }
+
+    /// Every text of the plan.
+    fn all_templates(&self) -> Vec<&Template> {
+        let mut all: Vec<&Template> = self.placed_templates().into_iter().map(|(_, text)| text).collect();
+        for call in self.calls() {
+            all.extend(call.request.templates());
+            let conditions = call.answer.placed_conditions();
+            all.extend(conditions.flat_map(|(_, condition)| condition.templates().map(|(_, text)| text)));
+        }
+        all
+    }
+
+    /// Returns true if a text of the plan, or a condition, names this macro.
+    pub(crate) fn reads(&self, is_read: impl Fn(&Macro) -> bool) -> bool {
+        self.all_templates().into_iter().flat_map(Template::uses).any(|used| is_read(used.source))
+    }
+
+    /// Returns true if the step of this name reads the variable, or sets it.
+    pub fn touches(&self, step: &str, variable: &str) -> bool {
+        let Some(step) = self.step(step) else { return false };
+        step.templates().into_iter().any(|text| text.variables().any(|read| read == variable)) || step.sets(variable)
+    }
+
+    /// Returns true if a response of the step may set this variable.
+    pub fn step_sets(&self, step: &str, variable: &str) -> bool {
+        self.step(step).is_some_and(|step| step.sets(variable))
+    }
+
+    /// An estimate of the memory that it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let calls: usize = self.calls().map(|call| size_of::<Call>() + call.request.bytes() + call.answer.bytes()).sum();
+        let others: usize = self.placed_templates().into_iter().map(|(_, text)| text.bytes()).sum();
+        calls + others + self.steps.len() * size_of::<Step>()
+    }
+}
+
+impl Step {
+    fn call(&self) -> Option<&Call> {
+        if let Kind::Call(call) = &self.kind { Some(call) } else { None }
+    }
+
+    fn sets(&self, variable: &str) -> bool {
+        match &self.kind {
+            Kind::Call(call) => call.answer.sets_variable(variable),
+            Kind::Set(set) => set.sets(variable),
+            _ => false,
+        }
+    }
+
+    /// Every text of the step.
+    fn templates(&self) -> Vec<&Template> {
+        let mut all = Vec::new();
+        let whens = [&self.when, &self.unless].into_iter().flatten();
+        for condition in whens.flat_map(When::conditions).map(|(_, condition)| condition) {
+            all.extend(condition.templates().map(|(_, text)| text));
+        }
+        match &self.kind {
+            Kind::Call(call) => {
+                all.extend(call.request.templates());
+                all.extend(call.answer.placed_templates().map(|(_, text)| text));
+                let conditions = call.answer.placed_conditions();
+                all.extend(conditions.flat_map(|(_, condition)| condition.templates().map(|(_, text)| text)));
+            }
+            Kind::Set(set) => all.extend(set.templates()),
+            Kind::Switch(cases) => {
+                let conditions = cases.iter().flat_map(|case| case.when.conditions());
+                all.extend(conditions.flat_map(|(_, condition)| condition.templates().map(|(_, text)| text)));
+            }
+            Kind::Wait(wait) => all.extend(wait.template()),
+            Kind::End(reason) | Kind::Fail(reason) => all.extend(reason),
+        }
+        all
+    }
+
+    fn document(&self) -> Value {
+        let mut map = Map::from_iter([("name".to_owned(), (&*self.name).into())]);
+        map.extend(self.title.as_ref().map(|title| ("title".to_owned(), (&**title).into())));
+        map.extend(self.when.as_ref().map(|when| ("when".to_owned(), when.document())));
+        map.extend(self.unless.as_ref().map(|unless| ("unless".to_owned(), unless.document())));
+        let reason = |reason: &Option<Template>| match reason {
+            Some(reason) => json!({"reason": reason.text()}),
+            None => json!({}),
+        };
+        let (key, value) = match &self.kind {
+            Kind::Call(call) => {
+                map.insert("answer".to_owned(), call.answer.document());
+                map.insert("retry".to_owned(), call.retry.document());
+                map.extend(call.on_exhausted.as_ref().map(|target| ("on_exhausted".to_owned(), target.as_str().into())));
+                ("call", call.request.document())
+            }
+            Kind::Set(set) => ("set", json!({"variables": set.document().unwrap_or_else(|| json!({}))})),
+            Kind::Switch(cases) => {
+                let cases = cases.iter().map(|case| json!({"when": case.when.document(), "go": case.go.as_str()}));
+                ("switch", cases.collect::<Vec<_>>().into())
+            }
+            Kind::Wait(wait) => ("wait", wait.document()),
+            Kind::End(why) => ("end", reason(why)),
+            Kind::Fail(why) => ("fail", reason(why)),
+        };
+        map.insert(key.to_owned(), value);
+        map.extend(self.go.as_ref().map(|go| ("go".to_owned(), go.as_str().into())));
+        map.extend(self.max_runs.map(|runs| ("max_runs".to_owned(), runs.into())));
+        Value::Object(map)
+    }
+}

@@ -1,0 +1,247 @@
+//! The place of one delivery in its flow, and what follows a response (W1–W3).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Call, MAX_FLOW_REQUESTS, MAX_STEP_REQUESTS, Plan, Step, parse::Target};
+use crate::{
+    answer::Verdict,
+    delivery::{DeliveryId, Next, Repeats, State, after_attempt, used_up},
+};
+
+/// The place of a delivery in its flow. It names steps, which are read from the rule as it is when they begin (W12).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The step that it stands at.
+    pub step: String,
+    /// The step has begun; else it begins at `until`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) entered: bool,
+    /// The time at which it goes on, while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) until: Option<Timestamp>,
+    /// The time at which the flow began.
+    pub(super) began: Timestamp,
+    /// The attempts of the delivery before the present visit of its step.
+    pub(super) before: u32,
+    /// Requests of the present run at earlier visits: it went to other steps by `pending` or `retry` with `go` (W2).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) used: u32,
+    /// The present run of the step has been answered pending (L3).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) pending: bool,
+    /// Runs of each step.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) runs: BTreeMap<String, u32>,
+    /// Requests of each step at visits that are over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) sent: BTreeMap<String, u32>,
+    /// Runs that are to be continued, with the requests that they have had.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) open: BTreeMap<String, u32>,
+}
+
+/// A response, or that there was none, with its meaning.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered<'a> {
+    /// The meaning.
+    pub verdict: Verdict,
+    /// The meaning in words.
+    pub why: &'a str,
+    /// The target that the deciding answer rule names.
+    pub go: Option<&'a str>,
+    /// The wait that the receiver asks for.
+    pub retry_after: Option<Duration>,
+    /// The number of the attempt over the whole delivery; 1 is the first.
+    pub attempt: u32,
+}
+
+/// What follows a response, or the end of all repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Moved {
+    /// The same step asks again at this time, or the delivery ends.
+    Next(Next),
+    /// The flow goes on from here; walk on.
+    On(Progress),
+}
+
+impl Progress {
+    /// The place before the first step, after `attempts` of the delivery that count for earlier budgets.
+    pub fn first(plan: &Plan, attempts: u32, now: Timestamp) -> Self {
+        let step = plan.steps.first().map_or_else(String::new, |step| step.name.to_string());
+        let until = plan.delay_seconds.map(|seconds| now + jiff::SignedDuration::from_secs(seconds.into()));
+        Self {
+            step,
+            entered: false,
+            until,
+            began: now,
+            before: attempts,
+            used: 0,
+            pending: false,
+            runs: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// The place before a step that a person names (W13).
+    pub fn at(plan: &Plan, step: &str, attempts: u32, now: Timestamp) -> Self {
+        Self { step: step.to_owned(), until: None, ..Self::first(plan, attempts, now) }
+    }
+
+    /// The run of the step that it stands at; 1 is the first.
+    pub fn run(&self) -> u32 {
+        self.runs.get(&self.step).copied().unwrap_or(1)
+    }
+
+    /// The number of an attempt within its run.
+    pub fn attempt_of_run(&self, attempt: u32) -> u32 {
+        self.used + attempt.saturating_sub(self.before)
+    }
+
+    /// Returns true if no step has begun.
+    pub fn is_untouched(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// The time at which it goes on, if it waits.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+
+    /// Ends the present wait now (W13).
+    pub fn wake(&mut self) {
+        self.until = None;
+    }
+
+    /// The attempts of the delivery that the present run of its step may come to (W2); `base` are those of earlier budgets.
+    pub fn max_attempts(&self, call: &Call, base: u32) -> u32 {
+        let of_run = call.retry.max_attempts().saturating_sub(self.used);
+        let of_step = MAX_STEP_REQUESTS.saturating_sub(self.sent.get(&self.step).copied().unwrap_or(0));
+        let of_flow = (base + MAX_FLOW_REQUESTS).saturating_sub(self.before);
+        self.before + of_run.min(of_step).min(of_flow)
+    }
+
+    /// Notes a response after which the step asks again.
+    pub fn note(&mut self, verdict: Verdict) {
+        self.pending |= verdict == Verdict::Pending;
+    }
+
+    /// Leaves the present visit of its step after so many attempts of the delivery.
+    fn leave(&mut self, attempts: u32) {
+        let requests = attempts.saturating_sub(self.before);
+        if requests > 0 {
+            *self.sent.entry(self.step.clone()).or_insert(0) += requests;
+        }
+        (self.used, self.before, self.pending) = (0, attempts, false);
+    }
+
+    /// Stands before another step.
+    pub(super) fn stand_before(&mut self, step: &Step, until: Option<Timestamp>) {
+        (self.entered, self.until) = (false, until);
+        self.step = step.name.to_string();
+    }
+
+    /// Returns true if a request was sent in this budget.
+    pub(super) fn has_sent(&self) -> bool {
+        self.sent.values().any(|count| *count > 0)
+    }
+}
+
+impl Plan {
+    /// What follows a response (W1, W2, A1, L1–L3). `base` are the attempts of earlier budgets.
+    pub fn after(&self, mut progress: Progress, answered: Answered<'_>, base: u32, id: &DeliveryId, now: Timestamp) -> Moved {
+        let Answered { verdict, why, go, retry_after, attempt } = answered;
+        let Some((step, call)) = self.step(&progress.step).and_then(|step| Some((step, step.call()?))) else {
+            // The definition changed while the request was under way: what it says of other steps is found out by walking on.
+            return Moved::On(progress);
+        };
+        progress.pending |= verdict == Verdict::Pending;
+        let max = progress.max_attempts(call, base).saturating_sub(progress.before) + progress.used;
+        let of_run = progress.attempt_of_run(attempt);
+        let repeats = matches!(verdict, Verdict::Pending | Verdict::Retry);
+        if repeats {
+            let (policy, pending_seen) = (&call.retry, progress.pending);
+            let repeats = Repeats { attempt: of_run, max_attempts: max, policy, id, pending_seen };
+            let next = after_attempt(verdict, why, &repeats, retry_after, now);
+            let Next::Again(due) = next else { return self.exhausted(progress, attempt, why) };
+            let Some(go) = go else { return Moved::Next(Next::Again(due)) };
+            // It comes back to the same run.
+            let left = progress.step.clone();
+            progress.leave(attempt);
+            progress.open.insert(left, of_run);
+            return self.go_to(progress, &Target::of(go), Some(due), why);
+        }
+        if verdict == Verdict::Failed && go.is_none() {
+            return Moved::Next(Next::Ended(State::Failed, in_step(self, &progress.step, why)));
+        }
+        progress.leave(attempt);
+        match go {
+            Some(go) => self.go_to(progress, &Target::of(go), None, why),
+            None => self.go_on(progress, step, why),
+        }
+    }
+
+    /// What follows when the repeats of a step are used up (L3): another step, or the end. `attempt` is the last one.
+    pub fn exhausted(&self, mut progress: Progress, attempt: u32, why: &str) -> Moved {
+        let (pending, of_run) = (progress.pending, progress.attempt_of_run(attempt));
+        if let Some(target) = self.step(&progress.step).and_then(Step::call).and_then(|call| call.on_exhausted.clone()) {
+            progress.leave(attempt);
+            return self.go_to(progress, &target, None, why);
+        }
+        match used_up(of_run, pending, why) {
+            Next::Ended(state, reason) => Moved::Next(Next::Ended(state, in_step(self, &progress.step, &reason))),
+            next @ Next::Again(_) => Moved::Next(next),
+        }
+    }
+
+    /// Goes on with what follows a step.
+    pub(super) fn go_on(&self, progress: Progress, step: &Step, why: &str) -> Moved {
+        match &step.go {
+            Some(target) => self.go_to(progress, target, None, why),
+            None => self.go_next(progress, why),
+        }
+    }
+
+    /// Goes on with the next step in order.
+    pub(super) fn go_next(&self, mut progress: Progress, why: &str) -> Moved {
+        let next = self.position(&progress.step).and_then(|position| self.steps.get(position + 1));
+        let Some(next) = next else { return Self::finished(&progress, why) };
+        progress.stand_before(next, None);
+        Moved::On(progress)
+    }
+
+    pub(super) fn go_to(&self, mut progress: Progress, target: &Target, until: Option<Timestamp>, why: &str) -> Moved {
+        match target {
+            Target::End => Self::finished(&progress, why),
+            Target::Fail => Moved::Next(Next::Ended(State::Failed, in_step(self, &progress.step, why))),
+            Target::Step(name) => {
+                match self.step(name) {
+                    Some(step) => progress.stand_before(step, until),
+                    // It is gone since the request began: walking on says so.
+                    None => (progress.step, progress.entered, progress.until) = (name.to_string(), false, until),
+                }
+                Moved::On(progress)
+            }
+        }
+    }
+
+    /// The end after the last step (W1).
+    pub(super) fn finished(progress: &Progress, why: &str) -> Moved {
+        let state = if progress.has_sent() { State::Delivered } else { State::Skipped };
+        let reason = if progress.has_sent() { why.to_owned() } else { "the flow ended before it sent a request".to_owned() };
+        Moved::Next(Next::Ended(state, reason))
+    }
+}
+
+/// A reason that names its step, in rules that have steps.
+pub(super) fn in_step(plan: &Plan, step: &str, why: &str) -> String {
+    if plan.has_steps() { format!("step {step}: {why}") } else { why.to_owned() }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}

@@ -1,0 +1,242 @@
+//! Walking on: the steps that need no request, up to the next request, wait or end (W1, W12, W14).
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Kind, Plan, Step,
+    parse::MAX_RUNS,
+    progress::{Moved, Progress, in_step},
+    wait::Due,
+};
+use crate::{
+    answer::assign::{Assigned, Assignments},
+    delivery::{Next, State},
+    template::{Scope, Template},
+    when::When,
+};
+
+/// The longest time that a flow lasts (W2).
+const MAX_DURATION: SignedDuration = SignedDuration::from_hours(24 * 120);
+/// Steps that one walk enters at most: more than all runs of all steps.
+const MAX_ENTRIES: usize = 1_000;
+/// The most bytes of a delivery's variables.
+const MAX_VARIABLES_BYTES: usize = 32 * 1_024;
+
+/// Where a walk ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stance {
+    /// The step's request is next.
+    Send,
+    /// It goes on at this time, for this reason.
+    Wait(Timestamp, String),
+    /// The flow is over.
+    End(State, String),
+}
+
+/// The result of a walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walked {
+    /// The place that it came to.
+    pub progress: Progress,
+    /// The variables of the delivery.
+    pub variables: BTreeMap<String, String>,
+    /// The seconds for which some of them are kept for later deliveries (W5).
+    pub keep: BTreeMap<String, u32>,
+    /// Where it ended.
+    pub stance: Stance,
+    /// What was left out on the way.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Walks on from `progress`, in the scope of the delivery; `version` is that of the rule, for messages.
+    pub fn walk(&self, progress: Progress, scope: &Scope<'_>, attempts: u32, version: u64) -> Walked {
+        let variables = scope.variables.clone();
+        let mut walk = Walk { plan: self, progress, variables, keep: BTreeMap::new(), notes: Vec::new(), version, attempts };
+        let stance = walk.run(scope);
+        let Walk { progress, variables, keep, notes, .. } = walk;
+        Walked { progress, variables, keep, stance, notes }
+    }
+}
+
+struct Walk<'p> {
+    plan: &'p Plan,
+    progress: Progress,
+    variables: BTreeMap<String, String>,
+    keep: BTreeMap<String, u32>,
+    notes: Vec<String>,
+    version: u64,
+    /// The attempts of the delivery so far.
+    attempts: u32,
+}
+
+impl Walk<'_> {
+    fn run(&mut self, scope: &Scope<'_>) -> Stance {
+        if scope.now >= self.progress.began + MAX_DURATION {
+            return Stance::End(State::Expired, "the flow lasted 120 days".to_owned());
+        }
+        for _ in 0..MAX_ENTRIES {
+            if let Some(until) = self.progress.until.filter(|until| *until > scope.now) {
+                return self.wait(until);
+            }
+            let Some(step) = self.plan.step(&self.progress.step) else {
+                if self.restarts() {
+                    continue;
+                }
+                return self.gone();
+            };
+            match self.visit(step, scope) {
+                Ok(Moved::On(progress)) => self.progress = progress,
+                Ok(Moved::Next(Next::Ended(state, reason))) => return Stance::End(state, reason),
+                Ok(Moved::Next(Next::Again(until))) => return self.wait(until),
+                Err(stance) => return stance,
+            }
+        }
+        Stance::End(State::Failed, format!("the flow entered {MAX_ENTRIES} steps without a request or a wait"))
+    }
+
+    fn wait(&mut self, until: Timestamp) -> Stance {
+        let until = until.min(self.progress.began + MAX_DURATION);
+        self.progress.until = Some(until);
+        let plan = self.plan;
+        let what = if plan.has_steps() { format!("step {} goes on at {until}", self.progress.step) } else { format!("delayed until {until}") };
+        Stance::Wait(until, what)
+    }
+
+    /// A delivery with no finished step begins at the rule's present first step (W12). Returns true if it does.
+    fn restarts(&mut self) -> bool {
+        let Some(first) = self.plan.steps.first() else { return false };
+        let Progress { step, runs, sent, .. } = &self.progress;
+        let is_untouched = sent.is_empty() && runs.keys().all(|name| name == step) && *first.name != **step;
+        if is_untouched {
+            self.progress.stand_before(first, None);
+            self.progress.runs.clear();
+        }
+        is_untouched
+    }
+
+    fn gone(&self) -> Stance {
+        let step = &self.progress.step;
+        Stance::End(State::Failed, format!("step {step} is not in version {} of the rule; resend begins anew", self.version))
+    }
+
+    /// Enters a step, or goes on with the one that it stands in.
+    fn visit(&mut self, step: &Step, scope: &Scope<'_>) -> Result<Moved, Stance> {
+        let at = crate::template::At { step: &step.name, run: self.progress.run(), attempt: 0 };
+        let variables = std::mem::take(&mut self.variables);
+        let bound = self.plan.first_call().request.bound(&Scope { at, variables: &variables, steps: scope.steps.clone(), ..*scope });
+        let here = Scope { at, variables: &variables, steps: scope.steps.clone(), ..*scope };
+        let visited = match &bound {
+            Ok(bound) => self.visit_in(step, &here.with(bound)),
+            Err(_) => self.visit_in(step, &here),
+        };
+        drop(bound);
+        self.variables = variables;
+        let (moved, assigned) = visited?;
+        self.variables.extend(assigned.values);
+        self.keep.extend(assigned.keep);
+        if self.variables.values().map(String::len).sum::<usize>() > MAX_VARIABLES_BYTES {
+            let why = format!("the variables of the delivery are longer than {MAX_VARIABLES_BYTES} bytes");
+            return Err(Stance::End(State::Failed, in_step(self.plan, &step.name, &why)));
+        }
+        Ok(moved)
+    }
+
+    fn visit_in(&mut self, step: &Step, scope: &Scope<'_>) -> Result<(Moved, Assigned), Stance> {
+        if !self.progress.entered {
+            if !self.is_run(step, scope)? {
+                return Ok((self.plan.go_next(self.progress.clone(), "the flow has ended"), Assigned::default()));
+            }
+            if let Some(moved) = self.enter(step) {
+                return Ok((moved, Assigned::default()));
+            }
+            if let Kind::Wait(wait) = &step.kind {
+                match wait.due(scope) {
+                    Ok(Due::At(until)) => {
+                        self.progress.until = Some(until);
+                        return Ok((Moved::On(self.progress.clone()), Assigned::default()));
+                    }
+                    Ok(Due::Now) => {}
+                    Err(why) => return Err(Stance::End(State::Failed, in_step(self.plan, &step.name, &why))),
+                }
+            }
+        }
+        let on = |walk: &Self| walk.plan.go_on(Progress { until: None, ..walk.progress.clone() }, step, "the flow has ended");
+        match &step.kind {
+            Kind::Call(_) => Err(Stance::Send),
+            Kind::Wait(_) => Ok((on(self), Assigned::default())),
+            Kind::Set(set) => {
+                let assigned = self.set(step, set, scope);
+                Ok((on(self), assigned))
+            }
+            Kind::Switch(cases) => {
+                for case in cases {
+                    if self.holds(step, &case.when, scope)? {
+                        let moved = self.plan.go_to(self.progress.clone(), &case.go, None, "the flow has ended");
+                        return Ok((moved, Assigned::default()));
+                    }
+                }
+                Ok((on(self), Assigned::default()))
+            }
+            Kind::End(reason) => {
+                let why = self.reason(reason.as_ref(), "the flow has ended", scope);
+                Ok((Plan::finished(&self.progress, &why), Assigned::default()))
+            }
+            Kind::Fail(reason) => {
+                let why = self.reason(reason.as_ref(), "the flow ended by fail", scope);
+                Err(Stance::End(State::Failed, in_step(self.plan, &step.name, &why)))
+            }
+        }
+    }
+
+    /// Begins a run of the step, or continues one (W2); what follows instead if there is no further run.
+    fn enter(&mut self, step: &Step) -> Option<Moved> {
+        let name = step.name.to_string();
+        self.progress.before = self.attempts;
+        if let Some(used) = self.progress.open.remove(&name) {
+            (self.progress.used, self.progress.pending) = (used, true);
+        } else {
+            let max_runs = step.max_runs.unwrap_or(MAX_RUNS);
+            let runs = self.progress.runs.get(&name).copied().unwrap_or(0);
+            if runs >= max_runs {
+                let why = format!("it has run {runs} time{}, as often as max_runs says", if runs == 1 { "" } else { "s" });
+                return Some(self.no_more_runs(step, &why));
+            }
+            self.progress.runs.insert(name, runs + 1);
+            (self.progress.used, self.progress.pending) = (0, false);
+        }
+        self.progress.entered = true;
+        self.progress.until = None;
+        None
+    }
+
+    fn no_more_runs(&self, step: &Step, why: &str) -> Moved {
+        if let Some(target) = step.call().and_then(|call| call.on_exhausted.as_ref()) {
+            return self.plan.go_to(self.progress.clone(), target, None, why);
+        }
+        Moved::Next(Next::Ended(State::Exhausted, in_step(self.plan, &step.name, why)))
+    }
+
+    fn is_run(&self, step: &Step, scope: &Scope<'_>) -> Result<bool, Stance> {
+        let when = step.when.as_ref().map_or(Ok(true), |when| self.holds(step, when, scope))?;
+        Ok(when && !step.unless.as_ref().map_or(Ok(false), |unless| self.holds(step, unless, scope))?)
+    }
+
+    fn holds(&self, step: &Step, when: &When, scope: &Scope<'_>) -> Result<bool, Stance> {
+        when.holds(scope).map_err(|fault| Stance::End(State::Failed, in_step(self.plan, &step.name, &fault.to_string())))
+    }
+
+    fn set(&mut self, step: &Step, set: &Assignments, scope: &Scope<'_>) -> Assigned {
+        let notes = &mut self.notes;
+        set.assign(scope, &mut |field, why| notes.push(format!("step {}: {field}: {why}; left out", step.name)))
+    }
+
+    fn reason(&self, reason: Option<&Template>, otherwise: &str, scope: &Scope<'_>) -> String {
+        let mut text = String::new();
+        let rendered = reason.map(|reason| reason.render(scope, &mut text));
+        let is_written = matches!(rendered, Some(Ok(_))) && !text.trim().is_empty();
+        if is_written { text.trim().chars().filter(|c| !c.is_control()).take(500).collect() } else { otherwise.to_owned() }
+    }
+}

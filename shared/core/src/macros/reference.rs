@@ -1,0 +1,54 @@
+//! References to the response of another step of a flow (W7).
+
+use crate::{answer::Answer, path::FieldPath};
+
+/// The most bytes of a value that a reference takes from a response.
+pub(crate) const MAX_REFERENCE_BYTES: usize = 8 * 1_024;
+
+/// A part of the response of a step: `steps.<name>.body.<path>` or `steps.<name>.http_code`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StepReference {
+    /// The whole name, under which the value is kept beside the variables.
+    key: Box<str>,
+    step: Box<str>,
+    part: Part,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    HttpCode,
+    Body(FieldPath),
+}
+
+impl StepReference {
+    /// Reads what follows `steps.`; the error is a sentence for the rule's author.
+    pub(super) fn parse(key: &str) -> Result<Self, String> {
+        const FORM: &str = "write steps.NAME.body.KEY or steps.NAME.http_code";
+        let (step, rest) = key.split_once('.').ok_or(FORM)?;
+        let part = match rest.split_once('.') {
+            None if rest == "http_code" => Part::HttpCode,
+            Some(("body", path)) => Part::Body(path.parse().map_err(|fault| format!("{path}: {fault}"))?),
+            _ => return Err(FORM.to_owned()),
+        };
+        Ok(Self { key: format!("steps.{key}").into(), step: step.into(), part })
+    }
+
+    /// The name under which the value is kept: no variable can have it, since names of variables have no dots.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The step whose response it reads.
+    pub(crate) fn step(&self) -> &str {
+        &self.step
+    }
+
+    /// Takes the value from a response; nothing if it is missing or too long.
+    pub(crate) fn take(&self, answer: &Answer) -> Option<String> {
+        let value = match &self.part {
+            Part::HttpCode => Some(answer.status.to_string()),
+            Part::Body(path) => answer.field(path),
+        };
+        value.filter(|value| value.len() <= MAX_REFERENCE_BYTES)
+    }
+}

@@ -1,0 +1,213 @@
+//! Flows over the whole engine: one machine, its store, a clock moved by hand, receivers that answer as told. Tests are named after the
+//! rules in `docs/domain.md`.
+
+#![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "tests")]
+
+use jiff::SignedDuration;
+use tracking_core::{caller::Caller, delivery::DeliveryId, json, json::Value};
+use tracking_engine::DeliveryFilter;
+use tracking_tests::world::{Arrival, Reply, World, event, transaction};
+
+const OK: Reply = Reply::Says(200, "ok");
+
+fn url(path: &str) -> String {
+    format!("http://127.0.0.1:9/{path}")
+}
+
+fn call(name: &str, path: &str) -> Value {
+    json!({"name": name, "call": {"url": url(path)}})
+}
+
+fn with(mut step: Value, members: Value) -> Value {
+    step.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    step
+}
+
+fn when(key: &str, operator: &str, value: &str) -> Value {
+    json!([{"source": "body", "key": key, "operator": operator, "value": value}])
+}
+
+fn flow(steps: Value) -> Value {
+    json!({"name": "flow", "steps": steps})
+}
+
+fn sale(change_id: &str, version: u64) -> Value {
+    let change = if version == 1 { "created" } else { "updated" };
+    event(change_id, json!({"version": version, "change": change, "external_id": "X-77"}), json!([transaction("trx_1", change, "pending")]))
+}
+
+/// A machine with one rule of an admin, and one sale that has come.
+async fn begun(rule: Value) -> World {
+    let world = World::temporary();
+    world.rule(&Caller::Admin, rule).await;
+    world.post(&[sale("chg_1", 1)]).await.unwrap();
+    world
+}
+
+/// The paths that were asked for, in order.
+fn paths(arrivals: &[Arrival]) -> Vec<String> {
+    arrivals.iter().map(|arrival| arrival.url.trim_start_matches("http://127.0.0.1:9/").to_owned()).collect()
+}
+
+async fn only(world: &World) -> Value {
+    let mut log = world.log(&DeliveryFilter::default()).await;
+    assert_eq!(log.len(), 1, "{log:?}");
+    let id = DeliveryId::parse(log.remove(0)["id"].as_str().unwrap()).unwrap();
+    world.engine().log().delivery(&Caller::Admin, &id).await.unwrap()
+}
+
+#[track_caller]
+fn ends(delivery: &Value, state: &str, reason: &str) {
+    assert_eq!((delivery["state"].as_str(), delivery["reason"].as_str()), (Some(state), Some(reason)), "{delivery}");
+}
+
+#[tokio::test]
+async fn w1_steps_run_in_order_and_the_log_names_them() {
+    let steps = json!([call("create", "create"), call("confirm", "confirm?id={steps.create.body.id}&s={step}&n={step_attempt}&a={attempt}")]);
+    let mut world = begun(flow(steps)).await;
+    world.work_all(&mut |_| Reply::Body(200, r#"{"id": "L-17"}"#)).await;
+    assert_eq!(paths(&world.arrivals), ["create", "confirm?id=L-17&s=confirm&n=1&a=2"]);
+    let headers = |index: usize| -> Vec<String> {
+        let named = world.arrivals[index].headers.iter().filter(|(name, _)| name == "Tracking-Step" || name == "Tracking-Run");
+        named.map(|(_, value)| value.clone()).collect()
+    };
+    assert_eq!((headers(0), headers(1)), (vec!["create".to_owned(), "1".to_owned()], vec!["confirm".to_owned(), "1".to_owned()]));
+    let delivery = only(&world).await;
+    ends(&delivery, "delivered", "delivered: status 200");
+    let steps: Vec<_> = delivery["log"].as_array().unwrap().iter().map(|attempt| (attempt["step"].as_str(), attempt["run"].as_u64())).collect();
+    assert_eq!(steps, [(Some("create"), Some(1)), (Some("confirm"), Some(1))]);
+}
+
+#[tokio::test]
+async fn w1_a_flow_that_sends_nothing_is_skipped() {
+    let steps = json!([
+        {"name": "small", "switch": [{"when": [{"source": "macro", "key": "payout", "operator": "smaller_than", "value": "10"}], "go": "end"}]},
+        call("report", "report"),
+    ]);
+    let mut world = begun(flow(steps)).await;
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(world.arrivals.len(), 0);
+    ends(&only(&world).await, "skipped", "the flow ended before it sent a request");
+}
+
+#[tokio::test]
+async fn w1_fail_and_a_failed_call_fail_the_flow_and_name_the_step() {
+    let steps = json!([call("ask", "ask"), {"name": "no", "fail": {"reason": "refused for {external_id}"}}]);
+    let mut world = begun(flow(steps)).await;
+    world.work_all(&mut |_| OK).await;
+    ends(&only(&world).await, "failed", "step no: refused for X-77");
+    let mut world = begun(flow(json!([call("ask", "ask"), call("never", "never")]))).await;
+    world.work_all(&mut |_| Reply::Says(404, "gone")).await;
+    assert_eq!(paths(&world.arrivals), ["ask"]);
+    ends(&only(&world).await, "failed", "step ask: failed: status 404");
+}
+
+#[tokio::test]
+async fn w2_a_loop_ends_after_max_runs() {
+    let rules = json!({"rules": [{"when": when("status", "equals", "again"), "go": "pause"}]});
+    let steps = json!([with(call("ask", "ask"), json!({"answer": rules, "max_runs": 4, "go": "end"})), {"name": "pause", "wait": {"seconds": 60}, "go": "ask"}]);
+    let mut world = begun(flow(steps)).await;
+    world.pass(SignedDuration::from_hours(1), &mut |_| Reply::Says(200, "again")).await;
+    assert_eq!(world.arrivals.len(), 4);
+    ends(&only(&world).await, "exhausted", "step ask: it has run 4 times, as often as max_runs says");
+}
+
+#[tokio::test]
+async fn w2_a_step_sends_31_requests_at_most_whatever_its_loop() {
+    let rules = json!({"rules": [{"when": when("status", "equals", "again"), "go": "pause"}]});
+    let retry = json!({"max_retries": 3, "delay_seconds": 1, "backoff": "fixed"});
+    let steps = json!([with(call("ask", "ask"), json!({"answer": rules, "retry": retry, "go": "end"})), {"name": "pause", "wait": {"seconds": 60}, "go": "ask"}]);
+    let mut world = begun(flow(steps)).await;
+    let mut count = 0;
+    world
+        .pass(SignedDuration::from_hours(3), &mut |_| {
+            count += 1;
+            if count % 2 == 0 { Reply::Says(200, "again") } else { Reply::Says(503, "later") }
+        })
+        .await;
+    assert_eq!(world.arrivals.len(), 31);
+    let delivery = only(&world).await;
+    assert_eq!(delivery["state"], "exhausted", "{delivery}");
+}
+
+#[tokio::test]
+async fn w2_pending_with_go_comes_back_to_the_same_run() {
+    let login = with(call("login", "login"), json!({"answer": {"rules": [{"when": when("status", "equals", "ok"), "then": "delivered",
+        "set": {"variables": {"token": "T{http_code}"}}}]}}));
+    let answer = json!({"rules": [{"when": when("status", "equals", "wait"), "then": "pending", "go": "login"}]});
+    let retry = json!({"max_retries": 2, "delay_seconds": 600, "backoff": "fixed"});
+    let status = with(call("status", "status?t={var.token}&n={step_attempt}"), json!({"answer": answer, "retry": retry}));
+    let mut world = begun(flow(json!([login, status]))).await;
+    let mut reply = |arrival: &Arrival| if arrival.url.contains("login") { OK } else { Reply::Says(200, "wait") };
+    world.pass(SignedDuration::from_mins(5), &mut reply).await;
+    assert_eq!(paths(&world.arrivals), ["login", "status?t=T200&n=1"], "it waits as its retry says");
+    assert_eq!(only(&world).await["step"], "login");
+    world.pass(SignedDuration::from_hours(2), &mut reply).await;
+    assert_eq!(paths(&world.arrivals), ["login", "status?t=T200&n=1", "login", "status?t=T200&n=2", "login", "status?t=T200&n=3"]);
+    ends(
+        &only(&world).await,
+        "unresolved",
+        "step status: no more retries after 3 attempts; the last: pending: status 200, answer rule 1",
+    );
+}
+
+#[tokio::test]
+async fn w2_used_up_repeats_go_on_where_on_exhausted_says() {
+    let retry = json!({"max_retries": 1, "delay_seconds": 1, "backoff": "fixed"});
+    let first = with(call("first", "first"), json!({"retry": retry, "on_exhausted": "second", "go": "end"}));
+    let mut world = begun(flow(json!([first, call("second", "second")]))).await;
+    let mut reply = |arrival: &Arrival| if arrival.url.contains("first") { Reply::Silence } else { OK };
+    world.pass(SignedDuration::from_mins(5), &mut reply).await;
+    assert_eq!(paths(&world.arrivals), ["first", "first", "second"]);
+    ends(&only(&world).await, "delivered", "delivered: status 200");
+}
+
+#[tokio::test]
+async fn w3_a_finished_step_is_not_repeated_after_a_restart() {
+    let mut world = begun(flow(json!([call("one", "one"), {"name": "rest", "wait": {"seconds": 60}}, call("two", "two")]))).await;
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["one"]);
+    let waiting = only(&world).await;
+    assert_eq!((waiting["state"].as_str(), waiting["step"].as_str()), (Some("waiting"), Some("rest")), "{waiting}");
+    assert_eq!(waiting["reason"], "step rest goes on at 2026-11-22T09:01:00Z");
+    world.restart();
+    world.pass(SignedDuration::from_mins(2), &mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn w10_a_fixed_delay_sends_every_change_later_and_in_order() {
+    let rule = json!({"name": "later", "request": {"url": url("p?v={event}")}, "delay": {"mode": "fixed", "seconds": 3_600}});
+    let mut world = begun(rule).await;
+    world.post(&[sale("chg_2", 2)]).await.unwrap();
+    world.pass(SignedDuration::from_mins(59), &mut |_| OK).await;
+    assert_eq!(world.arrivals.len(), 0);
+    world.pass(SignedDuration::from_mins(10), &mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["p?v=transaction_created", "p?v=transaction_updated"]);
+}
+
+#[tokio::test]
+async fn w6_what_a_response_sets_is_published_whatever_the_verdict() {
+    let answer = json!({"rules": [{"when": [{"operator": "always"}], "go": "second", "set": {"result": "approved"}}]});
+    let steps = json!([with(call("first", "first"), json!({"answer": answer})), call("second", "second")]);
+    let mut world = begun(flow(steps)).await;
+    world.work_all(&mut |_| OK).await;
+    let published = world.store().published(None, 100).unwrap();
+    let told: Vec<_> = published.iter().filter(|event| event.detail_type == "Conversion Result Received").collect();
+    assert_eq!(told.len(), 1);
+    let delivery = only(&world).await;
+    assert_eq!(delivery["log"][0]["verdict"], "branch", "{delivery}");
+}
+
+#[tokio::test]
+async fn w13_a_resend_begins_at_the_first_step() {
+    let mut world = begun(flow(json!([call("one", "one"), call("two", "two")]))).await;
+    world.work_all(&mut |arrival| if arrival.url.contains("two") { Reply::Says(404, "no") } else { OK }).await;
+    let delivery = only(&world).await;
+    ends(&delivery, "failed", "step two: failed: status 404");
+    let id = DeliveryId::parse(delivery["id"].as_str().unwrap()).unwrap();
+    world.engine().operator().resend(&Caller::Admin, &id, &json!({})).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["one", "two", "one", "two"]);
+    assert_eq!(only(&world).await["state"], "delivered");
+}
