@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 use tracking_core::{caller::Caller, delivery::DeliveryId, json, json::Value};
-use tracking_engine::DeliveryFilter;
+use tracking_engine::{Claiming, DeliveryFilter};
 use tracking_tests::world::{Arrival, Reply, World, event, transaction};
 
 const OK: Reply = Reply::Says(200, "ok");
@@ -33,7 +33,11 @@ fn flow(steps: Value) -> Value {
 
 fn sale(change_id: &str, version: u64) -> Value {
     let change = if version == 1 { "created" } else { "updated" };
-    event(change_id, json!({"version": version, "change": change, "external_id": "X-77"}), json!([transaction("trx_1", change, "pending")]))
+    event(
+        change_id,
+        json!({"version": version, "change": change, "external_id": "X-77"}),
+        json!([transaction("trx_1", change, "pending")]),
+    )
 }
 
 /// A machine with one rule of an admin, and one sale that has come.
@@ -63,7 +67,10 @@ fn ends(delivery: &Value, state: &str, reason: &str) {
 
 #[tokio::test]
 async fn w1_steps_run_in_order_and_the_log_names_them() {
-    let steps = json!([call("create", "create"), call("confirm", "confirm?id={steps.create.body.id}&s={step}&n={step_attempt}&a={attempt}")]);
+    let steps = json!([
+        call("create", "create"),
+        call("confirm", "confirm?id={steps.create.body.id}&s={step}&n={step_attempt}&a={attempt}")
+    ]);
     let mut world = begun(flow(steps)).await;
     world.work_all(&mut |_| Reply::Body(200, r#"{"id": "L-17"}"#)).await;
     assert_eq!(paths(&world.arrivals), ["create", "confirm?id=L-17&s=confirm&n=1&a=2"]);
@@ -74,7 +81,8 @@ async fn w1_steps_run_in_order_and_the_log_names_them() {
     assert_eq!((headers(0), headers(1)), (vec!["create".to_owned(), "1".to_owned()], vec!["confirm".to_owned(), "1".to_owned()]));
     let delivery = only(&world).await;
     ends(&delivery, "delivered", "delivered: status 200");
-    let steps: Vec<_> = delivery["log"].as_array().unwrap().iter().map(|attempt| (attempt["step"].as_str(), attempt["run"].as_u64())).collect();
+    let steps: Vec<_> =
+        delivery["log"].as_array().unwrap().iter().map(|attempt| (attempt["step"].as_str(), attempt["run"].as_u64())).collect();
     assert_eq!(steps, [(Some("create"), Some(1)), (Some("confirm"), Some(1))]);
 }
 
@@ -132,8 +140,11 @@ async fn w2_a_step_sends_31_requests_at_most_whatever_its_loop() {
 
 #[tokio::test]
 async fn w2_pending_with_go_comes_back_to_the_same_run() {
-    let login = with(call("login", "login"), json!({"answer": {"rules": [{"when": when("status", "equals", "ok"), "then": "delivered",
-        "set": {"variables": {"token": "T{http_code}"}}}]}}));
+    let login = with(
+        call("login", "login"),
+        json!({"answer": {"rules": [{"when": when("status", "equals", "ok"), "then": "delivered",
+        "set": {"variables": {"token": "T{http_code}"}}}]}}),
+    );
     let answer = json!({"rules": [{"when": when("status", "equals", "wait"), "then": "pending", "go": "login"}]});
     let retry = json!({"max_retries": 2, "delay_seconds": 600, "backoff": "fixed"});
     let status = with(call("status", "status?t={var.token}&n={step_attempt}"), json!({"answer": answer, "retry": retry}));
@@ -143,7 +154,10 @@ async fn w2_pending_with_go_comes_back_to_the_same_run() {
     assert_eq!(paths(&world.arrivals), ["login", "status?t=T200&n=1"], "it waits as its retry says");
     assert_eq!(only(&world).await["step"], "login");
     world.pass(SignedDuration::from_hours(2), &mut reply).await;
-    assert_eq!(paths(&world.arrivals), ["login", "status?t=T200&n=1", "login", "status?t=T200&n=2", "login", "status?t=T200&n=3"]);
+    assert_eq!(
+        paths(&world.arrivals),
+        ["login", "status?t=T200&n=1", "login", "status?t=T200&n=2", "login", "status?t=T200&n=3"]
+    );
     ends(
         &only(&world).await,
         "unresolved",
@@ -210,4 +224,102 @@ async fn w13_a_resend_begins_at_the_first_step() {
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["one", "two", "one", "two"]);
     assert_eq!(only(&world).await["state"], "delivered");
+}
+
+/// A login whose token is kept, and a status query that forgets a token that is refused.
+fn with_login() -> Value {
+    let login = json!({
+        "name": "login", "max_runs": 3, "when": [{"source": "variable", "key": "token", "operator": "is_empty"}],
+        "call": {"method": "POST", "url": url("login"), "timeout_seconds": 10},
+        "answer": {"hide": true, "rules": [{"when": [{"source": "http_code", "operator": "equals", "value": "200"}], "then": "delivered",
+            "set": {"variables": {"token": {"value": "{body.access_token}", "secret": true, "keep_seconds": "{body.expires_in|subtract:60}"}}}}]},
+    });
+    let status = json!({
+        "name": "status",
+        "call": {"url": url("status/{external_id}"), "headers": [{"name": "Authorization", "value": "Bearer {var.token}"}]},
+        "answer": {"rules": [
+            {"when": [{"source": "http_code", "operator": "equals", "value": "401"}], "forget": ["token"], "go": "login"},
+            {"when": when("status", "equals", "approved"), "then": "delivered", "set": {"result": "{body.status}"}},
+        ]},
+    });
+    flow(json!([login, status]))
+}
+
+fn token_of(arrival: &Arrival) -> Option<&str> {
+    arrival.headers.iter().find(|(name, _)| name == "Authorization").map(|(_, value)| value.as_str())
+}
+
+const TOKEN: Reply = Reply::Body(200, r#"{"access_token": "t-o-k-e-n-1", "expires_in": 3600}"#);
+
+#[tokio::test]
+async fn w5_a_kept_token_serves_later_deliveries_until_it_expires() {
+    let mut world = begun(with_login()).await;
+    let mut reply = |arrival: &Arrival| if arrival.url.contains("login") { TOKEN } else { Reply::Says(200, "approved") };
+    world.pass(SignedDuration::from_mins(1), &mut reply).await;
+    assert_eq!(paths(&world.arrivals), ["login", "status/X-77"]);
+    assert_eq!(token_of(&world.arrivals[1]), Some("Bearer t-o-k-e-n-1"));
+    world.post(&[sale("chg_2", 2)]).await.unwrap();
+    world.pass(SignedDuration::from_mins(1), &mut reply).await;
+    assert_eq!(paths(&world.arrivals)[2..], ["status/X-77"], "the token is kept");
+    world.pass(SignedDuration::from_hours(1), &mut reply).await;
+    world.post(&[sale("chg_3", 3)]).await.unwrap();
+    world.pass(SignedDuration::from_mins(1), &mut reply).await;
+    assert_eq!(paths(&world.arrivals)[3..], ["login", "status/X-77"], "it expired an hour less a minute after the login");
+    for delivery in world.log(&DeliveryFilter::default()).await {
+        let id = DeliveryId::parse(delivery["id"].as_str().unwrap()).unwrap();
+        let shown = world.engine().log().delivery(&Caller::Admin, &id).await.unwrap().to_string();
+        assert!(!shown.contains("t-o-k-e-n-1"), "{shown}");
+        assert_eq!(delivery["state"], "delivered");
+    }
+}
+
+#[tokio::test]
+async fn w5_a_revoked_token_is_fetched_again_once_however_many_deliveries_find_it_refused() {
+    let mut world = begun(with_login()).await;
+    let mut reply = |arrival: &Arrival| if arrival.url.contains("login") { TOKEN } else { Reply::Says(200, "approved") };
+    world.pass(SignedDuration::from_mins(1), &mut reply).await;
+    for number in 0..20 {
+        let conversion = json!({"conversion_id": format!("cnv_r{number}"), "external_id": "X-1"});
+        let transaction = transaction(&format!("trx_r{number}"), "created", "pending");
+        world.post(&[event(&format!("chg_r{number}"), conversion, json!([transaction]))]).await.unwrap();
+    }
+    let second = Reply::Body(200, r#"{"access_token": "t-o-k-e-n-2", "expires_in": 3600}"#);
+    let mut reply = |arrival: &Arrival| match token_of(arrival) {
+        None => second,
+        Some("Bearer t-o-k-e-n-2") => Reply::Says(200, "approved"),
+        Some(_) => Reply::Says(401, "revoked"),
+    };
+    world.pass(SignedDuration::from_mins(5), &mut reply).await;
+    let logins = world.arrivals.iter().filter(|arrival| arrival.url.contains("login")).count();
+    assert_eq!(logins, 2, "one at first, one after the token was revoked");
+    assert!(world.log(&DeliveryFilter::default()).await.iter().all(|delivery| delivery["state"] == "delivered"));
+}
+
+#[tokio::test]
+async fn w5_deliveries_that_find_no_token_wait_for_one_login() {
+    let world = World::temporary();
+    world.rule(&Caller::Admin, with_login()).await;
+    for number in 0..10 {
+        let conversion = json!({"conversion_id": format!("cnv_r{number}"), "external_id": "X-1"});
+        let transaction = transaction(&format!("trx_r{number}"), "created", "pending");
+        world.post(&[event(&format!("chg_r{number}"), conversion, json!([transaction]))]).await.unwrap();
+    }
+    // All of them are claimed before the first is answered.
+    let mut world = world;
+    let mut claimed = Vec::new();
+    for received in world.pick(10) {
+        if let Claiming::Send(one) = world.engine().worker().claim(&received).await.unwrap() {
+            claimed.push(one);
+        }
+    }
+    assert_eq!(claimed.len(), 1, "one logs in, the others wait");
+    world.engine().deliveries().conclude(*claimed.remove(0), TOKEN.sent()).await.unwrap();
+    let mut reply = |arrival: &Arrival| if arrival.url.contains("login") { TOKEN } else { Reply::Says(200, "approved") };
+    world.pass(SignedDuration::from_mins(2), &mut reply).await;
+    assert_eq!(world.arrivals.iter().filter(|arrival| arrival.url.contains("login")).count(), 0);
+    assert_eq!(world.arrivals.len(), 10);
+    assert!(
+        world.log(&DeliveryFilter::default()).await.iter().all(|delivery| delivery["attempts"].as_u64() <= Some(2)),
+        "waits are uncharged"
+    );
 }

@@ -14,7 +14,7 @@ use tracking_core::json::Value;
 use tracking_engine::DeliveryPage;
 
 /// The fields of a delivery, in the order of the columns.
-const COLUMNS: [&str; 25] = [
+const COLUMNS: [&str; 26] = [
     "id",
     "tracking_api_id",
     "owner",
@@ -40,6 +40,7 @@ const COLUMNS: [&str; 25] = [
     "currency",
     "http_status",
     "duration_ms",
+    "step",
 ];
 
 /// Money, which may begin with a minus.

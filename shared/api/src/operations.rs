@@ -73,6 +73,7 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         Operation::new(post, "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit)
             .with_most_bytes(EVENT_BYTES),
         Operation::new(get.clone(), "/macros", catalogue::read, paths::catalogue::macros),
+        Operation::new(get.clone(), "/step-kinds", catalogue::step_kinds, paths::catalogue::step_kinds),
         Operation::new(get.clone(), "/presets", presets::list, paths::catalogue::presets),
         Operation::new(get, "/healthz", alive, paths::service::alive).open(),
     ]

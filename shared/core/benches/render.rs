@@ -8,7 +8,7 @@ use tracking_core::{
     event::{Event, EventKind},
     fault::Faults,
     request::Request,
-    template::{At, Allowed, Place, Scope, Steps, Template},
+    template::{Allowed, At, Place, Scope, Steps, Template},
 };
 
 const URL: &str = "https://postback.receiver.example/v2/conversions/{conversion_id}?click={click_id}&transaction={transaction_id}\

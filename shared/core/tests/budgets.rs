@@ -324,7 +324,8 @@ fn f3_the_preview_of_macros_shares_the_steps() {
     let _alone = alone();
     let definition = parse(&rule(&vec![regex(".*[^A-Z]|[A-Z]"); 20])).unwrap();
     in_scope(&event(&"A".repeat(4_096)), |scope| {
-        let traced: usize = definition.plan.first_call().request.templates().map(|template| template.trace(scope, &[]).count()).sum();
+        let traced: usize =
+            definition.plan.first_call().request.templates().map(|template| template.trace(scope, &[]).count()).sum();
         assert_eq!((traced, scope.steps.taken()), (20, 8_388_608));
     });
 }

@@ -10,6 +10,7 @@
 //! | `R#rule` | `HEAD`, `BODY#write`, `K#name#write` | a rule's head, its text, a sealed secret |
 //! | `R#rule` | `A#write` | an entry of its history |
 //! | `R#rule` | `PACE` | where the next free slot of its rate is |
+//! | `R#rule` | `KEPT` | its kept variables, sealed |
 //! | `R#rule` | `FAILING` | since when it may be failing |
 //! | `R#rule` | `REPLAY` | the name of its replay or backfill that runs |
 //! | `J#all` | replay | a replay or a backfill; `J#affiliate#a` names those of an affiliate's rules |
@@ -62,6 +63,11 @@ pub(crate) fn delivery(id: &DeliveryId) -> Key {
 
 pub(crate) fn attempt(id: &DeliveryId, attempt: u32) -> Key {
     Key::new(conversion(id.conversion_part()), format!("D#{id}#A#{attempt:04}"))
+}
+
+/// The kept variables of a rule.
+pub(crate) fn kept(rule_id: &Id) -> Key {
+    Key::new(rule(rule_id), "KEPT")
 }
 
 /// The place of a rule's rate.

@@ -1,7 +1,7 @@
 //! The target `response`: any status, headers and body as a receiver's answer, judged by any answer rules.
 
 use tracking_core::{
-    answer::{Answer, AnswerRules, Within, Judgement, Verdict},
+    answer::{Answer, AnswerRules, Judgement, Verdict, Within},
     caller::Owner,
     fault::Faults,
     json::{self, Value},

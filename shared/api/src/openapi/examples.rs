@@ -86,7 +86,7 @@ pub(super) fn delivery() -> Value {
         "conversion_id": "cnv_1", "transaction_id": "trx_1", "affiliate_id": "aff_7", "state": "waiting",
         "reason": "the receiver answered 503", "attempts": 1, "max_attempts": 13, "next_due": "2026-11-22T12:01:02Z", "is_final": true,
         "is_correction": false, "created_at": NOON, "ended_at": null, "offer_id": "off_5", "click_id": "click 1/2", "external_id": "X-77",
-        "result": "approved", "payout": "5.00", "currency": "EUR", "http_status": 503, "duration_ms": 12,
+        "result": "approved", "payout": "5.00", "currency": "EUR", "http_status": 503, "duration_ms": 12, "step": null,
     })
 }
 
@@ -140,7 +140,7 @@ pub(super) fn cancelled() -> Value {
 pub(super) fn delivery_with_log() -> Value {
     let mut delivery = delivery();
     delivery["log"] = json!([{
-        "attempt": 1, "at": NOON, "duration_ms": 84, "request": sent(), "status": 503, "answer": "try later", "answer_headers": {"content-type": "text/plain"}, "verdict": "retry",
+        "attempt": 1, "step": null, "run": null, "at": NOON, "duration_ms": 84, "request": sent(), "status": 503, "answer": "try later", "answer_headers": {"content-type": "text/plain"}, "verdict": "retry",
         "error": null,
     }]);
     delivery
@@ -210,6 +210,13 @@ pub(super) fn macros() -> Value {
             "example": "{query.coupon|default:none}", "gives": "none",
         }],
     })
+}
+
+pub(super) fn step_kinds() -> Value {
+    json!({"items": [{
+        "kind": "wait", "description": "Waits for a time.", "fields": ["wait", "go", "max_runs"],
+        "example": {"name": "hour", "wait": {"seconds": 3_600}},
+    }]})
 }
 
 pub(super) fn preset() -> Value {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ADMIN, Api};
 
-const ROUTES: [&str; 20] = [
+const ROUTES: [&str; 21] = [
     "GET /tracking-apis",
     "POST /tracking-apis",
     "GET /tracking-apis/trk_1",
@@ -25,6 +25,7 @@ const ROUTES: [&str; 20] = [
     "GET /offers",
     "PUT /offers/off_5",
     "GET /macros",
+    "GET /step-kinds",
     "GET /presets",
 ];
 

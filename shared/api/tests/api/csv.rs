@@ -9,7 +9,7 @@ use crate::{
 
 const HEADER: &str = "id,tracking_api_id,owner,change_id,event,conversion_id,transaction_id,affiliate_id,state,reason,attempts,max_attempts,\
                       next_due,is_final,is_correction,created_at,ended_at,offer_id,click_id,external_id,result,payout,currency,http_status,\
-                      duration_ms";
+                      duration_ms,step";
 
 async fn csv(api: &Api, who: &str, path: &str) -> Answer {
     let answer = api.call_with(who, &format!("GET {path}"), &[("accept", "text/csv")], Value::Null).await;

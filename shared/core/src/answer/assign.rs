@@ -132,7 +132,10 @@ impl Assignments {
             let mut text = String::new();
             match assignment.text.render(scope, &mut text) {
                 Ok(_) if text.len() > MAX_VARIABLE_BYTES => {
-                    left_out(&format!("variables/{name}"), format!("{} bytes are too many: {MAX_VARIABLE_BYTES} are allowed", text.len()));
+                    left_out(
+                        &format!("variables/{name}"),
+                        format!("{} bytes are too many: {MAX_VARIABLE_BYTES} are allowed", text.len()),
+                    );
                 }
                 Ok(_) => {
                     assigned.values.insert(name.clone(), text);
@@ -207,7 +210,10 @@ fn read_keep(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) -> Opti
         Value::Number(_) => fields.integer("keep_seconds", 0..=MAX_KEEP_SECONDS, "seconds", faults)?.to_string(),
         Value::String(text) => text.to_string(),
         other => {
-            faults.add(at, format!("{} is not a number of seconds: choose 0 to {MAX_KEEP_SECONDS}, or a text with macros", kind(other)));
+            faults.add(
+                at,
+                format!("{} is not a number of seconds: choose 0 to {MAX_KEEP_SECONDS}, or a text with macros", kind(other)),
+            );
             return None;
         }
     };

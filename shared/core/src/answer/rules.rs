@@ -101,15 +101,7 @@ impl Reading<'_> {
 impl Judgement {
     /// A verdict with nothing to tell.
     pub(super) fn of(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            rule: None,
-            reason: None,
-            told: Told::default(),
-            notes: Vec::new(),
-            go: None,
-            forget: Vec::new(),
-        }
+        Self { verdict, rule: None, reason: None, told: Told::default(), notes: Vec::new(), go: None, forget: Vec::new() }
     }
 }
 

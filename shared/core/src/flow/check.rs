@@ -42,7 +42,10 @@ fn check_names(plan: &Plan, faults: &mut Faults) {
         }
     }
     if plan.kept_variables().len() > MAX_KEPT {
-        faults.add("/steps", format!("expected at most {MAX_KEPT} variables with keep_seconds, got {}", plan.kept_variables().len()));
+        faults.add(
+            "/steps",
+            format!("expected at most {MAX_KEPT} variables with keep_seconds, got {}", plan.kept_variables().len()),
+        );
     }
 }
 
@@ -105,51 +108,58 @@ fn edges(step: &Step, index: usize) -> Vec<Edge<'_>> {
     edges
 }
 
-/// The positions of the steps that may follow a step.
-fn followers(plan: &Plan, index: usize, with_waits: bool) -> Vec<usize> {
-    let edges = edges(&plan.steps[index], index).into_iter().filter(|edge| with_waits || !edge.waits);
-    let next = |edge: Edge<'_>| match edge.to {
+/// The position that an edge leads to, unless the flow ends there.
+fn follower(plan: &Plan, index: usize, edge: &Edge<'_>) -> Option<usize> {
+    match edge.to {
         None => Some(index + 1).filter(|next| *next < plan.steps.len()),
         Some(Target::Step(name)) => plan.position(name),
         Some(Target::End | Target::Fail) => None,
-    };
-    edges.filter_map(next).collect()
+    }
+}
+
+/// The positions of the steps that may follow a step.
+fn followers(plan: &Plan, index: usize) -> Vec<usize> {
+    edges(&plan.steps[index], index).iter().filter_map(|edge| follower(plan, index, edge)).collect()
 }
 
 fn check_reachable(plan: &Plan, faults: &mut Faults) {
-    let mut reached = BTreeSet::from([0]);
-    let mut open = vec![0];
-    while let Some(index) = open.pop() {
-        open.extend(followers(plan, index, true).into_iter().filter(|next| reached.insert(*next)));
-    }
+    let mut reached = reachable_from(plan, 0);
+    reached.insert(0);
     for (index, step) in plan.steps.iter().enumerate().filter(|(index, _)| !reached.contains(index)) {
         faults.add(format!("/steps/{index}"), format!("step {} is never reached", step.name));
     }
 }
 
-/// A loop is bounded if it waits somewhere, or if one of its steps says how often it runs.
+/// The steps that lead to each other are bounded if a way between two of them waits, or if one of them says how often it runs.
 fn check_loops(plan: &Plan, faults: &mut Faults) {
-    let is_bounded = |index: usize| plan.steps[index].max_runs.is_some();
-    for start in (0..plan.steps.len()).filter(|index| !is_bounded(*index)) {
-        let mut seen = BTreeSet::new();
-        let mut open = vec![start];
-        while let Some(index) = open.pop() {
-            for next in followers(plan, index, false).into_iter().filter(|next| !is_bounded(*next)) {
-                if next == start {
-                    let name = &plan.steps[start].name;
-                    let detail = format!(
-                        "a loop leads back to step {name} without a wait: add a step with wait, choose pending or retry with go, or write \
-                         max_runs"
-                    );
-                    faults.add(format!("/steps/{start}"), detail);
-                    return;
-                }
-                if seen.insert(next) {
-                    open.push(next);
-                }
-            }
+    let reachable: Vec<BTreeSet<usize>> = (0..plan.steps.len()).map(|start| reachable_from(plan, start)).collect();
+    let mut told = BTreeSet::new();
+    for start in (0..plan.steps.len()).filter(|start| reachable[*start].contains(start)) {
+        let of_loop: BTreeSet<usize> =
+            reachable[start].iter().copied().filter(|step| reachable[*step].contains(&start)).collect();
+        let waits = |index: &usize| {
+            let edges = edges(&plan.steps[*index], *index).into_iter().filter(|edge| edge.waits);
+            edges.filter_map(|edge| follower(plan, *index, &edge)).any(|next| of_loop.contains(&next))
+        };
+        let is_bounded = of_loop.iter().any(|index| plan.steps[*index].max_runs.is_some() || waits(index));
+        if !is_bounded && told.insert(of_loop) {
+            let name = &plan.steps[start].name;
+            let detail = format!(
+                "a loop leads back to step {name} without a wait: add a step with wait, choose pending or retry with go, or write max_runs"
+            );
+            faults.add(format!("/steps/{start}"), detail);
         }
     }
+}
+
+/// The positions that a step leads to, by way of others too.
+fn reachable_from(plan: &Plan, start: usize) -> BTreeSet<usize> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![start];
+    while let Some(index) = open.pop() {
+        open.extend(followers(plan, index).into_iter().filter(|next| reached.insert(*next)));
+    }
+    reached
 }
 
 fn check_references(plan: &Plan, faults: &mut Faults) {

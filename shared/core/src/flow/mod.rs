@@ -212,7 +212,12 @@ impl Plan {
         let mut secret: BTreeSet<&str> = BTreeSet::new();
         for step in &self.steps {
             match &step.kind {
-                Kind::Call(call) => secret.extend(call.answer.secret_variables()),
+                Kind::Call(call) => {
+                    secret.extend(call.answer.secret_variables());
+                    if call.answer.hides() {
+                        secret.extend(self.references_to(&step.name));
+                    }
+                }
                 Kind::Set(set) => secret.extend(set.secret()),
                 _ => {}
             }
@@ -261,7 +266,9 @@ impl Plan {
             }
         }
         let of_conditions = self.placed_conditions().into_iter();
-        all.extend(of_conditions.flat_map(|(place, condition)| condition.templates().map(move |(_, text)| (place.clone(), text))));
+        all.extend(
+            of_conditions.flat_map(|(place, condition)| condition.templates().map(move |(_, text)| (place.clone(), text))),
+        );
         all
     }
 
@@ -313,6 +320,14 @@ impl Plan {
             }
         }
         taken
+    }
+
+    /// The names under which parts of a step's response are kept.
+    fn references_to<'p>(&'p self, step: &'p str) -> impl Iterator<Item = &'p str> {
+        let uses = self.all_templates().into_iter().flat_map(Template::uses);
+        uses.filter_map(|used| used.source.step_reference())
+            .filter(move |reference| reference.step() == step)
+            .map(|found| found.key())
     }
 
     /// Every text of the plan.

@@ -154,9 +154,7 @@ impl Anchor {
 impl Day {
     fn counts(self, date: Date, holidays: &[Date]) -> bool {
         match self {
-            Self::Working => {
-                !matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday) && !holidays.contains(&date)
-            }
+            Self::Working => !matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday) && !holidays.contains(&date),
             Self::Of(weekday) => date.weekday() == weekday && !holidays.contains(&date),
         }
     }

@@ -101,7 +101,11 @@ impl Walk<'_> {
         let until = until.min(self.progress.began + MAX_DURATION);
         self.progress.until = Some(until);
         let plan = self.plan;
-        let what = if plan.has_steps() { format!("step {} goes on at {until}", self.progress.step) } else { format!("delayed until {until}") };
+        let what = if plan.has_steps() {
+            format!("step {} goes on at {until}", self.progress.step)
+        } else {
+            format!("delayed until {until}")
+        };
         Stance::Wait(until, what)
     }
 
@@ -126,7 +130,8 @@ impl Walk<'_> {
     fn visit(&mut self, step: &Step, scope: &Scope<'_>) -> Result<Moved, Stance> {
         let at = crate::template::At { step: &step.name, run: self.progress.run(), attempt: 0 };
         let variables = std::mem::take(&mut self.variables);
-        let bound = self.plan.first_call().request.bound(&Scope { at, variables: &variables, steps: scope.steps.clone(), ..*scope });
+        let bound =
+            self.plan.first_call().request.bound(&Scope { at, variables: &variables, steps: scope.steps.clone(), ..*scope });
         let here = Scope { at, variables: &variables, steps: scope.steps.clone(), ..*scope };
         let visited = match &bound {
             Ok(bound) => self.visit_in(step, &here.with(bound)),

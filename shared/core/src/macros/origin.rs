@@ -110,9 +110,13 @@ impl Fixed {
             Self::IsFinal if of_transaction => Place::Transaction("result"),
             Self::IsFinal => Place::Detail("transactions"),
             Self::TrackingApiId | Self::Step => Place::Elsewhere(RULE),
-            Self::DeliveryId | Self::IsCorrection | Self::Attempt | Self::StepAttempt | Self::IsTest | Self::Uuid | Self::Random => {
-                Place::Elsewhere(DELIVERY)
-            }
+            Self::DeliveryId
+            | Self::IsCorrection
+            | Self::Attempt
+            | Self::StepAttempt
+            | Self::IsTest
+            | Self::Uuid
+            | Self::Random => Place::Elsewhere(DELIVERY),
             Self::Now => Place::Elsewhere(TIME),
             Self::Body | Self::HttpCode => Place::Elsewhere(ANSWER),
         }

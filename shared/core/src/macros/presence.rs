@@ -19,7 +19,16 @@ impl Macro {
 
     /// Whether it tells one conversion from another, so that a receiver knows what it hears about.
     pub(crate) fn tells_which(&self) -> bool {
-        let same_for_all = [Fixed::TrackingApiId, Fixed::Attempt, Fixed::Step, Fixed::StepAttempt, Fixed::IsTest, Fixed::Now, Fixed::Uuid, Fixed::Random];
+        let same_for_all = [
+            Fixed::TrackingApiId,
+            Fixed::Attempt,
+            Fixed::Step,
+            Fixed::StepAttempt,
+            Fixed::IsTest,
+            Fixed::Now,
+            Fixed::Uuid,
+            Fixed::Random,
+        ];
         match self {
             Self::Secret(_) => false,
             Self::Fixed(fixed) => !same_for_all.contains(fixed),

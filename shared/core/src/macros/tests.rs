@@ -5,7 +5,7 @@ use crate::{
     answer::Answer,
     change::Change,
     json,
-    template::{At, Allowed, Bound, Place, Reach, Scope, Steps, Template},
+    template::{Allowed, At, Bound, Place, Reach, Scope, Steps, Template},
     testing,
 };
 

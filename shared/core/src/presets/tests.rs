@@ -111,7 +111,8 @@ fn check(id: &str, detail: &Value, expected: &[&str]) {
 #[track_caller]
 fn check_answer(id: &str, status: u16, body: &str, expected: Verdict) {
     let answer = Answer::new(status, Vec::new(), body.as_bytes().to_vec());
-    let verdict = in_scope(id, &sale(), |rule, scope| rule.plan.first_call().answer.judge(&answer, "https://a.example/", scope).verdict);
+    let verdict =
+        in_scope(id, &sale(), |rule, scope| rule.plan.first_call().answer.judge(&answer, "https://a.example/", scope).verdict);
     assert_eq!(verdict, expected, "{id}: {status} {body}");
 }
 
@@ -211,6 +212,10 @@ fn l2_the_retries_of_every_preset_outlast_a_day() {
         let shortest = schedule.waits_seconds.iter().sum::<u64>() * 9 / 10;
         assert_eq!((shortest, shortest > 86_400), (117_450, true), "32 h 37 min");
     }
-    let usual = parsed(&crate::json!({"name": "n", "request": {"url": "https://a.example/"}}), &affiliate()).plan.first_call().retry.schedule();
+    let usual = parsed(&crate::json!({"name": "n", "request": {"url": "https://a.example/"}}), &affiliate())
+        .plan
+        .first_call()
+        .retry
+        .schedule();
     assert_eq!(usual.waits_seconds.iter().sum::<u64>(), 25_380, "the default is 7 h 3 min");
 }

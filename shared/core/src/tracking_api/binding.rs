@@ -62,7 +62,8 @@ impl Definition {
     /// the last.
     pub fn difference(&self, before: &Self, secret: &str) -> Option<Difference> {
         let differs = |of: fn(&Request) -> &str| {
-            let all = |definition: &Self| -> Vec<String> { definition.requests().map(|request| of(request).to_owned()).collect() };
+            let all =
+                |definition: &Self| -> Vec<String> { definition.requests().map(|request| of(request).to_owned()).collect() };
             all(self) != all(before)
         };
         if differs(Request::origin) {

@@ -367,7 +367,10 @@ fn read_variables(fields: &Fields<'_>, plan: &Plan, allowed: Allowed, faults: &m
     let Some(value) = fields.get("variables") else { return Variables::default() };
     let variables = Variables::parse(value, "/variables", allowed, faults);
     for name in variables.names().filter(|name| plan.sets_variable(name)) {
-        faults.add(format!("/variables/{name}"), format!("an answer rule or a step sets {name} too: choose another name for one of them"));
+        faults.add(
+            format!("/variables/{name}"),
+            format!("an answer rule or a step sets {name} too: choose another name for one of them"),
+        );
     }
     variables
 }

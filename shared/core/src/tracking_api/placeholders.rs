@@ -24,7 +24,11 @@ impl Definition {
             call.request.placed_templates().map(move |(place, template)| (format!("{at}{place}"), template))
         });
         let variables = self.variables().placed_templates();
-        requests.chain(variables).chain(self.plan.placed_templates()).flat_map(|(pointer, template)| all_in(&pointer, template)).collect()
+        requests
+            .chain(variables)
+            .chain(self.plan.placed_templates())
+            .flat_map(|(pointer, template)| all_in(&pointer, template))
+            .collect()
     }
 
     /// Checks that it may be switched on where `written`, a rule or a patch, does so.

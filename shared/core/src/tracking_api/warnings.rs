@@ -235,8 +235,7 @@ impl Definition {
         }
         if let Some(always) = call.answer.always() {
             if always + 1 < call.answer.count() {
-                noted
-                    .add(format!("{at}/rules/{}", always + 1), format!("never reached: rule {always} holds for every answer"));
+                noted.add(format!("{at}/rules/{}", always + 1), format!("never reached: rule {always} holds for every answer"));
             } else if call.answer.otherwise().is_some() {
                 noted.add(format!("{at}/otherwise"), format!("never reached: rule {always} holds for every answer"));
             }

@@ -218,9 +218,7 @@ impl<B: Backend> Deliveries<B> {
                     None if !is_sent => self.show_waiting(job, max_attempts, until, Cause::Behind).await?,
                     row => row,
                 };
-                self.store
-                    .commit_one(self.come_again(received, job, asking.call().request.host(), until, row.as_ref()))
-                    .await?;
+                self.store.commit_one(self.come_again(received, job, asking.call().request.host(), until, row.as_ref())).await?;
             }
             Decision::Spent { attempts, base, cut_off } => {
                 let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };

@@ -1,6 +1,6 @@
 //! Concluding an attempt: the answer's meaning, what is next, and the record of both.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
@@ -52,7 +52,10 @@ impl Understood {
         let (sent, judged) = rendering.read(sent, shown.as_ref(), &scrubber);
         let retry_after = sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).map(str::to_owned);
         // Nothing of a long body is kept beyond this.
-        let heard = heard(&sent, &judged, &scrubber);
+        let mut heard = heard(&sent, &judged, &scrubber);
+        if claimed.call().answer.hides() {
+            heard.hide(&sent);
+        }
         Self { shown, scrubber, retry_after, judged, heard }
     }
 }
@@ -118,7 +121,8 @@ impl<B: Backend> Deliveries<B> {
         row.set_variables(&judged.told.variables, &judged.hidden);
         let told = news(&mut row, &judged.told, scrubber);
         let retry_after = retry_after.as_deref().and_then(|value| parse_retry_after(value, now));
-        let (mut next, reason) = follow(claimed, &mut row, judged, retry_after, now);
+        let Followed { mut next, reason, keep } = follow(claimed, &mut row, judged, retry_after, now);
+        self.settle_kept(claimed, &keep, &judged.forget).await;
         // Where the store does not say, the next claim asks again.
         if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
             next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
@@ -204,31 +208,42 @@ impl<B: Backend> Deliveries<B> {
     }
 }
 
+/// What follows a response.
+struct Followed {
+    next: Next,
+    /// The reason of a wait that is not the response's.
+    reason: Option<String>,
+    /// Values that are kept for later deliveries, for so many seconds (W5).
+    keep: BTreeMap<String, (String, u32)>,
+}
+
 /// Says what follows a response, and moves the delivery on in its flow. Returns also the reason of a wait that is not the response's.
-fn follow(
-    claimed: &Claimed,
-    row: &mut DeliveryRow,
-    judged: &Judged,
-    retry_after: Option<Duration>,
-    now: Timestamp,
-) -> (Next, Option<String>) {
-    let Judged { verdict, why, go, references, .. } = judged;
+fn follow(claimed: &Claimed, row: &mut DeliveryRow, judged: &Judged, retry_after: Option<Duration>, now: Timestamp) -> Followed {
+    let Judged { verdict, why, go, references, told, .. } = judged;
     let Some(flow) = claimed.flow.as_deref() else {
         // Its place in the present budget (L1).
         let (attempt, policy) = (claimed.attempt - claimed.base, &claimed.call().retry);
         let (max_attempts, id) = (policy.max_attempts(), &claimed.job.id);
         let repeats = Repeats { attempt, max_attempts, policy, id, pending_seen: row.pending };
-        return (after_attempt(*verdict, why, &repeats, retry_after, now), None);
+        let next = after_attempt(*verdict, why, &repeats, retry_after, now);
+        return Followed { next, reason: None, keep: BTreeMap::new() };
     };
-    let mut variables = row.variables.clone();
+    let mut variables = flow.variables.clone();
+    variables.extend(told.variables.clone());
     variables.extend(references.iter().cloned());
+    // The steps that follow are not to read what is dropped.
+    variables.retain(|name, _| told.variables.contains_key(name) || !judged.forget.iter().any(|dropped| **dropped == **name));
     let answered = Answered { verdict: *verdict, why, go: go.as_deref(), retry_after, attempt: claimed.attempt };
-    let After { flow, next, reason, .. } = after_response(claimed, flow, variables, answered, now);
-    flow.note(row);
+    let After { flow, next, reason, mut keep } = after_response(claimed, flow, variables, answered, now);
+    for (name, seconds) in &told.keep {
+        let value = told.variables.get(name).cloned().unwrap_or_default();
+        keep.entry(name.clone()).or_insert((value, *seconds));
+    }
+    flow.note(&claimed.rule.definition, row);
     if let Some(call) = claimed.rule.definition.plan.call(&flow.progress.step) {
         row.max_attempts = flow.progress.max_attempts(call, row.base);
     }
-    (next, reason)
+    Followed { next, reason, keep }
 }
 
 /// What the response told the platform (A3), if it differs from what this delivery last told.

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{Next, State},
     flow::{Answered, Call, Moved, Progress, Stance, Walked},
+    hash,
     line::{Ask, Line, Present},
     standstill::Cause,
     tracking_api::Definition,
@@ -20,12 +21,17 @@ use crate::{
     delivery::Deliveries,
     keys, rows,
     rows::{DeliveryRow, Job},
-    rules::Rule,
+    rules::{Rule, kept::KeptChange},
 };
 
 /// The pause after somebody else wrote the row.
 const AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
+/// The part of the lease on setting kept variables beyond the request's timeout (W5).
+const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(15);
+/// The least time after which a delivery looks again whether such a lease is free, and the spread of those looks, in milliseconds.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
+const LOOK_SPREAD_MS: u64 = 3_000;
 /// The tries to write a line while others write it.
 const PLACE_TRIES: usize = 10;
 
@@ -33,24 +39,39 @@ const PLACE_TRIES: usize = 10;
 #[derive(Debug, Clone)]
 pub(crate) struct InFlow {
     pub(crate) progress: Progress,
+    /// The variables that texts read: those of the delivery, and what is kept for its rule (W5).
     pub(crate) variables: BTreeMap<String, String>,
+    /// The kept variables as they were read; they are no part of the delivery.
+    kept: BTreeMap<String, String>,
+    /// It has the lease on setting kept variables.
+    leases: bool,
 }
 
 impl InFlow {
     /// The place of a delivery that has this row, or none.
-    fn of(rule: &Rule, row: Option<&DeliveryRow>, now: Timestamp) -> Self {
+    fn of(rule: &Rule, row: Option<&DeliveryRow>, kept: BTreeMap<String, String>, now: Timestamp) -> Self {
         let progress = row.and_then(|row| row.flow.as_deref().cloned());
         let base = row.map_or(0, |row| row.base);
+        let own = row.map(|row| row.variables.clone()).unwrap_or_default();
         Self {
             progress: progress.unwrap_or_else(|| Progress::first(&rule.definition.plan, base, now)),
-            variables: row.map(|row| row.variables.clone()).unwrap_or_default(),
+            variables: own.into_iter().chain(kept.clone()).collect(),
+            kept,
+            leases: false,
         }
     }
 
+    /// The same delivery at another place.
+    fn moved(&self, progress: Progress, variables: BTreeMap<String, String>) -> Self {
+        Self { progress, variables, kept: self.kept.clone(), leases: false }
+    }
+
     /// Writes it into the delivery's row.
-    pub(crate) fn note(&self, row: &mut DeliveryRow) {
+    pub(crate) fn note(&self, definition: &Definition, row: &mut DeliveryRow) {
         row.flow = Some(Box::new(self.progress.clone()));
-        row.variables.clone_from(&self.variables);
+        let kept = definition.plan.kept_variables();
+        let own = self.variables.iter().filter(|(name, _)| !kept.contains(name.as_str()));
+        row.variables = own.map(|(name, value)| (name.clone(), value.clone())).collect();
     }
 }
 
@@ -79,16 +100,16 @@ pub(super) struct Walker<'a> {
 }
 
 impl Walker<'_> {
-    fn walk(&self, flow: InFlow, now: Timestamp) -> Walked {
+    fn walk(&self, flow: &InFlow, now: Timestamp) -> Walked {
         let row = self.known.as_ref().map(|(row, _)| row);
         walk(self.rule, self.job, (flow, row.map_or(0, |row| row.attempts)), self.secrets, now)
     }
 }
 
 /// Walks on from a place, after so many attempts of the delivery.
-fn walk(rule: &Rule, job: &Job, (flow, attempts): (InFlow, u32), secrets: &BTreeMap<String, String>, now: Timestamp) -> Walked {
+fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTreeMap<String, String>, now: Timestamp) -> Walked {
     static NONE: BTreeSet<String> = BTreeSet::new();
-    let InFlow { progress, variables } = flow;
+    let InFlow { progress, variables, .. } = flow;
     let rendering = Rendering {
         rule: &rule.id,
         definition: &rule.definition,
@@ -99,10 +120,10 @@ fn walk(rule: &Rule, job: &Job, (flow, attempts): (InFlow, u32), secrets: &BTree
         is_test: false,
         at: now,
         secrets,
-        variables: &variables,
+        variables,
         secret_variables: &NONE,
     };
-    let mut walked = rule.definition.plan.walk(progress, &rendering.scope(secrets, None), attempts, rule.head.version);
+    let mut walked = rule.definition.plan.walk(progress.clone(), &rendering.scope(secrets, None), attempts, rule.head.version);
     if let Stance::End(_, reason) = &mut walked.stance {
         *reason = rendering.scrubber(None, rule.head.is_of_two_parties()).scrub(reason);
     }
@@ -120,7 +141,8 @@ impl<B: Backend> Deliveries<B> {
         }
         let now = self.store.now();
         let is_over = walker.known.as_ref().is_some_and(|(row, _)| row.state.is_ended());
-        let flow = InFlow::of(walker.rule, walker.known.as_ref().map(|(row, _)| row), now);
+        let kept = self.rules.kept(walker.rule).await?;
+        let flow = InFlow::of(walker.rule, walker.known.as_ref().map(|(row, _)| row), kept, now);
         if is_over {
             // The subject queue says what becomes of the message.
             return Ok(WalkedOn::Send(Some(Box::new(flow))));
@@ -144,7 +166,7 @@ impl<B: Backend> Deliveries<B> {
                 if let Some((row, _)) = &mut walker.known {
                     row.attempts = row.attempts.max(attempts);
                 }
-                let moved = InFlow { progress, variables: flow.variables.clone() };
+                let moved = flow.moved(progress, flow.variables.clone());
                 let (received, job, rule) = (walker.received, walker.job, walker.rule);
                 let known = walker.known.clone();
                 if let WalkedOn::Send(Some(flow)) = self.stand(walker, moved, self.store.now()).await? {
@@ -157,11 +179,20 @@ impl<B: Backend> Deliveries<B> {
 
     /// Walks, and deals with what does not lead to a request.
     async fn stand(&self, walker: Walker<'_>, flow: InFlow, now: Timestamp) -> Result<WalkedOn, StoreError> {
-        let Walked { progress, variables, stance, .. } = walker.walk(flow, now);
-        let flow = InFlow { progress, variables };
+        let Walked { progress, variables, keep, stance, .. } = walker.walk(&flow, now);
+        let (before, mut flow) = (flow.clone(), flow.moved(progress, variables));
         let Walker { received, job, rule, known, .. } = walker;
+        self.keep(rule, &flow, &keep, KeptChange::default()).await?;
         match stance {
-            Stance::Send => return Ok(WalkedOn::Send(Some(Box::new(flow)))),
+            Stance::Send => {
+                if let Some(until) = self.await_lease(rule, job, &mut flow).await? {
+                    let why = format!("another delivery runs step {}", flow.progress.step);
+                    // It looks again whether the step is still to be run.
+                    self.rest(received, job, rule, known, &before, (until, Some(why))).await?;
+                    return Ok(WalkedOn::Settled);
+                }
+                return Ok(WalkedOn::Send(Some(Box::new(flow))));
+            }
             Stance::Wait(until, why) => {
                 if flow.progress.is_untouched() {
                     self.keep_place(received, job, rule, until).await?;
@@ -179,6 +210,59 @@ impl<B: Backend> Deliveries<B> {
             }
         }
         Ok(WalkedOn::Settled)
+    }
+
+    /// Takes the lease on a step that sets kept variables (W5). Returns the time at which to look again if another delivery has it.
+    async fn await_lease(&self, rule: &Rule, job: &Job, flow: &mut InFlow) -> Result<Option<Timestamp>, StoreError> {
+        let plan = &rule.definition.plan;
+        let step = &flow.progress.step;
+        if !plan.kept_variables().into_iter().any(|name| plan.step_sets(step, name)) {
+            return Ok(None);
+        }
+        let now = self.store.now();
+        let timeout = call_of(&rule.definition, Some(flow)).request.timeout().duration();
+        let Some(until) = self.rules.lease_kept(rule, &job.id, now + timeout + LEASE_MARGIN).await? else {
+            flow.leases = true;
+            return Ok(None);
+        };
+        let spread = hash::number(&["lease", job.id.as_str()]) % LOOK_SPREAD_MS;
+        let look = now + LOOK_AGAIN + SignedDuration::from_millis(i64::try_from(spread).unwrap_or(0));
+        Ok(Some(until.min(look).max(now + SignedDuration::from_millis(1))))
+    }
+
+    /// Keeps variables for later deliveries of the rule, for so many seconds, and makes the other changes.
+    async fn keep(
+        &self,
+        rule: &Rule,
+        flow: &InFlow,
+        seconds: &BTreeMap<String, u32>,
+        mut change: KeptChange,
+    ) -> Result<(), StoreError> {
+        let now = self.store.now();
+        for (name, seconds) in seconds {
+            let Some(value) = flow.variables.get(name) else { continue };
+            change.keep.insert(name.clone(), (value.clone(), now + SignedDuration::from_secs((*seconds).into())));
+        }
+        if change.is_empty() { Ok(()) } else { self.rules.change_kept(rule, &change).await }
+    }
+
+    /// Keeps, forgets and releases what a response and the steps after it say, before anything says that they are over.
+    pub(super) async fn settle_kept(&self, claimed: &Claimed, keep: &BTreeMap<String, (String, u32)>, forget: &[Box<str>]) {
+        let Some(flow) = claimed.flow.as_deref() else { return };
+        let now = self.store.now();
+        let until = |seconds: u32| now + SignedDuration::from_secs(seconds.into());
+        let change = KeptChange {
+            keep: keep.iter().map(|(name, (value, seconds))| (name.clone(), (value.clone(), until(*seconds)))).collect(),
+            forget: forget.iter().filter_map(|name| Some((name.to_string(), flow.kept.get(&**name)?.clone()))).collect(),
+            release: flow.leases.then(|| claimed.job.id.clone()),
+        };
+        if change.is_empty() {
+            return;
+        }
+        if let Err(error) = self.rules.change_kept(&claimed.rule, &change).await {
+            // The next delivery sets them again.
+            tracing::warn!(tracking_api_id = %claimed.rule.id, delivery_id = %claimed.job.id, %error, "kept variables were not written");
+        }
     }
 
     /// Puts a delivery with a fixed delay on its line, so that what came later is sent later (P3, W10).
@@ -231,7 +315,7 @@ impl<B: Backend> Deliveries<B> {
         row.state = State::Waiting;
         row.reason = Some(why.unwrap_or_else(|| next_step(flow)));
         row.next_due = Some(until);
-        flow.note(&mut row);
+        flow.note(&rule.definition, &mut row);
         let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(self.store.delivery_item(&row)) };
         let is_written = self.store.swap_one(swap).await.is_done()?;
         let at = if is_written { until } else { now + AGAIN };
@@ -252,8 +336,8 @@ pub(super) struct After {
     pub(super) next: Next,
     /// The reason of the wait, if it is not the response's.
     pub(super) reason: Option<String>,
-    /// The seconds for which some variables are kept (W5).
-    pub(super) keep: BTreeMap<String, u32>,
+    /// Values that are kept for so many seconds (W5).
+    pub(super) keep: BTreeMap<String, (String, u32)>,
 }
 
 /// Says what follows a response, and walks on to the next request, wait or end. `variables` are those after the response.
@@ -265,7 +349,10 @@ pub(super) fn after_response(
     now: Timestamp,
 ) -> After {
     let plan = &claimed.rule.definition.plan;
-    let stays = |progress, variables, next| After { flow: InFlow { progress, variables }, next, reason: None, keep: BTreeMap::new() };
+    let stays = |progress, variables, next| {
+        let flow = flow.moved(progress, variables);
+        After { flow, next, reason: None, keep: BTreeMap::new() }
+    };
     let mut before = flow.progress.clone();
     match plan.after(flow.progress.clone(), answered, claimed.base, &claimed.job.id, now) {
         Moved::Next(next) => {
@@ -273,10 +360,12 @@ pub(super) fn after_response(
             stays(before, variables, next)
         }
         Moved::On(progress) => {
-            let moved = InFlow { progress, variables };
+            let moved = flow.moved(progress, variables);
             let Walked { progress, variables, keep, stance, .. } =
-                walk(&claimed.rule, &claimed.job, (moved, answered.attempt), &claimed.secrets, now);
-            let flow = InFlow { progress, variables };
+                walk(&claimed.rule, &claimed.job, (&moved, answered.attempt), &claimed.secrets, now);
+            let flow = moved.moved(progress, variables);
+            let value = |name: &String| flow.variables.get(name).cloned().unwrap_or_default();
+            let keep = keep.into_iter().map(|(name, seconds)| (name.clone(), (value(&name), seconds))).collect();
             match stance {
                 Stance::Send => {
                     let reason = Some(next_step(&flow));

@@ -187,7 +187,7 @@ impl Claimed {
     fn row_or_new(&self, state: State) -> DeliveryRow {
         let mut row = self.row.clone().unwrap_or_else(|| DeliveryRow::new(self.job.clone(), state, self.max_attempts()));
         if let Some(flow) = &self.flow {
-            flow.note(&mut row);
+            flow.note(&self.rule.definition, &mut row);
         }
         row
     }

@@ -17,7 +17,8 @@ use super::{
     Sent,
     decoded::decoded,
     flow::{InFlow, call_of},
-    shown_headers::shown_headers};
+    shown_headers::shown_headers,
+};
 use crate::{
     rows::LoggedRequest,
     secrets::{INACTIVE, MASK, Scrubber, Texts, derived, masks},
@@ -231,6 +232,17 @@ pub(crate) fn heard(sent: &Sent, judged: &Judged, scrubber: &Scrubber) -> Heard 
         answer,
         answer_headers: sent.as_ref().map(|answer| shown_headers(answer, scrubber)).unwrap_or_default(),
         error: error.map(|error| scrubber.scrub(&error)),
+    }
+}
+
+impl Heard {
+    /// Keeps of a response no more than its status and its length (W8).
+    pub(crate) fn hide(&mut self, sent: &Sent) {
+        let Ok(answer) = sent else { return };
+        let bytes = answer.body().len();
+        let more = if answer.is_cut() { " or more" } else { "" };
+        (self.answer, self.answer_headers) = (None, Vec::new());
+        self.error = Some(format!("the response of {bytes} bytes{more} is not kept: answer.hide"));
     }
 }
 

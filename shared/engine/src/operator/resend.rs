@@ -407,7 +407,8 @@ fn check_step(rule: &Rule, from_step: Option<&str>) -> Result<(), Refused> {
     }
     let mut faults = Faults::default();
     let names: Vec<&str> = plan.step_names().collect();
-    let known = if names.is_empty() { "the rule has no steps".to_owned() } else { format!("expected one of {}", names.join(", ")) };
+    let known =
+        if names.is_empty() { "the rule has no steps".to_owned() } else { format!("expected one of {}", names.join(", ")) };
     faults.add("/from_step", format!("unknown step \"{step}\": {known}"));
     Err(faults.into())
 }

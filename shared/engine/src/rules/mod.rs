@@ -15,6 +15,7 @@ mod binding;
 mod cache;
 mod change;
 mod create;
+pub(crate) mod kept;
 mod offers;
 mod over;
 mod prune;

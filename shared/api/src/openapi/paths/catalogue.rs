@@ -22,6 +22,18 @@ pub(crate) fn macros() -> About {
     .without_store()
 }
 
+pub(crate) fn step_kinds() -> About {
+    About::new(
+        "listStepKinds",
+        TAG,
+        "List the kinds of steps",
+        "Each with its fields and an example, for rules that have `steps`.",
+    )
+    .answers(200, "All of them", "StepKinds", examples::step_kinds())
+    .gives(Kind::BadRequest, "The query has faults: this path takes no parameters.")
+    .without_store()
+}
+
 pub(crate) fn presets() -> About {
     About::new("listPresets", TAG, "List ready receivers", "Trackers and ad platforms, each as a rule to fill in.")
         .answers(200, "All of them", "PresetPage", page(examples::preset()))

@@ -28,7 +28,13 @@ pub(super) fn things() -> Vec<Thing> {
         ("DeliveryRead", or_unreadable("DeliveryWithLog")),
         ("Attempt", attempt()),
         ("SentRequest", sent_request()),
-        ("Resend", record("How to send again").may("force", or_null(flag("Also when a newer one was delivered"))).into()),
+        (
+            "Resend",
+            record("How to send again")
+                .may("force", or_null(flag("Also when a newer one was delivered")))
+                .may("from_step", or_null(short("The step at which a flow begins; unless given its first", 64)))
+                .into(),
+        ),
         ("Replay", replay()),
         ("Replayed", replayed()),
         ("ReplayRun", replay_run().into()),
@@ -65,18 +71,21 @@ fn delivery(about: &str) -> ObjectBuilder {
         .has("currency", or_null(text("The currency of the payout")))
         .has("http_status", or_null(whole("The status of the last response", 100..=999)))
         .has("duration_ms", or_null(count("How long the last attempt took")))
+        .has("step", or_null(text("The step that it stands at, while it is open; null in rules with one request")))
 }
 
 fn attempt() -> RefOr<Schema> {
     record("One request and what came back")
         .has("attempt", count("The number of the attempt; 1 is the first"))
+        .has("step", or_null(text("The step that sent it; null in rules with one request")))
+        .has("run", or_null(count("The run of the step; 1 is the first")))
         .has("at", time("When it began"))
         .has("duration_ms", count("The duration in milliseconds"))
         .has("request", named_as("SentRequest", "The request as it went out, secrets masked"))
         .has("status", or_null(whole("The answer's status", 100..=999)))
         .has("answer", or_null(short("The first 4 KiB of the answer", 65_536)))
         .has("answer_headers", or_null(answer_headers()))
-        .has("verdict", text("The meaning of the response: delivered, pending, retry or failed"))
+        .has("verdict", text("The meaning of the response: delivered, pending, retry, failed or branch"))
         .has("error", or_null(short("Why there is no answer", 65_536)))
         .into()
 }

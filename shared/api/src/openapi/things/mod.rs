@@ -2,6 +2,7 @@
 
 mod event;
 mod explaining;
+mod flow;
 mod internals;
 mod log;
 mod rule;
@@ -18,7 +19,7 @@ type Thing = (&'static str, RefOr<Schema>);
 
 /// Every thing by its name.
 pub(super) fn all() -> BTreeMap<&'static str, RefOr<Schema>> {
-    let log = [log::things(), internals::things()];
+    let log = [log::things(), internals::things(), flow::things()];
     let all = [rule::things(), event::things(), trial::things(), explaining::things(), service::things()];
     log.into_iter().chain(all).flatten().collect()
 }

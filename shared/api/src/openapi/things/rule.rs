@@ -11,29 +11,29 @@ use super::{
         Record as _, anything, count, dictionary, either, flag, id, list, named, named_as, or_null, pattern, record, short,
         template, text, time, whole, word,
     },
-    Thing, page, page_of_rows,
+    Thing, flow, page, page_of_rows,
 };
 
 /// What is shown is whole; of what is written every field may be left out or null, unless it is needed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Shown,
     Written,
 }
 
 impl Form {
     /// A field that is always shown.
-    fn field(self, record: ObjectBuilder, name: &str, shape: impl Into<RefOr<Schema>>) -> ObjectBuilder {
+    pub(super) fn field(self, record: ObjectBuilder, name: &str, shape: impl Into<RefOr<Schema>>) -> ObjectBuilder {
         if self == Self::Shown { record.has(name, shape) } else { record.may(name, or_null(shape)) }
     }
 
     /// A field that is shown if it was written.
-    fn extra(self, record: ObjectBuilder, name: &str, shape: impl Into<RefOr<Schema>>) -> ObjectBuilder {
+    pub(super) fn extra(self, record: ObjectBuilder, name: &str, shape: impl Into<RefOr<Schema>>) -> ObjectBuilder {
         if self == Self::Shown { record.may(name, shape) } else { record.may(name, or_null(shape)) }
     }
 
     /// The name of a part in this form.
-    fn part(self, name: &str, about: &str) -> RefOr<Schema> {
+    pub(super) fn part(self, name: &str, about: &str) -> RefOr<Schema> {
         if self == Self::Shown { named_as(name, about) } else { named_as(&format!("New{name}"), about) }
     }
 }
@@ -68,13 +68,16 @@ pub(super) fn things() -> Vec<Thing> {
             ("Conditions", conditions(form)),
             ("Request", request(form, true)),
             ("Retry", retry(form)),
-            ("Answer", answer(form)),
-            ("AnswerRule", answer_rule(form)),
+            ("Answer", answer(form, false)),
+            ("AnswerRule", answer_rule(form, false)),
             ("AnswerCondition", condition(form, "AnswerCondition")),
             ("RequestCondition", condition(form, "RequestCondition")),
             ("Value", chosen_value(form, || template("May hold macros such as {transaction_id}"))),
             ("VariableValue", chosen_value(form, || short("May hold macros such as {transaction_id}", 8 * 1_024))),
             ("Delay", delay(form)),
+            ("Step", flow::step(form)),
+            ("StepAnswer", answer(form, true)),
+            ("StepAnswerRule", answer_rule(form, true)),
         ]
     });
     let [shown, written] = both;
@@ -110,6 +113,9 @@ fn written_name(name: &str) -> &'static str {
         "RequestCondition" => "NewRequestCondition",
         "Value" => "NewValue",
         "VariableValue" => "NewVariableValue",
+        "Step" => "NewStep",
+        "StepAnswer" => "NewStepAnswer",
+        "StepAnswerRule" => "NewStepAnswerRule",
         _ => "NewDelay",
     }
 }
@@ -121,8 +127,15 @@ fn definition(described: ObjectBuilder, form: Form) -> ObjectBuilder {
     let triggers = word("Which events it fires on", Trigger::ALL.map(Trigger::as_str)).default(Some("transaction_all".into()));
     let record = form.field(record, "trigger", triggers);
     let record = form.field(record, "conditions", form.part("Conditions", "The conversions that it is about"));
-    let record = form.field(record, "retry", form.part("Retry", "The number and the times of retries"));
-    let record = form.field(record, "answer", form.part("Answer", "The meaning of responses; without it the status decides"));
+    let record = form.extra(record, "retry", form.part("Retry", "The number and the times of retries"));
+    let record = form.extra(record, "answer", form.part("Answer", "The meaning of responses; without it the status decides"));
+    let steps = list("Steps in order, instead of request, retry and answer", form.part("Step", "A step"));
+    let record = form.extra(record, "steps", steps.min_items(Some(1)).max_items(Some(30)));
+    let on_newer = word(
+        "The end of a flow that waits when a newer change of its subject is sent: `supersede` ends it, `finish` lets it go on",
+        ["supersede", "finish"],
+    );
+    let record = form.extra(record, "on_newer", on_newer.default(Some("supersede".into())));
     let record = form.field(record, "delay", form.part("Delay", "Whether it waits for the conversion to settle"));
     let label = short("", 50).min_length(Some(1));
     let record = form.extra(record, "description", short("What people say about it", 2_000));
@@ -160,7 +173,7 @@ fn shown_rule() -> RefOr<Schema> {
         .has("version", count("Grows by 1 with every change"))
         .has("owner", named_as("Owner", "The admin's side, or the affiliate whose rule it is"))
         .has("name", name())
-        .has("request", named_as("Request", "The request that it sends"))
+        .may("request", named_as("Request", "The request that it sends; a rule with steps has none"))
         .has("country", text("The country of the one offer that it includes, else `global`"))
         .has("category", or_null(text("The category of the one offer that it includes")))
         .has("secrets", list("The names of its secrets that have a value", secret_name("")))
@@ -179,7 +192,9 @@ fn written_rule(complete: bool) -> RefOr<Schema> {
     let about = if complete { "A rule as it is written" } else { "A merge patch of a rule" };
     let record = definition(record(about), Form::Written);
     let record = if complete {
-        record.has("name", name()).has("request", named_as("NewRequest", "The request that it sends"))
+        record
+            .has("name", name())
+            .may("request", or_null(named_as("NewRequest", "The request that it sends; required without steps")))
     } else {
         record.may("name", name()).may("request", or_null(named_as("RequestPatch", "What changes of the request")))
     };
@@ -221,7 +236,7 @@ fn bulk_results() -> RefOr<Schema> {
     record("What became of each rule").has("results", list("One for each, in order", result)).into()
 }
 
-fn secret_name(about: &str) -> ObjectBuilder {
+pub(super) fn secret_name(about: &str) -> ObjectBuilder {
     pattern(about, "^[A-Za-z0-9_-]{1,64}$")
 }
 
@@ -332,30 +347,45 @@ fn retry(form: Form) -> RefOr<Schema> {
     .into()
 }
 
-fn answer(form: Form) -> RefOr<Schema> {
-    let rules = list("Read top down; the first that holds decides", form.part("AnswerRule", "A rule that reads answers"))
-        .max_items(Some(50));
+fn answer(form: Form, in_step: bool) -> RefOr<Schema> {
+    let (part, most) = if in_step { ("StepAnswerRule", 20) } else { ("AnswerRule", 50) };
+    let rules = list("Read top down; the first that holds decides", form.part(part, "A rule that reads answers"));
+    let rules = rules.max_items(Some(most));
     let record = form.field(record("How answers are read; without rules the status decides"), "rules", rules);
+    let hide = flag("True if nothing of a response is kept but its status and length");
+    let record = if in_step { form.extra(record, "hide", hide) } else { record };
     form.extra(record, "otherwise", word("What it means if no rule holds", VERDICTS)).into()
 }
 
-fn answer_rule(form: Form) -> RefOr<Schema> {
+fn answer_rule(form: Form, in_step: bool) -> RefOr<Schema> {
     let when = list("All of these must hold", form.part("AnswerCondition", "A condition on an answer"))
         .min_items(Some(1))
         .max_items(Some(20));
     let told = || template("May hold macros, also {body.KEY}, {header.NAME} and {http_code}");
     let secret = record("A text whose value nobody sees").has("value", told());
     let secret = form.extra(secret, "secret", flag("True if its value is masked and never published"));
-    let variable = either("A template, or one whose value is secret", [told().into(), secret.into()]);
-    let variables = dictionary("Variables for later attempts", variable)
-        .max_properties(Some(50))
-        .property_names(Some(Schema::from(secret_name("").build())));
+    let variables = if in_step {
+        flow::variables(form, "Variables for later requests")
+    } else {
+        let variable = either("A template, or one whose value is secret", [told().into(), secret.into()]);
+        dictionary("Variables for later attempts", variable)
+            .max_properties(Some(50))
+            .property_names(Some(Schema::from(secret_name("").build())))
+    };
     let mut set = record("What the answer tells; all but variables are for admins' rules");
     for name in ["result", "payout", "value", "external_id"] {
         set = form.extra(set, name, told());
     }
     let set = form.extra(set, "variables", variables);
-    let record = record("A rule that reads answers").has("when", when).has("then", word("What the answer means", VERDICTS));
+    let record = record("A rule that reads answers").has("when", when);
+    let then = word("What the answer means", VERDICTS);
+    let record = if in_step {
+        let record = form.extra(record, "then", then);
+        let record = form.extra(record, "go", flow::target("The step at which the flow goes on; then may be left out"));
+        form.extra(record, "forget", list("Kept variables that are dropped", secret_name("")))
+    } else {
+        record.has("then", then)
+    };
     form.extra(record, "set", set).into()
 }
 
@@ -389,7 +419,7 @@ fn condition(form: Form, name: &str) -> RefOr<Schema> {
     either("A condition, or alternatives of which one must hold", [one.into(), record("Alternatives").has("any", any).into()])
 }
 
-fn request_conditions(form: Form, about: &str) -> ArrayBuilder {
+pub(super) fn request_conditions(form: Form, about: &str) -> ArrayBuilder {
     list(about, form.part("RequestCondition", "A condition on what is sent")).min_items(Some(1)).max_items(Some(20))
 }
 
@@ -402,7 +432,10 @@ fn chosen_value(form: Form, text: impl Fn() -> ObjectBuilder) -> RefOr<Schema> {
 }
 
 fn delay(form: Form) -> RefOr<Schema> {
-    let mode = word("`none`: at once; `final`: one postback once the conversion is settled", ["none", "final"]);
+    let mode = word(
+        "`none`: at once; `final`: one postback once the conversion is settled; `fixed`: each change so many seconds later",
+        ["none", "final", "fixed"],
+    );
     let record = record("Whether it waits for the conversion to settle");
     let record = if form == Form::Shown { record.has("mode", mode) } else { form.extra(record, "mode", mode) };
     let record =
@@ -417,6 +450,7 @@ fn delay(form: Form) -> RefOr<Schema> {
             ["expire", "send_current"],
         ),
     );
+    let record = form.extra(record, "seconds", whole("The wait of mode `fixed`, in seconds", 1..=2_592_000));
     form.extra(record, "corrections", flag("Whether changes after the final postback are sent")).into()
 }
 

@@ -18,7 +18,11 @@ fn check_url(members: &Value, expected: &str) {
     let definition = parse(members).unwrap_or_else(|faults| panic!("{members}: {faults}"));
     let rendered = in_scope(&event(), None, |scope| definition.plan.first_call().request.render(scope)).unwrap();
     assert_eq!(rendered.url, expected, "{members}");
-    assert_eq!(parse(&definition.document()).unwrap().plan.first_call().request, definition.plan.first_call().request, "it is read back as it was");
+    assert_eq!(
+        parse(&definition.document()).unwrap().plan.first_call().request,
+        definition.plan.first_call().request,
+        "it is read back as it was"
+    );
 }
 
 #[track_caller]
@@ -173,7 +177,11 @@ fn check_signature(signing: &Value, name: &str, expected: &str) {
     let rendered = in_scope(&event(), None, |scope| definition.plan.first_call().request.render(scope)).unwrap();
     let found: Vec<_> = rendered.headers.iter().filter(|(header, _)| header == name).map(|(_, value)| value.as_str()).collect();
     assert_eq!(found, [expected], "{signing}");
-    assert_eq!(parse(&definition.document()).unwrap().plan.first_call().request, definition.plan.first_call().request, "it is read back as it was");
+    assert_eq!(
+        parse(&definition.document()).unwrap().plan.first_call().request,
+        definition.plan.first_call().request,
+        "it is read back as it was"
+    );
 }
 
 #[test]

@@ -162,7 +162,9 @@ fn q6_the_budget_of_conditions_is_that_of_the_whole_rule() {
 
 #[test]
 fn q6_a_secret_is_bound_to_the_conditions_of_its_place() {
-    let uses = |header: Value| parse(&json!({"request": {"headers": [header]}})).unwrap().plan.first_call().request.uses_fingerprint(Some("key"));
+    let uses = |header: Value| {
+        parse(&json!({"request": {"headers": [header]}})).unwrap().plan.first_call().request.uses_fingerprint(Some("key"))
+    };
     let plain = uses(json!({"name": "a", "value": "{secret.key}"}));
     assert_eq!(plain, uses(json!({"name": "a", "value": [{"text": "{secret.key}"}]})));
     let unless = |value: &str| uses(json!({"name": "a", "value": "{secret.key}", "do_not_send": when("result", value)}));
@@ -184,8 +186,9 @@ fn q6_what_is_at_hand_says_which_texts_are_sent() {
             {"name": "b", "value": "{affs1}", "do_not_send": when("result", "rejected")}]},
     });
     let definition = parse(&members).unwrap();
-    let places: Vec<String> =
-        in_scope(&event(), None, |scope| definition.plan.first_call().request.placed_templates_in(scope).map(|(place, _)| place).collect());
+    let places: Vec<String> = in_scope(&event(), None, |scope| {
+        definition.plan.first_call().request.placed_templates_in(scope).map(|(place, _)| place).collect()
+    });
     let expected = [
         "/url",
         "/query/0/do_not_send/0/key",

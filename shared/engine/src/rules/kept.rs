@@ -1,0 +1,165 @@
+//! Kept variables: values that outlive their delivery, such as a login's token (W5). They belong to one version of their rule and are
+//! sealed. One delivery at a time runs a step that sets one; the lease stands beside the values.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracking_core::{delivery::DeliveryId, tracking_api::Binding};
+
+use super::{Rule, Rules};
+use crate::{
+    backend::{Backend, StoreError, Swap},
+    keys, rows,
+    secrets::Place,
+};
+
+/// The tries to write them while others write them.
+const TRIES: usize = 10;
+
+/// The kept variables of a rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptRow {
+    /// The version of the rule that they belong to.
+    version: u64,
+    values: BTreeMap<String, KeptValue>,
+    /// The delivery that runs a step that sets one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease: Option<Lease>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct KeptValue {
+    sealed: String,
+    until: Timestamp,
+}
+
+/// A lease on setting kept variables.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Lease {
+    delivery: DeliveryId,
+    until: Timestamp,
+}
+
+/// What a delivery does with kept variables.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeptChange {
+    /// Values with the time until which they count.
+    pub(crate) keep: BTreeMap<String, (String, Timestamp)>,
+    /// Names with the values that were read: dropped only if they are still those (W5).
+    pub(crate) forget: BTreeMap<String, String>,
+    /// The delivery whose lease ends.
+    pub(crate) release: Option<DeliveryId>,
+}
+
+impl KeptChange {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keep.is_empty() && self.forget.is_empty() && self.release.is_none()
+    }
+}
+
+impl<B: Backend> Rules<B> {
+    /// The kept variables that count now.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub(crate) async fn kept(&self, rule: &Rule) -> Result<BTreeMap<String, String>, StoreError> {
+        if rule.definition.plan.kept_variables().is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let (row, _) = self.kept_row(rule).await?;
+        self.opened(rule, &row).await
+    }
+
+    /// Takes the lease on setting kept variables for a delivery, until then. Returns the time at which to ask again if another one has it.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub(crate) async fn lease_kept(
+        &self,
+        rule: &Rule,
+        delivery: &DeliveryId,
+        until: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        for _ in 0..TRIES {
+            let (mut row, rev) = self.kept_row(rule).await?;
+            let now = self.store.now();
+            if let Some(lease) = row.lease.as_ref().filter(|lease| lease.until > now && lease.delivery != *delivery) {
+                return Ok(Some(lease.until));
+            }
+            row.lease = Some(Lease { delivery: delivery.clone(), until });
+            if self.write_kept(rule, row, rev).await? {
+                return Ok(None);
+            }
+        }
+        Err(StoreError::Contended(format!("the kept variables of rule {}", rule.id)))
+    }
+
+    /// Changes kept variables.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub(crate) async fn change_kept(&self, rule: &Rule, change: &KeptChange) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            let (mut row, rev) = self.kept_row(rule).await?;
+            let before = row.clone();
+            let now = self.store.now();
+            row.values.retain(|_, value| value.until > now);
+            let values = self.opened(rule, &row).await?;
+            row.values.retain(|name, _| change.forget.get(name).is_none_or(|read| values.get(name) != Some(read)));
+            let key = self.vault.key().await?;
+            for (name, (value, until)) in &change.keep {
+                let sealed = key.seal(place(rule, name), &binding(rule), value);
+                row.values.insert(name.clone(), KeptValue { sealed, until: *until });
+            }
+            if change.release.is_some() && row.lease.as_ref().map(|lease| &lease.delivery) == change.release.as_ref() {
+                row.lease = None;
+            }
+            if row == before || self.write_kept(rule, row, rev).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Contended(format!("the kept variables of rule {}", rule.id)))
+    }
+
+    async fn opened(&self, rule: &Rule, row: &KeptRow) -> Result<BTreeMap<String, String>, StoreError> {
+        let now = self.store.now();
+        if row.values.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let key = self.vault.key().await?;
+        let counting = row.values.iter().filter(|(_, value)| value.until > now);
+        // One that does not open counts as missing: it is set again.
+        let open = |(name, value): (&String, &KeptValue)| {
+            Some((name.clone(), key.open(place(rule, name), Some(&binding(rule)), &value.sealed).ok()?))
+        };
+        Ok(counting.filter_map(open).collect())
+    }
+
+    /// The row for the present version of the rule, and its revision.
+    async fn kept_row(&self, rule: &Rule) -> Result<(KeptRow, Option<u64>), StoreError> {
+        let item = self.store.get_one(keys::kept(&rule.id)).await?;
+        let rev = item.as_ref().map(|item| item.rev);
+        let row: Option<KeptRow> = item.map(|item| rows::read_item(&item)).transpose()?;
+        let version = rule.head.version;
+        let row = row.filter(|row| row.version == version);
+        Ok((row.unwrap_or_else(|| KeptRow { version, ..KeptRow::default() }), rev))
+    }
+
+    /// Writes the row. Returns false if somebody else has written it since it was read.
+    async fn write_kept(&self, rule: &Rule, row: KeptRow, rev: Option<u64>) -> Result<bool, StoreError> {
+        let last = row.values.values().map(|value| value.until).chain(row.lease.as_ref().map(|lease| lease.until)).max();
+        let mut item = rows::item(keys::kept(&rule.id), &row);
+        item.expires = Some(last.unwrap_or_else(|| self.store.now()) + jiff::SignedDuration::from_hours(24));
+        self.store.swap_one(Swap { key: keys::kept(&rule.id), expect: rev, new: Some(item) }).await.is_done()
+    }
+}
+
+fn place<'a>(rule: &'a Rule, name: &'a str) -> Place<'a> {
+    Place { rule: &rule.id, name, write: "kept" }
+}
+
+/// No secret of the rule has this binding.
+fn binding(rule: &Rule) -> Binding {
+    Binding { party: rule.head.owner.clone(), origin: "kept".to_owned(), uses: rule.head.version.to_string() }
+}
