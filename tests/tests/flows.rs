@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 use tracking_core::{caller::Caller, delivery::DeliveryId, json, json::Value};
-use tracking_engine::{Claiming, DeliveryFilter};
+use tracking_engine::{Claiming, DeliveryFilter, sender::Sender};
 use tracking_tests::world::{Arrival, Reply, World, event, transaction};
 
 const OK: Reply = Reply::Says(200, "ok");
@@ -322,4 +322,58 @@ async fn w5_deliveries_that_find_no_token_wait_for_one_login() {
         world.log(&DeliveryFilter::default()).await.iter().all(|delivery| delivery["attempts"].as_u64() <= Some(2)),
         "waits are uncharged"
     );
+}
+
+/// A trial of a rule that is not saved.
+async fn preview(steps: Value, answers: Value) -> Value {
+    let world = World::temporary();
+    let body = json!({"tracking_api": flow(steps), "event": sale("chg_1", 1), "answers": answers});
+    world.engine().trials().preview_rule(&Caller::Admin, &body, &Sender::new(true).unwrap()).await.unwrap()
+}
+
+/// The steps that a trial went through, with what became of each.
+fn tried(trial: &Value) -> Vec<String> {
+    let word = |step: &Value| {
+        let name = step["step"].as_str().unwrap();
+        match (step["verdict"].as_str(), step["waits_until"].as_str()) {
+            (Some(verdict), _) => format!("{name} {verdict}"),
+            (None, Some(_)) => format!("{name} waits"),
+            (None, None) => {
+                format!("{name} {}", step["request"]["url"].as_str().unwrap().trim_start_matches("http://127.0.0.1:9/"))
+            }
+        }
+    };
+    trial["steps"].as_array().unwrap_or_else(|| panic!("{trial}")).iter().map(word).collect()
+}
+
+#[tokio::test]
+async fn w11_a_preview_shows_every_step_with_what_is_to_come() {
+    let steps = json!([
+        with(call("create", "create"), json!({"answer": {"rules": [{"when": [{"operator": "always"}], "then": "delivered",
+            "set": {"variables": {"lead": "{body.id}"}}}]}})),
+        {"name": "rest", "wait": {"seconds": 60}},
+        call("confirm", "confirm/{var.lead|raw}"),
+    ]);
+    let trial = preview(steps.clone(), json!({})).await;
+    assert_eq!(tried(&trial), ["create create", "rest waits", "confirm confirm/‹body.id›"], "{trial}");
+    assert_eq!(trial["sent"], json!(false));
+    let given = json!({"create": [{"status": 201, "body": {"id": "L-17"}}]});
+    let trial = preview(steps, given).await;
+    assert_eq!(tried(&trial), ["create delivered", "rest waits", "confirm confirm/L-17"], "{trial}");
+    assert_eq!(trial["steps"][0]["told"]["variables"], json!({"lead": "L-17"}));
+}
+
+#[tokio::test]
+async fn w11_given_answers_are_judged_and_repeats_without_one_end_the_trial() {
+    let answer = json!({"rules": [{"when": when("status", "equals", "pending"), "then": "pending"}]});
+    let retry = json!({"max_retries": 3, "delay_seconds": 3_600, "backoff": "fixed"});
+    let steps = json!([with(call("ask", "ask"), json!({"answer": answer, "retry": retry})), call("report", "report")]);
+    let pending = json!({"body": {"status": "pending"}});
+    let trial =
+        preview(steps.clone(), json!({"ask": [pending, {"body": "{\"status\": \"ok\"}"}], "report": [{"status": 404}]})).await;
+    assert_eq!(tried(&trial), ["ask pending", "ask delivered", "report failed"], "{trial}");
+    assert_eq!(trial["ends"], json!({"state": "failed", "reason": "step report: failed: status 404"}));
+    let trial = preview(steps, json!({"ask": [pending]})).await;
+    let reason = trial["ends"]["reason"].as_str().unwrap();
+    assert_eq!((tried(&trial), reason), (vec!["ask pending".to_owned()], "step ask would ask again in 1 h"), "{trial}");
 }

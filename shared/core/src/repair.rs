@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn l1_a_resend_is_not_forced_unless_it_says_so() {
-        assert_eq!(Resend::parse(&json!({})), Ok(Resend { force: false }));
-        assert_eq!(Resend::parse(&json!({"force": true})), Ok(Resend { force: true }));
+        assert_eq!(Resend::parse(&json!({})), Ok(Resend { force: false, from_step: None }));
+        assert_eq!(Resend::parse(&json!({"force": true})), Ok(Resend { force: true, from_step: None }));
         assert_eq!(
             told(&Resend::parse(&json!({"force": 1})).unwrap_err()),
             [("/force", "a number is not a flag: choose true or false")]

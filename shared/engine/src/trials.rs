@@ -3,6 +3,8 @@
 //! A trial makes no delivery, publishes nothing and keeps nothing; what people see of it is masked as the log is (Q5). The process's log
 //! tells of each that is sent who (admin or affiliate) sent which rule's to which host, and no more.
 
+mod flow;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -15,7 +17,7 @@ use tracking_core::{
     change::Change,
     delivery::DeliveryId,
     event::Event,
-    fault::Faults,
+    fault::{Faults, pointer_token},
     id::Id,
     json,
     json::Value,
@@ -24,6 +26,7 @@ use tracking_core::{
     tracking_api::{Definition, Trial},
 };
 
+use self::flow::{Answers, Rehearsal};
 use crate::{
     backend::{Backend, StoreError},
     delivery::render::{Judged, Rendering, heard, is_heavy, masked, shown_request},
@@ -172,6 +175,10 @@ impl<B: Backend> Trials<B> {
         let at = self.store.now();
         tracing::debug!(tracking_api_id = %tried.id, sent = trial.send, "tried out");
         if !trial.send {
+            if tried.definition.plan.is_flow() {
+                let outcome = tried.outcome(trial.event, at);
+                return self.rehearse(tried, outcome, trial.answers, None, at).await;
+            }
             let owner = tried.definition.is_heavy.then(|| tried.by.caller.as_owner());
             return Ok(self.heavy.run(owner, move || tried.outcome(trial.event, at).shown).await);
         }
@@ -180,12 +187,62 @@ impl<B: Backend> Trials<B> {
             return Err(Refused::Conflict(format!("secret {name} has no value yet: write it, or try without send")));
         }
         let permit = self.limits.permit(&tried.by, &limits::TRIALS).await?;
+        if tried.definition.plan.is_flow() {
+            let outcome = tried.outcome(trial.event, at);
+            let rehearsed = self.rehearse(tried, outcome, trial.answers, Some(sender), at).await;
+            self.limits.return_permit(permit).await;
+            return rehearsed;
+        }
         let Outcome { mut shown, event, seen } = tried.outcome(trial.event, at);
         if let Some(event) = event {
             self.send_trial(&mut shown, tried, (event, seen), at, sender).await;
         }
         self.limits.return_permit(permit).await;
         Ok(shown)
+    }
+
+    /// Goes through the steps of a flow, and shows each.
+    async fn rehearse(
+        &self,
+        tried: Tried,
+        outcome: Outcome,
+        answers: Answers,
+        sender: Option<&Sender>,
+        began: Timestamp,
+    ) -> Result<Value, Refused> {
+        let Outcome { mut shown, event, .. } = outcome;
+        let names: Vec<&str> = tried.definition.plan.step_names().collect();
+        let mut faults = Faults::default();
+        for step in answers.keys().filter(|step| !names.contains(&step.as_str())) {
+            faults.add(
+                format!("/answers/{}", pointer_token(step)),
+                format!("unknown step \"{step}\": expected one of {}", names.join(", ")),
+            );
+        }
+        if !faults.is_empty() {
+            return Err(faults.into());
+        }
+        let Some(event) = event else { return Ok(shown) };
+        let kept = if sender.is_some() { self.kept(&tried).await? } else { BTreeMap::new() };
+        let rehearsal = Rehearsal { store: &self.store, tried: &tried, event: &event, kept, sender, began };
+        let flow::Shown { steps, ends, .. } = rehearsal.run(answers).await;
+        if let Some(last) = steps.iter().rev().find(|step| step.get("verdict").is_some()) {
+            for field in ["status", "answer", "answer_headers", "verdict", "told"] {
+                shown[field] = last[field].clone();
+            }
+        }
+        shown["sent"] = steps.iter().any(|step| step["given"] == json!(false) && step.get("verdict").is_some()).into();
+        shown["steps"] = steps.into();
+        shown["ends"] = ends;
+        Ok(shown)
+    }
+
+    /// The kept variables of a rule that is saved (W5).
+    async fn kept(&self, tried: &Tried) -> Result<BTreeMap<String, String>, StoreError> {
+        match self.rules.read_rule(&tried.id).await? {
+            Some((rule, _)) => self.rules.kept(&rule).await,
+            None => Ok(BTreeMap::new()),
+        }
     }
 
     /// Sends the request for an event, of which people have `seen` the masked form, and shows what comes back.

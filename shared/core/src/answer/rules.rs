@@ -180,6 +180,11 @@ impl AnswerRules {
         rules.flat_map(|(index, rule)| rule.forget.iter().map(move |name| (format!("/rules/{index}/forget"), &**name)))
     }
 
+    /// The variables that its rules set, with their texts.
+    pub(crate) fn assignments(&self) -> impl Iterator<Item = (&str, &Template)> {
+        self.rules.iter().flat_map(|rule| rule.set.assignments())
+    }
+
     /// The texts of what goes back to the platform.
     pub(crate) fn platform_templates(&self) -> impl Iterator<Item = &Template> {
         self.rules.iter().flat_map(|rule| rule.set.platform_templates())

@@ -66,6 +66,11 @@ impl Set {
         (!map.is_empty()).then_some(Value::Object(map))
     }
 
+    /// The variables that it sets, with their texts.
+    pub(super) fn assignments(&self) -> impl Iterator<Item = (&str, &Template)> {
+        self.variables.iter()
+    }
+
     /// The texts of what goes back to the platform.
     pub(super) fn platform_templates(&self) -> impl Iterator<Item = &Template> {
         [&self.result, &self.payout, &self.value, &self.external_id].into_iter().flatten()

@@ -330,6 +330,18 @@ impl Plan {
             .map(|found| found.key())
     }
 
+    /// What a step's delivered response would set, each with the text of its origin in place of a value: `‹body.id›` (W11).
+    pub fn values_to_come(&self, step: &str) -> Vec<(String, String)> {
+        let Some(call) = self.call(step) else { return Vec::new() };
+        let shown = |text: &str| format!("‹{}›", text.trim_matches(['{', '}']));
+        let set = call.answer.assignments().map(|(name, text)| (name.to_owned(), shown(text.text())));
+        let references = self.references_to(step).map(|key| {
+            let part = key.strip_prefix("steps.").and_then(|rest| rest.split_once('.')).map_or(key, |(_, part)| part);
+            (key.to_owned(), shown(part))
+        });
+        set.chain(references).collect()
+    }
+
     /// Every text of the plan.
     fn all_templates(&self) -> Vec<&Template> {
         let mut all: Vec<&Template> = self.placed_templates().into_iter().map(|(_, text)| text).collect();

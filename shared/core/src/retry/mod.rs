@@ -178,7 +178,7 @@ impl RetryPolicy {
     }
 
     /// The wait before a retry in seconds, without jitter.
-    fn plain_wait(&self, retry: u32) -> u64 {
+    pub fn plain_wait(&self, retry: u32) -> u64 {
         let delay = u64::from(self.delay_seconds);
         match self.backoff {
             Backoff::Fixed => delay,

@@ -30,6 +30,6 @@ pub use diff::{Change, changes};
 pub use owner::{keeps_owner, owner_of_new};
 pub use patch::{merge_patch, patch_document};
 pub use placeholders::Placeholder;
-pub use trial::{Trial, explained_event};
+pub use trial::{GivenAnswer, Trial, explained_event};
 pub use view::TrackingApi;
 pub use warnings::Warning;

@@ -1,6 +1,19 @@
 //! What a person asks to be tried out or explained: an event, whether to send, and a rule that may not be saved yet (contract §3).
 
-use crate::{change::Change, document::Fields, fault::Faults, json::Value};
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::{
+    change::Change,
+    document::{Fields, kind},
+    fault::{Faults, pointer_token},
+    flow::{MAX_RUNS, MAX_STEPS},
+    json::Value,
+};
+
+/// The longest body of an answer that a person gives, in bytes.
+const MAX_BODY_BYTES: usize = 64 * 1_024;
+/// The most headers of one.
+const MAX_HEADERS: usize = 50;
 
 /// What is asked of a rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,13 +22,26 @@ pub struct Trial {
     pub event: Option<Change>,
     /// Whether it is really sent.
     pub send: bool,
+    /// Answers to take for those of the receivers, by the steps that ask for them, in order (W11).
+    pub answers: BTreeMap<String, VecDeque<GivenAnswer>>,
+}
+
+/// An answer that a person gives for a receiver's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers in order.
+    pub headers: Vec<(String, String)>,
+    /// The body; a JSON value as its text.
+    pub body: Vec<u8>,
 }
 
 impl Trial {
     /// Reads what is asked of a rule that is saved: `{"event": …, "send": false}`. All faults are told at once.
     pub fn parse(body: &Value) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let fields = Fields::open(Some(body), "", &["event", "send"], &[], &mut faults);
+        let fields = Fields::open(Some(body), "", &["event", "send", "answers"], &[], &mut faults);
         let trial = Self::read(&fields, &mut faults);
         if faults.is_empty() { Ok(trial) } else { Err(faults) }
     }
@@ -23,7 +49,7 @@ impl Trial {
     /// Reads what is asked of a rule that the body holds too, as `tracking_api` or `rule`: the rule as it was written, and the
     /// pointer to it. It is not read yet: its faults are to be told together with those that are noted here.
     pub fn parse_with_rule<'v>(body: &'v Value, faults: &mut Faults) -> (Self, Option<(&'v Value, &'static str)>) {
-        let fields = Fields::open(Some(body), "", &["tracking_api", "rule", "event", "send"], &[], faults);
+        let fields = Fields::open(Some(body), "", &["tracking_api", "rule", "event", "send", "answers"], &[], faults);
         let rule = match (fields.get("tracking_api"), fields.get("rule")) {
             (Some(rule), None) => Some((rule, "/tracking_api")),
             (None, Some(rule)) => Some((rule, "/rule")),
@@ -47,7 +73,9 @@ impl Trial {
     }
 
     fn read(fields: &Fields<'_>, faults: &mut Faults) -> Self {
-        Self { event: event(fields, faults), send: fields.flag("send", faults).unwrap_or(false) }
+        let event = event(fields, faults);
+        let send = fields.flag("send", faults).unwrap_or(false);
+        Self { event, send, answers: answers(fields, faults) }
     }
 }
 
@@ -62,6 +90,64 @@ pub fn explained_event(body: &Value) -> Result<Change, Faults> {
         Some(change) if faults.is_empty() => Ok(change),
         _ => Err(faults),
     }
+}
+
+fn answers(fields: &Fields<'_>, faults: &mut Faults) -> BTreeMap<String, VecDeque<GivenAnswer>> {
+    let (given, at) = match fields.get("answers") {
+        None => return BTreeMap::new(),
+        Some(Value::Object(given)) => (given, fields.at("answers")),
+        Some(other) => {
+            let detail = format!("{} is not an object: write {{\"STEP\": [{{\"status\": 200, \"body\": …}}]}}", kind(other));
+            faults.add(fields.at("answers"), detail);
+            return BTreeMap::new();
+        }
+    };
+    let mut all = BTreeMap::new();
+    for (step, list) in given.iter().take(MAX_STEPS) {
+        let at = format!("{at}/{}", pointer_token(step));
+        let Some(list) = list.as_array() else {
+            faults.add(at, format!("{} is not a list: write [{{\"status\": 200, \"body\": …}}]", kind(list)));
+            continue;
+        };
+        let most = usize::try_from(MAX_RUNS).unwrap_or(usize::MAX);
+        if list.len() > most {
+            faults.add(&at, format!("expected at most {most} answers of a step, got {}", list.len()));
+        }
+        let read =
+            list.iter().take(most).enumerate().filter_map(|(i, answer)| given_answer(answer, &format!("{at}/{i}"), faults));
+        let read = read.collect();
+        all.insert(step.clone(), read);
+    }
+    all
+}
+
+fn given_answer(value: &Value, pointer: &str, faults: &mut Faults) -> Option<GivenAnswer> {
+    let before = faults.count();
+    let fields = Fields::open(Some(value), pointer, &["status", "headers", "body"], &[], faults);
+    let status = fields.integer("status", 100..=599, "status", faults).unwrap_or(200);
+    let mut headers = Vec::new();
+    match fields.get("headers") {
+        None => {}
+        Some(Value::Object(given)) if given.len() <= MAX_HEADERS => {
+            for (name, value) in given.iter() {
+                match value.as_str() {
+                    Some(value) => headers.push((name.clone(), value.to_owned())),
+                    None => faults.add(format!("{}/{}", fields.at("headers"), pointer_token(name)), "expected a text"),
+                }
+            }
+        }
+        Some(_) => faults.add(fields.at("headers"), format!("expected an object of at most {MAX_HEADERS} texts")),
+    }
+    let body = match fields.get("body") {
+        None => Vec::new(),
+        Some(Value::String(text)) => text.to_string().into_bytes(),
+        Some(other) => other.to_string().into_bytes(),
+    };
+    if body.len() > MAX_BODY_BYTES {
+        faults.add(fields.at("body"), format!("expected at most {MAX_BODY_BYTES} bytes, got {}", body.len()));
+    }
+    let status = u16::try_from(status).ok()?;
+    (faults.count() == before).then_some(GivenAnswer { status, headers, body })
 }
 
 fn event(fields: &Fields<'_>, faults: &mut Faults) -> Option<Change> {

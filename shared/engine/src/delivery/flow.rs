@@ -61,8 +61,13 @@ impl InFlow {
         }
     }
 
+    /// The place of a trial, which reads what is kept and keeps nothing (W11).
+    pub(crate) fn of_trial(progress: Progress, kept: BTreeMap<String, String>) -> Self {
+        Self { progress, variables: kept.clone(), kept, leases: false }
+    }
+
     /// The same delivery at another place.
-    fn moved(&self, progress: Progress, variables: BTreeMap<String, String>) -> Self {
+    pub(crate) fn moved(&self, progress: Progress, variables: BTreeMap<String, String>) -> Self {
         Self { progress, variables, kept: self.kept.clone(), leases: false }
     }
 

@@ -4,18 +4,23 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::{
     super::shape::{
-        Record as _, count, dictionary, either, flag, id, list, named, named_as, or_null, record, short, text, whole, word,
+        Record as _, anything, count, dictionary, either, flag, id, list, named, named_as, or_null, record, short, text, time,
+        whole, word,
     },
     Thing,
     log::{KINDS, answer_headers},
     rule::RESULTS,
 };
 
+/// What an answer may mean.
+const VERDICTS: [&str; 5] = ["delivered", "pending", "retry", "failed", "branch"];
+
 pub(super) fn things() -> Vec<Thing> {
     let event = || or_null(named_as("EventOrEnvelope", "The event to try it on; the built-in sample unless given"));
     let send = || or_null(flag("Whether it is really sent").default(Some(false.into())));
     vec![
-        ("Test", record("What to try").may("event", event()).may("send", send()).into()),
+        ("Test", record("What to try").may("event", event()).may("send", send()).may("answers", answers()).into()),
+        ("StepTrial", step_trial()),
         ("Preview", preview()),
         ("Trial", trial()),
         ("MacroUse", macro_use()),
@@ -28,7 +33,8 @@ fn preview() -> RefOr<Schema> {
     let form = |name: &str| {
         let what = record("What to try").has(name, named_as("NewTrackingApi", "The rule, as it would be posted"));
         let event = or_null(named_as("EventOrEnvelope", "The event to try it on; the built-in sample unless given"));
-        RefOr::from(what.may("event", event).may("send", or_null(flag("Whether it is really sent"))))
+        let what = what.may("event", event).may("send", or_null(flag("Whether it is really sent")));
+        RefOr::from(what.may("answers", answers()))
     };
     either("A rule under `tracking_api`, or under `rule`", [form("tracking_api"), form("rule")])
 }
@@ -50,10 +56,49 @@ fn trial() -> RefOr<Schema> {
         .has("duration_ms", or_null(count("How long it took")))
         .has("answer", or_null(short("The first 4 KiB of the answer", 65_536)))
         .has("answer_headers", or_null(answer_headers()))
-        .has("verdict", or_null(word("What the answer means", ["delivered", "pending", "retry", "failed"])))
+        .has("verdict", or_null(word("What the answer means", VERDICTS)))
         .has("told", or_null(named_as("Told", "The values that answer rules read of the answer; null if nothing was sent")))
         .has("warnings", list("What looks like a mistake", named("Warning")))
         .has("schedule", named_as("Schedule", "The retries of the rule, laid out in times"))
+        .may("steps", list("The steps of a flow in the order in which they were tried", named("StepTrial")))
+        .may("ends", ends())
+        .into()
+}
+
+/// Answers that are taken for those of the receivers.
+fn answers() -> RefOr<Schema> {
+    let body = anything("The body: a text, or JSON as it stands");
+    let answer = record("An answer")
+        .may("status", or_null(whole("Its status", 100..=599).default(Some(200.into()))))
+        .may("headers", or_null(dictionary("Its headers", text("The value"))))
+        .may("body", body);
+    let about = "Answers by the names of steps, in order: they are judged instead of sending the step's request";
+    or_null(dictionary(about, list("The answers of a step", answer).max_items(Some(31))))
+}
+
+fn ends() -> RefOr<Schema> {
+    or_null(
+        record("The state in which the delivery would be, or is tried no further")
+            .has("state", or_null(text("A state of deliveries; null if the trial stopped before the end")))
+            .has("reason", short("The reason", 65_536)),
+    )
+}
+
+fn step_trial() -> RefOr<Schema> {
+    record("A step of a flow that was tried")
+        .has("step", text("The step's name"))
+        .may("run", count("The run of the step; 1 is the first"))
+        .may("waits_until", time("The time until which the step would wait; a trial does not"))
+        .may("note", short("What is to be known besides", 65_536))
+        .may("request", or_null(named_as("SentRequest", "The request, secrets masked; null if it can't be rendered")))
+        .may("given", flag("Whether an answer was given for it"))
+        .may("status", or_null(whole("The answer's status", 100..=999)))
+        .may("answer", or_null(short("The first 4 KiB of the answer", 65_536)))
+        .may("answer_headers", or_null(answer_headers()))
+        .may("verdict", or_null(word("What the answer means", VERDICTS)))
+        .may("go", or_null(text("The step at which the deciding answer rule goes on")))
+        .may("told", or_null(named_as("Told", "The values that answer rules read of the answer")))
+        .may("error", or_null(short("Why it can't be rendered, or why there is no answer", 65_536)))
         .into()
 }
 

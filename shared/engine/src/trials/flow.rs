@@ -1,0 +1,235 @@
+//! Trying a flow out, step after step (W11): with answers that a person gives, by sending, or with what is still to come in its place.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::Timestamp;
+use tracking_core::{
+    answer::Answer,
+    delivery::{DeliveryId, Next},
+    event::Event,
+    flow::{Answered, Moved, Progress, Stance, Walked},
+    json,
+    json::Value,
+    request::Timeout,
+    tracking_api::GivenAnswer,
+};
+
+use super::{SHOWN_BODY, Tried, told};
+use crate::{
+    backend::Backend,
+    delivery::{
+        flow::{InFlow, call_of},
+        render::{Judged, Rendering, heard, masked, shown_request},
+    },
+    limits,
+    rows::{LoggedRequest, headers_view},
+    sender::{Sender, Sent},
+    store::Store,
+};
+
+/// The most entries that a trial shows.
+const MAX_SHOWN: usize = 60;
+/// The most requests that it sends.
+const MAX_SENT: usize = 20;
+/// The time for all of its requests.
+const MAX_SECONDS: i64 = 25;
+
+/// The steps of a trial so far.
+#[derive(Default)]
+pub(super) struct Shown {
+    pub(super) steps: Vec<Value>,
+    pub(super) ends: Value,
+    sent: usize,
+}
+
+/// Answers that a person gives, by the steps that ask for them.
+pub(super) type Answers = BTreeMap<String, VecDeque<GivenAnswer>>;
+
+/// A trial of a flow.
+pub(super) struct Rehearsal<'a, B> {
+    pub(super) store: &'a Store<B>,
+    pub(super) tried: &'a Tried,
+    pub(super) event: &'a Event,
+    /// The kept variables of the rule, or masks of them.
+    pub(super) kept: BTreeMap<String, String>,
+    /// Sends what no answer is given for.
+    pub(super) sender: Option<&'a Sender>,
+    pub(super) began: Timestamp,
+}
+
+impl<B: Backend> Rehearsal<'_, B> {
+    /// Goes through the flow to its end, or to where it can't go on.
+    pub(super) async fn run(&self, mut answers: Answers) -> Shown {
+        let id = DeliveryId::of_trial(&self.tried.id, self.began);
+        let plan = &self.tried.definition.plan;
+        let progress = Progress::first(plan, 0, self.began);
+        let mut flow = InFlow::of_trial(progress, self.kept.clone());
+        let mut attempts = 0;
+        let mut shown = Shown::default();
+        while shown.steps.len() < MAX_SHOWN {
+            let rendering = self.rendering(&flow, &id, attempts);
+            let walked = plan.walk(flow.progress.clone(), &rendering.scope(&self.tried.secrets, None), attempts, 0);
+            let Walked { progress, variables, stance, notes, .. } = walked;
+            shown.steps.extend(notes.into_iter().map(|note| json!({"step": progress.step, "note": note})));
+            flow = flow.moved(progress, variables);
+            match stance {
+                Stance::End(state, reason) => {
+                    shown.ends = json!({"state": state, "reason": reason});
+                    return shown;
+                }
+                Stance::Wait(until, _) => {
+                    shown.steps.push(json!({"step": flow.progress.step, "waits_until": until, "note": "a trial skips the wait"}));
+                    flow.progress.wake();
+                }
+                Stance::Send => {
+                    attempts += 1;
+                    match self.step(&flow, &id, attempts, &mut answers, &mut shown).await {
+                        Some(next) => flow = next,
+                        None => return shown,
+                    }
+                }
+            }
+        }
+        shown.ends = json!({"state": null, "reason": format!("the trial shows no more than {MAX_SHOWN} steps")});
+        shown
+    }
+
+    fn rendering<'s>(&'s self, flow: &'s InFlow, id: &'s DeliveryId, attempt: u32) -> Rendering<'s> {
+        Rendering { flow: Some(flow), attempt, ..self.tried.rendering(self.event, id.as_str(), &flow.variables, self.began) }
+    }
+
+    /// Shows the request of a step and what follows it; `None` at the end.
+    async fn step(
+        &self,
+        flow: &InFlow,
+        id: &DeliveryId,
+        attempt: u32,
+        answers: &mut Answers,
+        shown: &mut Shown,
+    ) -> Option<InFlow> {
+        let step = flow.progress.step.clone();
+        let rendering = self.rendering(flow, id, attempt);
+        let seen = rendering.shown();
+        let mut entry = json!({
+            "step": step, "run": flow.progress.run(),
+            "request": seen.as_ref().ok().map(|seen| readable(shown_request(seen.clone(), SHOWN_BODY)).view()),
+            "error": seen.as_ref().err().map(ToString::to_string),
+        });
+        let given = answers.get_mut(&step).and_then(VecDeque::pop_front);
+        entry["given"] = given.is_some().into();
+        let sent = match given {
+            Some(GivenAnswer { status, headers, body }) => Some(Ok(Answer::new(status, headers, body))),
+            None => self.send(flow, &rendering, shown).await,
+        };
+        let Some(sent) = sent else {
+            return self.to_come(flow, entry, attempt, shown);
+        };
+        let (judged, entry) = self.judged(flow, &rendering, sent, entry);
+        shown.steps.push(entry);
+        let mut variables = flow.variables.clone();
+        variables.extend(judged.told.variables.clone());
+        variables.extend(judged.references.iter().cloned());
+        variables
+            .retain(|name, _| judged.told.variables.contains_key(name) || !judged.forget.iter().any(|gone| **gone == **name));
+        let Judged { verdict, why, go, .. } = &judged;
+        let answered = Answered { verdict: *verdict, why, go: go.as_deref(), retry_after: None, attempt };
+        match self.tried.definition.plan.after(flow.progress.clone(), answered, 0, id, self.began) {
+            Moved::On(progress) => Some(flow.moved(progress, variables)),
+            Moved::Next(Next::Ended(state, reason)) => {
+                shown.ends = json!({"state": state, "reason": reason});
+                None
+            }
+            Moved::Next(Next::Again(_)) => {
+                if answers.get(&step).is_some_and(|more| !more.is_empty()) {
+                    return Some(flow.moved(flow.progress.clone(), variables));
+                }
+                let call = call_of(&self.tried.definition, Some(flow));
+                let wait = call.retry.plain_wait(flow.progress.attempt_of_run(attempt));
+                shown.ends = json!({"state": "waiting", "reason": format!("step {step} would ask again in {}", in_words(wait))});
+                None
+            }
+        }
+    }
+
+    /// Goes on in order past a request that is not sent, with what its response would set shown as still to come.
+    fn to_come(&self, flow: &InFlow, mut entry: Value, attempt: u32, shown: &mut Shown) -> Option<InFlow> {
+        let step = flow.progress.step.clone();
+        let plan = &self.tried.definition.plan;
+        entry["note"] = "no answer is given for this step: what its response sets is shown as ‹…›".into();
+        shown.steps.push(entry);
+        let mut variables = flow.variables.clone();
+        variables.extend(plan.values_to_come(&step));
+        let answered = Answered {
+            verdict: tracking_core::answer::Verdict::Delivered,
+            why: "the last step is shown",
+            go: None,
+            retry_after: None,
+            attempt,
+        };
+        let id = DeliveryId::of_trial(&self.tried.id, self.began);
+        match plan.after(flow.progress.clone(), answered, 0, &id, self.began) {
+            Moved::On(progress) => Some(flow.moved(progress, variables)),
+            Moved::Next(Next::Ended(state, reason)) => {
+                shown.ends = json!({"state": state, "reason": reason});
+                None
+            }
+            Moved::Next(Next::Again(_)) => None,
+        }
+    }
+
+    /// Sends the request, if the trial sends and may send more.
+    async fn send(&self, flow: &InFlow, rendering: &Rendering<'_>, shown: &mut Shown) -> Option<Sent> {
+        let sender = self.sender?;
+        let left = MAX_SECONDS - self.store.now().duration_since(self.began).as_secs();
+        if shown.sent == MAX_SENT || left <= 0 {
+            return None;
+        }
+        shown.sent += 1;
+        let mut request = match rendering.request() {
+            Ok(request) => request,
+            Err(fault) => return Some(Err(fault.into())),
+        };
+        let longest = u32::try_from(left).unwrap_or(1).min(limits::LONGEST_TRIAL);
+        request.timeout = request.timeout.min(Timeout::from_seconds(longest).unwrap_or(request.timeout));
+        let host = call_of(&self.tried.definition, Some(flow)).request.host();
+        tracing::info!(tracking_api_id = %self.tried.id, by = self.tried.by.caller.role(), host, "a trial is sent");
+        Some(sender.request_for(&self.tried.owner, request).await)
+    }
+
+    /// The meaning of a response, and the entry with what people see of it.
+    fn judged(&self, flow: &InFlow, rendering: &Rendering<'_>, sent: Sent, mut entry: Value) -> (Judged, Value) {
+        let seen = rendering.shown().ok();
+        let scrubber = rendering.scrubber(seen.as_ref(), self.tried.two_parties);
+        let (sent, judged) = rendering.read(masked(sent, &scrubber), seen.as_ref(), &scrubber);
+        let mut heard = heard(&sent, &judged, &scrubber);
+        if call_of(&self.tried.definition, Some(flow)).answer.hides() {
+            heard.hide(&sent);
+        }
+        entry["status"] = json!(heard.status);
+        entry["answer"] = json!(heard.answer);
+        entry["answer_headers"] = json!(heard.status.map(|_| headers_view(&heard.answer_headers)));
+        if let Some(error) = heard.error {
+            entry["error"] = error.into();
+        }
+        entry["verdict"] = judged.verdict.as_str().into();
+        entry["go"] = json!(judged.go.as_deref());
+        entry["told"] = told(&judged, &scrubber);
+        (judged, entry)
+    }
+}
+
+/// The same request with the marks of values to come as they are, wherever they were encoded.
+fn readable(request: LoggedRequest) -> LoggedRequest {
+    let plain = |text: String| text.replace("%E2%80%B9", "‹").replace("%E2%80%BA", "›");
+    LoggedRequest { url: plain(request.url), body: request.body.map(plain), ..request }
+}
+
+/// A time in its largest unit, such as `1 h`.
+fn in_words(seconds: u64) -> String {
+    match seconds {
+        ..60 => format!("{} s", seconds.max(1)),
+        60..3_600 => format!("{} min", (seconds + 30) / 60),
+        3_600..86_400 => format!("{} h", (seconds + 1_800) / 3_600),
+        _ => format!("{} d", (seconds + 43_200) / 86_400),
+    }
+}
