@@ -177,7 +177,7 @@ impl<B: Backend> Trials<B> {
         if !trial.send {
             if tried.definition.plan.is_flow() {
                 let outcome = tried.outcome(trial.event, at);
-                return self.rehearse(tried, outcome, trial.answers, None, at).await;
+                return Box::pin(self.rehearse(tried, outcome, trial.answers, None, at)).await;
             }
             let owner = tried.definition.is_heavy.then(|| tried.by.caller.as_owner());
             return Ok(self.heavy.run(owner, move || tried.outcome(trial.event, at).shown).await);
@@ -189,7 +189,7 @@ impl<B: Backend> Trials<B> {
         let permit = self.limits.permit(&tried.by, &limits::TRIALS).await?;
         if tried.definition.plan.is_flow() {
             let outcome = tried.outcome(trial.event, at);
-            let rehearsed = self.rehearse(tried, outcome, trial.answers, Some(sender), at).await;
+            let rehearsed = Box::pin(self.rehearse(tried, outcome, trial.answers, Some(sender), at)).await;
             self.limits.return_permit(permit).await;
             return rehearsed;
         }

@@ -178,13 +178,11 @@ pub(crate) struct Assigned {
 fn seconds_of(text: &Template, name: &str, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Option<u32> {
     let seconds: String = read(Some(text), &format!("variables/{name}/keep_seconds"), scope, left_out)?;
     let whole = seconds.split('.').next().unwrap_or_default();
-    match whole.parse::<i64>() {
-        Ok(whole) => u32::try_from(whole.clamp(0, MAX_KEEP_SECONDS.into())).ok().filter(|seconds| *seconds > 0),
-        Err(_) => {
-            left_out(&format!("variables/{name}/keep_seconds"), format!("\"{seconds}\" is not a number of seconds"));
-            None
-        }
-    }
+    let Ok(whole) = whole.parse::<i64>() else {
+        left_out(&format!("variables/{name}/keep_seconds"), format!("\"{seconds}\" is not a number of seconds"));
+        return None;
+    };
+    u32::try_from(whole.clamp(0, MAX_KEEP_SECONDS.into())).ok().filter(|seconds| *seconds > 0)
 }
 
 fn read_one(value: &Value, pointer: &str, rules: Rules, faults: &mut Faults) -> Option<Assignment> {
@@ -208,7 +206,7 @@ fn read_keep(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) -> Opti
     let (value, at) = (fields.get("keep_seconds")?, fields.at("keep_seconds"));
     let text = match value {
         Value::Number(_) => fields.integer("keep_seconds", 0..=MAX_KEEP_SECONDS, "seconds", faults)?.to_string(),
-        Value::String(text) => text.to_string(),
+        Value::String(text) => text.clone(),
         other => {
             faults.add(
                 at,

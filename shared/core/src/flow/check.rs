@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Kind, Plan, Step, parse::Target};
-use crate::{answer::Verdict, fault::Faults, macros::nearest};
+use crate::{answer::Verdict, fault::Faults, macros::nearest, template::Template};
 
 /// The most variables that outlive their delivery (W5).
 const MAX_KEPT: usize = 10;
@@ -186,7 +186,7 @@ fn check_secrets(plan: &Plan, faults: &mut Faults) {
             Kind::Call(call) => ("answer", call.answer.platform_templates().collect()),
             _ => continue,
         };
-        for name in texts.into_iter().flat_map(|text| text.variables()).filter(|name| secret.contains(name)) {
+        for name in texts.into_iter().flat_map(Template::variables).filter(|name| secret.contains(name)) {
             faults.add(format!("/steps/{index}/{place}"), format!("{name} is a secret variable, and everybody reads this"));
         }
     }

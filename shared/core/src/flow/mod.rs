@@ -27,7 +27,7 @@ use crate::{
     answer::{Answer, AnswerRules, Verdict, assign::Assignments},
     json,
     json::{Map, Value},
-    macros::Macro,
+    macros::{Macro, StepReference},
     request::{Request, Signing, Variables},
     retry::RetryPolicy,
     template::Template,
@@ -327,7 +327,7 @@ impl Plan {
         let uses = self.all_templates().into_iter().flat_map(Template::uses);
         uses.filter_map(|used| used.source.step_reference())
             .filter(move |reference| reference.step() == step)
-            .map(|found| found.key())
+            .map(StepReference::key)
     }
 
     /// What a step's delivered response would set, each with the text of its origin in place of a value: `‹body.id›` (W11).

@@ -218,10 +218,11 @@ impl Plan {
             Target::End => Self::finished(&progress, why),
             Target::Fail => Moved::Next(Next::Ended(State::Failed, in_step(self, &progress.step, why))),
             Target::Step(name) => {
-                match self.step(name) {
-                    Some(step) => progress.stand_before(step, until),
+                if let Some(step) = self.step(name) {
+                    progress.stand_before(step, until);
+                } else {
                     // It is gone since the request began: walking on says so.
-                    None => (progress.step, progress.entered, progress.until) = (name.to_string(), false, until),
+                    (progress.step, progress.entered, progress.until) = (name.to_string(), false, until);
                 }
                 Moved::On(progress)
             }

@@ -108,9 +108,8 @@ impl Wait {
                 read_next(&Fields::open(fields.get(key), &at, &known, &[], faults), faults)?
             }
         };
-        let written = Value::Object(Map::from_iter(
-            [key, "time_zone"].into_iter().filter_map(|key| Some((key.to_owned(), fields.get(key)?.clone()))),
-        ));
+        let given = [key, "time_zone"].into_iter().filter_map(|key| Some((key.to_owned(), fields.get(key)?.clone())));
+        let written = Value::Object(given.collect::<Map>());
         (faults.count() == before).then_some(Self { form, written })
     }
 
@@ -271,12 +270,11 @@ fn read_within(fields: &Fields<'_>, faults: &mut Faults) -> Option<Form> {
     let zone = read_zone(fields, faults);
     let mut days = Vec::new();
     for (place, day) in fields.list("days", faults).iter().enumerate() {
-        match DAYS.iter().find(|(word, _)| day.as_str() == Some(word)) {
-            Some((_, day)) => days.push(*day),
-            None => {
-                let expected = DAYS.map(|(word, _)| word).join(", ");
-                faults.add(format!("{}/{place}", fields.at("days")), format!("expected one of {expected}"));
-            }
+        if let Some((_, day)) = DAYS.iter().find(|(word, _)| day.as_str() == Some(word)) {
+            days.push(*day);
+        } else {
+            let expected = DAYS.map(|(word, _)| word).join(", ");
+            faults.add(format!("{}/{place}", fields.at("days")), format!("expected one of {expected}"));
         }
     }
     if fields.get("days").is_none() {

@@ -186,11 +186,11 @@ impl Walk<'_> {
                 Ok((on(self), Assigned::default()))
             }
             Kind::End(reason) => {
-                let why = self.reason(reason.as_ref(), "the flow has ended", scope);
+                let why = Self::reason(reason.as_ref(), "the flow has ended", scope);
                 Ok((Plan::finished(&self.progress, &why), Assigned::default()))
             }
             Kind::Fail(reason) => {
-                let why = self.reason(reason.as_ref(), "the flow ended by fail", scope);
+                let why = Self::reason(reason.as_ref(), "the flow ended by fail", scope);
                 Err(Stance::End(State::Failed, in_step(self.plan, &step.name, &why)))
             }
         }
@@ -238,7 +238,7 @@ impl Walk<'_> {
         set.assign(scope, &mut |field, why| notes.push(format!("step {}: {field}: {why}; left out", step.name)))
     }
 
-    fn reason(&self, reason: Option<&Template>, otherwise: &str, scope: &Scope<'_>) -> String {
+    fn reason(reason: Option<&Template>, otherwise: &str, scope: &Scope<'_>) -> String {
         let mut text = String::new();
         let rendered = reason.map(|reason| reason.render(scope, &mut text));
         let is_written = matches!(rendered, Some(Ok(_))) && !text.trim().is_empty();

@@ -140,7 +140,7 @@ fn given_answer(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Giv
     }
     let body = match fields.get("body") {
         None => Vec::new(),
-        Some(Value::String(text)) => text.to_string().into_bytes(),
+        Some(Value::String(text)) => text.clone().into_bytes(),
         Some(other) => other.to_string().into_bytes(),
     };
     if body.len() > MAX_BODY_BYTES {

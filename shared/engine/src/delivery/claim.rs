@@ -151,9 +151,14 @@ impl<B: Backend> Deliveries<B> {
                 return Ok(Claiming::Settled);
             }
         };
-        let known = view.as_ref().and_then(|view| view.records.get(&job.id).cloned().zip(view.row_rev));
-        let walker = Walker { received, job: &job, rule: &rule, secrets: &secrets, known };
-        let WalkedOn::Send(flow) = self.walk_on(walker).await? else { return Ok(Claiming::Settled) };
+        let flow = if rule.definition.plan.is_flow() {
+            let known = view.as_ref().and_then(|view| view.records.get(&job.id).cloned().zip(view.row_rev));
+            let walker = Walker { received, job: &job, rule: &rule, secrets: &secrets, known };
+            let WalkedOn::Send(flow) = Box::pin(self.walk_on(walker)).await? else { return Ok(Claiming::Settled) };
+            Some(flow)
+        } else {
+            None
+        };
         let needed = call_of(&rule.definition, flow.as_deref()).request.timeout().duration() + CONCLUDING;
         if until.is_some_and(|until| self.store.now() + needed > until) {
             // Handed back, uncharged: another process has the time. The retry lane counts no receives.
@@ -223,7 +228,7 @@ impl<B: Backend> Deliveries<B> {
             Decision::Spent { attempts, base, cut_off } => {
                 let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
                 if let Some(flow) = &asking.flow {
-                    return self.spent_in_flow(asking, flow, (row.zip(row_rev), attempts), why).await;
+                    return Box::pin(self.spent_in_flow(asking, flow, (row.zip(row_rev), attempts), why)).await;
                 }
                 let pending = row.as_ref().is_some_and(|row| row.pending);
                 let Next::Ended(state, reason) = used_up(attempts - base, pending, why) else { return Ok(Step::Again) };

@@ -82,8 +82,8 @@ impl InFlow {
 
 /// The request that is next, or that none is for now.
 pub(crate) enum WalkedOn {
-    /// The request at this place; of a rule without a flow its only one.
-    Send(Option<Box<InFlow>>),
+    /// The request at this place.
+    Send(Box<InFlow>),
     /// The delivery waits or is over: the message is dealt with.
     Settled,
 }
@@ -141,16 +141,13 @@ impl<B: Backend> Deliveries<B> {
     /// # Errors
     /// The store is unavailable: the message is to come again.
     pub(super) async fn walk_on(&self, walker: Walker<'_>) -> Result<WalkedOn, StoreError> {
-        if !walker.rule.definition.plan.is_flow() {
-            return Ok(WalkedOn::Send(None));
-        }
         let now = self.store.now();
         let is_over = walker.known.as_ref().is_some_and(|(row, _)| row.state.is_ended());
         let kept = self.rules.kept(walker.rule).await?;
         let flow = InFlow::of(walker.rule, walker.known.as_ref().map(|(row, _)| row), kept, now);
         if is_over {
             // The subject queue says what becomes of the message.
-            return Ok(WalkedOn::Send(Some(Box::new(flow))));
+            return Ok(WalkedOn::Send(Box::new(flow)));
         }
         self.stand(walker, flow, now).await
     }
@@ -174,7 +171,7 @@ impl<B: Backend> Deliveries<B> {
                 let moved = flow.moved(progress, flow.variables.clone());
                 let (received, job, rule) = (walker.received, walker.job, walker.rule);
                 let known = walker.known.clone();
-                if let WalkedOn::Send(Some(flow)) = self.stand(walker, moved, self.store.now()).await? {
+                if let WalkedOn::Send(flow) = self.stand(walker, moved, self.store.now()).await? {
                     self.rest(received, job, rule, known, &flow, (self.store.now(), None)).await?;
                 }
                 Ok(None)
@@ -196,7 +193,7 @@ impl<B: Backend> Deliveries<B> {
                     self.rest(received, job, rule, known, &before, (until, Some(why))).await?;
                     return Ok(WalkedOn::Settled);
                 }
-                return Ok(WalkedOn::Send(Some(Box::new(flow))));
+                return Ok(WalkedOn::Send(Box::new(flow)));
             }
             Stance::Wait(until, why) => {
                 if flow.progress.is_untouched() {

@@ -1,5 +1,7 @@
 //! Faults of plans, all at once, with their places (W2, W8, W9).
 
+#![expect(clippy::needless_pass_by_value, reason = "tests write them in place")]
+
 use super::*;
 
 #[track_caller]
