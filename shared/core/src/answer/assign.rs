@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::set::{read, read_template};
+use super::texts::{MAX_VARIABLE_BYTES, Rules, VariableText, read, read_template};
 use crate::{
     document::{Fields, kind},
     fault::{Faults, pointer_token},
@@ -15,8 +15,6 @@ use crate::{
 const MAX_VARIABLES: usize = 50;
 /// The longest time for which a value is kept, in seconds: 30 days (W5).
 pub(crate) const MAX_KEEP_SECONDS: u32 = 2_592_000;
-/// The longest value of a variable, in bytes.
-const MAX_VARIABLE_BYTES: usize = 8 * 1_024;
 /// The longest text of `keep_seconds`, in bytes.
 const MAX_KEEP_TEXT: usize = 1_024;
 
@@ -32,17 +30,6 @@ struct Assignment {
     is_secret: bool,
     /// The seconds for which later deliveries read it.
     keep_seconds: Option<Template>,
-}
-
-/// What the texts may hold.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules {
-    /// The macros.
-    pub(crate) allowed: Allowed,
-    /// Values may outlive their delivery: in flows.
-    pub(crate) may_keep: bool,
-    /// Secrets may stand in it: then it is secret too.
-    pub(crate) may_read_secrets: bool,
 }
 
 impl Assignment {
@@ -153,7 +140,7 @@ impl Assignments {
     pub(crate) fn tell(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Assigned {
         let mut assigned = Assigned::default();
         for (name, assignment) in &self.0 {
-            if let Some(text) = read(Some(&assignment.text), &format!("variables/{name}"), scope, left_out) {
+            if let Some(VariableText(text)) = read(Some(&assignment.text), &format!("variables/{name}"), scope, left_out) {
                 assigned.values.insert(name.clone(), text);
                 if let Some(seconds) = &assignment.keep_seconds {
                     let seconds = seconds_of(seconds, name, scope, left_out);

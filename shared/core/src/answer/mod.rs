@@ -8,6 +8,7 @@ pub(crate) mod assign;
 mod body;
 mod rules;
 mod set;
+mod texts;
 mod told;
 mod upgrade;
 mod xml;
@@ -16,6 +17,7 @@ mod xml;
 mod tests;
 
 pub use rules::{AnswerRules, Judgement, Within};
+pub(crate) use texts::Rules as TextRules;
 pub use told::Told;
 pub(crate) use upgrade::upgraded;
 

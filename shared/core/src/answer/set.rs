@@ -1,25 +1,17 @@
 //! What a rule sets of an answer: templates over its body, headers and status (domain A3).
 
-use std::str::FromStr;
-
 use super::{
     Told,
-    assign::{Assigned, Assignments, Rules},
+    assign::{Assigned, Assignments},
+    texts::{Rules, read, read_template},
 };
 use crate::{
     caller::Owner,
-    change::TransactionResult,
-    document::{Fields, kind},
+    document::Fields,
     fault::Faults,
     json::{Map, Value},
-    money::Money,
-    template::{Allowed, Filled, Place, Scope, Template},
+    template::{Allowed, Scope, Template},
 };
-
-/// The longest template, in bytes (contract §2).
-const MAX_TEMPLATE: usize = 16 * 1_024;
-/// The longest text that an answer may tell, in bytes: that of any free text (contract).
-const MAX_TOLD: usize = 2_048;
 
 /// The `set` of an answer rule; what it doesn't set is `None`.
 #[derive(Debug, Clone, Default)]
@@ -117,64 +109,4 @@ impl Set {
     pub(super) fn kept(&self) -> impl Iterator<Item = &str> {
         self.variables.kept()
     }
-}
-
-/// Something that an answer can tell, read from a text.
-pub(super) trait Tellable: Sized {
-    fn read(text: &str) -> Result<Self, String>;
-}
-
-impl Tellable for TransactionResult {
-    fn read(text: &str) -> Result<Self, String> {
-        match text {
-            "pending" => Ok(Self::Pending),
-            "approved" => Ok(Self::Approved),
-            "rejected" => Ok(Self::Rejected),
-            _ => Err("not a result: pending, approved and rejected are".to_owned()),
-        }
-    }
-}
-
-impl Tellable for Money {
-    fn read(text: &str) -> Result<Self, String> {
-        Self::from_str(text).map_err(|fault| fault.to_string())
-    }
-}
-
-impl Tellable for String {
-    fn read(text: &str) -> Result<Self, String> {
-        Ok(text.to_owned())
-    }
-}
-
-pub(super) fn read<T: Tellable>(
-    template: Option<&Template>,
-    field: &str,
-    scope: &Scope<'_>,
-    left_out: &mut dyn FnMut(&str, String),
-) -> Option<T> {
-    let mut rendered = String::new();
-    let outcome = template?.render(scope, &mut rendered);
-    let text = rendered.trim();
-    let read = match outcome {
-        Ok(Filled::Omit) => return None,
-        Ok(Filled::Written) if text.is_empty() => return None,
-        Ok(Filled::Written) if text.len() > MAX_TOLD => Err(format!("{} bytes are too many: {MAX_TOLD} are allowed", text.len())),
-        Ok(Filled::Written) => T::read(text).map_err(|why| format!("\"{}\" is {why}", text.chars().take(64).collect::<String>())),
-        Err(fault) => Err(fault.to_string()),
-    };
-    read.map_err(|why| left_out(field, why)).ok()
-}
-
-pub(super) fn read_template(value: &Value, pointer: &str, rules: Rules, faults: &mut Faults) -> Option<Template> {
-    let Some(text) = value.as_str() else {
-        faults.add(pointer, format!("{} is not a text: write a template such as \"{{body.payout}}\"", kind(value)));
-        return None;
-    };
-    let template = Template::read(text, pointer, (Place::Plain, MAX_TEMPLATE), rules.allowed, faults)?;
-    if !rules.may_read_secrets && template.secrets().next().is_some() {
-        faults.add(pointer, "a secret may not be set: it stands in headers, path, query and body of the request only");
-        return None;
-    }
-    Some(template)
 }

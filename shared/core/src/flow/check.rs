@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Kind, Plan, Step, parse::Target};
+use super::{Kind, Plan, Step, target::Target};
 use crate::{answer::Verdict, fault::Faults, macros::nearest, template::Template};
 
 /// The most variables that outlive their delivery (W5).

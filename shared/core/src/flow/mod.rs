@@ -8,6 +8,7 @@ mod check;
 mod kinds;
 mod parse;
 mod progress;
+mod target;
 mod wait;
 mod walk;
 
@@ -22,7 +23,7 @@ pub use self::{
     progress::{Answered, Moved, Progress},
     walk::{Stance, Walked},
 };
-use self::{parse::Target, wait::Wait};
+use self::{target::Target, wait::Wait};
 use crate::{
     answer::{Answer, AnswerRules, Verdict, assign::Assignments},
     json,

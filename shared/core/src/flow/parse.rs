@@ -1,11 +1,8 @@
 //! Reading `steps` of a rule: all faults at once (W9).
 
-use super::{Call, Case, Kind, Plan, Step, check::check, wait::Wait};
+use super::{Call, Case, Kind, Plan, Step, check::check, target::Target, wait::Wait};
 use crate::{
-    answer::{
-        AnswerRules, Within,
-        assign::{Assignments, Rules},
-    },
+    answer::{AnswerRules, TextRules, Within, assign::Assignments},
     caller::Owner,
     document::{Fields, kind},
     fault::Faults,
@@ -36,32 +33,6 @@ const KINDS: [&str; 6] = ["call", "set", "switch", "wait", "end", "fail"];
 const FIELDS: [&str; 6] = ["name", "title", "when", "unless", "go", "max_runs"];
 /// The fields of a step with a request.
 const CALL_FIELDS: [&str; 3] = ["answer", "retry", "on_exhausted"];
-
-/// The place at which a flow goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
-    Step(Box<str>),
-    End,
-    Fail,
-}
-
-impl Target {
-    pub(super) fn of(word: &str) -> Self {
-        match word {
-            "end" => Self::End,
-            "fail" => Self::Fail,
-            step => Self::Step(step.into()),
-        }
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        match self {
-            Self::Step(name) => name,
-            Self::End => "end",
-            Self::Fail => "fail",
-        }
-    }
-}
 
 /// Whose rule the steps belong to, and what its texts may hold.
 #[derive(Clone, Copy)]
@@ -148,7 +119,7 @@ fn read_kind(fields: &Fields<'_>, pointer: &str, context: Context<'_>, faults: &
         "call" => Kind::Call(Box::new(read_call(value, fields, pointer, context, faults)?)),
         "set" => {
             let inner = Fields::open(Some(value), &at, &["variables"], &[], faults);
-            let rules = Rules { allowed: context.allowed, may_keep: true, may_read_secrets: true };
+            let rules = TextRules { allowed: context.allowed, may_keep: true, may_read_secrets: true };
             let set = Assignments::parse(inner.get("variables"), &inner.at("variables"), rules, faults);
             if set.is_empty() {
                 faults.add(inner.at("variables"), "required: write {\"name\": \"template\"}");

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, MAX_FLOW_REQUESTS, MAX_STEP_REQUESTS, Plan, Step, parse::Target};
+use super::{Call, MAX_FLOW_REQUESTS, MAX_STEP_REQUESTS, Plan, Step, target::Target};
 use crate::{
     answer::Verdict,
     delivery::{DeliveryId, Next, Repeats, State, after_attempt, used_up},

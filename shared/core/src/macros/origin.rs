@@ -1,7 +1,11 @@
 //! Where the value of a macro comes from, for people who ask why it is what it is.
 
 use super::{Fixed, Macro};
-use crate::{change::Transaction, event::Event, fault::pointer_token};
+use crate::{
+    change::{Conversion, Transaction},
+    event::Event,
+    fault::pointer_token,
+};
 
 /// The rule itself.
 const RULE: &str = "the rule";
@@ -79,10 +83,7 @@ impl Fixed {
             Self::IntegrationId => Place::Conversion("integration_id"),
             Self::Source => Place::Conversion("source"),
             Self::Country => Place::Conversion("country"),
-            Self::ConversionType => match &conversion.custom_type {
-                Some(name) if conversion.conversion_type == "custom" && !name.is_empty() => Place::Conversion("custom_type"),
-                _ => Place::Conversion("type"),
-            },
+            Self::ConversionType => Place::Conversion(type_field(conversion)),
             Self::Value => Place::Conversion("value"),
             Self::Currency => Place::Conversion("currency"),
             Self::Ip => Place::Conversion("ip"),
@@ -110,15 +111,18 @@ impl Fixed {
             Self::IsFinal if of_transaction => Place::Transaction("result"),
             Self::IsFinal => Place::Detail("transactions"),
             Self::TrackingApiId | Self::Step => Place::Elsewhere(RULE),
-            Self::DeliveryId
-            | Self::IsCorrection
-            | Self::Attempt
-            | Self::StepAttempt
-            | Self::IsTest
-            | Self::Uuid
-            | Self::Random => Place::Elsewhere(DELIVERY),
             Self::Now => Place::Elsewhere(TIME),
             Self::Body | Self::HttpCode => Place::Elsewhere(ANSWER),
+            // Its id, its attempts, whether it is a trial or a correction, and what is derived from these.
+            _ => Place::Elsewhere(DELIVERY),
         }
+    }
+}
+
+/// The field of the conversion that names its type.
+fn type_field(conversion: &Conversion) -> &'static str {
+    match &conversion.custom_type {
+        Some(name) if conversion.conversion_type == "custom" && !name.is_empty() => "custom_type",
+        _ => "type",
     }
 }

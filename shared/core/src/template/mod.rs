@@ -77,6 +77,11 @@ pub struct At<'a> {
 }
 
 impl<'a> Scope<'a> {
+    /// The number of the request within its run of the step; outside of flows within its delivery.
+    pub(crate) fn step_attempt(&self) -> u32 {
+        if self.at.attempt == 0 { self.attempt } else { self.at.attempt }
+    }
+
     /// The same scope with the values of a request; both count the same steps.
     #[must_use]
     pub fn with<'s>(&'s self, bound: &'s Bound<'s>) -> Scope<'s>

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use super::Scope;
 use crate::{
-    change::{Conversion, Transaction, TransactionResult},
+    change::{Conversion, TransactionResult},
     hash,
     macros::{Fixed, Macro},
     money::{self, Money},
@@ -92,15 +92,11 @@ impl<'a> Value<'a> {
             Fixed::IsCorrection => Self::flag(event.is_correction),
             Fixed::Attempt => Self::Number(scope.attempt.into()),
             Fixed::Step => Self::text(Some(scope.at.step)),
-            Fixed::StepAttempt if scope.at.attempt == 0 => Self::Number(scope.attempt.into()),
-            Fixed::StepAttempt => Self::Number(scope.at.attempt.into()),
+            Fixed::StepAttempt => Self::Number(scope.step_attempt().into()),
             Fixed::IsTest => Self::flag(scope.is_test),
             Fixed::ClickAt => Self::time(conversion.click_at),
             Fixed::ConversionAt => Self::time(conversion.created_at),
-            Fixed::UpdatedAt => {
-                let subject: Option<&Transaction> = transaction.filter(|_| event.kind.is_transaction());
-                Self::time(subject.and_then(|t| t.updated_at).or(conversion.updated_at))
-            }
+            Fixed::UpdatedAt => Self::time(updated_at(scope)),
             Fixed::ResultAt => Self::time(transaction.and_then(|t| t.result_at)),
             Fixed::EventAt => Self::Time(event.occurred_at),
             Fixed::Now => Self::Time(scope.now),
@@ -195,6 +191,12 @@ impl fmt::Display for Value<'_> {
 }
 
 /// The type, or its name if it is one of the platform's customers' own.
+/// The time at which the subject last changed.
+fn updated_at(scope: &Scope<'_>) -> Option<Timestamp> {
+    let transaction = scope.event.transaction.as_ref().filter(|_| scope.event.kind.is_transaction());
+    transaction.and_then(|t| t.updated_at).or(scope.event.conversion.updated_at)
+}
+
 fn conversion_type(conversion: &Conversion) -> &str {
     match &conversion.custom_type {
         Some(name) if conversion.conversion_type == "custom" && !name.is_empty() => name,

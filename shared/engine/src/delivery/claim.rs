@@ -17,8 +17,9 @@ use tracking_core::{
 use super::{
     Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF,
     another::{self, is_another},
-    flow::{InFlow, WalkedOn, Walker, call_of},
+    flow::{InFlow, call_of},
     standby::Standby,
+    walk::{WalkedOn, Walker},
 };
 use crate::{
     backend::{Backend, Item, Key, Lane, Received, StoreError, Swap, Swapped},
@@ -153,8 +154,8 @@ impl<B: Backend> Deliveries<B> {
         };
         let flow = if rule.definition.plan.is_flow() {
             let known = view.as_ref().and_then(|view| view.records.get(&job.id).cloned().zip(view.row_rev));
-            let walker = Walker { received, job: &job, rule: &rule, secrets: &secrets, known };
-            let WalkedOn::Send(flow) = Box::pin(self.walk_on(walker)).await? else { return Ok(Claiming::Settled) };
+            let walker = Walker { deliveries: self, received, job: &job, rule: &rule, secrets: &secrets, known: known.as_ref() };
+            let WalkedOn::Send(flow) = Box::pin(walker.walk_on()).await? else { return Ok(Claiming::Settled) };
             Some(flow)
         } else {
             None
@@ -228,7 +229,7 @@ impl<B: Backend> Deliveries<B> {
             Decision::Spent { attempts, base, cut_off } => {
                 let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
                 if let Some(flow) = &asking.flow {
-                    return Box::pin(self.spent_in_flow(asking, flow, (row.zip(row_rev), attempts), why)).await;
+                    return Box::pin(spent_in_flow(self, asking, flow, (row.zip(row_rev), attempts), why)).await;
                 }
                 let pending = row.as_ref().is_some_and(|row| row.pending);
                 let Next::Ended(state, reason) = used_up(attempts - base, pending, why) else { return Ok(Step::Again) };
@@ -238,22 +239,6 @@ impl<B: Backend> Deliveries<B> {
             Decision::Stopped { attempts } => return self.end_step(received, ending(attempts), State::Cancelled, STOPPED).await,
         }
         Ok(Step::Settled)
-    }
-
-    /// Goes on in a flow, or ends it, where the attempts of a step are used up.
-    async fn spent_in_flow(
-        &self,
-        asking: &Asking<'_>,
-        flow: &InFlow,
-        (known, attempts): (Option<(DeliveryRow, u64)>, u32),
-        why: &str,
-    ) -> Result<Step, StoreError> {
-        let Asking { received, job, rule, secrets, .. } = asking;
-        let max_attempts = known.as_ref().map_or(0, |(row, _)| row.max_attempts);
-        let walker = Walker { received, job, rule, secrets, known: known.clone() };
-        let Some((state, reason)) = self.walk_on_exhausted(walker, flow, attempts, why).await? else { return Ok(Step::Settled) };
-        let ending = Ending { job, row: known, attempts, max_attempts };
-        self.end_step(received, ending, state, &reason).await
     }
 
     /// Ends the delivery of a step.
@@ -487,4 +472,20 @@ impl DeliveryRow {
     pub(crate) fn recorded(&self) -> Recorded {
         Recorded { attempts: self.attempts, base: self.base, ended: self.state.is_ended(), due: self.next_due }
     }
+}
+
+/// Goes on in a flow, or ends it, where the attempts of a step are used up.
+async fn spent_in_flow<B: Backend>(
+    deliveries: &Deliveries<B>,
+    asking: &Asking<'_>,
+    flow: &InFlow,
+    (known, attempts): (Option<(DeliveryRow, u64)>, u32),
+    why: &str,
+) -> Result<Step, StoreError> {
+    let Asking { received, job, rule, secrets, .. } = asking;
+    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref() };
+    let Some((state, reason)) = walker.walk_on_exhausted(flow, attempts, why).await? else { return Ok(Step::Settled) };
+    let max_attempts = known.as_ref().map_or(0, |(row, _)| row.max_attempts);
+    let ending = Ending { job, row: known, attempts, max_attempts };
+    deliveries.end_step(received, ending, state, &reason).await
 }

@@ -14,8 +14,8 @@ use tracking_core::{
 
 use super::{
     Claimed, SWITCHED_OFF, Sent,
-    flow::{After, after_response},
     render::{Heard, Judged, heard, is_heavy, masked, shown_request},
+    walk::{After, after_response, settle_kept},
 };
 use crate::{
     backend::{Backend, Effects, Item, StoreError, Swap, Swapped},
@@ -122,7 +122,7 @@ impl<B: Backend> Deliveries<B> {
         let told = news(&mut row, &judged.told, scrubber);
         let retry_after = retry_after.as_deref().and_then(|value| parse_retry_after(value, now));
         let Followed { mut next, reason, keep } = follow(claimed, &mut row, judged, retry_after, now);
-        Box::pin(self.settle_kept(claimed, &keep, &judged.forget)).await;
+        Box::pin(settle_kept(self, claimed, &keep, &judged.forget)).await;
         // Where the store does not say, the next claim asks again.
         if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
             next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());

@@ -54,6 +54,7 @@ mod send;
 pub(crate) mod shown_headers;
 mod standby;
 mod waiting;
+mod walk;
 
 use owed::wake;
 pub(crate) use owed::{deliver_message, group, message, owed, owed_now};

@@ -7,7 +7,7 @@ use super::{
         Record as _, dictionary, either, flag, list, open_record, pattern, record, short, template, text, whole, word,
     },
     Thing,
-    rule::{Form, request_conditions, secret_name},
+    form::{Form, request_conditions, secret_name},
 };
 
 /// The longest wait, in seconds.

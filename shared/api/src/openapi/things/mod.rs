@@ -3,6 +3,7 @@
 mod event;
 mod explaining;
 mod flow;
+mod form;
 mod internals;
 mod log;
 mod rule;

@@ -1,42 +1,17 @@
 //! Rules, as they are shown and as they are written (contract §2).
 
 use tracking_core::trigger::Trigger;
-use utoipa::openapi::{
-    RefOr, Schema,
-    schema::{ArrayBuilder, ObjectBuilder},
-};
+use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
     super::shape::{
         Record as _, anything, count, dictionary, either, flag, id, list, named, named_as, or_null, pattern, record, short,
         template, text, time, whole, word,
     },
-    Thing, flow, page, page_of_rows,
+    Thing, flow,
+    form::{Form, request_conditions, secret_name},
+    page, page_of_rows,
 };
-
-/// What is shown is whole; of what is written every field may be left out or null, unless it is needed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    Shown,
-    Written,
-}
-
-impl Form {
-    /// A field that is always shown.
-    pub(super) fn field(self, record: ObjectBuilder, name: &str, shape: impl Into<RefOr<Schema>>) -> ObjectBuilder {
-        if self == Self::Shown { record.has(name, shape) } else { record.may(name, or_null(shape)) }
-    }
-
-    /// A field that is shown if it was written.
-    pub(super) fn extra(self, record: ObjectBuilder, name: &str, shape: impl Into<RefOr<Schema>>) -> ObjectBuilder {
-        if self == Self::Shown { record.may(name, shape) } else { record.may(name, or_null(shape)) }
-    }
-
-    /// The name of a part in this form.
-    pub(super) fn part(self, name: &str, about: &str) -> RefOr<Schema> {
-        if self == Self::Shown { named_as(name, about) } else { named_as(&format!("New{name}"), about) }
-    }
-}
 
 const BODY_FORMATS: [&str; 5] = ["none", "json", "form", "multipart", "raw"];
 const VERDICTS: [&str; 4] = ["delivered", "pending", "retry", "failed"];
@@ -236,10 +211,6 @@ fn bulk_results() -> RefOr<Schema> {
     record("What became of each rule").has("results", list("One for each, in order", result)).into()
 }
 
-pub(super) fn secret_name(about: &str) -> ObjectBuilder {
-    pattern(about, "^[A-Za-z0-9_-]{1,64}$")
-}
-
 fn owner() -> RefOr<Schema> {
     let kind = word("`admin`, or `affiliate` with its id", ["admin", "affiliate"]);
     record("Whose a rule is; it never changes").has("kind", kind).may("affiliate_id", id("The affiliate that owns it")).into()
@@ -417,10 +388,6 @@ fn condition(form: Form, name: &str) -> RefOr<Schema> {
     let alternative = list("All of these", form.part(name, "A condition")).min_items(Some(1)).max_items(Some(20));
     let any = list("Alternatives; none of them holds further ones", alternative).min_items(Some(1)).max_items(Some(20));
     either("A condition, or alternatives of which one must hold", [one.into(), record("Alternatives").has("any", any).into()])
-}
-
-pub(super) fn request_conditions(form: Form, about: &str) -> ArrayBuilder {
-    list(about, form.part("RequestCondition", "A condition on what is sent")).min_items(Some(1)).max_items(Some(20))
 }
 
 /// A text with macros, or several to choose from.

@@ -1,0 +1,316 @@
+//! The flow of a delivery whose rule has steps or a fixed delay (W1–W4): walking on before a claim, and after a response.
+//!
+//! The steps between two requests are run by core. Their result stands in the delivery's row before the next request is claimed, so that a
+//! crash repeats no finished step (W3). A rule with one request has none of this, and costs nothing for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::{
+    delivery::{Next, State},
+    flow::{Answered, Moved, Stance, Walked},
+    hash,
+    line::{Ask, Line, Present},
+    standstill::Cause,
+};
+
+use super::{
+    Claimed, Ending,
+    flow::{InFlow, call_of},
+    render::Rendering,
+};
+use crate::{
+    backend::{Backend, Received, StoreError, Swap},
+    delivery::Deliveries,
+    keys, rows,
+    rows::{DeliveryRow, Job},
+    rules::{Rule, kept::KeptChange},
+};
+
+/// The pause after somebody else wrote the row.
+const AGAIN: SignedDuration = SignedDuration::from_secs(1);
+
+/// The part of the lease on setting kept variables beyond the request's timeout (W5).
+const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(15);
+/// The least time after which a delivery looks again whether such a lease is free, and the spread of those looks, in milliseconds.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
+const LOOK_SPREAD_MS: u64 = 3_000;
+/// The tries to write a line while others write it.
+const PLACE_TRIES: usize = 10;
+
+/// The request that is next, or that none is for now.
+pub(crate) enum WalkedOn {
+    /// The request at this place.
+    Send(Box<InFlow>),
+    /// The delivery waits or is over: the message is dealt with.
+    Settled,
+}
+
+/// A delivery that is about to walk on.
+pub(super) struct Walker<'a, B> {
+    pub(super) deliveries: &'a Deliveries<B>,
+    pub(super) received: &'a Received,
+    pub(super) job: &'a Job,
+    pub(super) rule: &'a Rule,
+    pub(super) secrets: &'a BTreeMap<String, String>,
+    /// The delivery's row with its revision, if it has one.
+    pub(super) known: Option<&'a (DeliveryRow, u64)>,
+}
+
+impl<B: Backend> Walker<'_, B> {
+    /// Walks on to the next request of the delivery. One that waits, or whose flow ends, is dealt with.
+    ///
+    /// # Errors
+    /// The store is unavailable: the message is to come again.
+    pub(super) async fn walk_on(&self) -> Result<WalkedOn, StoreError> {
+        let row = self.known.map(|(row, _)| row);
+        let kept = self.deliveries.rules.kept(self.rule).await?;
+        let flow = InFlow::of(self.rule, row, kept, self.deliveries.store.now());
+        if row.is_some_and(|row| row.state.is_ended()) {
+            // The subject queue says what becomes of the message.
+            return Ok(WalkedOn::Send(Box::new(flow)));
+        }
+        self.stand(flow, row.map_or(0, |row| row.attempts)).await
+    }
+
+    /// Goes on where the repeats of a step are used up (L3). `attempts` were claimed, `why` says how the last one went. Returns the end of
+    /// the delivery, if it ends.
+    pub(super) async fn walk_on_exhausted(
+        &self,
+        flow: &InFlow,
+        attempts: u32,
+        why: &str,
+    ) -> Result<Option<(State, String)>, StoreError> {
+        match self.rule.definition.plan.exhausted(flow.progress.clone(), attempts, why) {
+            Moved::Next(Next::Ended(state, reason)) => Ok(Some((state, reason))),
+            Moved::Next(Next::Again(_)) => Ok(None),
+            Moved::On(progress) => {
+                let moved = flow.moved(progress, flow.variables.clone());
+                if let WalkedOn::Send(flow) = self.stand(moved, attempts).await? {
+                    let why = next_step(&flow);
+                    self.rest(&flow, attempts, (self.deliveries.store.now(), why)).await?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Walks after so many attempts, and deals with what does not lead to a request.
+    async fn stand(&self, flow: InFlow, attempts: u32) -> Result<WalkedOn, StoreError> {
+        let now = self.deliveries.store.now();
+        let Walked { progress, variables, keep, stance, .. } = walk(self.rule, self.job, (&flow, attempts), self.secrets, now);
+        let (before, mut flow) = (flow.clone(), flow.moved(progress, variables));
+        self.keep(&flow, &keep).await?;
+        match stance {
+            Stance::Send => {
+                let Some(until) = self.await_lease(&mut flow).await? else { return Ok(WalkedOn::Send(Box::new(flow))) };
+                // It looks again whether the step is still to be run.
+                let why = format!("another delivery runs step {}", flow.progress.step);
+                self.rest(&before, attempts, (until, why)).await?;
+            }
+            Stance::Wait(until, why) => {
+                if flow.progress.is_untouched() {
+                    self.keep_place(until).await?;
+                }
+                self.rest(&flow, attempts, (until, why)).await?;
+            }
+            Stance::End(state, reason) => self.end(attempts, state, &reason).await?,
+        }
+        Ok(WalkedOn::Settled)
+    }
+
+    async fn end(&self, attempts: u32, state: State, reason: &str) -> Result<(), StoreError> {
+        let max_attempts = self.known.map_or(0, |(row, _)| row.max_attempts);
+        let ending = Ending { job: self.job, row: self.known.cloned(), attempts, max_attempts };
+        if !self.deliveries.end(self.received, ending, state, reason).await? {
+            let at = self.deliveries.store.now() + AGAIN;
+            let again = self.deliveries.come_again(self.received, self.job, self.rule.definition.first_host(), at, None);
+            self.deliveries.store.commit_one(again).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lease on a step that sets kept variables (W5). Returns the time at which to look again if another delivery has it.
+    async fn await_lease(&self, flow: &mut InFlow) -> Result<Option<Timestamp>, StoreError> {
+        let plan = &self.rule.definition.plan;
+        let step = &flow.progress.step;
+        if !plan.kept_variables().into_iter().any(|name| plan.step_sets(step, name)) {
+            return Ok(None);
+        }
+        let now = self.deliveries.store.now();
+        let lease_until = now + call_of(&self.rule.definition, Some(flow)).request.timeout().duration() + LEASE_MARGIN;
+        let Some(until) = self.deliveries.rules.lease_kept(self.rule, &self.job.id, lease_until).await? else {
+            flow.leases = true;
+            return Ok(None);
+        };
+        let spread = hash::number(&["lease", self.job.id.as_str()]) % LOOK_SPREAD_MS;
+        let look = now + LOOK_AGAIN + SignedDuration::from_millis(i64::try_from(spread).unwrap_or(0));
+        Ok(Some(until.min(look).max(now + SignedDuration::from_millis(1))))
+    }
+
+    /// Keeps variables for later deliveries of the rule, for so many seconds.
+    async fn keep(&self, flow: &InFlow, seconds: &BTreeMap<String, u32>) -> Result<(), StoreError> {
+        let now = self.deliveries.store.now();
+        let kept = seconds.iter().filter_map(|(name, seconds)| {
+            let value = flow.variables.get(name)?.clone();
+            Some((name.clone(), (value, now + SignedDuration::from_secs((*seconds).into()))))
+        });
+        let change = KeptChange { keep: kept.collect(), ..KeptChange::default() };
+        if change.is_empty() { Ok(()) } else { self.deliveries.rules.change_kept(self.rule, &change).await }
+    }
+
+    /// Puts a delivery with a fixed delay on its line, so that what came later is sent later (P3, W10).
+    async fn keep_place(&self, until: Timestamp) -> Result<(), StoreError> {
+        let (store, job) = (&self.deliveries.store, self.job);
+        let key = keys::line(&job.id, &job.rule, &job.event.0.subject());
+        let call = self.rule.definition.plan.first_call();
+        for _ in 0..PLACE_TRIES {
+            let read = store.get_one(key.clone()).await?;
+            let rev = read.as_ref().map(|item| item.rev);
+            let line: Line = read.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
+            let now = store.now();
+            let ask = Ask {
+                id: &job.id,
+                order: job.event.0.order(),
+                after: None,
+                token: &self.received.token,
+                present: Present { now, ..store.present() },
+                timeout_seconds: call.request.timeout().seconds(),
+                max_attempts: call.retry.max_attempts(),
+            };
+            let Some(waiting) = line.waiting(&ask, 1, until, None).filter(|waiting| *waiting != line) else { return Ok(()) };
+            if self.deliveries.swap_line(key.clone(), rev, &waiting, now).await.is_done()? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Contended(format!("the line of delivery {}", job.id)))
+    }
+
+    /// Writes the place of a delivery that goes on at a time, for a reason, and lets its message come again then.
+    async fn rest(&self, flow: &InFlow, attempts: u32, (until, why): (Timestamp, String)) -> Result<(), StoreError> {
+        let Self { deliveries, received, job, rule, .. } = *self;
+        let now = deliveries.store.now();
+        let call = call_of(&rule.definition, Some(flow));
+        let (known, rev): (Option<DeliveryRow>, _) = self.known.cloned().unzip();
+        let is_known = known.is_some();
+        let mut row = known.unwrap_or_else(|| DeliveryRow::new(job.clone(), State::Waiting, call.retry.max_attempts()));
+        deliveries.publish_left(&row).await?;
+        row.outbox = None;
+        if !is_known && !job.held {
+            deliveries.recorder.list(&row).await?;
+        }
+        row.job = job.clone();
+        row.attempts = row.attempts.max(attempts);
+        row.state = State::Waiting;
+        row.reason = Some(why);
+        row.next_due = Some(until);
+        flow.note(&rule.definition, &mut row);
+        let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(deliveries.store.delivery_item(&row)) };
+        let is_written = deliveries.store.swap_one(swap).await.is_done()?;
+        let at = if is_written { until } else { now + AGAIN };
+        crate::spans::waits(Cause::Retry, at);
+        let recorded = (is_known && is_written).then_some(&row);
+        deliveries.store.commit_one(deliveries.come_again(received, job, call.request.host(), at, recorded)).await
+    }
+}
+
+/// Walks on from a place, after so many attempts of the delivery.
+fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTreeMap<String, String>, now: Timestamp) -> Walked {
+    static NONE: BTreeSet<String> = BTreeSet::new();
+    let InFlow { progress, variables, .. } = flow;
+    let rendering = Rendering {
+        rule: &rule.id,
+        definition: &rule.definition,
+        event: &job.event.0,
+        delivery_id: job.id.as_str(),
+        attempt: attempts,
+        flow: None,
+        is_test: false,
+        at: now,
+        secrets,
+        variables,
+        secret_variables: &NONE,
+    };
+    let mut walked = rule.definition.plan.walk(progress.clone(), &rendering.scope(secrets, None), attempts, rule.head.version);
+    if let Stance::End(_, reason) = &mut walked.stance {
+        *reason = rendering.scrubber(None, rule.head.is_of_two_parties()).scrub(reason);
+    }
+    walked
+}
+
+/// Keeps, forgets and releases what a response and the steps after it say, before anything says that they are over.
+pub(super) async fn settle_kept<B: Backend>(
+    deliveries: &Deliveries<B>,
+    claimed: &Claimed,
+    keep: &BTreeMap<String, (String, u32)>,
+    forget: &[Box<str>],
+) {
+    let Some(flow) = claimed.flow.as_deref() else { return };
+    let now = deliveries.store.now();
+    let until = |seconds: u32| now + SignedDuration::from_secs(seconds.into());
+    let change = KeptChange {
+        keep: keep.iter().map(|(name, (value, seconds))| (name.clone(), (value.clone(), until(*seconds)))).collect(),
+        forget: forget.iter().filter_map(|name| Some((name.to_string(), flow.kept.get(&**name)?.clone()))).collect(),
+        release: flow.leases.then(|| claimed.job.id.clone()),
+    };
+    if change.is_empty() {
+        return;
+    }
+    if let Err(error) = deliveries.rules.change_kept(&claimed.rule, &change).await {
+        // The next delivery sets them again.
+        tracing::warn!(tracking_api_id = %claimed.rule.id, delivery_id = %claimed.job.id, %error, "kept variables were not written");
+    }
+}
+
+/// The reason of a delivery whose next step is a request that follows at once.
+fn next_step(flow: &InFlow) -> String {
+    format!("step {} is next", flow.progress.step)
+}
+
+/// What follows a response in a flow.
+pub(super) struct After {
+    pub(super) flow: InFlow,
+    pub(super) next: Next,
+    /// The reason of the wait, if it is not the response's.
+    pub(super) reason: Option<String>,
+    /// Values that are kept for so many seconds (W5).
+    pub(super) keep: BTreeMap<String, (String, u32)>,
+}
+
+/// Says what follows a response, and walks on to the next request, wait or end. `variables` are those after the response.
+pub(super) fn after_response(
+    claimed: &Claimed,
+    flow: &InFlow,
+    variables: BTreeMap<String, String>,
+    answered: Answered<'_>,
+    now: Timestamp,
+) -> After {
+    let plan = &claimed.rule.definition.plan;
+    let stays = |progress, variables, next| {
+        let flow = flow.moved(progress, variables);
+        After { flow, next, reason: None, keep: BTreeMap::new() }
+    };
+    let mut before = flow.progress.clone();
+    match plan.after(flow.progress.clone(), answered, claimed.base, &claimed.job.id, now) {
+        Moved::Next(next) => {
+            before.note(answered.verdict);
+            stays(before, variables, next)
+        }
+        Moved::On(progress) => {
+            let moved = flow.moved(progress, variables);
+            let Walked { progress, variables, keep, stance, .. } =
+                walk(&claimed.rule, &claimed.job, (&moved, answered.attempt), &claimed.secrets, now);
+            let flow = moved.moved(progress, variables);
+            let value = |name: &String| flow.variables.get(name).cloned().unwrap_or_default();
+            let keep = keep.into_iter().map(|(name, seconds)| (name.clone(), (value(&name), seconds))).collect();
+            match stance {
+                Stance::Send => {
+                    let reason = Some(next_step(&flow));
+                    After { flow, next: Next::Again(now), reason, keep }
+                }
+                Stance::Wait(until, why) => After { flow, next: Next::Again(until), reason: Some(why), keep },
+                Stance::End(state, reason) => After { flow, next: Next::Ended(state, reason), reason: None, keep },
+            }
+        }
+    }
+}
