@@ -377,3 +377,35 @@ async fn w11_given_answers_are_judged_and_repeats_without_one_end_the_trial() {
     let reason = trial["ends"]["reason"].as_str().unwrap();
     assert_eq!((tried(&trial), reason), (vec!["ask pending".to_owned()], "step ask would ask again in 1 h"), "{trial}");
 }
+
+#[tokio::test]
+async fn w4_a_newer_change_supersedes_a_flow_that_waits_or_waits_for_its_end() {
+    let steps = json!([call("one", "one?v={event}"), {"name": "rest", "wait": {"seconds": 600}}, call("two", "two?v={event}")]);
+    for (on_newer, expected) in [
+        ("supersede", vec!["one?v=transaction_created", "one?v=transaction_updated", "two?v=transaction_updated"]),
+        (
+            "finish",
+            vec![
+                "one?v=transaction_created",
+                "two?v=transaction_created",
+                "one?v=transaction_updated",
+                "two?v=transaction_updated",
+            ],
+        ),
+    ] {
+        let mut world = begun(json!({"name": "flow", "steps": steps, "on_newer": on_newer})).await;
+        world.work_all(&mut |_| OK).await;
+        world.post(&[sale("chg_2", 2)]).await.unwrap();
+        world.pass(SignedDuration::from_hours(1), &mut |_| OK).await;
+        assert_eq!(paths(&world.arrivals), expected, "{on_newer}");
+        let mut states: Vec<_> = world
+            .log(&DeliveryFilter::default())
+            .await
+            .iter()
+            .map(|delivery| delivery["state"].as_str().unwrap().to_owned())
+            .collect();
+        states.sort();
+        let first = if on_newer == "finish" { "delivered" } else { "superseded" };
+        assert!(states.contains(&first.to_owned()) && states.contains(&"delivered".to_owned()), "{states:?}");
+    }
+}

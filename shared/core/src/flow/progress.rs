@@ -111,6 +111,16 @@ impl Progress {
         self.until
     }
 
+    /// Stands before its step again, whose run has sent nothing.
+    pub fn step_back(&mut self) {
+        if std::mem::take(&mut self.entered)
+            && let Some(runs) = self.runs.get_mut(&self.step)
+        {
+            *runs = runs.saturating_sub(1);
+            self.runs.retain(|_, runs| *runs > 0);
+        }
+    }
+
     /// Ends the present wait now (W13).
     pub fn wake(&mut self) {
         self.until = None;

@@ -10,8 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{DeliveryId, Next, State, used_up},
     flow::Call,
-    line::{Ask, Decision, Line, Present, Recorded},
+    line::{Ask, Decision, Entry, Line, Present, Recorded},
     standstill::Cause,
+    tracking_api::OnNewer,
 };
 
 use super::{
@@ -196,6 +197,10 @@ impl<B: Backend> Deliveries<B> {
         if row.as_ref().is_some_and(|row| is_another(row, job)) {
             another::reject(&self.store, received, job).await?;
             return Ok(Step::Settled);
+        }
+        if is_behind_a_flow(asking, &view) {
+            let known = row.zip(row_rev);
+            return Box::pin(wait_behind(self, asking, known)).await;
         }
         let ending = |attempts: u32| Ending { job, row: row.clone().zip(row_rev), attempts, max_attempts };
         let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
@@ -472,6 +477,31 @@ impl DeliveryRow {
     pub(crate) fn recorded(&self) -> Recorded {
         Recorded { attempts: self.attempts, base: self.base, ended: self.state.is_ended(), due: self.next_due }
     }
+}
+
+/// Returns true if an older flow of the same subject is to finish before this delivery sends its first request (W4).
+fn is_behind_a_flow(asking: &Asking<'_>, view: &View) -> bool {
+    let finishes = asking.rule.definition.on_newer == OnNewer::Finish && asking.flow.is_some();
+    let order = asking.job.event.0.order();
+    let is_own = |entry: &Entry| entry.id == asking.job.id;
+    if !finishes || view.line.entries.iter().any(|entry| is_own(entry) && entry.attempts > 0) {
+        return false;
+    }
+    let is_open = |entry: &Entry| view.records.get(&entry.id).map_or(entry.claim.is_some(), |row| !row.state.is_ended());
+    view.line.entries.iter().any(|entry| !is_own(entry) && entry.order < order && entry.attempts > 0 && is_open(entry))
+}
+
+/// Lets a delivery wait until an older flow of its subject has finished.
+async fn wait_behind<B: Backend>(
+    deliveries: &Deliveries<B>,
+    asking: &Asking<'_>,
+    known: Option<(DeliveryRow, u64)>,
+) -> Result<Step, StoreError> {
+    let Asking { received, job, rule, secrets, flow, .. } = asking;
+    let Some(flow) = flow else { return Ok(Step::Again) };
+    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref() };
+    walker.wait_behind(flow).await?;
+    Ok(Step::Settled)
 }
 
 /// Goes on in a flow, or ends it, where the attempts of a step are used up.

@@ -41,6 +41,13 @@ impl InFlow {
         Self { progress, variables: kept.clone(), kept, leases: false }
     }
 
+    /// The same place, as it was before its step began.
+    pub(super) fn before_entering(&self) -> Self {
+        let mut progress = self.progress.clone();
+        progress.step_back();
+        Self { progress, leases: false, ..self.clone() }
+    }
+
     /// The same delivery at another place.
     pub(crate) fn moved(&self, progress: Progress, variables: BTreeMap<String, String>) -> Self {
         Self { progress, variables, kept: self.kept.clone(), leases: false }

@@ -35,6 +35,8 @@ const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(15);
 /// The least time after which a delivery looks again whether such a lease is free, and the spread of those looks, in milliseconds.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 const LOOK_SPREAD_MS: u64 = 3_000;
+/// The longest time between two looks whether an older flow has finished.
+const LONGEST_LOOK: SignedDuration = SignedDuration::from_mins(5);
 /// The tries to write a line while others write it.
 const PLACE_TRIES: usize = 10;
 
@@ -93,6 +95,15 @@ impl<B: Backend> Walker<'_, B> {
                 Ok(None)
             }
         }
+    }
+
+    /// Lets the delivery wait until an older flow of its subject has finished (W4); it looks again ever more rarely.
+    pub(super) async fn wait_behind(&self, flow: &InFlow) -> Result<(), StoreError> {
+        let now = self.deliveries.store.now();
+        let waited = now.duration_since(self.job.created_at);
+        let until = now + (waited / 4).clamp(LOOK_AGAIN, LONGEST_LOOK);
+        let why = "an older delivery of the same subject finishes its flow first".to_owned();
+        self.rest(&flow.before_entering(), 0, (until, why)).await
     }
 
     /// Walks after so many attempts, and deals with what does not lead to a request.
