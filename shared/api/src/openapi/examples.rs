@@ -99,6 +99,16 @@ pub(super) fn replay() -> Value {
     })
 }
 
+pub(super) fn statistics() -> Value {
+    json!({
+        "buckets": [
+            {"at": "2026-11-22T11:00:00Z", "counts": {}, "latency_ms": {"p50": null, "p95": null, "p99": null}},
+            {"at": NOON, "counts": {"delivered": 118, "waiting": 2}, "latency_ms": {"p50": 248, "p95": 496, "p99": 61_440}},
+        ],
+        "complete": true,
+    })
+}
+
 /// Deliveries as CSV.
 pub(super) const CSV: &str = "id,tracking_api_id,owner,change_id,event,conversion_id,transaction_id,affiliate_id,state,reason,…\r\n\
 dlv_0123456789abcdefghjkmnpqrstvwxyz,trk_01k9abc,admin,chg_0001,transaction_created,cnv_1,trx_1,aff_7,failed,failed: status 404,…\r\n";

@@ -75,6 +75,12 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
     let query = "?conversion_id=a%20b&state=lost&from=today";
     let faults = [("/conversion_id", id), ("/state", states), ("/from", time)];
     check.refuses(("GET /deliveries", query), &[], Value::Null, (400, &faults)).await;
+    let bucket = "bucket=\"week\" is not allowed: choose hour, day";
+    let faults =
+        [("/colour", "\"colour\" is not known: choose from, to, bucket, tracking_api_id"), ("/from", time), ("/bucket", bucket)];
+    check.refuses(("GET /stats", "?colour=red&from=today&bucket=week"), &[], Value::Null, (400, &faults)).await;
+    let long = [("/from", "expected at most 31 days with bucket=hour, or bucket=day")];
+    check.refuses(("GET /stats", "?from=2026-10-01T00:00:00Z"), &[], Value::Null, (400, &long)).await;
     let none = [("/x", "\"x\" is not known: this path takes no parameters")];
     for line in ["GET /macros", "GET /presets", "GET /openapi.json"] {
         check.refuses((line, "?x=1"), &[], Value::Null, (400, &none)).await;
