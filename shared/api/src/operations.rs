@@ -20,6 +20,7 @@ const EVENT_BYTES: usize = MAX_EVENT_BYTES + 64 * 1_024;
 pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
     let (get, post, put, patch, delete) = (Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE);
     let (rule, secret, quota) = ("/tracking-apis/{id}", "/tracking-apis/{id}/secrets/{name}", "/affiliates/{id}/quota");
+    let restore = "/tracking-apis/{id}/history/{version}/restore";
     vec![
         Operation::new(get.clone(), "/tracking-apis", tracking_apis::list::<B>, paths::rules::list),
         Operation::new(post.clone(), "/tracking-apis", tracking_apis::create::<B>, paths::rules::create)
@@ -35,12 +36,7 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
             .without_key()
             .with_most_bytes(RULE_BYTES),
         Operation::new(get.clone(), "/tracking-apis/{id}/history", history::list::<B>, paths::rules::history).reading_much(),
-        Operation::new(
-            post.clone(),
-            "/tracking-apis/{id}/history/{version}/restore",
-            history::restore::<B>,
-            paths::rules::restore,
-        ),
+        Operation::new(post.clone(), restore, history::restore::<B>, paths::rules::restore),
         Operation::new(get.clone(), quota, affiliates::quota::<B>, paths::affiliates::quota),
         Operation::new(put.clone(), quota, affiliates::set_quota::<B>, paths::affiliates::write_quota),
         Operation::new(post.clone(), "/tracking-apis/bulk", tracking_apis::bulk::<B>, paths::rules::bulk),

@@ -6,7 +6,7 @@ use axum::{Extension, extract::State, http::Uri};
 use jiff::Timestamp;
 use serde::Serialize;
 use tracking_core::{caller::Caller, delivery::State as Stage, statistics::BucketSize};
-use tracking_engine::{Bucket, Engine, Statistics, StatisticsQuery, backend::Backend, rules::Refused};
+use tracking_engine::{Engine, Statistics, StatisticsBucket, StatisticsQuery, backend::Backend, rules::Refused};
 
 use crate::{
     body::Json,
@@ -37,8 +37,8 @@ struct LatencyView {
     p99: Option<u64>,
 }
 
-impl From<Bucket> for BucketView {
-    fn from(Bucket { at, counts, latency }: Bucket) -> Self {
+impl From<StatisticsBucket> for BucketView {
+    fn from(StatisticsBucket { at, counts, latency }: StatisticsBucket) -> Self {
         let latency_ms = LatencyView {
             p50: latency.map(|latency| latency.p50),
             p95: latency.map(|latency| latency.p95),

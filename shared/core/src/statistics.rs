@@ -209,14 +209,14 @@ impl BucketSize {
 
 /// A period in buckets. Hours are counted from 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period {
+pub struct StatisticsPeriod {
     size: BucketSize,
     first_hour: i64,
     /// The hour after the last.
     end_hour: i64,
 }
 
-impl Period {
+impl StatisticsPeriod {
     /// The buckets that touch the time from `from` up to `to`; none begins after `now`. Without `to` the period ends now, without
     /// `from` it is 24 hours or 30 days long.
     ///

@@ -146,7 +146,7 @@ async fn f10_one_call_looks_at_five_thousand_deliveries_and_the_next_goes_on() {
     let rule = shop.rule("aff_a", json!({})).await;
     shop.told(1, 1, "pending").await;
     let id = shop.deliveries().await[0].clone();
-    // Two pages of the same flush, one of them newer, an older one, and in the hour before one with the delivery: ids without rows.
+    // A page of 4 999 ids without rows, so that its hour takes what one call may look at; and one of the hour before.
     let page = |partition: String, place: &str, id: &str, count: usize| {
         let fill = |number: usize| if number == 0 { id.to_owned() } else { format!("dlv_{number:032}") };
         let listed: Vec<Value> = (0..count).map(|number| json!([fill(number), "2026-11-22T09:00:00Z"])).collect();
@@ -154,11 +154,11 @@ async fn f10_one_call_looks_at_five_thousand_deliveries_and_the_next_goes_on() {
         Item { key, rev: 0, body: json!({"v": 1, "d": {"listed": listed}}).to_string(), expires: None, trouble: None }
     };
     let hour = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
-    let none = "dlv_00000000000000000000000000000000";
+    let missing = "dlv_00000000000000000000000000000000";
     let log = format!("T#{rule}#0");
     let busy = format!("{:014}#aaaaaaaa", hour("2026-11-22T09:30:00Z"));
     let before = format!("{:014}#aaaaaaaa", hour("2026-11-22T08:30:00Z"));
-    api.meddle(vec![page(log.clone(), &busy, none, 4_999), page(log, &before, &id, 1)], Vec::new()).await;
+    api.meddle(vec![page(log.clone(), &busy, missing, 4_999), page(log, &before, &id, 1)], Vec::new()).await;
     api.pass(3_600);
     let (eight, nine) = ("2026-11-22T08:00:00Z".to_owned(), "2026-11-22T09:00:00Z".to_owned());
     let query = format!("?tracking_api_id={rule}&from=2026-11-22T08:00:00Z");

@@ -87,7 +87,7 @@ fn an_hour_is_counted_again_while_it_may_change() {
 
 #[track_caller]
 fn check_period(size: BucketSize, from: Option<&str>, to: Option<&str>, expected: Result<(usize, &str, &str), &str>) {
-    let period = Period::new(size, from.map(time), to.map(time), time(NOON));
+    let period = StatisticsPeriod::new(size, from.map(time), to.map(time), time(NOON));
     match (period, expected) {
         (Ok(period), Ok((count, first, end))) => {
             assert_eq!(period.buckets().count(), count);

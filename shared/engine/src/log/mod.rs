@@ -10,7 +10,7 @@ mod rules;
 mod statistics;
 
 pub use deliveries::{DeliveryFilter, DeliveryPage};
-pub use statistics::{Bucket, Statistics, StatisticsQuery};
+pub use statistics::{Statistics, StatisticsBucket, StatisticsQuery};
 
 use std::sync::Arc;
 

@@ -16,14 +16,14 @@ const LOGS_AT_ONCE: usize = 16;
 
 /// The pages of several logs that were flushed at or after a time.
 pub(crate) struct Pages {
-    logs: Vec<PagesOfLog>,
+    logs: Vec<LogPages>,
     /// The place before which no page is read.
     from: String,
     /// Reads so far.
     pub(crate) queries: usize,
 }
 
-struct PagesOfLog {
+struct LogPages {
     partition: String,
     /// Pages that were read and not given out, newest first.
     read: VecDeque<Item>,
@@ -32,7 +32,7 @@ struct PagesOfLog {
     is_drained: bool,
 }
 
-impl PagesOfLog {
+impl LogPages {
     fn is_to_read(&self) -> bool {
         self.read.is_empty() && !self.is_drained
     }
@@ -51,7 +51,7 @@ impl PagesOfLog {
 impl Pages {
     /// The pages of the logs in these partitions whose places are at or after `from`.
     pub(crate) fn of(partitions: Vec<String>, from: String) -> Self {
-        let log = |partition| PagesOfLog { partition, read: VecDeque::new(), before: None, is_drained: false };
+        let log = |partition| LogPages { partition, read: VecDeque::new(), before: None, is_drained: false };
         Self { logs: partitions.into_iter().map(log).collect(), from, queries: 0 }
     }
 
@@ -69,14 +69,14 @@ impl Pages {
 
     /// Takes the newest page whose place is at or after this one; `None` if there is no more.
     pub(crate) async fn next<B: Backend>(&mut self, store: &Store<B>, place: &str) -> Result<Option<Item>, StoreError> {
-        let mut unread: Vec<&mut PagesOfLog> = self.logs.iter_mut().filter(|log| log.is_to_read()).collect();
+        let mut unread: Vec<&mut LogPages> = self.logs.iter_mut().filter(|log| log.is_to_read()).collect();
         for some in unread.chunks_mut(LOGS_AT_ONCE) {
             self.queries += some.len();
             try_join_all(some.iter_mut().map(|log| log.read(store, &self.from))).await?;
         }
-        let place_of = |log: &PagesOfLog| log.read.front().map(|page| page.key.sort.clone());
+        let place_of = |log: &LogPages| log.read.front().map(|page| page.key.sort.clone());
         let newest = self.logs.iter_mut().max_by_key(|log| place_of(log));
-        let is_taken = |log: &&mut PagesOfLog| log.read.front().is_some_and(|page| page.key.sort.as_str() >= place);
+        let is_taken = |log: &&mut LogPages| log.read.front().is_some_and(|page| page.key.sort.as_str() >= place);
         Ok(newest.filter(is_taken).and_then(|log| log.read.pop_front()))
     }
 }

@@ -15,7 +15,7 @@ use tracking_core::{
     caller::{Caller, Owner},
     delivery::{DeliveryId, State},
     id::Id,
-    statistics::{BucketSize, Counted, DAY_HOURS, Figures, Percentiles, Period, beginning_of},
+    statistics::{BucketSize, Counted, DAY_HOURS, Figures, Percentiles, StatisticsPeriod, beginning_of},
 };
 
 use super::{Log, pages::Pages};
@@ -25,12 +25,13 @@ use crate::{
     recorder::Page,
     rows,
     rules::Refused,
+    store::Store,
 };
 
 /// Deliveries that one call looks at, at most; a page is counted whole.
-const MOST_LOOKED_AT: usize = 5_000;
+const MOST_COUNTED: usize = 5_000;
 /// Reads of pages after which a call begins no further hour.
-const MOST_QUERIES: usize = 500;
+const MOST_PAGE_READS: usize = 500;
 /// Deliveries fetched at a time.
 const FETCH: usize = 100;
 /// The time for which counts are kept.
@@ -53,14 +54,14 @@ pub struct StatisticsQuery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statistics {
     /// Its buckets, oldest first.
-    pub buckets: Vec<Bucket>,
+    pub buckets: Vec<StatisticsBucket>,
     /// `false` if a call has to be repeated until everything is counted.
     pub complete: bool,
 }
 
 /// The deliveries of an hour or a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bucket {
+pub struct StatisticsBucket {
     /// The beginning.
     pub at: Timestamp,
     /// Deliveries by their state.
@@ -95,9 +96,9 @@ struct Partial {
     before: String,
 }
 
-/// The deliveries that are counted: those that the caller may see, of one rule or of all.
-#[derive(Clone, Copy)]
-struct Scope<'a> {
+/// One reading: deliveries that the caller may see, of one rule or of all, are counted.
+struct Count<'a, B> {
+    store: &'a Store<B>,
     caller: &'a Caller,
     rule: Option<&'a Id>,
 }
@@ -140,22 +141,24 @@ impl<B: Backend> Log<B> {
     /// # Errors
     /// The period is too long, or ends before it begins.
     pub async fn statistics(&self, caller: &Caller, query: &StatisticsQuery) -> Result<Statistics, Refused> {
-        let period = Period::new(query.size, query.from, query.to, self.store.now()).map_err(Refused::Faults)?;
-        let scope = Scope { caller, rule: query.tracking_api_id.as_ref() };
-        let logs = self.logs_of(caller, scope.rule).await?;
+        let period = StatisticsPeriod::new(query.size, query.from, query.to, self.store.now()).map_err(Refused::Faults)?;
+        let count = Count { store: &self.store, caller, rule: query.tracking_api_id.as_ref() };
+        let logs = self.logs_of(caller, count.rule).await?;
         let buckets = |days: &Days| period.buckets().map(|hours| days.bucket(hours)).collect();
         if logs.is_empty() || period.hours().is_empty() {
             return Ok(Statistics { buckets: buckets(&Days::default()), complete: true });
         }
-        let partition = keys::statistics(caller, scope.rule);
-        let mut days = self.kept_days(&partition, &period).await?;
-        let complete = self.count(scope, logs, &period, &mut days).await?;
+        let partition = keys::statistics(caller, count.rule);
+        let mut days = count.kept_days(&partition, &period).await?;
+        let complete = count.count(logs, &period, &mut days).await?;
         let buckets = buckets(&days);
-        self.keep(&partition, days.into_changed()).await;
+        count.keep(&partition, days.into_changed()).await;
         Ok(Statistics { buckets, complete })
     }
+}
 
-    async fn kept_days(&self, partition: &str, period: &Period) -> Result<Days, StoreError> {
+impl<B: Backend> Count<'_, B> {
+    async fn kept_days(&self, partition: &str, period: &StatisticsPeriod) -> Result<Days, StoreError> {
         let hours = period.hours();
         let (first, last) = (hours.start.div_euclid(DAY_HOURS), (hours.end - 1).div_euclid(DAY_HOURS));
         let range = Range { from: Some(keys::day(first)), before: Some(keys::day(last + 1)) };
@@ -169,19 +172,19 @@ impl<B: Backend> Log<B> {
     }
 
     /// Counts the hours of the period that may have changed, newest first. Returns false if some are left for the next call.
-    async fn count(&self, scope: Scope<'_>, logs: Vec<String>, period: &Period, days: &mut Days) -> Result<bool, StoreError> {
+    async fn count(&self, logs: Vec<String>, period: &StatisticsPeriod, days: &mut Days) -> Result<bool, StoreError> {
         let now = self.store.now();
         // What is older is gone from the log, in part at least.
         let oldest = keys::hour(now.saturating_sub(self.store.settings.log_retention).unwrap_or(Timestamp::MIN)) + 1;
         let due: Vec<i64> = period.hours().rev().filter(|hour| *hour >= oldest && days.is_due(*hour, now)).collect();
         let Some(first) = due.last() else { return Ok(true) };
         let mut pages = Pages::of(logs, keys::sortable(beginning_of(*first)));
-        let mut left = MOST_LOOKED_AT;
+        let mut left = MOST_COUNTED;
         for hour in due {
-            if left == 0 || pages.queries >= MOST_QUERIES {
+            if left == 0 || pages.queries >= MOST_PAGE_READS {
                 return Ok(false);
             }
-            if !self.count_hour(scope, &mut pages, hour, days.hour_mut(hour), &mut left).await? {
+            if !self.count_hour(&mut pages, hour, days.hour_mut(hour), &mut left).await? {
                 return Ok(false);
             }
         }
@@ -189,14 +192,7 @@ impl<B: Backend> Log<B> {
     }
 
     /// Counts an hour from where a call left it. Returns false if it leaves it unfinished.
-    async fn count_hour(
-        &self,
-        scope: Scope<'_>,
-        pages: &mut Pages,
-        hour: i64,
-        row: &mut HourRow,
-        left: &mut usize,
-    ) -> Result<bool, StoreError> {
+    async fn count_hour(&self, pages: &mut Pages, hour: i64, row: &mut HourRow, left: &mut usize) -> Result<bool, StoreError> {
         let (start, end) = (keys::sortable(beginning_of(hour)), keys::sortable(beginning_of(hour + 1)));
         let begun = || Partial { counted: Counted { at: self.store.now(), figures: Figures::default() }, before: end };
         let Partial { mut counted, mut before } = row.partial.take().unwrap_or_else(begun);
@@ -205,16 +201,16 @@ impl<B: Backend> Log<B> {
         loop {
             // The pages of one flush in the logs of several rules have the same place: all of them or none.
             let place = if *left > 0 { &start } else { &before };
-            let Some(page) = pages.next(&self.store, place).await? else { break };
+            let Some(page) = pages.next(self.store, place).await? else { break };
             let listed = self.store.readable::<Page>(&page).map(|page| page.listed).unwrap_or_default();
             *left = left.saturating_sub(listed.len().max(1));
             ids.extend(listed.into_iter().map(|(id, _)| id).filter(|id| seen.insert(id.clone())));
             before = page.key.sort;
             if ids.len() >= FETCH {
-                self.count_deliveries(scope, &std::mem::take(&mut ids), &mut counted.figures).await?;
+                self.count_deliveries(&std::mem::take(&mut ids), &mut counted.figures).await?;
             }
         }
-        self.count_deliveries(scope, &ids, &mut counted.figures).await?;
+        self.count_deliveries(&ids, &mut counted.figures).await?;
         if *left == 0 {
             row.partial = Some(Partial { counted, before });
             return Ok(false);
@@ -223,17 +219,21 @@ impl<B: Backend> Log<B> {
         Ok(true)
     }
 
-    async fn count_deliveries(&self, scope: Scope<'_>, ids: &[DeliveryId], figures: &mut Figures) -> Result<(), StoreError> {
+    async fn count_deliveries(&self, ids: &[DeliveryId], figures: &mut Figures) -> Result<(), StoreError> {
         for some in ids.chunks(FETCH) {
             let keys: Vec<Key> = some.iter().map(keys::delivery).collect();
             for item in self.store.get_all(&keys).await?.into_iter().flatten() {
                 let Some(row) = self.store.readable::<CountedRow>(&item) else { continue };
-                if scope.has(&row.job) {
+                if self.has(&row.job) {
                     figures.add(row.state, row.latency());
                 }
             }
         }
         Ok(())
+    }
+
+    fn has(&self, job: &CountedJob) -> bool {
+        self.caller.sees(&job.owner) && self.rule.is_none_or(|rule| *rule == job.rule)
     }
 
     /// Keeps what was counted, unless another reader has counted it meanwhile. A store that refuses costs the next reader time only.
@@ -255,12 +255,6 @@ impl<B: Backend> Log<B> {
     }
 }
 
-impl Scope<'_> {
-    fn has(&self, job: &CountedJob) -> bool {
-        self.caller.sees(&job.owner) && self.rule.is_none_or(|rule| *rule == job.rule)
-    }
-}
-
 impl Days {
     fn hour(&self, hour: i64) -> Option<&HourRow> {
         self.rows.get(&hour.div_euclid(DAY_HOURS))?.row.hours.get(&hour)
@@ -279,7 +273,7 @@ impl Days {
     }
 
     /// The sum of these hours. While an hour is counted again, its earlier count stands.
-    fn bucket(&self, hours: std::ops::Range<i64>) -> Bucket {
+    fn bucket(&self, hours: std::ops::Range<i64>) -> StatisticsBucket {
         let mut sum = Figures::default();
         for row in hours.clone().filter_map(|hour| self.hour(hour)) {
             let counted = row.counted.as_ref().or(row.partial.as_ref().map(|partial| &partial.counted));
@@ -287,7 +281,7 @@ impl Days {
                 sum.merge(&counted.figures);
             }
         }
-        Bucket { at: beginning_of(hours.start), latency: sum.latency.percentiles(), counts: sum.counts }
+        StatisticsBucket { at: beginning_of(hours.start), latency: sum.latency.percentiles(), counts: sum.counts }
     }
 
     /// The days that were counted; none if nothing was found so far, so that a rule that sends nothing has no rows.
