@@ -7,8 +7,7 @@ use url::form_urlencoded;
 use super::xml::{self, Element};
 use crate::{
     json::{self, Value},
-    path::{FieldPath, Step},
-    when::BLANK,
+    path::{BLANK, FieldPath, Step},
 };
 
 /// The most characters of a name in a note.

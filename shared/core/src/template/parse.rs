@@ -6,8 +6,9 @@ use super::{
     Allowed, Piece, Place, Slot, Template, TemplateFault,
     encode::{Encoding, is_control},
     modifier::Modifier,
+    selector::name_length,
 };
-use crate::{expression::ExpressionBudget, fault::Faults, macros::Macro};
+use crate::{expression::ExpressionBudget, fault::Faults, macros::Macro, path::BLANK};
 
 impl PartialEq for Template {
     fn eq(&self, other: &Self) -> bool {
@@ -31,38 +32,21 @@ pub(super) type Pieces = (Box<[Piece]>, Vec<Box<str>>);
 /// Reading stops at the last fault that `faults` has room for, and at the first if it has none.
 pub(super) fn pieces(text: &str, place: Place, allowed: Allowed, faults: &mut Faults) -> Result<Pieces, Vec<TemplateFault>> {
     let most = faults.room().max(1);
-    let mut reader = Reader {
-        bytes: text.len(),
-        rest: text,
-        offset: 1,
-        place,
-        allowed,
-        json: JsonText::default(),
-        xml: XmlText::default(),
-        literal: String::new(),
-        pieces: Vec::new(),
-        slots: 0,
-        strays: Vec::new(),
-        expressions: faults.expressions(),
-        faults: Vec::new(),
-    };
-    while let Some(c) = reader.next()
-        && reader.faults.len() < most
-    {
-        reader.step(c);
-    }
-    reader.end_literal();
-    if reader.faults.is_empty() { Ok((reader.pieces.into(), reader.strays)) } else { Err(reader.faults) }
+    let mut reader = Reader::of(text, place, allowed, faults.expressions());
+    reader.read(most);
+    let strays = std::mem::take(&mut reader.strays);
+    let (pieces, faults) = reader.end();
+    if faults.is_empty() { Ok((pieces, strays)) } else { Err(faults) }
 }
 
-struct Reader<'t, 'f> {
+pub(super) struct Reader<'t, 'f> {
     /// Of the whole text.
     bytes: usize,
     rest: &'t str,
     /// Of the next character, from 1.
     offset: usize,
     place: Place,
-    allowed: Allowed,
+    pub(super) allowed: Allowed,
     json: JsonText,
     xml: XmlText,
     literal: String,
@@ -71,11 +55,44 @@ struct Reader<'t, 'f> {
     slots: usize,
     /// The texts in braces that are no macros, where that is literal text.
     strays: Vec<Box<str>>,
-    expressions: &'f mut ExpressionBudget,
+    pub(super) expressions: &'f mut ExpressionBudget,
     faults: Vec<TemplateFault>,
 }
 
-impl<'t> Reader<'t, '_> {
+impl<'t, 'f> Reader<'t, 'f> {
+    pub(super) fn of(text: &'t str, place: Place, allowed: Allowed, expressions: &'f mut ExpressionBudget) -> Self {
+        Self {
+            bytes: text.len(),
+            rest: text,
+            offset: 1,
+            place,
+            allowed,
+            json: JsonText::default(),
+            xml: XmlText::default(),
+            literal: String::new(),
+            pieces: Vec::new(),
+            slots: 0,
+            strays: Vec::new(),
+            expressions,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Reads up to so many faults.
+    pub(super) fn read(&mut self, most_faults: usize) {
+        while self.faults.len() < most_faults
+            && let Some(c) = self.next()
+        {
+            self.step(c);
+        }
+    }
+
+    /// The pieces and the faults.
+    pub(super) fn end(mut self) -> (Box<[Piece]>, Vec<TemplateFault>) {
+        self.end_literal();
+        (self.pieces.into(), self.faults)
+    }
+
     fn next(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
         self.rest = &self.rest[c.len_utf8()..];
@@ -87,7 +104,7 @@ impl<'t> Reader<'t, '_> {
         self.rest.starts_with(wanted) && self.next().is_some()
     }
 
-    fn fault(&mut self, offset: usize, detail: impl Into<String>) {
+    pub(super) fn fault(&mut self, offset: usize, detail: impl Into<String>) {
         self.faults.push(TemplateFault { offset, detail: detail.into() });
     }
 
@@ -152,14 +169,14 @@ impl<'t> Reader<'t, '_> {
     /// Reads a macro; its `{` stands at `at` and is read already. On a lone brace nothing more is read.
     fn slot(&mut self, at: usize) {
         let start = self.bytes - self.rest.len() - 1;
-        let end = self.rest.find(['|', '}', '{']).filter(|end| !self.rest[*end..].starts_with('{'));
-        let Some(end) = end else {
+        let Some(end) = name_length(self.rest) else {
             return self.fault(at, "a lone {: write {{ for a brace, or close the macro with }");
         };
         let name = self.take(end);
-        let source = Macro::parse(name, self.allowed);
+        let (name, selector) = self.selector(name, at);
+        let source = Macro::parse(&name, self.allowed);
         if let Err(detail) = &source {
-            self.fault(at, detail.as_str());
+            self.fault(at, detail.replace(BLANK, "{…}"));
         }
         let Some((modifiers, raw)) = self.modifiers(at) else { return };
         if self.json.after_backslash && !self.allowed.stored {
@@ -171,7 +188,7 @@ impl<'t> Reader<'t, '_> {
             let number = self.slots;
             self.slots += 1;
             let written = start..self.bytes - self.rest.len();
-            self.pieces.push(Piece::Slot(Slot { source, modifiers: modifiers.into(), encoding, number, written }));
+            self.pieces.push(Piece::Slot(Slot { source, selector, modifiers: modifiers.into(), encoding, number, written }));
         }
     }
 
