@@ -140,7 +140,7 @@ fn case_d1_a_variable_may_be_secret() {
         &faulty,
         &affiliate(),
         &[
-            (&format!("{at}/a/valu"), "\"valu\" is no field here, the nearest is \"value\": choose of value, secret"),
+            (&format!("{at}/a/valu"), "unknown field \"valu\"; did you mean \"value\"?"),
             (&format!("{at}/a/secret"), "a text is not a flag: choose true or false"),
             (&format!("{at}/a/value"), "required: write a template such as \"{body.access_token}\""),
             (&format!("{at}/b/value"), "a number is not a text: write a template such as \"{body.payout}\""),
@@ -197,7 +197,10 @@ fn case_a4_faults_in_a_path_with_macros_are_told_where_they_stand() {
         ("{body.a[id={external_id}.p}", format!("character 1: a[id={{…}}.p: {path}")),
         ("{body.a[{attempt}].p}", format!("character 1: a[{{…}}].p: {path}")),
         ("{header.a[{attempt}]}", "character 1: a lone {: write {{ for a brace, or close the macro with }".to_owned()),
-        ("{body.a[id={body.b[id={attempt}]}].p}", "character 12: a lone {: write {{ for a brace, or close the macro with }".to_owned()),
+        (
+            "{body.a[id={body.b[id={attempt}]}].p}",
+            "character 12: a lone {: write {{ for a brace, or close the macro with }".to_owned(),
+        ),
     ] {
         let faults = parse(&rule(text), &Owner::Admin).unwrap_err();
         assert_eq!(
