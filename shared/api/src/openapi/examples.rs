@@ -229,7 +229,12 @@ pub(super) fn preset() -> Value {
         "fill_in": [{"pointer": "/request/url", "name": "domain", "placeholder": "YOUR-DOMAIN.example",
             "description": "The tracker's domain.", "example": "track.example.com"}],
         "secrets": [],
-        "tracking_api": {"name": "Keitaro", "request": {"url": "https://YOUR-DOMAIN.example/postback?subid={affiliate_click_id}"}},
+        "tracking_api": {"name": "Keitaro", "request": {"url": "https://YOUR-DOMAIN.example/postback?subid={external_id}"}},
+        "example": {
+            "event": event(),
+            "request": {"method": "GET", "url": "https://track.example.com/postback?subid=X-77", "headers": [], "body": null},
+            "responses": [{"status": 503, "body": "", "means": "retry", "because": "it failed on its side"}],
+        },
     })
 }
 
