@@ -328,6 +328,11 @@ impl Template {
         self.uses().any(|used| used.source.is_of_body())
     }
 
+    /// Returns true if a macro reads a field of the body of the answer.
+    pub(crate) fn reads_fields(&self) -> bool {
+        self.uses().any(|used| matches!(used.source, Macro::Body(_)))
+    }
+
     /// The text with `blank` in place of each macro.
     pub(crate) fn blanks(&self, blank: char) -> String {
         let mut text = String::new();
