@@ -1,12 +1,12 @@
 //! Reading a template: literal text, `{{` and `}}`, macros with their modifiers (Q2). One pass, every fault with its place.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use super::{
     Allowed, Piece, Place, Slot, Template, TemplateFault,
     encode::{Encoding, is_control},
     modifier::Modifier,
-    selector::name_length,
+    selector::{BODY, name_length},
 };
 use crate::{expression::ExpressionBudget, fault::Faults, macros::Macro, path::BLANK};
 
@@ -39,14 +39,14 @@ pub(super) fn pieces(text: &str, place: Place, allowed: Allowed, faults: &mut Fa
     if faults.is_empty() { Ok((pieces, strays)) } else { Err(faults) }
 }
 
-pub(super) struct Reader<'t, 'f> {
+struct Reader<'t, 'f> {
     /// Of the whole text.
     bytes: usize,
     rest: &'t str,
     /// Of the next character, from 1.
     offset: usize,
     place: Place,
-    pub(super) allowed: Allowed,
+    allowed: Allowed,
     json: JsonText,
     xml: XmlText,
     literal: String,
@@ -55,12 +55,12 @@ pub(super) struct Reader<'t, 'f> {
     slots: usize,
     /// The texts in braces that are no macros, where that is literal text.
     strays: Vec<Box<str>>,
-    pub(super) expressions: &'f mut ExpressionBudget,
+    expressions: &'f mut ExpressionBudget,
     faults: Vec<TemplateFault>,
 }
 
 impl<'t, 'f> Reader<'t, 'f> {
-    pub(super) fn of(text: &'t str, place: Place, allowed: Allowed, expressions: &'f mut ExpressionBudget) -> Self {
+    fn of(text: &'t str, place: Place, allowed: Allowed, expressions: &'f mut ExpressionBudget) -> Self {
         Self {
             bytes: text.len(),
             rest: text,
@@ -79,7 +79,7 @@ impl<'t, 'f> Reader<'t, 'f> {
     }
 
     /// Reads up to so many faults.
-    pub(super) fn read(&mut self, most_faults: usize) {
+    fn read(&mut self, most_faults: usize) {
         while self.faults.len() < most_faults
             && let Some(c) = self.next()
         {
@@ -88,7 +88,7 @@ impl<'t, 'f> Reader<'t, 'f> {
     }
 
     /// The pieces and the faults.
-    pub(super) fn end(mut self) -> (Box<[Piece]>, Vec<TemplateFault>) {
+    fn end(mut self) -> (Box<[Piece]>, Vec<TemplateFault>) {
         self.end_literal();
         (self.pieces.into(), self.faults)
     }
@@ -104,7 +104,7 @@ impl<'t, 'f> Reader<'t, 'f> {
         self.rest.starts_with(wanted) && self.next().is_some()
     }
 
-    pub(super) fn fault(&mut self, offset: usize, detail: impl Into<String>) {
+    fn fault(&mut self, offset: usize, detail: impl Into<String>) {
         self.faults.push(TemplateFault { offset, detail: detail.into() });
     }
 
@@ -190,6 +190,29 @@ impl<'t, 'f> Reader<'t, 'f> {
             let written = start..self.bytes - self.rest.len();
             self.pieces.push(Piece::Slot(Slot { source, selector, modifiers: modifiers.into(), encoding, number, written }));
         }
+    }
+
+    /// Reads the macros in the path of a macro whose name begins at `at`. Returns the name with blanks, and what fills them.
+    fn selector<'n>(&mut self, name: &'n str, at: usize) -> (Cow<'n, str>, Option<Box<Template>>) {
+        if !name.contains('{') {
+            return (name.into(), None);
+        }
+        if name.contains(BLANK) {
+            self.fault(at, "holds a NUL character: leave it out");
+            return (name.into(), None);
+        }
+        let text = name.strip_prefix(BODY).unwrap_or(name);
+        let mut inner = Reader::of(text, Place::Plain, self.allowed, self.expressions);
+        inner.read(1);
+        let (pieces, faults) = inner.end();
+        for fault in faults {
+            self.fault(at + fault.offset + BODY.len(), fault.detail);
+        }
+        let template = Template { text: text.into(), place: Place::Plain, pieces };
+        if template.secrets().next().is_some() {
+            self.fault(at, "a secret has no place in a path: responses are masked before they are read");
+        }
+        (format!("{BODY}{}", template.blanks(BLANK)).into(), Some(template.into()))
     }
 
     /// Reads up to and including the `}` of the macro at `at`; `None` if there is none.

@@ -3,13 +3,11 @@
 //! **A macro's value is data**: the path is parsed with a blank in its place, and the value goes where the blank ended up. A value
 //! that is empty selects nothing.
 
-use std::borrow::Cow;
-
-use super::{Piece, Place, RenderFault, Scope, Slot, Template, parse::Reader, value::Value};
-use crate::{macros::Macro, path::BLANK};
+use super::{Piece, RenderFault, Scope, Slot, Template, value::Value};
+use crate::macros::Macro;
 
 /// The word that a path into the response begins with.
-const BODY: &str = "body.";
+pub(super) const BODY: &str = "body.";
 
 /// The bytes of the name that a text begins with; `None` if it is not ended. Of a path into the response, what stands in brackets
 /// belongs to it, with the macros in there; a path inside these has none, since the first `}` ends it.
@@ -33,31 +31,6 @@ pub(super) fn name_length(text: &str) -> Option<usize> {
         }
     }
     plain
-}
-
-impl Reader<'_, '_> {
-    /// Reads the macros in the path of a macro whose name begins at `at`. Returns the name with blanks, and what fills them.
-    pub(super) fn selector<'n>(&mut self, name: &'n str, at: usize) -> (Cow<'n, str>, Option<Box<Template>>) {
-        if !name.contains('{') {
-            return (name.into(), None);
-        }
-        if name.contains(BLANK) {
-            self.fault(at, "holds a NUL character: leave it out");
-            return (name.into(), None);
-        }
-        let text = name.strip_prefix(BODY).unwrap_or(name);
-        let mut inner = Reader::of(text, Place::Plain, self.allowed, self.expressions);
-        inner.read(1);
-        let (pieces, faults) = inner.end();
-        for fault in faults {
-            self.fault(at + fault.offset + BODY.len(), fault.detail);
-        }
-        let template = Template { text: text.into(), place: Place::Plain, pieces };
-        if template.secrets().next().is_some() {
-            self.fault(at, "a secret has no place in a path: responses are masked before they are read");
-        }
-        (format!("{BODY}{}", template.blanks(BLANK)).into(), Some(template.into()))
-    }
 }
 
 impl Slot {
