@@ -28,8 +28,8 @@ const LATE_PAGES: SignedDuration = SignedDuration::from_mins(5);
 const REPAIRS: SignedDuration = SignedDuration::from_hours(24 * 32);
 /// The share of its age for which the count of an hour stands although it may change.
 const AGE_SHARE: i32 = 32;
-/// The time for which a count stands for each delivery in it, so that rereading costs at most a hundred rows a second.
-const PER_DELIVERY: SignedDuration = SignedDuration::from_millis(10);
+/// The time for which a count stands for each delivery in it, so that rereading costs at most 500 rows a second.
+const PER_DELIVERY: SignedDuration = SignedDuration::from_millis(2);
 
 /// A histogram of latencies in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -69,10 +69,10 @@ fn check_due(counts: &[(State, u64)], (end, counted, now): (&str, &str, &str), e
 fn an_hour_is_counted_again_while_it_may_change() {
     let ended = [(State::Delivered, 10)];
     // It is not over: as soon as rereading ten rows costs little.
-    check_due(&ended, (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:00.050Z"), false);
-    check_due(&ended, (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:00.100Z"), true);
-    check_due(&[(State::Delivered, 5_000)], (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:49Z"), false);
-    check_due(&[(State::Delivered, 5_000)], (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:50Z"), true);
+    check_due(&ended, (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:00.019Z"), false);
+    check_due(&ended, (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:00.020Z"), true);
+    check_due(&[(State::Delivered, 5_000)], (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:09Z"), false);
+    check_due(&[(State::Delivered, 5_000)], (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:10Z"), true);
     // Pages may come for five minutes more, and then no more.
     check_due(&ended, (NOON, "2026-11-22T12:04:59Z", "2026-11-22T12:30:00Z"), true);
     check_due(&ended, (NOON, "2026-11-22T12:05:00Z", "2026-12-22T12:30:00Z"), false);
