@@ -34,6 +34,7 @@ mod replays;
 mod secrets;
 mod share;
 mod slices;
+mod statistics;
 mod tracking_apis;
 mod trial;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Extension, extract::State, http::Uri};
 use tracking_core::{
     caller::Caller,
-    fault::{Faults, pointer_token},
+    fault::{self, Faults, pointer_token},
     id::{Id, NotAnId},
     json,
     json::Value,
@@ -56,7 +56,7 @@ fn offer(id: &Id, mut body: Value) -> Result<Offer, Faults> {
     fields.insert("offer_id".to_owned(), id.as_str().into());
     let mut faults = Faults::default();
     for unknown in fields.keys().filter(|name| *name != "offer_id" && !FIELDS.contains(&name.as_str())) {
-        let detail = format!("{unknown:?} is not known: choose {}", FIELDS.join(", "));
+        let detail = fault::unknown("field", unknown, &FIELDS);
         faults.add(format!("/{}", pointer_token(unknown)), detail);
     }
     match Offer::parse_detail(&body, "") {

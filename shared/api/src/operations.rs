@@ -8,7 +8,7 @@ use tracking_engine::backend::Backend;
 
 use crate::{
     Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers, openapi::Told,
-    openapi::paths, operation::Operation, presets, rejected, replay, replays, secrets, tracking_apis, trial,
+    openapi::paths, operation::Operation, presets, rejected, replay, replays, secrets, statistics, tracking_apis, trial,
 };
 
 /// A body with a rule: 64 KiB for the rule, and as much for its secrets' values and for white space.
@@ -57,6 +57,7 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         Operation::new(get.clone(), "/deliveries/{id}/internals", deliveries::internals::<B>, paths::deliveries::internals),
         Operation::new(post.clone(), "/deliveries/{id}/resend", deliveries::resend::<B>, paths::repair::resend),
         Operation::new(post.clone(), "/deliveries/{id}/cancel", deliveries::cancel::<B>, paths::repair::cancel),
+        Operation::new(get.clone(), "/stats", statistics::read::<B>, paths::deliveries::statistics).reading_much(),
         Operation::new(post.clone(), "/tracking-apis/{id}/replay", replay::replay::<B>, paths::repair::replay).reading_much(),
         Operation::new(post.clone(), "/tracking-apis/{id}/backfill", replay::backfill::<B>, paths::repair::backfill)
             .reading_much(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::{extract::Query, http::Uri};
 use jiff::Timestamp;
 use tracking_core::{
-    fault::{Faults, pointer_token},
+    fault::{Faults, pointer_token, unknown},
     id::Id,
 };
 
@@ -40,7 +40,7 @@ impl Parameters {
         };
         for (name, value) in pairs {
             if !allowed.contains(&name.as_str()) {
-                parameters.refuse(&name, format!("{name:?} is not known: {}", known(allowed)));
+                parameters.refuse(&name, unknown("parameter", &name, allowed));
             } else if !value.is_empty() {
                 let values = parameters.given.entry(name.clone()).or_default();
                 values.push(value);
@@ -127,11 +127,6 @@ impl Parameters {
     }
 }
 
-/// What may be asked for.
-fn known(allowed: &[&str]) -> String {
-    if allowed.is_empty() { "this path takes no parameters".to_owned() } else { format!("choose {}", allowed.join(", ")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +162,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("/colour", "\"colour\" is not known: choose limit, from, active, q"),
+                ("/colour", "unknown parameter \"colour\"; expected one of limit, from, active, q"),
                 ("/q", "q is given twice: give it once"),
                 ("/limit", "limit=\"0\" is not allowed: choose 1 to 1000"),
                 ("/from", "from=\"yesterday\" is not allowed: give a time such as 2026-11-22T09:00:00Z (RFC 3339)"),

@@ -9,7 +9,7 @@ use axum::{
 };
 use tracking_core::{
     caller::Caller,
-    fault::{Faults, pointer_token},
+    fault::{self, Faults, pointer_token},
     json,
     json::Value,
 };
@@ -57,7 +57,7 @@ fn mended(body: &Value) -> Result<Option<&Value>, Faults> {
     };
     let mut faults = Faults::default();
     for unknown in fields.keys().filter(|name| *name != "event") {
-        faults.add(format!("/{}", pointer_token(unknown)), format!("{unknown:?} is not known: event is the only field"));
+        faults.add(format!("/{}", pointer_token(unknown)), fault::unknown("field", unknown, &["event"]));
     }
     let event = fields.get("event").filter(|event| !event.is_null());
     if faults.is_empty() { Ok(event) } else { Err(faults) }

@@ -9,7 +9,7 @@ use axum::{
 };
 use tracking_core::{
     caller::Actor,
-    fault::{Faults, pointer_token},
+    fault::{self, Faults, pointer_token},
     id::Id,
     json::Value,
 };
@@ -55,7 +55,7 @@ fn value(body: &Value) -> Result<&str, Faults> {
     };
     let mut faults = Faults::default();
     for unknown in fields.keys().filter(|name| *name != "value") {
-        faults.add(format!("/{}", pointer_token(unknown)), format!("{unknown:?} is not known: value is the only field"));
+        faults.add(format!("/{}", pointer_token(unknown)), fault::unknown("field", unknown, &["value"]));
     }
     let value = fields.get("value").and_then(Value::as_str);
     if value.is_none() {

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::{
-    fault::{Faults, pointer_token},
+    fault::{Faults, pointer_token, unknown},
     json::{Map, Value},
 };
 
@@ -80,7 +80,7 @@ impl<'v> Fields<'v> {
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
         if found.is_none() {
             let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            faults.add(self.at(key), unknown("choice", text, &names));
+            faults.add(self.at(key), unknown(noun(key), text, &names));
         }
         found
     }
@@ -126,21 +126,12 @@ pub(crate) fn whole(value: &Value, allowed: RangeInclusive<u32>, units: &str) ->
     }
 }
 
-/// How alike a word must be to one that is known to be told as the nearest, from 0 to 1.
-const LIKE: f64 = 0.75;
-
-/// That a word is none of those known, with the nearest, if one is near, and all of them.
-pub(crate) fn unknown(what: &str, word: &str, known: &[&str]) -> String {
-    let shown: String = word.chars().take(64).collect();
-    let word = shown.to_lowercase();
-    let likeness = |known: &str| strsim::jaro_winkler(&known.to_lowercase(), &word);
-    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    match nearest {
-        Some(nearest) if likeness(nearest) >= LIKE => {
-            format!("\"{shown}\" is no {what} here, the nearest is \"{nearest}\": choose of {}", known.join(", "))
-        }
-        Some(_) => format!("\"{shown}\" is no {what} here: choose of {}", known.join(", ")),
-        None => format!("\"{shown}\" is no {what} here: none is allowed"),
+/// The noun for the words of a field.
+fn noun(key: &str) -> &str {
+    match key {
+        "then" | "otherwise" => "verdict",
+        "on_expiry" => "action",
+        key => key,
     }
 }
 
@@ -166,7 +157,7 @@ mod tests {
         let mut faults = Faults::default();
         let document = json!({"max_retrys": 3, "id": "x"});
         Fields::open(Some(&document), "/retry", &["delay_seconds", "max_retries"], &["id"], &mut faults);
-        let detail = "\"max_retrys\" is no field here, the nearest is \"max_retries\": choose of delay_seconds, max_retries";
+        let detail = "unknown field \"max_retrys\"; did you mean \"max_retries\"?";
         assert_eq!(faults, Faults::one("/retry/max_retrys", detail));
     }
 
@@ -174,8 +165,8 @@ mod tests {
     fn case_b11_the_nearest_word_is_found_whatever_its_case() {
         let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
         for (word, nearest) in [("get", "GET"), ("Post", "POST"), ("delet", "DELETE")] {
-            let told = format!("\"{word}\" is no choice here, the nearest is \"{nearest}\": choose of {}", methods.join(", "));
-            assert_eq!(unknown("choice", word, &methods), told);
+            let told = format!("unknown method \"{word}\"; did you mean \"{nearest}\"?");
+            assert_eq!(unknown("method", word, &methods), told);
         }
     }
 

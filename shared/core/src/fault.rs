@@ -18,6 +18,34 @@ pub struct Fault {
 /// The most faults that one answer lists.
 pub const MAX_FAULTS: usize = 100;
 
+/// The longest word that is shown, and compared with those that are known, in characters.
+const MAX_SHOWN_CHARS: usize = 64;
+
+/// The detail of a word that is none of those known: `unknown trigger "x"; expected one of …`, or the one that was probably meant.
+pub fn unknown(what: &str, word: &str, known: &[&str]) -> String {
+    let shown: String = word.chars().take(MAX_SHOWN_CHARS).collect();
+    if let Some(meant) = meant(&shown, known) {
+        return format!("unknown {what} {shown:?}; did you mean \"{meant}\"?");
+    }
+    match known {
+        [] => format!("unknown {what} {shown:?}; none is allowed"),
+        [only] => format!("unknown {what} {shown:?}; expected {only}"),
+        _ => format!("unknown {what} {shown:?}; expected one of {}", known.join(", ")),
+    }
+}
+
+/// The known word that is the same but for two letters at most, or the beginning of the other.
+fn meant<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let word = word.to_lowercase();
+    let distance = |known: &str| {
+        let known = known.to_lowercase();
+        let is_beginning = word.len() > 2 && known.starts_with(&word) || known.len() > 2 && word.starts_with(&known);
+        let changed = strsim::damerau_levenshtein(&known, &word);
+        (is_beginning || changed <= (known.len() / 3).clamp(1, 2)).then_some(changed)
+    };
+    known.iter().filter_map(|known| Some((distance(known)?, *known))).min().map(|(_, known)| known)
+}
+
 /// The faults of one input, in the order of the document. Never empty when returned as an error.
 ///
 /// At most [`MAX_FAULTS`] are kept. One more entry at the end, with an empty pointer, counts the others found: `and 3 more`.
@@ -169,4 +197,35 @@ impl std::error::Error for Faults {}
 /// A key escaped as one JSON pointer token (RFC 6901: `~` is `~0`, `/` is `~1`).
 pub fn pointer_token(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unknown;
+
+    #[track_caller]
+    fn check(word: &str, known: &[&str], expected: &str) {
+        assert_eq!(unknown("field", word, known), format!("unknown field {word:?}; {expected}"));
+    }
+
+    #[test]
+    fn case_d4_a_known_word_is_suggested_only_when_it_is_close() {
+        let known = ["name", "rate_per_second", "max_retries", "sets"];
+        for (word, meant) in
+            [("nmae", "name"), ("NAME", "name"), ("max_retrys", "max_retries"), ("rate", "rate_per_second"), ("set", "sets")]
+        {
+            check(word, &known, &format!("did you mean \"{meant}\"?"));
+        }
+        for word in ["steps", "retries", "na", "x", "", "né", "mäx_retr\u{0}"] {
+            check(word, &known, "expected one of name, rate_per_second, max_retries, sets");
+        }
+        check("x", &["name"], "expected name");
+        check("x", &[], "none is allowed");
+    }
+
+    #[test]
+    fn case_d4_of_a_long_word_the_beginning_is_shown() {
+        let told = unknown("field", &"ä".repeat(100_000), &["name", "url"]);
+        assert_eq!(told, format!("unknown field \"{}\"; expected one of name, url", "ä".repeat(64)));
+    }
 }

@@ -35,6 +35,7 @@ pub mod repair;
 pub mod request;
 pub mod retry;
 pub mod standstill;
+pub mod statistics;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -22,6 +22,21 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldPath(pub Vec<Step>);
 
+/// The mark of a macro in a text that is parsed.
+pub(crate) const BLANK: char = '\0';
+
+/// A part of a text with the next of the values in place of each blank.
+pub(crate) fn fill<'v>(part: &str, values: &mut impl Iterator<Item = &'v String>) -> String {
+    let mut filled = String::with_capacity(part.len());
+    for c in part.chars() {
+        match c {
+            BLANK => filled.push_str(values.next().map_or("", String::as_str)),
+            c => filled.push(c),
+        }
+    }
+    filled
+}
+
 /// A text that is no path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a path: write keys joined by dots and positions in brackets, such as lead.items[0].id (positions 0 to 999)")]
@@ -75,6 +90,17 @@ fn end_of_key(text: &str) -> usize {
 }
 
 impl FieldPath {
+    /// The path with the next of the values in place of each blank.
+    pub(crate) fn filled<'v>(&self, values: &mut impl Iterator<Item = &'v String>) -> Self {
+        let mut fill = |text: &str| fill(text, values).into();
+        let step = |step: &Step| match step {
+            Step::Key(key) => Step::Key(fill(key)),
+            Step::Index(index) => Step::Index(*index),
+            Step::Select { key, value } => Step::Select { key: fill(key), value: fill(value) },
+        };
+        Self(self.0.iter().map(step).collect())
+    }
+
     /// The path as the one name that it is where fields are not nested: dots of keys are not escaped.
     pub(crate) fn name(&self) -> String {
         let mut name = String::new();

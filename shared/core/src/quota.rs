@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(told(json!({"rules": 1_001})), Faults::one("/rules", "1001 rules are too many: choose 0 to 1000"));
         assert_eq!(told(json!({"rules": null})), Faults::one("/rules", "required: choose 0 to 1000"));
         let wrong = told(json!({"rule": 5, "rules": "5"}));
-        let unknown = "\"rule\" is no field here, the nearest is \"rules\": choose of rules";
+        let unknown = "unknown field \"rule\"; did you mean \"rules\"?";
         assert_eq!(wrong.to_string(), format!("/rule: {unknown}; /rules: a text is not a number of rules: choose 0 to 1000"));
         assert_eq!(told(json!([])), Faults::one("", "a list is not an object: write {…} with rules"));
     }

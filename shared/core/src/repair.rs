@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     delivery::State,
     document::{Fields, kind},
-    fault::Faults,
+    fault::{Faults, unknown},
     json::Value,
 };
 
@@ -131,7 +131,7 @@ fn read_states(fields: &Fields<'_>, faults: &mut Faults) -> Vec<State> {
         let Some(word) = value.as_str() else {
             faults.add(
                 format!("{}/{place}", fields.at("states")),
-                format!("{} is not a state: choose of {}", kind(value), over.join(", ")),
+                format!("expected one of {}, got {}", over.join(", "), kind(value)),
             );
             continue;
         };
@@ -139,9 +139,7 @@ fn read_states(fields: &Fields<'_>, faults: &mut Faults) -> Vec<State> {
             Some(state) if !states.contains(&state) => states.push(state),
             Some(_) => {}
             None => {
-                let shown: String = word.chars().take(64).collect();
-                let detail = format!("{shown:?} is no state in which a delivery is over: choose of {}", over.join(", "));
-                faults.add(format!("{}/{place}", fields.at("states")), detail);
+                faults.add(format!("{}/{place}", fields.at("states")), unknown("final state", word, &over));
             }
         }
     }
@@ -178,15 +176,15 @@ mod tests {
     #[test]
     fn contract_3_all_faults_of_a_replay_are_told_at_once() {
         let faults = Replay::parse(&json!({"from": "yesterday", "states": ["held", 3], "dry_run": "no", "form": 1})).unwrap_err();
-        let over = "choose of delivered, failed, exhausted, unresolved, expired, superseded, cancelled, skipped";
+        let over = "expected one of delivered, failed, exhausted, unresolved, expired, superseded, cancelled, skipped";
         assert_eq!(
             told(&faults),
             [
-                ("/form", "\"form\" is no field here, the nearest is \"from\": choose of from, to, states, dry_run, force"),
+                ("/form", "unknown field \"form\"; did you mean \"from\"?"),
                 ("/from", "\"yesterday\" is not a time: give a time such as \"2026-11-22T09:00:00Z\" (RFC 3339)"),
                 ("/to", "to is missing: give a time such as \"2026-11-22T09:00:00Z\" (RFC 3339)"),
-                ("/states/0", format!("\"held\" is no state in which a delivery is over: {over}").as_str()),
-                ("/states/1", format!("a number is not a state: {over}").as_str()),
+                ("/states/0", format!("unknown final state \"held\"; {over}").as_str()),
+                ("/states/1", format!("{over}, got a number").as_str()),
                 ("/dry_run", "a text is not a flag: choose true or false"),
             ]
         );

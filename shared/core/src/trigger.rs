@@ -28,7 +28,7 @@ pub enum Trigger {
 /// A text that names no trigger.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no such trigger: choose transaction_all, transaction_created, transaction_updated, conversion_all, conversion_created or \
+    "unknown trigger; expected one of transaction_all, transaction_created, transaction_updated, conversion_all, conversion_created, \
      conversion_updated"
 )]
 pub struct NoSuchTrigger;

@@ -228,6 +228,21 @@ fn f2_a_stored_rule_over_the_budgets_is_read_and_never_runs() {
     assert_eq!(judgement.notes, [note]);
 }
 
+#[test]
+fn f2_a_stored_rule_with_more_than_a_hundred_conditions_goes_on_and_is_not_changed() {
+    let _alone = alone();
+    let condition = |value: usize| json!({"source": "body", "key": "a", "operator": "equals", "value": value.to_string()});
+    let rules: Vec<Value> = (0..6)
+        .map(|rule| json!({"when": [{"any": (0..20).map(|n| json!([condition(rule * 20 + n)])).collect::<Vec<_>>()}], "then": "failed"}))
+        .collect();
+    let document =
+        json!({"name": "n", "request": {"url": "https://a.example/"}, "answer": {"rules": rules, "otherwise": "delivered"}});
+    let told = "expected at most 100 conditions in a rule, this is number 101";
+    check_faults(&document, &[("/answer/rules/5/when/0/any/0/0", told)]);
+    let judgement = judge(&stored(&document), "a=119");
+    assert_eq!((judgement.verdict, judgement.rule), (Verdict::Failed, Some(5)));
+}
+
 /// The body of a rule as it is shown.
 fn document_with_types(document: &Value) -> Value {
     let mut body = document["request"]["body"].clone();

@@ -19,6 +19,7 @@
 //! | `U#all`, `U#owner` | rule | rule lists |
 //! | `INTENT` | `rule#write` | a rule change under way |
 //! | `T#rule#s`, `T#all#s` | `time#first` | a page of the log: ids recorded by one flush |
+//! | `S#caller#rules` | day | the deliveries of that day's hours as they were counted for a caller |
 //! | `DUE#hour#s` | `time#target` | a message to send later |
 //! | `SWEEP` | `CURSOR` | the hour up to which the sweep has sent everything |
 //! | `O` | offer | an offer |
@@ -32,7 +33,7 @@
 
 use jiff::Timestamp;
 use tracking_core::{
-    caller::Owner,
+    caller::{Caller, Owner},
     delivery::{DeliveryId, conversion_hash},
     event::Subject,
     hash,
@@ -234,6 +235,21 @@ pub(crate) fn whole_log() -> Vec<String> {
 /// The log partition of all rules that a flush writes to.
 pub(crate) fn whole_log_of(flush: &str) -> String {
     format!("T#all#{}", hash::number(&[flush]) % LOG_SHARDS)
+}
+
+/// The statistics that a caller sees of one rule, or of all its rules.
+pub(crate) fn statistics(caller: &Caller, rule: Option<&Id>) -> String {
+    let caller = match caller {
+        Caller::Admin => "admin".to_owned(),
+        Caller::Affiliate(affiliate) => format!("affiliate#{affiliate}"),
+    };
+    // No id has a `#`: the statistics of no rule are those of all.
+    rule.map_or_else(|| format!("S#{caller}#all"), |rule| format!("S#{caller}#rule#{rule}"))
+}
+
+/// The place of a day, counted from 1970.
+pub(crate) fn day(day: i64) -> String {
+    format!("{:08}", day.max(0))
 }
 
 /// The sparse index's partitions of a state.

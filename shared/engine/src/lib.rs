@@ -46,7 +46,7 @@ pub use due::Sweeper;
 pub use failed::Failed;
 pub use idempotency::Idempotency;
 pub use limits::Limits;
-pub use log::{DeliveryFilter, DeliveryPage, Log, internals};
+pub use log::{DeliveryFilter, DeliveryPage, Log, Statistics, StatisticsBucket, StatisticsQuery, internals};
 pub use matching::{Accepted, Matched, Matcher};
 pub use operator::{Operator, Replays};
 pub use rules::{RuleWriter, Rules};

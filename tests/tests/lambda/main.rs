@@ -12,5 +12,6 @@ mod record_first;
 mod records;
 mod replays;
 mod room;
+mod statistics;
 mod support;
 mod table;

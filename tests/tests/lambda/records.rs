@@ -319,3 +319,38 @@ async fn case_c2_where_no_events_are_kept_the_delivery_proves_the_change() {
     assert!(told.ends_with("was used for another change"), "{told}");
     assert!(listed[0]["event"].as_str().unwrap().contains("6.00"), "{listed:?}");
 }
+
+#[tokio::test]
+async fn case_c2_the_same_change_id_on_two_conversions_is_two_changes() {
+    let receiver = approving().await;
+    for kept in ["true", "false"] {
+        let mut functions = Functions::start_with(&[("TRACKING_KEEP_EVENTS", kept)]);
+        functions.rule(&Caller::Admin, rule(receiver.url(), json!({}))).await;
+        let before = receiver.heard().len();
+        let mut other = sale(2);
+        other["detail"]["change_id"] = sale(1)["detail"]["change_id"].clone();
+        for event in [sale(1), other] {
+            functions.ingest(&event).await;
+            functions.work_all().await;
+        }
+        assert_eq!(receiver.heard().len() - before, 2, "events are kept: {kept}");
+        assert_eq!(functions.cloud.messages(Queue::Rejected).len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn case_c2_a_reused_id_is_looked_for_among_a_hundred_kept_events() {
+    let mut functions = Functions::start_with(&[("TRACKING_KEEP_EVENTS", "true")]);
+    let mut units = Vec::new();
+    for version in 1..=120_u64 {
+        let mut event = sale(1);
+        event["detail"]["change_id"] = format!("chg_{version}").into();
+        event["detail"]["conversion"]["version"] = version.into();
+        functions.ingest(&event).await;
+        functions.cloud.reset_counts();
+        functions.work_all().await;
+        units.push(functions.cloud.calls().read_half_units());
+    }
+    // docs/cost.md: about 18 read units for a hundred, and no more for the twenty that came before them.
+    assert!(units[110] <= 40 && units[119] <= units[110] + 2, "{units:?}");
+}

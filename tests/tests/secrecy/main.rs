@@ -148,6 +148,8 @@ async fn the_rest(run: &mut Run, id: &str) {
         "GET /tracking-apis",
         "GET /affiliate-postbacks",
         "GET /offers",
+        "GET /stats",
+        "GET /stats?bucket=day",
         "GET /replays",
         "GET /macros",
         "GET /presets",

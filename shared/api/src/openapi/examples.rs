@@ -99,6 +99,16 @@ pub(super) fn replay() -> Value {
     })
 }
 
+pub(super) fn statistics() -> Value {
+    json!({
+        "buckets": [
+            {"at": "2026-11-22T11:00:00Z", "counts": {}, "latency_ms": {"p50": null, "p95": null, "p99": null}},
+            {"at": NOON, "counts": {"delivered": 118, "waiting": 2}, "latency_ms": {"p50": 248, "p95": 496, "p99": 61_440}},
+        ],
+        "complete": true,
+    })
+}
+
 /// Deliveries as CSV.
 pub(super) const CSV: &str = "id,tracking_api_id,owner,change_id,event,conversion_id,transaction_id,affiliate_id,state,reason,…\r\n\
 dlv_0123456789abcdefghjkmnpqrstvwxyz,trk_01k9abc,admin,chg_0001,transaction_created,cnv_1,trx_1,aff_7,failed,failed: status 404,…\r\n";
@@ -226,7 +236,12 @@ pub(super) fn preset() -> Value {
         "fill_in": [{"pointer": "/request/url", "name": "domain", "placeholder": "YOUR-DOMAIN.example",
             "description": "The tracker's domain.", "example": "track.example.com"}],
         "secrets": [],
-        "tracking_api": {"name": "Keitaro", "request": {"url": "https://YOUR-DOMAIN.example/postback?subid={affiliate_click_id}"}},
+        "tracking_api": {"name": "Keitaro", "request": {"url": "https://YOUR-DOMAIN.example/postback?subid={external_id}"}},
+        "example": {
+            "event": event(),
+            "request": {"method": "GET", "url": "https://track.example.com/postback?subid=X-77", "headers": [], "body": null},
+            "responses": [{"status": 503, "body": "", "means": "retry", "because": "it failed on its side"}],
+        },
     })
 }
 

@@ -57,7 +57,7 @@ const COLOUR: &str = "?colour=red&limit=0&cursor=%2F";
 #[tokio::test]
 async fn every_operation_names_what_is_wrong_with_its_input() {
     let mut check = Check { world: World::of(ADMIN).await, asked: BTreeSet::new() };
-    let colour = |known: &str| format!("\"colour\" is not known: choose {known}");
+    let colour = |known: &str| format!("unknown parameter \"colour\"; expected one of {known}");
     for (line, known) in [
         ("GET /tracking-apis", "owner, country, category, offer, trigger, label, active, failing, q, limit, cursor"),
         ("GET /affiliate-postbacks", "affiliate_id, country, category, offer, trigger, label, active, failing, q, limit, cursor"),
@@ -75,7 +75,16 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
     let query = "?conversion_id=a%20b&state=lost&from=today";
     let faults = [("/conversion_id", id), ("/state", states), ("/from", time)];
     check.refuses(("GET /deliveries", query), &[], Value::Null, (400, &faults)).await;
-    let none = [("/x", "\"x\" is not known: this path takes no parameters")];
+    let bucket = "bucket=\"week\" is not allowed: choose hour, day";
+    let faults = [
+        ("/colour", "unknown parameter \"colour\"; expected one of from, to, bucket, tracking_api_id"),
+        ("/from", time),
+        ("/bucket", bucket),
+    ];
+    check.refuses(("GET /stats", "?colour=red&from=today&bucket=week"), &[], Value::Null, (400, &faults)).await;
+    let long = [("/from", "expected at most 31 days with bucket=hour, or bucket=day")];
+    check.refuses(("GET /stats", "?from=2026-10-01T00:00:00Z"), &[], Value::Null, (400, &long)).await;
+    let none = [("/x", "unknown parameter \"x\"; none is allowed")];
     for line in ["GET /macros", "GET /step-kinds", "GET /presets", "GET /openapi.json"] {
         check.refuses((line, "?x=1"), &[], Value::Null, (400, &none)).await;
     }
@@ -84,14 +93,14 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
     repairs(&mut check).await;
 
     let many = [
-        ("/colour", "\"colour\" is not known: choose name, country, category"),
+        ("/colour", "unknown field \"colour\"; expected one of name, country, category"),
         ("/name", "5 is not allowed: give a text of at most 2048 bytes"),
     ];
     check.refuses(("PUT /offers/{id}", ""), &[], json!({"colour": "red", "name": 5}), (422, &many)).await;
     let resubmit = ("POST /events/rejected/{id}/resubmit", "");
     let version = [("/event/conversion/version", "-1 is not allowed: give an integer from 0 to 9007199254740991")];
     check.refuses(resubmit, &[], json!({"event": event(-1)}), (400, &version)).await;
-    let event_only = [("/evnt", "\"evnt\" is not known: event is the only field")];
+    let event_only = [("/evnt", "unknown field \"evnt\"; did you mean \"event\"?")];
     check.refuses(resubmit, &[], json!({"evnt": {}}), (422, &event_only)).await;
     check.refuses(resubmit, &[("idempotency-key", "a b")], json!({"event": event(1)}), (400, &[])).await;
 
@@ -103,7 +112,7 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
 async fn trials(check: &mut Check) {
     let version = ("/event/conversion/version", "-1 is not allowed: give an integer from 0 to 9007199254740991");
     let test = ("POST /tracking-apis/{id}/test", "");
-    let sned = ("/sned", "\"sned\" is no field here, the nearest is \"send\": choose of event, send");
+    let sned = ("/sned", "unknown field \"sned\"; did you mean \"send\"?");
     check.refuses(test, &[], json!({"sned": true, "event": event(-1)}), (422, &[sned, version])).await;
     let send = ("/send", "a number is not a flag: choose true or false");
     let name = ("/tracking_api/name", "required: 1 to 200 characters");
@@ -111,14 +120,14 @@ async fn trials(check: &mut Check) {
     let bad = json!({"tracking_api": {"request": {}}, "event": event(-1), "send": 1});
     check.refuses(("POST /tracking-apis/preview", ""), &[], bad, (422, &[version, send, name, url])).await;
     let ids = ("/ids/0", "give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -");
-    let action = ("/action", "\"stop\" is no action here: choose of activate, deactivate, pause, resume");
+    let action = ("/action", "unknown action \"stop\"; expected one of activate, deactivate, pause, resume");
     let bad = json!({"ids": ["a b"], "action": "stop"});
     check.refuses(("POST /tracking-apis/bulk", ""), &[], bad, (422, &[ids, action])).await;
     let missing = ("/event", "missing: give the detail of a Conversion Changed event");
-    let evnt = ("/evnt", "\"evnt\" is no field here, the nearest is \"event\": choose of event");
+    let evnt = ("/evnt", "unknown field \"evnt\"; did you mean \"event\"?");
     check.refuses(("POST /explain", ""), &[], json!({"evnt": {}}), (422, &[evnt, missing])).await;
     check.refuses(("POST /explain", "?limit=0"), &[], json!({"event": event(1)}), (400, &[LIMIT])).await;
-    let colour = ("/colour", "\"colour\" is not known: choose limit, cursor");
+    let colour = ("/colour", "unknown parameter \"colour\"; expected one of limit, cursor");
     check.refuses(("GET /conversions/{id}/explain", COLOUR), &[], Value::Null, (400, &[colour, LIMIT, CURSOR])).await;
 }
 
@@ -155,7 +164,7 @@ async fn rules(check: &mut Check) {
     check.refuses(copy, &[], json!({"retry": {"max_retries": 31}}), (422, &[retries])).await;
     check.refuses(copy, &[("idempotency-key", "")], json!({}), (400, &[])).await;
     let cursor = ("/cursor", "cursor=\"/\" is not allowed: use the next_cursor of a page as it is");
-    let colour = ("/colour", "\"colour\" is not known: choose limit, cursor");
+    let colour = ("/colour", "unknown parameter \"colour\"; expected one of limit, cursor");
     check.refuses(("GET /tracking-apis/{id}/history", COLOUR), &[], Value::Null, (400, &[colour, LIMIT, cursor])).await;
     let restore = ("POST /tracking-apis/{id}/history/{version}/restore", "");
     check.refuses(restore, &[("if-match", "4")], Value::Null, (400, &[])).await;
@@ -163,7 +172,7 @@ async fn rules(check: &mut Check) {
     let quota = ("PUT /affiliates/{id}/quota", "");
     check.refuses(quota, &[], json!({"rules": 1_001}), (422, &[("/rules", "1001 rules are too many: choose 0 to 1000")])).await;
     let secret = ("PUT /tracking-apis/{id}/secrets/{name}", "");
-    let faults = [("/vale", "\"vale\" is not known: value is the only field"), ("/value", "give the secret's value as a text")];
+    let faults = [("/vale", "unknown field \"vale\"; did you mean \"value\"?"), ("/value", "give the secret's value as a text")];
     check.refuses(secret, &[], json!({"vale": "x"}), (422, &faults)).await;
     for line in [secret, ("DELETE /tracking-apis/{id}/secrets/{name}", "")] {
         check.refuses(line, &[("if-match", "4")], json!({"value": "x"}), (400, &[])).await;
@@ -179,7 +188,7 @@ async fn repairs(check: &mut Check) {
     check.refuses(("POST /replays/{id}/cancel", ""), &[("idempotency-key", "a b")], Value::Null, (400, &[])).await;
     let allowed = "give a time such as \"2026-11-22T09:00:00Z\" (RFC 3339)";
     let (from, to) = (format!("\"today\" is not a time: {allowed}"), format!("to is missing: {allowed}"));
-    let state = "\"lost\" is no state in which a delivery is over: choose of delivered, failed, exhausted, unresolved, expired, \
+    let state = "unknown final state \"lost\"; expected one of delivered, failed, exhausted, unresolved, expired, \
                  superseded, cancelled, skipped";
     let (replay, backfill) = (("POST /tracking-apis/{id}/replay", ""), ("POST /tracking-apis/{id}/backfill", ""));
     let (from, to) = (("/from", from.as_str()), ("/to", to.as_str()));

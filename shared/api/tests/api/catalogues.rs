@@ -16,6 +16,15 @@ async fn contract_3_presets_are_shown_to_everybody() {
     );
     let mut voluum = shown.body["items"][0].clone();
     assert!(voluum["description"].take().as_str().is_some_and(|text| text.starts_with("Tells each approved transaction")));
+    let example = voluum["example"].take();
+    assert_eq!(
+        (&example["event"]["change_id"], &example["event"]["transactions"][0]["payout"]),
+        (&json!("chg_550231"), &json!("62.50"))
+    );
+    let url = "https://track.example.com/postback?cid=wNq7%2B8%2F3%3Dkk&payout=62.50&currency=EUR&txid=trx_9001&et=sale";
+    assert_eq!(example["request"], json!({"method": "GET", "url": url, "headers": [], "body": null}));
+    let because = "the address is wrong: it is not tried again";
+    assert_eq!(example["responses"][1], json!({"status": 404, "body": "", "means": "failed", "because": because}));
     let expected = json!({
         "id": "voluum", "name": "Voluum", "kind": "tracker", "description": null,
         "documentation": "https://doc.voluum.com/article/parameters-in-postback-urls",
@@ -29,6 +38,7 @@ async fn contract_3_presets_are_shown_to_everybody() {
                 {"name": "currency", "value": "{payout_currency}"}, {"name": "txid", "value": "{transaction_id}"},
                 {"name": "et", "value": "{conversion_type}"}]},
             "retry": {"max_retries": 16, "max_delay_seconds": 14_400}},
+        "example": null,
     });
     assert_eq!(voluum, expected);
     assert_eq!(shown.body["items"][13]["kind"], "ad_platform");

@@ -72,7 +72,7 @@ async fn contract_3_an_offer_tells_all_its_faults() {
     assert_eq!(
         refused.faults(),
         [
-            ("/nam", "\"nam\" is not known: choose name, country, category"),
+            ("/nam", "unknown field \"nam\"; did you mean \"name\"?"),
             ("/country", "5 is not allowed: give a text of at most 2048 bytes")
         ]
     );

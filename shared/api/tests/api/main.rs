@@ -35,6 +35,7 @@ mod replays;
 mod restore;
 mod rules;
 mod secrets;
+mod statistics;
 mod support;
 mod trial;
 mod unreadable;

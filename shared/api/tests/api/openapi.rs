@@ -144,7 +144,13 @@ fn case_d7_every_property_and_every_parameter_is_described() {
 
 /// The words that a fault offers behind `choose`.
 fn choices(fault: &str) -> Option<Vec<&str>> {
-    let words = fault.split_once("choose ")?.1.split(['(', ';']).next()?.trim_end_matches('.');
+    let words = fault
+        .split_once("choose ")
+        .or_else(|| fault.split_once("expected one of "))?
+        .1
+        .split(['(', ';'])
+        .next()?
+        .trim_end_matches('.');
     Some(words.split([',', ' ']).map(str::trim).filter(|word| !word.is_empty() && !["or", "of"].contains(word)).collect())
 }
 

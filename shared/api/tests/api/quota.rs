@@ -152,10 +152,7 @@ async fn contract_3_a_quota_is_its_affiliates_to_read_and_the_admins_to_write() 
     assert_eq!(wrong.problem(), (422, "/problems/invalid"));
     assert_eq!(
         wrong.faults(),
-        [
-            ("/rule", "\"rule\" is no field here, the nearest is \"rules\": choose of rules"),
-            ("/rules", "1001 rules are too many: choose 0 to 1000")
-        ]
+        [("/rule", "unknown field \"rule\"; did you mean \"rules\"?"), ("/rules", "1001 rules are too many: choose 0 to 1000")]
     );
     assert_eq!(api.get(ADMIN, "/affiliates/aff_a/quota").await.body["rules"], json!(20));
 }

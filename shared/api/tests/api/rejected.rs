@@ -98,7 +98,7 @@ async fn contract_3_a_mended_event_is_taken_over_and_leaves_the_list() {
     let large = json!({"event": {"x": "x".repeat(256 * 1_024)}});
     assert_eq!(api.call(ADMIN, &path, large).await.problem(), (413, "/problems/too-large"));
     let typo = api.call(ADMIN, &path, json!({"evnt": {}, "event": mended(1)})).await;
-    assert_eq!(typo.faults(), [("/evnt", "\"evnt\" is not known: event is the only field")]);
+    assert_eq!(typo.faults(), [("/evnt", "unknown field \"evnt\"; did you mean \"event\"?")]);
     assert_eq!(api.get(ADMIN, "/events/rejected").await.each("id").len(), 1, "nothing is half-done");
     assert_eq!(api.get(ADMIN, "/deliveries").await.each("id").len(), 0);
 

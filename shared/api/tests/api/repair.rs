@@ -352,7 +352,7 @@ async fn contract_3_a_resends_faults_are_told() {
     let refused = shop.resend(ADMIN, &id, json!({"force": "yes", "farce": true})).await;
     assert_eq!(refused.problem(), (422, "/problems/invalid"));
     let faults = [
-        ("/farce", "\"farce\" is no field here, the nearest is \"force\": choose of force, from_step"),
+        ("/farce", "unknown field \"farce\"; did you mean \"force\"?"),
         ("/force", "a text is not a flag: choose true or false"),
     ];
     assert_eq!(refused.faults(), faults);

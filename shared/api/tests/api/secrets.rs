@@ -66,7 +66,7 @@ async fn q5_a_secret_is_one_text() {
     assert_eq!(refused.problem(), (422, "/problems/invalid"));
     assert_eq!(
         refused.faults(),
-        [("/valu", "\"valu\" is not known: value is the only field"), ("/value", "give the secret's value as a text")]
+        [("/valu", "unknown field \"valu\"; did you mean \"value\"?"), ("/value", "give the secret's value as a text")]
     );
     let empty = api.call(ADMIN, &put("token"), json!({"value": ""})).await;
     assert_eq!(empty.faults(), [("/value", "a secret's value has 1 to 4096 bytes")]);

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
-use super::xml::{self, Element};
+use super::xml::{self, Element, Unread};
 use crate::{
     json::{self, Value},
-    path::{FieldPath, Step},
-    when::BLANK,
+    path::{BLANK, FieldPath, Step},
 };
 
 /// The most characters of a name in a note.
@@ -25,6 +24,8 @@ pub(super) enum Body {
     Form(Vec<(String, String)>),
     /// None of them: it has no fields.
     Text,
+    /// XML with entities of its own, which are not read: it has no fields.
+    Entities,
 }
 
 impl Body {
@@ -37,8 +38,10 @@ impl Body {
             let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
             return json::parse_lenient(first).map_or(Self::Text, Self::Json);
         }
-        if let Some(document) = read_xml(bytes) {
-            return Self::Xml(document);
+        match read_xml(bytes) {
+            Ok(document) => return Self::Xml(document),
+            Err(Unread::Entities) => return Self::Entities,
+            Err(Unread::NotXml) => {}
         }
         let is_form = content_type.to_ascii_lowercase().contains("x-www-form-urlencoded");
         if bytes.is_empty() || is_form || looks_like_form(bytes) {
@@ -47,22 +50,26 @@ impl Body {
         Self::Text
     }
 
+    /// The reason why it has no fields; `None` if it has some.
+    pub(super) fn unreadable(&self) -> Option<&'static str> {
+        match self {
+            Self::Json(Value::Object(_) | Value::Array(_)) | Self::Form(_) | Self::Xml(_) => None,
+            Self::Json(_) => Some("the body is JSON, but neither an object nor a list"),
+            Self::Text => Some("the body is neither JSON, XML nor a form"),
+            Self::Entities => Some("the body is XML with entities of its own, which are not read"),
+        }
+    }
+
     /// The reason why these paths find nothing whatever the body says; `None` if there is none. The first step of a path may be a macro.
     pub(super) fn misfit<'p>(&self, mut paths: impl Iterator<Item = &'p FieldPath>) -> Option<String> {
-        match self {
-            Self::Json(Value::Object(_) | Value::Array(_)) | Self::Form(_) => None,
-            Self::Json(_) => Some("the body is JSON, but neither an object nor a list".to_owned()),
-            Self::Xml(document) => {
-                let is_root = |path: &FieldPath| match path.0.first() {
-                    Some(Step::Key(key)) => **key == *document.root() || key.contains(BLANK),
-                    _ => false,
-                };
-                let shown: String = document.root().chars().take(MAX_SHOWN_CHARS).collect();
-                let misses = !paths.any(is_root);
-                misses.then(|| format!("the body is XML with the root element {shown}, which no condition names"))
-            }
-            Self::Text => Some("the body is neither JSON, XML nor a form".to_owned()),
-        }
+        let Self::Xml(document) = self else { return self.unreadable().map(ToOwned::to_owned) };
+        let is_root = |path: &FieldPath| match path.0.first() {
+            Some(Step::Key(key)) => **key == *document.root() || key.contains(BLANK),
+            _ => false,
+        };
+        let shown: String = document.root().chars().take(MAX_SHOWN_CHARS).collect();
+        let misses = !paths.any(is_root);
+        misses.then(|| format!("the body is XML with the root element {shown}, which no condition names"))
     }
 
     /// The text of a field; `None` if it is missing.
@@ -74,7 +81,7 @@ impl Body {
                 let name = path.name();
                 fields.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into())
             }
-            Self::Text => None,
+            Self::Text | Self::Entities => None,
         }
     }
 }
@@ -84,11 +91,11 @@ pub(super) fn trimmed(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii()
 }
 
-fn read_xml(bytes: &[u8]) -> Option<Element> {
+fn read_xml(bytes: &[u8]) -> Result<Element, Unread> {
     if !bytes.starts_with(b"<") {
-        return None;
+        return Err(Unread::NotXml);
     }
-    xml::parse(std::str::from_utf8(bytes).ok()?)
+    xml::parse(std::str::from_utf8(bytes).map_err(|_| Unread::NotXml)?)
 }
 
 /// Returns true if a text has a `=`, and before it what may be the name of a form's field: neither a sentence nor markup.

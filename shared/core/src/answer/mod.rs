@@ -139,6 +139,11 @@ impl Answer {
         self.read().misfit(paths)
     }
 
+    /// The reason why the body has no fields.
+    fn unreadable(&self) -> Option<&'static str> {
+        self.read().unreadable()
+    }
+
     fn read(&self) -> &Body {
         self.read.get_or_init(|| Body::read(&self.body, self.header("content-type").unwrap_or_default()))
     }
@@ -147,7 +152,7 @@ impl Answer {
     pub(crate) fn lookup_steps(&self) -> usize {
         match self.read() {
             Body::Form(fields) => fields.len(),
-            Body::Json(_) | Body::Xml(_) | Body::Text => 1 + self.body.len() / BYTES_PER_LOOKUP_STEP,
+            Body::Json(_) | Body::Xml(_) | Body::Text | Body::Entities => 1 + self.body.len() / BYTES_PER_LOOKUP_STEP,
         }
     }
 

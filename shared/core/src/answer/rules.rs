@@ -246,6 +246,11 @@ impl AnswerRules {
                 None => Judgement { notes, ..Judgement::of(verdict) },
             };
         };
+        if rule.set.reads_fields()
+            && let Some(why) = answer.unreadable()
+        {
+            notes.push(format!("{why}; set found nothing"));
+        }
         let told = rule.set.tell(&scope, &mut |field, why| {
             notes.push(format!("/answer/rules/{index}/set/{field}: {why}; left out"));
         });

@@ -77,6 +77,11 @@ impl Set {
         self.templates().any(Template::reads_body)
     }
 
+    /// Returns true if a template reads fields of the body.
+    pub(super) fn reads_fields(&self) -> bool {
+        self.templates().any(Template::reads_fields)
+    }
+
     /// The variables whose values are shown to nobody.
     pub(super) fn secret_variables(&self) -> impl Iterator<Item = &str> {
         self.variables.secret()

@@ -1,12 +1,13 @@
 //! XML bodies: a tree of elements, found by the same paths as fields of JSON.
 //!
-//! **Nothing outside the body is read**: a body with a document type is refused, and with it every entity but the five of XML itself.
+//! **Nothing outside the body is read, and nothing is expanded**: a document type is passed over, and a body that has an entity but the
+//! five of XML itself, declared or only used, is refused.
 
 use std::borrow::Cow;
 
 use quick_xml::{
-    Reader, XmlVersion,
-    escape::resolve_predefined_entity,
+    Error, Reader, XmlVersion,
+    escape::{EscapeError, resolve_predefined_entity},
     events::{BytesStart, Event},
 };
 
@@ -25,50 +26,77 @@ pub(super) struct Element {
     text: String,
 }
 
-/// Reads a body. Returns an element without a name, whose one child is the root; `None` if the body is not well-formed, has a document
-/// type, is nested deeper than [`MAX_DEPTH`] or has more than [`MAX_VALUES`] elements and attributes.
-pub(super) fn parse(body: &str) -> Option<Element> {
+/// The reason why a body has no elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is not well-formed, nested deeper than [`MAX_DEPTH`], or has more than [`MAX_VALUES`] elements and attributes.
+    NotXml,
+    /// It has entities of its own.
+    Entities,
+}
+
+/// Reads a body. Returns an element without a name, whose one child is the root.
+pub(super) fn parse(body: &str) -> Result<Element, Unread> {
     let mut reader = Reader::from_str(body);
     let mut open = vec![Element::default()];
-    let mut values = 0;
+    let (mut values, mut has_entities) = (0, false);
     loop {
-        match reader.read_event().ok()? {
-            Event::Start(start) => open.push(Element::open(&start, &mut values)?),
-            Event::Empty(start) => open.last_mut()?.children.push(Element::open(&start, &mut values)?),
+        let innermost = open.last_mut().ok_or(Unread::NotXml)?;
+        match reader.read_event().map_err(|_| Unread::NotXml)? {
+            Event::Start(start) => open.push(Element::open(&start, &mut values, &mut has_entities)?),
+            Event::Empty(start) => innermost.children.push(Element::open(&start, &mut values, &mut has_entities)?),
             Event::End(_) => {
-                let closed = open.pop()?;
-                open.last_mut()?.children.push(closed);
+                let closed = open.pop().ok_or(Unread::NotXml)?;
+                open.last_mut().ok_or(Unread::NotXml)?.children.push(closed);
             }
-            Event::Text(text) => open.last_mut()?.text.push_str(&text.xml10_content()),
-            Event::CData(text) => open.last_mut()?.text.push_str(&text.xml10_content()),
-            Event::GeneralRef(reference) => match reference.resolve_char_ref().ok()? {
-                Some(character) => open.last_mut()?.text.push(character),
-                None => open.last_mut()?.text.push_str(resolve_predefined_entity(&reference)?),
+            Event::Text(text) => innermost.text.push_str(&text.xml10_content()),
+            Event::CData(text) => innermost.text.push_str(&text.xml10_content()),
+            Event::GeneralRef(reference) => match reference.resolve_char_ref().map_err(|_| Unread::NotXml)? {
+                Some(character) => innermost.text.push(character),
+                None => match resolve_predefined_entity(&reference) {
+                    Some(text) => innermost.text.push_str(text),
+                    None => has_entities = true,
+                },
             },
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
-            Event::DocType(_) => return None,
+            Event::DocType(_) if open.len() > 1 || !open.iter().all(|document| document.children.is_empty()) => {
+                return Err(Unread::NotXml);
+            }
+            Event::DocType(declared) => has_entities |= declared.contains("<!ENTITY"),
             Event::Eof => break,
         }
         if open.len() > MAX_DEPTH {
-            return None;
+            return Err(Unread::NotXml);
         }
     }
-    let document = open.pop().filter(|_| open.is_empty())?;
-    (document.children.len() == 1 && document.text.trim().is_empty()).then_some(document)
+    let document = open.pop().filter(|_| open.is_empty()).ok_or(Unread::NotXml)?;
+    let is_whole = document.children.len() == 1 && document.text.trim().is_empty();
+    match (is_whole, has_entities) {
+        (false, _) => Err(Unread::NotXml),
+        (true, true) => Err(Unread::Entities),
+        (true, false) => Ok(document),
+    }
 }
 
 impl Element {
-    fn open(start: &BytesStart<'_>, values: &mut usize) -> Option<Self> {
+    fn open(start: &BytesStart<'_>, values: &mut usize, has_entities: &mut bool) -> Result<Self, Unread> {
         *values += 1;
         let mut element = Self { name: start.local_name().as_ref().into(), ..Self::default() };
         // Comparing each name with all others takes the square of their number.
         for attribute in start.attributes().with_checks(false) {
-            let attribute = attribute.ok()?;
+            let attribute = attribute.map_err(|_| Unread::NotXml)?;
             *values += 1;
-            let value = attribute.normalized_value(XmlVersion::Implicit1_0).ok()?;
+            let value = match attribute.normalized_value(XmlVersion::Implicit1_0) {
+                Ok(value) => value,
+                Err(Error::Escape(EscapeError::UnrecognizedEntity(..))) => {
+                    *has_entities = true;
+                    continue;
+                }
+                Err(_) => return Err(Unread::NotXml),
+            };
             element.attributes.push((attribute.key.local_name().as_ref().into(), value.into()));
         }
-        (*values <= MAX_VALUES).then_some(element)
+        if *values <= MAX_VALUES { Ok(element) } else { Err(Unread::NotXml) }
     }
 
     /// The name of a document's root.

@@ -6,7 +6,7 @@ use crate::{
         MAX_TEXT_BYTES,
         fields::{ID, RESULT, shown},
     },
-    fault::{Faults, pointer_token},
+    fault::{Faults, pointer_token, unknown},
     id::Id,
     json,
     json::{Map, Value},
@@ -27,7 +27,12 @@ impl Conditions {
         };
         for name in object.keys() {
             if Condition::ALL.iter().all(|condition| condition.name() != name) {
-                faults.add_with(|| (format!("{pointer}/{}", pointer_token(name)), unknown(name)));
+                faults.add_with(|| {
+                    (
+                        format!("{pointer}/{}", pointer_token(name)),
+                        unknown("condition", name, &Condition::ALL.map(Condition::name)),
+                    )
+                });
             }
         }
         let mut reader = Reader { object, pointer, faults };
@@ -92,19 +97,6 @@ fn conversion_type(value: &Value) -> Option<ConversionType> {
     let standard = ConversionType::STANDARD.into_iter().find(|name| text.eq_ignore_ascii_case(name));
     standard.map(ConversionType::Standard).or_else(|| text.eq_ignore_ascii_case("custom").then_some(ConversionType::Custom))
 }
-
-fn unknown(name: &str) -> String {
-    let known = Condition::ALL.map(Condition::name);
-    let likely = if name.len() <= LONGEST_LIKENED_BYTES { &known[..] } else { &[] };
-    let near = likely.iter().min_by_key(|known| strsim::damerau_levenshtein(known, name));
-    match near.filter(|near| strsim::normalized_damerau_levenshtein(near, name) >= 0.5) {
-        Some(near) => format!("unknown condition: did you mean {near}?"),
-        None => format!("unknown condition: choose of {}", known.join(", ")),
-    }
-}
-
-/// A longer name is like none that is known; likening takes time by its length.
-const LONGEST_LIKENED_BYTES: usize = 64;
 
 fn distinct<T: PartialEq>(values: Vec<T>) -> Vec<T> {
     let mut kept = Vec::with_capacity(values.len());

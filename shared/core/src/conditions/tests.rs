@@ -235,10 +235,10 @@ fn s_all_faults_of_conditions_are_told_at_once() {
         &[
             (
                 "/conditions/colour",
-                "unknown condition: choose of source, conversion_type, affiliate, advertiser, integration, channel, included_offers, \
+                "unknown condition \"colour\"; expected one of source, conversion_type, affiliate, advertiser, integration, channel, included_offers, \
                  excluded_offers, result, commission",
             ),
-            ("/conditions/sources", "unknown condition: did you mean source?"),
+            ("/conditions/sources", "unknown condition \"sources\"; did you mean \"source\"?"),
             ("/conditions/source/1", "\"manual\" is not allowed: choose link, iframe or api"),
             (
                 "/conditions/conversion_type/0",

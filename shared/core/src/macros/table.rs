@@ -265,7 +265,13 @@ pub(super) const MACROS: &[MacroInfo] = &[
         "{query_sorted}",
         "a=1&b=2",
     ),
-    answer(family(Family::Body, "body.<path>", "A field of the answer: JSON, XML or form.", "{body.items[0].id}", "L-1")),
+    answer(family(
+        Family::Body,
+        "body.<path>",
+        "A field of the answer: JSON, XML or form; an entry by `[id={external_id}]`.",
+        "{body.items[0].id}",
+        "L-1",
+    )),
     answer(row(
         "answer",
         Fixed::Body,

@@ -6,8 +6,9 @@
 
 use std::sync::LazyLock;
 
-use crate::json::Value;
 use serde::{Deserialize, Serialize};
+
+use crate::{answer::Verdict, json::Value};
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,64 @@ pub struct Preset {
     pub secrets: Vec<String>,
     /// The rule, as it would be posted.
     pub tracking_api: Value,
+    /// An event, the request that goes out for it, and the meaning of responses.
+    pub example: Example,
+}
+
+/// A worked example: placeholders are replaced by their examples, and each secret has the value `s3cr3t+1`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// The detail of the event, the same for all presets.
+    #[serde(default = "event")]
+    pub event: Value,
+    /// The request that goes out for it.
+    pub request: ExampleRequest,
+    /// Responses and what they mean.
+    pub responses: Vec<ExampleResponse>,
+}
+
+/// A request without the headers that every request carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExampleRequest {
+    /// The method.
+    pub method: String,
+    /// The URL with its query.
+    pub url: String,
+    /// The headers, in order.
+    pub headers: Vec<ExampleHeader>,
+    /// The body, if there is one.
+    pub body: Option<String>,
+}
+
+/// A header of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExampleHeader {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A response and its meaning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExampleResponse {
+    /// The status.
+    pub status: u16,
+    /// The body; empty if only the status decides.
+    pub body: String,
+    /// The verdict.
+    pub means: Verdict,
+    /// The reason.
+    pub because: String,
+}
+
+/// The event of the examples.
+fn event() -> Value {
+    serde_json::from_str(include_str!("data/event.json")).expect("the data are checked by a test")
 }
 
 /// What a receiver is to an affiliate.

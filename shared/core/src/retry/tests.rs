@@ -54,9 +54,9 @@ fn l2_settings_out_of_bounds_are_told_all_at_once() {
     check_faults(
         &json!({"delay_seconds": 0, "backoff": "linear", "max_delay_seconds": 86_401, "jitter": 1}),
         &[
-            ("/retry/jitter", "\"jitter\" is no field here: choose of max_retries, delay_seconds, backoff, max_delay_seconds"),
+            ("/retry/jitter", "unknown field \"jitter\"; expected one of max_retries, delay_seconds, backoff, max_delay_seconds"),
             ("/retry/delay_seconds", "0 seconds are too few: choose 1 to 86400"),
-            ("/retry/backoff", "\"linear\" is no choice here: choose of fixed, exponential"),
+            ("/retry/backoff", "unknown backoff \"linear\"; expected one of fixed, exponential"),
             ("/retry/max_delay_seconds", "86401 seconds are too many: choose 1 to 86400"),
         ],
     );

@@ -12,6 +12,7 @@ mod fault;
 mod modifier;
 pub(crate) mod modify;
 mod parse;
+mod selector;
 mod traced;
 mod value;
 
@@ -190,6 +191,8 @@ enum Piece {
 #[derive(Debug, Clone)]
 struct Slot {
     source: Macro,
+    /// The path of its macro, if there are macros in it.
+    selector: Option<Box<Template>>,
     modifiers: Box<[Modifier]>,
     encoding: Encoding,
     /// Its number among the template's macros, from 0: what tells two `{uuid}` apart.
@@ -310,22 +313,23 @@ impl Template {
 
     /// The macros in it by their names in the catalogue (aliases resolved), in the order of the text, with repeats.
     pub fn macros(&self) -> impl Iterator<Item = String> {
-        self.slots().map(|slot| slot.source.name())
+        self.slots().map(Slot::name)
     }
 
     /// Names of the secrets that it reads (Q5), those that key an `hmac_sha256` included; with repeats.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.slots().flat_map(|slot| slot.source.secret().into_iter().chain(slot.modifiers.iter().filter_map(Modifier::secret)))
+        self.all_slots()
+            .flat_map(|slot| slot.source.secret().into_iter().chain(slot.modifiers.iter().filter_map(Modifier::secret)))
     }
 
     /// Names of the variables that it reads; with repeats.
     pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
-        self.slots().filter_map(|slot| slot.source.variable())
+        self.all_slots().filter_map(|slot| slot.source.variable())
     }
 
     /// Returns true if it reads the sorted query.
     pub(crate) fn reads_sorted_query(&self) -> bool {
-        self.slots().any(|slot| slot.source == Macro::Fixed(Fixed::QuerySorted))
+        self.all_slots().any(|slot| slot.source == Macro::Fixed(Fixed::QuerySorted))
     }
 
     /// Whether it may come out as [`Filled::Omit`].
@@ -341,6 +345,11 @@ impl Template {
     /// Returns true if a macro reads the body of the answer.
     pub(crate) fn reads_body(&self) -> bool {
         self.uses().any(|used| used.source.is_of_body())
+    }
+
+    /// Returns true if a macro reads a field of the body of the answer.
+    pub(crate) fn reads_fields(&self) -> bool {
+        self.uses().any(|used| matches!(used.source, Macro::Body(_)))
     }
 
     /// The text with `blank` in place of each macro.
@@ -399,7 +408,11 @@ impl Template {
     pub(crate) fn bytes(&self) -> usize {
         let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Literal(text) => text.len(),
-            Piece::Slot(slot) => 2 * slot.written.len() + slot.modifiers.iter().map(Modifier::bytes).sum::<usize>(),
+            Piece::Slot(slot) => {
+                2 * slot.written.len()
+                    + slot.selector.as_ref().map_or(0, |selector| selector.bytes())
+                    + slot.modifiers.iter().map(Modifier::bytes).sum::<usize>()
+            }
         });
         size_of::<Self>() + self.text.len() + self.pieces.len() * size_of::<Piece>() + pieces.sum::<usize>()
     }
@@ -444,7 +457,7 @@ impl Slot {
         if let (Macro::Body(_), Some(answer)) = (&self.source, scope.answer) {
             scope.steps.take(answer.lookup_steps()).map_err(|spent| self.fault(spent.into()))?;
         }
-        let mut value = Value::of(&self.source, self.number, scope);
+        let mut value = self.value(scope)?;
         for modifier in &self.modifiers {
             if matches!(modifier, Modifier::OmitIfEmpty) {
                 if value.is_empty() {
@@ -455,9 +468,7 @@ impl Slot {
             }
         }
         let start = out.len();
-        self.encoding
-            .write(value, out)
-            .map_err(|encode::Control| RenderFault::ControlInHeader { name: self.source.name().into() })?;
+        self.encoding.write(value, out).map_err(|encode::Control| RenderFault::ControlInHeader { name: self.name().into() })?;
         scope.steps.take(out.len() - start).map_err(|spent| self.fault(spent.into()))?;
         Ok(Filled::Written)
     }
@@ -467,7 +478,7 @@ impl Slot {
             Stop::TooLong { limit_bytes } => return RenderFault::TooLong { limit_bytes },
             Stop::Expensive(expense) => expense,
         };
-        RenderFault::TooExpensive { name: self.source.name().into(), expense }
+        RenderFault::TooExpensive { name: self.name().into(), expense }
     }
 }
 

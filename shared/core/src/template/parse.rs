@@ -1,13 +1,14 @@
 //! Reading a template: literal text, `{{` and `}}`, macros with their modifiers (Q2). One pass, every fault with its place.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use super::{
     Allowed, Piece, Place, Slot, Template, TemplateFault,
     encode::{Encoding, is_control},
     modifier::Modifier,
+    selector::{BODY, name_length},
 };
-use crate::{expression::ExpressionBudget, fault::Faults, macros::Macro};
+use crate::{expression::ExpressionBudget, fault::Faults, macros::Macro, path::BLANK};
 
 impl PartialEq for Template {
     fn eq(&self, other: &Self) -> bool {
@@ -31,28 +32,11 @@ pub(super) type Pieces = (Box<[Piece]>, Vec<Box<str>>);
 /// Reading stops at the last fault that `faults` has room for, and at the first if it has none.
 pub(super) fn pieces(text: &str, place: Place, allowed: Allowed, faults: &mut Faults) -> Result<Pieces, Vec<TemplateFault>> {
     let most = faults.room().max(1);
-    let mut reader = Reader {
-        bytes: text.len(),
-        rest: text,
-        offset: 1,
-        place,
-        allowed,
-        json: JsonText::default(),
-        xml: XmlText::default(),
-        literal: String::new(),
-        pieces: Vec::new(),
-        slots: 0,
-        strays: Vec::new(),
-        expressions: faults.expressions(),
-        faults: Vec::new(),
-    };
-    while let Some(c) = reader.next()
-        && reader.faults.len() < most
-    {
-        reader.step(c);
-    }
-    reader.end_literal();
-    if reader.faults.is_empty() { Ok((reader.pieces.into(), reader.strays)) } else { Err(reader.faults) }
+    let mut reader = Reader::of(text, place, allowed, faults.expressions());
+    reader.read(most);
+    let strays = std::mem::take(&mut reader.strays);
+    let (pieces, faults) = reader.end();
+    if faults.is_empty() { Ok((pieces, strays)) } else { Err(faults) }
 }
 
 struct Reader<'t, 'f> {
@@ -75,7 +59,40 @@ struct Reader<'t, 'f> {
     faults: Vec<TemplateFault>,
 }
 
-impl<'t> Reader<'t, '_> {
+impl<'t, 'f> Reader<'t, 'f> {
+    fn of(text: &'t str, place: Place, allowed: Allowed, expressions: &'f mut ExpressionBudget) -> Self {
+        Self {
+            bytes: text.len(),
+            rest: text,
+            offset: 1,
+            place,
+            allowed,
+            json: JsonText::default(),
+            xml: XmlText::default(),
+            literal: String::new(),
+            pieces: Vec::new(),
+            slots: 0,
+            strays: Vec::new(),
+            expressions,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Reads up to so many faults.
+    fn read(&mut self, most_faults: usize) {
+        while self.faults.len() < most_faults
+            && let Some(c) = self.next()
+        {
+            self.step(c);
+        }
+    }
+
+    /// The pieces and the faults.
+    fn end(mut self) -> (Box<[Piece]>, Vec<TemplateFault>) {
+        self.end_literal();
+        (self.pieces.into(), self.faults)
+    }
+
     fn next(&mut self) -> Option<char> {
         let c = self.rest.chars().next()?;
         self.rest = &self.rest[c.len_utf8()..];
@@ -152,14 +169,14 @@ impl<'t> Reader<'t, '_> {
     /// Reads a macro; its `{` stands at `at` and is read already. On a lone brace nothing more is read.
     fn slot(&mut self, at: usize) {
         let start = self.bytes - self.rest.len() - 1;
-        let end = self.rest.find(['|', '}', '{']).filter(|end| !self.rest[*end..].starts_with('{'));
-        let Some(end) = end else {
+        let Some(end) = name_length(self.rest) else {
             return self.fault(at, "a lone {: write {{ for a brace, or close the macro with }");
         };
         let name = self.take(end);
-        let source = Macro::parse(name, self.allowed);
+        let (name, selector) = self.selector(name, at);
+        let source = Macro::parse(&name, self.allowed);
         if let Err(detail) = &source {
-            self.fault(at, detail.as_str());
+            self.fault(at, detail.replace(BLANK, "{…}"));
         }
         let Some((modifiers, raw)) = self.modifiers(at) else { return };
         if self.json.after_backslash && !self.allowed.stored {
@@ -171,8 +188,31 @@ impl<'t> Reader<'t, '_> {
             let number = self.slots;
             self.slots += 1;
             let written = start..self.bytes - self.rest.len();
-            self.pieces.push(Piece::Slot(Slot { source, modifiers: modifiers.into(), encoding, number, written }));
+            self.pieces.push(Piece::Slot(Slot { source, selector, modifiers: modifiers.into(), encoding, number, written }));
         }
+    }
+
+    /// Reads the macros in the path of a macro whose name begins at `at`. Returns the name with blanks, and what fills them.
+    fn selector<'n>(&mut self, name: &'n str, at: usize) -> (Cow<'n, str>, Option<Box<Template>>) {
+        if !name.contains('{') {
+            return (name.into(), None);
+        }
+        if name.contains(BLANK) {
+            self.fault(at, "holds a NUL character: leave it out");
+            return (name.into(), None);
+        }
+        let text = name.strip_prefix(BODY).unwrap_or(name);
+        let mut inner = Reader::of(text, Place::Plain, self.allowed, self.expressions);
+        inner.read(1);
+        let (pieces, faults) = inner.end();
+        for fault in faults {
+            self.fault(at + fault.offset + BODY.len(), fault.detail);
+        }
+        let template = Template { text: text.into(), place: Place::Plain, pieces };
+        if template.secrets().next().is_some() {
+            self.fault(at, "a secret has no place in a path: responses are masked before they are read");
+        }
+        (format!("{BODY}{}", template.blanks(BLANK)).into(), Some(template.into()))
     }
 
     /// Reads up to and including the `}` of the macro at `at`; `None` if there is none.

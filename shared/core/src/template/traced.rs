@@ -44,13 +44,13 @@ impl Template {
     pub fn secret_texts<'t>(&'t self, scope: &'t Scope<'_>) -> impl Iterator<Item = String> {
         self.slots()
             .filter(|slot| slot.reads_secret(scope))
-            .map(|slot| slot.modified(Value::of(&slot.source, slot.number, scope), scope))
+            .map(|slot| slot.modified(slot.value(scope).unwrap_or(Value::MISSING), scope))
     }
 }
 
 impl Slot {
     fn trace<'t>(&'t self, template: &'t str, scope: &Scope<'_>, transactions: &[Transaction]) -> Traced<'t> {
-        let value = Value::of(&self.source, self.number, scope);
+        let value = self.value(scope).unwrap_or(Value::MISSING);
         let missing = value.is_empty();
         let mut shown = value.to_string();
         let mut text = self.modified(value, scope);
@@ -62,7 +62,7 @@ impl Slot {
         }
         Traced {
             written: template.get(self.written.clone()).unwrap_or_default(),
-            name: self.source.name(),
+            name: self.name(),
             from: self.origin(scope, transactions),
             value: shown,
             text,

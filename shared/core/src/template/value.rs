@@ -29,7 +29,7 @@ pub(super) enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    const MISSING: Self = Self::Text(Cow::Borrowed(""));
+    pub(super) const MISSING: Self = Self::Text(Cow::Borrowed(""));
 
     /// Reads a macro; `number` is its place among the template's macros.
     pub(super) fn of(source: &Macro, number: usize, scope: &Scope<'a>) -> Self {

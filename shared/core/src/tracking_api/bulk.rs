@@ -1,8 +1,8 @@
 //! A change of many rules (contract §5).
 
 use crate::{
-    document::{Fields, unknown},
-    fault::Faults,
+    document::Fields,
+    fault::{Faults, unknown},
     id::Id,
     json,
     json::Value,
@@ -29,7 +29,7 @@ impl Bulk {
         let fields = Fields::open(Some(body), "", &["ids", "action"], &[], &mut faults);
         let ids = ids(&fields, most, &mut faults);
         if fields.get("action").is_none() && body.is_object() {
-            faults.add("/action", format!("missing: choose of {}", ACTIONS.join(", ")));
+            faults.add("/action", format!("required; expected one of {}", ACTIONS.join(", ")));
         }
         let patch = fields.text("action", &mut faults).and_then(|action| {
             let patch = match action {

@@ -181,11 +181,7 @@ fn t1_the_trigger_is_transaction_all_unless_set() {
     check_faults(
         &with("trigger", json!("conversion_update")),
         &Owner::Admin,
-        &[(
-            "/trigger",
-            "\"conversion_update\" is no trigger here, the nearest is \"conversion_updated\": choose of transaction_all, \
-             transaction_created, transaction_updated, conversion_all, conversion_created, conversion_updated",
-        )],
+        &[("/trigger", "unknown trigger \"conversion_update\"; did you mean \"conversion_updated\"?")],
     );
 }
 

@@ -63,7 +63,7 @@ fn f2_f3_settings_out_of_bounds_are_told_all_at_once() {
         &[
             ("/delay/settle_seconds", "604801 seconds are too many: choose 0 to 604800"),
             ("/delay/max_hold_days", "0 days are too few: choose 1 to 365"),
-            ("/delay/on_expiry", "\"send\" is no choice here, the nearest is \"send_current\": choose of expire, send_current"),
+            ("/delay/on_expiry", "unknown action \"send\"; did you mean \"send_current\"?"),
             ("/delay/corrections", "a number is not a flag: choose true or false"),
         ],
     );

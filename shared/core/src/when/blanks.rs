@@ -4,11 +4,9 @@
 
 use crate::{
     fault::Faults,
+    path::{BLANK, fill},
     template::{Allowed, RenderFault, Scope, Template, add_all},
 };
-
-/// The mark of a macro in a text that is parsed.
-pub(crate) const BLANK: char = '\0';
 
 /// A text with macros.
 #[derive(Debug, Clone)]
@@ -105,16 +103,4 @@ impl Filled<'_> {
     pub(super) fn to_text(self) -> String {
         fill(self.text, &mut self.values.iter())
     }
-}
-
-/// A part of a text with the next of the values in place of each blank.
-pub(super) fn fill<'v>(part: &str, values: &mut impl Iterator<Item = &'v String>) -> String {
-    let mut filled = String::with_capacity(part.len());
-    for c in part.chars() {
-        match c {
-            BLANK => filled.push_str(values.next().map_or("", String::as_str)),
-            c => filled.push(c),
-        }
-    }
-    filled
 }

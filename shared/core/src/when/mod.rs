@@ -11,7 +11,6 @@ mod source;
 use std::fmt;
 
 pub(crate) use self::{
-    blanks::BLANK,
     condition::{Condition, Unjudged},
     source::Exchange,
 };

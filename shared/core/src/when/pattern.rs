@@ -3,7 +3,8 @@
 //! `*` stands for any text and `|` parts alternatives; `\*`, `\|` and `\\` are these characters themselves, any other `\` is itself.
 //! **The value of a macro is none of that**: it is filled in once the pattern was read.
 
-use super::blanks::{BLANK, Filled, fill};
+use super::blanks::Filled;
+use crate::path::{BLANK, fill};
 
 /// Some alternatives, at least one.
 #[derive(Debug, Clone)]

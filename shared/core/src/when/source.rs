@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    blanks::{BLANK, Text, fill, may_read},
+    blanks::{Text, may_read},
     condition::fits,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     document::Fields,
     fault::Faults,
     macros::plain_name,
-    path::{FieldPath, Step},
+    path::{BLANK, FieldPath, fill},
     template::{Allowed, Place, RenderFault, Scope, Template},
 };
 
@@ -97,12 +97,11 @@ impl Source {
     /// The source with these values in its blanks.
     pub(super) fn filled(&self, values: &[String]) -> Self {
         let mut values = values.iter();
-        let mut fill = |text: &str| fill(text, &mut values).into();
         match self {
-            Self::Body(path) => Self::Body(FieldPath(path.0.iter().map(|step| filled_step(step, &mut fill)).collect())),
-            Self::Header(name) => Self::Header(fill(name)),
-            Self::Query(name) => Self::Query(fill(name)),
-            Self::Constant(text) => Self::Constant(fill(text)),
+            Self::Body(path) => Self::Body(path.filled(&mut values)),
+            Self::Header(name) => Self::Header(fill(name, &mut values).into()),
+            Self::Query(name) => Self::Query(fill(name, &mut values).into()),
+            Self::Constant(text) => Self::Constant(fill(text, &mut values).into()),
             Self::WholeBody | Self::HttpCode | Self::Macro(_) | Self::Variable(_) => self.clone(),
         }
     }
@@ -144,14 +143,6 @@ impl Source {
             Self::Query(name) => query.iter().find(|(n, _)| **n == **name).map_or("", |(_, value)| value).into(),
             Self::Constant(_) | Self::Macro(_) | Self::Variable(_) => Cow::default(),
         }
-    }
-}
-
-fn filled_step(step: &Step, fill: &mut impl FnMut(&str) -> Box<str>) -> Step {
-    match step {
-        Step::Key(key) => Step::Key(fill(key)),
-        Step::Index(index) => Step::Index(*index),
-        Step::Select { key, value } => Step::Select { key: fill(key), value: fill(value) },
     }
 }
 

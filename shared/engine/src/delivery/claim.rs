@@ -1,5 +1,7 @@
 //! Claiming an attempt.
 
+mod in_flow;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::AtomicBool},
@@ -10,11 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{DeliveryId, Next, State, used_up},
     flow::Call,
-    line::{Ask, Decision, Entry, Line, Present, Recorded},
+    line::{Ask, Decision, Line, Present, Recorded},
     standstill::Cause,
-    tracking_api::OnNewer,
 };
 
+use self::in_flow::{is_behind_a_flow, spent_in_flow, wait_behind};
 use super::{
     Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF,
     another::{self, is_another},
@@ -477,45 +479,4 @@ impl DeliveryRow {
     pub(crate) fn recorded(&self) -> Recorded {
         Recorded { attempts: self.attempts, base: self.base, ended: self.state.is_ended(), due: self.next_due }
     }
-}
-
-/// Returns true if an older flow of the same subject is to finish before this delivery sends its first request (W4).
-fn is_behind_a_flow(asking: &Asking<'_>, view: &View) -> bool {
-    let finishes = asking.rule.definition.on_newer == OnNewer::Finish && asking.flow.is_some();
-    let order = asking.job.event.0.order();
-    let is_own = |entry: &Entry| entry.id == asking.job.id;
-    if !finishes || view.line.entries.iter().any(|entry| is_own(entry) && entry.attempts > 0) {
-        return false;
-    }
-    let is_open = |entry: &Entry| view.records.get(&entry.id).map_or(entry.claim.is_some(), |row| !row.state.is_ended());
-    view.line.entries.iter().any(|entry| !is_own(entry) && entry.order < order && entry.attempts > 0 && is_open(entry))
-}
-
-/// Lets a delivery wait until an older flow of its subject has finished.
-async fn wait_behind<B: Backend>(
-    deliveries: &Deliveries<B>,
-    asking: &Asking<'_>,
-    known: Option<(DeliveryRow, u64)>,
-) -> Result<Step, StoreError> {
-    let Asking { received, job, rule, secrets, flow, .. } = asking;
-    let Some(flow) = flow else { return Ok(Step::Again) };
-    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref() };
-    walker.wait_behind(flow).await?;
-    Ok(Step::Settled)
-}
-
-/// Goes on in a flow, or ends it, where the attempts of a step are used up.
-async fn spent_in_flow<B: Backend>(
-    deliveries: &Deliveries<B>,
-    asking: &Asking<'_>,
-    flow: &InFlow,
-    (known, attempts): (Option<(DeliveryRow, u64)>, u32),
-    why: &str,
-) -> Result<Step, StoreError> {
-    let Asking { received, job, rule, secrets, .. } = asking;
-    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref() };
-    let Some((state, reason)) = walker.walk_on_exhausted(flow, attempts, why).await? else { return Ok(Step::Settled) };
-    let max_attempts = known.as_ref().map_or(0, |(row, _)| row.max_attempts);
-    let ending = Ending { job, row: known, attempts, max_attempts };
-    deliveries.end_step(received, ending, state, &reason).await
 }

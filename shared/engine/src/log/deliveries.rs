@@ -160,11 +160,7 @@ impl<B: Backend> Log<B> {
         };
         let mut list = match (&filter.conversion_id, &filter.tracking_api_id) {
             (Some(conversion), _) => self.conversion_list(caller, conversion).await?,
-            (None, Some(rule)) => self.rule_list(caller, rule).await?,
-            (None, None) => match caller {
-                Caller::Admin => List::of(keys::whole_log()),
-                Caller::Affiliate(_) => self.own_list(caller).await?,
-            },
+            (None, rule) => List::of(self.logs_of(caller, rule.as_ref()).await?),
         };
         list.upto = cursor.pages;
         list.after = cursor.after;
@@ -328,30 +324,39 @@ impl<B: Backend> Log<B> {
         }
     }
 
-    /// The log of one rule, which may be gone. An affiliate's list is empty unless it owns or owned the rule (V2).
-    async fn rule_list(&self, caller: &Caller, rule: &Id) -> Result<List, Refused> {
+    /// The partitions of the log of one rule, or of all rules of the caller.
+    pub(crate) async fn logs_of(&self, caller: &Caller, rule: Option<&Id>) -> Result<Vec<String>, Refused> {
+        match (rule, caller) {
+            (Some(rule), _) => self.logs_of_rule(caller, rule).await,
+            (None, Caller::Admin) => Ok(keys::whole_log()),
+            (None, Caller::Affiliate(_)) => Ok(self.own_logs(caller).await?),
+        }
+    }
+
+    /// The log of one rule, which may be gone. An affiliate has none unless it owns or owned the rule (V2).
+    async fn logs_of_rule(&self, caller: &Caller, rule: &Id) -> Result<Vec<String>, Refused> {
         let owner = match self.rules.visible(caller, rule).await {
             Ok((rule, _)) => rule.head.owner.clone(),
             Err(Refused::NotFound) => {
                 let owner = caller.as_owner();
                 let place = Key::new(keys::owned(&owner), rule.as_str());
                 if *caller != Caller::Admin && self.store.get_one(place).await?.is_none() {
-                    return Ok(List::of(Vec::new()));
+                    return Ok(Vec::new());
                 }
                 owner
             }
             Err(other) => return Err(other),
         };
-        Ok(List::of(keys::rule_log(rule, &owner)))
+        Ok(keys::rule_log(rule, &owner))
     }
 
     /// The logs of the rules that an affiliate owns or owned.
-    async fn own_list(&self, caller: &Caller) -> Result<List, StoreError> {
+    async fn own_logs(&self, caller: &Caller) -> Result<Vec<String>, StoreError> {
         let owner = caller.as_owner();
         let partition = Partition::Table(keys::owned(&owner));
         let rules = self.store.backend().query(&partition, &Range::default(), Order::Ascending, 1_000).await?;
         let rules: BTreeSet<Id> = rules.iter().filter_map(|item| item.key.sort.parse().ok()).collect();
-        Ok(List::of(rules.iter().flat_map(|rule| keys::rule_log(rule, &owner)).collect()))
+        Ok(rules.iter().flat_map(|rule| keys::rule_log(rule, &owner)).collect())
     }
 }
 

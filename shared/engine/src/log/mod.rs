@@ -5,15 +5,18 @@ pub(crate) mod explain;
 mod failing;
 mod health;
 pub mod internals;
+mod pages;
 mod rules;
+mod statistics;
 
 pub use deliveries::{DeliveryFilter, DeliveryPage};
+pub use statistics::{Statistics, StatisticsBucket, StatisticsQuery};
 
 use std::sync::Arc;
 
 use crate::{backend::Backend, delivery::Deliveries, rules::Rules, store::Store};
 
-/// Lists, explanations and health.
+/// Lists, explanations, health and statistics.
 #[derive(Debug)]
 pub struct Log<B> {
     pub(crate) store: Arc<Store<B>>,

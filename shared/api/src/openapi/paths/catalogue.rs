@@ -35,7 +35,9 @@ pub(crate) fn step_kinds() -> About {
 }
 
 pub(crate) fn presets() -> About {
-    About::new("listPresets", TAG, "List ready receivers", "Trackers and ad platforms, each as a rule to fill in.")
+    let text = "Trackers and ad platforms, each as a rule to fill in and with an example: an event, the request that goes out for it, the meaning \
+                of responses.";
+    About::new("listPresets", TAG, "List ready receivers", text)
         .answers(200, "All of them", "PresetPage", page(examples::preset()))
         .gives(Kind::BadRequest, "The query has faults: this path takes no parameters.")
         .without_store()

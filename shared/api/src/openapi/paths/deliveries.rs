@@ -1,6 +1,6 @@
 //! Deliveries: the log.
 
-use tracking_core::delivery::State;
+use tracking_core::{delivery::State, statistics::BucketSize};
 
 use super::page;
 use crate::openapi::{
@@ -13,6 +13,11 @@ const TAG: &str = "Deliveries";
 const CSV: &str = "With `Accept: text/csv`: a header row, then a line for each delivery with the same fields. A text that begins like a \
                    formula has an apostrophe before it.";
 const NEXT: &str = "</deliveries?state=failed&cursor=eyJhZnRlciI6bnVsbCwicGFnZXMiOm51bGx9>; rel=\"next\"";
+const STATISTICS: &str = "Deliveries of rules that the caller may see, by current state, with percentiles of latency. A delivery is counted in the \
+                          bucket in which the log first recorded it: seconds after its creation, unless it waited for its turn. Buckets are whole \
+                          hours or days in UTC; a period has 31 days of hours or 400 days at most. One call looks at 5 000 deliveries: with \
+                          `complete: false` call again, and counting goes on where it stopped. Deliveries older than the log are counted \
+                          only if they were counted while the log had them.";
 
 pub(crate) fn list() -> About {
     About::new("listDeliveries", TAG, "List deliveries", "Newest first; those of rules that the caller may see.")
@@ -44,4 +49,13 @@ pub(crate) fn internals() -> About {
 pub(crate) fn read() -> About {
     About::new("readDelivery", TAG, "Read a delivery", "With every attempt: the request with secrets masked, and what came back.")
         .answers(200, "The delivery", "DeliveryRead", examples::delivery_with_log())
+}
+
+pub(crate) fn statistics() -> About {
+    About::new("readStatistics", TAG, "Read statistics over time", STATISTICS)
+        .query("from", "The beginning; without it, the period is 24 hours or 30 days long", time(""), "2026-11-22T00:00:00Z")
+        .query("to", "The end; without it, the present", time(""), "2026-11-23T00:00:00Z")
+        .query("bucket", "Size of a bucket; `hour` unless set", choice(BucketSize::ALL.map(BucketSize::as_str)), "hour")
+        .query("tracking_api_id", "Only deliveries of this rule", id(""), examples::RULE)
+        .answers(200, "The buckets of the period, oldest first", "Statistics", examples::statistics())
 }

@@ -26,6 +26,9 @@ pub(super) fn things() -> Vec<Thing> {
         ),
         ("DeliveryPage", page_of_rows("Delivery")),
         ("DeliveryRead", or_unreadable("DeliveryWithLog")),
+        ("Statistics", statistics()),
+        ("StatisticsBucket", statistics_bucket()),
+        ("LatencyPercentiles", latency_percentiles()),
         ("Attempt", attempt()),
         ("SentRequest", sent_request()),
         (
@@ -42,6 +45,32 @@ pub(super) fn things() -> Vec<Thing> {
         ("Backfill", period("What to judge").into()),
         ("Backfilled", backfilled()),
     ]
+}
+
+fn statistics() -> RefOr<Schema> {
+    record("Deliveries over time")
+        .has("buckets", list("The buckets of the period, oldest first", named("StatisticsBucket")))
+        .has("complete", flag("`false` if deliveries are left to count: call again"))
+        .into()
+}
+
+fn statistics_bucket() -> RefOr<Schema> {
+    record("The deliveries of an hour or a day")
+        .has("at", time("The beginning of the hour or day"))
+        .has("counts", dictionary("Deliveries by their state; a state without any is left out", count("")))
+        .has("latency_ms", named_as("LatencyPercentiles", "Latency of the deliveries in state `delivered`"))
+        .into()
+}
+
+fn latency_percentiles() -> RefOr<Schema> {
+    let about = "Percentiles of the time from a delivery's creation to its end, retries included, in milliseconds. Held deliveries are left out. \
+                 Exact below 16 ms; above, the error is 6.25 % at most. All are null if nothing was delivered";
+    let percentile = |about: &str| or_null(count(about));
+    record(about)
+        .has("p50", percentile("The median"))
+        .has("p95", percentile("The 95th percentile"))
+        .has("p99", percentile("The 99th percentile"))
+        .into()
 }
 
 fn delivery(about: &str) -> ObjectBuilder {

@@ -15,6 +15,7 @@ pub(super) fn things() -> Vec<Thing> {
         ("Fault", fault()),
         ("Macros", macros()),
         ("Preset", preset()),
+        ("PresetExample", preset_example()),
         ("PresetPage", page("Preset")),
         ("Offer", offer()),
         ("NewOffer", new_offer()),
@@ -101,6 +102,26 @@ fn preset() -> RefOr<Schema> {
         .has("fill_in", list("What is to be filled in", blank))
         .has("secrets", list("The names of its secrets", text("")))
         .has("tracking_api", named_as("NewTrackingApi", "The rule, ready to post once it is filled in"))
+        .has("example", named_as("PresetExample", "An event, the request that goes out for it, and the meaning of responses"))
+        .into()
+}
+
+fn preset_example() -> RefOr<Schema> {
+    let header = record("A header").has("name", text("Its name")).has("value", text("Its value"));
+    let request = record("The request that goes out, without the headers that every request carries")
+        .has("method", word("The method", ["GET", "POST", "PUT", "PATCH", "DELETE"]))
+        .has("url", text("The URL with its query"))
+        .has("headers", list("The headers, in order", header))
+        .has("body", or_null(short("The body", 65_536)));
+    let response = record("A response and its meaning")
+        .has("status", whole("The status", 100..=599))
+        .has("body", text("The body; empty if only the status decides"))
+        .has("means", word("The verdict", ["delivered", "pending", "retry", "failed"]))
+        .has("because", text("The reason"));
+    record("A worked example: placeholders are replaced by their examples, and each secret has the value `s3cr3t+1`")
+        .has("event", named_as("Event", "The event, the same for all presets"))
+        .has("request", request)
+        .has("responses", list("Responses, each with its meaning", response))
         .into()
 }
 

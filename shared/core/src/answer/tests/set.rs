@@ -141,11 +141,78 @@ fn case_d1_a_variable_may_be_secret() {
         &faulty,
         &affiliate(),
         &[
-            (&format!("{at}/a/valu"), "\"valu\" is no field here, the nearest is \"value\": choose of value, secret"),
+            (&format!("{at}/a/valu"), "unknown field \"valu\"; did you mean \"value\"?"),
             (&format!("{at}/a/secret"), "a text is not a flag: choose true or false"),
             (&format!("{at}/a/value"), "required: write a template such as \"{body.access_token}\""),
             (&format!("{at}/b/value"), "a number is not a text: write a template such as \"{body.payout}\""),
             (&format!("{at}/c/value"), "a secret may not be set: it stands in headers, path, query and body of the request only"),
         ],
+    );
+}
+
+/// The payout that a text of `set` finds in a body, for the conversion `cnv_1` of `aff_7`.
+#[track_caller]
+fn check_selected(text: &str, body: &str, expected: Option<&str>) {
+    let (told, notes) = told(&json!({"external_id": text}), body);
+    assert_eq!((told.external_id.as_deref(), notes), (expected, vec![]), "{text} of {body}");
+}
+
+#[test]
+fn case_a4_set_finds_the_entry_of_this_conversion() {
+    let leads = r#"{"leads":[{"id":"cnv_0","payout":"1.00"},{"id":"cnv_1","payout":12.50},{"id":"","payout":"3.00"}]}"#;
+    check_selected("{body.leads[id=cnv_0].payout}", leads, Some("1.00"));
+    check_selected("{body.leads[id={conversion_id}].payout}", leads, Some("12.50"));
+    check_selected("{body.leads[id={conversion_id|upper|lower}].payout|times:2}", leads, Some("25.00"));
+    check_selected("p={body.leads[id={conversion_id}].payout}&{affiliate_id}", leads, Some("p=12.50&aff_7"));
+    check_selected("{body.leads[id={affiliate_id}].payout}", leads, None);
+    check_selected("{body.leads[id={external_id}].payout}", leads, None);
+    check_selected("{body.leads[id={external_id}].payout|default:0}", leads, Some("0"));
+    check_selected("{body.leads[id={body.mine}].p}", r#"{"mine":"b","leads":[{"id":"a","p":1},{"id":"b","p":2}]}"#, Some("2"));
+    check_selected("{body.[id={conversion_id}].p}", r#"[{"id":"cnv_1","p":"7"}]"#, Some("7"));
+    check_selected("{body.of[{conversion_id}=x].p}", r#"{"of":[{"cnv_1":"x","p":"8"}]}"#, Some("8"));
+    let xml = "<leads><lead id='cnv_0'><p>1</p></lead><lead id='cnv_1'><p>2</p></lead></leads>";
+    check_selected("{body.leads.lead[@id={conversion_id}].p}", xml, Some("2"));
+}
+
+#[test]
+fn case_a4_what_a_macro_gives_is_no_path() {
+    let set = json!({"payout": "{body.leads[id={body.mine}].payout}"});
+    for mine in ["a].other", "a", "a].b[id=c", "{x}", "0", "*"] {
+        let body = json!({"mine": mine, "leads": [{"id": mine, "payout": "5"}, {"id": "z", "payout": "6"}]}).to_string();
+        assert_eq!(told(&set, &body).0.payout, Some("5".parse().unwrap()), "{mine}");
+    }
+}
+
+#[test]
+fn case_a4_faults_in_a_path_with_macros_are_told_where_they_stand() {
+    let rule = |text: &str| json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": {"payout": text}}]});
+    let at = "/answer/rules/0/set/payout";
+    let path = "not a path: write keys joined by dots and positions in brackets, such as lead.items[0].id (positions 0 to 999)";
+    for (text, detail) in [
+        ("{body.a[id={pyout}].p}", "character 12: there is no macro {pyout}: the nearest is {payout}".to_owned()),
+        (
+            "{body.a[id={secret.s}].p}",
+            "character 1: a secret has no place in a path: responses are masked before they are read".to_owned(),
+        ),
+        ("{body.{external_id}.p}", "character 1: a lone {: write {{ for a brace, or close the macro with }".to_owned()),
+        ("{body.a[id={external_id}.p}", format!("character 1: a[id={{…}}.p: {path}")),
+        ("{body.a[{attempt}].p}", format!("character 1: a[{{…}}].p: {path}")),
+        ("{header.a[{attempt}]}", "character 1: a lone {: write {{ for a brace, or close the macro with }".to_owned()),
+        (
+            "{body.a[id={body.b[id={attempt}]}].p}",
+            "character 12: a lone {: write {{ for a brace, or close the macro with }".to_owned(),
+        ),
+    ] {
+        let faults = parse(&rule(text), &Owner::Admin).unwrap_err();
+        assert_eq!(
+            faults.0.first().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())),
+            Some((at, detail.as_str())),
+            "{text}"
+        );
+    }
+    check_faults(
+        &rule("{revenue} {body.a[id={revenue}].p}"),
+        &affiliate(),
+        &[(at, "\"payout\" has no place here: an affiliate's rule may set variables only")],
     );
 }

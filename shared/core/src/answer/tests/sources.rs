@@ -108,7 +108,7 @@ fn a2_all_faults_of_sources_and_alternatives_are_told_at_once() {
         ("/2/key", "required: a macro, such as payout or result|map:approved=1"),
         ("/3/key", "a secret has no place here: responses are masked before conditions look at them"),
         ("/4/key", "not a name: 1 to 64 characters of A-Z a-z 0-9 _ - are allowed"),
-        ("/5/operator", "\"operator\" is no field here: choose of any"),
+        ("/5/operator", "unknown field \"operator\"; expected any"),
         ("/5/any/0/0", "alternatives within alternatives: write them side by side"),
         ("/5/any/1", &*no_condition),
         ("/5/any/2", "an object is not a list: write [{…}] with conditions"),

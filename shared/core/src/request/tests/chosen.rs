@@ -118,7 +118,7 @@ fn q6_all_faults_of_chosen_texts_are_told_at_once() {
             ("/request/query/0/value/1/when", "no condition: write at least one, such as {\"operator\": \"always\"}"),
             ("/request/query/0/value/1/text", "a number is not a text: write a JSON string"),
             ("/request/query/0/value/2", "never reached: the text before it has no conditions"),
-            ("/request/query/0/value/2/wen", "\"wen\" is no field here, the nearest is \"when\": choose of when, text"),
+            ("/request/query/0/value/2/wen", "unknown field \"wen\"; did you mean \"when\"?"),
             ("/request/query/0/value/2/when", "a text is not a list: write […]"),
             ("/request/query/0/value/2/text", "missing: write a text, which may hold macros such as {transaction_id}"),
         ],
@@ -127,7 +127,7 @@ fn q6_all_faults_of_chosen_texts_are_told_at_once() {
     let unless = |condition: Value| json!({"request": {"headers": [{"name": "a", "value": "x", "do_not_send": [condition]}]}});
     check_refused(
         &unless(json!({"source": "body", "key": "a", "operator": "is_empty"})),
-        &[("/request/headers/0/do_not_send/0/source", "\"body\" is no choice here: choose of macro, variable, constant")],
+        &[("/request/headers/0/do_not_send/0/source", "unknown source \"body\"; expected one of macro, variable, constant")],
     );
     let at = "/request/headers/0/do_not_send/0/key";
     check_refused(
