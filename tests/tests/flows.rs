@@ -409,3 +409,30 @@ async fn w4_a_newer_change_supersedes_a_flow_that_waits_or_waits_for_its_end() {
         assert!(states.contains(&first.to_owned()) && states.contains(&"delivered".to_owned()), "{states:?}");
     }
 }
+
+/// The rules of docs/flows.md with the requests that follow them there.
+fn documented() -> Vec<(Value, Vec<String>)> {
+    let page = include_str!("../../docs/flows.md");
+    let mut examples = Vec::new();
+    for part in page.split("```json\n").skip(1) {
+        let (rule, rest) = part.split_once("```").unwrap();
+        let requests = rest.split("```http\n").nth(1).unwrap().split_once("```").unwrap().0;
+        examples.push((json::parse(rule.as_bytes()).unwrap(), requests.lines().map(ToOwned::to_owned).collect()));
+    }
+    examples
+}
+
+#[tokio::test]
+async fn every_flow_of_the_page_sends_what_the_page_says() {
+    let examples = documented();
+    assert_eq!(examples.len(), 6);
+    for (mut rule, expected) in examples {
+        rule["secret_values"] = json!({"client": "c-s-1", "key": "k-1"});
+        let mut world = begun(rule.clone()).await;
+        let body = r#"{"id": "L-17", "access_token": "t-o-k-e-n-1", "expires_in": 3600, "status": "approved", "amount": "2000"}"#;
+        world.pass(SignedDuration::from_hours(72), &mut |_| Reply::Body(200, body)).await;
+        let sent: Vec<String> = world.arrivals.iter().map(|arrival| arrival.url.clone()).collect();
+        assert_eq!(sent, expected, "{}", rule["name"]);
+        assert_eq!(only(&world).await["state"], "delivered", "{}", rule["name"]);
+    }
+}

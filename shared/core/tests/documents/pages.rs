@@ -8,7 +8,7 @@ use tracking_core::{
     json,
     json::Value,
     repair::Replay,
-    tracking_api::{Definition, Settings, merge_patch},
+    tracking_api::{Definition, Settings, merge_patch, patch_document},
 };
 
 use crate::{
@@ -78,7 +78,7 @@ fn read(block: &Value) -> Result<&'static str, String> {
         return Replay::parse(block).map(|_| "replay").map_err(|faults| faults.to_string());
     }
     let mut rule = whole();
-    merge_patch(&mut rule, block);
+    patch_document(&mut rule, block);
     Definition::parse(&rule, &Owner::Admin, &Settings::default()).map(|_| "rule").map_err(|faults| faults.to_string())
 }
 
