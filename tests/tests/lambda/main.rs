@@ -4,6 +4,7 @@
 mod costs;
 mod crash;
 mod failing;
+mod flows;
 mod formats;
 mod keys;
 mod port;
