@@ -33,6 +33,7 @@ pub(crate) fn check(player: &Player<'_>, log: &[Value]) {
     for (id, requests) in &requests {
         at_most_n_plus_one(player, by_id[id], requests);
         never_after_its_end(player, by_id[id], requests);
+        finished_steps_stay_finished(player, by_id[id], requests);
     }
     for (line, requests) in &lines {
         never_backwards(player, line, requests);
@@ -95,7 +96,14 @@ fn finals(player: &Player<'_>, rule: &Rule, own: &[&Value]) {
 /// L1.
 fn at_most_n_plus_one(player: &Player<'_>, item: &Value, requests: &[&Request]) {
     let rule = player.rules.iter().position(|id| id.as_str() == text(item, "tracking_api_id")).expect("a rule of this history");
-    let most = player.script.rules[rule].max_retries + 1;
+    let rule = &player.script.rules[rule];
+    let most = (rule.max_retries + 1) * rule.steps.max(1);
+    for step in 1..=rule.steps {
+        let of_step = requests.iter().filter(|request| step_of(request) == Some(step)).count();
+        assert!(of_step as u64 <= rule.max_retries + 1, "history {}: {of_step} requests of step {step}: {item}", player.number);
+    }
+    let steps: Vec<Option<u64>> = requests.iter().map(|request| step_of(request)).collect();
+    assert!(steps.is_sorted(), "history {}: a finished step was repeated: {steps:?} of {item}", player.number);
     assert!(requests.len() as u64 <= most, "history {}: {} requests of {most}: {item}", player.number, requests.len());
     let attempts: Vec<u32> = requests.iter().map(|request| request.arrival.attempt).collect();
     assert!(attempts.is_sorted_by(|a, b| a < b), "history {}: attempts {attempts:?} of {item}", player.number);
@@ -104,10 +112,31 @@ fn at_most_n_plus_one(player: &Player<'_>, item: &Value, requests: &[&Request]) 
 /// P2: once an answer that ends a delivery is recorded, nothing is sent any more.
 fn never_after_its_end(player: &Player<'_>, item: &Value, requests: &[&Request]) {
     use tracking_tests::world::Reply::Says;
-    let ends = |request: &Request| request.recorded && matches!(request.reply, Says(200, "ok") | Says(404, _));
+    let rule = player.rules.iter().position(|id| id.as_str() == text(item, "tracking_api_id")).expect("a rule of this history");
+    let last = Some(player.script.rules[rule].steps).filter(|steps| *steps > 0);
+    let ends = |request: &Request| {
+        let is_last = step_of(request) == last;
+        request.recorded && (matches!(request.reply, Says(404, _)) || (is_last && request.reply == Says(200, "ok")))
+    };
     let ended = requests.iter().position(|request| ends(request));
     if let Some(ended) = ended {
         assert_eq!(ended + 1, requests.len(), "history {}: sent after its end: {item} {requests:#?}", player.number);
+    }
+}
+
+/// W3: the step that sent a request, in rules that have steps.
+fn step_of(request: &Request) -> Option<u64> {
+    let (_, rest) = request.arrival.url.split_once("&s=")?;
+    rest.split('&').next()?.parse().ok()
+}
+
+/// W3: a step that was answered for good is not sent again.
+fn finished_steps_stay_finished(player: &Player<'_>, item: &Value, requests: &[&Request]) {
+    use tracking_tests::world::Reply::Says;
+    for (position, request) in requests.iter().enumerate().filter(|(_, request)| step_of(request).is_some()) {
+        let is_finished = request.recorded && request.reply == Says(200, "ok");
+        let again = requests[position + 1..].iter().any(|later| step_of(later) == step_of(request));
+        assert!(!is_finished || !again, "history {}: a finished step was sent again: {item} {requests:#?}", player.number);
     }
 }
 

@@ -70,6 +70,8 @@ impl Totals {
             "skipped",
             "held",
             "finals sent",
+            "flows",
+            "requests of flows",
         ] {
             assert!(self.counts.get(what).is_some_and(|count| *count > 0), "no history had: {what}\n{self}");
         }
@@ -139,6 +141,10 @@ impl<'a> Player<'a> {
         self.totals
             .count("finals sent", log.iter().filter(|item| item["is_final"] == true && item["attempts"] != 0).count() as u64);
         self.totals.count("requests", self.requests.len() as u64);
+        let flows = self.script.rules.iter().filter(|rule| rule.steps > 0).count();
+        self.totals.count("flows", flows as u64);
+        let of_flows = self.requests.iter().filter(|request| request.arrival.url.contains("&s=")).count();
+        self.totals.count("requests of flows", of_flows as u64);
         self.totals.count("cut off", self.requests.iter().filter(|request| !request.recorded).count() as u64);
         self.totals
     }
@@ -219,7 +225,7 @@ impl<'a> Player<'a> {
     /// The bus has nothing more, no more crashes: everything that is due comes to its end.
     async fn come_to_an_end(&mut self, spare: &mut Vec<Received>) {
         self.world.restart();
-        for _ in 0..400 {
+        for _ in 0..1_500 {
             let due = self.world.pick(1);
             match due.into_iter().next() {
                 Some(received) => self.work(&received).await,

@@ -11,6 +11,8 @@ pub(crate) struct Rule {
     pub(crate) trigger: &'static str,
     pub(crate) is_final: bool,
     pub(crate) max_retries: u64,
+    /// The requests of its flow; 0 if it has one request.
+    pub(crate) steps: u64,
     pub(crate) document: Value,
 }
 
@@ -90,7 +92,8 @@ fn rule(position: u64, dice: &mut Dice) -> Rule {
         (true, true) => json!({"mode": "final"}),
         (true, false) => json!({"mode": "final", "settle_seconds": 1 + dice.roll(5)}),
     };
-    let document = json!({
+    let steps = if dice.chance(30) { 1 + dice.roll(4) } else { 0 };
+    let mut document = json!({
         "name": format!("rule {position}"),
         "trigger": trigger,
         "request": {"url": format!("http://127.0.0.1:9/{position}?v={{updated_at|unix}}&c={{conversion_id}}")},
@@ -100,7 +103,37 @@ fn rule(position: u64, dice: &mut Dice) -> Rule {
         ]},
         "delay": delay,
     });
-    Rule { trigger, is_final, max_retries, document }
+    if steps > 0 {
+        let on_newer = if dice.chance(30) { "finish" } else { "supersede" };
+        let all = flow(position, steps, &document, dice);
+        let members = document.as_object_mut().expect("a rule is an object");
+        for name in ["request", "retry", "answer"] {
+            members.remove(name);
+        }
+        members.insert("steps".to_owned(), all);
+        members.insert("on_newer".to_owned(), on_newer.into());
+    }
+    Rule { trigger, is_final, max_retries, steps, document }
+}
+
+/// So many requests in order, with waits, branches and variables between them.
+fn flow(position: u64, steps: u64, one: &Value, dice: &mut Dice) -> Value {
+    let mut all = Vec::new();
+    for step in 1..=steps {
+        if dice.chance(40) {
+            all.push(json!({"name": format!("w{step}"), "wait": {"seconds": 1 + dice.roll(5)}}));
+        }
+        if dice.chance(20) {
+            all.push(json!({"name": format!("v{step}"), "set": {"variables": {"seen": format!("{{var.seen}}{step}")}}}));
+        }
+        let url = format!("http://127.0.0.1:9/{position}?v={{updated_at|unix}}&s={step}&seen={{var.seen}}");
+        all.push(json!({"name": format!("s{step}"), "call": {"url": url}, "retry": one["retry"], "answer": one["answer"]}));
+        if dice.chance(15) {
+            let when = json!([{"source": "macro", "key": "affiliate_id", "operator": "is_empty"}]);
+            all.push(json!({"name": format!("b{step}"), "switch": [{"when": when, "go": "fail"}]}));
+        }
+    }
+    all.into()
 }
 
 /// One to four changes of a conversion with none to two transactions, each of which is created once and then pending or final.

@@ -55,15 +55,16 @@ async fn w3_a_further_step_costs_a_claim_and_a_row() {
     let url = |path: &str| format!("{}/{path}", receiver.url());
     let mut writes = Vec::new();
     for count in 1..=3 {
-        let steps: Vec<Value> =
-            (1..=count).map(|number| json!({"name": format!("s{number}"), "call": {"url": url(&format!("{number}?id={{external_id}}"))}})).collect();
+        let steps: Vec<Value> = (1..=count)
+            .map(|number| json!({"name": format!("s{number}"), "call": {"url": url(&format!("{number}?id={{external_id}}"))}}))
+            .collect();
         let mut functions = owing(steps.into()).await;
         functions.cloud.reset_counts();
         functions.wait(functions.clock.now() + SignedDuration::from_mins(10)).await;
         writes.push(f64::from(u32::try_from(functions.cloud.calls().write_units()).unwrap()) / 10.0);
         assert!(functions.log().await.iter().all(|row| row["state"] == "delivered" && row["attempts"] == json!(count)));
     }
-    let steps: Vec<f64> = writes.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(steps.iter().all(|step| *step <= 5.0), "write units of 1, 2, 3 steps: {writes:?}");
-    println!("write units of 1, 2, 3 steps: {writes:?}");
+    // docs/cost.md says so.
+    let close = |(counted, written): (&f64, &f64)| (counted - written).abs() <= 0.15 * written;
+    assert!(writes.iter().zip(&[2.2, 7.2, 10.2]).all(close), "write units of 1, 2, 3 steps: {writes:?}");
 }

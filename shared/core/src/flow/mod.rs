@@ -29,7 +29,7 @@ use crate::{
     json,
     json::{Map, Value},
     macros::{Macro, StepReference},
-    request::{Request, Signing, Variables},
+    request::{Request, Signing, Timeout, Variables},
     retry::RetryPolicy,
     template::Template,
     when::{Condition, When},
@@ -169,6 +169,11 @@ impl Plan {
     /// The request of the step of this name; that of a rule with one request has no name that counts.
     pub fn call(&self, step: &str) -> Option<&Call> {
         if self.is_short { Some(self.first_call()) } else { self.step(step)?.call() }
+    }
+
+    /// The longest timeout of its requests.
+    pub fn longest_timeout(&self) -> Timeout {
+        self.calls().map(|call| call.request.timeout()).max().unwrap_or_default()
     }
 
     /// The names of its steps, in order; none in a rule with one request.

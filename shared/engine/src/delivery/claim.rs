@@ -16,13 +16,12 @@ use tracking_core::{
     standstill::Cause,
 };
 
-use self::in_flow::{is_behind_a_flow, spent_in_flow, wait_behind};
+use self::in_flow::{is_behind_a_flow, spent_in_flow, wait_behind, walk_on};
 use super::{
     Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF,
     another::{self, is_another},
     flow::{InFlow, call_of},
     standby::Standby,
-    walk::{WalkedOn, Walker},
 };
 use crate::{
     backend::{Backend, Item, Key, Lane, Received, StoreError, Swap, Swapped},
@@ -155,24 +154,16 @@ impl<B: Backend> Deliveries<B> {
                 return Ok(Claiming::Settled);
             }
         };
-        let flow = if rule.definition.plan.is_flow() {
-            let known = view.as_ref().and_then(|view| view.records.get(&job.id).cloned().zip(view.row_rev));
-            let walker = Walker { deliveries: self, received, job: &job, rule: &rule, secrets: &secrets, known: known.as_ref() };
-            let WalkedOn::Send(flow) = Box::pin(walker.walk_on()).await? else { return Ok(Claiming::Settled) };
-            Some(flow)
-        } else {
-            None
-        };
-        let needed = call_of(&rule.definition, flow.as_deref()).request.timeout().duration() + CONCLUDING;
+        let needed = rule.definition.plan.longest_timeout().duration() + CONCLUDING;
         if until.is_some_and(|until| self.store.now() + needed > until) {
             // Handed back, uncharged: another process has the time. The retry lane counts no receives.
             tracing::debug!(cause = "no_time", until = %self.store.now(), "a delivery waits");
-            let host = call_of(&rule.definition, flow.as_deref()).request.host();
+            let host = rule.definition.first_host();
             self.store.commit_one(self.come_again(received, &job, host, self.store.now(), row.as_ref())).await?;
             return Ok(Claiming::Settled);
         }
         let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some();
-        let mut asking = Asking { received, job, rule, flow, secrets, key, until, paced: None, slot: None };
+        let mut asking = Asking { received, job, rule, flow: None, secrets, key, until, paced: None, slot: None };
         if view.is_none() && !reads {
             view = Some(View::default());
         }
@@ -181,6 +172,10 @@ impl<B: Backend> Deliveries<B> {
                 Some(view) => view,
                 None => self.read_line(received, &asking.job, &asking.key).await?,
             };
+            // The place in a flow is as old as the row that it is read from.
+            if asking.rule.definition.plan.is_flow() && !Box::pin(walk_on(self, &mut asking, &view)).await? {
+                return Ok(Claiming::Settled);
+            }
             match self.step(&mut asking, view).await? {
                 Step::Again => {}
                 Step::Settled => return Ok(Claiming::Settled),

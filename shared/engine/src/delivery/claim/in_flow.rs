@@ -3,7 +3,11 @@
 use tracking_core::{line::Entry, tracking_api::OnNewer};
 
 use super::{
-    super::{Ending, flow::InFlow, walk::Walker},
+    super::{
+        Ending,
+        flow::InFlow,
+        walk::{WalkedOn, Walker},
+    },
     Asking, Step, View,
 };
 use crate::{
@@ -11,6 +15,20 @@ use crate::{
     delivery::Deliveries,
     rows::DeliveryRow,
 };
+
+/// Walks on to the next request of a flow. Returns false if the delivery waits or is over: then its message is dealt with.
+pub(super) async fn walk_on<B: Backend>(
+    deliveries: &Deliveries<B>,
+    asking: &mut Asking<'_>,
+    view: &View,
+) -> Result<bool, StoreError> {
+    let Asking { received, job, rule, secrets, .. } = &*asking;
+    let known = view.records.get(&job.id).cloned().zip(view.row_rev);
+    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref() };
+    let WalkedOn::Send(flow) = walker.walk_on().await? else { return Ok(false) };
+    asking.flow = Some(flow);
+    Ok(true)
+}
 
 /// Returns true if an older flow of the same subject is to finish before this delivery sends its first request (W4).
 pub(super) fn is_behind_a_flow(asking: &Asking<'_>, view: &View) -> bool {
