@@ -474,6 +474,7 @@ export const texts = {
     held: "held",
     changedSince: "the rule was another then",
     change: (version: number) => `Version ${version}`,
+    noReason: "nothing happened that it is about",
     noRules: "There is no rule to judge it by",
     noRulesHint: "Make a postback first.",
   },

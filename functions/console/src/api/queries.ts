@@ -4,7 +4,7 @@ import { useCallback, useSyncExternalStore } from "react";
 import { type Session, session } from "../session";
 import { ApiFault, api, ask, content } from "./client";
 import type { paths } from "./schema";
-import { readable, type State } from "./types";
+import { readable, type Rule, type State } from "./types";
 
 /** The session; pages are shown only while there is one. */
 export function useSession(): Session {
@@ -56,6 +56,19 @@ export function useDeliveries(filters: DeliveryFilters, limit = 50) {
     placeholderData: keepPreviousData,
   });
 }
+
+/** The names of rules by their ids, of the newest 200; a rule that is not among them shows its id. */
+export function useRuleNames(): ReadonlyMap<string, string> {
+  const query = useQuery({
+    queryKey: ["rules", "names"],
+    queryFn: () => content(api.GET("/tracking-apis", { params: { query: { limit: 200 } } })),
+    staleTime: 300_000,
+    select: (page) => new Map(readable<Rule>(page.items).map((rule) => [rule.id, rule.name])),
+  });
+  return query.data ?? noNames;
+}
+
+const noNames: ReadonlyMap<string, string> = new Map();
 
 export function useMacros() {
   return useQuery({ queryKey: ["macros"], queryFn: () => content(api.GET("/macros")), staleTime: Number.POSITIVE_INFINITY });

@@ -1,6 +1,7 @@
 /** Deliveries as a table; which columns it has is the reader's choice. */
 import type { ReactNode } from "react";
 import { Link } from "wouter";
+import { useRuleNames } from "../api/queries";
 import type { Delivery } from "../api/types";
 import { millis } from "../lib/time";
 import { texts } from "../texts";
@@ -9,8 +10,10 @@ import { StateBadge, When } from "../ui/basics";
 export const columns = ["rule", "conversion", "transaction", "click", "external", "offer", "affiliate", "event", "result", "http", "duration", "attempts", "due", "reason"] as const;
 export type Column = (typeof columns)[number];
 
-const cells: Record<Column, (delivery: Delivery) => ReactNode> = {
-  rule: (delivery) => <Link href={`/rules/${delivery.tracking_api_id}`}>{delivery.tracking_api_id}</Link>,
+type Names = ReadonlyMap<string, string>;
+
+const cells: Record<Column, (delivery: Delivery, names: Names) => ReactNode> = {
+  rule: (delivery, names) => <Link href={`/rules/${delivery.tracking_api_id}`}>{names.get(delivery.tracking_api_id) ?? delivery.tracking_api_id}</Link>,
   conversion: (delivery) => <Link href={`/explain?conversion=${encodeURIComponent(delivery.conversion_id)}`}>{delivery.conversion_id}</Link>,
   transaction: (delivery) => delivery.transaction_id ?? "–",
   click: (delivery) => delivery.click_id ?? "–",
@@ -27,6 +30,7 @@ const cells: Record<Column, (delivery: Delivery) => ReactNode> = {
 };
 
 export function DeliveriesTable({ deliveries, columns: chosen }: { deliveries: Delivery[]; columns: readonly Column[] }) {
+  const names = useRuleNames();
   return (
     <div className="tableBox" tabIndex={0} role="region" aria-label={texts.deliveries.title}>
       <table className="table">
@@ -49,6 +53,7 @@ export function DeliveriesTable({ deliveries, columns: chosen }: { deliveries: D
                   <Link href={`/deliveries/${delivery.id}`} className="name" aria-label={texts.deliveries.open(delivery.conversion_id)}>
                     <When at={delivery.created_at} />
                   </Link>
+                  <span className="narrow small break">{names.get(delivery.tracking_api_id)}</span>
                   <span className="narrow small break">{delivery.conversion_id}</span>
                   <span className="narrow small break">{delivery.reason}</span>
                 </div>
@@ -58,7 +63,7 @@ export function DeliveriesTable({ deliveries, columns: chosen }: { deliveries: D
               </td>
               {chosen.map((column) => (
                 <td key={column} className="wide break">
-                  {cells[column](delivery)}
+                  {cells[column](delivery, names)}
                 </td>
               ))}
             </tr>

@@ -145,6 +145,13 @@ interface FoundProps<T> {
   children: (item: T) => React.ReactNode;
 }
 
+/** The reason that decided last: the conditions of the event of which the fewest said no. */
+function reason(item: ConversionExplanation | Explanation): string {
+  const verdicts = "changes" in item ? (item.changes.at(-1)?.verdicts ?? []) : item.verdicts;
+  const nearest = verdicts.filter((verdict) => !verdict.fires).sort((one, other) => one.reasons.length - other.reasons.length)[0];
+  return nearest?.reasons.map((one) => one.detail).join("; ") || t.noReason;
+}
+
 /** Rules that fire come first; of the others the reader may ask for those that are near. */
 function Found<T extends ConversionExplanation | Explanation>({ all, more, children }: FoundProps<T>) {
   const [onlyFiring, setOnlyFiring] = useState(false);
@@ -165,7 +172,14 @@ function Found<T extends ConversionExplanation | Explanation>({ all, more, child
             <span className="small dim">{ownerName(item.owner)}</span>
             {!item.active && <Badge tone="warn">{t.off}</Badge>}
           </div>
-          {children(item)}
+          {fires ? (
+            children(item)
+          ) : (
+            <details>
+              <summary className="small break">{reason(item)}</summary>
+              <div className="stack tight">{children(item)}</div>
+            </details>
+          )}
         </article>
       ))}
       {more && (

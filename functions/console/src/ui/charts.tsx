@@ -137,26 +137,38 @@ export function Latency({ stats }: { stats: Stats }) {
   );
 }
 
+/** The points of a line that have room for a label: the first, the last, and between them those that are far enough from the one before. */
+function labelled(places: readonly number[]): ReadonlySet<number> {
+  const room = 78;
+  const end = places.at(-1) ?? 0;
+  const chosen = new Set([0, places.length - 1]);
+  let before = places[0] ?? 0;
+  places.forEach((place, at) => {
+    if (place - before < room || end - place < room) return;
+    chosen.add(at);
+    before = place;
+  });
+  return chosen;
+}
+
 /** The attempts of a delivery that fails every time, on a line of time that grows slower and slower. */
 export function ScheduleLine({ schedule }: { schedule: Schedule }) {
   const times = [0];
   for (const wait of schedule.waits_seconds) times.push((times.at(-1) ?? 0) + wait);
   const last = times.at(-1) ?? 0;
   const scale = (seconds: number) => (last === 0 ? 12 : 12 + (Math.log1p(seconds / 30) / Math.log1p(last / 30)) * 456);
-  let labelled = -100;
+  const labels = labelled(times.map(scale));
   return (
     <figure className="stack tight">
       <svg className="chart" viewBox="0 0 480 56" role="img" aria-label={texts.schedule.label(times.length, duration(last))}>
         <line className="track" x1={12} x2={468} y1={18} y2={18} />
         {times.map((seconds, at) => {
           const x = scale(seconds);
-          const isLabelled = x - labelled > 62 && (at === times.length - 1 || 468 - x > 58 || last === 0);
-          if (isLabelled) labelled = x;
           return (
             <g key={at}>
               <title>{`${texts.schedule.attempt(at + 1)}: ${at === 0 ? texts.schedule.now : duration(seconds)}`}</title>
               <circle className={at === 0 ? "fill-info" : "fill-quiet"} cx={x} cy={18} r={at === 0 ? 7 : 5} />
-              {(isLabelled || at === times.length - 1) && (
+              {labels.has(at) && (
                 <text x={x} y={44} textAnchor={x < 30 ? "start" : x > 440 ? "end" : "middle"}>
                   {at === 0 ? texts.schedule.now : `+${duration(seconds)}`}
                 </text>
