@@ -6,7 +6,7 @@ import { useSession } from "./api/queries";
 import { RulesPage } from "./pages/rules";
 import { session } from "./session";
 import { texts } from "./texts";
-import { Empty, Loading, Page, TextLink } from "./ui/basics";
+import { Boundary, Empty, Loading, Page, TextLink } from "./ui/basics";
 import { Icon, type IconName } from "./ui/icons";
 
 const EditorPage = lazy(() => import("./pages/editor/page"));
@@ -66,26 +66,28 @@ function Shell() {
       <a className="skip" href="#main" onClick={focusMain}>
         {texts.skip}
       </a>
-      <header className="topbar">
+      <section className="topbar" aria-label={texts.nav.bar}>
         <Brand />
         <ActionIcon variant="default" size="lg" aria-label={texts.nav.open} aria-expanded={open} onClick={() => setOpen(true)}>
           <Icon name="menu" />
         </ActionIcon>
-      </header>
+      </section>
       <Drawer opened={open} onClose={() => setOpen(false)} title={texts.app} size="18rem" lockScroll={false} closeButtonProps={{ "aria-label": texts.close }} transitionProps={{ duration: 0 }}>
         <div className="side inDrawer">
           <Navigation />
         </div>
       </Drawer>
       <div className="shell">
-        <div className="side">
+        <aside className="side" aria-label={texts.app}>
           <Brand />
           <Navigation />
-        </div>
+        </aside>
         <main className="main" id="main" tabIndex={-1}>
-          <Suspense fallback={<Loading />}>
-            <Pages />
-          </Suspense>
+          <Boundary key={location}>
+            <Suspense fallback={<Loading />}>
+              <Pages />
+            </Suspense>
+          </Boundary>
         </main>
       </div>
     </>

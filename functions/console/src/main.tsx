@@ -24,7 +24,9 @@ const queries = new QueryClient({
   },
 });
 
-const theme = createTheme({ respectReducedMotion: true });
+/** What opens above a page is put into its main part: there a screen reader finds it. */
+const inMain = { defaultProps: { portalProps: { target: "#main" } } };
+const theme = createTheme({ respectReducedMotion: true, components: { Menu: inMain, Combobox: inMain, Popover: inMain } });
 
 /** Where the issuer sends people back to. */
 const SIGNED_IN = "/console/signed-in";

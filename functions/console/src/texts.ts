@@ -19,13 +19,16 @@ export const texts = {
   copied: "Copied",
   all: "All",
   none: "None",
+  filters: "Filters",
   yes: "Yes",
   no: "No",
+  table: (label: string) => `${label}: table`,
   skip: "Skip to the content",
   more: (number: number) => `and ${number} more`,
 
   nav: {
     label: "Pages",
+    bar: "Top bar",
     open: "Open the navigation",
     admins: "For admins",
     everybody: "For everybody",
@@ -50,6 +53,7 @@ export const texts = {
   errors: {
     title: "The request failed",
     notFound: "Not found",
+    broken: "This page broke",
     noPage: "There is no page at this address.",
     home: "Go to the first page",
     unreachable: "The server can't be reached. Check your connection and try again.",
@@ -110,9 +114,9 @@ export const texts = {
     result: {
       label: "Result",
       short: "result",
-      all: "any result, pending too",
-      modes: { not_chosen: "Not chosen", all: "Any result", list: "Only these" },
-      hint: "“Not chosen” fires for every result, and leaves pending results of created transactions to the trigger.",
+      all: "with a transaction",
+      modes: { not_chosen: "No matter", all: "Any result", list: "Only these" },
+      hint: "“No matter” also fires for conversions without a transaction, such as clicks.",
     },
   },
 
@@ -249,7 +253,7 @@ export const texts = {
     macros: "Macros",
     conditional: "Several texts with conditions: edit them in the JSON view",
     answer: "What the answer means",
-    answerHint: "The first rule whose conditions all hold decides. Without rules 2xx is delivered and everything else is tried again, or has failed where another try can't help.",
+    answerHint: "The first rule whose conditions all hold decides. Without rules: 2xx is delivered; no answer, 408, 425, 429 and 5xx are tried again; everything else has failed.",
     answerRules: "Answer rules",
     answerRule: (number: number) => `Rule ${number}`,
     addAnswerRule: "Add a rule",
@@ -258,7 +262,7 @@ export const texts = {
     thenLabel: "Then the delivery is",
     then: { delivered: "delivered", pending: "pending: ask again", retry: "tried again", failed: "failed" },
     otherwise: "If no rule holds",
-    otherwiseHint: "Without a choice: 2xx is delivered, 5xx is tried again",
+    otherwiseHint: "Without a choice the status decides, as without rules.",
     anyOf: "any of",
     sources: { body: "Body", header: "Header", http_code: "Status", query: "Query", constant: "Constant", macro: "Macro", variable: "Variable" },
     keyHint: { body: "status or data.items[0].id", header: "x-status", macro: "{result}" } as Record<string, string>,
@@ -364,6 +368,7 @@ export const texts = {
   },
 
   rule: {
+    one: "Postback",
     tab: "Overview",
     tabs: "Pages of this rule",
     inactive: "It is not switched on yet",
@@ -396,6 +401,7 @@ export const texts = {
     exportCut: (lines: number) => `The first ${count(lines, "line")} are exported: narrow the filters for the rest.`,
     at: "Time",
     state: "State",
+    ofRule: (name: string) => `Deliveries of ${name}`,
     open: (conversion: string) => `Delivery of ${conversion}`,
     attemptsOf: (attempts: number, most: number) => `${attempts} of ${count(most, "attempt")}`,
     filters: {
@@ -429,6 +435,7 @@ export const texts = {
   },
 
   delivery: {
+    one: "Delivery",
     title: (conversion: string) => `Delivery of ${conversion}`,
     unreadable: "This version can't read this delivery.",
     facts: "What it is about",
@@ -457,8 +464,8 @@ export const texts = {
     title: "Explain",
     lead: "Why a conversion was sent or not: every rule with the condition that decided.",
     what: "What is explained",
-    conversion: "A conversion that happened",
-    event: "An event that has not happened",
+    conversion: "Conversion",
+    event: "Own event",
     conversionId: "Conversion id",
     conversionHint: "As the platform names it, such as cnv_1; the log has it too",
     eventHint: "An event as the platform would send it. Nothing is sent or stored.",
@@ -515,6 +522,7 @@ export const texts = {
     onBehalf: "on the owner's behalf",
     by: (who: string) => `by ${who},`,
     actions: { created: "created", duplicated: "duplicated", replaced: "replaced", patched: "changed", secret_written: "secret written", secret_deleted: "secret deleted", restored: "restored", deleted: "deleted" },
+    changes: (number: number) => count(number, "change"),
     place: "Place",
     before: "Before",
     after: "After",

@@ -8,7 +8,7 @@ import { type DeliveryFilters, flat, useDeliveries, useRefresh, useSession } fro
 import type { Delivery, State } from "../api/types";
 import { fromLocal, toLocal } from "../lib/time";
 import { texts } from "../texts";
-import { Empty, Failure, Loading, Page } from "../ui/basics";
+import { Empty, Failure, FilterBox, Loading, Page } from "../ui/basics";
 import { useFeedback } from "../ui/feedback";
 import { Icon } from "../ui/icons";
 import { type Column, columns, DeliveriesTable } from "./deliveryTable";
@@ -87,8 +87,7 @@ function Filters() {
   const set = (key: string, value: string) => setTyped((all) => ({ ...all, [key]: value }));
   const shown = words.filter((key) => isAdmin || key !== "affiliate_id");
   return (
-    <search className="panel">
-      <div className="cols">
+    <FilterBox>
         {shown.map((key) => (
           <TextInput key={key} size="sm" label={t.filters[key]} value={typed[key] ?? ""} onChange={(event) => set(key, event.currentTarget.value)} />
         ))}
@@ -97,8 +96,7 @@ function Filters() {
         {(["from", "to"] as const).map((key) => (
           <TextInput key={key} size="sm" type="datetime-local" label={t.filters[key]} value={typed[key] ? toLocal(new Date(typed[key])) : ""} onChange={(event) => set(key, fromLocal(event.currentTarget.value) ?? "")} />
         ))}
-      </div>
-    </search>
+    </FilterBox>
   );
 }
 

@@ -8,7 +8,7 @@ import type { Attempt, DeliveryWithLog } from "../api/types";
 import { millis } from "../lib/time";
 import { ownerName } from "../lib/words";
 import { texts } from "../texts";
-import { Badge, Fact, Failure, Loaded, Page, StateBadge, TextLink, type Tone, When } from "../ui/basics";
+import { Badge, Fact, Failure, Loaded, LoadedPage, Page, StateBadge, TextLink, type Tone, When } from "../ui/basics";
 import { useFeedback } from "../ui/feedback";
 import { RequestView } from "./trial";
 
@@ -22,7 +22,11 @@ export default function DeliveryPage({ id }: { id: string }) {
     // A delivery that is open moves by itself.
     refetchInterval: (state) => (state.state.data && "state" in state.state.data && open.has(state.state.data.state) ? 3_000 : false),
   });
-  return <Loaded query={query}>{(delivery) => ("unreadable" in delivery ? <Failure error={new Error(t.unreadable)} /> : <Shown delivery={delivery} />)}</Loaded>;
+  return (
+    <LoadedPage query={query} title={t.one}>
+      {(delivery) => ("unreadable" in delivery ? <Failure error={new Error(t.unreadable)} /> : <Shown delivery={delivery} />)}
+    </LoadedPage>
+  );
 }
 
 function Shown({ delivery }: { delivery: DeliveryWithLog }) {
@@ -145,7 +149,7 @@ function Acts({ delivery }: { delivery: DeliveryWithLog }) {
   };
   return (
     <>
-      <Button disabled={delivery.state === "sending"} onClick={() => ask({ title: t.resendTitle, text: <ResendText count={delivery.attempts} choose={(force) => (forced.current = force)} />, confirm: t.resend, act: resend })}>
+      <Button disabled={delivery.state === "sending"} onClick={() => ask({ title: t.resendTitle, text: <ResendText count={delivery.attempts} choose={forced} />, confirm: t.resend, act: resend })}>
         {t.resend}
       </Button>
       {isOpen && (
@@ -158,9 +162,11 @@ function Acts({ delivery }: { delivery: DeliveryWithLog }) {
   );
 }
 
-function ResendText({ count, choose }: { count: number; choose: (force: boolean) => void }) {
+function ResendText({ count, choose }: { count: number; choose: React.RefObject<boolean> }) {
   const [force, setForce] = useState(false);
-  useEffect(() => choose(force), [choose, force]);
+  useEffect(() => {
+    choose.current = force;
+  }, [choose, force]);
   return (
     <div className="stack tight">
       <p>{t.resendText(count)}</p>

@@ -29,10 +29,10 @@ const cells: Record<Column, (delivery: Delivery, names: Names) => ReactNode> = {
   reason: (delivery) => delivery.reason ?? "–",
 };
 
-export function DeliveriesTable({ deliveries, columns: chosen }: { deliveries: Delivery[]; columns: readonly Column[] }) {
+export function DeliveriesTable({ deliveries, columns: chosen, label = texts.deliveries.title }: { deliveries: Delivery[]; columns: readonly Column[]; label?: string }) {
   const names = useRuleNames();
   return (
-    <div className="tableBox" tabIndex={0} role="region" aria-label={texts.deliveries.title}>
+    <div className="tableBox" tabIndex={0} role="region" aria-label={texts.table(label)}>
       <table className="table">
         <thead>
           <tr>
@@ -50,8 +50,9 @@ export function DeliveriesTable({ deliveries, columns: chosen }: { deliveries: D
             <tr key={delivery.id}>
               <td>
                 <div className="cell">
-                  <Link href={`/deliveries/${delivery.id}`} className="name" aria-label={texts.deliveries.open(delivery.conversion_id)}>
+                  <Link href={`/deliveries/${delivery.id}`} className="name">
                     <When at={delivery.created_at} />
+                    <span className="hidden"> {texts.deliveries.open(delivery.conversion_id)}</span>
                   </Link>
                   <span className="narrow small break">{names.get(delivery.tracking_api_id)}</span>
                   <span className="narrow small break">{delivery.conversion_id}</span>

@@ -81,7 +81,7 @@ function OfConversion({ id }: { id: string }) {
               <Verdicts verdicts={change.verdicts} />
             </div>
           ))}
-          {item.deliveries.length > 0 && <DeliveriesTable deliveries={item.deliveries} columns={["transaction", "http", "reason"]} />}
+          {item.deliveries.length > 0 && <DeliveriesTable deliveries={item.deliveries} columns={["transaction", "http", "reason"]} label={texts.deliveries.ofRule(item.name)} />}
         </>
       )}
     </Found>

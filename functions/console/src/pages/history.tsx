@@ -5,14 +5,18 @@ import { api, content } from "../api/client";
 import { flat, useRefresh, useRule } from "../api/queries";
 import type { HistoryEntry, Rule } from "../api/types";
 import { texts } from "../texts";
-import { Badge, Failure, Loaded, Loading, Page, When } from "../ui/basics";
+import { Badge, Failure, LoadedPage, Loading, Page, When } from "../ui/basics";
 import { useFeedback } from "../ui/feedback";
 import { RuleTabs } from "./rule";
 
 const t = texts.history;
 
 export default function HistoryPage({ id }: { id: string }) {
-  return <Loaded query={useRule(id)}>{(rule) => <Shown rule={rule} />}</Loaded>;
+  return (
+    <LoadedPage query={useRule(id)} title={texts.rule.one}>
+      {(rule) => <Shown rule={rule} />}
+    </LoadedPage>
+  );
 }
 
 function Shown({ rule }: { rule: Rule }) {
@@ -71,7 +75,14 @@ function Entry({ entry, rule }: { entry: HistoryEntry; rule: Rule }) {
           {t.by(who)} <When at={entry.at} />
         </span>
         {entry.note && <p className="small break">{entry.note}</p>}
-        {entry.changes.length > 0 && <Changes entry={entry} />}
+        {entry.changes.length > 8 ? (
+          <details>
+            <summary className="small">{t.changes(entry.changes.length)}</summary>
+            <Changes entry={entry} />
+          </details>
+        ) : (
+          entry.changes.length > 0 && <Changes entry={entry} />
+        )}
       </div>
     </li>
   );

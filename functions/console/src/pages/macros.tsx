@@ -82,7 +82,7 @@ function Catalogue({ macros, word }: { macros: Macros; word: string }) {
 
 function CatalogueTable({ label, head, children }: { label: string; head: string; children: React.ReactNode }) {
   return (
-    <div className="tableBox" tabIndex={0} role="region" aria-label={label}>
+    <div className="tableBox" tabIndex={0} role="region" aria-label={texts.table(label)}>
       <table className="table">
         <thead>
           <tr>

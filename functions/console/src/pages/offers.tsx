@@ -50,7 +50,7 @@ export default function OffersPage() {
 
 function Table({ offers, edit }: { offers: Offer[]; edit: (offer: Offer) => void }) {
   return (
-    <div className="tableBox" tabIndex={0} role="region" aria-label={t.title}>
+    <div className="tableBox" tabIndex={0} role="region" aria-label={texts.table(t.title)}>
       <table className="table">
         <thead>
           <tr>

@@ -6,7 +6,7 @@ import { useRefresh, useRule } from "../api/queries";
 import type { Rule } from "../api/types";
 import { duration, fromLocal, toLocal } from "../lib/time";
 import { texts } from "../texts";
-import { Failure, Loaded, Page } from "../ui/basics";
+import { Failure, LoadedPage, Page } from "../ui/basics";
 import { useFeedback } from "../ui/feedback";
 import { Runs } from "./replays";
 import { RuleTabs } from "./rule";
@@ -17,7 +17,7 @@ type Ending = (typeof endings)[number];
 
 export default function RepairPage({ id }: { id: string }) {
   return (
-    <Loaded query={useRule(id)}>
+    <LoadedPage query={useRule(id)} title={texts.rule.one}>
       {(rule) => (
         <Page title={rule.name} lead={t.lead} crumb={{ href: "/", text: texts.back }}>
           <RuleTabs id={rule.id} current="repair" />
@@ -27,7 +27,7 @@ export default function RepairPage({ id }: { id: string }) {
           </div>
         </Page>
       )}
-    </Loaded>
+    </LoadedPage>
   );
 }
 

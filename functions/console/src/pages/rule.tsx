@@ -7,7 +7,7 @@ import { flat, useDeliveries, useRule, useStats } from "../api/queries";
 import type { Delivery, Event, Rule, Trial } from "../api/types";
 import { conditionsInWords, flag, ownerName } from "../lib/words";
 import { texts } from "../texts";
-import { Badge, Empty, Fact, Failure, HealthBadge, Loaded, Loading, Page, TextLink, When } from "../ui/basics";
+import { Badge, Empty, Fact, Failure, HealthBadge, LoadedPage, Loading, Page, TextLink, When } from "../ui/basics";
 import { Columns, HealthBar, ScheduleLine } from "../ui/charts";
 import { Icon } from "../ui/icons";
 import { DeliveriesTable } from "./deliveryTable";
@@ -20,7 +20,11 @@ const t = texts.rule;
 
 export default function RulePage({ id }: { id: string }) {
   const query = useRule(id);
-  return <Loaded query={query}>{(rule) => <Shown rule={rule} />}</Loaded>;
+  return (
+    <LoadedPage query={query} title={texts.rule.one}>
+      {(rule) => <Shown rule={rule} />}
+    </LoadedPage>
+  );
 }
 
 function Shown({ rule }: { rule: Rule }) {
@@ -125,7 +129,7 @@ function Doing({ rule }: { rule: Rule }) {
 }
 
 function Says({ rule }: { rule: Rule }) {
-  const words = conditionsInWords(rule.conditions);
+  const words = conditionsInWords(rule);
   return (
     <section className="panel stack" aria-labelledby="says">
       <h2 id="says">{t.says}</h2>

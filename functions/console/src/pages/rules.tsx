@@ -8,7 +8,7 @@ import { flat, type RuleFilters, type RuleList, useQuota, useRefresh, useRules, 
 import type { Rule } from "../api/types";
 import { conditionsInWords, flag, hostOf, ownerName } from "../lib/words";
 import { texts } from "../texts";
-import { Empty, Failure, HealthBadge, Loading, Page, When } from "../ui/basics";
+import { Empty, Failure, FilterBox, HealthBadge, Loading, Page, When } from "../ui/basics";
 import { HealthBar } from "../ui/charts";
 import { useFeedback } from "../ui/feedback";
 import { Icon } from "../ui/icons";
@@ -100,8 +100,7 @@ function Filters({ list }: { list: RuleList }) {
   const set = (key: string) => (value: string | null) => setTyped((all) => ({ ...all, [key]: value ?? "" }));
   const field = (key: string, label: string) => <TextInput key={key} label={label} size="sm" value={typed[key] ?? ""} onChange={(event) => set(key)(event.currentTarget.value)} />;
   return (
-    <search className="panel">
-      <div className="cols">
+    <FilterBox>
         {field("q", texts.rules.search)}
         {role === "admin" && field("owner", list === "tracking-apis" ? texts.rules.owner : texts.affiliateId)}
         {field("country", texts.rules.country)}
@@ -121,8 +120,7 @@ function Filters({ list }: { list: RuleList }) {
             { value: "off", label: texts.rules.showOff },
           ]}
         />
-      </div>
-    </search>
+    </FilterBox>
   );
 }
 
@@ -140,7 +138,7 @@ function RulesTable({ rules, list }: { rules: Rule[]; list: RuleList }) {
   return (
     <>
       {shown.length > 0 && <Bulk rules={shown} done={() => setChosen(new Set())} />}
-      <div className="tableBox" tabIndex={0} role="region" aria-label={texts.rules.table}>
+      <div className="tableBox" tabIndex={0} role="region" aria-label={texts.table(texts.rules.table)}>
         <table className="table">
           <thead>
             <tr>
@@ -187,7 +185,7 @@ interface RowProps {
 }
 
 function RuleRow({ rule, showsOwner, chosen, choose, copy }: RowProps) {
-  const words = conditionsInWords(rule.conditions);
+  const words = conditionsInWords(rule);
   return (
     <tr>
       <td>
@@ -277,7 +275,7 @@ export function ActiveSwitch({ rule, label }: { rule: Rule; label?: string }) {
 function RowMenu({ rule, copy }: { rule: Rule; copy: () => void }) {
   const remove = useRemove();
   return (
-    <Menu position="bottom-end" transitionProps={{ duration: 0 }}>
+    <Menu position="bottom-end" transitionProps={{ duration: 0 }} withInitialFocusPlaceholder={false}>
       <Menu.Target>
         <ActionIcon variant="subtle" aria-label={texts.rules.actionsOf(rule.name)}>
           <Icon name="dots" />
@@ -297,7 +295,7 @@ function RowMenu({ rule, copy }: { rule: Rule; copy: () => void }) {
         <Menu.Item component={Link} href={`/rules/${rule.id}/repair`}>
           {texts.repair.title}
         </Menu.Item>
-        <Menu.Item color="red" onClick={() => remove(rule)}>
+        <Menu.Item className="danger" onClick={() => remove(rule)}>
           {texts.rules.remove}
         </Menu.Item>
       </Menu.Dropdown>

@@ -1,6 +1,6 @@
 /** The small parts of every page: heads, times, states, and what is shown while there is nothing to show. */
 import { Anchor, Button } from "@mantine/core";
-import { type ReactNode, useEffect, useRef } from "react";
+import { Component, type ReactNode, useEffect, useRef, useState } from "react";
 import { Link } from "wouter";
 import { ApiFault } from "../api/client";
 import type { Health, State } from "../api/types";
@@ -137,11 +137,58 @@ export function Failure({ error, retry }: { error: unknown; retry?: () => void }
   );
 }
 
+interface Query<T> {
+  data: T | undefined;
+  error: unknown;
+  refetch: () => unknown;
+}
+
 /** The content of a query, or what is shown until there is some. */
-export function Loaded<T>({ query, rows, children }: { query: { data: T | undefined; error: unknown; refetch: () => unknown }; rows?: number; children: (data: T) => ReactNode }) {
+export function Loaded<T>({ query, rows, children }: { query: Query<T>; rows?: number; children: (data: T) => ReactNode }) {
   if (query.data !== undefined) return children(query.data);
   if (query.error) return <Failure error={query.error} retry={() => void query.refetch()} />;
   return <Loading {...(rows === undefined ? {} : { rows })} />;
+}
+
+/** The filters of a list: folded where the screen is narrow. */
+export function FilterBox({ children }: { children: ReactNode }) {
+  const [isWide] = useState(() => window.matchMedia("(min-width: 48em)").matches);
+  return (
+    <search className="panel">
+      <details className="filters" open={isWide}>
+        <summary>{texts.filters}</summary>
+        <div className="cols">{children}</div>
+      </details>
+    </search>
+  );
+}
+
+/** A page that breaks says so in words, and leaves the rest of the console as it is. */
+export class Boundary extends Component<{ children: ReactNode }, { error: unknown }> {
+  override state: { error: unknown } = { error: null };
+
+  static getDerivedStateFromError(error: unknown) {
+    return { error };
+  }
+
+  override render() {
+    if (this.state.error === null) return this.props.children;
+    return (
+      <Page title={texts.errors.broken}>
+        <Failure error={this.state.error} retry={() => window.location.reload()} />
+      </Page>
+    );
+  }
+}
+
+/** The same for what a whole page is about: a page without it has a title, too. */
+export function LoadedPage<T>({ query, title, children }: { query: Query<T>; title: string; children: (data: T) => ReactNode }) {
+  if (query.data !== undefined) return children(query.data);
+  return (
+    <Page title={title} crumb={{ href: "/", text: texts.back }}>
+      {query.error ? <Failure error={query.error} retry={() => void query.refetch()} /> : <Loading rows={6} />}
+    </Page>
+  );
 }
 
 export function Fact({ term, children }: { term: string; children: ReactNode }) {

@@ -71,7 +71,7 @@ export default function CodeEditor({ label, value, change, language, macros, isA
           // Tab leaves the editor, as it leaves every other field.
           keymap.of([...completionKeymap, ...defaultKeymap, ...historyKeymap]),
           theme(dark),
-          EditorView.contentAttributes.of({ "aria-label": label }),
+          EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
           EditorView.updateListener.of((update) => {
             if (update.docChanged) latest.current(update.state.doc.toString());
           }),

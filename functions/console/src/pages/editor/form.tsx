@@ -101,6 +101,7 @@ function ResultField() {
       <span className="small strong">{texts.conditions.result.label}</span>
       <div className="row">
         <SegmentedControl
+          aria-label={texts.conditions.result.label}
           data={options(texts.conditions.result.modes)}
           value={mode}
           onChange={(next) => set("/conditions/result", next === "list" ? ["approved"] : next === "all" ? "all" : undefined)}
@@ -144,7 +145,7 @@ function RequestForm() {
       <div className="stack tight" role="group" aria-label={t.body}>
         <span className="strong">{t.body}</span>
         <div>
-          <SegmentedControl data={options(t.formats)} value={format} onChange={(next) => set("/request/body", next === "none" ? undefined : next === "raw" ? { format: next, content_type: "application/json", text: "" } : { format: next, fields: at("/request/body/fields") ?? [] })} transitionDuration={0} />
+          <SegmentedControl size="xs" aria-label={t.body} data={options(t.formats)} value={format} onChange={(next) => set("/request/body", next === "none" ? undefined : next === "raw" ? { format: next, content_type: "application/json", text: "" } : { format: next, fields: at("/request/body/fields") ?? [] })} transitionDuration={0} />
         </div>
         {bodyFault && <FieldFault text={bodyFault} />}
       </div>

@@ -7,7 +7,7 @@ import { usePresets, useRefresh, useRule } from "../../api/queries";
 import type { Preset, Rule } from "../../api/types";
 import { draftOf, emptyDraft, secretsOf } from "../../lib/draft";
 import { texts } from "../../texts";
-import { Failure, Loaded, Loading, Page, TextLink } from "../../ui/basics";
+import { Failure, LoadedPage, Loading, Page, TextLink } from "../../ui/basics";
 import { useFeedback } from "../../ui/feedback";
 import { Basics, Fires, GeneralForm } from "./form";
 import { Preview } from "./preview";
@@ -30,7 +30,7 @@ export default function EditorPage({ presetId, ruleId }: { presetId?: string; ru
 
 function FromPreset({ id }: { id: string }) {
   return (
-    <Loaded query={usePresets()}>
+    <LoadedPage query={usePresets()} title={t.create}>
       {({ items }) => {
         const preset = items.find((one) => one.id === id);
         if (!preset) return <Page title={texts.errors.notFound}>{t.noPreset}</Page>;
@@ -40,7 +40,7 @@ function FromPreset({ id }: { id: string }) {
           </DraftProvider>
         );
       }}
-    </Loaded>
+    </LoadedPage>
   );
 }
 
@@ -50,7 +50,14 @@ function ExistingRule({ id }: { id: string }) {
   const first = useRef<Rule | null>(null);
   if (first.current === null && query.data && !query.isFetching) first.current = query.data;
   const rule = first.current;
-  if (!rule) return query.error ? <Failure error={query.error} retry={() => void query.refetch()} /> : <Loading rows={6} />;
+  if (!rule) {
+    const { error, refetch } = query;
+    return (
+      <LoadedPage query={{ data: undefined, error, refetch }} title={texts.rule.one}>
+        {() => null}
+      </LoadedPage>
+    );
+  }
   return (
     <DraftProvider key={rule.version} initial={draftOf(rule)} fields={[]}>
       <Editor rule={rule} />

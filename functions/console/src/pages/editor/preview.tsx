@@ -36,10 +36,16 @@ function usePreview(rule: NewRule, event: Event | null) {
   });
 }
 
+/** The draft with something in place of the secrets that are saved: a preview masks values, and knows those of no saved rule. */
+function withSaved(rule: NewRule, saved: readonly string[]): NewRule {
+  if (saved.length === 0) return rule;
+  return { ...rule, secret_values: { ...Object.fromEntries(saved.map((name) => [name, "saved"])), ...rule.secret_values } };
+}
+
 export function Preview({ saved }: { saved: Rule | undefined }) {
   const state = useDraft();
   const [event, setEvent] = useState<Event | null>(null);
-  const [rule] = useDebouncedValue(whole(state), 350);
+  const [rule] = useDebouncedValue(withSaved(whole(state), saved?.secrets ?? []), 350);
   const query = usePreview(rule, event);
   return (
     <div className="stack">
