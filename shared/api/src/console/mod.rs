@@ -7,6 +7,8 @@
 
 mod policy;
 mod sign_in;
+#[cfg(test)]
+mod tests;
 
 use std::{io::Read as _, sync::Arc};
 
