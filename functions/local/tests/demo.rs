@@ -22,12 +22,12 @@ fn until_it_shows_around(arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut child = command.spawn().expect("the binary runs");
     let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
     let mut out = String::new();
-    let mut links = 0;
-    while links < 2
+    let mut seen = 0;
+    while seen < 2
         && let Some(line) = lines.next()
     {
         let line = line.expect("stdout can be read");
-        links += usize::from(line.contains("/console/#token="));
+        seen += usize::from(line.contains("/console/#token="));
         out.push_str(&line);
         out.push('\n');
     }

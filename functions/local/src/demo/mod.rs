@@ -50,7 +50,7 @@ pub struct DemoArgs {
     all: bool,
     /// Leave server and receivers running until Ctrl-C, and the store in this new folder [default: a temporary one, removed at the end]
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
-    keep: Option<Option<PathBuf>>,
+    keep: Option<Vec<PathBuf>>,
 }
 
 /// Why the demo could not run.
@@ -91,7 +91,8 @@ pub enum DemoError {
 pub async fn demo(args: DemoArgs) -> Result<ExitCode, DemoError> {
     let mut signals = Signals::new().map_err(DemoError::Signals)?;
     let is_kept = args.keep.is_some();
-    let folder = Folder::of(args.keep.flatten())?;
+    // The option takes one folder at most.
+    let folder = Folder::of(args.keep.and_then(|folders| folders.into_iter().next()))?;
     let options = Options {
         data: folder.path().to_owned(),
         listen: "127.0.0.1:0".to_owned(),

@@ -129,9 +129,8 @@ fn takes_gzip(asked: &HeaderMap) -> bool {
 
 /// The checksum and the size that gzip keeps at the end of a file: a name of its content.
 fn tag(file: &File) -> HeaderValue {
-    let end = &file.gzip[file.gzip.len().saturating_sub(8)..];
-    let hex: String = end.iter().map(|byte| format!("{byte:02x}")).collect();
-    HeaderValue::try_from(format!("\"{hex}\"")).expect("hexadecimal digits and quotes are visible")
+    let end = file.gzip.last_chunk().map_or(0, |end| u64::from_be_bytes(*end));
+    HeaderValue::try_from(format!("\"{end:016x}\"")).expect("hexadecimal digits and quotes are visible")
 }
 
 fn content_type(name: &str) -> HeaderValue {
