@@ -498,6 +498,7 @@ export const texts = {
     numbers: "Numbers of the period",
     success: "Success",
     overTime: "Deliveries over time",
+    asTable: "As a table",
     latency: "Latency of receivers",
     columnsLabel: (buckets: number, most: number) => `Deliveries in ${count(buckets, "bucket")}, ${most.toLocaleString()} in the fullest`,
     latencyLabel: (most: string) => `Latency of receivers over time, ${most} at most`,

@@ -2,7 +2,7 @@
 import { after, before, test } from "node:test";
 import { World } from "./world.mjs";
 import { pages, seed } from "./seed.mjs";
-import { everyPage, narrow } from "./pages.mjs";
+import { everyPage, narrow, statistics } from "./pages.mjs";
 import { affiliateSeesItsOwn, hostileTexts, tokenStaysInside, signInAtIssuer } from "./safety.mjs";
 import { storyByKeyboard, storyByMouse } from "./story.mjs";
 import { editing, repairing, administering } from "./tasks.mjs";
@@ -31,6 +31,7 @@ for (const who of ["admin", "aff_7"]) {
   inTime(`every page of ${who}, light and dark: no axe violation, no error, no policy violation`, () => everyPage(world, who, pages(ids)[who]));
 }
 inTime("every page fits a width of 360 and 390 pixels", () => narrow(world, pages(ids).admin));
+inTime("the overview draws what GET /stats answers", () => statistics(world));
 inTime("an affiliate's console asks for nothing that is an admin's", () => affiliateSeesItsOwn(world, pages(ids), ids));
 inTime("hostile texts run nowhere", () => hostileTexts(world, ids));
 inTime("the token stays in memory and in the tab's storage", () => tokenStaysInside(world));

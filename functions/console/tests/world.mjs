@@ -201,10 +201,10 @@ export async function faults(page, expected = []) {
   return all.filter((fault) => ![...expected, "404 GET /stats"].some((known) => fault.startsWith(known)));
 }
 
-/** The violations that axe finds. */
-export async function axe(page) {
+/** The violations that axe finds, of all its rules or of some. */
+export async function axe(page, rules = null) {
   // The script runs by the browser's debugger: the page's policy has no say in it, and is not loosened.
-  await page.evaluate(axeSource);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(axeSource);
+  const { violations } = await page.evaluate((rules) => window.axe.run(document, { resultTypes: ["violations"], ...(rules ? { runOnly: rules } : {}) }), rules);
   return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")} — ${node.failureSummary?.split("\n")[1]?.trim() ?? ""}`));
 }

@@ -5,6 +5,7 @@ import { useMemo, useState } from "react";
 import { api, content } from "../api/client";
 import { flat, type Stats, useDeliveries, useRules, useSession, useStats } from "../api/queries";
 import { type Delivery, readable, type Rejected, type Rule } from "../api/types";
+import { millis } from "../lib/time";
 import { texts } from "../texts";
 import { Empty, Fact, Failure, HealthBadge, Loaded, Loading, Page, TextLink, When } from "../ui/basics";
 import { byTone, Columns, Latency } from "../ui/charts";
@@ -75,7 +76,56 @@ function Charts({ stats }: { stats: Stats }) {
           <Latency stats={stats} />
         </section>
       </div>
+      <Numbered stats={stats} />
     </>
+  );
+}
+
+/** The same numbers in words, for those who do not see the charts. */
+function Numbered({ stats }: { stats: Stats }) {
+  const states = [...new Set(stats.buckets.flatMap((bucket) => Object.keys(bucket.counts)))];
+  return (
+    <details>
+      <summary>{t.asTable}</summary>
+      <div className="tableBox" tabIndex={0} role="region" aria-label={texts.table(t.overTime)}>
+        <table className="table">
+          <thead>
+            <tr>
+              <th scope="col">{texts.deliveries.at}</th>
+              {states.map((state) => (
+                <th key={state} scope="col" className="num">
+                  {state}
+                </th>
+              ))}
+              {(["p50", "p95", "p99"] as const).map((key) => (
+                <th key={key} scope="col" className="num">
+                  {key}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {stats.buckets.map((bucket) => (
+              <tr key={bucket.at}>
+                <th scope="row">
+                  <When at={bucket.at} />
+                </th>
+                {states.map((state) => (
+                  <td key={state} className="num">
+                    {bucket.counts[state] ?? 0}
+                  </td>
+                ))}
+                {(["p50", "p95", "p99"] as const).map((key) => (
+                  <td key={key} className="num">
+                    {millis(bucket.latency_ms?.[key])}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
   );
 }
 
