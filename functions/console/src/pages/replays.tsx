@@ -2,7 +2,7 @@
 import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { api, content } from "../api/client";
-import { flat, useRefresh } from "../api/queries";
+import { flat, useRefresh, useRuleNames } from "../api/queries";
 import type { ReplayRun } from "../api/types";
 import { texts } from "../texts";
 import { Badge, Empty, Failure, Loading, Page, TextLink, When } from "../ui/basics";
@@ -50,6 +50,7 @@ export function Runs({ ruleId }: { ruleId?: string }) {
 function Run({ run }: { run: ReplayRun }) {
   const { ask, tell } = useFeedback();
   const refresh = useRefresh();
+  const names = useRuleNames();
   const { deliveries, held, looked_at, expected, expected_complete } = run.counts;
   const isRunning = run.state === "running";
   const cancel = async () => {
@@ -71,7 +72,7 @@ function Run({ run }: { run: ReplayRun }) {
         )}
       </div>
       <span className="small">
-        {t.of} <TextLink href={`/rules/${run.tracking_api_id}`}>{run.tracking_api_id}</TextLink>, {t.period} <When at={run.from} /> – <When at={run.to} />
+        {t.of} <TextLink href={`/rules/${run.tracking_api_id}`}>{names.get(run.tracking_api_id) ?? run.tracking_api_id}</TextLink>, {t.period} <When at={run.from} /> – <When at={run.to} />
       </span>
       {isRunning && <progress aria-label={t.progress} max={Math.max(1, expected)} value={Math.min(looked_at, expected)} />}
       <span className="small dim">
