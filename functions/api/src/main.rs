@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use lambda_http::{Error, Request, RequestExt as _, lambda_runtime::tower::ServiceBuilder, request::RequestContext, run};
-use tracking_api::auth::{Auth, CheckedClaims, ClaimNames};
-use tracking_aws::Stack;
+use tracking_api::{
+    auth::{Auth, CheckedClaims, ClaimNames},
+    console::{Console, SignIn},
+};
+use tracking_aws::{Settings, Stack};
 
 /// What the API tells of itself, without its layout.
 const DESCRIPTION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json"));
@@ -14,8 +17,19 @@ async fn main() -> Result<(), Error> {
     let stack = Stack::start()?;
     let names = ClaimNames { role: stack.settings.role_claim.clone(), affiliate: stack.settings.affiliate_claim.clone() };
     let sender = stack.sender()?;
-    let router = tracking_api::router(Arc::new(stack.engine), sender, &Auth::Gateway(names), DESCRIPTION);
+    let console = Console { sign_in: sign_in(&stack.settings), claims: names.clone() };
+    let router = tracking_api::router(Arc::new(stack.engine), sender, &Auth::Gateway(names), DESCRIPTION, &console);
     run(ServiceBuilder::new().map_request(with_claims).service(router)).await
+}
+
+/// The console's client at the issuer, if it has one.
+fn sign_in(settings: &Settings) -> Option<SignIn> {
+    (!settings.console_client_id.is_empty()).then(|| SignIn {
+        issuer: settings.jwt_issuer.clone(),
+        client_id: settings.console_client_id.clone(),
+        scopes: settings.console_scopes.clone(),
+        origins: settings.console_origins.clone(),
+    })
 }
 
 /// The request with the claims that the authorizer found in its token, if it asked for one.

@@ -1,11 +1,13 @@
 //! The binary `tracking`: the whole engine on one machine.
 //!
 //! [`server::LocalServer`] is the API and the engine over the embedded store, in one process; `serve` runs it until a signal comes.
-//! [`keys`] are the two files that make tokens and secrets last, [`send`] posts files of events, [`token`] makes tokens, [`inspect`] says why a delivery does not move, [`demo`] plays
+//! [`keys`] are the two files that make tokens and secrets last, [`send`] posts files of events, [`token`] makes tokens,
+//! [`console_link`] links to the console, [`inspect`] says why a delivery does not move, [`demo`] plays
 //! sample events and checks what comes of them. Here alone are clocks, environment and files; logs go to stderr, results to stdout.
 
 mod bus;
 mod clock;
+pub mod console_link;
 pub mod demo;
 mod descriptors;
 pub mod edge;
@@ -18,4 +20,5 @@ mod remote;
 pub mod send;
 pub mod serve;
 pub mod server;
+mod signals;
 pub mod token;

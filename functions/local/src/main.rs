@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracking_local::{
+    console_link::{self, ConsoleArgs},
     demo::{self, DemoArgs},
     edge,
     inspect::{self, InspectArgs},
@@ -35,6 +36,8 @@ enum Command {
     Send(SendArgs),
     /// Make a token for the local server
     Token(TokenArgs),
+    /// Print a link to the console, signed in
+    Console(ConsoleArgs),
     /// Say why a delivery does not move, and show what decides it
     Inspect(InspectArgs),
     /// Print the description of the HTTP API
@@ -59,6 +62,7 @@ async fn main() -> ExitCode {
             openapi::openapi();
             Ok(ExitCode::SUCCESS)
         }
+        Command::Console(args) => console_link::console(args).map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
         Command::Token(args) => token::token(args).map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
     };
     done.unwrap_or_else(|fault| {

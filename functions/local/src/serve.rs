@@ -7,6 +7,7 @@ use clap::Args;
 use crate::{
     edge,
     server::{LocalServer, Options, ResolverKind, StartError},
+    signals::Signals,
 };
 
 /// What `serve` is told.
@@ -16,7 +17,7 @@ use crate::{
   tracking serve --listen 127.0.0.1:9000 --data /var/lib/tracking
   tracking serve --allow-private-targets     (receivers on this machine or network may be called: for trying things out)
 
-Prints `listening on http://ADDR` once it takes requests. Ends cleanly on SIGINT and SIGTERM: sends that run may end, for up to 45
+Prints `listening on http://ADDR` once it takes requests; the console is at http://ADDR/console/, and `tracking console` makes a link to it. Ends cleanly on SIGINT and SIGTERM: sends that run may end, for up to 45
 seconds; what is not done then is taken up at the next start. A second signal ends it at once, which loses nothing either.")]
 pub struct ServeArgs {
     /// Where to listen; port 0 is any free one
@@ -62,38 +63,4 @@ pub async fn serve(args: ServeArgs) -> Result<(), ServeError> {
         () = signals.next() => tracing::warn!("stopped at once: what was running is taken up at the next start"),
     }
     Ok(())
-}
-
-/// The signals that ask for an end.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        let _unheard = tokio::signal::ctrl_c().await;
-    }
 }

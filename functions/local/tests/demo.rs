@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    process::{Command, Output},
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Command, Output, Stdio},
 };
 
 fn tracking(arguments: &[&str]) -> Output {
@@ -14,14 +15,44 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("output is text")
 }
 
+/// Runs the demo until it has printed the console's links, and ends it then: exit code, stdout, stderr.
+fn until_it_shows_around(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tracking"));
+    command.args(arguments).env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+    let mut out = String::new();
+    let mut seen = 0;
+    while seen < 2
+        && let Some(line) = lines.next()
+    {
+        let line = line.expect("stdout can be read");
+        seen += usize::from(line.contains("/console/#token="));
+        out.push_str(&line);
+        out.push('\n');
+    }
+    let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(asked.expect("kill is there").success());
+    for line in lines {
+        out.push_str(&line.expect("stdout can be read"));
+        out.push('\n');
+    }
+    let mut err = String::new();
+    child.stderr.take().expect("stderr is piped").read_to_string(&mut err).expect("output is text");
+    (child.wait().expect("it ends").code(), out, err)
+}
+
 #[test]
 fn contract_4_the_demo_ends_with_what_the_rules_owe() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("store");
     let kept = kept.to_str().unwrap();
-    let ended = tracking(&["demo", "--keep", kept]);
-    let (out, err) = (text(&ended.stdout), text(&ended.stderr));
-    assert_eq!(ended.status.code(), Some(0), "{out}\n{err}");
+    let (code, out, err) = until_it_shows_around(&["demo", "--keep", kept]);
+    assert_eq!(code, Some(0), "{out}\n{err}");
+    for whose in ["an admin", "the affiliate aff_2"] {
+        let (_, link) = out.split_once(&format!("for {whose}:\n  http://127.0.0.1:")).expect("a link for each");
+        assert!(link.lines().next().unwrap().contains("/console/#token=ey"), "{link}");
+    }
     assert!(out.lines().any(|line| line == "everything that the rules owe arrived, and nothing else"), "{out}");
     assert!(out.contains("834 deliveries, 853 requests of which "), "{out}");
     assert!(!out.contains('\u{1b}'), "no colours where there is no terminal: {out}");

@@ -5,7 +5,8 @@
 //! - **Every answer that is no success is a problem document** ([`problem`]), also those that the router gives by itself.
 //! - **All faults at once**, of a body and of a query alike ([`body`], [`query`]).
 //!
-//! - **Router, description and keys come from one table** ([`operations`]): what is not in it is neither served nor described.
+//! - **Router, description and keys come from one table** ([`operations`]): what is not in it is neither served nor described. The
+//!   files of the [`console`] stand beside it.
 //!
 //! The local server adds rows of its own to the table ([`Operation`]).
 
@@ -14,6 +15,7 @@ mod affiliates;
 pub mod auth;
 pub mod body;
 mod catalogue;
+pub mod console;
 mod csv_page;
 mod deliveries;
 mod explain;
@@ -54,6 +56,7 @@ use tracking_core::{json, json::Value};
 use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use auth::Auth;
+use console::Console;
 use openapi::Told;
 pub use operation::Operation;
 use operation::Untold;
@@ -84,21 +87,29 @@ impl<B> FromRef<Hands<B>> for Sender {
     }
 }
 
-/// The whole API over this engine; `sender` sends what people try out, and `written` is its [`description`], made before.
-pub fn router<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth, written: &'static [u8]) -> Router {
+/// The whole API over this engine with its console; `sender` sends what people try out, and `written` is its [`description`], made before.
+pub fn router<B: Backend>(
+    engine: Arc<Engine<B>>,
+    sender: Sender,
+    auth: &Auth,
+    written: &'static [u8],
+    console: &Console,
+) -> Router {
     let hands = Hands { engine, sender };
     let operations = operations::all::<B, Untold>().into_iter().map(|operation| operation.with(hands.clone())).collect();
-    finish(operation::routes(operations, move || Bytes::from_static(written), &hands.engine, auth))
+    let routes = operation::routes(operations, move || Bytes::from_static(written), &hands.engine, auth);
+    finish(routes.merge(console::routes(console)))
 }
 
-/// The whole API over this engine with more operations, which tells them too.
+/// The whole API over this engine with more operations, which tells them too, and with a console that takes the token of a link.
 pub fn router_with<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth, more: Vec<Operation>) -> Router {
     let hands = Hands { engine, sender };
     let operations = operations::all::<B, Told>().into_iter().map(|operation| operation.with(hands.clone()));
     let operations: Vec<Operation> = operations.chain(more).collect();
     let (rows, told) = (operation::described(&operations), OnceLock::<Bytes>::new());
     let told = Arc::new(move || told.get_or_init(|| openapi::document(&rows).to_string().into()).clone());
-    finish(operation::routes(operations, move || told(), &hands.engine, auth))
+    let routes = operation::routes(operations, move || told(), &hands.engine, auth);
+    finish(routes.merge(console::routes(&Console::default())))
 }
 
 /// The description of the API (`OpenAPI` 3.1), as it is where nothing is added to it.

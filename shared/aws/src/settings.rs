@@ -21,6 +21,10 @@ pub const NAMES: &[&str] = &[
     "TRACKING_PRIVATE_TARGETS",
     "TRACKING_ROLE_CLAIM",
     "TRACKING_AFFILIATE_CLAIM",
+    "TRACKING_JWT_ISSUER",
+    "TRACKING_CONSOLE_CLIENT_ID",
+    "TRACKING_CONSOLE_SCOPES",
+    "TRACKING_CONSOLE_ORIGINS",
 ];
 
 /// A function's settings.
@@ -60,6 +64,14 @@ pub struct Settings {
     pub role_claim: String,
     /// The claim of an affiliate's token that names the affiliate.
     pub affiliate_claim: String,
+    /// The issuer of tokens, where people sign in to the console.
+    pub jwt_issuer: String,
+    /// The console's client id at the issuer; empty if nobody signs in there.
+    pub console_client_id: String,
+    /// The scopes that the console asks for, parted by spaces.
+    pub console_scopes: String,
+    /// Further URLs that the console's sign-in connects to, parted by spaces.
+    pub console_origins: String,
 }
 
 /// What is wrong with the environment: a sentence for each variable.
@@ -99,6 +111,10 @@ impl Settings {
             private_targets: reader.one_of("TRACKING_PRIVATE_TARGETS"),
             role_claim: reader.text("TRACKING_ROLE_CLAIM"),
             affiliate_claim: reader.text("TRACKING_AFFILIATE_CLAIM"),
+            jwt_issuer: reader.text("TRACKING_JWT_ISSUER"),
+            console_client_id: reader.text_or_empty("TRACKING_CONSOLE_CLIENT_ID"),
+            console_scopes: reader.text_or_empty("TRACKING_CONSOLE_SCOPES"),
+            console_origins: reader.text_or_empty("TRACKING_CONSOLE_ORIGINS"),
         };
         if reader.faults.is_empty() { Ok(settings) } else { Err(BadSettings(reader.faults)) }
     }
@@ -117,6 +133,10 @@ impl Reader {
             self.faults.push(format!("{name} is missing"));
             String::new()
         })
+    }
+
+    fn text_or_empty(&mut self, name: &str) -> String {
+        self.variables.get(name).cloned().unwrap_or_else(|| self.text(name))
     }
 
     fn url(&mut self, name: &str) -> String {

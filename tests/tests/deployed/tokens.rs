@@ -39,7 +39,7 @@ fn only_a_token_that_is_good_in_every_way_opens_the_api() {
 fn health_is_told_without_a_token_and_nothing_else_is() {
     on_stack(async |stack| {
         check(stack, "health", None, "GET /healthz", 200).await;
-        for line in ["GET /", "GET /deliveries", "GET /openapi.json", "POST /healthz", "GET /healthz/x"] {
+        for line in ["GET /", "GET /deliveries", "GET /openapi.json", "POST /healthz", "GET /healthz/x", "POST /console"] {
             check(stack, line, None, line, 401).await;
         }
     });

@@ -176,7 +176,10 @@ fn strings(value: &Value) -> Vec<&str> {
     }
 }
 
-/// Every route but the one that tells whether the API lives asks for a token, and every path has a route.
+/// The routes without a token: liveness, and the console's files.
+const OPEN: [&str; 3] = ["GET /healthz", "GET /console", "GET /console/{proxy+}"];
+
+/// Every route asks for a token but those that are open, and every path has a route.
 fn routes(stack: &Stack, faults: &mut Faults) {
     let mut keys = BTreeSet::new();
     for (name, route) in stack.of("AWS::ApiGatewayV2::Route") {
@@ -185,14 +188,14 @@ fn routes(stack: &Stack, faults: &mut Faults) {
         faults.unless(route["ApiId"] == reference("HttpApi"), format!("{name} belongs to another API"));
         let target = json!({"Fn::Sub": "integrations/${Integration}"});
         faults.unless(route["Target"] == target, format!("{name} leads to {}", route["Target"]));
-        if key == "GET /healthz" {
+        if OPEN.contains(&key) {
             faults.unless(route["AuthorizationType"] == "NONE", format!("{name} asks for a token"));
         } else {
             let guarded = route["AuthorizationType"] == "JWT" && route["AuthorizerId"] == reference("Authorizer");
             faults.unless(guarded, format!("{name} ({key}) asks for no token"));
         }
     }
-    let wanted = BTreeSet::from(["ANY /", "ANY /{proxy+}", "GET /healthz"]);
+    let wanted: BTreeSet<&str> = ["ANY /", "ANY /{proxy+}"].into_iter().chain(OPEN).collect();
     faults.unless(keys == wanted, format!("the routes are {keys:?} instead of {wanted:?}"));
 }
 

@@ -24,7 +24,7 @@ const LONGEST_REQUEST: u64 = 120;
 const GATEWAY_WAITS: u64 = 30;
 
 /// What the settings are told.
-fn settings() -> [(&'static str, Value); 17] {
+fn settings() -> [(&'static str, Value); 21] {
     [
         ("TRACKING_STAGE", reference("Stage")),
         ("TRACKING_TABLE", reference("Table")),
@@ -43,6 +43,10 @@ fn settings() -> [(&'static str, Value); 17] {
         ("TRACKING_PRIVATE_TARGETS", reference("PrivateTargets")),
         ("TRACKING_ROLE_CLAIM", reference("RoleClaim")),
         ("TRACKING_AFFILIATE_CLAIM", reference("AffiliateClaim")),
+        ("TRACKING_JWT_ISSUER", reference("JwtIssuer")),
+        ("TRACKING_CONSOLE_CLIENT_ID", reference("ConsoleClientId")),
+        ("TRACKING_CONSOLE_SCOPES", reference("ConsoleScopes")),
+        ("TRACKING_CONSOLE_ORIGINS", reference("ConsoleOrigins")),
     ]
 }
 

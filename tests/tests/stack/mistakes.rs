@@ -115,6 +115,9 @@ const MISTAKES: &[Mistake] = &[
     ),
     mistake("all paths without a token", "  AnyPathRoute:\n", "AuthorizationType: JWT", "AuthorizationType: NONE"),
     mistake("another route without a token", "  HealthRoute:\n", "GET /healthz", "GET /{proxy+}"),
+    mistake("console files behind a token", "  ConsoleFilesRoute:\n", "AuthorizationType: NONE", "AuthorizationType: JWT"),
+    mistake("every method of the console's paths", "  ConsoleFilesRoute:\n", "GET /console/{proxy+}", "ANY /console/{proxy+}"),
+    mistake("the console signs in as another client", "Globals:\n", "!Ref ConsoleClientId", "!Ref JwtAudience"),
     mistake("a role may use every key", "  ApiRole:\n", "Resource: !GetAtt DataKey.Arn", "Resource: \"*\""),
     mistake("a role may do anything with the table", "  MatcherRole:\n", "dynamodb:PutItem", "dynamodb:*"),
     mistake(

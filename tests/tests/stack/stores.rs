@@ -17,9 +17,12 @@ const BOUNDS: [(&str, &str, u64, u64); 4] = [
 ];
 
 /// What else is given unless somebody says so.
-const DEFAULTS: [(&str, &str); 6] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("RoleClaim", "role"),
     ("AffiliateClaim", "affiliate_id"),
+    ("ConsoleClientId", ""),
+    ("ConsoleScopes", "openid"),
+    ("ConsoleOrigins", ""),
     ("EventBusName", "default"),
     ("Architecture", "x86_64"),
     ("PrivateTargets", "false"),

@@ -57,6 +57,7 @@ fn the_outputs_are_described_and_lead_to_what_there_is() {
     let outputs = stack.main["Outputs"].as_object().unwrap();
     let wanted = [
         "ApiUrl",
+        "ConsoleUrl",
         "DashboardUrl",
         "DataKeyArn",
         "DeliveryDeadLettersUrl",

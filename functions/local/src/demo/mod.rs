@@ -21,19 +21,25 @@ use std::{
 
 use clap::Args;
 use tempfile::TempDir;
+use tracking_core::id::Id;
 
 use crate::{
-    edge,
+    console_link, edge,
     server::{LocalServer, Options, ResolverKind, StartError},
+    signals::Signals,
 };
 pub use api::ApiError;
+
+/// The affiliate of the sample whose console is linked to: one with several rules, trackers among them.
+const AFFILIATE: &str = "aff_2";
 
 /// What `demo` is told.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tracking demo
   tracking demo --all | less
-  tracking demo --keep demo-data     (then look around: tracking serve --data demo-data --allow-private-targets)
+  tracking demo --keep               (then look around in the console, at the links that it prints, until Ctrl-C)
+  tracking demo --keep demo-data     (the same, and the store stays in demo-data)
 
 Shows the first postbacks of each rule, and all of those that are asked again, tried again, or sent once their conversion is settled.
 
@@ -42,9 +48,9 @@ pub struct DemoArgs {
     /// Show every postback
     #[arg(long)]
     all: bool,
-    /// Keep the store in this new folder [default: a temporary one, removed at the end]
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
+    /// Leave server and receivers running until Ctrl-C, and the store in this new folder [default: a temporary one, removed at the end]
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    keep: Option<Vec<PathBuf>>,
 }
 
 /// Why the demo could not run.
@@ -70,17 +76,23 @@ pub enum DemoError {
     /// The server is of no use.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// Signals can't be waited for.
+    #[error("signals can't be waited for")]
+    Signals(#[source] io::Error),
     /// Ctrl-C.
     #[error("stopped before the end: nothing was checked")]
     Interrupted,
 }
 
-/// Plays the sample and checks what came of it.
+/// Plays the sample and checks what came of it; keeps the server running afterwards if asked to.
 ///
 /// # Errors
 /// No folder, no port, no working server, or an interruption.
 pub async fn demo(args: DemoArgs) -> Result<ExitCode, DemoError> {
-    let folder = Folder::of(args.keep)?;
+    let mut signals = Signals::new().map_err(DemoError::Signals)?;
+    let is_kept = args.keep.is_some();
+    // The option takes one folder at most.
+    let folder = Folder::of(args.keep.and_then(|folders| folders.into_iter().next()))?;
     let options = Options {
         data: folder.path().to_owned(),
         listen: "127.0.0.1:0".to_owned(),
@@ -90,16 +102,29 @@ pub async fn demo(args: DemoArgs) -> Result<ExitCode, DemoError> {
     let server = LocalServer::start(options).await?;
     let played = tokio::select! {
         played = play::play(&server, args.all) => played,
-        _ = tokio::signal::ctrl_c() => Err(DemoError::Interrupted),
+        () = signals.next() => Err(DemoError::Interrupted),
     };
+    if is_kept && played.is_ok() {
+        show_around(&server);
+        signals.next().await;
+    }
     server.stop().await;
-    let as_owed = played?;
+    let played = played?;
     if let Folder::Kept(folder) = &folder {
         let folder = folder.display();
         edge::result(&format!("The store is kept. To serve it:\n  tracking serve --data {folder} --allow-private-targets"));
-        edge::result(&format!("and a token for it:\n  tracking token --data {folder} --admin"));
+        edge::result(&format!("and a link to its console:\n  tracking console --data {folder} --admin"));
     }
-    Ok(if as_owed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if played.is_as_owed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says where the demo's data can be looked at.
+fn show_around(server: &LocalServer) {
+    let affiliate: Id = AFFILIATE.parse().expect("the sample's affiliate has an id");
+    let admin = console_link::link(&server.url(), &server.admin_token());
+    let affiliate = console_link::link(&server.url(), &server.affiliate_token(&affiliate));
+    edge::result(&format!("\nThe server runs until Ctrl-C. The console for an admin:\n  {admin}"));
+    edge::result(&format!("and for the affiliate {AFFILIATE}:\n  {affiliate}"));
 }
 
 /// Where the store is.

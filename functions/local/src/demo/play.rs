@@ -30,8 +30,17 @@ const STALLED: Duration = Duration::from_secs(20);
 /// How long it is listened for requests that nobody owes, once all is done.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// Plays the whole sample against a server; whether what arrived is what the rules owe.
-pub(super) async fn play(server: &LocalServer, all: bool) -> Result<bool, DemoError> {
+/// A sample that was played.
+#[derive(Debug)]
+pub(super) struct Played {
+    /// True if what arrived is what the rules owe.
+    pub(super) is_as_owed: bool,
+    /// They answer until this is dropped.
+    _receivers: Receivers,
+}
+
+/// Plays the whole sample against a server.
+pub(super) async fn play(server: &LocalServer, all: bool) -> Result<Played, DemoError> {
     let sample = Sample::load();
     let (told, arrivals) = mpsc::unbounded_channel();
     let receivers = Receivers::start(&sample.rules, &told).await.map_err(DemoError::Receivers)?;
@@ -76,7 +85,7 @@ pub(super) async fn play(server: &LocalServer, all: bool) -> Result<bool, DemoEr
         took.as_secs(),
         took.subsec_millis() / 100,
     ));
-    Ok(verdict(&screen, &differences))
+    Ok(Played { is_as_owed: verdict(&screen, &differences), _receivers: receivers })
 }
 
 /// Says how it ended; whether all is as owed.
