@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-/** Where packages that are fetched for the tests alone are put. */
+/** The folder of packages that are fetched for the tests alone. */
 const TOOLS = new URL("../node_modules/.tools/", import.meta.url).pathname;
 
 function onPath() {

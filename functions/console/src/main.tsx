@@ -24,11 +24,11 @@ const queries = new QueryClient({
   },
 });
 
-/** What opens above a page is put into its main part: there a screen reader finds it. */
+/** Menus and lists of choices open inside the main landmark, where a screen reader finds them. */
 const inMain = { defaultProps: { portalProps: { target: "#main" } } };
 const theme = createTheme({ respectReducedMotion: true, components: { Menu: inMain, Combobox: inMain, Popover: inMain } });
 
-/** Where the issuer sends people back to. */
+/** The path that the issuer sends people back to. */
 const SIGNED_IN = "/console/signed-in";
 
 async function start(): Promise<Config> {

@@ -1,4 +1,4 @@
-/** Who uses the console: a token in memory and in this tab's sessionStorage, and what it says of its owner. */
+/** The session: a token in memory and in this tab's sessionStorage, with the role and the affiliate that it names. */
 
 export interface Session {
   token: string;
@@ -45,7 +45,7 @@ class SessionStore {
   readonly #listeners = new Set<Listener>();
 
   readonly current = (): Session | null => this.#session;
-  /** Why there is none any more. */
+  /** The reason for the end of the last session. */
   readonly note = (): string | null => this.#note;
 
   readonly subscribe = (listener: Listener): (() => void) => {

@@ -27,7 +27,7 @@ export async function everyPage(world, who, paths) {
   await page.context().close();
 }
 
-/** What opens above a page: menus, questions, choices. */
+/** Menus, questions and lists of choices, which open above a page. */
 async function overlays(world, page, paths) {
   const found = [];
   const look = async (name) => found.push(...(await axe(page)).map((violation) => `${name}: axe ${violation}`));

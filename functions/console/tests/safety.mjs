@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
-import { faults, hostile, settled } from "./world.mjs";
+import { axe, faults, hostile, settled } from "./world.mjs";
 
-/** What only admins may ask for. */
+/** The operations for admins. */
 const admins = [/^GET \/offers/, /^PUT \/offers/, /^GET \/events\/rejected/, /^POST \/events/, /^PUT \/affiliates/, /internals$/];
 
 export async function affiliateSeesItsOwn(world, pages, ids) {
@@ -20,7 +20,7 @@ export async function affiliateSeesItsOwn(world, pages, ids) {
     await page.getByText("There is no page at this address.").waitFor();
   }
   assert.deepEqual(await faults(page, ["422 POST /tracking-apis/preview"]), []);
-  // What it may not see is not found, whichever way it is asked for.
+  // A rule of somebody else is not found.
   await world.go(page, `/rules/${ids.foreign}`);
   await page.getByRole("alert").getByText("Not found").waitFor();
   await page.context().close();
@@ -70,6 +70,9 @@ export async function tokenStaysInside(world) {
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByText("You are signed out.").waitFor();
   assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  assert.deepEqual(await axe(page), []);
+  await page.emulateMedia({ colorScheme: "dark" });
+  assert.deepEqual(await axe(page, ["color-contrast"]), []);
   // A token that the server takes no longer ends the session in words.
   const other = await world.open("aff_7");
   await other.route("**/deliveries?*", (route) => route.fulfill({ status: 401, contentType: "application/problem+json", body: "{}" }));

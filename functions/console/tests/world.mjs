@@ -1,4 +1,4 @@
-// What the tests run against: the real `tracking serve` on a temporary folder, a receiver on loopback, and a browser.
+// The world of the tests: the real `tracking serve` on a temporary folder, a receiver on loopback, and a browser.
 import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
@@ -24,7 +24,7 @@ export const hostile = [
 ];
 
 class Receiver {
-  /** What a path begins with, and the answer it gets; the first that fits. */
+  /** Prefixes of paths with their answers; the first that fits counts. */
   answers = [];
   requests = [];
 
@@ -193,7 +193,7 @@ export async function settled(page) {
   }
 }
 
-/** What went wrong on a page so far, but for what a test expects. */
+/** The faults of a page so far, without those that a test expects. */
 export async function faults(page, expected = []) {
   const violations = await page.evaluate(() => window.violations);
   const all = [...page.faults, ...violations.map((violation) => `policy: ${violation}`)];

@@ -1,4 +1,4 @@
-/** What pages read, each list and thing under a key of its own. */
+/** The queries of the pages, each under a key of its own. */
 import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useSyncExternalStore } from "react";
 import { type Session, session } from "../session";
@@ -86,7 +86,7 @@ export interface Stats {
   buckets: { at: string; counts: Record<string, number>; latency_ms: { p50?: number | null; p95?: number | null; p99?: number | null } | null }[];
 }
 
-/** What the description says of `GET /stats`, where it has it. */
+/** The response of `GET /stats` as the description has it, if it has it. */
 type Declared = paths extends { "/stats": { get: { responses: { 200: { content: { "application/json": infer T } } } } } } ? T : Stats;
 
 /** The counts of a period; null if this server keeps none. */

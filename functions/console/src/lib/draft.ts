@@ -32,7 +32,7 @@ export function escape(step: string): string {
   return step.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
-/** What the server sets of a rule: nothing that a person writes. */
+/** The fields of a rule that the server sets. */
 const serverSet = ["id", "version", "health", "schedule", "warnings", "created_at", "updated_at", "country", "category", "secrets", "inactive_reason", "locked_by_admin"] as const;
 
 /** A saved rule as a draft of its next version. */

@@ -33,14 +33,14 @@ export function useAt(uses: readonly MacroUse[], place: string, macro: string): 
 }
 
 export interface Suggestion {
-  /** What is written. */
+  /** The text that is inserted. */
   insert: string;
   name: string;
   hint: string;
   example: string;
 }
 
-/** What may stand at the caret: macros behind a brace, modifiers behind a bar. */
+/** Returns the suggestions for a caret: macros behind a brace, modifiers behind a bar. */
 export function suggest(text: string, caret: number, macros: Macros, isAdmin: boolean): { from: number; options: Suggestion[] } | null {
   const from = text.lastIndexOf("{", caret - 1);
   if (from < 0 || text.slice(from, caret).includes("}")) return null;

@@ -12,7 +12,7 @@ export function ownerName(owner: Owner): string {
   return owner.kind === "admin" ? texts.admin : (owner.affiliate_id ?? texts.affiliate);
 }
 
-/** What a rule is about, a phrase for each condition that is not All. */
+/** The conditions of a rule in words, a phrase for each that is not All. */
 export function conditionsInWords({ conditions, owner }: Pick<Rule, "conditions" | "owner">): string[] {
   const words: string[] = [];
   for (const key of ["conversion_type", "source", "included_offers", "excluded_offers", "affiliate", "advertiser", "integration", "channel", "commission"] as const) {

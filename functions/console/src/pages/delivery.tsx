@@ -175,7 +175,7 @@ function ResendText({ count, choose }: { count: number; choose: React.RefObject<
   );
 }
 
-/** Why it does not move now: for admins. */
+/** The reason why an open delivery does not move. For admins. */
 function Insides({ id }: { id: string }) {
   const query = useQuery({ queryKey: ["internals", id], queryFn: () => content(api.GET("/deliveries/{id}/internals", { params: { path: { id } } })) });
   return (

@@ -1,4 +1,4 @@
-/** Why a conversion fired or not: every rule with its verdict, and what became of the deliveries. */
+/** The explanation of a conversion: every rule with its verdict and its deliveries. */
 import { Button, SegmentedControl, Switch, TextInput } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, useState } from "react";

@@ -1,4 +1,4 @@
-/** How many rules an affiliate may have. For admins. */
+/** The number of rules that an affiliate may have. For admins. */
 import { Button, NumberInput, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { useSearchParams } from "wouter";

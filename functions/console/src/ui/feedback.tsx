@@ -1,4 +1,4 @@
-/** What the console tells beside its pages: notices of what was done, and questions before what can't be undone. */
+/** Notices of finished actions, and questions before actions that can't be undone. */
 import { Button, CloseButton, Modal } from "@mantine/core";
 import { createContext, type ReactNode, useCallback, useContext, useMemo, useRef, useState } from "react";
 import { texts } from "../texts";
@@ -14,7 +14,7 @@ interface Question {
   title: string;
   text: ReactNode;
   confirm: string;
-  /** What is done once it is confirmed; a fault is shown and the question stays. */
+  /** The action that follows the confirmation; if it fails, the fault is shown and the question stays. */
   act: () => Promise<unknown>;
   danger?: boolean;
 }

@@ -33,7 +33,7 @@ pub use api::ApiError;
 /// The affiliate of the sample whose console is linked to: one with several rules, trackers among them.
 const AFFILIATE: &str = "aff_2";
 
-/// What `demo` is told.
+/// The options of `demo`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tracking demo

@@ -23,7 +23,7 @@ fn issuer(issuer: &str, origins: &str) -> Console {
     Console { sign_in: Some(sign_in), claims: ClaimNames { role: "custom:role".to_owned(), ..ClaimNames::default() } }
 }
 
-/// What a console answers to a GET with one more header.
+/// The response of a console to a GET with one more header.
 async fn ask(console: &Console, path: &str, header: (&str, &str)) -> (u16, HeaderMap, Vec<u8>) {
     let request = Request::builder().uri(path).header(header.0, header.1).body(Body::empty()).unwrap();
     let (parts, body) = routes(console).oneshot(request).await.unwrap().into_parts();

@@ -74,7 +74,7 @@ function Condition({ pointer, index, remove }: { pointer: string; index: number;
   );
 }
 
-/** What an admin's rule takes from a response into the conversion. */
+/** The values that an admin's rule takes from a response into the conversion. */
 function Sets({ pointer }: { pointer: string }) {
   return (
     <details>

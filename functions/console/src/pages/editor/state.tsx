@@ -10,7 +10,7 @@ export interface DraftState {
   at: (pointer: string) => unknown;
   set: (pointer: string, value: unknown) => void;
   replace: (draft: NewRule) => void;
-  /** What a preset asks for, and what was filled in. */
+  /** The fields that a preset asks for, and the values that were filled in. */
   fields: Preset["fill_in"];
   fills: Readonly<Record<string, string>>;
   fill: (placeholder: string, value: string) => void;
