@@ -230,6 +230,7 @@ export const texts = {
     fires: "When it fires",
     moreConditions: "More conditions",
     request: "Request",
+    step: (name: string) => `Step ${name}`,
     method: "Method",
     url: "URL",
     urlHint: "Type { to choose a macro, and | behind it to change its value",

@@ -32,6 +32,15 @@ export function escape(step: string): string {
   return step.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
+/** A request of a rule, with the step that sends it if the rule has steps. */
+export type SentBy = { step: string | null; request: NonNullable<Rule["request"]> };
+
+/** The requests of a rule: its one, or those of its steps in order. */
+export function requestsOf(rule: Rule): SentBy[] {
+  if (rule.request) return [{ step: null, request: rule.request }];
+  return (rule.steps ?? []).flatMap((step) => ("call" in step ? [{ step: step.name, request: step.call }] : []));
+}
+
 /** The fields of a rule that the server sets. */
 const serverSet = ["id", "version", "health", "schedule", "warnings", "created_at", "updated_at", "country", "category", "secrets", "inactive_reason", "locked_by_admin"] as const;
 

@@ -5,6 +5,7 @@ import { Link, useLocation } from "wouter";
 import { api, content } from "../api/client";
 import { flat, useDeliveries, useRule, useStats } from "../api/queries";
 import type { Delivery, Event, Rule, Trial } from "../api/types";
+import { requestsOf } from "../lib/draft";
 import { conditionsInWords, flag, ownerName } from "../lib/words";
 import { texts } from "../texts";
 import { Badge, Empty, Fact, Failure, HealthBadge, LoadedPage, Loading, Page, TextLink, When } from "../ui/basics";
@@ -137,23 +138,23 @@ function Says({ rule }: { rule: Rule }) {
         <Fact term={texts.rules.fires}>
           {texts.triggers[rule.trigger]}; {words.length > 0 ? words.join("; ") : texts.rules.always}
         </Fact>
-        <Fact term={texts.editor.request}>
-          <span className="mono">
-            <span className="method">{rule.request.method}</span>
-            {rule.request.url}
-          </span>
-        </Fact>
-        {rule.request.query.length > 0 && (
-          <Fact term={texts.editor.query}>
-            <ul className="mono">
-              {rule.request.query.map((entry, at) => (
-                <li key={at}>
-                  {entry.name} = {typeof entry.value === "string" ? entry.value : JSON.stringify(entry.value)}
-                </li>
-              ))}
-            </ul>
+        {requestsOf(rule).map(({ step, request }) => (
+          <Fact key={step ?? ""} term={step === null ? texts.editor.request : texts.editor.step(step)}>
+            <span className="mono">
+              <span className="method">{request.method}</span>
+              {request.url}
+            </span>
+            {request.query.length > 0 && (
+              <ul className="mono" aria-label={texts.editor.query}>
+                {request.query.map((entry, at) => (
+                  <li key={at}>
+                    {entry.name} = {typeof entry.value === "string" ? entry.value : JSON.stringify(entry.value)}
+                  </li>
+                ))}
+              </ul>
+            )}
           </Fact>
-        )}
+        ))}
         {rule.secrets.length > 0 && <Fact term={texts.editor.secrets}>{rule.secrets.join(", ")}</Fact>}
         <Fact term={texts.trial.schedule}>{rule.schedule ? <ScheduleLine schedule={rule.schedule} /> : "–"}</Fact>
       </dl>

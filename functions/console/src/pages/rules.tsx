@@ -6,6 +6,7 @@ import { Link, useSearchParams } from "wouter";
 import { api, content } from "../api/client";
 import { flat, type RuleFilters, type RuleList, useQuota, useRefresh, useRules, useSession } from "../api/queries";
 import type { Rule } from "../api/types";
+import { requestsOf } from "../lib/draft";
 import { conditionsInWords, flag, hostOf, ownerName } from "../lib/words";
 import { texts } from "../texts";
 import { Empty, Failure, FilterBox, HealthBadge, Loading, Page, When } from "../ui/basics";
@@ -197,7 +198,7 @@ function RuleRow({ rule, showsOwner, chosen, choose, copy }: RowProps) {
             {rule.name}
           </Link>
           <span className="dim small break">
-            {rule.request.method} {hostOf(rule.request.url)}
+            {requestsOf(rule).map(({ request }) => `${request.method} ${hostOf(request.url)}`).join(" → ")}
           </span>
           <span className="narrow small">{texts.triggers[rule.trigger]}</span>
           {showsOwner && <span className="narrow small">{ownerName(rule.owner)}</span>}

@@ -69,8 +69,12 @@ type View = "simple" | "form" | "json";
 
 function Editor({ preset, rule }: { preset?: Preset; rule?: Rule }) {
   const state = useDraft();
-  const [view, setView] = useState<View>(preset ? "simple" : "form");
-  const views = [...(preset ? [{ value: "simple", label: t.views.simple }] : []), { value: "form", label: t.views.form }, { value: "json", label: t.views.json }];
+  // The form is about one request; a rule with steps is written as JSON.
+  const hasSteps = "steps" in state.draft;
+  const [chosen, setView] = useState<View>(preset ? "simple" : "form");
+  const view = hasSteps ? "json" : chosen;
+  const json = { value: "json", label: t.views.json };
+  const views = hasSteps ? [json] : [...(preset ? [{ value: "simple", label: t.views.simple }] : []), { value: "form", label: t.views.form }, json];
   useWarning(state.isChanged);
   const title = rule ? t.edit(rule.name) : preset ? t.fromPreset(preset.name) : t.create;
   return (
