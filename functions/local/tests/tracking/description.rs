@@ -14,9 +14,9 @@ use crate::{
 };
 
 /// The requests that one run makes at least; there are two.
-const FEWEST: u32 = 2_500;
+const FEWEST: u32 = 1_400;
 /// How many requests are made of each operation beside those that its description asks for.
-const EXAMPLES: &str = "8";
+const EXAMPLES: &str = "40";
 
 /// `tests/tools`, where what goes with Python lies.
 fn tools() -> PathBuf {
@@ -51,7 +51,7 @@ async fn try_out(whose: &[&str]) {
         .arg(tools().join("schemathesis.toml"))
         .args(["run", &format!("{}/openapi.json", server.url)])
         .args(["--header", &format!("Authorization: Bearer {}", token(data.path(), whose))])
-        .args(["--checks", "all", "--phases", "examples,coverage,fuzzing", "--mode", "all", "--max-examples", EXAMPLES])
+        .args(["--checks", "all", "--phases", "examples,fuzzing", "--mode", "all", "--max-examples", EXAMPLES])
         .args(["--generation-deterministic", "--continue-on-failure", "--request-timeout", "30", "--no-color"]);
     let done = schemathesis.stdin(Stdio::null()).output().expect("schemathesis can be run");
     let told = text(&done.stdout);

@@ -156,6 +156,7 @@ pub(crate) fn write_secret() -> About {
         .if_match()
         .takes("SecretValue", json!({"value": "t0ken"}))
         .answers_nothing("It is written")
+        .gives(Kind::Conflict, "Another party wrote secrets of this rule.")
         .gives(Kind::Invalid, FAULTS)
         .limited(CHANGES)
 }

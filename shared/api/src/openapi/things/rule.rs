@@ -171,7 +171,7 @@ fn written_rule(complete: bool) -> RefOr<Schema> {
             .has("name", name())
             .may("request", or_null(named_as("NewRequest", "The request that it sends; required without steps")))
     } else {
-        record.may("name", name()).may("request", or_null(named_as("RequestPatch", "What changes of the request")))
+        record.may("name", or_null(name())).may("request", or_null(named_as("RequestPatch", "What changes of the request")))
     };
     let values = dictionary("Values of secrets by their names: written, never read back", short("", 4_096).min_length(Some(1)))
         .property_names(Some(Schema::from(secret_name("").build())));
