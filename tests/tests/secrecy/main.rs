@@ -152,6 +152,7 @@ async fn the_rest(run: &mut Run, id: &str) {
         "GET /stats?bucket=day",
         "GET /replays",
         "GET /macros",
+        "GET /step-kinds",
         "GET /presets",
         "GET /openapi.json",
         "GET /healthz",
