@@ -16,6 +16,8 @@ use super::{
 
 /// The longest text that an answer may tell.
 const LONGEST_TOLD: usize = 2_048;
+/// The longest value of a variable, in bytes.
+const LONGEST_VARIABLE: usize = 8 * 1_024;
 
 /// Rules that ask everything of a body, whatever the input's own rules are.
 const ASKING: &str = r#"{"rules":[
@@ -97,7 +99,9 @@ fn check(judged: &Judgement, rules: &AnswerRules, answer: &Answer, owner: &Owner
     }
     assert!(*owner == Owner::Admin || judged.told.is_empty(), "an affiliate's rule tells the platform nothing");
     let external_id = judged.told.external_id.iter();
-    assert!(external_id.chain(judged.told.variables.values()).all(|text| text.len() <= LONGEST_TOLD && text.trim() == text));
+    let fits = |text: &String, longest: usize| text.len() <= longest && text.trim() == text;
+    assert!(external_id.into_iter().all(|text| fits(text, LONGEST_TOLD)));
+    assert!(judged.told.variables.values().all(|text| fits(text, LONGEST_VARIABLE)));
     assert!(judged.notes.iter().all(|note| note.len() <= LONGEST_TOLD), "notes are short");
     let written = serde_json::to_string(&judged.told).expect("it can be written");
     assert_eq!(serde_json::from_str(&written).ok().as_ref(), Some(&judged.told), "{written}");
