@@ -492,8 +492,6 @@ export const texts = {
     lead: "How deliveries are doing.",
     period: "Period",
     periods: { day: "24 hours", week: "7 days", month: "30 days" },
-    noStats: "This server keeps no statistics yet",
-    noStatsHint: "Counts over time appear here once the server answers GET /stats. Failing rules and failed deliveries are below.",
     nothing: "Nothing was sent in this period",
     nothingHint: "Choose a longer period, or send a test from a rule's page.",
     numbers: "Numbers of the period",

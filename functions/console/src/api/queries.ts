@@ -2,7 +2,7 @@
 import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useSyncExternalStore } from "react";
 import { type Session, session } from "../session";
-import { ApiFault, api, ask, content } from "./client";
+import { api, content } from "./client";
 import type { paths } from "./schema";
 import { readable, type Rule, type State } from "./types";
 
@@ -17,7 +17,8 @@ export function flat<T extends object>(pages: { items: (T | { unreadable: object
   return pages?.flatMap((page) => readable<T>(page.items as never)) ?? [];
 }
 
-const paged = { initialPageParam: undefined as string | undefined, getNextPageParam: (page: { next_cursor?: string | null }) => page.next_cursor ?? undefined };
+/** The options of every query that reads page by page. */
+export const paged = { initialPageParam: undefined as string | undefined, getNextPageParam: (page: { next_cursor?: string | null }) => page.next_cursor ?? undefined };
 
 export type RuleFilters = Omit<NonNullable<paths["/tracking-apis"]["get"]["parameters"]["query"]>, "limit" | "cursor">;
 export type RuleList = "tracking-apis" | "affiliate-postbacks";
@@ -82,27 +83,9 @@ export function useQuota(id: string | null) {
   return useQuery({ queryKey: ["quota", id], enabled: id !== null && id !== "", queryFn: () => content(api.GET("/affiliates/{id}/quota", { params: { path: { id: id ?? "" } } })) });
 }
 
-export interface Stats {
-  buckets: { at: string; counts: Record<string, number>; latency_ms: { p50?: number | null; p95?: number | null; p99?: number | null } | null }[];
-}
-
-/** The response of `GET /stats` as the description has it, if it has it. */
-type Declared = paths extends { "/stats": { get: { responses: { 200: { content: { "application/json": infer T } } } } } } ? T : Stats;
-
-/** The counts of a period; null if this server keeps none. */
-export function useStats(query: { from: string; to: string; bucket: "hour" | "day"; tracking_api_id?: string }) {
-  return useQuery({
-    queryKey: ["stats", query],
-    queryFn: async (): Promise<Declared | null> => {
-      try {
-        const answer = await ask(`/stats?${new URLSearchParams(query)}`, "application/json");
-        return (await answer.json()) as Declared;
-      } catch (error) {
-        if (error instanceof ApiFault && error.status === 404) return null;
-        throw error;
-      }
-    },
-  });
+/** The counts of a period. */
+export function useStats(query: NonNullable<paths["/stats"]["get"]["parameters"]["query"]>) {
+  return useQuery({ queryKey: ["stats", query], queryFn: () => content(api.GET("/stats", { params: { query } })) });
 }
 
 /** Forgets what was read, after a change. */

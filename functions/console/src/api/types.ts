@@ -21,6 +21,7 @@ export type HistoryEntry = Schemas["HistoryEntry"];
 export type ReplayRun = Schemas["ReplayRun"];
 export type Offer = Schemas["Offer"];
 export type Quota = Schemas["Quota"];
+export type Stats = Schemas["Statistics"];
 export type Rejected = Schemas["Rejected"];
 export type Verdict = Schemas["Verdict"];
 export type Schedule = Schemas["Schedule"];

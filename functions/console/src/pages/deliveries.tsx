@@ -8,7 +8,7 @@ import { type DeliveryFilters, flat, useDeliveries, useRefresh, useSession } fro
 import type { Delivery, State } from "../api/types";
 import { fromLocal, toLocal } from "../lib/time";
 import { texts } from "../texts";
-import { Empty, Failure, FilterBox, Loading, Page } from "../ui/basics";
+import { Empty, Failure, FilterBox, Loading, More, Page } from "../ui/basics";
 import { useFeedback } from "../ui/feedback";
 import { Icon } from "../ui/icons";
 import { type Column, columns, DeliveriesTable } from "./deliveryTable";
@@ -62,13 +62,7 @@ export default function DeliveriesPage() {
         ) : (
           <DeliveriesTable deliveries={deliveries} columns={columns.filter((column) => chosen.includes(column))} />
         )}
-        {query.hasNextPage && (
-          <div>
-            <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-              {texts.loadMore}
-            </Button>
-          </div>
-        )}
+        <More query={query} />
       </div>
     </Page>
   );

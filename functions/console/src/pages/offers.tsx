@@ -3,11 +3,11 @@ import { Button, Modal, TextInput } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, ApiFault, content } from "../api/client";
-import { flat, useRefresh } from "../api/queries";
+import { flat, paged, useRefresh } from "../api/queries";
 import type { Offer } from "../api/types";
 import { flag } from "../lib/words";
 import { texts } from "../texts";
-import { Empty, Failure, Loading, Page } from "../ui/basics";
+import { Empty, Failure, Loading, More, Page } from "../ui/basics";
 import { useFeedback } from "../ui/feedback";
 import { Icon } from "../ui/icons";
 
@@ -19,8 +19,7 @@ export default function OffersPage() {
   const query = useInfiniteQuery({
     queryKey: ["offers"],
     queryFn: ({ pageParam }) => content(api.GET("/offers", { params: { query: pageParam === undefined ? {} : { cursor: pageParam } } })),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    ...paged,
   });
   const offers = flat<Offer>(query.data?.pages);
   return (
@@ -35,13 +34,7 @@ export default function OffersPage() {
     >
       <div className="stack">
         {query.isPending ? <Loading /> : query.error ? <Failure error={query.error} retry={() => void query.refetch()} /> : offers.length === 0 ? <Empty title={t.none}>{t.noneHint}</Empty> : <Table offers={offers} edit={setEdited} />}
-        {query.hasNextPage && (
-          <div>
-            <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-              {texts.loadMore}
-            </Button>
-          </div>
-        )}
+        <More query={query} />
       </div>
       {edited && <OfferDialog key={edited.offer_id} offer={edited} close={() => setEdited(null)} />}
     </Page>

@@ -3,8 +3,8 @@ import { SegmentedControl } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { api, content } from "../api/client";
-import { flat, type Stats, useDeliveries, useRules, useSession, useStats } from "../api/queries";
-import { type Delivery, readable, type Rejected, type Rule } from "../api/types";
+import { flat, useDeliveries, useRules, useSession, useStats } from "../api/queries";
+import { type Delivery, readable, type Rejected, type Rule, type Stats } from "../api/types";
 import { millis } from "../lib/time";
 import { texts } from "../texts";
 import { Empty, Fact, Failure, HealthBadge, Loaded, Loading, Page, TextLink, When } from "../ui/basics";
@@ -42,7 +42,7 @@ function Numbers({ period }: { period: Period }) {
   const stats = useStats(query);
   return (
     <Loaded query={stats} rows={5}>
-      {(data) => (data === null ? <Empty title={t.noStats}>{t.noStatsHint}</Empty> : data.buckets.length === 0 ? <Empty title={t.nothing}>{t.nothingHint}</Empty> : <Charts stats={data} />)}
+      {(data) => (data.buckets.length === 0 ? <Empty title={t.nothing}>{t.nothingHint}</Empty> : <Charts stats={data} />)}
     </Loaded>
   );
 }

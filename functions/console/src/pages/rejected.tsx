@@ -3,10 +3,10 @@ import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
 import { api, content } from "../api/client";
-import { flat, useRefresh } from "../api/queries";
+import { flat, paged, useRefresh } from "../api/queries";
 import type { Event, Rejected } from "../api/types";
 import { texts } from "../texts";
-import { Empty, Failure, Loading, Page, When } from "../ui/basics";
+import { Empty, Failure, Loading, More, Page, When } from "../ui/basics";
 import { useFeedback } from "../ui/feedback";
 
 const CodeEditor = lazy(() => import("../ui/code"));
@@ -16,8 +16,7 @@ export default function RejectedPage() {
   const query = useInfiniteQuery({
     queryKey: ["rejected"],
     queryFn: ({ pageParam }) => content(api.GET("/events/rejected", { params: { query: { limit: 20, ...(pageParam === undefined ? {} : { cursor: pageParam }) } } })),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    ...paged,
   });
   const items = flat<Rejected>(query.data?.pages);
   return (
@@ -27,13 +26,7 @@ export default function RejectedPage() {
         {items.map((item) => (
           <Item key={item.id} item={item} />
         ))}
-        {query.hasNextPage && (
-          <div>
-            <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-              {texts.loadMore}
-            </Button>
-          </div>
-        )}
+        <More query={query} />
       </div>
     </Page>
   );

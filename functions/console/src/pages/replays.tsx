@@ -2,10 +2,10 @@
 import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { api, content } from "../api/client";
-import { flat, useRefresh, useRuleNames } from "../api/queries";
+import { flat, paged, useRefresh, useRuleNames } from "../api/queries";
 import type { ReplayRun } from "../api/types";
 import { texts } from "../texts";
-import { Badge, Empty, Failure, Loading, Page, TextLink, When } from "../ui/basics";
+import { Badge, Empty, Failure, Loading, More, Page, TextLink, When } from "../ui/basics";
 import { useFeedback } from "../ui/feedback";
 
 const t = texts.replays;
@@ -23,8 +23,7 @@ export function Runs({ ruleId }: { ruleId?: string }) {
   const query = useInfiniteQuery({
     queryKey: ["replays"],
     queryFn: ({ pageParam }) => content(api.GET("/replays", { params: { query: pageParam === undefined ? {} : { cursor: pageParam } } })),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    ...paged,
     refetchInterval: (state) => (state.state.data?.pages.some((page) => page.items.some((run) => "state" in run && run.state === "running")) ? 1_500 : false),
   });
   const runs = flat<ReplayRun>(query.data?.pages).filter((run) => ruleId === undefined || run.tracking_api_id === ruleId);
@@ -36,13 +35,7 @@ export function Runs({ ruleId }: { ruleId?: string }) {
       {runs.map((run) => (
         <Run key={run.id} run={run} />
       ))}
-      {query.hasNextPage && (
-        <div>
-          <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-            {texts.loadMore}
-          </Button>
-        </div>
-      )}
+      <More query={query} />
     </div>
   );
 }

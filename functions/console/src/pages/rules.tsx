@@ -9,7 +9,7 @@ import type { Rule } from "../api/types";
 import { requestsOf } from "../lib/draft";
 import { conditionsInWords, flag, hostOf, ownerName } from "../lib/words";
 import { texts } from "../texts";
-import { Empty, Failure, FilterBox, HealthBadge, Loading, Page, When } from "../ui/basics";
+import { Empty, Failure, FilterBox, HealthBadge, Loading, More, Page, When } from "../ui/basics";
 import { HealthBar } from "../ui/charts";
 import { useFeedback } from "../ui/feedback";
 import { Icon } from "../ui/icons";
@@ -57,13 +57,7 @@ export function RulesPage({ list }: { list: RuleList }) {
         ) : (
           <RulesTable rules={rules} list={list} />
         )}
-        {query.hasNextPage && (
-          <div>
-            <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-              {texts.loadMore}
-            </Button>
-          </div>
-        )}
+        <More query={query} />
       </div>
     </Page>
   );

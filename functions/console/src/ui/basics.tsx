@@ -98,6 +98,18 @@ export function Loading({ rows = 4 }: { rows?: number }) {
   );
 }
 
+/** The button below a list that is read page by page; nothing once all is read. */
+export function More({ query }: { query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => Promise<unknown> } }) {
+  if (!query.hasNextPage) return null;
+  return (
+    <div>
+      <Button variant="default" loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
+        {texts.loadMore}
+      </Button>
+    </div>
+  );
+}
+
 export function Empty({ title, children, action }: { title: string; children?: ReactNode; action?: ReactNode }) {
   return (
     <div className="panel empty">

@@ -1,6 +1,6 @@
 /** Pictures of numbers. Each says in words what it shows. */
 import type { Health, Schedule, State } from "../api/types";
-import type { Stats } from "../api/queries";
+import type { Stats } from "../api/types";
 import { duration, exact, millis } from "../lib/time";
 import { texts } from "../texts";
 import { type Tone, toneOf } from "./basics";
