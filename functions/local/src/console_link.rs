@@ -4,40 +4,27 @@
 
 use std::{
     io,
-    path::PathBuf,
     process::{Command, Stdio},
 };
 
-use clap::{ArgGroup, Args};
-use tracking_core::{caller::Caller, id::Id};
+use clap::Args;
 
-use crate::{
-    edge,
-    keys::{self, KeyError},
-    remote,
-};
+use crate::{edge, keys::KeyError, remote, token::BearerArgs};
 
 /// The program that opens a link in the reader's browser.
 const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
 
 /// The options of `console`.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("caller").args(["admin", "affiliate"]).required(true), after_help = "Examples:
+#[command(after_help = "Examples:
   tracking console --data tracking-data --admin
   tracking console --data tracking-data --affiliate aff_7 --open
   tracking console --admin --server http://127.0.0.1:9000
 
 Prints the link; the server need not run yet. Whoever has the link has its rights until it expires: treat it as a password.")]
 pub struct ConsoleArgs {
-    /// The data folder of the server; it is made if need be
-    #[arg(long, value_name = "DIR", default_value = "tracking-data")]
-    data: PathBuf,
-    /// For an admin, who sees and does everything
-    #[arg(long)]
-    admin: bool,
-    /// For this affiliate, who sees what it owns
-    #[arg(long, value_name = "ID")]
-    affiliate: Option<Id>,
+    #[command(flatten)]
+    bearer: BearerArgs,
     /// The address of the server, as a browser reaches it
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     server: String,
@@ -69,9 +56,7 @@ pub enum ConsoleError {
 /// The folder's key can't be read or made, the address is none, or the link does not open.
 pub fn console(args: ConsoleArgs) -> Result<(), ConsoleError> {
     let server = remote::address(&args.server).map_err(ConsoleError::Address)?;
-    // clap has seen to it that just one of the two is given.
-    let caller = args.affiliate.map_or(Caller::Admin, Caller::Affiliate);
-    let link = link(&server, &keys::token(&keys::tokens(&args.data)?, &caller, args.days));
+    let link = link(&server, &args.bearer.token(args.days)?);
     edge::result(&link);
     if args.open {
         open(&link).map_err(ConsoleError::Open)?;

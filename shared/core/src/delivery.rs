@@ -176,7 +176,7 @@ pub fn conversion_hash(conversion: &Id) -> String {
     hash::text(&["conversion", conversion.as_str()], HALF)
 }
 
-/// What follows an attempt.
+/// The continuation of a delivery after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// It is over.
@@ -200,7 +200,7 @@ pub struct Repeats<'a> {
     pub pending_seen: bool,
 }
 
-/// What follows an attempt with this verdict (A1, A2, L1–L3); `why` is the verdict in words, for the log.
+/// Returns the continuation after an attempt with this verdict (A1, A2, L1–L3); `why` is the verdict in words, for the log.
 pub fn after_attempt(verdict: Verdict, why: &str, repeats: &Repeats<'_>, retry_after: Option<Duration>, now: Timestamp) -> Next {
     let Repeats { attempt, max_attempts, policy, id, pending_seen } = *repeats;
     match verdict {
@@ -208,7 +208,8 @@ pub fn after_attempt(verdict: Verdict, why: &str, repeats: &Repeats<'_>, retry_a
         // A rule with one request has nowhere to go on.
         Verdict::Failed | Verdict::Branch => Next::Ended(State::Failed, why.to_owned()),
         Verdict::Pending | Verdict::Retry if attempt >= max_attempts => {
-            used_up(attempt, pending_seen || verdict == Verdict::Pending, why)
+            let (state, reason) = used_up(attempt, pending_seen || verdict == Verdict::Pending, why);
+            Next::Ended(state, reason)
         }
         Verdict::Pending | Verdict::Retry => {
             let wait = policy.wait_before(attempt, id.as_str(), retry_after);
@@ -219,13 +220,13 @@ pub fn after_attempt(verdict: Verdict, why: &str, repeats: &Repeats<'_>, retry_a
 }
 
 /// The end of a delivery whose retries are used up (L3).
-pub fn used_up(attempts: u32, pending_seen: bool, why: &str) -> Next {
+pub fn used_up(attempts: u32, pending_seen: bool, why: &str) -> (State, String) {
     let state = match end_of_retries(pending_seen) {
         EndOfRetries::Unresolved => State::Unresolved,
         EndOfRetries::Exhausted => State::Exhausted,
     };
     let plural = if attempts == 1 { "" } else { "s" };
-    Next::Ended(state, format!("no more retries after {attempts} attempt{plural}; the last: {why}"))
+    (state, format!("no more retries after {attempts} attempt{plural}; the last: {why}"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tracking_core::{
     change::Change,
     delivery::DeliveryId,
     event::Event,
-    fault::{Faults, pointer_token},
+    fault::{Faults, pointer_token, unknown},
     id::Id,
     json,
     json::Value,
@@ -29,7 +29,7 @@ use tracking_core::{
 use self::flow::{Answers, Rehearsal};
 use crate::{
     backend::{Backend, StoreError},
-    delivery::render::{Judged, Rendering, heard, is_heavy, masked, shown_request},
+    delivery::render::{Judged, Rendering, is_heavy, masked, shown_request},
     heavy::HeavyWork,
     limits::{self, DryTrials, Limits},
     log::explain::show_verdicts,
@@ -65,6 +65,8 @@ struct Tried {
     secrets: Arc<BTreeMap<String, String>>,
     /// `true` if they are of more than one party.
     two_parties: bool,
+    /// The kept variables of the rule, where it is sent (W5).
+    kept: BTreeMap<String, String>,
 }
 
 /// The outcome of a trial, before anything is sent.
@@ -112,9 +114,10 @@ impl<B: Backend> Trials<B> {
             self.dry.take(&by.caller, self.store.now())?;
         }
         let (rule, secrets) = self.trial_secrets(&by.caller, rule, trial.send).await?;
+        let kept = if trial.send { self.rules.kept(&rule).await? } else { BTreeMap::new() };
         let Rule { id, head, definition } = rule;
         let two_parties = head.is_of_two_parties();
-        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets, two_parties };
+        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets, two_parties, kept };
         self.try_out(tried, trial, sender).await
     }
 
@@ -142,8 +145,16 @@ impl<B: Backend> Trials<B> {
         let Some(Whole { owner, values, definition }) = whole.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
         let id = PREVIEW.parse().map_err(|_| StoreError::Unavailable("the preview has no id".to_owned()))?;
         let live = is_live(&definition, &values);
-        let tried =
-            Tried { id, owner, definition: Arc::new(definition), live, by, secrets: Arc::new(values), two_parties: false };
+        let tried = Tried {
+            id,
+            owner,
+            definition: Arc::new(definition),
+            live,
+            by,
+            secrets: Arc::new(values),
+            two_parties: false,
+            kept: BTreeMap::new(),
+        };
         self.try_out(tried, trial, sender).await
     }
 
@@ -214,17 +225,14 @@ impl<B: Backend> Trials<B> {
         let names: Vec<&str> = tried.definition.plan.step_names().collect();
         let mut faults = Faults::default();
         for step in answers.keys().filter(|step| !names.contains(&step.as_str())) {
-            faults.add(
-                format!("/answers/{}", pointer_token(step)),
-                format!("unknown step \"{step}\": expected one of {}", names.join(", ")),
-            );
+            faults.add(format!("/answers/{}", pointer_token(step)), unknown("step", step, &names));
         }
         if !faults.is_empty() {
             return Err(faults.into());
         }
         let Some(event) = event else { return Ok(shown) };
-        let kept = if sender.is_some() { self.kept(&tried).await? } else { BTreeMap::new() };
-        let rehearsal = Rehearsal { store: &self.store, tried: &tried, event: &event, kept, sender, began };
+        let id = DeliveryId::of_trial(&tried.id, began);
+        let rehearsal = Rehearsal { store: &self.store, tried: &tried, event: &event, sender, began, id };
         let flow::Shown { steps, ends, .. } = rehearsal.run(answers).await;
         if let Some(last) = steps.iter().rev().find(|step| step.get("verdict").is_some()) {
             for field in ["status", "answer", "answer_headers", "verdict", "told"] {
@@ -235,14 +243,6 @@ impl<B: Backend> Trials<B> {
         shown["steps"] = steps.into();
         shown["ends"] = ends;
         Ok(shown)
-    }
-
-    /// The kept variables of a rule that is saved (W5).
-    async fn kept(&self, tried: &Tried) -> Result<BTreeMap<String, String>, StoreError> {
-        match self.rules.read_rule(&tried.id).await? {
-            Some((rule, _)) => self.rules.kept(&rule).await,
-            None => Ok(BTreeMap::new()),
-        }
     }
 
     /// Sends the request for an event, of which people have `seen` the masked form, and shows what comes back.
@@ -275,7 +275,7 @@ impl<B: Backend> Trials<B> {
             let scrubber = rendering.scrubber(seen.as_ref(), tried.two_parties);
             let sent = masked(sent, &scrubber);
             let (sent, judged) = rendering.read(sent, seen.as_ref(), &scrubber);
-            (heard(&sent, &judged, &scrubber), judged.verdict, told(&judged, &scrubber))
+            (rendering.heard(&sent, &judged, &scrubber), judged.verdict, told(&judged, &scrubber))
         };
         let (heard, verdict, told) = self.heavy.run(owner, understand).await;
         shown["sent"] = went_out.into();

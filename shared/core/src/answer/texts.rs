@@ -18,7 +18,7 @@ const MAX_TOLD: usize = 2_048;
 /// The longest value of a variable, in bytes.
 pub(super) const MAX_VARIABLE_BYTES: usize = 8 * 1_024;
 
-/// What the texts may hold.
+/// The parts that the texts may hold.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     /// The macros.

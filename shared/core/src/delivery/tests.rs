@@ -182,8 +182,8 @@ fn l3_unresolved_if_any_attempt_was_answered_pending_else_exhausted() {
 #[test]
 fn l3_a_last_attempt_that_was_cut_off_says_so() {
     let reason = |attempts: &str| format!("no more retries after {attempts}; the last: cut off; it may have arrived");
-    assert_eq!(used_up(1, false, "cut off; it may have arrived"), Next::Ended(State::Exhausted, reason("1 attempt")));
-    assert_eq!(used_up(13, true, "cut off; it may have arrived"), Next::Ended(State::Unresolved, reason("13 attempts")));
+    assert_eq!(used_up(1, false, "cut off; it may have arrived"), (State::Exhausted, reason("1 attempt")));
+    assert_eq!(used_up(13, true, "cut off; it may have arrived"), (State::Unresolved, reason("13 attempts")));
 }
 
 proptest! {

@@ -1,9 +1,14 @@
-//! What is wrong with a plan as a whole: unknown and unreachable steps, loops that never end (W9), secret variables in the open (W8).
+//! Faults of a plan as a whole: unknown and unreachable steps, loops that never end (W9), secret variables in the open (W8).
 
 use std::collections::BTreeSet;
 
 use super::{Kind, Plan, Step, target::Target};
-use crate::{answer::Verdict, fault::Faults, macros::nearest, template::Template};
+use crate::{
+    answer::Verdict,
+    fault::Faults,
+    macros::{StepReference, nearest},
+    template::Template,
+};
 
 /// The most variables that outlive their delivery (W5).
 const MAX_KEPT: usize = 10;
@@ -163,14 +168,8 @@ fn reachable_from(plan: &Plan, start: usize) -> BTreeSet<usize> {
 }
 
 fn check_references(plan: &Plan, faults: &mut Faults) {
-    let mut unknown = BTreeSet::new();
-    for text in plan.all_templates() {
-        for reference in text.uses().filter_map(|used| used.source.step_reference()) {
-            if plan.call(reference.step()).is_none() {
-                unknown.insert(reference.step().to_owned());
-            }
-        }
-    }
+    let unknown: BTreeSet<&str> =
+        plan.derived.references.iter().map(StepReference::step).filter(|step| plan.call(step).is_none()).collect();
     for step in unknown {
         faults.add("/steps", format!("{{steps.{step}.…}} names no step with a request"));
     }
@@ -186,7 +185,7 @@ fn check_secrets(plan: &Plan, faults: &mut Faults) {
             Kind::Call(call) => ("answer", call.answer.platform_templates().collect()),
             _ => continue,
         };
-        for name in texts.into_iter().flat_map(Template::variables).filter(|name| secret.contains(name)) {
+        for name in texts.into_iter().flat_map(Template::variables).filter(|name| secret.contains(*name)) {
             faults.add(format!("/steps/{index}/{place}"), format!("{name} is a secret variable, and everybody reads this"));
         }
     }

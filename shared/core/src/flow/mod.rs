@@ -48,6 +48,16 @@ pub struct Plan {
     is_short: bool,
     /// The wait before the first step (W10).
     delay_seconds: Option<u32>,
+    derived: Derived,
+}
+
+/// Names that follow from the texts of a plan; they are asked for at every request.
+#[derive(Debug, Clone, Default)]
+struct Derived {
+    secret: BTreeSet<String>,
+    kept: BTreeSet<String>,
+    /// The parts of responses that other steps refer to, each once.
+    references: Vec<StepReference>,
 }
 
 /// One step.
@@ -131,7 +141,25 @@ impl Plan {
             max_runs: None,
             kind: Kind::Call(Box::new(call)),
         };
-        Self { steps: vec![step], is_short: true, delay_seconds: None }
+        Self::of(vec![step], true)
+    }
+
+    fn of(steps: Vec<Step>, is_short: bool) -> Self {
+        Self { steps, is_short, delay_seconds: None, derived: Derived::default() }.derived()
+    }
+
+    fn derived(mut self) -> Self {
+        let mut references: Vec<StepReference> = Vec::new();
+        for reference in self.all_templates().into_iter().flat_map(Template::uses).filter_map(|used| used.source.step_reference())
+        {
+            if !references.contains(reference) {
+                references.push(reference.clone());
+            }
+        }
+        self.derived.references = references;
+        self.derived.kept = self.find_kept();
+        self.derived.secret = self.find_secret();
+        self
     }
 
     /// The same plan with what the rule gives to each of its requests, and its delay.
@@ -143,7 +171,7 @@ impl Plan {
             }
         }
         self.delay_seconds = delay_seconds;
-        self
+        self.derived()
     }
 
     /// Returns true if a delivery has a [`Progress`]: the rule has steps, or a delay before its request.
@@ -214,14 +242,23 @@ impl Plan {
     }
 
     /// The variables whose values nobody sees: declared secret, or made of a secret or of a secret variable (W8).
-    pub fn secret_variables(&self) -> BTreeSet<&str> {
+    pub fn secret_variables(&self) -> &BTreeSet<String> {
+        &self.derived.secret
+    }
+
+    /// The variables that outlive their delivery (W5).
+    pub fn kept_variables(&self) -> &BTreeSet<String> {
+        &self.derived.kept
+    }
+
+    fn find_secret(&self) -> BTreeSet<String> {
         let mut secret: BTreeSet<&str> = BTreeSet::new();
         for step in &self.steps {
             match &step.kind {
                 Kind::Call(call) => {
                     secret.extend(call.answer.secret_variables());
                     if call.answer.hides() {
-                        secret.extend(self.references_to(&step.name));
+                        secret.extend(self.references_to(&step.name).map(StepReference::key));
                     }
                 }
                 Kind::Set(set) => secret.extend(set.secret()),
@@ -237,13 +274,12 @@ impl Plan {
                 }
             }
             if secret.len() == before {
-                return secret;
+                return secret.into_iter().map(ToOwned::to_owned).collect();
             }
         }
     }
 
-    /// The variables that outlive their delivery (W5).
-    pub fn kept_variables(&self) -> BTreeSet<&str> {
+    fn find_kept(&self) -> BTreeSet<String> {
         let mut kept = BTreeSet::new();
         for step in &self.steps {
             match &step.kind {
@@ -252,7 +288,7 @@ impl Plan {
                 _ => {}
             }
         }
-        kept
+        kept.into_iter().map(ToOwned::to_owned).collect()
     }
 
     /// Every text outside of requests, those of conditions included, each with its place.
@@ -312,36 +348,23 @@ impl Plan {
         self.placed_templates().into_iter().flat_map(|(_, text)| text.secrets())
     }
 
-    /// The parts of a response of `step` that other steps refer to, by the names under which they are kept (W7).
+    /// The parts of a response of `step` that other steps refer to, by the names under which they are kept (W7). A part that is missing
+    /// replaces the one of an earlier response.
     pub fn references(&self, step: &str, answer: &Answer) -> Vec<(String, String)> {
-        if self.is_short {
-            return Vec::new();
-        }
-        let mut taken: Vec<(String, String)> = Vec::new();
-        for used in self.all_templates().into_iter().flat_map(Template::uses) {
-            let Some(reference) = used.source.step_reference().filter(|reference| reference.step() == step) else { continue };
-            if !taken.iter().any(|(key, _)| key == reference.key()) {
-                // A part that is missing now replaces the one of an earlier response.
-                taken.push((reference.key().to_owned(), reference.take(answer).unwrap_or_default()));
-            }
-        }
-        taken
+        let taken = |reference: &StepReference| (reference.key().to_owned(), reference.take(answer).unwrap_or_default());
+        self.references_to(step).map(taken).collect()
     }
 
-    /// The names under which parts of a step's response are kept.
-    fn references_to<'p>(&'p self, step: &'p str) -> impl Iterator<Item = &'p str> {
-        let uses = self.all_templates().into_iter().flat_map(Template::uses);
-        uses.filter_map(|used| used.source.step_reference())
-            .filter(move |reference| reference.step() == step)
-            .map(StepReference::key)
+    fn references_to(&self, step: &str) -> impl Iterator<Item = &StepReference> {
+        self.derived.references.iter().filter(move |reference| reference.step() == step)
     }
 
-    /// What a step's delivered response would set, each with the text of its origin in place of a value: `‹body.id›` (W11).
+    /// The variables that a step's delivered response would set, each with the text of its origin in place of a value: `‹body.id›` (W11).
     pub fn values_to_come(&self, step: &str) -> Vec<(String, String)> {
         let Some(call) = self.call(step) else { return Vec::new() };
         let shown = |text: &str| format!("‹{}›", text.trim_matches(['{', '}']));
         let set = call.answer.assignments().map(|(name, text)| (name.to_owned(), shown(text.text())));
-        let references = self.references_to(step).map(|key| {
+        let references = self.references_to(step).map(StepReference::key).map(|key| {
             let part = key.strip_prefix("steps.").and_then(|rest| rest.split_once('.')).map_or(key, |(_, part)| part);
             (key.to_owned(), shown(part))
         });
@@ -362,12 +385,6 @@ impl Plan {
     /// Returns true if a text of the plan, or a condition, names this macro.
     pub(crate) fn reads(&self, is_read: impl Fn(&Macro) -> bool) -> bool {
         self.all_templates().into_iter().flat_map(Template::uses).any(|used| is_read(used.source))
-    }
-
-    /// Returns true if the step of this name reads the variable, or sets it.
-    pub fn touches(&self, step: &str, variable: &str) -> bool {
-        let Some(step) = self.step(step) else { return false };
-        step.templates().into_iter().any(|text| text.variables().any(|read| read == variable)) || step.sets(variable)
     }
 
     /// Returns true if a response of the step may set this variable.
@@ -394,31 +411,6 @@ impl Step {
             Kind::Set(set) => set.sets(variable),
             _ => false,
         }
-    }
-
-    /// Every text of the step.
-    fn templates(&self) -> Vec<&Template> {
-        let mut all = Vec::new();
-        let whens = [&self.when, &self.unless].into_iter().flatten();
-        for condition in whens.flat_map(When::conditions).map(|(_, condition)| condition) {
-            all.extend(condition.templates().map(|(_, text)| text));
-        }
-        match &self.kind {
-            Kind::Call(call) => {
-                all.extend(call.request.templates());
-                all.extend(call.answer.placed_templates().map(|(_, text)| text));
-                let conditions = call.answer.placed_conditions();
-                all.extend(conditions.flat_map(|(_, condition)| condition.templates().map(|(_, text)| text)));
-            }
-            Kind::Set(set) => all.extend(set.templates()),
-            Kind::Switch(cases) => {
-                let conditions = cases.iter().flat_map(|case| case.when.conditions());
-                all.extend(conditions.flat_map(|(_, condition)| condition.templates().map(|(_, text)| text)));
-            }
-            Kind::Wait(wait) => all.extend(wait.template()),
-            Kind::End(reason) | Kind::Fail(reason) => all.extend(reason),
-        }
-        all
     }
 
     fn document(&self) -> Value {

@@ -58,7 +58,7 @@ impl Plan {
         if faults.count() > before {
             return None;
         }
-        let plan = Self { steps, is_short: false, delay_seconds: None };
+        let plan = Self::of(steps, false);
         check(&plan, faults);
         (faults.count() == before).then_some(plan)
     }

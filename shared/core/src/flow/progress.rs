@@ -58,13 +58,15 @@ pub struct Answered<'a> {
     pub attempt: u32,
 }
 
-/// What follows a response, or the end of all repeats.
+/// The continuation after a response, or after the end of all repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Moved {
-    /// The same step asks again at this time, or the delivery ends.
-    Next(Next),
+    /// The same step asks again at this time.
+    Again(Progress, Timestamp),
     /// The flow goes on from here; walk on.
     On(Progress),
+    /// The delivery ends.
+    Ended(State, String),
 }
 
 impl Progress {
@@ -106,21 +108,6 @@ impl Progress {
         self.runs.is_empty()
     }
 
-    /// The time at which it goes on, if it waits.
-    pub fn until(&self) -> Option<Timestamp> {
-        self.until
-    }
-
-    /// Stands before its step again, whose run has sent nothing.
-    pub fn step_back(&mut self) {
-        if std::mem::take(&mut self.entered)
-            && let Some(runs) = self.runs.get_mut(&self.step)
-        {
-            *runs = runs.saturating_sub(1);
-            self.runs.retain(|_, runs| *runs > 0);
-        }
-    }
-
     /// Ends the present wait now (W13).
     pub fn wake(&mut self) {
         self.until = None;
@@ -132,11 +119,6 @@ impl Progress {
         let of_step = MAX_STEP_REQUESTS.saturating_sub(self.sent.get(&self.step).copied().unwrap_or(0));
         let of_flow = (base + MAX_FLOW_REQUESTS).saturating_sub(self.before);
         self.before + of_run.min(of_step).min(of_flow)
-    }
-
-    /// Notes a response after which the step asks again.
-    pub fn note(&mut self, verdict: Verdict) {
-        self.pending |= verdict == Verdict::Pending;
     }
 
     /// Leaves the present visit of its step after so many attempts of the delivery.
@@ -161,7 +143,7 @@ impl Progress {
 }
 
 impl Plan {
-    /// What follows a response (W1, W2, A1, L1–L3). `base` are the attempts of earlier budgets.
+    /// Returns the continuation after a response (W1, W2, A1, L1–L3). `base` are the attempts of earlier budgets.
     pub fn after(&self, mut progress: Progress, answered: Answered<'_>, base: u32, id: &DeliveryId, now: Timestamp) -> Moved {
         let Answered { verdict, why, go, retry_after, attempt } = answered;
         let Some((step, call)) = self.step(&progress.step).and_then(|step| Some((step, step.call()?))) else {
@@ -177,7 +159,7 @@ impl Plan {
             let repeats = Repeats { attempt: of_run, max_attempts: max, policy, id, pending_seen };
             let next = after_attempt(verdict, why, &repeats, retry_after, now);
             let Next::Again(due) = next else { return self.exhausted(progress, attempt, why) };
-            let Some(go) = go else { return Moved::Next(Next::Again(due)) };
+            let Some(go) = go else { return Moved::Again(progress, due) };
             // It comes back to the same run.
             let left = progress.step.clone();
             progress.leave(attempt);
@@ -185,7 +167,7 @@ impl Plan {
             return self.go_to(progress, &Target::of(go), Some(due), why);
         }
         if verdict == Verdict::Failed && go.is_none() {
-            return Moved::Next(Next::Ended(State::Failed, in_step(self, &progress.step, why)));
+            return Moved::Ended(State::Failed, in_step(self, &progress.step, why));
         }
         progress.leave(attempt);
         match go {
@@ -194,17 +176,15 @@ impl Plan {
         }
     }
 
-    /// What follows when the repeats of a step are used up (L3): another step, or the end. `attempt` is the last one.
+    /// Returns the continuation when the repeats of a step are used up (L3): another step, or the end. `attempt` is the last one.
     pub fn exhausted(&self, mut progress: Progress, attempt: u32, why: &str) -> Moved {
         let (pending, of_run) = (progress.pending, progress.attempt_of_run(attempt));
         if let Some(target) = self.step(&progress.step).and_then(Step::call).and_then(|call| call.on_exhausted.clone()) {
             progress.leave(attempt);
             return self.go_to(progress, &target, None, why);
         }
-        match used_up(of_run, pending, why) {
-            Next::Ended(state, reason) => Moved::Next(Next::Ended(state, in_step(self, &progress.step, &reason))),
-            next @ Next::Again(_) => Moved::Next(next),
-        }
+        let (state, reason) = used_up(of_run, pending, why);
+        Moved::Ended(state, in_step(self, &progress.step, &reason))
     }
 
     /// Goes on with what follows a step.
@@ -226,7 +206,7 @@ impl Plan {
     pub(super) fn go_to(&self, mut progress: Progress, target: &Target, until: Option<Timestamp>, why: &str) -> Moved {
         match target {
             Target::End => Self::finished(&progress, why),
-            Target::Fail => Moved::Next(Next::Ended(State::Failed, in_step(self, &progress.step, why))),
+            Target::Fail => Moved::Ended(State::Failed, in_step(self, &progress.step, why)),
             Target::Step(name) => {
                 if let Some(step) = self.step(name) {
                     progress.stand_before(step, until);
@@ -243,7 +223,7 @@ impl Plan {
     pub(super) fn finished(progress: &Progress, why: &str) -> Moved {
         let state = if progress.has_sent() { State::Delivered } else { State::Skipped };
         let reason = if progress.has_sent() { why.to_owned() } else { "the flow ended before it sent a request".to_owned() };
-        Moved::Next(Next::Ended(state, reason))
+        Moved::Ended(state, reason)
     }
 }
 

@@ -69,7 +69,7 @@ fn w1_the_form_that_was_written_is_given_back() {
     assert_eq!(shown["steps"][1]["answer"]["rules"][0], example()[1]["answer"]["rules"][0]);
     assert_eq!(shown["steps"][3]["wait"], example()[3]["wait"]);
     assert_eq!(definition.secret_names().into_iter().collect::<Vec<_>>(), ["password"]);
-    assert_eq!(definition.plan.secret_variables().into_iter().collect::<Vec<_>>(), ["token"]);
+    assert_eq!(definition.plan.secret_variables().iter().collect::<Vec<_>>(), ["token"]);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn w8_a_variable_made_of_a_secret_is_secret() {
         {"name": "sign", "set": {"variables": {"text": "{pcid}:{secret.key}", "more": "x{var.text}", "plain": "{pcid}"}}},
         call("send"),
     ]);
-    assert_eq!(plan(&steps).secret_variables().into_iter().collect::<Vec<_>>(), ["more", "text"]);
+    assert_eq!(plan(&steps).secret_variables().iter().collect::<Vec<_>>(), ["more", "text"]);
 }
 
 #[test]

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     answer::assign::{Assigned, Assignments},
-    delivery::{Next, State},
-    template::{Scope, Template},
+    delivery::State,
+    template::{At, Scope, Template},
     when::When,
 };
 
@@ -24,7 +24,7 @@ const MAX_ENTRIES: usize = 1_000;
 /// The most bytes of a delivery's variables.
 const MAX_VARIABLES_BYTES: usize = 32 * 1_024;
 
-/// Where a walk ended.
+/// The end of a walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stance {
     /// The step's request is next.
@@ -44,9 +44,9 @@ pub struct Walked {
     pub variables: BTreeMap<String, String>,
     /// The seconds for which some of them are kept for later deliveries (W5).
     pub keep: BTreeMap<String, u32>,
-    /// Where it ended.
+    /// The place at which it ended.
     pub stance: Stance,
-    /// What was left out on the way.
+    /// The steps and tells left out on the way.
     pub notes: Vec<String>,
 }
 
@@ -89,8 +89,8 @@ impl Walk<'_> {
             };
             match self.visit(step, scope) {
                 Ok(Moved::On(progress)) => self.progress = progress,
-                Ok(Moved::Next(Next::Ended(state, reason))) => return Stance::End(state, reason),
-                Ok(Moved::Next(Next::Again(until))) => return self.wait(until),
+                Ok(Moved::Ended(state, reason)) => return Stance::End(state, reason),
+                Ok(Moved::Again(_, until)) => return self.wait(until),
                 Err(stance) => return stance,
             }
         }
@@ -128,7 +128,11 @@ impl Walk<'_> {
 
     /// Enters a step, or goes on with the one that it stands in.
     fn visit(&mut self, step: &Step, scope: &Scope<'_>) -> Result<Moved, Stance> {
-        let at = crate::template::At { step: &step.name, run: self.progress.run(), attempt: 0 };
+        if self.progress.entered && step.call().is_some() {
+            // Its texts are rendered with the request.
+            return Err(Stance::Send);
+        }
+        let at = At { step: &step.name, run: self.progress.run(), attempt: 0 };
         let variables = std::mem::take(&mut self.variables);
         let bound =
             self.plan.first_call().request.bound(&Scope { at, variables: &variables, steps: scope.steps.clone(), ..*scope });
@@ -221,7 +225,7 @@ impl Walk<'_> {
         if let Some(target) = step.call().and_then(|call| call.on_exhausted.as_ref()) {
             return self.plan.go_to(self.progress.clone(), target, None, why);
         }
-        Moved::Next(Next::Ended(State::Exhausted, in_step(self.plan, &step.name, why)))
+        Moved::Ended(State::Exhausted, in_step(self.plan, &step.name, why))
     }
 
     fn is_run(&self, step: &Step, scope: &Scope<'_>) -> Result<bool, Stance> {

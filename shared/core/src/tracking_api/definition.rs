@@ -386,7 +386,7 @@ fn check_conditions(plan: &Plan, faults: &mut Faults) {
     for (place, condition) in plan.all_conditions() {
         let mut read = condition.templates().flat_map(|(_, template)| template.variables());
         let asks_if_empty = condition.variable().is_some_and(|(_, asks_if_empty)| asks_if_empty);
-        if let Some(name) = read.find(|name| !asks_if_empty && secrets.contains(name)) {
+        if let Some(name) = read.find(|name| !asks_if_empty && secrets.contains(*name)) {
             faults.add(place, format!("{name} is a secret variable: only is_empty and is_not_empty may ask for it"));
         }
     }

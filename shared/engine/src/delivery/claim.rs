@@ -10,13 +10,13 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
-    delivery::{DeliveryId, Next, State, used_up},
+    delivery::{DeliveryId, State, used_up},
     flow::Call,
     line::{Ask, Decision, Line, Present, Recorded},
     standstill::Cause,
 };
 
-use self::in_flow::{is_behind_a_flow, spent_in_flow, wait_behind, walk_on};
+use self::in_flow::{spent_in_flow, walk_on};
 use super::{
     Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF,
     another::{self, is_another},
@@ -195,10 +195,6 @@ impl<B: Backend> Deliveries<B> {
             another::reject(&self.store, received, job).await?;
             return Ok(Step::Settled);
         }
-        if is_behind_a_flow(asking, &view) {
-            let known = row.zip(row_rev);
-            return Box::pin(wait_behind(self, asking, known)).await;
-        }
         let ending = |attempts: u32| Ending { job, row: row.clone().zip(row_rev), attempts, max_attempts };
         let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
         let decision = view.line.decide(&self.ask(asking, base, now), &recorded);
@@ -234,7 +230,7 @@ impl<B: Backend> Deliveries<B> {
                     return Box::pin(spent_in_flow(self, asking, flow, (row.zip(row_rev), attempts), why)).await;
                 }
                 let pending = row.as_ref().is_some_and(|row| row.pending);
-                let Next::Ended(state, reason) = used_up(attempts - base, pending, why) else { return Ok(Step::Again) };
+                let (state, reason) = used_up(attempts - base, pending, why);
                 return self.end_step(received, ending(attempts), state, &reason).await;
             }
             Decision::Superseded => return self.end_step(received, ending(0), State::Superseded, OVERTAKEN).await,

@@ -1,12 +1,11 @@
 //! Concluding an attempt: the answer's meaning, what is next, and the record of both.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     answer::{Told, Verdict},
     delivery::{DeliveryId, Next, Repeats, State, after_attempt},
-    flow::Answered,
     line::Line,
     request::Rendered,
     retry::parse_retry_after,
@@ -14,8 +13,8 @@ use tracking_core::{
 
 use super::{
     Claimed, SWITCHED_OFF, Sent,
-    render::{Heard, Judged, heard, is_heavy, masked, shown_request},
-    walk::{After, after_response, settle_kept},
+    render::{Heard, Judged, is_heavy, masked, shown_request},
+    walk::{Followed, after_response, settle_kept},
 };
 use crate::{
     backend::{Backend, Effects, Item, StoreError, Swap, Swapped},
@@ -52,10 +51,7 @@ impl Understood {
         let (sent, judged) = rendering.read(sent, shown.as_ref(), &scrubber);
         let retry_after = sent.as_ref().ok().and_then(|answer| answer.header("retry-after")).map(str::to_owned);
         // Nothing of a long body is kept beyond this.
-        let mut heard = heard(&sent, &judged, &scrubber);
-        if claimed.call().answer.hides() {
-            heard.hide(&sent);
-        }
+        let heard = rendering.heard(&sent, &judged, &scrubber);
         Self { shown, scrubber, retry_after, judged, heard }
     }
 }
@@ -122,7 +118,7 @@ impl<B: Backend> Deliveries<B> {
         let told = news(&mut row, &judged.told, scrubber);
         let retry_after = retry_after.as_deref().and_then(|value| parse_retry_after(value, now));
         let Followed { mut next, reason, keep } = follow(claimed, &mut row, judged, retry_after, now);
-        Box::pin(settle_kept(self, claimed, &keep, &judged.forget)).await;
+        Box::pin(settle_kept(self, claimed, keep, &judged.forget)).await;
         // Where the store does not say, the next claim asks again.
         if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
             next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
@@ -208,42 +204,16 @@ impl<B: Backend> Deliveries<B> {
     }
 }
 
-/// What follows a response.
-struct Followed {
-    next: Next,
-    /// The reason of a wait that is not the response's.
-    reason: Option<String>,
-    /// Values that are kept for later deliveries, for so many seconds (W5).
-    keep: BTreeMap<String, (String, u32)>,
-}
-
-/// Says what follows a response, and moves the delivery on in its flow. Returns also the reason of a wait that is not the response's.
+/// Decides on the continuation after a response, and moves the delivery on in its flow, if its rule has one.
 fn follow(claimed: &Claimed, row: &mut DeliveryRow, judged: &Judged, retry_after: Option<Duration>, now: Timestamp) -> Followed {
-    let Judged { verdict, why, go, references, told, .. } = judged;
-    let Some(flow) = claimed.flow.as_deref() else {
-        // Its place in the present budget (L1).
-        let (attempt, policy) = (claimed.attempt - claimed.base, &claimed.call().retry);
-        let (max_attempts, id) = (policy.max_attempts(), &claimed.job.id);
-        let repeats = Repeats { attempt, max_attempts, policy, id, pending_seen: row.pending };
-        let next = after_attempt(*verdict, why, &repeats, retry_after, now);
-        return Followed { next, reason: None, keep: BTreeMap::new() };
-    };
-    let mut variables = flow.variables.clone();
-    variables.extend(told.variables.clone());
-    variables.extend(references.iter().cloned());
-    // The steps that follow are not to read what is dropped.
-    variables.retain(|name, _| told.variables.contains_key(name) || !judged.forget.iter().any(|dropped| **dropped == **name));
-    let answered = Answered { verdict: *verdict, why, go: go.as_deref(), retry_after, attempt: claimed.attempt };
-    let After { flow, next, reason, mut keep } = after_response(claimed, flow, variables, answered, now);
-    for (name, seconds) in &told.keep {
-        let value = told.variables.get(name).cloned().unwrap_or_default();
-        keep.entry(name.clone()).or_insert((value, *seconds));
+    if let Some(flow) = claimed.flow.as_deref() {
+        return after_response(claimed, flow, row, (judged, retry_after), now);
     }
-    flow.note(&claimed.rule.definition, row);
-    if let Some(call) = claimed.rule.definition.plan.call(&flow.progress.step) {
-        row.max_attempts = flow.progress.max_attempts(call, row.base);
-    }
-    Followed { next, reason, keep }
+    // Its place in the present budget (L1).
+    let (attempt, policy) = (claimed.attempt - claimed.base, &claimed.call().retry);
+    let (max_attempts, id) = (policy.max_attempts(), &claimed.job.id);
+    let repeats = Repeats { attempt, max_attempts, policy, id, pending_seen: row.pending };
+    Followed::at_once(after_attempt(judged.verdict, &judged.why, &repeats, retry_after, now))
 }
 
 /// What the response told the platform (A3), if it differs from what this delivery last told.

@@ -10,6 +10,9 @@ use tracking_core::{
 
 use crate::{rows::DeliveryRow, rules::Rule};
 
+/// Values by the names of the variables that are kept for later deliveries, each for so many seconds (W5).
+pub(super) type Kept = BTreeMap<String, (String, u32)>;
+
 /// The place of a delivery in its flow, with its variables, before a request of it is claimed.
 #[derive(Debug, Clone)]
 pub(crate) struct InFlow {
@@ -41,23 +44,22 @@ impl InFlow {
         Self { progress, variables: kept.clone(), kept, leases: false }
     }
 
-    /// The same place, as it was before its step began.
-    pub(super) fn before_entering(&self) -> Self {
-        let mut progress = self.progress.clone();
-        progress.step_back();
-        Self { progress, leases: false, ..self.clone() }
-    }
-
     /// The same delivery at another place.
     pub(crate) fn moved(&self, progress: Progress, variables: BTreeMap<String, String>) -> Self {
         Self { progress, variables, kept: self.kept.clone(), leases: false }
+    }
+
+    /// The values of variables that are kept for so many seconds.
+    pub(super) fn kept_for(&self, seconds: &BTreeMap<String, u32>) -> Kept {
+        let value = |(name, seconds): (&String, &u32)| Some((name.clone(), (self.variables.get(name)?.clone(), *seconds)));
+        seconds.iter().filter_map(value).collect()
     }
 
     /// Writes it into the delivery's row.
     pub(crate) fn note(&self, definition: &Definition, row: &mut DeliveryRow) {
         row.flow = Some(Box::new(self.progress.clone()));
         let kept = definition.plan.kept_variables();
-        let own = self.variables.iter().filter(|(name, _)| !kept.contains(name.as_str()));
+        let own = self.variables.iter().filter(|(name, _)| !kept.contains(*name));
         row.variables = own.map(|(name, value)| (name.clone(), value.clone())).collect();
     }
 }

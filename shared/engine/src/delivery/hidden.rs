@@ -20,7 +20,7 @@ impl Rendering<'_> {
     /// The secret variables: those of the rule as it is, and those that were so when they were set.
     fn secret_variables(&self) -> BTreeSet<&str> {
         let kept = self.secret_variables.iter().map(String::as_str);
-        kept.chain(self.definition.plan.secret_variables()).collect()
+        kept.chain(self.definition.plan.secret_variables().iter().map(String::as_str)).collect()
     }
 
     /// The variables as people see them.

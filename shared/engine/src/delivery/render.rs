@@ -1,12 +1,15 @@
 //! What an attempt sends, and how it reads what comes back: the same for deliveries and for what people try out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tracking_core::{
     answer::{Answer, Judgement, Told, Verdict, no_answer},
     event::Event,
-    flow::{Call, Progress},
+    flow::{Answered, Call, Progress},
     id::Id,
     request::Rendered,
     template::{At, RenderFault, Scope, Steps},
@@ -66,6 +69,20 @@ pub(crate) struct Judged {
     pub(crate) forget: Vec<Box<str>>,
     /// Parts of the response that other steps refer to, by the names under which they are kept (W7).
     pub(crate) references: Vec<(String, String)>,
+}
+
+impl Judged {
+    /// The variables after the response: what it set, what other steps refer to of it, and those of before that it did not drop.
+    pub(crate) fn variables_after(&self, before: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let is_dropped = |name: &String| self.forget.iter().any(|dropped| **dropped == **name);
+        let kept = before.iter().filter(|(name, _)| !is_dropped(name)).map(|(name, value)| (name.clone(), value.clone()));
+        kept.chain(self.references.iter().cloned()).chain(self.told.variables.clone()).collect()
+    }
+
+    /// The response as a flow takes it.
+    pub(crate) fn answered(&self, retry_after: Option<Duration>, attempt: u32) -> Answered<'_> {
+        Answered { verdict: self.verdict, why: &self.why, go: self.go.as_deref(), retry_after, attempt }
+    }
 }
 
 /// What people see of what came back, secrets masked (Q5).
@@ -148,6 +165,27 @@ impl<'a> Rendering<'a> {
         self.hide(sent, judged, shown)
     }
 
+    /// The part of the masked response that people see: all that is shown of one, or its status and length where it is hidden (W8).
+    pub(crate) fn heard(&self, sent: &Sent, judged: &Judged, scrubber: &Scrubber) -> Heard {
+        let answered = sent.as_ref().ok();
+        let status = answered.map(|answer| answer.status);
+        if let Some(answer) = answered.filter(|_| self.call().answer.hides()) {
+            let (bytes, more) = (answer.body().len(), if answer.is_cut() { " or more" } else { "" });
+            let error = Some(format!("the response of {bytes} bytes{more} is not kept: answer.hide"));
+            return Heard { status, answer: None, answer_headers: Vec::new(), error };
+        }
+        let mut error = sent.as_ref().err().map(SendFault::to_string);
+        if !judged.notes.is_empty() {
+            error = Some(judged.notes.join("; "));
+        }
+        Heard {
+            status,
+            answer: answered.map(shown_answer),
+            answer_headers: answered.map(|answer| shown_headers(answer, scrubber)).unwrap_or_default(),
+            error: error.map(|error| scrubber.scrub(&error)),
+        }
+    }
+
     fn judge(&self, sent: &Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> Judged {
         match sent {
             Ok(answer) => {
@@ -214,36 +252,13 @@ pub(crate) fn masked(sent: Sent, scrubber: &Scrubber) -> Sent {
     sent.map(|answer| scrubber.answer(decoded(answer)))
 }
 
-/// The part of the masked response that people see.
-pub(crate) fn heard(sent: &Sent, judged: &Judged, scrubber: &Scrubber) -> Heard {
-    let mut error = sent.as_ref().err().map(SendFault::to_string);
-    if !judged.notes.is_empty() {
-        error = Some(judged.notes.join("; "));
-    }
-    let answer = sent.as_ref().ok().map(|answer| {
-        // A character takes up to 4 bytes, and a byte that is in none becomes one of 3.
-        let beginning = &answer.body()[..answer.body().len().min(SHOWN_ANSWER + 4)];
-        let mut text = String::from_utf8_lossy(beginning).into_owned();
-        text.truncate(text.floor_char_boundary(SHOWN_ANSWER));
-        text
-    });
-    Heard {
-        status: sent.as_ref().ok().map(|answer| answer.status),
-        answer,
-        answer_headers: sent.as_ref().map(|answer| shown_headers(answer, scrubber)).unwrap_or_default(),
-        error: error.map(|error| scrubber.scrub(&error)),
-    }
-}
-
-impl Heard {
-    /// Keeps of a response no more than its status and its length (W8).
-    pub(crate) fn hide(&mut self, sent: &Sent) {
-        let Ok(answer) = sent else { return };
-        let bytes = answer.body().len();
-        let more = if answer.is_cut() { " or more" } else { "" };
-        (self.answer, self.answer_headers) = (None, Vec::new());
-        self.error = Some(format!("the response of {bytes} bytes{more} is not kept: answer.hide"));
-    }
+/// The beginning of a body as text.
+fn shown_answer(answer: &Answer) -> String {
+    // A character takes up to 4 bytes, and a byte that is in none becomes one of 3.
+    let beginning = &answer.body()[..answer.body().len().min(SHOWN_ANSWER + 4)];
+    let mut text = String::from_utf8_lossy(beginning).into_owned();
+    text.truncate(text.floor_char_boundary(SHOWN_ANSWER));
+    text
 }
 
 /// The masked request as people read it, with so many bytes of its body: a mask in a URL or a form is not percent-encoded.

@@ -3,12 +3,15 @@
 //! The steps between two requests are run by core. Their result stands in the delivery's row before the next request is claimed, so that a
 //! crash repeats no finished step (W3). A rule with one request has none of this, and costs nothing for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{Next, State},
-    flow::{Answered, Moved, Stance, Walked},
+    flow::{Moved, Stance, Walked},
     hash,
     line::{Ask, Line, Present},
     standstill::Cause,
@@ -16,8 +19,8 @@ use tracking_core::{
 
 use super::{
     Claimed, Ending,
-    flow::{InFlow, call_of},
-    render::Rendering,
+    flow::{InFlow, Kept, call_of},
+    render::{Judged, Rendering},
 };
 use crate::{
     backend::{Backend, Received, StoreError, Swap},
@@ -57,6 +60,8 @@ pub(super) struct Walker<'a, B> {
     pub(super) secrets: &'a BTreeMap<String, String>,
     /// The delivery's row with its revision, if it has one.
     pub(super) known: Option<&'a (DeliveryRow, u64)>,
+    /// An older flow of its subject is to finish before it sends (W4).
+    pub(super) is_behind: bool,
 }
 
 impl<B: Backend> Walker<'_, B> {
@@ -84,8 +89,9 @@ impl<B: Backend> Walker<'_, B> {
         why: &str,
     ) -> Result<Option<(State, String)>, StoreError> {
         match self.rule.definition.plan.exhausted(flow.progress.clone(), attempts, why) {
-            Moved::Next(Next::Ended(state, reason)) => Ok(Some((state, reason))),
-            Moved::Next(Next::Again(_)) => Ok(None),
+            Moved::Ended(state, reason) => Ok(Some((state, reason))),
+            // Used-up repeats never ask again.
+            Moved::Again(..) => Ok(None),
             Moved::On(progress) => {
                 let moved = flow.moved(progress, flow.variables.clone());
                 if let WalkedOn::Send(flow) = self.stand(moved, attempts).await? {
@@ -97,15 +103,6 @@ impl<B: Backend> Walker<'_, B> {
         }
     }
 
-    /// Lets the delivery wait until an older flow of its subject has finished (W4); it looks again ever more rarely.
-    pub(super) async fn wait_behind(&self, flow: &InFlow) -> Result<(), StoreError> {
-        let now = self.deliveries.store.now();
-        let waited = now.duration_since(self.job.created_at);
-        let until = now + (waited / 4).clamp(LOOK_AGAIN, LONGEST_LOOK);
-        let why = "an older delivery of the same subject finishes its flow first".to_owned();
-        self.rest(&flow.before_entering(), 0, (until, why)).await
-    }
-
     /// Walks after so many attempts, and deals with what does not lead to a request.
     async fn stand(&self, flow: InFlow, attempts: u32) -> Result<WalkedOn, StoreError> {
         let now = self.deliveries.store.now();
@@ -114,10 +111,10 @@ impl<B: Backend> Walker<'_, B> {
         self.keep(&flow, &keep).await?;
         match stance {
             Stance::Send => {
-                let Some(until) = self.await_lease(&mut flow).await? else { return Ok(WalkedOn::Send(Box::new(flow))) };
+                let wait = if self.is_behind { Some(self.next_look()) } else { self.await_lease(&mut flow).await? };
+                let Some(wait) = wait else { return Ok(WalkedOn::Send(Box::new(flow))) };
                 // It looks again whether the step is still to be run.
-                let why = format!("another delivery runs step {}", flow.progress.step);
-                self.rest(&before, attempts, (until, why)).await?;
+                self.rest(&before, attempts, wait).await?;
             }
             Stance::Wait(until, why) => {
                 if flow.progress.is_untouched() {
@@ -141,11 +138,20 @@ impl<B: Backend> Walker<'_, B> {
         Ok(())
     }
 
-    /// Takes the lease on a step that sets kept variables (W5). Returns the time at which to look again if another delivery has it.
-    async fn await_lease(&self, flow: &mut InFlow) -> Result<Option<Timestamp>, StoreError> {
+    /// The time at which a delivery looks again whether an older flow has finished, ever more rarely, and why it waits.
+    fn next_look(&self) -> (Timestamp, String) {
+        let now = self.deliveries.store.now();
+        let waited = now.duration_since(self.job.created_at);
+        let until = now + (waited / 4).clamp(LOOK_AGAIN, LONGEST_LOOK);
+        (until, "an older delivery of the same subject finishes its flow first".to_owned())
+    }
+
+    /// Takes the lease on a step that sets kept variables (W5). Returns the time at which to look again if another delivery has it, and
+    /// why it waits.
+    async fn await_lease(&self, flow: &mut InFlow) -> Result<Option<(Timestamp, String)>, StoreError> {
         let plan = &self.rule.definition.plan;
         let step = &flow.progress.step;
-        if !plan.kept_variables().into_iter().any(|name| plan.step_sets(step, name)) {
+        if !plan.kept_variables().iter().any(|name| plan.step_sets(step, name)) {
             return Ok(None);
         }
         let now = self.deliveries.store.now();
@@ -156,18 +162,14 @@ impl<B: Backend> Walker<'_, B> {
         };
         let spread = hash::number(&["lease", self.job.id.as_str()]) % LOOK_SPREAD_MS;
         let look = now + LOOK_AGAIN + SignedDuration::from_millis(i64::try_from(spread).unwrap_or(0));
-        Ok(Some(until.min(look).max(now + SignedDuration::from_millis(1))))
+        let why = format!("another delivery runs step {step}");
+        Ok(Some((until.min(look).max(now + SignedDuration::from_millis(1)), why)))
     }
 
     /// Keeps variables for later deliveries of the rule, for so many seconds.
     async fn keep(&self, flow: &InFlow, seconds: &BTreeMap<String, u32>) -> Result<(), StoreError> {
-        let now = self.deliveries.store.now();
-        let kept = seconds.iter().filter_map(|(name, seconds)| {
-            let value = flow.variables.get(name)?.clone();
-            Some((name.clone(), (value, now + SignedDuration::from_secs((*seconds).into()))))
-        });
-        let change = KeptChange { keep: kept.collect(), ..KeptChange::default() };
-        if change.is_empty() { Ok(()) } else { self.deliveries.rules.change_kept(self.rule, &change).await }
+        let keep = flow.kept_for(seconds);
+        self.deliveries.rules.change_kept(self.rule, &KeptChange { keep, ..KeptChange::default() }).await
     }
 
     /// Puts a delivery with a fixed delay on its line, so that what came later is sent later (P3, W10).
@@ -250,23 +252,14 @@ fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTre
 }
 
 /// Keeps, forgets and releases what a response and the steps after it say, before anything says that they are over.
-pub(super) async fn settle_kept<B: Backend>(
-    deliveries: &Deliveries<B>,
-    claimed: &Claimed,
-    keep: &BTreeMap<String, (String, u32)>,
-    forget: &[Box<str>],
-) {
+pub(super) async fn settle_kept<B: Backend>(deliveries: &Deliveries<B>, claimed: &Claimed, keep: Kept, forget: &[Box<str>]) {
     let Some(flow) = claimed.flow.as_deref() else { return };
-    let now = deliveries.store.now();
-    let until = |seconds: u32| now + SignedDuration::from_secs(seconds.into());
+    let read = |name: &str| Some((name.to_owned(), flow.kept.get(name)?.clone()));
     let change = KeptChange {
-        keep: keep.iter().map(|(name, (value, seconds))| (name.clone(), (value.clone(), until(*seconds)))).collect(),
-        forget: forget.iter().filter_map(|name| Some((name.to_string(), flow.kept.get(&**name)?.clone()))).collect(),
+        keep,
+        forget: forget.iter().filter_map(|name| read(name)).collect(),
         release: flow.leases.then(|| claimed.job.id.clone()),
     };
-    if change.is_empty() {
-        return;
-    }
     if let Err(error) = deliveries.rules.change_kept(&claimed.rule, &change).await {
         // The next delivery sets them again.
         tracing::warn!(tracking_api_id = %claimed.rule.id, delivery_id = %claimed.job.id, %error, "kept variables were not written");
@@ -278,50 +271,58 @@ fn next_step(flow: &InFlow) -> String {
     format!("step {} is next", flow.progress.step)
 }
 
-/// What follows a response in a flow.
-pub(super) struct After {
-    pub(super) flow: InFlow,
+/// The continuation of a delivery after a response.
+pub(super) struct Followed {
     pub(super) next: Next,
-    /// The reason of the wait, if it is not the response's.
+    /// The reason of a wait that is not the response's.
     pub(super) reason: Option<String>,
-    /// Values that are kept for so many seconds (W5).
-    pub(super) keep: BTreeMap<String, (String, u32)>,
+    pub(super) keep: Kept,
 }
 
-/// Says what follows a response, and walks on to the next request, wait or end. `variables` are those after the response.
+impl Followed {
+    /// The continuation of a delivery that stays at its place.
+    pub(super) fn at_once(next: Next) -> Self {
+        Self { next, reason: None, keep: Kept::new() }
+    }
+}
+
+/// Decides on the continuation after a response, walks on to the next request, wait or end, and writes the place into the delivery's row.
 pub(super) fn after_response(
     claimed: &Claimed,
     flow: &InFlow,
-    variables: BTreeMap<String, String>,
-    answered: Answered<'_>,
+    row: &mut DeliveryRow,
+    (judged, retry_after): (&Judged, Option<Duration>),
     now: Timestamp,
-) -> After {
-    let plan = &claimed.rule.definition.plan;
-    let stays = |progress, variables, next| {
-        let flow = flow.moved(progress, variables);
-        After { flow, next, reason: None, keep: BTreeMap::new() }
-    };
-    let mut before = flow.progress.clone();
-    match plan.after(flow.progress.clone(), answered, claimed.base, &claimed.job.id, now) {
-        Moved::Next(next) => {
-            before.note(answered.verdict);
-            stays(before, variables, next)
+) -> Followed {
+    let (plan, attempt) = (&claimed.rule.definition.plan, claimed.attempt);
+    let variables = judged.variables_after(&flow.variables);
+    let answered = judged.answered(retry_after, attempt);
+    let (flow, mut followed) = match plan.after(flow.progress.clone(), answered, claimed.base, &claimed.job.id, now) {
+        Moved::Again(progress, due) => (flow.moved(progress, variables), Followed::at_once(Next::Again(due))),
+        Moved::Ended(state, reason) => {
+            (flow.moved(flow.progress.clone(), variables), Followed::at_once(Next::Ended(state, reason)))
         }
         Moved::On(progress) => {
             let moved = flow.moved(progress, variables);
             let Walked { progress, variables, keep, stance, .. } =
-                walk(&claimed.rule, &claimed.job, (&moved, answered.attempt), &claimed.secrets, now);
+                walk(&claimed.rule, &claimed.job, (&moved, attempt), &claimed.secrets, now);
             let flow = moved.moved(progress, variables);
-            let value = |name: &String| flow.variables.get(name).cloned().unwrap_or_default();
-            let keep = keep.into_iter().map(|(name, seconds)| (name.clone(), (value(&name), seconds))).collect();
-            match stance {
-                Stance::Send => {
-                    let reason = Some(next_step(&flow));
-                    After { flow, next: Next::Again(now), reason, keep }
-                }
-                Stance::Wait(until, why) => After { flow, next: Next::Again(until), reason: Some(why), keep },
-                Stance::End(state, reason) => After { flow, next: Next::Ended(state, reason), reason: None, keep },
-            }
+            let (next, reason) = match stance {
+                Stance::Send => (Next::Again(now), Some(next_step(&flow))),
+                Stance::Wait(until, why) => (Next::Again(until), Some(why)),
+                Stance::End(state, reason) => (Next::Ended(state, reason), None),
+            };
+            let keep = flow.kept_for(&keep);
+            (flow, Followed { next, reason, keep })
         }
+    };
+    for (name, seconds) in &judged.told.keep {
+        let value = judged.told.variables.get(name).cloned().unwrap_or_default();
+        followed.keep.entry(name.clone()).or_insert((value, *seconds));
     }
+    flow.note(&claimed.rule.definition, row);
+    if let Some(call) = plan.call(&flow.progress.step) {
+        row.max_attempts = flow.progress.max_attempts(call, row.base);
+    }
+    followed
 }

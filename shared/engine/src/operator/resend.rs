@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     caller::Caller,
     delivery::{DeliveryId, State},
-    fault::Faults,
+    fault::{Faults, unknown},
     flow::Progress,
     id::Id,
     json::Value,
@@ -64,7 +64,7 @@ pub(crate) enum Obstacle {
     Unfit(String),
 }
 
-/// How a delivery is sent again.
+/// The manner in which a delivery is sent again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Again<'a> {
     /// The replay that does so.
@@ -401,15 +401,12 @@ fn begin_flow_anew(rule: &Rule, row: &mut DeliveryRow, base: u32, from_step: Opt
 /// Refuses a step that the rule does not have.
 fn check_step(rule: &Rule, from_step: Option<&str>) -> Result<(), Refused> {
     let Some(step) = from_step else { return Ok(()) };
-    let plan = &rule.definition.plan;
-    if plan.step_names().any(|name| name == step) {
+    let names: Vec<&str> = rule.definition.plan.step_names().collect();
+    if names.contains(&step) {
         return Ok(());
     }
     let mut faults = Faults::default();
-    let names: Vec<&str> = plan.step_names().collect();
-    let known =
-        if names.is_empty() { "the rule has no steps".to_owned() } else { format!("expected one of {}", names.join(", ")) };
-    faults.add("/from_step", format!("unknown step \"{step}\": {known}"));
+    faults.add("/from_step", unknown("step", step, &names));
     Err(faults.into())
 }
 

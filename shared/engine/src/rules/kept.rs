@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tracking_core::{delivery::DeliveryId, tracking_api::Binding};
 
@@ -41,11 +41,11 @@ struct Lease {
     until: Timestamp,
 }
 
-/// What a delivery does with kept variables.
+/// A delivery's use of kept variables.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeptChange {
-    /// Values with the time until which they count.
-    pub(crate) keep: BTreeMap<String, (String, Timestamp)>,
+    /// Values with the seconds for which they count.
+    pub(crate) keep: BTreeMap<String, (String, u32)>,
     /// Names with the values that were read: dropped only if they are still those (W5).
     pub(crate) forget: BTreeMap<String, String>,
     /// The delivery whose lease ends.
@@ -53,7 +53,7 @@ pub(crate) struct KeptChange {
 }
 
 impl KeptChange {
-    pub(crate) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.keep.is_empty() && self.forget.is_empty() && self.release.is_none()
     }
 }
@@ -95,11 +95,14 @@ impl<B: Backend> Rules<B> {
         Err(StoreError::Contended(format!("the kept variables of rule {}", rule.id)))
     }
 
-    /// Changes kept variables.
+    /// Changes kept variables, if there is anything to change.
     ///
     /// # Errors
     /// The store is unavailable.
     pub(crate) async fn change_kept(&self, rule: &Rule, change: &KeptChange) -> Result<(), StoreError> {
+        if change.is_empty() {
+            return Ok(());
+        }
         for _ in 0..TRIES {
             let (mut row, rev) = self.kept_row(rule).await?;
             let before = row.clone();
@@ -108,9 +111,10 @@ impl<B: Backend> Rules<B> {
             let values = self.opened(rule, &row).await?;
             row.values.retain(|name, _| change.forget.get(name).is_none_or(|read| values.get(name) != Some(read)));
             let key = self.vault.key().await?;
-            for (name, (value, until)) in &change.keep {
+            for (name, (value, seconds)) in &change.keep {
                 let sealed = key.seal(place(rule, name), &binding(rule), value);
-                row.values.insert(name.clone(), KeptValue { sealed, until: *until });
+                let until = now + SignedDuration::from_secs((*seconds).into());
+                row.values.insert(name.clone(), KeptValue { sealed, until });
             }
             if change.release.is_some() && row.lease.as_ref().map(|lease| &lease.delivery) == change.release.as_ref() {
                 row.lease = None;
@@ -150,7 +154,7 @@ impl<B: Backend> Rules<B> {
     async fn write_kept(&self, rule: &Rule, row: KeptRow, rev: Option<u64>) -> Result<bool, StoreError> {
         let last = row.values.values().map(|value| value.until).chain(row.lease.as_ref().map(|lease| lease.until)).max();
         let mut item = rows::item(keys::kept(&rule.id), &row);
-        item.expires = Some(last.unwrap_or_else(|| self.store.now()) + jiff::SignedDuration::from_hours(24));
+        item.expires = Some(last.unwrap_or_else(|| self.store.now()) + SignedDuration::from_hours(24));
         self.store.swap_one(Swap { key: keys::kept(&rule.id), expect: rev, new: Some(item) }).await.is_done()
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use tracking_core::{
-    answer::Answer,
-    delivery::{DeliveryId, Next},
+    answer::{Answer, Verdict},
+    delivery::DeliveryId,
     event::Event,
     flow::{Answered, Moved, Progress, Stance, Walked},
     json,
@@ -19,7 +19,7 @@ use crate::{
     backend::Backend,
     delivery::{
         flow::{InFlow, call_of},
-        render::{Judged, Rendering, heard, masked, shown_request},
+        render::{Judged, Rendering, masked, shown_request},
     },
     limits,
     rows::{LoggedRequest, headers_view},
@@ -50,24 +50,23 @@ pub(super) struct Rehearsal<'a, B> {
     pub(super) store: &'a Store<B>,
     pub(super) tried: &'a Tried,
     pub(super) event: &'a Event,
-    /// The kept variables of the rule, or masks of them.
-    pub(super) kept: BTreeMap<String, String>,
     /// Sends what no answer is given for.
     pub(super) sender: Option<&'a Sender>,
     pub(super) began: Timestamp,
+    /// The id that requests carry; no delivery has it.
+    pub(super) id: DeliveryId,
 }
 
 impl<B: Backend> Rehearsal<'_, B> {
     /// Goes through the flow to its end, or to where it can't go on.
     pub(super) async fn run(&self, mut answers: Answers) -> Shown {
-        let id = DeliveryId::of_trial(&self.tried.id, self.began);
         let plan = &self.tried.definition.plan;
         let progress = Progress::first(plan, 0, self.began);
-        let mut flow = InFlow::of_trial(progress, self.kept.clone());
+        let mut flow = InFlow::of_trial(progress, self.tried.kept.clone());
         let mut attempts = 0;
         let mut shown = Shown::default();
         while shown.steps.len() < MAX_SHOWN {
-            let rendering = self.rendering(&flow, &id, attempts);
+            let rendering = self.rendering(&flow, attempts);
             let walked = plan.walk(flow.progress.clone(), &rendering.scope(&self.tried.secrets, None), attempts, 0);
             let Walked { progress, variables, stance, notes, .. } = walked;
             shown.steps.extend(notes.into_iter().map(|note| json!({"step": progress.step, "note": note})));
@@ -83,7 +82,7 @@ impl<B: Backend> Rehearsal<'_, B> {
                 }
                 Stance::Send => {
                     attempts += 1;
-                    match self.step(&flow, &id, attempts, &mut answers, &mut shown).await {
+                    match self.step(&flow, attempts, &mut answers, &mut shown).await {
                         Some(next) => flow = next,
                         None => return shown,
                     }
@@ -94,21 +93,14 @@ impl<B: Backend> Rehearsal<'_, B> {
         shown
     }
 
-    fn rendering<'s>(&'s self, flow: &'s InFlow, id: &'s DeliveryId, attempt: u32) -> Rendering<'s> {
-        Rendering { flow: Some(flow), attempt, ..self.tried.rendering(self.event, id.as_str(), &flow.variables, self.began) }
+    fn rendering<'s>(&'s self, flow: &'s InFlow, attempt: u32) -> Rendering<'s> {
+        Rendering { flow: Some(flow), attempt, ..self.tried.rendering(self.event, self.id.as_str(), &flow.variables, self.began) }
     }
 
     /// Shows the request of a step and what follows it; `None` at the end.
-    async fn step(
-        &self,
-        flow: &InFlow,
-        id: &DeliveryId,
-        attempt: u32,
-        answers: &mut Answers,
-        shown: &mut Shown,
-    ) -> Option<InFlow> {
+    async fn step(&self, flow: &InFlow, attempt: u32, answers: &mut Answers, shown: &mut Shown) -> Option<InFlow> {
         let step = flow.progress.step.clone();
-        let rendering = self.rendering(flow, id, attempt);
+        let rendering = self.rendering(flow, attempt);
         let seen = rendering.shown();
         let mut entry = json!({
             "step": step, "run": flow.progress.run(),
@@ -124,57 +116,43 @@ impl<B: Backend> Rehearsal<'_, B> {
         let Some(sent) = sent else {
             return self.to_come(flow, entry, attempt, shown);
         };
-        let (judged, entry) = self.judged(flow, &rendering, sent, entry);
+        let (judged, entry) = self.judged(&rendering, sent, entry);
         shown.steps.push(entry);
-        let mut variables = flow.variables.clone();
-        variables.extend(judged.told.variables.clone());
-        variables.extend(judged.references.iter().cloned());
-        variables
-            .retain(|name, _| judged.told.variables.contains_key(name) || !judged.forget.iter().any(|gone| **gone == **name));
-        let Judged { verdict, why, go, .. } = &judged;
-        let answered = Answered { verdict: *verdict, why, go: go.as_deref(), retry_after: None, attempt };
-        match self.tried.definition.plan.after(flow.progress.clone(), answered, 0, id, self.began) {
-            Moved::On(progress) => Some(flow.moved(progress, variables)),
-            Moved::Next(Next::Ended(state, reason)) => {
-                shown.ends = json!({"state": state, "reason": reason});
-                None
-            }
-            Moved::Next(Next::Again(_)) => {
-                if answers.get(&step).is_some_and(|more| !more.is_empty()) {
-                    return Some(flow.moved(flow.progress.clone(), variables));
-                }
+        let variables = judged.variables_after(&flow.variables);
+        let asks_again = answers.get(&step).is_some_and(|more| !more.is_empty());
+        self.moved(flow, variables, judged.answered(None, attempt), asks_again, shown)
+    }
+
+    /// The place after a response; `None` at the end, and where a step would ask again and no further answer is given for it.
+    fn moved(
+        &self,
+        flow: &InFlow,
+        variables: BTreeMap<String, String>,
+        answered: Answered<'_>,
+        asks_again: bool,
+        shown: &mut Shown,
+    ) -> Option<InFlow> {
+        match self.tried.definition.plan.after(flow.progress.clone(), answered, 0, &self.id, self.began) {
+            Moved::On(progress) => return Some(flow.moved(progress, variables)),
+            Moved::Again(progress, _) if asks_again => return Some(flow.moved(progress, variables)),
+            Moved::Again(progress, _) => {
                 let call = call_of(&self.tried.definition, Some(flow));
-                let wait = call.retry.plain_wait(flow.progress.attempt_of_run(attempt));
-                shown.ends = json!({"state": "waiting", "reason": format!("step {step} would ask again in {}", in_words(wait))});
-                None
+                let wait = in_words(call.retry.plain_wait(progress.attempt_of_run(answered.attempt)));
+                shown.ends = json!({"state": "waiting", "reason": format!("step {} would ask again in {wait}", progress.step)});
             }
+            Moved::Ended(state, reason) => shown.ends = json!({"state": state, "reason": reason}),
         }
+        None
     }
 
     /// Goes on in order past a request that is not sent, with what its response would set shown as still to come.
     fn to_come(&self, flow: &InFlow, mut entry: Value, attempt: u32, shown: &mut Shown) -> Option<InFlow> {
-        let step = flow.progress.step.clone();
-        let plan = &self.tried.definition.plan;
         entry["note"] = "no answer is given for this step: what its response sets is shown as ‹…›".into();
         shown.steps.push(entry);
         let mut variables = flow.variables.clone();
-        variables.extend(plan.values_to_come(&step));
-        let answered = Answered {
-            verdict: tracking_core::answer::Verdict::Delivered,
-            why: "the last step is shown",
-            go: None,
-            retry_after: None,
-            attempt,
-        };
-        let id = DeliveryId::of_trial(&self.tried.id, self.began);
-        match plan.after(flow.progress.clone(), answered, 0, &id, self.began) {
-            Moved::On(progress) => Some(flow.moved(progress, variables)),
-            Moved::Next(Next::Ended(state, reason)) => {
-                shown.ends = json!({"state": state, "reason": reason});
-                None
-            }
-            Moved::Next(Next::Again(_)) => None,
-        }
+        variables.extend(self.tried.definition.plan.values_to_come(&flow.progress.step));
+        let (verdict, why) = (Verdict::Delivered, "the last step is shown");
+        self.moved(flow, variables, Answered { verdict, why, go: None, retry_after: None, attempt }, false, shown)
     }
 
     /// Sends the request, if the trial sends and may send more.
@@ -197,14 +175,11 @@ impl<B: Backend> Rehearsal<'_, B> {
     }
 
     /// The meaning of a response, and the entry with what people see of it.
-    fn judged(&self, flow: &InFlow, rendering: &Rendering<'_>, sent: Sent, mut entry: Value) -> (Judged, Value) {
+    fn judged(&self, rendering: &Rendering<'_>, sent: Sent, mut entry: Value) -> (Judged, Value) {
         let seen = rendering.shown().ok();
         let scrubber = rendering.scrubber(seen.as_ref(), self.tried.two_parties);
         let (sent, judged) = rendering.read(masked(sent, &scrubber), seen.as_ref(), &scrubber);
-        let mut heard = heard(&sent, &judged, &scrubber);
-        if call_of(&self.tried.definition, Some(flow)).answer.hides() {
-            heard.hide(&sent);
-        }
+        let heard = rendering.heard(&sent, &judged, &scrubber);
         entry["status"] = json!(heard.status);
         entry["answer"] = json!(heard.answer);
         entry["answer_headers"] = json!(heard.status.map(|_| headers_view(&heard.answer_headers)));

@@ -7,7 +7,7 @@ use utoipa::openapi::{
 
 use super::super::shape::{Record as _, list, named_as, or_null, pattern};
 
-/// What is shown is whole; of what is written every field may be left out or null, unless it is needed.
+/// The form of a record in the description: shown records are whole; in written ones every optional field may be left out or null.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Shown,

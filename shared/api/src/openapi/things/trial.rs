@@ -12,7 +12,7 @@ use super::{
     rule::RESULTS,
 };
 
-/// What an answer may mean.
+/// The meanings that an answer may have.
 const VERDICTS: [&str; 5] = ["delivered", "pending", "retry", "failed", "branch"];
 
 pub(super) fn things() -> Vec<Thing> {

@@ -24,15 +24,16 @@ pub(super) async fn walk_on<B: Backend>(
 ) -> Result<bool, StoreError> {
     let Asking { received, job, rule, secrets, .. } = &*asking;
     let known = view.records.get(&job.id).cloned().zip(view.row_rev);
-    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref() };
+    let is_behind = is_behind(asking, view);
+    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), is_behind };
     let WalkedOn::Send(flow) = walker.walk_on().await? else { return Ok(false) };
     asking.flow = Some(flow);
     Ok(true)
 }
 
 /// Returns true if an older flow of the same subject is to finish before this delivery sends its first request (W4).
-pub(super) fn is_behind_a_flow(asking: &Asking<'_>, view: &View) -> bool {
-    let finishes = asking.rule.definition.on_newer == OnNewer::Finish && asking.flow.is_some();
+fn is_behind(asking: &Asking<'_>, view: &View) -> bool {
+    let finishes = asking.rule.definition.on_newer == OnNewer::Finish;
     let order = asking.job.event.0.order();
     let is_own = |entry: &Entry| entry.id == asking.job.id;
     if !finishes || view.line.entries.iter().any(|entry| is_own(entry) && entry.attempts > 0) {
@@ -40,19 +41,6 @@ pub(super) fn is_behind_a_flow(asking: &Asking<'_>, view: &View) -> bool {
     }
     let is_open = |entry: &Entry| view.records.get(&entry.id).map_or(entry.claim.is_some(), |row| !row.state.is_ended());
     view.line.entries.iter().any(|entry| !is_own(entry) && entry.order < order && entry.attempts > 0 && is_open(entry))
-}
-
-/// Lets a delivery wait until an older flow of its subject has finished.
-pub(super) async fn wait_behind<B: Backend>(
-    deliveries: &Deliveries<B>,
-    asking: &Asking<'_>,
-    known: Option<(DeliveryRow, u64)>,
-) -> Result<Step, StoreError> {
-    let Asking { received, job, rule, secrets, flow, .. } = asking;
-    let Some(flow) = flow else { return Ok(Step::Again) };
-    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref() };
-    walker.wait_behind(flow).await?;
-    Ok(Step::Settled)
 }
 
 /// Goes on in a flow, or ends it, where the attempts of a step are used up.
@@ -64,7 +52,7 @@ pub(super) async fn spent_in_flow<B: Backend>(
     why: &str,
 ) -> Result<Step, StoreError> {
     let Asking { received, job, rule, secrets, .. } = asking;
-    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref() };
+    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), is_behind: false };
     let Some((state, reason)) = walker.walk_on_exhausted(flow, attempts, why).await? else { return Ok(Step::Settled) };
     let max_attempts = known.as_ref().map_or(0, |(row, _)| row.max_attempts);
     let ending = Ending { job, row: known, attempts, max_attempts };
