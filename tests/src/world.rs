@@ -180,26 +180,30 @@ impl World {
         self.store().receive(self.clock.now(), &Limits::default(), 0).next_due
     }
 
-    /// Works one message: claim, the receiver's answer, conclude.
+    /// Works one message: claim, the receiver's answer, conclude, and what follows at once.
     ///
     /// # Errors
     /// The machine died meanwhile.
     pub async fn work(&mut self, received: &Received, replies: Replies<'_>) -> Result<(), StoreError> {
         let engine = self.engine();
-        let Claiming::Send(claimed) = engine.worker().claim(received).await? else { return Ok(()) };
-        let sent = match claimed.request() {
-            Ok(request) => {
-                let (delivery_id, attempt) = (claimed.delivery_id().to_owned(), claimed.attempt());
-                let arrival = Arrival { at: self.clock.now(), delivery_id, attempt, url: request.url, headers: request.headers };
-                let reply = replies(&arrival);
-                if reply != Reply::Stuck {
-                    self.arrivals.push(arrival);
+        let mut claiming = engine.worker().claim(received).await?;
+        while let Claiming::Send(claimed) = claiming {
+            let sent = match claimed.request() {
+                Ok(request) => {
+                    let (delivery_id, attempt) = (claimed.delivery_id().to_owned(), claimed.attempt());
+                    let arrival = Arrival { at: self.clock.now(), delivery_id, attempt, url: request.url, headers: request.headers };
+                    let reply = replies(&arrival);
+                    if reply != Reply::Stuck {
+                        self.arrivals.push(arrival);
+                    }
+                    reply.sent()
                 }
-                reply.sent()
-            }
-            Err(fault) => Err(fault.into()),
-        };
-        engine.deliveries().conclude(*claimed, sent).await
+                Err(fault) => Err(fault.into()),
+            };
+            let Some(next) = engine.deliveries().conclude(*claimed, sent).await? else { break };
+            claiming = engine.worker().go_on(next).await?;
+        }
+        Ok(())
     }
 
     /// Works all that is due now, in order; what comes up meanwhile too.

@@ -10,12 +10,14 @@
 //! A person's word stands on the line too: to send a delivery again, or to stop it. It is given by a compare-and-set of the line like a
 //! claim, so that the one comes before the other or after it, never beside it.
 
+mod behind;
 mod give_back;
 mod position;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use behind::{Behind, MOST_BEHIND};
 pub use give_back::{GivenBack, Return, Returns};
 pub use position::{Blocker, BlockerKind, Lease, Position};
 
@@ -136,6 +138,8 @@ pub struct Recorded {
     pub ended: bool,
     /// When it is due again, if it waits.
     pub due: Option<Timestamp>,
+    /// The time until which it keeps the line for its next step, if that follows at once (W4).
+    pub keeps_until: Option<Timestamp>,
 }
 
 /// The answer to an [`Ask`].

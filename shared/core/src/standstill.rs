@@ -327,6 +327,7 @@ fn behind(now: &Circumstances<'_>) -> Option<Standstill> {
     let why = match kind {
         BlockerKind::InFlight => format!("{id} is in flight about the same subject: it waits for that answer{at}"),
         BlockerKind::Older => format!("{id} goes first, an older one that has had no attempt yet: it waits for that{at}"),
+        BlockerKind::BetweenSteps => format!("{id} sends the next step of its flow at once: it waits for that{at}"),
         BlockerKind::SameChange => {
             format!("{id} of the same change goes first and has had no attempt yet: it waits for that{at}")
         }

@@ -41,7 +41,7 @@ use std::{fmt, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use delivery::{Claimed, Claiming, Deliveries};
+pub use delivery::{Claimed, Claiming, Continued, Deliveries};
 pub use due::Sweeper;
 pub use failed::Failed;
 pub use idempotency::Idempotency;

@@ -201,6 +201,9 @@ pub(crate) struct DeliveryRow {
     /// Its place in the flow of its rule, if that is one (W3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) flow: Option<Box<Progress>>,
+    /// The time until which it keeps its subject queue for its next step, if that follows at once (W4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keeps_until: Option<Timestamp>,
 }
 
 /// What an attempt, or the end of its delivery, tells the platform. It stands in the row before the bus is asked to take it.
@@ -313,6 +316,7 @@ impl DeliveryRow {
             duration_ms: None,
             outbox: None,
             flow: None,
+            keeps_until: None,
         }
     }
 
@@ -328,6 +332,7 @@ impl DeliveryRow {
         self.state = state;
         self.reason = Some(reason.into());
         self.next_due = None;
+        self.keeps_until = None;
         self.ended_at = Some(now);
     }
 

@@ -13,7 +13,7 @@ use tracking_core::{delivery::DeliveryId, event::Order as Place};
 
 use crate::{
     backend::{Backend, Effects, Item, Key, Lane, Message, Received, StoreError},
-    delivery::{Claiming, Deliveries},
+    delivery::{Claiming, Continued, Deliveries},
     failed::Failed,
     holds::Holds,
     keys,
@@ -175,24 +175,35 @@ impl<B: Backend> Worker<B> {
         sender: &Sender,
         until: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        match self.claim_task(received, task, until).await? {
-            Claiming::Settled => Ok(()),
-            Claiming::Send(claimed) => {
-                spans::add_attempt(claimed.attempt());
-                let (claimed, rendered) = self.deliveries.rendered(claimed).await;
-                let sent = match rendered {
-                    // Other work of its owner's took too long. Nothing has left.
-                    Ok(_) if claimed.heavy_owner().is_some() && claimed.is_late(self.store.now()) => {
-                        Err(SendFault::Ours(OurFault("rendering waited too long for its turn".to_owned())))
-                    }
-                    Ok(rendered) => self.deliveries.send(&claimed, rendered, sender).await,
-                    Err(fault) => Err(fault.into()),
-                };
-                let concluded = self.deliveries.conclude(*claimed, sent).await;
-                self.log.note_verdicts().await;
-                concluded
-            }
+        let mut claiming = self.claim_task(received, task, until).await?;
+        while let Claiming::Send(claimed) = claiming {
+            spans::add_attempt(claimed.attempt());
+            let (claimed, rendered) = self.deliveries.rendered(claimed).await;
+            let sent = match rendered {
+                // Other work of its owner's took too long. Nothing has left.
+                Ok(_) if claimed.heavy_owner().is_some() && claimed.is_late(self.store.now()) => {
+                    Err(SendFault::Ours(OurFault("rendering waited too long for its turn".to_owned())))
+                }
+                Ok(rendered) => self.deliveries.send(&claimed, rendered, sender).await,
+                Err(fault) => Err(fault.into()),
+            };
+            let concluded = self.deliveries.conclude(*claimed, sent).await;
+            self.log.note_verdicts().await;
+            // What is not settled when the process stops comes again.
+            let next = concluded?.filter(|_| !self.stopping.load(Ordering::Relaxed));
+            let Some(next) = next else { break };
+            claiming = self.go_on(next).await?;
         }
+        Ok(())
+    }
+
+    /// Claims what follows at once on what was recorded, in the same working of its message (W15).
+    ///
+    /// # Errors
+    /// As [`Self::claim`].
+    pub async fn go_on(&self, next: Continued) -> Result<Claiming, StoreError> {
+        let Continued { received, job, until, began } = next;
+        self.deliveries.claim_job(&received, job, None, until, Some(began)).await
     }
 
     /// Reads a message. One that was put off is taken out of its wrapping if it can be read by now, or if its time is over.
@@ -274,11 +285,11 @@ impl<B: Backend> Worker<B> {
             }
         };
         match task {
-            Task::Deliver(job) => return self.deliveries.claim_job(received, *job, None, until).await,
+            Task::Deliver(job) => return self.deliveries.claim_job(received, *job, None, until, None).await,
             Task::Wake { delivery } => match self.store.read_row::<DeliveryRow>(keys::delivery(&delivery)).await? {
                 Some((row, _)) => {
                     spans::add_rule(&row.job.rule);
-                    return self.deliveries.claim_job(received, row.job.clone(), Some(row), until).await;
+                    return self.deliveries.claim_job(received, row.job.clone(), Some(row), until, None).await;
                 }
                 None => self.store.commit_one(received.done()).await?,
             },

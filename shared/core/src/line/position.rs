@@ -31,6 +31,8 @@ pub enum BlockerKind {
     Older,
     /// It is of the same change and has not had its first attempt.
     SameChange,
+    /// Its flow sends the next step at once (W4).
+    BetweenSteps,
 }
 
 /// A lease on an attempt that has no record.
@@ -102,6 +104,10 @@ impl Line {
         if let Some((entry, until)) = in_flight {
             return Some(Blocker { id: entry.id.clone(), kind: BlockerKind::InFlight, until: Some(until) });
         }
+        let going_on = others().find_map(|entry| entry.keeps_until(ask, recorded).map(|until| (entry, until)));
+        if let Some((entry, until)) = going_on {
+            return Some(Blocker { id: entry.id.clone(), kind: BlockerKind::BetweenSteps, until: Some(until) });
+        }
         let older = others().find_map(|entry| entry.goes_first_until(ask, recorded).map(|until| (entry, until)));
         if let Some((entry, until)) = older {
             return Some(Blocker { id: entry.id.clone(), kind: BlockerKind::Older, until: Some(until) });
@@ -116,6 +122,12 @@ impl Entry {
         let claim = self.claim.as_ref().filter(|claim| claim.is_live(ask.present))?;
         let is_open = recorded(&self.id).is_none_or(|record| !record.ended && record.attempts < self.attempts);
         is_open.then_some(claim.lease_until)
+    }
+
+    /// The time until which this entry keeps the line for its next step (W4).
+    fn keeps_until(&self, ask: &Ask<'_>, recorded: Log<'_>) -> Option<Timestamp> {
+        let record = recorded(&self.id).filter(|record| !record.ended)?;
+        record.keeps_until.filter(|until| *until > ask.present.now)
     }
 
     /// The time until which this entry is known to go before the delivery of `ask` without an attempt.

@@ -122,12 +122,12 @@ impl Play {
     fn again(&mut self, name: &str, attempts: u32) {
         let due = Some(self.now + SignedDuration::from_secs(60));
         let base = self.base(name);
-        self.log.insert(delivery(name), Recorded { attempts, base, ended: false, due });
+        self.log.insert(delivery(name), Recorded { attempts, base, ended: false, due, keeps_until: None });
     }
 
     fn end(&mut self, name: &str, attempts: u32) {
         let base = self.base(name);
-        self.log.insert(delivery(name), Recorded { attempts, base, ended: true, due: None });
+        self.log.insert(delivery(name), Recorded { attempts, base, ended: true, due: None, keeps_until: None });
     }
 
     /// A claim is given back that this hand-out won; how many of its claims that makes. `None`: it stays counted.
@@ -155,7 +155,7 @@ impl Play {
     /// A person asks to send it again, and the log has it too.
     fn resend(&mut self, name: &str, order: Order) {
         let attempts = self.person_asks(Asked::Resend, name, order);
-        self.log.insert(delivery(name), Recorded { attempts, base: attempts, ended: false, due: Some(self.now) });
+        self.log.insert(delivery(name), Recorded { attempts, base: attempts, ended: false, due: Some(self.now), keeps_until: None });
     }
 
     fn wait(&mut self, seconds: i64) {
@@ -209,7 +209,7 @@ fn l1_a_limit_that_was_lowered_counts_at_once_and_one_that_was_raised_too() {
 #[test]
 fn l1_what_the_log_has_counts_where_the_line_has_forgotten() {
     let mut play = Play::new();
-    play.log.insert(delivery("a"), Recorded { attempts: 2, base: 0, ended: false, due: None });
+    play.log.insert(delivery("a"), Recorded { attempts: 2, base: 0, ended: false, due: None, keeps_until: None });
     assert_eq!(play.ask("a", created(1), "t1"), Claims(3));
 }
 
@@ -388,7 +388,7 @@ fn p3_updated_does_not_wait_for_a_created_one_that_is_over_or_was_tried() {
     for recorded in [(0, true), (1, true), (1, false)] {
         let mut play = Play::new();
         let (attempts, ended) = recorded;
-        play.log.insert(delivery("tc"), Recorded { attempts, base: 0, ended, due: None });
+        play.log.insert(delivery("tc"), Recorded { attempts, base: 0, ended, due: None, keeps_until: None });
         play.after = Some(delivery("tc"));
         assert_eq!(play.ask("tu", updated(1), "t1"), Claims(1), "{recorded:?}");
     }

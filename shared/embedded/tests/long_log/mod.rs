@@ -60,7 +60,7 @@ impl LongLog {
                 .messages;
             try_join_all(picked.iter().map(|received| async move {
                 let Claiming::Send(claimed) = self.engine.worker().claim(received).await? else { return Ok(()) };
-                self.engine.deliveries().conclude(*claimed, Ok(Answer::new(200, Vec::new(), Vec::new()))).await
+                self.engine.deliveries().conclude(*claimed, Ok(Answer::new(200, Vec::new(), Vec::new()))).await.map(drop)
             }))
             .await?;
         }

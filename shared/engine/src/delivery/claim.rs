@@ -1,5 +1,6 @@
 //! Claiming an attempt.
 
+mod behind;
 mod in_flow;
 
 use std::{
@@ -17,6 +18,7 @@ use tracking_core::{
 };
 
 use self::in_flow::{spent_in_flow, walk_on};
+pub(super) use self::behind::{done_or_once_more, finishes};
 use super::{
     Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF,
     another::{self, is_another},
@@ -63,6 +65,8 @@ struct Asking<'a> {
     key: Key,
     /// The time by which all work on it must be over, if there is one.
     until: Option<Timestamp>,
+    /// The time of the first of the requests that follow on one another at once, if this is not the first.
+    began: Option<Timestamp>,
     /// The attempt that its rule's rate lets go.
     paced: Option<u32>,
     /// The slot that it waits for otherwise.
@@ -140,6 +144,7 @@ impl<B: Backend> Deliveries<B> {
         job: Job,
         row: Option<DeliveryRow>,
         until: Option<Timestamp>,
+        began: Option<Timestamp>,
     ) -> Result<Claiming, StoreError> {
         // A first try finds no line most of the time. Where something may be known of it, it is read first.
         let is_fresh = received.receipt.lane == Lane::Delivery && !received.redelivered && job.after.is_none();
@@ -162,8 +167,8 @@ impl<B: Backend> Deliveries<B> {
             self.store.commit_one(self.come_again(received, &job, host, self.store.now(), row.as_ref())).await?;
             return Ok(Claiming::Settled);
         }
-        let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some();
-        let mut asking = Asking { received, job, rule, flow: None, secrets, key, until, paced: None, slot: None };
+        let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some() || finishes(&rule.definition);
+        let mut asking = Asking { received, job, rule, flow: None, secrets, key, until, began, paced: None, slot: None };
         if view.is_none() && !reads {
             view = Some(View::default());
         }
@@ -195,7 +200,7 @@ impl<B: Backend> Deliveries<B> {
             another::reject(&self.store, received, job).await?;
             return Ok(Step::Settled);
         }
-        let ending = |attempts: u32| Ending { job, row: row.clone().zip(row_rev), attempts, max_attempts };
+        let ending = |attempts: u32| Ending { job, row: row.clone().zip(row_rev), attempts, max_attempts, definition: Some(&asking.rule.definition) };
         let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
         let decision = view.line.decide(&self.ask(asking, base, now), &recorded);
         match decision {
@@ -211,7 +216,7 @@ impl<B: Backend> Deliveries<B> {
                 self.in_time(asking, lease_until)?;
                 return Ok(Step::Send(Box::new(Won { row, row_rev, attempt, base, lease_until })));
             }
-            Decision::Ended => self.store.commit_one(received.done()).await?,
+            Decision::Ended => self.store.commit_one(behind::release(self, asking, &view)).await?,
             Decision::Wait { until, line } => {
                 spans::waits_in_line(&view.line, &self.ask(asking, base, now), &recorded, until);
                 if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
@@ -269,7 +274,7 @@ impl<B: Backend> Deliveries<B> {
         if !self.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()? {
             return Ok(Step::Again);
         }
-        if let Err(error) = self.overtake(&overtaken).await {
+        if let Err(error) = self.overtake(&overtaken, OVERTAKEN).await {
             tracing::debug!(%error, "overtaken deliveries end when their own messages come");
         }
         self.in_time(asking, won.lease_until)?;
@@ -323,7 +328,7 @@ impl<B: Backend> Deliveries<B> {
                 self.store.commit_one(received.done()).await?;
                 return Ok(Claiming::Settled);
             }
-            let ending = Ending { job, row, attempts: 0, max_attempts: 0 };
+            let ending = Ending { job, row, attempts: 0, max_attempts: 0, definition: None };
             if self.end(received, ending, State::Cancelled, SWITCHED_OFF).await? {
                 return Ok(Claiming::Settled);
             }
@@ -416,8 +421,8 @@ impl<B: Backend> Deliveries<B> {
         Ok(View { rev, line, row_rev, records })
     }
 
-    /// Ends older deliveries that waited for a retry (P3). Should this be cut off, their own messages end them.
-    async fn overtake(&self, overtaken: &[DeliveryId]) -> Result<(), StoreError> {
+    /// Ends older deliveries that wait (P3). Should this be cut off, their own messages end them.
+    async fn overtake(&self, overtaken: &[DeliveryId], why: &str) -> Result<(), StoreError> {
         if overtaken.is_empty() {
             return Ok(());
         }
@@ -427,7 +432,7 @@ impl<B: Backend> Deliveries<B> {
         for item in self.store.backend().get(&keys).await?.into_iter().flatten() {
             let mut row: DeliveryRow = rows::read_item(&item)?;
             if !row.state.is_ended() {
-                row.end(State::Superseded, OVERTAKEN, now);
+                row.end(State::Superseded, why, now);
                 swaps.push(Swap { key: item.key, expect: Some(item.rev), new: Some(self.store.delivery_item(&row)) });
             }
         }
@@ -439,7 +444,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     fn claimed(&self, asking: Asking<'_>, won: Won) -> Claiming {
-        let Asking { received, job, rule, flow, secrets, until, .. } = asking;
+        let Asking { received, job, rule, flow, secrets, until, began, .. } = asking;
         let Won { row, row_rev, attempt, base, lease_until } = won;
         let at = self.store.now();
         let under_way = self.recorder.begin();
@@ -458,6 +463,7 @@ impl<B: Backend> Deliveries<B> {
             base,
             lease_until,
             until,
+            began: began.unwrap_or(at),
             at,
             listed,
             shown,
@@ -468,6 +474,7 @@ impl<B: Backend> Deliveries<B> {
 
 impl DeliveryRow {
     pub(crate) fn recorded(&self) -> Recorded {
-        Recorded { attempts: self.attempts, base: self.base, ended: self.state.is_ended(), due: self.next_due }
+        let Self { attempts, base, next_due: due, keeps_until, .. } = *self;
+        Recorded { attempts, base, ended: self.state.is_ended(), due, keeps_until }
     }
 }

@@ -12,7 +12,7 @@ use tracking_core::{
 };
 
 use super::{
-    Claimed, SWITCHED_OFF, Sent,
+    Claimed, Continued, SWITCHED_OFF, Sent,
     render::{Heard, Judged, is_heavy, masked, shown_request},
     walk::{Followed, after_response, settle_kept},
 };
@@ -29,6 +29,8 @@ use crate::{
 
 /// How much of a request's body the log keeps, in bytes.
 const LOGGED_BODY: usize = 16_384;
+/// The time for which a delivery keeps its subject queue for a step that follows at once (W4).
+const KEEPS: SignedDuration = SignedDuration::from_secs(60);
 /// How much longer than the log's retention a row of an earlier attempt is kept. Its delivery is kept for the retention from its end
 /// on, and it ends within that time: 30 retries of at most a day each, with their jitter, are 33 days (L1, L2).
 const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 45);
@@ -58,13 +60,13 @@ impl Understood {
 
 impl<B: Backend> Deliveries<B> {
     /// Concludes an attempt and records it, with the message's end in the same step. One that a fault of this machine kept from leaving
-    /// is given back instead, and comes again.
+    /// is given back instead, and comes again. Returns what follows at once in a flow, if something does: its message is settled then.
     ///
     /// # Errors
     /// Neither the store nor the queue takes the record: the attempt stays counted, and the message comes again.
-    pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<(), StoreError> {
+    pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<Option<Continued>, StoreError> {
         let sent = match sent {
-            Err(SendFault::Ours(fault)) => return self.give_back(claimed, &fault).await,
+            Err(SendFault::Ours(fault)) => return self.give_back(claimed, &fault).await.map(|()| None),
             sent => sent.map_err(|fault| fault.for_owner(&claimed.job.owner)),
         };
         let now = self.store.now();
@@ -74,7 +76,7 @@ impl<B: Backend> Deliveries<B> {
         let verdict = understood.judged.verdict;
         let (row, earlier) = self.concluded(&claimed, understood, now).await;
         if holds == Ok(false) {
-            return self.leave_trace(claimed, &row, earlier, now).await;
+            return self.leave_trace(claimed, &row, earlier, now).await.map(|()| None);
         }
         tell_log(&row, verdict);
         let (state, at, rule, owner) = (row.state, claimed.at, claimed.rule.id.clone(), claimed.job.owner.clone());
@@ -110,6 +112,7 @@ impl<B: Backend> Deliveries<B> {
         let mut row = claimed.row_or_new(State::Waiting);
         let Understood { retry_after, judged, scrubber, .. } = &understood;
         row.job = claimed.job.clone();
+        row.keeps_until = None;
         row.attempts = claimed.attempt;
         row.base = claimed.base;
         row.max_attempts = claimed.max_attempts();
@@ -117,7 +120,7 @@ impl<B: Backend> Deliveries<B> {
         row.set_variables(&judged.told.variables, &judged.hidden);
         let told = news(&mut row, &judged.told, scrubber);
         let retry_after = retry_after.as_deref().and_then(|value| parse_retry_after(value, now));
-        let Followed { mut next, reason, keep } = follow(claimed, &mut row, judged, retry_after, now);
+        let Followed { mut next, reason, keep, is_at_once } = follow(claimed, &mut row, judged, retry_after, now);
         Box::pin(settle_kept(self, claimed, keep, &judged.forget)).await;
         // Where the store does not say, the next claim asks again.
         if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
@@ -136,6 +139,7 @@ impl<B: Backend> Deliveries<B> {
                 row.state = State::Waiting;
                 row.reason = Some(reason.unwrap_or_else(|| judged.why.clone()));
                 row.next_due = Some(due);
+                row.keeps_until = is_at_once.then_some(now + KEEPS);
                 let attempt = logged(claimed, understood, now);
                 (row.http_status, row.duration_ms) = (attempt.status, Some(attempt.duration_ms));
                 earlier = Some(attempt);
@@ -162,6 +166,7 @@ impl<B: Backend> Deliveries<B> {
         row.base = claimed.base;
         row.max_attempts = claimed.max_attempts();
         row.next_due = None;
+        row.keeps_until = None;
         row.reason = None;
         if let Some(listing) = claimed.listing(&row) {
             self.recorder.record(Effects::default(), Some(listing)).await?;

@@ -56,6 +56,7 @@ mod standby;
 mod waiting;
 mod walk;
 
+use claim::done_or_once_more;
 use owed::wake;
 pub(crate) use owed::{deliver_message, group, message, owed, owed_now};
 pub(crate) use {claim::PATIENCE, standby::LONGEST_WAIT};
@@ -69,7 +70,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tracking_core::{caller::Owner, delivery::State, flow::Call, request::Rendered, template::RenderFault};
+use tracking_core::{caller::Owner, delivery::State, flow::Call, hash, request::Rendered, template::RenderFault, tracking_api::Definition};
 
 use crate::{
     backend::{Backend, Effects, Lane, Received, Settle, StoreError, Swap},
@@ -110,6 +111,8 @@ pub struct Claimed {
     lease_until: Timestamp,
     /// The time by which all work on it must be over, if there is one.
     until: Option<Timestamp>,
+    /// The time of the first of the requests that follow on one another at once.
+    began: Timestamp,
     at: Timestamp,
     /// Whether the log lists the delivery.
     listed: AtomicBool,
@@ -125,6 +128,26 @@ pub enum Claiming {
     Send(Box<Claimed>),
     /// Nothing to send now; the message is dealt with.
     Settled,
+}
+
+/// A delivery whose message is not settled yet, since more follows at once on the attempt that was recorded (W15).
+#[derive(Debug)]
+pub struct Continued {
+    pub(crate) received: Received,
+    pub(crate) job: Job,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) began: Timestamp,
+}
+
+impl Continued {
+    /// What follows on an attempt.
+    fn of(claimed: &Claimed) -> Self {
+        let Claimed { received, job, until, began, attempt, .. } = claimed;
+        // A repeat of the call that has claimed the first attempt has a token of its own from here on.
+        let token = hash::text(&["step", &received.token, &attempt.to_string()], 24);
+        let received = Received { redelivered: true, token, ..received.clone() };
+        Self { received, job: job.clone(), until: *until, began: *began }
+    }
 }
 
 impl Claimed {
@@ -260,7 +283,8 @@ impl<B: Backend> Deliveries<B> {
             return Ok(false);
         }
         // Should this be cut off, the message comes again, and publishes what is in the row.
-        self.store.commit_one(Effects { publish: row.unpublished(), ..received.done() }).await?;
+        let done = done_or_once_more(self, received, (&row.job, ending.definition));
+        self.store.commit_one(Effects { publish: row.unpublished(), ..done }).await?;
         tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
         self.store.tally.ended(state);
         Ok(true)
@@ -289,4 +313,6 @@ struct Ending<'a> {
     row: Option<(DeliveryRow, u64)>,
     attempts: u32,
     max_attempts: u32,
+    /// The rule as it is now, if it sends.
+    definition: Option<&'a Definition>,
 }

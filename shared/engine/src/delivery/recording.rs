@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracking_core::delivery::State;
 
-use super::{Claimed, message, wake};
+use super::{Claimed, Continued, claim::done_or_once_more, message, wake};
 use crate::{
     backend::{Backend, Effects, Received, StoreError, Swap},
     delivery::Deliveries,
@@ -30,11 +30,14 @@ const LEAST: SignedDuration = SignedDuration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The time for which a record rests in the queue at first: a write whose call was given up may land as late.
 const REST: SignedDuration = SignedDuration::from_secs(30);
+/// The time after the first of several requests for which the next follows in the same working of their message (W15).
+const AT_ONCE: SignedDuration = SignedDuration::from_secs(10);
 /// The tries to write a row while others write it.
 const TRIES: usize = 10;
 
 impl<B: Backend> Deliveries<B> {
     /// Records an attempt. `earlier` is the attempt if the row does not hold it. `holds`: no other hand-out can have claimed a later one.
+    /// Returns what follows at once, if something does: its message is not settled.
     ///
     /// # Errors
     /// Neither the store nor the queue takes the record.
@@ -44,36 +47,45 @@ impl<B: Backend> Deliveries<B> {
         row: DeliveryRow,
         earlier: Option<Attempt>,
         holds: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Continued>, StoreError> {
         let listing = claimed.listing(&row);
         let host = claimed.next_host(&row);
         let recording = Recording { row, earlier, unlisted: listing.is_some(), host };
         let left = self.left_for_recording(&claimed);
-        let effects = self.as_recorded(&claimed, &recording);
+        let next = self.continued(&claimed, &recording.row);
+        let effects = self.as_recorded(&claimed, &recording, next.is_some());
         let Claimed { received, under_way, .. } = claimed;
         drop(under_way);
         if self.store.backend().is_transactional() {
-            return self.recorder.record(effects, listing).await;
+            return self.recorder.record(effects, listing).await.map(|()| next);
         }
         if holds && self.record_within(&effects, listing, left).await {
-            return Ok(());
+            return Ok(next);
         }
         let (rule, delivery) = (&recording.row.job.rule, &recording.row.job.id);
         tracing::warn!(tracking_api_id = %rule, delivery_id = %delivery, attempt = recording.row.attempts, "the table does not take a record: it waits in the queue");
         let group = super::group(&recording.row.job, &recording.host);
         let send = vec![message(&Task::Record(Box::new(recording)), group, self.store.now() + REST)];
-        self.store.commit_one(Effects { send, ..received.done() }).await
+        self.store.commit_one(Effects { send, ..received.done() }).await?;
+        Ok(None)
     }
 
-    /// What recording an attempt brings about, the end of its message included.
-    fn as_recorded(&self, claimed: &Claimed, recording: &Recording) -> Effects {
+    /// What follows at once on an attempt with this row: the next step of its flow, unless its message has been worked for long.
+    fn continued(&self, claimed: &Claimed, row: &DeliveryRow) -> Option<Continued> {
+        let is_soon = self.store.now() < claimed.began + AT_ONCE;
+        (is_soon && row.keeps_until.is_some()).then(|| Continued::of(claimed))
+    }
+
+    /// What recording an attempt brings about, the end of its message included unless the delivery is `continued`.
+    fn as_recorded(&self, claimed: &Claimed, recording: &Recording, continued: bool) -> Effects {
         let Recording { row, earlier, host, .. } = recording;
         let mut effects = match row.next_due {
+            _ if continued => Effects::default(),
             Some(due) if !row.state.is_ended() => {
                 // The message may come before the row is written: it names only a row that stands there already.
                 self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.as_ref())
             }
-            _ => claimed.received.done(),
+            _ => done_or_once_more(self, &claimed.received, (&claimed.job, Some(&claimed.rule.definition))),
         };
         effects.put.extend(earlier.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, self.store.now())));
         self.put_told(&mut effects, row);

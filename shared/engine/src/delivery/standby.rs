@@ -52,7 +52,7 @@ impl<B: Backend> Deliveries<B> {
             };
             let reason = format!("{}; {what} within 72 hours", standby.reason);
             let attempts = row.attempts;
-            let ending = Ending { job, row: rev.map(|rev| (row, rev)), attempts, max_attempts };
+            let ending = Ending { job, row: rev.map(|rev| (row, rev)), attempts, max_attempts, definition: Some(&standby.rule.definition) };
             if self.end(received, ending, state, &reason).await? {
                 return Ok(());
             }
@@ -70,6 +70,7 @@ impl<B: Backend> Deliveries<B> {
         row.reason = Some(standby.reason.clone());
         row.waits_since = Some(since);
         row.next_due = Some(at);
+        row.keeps_until = None;
         let swap = Swap { key, expect: rev, new: Some(self.store.delivery_item(&row)) };
         if !self.store.swap_one(swap).await.is_done()? {
             at = now + AGAIN;

@@ -31,15 +31,13 @@ use crate::{
 };
 
 /// The pause after somebody else wrote the row.
-const AGAIN: SignedDuration = SignedDuration::from_secs(1);
+pub(super) const AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// The part of the lease on setting kept variables beyond the request's timeout (W5).
 const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(15);
 /// The least time after which a delivery looks again whether such a lease is free, and the spread of those looks, in milliseconds.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 const LOOK_SPREAD_MS: u64 = 3_000;
-/// The longest time between two looks whether an older flow has finished.
-const LONGEST_LOOK: SignedDuration = SignedDuration::from_mins(5);
 /// The tries to write a line while others write it.
 const PLACE_TRIES: usize = 10;
 
@@ -111,10 +109,15 @@ impl<B: Backend> Walker<'_, B> {
         self.keep(&flow, &keep).await?;
         match stance {
             Stance::Send => {
-                let wait = if self.is_behind { Some(self.next_look()) } else { self.await_lease(&mut flow).await? };
-                let Some(wait) = wait else { return Ok(WalkedOn::Send(Box::new(flow))) };
-                // It looks again whether the step is still to be run.
-                self.rest(&before, attempts, wait).await?;
+                // Who waits finds out again whether the step is still to be run.
+                if self.is_behind {
+                    self.wait_behind(&before, attempts).await?;
+                    return Ok(WalkedOn::Settled);
+                }
+                match self.await_lease(&mut flow).await? {
+                    Some(wait) => self.rest(&before, attempts, wait).await?,
+                    None => return Ok(WalkedOn::Send(Box::new(flow))),
+                }
             }
             Stance::Wait(until, why) => {
                 if flow.progress.is_untouched() {
@@ -127,23 +130,16 @@ impl<B: Backend> Walker<'_, B> {
         Ok(WalkedOn::Settled)
     }
 
-    async fn end(&self, attempts: u32, state: State, reason: &str) -> Result<(), StoreError> {
+    pub(super) async fn end(&self, attempts: u32, state: State, reason: &str) -> Result<(), StoreError> {
         let max_attempts = self.known.map_or(0, |(row, _)| row.max_attempts);
-        let ending = Ending { job: self.job, row: self.known.cloned(), attempts, max_attempts };
+        let definition = Some(&*self.rule.definition);
+        let ending = Ending { job: self.job, row: self.known.cloned(), attempts, max_attempts, definition };
         if !self.deliveries.end(self.received, ending, state, reason).await? {
             let at = self.deliveries.store.now() + AGAIN;
             let again = self.deliveries.come_again(self.received, self.job, self.rule.definition.first_host(), at, None);
             self.deliveries.store.commit_one(again).await?;
         }
         Ok(())
-    }
-
-    /// The time at which a delivery looks again whether an older flow has finished, ever more rarely, and why it waits.
-    fn next_look(&self) -> (Timestamp, String) {
-        let now = self.deliveries.store.now();
-        let waited = now.duration_since(self.job.created_at);
-        let until = now + (waited / 4).clamp(LOOK_AGAIN, LONGEST_LOOK);
-        (until, "an older delivery of the same subject finishes its flow first".to_owned())
     }
 
     /// Takes the lease on a step that sets kept variables (W5). Returns the time at which to look again if another delivery has it, and
@@ -172,28 +168,36 @@ impl<B: Backend> Walker<'_, B> {
         self.deliveries.rules.change_kept(self.rule, &KeptChange { keep, ..KeptChange::default() }).await
     }
 
+    /// The question to its line by a delivery that waits for its first request.
+    pub(super) fn ask(&self) -> Ask<'_> {
+        let (store, job, call) = (&self.deliveries.store, self.job, self.rule.definition.plan.first_call());
+        Ask {
+            id: &job.id,
+            order: job.event.0.order(),
+            after: None,
+            token: &self.received.token,
+            present: Present { now: store.now(), ..store.present() },
+            timeout_seconds: call.request.timeout().seconds(),
+            max_attempts: call.retry.max_attempts(),
+        }
+    }
+
     /// Puts a delivery with a fixed delay on its line, so that what came later is sent later (P3, W10).
     async fn keep_place(&self, until: Timestamp) -> Result<(), StoreError> {
+        self.change_line(|line| Some((line.waiting(&self.ask(), 1, until, None)?, ()))).await.map(drop)
+    }
+
+    /// Writes what becomes of the line of a delivery, unless nothing does. Returns what was said beside it.
+    pub(super) async fn change_line<T>(&self, change: impl Fn(&Line) -> Option<(Line, T)>) -> Result<Option<T>, StoreError> {
         let (store, job) = (&self.deliveries.store, self.job);
         let key = keys::line(&job.id, &job.rule, &job.event.0.subject());
-        let call = self.rule.definition.plan.first_call();
         for _ in 0..PLACE_TRIES {
             let read = store.get_one(key.clone()).await?;
             let rev = read.as_ref().map(|item| item.rev);
             let line: Line = read.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
-            let now = store.now();
-            let ask = Ask {
-                id: &job.id,
-                order: job.event.0.order(),
-                after: None,
-                token: &self.received.token,
-                present: Present { now, ..store.present() },
-                timeout_seconds: call.request.timeout().seconds(),
-                max_attempts: call.retry.max_attempts(),
-            };
-            let Some(waiting) = line.waiting(&ask, 1, until, None).filter(|waiting| *waiting != line) else { return Ok(()) };
-            if self.deliveries.swap_line(key.clone(), rev, &waiting, now).await.is_done()? {
-                return Ok(());
+            let Some((changed, said)) = change(&line) else { return Ok(None) };
+            if changed == line || self.deliveries.swap_line(key.clone(), rev, &changed, store.now()).await.is_done()? {
+                return Ok(Some(said));
             }
         }
         Err(StoreError::Contended(format!("the line of delivery {}", job.id)))
@@ -202,7 +206,22 @@ impl<B: Backend> Walker<'_, B> {
     /// Writes the place of a delivery that goes on at a time, for a reason, and lets its message come again then.
     async fn rest(&self, flow: &InFlow, attempts: u32, (until, why): (Timestamp, String)) -> Result<(), StoreError> {
         let Self { deliveries, received, job, rule, .. } = *self;
-        let now = deliveries.store.now();
+        let written = self.write_place(flow, attempts, (until, why)).await?;
+        let at = if written.is_some() { until } else { deliveries.store.now() + AGAIN };
+        crate::spans::waits(Cause::Retry, at);
+        let recorded = written.as_ref().filter(|_| self.known.is_some());
+        let host = call_of(&rule.definition, Some(flow)).request.host();
+        deliveries.store.commit_one(deliveries.come_again(received, job, host, at, recorded)).await
+    }
+
+    /// Writes the place of a delivery that goes on at a time, for a reason. Returns its row, unless somebody else has written it.
+    pub(super) async fn write_place(
+        &self,
+        flow: &InFlow,
+        attempts: u32,
+        (until, why): (Timestamp, String),
+    ) -> Result<Option<DeliveryRow>, StoreError> {
+        let Self { deliveries, job, rule, .. } = *self;
         let call = call_of(&rule.definition, Some(flow));
         let (known, rev): (Option<DeliveryRow>, _) = self.known.cloned().unzip();
         let is_known = known.is_some();
@@ -217,13 +236,10 @@ impl<B: Backend> Walker<'_, B> {
         row.state = State::Waiting;
         row.reason = Some(why);
         row.next_due = Some(until);
+        row.keeps_until = None;
         flow.note(&rule.definition, &mut row);
         let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(deliveries.store.delivery_item(&row)) };
-        let is_written = deliveries.store.swap_one(swap).await.is_done()?;
-        let at = if is_written { until } else { now + AGAIN };
-        crate::spans::waits(Cause::Retry, at);
-        let recorded = (is_known && is_written).then_some(&row);
-        deliveries.store.commit_one(deliveries.come_again(received, job, call.request.host(), at, recorded)).await
+        Ok(deliveries.store.swap_one(swap).await.is_done()?.then_some(row))
     }
 }
 
@@ -277,12 +293,14 @@ pub(super) struct Followed {
     /// The reason of a wait that is not the response's.
     pub(super) reason: Option<String>,
     pub(super) keep: Kept,
+    /// The next request follows at once.
+    pub(super) is_at_once: bool,
 }
 
 impl Followed {
     /// The continuation of a delivery that stays at its place.
     pub(super) fn at_once(next: Next) -> Self {
-        Self { next, reason: None, keep: Kept::new() }
+        Self { next, reason: None, keep: Kept::new(), is_at_once: false }
     }
 }
 
@@ -307,13 +325,14 @@ pub(super) fn after_response(
             let Walked { progress, variables, keep, stance, .. } =
                 walk(&claimed.rule, &claimed.job, (&moved, attempt), &claimed.secrets, now);
             let flow = moved.moved(progress, variables);
+            let is_at_once = matches!(stance, Stance::Send);
             let (next, reason) = match stance {
                 Stance::Send => (Next::Again(now), Some(next_step(&flow))),
                 Stance::Wait(until, why) => (Next::Again(until), Some(why)),
                 Stance::End(state, reason) => (Next::Ended(state, reason), None),
             };
             let keep = flow.kept_for(&keep);
-            (flow, Followed { next, reason, keep })
+            (flow, Followed { next, reason, keep, is_at_once })
         }
     };
     for (name, seconds) in &judged.told.keep {

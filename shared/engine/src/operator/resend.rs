@@ -153,6 +153,10 @@ impl<B: Backend> Operator<B> {
             row.attempts = attempts;
             row.end(State::Cancelled, STOPPED, now);
             if self.store.swap_delivery(&row, rev).await? {
+                if row.flow.is_some() {
+                    // Newer ones may wait for its end (W4).
+                    self.store.commit_one(Effects { send: vec![nudge(&row, "", now)], ..Effects::default() }).await?;
+                }
                 self.store.tally.ended(State::Cancelled);
                 tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %id, outcome = "cancelled", "ended");
                 return Ok(row.view());
@@ -412,8 +416,12 @@ fn check_step(rule: &Rule, from_step: Option<&str>) -> Result<(), Refused> {
 
 /// Asks to send the next attempt of a delivery at this time.
 pub(crate) fn wake(rule: &Rule, row: &DeliveryRow, at: Timestamp) -> Message {
-    let group = delivery::group(&row.job, rule.definition.first_host());
-    delivery::message(&Task::Wake { delivery: row.job.id.clone() }, group, at)
+    nudge(row, rule.definition.first_host(), at)
+}
+
+/// A message about a delivery, for the receiver of this host.
+fn nudge(row: &DeliveryRow, host: &str, at: Timestamp) -> Message {
+    delivery::message(&Task::Wake { delivery: row.job.id.clone() }, delivery::group(&row.job, host), at)
 }
 
 pub(crate) fn line_key(row: &DeliveryRow) -> Key {

@@ -142,7 +142,7 @@ fn claim() -> RefOr<Schema> {
 fn blocker() -> RefOr<Schema> {
     record("A delivery that another one waits behind")
         .has("id", delivery_id("The delivery that goes first"))
-        .has("kind", word("The reason why it goes first", ["in_flight", "older", "same_change"]))
+        .has("kind", word("The reason why it goes first", ["in_flight", "older", "same_change", "between_steps"]))
         .has("until", maybe_time("The time at which the wait is over even if nothing more is heard of it"))
         .into()
 }

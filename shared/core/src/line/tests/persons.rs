@@ -24,10 +24,10 @@ fn l1_a_resend_opens_a_new_budget_and_attempts_count_on() {
 #[test]
 fn l1_the_log_keeps_the_budget_where_the_line_has_forgotten() {
     let mut play = Play { max_attempts: 2, ..Play::new() };
-    play.log.insert(delivery("a"), Recorded { attempts: 5, base: 4, ended: false, due: None });
+    play.log.insert(delivery("a"), Recorded { attempts: 5, base: 4, ended: false, due: None, keeps_until: None });
     assert_eq!(play.ask("a", created(1), "t1"), Claims(6));
     play.end("a", 6);
-    play.log.insert(delivery("a"), Recorded { attempts: 6, base: 4, ended: false, due: None });
+    play.log.insert(delivery("a"), Recorded { attempts: 6, base: 4, ended: false, due: None, keeps_until: None });
     assert_eq!(play.ask("a", created(1), "t2"), Spent(6));
 }
 
@@ -99,7 +99,7 @@ fn p3_a_newer_one_waits_for_what_a_person_asked_for_before_its_first_attempt() {
     let mut play = Play::new();
     assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
     assert_eq!(play.ask("b", updated(2), "t2"), Park(1));
-    play.log.insert(delivery("b"), Recorded { attempts: 0, base: 0, ended: false, due: None });
+    play.log.insert(delivery("b"), Recorded { attempts: 0, base: 0, ended: false, due: None, keeps_until: None });
     play.resend("b", updated(2));
     play.end("a", 1);
     assert_eq!(play.ask("c", updated(3), "t3"), Park(1), "b was known first");
@@ -111,7 +111,7 @@ fn p3_a_newer_ones_attempt_supersedes_what_a_person_asked_for_before() {
     let mut play = Play::new();
     assert_eq!(play.ask("b", updated(2), "t1"), Claims(1));
     play.end("b", 1);
-    play.log.insert(delivery("a"), Recorded { attempts: 0, base: 0, ended: true, due: None });
+    play.log.insert(delivery("a"), Recorded { attempts: 0, base: 0, ended: true, due: None, keeps_until: None });
     play.resend("a", updated(1));
     assert_eq!(play.ask("a", updated(1), "t2"), Claims(1));
     play.again("a", 1);
@@ -126,7 +126,7 @@ fn p3_of_several_that_a_person_asked_for_the_newer_one_supersedes_the_older() {
     assert_eq!(play.ask("c", updated(3), "t1"), Claims(1));
     play.end("c", 1);
     for (name, version) in [("a", 1), ("b", 2)] {
-        play.log.insert(delivery(name), Recorded { attempts: 1, base: 0, ended: true, due: None });
+        play.log.insert(delivery(name), Recorded { attempts: 1, base: 0, ended: true, due: None, keeps_until: None });
         play.resend(name, updated(version));
     }
     assert_eq!(play.ask("a", updated(1), "t2"), Claims(2));

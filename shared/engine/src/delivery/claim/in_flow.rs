@@ -1,6 +1,4 @@
-//! Claiming in a flow: what waits for an older flow's end (W4), and what follows when the attempts of a step are used up (L3).
-
-use tracking_core::{line::Entry, tracking_api::OnNewer};
+//! Claiming in a flow: the next request, and what follows when the attempts of a step are used up (L3).
 
 use super::{
     super::{
@@ -8,7 +6,7 @@ use super::{
         flow::InFlow,
         walk::{WalkedOn, Walker},
     },
-    Asking, Step, View,
+    Asking, Step, View, behind,
 };
 use crate::{
     backend::{Backend, StoreError},
@@ -24,23 +22,11 @@ pub(super) async fn walk_on<B: Backend>(
 ) -> Result<bool, StoreError> {
     let Asking { received, job, rule, secrets, .. } = &*asking;
     let known = view.records.get(&job.id).cloned().zip(view.row_rev);
-    let is_behind = is_behind(asking, view);
+    let is_behind = behind::is_behind(deliveries, asking, view);
     let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), is_behind };
     let WalkedOn::Send(flow) = walker.walk_on().await? else { return Ok(false) };
     asking.flow = Some(flow);
     Ok(true)
-}
-
-/// Returns true if an older flow of the same subject is to finish before this delivery sends its first request (W4).
-fn is_behind(asking: &Asking<'_>, view: &View) -> bool {
-    let finishes = asking.rule.definition.on_newer == OnNewer::Finish;
-    let order = asking.job.event.0.order();
-    let is_own = |entry: &Entry| entry.id == asking.job.id;
-    if !finishes || view.line.entries.iter().any(|entry| is_own(entry) && entry.attempts > 0) {
-        return false;
-    }
-    let is_open = |entry: &Entry| view.records.get(&entry.id).map_or(entry.claim.is_some(), |row| !row.state.is_ended());
-    view.line.entries.iter().any(|entry| !is_own(entry) && entry.order < order && entry.attempts > 0 && is_open(entry))
 }
 
 /// Goes on in a flow, or ends it, where the attempts of a step are used up.
@@ -55,6 +41,6 @@ pub(super) async fn spent_in_flow<B: Backend>(
     let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), is_behind: false };
     let Some((state, reason)) = walker.walk_on_exhausted(flow, attempts, why).await? else { return Ok(Step::Settled) };
     let max_attempts = known.as_ref().map_or(0, |(row, _)| row.max_attempts);
-    let ending = Ending { job, row: known, attempts, max_attempts };
+    let ending = Ending { job, row: known, attempts, max_attempts, definition: Some(&rule.definition) };
     deliveries.end_step(received, ending, state, &reason).await
 }

@@ -1,0 +1,135 @@
+//! Waiting behind an older flow until it ends (W4): who waits, who is woken first, and who gives way where too many wait.
+
+use jiff::Timestamp;
+
+use super::{Ask, Entry, Line};
+use crate::delivery::DeliveryId;
+
+/// The number of deliveries of a subject that wait behind a flow, at most.
+pub const MOST_BEHIND: usize = 20;
+
+/// A line on which a delivery waits behind an older flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behind {
+    /// The line to write.
+    pub line: Line,
+    /// The oldest of those that wait, where more than [`MOST_BEHIND`] would: it ends, and is not on the line. It may be the delivery that
+    /// asks.
+    pub gives_way: Option<DeliveryId>,
+}
+
+impl Line {
+    /// Returns true if a delivery older than the one that asks has begun, or waits to, and is open. `is_open` looks a delivery up in the
+    /// log.
+    pub fn is_behind(&self, ask: &Ask<'_>, is_open: &dyn Fn(&Entry) -> bool) -> bool {
+        let is_own = |entry: &Entry| entry.id == *ask.id;
+        if self.entries.iter().any(|entry| is_own(entry) && entry.attempts > 0) {
+            return false;
+        }
+        let goes_first = |entry: &Entry| entry.attempts > 0 || entry.waits(ask.present.now);
+        self.entries.iter().any(|entry| !is_own(entry) && entry.order < ask.order && goes_first(entry) && is_open(entry))
+    }
+
+    /// The line while a delivery without an attempt waits to be woken, and looks by itself at `until`. `None`: the line is full.
+    pub fn behind(&self, ask: &Ask<'_>, until: Timestamp) -> Option<Behind> {
+        let mut line = self.waiting(ask, 1, until, None)?;
+        let waits = |entry: &Entry| entry.waits(ask.present.now);
+        if line.entries.iter().filter(|entry| waits(entry)).count() <= MOST_BEHIND {
+            return Some(Behind { line, gives_way: None });
+        }
+        let gives_way = line.first_waiting(ask.present.now, &|_| true).cloned();
+        line.entries.retain(|entry| Some(&entry.id) != gives_way.as_ref());
+        Some(Behind { line, gives_way })
+    }
+
+    /// The oldest delivery that waits for its first attempt and is open.
+    pub fn first_waiting(&self, now: Timestamp, is_open: &dyn Fn(&Entry) -> bool) -> Option<&DeliveryId> {
+        let waiting = self.entries.iter().filter(|entry| entry.waits(now) && is_open(entry));
+        waiting.min_by_key(|entry| entry.order).map(|entry| &entry.id)
+    }
+}
+
+impl Entry {
+    /// Returns true if it waits for its first attempt and is known to.
+    fn waits(&self, now: Timestamp) -> bool {
+        self.attempts == 0 && self.parked_until.is_some_and(|until| until > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::line::{
+        Present,
+        tests::{created, delivery},
+    };
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+    /// The line on which `flow`, version 1, has begun and these versions wait behind it, with who gave way.
+    fn line_of(versions: &[u64]) -> (Line, Vec<DeliveryId>) {
+        let begun = Entry {
+            id: delivery("flow"),
+            order: created(1),
+            attempts: 1,
+            base: 0,
+            asked: None,
+            claim: None,
+            parked_until: None,
+            slot: None,
+            returns: None,
+        };
+        let mut line = Line { head: 1, entries: vec![begun] };
+        let mut gave_way = Vec::new();
+        for version in versions {
+            let id = delivery(&format!("v{version}"));
+            let ask = Ask { id: &id, order: created(*version), ..ask_of(&id) };
+            let behind = line.behind(&ask, NOW + HOUR).expect("there is room");
+            line = behind.line;
+            gave_way.extend(behind.gives_way);
+        }
+        (line, gave_way)
+    }
+
+    fn ask_of(id: &DeliveryId) -> Ask<'_> {
+        let present = Present { now: NOW, run: 1, recording: SignedDuration::ZERO };
+        Ask { id, order: created(9), after: None, token: "t", present, timeout_seconds: 40, max_attempts: 3 }
+    }
+
+    #[test]
+    fn w4_the_oldest_that_waits_and_is_open_is_woken() {
+        let (line, gave_way) = line_of(&[4, 2, 3]);
+        assert!(gave_way.is_empty());
+        assert_eq!(line.first_waiting(NOW, &|_| true), Some(&delivery("v2")));
+        assert_eq!(line.first_waiting(NOW, &|entry| entry.id != delivery("v2")), Some(&delivery("v3")));
+        assert_eq!(line.first_waiting(NOW + HOUR * 2, &|_| true), None, "it looks by itself long before");
+    }
+
+    #[test]
+    fn w4_who_has_not_begun_is_behind_what_has_begun_or_waits_before_it() {
+        let (line, _) = line_of(&[2, 3]);
+        let behind = |version: u64, is_open: &dyn Fn(&Entry) -> bool| {
+            let id = delivery(&format!("v{version}"));
+            line.is_behind(&Ask { order: created(version), ..ask_of(&id) }, is_open)
+        };
+        assert!(behind(2, &|_| true));
+        assert!(!behind(2, &|entry| entry.id != delivery("flow")), "the flow is over");
+        assert!(behind(3, &|entry| entry.id != delivery("flow")), "v2 goes first");
+        let id = delivery("flow");
+        assert!(!line.is_behind(&Ask { order: created(1), ..ask_of(&id) }, &|_| true));
+    }
+
+    #[test]
+    fn w4_twenty_wait_and_the_oldest_beyond_gives_way() {
+        let versions: Vec<u64> = (2..=21).collect();
+        assert!(line_of(&versions).1.is_empty());
+        let versions: Vec<u64> = (2..=22).collect();
+        let (line, gave_way) = line_of(&versions);
+        assert_eq!((gave_way, line.entries.len()), (vec![delivery("v2")], 21));
+        let versions: Vec<u64> = (3..=22).chain([2]).collect();
+        assert_eq!(line_of(&versions).1, [delivery("v2")], "the one that asks, where it is the oldest");
+    }
+}

@@ -1,0 +1,103 @@
+//! Waiting for the end of an older flow of the same subject (`on_newer: finish`, W4).
+//!
+//! Who waits stands on the subject queue and settles its message; its row waits for an hour from now. The end of a flow lets its own
+//! message come once more, and that wakes the oldest that waits. Whoever begins to wait looks at the older flow once more after that: so
+//! either the end of that sees who waits, or who waits sees the end.
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::{
+    delivery::{DeliveryId, State},
+    line::{Behind, Entry, Line},
+    tracking_api::{Definition, OnNewer},
+};
+
+use super::{
+    super::{flow::InFlow, owed::wake, walk::{AGAIN, Walker}},
+    Asking, View,
+};
+use crate::{
+    backend::{Backend, Effects, Received, StoreError},
+    delivery::Deliveries,
+    keys,
+    rows::{Job, Task},
+};
+
+/// The time after which a delivery looks by itself, should nothing wake it.
+const LOOK: SignedDuration = SignedDuration::from_hours(1);
+/// The reason of a delivery that waits.
+const WAITS: &str = "an older delivery of the same subject finishes its flow first";
+/// The reason of a delivery that ends since too many wait.
+const GIVES_WAY: &str = "more than 20 changes waited for the end of an older flow, and this was the oldest of them";
+
+/// Returns true if newer deliveries wait for the end of a flow of this rule.
+pub(in crate::delivery) fn finishes(definition: &Definition) -> bool {
+    definition.on_newer == OnNewer::Finish && definition.plan.is_flow()
+}
+
+/// Returns true if an older flow of the same subject is to end before this delivery sends its first request.
+pub(super) fn is_behind<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<'_>, view: &View) -> bool {
+    finishes(&asking.rule.definition) && {
+        let ask = deliveries.ask(asking, 0, deliveries.store.now());
+        view.line.is_behind(&ask, &|entry| view.is_open(entry))
+    }
+}
+
+/// The end of the message of a delivery that is over, and a message that wakes the oldest that waits for that.
+pub(super) fn release<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<'_>, view: &View) -> Effects {
+    let mut effects = asking.received.done();
+    let now = deliveries.store.now();
+    let is_waiting = |entry: &Entry| entry.id != asking.job.id && view.records.contains_key(&entry.id) && view.is_open(entry);
+    let waits = view.line.first_waiting(now, &is_waiting).filter(|_| finishes(&asking.rule.definition));
+    if let Some(id) = waits {
+        wake(&mut effects, &Task::Wake { delivery: id.clone() }, &asking.job, asking.rule.definition.first_host(), now, now);
+    }
+    effects
+}
+
+/// The end of the message of a delivery whose flow has just ended. Where others may wait for that, it comes once more.
+pub(in crate::delivery) fn done_or_once_more<B: Backend>(
+    deliveries: &Deliveries<B>,
+    received: &Received,
+    (job, definition): (&Job, Option<&Definition>),
+) -> Effects {
+    match definition.filter(|definition| finishes(definition)) {
+        Some(definition) => deliveries.come_again(received, job, definition.first_host(), deliveries.store.now(), None),
+        None => received.done(),
+    }
+}
+
+impl View {
+    fn is_open(&self, entry: &Entry) -> bool {
+        self.records.get(&entry.id).map_or(entry.claim.is_some(), |row| !row.state.is_ended())
+    }
+}
+
+impl<B: Backend> Walker<'_, B> {
+    /// Lets a delivery wait for the end of an older flow.
+    pub(in crate::delivery) async fn wait_behind(&self, flow: &InFlow, attempts: u32) -> Result<(), StoreError> {
+        let Self { deliveries, received, job, rule, .. } = *self;
+        let until = deliveries.store.now() + LOOK;
+        match self.line_up(until).await? {
+            Some(oldest) if oldest == job.id => return self.end(attempts, State::Superseded, GIVES_WAY).await,
+            Some(oldest) => deliveries.overtake(&[oldest], GIVES_WAY).await?,
+            None => {}
+        }
+        let recorded = self.write_place(flow, attempts, (until, WAITS.to_owned())).await?;
+        let key = keys::line(&job.id, &job.rule, &job.event.0.subject());
+        let view = deliveries.read_line(received, job, &key).await?;
+        let ask = self.ask();
+        let at = match &recorded {
+            None => deliveries.store.now() + AGAIN,
+            Some(_) if view.line.is_behind(&ask, &|entry| view.is_open(entry)) => until,
+            Some(_) => deliveries.store.now(),
+        };
+        let host = rule.definition.first_host();
+        deliveries.store.commit_one(deliveries.come_again(received, job, host, at, recorded.as_ref())).await
+    }
+
+    /// Writes a delivery that waits on its line. Returns who ends for it.
+    async fn line_up(&self, until: Timestamp) -> Result<Option<DeliveryId>, StoreError> {
+        let change = |line: &Line| line.behind(&self.ask(), until).map(|Behind { line, gives_way }| (line, gives_way));
+        Ok(self.change_line(change).await?.flatten())
+    }
+}
