@@ -193,10 +193,10 @@ impl Hold {
         let unsent = |phase: Phase| matches!(phase, Phase::Held | Phase::Expired | Phase::SentAsWas);
         if let Some(settled_at) = self.settled_at {
             let waits = self.subjects.values().any(|held| unsent(held.phase));
-            return waits.then(|| settled_at + SignedDuration::from_secs(i64::from(delay.settle_seconds)));
+            return waits.then(|| later(settled_at, SignedDuration::from_secs(i64::from(delay.settle_seconds))));
         }
         let since = self.held_since.filter(|_| self.is_open())?;
-        Some(since + SignedDuration::from_hours(24 * i64::from(delay.max_hold_days)))
+        Some(later(since, SignedDuration::from_hours(24 * i64::from(delay.max_hold_days))))
     }
 
     /// What is owed at this time: final postbacks of a settled hold, or the end of one that was held too long. Empty: not yet.
@@ -336,6 +336,11 @@ fn remember(subjects: &mut BTreeMap<Subject, HeldSubject>, version: u64, transac
 
 fn all_final(transactions: &[Transaction]) -> bool {
     !transactions.is_empty() && transactions.iter().all(|transaction| transaction.result.is_final())
+}
+
+/// A time that much later, or the last there is.
+fn later(at: Timestamp, time: SignedDuration) -> Timestamp {
+    at.checked_add(time).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

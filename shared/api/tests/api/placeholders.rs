@@ -45,6 +45,25 @@ async fn case_d3_a_rule_with_placeholders_is_inactive_until_all_are_filled_in() 
 }
 
 #[tokio::test]
+async fn case_d5_off_stays_off_whatever_reason_is_given() {
+    let api = Api::new();
+    let mut rule = json!({"name": "R", "request": {"url": "https://a.example/?k={secret.key}"}, "active": false, "inactive_reason": "x"});
+    let made = api.call("aff_a", "POST /tracking-apis", rule.clone()).await;
+    assert_eq!((&made.body["active"], made.body.get("inactive_reason")), (&json!(false), None), "{}", made.text);
+    let path = format!("/tracking-apis/{}", made.body["id"].as_str().unwrap());
+    for change in [json!({"active": false, "inactive_reason": "y"}), json!({"inactive_reason": "y"})] {
+        assert_eq!(api.call("aff_a", &format!("PATCH {path}"), change.clone()).await.body["active"], false, "{change}");
+    }
+    assert_eq!(api.call("aff_a", &format!("PUT {path}"), rule.clone()).await.body["active"], false);
+    rule["secret_values"] = json!({"key": "k"});
+    assert_eq!(api.call("aff_a", &format!("PUT {path}"), rule).await.body["active"], false, "nor does its secret switch it on");
+    let on = api.call("aff_a", &format!("PATCH {path}"), json!({"active": true})).await;
+    assert_eq!(on.body["active"], true, "{}", on.text);
+    let off = api.call("aff_a", &format!("PATCH {path}"), json!({"active": false, "inactive_reason": null})).await;
+    assert_eq!(off.body["active"], false);
+}
+
+#[tokio::test]
 async fn case_d3_switching_it_on_names_every_placeholder_with_its_place() {
     let api = Api::new();
     let made = api.call(ADMIN, "POST /tracking-apis", unfilled()).await;

@@ -119,7 +119,10 @@ async fn contract_3_a_preview_shows_what_would_be_sent_and_where_it_came_from() 
         ])
     );
     assert_eq!((&shown.body["sent"], &shown.body["status"], &shown.body["error"]), (&json!(false), &Value::Null, &Value::Null));
-    assert_eq!((&shown.body["schedule"]["waits_seconds"][0], &shown.body["warnings"]), (&json!(60), &json!([])));
+    assert_eq!(
+        (&shown.body["schedule"]["waits_seconds"][0], &shown.body["warnings"][0]["pointer"]),
+        (&json!(60), &json!("/answer/rules"))
+    );
     assert_eq!(api.get(ADMIN, "/tracking-apis").await.each("id").len(), 0, "a preview is not kept");
 }
 

@@ -20,8 +20,10 @@ pub(super) enum Body {
     Json(Value),
     /// A well-formed XML document, whatever the content type says.
     Xml(Element),
-    /// A form, by its content type or by its look. An empty body is one without fields.
+    /// A form, by its content type or by its look.
     Form(Vec<(String, String)>),
+    /// Nothing: it has no fields.
+    Empty,
     /// None of them: it has no fields.
     Text,
     /// XML with entities of its own, which are not read: it has no fields.
@@ -31,6 +33,9 @@ pub(super) enum Body {
 impl Body {
     pub(super) fn read(bytes: &[u8], content_type: &str) -> Self {
         let bytes = trimmed(bytes);
+        if bytes.is_empty() {
+            return Self::Empty;
+        }
         if let Ok(document) = json::parse_lenient(bytes) {
             return Self::Json(document);
         }
@@ -44,7 +49,7 @@ impl Body {
             Err(Unread::NotXml) => {}
         }
         let is_form = content_type.to_ascii_lowercase().contains("x-www-form-urlencoded");
-        if bytes.is_empty() || is_form || looks_like_form(bytes) {
+        if is_form || looks_like_form(bytes) {
             return Self::Form(form_urlencoded::parse(bytes).into_owned().collect());
         }
         Self::Text
@@ -56,6 +61,7 @@ impl Body {
             Self::Json(Value::Object(_) | Value::Array(_)) | Self::Form(_) | Self::Xml(_) => None,
             Self::Json(_) => Some("the body is JSON, but neither an object nor a list"),
             Self::Text => Some("the body is neither JSON, XML nor a form"),
+            Self::Empty => Some("the body is empty"),
             Self::Entities => Some("the body is XML with entities of its own, which are not read"),
         }
     }
@@ -81,7 +87,7 @@ impl Body {
                 let name = path.name();
                 fields.iter().find(|(n, _)| *n == name).map(|(_, value)| value.into())
             }
-            Self::Text | Self::Entities => None,
+            Self::Text | Self::Entities | Self::Empty => None,
         }
     }
 }

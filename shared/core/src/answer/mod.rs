@@ -35,6 +35,8 @@ pub enum Cut {
     BrokeOff,
     /// There was no room for it beside others.
     NoRoom,
+    /// Its content encoding can't be undone.
+    Encoded,
 }
 
 impl Cut {
@@ -44,6 +46,7 @@ impl Cut {
             Self::TooLong => "response longer than 1 MiB",
             Self::BrokeOff => "response broke off",
             Self::NoRoom => "too many long responses at once",
+            Self::Encoded => "response in a content encoding that can't be undone",
         }
     }
 }
@@ -152,7 +155,7 @@ impl Answer {
     pub(crate) fn lookup_steps(&self) -> usize {
         match self.read() {
             Body::Form(fields) => fields.len(),
-            Body::Json(_) | Body::Xml(_) | Body::Text | Body::Entities => 1 + self.body.len() / BYTES_PER_LOOKUP_STEP,
+            Body::Json(_) | Body::Xml(_) | Body::Text | Body::Entities | Body::Empty => 1 + self.body.len() / BYTES_PER_LOOKUP_STEP,
         }
     }
 

@@ -246,6 +246,10 @@ impl AnswerRules {
                 None => Judgement { notes, ..Judgement::of(verdict) },
             };
         };
+        let verdict = rule.then.unwrap_or(Verdict::Branch);
+        if let Some(misfit) = misfit.filter(|_| verdict == Verdict::Delivered && self.asks_again() && !rule.knows(answer)) {
+            return Judgement { reason: Some(misfit), notes, ..Judgement::of(Verdict::Retry) };
+        }
         if rule.set.reads_fields()
             && let Some(why) = answer.unreadable()
         {
@@ -254,7 +258,6 @@ impl AnswerRules {
         let told = rule.set.tell(&scope, &mut |field, why| {
             notes.push(format!("/answer/rules/{index}/set/{field}: {why}; left out"));
         });
-        let verdict = rule.then.unwrap_or(Verdict::Branch);
         Judgement { rule: Some(index), told, notes, go: rule.go.clone(), forget: rule.forget.clone(), ..Judgement::of(verdict) }
     }
 
@@ -289,6 +292,18 @@ impl AnswerRules {
     fn asks_again(&self) -> bool {
         let mut rules = self.rules.iter().filter(|rule| rule.then == Some(Verdict::Pending));
         rules.any(|rule| rule.conditions().any(|condition| condition.field().is_some()))
+    }
+
+    /// Returns true if a rule takes some bodies for delivered, and nothing says what the others mean: their 2xx status is delivered, too. Where
+    /// failures are named and nothing is read, the others are successes.
+    pub(crate) fn delivers_without_end(&self) -> bool {
+        let mut delivers = self.rules.iter().filter(|rule| rule.then == Some(Verdict::Delivered));
+        let by_body = delivers.any(|rule| rule.conditions().any(Condition::looks_at_body));
+        let reads = self.rules.iter().any(|rule| rule.set.looks_at_body());
+        let goes_on = self.rules.iter().any(|rule| rule.then.is_none());
+        let says_more = self.otherwise.is_some() || self.always().is_some() || goes_on;
+        let waits = self.may_say(Verdict::Pending) || self.may_say(Verdict::Retry);
+        by_body && (reads || !self.may_say(Verdict::Failed)) && !says_more && !waits
     }
 
     /// Returns true if the body may say that the receiver has not decided.
@@ -339,6 +354,15 @@ impl AnswerRule {
 
     fn conditions(&self) -> impl Iterator<Item = &Condition> {
         self.when.conditions().map(|(_, condition)| condition)
+    }
+
+    /// Returns true if it holds for what a body without fields says, rather than for want of fields: for its text, for a header, for any
+    /// response, or for the status of one without a body.
+    fn knows(&self, answer: &Answer) -> bool {
+        let reads_text = self.conditions().any(|condition| condition.reads_text());
+        let reads_field = self.conditions().any(|condition| condition.field().is_some());
+        let is_of_status = !reads_field && self.conditions().any(Condition::asks_status);
+        self.when.is_always() || reads_text || (is_of_status && answer.body().trim_ascii().is_empty())
     }
 
     fn bytes(&self) -> usize {

@@ -48,9 +48,11 @@ fn change(fields: &mut Fields) -> Option<Change> {
     let conversion = conversion?;
     for (position, transaction) in transactions.iter().enumerate() {
         let is_silent = transaction.change.is_none() && conversion.change == ChangeKind::Updated;
+        let place = format!("transactions/{position}");
         if is_silent && transaction.is_older_than(&conversion) {
-            let detail = "no change is given and its updated_at is older than the conversion's: it counts as unchanged";
-            fields.note(&format!("transactions/{position}"), detail);
+            fields.note(&place, "no change is given and its updated_at is older than the conversion's: it counts as unchanged");
+        } else if is_silent && transaction.auto_approved && !transaction.has_another_result() {
+            fields.note(&place, "no change is given and auto_approved is set: it counts as unchanged");
         }
     }
     Some(Change { change_id: change_id?, occurred_at: occurred_at?, causation, conversion, transactions })

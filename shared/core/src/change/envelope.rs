@@ -27,7 +27,7 @@ impl Envelope {
         if bytes.len() > MAX_EVENT_BYTES {
             return Err(Faults::one("", format!("{} bytes are too many: an event has at most {MAX_EVENT_BYTES}", bytes.len())));
         }
-        match json::parse(bytes) {
+        match json::parse_event(bytes) {
             Ok(envelope) => Self::from_value(&envelope),
             Err(error) => Err(Faults::one("", format!("not JSON ({error}): give one event as a JSON object"))),
         }

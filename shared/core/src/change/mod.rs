@@ -299,9 +299,14 @@ impl Transaction {
         }
     }
 
+    /// Returns true if its result is known to be another than before, and not the one that a click's `AutoApprove` gives.
+    pub(crate) fn has_another_result(&self) -> bool {
+        self.result != TransactionResult::Approved && self.previous_result.is_some_and(|previous| previous != self.result)
+    }
+
     /// Returns true if its last update is known to be another one than the conversion's.
     pub(crate) fn is_older_than(&self, conversion: &Conversion) -> bool {
-        let updated = |own: Timestamp, conversions: Timestamp| own + ONE_UPDATE < conversions;
+        let updated = |own: Timestamp, conversions: Timestamp| own.checked_add(ONE_UPDATE).is_ok_and(|last| last < conversions);
         self.updated_at.zip(conversion.updated_at).is_some_and(|(own, conversions)| updated(own, conversions))
     }
 }

@@ -193,6 +193,50 @@ fn case_c4_a_transaction_that_is_repeated_without_a_word_is_as_it_was() {
 }
 
 #[test]
+fn case_c4_a_result_that_is_another_now_is_told_although_auto_approved_is_kept() {
+    let kinds = |result: &str, previous: Value, change: Value| {
+        let mut detail = testing::detail();
+        detail["conversion"]["change"] = json!("updated");
+        let transaction = &mut detail["transactions"][0];
+        for (name, value) in [("auto_approved", json!(true)), ("result", json!(result)), ("previous_result", previous), ("change", change)] {
+            transaction[name] = value;
+        }
+        let (change, notes) = Change::parse_noting(&detail, "").unwrap();
+        (change.events().iter().filter(|event| event.kind.is_transaction()).count(), notes.len())
+    };
+    assert_eq!(kinds("approved", json!("pending"), Value::Null), (0, 1), "the pixel repeats it; the note says how it is read");
+    assert_eq!(kinds("approved", Value::Null, Value::Null), (0, 1));
+    assert_eq!(kinds("rejected", json!("approved"), Value::Null), (1, 0), "a chargeback");
+    assert_eq!(kinds("rejected", json!("rejected"), Value::Null), (0, 1));
+    assert_eq!(kinds("rejected", Value::Null, Value::Null), (0, 1), "nothing says that it was another");
+    assert_eq!(kinds("approved", Value::Null, json!("updated")), (1, 0), "its own word counts");
+}
+
+#[test]
+fn case_c1_what_a_visitor_can_write_never_makes_an_event_unreadable() {
+    let event = |params: &str| {
+        let mut detail = testing::detail();
+        detail["conversion"]["query_params"] = "@".into();
+        let text = json!({"detail-type": "Conversion Changed", "detail": detail}).to_string();
+        text.replacen("\"@\"", params, 1)
+    };
+    let deep = format!("{{\"utm\":{}1{}}}", "{\"a\":[".repeat(100), "]}".repeat(100));
+    for (params, key, expected) in [
+        (r#"{"utm":"a","utm":"b"}"#, "utm", Some("b")),
+        (r#"{"utm":"cut \ud83d"}"#, "utm", Some("cut \u{fffd}")),
+        (r#"{"utm":"\udc00\ud83d\u0041"}"#, "utm", Some("\u{fffd}\u{fffd}A")),
+        (&deep, "utm", None),
+    ] {
+        let Ok(Envelope::ConversionChanged(change)) = Envelope::parse(event(params).as_bytes()) else { panic!("{params}") };
+        if let Some(expected) = expected {
+            assert_eq!(change.conversion.query_params.get(key).map(String::as_str), Some(expected), "{params}");
+        }
+    }
+    let twice = event("{}").replacen("\"change_id\"", "\"change_id\":\"chg_0\",\"change_id\"", 1);
+    assert!(Envelope::parse(twice.as_bytes()).is_err(), "what decides stands once");
+}
+
+#[test]
 fn s_transactions_stand_once_and_are_a_thousand_at_most() {
     let listed = |count: usize| (0..count).map(|n| json!({"transaction_id": format!("trx_{n}"), "result": "pending"})).collect();
     check("a thousand", |detail| detail["transactions"] = listed(1000), &[]);
@@ -331,7 +375,7 @@ fn s_an_envelope_is_read_by_its_detail_type() {
 fn s_a_bad_envelope_is_told_what_is_allowed() {
     check_envelope("no JSON", b"{", "", "not JSON (expected a key in quotes, found the end at line 1 column 2): give one event");
     check_envelope("no text", &[0xff, 0xfe], "", "not JSON");
-    check_envelope("too deep", "[".repeat(100_000).as_bytes(), "", "not JSON (nested deeper than 64");
+    check_envelope("too deep", "[".repeat(100_000).as_bytes(), "", "not JSON (expected the end of a list or an object, found the end");
     check_envelope("a list", b"[]", "", "a list is not allowed: give one event as a JSON object");
     let allowed = "give \"Conversion Changed\" or \"Offer Changed\"";
     check_envelope("no type", b"{}", "/detail-type", &format!("missing: {allowed}"));

@@ -43,10 +43,11 @@ fn transaction_events(transaction: &Transaction, conversion: &Conversion) -> Vec
     let updated = || (EventKind::TransactionUpdated, transaction.clone());
     let change = transaction.change_in(conversion);
     if transaction.auto_approved {
-        // The result came with the creation: no update follows from it, unless the platform itself says so (R5).
+        // The result came with the creation: no update follows from it, unless the platform itself says so (R5), or its result is another now.
         return match (transaction.change, change) {
             (_, ChangeKind::Created) => vec![created()],
             (Some(ChangeKind::Updated), _) => vec![updated()],
+            (None, ChangeKind::Updated) if transaction.has_another_result() => vec![updated()],
             _ => vec![],
         };
     }

@@ -7,9 +7,10 @@ use crate::{
     answer::Verdict,
     fault::Faults,
     macros::{StepReference, nearest},
-    template::Template,
 };
 
+/// The most parts of responses that other steps refer to (W7).
+const MAX_REFERENCES: usize = 50;
 /// The most variables that outlive their delivery (W5).
 const MAX_KEPT: usize = 10;
 
@@ -36,7 +37,6 @@ pub(super) fn check(plan: &Plan, faults: &mut Faults) {
     check_reachable(plan, faults);
     check_loops(plan, faults);
     check_references(plan, faults);
-    check_secrets(plan, faults);
 }
 
 fn check_names(plan: &Plan, faults: &mut Faults) {
@@ -168,6 +168,10 @@ fn reachable_from(plan: &Plan, start: usize) -> BTreeSet<usize> {
 }
 
 fn check_references(plan: &Plan, faults: &mut Faults) {
+    let count = plan.derived.references.len();
+    if count > MAX_REFERENCES {
+        faults.add("/steps", format!("expected at most {MAX_REFERENCES} different parts of responses, got {count}"));
+    }
     let unknown: BTreeSet<&str> =
         plan.derived.references.iter().map(StepReference::step).filter(|step| plan.call(step).is_none()).collect();
     for step in unknown {
@@ -176,17 +180,21 @@ fn check_references(plan: &Plan, faults: &mut Faults) {
 }
 
 /// A secret variable never stands where everybody reads it (W8).
-fn check_secrets(plan: &Plan, faults: &mut Faults) {
+pub(super) fn check_secrets(plan: &Plan, faults: &mut Faults) {
     let secret = plan.secret_variables();
     for (index, step) in plan.steps.iter().enumerate() {
         let (place, texts): (_, Vec<_>) = match &step.kind {
             Kind::End(Some(reason)) => ("end/reason", vec![reason]),
             Kind::Fail(Some(reason)) => ("fail/reason", vec![reason]),
+            Kind::Wait(wait) => ("wait/until", wait.template().into_iter().collect()),
             Kind::Call(call) => ("answer", call.answer.platform_templates().collect()),
             _ => continue,
         };
-        for name in texts.into_iter().flat_map(Template::variables).filter(|name| secret.contains(*name)) {
-            faults.add(format!("/steps/{index}/{place}"), format!("{name} is a secret variable, and everybody reads this"));
+        let at = if plan.is_short { format!("/{place}") } else { format!("/steps/{index}/{place}") };
+        for text in texts {
+            for name in secret.iter().filter(|name| text.reads_secret_of(&|read| read == **name)) {
+                faults.add(&at, format!("{name} is a secret variable, and everybody reads this"));
+            }
         }
     }
 }

@@ -21,11 +21,12 @@ pub use self::{
     kinds::{STEP_KINDS, StepKindInfo},
     parse::{MAX_RUNS, MAX_STEPS},
     progress::{Answered, Moved, Progress},
-    walk::{Stance, Walked},
+    walk::{MAX_VARIABLES_BYTES, Stance, Walked},
 };
 use self::{target::Target, wait::Wait};
 use crate::{
     answer::{Answer, AnswerRules, Verdict, assign::Assignments},
+    fault::Faults,
     json,
     json::{Map, Value},
     macros::{Macro, StepReference},
@@ -174,6 +175,11 @@ impl Plan {
         self.derived()
     }
 
+    /// Adds a fault for each secret variable that stands where everybody reads it (W8).
+    pub(crate) fn check_secrets(&self, faults: &mut Faults) {
+        check::check_secrets(self, faults);
+    }
+
     /// Returns true if a delivery has a [`Progress`]: the rule has steps, or a delay before its request.
     pub fn is_flow(&self) -> bool {
         !self.is_short || self.delay_seconds.is_some()
@@ -265,11 +271,11 @@ impl Plan {
                 _ => {}
             }
         }
-        let sets = || self.steps.iter().filter_map(|step| if let Kind::Set(set) = &step.kind { Some(set) } else { None });
+        let made = self.made_variables();
         loop {
             let before = secret.len();
-            for (name, text) in sets().flat_map(Assignments::iter) {
-                if text.secrets().next().is_some() || text.variables().any(|read| secret.contains(read)) {
+            for (name, text) in &made {
+                if text.reads_secret_of(&|read| secret.contains(read)) {
                     secret.insert(name);
                 }
             }
@@ -277,6 +283,21 @@ impl Plan {
                 return secret.into_iter().map(ToOwned::to_owned).collect();
             }
         }
+    }
+
+    /// Every variable that the rule, a step or a response makes, with each of the texts that it is made of.
+    fn made_variables(&self) -> Vec<(&str, &Template)> {
+        let mut made: Vec<(&str, &Template)> = Vec::new();
+        for step in &self.steps {
+            match &step.kind {
+                Kind::Call(call) => made.extend(call.answer.assignments()),
+                Kind::Set(set) => made.extend(set.iter()),
+                _ => {}
+            }
+        }
+        let of_rule = self.calls().next().map(|call| call.request.variables());
+        made.extend(of_rule.into_iter().flat_map(Variables::texts));
+        made
     }
 
     fn find_kept(&self) -> BTreeSet<String> {

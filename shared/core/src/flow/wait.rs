@@ -130,13 +130,18 @@ impl Wait {
         let due = match &self.form {
             Form::Seconds(seconds) => Some(now + SignedDuration::from_secs((*seconds).into())),
             Form::Until { text, zone } => Some(until(text, zone, scope)?),
-            Form::After { of, seconds } => of.time(scope).map(|at| at + SignedDuration::from_secs((*seconds).into())),
+            Form::After { of, seconds } => of.time(scope).map(|at| later(at, (*seconds).into())),
             Form::Within { days, from, to, zone } => opening(days, (*from, *to), zone, scope),
             Form::Next { day, at, zone, holidays } => next_day(*day, *at, zone, holidays, now),
         };
         let longest = now + SignedDuration::from_secs(MAX_WAIT_SECONDS.into());
         Ok(due.filter(|due| *due > now).map_or(Due::Now, |due| Due::At(due.min(longest))))
     }
+}
+
+/// So many seconds after a time of the event, which may be the last there is.
+fn later(at: Timestamp, seconds: i64) -> Timestamp {
+    at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
 impl Anchor {
@@ -168,7 +173,7 @@ fn until(text: &Template, zone: &TimeZone, scope: &Scope<'_>) -> Result<Timestam
         return Ok(at);
     }
     let local = rendered.parse::<DateTime>().map_err(|_| {
-        let shown: String = rendered.chars().take(64).collect();
+        let shown: String = rendered.chars().filter(|c| !c.is_control()).take(64).collect();
         format!("\"{shown}\" is not a time: expected RFC 3339, such as 2026-11-22T09:00:00Z")
     })?;
     Ok(instant(local, zone))

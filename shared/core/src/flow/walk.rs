@@ -22,7 +22,9 @@ const MAX_DURATION: SignedDuration = SignedDuration::from_hours(24 * 120);
 /// Steps that one walk enters at most: more than all runs of all steps.
 const MAX_ENTRIES: usize = 1_000;
 /// The most bytes of a delivery's variables.
-const MAX_VARIABLES_BYTES: usize = 32 * 1_024;
+pub const MAX_VARIABLES_BYTES: usize = 32 * 1_024;
+/// The most waits of a flow.
+const MAX_WAITS: u32 = 100;
 
 /// The end of a walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,6 +214,11 @@ impl Walk<'_> {
             if runs >= max_runs {
                 let why = format!("it has run {runs} time{}, as often as max_runs says", if runs == 1 { "" } else { "s" });
                 return Some(self.no_more_runs(step, &why));
+            }
+            let waits = self.plan.steps.iter().filter(|step| matches!(step.kind, Kind::Wait(_)));
+            let waited: u32 = waits.filter_map(|step| self.progress.runs.get(&*step.name)).sum();
+            if matches!(step.kind, Kind::Wait(_)) && waited >= MAX_WAITS {
+                return Some(self.no_more_runs(step, &format!("the flow has waited {MAX_WAITS} times")));
             }
             self.progress.runs.insert(name, runs + 1);
             (self.progress.used, self.progress.pending) = (0, false);

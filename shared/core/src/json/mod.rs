@@ -10,7 +10,7 @@ mod reader;
 mod tests;
 mod value;
 
-pub use reader::{JsonError, MAX_DEPTH, MAX_VALUES, elements, is_json, is_json_lines, parse, parse_lenient};
+pub use reader::{JsonError, MAX_DEPTH, MAX_VALUES, elements, is_json, is_json_lines, parse, parse_event, parse_lenient};
 pub use value::{Map, Number, Value};
 pub(crate) use value::{write_escaped, write_text};
 

@@ -4,6 +4,8 @@ use super::value::{Map, Number, Value};
 
 /// The deepest nesting of a document.
 pub const MAX_DEPTH: usize = 64;
+/// The fields of an event whose keys are a visitor's.
+const DECORATION: [&str; 3] = ["query_params", "cookie_params", "affs"];
 /// The most values of a document, those of lists and objects included.
 pub const MAX_VALUES: usize = 200_000;
 /// Up to so many keys of an object are compared with each other one by one.
@@ -23,7 +25,16 @@ pub struct JsonError {
 /// # Errors
 /// It is not JSON in UTF-8, it is nested deeper than [`MAX_DEPTH`], it has more than [`MAX_VALUES`] values, or an object has a key twice.
 pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
-    Reader::new(bytes, false).document()
+    Reader::new(bytes, Mode::Strict).document()
+}
+
+/// Reads an event of the platform. What a visitor can put into one never makes it unreadable: half of a surrogate pair is read as U+FFFD, what
+/// is nested deeper than [`MAX_DEPTH`] as `null`, and a key may be repeated among `query_params`, `cookie_params` and `affs`, where the last one counts.
+///
+/// # Errors
+/// It is not JSON in UTF-8, it has more than [`MAX_VALUES`] values, or another object has a key twice.
+pub fn parse_event(bytes: &[u8]) -> Result<Value, JsonError> {
+    Reader::new(bytes, Mode::Event).document()
 }
 
 /// Reads a response of a receiver: a key may be repeated, the last one counts.
@@ -31,12 +42,12 @@ pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
 /// # Errors
 /// It is not JSON in UTF-8, it is nested deeper than [`MAX_DEPTH`], or it has more than [`MAX_VALUES`] values.
 pub fn parse_lenient(bytes: &[u8]) -> Result<Value, JsonError> {
-    Reader::new(bytes, true).document()
+    Reader::new(bytes, Mode::Lenient).document()
 }
 
 /// Returns true if a text is one complete JSON document within the bounds of [`parse_lenient`].
 pub fn is_json(bytes: &[u8]) -> bool {
-    let mut reader = Reader::new(bytes, true);
+    let mut reader = Reader::new(bytes, Mode::Lenient);
     reader.skip_document().is_ok()
 }
 
@@ -47,12 +58,12 @@ pub fn is_json_lines(bytes: &[u8]) -> bool {
     lines.next().is_some_and(is_first) && lines.next().is_some_and(is_json) && lines.all(is_json)
 }
 
-/// The texts of a list's entries, without the white space around them; not more than `limit` and one.
+/// The texts of the events of a list, without the white space around them; not more than `limit` and one.
 ///
 /// # Errors
 /// The text is not a JSON list.
 pub fn elements(bytes: &[u8], limit: usize) -> Result<Vec<&[u8]>, JsonError> {
-    let mut reader = Reader::new(bytes, true);
+    let mut reader = Reader::new(bytes, Mode::Event);
     let mut found = Vec::new();
     reader.space();
     reader.expect(b'[', "a list")?;
@@ -82,12 +93,24 @@ struct Reader<'b> {
     at: usize,
     /// Values begun so far.
     values: usize,
-    lenient: bool,
+    mode: Mode,
+}
+
+/// How much is let pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Strict,
+    /// Keys may be repeated.
+    Lenient,
+    /// As [`parse_event`] says.
+    Event,
+    /// The same, among what decorates an event.
+    Decoration,
 }
 
 impl<'b> Reader<'b> {
-    fn new(bytes: &'b [u8], lenient: bool) -> Self {
-        Self { bytes, at: 0, values: 0, lenient }
+    fn new(bytes: &'b [u8], mode: Mode) -> Self {
+        Self { bytes, at: 0, values: 0, mode }
     }
 
     fn document(mut self) -> Result<Value, JsonError> {
@@ -132,7 +155,7 @@ impl<'b> Reader<'b> {
     /// Counts a value that begins at this depth.
     fn begin(&mut self, depth: usize) -> Result<(), JsonError> {
         self.values += 1;
-        if depth > MAX_DEPTH {
+        if depth > MAX_DEPTH && !self.is_of_event() {
             return Err(self.error(self.at, format!("nested deeper than {MAX_DEPTH}")));
         }
         if self.values > MAX_VALUES {
@@ -141,9 +164,35 @@ impl<'b> Reader<'b> {
         Ok(())
     }
 
+    fn is_of_event(&self) -> bool {
+        matches!(self.mode, Mode::Event | Mode::Decoration)
+    }
+
+    /// Passes over a list or an object with all that is in it, whatever its depth.
+    fn pass_over(&mut self) -> Result<(), JsonError> {
+        let mut open = 0_usize;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.string_span()?;
+                }
+                Some(byte) => {
+                    open += usize::from(matches!(byte, b'{' | b'['));
+                    open -= usize::from(matches!(byte, b'}' | b']'));
+                    self.at += 1;
+                }
+                None => return Err(self.unexpected("the end of a list or an object")),
+            }
+            if open == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     fn value(&mut self, depth: usize) -> Result<Value, JsonError> {
         self.begin(depth)?;
         match self.peek() {
+            Some(b'{' | b'[') if depth > MAX_DEPTH => self.pass_over().map(|()| Value::Null),
             Some(b'{') => self.object(depth).map(Value::Object),
             Some(b'[') => self.array(depth).map(Value::Array),
             Some(b'"') => self.string().map(Value::String),
@@ -161,6 +210,7 @@ impl<'b> Reader<'b> {
     fn skip(&mut self, depth: usize) -> Result<(), JsonError> {
         self.begin(depth)?;
         match self.peek() {
+            Some(b'{' | b'[') if depth > MAX_DEPTH => self.pass_over(),
             Some(open @ (b'{' | b'[')) => self.skip_members(depth, open == b'{'),
             Some(b'"') => self.string_span().map(|_| ()),
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -231,14 +281,19 @@ impl<'b> Reader<'b> {
             self.space();
             let span = self.key_span()?;
             let key = self.text(span)?;
+            let mode = self.mode;
+            if mode == Mode::Event && DECORATION.contains(&&*key) {
+                self.mode = Mode::Decoration;
+            }
             members.push((key, self.value(depth + 1)?));
+            self.mode = mode;
             self.space();
             if self.take(b'}') {
                 break;
             }
             self.expect(b',', ", or }")?;
         }
-        match repeated(&members).filter(|_| !self.lenient) {
+        match repeated(&members).filter(|_| matches!(self.mode, Mode::Strict | Mode::Event)) {
             Some(key) => {
                 let shown: String = key.chars().take(64).collect();
                 Err(self.error(start, format!("an object has the key {shown:?} twice")))
@@ -292,6 +347,7 @@ impl<'b> Reader<'b> {
             Some(b't') => '\t',
             Some(b'u') => {
                 let first = self.hex(start)?;
+                let before = self.at;
                 let second = if (0xd800..0xdc00).contains(&first) && self.bytes.get(self.at..self.at + 2) == Some(b"\\u") {
                     self.at += 2;
                     Some(self.hex(start)?)
@@ -302,6 +358,11 @@ impl<'b> Reader<'b> {
                 let mut decoded = char::decode_utf16(units);
                 match (decoded.next(), decoded.next()) {
                     (Some(Ok(c)), None) => c,
+                    _ if self.is_of_event() => {
+                        // The second may be whole by itself.
+                        self.at = before;
+                        char::REPLACEMENT_CHARACTER
+                    }
                     _ => return Err(self.error(start, "half of a surrogate pair")),
                 }
             }

@@ -17,6 +17,14 @@ fn refused(text: &[u8], expected: &str) {
 }
 
 #[test]
+fn the_events_of_a_list_are_found_whatever_stands_in_them() {
+    let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    let list = format!(r#"[{{"a":"\ud83d"}}, {deep} ,{{"b":1}}]"#);
+    let found = elements(list.as_bytes(), 10).unwrap();
+    assert_eq!(found, [br#"{"a":"\ud83d"}"#, deep.as_bytes(), br#"{"b":1}"#]);
+}
+
+#[test]
 fn f1_numbers_keep_their_digits() {
     for number in
         ["0", "-0", "0.10", "1e400", "1E-7", "123456789012345678901234567890", "0.1234567890123456789012345678901", "-1.0e+2"]

@@ -83,6 +83,11 @@ impl Variables {
         self.0.iter().map(|variable| &*variable.name)
     }
 
+    /// The names, each with every text that its value may have, those of conditions included.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &Template)> {
+        self.iter().flat_map(|(name, value)| value.templates().map(move |text| (name, text)))
+    }
+
     /// The texts that they may have, each with its place, such as `/variables/sig`.
     pub fn placed_templates(&self) -> impl Iterator<Item = Placed<'_>> {
         self.iter().flat_map(|(name, value)| value.placed().map(move |(place, text)| (place_of(name, &place), text)))

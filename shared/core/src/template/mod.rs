@@ -31,7 +31,7 @@ use crate::{
     answer::Answer,
     event::Event,
     fault::Faults,
-    macros::{Fixed, Macro},
+    macros::{Fixed, Macro, StepReference},
 };
 
 /// The longest text that one template may give, in bytes: modifiers can make much of little.
@@ -325,6 +325,12 @@ impl Template {
     /// Names of the variables that it reads; with repeats.
     pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
         self.all_slots().filter_map(|slot| slot.source.variable())
+    }
+
+    /// Returns true if it reads a secret, or one of these variables or parts of responses.
+    pub(crate) fn reads_secret_of(&self, names: &dyn Fn(&str) -> bool) -> bool {
+        let read = |source: &Macro| source.variable().or_else(|| source.step_reference().map(StepReference::key)).is_some_and(names);
+        self.secrets().next().is_some() || self.all_slots().any(|slot| read(&slot.source))
     }
 
     /// Returns true if it reads the sorted query.

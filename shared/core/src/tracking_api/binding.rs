@@ -88,16 +88,16 @@ impl Definition {
         self.requests().map(Request::origin).collect::<Vec<_>>().join(" ")
     }
 
-    /// The places of all requests, and of the steps between them, that read a secret. Of a rule with one request it is that request's.
+    /// The places of a rule's one request that read a secret; of a rule with steps, all of them and its variables.
     fn uses_of(&self, secret: Option<&str>) -> String {
         if !self.plan.has_steps() {
             return self.plan.first_call().request.uses_fingerprint(secret);
         }
         let requests: Vec<String> = self.requests().map(|request| request.uses_fingerprint(secret)).collect();
-        // What a step makes of a secret may stand anywhere: then the steps are bound as a whole.
-        let in_steps = secret.is_some_and(|secret| self.plan.secrets().any(|name| name == secret));
-        let steps = if in_steps { Value::Object(self.plan.document()).to_string() } else { String::new() };
-        let parts: Vec<&str> = ["steps", &steps].into_iter().chain(requests.iter().map(String::as_str)).collect();
+        // What a step or a response makes of a secret may be read anywhere: the steps are bound as a whole, with what they read.
+        let steps = Value::Object(self.plan.document()).to_string();
+        let variables = self.variables().document().unwrap_or_default().to_string();
+        let parts: Vec<&str> = ["steps", &steps, &variables].into_iter().chain(requests.iter().map(String::as_str)).collect();
         hash::text(&parts, FINGERPRINT_CHARS)
     }
 

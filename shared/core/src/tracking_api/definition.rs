@@ -135,6 +135,15 @@ impl Definition {
         definition.filter(|_| faults.is_empty()).ok_or(faults)
     }
 
+    /// The same rule switched off, or paused or not, by a document that changes nothing else; `None` if it does more. Limits that are tighter
+    /// than when the rule was accepted do not stand in the way.
+    pub fn switched(&self, document: &Value) -> Option<Self> {
+        let switch = |name: &str, unset: bool| document.get(name).map_or(Some(unset), Value::as_bool);
+        let switched = Self { active: switch("active", true)?, pause: switch("pause", false)?, ..self.clone() };
+        let is_that = !(switched.active && !self.active) && *document == switched.document();
+        is_that.then_some(switched)
+    }
+
     fn read(document: &Value, owner: &Owner, settings: Settings, faults: &mut Faults) -> Option<Self> {
         if !document.is_object() {
             faults.add("", format!("{} is not a rule: write an object with at least name and request.url", kind(document)));
@@ -151,7 +160,7 @@ impl Definition {
         let name = read_name(&fields, faults);
         let description = read_description(&fields, faults);
         let labels = read_labels(&fields, faults);
-        let active = read_active(&fields, faults);
+        let active = fields.flag("active", faults).unwrap_or(true);
         let pause = fields.flag("pause", faults).unwrap_or(false);
         let trigger = read_trigger(&fields, faults);
         let conditions = Conditions::parse(fields.get("conditions"), "/conditions", faults);
@@ -170,7 +179,10 @@ impl Definition {
         let (name, plan) = (name?, plan?);
         let variables = read_variables(&fields, &plan, allowed, faults);
         let plan = plan.with(&variables, signing.as_ref(), delay.fixed_seconds());
-        check_conditions(&plan, faults);
+        if !stored {
+            plan.check_secrets(faults);
+            check_conditions(&plan, faults);
+        }
         let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0;
         let uses = OnceLock::new();
         Some(Self {
@@ -348,12 +360,6 @@ fn read_labels(fields: &Fields<'_>, faults: &mut Faults) -> Vec<String> {
     labels
 }
 
-/// A rule that lacks a secret reads inactive with a reason; written back as it was read, it stays asked to be active (V4).
-fn read_active(fields: &Fields<'_>, faults: &mut Faults) -> bool {
-    let asked = fields.flag("active", faults).unwrap_or(true);
-    asked || fields.get("inactive_reason").is_some()
-}
-
 fn read_trigger(fields: &Fields<'_>, faults: &mut Faults) -> Trigger {
     let Some(word) = fields.text("trigger", faults) else { return Trigger::default() };
     word.parse().unwrap_or_else(|_| {
@@ -384,9 +390,9 @@ fn check_conditions(plan: &Plan, faults: &mut Faults) {
     }
     let secrets = plan.secret_variables();
     for (place, condition) in plan.all_conditions() {
-        let mut read = condition.templates().flat_map(|(_, template)| template.variables());
         let asks_if_empty = condition.variable().is_some_and(|(_, asks_if_empty)| asks_if_empty);
-        if let Some(name) = read.find(|name| !asks_if_empty && secrets.contains(*name)) {
+        let is_read = |name: &&String| condition.templates().any(|(_, template)| template.reads_secret_of(&|read| read == **name));
+        if let Some(name) = secrets.iter().filter(|_| !asks_if_empty).find(is_read) {
             faults.add(place, format!("{name} is a secret variable: only is_empty and is_not_empty may ask for it"));
         }
     }

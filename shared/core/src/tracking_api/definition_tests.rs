@@ -239,12 +239,32 @@ fn v4_a_rule_whose_secret_has_no_value_reads_inactive() {
 }
 
 #[test]
-fn v4_written_back_while_a_secret_is_missing_it_stays_asked_to_be_active() {
-    let rule = stored(&with("request", json!({"url": "https://a.example/?k={secret.key}"})), &Owner::Admin);
-    let again = parse(&rule.view(&czech(), &names(&[]), None), &Owner::Admin).unwrap();
-    assert!(again.active);
-    let off = stored(&with("active", json!(false)), &Owner::Admin).view(&czech(), &names(&[]), None);
-    assert_eq!(off.get("inactive_reason"), None);
+fn f2_a_rule_over_a_limit_of_today_is_switched_off_and_paused_all_the_same() {
+    let when = |number: u32| json!({"source": "body", "key": format!("k{number}"), "operator": "is_true"});
+    let rule = |first: u32| json!({"when": (first..first + 20).map(when).collect::<Vec<_>>(), "then": "failed"});
+    let mut document = with("answer", json!({"rules": (0..8).map(|number| rule(number * 20)).collect::<Vec<_>>()}));
+    document["answer_format"] = json!(2);
+    let settings = Settings { stored: true, ..Settings::default() };
+    let stored = Definition::parse(&document, &Owner::Admin, &settings).unwrap();
+    assert!(parse(&stored.document(), &Owner::Admin).is_err(), "160 conditions");
+    let changed = |name: &str, value: Value| {
+        let mut document = stored.document();
+        document[name] = value;
+        stored.switched(&document)
+    };
+    let off = changed("active", json!(false)).unwrap();
+    assert!(!off.active && off.document()["answer"] == stored.document()["answer"]);
+    let paused = changed("pause", json!(true)).unwrap();
+    assert!(paused.pause && paused.switched(&stored.document()).is_some_and(|rule| !rule.pause));
+    assert!(changed("name", json!("other")).is_none() && changed("active", json!(5)).is_none(), "those are read anew");
+    assert!(off.switched(&stored.document()).is_none(), "switching on is judged by the limits of today");
+}
+
+#[test]
+fn v4_off_is_off_whatever_reason_is_given() {
+    let mut off = with("active", json!(false));
+    assert_eq!(stored(&off, &Owner::Admin).view(&czech(), &names(&[]), None).get("inactive_reason"), None);
+    off["inactive_reason"] = "until Monday".into();
     assert!(!parse(&off, &Owner::Admin).unwrap().active);
 }
 

@@ -36,7 +36,7 @@ impl Definition {
     /// # Errors
     /// Every placeholder that is still there, with its place.
     pub fn may_be_activated_by(&self, written: &Value) -> Result<(), Faults> {
-        let is_asked = written.get("active").and_then(Value::as_bool) == Some(true) && written.get("inactive_reason").is_none();
+        let is_asked = written.get("active").and_then(Value::as_bool) == Some(true);
         let mut faults = Faults::default();
         for Placeholder { pointer, text } in if is_asked { self.placeholders() } else { Vec::new() } {
             faults.add(pointer, format!("{text} is a placeholder: write your own value in its place before the rule is active"));

@@ -39,8 +39,7 @@ impl TrackingApi {
     /// names of the secrets that have a value, never their values (Q5), the retries laid out in times, what was probably not meant, and
     /// `health` if known.
     ///
-    /// While a secret has no value or a placeholder is left, it reads inactive and says why; [`Definition::parse`] takes that back as asked
-    /// to be active.
+    /// While a secret has no value or a placeholder is left, it reads inactive and says why.
     pub fn view(&self, placement: &Placement, existing_secrets: &BTreeSet<String>, health: Option<Value>) -> Value {
         let mut resource = self.definition.document();
         resource["id"] = self.id.as_str().into();

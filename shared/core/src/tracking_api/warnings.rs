@@ -233,6 +233,11 @@ impl Definition {
                           rule for what means delivered";
             noted.add(format!("{at}/otherwise"), detail);
         }
+        if call.answer.delivers_without_end() {
+            let detail = "a 2xx response in which none of the rules holds, such as one that is still pending, counts as delivered too: add a \
+                          rule that says pending, or write otherwise";
+            noted.add(format!("{at}/rules"), detail);
+        }
         if let Some(always) = call.answer.always() {
             if always + 1 < call.answer.count() {
                 noted.add(format!("{at}/rules/{}", always + 1), format!("never reached: rule {always} holds for every answer"));

@@ -152,6 +152,27 @@ fn l1_answers_that_ask_for_a_retry_where_there_is_none() {
 }
 
 #[test]
+fn case_d2_a_rule_that_reads_a_result_and_has_no_word_for_the_others() {
+    let detail = "a 2xx response in which none of the rules holds, such as one that is still pending, counts as delivered too: add a rule \
+                  that says pending, or write otherwise";
+    let rule = |value: &str, then: &str| {
+        json!({"when": [{"source": "body", "key": "status", "operator": "equals", "value": value}], "then": then})
+    };
+    let warned = [("/answer/rules", detail)];
+    check(&json!({"answer": {"rules": [rule("approved", "delivered")]}}), &warned);
+    let mut set = rule("approved", "delivered");
+    set["set"] = json!({"payout": "{body.payout}"});
+    check(&json!({"answer": {"rules": [set, rule("rejected", "failed")]}}), &warned);
+    check(&json!({"answer": {"rules": [rule("ok", "delivered"), rule("error", "failed")]}}), &[]);
+    for end in [json!({"otherwise": "pending"}), json!({"otherwise": "failed"})] {
+        check(&json!({"answer": {"rules": [rule("approved", "delivered")], "otherwise": end["otherwise"]}}), &[]);
+    }
+    check(&json!({"answer": {"rules": [rule("no", "failed")]}}), &[]);
+    let always = json!({"when": [{"operator": "always"}], "then": "retry"});
+    check(&json!({"answer": {"rules": [rule("approved", "delivered"), always]}}), &[]);
+}
+
+#[test]
 fn a2_answer_rules_that_are_never_reached() {
     let always = json!({"when": [{"operator": "always"}], "then": "failed"});
     let body =

@@ -203,6 +203,11 @@ impl Condition {
         if let Some(Source::Body(path)) = &self.source { Some(path) } else { None }
     }
 
+    /// Returns true if it looks at the whole body or at a header.
+    pub(crate) fn reads_text(&self) -> bool {
+        matches!(self.source, Some(Source::WholeBody | Source::Header(_)))
+    }
+
     /// Returns true if it looks at the status.
     pub(crate) fn asks_status(&self) -> bool {
         matches!(self.source, Some(Source::HttpCode))

@@ -4,12 +4,14 @@
 
 use std::io::Read;
 
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use tracking_core::answer::{Answer, Cut};
 
 use crate::sender::MAX_RESPONSE_BYTES;
 
+/// The most content encodings of a body that are undone.
+const MAX_CODINGS: usize = 3;
 /// The bytes at the beginning of an XML body in which its declaration is looked for.
 const DECLARATION_BYTES: usize = 128;
 
@@ -18,6 +20,8 @@ pub(super) fn decoded(answer: Answer) -> Answer {
     let answer = inflated(answer);
     let bytes = answer.body();
     let encoding = Encoding::for_bom(bytes).map(|(encoding, _)| encoding).or_else(|| charset(&answer)).unwrap_or(UTF_8);
+    // Without a byte order mark UTF-16 is big-endian, or what it begins with.
+    let encoding = if encoding == UTF_16LE && matches!(bytes, [0, first, ..] if *first != 0) { UTF_16BE } else { encoding };
     if encoding == UTF_8 {
         return answer;
     }
@@ -26,20 +30,28 @@ pub(super) fn decoded(answer: Answer) -> Answer {
     answer.with_body(text.into_bytes())
 }
 
-fn inflated(answer: Answer) -> Answer {
-    let body = answer.body();
-    let coding = answer.header("content-encoding").unwrap_or_default().trim().to_ascii_lowercase();
-    let inflated = match &*coding {
-        "gzip" | "x-gzip" => read(MultiGzDecoder::new(body), answer.is_cut()),
-        // Some send the stream without the wrapping that the name stands for.
-        "deflate" => read(ZlibDecoder::new(body), answer.is_cut()).or_else(|| read(DeflateDecoder::new(body), answer.is_cut())),
-        _ => None,
-    };
-    match inflated {
-        Some((body, true)) => answer.with_body(body).cut(Cut::TooLong),
-        Some((body, false)) => answer.with_body(body),
-        None => answer,
+/// The answer without its content encodings, the last of which is undone first.
+fn inflated(mut answer: Answer) -> Answer {
+    let codings = answer.header("content-encoding").unwrap_or_default().to_ascii_lowercase();
+    for coding in codings.rsplit(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity")).take(MAX_CODINGS) {
+        let body = answer.body();
+        let inflated = match coding {
+            "gzip" | "x-gzip" => read(MultiGzDecoder::new(body), answer.is_cut()),
+            // Some send the stream without the wrapping that the name stands for.
+            "deflate" => {
+                read(ZlibDecoder::new(body), answer.is_cut()).or_else(|| read(DeflateDecoder::new(body), answer.is_cut()))
+            }
+            _ => None,
+        };
+        answer = match inflated {
+            Some((body, true)) => answer.with_body(body).cut(Cut::TooLong),
+            Some((body, false)) => answer.with_body(body),
+            // A text is what its header says it is not.
+            None if answer.is_cut() || std::str::from_utf8(body).is_ok() => answer,
+            None => answer.cut(Cut::Encoded),
+        };
     }
+    answer
 }
 
 /// What a stream gives, and whether it gives more than may be read; `None` if it is broken. Of one that `is_cut` the beginning counts.
@@ -169,7 +181,18 @@ mod tests {
         assert_eq!((cut.body().len(), cut.is_cut()), (1 << 20, true));
         let whole = answer(&[("content-encoding", "gzip")], gzip(&vec![b' '; 1 << 20]));
         assert_eq!((whole.body().len(), whole.is_cut()), (1 << 20, false));
-        let broken = &gzip(TEXT.repeat(100).as_bytes())[..40];
-        assert_eq!(answer(&[("content-encoding", "gzip")], broken.to_vec()).body(), broken);
+    }
+
+    #[test]
+    fn case_a6_what_can_t_be_undone_is_known_as_such_and_several_encodings_are_undone() {
+        let whole = gzip(TEXT.repeat(100).as_bytes());
+        let broken = &whole[..whole.len() - 12];
+        for (coding, body) in [("gzip", broken), ("br", &whole[..]), ("gzip, zstd", &whole), ("deflate", &whole)] {
+            let answer = answer(&[("content-encoding", coding)], body.to_vec());
+            assert_eq!((answer.why_cut(), answer.body()), (Some(Cut::Encoded), body), "{coding}");
+        }
+        check(&[("content-encoding", "gzip, identity , GZIP")], gzip(&gzip(TEXT.as_bytes())), TEXT);
+        check(&[("content-type", "text/plain; charset=utf-16")], utf16(TEXT, true), TEXT);
+        check(&[("content-type", "text/plain; charset=utf-16")], utf16(TEXT, false), TEXT);
     }
 }

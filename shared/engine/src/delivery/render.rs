@@ -194,7 +194,7 @@ impl<'a> Rendering<'a> {
                 // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
                 let url = shown.map_or("", |shown| &shown.url);
                 let call = self.call();
-                let Judgement { verdict, rule, reason, mut told, notes, go, forget } = call.answer.judge(answer, url, &scope);
+                let Judgement { verdict, rule, reason, mut told, mut notes, go, forget } = call.answer.judge(answer, url, &scope);
                 let references = self.flow.map(|flow| self.definition.plan.references(&flow.progress.step, answer));
                 // The answer was masked; its templates may have decoded it.
                 for value in told.variables.values_mut() {
@@ -202,6 +202,8 @@ impl<'a> Rendering<'a> {
                 }
                 let by = rule.map_or_else(String::new, |rule| format!(", answer rule {}", rule + 1));
                 let elsewhere = redirect(answer);
+                notes.extend(elsewhere.clone());
+                let elsewhere = elsewhere.map_or_else(String::new, |text| format!("; {text}"));
                 let reason = reason.unwrap_or_else(|| format!("status {}{by}{elsewhere}", answer.status));
                 Judged {
                     verdict,
@@ -232,13 +234,13 @@ impl<'a> Rendering<'a> {
     }
 }
 
-/// The words for a redirect, which is not followed; nothing for any other answer.
-fn redirect(answer: &Answer) -> String {
+/// The words for a redirect, which is not followed.
+fn redirect(answer: &Answer) -> Option<String> {
     const SHOWN_BYTES: usize = 500;
     let location = answer.header("location").filter(|_| (300..400).contains(&answer.status));
-    location.map_or_else(String::new, |location| {
+    location.map(|location| {
         let shown = &location[..location.floor_char_boundary(SHOWN_BYTES)];
-        format!("; redirects are not followed; Location: {shown}")
+        format!("redirects are not followed; Location: {shown}")
     })
 }
 

@@ -16,7 +16,7 @@ use super::{
     write::{collect, lists},
 };
 use crate::{
-    backend::{Backend, Effects},
+    backend::{Backend, Effects, StoreError},
     keys, rows,
     rules::RuleWriter,
 };
@@ -84,11 +84,16 @@ impl<B: Backend> RuleWriter<B> {
         loop {
             let (rule, rev) = self.rules.visible(&act.actor.caller, id).await?;
             expect_version(expected, &rule.head)?;
-            let document = change(&rule);
+            let mut document = change(&rule);
+            self.keep_asked(&rule, &mut document).await?;
             let mut faults = Faults::default();
             collect(keeps_owner(&document, &rule.head.owner), &mut faults);
             let values = collect(secret_values(&document), &mut faults).unwrap_or_default();
-            let definition = collect(self.read_text(&act.actor.caller, &rule.head.owner, document).await, &mut faults);
+            let read = match rule.definition.switched(&document) {
+                Some(switched) => Ok(switched),
+                None => self.read_text(&act.actor.caller, &rule.head.owner, document).await,
+            };
+            let definition = collect(read, &mut faults);
             if let Some(definition) = &definition {
                 let names = rule.head.secrets.keys().chain(values.keys());
                 collect(check_count(definition, names, rule.head.secrets.len(), "/secret_values"), &mut faults);
@@ -109,6 +114,19 @@ impl<B: Backend> RuleWriter<B> {
                 written => return Ok(self.rules.view(&written?).await?),
             }
         }
+    }
+
+    /// Takes out of a document what the server sets about its being active. A rule that reads inactive for what it lacks stays asked to be
+    /// active where it is written back as it was read (V4).
+    async fn keep_asked(&self, rule: &Rule, document: &mut Value) -> Result<(), StoreError> {
+        let is_off = document.get("active").and_then(Value::as_bool) == Some(false);
+        let reason = document.as_object_mut().and_then(|fields| fields.remove("inactive_reason"));
+        if let Some(reason) = reason.filter(|_| is_off)
+            && self.rules.view(rule).await?.resource.get("inactive_reason") == Some(&reason)
+        {
+            document["active"] = rule.definition.active.into();
+        }
+        Ok(())
     }
 
     /// Deletes a rule: it sends nothing more, what waits or is held ends cancelled (P6).

@@ -32,6 +32,8 @@ use super::{
 const IDLE: Duration = Duration::from_secs(4);
 /// The most bytes of a response's head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// The most headers of a response.
+const MAX_HEADERS: usize = 500;
 /// The most interim responses to one request.
 const MAX_INTERIM: usize = 1_000;
 
@@ -88,6 +90,7 @@ pub(super) fn new(resolver: Arc<Resolver>, authorities: &[CertificateDer<'static
     // What is no header is left out: its response came all the same.
     builder
         .http1_max_buf_size(MAX_HEAD_BYTES)
+        .http1_max_headers(MAX_HEADERS)
         // The names of the rule go out as they are written; those of the sending itself as most clients write them.
         .http1_title_case_headers(true)
         .http1_ignore_invalid_headers_in_responses(true)

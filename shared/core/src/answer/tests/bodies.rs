@@ -285,11 +285,55 @@ fn case_a7_a_body_that_can_be_read_leaves_no_note() {
     let xml =
         json!({"rules": [{"when": [{"source": "body", "key": "r.{external_id}", "operator": "is_true"}], "then": "retry"}]});
     assert_eq!(judge(&xml, &answer(200, "<r/>")), Judgement::of(Verdict::Delivered));
-    for body in ["{\"other\":1}", "[]", "other=1", ""] {
+    for body in ["{\"other\":1}", "[]", "other=1"] {
         assert_eq!(judge(&polling("pending"), &answer(200, body)), Judgement::of(Verdict::Delivered), "{body}");
     }
     let whole = json!({"rules": [{"when": [{"source": "body", "operator": "equals", "value": "WAIT"}], "then": "pending"}]});
     assert_eq!(judge(&whole, &answer(200, "OK")), Judgement::of(Verdict::Delivered));
+}
+
+#[test]
+fn case_a7_an_empty_body_does_not_end_what_polls() {
+    for body in ["", "\n\n", " "] {
+        let Judgement { verdict, reason, .. } = judge(&polling("pending"), &answer(200, body));
+        assert_eq!((verdict, reason.as_deref()), (Verdict::Retry, Some("the body is empty")), "{body:?}");
+    }
+    let rule = |source: &str, operator: &str, value: &str, then: &str| {
+        let mut when = json!({"source": source, "operator": operator, "value": value});
+        if source == "body" {
+            when["key"] = "status".into();
+        }
+        json!({"when": [when], "then": then})
+    };
+    let pending = rule("body", "equals", "pending", "pending");
+    let done = json!({"rules": [pending, rule("http_code", "equals", "204", "delivered")]});
+    assert_eq!(judge(&done, &answer(204, "")).verdict, Verdict::Delivered, "its status says so");
+    let always = json!({"rules": [pending, {"when": [{"operator": "always"}], "then": "delivered"}]});
+    assert_eq!(judge(&always, &answer(200, "")).verdict, Verdict::Delivered, "as its author wrote");
+}
+
+#[test]
+fn case_a7_what_polls_is_not_delivered_for_want_of_fields() {
+    let rule = |when: Value, then: &str| json!({"when": [when], "then": then});
+    let pending = rule(json!({"source": "body", "key": "status", "operator": "equals", "value": "pending"}), "pending");
+    let html = "<div>A PHP Error</div> {";
+    for delivered in [
+        json!({"source": "body", "key": "status", "operator": "not_equals", "value": "pending"}),
+        json!({"source": "body", "key": "error", "operator": "is_empty"}),
+        json!({"source": "http_code", "operator": "equals", "value": "200"}),
+    ] {
+        let answers = json!({"rules": [pending, rule(delivered.clone(), "delivered")]});
+        for (status, body) in [(200, html), (502, html), (200, "OK")] {
+            let judged = judge(&answers, &answer(status, body));
+            let kept = delivered["source"] == "http_code" && status == 502;
+            let expected = if kept { None } else { Some("the body is neither JSON, XML nor a form") };
+            assert_eq!((judged.verdict, judged.reason.as_deref()), (Verdict::Retry, expected), "{delivered} {status} {body}");
+        }
+        let read = judge(&answers, &answer(200, "{\"status\":\"approved\"}"));
+        assert_eq!(read.verdict, Verdict::Delivered, "{delivered}");
+    }
+    let text = rule(json!({"source": "body", "operator": "equals", "value": "OK"}), "delivered");
+    assert_eq!(judge(&json!({"rules": [pending, text]}), &answer(200, "OK")).verdict, Verdict::Delivered, "it read the text");
 }
 
 #[test]
