@@ -170,7 +170,7 @@ pub(crate) struct DeliveryRow {
     pub(crate) replay: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next_due: Option<Timestamp>,
-    /// The time since which it has waited for a secret to be written again.
+    /// The time since which it has waited for its present reason: a secret that is to be written again, a pause, or a step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waits_since: Option<Timestamp>,
     /// An attempt was answered pending (L3).

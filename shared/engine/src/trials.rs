@@ -26,7 +26,7 @@ use tracking_core::{
     tracking_api::{Definition, Trial},
 };
 
-use self::flow::{Answers, Rehearsal};
+use self::flow::{Rehearsal, ToSend};
 use crate::{
     backend::{Backend, StoreError},
     delivery::render::{Judged, Rendering, is_heavy, masked, shown_request},
@@ -187,8 +187,7 @@ impl<B: Backend> Trials<B> {
         tracing::debug!(tracking_api_id = %tried.id, sent = trial.send, "tried out");
         if !trial.send {
             if tried.definition.plan.is_flow() {
-                let outcome = tried.outcome(trial.event, at);
-                return Box::pin(self.rehearse(tried, outcome, trial.answers, None, at)).await;
+                return Box::pin(self.rehearse(tried, trial, None, at)).await;
             }
             let owner = tried.definition.is_heavy.then(|| tried.by.caller.as_owner());
             return Ok(self.heavy.run(owner, move || tried.outcome(trial.event, at).shown).await);
@@ -199,8 +198,7 @@ impl<B: Backend> Trials<B> {
         }
         let permit = self.limits.permit(&tried.by, &limits::TRIALS).await?;
         if tried.definition.plan.is_flow() {
-            let outcome = tried.outcome(trial.event, at);
-            let rehearsed = Box::pin(self.rehearse(tried, outcome, trial.answers, Some(sender), at)).await;
+            let rehearsed = Box::pin(self.rehearse(tried, trial, Some(sender), at)).await;
             self.limits.return_permit(permit).await;
             return rehearsed;
         }
@@ -216,12 +214,11 @@ impl<B: Backend> Trials<B> {
     async fn rehearse(
         &self,
         tried: Tried,
-        outcome: Outcome,
-        answers: Answers,
+        trial: Trial,
         sender: Option<&Sender>,
         began: Timestamp,
     ) -> Result<Value, Refused> {
-        let Outcome { mut shown, event, .. } = outcome;
+        let Trial { event, answers, .. } = trial;
         let names: Vec<&str> = tried.definition.plan.step_names().collect();
         let mut faults = Faults::default();
         for step in answers.keys().filter(|step| !names.contains(&step.as_str())) {
@@ -230,10 +227,33 @@ impl<B: Backend> Trials<B> {
         if !faults.is_empty() {
             return Err(faults.into());
         }
+        let tried = Arc::new(tried);
+        let owner = || Some(tried.by.caller.as_owner());
+        let Outcome { mut shown, event, .. } = {
+            let tried = Arc::clone(&tried);
+            self.heavy.run(owner(), move || tried.outcome(event, began)).await
+        };
         let Some(event) = event else { return Ok(shown) };
-        let id = DeliveryId::of_trial(&tried.id, began);
-        let rehearsal = Rehearsal { store: &self.store, tried: &tried, event: &event, sender, began, id };
-        let flow::Shown { steps, ends, .. } = rehearsal.run(answers).await;
+        let mut rehearsal = Rehearsal::new(Arc::clone(&tried), event, (sender.is_some(), answers), began);
+        let mut heard = None;
+        loop {
+            let (mut gone, now) = (rehearsal, self.store.now());
+            let next;
+            (rehearsal, next) = self
+                .heavy
+                .run(owner(), move || {
+                    let next = gone.go_on(heard, now);
+                    (gone, next)
+                })
+                .await;
+            let (Some(ToSend { request, host }), Some(sender)) = (next, sender) else { break };
+            tracing::info!(tracking_api_id = %tried.id, by = tried.by.caller.role(), host, "a trial is sent");
+            heard = Some(match request {
+                Ok(request) => sender.request_for(&tried.owner, request).await,
+                Err(fault) => Err(fault.into()),
+            });
+        }
+        let flow::Shown { steps, ends, .. } = rehearsal.shown;
         if let Some(last) = steps.iter().rev().find(|step| step.get("verdict").is_some()) {
             for field in ["status", "answer", "answer_headers", "verdict", "told"] {
                 shown[field] = last[field].clone();

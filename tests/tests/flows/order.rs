@@ -140,3 +140,29 @@ async fn w4_twenty_wait_for_an_older_flow_and_the_oldest_beyond_ends_superseded(
     world.pass(SignedDuration::from_hours(5), &mut |_| OK).await;
     assert_eq!(world.arrivals.len(), 2 * 21);
 }
+
+#[tokio::test]
+async fn f2_a_response_that_sets_too_much_fails_the_flow_and_is_left_out_elsewhere() {
+    let set = |count: usize| -> Value {
+        let one = |number: usize| (format!("v{number}"), Value::from("{body.text}"));
+        json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered",
+            "set": {"variables": Value::Object((0..count).map(one).collect())}}]})
+    };
+    let long = || -> &'static str { Box::leak(format!("{{\"text\": \"{}\"}}", "x".repeat(8_000)).into_boxed_str()) };
+    let body = long();
+    for (count, state, reason) in [
+        (4, "delivered", "delivered: status 200"),
+        (5, "failed", "step one: failed: the variables of the delivery are longer than 32768 bytes"),
+    ] {
+        let mut world = begun(flow(json!([with(call("one", "one"), json!({"answer": set(count)})), call("two", "two")]))).await;
+        world.work_all(&mut |_| Reply::Body(200, body)).await;
+        ends(&only(&world).await, state, reason);
+    }
+    let rule = json!({"name": "plain", "request": {"url": url("one")}, "answer": set(5)});
+    let mut world = begun(rule).await;
+    world.work_all(&mut |_| Reply::Body(200, body)).await;
+    let delivery = only(&world).await;
+    ends(&delivery, "delivered", "delivered: status 200, answer rule 1");
+    let note = "the variables of the delivery are longer than 32768 bytes; left out";
+    assert_eq!(delivery["log"][0]["error"], note);
+}

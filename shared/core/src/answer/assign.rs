@@ -15,6 +15,8 @@ use crate::{
 const MAX_VARIABLES: usize = 50;
 /// The longest time for which a value is kept, in seconds: 30 days (W5).
 pub(crate) const MAX_KEEP_SECONDS: u32 = 2_592_000;
+/// The least time for which a value is kept, in seconds.
+const LEAST_KEEP_SECONDS: u32 = 15;
 /// The longest text of `keep_seconds`, in bytes.
 const MAX_KEEP_TEXT: usize = 1_024;
 
@@ -127,7 +129,7 @@ impl Assignments {
                 Ok(_) => {
                     assigned.values.insert(name.clone(), text);
                     let seconds = assignment.keep_seconds.as_ref();
-                    let seconds = seconds.and_then(|seconds| seconds_of(seconds, name, scope, left_out));
+                    let seconds = seconds.map(|seconds| seconds_of(seconds, name, scope, left_out));
                     assigned.keep.extend(seconds.map(|seconds| (name.clone(), seconds)));
                 }
                 Err(fault) => left_out(&format!("variables/{name}"), fault.to_string()),
@@ -144,7 +146,7 @@ impl Assignments {
                 assigned.values.insert(name.clone(), text);
                 if let Some(seconds) = &assignment.keep_seconds {
                     let seconds = seconds_of(seconds, name, scope, left_out);
-                    assigned.keep.extend(seconds.map(|seconds| (name.clone(), seconds)));
+                    assigned.keep.insert(name.clone(), seconds);
                 }
             }
         }
@@ -161,15 +163,17 @@ pub(crate) struct Assigned {
     pub(crate) keep: BTreeMap<String, u32>,
 }
 
-/// The seconds for which a value is kept; more than 30 days are 30 days.
-fn seconds_of(text: &Template, name: &str, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Option<u32> {
-    let seconds: String = read(Some(text), &format!("variables/{name}/keep_seconds"), scope, left_out)?;
+/// The seconds for which a value is kept; more than 30 days are 30 days. Where its text gives no time, or one that is over, it is kept for the
+/// steps that follow at once.
+fn seconds_of(text: &Template, name: &str, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> u32 {
+    let field = format!("variables/{name}/keep_seconds");
+    let Some(seconds) = read::<String>(Some(text), &field, scope, left_out) else { return LEAST_KEEP_SECONDS };
     let whole = seconds.split('.').next().unwrap_or_default();
     let Ok(whole) = whole.parse::<i64>() else {
-        left_out(&format!("variables/{name}/keep_seconds"), format!("\"{seconds}\" is not a number of seconds"));
-        return None;
+        left_out(&field, format!("\"{seconds}\" is not a number of seconds"));
+        return LEAST_KEEP_SECONDS;
     };
-    u32::try_from(whole.clamp(0, MAX_KEEP_SECONDS.into())).ok().filter(|seconds| *seconds > 0)
+    u32::try_from(whole).unwrap_or(if whole < 0 { 0 } else { u32::MAX }).clamp(LEAST_KEEP_SECONDS, MAX_KEEP_SECONDS)
 }
 
 fn read_one(value: &Value, pointer: &str, rules: Rules, faults: &mut Faults) -> Option<Assignment> {

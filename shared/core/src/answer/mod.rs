@@ -24,7 +24,7 @@ pub(crate) use upgrade::upgraded;
 use body::Body;
 
 /// A step for each so many bytes of a body in which a field is looked for.
-const BYTES_PER_LOOKUP_STEP: usize = 64;
+const BYTES_PER_LOOKUP_STEP: usize = 16;
 
 /// The reason why a body is known by its beginning alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

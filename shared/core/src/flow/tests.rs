@@ -8,6 +8,7 @@ use crate::{
 };
 
 mod checks;
+mod hostile;
 mod waits;
 
 /// The faults of a rule with these steps.

@@ -58,6 +58,32 @@ impl Understood {
     }
 }
 
+/// The row of a delivery after an attempt, before it is known whether its rule still sends.
+struct Draft {
+    row: DeliveryRow,
+    /// What the platform is told.
+    told: Option<Told>,
+    followed: Followed,
+}
+
+impl Draft {
+    fn of(claimed: &Claimed, understood: &Understood, now: Timestamp) -> Self {
+        let mut row = claimed.row_or_new(State::Waiting);
+        let Understood { retry_after, judged, scrubber, .. } = understood;
+        row.job = claimed.job.clone();
+        row.keeps_until = None;
+        row.attempts = claimed.attempt;
+        row.base = claimed.base;
+        row.max_attempts = claimed.max_attempts();
+        row.pending |= judged.verdict == Verdict::Pending;
+        row.set_variables(&judged.told.variables, &judged.hidden);
+        let told = news(&mut row, &judged.told, scrubber);
+        let retry_after = retry_after.as_deref().and_then(|value| parse_retry_after(value, now));
+        let followed = follow(claimed, &mut row, judged, retry_after, now);
+        Self { row, told, followed }
+    }
+}
+
 impl<B: Backend> Deliveries<B> {
     /// Concludes an attempt and records it, with the message's end in the same step. One that a fault of this machine kept from leaving
     /// is given back instead, and comes again. Returns what follows at once in a flow, if something does: its message is settled then.
@@ -72,9 +98,9 @@ impl<B: Backend> Deliveries<B> {
         let now = self.store.now();
         // Where the store does not say, the record is written by whoever finds out.
         let holds = if now > claimed.lease_until { self.still_holds(&claimed).await } else { Ok(true) };
-        let (claimed, understood) = self.understood(claimed, sent).await;
+        let (claimed, understood, draft) = self.understood(claimed, sent, now).await;
         let verdict = understood.judged.verdict;
-        let (row, earlier) = self.concluded(&claimed, understood, now).await;
+        let (row, earlier) = self.concluded(&claimed, understood, draft, now).await;
         if holds == Ok(false) {
             return self.leave_trace(claimed, &row, earlier, now).await.map(|()| None);
         }
@@ -108,19 +134,16 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// The delivery's row after an attempt, and the attempt if it did not end the delivery: then the row does not hold it.
-    async fn concluded(&self, claimed: &Claimed, understood: Understood, now: Timestamp) -> (DeliveryRow, Option<Attempt>) {
-        let mut row = claimed.row_or_new(State::Waiting);
-        let Understood { retry_after, judged, scrubber, .. } = &understood;
-        row.job = claimed.job.clone();
-        row.keeps_until = None;
-        row.attempts = claimed.attempt;
-        row.base = claimed.base;
-        row.max_attempts = claimed.max_attempts();
-        row.pending |= judged.verdict == Verdict::Pending;
-        row.set_variables(&judged.told.variables, &judged.hidden);
-        let told = news(&mut row, &judged.told, scrubber);
-        let retry_after = retry_after.as_deref().and_then(|value| parse_retry_after(value, now));
-        let Followed { mut next, reason, keep, is_at_once } = follow(claimed, &mut row, judged, retry_after, now);
+    async fn concluded(
+        &self,
+        claimed: &Claimed,
+        understood: Understood,
+        draft: Draft,
+        now: Timestamp,
+    ) -> (DeliveryRow, Option<Attempt>) {
+        let Draft { mut row, told, followed } = draft;
+        let Followed { mut next, reason, keep, is_at_once } = followed;
+        let judged = &understood.judged;
         Box::pin(settle_kept(self, claimed, keep, &judged.forget)).await;
         // Where the store does not say, the next claim asks again.
         if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
@@ -149,12 +172,13 @@ impl<B: Backend> Deliveries<B> {
         (row, earlier)
     }
 
-    /// Reads and masks the result of a claimed attempt.
-    async fn understood(&self, claimed: Claimed, sent: Sent) -> (Claimed, Understood) {
+    /// Reads and masks the result of a claimed attempt, and drafts its delivery's row.
+    async fn understood(&self, claimed: Claimed, sent: Sent, now: Timestamp) -> (Claimed, Understood, Draft) {
         let owner = claimed.heavy_owner().or_else(|| is_heavy(&sent).then(|| claimed.owner().clone()));
         let understand = move || {
             let understood = Understood::of(&claimed, sent);
-            (claimed, understood)
+            let draft = Draft::of(&claimed, &understood, now);
+            (claimed, understood, draft)
         };
         self.heavy.run(owner, understand).await
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tracking_core::{
     answer::{Answer, Judgement, Told, Verdict, no_answer},
     event::Event,
-    flow::{Answered, Call, Progress},
+    flow::{Answered, Call, MAX_VARIABLES_BYTES, Progress},
     id::Id,
     request::Rendered,
     template::{At, RenderFault, Scope, Steps},
@@ -30,6 +30,9 @@ use crate::{
 
 /// How much of an answer people see, in bytes.
 pub(crate) const SHOWN_ANSWER: usize = 4_096;
+
+/// The reason where variables are longer than allowed.
+const TOO_LONG: &str = "the variables of the delivery are longer than 32768 bytes";
 
 /// A body up to so many bytes takes less than a millisecond to read, mask and judge.
 const LIGHT_BODY_BYTES: usize = 64 * 1_024;
@@ -186,6 +189,17 @@ impl<'a> Rendering<'a> {
         }
     }
 
+    /// Returns true if the delivery would have more of variables with these than it may. Those that are kept for later deliveries do not
+    /// count.
+    fn are_too_long(&self, told: &Told, references: &[(String, String)]) -> bool {
+        let kept = self.definition.plan.kept_variables();
+        let new = || references.iter().map(|(name, value)| (name, value)).chain(&told.variables);
+        let is_new = |name: &String| told.variables.contains_key(name) || references.iter().any(|(new, _)| new == name);
+        let old = self.variables.iter().filter(|(name, _)| !is_new(name));
+        let counted = new().chain(old).filter(|(name, _)| !kept.contains(*name));
+        new().next().is_some() && counted.map(|(_, value)| value.len()).sum::<usize>() > MAX_VARIABLES_BYTES
+    }
+
     fn judge(&self, sent: &Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> Judged {
         match sent {
             Ok(answer) => {
@@ -196,6 +210,17 @@ impl<'a> Rendering<'a> {
                 let call = self.call();
                 let Judgement { verdict, rule, reason, mut told, mut notes, go, forget } = call.answer.judge(answer, url, &scope);
                 let references = self.flow.map(|flow| self.definition.plan.references(&flow.progress.step, answer));
+                let mut references = references.unwrap_or_default();
+                let mut verdict = verdict;
+                let mut reason = reason;
+                if self.are_too_long(&told, &references) {
+                    told.variables.clear();
+                    references.clear();
+                    notes.push(format!("{TOO_LONG}; left out"));
+                    if self.flow.is_some() {
+                        (verdict, reason) = (Verdict::Failed, Some(TOO_LONG.to_owned()));
+                    }
+                }
                 // The answer was masked; its templates may have decoded it.
                 for value in told.variables.values_mut() {
                     *value = scrubber.scrub(value);
@@ -213,7 +238,7 @@ impl<'a> Rendering<'a> {
                     notes,
                     go,
                     forget,
-                    references: references.unwrap_or_default(),
+                    references,
                 }
             }
             Err(fault) => {

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -38,6 +39,8 @@ const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(15);
 /// The least time after which a delivery looks again whether such a lease is free, and the spread of those looks, in milliseconds.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 const LOOK_SPREAD_MS: u64 = 3_000;
+/// The longest time between two such looks: it grows with the time that has been waited.
+const LONGEST_LOOK: SignedDuration = SignedDuration::from_mins(2);
 /// The tries to write a line while others write it.
 const PLACE_TRIES: usize = 10;
 
@@ -55,7 +58,7 @@ pub(super) struct Walker<'a, B> {
     pub(super) received: &'a Received,
     pub(super) job: &'a Job,
     pub(super) rule: &'a Rule,
-    pub(super) secrets: &'a BTreeMap<String, String>,
+    pub(super) secrets: &'a Arc<BTreeMap<String, String>>,
     /// The delivery's row with its revision, if it has one.
     pub(super) known: Option<&'a (DeliveryRow, u64)>,
     /// An older flow of its subject is to finish before it sends (W4).
@@ -104,7 +107,12 @@ impl<B: Backend> Walker<'_, B> {
     /// Walks after so many attempts, and deals with what does not lead to a request.
     async fn stand(&self, flow: InFlow, attempts: u32) -> Result<WalkedOn, StoreError> {
         let now = self.deliveries.store.now();
-        let Walked { progress, variables, keep, stance, .. } = walk(self.rule, self.job, (&flow, attempts), self.secrets, now);
+        let Walked { progress, variables, keep, stance, .. } = {
+            let owner = self.rule.definition.is_heavy.then(|| self.job.owner.clone());
+            let (rule, job, flow) = (self.rule.clone(), self.job.clone(), flow.clone());
+            let secrets = Arc::clone(self.secrets);
+            self.deliveries.heavy.run(owner, move || walk(&rule, &job, (&flow, attempts), &secrets, now)).await
+        };
         let (before, mut flow) = (flow.clone(), flow.moved(progress, variables));
         self.keep(&flow, &keep).await?;
         match stance {
@@ -156,9 +164,12 @@ impl<B: Backend> Walker<'_, B> {
             flow.leases = true;
             return Ok(None);
         };
-        let spread = hash::number(&["lease", self.job.id.as_str()]) % LOOK_SPREAD_MS;
-        let look = now + LOOK_AGAIN + SignedDuration::from_millis(i64::try_from(spread).unwrap_or(0));
         let why = format!("another delivery runs step {step}");
+        let spread = hash::number(&["lease", self.job.id.as_str()]) % LOOK_SPREAD_MS;
+        let waits = self.known.filter(|(row, _)| row.reason.as_ref() == Some(&why));
+        let waited = waits.and_then(|(row, _)| row.waits_since).map_or(SignedDuration::ZERO, |since| now.duration_since(since));
+        let pause = (waited / 2).clamp(LOOK_AGAIN, LONGEST_LOOK);
+        let look = now + pause + SignedDuration::from_millis(i64::try_from(spread).unwrap_or(0));
         Ok(Some((until.min(look).max(now + SignedDuration::from_millis(1)), why)))
     }
 
@@ -234,6 +245,7 @@ impl<B: Backend> Walker<'_, B> {
         row.job = job.clone();
         row.attempts = row.attempts.max(attempts);
         row.state = State::Waiting;
+        row.waits_since = row.waits_since.filter(|_| row.reason.as_ref() == Some(&why)).or(Some(deliveries.store.now()));
         row.reason = Some(why);
         row.next_due = Some(until);
         row.keeps_until = None;

@@ -1,6 +1,9 @@
 //! Trying a flow out, step after step (W11): with answers that a person gives, by sending, or with what is still to come in its place.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -10,21 +13,20 @@ use tracking_core::{
     flow::{Answered, Moved, Progress, Stance, Walked},
     json,
     json::Value,
-    request::Timeout,
+    request::{Rendered, Timeout},
+    template::RenderFault,
     tracking_api::GivenAnswer,
 };
 
 use super::{SHOWN_BODY, Tried, told};
 use crate::{
-    backend::Backend,
     delivery::{
         flow::{InFlow, call_of},
         render::{Judged, Rendering, masked, shown_request},
     },
     limits,
     rows::{LoggedRequest, headers_view},
-    sender::{Sender, Sent},
-    store::Store,
+    sender::Sent,
 };
 
 /// The most entries that a trial shows.
@@ -45,137 +47,167 @@ pub(super) struct Shown {
 /// Answers that a person gives, by the steps that ask for them.
 pub(super) type Answers = BTreeMap<String, VecDeque<GivenAnswer>>;
 
-/// A trial of a flow.
-pub(super) struct Rehearsal<'a, B> {
-    pub(super) store: &'a Store<B>,
-    pub(super) tried: &'a Tried,
-    pub(super) event: &'a Event,
-    /// Sends what no answer is given for.
-    pub(super) sender: Option<&'a Sender>,
+/// A trial of a flow, up to the next request that is to be sent, or to its end.
+pub(super) struct Rehearsal {
+    pub(super) tried: Arc<Tried>,
+    pub(super) event: Arc<Event>,
+    /// Requests for which no answer is given are sent.
+    pub(super) sends: bool,
     pub(super) began: Timestamp,
     /// The id that requests carry; no delivery has it.
     pub(super) id: DeliveryId,
+    pub(super) answers: Answers,
+    pub(super) shown: Shown,
+    flow: InFlow,
+    attempts: u32,
+    /// The entry of the request that is being sent.
+    entry: Value,
 }
 
-impl<B: Backend> Rehearsal<'_, B> {
-    /// Goes through the flow to its end, or to where it can't go on.
-    pub(super) async fn run(&self, mut answers: Answers) -> Shown {
-        let plan = &self.tried.definition.plan;
-        let progress = Progress::first(plan, 0, self.began);
-        let mut flow = InFlow::of_trial(progress, self.tried.kept.clone());
-        let mut attempts = 0;
-        let mut shown = Shown::default();
-        while shown.steps.len() < MAX_SHOWN {
-            let rendering = self.rendering(&flow, attempts);
-            let walked = plan.walk(flow.progress.clone(), &rendering.scope(&self.tried.secrets, None), attempts, 0);
+/// A request of a trial that is to be sent, and its receiver's host.
+pub(super) struct ToSend {
+    pub(super) request: Result<Rendered, RenderFault>,
+    pub(super) host: String,
+}
+
+impl Rehearsal {
+    /// A trial that has not begun.
+    pub(super) fn new(tried: Arc<Tried>, event: Event, (sends, answers): (bool, Answers), began: Timestamp) -> Self {
+        let progress = Progress::first(&tried.definition.plan, 0, began);
+        Self {
+            flow: InFlow::of_trial(progress, tried.kept.clone()),
+            id: DeliveryId::of_trial(&tried.id, began),
+            tried,
+            event: Arc::new(event),
+            sends,
+            began,
+            answers,
+            shown: Shown::default(),
+            attempts: 0,
+            entry: Value::Null,
+        }
+    }
+
+    /// Goes on to the next request that is to be sent; `None` at the end, or where it can't go on. `heard` is what became of the last one,
+    /// `now` the time.
+    pub(super) fn go_on(&mut self, heard: Option<Sent>, now: Timestamp) -> Option<ToSend> {
+        if let Some(sent) = heard {
+            let entry = self.entry.take();
+            let next = self.hear(sent, entry);
+            self.flow = next?;
+        }
+        let tried = Arc::clone(&self.tried);
+        let plan = &tried.definition.plan;
+        while self.shown.steps.len() < MAX_SHOWN {
+            let rendering = self.rendering(self.attempts);
+            let walked = plan.walk(self.flow.progress.clone(), &rendering.scope(&tried.secrets, None), self.attempts, 0);
             let Walked { progress, variables, stance, notes, .. } = walked;
-            shown.steps.extend(notes.into_iter().map(|note| json!({"step": progress.step, "note": note})));
-            flow = flow.moved(progress, variables);
+            let scrubber = rendering.scrubber(None, tried.two_parties);
+            let notes = notes.iter().map(|note| json!({"step": progress.step, "note": scrubber.scrub(note)}));
+            let notes: Vec<Value> = notes.collect();
+            self.shown.steps.extend(notes);
+            self.flow = self.flow.moved(progress, variables);
             match stance {
                 Stance::End(state, reason) => {
-                    shown.ends = json!({"state": state, "reason": reason});
-                    return shown;
+                    self.shown.ends = json!({"state": state, "reason": scrubber.scrub(&reason)});
+                    return None;
                 }
                 Stance::Wait(until, _) => {
-                    shown.steps.push(json!({"step": flow.progress.step, "waits_until": until, "note": "a trial skips the wait"}));
-                    flow.progress.wake();
+                    let step = &self.flow.progress.step;
+                    self.shown.steps.push(json!({"step": step, "waits_until": until, "note": "a trial skips the wait"}));
+                    self.flow.progress.wake();
                 }
                 Stance::Send => {
-                    attempts += 1;
-                    match self.step(&flow, attempts, &mut answers, &mut shown).await {
-                        Some(next) => flow = next,
-                        None => return shown,
+                    self.attempts += 1;
+                    match self.step(now) {
+                        Stepped::Send(to_send) => return Some(to_send),
+                        Stepped::On(next) => self.flow = *next,
+                        Stepped::End => return None,
                     }
                 }
             }
         }
-        shown.ends = json!({"state": null, "reason": format!("the trial shows no more than {MAX_SHOWN} steps")});
-        shown
+        self.shown.ends = json!({"state": null, "reason": format!("the trial shows no more than {MAX_SHOWN} steps")});
+        None
     }
 
-    fn rendering<'s>(&'s self, flow: &'s InFlow, attempt: u32) -> Rendering<'s> {
-        Rendering { flow: Some(flow), attempt, ..self.tried.rendering(self.event, self.id.as_str(), &flow.variables, self.began) }
+    fn rendering(&self, attempt: u32) -> Rendering<'_> {
+        let flow = &self.flow;
+        Rendering {
+            flow: Some(flow),
+            attempt,
+            ..self.tried.rendering(&self.event, self.id.as_str(), &flow.variables, self.began)
+        }
     }
 
-    /// Shows the request of a step and what follows it; `None` at the end.
-    async fn step(&self, flow: &InFlow, attempt: u32, answers: &mut Answers, shown: &mut Shown) -> Option<InFlow> {
-        let step = flow.progress.step.clone();
-        let rendering = self.rendering(flow, attempt);
+    /// Shows the request of a step, and sends it or goes on with an answer that is given.
+    fn step(&mut self, now: Timestamp) -> Stepped {
+        let step = self.flow.progress.step.clone();
+        let rendering = self.rendering(self.attempts);
         let seen = rendering.shown();
         let mut entry = json!({
-            "step": step, "run": flow.progress.run(),
+            "step": step, "run": self.flow.progress.run(),
             "request": seen.as_ref().ok().map(|seen| readable(shown_request(seen.clone(), SHOWN_BODY)).view()),
             "error": seen.as_ref().err().map(ToString::to_string),
         });
-        let given = answers.get_mut(&step).and_then(VecDeque::pop_front);
+        let given = self.answers.get_mut(&step).and_then(VecDeque::pop_front);
         entry["given"] = given.is_some().into();
-        let sent = match given {
-            Some(GivenAnswer { status, headers, body }) => Some(Ok(Answer::new(status, headers, body))),
-            None => self.send(flow, &rendering, shown).await,
-        };
-        let Some(sent) = sent else {
-            return self.to_come(flow, entry, attempt, shown);
-        };
-        let (judged, entry) = self.judged(&rendering, sent, entry);
-        shown.steps.push(entry);
-        let variables = judged.variables_after(&flow.variables);
-        let asks_again = answers.get(&step).is_some_and(|more| !more.is_empty());
-        self.moved(flow, variables, judged.answered(None, attempt), asks_again, shown)
+        if let Some(GivenAnswer { status, headers, body }) = given {
+            return self.hear(Ok(Answer::new(status, headers, body)), entry).map_or(Stepped::End, Stepped::on);
+        }
+        let left = MAX_SECONDS - now.duration_since(self.began).as_secs();
+        if !self.sends || self.shown.sent == MAX_SENT || left <= 0 {
+            return self.to_come(entry).map_or(Stepped::End, Stepped::on);
+        }
+        self.shown.sent += 1;
+        let longest = u32::try_from(left).unwrap_or(1).min(limits::LONGEST_TRIAL);
+        let request = self.rendering(self.attempts).request().map(|mut request| {
+            request.timeout = request.timeout.min(Timeout::from_seconds(longest).unwrap_or(request.timeout));
+            request
+        });
+        self.entry = entry;
+        let host = call_of(&self.tried.definition, Some(&self.flow)).request.host().to_owned();
+        Stepped::Send(ToSend { request, host })
+    }
+
+    /// Takes in what became of a request; `None` at the end.
+    fn hear(&mut self, sent: Sent, entry: Value) -> Option<InFlow> {
+        let (judged, entry) = self.judged(sent, entry);
+        self.shown.steps.push(entry);
+        let variables = judged.variables_after(&self.flow.variables);
+        let asks_again = self.answers.get(&self.flow.progress.step).is_some_and(|more| !more.is_empty());
+        self.moved(variables, judged.answered(None, self.attempts), asks_again)
     }
 
     /// The place after a response; `None` at the end, and where a step would ask again and no further answer is given for it.
-    fn moved(
-        &self,
-        flow: &InFlow,
-        variables: BTreeMap<String, String>,
-        answered: Answered<'_>,
-        asks_again: bool,
-        shown: &mut Shown,
-    ) -> Option<InFlow> {
+    fn moved(&mut self, variables: BTreeMap<String, String>, answered: Answered<'_>, asks_again: bool) -> Option<InFlow> {
+        let flow = &self.flow;
         match self.tried.definition.plan.after(flow.progress.clone(), answered, 0, &self.id, self.began) {
             Moved::On(progress) => return Some(flow.moved(progress, variables)),
             Moved::Again(progress, _) if asks_again => return Some(flow.moved(progress, variables)),
             Moved::Again(progress, _) => {
                 let call = call_of(&self.tried.definition, Some(flow));
                 let wait = in_words(call.retry.plain_wait(progress.attempt_of_run(answered.attempt)));
-                shown.ends = json!({"state": "waiting", "reason": format!("step {} would ask again in {wait}", progress.step)});
+                self.shown.ends = json!({"state": "waiting", "reason": format!("step {} would ask again in {wait}", progress.step)});
             }
-            Moved::Ended(state, reason) => shown.ends = json!({"state": state, "reason": reason}),
+            Moved::Ended(state, reason) => self.shown.ends = json!({"state": state, "reason": reason}),
         }
         None
     }
 
     /// Goes on in order past a request that is not sent, with what its response would set shown as still to come.
-    fn to_come(&self, flow: &InFlow, mut entry: Value, attempt: u32, shown: &mut Shown) -> Option<InFlow> {
+    fn to_come(&mut self, mut entry: Value) -> Option<InFlow> {
         entry["note"] = "no answer is given for this step: what its response sets is shown as ‹…›".into();
-        shown.steps.push(entry);
-        let mut variables = flow.variables.clone();
-        variables.extend(self.tried.definition.plan.values_to_come(&flow.progress.step));
+        self.shown.steps.push(entry);
+        let mut variables = self.flow.variables.clone();
+        variables.extend(self.tried.definition.plan.values_to_come(&self.flow.progress.step));
         let (verdict, why) = (Verdict::Delivered, "the last step is shown");
-        self.moved(flow, variables, Answered { verdict, why, go: None, retry_after: None, attempt }, false, shown)
-    }
-
-    /// Sends the request, if the trial sends and may send more.
-    async fn send(&self, flow: &InFlow, rendering: &Rendering<'_>, shown: &mut Shown) -> Option<Sent> {
-        let sender = self.sender?;
-        let left = MAX_SECONDS - self.store.now().duration_since(self.began).as_secs();
-        if shown.sent == MAX_SENT || left <= 0 {
-            return None;
-        }
-        shown.sent += 1;
-        let mut request = match rendering.request() {
-            Ok(request) => request,
-            Err(fault) => return Some(Err(fault.into())),
-        };
-        let longest = u32::try_from(left).unwrap_or(1).min(limits::LONGEST_TRIAL);
-        request.timeout = request.timeout.min(Timeout::from_seconds(longest).unwrap_or(request.timeout));
-        let host = call_of(&self.tried.definition, Some(flow)).request.host();
-        tracing::info!(tracking_api_id = %self.tried.id, by = self.tried.by.caller.role(), host, "a trial is sent");
-        Some(sender.request_for(&self.tried.owner, request).await)
+        self.moved(variables, Answered { verdict, why, go: None, retry_after: None, attempt: self.attempts }, false)
     }
 
     /// The meaning of a response, and the entry with what people see of it.
-    fn judged(&self, rendering: &Rendering<'_>, sent: Sent, mut entry: Value) -> (Judged, Value) {
+    fn judged(&self, sent: Sent, mut entry: Value) -> (Judged, Value) {
+        let rendering = self.rendering(self.attempts);
         let seen = rendering.shown().ok();
         let scrubber = rendering.scrubber(seen.as_ref(), self.tried.two_parties);
         let (sent, judged) = rendering.read(masked(sent, &scrubber), seen.as_ref(), &scrubber);
@@ -190,6 +222,19 @@ impl<B: Backend> Rehearsal<'_, B> {
         entry["go"] = json!(judged.go.as_deref());
         entry["told"] = told(&judged, &scrubber);
         (judged, entry)
+    }
+}
+
+/// What becomes of a step whose request is next.
+enum Stepped {
+    Send(ToSend),
+    On(Box<InFlow>),
+    End,
+}
+
+impl Stepped {
+    fn on(next: InFlow) -> Self {
+        Self::On(Box::new(next))
     }
 }
 

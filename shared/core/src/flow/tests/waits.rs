@@ -55,6 +55,23 @@ fn within(days: &[&str], from: &str, to: &str, zone: &str) -> Value {
 const WORKING: [&str; 5] = ["mon", "tue", "wed", "thu", "fri"];
 
 #[test]
+fn w14_a_wait_after_the_last_time_there_is_ends_then_at_the_latest() {
+    let mut event = sample::event();
+    let mut change = crate::testing::detail();
+    for last in ["9999-12-30T21:59:59Z", "9999-12-30T22:00:00Z"] {
+        change["occurred_at"] = json!(last);
+        change["conversion"]["updated_at"] = json!(last);
+        change["transactions"][0]["updated_at"] = json!(last);
+        crate::change::Change::parse_detail(&change, "").unwrap().events();
+        event.occurred_at = last.parse().unwrap();
+        let wait = parse(&json!({"after": {"of": "event_at", "seconds": 10_368_000}})).unwrap();
+        let now: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
+        let due = sample::in_scope(&event, None, |scope| wait.due(&Scope { now, steps: scope.steps.clone(), ..*scope }));
+        assert_eq!(due, Ok(Due::At("2027-03-22T09:00:00Z".parse().unwrap())), "120 days");
+    }
+}
+
+#[test]
 fn w14_seconds_until_and_after() {
     check(&json!({"seconds": 3_600}), "2026-11-22T09:00:00Z", Some("2026-11-22T10:00:00Z"));
     check(&json!({"until": "2026-12-01T00:00:00Z"}), "2026-11-22T09:00:00Z", Some("2026-12-01T00:00:00Z"));

@@ -65,7 +65,7 @@ pub struct RowInternals {
     pub max_attempts: u32,
     /// The time of the next attempt.
     pub next_due: Option<Timestamp>,
-    /// The time since which it has waited for a secret.
+    /// The time since which it has waited for its present reason.
     pub waits_since: Option<Timestamp>,
     /// `true` if an attempt was answered pending.
     pub pending: bool,
