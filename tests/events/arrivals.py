@@ -65,6 +65,8 @@ def rendered(template, found):
 def templates(entry):
     """The rule's path and its query as pairs of name and template; None if this renderer can't do it."""
     rule = entry["rule"]
+    if "steps" in rule:
+        return None
     url = rule["request"]["url"].removeprefix("http://RECEIVER")
     path, _, query = url.partition("?")
     pairs = [pair.split("=", 1) for pair in query.split("&") if pair]

@@ -78,10 +78,15 @@ def settled(detail):
     return said if said is not None else bool(results) and "pending" not in results
 
 
-def answered(entry, detail):
-    """How a delivery of this rule ends and after how many requests (A1, A2, L1)."""
+def answered(entry, detail, transaction):
+    """How a delivery of this rule ends and after how many requests (A1, A2, L1, W1, W2)."""
     if detail["conversion"].get("external_id", "") in entry.get("not_found", []):
         return 1, "failed"
+    if entry["receiver"] == "login_status_report":
+        # Login, pending, approved; the report of what is large is the last.
+        return len(entry["answers"]) - (0 if Decimal(transaction["payout"]) > 25 else 1), "delivered"
+    if entry["receiver"] == "asks_in_vain":
+        return 4, "exhausted"
     return len(entry["answers"]), "delivered"
 
 
@@ -95,7 +100,7 @@ def plain(entry, changes):
             fits, choice = chosen(conditions, [transaction] if transaction else detail["transactions"])
             if fits:
                 row = [detail["conversion"]["conversion_id"], transaction and transaction["transaction_id"], NAMES[kind], detail["change_id"]]
-                yield row + list(answered(entry, detail)), detail, choice
+                yield row + list(answered(entry, detail, choice)), detail, choice
 
 
 def play(rule, changes, lag, whatever):
@@ -181,7 +186,7 @@ def check_stories(changes):
 
 def sends(entry):
     """A rule that is off, or that names a secret without a value, sends nothing (V4, P6)."""
-    text = json.dumps(entry["rule"]["request"])
+    text = json.dumps(entry["rule"].get("request") or entry["rule"]["steps"])
     return entry["rule"].get("active", True) and ("{secret." not in text or bool(entry["secret_values"]))
 
 
@@ -189,8 +194,10 @@ def bus(entry, rows):
     """What we publish: what an admin's answer rules told (A3), and the deliveries that ended badly."""
     for conversion_id, transaction_id, _, change_id, requests, state in rows:
         about = {"rule": entry["key"], "conversion_id": conversion_id, "transaction_id": transaction_id}
-        if state == "failed":
+        if state in ("failed", "exhausted"):
             yield {"detail-type": "Delivery Ended"} | about | {"change_id": change_id, "state": state, "attempts": requests}
+        elif entry["receiver"] == "login_status_report":
+            yield {"detail-type": "Conversion Result Received"} | about | {"attempt": 3, "result": "approved", "payout": "18.00"}
         elif entry["receiver"] == "pending_twice":
             told = json.loads(entry["answers"][-1]["body"])
             yield {"detail-type": "Conversion Result Received"} | about | {"attempt": requests, "result": "approved", "payout": told["payout"]}

@@ -53,10 +53,14 @@ pub struct Arrival {
     pub delivery_id: String,
     /// Which attempt sent it.
     pub attempt: u32,
+    /// The method.
+    pub method: String,
     /// The URL.
     pub url: String,
     /// The headers.
     pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Option<String>,
 }
 
 /// How a receiver answers.
@@ -66,6 +70,8 @@ pub enum Reply {
     Says(u16, &'static str),
     /// A status and this body.
     Body(u16, &'static str),
+    /// A status, headers and a body.
+    Whole(u16, &'static [(String, String)], &'static str),
     /// Nothing comes back.
     Silence,
     /// Nothing arrives: the machine that sends can't.
@@ -78,6 +84,7 @@ impl Reply {
         match self {
             Self::Says(status, word) => Ok(Answer::new(status, Vec::new(), json!({"status": word}).to_string().into_bytes())),
             Self::Body(status, body) => Ok(Answer::new(status, Vec::new(), body.as_bytes().to_vec())),
+            Self::Whole(status, headers, body) => Ok(Answer::new(status, headers.to_vec(), body.as_bytes().to_vec())),
             Self::Silence => Err(SendFault::Connection("the test's receiver is silent".to_owned())),
             Self::Stuck => Err(SendFault::Ours(OurFault("the test's machine is stuck".to_owned()))),
         }
@@ -191,7 +198,15 @@ impl World {
             let sent = match claimed.request() {
                 Ok(request) => {
                     let (delivery_id, attempt) = (claimed.delivery_id().to_owned(), claimed.attempt());
-                    let arrival = Arrival { at: self.clock.now(), delivery_id, attempt, url: request.url, headers: request.headers };
+                    let arrival = Arrival {
+                        at: self.clock.now(),
+                        delivery_id,
+                        attempt,
+                        method: request.method.to_string(),
+                        url: request.url,
+                        headers: request.headers,
+                        body: request.body.map(|body| String::from_utf8_lossy(&body).into_owned()),
+                    };
                     let reply = replies(&arrival);
                     if reply != Reply::Stuck {
                         self.arrivals.push(arrival);

@@ -10,6 +10,10 @@ use tracking_tests::world::{Arrival, Reply, World, event, transaction};
 
 #[path = "flows/order.rs"]
 mod order;
+#[path = "flows/page.rs"]
+mod page;
+#[path = "flows/presets.rs"]
+mod presets;
 
 const OK: Reply = Reply::Says(200, "ok");
 
@@ -386,6 +390,20 @@ async fn w11_given_answers_are_judged_and_repeats_without_one_end_the_trial() {
 }
 
 #[tokio::test]
+async fn w11_a_repeat_that_goes_by_another_step_ends_the_trial_too() {
+    let login = call("login", "login");
+    let answer = json!({"rules": [{"when": when("status", "equals", "pending"), "then": "pending", "go": "login"}]});
+    let retry = json!({"max_retries": 3, "delay_seconds": 3_600, "backoff": "fixed"});
+    let steps = json!([login, with(call("ask", "ask"), json!({"answer": answer, "retry": retry}))]);
+    let pending = json!({"body": {"status": "pending"}});
+    let trial = preview(steps.clone(), json!({"login": [{}], "ask": [pending]})).await;
+    assert_eq!(tried(&trial), ["login delivered", "ask pending"], "{trial}");
+    assert_eq!(trial["ends"], json!({"state": "waiting", "reason": "step ask would ask again in 1 h"}));
+    let trial = preview(steps, json!({"login": [{}, {}], "ask": [pending, {"body": {"status": "done"}}]})).await;
+    assert_eq!(tried(&trial), ["login delivered", "ask pending", "login waits", "login delivered", "ask delivered"], "{trial}");
+}
+
+#[tokio::test]
 async fn w4_a_newer_change_supersedes_a_flow_that_waits_or_waits_for_its_end() {
     let steps = json!([call("one", "one?v={event}"), {"name": "rest", "wait": {"seconds": 600}}, call("two", "two?v={event}")]);
     for (on_newer, expected) in [
@@ -414,32 +432,5 @@ async fn w4_a_newer_change_supersedes_a_flow_that_waits_or_waits_for_its_end() {
         states.sort();
         let first = if on_newer == "finish" { "delivered" } else { "superseded" };
         assert!(states.contains(&first.to_owned()) && states.contains(&"delivered".to_owned()), "{states:?}");
-    }
-}
-
-/// The rules of docs/flows.md with the requests that follow them there.
-fn documented() -> Vec<(Value, Vec<String>)> {
-    let page = include_str!("../../docs/flows.md");
-    let mut examples = Vec::new();
-    for part in page.split("```json\n").skip(1) {
-        let (rule, rest) = part.split_once("```").unwrap();
-        let requests = rest.split("```http\n").nth(1).unwrap().split_once("```").unwrap().0;
-        examples.push((json::parse(rule.as_bytes()).unwrap(), requests.lines().map(ToOwned::to_owned).collect()));
-    }
-    examples
-}
-
-#[tokio::test]
-async fn every_flow_of_the_page_sends_what_the_page_says() {
-    let examples = documented();
-    assert_eq!(examples.len(), 6);
-    for (mut rule, expected) in examples {
-        rule["secret_values"] = json!({"client": "c-s-1", "key": "k-1"});
-        let mut world = begun(rule.clone()).await;
-        let body = r#"{"id": "L-17", "access_token": "t-o-k-e-n-1", "expires_in": 3600, "status": "approved", "amount": "2000"}"#;
-        world.pass(SignedDuration::from_hours(72), &mut |_| Reply::Body(200, body)).await;
-        let sent: Vec<String> = world.arrivals.iter().map(|arrival| arrival.url.clone()).collect();
-        assert_eq!(sent, expected, "{}", rule["name"]);
-        assert_eq!(only(&world).await["state"], "delivered", "{}", rule["name"]);
     }
 }

@@ -5,7 +5,7 @@ import { pages, seed } from "./seed.mjs";
 import { everyPage, narrow, statistics } from "./pages.mjs";
 import { affiliateSeesItsOwn, hostileTexts, tokenStaysInside, signInAtIssuer } from "./safety.mjs";
 import { storyByKeyboard, storyByMouse } from "./story.mjs";
-import { editing, repairing, administering } from "./tasks.mjs";
+import { editing, flows, repairing, administering } from "./tasks.mjs";
 
 const world = new World();
 let ids;
@@ -39,5 +39,6 @@ inTime("sign-in at an issuer: authorization code with PKCE", () => signInAtIssue
 inTime("the story: set up, preview, test, failure, repair, resend", () => storyByMouse(world));
 inTime("the same story by keyboard alone", () => storyByKeyboard(world));
 inTime("the editor: macros, faults at their fields, JSON, secrets, two editors at a time", () => editing(world, ids));
+inTime("a ready flow: few fields, steps as JSON, preview, save", () => flows(world));
 inTime("repair: history, replay, stop, duplicate, many at once, CSV", () => repairing(world, ids));
 inTime("administration: offers, quotas, rejected events", () => administering(world, ids));

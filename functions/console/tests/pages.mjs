@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { axe, faults, settled, shots } from "./world.mjs";
 
 /** The responses that a page is there to show. */
-const expected = { preset: [], blank: ["422 POST /tracking-apis/preview"], nowhere: [] };
+const expected = { preset: [], flow: [], blank: ["422 POST /tracking-apis/preview"], nowhere: [] };
 
 export async function everyPage(world, who, paths) {
   const page = await world.open(who);
@@ -10,7 +10,7 @@ export async function everyPage(world, who, paths) {
   for (const [name, path] of Object.entries(paths)) {
     page.faults.length = 0;
     await world.visit(page, path);
-    if (name === "blank" || name === "preset" || name === "edit") await page.waitForTimeout(500);
+    if (["blank", "preset", "flow", "edit"].includes(name)) await page.waitForTimeout(500);
     await settled(page);
     for (const scheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: scheme });

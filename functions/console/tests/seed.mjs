@@ -46,6 +46,7 @@ export function pages(ids) {
     postbacks: "/affiliate-postbacks",
     gallery: "/rules/new",
     preset: "/rules/new/keitaro",
+    flow: "/rules/new/login_form_cookie",
     blank: "/rules/new/blank",
     rule: `/rules/${ids.good}`,
     failing: `/rules/${ids.bad}`,

@@ -62,6 +62,35 @@ export async function editing(world, ids) {
   await blank.context().close();
 }
 
+/** A ready flow: its few fields, its steps as JSON and in the preview, the rule that is saved. */
+export async function flows(world) {
+  const { host } = world.receiver;
+  const page = await world.open("aff_7", { path: "/rules/new" });
+  // What tells results to the platform is for admins.
+  await page.getByRole("heading", { name: "In several steps" }).waitFor();
+  assert.equal(await page.getByRole("button", { name: /^Login with JSON/ }).count(), 0);
+  await page.getByRole("button", { name: /^OAuth2 client credentials/ }).click();
+  await page.getByRole("heading", { name: "New postback: OAuth2 client credentials" }).waitFor();
+  await page.getByLabel("token address").fill(`http://${host}/ok`);
+  await page.getByLabel("client id").fill("tracking");
+  await page.getByLabel("address", { exact: true }).fill(`http://${host}/ok?in=1`);
+  await page.getByLabel("client_secret", { exact: true }).fill("s3cret-value");
+  await page.getByRole("complementary", { name: "Preview" }).getByText(`http://${host}/ok?in=1`).first().waitFor();
+  await page.getByText("JSON", { exact: true }).first().click();
+  await page.getByRole("textbox", { name: "JSON" }).getByText('"max_runs": 5').waitFor();
+  assert.equal(await page.getByText("All fields").count(), 0);
+  await page.getByText("Few fields").click();
+  await page.getByRole("button", { name: "Save postback" }).click();
+  await page.getByRole("heading", { name: "OAuth2 client credentials", exact: true }).waitFor();
+  const saved = await world.call("aff_7", "GET", `/tracking-apis/${page.url().split("/").at(-1)}`);
+  assert.deepEqual([saved.active, saved.secrets, saved.steps.map((step) => step.call.url)], [true, ["client_secret"], [`http://${host}/ok`, `http://${host}/ok?in=1`]]);
+  assert.deepEqual(await faults(page, ["422 POST /tracking-apis/preview"]), []);
+  await page.context().close();
+  const admin = await world.open("admin", { path: "/rules/new" });
+  await admin.getByRole("button", { name: /^Login with JSON/ }).waitFor();
+  await admin.context().close();
+}
+
 export async function repairing(world, ids) {
   const page = await world.open("aff_7", { path: `/rules/${ids.good}/history` });
   await page.getByText("/retry/max_retries").first().waitFor();

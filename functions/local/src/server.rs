@@ -4,7 +4,11 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use jiff::{SignedDuration, Timestamp};
-use tokio::{sync::watch, task::JoinHandle, time::MissedTickBehavior};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::MissedTickBehavior,
+};
 use tracking_api::auth::{Auth, LocalTokens};
 use tracking_core::{caller::Caller, id::Id};
 use tracking_embedded::{Limits, OpenError, Store, worker};
@@ -82,6 +86,8 @@ pub struct LocalServer {
     address: SocketAddr,
     tokens: LocalTokens,
     stopping: watch::Sender<bool>,
+    /// Asks for a sweep before the next one is due.
+    sweep_now: Arc<Notify>,
     answers: JoinHandle<()>,
     sends: JoinHandle<()>,
     sweeps: JoinHandle<()>,
@@ -93,6 +99,14 @@ impl LocalServer {
     /// # Errors
     /// The address is taken, another process holds the folder, a key or the store can't be read.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        Self::start_at(options, Clock::new(clock::now)).await
+    }
+
+    /// The same, by another clock than the machine's.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(crate) async fn start_at(options: Options, clock: Clock) -> Result<Self, StartError> {
         let descriptors = descriptors::raise();
         let budget = Budget::of(descriptors);
         let listen = |source| StartError::Listen { listen: options.listen.clone(), source };
@@ -102,23 +116,29 @@ impl LocalServer {
         let vault = Vault::new(&keys::secrets_key(&options.data)?);
         let store = Store::open(&options.data)?;
         let settings = Settings { private_targets: options.private_targets, keep_events: true, ..Settings::default() };
-        let clock = Clock::new(clock::now);
         let engine = Arc::new(Engine::new(store.clone(), clock.clone(), vault, settings));
         let lookups = match options.resolver {
             ResolverKind::Dns => Lookups::default(),
             ResolverKind::System => Lookups::System,
         };
-        let settings =
-            SenderSettings { private_targets: options.private_targets, lookups, clock: Some(clock), ..SenderSettings::default() };
+        let sender_clock = Some(clock.clone());
+        let settings = SenderSettings {
+            private_targets: options.private_targets,
+            lookups,
+            clock: sender_clock,
+            ..SenderSettings::default()
+        };
         let sender = Sender::with(settings).map_err(StartError::Sender)?;
 
         let (stopping, stopped) = watch::channel(false);
         let routes = routes(&engine, &store, sender.clone(), &Auth::Local(tokens.clone()));
         let answers = tokio::spawn(http::serve(listener, routes, budget.connections, stopped.clone()));
-        let sends = tokio::spawn(send(store.clone(), Arc::clone(&engine), sender, budget.sends, stopped.clone()));
-        let sweeps = tokio::spawn(sweep(store, engine, stopped));
+        let work = Work { store: store.clone(), engine: Arc::clone(&engine), clock: clock.clone() };
+        let sends = tokio::spawn(send(work, sender, budget.sends, stopped.clone()));
+        let sweep_now = Arc::new(Notify::new());
+        let sweeps = tokio::spawn(sweep(Work { store, engine, clock }, Arc::clone(&sweep_now), stopped));
         tracing::info!(%address, descriptors, budget.connections, budget.sends, data = %options.data.display(), "serving");
-        Ok(Self { address, tokens, stopping, answers, sends, sweeps })
+        Ok(Self { address, tokens, stopping, sweep_now, answers, sends, sweeps })
     }
 
     /// Where it listens.
@@ -141,6 +161,11 @@ impl LocalServer {
         keys::token(&self.tokens, &Caller::Affiliate(affiliate.clone()), 1)
     }
 
+    /// Looks for what is due at once: its clock was set.
+    pub(crate) fn sweep_now(&self) {
+        self.sweep_now.notify_one();
+    }
+
     /// Stops: takes no new request and begins no new send; what runs comes to its end, requests within 10 s, sends within 45 s.
     /// What does not is taken up at the next start.
     pub async fn stop(self) {
@@ -161,8 +186,16 @@ fn routes(engine: &Arc<Engine<Store>>, store: &Store, sender: Sender, auth: &Aut
     tracking_api::router_with(Arc::clone(engine), sender, auth, local)
 }
 
+/// The store, the engine over it and their clock.
+struct Work {
+    store: Store,
+    engine: Arc<Engine<Store>>,
+    clock: Clock,
+}
+
 /// Works the queues. When the server is to stop, what is in line behind a send that runs is sent no more.
-async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, at_once: usize, stopped: watch::Receiver<bool>) {
+async fn send(work: Work, sender: Sender, at_once: usize, stopped: watch::Receiver<bool>) {
+    let Work { store, engine, clock } = work;
     let stops = {
         let engine = Arc::clone(&engine);
         async move {
@@ -185,11 +218,12 @@ async fn send(store: Store, engine: Arc<Engine<Store>>, sender: Sender, at_once:
         }
     };
     let limits = Limits { total: at_once, per_owner: (at_once / 8).max(1), ..Limits::default() };
-    worker::work(store, limits, clock::now, stops, SENDS_GRACE, work).await;
+    worker::work(store, limits, move || clock.now(), stops, SENDS_GRACE, work).await;
 }
 
 /// Sends what falls due, and removes what has expired.
-async fn sweep(store: Store, engine: Arc<Engine<Store>>, stopped: watch::Receiver<bool>) {
+async fn sweep(work: Work, now: Arc<Notify>, stopped: watch::Receiver<bool>) {
+    let Work { store, engine, clock } = work;
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopped = std::pin::pin!(until(stopped));
@@ -198,13 +232,14 @@ async fn sweep(store: Store, engine: Arc<Engine<Store>>, stopped: watch::Receive
         tokio::select! {
             () = &mut stopped => return,
             _ = ticks.tick() => {}
+            () = now.notified() => {}
         }
         match engine.sweeper().sweep().await {
             Ok(sent) => tracing::debug!(sent, "swept"),
             Err(error) => tracing::error!(%error, "a sweep failed: the next one takes over"),
         }
         if sweeps % SWEEPS_A_PURGE == 0 {
-            match store.purge(long_expired(clock::now())).await {
+            match store.purge(long_expired(clock.now())).await {
                 Ok(removed) => tracing::debug!(removed, "purged"),
                 Err(error) => tracing::error!(%error, "a purge failed: the next one takes over"),
             }

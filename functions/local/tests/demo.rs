@@ -54,9 +54,9 @@ fn contract_4_the_demo_ends_with_what_the_rules_owe() {
         assert!(link.lines().next().unwrap().contains("/console/#token=ey"), "{link}");
     }
     assert!(out.lines().any(|line| line == "everything that the rules owe arrived, and nothing else"), "{out}");
-    assert!(out.contains("834 deliveries, 853 requests of which "), "{out}");
+    assert!(out.contains("859 deliveries, 927 requests of which "), "{out}");
     assert!(!out.contains('\u{1b}'), "no colours where there is no terminal: {out}");
-    for secret in ["bank-5ad1", "0a1b2c3d4e5f", "ef-4b1f", "wh-3e1c"] {
+    for secret in ["bank-5ad1", "0a1b2c3d4e5f", "ef-4b1f", "wh-3e1c", "flow-pw-2d90", "flow-token-7c41"] {
         assert!(!out.contains(secret) && !err.contains(secret), "a secret shows (Q5): {secret}");
     }
     // A receiver that fails twice and recovers, and a status that is pending twice, then approved.
@@ -67,6 +67,16 @@ fn contract_4_the_demo_ends_with_what_the_rules_owe() {
     assert_eq!((outcomes("flaky", "retry: tries again"), outcomes("flaky", "delivered")), (30, 15), "{out}");
     let bank = ["pending: asks again", "delivered", "failed for good"].map(|outcome| outcomes("bank", outcome));
     assert_eq!(bank, [14, 7, 2], "{out}");
+    // Two flows of each rule with steps: login, pending, approved, one with a report; a loop of four; office hours once the clock is moved.
+    let status = ["pending: asks again", "delivered"].map(|outcome| outcomes("flow_status", outcome));
+    assert_eq!(status, [2, 5], "{out}");
+    assert_eq!(outcomes("flow_loop", "branch: another step"), 8, "{out}");
+    assert_eq!(outcomes("flow_hours", "delivered"), 2, "{out}");
+    let said = "7 postbacks in wait of office hours: the clock moves on to ";
+    let moved = out.lines().find(|line| line.starts_with(said)).expect("it is moved");
+    assert!(moved.ends_with("day 09:06 in Prague"), "{moved}");
+    assert!(out.contains("at=09%3A06"), "{out}");
+    assert!(out.lines().any(|line| line.contains("│ flow_loop ") && line.contains("7 exhausted")), "{out}");
     assert!(fs::exists(folder.path().join("store").join("tracking.db")).unwrap(), "the store is kept");
 
     let again = tracking(&["demo", "--keep", kept]);

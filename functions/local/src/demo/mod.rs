@@ -1,11 +1,13 @@
 //! `tracking demo`: the main job on real input, in a temporary store, checked against what the rules owe.
 //!
 //! The sample rules are made and the sample events posted through the HTTP API of a server in this process; [`receiver`]s on
-//! loopback take the postbacks and answer by their scripts; [`screen`] shows them as they arrive. When nothing is open any more,
+//! loopback take the postbacks and answer by their scripts; [`screen`] shows them as they arrive. When nothing is left but what waits for
+//! office hours, [`clock`] is moved to their beginning. When nothing is open any more,
 //! [`check`] holds the receivers' requests, the log and the bus against `owed.json`.
 
 mod api;
 mod check;
+mod clock;
 mod play;
 mod receiver;
 mod sample;
@@ -29,6 +31,7 @@ use crate::{
     signals::Signals,
 };
 pub use api::ApiError;
+use clock::DemoClock;
 
 /// The affiliate of the sample whose console is linked to: one with several rules, trackers among them.
 const AFFILIATE: &str = "aff_2";
@@ -41,7 +44,8 @@ const AFFILIATE: &str = "aff_2";
   tracking demo --keep               (then look around in the console, at the links that it prints, until Ctrl-C)
   tracking demo --keep demo-data     (the same, and the store stays in demo-data)
 
-Shows the first postbacks of each rule, and all of those that are asked again, tried again, or sent once their conversion is settled.
+Shows the first postbacks of each rule, all of the first flows, and all of those that are asked again, tried again, or sent once their
+conversion is settled. The clock begins before 9:00 of the last working day in Prague, and moves on for what waits for office hours.
 
 Exit code: 0 if what arrived is what the rules owe, 1 if anything differs, 2 if the demo could not run.")]
 pub struct DemoArgs {
@@ -99,9 +103,10 @@ pub async fn demo(args: DemoArgs) -> Result<ExitCode, DemoError> {
         private_targets: true,
         resolver: ResolverKind::default(),
     };
-    let server = LocalServer::start(options).await?;
+    let clock = DemoClock::before_opening();
+    let server = LocalServer::start_at(options, clock.clock()).await?;
     let played = tokio::select! {
-        played = play::play(&server, args.all) => played,
+        played = play::play(&server, &clock, args.all) => played,
         () = signals.next() => Err(DemoError::Interrupted),
     };
     if is_kept && played.is_ok() {

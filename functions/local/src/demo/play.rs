@@ -12,6 +12,7 @@ use super::{
     DemoError,
     api::{Api, ApiError, Made},
     check::{self, Delivery, Difference, Request, Seen, count},
+    clock::DemoClock,
     receiver::Receivers,
     sample::Sample,
     screen::{Follower, Screen},
@@ -39,8 +40,8 @@ pub(super) struct Played {
     _receivers: Receivers,
 }
 
-/// Plays the whole sample against a server.
-pub(super) async fn play(server: &LocalServer, all: bool) -> Result<Played, DemoError> {
+/// Plays the whole sample against a server that goes by this clock.
+pub(super) async fn play(server: &LocalServer, clock: &DemoClock, all: bool) -> Result<Played, DemoError> {
     let sample = Sample::load();
     let (told, arrivals) = mpsc::unbounded_channel();
     let receivers = Receivers::start(&sample.rules, &told).await.map_err(DemoError::Receivers)?;
@@ -62,7 +63,9 @@ pub(super) async fn play(server: &LocalServer, all: bool) -> Result<Played, Demo
     for batch in sample.events.chunks(BATCH) {
         screen.posted(api.post(batch).await?);
     }
-    let in_time = rest(&api, &sample, &keys, &receivers).await?;
+    let mut office = Office { server, clock, screen: &screen, sample: &sample, is_open: false };
+    let in_time = rest(&api, &keys, &receivers, &mut office).await?;
+    clock.catch_up();
     // It ends by itself as soon as it has shown what has come.
     let _ended = over.send(()).await;
     let shown = follower.await.unwrap_or_default();
@@ -119,7 +122,12 @@ async fn make_rules(
 
 /// Waits until the log shows what is owed and nothing is open, and then for a while longer, for what is not owed. `false`: time ran
 /// out, or nothing happened for too long.
-async fn rest(api: &Api, sample: &Sample, keys: &BTreeMap<String, String>, receivers: &Receivers) -> Result<bool, ApiError> {
+async fn rest(
+    api: &Api,
+    keys: &BTreeMap<String, String>,
+    receivers: &Receivers,
+    office: &mut Office<'_>,
+) -> Result<bool, ApiError> {
     let posted = Instant::now();
     let idle = || receivers.last_at().unwrap_or(posted).max(posted).elapsed();
     loop {
@@ -131,12 +139,39 @@ async fn rest(api: &Api, sample: &Sample, keys: &BTreeMap<String, String>, recei
         }
         let deliveries = api.deliveries(keys, "").await?;
         let open = deliveries.iter().any(Delivery::is_open);
-        if !open && check::deliveries(&sample.owed, &deliveries).is_empty() {
+        if !open && check::deliveries(&office.sample.owed, &deliveries).is_empty() {
             return Ok(true);
         }
+        office.open_for(&deliveries);
         if late || (!open && idle() > STALLED) {
             return Ok(false);
         }
+    }
+}
+
+/// The office that reports of the sample wait for.
+struct Office<'a> {
+    server: &'a LocalServer,
+    clock: &'a DemoClock,
+    screen: &'a Screen,
+    sample: &'a Sample,
+    is_open: bool,
+}
+
+impl Office<'_> {
+    /// Moves the clock to its opening, once, when nothing else is under way (W14).
+    fn open_for(&mut self, deliveries: &[Delivery]) {
+        let waits = |key: &str| self.sample.rules.iter().any(|rule| rule.key == key && rule.waits_for_the_clock());
+        let open = || deliveries.iter().filter(|delivery| delivery.is_open());
+        if self.is_open || open().count() == 0 || !open().all(|delivery| waits(&delivery.key)) {
+            return;
+        }
+        self.is_open = true;
+        let waiting = count(open().count(), "postback");
+        let opened = self.clock.open_office();
+        let time = opened.strftime("%A %H:%M in Prague");
+        self.screen.line(&format!("{waiting} in wait of office hours: the clock moves on to {time}"));
+        self.server.sweep_now();
     }
 }
 
@@ -179,7 +214,7 @@ fn not_at_rest(deliveries: &[Delivery]) -> Difference {
     }
 }
 
-/// `834 deliveries`, without those that may be there or not.
+/// `859 deliveries`, without those that may be there or not.
 fn owed_deliveries(sample: &Sample, seen: &Seen) -> String {
     let counted: usize = sample
         .owed

@@ -14,6 +14,8 @@ const CONVERSIONS: &str = include_str!("../../../../tests/events/conversions.ndj
 
 /// The host that stands in the sample rules for the receiver's own.
 const HOST: &str = "RECEIVER";
+/// The receiver of a rule that sends within office hours.
+const OFFICE_HOURS: &str = "office_hours";
 /// What stands in place of a secret where people read.
 const MASK: &str = "***";
 /// Everything but RFC 3986's unreserved characters, as a URL's query encodes it (Q3).
@@ -32,6 +34,9 @@ pub(super) struct SampleRule {
     #[serde(default)]
     pub(super) not_found: Vec<String>,
     secret_values: Map<String, Value>,
+    /// Secrets that its receiver gives away in an answer.
+    #[serde(default)]
+    tokens: Vec<String>,
     rule: Value,
 }
 
@@ -46,10 +51,8 @@ pub(super) struct Scripted {
 impl SampleRule {
     /// The resource to create, with the receiver's address in it.
     pub(super) fn resource(&self, receiver: SocketAddr) -> Value {
-        let mut rule = self.rule.clone();
-        if let Some(url) = rule.pointer_mut("/request/url") {
-            *url = url.as_str().unwrap_or_default().replace(HOST, &receiver.to_string()).into();
-        }
+        let text = self.rule.to_string().replace(HOST, &receiver.to_string());
+        let mut rule: Value = serde_json::from_str(&text).expect("an address needs no escapes");
         if !self.secret_values.is_empty() {
             rule["secret_values"] = json!(self.secret_values);
         }
@@ -63,7 +66,17 @@ impl SampleRule {
 
     /// Whether each of its postbacks is worth seeing: those that are asked again, tried again or held until the end.
     pub(super) fn is_telling(&self) -> bool {
-        self.receiver != "ok" || self.is_final()
+        (self.receiver != "ok" && !self.is_flow()) || self.is_final()
+    }
+
+    /// Whether it has steps.
+    pub(super) fn is_flow(&self) -> bool {
+        self.rule.get("steps").is_some()
+    }
+
+    /// Whether its deliveries wait until the demo's clock is moved (W14).
+    pub(super) fn waits_for_the_clock(&self) -> bool {
+        self.receiver == OFFICE_HOURS
     }
 
     /// Whether it waits until conversions are settled (F1).
@@ -73,7 +86,8 @@ impl SampleRule {
 
     /// Every form in which a value of its secrets could be seen: as it is, in a URL, in a form, inside JSON.
     fn secret_forms(&self) -> impl Iterator<Item = String> {
-        self.secret_values.values().filter_map(Value::as_str).flat_map(|value| {
+        let tokens = self.tokens.iter().map(String::as_str);
+        self.secret_values.values().filter_map(Value::as_str).chain(tokens).flat_map(|value| {
             let encoded = utf8_percent_encode(value, RESERVED).to_string();
             let quoted = Value::from(value).to_string();
             let inside = quoted[1..quoted.len() - 1].to_owned();
@@ -182,17 +196,19 @@ mod tests {
     #[test]
     fn the_sample_is_read_and_agrees_with_itself() {
         let sample = Sample::load();
-        assert_eq!((sample.rules.len(), sample.offers.len(), sample.events.len()), (30, 10, 501));
-        assert_eq!(sample.owed.total.requests, 853);
-        assert_eq!(sample.owed.rules.values().map(|owed| owed.deliveries).sum::<usize>(), 834);
+        assert_eq!((sample.rules.len(), sample.offers.len(), sample.events.len()), (33, 10, 501));
+        assert_eq!(sample.owed.total.requests, 927);
+        assert_eq!(sample.owed.rules.values().map(|owed| owed.deliveries).sum::<usize>(), 859);
         for rule in &sample.rules {
             let owed = &sample.owed.rules[&rule.key];
             assert_eq!(owed.deliveries, owed.owed.len(), "{}", rule.key);
             assert_eq!(owed.requests, owed.owed.iter().map(|row| row.requests as usize).sum::<usize>(), "{}", rule.key);
         }
-        assert_eq!(sample.owed.rules.len(), 30);
+        assert_eq!(sample.owed.rules.len(), 33);
         let telling: Vec<_> = sample.rules.iter().filter(|rule| rule.is_telling()).map(|rule| rule.key.as_str()).collect();
         assert_eq!(telling, ["bank", "flaky", "final_now", "final_settled"]);
+        let flows: Vec<_> = sample.rules.iter().filter(|rule| rule.is_flow()).map(|rule| rule.key.as_str()).collect();
+        assert_eq!(flows, ["flow_status", "flow_loop", "flow_hours"]);
     }
 
     #[test]
@@ -202,6 +218,7 @@ mod tests {
         assert_eq!(secrets.masked("/t?s=tune%20token%2F%C3%A4"), "/t?s=***");
         assert!(secrets.appear_in("{\"Authorization\":\"Bearer bank-5ad1\"}"));
         assert!(secrets.appear_in("t=tune+token%2F%C3%A4"));
+        assert_eq!(secrets.masked("200 {\"access_token\":\"flow-token-7c41\"}"), "200 {\"access_token\":\"***\"}");
         assert!(!secrets.appear_in("{\"Authorization\":\"Bearer ***\"}"));
     }
 
@@ -212,5 +229,8 @@ mod tests {
         let resource = bank.resource("127.0.0.1:9".parse().unwrap());
         assert_eq!(resource["request"]["url"], "http://127.0.0.1:9/bank/status?id={external_id}");
         assert_eq!(resource["secret_values"]["token"], "bank-5ad1");
+        let flow = sample.rules.iter().find(|rule| rule.key == "flow_loop").unwrap();
+        let url = "http://127.0.0.1:9/loop/look?conversion={conversion_id}&n={attempt}";
+        assert_eq!(flow.resource("127.0.0.1:9".parse().unwrap())["steps"][0]["call"]["url"], url);
     }
 }

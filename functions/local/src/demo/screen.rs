@@ -1,7 +1,7 @@
 //! The screen: a line for each postback as it arrives, bars below them on a terminal.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, IsTerminal as _},
     time::Duration,
 };
@@ -13,12 +13,14 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     api::Api,
     receiver::Arrival,
-    sample::{Sample, Secrets},
+    sample::{Sample, SampleRule, Secrets},
 };
 use crate::edge;
 
 /// How many postbacks of a rule are shown unless all of them are telling, or asked for.
 const FIRST_FEW: usize = 3;
+/// How many deliveries of a rule with steps are shown, each with all of its requests.
+const FIRST_FLOWS: usize = 2;
 /// Columns of a line where there is no terminal.
 const USUAL_WIDTH: usize = 150;
 /// Columns of a line that neither the target nor the answer takes: time, rule, method, attempt, verdict, and what is between them.
@@ -89,16 +91,50 @@ pub(super) struct Follower {
     pub(super) secrets: Secrets,
     /// When the time of the lines begins.
     pub(super) since: Instant,
-    /// How many more postbacks of each rule are shown; `None` is all of them.
-    left: BTreeMap<String, Option<usize>>,
+    /// The part of each rule's postbacks that is shown, by the rule's key.
+    shown: BTreeMap<String, Shown>,
+}
+
+/// A part of a rule's postbacks.
+#[derive(Debug)]
+enum Shown {
+    All,
+    /// So many more.
+    First(usize),
+    /// All of the first deliveries, which are these so far.
+    Of(BTreeSet<Option<String>>),
+}
+
+impl Shown {
+    /// Whether this one is shown.
+    fn takes(&mut self, arrival: &Arrival) -> bool {
+        match self {
+            Self::All => true,
+            Self::First(left) => {
+                let is_left = *left > 0;
+                *left = left.saturating_sub(1);
+                is_left
+            }
+            Self::Of(deliveries) => {
+                if deliveries.len() < FIRST_FLOWS {
+                    deliveries.insert(arrival.delivery_id.clone());
+                }
+                deliveries.contains(&arrival.delivery_id)
+            }
+        }
+    }
 }
 
 impl Follower {
     /// Shows the first few of each rule and all of those that tell more, or all.
     pub(super) fn new(screen: Screen, api: Api, sample: &Sample, all: bool) -> Self {
-        let few = |telling: bool| (!all && !telling).then_some(FIRST_FEW);
-        let left = sample.rules.iter().map(|rule| (rule.key.clone(), few(rule.is_telling()))).collect();
-        Self { screen, api, secrets: sample.secrets(), since: Instant::now(), left }
+        let part = |rule: &SampleRule| match (all || rule.is_telling(), rule.is_flow()) {
+            (true, _) => Shown::All,
+            (false, true) => Shown::Of(BTreeSet::new()),
+            (false, false) => Shown::First(FIRST_FEW),
+        };
+        let shown = sample.rules.iter().map(|rule| (rule.key.clone(), part(rule))).collect();
+        Self { screen, api, secrets: sample.secrets(), since: Instant::now(), shown }
     }
 
     /// Follows until the channel says that it is over; how many lines it showed.
@@ -113,7 +149,7 @@ impl Follower {
             };
             let Some(arrival) = arrival else { return shown };
             self.screen.arrived.inc(1);
-            if self.is_shown(&arrival.key) {
+            if self.is_shown(&arrival) {
                 let verdict = self.verdict(&arrival).await;
                 let line = line(&arrival, &verdict, self.since, self.screen.width, &self.secrets);
                 self.screen.line(&line);
@@ -122,16 +158,9 @@ impl Follower {
         }
     }
 
-    fn is_shown(&mut self, key: &str) -> bool {
-        match self.left.get_mut(key) {
-            Some(Some(0)) => false,
-            Some(Some(left)) => {
-                *left -= 1;
-                true
-            }
-            // Nobody should ask a receiver without a rule: that is worth seeing.
-            Some(None) | None => true,
-        }
+    fn is_shown(&mut self, arrival: &Arrival) -> bool {
+        // Nobody should ask a receiver without a rule: that is worth seeing.
+        self.shown.get_mut(&arrival.key).is_none_or(|part| part.takes(arrival))
     }
 
     /// What the engine made of the answer, from its log.
@@ -158,10 +187,11 @@ fn line(arrival: &Arrival, verdict: &str, since: Instant, width: usize, secrets:
     let target = shortened(&secrets.masked(&arrival.target), room);
     let elapsed = arrival.at.duration_since(since);
     let answer = &arrival.answer;
-    let said = shortened(&format!("{} {}", answer.status, answer.body.trim()), said_room);
+    let said = shortened(&secrets.masked(&format!("{} {}", answer.status, answer.body.trim())), said_room);
     let (style, told) = match verdict {
         "delivered" => (Style::new().green(), "delivered"),
         "pending" => (Style::new().yellow(), "pending: asks again"),
+        "branch" => (Style::new().cyan(), "branch: another step"),
         "retry" => (Style::new().yellow(), "retry: tries again"),
         "failed" => (Style::new().red(), "failed for good"),
         other => (Style::new().red(), other),

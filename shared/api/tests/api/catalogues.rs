@@ -9,11 +9,10 @@ async fn contract_3_presets_are_shown_to_everybody() {
     let api = Api::new();
     let shown = api.get("aff_a", "/presets").await;
     assert_eq!((shown.status, &shown.body["next_cursor"]), (200, &Value::Null));
-    assert_eq!(api.get(ADMIN, "/presets").await.body, shown.body);
-    assert_eq!(
-        shown.each("id").join(" "),
-        "voluum keitaro redtrack binom bemob everflow affise tune cake scaleo trackier post_affiliate_pro ga4 meta tiktok"
-    );
+    let receivers =
+        "voluum keitaro redtrack binom bemob everflow affise tune cake scaleo trackier post_affiliate_pro ga4 meta tiktok";
+    let flows = "oauth2_client_credentials login_form_cookie office_hours sign_several_values";
+    assert_eq!(shown.each("id").join(" "), format!("{receivers} {flows}"));
     let mut voluum = shown.body["items"][0].clone();
     assert!(voluum["description"].take().as_str().is_some_and(|text| text.starts_with("Tells each approved transaction")));
     let example = voluum["example"].take();
@@ -46,11 +45,30 @@ async fn contract_3_presets_are_shown_to_everybody() {
 }
 
 #[tokio::test]
+async fn a3_presets_that_tell_results_are_shown_to_admins_alone() {
+    let api = Api::new();
+    let (admins, affiliates) = (api.get(ADMIN, "/presets").await, api.get("aff_a", "/presets").await);
+    let seen = affiliates.body["items"].as_array().expect("a list");
+    let more: Vec<_> = admins.body["items"].as_array().expect("a list").iter().filter(|preset| !seen.contains(preset)).collect();
+    let ids: Vec<_> = more.iter().map(|preset| preset["id"].as_str().expect("an id")).collect();
+    assert_eq!(ids, ["login_json", "create_and_poll", "poll_30_days"]);
+    assert!(more.iter().all(|preset| preset["admins_only"] == true && preset["kind"] == "flow"));
+    let refused = api.call("aff_a", "POST /tracking-apis", more[0]["tracking_api"].clone()).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    let example = &more[1]["example"];
+    assert_eq!((&example["request"], &example["responses"]), (&Value::Null, &Value::Null), "it has steps");
+    assert_eq!(
+        (&example["steps"][1]["step"], &example["steps"][1]["request"]["url"], &example["steps"][1]["means"]),
+        (&json!("status"), &json!("https://api.network.example/v2/leads/N-5512"), &json!("pending"))
+    );
+}
+
+#[tokio::test]
 async fn contract_3_every_preset_can_be_posted_as_it_is() {
     let api = Api::new();
-    let presets = api.get("aff_a", "/presets").await.body;
-    for preset in presets["items"].as_array().expect("a list") {
-        for who in [ADMIN, "aff_a"] {
+    for who in [ADMIN, "aff_a"] {
+        let presets = api.get(who, "/presets").await.body;
+        for preset in presets["items"].as_array().expect("a list") {
             let made = api.call(who, "POST /tracking-apis", preset["tracking_api"].clone()).await;
             assert_eq!(made.status, 201, "{}: {}", preset["id"], made.text);
             assert_eq!(made.body["active"], false, "{}: until it is filled in", preset["id"]);

@@ -99,6 +99,17 @@ impl Assignments {
         self.0.values().flat_map(|assignment| [Some(&assignment.text), assignment.keep_seconds.as_ref()]).flatten()
     }
 
+    /// Every text, those of `keep_seconds` included, with its place.
+    pub(crate) fn placed_templates(&self) -> impl Iterator<Item = (String, &Template)> {
+        self.0.iter().flat_map(|(name, assignment)| {
+            let at = format!("/{}", pointer_token(name));
+            let is_short = !assignment.is_secret && assignment.keep_seconds.is_none();
+            let text = if is_short { at.clone() } else { format!("{at}/value") };
+            let keep = assignment.keep_seconds.as_ref().map(|seconds| (format!("{at}/keep_seconds"), seconds));
+            [Some((text, &assignment.text)), keep].into_iter().flatten()
+        })
+    }
+
     /// The variables that are declared secret.
     pub(crate) fn secret(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|(_, assignment)| assignment.is_secret).map(|(name, _)| name.as_str())

@@ -56,7 +56,7 @@ impl Cut {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Headers in the order they came; names lower-case.
+    /// Headers in the order they came; names lower-case. Several `Set-Cookie` are one, joined by `, `.
     pub headers: Vec<(String, String)>,
     body: Vec<u8>,
     cut: Option<Cut>,
@@ -73,7 +73,7 @@ impl<T: fmt::Debug + Send + Sync + 'static> Held for T {}
 impl Answer {
     /// A complete answer; header names are made lower-case.
     pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
-        let headers = headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+        let headers = with_cookies_joined(headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)));
         Self { status, headers, body, cut: None, notes: Vec::new(), read: OnceLock::new(), _held: None }
     }
 
@@ -163,6 +163,22 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
+}
+
+/// The headers with the cookies in one: a login sets several, and the one that counts need not be the first.
+fn with_cookies_joined(headers: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    const SET_COOKIE: &str = "set-cookie";
+    let mut joined: Vec<(String, String)> = Vec::new();
+    for (name, value) in headers {
+        match joined.iter_mut().find(|(before, _)| name == SET_COOKIE && before == SET_COOKIE) {
+            Some((_, cookies)) => {
+                cookies.push_str(", ");
+                cookies.push_str(&value);
+            }
+            None => joined.push((name, value)),
+        }
+    }
+    joined
 }
 
 /// What an attempt's answer means (A1, A2).

@@ -198,7 +198,9 @@ impl AnswerRules {
     /// Every text that its rules set, each with its place.
     pub(crate) fn placed_templates(&self) -> impl Iterator<Item = (String, &Template)> {
         let rules = self.rules.iter().enumerate();
-        rules.flat_map(|(index, rule)| rule.set.templates().map(move |template| (format!("/rules/{index}/set"), template)))
+        rules.flat_map(|(index, rule)| {
+            rule.set.placed_templates().map(move |(place, template)| (format!("/rules/{index}/set{place}"), template))
+        })
     }
 
     /// Whether a rule sets that variable (A3).

@@ -68,6 +68,13 @@ impl Set {
         [&self.result, &self.payout, &self.value, &self.external_id].into_iter().flatten()
     }
 
+    /// Every text with its place below `set`.
+    pub(super) fn placed_templates(&self) -> impl Iterator<Item = (String, &Template)> {
+        let fields = FOR_THE_PLATFORM.iter().zip([&self.result, &self.payout, &self.value, &self.external_id]);
+        let fields = fields.filter_map(|(key, template)| Some((format!("/{key}"), template.as_ref()?)));
+        fields.chain(self.variables.placed_templates().map(|(place, template)| (format!("/variables{place}"), template)))
+    }
+
     pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
         self.platform_templates().chain(self.variables.templates())
     }

@@ -222,6 +222,17 @@ fn check_source(condition: &Value, expected: bool) {
 }
 
 #[test]
+fn a2_the_cookies_of_an_answer_are_one_header_and_other_repeated_headers_are_the_first() {
+    let cookies =
+        [("Set-Cookie", "lang=cs; Path=/"), ("X-State", "Ready"), ("set-cookie", "sid=8f3a; HttpOnly"), ("x-state", "second")];
+    let headers = cookies.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let answer = Answer::new(200, headers.into(), Vec::new());
+    assert_eq!(answer.header("Set-Cookie"), Some("lang=cs; Path=/, sid=8f3a; HttpOnly"));
+    assert_eq!(answer.header("X-State"), Some("Ready"));
+    assert_eq!(answer.headers.len(), 3);
+}
+
+#[test]
 fn a2_sources_are_body_header_http_code_query_and_constant() {
     check_source(&json!({"source": "body", "key": "data.items[0].id", "operator": "equals", "value": "7"}), true);
     check_source(&json!({"source": "body", "key": "data.items", "operator": "equals", "value": "[{{\"id\":7}}]"}), true);

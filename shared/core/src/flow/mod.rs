@@ -318,7 +318,9 @@ impl Plan {
         for (index, step) in self.steps.iter().enumerate().filter(|_| !self.is_short) {
             let at = format!("/steps/{index}");
             match &step.kind {
-                Kind::Set(set) => all.extend(set.templates().map(|text| (format!("{at}/set/variables"), text))),
+                Kind::Set(set) => {
+                    all.extend(set.placed_templates().map(|(place, text)| (format!("{at}/set/variables{place}"), text)));
+                }
                 Kind::End(reason) => all.extend(reason.iter().map(|text| (format!("{at}/end/reason"), text))),
                 Kind::Fail(reason) => all.extend(reason.iter().map(|text| (format!("{at}/fail/reason"), text))),
                 Kind::Wait(wait) => all.extend(wait.template().map(|text| (format!("{at}/wait/until"), text))),

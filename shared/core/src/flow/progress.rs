@@ -108,6 +108,11 @@ impl Progress {
         self.runs.is_empty()
     }
 
+    /// Returns true if it goes on at a time to come.
+    pub fn waits(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// Ends the present wait now (W13).
     pub fn wake(&mut self) {
         self.until = None;

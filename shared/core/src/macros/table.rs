@@ -281,7 +281,13 @@ pub(super) const MACROS: &[MacroInfo] = &[
         "{body|regex:/.*(L-[0-9]+).*/$1/}",
         "L-1",
     )),
-    answer(family(Family::Header, "header.<name>", "A header of the answer.", "{header.x-request-id}", "req-7")),
+    answer(family(
+        Family::Header,
+        "header.<name>",
+        "A header of the answer; of several `Set-Cookie` all, joined by a comma.",
+        "{header.x-request-id}",
+        "req-7",
+    )),
     answer(row("answer", Fixed::HttpCode, "http_code", &[], "The status of the answer.", "{http_code}", "200")),
 ];
 

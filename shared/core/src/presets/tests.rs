@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::{
@@ -60,6 +60,21 @@ fn filled(preset: &Preset) -> Value {
 
 fn affiliate() -> Owner {
     Owner::Affiliate { affiliate_id: "aff_7".parse().unwrap() }
+}
+
+/// The parties that may use a preset.
+fn owners(preset: &Preset) -> Vec<Owner> {
+    if preset.admins_only { vec![Owner::Admin] } else { vec![Owner::Admin, affiliate()] }
+}
+
+/// The presets without steps.
+fn receivers() -> impl Iterator<Item = &'static Preset> {
+    all().iter().filter(|preset| preset.kind != Kind::Flow)
+}
+
+/// The presets with steps.
+fn flows() -> impl Iterator<Item = &'static Preset> {
+    all().iter().filter(|preset| preset.kind == Kind::Flow)
 }
 
 fn parsed(rule: &Value, owner: &Owner) -> Definition {
@@ -135,16 +150,38 @@ fn contract_3_there_are_the_receivers_that_affiliates_send_to() {
     ];
     let expected = trackers.map(|id| (id, Kind::Tracker)).into_iter();
     let expected = expected.chain(["ga4", "meta", "tiktok"].map(|id| (id, Kind::AdPlatform)));
+    let flows = [
+        "oauth2_client_credentials",
+        "login_json",
+        "login_form_cookie",
+        "create_and_poll",
+        "poll_30_days",
+        "office_hours",
+        "sign_several_values",
+    ];
+    let expected = expected.chain(flows.map(|id| (id, Kind::Flow)));
     assert_eq!(ids, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn a3_presets_that_tell_results_are_for_admins_alone() {
+    let refused = |preset: &&Preset| Definition::parse(&preset.tracking_api, &affiliate(), &Settings::default()).is_err();
+    let ids = |presets: Vec<&'static Preset>| presets.into_iter().map(|preset| preset.id.as_str()).collect::<Vec<_>>();
+    assert_eq!(ids(all().iter().filter(refused).collect()), ["login_json", "create_and_poll", "poll_30_days"]);
+    assert_eq!(
+        ids(all().iter().filter(|preset| preset.admins_only).collect()),
+        ["login_json", "create_and_poll", "poll_30_days"]
+    );
 }
 
 #[test]
 fn contract_3_every_preset_is_a_rule_as_it_stands_for_affiliates_and_admins_alike() {
     for preset in all() {
-        for owner in [Owner::Admin, affiliate()] {
+        for owner in owners(preset) {
             let rule = parsed(&preset.tracking_api, &owner);
             assert_eq!(rule.secret_names().into_iter().collect::<Vec<_>>(), preset.secrets, "{}", preset.id);
             assert!(rule.active && rule.name == preset.name, "{}", preset.id);
+            assert_eq!(rule.plan.has_steps(), preset.kind == Kind::Flow, "{}", preset.id);
         }
         let https = preset.documentation.starts_with("https://");
         assert!(https && !preset.description.is_empty(), "{}", preset.id);
@@ -154,18 +191,17 @@ fn contract_3_every_preset_is_a_rule_as_it_stands_for_affiliates_and_admins_alik
 #[test]
 fn contract_3_what_is_to_fill_in_stands_in_the_rule_and_is_warned_of_until_it_is_gone() {
     let of_placeholders = |rule: &Value| {
-        let warnings = parsed(rule, &affiliate()).warnings();
+        let warnings = parsed(rule, &Owner::Admin).warnings();
         let unfilled = warnings.into_iter().filter(|warning| warning.detail.contains("is a placeholder"));
-        unfilled.map(|warning| warning.pointer).collect::<Vec<_>>()
+        unfilled.map(|warning| warning.pointer).collect::<BTreeSet<_>>()
     };
     for preset in all() {
         assert!(!preset.fill_in.is_empty(), "{}", preset.id);
-        let mut expected: Vec<&str> = preset.fill_in.iter().map(|fill_in| fill_in.pointer.as_str()).collect();
-        expected.dedup();
+        let expected = preset.fill_in.iter().map(|fill_in| fill_in.pointer.clone()).collect();
         assert_eq!(of_placeholders(&preset.tracking_api), expected, "{}", preset.id);
         let filled = filled(preset);
         assert!(!filled.to_string().contains("YOUR-"), "{filled}");
-        assert_eq!(of_placeholders(&filled), [""; 0], "{}", preset.id);
+        assert_eq!(of_placeholders(&filled), [].into(), "{}", preset.id);
     }
 }
 
@@ -174,7 +210,7 @@ fn contract_3_a_filled_in_preset_warns_of_nothing_but_secrets_that_its_receiver_
     let warned: Vec<(&str, String)> = all()
         .iter()
         .flat_map(|preset| {
-            parsed(&filled(preset), &affiliate()).warnings().into_iter().map(|one| (preset.id.as_str(), one.pointer))
+            parsed(&filled(preset), &owners(preset)[0]).warnings().into_iter().map(|one| (preset.id.as_str(), one.pointer))
         })
         .collect();
     let expected = [
@@ -196,26 +232,59 @@ fn case_d3_a_preset_is_inactive_until_everything_is_filled_in() {
     let both = format!("{reason}; secret access_token has no value yet");
     assert_eq!(meta.why_inactive(&secrets), Some(both));
     for preset in all() {
-        assert!(parsed(&preset.tracking_api, &affiliate()).why_inactive(&[].into()).is_some(), "{}", preset.id);
-        assert_eq!(parsed(&filled(preset), &affiliate()).why_inactive(&[].into()), None, "{}", preset.id);
+        assert!(parsed(&preset.tracking_api, &Owner::Admin).why_inactive(&[].into()).is_some(), "{}", preset.id);
+        assert_eq!(parsed(&filled(preset), &Owner::Admin).why_inactive(&[].into()), None, "{}", preset.id);
     }
 }
 
 /// A receiver that is down from the first request on, for a day: jitter takes a tenth of every wait at most.
 #[test]
 fn l2_the_retries_of_every_preset_outlast_a_day() {
-    for preset in all() {
-        let schedule = parsed(&preset.tracking_api, &affiliate()).plan.first_call().retry.schedule();
-        let expected =
-            [60, 120, 240, 480, 960, 1_920, 3_840, 7_680, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400];
-        assert_eq!(schedule.waits_seconds, expected, "{}", preset.id);
-        let shortest = schedule.waits_seconds.iter().sum::<u64>() * 9 / 10;
+    let a_day = [60, 120, 240, 480, 960, 1_920, 3_840, 7_680, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400];
+    for preset in receivers() {
+        assert_eq!(waits(&preset.tracking_api, None), a_day, "{}", preset.id);
+        let shortest = a_day.iter().sum::<u64>() * 9 / 10;
         assert_eq!((shortest, shortest > 86_400), (117_450, true), "32 h 37 min");
     }
-    let usual = parsed(&crate::json!({"name": "n", "request": {"url": "https://a.example/"}}), &affiliate())
-        .plan
-        .first_call()
-        .retry
-        .schedule();
-    assert_eq!(usual.waits_seconds.iter().sum::<u64>(), 25_380, "the default is 7 h 3 min");
+    let steps = [("oauth2_client_credentials", "login"), ("oauth2_client_credentials", "send"), ("login_json", "login")];
+    let more = [("login_form_cookie", "login"), ("login_form_cookie", "send"), ("create_and_poll", "create")];
+    for (id, step) in steps.into_iter().chain(more).chain([("sign_several_values", "send")]) {
+        assert_eq!(waits(&preset(id).tracking_api, Some(step)), a_day, "{id}, {step}");
+    }
+    let usual = waits(&json!({"name": "n", "request": {"url": "https://a.example/"}}), None);
+    assert_eq!(usual.iter().sum::<u64>(), 25_380, "the default is 7 h 3 min");
+}
+
+/// The waits before the retries of a rule's request, or of a step's, in seconds.
+fn waits(rule: &Value, step: Option<&str>) -> Vec<u64> {
+    let plan = parsed(rule, &Owner::Admin).plan;
+    step.map_or_else(|| plan.first_call(), |step| plan.call(step).unwrap()).retry.schedule().waits_seconds.clone()
+}
+
+/// Waits are a day at most, so that 30 of them come to 30 days only if all are a day long, and jitter may take a tenth of each.
+#[test]
+fn l2_30_retries_with_growing_waits_do_not_reach_30_days_by_themselves() {
+    let growing = waits(&preset("poll_30_days").tracking_api, Some("status"));
+    let mut expected = vec![900, 1_800, 3_600, 7_200, 14_400, 28_800, 57_600];
+    expected.extend([86_400; 23]);
+    assert_eq!(growing, expected);
+    assert_eq!(growing.iter().sum::<u64>(), 2_101_500, "24 days 7 h 45 min");
+    let fixed = json!({"max_retries": 30, "delay_seconds": 86_400, "backoff": "fixed"});
+    let fixed = waits(&json!({"name": "n", "request": {"url": "https://a.example/"}, "retry": fixed}), None);
+    assert_eq!((fixed.len(), fixed.iter().sum::<u64>()), (30, 2_592_000), "30 days, 27 with the most that jitter takes");
+    // What the step rest adds from the ninth request on, jitter does not touch.
+    let shortest = growing.iter().sum::<u64>() * 9 / 10 + 22 * 32_400;
+    assert_eq!((shortest, shortest > 2_592_000), (2_604_150, true), "30 days 3 h 22 min");
+}
+
+#[test]
+fn every_flow_has_an_example_of_its_steps_and_no_other_preset_has() {
+    for preset in receivers() {
+        assert!(preset.example.request.is_some() && !preset.example.responses.is_empty(), "{}", preset.id);
+        assert!(preset.example.steps.is_empty(), "{}", preset.id);
+    }
+    for preset in flows() {
+        assert!(preset.example.request.is_none() && preset.example.responses.is_empty(), "{}", preset.id);
+        assert!(preset.example.steps.len() > 1, "{}", preset.id);
+    }
 }

@@ -115,6 +115,7 @@ impl Definition {
     /// The texts and conditions of steps other than requests.
     fn about_steps(&self, noted: &mut Noted) {
         for (place, text) in self.plan.placed_templates() {
+            about_placeholders(text, &place, noted);
             self.about_empty_values(text, &place, noted);
         }
         for (place, condition) in self.plan.placed_conditions() {
@@ -142,9 +143,7 @@ impl Definition {
                               takes it";
                 noted.add(&pointer, detail);
             }
-            if let Some(placeholder) = placeholders_of(template).first() {
-                noted.add(&pointer, format!("{placeholder} is a placeholder: write your own value in its place"));
-            }
+            about_placeholders(template, &pointer, noted);
             if is_url || place.starts_with("/query/") {
                 about_secrets(template, &pointer, noted);
             }
@@ -163,9 +162,11 @@ impl Definition {
         }
     }
 
-    /// A variable of the rule is warned about where it is written.
+    /// A variable of the rule or of a `set` step is warned about where it is written.
     fn may_be_missing(&self, source: &Macro, on_transaction: bool) -> bool {
-        let is_variable = source.variable().is_some_and(|name| self.variables().contains(name));
+        let sets = |step: &str, name: &str| self.plan.call(step).is_none() && self.plan.step_sets(step, name);
+        let is_written = |name: &str| self.variables().contains(name) || self.plan.step_names().any(|step| sets(step, name));
+        let is_variable = source.variable().is_some_and(is_written);
         !is_variable && source.may_be_missing(on_transaction)
     }
 
@@ -269,6 +270,12 @@ impl Definition {
             );
             noted.add("/delay/mode", detail);
         }
+    }
+}
+
+fn about_placeholders(template: &Template, pointer: &str, noted: &mut Noted) {
+    if let Some(placeholder) = placeholders_of(template).first() {
+        noted.add(pointer, format!("{placeholder} is a placeholder: write your own value in its place"));
     }
 }
 

@@ -274,7 +274,9 @@ fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTre
     };
     let mut walked = rule.definition.plan.walk(progress.clone(), &rendering.scope(secrets, None), attempts, rule.head.version);
     if let Stance::End(_, reason) = &mut walked.stance {
-        *reason = rendering.scrubber(None, rule.head.is_of_two_parties()).scrub(reason);
+        // Without the request as people see it, all that the event gave to the request would count as made of a secret.
+        let shown = rendering.shown().ok();
+        *reason = rendering.scrubber(shown.as_ref(), rule.head.is_of_two_parties()).scrub(reason);
     }
     walked
 }

@@ -183,12 +183,14 @@ impl Rehearsal {
     fn moved(&mut self, variables: BTreeMap<String, String>, answered: Answered<'_>, asks_again: bool) -> Option<InFlow> {
         let flow = &self.flow;
         match self.tried.definition.plan.after(flow.progress.clone(), answered, 0, &self.id, self.began) {
-            Moved::On(progress) => return Some(flow.moved(progress, variables)),
+            // A repeat whose answer rule has `go` comes back to the same run by other steps, after its wait.
+            Moved::On(progress) if asks_again || !progress.waits() => return Some(flow.moved(progress, variables)),
             Moved::Again(progress, _) if asks_again => return Some(flow.moved(progress, variables)),
-            Moved::Again(progress, _) => {
+            Moved::On(_) | Moved::Again(..) => {
                 let call = call_of(&self.tried.definition, Some(flow));
-                let wait = in_words(call.retry.plain_wait(progress.attempt_of_run(answered.attempt)));
-                self.shown.ends = json!({"state": "waiting", "reason": format!("step {} would ask again in {wait}", progress.step)});
+                let (step, attempt) = (&flow.progress.step, flow.progress.attempt_of_run(answered.attempt));
+                let wait = in_words(call.retry.plain_wait(attempt));
+                self.shown.ends = json!({"state": "waiting", "reason": format!("step {step} would ask again in {wait}")});
             }
             Moved::Ended(state, reason) => self.shown.ends = json!({"state": state, "reason": reason}),
         }

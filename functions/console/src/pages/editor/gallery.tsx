@@ -21,7 +21,7 @@ export default function GalleryPage() {
             const found = items.filter(fits);
             return (
               <>
-                {(["tracker", "ad_platform"] as const).map((kind) => {
+                {(["tracker", "ad_platform", "flow"] as const).map((kind) => {
                   const cards = found.filter((preset) => preset.kind === kind);
                   return cards.length === 0 ? null : (
                     <section key={kind} className="stack tight" aria-labelledby={`kind-${kind}`}>

@@ -69,14 +69,14 @@ type View = "simple" | "form" | "json";
 
 function Editor({ preset, rule }: { preset?: Preset; rule?: Rule }) {
   const state = useDraft();
-  // The form is about one request; a rule with steps is written as JSON.
+  // The form is about one request; a rule with steps is written as JSON, or by a preset's fields.
   const hasSteps = "steps" in state.draft;
   const [chosen, setView] = useState<View>(preset ? "simple" : "form");
-  const view = hasSteps ? "json" : chosen;
-  const json = { value: "json", label: t.views.json };
-  const views = hasSteps ? [json] : [...(preset ? [{ value: "simple", label: t.views.simple }] : []), { value: "form", label: t.views.form }, json];
+  const offered: View[] = [...(preset ? (["simple"] as const) : []), ...(hasSteps ? [] : (["form"] as const)), "json"];
+  const view = offered.includes(chosen) ? chosen : "json";
+  const views = offered.map((value) => ({ value, label: t.views[value] }));
   useWarning(state.isChanged);
-  const title = rule ? t.edit(rule.name) : preset ? t.fromPreset(preset.name) : t.create;
+  const title = rule ? t.edit(rule.name) : preset ? (preset.kind === "flow" ? t.fromFlow : t.fromPreset)(preset.name) : t.create;
   return (
     <Page title={title} crumb={rule ? { href: `/rules/${rule.id}`, text: rule.name } : { href: "/rules/new", text: texts.gallery.title }} actions={<SegmentedControl aria-label={t.view} data={views} value={view} onChange={(next) => setView(next as View)} transitionDuration={0} />}>
       <div className="split">
@@ -208,6 +208,7 @@ function PresetForm({ preset }: { preset: Preset }) {
           />
         ))}
         {fields.length === 0 && <p className="small dim">{t.nothingToFill}</p>}
+        {preset.kind === "flow" && <p className="small dim">{t.stepsAsJson}</p>}
       </fieldset>
       <Basics />
       <Fires />

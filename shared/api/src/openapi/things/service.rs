@@ -96,8 +96,9 @@ fn preset() -> RefOr<Schema> {
     record("A ready receiver")
         .has("id", id("Its id"))
         .has("name", text("Its name"))
-        .has("kind", word("The kind of receiver", ["tracker", "ad_platform"]))
-        .has("documentation", text("The page that describes its postbacks"))
+        .has("kind", word("The kind of receiver; a flow has steps", ["tracker", "ad_platform", "flow"]))
+        .may("admins_only", flag("True if its rule tells results to the platform; left out otherwise"))
+        .has("documentation", text("The page that describes its postbacks; of a flow, the standard that it keeps to"))
         .has("description", text("When it sends what, and what to know before"))
         .has("fill_in", list("What is to be filled in", blank))
         .has("secrets", list("The names of its secrets", text("")))
@@ -107,21 +108,35 @@ fn preset() -> RefOr<Schema> {
 }
 
 fn preset_example() -> RefOr<Schema> {
-    let header = record("A header").has("name", text("Its name")).has("value", text("Its value"));
-    let request = record("The request that goes out, without the headers that every request carries")
-        .has("method", word("The method", ["GET", "POST", "PUT", "PATCH", "DELETE"]))
-        .has("url", text("The URL with its query"))
-        .has("headers", list("The headers, in order", header))
-        .has("body", or_null(short("The body", 65_536)));
+    let means = || word("The verdict", ["delivered", "pending", "retry", "failed", "branch"]);
+    let header = || record("A header").has("name", text("Its name")).has("value", text("Its value"));
+    let request = |about| {
+        record(about)
+            .has("method", word("The method", ["GET", "POST", "PUT", "PATCH", "DELETE"]))
+            .has("url", text("The URL with its query"))
+            .has("headers", list("The headers, in order, without those that every request carries", header()))
+            .has("body", or_null(short("The body", 65_536)))
+    };
     let response = record("A response and its meaning")
         .has("status", whole("The status", 100..=599))
         .has("body", text("The body; empty if only the status decides"))
-        .has("means", word("The verdict", ["delivered", "pending", "retry", "failed"]))
+        .has("means", means())
         .has("because", text("The reason"));
-    record("A worked example: placeholders are replaced by their examples, and each secret has the value `s3cr3t+1`")
-        .has("event", named_as("Event", "The event, the same for all presets"))
-        .has("request", request)
-        .has("responses", list("Responses, each with its meaning", response))
+    let answered = record("The response that comes")
+        .has("status", whole("The status", 100..=599))
+        .has("headers", list("The headers that matter, in order", header()))
+        .has("body", text("The body; it may be empty"));
+    let step = record("A request of a flow, the response that comes, and its meaning")
+        .has("step", text("The step's name"))
+        .has("request", request("The request"))
+        .has("response", answered)
+        .has("means", means())
+        .has("because", text("The reason, or what follows"));
+    record("A worked example: placeholders are replaced by their examples, and each secret has the value `s3cr3t+1`. A rule with one request has `request` and `responses`, a flow has `steps`")
+        .has("event", named_as("Event", "The event"))
+        .may("request", request("The request that goes out"))
+        .may("responses", list("Responses, each with its meaning", response))
+        .may("steps", list("The requests of a flow in order, each with the response that comes", step))
         .into()
 }
 
