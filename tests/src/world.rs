@@ -191,7 +191,8 @@ impl World {
             let sent = match claimed.request() {
                 Ok(request) => {
                     let (delivery_id, attempt) = (claimed.delivery_id().to_owned(), claimed.attempt());
-                    let arrival = Arrival { at: self.clock.now(), delivery_id, attempt, url: request.url, headers: request.headers };
+                    let arrival =
+                        Arrival { at: self.clock.now(), delivery_id, attempt, url: request.url, headers: request.headers };
                     let reply = replies(&arrival);
                     if reply != Reply::Stuck {
                         self.arrivals.push(arrival);
