@@ -3,10 +3,7 @@
 //! The steps between two requests are run by core. Their result stands in the delivery's row before the next request is claimed, so that a
 //! crash repeats no finished step (W3). A rule with one request has none of this, and costs nothing for it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
@@ -21,6 +18,7 @@ use super::{
     Claimed, Ending,
     flow::{InFlow, Kept, call_of},
     render::{Judged, Rendering},
+    sealed::Seal,
 };
 use crate::{
     backend::{Backend, Received, StoreError, Swap},
@@ -58,6 +56,7 @@ pub(super) struct Walker<'a, B> {
     pub(super) secrets: &'a BTreeMap<String, String>,
     /// The delivery's row with its revision, if it has one.
     pub(super) known: Option<&'a (DeliveryRow, u64)>,
+    pub(super) seal: &'a Seal,
     /// An older flow of its subject is to finish before it sends (W4).
     pub(super) is_behind: bool,
 }
@@ -70,7 +69,7 @@ impl<B: Backend> Walker<'_, B> {
     pub(super) async fn walk_on(&self) -> Result<WalkedOn, StoreError> {
         let row = self.known.map(|(row, _)| row);
         let kept = self.deliveries.rules.kept(self.rule).await?;
-        let flow = InFlow::of(self.rule, row, kept, self.deliveries.store.now());
+        let flow = InFlow::of(self.rule, (row, self.seal), kept, self.deliveries.store.now())?;
         if row.is_some_and(|row| row.state.is_ended()) {
             // The subject queue says what becomes of the message.
             return Ok(WalkedOn::Send(Box::new(flow)));
@@ -221,7 +220,7 @@ impl<B: Backend> Walker<'_, B> {
         attempts: u32,
         (until, why): (Timestamp, String),
     ) -> Result<Option<DeliveryRow>, StoreError> {
-        let Self { deliveries, job, rule, .. } = *self;
+        let Self { deliveries, job, rule, seal, .. } = *self;
         let call = call_of(&rule.definition, Some(flow));
         let (known, rev): (Option<DeliveryRow>, _) = self.known.cloned().unzip();
         let is_known = known.is_some();
@@ -237,7 +236,7 @@ impl<B: Backend> Walker<'_, B> {
         row.reason = Some(why);
         row.next_due = Some(until);
         row.keeps_until = None;
-        flow.note(&rule.definition, &mut row);
+        flow.note(&rule.definition, seal, &mut row);
         let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(deliveries.store.delivery_item(&row)) };
         Ok(deliveries.store.swap_one(swap).await.is_done()?.then_some(row))
     }
@@ -245,8 +244,7 @@ impl<B: Backend> Walker<'_, B> {
 
 /// Walks on from a place, after so many attempts of the delivery.
 fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTreeMap<String, String>, now: Timestamp) -> Walked {
-    static NONE: BTreeSet<String> = BTreeSet::new();
-    let InFlow { progress, variables, .. } = flow;
+    let InFlow { progress, variables, hidden, .. } = flow;
     let rendering = Rendering {
         rule: &rule.id,
         definition: &rule.definition,
@@ -258,11 +256,11 @@ fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTre
         at: now,
         secrets,
         variables,
-        secret_variables: &NONE,
+        secret_variables: hidden,
     };
     let mut walked = rule.definition.plan.walk(progress.clone(), &rendering.scope(secrets, None), attempts, rule.head.version);
     if let Stance::End(_, reason) = &mut walked.stance {
-        *reason = rendering.scrubber(None, rule.head.is_of_two_parties()).scrub(reason);
+        *reason = rendering.shown_text(reason, &walked.variables, rule.head.is_of_two_parties());
     }
     walked
 }
@@ -321,7 +319,8 @@ pub(super) fn after_response(
             (flow.moved(flow.progress.clone(), variables), Followed::at_once(Next::Ended(state, reason)))
         }
         Moved::On(progress) => {
-            let moved = flow.moved(progress, variables);
+            let mut moved = flow.moved(progress, variables);
+            moved.hidden.clone_from(&row.secret_variables);
             let Walked { progress, variables, keep, stance, .. } =
                 walk(&claimed.rule, &claimed.job, (&moved, attempt), &claimed.secrets, now);
             let flow = moved.moved(progress, variables);
@@ -339,7 +338,7 @@ pub(super) fn after_response(
         let value = judged.told.variables.get(name).cloned().unwrap_or_default();
         followed.keep.entry(name.clone()).or_insert((value, *seconds));
     }
-    flow.note(&claimed.rule.definition, row);
+    flow.note(&claimed.rule.definition, &claimed.seal, row);
     if let Some(call) = plan.call(&flow.progress.step) {
         row.max_attempts = flow.progress.max_attempts(call, row.base);
     }

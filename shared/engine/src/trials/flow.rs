@@ -69,7 +69,12 @@ impl<B: Backend> Rehearsal<'_, B> {
             let rendering = self.rendering(&flow, attempts);
             let walked = plan.walk(flow.progress.clone(), &rendering.scope(&self.tried.secrets, None), attempts, 0);
             let Walked { progress, variables, stance, notes, .. } = walked;
-            shown.steps.extend(notes.into_iter().map(|note| json!({"step": progress.step, "note": note})));
+            let seen = |text: &str| rendering.shown_text(text, &variables, self.tried.two_parties);
+            shown.steps.extend(notes.iter().map(|note| json!({"step": progress.step, "note": seen(note)})));
+            let stance = match stance {
+                Stance::End(state, reason) => Stance::End(state, seen(&reason)),
+                stance => stance,
+            };
             flow = flow.moved(progress, variables);
             match stance {
                 Stance::End(state, reason) => {
