@@ -8,8 +8,14 @@ use tracking_core::{caller::Caller, delivery::DeliveryId, json, json::Value};
 use tracking_engine::{Claiming, DeliveryFilter, sender::Sender};
 use tracking_tests::world::{Arrival, Reply, World, event, transaction};
 
+#[path = "flows/limits.rs"]
+mod limits;
+#[path = "flows/logins.rs"]
+mod logins;
 #[path = "flows/order.rs"]
 mod order;
+#[path = "flows/people.rs"]
+mod people;
 #[path = "flows/requests.rs"]
 mod requests;
 #[path = "flows/sealed.rs"]
