@@ -257,6 +257,11 @@ impl Plan {
         &self.derived.kept
     }
 
+    /// Returns true if a step may set a variable that outlives its delivery: one delivery at a time runs it (W5).
+    pub fn sets_kept(&self, step: &str) -> bool {
+        self.step(step).is_some_and(|step| self.derived.kept.iter().any(|name| step.sets(name)))
+    }
+
     fn find_secret(&self) -> BTreeSet<String> {
         let mut secret: BTreeSet<&str> = BTreeSet::new();
         for step in &self.steps {
@@ -410,8 +415,8 @@ impl Plan {
         self.all_templates().into_iter().flat_map(Template::uses).any(|used| is_read(used.source))
     }
 
-    /// Returns true if a response of the step may set this variable.
-    pub fn step_sets(&self, step: &str, variable: &str) -> bool {
+    /// Returns true if the step may set this variable.
+    pub(crate) fn step_sets(&self, step: &str, variable: &str) -> bool {
         self.step(step).is_some_and(|step| step.sets(variable))
     }
 
