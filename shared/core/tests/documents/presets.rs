@@ -91,7 +91,8 @@ fn cells(response: &ExampleResponse) -> Vec<String> {
 /// A step as a row of the page.
 fn cells_of_step(step: &ExampleStep) -> Vec<String> {
     let response = &step.response;
-    let headers = response.headers.iter().map(|header| format!(" `{}: {}`", header.name, header.value)).collect::<String>();
+    let headers =
+        response.headers.iter().map(|header| format!(" `{}: {}`", header.name, header.value)).collect::<Vec<_>>().concat();
     let body = if response.body.is_empty() { String::new() } else { format!(" `{}`", response.body) };
     vec![step.step.clone(), format!("{}{headers}{body}", response.status), step.means.as_str().to_owned(), step.because.clone()]
 }

@@ -45,12 +45,11 @@ fn w8_a_variable_of_the_rule_that_a_secret_has_part_in_is_secret_too() {
     let read = |answer: Value, steps: Option<Value>| {
         let variables = json!({"sig": "{pcid}.{secret.key}", "plain": "{pcid}"});
         let mut document = json!({"name": "x", "variables": variables, "secret_values": {"key": "k"}});
-        match steps {
-            Some(steps) => document["steps"] = steps,
-            None => {
-                document["request"] = json!({"url": "https://a.example/?s={var.sig|md5}"});
-                document["answer"] = answer;
-            }
+        if let Some(steps) = steps {
+            document["steps"] = steps;
+        } else {
+            document["request"] = json!({"url": "https://a.example/?s={var.sig|md5}"});
+            document["answer"] = answer;
         }
         let faults = Definition::parse(&document, &Owner::Admin, &Settings::default()).map_err(|faults| faults.0);
         faults.map_or_else(|faults| faults.into_iter().map(|fault| fault.pointer).collect(), |_| Vec::new())
@@ -84,7 +83,7 @@ fn f7_a_secret_of_a_rule_with_steps_is_bound_to_all_of_them() {
 #[test]
 fn f2_a_flow_refers_to_fifty_parts_of_responses_at_most() {
     let steps = |count: usize| {
-        let text: String = (0..count).map(|number| format!("{{steps.one.body.k{number}}}")).collect();
+        let text = (0..count).map(|number| format!("{{steps.one.body.k{number}}}")).collect::<Vec<_>>().concat();
         json!([call("one"), {"name": "two", "call": {"method": "POST", "url": "https://a.example/", "body": {"format": "raw", "content_type": "text/plain", "text": text}}}])
     };
     assert_eq!(faults(&steps(50)), []);
