@@ -185,7 +185,7 @@ impl<B: Backend> Trials<B> {
     async fn try_out(&self, tried: Tried, trial: Trial, sender: &Sender) -> Result<Value, Refused> {
         let at = self.store.now();
         tracing::debug!(tracking_api_id = %tried.id, sent = trial.send, "tried out");
-        check_steps(&tried.definition, &trial.answers)?;
+        check_steps(&tried.definition, &trial)?;
         if !trial.send {
             if tried.definition.plan.is_flow() {
                 return Box::pin(self.rehearse(tried, trial, None, at)).await;
@@ -397,10 +397,10 @@ fn show_macros(shown: &mut Value, rendering: &Rendering<'_>, change: &Change) {
 }
 
 /// Refuses answers for steps that the rule does not have.
-fn check_steps(definition: &Definition, answers: &Answers) -> Result<(), Faults> {
+fn check_steps(definition: &Definition, trial: &Trial) -> Result<(), Faults> {
     let names: Vec<&str> = definition.plan.step_names().collect();
     let mut faults = Faults::default();
-    for step in answers.keys().filter(|step| !names.contains(&step.as_str())) {
+    for step in trial.answers.keys().filter(|step| !names.contains(&step.as_str())) {
         let at = format!("/answers/{}", pointer_token(step));
         let none = "the rule has no steps: answers are for those, leave them out".to_owned();
         faults.add(at, if names.is_empty() { none } else { unknown("step", step, &names) });
