@@ -14,9 +14,50 @@ pub fn check_name(name: &str) -> Result<(), NotAName> {
     if (1..=64).contains(&name.len()) && name.bytes().all(allowed) { Ok(()) } else { Err(NotAName) }
 }
 
+/// The beginnings of secrets' values as well-known services make them.
+const VALUE_BEGINNINGS: [&str; 9] = ["whsec_", "sk_", "pk_live", "pk_test", "rk_live", "rk_test", "bearer", "ghp_", "eyj"];
+/// A name is no longer than this in characters unless it is made of words.
+const MAX_MIXED_CHARS: usize = 24;
+/// The shortest text of hexadecimal digits that is taken for a key, in characters.
+const MIN_HEX_CHARS: usize = 32;
+
+/// The fault of a secret's value in the place of its name; it does not repeat the text.
+pub const VALUE_FOR_NAME: &str = "looks like the value of a secret: here stands its NAME, such as key, and the value is written as \
+                                         secret_values.key";
+
+/// Returns true if a text in the place of a secret's name is probably its value (B11): it begins as a service's key does, or it is long
+/// and mixes digits with letters of both cases. Digits at the end are those of a name such as `Key2026`.
+pub fn is_probably_value(text: &str) -> bool {
+    let begins = |beginning: &&str| text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning));
+    let without_number = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    let has = |is: fn(&u8) -> bool| without_number.bytes().any(|byte| is(&byte));
+    let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    let is_hex = text.len() >= MIN_HEX_CHARS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    VALUE_BEGINNINGS.iter().any(|beginning| begins(&beginning)) || text.len() > MAX_MIXED_CHARS && is_mixed || is_hex
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn case_b11_a_value_is_told_from_a_name() {
+        for value in [
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+            "pk_live_x",
+            "Bearer",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "5f4dcc3b5aa765d61d8327deb882cf99",
+        ] {
+            assert!(is_probably_value(value), "{value}");
+        }
+        let names =
+            ["key", "TOKEN_2", "webhook-secret", "AffiliateNetworkSigningKey2026", "token_of_the_second_bank_in_prague_2026", ""];
+        for name in names {
+            assert!(!is_probably_value(name), "{name}");
+        }
+    }
 
     #[test]
     fn q5_a3_names_of_secrets_and_variables() {

@@ -11,8 +11,8 @@ pub enum Step {
     Index(usize),
     /// Into an array, to the first object whose field has this text.
     Select {
-        /// The field's key.
-        key: Box<str>,
+        /// The field of the object; it may be nested.
+        key: FieldPath,
         /// The text of the field.
         value: Box<str>,
     },
@@ -26,7 +26,7 @@ pub struct FieldPath(pub Vec<Step>);
 pub(crate) const BLANK: char = '\0';
 
 /// A part of a text with the next of the values in place of each blank.
-pub(crate) fn fill<'v>(part: &str, values: &mut impl Iterator<Item = &'v String>) -> String {
+pub(crate) fn fill<'v>(part: &str, values: &mut dyn Iterator<Item = &'v String>) -> String {
     let mut filled = String::with_capacity(part.len());
     for c in part.chars() {
         match c {
@@ -73,8 +73,7 @@ impl Step {
     /// Reads `0` or `key=value`.
     fn in_brackets(text: &str) -> Result<Self, NotAPath> {
         match text.split_once('=') {
-            Some(("", _)) => Err(NotAPath),
-            Some((key, value)) => Ok(Self::Select { key: key.into(), value: value.into() }),
+            Some((key, value)) => Ok(Self::Select { key: key.parse()?, value: value.into() }),
             None if text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit()) => {
                 text.parse().map(Self::Index).map_err(|_| NotAPath)
             }
@@ -91,14 +90,16 @@ fn end_of_key(text: &str) -> usize {
 
 impl FieldPath {
     /// The path with the next of the values in place of each blank.
-    pub(crate) fn filled<'v>(&self, values: &mut impl Iterator<Item = &'v String>) -> Self {
-        let mut fill = |text: &str| fill(text, values).into();
-        let step = |step: &Step| match step {
-            Step::Key(key) => Step::Key(fill(key)),
-            Step::Index(index) => Step::Index(*index),
-            Step::Select { key, value } => Step::Select { key: fill(key), value: fill(value) },
-        };
-        Self(self.0.iter().map(step).collect())
+    pub(crate) fn filled<'v>(&self, values: &mut dyn Iterator<Item = &'v String>) -> Self {
+        let mut steps = Vec::with_capacity(self.0.len());
+        for step in &self.0 {
+            steps.push(match step {
+                Step::Key(key) => Step::Key(fill(key, values).into()),
+                Step::Index(index) => Step::Index(*index),
+                Step::Select { key, value } => Step::Select { key: key.filled(values), value: fill(value, values).into() },
+            });
+        }
+        Self(steps)
     }
 
     /// The path as the one name that it is where fields are not nested: dots of keys are not escaped.
@@ -172,8 +173,15 @@ mod tests {
     #[test]
     fn case_a4_a_selector_names_a_field_and_its_text() {
         let path: FieldPath = "leads[id=X.77].status".parse().unwrap();
-        let select = Step::Select { key: "id".into(), value: "X.77".into() };
+        let select = Step::Select { key: "id".parse().unwrap(), value: "X.77".into() };
         assert_eq!(path.0, [key("leads"), select, key("status")]);
         assert_eq!(path.to_string(), "leads[id=X.77].status");
+        let path: FieldPath = r"items[ref.id=7][a\.b=8]".parse().unwrap();
+        let select = |key: &[&str], value: &str| Step::Select {
+            key: FieldPath(key.iter().map(|key| Step::Key((*key).into())).collect()),
+            value: value.into(),
+        };
+        assert_eq!(path.0, [key("items"), select(&["ref", "id"], "7"), select(&["a.b"], "8")]);
+        assert_eq!(path.to_string(), r"items[ref.id=7][a\.b=8]");
     }
 }

@@ -185,6 +185,7 @@ impl<B: Backend> Trials<B> {
     async fn try_out(&self, tried: Tried, trial: Trial, sender: &Sender) -> Result<Value, Refused> {
         let at = self.store.now();
         tracing::debug!(tracking_api_id = %tried.id, sent = trial.send, "tried out");
+        check_steps(&tried.definition, &trial)?;
         if !trial.send {
             if tried.definition.plan.is_flow() {
                 return Box::pin(self.rehearse(tried, trial, None, at)).await;
@@ -213,14 +214,6 @@ impl<B: Backend> Trials<B> {
     /// Goes through the steps of a flow, and shows each.
     async fn rehearse(&self, tried: Tried, trial: Trial, sender: Option<&Sender>, began: Timestamp) -> Result<Value, Refused> {
         let Trial { event, answers, .. } = trial;
-        let names: Vec<&str> = tried.definition.plan.step_names().collect();
-        let mut faults = Faults::default();
-        for step in answers.keys().filter(|step| !names.contains(&step.as_str())) {
-            faults.add(format!("/answers/{}", pointer_token(step)), unknown("step", step, &names));
-        }
-        if !faults.is_empty() {
-            return Err(faults.into());
-        }
         let tried = Arc::new(tried);
         let owner = || Some(tried.by.caller.as_owner());
         let Outcome { mut shown, event, .. } = {
@@ -395,6 +388,18 @@ fn show_macros(shown: &mut Value, rendering: &Rendering<'_>, change: &Change) {
         told.push(item);
     }
     shown["macros"] = told.into();
+}
+
+/// Refuses answers for steps that the rule does not have.
+fn check_steps(definition: &Definition, trial: &Trial) -> Result<(), Faults> {
+    let names: Vec<&str> = definition.plan.step_names().collect();
+    let mut faults = Faults::default();
+    for step in trial.answers.keys().filter(|step| !names.contains(&step.as_str())) {
+        let at = format!("/answers/{}", pointer_token(step));
+        let none = "the rule has no steps: answers are for those, leave them out".to_owned();
+        faults.add(at, if names.is_empty() { none } else { unknown("step", step, &names) });
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
 fn shortened(mut text: String) -> String {

@@ -93,6 +93,73 @@ async fn case_d5_what_an_admin_switched_off_stays_off() {
 }
 
 #[tokio::test]
+async fn case_d5_an_admins_off_locks_what_is_off_already_and_its_copies() {
+    let api = Api::new();
+    let path = made(&api, "http://127.0.0.1:1", json!({})).await;
+    patch(&api, "aff_a", &path, json!({"active": false})).await;
+    let locked = patch(&api, ADMIN, &path, json!({"active": false})).await;
+    assert_eq!(locked["locked_by_admin"], true);
+    assert_eq!(locked["inactive_reason"], "an admin switched it off: only an admin switches it on");
+    let line = format!("POST {path}/duplicate");
+    assert_eq!(api.call("aff_a", &line, json!({"active": true})).await.problem(), (409, "/problems/conflict"));
+    let copy = api.call("aff_a", &line, json!({})).await.body;
+    assert_eq!((&copy["active"], &copy["locked_by_admin"]), (&json!(false), &json!(true)));
+    let copy = format!("PATCH /tracking-apis/{}", copy["id"].as_str().unwrap());
+    assert_eq!(api.call("aff_a", &copy, json!({"active": true})).await.problem(), (409, "/problems/conflict"));
+    let of_admin = api.call(ADMIN, &line, json!({"active": true})).await.body;
+    assert_eq!((&of_admin["active"], &of_admin["locked_by_admin"]), (&json!(true), &json!(false)));
+}
+
+#[tokio::test]
+async fn case_b11_a_secrets_value_for_its_name_is_never_echoed() {
+    let api = Api::new();
+    for value in ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "sk_live_4eC39HqLyjWDarjtT1zdp7dc"] {
+        let rule = |members: Value| {
+            let mut rule = json!({"name": "n", "request": {"url": "http://127.0.0.1:1/?c={click_id}"}});
+            for (name, value) in members.as_object().into_iter().flatten() {
+                rule[name] = value.clone();
+            }
+            rule
+        };
+        let signing = rule(json!({"signing": {"secret": value}, "secret_values": {"key": "k"}}));
+        let values = rule(json!({"secret_values": {value: "k"}}));
+        for (line, body, pointer) in [
+            ("POST /tracking-apis", signing.clone(), "/signing/secret"),
+            ("POST /tracking-apis/preview", json!({"tracking_api": signing}), "/tracking_api/signing/secret"),
+            ("POST /tracking-apis", values, "/secret_values"),
+        ] {
+            let refused = api.call("aff_a", line, body).await;
+            assert_eq!(refused.problem(), (422, "/problems/invalid"), "{line}");
+            assert_eq!(refused.body["errors"][0]["pointer"], pointer);
+            assert!(!refused.text.contains(value), "{}", refused.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn case_w11_answers_are_for_steps_that_there_are() {
+    let api = Api::new();
+    let rule = json!({"name": "n", "request": {"url": "http://127.0.0.1:1/?c={click_id}"}});
+    let body = json!({"tracking_api": rule, "answers": {"stauts": [{"status": 200}]}});
+    let refused = api.call(ADMIN, "POST /tracking-apis/preview", body).await;
+    assert_eq!(refused.problem(), (422, "/problems/invalid"));
+    assert_eq!(refused.body["errors"][0]["pointer"], "/answers/stauts");
+}
+
+#[tokio::test]
+async fn contract_5_one_delivery_tells_status_and_duration_as_the_list_does() {
+    let api = Api::new();
+    let bank = Receiver::answering(200).await;
+    made(&api, &bank.url, json!({})).await;
+    api.sale(1, "aff_a").await;
+    pass(&api, 1).await;
+    let listed = api.get(ADMIN, "/deliveries").await.body["items"][0].clone();
+    let one = api.get(ADMIN, &format!("/deliveries/{}", listed["id"].as_str().unwrap())).await.body;
+    assert_eq!(one["http_status"], 200);
+    assert_eq!((&one["http_status"], &one["duration_ms"]), (&listed["http_status"], &listed["duration_ms"]));
+}
+
+#[tokio::test]
 async fn contract_5_many_rules_are_changed_at_once() {
     let api = Api::new();
     let (own, other) = (made(&api, "http://127.0.0.1:1", json!({})).await, api.rule("aff_b", "y", json!({})).await);

@@ -115,6 +115,11 @@ impl Assignments {
         self.0.iter().filter(|(_, assignment)| assignment.is_secret).map(|(name, _)| name.as_str())
     }
 
+    /// The texts of the variables that are declared secret.
+    pub(super) fn secret_texts(&self) -> impl Iterator<Item = &Template> {
+        self.0.values().filter(|assignment| assignment.is_secret).map(|assignment| &assignment.text)
+    }
+
     /// The variables that later deliveries read.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|(_, assignment)| assignment.keep_seconds.is_some()).map(|(name, _)| name.as_str())

@@ -116,10 +116,17 @@ fn step_into<'v>(document: &'v Value, path: &FieldPath) -> Option<&'v Value> {
         Step::Key(key) => value.get(&**key),
         Step::Index(index) => value.get(*index),
         Step::Select { key, value: wanted } => {
-            let is_wanted = |entry: &&Value| entry.get(&**key).and_then(text).is_some_and(|found| found == **wanted);
+            let name = key.name();
+            let is_wanted = |entry: &&Value| selected_by(entry, key, &name).is_some_and(|found| found == **wanted);
             value.as_array()?.iter().find(is_wanted)
         }
     })
+}
+
+/// The text by which an entry is selected. A key with a dot of its own may be written without a backslash, as it might before keys could
+/// be nested.
+fn selected_by<'v>(entry: &'v Value, key: &FieldPath, name: &str) -> Option<Cow<'v, str>> {
+    step_into(entry, key).or_else(|| entry.get(name)).and_then(text)
 }
 
 /// A JSON value as text: numbers never go through a float; `null` is missing.

@@ -190,6 +190,14 @@ impl AnswerRules {
         self.rules.iter().flat_map(|rule| rule.set.platform_templates())
     }
 
+    /// The places of `set` that would tell the platform what becomes a secret variable, each with what is wrong (W8).
+    pub(crate) fn leaks(&self) -> impl Iterator<Item = (String, String)> {
+        let rules = self.rules.iter().enumerate();
+        rules.flat_map(|(index, rule)| {
+            rule.set.leaks().into_iter().map(move |(field, detail)| (format!("/rules/{index}/set/{field}"), detail))
+        })
+    }
+
     /// The variables that later deliveries read (W5).
     pub fn kept(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().flat_map(|rule| rule.set.kept())

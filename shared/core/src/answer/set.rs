@@ -1,5 +1,7 @@
 //! What a rule sets of an answer: templates over its body, headers and status (domain A3).
 
+use std::collections::BTreeSet;
+
 use super::{
     Told,
     assign::{Assigned, Assignments},
@@ -73,6 +75,16 @@ impl Set {
         let fields = FOR_THE_PLATFORM.iter().zip([&self.result, &self.payout, &self.value, &self.external_id]);
         let fields = fields.filter_map(|(key, template)| Some((format!("/{key}"), template.as_ref()?)));
         fields.chain(self.variables.placed_templates().map(|(place, template)| (format!("/variables{place}"), template)))
+    }
+
+    /// The fields for the platform that read a part of the response which becomes a secret variable, each with what is wrong.
+    pub(super) fn leaks(&self) -> Vec<(&'static str, String)> {
+        let templates = [&self.result, &self.payout, &self.value, &self.external_id];
+        let written = FOR_THE_PLATFORM.iter().zip(templates).filter_map(|(field, text)| Some((*field, text.as_ref()?)));
+        let hidden: BTreeSet<&str> = self.variables.secret_texts().flat_map(Template::response_parts).collect();
+        let leak = |text: &Template| text.response_parts().find(|part| hidden.contains(part)).map(ToOwned::to_owned);
+        let detail = |part: String| format!("{part} is set as a secret variable here: no event may hold its value");
+        written.filter_map(|(field, text)| Some((field, detail(leak(text)?)))).collect()
     }
 
     pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {

@@ -114,8 +114,7 @@ impl Element {
             }
             [Step::Key(key), Step::Index(index), rest @ ..] => self.named(key).nth(*index)?.find(rest),
             [Step::Key(name), Step::Select { key, value }, rest @ ..] => {
-                let key = [Step::Key(key.clone())];
-                self.named(name).find(|child| child.find(&key).is_some_and(|text| text == **value))?.find(rest)
+                self.named(name).find(|child| child.find(&key.0).is_some_and(|text| text == **value))?.find(rest)
             }
             [Step::Key(key), rest @ ..] => self.named(key).next()?.find(rest),
             [Step::Index(_) | Step::Select { .. }, ..] => None,

@@ -91,7 +91,7 @@ fn source(value: &Value) -> Option<Source> {
 
 fn conversion_type(value: &Value) -> Option<ConversionType> {
     let text = value.as_str()?;
-    if let Some(name) = text.strip_prefix("custom:") {
+    if let Some((_, name)) = text.split_once(':').filter(|(word, _)| word.eq_ignore_ascii_case("custom")) {
         return (1..=MAX_TEXT_BYTES).contains(&name.len()).then(|| ConversionType::CustomNamed(name.to_owned()));
     }
     let standard = ConversionType::STANDARD.into_iter().find(|name| text.eq_ignore_ascii_case(name));
@@ -134,9 +134,14 @@ impl Reader<'_, '_> {
             self.fault(condition, format!("{} values are too many: give at most {MAX_VALUES}", entries.len()));
             return Vec::new();
         }
+        let is_new = !self.faults.expressions().is_of_stored_rule();
         let mut values = Vec::with_capacity(entries.len());
         for (position, entry) in entries.iter().enumerate() {
             match read(entry) {
+                Some(_) if is_new && is_all(entry) => self.faults.add(
+                    format!("{}/{}/{position}", self.pointer, condition.name()),
+                    "all stands alone: leave out the other values, or all",
+                ),
                 Some(value) => values.push(value),
                 None => self.faults.add(
                     format!("{}/{}/{position}", self.pointer, condition.name()),

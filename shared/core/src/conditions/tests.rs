@@ -30,6 +30,18 @@ fn check(what: &str, document: &Value, edit: impl FnOnce(&mut Value), misses: &[
 }
 
 #[test]
+fn case_c6_all_stands_alone_and_the_word_custom_has_no_case() {
+    let mut faults = Faults::default();
+    Conditions::parse(Some(&json!({"affiliate": ["all", "x"], "commission": ["ALL"]})), "/conditions", &mut faults);
+    assert_eq!(faults, Faults::one("/conditions/affiliate/0", "all stands alone: leave out the other values, or all"));
+    let mut faults = Faults::default();
+    let types = json!({"conversion_type": ["Custom:SIGNUP", "custom:SIGNUP", "CUSTOM"]});
+    let conditions = Conditions::parse(Some(&types), "/conditions", &mut faults);
+    assert!(faults.is_empty(), "{faults}");
+    assert_eq!(conditions.document()["conversion_type"], json!(["custom:SIGNUP", "custom"]));
+}
+
+#[test]
 fn s_a_condition_that_is_not_set_is_all() {
     for document in [json!({}), json!({"source": [], "affiliate": null, "result": []}), json!({"result": "not_chosen"})] {
         assert_eq!(conditions(&document), Conditions::default());
@@ -353,8 +365,9 @@ fn case_c6_all_is_a_word_everywhere() {
         }
         assert_eq!(*conditions(&json!({"result": all})).result(), ResultCondition::All);
     }
-    let two = conditions(&json!({"affiliate": ["all", "aff_7"]}));
-    assert_eq!(two.affiliate().len(), 2, "beside others it is an id");
+    let mut stored = Faults::of_stored_rule();
+    let two = Conditions::parse(Some(&json!({"affiliate": ["all", "aff_7"]})), "/conditions", &mut stored);
+    assert_eq!((two.affiliate().len(), stored.is_empty()), (2, true), "as an id of an older rule it stays one");
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! From a name to its macro, or to a sentence that says which name was meant.
 
 use super::{Family, Fixed, Kind, Macro, MacroInfo, StepReference, catalogue};
-use crate::{name::check_name, path::FieldPath, template::Allowed};
+use crate::{
+    name::{VALUE_FOR_NAME, check_name, is_probably_value},
+    path::FieldPath,
+    template::Allowed,
+};
 
 /// A longer word is like none that is known; likening takes time by its length.
 const LONGEST_LIKENED_BYTES: usize = 64;
@@ -32,13 +36,26 @@ pub(crate) fn shown(name: &str) -> String {
     if name.chars().count() <= 40 { name.to_owned() } else { name.chars().take(39).chain(['…']).collect() }
 }
 
+/// The family and the key of a name. A path into the response may begin with a bracket right behind its word.
+fn split_name(name: &str) -> (&str, Option<&str>) {
+    match name.strip_prefix("body") {
+        Some(path) if path.starts_with('[') => ("body", Some(path)),
+        _ => name.split_once('.').map_or((name, None), |(prefix, key)| (prefix, Some(key))),
+    }
+}
+
 /// The row of a name, matched exactly.
 fn row_of(name: &str) -> Option<&'static MacroInfo> {
-    catalogue().iter().find(|row| match (row.kind, name.split_once('.')) {
-        (Kind::Fixed(_), None) => row.name == name || row.aliases.contains(&name),
-        (Kind::Family(_), Some((prefix, _))) => family_word(row.name) == prefix,
+    catalogue().iter().find(|row| match (row.kind, split_name(name)) {
+        (Kind::Fixed(_), (_, None)) => row.name == name || row.aliases.contains(&name),
+        (Kind::Family(_), (prefix, Some(_))) => family_word(row.name) == prefix,
         _ => false,
     })
+}
+
+/// Returns true if this is the name of a macro, whoever may use it and wherever.
+pub(crate) fn is_known(name: &str) -> bool {
+    row_of(name).is_some() && !name.ends_with('.')
 }
 
 impl Macro {
@@ -49,7 +66,7 @@ impl Macro {
 
     /// Reads a name, matched exactly (domain §5); the error is a sentence for the rule's author.
     pub(crate) fn parse(name: &str, allowed: Allowed) -> Result<Self, String> {
-        let (prefix, key) = name.split_once('.').map_or((name, None), |(prefix, key)| (prefix, Some(key)));
+        let (prefix, key) = split_name(name);
         let Some(row) = row_of(name) else { return Err(unknown(name, prefix, key)) };
         if row.admins_only && !allowed.admin {
             return Err(format!("{{{name}}} is for rules of admins only"));
@@ -59,18 +76,18 @@ impl Macro {
         }
         match row.kind {
             Kind::Fixed(fixed) => Ok(Self::Fixed(fixed)),
-            Kind::Family(family) => Self::with_key(family, key.unwrap_or_default()),
+            Kind::Family(family) => Self::with_key(family, key.unwrap_or_default(), allowed),
         }
     }
 
-    fn with_key(family: Family, key: &str) -> Result<Self, String> {
+    fn with_key(family: Family, key: &str, allowed: Allowed) -> Result<Self, String> {
         if key.is_empty() {
             return Err("a key is missing after the dot, such as query.utm_source".to_owned());
         }
         Ok(match family {
             Family::Query => Self::Query(key.into()),
             Family::Cookie => Self::Cookie(key.into()),
-            Family::Secret => Self::Secret(plain_name(key)?),
+            Family::Secret => Self::Secret(secret_name(key, allowed.stored)?),
             Family::Var => Self::Var(plain_name(key)?),
             Family::Body => Self::Body(key.parse::<FieldPath>().map_err(|fault| format!("{}: {fault}", shown(key)))?),
             Family::Header => Self::Header(key.into()),
@@ -128,6 +145,14 @@ pub(crate) fn plain_name(name: &str) -> Result<Box<str>, String> {
     // The text may be a secret's value by mistake, which is told to nobody.
     check_name(name).map_err(|fault| fault.to_string())?;
     Ok(name.into())
+}
+
+/// The name of a secret. One that is probably a value is refused unless its rule was accepted once.
+pub(crate) fn secret_name(name: &str, is_stored: bool) -> Result<Box<str>, String> {
+    if is_probably_value(name) && !is_stored {
+        return Err(VALUE_FOR_NAME.to_owned());
+    }
+    plain_name(name)
 }
 
 /// `query` of `query.<key>`.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::path::FieldPath;
 
-pub(crate) use lookup::{meant, nearest, plain_name, shown};
+pub(crate) use lookup::{is_known, meant, nearest, plain_name, secret_name, shown};
 pub(crate) use reference::StepReference;
 
 /// One macro of the catalogue, or one family of them such as `query.<key>`.

@@ -17,6 +17,11 @@ impl Macro {
         }
     }
 
+    /// Returns true if its value may hold a quote: it is none of our own words, an id, a number or a time.
+    pub(crate) fn may_hold_quote(&self) -> bool {
+        matches!(self, Self::Fixed(fixed) if fixed.is_free_text()) || !matches!(self, Self::Fixed(_))
+    }
+
     /// Whether it tells one conversion from another, so that a receiver knows what it hears about.
     pub(crate) fn tells_which(&self) -> bool {
         let same_for_all = [
@@ -38,6 +43,30 @@ impl Macro {
 }
 
 impl Fixed {
+    /// Returns true if people or browsers choose its text.
+    fn is_free_text(self) -> bool {
+        matches!(
+            self,
+            Self::Pcid
+                | Self::ExternalId
+                | Self::AffiliateClickId
+                | Self::Affs(_)
+                | Self::Voucher
+                | Self::OfferName
+                | Self::AdvertiserName
+                | Self::Channel
+                | Self::Country
+                | Self::ConversionType
+                | Self::Currency
+                | Self::Ip
+                | Self::UserAgent
+                | Self::TransactionType
+                | Self::PayoutCurrency
+                | Self::Body
+                | Self::QuerySorted
+        )
+    }
+
     fn is_of_transaction(self) -> bool {
         matches!(
             self,

@@ -25,10 +25,11 @@ impl StepReference {
     pub(super) fn parse(key: &str) -> Result<Self, String> {
         const FORM: &str = "write steps.NAME.body.KEY or steps.NAME.http_code";
         let (step, rest) = key.split_once('.').ok_or(FORM)?;
-        let part = match rest.split_once('.') {
+        let path = rest.strip_prefix("body").filter(|path| path.starts_with(['.', '[']));
+        let part = match path.map(|path| path.strip_prefix('.').unwrap_or(path)) {
             None if rest == "http_code" => Part::HttpCode,
-            Some(("body", path)) => Part::Body(path.parse().map_err(|fault| format!("{path}: {fault}"))?),
-            _ => return Err(FORM.to_owned()),
+            Some(path) => Part::Body(path.parse().map_err(|fault| format!("{path}: {fault}"))?),
+            None => return Err(FORM.to_owned()),
         };
         Ok(Self { key: format!("steps.{key}").into(), step: step.into(), part })
     }

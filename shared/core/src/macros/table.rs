@@ -307,7 +307,7 @@ pub(super) const MODIFIERS: &[ModifierInfo] = &[
     modifier(
         "map",
         "from=to,from=to",
-        "The word after = in place of the one before it; * stands for any other value, which else is left as it is.",
+        "The word after = in place of the one before it; * stands for any other value, which else is left as it is, and \\* for a star.",
         "{result|map:pending=2,approved=1,rejected=3}",
         "1",
     ),

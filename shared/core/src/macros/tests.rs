@@ -81,7 +81,8 @@ fn printed(text: &str) -> String {
     let headers = vec![("X-Request-Id".to_owned(), "req-7".to_owned())];
     let answer = Answer::new(200, headers, br#"{"items": [{"id": "L-1"}]}"#.to_vec());
     let none = Reach::default();
-    let bound = Bound { variables: BTreeMap::new(), query_sorted: "a=1&b=2".to_owned(), secret: &none };
+    let (variables, currencies) = (BTreeMap::new(), BTreeMap::new());
+    let bound = Bound { variables, currencies, query_sorted: "a=1&b=2".to_owned(), secret: &none };
     let scope = Scope {
         event: &event,
         delivery_id: "dlv_01h455vb4pex",

@@ -204,7 +204,8 @@ impl Request {
 
     /// The values that its texts read beside those of the scope: the variables, and the sorted query if one of them reads it.
     pub fn bound(&self, scope: &Scope<'_>) -> Result<Bound<'_>, RenderFault> {
-        let mut bound = Bound { variables: BTreeMap::new(), query_sorted: String::new(), secret: &self.derived.secret };
+        let (variables, currencies) = (BTreeMap::new(), BTreeMap::new());
+        let mut bound = Bound { variables, currencies, query_sorted: String::new(), secret: &self.derived.secret };
         if self.derived.reads_sorted_query {
             self.variables.render(scope, &mut bound)?;
             let mut query = String::new();
@@ -275,6 +276,12 @@ impl Request {
             .parts()
             .flat_map(|(at, part)| part.placed_in(scope).into_iter().map(move |(place, text)| (format!("{at}{place}"), text)));
         self.url_text().into_iter().chain(parts).chain(self.raw_text()).chain(self.variables.placed_in(scope))
+    }
+
+    /// The names that are sent as they stand, each with its place inside `request`: of query entries and of fields.
+    pub(crate) fn placed_names(&self) -> impl Iterator<Item = (String, &str)> {
+        let query = self.query.iter().enumerate().map(|(i, entry)| (format!("/query/{i}/name"), &*entry.name));
+        query.chain(self.body.names().enumerate().map(|(i, name)| (format!("/body/fields/{i}/path"), name)))
     }
 
     fn url_text(&self) -> [Placed<'_>; 1] {

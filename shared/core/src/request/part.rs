@@ -117,6 +117,11 @@ impl Part {
         Ok(None)
     }
 
+    /// The currency of the text that is sent, if that is a single amount.
+    pub(super) fn currency<'a>(&self, scope: &Scope<'a>) -> Option<&'a str> {
+        self.chosen(scope).ok()??.1.currency(scope)
+    }
+
     /// Returns true if it may be dropped by a text of its own.
     pub(super) fn may_omit(&self) -> bool {
         self.texts().any(Template::may_omit)

@@ -12,7 +12,7 @@ use crate::{
     hash::{HmacHash, hex},
     json,
     json::Value,
-    name::check_name,
+    name::{VALUE_FOR_NAME, check_name, is_probably_value},
     template::{Allowed, Place, RenderFault, Scope, Template},
 };
 
@@ -40,7 +40,7 @@ struct Signature {
     header: Box<str>,
     algorithm: HmacHash,
     encoding: Encoding,
-    prefix: Box<str>,
+    prefix: Template,
     /// The text that is signed, as it was written.
     written: Box<str>,
     /// Its parts between the bodies.
@@ -73,7 +73,9 @@ impl Signing {
             faults.add(fields.at("secret"), "missing: name a secret of the rule");
         }
         let secret = fields.text("secret", faults);
-        if secret.is_some_and(|name| check_name(name).is_err()) {
+        if secret.is_some_and(is_probably_value) && !allowed.stored {
+            faults.add(fields.at("secret"), VALUE_FOR_NAME);
+        } else if secret.is_some_and(|name| check_name(name).is_err()) {
             // The text may be the value itself, which is told to nobody.
             faults.add(
                 fields.at("secret"),
@@ -95,7 +97,7 @@ impl Signing {
             Form::StandardWebhooks => json!({"secret": self.secret}),
             Form::Header(signature) => json!({
                 "secret": self.secret, "header": signature.header, "algorithm": word(&ALGORITHMS, &signature.algorithm),
-                "encoding": word(&ENCODINGS, &signature.encoding), "prefix": signature.prefix, "signed": signature.written,
+                "encoding": word(&ENCODINGS, &signature.encoding), "prefix": signature.prefix.text(), "signed": signature.written,
             }),
         }
     }
@@ -107,8 +109,18 @@ impl Signing {
 
     /// The texts with macros that are signed beside the body.
     pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
-        let parts: &[Template] = if let Form::Header(signature) = &self.form { &signature.parts } else { &[] };
-        parts.iter()
+        self.signature().into_iter().flat_map(|signature| signature.parts.iter().chain([&signature.prefix]))
+    }
+
+    /// The texts as they were written, each with its place, such as `/signing/signed`.
+    pub(crate) fn placed_texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.signature()
+            .into_iter()
+            .flat_map(|signature| [("/signing/prefix", signature.prefix.text()), ("/signing/signed", &*signature.written)])
+    }
+
+    fn signature(&self) -> Option<&Signature> {
+        if let Form::Header(signature) = &self.form { Some(signature) } else { None }
     }
 
     /// The parts of a fingerprint that say what is signed, and how.
@@ -116,7 +128,7 @@ impl Signing {
         match &self.form {
             Form::StandardWebhooks => vec!["signing"],
             Form::Header(Signature { header, algorithm, encoding, prefix, written, .. }) => {
-                vec!["signing", header, word(&ALGORITHMS, algorithm), word(&ENCODINGS, encoding), prefix, written]
+                vec!["signing", header, word(&ALGORITHMS, algorithm), word(&ENCODINGS, encoding), prefix.text(), written]
             }
         }
     }
@@ -179,9 +191,10 @@ impl Signature {
         if prefix.len() > MAX_PREFIX_BYTES || !prefix.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             faults.add(fields.at("prefix"), format!("expected at most {MAX_PREFIX_BYTES} printable ASCII characters"));
         }
+        let prefix = read_prefix(prefix, &fields.at("prefix"), allowed, faults);
         let written = fields.text("signed", faults).unwrap_or(BODY);
         let parts = signed_parts(written, &fields.at("signed"), allowed, faults)?;
-        Some(Self { header: header?.into(), algorithm, encoding, prefix: prefix.into(), written: written.into(), parts })
+        Some(Self { header: header?.into(), algorithm, encoding, prefix: prefix?, written: written.into(), parts })
     }
 
     fn sign(&self, key: &str, scope: &Scope<'_>, body: &[u8]) -> Result<String, RenderFault> {
@@ -200,8 +213,22 @@ impl Signature {
             Encoding::Hex => hex(&signature),
             Encoding::Base64 => BASE64_STANDARD.encode(signature),
         };
-        Ok(format!("{}{encoded}", self.prefix))
+        let mut value = String::new();
+        self.prefix.render(scope, &mut value).map_err(|fault| fault.in_header(&self.header))?;
+        super::within(super::LONGEST_HEADER_BYTES, value.len())?;
+        Ok(value + &encoded)
     }
+}
+
+/// Reads the text before a signature. In a rule that was accepted when it held no macros, braces that are none are themselves.
+fn read_prefix(written: &str, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Template> {
+    match Template::parse_within(written, Place::Header, allowed, faults) {
+        Ok(template) if template.may_omit() => faults.add(pointer, "omit_if_empty has no place before a signature"),
+        Ok(template) => return Some(template),
+        Err(_) if allowed.stored => return Some(Template::verbatim(written)),
+        Err(found) => found.into_iter().for_each(|fault| faults.add(pointer, fault.to_string())),
+    }
+    None
 }
 
 /// The parts of the text that is signed, between the bodies. A body is longer than any macro's value may be, so that it is none.

@@ -105,6 +105,12 @@ impl Variables {
             .flat_map(|(name, value)| value.conditions().map(move |(place, condition)| (place_of(name, &place), condition)))
     }
 
+    /// Returns true if the variable is nothing but an amount of money of the event, whichever of its texts is chosen.
+    pub(crate) fn is_money(&self, name: &str) -> bool {
+        let is_amount = |text: &Template| text.is_money(&|name| self.is_money(name));
+        self.iter().any(|(own, value)| own == name && value.texts().all(is_amount))
+    }
+
     /// Returns true if there is a variable of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|variable| *variable.name == *name)
@@ -120,6 +126,10 @@ impl Variables {
             super::within(MAX_VARIABLE_BYTES, text.len())?;
             bytes += text.len();
             super::within(MAX_VARIABLES_BYTES, bytes)?;
+            match value.currency(&scope.with(bound)).map(ToOwned::to_owned) {
+                Some(currency) => bound.currencies.insert(name, currency),
+                None => bound.currencies.remove(&**name),
+            };
             bound.variables.insert(name, text);
         }
         Ok(())

@@ -11,6 +11,8 @@ use crate::macros::{Fixed, Macro};
 /// The values of one rendering of a request. Its `Debug` hides them: secrets may have part in them (Q5).
 pub struct Bound<'r> {
     pub(crate) variables: BTreeMap<&'r str, String>,
+    /// The currencies of those variables that are a single amount.
+    pub(crate) currencies: BTreeMap<&'r str, String>,
     pub(crate) query_sorted: String,
     /// The values that a secret has part in.
     pub(crate) secret: &'r Reach,

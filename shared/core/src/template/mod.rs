@@ -6,7 +6,9 @@
 //!
 //! **Nothing here knows a secret**: a template holds names, the values come with the [`Scope`] of one attempt (Q5).
 
+mod amount;
 mod bound;
+mod composed;
 pub(crate) mod encode;
 mod fault;
 mod modifier;
@@ -20,6 +22,7 @@ use std::{collections::BTreeMap, fmt, ops::Range};
 
 use jiff::Timestamp;
 
+pub(crate) use self::parse::no_macro_in_argument;
 pub use self::{
     bound::{Bound, Reach},
     fault::{Expense, RenderFault},
@@ -378,16 +381,6 @@ impl Template {
             slot.render(scope, &mut value).map(|_| value)
         };
         self.slots().map(render).collect()
-    }
-
-    /// The macros that stand in a JSON string of the text and whose values may step out of it, if the text looks like JSON.
-    pub(crate) fn unescaped_in_json(&self) -> impl Iterator<Item = Use<'_>> {
-        let in_strings = parse::in_json_strings(&self.text, self.slots().map(|slot| &slot.written));
-        let is_open = |slot: &Slot| {
-            let is_escaped = slot.modifiers.iter().any(|modifier| matches!(modifier, Modifier::Json));
-            !is_escaped && !matches!(slot.encoding, Encoding::JsonString | Encoding::JsonValue)
-        };
-        self.slots().zip(in_strings).filter(move |(slot, in_string)| *in_string && is_open(slot)).map(|(slot, _)| slot.as_use())
     }
 
     /// What it always renders, if it holds no macro.

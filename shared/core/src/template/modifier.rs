@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use crate::{
     expression::{self, Expression, ExpressionBudget},
     hash::HmacHash,
-    macros::{modifiers, nearest, plain_name, shown},
+    macros::{is_known, modifiers, nearest, secret_name, shown},
     money::Money,
 };
 
@@ -20,6 +20,9 @@ use crate::{
 const MAX_ADDED_DAYS: i64 = 36_500;
 /// The longest replacement of a regular expression, in bytes.
 const LONGEST_REPLACEMENT_BYTES: usize = 256;
+
+/// The word of `map` that stands for a star; one without a backslash stands for any other value.
+pub(super) const LITERAL_STAR: &str = "\\*";
 
 /// The calculation with a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +91,9 @@ impl Modifier {
             "subtract" => calculate(Calculation::Subtract, written)?,
             "times" => calculate(Calculation::Multiply, written)?,
             "divide" => calculate(Calculation::Divide, written)?,
-            "hmac_sha1" => hmac(HmacHash::Sha1, written)?,
-            "hmac_sha256" => hmac(HmacHash::Sha256, written)?,
-            "hmac_sha512" => hmac(HmacHash::Sha512, written)?,
+            "hmac_sha1" => hmac(HmacHash::Sha1, written, expressions.is_of_stored_rule())?,
+            "hmac_sha256" => hmac(HmacHash::Sha256, written, expressions.is_of_stored_rule())?,
+            "hmac_sha512" => hmac(HmacHash::Sha512, written, expressions.is_of_stored_rule())?,
             "replace" => replace(written)?,
             "regex" => regex(written, expressions)?,
             "first" => first(written, expressions)?,
@@ -149,6 +152,18 @@ impl Modifier {
         size_of::<Self>() + own
     }
 
+    /// Its name, and the name of a macro that stands in braces in the text that it adds.
+    pub(super) fn macro_in_argument(&self) -> Option<(&'static str, &str)> {
+        let (name, text) = match self {
+            Self::Prefix(text) => ("prefix", text),
+            Self::Suffix(text) => ("suffix", text),
+            _ => return None,
+        };
+        let inside = text.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+        let mut inside = inside.map(|(inside, _)| inside);
+        Some((name, inside.find(|inside| is_known(inside))?))
+    }
+
     /// The secret that it reads, if it does.
     pub(super) fn secret(&self) -> Option<&str> {
         if let Self::Hmac { secret, .. } = self { Some(secret) } else { None }
@@ -187,8 +202,8 @@ fn parts(written: &str, separator: Option<char>) -> Vec<String> {
     parts
 }
 
-fn hmac(hash: HmacHash, written: &str) -> Result<Modifier, String> {
-    Ok(Modifier::Hmac { hash, secret: plain_name(&text(written))? })
+fn hmac(hash: HmacHash, written: &str, is_stored: bool) -> Result<Modifier, String> {
+    Ok(Modifier::Hmac { hash, secret: secret_name(&text(written), is_stored)? })
 }
 
 fn map(written: &str) -> Result<Modifier, String> {

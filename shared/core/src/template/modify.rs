@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256, Sha512};
 use super::{
     Expense, Scope,
     encode::{json_escaped, percent_encoded},
-    modifier::{Calculation, Modifier},
+    modifier::{Calculation, LITERAL_STAR, Modifier},
     value::Value,
 };
 use crate::{
@@ -66,7 +66,7 @@ impl Modifier {
                 let text = value.into_text();
                 let to = pairs
                     .iter()
-                    .find(|(from, _)| **from == *text)
+                    .find(|(from, _)| **from == *if text == "*" { LITERAL_STAR } else { &*text })
                     .or_else(|| pairs.iter().find(|(from, _)| **from == *"*"))
                     .map(|(_, to)| Cow::Borrowed(&**to));
                 Value::Text(to.unwrap_or(text))
@@ -87,7 +87,13 @@ impl Modifier {
             Self::Unix => value.as_time().map_or(value, |time| Value::Number(time.as_second())),
             Self::UnixMs => value.as_time().map_or(value, |time| Value::Number(time.as_millisecond())),
             Self::Number { digits } => match value.as_number() {
-                Some(number) => Value::Text(rounded(number, *digits).into()),
+                Some(number) => {
+                    let text = rounded(number, *digits);
+                    match text.parse() {
+                        Ok(number) if value.currency().is_some() => value.with_number(number),
+                        _ => Value::Text(text.into()),
+                    }
+                }
                 None => value,
             },
             Self::Cents => {

@@ -1,12 +1,12 @@
 //! Reading a template: literal text, `{{` and `}}`, macros with their modifiers (Q2). One pass, every fault with its place.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use super::{
     Allowed, Piece, Place, Slot, Template, TemplateFault,
     encode::{Encoding, is_control},
     modifier::Modifier,
-    selector::{BODY, name_length},
+    selector::{body_prefix, name_length},
 };
 use crate::{expression::ExpressionBudget, fault::Faults, macros::Macro, path::BLANK};
 
@@ -201,18 +201,19 @@ impl<'t, 'f> Reader<'t, 'f> {
             self.fault(at, "holds a NUL character: leave it out");
             return (name.into(), None);
         }
-        let text = name.strip_prefix(BODY).unwrap_or(name);
+        let prefix = body_prefix(name).unwrap_or_default();
+        let text = &name[prefix.len()..];
         let mut inner = Reader::of(text, Place::Plain, self.allowed, self.expressions);
         inner.read(1);
         let (pieces, faults) = inner.end();
         for fault in faults {
-            self.fault(at + fault.offset + BODY.len(), fault.detail);
+            self.fault(at + fault.offset + prefix.len(), fault.detail);
         }
         let template = Template { text: text.into(), place: Place::Plain, pieces };
         if template.secrets().next().is_some() {
             self.fault(at, "a secret has no place in a path: responses are masked before they are read");
         }
-        (format!("{BODY}{}", template.blanks(BLANK)).into(), Some(template.into()))
+        (format!("{prefix}{}", template.blanks(BLANK)).into(), Some(template.into()))
     }
 
     /// Reads up to and including the `}` of the macro at `at`; `None` if there is none.
@@ -240,7 +241,13 @@ impl<'t, 'f> Reader<'t, 'f> {
                     self.fault(at, detail);
                     return None;
                 };
-                argument = Some(self.take(end));
+                let written = self.take(end);
+                if let Some(detail) = self.macro_in_argument(name, written) {
+                    self.take(self.rest.len());
+                    self.fault(start, detail);
+                    return None;
+                }
+                argument = Some(written);
             }
             match Modifier::parse(name, argument, self.expressions) {
                 Ok(Some(modifier)) => modifiers.push(modifier),
@@ -254,12 +261,27 @@ impl<'t, 'f> Reader<'t, 'f> {
         Some((modifiers, raw))
     }
 
+    /// The fault of an argument that was meant to hold a macro, whose `}` ended the argument.
+    fn macro_in_argument(&self, modifier: &str, written: &str) -> Option<String> {
+        let (before, name) = written.rsplit_once('{')?;
+        let is_meant = !before.ends_with('\\') && Macro::is_known(name) && self.rest.starts_with('}');
+        (is_meant && !self.expressions.is_of_stored_rule()).then(|| no_macro_in_argument(modifier, name))
+    }
+
     fn take(&mut self, bytes: usize) -> &'t str {
         let (taken, rest) = self.rest.split_at(bytes);
         self.rest = rest;
         self.offset += taken.chars().count();
         taken
     }
+}
+
+/// Says how values are joined before a modifier sees them (B1).
+pub(crate) fn no_macro_in_argument(modifier: &str, name: &str) -> String {
+    format!(
+        "the argument of {modifier} holds no macros: join the values in a variable, such as \"variables\": {{\"joined\": \
+         \"{{click_id}}{{{name}}}\"}}, and write {{var.joined|md5}}"
+    )
 }
 
 /// The bytes that the argument of a modifier takes: up to the next `|` or `}` that is not escaped. Between the slashes of a
@@ -282,19 +304,6 @@ fn argument_length(modifier: &str, rest: &str) -> Option<usize> {
         }
     }
     None
-}
-
-/// The macros inside the strings of a text that looks like JSON, of those that stand at `written` in it: the first text of it is `{{` or `[`.
-pub(super) fn in_json_strings<'w>(text: &str, written: impl Iterator<Item = &'w Range<usize>>) -> Vec<bool> {
-    let looks_like_json = text.trim_start().starts_with("{{") || text.trim_start().starts_with('[');
-    let mut json = JsonText::default();
-    let mut end = 0;
-    let is_in_string = |slot: &Range<usize>| {
-        text.get(end..slot.start).unwrap_or_default().chars().for_each(|c| json.step(c));
-        end = slot.end;
-        looks_like_json && json.in_string
-    };
-    written.map(is_in_string).collect()
 }
 
 /// Where in a JSON text we are: inside a string or not.

@@ -1,31 +1,39 @@
-//! Macros inside the path of a macro: `{body.leads[id={external_id}].payout}` (A3).
+//! Macros inside the path of a macro: `{body.leads[id={external_id}].payout}`, `{body.{external_id}.payout}` (A3).
 //!
 //! **A macro's value is data**: the path is parsed with a blank in its place, and the value goes where the blank ended up. A value
 //! that is empty selects nothing.
 
-use super::{Piece, RenderFault, Scope, Slot, Template, value::Value};
-use crate::macros::Macro;
+use super::{Piece, RenderFault, Scope, Slot, Template, modifier::Modifier, value::Value};
+use crate::macros::{Fixed, Macro};
 
 /// The word that a path into the response begins with.
-pub(super) const BODY: &str = "body.";
+const BODY: &str = "body";
 
-/// The bytes of the name that a text begins with; `None` if it is not ended. Of a path into the response, what stands in brackets
-/// belongs to it, with the macros in there; a path inside these has none, since the first `}` ends it.
+/// The word and the dot that a path into the response begins with; the dot may be missing before a bracket.
+pub(super) fn body_prefix(text: &str) -> Option<&str> {
+    let path = text.strip_prefix(BODY)?;
+    let dot = match path.chars().next() {
+        Some('.') => 1,
+        Some('[') => 0,
+        _ => return None,
+    };
+    Some(&text[..BODY.len() + dot])
+}
+
+/// The bytes of the name that a text begins with; `None` if it is not ended. Of a path into the response, macros in there belong to it; a
+/// path inside these has none, since the first `}` ends it.
 pub(super) fn name_length(text: &str) -> Option<usize> {
     let is_end = |c: char| matches!(c, '|' | '}' | '{');
     let plain = text.find(is_end).filter(|end| !text[*end..].starts_with('{'));
-    if !text.starts_with(BODY) {
+    if body_prefix(text).is_none() {
         return plain;
     }
-    let (mut in_brackets, mut in_braces) = (false, false);
+    let mut in_braces = false;
     for (at, c) in text.char_indices() {
         match c {
             '}' if in_braces => in_braces = false,
             _ if in_braces => {}
-            '{' if in_brackets => in_braces = true,
-            '[' => in_brackets = true,
-            ']' => in_brackets = false,
-            '{' => return None,
+            '{' => in_braces = true,
             '|' | '}' => return Some(at),
             _ => {}
         }
@@ -49,7 +57,7 @@ impl Slot {
     /// The name of its macro in the catalogue's spelling, with the macros in its path as they were written.
     pub(super) fn name(&self) -> String {
         match &self.selector {
-            Some(selector) => format!("{BODY}{}", selector.text),
+            Some(selector) => format!("{BODY}.{}", selector.text),
             None => self.source.name(),
         }
     }
@@ -62,5 +70,24 @@ impl Template {
             pieces.iter().filter_map(|piece| if let Piece::Slot(slot) = piece { Some(slot) } else { None })
         }
         own(&self.pieces).flat_map(|slot| std::iter::once(slot).chain(slot.selector.iter().flat_map(|inner| own(&inner.pieces))))
+    }
+
+    /// The macros that read a part of the response, as they were written without their modifiers; of the whole body with them.
+    pub(crate) fn response_parts(&self) -> impl Iterator<Item = &str> {
+        let part = |slot: &Slot| {
+            let written = self.text.get(slot.written.clone())?;
+            match &slot.source {
+                Macro::Body(_) if slot.selector.is_some() => Some(written),
+                Macro::Body(_) | Macro::Header(_) => written.get(1..)?.split(['|', '}']).next(),
+                Macro::Fixed(Fixed::Body) => Some(written),
+                _ => None,
+            }
+        };
+        self.slots().filter_map(part)
+    }
+
+    /// The macros' names that stand in braces in the text that a modifier adds: they are sent as they stand.
+    pub(crate) fn macros_in_arguments(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.slots().flat_map(|slot| slot.modifiers.iter()).filter_map(Modifier::macro_in_argument)
     }
 }

@@ -39,9 +39,7 @@ impl<'a> Value<'a> {
             Macro::Query(key) => Self::text(conversion.query_params.get(&**key)),
             Macro::Cookie(key) => Self::text(conversion.cookie_params.get(&**key)),
             Macro::Secret(name) => Self::text(scope.secrets.get(&**name)),
-            Macro::Var(name) => {
-                Self::text(scope.bound.and_then(|bound| bound.variables.get(&**name)).or_else(|| scope.variables.get(&**name)))
-            }
+            Macro::Var(name) => Self::variable(name, scope),
             Macro::Body(path) => {
                 scope.answer.and_then(|answer| answer.field(path)).map_or(Self::MISSING, |field| Self::Text(field.into()))
             }
@@ -50,10 +48,23 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A variable. One of the rule that is a single amount stays one, in its currency.
+    fn variable(name: &str, scope: &Scope<'a>) -> Self {
+        let own = scope.bound.and_then(|bound| Some((bound.variables.get(name)?, bound.currencies.get(name))));
+        match own {
+            Some((text, Some(currency))) => {
+                text.parse().map_or(Self::text(Some(text)), |amount| Self::amount(Some(amount), Some(currency)))
+            }
+            Some((text, None)) => Self::text(Some(text)),
+            None => Self::text(scope.variables.get(name)),
+        }
+    }
+
     fn fixed(fixed: Fixed, number: usize, scope: &Scope<'a>) -> Self {
         let event = scope.event;
         let conversion = &*event.conversion;
         let transaction = event.transaction.as_ref();
+        let currency = transaction.and_then(|t| t.currency.as_deref()).or(conversion.currency.as_deref());
         match fixed {
             Fixed::Pcid => Self::text(conversion.pcid.as_ref()),
             Fixed::ConversionId => Self::text(Some(&conversion.conversion_id)),
@@ -84,9 +95,9 @@ impl<'a> Value<'a> {
             Fixed::TransactionType => Self::text(transaction.and_then(|t| t.transaction_type.as_ref())),
             Fixed::Result => Self::text(transaction.map(|t| t.result.as_str())),
             Fixed::PreviousResult => Self::text(transaction.and_then(|t| t.previous_result).map(TransactionResult::as_str)),
-            Fixed::Payout => Self::amount(transaction.and_then(|t| t.payout), transaction.and_then(|t| t.currency.as_deref())),
+            Fixed::Payout => Self::amount(transaction.and_then(|t| t.payout), currency),
             Fixed::PayoutCurrency => Self::text(transaction.and_then(|t| t.currency.as_ref())),
-            Fixed::Revenue => Self::amount(transaction.and_then(|t| t.revenue), transaction.and_then(|t| t.currency.as_deref())),
+            Fixed::Revenue => Self::amount(transaction.and_then(|t| t.revenue), currency),
             Fixed::Event => Self::text(Some(event.kind.as_str())),
             Fixed::IsFinal => Self::flag(event.is_final),
             Fixed::IsCorrection => Self::flag(event.is_correction),
@@ -161,12 +172,17 @@ impl<'a> Value<'a> {
 
     /// Another number in the same currency.
     pub(super) fn with_number(&self, number: Decimal) -> Self {
-        Self::Amount(number, if let Self::Amount(_, currency) = self { *currency } else { None })
+        Self::Amount(number, self.currency())
+    }
+
+    /// Its currency, if it is an amount of which that is known.
+    pub(super) fn currency(&self) -> Option<&'a str> {
+        if let Self::Amount(_, currency) = self { *currency } else { None }
     }
 
     /// The digits of the smaller unit of its currency (ISO 4217), 2 where the currency is not known.
     pub(super) fn currency_digits(&self) -> u32 {
-        if let Self::Amount(_, Some(currency)) = self { money::minor_digits(currency) } else { 2 }
+        self.currency().map_or(2, money::minor_digits)
     }
 }
 

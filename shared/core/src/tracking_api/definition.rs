@@ -182,6 +182,7 @@ impl Definition {
         if !stored {
             plan.check_secrets(faults);
             check_conditions(&plan, faults);
+            check_told(&plan, faults);
         }
         let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0;
         let uses = OnceLock::new();
@@ -395,6 +396,16 @@ fn check_conditions(plan: &Plan, faults: &mut Faults) {
             |name: &&String| condition.templates().any(|(_, template)| template.reads_secret_of(&|read| read == **name));
         if let Some(name) = secrets.iter().filter(|_| !asks_if_empty).find(is_read) {
             faults.add(place, format!("{name} is a secret variable: only is_empty and is_not_empty may ask for it"));
+        }
+    }
+}
+
+/// What the platform is told is an event of its bus, which many read: no secret variable has part in it (W8).
+fn check_told(plan: &Plan, faults: &mut Faults) {
+    for call in plan.calls() {
+        let at = call.pointer("answer");
+        for (place, detail) in call.answer.leaks() {
+            faults.add(format!("{at}{place}"), detail);
         }
     }
 }

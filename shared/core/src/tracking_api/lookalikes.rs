@@ -3,7 +3,7 @@
 use crate::macros;
 
 /// The signs around a macro's name: ours doubled or percent-encoded, and those of other systems.
-const SIGNS: [(&str, &str); 5] = [("{{", "}}"), ("%7B", "%7D"), ("%7b", "%7d"), ("[", "]"), ("$", "$")];
+const SIGNS: [(&str, &str); 7] = [("{{", "}}"), ("%7B", "%7D"), ("%7b", "%7d"), ("%%", "%%"), ("[", "]"), ("<", ">"), ("$", "$")];
 /// The longest name that is looked at, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
@@ -13,7 +13,7 @@ pub(super) struct Lookalike<'t> {
     /// The part.
     pub(super) written: &'t str,
     /// The macro that was probably meant, if there is one of a similar name.
-    pub(super) meant: Option<&'static str>,
+    pub(super) meant: Option<&'t str>,
 }
 
 /// The parts of a text that look like macros, in its order. One in brackets must have a macro's very name: `[0]` and `[id]` are common.
@@ -21,26 +21,61 @@ pub(super) fn lookalikes(text: &str) -> Vec<Lookalike<'_>> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        match SIGNS.iter().find_map(|(open, close)| lookalike(rest, open, close)) {
-            Some(one) => {
-                rest = &rest[one.written.len()..];
-                found.push(one);
-            }
-            None => rest = &rest[c.len_utf8()..],
-        }
+        let one = SIGNS.iter().find_map(|(open, close)| lookalike(rest, open, close)).or_else(|| behind_dollar(rest));
+        let bytes = match &one {
+            Some(one) => one.written.len(),
+            // The second brace of a pair opens no macro, and the first of three is one of a pair.
+            None if rest.starts_with("{{") => 2,
+            None => c.len_utf8(),
+        };
+        // An element of XML is no macro.
+        found.extend(one.filter(|one| !one.written.starts_with('<') || !has_end_tag(text, &one.written[1..])));
+        rest = &rest[bytes..];
     }
     found
+}
+
+/// The macro's name in single braces that a text without macros holds, such as the name of a parameter.
+pub(super) fn macro_in_name(text: &str) -> Option<Lookalike<'_>> {
+    let start = text.find('{')?;
+    let inside = &text[start + 1..];
+    let name = &inside[..inside.find('}')?];
+    let written = &text[start..start + name.len() + 2];
+    macros::is_known(name).then_some(Lookalike { written, meant: Some(name) })
 }
 
 /// The lookalike that a text begins with.
 fn lookalike<'t>(text: &'t str, open: &str, close: &str) -> Option<Lookalike<'t>> {
     let inside = text.strip_prefix(open)?;
-    let name = &inside[..inside.find(close)?];
+    let inside = &inside[..inside.find(close)?];
+    let name = if open == "{{" { inside.trim_matches(' ') } else { inside };
     let is_name = name.len() <= MAX_NAME_BYTES
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
-    let meant = if is_name { macros::meant(name) } else { return None };
+    if !is_name {
+        return None;
+    }
+    let meant = if macros::is_known(name) { Some(name) } else { macros::meant(name) };
     let is_exact = meant.is_some_and(|meant| meant.eq_ignore_ascii_case(name));
-    let written = &text[..open.len() + name.len() + close.len()];
-    (open != "[" || is_exact).then_some(Lookalike { written, meant })
+    let written = &text[..open.len() + inside.len() + close.len()];
+    let is_meant = match open {
+        "[" | "<" => is_exact,
+        "%%" => meant.is_some(),
+        _ => true,
+    };
+    is_meant.then_some(Lookalike { written, meant })
+}
+
+/// A `$` before a macro, as in `${click_id}`: it is sent too. Before money it is a sign.
+fn behind_dollar(text: &str) -> Option<Lookalike<'_>> {
+    const MONEY: [&str; 7] = ["value", "amount", "sale_amount", "payout", "sum", "revenue", "var"];
+    let inside = text.strip_prefix("${").filter(|inside| !inside.starts_with('{'))?;
+    let written = &text[..inside.find('}')? + 3];
+    let name = inside.split(['|', '}']).next()?;
+    let is_money = MONEY.contains(&name.split('.').next()?);
+    (!is_money && macros::is_known(name)).then_some(Lookalike { written, meant: Some(name) })
+}
+
+fn has_end_tag(text: &str, tag: &str) -> bool {
+    text.match_indices("</").any(|(at, mark)| text[at + mark.len()..].starts_with(tag))
 }

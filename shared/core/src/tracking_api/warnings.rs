@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Definition, Delay, OnExpiry,
-    lookalikes::{Lookalike, lookalikes},
+    lookalikes::{Lookalike, lookalikes, macro_in_name},
     placeholders::placeholders_of,
 };
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
     conditions::ResultCondition,
     flow::Call,
     macros::{self, Macro},
-    template::{Template, Use},
+    request::Signing,
+    template::{Template, Use, no_macro_in_argument},
     trigger::Trigger,
     when::Condition,
 };
@@ -103,7 +104,13 @@ impl Definition {
 
     fn about_variables(&self, noted: &mut Noted) {
         for (place, text) in self.variables().placed_templates() {
+            about_json(text, &place, noted);
+            about_literals(text, &place, &place, noted);
+            self.about_cents(text, &place, noted);
             self.about_empty_values(text, &place, noted);
+        }
+        for (place, text) in self.signing().into_iter().flat_map(Signing::placed_texts) {
+            about_lookalikes(text, place, noted);
         }
         for name in self.variables().names() {
             if !self.plan.reads(|source| source.variable() == Some(name)) {
@@ -116,6 +123,9 @@ impl Definition {
     fn about_steps(&self, noted: &mut Noted) {
         for (place, text) in self.plan.placed_templates() {
             about_placeholders(text, &place, noted);
+            about_json(text, &place, noted);
+            about_lookalikes(text.text(), &place, noted);
+            self.about_cents(text, &place, noted);
             self.about_empty_values(text, &place, noted);
         }
         for (place, condition) in self.plan.placed_conditions() {
@@ -149,8 +159,12 @@ impl Definition {
             }
             about_json(template, &pointer, noted);
             about_literals(template, &place, &pointer, noted);
+            self.about_cents(template, &pointer, noted);
             self.about_empty_values(template, &pointer, noted);
             tells_which |= template.uses().any(|used| used.source.tells_which());
+        }
+        for (place, name) in call.request.placed_names() {
+            about_name(name, &format!("{request_at}{place}"), noted);
         }
         for (place, condition) in call.request.placed_conditions(&request_at) {
             self.about_condition(condition, &place, noted);
@@ -168,6 +182,17 @@ impl Definition {
         let is_written = |name: &str| self.variables().contains(name) || self.plan.step_names().any(|step| sets(step, name));
         let is_variable = source.variable().is_some_and(is_written);
         !is_variable && source.may_be_missing(on_transaction)
+    }
+
+    fn about_cents(&self, template: &Template, pointer: &str, noted: &mut Noted) {
+        let names = named(template.cents_without_currency(&|name| self.variables().is_money(name)));
+        if !names.is_empty() {
+            let detail = format!(
+                "cents takes hundredths where it does not know the currency, also of JPY and KWD: {names}; write it right behind {{value}}, \
+                 {{payout}} or {{revenue}}"
+            );
+            noted.add(pointer, detail);
+        }
     }
 
     fn about_empty_values(&self, template: &Template, pointer: &str, noted: &mut Noted) {
@@ -221,6 +246,14 @@ impl Definition {
 
     fn about_answers(&self, call: &Call, noted: &mut Noted) {
         let at = call.pointer("answer");
+        if !self.plan.has_steps() {
+            for (place, text) in call.answer.placed_templates() {
+                let pointer = format!("{at}{place}");
+                about_json(text, &pointer, noted);
+                about_lookalikes(text.text(), &pointer, noted);
+                self.about_cents(text, &pointer, noted);
+            }
+        }
         for (place, condition) in call.answer.placed_conditions() {
             self.about_condition(condition, &format!("{at}{place}"), noted);
         }
@@ -292,12 +325,9 @@ fn about_secrets(template: &Template, pointer: &str, noted: &mut Noted) {
 
 fn about_literals(template: &Template, place: &str, pointer: &str, noted: &mut Noted) {
     let text = template.text();
-    for Lookalike { written, meant } in lookalikes(text).into_iter().take(MAX_NAMED) {
-        let advice = match meant {
-            Some(name) => format!("if a macro is meant, write {{{name}}}"),
-            None => "if a macro is meant, write its name in single braces, such as {click_id}".to_owned(),
-        };
-        noted.add(pointer, format!("{written} is no macro and is sent as it stands: {advice}"));
+    about_lookalikes(text, pointer, noted);
+    for (modifier, name) in template.macros_in_arguments() {
+        noted.add(pointer, format!("{{{name}}} is text here and not the macro: {}", no_macro_in_argument(modifier, name)));
     }
     if place == "/url" && text.contains("&amp;") {
         noted.add(pointer, "&amp; is HTML for &, and the name of the parameter behind it would begin with amp;: write & alone");
@@ -307,10 +337,31 @@ fn about_literals(template: &Template, place: &str, pointer: &str, noted: &mut N
     }
 }
 
+fn about_lookalikes(text: &str, pointer: &str, noted: &mut Noted) {
+    for Lookalike { written, meant } in lookalikes(text).into_iter().take(MAX_NAMED) {
+        let advice = match meant {
+            Some(name) => format!("if a macro is meant, write {{{name}}}"),
+            None => "if a macro is meant, write its name in single braces, such as {click_id}".to_owned(),
+        };
+        let detail = match written.starts_with("${") {
+            true => format!("the $ of {written} is sent too: {advice}"),
+            false => format!("{written} is no macro and is sent as it stands: {advice}"),
+        };
+        noted.add(pointer, detail);
+    }
+}
+
+fn about_name(name: &str, pointer: &str, noted: &mut Noted) {
+    about_lookalikes(name, pointer, noted);
+    if let Some(Lookalike { written, .. }) = macro_in_name(name).filter(|_| lookalikes(name).is_empty()) {
+        noted.add(pointer, format!("{written} is sent as it stands: names hold no macros, only values do"));
+    }
+}
+
 fn about_json(template: &Template, pointer: &str, noted: &mut Noted) {
     let names = named(template.unescaped_in_json());
     if !names.is_empty() {
-        let advice = if pointer.contains("/body/fields/") {
+        let advice = if pointer.contains("/body/fields/") && !template.is_in_json() {
             "give the field the type json, or add the modifier json"
         } else {
             "add the modifier json"

@@ -326,3 +326,95 @@ fn a_condition_on_a_variable_that_nothing_sets() {
     let answer = json!({"rules": [{"when": on("token"), "then": "pending", "set": {"variables": {"token": "{body.t}"}}}]});
     check(&json!({"request": {"query": query("token")}, "answer": answer}), &[]);
 }
+
+#[test]
+fn case_b3_json_without_escapes_wherever_it_stands() {
+    let told = |names: &str, advice: &str| {
+        format!("looks like JSON, and a value with a quote would step out of its string: {names}; {advice}")
+    };
+    let detail = told("{offer_name}", "add the modifier json");
+    for url in [
+        r#"https://a.example/?c={click_id}&d={{"name":"{offer_name}"}}"#,
+        "https://a.example/?c={click_id}&d=%7B%22n%22:%22{offer_name}%22%7D",
+    ] {
+        let told = warnings(&rule(&json!({"request": {"url": url}})));
+        assert!(told.contains(&("/request/url".to_owned(), detail.clone())), "{url}: {told:?}");
+    }
+    let body = |content_type: &str, text: &str| {
+        let body = json!({"format": "raw", "content_type": content_type, "text": text});
+        json!({"request": {"method": "POST", "body": body}})
+    };
+    for (content_type, text) in [
+        ("application/x-www-form-urlencoded", r#"a=1&d={{"name":"{offer_name}"}}"#),
+        ("application/json", r#"{{"p":"{{\"n\":\"{offer_name}\"}}"}}"#),
+        ("application/xml", r#"<p>{{"n":"{offer_name}"}}</p>"#),
+    ] {
+        check(&body(content_type, text), &[("/request/body/text", &detail)]);
+        check(&body(content_type, &text.replace("offer_name", "offer_name|json")), &[]);
+    }
+    let field = json!({"format": "form", "fields": [{"path": "data", "value": "{var.j}"}]});
+    let variables = json!({"j": r#"{{"n":"{offer_name}"}}"#});
+    check(&json!({"variables": variables, "request": {"method": "POST", "body": field}}), &[("/variables/j", &detail)]);
+    let query = json!([{"name": "d", "value": r#"{offer_name|prefix:\{"n":"|suffix:"\}}"#}]);
+    check(&json!({"request": {"query": query}}), &[("/request/query/0/value", &detail)]);
+}
+
+#[test]
+fn case_b7_lookalikes_of_other_systems() {
+    let text = |written: &str| format!("{written} is no macro and is sent as it stands: if a macro is meant, write {{click_id}}");
+    for written in ["{{ click_id }}", "%%click_id%%", "<click_id>"] {
+        let query = json!([{"name": "q", "value": written}]);
+        check(&json!({"request": {"query": query}}), &[("/request/query/0/value", &text(written))]);
+    }
+    let dollar = "the $ of ${click_id} is sent too: if a macro is meant, write {click_id}";
+    check(&json!({"request": {"query": [{"name": "q", "value": "${click_id}"}]}}), &[("/request/query/0/value", dollar)]);
+    let name = "{click_id} is sent as it stands: names hold no macros, only values do";
+    check(&json!({"request": {"query": [{"name": "{click_id}", "value": "1"}]}}), &[("/request/query/0/name", name)]);
+    for silent in
+        ["${payout}", "{{{click_id}}}", "%%abc%%", "<a>{click_id}</a>", "<click_id>{click_id}</click_id>", "{{ \"a\": 1 }}"]
+    {
+        check(&json!({"request": {"query": [{"name": "q", "value": silent}]}}), &[]);
+    }
+}
+
+#[test]
+fn case_b7_lookalikes_outside_of_the_request() {
+    let told = |written: &str, name: &str| {
+        format!("{written} is no macro and is sent as it stands: if a macro is meant, write {{{name}}}")
+    };
+    let url = "https://a.example/?c={affiliate_click_id}&v={var.v}";
+    for (written, name) in [("{{payout}}", "payout"), ("[click_id]", "click_id")] {
+        let members = json!({"variables": {"v": written}, "request": {"url": url}});
+        check(&members, &[("/variables/v", &told(written, name))]);
+    }
+    let signing = json!({"secret": "key", "header": "X-Sig", "prefix": "t={{timestamp}},v1=", "signed": "{{timestamp}}.{body}"});
+    let detail = told("{{timestamp}}", "timestamp");
+    check(&json!({"signing": signing}), &[("/signing/prefix", &detail), ("/signing/signed", &detail)]);
+    let set = json!([{"when": [{"operator": "always"}], "then": "delivered", "set": {"external_id": "{{body.id}}"}}]);
+    check(&json!({"answer": {"rules": set}}), &[("/answer/rules/0/set", &told("{{body.id}}", "body.id"))]);
+}
+
+#[test]
+fn case_b10_cents_of_an_unknown_currency() {
+    let url = "https://a.example/?c={affiliate_click_id}&v={var.v|cents}";
+    let with = |variable: &str| json!({"variables": {"v": variable}, "request": {"url": url}});
+    let detail = "cents takes hundredths where it does not know the currency, also of JPY and KWD: {var.v}; write it right behind \
+                  {value}, {payout} or {revenue}";
+    check(&with("{value}"), &[]);
+    check(&with("{payout|times:1.21|number:2}"), &[]);
+    check(&with("{query.total}"), &[("/request/url", detail)]);
+    check(&with("-{value}"), &[("/request/url", detail)]);
+}
+
+#[test]
+fn case_b1_a_macro_in_the_argument_of_a_modifier() {
+    let advice = "the argument of suffix holds no macros: join the values in a variable, such as \"variables\": {\"joined\": \
+                  \"{click_id}{transaction_id}\"}, and write {var.joined|md5}";
+    let url = "https://a.example/?c={click_id|suffix:{transaction_id}|md5}";
+    let faults = Definition::parse(&rule(&json!({"request": {"url": url}})), &Owner::Admin, &Settings::default()).unwrap_err();
+    let place = "character 32: ";
+    assert_eq!(faults, Faults::one("/request/url", format!("{place}{advice}")));
+    let url = "https://a.example/?c={transaction_id|suffix:\\{transaction_id\\}|md5}";
+    let detail = format!("{{transaction_id}} is text here and not the macro: {advice}");
+    check(&json!({"request": {"url": url}}), &[("/request/url", &detail)]);
+}

@@ -109,10 +109,11 @@ impl<B: Backend> Log<B> {
         let Some(mut row) = row else { return unreadable::shown(caller, &key).ok_or(Refused::NotFound) };
         let attempts = items.iter().filter(|item| item.key != key);
         let mut log: Vec<Attempt> = attempts.filter_map(|item| self.store.readable(item)).collect();
-        if let Some(last) = row.last.take()
-            && log.iter().all(|attempt| attempt.number != last.number)
-        {
-            log.push(last);
+        if let Some(last) = row.last.take() {
+            (row.http_status, row.duration_ms) = (last.status, Some(last.duration_ms));
+            if log.iter().all(|attempt| attempt.number != last.number) {
+                log.push(last);
+            }
         }
         log.sort_by_key(|attempt| attempt.number);
         self.show_sending(std::slice::from_mut(&mut row)).await?;

@@ -102,7 +102,9 @@ impl<B: Backend> RuleWriter<B> {
             let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
             self.limits.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = rule.head.next(self.store.now());
-            head.lock(&act.actor.caller, rule.definition.active, &definition)?;
+            let asks_off = |written: &Value| written.get("active").and_then(Value::as_bool) == Some(false);
+            let asks_off = matches!(act.action, Action::Patched) && written.is_some_and(asks_off);
+            head.lock(&act.actor.caller, rule.definition.active, asks_off, &definition)?;
             head.note_pause(&definition);
             let sealed = match self.rules.seal(&act, id, Some(&rule), &mut head, &definition, &values).await {
                 Err(Refused::Changed { .. }) if expected.is_none() => continue,

@@ -17,7 +17,7 @@ use super::{
     audit::{Act, Action},
     over::Over,
     secret_values::{check_count, secret_values},
-    write::collect,
+    write::{LOCKED, collect},
 };
 use crate::{backend::Backend, keys, rules::RuleWriter};
 
@@ -27,6 +27,15 @@ pub(crate) struct Whole {
     /// Values of its secrets (Q5).
     pub(crate) values: BTreeMap<String, String>,
     pub(crate) definition: Definition,
+}
+
+/// What a new rule has of the one that it is a copy of.
+#[derive(Debug, Default)]
+struct Origin {
+    /// The fingerprint of the request, if it isn't that of the whole document.
+    made_of: Option<String>,
+    /// An admin switched the original off: an affiliate's copy stays off, too.
+    locked: bool,
 }
 
 /// What tells a new rule from all others.
@@ -41,7 +50,7 @@ pub enum New {
 impl<B: Backend> RuleWriter<B> {
     /// Makes a rule. The answer says whether it is new: the same idempotency key again gives the rule that it made before.
     pub async fn create_rule(&self, actor: impl Into<Actor>, document: &Value, new: New) -> Result<(View, bool), Refused> {
-        self.make_rule(Act::new(actor.into(), Action::Created), document, new, None).await
+        self.make_rule(Act::new(actor.into(), Action::Created), document, new, Origin::default()).await
     }
 
     /// Makes a rule that has everything of another one but its secrets' values, and what `patch` says (V4). A key made with for one rule
@@ -65,7 +74,9 @@ impl<B: Backend> RuleWriter<B> {
         };
         let note = named.then(|| format!("copy of {original}"));
         let act = Act { note, ..Act::new(actor, Action::Duplicated) };
-        self.make_rule(act, &document, new, Some(patch_fingerprint(original, patch))).await
+        let locked = rule.head.locked && act.actor.caller != Caller::Admin;
+        let made_of = Some(patch_fingerprint(original, patch));
+        self.make_rule(act, &document, new, Origin { made_of, locked }).await
     }
 
     /// Reads a rule as one that this caller creates, all faults at once (V2, V3).
@@ -98,11 +109,14 @@ impl<B: Backend> RuleWriter<B> {
         Ok(stored.is_none_or(|stored| values.iter().all(|(name, value)| stored.get(name) == Some(value))))
     }
 
-    /// `made_of`: the fingerprint of the request, if it isn't that of the whole document.
-    async fn make_rule(&self, act: Act, document: &Value, new: New, made_of: Option<String>) -> Result<(View, bool), Refused> {
+    async fn make_rule(&self, act: Act, document: &Value, new: New, origin: Origin) -> Result<(View, bool), Refused> {
         let now = self.store.now();
         let Whole { owner, values, definition } = self.read_new(&act.actor.caller, document).await?;
         let id = new_id(&new, &owner, now);
+        let Origin { made_of, locked } = origin;
+        if locked && definition.active {
+            return Err(Refused::Conflict(LOCKED.to_owned()));
+        }
         let made_of = made_of.unwrap_or_else(|| fingerprint(&definition, &values));
         let repeatable = matches!(new, New::IdempotencyKey(_));
         let mut is_charged = false;
@@ -136,7 +150,7 @@ impl<B: Backend> RuleWriter<B> {
                 text: None,
                 deleted: false,
                 paused_since: None,
-                locked: false,
+                locked,
                 created_at: now,
                 updated_at: now,
             };

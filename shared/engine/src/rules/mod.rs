@@ -301,6 +301,9 @@ impl<B: Backend> Rules<B> {
         tell_unbound(rule, &mut resource);
         if rule.head.owner != Owner::Admin {
             resource["locked_by_admin"] = rule.head.locked.into();
+            if rule.head.locked {
+                resource["inactive_reason"] = "an admin switched it off: only an admin switches it on".into();
+            }
         }
         Ok(View { id: rule.id.clone(), version: rule.head.version, resource })
     }

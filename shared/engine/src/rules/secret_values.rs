@@ -7,7 +7,7 @@ use tracking_core::{
     fault::{Faults, pointer_token},
     id::Id,
     json::Value,
-    name::check_name,
+    name::{VALUE_FOR_NAME, check_name, is_probably_value},
     tracking_api::Definition,
 };
 
@@ -132,7 +132,11 @@ pub(super) fn check_count<'a>(
 
 fn check_secret(name: &str, value: &str, pointer: &str) -> Result<(), Faults> {
     let mut faults = Faults::default();
-    if let Err(error) = check_name(name) {
+    if is_probably_value(name) {
+        // The pointer of a fault would repeat it.
+        let at = pointer.rsplit_once('/').map_or("", |(before, _)| before);
+        faults.add(at, VALUE_FOR_NAME);
+    } else if let Err(error) = check_name(name) {
         faults.add(pointer, error.to_string());
     }
     let value_at = if pointer.is_empty() { "/value" } else { pointer };

@@ -157,6 +157,9 @@ pub(super) fn lists(id: &Id, owner: &Owner) -> Vec<Key> {
     lists.into_iter().map(|list| Key::new(list, id.as_str())).collect()
 }
 
+/// The refusal of an affiliate that would switch on what an admin switched off.
+pub(super) const LOCKED: &str = "an admin switched this Tracking API off: ask one to switch it on";
+
 impl Head {
     /// The head of the next version.
     pub(super) fn next(&self, now: Timestamp) -> Self {
@@ -205,16 +208,17 @@ impl Head {
         self.paused_since = definition.pause.then(|| self.paused_since.unwrap_or(self.updated_at));
     }
 
-    /// Notes who switches an affiliate's rule on and off: what an admin switched off stays so until an admin switches it on.
+    /// Notes who switches an affiliate's rule on and off: what an admin switched off stays so until an admin switches it on. `asks_off`: a
+    /// patch says so, which counts also where the rule is off already.
     ///
     /// # Errors
     /// The affiliate would switch it on.
-    pub(super) fn lock(&mut self, by: &Caller, was_active: bool, definition: &Definition) -> Result<(), Refused> {
+    pub(super) fn lock(&mut self, by: &Caller, was_active: bool, asks_off: bool, definition: &Definition) -> Result<(), Refused> {
         match by {
             Caller::Admin if self.owner == Owner::Admin => {}
-            Caller::Admin => self.locked = !definition.active && (was_active || self.locked),
+            Caller::Admin => self.locked = !definition.active && (was_active || asks_off || self.locked),
             Caller::Affiliate(_) if self.locked && definition.active => {
-                return Err(Refused::Conflict("an admin switched this Tracking API off: ask one to switch it on".to_owned()));
+                return Err(Refused::Conflict(LOCKED.to_owned()));
             }
             Caller::Affiliate(_) => {}
         }

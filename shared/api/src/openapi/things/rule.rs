@@ -134,7 +134,7 @@ fn signing() -> ObjectBuilder {
         .may("header", short("The header that holds the signature", 1_024))
         .may("algorithm", word("The keyed hash", ["hmac_sha256", "hmac_sha1", "hmac_sha512"]).default(Some("hmac_sha256".into())))
         .may("encoding", word("How the signature is written", ["hex", "base64"]).default(Some("hex".into())))
-        .may("prefix", short("What stands before it, such as `sha256=`", 64))
+        .may("prefix", short("What stands before it: text and macros, such as `sha256=`", 64))
         .may("signed", template("What is signed: `{body}` and macros").default(Some("{body}".into())))
 }
 

@@ -1,7 +1,11 @@
 //! What answers tell (A3).
 
 use super::*;
-use crate::{change::TransactionResult, json};
+use crate::{
+    change::TransactionResult,
+    json,
+    tracking_api::{Definition, Settings},
+};
 
 #[track_caller]
 fn told(set: &Value, body: &str) -> (Told, Vec<String>) {
@@ -169,6 +173,16 @@ fn case_a4_set_finds_the_entry_of_this_conversion() {
     check_selected("{body.leads[id={external_id}].payout|default:0}", leads, Some("0"));
     check_selected("{body.leads[id={body.mine}].p}", r#"{"mine":"b","leads":[{"id":"a","p":1},{"id":"b","p":2}]}"#, Some("2"));
     check_selected("{body.[id={conversion_id}].p}", r#"[{"id":"cnv_1","p":"7"}]"#, Some("7"));
+    let by_key = r#"{"cnv_0":{"p":"1"},"cnv_1":{"p":"2"},"a.b":{"p":"3"}}"#;
+    check_selected("{body.{conversion_id}.p}", by_key, Some("2"));
+    check_selected("{body.of.{conversion_id|lower}}", r#"{"of":{"cnv_1":"8"}}"#, Some("8"));
+    check_selected("{body.{external_id}.p}", by_key, None);
+    check_selected("{body.{body.mine}.p}", r#"{"mine":"a.b","a.b":{"p":"3"},"a":{"b":{"p":"4"}}}"#, Some("3"));
+    let nested = r#"{"items":[{"ref":{"id":"x"},"p":1},{"ref":{"id":"cnv_1"},"p":2},{"ref.id":"y","p":3}]}"#;
+    check_selected("{body.items[ref.id={conversion_id}].p}", nested, Some("2"));
+    check_selected("{body.items[ref.id=y].p}", nested, Some("3"));
+    check_selected("{body[0].p}|{body.[0].p}", r#"[{"p":"7"}]"#, Some("7|7"));
+    check_selected("{body[id={conversion_id}].p}", r#"[{"id":"cnv_1","p":"7"}]"#, Some("7"));
     check_selected("{body.of[{conversion_id}=x].p}", r#"{"of":[{"cnv_1":"x","p":"8"}]}"#, Some("8"));
     let xml = "<leads><lead id='cnv_0'><p>1</p></lead><lead id='cnv_1'><p>2</p></lead></leads>";
     check_selected("{body.leads.lead[@id={conversion_id}].p}", xml, Some("2"));
@@ -194,7 +208,7 @@ fn case_a4_faults_in_a_path_with_macros_are_told_where_they_stand() {
             "{body.a[id={secret.s}].p}",
             "character 1: a secret has no place in a path: responses are masked before they are read".to_owned(),
         ),
-        ("{body.{external_id}.p}", "character 1: a lone {: write {{ for a brace, or close the macro with }".to_owned()),
+        ("{body.{external_id}.p", "character 1: a lone {: write {{ for a brace, or close the macro with }".to_owned()),
         ("{body.a[id={external_id}.p}", format!("character 1: a[id={{…}}.p: {path}")),
         ("{body.a[{attempt}].p}", format!("character 1: a[{{…}}].p: {path}")),
         ("{header.a[{attempt}]}", "character 1: a lone {: write {{ for a brace, or close the macro with }".to_owned()),
@@ -215,4 +229,27 @@ fn case_a4_faults_in_a_path_with_macros_are_told_where_they_stand() {
         &affiliate(),
         &[(at, "\"payout\" has no place here: an affiliate's rule may set variables only")],
     );
+}
+
+#[test]
+fn case_w8_secret_variables_are_never_told_to_the_platform() {
+    let rule = |set: Value| {
+        let first = json!({"when": [{"source": "http_code", "operator": "equals", "value": "202"}], "then": "pending",
+                           "set": {"variables": {"tok": {"value": "{body.t}", "secret": true}}}});
+        let second = json!({"when": [{"operator": "always"}], "then": "delivered", "set": set});
+        json!({"name": "n", "request": {"url": "https://a.example/?c={click_id}"}, "answer": {"rules": [first, second]}})
+    };
+    let faults = |set: Value| {
+        let parsed = Definition::parse(&rule(set), &Owner::Admin, &Settings::default());
+        parsed.map(|_| ()).map_err(|faults| faults.0.into_iter().map(|fault| (fault.pointer, fault.detail)).collect::<Vec<_>>())
+    };
+    let at = |field: &str| format!("/answer/rules/1/set/{field}");
+    for field in ["result", "payout", "value", "external_id"] {
+        let detail = "tok is a secret variable, and everybody reads this".to_owned();
+        assert_eq!(faults(json!({field: "{var.tok|upper}"})), Err(vec![("/answer".to_owned(), detail)]));
+    }
+    let same = json!({"external_id": "{body.t}", "variables": {"k": {"value": "{body.t|trim}", "secret": true}}});
+    let detail = "body.t is set as a secret variable here: no event may hold its value".to_owned();
+    assert_eq!(faults(same), Err(vec![(at("external_id"), detail)]));
+    assert_eq!(faults(json!({"external_id": "{body.id}", "variables": {"k": {"value": "{body.t}", "secret": true}}})), Ok(()));
 }

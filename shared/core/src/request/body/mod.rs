@@ -134,11 +134,19 @@ impl Body {
 
     /// Its parts in order; a raw text is none.
     pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
-        let fields: &[Field] = match self {
+        self.fields().iter().map(|field| &field.value)
+    }
+
+    /// The names of its fields, or their paths, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields().iter().map(|field| &*field.path)
+    }
+
+    fn fields(&self) -> &[Field] {
+        match self {
             Self::None | Self::Raw { .. } => &[],
             Self::Json { fields, .. } | Self::Form(fields) | Self::Multipart(fields) => fields,
-        };
-        fields.iter().map(|field| &field.value)
+        }
     }
 
     /// The text of a raw body.

@@ -235,8 +235,16 @@ fn case_b2_a_secret_is_bound_to_what_it_signs() {
 #[test]
 fn case_b11_a_value_in_place_of_a_secrets_name_is_not_echoed() {
     let value = "whsec_c2VjcmV0LXZhbHVl/+==";
-    let detail = "expected the name of a secret, such as key: its value is written as secret_values.key";
-    check_refused(&signed(&json!({"secret": value})), "/signing/secret", detail);
+    let detail =
+        "looks like the value of a secret: here stands its NAME, such as key, and the value is written as secret_values.key";
+    for value in
+        [value, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "Zm9vYmFyMQZm9vYmFyMQZm9vYmFy"]
+    {
+        check_refused(&signed(&json!({"secret": value})), "/signing/secret", detail);
+    }
+    let no_name = "expected the name of a secret, such as key: its value is written as secret_values.key";
+    check_refused(&signed(&json!({"secret": "my secret"})), "/signing/secret", no_name);
+    let value = "whsec_c2VjcmV0LXZhbHVl";
     for text in [format!("{{pcid|hmac_sha256:{value}}}"), format!("{{secret.{value}}}")] {
         let faults = parse(&json!({"variables": {"v": text}})).unwrap_err();
         assert!(!faults.to_string().contains("c2VjcmV0"), "{faults}");

@@ -26,6 +26,7 @@ fn q2_texts() {
     for (text, expected) in [
         ("{voucher|default:none} {pcid|default:none}", "none pc-1"),
         ("{result|map:pending=2,approved=1,rejected=3} {pcid|map:a=b}", "1 pc-1"),
+        (r"{pcid|map:*=any,\*=star} {pcid|map:pc-1=*|map:*=any,\*=star}", "any star"),
         (r"{currency|map:EUR=a\,b=c}{voucher|map:=none}", "a,b=cnone"),
         ("{currency|lower} {source|upper}", "eur LINK"),
         ("{query.utm_source|prefix:  |suffix:  |trim}.", "mail."),
