@@ -28,12 +28,12 @@ pub const VALUE_FOR_NAME: &str = "looks like the value of a secret: here stands 
 /// Returns true if a text in the place of a secret's name is probably its value (B11): it begins as a service's key does, or it is long
 /// and mixes digits with letters of both cases. Digits at the end are those of a name such as `Key2026`.
 pub fn is_probably_value(text: &str) -> bool {
-    let begins = |beginning: &&str| text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning));
+    let begins = |beginning: &str| text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning));
     let without_number = text.trim_end_matches(|c: char| c.is_ascii_digit());
     let has = |is: fn(&u8) -> bool| without_number.bytes().any(|byte| is(&byte));
     let is_mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
     let is_hex = text.len() >= MIN_HEX_CHARS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    VALUE_BEGINNINGS.iter().any(|beginning| begins(&beginning)) || text.len() > MAX_MIXED_CHARS && is_mixed || is_hex
+    VALUE_BEGINNINGS.iter().any(|beginning| begins(beginning)) || text.len() > MAX_MIXED_CHARS && is_mixed || is_hex
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub struct FieldPath(pub Vec<Step>);
 pub(crate) const BLANK: char = '\0';
 
 /// A part of a text with the next of the values in place of each blank.
-pub(crate) fn fill<'v>(part: &str, values: &mut dyn Iterator<Item = &'v String>) -> String {
+pub(crate) fn fill(part: &str, values: &mut dyn Iterator<Item = &String>) -> String {
     let mut filled = String::with_capacity(part.len());
     for c in part.chars() {
         match c {
@@ -90,7 +90,7 @@ fn end_of_key(text: &str) -> usize {
 
 impl FieldPath {
     /// The path with the next of the values in place of each blank.
-    pub(crate) fn filled<'v>(&self, values: &mut dyn Iterator<Item = &'v String>) -> Self {
+    pub(crate) fn filled(&self, values: &mut dyn Iterator<Item = &String>) -> Self {
         let mut steps = Vec::with_capacity(self.0.len());
         for step in &self.0 {
             steps.push(match step {

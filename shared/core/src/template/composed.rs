@@ -131,6 +131,7 @@ impl Outer {
 }
 
 /// The progress through a text in which JSON may begin: with a bracket at the start of a value, or with a bracket and a quote.
+#[expect(clippy::struct_excessive_bools, reason = "each says yes or no to something of its own")]
 struct Json {
     /// No more than white space was read of the value.
     at_start: bool,
@@ -247,7 +248,7 @@ mod tests {
         check(Place::RawJson, r#"{{"p":"{{\"n\":\"{offer_name|json}\"}}"}}"#, &[]);
         check(Place::JsonString, r#"{{"n":"{offer_name}"}}"#, &["offer_name"]);
         check(Place::RawXml, r#"<a><p>{{"n":"{offer_name}"}}</p><b c="{country}"/></a>"#, &["offer_name"]);
-        check(Place::RawXml, r#"<p>{{&quot;n&quot;:&quot;{offer_name}&quot;}}</p>"#, &["offer_name"]);
+        check(Place::RawXml, "<p>{{&quot;n&quot;:&quot;{offer_name}&quot;}}</p>", &["offer_name"]);
         check(Place::RawXml, r#"<p a="{offer_name}">{country}</p>"#, &[]);
     }
 

@@ -343,9 +343,10 @@ fn about_lookalikes(text: &str, pointer: &str, noted: &mut Noted) {
             Some(name) => format!("if a macro is meant, write {{{name}}}"),
             None => "if a macro is meant, write its name in single braces, such as {click_id}".to_owned(),
         };
-        let detail = match written.starts_with("${") {
-            true => format!("the $ of {written} is sent too: {advice}"),
-            false => format!("{written} is no macro and is sent as it stands: {advice}"),
+        let detail = if written.starts_with("${") {
+            format!("the $ of {written} is sent too: {advice}")
+        } else {
+            format!("{written} is no macro and is sent as it stands: {advice}")
         };
         noted.add(pointer, detail);
     }

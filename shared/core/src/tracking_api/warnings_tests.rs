@@ -391,7 +391,7 @@ fn case_b7_lookalikes_outside_of_the_request() {
     let detail = told("{{timestamp}}", "timestamp");
     check(&json!({"signing": signing}), &[("/signing/prefix", &detail), ("/signing/signed", &detail)]);
     let set = json!([{"when": [{"operator": "always"}], "then": "delivered", "set": {"external_id": "{{body.id}}"}}]);
-    check(&json!({"answer": {"rules": set}}), &[("/answer/rules/0/set", &told("{{body.id}}", "body.id"))]);
+    check(&json!({"answer": {"rules": set}}), &[("/answer/rules/0/set/external_id", &told("{{body.id}}", "body.id"))]);
 }
 
 #[test]
