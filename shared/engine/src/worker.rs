@@ -203,7 +203,7 @@ impl<B: Backend> Worker<B> {
     /// As [`Self::claim`].
     pub async fn go_on(&self, next: Continued) -> Result<Claiming, StoreError> {
         let Continued { received, job, until, began } = next;
-        self.deliveries.claim_job(&received, job, None, until, Some(began)).await
+        Box::pin(self.deliveries.claim_job(&received, job, None, until, Some(began))).await
     }
 
     /// Reads a message. One that was put off is taken out of its wrapping if it can be read by now, or if its time is over.
@@ -285,11 +285,11 @@ impl<B: Backend> Worker<B> {
             }
         };
         match task {
-            Task::Deliver(job) => return self.deliveries.claim_job(received, *job, None, until, None).await,
+            Task::Deliver(job) => return Box::pin(self.deliveries.claim_job(received, *job, None, until, None)).await,
             Task::Wake { delivery } => match self.store.read_row::<DeliveryRow>(keys::delivery(&delivery)).await? {
                 Some((row, _)) => {
                     spans::add_rule(&row.job.rule);
-                    return self.deliveries.claim_job(received, row.job.clone(), Some(row), until, None).await;
+                    return Box::pin(self.deliveries.claim_job(received, row.job.clone(), Some(row), until, None)).await;
                 }
                 None => self.store.commit_one(received.done()).await?,
             },

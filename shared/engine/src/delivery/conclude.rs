@@ -98,15 +98,15 @@ impl<B: Backend> Deliveries<B> {
         let now = self.store.now();
         // Where the store does not say, the record is written by whoever finds out.
         let holds = if now > claimed.lease_until { self.still_holds(&claimed).await } else { Ok(true) };
-        let (claimed, understood, draft) = self.understood(claimed, sent, now).await;
+        let (claimed, understood, draft) = Box::pin(self.understood(claimed, sent, now)).await;
         let verdict = understood.judged.verdict;
-        let (row, earlier) = self.concluded(&claimed, understood, draft, now).await;
+        let (row, earlier) = Box::pin(self.concluded(&claimed, understood, draft, now)).await;
         if holds == Ok(false) {
             return self.leave_trace(claimed, &row, earlier, now).await.map(|()| None);
         }
         tell_log(&row, verdict);
         let (state, at, rule, owner) = (row.state, claimed.at, claimed.rule.id.clone(), claimed.job.owner.clone());
-        let recorded = self.record_attempt(claimed, row, earlier, holds.is_ok()).await;
+        let recorded = Box::pin(self.record_attempt(claimed, row, earlier, holds.is_ok())).await;
         if recorded.is_ok() {
             self.store.tally.attempt(verdict, now.duration_since(at));
             if state.is_ended() {
@@ -137,11 +137,11 @@ impl<B: Backend> Deliveries<B> {
     async fn concluded(
         &self,
         claimed: &Claimed,
-        understood: Understood,
-        draft: Draft,
+        understood: Box<Understood>,
+        draft: Box<Draft>,
         now: Timestamp,
     ) -> (DeliveryRow, Option<Attempt>) {
-        let Draft { mut row, told, followed } = draft;
+        let Draft { mut row, told, followed } = *draft;
         let Followed { mut next, reason, keep, is_at_once } = followed;
         let judged = &understood.judged;
         Box::pin(settle_kept(self, claimed, keep, &judged.forget)).await;
@@ -155,7 +155,7 @@ impl<B: Backend> Deliveries<B> {
         match next {
             Next::Ended(state, reason) => {
                 row.end(state, reason, now);
-                row.last = Some(logged(claimed, understood, now));
+                row.last = Some(logged(claimed, *understood, now));
             }
             Next::Again(due) => {
                 crate::spans::waits(tracking_core::standstill::Cause::Retry, due);
@@ -163,7 +163,7 @@ impl<B: Backend> Deliveries<B> {
                 row.reason = Some(reason.unwrap_or_else(|| judged.why.clone()));
                 row.next_due = Some(due);
                 row.keeps_until = is_at_once.then_some(now + KEEPS);
-                let attempt = logged(claimed, understood, now);
+                let attempt = logged(claimed, *understood, now);
                 (row.http_status, row.duration_ms) = (attempt.status, Some(attempt.duration_ms));
                 earlier = Some(attempt);
             }
@@ -173,12 +173,12 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Reads and masks the result of a claimed attempt, and drafts its delivery's row.
-    async fn understood(&self, claimed: Claimed, sent: Sent, now: Timestamp) -> (Claimed, Understood, Draft) {
+    async fn understood(&self, claimed: Claimed, sent: Sent, now: Timestamp) -> (Claimed, Box<Understood>, Box<Draft>) {
         let owner = claimed.heavy_owner().or_else(|| is_heavy(&sent).then(|| claimed.owner().clone()));
         let understand = move || {
             let understood = Understood::of(&claimed, sent);
             let draft = Draft::of(&claimed, &understood, now);
-            (claimed, understood, draft)
+            (claimed, Box::new(understood), Box::new(draft))
         };
         self.heavy.run(owner, understand).await
     }
