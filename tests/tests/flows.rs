@@ -14,6 +14,10 @@ mod order;
 mod page;
 #[path = "flows/presets.rs"]
 mod presets;
+#[path = "flows/requests.rs"]
+mod requests;
+#[path = "flows/sealed.rs"]
+mod sealed;
 
 const OK: Reply = Reply::Says(200, "ok");
 
@@ -58,6 +62,12 @@ async fn begun(rule: Value) -> World {
 /// The paths that were asked for, in order.
 fn paths(arrivals: &[Arrival]) -> Vec<String> {
     arrivals.iter().map(|arrival| arrival.url.trim_start_matches("http://127.0.0.1:9/").to_owned()).collect()
+}
+
+#[track_caller]
+fn header<'a>(arrival: &'a Arrival, name: &str) -> &'a str {
+    let found = arrival.headers.iter().find(|(given, _)| given == name);
+    found.map_or_else(|| panic!("no {name}: {arrival:?}"), |(_, value)| value)
 }
 
 async fn only(world: &World) -> Value {
@@ -115,34 +125,6 @@ async fn w1_fail_and_a_failed_call_fail_the_flow_and_name_the_step() {
     world.work_all(&mut |_| Reply::Says(404, "gone")).await;
     assert_eq!(paths(&world.arrivals), ["ask"]);
     ends(&only(&world).await, "failed", "step ask: failed: status 404");
-}
-
-#[tokio::test]
-async fn w2_a_loop_ends_after_max_runs() {
-    let rules = json!({"rules": [{"when": when("status", "equals", "again"), "go": "pause"}]});
-    let steps = json!([with(call("ask", "ask"), json!({"answer": rules, "max_runs": 4, "go": "end"})), {"name": "pause", "wait": {"seconds": 60}, "go": "ask"}]);
-    let mut world = begun(flow(steps)).await;
-    world.pass(SignedDuration::from_hours(1), &mut |_| Reply::Says(200, "again")).await;
-    assert_eq!(world.arrivals.len(), 4);
-    ends(&only(&world).await, "exhausted", "step ask: it has run 4 times, as often as max_runs says");
-}
-
-#[tokio::test]
-async fn w2_a_step_sends_31_requests_at_most_whatever_its_loop() {
-    let rules = json!({"rules": [{"when": when("status", "equals", "again"), "go": "pause"}]});
-    let retry = json!({"max_retries": 3, "delay_seconds": 1, "backoff": "fixed"});
-    let steps = json!([with(call("ask", "ask"), json!({"answer": rules, "retry": retry, "go": "end"})), {"name": "pause", "wait": {"seconds": 60}, "go": "ask"}]);
-    let mut world = begun(flow(steps)).await;
-    let mut count = 0;
-    world
-        .pass(SignedDuration::from_hours(3), &mut |_| {
-            count += 1;
-            if count % 2 == 0 { Reply::Says(200, "again") } else { Reply::Says(503, "later") }
-        })
-        .await;
-    assert_eq!(world.arrivals.len(), 31);
-    let delivery = only(&world).await;
-    assert_eq!(delivery["state"], "exhausted", "{delivery}");
 }
 
 #[tokio::test]

@@ -184,6 +184,9 @@ pub(crate) struct DeliveryRow {
     /// The names of those that nobody sees.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) secret_variables: BTreeSet<String>,
+    /// Those that nobody sees, sealed. Earlier versions left them among the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ended_at: Option<Timestamp>,
     /// The last attempt, once it is over.
@@ -310,6 +313,7 @@ impl DeliveryRow {
             told: None,
             variables: BTreeMap::new(),
             secret_variables: BTreeSet::new(),
+            sealed: None,
             ended_at: None,
             last: None,
             http_status: None,
@@ -320,9 +324,8 @@ impl DeliveryRow {
         }
     }
 
-    /// Sets variables (A3), of which nobody sees those that are `hidden`.
-    pub(crate) fn set_variables(&mut self, variables: &BTreeMap<String, String>, hidden: &BTreeSet<String>) {
-        self.variables.extend(variables.iter().map(|(name, value)| (name.clone(), value.clone())));
+    /// Notes which variables nobody sees once these are set (A3): those that are `hidden`, and those of before.
+    pub(crate) fn note_hidden(&mut self, variables: &BTreeMap<String, String>, hidden: &BTreeSet<String>) {
         self.secret_variables.retain(|name| !variables.contains_key(name));
         self.secret_variables.extend(hidden.iter().cloned());
     }

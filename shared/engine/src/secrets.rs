@@ -1,6 +1,7 @@
 //! Secrets: sealed where they rest, masked wherever they could be seen (Q5).
 
 mod automaton;
+mod holders;
 mod layers;
 mod scrub;
 mod shapes;
@@ -20,6 +21,7 @@ use futures_util::{
 use tracking_core::{id::Id, tracking_api::Binding};
 
 pub(crate) use self::{
+    holders::holders,
     scrub::{Scrubber, Texts},
     shapes::derived,
 };

@@ -9,7 +9,7 @@ use axum::{
     Router,
     body::to_bytes,
     extract::{Request, State},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode},
     response::{IntoResponse as _, Response},
 };
 use base64::{
@@ -19,15 +19,24 @@ use base64::{
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::search::{INNER, TOKEN, secrets_in};
+use crate::search::{INNER, KEPT, OWN, TOKEN, secrets_in};
 
 /// What it answers with, in turn.
 const STATUSES: [u16; 5] = [202, 500, 200, 400, 202];
+/// What it answers a flow's status query with, in turn: pending, a token that is refused, a fault for now.
+const FLOW_STATUSES: [u16; 5] = [202, 401, 500, 200, 200];
+
+/// The requests so far, and those among them that asked for a status in a flow.
+#[derive(Default)]
+struct Heard {
+    all: AtomicUsize,
+    queries: AtomicUsize,
+}
 
 /// The receiver; it ends when it is dropped.
 pub(crate) struct Echo {
     pub(crate) url: String,
-    heard: Arc<AtomicUsize>,
+    heard: Arc<Heard>,
     serving: JoinHandle<()>,
 }
 
@@ -35,7 +44,7 @@ impl Echo {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it has an address"));
-        let heard = Arc::new(AtomicUsize::new(0));
+        let heard = Arc::new(Heard::default());
         let router = Router::new().fallback(echo).with_state(heard.clone());
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
         Self { url, heard, serving }
@@ -43,7 +52,7 @@ impl Echo {
 
     /// How many requests came, each with its secrets in clear.
     pub(crate) fn heard(&self) -> usize {
-        self.heard.load(Ordering::Relaxed)
+        self.heard.all.load(Ordering::Relaxed)
     }
 }
 
@@ -53,18 +62,32 @@ impl Drop for Echo {
     }
 }
 
-async fn echo(State(count): State<Arc<AtomicUsize>>, request: Request) -> Response {
+async fn echo(State(heard): State<Arc<Heard>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let headers: Vec<String> =
         head.headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))).collect();
     let all = format!("{} {}\n{}\n\n{body}", head.method, head.uri, headers.join("\n"));
     assert!(!secrets_in(&all).is_empty(), "the receiver gets the secrets: {all}");
-    let number = count.fetch_add(1, Ordering::Relaxed);
-    let status = StatusCode::from_u16(STATUSES[number % STATUSES.len()]).expect("a status");
-    let told =
+    let number = heard.all.fetch_add(1, Ordering::Relaxed);
+    let status = match head.headers.get("tracking-step").map(HeaderValue::as_bytes) {
+        None => STATUSES[number % STATUSES.len()],
+        Some(b"status") => FLOW_STATUSES[heard.queries.fetch_add(1, Ordering::Relaxed) % FLOW_STATUSES.len()],
+        Some(_) => 200,
+    };
+    let status = StatusCode::from_u16(status).expect("a status");
+    // A rule's responses hold what is secret to that rule.
+    let secrets: &[&str] = if head.headers.contains_key("tracking-step") { &[KEPT, OWN] } else { &[INNER] };
+    let others: Vec<String> = secrets.iter().copied().flat_map(encoded).collect();
+    let shouted = format!("{} {}", TOKEN.to_ascii_uppercase(), others.join(" "));
+    let mut told =
         json!({"id": TOKEN, "encoded": encoded(TOKEN), "all": encoded(&all), "echo": [all, headers, body, head.uri.to_string()]});
-    let shouted = format!("{} {}", TOKEN.to_ascii_uppercase(), encoded(INNER).join(" "));
+    if let [kept, own] = secrets {
+        told["access_token"] = json!(kept);
+        told["session"] = json!(own);
+        told["expires_in"] = json!(3_600);
+        told["tokens"] = json!(others);
+    }
     (status, [("x-echo", head.uri.to_string()), ("x-shout", shouted)], axum::Json(told)).into_response()
 }
 

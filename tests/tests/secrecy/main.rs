@@ -4,6 +4,7 @@
 //! What is looked at grows with the API: the test fails if an operation that the API describes was not called.
 
 mod echo;
+mod flow;
 mod run;
 mod search;
 
@@ -40,14 +41,14 @@ fn rule(receiver: &str, name: &str) -> Value {
 }
 
 /// A sale of the affiliate's.
-fn sale(number: u32) -> Value {
+pub(crate) fn sale(number: u32) -> Value {
     json!({"change_id": format!("chg_{number}"), "occurred_at": "2026-11-22T08:59:59Z",
         "conversion": {"conversion_id": format!("cnv_{number}"), "version": 1, "change": "created", "type": "sale", "source": "link",
             "affiliate_id": AFFILIATE, "advertiser_id": "adv_2", "offer_id": "off_5", "external_id": "X-77"},
         "transactions": [{"transaction_id": format!("trx_{number}"), "result": "approved", "payout": "5.00"}]})
 }
 
-fn envelope(detail: &Value) -> Value {
+pub(crate) fn envelope(detail: &Value) -> Value {
     json!({"detail-type": "Conversion Changed", "source": "platform.conversions", "detail": detail})
 }
 
@@ -55,6 +56,7 @@ fn envelope(detail: &Value) -> Value {
 async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
     let echo = Echo::start().await;
     let mut run = Run::start();
+    flow::tokens_of_a_login(&mut run, &echo).await;
     let (id, copy) = a_rule_s_life(&mut run, &echo).await;
     postbacks(&mut run, &echo).await;
     repairs(&mut run, &echo, &id).await;

@@ -113,6 +113,17 @@ impl Run {
         }
     }
 
+    /// The rows whose bodies hold this text now.
+    pub(crate) async fn rows_with(&self, text: &str) -> usize {
+        let mut count = 0;
+        for item in self.functions.cloud.items() {
+            let key = Key::new(item["pk"]["S"].as_str().expect("a key"), item["sk"]["S"].as_str().expect("a key"));
+            let read = self.engine.backend().get(&[key]).await.expect("AWS is there");
+            count += read.into_iter().flatten().filter(|item| item.body.contains(text)).count();
+        }
+        count
+    }
+
     /// Looks at all that is stored, queued and published now.
     async fn look_around(&mut self) {
         let items = self.functions.cloud.items();

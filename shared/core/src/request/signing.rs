@@ -1,5 +1,7 @@
 //! Signatures, so that a receiver knows who sent a postback: by Standard Webhooks, or in one header of the receiver's choice (B2).
 
+use std::borrow::Cow;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 
@@ -135,7 +137,7 @@ impl Signing {
         let body = rendered.body.as_deref().unwrap_or_default();
         let signed = match &self.form {
             Form::StandardWebhooks => {
-                Self::standard(key, scope.delivery_id, scope.now, body).map(|(name, value)| (name.to_owned(), value)).to_vec()
+                Self::standard(key, &message_id(scope), scope.now, body).map(|(name, value)| (name.to_owned(), value)).to_vec()
             }
             Form::Header(signature) => vec![(signature.header.to_string(), signature.sign(key, scope, body)?)],
         };
@@ -147,14 +149,22 @@ impl Signing {
     /// The headers that sign a request: `webhook-id`, `webhook-timestamp` (unix seconds) and `webhook-signature`.
     ///
     /// `secret_value` is `whsec_` and base64, or else taken as the bytes that it is. A request without a body signs the empty one.
-    pub(super) fn standard(secret_value: &str, delivery_id: &str, now: Timestamp, body: &[u8]) -> [(&'static str, String); 3] {
+    pub(super) fn standard(secret_value: &str, id: &str, now: Timestamp, body: &[u8]) -> [(&'static str, String); 3] {
         let key = secret_value.strip_prefix("whsec_").and_then(|text| BASE64_STANDARD.decode(text).ok());
         let key = key.as_deref().unwrap_or(secret_value.as_bytes());
         let seconds = now.as_second().to_string();
-        let message = [delivery_id.as_bytes(), seconds.as_bytes(), body].join(&b'.');
+        let message = [id.as_bytes(), seconds.as_bytes(), body].join(&b'.');
         let signature = format!("v1,{}", BASE64_STANDARD.encode(HmacHash::Sha256.hmac(key, &message)));
-        [("webhook-id", delivery_id.to_owned()), ("webhook-timestamp", seconds), ("webhook-signature", signature)]
+        [("webhook-id", id.to_owned()), ("webhook-timestamp", seconds), ("webhook-signature", signature)]
     }
+}
+
+/// The id of a signed message: that of its delivery, with step and run in a rule that has steps (W7).
+fn message_id<'s>(scope: &Scope<'s>) -> Cow<'s, str> {
+    if scope.at.step.is_empty() {
+        return scope.delivery_id.into();
+    }
+    format!("{}/{}/{}", scope.delivery_id, scope.at.step, scope.at.run).into()
 }
 
 impl Signature {

@@ -17,12 +17,13 @@ use tracking_core::{
     standstill::Cause,
 };
 
-use self::in_flow::{spent_in_flow, walk_on};
 pub(super) use self::behind::{done_or_once_more, finishes};
+use self::in_flow::{spent_in_flow, walk_on};
 use super::{
     Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF,
     another::{self, is_another},
     flow::{InFlow, call_of},
+    sealed::Seal,
     standby::Standby,
 };
 use crate::{
@@ -61,6 +62,7 @@ struct Asking<'a> {
     /// Its place in the flow of its rule, if that is one.
     flow: Option<Box<InFlow>>,
     secrets: Arc<BTreeMap<String, String>>,
+    seal: Seal,
     /// The key of its line.
     key: Key,
     /// The time by which all work on it must be over, if there is one.
@@ -168,7 +170,8 @@ impl<B: Backend> Deliveries<B> {
             return Ok(Claiming::Settled);
         }
         let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some() || finishes(&rule.definition);
-        let mut asking = Asking { received, job, rule, flow: None, secrets, key, until, began, paced: None, slot: None };
+        let seal = Seal::default();
+        let mut asking = Asking { received, job, rule, flow: None, secrets, seal, key, until, began, paced: None, slot: None };
         if view.is_none() && !reads {
             view = Some(View::default());
         }
@@ -177,6 +180,7 @@ impl<B: Backend> Deliveries<B> {
                 Some(view) => view,
                 None => self.read_line(received, &asking.job, &asking.key).await?,
             };
+            asking.seal = Box::pin(Seal::of(&self.rules, &asking.rule.definition, view.records.get(&asking.job.id))).await?;
             // The place in a flow is as old as the row that it is read from.
             if asking.rule.definition.plan.is_flow() && !Box::pin(walk_on(self, &mut asking, &view)).await? {
                 return Ok(Claiming::Settled);
@@ -184,7 +188,7 @@ impl<B: Backend> Deliveries<B> {
             match self.step(&mut asking, view).await? {
                 Step::Again => {}
                 Step::Settled => return Ok(Claiming::Settled),
-                Step::Send(won) => return Ok(self.claimed(asking, *won)),
+                Step::Send(won) => return self.claimed(asking, *won),
             }
         }
     }
@@ -200,7 +204,13 @@ impl<B: Backend> Deliveries<B> {
             another::reject(&self.store, received, job).await?;
             return Ok(Step::Settled);
         }
-        let ending = |attempts: u32| Ending { job, row: row.clone().zip(row_rev), attempts, max_attempts, definition: Some(&asking.rule.definition) };
+        let ending = |attempts: u32| Ending {
+            job,
+            row: row.clone().zip(row_rev),
+            attempts,
+            max_attempts,
+            definition: Some(&asking.rule.definition),
+        };
         let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
         let decision = view.line.decide(&self.ask(asking, base, now), &recorded);
         match decision {
@@ -443,22 +453,26 @@ impl<B: Backend> Deliveries<B> {
         Ok(())
     }
 
-    fn claimed(&self, asking: Asking<'_>, won: Won) -> Claiming {
-        let Asking { received, job, rule, flow, secrets, until, began, .. } = asking;
+    fn claimed(&self, asking: Asking<'_>, won: Won) -> Result<Claiming, StoreError> {
+        let Asking { received, job, rule, flow, secrets, seal, until, began, .. } = asking;
         let Won { row, row_rev, attempt, base, lease_until } = won;
         let at = self.store.now();
         let under_way = self.recorder.begin();
         let received = received.clone();
         let listed = AtomicBool::new(row.is_some() || job.held);
         let shown = AtomicBool::new(false);
-        Claiming::Send(Box::new(Claimed {
+        // Those of a flow stand with its place.
+        let own = row.as_ref().filter(|_| flow.is_none()).map(|row| seal.open(row)).transpose()?;
+        Ok(Claiming::Send(Box::new(Claimed {
             received,
             rule,
             job,
             row,
             row_rev,
             flow,
+            own: own.unwrap_or_default(),
             secrets,
+            seal,
             attempt,
             base,
             lease_until,
@@ -468,7 +482,7 @@ impl<B: Backend> Deliveries<B> {
             listed,
             shown,
             under_way,
-        }))
+        })))
     }
 }
 

@@ -76,7 +76,7 @@ impl Draft {
         row.base = claimed.base;
         row.max_attempts = claimed.max_attempts();
         row.pending |= judged.verdict == Verdict::Pending;
-        row.set_variables(&judged.told.variables, &judged.hidden);
+        row.note_hidden(&judged.told.variables, &judged.hidden);
         let told = news(&mut row, &judged.told, scrubber);
         let retry_after = retry_after.as_deref().and_then(|value| parse_retry_after(value, now));
         let followed = follow(claimed, &mut row, judged, retry_after, now);
@@ -238,6 +238,9 @@ fn follow(claimed: &Claimed, row: &mut DeliveryRow, judged: &Judged, retry_after
     if let Some(flow) = claimed.flow.as_deref() {
         return after_response(claimed, flow, row, (judged, retry_after), now);
     }
+    let mut variables = claimed.own.clone();
+    variables.extend(judged.told.variables.clone());
+    claimed.seal.write(&claimed.rule.definition, row, variables);
     // Its place in the present budget (L1).
     let (attempt, policy) = (claimed.attempt - claimed.base, &claimed.call().retry);
     let (max_attempts, id) = (policy.max_attempts(), &claimed.job.id);

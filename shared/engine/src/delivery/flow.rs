@@ -1,6 +1,6 @@
 //! The place of a delivery in the flow of its rule, with the variables that its texts read (W3, W5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -8,7 +8,8 @@ use tracking_core::{
     tracking_api::Definition,
 };
 
-use crate::{rows::DeliveryRow, rules::Rule};
+use super::sealed::Seal;
+use crate::{backend::StoreError, rows::DeliveryRow, rules::Rule};
 
 /// Values by the names of the variables that are kept for later deliveries, each for so many seconds (W5).
 pub(super) type Kept = BTreeMap<String, (String, u32)>;
@@ -21,32 +22,43 @@ pub(crate) struct InFlow {
     pub(crate) variables: BTreeMap<String, String>,
     /// The kept variables as they were read; they are no part of the delivery.
     pub(super) kept: BTreeMap<String, String>,
+    /// The names of variables that nobody sees, whatever the rule says of them now.
+    pub(super) hidden: BTreeSet<String>,
     /// It has the lease on setting kept variables.
     pub(super) leases: bool,
 }
 
 impl InFlow {
     /// The place of a delivery that has this row, or none.
-    pub(super) fn of(rule: &Rule, row: Option<&DeliveryRow>, kept: BTreeMap<String, String>, now: Timestamp) -> Self {
+    ///
+    /// # Errors
+    /// Its secret variables don't open.
+    pub(super) fn of(
+        rule: &Rule,
+        (row, seal): (Option<&DeliveryRow>, &Seal),
+        kept: BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let progress = row.and_then(|row| row.flow.as_deref().cloned());
         let base = row.map_or(0, |row| row.base);
-        let own = row.map(|row| row.variables.clone()).unwrap_or_default();
-        Self {
+        let own = row.map(|row| seal.open(row)).transpose()?.unwrap_or_default();
+        Ok(Self {
             progress: progress.unwrap_or_else(|| Progress::first(&rule.definition.plan, base, now)),
             variables: own.into_iter().chain(kept.clone()).collect(),
             kept,
+            hidden: row.map(|row| row.secret_variables.clone()).unwrap_or_default(),
             leases: false,
-        }
+        })
     }
 
     /// The place of a trial, which reads what is kept and keeps nothing (W11).
     pub(crate) fn of_trial(progress: Progress, kept: BTreeMap<String, String>) -> Self {
-        Self { progress, variables: kept.clone(), kept, leases: false }
+        Self { progress, variables: kept.clone(), kept, hidden: BTreeSet::new(), leases: false }
     }
 
     /// The same delivery at another place.
     pub(crate) fn moved(&self, progress: Progress, variables: BTreeMap<String, String>) -> Self {
-        Self { progress, variables, kept: self.kept.clone(), leases: false }
+        Self { progress, variables, kept: self.kept.clone(), hidden: self.hidden.clone(), leases: false }
     }
 
     /// The values of variables that are kept for so many seconds.
@@ -56,11 +68,11 @@ impl InFlow {
     }
 
     /// Writes it into the delivery's row.
-    pub(crate) fn note(&self, definition: &Definition, row: &mut DeliveryRow) {
+    pub(super) fn note(&self, definition: &Definition, seal: &Seal, row: &mut DeliveryRow) {
         row.flow = Some(Box::new(self.progress.clone()));
         let kept = definition.plan.kept_variables();
         let own = self.variables.iter().filter(|(name, _)| !kept.contains(*name));
-        row.variables = own.map(|(name, value)| (name.clone(), value.clone())).collect();
+        seal.write(definition, row, own.map(|(name, value)| (name.clone(), value.clone())).collect());
     }
 }
 

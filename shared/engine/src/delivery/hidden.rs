@@ -1,14 +1,14 @@
 //! Secret variables: values that a response gave to later requests of its delivery, and that nobody sees (A3).
 //!
 //! The rule reads them as they are. What people see is masked afterwards: requests that hold them, and the responses that they came from.
-//! A variable whose value holds that of a secret one is secret too.
+//! A variable whose value holds that of a secret one is secret too, and so is a part of a response that other steps refer to.
 
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
 };
 
-use tracking_core::{answer::Told, request::Rendered};
+use tracking_core::request::Rendered;
 
 use super::{
     Sent,
@@ -29,9 +29,10 @@ impl Rendering<'_> {
         if !self.variables.keys().any(|name| secret.contains(name.as_str())) {
             return Cow::Borrowed(self.variables);
         }
+        let scrubber = Scrubber::of_variables(self.variables, &secret);
         let shown = |(name, value): (&String, &String)| {
-            let is_shown = value.is_empty() || !secret.contains(name.as_str());
-            (name.clone(), if is_shown { value.clone() } else { MASK.to_owned() })
+            let is_secret = !value.is_empty() && secret.contains(name.as_str());
+            (name.clone(), if is_secret { MASK.to_owned() } else { scrubber.scrub(value) })
         };
         Cow::Owned(self.variables.iter().map(shown).collect())
     }
@@ -39,6 +40,15 @@ impl Rendering<'_> {
     /// Returns true if a request may hold the value of a secret variable.
     pub(super) fn has_secret_variables(&self) -> bool {
         matches!(self.shown_variables(), Cow::Owned(_))
+    }
+
+    /// The text of an end, or of a note, as people see it: without the values of secrets, and of those among these variables that are
+    /// secret.
+    pub(crate) fn shown_text(&self, text: &str, variables: &BTreeMap<String, String>, is_of_two_parties: bool) -> String {
+        // Without the request as people see it, all that the event gave to the request would count as made of a secret.
+        let shown = self.shown().ok();
+        let text = self.scrubber(shown.as_ref(), is_of_two_parties).scrub(text);
+        Scrubber::of_variables(variables, &self.secret_variables()).scrub(&text)
     }
 
     /// Masks the values of secret variables in what came back and in its meaning. What the variables are set to stays.
@@ -61,7 +71,7 @@ impl Rendering<'_> {
             .collect();
         let secrets = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         let scrubber = Scrubber::new(&Texts { secrets, derived: derived.unwrap_or_default() });
-        judged.hidden = hidden(&judged.told, &secret, &scrubber);
+        judged.hidden = hidden(&judged, &secret, &scrubber);
         judged.why = scrubber.scrub(&judged.why);
         judged.notes.iter_mut().for_each(|note| *note = scrubber.scrub(note));
         judged.told.external_id = judged.told.external_id.as_deref().map(|id| scrubber.scrub(id));
@@ -69,8 +79,9 @@ impl Rendering<'_> {
     }
 }
 
-/// The variables of a response that nobody sees.
-fn hidden(told: &Told, secret: &BTreeSet<&str>, scrubber: &Scrubber) -> BTreeSet<String> {
+/// The variables of a response that nobody sees, and the parts of it that other steps refer to and nobody sees.
+fn hidden(judged: &Judged, secret: &BTreeSet<&str>, scrubber: &Scrubber) -> BTreeSet<String> {
     let is_hidden = |(name, value): &(&String, &String)| secret.contains(name.as_str()) || scrubber.scrub(value) != **value;
-    told.variables.iter().filter(is_hidden).map(|(name, _)| name.clone()).collect()
+    let references = judged.references.iter().map(|(name, value)| (name, value));
+    judged.told.variables.iter().chain(references).filter(is_hidden).map(|(name, _)| name.clone()).collect()
 }

@@ -50,6 +50,7 @@ mod outbox;
 mod owed;
 mod recording;
 pub(crate) mod render;
+mod sealed;
 mod send;
 pub(crate) mod shown_headers;
 mod standby;
@@ -70,7 +71,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tracking_core::{caller::Owner, delivery::State, flow::Call, hash, request::Rendered, template::RenderFault, tracking_api::Definition};
+use tracking_core::{
+    caller::Owner, delivery::State, flow::Call, hash, request::Rendered, template::RenderFault, tracking_api::Definition,
+};
 
 use crate::{
     backend::{Backend, Effects, Lane, Received, Settle, StoreError, Swap},
@@ -85,6 +88,7 @@ use crate::{
 };
 use flow::{InFlow, call_of};
 use render::Rendering;
+use sealed::Seal;
 
 /// The reason of what ends because its rule sends no more (P6).
 pub(crate) const SWITCHED_OFF: &str = "the Tracking API was switched off or deleted";
@@ -104,7 +108,10 @@ pub struct Claimed {
     row_rev: Option<u64>,
     /// Its place in the flow of its rule, if that is one.
     flow: Option<Box<InFlow>>,
+    /// The variables of the delivery, if its rule is no flow.
+    own: BTreeMap<String, String>,
     secrets: Arc<BTreeMap<String, String>>,
+    seal: Seal,
     attempt: u32,
     /// Attempts before its present budget (L1).
     base: u32,
@@ -186,7 +193,6 @@ impl Claimed {
 
     /// What it is rendered from.
     fn rendering(&self) -> Rendering<'_> {
-        static NONE: BTreeMap<String, String> = BTreeMap::new();
         static NONE_SECRET: BTreeSet<String> = BTreeSet::new();
         Rendering {
             rule: &self.rule.id,
@@ -198,11 +204,7 @@ impl Claimed {
             is_test: false,
             at: self.at,
             secrets: &self.secrets,
-            variables: match (&self.flow, &self.row) {
-                (Some(flow), _) => &flow.variables,
-                (None, Some(row)) => &row.variables,
-                (None, None) => &NONE,
-            },
+            variables: self.flow.as_ref().map_or(&self.own, |flow| &flow.variables),
             secret_variables: self.row.as_ref().map_or(&NONE_SECRET, |row| &row.secret_variables),
         }
     }
@@ -211,7 +213,7 @@ impl Claimed {
     fn row_or_new(&self, state: State) -> DeliveryRow {
         let mut row = self.row.clone().unwrap_or_else(|| DeliveryRow::new(self.job.clone(), state, self.max_attempts()));
         if let Some(flow) = &self.flow {
-            flow.note(&self.rule.definition, &mut row);
+            flow.note(&self.rule.definition, &self.seal, &mut row);
         }
         row
     }

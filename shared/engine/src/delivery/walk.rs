@@ -3,11 +3,7 @@
 //! The steps between two requests are run by core. Their result stands in the delivery's row before the next request is claimed, so that a
 //! crash repeats no finished step (W3). A rule with one request has none of this, and costs nothing for it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
@@ -22,6 +18,7 @@ use super::{
     Claimed, Ending,
     flow::{InFlow, Kept, call_of},
     render::{Judged, Rendering},
+    sealed::Seal,
 };
 use crate::{
     backend::{Backend, Received, StoreError, Swap},
@@ -61,6 +58,7 @@ pub(super) struct Walker<'a, B> {
     pub(super) secrets: &'a Arc<BTreeMap<String, String>>,
     /// The delivery's row with its revision, if it has one.
     pub(super) known: Option<&'a (DeliveryRow, u64)>,
+    pub(super) seal: &'a Seal,
     /// An older flow of its subject is to finish before it sends (W4).
     pub(super) is_behind: bool,
 }
@@ -73,7 +71,7 @@ impl<B: Backend> Walker<'_, B> {
     pub(super) async fn walk_on(&self) -> Result<WalkedOn, StoreError> {
         let row = self.known.map(|(row, _)| row);
         let kept = self.deliveries.rules.kept(self.rule).await?;
-        let flow = InFlow::of(self.rule, row, kept, self.deliveries.store.now());
+        let flow = InFlow::of(self.rule, (row, self.seal), kept, self.deliveries.store.now())?;
         if row.is_some_and(|row| row.state.is_ended()) {
             // The subject queue says what becomes of the message.
             return Ok(WalkedOn::Send(Box::new(flow)));
@@ -232,7 +230,7 @@ impl<B: Backend> Walker<'_, B> {
         attempts: u32,
         (until, why): (Timestamp, String),
     ) -> Result<Option<DeliveryRow>, StoreError> {
-        let Self { deliveries, job, rule, .. } = *self;
+        let Self { deliveries, job, rule, seal, .. } = *self;
         let call = call_of(&rule.definition, Some(flow));
         let (known, rev): (Option<DeliveryRow>, _) = self.known.cloned().unzip();
         let is_known = known.is_some();
@@ -249,7 +247,7 @@ impl<B: Backend> Walker<'_, B> {
         row.reason = Some(why);
         row.next_due = Some(until);
         row.keeps_until = None;
-        flow.note(&rule.definition, &mut row);
+        flow.note(&rule.definition, seal, &mut row);
         let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(deliveries.store.delivery_item(&row)) };
         Ok(deliveries.store.swap_one(swap).await.is_done()?.then_some(row))
     }
@@ -257,8 +255,7 @@ impl<B: Backend> Walker<'_, B> {
 
 /// Walks on from a place, after so many attempts of the delivery.
 fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTreeMap<String, String>, now: Timestamp) -> Walked {
-    static NONE: BTreeSet<String> = BTreeSet::new();
-    let InFlow { progress, variables, .. } = flow;
+    let InFlow { progress, variables, hidden, .. } = flow;
     let rendering = Rendering {
         rule: &rule.id,
         definition: &rule.definition,
@@ -270,13 +267,11 @@ fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTre
         at: now,
         secrets,
         variables,
-        secret_variables: &NONE,
+        secret_variables: hidden,
     };
     let mut walked = rule.definition.plan.walk(progress.clone(), &rendering.scope(secrets, None), attempts, rule.head.version);
     if let Stance::End(_, reason) = &mut walked.stance {
-        // Without the request as people see it, all that the event gave to the request would count as made of a secret.
-        let shown = rendering.shown().ok();
-        *reason = rendering.scrubber(shown.as_ref(), rule.head.is_of_two_parties()).scrub(reason);
+        *reason = rendering.shown_text(reason, &walked.variables, rule.head.is_of_two_parties());
     }
     walked
 }
@@ -335,7 +330,8 @@ pub(super) fn after_response(
             (flow.moved(flow.progress.clone(), variables), Followed::at_once(Next::Ended(state, reason)))
         }
         Moved::On(progress) => {
-            let moved = flow.moved(progress, variables);
+            let mut moved = flow.moved(progress, variables);
+            moved.hidden.clone_from(&row.secret_variables);
             let Walked { progress, variables, keep, stance, .. } =
                 walk(&claimed.rule, &claimed.job, (&moved, attempt), &claimed.secrets, now);
             let flow = moved.moved(progress, variables);
@@ -353,7 +349,7 @@ pub(super) fn after_response(
         let value = judged.told.variables.get(name).cloned().unwrap_or_default();
         followed.keep.entry(name.clone()).or_insert((value, *seconds));
     }
-    flow.note(&claimed.rule.definition, row);
+    flow.note(&claimed.rule.definition, &claimed.seal, row);
     if let Some(call) = plan.call(&flow.progress.step) {
         row.max_attempts = flow.progress.max_attempts(call, row.base);
     }

@@ -396,6 +396,7 @@ fn begin_flow_anew(rule: &Rule, row: &mut DeliveryRow, base: u32, from_step: Opt
         (_, None) => {
             row.flow = None;
             row.variables.clear();
+            row.sealed = None;
             row.secret_variables.clear();
         }
     }

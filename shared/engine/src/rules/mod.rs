@@ -50,7 +50,7 @@ use crate::{
     keys,
     limits::Limits,
     rows::{self, Unreadable},
-    secrets::Vault,
+    secrets::{SealingKey, Vault},
     store::{Store, unreadable},
 };
 pub use audit::HistoryCursor;
@@ -188,6 +188,11 @@ impl<B: Backend> Rules<B> {
     pub(crate) fn new(store: &Arc<Store<B>>, vault: Vault) -> Self {
         let cache = Cache::new(store.settings.rule_lifetime, store.settings.cache_bytes);
         Self { store: Arc::clone(store), vault, cache }
+    }
+
+    /// The key that seals what is secret.
+    pub(crate) async fn sealing_key(&self) -> Result<Arc<SealingKey>, StoreError> {
+        self.vault.key().await
     }
 
     /// One rule, if the caller may see it.

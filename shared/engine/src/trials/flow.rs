@@ -102,14 +102,17 @@ impl Rehearsal {
             let rendering = self.rendering(self.attempts);
             let walked = plan.walk(self.flow.progress.clone(), &rendering.scope(&tried.secrets, None), self.attempts, 0);
             let Walked { progress, variables, stance, notes, .. } = walked;
-            let scrubber = rendering.scrubber(None, tried.two_parties);
-            let notes = notes.iter().map(|note| json!({"step": progress.step, "note": scrubber.scrub(note)}));
-            let notes: Vec<Value> = notes.collect();
+            let seen = |text: &str| rendering.shown_text(text, &variables, tried.two_parties);
+            let notes: Vec<Value> = notes.iter().map(|note| json!({"step": progress.step, "note": seen(note)})).collect();
+            let stance = match stance {
+                Stance::End(state, reason) => Stance::End(state, seen(&reason)),
+                stance => stance,
+            };
             self.shown.steps.extend(notes);
             self.flow = self.flow.moved(progress, variables);
             match stance {
                 Stance::End(state, reason) => {
-                    self.shown.ends = json!({"state": state, "reason": scrubber.scrub(&reason)});
+                    self.shown.ends = json!({"state": state, "reason": reason});
                     return None;
                 }
                 Stance::Wait(until, _) => {

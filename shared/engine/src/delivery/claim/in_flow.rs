@@ -20,10 +20,10 @@ pub(super) async fn walk_on<B: Backend>(
     asking: &mut Asking<'_>,
     view: &View,
 ) -> Result<bool, StoreError> {
-    let Asking { received, job, rule, secrets, .. } = &*asking;
+    let Asking { received, job, rule, secrets, seal, .. } = &*asking;
     let known = view.records.get(&job.id).cloned().zip(view.row_rev);
     let is_behind = behind::is_behind(deliveries, asking, view);
-    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), is_behind };
+    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), seal, is_behind };
     let WalkedOn::Send(flow) = walker.walk_on().await? else { return Ok(false) };
     asking.flow = Some(flow);
     Ok(true)
@@ -37,8 +37,8 @@ pub(super) async fn spent_in_flow<B: Backend>(
     (known, attempts): (Option<(DeliveryRow, u64)>, u32),
     why: &str,
 ) -> Result<Step, StoreError> {
-    let Asking { received, job, rule, secrets, .. } = asking;
-    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), is_behind: false };
+    let Asking { received, job, rule, secrets, seal, .. } = asking;
+    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), seal, is_behind: false };
     let Some((state, reason)) = walker.walk_on_exhausted(flow, attempts, why).await? else { return Ok(Step::Settled) };
     let max_attempts = known.as_ref().map_or(0, |(row, _)| row.max_attempts);
     let ending = Ending { job, row: known, attempts, max_attempts, definition: Some(&rule.definition) };
