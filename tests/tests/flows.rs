@@ -8,10 +8,16 @@ use tracking_core::{caller::Caller, delivery::DeliveryId, json, json::Value};
 use tracking_engine::{Claiming, DeliveryFilter, sender::Sender};
 use tracking_tests::world::{Arrival, Reply, World, event, transaction};
 
+#[path = "flows/limits.rs"]
+mod limits;
+#[path = "flows/logins.rs"]
+mod logins;
 #[path = "flows/order.rs"]
 mod order;
 #[path = "flows/page.rs"]
 mod page;
+#[path = "flows/people.rs"]
+mod people;
 #[path = "flows/presets.rs"]
 mod presets;
 #[path = "flows/requests.rs"]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, MAX_FLOW_REQUESTS, MAX_STEP_REQUESTS, Plan, Step, target::Target};
+use super::{Call, Kind, MAX_FLOW_REQUESTS, MAX_STEP_REQUESTS, Plan, Step, target::Target};
 use crate::{
     answer::Verdict,
     delivery::{DeliveryId, Next, Repeats, State, after_attempt, used_up},
@@ -115,7 +115,18 @@ impl Progress {
 
     /// Ends the present wait now (W13).
     pub fn wake(&mut self) {
-        self.until = None;
+        // A step that has begun and waits is known by its time.
+        self.until = self.until.filter(|_| self.entered).map(|_| self.began);
+    }
+
+    /// Returns true if a delivery at this place may stand in this step: one that has begun was a `wait` with a time, or a `call` (W12).
+    pub(super) fn may_stand_in(&self, step: &Step) -> bool {
+        match step.kind {
+            _ if !self.entered => true,
+            Kind::Wait(_) => self.until.is_some(),
+            Kind::Call(_) => self.until.is_none(),
+            Kind::Set(_) | Kind::Switch(_) | Kind::End(_) | Kind::Fail(_) => false,
+        }
     }
 
     /// The attempts of the delivery that the present run of its step may come to (W2); `base` are those of earlier budgets.
@@ -133,6 +144,14 @@ impl Progress {
             *self.sent.entry(self.step.clone()).or_insert(0) += requests;
         }
         (self.used, self.before, self.pending) = (0, attempts, false);
+    }
+
+    /// Leaves a step whose conditions hold no more; a run without a request does not count.
+    pub(super) fn pass(&mut self, attempts: u32) {
+        if attempts <= self.before && self.used == 0 {
+            self.runs.entry(self.step.clone()).and_modify(|runs| *runs = runs.saturating_sub(1));
+        }
+        self.leave(attempts);
     }
 
     /// Stands before another step.

@@ -83,7 +83,7 @@ impl Walk<'_> {
             if let Some(until) = self.progress.until.filter(|until| *until > scope.now) {
                 return self.wait(until);
             }
-            let Some(step) = self.plan.step(&self.progress.step) else {
+            let Some(step) = self.plan.step(&self.progress.step).filter(|step| self.progress.may_stand_in(step)) else {
                 if self.restarts() {
                     continue;
                 }
@@ -115,7 +115,8 @@ impl Walk<'_> {
     fn restarts(&mut self) -> bool {
         let Some(first) = self.plan.steps.first() else { return false };
         let Progress { step, runs, sent, .. } = &self.progress;
-        let is_untouched = sent.is_empty() && runs.keys().all(|name| name == step) && *first.name != **step;
+        let is_other = *first.name != **step || !self.progress.may_stand_in(first);
+        let is_untouched = sent.is_empty() && runs.keys().all(|name| name == step) && is_other;
         if is_untouched {
             self.progress.stand_before(first, None);
             self.progress.runs.clear();
@@ -124,13 +125,14 @@ impl Walk<'_> {
     }
 
     fn gone(&self) -> Stance {
-        let step = &self.progress.step;
-        Stance::End(State::Failed, format!("step {step} is not in version {} of the rule; resend begins anew", self.version))
+        let (step, version) = (&self.progress.step, self.version);
+        let what = if self.plan.step(step).is_some() { "of another kind" } else { "not" };
+        Stance::End(State::Failed, format!("step {step} is {what} in version {version} of the rule; resend begins anew"))
     }
 
     /// Enters a step, or goes on with the one that it stands in.
     fn visit(&mut self, step: &Step, scope: &Scope<'_>) -> Result<Moved, Stance> {
-        if self.progress.entered && step.call().is_some() {
+        if self.progress.entered && step.call().is_some() && !self.plan.kept_variables().iter().any(|name| step.sets(name)) {
             // Its texts are rendered with the request.
             return Err(Stance::Send);
         }
@@ -156,6 +158,14 @@ impl Walk<'_> {
     }
 
     fn visit_in(&mut self, step: &Step, scope: &Scope<'_>) -> Result<(Moved, Assigned), Stance> {
+        if self.progress.entered && step.call().is_some() {
+            // Since it was entered, another delivery may have kept what it would set (W5).
+            if self.is_run(step, scope)? {
+                return Err(Stance::Send);
+            }
+            self.progress.pass(self.attempts);
+            return Ok((self.plan.go_next(self.progress.clone(), "the flow has ended"), Assigned::default()));
+        }
         if !self.progress.entered {
             if !self.is_run(step, scope)? {
                 return Ok((self.plan.go_next(self.progress.clone(), "the flow has ended"), Assigned::default()));

@@ -151,14 +151,14 @@ impl<B: Backend> Walker<'_, B> {
     /// Takes the lease on a step that sets kept variables (W5). Returns the time at which to look again if another delivery has it, and
     /// why it waits.
     async fn await_lease(&self, flow: &mut InFlow) -> Result<Option<(Timestamp, String)>, StoreError> {
-        let plan = &self.rule.definition.plan;
         let step = &flow.progress.step;
+        let plan = &self.rule.definition.plan;
         if !plan.kept_variables().iter().any(|name| plan.step_sets(step, name)) {
             return Ok(None);
         }
         let now = self.deliveries.store.now();
         let lease_until = now + call_of(&self.rule.definition, Some(flow)).request.timeout().duration() + LEASE_MARGIN;
-        let Some(until) = self.deliveries.rules.lease_kept(self.rule, &self.job.id, lease_until).await? else {
+        let Some(until) = self.deliveries.rules.lease_kept(self.rule, (&self.job.id, &flow.kept), lease_until).await? else {
             flow.leases = true;
             return Ok(None);
         };

@@ -71,14 +71,15 @@ impl<B: Backend> Rules<B> {
         self.opened(rule, &row).await
     }
 
-    /// Takes the lease on setting kept variables for a delivery, until then. Returns the time at which to ask again if another one has it.
+    /// Takes the lease on setting kept variables for a delivery that has `read` these, until then. Returns the time at which to ask again
+    /// if another one has it, or has set one since.
     ///
     /// # Errors
     /// The store is unavailable.
     pub(crate) async fn lease_kept(
         &self,
         rule: &Rule,
-        delivery: &DeliveryId,
+        (delivery, read): (&DeliveryId, &BTreeMap<String, String>),
         until: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         for _ in 0..TRIES {
@@ -86,6 +87,9 @@ impl<B: Backend> Rules<B> {
             let now = self.store.now();
             if let Some(lease) = row.lease.as_ref().filter(|lease| lease.until > now && lease.delivery != *delivery) {
                 return Ok(Some(lease.until));
+            }
+            if row.values.iter().any(|(name, value)| value.until > now && !read.contains_key(name)) {
+                return Ok(Some(now));
             }
             row.lease = Some(Lease { delivery: delivery.clone(), until });
             if self.write_kept(rule, row, rev).await? {
