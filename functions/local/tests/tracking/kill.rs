@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,7 +14,8 @@ use serde_json::{Value, json};
 use crate::support::{Server, folder};
 
 const ROUNDS: u32 = 20;
-const MAX_RETRIES: usize = 3;
+pub(crate) const MAX_RETRIES: usize = 3;
+pub(crate) const FLAGS: [&str; 1] = ["--allow-private-targets"];
 
 /// Requests by delivery id, each with its attempt.
 type Seen = Arc<Mutex<HashMap<String, Vec<String>>>>;
@@ -55,8 +57,7 @@ fn sale(number: u32) -> Value {
 async fn p1_twenty_kills_under_load_lose_nothing_that_was_accepted() {
     let data = folder();
     let (receiver, seen) = receiver().await;
-    let flags = ["--allow-private-targets"];
-    let mut server = Server::start(data.path(), &flags);
+    let mut server = Server::start(data.path(), &FLAGS);
     let pending = json!([{"source": "body", "key": "status", "operator": "equals", "value": "pending"}]);
     let rule = |name: &str, delay: Value| {
         json!({
@@ -71,26 +72,9 @@ async fn p1_twenty_kills_under_load_lose_nothing_that_was_accepted() {
         assert_eq!(made.status, 201, "{}", made.body);
         rules.push(made.body["id"].as_str().expect("an id").to_owned());
     }
-    let mut accepted: BTreeSet<u32> = BTreeSet::new();
-    let mut next = 0;
-    for round in 0..ROUNDS {
-        let posting = tokio::spawn(post_until_it_fails(server.url.clone(), server.token.clone(), next));
-        // Some rounds are killed while the retries of the ones before are due.
-        tokio::time::sleep(Duration::from_millis(u64::from(60 + 37 * (round % 11)))).await;
-        server.signal("KILL");
-        let (reached, more) = posting.await.expect("posting does not panic");
-        server.wait();
-        next = reached;
-        accepted.extend(more);
-        server = Server::start(data.path(), &flags);
-    }
-    assert!(accepted.len() > 100, "only {} events were accepted: no load", accepted.len());
+    let accepted = killed_again_and_again(&mut server, data.path()).await;
     let log = settled_log(&server).await;
-    let mut found: BTreeMap<(String, String), Vec<&Value>> = BTreeMap::new();
-    for item in &log {
-        let key = (item["tracking_api_id"].as_str().unwrap_or_default(), item["conversion_id"].as_str().unwrap_or_default());
-        found.entry((key.0.to_owned(), key.1.to_owned())).or_default().push(item);
-    }
+    let found = by_rule_and_conversion(&log);
     for number in &accepted {
         for (rule, state) in [(&rules[0], "delivered"), (&rules[1], if number % 2 == 0 { "delivered" } else { "held" })] {
             let own = found.get(&(rule.clone(), format!("cnv_{number}"))).map(Vec::as_slice).unwrap_or_default();
@@ -101,6 +85,35 @@ async fn p1_twenty_kills_under_load_lose_nothing_that_was_accepted() {
         }
     }
     sent_once(&seen.lock().expect("nobody panics with it"), &log);
+}
+
+/// Kills the server twenty times under load and starts it again: the numbers of the sales that it accepted.
+pub(crate) async fn killed_again_and_again(server: &mut Server, data: &Path) -> BTreeSet<u32> {
+    let mut accepted: BTreeSet<u32> = BTreeSet::new();
+    let mut next = 0;
+    for round in 0..ROUNDS {
+        let posting = tokio::spawn(post_until_it_fails(server.url.clone(), server.token.clone(), next));
+        // Some rounds are killed while the retries of the ones before are due.
+        tokio::time::sleep(Duration::from_millis(u64::from(60 + 37 * (round % 11)))).await;
+        server.signal("KILL");
+        let (reached, more) = posting.await.expect("posting does not panic");
+        server.reap();
+        next = reached;
+        accepted.extend(more);
+        *server = Server::start(data, &FLAGS);
+    }
+    assert!(accepted.len() > 100, "only {} events were accepted: no load", accepted.len());
+    accepted
+}
+
+/// The deliveries of a log by rule and conversion.
+pub(crate) fn by_rule_and_conversion(log: &[Value]) -> BTreeMap<(String, String), Vec<&Value>> {
+    let mut found: BTreeMap<(String, String), Vec<&Value>> = BTreeMap::new();
+    for item in log {
+        let key = (item["tracking_api_id"].as_str().unwrap_or_default(), item["conversion_id"].as_str().unwrap_or_default());
+        found.entry((key.0.to_owned(), key.1.to_owned())).or_default().push(item);
+    }
+    found
 }
 
 /// Posts events, beginning with this one, until the server is killed: the next number, and those that were accepted.
@@ -132,7 +145,7 @@ fn sent_once(seen: &HashMap<String, Vec<String>>, log: &[Value]) {
 }
 
 /// The whole log, once nothing is open any more.
-async fn settled_log(server: &Server) -> Vec<Value> {
+pub(crate) async fn settled_log(server: &Server) -> Vec<Value> {
     for _ in 0..120 {
         let mut log = Vec::new();
         let mut cursor = String::new();

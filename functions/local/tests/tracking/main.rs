@@ -7,6 +7,7 @@ mod folders;
 mod inspect;
 mod keys;
 mod kill;
+mod kill_flows;
 mod postbacks;
 #[path = "../../../../tests/src/python.rs"]
 mod python;

@@ -120,6 +120,11 @@ impl Server {
         assert!(sent.expect("kill can be run").success());
     }
 
+    /// Waits for the end of a server that was killed.
+    pub(crate) fn reap(&mut self) {
+        self.child.wait().expect("the child is ours");
+    }
+
     pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("the child is ours")
     }
