@@ -46,13 +46,18 @@ impl Api {
         self.client.request(method, format!("{}{path}", self.url)).header("host", &self.host)
     }
 
-    /// Makes a rule that calls this address, for events of this affiliate alone, and returns its id. `more` are its other fields.
+    /// Makes a rule that calls this address, for events of this affiliate alone, and returns its id. `more` are its other fields; `steps`
+    /// among them replace the call of the address.
     pub(crate) async fn rule(&self, admin: &str, affiliate: &str, url: &str, more: &Value) -> String {
         let mut rule = json!({
             "name": affiliate, "trigger": "transaction_all", "conditions": {"affiliate": [affiliate]},
             "request": {"url": url, "timeout_seconds": 20},
         });
-        rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let members = rule.as_object_mut().unwrap();
+        if more.get("steps").is_some() {
+            members.remove("request");
+        }
+        members.extend(more.as_object().unwrap().clone());
         let answer = self.call(Some(admin), "POST /tracking-apis", &rule).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         answer.body["id"].as_str().expect("a rule has an id").to_owned()

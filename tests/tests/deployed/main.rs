@@ -8,6 +8,7 @@
 mod api;
 mod bus;
 mod contract;
+mod flows;
 mod issuer;
 mod ministack;
 mod package;

@@ -1,12 +1,14 @@
 //! One random history, and what must be true after it.
 
 mod checks;
+mod flow;
+mod flow_checks;
 mod script;
 
 use std::{collections::BTreeMap, fmt};
 
 use jiff::SignedDuration;
-use tracking_core::id::Id;
+use tracking_core::{id::Id, json};
 use tracking_engine::backend::Received;
 use tracking_tests::{
     crash::Cut,
@@ -55,8 +57,8 @@ impl Totals {
         }
     }
 
-    pub(crate) fn assert_that_everything_happened(&self) {
-        for what in [
+    pub(crate) fn assert_that_everything_happened(&self, more: &[&str]) {
+        let always = [
             "histories",
             "crashes",
             "requests",
@@ -72,8 +74,9 @@ impl Totals {
             "finals sent",
             "flows",
             "requests of flows",
-        ] {
-            assert!(self.counts.get(what).is_some_and(|count| *count > 0), "no history had: {what}\n{self}");
+        ];
+        for what in always.iter().chain(more) {
+            assert!(self.counts.get(*what).is_some_and(|count| *count > 0), "no history had: {what}\n{self}");
         }
     }
 }
@@ -105,8 +108,9 @@ pub(crate) struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    pub(crate) fn new(world: &'a mut World, number: u64, mut dice: Dice) -> Self {
-        let script = Script::roll(number, &mut dice);
+    /// The player of a history in which so many percent of the rules are flows.
+    pub(crate) fn new(world: &'a mut World, number: u64, flows: u64, mut dice: Dice) -> Self {
+        let script = Script::roll(number, flows, &mut dice);
         Self { world, number, dice, script, rules: Vec::new(), requests: Vec::new(), totals: Totals::default() }
     }
 
@@ -130,8 +134,9 @@ impl<'a> Player<'a> {
             for _ in 0..self.dice.roll(4) {
                 self.step(&mut spare).await;
             }
+            self.change_a_flow().await;
         }
-        self.come_to_an_end(&mut spare).await;
+        Box::pin(self.come_to_an_end(&mut spare)).await;
         let log = self.read_log().await;
         checks::check(&self, &log);
         self.totals.count("histories", 1);
@@ -141,10 +146,7 @@ impl<'a> Player<'a> {
         self.totals
             .count("finals sent", log.iter().filter(|item| item["is_final"] == true && item["attempts"] != 0).count() as u64);
         self.totals.count("requests", self.requests.len() as u64);
-        let flows = self.script.rules.iter().filter(|rule| rule.steps > 0).count();
-        self.totals.count("flows", flows as u64);
-        let of_flows = self.requests.iter().filter(|request| request.arrival.url.contains("&s=")).count();
-        self.totals.count("requests of flows", of_flows as u64);
+        self.count_flows(&log);
         self.totals.count("cut off", self.requests.iter().filter(|request| !request.recorded).count() as u64);
         self.totals
     }
@@ -181,16 +183,78 @@ impl<'a> Player<'a> {
 
     async fn work(&mut self, received: &Received) {
         let before = self.world.arrivals.len();
-        let mut dice = self.dice.clone();
-        let reply = Self::reply(&mut dice);
-        self.dice = dice;
-        let outcome = self.world.work(received, &mut |_| reply).await;
-        for arrival in self.world.arrivals[before..].iter().cloned() {
-            self.requests.push(Request { arrival, recorded: outcome.is_ok(), reply });
+        let mut replies = Vec::new();
+        let (script, dice) = (&self.script, &mut self.dice);
+        let outcome = self
+            .world
+            .work(received, &mut |arrival| {
+                let reply = Self::reply(script, arrival, dice);
+                replies.extend(Some(reply).filter(|reply| *reply != Reply::Stuck));
+                reply
+            })
+            .await;
+        let arrivals = self.world.arrivals[before..].to_vec();
+        assert_eq!(arrivals.len(), replies.len());
+        let count = replies.len();
+        for (number, (arrival, reply)) in arrivals.into_iter().zip(replies).enumerate() {
+            let rule = &self.script.rules[position_of(&arrival)];
+            assert!(!rule.is_off, "history {}: sent although its rule is off: {arrival:?}", self.number);
+            // A step that follows at once is sent after the record of the one before.
+            let recorded = outcome.is_ok() || number + 1 < count;
+            self.requests.push(Request { arrival, recorded, reply });
         }
     }
 
-    fn reply(dice: &mut Dice) -> Reply {
+    /// Changes the steps of a rule now and then, or switches it off, or on again (P6, W12, W13).
+    async fn change_a_flow(&mut self) {
+        let flows: Vec<usize> = (0..self.rules.len()).filter(|index| self.script.rules[*index].flow.is_some()).collect();
+        if flows.is_empty() || !self.dice.chance(20) {
+            return;
+        }
+        let index = flows[usize::try_from(self.dice.roll(flows.len() as u64)).unwrap_or(0)];
+        let rule = &mut self.script.rules[index];
+        let patch = if rule.is_off || self.dice.chance(25) {
+            self.totals.count("switched off or on", 1);
+            (rule.is_off, rule.was_off) = (!rule.is_off, true);
+            json!({"active": !rule.is_off})
+        } else {
+            self.totals.count("edits", 1);
+            rule.edits += 1;
+            rule.flow = rule.flow.as_ref().map(|flow| flow.edited(rule.edits, &mut self.dice));
+            json!({"steps": rule.flow.as_ref().map(|flow| flow.document(index as u64))})
+        };
+        let (owner, id) = (self.script.owner(), &self.rules[index]);
+        let patched = self.world.engine().writer().patch_rule(&owner, id, &patch, None).await;
+        patched.unwrap_or_else(|refused| panic!("history {}: {patch} is refused: {refused}", self.number));
+    }
+
+    /// Counts what flows of this history did.
+    fn count_flows(&mut self, log: &[json::Value]) {
+        let of_flows: Vec<&Request> =
+            self.requests.iter().filter(|request| self.script.rules[position_of(&request.arrival)].flow.is_some()).collect();
+        let later_runs =
+            of_flows.iter().filter(|request| !request.arrival.headers.contains(&("Tracking-Run".to_owned(), "1".to_owned())));
+        let logins = of_flows.iter().filter(|request| flow_checks::step_of(request) == "login");
+        let counts = [
+            ("flows", self.script.rules.iter().filter(|rule| rule.flow.is_some()).count()),
+            ("requests of flows", of_flows.len()),
+            ("requests of later runs", later_runs.count()),
+            ("logins", logins.count()),
+        ];
+        let gone = log
+            .iter()
+            .filter(|item| item["reason"].as_str().is_some_and(|reason| reason.contains("of the rule; resend")))
+            .count();
+        for (what, count) in counts.into_iter().chain([("steps gone", gone)]) {
+            self.totals.count(what, count as u64);
+        }
+    }
+
+    fn reply(script: &Script, arrival: &Arrival, dice: &mut Dice) -> Reply {
+        if let Some(flow) = &script.rules[position_of(arrival)].flow {
+            let step = arrival.headers.iter().find(|(name, _)| name == "Tracking-Step").map_or("", |(_, step)| step);
+            return flow.reply(step, dice);
+        }
         match dice.roll(10) {
             0 => Reply::Says(500, "down"),
             1 => Reply::Silence,
@@ -225,12 +289,17 @@ impl<'a> Player<'a> {
     /// The bus has nothing more, no more crashes: everything that is due comes to its end.
     async fn come_to_an_end(&mut self, spare: &mut Vec<Received>) {
         self.world.restart();
-        for _ in 0..1_500 {
+        for _ in 0..6_000 {
             let due = self.world.pick(1);
             match due.into_iter().next() {
                 Some(received) => self.work(&received).await,
                 None => match self.world.next_due() {
                     Some(next) => self.world.clock.until(next),
+                    // What waits for long has a due row.
+                    None if self.is_any_open().await => {
+                        self.world.clock.pass(SignedDuration::from_mins(1));
+                        self.world.engine().sweeper().sweep().await.expect("the store is there");
+                    }
                     None => break,
                 },
             }
@@ -243,6 +312,11 @@ impl<'a> Player<'a> {
         assert_eq!(self.world.next_due(), None, "history {}: the work never ends", self.number);
     }
 
+    /// Returns true if a delivery of this history waits.
+    async fn is_any_open(&self) -> bool {
+        self.read_log().await.iter().any(|item| item["state"] == "waiting" || item["state"] == "sending")
+    }
+
     async fn read_log(&self) -> Vec<tracking_core::json::Value> {
         let mut log = Vec::new();
         for conversion in self.script.conversions() {
@@ -251,4 +325,10 @@ impl<'a> Player<'a> {
         }
         log
     }
+}
+
+/// The position of the rule that sent a request.
+fn position_of(arrival: &Arrival) -> usize {
+    let path = arrival.url.trim_start_matches("http://127.0.0.1:9/");
+    path.split('?').next().and_then(|position| position.parse().ok()).expect("the URL begins with the rule's position")
 }

@@ -3,7 +3,7 @@
 use tracking_core::{caller::Caller, id::Id, json, json::Value};
 use tracking_tests::world::event;
 
-use super::Dice;
+use super::{Dice, flow::Flow};
 
 /// A rule of a history.
 #[derive(Debug, Clone)]
@@ -11,8 +11,14 @@ pub(crate) struct Rule {
     pub(crate) trigger: &'static str,
     pub(crate) is_final: bool,
     pub(crate) max_retries: u64,
-    /// The requests of its flow; 0 if it has one request.
-    pub(crate) steps: u64,
+    /// The steps that it has now, if it has any.
+    pub(crate) flow: Option<Flow>,
+    /// The number of times that its steps were changed.
+    pub(crate) edits: usize,
+    /// It does not send now.
+    pub(crate) is_off: bool,
+    /// It was switched off once.
+    pub(crate) was_off: bool,
     pub(crate) document: Value,
 }
 
@@ -45,10 +51,11 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    pub(crate) fn roll(number: u64, dice: &mut Dice) -> Self {
+    /// A history in which so many percent of the rules are flows.
+    pub(crate) fn roll(number: u64, flows: u64, dice: &mut Dice) -> Self {
         let affiliate = format!("aff_{number}");
         let conversion = format!("cnv_{number}");
-        let rules: Vec<Rule> = (0..=dice.roll(3)).map(|position| rule(position, dice)).collect();
+        let rules: Vec<Rule> = (0..=dice.roll(3)).map(|position| rule(position, flows, dice)).collect();
         let changes = changes(number, dice);
         let mut posts = Vec::new();
         for change in &changes {
@@ -75,7 +82,7 @@ impl Script {
     }
 }
 
-fn rule(position: u64, dice: &mut Dice) -> Rule {
+fn rule(position: u64, flows: u64, dice: &mut Dice) -> Rule {
     const TRIGGERS: [&str; 6] = [
         "transaction_all",
         "transaction_created",
@@ -92,7 +99,7 @@ fn rule(position: u64, dice: &mut Dice) -> Rule {
         (true, true) => json!({"mode": "final"}),
         (true, false) => json!({"mode": "final", "settle_seconds": 1 + dice.roll(5)}),
     };
-    let steps = if dice.chance(30) { 1 + dice.roll(4) } else { 0 };
+    let flow = if dice.chance(flows) { Some(Flow::roll(dice)) } else { None };
     let mut document = json!({
         "name": format!("rule {position}"),
         "trigger": trigger,
@@ -103,37 +110,16 @@ fn rule(position: u64, dice: &mut Dice) -> Rule {
         ]},
         "delay": delay,
     });
-    if steps > 0 {
-        let on_newer = if dice.chance(30) { "finish" } else { "supersede" };
-        let all = flow(position, steps, &document, dice);
+    if let Some(flow) = &flow {
+        let on_newer = if flow.finishes { "finish" } else { "supersede" };
         let members = document.as_object_mut().expect("a rule is an object");
         for name in ["request", "retry", "answer"] {
             members.remove(name);
         }
-        members.insert("steps".to_owned(), all);
+        members.insert("steps".to_owned(), flow.document(position));
         members.insert("on_newer".to_owned(), on_newer.into());
     }
-    Rule { trigger, is_final, max_retries, steps, document }
-}
-
-/// So many requests in order, with waits, branches and variables between them.
-fn flow(position: u64, steps: u64, one: &Value, dice: &mut Dice) -> Value {
-    let mut all = Vec::new();
-    for step in 1..=steps {
-        if dice.chance(40) {
-            all.push(json!({"name": format!("w{step}"), "wait": {"seconds": 1 + dice.roll(5)}}));
-        }
-        if dice.chance(20) {
-            all.push(json!({"name": format!("v{step}"), "set": {"variables": {"seen": format!("{{var.seen}}{step}")}}}));
-        }
-        let url = format!("http://127.0.0.1:9/{position}?v={{updated_at|unix}}&s={step}&seen={{var.seen}}");
-        all.push(json!({"name": format!("s{step}"), "call": {"url": url}, "retry": one["retry"], "answer": one["answer"]}));
-        if dice.chance(15) {
-            let when = json!([{"source": "macro", "key": "affiliate_id", "operator": "is_empty"}]);
-            all.push(json!({"name": format!("b{step}"), "switch": [{"when": when, "go": "fail"}]}));
-        }
-    }
-    all.into()
+    Rule { trigger, is_final, max_retries, flow, edits: 0, is_off: false, was_off: false, document }
 }
 
 /// One to four changes of a conversion with none to two transactions, each of which is created once and then pending or final.

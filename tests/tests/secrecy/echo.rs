@@ -62,17 +62,17 @@ impl Drop for Echo {
     }
 }
 
-async fn echo(State(heard): State<Arc<Heard>>, request: Request) -> Response {
+async fn echo(State(counts): State<Arc<Heard>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let headers: Vec<String> =
         head.headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))).collect();
     let all = format!("{} {}\n{}\n\n{body}", head.method, head.uri, headers.join("\n"));
     assert!(!secrets_in(&all).is_empty(), "the receiver gets the secrets: {all}");
-    let number = heard.all.fetch_add(1, Ordering::Relaxed);
+    let number = counts.all.fetch_add(1, Ordering::Relaxed);
     let status = match head.headers.get("tracking-step").map(HeaderValue::as_bytes) {
         None => STATUSES[number % STATUSES.len()],
-        Some(b"status") => FLOW_STATUSES[heard.queries.fetch_add(1, Ordering::Relaxed) % FLOW_STATUSES.len()],
+        Some(b"status") => FLOW_STATUSES[counts.queries.fetch_add(1, Ordering::Relaxed) % FLOW_STATUSES.len()],
         Some(_) => 200,
     };
     let status = StatusCode::from_u16(status).expect("a status");
