@@ -52,7 +52,7 @@ impl<B: Backend> Deliveries<B> {
         let host = claimed.next_host(&row);
         let recording = Recording { row, earlier, unlisted: listing.is_some(), host };
         let left = self.left_for_recording(&claimed);
-        let next = self.continued(&claimed, &recording.row);
+        let next = continued(&claimed, &recording.row, self.store.now());
         let effects = self.as_recorded(&claimed, &recording, next.is_some());
         let Claimed { received, under_way, .. } = claimed;
         drop(under_way);
@@ -68,12 +68,6 @@ impl<B: Backend> Deliveries<B> {
         let send = vec![message(&Task::Record(Box::new(recording)), group, self.store.now() + REST)];
         self.store.commit_one(Effects { send, ..received.done() }).await?;
         Ok(None)
-    }
-
-    /// What follows at once on an attempt with this row: the next step of its flow, unless its message has been worked for long.
-    fn continued(&self, claimed: &Claimed, row: &DeliveryRow) -> Option<Continued> {
-        let is_soon = self.store.now() < claimed.began + AT_ONCE;
-        (is_soon && row.keeps_until.is_some()).then(|| Continued::of(claimed))
     }
 
     /// What recording an attempt brings about, the end of its message included unless the delivery is `continued`.
@@ -160,6 +154,12 @@ impl<B: Backend> Deliveries<B> {
         }
         Err(StoreError::Contended(format!("the row of delivery {}", row.job.id)))
     }
+}
+
+/// What follows at once on an attempt with this row: the next step of its flow, unless its message has been worked for long.
+fn continued(claimed: &Claimed, row: &DeliveryRow, now: Timestamp) -> Option<Continued> {
+    let is_soon = now < claimed.began + AT_ONCE;
+    (is_soon && row.keeps_until.is_some()).then(|| Continued::of(claimed))
 }
 
 /// What the log knows of a delivery, compared with a record.
