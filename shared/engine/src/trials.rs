@@ -211,13 +211,7 @@ impl<B: Backend> Trials<B> {
     }
 
     /// Goes through the steps of a flow, and shows each.
-    async fn rehearse(
-        &self,
-        tried: Tried,
-        trial: Trial,
-        sender: Option<&Sender>,
-        began: Timestamp,
-    ) -> Result<Value, Refused> {
+    async fn rehearse(&self, tried: Tried, trial: Trial, sender: Option<&Sender>, began: Timestamp) -> Result<Value, Refused> {
         let Trial { event, answers, .. } = trial;
         let names: Vec<&str> = tried.definition.plan.step_names().collect();
         let mut faults = Faults::default();

@@ -134,7 +134,10 @@ async fn w4_twenty_wait_for_an_older_flow_and_the_oldest_beyond_ends_superseded(
     post(&world, 2..=23).await;
     world.work_all(&mut |_| OK).await;
     let ended = ended(&world).await;
-    let superseded = ("superseded".to_owned(), "more than 20 changes waited for the end of an older flow, and this was the oldest of them".to_owned());
+    let superseded = (
+        "superseded".to_owned(),
+        "more than 20 changes waited for the end of an older flow, and this was the oldest of them".to_owned(),
+    );
     assert_eq!(ended[1..3], [superseded.clone(), superseded]);
     assert!(ended[3..].iter().all(|(state, _)| state == "waiting"), "{ended:?}");
     world.pass(SignedDuration::from_hours(5), &mut |_| OK).await;

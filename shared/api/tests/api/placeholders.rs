@@ -47,7 +47,8 @@ async fn case_d3_a_rule_with_placeholders_is_inactive_until_all_are_filled_in() 
 #[tokio::test]
 async fn case_d5_off_stays_off_whatever_reason_is_given() {
     let api = Api::new();
-    let mut rule = json!({"name": "R", "request": {"url": "https://a.example/?k={secret.key}"}, "active": false, "inactive_reason": "x"});
+    let mut rule =
+        json!({"name": "R", "request": {"url": "https://a.example/?k={secret.key}"}, "active": false, "inactive_reason": "x"});
     let made = api.call("aff_a", "POST /tracking-apis", rule.clone()).await;
     assert_eq!((&made.body["active"], made.body.get("inactive_reason")), (&json!(false), None), "{}", made.text);
     let path = format!("/tracking-apis/{}", made.body["id"].as_str().unwrap());

@@ -155,7 +155,9 @@ impl Answer {
     pub(crate) fn lookup_steps(&self) -> usize {
         match self.read() {
             Body::Form(fields) => fields.len(),
-            Body::Json(_) | Body::Xml(_) | Body::Text | Body::Entities | Body::Empty => 1 + self.body.len() / BYTES_PER_LOOKUP_STEP,
+            Body::Json(_) | Body::Xml(_) | Body::Text | Body::Entities | Body::Empty => {
+                1 + self.body.len() / BYTES_PER_LOOKUP_STEP
+            }
         }
     }
 

@@ -361,7 +361,7 @@ impl AnswerRule {
     /// Returns true if it holds for what a body without fields says, rather than for want of fields: for its text, for a header, for any
     /// response, or for the status of one without a body.
     fn knows(&self, answer: &Answer) -> bool {
-        let reads_text = self.conditions().any(|condition| condition.reads_text());
+        let reads_text = self.conditions().any(Condition::reads_text);
         let reads_field = self.conditions().any(|condition| condition.field().is_some());
         let is_of_status = !reads_field && self.conditions().any(Condition::asks_status);
         self.when.is_always() || reads_text || (is_of_status && answer.body().trim_ascii().is_empty())

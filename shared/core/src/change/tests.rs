@@ -198,7 +198,8 @@ fn case_c4_a_result_that_is_another_now_is_told_although_auto_approved_is_kept()
         let mut detail = testing::detail();
         detail["conversion"]["change"] = json!("updated");
         let transaction = &mut detail["transactions"][0];
-        for (name, value) in [("auto_approved", json!(true)), ("result", json!(result)), ("previous_result", previous), ("change", change)] {
+        let all = [("auto_approved", json!(true)), ("result", json!(result)), ("previous_result", previous), ("change", change)];
+        for (name, value) in all {
             transaction[name] = value;
         }
         let (change, notes) = Change::parse_noting(&detail, "").unwrap();
@@ -375,7 +376,8 @@ fn s_an_envelope_is_read_by_its_detail_type() {
 fn s_a_bad_envelope_is_told_what_is_allowed() {
     check_envelope("no JSON", b"{", "", "not JSON (expected a key in quotes, found the end at line 1 column 2): give one event");
     check_envelope("no text", &[0xff, 0xfe], "", "not JSON");
-    check_envelope("too deep", "[".repeat(100_000).as_bytes(), "", "not JSON (expected the end of a list or an object, found the end");
+    let deep = "[".repeat(100_000);
+    check_envelope("too deep", deep.as_bytes(), "", "not JSON (expected the end of a list or an object, found the end");
     check_envelope("a list", b"[]", "", "a list is not allowed: give one event as a JSON object");
     let allowed = "give \"Conversion Changed\" or \"Offer Changed\"";
     check_envelope("no type", b"{}", "/detail-type", &format!("missing: {allowed}"));

@@ -155,7 +155,8 @@ impl Play {
     /// A person asks to send it again, and the log has it too.
     fn resend(&mut self, name: &str, order: Order) {
         let attempts = self.person_asks(Asked::Resend, name, order);
-        self.log.insert(delivery(name), Recorded { attempts, base: attempts, ended: false, due: Some(self.now), keeps_until: None });
+        self.log
+            .insert(delivery(name), Recorded { attempts, base: attempts, ended: false, due: Some(self.now), keeps_until: None });
     }
 
     fn wait(&mut self, seconds: i64) {

@@ -109,11 +109,7 @@ fn p3_what_waits_behind_another_names_it() {
             Some(LATER),
             format!("{id} goes first, an older one that has had no attempt yet: it waits for that"),
         ),
-        (
-            BlockerKind::BetweenSteps,
-            Some(LATER),
-            format!("{id} sends the next step of its flow at once: it waits for that"),
-        ),
+        (BlockerKind::BetweenSteps, Some(LATER), format!("{id} sends the next step of its flow at once: it waits for that")),
         (
             BlockerKind::SameChange,
             None,

@@ -329,7 +329,8 @@ impl Template {
 
     /// Returns true if it reads a secret, or one of these variables or parts of responses.
     pub(crate) fn reads_secret_of(&self, names: &dyn Fn(&str) -> bool) -> bool {
-        let read = |source: &Macro| source.variable().or_else(|| source.step_reference().map(StepReference::key)).is_some_and(names);
+        let read =
+            |source: &Macro| source.variable().or_else(|| source.step_reference().map(StepReference::key)).is_some_and(names);
         self.secrets().next().is_some() || self.all_slots().any(|slot| read(&slot.source))
     }
 

@@ -140,7 +140,7 @@ impl Definition {
     pub fn switched(&self, document: &Value) -> Option<Self> {
         let switch = |name: &str, unset: bool| document.get(name).map_or(Some(unset), Value::as_bool);
         let switched = Self { active: switch("active", true)?, pause: switch("pause", false)?, ..self.clone() };
-        let is_that = !(switched.active && !self.active) && *document == switched.document();
+        let is_that = (self.active || !switched.active) && *document == switched.document();
         is_that.then_some(switched)
     }
 
@@ -391,7 +391,8 @@ fn check_conditions(plan: &Plan, faults: &mut Faults) {
     let secrets = plan.secret_variables();
     for (place, condition) in plan.all_conditions() {
         let asks_if_empty = condition.variable().is_some_and(|(_, asks_if_empty)| asks_if_empty);
-        let is_read = |name: &&String| condition.templates().any(|(_, template)| template.reads_secret_of(&|read| read == **name));
+        let is_read =
+            |name: &&String| condition.templates().any(|(_, template)| template.reads_secret_of(&|read| read == **name));
         if let Some(name) = secrets.iter().filter(|_| !asks_if_empty).find(is_read) {
             faults.add(place, format!("{name} is a secret variable: only is_empty and is_not_empty may ask for it"));
         }

@@ -155,9 +155,7 @@ fn l1_answers_that_ask_for_a_retry_where_there_is_none() {
 fn case_d2_a_rule_that_reads_a_result_and_has_no_word_for_the_others() {
     let detail = "a 2xx response in which none of the rules holds, such as one that is still pending, counts as delivered too: add a rule \
                   that says pending, or write otherwise";
-    let rule = |value: &str, then: &str| {
-        json!({"when": [{"source": "body", "key": "status", "operator": "equals", "value": value}], "then": then})
-    };
+    let rule = |value: &str, then: &str| json!({"when": [{"source": "body", "key": "status", "operator": "equals", "value": value}], "then": then});
     let warned = [("/answer/rules", detail)];
     check(&json!({"answer": {"rules": [rule("approved", "delivered")]}}), &warned);
     let mut set = rule("approved", "delivered");

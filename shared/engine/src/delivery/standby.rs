@@ -52,7 +52,13 @@ impl<B: Backend> Deliveries<B> {
             };
             let reason = format!("{}; {what} within 72 hours", standby.reason);
             let attempts = row.attempts;
-            let ending = Ending { job, row: rev.map(|rev| (row, rev)), attempts, max_attempts, definition: Some(&standby.rule.definition) };
+            let ending = Ending {
+                job,
+                row: rev.map(|rev| (row, rev)),
+                attempts,
+                max_attempts,
+                definition: Some(&standby.rule.definition),
+            };
             if self.end(received, ending, state, &reason).await? {
                 return Ok(());
             }

@@ -160,7 +160,7 @@ impl Rehearsal {
         }
         let left = MAX_SECONDS - now.duration_since(self.began).as_secs();
         if !self.sends || self.shown.sent == MAX_SENT || left <= 0 {
-            return self.to_come(entry).map_or(Stepped::End, Stepped::on);
+            return self.go_past(entry).map_or(Stepped::End, Stepped::on);
         }
         self.shown.sent += 1;
         let longest = u32::try_from(left).unwrap_or(1).min(limits::LONGEST_TRIAL);
@@ -201,7 +201,7 @@ impl Rehearsal {
     }
 
     /// Goes on in order past a request that is not sent, with what its response would set shown as still to come.
-    fn to_come(&mut self, mut entry: Value) -> Option<InFlow> {
+    fn go_past(&mut self, mut entry: Value) -> Option<InFlow> {
         entry["note"] = "no answer is given for this step: what its response sets is shown as ‹…›".into();
         self.shown.steps.push(entry);
         let mut variables = self.flow.variables.clone();

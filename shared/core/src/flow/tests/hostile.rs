@@ -28,8 +28,13 @@ fn w8_nothing_that_everybody_reads_holds_what_a_secret_has_part_in() {
     let copied = json!({"variables": {"token": {"value": "{body.token}", "secret": true}, "copy": "{var.token|md5}"}});
     refused(&json!([login(copied, false), {"name": "no", "fail": {"reason": "{var.copy}"}}]), "/steps/1/fail/reason", "copy is");
     let hidden = "{steps.login.body.token}";
-    refused(&json!([login(json!({}), true), {"name": "no", "fail": {"reason": hidden}}]), "/steps/1/fail/reason", "secret variable");
-    let asks = json!([{"source": "macro", "key": "steps.login.body.token|upper", "operator": "string_starts_with", "value": "A"}]);
+    refused(
+        &json!([login(json!({}), true), {"name": "no", "fail": {"reason": hidden}}]),
+        "/steps/1/fail/reason",
+        "secret variable",
+    );
+    let asks =
+        json!([{"source": "macro", "key": "steps.login.body.token|upper", "operator": "string_starts_with", "value": "A"}]);
     let steps = json!([login(json!({}), true), {"name": "tell", "switch": [{"when": asks, "go": "end"}], "go": "fail"}]);
     refused(&steps, "/steps/1/switch/0/when/0", "secret variable");
     assert_eq!(faults(&json!([login(json!({}), false), {"name": "no", "fail": {"reason": hidden}}])), [], "it is not hidden");

@@ -12,7 +12,11 @@ use tracking_core::{
 };
 
 use super::{
-    super::{flow::InFlow, owed::wake, walk::{AGAIN, Walker}},
+    super::{
+        flow::InFlow,
+        owed::wake,
+        walk::{AGAIN, Walker},
+    },
     Asking, View,
 };
 use crate::{
