@@ -193,7 +193,7 @@ impl World {
     /// The machine died meanwhile.
     pub async fn work(&mut self, received: &Received, replies: Replies<'_>) -> Result<(), StoreError> {
         let engine = self.engine();
-        let mut claiming = engine.worker().claim(received).await?;
+        let mut claiming = Box::pin(engine.worker().claim(received)).await?;
         while let Claiming::Send(claimed) = claiming {
             let sent = match claimed.request() {
                 Ok(request) => {
@@ -215,8 +215,8 @@ impl World {
                 }
                 Err(fault) => Err(fault.into()),
             };
-            let Some(next) = engine.deliveries().conclude(*claimed, sent).await? else { break };
-            claiming = engine.worker().go_on(next).await?;
+            let Some(next) = Box::pin(engine.deliveries().conclude(*claimed, sent)).await? else { break };
+            claiming = Box::pin(engine.worker().go_on(next)).await?;
         }
         Ok(())
     }

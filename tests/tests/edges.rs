@@ -111,10 +111,10 @@ async fn switched_off_during(attempt: u32, reply: Reply) -> (Value, Value) {
 #[tokio::test]
 async fn p6_an_attempt_under_way_when_its_rule_is_switched_off_is_not_tried_again() {
     for attempt in [1, 2] {
-        let (told, reason) = switched_off_during(attempt, DOWN).await;
+        let (told, reason) = Box::pin(switched_off_during(attempt, DOWN)).await;
         assert_eq!(told, json!([0, "cancelled", attempt]), "attempt {attempt}");
         assert_eq!(reason, "the Tracking API was switched off or deleted");
-        let (told, _) = switched_off_during(attempt, OK).await;
+        let (told, _) = Box::pin(switched_off_during(attempt, OK)).await;
         assert_eq!(told, json!([0, "delivered", attempt]), "attempt {attempt}");
     }
 }
@@ -170,7 +170,7 @@ async fn f8_set_and_notes_see_the_mask() {
     let rules = json!({"rules": [{"when": [{"source": "body", "key": "s", "operator": "equals", "value": "ok"}], "then": "pending", "set": set}]});
     let body = json!({"s": "ok", "note": secret}).to_string();
     let given = Answer::new(200, vec![("X-E".to_owned(), format!("got {secret}"))], body.into_bytes());
-    let (told, next) = answered(&secret, &rules, given).await;
+    let (told, next) = Box::pin(answered(&secret, &rules, given)).await;
     assert_eq!(told["state"], "waiting", "the answer is judged: {told}");
     assert_eq!(told["log"][0]["answer"], r#"{"note":"***","s":"ok"}"#);
     let note = told["log"][0]["error"].as_str().unwrap();
@@ -188,7 +188,7 @@ async fn f8_a_masked_answer_stays_json_and_conditions_see_the_mask() {
     let rules = json!({"rules": [{"when": when, "then": "delivered"}], "otherwise": "failed"});
     let body = br#"{"total": 7, "list": [123, 12345, -12345.5, "n 12345", true], "12345": null}"#.to_vec();
     let given = Answer::new(200, vec![("x-e".to_owned(), "id=12345".to_owned())], body);
-    let (told, _) = answered("12345", &rules, given).await;
+    let (told, _) = Box::pin(answered("12345", &rules, given)).await;
     assert_eq!(told["state"], "delivered", "{told}");
     assert_eq!(told["log"][0]["answer"], r#"{"total": 7, "list": [123, "***", "***", "n ***", true], "***": null}"#);
 }
@@ -198,7 +198,7 @@ async fn f8_more_encodings_are_masked() {
     let echo = "hex 5a783951763f3e7e376b or 5A783951763F3E7E376B, any case ZX9QV?>~7K, base64 Wng5UXY/Pn43aw== Wng5UXY_Pn43aw, \
                 in a longer one eDpaeDlRdj8-fjdrLg==, json Zx9Qv?\\u003e~7k, js Zx9Qv\\x3f\\x3E~7k";
     let given = Answer::new(200, Vec::new(), echo.as_bytes().to_vec());
-    let (told, _) = answered("Zx9Qv?>~7k", &json!({}), given).await;
+    let (told, _) = Box::pin(answered("Zx9Qv?>~7k", &json!({}), given)).await;
     assert_eq!(
         told["log"][0]["answer"],
         "hex *** or ***, any case ***, base64 *** ***, in a longer one eDp***Lg==, json ***, js ***"

@@ -247,7 +247,7 @@ async fn q5_secrets_and_what_they_bought_stand_in_no_log_of_a_preset() {
         let world = played(preset).await;
         let log = json!(attempts(&world).await).to_string();
         let published = world.store().published(None, 100).unwrap();
-        let events: String = published.iter().map(|event| format!("{:?}", event.detail)).collect::<Vec<_>>().concat();
+        let events = published.iter().map(|event| format!("{:?}", event.detail)).collect::<Vec<_>>().concat();
         for secret in [SECRET, "2YotnFZFEjr1zCsicMWpAA", "SlAV32hkKGtFzFiCaNvQbw", "eyJhbGciOi", "8f3a1c", "77b0de"] {
             assert!(!log.contains(secret) && !events.contains(secret), "{}: {secret}", preset.id);
         }

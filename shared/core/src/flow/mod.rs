@@ -257,9 +257,9 @@ impl Plan {
         &self.derived.kept
     }
 
-    /// Returns true if a step may set a variable that outlives its delivery: one delivery at a time runs it (W5).
-    pub fn sets_kept(&self, step: &str) -> bool {
-        self.step(step).is_some_and(|step| self.derived.kept.iter().any(|name| step.sets(name)))
+    /// Returns true if the step sets this variable, or a response of it may.
+    pub fn step_sets(&self, step: &str, variable: &str) -> bool {
+        self.step(step).is_some_and(|step| step.sets(variable))
     }
 
     fn find_secret(&self) -> BTreeSet<String> {
@@ -413,11 +413,6 @@ impl Plan {
     /// Returns true if a text of the plan, or a condition, names this macro.
     pub(crate) fn reads(&self, is_read: impl Fn(&Macro) -> bool) -> bool {
         self.all_templates().into_iter().flat_map(Template::uses).any(|used| is_read(used.source))
-    }
-
-    /// Returns true if the step may set this variable.
-    pub(crate) fn step_sets(&self, step: &str, variable: &str) -> bool {
-        self.step(step).is_some_and(|step| step.sets(variable))
     }
 
     /// An estimate of the memory that it takes, in bytes.

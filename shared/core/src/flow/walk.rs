@@ -132,7 +132,7 @@ impl Walk<'_> {
 
     /// Enters a step, or goes on with the one that it stands in.
     fn visit(&mut self, step: &Step, scope: &Scope<'_>) -> Result<Moved, Stance> {
-        if self.progress.entered && step.call().is_some() && !self.plan.sets_kept(&step.name) {
+        if self.progress.entered && step.call().is_some() && !self.plan.kept_variables().iter().any(|name| step.sets(name)) {
             // Its texts are rendered with the request.
             return Err(Stance::Send);
         }

@@ -180,7 +180,7 @@ impl<B: Backend> Deliveries<B> {
                 Some(view) => view,
                 None => self.read_line(received, &asking.job, &asking.key).await?,
             };
-            asking.seal = Seal::of(&self.rules, &asking.rule.definition, view.records.get(&asking.job.id)).await?;
+            asking.seal = Box::pin(Seal::of(&self.rules, &asking.rule.definition, view.records.get(&asking.job.id))).await?;
             // The place in a flow is as old as the row that it is read from.
             if asking.rule.definition.plan.is_flow() && !Box::pin(walk_on(self, &mut asking, &view)).await? {
                 return Ok(Claiming::Settled);

@@ -152,7 +152,8 @@ impl<B: Backend> Walker<'_, B> {
     /// why it waits.
     async fn await_lease(&self, flow: &mut InFlow) -> Result<Option<(Timestamp, String)>, StoreError> {
         let step = &flow.progress.step;
-        if !self.rule.definition.plan.sets_kept(step) {
+        let plan = &self.rule.definition.plan;
+        if !plan.kept_variables().iter().any(|name| plan.step_sets(step, name)) {
             return Ok(None);
         }
         let now = self.deliveries.store.now();
