@@ -48,7 +48,7 @@ fn inflated(mut answer: Answer) -> Answer {
             Some((body, false)) => answer.with_body(body),
             // A text is what its header says it is not.
             None if answer.is_cut() || std::str::from_utf8(body).is_ok() => answer,
-            None => answer.cut(Cut::Encoded),
+            None => return answer.cut(Cut::Encoded),
         };
     }
     answer
