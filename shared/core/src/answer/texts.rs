@@ -39,7 +39,7 @@ pub(super) trait Tellable: Sized {
 
 impl Tellable for TransactionResult {
     fn read(text: &str) -> Result<Self, String> {
-        match text {
+        match &*text.to_ascii_lowercase() {
             "pending" => Ok(Self::Pending),
             "approved" => Ok(Self::Approved),
             "rejected" => Ok(Self::Rejected),

@@ -38,15 +38,29 @@ fn a3_what_is_empty_was_not_told() {
 }
 
 #[test]
+fn case_c3_a_result_is_read_whatever_its_case() {
+    let set = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": {"result": "{body.result}"}}]});
+    for (word, result) in [
+        ("APPROVED", TransactionResult::Approved),
+        ("Rejected", TransactionResult::Rejected),
+        (" pending ", TransactionResult::Pending),
+    ] {
+        let body = json!({"result": word}).to_string();
+        let judged = judge(&set, &answer(200, &body));
+        assert_eq!((judged.told.result, judged.notes.len()), (Some(result), 0), "{word}");
+    }
+}
+
+#[test]
 fn a3_what_is_no_result_or_amount_is_left_out_with_a_note() {
     let set = json!({"result": "{body.result}", "payout": "{body.payout}", "value": "5", "external_id": "{body.id}"});
-    let body = json!({"result": "Approved", "payout": "12,50", "id": "x".repeat(2_049)}).to_string();
+    let body = json!({"result": "Done", "payout": "12,50", "id": "x".repeat(2_049)}).to_string();
     let (told, notes) = told(&set, &body);
     assert_eq!(told, Told { value: Some("5".parse().unwrap()), ..Told::default() });
     assert_eq!(
         notes,
         [
-            "/answer/rules/0/set/result: \"Approved\" is not a result: pending, approved and rejected are; left out",
+            "/answer/rules/0/set/result: \"Done\" is not a result: pending, approved and rejected are; left out",
             "/answer/rules/0/set/payout: \"12,50\" is not an amount: write a decimal such as \"12.50\", at most 28 digits; left out",
             "/answer/rules/0/set/external_id: 2049 bytes are too many: 2048 are allowed; left out",
         ]
