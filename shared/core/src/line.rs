@@ -95,6 +95,9 @@ pub struct Claim {
     /// `true` once the same call was repeated: each of the two may send, so it is never given back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
+    /// The step that it was claimed for, of a rule with steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Box<str>>,
 }
 
 /// The present, as a process sees it.
@@ -123,6 +126,8 @@ pub struct Ask<'a> {
     pub present: Present,
     /// The request's timeout, in seconds.
     pub timeout_seconds: u32,
+    /// The step whose request it is, of a rule with steps.
+    pub step: Option<&'a str>,
     /// n + 1 (L1): the attempts of one budget.
     pub max_attempts: u32,
 }
@@ -260,6 +265,12 @@ impl Line {
         self.entries.iter().any(|entry| entry.id == *id && entry.attempts == attempt && entry.base == base)
     }
 
+    /// The step that the delivery's last attempt was claimed for, and how many attempts were claimed beyond those that are recorded.
+    pub fn lost(&self, id: &DeliveryId, recorded: u32) -> Option<(&str, u32)> {
+        let entry = self.entries.iter().find(|entry| entry.id == *id && entry.attempts > recorded)?;
+        Some((entry.claim.as_ref()?.step.as_deref()?, entry.attempts - recorded))
+    }
+
     /// Whether a person stopped the delivery.
     pub fn is_stopped(&self, id: &DeliveryId) -> bool {
         self.entries.iter().any(|entry| entry.id == *id && entry.asked == Some(Asked::Stop))
@@ -374,7 +385,13 @@ impl Line {
             attempts: attempts + 1,
             base,
             asked,
-            claim: Some(Claim { token: ask.token.to_owned(), lease_until, run: ask.present.run, shared: false }),
+            claim: Some(Claim {
+                token: ask.token.to_owned(),
+                lease_until,
+                run: ask.present.run,
+                shared: false,
+                step: ask.step.map(Into::into),
+            }),
             parked_until: None,
             slot: None,
             returns: own.and_then(|entry| entry.returns).filter(|returns| returns.attempt == attempts + 1),

@@ -102,3 +102,36 @@ async fn w5_deliveries_whose_login_failed_do_not_all_log_in_when_it_is_back() {
     assert_eq!((logins, world.arrivals.len() - failed), (1, 21));
     assert!(world.log(&DeliveryFilter::default()).await.iter().all(|delivery| delivery["state"] == "delivered"));
 }
+
+#[tokio::test]
+async fn w3_a_request_that_was_cut_off_is_charged_to_its_own_step() {
+    let mut rule = with_login();
+    rule["steps"][1]["retry"] = json!({"max_retries": 0});
+    let mut world = World::temporary();
+    world.rule(&Caller::Admin, rule).await;
+    for number in 0..2 {
+        let conversion = json!({"conversion_id": format!("cnv_c{number}"), "external_id": "X-1"});
+        let transaction = transaction(&format!("trx_c{number}"), "created", "pending");
+        world.post(&[event(&format!("chg_c{number}"), conversion, json!([transaction]))]).await.unwrap();
+    }
+    let first = world.pick(1).remove(0);
+    let Claiming::Send(login) = world.engine().worker().claim(&first).await.unwrap() else { panic!("it logs in") };
+    assert!(login.request().unwrap().url.contains("login"));
+    drop(login);
+    world.restart();
+    // The other one logs in meanwhile, so that the first has a token when it comes again.
+    let mut reply = |arrival: &Arrival| if arrival.url.contains("login") { TOKEN } else { Reply::Says(200, "approved") };
+    let other = world.pick(2).into_iter().find(|message| message.body != first.body).unwrap();
+    world.work(&other, &mut reply).await.unwrap();
+    assert!(world.arrivals.is_empty(), "it waits for the login of the first");
+    world.clock.pass(SignedDuration::from_secs(30));
+    let other = world.pick(1).remove(0);
+    world.work(&other, &mut reply).await.unwrap();
+    assert_eq!(world.arrivals.len(), 2);
+    world.restart();
+    world.pass(SignedDuration::from_mins(15), &mut reply).await;
+    let log = world.log(&DeliveryFilter::default()).await;
+    assert!(log.iter().all(|delivery| delivery["state"] == "delivered"), "{log:?}");
+    let asked = world.arrivals.iter().filter(|arrival| !arrival.url.contains("login")).count();
+    assert_eq!((asked, world.arrivals.len()), (2, 3), "{:?}", paths(&world.arrivals));
+}

@@ -146,6 +146,12 @@ impl Progress {
         (self.used, self.before, self.pending) = (0, attempts, false);
     }
 
+    /// Charges so many requests to another step, for which they were claimed: they were cut off, and the flow has come here since.
+    pub fn charge(&mut self, step: &str, requests: u32) {
+        self.before += requests;
+        *self.sent.entry(step.to_owned()).or_insert(0) += requests;
+    }
+
     /// Leaves a step whose conditions hold no more; a run without a request does not count.
     pub(super) fn pass(&mut self, attempts: u32) {
         if attempts <= self.before && self.used == 0 {

@@ -96,7 +96,7 @@ mod tests {
 
     fn ask_of(id: &DeliveryId) -> Ask<'_> {
         let present = Present { now: NOW, run: 1, recording: SignedDuration::ZERO };
-        Ask { id, order: created(9), after: None, token: "t", present, timeout_seconds: 40, max_attempts: 3 }
+        Ask { id, order: created(9), after: None, token: "t", present, timeout_seconds: 40, step: None, max_attempts: 3 }
     }
 
     #[test]

@@ -174,13 +174,14 @@ mod tests {
             token: "t",
             present: Present { now: at(NOW), run, recording: SignedDuration::from_secs(recording) },
             timeout_seconds: 40,
+            step: None,
             max_attempts: 3,
         };
         Line { head: 0, entries }.position(&ask, &|_| None)
     }
 
     fn claimed(entry: Entry) -> Entry {
-        let claim = Claim { token: "x".to_owned(), lease_until: at("2026-11-22T09:00:55Z"), run: 1, shared: false };
+        let claim = Claim { token: "x".to_owned(), lease_until: at("2026-11-22T09:00:55Z"), run: 1, shared: false, step: None };
         Entry { claim: Some(claim), ..entry }
     }
 

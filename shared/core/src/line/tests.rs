@@ -72,6 +72,7 @@ impl Play {
             token,
             present: self.present(),
             timeout_seconds: 40,
+            step: None,
             max_attempts: self.max_attempts,
         }
     }

@@ -269,6 +269,7 @@ impl<B: Backend> Deliveries<B> {
             token: &received.token,
             present: Present { now, ..self.store.present() },
             timeout_seconds: asking.call().request.timeout().seconds(),
+            step: asking.flow.as_deref().filter(|_| asking.rule.definition.plan.has_steps()).map(|flow| &*flow.progress.step),
             max_attempts: asking.max_attempts(base),
         }
     }

@@ -59,6 +59,8 @@ pub(super) struct Walker<'a, B> {
     /// The delivery's row with its revision, if it has one.
     pub(super) known: Option<&'a (DeliveryRow, u64)>,
     pub(super) seal: &'a Seal,
+    /// The step that its last attempts were claimed for, and their number, if they have no record.
+    pub(super) lost: Option<(&'a str, u32)>,
     /// An older flow of its subject is to finish before it sends (W4).
     pub(super) is_behind: bool,
 }
@@ -112,6 +114,9 @@ impl<B: Backend> Walker<'_, B> {
             self.deliveries.heavy.run(owner, move || walk(&rule, &job, (&flow, attempts), &secrets, now)).await
         };
         let (before, mut flow) = (flow.clone(), flow.moved(progress, variables));
+        if let Some((step, requests)) = self.lost.filter(|(step, _)| *step != flow.progress.step && stance == Stance::Send) {
+            flow.progress.charge(step, requests);
+        }
         self.keep(&flow, &keep).await?;
         match stance {
             Stance::Send => {
@@ -187,6 +192,7 @@ impl<B: Backend> Walker<'_, B> {
             token: &self.received.token,
             present: Present { now: store.now(), ..store.present() },
             timeout_seconds: call.request.timeout().seconds(),
+            step: None,
             max_attempts: call.retry.max_attempts(),
         }
     }

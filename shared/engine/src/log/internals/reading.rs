@@ -157,6 +157,7 @@ impl Rows {
             token: "",
             present: look.present,
             timeout_seconds: call.map_or(USUAL_TIMEOUT_SECONDS, |call| call.request.timeout().seconds()),
+            step: None,
             max_attempts: call.filter(|_| flow.is_none()).map_or_else(budget, |call| call.retry.max_attempts()),
         }
     }
