@@ -389,6 +389,6 @@ fn f3_big_fields_are_not_written_out_without_end() {
         json!({"name": "n", "request": {"url": "https://a.example/"}, "answer": {"rules": rules, "otherwise": "failed"}});
     let judgement = judge(&parse(&document).unwrap(), &list);
     assert_eq!((judgement.verdict, judgement.rule), (Verdict::Retry, None));
-    let note = "/answer/rules/4/when/10: the answer rules are too expensive for this answer: 8388608 steps";
+    let note = "/answer/rules/4/when/6: the answer rules are too expensive for this answer: 8388608 steps";
     assert_eq!(judgement.notes, [note]);
 }
