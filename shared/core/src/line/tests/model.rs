@@ -125,16 +125,8 @@ impl Model {
                 self.newest = self.newest.max(Some(order.version));
                 self.claimed[who] = attempt;
                 let lease_until = now + SignedDuration::from_secs(55);
-                self.sending = Some(Sending {
-                    who,
-                    attempt,
-                    base: self.base[who],
-                    lease_until,
-                    token,
-                    cut_off: false,
-                    shared: false,
-                    step: None,
-                });
+                self.sending =
+                    Some(Sending { who, attempt, base: self.base[who], lease_until, token, cut_off: false, shared: false });
             }
             Mine(attempt) => {
                 let mine = live.expect("a lease that lasts");
