@@ -9,6 +9,7 @@
   own, take minutes to make up. Tests of flows send the others.
 """
 
+import copy
 import json
 import os
 import re
@@ -73,9 +74,13 @@ def short_steps():
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
     schemas = raw_schema["components"]["schemas"]
+    any_steps = {"type": "array", "items": {"type": "object", "required": ["name"]}}
+    whole = copy.deepcopy(schemas["NewTrackingApi"])
+    whole["properties"]["steps"] = any_steps
+    schemas["Preset"]["properties"]["tracking_api"] = whole
     for name in ("NewTrackingApi", "TrackingApiPatch"):
         schemas[name]["properties"]["steps"] = short_steps()
-    schemas["TrackingApi"]["properties"]["steps"] = {"type": "array", "items": {"type": "object", "required": ["name"]}}
+    schemas["TrackingApi"]["properties"]["steps"] = any_steps
     for form in [schemas["Test"], *schemas["Preview"]["anyOf"]]:
         del form["properties"]["answers"]
     for name in [name for name in schemas if name in STEP_PARTS]:

@@ -111,7 +111,10 @@ impl Sent<'_> {
         for (position, request) in self.requests.iter().enumerate() {
             let seen = query(request, "seen").unwrap_or_default();
             assert!(seen.starts_with(before), "{}", self.about("a variable lost what was set before"));
-            before = seen;
+            // What was set before a request that has no record is set again.
+            if request.recorded {
+                before = seen;
+            }
             if is_edited {
                 continue;
             }
