@@ -26,11 +26,15 @@ export function TrialResult({ trial, rule }: { trial: Trial; rule: unknown }) {
           </ul>
         </div>
       )}
-      {trial.request && (
-        <section className="stack tight">
-          <h3>{t.request}</h3>
-          <RequestView request={trial.request} />
-        </section>
+      {trial.steps ? (
+        <Steps trial={trial} steps={trial.steps} />
+      ) : (
+        trial.request && (
+          <section className="stack tight">
+            <h3>{t.request}</h3>
+            <RequestView request={trial.request} />
+          </section>
+        )
       )}
       {trial.macros.length > 0 && <Values rule={rule} uses={trial.macros} />}
       <section className="stack tight">
@@ -49,6 +53,28 @@ function Fires({ trial }: { trial: Trial }) {
       {trial.sample && <span className="small">{t.sample}</span>}
       <Verdicts verdicts={trial.verdicts} />
     </div>
+  );
+}
+
+/** What each step of a flow sends, in the order in which they were tried, and where the trial ends. */
+function Steps({ trial, steps }: { trial: Trial; steps: NonNullable<Trial["steps"]> }) {
+  return (
+    <section className="stack tight">
+      <h3>{t.steps}</h3>
+      {steps.map((step, at) => (
+        <div key={at} className="stack tight">
+          <div className="row">
+            <strong className="mono">{step.step}</strong>
+            {step.verdict && <Badge tone={step.verdict === "failed" ? "bad" : "ok"}>{texts.verdicts[step.verdict] ?? step.verdict}</Badge>}
+            {step.waits_until && <span className="small dim">{t.waitsUntil(step.waits_until)}</span>}
+          </div>
+          {step.note && <p className="small dim break">{step.note}</p>}
+          {step.error && <p className="small break">{step.error}</p>}
+          {step.request && <RequestView request={step.request} />}
+        </div>
+      ))}
+      {trial.ends && <p className="small break">{t.ends(trial.ends.state, trial.ends.reason)}</p>}
+    </section>
   );
 }
 
