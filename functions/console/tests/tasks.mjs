@@ -77,7 +77,7 @@ export async function flows(world) {
   await page.getByLabel("client_secret", { exact: true }).fill("s3cret-value");
   await page.getByRole("complementary", { name: "Preview" }).getByText(`http://${host}/ok?in=1`).first().waitFor();
   await page.getByText("JSON", { exact: true }).first().click();
-  await page.getByRole("textbox", { name: "JSON" }).getByText('"max_runs": 5').waitFor();
+  await page.getByRole("textbox", { name: "JSON" }).getByText('"steps"').first().waitFor();
   assert.equal(await page.getByText("All fields").count(), 0);
   await page.getByText("Few fields").click();
   await page.getByRole("button", { name: "Save postback" }).click();
