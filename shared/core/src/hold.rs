@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     change::{Change, Transaction},
     event::{Event, EventKind, Order, Subject},
+    times::later,
     tracking_api::{Final, OnExpiry},
 };
 
@@ -336,11 +337,6 @@ fn remember(subjects: &mut BTreeMap<Subject, HeldSubject>, version: u64, transac
 
 fn all_final(transactions: &[Transaction]) -> bool {
     !transactions.is_empty() && transactions.iter().all(|transaction| transaction.result.is_final())
-}
-
-/// A time that much later, or the last there is.
-fn later(at: Timestamp, time: SignedDuration) -> Timestamp {
-    at.checked_add(time).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

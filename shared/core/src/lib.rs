@@ -39,6 +39,7 @@ pub mod statistics;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod times;
 pub mod tracking_api;
 pub mod trigger;
 mod when;

@@ -69,12 +69,12 @@ impl SampleRule {
         (self.receiver != "ok" && !self.is_flow()) || self.is_final()
     }
 
-    /// Whether it has steps.
+    /// Returns true if it has steps.
     pub(super) fn is_flow(&self) -> bool {
         self.rule.get("steps").is_some()
     }
 
-    /// Whether its deliveries wait until the demo's clock is moved (W14).
+    /// Returns true if its deliveries wait until the demo's clock is moved (W14).
     pub(super) fn waits_for_the_clock(&self) -> bool {
         self.receiver == OFFICE_HOURS
     }

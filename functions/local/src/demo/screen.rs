@@ -19,7 +19,7 @@ use crate::edge;
 
 /// How many postbacks of a rule are shown unless all of them are telling, or asked for.
 const FIRST_FEW: usize = 3;
-/// How many deliveries of a rule with steps are shown, each with all of its requests.
+/// The deliveries of a rule with steps that are shown, each with all of its requests.
 const FIRST_FLOWS: usize = 2;
 /// Columns of a line where there is no terminal.
 const USUAL_WIDTH: usize = 150;
@@ -106,7 +106,7 @@ enum Shown {
 }
 
 impl Shown {
-    /// Whether this one is shown.
+    /// Returns true if this one is shown.
     fn takes(&mut self, arrival: &Arrival) -> bool {
         match self {
             Self::All => true,

@@ -35,8 +35,13 @@ struct Assignment {
 }
 
 impl Assignment {
+    /// Returns true if it is written as its text alone.
+    fn is_short(&self) -> bool {
+        !self.is_secret && self.keep_seconds.is_none()
+    }
+
     fn document(&self) -> Value {
-        if !self.is_secret && self.keep_seconds.is_none() {
+        if self.is_short() {
             return self.text.text().into();
         }
         let mut map = Map::from_iter([("value".to_owned(), self.text.text().into())]);
@@ -103,8 +108,7 @@ impl Assignments {
     pub(crate) fn placed_templates(&self) -> impl Iterator<Item = (String, &Template)> {
         self.0.iter().flat_map(|(name, assignment)| {
             let at = format!("/{}", pointer_token(name));
-            let is_short = !assignment.is_secret && assignment.keep_seconds.is_none();
-            let text = if is_short { at.clone() } else { format!("{at}/value") };
+            let text = if assignment.is_short() { at.clone() } else { format!("{at}/value") };
             let keep = assignment.keep_seconds.as_ref().map(|seconds| (format!("{at}/keep_seconds"), seconds));
             [Some((text, &assignment.text)), keep].into_iter().flatten()
         })

@@ -50,12 +50,8 @@ impl Set {
 
     /// The resource's form, as it was written; `None` if nothing is set.
     pub(super) fn document(&self) -> Option<Value> {
-        let templates = [&self.result, &self.payout, &self.value, &self.external_id];
-        let mut map: Map = FOR_THE_PLATFORM
-            .iter()
-            .zip(templates)
-            .filter_map(|(key, template)| Some(((*key).to_owned(), template.as_ref()?.text().into())))
-            .collect();
+        let fields = self.for_the_platform();
+        let mut map: Map = fields.map(|(key, template)| (key.to_owned(), template.text().into())).collect();
         map.extend(self.variables.document().map(|variables| ("variables".to_owned(), variables)));
         (!map.is_empty()).then_some(Value::Object(map))
     }
@@ -67,24 +63,27 @@ impl Set {
 
     /// The texts of what goes back to the platform.
     pub(super) fn platform_templates(&self) -> impl Iterator<Item = &Template> {
-        [&self.result, &self.payout, &self.value, &self.external_id].into_iter().flatten()
+        self.for_the_platform().map(|(_, template)| template)
+    }
+
+    /// The fields of what goes back to the platform, with their texts.
+    fn for_the_platform(&self) -> impl Iterator<Item = (&'static str, &Template)> {
+        let templates = [&self.result, &self.payout, &self.value, &self.external_id];
+        FOR_THE_PLATFORM.into_iter().zip(templates).filter_map(|(key, template)| Some((key, template.as_ref()?)))
     }
 
     /// Every text with its place below `set`.
     pub(super) fn placed_templates(&self) -> impl Iterator<Item = (String, &Template)> {
-        let fields = FOR_THE_PLATFORM.iter().zip([&self.result, &self.payout, &self.value, &self.external_id]);
-        let fields = fields.filter_map(|(key, template)| Some((format!("/{key}"), template.as_ref()?)));
+        let fields = self.for_the_platform().map(|(key, template)| (format!("/{key}"), template));
         fields.chain(self.variables.placed_templates().map(|(place, template)| (format!("/variables{place}"), template)))
     }
 
     /// The fields for the platform that read a part of the response which becomes a secret variable, each with what is wrong.
     pub(super) fn leaks(&self) -> Vec<(&'static str, String)> {
-        let templates = [&self.result, &self.payout, &self.value, &self.external_id];
-        let written = FOR_THE_PLATFORM.iter().zip(templates).filter_map(|(field, text)| Some((*field, text.as_ref()?)));
         let hidden: BTreeSet<&str> = self.variables.secret_texts().flat_map(Template::response_parts).collect();
         let leak = |text: &Template| text.response_parts().find(|part| hidden.contains(part)).map(ToOwned::to_owned);
         let detail = |part: String| format!("{part} is set as a secret variable here: no event may hold its value");
-        written.filter_map(|(field, text)| Some((field, detail(leak(text)?)))).collect()
+        self.for_the_platform().filter_map(|(field, text)| Some((field, detail(leak(text)?)))).collect()
     }
 
     pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {

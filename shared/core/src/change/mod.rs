@@ -22,7 +22,7 @@ pub use self::{
     envelope::{Envelope, MAX_EVENT_BYTES},
     given::notes_on,
 };
-use crate::{fault::Faults, id::Id, money::Money};
+use crate::{fault::Faults, id::Id, money::Money, times::later};
 
 /// The most transactions that one change may carry.
 pub const MAX_TRANSACTIONS: usize = 1_000;
@@ -306,7 +306,7 @@ impl Transaction {
 
     /// Returns true if its last update is known to be another one than the conversion's.
     pub(crate) fn is_older_than(&self, conversion: &Conversion) -> bool {
-        let updated = |own: Timestamp, conversions: Timestamp| own.checked_add(ONE_UPDATE).is_ok_and(|last| last < conversions);
+        let updated = |own: Timestamp, conversions: Timestamp| later(own, ONE_UPDATE) < conversions;
         self.updated_at.zip(conversion.updated_at).is_some_and(|(own, conversions)| updated(own, conversions))
     }
 }

@@ -134,7 +134,7 @@ impl Reader<'_, '_> {
             self.fault(condition, format!("{} values are too many: give at most {MAX_VALUES}", entries.len()));
             return Vec::new();
         }
-        let is_new = !self.faults.expressions().is_of_stored_rule();
+        let is_new = !self.faults.is_of_stored_rule();
         let mut values = Vec::with_capacity(entries.len());
         for (position, entry) in entries.iter().enumerate() {
             match read(entry) {

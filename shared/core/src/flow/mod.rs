@@ -21,7 +21,7 @@ pub use self::{
     kinds::{STEP_KINDS, StepKindInfo},
     parse::{MAX_RUNS, MAX_STEPS},
     progress::{Answered, Moved, Progress},
-    walk::{MAX_VARIABLES_BYTES, Stance, Walked},
+    walk::{Stance, Walked, variables_too_long},
 };
 use self::{target::Target, wait::Wait};
 use crate::{

@@ -12,6 +12,7 @@ use crate::{
     hash,
     json::{Map, Value},
     template::{Allowed, Place, Scope, Template},
+    times::later,
 };
 
 /// The longest wait: 120 days, in seconds.
@@ -130,18 +131,13 @@ impl Wait {
         let due = match &self.form {
             Form::Seconds(seconds) => Some(now + SignedDuration::from_secs((*seconds).into())),
             Form::Until { text, zone } => Some(until(text, zone, scope)?),
-            Form::After { of, seconds } => of.time(scope).map(|at| later(at, (*seconds).into())),
+            Form::After { of, seconds } => of.time(scope).map(|at| later(at, SignedDuration::from_secs((*seconds).into()))),
             Form::Within { days, from, to, zone } => opening(days, (*from, *to), zone, scope),
             Form::Next { day, at, zone, holidays } => next_day(*day, *at, zone, holidays, now),
         };
         let longest = now + SignedDuration::from_secs(MAX_WAIT_SECONDS.into());
         Ok(due.filter(|due| *due > now).map_or(Due::Now, |due| Due::At(due.min(longest))))
     }
-}
-
-/// So many seconds after a time of the event, which may be the last there is.
-fn later(at: Timestamp, seconds: i64) -> Timestamp {
-    at.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
 impl Anchor {

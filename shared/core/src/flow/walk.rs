@@ -22,7 +22,7 @@ const MAX_DURATION: SignedDuration = SignedDuration::from_hours(24 * 120);
 /// Steps that one walk enters at most: more than all runs of all steps.
 const MAX_ENTRIES: usize = 1_000;
 /// The most bytes of a delivery's variables.
-pub const MAX_VARIABLES_BYTES: usize = 32 * 1_024;
+const MAX_VARIABLES_BYTES: usize = 32 * 1_024;
 /// The most waits of a flow.
 const MAX_WAITS: u32 = 100;
 
@@ -50,6 +50,12 @@ pub struct Walked {
     pub stance: Stance,
     /// The steps and tells left out on the way.
     pub notes: Vec<String>,
+}
+
+/// The words for variables of a delivery that are longer than allowed.
+pub fn variables_too_long<'v>(values: impl Iterator<Item = &'v String>) -> Option<String> {
+    let is_too_long = values.map(String::len).sum::<usize>() > MAX_VARIABLES_BYTES;
+    is_too_long.then(|| format!("the variables of the delivery are longer than {MAX_VARIABLES_BYTES} bytes"))
 }
 
 impl Plan {
@@ -150,8 +156,7 @@ impl Walk<'_> {
         let (moved, assigned) = visited?;
         self.variables.extend(assigned.values);
         self.keep.extend(assigned.keep);
-        if self.variables.values().map(String::len).sum::<usize>() > MAX_VARIABLES_BYTES {
-            let why = format!("the variables of the delivery are longer than {MAX_VARIABLES_BYTES} bytes");
+        if let Some(why) = variables_too_long(self.variables.values()) {
             return Err(Stance::End(State::Failed, in_step(self.plan, &step.name, &why)));
         }
         Ok(moved)

@@ -96,7 +96,7 @@ struct Reader<'b> {
     mode: Mode,
 }
 
-/// How much is let pass.
+/// The strictness of a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Strict,

@@ -400,7 +400,7 @@ fn check_conditions(plan: &Plan, faults: &mut Faults) {
     }
 }
 
-/// What the platform is told is an event of its bus, which many read: no secret variable has part in it (W8).
+/// Adds a fault where a secret variable has part in what the platform is told: that is an event of its bus, which many read (W8).
 fn check_told(plan: &Plan, faults: &mut Faults) {
     for call in plan.calls() {
         let at = call.pointer("answer");

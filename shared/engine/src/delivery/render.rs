@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tracking_core::{
     answer::{Answer, Judgement, Told, Verdict, no_answer},
     event::Event,
-    flow::{Answered, Call, MAX_VARIABLES_BYTES, Progress},
+    flow::{Answered, Call, Progress, variables_too_long},
     id::Id,
     request::Rendered,
     template::{At, RenderFault, Scope, Steps},
@@ -30,9 +30,6 @@ use crate::{
 
 /// How much of an answer people see, in bytes.
 pub(crate) const SHOWN_ANSWER: usize = 4_096;
-
-/// The reason where variables are longer than allowed.
-const TOO_LONG: &str = "the variables of the delivery are longer than 32768 bytes";
 
 /// A body up to so many bytes takes less than a millisecond to read, mask and judge.
 const LIGHT_BODY_BYTES: usize = 64 * 1_024;
@@ -189,15 +186,16 @@ impl<'a> Rendering<'a> {
         }
     }
 
-    /// Returns true if the delivery would have more of variables with these than it may. Those that are kept for later deliveries do not
+    /// The words for it if the delivery would have more of variables with these than it may. Those that are kept for later deliveries do not
     /// count.
-    fn are_too_long(&self, told: &Told, references: &[(String, String)]) -> bool {
+    fn too_long(&self, told: &Told, references: &[(String, String)]) -> Option<String> {
         let kept = self.definition.plan.kept_variables();
         let new = || references.iter().map(|(name, value)| (name, value)).chain(&told.variables);
         let is_new = |name: &String| told.variables.contains_key(name) || references.iter().any(|(new, _)| new == name);
         let old = self.variables.iter().filter(|(name, _)| !is_new(name));
         let counted = new().chain(old).filter(|(name, _)| !kept.contains(*name));
-        new().next().is_some() && counted.map(|(_, value)| value.len()).sum::<usize>() > MAX_VARIABLES_BYTES
+        new().next()?;
+        variables_too_long(counted.map(|(_, value)| value))
     }
 
     fn judge(&self, sent: &Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> Judged {
@@ -208,17 +206,16 @@ impl<'a> Rendering<'a> {
                 // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
                 let url = shown.map_or("", |shown| &shown.url);
                 let call = self.call();
-                let Judgement { verdict, rule, reason, mut told, mut notes, go, forget } = call.answer.judge(answer, url, &scope);
+                let Judgement { mut verdict, rule, mut reason, mut told, mut notes, go, forget } =
+                    call.answer.judge(answer, url, &scope);
                 let references = self.flow.map(|flow| self.definition.plan.references(&flow.progress.step, answer));
                 let mut references = references.unwrap_or_default();
-                let mut verdict = verdict;
-                let mut reason = reason;
-                if self.are_too_long(&told, &references) {
+                if let Some(too_long) = self.too_long(&told, &references) {
                     told.variables.clear();
                     references.clear();
-                    notes.push(format!("{TOO_LONG}; left out"));
+                    notes.push(format!("{too_long}; left out"));
                     if self.flow.is_some() {
-                        (verdict, reason) = (Verdict::Failed, Some(TOO_LONG.to_owned()));
+                        (verdict, reason) = (Verdict::Failed, Some(too_long));
                     }
                 }
                 // The answer was masked; its templates may have decoded it.

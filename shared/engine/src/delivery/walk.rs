@@ -107,12 +107,14 @@ impl<B: Backend> Walker<'_, B> {
     /// Walks after so many attempts, and deals with what does not lead to a request.
     async fn stand(&self, flow: InFlow, attempts: u32) -> Result<WalkedOn, StoreError> {
         let now = self.deliveries.store.now();
-        let Walked { progress, variables, keep, stance, .. } = {
-            let owner = self.rule.definition.is_heavy.then(|| self.job.owner.clone());
+        let walked = if self.rule.definition.is_heavy {
             let (rule, job, flow) = (self.rule.clone(), self.job.clone(), flow.clone());
-            let secrets = Arc::clone(self.secrets);
+            let (owner, secrets) = (Some(job.owner.clone()), Arc::clone(self.secrets));
             self.deliveries.heavy.run(owner, move || walk(&rule, &job, (&flow, attempts), &secrets, now)).await
+        } else {
+            walk(self.rule, self.job, (&flow, attempts), self.secrets, now)
         };
+        let Walked { progress, variables, keep, stance, .. } = walked;
         let (before, mut flow) = (flow.clone(), flow.moved(progress, variables));
         if let Some((step, requests)) = self.lost.filter(|(step, _)| *step != flow.progress.step && stance == Stance::Send) {
             flow.progress.charge(step, requests);

@@ -1,4 +1,4 @@
-//! What an affiliate may write into steps, and what it may not learn or cost (W8, F2, F7).
+//! Steps of hostile affiliates: they are bounded, and learn nothing (W8, F2, F7).
 
 use super::*;
 use crate::template::{Scope, sample};

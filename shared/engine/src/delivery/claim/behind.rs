@@ -1,6 +1,6 @@
 //! Waiting for the end of an older flow of the same subject (`on_newer: finish`, W4).
 //!
-//! Who waits stands on the subject queue and settles its message; its row waits for an hour from now. The end of a flow lets its own
+//! A delivery that waits stands on the subject queue and settles its message; its row waits for an hour from now. The end of a flow lets its own
 //! message come once more, and that wakes the oldest that waits. Whoever begins to wait looks at the older flow once more after that: so
 //! either the end of that sees who waits, or who waits sees the end.
 
