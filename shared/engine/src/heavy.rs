@@ -1,5 +1,5 @@
-//! Work on the processor that may take milliseconds: it leaves the threads that serve everybody, one piece at a time for each owner, so
-//! that an expensive rule costs its own owner's time.
+//! Work on the processor that may take milliseconds: it leaves the threads that serve everybody, one piece at a time for each owner, and at a
+//! low priority, so that an expensive rule costs its own owner's time.
 
 use std::{
     collections::HashMap,
@@ -11,6 +11,9 @@ use tracking_core::caller::Owner;
 
 /// Pieces of one owner that run at once.
 const AT_ONCE: usize = 1;
+/// The nice value of its threads: about a tenth of a busy processor.
+#[cfg(target_os = "linux")]
+const LOW_PRIORITY: i32 = 10;
 /// Gates that are kept; those that nobody uses go first.
 const MOST_GATES: usize = 1_024;
 
@@ -25,6 +28,7 @@ impl HeavyWork {
         let Some(owner) = owner else { return work() };
         let permit = self.gate(owner).acquire_owned().await.expect("a gate is never closed");
         let done = spawn_blocking(move || {
+            give_way();
             let done = work();
             drop(permit);
             done
@@ -43,6 +47,17 @@ impl HeavyWork {
         Arc::clone(gates.entry(owner).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
     }
 }
+
+/// Gives this thread less of a busy processor than those that serve everybody have. Its later pieces are heavy ones too: the threads
+/// for blocking work do nothing else but ask the system's resolver.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    // On Linux a priority is a thread's. Without it the work is only less polite.
+    let _refused = rustix::process::setpriority_process(None, LOW_PRIORITY);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
 
 #[cfg(test)]
 mod tests {

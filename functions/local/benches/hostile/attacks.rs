@@ -21,8 +21,10 @@ use crate::{
 };
 
 /// The names of the attacks.
-pub(crate) const NAMES: [&str; 13] =
-    ["tarpit", "f2", "f3", "f4", "f9", "trials", "crowd", "answers", "drips", "keys", "hints", "reads", "unread"];
+pub(crate) const NAMES: [&str; 15] = [
+    "tarpit", "f2", "f3", "f4", "f9", "trials", "crowd", "answers", "drips", "keys", "hints", "reads", "unread", "waits",
+    "rehearse",
+];
 
 const HALF_A_HEAD: &str = "POST /events HTTP/1.1\r\nHost: tracking\r\nContent-Le";
 
@@ -75,6 +77,8 @@ impl Attacker {
             "f9" => self.send_very_many(name, until).await,
             "trials" => self.try_out(name, until).await,
             "crowd" => self.crowd(name, until).await,
+            "waits" => self.post_long(name, until).await,
+            "rehearse" => self.rehearse(name, until).await,
             _ => self.post_keys(name, until).await,
         }
     }
@@ -86,6 +90,28 @@ impl Attacker {
             self.call(name, &self.server.admin, "POST /events", event.to_string()).await;
             sleep(Duration::from_millis(pause_ms)).await;
         }
+    }
+
+    /// Events as long as they may be, of which twenty rules ask again and wait every second.
+    async fn post_long(&self, name: &'static str, until: Instant) {
+        let parameters: BTreeMap<String, String> = (0..115).map(|i| (format!("k{i}"), "x".repeat(2_000))).collect();
+        while now() < until {
+            let mut event = sale("aff_a", name, &self.next(name));
+            event["detail"]["conversion"]["query_params"] = json!(parameters);
+            self.call(name, &self.server.admin, "POST /events", event.to_string()).await;
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Previews of a flow that goes round in costly steps.
+    async fn rehearse(&self, name: &'static str, until: Instant) {
+        let body = json!({"rule": targets::costly_loop()}).to_string();
+        let previews = (0..4).map(|_| async {
+            while now() < until {
+                self.call(name, &self.token, "POST /tracking-apis/preview", body.clone()).await;
+            }
+        });
+        futures_util::future::join_all(previews).await;
     }
 
     /// Rules at the edges of the budgets, saved and tried.

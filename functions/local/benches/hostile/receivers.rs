@@ -23,6 +23,11 @@ pub(crate) enum Habit {
 }
 
 impl Habit {
+    /// An answer of status 500.
+    pub(crate) fn refusal() -> Self {
+        Self::Say((*b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into())
+    }
+
     /// An answer of status 200 with this body.
     pub(crate) fn body(headers: &str, body: &[u8]) -> Self {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n", body.len());

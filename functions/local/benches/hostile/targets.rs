@@ -41,6 +41,13 @@ pub(crate) async fn prepare(server: &Server, token: &str) -> Targets {
         server.rule(token, &rule("drips", &json!({"url": start(Habit::Drip).await}))).await;
         server.rule(token, &rule("hints", &json!({"url": start(Habit::Hints).await}))).await;
     }
+    let broken = start(Habit::refusal()).await;
+    for _ in 0..10 {
+        let mut asks_again = rule("waits", &json!({"url": broken}));
+        asks_again["retry"]["max_retries"] = json!(30);
+        server.rule(token, &asks_again).await;
+        server.rule(token, &waiting(&healthy)).await;
+    }
     let echo = start(Habit::body("", &vec![b'a'; 64 * 1024])).await;
     let request = json!({"url": format!("{healthy}/{{conversion_id}}?q={{query.k1}}")});
     Targets {
@@ -84,6 +91,26 @@ fn costly(url: &str) -> Value {
         format!("{{query.none|default:A{}|regex:/.*[^A-Z]|[A-Z]/x/|sha256}}", format!("|replace:A,{}", "A".repeat(16)).repeat(3));
     let fields: Vec<Value> = (0..20).map(|i| json!({"path": format!("f{i}"), "value": text})).collect();
     rule("f3", &json!({"method": "POST", "url": url, "body": {"format": "json", "fields": fields}}))
+}
+
+/// A flow that waits for a second, twenty-eight times, and then goes round.
+fn waiting(url: &str) -> Value {
+    let mut steps: Vec<Value> =
+        (0..28).map(|i| json!({"name": format!("w{i}"), "max_runs": 31, "wait": {"seconds": 1}})).collect();
+    let never = json!({"source": "macro", "key": "conversion_id", "operator": "equals", "value": "none"});
+    steps.push(json!({"name": "back", "max_runs": 31, "switch": [{"when": [never], "go": "send"}], "go": "w0"}));
+    steps.push(json!({"name": "send", "call": {"url": url}}));
+    json!({"name": "waits", "conditions": {"included_offers": ["waits"]}, "steps": steps})
+}
+
+/// A flow of two costly requests that go round, each as often as it may.
+pub(crate) fn costly_loop() -> Value {
+    let text = format!("{{query.none|default:A{}|sha512|map:*=}}", format!("|replace:A,{}", "A".repeat(16)).repeat(4));
+    let fields: Vec<Value> = (0..30).map(|i| json!({"path": format!("f{i}"), "value": text})).collect();
+    let call = json!({"url": "https://a.example/", "method": "POST", "body": {"format": "form", "fields": fields}});
+    json!({"name": "loop", "steps": [
+        {"name": "first", "max_runs": 31, "call": call},
+        {"name": "second", "max_runs": 31, "call": call, "go": "first"}]})
 }
 
 /// A rule whose secret is searched for in an answer that nearly holds it everywhere.

@@ -2,9 +2,12 @@
 //!
 //! A job that fails takes its whole group with it: nothing of it is done, and each is told so. If the thread should end before its
 //! time, whoever waits and whoever comes after is told the same.
+//!
+//! Long jobs take turns ([`queue`]), so that a short one never waits for more than a megabyte of others' rows.
 
 mod apply;
 mod checkpoint;
+mod queue;
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -21,9 +24,7 @@ use crate::{
 };
 pub(crate) use apply::PURGE;
 use checkpoint::Checkpointer;
-
-/// Jobs that share one transaction at most.
-const GROUP: usize = 512;
+use queue::Jobs;
 
 /// Where an answer goes. Nobody may be waiting for it any more.
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -46,6 +47,22 @@ pub(crate) enum Job {
     /// Ends the thread as a bug would.
     #[cfg(test)]
     Panic,
+}
+
+impl Job {
+    /// The length of the rows and messages that it writes, in bytes.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Swap { swaps, .. } => swaps.iter().filter_map(|swap| swap.new.as_ref()).map(|item| item.body.len()).sum(),
+            Self::Commit { effects, .. } => effects.iter().map(bytes).sum(),
+            _ => 0,
+        }
+    }
+}
+
+fn bytes(effects: &Effects) -> usize {
+    let items = effects.put.iter().chain(&effects.put_published).map(|item| item.body.len());
+    items.chain(effects.send.iter().map(|message| message.body.len())).sum()
 }
 
 /// What was done for a job.
@@ -90,10 +107,8 @@ pub(crate) fn start(
 
 impl Writer {
     fn run(mut self, jobs: &Receiver<Job>) {
-        let mut group = Vec::with_capacity(GROUP);
-        while let Ok(first) = jobs.recv() {
-            group.push(first);
-            group.extend(jobs.try_iter().take(GROUP - 1));
+        let (mut jobs, mut group) = (Jobs::of(jobs), Vec::new());
+        while jobs.next_group(&mut group) {
             self.work(&mut group);
         }
         self.checkpointer.end();

@@ -158,6 +158,7 @@ impl<B: Backend> Deliveries<B> {
                 row.last = Some(logged(claimed, *understood, now));
             }
             Next::Again(due) => {
+                let due = if is_at_once { due } else { self.pace.slot(&row.job.owner, &row.job.event, due, now) };
                 crate::spans::waits(tracking_core::standstill::Cause::Retry, due);
                 row.state = State::Waiting;
                 row.reason = Some(reason.unwrap_or_else(|| judged.why.clone()));

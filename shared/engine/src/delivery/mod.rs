@@ -48,6 +48,7 @@ mod give_back;
 mod hidden;
 mod outbox;
 mod owed;
+mod pace;
 mod recording;
 pub(crate) mod render;
 mod sealed;
@@ -87,6 +88,7 @@ use crate::{
     store::Store,
 };
 use flow::{InFlow, call_of};
+use pace::WaitPace;
 use render::Rendering;
 use sealed::Seal;
 
@@ -252,6 +254,7 @@ pub struct Deliveries<B> {
     pub(crate) recorder: Arc<Recorder<B>>,
     rate: RateLimiter<B>,
     heavy: Arc<HeavyWork>,
+    pace: WaitPace,
 }
 
 impl<B: Backend> Deliveries<B> {
@@ -259,7 +262,8 @@ impl<B: Backend> Deliveries<B> {
     pub(crate) fn new(rules: &Arc<Rules<B>>, recorder: &Arc<Recorder<B>>, heavy: &Arc<HeavyWork>) -> Self {
         let store = Arc::clone(&rules.store);
         let rate = RateLimiter::new(&store);
-        Self { store, rules: Arc::clone(rules), recorder: Arc::clone(recorder), rate, heavy: Arc::clone(heavy) }
+        let (rules, recorder, heavy) = (Arc::clone(rules), Arc::clone(recorder), Arc::clone(heavy));
+        Self { store, rules, recorder, rate, heavy, pace: WaitPace::default() }
     }
 
     /// Ends a delivery that has no attempt under way, and the message with it. A row that is over already stays as it is. Returns false if

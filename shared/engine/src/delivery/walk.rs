@@ -223,6 +223,7 @@ impl<B: Backend> Walker<'_, B> {
     /// Writes the place of a delivery that goes on at a time, for a reason, and lets its message come again then.
     async fn rest(&self, flow: &InFlow, attempts: u32, (until, why): (Timestamp, String)) -> Result<(), StoreError> {
         let Self { deliveries, received, job, rule, .. } = *self;
+        let until = deliveries.pace.slot(&job.owner, &job.event, until, deliveries.store.now());
         let written = self.write_place(flow, attempts, (until, why)).await?;
         let at = if written.is_some() { until } else { deliveries.store.now() + AGAIN };
         crate::spans::waits(Cause::Retry, at);
