@@ -6,6 +6,7 @@
 //! | `C#c` | `D#id` | a delivery |
 //! | `C#c` | `D#id#A#nn` | an earlier attempt of it |
 //! | `C#c` | `H#rule` | a hold |
+//! | `C#c` | `P#hash` | the parameters of a long event |
 //! | `C#c` | `E#version#change` | an event as it came, if events are kept; by time in the sparse index under `kept#s` |
 //! | `R#rule` | `HEAD`, `BODY#write`, `K#name#write` | a rule's head, its text, a sealed secret |
 //! | `R#rule` | `A#write` | an entry of its history |
@@ -64,6 +65,11 @@ pub(crate) fn delivery(id: &DeliveryId) -> Key {
 
 pub(crate) fn attempt(id: &DeliveryId, attempt: u32) -> Key {
     Key::new(conversion(id.conversion_part()), format!("D#{id}#A#{attempt:04}"))
+}
+
+/// The parameters of a long event of the conversion of this delivery, by their hash.
+pub(crate) fn parameters(id: &DeliveryId, name: &str) -> Key {
+    Key::new(conversion(id.conversion_part()), format!("P#{name}"))
 }
 
 /// The kept variables of a rule.

@@ -1,14 +1,15 @@
 //! What is stored and sent: rows and messages, each with the number of its format. Old formats keep being read.
 
+pub(crate) mod event;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracking_core::{
     answer::Told,
     caller::Owner,
     delivery::{DeliveryId, State},
-    event::Event,
     flow::Progress,
     id::Id,
     json,
@@ -16,9 +17,12 @@ use tracking_core::{
 };
 
 use crate::backend::{Item, Key, Published, Received, StoreError};
+pub(crate) use event::{Parameters, StoredEvent};
 
-/// The format that this version writes.
-const FORMAT: u32 = 1;
+/// The format of rows and messages.
+pub(crate) const FORMAT: u32 = 1;
+/// The format of those that hold an event whose parameters stand in a row of their own.
+const FORMAT_ASIDE: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Wrapped<T> {
@@ -35,7 +39,16 @@ struct Numbered {
 
 /// Writes a row or a message.
 pub(crate) fn write<T: Serialize>(data: &T) -> String {
-    serde_json::to_string(&Wrapped { v: FORMAT, data }).expect("rows and messages have text keys and no failing serializers")
+    write_as(FORMAT, data)
+}
+
+/// Writes a task.
+pub(crate) fn write_task(task: &Task) -> String {
+    write_as(task.format(), task)
+}
+
+fn write_as<T: Serialize>(format: u32, data: &T) -> String {
+    serde_json::to_string(&Wrapped { v: format, data }).expect("rows and messages have text keys and no failing serializers")
 }
 
 /// Reads a row or a message that some version of this engine wrote.
@@ -46,7 +59,7 @@ pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
         Err(error) => serde_json::from_str::<Numbered>(body).map_err(|_| Unreadable::Corrupt(error.to_string()))?.v,
     };
     match format {
-        FORMAT => read.map(|wrapped| wrapped.data).map_err(|error| Unreadable::Corrupt(error.to_string())),
+        FORMAT | FORMAT_ASIDE => read.map(|wrapped| wrapped.data).map_err(|error| Unreadable::Corrupt(error.to_string())),
         0 => Err(Unreadable::Corrupt("there is no format 0".to_owned())),
         newer => Err(Unreadable::Newer(newer)),
     }
@@ -76,7 +89,7 @@ pub(crate) fn read_item<T: DeserializeOwned>(item: &Item) -> Result<T, StoreErro
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
     /// A newer version wrote it.
-    #[error("format {0} is not known to this version; it knows {FORMAT}")]
+    #[error("format {0} is not known to this version; it knows up to {FORMAT_ASIDE}")]
     Newer(u32),
     /// A task of a kind that a newer version has.
     #[error("a task of kind {0} is not known to this version")]
@@ -100,7 +113,7 @@ impl Unreadable {
     fn about(self, key: Option<Key>) -> StoreError {
         match self {
             Self::Newer(format) => StoreError::Newer { key, format },
-            Self::UnknownKind(_) => StoreError::Newer { key, format: FORMAT },
+            Self::UnknownKind(_) => StoreError::Newer { key, format: FORMAT_ASIDE },
             Self::Corrupt(why) => StoreError::Corrupt { key, why },
         }
     }
@@ -114,24 +127,12 @@ impl From<Unreadable> for StoreError {
 
 /// An item with a body of ours.
 pub(crate) fn item<T: Serialize>(key: Key, data: &T) -> Item {
-    Item { key, rev: 0, body: write(data), expires: None, trouble: None }
+    item_as(FORMAT, key, data)
 }
 
-/// An event inside a row or a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoredEvent(pub(crate) Event);
-
-impl Serialize for StoredEvent {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for StoredEvent {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        Event::from_value(&value).map(Self).map_err(serde::de::Error::custom)
-    }
+/// The same in a format that is that of the events in it.
+pub(crate) fn item_as<T: Serialize>(format: u32, key: Key, data: &T) -> Item {
+    Item { key, rev: 0, body: write_as(format, data), expires: None, trouble: None }
 }
 
 /// A postback that is owed: everything about it that never changes.
@@ -351,7 +352,7 @@ impl DeliveryRow {
 
     /// As a list shows it (contract §3).
     pub(crate) fn view(&self) -> Value {
-        let event = &self.job.event.0;
+        let event = self.job.event.known();
         let transaction = event.transaction.as_ref().filter(|_| event.kind.is_transaction()).map(|t| t.transaction_id.as_str());
         let told = event.transaction.as_ref();
         json!({
@@ -392,6 +393,17 @@ pub(crate) enum Task {
     Record(Box<Recording>),
     /// Work a message that needs a newer version, once that version has it.
     PutOff(Box<PutOff>),
+}
+
+impl Task {
+    /// The format in which it is written.
+    fn format(&self) -> u32 {
+        match self {
+            Self::Deliver(job) => job.event.format(),
+            Self::Record(recording) => recording.row.job.event.format(),
+            _ => FORMAT,
+        }
+    }
 }
 
 /// A message that was put off.
@@ -490,7 +502,7 @@ mod tests {
         let Task::Wake { delivery } = read::<Task>(first).unwrap() else { panic!("a wake") };
         assert_eq!(delivery.as_str(), "dlv_0123456789abcdefghjkmnpqrstvwxyz");
         let unknown =
-            read::<Task>(r#"{"v":2,"d":{"kind":"wake","delivery":"dlv_0123456789abcdefghjkmnpqrstvwxyz"}}"#).unwrap_err();
-        assert_eq!(unknown.to_string(), "format 2 is not known to this version; it knows 1");
+            read::<Task>(r#"{"v":3,"d":{"kind":"wake","delivery":"dlv_0123456789abcdefghjkmnpqrstvwxyz"}}"#).unwrap_err();
+        assert_eq!(unknown.to_string(), "format 3 is not known to this version; it knows up to 2");
     }
 }

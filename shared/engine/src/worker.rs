@@ -114,7 +114,7 @@ impl<B: Backend> Worker<B> {
         for received in batch {
             let (received, task) = self.read(received);
             let (line, place) = match &task {
-                Ok(Task::Deliver(job)) => (format!("{}#{}", job.rule, job.event.0.subject()), job.event.0.order()),
+                Ok(Task::Deliver(job)) => (format!("{}#{}", job.rule, job.event.known().subject()), job.event.known().order()),
                 _ => (received.token.clone(), Place { version: 0, rank: 0 }),
             };
             chains.entry(line).or_default().push((place, received, task));

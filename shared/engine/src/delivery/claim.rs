@@ -143,14 +143,15 @@ impl<B: Backend> Deliveries<B> {
     pub(crate) async fn claim_job(
         &self,
         received: &Received,
-        job: Job,
+        mut job: Job,
         row: Option<DeliveryRow>,
         until: Option<Timestamp>,
         began: Option<Timestamp>,
     ) -> Result<Claiming, StoreError> {
+        self.store.complete(&mut job).await?;
         // A first try finds no line most of the time. Where something may be known of it, it is read first.
         let is_fresh = received.receipt.lane == Lane::Delivery && !received.redelivered && job.after.is_none();
-        let key = keys::line(&job.id, &job.rule, &job.event.0.subject());
+        let key = keys::line(&job.id, &job.rule, &job.event.known().subject());
         // Before anything else is decided, so that neither a rule that is gone nor time that is over loses what it has to publish.
         let mut view = if is_fresh { None } else { Some(self.read_line(received, &job, &key).await?) };
         let (rule, secrets) = match self.sending_rule(&job).await? {
@@ -264,7 +265,7 @@ impl<B: Backend> Deliveries<B> {
         let Asking { received, job, .. } = asking;
         Ask {
             id: &job.id,
-            order: job.event.0.order(),
+            order: job.event.known().order(),
             after: job.after.as_ref().filter(|_| job.created_at + PATIENCE > now),
             token: &received.token,
             present: Present { now, ..self.store.present() },

@@ -227,7 +227,7 @@ impl<B: Backend> Deliveries<B> {
 
     /// Whether a lease that has run out was taken by nobody else.
     async fn still_holds(&self, claimed: &Claimed) -> Result<bool, StoreError> {
-        let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
+        let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.known().subject());
         let Some(item) = self.store.get_one(key).await? else { return Ok(false) };
         let line: Line = rows::read_item(&item)?;
         Ok(line.holds(&claimed.job.id, claimed.attempt, claimed.base))
@@ -256,7 +256,7 @@ fn news(row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber) -> Option<Told>
         return None;
     }
     row.told = Some(fingerprint);
-    let known = row.job.event.0.conversion.external_id.as_ref();
+    let known = row.job.event.known().conversion.external_id.as_ref();
     let external_id = told.external_id.as_ref().or(known).map(|id| scrubber.scrub(id));
     Some(Told { external_id, ..told.clone() })
 }

@@ -53,7 +53,7 @@ impl<B: Backend> Deliveries<B> {
 
     /// Writes the line without the claim.
     async fn uncount(&self, claimed: &Claimed) -> Result<GivenBack, StoreError> {
-        let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.0.subject());
+        let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.known().subject());
         for _ in 0..TRIES {
             let now = self.store.now();
             let read = self.store.get_one(key.clone()).await?;

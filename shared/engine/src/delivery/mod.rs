@@ -60,7 +60,7 @@ mod walk;
 
 use claim::done_or_once_more;
 use owed::wake;
-pub(crate) use owed::{deliver_message, group, message, owed, owed_now};
+pub(crate) use owed::{group, hand_over, message, owed, owed_now};
 pub(crate) use {claim::PATIENCE, standby::LONGEST_WAIT};
 
 use std::{
@@ -199,7 +199,7 @@ impl Claimed {
         Rendering {
             rule: &self.rule.id,
             definition: &self.rule.definition,
-            event: &self.job.event.0,
+            event: self.job.event.whole(),
             delivery_id: self.job.id.as_str(),
             attempt: self.attempt,
             flow: self.flow.as_deref(),

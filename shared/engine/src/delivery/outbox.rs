@@ -99,7 +99,7 @@ impl DeliveryRow {
 
     /// What a response told the platform (A3); nothing where the chain of causes would be too long (P4).
     fn result_received(&self, outbox: &Outbox, told: &Told) -> Option<(&'static str, Value)> {
-        let event = &self.job.event.0;
+        let event = self.job.event.known();
         let causation = next_causation(event, &self.job.rule)?;
         let variables = self.variables.iter().filter(|(name, _)| outbox.variables.contains(name));
         let variables: Map = variables.map(|(name, value)| (name.clone(), value.as_str().into())).collect();

@@ -12,10 +12,11 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Effects, Lane, Message},
+    backend::{Backend, Effects, Lane, Message},
     due,
     rows::{self, Job, StoredEvent, Task},
     rules::Rule,
+    store::Store,
 };
 
 /// The postbacks of a rule that sends each change as it comes.
@@ -45,14 +46,20 @@ pub(crate) fn owed(rule: &Rule, event: Event, cause: Option<Cause<'_>>, now: Tim
         after: None,
         held: false,
         created_at: now,
-        event: StoredEvent(event),
+        event: StoredEvent::new(event),
     }
 }
 
+/// Adds the first try of a job, after the row of its event's parameters if it is a long one.
+pub(crate) fn hand_over<B: Backend>(store: &Store<B>, effects: &mut Effects, host: &str, mut job: Job) {
+    store.set_aside(&mut job, &mut effects.put);
+    effects.send.push(deliver_message(host, job));
+}
+
 /// A first try. The group is the owner and the receiver's host, so that a slow receiver holds up no other (P5).
-pub(crate) fn deliver_message(host: &str, job: Job) -> Message {
+fn deliver_message(host: &str, job: Job) -> Message {
     let group = group(&job, host);
-    Message { lane: Lane::Delivery, group, not_before: None, body: rows::write(&Task::Deliver(Box::new(job))) }
+    Message { lane: Lane::Delivery, group, not_before: None, body: rows::write_task(&Task::Deliver(Box::new(job))) }
 }
 
 /// The group of a postback: those of one group share one turn.
@@ -63,7 +70,7 @@ pub(crate) fn group(job: &Job, host: &str) -> String {
 
 /// A message of the retry lane for this time.
 pub(crate) fn message(task: &Task, group: String, at: Timestamp) -> Message {
-    Message { lane: Lane::Retry, group, not_before: Some(at), body: rows::write(task) }
+    Message { lane: Lane::Retry, group, not_before: Some(at), body: rows::write_task(task) }
 }
 
 /// Adds a message about a job for this time, however far away that is.

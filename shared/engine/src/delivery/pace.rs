@@ -63,21 +63,11 @@ fn length(event: &StoredEvent) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use tracking_core::{
-        change::Change,
-        json,
-        json::{Map, Value},
-    };
-
     use super::*;
+    use crate::rows::event;
 
-    /// An event with link parameters of so many KiB.
     fn event(kib: usize) -> StoredEvent {
-        let parameters: Map = (0..kib).map(|n| (format!("k{n}"), Value::from("x".repeat(1_024)))).collect();
-        let detail = json!({"change_id": "chg_1", "occurred_at": "2026-11-22T12:00:00Z", "conversion": {"conversion_id": "cnv_1",
-            "version": 1, "change": "created", "type": "click", "source": "link", "affiliate_id": "aff_7", "advertiser_id": "adv_2",
-            "offer_id": "off_5", "query_params": parameters}});
-        StoredEvent(Change::parse_detail(&detail, "").unwrap().events().remove(0))
+        StoredEvent::new(event::tests::event(kib))
     }
 
     #[test]

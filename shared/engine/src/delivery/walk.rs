@@ -189,7 +189,7 @@ impl<B: Backend> Walker<'_, B> {
         let (store, job, call) = (&self.deliveries.store, self.job, self.rule.definition.plan.first_call());
         Ask {
             id: &job.id,
-            order: job.event.0.order(),
+            order: job.event.known().order(),
             after: None,
             token: &self.received.token,
             present: Present { now: store.now(), ..store.present() },
@@ -207,7 +207,7 @@ impl<B: Backend> Walker<'_, B> {
     /// Writes what becomes of the line of a delivery, unless nothing does. Returns what was said beside it.
     pub(super) async fn change_line<T>(&self, change: impl Fn(&Line) -> Option<(Line, T)>) -> Result<Option<T>, StoreError> {
         let (store, job) = (&self.deliveries.store, self.job);
-        let key = keys::line(&job.id, &job.rule, &job.event.0.subject());
+        let key = keys::line(&job.id, &job.rule, &job.event.known().subject());
         for _ in 0..PLACE_TRIES {
             let read = store.get_one(key.clone()).await?;
             let rev = read.as_ref().map(|item| item.rev);
@@ -268,7 +268,7 @@ fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTre
     let rendering = Rendering {
         rule: &rule.id,
         definition: &rule.definition,
-        event: &job.event.0,
+        event: job.event.whole(),
         delivery_id: job.id.as_str(),
         attempt: attempts,
         flow: None,

@@ -37,7 +37,7 @@ impl<B: Backend> Holds<B> {
     /// What was held and never sent, as it would be sent now: the hold's newest state, judged as what is released (F3, V3). `Err`: why it
     /// can't be sent.
     pub(crate) async fn known_now(&self, rule: &Rule, row: &DeliveryRow) -> Result<Result<Known, String>, StoreError> {
-        let held = &row.job.event.0;
+        let held = row.job.event.known();
         let Some(stored) = self.read_hold(&held.conversion.conversion_id, rule).await? else {
             return Ok(Err("it was never sent, and nothing is known any more of what it waited for".to_owned()));
         };
@@ -50,7 +50,7 @@ impl<B: Backend> Holds<B> {
         let (event, release) = rule.candidate().release(&due);
         Ok(match unsendable(release) {
             Some(why) => Err(why),
-            None => Ok(Known { due, event: StoredEvent(event), held: held.clone(), is_own, is_held }),
+            None => Ok(Known { due, event: StoredEvent::new(event), held: held.clone(), is_own, is_held }),
         })
     }
 
@@ -70,10 +70,10 @@ impl<B: Backend> Holds<B> {
     /// again.
     pub(crate) async fn release_early(&self, rule: &Rule, row: &DeliveryRow) -> Result<Option<DeliveryRow>, Refused> {
         let held = &row.job;
-        let conversion = &held.event.0.conversion.conversion_id;
+        let conversion = &held.event.known().conversion.conversion_id;
         let now = self.store.now();
         let stored = self.read_hold(conversion, rule).await?;
-        let due = stored.as_ref().and_then(|stored| stored.hold.early(&held.event.0.subject()));
+        let due = stored.as_ref().and_then(|stored| stored.hold.early(&held.event.known().subject()));
         let (Some(mut stored), Some(due)) = (stored, due) else {
             return Err(Refused::Conflict("it is held no more and about to be sent: look again".to_owned()));
         };
@@ -97,7 +97,7 @@ impl<B: Backend> Holds<B> {
 
 /// Whether a delivery is the one that this rule's hold would release, and not one from before the rule was switched off (P6).
 pub(crate) fn is_own(rule: &Rule, row: &DeliveryRow) -> bool {
-    let event = &row.job.event.0;
+    let event = row.job.event.known();
     let cause = Cause::Final(rule.head.epoch);
     DeliveryId::derive(&event.conversion.conversion_id, &rule.id, &event.subject().to_string(), cause) == row.job.id
 }

@@ -157,7 +157,8 @@ impl<B: Backend> Holds<B> {
     /// Writes the hold if nobody else has changed it since it was read.
     async fn write_hold(&self, rule: &Rule, conversion: &Id, stored: &mut Stored, now: Timestamp) -> Result<bool, StoreError> {
         let key = keys::hold(conversion, &rule.id);
-        let mut item = rows::item(key.clone(), &HoldRow::of(stored));
+        self.store.set_all_aside(stored.outbox.jobs_mut()).await?;
+        let mut item = rows::item_as(stored.outbox.format(), key.clone(), &HoldRow::of(stored));
         if !stored.hold.is_open() {
             item.expires = Some(now + self.store.memory());
         }

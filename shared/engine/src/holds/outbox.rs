@@ -15,7 +15,7 @@ use tracking_core::{
 
 use crate::{
     backend::{Backend, Effects, StoreError, Swap, Swapped},
-    delivery::{deliver_message, owed},
+    delivery::{hand_over, owed},
     holds::Holds,
     keys,
     recorder::Listing,
@@ -50,6 +50,21 @@ impl Outbox {
     /// Postbacks to hand over.
     pub(super) fn to_send(&self) -> impl Iterator<Item = &Job> {
         self.send.iter()
+    }
+}
+
+impl Outbox {
+    /// The jobs in it.
+    pub(super) fn jobs_mut(&mut self) -> impl Iterator<Item = &mut Job> {
+        let rows = self.ended.iter_mut().chain(&mut self.held);
+        self.send.iter_mut().chain(rows.map(|row| &mut row.job))
+    }
+
+    /// The format of a row that holds it.
+    pub(super) fn format(&self) -> u32 {
+        let rows = self.ended.iter().chain(&self.held);
+        let formats = self.send.iter().chain(rows.map(|row| &row.job)).map(|job| job.event.format());
+        formats.max().unwrap_or(rows::FORMAT)
     }
 }
 
@@ -108,7 +123,7 @@ impl<B: Backend> Holds<B> {
 
     /// Notes which deliveries the log is to show as held: those that were not before, as long as they are.
     pub(super) fn note_held(&self, rule: &Rule, delay: Final, hold: &Hold, before: &[Subject], outbox: &mut Outbox) {
-        outbox.held.retain(|row| hold.held().any(|(subject, _)| *subject == row.job.event.0.subject()));
+        outbox.held.retain(|row| hold.held().any(|(subject, _)| *subject == row.job.event.known().subject()));
         if is_foreign(&rule.head.owner, &hold.newest.conversion) {
             return;
         }
@@ -143,7 +158,9 @@ impl<B: Backend> Holds<B> {
         }
         let host = rule.definition.first_host();
         let mut effects = Effects::default();
-        effects.send.extend(outbox.send.iter().map(|job| deliver_message(host, job.clone())));
+        for job in &outbox.send {
+            hand_over(&self.store, &mut effects, host, job.clone());
+        }
         listings.extend(outbox.ended.iter().filter(|row| !row.job.held).map(Listing::of));
         effects.put.extend(self.recorder.pages(&listings, now));
         self.store.commit_one(effects).await?;

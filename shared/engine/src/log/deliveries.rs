@@ -126,7 +126,7 @@ impl<B: Backend> Log<B> {
     pub(crate) async fn show_sending(&self, rows: &mut [DeliveryRow]) -> Result<(), StoreError> {
         let mut waiting: Vec<&mut DeliveryRow> = rows.iter_mut().filter(|row| row.state == State::Waiting).collect();
         for some in waiting.chunks_mut(FETCH) {
-            let line = |row: &&mut DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject());
+            let line = |row: &&mut DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.known().subject());
             let keys: Vec<Key> = some.iter().map(line).collect();
             for (row, item) in some.iter_mut().zip(self.store.backend().get(&keys).await?) {
                 let Some(item) = item else { continue };
@@ -418,7 +418,7 @@ impl List {
 
 impl DeliveryFilter {
     fn admits(&self, row: &DeliveryRow) -> bool {
-        let event = &row.job.event.0;
+        let event = row.job.event.known();
         let conversion = &event.conversion;
         let transaction = || event.transaction.as_ref().map(|transaction| &transaction.transaction_id);
         (self.states.is_empty() || self.states.contains(&row.state))

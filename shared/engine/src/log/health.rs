@@ -175,7 +175,7 @@ mod tests {
             after: None,
             held: false,
             created_at: now - SignedDuration::from_hours(hours),
-            event: StoredEvent(event),
+            event: StoredEvent::new(event),
         };
         let mut row = DeliveryRow::new(job, state, 3);
         row.attempts = 1;

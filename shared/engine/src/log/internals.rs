@@ -147,7 +147,7 @@ impl<B: Backend> Log<B> {
         others.sort_unstable();
         others.dedup();
         let mut wanted: Vec<Key> = others.iter().map(keys::delivery).collect();
-        let conversion = rows.row.as_ref().map(|(_, row)| row.job.event.0.conversion.conversion_id.clone());
+        let conversion = rows.row.as_ref().map(|(_, row)| row.job.event.known().conversion.conversion_id.clone());
         if let (Some(conversion), Some((HoldInternals { woken_at: Some(at), .. }, _))) = (conversion, &rows.hold) {
             wanted.push(keys::due(*at, &format!("H#{}#{conversion}", about.rule)));
         }

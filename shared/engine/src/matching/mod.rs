@@ -24,7 +24,7 @@ use tracking_core::{
 
 use crate::{
     backend::{Backend, Effects, Lane, Message, Received, Settle, StoreError},
-    delivery::{deliver_message, owed_now},
+    delivery::{hand_over, owed_now},
     failed::Failed,
     holds::Holds,
     rules::{Rule, Rules, offer_item},
@@ -246,8 +246,9 @@ impl<B: Backend> Matcher<B> {
                 let Some(rule) = self.rules.matching_rule(id, now).await?.filter(|rule| rule.head.live) else { continue };
                 match rule.definition.delay {
                     Delay::None | Delay::Fixed(_) => {
-                        let owed = owed_now(&rule, change, &events, now).into_iter();
-                        effects.send.extend(owed.map(|job| deliver_message(rule.definition.first_host(), job)));
+                        for job in owed_now(&rule, change, &events, now) {
+                            hand_over(&self.store, &mut effects, rule.definition.first_host(), job);
+                        }
                     }
                     Delay::Final(_) => holding.push(rule),
                 }

@@ -16,7 +16,7 @@ use tracking_core::{
 
 use crate::{
     backend::{Backend, Key, Lane, Message, Partition, Range, Received, StoreError},
-    delivery::{deliver_message, owed_now},
+    delivery::{hand_over, owed_now},
     holds::Foreseen,
     keys, limits,
     matching::kept::Kept,
@@ -154,8 +154,9 @@ impl<B: Backend> Operator<B> {
         let ids: Vec<DeliveryId> = jobs.iter().map(|job| job.id.clone()).collect();
         let existing = self.existing(&ids).await?;
         let mut effects = received.done();
-        let new = jobs.into_iter().filter(|job| !existing.contains(&job.id));
-        effects.send.extend(new.map(|job| deliver_message(rule.definition.first_host(), job)));
+        for job in jobs.into_iter().filter(|job| !existing.contains(&job.id)) {
+            hand_over(&self.store, &mut effects, rule.definition.first_host(), job);
+        }
         let count = effects.send.len() + absorbed;
         let next = stopped_at.or(stretch.next);
         let did = Progress { looked_at, deliveries: effects.send.len() as u64, held: absorbed as u64 };

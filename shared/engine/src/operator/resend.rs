@@ -144,7 +144,7 @@ impl<B: Backend> Operator<B> {
             }
             let records = self.records_beside(&row, &line).await?;
             let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
-            let Some((line, attempts)) = line.ask(Asked::Stop, id, row.job.event.0.order(), &recorded, now) else {
+            let Some((line, attempts)) = line.ask(Asked::Stop, id, row.job.event.known().order(), &recorded, now) else {
                 return Err(full());
             };
             if !self.deliveries.swap_line(line_key(&row), line_rev, &line, now).await.is_done()? {
@@ -210,7 +210,7 @@ impl<B: Backend> Operator<B> {
         }
         let records = self.records_beside(row, line).await?;
         let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
-        let order = row.job.event.0.order();
+        let order = row.job.event.known().order();
         if line.ask(Asked::Resend, &row.job.id, order, &recorded, present.now).is_none() {
             return Ok(Some(Obstacle::Full));
         }
@@ -232,7 +232,7 @@ impl<B: Backend> Operator<B> {
         let others: Vec<&DeliveryId> = if line.is_full() {
             line.entries.iter().map(|entry| &entry.id).collect()
         } else {
-            line.newer_claimed(row.job.event.0.order()).collect()
+            line.newer_claimed(row.job.event.known().order()).collect()
         };
         let keys: Vec<Key> = others.into_iter().filter(|id| **id != row.job.id).map(keys::delivery).collect();
         let items = self.store.get_all(&keys).await?;
@@ -245,13 +245,13 @@ impl<B: Backend> Operator<B> {
 
     /// Whether a newer one of the same rule and subject was delivered. The line knows whether any was tried.
     pub(crate) async fn newer_delivered(&self, row: &DeliveryRow, line: &Line) -> Result<bool, StoreError> {
-        let event = &row.job.event.0;
+        let event = row.job.event.known();
         let order = event.order();
         if line.head < order.version || (line.head == order.version && line.newer_claimed(order).next().is_none()) {
             return Ok(false);
         }
         let newer = |other: &DeliveryRow| {
-            let others = &other.job.event.0;
+            let others = other.job.event.known();
             other.state == State::Delivered
                 && other.job.rule == row.job.rule
                 && others.order() > order
@@ -309,7 +309,7 @@ impl<B: Backend> Operator<B> {
         let now = self.store.now();
         let records = self.records_beside(&row, &line).await?;
         let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
-        let order = newest.unwrap_or(&row.job.event).0.order();
+        let order = newest.unwrap_or(&row.job.event).known().order();
         let Some((line, base)) = line.ask(Asked::Resend, &row.job.id, order, &recorded, now) else { return Ok(None) };
         if !self.deliveries.swap_line(line_key(&row), line_rev, &line, now).await.is_done()? {
             return Ok(None);
@@ -346,7 +346,7 @@ impl<B: Backend> Operator<B> {
         let now = self.store.now();
         // It is on the line already, which need not forget another for it.
         let recorded = |_: &DeliveryId| row.attempts;
-        let asked = line.ask(Asked::Resend, &row.job.id, row.job.event.0.order(), &recorded, now);
+        let asked = line.ask(Asked::Resend, &row.job.id, row.job.event.known().order(), &recorded, now);
         let Some((line, _)) = asked else { return Ok(false) };
         self.deliveries.swap_line(line_key(row), *line_rev, &line, now).await.is_done()
     }
@@ -426,7 +426,7 @@ fn nudge(row: &DeliveryRow, host: &str, at: Timestamp) -> Message {
 }
 
 pub(crate) fn line_key(row: &DeliveryRow) -> Key {
-    keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject())
+    keys::line(&row.job.id, &row.job.rule, &row.job.event.known().subject())
 }
 
 fn full() -> Refused {

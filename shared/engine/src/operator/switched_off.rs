@@ -75,7 +75,7 @@ impl<B: Backend> Operator<B> {
 
     /// Those deliveries of which no attempt is claimed whose outcome has not been recorded.
     async fn without_attempt_under_way(&self, rows: Vec<DeliveryRow>) -> Result<Vec<DeliveryRow>, StoreError> {
-        let key = |row: &DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.0.subject());
+        let key = |row: &DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.known().subject());
         let mut keys: Vec<Key> = rows.iter().map(key).collect();
         keys.sort_unstable();
         keys.dedup();

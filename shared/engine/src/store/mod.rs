@@ -16,7 +16,7 @@ use crate::{
     backend::{Backend, Effects, Item, Key, StoreError, Swap, Swapped},
     failing::FailingRules,
     keys,
-    rows::{self, DeliveryRow},
+    rows::{self, DeliveryRow, Job, Parameters},
     tally::Tallying,
 };
 use rejected::RejectedRoom;
@@ -109,12 +109,43 @@ impl<B: Backend> Store<B> {
     /// A delivery's row as an item: it expires once it is over, and stands in the sparse index while a person might look for it.
     pub(crate) fn delivery_item(&self, row: &DeliveryRow) -> Item {
         let job = &row.job;
-        let mut item = rows::item(keys::delivery(&job.id), row);
+        let mut item = rows::item_as(job.event.format(), keys::delivery(&job.id), row);
         item.expires = row.ended_at.map(|ended| ended + self.settings.log_retention);
         if !matches!(row.state, State::Delivered | State::Skipped) {
             item.trouble = Some(keys::trouble(row.state.as_str(), job.created_at, &job.id));
         }
         item
+    }
+
+    /// Adds the row of the parameters of a long event to what is put, unless it has one. From here on the job is written without them.
+    pub(crate) fn set_aside(&self, job: &mut Job, put: &mut Vec<Item>) {
+        let Some(name) = job.event.unkept() else { return };
+        let key = keys::parameters(&job.id, name);
+        if put.iter().all(|item| item.key != key) {
+            let mut item = rows::item(key, &job.event.parameters());
+            item.expires = Some(self.now() + self.memory());
+            put.push(item);
+        }
+        job.event.keep();
+    }
+
+    /// The same for several jobs, durable at once.
+    pub(crate) async fn set_all_aside(&self, jobs: impl Iterator<Item = &mut Job>) -> Result<(), StoreError> {
+        let mut put = Vec::new();
+        jobs.for_each(|job| self.set_aside(job, &mut put));
+        self.commit_one(Effects { put, ..Effects::default() }).await
+    }
+
+    /// Reads the parameters of a long event that stand in a row of their own; those of one that was stored with them get such a row.
+    pub(crate) async fn complete(&self, job: &mut Job) -> Result<(), StoreError> {
+        if let Some(name) = job.event.unread() {
+            let key = keys::parameters(&job.id, name);
+            let missing =
+                || StoreError::Corrupt { key: Some(key.clone()), why: "the parameters of an event are not there".to_owned() };
+            let (parameters, _) = self.read_row::<Parameters>(key.clone()).await?.ok_or_else(missing)?;
+            job.event.complete(parameters);
+        }
+        self.set_all_aside(std::iter::once(job)).await
     }
 
     pub(crate) async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {

@@ -87,7 +87,7 @@ impl<B: Backend> Walker<'_, B> {
             None => {}
         }
         let recorded = self.write_place(flow, attempts, (until, WAITS.to_owned())).await?;
-        let key = keys::line(&job.id, &job.rule, &job.event.0.subject());
+        let key = keys::line(&job.id, &job.rule, &job.event.known().subject());
         let view = deliveries.read_line(received, job, &key).await?;
         let ask = self.ask();
         let at = match &recorded {

@@ -60,7 +60,7 @@ pub(super) struct Look<'a> {
 
 impl About {
     pub(super) fn of(row: &DeliveryRow) -> Self {
-        let event = &row.job.event.0;
+        let event = row.job.event.known();
         Self { rule: row.job.rule.clone(), subject: event.subject(), place: event.order() }
     }
 
@@ -261,7 +261,7 @@ fn shown_claim(claim: &Claim, is_unrecorded: bool, look: Look<'_>) -> ClaimInter
 
 fn shown_row(revision: u64, row: &DeliveryRow) -> RowInternals {
     let DeliveryRow { job, state, reason, attempts, base, max_attempts, next_due, waits_since, pending, ended_at, .. } = row;
-    let event = &job.event.0;
+    let event = job.event.known();
     RowInternals {
         revision,
         state: *state,

@@ -1,0 +1,183 @@
+//! An event inside a row or a message. The parameters of a long one stand in a row of their own, so that neither twenty rules nor a
+//! hundred waits write them again.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tracking_core::{change::Conversion, event::Event, hash, json::Value};
+
+use super::{FORMAT, FORMAT_ASIDE};
+
+/// Parameters of this length, in bytes, make an event long.
+const LONG_BYTES: usize = 16 * 1_024;
+
+/// The parts of a conversion that visitors make as long as they like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Parameters {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    affs: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    query_params: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    cookie_params: BTreeMap<String, String>,
+}
+
+/// An event inside a row or a message.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredEvent {
+    /// The event; a long one without its parameters.
+    event: Event,
+    long: Option<Long>,
+}
+
+/// The parameters of a long event.
+#[derive(Debug, Clone)]
+struct Long {
+    /// The hash of the parameters, by which their row is found.
+    name: String,
+    /// The event with them, if they were read.
+    whole: Option<Event>,
+    /// True if their row is there.
+    is_kept: bool,
+}
+
+impl StoredEvent {
+    pub(crate) fn new(event: Event) -> Self {
+        let conversion = &event.conversion;
+        let maps = [&conversion.affs, &conversion.query_params, &conversion.cookie_params];
+        let length: usize = maps.into_iter().flatten().map(|(key, value)| key.len() + value.len()).sum();
+        if length < LONG_BYTES {
+            return Self { event, long: None };
+        }
+        let mut short = Conversion::clone(conversion);
+        let (affs, query_params) = (std::mem::take(&mut short.affs), std::mem::take(&mut short.query_params));
+        let parameters = Parameters { affs, query_params, cookie_params: std::mem::take(&mut short.cookie_params) };
+        let text = serde_json::to_string(&parameters).expect("texts have no failing serializers");
+        let name = hash::text(&["parameters", &text], 32);
+        let short = Event { conversion: Arc::new(short), ..event.clone() };
+        Self { event: short, long: Some(Long { name, whole: Some(event), is_kept: false }) }
+    }
+
+    /// What the row or message itself holds: all of the event, but for the parameters of a long one.
+    pub(crate) fn known(&self) -> &Event {
+        &self.event
+    }
+
+    /// The event with all of its parameters. A claim reads them before it does anything else.
+    pub(crate) fn whole(&self) -> &Event {
+        self.long.as_ref().map_or(&self.event, |long| long.whole.as_ref().expect("the parameters were read at the claim"))
+    }
+
+    /// The name of parameters that are to be read before the whole event is known.
+    pub(crate) fn unread(&self) -> Option<&str> {
+        self.long.as_ref().filter(|long| long.whole.is_none()).map(|long| long.name.as_str())
+    }
+
+    /// Completes it with its parameters.
+    pub(crate) fn complete(&mut self, parameters: Parameters) {
+        let Parameters { affs, query_params, cookie_params } = parameters;
+        let whole = Conversion { affs, query_params, cookie_params, ..Conversion::clone(&self.event.conversion) };
+        if let Some(long) = &mut self.long {
+            long.whole = Some(Event { conversion: Arc::new(whole), ..self.event.clone() });
+        }
+    }
+
+    /// The name of parameters that have no row yet.
+    pub(crate) fn unkept(&self) -> Option<&str> {
+        self.long.as_ref().filter(|long| !long.is_kept).map(|long| long.name.as_str())
+    }
+
+    /// Its parameters, for their row.
+    pub(crate) fn parameters(&self) -> Parameters {
+        let Conversion { affs, query_params, cookie_params, .. } = &*self.whole().conversion;
+        Parameters { affs: affs.clone(), query_params: query_params.clone(), cookie_params: cookie_params.clone() }
+    }
+
+    /// Notes that its parameters have their row: from here on it is written without them.
+    pub(crate) fn keep(&mut self) {
+        if let Some(long) = &mut self.long {
+            long.is_kept = true;
+        }
+    }
+
+    /// The format of what holds it.
+    pub(crate) fn format(&self) -> u32 {
+        if self.long.as_ref().is_some_and(|long| long.is_kept) { FORMAT_ASIDE } else { FORMAT }
+    }
+}
+
+/// Events with parameters of the same name have the same parameters, wherever these stand.
+impl PartialEq for StoredEvent {
+    fn eq(&self, other: &Self) -> bool {
+        let name = |event: &Self| event.long.as_ref().map(|long| long.name.clone());
+        self.event == other.event && name(self) == name(other)
+    }
+}
+
+impl Eq for StoredEvent {}
+
+#[derive(Serialize)]
+struct Aside<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    parameters_aside: &'a str,
+}
+
+impl Serialize for StoredEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.long {
+            Some(long) if long.is_kept => Aside { event: &self.event, parameters_aside: &long.name }.serialize(serializer),
+            _ => self.whole().serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for StoredEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let event = Event::from_value(&value).map_err(serde::de::Error::custom)?;
+        Ok(match value.get("parameters_aside").and_then(Value::as_str) {
+            Some(name) => Self { event, long: Some(Long { name: name.to_owned(), whole: None, is_kept: true }) },
+            None => Self::new(event),
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use tracking_core::{change::Change, json, json::Map};
+
+    use super::*;
+
+    /// An event with link parameters of so many KiB.
+    pub(crate) fn event(kib: usize) -> Event {
+        let parameters: Map = (0..kib).map(|n| (format!("k{n}"), Value::from("x".repeat(1_024)))).collect();
+        let detail = json!({"change_id": "chg_1", "occurred_at": "2026-11-22T12:00:00Z", "conversion": {"conversion_id": "cnv_1",
+            "version": 1, "change": "created", "type": "click", "source": "link", "affiliate_id": "aff_7", "advertiser_id": "adv_2",
+            "offer_id": "off_5", "affs": {"affs1": "one"}, "query_params": parameters, "cookie_params": {"c": "two"}}});
+        Change::parse_detail(&detail, "").unwrap().events().remove(0)
+    }
+
+    fn written(event: &StoredEvent) -> (usize, StoredEvent) {
+        let text = serde_json::to_string(event).unwrap();
+        (text.len(), serde_json::from_str(&text).unwrap())
+    }
+
+    #[test]
+    fn f10_the_parameters_of_a_long_event_stand_aside() {
+        let short = StoredEvent::new(event(15));
+        assert_eq!((short.unkept(), short.format(), short.whole() == &event(15)), (None, 1, true));
+        let mut long = StoredEvent::new(event(16));
+        assert!(long.unkept().is_some(), "its row is not there yet");
+        let (length, read) = written(&long);
+        assert_eq!((length > 16 * 1_024, read == long, read.whole() == &event(16), read.format()), (true, true, true, 1));
+        long.keep();
+        let (length, mut read) = written(&long);
+        assert_eq!((length < 1_024, read == long, long.format(), read.format()), (true, true, 2, 2));
+        assert_eq!((read.unread() == Some(long.long.as_ref().unwrap().name.as_str()), read.unkept()), (true, None));
+        assert_eq!(read.known().conversion.query_params, BTreeMap::new());
+        read.complete(long.parameters());
+        assert_eq!((read.whole() == &event(16), read.unread()), (true, None));
+        assert_ne!(StoredEvent::new(event(17)), long, "other parameters are another event");
+    }
+}
