@@ -43,13 +43,10 @@ struct Long {
 
 impl StoredEvent {
     pub(crate) fn new(event: Event) -> Self {
-        let conversion = &event.conversion;
-        let maps = [&conversion.affs, &conversion.query_params, &conversion.cookie_params];
-        let length: usize = maps.into_iter().flatten().map(|(key, value)| key.len() + value.len()).sum();
-        if length < LONG_BYTES {
+        if length(&event.conversion) < LONG_BYTES {
             return Self { event, long: None };
         }
-        let mut short = Conversion::clone(conversion);
+        let mut short = Conversion::clone(&event.conversion);
         let (affs, query_params) = (std::mem::take(&mut short.affs), std::mem::take(&mut short.query_params));
         let parameters = Parameters { affs, query_params, cookie_params: std::mem::take(&mut short.cookie_params) };
         let text = serde_json::to_string(&parameters).expect("texts have no failing serializers");
@@ -93,6 +90,11 @@ impl StoredEvent {
         Parameters { affs: affs.clone(), query_params: query_params.clone(), cookie_params: cookie_params.clone() }
     }
 
+    /// The length of its parameters in bytes, if it is long and they were read; else 0.
+    pub(crate) fn long_bytes(&self) -> usize {
+        self.long.as_ref().and_then(|long| long.whole.as_ref()).map_or(0, |whole| length(&whole.conversion))
+    }
+
     /// Notes that its parameters have their row: from here on it is written without them.
     pub(crate) fn keep(&mut self) {
         if let Some(long) = &mut self.long {
@@ -104,6 +106,12 @@ impl StoredEvent {
     pub(crate) fn format(&self) -> u32 {
         if self.long.as_ref().is_some_and(|long| long.is_kept) { FORMAT_ASIDE } else { FORMAT }
     }
+}
+
+/// The length of the parameters of a conversion, in bytes.
+fn length(conversion: &Conversion) -> usize {
+    let maps = [&conversion.affs, &conversion.query_params, &conversion.cookie_params];
+    maps.into_iter().flatten().map(|(key, value)| key.len() + value.len()).sum()
 }
 
 /// Events with parameters of the same name have the same parameters, wherever these stand.
