@@ -124,17 +124,17 @@ impl PartialEq for StoredEvent {
 
 impl Eq for StoredEvent {}
 
+/// An event whose parameters stand aside, as it is written.
 #[derive(Serialize)]
 struct Aside<'a> {
-    #[serde(flatten)]
+    parameters: &'a str,
     event: &'a Event,
-    parameters_aside: &'a str,
 }
 
 impl Serialize for StoredEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.long {
-            Some(long) if long.is_kept => Aside { event: &self.event, parameters_aside: &long.name }.serialize(serializer),
+            Some(long) if long.is_kept => Aside { parameters: &long.name, event: &self.event }.serialize(serializer),
             _ => self.whole().serialize(serializer),
         }
     }
@@ -143,11 +143,14 @@ impl Serialize for StoredEvent {
 impl<'de> Deserialize<'de> for StoredEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        let event = Event::from_value(&value).map_err(serde::de::Error::custom)?;
-        Ok(match value.get("parameters_aside").and_then(Value::as_str) {
-            Some(name) => Self { event, long: Some(Long { name: name.to_owned(), whole: None, is_kept: true }) },
-            None => Self::new(event),
-        })
+        let read = |event: &Value| Event::from_value(event).map_err(serde::de::Error::custom);
+        match value.get("parameters").and_then(Value::as_str) {
+            Some(name) => {
+                let event = read(value.get("event").unwrap_or(&Value::Null))?;
+                Ok(Self { event, long: Some(Long { name: name.to_owned(), whole: None, is_kept: true }) })
+            }
+            None => read(&value).map(Self::new),
+        }
     }
 }
 
