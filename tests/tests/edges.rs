@@ -4,6 +4,8 @@
 
 #[path = "edges/corpus.rs"]
 mod corpus;
+#[path = "edges/long_events.rs"]
+mod long_events;
 
 use std::sync::{Arc, Mutex};
 

@@ -28,6 +28,8 @@
 //! | `IDEM#request` | `ANSWER` | what a request with a key of its caller's got as its answer |
 //! | `X` | `time#hash` | a rejected event |
 //!
+//! Open deliveries stand by rule and time in the sparse index too, under `open#rule#s`.
+//!
 //! `c` is the half of a delivery's id that names its conversion, so that a delivery is found by its id and a conversion's
 //! deliveries lie together. `write` is `version#nonce` and belongs to one write alone, whoever else writes the same version: what it
 //! names is never overwritten.
@@ -48,7 +50,7 @@ use crate::{backend::Key, random};
 const LOG_SHARDS: u64 = 8;
 /// Shards of an hour of due rows.
 pub(crate) const DUE_SHARDS: u64 = 16;
-/// Shards of a state in the sparse index.
+/// Shards of the kept events, and of the open deliveries of a rule, in the sparse index.
 const TROUBLE_SHARDS: u64 = 8;
 
 pub(crate) fn conversion(part: &str) -> String {
@@ -258,14 +260,14 @@ pub(crate) fn day(day: i64) -> String {
     format!("{:08}", day.max(0))
 }
 
-/// The sparse index's partitions of a state.
-pub(crate) fn troubles(state: &str) -> Vec<String> {
-    (0..TROUBLE_SHARDS).map(|shard| format!("{state}#{shard}")).collect()
+/// The sparse index's partitions of a rule's open deliveries.
+pub(crate) fn open_of(rule: &Id) -> Vec<String> {
+    (0..TROUBLE_SHARDS).map(|shard| format!("open#{rule}#{shard}")).collect()
 }
 
 /// The sparse index's partitions of kept events.
 pub(crate) fn kept_events() -> Vec<String> {
-    troubles(KEPT)
+    (0..TROUBLE_SHARDS).map(|shard| format!("{KEPT}#{shard}")).collect()
 }
 
 /// A kept event's place in the sparse index.
@@ -274,10 +276,10 @@ pub(crate) fn kept_event(received_at: Timestamp, event: &Key) -> Key {
     Key::new(format!("{KEPT}#{shard}"), format!("{}#{}#{}", sortable(received_at), event.partition, event.sort))
 }
 
-/// A delivery's place in the sparse index.
-pub(crate) fn trouble(state: &str, created_at: Timestamp, id: &DeliveryId) -> Key {
+/// The place of a rule's open delivery in the sparse index.
+pub(crate) fn open(rule: &Id, created_at: Timestamp, id: &DeliveryId) -> Key {
     let shard = hash::number(&[id.as_str()]) % TROUBLE_SHARDS;
-    Key::new(format!("{state}#{shard}"), format!("{}#{id}", sortable(created_at)))
+    Key::new(format!("open#{rule}#{shard}"), format!("{}#{id}", sortable(created_at)))
 }
 
 /// The hour that a time lies in, counted from 1970.

@@ -1,6 +1,7 @@
 //! What is stored and sent: rows and messages, each with the number of its format. Old formats keep being read.
 
 pub(crate) mod event;
+mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +17,9 @@ use tracking_core::{
     json::{Map, Value},
 };
 
-use crate::backend::{Item, Key, Published, Received, StoreError};
+use crate::backend::{Item, Key, StoreError};
 pub(crate) use event::{Parameters, StoredEvent};
+pub(crate) use task::{Backfilling, PutOff, Recording, Replaying, Task, read_task, write_task};
 
 /// The format of rows and messages.
 pub(crate) const FORMAT: u32 = 1;
@@ -42,11 +44,6 @@ pub(crate) fn write<T: Serialize>(data: &T) -> String {
     write_as(FORMAT, data)
 }
 
-/// Writes a task.
-pub(crate) fn write_task(task: &Task) -> String {
-    write_as(task.format(), task)
-}
-
 fn write_as<T: Serialize>(format: u32, data: &T) -> String {
     serde_json::to_string(&Wrapped { v: format, data }).expect("rows and messages have text keys and no failing serializers")
 }
@@ -63,21 +60,6 @@ pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
         0 => Err(Unreadable::Corrupt("there is no format 0".to_owned())),
         newer => Err(Unreadable::Newer(newer)),
     }
-}
-
-/// The kinds of tasks that this version knows; a newer version may know more.
-const TASKS: [&str; 9] = ["deliver", "wake", "release", "cancel", "replay", "backfill", "publish", "record", "put_off"];
-
-/// Reads a message. One of an unknown kind is a newer version's.
-pub(crate) fn read_task(body: &str) -> Result<Task, Unreadable> {
-    #[derive(Deserialize)]
-    struct Kind {
-        kind: String,
-    }
-    read(body).map_err(|error| match read::<Kind>(body) {
-        Ok(Kind { kind }) if !TASKS.contains(&kind.as_str()) => Unreadable::UnknownKind(kind),
-        _ => error,
-    })
 }
 
 /// Reads a row with its key in the error.
@@ -371,109 +353,6 @@ impl DeliveryRow {
     }
 }
 
-/// What a queue message asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub(crate) enum Task {
-    /// Send this postback.
-    Deliver(Box<Job>),
-    /// Send the next attempt of a delivery that the log has.
-    Wake { delivery: DeliveryId },
-    /// See whether a hold is to be released.
-    Release { conversion: Id, rule: Id },
-    /// End what waits or is held of a rule that was switched off (P6).
-    Cancel { rule: Id, epoch: u64, from: Option<String> },
-    /// Send a period's deliveries of a rule again, a step at a time (L1).
-    Replay(Box<Replaying>),
-    /// Judge a period's kept events for a rule, a step at a time.
-    Backfill(Box<Backfilling>),
-    /// Offer events to the bus that it refused before.
-    Publish { events: Vec<Published> },
-    /// Record an attempt that the table did not take.
-    Record(Box<Recording>),
-    /// Work a message that needs a newer version, once that version has it.
-    PutOff(Box<PutOff>),
-}
-
-impl Task {
-    /// The format in which it is written.
-    fn format(&self) -> u32 {
-        match self {
-            Self::Deliver(job) => job.event.format(),
-            Self::Record(recording) => recording.row.job.event.format(),
-            _ => FORMAT,
-        }
-    }
-}
-
-/// A message that was put off.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PutOff {
-    /// The message, as it came.
-    pub(crate) body: String,
-    /// The time at which it was first put off.
-    pub(crate) first_seen: Timestamp,
-    /// The number of times that it was put off before.
-    pub(crate) tries: u32,
-}
-
-/// The record of an attempt, while the table does not take it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Recording {
-    /// The delivery's row as it is to stand there.
-    pub(crate) row: DeliveryRow,
-    /// The attempt, if the row does not hold it.
-    pub(crate) earlier: Option<Attempt>,
-    /// True if no page of the log lists the delivery.
-    pub(crate) unlisted: bool,
-    /// The receiver's host.
-    pub(crate) host: String,
-}
-
-impl PutOff {
-    /// A message that is put off for the first time, or again if it was before.
-    pub(crate) fn of(received: &Received, now: Timestamp) -> Self {
-        match read_task(&received.body) {
-            Ok(Task::PutOff(before)) => *before,
-            _ => Self { body: received.body.clone(), first_seen: now, tries: 0 },
-        }
-    }
-}
-
-/// A replay that is being worked off.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Replaying {
-    pub(crate) rule: Id,
-    /// The rule's epoch when it was asked for: a rule that is switched off meanwhile ends it (P6).
-    pub(crate) epoch: u64,
-    /// Tells it from other replays.
-    pub(crate) id: String,
-    pub(crate) asked_at: Timestamp,
-    pub(crate) from: Timestamp,
-    pub(crate) to: Timestamp,
-    pub(crate) states: Vec<State>,
-    pub(crate) force: bool,
-    /// Where the next step begins in the rule's log.
-    pub(crate) place: Option<String>,
-}
-
-/// A backfill that is being worked off.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Backfilling {
-    pub(crate) rule: Id,
-    /// The rule's epoch when it was asked for.
-    pub(crate) epoch: u64,
-    /// Its id; one of an earlier version has none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) id: String,
-    #[serde(default)]
-    pub(crate) asked_at: Timestamp,
-    pub(crate) from: Timestamp,
-    pub(crate) to: Timestamp,
-    /// The place among the kept events at which the next step begins.
-    pub(crate) place: Option<String>,
-}
-
 /// The headers as the API shows them: values of one name are joined by commas.
 pub(crate) fn headers_view(headers: &[(String, String)]) -> Value {
     let mut view = Map::new();
@@ -490,19 +369,4 @@ pub(crate) fn headers_view(headers: &[(String, String)]) -> Value {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(attempts: &u32) -> bool {
     *attempts == 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn old_messages_keep_being_read() {
-        let first = r#"{"v":1,"d":{"kind":"wake","delivery":"dlv_0123456789abcdefghjkmnpqrstvwxyz"}}"#;
-        let Task::Wake { delivery } = read::<Task>(first).unwrap() else { panic!("a wake") };
-        assert_eq!(delivery.as_str(), "dlv_0123456789abcdefghjkmnpqrstvwxyz");
-        let unknown =
-            read::<Task>(r#"{"v":3,"d":{"kind":"wake","delivery":"dlv_0123456789abcdefghjkmnpqrstvwxyz"}}"#).unwrap_err();
-        assert_eq!(unknown.to_string(), "format 3 is not known to this version; it knows up to 2");
-    }
 }

@@ -15,4 +15,5 @@ mod replays;
 mod room;
 mod statistics;
 mod support;
+mod switched_off;
 mod table;

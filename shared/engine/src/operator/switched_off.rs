@@ -21,8 +21,8 @@ use crate::{
 const CANCEL_STEP: usize = 100;
 
 impl<B: Backend> Operator<B> {
-    /// Ends what waits or is held of a rule that was switched off or deleted (P6), a step at a time. An attempt that is under way ends
-    /// its delivery by itself. What this misses ends when its own message comes: the rule's epoch has moved on.
+    /// Ends what waits or is held of a rule that was switched off or deleted (P6), a step at a time; it looks at no other rule's. An attempt that is
+    /// under way ends its delivery by itself. What this misses ends when its own message comes: the rule's epoch has moved on.
     pub(crate) async fn cancel_waiting(
         &self,
         received: &Received,
@@ -31,8 +31,7 @@ impl<B: Backend> Operator<B> {
         from: Option<String>,
     ) -> Result<(), StoreError> {
         let now = self.store.now();
-        let partitions: Vec<String> =
-            [State::Waiting, State::Held].into_iter().flat_map(|state| keys::troubles(state.as_str())).collect();
+        let partitions = keys::open_of(rule);
         // The place where the last step stopped: the partition's number and the place in it.
         let (number, place) = match from.as_deref().and_then(|from| from.split_once('|')) {
             Some((number, place)) => (number.parse().unwrap_or(0), Some(place.to_owned())),
@@ -49,7 +48,7 @@ impl<B: Backend> Operator<B> {
             let (mut open, mut revs) = (Vec::new(), BTreeMap::new());
             for item in items.into_iter().flatten() {
                 let Some(row) = self.store.readable::<DeliveryRow>(&item) else { continue };
-                if row.job.rule == *rule && row.job.epoch < epoch && matches!(row.state, State::Waiting | State::Held) {
+                if row.job.epoch < epoch && matches!(row.state, State::Waiting | State::Held) {
                     revs.insert(row.job.id.clone(), item.rev);
                     open.push(row);
                 }

@@ -6,10 +6,7 @@ pub(crate) mod unreadable;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
-use tracking_core::{
-    delivery::{DeliveryId, State},
-    line::Present,
-};
+use tracking_core::{delivery::DeliveryId, line::Present};
 
 use crate::{
     Clock, Settings,
@@ -106,13 +103,14 @@ impl<B: Backend> Store<B> {
         MEMORY.max(self.settings.log_retention)
     }
 
-    /// A delivery's row as an item: it expires once it is over, and stands in the sparse index while a person might look for it.
+    /// A delivery's row as an item: it expires once it is over, and stands in the sparse index while it is open, for its rule to be
+    /// switched off.
     pub(crate) fn delivery_item(&self, row: &DeliveryRow) -> Item {
         let job = &row.job;
         let mut item = rows::item_as(job.event.format(), keys::delivery(&job.id), row);
         item.expires = row.ended_at.map(|ended| ended + self.settings.log_retention);
-        if !matches!(row.state, State::Delivered | State::Skipped) {
-            item.trouble = Some(keys::trouble(row.state.as_str(), job.created_at, &job.id));
+        if !row.state.is_ended() {
+            item.trouble = Some(keys::open(&job.rule, job.created_at, &job.id));
         }
         item
     }
