@@ -103,7 +103,7 @@ async fn f10_a_long_event_that_is_held_replaced_and_sent_again_has_its_parameter
     let id = serde_json::from_str(&listed["id"].to_string()).unwrap();
     world.engine().operator().resend(&Caller::Admin, &id, &json!({})).await.unwrap();
     world.pass(SignedDuration::from_mins(1), &mut |_| OK).await;
-    let period = json!({"from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z", "force": true, "states": ["delivered"]});
+    let period = json!({"from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z", "dry_run": false, "force": true, "states": ["delivered"]});
     world.engine().operator().replay(&Caller::Admin, &rule, &period).await.unwrap();
     world.pass(SignedDuration::from_mins(10), &mut |_| OK).await;
     assert_eq!(versions(&urls(&world)), ["2", "2", "2"], "by hand and by a replay");
