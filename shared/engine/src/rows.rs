@@ -18,7 +18,7 @@ use tracking_core::{
 };
 
 use crate::backend::{Item, Key, StoreError};
-pub(crate) use event::{Parameters, StoredEvent};
+pub(crate) use event::{Parameters, StoredEvent, is_long};
 pub(crate) use task::{Backfilling, PutOff, Recording, Replaying, Task, read_task, write_task};
 
 /// The format of rows and messages.

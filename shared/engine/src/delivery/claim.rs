@@ -2,6 +2,7 @@
 
 mod behind;
 mod in_flow;
+mod incomplete;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -148,7 +149,9 @@ impl<B: Backend> Deliveries<B> {
         until: Option<Timestamp>,
         began: Option<Timestamp>,
     ) -> Result<Claiming, StoreError> {
-        self.store.complete(&mut job).await?;
+        if !self.store.complete(&mut job).await? {
+            return incomplete::end(self, received, &job).await;
+        }
         // A first try finds no line most of the time. Where something may be known of it, it is read first.
         let is_fresh = received.receipt.lane == Lane::Delivery && !received.redelivered && job.after.is_none();
         let key = keys::line(&job.id, &job.rule, &job.event.known().subject());
@@ -229,6 +232,7 @@ impl<B: Backend> Deliveries<B> {
             }
             Decision::Ended => self.store.commit_one(behind::release(self, asking, &view)).await?,
             Decision::Wait { until, line } => {
+                let until = self.pace.slot(&job.owner, &job.event, until, now);
                 spans::waits_in_line(&view.line, &self.ask(asking, base, now), &recorded, until);
                 if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
                     return Ok(Step::Again);

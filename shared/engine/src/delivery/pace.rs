@@ -55,12 +55,12 @@ mod tests {
         let pace = WaitPace::default();
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let due = now + SignedDuration::from_secs(1);
-        let (short, long) = (event(15), event(200));
+        let (short, long) = (event(3), event(200));
         let mut slots: Vec<Timestamp> = (0..2_000).map(|_| pace.slot(&Owner::Admin, &long, due, now)).collect();
         assert!(slots.is_sorted());
-        assert_eq!(slots.iter().filter(|slot| **slot == due).count(), 184, "8 s of 4 MiB/s, and the second until they are due");
+        assert_eq!(slots.iter().filter(|slot| **slot == due).count(), 183, "8 s of 4 MiB/s, and the second until they are due");
         let last = slots.pop().unwrap().duration_since(now).as_secs();
-        assert_eq!(last, 89, "2 000 of 205 KB at 4 MiB/s, less 8 s");
+        assert_eq!(last, 90, "2 000 of 206 KB at 4 MiB/s, less 8 s");
         assert_eq!(pace.slot(&Owner::Admin, &short, due, now), due, "a short event has no part in it");
         let far = now + SignedDuration::from_hours(1);
         assert_eq!(pace.slot(&Owner::Admin, &long, far, now), far, "a long wait stays as it is");

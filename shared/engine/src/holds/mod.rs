@@ -11,7 +11,7 @@ mod row;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use tracking_core::{
     change::Change,
@@ -28,7 +28,7 @@ use crate::{
     delivery::SWITCHED_OFF,
     due, keys,
     recorder::Recorder,
-    rows::{self, DeliveryRow, Task},
+    rows::{self, DeliveryRow, Task, is_long},
     rules::{Rule, Rules},
     store::Store,
 };
@@ -69,7 +69,10 @@ impl<B: Backend> Holds<B> {
                 rules.insert(id, rule);
             }
         }
-        for absorbed in join_all(rules.into_values().map(|rule| self.absorb(rule, change, events))).await {
+        // Each hold has the change in its row: those of a long one are written one after another.
+        let at_once = if is_long(&change.conversion) { 1 } else { rules.len().max(1) };
+        let mut absorbed = stream::iter(rules.into_values().map(|rule| self.absorb(rule, change, events))).buffered(at_once);
+        while let Some(absorbed) = absorbed.next().await {
             // The change goes into the holds that can be read; the others stay as they are.
             StoreError::pass_over(absorbed)?;
         }

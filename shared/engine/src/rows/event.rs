@@ -1,17 +1,21 @@
 //! An event inside a row or a message. The parameters of a long one stand in a row of their own, so that neither twenty rules nor a
 //! hundred waits write them again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracking_core::{change::Conversion, event::Event, hash, json::Value};
 
 use super::{FORMAT, FORMAT_ASIDE};
 
-/// Parameters of this length, in bytes, make an event long.
-const LONG_BYTES: usize = 16 * 1_024;
+/// Parameters that are this long as JSON, in bytes, make an event long.
+const LONG_BYTES: usize = 4 * 1_024;
 
-/// The parts of a conversion that visitors make as long as they like.
+/// The quotes, the colon and the comma of an entry.
+const ENTRY_BYTES: usize = 6;
+
+/// The parts of a conversion that visitors make as long as they like, but for those by which deliveries are searched, or
+/// that the platform is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Parameters {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -20,6 +24,35 @@ pub(crate) struct Parameters {
     query_params: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     cookie_params: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    voucher: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_agent: Option<String>,
+}
+
+impl Parameters {
+    /// Takes them out of a conversion.
+    fn taken_from(conversion: &mut Conversion) -> Self {
+        Self {
+            affs: mem::take(&mut conversion.affs),
+            query_params: mem::take(&mut conversion.query_params),
+            cookie_params: mem::take(&mut conversion.cookie_params),
+            voucher: conversion.voucher.take(),
+            user_agent: conversion.user_agent.take(),
+        }
+    }
+
+    /// Puts them back.
+    fn put_into(self, conversion: &mut Conversion) {
+        let Self { affs, query_params, cookie_params, voucher, user_agent } = self;
+        (conversion.affs, conversion.query_params, conversion.cookie_params) = (affs, query_params, cookie_params);
+        (conversion.voucher, conversion.user_agent) = (voucher, user_agent);
+    }
+}
+
+/// Returns true if the parameters of such a conversion stand in a row of their own.
+pub(crate) fn is_long(conversion: &Conversion) -> bool {
+    length(conversion) >= LONG_BYTES
 }
 
 /// An event inside a row or a message.
@@ -43,12 +76,11 @@ struct Long {
 
 impl StoredEvent {
     pub(crate) fn new(event: Event) -> Self {
-        if length(&event.conversion) < LONG_BYTES {
+        if !is_long(&event.conversion) {
             return Self { event, long: None };
         }
         let mut short = Conversion::clone(&event.conversion);
-        let (affs, query_params) = (std::mem::take(&mut short.affs), std::mem::take(&mut short.query_params));
-        let parameters = Parameters { affs, query_params, cookie_params: std::mem::take(&mut short.cookie_params) };
+        let parameters = Parameters::taken_from(&mut short);
         let text = serde_json::to_string(&parameters).expect("texts have no failing serializers");
         let name = hash::text(&["parameters", &text], 32);
         let short = Event { conversion: Arc::new(short), ..event.clone() };
@@ -72,8 +104,8 @@ impl StoredEvent {
 
     /// Completes it with its parameters.
     pub(crate) fn complete(&mut self, parameters: Parameters) {
-        let Parameters { affs, query_params, cookie_params } = parameters;
-        let whole = Conversion { affs, query_params, cookie_params, ..Conversion::clone(&self.event.conversion) };
+        let mut whole = Conversion::clone(&self.event.conversion);
+        parameters.put_into(&mut whole);
         if let Some(long) = &mut self.long {
             long.whole = Some(Event { conversion: Arc::new(whole), ..self.event.clone() });
         }
@@ -86,11 +118,10 @@ impl StoredEvent {
 
     /// Its parameters, for their row.
     pub(crate) fn parameters(&self) -> Parameters {
-        let Conversion { affs, query_params, cookie_params, .. } = &*self.whole().conversion;
-        Parameters { affs: affs.clone(), query_params: query_params.clone(), cookie_params: cookie_params.clone() }
+        Parameters::taken_from(&mut Conversion::clone(&self.whole().conversion))
     }
 
-    /// The length of its parameters in bytes, if it is long and they were read; else 0.
+    /// The length of its parameters as JSON in bytes, if it is long and they were read; else 0.
     pub(crate) fn long_bytes(&self) -> usize {
         self.long.as_ref().and_then(|long| long.whole.as_ref()).map_or(0, |whole| length(&whole.conversion))
     }
@@ -108,10 +139,17 @@ impl StoredEvent {
     }
 }
 
-/// The length of the parameters of a conversion, in bytes.
+/// The length of the parameters of a conversion as JSON, in bytes.
 fn length(conversion: &Conversion) -> usize {
     let maps = [&conversion.affs, &conversion.query_params, &conversion.cookie_params];
-    maps.into_iter().flatten().map(|(key, value)| key.len() + value.len()).sum()
+    let texts = [&conversion.voucher, &conversion.user_agent];
+    let maps = maps.into_iter().flatten().map(|(key, value)| json_length(key) + json_length(value) + ENTRY_BYTES);
+    maps.chain(texts.into_iter().flatten().map(|text| json_length(text))).sum()
+}
+
+/// The length of a text in a JSON string, in bytes.
+fn json_length(text: &str) -> usize {
+    text.bytes().map(|byte| if byte < b' ' { 6 } else { 1 + usize::from(matches!(byte, b'"' | b'\\')) }).sum()
 }
 
 /// Events with parameters of the same name have the same parameters, wherever these stand.
@@ -176,8 +214,8 @@ pub(crate) mod tests {
 
     #[test]
     fn f10_the_parameters_of_a_long_event_stand_aside() {
-        let short = StoredEvent::new(event(15));
-        assert_eq!((short.unkept(), short.format(), short.whole() == &event(15)), (None, 1, true));
+        let short = StoredEvent::new(event(3));
+        assert_eq!((short.unkept(), short.format(), short.whole() == &event(3)), (None, 1, true));
         let mut long = StoredEvent::new(event(16));
         assert!(long.unkept().is_some(), "its row is not there yet");
         let (length, read) = written(&long);
@@ -190,5 +228,23 @@ pub(crate) mod tests {
         read.complete(long.parameters());
         assert_eq!((read.whole() == &event(16), read.unread()), (true, None));
         assert_ne!(StoredEvent::new(event(17)), long, "other parameters are another event");
+    }
+
+    #[test]
+    fn f10_a_text_is_as_long_as_its_json() {
+        for text in ["a", "\u{1}", "\"", "\\", "é", "\u{7f}", "\n"] {
+            let written = serde_json::to_string(text).unwrap().len() - 2;
+            assert!((written..=6).contains(&json_length(text)) || json_length(text) == written, "{text:?}");
+        }
+        let with = |change: fn(&mut Conversion)| {
+            let mut conversion = Conversion::clone(&event(0).conversion);
+            change(&mut conversion);
+            is_long(&conversion)
+        };
+        assert!(with(|conversion| conversion.user_agent = Some("\u{1}".repeat(700))));
+        assert!(with(
+            |conversion| (conversion.voucher, conversion.user_agent) = (Some("x".repeat(2_048)), Some("x".repeat(2_048)))
+        ));
+        assert!(!with(|conversion| conversion.user_agent = Some("x".repeat(2_048))));
     }
 }

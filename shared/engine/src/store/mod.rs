@@ -1,6 +1,7 @@
 //! The store as the services see it: the backend with the clock and the settings, reads and writes of single items, and rows that
 //! can't be read.
 
+mod aside;
 pub(crate) mod rejected;
 pub(crate) mod unreadable;
 
@@ -13,9 +14,10 @@ use crate::{
     backend::{Backend, Effects, Item, Key, StoreError, Swap, Swapped},
     failing::FailingRules,
     keys,
-    rows::{self, DeliveryRow, Job, Parameters},
+    rows::{self, DeliveryRow},
     tally::Tallying,
 };
+use aside::LatelyAside;
 use rejected::RejectedRoom;
 use unreadable::UnreadableKeys;
 
@@ -35,6 +37,7 @@ pub(crate) struct Store<B> {
     pub(crate) failing: FailingRules,
     unreadable: UnreadableKeys,
     rejected_room: RejectedRoom,
+    aside: LatelyAside,
 }
 
 impl<B: Backend> Store<B> {
@@ -48,6 +51,7 @@ impl<B: Backend> Store<B> {
             failing: FailingRules::default(),
             unreadable: UnreadableKeys::default(),
             rejected_room: RejectedRoom::default(),
+            aside: LatelyAside::default(),
         }
     }
 
@@ -113,37 +117,6 @@ impl<B: Backend> Store<B> {
             item.trouble = Some(keys::open(&job.rule, job.created_at, &job.id));
         }
         item
-    }
-
-    /// Adds the row of the parameters of a long event to what is put, unless it has one. From here on the job is written without them.
-    pub(crate) fn set_aside(&self, job: &mut Job, put: &mut Vec<Item>) {
-        let Some(name) = job.event.unkept() else { return };
-        let key = keys::parameters(&job.id, name);
-        if put.iter().all(|item| item.key != key) {
-            let mut item = rows::item(key, &job.event.parameters());
-            item.expires = Some(self.now() + self.memory());
-            put.push(item);
-        }
-        job.event.keep();
-    }
-
-    /// The same for several jobs, durable at once.
-    pub(crate) async fn set_all_aside(&self, jobs: impl Iterator<Item = &mut Job>) -> Result<(), StoreError> {
-        let mut put = Vec::new();
-        jobs.for_each(|job| self.set_aside(job, &mut put));
-        self.commit_one(Effects { put, ..Effects::default() }).await
-    }
-
-    /// Reads the parameters of a long event that stand in a row of their own; those of one that was stored with them get such a row.
-    pub(crate) async fn complete(&self, job: &mut Job) -> Result<(), StoreError> {
-        if let Some(name) = job.event.unread() {
-            let key = keys::parameters(&job.id, name);
-            let missing =
-                || StoreError::Corrupt { key: Some(key.clone()), why: "the parameters of an event are not there".to_owned() };
-            let (parameters, _) = self.read_row::<Parameters>(key.clone()).await?.ok_or_else(missing)?;
-            job.event.complete(parameters);
-        }
-        self.set_all_aside(std::iter::once(job)).await
     }
 
     pub(crate) async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {

@@ -1,0 +1,24 @@
+//! The end of a delivery whose event is not known in full any more.
+
+use tracking_core::delivery::State;
+
+use super::super::{Claiming, Deliveries, Ending};
+use crate::{
+    backend::{Backend, Received, StoreError},
+    keys,
+    rows::{DeliveryRow, Job},
+};
+
+const GONE: &str = "the parameters of its event are not kept any more";
+
+/// Ends a delivery that can't be rendered, for ever: nothing is sent with empty values.
+pub(super) async fn end<B: Backend>(deliveries: &Deliveries<B>, received: &Received, job: &Job) -> Result<Claiming, StoreError> {
+    tracing::error!(delivery_id = %job.id, "{GONE}");
+    let row = deliveries.store.read_row::<DeliveryRow>(keys::delivery(&job.id)).await?;
+    let (attempts, max_attempts) = row.as_ref().map_or((0, 0), |(row, _)| (row.attempts, row.max_attempts));
+    let ending = Ending { job, row, attempts, max_attempts, definition: None };
+    if !deliveries.end(received, ending, State::Failed, GONE).await? {
+        return Err(StoreError::Contended(format!("delivery {}", job.id)));
+    }
+    Ok(Claiming::Settled)
+}
