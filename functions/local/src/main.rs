@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracking_local::{
+    bench::{self, BenchArgs},
     console_link::{self, ConsoleArgs},
     demo::{self, DemoArgs},
     edge,
@@ -40,6 +41,8 @@ enum Command {
     Console(ConsoleArgs),
     /// Say why a delivery does not move, and show what decides it
     Inspect(InspectArgs),
+    /// Load a temporary server, and print throughput, latency and cost beside a bare HTTP client
+    Bench(BenchArgs),
     /// Print the description of the HTTP API
     Openapi,
 }
@@ -48,7 +51,7 @@ enum Command {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     // The demo shows on its own what happens.
-    let usual = if matches!(cli.command, Command::Demo(_)) { "warn" } else { "info" };
+    let usual = if matches!(cli.command, Command::Demo(_) | Command::Bench(_)) { "warn" } else { "info" };
     if let Err(fault) = edge::log(cli.log.as_deref().unwrap_or(usual)) {
         edge::remark(&format!("error: {fault}"));
         return ExitCode::from(2);
@@ -56,6 +59,7 @@ async fn main() -> ExitCode {
     let done = match cli.command {
         Command::Demo(args) => demo::demo(args).await.map_err(|error| edge::told(&error)),
         Command::Serve(args) => serve::serve(args).await.map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
+        Command::Bench(args) => bench::bench(args).await.map_err(|error| edge::told(&error)),
         Command::Send(args) => send::send(args).await.map_err(|error| edge::told(&error)),
         Command::Inspect(args) => inspect::inspect(args).await.map_err(|error| edge::told(&error)),
         Command::Openapi => {

@@ -1,5 +1,6 @@
 //! The binary `tracking` as people run it.
 
+mod bench;
 mod crowd;
 mod description;
 mod events;

@@ -1,0 +1,138 @@
+//! The figures and how they are printed.
+
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::server::Usage;
+
+/// What was measured of one sender.
+#[derive(Debug)]
+pub(super) struct Figures {
+    /// Sorted.
+    latencies: Vec<Duration>,
+    took: Duration,
+    used: Usage,
+}
+
+impl Figures {
+    pub(super) fn new(mut latencies: Vec<Duration>, took: Duration, used: Usage) -> Self {
+        latencies.sort_unstable();
+        Self { latencies, took, used }
+    }
+
+    /// The latency within which so many of a thousand requests were, in milliseconds.
+    fn percentile(&self, thousandths: usize) -> f64 {
+        let last = self.latencies.len().saturating_sub(1);
+        self.latencies.get(last * thousandths / 1_000).copied().unwrap_or_default().as_secs_f64() * 1e3
+    }
+
+    fn each(&self, amount: f64) -> f64 {
+        amount / count(self.latencies.len().max(1) as u64)
+    }
+
+    fn per_second(&self) -> f64 {
+        count(self.latencies.len() as u64) / self.took.as_secs_f64().max(1e-6)
+    }
+
+    fn cpu_us(&self) -> Option<f64> {
+        self.used.is_known.then(|| self.each(self.used.cpu.as_secs_f64() * 1e6))
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "requests": self.latencies.len(), "seconds": rounded(self.took.as_secs_f64()), "per_second": rounded(self.per_second()),
+            "latency_ms": {"p50": rounded(self.percentile(500)), "p95": rounded(self.percentile(950)), "p99": rounded(self.percentile(990)),
+                "max": rounded(self.percentile(1_000))},
+            "cpu_us_per_request": self.cpu_us().map(rounded),
+        })
+    }
+}
+
+/// The result of a bench.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) events: usize,
+    /// The postbacks that came again after they had been answered with 200.
+    pub(super) twice: usize,
+    pub(super) tracking: Figures,
+    pub(super) bare: Figures,
+}
+
+impl Report {
+    fn lost(&self) -> usize {
+        self.events - self.tracking.latencies.len()
+    }
+
+    /// Returns true if every postback arrived once.
+    pub(super) fn is_clean(&self) -> bool {
+        self.lost() == 0 && self.twice == 0
+    }
+
+    fn disk_bytes(&self) -> Option<f64> {
+        self.tracking.used.is_known.then(|| self.tracking.each(count(self.tracking.used.disk_bytes)))
+    }
+
+    /// One JSON object.
+    pub(super) fn json(&self) -> String {
+        let mut tracking = self.tracking.json();
+        tracking["disk_bytes_per_request"] = json!(self.disk_bytes().map(rounded));
+        tracking["memory_kib"] = json!(Some(self.tracking.used.memory_kib).filter(|_| self.tracking.used.is_known));
+        json!({"events": self.events, "lost": self.lost(), "twice": self.twice, "tracking": tracking, "bare": self.bare.json()})
+            .to_string()
+    }
+
+    /// A table, with what the server does in multiples of the bare client.
+    pub(super) fn table(&self) -> String {
+        let (ours, bare) = (&self.tracking, &self.bare);
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(["", "tracking", "bare client", "ratio"]);
+        let mut row = |name: &str, ours: Option<f64>, bare: Option<f64>| {
+            let shown = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.1}"));
+            let ratio = ours.zip(bare).filter(|(_, bare)| *bare > 0.0).map(|(ours, bare)| ours / bare);
+            table.add_row([
+                name.to_owned(),
+                shown(ours),
+                shown(bare),
+                ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")),
+            ]);
+        };
+        row("postbacks a second", Some(ours.per_second()), Some(bare.per_second()));
+        for (name, thousandths) in [("p50", 500), ("p95", 950), ("p99", 990), ("slowest", 1_000)] {
+            row(&format!("latency {name}, ms"), Some(ours.percentile(thousandths)), Some(bare.percentile(thousandths)));
+        }
+        row("CPU a postback, µs", ours.cpu_us(), bare.cpu_us());
+        row("disk a postback, bytes", self.disk_bytes(), None);
+        row("memory at the end, MiB", ours.used.is_known.then(|| count(ours.used.memory_kib) / 1024.0), None);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let (arrived, lost) = (ours.latencies.len(), self.lost());
+        format!(
+            "{table}\n\n{arrived} of {} postbacks arrived, {lost} lost, {} came twice. Latency is from event to arrival; of the bare client \
+             from request to response.",
+            self.events, self.twice
+        )
+    }
+}
+
+/// A bar of the postbacks on a terminal.
+pub(super) fn bar(events: usize) -> ProgressBar {
+    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template("postbacks {bar:40} {pos}/{len} {per_sec}").expect("the template's keys are known");
+    ProgressBar::with_draw_target(Some(events as u64), target).with_style(style)
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count is far below 2^52")]
+fn count(number: u64) -> f64 {
+    number as f64
+}
