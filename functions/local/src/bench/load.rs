@@ -4,12 +4,12 @@ use std::{ops::Range, time::Duration};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::ProgressBar;
-use serde_json::json;
 use tokio::{
     runtime::Builder,
     task::{JoinSet, spawn_blocking},
     time::{Instant, sleep, sleep_until},
 };
+use tracking_core::{json, json::Value};
 
 use super::{
     BenchError,
@@ -95,7 +95,7 @@ impl Load {
 }
 
 /// A sale as full as platforms send them, with one transaction.
-fn sale(affiliate: &str, id: &str) -> serde_json::Value {
+fn sale(affiliate: &str, id: &str) -> Value {
     json!({"detail-type": "Conversion Changed", "detail": {
         "change_id": format!("chg_{id}"), "occurred_at": "2026-11-22T09:00:00Z",
         "conversion": {"conversion_id": id, "version": 1, "change": "created", "type": "sale", "source": "link", "affiliate_id": affiliate,

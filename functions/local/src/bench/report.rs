@@ -7,7 +7,7 @@ use std::{
 
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::server::Usage;
 
@@ -44,14 +44,56 @@ impl Figures {
         self.used.is_known.then(|| self.each(self.used.cpu.as_secs_f64() * 1e6))
     }
 
-    fn json(&self) -> Value {
-        json!({
-            "requests": self.latencies.len(), "seconds": rounded(self.took.as_secs_f64()), "per_second": rounded(self.per_second()),
-            "latency_ms": {"p50": rounded(self.percentile(500)), "p95": rounded(self.percentile(950)), "p99": rounded(self.percentile(990)),
-                "max": rounded(self.percentile(1_000))},
-            "cpu_us_per_request": self.cpu_us().map(rounded),
-        })
+    fn shown(&self) -> Shown {
+        let latency_ms = Latency {
+            p50: rounded(self.percentile(500)),
+            p95: rounded(self.percentile(950)),
+            p99: rounded(self.percentile(990)),
+            max: rounded(self.percentile(1_000)),
+        };
+        Shown {
+            requests: self.latencies.len(),
+            seconds: rounded(self.took.as_secs_f64()),
+            per_second: rounded(self.per_second()),
+            latency_ms,
+            cpu_us_per_request: self.cpu_us().map(rounded),
+            disk_bytes_per_request: None,
+            memory_kib: None,
+        }
     }
+}
+
+/// Figures as `--json` prints them; what the system does not tell is left out.
+#[derive(Serialize)]
+struct Shown {
+    requests: usize,
+    seconds: f64,
+    per_second: f64,
+    latency_ms: Latency,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_us_per_request: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_bytes_per_request: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_kib: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Latency {
+    p50: f64,
+    p95: f64,
+    p99: f64,
+    max: f64,
+}
+
+/// A report as `--json` prints it.
+#[derive(Serialize)]
+struct ShownReport {
+    events: usize,
+    lost: usize,
+    twice: usize,
+    tracking: Shown,
+    bare: Shown,
 }
 
 /// The result of a bench.
@@ -80,11 +122,14 @@ impl Report {
 
     /// One JSON object.
     pub(super) fn json(&self) -> String {
-        let mut tracking = self.tracking.json();
-        tracking["disk_bytes_per_request"] = json!(self.disk_bytes().map(rounded));
-        tracking["memory_kib"] = json!(Some(self.tracking.used.memory_kib).filter(|_| self.tracking.used.is_known));
-        json!({"events": self.events, "lost": self.lost(), "twice": self.twice, "tracking": tracking, "bare": self.bare.json()})
-            .to_string()
+        let used = &self.tracking.used;
+        let tracking = Shown {
+            disk_bytes_per_request: self.disk_bytes().map(rounded),
+            memory_kib: used.is_known.then_some(used.memory_kib),
+            ..self.tracking.shown()
+        };
+        let report = ShownReport { events: self.events, lost: self.lost(), twice: self.twice, tracking, bare: self.bare.shown() };
+        serde_json::to_string(&report).expect("numbers have no failing serializers")
     }
 
     /// A table, with what the server does in multiples of the bare client.

@@ -7,10 +7,9 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
-use tracking_core::caller::Caller;
+use tracking_core::{caller::Caller, json, json::Value};
 
 use super::BenchError;
 use crate::keys;
@@ -108,7 +107,7 @@ impl Drop for Server {
 }
 
 impl Poster {
-    async fn make_rule(&self, affiliate: &str, mut rule: serde_json::Value) -> Result<(), BenchError> {
+    async fn make_rule(&self, affiliate: &str, mut rule: Value) -> Result<(), BenchError> {
         rule["owner"] = json!({"kind": "affiliate", "affiliate_id": affiliate});
         let call = self.client.post(format!("{}/tracking-apis", self.url)).bearer_auth(&self.token).json(&rule);
         let answer = call.send().await?;

@@ -7,7 +7,7 @@ use crate::support::{run, text};
 fn figures(more: &[&str]) -> Value {
     let done = run(&[&["bench", "--json", "--events", "300"], more].concat());
     assert!(done.status.success(), "{}{}", text(&done.stdout), text(&done.stderr));
-    serde_json::from_slice(&done.stdout).unwrap()
+    serde_json::from_slice(&done.stdout).expect("it prints one JSON object")
 }
 
 fn number(figures: &Value, pointer: &str) -> f64 {
@@ -29,15 +29,16 @@ fn contract_5_the_bench_tells_what_the_server_and_a_bare_client_did() {
 
 #[test]
 fn contract_5_the_bench_keeps_a_rate_beside_receivers_that_hang_and_fail() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let file = folder.path().join("latency.svg");
-    let plot = file.to_str().unwrap();
-    let told = figures(&["--rate", "150", "--receivers", "3", "--hang", "2", "--fail", "10", "--latency-ms", "5", "--plot", plot]);
+    let plot = file.to_str().expect("its name is UTF-8");
+    let told =
+        figures(&["--rate", "150", "--receivers", "3", "--hang", "2", "--fail", "10", "--latency-ms", "5", "--plot", plot]);
     assert_eq!((&told["lost"], &told["twice"]), (&0.into(), &0.into()));
     let per_second = number(&told, "/bare/per_second");
     assert!((50.0..=151.0).contains(&per_second), "{per_second}");
     assert!(number(&told, "/tracking/latency_ms/max") >= 700.0, "a tenth is sent again after a second: {told}");
-    let svg = std::fs::read_to_string(&file).unwrap();
+    let svg = std::fs::read_to_string(&file).expect("the picture is there");
     assert!(svg.starts_with("<svg") && svg.matches("<polyline").count() == 3 && svg.ends_with("</svg>"));
 }
 
