@@ -262,12 +262,21 @@ pub(crate) fn day(day: i64) -> String {
 
 /// The sparse index's partitions of a rule's open deliveries.
 pub(crate) fn open_of(rule: &Id) -> Vec<String> {
-    (0..TROUBLE_SHARDS).map(|shard| format!("open#{rule}#{shard}")).collect()
+    troubles(&open_deliveries(rule))
+}
+
+fn open_deliveries(rule: &Id) -> String {
+    format!("open#{rule}")
+}
+
+/// The sparse index's partitions of this name.
+fn troubles(name: &str) -> Vec<String> {
+    (0..TROUBLE_SHARDS).map(|shard| format!("{name}#{shard}")).collect()
 }
 
 /// The sparse index's partitions of kept events.
 pub(crate) fn kept_events() -> Vec<String> {
-    (0..TROUBLE_SHARDS).map(|shard| format!("{KEPT}#{shard}")).collect()
+    troubles(KEPT)
 }
 
 /// A kept event's place in the sparse index.
@@ -279,7 +288,7 @@ pub(crate) fn kept_event(received_at: Timestamp, event: &Key) -> Key {
 /// The place of a rule's open delivery in the sparse index.
 pub(crate) fn open(rule: &Id, created_at: Timestamp, id: &DeliveryId) -> Key {
     let shard = hash::number(&[id.as_str()]) % TROUBLE_SHARDS;
-    Key::new(format!("open#{rule}#{shard}"), format!("{}#{id}", sortable(created_at)))
+    Key::new(format!("{}#{shard}", open_deliveries(rule)), format!("{}#{id}", sortable(created_at)))
 }
 
 /// The hour that a time lies in, counted from 1970.

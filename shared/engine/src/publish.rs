@@ -32,6 +32,6 @@ impl Published {
 
     /// The body of a message that offers it to the bus.
     pub fn as_message(&self) -> String {
-        rows::write(&Task::Publish { events: vec![self.clone()] })
+        rows::write_task(&Task::Publish { events: vec![self.clone()] })
     }
 }

@@ -40,10 +40,6 @@ struct Numbered {
 }
 
 /// Writes a row or a message.
-pub(crate) fn write<T: Serialize>(data: &T) -> String {
-    write_as(FORMAT, data)
-}
-
 fn write_as<T: Serialize>(format: u32, data: &T) -> String {
     serde_json::to_string(&Wrapped { v: format, data }).expect("rows and messages have text keys and no failing serializers")
 }

@@ -241,7 +241,7 @@ impl<B: Backend> Worker<B> {
             lane: Lane::Retry,
             group: "put-off".to_owned(),
             not_before: Some(now + pause(put_off.tries)),
-            body: rows::write(&task),
+            body: rows::write_task(&task),
         };
         self.store.commit_one(Effects { send: vec![again], ..received.done() }).await
     }

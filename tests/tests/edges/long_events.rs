@@ -20,7 +20,7 @@ use tracking_tests::{
 use super::{DOWN, OK};
 
 const PATH: &str = "/?q={query.k7}&c={cookie.k}&a={affs1}&x={query.k99|sha256}&n={attempt}";
-/// What a request carries, but for its version of the event and the number of its attempt.
+/// The parameters of a request behind its version of the event and before the number of its attempt.
 const CARRIED: &str = "c=two&a=one&x=5c0e0ea421571c300b5df6aec0a118b5c3dc02e0683a546341d5efc689df2f58";
 
 /// A sale with 200 KB of link parameters.

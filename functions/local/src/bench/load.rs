@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::ProgressBar;
 use tokio::{
     runtime::Builder,
-    task::{JoinSet, spawn_blocking},
+    task::{JoinError, JoinSet, spawn_blocking},
     time::{Instant, sleep, sleep_until},
 };
 use tracking_core::{json, json::Value};
@@ -46,25 +46,25 @@ impl Load {
         while next < self.events {
             let end = self.end_of_batch(next, began, arrivals).await;
             for event in next..end {
-                arrivals.due(event, if self.rate.is_some() { self.due(began, event) } else { Instant::now() });
+                arrivals.due(event, self.due(began, event));
             }
             let (poster, events) = (poster.clone(), self.batch(next..end));
             calls.spawn(async move { poster.post(events).await });
             next = end;
             bar.set_position(arrivals.count() as u64);
             while let Some(done) = if calls.len() >= CALLS { calls.join_next().await } else { calls.try_join_next() } {
-                done.map_err(|error| BenchError::Server(error.to_string()))??;
+                ended(done)?;
             }
         }
         while let Some(done) = calls.join_next().await {
-            done.map_err(|error| BenchError::Server(error.to_string()))??;
+            ended(done)?;
         }
         Ok(())
     }
 
-    /// The time at which an event is due.
+    /// The time at which an event is due: now, without a rate.
     fn due(&self, began: Instant, event: usize) -> Instant {
-        began + self.rate.map_or(Duration::ZERO, |rate| Duration::from_secs(event as u64) / rate)
+        self.rate.map_or_else(Instant::now, |rate| began + Duration::from_secs(event as u64) / rate)
     }
 
     /// The end of the next batch, once its first event is due.
@@ -118,7 +118,7 @@ pub(super) async fn bare(load: Load, urls: Vec<String>) -> Result<Figures, Bench
             let requests = stream::iter(0..load.events).map(|event| {
                 let call = client.get(format!("{}{BARE}?payout=5.00&click=click-9f8e7d6c5b{event}", urls[event % urls.len()]));
                 async move {
-                    let due = if load.rate.is_some() { load.due(began, event) } else { Instant::now() };
+                    let due = load.due(began, event);
                     sleep_until(due).await;
                     call.send().await?.bytes().await?;
                     Ok::<Duration, BenchError>(due.elapsed())
@@ -129,5 +129,10 @@ pub(super) async fn bare(load: Load, urls: Vec<String>) -> Result<Figures, Bench
             Ok(Figures::new(latencies, began.elapsed(), used))
         })
     });
-    sent.await.map_err(|error| BenchError::Server(error.to_string()))?
+    ended(sent.await)
+}
+
+/// The result of a task of the bench.
+fn ended<T>(task: Result<Result<T, BenchError>, JoinError>) -> Result<T, BenchError> {
+    task.map_err(|error| BenchError::Server(error.to_string()))?
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::server::Usage;
 
-/// What was measured of one sender.
+/// The measurements of one sender.
 #[derive(Debug)]
 pub(super) struct Figures {
     /// Sorted.

@@ -252,5 +252,5 @@ fn delay_of(rule: &Rule) -> Final {
 /// Asks to look at a hold at this time.
 fn release_message(conversion: &Id, rule: &Id, at: Timestamp) -> Message {
     let task = Task::Release { conversion: conversion.clone(), rule: rule.clone() };
-    Message { lane: Lane::Retry, group: format!("release#{rule}"), not_before: Some(at), body: rows::write(&task) }
+    Message { lane: Lane::Retry, group: format!("release#{rule}"), not_before: Some(at), body: rows::write_task(&task) }
 }

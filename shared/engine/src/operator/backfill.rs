@@ -204,5 +204,5 @@ impl<B: Backend> Operator<B> {
 
 fn backfill_message(backfilling: &Backfilling, not_before: Option<Timestamp>) -> Message {
     let group = format!("backfill#{}", backfilling.rule);
-    Message { lane: Lane::Retry, group, not_before, body: rows::write(&Task::Backfill(Box::new(backfilling.clone()))) }
+    Message { lane: Lane::Retry, group, not_before, body: rows::write_task(&Task::Backfill(Box::new(backfilling.clone()))) }
 }

@@ -306,5 +306,5 @@ pub(crate) fn later(time: Timestamp, wait: SignedDuration) -> Timestamp {
 
 fn replay_message(replaying: &Replaying, not_before: Option<Timestamp>) -> Message {
     let group = format!("replay#{}", replaying.rule);
-    Message { lane: Lane::Retry, group, not_before, body: rows::write(&Task::Replay(Box::new(replaying.clone()))) }
+    Message { lane: Lane::Retry, group, not_before, body: rows::write_task(&Task::Replay(Box::new(replaying.clone()))) }
 }

@@ -87,7 +87,7 @@ impl StoredEvent {
         Self { event: short, long: Some(Long { name, whole: Some(event), is_kept: false }) }
     }
 
-    /// What the row or message itself holds: all of the event, but for the parameters of a long one.
+    /// The event as the row or message itself holds it: a long one without its parameters.
     pub(crate) fn known(&self) -> &Event {
         &self.event
     }

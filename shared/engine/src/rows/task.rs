@@ -1,4 +1,4 @@
-//! What queue messages ask for.
+//! The tasks of queue messages.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub(crate) fn write_task(task: &Task) -> String {
     write_as(task.format(), task)
 }
 
-/// What a queue message asks for.
+/// The task of a queue message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Task {
@@ -112,7 +112,7 @@ pub(crate) struct Replaying {
     pub(crate) to: Timestamp,
     pub(crate) states: Vec<State>,
     pub(crate) force: bool,
-    /// Where the next step begins in the rule's log.
+    /// The place in the rule's log at which the next step begins.
     pub(crate) place: Option<String>,
 }
 

@@ -133,7 +133,7 @@ impl<B: Backend> RuleWriter<B> {
 /// `from` is where the search for it goes on; `None`: from its beginning.
 pub(crate) fn cancel_message(id: &Id, epoch: u64, from: Option<String>) -> Message {
     let task = Task::Cancel { rule: id.clone(), epoch, from };
-    Message { lane: Lane::Retry, group: format!("cancel#{id}"), not_before: None, body: rows::write(&task) }
+    Message { lane: Lane::Retry, group: format!("cancel#{id}"), not_before: None, body: rows::write_task(&task) }
 }
 
 /// Items that stood for the old head and stand for nothing in the new one.
