@@ -3,7 +3,8 @@
 //! [`server::LocalServer`] is the API and the engine over the embedded store, in one process; `serve` runs it until a signal comes.
 //! [`keys`] are the two files that make tokens and secrets last, [`send`] posts files of events, [`token`] makes tokens,
 //! [`console_link`] links to the console, [`inspect`] says why a delivery does not move, [`demo`] plays
-//! sample events and checks what comes of them, [`bench`] measures. Here alone are clocks, environment and files; logs go to stderr, results to stdout.
+//! sample events and checks what comes of them, [`mod@bench`] measures. Here alone are clocks, environment and files; logs go to stderr,
+//! results to stdout.
 
 pub mod bench;
 mod bus;
@@ -22,4 +23,5 @@ pub mod send;
 pub mod serve;
 pub mod server;
 mod signals;
+mod threads;
 pub mod token;

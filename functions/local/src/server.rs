@@ -2,14 +2,17 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
     time::MissedTickBehavior,
 };
-use tracking_api::auth::{Auth, LocalTokens};
+use tracking_api::{
+    AffiliateThreads,
+    auth::{Auth, LocalTokens},
+};
 use tracking_core::{caller::Caller, id::Id};
 use tracking_embedded::{Limits, OpenError, Store, worker};
 use tracking_engine::{
@@ -25,6 +28,7 @@ use crate::{
     events,
     http::{self, until},
     keys::{self, KeyError},
+    threads::LowPriorityThreads,
 };
 
 /// How often due rows are looked for.
@@ -75,6 +79,9 @@ pub enum StartError {
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// There are no threads for affiliates' requests.
+    #[error("threads can't be started")]
+    Threads(#[source] io::Error),
     /// There is no HTTP client.
     #[error("requests can't be sent from this machine: {0}")]
     Sender(String),
@@ -91,6 +98,7 @@ pub struct LocalServer {
     answers: JoinHandle<()>,
     sends: JoinHandle<()>,
     sweeps: JoinHandle<()>,
+    _threads: LowPriorityThreads,
 }
 
 impl LocalServer {
@@ -131,14 +139,16 @@ impl LocalServer {
         let sender = Sender::with(settings).map_err(StartError::Sender)?;
 
         let (stopping, stopped) = watch::channel(false);
+        let threads = LowPriorityThreads::start().map_err(StartError::Threads)?;
         let routes = routes(&engine, &store, sender.clone(), &Auth::Local(tokens.clone()));
+        let routes = routes.layer(Extension(AffiliateThreads(threads.handle())));
         let answers = tokio::spawn(http::serve(listener, routes, budget.connections, stopped.clone()));
         let work = Work { store: store.clone(), engine: Arc::clone(&engine), clock: clock.clone() };
         let sends = tokio::spawn(send(work, sender, budget.sends, stopped.clone()));
         let sweep_now = Arc::new(Notify::new());
         let sweeps = tokio::spawn(sweep(Work { store, engine, clock }, Arc::clone(&sweep_now), stopped));
         tracing::info!(%address, descriptors, budget.connections, budget.sends, data = %options.data.display(), "serving");
-        Ok(Self { address, tokens, stopping, sweep_now, answers, sends, sweeps })
+        Ok(Self { address, tokens, stopping, sweep_now, answers, sends, sweeps, _threads: threads })
     }
 
     /// Where it listens.

@@ -5,7 +5,11 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::{
@@ -141,20 +145,19 @@ impl LocalTokens {
 
 /// An extension of a request: where the last caller of its connection is noted, by whoever serves connections.
 #[derive(Debug, Clone, Default)]
-pub struct LastCaller(Arc<Mutex<Option<Caller>>>);
+pub struct LastCaller(Arc<AtomicU64>);
 
 impl LastCaller {
-    /// The last caller whose token was good; `None`: there was none.
-    pub fn get(&self) -> Option<Caller> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// A number for the last caller whose token was good, the same for all of its connections; 0: there was none.
+    pub fn number(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 
     /// Notes a caller.
     pub fn set(&self, caller: &Caller) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref() != Some(caller) {
-            *last = Some(caller.clone());
-        }
+        let mut hasher = DefaultHasher::new();
+        caller.hash(&mut hasher);
+        self.0.store(hasher.finish().max(1), Ordering::Relaxed);
     }
 }
 

@@ -61,6 +61,7 @@ use openapi::Told;
 pub use operation::Operation;
 use operation::Untold;
 use problem::{Kind, Problem};
+pub use share::AffiliateThreads;
 
 /// What handlers work with; each takes the part that it needs.
 #[derive(Debug)]

@@ -24,14 +24,17 @@ use axum::{
     response::Response,
 };
 use tokio::{
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
     time::{Instant, sleep_until},
 };
+use tracing::{Instrument as _, Span};
 use tracking_core::{caller::Caller, id::Id, limit::Exceeded};
 use tracking_engine::rules::Refused;
 
 use crate::{
-    problem::Problem,
+    problem::{Kind, Problem},
     slices::{Sliced, Slices},
 };
 
@@ -51,6 +54,11 @@ const REST: u32 = 2;
 const MAX_REST: Duration = Duration::from_secs(1);
 /// Affiliates that are kept; those without a request go first.
 const MOST_AFFILIATES: usize = 1_024;
+
+/// The threads that work affiliates' requests, where they are others than those that send: an extension of a router's requests. A long
+/// piece of such a request then holds up no postback.
+#[derive(Debug, Clone)]
+pub struct AffiliateThreads(pub Handle);
 
 /// The shares of all affiliates.
 #[derive(Debug, Clone, Default)]
@@ -124,7 +132,24 @@ pub(crate) async fn within(
     let permit = share.requests.acquire_owned().await.ok();
     let begin = lock(&share.pace).begin(Instant::now());
     wait_until(begin).await;
-    Ok(held(Sliced::new(next.run(request), share.slices).await, [Some(open), permit]))
+    let threads = request.extensions().get::<AffiliateThreads>().cloned();
+    let work = Sliced::new(next.run(request), share.slices);
+    let response = match threads {
+        Some(threads) => apart(&threads, work).await?,
+        None => work.await,
+    };
+    Ok(held(response, [Some(open), permit]))
+}
+
+/// Works a request on other threads. Dropped, it is worked no more.
+async fn apart(threads: &AffiliateThreads, work: impl Future<Output = Response> + Send + 'static) -> Result<Response, Problem> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn_on(work.instrument(Span::current()), &threads.0);
+    match tasks.join_next().await {
+        Some(Ok(response)) => Ok(response),
+        Some(Err(fault)) if fault.is_panic() => std::panic::resume_unwind(fault.into_panic()),
+        Some(Err(_)) | None => Err(Problem::new(Kind::Unavailable, "the server stops: ask again")),
+    }
 }
 
 /// Lets a request that reads much wait for its caller's turn.

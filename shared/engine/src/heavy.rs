@@ -12,8 +12,7 @@ use tracking_core::caller::Owner;
 /// Pieces of one owner that run at once.
 const AT_ONCE: usize = 1;
 /// The nice value of its threads: about a tenth of a busy processor.
-#[cfg(target_os = "linux")]
-const LOW_PRIORITY: i32 = 10;
+const NICE: i32 = 10;
 /// Gates that are kept; those that nobody uses go first.
 const MOST_GATES: usize = 1_024;
 
@@ -28,7 +27,7 @@ impl HeavyWork {
         let Some(owner) = owner else { return work() };
         let permit = self.gate(owner).acquire_owned().await.expect("a gate is never closed");
         let done = spawn_blocking(move || {
-            give_way();
+            lower_priority(NICE);
             let done = work();
             drop(permit);
             done
@@ -48,16 +47,17 @@ impl HeavyWork {
     }
 }
 
-/// Gives this thread less of a busy processor than those that serve everybody have. Its later pieces are heavy ones too: the threads
-/// for blocking work do nothing else but ask the system's resolver.
+/// Gives this thread a smaller share of a busy processor for as long as it lives: all its pieces are of one kind. `nice` is from 1 to 19.
+/// On Linux only, where a priority is a thread's.
 #[cfg(target_os = "linux")]
-fn give_way() {
-    // On Linux a priority is a thread's. Without it the work is only less polite.
-    let _refused = rustix::process::setpriority_process(None, LOW_PRIORITY);
+pub fn lower_priority(nice: i32) {
+    // Without it the work is only less polite.
+    let _refused = rustix::process::setpriority_process(None, nice);
 }
 
+/// Does nothing: a priority of one thread is known on Linux only.
 #[cfg(not(target_os = "linux"))]
-fn give_way() {}
+pub fn lower_priority(_nice: i32) {}
 
 #[cfg(test)]
 mod tests {

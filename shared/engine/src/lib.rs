@@ -44,6 +44,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use delivery::{Claimed, Claiming, Continued, Deliveries};
 pub use due::Sweeper;
 pub use failed::Failed;
+pub use heavy::lower_priority;
 pub use idempotency::Idempotency;
 pub use limits::Limits;
 pub use log::{DeliveryFilter, DeliveryPage, Log, Statistics, StatisticsBucket, StatisticsQuery, internals};

@@ -63,6 +63,15 @@ struct State {
     sending: Option<Instant>,
     /// The client lets the response wait now.
     is_blocked: bool,
+    /// It has been asked to close, and has not answered.
+    is_asked: bool,
+}
+
+impl State {
+    /// Returns true if the server waits for the client.
+    fn waits(&self) -> bool {
+        self.phase != Phase::Working || self.is_blocked
+    }
 }
 
 /// A connection as the server keeps it in mind.
@@ -89,6 +98,7 @@ impl Activity {
             sent: 0,
             sending: None,
             is_blocked: false,
+            is_asked: false,
         };
         let caller = LastCaller::default();
         Self { patience, state: Mutex::new(state), caller, close: Notify::new(), turned: Notify::new() }
@@ -187,17 +197,30 @@ impl Activity {
         self.patience.transfer + Duration::from_secs(bytes / self.patience.bytes_per_second.max(1))
     }
 
-    /// Returns the time of the last byte if the server waits for the client, `None` if the client waits for the server.
+    /// Returns the time of the last byte if the server waits for the client, `None` if the client waits for the server, or if the
+    /// connection has been asked to close.
     pub(crate) fn waits_since(&self) -> Option<Instant> {
         let state = self.state();
-        let is_ours = state.phase == Phase::Working && !state.is_blocked;
-        (!is_ours).then_some(state.moved)
+        (state.waits() && !state.is_asked).then_some(state.moved)
     }
 
-    /// Returns the time of the last byte if the client lets a response wait.
+    /// Returns the time of the last byte if the client lets a response wait, and the connection has not been asked to close.
     pub(crate) fn unread_since(&self) -> Option<Instant> {
         let state = self.state();
-        state.is_blocked.then_some(state.moved)
+        (state.is_blocked && !state.is_asked).then_some(state.moved)
+    }
+
+    /// Asks the connection to make room for another.
+    pub(crate) fn ask_to_close(&self) {
+        self.state().is_asked = true;
+        self.close.notify_one();
+    }
+
+    /// Answers that: returns true if the connection closes, since the server still waits for its client.
+    pub(crate) fn makes_room(&self) -> bool {
+        let mut state = self.state();
+        state.is_asked = false;
+        state.waits()
     }
 
     /// Returns true if no request is under way and no response is on its way.

@@ -161,6 +161,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 async fn connection(stream: TcpStream, routes: Router, unsent: Unsent, activity: Arc<Activity>, stopped: watch::Receiver<bool>) {
     // A response goes out at once; where that can't be said, it goes out a little later.
     let _later = stream.set_nodelay(true);
+    if !says_something(&stream, &activity, stopped.clone()).await {
+        return;
+    }
     let io = TokioIo::new(PatientStream::new(stream, Arc::clone(&activity)));
     let service = service_fn(|request| answer(request, routes.clone(), &unsent, Arc::clone(&activity)));
     // The time for a head is kept here, where an idle connection is known from half a head.
@@ -186,7 +189,7 @@ async fn connection(stream: TcpStream, routes: Router, unsent: Unsent, activity:
                 tracing::debug!("a connection was closed: no request came in time");
                 return;
             }
-            () = activity.close.notified() => if activity.waits_since().is_some() {
+            () = activity.close.notified() => if activity.makes_room() {
                 tracing::debug!("an idle connection made room for another one");
                 return;
             },
@@ -197,6 +200,24 @@ async fn connection(stream: TcpStream, routes: Router, unsent: Unsent, activity:
                 is_stopping = true;
                 serving.as_mut().graceful_shutdown();
             }
+        }
+    }
+}
+
+/// Waits for the first byte of a new connection, which costs little until then. Returns false if it is to be closed instead.
+async fn says_something(stream: &TcpStream, activity: &Activity, stopped: watch::Receiver<bool>) -> bool {
+    loop {
+        tokio::select! {
+            ready = stream.readable() => return ready.is_ok(),
+            () = activity.head_overdue() => {
+                tracing::debug!("a connection was closed: no request came in time");
+                return false;
+            }
+            () = activity.close.notified() => if activity.makes_room() {
+                tracing::debug!("an idle connection made room for another one");
+                return false;
+            },
+            () = until(stopped.clone()) => return false,
         }
     }
 }

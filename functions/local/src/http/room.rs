@@ -13,10 +13,10 @@ use tokio::{
     time::Instant,
 };
 
-use tracking_core::caller::Caller;
-
 use super::activity::Activity;
 
+/// Of so many places one is kept free: a connection then need not wait for the end of the one that makes room for it.
+const FREE_OF: usize = 8;
 /// The wait for room before the next look for a connection that could make it.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -24,6 +24,8 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub(super) struct Room {
     slots: Arc<Semaphore>,
+    /// The places that are kept free.
+    kept_free: usize,
     open: Arc<Mutex<Open>>,
 }
 
@@ -43,13 +45,16 @@ pub(super) struct Place {
 
 impl Room {
     pub(super) fn new(connections: usize) -> Self {
-        Self { slots: Arc::new(Semaphore::new(connections)), open: Arc::default() }
+        Self { slots: Arc::new(Semaphore::new(connections)), kept_free: connections / FREE_OF, open: Arc::default() }
     }
 
-    /// Waits for room for one more connection, and has the idlest one closed if there is none.
+    /// Waits for room for one more connection, and has the idlest one closed if there is little.
     pub(super) async fn place(&self, activity: &Arc<Activity>) -> Place {
         loop {
             if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+                if self.slots.available_permits() < self.kept_free {
+                    self.close_idlest();
+                }
                 return self.enter(activity, slot);
             }
             self.close_idlest();
@@ -79,15 +84,15 @@ impl Room {
 
     fn close_first(&self, since: impl Fn(&Activity) -> Option<Instant>) {
         let open = lock(&self.open);
-        let connections: Vec<_> = open.connections.values().map(|connection| (connection.caller.get(), connection)).collect();
-        let mut counts: HashMap<&Option<Caller>, usize> = HashMap::new();
+        let connections: Vec<_> = open.connections.values().map(|connection| (connection.caller.number(), connection)).collect();
+        let mut counts: HashMap<u64, usize> = HashMap::new();
         for (caller, _) in &connections {
-            *counts.entry(caller).or_default() += 1;
+            *counts.entry(*caller).or_default() += 1;
         }
         let waiting =
             connections.iter().filter_map(|(caller, connection)| Some((counts[caller], since(connection)?, connection)));
         if let Some((_, _, first)) = waiting.min_by_key(|(count, since, _)| (Reverse(*count), *since)) {
-            first.close.notify_one();
+            first.ask_to_close();
         }
     }
 }
@@ -105,6 +110,8 @@ fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+
+    use tracking_core::caller::Caller;
 
     use super::*;
     use crate::http::activity::Patience;
@@ -154,6 +161,20 @@ mod tests {
         room.close_idlest();
         let told: Vec<bool> = connections.iter().map(|one| one.close.notified().now_or_never().is_some()).collect();
         assert_eq!(told, [false, true, false, false]);
+    }
+
+    #[tokio::test]
+    async fn f6_a_crowd_is_let_in_without_waiting_for_those_that_make_room() {
+        let start = Instant::now();
+        let room = Room::new(16);
+        let connections: Vec<_> =
+            (0..16).map(|i| Arc::new(Activity::new(Patience::default(), start + Duration::from_secs(i)))).collect();
+        let mut places = Vec::new();
+        for connection in &connections {
+            places.push(room.place(connection).now_or_never().expect("there is a place"));
+        }
+        let asked = connections.iter().filter(|one| one.close.notified().now_or_never().is_some()).count();
+        assert_eq!(asked, 2, "two places are to become free, each by a connection of its own");
     }
 
     #[tokio::test]

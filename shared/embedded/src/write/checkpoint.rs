@@ -9,12 +9,16 @@ use rusqlite::Connection;
 
 /// Changed rows after which the log is folded in.
 const ROWS: u64 = 4_000;
+/// Written bytes of rows and messages after which the log is folded in, however few the rows: about a quarter of the length at which the
+/// writer would have to do it.
+const BYTES: usize = 8 << 20;
 
 /// The thread that folds the log in when asked.
 pub(super) struct Checkpointer {
     nudge: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
     folded_at: u64,
+    bytes: usize,
 }
 
 impl Checkpointer {
@@ -27,15 +31,16 @@ impl Checkpointer {
                 }
             }
         })?;
-        Ok(Self { nudge: Some(nudge), thread: Some(thread), folded_at: 0 })
+        Ok(Self { nudge: Some(nudge), thread: Some(thread), folded_at: 0, bytes: 0 })
     }
 
-    /// Notes how many rows have been changed since the start, and asks for a folding now and then.
-    pub(super) fn written(&mut self, rows: u64) {
-        if rows - self.folded_at >= ROWS
+    /// Notes how many rows have been changed since the start, and the bytes of a transaction; asks for a folding now and then.
+    pub(super) fn written(&mut self, rows: u64, bytes: usize) {
+        self.bytes += bytes;
+        if (rows - self.folded_at >= ROWS || self.bytes >= BYTES)
             && let Some(nudge) = &self.nudge
         {
-            self.folded_at = rows;
+            (self.folded_at, self.bytes) = (rows, 0);
             // Full: it has been asked already.
             let _asked = nudge.try_send(());
         }

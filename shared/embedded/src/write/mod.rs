@@ -177,7 +177,7 @@ impl Writer {
         }
         let rows = transaction.total_changes();
         transaction.commit()?;
-        self.checkpointer.written(rows);
+        self.checkpointer.written(rows, group.iter().map(Job::bytes).sum());
         Ok((done, placed))
     }
 
