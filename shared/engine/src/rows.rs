@@ -11,7 +11,7 @@ use tracking_core::{
     answer::Told,
     caller::Owner,
     delivery::{DeliveryId, State},
-    flow::Progress,
+    flow::{Emitted, Progress},
     id::Id,
     json,
     json::{Map, Value},
@@ -180,6 +180,9 @@ pub(crate) struct DeliveryRow {
     /// What the bus may not have taken yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outbox: Option<Box<Outbox>>,
+    /// The events that its steps emitted and that the bus may not have (W20).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) emitted: Vec<Emitted>,
     /// Its place in the flow of its rule, if that is one (W3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) flow: Option<Box<Progress>>,
@@ -298,6 +301,7 @@ impl DeliveryRow {
             http_status: None,
             duration_ms: None,
             outbox: None,
+            emitted: Vec::new(),
             flow: None,
             keeps_until: None,
         }

@@ -46,7 +46,7 @@ fn urls(world: &World) -> Vec<&str> {
 #[tokio::test]
 async fn every_flow_of_the_page_sends_what_the_page_says() {
     let examples = documented();
-    assert_eq!(examples.len(), 7);
+    assert_eq!(examples.len(), 8);
     for (rule, expected) in examples {
         let mut world = begun(rule.clone()).await;
         world.pass(SignedDuration::from_hours(72), &mut |_| BODY).await;

@@ -11,6 +11,8 @@ use crate::{
 
 /// The most parts of responses that other steps refer to (W7).
 const MAX_REFERENCES: usize = 50;
+/// The most steps with emit (W20).
+const MAX_EMITS: usize = 20;
 /// The most variables that outlive their delivery (W5).
 const MAX_KEPT: usize = 10;
 
@@ -45,6 +47,10 @@ fn check_names(plan: &Plan, faults: &mut Faults) {
         if !seen.insert(&*step.name) {
             faults.add(format!("/steps/{index}/name"), format!("another step is named {}: names are unique", step.name));
         }
+    }
+    let emits = plan.steps.iter().filter(|step| matches!(step.kind, Kind::Emit(_))).count();
+    if emits > MAX_EMITS {
+        faults.add("/steps", format!("expected at most {MAX_EMITS} steps with emit, got {emits}"));
     }
     if plan.kept_variables().len() > MAX_KEPT {
         faults.add(
@@ -88,7 +94,7 @@ fn edges(step: &Step, index: usize) -> Vec<Edge<'_>> {
     };
     match &step.kind {
         Kind::End(_) | Kind::Fail(_) => {}
-        Kind::Set(_) => edges.push(on(false)),
+        Kind::Set(_) | Kind::Emit(_) => edges.push(on(false)),
         Kind::Wait(_) => edges.push(on(true)),
         Kind::Switch(cases) => {
             let cases = cases.iter().enumerate();
@@ -187,6 +193,7 @@ pub(super) fn check_secrets(plan: &Plan, faults: &mut Faults) {
             Kind::End(Some(reason)) => ("end/reason", vec![reason]),
             Kind::Fail(Some(reason)) => ("fail/reason", vec![reason]),
             Kind::Wait(wait) => ("wait/until", wait.template().into_iter().collect()),
+            Kind::Emit(emit) => ("emit/fields", emit.placed_templates().map(|(_, text)| text).collect()),
             Kind::Call(call) => ("answer", call.answer.platform_templates().collect()),
             _ => continue,
         };

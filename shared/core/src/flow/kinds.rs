@@ -42,6 +42,12 @@ pub const STEP_KINDS: &[StepKindInfo] = &[
         example: r#"{"name": "hours", "wait": {"within": {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "17:00", "time_zone": "Europe/Prague"}}}"#,
     },
     StepKindInfo {
+        kind: "emit",
+        description: "Publishes a Tracking API Event on the platform's bus, in an admin's rule. Repeats of it have the same event_id.",
+        fields: &["emit", "go", "max_runs"],
+        example: r#"{"name": "tell", "emit": {"name": "Large Sale", "fields": {"payout": "{payout}"}, "count": 1}}"#,
+    },
+    StepKindInfo {
         kind: "end",
         description: "Ends the flow: delivered if a request was sent, else skipped.",
         fields: &["end"],

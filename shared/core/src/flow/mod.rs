@@ -5,6 +5,7 @@
 //! [`Plan::after`] says what follows a response. Both are pure: the engine reads, asks here, and writes.
 
 mod check;
+mod emit;
 mod kinds;
 mod parse;
 mod progress;
@@ -17,13 +18,14 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use self::{emit::Emit, target::Target, wait::Wait};
 pub use self::{
+    emit::Emitted,
     kinds::{STEP_KINDS, StepKindInfo},
     parse::{MAX_RUNS, MAX_STEPS},
     progress::{Answered, Moved, Progress},
     walk::{Stance, Walked, variables_too_long},
 };
-use self::{target::Target, wait::Wait};
 use crate::{
     answer::{Answer, AnswerRules, Verdict, assign::Assignments},
     fault::Faults,
@@ -81,6 +83,7 @@ enum Kind {
     Set(Assignments),
     Switch(Vec<Case>),
     Wait(Box<Wait>),
+    Emit(Box<Emit>),
     End(Option<Template>),
     Fail(Option<Template>),
 }
@@ -329,6 +332,9 @@ impl Plan {
                 Kind::End(reason) => all.extend(reason.iter().map(|text| (format!("{at}/end/reason"), text))),
                 Kind::Fail(reason) => all.extend(reason.iter().map(|text| (format!("{at}/fail/reason"), text))),
                 Kind::Wait(wait) => all.extend(wait.template().map(|text| (format!("{at}/wait/until"), text))),
+                Kind::Emit(emit) => {
+                    all.extend(emit.placed_templates().map(|(place, text)| (format!("{at}/emit{place}"), text)));
+                }
                 Kind::Call(call) => {
                     all.extend(call.answer.placed_templates().map(|(place, text)| (format!("{at}/answer{place}"), text)));
                 }
@@ -458,6 +464,7 @@ impl Step {
                 ("switch", cases.collect::<Vec<_>>().into())
             }
             Kind::Wait(wait) => ("wait", wait.document()),
+            Kind::Emit(emit) => ("emit", emit.document()),
             Kind::End(why) => ("end", reason(why)),
             Kind::Fail(why) => ("fail", reason(why)),
         };

@@ -1,6 +1,6 @@
 //! Reading `steps` of a rule: all faults at once (W9).
 
-use super::{Call, Case, Kind, Plan, Step, check::check, target::Target, wait::Wait};
+use super::{Call, Case, Kind, Plan, Step, check::check, emit::Emit, target::Target, wait::Wait};
 use crate::{
     answer::{AnswerRules, TextRules, Within, assign::Assignments},
     caller::Owner,
@@ -28,7 +28,7 @@ const MAX_TITLE: usize = 200;
 const MAX_REASON: usize = 1_024;
 
 /// The keys that say what a step does.
-const KINDS: [&str; 6] = ["call", "set", "switch", "wait", "end", "fail"];
+const KINDS: [&str; 7] = ["call", "set", "switch", "wait", "emit", "end", "fail"];
 /// The fields of any step.
 const FIELDS: [&str; 6] = ["name", "title", "when", "unless", "go", "max_runs"];
 /// The fields of a step with a request.
@@ -127,6 +127,12 @@ fn read_kind(fields: &Fields<'_>, pointer: &str, context: Context<'_>, faults: &
             Kind::Set(set)
         }
         "switch" => Kind::Switch(read_cases(fields, context, faults)),
+        "emit" => {
+            if *context.owner != Owner::Admin {
+                faults.add(pointer, "a step with emit belongs to an admin's rule: the event goes to the platform's bus");
+            }
+            Kind::Emit(Box::new(Emit::parse(value, &at, context.allowed, faults)?))
+        }
         "wait" => Kind::Wait(Box::new(Wait::parse(value, &at, context.allowed, faults)?)),
         "end" => Kind::End(read_reason(value, &at, context, faults)),
         _ => Kind::Fail(read_reason(value, &at, context, faults)),

@@ -125,7 +125,7 @@ impl Progress {
             _ if !self.entered => true,
             Kind::Wait(_) => self.until.is_some(),
             Kind::Call(_) => self.until.is_none(),
-            Kind::Set(_) | Kind::Switch(_) | Kind::End(_) | Kind::Fail(_) => false,
+            Kind::Set(_) | Kind::Switch(_) | Kind::Emit(_) | Kind::End(_) | Kind::Fail(_) => false,
         }
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Kind, Plan, Step,
+    Emitted, Kind, Plan, Step,
+    emit::Emit,
     parse::MAX_RUNS,
     progress::{Moved, Progress, in_step},
     wait::Due,
@@ -23,6 +24,8 @@ const MAX_DURATION: SignedDuration = SignedDuration::from_hours(24 * 120);
 const MAX_ENTRIES: usize = 1_000;
 /// The most bytes of a delivery's variables.
 const MAX_VARIABLES_BYTES: usize = 32 * 1_024;
+/// The most events that a flow emits from one request or wait to the next.
+const MAX_EMITTED: usize = 100;
 /// The most waits of a flow.
 const MAX_WAITS: u32 = 100;
 
@@ -46,6 +49,8 @@ pub struct Walked {
     pub variables: BTreeMap<String, String>,
     /// The seconds for which some of them are kept for later deliveries (W5).
     pub keep: BTreeMap<String, u32>,
+    /// The events that it publishes (W20).
+    pub emitted: Vec<Emitted>,
     /// The place at which it ended.
     pub stance: Stance,
     /// The steps and tells left out on the way.
@@ -62,10 +67,11 @@ impl Plan {
     /// Walks on from `progress`, in the scope of the delivery; `version` is that of the rule, for messages.
     pub fn walk(&self, progress: Progress, scope: &Scope<'_>, attempts: u32, version: u64) -> Walked {
         let variables = scope.variables.clone();
-        let mut walk = Walk { plan: self, progress, variables, keep: BTreeMap::new(), notes: Vec::new(), version, attempts };
+        let (keep, notes, emitted) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut walk = Walk { plan: self, progress, variables, keep, notes, emitted, version, attempts };
         let stance = walk.run(scope);
-        let Walk { progress, variables, keep, notes, .. } = walk;
-        Walked { progress, variables, keep, stance, notes }
+        let Walk { progress, variables, keep, notes, emitted, .. } = walk;
+        Walked { progress, variables, keep, emitted, stance, notes }
     }
 }
 
@@ -75,6 +81,7 @@ struct Walk<'p> {
     variables: BTreeMap<String, String>,
     keep: BTreeMap<String, u32>,
     notes: Vec<String>,
+    emitted: Vec<Emitted>,
     version: u64,
     /// The attempts of the delivery so far.
     attempts: u32,
@@ -197,6 +204,10 @@ impl Walk<'_> {
                 let assigned = self.set(step, set, scope);
                 Ok((on(self), assigned))
             }
+            Kind::Emit(emit) => {
+                self.emit(step, emit, scope)?;
+                Ok((on(self), Assigned::default()))
+            }
             Kind::Switch(cases) => {
                 for case in cases {
                     if self.holds(step, &case.when, scope)? {
@@ -262,6 +273,17 @@ impl Walk<'_> {
     fn set(&mut self, step: &Step, set: &Assignments, scope: &Scope<'_>) -> Assigned {
         let notes = &mut self.notes;
         set.assign(scope, &mut |field, why| notes.push(format!("step {}: {field}: {why}; left out", step.name)))
+    }
+
+    fn emit(&mut self, step: &Step, emit: &Emit, scope: &Scope<'_>) -> Result<(), Stance> {
+        let rendered = if self.emitted.len() < MAX_EMITTED {
+            emit.render(scope, self.progress.began)
+        } else {
+            Err(format!("the flow emits more than {MAX_EMITTED} events at a go"))
+        };
+        let fail = |why: String| Stance::End(State::Failed, in_step(self.plan, &step.name, &why));
+        self.emitted.push(rendered.map_err(fail)?);
+        Ok(())
     }
 
     fn reason(reason: Option<&Template>, otherwise: &str, scope: &Scope<'_>) -> String {

@@ -208,13 +208,8 @@ impl<B: Backend> Deliveries<B> {
             another::reject(&self.store, received, job).await?;
             return Ok(Step::Settled);
         }
-        let ending = |attempts: u32| Ending {
-            job,
-            row: row.clone().zip(row_rev),
-            attempts,
-            max_attempts,
-            definition: Some(&asking.rule.definition),
-        };
+        let (definition, known) = (Some(&*asking.rule.definition), row.clone().zip(row_rev));
+        let ending = |attempts| Ending { job, row: known.clone(), attempts, max_attempts, definition, emitted: Vec::new() };
         let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
         let decision = view.line.decide(&self.ask(asking, base, now), &recorded);
         match decision {
@@ -344,7 +339,7 @@ impl<B: Backend> Deliveries<B> {
                 self.store.commit_one(received.done()).await?;
                 return Ok(Claiming::Settled);
             }
-            let ending = Ending { job, row, attempts: 0, max_attempts: 0, definition: None };
+            let ending = Ending { job, row, attempts: 0, max_attempts: 0, definition: None, emitted: Vec::new() };
             if self.end(received, ending, State::Cancelled, SWITCHED_OFF).await? {
                 return Ok(Claiming::Settled);
             }
@@ -407,9 +402,9 @@ impl<B: Backend> Deliveries<B> {
     /// A row whose outbox has been published: an attempt of it writes the next one.
     async fn without_outbox(&self, row: Option<DeliveryRow>) -> Result<Option<DeliveryRow>, StoreError> {
         match row {
-            Some(row) if row.outbox.is_some() => {
+            Some(row) if row.has_unpublished() => {
                 self.publish_left(&row).await?;
-                Ok(Some(DeliveryRow { outbox: None, ..row }))
+                Ok(Some(row.published()))
             }
             row => Ok(row),
         }

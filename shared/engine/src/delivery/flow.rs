@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tracking_core::{
-    flow::{Call, Progress},
+    flow::{Call, Emitted, Progress},
     tracking_api::Definition,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct InFlow {
     pub(super) hidden: BTreeSet<String>,
     /// It has the lease on setting kept variables.
     pub(super) leases: bool,
+    /// The events that its steps emitted since its row was written (W20).
+    pub(super) emitted: Vec<Emitted>,
 }
 
 impl InFlow {
@@ -48,17 +50,26 @@ impl InFlow {
             kept,
             hidden: row.map(|row| row.secret_variables.clone()).unwrap_or_default(),
             leases: false,
+            emitted: Vec::new(),
         })
     }
 
     /// The place of a trial, which reads what is kept and keeps nothing (W11).
     pub(crate) fn of_trial(progress: Progress, kept: BTreeMap<String, String>) -> Self {
-        Self { progress, variables: kept.clone(), kept, hidden: BTreeSet::new(), leases: false }
+        let (hidden, emitted) = (BTreeSet::new(), Vec::new());
+        Self { progress, variables: kept.clone(), kept, hidden, leases: false, emitted }
     }
 
     /// The same delivery at another place.
     pub(crate) fn moved(&self, progress: Progress, variables: BTreeMap<String, String>) -> Self {
-        Self { progress, variables, kept: self.kept.clone(), hidden: self.hidden.clone(), leases: false }
+        let Self { kept, hidden, emitted, .. } = self.clone();
+        Self { progress, variables, kept, hidden, leases: false, emitted }
+    }
+
+    /// The same after its steps have emitted these events.
+    pub(super) fn emitting(mut self, emitted: Vec<Emitted>) -> Self {
+        self.emitted.extend(emitted);
+        self
     }
 
     /// The values of variables that are kept for so many seconds.
@@ -70,6 +81,7 @@ impl InFlow {
     /// Writes it into the delivery's row.
     pub(super) fn note(&self, definition: &Definition, seal: &Seal, row: &mut DeliveryRow) {
         row.flow = Some(Box::new(self.progress.clone()));
+        row.emitted.clone_from(&self.emitted);
         let kept = definition.plan.kept_variables();
         let own = self.variables.iter().filter(|(name, _)| !kept.contains(*name));
         seal.write(definition, row, own.map(|(name, value)| (name.clone(), value.clone())).collect());

@@ -45,10 +45,25 @@ impl Rendering<'_> {
     /// The text of an end, or of a note, as people see it: without the values of secrets, and of those among these variables that are
     /// secret.
     pub(crate) fn shown_text(&self, text: &str, variables: &BTreeMap<String, String>, is_of_two_parties: bool) -> String {
+        let mut text = text.to_owned();
+        self.mask_texts(std::iter::once(&mut text), variables, is_of_two_parties);
+        text
+    }
+
+    /// Masks several such texts.
+    pub(super) fn mask_texts<'t>(
+        &self,
+        texts: impl Iterator<Item = &'t mut String>,
+        variables: &BTreeMap<String, String>,
+        is_of_two_parties: bool,
+    ) {
         // Without the request as people see it, all that the event gave to the request would count as made of a secret.
         let shown = self.shown().ok();
-        let text = self.scrubber(shown.as_ref(), is_of_two_parties).scrub(text);
-        Scrubber::of_variables(variables, &self.secret_variables()).scrub(&text)
+        let (secrets, variables) =
+            (self.scrubber(shown.as_ref(), is_of_two_parties), Scrubber::of_variables(variables, &self.secret_variables()));
+        for text in texts {
+            *text = variables.scrub(&secrets.scrub(text));
+        }
     }
 
     /// Masks the values of secret variables in what came back and in its meaning. What the variables are set to stays.

@@ -73,7 +73,13 @@ use std::{
 
 use jiff::Timestamp;
 use tracking_core::{
-    caller::Owner, delivery::State, flow::Call, hash, request::Rendered, template::RenderFault, tracking_api::Definition,
+    caller::Owner,
+    delivery::State,
+    flow::{Call, Emitted},
+    hash,
+    request::Rendered,
+    template::RenderFault,
+    tracking_api::Definition,
 };
 
 use crate::{
@@ -282,12 +288,15 @@ impl<B: Backend> Deliveries<B> {
             self.recorder.list(&row).await?;
         }
         row.attempts = row.attempts.max(ending.attempts);
+        row.emitted = ending.emitted;
         row.end(state, reason, now);
         row.note_told(received, None, now);
         let swap = Swap { key: keys::delivery(&row.job.id), expect: rev, new: Some(self.store.delivery_item(&row)) };
         if !self.store.swap_one(swap).await.is_done()? {
             return Ok(false);
         }
+        self.publish_emitted(&row).await?;
+        row.emitted.clear();
         // Should this be cut off, the message comes again, and publishes what is in the row.
         let done = done_or_once_more(self, received, (&row.job, ending.definition));
         self.store.commit_one(Effects { publish: row.unpublished(), ..done }).await?;
@@ -321,4 +330,6 @@ struct Ending<'a> {
     max_attempts: u32,
     /// The rule as it is now, if it sends.
     definition: Option<&'a Definition>,
+    /// The events that its last steps emitted.
+    emitted: Vec<Emitted>,
 }

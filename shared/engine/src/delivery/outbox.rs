@@ -11,6 +11,7 @@ use tracking_core::{
     answer::Told,
     delivery::State,
     event::Event,
+    flow::Emitted,
     hash,
     id::Id,
     json,
@@ -19,8 +20,9 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Published, Received, StoreError},
+    backend::{Backend, Effects, Published, Received, StoreError, Swap},
     delivery::Deliveries,
+    keys, rows,
     rows::{DeliveryRow, Outbox},
 };
 
@@ -28,19 +30,21 @@ impl<B: Backend> Deliveries<B> {
     /// Adds a row to what a step brings about, and the events that its outbox holds.
     pub(super) fn put_told(&self, effects: &mut Effects, row: &DeliveryRow) {
         effects.publish.extend(row.unpublished());
-        let Some(outbox) = &row.outbox else {
+        if !row.has_unpublished() {
             effects.put.push(self.store.delivery_item(row));
             return;
-        };
-        let published = DeliveryRow { outbox: None, ..row.clone() };
+        }
+        let published = row.published();
         if self.store.backend().is_transactional() {
             effects.put.push(self.store.delivery_item(&published));
             return;
         }
         effects.put.push(self.store.delivery_item(row));
-        if outbox.ended.is_none() && !row.state.is_ended() {
-            // The next attempt need not publish it again. What is over has none.
+        // The next attempt need not publish it again. What is over has none, but may be sent again from its first step.
+        if !row.state.is_ended() {
             effects.put_published.push(self.store.delivery_item(&published));
+        } else if !row.emitted.is_empty() {
+            effects.put_published.push(self.store.delivery_item(&DeliveryRow { emitted: Vec::new(), ..row.clone() }));
         }
     }
 
@@ -51,8 +55,30 @@ impl<B: Backend> Deliveries<B> {
     pub(super) async fn publish_left_by(&self, received: &Received, row: &DeliveryRow) -> Result<(), StoreError> {
         match &row.outbox {
             Some(outbox) if outbox.message == received.id => self.publish_left(row).await,
+            _ if !row.emitted.is_empty() && !row.state.is_ended() => self.publish_left(row).await,
             _ => Ok(()),
         }
+    }
+
+    /// Publishes what the steps before a wait or an end emitted, and takes it out of the delivery's row. Cut off in between, it is
+    /// published again, with the same `event_id`.
+    ///
+    /// # Errors
+    /// Neither the bus nor the queue takes it, or the store is unavailable.
+    pub(super) async fn publish_emitted(&self, row: &DeliveryRow) -> Result<(), StoreError> {
+        if row.emitted.is_empty() {
+            return Ok(());
+        }
+        self.store.commit_one(Effects { publish: row.emitted_events(), ..Effects::default() }).await?;
+        let key = keys::delivery(&row.job.id);
+        let Some(item) = self.store.get_one(key.clone()).await? else { return Ok(()) };
+        let stored: DeliveryRow = rows::read_item(&item)?;
+        if stored.emitted == row.emitted {
+            let new = Some(self.store.delivery_item(&DeliveryRow { emitted: Vec::new(), ..stored }));
+            // Whoever else has written it publishes it once more.
+            let _other = self.store.swap_one(Swap { key, expect: Some(item.rev), new }).await.is_done()?;
+        }
+        Ok(())
     }
 
     /// Publishes what is left in a row's outbox.
@@ -75,8 +101,41 @@ impl DeliveryRow {
         self.outbox = (outbox.told.is_some() || outbox.ended.is_some()).then(|| Box::new(outbox));
     }
 
-    /// The events that its outbox holds.
+    /// Returns true if it holds events that the bus may not have.
+    pub(super) fn has_unpublished(&self) -> bool {
+        self.outbox.is_some() || !self.emitted.is_empty()
+    }
+
+    /// The same once the bus has its events.
+    pub(super) fn published(&self) -> Self {
+        Self { outbox: None, emitted: Vec::new(), ..self.clone() }
+    }
+
+    /// The events that it holds: those that its steps emitted, and those of its outbox.
     pub(super) fn unpublished(&self) -> Vec<Published> {
+        let mut events = self.emitted_events();
+        events.extend(self.unpublished_in_outbox());
+        events
+    }
+
+    fn emitted_events(&self) -> Vec<Published> {
+        self.emitted.iter().filter_map(|emitted| self.emitted_event(emitted)).collect()
+    }
+
+    /// An event of a step (W20); nothing where the chain of causes would be too long (P4).
+    fn emitted_event(&self, emitted: &Emitted) -> Option<Published> {
+        let Emitted { step, run, began, at, name, fields, count } = emitted;
+        let event = self.job.event.known();
+        let causation = next_causation(event, &self.job.rule)?;
+        let id = hash::text(&["emitted", self.job.id.as_str(), &began.to_string(), step, &run.to_string()], 25);
+        let detail = json!({
+            "event_id": format!("evt_{id}"), "name": name, "fields": fields, "count": count, "tracking_api_id": self.job.rule,
+            "delivery_id": self.job.id, "conversion_id": event.conversion.conversion_id, "causation": causation,
+        });
+        Some(Published::new(*at, "Tracking API Event", detail))
+    }
+
+    fn unpublished_in_outbox(&self) -> Vec<Published> {
         let Some(outbox) = &self.outbox else { return Vec::new() };
         let told = outbox.told.as_ref().and_then(|told| self.result_received(outbox, told));
         let ended = outbox.ended.as_ref().map(|(state, reason)| self.ended(outbox, *state, reason.as_ref()));

@@ -140,7 +140,7 @@ impl<B: Backend> Deliveries<B> {
             }
             self.store.commit_one(Effects { publish, put, ..Effects::default() }).await?;
             if standing == Standing::Less {
-                let new = Some(self.store.delivery_item(&DeliveryRow { outbox: None, ..row.clone() }));
+                let new = Some(self.store.delivery_item(&row.published()));
                 if !self.store.swap_one(Swap { key: key.clone(), expect: rev, new }).await.is_done()? {
                     continue;
                 }
@@ -176,8 +176,7 @@ enum Standing {
 impl Standing {
     fn of(known: Option<&DeliveryRow>, row: &DeliveryRow) -> Self {
         let Some(known) = known else { return Self::Less };
-        let without_outbox = |row: &DeliveryRow| DeliveryRow { outbox: None, ..row.clone() };
-        if without_outbox(known) == without_outbox(row) {
+        if known.published() == row.published() {
             return Self::This;
         }
         // An end that somebody wrote who took the attempt for cut off is not true if it was delivered.

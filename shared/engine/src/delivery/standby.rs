@@ -58,6 +58,7 @@ impl<B: Backend> Deliveries<B> {
                 attempts,
                 max_attempts,
                 definition: Some(&standby.rule.definition),
+                emitted: Vec::new(),
             };
             if self.end(received, ending, state, &reason).await? {
                 return Ok(());

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{Next, State},
-    flow::{Moved, Stance, Walked},
+    flow::{Emitted, Moved, Stance, Walked},
     hash,
     line::{Ask, Line, Present},
     standstill::Cause,
@@ -114,8 +114,8 @@ impl<B: Backend> Walker<'_, B> {
         } else {
             walk(self.rule, self.job, (&flow, attempts), self.secrets, now)
         };
-        let Walked { progress, variables, keep, stance, .. } = walked;
-        let (before, mut flow) = (flow.clone(), flow.moved(progress, variables));
+        let Walked { progress, variables, keep, emitted, stance, .. } = walked;
+        let (before, mut flow) = (flow.clone(), flow.moved(progress, variables).emitting(emitted));
         if let Some((step, requests)) = self.lost.filter(|(step, _)| *step != flow.progress.step && stance == Stance::Send) {
             flow.progress.charge(step, requests);
         }
@@ -138,15 +138,20 @@ impl<B: Backend> Walker<'_, B> {
                 }
                 self.rest(&flow, attempts, (until, why)).await?;
             }
-            Stance::End(state, reason) => self.end(attempts, state, &reason).await?,
+            Stance::End(state, reason) => self.end_emitting((attempts, flow.emitted), state, &reason).await?,
         }
         Ok(WalkedOn::Settled)
     }
 
     pub(super) async fn end(&self, attempts: u32, state: State, reason: &str) -> Result<(), StoreError> {
+        self.end_emitting((attempts, Vec::new()), state, reason).await
+    }
+
+    /// Ends a delivery whose last steps emitted these events.
+    async fn end_emitting(&self, (attempts, emitted): (u32, Vec<Emitted>), state: State, reason: &str) -> Result<(), StoreError> {
         let max_attempts = self.known.map_or(0, |(row, _)| row.max_attempts);
         let definition = Some(&*self.rule.definition);
-        let ending = Ending { job: self.job, row: self.known.cloned(), attempts, max_attempts, definition };
+        let ending = Ending { job: self.job, row: self.known.cloned(), attempts, max_attempts, definition, emitted };
         if !self.deliveries.end(self.received, ending, state, reason).await? {
             let at = self.deliveries.store.now() + AGAIN;
             let again = self.deliveries.come_again(self.received, self.job, self.rule.definition.first_host(), at, None);
@@ -226,6 +231,9 @@ impl<B: Backend> Walker<'_, B> {
         let until = deliveries.pace.slot(&job.owner, &job.event, until, deliveries.store.now());
         let written = self.write_place(flow, attempts, (until, why)).await?;
         let at = if written.is_some() { until } else { deliveries.store.now() + AGAIN };
+        if let Some(row) = &written {
+            deliveries.publish_emitted(row).await?;
+        }
         crate::spans::waits(Cause::Retry, at);
         let recorded = written.as_ref().filter(|_| self.known.is_some());
         let host = call_of(&rule.definition, Some(flow)).request.host();
@@ -279,8 +287,11 @@ fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTre
         secret_variables: hidden,
     };
     let mut walked = rule.definition.plan.walk(progress.clone(), &rendering.scope(secrets, None), attempts, rule.head.version);
-    if let Stance::End(_, reason) = &mut walked.stance {
-        *reason = rendering.shown_text(reason, &walked.variables, rule.head.is_of_two_parties());
+    let Walked { variables, emitted, stance, .. } = &mut walked;
+    let reason = if let Stance::End(_, reason) = stance { Some(reason) } else { None };
+    let mut seen = emitted.iter_mut().flat_map(|event| event.fields.values_mut()).chain(reason).peekable();
+    if seen.peek().is_some() {
+        rendering.mask_texts(seen, variables, rule.head.is_of_two_parties());
     }
     walked
 }
@@ -341,9 +352,9 @@ pub(super) fn after_response(
         Moved::On(progress) => {
             let mut moved = flow.moved(progress, variables);
             moved.hidden.clone_from(&row.secret_variables);
-            let Walked { progress, variables, keep, stance, .. } =
+            let Walked { progress, variables, keep, emitted, stance, .. } =
                 walk(&claimed.rule, &claimed.job, (&moved, attempt), &claimed.secrets, now);
-            let flow = moved.moved(progress, variables);
+            let flow = moved.moved(progress, variables).emitting(emitted);
             let is_at_once = matches!(stance, Stance::Send);
             let (next, reason) = match stance {
                 Stance::Send => (Next::Again(now), Some(next_step(&flow))),

@@ -10,9 +10,9 @@ use tracking_core::{
     answer::{Answer, Verdict},
     delivery::DeliveryId,
     event::Event,
-    flow::{Answered, Moved, Progress, Stance, Walked},
+    flow::{Answered, Emitted, Moved, Progress, Stance, Walked},
     json,
-    json::Value,
+    json::{Map, Value},
     request::{Rendered, Timeout},
     template::RenderFault,
     tracking_api::GivenAnswer,
@@ -101,9 +101,10 @@ impl Rehearsal {
         while self.shown.steps.len() < MAX_SHOWN {
             let rendering = self.rendering(self.attempts);
             let walked = plan.walk(self.flow.progress.clone(), &rendering.scope(&tried.secrets, None), self.attempts, 0);
-            let Walked { progress, variables, stance, notes, .. } = walked;
+            let Walked { progress, variables, stance, notes, emitted, .. } = walked;
             let seen = |text: &str| rendering.shown_text(text, &variables, tried.two_parties);
-            let notes: Vec<Value> = notes.iter().map(|note| json!({"step": progress.step, "note": seen(note)})).collect();
+            let notes = notes.iter().map(|note| json!({"step": progress.step, "note": seen(note)}));
+            let notes: Vec<Value> = notes.chain(emitted.iter().map(|event| shown_event(event, &seen))).collect();
             let stance = match stance {
                 Stance::End(state, reason) => Stance::End(state, seen(&reason)),
                 stance => stance,
@@ -257,4 +258,12 @@ fn in_words(seconds: u64) -> String {
         3_600..86_400 => format!("{} h", (seconds + 1_800) / 3_600),
         _ => format!("{} d", (seconds + 43_200) / 86_400),
     }
+}
+
+/// An event that a step would publish, as the trial shows it.
+fn shown_event(event: &Emitted, seen: &dyn Fn(&str) -> String) -> Value {
+    let Emitted { step, run, name, fields, count, .. } = event;
+    let fields: Map = fields.iter().map(|(name, value)| (name.clone(), seen(value).into())).collect();
+    let note = format!("the event {name} would be published");
+    json!({"step": step, "run": run, "note": note, "emits": {"name": name, "fields": fields, "count": count}})
 }

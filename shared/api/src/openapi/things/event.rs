@@ -167,7 +167,7 @@ fn accepted() -> RefOr<Schema> {
 }
 
 fn bus_event() -> RefOr<Schema> {
-    let kinds = ["Conversion Result Received", "Delivery Ended"];
+    let kinds = ["Conversion Result Received", "Delivery Ended", "Tracking API Event", "Tracking API Failing"];
     record("An event that was published, as the bus would bring it")
         .has("version", text("Always `0`, as the bus writes it"))
         .has("id", pattern("The place among our events: ask for those after it with `after`", "^[0-9]+$"))
@@ -200,6 +200,7 @@ mod tests {
     #[test]
     fn only_events_that_are_published_are_told_of() {
         let told = serde_json::to_value(bus_event()).unwrap();
-        assert_eq!(told["properties"]["detail-type"]["enum"], json!(["Conversion Result Received", "Delivery Ended"]));
+        let kinds = ["Conversion Result Received", "Delivery Ended", "Tracking API Event", "Tracking API Failing"];
+        assert_eq!(told["properties"]["detail-type"]["enum"], json!(kinds));
     }
 }

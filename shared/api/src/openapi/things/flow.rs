@@ -24,8 +24,8 @@ pub(super) fn target(about: &str) -> ObjectBuilder {
 
 /// A step: the fields of every step, and those of its kind.
 pub(super) fn step(form: Form) -> RefOr<Schema> {
-    let kinds = [call(form), set(form), switch(form), wait(form), end(form, "end"), end(form, "fail")];
-    either("A step: exactly one of `call`, `set`, `switch`, `wait`, `end` and `fail`", kinds.map(Into::into))
+    let kinds = [call(form), set(form), switch(form), wait(form), emit(form), end(form, "end"), end(form, "fail")];
+    either("A step: exactly one of `call`, `set`, `switch`, `wait`, `emit`, `end` and `fail`", kinds.map(Into::into))
 }
 
 fn common(form: Form, about: &str, follows: bool) -> ObjectBuilder {
@@ -103,6 +103,16 @@ fn wait(form: Form) -> ObjectBuilder {
         record("The next day that counts").has("next", form.extra(next, "time_zone", zone())),
     ];
     common(form, "Waits, for 120 days at most", true).has("wait", either("One of the five forms", forms.map(Into::into)))
+}
+
+fn emit(form: Form) -> ObjectBuilder {
+    let fields = dictionary("The fields of the event", template("May hold macros, no secrets"))
+        .max_properties(Some(50))
+        .property_names(Some(Schema::from(secret_name("").build())));
+    let inner = record("The event").has("name", short("Its name, without macros", 100).min_length(Some(1)));
+    let inner = form.extra(inner, "fields", fields);
+    let inner = form.extra(inner, "count", whole("The number of times for which it counts", 1..=1_000).default(Some(1.into())));
+    common(form, "Publishes a `Tracking API Event` on the platform's bus; in an admin's rule", true).has("emit", inner)
 }
 
 fn end(form: Form, key: &'static str) -> ObjectBuilder {

@@ -4,8 +4,8 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::{
     super::shape::{
-        Record as _, anything, count, dictionary, either, flag, id, list, named, named_as, or_null, record, short, text, time,
-        whole, word,
+        Record as _, anything, count, dictionary, either, flag, id, list, named, named_as, open_record, or_null, record, short,
+        text, time, whole, word,
     },
     Thing,
     log::{KINDS, answer_headers},
@@ -90,6 +90,7 @@ fn step_trial() -> RefOr<Schema> {
         .may("run", count("The run of the step; 1 is the first"))
         .may("waits_until", time("The time until which the step would wait; a trial does not"))
         .may("note", short("What is to be known besides", 65_536))
+        .may("emits", open_record("The event that the step would publish: `name`, `fields` and `count`"))
         .may("request", or_null(named_as("SentRequest", "The request, secrets masked; null if it can't be rendered")))
         .may("given", flag("Whether an answer was given for it"))
         .may("status", or_null(whole("The answer's status", 100..=999)))

@@ -25,8 +25,8 @@ fn w9_all_faults_of_steps_are_told_at_once() {
     check(
         json!([{"name": "a"}, {"name": "b", "call": {"url": "https://a.example/"}, "wait": {"seconds": 5}}]),
         &[
-            ("/steps/0", "expected one of call, set, switch, wait, end, fail, got none"),
-            ("/steps/1", "expected one of call, set, switch, wait, end, fail, got call and wait"),
+            ("/steps/0", "expected one of call, set, switch, wait, emit, end, fail, got none"),
+            ("/steps/1", "expected one of call, set, switch, wait, emit, end, fail, got call and wait"),
         ],
     );
     check(
@@ -126,4 +126,30 @@ fn w5_kept_variables_have_bounds() {
         json!([with(call("a"), json!({"answer": forget}))]),
         &[("/steps/0/answer/rules/0/forget", "x is no variable with keep_seconds")],
     );
+}
+
+#[test]
+fn w20_emit_is_an_admin_s_and_holds_no_secret() {
+    let emit = |emit: Value| json!([{"name": "tell", "emit": emit}, call("send")]);
+    check(emit(json!({"name": "Large Sale", "fields": {"payout": "{payout}"}, "count": 1_000})), &[]);
+    check(emit(json!({"name": "Large Sale"})), &[]);
+    check(emit(json!({})), &[("/steps/0/emit/name", "required: the name of the event, without macros")]);
+    check(
+        emit(json!({"name": "x", "fields": {"a": "{secret.t}"}})),
+        &[("/steps/0/emit/fields/a", "a secret may not stand in an event, which everybody reads")],
+    );
+    let secret = json!([
+        {"name": "sign", "set": {"variables": {"token": {"value": "{pcid}", "secret": true}}}},
+        {"name": "tell", "emit": {"name": "x", "fields": {"a": "{var.token}"}}},
+        call("send"),
+    ]);
+    check(secret, &[("/steps/1/emit/fields", "token is a secret variable, and everybody reads this")]);
+    let twenty_one: Vec<Value> =
+        (0..21).map(|i| json!({"name": format!("e{i}"), "emit": {"name": "x"}})).chain([call("send")]).collect();
+    check(twenty_one.into(), &[("/steps", "expected at most 20 steps with emit, got 21")]);
+    let owner = Owner::Affiliate { affiliate_id: "aff_1".parse().unwrap() };
+    let document = json!({"name": "flow", "steps": emit(json!({"name": "x"}))});
+    let refused = Definition::parse(&document, &owner, &Settings::default()).unwrap_err();
+    let found: Vec<_> = refused.0.iter().map(|fault| (&*fault.pointer, &*fault.detail)).collect();
+    assert_eq!(found, [("/steps/0", "a step with emit belongs to an admin's rule: the event goes to the platform's bus")]);
 }

@@ -42,6 +42,6 @@ pub(super) async fn spent_in_flow<B: Backend>(
     let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), seal, lost: None, is_behind: false };
     let Some((state, reason)) = walker.walk_on_exhausted(flow, attempts, why).await? else { return Ok(Step::Settled) };
     let max_attempts = known.as_ref().map_or(0, |(row, _)| row.max_attempts);
-    let ending = Ending { job, row: known, attempts, max_attempts, definition: Some(&rule.definition) };
+    let ending = Ending { job, row: known, attempts, max_attempts, definition: Some(&rule.definition), emitted: Vec::new() };
     deliveries.end_step(received, ending, state, &reason).await
 }

@@ -16,7 +16,7 @@ pub(super) async fn end<B: Backend>(deliveries: &Deliveries<B>, received: &Recei
     tracing::error!(delivery_id = %job.id, "{GONE}");
     let row = deliveries.store.read_row::<DeliveryRow>(keys::delivery(&job.id)).await?;
     let (attempts, max_attempts) = row.as_ref().map_or((0, 0), |(row, _)| (row.attempts, row.max_attempts));
-    let ending = Ending { job, row, attempts, max_attempts, definition: None };
+    let ending = Ending { job, row, attempts, max_attempts, definition: None, emitted: Vec::new() };
     if !deliveries.end(received, ending, State::Failed, GONE).await? {
         return Err(StoreError::Contended(format!("delivery {}", job.id)));
     }
