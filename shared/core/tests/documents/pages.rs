@@ -34,6 +34,10 @@ const RESULT: [&str; 14] = [
     "causation",
 ];
 
+/// The fields of the detail of a `Tracking API Event`.
+const EMITTED: [&str; 8] =
+    ["event_id", "name", "fields", "count", "tracking_api_id", "delivery_id", "conversion_id", "causation"];
+
 /// The fields of the detail of a `Tracking API Failing`.
 const FAILING: [&str; 4] = ["event_id", "tracking_api_id", "failing_since", "last_error"];
 
@@ -66,6 +70,10 @@ fn read(block: &Value) -> Result<&'static str, String> {
         let is_whole = names(block) == FAILING.map(ToOwned::to_owned).into();
         return if is_whole { Ok("failing rule") } else { Err(format!("the event of a rule that fails has {FAILING:?}")) };
     }
+    if has(block, "event_id") && has(block, "fields") {
+        let is_whole = names(block) == EMITTED.map(ToOwned::to_owned).into();
+        return if is_whole { Ok("emitted event") } else { Err(format!("the event of a flow has {EMITTED:?}")) };
+    }
     if has(block, "event_id") {
         let foreign = names(block).into_iter().find(|name| !RESULT.contains(&name.as_str()));
         return foreign.map_or(Ok("result"), |name| Err(format!("a result has no field {name}")));
@@ -96,7 +104,10 @@ fn every_json_block_of_the_pages_is_read() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["event", "failing rule", "problem", "replay", "result", "rule"]);
+    assert_eq!(
+        kinds.into_iter().collect::<Vec<_>>(),
+        ["emitted event", "event", "failing rule", "problem", "replay", "result", "rule"]
+    );
 }
 
 #[test]
