@@ -94,6 +94,7 @@ use crate::{
     store::Store,
 };
 use flow::{InFlow, call_of};
+use outbox::publish_emitted;
 use pace::WaitPace;
 use render::Rendering;
 use sealed::Seal;
@@ -295,7 +296,7 @@ impl<B: Backend> Deliveries<B> {
         if !self.store.swap_one(swap).await.is_done()? {
             return Ok(false);
         }
-        self.publish_emitted(&row).await?;
+        publish_emitted(&self.store, &row).await?;
         row.emitted.clear();
         // Should this be cut off, the message comes again, and publishes what is in the row.
         let done = done_or_once_more(self, received, (&row.job, ending.definition));

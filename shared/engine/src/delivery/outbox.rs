@@ -24,6 +24,7 @@ use crate::{
     delivery::Deliveries,
     keys, rows,
     rows::{DeliveryRow, Outbox},
+    store::Store,
 };
 
 impl<B: Backend> Deliveries<B> {
@@ -60,27 +61,6 @@ impl<B: Backend> Deliveries<B> {
         }
     }
 
-    /// Publishes what the steps before a wait or an end emitted, and takes it out of the delivery's row. Cut off in between, it is
-    /// published again, with the same `event_id`.
-    ///
-    /// # Errors
-    /// Neither the bus nor the queue takes it, or the store is unavailable.
-    pub(super) async fn publish_emitted(&self, row: &DeliveryRow) -> Result<(), StoreError> {
-        if row.emitted.is_empty() {
-            return Ok(());
-        }
-        self.store.commit_one(Effects { publish: row.emitted_events(), ..Effects::default() }).await?;
-        let key = keys::delivery(&row.job.id);
-        let Some(item) = self.store.get_one(key.clone()).await? else { return Ok(()) };
-        let stored: DeliveryRow = rows::read_item(&item)?;
-        if stored.emitted == row.emitted {
-            let new = Some(self.store.delivery_item(&DeliveryRow { emitted: Vec::new(), ..stored }));
-            // Whoever else has written it publishes it once more.
-            let _other = self.store.swap_one(Swap { key, expect: Some(item.rev), new }).await.is_done()?;
-        }
-        Ok(())
-    }
-
     /// Publishes what is left in a row's outbox.
     ///
     /// # Errors
@@ -88,6 +68,27 @@ impl<B: Backend> Deliveries<B> {
     pub(super) async fn publish_left(&self, row: &DeliveryRow) -> Result<(), StoreError> {
         self.store.commit_one(Effects { publish: row.unpublished(), ..Effects::default() }).await
     }
+}
+
+/// Publishes what the steps before a wait or an end emitted, and takes it out of the delivery's row. Cut off in between, it is
+/// published again, with the same `event_id`.
+///
+/// # Errors
+/// Neither the bus nor the queue takes it, or the store is unavailable.
+pub(super) async fn publish_emitted<B: Backend>(store: &Store<B>, row: &DeliveryRow) -> Result<(), StoreError> {
+    if row.emitted.is_empty() {
+        return Ok(());
+    }
+    store.commit_one(Effects { publish: row.emitted_events(), ..Effects::default() }).await?;
+    let key = keys::delivery(&row.job.id);
+    let Some(item) = store.get_one(key.clone()).await? else { return Ok(()) };
+    let stored: DeliveryRow = rows::read_item(&item)?;
+    if stored.emitted == row.emitted {
+        let new = Some(store.delivery_item(&DeliveryRow { emitted: Vec::new(), ..stored }));
+        // Whoever else has written it publishes it once more.
+        let _other = store.swap_one(Swap { key, expect: Some(item.rev), new }).await.is_done()?;
+    }
+    Ok(())
 }
 
 impl DeliveryRow {

@@ -17,6 +17,7 @@ use tracking_core::{
 use super::{
     Claimed, Ending,
     flow::{InFlow, Kept, call_of},
+    outbox::publish_emitted,
     render::{Judged, Rendering},
     sealed::Seal,
 };
@@ -232,7 +233,7 @@ impl<B: Backend> Walker<'_, B> {
         let written = self.write_place(flow, attempts, (until, why)).await?;
         let at = if written.is_some() { until } else { deliveries.store.now() + AGAIN };
         if let Some(row) = &written {
-            deliveries.publish_emitted(row).await?;
+            publish_emitted(&deliveries.store, row).await?;
         }
         crate::spans::waits(Cause::Retry, at);
         let recorded = written.as_ref().filter(|_| self.known.is_some());
