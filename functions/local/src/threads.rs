@@ -24,7 +24,7 @@ impl LowPriorityThreads {
         Ok(Self(Some(threads.enable_all().build()?)))
     }
 
-    /// Where to spawn their work.
+    /// The handle by which work is given to them.
     pub(crate) fn handle(&self) -> Handle {
         self.0.as_ref().expect("they run until they are dropped").handle().clone()
     }

@@ -208,8 +208,11 @@ impl<B: Backend> Deliveries<B> {
             another::reject(&self.store, received, job).await?;
             return Ok(Step::Settled);
         }
-        let (definition, known) = (Some(&*asking.rule.definition), row.clone().zip(row_rev));
-        let ending = |attempts| Ending { job, row: known.clone(), attempts, max_attempts, definition, emitted: Vec::new() };
+        let definition = Some(&*asking.rule.definition);
+        let ending = |attempts| {
+            let row = row.clone().zip(row_rev);
+            Ending { job, row, attempts, max_attempts, definition, emitted: Vec::new() }
+        };
         let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
         let decision = view.line.decide(&self.ask(asking, base, now), &recorded);
         match decision {

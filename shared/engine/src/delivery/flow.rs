@@ -62,7 +62,7 @@ impl InFlow {
 
     /// The same delivery at another place.
     pub(crate) fn moved(&self, progress: Progress, variables: BTreeMap<String, String>) -> Self {
-        let Self { kept, hidden, emitted, .. } = self.clone();
+        let (kept, hidden, emitted) = (self.kept.clone(), self.hidden.clone(), self.emitted.clone());
         Self { progress, variables, kept, hidden, leases: false, emitted }
     }
 

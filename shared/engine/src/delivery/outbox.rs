@@ -56,7 +56,7 @@ impl<B: Backend> Deliveries<B> {
     pub(super) async fn publish_left_by(&self, received: &Received, row: &DeliveryRow) -> Result<(), StoreError> {
         match &row.outbox {
             Some(outbox) if outbox.message == received.id => self.publish_left(row).await,
-            _ if !row.emitted.is_empty() && !row.state.is_ended() => self.publish_left(row).await,
+            _ if !row.emitted.is_empty() => self.publish_left(row).await,
             _ => Ok(()),
         }
     }
