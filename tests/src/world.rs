@@ -137,7 +137,8 @@ impl World {
         self.running = None;
         let store = Store::open_with(self.folder.path(), Durability::Relaxed).expect("the store opens");
         let clock = self.clock.clone();
-        let settings = Settings { private_targets: true, keep_events: self.keep_events, ..Settings::default() };
+        let public_url = Some("https://tracking.example".to_owned());
+        let settings = Settings { private_targets: true, public_url, keep_events: self.keep_events, ..Settings::default() };
         let engine = Engine::new(Crashing::new(store.clone()), Clock::new(move || clock.now()), Vault::new(&[7; 32]), settings);
         self.running = Some((store, Arc::new(engine)));
     }

@@ -8,6 +8,8 @@ use tracking_core::{caller::Caller, delivery::DeliveryId, json, json::Value};
 use tracking_engine::{Claiming, DeliveryFilter, sender::Sender};
 use tracking_tests::world::{Arrival, Reply, World, event, transaction};
 
+#[path = "flows/callbacks.rs"]
+mod callbacks;
 #[path = "flows/emits.rs"]
 mod emits;
 #[path = "flows/limits.rs"]

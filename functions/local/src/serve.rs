@@ -29,6 +29,9 @@ pub struct ServeArgs {
     /// Let receivers be on loopback and private addresses
     #[arg(long)]
     allow_private_targets: bool,
+    /// The address at which receivers reach this server, for {callback_url}: https://tracking.example
+    #[arg(long, value_name = "URL", value_parser = tracking_engine::parse_public_url)]
+    public_url: Option<String>,
     /// The resolver of receivers' names
     #[arg(long, value_enum, value_name = "RESOLVER", default_value_t)]
     resolver: ResolverKind,
@@ -52,8 +55,13 @@ pub enum ServeError {
 pub async fn serve(args: ServeArgs) -> Result<(), ServeError> {
     // Before anything that takes time: from here on a signal is a clean stop.
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
-    let options =
-        Options { data: args.data, listen: args.listen, private_targets: args.allow_private_targets, resolver: args.resolver };
+    let options = Options {
+        data: args.data,
+        listen: args.listen,
+        private_targets: args.allow_private_targets,
+        public_url: args.public_url,
+        resolver: args.resolver,
+    };
     let server = LocalServer::start(options).await?;
     edge::result(&format!("listening on {}", server.url()));
     signals.next().await;

@@ -48,6 +48,8 @@ pub struct Options {
     pub listen: String,
     /// Whether receivers at addresses that are not public may be named and called.
     pub private_targets: bool,
+    /// The address at which receivers reach this server, if they do (W17).
+    pub public_url: Option<String>,
     /// The resolver of receivers' names.
     pub resolver: ResolverKind,
 }
@@ -123,7 +125,12 @@ impl LocalServer {
         let tokens = keys::tokens(&options.data)?;
         let vault = Vault::new(&keys::secrets_key(&options.data)?);
         let store = Store::open(&options.data)?;
-        let settings = Settings { private_targets: options.private_targets, keep_events: true, ..Settings::default() };
+        let settings = Settings {
+            private_targets: options.private_targets,
+            public_url: options.public_url,
+            keep_events: true,
+            ..Settings::default()
+        };
         let engine = Arc::new(Engine::new(store.clone(), clock.clone(), vault, settings));
         let lookups = match options.resolver {
             ResolverKind::Dns => Lookups::default(),

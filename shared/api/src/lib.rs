@@ -14,6 +14,7 @@ mod affiliate_postbacks;
 mod affiliates;
 pub mod auth;
 pub mod body;
+mod callbacks;
 mod catalogue;
 pub mod console;
 mod csv_page;

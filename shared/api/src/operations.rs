@@ -7,7 +7,7 @@ use tracking_core::change::MAX_EVENT_BYTES;
 use tracking_engine::backend::Backend;
 
 use crate::{
-    Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers, openapi::Told,
+    Hands, affiliate_postbacks, affiliates, alive, callbacks, catalogue, deliveries, explain, history, offers, openapi::Told,
     openapi::paths, operation::Operation, presets, rejected, replay, replays, secrets, statistics, tracking_apis, trial,
 };
 
@@ -67,8 +67,12 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
         Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
         Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),
-        Operation::new(post, "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit)
+        Operation::new(post.clone(), "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit)
             .with_most_bytes(EVENT_BYTES),
+        Operation::new(post.clone(), "/tracking-apis/{id}/webhook-id", callbacks::renew::<B>, paths::callbacks::renew),
+        Operation::new(get.clone(), "/callbacks/{token}", callbacks::callback::<B>, paths::callbacks::get).open(),
+        Operation::new(post.clone(), "/callbacks/{token}", callbacks::callback::<B>, paths::callbacks::post).open().without_key(),
+        Operation::new(post, "/webhooks/{webhook_id}", callbacks::webhook::<B>, paths::callbacks::webhook).open().without_key(),
         Operation::new(get.clone(), "/macros", catalogue::read, paths::catalogue::macros),
         Operation::new(get.clone(), "/step-kinds", catalogue::step_kinds, paths::catalogue::step_kinds),
         Operation::new(get.clone(), "/presets", presets::list, paths::catalogue::presets),

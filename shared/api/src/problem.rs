@@ -30,6 +30,8 @@ pub enum Kind {
     Forbidden,
     /// There is no such thing, or none that the caller may see (V2).
     NotFound,
+    /// It is over: nothing takes this any more.
+    Gone,
     /// The path doesn't take this method.
     MethodNotAllowed,
     /// It does not go with what there is.
@@ -62,6 +64,7 @@ impl Kind {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "/problems/unauthorized", "A valid token is needed"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "/problems/forbidden", "This is not allowed"),
             Self::NotFound => (StatusCode::NOT_FOUND, "/problems/not-found", "There is no such thing"),
+            Self::Gone => (StatusCode::GONE, "/problems/gone", "It is over"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "/problems/method-not-allowed", "The path does not take this method")
             }
@@ -191,6 +194,8 @@ impl From<Refused> for Problem {
         match refused {
             Refused::NotFound => Self::not_found(),
             Refused::Removed(why) => Self::new(Kind::NotFound, why),
+            Refused::Gone(why) => Self::new(Kind::Gone, why),
+            Refused::Unproven => Self::unauthorized("Signature", &refused.to_string()),
             Refused::Faults(faults) => Self::with_faults(kind_of(&faults), faults),
             Refused::Changed { .. } => Self::new(Kind::Changed, refused.to_string()),
             Refused::Conflict(why) => Self::new(Kind::Conflict, why),

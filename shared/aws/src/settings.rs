@@ -60,6 +60,8 @@ pub struct Settings {
     pub keep_events: bool,
     /// Whether receivers at addresses that are not public may be called; for trials only.
     pub private_targets: bool,
+    /// The address at which receivers reach the HTTP API; empty if no request may hold a callback URL.
+    pub public_url: String,
     /// The claim of a token that says `admin` or `affiliate`.
     pub role_claim: String,
     /// The claim of an affiliate's token that names the affiliate.
@@ -109,6 +111,7 @@ impl Settings {
             max_concurrency: reader.number("TRACKING_MAX_CONCURRENCY", 2, 1_000),
             keep_events: reader.one_of("TRACKING_KEEP_EVENTS"),
             private_targets: reader.one_of("TRACKING_PRIVATE_TARGETS"),
+            public_url: reader.public_url("TRACKING_PUBLIC_URL"),
             role_claim: reader.text("TRACKING_ROLE_CLAIM"),
             affiliate_claim: reader.text("TRACKING_AFFILIATE_CLAIM"),
             jwt_issuer: reader.text("TRACKING_JWT_ISSUER"),
@@ -137,6 +140,18 @@ impl Reader {
 
     fn text_or_empty(&mut self, name: &str) -> String {
         self.variables.get(name).cloned().unwrap_or_else(|| self.text(name))
+    }
+
+    /// An address at which others reach us, or nothing.
+    fn public_url(&mut self, name: &str) -> String {
+        let value = self.text_or_empty(name);
+        if value.is_empty() {
+            return value;
+        }
+        tracking_engine::parse_public_url(&value).unwrap_or_else(|fault| {
+            self.faults.push(format!("{name}: {fault}"));
+            String::new()
+        })
     }
 
     fn url(&mut self, name: &str) -> String {

@@ -76,6 +76,7 @@ impl Stack {
         let vault = data_key::vault(config, &settings, &aws.table);
         let how = tracking_engine::Settings {
             private_targets: settings.private_targets,
+            public_url: Some(settings.public_url.clone()).filter(|url| !url.is_empty()),
             log_retention: SignedDuration::from_hours(24 * i64::from(settings.log_retention_days)),
             rule_lifetime: Some(RULE_LIFETIME),
             cache_bytes: CACHE_BYTES,

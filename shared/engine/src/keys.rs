@@ -5,6 +5,7 @@
 //! | `C#c` | `L#rule#subject` | a line |
 //! | `C#c` | `D#id` | a delivery |
 //! | `C#c` | `D#id#A#nn` | an earlier attempt of it |
+//! | `C#c` | `CB#id#step#run#serial#name` | a callback or a webhook for a step of it |
 //! | `C#c` | `H#rule` | a hold |
 //! | `C#c` | `P#hash` | the parameters of a long event |
 //! | `C#c` | `E#version#change` | an event as it came, if events are kept; by time in the sparse index under `kept#s` |
@@ -12,6 +13,8 @@
 //! | `R#rule` | `A#write` | an entry of its history |
 //! | `R#rule` | `PACE` | where the next free slot of its rate is |
 //! | `R#rule` | `KEPT` | its kept variables, sealed |
+//! | `WH#webhook` | `RULE` | the rule of a webhook |
+//! | `WA#rule#name` | id | a delivery that waits for a webhook that brings a value |
 //! | `R#rule` | `FAILING` | since when it may be failing |
 //! | `R#rule` | `REPLAY` | the name of its replay or backfill that runs |
 //! | `J#all` | replay | a replay or a backfill; `J#affiliate#a` names those of an affiliate's rules |
@@ -39,6 +42,7 @@ use tracking_core::{
     caller::{Caller, Owner},
     delivery::{DeliveryId, conversion_hash},
     event::Subject,
+    flow::CallbackTurn,
     hash,
     id::Id,
     index::Anchor,
@@ -67,6 +71,38 @@ pub(crate) fn delivery(id: &DeliveryId) -> Key {
 
 pub(crate) fn attempt(id: &DeliveryId, attempt: u32) -> Key {
     Key::new(conversion(id.conversion_part()), format!("D#{id}#A#{attempt:04}"))
+}
+
+/// The beginning of the places of the callbacks of one run of a step.
+pub(crate) fn callbacks(id: &DeliveryId, turn: &CallbackTurn<'_>) -> Key {
+    let CallbackTurn { step, run, serial } = turn;
+    Key::new(conversion(id.conversion_part()), format!("CB#{id}#{step}#{run:02}#{serial:06}#"))
+}
+
+/// The beginning of the places of all callbacks of a delivery.
+pub(crate) fn callbacks_of(id: &DeliveryId) -> Key {
+    Key::new(conversion(id.conversion_part()), format!("CB#{id}#"))
+}
+
+/// A callback, by the name of what it brought.
+pub(crate) fn callback(id: &DeliveryId, turn: &CallbackTurn<'_>, name: &str) -> Key {
+    let Key { partition, sort } = callbacks(id, turn);
+    Key::new(partition, format!("{sort}{name}"))
+}
+
+/// The rule of a webhook.
+pub(crate) fn webhook(id: &str) -> Key {
+    Key::new(format!("WH#{id}"), "RULE")
+}
+
+/// The deliveries of a rule that wait for a webhook under a name.
+pub(crate) fn awaiting(rule_id: &Id, name: &str) -> String {
+    format!("WA#{rule_id}#{name}")
+}
+
+/// A delivery that waits for a webhook under a name.
+pub(crate) fn awaiting_delivery(rule_id: &Id, name: &str, id: &DeliveryId) -> Key {
+    Key::new(awaiting(rule_id, name), id.as_str())
 }
 
 /// The parameters of a long event of the conversion of this delivery, by their hash.

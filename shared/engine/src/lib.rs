@@ -10,6 +10,7 @@
 //! always: first what makes the next step certain, then what says that this one is done.
 
 pub mod backend;
+mod callbacks;
 mod delivery;
 mod due;
 mod failed;
@@ -41,6 +42,7 @@ use std::{fmt, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use callbacks::Callbacks;
 pub use delivery::{Claimed, Claiming, Continued, Deliveries};
 pub use due::Sweeper;
 pub use failed::Failed;
@@ -50,6 +52,7 @@ pub use limits::Limits;
 pub use log::{DeliveryFilter, DeliveryPage, Log, Statistics, StatisticsBucket, StatisticsQuery, internals};
 pub use matching::{Accepted, Matched, Matcher};
 pub use operator::{Operator, Replays};
+pub use rows::IncomingRequest;
 pub use rules::{RuleWriter, Rules};
 pub use sender::Sent;
 pub use spans::delivery_named_in;
@@ -87,6 +90,8 @@ impl fmt::Debug for Clock {
 pub struct Settings {
     /// Whether receivers at addresses that are not public may be named and called.
     pub private_targets: bool,
+    /// The address at which receivers reach the HTTP API, without a slash at its end; `None`: no request holds a callback URL (W17).
+    pub public_url: Option<String>,
     /// How long ended deliveries stay in the log; at least 31 days.
     pub log_retention: SignedDuration,
     /// How long what was read of a rule counts when matching; `None` where this process alone changes rules.
@@ -101,10 +106,25 @@ pub struct Settings {
     pub keep_events: bool,
 }
 
+/// Reads the address at which receivers reach the HTTP API.
+///
+/// # Errors
+/// A sentence for whoever wrote it.
+pub fn parse_public_url(text: &str) -> Result<String, String> {
+    let fault = || format!("expected an address such as https://tracking.example, got {text:?}");
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(fault)?;
+    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '"' | '<' | '>' | '{' | '}' | '\\');
+    if rest.trim_matches('/').is_empty() || rest.starts_with('/') || !rest.chars().all(is_plain) {
+        return Err(fault());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             private_targets: false,
+            public_url: None,
             log_retention: SignedDuration::from_hours(24 * 90),
             rule_lifetime: None,
             cache_bytes: 64 * 1024 * 1024,
@@ -131,6 +151,7 @@ pub struct Engine<B> {
     rules: Arc<Rules<B>>,
     writer: Arc<RuleWriter<B>>,
     deliveries: Arc<Deliveries<B>>,
+    callbacks: Callbacks<B>,
     matcher: Arc<Matcher<B>>,
     log: Arc<Log<B>>,
     trials: Trials<B>,
@@ -169,6 +190,7 @@ impl<B: Backend> Engine<B> {
             trials: Trials::new(&writer, &limits, &heavy),
             worker: Worker::new(&deliveries, &holds, &operator, &log),
             sweeper: Sweeper::new(&writer),
+            callbacks: Callbacks::new(&deliveries),
             store,
             limits,
             rules,
@@ -208,6 +230,11 @@ impl<B: Backend> Engine<B> {
     /// Attempts: claimed, sent, concluded.
     pub fn deliveries(&self) -> &Deliveries<B> {
         &self.deliveries
+    }
+
+    /// Requests from outside for steps that listen.
+    pub fn callbacks(&self) -> &Callbacks<B> {
+        &self.callbacks
     }
 
     /// Events: accepted, matched, rejected.

@@ -13,6 +13,12 @@ pub enum Refused {
     /// It is not there any more, for this reason.
     #[error("{0}")]
     Removed(String),
+    /// It is over: nothing takes this any more, for this reason.
+    #[error("{0}")]
+    Gone(String),
+    /// The request does not prove that it is the receiver's.
+    #[error("the request does not carry the proof that this step asks for")]
+    Unproven,
     /// The caller's text has faults.
     #[error("{0}")]
     Faults(Faults),

@@ -1,5 +1,6 @@
 //! What is stored and sent: rows and messages, each with the number of its format. Old formats keep being read.
 
+mod callback;
 pub(crate) mod event;
 mod task;
 
@@ -18,6 +19,8 @@ use tracking_core::{
 };
 
 use crate::backend::{Item, Key, StoreError};
+pub use callback::IncomingRequest;
+pub(crate) use callback::{CallbackRow, ReadCallback};
 pub(crate) use event::{Parameters, StoredEvent, is_long};
 pub(crate) use task::{Backfilling, PutOff, Recording, Replaying, Task, read_task, write_task};
 

@@ -12,7 +12,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey},
+    constant_time, hmac,
+};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::{
     FutureExt as _, TryFutureExt as _,
@@ -99,7 +102,17 @@ impl Vault {
 }
 
 /// The key of a vault, ready to seal and open.
-pub(crate) struct SealingKey(RandomizedNonceKey);
+pub(crate) struct SealingKey {
+    aead: RandomizedNonceKey,
+    /// The key of callback tokens, derived from the vault's (W17).
+    tokens: hmac::Key,
+}
+
+/// What the key of callback tokens is derived by.
+const TOKENS: &[u8] = b"tracking-api callback tokens";
+
+/// The proof that a callback token is ours.
+pub(crate) type TokenTag = [u8; 16];
 
 /// A sealed secret that does not open with this key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -107,14 +120,30 @@ pub(crate) struct SealingKey(RandomizedNonceKey);
 pub(crate) struct Sealed;
 
 impl SealingKey {
-    fn new(key: &VaultKey) -> Self {
-        Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("the key has the algorithm's length"))
+    pub(crate) fn new(key: &VaultKey) -> Self {
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), TOKENS);
+        Self {
+            aead: RandomizedNonceKey::new(&AES_256_GCM, key).expect("the key has the algorithm's length"),
+            tokens: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+        }
+    }
+
+    /// The proof of a callback token (W17).
+    pub(crate) fn tag(&self, token: &[u8]) -> TokenTag {
+        let signed = hmac::sign(&self.tokens, token);
+        let (tag, _) = signed.as_ref().split_first_chunk().expect("a signature has 32 bytes");
+        *tag
+    }
+
+    /// Returns true if this is the proof of a callback token.
+    pub(crate) fn is_tag(&self, token: &[u8], tag: &[u8]) -> bool {
+        constant_time::verify_slices_are_equal(&self.tag(token), tag).is_ok()
     }
 
     pub(crate) fn seal(&self, place: Place<'_>, binding: &Binding, value: &str) -> String {
         let mut sealed = value.as_bytes().to_vec();
         let nonce = self
-            .0
+            .aead
             .seal_in_place_append_tag(Aad::from(place.associated(Some(binding))), &mut sealed)
             .expect("a secret is far shorter than the algorithm's limit");
         let mut out = nonce.as_ref().to_vec();
@@ -132,7 +161,7 @@ impl SealingKey {
         let (nonce, rest) = bytes.split_at_checked(12).ok_or(Sealed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Sealed)?;
         let mut rest = rest.to_vec();
-        let open = self.0.open_in_place(nonce, Aad::from(place.associated(binding)), &mut rest).map_err(|_| Sealed)?;
+        let open = self.aead.open_in_place(nonce, Aad::from(place.associated(binding)), &mut rest).map_err(|_| Sealed)?;
         String::from_utf8(open.to_vec()).map_err(|_| Sealed)
     }
 }

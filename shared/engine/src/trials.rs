@@ -67,6 +67,8 @@ struct Tried {
     two_parties: bool,
     /// The kept variables of the rule, where it is sent (W5).
     kept: BTreeMap<String, String>,
+    /// The address at which receivers reach us.
+    public_url: Option<String>,
 }
 
 /// The outcome of a trial, before anything is sent.
@@ -117,7 +119,9 @@ impl<B: Backend> Trials<B> {
         let kept = if trial.send { self.rules.kept(&rule).await? } else { BTreeMap::new() };
         let Rule { id, head, definition } = rule;
         let two_parties = head.is_of_two_parties();
-        let tried = Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets, two_parties, kept };
+        let public_url = self.store.settings.public_url.clone();
+        let tried =
+            Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets, two_parties, kept, public_url };
         self.try_out(tried, trial, sender).await
     }
 
@@ -154,6 +158,7 @@ impl<B: Backend> Trials<B> {
             secrets: Arc::new(values),
             two_parties: false,
             kept: BTreeMap::new(),
+            public_url: self.store.settings.public_url.clone(),
         };
         self.try_out(tried, trial, sender).await
     }

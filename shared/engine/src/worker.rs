@@ -293,6 +293,14 @@ impl<B: Backend> Worker<B> {
                 }
                 None => self.store.commit_one(received.done()).await?,
             },
+            Task::Heard { delivery } => match self.deliveries.hears(&delivery).await? {
+                Some(row) => {
+                    spans::add_rule(&row.job.rule);
+                    return Box::pin(self.deliveries.claim_job(received, row.job.clone(), Some(row), until, None)).await;
+                }
+                // It has read it, or listens not yet: then it looks for itself.
+                None => self.store.commit_one(received.done()).await?,
+            },
             Task::Release { conversion, rule } => self.holds.release(received, &conversion, &rule).await?,
             Task::Cancel { rule, epoch, from } => self.operator.cancel_waiting(received, &rule, epoch, from).await?,
             Task::Replay(replaying) => self.operator.replay_step(received, *replaying).await?,

@@ -101,6 +101,7 @@ pub async fn demo(args: DemoArgs) -> Result<ExitCode, DemoError> {
         data: folder.path().to_owned(),
         listen: "127.0.0.1:0".to_owned(),
         private_targets: true,
+        public_url: None,
         resolver: ResolverKind::default(),
     };
     let clock = DemoClock::before_opening();

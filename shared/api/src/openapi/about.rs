@@ -239,6 +239,7 @@ impl About {
     /// The problems that follow from what it takes.
     fn with_what_follows(self, path: &str, open: bool, too_large: String) -> Self {
         let (has_names, has_body, stored) = (path.contains('{'), self.body.is_some(), self.stored);
+        let takes_any_type = self.body.as_ref().is_some_and(|body| body.types == ["*/*"]);
         let has_query = self.parameters.iter().any(|parameter| parameter.parameter_in == ParameterIn::Query);
         let mut about = self;
         if !open {
@@ -255,10 +256,10 @@ impl About {
             about = about.gives(Kind::BadRequest, "The query has faults.");
         }
         if has_body {
-            about = about
-                .gives(Kind::BadRequest, "The body can't be read.")
-                .gives(Kind::TooLarge, too_large)
-                .gives(Kind::UnsupportedMediaType, "The body has a content type that is not taken.");
+            about = about.gives(Kind::BadRequest, "The body can't be read.").gives(Kind::TooLarge, too_large);
+            if !takes_any_type {
+                about = about.gives(Kind::UnsupportedMediaType, "The body has a content type that is not taken.");
+            }
         }
         if stored {
             about = about.gives(Kind::Unavailable, "The store can't be reached: `Retry-After` says when to try again.");
@@ -276,6 +277,8 @@ fn names(path: &str) -> impl Iterator<Item = &str> {
 fn named_part(path: &str, name: &str) -> (&'static str, RefOr<Schema>, &'static str) {
     let kind = path.split('/').nth(1).unwrap_or_default();
     match (kind, name) {
+        (_, "token") => ("The token of the callback URL", short("", 512).into(), "dHJrXzEKZGx2X…"),
+        (_, "webhook_id") => ("The webhook's id", short("", 64).into(), "whk_0b0273a452d57764bc6945f3353f69c9"),
         (_, "name") => ("The secret's name", pattern("", "^[A-Za-z0-9_-]{1,64}$").into(), "token"),
         (_, "version") => ("A version of the rule", pattern("", "^[1-9][0-9]{0,15}$").into(), "3"),
         ("deliveries", _) => ("The delivery's id", short("", 64).into(), super::examples::DELIVERY),

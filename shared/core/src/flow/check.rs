@@ -39,6 +39,7 @@ pub(super) fn check(plan: &Plan, faults: &mut Faults) {
     check_reachable(plan, faults);
     check_loops(plan, faults);
     check_references(plan, faults);
+    check_callbacks(plan, faults);
 }
 
 fn check_names(plan: &Plan, faults: &mut Faults) {
@@ -71,11 +72,11 @@ fn check_targets(plan: &Plan, faults: &mut Faults) {
             }
         }
     }
-    for call in plan.calls() {
+    for (at, answer) in plan.answers() {
         let kept = plan.kept_variables();
-        for (place, name) in call.answer.forgotten() {
+        for (place, name) in answer.forgotten() {
             if !kept.contains(name) {
-                faults.add(format!("{}{place}", call.pointer("answer")), format!("{name} is no variable with keep_seconds"));
+                faults.add(format!("{at}{place}"), format!("{name} is no variable with keep_seconds"));
             }
         }
     }
@@ -96,6 +97,12 @@ fn edges(step: &Step, index: usize) -> Vec<Edge<'_>> {
         Kind::End(_) | Kind::Fail(_) => {}
         Kind::Set(_) | Kind::Emit(_) => edges.push(on(false)),
         Kind::Wait(_) => edges.push(on(true)),
+        Kind::Listen(listen) => {
+            edges.push(on(true));
+            let goes = listen.goes.iter().map(|(place, go, _)| (format!("{at}/listen/answer{place}"), go));
+            let all = goes.chain(listen.on_timeout.iter().map(|to| (format!("{at}/on_timeout"), to)));
+            edges.extend(all.map(|(pointer, to)| Edge { pointer: Some(pointer), to: Some(to), waits: true }));
+        }
         Kind::Switch(cases) => {
             let cases = cases.iter().enumerate();
             edges.extend(cases.map(|(i, case)| Edge {
@@ -178,10 +185,37 @@ fn check_references(plan: &Plan, faults: &mut Faults) {
     if count > MAX_REFERENCES {
         faults.add("/steps", format!("expected at most {MAX_REFERENCES} different parts of responses, got {count}"));
     }
-    let unknown: BTreeSet<&str> =
-        plan.derived.references.iter().map(StepReference::step).filter(|step| plan.call(step).is_none()).collect();
+    let unknown: BTreeSet<&str> = plan
+        .derived
+        .references
+        .iter()
+        .map(StepReference::step)
+        .filter(|step| plan.step(step).is_none_or(|step| step.answer().is_none()))
+        .collect();
     for step in unknown {
         faults.add("/steps", format!("{{steps.{step}.…}} names no step with a request"));
+    }
+}
+
+/// Each callback URL is that of a step that listens at one, and each such step has a text that names its URL (W17).
+fn check_callbacks(plan: &Plan, faults: &mut Faults) {
+    let at_url = |name: &str| plan.listen(name).is_some_and(|listen| !listen.is_webhook());
+    for name in &plan.derived.callbacks {
+        match name.step() {
+            None if plan.only_listening().is_some() => {}
+            None if plan.steps.iter().any(|step| at_url(&step.name)) => {
+                faults.add("/steps", "{callback_url} is of one step, and several listen: write {callback_url.STEP}");
+            }
+            Some(step) if at_url(step) => {}
+            _ => faults.add("/steps", format!("{{{}}} names no step that listens at a URL", name.key().trim_end_matches('.'))),
+        }
+    }
+    let named: BTreeSet<&str> = plan.callback_urls().map(|(_, step)| step).collect();
+    for (index, step) in plan.steps.iter().enumerate() {
+        if at_url(&step.name) && !named.contains(&*step.name) {
+            let detail = format!("no text holds {{callback_url.{}}}: nobody would learn where to call", step.name);
+            faults.add(format!("/steps/{index}/listen"), detail);
+        }
     }
 }
 
@@ -195,6 +229,7 @@ pub(super) fn check_secrets(plan: &Plan, faults: &mut Faults) {
             Kind::Wait(wait) => ("wait/until", wait.template().into_iter().collect()),
             Kind::Emit(emit) => ("emit/fields", emit.placed_templates().map(|(_, text)| text).collect()),
             Kind::Call(call) => ("answer", call.answer.platform_templates().collect()),
+            Kind::Listen(listen) => ("listen/answer", listen.answer.platform_templates().collect()),
             _ => continue,
         };
         let at = if plan.is_short { format!("/{place}") } else { format!("/steps/{index}/{place}") };

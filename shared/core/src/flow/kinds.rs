@@ -42,6 +42,12 @@ pub const STEP_KINDS: &[StepKindInfo] = &[
         example: r#"{"name": "hours", "wait": {"within": {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "17:00", "time_zone": "Europe/Prague"}}}"#,
     },
     StepKindInfo {
+        kind: "listen",
+        description: "Waits for a callback at {callback_url}, or with match for a webhook of the rule, and reads it as a response is read.",
+        fields: &["listen", "on_timeout", "go", "max_runs"],
+        example: r#"{"name": "confirm", "listen": {"timeout_seconds": 86400, "answer": {"rules": [{"when": [{"source": "body", "key": "status", "operator": "equals", "value": "approved"}], "then": "delivered"}], "otherwise": "failed"}}, "on_timeout": "fail"}"#,
+    },
+    StepKindInfo {
         kind: "emit",
         description: "Publishes a Tracking API Event on the platform's bus, in an admin's rule. Repeats of it have the same event_id.",
         fields: &["emit", "go", "max_runs"],

@@ -4,9 +4,11 @@
 //! place of one delivery in it. [`Plan::walk`] runs the steps that need no request, up to the next request, wait or end;
 //! [`Plan::after`] says what follows a response. Both are pure: the engine reads, asks here, and writes.
 
+mod callback;
 mod check;
 mod emit;
 mod kinds;
+mod listen;
 mod parse;
 mod progress;
 mod target;
@@ -18,20 +20,22 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use self::{emit::Emit, target::Target, wait::Wait};
 pub use self::{
+    callback::CallbackTurn,
     emit::Emitted,
     kinds::{STEP_KINDS, StepKindInfo},
+    listen::{Incoming, Listen, MAX_CALLBACKS},
     parse::{MAX_RUNS, MAX_STEPS},
     progress::{Answered, Moved, Progress},
     walk::{Stance, Walked, variables_too_long},
 };
+use self::{emit::Emit, target::Target, wait::Wait};
 use crate::{
     answer::{Answer, AnswerRules, Verdict, assign::Assignments},
     fault::Faults,
     json,
     json::{Map, Value},
-    macros::{Macro, StepReference},
+    macros::{CallbackName, Macro, StepReference},
     request::{Request, Signing, Timeout, Variables},
     retry::RetryPolicy,
     template::Template,
@@ -61,6 +65,8 @@ struct Derived {
     kept: BTreeSet<String>,
     /// The parts of responses that other steps refer to, each once.
     references: Vec<StepReference>,
+    /// The callback URLs that texts hold, each once.
+    callbacks: Vec<CallbackName>,
 }
 
 /// One step.
@@ -84,6 +90,7 @@ enum Kind {
     Switch(Vec<Case>),
     Wait(Box<Wait>),
     Emit(Box<Emit>),
+    Listen(Box<Listen>),
     End(Option<Template>),
     Fail(Option<Template>),
 }
@@ -161,6 +168,7 @@ impl Plan {
             }
         }
         self.derived.references = references;
+        self.derived.callbacks = self.find_callbacks();
         self.derived.kept = self.find_kept();
         self.derived.secret = self.find_secret();
         self
@@ -218,6 +226,50 @@ impl Plan {
         self.steps.iter().filter(|_| !self.is_short).map(|step| &*step.name)
     }
 
+    /// The step of this name, if it listens.
+    pub fn listen(&self, step: &str) -> Option<&Listen> {
+        self.step(step)?.listen()
+    }
+
+    /// Returns true if a step listens.
+    pub fn listens(&self) -> bool {
+        self.steps.iter().any(|step| step.listen().is_some())
+    }
+
+    /// The steps that wait for a webhook of the rule, each with its name.
+    pub fn webhooks(&self) -> impl Iterator<Item = (&str, &Listen)> {
+        let listening = self.steps.iter().filter_map(|step| Some((&*step.name, step.listen()?)));
+        listening.filter(|(_, listen)| listen.is_webhook())
+    }
+
+    /// The callback URLs that texts hold: the name under which each stands beside the variables, and its step.
+    pub fn callback_urls(&self) -> impl Iterator<Item = (&str, &str)> {
+        let names = self.derived.callbacks.iter();
+        names.filter_map(|name| Some((name.key(), name.step().or_else(|| self.only_listening())?)))
+    }
+
+    /// Returns true if this is the name of a callback URL, which is no variable of a delivery.
+    pub fn is_callback_url(name: &str) -> bool {
+        CallbackName::is_one(name)
+    }
+
+    /// The only step that listens at a URL of its own.
+    fn only_listening(&self) -> Option<&str> {
+        let mut listening = self.steps.iter().filter(|step| step.listen().is_some_and(|listen| !listen.is_webhook()));
+        let only = listening.next().map(|step| &*step.name);
+        only.filter(|_| listening.next().is_none())
+    }
+
+    fn find_callbacks(&self) -> Vec<CallbackName> {
+        let mut names: Vec<CallbackName> = Vec::new();
+        for name in self.all_templates().into_iter().flat_map(Template::uses).filter_map(|used| used.source.callback()) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
     fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| *step.name == *name)
     }
@@ -243,11 +295,7 @@ impl Plan {
 
     /// Returns true if a response or a `set` step sets that variable.
     pub fn sets_variable(&self, name: &str) -> bool {
-        self.steps.iter().any(|step| match &step.kind {
-            Kind::Call(call) => call.answer.sets_variable(name),
-            Kind::Set(set) => set.sets(name),
-            _ => false,
-        })
+        self.steps.iter().any(|step| step.sets(name))
     }
 
     /// The variables whose values nobody sees: declared secret, or made of a secret or of a secret variable (W8).
@@ -269,16 +317,18 @@ impl Plan {
         let mut secret: BTreeSet<&str> = BTreeSet::new();
         for step in &self.steps {
             match &step.kind {
-                Kind::Call(call) => {
-                    secret.extend(call.answer.secret_variables());
-                    if call.answer.hides() {
-                        secret.extend(self.references_to(&step.name).map(StepReference::key));
-                    }
-                }
                 Kind::Set(set) => secret.extend(set.secret()),
                 _ => {}
             }
+            if let Some(answer) = step.answer() {
+                secret.extend(answer.secret_variables());
+                if answer.hides() {
+                    secret.extend(self.references_to(&step.name).map(StepReference::key));
+                }
+            }
         }
+        // Whoever has the URL may answer in the receiver's place.
+        secret.extend(self.derived.callbacks.iter().map(CallbackName::key));
         let made = self.made_variables();
         loop {
             let before = secret.len();
@@ -297,10 +347,9 @@ impl Plan {
     fn made_variables(&self) -> Vec<(&str, &Template)> {
         let mut made: Vec<(&str, &Template)> = Vec::new();
         for step in &self.steps {
-            match &step.kind {
-                Kind::Call(call) => made.extend(call.answer.assignments()),
-                Kind::Set(set) => made.extend(set.iter()),
-                _ => {}
+            made.extend(step.answer().into_iter().flat_map(AnswerRules::assignments));
+            if let Kind::Set(set) = &step.kind {
+                made.extend(set.iter());
             }
         }
         let of_rule = self.calls().next().map(|call| call.request.variables());
@@ -311,10 +360,9 @@ impl Plan {
     fn find_kept(&self) -> BTreeSet<String> {
         let mut kept = BTreeSet::new();
         for step in &self.steps {
-            match &step.kind {
-                Kind::Call(call) => kept.extend(call.answer.kept()),
-                Kind::Set(set) => kept.extend(set.kept()),
-                _ => {}
+            kept.extend(step.answer().into_iter().flat_map(AnswerRules::kept));
+            if let Kind::Set(set) = &step.kind {
+                kept.extend(set.kept());
             }
         }
         kept.into_iter().map(ToOwned::to_owned).collect()
@@ -337,6 +385,11 @@ impl Plan {
                 }
                 Kind::Call(call) => {
                     all.extend(call.answer.placed_templates().map(|(place, text)| (format!("{at}/answer{place}"), text)));
+                }
+                Kind::Listen(listen) => {
+                    all.extend(listen.placed_templates());
+                    let (at, texts) = (listen.answer_pointer(), listen.answer.placed_templates());
+                    all.extend(texts.map(|(place, text)| (format!("{at}{place}"), text)));
                 }
                 Kind::Switch(_) => {}
             }
@@ -374,7 +427,33 @@ impl Plan {
             all.extend(call.placed_conditions());
         }
         all.extend(self.placed_conditions());
+        all.extend(self.conditions_of_listening());
         all
+    }
+
+    /// The conditions that callbacks and webhooks are judged by, each with its place.
+    fn conditions_of_listening(&self) -> Vec<(String, &Condition)> {
+        let mut all = Vec::new();
+        for listen in self.steps.iter().filter_map(Step::listen) {
+            let at = listen.answer_pointer();
+            all.extend(listen.answer.placed_conditions().map(|(place, condition)| (format!("{at}{place}"), condition)));
+        }
+        all
+    }
+
+    /// The steps that listen, each with its place.
+    pub(crate) fn listening(&self) -> impl Iterator<Item = (String, &Listen)> {
+        let steps = self.steps.iter().enumerate();
+        steps.filter_map(|(index, step)| Some((format!("/steps/{index}/listen"), step.listen()?)))
+    }
+
+    /// The answer rules of every step, each with its place.
+    pub(crate) fn answers(&self) -> impl Iterator<Item = (String, &AnswerRules)> {
+        self.steps.iter().filter_map(|step| match &step.kind {
+            Kind::Call(call) => Some((call.pointer("answer"), &call.answer)),
+            Kind::Listen(listen) => Some((listen.answer_pointer(), &listen.answer)),
+            _ => None,
+        })
     }
 
     /// Secrets that steps other than requests read, with repeats.
@@ -395,9 +474,11 @@ impl Plan {
 
     /// The variables that a step's delivered response would set, each with the text of its origin in place of a value: `‹body.id›` (W11).
     pub fn values_to_come(&self, step: &str) -> Vec<(String, String)> {
-        let Some(call) = self.call(step) else { return Vec::new() };
+        let Some(answer) = self.call(step).map(|call| &call.answer).or_else(|| Some(&self.listen(step)?.answer)) else {
+            return Vec::new();
+        };
         let shown = |text: &str| format!("‹{}›", text.trim_matches(['{', '}']));
-        let set = call.answer.assignments().map(|(name, text)| (name.to_owned(), shown(text.text())));
+        let set = answer.assignments().map(|(name, text)| (name.to_owned(), shown(text.text())));
         let references = self.references_to(step).map(StepReference::key).map(|key| {
             let part = key.strip_prefix("steps.").and_then(|rest| rest.split_once('.')).map_or(key, |(_, part)| part);
             (key.to_owned(), shown(part))
@@ -413,6 +494,8 @@ impl Plan {
             let conditions = call.answer.placed_conditions();
             all.extend(conditions.flat_map(|(_, condition)| condition.templates().map(|(_, text)| text)));
         }
+        let of_listening = self.conditions_of_listening().into_iter();
+        all.extend(of_listening.flat_map(|(_, condition)| condition.templates().map(|(_, text)| text)));
         all
     }
 
@@ -425,7 +508,8 @@ impl Plan {
     pub(crate) fn bytes(&self) -> usize {
         let calls: usize = self.calls().map(|call| size_of::<Call>() + call.request.bytes() + call.answer.bytes()).sum();
         let others: usize = self.placed_templates().into_iter().map(|(_, text)| text.bytes()).sum();
-        calls + others + self.steps.len() * size_of::<Step>()
+        let listening = self.steps.iter().filter_map(Step::listen).map(|listen| size_of::<Listen>() + listen.answer.bytes());
+        calls + others + listening.sum::<usize>() + self.steps.len() * size_of::<Step>()
     }
 }
 
@@ -434,11 +518,19 @@ impl Step {
         if let Kind::Call(call) = &self.kind { Some(call) } else { None }
     }
 
+    fn listen(&self) -> Option<&Listen> {
+        if let Kind::Listen(listen) = &self.kind { Some(listen) } else { None }
+    }
+
+    /// The rules that read what comes back, if something does.
+    fn answer(&self) -> Option<&AnswerRules> {
+        self.call().map(|call| &call.answer).or_else(|| Some(&self.listen()?.answer))
+    }
+
     fn sets(&self, variable: &str) -> bool {
         match &self.kind {
-            Kind::Call(call) => call.answer.sets_variable(variable),
             Kind::Set(set) => set.sets(variable),
-            _ => false,
+            _ => self.answer().is_some_and(|answer| answer.sets_variable(variable)),
         }
     }
 
@@ -465,6 +557,10 @@ impl Step {
             }
             Kind::Wait(wait) => ("wait", wait.document()),
             Kind::Emit(emit) => ("emit", emit.document()),
+            Kind::Listen(listen) => {
+                map.extend(listen.on_timeout.as_ref().map(|target| ("on_timeout".to_owned(), target.as_str().into())));
+                ("listen", listen.document())
+            }
             Kind::End(why) => ("end", reason(why)),
             Kind::Fail(why) => ("fail", reason(why)),
         };

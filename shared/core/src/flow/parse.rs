@@ -1,6 +1,6 @@
 //! Reading `steps` of a rule: all faults at once (W9).
 
-use super::{Call, Case, Kind, Plan, Step, check::check, emit::Emit, target::Target, wait::Wait};
+use super::{Call, Case, Kind, Plan, Step, check::check, emit::Emit, listen::Listen, target::Target, wait::Wait};
 use crate::{
     answer::{AnswerRules, TextRules, Within, assign::Assignments},
     caller::Owner,
@@ -28,7 +28,7 @@ const MAX_TITLE: usize = 200;
 const MAX_REASON: usize = 1_024;
 
 /// The keys that say what a step does.
-const KINDS: [&str; 7] = ["call", "set", "switch", "wait", "emit", "end", "fail"];
+const KINDS: [&str; 8] = ["call", "set", "switch", "wait", "listen", "emit", "end", "fail"];
 /// The fields of any step.
 const FIELDS: [&str; 6] = ["name", "title", "when", "unless", "go", "max_runs"];
 /// The fields of a step with a request.
@@ -69,7 +69,7 @@ fn read_step(item: &Value, pointer: &str, context: Context<'_>, faults: &mut Fau
         faults.add(pointer, format!("{} is not a step: write {{…}} with name and one of {}", kind(item), KINDS.join(", ")));
         return None;
     }
-    let known = [&FIELDS[..], &KINDS, &CALL_FIELDS].concat();
+    let known = [&FIELDS[..], &KINDS, &CALL_FIELDS, &["on_timeout"]].concat();
     let fields = Fields::open(Some(item), pointer, &known, &[], faults);
     let name = read_name(&fields, faults);
     let title = fields.text("title", faults);
@@ -111,6 +111,9 @@ fn read_kind(fields: &Fields<'_>, pointer: &str, context: Context<'_>, faults: &
     if key != "call" {
         fields.refuse(&CALL_FIELDS, "it belongs to a step with call", faults);
     }
+    if key != "listen" {
+        fields.refuse(&["on_timeout"], "it belongs to a step with listen", faults);
+    }
     if matches!(key, "end" | "fail") {
         fields.refuse(&["go", "max_runs"], "nothing follows the end of a flow", faults);
     }
@@ -133,6 +136,11 @@ fn read_kind(fields: &Fields<'_>, pointer: &str, context: Context<'_>, faults: &
             }
             Kind::Emit(Box::new(Emit::parse(value, &at, context.allowed, faults)?))
         }
+        "listen" => {
+            let listen = Listen::parse(value, fields, pointer, (context.owner, context.allowed), faults)?;
+            check_rules(&listen.answer, &listen.answer_pointer(), faults);
+            Kind::Listen(Box::new(listen))
+        }
         "wait" => Kind::Wait(Box::new(Wait::parse(value, &at, context.allowed, faults)?)),
         "end" => Kind::End(read_reason(value, &at, context, faults)),
         _ => Kind::Fail(read_reason(value, &at, context, faults)),
@@ -143,14 +151,18 @@ fn read_kind(fields: &Fields<'_>, pointer: &str, context: Context<'_>, faults: &
 fn read_call(value: &Value, fields: &Fields<'_>, pointer: &str, context: Context<'_>, faults: &mut Faults) -> Option<Call> {
     let request = Request::parse(value, &fields.at("call"), context.allowed, faults);
     let answer = AnswerRules::parse(fields.get("answer"), &fields.at("answer"), context.owner, Within::Flow, faults);
-    if answer.count() > MAX_CASES {
-        let at = format!("{}/rules", fields.at("answer"));
-        faults.add(at, format!("expected at most {MAX_CASES} answer rules in a step, got {}", answer.count()));
-    }
+    check_rules(&answer, &fields.at("answer"), faults);
     let retry = RetryPolicy::parse(fields.get("retry"), &fields.at("retry"), faults);
     let on_exhausted = fields.text("on_exhausted", faults).map(Target::of);
     let goes = answer.goes().map(|(place, go, then)| (place, Target::of(go), then)).collect();
     Some(Call { request: request?, answer, retry, on_exhausted, goes, at: pointer.into() })
+}
+
+fn check_rules(answer: &AnswerRules, at: &str, faults: &mut Faults) {
+    if answer.count() > MAX_CASES {
+        let detail = format!("expected at most {MAX_CASES} answer rules in a step, got {}", answer.count());
+        faults.add(format!("{at}/rules"), detail);
+    }
 }
 
 fn read_cases(fields: &Fields<'_>, context: Context<'_>, faults: &mut Faults) -> Vec<Case> {

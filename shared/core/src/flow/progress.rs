@@ -32,6 +32,15 @@ pub struct Progress {
     /// The present run of the step has been answered pending (L3).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) pending: bool,
+    /// The attempts before this flow began: what tells its callback URLs from those before a resend.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) serial: u32,
+    /// The callbacks of the present run that were read, by their names (W17).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) heard: Vec<String>,
+    /// The name under which it waits for a webhook (W18).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) awaits: Option<String>,
     /// Runs of each step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) runs: BTreeMap<String, u32>,
@@ -82,6 +91,9 @@ impl Progress {
             before: attempts,
             used: 0,
             pending: false,
+            serial: attempts,
+            heard: Vec::new(),
+            awaits: None,
             runs: BTreeMap::new(),
             sent: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -123,7 +135,7 @@ impl Progress {
     pub(super) fn may_stand_in(&self, step: &Step) -> bool {
         match step.kind {
             _ if !self.entered => true,
-            Kind::Wait(_) => self.until.is_some(),
+            Kind::Wait(_) | Kind::Listen(_) => self.until.is_some(),
             Kind::Call(_) => self.until.is_none(),
             Kind::Set(_) | Kind::Switch(_) | Kind::Emit(_) | Kind::End(_) | Kind::Fail(_) => false,
         }
@@ -138,12 +150,13 @@ impl Progress {
     }
 
     /// Leaves the present visit of its step after so many attempts of the delivery.
-    fn leave(&mut self, attempts: u32) {
+    pub(super) fn leave(&mut self, attempts: u32) {
         let requests = attempts.saturating_sub(self.before);
         if requests > 0 {
             *self.sent.entry(self.step.clone()).or_insert(0) += requests;
         }
         (self.used, self.before, self.pending) = (0, attempts, false);
+        (self.heard, self.awaits) = (Vec::new(), None);
     }
 
     /// Charges so many requests to another step, for which they were claimed: they were cut off, and the flow has come here since.

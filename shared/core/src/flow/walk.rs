@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Emitted, Kind, Plan, Step,
+    Emitted, Kind, Listen, Plan, Step,
     emit::Emit,
     parse::MAX_RUNS,
     progress::{Moved, Progress, in_step},
@@ -34,6 +34,8 @@ const MAX_WAITS: u32 = 100;
 pub enum Stance {
     /// The step's request is next.
     Send,
+    /// It listens until this time, for this reason (W17, W18).
+    Listen(Timestamp, String),
     /// It goes on at this time, for this reason.
     Wait(Timestamp, String),
     /// The flow is over.
@@ -93,6 +95,9 @@ impl Walk<'_> {
             return Stance::End(State::Expired, "the flow lasted 120 days".to_owned());
         }
         for _ in 0..MAX_ENTRIES {
+            if let Some(until) = self.progress.listens_until(self.plan) {
+                return self.listen(until);
+            }
             if let Some(until) = self.progress.until.filter(|until| *until > scope.now) {
                 return self.wait(until);
             }
@@ -122,6 +127,23 @@ impl Walk<'_> {
             format!("delayed until {until}")
         };
         Stance::Wait(until, what)
+    }
+
+    fn listen(&mut self, until: Timestamp) -> Stance {
+        let step = &self.progress.step;
+        let what = if self.progress.awaits().is_some() { "its webhook" } else { "its callback" };
+        Stance::Listen(until, format!("step {step} waits for {what} until {until}"))
+    }
+
+    fn begin_listening(&mut self, step: &Step, listen: &Listen, scope: &Scope<'_>) -> Stance {
+        match listen.awaits(&step.name, scope) {
+            Ok(awaits) => self.progress.awaits = awaits,
+            Err(why) => return Stance::End(State::Failed, in_step(self.plan, &step.name, &why)),
+        }
+        let timeout = SignedDuration::from_secs(listen.timeout_seconds().into());
+        let until = (scope.now + timeout).min(self.progress.began + MAX_DURATION);
+        self.progress.until = Some(until);
+        self.listen(until)
     }
 
     /// A delivery with no finished step begins at the rule's present first step (W12). Returns true if it does.
@@ -199,6 +221,7 @@ impl Walk<'_> {
         let on = |walk: &Self| walk.plan.go_on(Progress { until: None, ..walk.progress.clone() }, step, "the flow has ended");
         match &step.kind {
             Kind::Call(_) => Err(Stance::Send),
+            Kind::Listen(listen) => Err(self.begin_listening(step, listen, scope)),
             Kind::Wait(_) => Ok((on(self), Assigned::default())),
             Kind::Set(set) => {
                 let assigned = self.set(step, set, scope);

@@ -1,6 +1,6 @@
 //! From a name to its macro, or to a sentence that says which name was meant.
 
-use super::{Family, Fixed, Kind, Macro, MacroInfo, StepReference, catalogue};
+use super::{CallbackName, Family, Fixed, Kind, Macro, MacroInfo, StepReference, catalogue};
 use crate::{
     name::{VALUE_FOR_NAME, check_name, is_probably_value},
     path::FieldPath,
@@ -75,6 +75,7 @@ impl Macro {
             return Err(format!("{{{}}} may stand only in an answer rule: a request has no answer yet", shown(name)));
         }
         match row.kind {
+            Kind::Fixed(Fixed::CallbackUrl) => Ok(Self::CallbackUrl(CallbackName::of(""))),
             Kind::Fixed(fixed) => Ok(Self::Fixed(fixed)),
             Kind::Family(family) => Self::with_key(family, key.unwrap_or_default(), allowed),
         }
@@ -92,6 +93,7 @@ impl Macro {
             Family::Body => Self::Body(key.parse::<FieldPath>().map_err(|fault| format!("{}: {fault}", shown(key)))?),
             Family::Header => Self::Header(key.into()),
             Family::Steps => Self::Steps(StepReference::parse(key)?),
+            Family::CallbackUrl => Self::CallbackUrl(CallbackName::of(key)),
         })
     }
 
@@ -115,6 +117,21 @@ impl Macro {
         if let Self::Steps(reference) = self { Some(reference) } else { None }
     }
 
+    /// The name under which its value stands beside the variables, if it is a variable, a part of a response or a callback URL.
+    pub(crate) fn kept_name(&self) -> Option<&str> {
+        match self {
+            Self::Var(name) => Some(name),
+            Self::Steps(reference) => Some(reference.key()),
+            Self::CallbackUrl(name) => Some(name.key()),
+            _ => None,
+        }
+    }
+
+    /// The name of the callback URL, if it is one.
+    pub(crate) fn callback(&self) -> Option<&CallbackName> {
+        if let Self::CallbackUrl(name) = self { Some(name) } else { None }
+    }
+
     /// The macro's name in the catalogue's spelling, aliases resolved.
     pub(crate) fn name(&self) -> String {
         let keyed = |family: Family, key: &str| {
@@ -130,6 +147,7 @@ impl Macro {
             Self::Body(path) => keyed(Family::Body, &path.to_string()),
             Self::Header(key) => keyed(Family::Header, key),
             Self::Steps(reference) => reference.key().to_owned(),
+            Self::CallbackUrl(name) => name.step().map_or_else(|| "callback_url".to_owned(), |_| name.key().to_owned()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The catalogue of macros and modifiers: what `{…}` may hold (domain §5), as data that `GET /macros` serves.
 
+mod callback;
 mod lookup;
 mod origin;
 mod presence;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::path::FieldPath;
 
+pub(crate) use callback::CallbackName;
 pub(crate) use lookup::{is_known, meant, nearest, plain_name, secret_name, shown};
 pub(crate) use reference::StepReference;
 
@@ -78,6 +80,7 @@ enum Family {
     Body,
     Header,
     Steps,
+    CallbackUrl,
 }
 
 /// A macro as a template holds it.
@@ -99,6 +102,8 @@ pub(crate) enum Macro {
     Header(Box<str>),
     /// `steps.<name>.body.<path>` or `steps.<name>.http_code`: the response of another step (W7).
     Steps(StepReference),
+    /// `callback_url` or `callback_url.<step>`: the URL that a step listens at (W17).
+    CallbackUrl(CallbackName),
 }
 
 /// The macros that take no key.
@@ -156,6 +161,7 @@ pub(crate) enum Fixed {
     Body,
     HttpCode,
     QuerySorted,
+    CallbackUrl,
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ impl Macro {
             Self::Secret(name) => format!("secret {name}"),
             Self::Var(_) => EARLIER_ANSWER.to_owned(),
             Self::Body(_) | Self::Header(_) => ANSWER.to_owned(),
+            Self::CallbackUrl(_) => DELIVERY.to_owned(),
             Self::Steps(reference) => format!("the answer of step {}", reference.step()),
         }
     }

@@ -240,6 +240,22 @@ pub(super) const MACROS: &[MacroInfo] = &[
     ),
     row(
         "dynamic",
+        Fixed::CallbackUrl,
+        "callback_url",
+        &[],
+        "The URL at which the step with listen takes its callback; where several listen, callback_url.STEP.",
+        "{callback_url}",
+        "https://tracking.example/callbacks/ZGx2X…",
+    ),
+    family(
+        Family::CallbackUrl,
+        "callback_url.<step>",
+        "The URL at which that step takes its callback.",
+        "{callback_url.confirm}",
+        "https://tracking.example/callbacks/ZGx2X…",
+    ),
+    row(
+        "dynamic",
         Fixed::Uuid,
         "uuid",
         &[],

@@ -34,7 +34,7 @@ use crate::{
     answer::Answer,
     event::Event,
     fault::Faults,
-    macros::{Fixed, Macro, StepReference},
+    macros::{Fixed, Macro},
 };
 
 /// The longest text that one template may give, in bytes: modifiers can make much of little.
@@ -332,8 +332,7 @@ impl Template {
 
     /// Returns true if it reads a secret, or one of these variables or parts of responses.
     pub(crate) fn reads_secret_of(&self, names: &dyn Fn(&str) -> bool) -> bool {
-        let read =
-            |source: &Macro| source.variable().or_else(|| source.step_reference().map(StepReference::key)).is_some_and(names);
+        let read = |source: &Macro| source.kept_name().is_some_and(names);
         self.secrets().next().is_some() || self.all_slots().any(|slot| read(&slot.source))
     }
 

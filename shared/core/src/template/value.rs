@@ -45,6 +45,7 @@ impl<'a> Value<'a> {
             }
             Macro::Header(name) => Self::text(scope.answer.and_then(|answer| answer.header(name))),
             Macro::Steps(reference) => Self::text(scope.variables.get(reference.key())),
+            Macro::CallbackUrl(name) => Self::text(scope.variables.get(name.key())),
         }
     }
 
@@ -116,6 +117,8 @@ impl<'a> Value<'a> {
             Fixed::Random => Self::Number(random(scope, number)),
             Fixed::Body => scope.answer.map_or(Self::MISSING, |answer| Self::Text(answer.text())),
             Fixed::QuerySorted => Self::text(scope.bound.map(|bound| &bound.query_sorted)),
+            // It is read as a macro of its own.
+            Fixed::CallbackUrl => Self::MISSING,
             Fixed::HttpCode => scope.answer.map_or(Self::MISSING, |answer| Self::Number(answer.status.into())),
         }
     }

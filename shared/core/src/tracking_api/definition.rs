@@ -60,7 +60,8 @@ const WRITTEN: [&str; 16] = [
 const READ_ELSEWHERE: [&str; 2] = ["owner", "secret_values"];
 
 /// The fields that the server sets, ignored so that GET → PUT works.
-const SERVER_SET: [&str; 13] = [
+const SERVER_SET: [&str; 14] = [
+    "webhook_id",
     "locked_by_admin",
     "id",
     "health",
@@ -87,6 +88,8 @@ pub struct Settings {
     /// The rule was accepted once and is read from the store: what has been refused only since is read all the same, and so is what is over
     /// limits that were wider then. An expression over a limit takes no memory and never matches; a template that uses it gives no text.
     pub stored: bool,
+    /// Receivers can reach us at a public address (`--public-url`), so that requests may hold callback URLs (W17).
+    pub has_public_url: bool,
 }
 
 /// A rule as a person wrote it, with the defaults filled in: nothing in it is wrong.
@@ -155,7 +158,7 @@ impl Definition {
             faults.add("", format!("{bytes} bytes are too many for a rule: {MAX_RULE_BYTES} are allowed"));
             return None;
         }
-        let Settings { private_targets, stored } = settings;
+        let Settings { private_targets, stored, .. } = settings;
         let allowed = Allowed { admin: owner.affiliate().is_none(), private_targets, stored, ..Allowed::default() };
         let name = read_name(&fields, faults);
         let description = read_description(&fields, faults);
@@ -183,6 +186,9 @@ impl Definition {
             plan.check_secrets(faults);
             check_conditions(&plan, faults);
             check_told(&plan, faults);
+            if plan.callback_urls().next().is_some() && !settings.has_public_url {
+                faults.add("/steps", "{callback_url} needs the address at which receivers reach this service: start it with --public-url, or set PublicUrl of the stack");
+            }
         }
         let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0;
         let uses = OnceLock::new();
@@ -402,9 +408,8 @@ fn check_conditions(plan: &Plan, faults: &mut Faults) {
 
 /// Adds a fault where a secret variable has part in what the platform is told: that is an event of its bus, which many read (W8).
 fn check_told(plan: &Plan, faults: &mut Faults) {
-    for call in plan.calls() {
-        let at = call.pointer("answer");
-        for (place, detail) in call.answer.leaks() {
+    for (at, answer) in plan.answers() {
+        for (place, detail) in answer.leaks() {
             faults.add(format!("{at}{place}"), detail);
         }
     }

@@ -131,7 +131,14 @@ impl Definition {
         for (place, condition) in self.plan.placed_conditions() {
             self.about_condition(condition, &place, noted);
         }
-        let told = self.plan.calls().any(|call| call.answer.platform_templates().next().is_some());
+        for (place, listen) in self.plan.listening() {
+            if listen.is_webhook() && listen.tells() && !listen.verifies() {
+                let detail =
+                    "whoever has the webhook's id may tell the platform a result or an amount: write verify with a secret";
+                noted.add(place, detail);
+            }
+        }
+        let told = self.plan.answers().any(|(_, answer)| answer.platform_templates().next().is_some());
         if self.plan.has_steps() && told {
             let reads = |source: &Macro| matches!(source.name().as_str(), "result" | "payout");
             if self.plan.reads(reads) {

@@ -250,7 +250,7 @@ fn follow(claimed: &Claimed, row: &mut DeliveryRow, judged: &Judged, retry_after
 }
 
 /// What the response told the platform (A3), if it differs from what this delivery last told.
-fn news(row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber) -> Option<Told> {
+pub(super) fn news(row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber) -> Option<Told> {
     let fingerprint = told.fingerprint();
     if told.is_empty() || row.told.as_ref() == Some(&fingerprint) {
         return None;

@@ -1,15 +1,22 @@
 //! The place of a delivery in the flow of its rule, with the variables that its texts read (W3, W5).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use tracking_core::{
-    flow::{Call, Emitted, Progress},
+    flow::{Call, Emitted, Plan, Progress},
     tracking_api::Definition,
 };
 
-use super::sealed::Seal;
-use crate::{backend::StoreError, rows::DeliveryRow, rules::Rule};
+use super::{callback_urls::CallbackUrls, sealed::Seal};
+use crate::{
+    backend::StoreError,
+    rows::{DeliveryRow, Job},
+    rules::Rule,
+};
 
 /// Values by the names of the variables that are kept for later deliveries, each for so many seconds (W5).
 pub(super) type Kept = BTreeMap<String, (String, u32)>;
@@ -28,6 +35,8 @@ pub(crate) struct InFlow {
     pub(super) leases: bool,
     /// The events that its steps emitted since its row was written (W20).
     pub(super) emitted: Vec<Emitted>,
+    /// Its callback URLs, if a text of the rule holds one (W17).
+    callbacks: Option<Arc<CallbackUrls>>,
 }
 
 impl InFlow {
@@ -36,34 +45,49 @@ impl InFlow {
     /// # Errors
     /// Its secret variables don't open.
     pub(super) fn of(
-        rule: &Rule,
+        (rule, job): (&Rule, &Job),
         (row, seal): (Option<&DeliveryRow>, &Seal),
         kept: BTreeMap<String, String>,
-        now: Timestamp,
+        (public_url, now): (Option<&str>, Timestamp),
     ) -> Result<Self, StoreError> {
+        let plan = &rule.definition.plan;
         let progress = row.and_then(|row| row.flow.as_deref().cloned());
-        let base = row.map_or(0, |row| row.base);
+        let progress = progress.unwrap_or_else(|| Progress::first(plan, row.map_or(0, |row| row.base), now));
         let own = row.map(|row| seal.open(row)).transpose()?.unwrap_or_default();
-        Ok(Self {
-            progress: progress.unwrap_or_else(|| Progress::first(&rule.definition.plan, base, now)),
+        let callbacks = CallbackUrls::new(plan, public_url, seal.key().map(|key| (job, Arc::clone(key))));
+        let mut flow = Self {
             variables: own.into_iter().chain(kept.clone()).collect(),
             kept,
             hidden: row.map(|row| row.secret_variables.clone()).unwrap_or_default(),
             leases: false,
             emitted: Vec::new(),
-        })
+            callbacks,
+            progress,
+        };
+        flow.fill_callbacks();
+        Ok(flow)
+    }
+
+    fn fill_callbacks(&mut self) {
+        if let Some(callbacks) = &self.callbacks {
+            callbacks.fill(&self.progress, &mut self.variables);
+        }
     }
 
     /// The place of a trial, which reads what is kept and keeps nothing (W11).
-    pub(crate) fn of_trial(progress: Progress, kept: BTreeMap<String, String>) -> Self {
+    pub(crate) fn of_trial(plan: &Plan, progress: Progress, kept: BTreeMap<String, String>, public_url: Option<&str>) -> Self {
         let (hidden, emitted) = (BTreeSet::new(), Vec::new());
-        Self { progress, variables: kept.clone(), kept, hidden, leases: false, emitted }
+        let callbacks = CallbackUrls::new(plan, public_url, None);
+        let mut flow = Self { progress, variables: kept.clone(), kept, hidden, leases: false, emitted, callbacks };
+        flow.fill_callbacks();
+        flow
     }
 
     /// The same delivery at another place.
     pub(crate) fn moved(&self, progress: Progress, variables: BTreeMap<String, String>) -> Self {
-        let (kept, hidden, emitted) = (self.kept.clone(), self.hidden.clone(), self.emitted.clone());
-        Self { progress, variables, kept, hidden, leases: false, emitted }
+        let mut moved = Self { progress, variables, leases: false, ..self.clone() };
+        moved.fill_callbacks();
+        moved
     }
 
     /// The same after its steps have emitted these events.
@@ -83,7 +107,7 @@ impl InFlow {
         row.flow = Some(Box::new(self.progress.clone()));
         row.emitted.clone_from(&self.emitted);
         let kept = definition.plan.kept_variables();
-        let own = self.variables.iter().filter(|(name, _)| !kept.contains(*name));
+        let own = self.variables.iter().filter(|(name, _)| !kept.contains(*name) && !Plan::is_callback_url(name));
         seal.write(definition, row, own.map(|(name, value)| (name.clone(), value.clone())).collect());
     }
 }

@@ -40,18 +40,20 @@
 //! `sending` is shown while an attempt runs for longer than a second; it decides nothing.
 
 mod another;
+pub(crate) mod callback_urls;
 mod claim;
 mod conclude;
 mod decoded;
 pub(crate) mod flow;
 mod give_back;
 mod hidden;
+pub(crate) mod listen;
 mod outbox;
 mod owed;
 mod pace;
 mod recording;
 pub(crate) mod render;
-mod sealed;
+pub(crate) mod sealed;
 mod send;
 pub(crate) mod shown_headers;
 mod standby;

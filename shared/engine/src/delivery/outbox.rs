@@ -80,11 +80,32 @@ pub(super) async fn publish_emitted<B: Backend>(store: &Store<B>, row: &Delivery
         return Ok(());
     }
     store.commit_one(Effects { publish: row.emitted_events(), ..Effects::default() }).await?;
+    take_out(store, row, |stored| (stored.emitted == row.emitted).then(|| DeliveryRow { emitted: Vec::new(), ..stored.clone() }))
+        .await
+}
+
+/// Publishes all that a delivery's row holds, and takes it out of the row.
+///
+/// # Errors
+/// As [`publish_emitted`].
+pub(super) async fn publish_all<B: Backend>(store: &Store<B>, row: &DeliveryRow) -> Result<(), StoreError> {
+    if !row.has_unpublished() {
+        return Ok(());
+    }
+    store.commit_one(Effects { publish: row.unpublished(), ..Effects::default() }).await?;
+    take_out(store, row, |stored| ((&stored.outbox, &stored.emitted) == (&row.outbox, &row.emitted)).then(|| stored.published()))
+        .await
+}
+
+async fn take_out<B: Backend>(
+    store: &Store<B>,
+    row: &DeliveryRow,
+    published: impl Fn(&DeliveryRow) -> Option<DeliveryRow>,
+) -> Result<(), StoreError> {
     let key = keys::delivery(&row.job.id);
     let Some(item) = store.get_one(key.clone()).await? else { return Ok(()) };
-    let stored: DeliveryRow = rows::read_item(&item)?;
-    if stored.emitted == row.emitted {
-        let new = Some(store.delivery_item(&DeliveryRow { emitted: Vec::new(), ..stored }));
+    if let Some(published) = published(&rows::read_item(&item)?) {
+        let new = Some(store.delivery_item(&published));
         // Whoever else has written it publishes it once more.
         let _other = store.swap_one(Swap { key, expect: Some(item.rev), new }).await.is_done()?;
     }

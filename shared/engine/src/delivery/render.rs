@@ -7,9 +7,9 @@ use std::{
 
 use jiff::Timestamp;
 use tracking_core::{
-    answer::{Answer, Judgement, Told, Verdict, no_answer},
+    answer::{Answer, AnswerRules, Judgement, Told, Verdict, no_answer},
     event::Event,
-    flow::{Answered, Call, Progress, variables_too_long},
+    flow::{Answered, Call, Listen, Progress, variables_too_long},
     id::Id,
     request::Rendered,
     template::{At, RenderFault, Scope, Steps},
@@ -127,6 +127,16 @@ impl<'a> Rendering<'a> {
         call_of(self.definition, self.flow)
     }
 
+    /// The rules that read what comes back, or what comes in where its step listens.
+    fn answer(&self) -> &'a AnswerRules {
+        self.listening().map_or(&self.call().answer, |listen| &listen.answer)
+    }
+
+    /// The step that it stands in, if that listens.
+    fn listening(&self) -> Option<&'a Listen> {
+        self.definition.plan.listen(&self.flow?.progress.step)
+    }
+
     /// The request as it is to be sent, with the secrets in it (Q5).
     pub(crate) fn request(&self) -> Result<Rendered, RenderFault> {
         self.render(self.secrets)
@@ -169,7 +179,7 @@ impl<'a> Rendering<'a> {
     pub(crate) fn heard(&self, sent: &Sent, judged: &Judged, scrubber: &Scrubber) -> Heard {
         let answered = sent.as_ref().ok();
         let status = answered.map(|answer| answer.status);
-        if let Some(answer) = answered.filter(|_| self.call().answer.hides()) {
+        if let Some(answer) = answered.filter(|_| self.answer().hides()) {
             let (bytes, more) = (answer.body().len(), if answer.is_cut() { " or more" } else { "" });
             let error = Some(format!("the response of {bytes} bytes{more} is not kept: answer.hide"));
             return Heard { status, answer: None, answer_headers: Vec::new(), error };
@@ -205,9 +215,8 @@ impl<'a> Rendering<'a> {
                 let scope = self.scope(&hidden, None);
                 // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
                 let url = shown.map_or("", |shown| &shown.url);
-                let call = self.call();
                 let Judgement { mut verdict, rule, mut reason, mut told, mut notes, go, forget } =
-                    call.answer.judge(answer, url, &scope);
+                    self.answer().judge(answer, url, &scope);
                 let references = self.flow.map(|flow| self.definition.plan.references(&flow.progress.step, answer));
                 let mut references = references.unwrap_or_default();
                 if let Some(too_long) = self.too_long(&told, &references) {
@@ -226,7 +235,10 @@ impl<'a> Rendering<'a> {
                 let elsewhere = redirect(answer);
                 notes.extend(elsewhere.clone());
                 let elsewhere = elsewhere.map_or_else(String::new, |text| format!("; {text}"));
-                let reason = reason.unwrap_or_else(|| format!("status {}{by}{elsewhere}", answer.status));
+                let reason = reason.unwrap_or_else(|| match self.listening() {
+                    Some(listen) => format!("a {}{by}", if listen.is_webhook() { "webhook" } else { "callback" }),
+                    None => format!("status {}{by}{elsewhere}", answer.status),
+                });
                 Judged {
                     verdict,
                     why: format!("{}: {reason}", verdict.as_str()),

@@ -4,7 +4,11 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use tracking_core::tracking_api::{Binding, Definition};
+use tracking_core::{
+    caller::Owner,
+    id::Id,
+    tracking_api::{Binding, Definition},
+};
 
 use crate::{
     backend::{Backend, StoreError},
@@ -34,8 +38,13 @@ impl Seal {
         row: Option<&DeliveryRow>,
     ) -> Result<Self, StoreError> {
         let has_secret = row.is_some_and(|row| row.sealed.is_some() || !row.secret_variables.is_empty());
-        let is_needed = has_secret || !definition.plan.secret_variables().is_empty();
+        let is_needed = has_secret || !definition.plan.secret_variables().is_empty() || definition.plan.listens();
         Ok(Self(if is_needed { Some(rules.sealing_key().await?) } else { None }))
+    }
+
+    /// The key, if one is needed.
+    pub(super) fn key(&self) -> Option<&Arc<SealingKey>> {
+        self.0.as_ref()
     }
 
     /// All variables of a row.
@@ -70,6 +79,32 @@ impl Seal {
         }
         row.secret_variables.extend(secret.into_keys());
     }
+}
+
+impl Seal {
+    /// Opens a request from outside that was sealed when it came.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn open_callback(&self, rule: &Id, name: &str, sealed: &str) -> Result<String, StoreError> {
+        let none = || StoreError::Unavailable("the key of callbacks is not there".to_owned());
+        open_callback(self.0.as_deref().ok_or_else(none)?, rule, name, sealed)
+    }
+}
+
+/// Seals a request from outside until its delivery reads it; `name` is its own.
+pub(crate) fn seal_callback(key: &SealingKey, rule: &Id, name: &str, text: &str) -> String {
+    key.seal(Place { rule, name, write: "callback" }, &of_outside(), text)
+}
+
+fn open_callback(key: &SealingKey, rule: &Id, name: &str, sealed: &str) -> Result<String, StoreError> {
+    let opened = key.open(Place { rule, name, write: "callback" }, Some(&of_outside()), sealed);
+    opened.map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+/// No secret of a rule has this binding.
+fn of_outside() -> Binding {
+    Binding { party: Owner::Admin, origin: "callback".to_owned(), uses: String::new() }
 }
 
 fn place(job: &Job) -> Place<'_> {

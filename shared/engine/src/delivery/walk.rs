@@ -73,8 +73,9 @@ impl<B: Backend> Walker<'_, B> {
     /// The store is unavailable: the message is to come again.
     pub(super) async fn walk_on(&self) -> Result<WalkedOn, StoreError> {
         let row = self.known.map(|(row, _)| row);
-        let kept = self.deliveries.rules.kept(self.rule).await?;
-        let flow = InFlow::of(self.rule, (row, self.seal), kept, self.deliveries.store.now())?;
+        let (kept, store) = (self.deliveries.rules.kept(self.rule).await?, &self.deliveries.store);
+        let public_url = store.settings.public_url.as_deref();
+        let flow = InFlow::of((self.rule, self.job), (row, self.seal), kept, (public_url, store.now()))?;
         if row.is_some_and(|row| row.state.is_ended()) {
             // The subject queue says what becomes of the message.
             return Ok(WalkedOn::Send(Box::new(flow)));
@@ -139,6 +140,7 @@ impl<B: Backend> Walker<'_, B> {
                 }
                 self.rest(&flow, attempts, (until, why)).await?;
             }
+            Stance::Listen(until, why) => Box::pin(self.listen(flow, attempts, (until, why))).await?,
             Stance::End(state, reason) => self.end_emitting((attempts, flow.emitted), state, &reason).await?,
         }
         Ok(WalkedOn::Settled)
@@ -227,7 +229,7 @@ impl<B: Backend> Walker<'_, B> {
     }
 
     /// Writes the place of a delivery that goes on at a time, for a reason, and lets its message come again then.
-    async fn rest(&self, flow: &InFlow, attempts: u32, (until, why): (Timestamp, String)) -> Result<(), StoreError> {
+    pub(super) async fn rest(&self, flow: &InFlow, attempts: u32, (until, why): (Timestamp, String)) -> Result<(), StoreError> {
         let Self { deliveries, received, job, rule, .. } = *self;
         let until = deliveries.pace.slot(&job.owner, &job.event, until, deliveries.store.now());
         let written = self.write_place(flow, attempts, (until, why)).await?;
@@ -313,7 +315,7 @@ pub(super) async fn settle_kept<B: Backend>(deliveries: &Deliveries<B>, claimed:
 }
 
 /// The reason of a delivery whose next step is a request that follows at once.
-fn next_step(flow: &InFlow) -> String {
+pub(super) fn next_step(flow: &InFlow) -> String {
     format!("step {} is next", flow.progress.step)
 }
 
@@ -359,6 +361,8 @@ pub(super) fn after_response(
             let is_at_once = matches!(stance, Stance::Send);
             let (next, reason) = match stance {
                 Stance::Send => (Next::Again(now), Some(next_step(&flow))),
+                // Whoever listens is woken at once, and asks what has come meanwhile.
+                Stance::Listen(_, why) => (Next::Again(now), Some(why)),
                 Stance::Wait(until, why) => (Next::Again(until), Some(why)),
                 Stance::End(state, reason) => (Next::Ended(state, reason), None),
             };

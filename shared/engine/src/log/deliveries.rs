@@ -22,7 +22,7 @@ use crate::{
     backend::{Backend, Item, Key, Order, Partition, Range, StoreError},
     keys,
     recorder::Page,
-    rows::{self, Attempt, DeliveryRow},
+    rows::{self, Attempt, CallbackRow, DeliveryRow},
     rules::Refused,
     store::unreadable,
 };
@@ -35,6 +35,8 @@ const LONGEST_PLACE_BYTES: usize = 128;
 const PAGES_READ: usize = 50;
 /// The same where few entries are asked for.
 const FIRST_PAGES_READ: usize = 10;
+/// Callbacks of a delivery that are shown, at most.
+const MOST_CALLBACKS: usize = 100;
 /// Rows fetched at a time.
 const FETCH: usize = 100;
 
@@ -119,7 +121,20 @@ impl<B: Backend> Log<B> {
         self.show_sending(std::slice::from_mut(&mut row)).await?;
         let mut view = row.view();
         view["log"] = log.iter().map(Attempt::view).collect();
+        if row.flow.is_some() {
+            view["callbacks"] = self.callbacks(id).await?;
+        }
         Ok(view)
+    }
+
+    /// The callbacks and webhooks of a delivery, in the order in which they came.
+    async fn callbacks(&self, id: &DeliveryId) -> Result<Value, StoreError> {
+        let prefix = keys::callbacks_of(id);
+        let (partition, range) = (Partition::Table(prefix.partition), Range::prefix(&prefix.sort));
+        let items = self.store.backend().query(&partition, &range, Order::Ascending, MOST_CALLBACKS).await?;
+        let mut rows: Vec<CallbackRow> = items.iter().filter_map(|item| self.store.readable(item)).collect();
+        rows.sort_by_key(|row| row.at);
+        Ok(rows.iter().map(CallbackRow::view).collect())
     }
 
     /// Deliveries whose next attempt is claimed and not recorded are being sent.

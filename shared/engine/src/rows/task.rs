@@ -11,7 +11,7 @@ use super::{Attempt, DeliveryRow, FORMAT, Job, Unreadable, read, write_as};
 use crate::backend::{Published, Received};
 
 /// The kinds of tasks that this version knows; a newer version may know more.
-const TASKS: [&str; 9] = ["deliver", "wake", "release", "cancel", "replay", "backfill", "publish", "record", "put_off"];
+const TASKS: [&str; 10] = ["deliver", "wake", "heard", "release", "cancel", "replay", "backfill", "publish", "record", "put_off"];
 
 /// Reads a message. One of an unknown kind is a newer version's.
 pub(crate) fn read_task(body: &str) -> Result<Task, Unreadable> {
@@ -38,6 +38,8 @@ pub(crate) enum Task {
     Deliver(Box<Job>),
     /// Send the next attempt of a delivery that the log has.
     Wake { delivery: DeliveryId },
+    /// Let a delivery that listens read a callback that came.
+    Heard { delivery: DeliveryId },
     /// See whether a hold is to be released.
     Release { conversion: Id, rule: Id },
     /// End what waits or is held of a rule that was switched off (P6).

@@ -54,6 +54,7 @@ pub(super) enum Action {
     Patched,
     SecretWritten,
     SecretDeleted,
+    WebhookRenewed,
     Restored,
     Deleted,
 }

@@ -148,6 +148,7 @@ impl<B: Backend> RuleWriter<B> {
                 anchors: Vec::new(),
                 made_of: made_of.clone(),
                 text: None,
+                webhook: None,
                 deleted: false,
                 paused_since: None,
                 locked,

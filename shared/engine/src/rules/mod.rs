@@ -23,6 +23,7 @@ mod quota;
 mod secret_values;
 mod tidy;
 mod versions;
+mod webhook;
 mod write;
 
 use std::{
@@ -66,7 +67,7 @@ pub(crate) use write::{cancel_message, is_live};
 const MOST_AT_A_TIME: usize = 100;
 
 /// What was accepted once keeps being read: whether its host may be called is decided at each send.
-const ACCEPTED_ONCE: Settings = Settings { private_targets: true, stored: true };
+const ACCEPTED_ONCE: Settings = Settings { private_targets: true, stored: true, has_public_url: true };
 
 /// The small, strongly read part of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +95,9 @@ pub(crate) struct Head {
     /// The mark of the text, from which the next one is kept as a difference; a head from before there were differences has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) text: Option<TextMark>,
+    /// The id of its webhook, if a step waits for one (W18).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) webhook: Option<String>,
     /// A tombstone: there is no such rule.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) deleted: bool,
@@ -299,6 +303,9 @@ impl<B: Backend> Rules<B> {
             resource.as_object_mut().map(|fields| fields.remove("inactive_reason"));
         }
         tell_unbound(rule, &mut resource);
+        if let Some(webhook) = &rule.head.webhook {
+            resource["webhook_id"] = webhook.as_str().into();
+        }
         if rule.head.owner != Owner::Admin {
             resource["locked_by_admin"] = rule.head.locked.into();
             if rule.head.locked {

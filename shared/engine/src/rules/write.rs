@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, Effects, Item, Key, Lane, Message, Swap, Swapped},
-    keys,
+    keys, random,
     rows::{self, Task},
     rules::RuleWriter,
 };
@@ -46,6 +46,8 @@ impl<B: Backend> RuleWriter<B> {
     ) -> Result<Rule, Refused> {
         let anchors = if head.live { anchors(&definition.conditions) } else { Vec::new() };
         head.anchors = anchors.iter().map(ToString::to_string).collect();
+        head.note_webhook(&definition);
+        items.extend(head.webhook.as_deref().map(|webhook| rows::item(keys::webhook(webhook), &id)));
         items.push(rows::item(keys::body(&id, &head.write), &definition.stored()));
         items.extend(head.anchors.iter().map(|anchor| rows::item(keys::copy(anchor, &id, &head.write), &())));
         let version = Version::new(over.rule().map(|rule| (&*rule.head, &*rule.definition)), &definition);
@@ -124,7 +126,11 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     pub(crate) fn definition_settings(&self) -> Settings {
-        Settings { private_targets: self.store.settings.private_targets, stored: false }
+        Settings {
+            private_targets: self.store.settings.private_targets,
+            stored: false,
+            has_public_url: self.store.settings.public_url.is_some(),
+        }
     }
 }
 
@@ -136,12 +142,18 @@ pub(crate) fn cancel_message(id: &Id, epoch: u64, from: Option<String>) -> Messa
     Message { lane: Lane::Retry, group: format!("cancel#{id}"), not_before: None, body: rows::write_task(&task) }
 }
 
+/// The id of a new webhook: 128 random bits, which nobody can guess.
+pub(super) fn new_webhook() -> String {
+    format!("whk_{:016x}{:016x}", random(), random())
+}
+
 /// Items that stood for the old head and stand for nothing in the new one.
 fn obsolete(id: &Id, old: &Head, new: &Head) -> Vec<Key> {
     let mut keys = vec![keys::body(id, &old.write)];
     keys.extend(old.anchors.iter().map(|anchor| keys::copy(anchor, id, &old.write)));
     keys.extend(old.secrets.iter().map(|(name, write)| keys::secret(id, name, write)));
     keys.retain(|key| !new.names(id, key));
+    keys.extend(old.webhook.as_deref().filter(|_| new.webhook != old.webhook).map(keys::webhook));
     if new.deleted {
         // Its owner's list keeps it: that is the way to its deliveries (V2).
         let owned = keys::owned(&old.owner);
@@ -180,6 +192,7 @@ impl Head {
             anchors: Vec::new(),
             made_of: String::new(),
             text: None,
+            webhook: None,
             deleted: true,
             paused_since: None,
             locked: false,
@@ -206,6 +219,12 @@ impl Head {
     /// Notes since when the rule is paused.
     pub(super) fn note_pause(&mut self, definition: &Definition) {
         self.paused_since = definition.pause.then(|| self.paused_since.unwrap_or(self.updated_at));
+    }
+
+    /// Gives the rule a webhook if a step waits for one, and keeps the one that it has (W18).
+    fn note_webhook(&mut self, definition: &Definition) {
+        let waits = definition.plan.webhooks().next().is_some();
+        self.webhook = waits.then(|| self.webhook.take().unwrap_or_else(new_webhook));
     }
 
     /// Notes who switches an affiliate's rule on and off: what an admin switched off stays so until an admin switches it on. `asks_off`: a

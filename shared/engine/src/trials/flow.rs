@@ -75,7 +75,7 @@ impl Rehearsal {
     pub(super) fn new(tried: Arc<Tried>, event: Event, (sends, answers): (bool, Answers), began: Timestamp) -> Self {
         let progress = Progress::first(&tried.definition.plan, 0, began);
         Self {
-            flow: InFlow::of_trial(progress, tried.kept.clone()),
+            flow: InFlow::of_trial(&tried.definition.plan, progress, tried.kept.clone(), tried.public_url.as_deref()),
             id: DeliveryId::of_trial(&tried.id, began),
             tried,
             event: Arc::new(event),
@@ -121,6 +121,10 @@ impl Rehearsal {
                     self.shown.steps.push(json!({"step": step, "waits_until": until, "note": "a trial skips the wait"}));
                     self.flow.progress.wake();
                 }
+                Stance::Listen(until, _) => match self.listen(until) {
+                    Some(next) => self.flow = next,
+                    None => return None,
+                },
                 Stance::Send => {
                     self.attempts += 1;
                     match self.step(now) {
@@ -172,6 +176,41 @@ impl Rehearsal {
         self.entry = entry;
         let host = call_of(&self.tried.definition, Some(&self.flow)).request.host().to_owned();
         Stepped::Send(ToSend { request, host })
+    }
+
+    /// Shows a step that listens, and goes on with a callback that is given, or with what one would set; `None` at the end.
+    fn listen(&mut self, until: Timestamp) -> Option<InFlow> {
+        let step = self.flow.progress.step.clone();
+        let given = self.answers.get_mut(&step).and_then(VecDeque::pop_front);
+        let mut entry = json!({"step": step, "run": self.flow.progress.run(), "listens_until": until, "given": given.is_some()});
+        let mut variables = self.flow.variables.clone();
+        let plan = Arc::clone(&self.tried);
+        let plan = &plan.definition.plan;
+        let moved = if let Some(GivenAnswer { status, headers, body }) = given {
+            let (judged, entry) = self.judged(Ok(Answer::new(status, headers, body)), entry);
+            variables = judged.variables_after(&variables);
+            self.shown.steps.push(entry);
+            plan.after_callback(self.flow.progress.clone(), judged.answered(None, self.attempts), "trial")
+        } else {
+            entry["note"] = "no callback is given for this step: what it sets is shown as ‹…›".into();
+            self.shown.steps.push(entry);
+            variables.extend(plan.values_to_come(&step));
+            let (verdict, why) = (Verdict::Delivered, "the last step is shown");
+            let answered = Answered { verdict, why, go: None, retry_after: None, attempt: self.attempts };
+            plan.after_callback(self.flow.progress.clone(), answered, "trial")
+        };
+        match moved {
+            Moved::On(progress) => return Some(self.flow.moved(progress, variables)),
+            Moved::Again(progress, _) if self.answers.get(&step).is_some_and(|more| !more.is_empty()) => {
+                return Some(self.flow.moved(progress, variables));
+            }
+            Moved::Again(..) => {
+                let reason = format!("step {step} would go on listening until {until}");
+                self.shown.ends = json!({"state": "waiting", "reason": reason});
+            }
+            Moved::Ended(state, reason) => self.shown.ends = json!({"state": state, "reason": reason}),
+        }
+        None
     }
 
     /// Takes in what became of a request; `None` at the end.

@@ -1,6 +1,7 @@
 //! What each operation does, takes and answers; one module for each part of the API.
 
 pub(crate) mod affiliates;
+pub(crate) mod callbacks;
 pub(crate) mod catalogue;
 pub(crate) mod deliveries;
 pub mod events;

@@ -4,7 +4,7 @@ use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
     super::shape::{
-        Record as _, dictionary, either, flag, list, open_record, pattern, record, short, template, text, whole, word,
+        Record as _, anything, dictionary, either, flag, list, open_record, pattern, record, short, template, text, whole, word,
     },
     Thing,
     form::{Form, request_conditions, secret_name},
@@ -14,7 +14,7 @@ use super::{
 const MAX_WAIT: i64 = 120 * 86_400;
 
 pub(super) fn things() -> Vec<Thing> {
-    vec![("StepKinds", step_kinds())]
+    vec![("StepKinds", step_kinds()), ("CallbackBody", body_of_callback()), ("CallbackTaken", callback_taken())]
 }
 
 /// A step, `end` or `fail`.
@@ -24,8 +24,8 @@ pub(super) fn target(about: &str) -> ObjectBuilder {
 
 /// A step: the fields of every step, and those of its kind.
 pub(super) fn step(form: Form) -> RefOr<Schema> {
-    let kinds = [call(form), set(form), switch(form), wait(form), emit(form), end(form, "end"), end(form, "fail")];
-    either("A step: exactly one of `call`, `set`, `switch`, `wait`, `emit`, `end` and `fail`", kinds.map(Into::into))
+    let kinds = [call(form), set(form), switch(form), wait(form), listen(form), emit(form), end(form, "end"), end(form, "fail")];
+    either("A step: exactly one of `call`, `set`, `switch`, `wait`, `listen`, `emit`, `end` and `fail`", kinds.map(Into::into))
 }
 
 fn common(form: Form, about: &str, follows: bool) -> ObjectBuilder {
@@ -105,6 +105,24 @@ fn wait(form: Form) -> ObjectBuilder {
     common(form, "Waits, for 120 days at most", true).has("wait", either("One of the five forms", forms.map(Into::into)))
 }
 
+fn listen(form: Form) -> ObjectBuilder {
+    let text = |about: &str| short(about, 4_096);
+    let inner = record("What it listens for");
+    let seconds = whole("The seconds for which it listens", 1..=MAX_WAIT).default(Some(86_400.into()));
+    let inner = form.extra(inner, "timeout_seconds", seconds);
+    let inner = form.extra(inner, "answer", form.part("StepAnswer", "The meaning of what comes"));
+    let verify = record("The proof that a request is the receiver's: both texts must be the same")
+        .has("incoming", text("A text of the request, such as {header.x-signature}"))
+        .has("expected", text("A text that reads a secret, such as {body|hmac_sha256:NAME}"));
+    let inner = form.extra(inner, "verify", verify);
+    let matching = record("Makes it wait for the rule's webhook, for the value that the delivery waits for")
+        .has("waiting", text("The value that the delivery waits for"))
+        .has("incoming", text("The value that a webhook brings"));
+    let inner = form.extra(inner, "match", matching);
+    let record = common(form, "Waits for a callback or a webhook, and reads it as a response is read", true).has("listen", inner);
+    form.extra(record, "on_timeout", target("The step that follows if nothing came in time, or `end` or `fail`"))
+}
+
 fn emit(form: Form) -> ObjectBuilder {
     let fields = dictionary("The fields of the event", template("May hold macros, no secrets"))
         .max_properties(Some(50))
@@ -119,6 +137,17 @@ fn end(form: Form, key: &'static str) -> ObjectBuilder {
     let about = if key == "end" { "Ends the flow: delivered if a request was sent" } else { "Ends the flow as failed" };
     let inner = form.extra(record("The end"), "reason", short("The reason that the delivery shows; may hold macros", 1_024));
     common(form, about, false).has(key, inner)
+}
+
+fn body_of_callback() -> RefOr<Schema> {
+    RefOr::T(Schema::from(anything("Whatever the receiver sends").build()))
+}
+
+fn callback_taken() -> RefOr<Schema> {
+    record("It is stored and will be read")
+        .has("accepted", flag("True"))
+        .may("deliveries", whole("The deliveries that read it", 1..=20))
+        .into()
 }
 
 fn step_kinds() -> RefOr<Schema> {

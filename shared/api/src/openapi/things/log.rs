@@ -22,6 +22,7 @@ pub(super) fn things() -> Vec<Thing> {
             "DeliveryWithLog",
             delivery("A postback that is owed, with every attempt")
                 .has("log", list("Its attempts, oldest first", named("Attempt")))
+                .may("callbacks", list("The callbacks and webhooks of a flow, oldest first", named("Callback")))
                 .into(),
         ),
         ("DeliveryPage", page_of_rows("Delivery")),
@@ -30,6 +31,7 @@ pub(super) fn things() -> Vec<Thing> {
         ("StatisticsBucket", statistics_bucket()),
         ("LatencyPercentiles", latency_percentiles()),
         ("Attempt", attempt()),
+        ("Callback", callback()),
         ("SentRequest", sent_request()),
         (
             "Resend",
@@ -45,6 +47,17 @@ pub(super) fn things() -> Vec<Thing> {
         ("Backfill", period("What to judge").into()),
         ("Backfilled", backfilled()),
     ]
+}
+
+fn callback() -> RefOr<Schema> {
+    record("A request from outside that a step listened for")
+        .has("at", time("When it came"))
+        .has("step", text("The step"))
+        .has("run", count("The run of the step"))
+        .has("request", or_null(named_as("SentRequest", "The request, secrets masked; null until it is read")))
+        .has("verdict", or_null(text("Its meaning; null until it is read")))
+        .has("error", or_null(text("Notes on how it was read")))
+        .into()
 }
 
 fn statistics() -> RefOr<Schema> {

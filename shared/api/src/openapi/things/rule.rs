@@ -154,6 +154,10 @@ fn shown_rule() -> RefOr<Schema> {
         .has("secrets", list("The names of its secrets that have a value", secret_name("")))
         .has("created_at", time("When it was made"))
         .has("updated_at", time("When it last changed"))
+        .may(
+            "webhook_id",
+            short("The id of its webhook, if a step waits for one: whoever has it may send to POST /webhooks/{webhook_id}", 64),
+        )
         .may("locked_by_admin", flag("Of an affiliate's rule: an admin switched it off, and only an admin switches it on"))
         .may("inactive_reason", text("Why it is inactive although it was asked to be active"))
         .may("health", named_as("Health", "Its successes and failures of late"))
@@ -184,6 +188,7 @@ fn written_rule(complete: bool) -> RefOr<Schema> {
         "health",
         "inactive_reason",
         "locked_by_admin",
+        "webhook_id",
         "country",
         "category",
         "secrets",

@@ -1,0 +1,216 @@
+//! Requests from outside for steps that listen: callbacks by their token, webhooks by what they bring (W17, W18).
+//!
+//! Whoever calls has no account here. A token that is not ours is refused before anything is read; what is accepted stands in the store
+//! before its sender is answered.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures_util::future::join_all;
+use tracking_core::{
+    answer::Answer,
+    delivery::DeliveryId,
+    flow::{CallbackTurn, Incoming, MAX_CALLBACKS},
+    limit::Exceeded,
+};
+
+use crate::{
+    backend::{Backend, Effects, Order, Partition, Range, StoreError, Swap},
+    delivery::{Deliveries, callback_urls::Token, listen::tell, sealed::seal_callback},
+    keys,
+    refused::Refused,
+    rows::{self, CallbackRow, DeliveryRow, IncomingRequest},
+    rules::Rule,
+    store::Store,
+};
+
+/// The most deliveries that one webhook is for (W18).
+const MAX_MATCHED: usize = 20;
+/// The most that are looked at for it.
+const MAX_LOOKED_AT: usize = 100;
+/// The digits of a webhook's id.
+const WEBHOOK_DIGITS: usize = 32;
+/// The time after which a sender may try again that sent too many callbacks, in seconds.
+const RETRY_AFTER_SECONDS: u32 = 60;
+
+/// Takes requests from outside.
+#[derive(Debug)]
+pub struct Callbacks<B> {
+    store: Arc<Store<B>>,
+    deliveries: Arc<Deliveries<B>>,
+}
+
+impl<B: Backend> Callbacks<B> {
+    /// The service over these.
+    pub(crate) fn new(deliveries: &Arc<Deliveries<B>>) -> Self {
+        Self { store: Arc::clone(&deliveries.store), deliveries: Arc::clone(deliveries) }
+    }
+
+    /// Returns true if a token is one of ours: nothing is read for another one.
+    ///
+    /// # Errors
+    /// The key can't be had.
+    pub async fn knows(&self, token: &str) -> Result<bool, StoreError> {
+        Ok(Token::read(&*self.deliveries.rules.sealing_key().await?, token).is_some())
+    }
+
+    /// Takes a callback (W17). The same again is taken again, and changes nothing.
+    ///
+    /// # Errors
+    /// The token is none of ours, the step is over, its proof is missing, or it has had [`MAX_CALLBACKS`] of them.
+    pub async fn take(&self, token: &str, request: IncomingRequest) -> Result<(), Refused> {
+        let rules = &self.deliveries.rules;
+        let token = Token::read(&*rules.sealing_key().await?, token).ok_or(Refused::NotFound)?;
+        let rule = rules.matching_rule(&token.rule, self.store.now()).await?.filter(|rule| rule.head.live);
+        let rule = rule.ok_or_else(|| gone("the Tracking API is switched off or deleted"))?;
+        let listen = rule.definition.plan.listen(&token.step).ok_or_else(|| gone("the Tracking API has no such step"))?;
+        if listen.verifies() && !self.is_proven(&rule, &token.step, &request).await? {
+            return Err(Refused::Unproven);
+        }
+        self.accept(&rule, &token.delivery, token.turn(), &request).await
+    }
+
+    /// Returns true if a rule has this webhook.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    pub async fn knows_webhook(&self, webhook: &str) -> Result<bool, StoreError> {
+        Ok(self.rule_of(webhook).await?.is_some())
+    }
+
+    /// The rule that has this webhook. What can't be the id of one is not looked for.
+    async fn rule_of(&self, webhook: &str) -> Result<Option<Rule>, StoreError> {
+        let digits = webhook.strip_prefix("whk_").unwrap_or_default();
+        if digits.len() != WEBHOOK_DIGITS || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let Some(item) = self.store.get_one(keys::webhook(webhook)).await? else { return Ok(None) };
+        let rule = self.deliveries.rules.matching_rule(&rows::read_item(&item)?, self.store.now()).await?;
+        Ok(rule.filter(|rule| rule.head.live && rule.head.webhook.as_deref() == Some(webhook)))
+    }
+
+    /// Takes a webhook of a rule for every delivery that waits for what it brings (W18); returns how many those are.
+    ///
+    /// # Errors
+    /// There is no such webhook, its proof is missing, or no delivery waits for it: its sender is to send it again.
+    pub async fn take_webhook(&self, webhook: &str, request: IncomingRequest) -> Result<usize, Refused> {
+        let rule = self.rule_of(webhook).await?.ok_or(Refused::NotFound)?;
+        let (mut is_proven, mut taken) = (false, 0);
+        for (step, listen) in rule.definition.plan.webhooks() {
+            if listen.verifies() && !self.is_proven(&rule, step, &request).await? {
+                continue;
+            }
+            is_proven = true;
+            let name = {
+                let answer = request.answer();
+                let secrets = self.secrets(&rule).await?;
+                listen.awaited_by(step, &self.incoming(&rule, &answer, &secrets))
+            };
+            let Some(name) = name else { continue };
+            let waiting = self.awaiting(&rule, &name).await?;
+            let accepted = waiting.iter().map(|(id, step, run, serial)| {
+                let turn = CallbackTurn { step, run: *run, serial: *serial };
+                self.accept(&rule, id, turn, &request)
+            });
+            for outcome in join_all(accepted).await {
+                match outcome {
+                    Ok(()) => taken += 1,
+                    Err(Refused::Unavailable(error)) => return Err(error.into()),
+                    Err(_) => {}
+                }
+            }
+        }
+        match (is_proven, taken) {
+            (false, _) => Err(Refused::Unproven),
+            (true, 0) => Err(Refused::NotFound),
+            (true, taken) => Ok(taken),
+        }
+    }
+
+    /// The deliveries that wait under a name, each with the step, the run and the serial that it waits at.
+    async fn awaiting(&self, rule: &Rule, name: &str) -> Result<Vec<(DeliveryId, String, u32, u32)>, StoreError> {
+        let partition = Partition::Table(keys::awaiting(&rule.id, name));
+        let items = self.store.backend().query(&partition, &Range::default(), Order::Ascending, MAX_LOOKED_AT).await?;
+        let ids: Vec<DeliveryId> = items.iter().filter_map(|item| DeliveryId::parse(&item.key.sort)).collect();
+        let keys: Vec<_> = ids.iter().map(keys::delivery).collect();
+        let rows = self.store.get_all(&keys).await?;
+        let read = rows.iter().map(|row| row.as_ref().and_then(|row| self.store.readable::<DeliveryRow>(row)));
+        let waits = ids.into_iter().zip(read).filter_map(|(id, row)| {
+            let row = row.filter(|row| !row.state.is_ended())?;
+            let flow = row.flow.as_deref().filter(|flow| flow.awaits() == Some(name))?;
+            Some((id, flow.step.clone(), flow.run(), flow.serial()))
+        });
+        Ok(waits.take(MAX_MATCHED).collect())
+    }
+
+    async fn secrets(&self, rule: &Rule) -> Result<Arc<BTreeMap<String, String>>, StoreError> {
+        Ok(self.deliveries.rules.secrets(rule).await?.unwrap_or_default())
+    }
+
+    fn incoming<'a>(&self, rule: &'a Rule, answer: &'a Answer, secrets: &'a BTreeMap<String, String>) -> Incoming<'a> {
+        Incoming { answer, secrets, rule: rule.id.as_str(), now: self.store.now() }
+    }
+
+    async fn is_proven(&self, rule: &Rule, step: &str, request: &IncomingRequest) -> Result<bool, StoreError> {
+        let secrets = self.secrets(rule).await?;
+        let answer = request.answer();
+        let incoming = self.incoming(rule, &answer, &secrets);
+        Ok(rule.definition.plan.listen(step).is_some_and(|listen| listen.accepts(&incoming)))
+    }
+
+    /// Puts a request into the store for a step of a delivery, and wakes the delivery.
+    async fn accept(
+        &self,
+        rule: &Rule,
+        delivery: &DeliveryId,
+        turn: CallbackTurn<'_>,
+        request: &IncomingRequest,
+    ) -> Result<(), Refused> {
+        let now = self.store.now();
+        let name = request.name();
+        let key = keys::callback(delivery, &turn, &name);
+        let mut read = self.store.backend().get(&[key.clone(), keys::delivery(delivery)]).await?;
+        let row = read.pop().flatten().and_then(|item| self.store.readable::<DeliveryRow>(&item));
+        let is_known = read.pop().flatten().is_some();
+        let is_over =
+            row.as_ref().is_some_and(|row| row.state.is_ended() || row.flow.as_deref().is_some_and(|flow| flow.is_past(&turn)));
+        if is_over {
+            return if is_known { Ok(()) } else { Err(gone("the step has ended")) };
+        }
+        if !is_known {
+            self.put(rule, delivery, &turn, (&name, request)).await?;
+        }
+        let mut effects = Effects::default();
+        tell(&mut effects, delivery, now);
+        self.store.commit_one(effects).await?;
+        Ok(())
+    }
+
+    async fn put(
+        &self,
+        rule: &Rule,
+        delivery: &DeliveryId,
+        turn: &CallbackTurn<'_>,
+        (name, request): (&str, &IncomingRequest),
+    ) -> Result<(), Refused> {
+        let prefix = keys::callbacks(delivery, turn);
+        let (partition, range) = (Partition::Table(prefix.partition), Range::prefix(&prefix.sort));
+        let before = self.store.backend().query(&partition, &range, Order::Ascending, MAX_CALLBACKS).await?;
+        if before.len() >= MAX_CALLBACKS {
+            let allowed = format!("{MAX_CALLBACKS} callbacks of a step");
+            return Err(Exceeded { allowed, wait_seconds: RETRY_AFTER_SECONDS }.into());
+        }
+        let text = serde_json::to_string(request).expect("a request has text keys and no failing serializers");
+        let key = self.deliveries.rules.sealing_key().await?;
+        let sealed = Some(seal_callback(&key, &rule.id, name, &text));
+        let row = CallbackRow { at: self.store.now(), step: turn.step.to_owned(), run: turn.run, sealed, read: None };
+        let mut item = rows::item(keys::callback(delivery, turn, name), &row);
+        item.expires = Some(self.store.now() + self.store.settings.log_retention);
+        // Who put the same at the same time has done this.
+        self.store.swap_one(Swap { key: item.key.clone(), expect: None, new: Some(item) }).await.is_done()?;
+        Ok(())
+    }
+}
+
+fn gone(why: &str) -> Refused {
+    Refused::Gone(format!("{why}: this callback is taken no more"))
+}

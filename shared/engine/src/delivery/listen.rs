@@ -1,0 +1,267 @@
+//! A delivery that listens: it reads what came for its step, oldest first, and goes on; or its time is over (W17, W18).
+//!
+//! A callback stands in the store before its sender is answered, and the delivery stands listening in its row before it looks for
+//! callbacks. Whichever of both comes second finds the other: the sender's message finds the delivery listening, or the delivery finds the
+//! callback. A callback is read by one write of the row that names it, so that it is read once.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::{
+    answer::Told,
+    delivery::DeliveryId,
+    flow::{CallbackTurn, Moved, Progress},
+    request::{Method, Rendered, Timeout},
+};
+
+use super::{
+    conclude::news,
+    flow::InFlow,
+    outbox::publish_all,
+    render::{Heard, Judged, Rendering, masked, shown_request},
+    sealed::Seal,
+    walk::{AGAIN, Walker, next_step},
+};
+use crate::{
+    backend::{Backend, Effects, Item, Order, Partition, Range, StoreError, Swap},
+    delivery::{Deliveries, claim::done_or_once_more, owed::wake},
+    keys,
+    rows::{self, CallbackRow, DeliveryRow, IncomingRequest, LoggedRequest, ReadCallback, Task},
+    rules::kept::KeptChange,
+    store::Store,
+};
+
+/// The most callbacks of a run that are looked at.
+const MAX_READ: usize = 64;
+/// The most bytes of a callback's body that people see.
+const SHOWN_BODY: usize = 4_096;
+/// A callback whose body is longer is judged off the threads that serve everybody.
+const LIGHT_BODY_BYTES: usize = 16 * 1_024;
+/// The time after the end of a wait for which its place among those that wait is kept.
+const PLACE_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// A callback that is to be read.
+struct Callback {
+    item: Item,
+    row: CallbackRow,
+    /// Its name: the end of its place.
+    name: String,
+}
+
+/// A callback as it was read.
+struct Read {
+    judged: Judged,
+    heard: Heard,
+    shown: LoggedRequest,
+    /// What the platform is told of it.
+    told: Option<Told>,
+    row: DeliveryRow,
+}
+
+impl<B: Backend> Deliveries<B> {
+    /// The place and row of a delivery that is to read a callback; `None` if there is nothing for it to read now.
+    pub(crate) async fn hears(&self, delivery: &DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
+        let Some((row, _)) = self.store.read_row::<DeliveryRow>(keys::delivery(delivery)).await? else { return Ok(None) };
+        let unread = match row.flow.as_deref().filter(|flow| flow.waits() && !row.state.is_ended()) {
+            Some(flow) => next_callback(&self.store, delivery, flow).await?,
+            None => None,
+        };
+        Ok(unread.map(|_| row))
+    }
+}
+
+/// The oldest callback of the present run of a delivery's step that was not read.
+async fn next_callback<B: Backend>(
+    store: &Store<B>,
+    delivery: &DeliveryId,
+    place: &Progress,
+) -> Result<Option<Callback>, StoreError> {
+    let turn = CallbackTurn { step: &place.step, run: place.run(), serial: place.serial() };
+    let prefix = keys::callbacks(delivery, &turn);
+    let (partition, range) = (Partition::Table(prefix.partition), Range::prefix(&prefix.sort));
+    let items = store.backend().query(&partition, &range, Order::Ascending, MAX_READ).await?;
+    let unread = items.into_iter().filter_map(|item| {
+        let name = item.key.sort.strip_prefix(&prefix.sort)?.to_owned();
+        let row = if place.has_heard(&name) { None } else { store.readable::<CallbackRow>(&item) }?;
+        Some(Callback { item, row, name })
+    });
+    Ok(unread.min_by_key(|callback| callback.row.at))
+}
+
+impl<B: Backend> Walker<'_, B> {
+    /// Reads the next callback of a delivery that listens until then; if there is none, it waits on, or goes on where its time is over.
+    pub(super) async fn listen(&self, flow: InFlow, attempts: u32, (until, why): (Timestamp, String)) -> Result<(), StoreError> {
+        let store = &self.deliveries.store;
+        let listening = self.known.filter(|(row, _)| {
+            row.flow.as_deref().is_some_and(|before| {
+                (&before.step, before.run(), before.waits()) == (&flow.progress.step, flow.progress.run(), true)
+                    && before.listens_until(&self.rule.definition.plan).is_some()
+            })
+        });
+        let Some((row, _)) = listening else {
+            // First it stands there, then it looks.
+            return self.rest(&flow, attempts, (store.now(), why)).await;
+        };
+        let place = flow.progress.awaits().map(|name| keys::awaiting_delivery(&self.rule.id, name, &self.job.id));
+        if let Some(key) = place.filter(|_| store.now() < until) {
+            let mut item = rows::item(key, &(&flow.progress.step, flow.progress.run(), flow.progress.serial()));
+            item.expires = Some(until + PLACE_KEPT);
+            store.commit_one(Effects { put: vec![item], ..Effects::default() }).await?;
+        }
+        if let Some(callback) = next_callback(store, &self.job.id, &flow.progress).await? {
+            return self.read_callback(flow, attempts, callback).await;
+        }
+        if store.now() >= until {
+            let moved = self.rule.definition.plan.timed_out(flow.progress.clone(), attempts);
+            return self.follow(&flow, row.clone(), (moved, None), None).await;
+        }
+        if row.next_due != Some(until) && self.write_place(&flow, attempts, (until, why)).await?.is_none() {
+            return self.come_again_at(store.now() + AGAIN).await;
+        }
+        self.come_again_at(until).await
+    }
+
+    /// Lets the delivery come again at a time: one message for each time, however many callbacks woke it.
+    async fn come_again_at(&self, at: Timestamp) -> Result<(), StoreError> {
+        let mut effects = self.received.done();
+        let task = Task::Wake { delivery: self.job.id.clone() };
+        wake(&mut effects, &task, self.job, self.rule.definition.first_host(), at, self.deliveries.store.now());
+        self.deliveries.store.commit_one(effects).await
+    }
+
+    async fn read_callback(&self, flow: InFlow, attempts: u32, callback: Callback) -> Result<(), StoreError> {
+        let Self { deliveries, known, seal, .. } = *self;
+        let Some((row, _)) = known else { return Ok(()) };
+        let Callback { item, row: stored, name } = callback;
+        let incoming = match stored.sealed.as_deref().map(|sealed| open(seal, row, &name, sealed)).transpose()? {
+            Some(incoming) => incoming,
+            None => {
+                let why = "a callback that was read before has nothing to read".to_owned();
+                return Err(StoreError::Corrupt { key: Some(item.key), why });
+            }
+        };
+        let read = self.judged(flow.clone(), attempts, row.clone(), incoming).await;
+        let plan = &self.rule.definition.plan;
+        let moved = plan.after_callback(flow.progress.clone(), read.judged.answered(None, attempts), &name);
+        let keep = read
+            .judged
+            .told
+            .keep
+            .iter()
+            .filter_map(|(kept, seconds)| Some((kept.clone(), (read.judged.told.variables.get(kept)?.clone(), *seconds))));
+        let forget = read.judged.forget.iter().filter_map(|name| Some((name.to_string(), flow.kept.get(&**name)?.clone())));
+        let change = KeptChange { keep: keep.collect(), forget: forget.collect(), release: None };
+        deliveries.rules.change_kept(self.rule, &change).await?;
+        let after = flow.moved(flow.progress.clone(), read.judged.variables_after(&flow.variables));
+        let shown =
+            ReadCallback { request: read.shown, verdict: read.judged.verdict.as_str().to_owned(), error: read.heard.error };
+        let shown = CallbackRow { sealed: None, read: Some(shown), ..stored };
+        let shown = Item { expires: item.expires, ..rows::item(item.key, &shown) };
+        self.follow(&after, read.row, (moved, read.told), Some(shown)).await
+    }
+
+    /// Judges a callback as a response is judged, off the threads that serve everybody if that may take time.
+    async fn judged(&self, flow: InFlow, attempts: u32, mut row: DeliveryRow, incoming: IncomingRequest) -> Read {
+        let (rule, job, secrets, now) =
+            (self.rule.clone(), self.job.clone(), Arc::clone(self.secrets), self.deliveries.store.now());
+        let is_heavy = rule.definition.is_heavy || incoming.body.len() > LIGHT_BODY_BYTES;
+        let owner = is_heavy.then(|| job.owner.clone());
+        let judge = move || {
+            let rendering = Rendering {
+                rule: &rule.id,
+                definition: &rule.definition,
+                event: job.event.whole(),
+                delivery_id: job.id.as_str(),
+                attempt: attempts,
+                flow: Some(&flow),
+                is_test: false,
+                at: now,
+                secrets: &secrets,
+                variables: &flow.variables,
+                secret_variables: &flow.hidden,
+            };
+            let request = rendering.shown().ok();
+            let scrubber = rendering.scrubber(request.as_ref(), rule.head.is_of_two_parties());
+            let came = came(&incoming);
+            let (sent, judged) = rendering.read(masked(Ok(incoming.answer()), &scrubber), Some(&came), &scrubber);
+            let heard = rendering.heard(&sent, &judged, &scrubber);
+            let url = format!("?{}", scrubber.scrub(&incoming.query));
+            let body = heard.answer.clone().filter(|_| !incoming.body.is_empty()).map(String::into_bytes);
+            let shown = shown_request(Rendered { url, headers: heard.answer_headers.clone(), body, ..came }, SHOWN_BODY);
+            row.note_hidden(&judged.told.variables, &judged.hidden);
+            let told = news(&mut row, &judged.told, &scrubber);
+            Read { judged, heard, shown, told, row }
+        };
+        self.deliveries.heavy.run(owner, judge).await
+    }
+
+    /// Writes what follows into the row, then what was `read`, then tells the platform, and lets the message come again or end.
+    async fn follow(
+        &self,
+        flow: &InFlow,
+        mut row: DeliveryRow,
+        (moved, told): (Moved, Option<Told>),
+        read: Option<Item>,
+    ) -> Result<(), StoreError> {
+        let Self { deliveries, received, job, rule, seal, .. } = *self;
+        let (store, now) = (&deliveries.store, deliveries.store.now());
+        let rev = self.known.map(|(_, rev)| *rev);
+        deliveries.publish_left(&row).await?;
+        row.emitted.clear();
+        let before = row.flow.clone();
+        let (flow, goes_on) = match moved {
+            Moved::Ended(state, reason) => {
+                row.end(state, reason, now);
+                (flow.clone(), true)
+            }
+            Moved::Again(progress, _) => (flow.moved(progress, flow.variables.clone()), false),
+            Moved::On(progress) => {
+                let flow = flow.moved(progress, flow.variables.clone());
+                row.reason = Some(next_step(&flow));
+                row.next_due = Some(now);
+                (flow, true)
+            }
+        };
+        flow.note(&rule.definition, seal, &mut row);
+        row.note_told(received, told, now);
+        let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(store.delivery_item(&row)) };
+        if !store.swap_one(swap).await.is_done()? {
+            return self.come_again_at(now + AGAIN).await;
+        }
+        let mut delete = Vec::new();
+        if let Some(before) = before.filter(|_| goes_on) {
+            delete.extend(before.awaits().map(|name| keys::awaiting_delivery(&rule.id, name, &job.id)));
+        }
+        store.commit_one(Effects { put: read.into_iter().collect(), delete, ..Effects::default() }).await?;
+        publish_all(store, &row).await?;
+        if row.state.is_ended() {
+            tracing::info!(tracking_api_id = %rule.id, delivery_id = %job.id, outcome = row.state.as_str(), "ended");
+            store.tally.ended(row.state);
+            return store.commit_one(done_or_once_more(deliveries, received, (job, Some(&rule.definition)))).await;
+        }
+        self.come_again_at(now).await
+    }
+}
+
+/// A request from outside as what was sent is read: answer rules look at its query.
+fn came(incoming: &IncomingRequest) -> Rendered {
+    Rendered {
+        method: if incoming.method == "GET" { Method::Get } else { Method::Post },
+        url: format!("http://callback/?{}", incoming.query),
+        headers: Vec::new(),
+        body: None,
+        timeout: Timeout::default(),
+    }
+}
+
+/// Opens a callback that was sealed when it came.
+fn open(seal: &Seal, row: &DeliveryRow, name: &str, sealed: &str) -> Result<IncomingRequest, StoreError> {
+    let opened = seal.open_callback(&row.job.rule, name, sealed)?;
+    serde_json::from_str(&opened).map_err(|error| StoreError::Corrupt { key: None, why: error.to_string() })
+}
+
+/// Adds the message that lets a delivery read what came for it.
+pub(crate) fn tell(effects: &mut Effects, delivery: &DeliveryId, now: Timestamp) {
+    let (task, group) = (Task::Heard { delivery: delivery.clone() }, format!("heard#{delivery}"));
+    effects.send.push(super::message(&task, group, now));
+}

@@ -1,0 +1,367 @@
+//! Callbacks and webhooks (W17, W18).
+
+use tracking_engine::{
+    IncomingRequest,
+    rules::{New, Refused},
+};
+
+use super::*;
+
+/// A request with this body.
+fn sent(body: &str) -> IncomingRequest {
+    IncomingRequest { method: "POST".to_owned(), query: String::new(), headers: Vec::new(), body: body.as_bytes().to_vec() }
+}
+
+/// A flow that creates something, waits for the callback, and reports what it said.
+fn confirmed(listen: Value) -> Value {
+    let create = json!({"name": "create", "call": {"method": "POST", "url": url("create"),
+        "body": {"format": "json", "fields": [{"path": "callback", "value": "{callback_url}"}]}}});
+    flow(json!([create, with(json!({"name": "confirm"}), listen), call("report", "report?amount={var.amount}")]))
+}
+
+fn listens() -> Value {
+    let rules = json!([
+        {"when": when("status", "equals", "waits"), "then": "pending"},
+        {"when": when("status", "equals", "no"), "then": "failed"},
+        {"when": when("status", "equals", "approved"), "then": "delivered",
+         "set": {"result": "{body.status}", "variables": {"amount": "{body.amount}"}}},
+    ]);
+    json!({"listen": {"timeout_seconds": 3_600, "answer": {"rules": rules}}})
+}
+
+/// The token of the callback URL that a request held.
+#[track_caller]
+fn token(arrival: &Arrival) -> String {
+    let body = json::parse(arrival.body.as_deref().unwrap().as_bytes()).unwrap();
+    let url = body["callback"].as_str().unwrap();
+    url.strip_prefix("https://tracking.example/callbacks/").unwrap_or_else(|| panic!("{url}")).to_owned()
+}
+
+async fn call_back(world: &World, token: &str, body: &str) -> Result<(), Refused> {
+    world.engine().callbacks().take(token, sent(body)).await
+}
+
+/// The results that the platform was told.
+fn told(world: &World) -> Vec<Value> {
+    let published = world.store().published(None, 1_000).unwrap();
+    let told = published.iter().filter(|event| event.detail_type == "Conversion Result Received");
+    told.map(|event| json::parse(event.detail.to_string().as_bytes()).unwrap()).collect()
+}
+
+const APPROVED: &str = r#"{"status": "approved", "amount": "12.50"}"#;
+
+#[tokio::test]
+async fn w17_a_flow_waits_for_its_callback_and_goes_on_with_what_it_says() {
+    let mut world = begun(confirmed(listens())).await;
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["create"]);
+    let waiting = only(&world).await;
+    assert_eq!((waiting["state"].as_str(), waiting["step"].as_str()), (Some("waiting"), Some("confirm")), "{waiting}");
+    assert_eq!(waiting["reason"], "step confirm waits for its callback until 2026-11-22T10:00:00Z");
+    assert_eq!(waiting["next_due"], "2026-11-22T10:00:00Z");
+    let shown = waiting["log"][0]["request"]["body"].as_str().unwrap();
+    assert_eq!(shown, r#"{"callback":"***"}"#, "whoever has the URL may answer");
+    let token = token(&world.arrivals[0]);
+    call_back(&world, &token, APPROVED).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["create", "report?amount=12.50"]);
+    let delivery = only(&world).await;
+    ends(&delivery, "delivered", "delivered: status 200");
+    let callback = &delivery["callbacks"][0];
+    assert_eq!((callback["step"].as_str(), callback["verdict"].as_str()), (Some("confirm"), Some("delivered")), "{delivery}");
+    assert_eq!(callback["request"]["body"], APPROVED);
+    let told = told(&world);
+    assert_eq!((told.len(), told[0]["result"].as_str()), (1, Some("approved")), "{told:?}");
+    // The same again is taken, another one is not.
+    call_back(&world, &token, APPROVED).await.unwrap();
+    let late = call_back(&world, &token, r#"{"status": "no"}"#).await.unwrap_err();
+    assert_eq!(late, Refused::Gone("the step has ended: this callback is taken no more".to_owned()));
+    world.pass(SignedDuration::from_hours(3), &mut |_| OK).await;
+    assert_eq!(world.arrivals.len(), 2);
+    assert_eq!(only(&world).await["state"], "delivered");
+}
+
+#[tokio::test]
+async fn w17_a_callback_that_comes_before_its_step_is_read_when_the_step_begins() {
+    let rest = json!({"name": "rest", "wait": {"seconds": 600}});
+    let mut rule = confirmed(listens());
+    rule["steps"].as_array_mut().unwrap().insert(1, rest);
+    let mut world = begun(rule).await;
+    world.work_all(&mut |_| OK).await;
+    let token = token(&world.arrivals[0]);
+    call_back(&world, &token, APPROVED).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["create"], "its step has not begun");
+    world.restart();
+    world.pass(SignedDuration::from_mins(11), &mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["create", "report?amount=12.50"]);
+}
+
+#[tokio::test]
+async fn w17_a_callback_that_comes_while_the_request_runs_is_read() {
+    let mut world = begun(confirmed(listens())).await;
+    let (engine, received) = (world.engine(), world.pick(1).pop().unwrap());
+    let Claiming::Send(claimed) = Box::pin(engine.worker().claim(&received)).await.unwrap() else { panic!("nothing to send") };
+    let request = claimed.request().unwrap();
+    let body = String::from_utf8(request.body.unwrap()).unwrap();
+    let token = body.rsplit('/').next().unwrap().trim_end_matches("\"}").to_owned();
+    call_back(&world, &token, APPROVED).await.unwrap();
+    assert!(Box::pin(engine.deliveries().conclude(*claimed, OK.sent())).await.unwrap().is_none());
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["report?amount=12.50"]);
+}
+
+#[tokio::test]
+async fn w17_the_url_is_the_same_in_each_retry_and_another_after_a_resend() {
+    let mut world = begun(confirmed(listens())).await;
+    let mut tries = 0;
+    let mut reply = move |_: &Arrival| {
+        tries += 1;
+        if tries < 3 { Reply::Says(503, "later") } else { OK }
+    };
+    world.pass(SignedDuration::from_mins(30), &mut reply).await;
+    let tokens: Vec<String> = world.arrivals.iter().map(token).collect();
+    assert_eq!((tokens.len(), &tokens[0]), (3, &tokens[2]));
+    call_back(&world, &tokens[0], r#"{"status": "no"}"#).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    let delivery = only(&world).await;
+    ends(&delivery, "failed", "step confirm: failed: a callback, answer rule 2");
+    let id = DeliveryId::parse(delivery["id"].as_str().unwrap()).unwrap();
+    world.engine().operator().resend(&Caller::Admin, &id, &json!({})).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    let after = token(world.arrivals.last().unwrap());
+    assert_ne!(after, tokens[0]);
+    assert!(matches!(call_back(&world, &tokens[0], APPROVED).await, Err(Refused::Gone(_))), "it was for the flow before");
+    call_back(&world, &after, APPROVED).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(only(&world).await["state"], "delivered");
+}
+
+#[tokio::test]
+async fn w17_pending_keeps_listening_and_a_run_takes_31_callbacks() {
+    let mut world = begun(confirmed(listens())).await;
+    world.work_all(&mut |_| OK).await;
+    let token = token(&world.arrivals[0]);
+    for number in 0..31 {
+        call_back(&world, &token, &format!(r#"{{"status": "waits", "number": {number}}}"#)).await.unwrap();
+        world.work_all(&mut |_| OK).await;
+    }
+    let listening = only(&world).await;
+    assert_eq!((listening["state"].as_str(), listening["callbacks"].as_array().unwrap().len()), (Some("waiting"), 31));
+    let refused = call_back(&world, &token, APPROVED).await.unwrap_err();
+    assert!(matches!(refused, Refused::TooMany(_)), "{refused:?}");
+    call_back(&world, &token, r#"{"status": "waits", "number": 7}"#).await.unwrap();
+    world.pass(SignedDuration::from_hours(2), &mut |_| OK).await;
+    ends(&only(&world).await, "unresolved", "step confirm: no callback came within 3600 s that ended it");
+    assert_eq!(paths(&world.arrivals), ["create"]);
+}
+
+#[tokio::test]
+async fn w17_what_follows_if_nothing_comes() {
+    let mut world = begun(confirmed(listens())).await;
+    world.pass(SignedDuration::from_mins(59), &mut |_| OK).await;
+    assert_eq!(only(&world).await["state"], "waiting");
+    world.pass(SignedDuration::from_mins(2), &mut |_| OK).await;
+    ends(&only(&world).await, "expired", "step confirm: no callback came within 3600 s that ended it");
+    let mut world = begun(confirmed(with(listens(), json!({"on_timeout": "report"})))).await;
+    world.pass(SignedDuration::from_mins(61), &mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["create", "report?amount="]);
+    let mut world = begun(confirmed(with(listens(), json!({"on_timeout": "fail"})))).await;
+    world.pass(SignedDuration::from_mins(61), &mut |_| OK).await;
+    ends(&only(&world).await, "failed", "step confirm: no callback came within 3600 s that ended it");
+}
+
+#[tokio::test]
+async fn w17_forged_truncated_and_foreign_tokens_are_refused_and_write_nothing() {
+    let mut world = begun(confirmed(listens())).await;
+    world.work_all(&mut |_| OK).await;
+    let token = token(&world.arrivals[0]);
+    let mut flipped = token.clone().into_bytes();
+    flipped[10] = if flipped[10] == b'A' { b'B' } else { b'A' };
+    let flipped = String::from_utf8(flipped).unwrap();
+    for forged in [&token[..token.len() - 1], &token[1..], &flipped, "", "trial", "A", &"A".repeat(10_000)] {
+        assert!(!world.engine().callbacks().knows(forged).await.unwrap(), "{forged}");
+        assert_eq!(call_back(&world, forged, APPROVED).await, Err(Refused::NotFound), "{forged}");
+    }
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(only(&world).await["callbacks"].as_array().unwrap().len(), 0);
+    // The token of another delivery is for that delivery.
+    world.post(&[sale_of("cnv_2", "chg_9")]).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    let other = super::callbacks::token(world.arrivals.last().unwrap());
+    assert_ne!(other, token);
+    call_back(&world, &other, APPROVED).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    let log = world.log(&DeliveryFilter::default()).await;
+    let state = |conversion: &str| log.iter().find(|entry| entry["conversion_id"] == conversion).unwrap()["state"].clone();
+    assert_eq!((state("cnv_1"), state("cnv_2")), (json!("waiting"), json!("delivered")));
+}
+
+/// A sale of another conversion.
+fn sale_of(conversion: &str, change_id: &str) -> Value {
+    let members = json!({"conversion_id": conversion, "version": 1, "change": "created", "external_id": "X-78"});
+    event(change_id, members, json!([transaction("trx_9", "created", "pending")]))
+}
+
+#[tokio::test]
+async fn w17_a_link_without_a_body_is_read_by_its_query() {
+    let mut world = begun(confirmed(listens())).await;
+    world.work_all(&mut |_| OK).await;
+    let token = token(&world.arrivals[0]);
+    let query = "status=approved&amount=7.10".to_owned();
+    let link = IncomingRequest { method: "GET".to_owned(), query, headers: Vec::new(), body: Vec::new() };
+    world.engine().callbacks().take(&token, link).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["create", "report?amount=7.10"]);
+}
+
+#[tokio::test]
+async fn w17_rules_that_could_not_work_are_refused_with_every_fault() {
+    let world = World::temporary();
+    let refused = async |steps: Value| match world
+        .engine()
+        .writer()
+        .create_rule(&Caller::Admin, &flow(steps), New::Random([0; 16]))
+        .await
+    {
+        Err(Refused::Faults(faults)) => faults.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let listen = json!({"name": "confirm", "listen": {}});
+    let faults = refused(json!([call("create", "create"), listen])).await;
+    assert!(faults.contains("no text holds {callback_url.confirm}: nobody would learn where to call"), "{faults}");
+    let faults = refused(json!([call("create", "create?u={callback_url}")])).await;
+    assert!(faults.contains("{callback_url} names no step that listens at a URL"), "{faults}");
+    let faults = refused(json!([call("create", "create?u={callback_url}"), listen, {"name": "b", "listen": {}}])).await;
+    assert!(faults.contains("several listen: write {callback_url.STEP}"), "{faults}");
+    let open = json!({"name": "confirm", "listen": {"verify": {"incoming": "{header.x-key}", "expected": "{body.key}"}}});
+    let faults = refused(json!([call("create", "create?u={callback_url}"), open])).await;
+    assert!(faults.contains("/steps/1/listen/verify/expected: reads no secret"), "{faults}");
+    let foreign = json!({"name": "confirm", "listen": {"match": {"waiting": "{external_id}", "incoming": "{external_id}"}}});
+    let faults = refused(json!([call("create", "create"), foreign])).await;
+    assert!(faults.contains("/steps/1/listen/match/incoming: {external_id} is not known yet when a request comes"), "{faults}");
+    let again = json!({"rules": [{"when": when("s", "equals", "w"), "then": "pending", "go": "create"}]});
+    let faults =
+        refused(json!([call("create", "create?u={callback_url}"), {"name": "confirm", "listen": {"answer": again}}])).await;
+    assert!(faults.contains("/steps/1/listen/answer/rules/0/go: after pending or retry the step goes on listening"), "{faults}");
+}
+
+/// A flow that waits for a webhook with its order's number.
+fn ordered(verify: bool) -> Value {
+    let mut listen = json!({"match": {"waiting": "{external_id}", "incoming": "{body.order}"},
+        "answer": {"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": {"variables": {"amount": "{body.amount}"}}}]}});
+    if verify {
+        listen["verify"] = json!({"incoming": "{header.x-signature}", "expected": "sha256={body|hmac_sha256:key}"});
+    }
+    let mut rule =
+        flow(json!([call("create", "create"), {"name": "paid", "listen": listen}, call("report", "report?amount={var.amount}")]));
+    if verify {
+        rule["secret_values"] = json!({"key": "s3cr3t-of-bank"});
+    }
+    rule
+}
+
+async fn webhook_of(world: &World) -> String {
+    let delivery = only(world).await;
+    let rule = delivery["tracking_api_id"].as_str().unwrap().parse().unwrap();
+    let view = world.engine().rules().rule(&Caller::Admin, &rule).await.unwrap();
+    view.resource["webhook_id"].as_str().unwrap().to_owned()
+}
+
+const PAID: &str = r#"{"order": "X-77", "amount": "3.20"}"#;
+
+#[tokio::test]
+async fn w18_a_webhook_goes_to_the_delivery_that_waits_for_its_value() {
+    let mut world = begun(ordered(false)).await;
+    world.work_all(&mut |_| OK).await;
+    let webhook = webhook_of(&world).await;
+    assert_eq!((webhook.len(), webhook.starts_with("whk_")), (36, true), "{webhook}");
+    let take = async |id: &str, body: &str| world.engine().callbacks().take_webhook(id, sent(body)).await;
+    assert_eq!(take(&webhook, r#"{"order": "X-78"}"#).await, Err(Refused::NotFound), "none waits for it");
+    assert_eq!(take(&webhook, r#"{"order": ""}"#).await, Err(Refused::NotFound));
+    assert_eq!(take(&webhook, "not JSON").await, Err(Refused::NotFound));
+    assert_eq!(take("whk_00000000000000000000000000000000", PAID).await, Err(Refused::NotFound));
+    assert_eq!(take(&webhook, PAID).await, Ok(1));
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["create", "report?amount=3.20"]);
+    assert_eq!(only(&world).await["state"], "delivered");
+    let take = async |id: &str, body: &str| world.engine().callbacks().take_webhook(id, sent(body)).await;
+    assert_eq!(take(&webhook, PAID).await, Err(Refused::NotFound), "nobody waits any more");
+}
+
+#[tokio::test]
+async fn w18_of_twenty_one_that_wait_twenty_hear_a_webhook_and_the_last_one_the_next() {
+    let mut world = begun(ordered(false)).await;
+    for number in 2..=21 {
+        let mut event = sale_of(&format!("cnv_{number}"), &format!("chg_{number}"));
+        event["detail"]["conversion"]["external_id"] = json!("X-77");
+        world.post(&[event]).await.unwrap();
+    }
+    world.work_all(&mut |_| OK).await;
+    let log = world.log(&DeliveryFilter::default()).await;
+    assert_eq!(log.len(), 21);
+    let rule = log[0]["tracking_api_id"].as_str().unwrap().parse().unwrap();
+    let view = world.engine().rules().rule(&Caller::Admin, &rule).await.unwrap();
+    let webhook = view.resource["webhook_id"].as_str().unwrap().to_owned();
+    assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(PAID)).await, Ok(20));
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(PAID)).await, Ok(1));
+    world.work_all(&mut |_| OK).await;
+    let log = world.log(&DeliveryFilter::default()).await;
+    assert!(log.iter().all(|entry| entry["state"] == "delivered"), "{log:?}");
+}
+
+#[tokio::test]
+async fn w18_verify_takes_only_what_is_signed() {
+    let mut world = begun(ordered(true)).await;
+    world.work_all(&mut |_| OK).await;
+    let webhook = webhook_of(&world).await;
+    let signed = |signature: &str| {
+        let headers = vec![("x-signature".to_owned(), signature.to_owned())];
+        IncomingRequest { headers, ..sent(PAID) }
+    };
+    // printf '{"order": "X-77", "amount": "3.20"}' | openssl dgst -sha256 -hmac s3cr3t-of-bank
+    const SIGNATURE: &str = "sha256=d8dfca4f8079b02f07df2334c366d8716defb75b182c8a113670a9da4b40f731";
+    for wrong in ["", "sha256=", &SIGNATURE[..SIGNATURE.len() - 1], &SIGNATURE.to_uppercase()] {
+        let refused = world.engine().callbacks().take_webhook(&webhook, signed(wrong)).await;
+        assert_eq!(refused, Err(Refused::Unproven), "{wrong}");
+    }
+    assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(PAID)).await, Err(Refused::Unproven));
+    assert_eq!(only(&world).await["callbacks"].as_array().unwrap().len(), 0);
+    assert_eq!(world.engine().callbacks().take_webhook(&webhook, signed(SIGNATURE)).await, Ok(1));
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["create", "report?amount=3.20"]);
+}
+
+#[tokio::test]
+async fn w18_hostile_values_match_nothing_but_themselves() {
+    for value in ["*", "X-77|X-78", "x-77", "X-77\u{0}", "{external_id}", "' or 1=1", "X-77#", &"x".repeat(5_000)] {
+        let mut world = begun(ordered(false)).await;
+        world.work_all(&mut |_| OK).await;
+        let webhook = webhook_of(&world).await;
+        let body = json!({"order": value}).to_string();
+        assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(&body)).await, Err(Refused::NotFound), "{value:?}");
+    }
+}
+
+#[tokio::test]
+async fn w18_a_new_webhook_id_ends_the_old_one() {
+    let mut world = begun(ordered(false)).await;
+    world.work_all(&mut |_| OK).await;
+    let old = webhook_of(&world).await;
+    let rule = only(&world).await["tracking_api_id"].as_str().unwrap().parse().unwrap();
+    let view = world.engine().writer().renew_webhook(&Caller::Admin, &rule, None).await.unwrap();
+    let new = view.resource["webhook_id"].as_str().unwrap().to_owned();
+    assert_ne!(old, new);
+    assert_eq!(world.engine().callbacks().take_webhook(&old, sent(PAID)).await, Err(Refused::NotFound));
+    assert_eq!(world.engine().callbacks().take_webhook(&new, sent(PAID)).await, Ok(1));
+}
+
+#[tokio::test]
+async fn w18_a_delivery_without_a_value_to_wait_for_fails() {
+    let mut rule = ordered(false);
+    rule["steps"][1]["listen"]["match"]["waiting"] = json!("{query.none}");
+    let mut world = begun(rule).await;
+    world.work_all(&mut |_| OK).await;
+    ends(&only(&world).await, "failed", "step paid: match: waiting gave no value of 1 to 1024 bytes");
+}
