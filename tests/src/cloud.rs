@@ -137,6 +137,7 @@ impl Cloud {
             ("TRACKING_MAX_CONCURRENCY", "20".to_owned()),
             ("TRACKING_KEEP_EVENTS", "false".to_owned()),
             ("TRACKING_PRIVATE_TARGETS", "true".to_owned()),
+            ("TRACKING_PUBLIC_URL", "https://tracking.example".to_owned()),
             ("TRACKING_ROLE_CLAIM", "role".to_owned()),
             ("TRACKING_AFFILIATE_CLAIM", "affiliate_id".to_owned()),
             ("TRACKING_JWT_ISSUER", "https://issuer.example".to_owned()),

@@ -16,6 +16,8 @@ mod emits;
 mod limits;
 #[path = "flows/logins.rs"]
 mod logins;
+#[path = "flows/mirrors.rs"]
+mod mirrors;
 #[path = "flows/order.rs"]
 mod order;
 #[path = "flows/page.rs"]

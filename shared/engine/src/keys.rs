@@ -13,6 +13,7 @@
 //! | `R#rule` | `A#write` | an entry of its history |
 //! | `R#rule` | `PACE` | where the next free slot of its rate is |
 //! | `R#rule` | `KEPT` | its kept variables, sealed |
+//! | `MI#rule` | rule | a rule that mirrors a step of the first |
 //! | `WH#webhook` | `RULE` | the rule of a webhook |
 //! | `WA#rule#name` | id | a delivery that waits for a webhook that brings a value |
 //! | `R#rule` | `FAILING` | since when it may be failing |
@@ -71,6 +72,16 @@ pub(crate) fn delivery(id: &DeliveryId) -> Key {
 
 pub(crate) fn attempt(id: &DeliveryId, attempt: u32) -> Key {
     Key::new(conversion(id.conversion_part()), format!("D#{id}#A#{attempt:04}"))
+}
+
+/// The rules that mirror steps of a rule.
+pub(crate) fn mirrored(master: &Id) -> String {
+    format!("MI#{master}")
+}
+
+/// A rule that mirrors a step of another one.
+pub(crate) fn mirroring(master: &Id, id: &Id) -> Key {
+    Key::new(mirrored(master), id.as_str())
 }
 
 /// The beginning of the places of the callbacks of one run of a step.

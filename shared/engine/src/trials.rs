@@ -141,7 +141,7 @@ impl<B: Backend> Trials<B> {
         let (trial, written) = Trial::parse_with_rule(body, &mut faults);
         let mut whole = None;
         if let Some((document, pointer)) = written {
-            match self.writer.read_new(&by.caller, document).await {
+            match self.writer.read_new(&by.caller, document).await? {
                 Ok(read) => whole = Some(read),
                 Err(more) => faults.append(more.below(pointer)),
             }

@@ -1,7 +1,7 @@
 //! A receiver that sends back all that it got: first as a fault for now, then as an answer that tells something, then as a failure.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -31,6 +31,8 @@ const FLOW_STATUSES: [u16; 5] = [202, 401, 500, 200, 200];
 struct Heard {
     all: AtomicUsize,
     queries: AtomicUsize,
+    /// The paths of the callback URLs that requests held.
+    callbacks: Mutex<Vec<String>>,
 }
 
 /// The receiver; it ends when it is dropped.
@@ -48,6 +50,11 @@ impl Echo {
         let router = Router::new().fallback(echo).with_state(heard.clone());
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
         Self { url, heard, serving }
+    }
+
+    /// The paths of the callback URLs that requests held.
+    pub(crate) fn callbacks(&self) -> Vec<String> {
+        self.heard.callbacks.lock().expect("nobody panics with it").clone()
     }
 
     /// How many requests came, each with its secrets in clear.
@@ -69,6 +76,10 @@ async fn echo(State(counts): State<Arc<Heard>>, request: Request) -> Response {
         head.headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))).collect();
     let all = format!("{} {}\n{}\n\n{body}", head.method, head.uri, headers.join("\n"));
     assert!(!secrets_in(&all).is_empty(), "the receiver gets the secrets: {all}");
+    if let Some((_, rest)) = body.split_once("https://tracking.example/callbacks/") {
+        let token = rest.split('"').next().unwrap_or_default();
+        counts.callbacks.lock().expect("nobody panics with it").push(format!("/callbacks/{token}"));
+    }
     let number = counts.all.fetch_add(1, Ordering::Relaxed);
     let status = match head.headers.get("tracking-step").map(HeaderValue::as_bytes) {
         None => STATUSES[number % STATUSES.len()],

@@ -60,6 +60,7 @@ async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
     let (id, copy) = a_rule_s_life(&mut run, &echo).await;
     postbacks(&mut run, &echo).await;
     repairs(&mut run, &echo, &id).await;
+    listening(&mut run, &echo).await;
     the_rest(&mut run, &id).await;
     // The same from an affiliate, to whom an admin's secrets are nothing.
     let own =
@@ -142,6 +143,43 @@ async fn repairs(run: &mut Run, echo: &Echo, id: &str) {
     let rejected = run.call(ADMIN, "GET /events/rejected", Value::Null).await;
     let rejected = rejected["items"][0]["id"].as_str().expect("a bad event").to_owned();
     run.call(ADMIN, &format!("POST /events/rejected/{rejected}/resubmit"), json!({"event": sale(4)})).await;
+}
+
+/// A flow that hears a callback and a webhook, which bring secrets, and a rule that mirrors its request.
+async fn listening(run: &mut Run, echo: &Echo) {
+    let fields = json!([{"path": "callback", "value": "{callback_url}"}, {"path": "token", "value": "{secret.token}"}]);
+    let ask = json!({"name": "ask", "call": {"method": "POST", "url": format!("{}/listen", echo.url),
+        "body": {"format": "json", "fields": fields}}});
+    let always = json!([{"when": [{"operator": "always"}], "then": "delivered", "set": {"variables": {"told": "{body.echo}"}}}]);
+    let hear = json!({"name": "hear", "listen": {"answer": {"rules": always}}});
+    let proof = json!({"incoming": "{body.key}", "expected": "{secret.token}"});
+    let order = json!({"waiting": "{conversion_id}", "incoming": "{body.order}"});
+    let paid = json!({"name": "paid", "listen": {"match": order, "verify": proof, "answer": {"rules": always}}});
+    let rule = json!({"name": "Listening", "steps": [ask, hear, paid], "secret_values": {"token": TOKEN}});
+    let rule = run.call(ADMIN, "POST /tracking-apis", rule).await["id"].as_str().expect("it was made").to_owned();
+    let shown = run.call(ADMIN, &format!("POST /tracking-apis/{rule}/webhook-id"), Value::Null).await;
+    let webhook = shown["webhook_id"].as_str().expect("it has a webhook").to_owned();
+    let mirror = json!({"name": "ask", "mirror": {"tracking_api_id": rule, "step": "ask"}});
+    let hear = json!({"name": "hear", "listen": {"timeout_seconds": 60}});
+    let mirror = json!({"name": "Mirror", "steps": [mirror, hear], "secret_values": {"token": TOKEN}});
+    run.call(ADMIN, "POST /tracking-apis", mirror).await;
+    run.call(ADMIN, &format!("PATCH /tracking-apis/{rule}"), json!({"rate_per_second": 100})).await;
+    run.bus(&envelope(&sale(6))).await;
+    run.pass(SignedDuration::from_secs(30)).await;
+    let callbacks = echo.callbacks();
+    assert!(callbacks.len() >= 2, "{callbacks:?}");
+    for path in &callbacks {
+        run.call(ADMIN, &format!("GET {path}?echo={TOKEN}&note=link"), Value::Null).await;
+        run.call(ADMIN, &format!("POST {path}"), json!({"echo": [TOKEN, INNER], "note": path})).await;
+    }
+    run.pass(SignedDuration::from_secs(30)).await;
+    run.call(ADMIN, &format!("POST /webhooks/{webhook}"), json!({"order": "cnv_6", "key": TOKEN, "echo": TOKEN})).await;
+    run.pass(SignedDuration::from_secs(30)).await;
+    let list = run.call(ADMIN, "GET /deliveries?conversion_id=cnv_6", Value::Null).await;
+    for item in list["items"].as_array().expect("a list") {
+        let path = format!("/deliveries/{}", item["id"].as_str().expect("an id"));
+        run.call(ADMIN, &format!("GET {path}"), Value::Null).await;
+    }
 }
 
 /// What is left of the API.

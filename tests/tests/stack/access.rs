@@ -176,8 +176,21 @@ fn strings(value: &Value) -> Vec<&str> {
     }
 }
 
-/// The routes without a token: liveness, and the console's files.
-const OPEN: [&str; 3] = ["GET /healthz", "GET /console", "GET /console/{proxy+}"];
+/// The routes without a token: liveness, the console's files, and what receivers send.
+const OPEN: [&str; 6] = [
+    "GET /healthz",
+    "GET /console",
+    "GET /console/{proxy+}",
+    "GET /callbacks/{token}",
+    "POST /callbacks/{token}",
+    "POST /webhooks/{webhook_id}",
+];
+/// Those of them that write, each with its route's name in the template.
+const OF_RECEIVERS: [(&str, &str); 3] = [
+    ("CallbackLinkRoute", "GET /callbacks/{token}"),
+    ("CallbackRoute", "POST /callbacks/{token}"),
+    ("WebhookRoute", "POST /webhooks/{webhook_id}"),
+];
 
 /// Every route asks for a token but those that are open, and every path has a route.
 fn routes(stack: &Stack, faults: &mut Faults) {
@@ -227,11 +240,19 @@ fn gateway(stack: &Stack, faults: &mut Faults) {
     for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
         faults.unless(limits[limit].as_u64().is_some_and(|limit| limit > 0), format!("the API has no {limit}"));
     }
+    let of_all = limits["ThrottlingRateLimit"].as_u64().unwrap_or_default();
+    for (name, route) in OF_RECEIVERS {
+        let own = stage["RouteSettings"][route]["ThrottlingRateLimit"].as_u64();
+        faults.unless(own.is_some_and(|own| own > 0 && own <= of_all / 2), format!("{route} leaves no room for others: {own:?}"));
+        let depends =
+            stack.main["Resources"]["ApiStage"]["DependsOn"].as_array().is_some_and(|on| on.iter().any(|on| on == name));
+        faults.unless(depends, format!("the stage may be made before {name}, which its settings name"));
+    }
     let log = &stage["AccessLogSettings"];
     faults.unless(log["DestinationArn"] == attribute("AccessLogs", "Arn"), "accesses are not logged");
     let format = log["Format"].as_str().unwrap_or_default();
     faults.unless(serde_json::from_str::<Value>(format).is_ok_and(|line| line.is_object()), "the access log is no JSON");
-    for secret in ["queryString", "$context.authorizer.claims", "authorization"] {
+    for secret in ["queryString", "$context.authorizer.claims", "authorization", "$context.path"] {
         faults.unless(!format.contains(secret), format!("the access log has {secret}"));
     }
     let allowed = stack.of("AWS::Lambda::Permission").any(|(_, permission)| {

@@ -24,7 +24,7 @@ const LONGEST_REQUEST: u64 = 120;
 const GATEWAY_WAITS: u64 = 30;
 
 /// What the settings are told.
-fn settings() -> [(&'static str, Value); 21] {
+fn settings() -> [(&'static str, Value); 22] {
     [
         ("TRACKING_STAGE", reference("Stage")),
         ("TRACKING_TABLE", reference("Table")),
@@ -41,6 +41,7 @@ fn settings() -> [(&'static str, Value); 21] {
         ("TRACKING_MAX_CONCURRENCY", reference("MaxConcurrency")),
         ("TRACKING_KEEP_EVENTS", reference("KeepEvents")),
         ("TRACKING_PRIVATE_TARGETS", reference("PrivateTargets")),
+        ("TRACKING_PUBLIC_URL", reference("PublicUrl")),
         ("TRACKING_ROLE_CLAIM", reference("RoleClaim")),
         ("TRACKING_AFFILIATE_CLAIM", reference("AffiliateClaim")),
         ("TRACKING_JWT_ISSUER", reference("JwtIssuer")),

@@ -17,7 +17,8 @@ const BOUNDS: [(&str, &str, u64, u64); 4] = [
 ];
 
 /// What else is given unless somebody says so.
-const DEFAULTS: [(&str, &str); 9] = [
+const DEFAULTS: [(&str, &str); 10] = [
+    ("PublicUrl", ""),
     ("RoleClaim", "role"),
     ("AffiliateClaim", "affiliate_id"),
     ("ConsoleClientId", ""),

@@ -10,9 +10,12 @@ use axum::{Router, extract::Request, http::StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    kill::{FLAGS, MAX_RETRIES, by_rule_and_conversion, killed_again_and_again, settled_log},
+    kill::{FLAGS, by_rule_and_conversion, killed_again_and_again, settled_log},
     support::{Server, folder},
 };
+
+/// More repeats of a step than kills that are likely to cut one delivery off.
+const MAX_RETRIES: usize = 12;
 
 /// The requests of each delivery in the order in which they came: step, run and attempt.
 type Seen = Arc<Mutex<BTreeMap<String, Vec<(String, String, u32)>>>>;

@@ -1,6 +1,7 @@
 //! The binary `tracking` as people run it.
 
 mod bench;
+mod callbacks;
 mod crowd;
 mod description;
 mod events;

@@ -256,10 +256,12 @@ impl About {
             about = about.gives(Kind::BadRequest, "The query has faults.");
         }
         if has_body {
-            about = about.gives(Kind::BadRequest, "The body can't be read.").gives(Kind::TooLarge, too_large);
-            if !takes_any_type {
-                about = about.gives(Kind::UnsupportedMediaType, "The body has a content type that is not taken.");
-            }
+            about = about.gives(Kind::TooLarge, too_large);
+        }
+        if has_body && !takes_any_type {
+            about = about
+                .gives(Kind::BadRequest, "The body can't be read.")
+                .gives(Kind::UnsupportedMediaType, "The body has a content type that is not taken.");
         }
         if stored {
             about = about.gives(Kind::Unavailable, "The store can't be reached: `Retry-After` says when to try again.");

@@ -103,6 +103,9 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
     let event_only = [("/evnt", "unknown field \"evnt\"; did you mean \"event\"?")];
     check.refuses(resubmit, &[], json!({"evnt": {}}), (422, &event_only)).await;
     check.refuses(resubmit, &[("idempotency-key", "a b")], json!({"event": event(1)}), (400, &[])).await;
+    let renew = ("POST /tracking-apis/{id}/webhook-id", "");
+    check.refuses(renew, &[("if-match", "4")], Value::Null, (400, &[])).await;
+    check.refuses(renew, &[], Value::Null, (409, &[])).await;
 
     let described = check.world.api.get(ADMIN, "/openapi.json").await;
     assert_eq!(check.asked, with_input(&described.body));

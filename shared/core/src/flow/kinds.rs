@@ -48,6 +48,12 @@ pub const STEP_KINDS: &[StepKindInfo] = &[
         example: r#"{"name": "confirm", "listen": {"timeout_seconds": 86400, "answer": {"rules": [{"when": [{"source": "body", "key": "status", "operator": "equals", "value": "approved"}], "then": "delivered"}], "otherwise": "failed"}}, "on_timeout": "fail"}"#,
     },
     StepKindInfo {
+        kind: "mirror",
+        description: "Sends the request of another rule's step, as it is then, with this rule's own secrets and variables.",
+        fields: &["mirror", "on_exhausted", "go", "max_runs"],
+        example: r#"{"name": "login", "mirror": {"tracking_api_id": "trk_1", "step": "login"}}"#,
+    },
+    StepKindInfo {
         kind: "emit",
         description: "Publishes a Tracking API Event on the platform's bus, in an admin's rule. Repeats of it have the same event_id.",
         fields: &["emit", "go", "max_runs"],

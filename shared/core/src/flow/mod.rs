@@ -9,6 +9,7 @@ mod check;
 mod emit;
 mod kinds;
 mod listen;
+mod mirror;
 mod parse;
 mod progress;
 mod target;
@@ -25,11 +26,12 @@ pub use self::{
     emit::Emitted,
     kinds::{STEP_KINDS, StepKindInfo},
     listen::{Incoming, Listen, MAX_CALLBACKS},
+    mirror::{Masters, Mirror},
     parse::{MAX_RUNS, MAX_STEPS},
     progress::{Answered, Moved, Progress},
     walk::{Stance, Walked, variables_too_long},
 };
-use self::{emit::Emit, target::Target, wait::Wait};
+use self::{emit::Emit, mirror::Reflected, target::Target, wait::Wait};
 use crate::{
     answer::{Answer, AnswerRules, Verdict, assign::Assignments},
     fault::Faults,
@@ -80,6 +82,8 @@ struct Step {
     go: Option<Target>,
     /// The most runs, if that is written (W2).
     max_runs: Option<u32>,
+    /// The step that its request is taken from, if it is a mirror (W19).
+    reflects: Option<Box<Reflected>>,
     kind: Kind,
 }
 
@@ -150,6 +154,7 @@ impl Plan {
             unless: None,
             go: None,
             max_runs: None,
+            reflects: None,
             kind: Kind::Call(Box::new(call)),
         };
         Self::of(vec![step], true)
@@ -291,6 +296,20 @@ impl Plan {
         }
         let steps: Vec<Value> = self.steps.iter().map(Step::document).collect();
         Map::from_iter([("steps".to_owned(), steps.into())])
+    }
+
+    /// The same with the requests that its mirrors take.
+    pub(crate) fn whole_document(&self) -> Map {
+        if self.is_short {
+            return self.document();
+        }
+        let steps: Vec<Value> = self.steps.iter().map(Step::whole_document).collect();
+        Map::from_iter([("steps".to_owned(), steps.into())])
+    }
+
+    /// The steps of other rules that its mirrors take their requests from.
+    pub fn mirrors(&self) -> impl Iterator<Item = &Mirror> {
+        self.steps.iter().filter_map(|step| Some(&step.reflects.as_deref()?.mirror))
     }
 
     /// Returns true if a response or a `set` step sets that variable.
@@ -535,6 +554,17 @@ impl Step {
     }
 
     fn document(&self) -> Value {
+        let Value::Object(mut map) = self.whole_document() else { return Value::Null };
+        if let Some(Reflected { mirror, .. }) = self.reflects.as_deref() {
+            for key in ["call", "answer", "retry"] {
+                map.remove(key);
+            }
+            map.insert("mirror".to_owned(), mirror.document());
+        }
+        Value::Object(map)
+    }
+
+    fn whole_document(&self) -> Value {
         let mut map = Map::from_iter([("name".to_owned(), (&*self.name).into())]);
         map.extend(self.title.as_ref().map(|title| ("title".to_owned(), (&**title).into())));
         map.extend(self.when.as_ref().map(|when| ("when".to_owned(), when.document())));

@@ -1,6 +1,8 @@
 //! Reading `steps` of a rule: all faults at once (W9).
 
-use super::{Call, Case, Kind, Plan, Step, check::check, emit::Emit, listen::Listen, target::Target, wait::Wait};
+use super::{
+    Call, Case, Kind, Plan, Step, check::check, emit::Emit, listen::Listen, mirror::Masters, target::Target, wait::Wait,
+};
 use crate::{
     answer::{AnswerRules, TextRules, Within, assign::Assignments},
     caller::Owner,
@@ -38,12 +40,14 @@ const CALL_FIELDS: [&str; 3] = ["answer", "retry", "on_exhausted"];
 #[derive(Clone, Copy)]
 struct Context<'a> {
     owner: &'a Owner,
+    /// The steps that mirrors take their requests from.
+    masters: &'a Masters,
     allowed: Allowed,
 }
 
 impl Plan {
     /// Reads `steps` of a rule, which stand at `/steps`. Every fault is added to `faults`; then there is no plan.
-    pub fn parse(value: &Value, owner: &Owner, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
+    pub fn parse(value: &Value, (owner, masters): (&Owner, &Masters), allowed: Allowed, faults: &mut Faults) -> Option<Self> {
         let before = faults.count();
         let Some(items) = value.as_array() else {
             faults.add("/steps", format!("{} is not a list: write [{{…}}] with the steps in order", kind(value)));
@@ -52,7 +56,7 @@ impl Plan {
         if items.is_empty() || items.len() > MAX_STEPS {
             faults.add("/steps", format!("expected 1 to {MAX_STEPS} steps, got {}", items.len()));
         }
-        let context = Context { owner, allowed };
+        let context = Context { owner, masters, allowed };
         let items = items.iter().take(MAX_STEPS).enumerate();
         let steps: Vec<Step> = items.filter_map(|(i, item)| read_step(item, &format!("/steps/{i}"), context, faults)).collect();
         if faults.count() > before {
@@ -69,6 +73,12 @@ fn read_step(item: &Value, pointer: &str, context: Context<'_>, faults: &mut Fau
         faults.add(pointer, format!("{} is not a step: write {{…}} with name and one of {}", kind(item), KINDS.join(", ")));
         return None;
     }
+    let expanded = context.masters.expand(item, pointer, context.allowed.stored, faults);
+    let (item, reflects) = match &expanded {
+        Some((item, reflects)) => (item, Some(Box::new(reflects.clone()))),
+        None if item.get("mirror").is_some() => return None,
+        None => (item, None),
+    };
     let known = [&FIELDS[..], &KINDS, &CALL_FIELDS, &["on_timeout"]].concat();
     let fields = Fields::open(Some(item), pointer, &known, &[], faults);
     let name = read_name(&fields, faults);
@@ -81,7 +91,7 @@ fn read_step(item: &Value, pointer: &str, context: Context<'_>, faults: &mut Fau
     let go = fields.text("go", faults).map(Target::of);
     let max_runs = fields.integer("max_runs", 1..=MAX_RUNS, "runs", faults);
     let kind = read_kind(&fields, pointer, context, faults);
-    Some(Step { name: name?.into(), title: title.map(Into::into), when, unless, go, max_runs, kind: kind? })
+    Some(Step { name: name?.into(), title: title.map(Into::into), when, unless, go, max_runs, reflects, kind: kind? })
 }
 
 fn read_name<'v>(fields: &Fields<'v>, faults: &mut Faults) -> Option<&'v str> {
@@ -105,7 +115,7 @@ fn read_kind(fields: &Fields<'_>, pointer: &str, context: Context<'_>, faults: &
     let given: Vec<&str> = KINDS.into_iter().filter(|key| fields.get(key).is_some()).collect();
     let [key] = given[..] else {
         let got = if given.is_empty() { "none".to_owned() } else { given.join(" and ") };
-        faults.add(pointer, format!("expected one of {}, got {got}", KINDS.join(", ")));
+        faults.add(pointer, format!("expected one of {}, mirror, got {got}", KINDS.join(", ")));
         return None;
     };
     if key != "call" {

@@ -14,7 +14,12 @@ mod waits;
 /// The faults of a rule with these steps.
 fn faults(steps: &Value) -> Vec<(String, String)> {
     let document = json!({"name": "flow", "steps": steps});
-    match Definition::parse(&document, &Owner::Admin, &Settings::default()) {
+    let mut masters = Masters::default();
+    for mirror in Mirror::of_document(&document) {
+        masters.insert(mirror, json!({"call": {"url": "https://a.example/"}}));
+    }
+    let settings = Settings { has_public_url: true, ..Settings::default() };
+    match Definition::parse_with(&document, &Owner::Admin, &settings, &masters) {
         Ok(_) => Vec::new(),
         Err(faults) => faults.0.into_iter().map(|fault| (fault.pointer, fault.detail)).collect(),
     }
@@ -78,7 +83,9 @@ fn w1_the_catalogue_s_examples_are_steps() {
     for kind in STEP_KINDS {
         let step = json::parse(kind.example.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", kind.kind));
         assert!(step.get(kind.kind).is_some(), "{}", kind.kind);
-        let mut steps = vec![call("first"), step.clone(), call("report")];
+        let url = if kind.kind == "listen" { "https://a.example/?u={callback_url}" } else { "https://a.example/" };
+        let first = json!({"name": "first", "call": {"url": url}});
+        let mut steps = vec![first, step.clone(), call("report")];
         if step["name"] == "report" {
             steps.pop();
         }

@@ -167,6 +167,10 @@ impl Walk<'_> {
 
     /// Enters a step, or goes on with the one that it stands in.
     fn visit(&mut self, step: &Step, scope: &Scope<'_>) -> Result<Moved, Stance> {
+        if step.reflects.as_ref().is_some_and(|reflected| reflected.is_gone) {
+            let why = in_step(self.plan, &step.name, "the step that it mirrors is gone");
+            return Err(Stance::End(State::Failed, why));
+        }
         if self.progress.entered && step.call().is_some() && !self.plan.kept_variables().iter().any(|name| step.sets(name)) {
             // Its texts are rendered with the request.
             return Err(Stance::Send);

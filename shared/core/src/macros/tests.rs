@@ -19,7 +19,7 @@ fn q2_every_name_and_alias_of_the_domain_is_in_the_catalogue() {
         advertiser_id advertiser_name channel_id channel integration_id source country conversion_type type goal value amount \
         sale_amount currency ip user_agent transaction_type result status previous_result payout sum payout_currency revenue event \
         is_final is_correction attempt step step_attempt is_test click_at conversion_at date updated_at result_at event_at now timestamp query.<key> \
-        cookie.<key> secret.<name> var.<name> steps.<name>.body.<key> uuid random query_sorted body.<path> body header.<name> http_code";
+        cookie.<key> secret.<name> var.<name> steps.<name>.body.<key> callback_url callback_url.<step> uuid random query_sorted body.<path> body header.<name> http_code";
     let expected: BTreeSet<&str> = names.split_whitespace().collect();
     let all = catalogue().iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
     let all: Vec<&str> = all.collect();
@@ -92,7 +92,12 @@ fn printed(text: &str) -> String {
         is_test: false,
         now: "2026-11-22T09:00:01Z".parse().unwrap(),
         secrets: &texts(&[("token", "s3cr3t"), ("key", "key")]),
-        variables: &texts(&[("ticket", "T-5"), ("steps.create.body.id", "L-17")]),
+        variables: &texts(&[
+            ("ticket", "T-5"),
+            ("steps.create.body.id", "L-17"),
+            ("callback_url.", "https://tracking.example/callbacks/ZGx2X…"),
+            ("callback_url.confirm", "https://tracking.example/callbacks/ZGx2X…"),
+        ]),
         answer: Some(&answer),
         bound: Some(&bound),
         steps: Steps::default(),

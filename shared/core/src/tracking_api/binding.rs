@@ -95,7 +95,7 @@ impl Definition {
         }
         let requests: Vec<String> = self.requests().map(|request| request.uses_fingerprint(secret)).collect();
         // What a step or a response makes of a secret may be read anywhere: the steps are bound as a whole, with what they read.
-        let steps = Value::Object(self.plan.document()).to_string();
+        let steps = Value::Object(self.plan.whole_document()).to_string();
         let variables = self.variables().document().unwrap_or_default().to_string();
         let parts: Vec<&str> = ["steps", &steps, &variables].into_iter().chain(requests.iter().map(String::as_str)).collect();
         hash::text(&parts, FINGERPRINT_CHARS)

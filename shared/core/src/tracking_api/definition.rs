@@ -13,7 +13,7 @@ use crate::{
     conditions::Conditions,
     document::{Fields, kind},
     fault::{Faults, unknown},
-    flow::Plan,
+    flow::{Masters, Plan},
     json,
     json::{Map, Value},
     request::{Request, Signing, Variables, refuse_signature_headers},
@@ -129,12 +129,20 @@ impl Definition {
     /// # Errors
     /// All faults at once, each with its JSON pointer.
     pub fn parse(document: &Value, owner: &Owner, settings: &Settings) -> Result<Self, Faults> {
+        Self::parse_with(document, owner, settings, &Masters::default())
+    }
+
+    /// The same with the steps that its mirrors take their requests from (W19).
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_with(document: &Value, owner: &Owner, settings: &Settings, masters: &Masters) -> Result<Self, Faults> {
         let (document, mut faults) = if settings.stored {
             (Cow::Owned(Self::current(document.clone())), Faults::of_stored_rule())
         } else {
             (Cow::Borrowed(document), Faults::default())
         };
-        let definition = Self::read(&document, owner, *settings, &mut faults);
+        let definition = Self::read(&document, (owner, masters), *settings, &mut faults);
         definition.filter(|_| faults.is_empty()).ok_or(faults)
     }
 
@@ -147,7 +155,7 @@ impl Definition {
         is_that.then_some(switched)
     }
 
-    fn read(document: &Value, owner: &Owner, settings: Settings, faults: &mut Faults) -> Option<Self> {
+    fn read(document: &Value, (owner, masters): (&Owner, &Masters), settings: Settings, faults: &mut Faults) -> Option<Self> {
         if !document.is_object() {
             faults.add("", format!("{} is not a rule: write an object with at least name and request.url", kind(document)));
             return None;
@@ -168,7 +176,7 @@ impl Definition {
         let trigger = read_trigger(&fields, faults);
         let conditions = Conditions::parse(fields.get("conditions"), "/conditions", faults);
         let conditions = own_conditions(conditions, owner, faults);
-        let plan = read_plan(&fields, owner, allowed, faults);
+        let plan = read_plan(&fields, (owner, masters), allowed, faults);
         let signing = fields.get("signing").and_then(|value| Signing::parse(value, "/signing", allowed, faults));
         if let Some(signing) = signing.as_ref().filter(|_| !stored) {
             refuse_signature_headers(signing, fields.get("request"), "/request", faults);
@@ -304,11 +312,11 @@ impl OnNewer {
 }
 
 /// Reads `steps`, or `request`, `retry` and `answer`.
-fn read_plan(fields: &Fields<'_>, owner: &Owner, allowed: Allowed, faults: &mut Faults) -> Option<Plan> {
+fn read_plan(fields: &Fields<'_>, (owner, masters): (&Owner, &Masters), allowed: Allowed, faults: &mut Faults) -> Option<Plan> {
     if let Some(steps) = fields.get("steps") {
         let why = "a rule has steps, or one request with retry and answer";
         fields.refuse(&["request", "retry", "answer"], why, faults);
-        return Plan::parse(steps, owner, allowed, faults);
+        return Plan::parse(steps, (owner, masters), allowed, faults);
     }
     let request = Request::parse(fields.get("request").unwrap_or(&json!({})), "/request", allowed, faults);
     let retry = RetryPolicy::parse(fields.get("retry"), "/retry", faults);

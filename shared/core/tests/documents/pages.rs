@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tracking_core::{
     caller::Owner,
     change::Change,
+    flow::{Masters, Mirror},
     json,
     json::Value,
     repair::Replay,
@@ -44,6 +45,11 @@ const FAILING: [&str; 4] = ["event_id", "tracking_api_id", "failing_since", "las
 /// A rule that lacks nothing.
 fn whole() -> Value {
     json!({"name": "n", "request": {"url": "https://receiver.example/"}})
+}
+
+/// An answer rule of a step that others mirror.
+fn logged_in() -> Value {
+    json!({"when": [{"operator": "always"}], "then": "delivered", "set": {"variables": {"token": "{body.access_token}"}}})
 }
 
 /// The fields of a part of the described API.
@@ -87,7 +93,12 @@ fn read(block: &Value) -> Result<&'static str, String> {
     }
     let mut rule = whole();
     patch_document(&mut rule, block);
-    Definition::parse(&rule, &Owner::Admin, &Settings::default()).map(|_| "rule").map_err(|faults| faults.to_string())
+    let mut masters = Masters::default();
+    for mirror in Mirror::of_document(&rule) {
+        masters.insert(mirror, json!({"call": {"url": "https://receiver.example/"}, "answer": {"rules": [logged_in()]}}));
+    }
+    let settings = Settings { has_public_url: true, ..Settings::default() };
+    Definition::parse_with(&rule, &Owner::Admin, &settings, &masters).map(|_| "rule").map_err(|faults| faults.to_string())
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Changing rules that are there: replacing, patching, going back to an older version, deleting.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use tracking_core::{
     caller::Actor,
     fault::Faults,
     id::Id,
     json::Value,
-    tracking_api::{keeps_owner, patch_document},
+    tracking_api::{Definition, keeps_owner, patch_document},
 };
 
 use super::{
@@ -89,9 +91,11 @@ impl<B: Backend> RuleWriter<B> {
             let mut faults = Faults::default();
             collect(keeps_owner(&document, &rule.head.owner), &mut faults);
             let values = collect(secret_values(&document), &mut faults).unwrap_or_default();
-            let read = match rule.definition.switched(&document) {
+            let switched = rule.definition.switched(&document);
+            let is_switch = switched.is_some();
+            let read = match switched {
                 Some(switched) => Ok(switched),
-                None => self.read_text(&act.actor.caller, &rule.head.owner, document).await,
+                None => self.read_text(&act.actor.caller, &rule.head.owner, document).await?,
             };
             let definition = collect(read, &mut faults);
             if let Some(definition) = &definition {
@@ -100,6 +104,7 @@ impl<B: Backend> RuleWriter<B> {
                 collect(written.map_or(Ok(()), |written| definition.may_be_activated_by(written)), &mut faults);
             }
             let Some(definition) = definition.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
+            let mirroring = if is_switch { Vec::new() } else { self.check_both_ways(&act, &rule, &definition).await? };
             self.limits.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = rule.head.next(self.store.now());
             let asks_off = |written: &Value| written.get("active").and_then(Value::as_bool) == Some(false);
@@ -111,9 +116,37 @@ impl<B: Backend> RuleWriter<B> {
                 sealed => sealed?,
             };
             head.set_live(head.fires(&definition));
+            let old = Arc::clone(&rule.definition);
             match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) if expected.is_none() => {}
-                written => return Ok(self.rules.view(&written?).await?),
+                written => {
+                    let written = written?;
+                    self.forget_mirrors(id, &old, Some(&written.definition)).await;
+                    self.renew_mirrors(&act.actor, id, &mirroring).await;
+                    return Ok(self.rules.view(&written).await?);
+                }
+            }
+        }
+    }
+
+    /// Checks what a rule mirrors with a new text, and what mirrors it (W19); returns the latter.
+    async fn check_both_ways(&self, act: &Act, rule: &Rule, definition: &Definition) -> Result<Vec<Id>, Refused> {
+        self.check_mirrors(Some(&rule.id), definition).await?;
+        self.check_mirrored(&act.actor.caller, rule, Some(definition)).await
+    }
+
+    /// Writes a rule again as it is, after a rule was changed whose step it mirrors.
+    pub(super) async fn write_anew(&self, act: Act, id: &Id) -> Result<(), Refused> {
+        loop {
+            let (rule, rev) = self.rules.visible(&act.actor.caller, id).await?;
+            let read = self.read_text(&act.actor.caller, &rule.head.owner, rule.definition.document()).await?;
+            let definition = read?;
+            let mut head = rule.head.next(self.store.now());
+            let sealed = self.rules.seal(&act, id, Some(&rule), &mut head, &definition, &BTreeMap::new()).await?;
+            head.set_live(head.fires(&definition));
+            match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
+                Err(Refused::Changed { .. }) => {}
+                written => return written.map(drop),
             }
         }
     }
@@ -139,7 +172,8 @@ impl<B: Backend> RuleWriter<B> {
             let (rule, rev) = self.rules.visible(&act.actor.caller, id).await?;
             expect_version(expected, &rule.head)?;
             self.limits.charge_change(&act.actor, &mut is_charged).await?;
-            let owner = rule.head.owner.clone();
+            self.check_mirrored(&act.actor.caller, &rule, None).await?;
+            let (owner, old) = (rule.head.owner.clone(), Arc::clone(&rule.definition));
             let tombstone = rule.head.tombstone(keys::new_write(rule.head.version + 1), self.store.now());
             match self.change_head(&act, id, &Over::Rule(rule, rev), &tombstone, None, Vec::new()).await {
                 Err(Refused::Changed { .. }) => {}
@@ -150,6 +184,7 @@ impl<B: Backend> RuleWriter<B> {
                         let put = lists(id, &owner).into_iter().map(|key| rows::item(key, &())).collect();
                         self.store.commit_one(Effects { put, ..Effects::default() }).await?;
                     }
+                    self.forget_mirrors(id, &old, None).await;
                     self.let_go(id, &tombstone).await;
                     return Ok(());
                 }

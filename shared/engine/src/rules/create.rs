@@ -19,7 +19,11 @@ use super::{
     secret_values::{check_count, secret_values},
     write::{LOCKED, collect},
 };
-use crate::{backend::Backend, keys, rules::RuleWriter};
+use crate::{
+    backend::{Backend, StoreError},
+    keys,
+    rules::RuleWriter,
+};
 
 /// A rule as a person wrote it, with all that it is made of.
 pub(crate) struct Whole {
@@ -80,24 +84,31 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     /// Reads a rule as one that this caller creates, all faults at once (V2, V3).
-    pub(crate) async fn read_new(&self, caller: &Caller, document: &Value) -> Result<Whole, Faults> {
+    pub(crate) async fn read_new(&self, caller: &Caller, document: &Value) -> Result<Result<Whole, Faults>, StoreError> {
         let mut faults = Faults::default();
         let owner = collect(owner_of_new(document, caller), &mut faults).unwrap_or_else(|| caller.as_owner());
         let values = collect(secret_values(document), &mut faults).unwrap_or_default();
-        let definition = collect(self.read_text(caller, &owner, document.clone()).await, &mut faults);
+        let definition = collect(self.read_text(caller, &owner, document.clone()).await?, &mut faults);
         if let Some(definition) = &definition {
             collect(check_count(definition, values.keys(), 0, "/secret_values"), &mut faults);
         }
-        match definition {
+        Ok(match definition {
             Some(definition) if faults.is_empty() => Ok(Whole { owner, values, definition }),
             _ => Err(faults),
-        }
+        })
     }
 
     /// Reads a rule's text as somebody wrote it, off the threads that serve everybody: compiling its expressions takes time.
-    pub(super) async fn read_text(&self, caller: &Caller, owner: &Owner, document: Value) -> Result<Definition, Faults> {
+    pub(super) async fn read_text(
+        &self,
+        caller: &Caller,
+        owner: &Owner,
+        document: Value,
+    ) -> Result<Result<Definition, Faults>, StoreError> {
+        let masters = self.rules.masters(owner, &document).await?;
         let (owner, settings) = (owner.clone(), self.definition_settings());
-        self.heavy.run(Some(caller.as_owner()), move || Definition::parse(&document, &owner, &settings)).await
+        let read = move || Definition::parse_with(&document, &owner, &settings, &masters);
+        Ok(self.heavy.run(Some(caller.as_owner()), read).await)
     }
 
     /// Returns false if a rule that is as it was made has other values of its secrets than these.
@@ -111,7 +122,8 @@ impl<B: Backend> RuleWriter<B> {
 
     async fn make_rule(&self, act: Act, document: &Value, new: New, origin: Origin) -> Result<(View, bool), Refused> {
         let now = self.store.now();
-        let Whole { owner, values, definition } = self.read_new(&act.actor.caller, document).await?;
+        let Whole { owner, values, definition } = self.read_new(&act.actor.caller, document).await??;
+        self.check_mirrors(None, &definition).await?;
         let id = new_id(&new, &owner, now);
         let Origin { made_of, locked } = origin;
         if locked && definition.active {

@@ -16,6 +16,7 @@ mod cache;
 mod change;
 mod create;
 pub(crate) mod kept;
+mod mirrors;
 mod offers;
 mod over;
 mod prune;
@@ -274,12 +275,12 @@ impl<B: Backend> Rules<B> {
             return Ok(Some(definition));
         }
         let Some(item) = self.store.get_one(keys::body(id, &head.write)).await? else { return Ok(None) };
-        let definition = rows::read::<Value>(&item.body)
-            .and_then(|document| {
-                let read = Definition::parse(&document, &head.owner, &ACCEPTED_ONCE);
-                read.map_err(|faults| Unreadable::Corrupt(faults.to_string()))
-            })
-            .inspect_err(|error| self.store.note_unreadable(&item.key, error))?;
+        let note = |error: &Unreadable| self.store.note_unreadable(&item.key, error);
+        let document = rows::read::<Value>(&item.body).inspect_err(note)?;
+        let masters = self.masters(&head.owner, &document).await?;
+        let definition = Definition::parse_with(&document, &head.owner, &ACCEPTED_ONCE, &masters)
+            .map_err(|faults| Unreadable::Corrupt(faults.to_string()))
+            .inspect_err(note)?;
         let definition = Arc::new(definition);
         self.cache.keep_definition(id, &head.write, &definition);
         Ok(Some(definition))

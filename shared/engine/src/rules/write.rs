@@ -14,6 +14,7 @@ use tracking_core::{
 use super::{
     Head, Refused, Rule,
     audit::{Act, Entry},
+    mirrors,
     over::Over,
     versions::Version,
 };
@@ -47,6 +48,7 @@ impl<B: Backend> RuleWriter<B> {
         let anchors = if head.live { anchors(&definition.conditions) } else { Vec::new() };
         head.anchors = anchors.iter().map(ToString::to_string).collect();
         head.note_webhook(&definition);
+        items.extend(mirrors::rows_of(&id, &definition));
         items.extend(head.webhook.as_deref().map(|webhook| rows::item(keys::webhook(webhook), &id)));
         items.push(rows::item(keys::body(&id, &head.write), &definition.stored()));
         items.extend(head.anchors.iter().map(|anchor| rows::item(keys::copy(anchor, &id, &head.write), &())));

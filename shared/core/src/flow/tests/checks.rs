@@ -25,8 +25,8 @@ fn w9_all_faults_of_steps_are_told_at_once() {
     check(
         json!([{"name": "a"}, {"name": "b", "call": {"url": "https://a.example/"}, "wait": {"seconds": 5}}]),
         &[
-            ("/steps/0", "expected one of call, set, switch, wait, emit, end, fail, got none"),
-            ("/steps/1", "expected one of call, set, switch, wait, emit, end, fail, got call and wait"),
+            ("/steps/0", "expected one of call, set, switch, wait, listen, emit, end, fail, mirror, got none"),
+            ("/steps/1", "expected one of call, set, switch, wait, listen, emit, end, fail, mirror, got call and wait"),
         ],
     );
     check(

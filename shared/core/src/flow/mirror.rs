@@ -1,0 +1,113 @@
+//! `mirror`: a step whose request is that of another rule's step (W19).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    document::Fields,
+    fault::Faults,
+    id::Id,
+    json,
+    json::{Map, Value},
+};
+
+/// The fields that a mirror takes of the step that it mirrors.
+const TAKEN: [&str; 3] = ["call", "answer", "retry"];
+
+/// The step that a mirror takes its request from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mirror {
+    /// The rule.
+    pub tracking_api_id: Id,
+    /// Its step; none if it has one request.
+    pub step: Option<Box<str>>,
+}
+
+/// The steps that mirrors take their requests from, as objects with `call`, `answer` and `retry`.
+#[derive(Debug, Clone, Default)]
+pub struct Masters(BTreeMap<Mirror, Value>);
+
+impl Mirror {
+    /// Reads `{"tracking_api_id", "step"}`.
+    pub(super) fn parse(value: &Value, pointer: &str, faults: &mut Faults) -> Option<Self> {
+        let fields = Fields::open(Some(value), pointer, &["tracking_api_id", "step"], &[], faults);
+        let step = fields.text("step", faults).map(Into::into);
+        if fields.get("tracking_api_id").is_none() {
+            faults.add(fields.at("tracking_api_id"), "required: the id of the Tracking API that has the step");
+        }
+        let text = fields.text("tracking_api_id", faults)?;
+        match text.parse() {
+            Ok(tracking_api_id) => Some(Self { tracking_api_id, step }),
+            Err(_) => {
+                faults.add(fields.at("tracking_api_id"), "expected the id of a Tracking API");
+                None
+            }
+        }
+    }
+
+    pub(super) fn document(&self) -> Value {
+        let mut map = Map::from_iter([("tracking_api_id".to_owned(), self.tracking_api_id.as_str().into())]);
+        map.extend(self.step.as_ref().map(|step| ("step".to_owned(), (&**step).into())));
+        Value::Object(map)
+    }
+
+    /// The mirrors of a rule's document, whatever else is wrong with it.
+    pub fn of_document(document: &Value) -> BTreeSet<Self> {
+        let steps = document.get("steps").and_then(Value::as_array).into_iter().flatten();
+        let mirrors = steps.filter_map(|step| step.get("mirror"));
+        mirrors.filter_map(|mirror| Self::parse(mirror, "", &mut Faults::default())).collect()
+    }
+
+    /// The request that it takes of a rule's document; `None` if there is no such step, or if that is none with a request of its own.
+    pub fn take(&self, document: &Value) -> Option<Value> {
+        let taken = |of: &Value, keys: &[(&str, &str)]| {
+            let found = keys.iter().filter_map(|(from, to)| Some(((*to).to_owned(), of.get(*from)?.clone())));
+            Value::Object(found.collect())
+        };
+        let Some(name) = self.step.as_deref() else {
+            document.get("request")?;
+            return Some(taken(document, &[("request", "call"), ("answer", "answer"), ("retry", "retry")]));
+        };
+        let mut steps = document.get("steps")?.as_array()?.iter();
+        let step = steps.find(|step| step.get("name").and_then(Value::as_str) == Some(name))?;
+        step.get("call")?;
+        Some(taken(step, &TAKEN.map(|key| (key, key))))
+    }
+}
+
+impl Masters {
+    /// Adds what a mirror takes.
+    pub fn insert(&mut self, mirror: Mirror, taken: Value) {
+        self.0.insert(mirror, taken);
+    }
+
+    /// A step with what its mirror takes in place of it, and the step that it mirrors; of another one nothing. A mirror whose step is gone
+    /// takes a request that is never sent.
+    pub(super) fn expand(&self, step: &Value, pointer: &str, is_stored: bool, faults: &mut Faults) -> Option<(Value, Reflected)> {
+        let mirror = step.get("mirror")?;
+        for key in TAKEN {
+            if step.get(key).is_some() {
+                faults.add(format!("{pointer}/{key}"), "it comes from the step that is mirrored: leave it out");
+            }
+        }
+        let mirror = Mirror::parse(mirror, &format!("{pointer}/mirror"), faults)?;
+        let taken = self.0.get(&mirror).cloned();
+        let is_gone = taken.is_none();
+        if is_gone && !is_stored {
+            let detail = "no Tracking API of the same owner has this step with a request of its own";
+            faults.add(format!("{pointer}/mirror"), detail);
+        }
+        let taken = taken.unwrap_or_else(|| json!({"call": {"url": "https://mirror.invalid/"}}));
+        let mut expanded = step.as_object()?.clone();
+        expanded.remove("mirror");
+        expanded.extend(taken.as_object()?.clone());
+        Some((Value::Object(expanded), Reflected { mirror, is_gone }))
+    }
+}
+
+/// The mirror that a step was written with.
+#[derive(Debug, Clone)]
+pub(super) struct Reflected {
+    pub(super) mirror: Mirror,
+    /// The step that it mirrors is not there.
+    pub(super) is_gone: bool,
+}
