@@ -19,6 +19,7 @@ pub const NAMES: &[&str] = &[
     "TRACKING_MAX_CONCURRENCY",
     "TRACKING_KEEP_EVENTS",
     "TRACKING_PRIVATE_TARGETS",
+    "TRACKING_PUBLIC_URL",
     "TRACKING_ROLE_CLAIM",
     "TRACKING_AFFILIATE_CLAIM",
     "TRACKING_JWT_ISSUER",
@@ -190,6 +191,7 @@ mod tests {
             "TRACKING_LOG_RETENTION_DAYS" => "90",
             "TRACKING_MAX_CONCURRENCY" => "100",
             "TRACKING_KEEP_EVENTS" | "TRACKING_PRIVATE_TARGETS" => "false",
+            "TRACKING_PUBLIC_URL" => "https://tracking.example/",
             _ => "x",
         };
         NAMES.iter().map(|name| ((*name).to_owned(), value(name).to_owned())).collect()
@@ -199,6 +201,7 @@ mod tests {
     fn a_whole_environment_is_read() {
         let settings = Settings::read(whole()).unwrap();
         assert_eq!((settings.log_retention_days, settings.max_concurrency, settings.keep_events), (90, 100, false));
+        assert_eq!(settings.public_url, "https://tracking.example");
     }
 
     #[test]
@@ -217,6 +220,7 @@ mod tests {
             ("TRACKING_KEEP_EVENTS", "yes"),
             ("TRACKING_RETRY_QUEUE", "retry"),
             ("TRACKING_TABLE", ""),
+            ("TRACKING_PUBLIC_URL", "tracking.example"),
         ] {
             variables.insert(name.to_owned(), value.to_owned());
         }
@@ -229,6 +233,7 @@ mod tests {
                 "TRACKING_LOG_RETENTION_DAYS must be a number from 31 to 3650, not 30",
                 "TRACKING_MAX_CONCURRENCY must be a number from 2 to 1000, not many",
                 "TRACKING_KEEP_EVENTS must be true or false, not yes",
+                "TRACKING_PUBLIC_URL: expected an address such as https://tracking.example, got \"tracking.example\"",
             ]
         );
     }

@@ -60,7 +60,7 @@ impl<B: Backend> Callbacks<B> {
     pub async fn take(&self, token: &str, request: IncomingRequest) -> Result<(), Refused> {
         let rules = &self.deliveries.rules;
         let token = Token::read(&*rules.sealing_key().await?, token).ok_or(Refused::NotFound)?;
-        let rule = rules.matching_rule(&token.rule, self.store.now()).await?.filter(|rule| rule.head.live);
+        let rule = rules.read_rule(&token.rule).await?.map(|(rule, _)| rule).filter(|rule| rule.head.live);
         let rule = rule.ok_or_else(|| gone("the Tracking API is switched off or deleted"))?;
         let listen = rule.definition.plan.listen(&token.step).ok_or_else(|| gone("the Tracking API has no such step"))?;
         if listen.verifies() && !self.is_proven(&rule, &token.step, &request).await? {
@@ -84,7 +84,7 @@ impl<B: Backend> Callbacks<B> {
             return Ok(None);
         }
         let Some(item) = self.store.get_one(keys::webhook(webhook)).await? else { return Ok(None) };
-        let rule = self.deliveries.rules.matching_rule(&rows::read_item(&item)?, self.store.now()).await?;
+        let rule = self.deliveries.rules.read_rule(&rows::read_item(&item)?).await?.map(|(rule, _)| rule);
         Ok(rule.filter(|rule| rule.head.live && rule.head.webhook.as_deref() == Some(webhook)))
     }
 
@@ -134,12 +134,20 @@ impl<B: Backend> Callbacks<B> {
         let keys: Vec<_> = ids.iter().map(keys::delivery).collect();
         let rows = self.store.get_all(&keys).await?;
         let read = rows.iter().map(|row| row.as_ref().and_then(|row| self.store.readable::<DeliveryRow>(row)));
-        let waits = ids.into_iter().zip(read).filter_map(|(id, row)| {
-            let row = row.filter(|row| !row.state.is_ended())?;
-            let flow = row.flow.as_deref().filter(|flow| flow.awaits() == Some(name))?;
-            Some((id, flow.step.clone(), flow.run(), flow.serial()))
-        });
-        Ok(waits.take(MAX_MATCHED).collect())
+        let (mut waiting, mut gone) = (Vec::new(), Vec::new());
+        for (id, row) in ids.into_iter().zip(read) {
+            let row = row.filter(|row| !row.state.is_ended());
+            match row.as_ref().and_then(|row| row.flow.as_deref()).filter(|flow| flow.awaits() == Some(name)) {
+                Some(flow) => waiting.push((id, flow.step.clone(), flow.run(), flow.serial())),
+                None => gone.push(keys::awaiting_delivery(&rule.id, name, &id)),
+            }
+        }
+        // Those that have ended otherwise would hide those that wait.
+        if !gone.is_empty() {
+            self.store.commit_one(Effects { delete: gone, ..Effects::default() }).await?;
+        }
+        waiting.truncate(MAX_MATCHED);
+        Ok(waiting)
     }
 
     async fn secrets(&self, rule: &Rule) -> Result<Arc<BTreeMap<String, String>>, StoreError> {
@@ -175,6 +183,9 @@ impl<B: Backend> Callbacks<B> {
             row.as_ref().is_some_and(|row| row.state.is_ended() || row.flow.as_deref().is_some_and(|flow| flow.is_past(&turn)));
         if is_over {
             return if is_known { Ok(()) } else { Err(gone("the step has ended")) };
+        }
+        if is_known && row.as_ref().and_then(|row| row.flow.as_deref()).is_some_and(|flow| flow.has_heard(&name)) {
+            return Ok(());
         }
         if !is_known {
             self.put(rule, delivery, &turn, (&name, request)).await?;

@@ -189,6 +189,12 @@ pub(crate) struct DeliveryRow {
     /// Its place in the flow of its rule, if that is one (W3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) flow: Option<Box<Progress>>,
+    /// The message that read the last callback, until another one writes the row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) read_by: Option<String>,
+    /// The number of times that it was sent again: what tells the callbacks of a flow from those of the one before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) resends: u32,
     /// The time until which it keeps its subject queue for its next step, if that follows at once (W4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) keeps_until: Option<Timestamp>,
@@ -306,6 +312,8 @@ impl DeliveryRow {
             outbox: None,
             emitted: Vec::new(),
             flow: None,
+            read_by: None,
+            resends: 0,
             keeps_until: None,
         }
     }

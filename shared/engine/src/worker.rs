@@ -293,7 +293,7 @@ impl<B: Backend> Worker<B> {
                 }
                 None => self.store.commit_one(received.done()).await?,
             },
-            Task::Heard { delivery } => match self.deliveries.hears(&delivery).await? {
+            Task::Heard { delivery } => match self.deliveries.hears(received, &delivery).await? {
                 Some(row) => {
                     spans::add_rule(&row.job.rule);
                     return Box::pin(self.deliveries.claim_job(received, row.job.clone(), Some(row), until, None)).await;

@@ -5,6 +5,8 @@ use tracking_engine::{
     rules::{New, Refused},
 };
 
+use tracking_tests::crash::Cut;
+
 use super::*;
 
 /// A request with this body.
@@ -246,6 +248,51 @@ async fn w17_rules_that_could_not_work_are_refused_with_every_fault() {
     assert!(faults.contains("/steps/1/listen/answer/rules/0/go: after pending or retry the step goes on listening"), "{faults}");
 }
 
+/// Works all that is due until the machine dies, or to its end; then it comes back, and two hours pass.
+async fn survived(world: &mut World, crash: u64, cut: Cut) -> bool {
+    world.fate().crash_at(crash, cut);
+    while let Some(received) = world.pick(1).pop() {
+        if world.work(&received, &mut |_| OK).await.is_err() {
+            break;
+        }
+    }
+    let has_died = world.fate().is_down();
+    world.fate().revive();
+    world.restart();
+    world.pass(SignedDuration::from_hours(2), &mut |_| OK).await;
+    has_died
+}
+
+#[tokio::test]
+async fn w17_a_crash_at_any_write_loses_no_callback_and_reads_none_twice() {
+    let mut crashes = 0;
+    for cut in [Cut::Before, Cut::After] {
+        for at in 1..60 {
+            let mut rule = confirmed(listens());
+            rule["steps"][2]["retry"] = json!({"max_retries": 3, "delay_seconds": 1, "backoff": "fixed"});
+            let mut world = begun(rule).await;
+            world.work_all(&mut |_| OK).await;
+            let token = token(&world.arrivals[0]);
+            call_back(&world, &token, r#"{"status": "waits"}"#).await.unwrap();
+            call_back(&world, &token, APPROVED).await.unwrap();
+            let has_died = survived(&mut world, at, cut).await;
+            crashes += u32::from(has_died);
+            let delivery = only(&world).await;
+            assert_eq!(delivery["state"], "delivered", "{cut:?} {at}: {delivery}");
+            let ids: std::collections::BTreeSet<_> = told(&world).iter().map(|event| event["event_id"].to_string()).collect();
+            assert_eq!(ids.len(), 1, "{cut:?} {at}: {:?}", told(&world));
+            let mut reports: Vec<_> = world.arrivals[1..].iter().map(|arrival| (arrival.attempt, arrival.url.clone())).collect();
+            let all = reports.len();
+            reports.dedup();
+            assert!(all >= 1 && reports.len() == all, "{cut:?} {at}: {reports:?}");
+            if !has_died {
+                break;
+            }
+        }
+    }
+    assert!(crashes > 20, "{crashes}");
+}
+
 /// A flow that waits for a webhook with its order's number.
 fn ordered(verify: bool) -> Value {
     let mut listen = json!({"match": {"waiting": "{external_id}", "incoming": "{body.order}"},
@@ -309,6 +356,44 @@ async fn w18_of_twenty_one_that_wait_twenty_hear_a_webhook_and_the_last_one_the_
     world.work_all(&mut |_| OK).await;
     let log = world.log(&DeliveryFilter::default()).await;
     assert!(log.iter().all(|entry| entry["state"] == "delivered"), "{log:?}");
+}
+
+#[tokio::test]
+async fn w18_a_resend_of_a_flow_that_begins_by_listening_waits_for_a_new_webhook() {
+    let mut rule = ordered(false);
+    rule["steps"].as_array_mut().unwrap().remove(0);
+    rule["steps"][0]["listen"]["answer"] = json!({"otherwise": "failed"});
+    let mut world = begun(rule).await;
+    world.work_all(&mut |_| OK).await;
+    let webhook = webhook_of(&world).await;
+    assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(PAID)).await, Ok(1));
+    world.work_all(&mut |_| OK).await;
+    let delivery = only(&world).await;
+    ends(&delivery, "failed", "step paid: failed: a webhook");
+    let id = DeliveryId::parse(delivery["id"].as_str().unwrap()).unwrap();
+    world.engine().operator().resend(&Caller::Admin, &id, &json!({})).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(only(&world).await["state"], "waiting", "what the flow before has heard is not heard again");
+}
+
+#[tokio::test]
+async fn w18_deliveries_that_were_superseded_do_not_hide_the_one_that_waits() {
+    let mut world = begun(ordered(false)).await;
+    for version in 2..=8 {
+        world.work_all(&mut |_| OK).await;
+        world.post(&[sale(&format!("chg_{version}"), version)]).await.unwrap();
+    }
+    world.work_all(&mut |_| OK).await;
+    let log = world.log(&DeliveryFilter::default()).await;
+    assert_eq!(log.iter().filter(|entry| entry["state"] == "superseded").count(), 7);
+    let rule = log[0]["tracking_api_id"].as_str().unwrap().parse().unwrap();
+    let view = world.engine().rules().rule(&Caller::Admin, &rule).await.unwrap();
+    let webhook = view.resource["webhook_id"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(PAID)).await, Ok(1));
+    }
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(world.log(&DeliveryFilter::default()).await[0]["state"], "delivered");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub struct CallbackTurn<'a> {
 }
 
 impl Progress {
-    /// The attempts of the delivery before this flow began.
+    /// The number of resends before this flow began.
     pub fn serial(&self) -> u32 {
         self.serial
     }

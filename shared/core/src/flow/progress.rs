@@ -32,7 +32,7 @@ pub struct Progress {
     /// The present run of the step has been answered pending (L3).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) pending: bool,
-    /// The attempts before this flow began: what tells its callback URLs from those before a resend.
+    /// The number of resends before this flow began: what tells its callback URLs from those of the flow before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) serial: u32,
     /// The callbacks of the present run that were read, by their names (W17).
@@ -91,13 +91,19 @@ impl Progress {
             before: attempts,
             used: 0,
             pending: false,
-            serial: attempts,
+            serial: 0,
             heard: Vec::new(),
             awaits: None,
             runs: BTreeMap::new(),
             sent: BTreeMap::new(),
             open: BTreeMap::new(),
         }
+    }
+
+    /// The same after so many resends of the delivery.
+    #[must_use]
+    pub fn of_resend(self, serial: u32) -> Self {
+        Self { serial, ..self }
     }
 
     /// The place before a step that a person names (W13).

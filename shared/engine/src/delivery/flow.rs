@@ -52,7 +52,8 @@ impl InFlow {
     ) -> Result<Self, StoreError> {
         let plan = &rule.definition.plan;
         let progress = row.and_then(|row| row.flow.as_deref().cloned());
-        let progress = progress.unwrap_or_else(|| Progress::first(plan, row.map_or(0, |row| row.base), now));
+        let (base, resends) = row.map_or((0, 0), |row| (row.base, row.resends));
+        let progress = progress.unwrap_or_else(|| Progress::first(plan, base, now).of_resend(resends));
         let own = row.map(|row| seal.open(row)).transpose()?.unwrap_or_default();
         let callbacks = CallbackUrls::new(plan, public_url, seal.key().map(|key| (job, Arc::clone(key))));
         let mut flow = Self {

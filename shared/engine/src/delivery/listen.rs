@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     answer::Told,
-    delivery::DeliveryId,
+    delivery::{DeliveryId, State},
     flow::{CallbackTurn, Moved, Progress},
     request::{Method, Rendered, Timeout},
 };
@@ -23,7 +23,7 @@ use super::{
     walk::{AGAIN, Walker, next_step},
 };
 use crate::{
-    backend::{Backend, Effects, Item, Order, Partition, Range, StoreError, Swap},
+    backend::{Backend, Effects, Item, Order, Partition, Range, Received, StoreError, Swap},
     delivery::{Deliveries, claim::done_or_once_more, owed::wake},
     keys,
     rows::{self, CallbackRow, DeliveryRow, IncomingRequest, LoggedRequest, ReadCallback, Task},
@@ -59,9 +59,14 @@ struct Read {
 }
 
 impl<B: Backend> Deliveries<B> {
-    /// The place and row of a delivery that is to read a callback; `None` if there is nothing for it to read now.
-    pub(crate) async fn hears(&self, delivery: &DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
+    /// The row of a delivery that is to read a callback, or that has read the one that the message told of and has not gone on; `None` if
+    /// there is nothing for it to do now.
+    pub(crate) async fn hears(&self, received: &Received, delivery: &DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
         let Some((row, _)) = self.store.read_row::<DeliveryRow>(keys::delivery(delivery)).await? else { return Ok(None) };
+        if row.state == State::Waiting && row.read_by.as_ref() == Some(&received.id) {
+            // The process died after this very message had read it: the flow goes on with it or with none.
+            return Ok(Some(row));
+        }
         let unread = match row.flow.as_deref().filter(|flow| flow.waits() && !row.state.is_ended()) {
             Some(flow) => next_callback(&self.store, delivery, flow).await?,
             None => None,
@@ -223,6 +228,7 @@ impl<B: Backend> Walker<'_, B> {
             }
         };
         flow.note(&rule.definition, seal, &mut row);
+        row.read_by = read.is_some().then(|| received.id.clone());
         row.note_told(received, told, now);
         let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(store.delivery_item(&row)) };
         if !store.swap_one(swap).await.is_done()? {

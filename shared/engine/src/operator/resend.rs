@@ -386,13 +386,14 @@ fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, how: Again<'_>, n
 /// its variables as they are, or at its first step, without what it knew.
 fn begin_flow_anew(rule: &Rule, row: &mut DeliveryRow, base: u32, from_step: Option<&str>, now: Timestamp) {
     let plan = &rule.definition.plan;
+    row.resends += 1;
     if !plan.is_flow() {
         row.flow = None;
         return;
     }
     match (&mut row.flow, from_step) {
         (Some(flow), None) if !row.state.is_ended() => flow.wake(),
-        (_, Some(step)) => row.flow = Some(Box::new(Progress::at(plan, step, base, now))),
+        (_, Some(step)) => row.flow = Some(Box::new(Progress::at(plan, step, base, now).of_resend(row.resends))),
         (_, None) => {
             row.flow = None;
             row.variables.clear();
