@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -41,6 +41,9 @@ pub(crate) async fn callback<B: Backend>(
     Named(Token { token }): Named<Token>,
     request: Request,
 ) -> Result<Response, Problem> {
+    if request.method() == Method::HEAD {
+        return Err(Problem::new(Kind::MethodNotAllowed, "a callback is GET or POST: HEAD asks for nothing"));
+    }
     if !engine.callbacks().knows(&token).await? {
         return Err(Problem::not_found());
     }
@@ -79,7 +82,7 @@ async fn incoming(request: Request) -> Result<IncomingRequest, Problem> {
     if query.len() > MAX_QUERY_BYTES {
         return Err(Problem::new(Kind::TooLarge, format!("the query is too long: expected at most {MAX_QUERY_BYTES} bytes")));
     }
-    Ok(IncomingRequest { method, query, headers, body }.with_kept_headers())
+    Ok(IncomingRequest { method, query, headers, body })
 }
 
 /// The headers that are texts.

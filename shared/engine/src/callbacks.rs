@@ -6,11 +6,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
-    answer::Answer,
     delivery::DeliveryId,
-    flow::{CallbackTurn, Incoming, MAX_CALLBACKS},
+    flow::{CallbackTurn, Incoming, MAX_CALLBACKS, Progress},
     limit::Exceeded,
+    template::Steps,
 };
 
 use crate::{
@@ -27,6 +28,8 @@ use crate::{
 const MAX_MATCHED: usize = 20;
 /// The most that are looked at for it.
 const MAX_LOOKED_AT: usize = 100;
+/// The longest time between a callback and the step that reads it: as long as a flow lasts.
+const LONGEST_FLOW: SignedDuration = SignedDuration::from_hours(24 * 120);
 /// The digits of a webhook's id.
 const WEBHOOK_DIGITS: usize = 32;
 /// The time after which a sender may try again that sent too many callbacks, in seconds.
@@ -63,8 +66,9 @@ impl<B: Backend> Callbacks<B> {
         let rule = rules.read_rule(&token.rule).await?.map(|(rule, _)| rule).filter(|rule| rule.head.live);
         let rule = rule.ok_or_else(|| gone("the Tracking API is switched off or deleted"))?;
         let listen = rule.definition.plan.listen(&token.step).ok_or_else(|| gone("the Tracking API has no such step"))?;
-        if listen.verifies() && !self.is_proven(&rule, &token.step, &request).await? {
-            return Err(Refused::Unproven);
+        if listen.verifies() {
+            let judged = self.judged(&rule, &[token.step.clone()], &request).await?;
+            proven(judged.first().and_then(|judged| judged.is_proven))?;
         }
         self.accept(&rule, &token.delivery, token.turn(), &request).await
     }
@@ -94,18 +98,15 @@ impl<B: Backend> Callbacks<B> {
     /// There is no such webhook, its proof is missing, or no delivery waits for it: its sender is to send it again.
     pub async fn take_webhook(&self, webhook: &str, request: IncomingRequest) -> Result<usize, Refused> {
         let rule = self.rule_of(webhook).await?.ok_or(Refused::NotFound)?;
-        let (mut is_proven, mut taken) = (false, 0);
-        for (step, listen) in rule.definition.plan.webhooks() {
-            if listen.verifies() && !self.is_proven(&rule, step, &request).await? {
-                continue;
-            }
-            is_proven = true;
-            let name = {
-                let answer = request.answer();
-                let secrets = self.secrets(&rule).await?;
-                listen.awaited_by(step, &self.incoming(&rule, &answer, &secrets))
-            };
-            let Some(name) = name else { continue };
+        let steps: Vec<String> = rule.definition.plan.webhooks().map(|(step, _)| step.to_owned()).collect();
+        let judged = self.judged(&rule, &steps, &request).await?;
+        let is_proven = |judged: &Judged| judged.is_proven == Some(true);
+        if !judged.iter().any(is_proven) {
+            let unknown = judged.iter().any(|judged| judged.is_proven.is_none());
+            proven(if unknown { None } else { Some(false) })?;
+        }
+        let mut taken = 0;
+        for name in judged.into_iter().filter(is_proven).filter_map(|judged| judged.awaited) {
             let waiting = self.awaiting(&rule, &name).await?;
             let accepted = waiting.iter().map(|(id, step, run, serial)| {
                 let turn = CallbackTurn { step, run: *run, serial: *serial };
@@ -119,11 +120,24 @@ impl<B: Backend> Callbacks<B> {
                 }
             }
         }
-        match (is_proven, taken) {
-            (false, _) => Err(Refused::Unproven),
-            (true, 0) => Err(Refused::NotFound),
-            (true, taken) => Ok(taken),
-        }
+        if taken == 0 { Err(Refused::NotFound) } else { Ok(taken) }
+    }
+
+    /// What the rule's steps make of a request, off the threads that serve everybody and in its owner's turn.
+    async fn judged(&self, rule: &Rule, steps: &[String], request: &IncomingRequest) -> Result<Vec<Judged>, StoreError> {
+        let secrets = self.secrets(rule).await?;
+        let (owner, now) = (rule.head.owner.clone(), self.store.now());
+        let (rule, names, request) = (rule.clone(), steps.to_vec(), request.clone());
+        let judge = move || {
+            let (answer, steps) = (request.answer(), Steps::default());
+            let incoming = Incoming { answer: &answer, secrets: &secrets, rule: rule.id.as_str(), now, steps: &steps };
+            let judge = |name: &String| {
+                let listen = rule.definition.plan.listen(name)?;
+                Some(Judged { is_proven: listen.accepts(&incoming), awaited: listen.awaited_by(name, &incoming) })
+            };
+            names.iter().filter_map(judge).collect()
+        };
+        Ok(self.deliveries.heavy.run(Some(owner), judge).await)
     }
 
     /// The deliveries that wait under a name, each with the step, the run and the serial that it waits at.
@@ -139,7 +153,8 @@ impl<B: Backend> Callbacks<B> {
             let row = row.filter(|row| !row.state.is_ended());
             match row.as_ref().and_then(|row| row.flow.as_deref()).filter(|flow| flow.awaits() == Some(name)) {
                 Some(flow) => waiting.push((id, flow.step.clone(), flow.run(), flow.serial())),
-                None => gone.push(keys::awaiting_delivery(&rule.id, name, &id)),
+                None if row.is_none() => gone.push(keys::awaiting_delivery(&rule.id, name, &id)),
+                None => {}
             }
         }
         // Those that have ended otherwise would hide those that wait.
@@ -151,18 +166,8 @@ impl<B: Backend> Callbacks<B> {
     }
 
     async fn secrets(&self, rule: &Rule) -> Result<Arc<BTreeMap<String, String>>, StoreError> {
-        Ok(self.deliveries.rules.secrets(rule).await?.unwrap_or_default())
-    }
-
-    fn incoming<'a>(&self, rule: &'a Rule, answer: &'a Answer, secrets: &'a BTreeMap<String, String>) -> Incoming<'a> {
-        Incoming { answer, secrets, rule: rule.id.as_str(), now: self.store.now() }
-    }
-
-    async fn is_proven(&self, rule: &Rule, step: &str, request: &IncomingRequest) -> Result<bool, StoreError> {
-        let secrets = self.secrets(rule).await?;
-        let answer = request.answer();
-        let incoming = self.incoming(rule, &answer, &secrets);
-        Ok(rule.definition.plan.listen(step).is_some_and(|listen| listen.accepts(&incoming)))
+        let replaced = || StoreError::Contended("a secret of the rule".to_owned());
+        self.deliveries.rules.secrets(rule).await?.ok_or_else(replaced)
     }
 
     /// Puts a request into the store for a step of a delivery, and wakes the delivery.
@@ -191,7 +196,7 @@ impl<B: Backend> Callbacks<B> {
             self.put(rule, delivery, &turn, (&name, request)).await?;
         }
         let mut effects = Effects::default();
-        tell(&mut effects, delivery, now);
+        tell(&mut effects, delivery, &rule.head.owner, now);
         self.store.commit_one(effects).await?;
         Ok(())
     }
@@ -210,16 +215,39 @@ impl<B: Backend> Callbacks<B> {
             let allowed = format!("{MAX_CALLBACKS} callbacks of a step");
             return Err(Exceeded { allowed, wait_seconds: RETRY_AFTER_SECONDS }.into());
         }
-        let text = serde_json::to_string(request).expect("a request has text keys and no failing serializers");
+        let text = serde_json::to_string(&request.clone().with_kept_headers())
+            .expect("a request has text keys and no failing serializers");
         let key = self.deliveries.rules.sealing_key().await?;
         let sealed = Some(seal_callback(&key, &rule.id, name, &text));
         let row = CallbackRow { at: self.store.now(), step: turn.step.to_owned(), run: turn.run, sealed, read: None };
         let mut item = rows::item(keys::callback(delivery, turn, name), &row);
-        item.expires = Some(self.store.now() + self.store.settings.log_retention);
+        item.expires = Some(self.store.now() + self.store.settings.log_retention + LONGEST_FLOW);
         // Who put the same at the same time has done this.
         self.store.swap_one(Swap { key: item.key.clone(), expect: None, new: Some(item) }).await.is_done()?;
         Ok(())
     }
+}
+
+/// Refuses a request without a proof. `None`: nobody knows, so that it is to come again.
+fn proven(is_proven: Option<bool>) -> Result<(), Refused> {
+    match is_proven {
+        Some(true) => Ok(()),
+        Some(false) => Err(Refused::Unproven),
+        None => Err(StoreError::Unavailable("a secret that the proof needs has no value".to_owned()).into()),
+    }
+}
+
+/// Returns true if the step listens, and its time is over.
+fn is_late(flow: &Progress, turn: &CallbackTurn<'_>, now: Timestamp) -> bool {
+    flow.step == *turn.step && flow.run() == turn.run && flow.until().is_some_and(|until| until <= now)
+}
+
+/// What a step makes of a request from outside.
+struct Judged {
+    /// `None`: a secret that the proof needs has no value.
+    is_proven: Option<bool>,
+    /// The name under which the deliveries wait that it is for.
+    awaited: Option<String>,
 }
 
 fn gone(why: &str) -> Refused {

@@ -74,6 +74,11 @@ pub(crate) fn attempt(id: &DeliveryId, attempt: u32) -> Key {
     Key::new(conversion(id.conversion_part()), format!("D#{id}#A#{attempt:04}"))
 }
 
+/// Returns true if two writes of one rule may mean the same row: its webhook's, or that of a mirror. One too many does no harm.
+pub(crate) fn is_shared_by_writes(key: &Key) -> bool {
+    key.partition.starts_with("WH#") || key.partition.starts_with("MI#")
+}
+
 /// The rules that mirror steps of a rule.
 pub(crate) fn mirrored(master: &Id) -> String {
     format!("MI#{master}")

@@ -248,6 +248,75 @@ async fn w17_rules_that_could_not_work_are_refused_with_every_fault() {
     assert!(faults.contains("/steps/1/listen/answer/rules/0/go: after pending or retry the step goes on listening"), "{faults}");
 }
 
+#[tokio::test]
+async fn w18_without_the_secret_s_value_no_proof_counts() {
+    let mut world = begun(ordered(true)).await;
+    world.work_all(&mut |_| OK).await;
+    let webhook = webhook_of(&world).await;
+    let rule = only(&world).await["tracking_api_id"].as_str().unwrap().parse().unwrap();
+    // Another party's change takes the value away.
+    let affiliates = world.engine();
+    let mut steps = ordered(true)["steps"].clone();
+    steps[0]["call"]["url"] = json!(url("elsewhere"));
+    affiliates.writer().patch_rule(&Caller::Admin, &rule, &json!({"steps": steps, "secret_values": {}}), None).await.unwrap();
+    let headers = vec![("x-signature".to_owned(), "sha256=".to_owned())];
+    let forged = IncomingRequest { headers, ..sent(PAID) };
+    let refused = affiliates.callbacks().take_webhook(&webhook, forged).await.unwrap_err();
+    assert!(matches!(refused, Refused::Unproven | Refused::Unavailable(_)), "{refused:?}");
+    assert_eq!(only(&world).await["callbacks"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn w17_a_crash_after_the_last_callback_tells_the_end_all_the_same() {
+    let mut crashes = 0;
+    for (body, state, kinds) in [(APPROVED, "delivered", 1), (r#"{"status": "no"}"#, "failed", 1)] {
+        for cut in [Cut::Before, Cut::After] {
+            for at in 1..40 {
+                let mut rule = confirmed(listens());
+                rule["steps"].as_array_mut().unwrap().pop();
+                let mut world = begun(rule).await;
+                world.work_all(&mut |_| OK).await;
+                let token = token(&world.arrivals[0]);
+                call_back(&world, &token, body).await.unwrap();
+                let has_died = survived(&mut world, at, cut).await;
+                crashes += u32::from(has_died);
+                assert_eq!(only(&world).await["state"], state, "{cut:?} {at}");
+                let published = world.store().published(None, 1_000).unwrap();
+                let ids = published.iter().map(|event| event.detail["event_id"].to_string());
+                assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), kinds, "{cut:?} {at} {state}");
+                if !has_died {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(crashes > 8, "{crashes}");
+}
+
+#[tokio::test]
+async fn w17_what_is_no_secret_is_told_as_it_is() {
+    let rules = json!([{"when": [{"operator": "always"}], "then": "delivered",
+        "set": {"external_id": "{body.ref}", "variables": {"ref": "{body.ref}", "token": {"value": "{body.token}", "secret": true}}}}]);
+    let create = json!({"name": "create", "call": {"method": "POST", "url": url("leads?ref={transaction_id}"),
+        "body": {"format": "json", "fields": [{"path": "callback", "value": "{callback_url}"}]}}});
+    let mut world = begun(flow(json!([create, {"name": "hear", "listen": {"answer": {"rules": rules}}}]))).await;
+    world.work_all(&mut |_| OK).await;
+    let token = token(&world.arrivals[0]);
+    let query = "ref=trx_1&token=t0p-s3cr3t-value".to_owned();
+    let link = IncomingRequest { method: "GET".to_owned(), query, headers: Vec::new(), body: Vec::new() };
+    world.engine().callbacks().take(&token, link).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    let told = told(&world);
+    assert_eq!(
+        (told[0]["external_id"].as_str(), told[0]["variables"]["ref"].as_str()),
+        (Some("trx_1"), Some("trx_1")),
+        "{told:?}"
+    );
+    let shown = only(&world).await.to_string();
+    assert!(!shown.contains("t0p-s3cr3t-value"), "{shown}");
+    assert!(shown.contains("ref=trx_1"), "{shown}");
+}
+
 /// Works all that is due until the machine dies, or to its end; then it comes back, and two hours pass.
 async fn survived(world: &mut World, crash: u64, cut: Cut) -> bool {
     world.fate().crash_at(crash, cut);
@@ -290,7 +359,7 @@ async fn w17_a_crash_at_any_write_loses_no_callback_and_reads_none_twice() {
             }
         }
     }
-    assert!(crashes > 20, "{crashes}");
+    assert!(crashes > 12, "{crashes}");
 }
 
 /// A flow that waits for a webhook with its order's number.
@@ -393,7 +462,8 @@ async fn w18_deliveries_that_were_superseded_do_not_hide_the_one_that_waits() {
         assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(PAID)).await, Ok(1));
     }
     world.work_all(&mut |_| OK).await;
-    assert_eq!(world.log(&DeliveryFilter::default()).await[0]["state"], "delivered");
+    let log = world.log(&DeliveryFilter::default()).await;
+    assert_eq!(log.iter().filter(|entry| entry["state"] == "delivered").count(), 1, "{log:?}");
 }
 
 #[tokio::test]

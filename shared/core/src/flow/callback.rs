@@ -31,6 +31,11 @@ impl Progress {
         self.until.filter(|_| listens)
     }
 
+    /// The time at which it goes on, while it waits.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+
     /// The name under which it waits for a webhook, while it does.
     pub fn awaits(&self) -> Option<&str> {
         self.awaits.as_deref()

@@ -73,6 +73,8 @@ pub struct Incoming<'a> {
     pub rule: &'a str,
     /// The time.
     pub now: Timestamp,
+    /// The steps that are left, for all texts about the request together.
+    pub steps: &'a Steps,
 }
 
 impl Listen {
@@ -166,11 +168,16 @@ impl Listen {
         self.answer.platform_templates().next().is_some()
     }
 
-    /// Returns true if a request is the receiver's by what `verify` says; without it, every one is.
-    pub fn accepts(&self, incoming: &Incoming<'_>) -> bool {
-        let Some(Verify { incoming: shown, expected }) = &self.verify else { return true };
-        let (Some(shown), Some(expected)) = (incoming.render(shown), incoming.render(expected)) else { return false };
-        !expected.is_empty() && is_same(shown.as_bytes(), expected.as_bytes())
+    /// Returns true if a request is the receiver's by what `verify` says; without it, every one is. `None`: a secret that it reads has no
+    /// value now, so that nobody knows.
+    pub fn accepts(&self, incoming: &Incoming<'_>) -> Option<bool> {
+        let Some(Verify { incoming: shown, expected }) = &self.verify else { return Some(true) };
+        let has_value = |name: &str| incoming.secrets.get(name).is_some_and(|value| !value.is_empty());
+        if !shown.secrets().chain(expected.secrets()).all(has_value) {
+            return None;
+        }
+        let (Some(shown), Some(expected)) = (incoming.render(shown), incoming.render(expected)) else { return Some(false) };
+        Some(!expected.is_empty() && is_same(shown.as_bytes(), expected.as_bytes()))
     }
 
     /// The name under which the deliveries wait that a webhook is for; `None` if it brings no value.
@@ -204,7 +211,7 @@ impl Incoming<'_> {
             variables: &variables,
             answer: Some(self.answer),
             bound: None,
-            steps: Steps::default(),
+            steps: self.steps.clone(),
         };
         let mut value = String::new();
         matches!(text.render(&scope, &mut value), Ok(Filled::Written)).then_some(value)

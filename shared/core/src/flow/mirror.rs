@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::parse::MAX_STEPS;
 use crate::{
     document::Fields,
     fault::Faults,
@@ -52,7 +53,7 @@ impl Mirror {
 
     /// The mirrors of a rule's document, whatever else is wrong with it.
     pub fn of_document(document: &Value) -> BTreeSet<Self> {
-        let steps = document.get("steps").and_then(Value::as_array).into_iter().flatten();
+        let steps = document.get("steps").and_then(Value::as_array).into_iter().flatten().take(MAX_STEPS);
         let mirrors = steps.filter_map(|step| step.get("mirror"));
         mirrors.filter_map(|mirror| Self::parse(mirror, "", &mut Faults::default())).collect()
     }

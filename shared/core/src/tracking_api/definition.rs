@@ -198,7 +198,8 @@ impl Definition {
                 faults.add("/steps", "{callback_url} needs the address at which receivers reach this service: start it with --public-url, or set PublicUrl of the stack");
             }
         }
-        let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0;
+        // What a mirror takes is not in the text.
+        let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0 || plan.mirrors().next().is_some();
         let uses = OnceLock::new();
         Some(Self {
             name,

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     answer::Told,
-    delivery::{DeliveryId, State},
+    caller::Owner,
+    delivery::DeliveryId,
     flow::{CallbackTurn, Moved, Progress},
     request::{Method, Rendered, Timeout},
 };
@@ -37,6 +38,8 @@ const MAX_READ: usize = 64;
 const SHOWN_BODY: usize = 4_096;
 /// A callback whose body is longer is judged off the threads that serve everybody.
 const LIGHT_BODY_BYTES: usize = 16 * 1_024;
+/// The time that storing a callback takes at most, after which its step's time is over.
+const GRACE: SignedDuration = SignedDuration::from_secs(5);
 /// The time after the end of a wait for which its place among those that wait is kept.
 const PLACE_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
@@ -63,9 +66,14 @@ impl<B: Backend> Deliveries<B> {
     /// there is nothing for it to do now.
     pub(crate) async fn hears(&self, received: &Received, delivery: &DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
         let Some((row, _)) = self.store.read_row::<DeliveryRow>(keys::delivery(delivery)).await? else { return Ok(None) };
-        if row.state == State::Waiting && row.read_by.as_ref() == Some(&received.id) {
-            // The process died after this very message had read it: the flow goes on with it or with none.
+        if row.read_by.as_ref() == Some(&received.id) {
+            // The process died after this very message had read it: the flow goes on, or its end is told, by it or by none.
             return Ok(Some(row));
+        }
+        let is_looked_after = row.flow.as_deref().is_some_and(|flow| flow.until() != row.next_due);
+        if is_looked_after && row.next_due.is_some_and(|due| due > self.store.now()) {
+            // It waits for its rule, and looks again before long.
+            return Ok(None);
         }
         let unread = match row.flow.as_deref().filter(|flow| flow.waits() && !row.state.is_ended()) {
             Some(flow) => next_callback(&self.store, delivery, flow).await?,
@@ -115,6 +123,10 @@ impl<B: Backend> Walker<'_, B> {
         }
         if let Some(callback) = next_callback(store, &self.job.id, &flow.progress).await? {
             return self.read_callback(flow, attempts, callback).await;
+        }
+        if store.now() < until + GRACE && store.now() >= until {
+            // What was taken in time stands in the store by then.
+            return self.come_again_at(until + GRACE).await;
         }
         if store.now() >= until {
             let moved = self.rule.definition.plan.timed_out(flow.progress.clone(), attempts);
@@ -188,9 +200,13 @@ impl<B: Backend> Walker<'_, B> {
             let request = rendering.shown().ok();
             let scrubber = rendering.scrubber(request.as_ref(), rule.head.is_of_two_parties());
             let came = came(&incoming);
-            let (sent, judged) = rendering.read(masked(Ok(incoming.answer()), &scrubber), Some(&came), &scrubber);
+            let sent = masked(Ok(incoming.answer()), &scrubber);
+            let (sent, judged) = rendering.read_at(sent, &came.url, request.as_ref(), &scrubber);
             let heard = rendering.heard(&sent, &judged, &scrubber);
-            let url = format!("?{}", scrubber.scrub(&incoming.query));
+            let is_of_two = rule.head.is_of_two_parties();
+            let shows_query = !incoming.query.is_empty() && !is_of_two && heard.answer.is_some();
+            let query = || rendering.shown_text(&incoming.query, &judged.variables_after(&flow.variables), is_of_two);
+            let url = if shows_query { format!("?{}", query()) } else { String::new() };
             let body = heard.answer.clone().filter(|_| !incoming.body.is_empty()).map(String::into_bytes);
             let shown = shown_request(Rendered { url, headers: heard.answer_headers.clone(), body, ..came }, SHOWN_BODY);
             row.note_hidden(&judged.told.variables, &judged.hidden);
@@ -228,7 +244,7 @@ impl<B: Backend> Walker<'_, B> {
             }
         };
         flow.note(&rule.definition, seal, &mut row);
-        row.read_by = read.is_some().then(|| received.id.clone());
+        row.read_by = Some(received.id.clone());
         row.note_told(received, told, now);
         let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(store.delivery_item(&row)) };
         if !store.swap_one(swap).await.is_done()? {
@@ -267,7 +283,7 @@ fn open(seal: &Seal, row: &DeliveryRow, name: &str, sealed: &str) -> Result<Inco
 }
 
 /// Adds the message that lets a delivery read what came for it.
-pub(crate) fn tell(effects: &mut Effects, delivery: &DeliveryId, now: Timestamp) {
-    let (task, group) = (Task::Heard { delivery: delivery.clone() }, format!("heard#{delivery}"));
-    effects.send.push(super::message(&task, group, now));
+pub(crate) fn tell(effects: &mut Effects, delivery: &DeliveryId, owner: &Owner, now: Timestamp) {
+    let task = Task::Heard { delivery: delivery.clone() };
+    effects.send.push(super::message(&task, super::group_of(owner, "heard"), now));
 }

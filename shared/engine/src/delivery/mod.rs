@@ -62,7 +62,7 @@ mod walk;
 
 use claim::done_or_once_more;
 use owed::wake;
-pub(crate) use owed::{group, hand_over, message, owed, owed_now};
+pub(crate) use owed::{group, group_of, hand_over, message, owed, owed_now};
 pub(crate) use {claim::PATIENCE, standby::LONGEST_WAIT};
 
 use std::{
@@ -262,7 +262,7 @@ pub struct Deliveries<B> {
     pub(crate) rules: Arc<Rules<B>>,
     pub(crate) recorder: Arc<Recorder<B>>,
     rate: RateLimiter<B>,
-    heavy: Arc<HeavyWork>,
+    pub(crate) heavy: Arc<HeavyWork>,
     pace: WaitPace,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tracking_core::{
+    caller::Owner,
     change::Change,
     delivery::{Cause, DeliveryId},
     event::{Event, Subject},
@@ -64,8 +65,13 @@ fn deliver_message(host: &str, job: Job) -> Message {
 
 /// The group of a postback: those of one group share one turn.
 pub(crate) fn group(job: &Job, host: &str) -> String {
-    let owner = job.owner.affiliate().map_or("admin", Id::as_str);
-    format!("{}/{}", hash::text(&["owner", owner], 16), hash::text(&["group", owner, host], 16))
+    group_of(&job.owner, host)
+}
+
+/// The group of what concerns this part of an owner's, such as a receiver's host.
+pub(crate) fn group_of(owner: &Owner, part: &str) -> String {
+    let owner = owner.affiliate().map_or("admin", Id::as_str);
+    format!("{}/{}", hash::text(&["owner", owner], 16), hash::text(&["group", owner, part], 16))
 }
 
 /// A message of the retry lane for this time.

@@ -171,7 +171,13 @@ impl<'a> Rendering<'a> {
     /// Judges what came back, masked (A1, A2), and reads what it told (A3). Returns it as people may see it, with its meaning. `shown` is the
     /// request as people may see it.
     pub(crate) fn read(&self, sent: Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> (Sent, Judged) {
-        let judged = self.judge(&sent, shown, scrubber);
+        // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
+        self.read_at(sent, shown.map_or("", |shown| &shown.url), shown, scrubber)
+    }
+
+    /// The same for what came to this URL, or from it.
+    pub(crate) fn read_at(&self, sent: Sent, url: &str, shown: Option<&Rendered>, scrubber: &Scrubber) -> (Sent, Judged) {
+        let judged = self.judge(&sent, url, scrubber);
         self.hide(sent, judged, shown)
     }
 
@@ -208,13 +214,11 @@ impl<'a> Rendering<'a> {
         variables_too_long(counted.map(|(_, value)| value))
     }
 
-    fn judge(&self, sent: &Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> Judged {
+    fn judge(&self, sent: &Sent, url: &str, scrubber: &Scrubber) -> Judged {
         match sent {
             Ok(answer) => {
                 let hidden = masks(self.secrets);
                 let scope = self.scope(&hidden, None);
-                // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
-                let url = shown.map_or("", |shown| &shown.url);
                 let Judgement { mut verdict, rule, mut reason, mut told, mut notes, go, forget } =
                     self.answer().judge(answer, url, &scope);
                 let references = self.flow.map(|flow| self.definition.plan.references(&flow.progress.step, answer));

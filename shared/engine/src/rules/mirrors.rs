@@ -43,14 +43,27 @@ impl<B: Backend> Rules<B> {
         Ok(masters)
     }
 
-    /// The document of a rule of this owner, as it is now.
+    /// The document of a rule of this owner, as it is now; `None` if there is no such rule.
+    ///
+    /// # Errors
+    /// It can't be read now.
     async fn text_of(&self, owner: &Owner, id: &Id) -> Result<Option<Value>, StoreError> {
-        let Some(item) = self.store.get_one(keys::head(id)).await? else { return Ok(None) };
-        let Some(head) = self.store.readable::<Head>(&item).filter(|head| !head.deleted && head.owner == *owner) else {
-            return Ok(None);
-        };
-        let Some(item) = self.store.get_one(keys::body(id, &head.write)).await? else { return Ok(None) };
-        Ok(self.store.readable::<Value>(&item).map(Definition::current))
+        let mut seen = None;
+        loop {
+            let Some(item) = self.store.get_one(keys::head(id)).await? else { return Ok(None) };
+            let head: Head = rows::read_item(&item)?;
+            if head.deleted || head.owner != *owner {
+                return Ok(None);
+            }
+            if let Some(item) = self.store.get_one(keys::body(id, &head.write)).await? {
+                return Ok(Some(Definition::current(rows::read_item(&item)?)));
+            }
+            // Another write has replaced it meanwhile.
+            if seen == Some(item.rev) {
+                return Err(StoreError::Unavailable(format!("rule {id} version {} has no text", head.version)));
+            }
+            seen = Some(item.rev);
+        }
     }
 
     /// The rules that mirror a step of this one.
@@ -78,6 +91,9 @@ impl<B: Backend> RuleWriter<B> {
     /// Checks that a rule may mirror what it names: of its own kind, and not too many of one rule.
     pub(super) async fn check_mirrors(&self, id: Option<&Id>, definition: &Definition) -> Result<(), Refused> {
         let masters: BTreeSet<&Id> = definition.plan.mirrors().map(|mirror| &mirror.tracking_api_id).collect();
+        if let Some(own) = id.filter(|id| masters.contains(id)) {
+            return Err(Faults::one("/steps", format!("{own} can't mirror a step of its own: name another Tracking API")).into());
+        }
         for master in masters {
             let mirroring = self.rules.mirroring(master).await?;
             let others = mirroring.iter().filter(|rule| Some(&rule.id) != id).count();

@@ -71,7 +71,9 @@ impl<B: Backend> RuleWriter<B> {
     ) -> Result<(), Refused> {
         let old = over.rule().map(|rule| &*rule.head);
         items.push(rows::item(keys::audit(id, &new.write), &Entry::new(act, over, new, version)));
-        let written: Vec<Key> = items.iter().map(|item| item.key.clone()).collect();
+        // Those of the rule that wins stay, whoever writes them.
+        let written = items.iter().map(|item| item.key.clone()).filter(|key| !keys::is_shared_by_writes(key));
+        let written: Vec<Key> = written.collect();
         let named: Vec<Named> = old.into_iter().chain([new]).flat_map(Head::copies).collect();
         if old.is_none() {
             items.extend(lists(id, &new.owner).into_iter().map(|key| rows::item(key, &())));

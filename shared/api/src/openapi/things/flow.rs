@@ -4,7 +4,8 @@ use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
     super::shape::{
-        Record as _, anything, dictionary, either, flag, list, open_record, pattern, record, short, template, text, whole, word,
+        Record as _, anything, dictionary, either, flag, id, list, open_record, pattern, record, short, template, text, whole,
+        word,
     },
     Thing,
     form::{Form, request_conditions, secret_name},
@@ -24,8 +25,21 @@ pub(super) fn target(about: &str) -> ObjectBuilder {
 
 /// A step: the fields of every step, and those of its kind.
 pub(super) fn step(form: Form) -> RefOr<Schema> {
-    let kinds = [call(form), set(form), switch(form), wait(form), listen(form), emit(form), end(form, "end"), end(form, "fail")];
-    either("A step: exactly one of `call`, `set`, `switch`, `wait`, `listen`, `emit`, `end` and `fail`", kinds.map(Into::into))
+    let kinds = [
+        call(form),
+        set(form),
+        switch(form),
+        wait(form),
+        listen(form),
+        mirror(form),
+        emit(form),
+        end(form, "end"),
+        end(form, "fail"),
+    ];
+    either(
+        "A step: exactly one of `call`, `set`, `switch`, `wait`, `listen`, `mirror`, `emit`, `end` and `fail`",
+        kinds.map(Into::into),
+    )
 }
 
 fn common(form: Form, about: &str, follows: bool) -> ObjectBuilder {
@@ -121,6 +135,13 @@ fn listen(form: Form) -> ObjectBuilder {
     let inner = form.extra(inner, "match", matching);
     let record = common(form, "Waits for a callback or a webhook, and reads it as a response is read", true).has("listen", inner);
     form.extra(record, "on_timeout", target("The step that follows if nothing came in time, or `end` or `fail`"))
+}
+
+fn mirror(form: Form) -> ObjectBuilder {
+    let inner = record("The step that is mirrored").has("tracking_api_id", id("The Tracking API that has it, of the same owner"));
+    let inner = form.extra(inner, "step", short("The name of the step; left out where the Tracking API has one request", 64));
+    let record = common(form, "Sends the request of another Tracking API's step", true).has("mirror", inner);
+    form.extra(record, "on_exhausted", target("The step that follows when the repeats are used up"))
 }
 
 fn emit(form: Form) -> ObjectBuilder {
