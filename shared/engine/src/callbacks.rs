@@ -184,8 +184,10 @@ impl<B: Backend> Callbacks<B> {
         let mut read = self.store.backend().get(&[key.clone(), keys::delivery(delivery)]).await?;
         let row = read.pop().flatten().and_then(|item| self.store.readable::<DeliveryRow>(&item));
         let is_known = read.pop().flatten().is_some();
-        let is_over =
-            row.as_ref().is_some_and(|row| row.state.is_ended() || row.flow.as_deref().is_some_and(|flow| flow.is_past(&turn)));
+        let is_over = row.as_ref().is_some_and(|row| {
+            let by_flow = |flow: &Progress| flow.is_past(&turn) || is_late(flow, &turn, now);
+            row.state.is_ended() || row.flow.as_deref().map_or(row.resends != turn.serial, by_flow)
+        });
         if is_over {
             return if is_known { Ok(()) } else { Err(gone("the step has ended")) };
         }
