@@ -281,6 +281,11 @@ impl Health {
         self.counts.buckets.iter().any(|bucket| bucket.at >= first && bucket.failures > 0)
     }
 
+    /// Returns true if its outage is not over.
+    pub fn is_out(&self) -> bool {
+        matches!(self.state, ReceiverState::Open | ReceiverState::HalfOpen)
+    }
+
     /// Returns true if a delivery is to wait for it. One that has waited goes out while the receiver recovers; one that probes goes out at
     /// any time.
     pub fn keeps(&self, delivery: &DeliveryId, has_waited: bool, now: Timestamp) -> bool {
@@ -294,7 +299,7 @@ impl Health {
     /// Adds counts while it is sent to. Returns the transition if that opens it (B2).
     pub fn merge(&mut self, counts: Counts, now: Timestamp) -> Option<Transition> {
         self.counts.merge(counts, now);
-        if matches!(self.state, ReceiverState::Open | ReceiverState::HalfOpen) || !self.counts.is_too_bad() {
+        if self.is_out() || !self.counts.is_too_bad() {
             return None;
         }
         self.go(ReceiverState::Open, now);

@@ -18,6 +18,9 @@ use super::{Heard, row::ReceiverRow};
 const LIFETIME: SignedDuration = SignedDuration::from_secs(2);
 /// The least time between two writes of counts that change no state.
 const WRITE_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
+/// The time of a fast answer, and the fast answers in a row that end a suspicion.
+const FAST: SignedDuration = SignedDuration::from_secs(1);
+const FAST_IN_A_ROW: u8 = 2;
 /// The most receivers that a process remembers; then it begins anew.
 const MAX_RECEIVERS: usize = 10_000;
 
@@ -32,6 +35,8 @@ struct Known {
     /// Deliveries that this process let go and that have no answer yet, about.
     under_way: u32,
     let_go_at: Option<Timestamp>,
+    /// Answers within a second in a row.
+    fast: u8,
     /// One of this process lets go at a time.
     gate: Arc<tokio::sync::Mutex<()>>,
 }
@@ -46,6 +51,8 @@ pub(super) enum ToDo {
     Change,
     /// So many deliveries are let go.
     LetGo(usize),
+    /// A suspect has answered fast again.
+    Trust,
 }
 
 /// The receivers that a process knows.
@@ -101,7 +108,8 @@ impl Memory {
             known.clear();
         }
         let one = known.entry(receiver.id.clone()).or_default();
-        let Some(row) = one.row.clone().filter(|row| row.health.down_since.is_some()) else { return one.count(sign, now) };
+        one.fast = if *sign == Sign::Answer && now < *began + FAST { one.fast.saturating_add(1) } else { 0 };
+        let Some(row) = one.row.clone().filter(|row| row.health.is_out()) else { return one.count(sign, now) };
         one.under_way = one.under_way.saturating_sub(1);
         if row.health.clone().hear(sign, (delivery, *began), now) {
             return ToDo::Change;
@@ -143,6 +151,9 @@ impl Known {
     /// Counts an attempt of a receiver that is sent to. Counts are written while something is bad, and at once if they open the breaker.
     fn count(&mut self, sign: &Sign, now: Timestamp) -> ToDo {
         self.counts.add(sign, now);
+        if self.fast >= FAST_IN_A_ROW && self.row.as_ref().is_some_and(|row| row.health.state == ReceiverState::Suspect) {
+            return ToDo::Trust;
+        }
         let health = self.row.as_ref().map(|row| &row.health);
         let rests = self.written_at.is_none_or(|at| now >= at + WRITE_INTERVAL);
         let is_due = match sign {

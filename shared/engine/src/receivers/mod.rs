@@ -13,7 +13,10 @@ pub(crate) mod queue;
 mod recovery;
 pub(crate) mod row;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -105,8 +108,7 @@ impl<B: Backend> Receivers<B> {
     /// The store is unavailable.
     pub(crate) async fn outage_now(&self, id: &Id) -> Result<Option<Outage>, StoreError> {
         let row = self.read(id).await?;
-        let is_out = |row: &Arc<ReceiverRow>| matches!(row.health.state, ReceiverState::Open | ReceiverState::HalfOpen);
-        Ok(row.filter(is_out).map(|row| Outage::of(&row)))
+        Ok(row.filter(|row| row.health.is_out()).map(|row| Outage::of(&row)))
     }
 
     /// Notes the result of an attempt, once it is recorded. It fails nothing.
@@ -123,6 +125,9 @@ impl<B: Backend> Receivers<B> {
             ToDo::Nothing => Ok(()),
             ToDo::Write(counts) => {
                 let merge = |row: &mut ReceiverRow| {
+                    if row.health.is_out() {
+                        return false;
+                    }
                     if let Some(transition) = row.health.merge(counts.clone(), now) {
                         row.announce(transition, now, None);
                     }
@@ -137,6 +142,13 @@ impl<B: Backend> Receivers<B> {
                     self.let_go(&receiver.id, 1).await?;
                 }
                 Ok(())
+            }
+            ToDo::Trust => {
+                let trust = |row: &mut ReceiverRow| {
+                    let is_suspect = row.health.state == ReceiverState::Suspect;
+                    is_suspect && row.health.close(now).is_none()
+                };
+                self.change(receiver, trust).await.map(drop)
             }
             ToDo::LetGo(number) => self.let_go(&receiver.id, number).await,
         }
@@ -198,8 +210,16 @@ impl<B: Backend> Receivers<B> {
         receiver: &Receiver,
         change: impl Fn(&mut ReceiverRow) -> bool,
     ) -> Result<Option<Arc<ReceiverRow>>, StoreError> {
-        let changed = self.change(receiver, change).await?;
-        if let Some(row) = changed.as_ref().filter(|row| row.has_unfinished()) {
+        // Whoever writes beside the transition does not carry it out once more.
+        let is_transition = AtomicBool::new(false);
+        let watched = |row: &mut ReceiverRow| {
+            let before = row.has_unfinished();
+            let changes = change(row);
+            is_transition.store(!before && row.has_unfinished(), Ordering::Relaxed);
+            changes
+        };
+        let changed = self.change(receiver, watched).await?;
+        if let Some(row) = changed.as_ref().filter(|_| is_transition.load(Ordering::Relaxed)) {
             self.finish(row).await?;
         }
         Ok(changed)
