@@ -295,17 +295,14 @@ impl Lanes {
         self.owners.comes_back(group);
     }
 
-    /// Moves messages that are out for long to the slow slots, if there are any.
-    fn move_late(&mut self, limits: &Limits) {
+    /// Moves messages that are out for long to the slow slots.
+    fn move_late(&mut self) {
         while let Some((_, id, _)) = {
             let known = &self.known;
             self.manners.next_late(self.clock, |(_, id, n)| known.get(id).is_some_and(|known| known.is_out(*n)))
         } {
             let Some(known) = self.known.get_mut(&id) else { continue };
             known.is_late = true;
-            if limits.slow_total == 0 {
-                continue;
-            }
             let (lane, group, was_slow) = (known.lane, Arc::clone(&known.group), known.is_slow);
             known.is_slow = true;
             self.manners.late(&group);

@@ -17,7 +17,7 @@ impl Lanes {
         let now = time::down(now);
         let mut messages = Vec::new();
         let fault = self.set_clock(readers, now).and_then(|()| {
-            self.move_late(limits);
+            self.move_late();
             self.take(readers, limits, max, &mut messages)
         });
         let fault = fault.err();
@@ -90,7 +90,11 @@ impl Lanes {
                 return Err(fault);
             }
             if let Some((place, body)) = self.each[lane].group_mut(&group).ready.pop_front() {
-                out.push(self.hand_out(lane, &group, place, body, is_slow));
+                let handed = self.hand_out(lane, &group, place, body, is_slow);
+                if limits.slow_total > 0 {
+                    self.manners.watch(is_slow, self.clock, place.id, self.hand_outs);
+                }
+                out.push(handed);
             }
             if self.owners.has_room(&group, limits.per_owner) {
                 self.unpark(&group);
@@ -153,7 +157,6 @@ impl Lanes {
         }
         self.hand_outs += 1;
         let (id, n) = (place.id, self.hand_outs);
-        self.manners.watch(is_slow, self.clock, id, n);
         let state = State::Out(n);
         self.known.insert(id, Known { lane, group: Arc::clone(group), place, state, is_slow, is_late: false });
         let token = format!("{}-{id}-{n}", self.run);

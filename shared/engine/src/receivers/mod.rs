@@ -26,7 +26,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Item, StoreError, Swap},
+    backend::{Backend, Effects, Item, Lane, Message, StoreError, Swap},
     keys, rows,
     store::Store,
 };
@@ -233,10 +233,13 @@ impl<B: Backend> Receivers<B> {
         self.store.commit_one(Effects { put: vec![name], ..Effects::default() }).await
     }
 
-    /// Publishes what a row's outbox holds, lets go what is left in the queue of a receiver that is closed, and notes both.
+    /// Has the bus told what a row's outbox holds, lets go what is left in the queue of a receiver that is closed, and notes both.
     async fn finish(&self, row: &ReceiverRow) -> Result<(), StoreError> {
         if let Some(event) = row.unpublished() {
-            self.store.commit_one(Effects { publish: vec![event], ..Effects::default() }).await?;
+            // Not every process that looks after receivers may publish: whoever works the retry lane may.
+            let body = event.as_message();
+            let message = Message { lane: Lane::Retry, group: "publish".to_owned(), not_before: None, body };
+            self.store.commit_one(Effects { send: vec![message], ..Effects::default() }).await?;
         }
         // Whoever began to wait while it was closed has either read that, or stands in the queue by now.
         let is_empty = !row.leftovers || self.release_all(&row.receiver.id).await?;
