@@ -8,7 +8,8 @@ use tracking_engine::backend::Backend;
 
 use crate::{
     Hands, affiliate_postbacks, affiliates, alive, catalogue, deliveries, explain, history, offers, openapi::Told,
-    openapi::paths, operation::Operation, presets, receivers, rejected, replay, replays, secrets, statistics, tracking_apis, trial,
+    openapi::paths, operation::Operation, presets, receivers, rejected, replay, replays, secrets, statistics, tracking_apis,
+    trial,
 };
 
 /// A body with a rule: 64 KiB for the rule, and as much for its secrets' values and for white space.

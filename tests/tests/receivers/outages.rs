@@ -101,7 +101,11 @@ async fn b4_what_has_waited_for_72_hours_ends_and_names_the_receiver() {
     are(&states_then, &[("waiting", 200)]);
     world.pass(HOUR * 12, &mut |_| DOWN).await;
     let ended = log(&world).await;
-    let named = |delivery: &&Value| delivery["reason"].as_str().is_some_and(|reason| reason.starts_with("receiver 127.0.0.1:9 was down for 72 hours, since 2026-11-22T09:00:00Z"));
+    let named = |delivery: &&Value| {
+        delivery["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.starts_with("receiver 127.0.0.1:9 was down for 72 hours, since 2026-11-22T09:00:00Z"))
+    };
     let count = ended.iter().filter(named).count();
     assert!(count >= 150, "{count} of 200: {:?}", states(&world).await);
     assert!(ended.iter().all(|delivery| delivery["state"] == "exhausted"), "{:?}", states(&world).await);

@@ -4,12 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tracking_embedded::{Durability, Limits, Store};
-use tracking_engine::{
-    Claiming, Clock, Engine, Settings,
-    backend::Received,
-    rules::New,
-    secrets::Vault,
-};
+use tracking_engine::{Claiming, Clock, Engine, Settings, backend::Received, rules::New, secrets::Vault};
 use tracking_tests::world::HandClock;
 
 use super::*;

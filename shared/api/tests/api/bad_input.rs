@@ -11,9 +11,16 @@ impl World {
     async fn seen(&self) -> Vec<String> {
         let mut seen = Vec::new();
         let history = format!("/tracking-apis/{}/history", self.rule);
-        for path in
-            ["/tracking-apis", &history, "/deliveries", "/offers", "/events/rejected", "/affiliates/aff_a/quota", "/replays", "/receivers"]
-        {
+        for path in [
+            "/tracking-apis",
+            &history,
+            "/deliveries",
+            "/offers",
+            "/events/rejected",
+            "/affiliates/aff_a/quota",
+            "/replays",
+            "/receivers",
+        ] {
             let mut body = self.api.get(ADMIN, path).await.body;
             for item in body["items"].as_array_mut().into_iter().flatten() {
                 // It tells from when on it counts, which moves with the time.

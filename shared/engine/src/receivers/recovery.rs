@@ -10,11 +10,7 @@ use tracking_core::{
     receiver::{LONGEST_OUTAGE, MANY_WAIT, ProbeCandidate, ReceiverState, choose_probe},
 };
 
-use super::{
-    Receivers,
-    queue::Filed,
-    row::ReceiverRow,
-};
+use super::{Receivers, queue::Filed, row::ReceiverRow};
 use crate::{
     backend::{Backend, Order, Partition, Range, StoreError},
     keys,
@@ -89,9 +85,8 @@ impl<B: Backend> Receivers<B> {
                 continue;
             }
             let generation = row.health.generation;
-            let begin = |row: &mut ReceiverRow| {
-                row.health.generation == generation && row.health.begin_probe(&filed.row.delivery, now)
-            };
+            let begin =
+                |row: &mut ReceiverRow| row.health.generation == generation && row.health.begin_probe(&filed.row.delivery, now);
             if self.change(&row.receiver, begin).await?.is_some() {
                 tracing::info!(receiver_id = %row.receiver.id, delivery_id = %filed.row.delivery, "a receiver is probed");
                 self.release(&[filed]).await?;
