@@ -19,7 +19,14 @@ use tracking_engine::backend::{
 };
 
 const FOLDER: &str = "TRACKING_TEST_FOLDER";
-const WIDE: Limits = Limits { per_group: 1_000_000, per_owner: 1_000_000, total: 1_000_000 };
+const WIDE: Limits = Limits {
+    per_group: 1_000_000,
+    per_owner: 1_000_000,
+    total: 1_000_000,
+    unproven: 1_000_000,
+    slow_per_group: 1_000_000,
+    slow_total: 0,
+};
 const CLERKS: u32 = 4;
 
 /// The other process: sends messages and does them, some at a time, and says what was answered, until it is killed.

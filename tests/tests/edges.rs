@@ -144,7 +144,11 @@ async fn earlier_attempts_are_forgotten_soon_after_their_delivery() {
     world.clock.pass(SignedDuration::from_hours(24 * 89));
     assert_eq!(world.store().purge(world.clock.now()).await.unwrap(), 0);
     world.clock.pass(SignedDuration::from_hours(24 * 47));
-    assert_eq!(world.store().purge(world.clock.now()).await.unwrap(), 3, "the delivery and two earlier attempts");
+    assert_eq!(
+        world.store().purge(world.clock.now()).await.unwrap(),
+        4,
+        "the delivery, two earlier attempts, and its receiver's health"
+    );
 }
 
 /// Sends the first attempt of a rule with a secret and lets the receiver answer it; the delivery, and the URL of the next attempt.

@@ -10,6 +10,8 @@ const RESERVE: usize = 32;
 const MAX_CONNECTIONS: usize = 512;
 /// The most messages in work at once, each of which may send a request.
 const MAX_SENDS: usize = 1_024;
+/// The most messages in work at once whose receivers are slow.
+const MAX_SLOW_SENDS: usize = 4_096;
 /// As few of each are allowed whatever the limit.
 const MIN: usize = 4;
 
@@ -39,14 +41,20 @@ pub(crate) struct Budget {
     pub(crate) connections: usize,
     /// Messages in work, each with a connection or a lookup.
     pub(crate) sends: usize,
+    /// The same, of receivers that are slow.
+    pub(crate) slow_sends: usize,
 }
 
 impl Budget {
-    /// A quarter for clients and half for sends; the rest is for connections that are kept for the next request and for second
+    /// A quarter for clients, half for sends, and an eighth for those to receivers that are slow; the rest is for connections that are kept for the next request and for second
     /// addresses of receivers.
     pub(crate) fn of(descriptors: usize) -> Self {
         let free = descriptors.saturating_sub(RESERVE);
-        Self { connections: (free / 4).clamp(MIN, MAX_CONNECTIONS), sends: (free / 2).clamp(MIN, MAX_SENDS) }
+        Self {
+            connections: (free / 4).clamp(MIN, MAX_CONNECTIONS),
+            sends: (free / 2).clamp(MIN, MAX_SENDS),
+            slow_sends: (free / 8).clamp(MIN, MAX_SLOW_SENDS),
+        }
     }
 }
 
@@ -56,10 +64,16 @@ mod tests {
 
     #[test]
     fn f6_descriptors_are_divided_up() {
-        for (descriptors, connections, sends) in
-            [(0, 4, 4), (40, 4, 4), (64, 8, 16), (128, 24, 48), (1_024, 248, 496), (4_096, 512, 1_024), (65_536, 512, 1_024)]
-        {
-            assert_eq!(Budget::of(descriptors), Budget { connections, sends }, "{descriptors}");
+        for (descriptors, connections, sends, slow_sends) in [
+            (0, 4, 4, 4),
+            (40, 4, 4, 4),
+            (64, 8, 16, 4),
+            (128, 24, 48, 12),
+            (1_024, 248, 496, 124),
+            (4_096, 512, 1_024, 508),
+            (65_536, 512, 1_024, 4_096),
+        ] {
+            assert_eq!(Budget::of(descriptors), Budget { connections, sends, slow_sends }, "{descriptors}");
         }
     }
 }

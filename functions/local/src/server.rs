@@ -35,6 +35,8 @@ use crate::{
 const SWEEP_EVERY: Duration = Duration::from_secs(20);
 /// How many sweeps pass between two removals of what has expired: an hour.
 const SWEEPS_A_PURGE: u32 = 180;
+/// Messages of one receiver in work at once until it has answered in time.
+const UNPROVEN: usize = 2;
 /// How long sends that run may take when the server stops: the usual timeout and some. A longer one is cut off; its delivery is
 /// taken up at the next start.
 const SENDS_GRACE: Duration = Duration::from_secs(45);
@@ -151,7 +153,8 @@ impl LocalServer {
         let routes = routes.layer(Extension(AffiliateThreads(threads.handle())));
         let answers = tokio::spawn(http::serve(listener, routes, budget.connections, stopped.clone()));
         let work = Work { store: store.clone(), engine: Arc::clone(&engine), clock: clock.clone() };
-        let sends = tokio::spawn(send(work, sender, budget.sends, stopped.clone()));
+        let slots = Sends { at_once: budget.sends, slow: budget.slow_sends };
+        let sends = tokio::spawn(send(work, sender, slots, stopped.clone()));
         let sweep_now = Arc::new(Notify::new());
         let sweeps = tokio::spawn(sweep(Work { store, engine, clock }, Arc::clone(&sweep_now), stopped));
         tracing::info!(%address, descriptors, budget.connections, budget.sends, data = %options.data.display(), "serving");
@@ -210,8 +213,14 @@ struct Work {
     clock: Clock,
 }
 
+/// The messages in work at once: of receivers that answer in time, and of those that are slow.
+struct Sends {
+    at_once: usize,
+    slow: usize,
+}
+
 /// Works the queues. When the server is to stop, what is in line behind a send that runs is sent no more.
-async fn send(work: Work, sender: Sender, at_once: usize, stopped: watch::Receiver<bool>) {
+async fn send(work: Work, sender: Sender, sends: Sends, stopped: watch::Receiver<bool>) {
     let Work { store, engine, clock } = work;
     let stops = {
         let engine = Arc::clone(&engine);
@@ -234,7 +243,9 @@ async fn send(work: Work, sender: Sender, at_once: usize, stopped: watch::Receiv
             }
         }
     };
-    let limits = Limits { total: at_once, per_owner: (at_once / 8).max(1), ..Limits::default() };
+    let Sends { at_once, slow } = sends;
+    let limits =
+        Limits { total: at_once, per_owner: (at_once / 8).max(1), unproven: UNPROVEN, slow_total: slow, ..Limits::default() };
     worker::work(store, limits, move || clock.now(), stops, SENDS_GRACE, work).await;
 }
 

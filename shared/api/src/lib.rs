@@ -31,6 +31,7 @@ mod preconditions;
 mod presets;
 pub mod problem;
 pub mod query;
+mod receivers;
 mod rejected;
 mod replay;
 mod replays;

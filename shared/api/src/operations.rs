@@ -8,7 +8,8 @@ use tracking_engine::backend::Backend;
 
 use crate::{
     Hands, affiliate_postbacks, affiliates, alive, callbacks, catalogue, deliveries, explain, history, offers, openapi::Told,
-    openapi::paths, operation::Operation, presets, rejected, replay, replays, secrets, statistics, tracking_apis, trial,
+    openapi::paths, operation::Operation, presets, receivers, rejected, replay, replays, secrets, statistics, tracking_apis,
+    trial,
 };
 
 /// A body with a rule: 64 KiB for the rule, and as much for its secrets' values and for white space.
@@ -64,6 +65,10 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         Operation::new(get.clone(), "/replays", replays::list::<B>, paths::repair::replays),
         Operation::new(get.clone(), "/replays/{id}", replays::read::<B>, paths::repair::replay_so_far),
         Operation::new(post.clone(), "/replays/{id}/cancel", replays::cancel::<B>, paths::repair::cancel_replay),
+        Operation::new(get.clone(), "/receivers", receivers::list::<B>, paths::receivers::list).reading_much(),
+        Operation::new(get.clone(), "/receivers/{id}", receivers::read::<B>, paths::receivers::read),
+        Operation::new(post.clone(), "/receivers/{id}/probe", receivers::probe::<B>, paths::receivers::probe),
+        Operation::new(post.clone(), "/receivers/{id}/reset", receivers::reset::<B>, paths::receivers::reset),
         Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
         Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
         Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),

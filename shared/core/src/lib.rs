@@ -31,6 +31,7 @@ pub mod offer;
 pub mod path;
 pub mod presets;
 pub mod quota;
+pub mod receiver;
 pub mod repair;
 pub mod request;
 pub mod retry;

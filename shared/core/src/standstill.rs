@@ -38,6 +38,8 @@ pub enum Cause {
     Retry,
     /// It waits for its next attempt as a due row.
     DueRow,
+    /// It waits for its receiver, which is down (B4).
+    Receiver,
     /// Another delivery of its subject queue goes first (P3).
     Behind,
     /// A fault of this system kept its next attempt from leaving.
@@ -52,7 +54,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order in which they are looked for.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Ended,
         Self::Unreadable,
         Self::Lease,
@@ -65,6 +67,7 @@ impl Cause {
         Self::Spent,
         Self::Retry,
         Self::DueRow,
+        Self::Receiver,
         Self::Behind,
         Self::GivenBack,
         Self::RateSlot,
@@ -87,6 +90,7 @@ impl Cause {
             Self::Spent => "spent",
             Self::Retry => "retry",
             Self::DueRow => "due_row",
+            Self::Receiver => "receiver",
             Self::Behind => "behind",
             Self::GivenBack => "given_back",
             Self::RateSlot => "rate_slot",
@@ -156,6 +160,19 @@ pub struct RateNow {
     pub free_from: Option<Timestamp>,
 }
 
+/// The receiver of a delivery that waits for it.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceiverNow<'a> {
+    /// Host and port.
+    pub host: &'a str,
+    /// The time since which it is down.
+    pub since: Timestamp,
+    /// `true` if it has answered again.
+    pub recovers: bool,
+    /// The time at which the delivery ends if it has not been let go.
+    pub until: Timestamp,
+}
+
 /// The hold of a held delivery.
 #[derive(Debug, Clone, Copy)]
 pub enum HoldNow {
@@ -191,6 +208,8 @@ pub struct Circumstances<'a> {
     pub hold: Option<HoldNow>,
     /// The time of its due row, if there is one.
     pub filed: Option<Timestamp>,
+    /// The receiver that it waits for, if that is down.
+    pub receiver: Option<ReceiverNow<'a>>,
 }
 
 /// The sentence's end where only the message's arrival is missing.
@@ -205,6 +224,7 @@ pub fn standstill(now: &Circumstances<'_>) -> Standstill {
         .or_else(|| held(now))
         .or_else(|| person_or_order(now))
         .or_else(|| waits(now))
+        .or_else(|| receiver(now))
         .or_else(|| behind(now))
         .or_else(|| given_back(now))
         .or_else(|| rate(now));
@@ -318,6 +338,13 @@ fn waits(now: &Circumstances<'_>) -> Option<Standstill> {
         Some(_) => because(Cause::DueRow, Some(due), format!("{told} and waits in a due row, which the sweep sends in time")),
         None => because(Cause::Retry, Some(due), told),
     }
+}
+
+fn receiver(now: &Circumstances<'_>) -> Option<Standstill> {
+    let ReceiverNow { host, since, recovers, until } = now.receiver?;
+    let goes = if recovers { "has answered again, and lets those go that wait for it, the oldest first" } else { "is probed" };
+    let why = format!("Its receiver {host} is down since {since} and {goes}; it waits uncharged, at most until {until}");
+    because(Cause::Receiver, Some(until), why)
 }
 
 fn behind(now: &Circumstances<'_>) -> Option<Standstill> {

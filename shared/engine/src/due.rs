@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backend::{Backend, Effects, Lane, Message, Order, Partition, Range, StoreError, Swap, Swapped},
-    keys, rows,
+    keys,
+    receivers::Receivers,
+    rows,
     rules::RuleWriter,
     store::Store,
 };
@@ -45,17 +47,18 @@ pub(crate) fn file(effects: &mut Effects, message: Message, target: &str, now: T
     }
 }
 
-/// Puts due rows back on their lane in time, and cleans up after rules.
+/// Puts due rows back on their lane in time, looks after receivers that are not well, and cleans up after rules.
 #[derive(Debug)]
 pub struct Sweeper<B> {
     store: Arc<Store<B>>,
     writer: Arc<RuleWriter<B>>,
+    receivers: Arc<Receivers<B>>,
 }
 
 impl<B: Backend> Sweeper<B> {
     /// The service over these.
-    pub(crate) fn new(writer: &Arc<RuleWriter<B>>) -> Self {
-        Self { store: Arc::clone(&writer.store), writer: Arc::clone(writer) }
+    pub(crate) fn new(writer: &Arc<RuleWriter<B>>, receivers: &Arc<Receivers<B>>) -> Self {
+        Self { store: Arc::clone(&writer.store), writer: Arc::clone(writer), receivers: Arc::clone(receivers) }
     }
 
     /// Sends what falls due within two minutes. Call it about twice a minute; a call too many does no harm. Returns how many
@@ -86,6 +89,9 @@ impl<B: Backend> Sweeper<B> {
                     }
                 }
             }
+        }
+        if let Err(error) = self.receivers.look_after().await {
+            failed = Some(error);
         }
         self.writer.tidy_rules(now).await?;
         if let Some(error) = failed {

@@ -27,12 +27,14 @@
 //! | `S#caller#rules` | day | the deliveries of that day's hours as they were counted for a caller |
 //! | `DUE#hour#s` | `time#target` | a message to send later |
 //! | `SWEEP` | `CURSOR` | the hour up to which the sweep has sent everything |
+//! | `RECEIVERS` | receiver | the health of a receiver; `RECEIVERS#a` names those of an affiliate |
+//! | `W#receiver#s` | `created#delivery` | a delivery that waits for its receiver |
 //! | `O` | offer | an offer |
 //! | `LIMIT#role#caller` | name of a limit | what the caller used of the limit |
 //! | `IDEM#request` | `ANSWER` | what a request with a key of its caller's got as its answer |
 //! | `X` | `time#hash` | a rejected event |
 //!
-//! Open deliveries stand by rule and time in the sparse index too, under `open#rule#s`.
+//! Open deliveries stand by rule and time in the sparse index too, under `open#rule#s`; receivers that are not well under `unwell`.
 //!
 //! `c` is the half of a delivery's id that names its conversion, so that a delivery is found by its id and a conversion's
 //! deliveries lie together. `write` is `version#nonce` and belongs to one write alone, whoever else writes the same version: what it
@@ -260,6 +262,44 @@ const KEPT: &str = "kept";
 pub(crate) const OFFERS: &str = "O";
 /// Rejected events.
 pub(crate) const REJECTED: &str = "X";
+
+/// The health of receivers.
+pub(crate) const RECEIVERS: &str = "RECEIVERS";
+/// Receivers that are not well in the sparse index.
+pub(crate) const UNWELL_RECEIVERS: &str = "unwell";
+/// Shards of the deliveries that wait for a receiver.
+const WAITING_SHARDS: u64 = 4;
+
+/// The health of a receiver.
+pub(crate) fn receiver(id: &Id) -> Key {
+    Key::new(RECEIVERS, id.as_str())
+}
+
+/// The names of an affiliate's receivers.
+pub(crate) fn receivers_of(affiliate: &Id) -> String {
+    format!("{RECEIVERS}#{affiliate}")
+}
+
+/// The name of one of them.
+pub(crate) fn receiver_of(affiliate: &Id, id: &Id) -> Key {
+    Key::new(receivers_of(affiliate), id.as_str())
+}
+
+/// The place of a receiver that is not well in the sparse index.
+pub(crate) fn unwell_receiver(id: &Id) -> Key {
+    Key::new(UNWELL_RECEIVERS, id.as_str())
+}
+
+/// The partitions of the deliveries that wait for a receiver.
+pub(crate) fn waiting_for(receiver: &Id) -> Vec<String> {
+    (0..WAITING_SHARDS).map(|shard| format!("W#{receiver}#{shard}")).collect()
+}
+
+/// The place of a delivery that waits for a receiver.
+pub(crate) fn waiting(receiver: &Id, created_at: Timestamp, id: &DeliveryId) -> Key {
+    let shard = hash::number(&[id.as_str()]) % WAITING_SHARDS;
+    Key::new(format!("W#{receiver}#{shard}"), format!("{}#{id}", sortable(created_at)))
+}
 
 /// What a request with a key of its caller's got as its answer.
 pub(crate) fn once(request: &str) -> Key {

@@ -25,6 +25,7 @@ mod matching;
 mod operator;
 mod publish;
 mod rate;
+mod receivers;
 mod recorder;
 mod refused;
 mod rows;
@@ -52,6 +53,7 @@ pub use limits::Limits;
 pub use log::{DeliveryFilter, DeliveryPage, Log, Statistics, StatisticsBucket, StatisticsQuery, internals};
 pub use matching::{Accepted, Matched, Matcher};
 pub use operator::{Operator, Replays};
+pub use receivers::Receivers;
 pub use rows::IncomingRequest;
 pub use rules::{RuleWriter, Rules};
 pub use sender::Sent;
@@ -150,6 +152,7 @@ pub struct Engine<B> {
     idempotency: Idempotency<B>,
     rules: Arc<Rules<B>>,
     writer: Arc<RuleWriter<B>>,
+    receivers: Arc<Receivers<B>>,
     deliveries: Arc<Deliveries<B>>,
     callbacks: Callbacks<B>,
     matcher: Arc<Matcher<B>>,
@@ -180,7 +183,8 @@ impl<B: Backend> Engine<B> {
         let rules = Arc::new(Rules::new(&store, vault));
         let writer = Arc::new(RuleWriter::new(&rules, &limits, &heavy));
         let recorder = Arc::new(recorder::Recorder::new(&store));
-        let deliveries = Arc::new(Deliveries::new(&rules, &recorder, &heavy));
+        let receivers = Arc::new(Receivers::new(&store));
+        let deliveries = Arc::new(Deliveries::new(&rules, &recorder, &receivers, &heavy));
         let holds = Arc::new(holds::Holds::new(&rules, &recorder));
         let matcher = Arc::new(Matcher::new(&rules, &holds));
         let log = Arc::new(Log::new(&rules, &deliveries));
@@ -189,12 +193,13 @@ impl<B: Backend> Engine<B> {
             idempotency: Idempotency::new(&store),
             trials: Trials::new(&writer, &limits, &heavy),
             worker: Worker::new(&deliveries, &holds, &operator, &log),
-            sweeper: Sweeper::new(&writer),
+            sweeper: Sweeper::new(&writer, &receivers),
             callbacks: Callbacks::new(&deliveries),
             store,
             limits,
             rules,
             writer,
+            receivers,
             deliveries,
             matcher,
             log,
@@ -225,6 +230,11 @@ impl<B: Backend> Engine<B> {
     /// Changes of rules.
     pub fn writer(&self) -> &RuleWriter<B> {
         &self.writer
+    }
+
+    /// Receivers: their health, and what waits for them.
+    pub fn receivers(&self) -> &Receivers<B> {
+        &self.receivers
     }
 
     /// Attempts: claimed, sent, concluded.

@@ -155,6 +155,9 @@ pub(crate) struct DeliveryRow {
     /// The time since which it has waited for its present reason: a secret that is to be written again, a pause, or a step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) waits_since: Option<Timestamp>,
+    /// Its wait for a receiver that is down (B4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) receiver_wait: Option<Box<ReceiverWait>>,
     /// An attempt was answered pending (L3).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) pending: bool,
@@ -198,6 +201,17 @@ pub(crate) struct DeliveryRow {
     /// The time until which it keeps its subject queue for its next step, if that follows at once (W4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) keeps_until: Option<Timestamp>,
+}
+
+/// The wait of a delivery for a receiver that is down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReceiverWait {
+    /// The receiver.
+    pub(crate) receiver: Id,
+    /// The beginning of the outage.
+    pub(crate) outage: Timestamp,
+    /// The first wait in that outage.
+    pub(crate) since: Timestamp,
 }
 
 /// What an attempt, or the end of its delivery, tells the platform. It stands in the row before the bus is asked to take it.
@@ -300,6 +314,7 @@ impl DeliveryRow {
             replay: None,
             next_due: None,
             waits_since: None,
+            receiver_wait: None,
             pending: false,
             told: None,
             variables: BTreeMap::new(),

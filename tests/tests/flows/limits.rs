@@ -33,7 +33,7 @@ async fn w2_31_requests_of_a_step_are_the_most_whichever_way_it_loops() {
             AGAIN,
         ),
         ("its own go", json!([with(call("ask", "ask"), json!({"go": "rest"})), rest("ask")]), OK),
-        ("repeats that are used up", json!([exhausted, rest("ask")]), Reply::Silence),
+        ("repeats that are used up", json!([exhausted, rest("ask")]), Reply::Says(408, "later")),
     ] {
         let mut world = begun(flow(steps)).await;
         world.pass(SignedDuration::from_hours(3), &mut |_| reply).await;

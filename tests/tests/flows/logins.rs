@@ -93,7 +93,7 @@ async fn w5_deliveries_whose_login_failed_do_not_all_log_in_when_it_is_back() {
         let transaction = transaction(&format!("trx_f{number}"), "created", "pending");
         world.post(&[event(&format!("chg_f{number}"), conversion, json!([transaction]))]).await.unwrap();
     }
-    world.pass(SignedDuration::from_secs(30), &mut |_| Reply::Says(503, "down")).await;
+    world.pass(SignedDuration::from_secs(30), &mut |_| Reply::Says(408, "later")).await;
     let failed = world.arrivals.len();
     assert!(failed >= 20 && world.arrivals.iter().all(|arrival| arrival.url.contains("login")), "{failed}");
     let mut reply = |arrival: &Arrival| if arrival.url.contains("login") { FIRST } else { Reply::Says(200, "approved") };

@@ -209,7 +209,7 @@ async fn l2_the_poll_for_30_days_asks_31_times_with_growing_waits_in_more_than_3
 #[tokio::test]
 async fn w14_reports_go_out_within_office_hours_repeats_too() {
     let mut world = begun(preset("office_hours")).await;
-    world.pass(SignedDuration::from_hours(24 * 5), &mut |_| Reply::Silence).await;
+    world.pass(SignedDuration::from_hours(24 * 5), &mut |_| Reply::Says(408, "later")).await;
     let opening: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
     let (first, count) = (world.arrivals[0].at.duration_since(opening), world.arrivals.len());
     assert!((0..=300).contains(&first.as_secs()), "Monday 9:00 in Prague, spread over 5 minutes: {first}");

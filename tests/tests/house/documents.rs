@@ -9,7 +9,8 @@ use super::{File, files, files_ending, none, root};
 /// Most lines of ARCHITECTURE.md.
 const LONGEST_MAP: usize = 150;
 /// How many rules each letter of the domain has.
-const RULES: &[(char, usize)] = &[('T', 6), ('R', 10), ('C', 4), ('V', 4), ('Q', 5), ('A', 3), ('L', 3), ('F', 5), ('P', 6)];
+const RULES: &[(char, usize)] =
+    &[('T', 6), ('R', 10), ('C', 4), ('V', 4), ('Q', 5), ('A', 3), ('L', 3), ('F', 5), ('B', 6), ('P', 6)];
 
 /// A markdown text without its code.
 fn prose(text: &str) -> String {

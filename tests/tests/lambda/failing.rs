@@ -28,7 +28,7 @@ async fn failing(functions: &Functions) -> Vec<String> {
 
 #[tokio::test]
 async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once_by_all_environments() {
-    let status = Arc::new(AtomicU16::new(503));
+    let status = Arc::new(AtomicU16::new(408));
     let answers = Arc::clone(&status);
     let receiver = Receiver::start(move |_| Answer::says(answers.load(Ordering::Relaxed), "no word")).await;
     let mut functions = Functions::start();
@@ -56,7 +56,7 @@ async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once_by_all_
     let detail = &events[0].detail;
     assert_eq!(
         (detail["tracking_api_id"].as_str(), detail["last_error"].as_str()),
-        (Some(id.as_str()), Some("retry: status 503"))
+        (Some(id.as_str()), Some("retry: status 408"))
     );
     assert!(detail["failing_since"].as_str().is_some_and(|since| since.starts_with("2026-11-22T09:00")), "{detail}");
     assert!(detail["event_id"].as_str().is_some_and(|id| id.starts_with("evt_")));
@@ -69,7 +69,7 @@ async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once_by_all_
 
 #[tokio::test]
 async fn contract_5_an_environment_that_dies_between_mark_and_bus_leaves_the_event_to_the_next() {
-    let receiver = Receiver::start(|_| Answer::says(503, "down")).await;
+    let receiver = Receiver::start(|_| Answer::says(408, "down")).await;
     let mut functions = Functions::start();
     let retry = json!({"max_retries": 30, "delay_seconds": 600, "backoff": "fixed"});
     functions.rule(&Caller::Admin, rule(receiver.url(), json!({"retry": retry}))).await;

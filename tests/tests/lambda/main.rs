@@ -9,6 +9,7 @@ mod formats;
 mod keys;
 mod port;
 mod rates;
+mod receivers;
 mod record_first;
 mod records;
 mod replays;

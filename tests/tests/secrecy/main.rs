@@ -191,6 +191,7 @@ async fn the_rest(run: &mut Run, id: &str) {
         "GET /stats",
         "GET /stats?bucket=day",
         "GET /replays",
+        "GET /receivers",
         "GET /macros",
         "GET /step-kinds",
         "GET /presets",
@@ -200,9 +201,22 @@ async fn the_rest(run: &mut Run, id: &str) {
     ] {
         run.call(ADMIN, line, Value::Null).await;
     }
+    receivers(run).await;
     run.call(ADMIN, "PUT /offers/off_5", json!({"name": "Loan", "country": "CZ"})).await;
     run.call(ADMIN, "PUT /affiliates/aff_7/quota", json!({"rules": 30})).await;
     run.call(ADMIN, "POST /tracking-apis/bulk", json!({"ids": [id], "action": "resume"})).await;
+}
+
+/// A receiver that fails, with a rule that sends it secrets.
+async fn receivers(run: &mut Run) {
+    run.call(ADMIN, "POST /tracking-apis", rule("http://127.0.0.1:1", "Away")).await;
+    run.bus(&envelope(&sale(8))).await;
+    run.pass(SignedDuration::from_secs(2)).await;
+    let receivers = run.call(ADMIN, "GET /receivers", Value::Null).await;
+    let receiver = receivers["items"][0]["id"].as_str().expect("one has failed").to_owned();
+    run.call(ADMIN, &format!("GET /receivers/{receiver}"), Value::Null).await;
+    run.call(ADMIN, &format!("POST /receivers/{receiver}/probe"), Value::Null).await;
+    run.call(ADMIN, &format!("POST /receivers/{receiver}/reset"), Value::Null).await;
 }
 
 /// The same for an affiliate, whose rules set variables only (V3).

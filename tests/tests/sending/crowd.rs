@@ -145,7 +145,9 @@ async fn p5_a_receiver_that_hangs_holds_up_no_other() {
 
     let arrivals = arrivals.lock().unwrap().clone();
     let count = |who: &str| arrivals.iter().filter(|other| **other == who).count();
-    assert_eq!((count("healthy"), count("hanging")), (50, 300), "each was sent once");
+    let tried = count("hanging");
+    assert_eq!(count("healthy"), 50, "each was sent once");
+    assert!((10..=128).contains(&tried), "the others wait for their receiver once it is known to be down: {tried}");
     let last = arrivals.iter().rposition(|who| *who == "healthy").unwrap();
     let before = arrivals[..last].iter().filter(|who| **who == "hanging").count();
     assert!(before <= 64, "{before} of the hanging ones went before the last healthy one");
@@ -156,6 +158,6 @@ async fn p5_a_receiver_that_hangs_holds_up_no_other() {
         let text = |name: &str| item[name].as_str().unwrap().to_owned();
         *states.entry((text("tracking_api_id"), text("state"))).or_default() += 1;
     }
-    let expected = [(("hanging", "exhausted"), 300), (("healthy", "delivered"), 50)];
+    let expected = [(("hanging", "exhausted"), tried), (("hanging", "waiting"), 300 - tried), (("healthy", "delivered"), 50)];
     assert_eq!(states, expected.map(|((rule, state), count)| ((rules[rule].clone(), state.to_owned()), count)).into());
 }

@@ -288,6 +288,7 @@ fn named_part(path: &str, name: &str) -> (&'static str, RefOr<Schema>, &'static 
         ("affiliates", _) => ("The affiliate's id", id("").into(), "aff_7"),
         ("offers", _) => ("The offer's id", id("").into(), "off_5"),
         ("replays", _) => ("The id of the replay or backfill", id("").into(), super::examples::REPLAY),
+        ("receivers", _) => ("The receiver's id", id("").into(), super::examples::RECEIVER),
         ("events", _) => ("The rejected event's id", short("", 128).into(), super::examples::REJECTED),
         _ => ("The rule's id", id("").into(), super::examples::RULE),
     }

@@ -8,6 +8,8 @@ pub(crate) const RULE: &str = "trk_01k9abc";
 pub(crate) const DELIVERY: &str = "dlv_0123456789abcdefghjkmnpqrstvwxyz";
 /// A rejected event.
 pub(crate) const REJECTED: &str = "01763802000000-9f86d08188";
+/// A receiver of the rule.
+pub(super) const RECEIVER: &str = "rcv_0123456789abcdefghjkmnpq";
 /// A replay of the rule.
 pub(crate) const REPLAY: &str = "rpl_01763812800000k3v9x0m2qa";
 /// A cursor of the log.
@@ -96,6 +98,13 @@ pub(super) fn replay() -> Value {
         "from": "2026-11-22T00:00:00Z", "to": "2026-11-22T12:00:00Z", "states": ["failed"], "force": false,
         "begun_at": NOON, "ended_at": null,
         "counts": {"expected": 420, "expected_complete": true, "looked_at": 150, "deliveries": 150, "held": 0},
+    })
+}
+
+pub(super) fn receiver() -> Value {
+    json!({
+        "id": RECEIVER, "owner": {"kind": "admin"}, "scheme": "https", "host": "api.bank.example:443", "state": "open", "since": NOON,
+        "down_since": NOON, "waiting": 42, "next_probe": "2026-11-22T12:00:30Z", "last_error": "no answer within 40 s",
     })
 }
 

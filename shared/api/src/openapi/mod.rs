@@ -39,11 +39,12 @@ An empty parameter of a query is the same as none.
 **Nothing is done twice**: every POST that changes something takes an `Idempotency-Key`.";
 
 /// The parts of the API, in the order in which they are read.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 10] = [
     ("Tracking APIs", "Rules: when to send which request, and how to read the answer"),
     ("Trying out", "What a rule would send, before and after it is saved"),
     ("Deliveries", "What was sent, what came back, what happens next"),
     ("Repair", "Sending again what failed, and what was never owed"),
+    ("Receivers", "Which servers are down, and what waits for them"),
     ("Explaining", "Why a rule fired or did not"),
     ("Affiliates", "How many rules an affiliate may have"),
     ("Events", "What came in and what went out"),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{ADMIN, Api};
 
-const ROUTES: [&str; 21] = [
+const ROUTES: [&str; 23] = [
     "GET /tracking-apis",
     "POST /tracking-apis",
     "GET /tracking-apis/trk_1",
@@ -22,6 +22,8 @@ const ROUTES: [&str; 21] = [
     "GET /affiliate-postbacks",
     "GET /deliveries",
     "GET /deliveries/dlv_0123456789abcdefghjkmnpqrstvwxyz/internals",
+    "GET /receivers",
+    "POST /receivers/rcv_1/reset",
     "GET /offers",
     "PUT /offers/off_5",
     "GET /macros",

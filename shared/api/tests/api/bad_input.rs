@@ -11,9 +11,16 @@ impl World {
     async fn seen(&self) -> Vec<String> {
         let mut seen = Vec::new();
         let history = format!("/tracking-apis/{}/history", self.rule);
-        for path in
-            ["/tracking-apis", &history, "/deliveries", "/offers", "/events/rejected", "/affiliates/aff_a/quota", "/replays"]
-        {
+        for path in [
+            "/tracking-apis",
+            &history,
+            "/deliveries",
+            "/offers",
+            "/events/rejected",
+            "/affiliates/aff_a/quota",
+            "/replays",
+            "/receivers",
+        ] {
             let mut body = self.api.get(ADMIN, path).await.body;
             for item in body["items"].as_array_mut().into_iter().flatten() {
                 // It tells from when on it counts, which moves with the time.
@@ -63,6 +70,7 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
         ("GET /affiliate-postbacks", "affiliate_id, country, category, offer, trigger, label, active, failing, q, limit, cursor"),
         ("GET /offers", "limit, cursor"),
         ("GET /replays", "limit, cursor"),
+        ("GET /receivers", "limit, cursor"),
         ("GET /events/rejected", "limit, cursor"),
         ("GET /conversions/{id}/explain", "limit, cursor"),
     ] {
@@ -188,7 +196,9 @@ async fn repairs(check: &mut Check) {
     let force = ("/force", "a text is not a flag: choose true or false");
     check.refuses(("POST /deliveries/{id}/resend", ""), &[], json!({"force": "yes"}), (422, &[force])).await;
     check.refuses(("POST /deliveries/{id}/cancel", ""), &[("idempotency-key", "a b")], Value::Null, (400, &[])).await;
-    check.refuses(("POST /replays/{id}/cancel", ""), &[("idempotency-key", "a b")], Value::Null, (400, &[])).await;
+    for line in ["POST /replays/{id}/cancel", "POST /receivers/{id}/probe", "POST /receivers/{id}/reset"] {
+        check.refuses((line, ""), &[("idempotency-key", "a b")], Value::Null, (400, &[])).await;
+    }
     let allowed = "give a time such as \"2026-11-22T09:00:00Z\" (RFC 3339)";
     let (from, to) = (format!("\"today\" is not a time: {allowed}"), format!("to is missing: {allowed}"));
     let state = "unknown final state \"lost\"; expected one of delivered, failed, exhausted, unresolved, expired, \

@@ -60,7 +60,7 @@ async fn contract_5_lists_tell_how_rules_do_and_show_those_that_fail() {
 
 #[tokio::test]
 async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once() {
-    let mut shop = Workshop::new(503).await;
+    let mut shop = Workshop::new(408).await;
     let retry = json!({"max_retries": 30, "delay_seconds": 600, "backoff": "fixed"});
     let rule = shop.rule("aff_a", json!({"retry": retry})).await;
     shop.change(1, 1, "pending").await;
@@ -79,7 +79,7 @@ async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once() {
     let event_id = events[0]["event_id"].as_str().unwrap();
     assert!(event_id.starts_with("evt_"), "{event_id}");
     let expected =
-        json!({"tracking_api_id": rule, "failing_since": since, "last_error": "retry: status 503", "event_id": event_id});
+        json!({"tracking_api_id": rule, "failing_since": since, "last_error": "retry: status 408", "event_id": event_id});
     assert_eq!(events[0], expected);
 
     // It recovers, and fails again for an hour.
@@ -87,7 +87,7 @@ async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once() {
     shop.steps(3, 665).await;
     shop.change(3, 1, "pending").await;
     shop.steps(2, 665).await;
-    shop.receiver.answers(503);
+    shop.receiver.answers(408);
     shop.change(4, 1, "pending").await;
     shop.steps(4, 665).await;
     assert_eq!(told(&shop).len(), 1);

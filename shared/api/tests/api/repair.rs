@@ -41,7 +41,7 @@ async fn l1_what_failed_is_sent_again_once_the_receiver_is_repaired() {
 
 #[tokio::test]
 async fn l1_a_resend_opens_a_new_budget_with_its_own_waits() {
-    let shop = Workshop::new(503).await;
+    let shop = Workshop::new(408).await;
     shop.rule(ADMIN, json!({})).await;
     shop.told(1, 1, "pending").await;
     let id = shop.deliveries().await.remove(0);
@@ -54,7 +54,7 @@ async fn l1_a_resend_opens_a_new_budget_with_its_own_waits() {
     }
     let ended = shop.delivery(&id).await;
     assert_eq!((&ended["state"], &ended["attempts"]), (&json!("exhausted"), &json!(6)));
-    assert_eq!(ended["reason"], "no more retries after 2 attempts; the last: retry: status 503");
+    assert_eq!(ended["reason"], "no more retries after 2 attempts; the last: retry: status 408");
     assert_eq!(ended["log"].as_array().unwrap().len(), 6);
     assert_eq!(shop.receiver.heard().len(), 6);
 }

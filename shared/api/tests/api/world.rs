@@ -4,13 +4,14 @@ use serde_json::json;
 
 use crate::support::{ADMIN, Api};
 
-/// A rule with a secret, a delivery about a sale of `aff_a`'s, an event that was rejected, and a replay that runs.
+/// A rule with a secret, a delivery about a sale of `aff_a`'s, an event that was rejected, a replay that runs, and a receiver that failed.
 pub(crate) struct World {
     pub(crate) api: Api,
     pub(crate) rule: String,
     delivery: String,
     rejected: String,
     replay: String,
+    receiver: String,
 }
 
 impl World {
@@ -25,7 +26,8 @@ impl World {
         let period = json!({"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z", "dry_run": false});
         let begun = api.call(owner, &format!("POST /tracking-apis/{rule}/replay"), period).await;
         let replay = begun.body["id"].as_str().expect("it has begun").to_owned();
-        Self { api, rule, delivery, rejected, replay }
+        let receiver = api.get(owner, "/receivers").await.each("id")[0].to_owned();
+        Self { api, rule, delivery, rejected, replay, receiver }
     }
 
     /// The line with the things that there are, or with such as do not exist.
@@ -35,6 +37,7 @@ impl World {
             "tracking-apis" => (self.rule.as_str(), "trk_none"),
             "deliveries" => (self.delivery.as_str(), "dlv_0123456789abcdefghjkmnpqrstvwxyz"),
             "replays" => (self.replay.as_str(), "rpl_01763802000000none"),
+            "receivers" => (self.receiver.as_str(), "rcv_none"),
             "conversions" => ("cnv_1", "cnv_none"),
             "affiliates" => ("aff_a", "aff_none"),
             "events" => (self.rejected.as_str(), "01763802000000-0000000000"),

@@ -30,7 +30,17 @@ fn row(state: State) -> KnownRow<'static> {
 /// A delivery that nothing keeps.
 fn free() -> Circumstances<'static> {
     let (rule, position) = (RuleNow::Sends(None), Some(position()));
-    Circumstances { now: at(NOW), row: None, rule, position, unreadable: None, patient_until: None, hold: None, filed: None }
+    Circumstances {
+        now: at(NOW),
+        row: None,
+        rule,
+        position,
+        unreadable: None,
+        patient_until: None,
+        hold: None,
+        filed: None,
+        receiver: None,
+    }
 }
 
 #[track_caller]

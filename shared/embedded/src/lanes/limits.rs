@@ -13,11 +13,17 @@ pub struct Limits {
     /// In all. The last quarter is kept for fresh messages: the retry lane never takes it, so that what waits doesn't stall what
     /// is new.
     pub total: usize,
+    /// Of one group while nothing of it was settled in time; at least 1.
+    pub unproven: usize,
+    /// Of one group that is slow; at least 1.
+    pub slow_per_group: usize,
+    /// Of all groups that are slow, beside the total; 0: there are no slow slots, and all groups count alike.
+    pub slow_total: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { per_group: 64, per_owner: 128, total: 1_024 }
+        Self { per_group: 64, per_owner: 128, total: 1_024, unproven: usize::MAX, slow_per_group: 16, slow_total: 0 }
     }
 }
 

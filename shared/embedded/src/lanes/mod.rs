@@ -14,6 +14,7 @@
 mod disk;
 mod group;
 mod limits;
+mod manners;
 mod owners;
 mod pick;
 
@@ -28,6 +29,7 @@ use tracking_engine::backend::{Lane, Message, Receipt, Settle};
 
 use group::{LaneState, Place};
 pub use limits::{Depth, LaneDepth, Limits, Picked};
+use manners::Manners;
 use owners::Owners;
 
 use crate::time;
@@ -66,6 +68,10 @@ struct Known {
     group: Arc<str>,
     place: Place,
     state: State,
+    /// `true` if it is out and counts in the slow slots.
+    is_slow: bool,
+    /// `true` if it is out, and late.
+    is_late: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,6 +116,9 @@ pub(crate) struct Lanes {
     ready_bytes: usize,
     out: usize,
     owners: Owners,
+    manners: Manners,
+    /// How many are out in the slow slots.
+    slow_out: usize,
     hand_outs: u64,
 }
 
@@ -131,6 +140,8 @@ impl Lanes {
             ready_bytes: 0,
             out: 0,
             owners: Owners::default(),
+            manners: Manners::default(),
+            slow_out: 0,
             hand_outs: 0,
         };
         for (lane, count) in disk::totals(connection)? {
@@ -184,6 +195,9 @@ impl Lanes {
     /// Notes a settled message whose row is gone or put off now.
     pub(crate) fn settled(&mut self, settling: Settling) {
         let Some(known) = self.known.remove(&settling.id) else { return };
+        if settling.again.is_none() && !known.is_late {
+            self.manners.in_time(&known.group);
+        }
         self.free(&known);
         match settling.again {
             None => self.each[known.lane].total -= 1,
@@ -248,7 +262,8 @@ impl Lanes {
     fn keep(&mut self, lane: usize, group: &Arc<str>, place: Place, body: String) {
         self.ready += 1;
         self.ready_bytes += body.len();
-        self.known.insert(place.id, Known { lane, group: Arc::clone(group), place, state: State::Ready });
+        let (is_slow, is_late) = (false, false);
+        self.known.insert(place.id, Known { lane, group: Arc::clone(group), place, state: State::Ready, is_slow, is_late });
         self.each[lane].group_mut(group).insert(place, body);
         self.each[lane].queue(group);
     }
@@ -262,14 +277,42 @@ impl Lanes {
 
     /// Gives a slot back.
     fn free(&mut self, known: &Known) {
-        self.out -= 1;
-        let lane = &mut self.each[known.lane];
-        lane.out -= 1;
-        lane.group_mut(&known.group).out -= 1;
-        self.owners.comes_back(&known.group);
+        self.each[known.lane].group_mut(&known.group).out -= 1;
+        if known.is_slow {
+            self.slow_out -= 1;
+        } else {
+            self.free_fast(known.lane, &known.group);
+        }
         // Those that wait for their owner's room come before the group that had it.
         self.unpark(&known.group);
         self.each[known.lane].queue(&known.group);
+    }
+
+    /// Gives one of the slots back that are not slow.
+    fn free_fast(&mut self, lane: usize, group: &Arc<str>) {
+        self.out -= 1;
+        self.each[lane].out -= 1;
+        self.owners.comes_back(group);
+    }
+
+    /// Moves messages that are out for long to the slow slots.
+    fn move_late(&mut self) {
+        while let Some((_, id, _)) = {
+            let known = &self.known;
+            self.manners.next_late(self.clock, |(_, id, n)| known.get(id).is_some_and(|known| known.is_out(*n)))
+        } {
+            let Some(known) = self.known.get_mut(&id) else { continue };
+            known.is_late = true;
+            let (lane, group, was_slow) = (known.lane, Arc::clone(&known.group), known.is_slow);
+            known.is_slow = true;
+            self.manners.late(&group);
+            if !was_slow {
+                self.slow_out += 1;
+                self.free_fast(lane, &group);
+                self.unpark(&group);
+            }
+            self.each[lane].queue(&group);
+        }
     }
 
     /// Gives a group of the same owner its turn that waits for room, if there is one.
@@ -279,6 +322,13 @@ impl Lanes {
             self.each[lane].queue(&name);
             self.each[lane].tidy(&name);
         }
+    }
+}
+
+impl Known {
+    /// Returns true if it is out, as the n-th that was handed out.
+    fn is_out(&self, n: u64) -> bool {
+        self.state == State::Out(n) || self.state == State::Settling(n)
     }
 }
 

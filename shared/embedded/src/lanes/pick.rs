@@ -16,11 +16,17 @@ impl Lanes {
     pub(crate) fn pick(&mut self, readers: &Readers, now: Timestamp, limits: &Limits, max: usize) -> Picked {
         let now = time::down(now);
         let mut messages = Vec::new();
-        let fault = self.set_clock(readers, now).and_then(|()| self.take(readers, limits, max, &mut messages)).err();
+        let fault = self.set_clock(readers, now).and_then(|()| {
+            self.move_late();
+            self.take(readers, limits, max, &mut messages)
+        });
+        let fault = fault.err();
         if let Some(fault) = &fault {
             tracing::error!(error = %fault, "the queue can't be read");
         }
-        let next = [self.next_waiting, self.deferred.first().map(|(at, _)| *at)].into_iter().flatten().min();
+        let known = &self.known;
+        let late = self.manners.next_late_at(|(_, id, n)| known.get(id).is_some_and(|known| known.is_out(*n)));
+        let next = [self.next_waiting, self.deferred.first().map(|(at, _)| *at), late].into_iter().flatten().min();
         let next = if fault.is_some() { Some(now.saturating_add(AFTER_A_FAULT)) } else { next };
         Picked { messages, next_due: next.map(time::read) }
     }
@@ -60,14 +66,21 @@ impl Lanes {
 
     /// Takes turns until there is enough, or nothing may go out.
     fn take(&mut self, readers: &Readers, limits: &Limits, max: usize, out: &mut Vec<Received>) -> Result<(), StoreError> {
+        // Groups that have to wait for a slow slot: they keep their turns.
+        let mut put_back: Vec<(usize, Arc<str>)> = Vec::new();
         while out.len() < max && self.out < limits.total {
             let Some(lane) = self.next_lane(limits) else { break };
             let Some(group) = self.each[lane].next_turn() else { break };
-            if self.each[lane].group_mut(&group).out >= limits.per_group.max(1) {
+            let is_slow = limits.slow_total > 0 && self.manners.is_slow(&group);
+            if is_slow && self.slow_out >= limits.slow_total {
+                put_back.push((lane, group));
+                continue;
+            }
+            if self.each[lane].group_mut(&group).out >= self.most_of(&group, is_slow, limits) {
                 self.unpark(&group);
                 continue; // it is queued again when one of its messages comes back
             }
-            if !self.owners.has_room(&group, limits.per_owner) {
+            if !is_slow && !self.owners.has_room(&group, limits.per_owner) {
                 self.each[lane].group_mut(&group).parked = true;
                 self.owners.park(lane, &group);
                 continue; // it is queued again when one of its owner's messages comes back
@@ -77,7 +90,11 @@ impl Lanes {
                 return Err(fault);
             }
             if let Some((place, body)) = self.each[lane].group_mut(&group).ready.pop_front() {
-                out.push(self.hand_out(lane, &group, place, body));
+                let handed = self.hand_out(lane, &group, place, body, is_slow);
+                if limits.slow_total > 0 {
+                    self.manners.watch(is_slow, self.clock, place.id, self.hand_outs);
+                }
+                out.push(handed);
             }
             if self.owners.has_room(&group, limits.per_owner) {
                 self.unpark(&group);
@@ -85,7 +102,20 @@ impl Lanes {
             self.each[lane].queue(&group);
             self.each[lane].tidy(&group);
         }
+        for (lane, group) in put_back {
+            self.each[lane].queue(&group);
+        }
         Ok(())
+    }
+
+    /// How many messages of a group may be out.
+    fn most_of(&self, group: &str, is_slow: bool, limits: &Limits) -> usize {
+        let most = match (is_slow, self.manners.is_proven(group)) {
+            (true, _) => limits.slow_per_group,
+            (false, true) => limits.per_group,
+            (false, false) => limits.unproven.min(limits.per_group),
+        };
+        most.max(1)
     }
 
     /// The lane whose turn it is.
@@ -114,16 +144,21 @@ impl Lanes {
         Ok(())
     }
 
-    fn hand_out(&mut self, lane: usize, group: &Arc<str>, place: Place, body: String) -> Received {
+    fn hand_out(&mut self, lane: usize, group: &Arc<str>, place: Place, body: String, is_slow: bool) -> Received {
         self.ready -= 1;
         self.ready_bytes -= body.len();
-        self.out += 1;
-        self.each[lane].out += 1;
         self.each[lane].group_mut(group).out += 1;
-        self.owners.hands_out(group);
+        if is_slow {
+            self.slow_out += 1;
+        } else {
+            self.out += 1;
+            self.each[lane].out += 1;
+            self.owners.hands_out(group);
+        }
         self.hand_outs += 1;
         let (id, n) = (place.id, self.hand_outs);
-        self.known.insert(id, Known { lane, group: Arc::clone(group), place, state: State::Out(n) });
+        let state = State::Out(n);
+        self.known.insert(id, Known { lane, group: Arc::clone(group), place, state, is_slow, is_late: false });
         let token = format!("{}-{id}-{n}", self.run);
         let receipt = Receipt { lane: NAMES[lane].1, handle: token.clone() };
         Received { receipt, id: id.to_string(), redelivered: false, token, body }

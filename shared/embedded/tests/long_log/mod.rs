@@ -56,7 +56,11 @@ impl LongLog {
             let far = Timestamp::MAX;
             let picked = self
                 .store
-                .receive(far, &Limits { per_group: usize::MAX, per_owner: usize::MAX, total: usize::MAX }, usize::MAX)
+                .receive(
+                    far,
+                    &Limits { per_group: usize::MAX, per_owner: usize::MAX, total: usize::MAX, ..Limits::default() },
+                    usize::MAX,
+                )
                 .messages;
             try_join_all(picked.iter().map(|received| async move {
                 let Claiming::Send(claimed) = self.engine.worker().claim(received).await? else { return Ok(()) };

@@ -21,7 +21,7 @@ async fn p5_a_hundred_thousand_messages_of_one_group_hold_up_no_other() {
 #[tokio::test]
 async fn a_long_group_is_handed_out_whole_in_order_and_once() {
     let (store, _folder) = store();
-    let limits = Limits { per_group: 64, per_owner: 64, total: 64 };
+    let limits = Limits { per_group: 64, per_owner: 64, total: 64, ..Limits::default() };
     let mut seen = Vec::new();
     send(&store, (0..3_000).map(|n| fresh("g", &n.to_string())).collect()).await;
     for round in 0_usize.. {
@@ -118,7 +118,7 @@ async fn whatever_is_done_with_them_every_message_is_done_once() {
             }
             assert!(step < 20_000, "seed {seed}: {} of {sent} never came", usize::try_from(sent).unwrap() - done.len());
             now += i64::try_from(dice.roll(3)).unwrap();
-            let limits = Limits { per_group: 40, per_owner: 100, total: 100 };
+            let limits = Limits { per_group: 40, per_owner: 100, total: 100, ..Limits::default() };
             out.extend(store.receive(at(now), &limits, usize::try_from(dice.roll(40)).unwrap()).messages);
             while let Some(message) = out.pop() {
                 match dice.roll(8) {

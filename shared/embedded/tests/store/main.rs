@@ -5,6 +5,7 @@
 mod crowds;
 mod opening;
 mod queue;
+mod slow;
 mod support;
 mod worker;
 mod writing;

@@ -60,7 +60,7 @@ async fn p5_groups_take_turns() {
 #[tokio::test]
 async fn p5_a_group_has_only_so_many_out_and_goes_on_when_one_is_settled() {
     let (store, _folder) = store();
-    let limits = Limits { per_group: 2, per_owner: 100, total: 100 };
+    let limits = Limits { per_group: 2, per_owner: 100, total: 100, ..Limits::default() };
     send(&store, vec![fresh("a", "a1"), fresh("a", "a2"), fresh("a", "a3"), fresh("b", "b1")]).await;
     let first = store.receive(at(0), &limits, 16).messages;
     assert_eq!(bodies(&first), ["a1", "b1", "a2"]);
@@ -72,7 +72,7 @@ async fn p5_a_group_has_only_so_many_out_and_goes_on_when_one_is_settled() {
 #[tokio::test]
 async fn f5_an_owner_has_only_so_many_out_whatever_the_group_and_others_pass_it() {
     let (store, _folder) = store();
-    let limits = Limits { per_group: 2, per_owner: 3, total: 100 };
+    let limits = Limits { per_group: 2, per_owner: 3, total: 100, ..Limits::default() };
     let mut messages: Vec<_> = (1..=5).flat_map(|n| [fresh("o/a", &format!("a{n}")), fresh("o/b", &format!("b{n}"))]).collect();
     messages.extend([fresh("p/x", "x1"), fresh("p/x", "x2"), fresh("none", "n1")]);
     send(&store, messages).await;
@@ -92,7 +92,7 @@ async fn f5_an_owner_has_only_so_many_out_whatever_the_group_and_others_pass_it(
 #[tokio::test]
 async fn f5_groups_of_an_owner_at_its_bound_all_come_in_turn_on_every_lane() {
     let (store, _folder) = store();
-    let limits = Limits { per_group: 2, per_owner: 4, total: 100 };
+    let limits = Limits { per_group: 2, per_owner: 4, total: 100, ..Limits::default() };
     all(&store, at(0));
     let mut messages = Vec::new();
     for group in 0..20 {
@@ -122,7 +122,7 @@ async fn f5_groups_of_an_owner_at_its_bound_all_come_in_turn_on_every_lane() {
 #[tokio::test]
 async fn only_so_many_are_out_in_all_and_the_retry_lane_leaves_a_quarter() {
     let (store, _folder) = store();
-    let limits = Limits { per_group: 100, per_owner: 4, total: 4 };
+    let limits = Limits { per_group: 100, per_owner: 4, total: 4, ..Limits::default() };
     all(&store, at(0));
     send(&store, (0..9).map(|n| later("g", &format!("r{n}"), at(0))).collect()).await;
     assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), ["r0", "r1", "r2"]);

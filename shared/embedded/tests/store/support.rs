@@ -25,7 +25,14 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 /// Limits that nothing reaches.
-pub(crate) const WIDE: Limits = Limits { per_group: 1_000_000, per_owner: 1_000_000, total: 1_000_000 };
+pub(crate) const WIDE: Limits = Limits {
+    per_group: 1_000_000,
+    per_owner: 1_000_000,
+    total: 1_000_000,
+    unproven: 1_000_000,
+    slow_per_group: 1_000_000,
+    slow_total: 0,
+};
 
 /// A first try that is due at once.
 pub(crate) fn fresh(group: &str, body: &str) -> Message {

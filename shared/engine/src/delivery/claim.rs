@@ -3,6 +3,8 @@
 mod behind;
 mod in_flow;
 mod incomplete;
+mod receiver;
+mod slot;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -31,7 +33,6 @@ use crate::{
     backend::{Backend, Item, Key, Lane, Received, StoreError, Swap, Swapped},
     delivery::Deliveries,
     keys,
-    rate::Turn,
     rows::{self, DeliveryRow, Job},
     rules::{Head, Rule},
     spans,
@@ -43,8 +44,6 @@ const READS: usize = 10;
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 /// What concluding and recording an attempt may take after its timeout.
 const CONCLUDING: Duration = Duration::from_secs(5);
-/// A lease that was reckoned longer ago than this is reckoned anew.
-const SLOW: SignedDuration = SignedDuration::from_secs(1);
 
 /// The reason of what waits because its rule is paused.
 const PAUSED: &str = "the Tracking API is paused";
@@ -230,6 +229,9 @@ impl<B: Backend> Deliveries<B> {
             }
             Decision::Ended => self.store.commit_one(behind::release(self, asking, &view)).await?,
             Decision::Wait { until, line } => {
+                if let Some(step) = receiver::wait_behind(self, asking, &view, until).await? {
+                    return Ok(step);
+                }
                 let until = self.pace.slot(&job.owner, &job.event, until, now);
                 spans::waits_in_line(&view.line, &self.ask(asking, base, now), &recorded, until);
                 if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
@@ -280,6 +282,9 @@ impl<B: Backend> Deliveries<B> {
     /// Writes a line with a claim, once the rule's rate lets it go.
     async fn win(&self, asking: &mut Asking<'_>, view: &View, claim: Claim, now: Timestamp) -> Result<Step, StoreError> {
         let Claim { line, overtaken, won } = claim;
+        if let Some(step) = receiver::wait(self, asking, view, won.attempt).await? {
+            return Ok(step);
+        }
         if let Some(step) = self.wait_for_slot(asking, view, &won, now).await? {
             return Ok(step);
         }
@@ -293,44 +298,6 @@ impl<B: Backend> Deliveries<B> {
         }
         self.in_time(asking, won.lease_until)?;
         Ok(Step::Send(Box::new(Won { row, ..won })))
-    }
-
-    /// Lets an attempt wait for its slot, if its rule has a rate. `None`: it may go now.
-    async fn wait_for_slot(
-        &self,
-        asking: &mut Asking<'_>,
-        view: &View,
-        won: &Won,
-        now: Timestamp,
-    ) -> Result<Option<Step>, StoreError> {
-        let Some(rate) = asking.rule.definition.rate_per_second else { return Ok(None) };
-        if asking.paced == Some(won.attempt) {
-            return Ok(None);
-        }
-        let given = asking.slot.or_else(|| view.line.slot(&asking.job.id));
-        let turn = self.rate.pace(&asking.rule.id, rate, given).await?;
-        if let Turn::At(until) | Turn::Ask(until) = turn {
-            spans::waits(Cause::RateSlot, until);
-            asking.slot = if turn == Turn::At(until) { Some(until) } else { given };
-            // What waits keeps its place and its slot on the line (P3).
-            let waiting = view.line.waiting(&self.ask(asking, won.base, now), won.attempt, until, asking.slot);
-            if let Some(waiting) = waiting.filter(|waiting| *waiting != view.line)
-                && !self.swap_line(asking.key.clone(), view.rev, &waiting, now).await.is_done()?
-            {
-                return Ok(Some(Step::Again));
-            }
-            let max_attempts = asking.max_attempts(won.base);
-            let shown = match &won.row {
-                None => self.show_waiting(&asking.job, max_attempts, until, Cause::RateSlot).await?,
-                row => row.clone(),
-            };
-            let host = asking.call().request.host();
-            self.store.commit_one(self.come_again(asking.received, &asking.job, host, until, shown.as_ref())).await?;
-            return Ok(Some(Step::Settled));
-        }
-        asking.paced = Some(won.attempt);
-        // A lease that began long ago is reckoned anew.
-        Ok((self.store.now() > now + SLOW).then_some(Step::Again))
     }
 
     /// The rule sends this no more (P6).

@@ -7,13 +7,14 @@ use tracking_core::{
     answer::{Told, Verdict},
     delivery::{DeliveryId, Next, Repeats, State, after_attempt},
     line::Line,
+    receiver::{Receiver, Sign},
     request::Rendered,
     retry::parse_retry_after,
 };
 
 use super::{
     Claimed, Continued, SWITCHED_OFF, Sent,
-    render::{Heard, Judged, is_heavy, masked, shown_request},
+    render::{Heard as Shown, Judged, is_heavy, masked, shown_request},
     walk::{Followed, after_response, settle_kept},
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     delivery::Deliveries,
     failing::Concluded,
     keys,
+    receivers::Heard,
     rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
     rules::Head,
     secrets::Scrubber,
@@ -41,7 +43,7 @@ struct Understood {
     scrubber: Scrubber,
     retry_after: Option<String>,
     judged: Judged,
-    heard: Heard,
+    heard: Shown,
 }
 
 impl Understood {
@@ -55,6 +57,20 @@ impl Understood {
         // Nothing of a long body is kept beyond this.
         let heard = rendering.heard(&sent, &judged, &scrubber);
         Self { shown, scrubber, retry_after, judged, heard }
+    }
+}
+
+impl Understood {
+    /// The result as its receiver's health sees it (B1); `None` if nothing says why there is no response.
+    fn sign(&self) -> Option<Sign> {
+        let Self { judged, heard, .. } = self;
+        match heard.status {
+            Some(status) if (status >= 500 || status == 429) && judged.verdict == Verdict::Retry => {
+                Some(Sign::Failure(format!("status {status}")))
+            }
+            Some(_) => Some(Sign::Answer),
+            None => heard.error.clone().map(Sign::Failure),
+        }
     }
 }
 
@@ -98,8 +114,10 @@ impl<B: Backend> Deliveries<B> {
         let now = self.store.now();
         // Where the store does not say, the record is written by whoever finds out.
         let holds = if now > claimed.lease_until { self.still_holds(&claimed).await } else { Ok(true) };
+        let may_have_left = sent.as_ref().err().is_none_or(SendFault::may_have_left);
         let (claimed, understood, draft) = Box::pin(self.understood(claimed, sent, now)).await;
         let verdict = understood.judged.verdict;
+        let heard = understood.sign().filter(|_| may_have_left).map(|sign| heard(&claimed, sign));
         let (row, earlier) = Box::pin(self.concluded(&claimed, understood, draft, now)).await;
         if holds == Ok(false) {
             return self.leave_trace(claimed, &row, earlier, now).await.map(|()| None);
@@ -113,6 +131,9 @@ impl<B: Backend> Deliveries<B> {
                 self.store.tally.ended(state);
             }
             self.store.failing.conclude(Concluded { rule, owner, verdict, at });
+            if let Some(heard) = heard {
+                self.receivers.note(heard).await;
+            }
         }
         recorded
     }
@@ -249,6 +270,12 @@ fn follow(claimed: &Claimed, row: &mut DeliveryRow, judged: &Judged, retry_after
     Followed::at_once(after_attempt(judged.verdict, &judged.why, &repeats, retry_after, now))
 }
 
+/// An attempt as its receiver's health sees it.
+fn heard(claimed: &Claimed, sign: Sign) -> Heard {
+    let receiver = Receiver::of(claimed.owner(), &claimed.call().request);
+    Heard { receiver, delivery: claimed.job.id.clone(), began: claimed.at, sign }
+}
+
 /// What the response told the platform (A3), if it differs from what this delivery last told.
 pub(super) fn news(row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber) -> Option<Told> {
     let fingerprint = told.fingerprint();
@@ -275,7 +302,7 @@ fn tell_log(row: &DeliveryRow, verdict: Verdict) {
 
 /// The attempt as the log keeps it, secrets masked (Q5).
 fn logged(claimed: &Claimed, understood: Understood, now: Timestamp) -> Attempt {
-    let Understood { shown, judged, heard: Heard { status, answer, answer_headers, error }, .. } = understood;
+    let Understood { shown, judged, heard: Shown { status, answer, answer_headers, error }, .. } = understood;
     let unsendable = || LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None };
     let request = shown.map_or_else(unsendable, |shown| shown_request(shown, LOGGED_BODY));
     let duration = now.duration_since(claimed.at).as_millis();

@@ -89,6 +89,7 @@ use crate::{
     heavy::HeavyWork,
     keys,
     rate::RateLimiter,
+    receivers::Receivers,
     recorder::{Listing, Recorder, UnderWay},
     rows::{DeliveryRow, Job, Task},
     rules::{Rule, Rules},
@@ -261,6 +262,7 @@ pub struct Deliveries<B> {
     pub(crate) store: Arc<Store<B>>,
     pub(crate) rules: Arc<Rules<B>>,
     pub(crate) recorder: Arc<Recorder<B>>,
+    pub(crate) receivers: Arc<Receivers<B>>,
     rate: RateLimiter<B>,
     pub(crate) heavy: Arc<HeavyWork>,
     pace: WaitPace,
@@ -268,11 +270,16 @@ pub struct Deliveries<B> {
 
 impl<B: Backend> Deliveries<B> {
     /// The service over these.
-    pub(crate) fn new(rules: &Arc<Rules<B>>, recorder: &Arc<Recorder<B>>, heavy: &Arc<HeavyWork>) -> Self {
+    pub(crate) fn new(
+        rules: &Arc<Rules<B>>,
+        recorder: &Arc<Recorder<B>>,
+        receivers: &Arc<Receivers<B>>,
+        heavy: &Arc<HeavyWork>,
+    ) -> Self {
         let store = Arc::clone(&rules.store);
         let rate = RateLimiter::new(&store);
         let (rules, recorder, heavy) = (Arc::clone(rules), Arc::clone(recorder), Arc::clone(heavy));
-        Self { store, rules, recorder, rate, heavy, pace: WaitPace::default() }
+        Self { store, rules, recorder, receivers: Arc::clone(receivers), rate, heavy, pace: WaitPace::default() }
     }
 
     /// Ends a delivery that has no attempt under way, and the message with it. A row that is over already stays as it is. Returns false if

@@ -1,13 +1,16 @@
 //! Sending a claimed attempt: rendered off the shared threads where that is heavy, shown to people while it runs for long.
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use futures_util::future::join;
 use tokio::time::timeout;
-use tracking_core::{request::Rendered, template::RenderFault};
+use tracking_core::{receiver::Receiver, request::Rendered, template::RenderFault};
 
 use super::{Claimed, Deliveries, Sent};
 use crate::{backend::Backend, sender::Sender};
+
+/// The time after which a send makes its receiver suspect.
+const SLOW_AFTER: Duration = Duration::from_secs(3);
 
 impl<B: Backend> Deliveries<B> {
     /// The request of a claimed attempt.
@@ -26,10 +29,15 @@ impl<B: Backend> Deliveries<B> {
             return sent;
         }
         // Only for people to see. It is waited for, so that no such write lands after the record, while the request goes on.
-        let (sent, shown) = join(sending, self.show_as_sending(claimed)).await;
+        let rest = SLOW_AFTER.saturating_sub(self.store.settings.shown_after.unsigned_abs());
+        let (sent, shown) = join(timeout(rest, &mut sending), self.show_as_sending(claimed)).await;
         if let Err(error) = shown {
             tracing::debug!(%error, "a running attempt could not be shown");
         }
-        sent
+        if let Ok(sent) = sent {
+            return sent;
+        }
+        let receiver = Receiver::of(claimed.owner(), &claimed.call().request);
+        join(sending, self.receivers.suspect(&receiver)).await.0
     }
 }

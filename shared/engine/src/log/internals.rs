@@ -1,7 +1,7 @@
 //! The internals of one delivery, for admins: what decides what it does next, read in at most five steps and changed by none.
 //!
 //! 1. its row, by which rule and subject are known; without one, the lines of its conversion are searched for it,
-//! 2. in one read: the row again, the line, the hold, the rule's head, its rate, its due row, the sweep's cursor,
+//! 2. in one read: the row again, the line, the hold, the rule's head, its rate, its due row, the sweep's cursor, the receiver that it waits for,
 //! 3. the rule's text,
 //! 4. in one read: the rows of the others on the line, and the due row of the hold.
 //!
@@ -102,6 +102,9 @@ impl<B: Backend> Log<B> {
             keys::hold_of(id, &about.rule),
             keys::sweep_cursor(),
         ];
+        let awaited = row.and_then(|row| row.receiver_wait.as_ref());
+        let has_receiver = awaited.is_some();
+        wanted.extend(awaited.map(|wait| keys::receiver(&wait.receiver)));
         wanted.extend(row.and_then(|row| row.next_due).map(|at| keys::due(at, &format!("D#{id}"))));
         let mut found = self.store.backend().get(&wanted).await?.into_iter();
         let [own, line, head, free, hold, cursor] = std::array::from_fn(|_| found.next().flatten());
@@ -110,6 +113,9 @@ impl<B: Backend> Log<B> {
         rows.head = head.and_then(|item| self.decoded(&item, rows));
         rows.free = free.and_then(|item| self.decoded(&item, rows));
         rows.swept = cursor.and_then(|item| self.decoded::<Cursor>(&item, rows)).and_then(|cursor| beginning(cursor.hour));
+        if has_receiver {
+            rows.receiver = found.next().flatten().and_then(|item| self.decoded(&item, rows));
+        }
         let due = found.next().flatten();
         let due = due.and_then(|item| self.due_row(&item, rows));
         rows.due.extend(due);

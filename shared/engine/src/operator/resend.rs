@@ -377,6 +377,7 @@ fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, how: Again<'_>, n
     row.state = State::Waiting;
     row.reason = Some(SENT_AGAIN.to_owned());
     row.next_due = Some(now);
+    row.receiver_wait = None;
     row.ended_at = None;
     row.last = None;
     row

@@ -6,6 +6,7 @@ pub(crate) mod catalogue;
 pub(crate) mod deliveries;
 pub mod events;
 pub(crate) mod explaining;
+pub(crate) mod receivers;
 pub(crate) mod repair;
 pub(crate) mod rules;
 pub(crate) mod service;

@@ -64,6 +64,7 @@ fn row() -> RefOr<Schema> {
         .has("max_attempts", count("Attempts at most by the end of the present budget"))
         .has("next_due", maybe_time("The time of the next attempt"))
         .has("waits_since", maybe_time("The time since which it has waited for the reason that it waits for now"))
+        .has("waits_for_receiver", or_null(id("The receiver that it waits for, or waited for last")))
         .has("pending", flag("True if an attempt was answered pending"))
         .has("epoch", count("The rule's epoch when it matched, or was last sent again"))
         .has("was_held", flag("True if it was held before its first attempt"))

@@ -1,6 +1,6 @@
 //! The log, and repairing what failed.
 
-use tracking_core::{delivery::State, repair::USUALLY_REPLAYED};
+use tracking_core::{delivery::State, receiver::ReceiverState, repair::USUALLY_REPLAYED};
 use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
@@ -44,6 +44,8 @@ pub(super) fn things() -> Vec<Thing> {
         ("Replayed", replayed()),
         ("ReplayRun", replay_run().into()),
         ("ReplayPage", page("ReplayRun")),
+        ("Receiver", receiver()),
+        ("ReceiverPage", page("Receiver")),
         ("Backfill", period("What to judge").into()),
         ("Backfilled", backfilled()),
     ]
@@ -200,6 +202,21 @@ fn replay_run() -> ObjectBuilder {
         .has("begun_at", time("When it began"))
         .has("ended_at", or_null(time("When it was completed or cancelled")))
         .has("counts", counts)
+}
+
+fn receiver() -> RefOr<Schema> {
+    record("A scheme, host and port that rules of one owner send to")
+        .has("id", id("Its id"))
+        .has("owner", named_as("Owner", "The owner of the rules"))
+        .has("scheme", word("The scheme", ["https", "http"]))
+        .has("host", text("Host and port"))
+        .has("state", word("Current state", ReceiverState::ALL.map(ReceiverState::as_str)))
+        .has("since", time("The time since which it is in this state"))
+        .has("down_since", or_null(time("The beginning of its outage")))
+        .has("waiting", whole("Deliveries that wait for it; 1000 stands for 1000 or more", 0..=1_000))
+        .has("next_probe", or_null(time("The time of the next probe; null unless it is open")))
+        .has("last_error", or_null(text("The words of its last failure")))
+        .into()
 }
 
 fn backfilled() -> RefOr<Schema> {

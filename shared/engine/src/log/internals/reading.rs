@@ -8,7 +8,8 @@ use tracking_core::{
     event::{Order as Place, Subject},
     id::Id,
     line::{Ask, Claim, Entry, Line, Present, Recorded},
-    standstill::{Circumstances, HoldNow, KnownRow, RateNow, RuleNow, Standstill, standstill},
+    receiver::{LONGEST_OUTAGE, ReceiverState},
+    standstill::{Circumstances, HoldNow, KnownRow, RateNow, ReceiverNow, RuleNow, Standstill, standstill},
 };
 
 use super::view::{
@@ -20,6 +21,7 @@ use crate::{
     delivery::{LONGEST_WAIT, PATIENCE},
     keys,
     rate::Free,
+    receivers::row::ReceiverRow,
     rows::{DeliveryRow, Job, Outbox},
     rules::{Head, Rule},
 };
@@ -44,6 +46,8 @@ pub(super) struct Rows {
     pub(super) rule: Option<Rule>,
     pub(super) free: Option<Free>,
     pub(super) hold: Option<(HoldInternals, HoldNow)>,
+    /// The receiver that it waits for.
+    pub(super) receiver: Option<ReceiverRow>,
     pub(super) due: Vec<DueRowInternals>,
     pub(super) swept: Option<Timestamp>,
     /// The rows of the others on its line, and of the first one of its change.
@@ -130,7 +134,17 @@ impl Rows {
             patient_until: self.job().map(|job| job.created_at + PATIENCE),
             hold: held.then(|| self.hold.as_ref().map_or(HoldNow::LetGo, |(_, hold)| *hold)),
             filed: self.due.iter().find(own_due).map(|due| due.at),
+            receiver: self.receiver_now(),
         }
+    }
+
+    /// The receiver that it waits for, if that is down.
+    fn receiver_now(&self) -> Option<ReceiverNow<'_>> {
+        let (_, row) = self.row.as_ref()?;
+        let (wait, standing) = (row.receiver_wait.as_ref()?, self.receiver.as_ref()?);
+        let since = standing.health.down_since.filter(|_| row.state == State::Waiting && row.next_due.is_none())?;
+        let recovers = standing.health.state == ReceiverState::HalfOpen;
+        Some(ReceiverNow { host: &standing.receiver.host, since, recovers, until: wait.since + LONGEST_OUTAGE })
     }
 
     fn job(&self) -> Option<&Job> {
@@ -271,6 +285,7 @@ fn shown_row(revision: u64, row: &DeliveryRow) -> RowInternals {
         max_attempts: *max_attempts,
         next_due: *next_due,
         waits_since: *waits_since,
+        waits_for_receiver: row.receiver_wait.as_ref().map(|wait| wait.receiver.clone()),
         pending: *pending,
         epoch: job.epoch,
         was_held: job.held,

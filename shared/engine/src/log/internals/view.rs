@@ -67,6 +67,8 @@ pub struct RowInternals {
     pub next_due: Option<Timestamp>,
     /// The time since which it has waited for its present reason.
     pub waits_since: Option<Timestamp>,
+    /// The receiver that it waits for, or waited for last.
+    pub waits_for_receiver: Option<Id>,
     /// `true` if an attempt was answered pending.
     pub pending: bool,
     /// The rule's epoch when it matched, or was last sent again.

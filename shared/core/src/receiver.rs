@@ -1,0 +1,431 @@
+//! The health of a receiver: one scheme, host and port that one owner's rules send to (B1–B6).
+//!
+//! Attempts are counted in buckets of ten seconds, so that what several processes counted adds up in whatever order they write it. A receiver
+//! that fails too often is *open*: what is owed to it waits, uncharged, and one delivery at a time probes it. Once a probe is answered it is
+//! *half open*: what waits goes out, two for each answer. Nothing here reads a clock: the time is an argument.
+
+mod probe;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use probe::{ProbeCandidate, choose_probe, probe_pause};
+
+use crate::{caller::Owner, delivery::DeliveryId, hash, id::Id, request::Request};
+
+/// The longest time that a delivery waits for its receiver, from its first wait in an outage on (B4).
+pub const LONGEST_OUTAGE: SignedDuration = SignedDuration::from_hours(72);
+/// The number of waiting deliveries beyond which fresh ones wait behind them while the receiver recovers (B5).
+pub const MANY_WAIT: usize = 100;
+/// The deliveries that were let go and have no answer yet, at most, while each answer lets two more go (B5).
+const MOST_UNDER_WAY: u32 = 64;
+/// The length of a bucket, in seconds, and the number of buckets that count.
+const BUCKET_SECONDS: i64 = 10;
+const BUCKETS: i64 = 6;
+/// The attempts in a minute from which on a share of failures opens the breaker (B2).
+const LEAST_ATTEMPTS: u32 = 10;
+/// The failures in a row that open the breaker, and the least time from the first of them to the last (B2).
+const RUN_LENGTH: u32 = 3;
+const RUN_TIME: SignedDuration = SignedDuration::from_mins(2);
+/// The time for which a probe has its receiver to itself: more than the longest timeout and what a claim takes.
+const PROBE_LEASE: SignedDuration = SignedDuration::from_mins(3);
+/// The time after which a suspect that was slow no more is closed.
+const SUSPICION: SignedDuration = SignedDuration::from_mins(10);
+/// The bytes of an error that are kept.
+const MAX_ERROR_BYTES: usize = 200;
+
+/// A receiver by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receiver {
+    /// The id, made of the owner, the scheme, the host and the port.
+    pub id: Id,
+    /// The owner of the rules that send to it.
+    pub owner: Owner,
+    /// `https` or `http`.
+    pub scheme: Box<str>,
+    /// Host and port, such as `api.bank.example:443`.
+    pub host: Box<str>,
+}
+
+impl Receiver {
+    /// The receiver of a request of this owner's rules.
+    pub fn of(owner: &Owner, request: &Request) -> Self {
+        let scheme = request.origin().split_once("://").map_or("https", |(scheme, _)| scheme);
+        Self::named(owner, scheme, request.host())
+    }
+
+    /// The receiver of this name.
+    fn named(owner: &Owner, scheme: &str, host: &str) -> Self {
+        let of = owner.affiliate().map_or("admin", Id::as_str);
+        let kind = if owner.affiliate().is_some() { "affiliate" } else { "admin" };
+        let id = format!("rcv_{}", hash::text(&["receiver", kind, of, scheme, host], 24));
+        let id = id.parse().expect("a hash is an id");
+        Self { id, owner: owner.clone(), scheme: scheme.into(), host: host.into() }
+    }
+}
+
+/// The state of a receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiverState {
+    /// It is sent to.
+    #[default]
+    Closed,
+    /// It is sent to, and answers slowly.
+    Suspect,
+    /// It is down: deliveries wait for it.
+    Open,
+    /// It has answered again: those that wait go out.
+    HalfOpen,
+}
+
+impl ReceiverState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Closed, Self::Suspect, Self::Open, Self::HalfOpen];
+
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Suspect => "suspect",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+/// The result of one attempt, as its receiver's health sees it (B1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sign {
+    /// An answer that shows a receiver that works, whatever it says.
+    Answer,
+    /// No answer in time, no connection, or a 5xx or 429 that its rule sends again: the words for it.
+    Failure(String),
+}
+
+/// Attempts of ten seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Bucket {
+    /// The number of its ten seconds since 1970.
+    at: i64,
+    attempts: u32,
+    failures: u32,
+}
+
+/// Failures without an answer between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Streak {
+    failures: u32,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+/// The attempts that one process has seen since it last wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Those of the last minute.
+    buckets: Vec<Bucket>,
+    /// `true` if there was an answer; the streak began after it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    answered: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    streak: Option<Streak>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+}
+
+impl Counts {
+    /// Counts an attempt that ended now.
+    pub fn add(&mut self, sign: &Sign, now: Timestamp) {
+        let failed = matches!(sign, Sign::Failure(_));
+        self.count(Bucket { at: bucket(now), attempts: 1, failures: failed.into() });
+        self.age(now);
+        match sign {
+            Sign::Answer => (self.answered, self.streak) = (true, None),
+            Sign::Failure(error) => {
+                let streak = self.streak.get_or_insert(Streak { failures: 0, first: now, last: now });
+                streak.failures = streak.failures.saturating_add(1);
+                streak.last = streak.last.max(now);
+                self.last_error = Some(error[..error.floor_char_boundary(MAX_ERROR_BYTES)].to_owned());
+            }
+        }
+    }
+
+    /// Adds what another process, or this one since, has counted.
+    fn merge(&mut self, later: Self, now: Timestamp) {
+        later.buckets.into_iter().for_each(|bucket| self.count(bucket));
+        self.age(now);
+        self.last_error = later.last_error.or(self.last_error.take());
+        self.streak = match (self.streak, later.streak) {
+            (_, streak) if later.answered => streak,
+            (Some(one), Some(other)) => Some(Streak {
+                failures: one.failures.saturating_add(other.failures),
+                first: one.first.min(other.first),
+                last: one.last.max(other.last),
+            }),
+            (one, other) => one.or(other),
+        };
+        self.answered = false;
+    }
+
+    fn count(&mut self, more: Bucket) {
+        match self.buckets.iter_mut().find(|bucket| bucket.at == more.at) {
+            Some(bucket) => {
+                bucket.attempts = bucket.attempts.saturating_add(more.attempts);
+                bucket.failures = bucket.failures.saturating_add(more.failures);
+            }
+            None => self.buckets.push(more),
+        }
+    }
+
+    /// Forgets buckets that are older than a minute.
+    fn age(&mut self, now: Timestamp) {
+        let first = bucket(now) - BUCKETS + 1;
+        self.buckets.retain(|bucket| bucket.at >= first);
+    }
+
+    /// Returns true if these open the breaker (B2).
+    fn is_too_bad(&self) -> bool {
+        let (attempts, failures) = self.buckets.iter().fold((0_u32, 0_u32), |(attempts, failures), bucket| {
+            (attempts.saturating_add(bucket.attempts), failures.saturating_add(bucket.failures))
+        });
+        let often = attempts >= LEAST_ATTEMPTS && failures.saturating_mul(2) >= attempts;
+        let long = self.streak.is_some_and(|Streak { failures, first, last }| failures >= RUN_LENGTH && last >= first + RUN_TIME);
+        often || long
+    }
+}
+
+fn bucket(now: Timestamp) -> i64 {
+    now.as_second().div_euclid(BUCKET_SECONDS)
+}
+
+/// A delivery that probes a receiver that is down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The time after which another one may probe.
+    pub until: Timestamp,
+}
+
+/// The health of one receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// The state.
+    pub state: ReceiverState,
+    /// The time since which it is in this state.
+    pub since: Timestamp,
+    /// Grows with each transition and with each probe: whoever wrote with an older one is late.
+    pub generation: u64,
+    /// The time at which its outage began, until it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_since: Option<Timestamp>,
+    counts: Counts,
+    /// The probe that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+    /// The time of the last probe's end, or of the outage's beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    probed_at: Option<Timestamp>,
+    /// The probes of this outage that failed.
+    #[serde(default)]
+    failed_probes: u32,
+    /// `true` if a person asks for a probe.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_asked: bool,
+    /// `true` while many deliveries wait for it that has answered again: fresh ones wait behind them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_many: bool,
+}
+
+/// A change of a receiver's state that the bus is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transition {
+    /// An outage has begun.
+    Down,
+    /// It is over.
+    Up,
+}
+
+impl Health {
+    /// The health of a receiver of which nothing bad is known.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            state: ReceiverState::Closed,
+            since: now,
+            generation: 0,
+            down_since: None,
+            counts: Counts::default(),
+            probe: None,
+            probed_at: None,
+            failed_probes: 0,
+            is_asked: false,
+            has_many: false,
+        }
+    }
+
+    /// The words of its last failure.
+    pub fn last_error(&self) -> Option<&str> {
+        self.counts.last_error.as_deref()
+    }
+
+    /// The failures since its last answer.
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.counts.streak.map_or(0, |streak| streak.failures)
+    }
+
+    /// Returns true if it has failed in the last minute.
+    pub fn has_failed_lately(&self, now: Timestamp) -> bool {
+        let first = bucket(now) - BUCKETS + 1;
+        self.counts.buckets.iter().any(|bucket| bucket.at >= first && bucket.failures > 0)
+    }
+
+    /// Returns true if its outage is not over.
+    pub fn is_out(&self) -> bool {
+        matches!(self.state, ReceiverState::Open | ReceiverState::HalfOpen)
+    }
+
+    /// Returns true if a delivery is to wait for it. One that has waited goes out while the receiver recovers; one that probes goes out at
+    /// any time.
+    pub fn keeps(&self, delivery: &DeliveryId, has_waited: bool, now: Timestamp) -> bool {
+        match self.state {
+            ReceiverState::Closed | ReceiverState::Suspect => false,
+            ReceiverState::HalfOpen => self.has_many && !has_waited,
+            ReceiverState::Open => self.probe.as_ref().is_none_or(|probe| probe.delivery != *delivery || probe.until <= now),
+        }
+    }
+
+    /// Adds counts while it is sent to. Returns the transition if that opens it (B2).
+    pub fn merge(&mut self, counts: Counts, now: Timestamp) -> Option<Transition> {
+        self.counts.merge(counts, now);
+        if self.is_out() || !self.counts.is_too_bad() {
+            return None;
+        }
+        self.go(ReceiverState::Open, now);
+        (self.down_since, self.probed_at, self.failed_probes) = (Some(now), Some(now), 0);
+        Some(Transition::Down)
+    }
+
+    /// Returns true if these counts would open it.
+    pub fn would_open(&self, counts: &Counts, now: Timestamp) -> bool {
+        self.clone().merge(counts.clone(), now).is_some()
+    }
+
+    /// Begins a probe by this delivery, unless one is under way.
+    pub fn begin_probe(&mut self, delivery: &DeliveryId, now: Timestamp) -> bool {
+        if self.state != ReceiverState::Open || self.is_probed(now) {
+            return false;
+        }
+        self.generation += 1;
+        self.is_asked = false;
+        self.probe = Some(Probe { delivery: delivery.clone(), until: now + PROBE_LEASE });
+        true
+    }
+
+    /// Returns true while a probe is under way.
+    pub fn is_probed(&self, now: Timestamp) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.until > now)
+    }
+
+    /// The time of the next probe, while these wait, the oldest of them until `until` at most; `None` if it is not down.
+    pub fn next_probe(&self, waiting: &[ProbeCandidate], until: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let last = self.probed_at.filter(|_| self.state == ReceiverState::Open)?;
+        if let Some(probe) = self.probe.as_ref().filter(|probe| probe.until > now) {
+            return Some(probe.until);
+        }
+        if self.is_asked {
+            return Some(now);
+        }
+        Some(last + probe_pause(self.failed_probes, waiting, until.duration_since(last)))
+    }
+
+    /// Makes the next probe due now, and those after it frequent again: a person asks for it. Returns false if it is not down.
+    pub fn ask_probe(&mut self) -> bool {
+        if self.state != ReceiverState::Open {
+            return false;
+        }
+        (self.is_asked, self.failed_probes) = (true, 0);
+        self.generation += 1;
+        true
+    }
+
+    /// Takes the result of an attempt that began at `began` while it is down or recovers. Returns true if that changes anything: an attempt
+    /// that began earlier says nothing of the present.
+    pub fn hear(&mut self, sign: &Sign, (delivery, began): (&DeliveryId, Timestamp), now: Timestamp) -> bool {
+        let is_probe = self.probe.as_ref().is_some_and(|probe| probe.delivery == *delivery);
+        match (self.state, sign) {
+            (ReceiverState::Open, Sign::Answer) if began >= self.since => {
+                self.go(ReceiverState::HalfOpen, now);
+                self.has_many = true;
+                true
+            }
+            (ReceiverState::Open, Sign::Failure(_)) if is_probe => {
+                self.fail(sign, now);
+                true
+            }
+            (ReceiverState::HalfOpen, Sign::Failure(_)) if began >= self.since => {
+                self.go(ReceiverState::Open, now);
+                self.fail(sign, now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A probe, or a delivery that was let go, has failed.
+    fn fail(&mut self, sign: &Sign, now: Timestamp) {
+        self.counts.add(sign, now);
+        self.probe = None;
+        self.generation += 1;
+        self.probed_at = Some(now);
+        self.failed_probes = self.failed_probes.saturating_add(1);
+    }
+
+    /// Lets those that wait go out: a person says that it works again. Returns false if nothing waits for it in this state.
+    pub fn release(&mut self, now: Timestamp) -> bool {
+        if self.state != ReceiverState::Open {
+            return false;
+        }
+        self.go(ReceiverState::HalfOpen, now);
+        self.has_many = true;
+        true
+    }
+
+    /// Closes it. Returns the transition if an outage is over.
+    pub fn close(&mut self, now: Timestamp) -> Option<Transition> {
+        self.go(ReceiverState::Closed, now);
+        let last_error = self.counts.last_error.take();
+        self.counts = Counts { last_error, ..Counts::default() };
+        (self.failed_probes, self.probed_at, self.is_asked) = (0, None, false);
+        self.down_since.take().map(|_| Transition::Up)
+    }
+
+    /// Suspects it: a send has run for long. Returns false if that changes nothing.
+    pub fn suspect(&mut self, now: Timestamp) -> bool {
+        let changes = self.state == ReceiverState::Closed;
+        if changes {
+            self.go(ReceiverState::Suspect, now);
+        }
+        changes
+    }
+
+    /// Returns true if it has been suspected for so long that it is closed.
+    pub fn is_stale_suspect(&self, now: Timestamp) -> bool {
+        self.state == ReceiverState::Suspect && now >= self.since + SUSPICION
+    }
+
+    fn go(&mut self, state: ReceiverState, now: Timestamp) {
+        (self.state, self.since, self.probe, self.has_many) = (state, now, None, false);
+        self.generation += 1;
+    }
+}
+
+/// The number of waiting deliveries that an answer lets go, while so many that were let go have none yet (B5): two, so that their number
+/// doubles, and in the end one for one.
+pub fn let_go(under_way: u32) -> usize {
+    if under_way < MOST_UNDER_WAY { 2 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! Waiting for a receiver that is down (B4): uncharged, filed once under the receiver, with its place on the subject queue kept (P3).
+//!
+//! First the place on the queue, then the row, then the file, then one more look at the receiver, and the message's end at last: either
+//! whoever closes the receiver sees the file, or this sees that it is closed.
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::{
+    delivery::{DeliveryId, State},
+    line::{Line, Position},
+    receiver::{LONGEST_OUTAGE, Receiver},
+    standstill::Cause,
+};
+
+use super::{
+    super::{group, outbox::publish_emitted, walk::AGAIN},
+    Asking, Ending, Step, View,
+};
+use crate::{
+    backend::{Backend, StoreError, Swap},
+    delivery::Deliveries,
+    keys,
+    receivers::{Outage, queue::WaitingRow},
+    rows::{DeliveryRow, ReceiverWait},
+    spans,
+};
+
+/// The time for which a delivery keeps its place on its subject queue beyond the end of its wait.
+const KEEPS_PLACE: SignedDuration = SignedDuration::from_hours(1);
+/// A wait behind another that is longer than this is one for its receiver.
+const LONG: SignedDuration = SignedDuration::from_mins(2);
+/// The pause of a delivery for which its subject queue has no room.
+const NO_ROOM: SignedDuration = SignedDuration::from_secs(30);
+
+/// Lets a delivery wait that may be sent, if its receiver is down. `None`: it is not. `attempt` is its next.
+pub(super) async fn wait<B: Backend>(
+    deliveries: &Deliveries<B>,
+    asking: &Asking<'_>,
+    view: &View,
+    attempt: u32,
+) -> Result<Option<Step>, StoreError> {
+    let receiver = Receiver::of(&asking.job.owner, &asking.call().request);
+    let row = view.records.get(&asking.job.id);
+    let has_waited = row.and_then(|row| row.receiver_wait.as_ref()).is_some_and(|wait| wait.receiver == receiver.id);
+    match deliveries.receivers.outage(&receiver, &asking.job.id, has_waited).await? {
+        Some(outage) => Box::pin(file(deliveries, asking, view, (&outage, attempt))).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Lets a delivery without an attempt wait behind an older one that waits for its receiver: for the same receiver. Behind one that waited and
+/// was let go it looks again soon. `None`: it waits for something else, until then.
+pub(super) async fn wait_behind<B: Backend>(
+    deliveries: &Deliveries<B>,
+    asking: &Asking<'_>,
+    view: &View,
+    until: Timestamp,
+) -> Result<Option<Step>, StoreError> {
+    let now = deliveries.store.now();
+    let base = view.records.get(&asking.job.id).map_or(0, |row| row.base);
+    let ask = deliveries.ask(asking, base, now);
+    let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
+    let Position { attempts, blocker, .. } = view.line.position(&ask, &recorded);
+    let Some(blocker) = blocker.filter(|_| attempts == 0) else { return Ok(None) };
+    let Some(wait) = view.records.get(&blocker.id).and_then(|row| row.receiver_wait.as_ref()) else { return Ok(None) };
+    if let Some(outage) = deliveries.receivers.outage_now(&wait.receiver).await? {
+        return Box::pin(file(deliveries, asking, view, (&outage, 1))).await.map(Some);
+    }
+    if until <= now + LONG {
+        return Ok(None);
+    }
+    if let Some(line) = view.line.waiting(&ask, 1, now, None)
+        && !deliveries.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()?
+    {
+        return Ok(Some(Step::Again));
+    }
+    let again = now + AGAIN;
+    spans::waits(Cause::Behind, again);
+    let row = view.records.get(&asking.job.id);
+    let host = asking.call().request.host();
+    deliveries.store.commit_one(deliveries.come_again(asking.received, &asking.job, host, again, row)).await?;
+    Ok(Some(Step::Settled))
+}
+
+/// Files a delivery under the receiver that it waits for, or ends it if it has waited for so long as it may.
+async fn file<B: Backend>(
+    deliveries: &Deliveries<B>,
+    asking: &Asking<'_>,
+    view: &View,
+    (outage, attempt): (&Outage, u32),
+) -> Result<Step, StoreError> {
+    let Asking { received, job, .. } = asking;
+    let now = deliveries.store.now();
+    let known = view.records.get(&job.id);
+    let receiver = &outage.receiver.id;
+    let is_same = |wait: &&ReceiverWait| wait.receiver == *receiver && wait.outage == outage.since;
+    let since = known.and_then(|row| row.receiver_wait.as_deref()).filter(is_same).map_or(now, |wait| wait.since);
+    let until = since + LONGEST_OUTAGE;
+    if now >= until {
+        return end(deliveries, asking, view, (outage, attempt - 1)).await;
+    }
+    let base = known.map_or(0, |row| row.base);
+    if attempt == 1 && !has_place(&view.line, &job.id, until) {
+        let ask = deliveries.ask(asking, base, now);
+        let Some(line) = view.line.waiting(&ask, attempt, until + KEEPS_PLACE, None) else {
+            spans::waits(Cause::Receiver, now + NO_ROOM);
+            let host = asking.call().request.host();
+            deliveries.store.commit_one(deliveries.come_again(received, job, host, now + NO_ROOM, known)).await?;
+            return Ok(Step::Settled);
+        };
+        if !deliveries.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()? {
+            return Ok(Step::Again);
+        }
+    }
+    let wait = ReceiverWait { receiver: receiver.clone(), outage: outage.since, since };
+    let Some(row) = write_row(deliveries, asking, view, (outage, wait)).await? else { return Ok(Step::Again) };
+    let attempts_left = (base + asking.max_attempts(base)).saturating_sub(attempt - 1);
+    let group = group(job, asking.call().request.host());
+    let waiting = WaitingRow { delivery: job.id.clone(), created_at: job.created_at, attempts_left, until, group };
+    deliveries.receivers.file(receiver, &waiting).await?;
+    if deliveries.receivers.outage_now(receiver).await?.is_some() {
+        spans::waits(Cause::Receiver, until);
+        deliveries.store.commit_one(received.done()).await?;
+    } else {
+        let host = asking.call().request.host();
+        deliveries.store.commit_one(deliveries.come_again(received, job, host, now, Some(&row))).await?;
+        deliveries.receivers.unfile(receiver, &waiting).await?;
+    }
+    Ok(Step::Settled)
+}
+
+/// Returns true if the delivery keeps its place on the line beyond its wait.
+fn has_place(line: &Line, id: &DeliveryId, until: Timestamp) -> bool {
+    line.entries.iter().any(|entry| entry.id == *id && entry.parked_until.is_some_and(|known| known > until))
+}
+
+/// Writes that a delivery waits for its receiver. `None`: somebody else has written its row.
+async fn write_row<B: Backend>(
+    deliveries: &Deliveries<B>,
+    asking: &Asking<'_>,
+    view: &View,
+    (outage, wait): (&Outage, ReceiverWait),
+) -> Result<Option<DeliveryRow>, StoreError> {
+    let Asking { job, rule, flow, seal, .. } = asking;
+    let known = view.records.get(&job.id).cloned();
+    let is_known = known.is_some();
+    let row = deliveries.without_outbox(known).await?;
+    let mut row = row.unwrap_or_else(|| DeliveryRow::new(job.clone(), State::Waiting, asking.max_attempts(0)));
+    if !is_known && !job.held {
+        deliveries.recorder.list(&row).await?;
+    }
+    row.job = job.clone();
+    row.state = State::Waiting;
+    row.reason = Some(outage.reason());
+    row.receiver_wait = Some(Box::new(wait));
+    row.next_due = None;
+    row.keeps_until = None;
+    if let Some(flow) = flow {
+        flow.note(&rule.definition, seal, &mut row);
+    }
+    let expect = view.row_rev.filter(|_| is_known);
+    let swap = Swap { key: keys::delivery(&job.id), expect, new: Some(deliveries.store.delivery_item(&row)) };
+    if !deliveries.store.swap_one(swap).await.is_done()? {
+        return Ok(None);
+    }
+    publish_emitted(&deliveries.store, &row).await?;
+    Ok(Some(row))
+}
+
+/// Ends a delivery that has waited for 72 hours.
+async fn end<B: Backend>(
+    deliveries: &Deliveries<B>,
+    asking: &Asking<'_>,
+    view: &View,
+    (outage, attempts): (&Outage, u32),
+) -> Result<Step, StoreError> {
+    let row = view.records.get(&asking.job.id).cloned();
+    let state = if row.as_ref().is_some_and(|row| row.pending) { State::Unresolved } else { State::Exhausted };
+    let reason = format!("receiver {} was down for 72 hours, since {}", outage.receiver.host, outage.since);
+    let ending = Ending {
+        job: &asking.job,
+        row: row.zip(view.row_rev),
+        attempts,
+        max_attempts: asking.max_attempts(0),
+        definition: Some(&asking.rule.definition),
+        emitted: Vec::new(),
+    };
+    deliveries.end_step(asking.received, ending, state, &reason).await
+}

@@ -1,0 +1,55 @@
+//! Waiting for a slot of the rule's rate, uncharged.
+
+use jiff::{SignedDuration, Timestamp};
+use tracking_core::standstill::Cause;
+
+use super::{Asking, Step, View, Won};
+use crate::{
+    backend::{Backend, StoreError},
+    delivery::Deliveries,
+    rate::Turn,
+    spans,
+};
+
+/// A lease that was reckoned longer ago than this is reckoned anew.
+const SLOW: SignedDuration = SignedDuration::from_secs(1);
+
+impl<B: Backend> Deliveries<B> {
+    /// Lets an attempt wait for its slot, if its rule has a rate. `None`: it may go now.
+    pub(super) async fn wait_for_slot(
+        &self,
+        asking: &mut Asking<'_>,
+        view: &View,
+        won: &Won,
+        now: Timestamp,
+    ) -> Result<Option<Step>, StoreError> {
+        let Some(rate) = asking.rule.definition.rate_per_second else { return Ok(None) };
+        if asking.paced == Some(won.attempt) {
+            return Ok(None);
+        }
+        let given = asking.slot.or_else(|| view.line.slot(&asking.job.id));
+        let turn = self.rate.pace(&asking.rule.id, rate, given).await?;
+        if let Turn::At(until) | Turn::Ask(until) = turn {
+            spans::waits(Cause::RateSlot, until);
+            asking.slot = if turn == Turn::At(until) { Some(until) } else { given };
+            // What waits keeps its place and its slot on the line (P3).
+            let waiting = view.line.waiting(&self.ask(asking, won.base, now), won.attempt, until, asking.slot);
+            if let Some(waiting) = waiting.filter(|waiting| *waiting != view.line)
+                && !self.swap_line(asking.key.clone(), view.rev, &waiting, now).await.is_done()?
+            {
+                return Ok(Some(Step::Again));
+            }
+            let max_attempts = asking.max_attempts(won.base);
+            let shown = match &won.row {
+                None => self.show_waiting(&asking.job, max_attempts, until, Cause::RateSlot).await?,
+                row => row.clone(),
+            };
+            let host = asking.call().request.host();
+            self.store.commit_one(self.come_again(asking.received, &asking.job, host, until, shown.as_ref())).await?;
+            return Ok(Some(Step::Settled));
+        }
+        asking.paced = Some(won.attempt);
+        // A lease that began long ago is reckoned anew.
+        Ok((self.store.now() > now + SLOW).then_some(Step::Again))
+    }
+}
