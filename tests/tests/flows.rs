@@ -30,6 +30,8 @@ mod presets;
 mod requests;
 #[path = "flows/sealed.rs"]
 mod sealed;
+#[path = "flows/webhooks.rs"]
+mod webhooks;
 
 const OK: Reply = Reply::Says(200, "ok");
 
