@@ -37,6 +37,6 @@ pub fn probe_pause(failed: u32, waiting: &[ProbeCandidate], left: SignedDuration
     let spare: u32 = waiting.iter().map(|one| one.attempts_left.saturating_sub(1)).fold(0, u32::saturating_add);
     let others = u32::try_from(waiting.len().saturating_sub(1)).unwrap_or(u32::MAX);
     let probes = if spare > 0 { spare } else { others };
-    let share = left.max(SignedDuration::ZERO) / 2_i32.pow(probes.min(30));
-    doubled.max(share)
+    let part = left.max(SignedDuration::ZERO) / 2_i32.pow(probes.min(30));
+    doubled.max(part)
 }

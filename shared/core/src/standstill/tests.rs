@@ -214,3 +214,19 @@ fn every_cause_has_the_word_that_it_is_written_as() {
         assert_eq!(serde_json::to_string(&cause).unwrap(), format!("\"{}\"", cause.as_str()));
     }
 }
+
+#[test]
+fn b4_a_delivery_whose_receiver_is_down_waits_for_it() {
+    let receiver = ReceiverNow { host: "api.bank.example:443", since: at(NOW), recovers: false, until: at(LATER) };
+    let down = |recovers| Circumstances {
+        row: Some(row(State::Waiting)),
+        receiver: Some(ReceiverNow { recovers, ..receiver }),
+        ..free()
+    };
+    let why = "Its receiver api.bank.example:443 is down since 2026-11-22T09:00:00Z and is probed; it waits uncharged, at most until \
+               2026-11-22T09:05:00Z";
+    check(&down(false), Cause::Receiver, Some(LATER), why);
+    let why = "Its receiver api.bank.example:443 is down since 2026-11-22T09:00:00Z and has answered again, and lets those go that wait \
+               for it, the oldest first; it waits uncharged, at most until 2026-11-22T09:05:00Z";
+    check(&down(true), Cause::Receiver, Some(LATER), why);
+}

@@ -108,19 +108,19 @@ impl<B: Backend> Deliveries<B> {
     /// Neither the store nor the queue takes the record: the attempt stays counted, and the message comes again.
     pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<Option<Continued>, StoreError> {
         let sent = match sent {
-            Err(SendFault::Ours(fault)) => return self.give_back(claimed, &fault).await.map(|()| None),
+            Err(SendFault::Ours(fault)) => return Box::pin(self.give_back(claimed, &fault)).await.map(|()| None),
             sent => sent.map_err(|fault| fault.for_owner(&claimed.job.owner)),
         };
         let now = self.store.now();
         // Where the store does not say, the record is written by whoever finds out.
-        let holds = if now > claimed.lease_until { self.still_holds(&claimed).await } else { Ok(true) };
+        let holds = if now > claimed.lease_until { Box::pin(self.still_holds(&claimed)).await } else { Ok(true) };
         let may_have_left = sent.as_ref().err().is_none_or(SendFault::may_have_left);
         let (claimed, understood, draft) = Box::pin(self.understood(claimed, sent, now)).await;
         let verdict = understood.judged.verdict;
-        let heard = understood.sign().filter(|_| may_have_left).map(|sign| heard(&claimed, sign));
+        let heard = understood.sign().filter(|_| may_have_left).map(|sign| Box::new(heard(&claimed, sign)));
         let (row, earlier) = Box::pin(self.concluded(&claimed, understood, draft, now)).await;
         if holds == Ok(false) {
-            return self.leave_trace(claimed, &row, earlier, now).await.map(|()| None);
+            return Box::pin(self.leave_trace(claimed, &row, earlier, now)).await.map(|()| None);
         }
         tell_log(&row, verdict);
         let (state, at, rule, owner) = (row.state, claimed.at, claimed.rule.id.clone(), claimed.job.owner.clone());
@@ -132,7 +132,7 @@ impl<B: Backend> Deliveries<B> {
             }
             self.store.failing.conclude(Concluded { rule, owner, verdict, at });
             if let Some(heard) = heard {
-                self.receivers.note(heard).await;
+                Box::pin(self.receivers.note(*heard)).await;
             }
         }
         recorded

@@ -55,6 +55,14 @@ pub(super) enum ToDo {
     Trust,
 }
 
+/// A row as a process remembers it.
+pub(super) enum Recalled {
+    /// The row, or that there is none.
+    Row(Option<Arc<ReceiverRow>>),
+    /// It is to be read.
+    Nothing,
+}
+
 /// The receivers that a process knows.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -73,12 +81,12 @@ impl Memory {
         self.is_shared
     }
 
-    /// The row of a receiver, or that it has none; `None` if it is to be read.
-    pub(super) fn known(&self, id: &Id, now: Timestamp) -> Option<Option<Arc<ReceiverRow>>> {
+    /// The row of a receiver, as far as it is known.
+    pub(super) fn recall(&self, id: &Id, now: Timestamp) -> Recalled {
         let known = self.lock();
-        let one = known.get(id)?;
-        let read_at = one.read_at?;
-        (!self.is_shared || read_at + LIFETIME > now).then(|| one.row.clone())
+        let Some(one) = known.get(id) else { return Recalled::Nothing };
+        let is_fresh = one.read_at.is_some_and(|read_at| !self.is_shared || read_at + LIFETIME > now);
+        if is_fresh { Recalled::Row(one.row.clone()) } else { Recalled::Nothing }
     }
 
     /// The state of a receiver, as far as it is known.

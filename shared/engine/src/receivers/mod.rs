@@ -30,7 +30,7 @@ use crate::{
     keys, rows,
     store::Store,
 };
-use memory::{Memory, ToDo};
+use memory::{Memory, Recalled, ToDo};
 use row::ReceiverRow;
 
 /// The tries to change a row that others change.
@@ -90,9 +90,9 @@ impl<B: Backend> Receivers<B> {
         has_waited: bool,
     ) -> Result<Option<Outage>, StoreError> {
         let now = self.store.now();
-        let mut row = match self.memory.known(&receiver.id, now) {
-            Some(row) => row,
-            None => self.read(&receiver.id).await?,
+        let mut row = match self.memory.recall(&receiver.id, now) {
+            Recalled::Row(row) => row,
+            Recalled::Nothing => self.read(&receiver.id).await?,
         };
         let keeps = |row: &Arc<ReceiverRow>| row.health.keeps(delivery, has_waited, now);
         if has_waited && self.memory.is_shared() && row.as_ref().is_some_and(keeps) {
