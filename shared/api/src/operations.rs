@@ -22,7 +22,7 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
     let (get, post, put, patch, delete) = (Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE);
     let (rule, secret, quota) = ("/tracking-apis/{id}", "/tracking-apis/{id}/secrets/{name}", "/affiliates/{id}/quota");
     let restore = "/tracking-apis/{id}/history/{version}/restore";
-    vec![
+    let mut all = vec![
         Operation::new(get.clone(), "/tracking-apis", tracking_apis::list::<B>, paths::rules::list),
         Operation::new(post.clone(), "/tracking-apis", tracking_apis::create::<B>, paths::rules::create)
             .without_key()
@@ -65,22 +65,31 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         Operation::new(get.clone(), "/replays", replays::list::<B>, paths::repair::replays),
         Operation::new(get.clone(), "/replays/{id}", replays::read::<B>, paths::repair::replay_so_far),
         Operation::new(post.clone(), "/replays/{id}/cancel", replays::cancel::<B>, paths::repair::cancel_replay),
-        Operation::new(get.clone(), "/receivers", receivers::list::<B>, paths::receivers::list).reading_much(),
-        Operation::new(get.clone(), "/receivers/{id}", receivers::read::<B>, paths::receivers::read),
-        Operation::new(post.clone(), "/receivers/{id}/probe", receivers::probe::<B>, paths::receivers::probe),
-        Operation::new(post.clone(), "/receivers/{id}/reset", receivers::reset::<B>, paths::receivers::reset),
         Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
         Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
         Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),
-        Operation::new(post.clone(), "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit)
+        Operation::new(post, "/events/rejected/{id}/resubmit", rejected::resubmit::<B>, paths::events::resubmit)
             .with_most_bytes(EVENT_BYTES),
-        Operation::new(post.clone(), "/tracking-apis/{id}/webhook-id", callbacks::renew::<B>, paths::callbacks::renew),
-        Operation::new(get.clone(), "/callbacks/{token}", callbacks::callback::<B>, paths::callbacks::get).open(),
-        Operation::new(post.clone(), "/callbacks/{token}", callbacks::callback::<B>, paths::callbacks::post).open().without_key(),
-        Operation::new(post, "/webhooks/{webhook_id}", callbacks::webhook::<B>, paths::callbacks::webhook).open().without_key(),
         Operation::new(get.clone(), "/macros", catalogue::read, paths::catalogue::macros),
         Operation::new(get.clone(), "/step-kinds", catalogue::step_kinds, paths::catalogue::step_kinds),
         Operation::new(get.clone(), "/presets", presets::list, paths::catalogue::presets),
         Operation::new(get, "/healthz", alive, paths::service::alive).open(),
+    ];
+    all.extend(of_receivers());
+    all
+}
+
+/// What receivers do, and how they are.
+fn of_receivers<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
+    let (get, post) = (Method::GET, Method::POST);
+    vec![
+        Operation::new(get.clone(), "/receivers", receivers::list::<B>, paths::receivers::list).reading_much(),
+        Operation::new(get.clone(), "/receivers/{id}", receivers::read::<B>, paths::receivers::read),
+        Operation::new(post.clone(), "/receivers/{id}/probe", receivers::probe::<B>, paths::receivers::probe),
+        Operation::new(post.clone(), "/receivers/{id}/reset", receivers::reset::<B>, paths::receivers::reset),
+        Operation::new(post.clone(), "/tracking-apis/{id}/webhook-id", callbacks::renew::<B>, paths::callbacks::renew),
+        Operation::new(get.clone(), "/callbacks/{token}", callbacks::callback::<B>, paths::callbacks::get).open(),
+        Operation::new(post.clone(), "/callbacks/{token}", callbacks::callback::<B>, paths::callbacks::post).open().without_key(),
+        Operation::new(post, "/webhooks/{webhook_id}", callbacks::webhook::<B>, paths::callbacks::webhook).open().without_key(),
     ]
 }

@@ -151,7 +151,7 @@ impl<B: Backend> Callbacks<B> {
         let (mut waiting, mut gone) = (Vec::new(), Vec::new());
         for (id, row) in ids.into_iter().zip(read) {
             let row = row.filter(|row| !row.state.is_ended());
-            match row.as_ref().and_then(|row| row.flow.as_deref()).filter(|flow| flow.awaits() == Some(name)) {
+            match row.as_ref().and_then(|row| row.flow.as_deref()).filter(|flow| flow.expects() == Some(name)) {
                 Some(flow) => waiting.push((id, flow.step.clone(), flow.run(), flow.serial())),
                 None if row.is_none() => gone.push(keys::awaiting_delivery(&rule.id, name, &id)),
                 None => {}

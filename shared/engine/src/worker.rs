@@ -13,7 +13,7 @@ use tracking_core::{delivery::DeliveryId, event::Order as Place};
 
 use crate::{
     backend::{Backend, Effects, Item, Key, Lane, Message, Received, StoreError},
-    delivery::{Claiming, Continued, Deliveries},
+    delivery::{Claiming, Continued, Deliveries, listen::hears},
     failed::Failed,
     holds::Holds,
     keys,
@@ -293,7 +293,7 @@ impl<B: Backend> Worker<B> {
                 }
                 None => self.store.commit_one(received.done()).await?,
             },
-            Task::Heard { delivery } => match self.deliveries.hears(received, &delivery).await? {
+            Task::Heard { delivery } => match hears(&self.store, received, &delivery).await? {
                 Some(row) => {
                     spans::add_rule(&row.job.rule);
                     return Box::pin(self.deliveries.claim_job(received, row.job.clone(), Some(row), until, None)).await;

@@ -37,8 +37,8 @@ impl Progress {
     }
 
     /// The name under which it waits for a webhook, while it does.
-    pub fn awaits(&self) -> Option<&str> {
-        self.awaits.as_deref()
+    pub fn expects(&self) -> Option<&str> {
+        self.expects.as_deref()
     }
 
     /// Returns true if the present run has read a callback of this name.
@@ -74,7 +74,7 @@ impl Plan {
         if verdict == Verdict::Failed && go.is_none() {
             return Moved::Ended(State::Failed, in_step(self, &progress.step, why));
         }
-        self.after_listening(progress, attempt, |progress| match go {
+        after_listening(progress, attempt, |progress| match go {
             Some(go) => self.go_to(progress, &super::target::Target::of(go), None, why),
             None => self.go_on(progress, step, why),
         })
@@ -86,15 +86,15 @@ impl Plan {
         let what = if listen.is_webhook() { "webhook" } else { "callback" };
         let why = format!("no {what} came within {} s that ended it", listen.timeout_seconds());
         if let Some(target) = listen.on_timeout.clone() {
-            return self.after_listening(progress, attempt, |progress| self.go_to(progress, &target, None, &why));
+            return after_listening(progress, attempt, |progress| self.go_to(progress, &target, None, &why));
         }
         let state = if progress.pending { State::Unresolved } else { State::Expired };
         Moved::Ended(state, in_step(self, &progress.step, &why))
     }
+}
 
-    fn after_listening(&self, mut progress: Progress, attempt: u32, go: impl FnOnce(Progress) -> Moved) -> Moved {
-        progress.leave(attempt);
-        progress.until = None;
-        go(progress)
-    }
+fn after_listening(mut progress: Progress, attempt: u32, go: impl FnOnce(Progress) -> Moved) -> Moved {
+    progress.leave(attempt);
+    progress.until = None;
+    go(progress)
 }

@@ -72,7 +72,7 @@ fn check_targets(plan: &Plan, faults: &mut Faults) {
             }
         }
     }
-    for (at, answer) in plan.answers() {
+    for (at, answer) in plan.texts().answers() {
         let kept = plan.kept_variables();
         for (place, name) in answer.forgotten() {
             if !kept.contains(name) {
@@ -202,7 +202,7 @@ fn check_callbacks(plan: &Plan, faults: &mut Faults) {
     let at_url = |name: &str| plan.listen(name).is_some_and(|listen| !listen.is_webhook());
     for name in &plan.derived.callbacks {
         match name.step() {
-            None if plan.only_listening().is_some() => {}
+            None if plan.texts().only_listening().is_some() => {}
             None if plan.steps.iter().any(|step| at_url(&step.name)) => {
                 faults.add("/steps", "{callback_url} is of one step, and several listen: write {callback_url.STEP}");
             }
@@ -220,7 +220,7 @@ fn check_callbacks(plan: &Plan, faults: &mut Faults) {
 }
 
 /// A secret variable never stands where everybody reads it (W8).
-pub(super) fn check_secrets(plan: &Plan, faults: &mut Faults) {
+pub(crate) fn check_secrets(plan: &Plan, faults: &mut Faults) {
     let secret = plan.secret_variables();
     for (index, step) in plan.steps.iter().enumerate() {
         let (place, texts): (_, Vec<_>) = match &step.kind {

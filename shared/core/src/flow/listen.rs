@@ -187,7 +187,7 @@ impl Listen {
     }
 
     /// The name under which a delivery waits for a webhook; the error says why it has none. A step without `match` waits under no name.
-    pub(super) fn awaits(&self, step: &str, scope: &Scope<'_>) -> Result<Option<String>, String> {
+    pub(super) fn expects(&self, step: &str, scope: &Scope<'_>) -> Result<Option<String>, String> {
         let Some(Match { waiting, .. }) = &self.matching else { return Ok(None) };
         let mut value = String::new();
         waiting.render(scope, &mut value).map_err(|fault| format!("match: {fault}"))?;

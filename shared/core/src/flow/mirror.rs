@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::parse::MAX_STEPS;
+use super::MAX_STEPS;
 use crate::{
     document::Fields,
     fault::Faults,

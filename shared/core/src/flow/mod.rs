@@ -22,20 +22,20 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+pub(crate) use self::check::check_secrets;
 pub use self::{
     callback::CallbackTurn,
     emit::Emitted,
     kinds::{STEP_KINDS, StepKindInfo},
     listen::{Incoming, Listen, MAX_CALLBACKS},
     mirror::{Masters, Mirror},
-    parse::{MAX_RUNS, MAX_STEPS},
+    parse::MAX_RUNS,
     progress::{Answered, Moved, Progress},
     walk::{Stance, Walked, variables_too_long},
 };
 use self::{emit::Emit, mirror::Reflected, target::Target, wait::Wait};
 use crate::{
     answer::{AnswerRules, Verdict, assign::Assignments},
-    fault::Faults,
     json,
     json::{Map, Value},
     macros::{CallbackName, StepReference},
@@ -45,6 +45,8 @@ use crate::{
     when::{Condition, When},
 };
 
+/// The most steps of a rule.
+pub const MAX_STEPS: usize = 30;
 /// The most requests of one step, and of a whole flow, within one budget (W2).
 pub const MAX_STEP_REQUESTS: u32 = 31;
 /// See [`MAX_STEP_REQUESTS`].
@@ -167,16 +169,17 @@ impl Plan {
 
     fn derived(mut self) -> Self {
         let mut references: Vec<StepReference> = Vec::new();
-        for reference in self.all_templates().into_iter().flat_map(Template::uses).filter_map(|used| used.source.step_reference())
+        for reference in
+            self.texts().all_templates().into_iter().flat_map(Template::uses).filter_map(|used| used.source.step_reference())
         {
             if !references.contains(reference) {
                 references.push(reference.clone());
             }
         }
         self.derived.references = references;
-        self.derived.callbacks = self.find_callbacks();
-        self.derived.kept = self.find_kept();
-        self.derived.secret = self.find_secret();
+        self.derived.callbacks = self.texts().find_callbacks();
+        self.derived.kept = self.texts().find_kept();
+        self.derived.secret = self.texts().find_secret();
         self
     }
 
@@ -190,11 +193,6 @@ impl Plan {
         }
         self.delay_seconds = delay_seconds;
         self.derived()
-    }
-
-    /// Adds a fault for each secret variable that stands where everybody reads it (W8).
-    pub(crate) fn check_secrets(&self, faults: &mut Faults) {
-        check::check_secrets(self, faults);
     }
 
     /// Returns true if a delivery has a [`Progress`]: the rule has steps, or a delay before its request.
@@ -251,29 +249,7 @@ impl Plan {
     /// The callback URLs that texts hold: the name under which each stands beside the variables, and its step.
     pub fn callback_urls(&self) -> impl Iterator<Item = (&str, &str)> {
         let names = self.derived.callbacks.iter();
-        names.filter_map(|name| Some((name.key(), name.step().or_else(|| self.only_listening())?)))
-    }
-
-    /// Returns true if this is the name of a callback URL, which is no variable of a delivery.
-    pub fn is_callback_url(name: &str) -> bool {
-        CallbackName::is_one(name)
-    }
-
-    /// The only step that listens at a URL of its own.
-    fn only_listening(&self) -> Option<&str> {
-        let mut listening = self.steps.iter().filter(|step| step.listen().is_some_and(|listen| !listen.is_webhook()));
-        let only = listening.next().map(|step| &*step.name);
-        only.filter(|_| listening.next().is_none())
-    }
-
-    fn find_callbacks(&self) -> Vec<CallbackName> {
-        let mut names: Vec<CallbackName> = Vec::new();
-        for name in self.all_templates().into_iter().flat_map(Template::uses).filter_map(|used| used.source.callback()) {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        names
+        names.filter_map(|name| Some((name.key(), name.step().or_else(|| self.texts().only_listening())?)))
     }
 
     fn step(&self, name: &str) -> Option<&Step> {
@@ -336,10 +312,15 @@ impl Plan {
     /// An estimate of the memory that it takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let calls: usize = self.calls().map(|call| size_of::<Call>() + call.request.bytes() + call.answer.bytes()).sum();
-        let others: usize = self.placed_templates().into_iter().map(|(_, text)| text.bytes()).sum();
+        let others: usize = self.texts().placed_templates().into_iter().map(|(_, text)| text.bytes()).sum();
         let listening = self.steps.iter().filter_map(Step::listen).map(|listen| size_of::<Listen>() + listen.answer.bytes());
         calls + others + listening.sum::<usize>() + self.steps.len() * size_of::<Step>()
     }
+}
+
+/// Returns true if this is the name of a callback URL, which is no variable of a delivery.
+pub fn is_callback_url(name: &str) -> bool {
+    CallbackName::is_one(name)
 }
 
 impl Step {

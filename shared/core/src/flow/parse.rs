@@ -1,7 +1,8 @@
 //! Reading `steps` of a rule: all faults at once (W9).
 
 use super::{
-    Call, Case, Kind, Plan, Step, check::check, emit::Emit, listen::Listen, mirror::Masters, target::Target, wait::Wait,
+    Call, Case, Kind, MAX_STEPS, Plan, Step, check::check, emit::Emit, listen::Listen, mirror::Masters, target::Target,
+    wait::Wait,
 };
 use crate::{
     answer::{AnswerRules, TextRules, Within, assign::Assignments},
@@ -16,8 +17,6 @@ use crate::{
     when::When,
 };
 
-/// The most steps of a rule.
-pub const MAX_STEPS: usize = 30;
 /// The most runs of a step, the first included; also what counts unless it is written (W2).
 pub const MAX_RUNS: u32 = 31;
 /// The most answer rules of a step, and the most cases of a switch.

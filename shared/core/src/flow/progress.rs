@@ -40,7 +40,7 @@ pub struct Progress {
     pub(super) heard: Vec<String>,
     /// The name under which it waits for a webhook (W18).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) awaits: Option<String>,
+    pub(super) expects: Option<String>,
     /// Runs of each step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) runs: BTreeMap<String, u32>,
@@ -93,7 +93,7 @@ impl Progress {
             pending: false,
             serial: 0,
             heard: Vec::new(),
-            awaits: None,
+            expects: None,
             runs: BTreeMap::new(),
             sent: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -162,7 +162,7 @@ impl Progress {
             *self.sent.entry(self.step.clone()).or_insert(0) += requests;
         }
         (self.used, self.before, self.pending) = (0, attempts, false);
-        (self.heard, self.awaits) = (Vec::new(), None);
+        (self.heard, self.expects) = (Vec::new(), None);
     }
 
     /// Charges so many requests to another step, for which they were claimed: they were cut off, and the flow has come here since.
@@ -247,14 +247,14 @@ impl Plan {
     /// Goes on with the next step in order.
     pub(super) fn go_next(&self, mut progress: Progress, why: &str) -> Moved {
         let next = self.position(&progress.step).and_then(|position| self.steps.get(position + 1));
-        let Some(next) = next else { return Self::finished(&progress, why) };
+        let Some(next) = next else { return finished(&progress, why) };
         progress.stand_before(next, None);
         Moved::On(progress)
     }
 
     pub(super) fn go_to(&self, mut progress: Progress, target: &Target, until: Option<Timestamp>, why: &str) -> Moved {
         match target {
-            Target::End => Self::finished(&progress, why),
+            Target::End => finished(&progress, why),
             Target::Fail => Moved::Ended(State::Failed, in_step(self, &progress.step, why)),
             Target::Step(name) => {
                 if let Some(step) = self.step(name) {
@@ -267,13 +267,13 @@ impl Plan {
             }
         }
     }
+}
 
-    /// The end after the last step (W1).
-    pub(super) fn finished(progress: &Progress, why: &str) -> Moved {
-        let state = if progress.has_sent() { State::Delivered } else { State::Skipped };
-        let reason = if progress.has_sent() { why.to_owned() } else { "the flow ended before it sent a request".to_owned() };
-        Moved::Ended(state, reason)
-    }
+/// The end after the last step (W1).
+pub(super) fn finished(progress: &Progress, why: &str) -> Moved {
+    let state = if progress.has_sent() { State::Delivered } else { State::Skipped };
+    let reason = if progress.has_sent() { why.to_owned() } else { "the flow ended before it sent a request".to_owned() };
+    Moved::Ended(state, reason)
 }
 
 /// A reason that names its step, in rules that have steps.

@@ -11,10 +11,42 @@ use crate::{
     when::{Condition, When},
 };
 
+/// The texts and conditions of a plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Texts<'p>(&'p Plan);
+
 impl Plan {
-    pub(super) fn find_secret(&self) -> BTreeSet<String> {
+    /// Its texts and conditions.
+    pub(crate) fn texts(&self) -> Texts<'_> {
+        Texts(self)
+    }
+
+    /// The parts of a response of `step` that other steps refer to, by the names under which they are kept (W7). A part that is missing
+    /// replaces the one of an earlier response.
+    pub fn references(&self, step: &str, answer: &Answer) -> Vec<(String, String)> {
+        let taken = |reference: &StepReference| (reference.key().to_owned(), reference.take(answer).unwrap_or_default());
+        self.texts().references_to(step).map(taken).collect()
+    }
+
+    /// The variables that a step's delivered response would set, each with the text of its origin in place of a value: `‹body.id›` (W11).
+    pub fn values_to_come(&self, step: &str) -> Vec<(String, String)> {
+        let Some(answer) = self.call(step).map(|call| &call.answer).or_else(|| Some(&self.listen(step)?.answer)) else {
+            return Vec::new();
+        };
+        let shown = |text: &str| format!("‹{}›", text.trim_matches(['{', '}']));
+        let set = answer.assignments().map(|(name, text)| (name.to_owned(), shown(text.text())));
+        let references = self.texts().references_to(step).map(StepReference::key).map(|key| {
+            let part = key.strip_prefix("steps.").and_then(|rest| rest.split_once('.')).map_or(key, |(_, part)| part);
+            (key.to_owned(), shown(part))
+        });
+        set.chain(references).collect()
+    }
+}
+
+impl<'p> Texts<'p> {
+    pub(super) fn find_secret(self) -> BTreeSet<String> {
         let mut secret: BTreeSet<&str> = BTreeSet::new();
-        for step in &self.steps {
+        for step in &self.0.steps {
             match &step.kind {
                 Kind::Set(set) => secret.extend(set.secret()),
                 _ => {}
@@ -27,7 +59,7 @@ impl Plan {
             }
         }
         // Whoever has the URL may answer in the receiver's place.
-        secret.extend(self.derived.callbacks.iter().map(CallbackName::key));
+        secret.extend(self.0.derived.callbacks.iter().map(CallbackName::key));
         let made = self.made_variables();
         loop {
             let before = secret.len();
@@ -43,22 +75,22 @@ impl Plan {
     }
 
     /// Every variable that the rule, a step or a response makes, with each of the texts that it is made of.
-    pub(super) fn made_variables(&self) -> Vec<(&str, &Template)> {
+    pub(super) fn made_variables(self) -> Vec<(&'p str, &'p Template)> {
         let mut made: Vec<(&str, &Template)> = Vec::new();
-        for step in &self.steps {
+        for step in &self.0.steps {
             made.extend(step.answer().into_iter().flat_map(AnswerRules::assignments));
             if let Kind::Set(set) = &step.kind {
                 made.extend(set.iter());
             }
         }
-        let of_rule = self.calls().next().map(|call| call.request.variables());
+        let of_rule = self.0.calls().next().map(|call| call.request.variables());
         made.extend(of_rule.into_iter().flat_map(Variables::texts));
         made
     }
 
-    pub(super) fn find_kept(&self) -> BTreeSet<String> {
+    pub(super) fn find_kept(self) -> BTreeSet<String> {
         let mut kept = BTreeSet::new();
-        for step in &self.steps {
+        for step in &self.0.steps {
             kept.extend(step.answer().into_iter().flat_map(AnswerRules::kept));
             if let Kind::Set(set) = &step.kind {
                 kept.extend(set.kept());
@@ -68,9 +100,9 @@ impl Plan {
     }
 
     /// Every text outside of requests, those of conditions included, each with its place.
-    pub(crate) fn placed_templates(&self) -> Vec<(String, &Template)> {
+    pub(crate) fn placed_templates(self) -> Vec<(String, &'p Template)> {
         let mut all = Vec::new();
-        for (index, step) in self.steps.iter().enumerate().filter(|_| !self.is_short) {
+        for (index, step) in self.0.steps.iter().enumerate().filter(|_| !self.0.is_short) {
             let at = format!("/steps/{index}");
             match &step.kind {
                 Kind::Set(set) => {
@@ -101,9 +133,9 @@ impl Plan {
     }
 
     /// The conditions outside of requests and answer rules, each with its place.
-    pub(crate) fn placed_conditions(&self) -> Vec<(String, &Condition)> {
+    pub(crate) fn placed_conditions(self) -> Vec<(String, &'p Condition)> {
         let mut all = Vec::new();
-        for (index, step) in self.steps.iter().enumerate() {
+        for (index, step) in self.0.steps.iter().enumerate() {
             let at = format!("/steps/{index}");
             for (key, when) in [("when", &step.when), ("unless", &step.unless)] {
                 let conditions = when.iter().flat_map(When::conditions);
@@ -120,9 +152,9 @@ impl Plan {
     }
 
     /// Every condition of the plan, each with its place.
-    pub(crate) fn all_conditions(&self) -> Vec<(String, &Condition)> {
+    pub(crate) fn all_conditions(self) -> Vec<(String, &'p Condition)> {
         let mut all = Vec::new();
-        for call in self.calls() {
+        for call in self.0.calls() {
             all.extend(call.placed_conditions());
         }
         all.extend(self.placed_conditions());
@@ -131,9 +163,9 @@ impl Plan {
     }
 
     /// The conditions that callbacks and webhooks are judged by, each with its place.
-    pub(super) fn conditions_of_listening(&self) -> Vec<(String, &Condition)> {
+    pub(super) fn conditions_of_listening(self) -> Vec<(String, &'p Condition)> {
         let mut all = Vec::new();
-        for listen in self.steps.iter().filter_map(Step::listen) {
+        for listen in self.0.steps.iter().filter_map(Step::listen) {
             let at = listen.answer_pointer();
             all.extend(listen.answer.placed_conditions().map(|(place, condition)| (format!("{at}{place}"), condition)));
         }
@@ -141,14 +173,14 @@ impl Plan {
     }
 
     /// The steps that listen, each with its place.
-    pub(crate) fn listening(&self) -> impl Iterator<Item = (String, &Listen)> {
-        let steps = self.steps.iter().enumerate();
+    pub(crate) fn listening(self) -> impl Iterator<Item = (String, &'p Listen)> {
+        let steps = self.0.steps.iter().enumerate();
         steps.filter_map(|(index, step)| Some((format!("/steps/{index}/listen"), step.listen()?)))
     }
 
     /// The answer rules of every step, each with its place.
-    pub(crate) fn answers(&self) -> impl Iterator<Item = (String, &AnswerRules)> {
-        self.steps.iter().filter_map(|step| match &step.kind {
+    pub(crate) fn answers(self) -> impl Iterator<Item = (String, &'p AnswerRules)> {
+        self.0.steps.iter().filter_map(|step| match &step.kind {
             Kind::Call(call) => Some((call.pointer("answer"), &call.answer)),
             Kind::Listen(listen) => Some((listen.answer_pointer(), &listen.answer)),
             _ => None,
@@ -156,39 +188,18 @@ impl Plan {
     }
 
     /// Secrets that steps other than requests read, with repeats.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn secrets(self) -> impl Iterator<Item = &'p str> {
         self.placed_templates().into_iter().flat_map(|(_, text)| text.secrets())
     }
 
-    /// The parts of a response of `step` that other steps refer to, by the names under which they are kept (W7). A part that is missing
-    /// replaces the one of an earlier response.
-    pub fn references(&self, step: &str, answer: &Answer) -> Vec<(String, String)> {
-        let taken = |reference: &StepReference| (reference.key().to_owned(), reference.take(answer).unwrap_or_default());
-        self.references_to(step).map(taken).collect()
-    }
-
-    pub(super) fn references_to(&self, step: &str) -> impl Iterator<Item = &StepReference> {
-        self.derived.references.iter().filter(move |reference| reference.step() == step)
-    }
-
-    /// The variables that a step's delivered response would set, each with the text of its origin in place of a value: `‹body.id›` (W11).
-    pub fn values_to_come(&self, step: &str) -> Vec<(String, String)> {
-        let Some(answer) = self.call(step).map(|call| &call.answer).or_else(|| Some(&self.listen(step)?.answer)) else {
-            return Vec::new();
-        };
-        let shown = |text: &str| format!("‹{}›", text.trim_matches(['{', '}']));
-        let set = answer.assignments().map(|(name, text)| (name.to_owned(), shown(text.text())));
-        let references = self.references_to(step).map(StepReference::key).map(|key| {
-            let part = key.strip_prefix("steps.").and_then(|rest| rest.split_once('.')).map_or(key, |(_, part)| part);
-            (key.to_owned(), shown(part))
-        });
-        set.chain(references).collect()
+    pub(super) fn references_to(self, step: &str) -> impl Iterator<Item = &'p StepReference> {
+        self.0.derived.references.iter().filter(move |reference| reference.step() == step)
     }
 
     /// Every text of the plan.
-    pub(super) fn all_templates(&self) -> Vec<&Template> {
+    pub(super) fn all_templates(self) -> Vec<&'p Template> {
         let mut all: Vec<&Template> = self.placed_templates().into_iter().map(|(_, text)| text).collect();
-        for call in self.calls() {
+        for call in self.0.calls() {
             all.extend(call.request.templates());
             let conditions = call.answer.placed_conditions();
             all.extend(conditions.flat_map(|(_, condition)| condition.templates().map(|(_, text)| text)));
@@ -199,7 +210,24 @@ impl Plan {
     }
 
     /// Returns true if a text of the plan, or a condition, names this macro.
-    pub(crate) fn reads(&self, is_read: impl Fn(&Macro) -> bool) -> bool {
+    pub(crate) fn reads(self, is_read: impl Fn(&Macro) -> bool) -> bool {
         self.all_templates().into_iter().flat_map(Template::uses).any(|used| is_read(used.source))
+    }
+
+    /// The only step that listens at a URL of its own.
+    pub(super) fn only_listening(self) -> Option<&'p str> {
+        let mut listening = self.0.steps.iter().filter(|step| step.listen().is_some_and(|listen| !listen.is_webhook()));
+        let only = listening.next().map(|step| &*step.name);
+        only.filter(|_| listening.next().is_none())
+    }
+
+    pub(super) fn find_callbacks(self) -> Vec<CallbackName> {
+        let mut names: Vec<CallbackName> = Vec::new();
+        for name in self.all_templates().into_iter().flat_map(Template::uses).filter_map(|used| used.source.callback()) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
     }
 }

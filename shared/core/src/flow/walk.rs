@@ -8,7 +8,7 @@ use super::{
     Emitted, Kind, Listen, Plan, Step,
     emit::Emit,
     parse::MAX_RUNS,
-    progress::{Moved, Progress, in_step},
+    progress::{Moved, Progress, finished, in_step},
     wait::Due,
 };
 use crate::{
@@ -131,13 +131,13 @@ impl Walk<'_> {
 
     fn listen(&mut self, until: Timestamp) -> Stance {
         let step = &self.progress.step;
-        let what = if self.progress.awaits().is_some() { "its webhook" } else { "its callback" };
+        let what = if self.progress.expects().is_some() { "its webhook" } else { "its callback" };
         Stance::Listen(until, format!("step {step} waits for {what} until {until}"))
     }
 
     fn begin_listening(&mut self, step: &Step, listen: &Listen, scope: &Scope<'_>) -> Stance {
-        match listen.awaits(&step.name, scope) {
-            Ok(awaits) => self.progress.awaits = awaits,
+        match listen.expects(&step.name, scope) {
+            Ok(expects) => self.progress.expects = expects,
             Err(why) => return Stance::End(State::Failed, in_step(self.plan, &step.name, &why)),
         }
         let timeout = SignedDuration::from_secs(listen.timeout_seconds().into());
@@ -246,7 +246,7 @@ impl Walk<'_> {
             }
             Kind::End(reason) => {
                 let why = Self::reason(reason.as_ref(), "the flow has ended", scope);
-                Ok((Plan::finished(&self.progress, &why), Assigned::default()))
+                Ok((finished(&self.progress, &why), Assigned::default()))
             }
             Kind::Fail(reason) => {
                 let why = Self::reason(reason.as_ref(), "the flow ended by fail", scope);

@@ -117,7 +117,6 @@ impl<'a> Value<'a> {
             Fixed::Random => Self::Number(random(scope, number)),
             Fixed::Body => scope.answer.map_or(Self::MISSING, |answer| Self::Text(answer.text())),
             Fixed::QuerySorted => Self::text(scope.bound.map(|bound| &bound.query_sorted)),
-            // It is read as a macro of its own.
             Fixed::CallbackUrl => Self::MISSING,
             Fixed::HttpCode => scope.answer.map_or(Self::MISSING, |answer| Self::Number(answer.status.into())),
         }

@@ -13,7 +13,7 @@ use crate::{
     conditions::Conditions,
     document::{Fields, kind},
     fault::{Faults, unknown},
-    flow::{Masters, Plan},
+    flow::{Masters, Plan, check_secrets},
     json,
     json::{Map, Value},
     request::{Request, Signing, Variables, refuse_signature_headers},
@@ -191,12 +191,10 @@ impl Definition {
         let variables = read_variables(&fields, &plan, allowed, faults);
         let plan = plan.with(&variables, signing.as_ref(), delay.fixed_seconds());
         if !stored {
-            plan.check_secrets(faults);
+            check_secrets(&plan, faults);
             check_conditions(&plan, faults);
             check_told(&plan, faults);
-            if plan.callback_urls().next().is_some() && !settings.has_public_url {
-                faults.add("/steps", "{callback_url} needs the address at which receivers reach this service: start it with --public-url, or set PublicUrl of the stack");
-            }
+            check_callbacks(&plan, settings, faults);
         }
         // What a mirror takes is not in the text.
         let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0 || plan.mirrors().next().is_some();
@@ -271,7 +269,7 @@ impl Definition {
     pub fn secret_names(&self) -> BTreeSet<String> {
         let signing = self.signing().map(Signing::secret);
         let of_requests = self.plan.calls().flat_map(|call| call.request.secrets());
-        of_requests.chain(self.plan.secrets()).chain(signing).map(str::to_owned).collect()
+        of_requests.chain(self.plan.texts().secrets()).chain(signing).map(str::to_owned).collect()
     }
 
     /// The variables that are put together for each request.
@@ -405,7 +403,7 @@ fn check_conditions(plan: &Plan, faults: &mut Faults) {
         }
     }
     let secrets = plan.secret_variables();
-    for (place, condition) in plan.all_conditions() {
+    for (place, condition) in plan.texts().all_conditions() {
         let asks_if_empty = condition.variable().is_some_and(|(_, asks_if_empty)| asks_if_empty);
         let is_read =
             |name: &&String| condition.templates().any(|(_, template)| template.reads_secret_of(&|read| read == **name));
@@ -415,9 +413,18 @@ fn check_conditions(plan: &Plan, faults: &mut Faults) {
     }
 }
 
+/// A callback URL needs the address at which receivers reach us (W17).
+fn check_callbacks(plan: &Plan, settings: Settings, faults: &mut Faults) {
+    if plan.callback_urls().next().is_some() && !settings.has_public_url {
+        let detail = "{callback_url} needs the address at which receivers reach this service: start it with --public-url, or set \
+                      PublicUrl of the stack";
+        faults.add("/steps", detail);
+    }
+}
+
 /// Adds a fault where a secret variable has part in what the platform is told: that is an event of its bus, which many read (W8).
 fn check_told(plan: &Plan, faults: &mut Faults) {
-    for (at, answer) in plan.answers() {
+    for (at, answer) in plan.texts().answers() {
         for (place, detail) in answer.leaks() {
             faults.add(format!("{at}{place}"), detail);
         }

@@ -26,7 +26,7 @@ impl Definition {
         let variables = self.variables().placed_templates();
         requests
             .chain(variables)
-            .chain(self.plan.placed_templates())
+            .chain(self.plan.texts().placed_templates())
             .flat_map(|(pointer, template)| all_in(&pointer, template))
             .collect()
     }

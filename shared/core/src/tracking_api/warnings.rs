@@ -113,7 +113,7 @@ impl Definition {
             about_lookalikes(text, place, noted);
         }
         for name in self.variables().names() {
-            if !self.plan.reads(|source| source.variable() == Some(name)) {
+            if !self.plan.texts().reads(|source| source.variable() == Some(name)) {
                 noted.add(format!("/variables/{name}"), format!("without effect: nothing reads {{var.{name}}}"));
             }
         }
@@ -121,27 +121,27 @@ impl Definition {
 
     /// The texts and conditions of steps other than requests.
     fn about_steps(&self, noted: &mut Noted) {
-        for (place, text) in self.plan.placed_templates() {
+        for (place, text) in self.plan.texts().placed_templates() {
             about_placeholders(text, &place, noted);
             about_json(text, &place, noted);
             about_lookalikes(text.text(), &place, noted);
             self.about_cents(text, &place, noted);
             self.about_empty_values(text, &place, noted);
         }
-        for (place, condition) in self.plan.placed_conditions() {
+        for (place, condition) in self.plan.texts().placed_conditions() {
             self.about_condition(condition, &place, noted);
         }
-        for (place, listen) in self.plan.listening() {
+        for (place, listen) in self.plan.texts().listening() {
             if listen.is_webhook() && listen.tells() && !listen.verifies() {
                 let detail =
                     "whoever has the webhook's id may tell the platform a result or an amount: write verify with a secret";
                 noted.add(place, detail);
             }
         }
-        let told = self.plan.answers().any(|(_, answer)| answer.platform_templates().next().is_some());
+        let told = self.plan.texts().answers().any(|(_, answer)| answer.platform_templates().next().is_some());
         if self.plan.has_steps() && told {
             let reads = |source: &Macro| matches!(source.name().as_str(), "result" | "payout");
-            if self.plan.reads(reads) {
+            if self.plan.texts().reads(reads) {
                 let detail = "{result} and {payout} are those of the event, also after a response has set others: read what was set by \
                               {var.NAME} or {steps.NAME.body.KEY}";
                 noted.add("/steps", detail);

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use tracking_core::{
-    flow::{Call, Emitted, Plan, Progress},
+    flow::{Call, Emitted, Plan, Progress, is_callback_url},
     tracking_api::Definition,
 };
 
@@ -108,7 +108,7 @@ impl InFlow {
         row.flow = Some(Box::new(self.progress.clone()));
         row.emitted.clone_from(&self.emitted);
         let kept = definition.plan.kept_variables();
-        let own = self.variables.iter().filter(|(name, _)| !kept.contains(*name) && !Plan::is_callback_url(name));
+        let own = self.variables.iter().filter(|(name, _)| !kept.contains(*name) && !is_callback_url(name));
         seal.write(definition, row, own.map(|(name, value)| (name.clone(), value.clone())).collect());
     }
 }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, Effects, Item, Order, Partition, Range, Received, StoreError, Swap},
-    delivery::{Deliveries, claim::done_or_once_more, owed::wake},
+    delivery::{claim::done_or_once_more, owed::wake},
     keys,
     rows::{self, CallbackRow, DeliveryRow, IncomingRequest, LoggedRequest, ReadCallback, Task},
     rules::kept::KeptChange,
@@ -61,26 +61,28 @@ struct Read {
     row: DeliveryRow,
 }
 
-impl<B: Backend> Deliveries<B> {
-    /// The row of a delivery that is to read a callback, or that has read the one that the message told of and has not gone on; `None` if
-    /// there is nothing for it to do now.
-    pub(crate) async fn hears(&self, received: &Received, delivery: &DeliveryId) -> Result<Option<DeliveryRow>, StoreError> {
-        let Some((row, _)) = self.store.read_row::<DeliveryRow>(keys::delivery(delivery)).await? else { return Ok(None) };
-        if row.read_by.as_ref() == Some(&received.id) {
-            // The process died after this very message had read it: the flow goes on, or its end is told, by it or by none.
-            return Ok(Some(row));
-        }
-        let is_looked_after = row.flow.as_deref().is_some_and(|flow| flow.until() != row.next_due);
-        if is_looked_after && row.next_due.is_some_and(|due| due > self.store.now()) {
-            // It waits for its rule, and looks again before long.
-            return Ok(None);
-        }
-        let unread = match row.flow.as_deref().filter(|flow| flow.waits() && !row.state.is_ended()) {
-            Some(flow) => next_callback(&self.store, delivery, flow).await?,
-            None => None,
-        };
-        Ok(unread.map(|_| row))
+/// The row of a delivery that is to read a callback, or that has read the one that the message told of and has not gone on; `None` if
+/// there is nothing for it to do now.
+pub(crate) async fn hears<B: Backend>(
+    store: &Store<B>,
+    received: &Received,
+    delivery: &DeliveryId,
+) -> Result<Option<DeliveryRow>, StoreError> {
+    let Some((row, _)) = store.read_row::<DeliveryRow>(keys::delivery(delivery)).await? else { return Ok(None) };
+    if row.read_by.as_ref() == Some(&received.id) {
+        // The process died after this very message had read it: the flow goes on, or its end is told, by it or by none.
+        return Ok(Some(row));
     }
+    let is_looked_after = row.flow.as_deref().is_some_and(|flow| flow.until() != row.next_due);
+    if is_looked_after && row.next_due.is_some_and(|due| due > store.now()) {
+        // It waits for its rule, and looks again before long.
+        return Ok(None);
+    }
+    let unread = match row.flow.as_deref().filter(|flow| flow.waits() && !row.state.is_ended()) {
+        Some(flow) => next_callback(store, delivery, flow).await?,
+        None => None,
+    };
+    Ok(unread.map(|_| row))
 }
 
 /// The oldest callback of the present run of a delivery's step that was not read.
@@ -115,7 +117,7 @@ impl<B: Backend> Walker<'_, B> {
             // First it stands there, then it looks.
             return self.rest(&flow, attempts, (store.now(), why)).await;
         };
-        let place = flow.progress.awaits().map(|name| keys::awaiting_delivery(&self.rule.id, name, &self.job.id));
+        let place = flow.progress.expects().map(|name| keys::awaiting_delivery(&self.rule.id, name, &self.job.id));
         if let Some(key) = place.filter(|_| store.now() < until) {
             let mut item = rows::item(key, &(&flow.progress.step, flow.progress.run(), flow.progress.serial()));
             item.expires = Some(until + PLACE_KEPT);
@@ -252,7 +254,7 @@ impl<B: Backend> Walker<'_, B> {
         }
         let mut delete = Vec::new();
         if let Some(before) = before.filter(|_| goes_on) {
-            delete.extend(before.awaits().map(|name| keys::awaiting_delivery(&rule.id, name, &job.id)));
+            delete.extend(before.expects().map(|name| keys::awaiting_delivery(&rule.id, name, &job.id)));
         }
         store.commit_one(Effects { put: read.into_iter().collect(), delete, ..Effects::default() }).await?;
         publish_all(store, &row).await?;
