@@ -22,7 +22,8 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
     let (get, post, put, patch, delete) = (Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE);
     let (rule, secret, quota) = ("/tracking-apis/{id}", "/tracking-apis/{id}/secrets/{name}", "/affiliates/{id}/quota");
     let restore = "/tracking-apis/{id}/history/{version}/restore";
-    vec![
+    let mut all = of_receivers();
+    all.extend([
         Operation::new(get.clone(), "/tracking-apis", tracking_apis::list::<B>, paths::rules::list),
         Operation::new(post.clone(), "/tracking-apis", tracking_apis::create::<B>, paths::rules::create)
             .without_key()
@@ -65,10 +66,6 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         Operation::new(get.clone(), "/replays", replays::list::<B>, paths::repair::replays),
         Operation::new(get.clone(), "/replays/{id}", replays::read::<B>, paths::repair::replay_so_far),
         Operation::new(post.clone(), "/replays/{id}/cancel", replays::cancel::<B>, paths::repair::cancel_replay),
-        Operation::new(get.clone(), "/receivers", receivers::list::<B>, paths::receivers::list).reading_much(),
-        Operation::new(get.clone(), "/receivers/{id}", receivers::read::<B>, paths::receivers::read),
-        Operation::new(post.clone(), "/receivers/{id}/probe", receivers::probe::<B>, paths::receivers::probe),
-        Operation::new(post.clone(), "/receivers/{id}/reset", receivers::reset::<B>, paths::receivers::reset),
         Operation::new(get.clone(), "/offers", offers::list::<B>, paths::catalogue::offers),
         Operation::new(put, "/offers/{id}", offers::write::<B>, paths::catalogue::write_offer),
         Operation::new(get.clone(), "/events/rejected", rejected::list::<B>, paths::events::rejected),
@@ -78,5 +75,17 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
         Operation::new(get.clone(), "/step-kinds", catalogue::step_kinds, paths::catalogue::step_kinds),
         Operation::new(get.clone(), "/presets", presets::list, paths::catalogue::presets),
         Operation::new(get, "/healthz", alive, paths::service::alive).open(),
+    ]);
+    all
+}
+
+/// Those on receivers.
+fn of_receivers<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
+    let (get, post) = (Method::GET, Method::POST);
+    vec![
+        Operation::new(get.clone(), "/receivers", receivers::list::<B>, paths::receivers::list).reading_much(),
+        Operation::new(get, "/receivers/{id}", receivers::read::<B>, paths::receivers::read),
+        Operation::new(post.clone(), "/receivers/{id}/probe", receivers::probe::<B>, paths::receivers::probe),
+        Operation::new(post, "/receivers/{id}/reset", receivers::reset::<B>, paths::receivers::reset),
     ]
 }
