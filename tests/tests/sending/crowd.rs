@@ -142,7 +142,6 @@ async fn p5_a_receiver_that_hangs_holds_up_no_other() {
     };
     let clock = HandClock::default();
     soon(worker::work(store.clone(), Limits::default(), move || clock.now(), all, Duration::from_secs(10), handle)).await;
-
     let arrivals = arrivals.lock().unwrap().clone();
     let count = |who: &str| arrivals.iter().filter(|other| **other == who).count();
     let tried = count("hanging");

@@ -199,7 +199,7 @@ impl<B: Backend> Deliveries<B> {
     /// Takes one decision of the line, and does what it says.
     async fn step(&self, asking: &mut Asking<'_>, view: View) -> Result<Step, StoreError> {
         let now = self.store.now();
-        let Asking { received, job, .. } = &*asking;
+        let Asking { received, job, rule, .. } = &*asking;
         let base = view.records.get(&job.id).map_or(0, |row| row.base);
         let max_attempts = asking.max_attempts(base);
         let (row, row_rev) = (view.records.get(&job.id).cloned(), view.row_rev);
@@ -207,10 +207,9 @@ impl<B: Backend> Deliveries<B> {
             another::reject(&self.store, received, job).await?;
             return Ok(Step::Settled);
         }
-        let definition = Some(&*asking.rule.definition);
         let ending = |attempts| {
             let row = row.clone().zip(row_rev);
-            Ending { job, row, attempts, max_attempts, definition, emitted: Vec::new() }
+            Ending { job, row, attempts, max_attempts, definition: Some(&rule.definition), emitted: Vec::new() }
         };
         let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
         let decision = view.line.decide(&self.ask(asking, base, now), &recorded);
