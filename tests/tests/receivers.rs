@@ -17,7 +17,7 @@ mod people;
 mod several;
 
 const OK: Reply = Reply::Says(200, "ok");
-const DOWN: Reply = Reply::Says(503, "down");
+const DOWN: Reply = Reply::Silence;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);

@@ -99,8 +99,11 @@ impl ReceiverState {
 pub enum Sign {
     /// An answer that shows a receiver that works, whatever it says.
     Answer,
-    /// No answer in time, no connection, or a 5xx or 429 that its rule sends again: the words for it.
+    /// No answer in time, or no connection: the words for it.
     Failure(String),
+    /// A 5xx or 429 that its rule sends again. It costs nobody else anything: alone it opens the breaker only if nothing else comes for
+    /// minutes.
+    Refusal(String),
 }
 
 /// Attempts of ten seconds.
@@ -142,7 +145,7 @@ impl Counts {
         self.age(now);
         match sign {
             Sign::Answer => (self.answered, self.streak) = (true, None),
-            Sign::Failure(error) => {
+            Sign::Failure(error) | Sign::Refusal(error) => {
                 let streak = self.streak.get_or_insert(Streak { failures: 0, first: now, last: now });
                 streak.failures = streak.failures.saturating_add(1);
                 streak.last = streak.last.max(now);
@@ -360,11 +363,11 @@ impl Health {
                 self.has_many = true;
                 true
             }
-            (ReceiverState::Open, Sign::Failure(_)) if is_probe => {
+            (ReceiverState::Open, Sign::Failure(_) | Sign::Refusal(_)) if is_probe => {
                 self.fail(sign, now);
                 true
             }
-            (ReceiverState::HalfOpen, Sign::Failure(_)) if began >= self.since => {
+            (ReceiverState::HalfOpen, Sign::Failure(_) | Sign::Refusal(_)) if began >= self.since => {
                 self.go(ReceiverState::Open, now);
                 self.fail(sign, now);
                 true

@@ -18,7 +18,8 @@ async fn b2_a_receiver_that_refuses_opens_at_once_and_the_rest_waits_uncharged()
     }
     let receiver = receiver(&world).await;
     assert_eq!((receiver["state"].as_str(), receiver["waiting"].as_u64()), (Some("open"), Some(990)), "{receiver}");
-    assert_eq!((receiver["host"].as_str(), receiver["last_error"].as_str()), (Some("127.0.0.1:9"), Some("status 503")));
+    assert_eq!(receiver["host"], "127.0.0.1:9");
+    assert!(receiver["last_error"].as_str().is_some_and(|error| error.contains("silent")), "{receiver}");
     assert_eq!(receiver["next_probe"], "2026-11-22T09:00:30Z");
     assert_eq!(kinds(&world), ["Receiver Down"]);
 }

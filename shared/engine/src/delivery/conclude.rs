@@ -66,7 +66,7 @@ impl Understood {
         let Self { judged, heard, .. } = self;
         match heard.status {
             Some(status) if (status >= 500 || status == 429) && judged.verdict == Verdict::Retry => {
-                Some(Sign::Failure(format!("status {status}")))
+                Some(Sign::Refusal(format!("status {status}")))
             }
             Some(_) => Some(Sign::Answer),
             None => heard.error.clone().map(Sign::Failure),

@@ -165,7 +165,9 @@ impl Known {
         let health = self.row.as_ref().map(|row| &row.health);
         let rests = self.written_at.is_none_or(|at| now >= at + WRITE_INTERVAL);
         let is_due = match sign {
-            Sign::Failure(_) => rests || health.cloned().unwrap_or_else(|| Health::new(now)).would_open(&self.counts, now),
+            Sign::Failure(_) | Sign::Refusal(_) => {
+                rests || health.cloned().unwrap_or_else(|| Health::new(now)).would_open(&self.counts, now)
+            }
             Sign::Answer => health.is_some_and(|health| {
                 let row_of_failures = health.failures_in_a_row();
                 row_of_failures > 1 || rests && (row_of_failures > 0 || health.has_failed_lately(now))
