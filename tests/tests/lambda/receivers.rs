@@ -35,7 +35,8 @@ async fn b6_an_outage_that_environments_share_is_told_of_once_and_everything_is_
         functions.restart();
     }
     let failed = receiver.heard().len();
-    assert!(failed < 120, "{failed}");
+    // A status is no silence: it is down after two minutes of them.
+    assert!(failed < 200, "{failed}");
     assert_eq!(told(&functions, "Receiver Down"), 1);
     assert_eq!(told(&functions, "Tracking API Failing"), 1, "after an hour without a success");
     status.store(200, Ordering::Relaxed);

@@ -88,7 +88,12 @@ async fn echo(State(counts): State<Arc<Heard>>, request: Request) -> Response {
     };
     let status = StatusCode::from_u16(status).expect("a status");
     // A rule's responses hold what is secret to that rule.
-    let secrets: &[&str] = if head.headers.contains_key("tracking-step") { &[KEPT, OWN] } else { &[INNER] };
+    let secrets: &[&str] = match head.headers.get("tracking-step").map(HeaderValue::as_bytes) {
+        None => &[INNER],
+        // The step of a rule with one secret.
+        Some(b"ask") => &[],
+        Some(_) => &[KEPT, OWN],
+    };
     let others: Vec<String> = secrets.iter().copied().flat_map(encoded).collect();
     let shouted = format!("{} {}", TOKEN.to_ascii_uppercase(), others.join(" "));
     let mut told =

@@ -169,8 +169,8 @@ async fn listening(run: &mut Run, echo: &Echo) {
     let callbacks = echo.callbacks();
     assert!(callbacks.len() >= 2, "{callbacks:?}");
     for path in &callbacks {
-        run.call(ADMIN, &format!("GET {path}?echo={TOKEN}&note=link"), Value::Null).await;
-        run.call(ADMIN, &format!("POST {path}"), json!({"echo": [TOKEN, INNER], "note": path})).await;
+        run.call(ADMIN, &format!("GET {path}?echo={}&note=link", percent_encoded(TOKEN)), Value::Null).await;
+        run.call(ADMIN, &format!("POST {path}"), json!({"echo": [TOKEN], "note": path})).await;
     }
     run.pass(SignedDuration::from_secs(30)).await;
     run.call(ADMIN, &format!("POST /webhooks/{webhook}"), json!({"order": "cnv_6", "key": TOKEN, "echo": TOKEN})).await;
@@ -226,4 +226,9 @@ fn rule_of_affiliate(receiver: &str) -> Value {
         {"when": [{"source": "http_code", "operator": "equals", "value": "200"}], "then": "delivered",
          "set": {"variables": {"echo": "{body.echo}", "shout": "{header.x-shout|lower}", "encoded": "{body.encoded|upper}"}}}]);
     rule
+}
+
+/// Every byte of a text as a URL's query may hold it.
+fn percent_encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
