@@ -29,7 +29,7 @@ pub struct ServeArgs {
     /// Let receivers be on loopback and private addresses
     #[arg(long)]
     allow_private_targets: bool,
-    /// The address at which receivers reach this server, for {callback_url}: https://tracking.example
+    /// The address at which receivers reach this server; without it no rule may hold a callback URL
     #[arg(long, value_name = "URL", value_parser = tracking_engine::parse_public_url)]
     public_url: Option<String>,
     /// The resolver of receivers' names

@@ -67,7 +67,7 @@ impl<B: Backend> Callbacks<B> {
         let rule = rule.ok_or_else(|| gone("the Tracking API is switched off or deleted"))?;
         let listen = rule.definition.plan.listen(&token.step).ok_or_else(|| gone("the Tracking API has no such step"))?;
         if listen.verifies() {
-            let judged = self.judged(&rule, &[token.step.clone()], &request).await?;
+            let judged = self.judged(&rule, std::slice::from_ref(&token.step), &request).await?;
             proven(judged.first().and_then(|judged| judged.is_proven))?;
         }
         self.accept(&rule, &token.delivery, token.turn(), &request).await

@@ -111,6 +111,9 @@ async fn w18_deliveries_that_were_superseded_do_not_hide_the_one_that_waits() {
     assert_eq!(log.iter().filter(|entry| entry["state"] == "delivered").count(), 1, "{log:?}");
 }
 
+/// `printf '{"order": "X-77", "amount": "3.20"}' | openssl dgst -sha256 -hmac s3cr3t-of-bank`
+const SIGNATURE: &str = "sha256=d8dfca4f8079b02f07df2334c366d8716defb75b182c8a113670a9da4b40f731";
+
 #[tokio::test]
 async fn w18_verify_takes_only_what_is_signed() {
     let mut world = begun(ordered(true)).await;
@@ -120,8 +123,6 @@ async fn w18_verify_takes_only_what_is_signed() {
         let headers = vec![("x-signature".to_owned(), signature.to_owned())];
         IncomingRequest { headers, ..sent(PAID) }
     };
-    // printf '{"order": "X-77", "amount": "3.20"}' | openssl dgst -sha256 -hmac s3cr3t-of-bank
-    const SIGNATURE: &str = "sha256=d8dfca4f8079b02f07df2334c366d8716defb75b182c8a113670a9da4b40f731";
     for wrong in ["", "sha256=", &SIGNATURE[..SIGNATURE.len() - 1], &SIGNATURE.to_uppercase()] {
         let refused = world.engine().callbacks().take_webhook(&webhook, signed(wrong)).await;
         assert_eq!(refused, Err(Refused::Unproven), "{wrong}");

@@ -228,7 +228,11 @@ fn rule_of_affiliate(receiver: &str) -> Value {
     rule
 }
 
+/// The digits of a byte.
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
 /// Every byte of a text as a URL's query may hold it.
 fn percent_encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    let digits = |byte: u8| [b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]].map(char::from);
+    text.bytes().flat_map(digits).collect()
 }

@@ -36,13 +36,11 @@ impl Mirror {
             faults.add(fields.at("tracking_api_id"), "required: the id of the Tracking API that has the step");
         }
         let text = fields.text("tracking_api_id", faults)?;
-        match text.parse() {
-            Ok(tracking_api_id) => Some(Self { tracking_api_id, step }),
-            Err(_) => {
-                faults.add(fields.at("tracking_api_id"), "expected the id of a Tracking API");
-                None
-            }
-        }
+        let Ok(tracking_api_id) = text.parse() else {
+            faults.add(fields.at("tracking_api_id"), "expected the id of a Tracking API");
+            return None;
+        };
+        Some(Self { tracking_api_id, step })
     }
 
     pub(super) fn document(&self) -> Value {

@@ -47,9 +47,8 @@ impl<'p> Texts<'p> {
     pub(super) fn find_secret(self) -> BTreeSet<String> {
         let mut secret: BTreeSet<&str> = BTreeSet::new();
         for step in &self.0.steps {
-            match &step.kind {
-                Kind::Set(set) => secret.extend(set.secret()),
-                _ => {}
+            if let Kind::Set(set) = &step.kind {
+                secret.extend(set.secret());
             }
             if let Some(answer) = step.answer() {
                 secret.extend(answer.secret_variables());

@@ -152,12 +152,10 @@ impl<B: Backend> Walker<'_, B> {
         let Self { deliveries, known, seal, .. } = *self;
         let Some((row, _)) = known else { return Ok(()) };
         let Callback { item, row: stored, name } = callback;
-        let incoming = match stored.sealed.as_deref().map(|sealed| open(seal, row, &name, sealed)).transpose()? {
-            Some(incoming) => incoming,
-            None => {
-                let why = "a callback that was read before has nothing to read".to_owned();
-                return Err(StoreError::Corrupt { key: Some(item.key), why });
-            }
+        let opened = stored.sealed.as_deref().map(|sealed| open(seal, row, &name, sealed)).transpose()?;
+        let Some(incoming) = opened else {
+            let why = "a callback that was read before has nothing to read".to_owned();
+            return Err(StoreError::Corrupt { key: Some(item.key), why });
         };
         let read = self.judged(flow.clone(), attempts, row.clone(), incoming).await;
         let plan = &self.rule.definition.plan;
