@@ -7,9 +7,9 @@ use tempfile::TempDir;
 use tracking_core::{answer::Answer, caller::Caller, id::Id, json, json::Value};
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{
-    Accepted, Claiming, Clock, DeliveryFilter, Engine, Sent, Settings,
+    Accepted, Claiming, Clock, DeliveryFilter, Engine, IncomingRequest, Sent, Settings,
     backend::{Received, StoreError},
-    rules::New,
+    rules::{New, Refused},
     secrets::Vault,
     sender::{OurFault, SendFault},
 };
@@ -176,6 +176,26 @@ impl World {
         let bytes: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
         let slices: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
         self.engine().matcher().accept(&slices).await
+    }
+
+    /// Sends a callback to the URL of this token.
+    ///
+    /// # Errors
+    /// It is not taken.
+    pub async fn call_back(&self, token: &str, request: IncomingRequest) -> Result<(), Refused> {
+        let engine = self.engine();
+        let callback = engine.callbacks().find(token).await?.ok_or(Refused::NotFound)?;
+        engine.callbacks().take(&callback, request).await
+    }
+
+    /// Sends a webhook to this id. Returns the number of deliveries that read it.
+    ///
+    /// # Errors
+    /// It is not taken.
+    pub async fn send_webhook(&self, id: &str, request: IncomingRequest) -> Result<usize, Refused> {
+        let engine = self.engine();
+        let webhook = engine.callbacks().find_webhook(id).await?.ok_or(Refused::NotFound)?;
+        engine.callbacks().take_webhook(&webhook, request).await
     }
 
     /// Up to `max` messages that are due.

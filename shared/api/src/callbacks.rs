@@ -31,7 +31,7 @@ pub(crate) struct Token {
 
 /// The path's part that names a webhook.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Webhook {
+pub(crate) struct WebhookId {
     webhook_id: String,
 }
 
@@ -44,23 +44,19 @@ pub(crate) async fn callback<B: Backend>(
     if request.method() == Method::HEAD {
         return Err(Problem::new(Kind::MethodNotAllowed, "a callback is GET or POST: HEAD asks for nothing"));
     }
-    if !engine.callbacks().knows(&token).await? {
-        return Err(Problem::not_found());
-    }
-    engine.callbacks().take(&token, incoming(request).await?).await?;
+    let callback = engine.callbacks().find(&token).await?.ok_or_else(Problem::not_found)?;
+    engine.callbacks().take(&callback, incoming(request).await?).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"accepted": true}))).into_response())
 }
 
 /// Takes a webhook for the deliveries that wait for what it brings.
 pub(crate) async fn webhook<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
-    Named(Webhook { webhook_id }): Named<Webhook>,
+    Named(WebhookId { webhook_id }): Named<WebhookId>,
     request: Request,
 ) -> Result<Response, Problem> {
-    if !engine.callbacks().knows_webhook(&webhook_id).await? {
-        return Err(Problem::not_found());
-    }
-    let deliveries = engine.callbacks().take_webhook(&webhook_id, incoming(request).await?).await?;
+    let webhook = engine.callbacks().find_webhook(&webhook_id).await?.ok_or_else(Problem::not_found)?;
+    let deliveries = engine.callbacks().take_webhook(&webhook, incoming(request).await?).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"accepted": true, "deliveries": deliveries}))).into_response())
 }
 

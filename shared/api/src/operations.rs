@@ -79,7 +79,7 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
     all
 }
 
-/// What receivers do, and how they are.
+/// Operations about receivers, and those that receivers call.
 fn of_receivers<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
     let (get, post) = (Method::GET, Method::POST);
     vec![

@@ -1,6 +1,6 @@
 //! Requests from outside for steps that listen: callbacks by their token, webhooks by what they bring (W17, W18).
 //!
-//! Whoever calls has no account here. A token that is not ours is refused before anything is read; what is accepted stands in the store
+//! Their senders have no account here. A token that is not ours is refused before anything is read; what is accepted stands in the store
 //! before its sender is answered.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -35,6 +35,14 @@ const WEBHOOK_DIGITS: usize = 32;
 /// The time after which a sender may try again that sent too many callbacks, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 60;
 
+/// A callback that may be taken.
+#[derive(Debug)]
+pub struct Callback(Token);
+
+/// A webhook that may be taken.
+#[derive(Debug)]
+pub struct Webhook(Rule);
+
 /// Takes requests from outside.
 #[derive(Debug)]
 pub struct Callbacks<B> {
@@ -48,21 +56,20 @@ impl<B: Backend> Callbacks<B> {
         Self { store: Arc::clone(&deliveries.store), deliveries: Arc::clone(deliveries) }
     }
 
-    /// Returns true if a token is one of ours: nothing is read for another one.
+    /// The callback that a token is for; `None` if it is none of ours: nothing is read for another one.
     ///
     /// # Errors
     /// The key can't be had.
-    pub async fn knows(&self, token: &str) -> Result<bool, StoreError> {
-        Ok(Token::read(&*self.deliveries.rules.sealing_key().await?, token).is_some())
+    pub async fn find(&self, token: &str) -> Result<Option<Callback>, StoreError> {
+        Ok(Token::read(&*self.deliveries.rules.sealing_key().await?, token).map(Callback))
     }
 
     /// Takes a callback (W17). The same again is taken again, and changes nothing.
     ///
     /// # Errors
-    /// The token is none of ours, the step is over, its proof is missing, or it has had [`MAX_CALLBACKS`] of them.
-    pub async fn take(&self, token: &str, request: IncomingRequest) -> Result<(), Refused> {
+    /// The step is over, the proof is missing, or the step has had [`MAX_CALLBACKS`] of them.
+    pub async fn take(&self, Callback(token): &Callback, request: IncomingRequest) -> Result<(), Refused> {
         let rules = &self.deliveries.rules;
-        let token = Token::read(&*rules.sealing_key().await?, token).ok_or(Refused::NotFound)?;
         let rule = rules.read_rule(&token.rule).await?.map(|(rule, _)| rule).filter(|rule| rule.head.live);
         let rule = rule.ok_or_else(|| gone("the Tracking API is switched off or deleted"))?;
         let listen = rule.definition.plan.listen(&token.step).ok_or_else(|| gone("the Tracking API has no such step"))?;
@@ -73,33 +80,27 @@ impl<B: Backend> Callbacks<B> {
         self.accept(&rule, &token.delivery, token.turn(), &request).await
     }
 
-    /// Returns true if a rule has this webhook.
+    /// The webhook of this id, if a rule has it. What can't be the id of one is not looked for.
     ///
     /// # Errors
     /// The store is unavailable.
-    pub async fn knows_webhook(&self, webhook: &str) -> Result<bool, StoreError> {
-        Ok(self.rule_of(webhook).await?.is_some())
-    }
-
-    /// The rule that has this webhook. What can't be the id of one is not looked for.
-    async fn rule_of(&self, webhook: &str) -> Result<Option<Rule>, StoreError> {
+    pub async fn find_webhook(&self, webhook: &str) -> Result<Option<Webhook>, StoreError> {
         let digits = webhook.strip_prefix("whk_").unwrap_or_default();
         if digits.len() != WEBHOOK_DIGITS || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(None);
         }
         let Some(item) = self.store.get_one(keys::webhook(webhook)).await? else { return Ok(None) };
         let rule = self.deliveries.rules.read_rule(&rows::read_item(&item)?).await?.map(|(rule, _)| rule);
-        Ok(rule.filter(|rule| rule.head.live && rule.head.webhook.as_deref() == Some(webhook)))
+        Ok(rule.filter(|rule| rule.head.live && rule.head.webhook.as_deref() == Some(webhook)).map(Webhook))
     }
 
     /// Takes a webhook of a rule for every delivery that waits for what it brings (W18); returns how many those are.
     ///
     /// # Errors
-    /// There is no such webhook, its proof is missing, or no delivery waits for it: its sender is to send it again.
-    pub async fn take_webhook(&self, webhook: &str, request: IncomingRequest) -> Result<usize, Refused> {
-        let rule = self.rule_of(webhook).await?.ok_or(Refused::NotFound)?;
+    /// The proof is missing, or no delivery waits for it: its sender is to send it again.
+    pub async fn take_webhook(&self, Webhook(rule): &Webhook, request: IncomingRequest) -> Result<usize, Refused> {
         let steps: Vec<String> = rule.definition.plan.webhooks().map(|(step, _)| step.to_owned()).collect();
-        let judged = self.judged(&rule, &steps, &request).await?;
+        let judged = self.judged(rule, &steps, &request).await?;
         let is_proven = |judged: &Judged| judged.is_proven == Some(true);
         if !judged.iter().any(is_proven) {
             let unknown = judged.iter().any(|judged| judged.is_proven.is_none());
@@ -107,10 +108,10 @@ impl<B: Backend> Callbacks<B> {
         }
         let mut taken = 0;
         for name in judged.into_iter().filter(is_proven).filter_map(|judged| judged.awaited) {
-            let waiting = self.awaiting(&rule, &name).await?;
+            let waiting = self.awaiting(rule, &name).await?;
             let accepted = waiting.iter().map(|(id, step, run, serial)| {
                 let turn = CallbackTurn { step, run: *run, serial: *serial };
-                self.accept(&rule, id, turn, &request)
+                self.accept(rule, id, turn, &request)
             });
             for outcome in join_all(accepted).await {
                 match outcome {
@@ -123,7 +124,7 @@ impl<B: Backend> Callbacks<B> {
         if taken == 0 { Err(Refused::NotFound) } else { Ok(taken) }
     }
 
-    /// What the rule's steps make of a request, off the threads that serve everybody and in its owner's turn.
+    /// The meaning of a request for the rule's steps, off the threads that serve everybody and in its owner's turn.
     async fn judged(&self, rule: &Rule, steps: &[String], request: &IncomingRequest) -> Result<Vec<Judged>, StoreError> {
         let secrets = self.secrets(rule).await?;
         let (owner, now) = (rule.head.owner.clone(), self.store.now());
@@ -244,7 +245,7 @@ fn is_late(flow: &Progress, turn: &CallbackTurn<'_>, now: Timestamp) -> bool {
     flow.step == *turn.step && flow.run() == turn.run && flow.until().is_some_and(|until| until <= now)
 }
 
-/// What a step makes of a request from outside.
+/// The meaning of a request from outside for a step.
 struct Judged {
     /// `None`: a secret that the proof needs has no value.
     is_proven: Option<bool>,

@@ -43,7 +43,7 @@ use std::{fmt, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use callbacks::Callbacks;
+pub use callbacks::{Callback, Callbacks, Webhook};
 pub use delivery::{Claimed, Claiming, Continued, Deliveries};
 pub use due::Sweeper;
 pub use failed::Failed;

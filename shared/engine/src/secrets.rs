@@ -108,7 +108,7 @@ pub(crate) struct SealingKey {
     tokens: hmac::Key,
 }
 
-/// What the key of callback tokens is derived by.
+/// The text that the key of callback tokens is derived by.
 const TOKENS: &[u8] = b"tracking-api callback tokens";
 
 /// The proof that a callback token is ours.

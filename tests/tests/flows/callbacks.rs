@@ -40,7 +40,7 @@ fn token(arrival: &Arrival) -> String {
 }
 
 async fn call_back(world: &World, token: &str, body: &str) -> Result<(), Refused> {
-    world.engine().callbacks().take(token, sent(body)).await
+    world.call_back(token, sent(body)).await
 }
 
 /// The results that the platform was told.
@@ -182,7 +182,7 @@ async fn w17_forged_truncated_and_foreign_tokens_are_refused_and_write_nothing()
     flipped[10] = if flipped[10] == b'A' { b'B' } else { b'A' };
     let flipped = String::from_utf8(flipped).unwrap();
     for forged in [&token[..token.len() - 1], &token[1..], &flipped, "", "trial", "A", &"A".repeat(10_000)] {
-        assert!(!world.engine().callbacks().knows(forged).await.unwrap(), "{forged}");
+        assert!(world.engine().callbacks().find(forged).await.unwrap().is_none(), "{forged}");
         assert_eq!(call_back(&world, forged, APPROVED).await, Err(Refused::NotFound), "{forged}");
     }
     world.work_all(&mut |_| OK).await;
@@ -212,7 +212,7 @@ async fn w17_a_link_without_a_body_is_read_by_its_query() {
     let token = token(&world.arrivals[0]);
     let query = "status=approved&amount=7.10".to_owned();
     let link = IncomingRequest { method: "GET".to_owned(), query, headers: Vec::new(), body: Vec::new() };
-    world.engine().callbacks().take(&token, link).await.unwrap();
+    world.call_back(&token, link).await.unwrap();
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["create", "report?amount=7.10"]);
 }
@@ -286,7 +286,7 @@ async fn w17_what_is_no_secret_is_told_as_it_is() {
     let token = token(&world.arrivals[0]);
     let query = "ref=trx_1&token=t0p-s3cr3t-value".to_owned();
     let link = IncomingRequest { method: "GET".to_owned(), query, headers: Vec::new(), body: Vec::new() };
-    world.engine().callbacks().take(&token, link).await.unwrap();
+    world.call_back(&token, link).await.unwrap();
     world.work_all(&mut |_| OK).await;
     let told = told(&world);
     assert_eq!(

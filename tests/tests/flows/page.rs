@@ -86,14 +86,14 @@ async fn hears(world: &World) {
             let body = json::parse(world.arrivals[0].body.as_deref().unwrap().as_bytes()).unwrap();
             let token = body["callback"].as_str().unwrap().rsplit('/').next().unwrap();
             let callback = sent(&[], r#"{"status": "approved", "amount": "12.50"}"#);
-            world.engine().callbacks().take(token, callback).await.unwrap();
+            world.call_back(token, callback).await.unwrap();
         }
         Some("paid") => {
             let rule = delivery["tracking_api_id"].as_str().unwrap().parse().unwrap();
             let rule = world.engine().rules().rule(&Caller::Admin, &rule).await.unwrap().resource;
             let webhook = rule["webhook_id"].as_str().unwrap();
             let signed = sent(&[("x-signature", SIGNATURE)], PAYMENT);
-            assert_eq!(world.engine().callbacks().take_webhook(webhook, signed).await, Ok(1));
+            assert_eq!(world.send_webhook(webhook, signed).await, Ok(1));
         }
         _ => {}
     }

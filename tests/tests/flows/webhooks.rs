@@ -37,7 +37,7 @@ async fn w18_a_webhook_goes_to_the_delivery_that_waits_for_its_value() {
     world.work_all(&mut |_| OK).await;
     let webhook = webhook_of(&world).await;
     assert_eq!((webhook.len(), webhook.starts_with("whk_")), (36, true), "{webhook}");
-    let take = async |id: &str, body: &str| world.engine().callbacks().take_webhook(id, sent(body)).await;
+    let take = async |id: &str, body: &str| world.send_webhook(id, sent(body)).await;
     assert_eq!(take(&webhook, r#"{"order": "X-78"}"#).await, Err(Refused::NotFound), "none waits for it");
     assert_eq!(take(&webhook, r#"{"order": ""}"#).await, Err(Refused::NotFound));
     assert_eq!(take(&webhook, "not JSON").await, Err(Refused::NotFound));
@@ -46,7 +46,7 @@ async fn w18_a_webhook_goes_to_the_delivery_that_waits_for_its_value() {
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["create", "report?amount=3.20"]);
     assert_eq!(only(&world).await["state"], "delivered");
-    let take = async |id: &str, body: &str| world.engine().callbacks().take_webhook(id, sent(body)).await;
+    let take = async |id: &str, body: &str| world.send_webhook(id, sent(body)).await;
     assert_eq!(take(&webhook, PAID).await, Err(Refused::NotFound), "nobody waits any more");
 }
 
@@ -64,9 +64,9 @@ async fn w18_of_twenty_one_that_wait_twenty_hear_a_webhook_and_the_last_one_the_
     let rule = log[0]["tracking_api_id"].as_str().unwrap().parse().unwrap();
     let view = world.engine().rules().rule(&Caller::Admin, &rule).await.unwrap();
     let webhook = view.resource["webhook_id"].as_str().unwrap().to_owned();
-    assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(PAID)).await, Ok(20));
+    assert_eq!(world.send_webhook(&webhook, sent(PAID)).await, Ok(20));
     world.work_all(&mut |_| OK).await;
-    assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(PAID)).await, Ok(1));
+    assert_eq!(world.send_webhook(&webhook, sent(PAID)).await, Ok(1));
     world.work_all(&mut |_| OK).await;
     let log = world.log(&DeliveryFilter::default()).await;
     assert!(log.iter().all(|entry| entry["state"] == "delivered"), "{log:?}");
@@ -80,7 +80,7 @@ async fn w18_a_resend_of_a_flow_that_begins_by_listening_waits_for_a_new_webhook
     let mut world = begun(rule).await;
     world.work_all(&mut |_| OK).await;
     let webhook = webhook_of(&world).await;
-    assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(PAID)).await, Ok(1));
+    assert_eq!(world.send_webhook(&webhook, sent(PAID)).await, Ok(1));
     world.work_all(&mut |_| OK).await;
     let delivery = only(&world).await;
     ends(&delivery, "failed", "step paid: failed: a webhook");
@@ -104,7 +104,7 @@ async fn w18_deliveries_that_were_superseded_do_not_hide_the_one_that_waits() {
     let view = world.engine().rules().rule(&Caller::Admin, &rule).await.unwrap();
     let webhook = view.resource["webhook_id"].as_str().unwrap().to_owned();
     for _ in 0..2 {
-        assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(PAID)).await, Ok(1));
+        assert_eq!(world.send_webhook(&webhook, sent(PAID)).await, Ok(1));
     }
     world.work_all(&mut |_| OK).await;
     let log = world.log(&DeliveryFilter::default()).await;
@@ -124,12 +124,12 @@ async fn w18_verify_takes_only_what_is_signed() {
         IncomingRequest { headers, ..sent(PAID) }
     };
     for wrong in ["", "sha256=", &SIGNATURE[..SIGNATURE.len() - 1], &SIGNATURE.to_uppercase()] {
-        let refused = world.engine().callbacks().take_webhook(&webhook, signed(wrong)).await;
+        let refused = world.send_webhook(&webhook, signed(wrong)).await;
         assert_eq!(refused, Err(Refused::Unproven), "{wrong}");
     }
-    assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(PAID)).await, Err(Refused::Unproven));
+    assert_eq!(world.send_webhook(&webhook, sent(PAID)).await, Err(Refused::Unproven));
     assert_eq!(only(&world).await["callbacks"].as_array().unwrap().len(), 0);
-    assert_eq!(world.engine().callbacks().take_webhook(&webhook, signed(SIGNATURE)).await, Ok(1));
+    assert_eq!(world.send_webhook(&webhook, signed(SIGNATURE)).await, Ok(1));
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["create", "report?amount=3.20"]);
 }
@@ -141,7 +141,7 @@ async fn w18_hostile_values_match_nothing_but_themselves() {
         world.work_all(&mut |_| OK).await;
         let webhook = webhook_of(&world).await;
         let body = json!({"order": value}).to_string();
-        assert_eq!(world.engine().callbacks().take_webhook(&webhook, sent(&body)).await, Err(Refused::NotFound), "{value:?}");
+        assert_eq!(world.send_webhook(&webhook, sent(&body)).await, Err(Refused::NotFound), "{value:?}");
     }
 }
 
@@ -154,8 +154,8 @@ async fn w18_a_new_webhook_id_ends_the_old_one() {
     let view = world.engine().writer().renew_webhook(&Caller::Admin, &rule, None).await.unwrap();
     let new = view.resource["webhook_id"].as_str().unwrap().to_owned();
     assert_ne!(old, new);
-    assert_eq!(world.engine().callbacks().take_webhook(&old, sent(PAID)).await, Err(Refused::NotFound));
-    assert_eq!(world.engine().callbacks().take_webhook(&new, sent(PAID)).await, Ok(1));
+    assert_eq!(world.send_webhook(&old, sent(PAID)).await, Err(Refused::NotFound));
+    assert_eq!(world.send_webhook(&new, sent(PAID)).await, Ok(1));
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn w18_without_the_secret_s_value_no_proof_counts() {
     engine.writer().patch_rule(&Caller::Admin, &rule, &json!({"steps": steps}), None).await.unwrap();
     let headers = vec![("x-signature".to_owned(), "sha256=".to_owned())];
     let forged = IncomingRequest { headers, ..sent(PAID) };
-    let refused = engine.callbacks().take_webhook(&webhook, forged).await.unwrap_err();
+    let refused = world.send_webhook(&webhook, forged).await.unwrap_err();
     assert!(matches!(refused, Refused::Unavailable(_)), "{refused:?}");
     assert_eq!(only(&world).await["callbacks"].as_array().unwrap().len(), 0);
 }

@@ -9,6 +9,7 @@ mod run;
 mod search;
 
 use jiff::SignedDuration;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use self::{
@@ -169,7 +170,8 @@ async fn listening(run: &mut Run, echo: &Echo) {
     let callbacks = echo.callbacks();
     assert!(callbacks.len() >= 2, "{callbacks:?}");
     for path in &callbacks {
-        run.call(ADMIN, &format!("GET {path}?echo={}&note=link", percent_encoded(TOKEN)), Value::Null).await;
+        run.call(ADMIN, &format!("GET {path}?echo={}&note=link", utf8_percent_encode(TOKEN, NON_ALPHANUMERIC)), Value::Null)
+            .await;
         run.call(ADMIN, &format!("POST {path}"), json!({"echo": [TOKEN], "note": path})).await;
     }
     run.pass(SignedDuration::from_secs(30)).await;
@@ -226,13 +228,4 @@ fn rule_of_affiliate(receiver: &str) -> Value {
         {"when": [{"source": "http_code", "operator": "equals", "value": "200"}], "then": "delivered",
          "set": {"variables": {"echo": "{body.echo}", "shout": "{header.x-shout|lower}", "encoded": "{body.encoded|upper}"}}}]);
     rule
-}
-
-/// The digits of a byte.
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
-
-/// Every byte of a text as a URL's query may hold it.
-fn percent_encoded(text: &str) -> String {
-    let digits = |byte: u8| [b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]].map(char::from);
-    text.bytes().flat_map(digits).collect()
 }

@@ -93,7 +93,9 @@ impl Run {
         let answer = self.router.clone().oneshot(request).await.expect("the router has no other failures");
         let (head, body) = answer.into_parts();
         let text = String::from_utf8(to_bytes(body, usize::MAX).await.expect("it is in memory").to_vec()).expect("it is text");
-        self.look("answers", &format!("{line}: {:?} {text}", head.headers));
+        // The query is the caller's own text.
+        let asked = line.split('?').next().unwrap_or_default();
+        self.look("answers", &format!("{asked}: {:?} {text}", head.headers));
         self.called.insert(format!("{method} {}", path.split('?').next().unwrap_or_default()));
         self.look_around().await;
         (head.status.as_u16(), serde_json::from_str(&text).unwrap_or_default())

@@ -15,7 +15,7 @@ const ADDRESS: &str = "https://tracking.example/base";
 const FLAGS: [&str; 3] = ["--allow-private-targets", "--public-url", "https://tracking.example/base/"];
 const ROUNDS: u32 = 20;
 
-/// What the receiver got: the path of the callback URL by conversion, and the queries of its reports.
+/// The requests that the receiver got: the path of the callback URL by conversion, and the queries of its reports.
 #[derive(Default)]
 struct Got {
     callbacks: BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! What follows a callback or a webhook, and what follows if none comes (W17, W18).
+//! The continuation of a flow after a callback or a webhook, or if none comes (W17, W18).
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! How long the messages of a group take: a group that answers slowly has slots of its own, so that a receiver that hangs takes none of those
+//! The time that the messages of a group take: a group that answers slowly has slots of its own, so that a receiver that hangs takes none of those
 //! that others need.
 //!
 //! A group of which nothing was settled in time is *unproven*, and has few messages out. One whose message is out for three seconds is *slow*:

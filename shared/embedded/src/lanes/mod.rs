@@ -117,7 +117,7 @@ pub(crate) struct Lanes {
     out: usize,
     owners: Owners,
     manners: Manners,
-    /// How many are out in the slow slots.
+    /// The number of messages that are out in the slow slots.
     slow_out: usize,
     hand_outs: u64,
 }

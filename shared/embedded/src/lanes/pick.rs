@@ -108,7 +108,7 @@ impl Lanes {
         Ok(())
     }
 
-    /// How many messages of a group may be out.
+    /// The number of messages of a group that may be out.
     fn most_of(&self, group: &str, is_slow: bool, limits: &Limits) -> usize {
         let most = match (is_slow, self.manners.is_proven(group)) {
             (true, _) => limits.slow_per_group,

@@ -14,11 +14,11 @@ use crate::{rows::Job, secrets::SealingKey};
 
 /// The longest token, in characters.
 const MAX_TOKEN: usize = 512;
-/// What stands between the parts of a token: none of them holds it.
+/// The separator of the parts of a token: none of them holds it.
 const SEPARATOR: char = '\n';
 /// The bytes of a token's proof.
 const TAG_BYTES: usize = 16;
-/// What stands in place of a token where nothing may come of a callback.
+/// The text in place of a token where nothing may come of a callback.
 const NO_TOKEN: &str = "trial";
 
 /// The step of a delivery that a callback is for.

@@ -56,7 +56,7 @@ struct Read {
     judged: Judged,
     heard: Heard,
     shown: LoggedRequest,
-    /// What the platform is told of it.
+    /// The part of it that the platform is told.
     told: Option<Told>,
     row: DeliveryRow,
 }
@@ -109,7 +109,7 @@ impl<B: Backend> Walker<'_, B> {
         let store = &self.deliveries.store;
         let listening = self.known.filter(|(row, _)| {
             row.flow.as_deref().is_some_and(|before| {
-                (&before.step, before.run(), before.waits()) == (&flow.progress.step, flow.progress.run(), true)
+                (&before.step, before.run()) == (&flow.progress.step, flow.progress.run())
                     && before.listens_until(&self.rule.definition.plan).is_some()
             })
         });
@@ -119,23 +119,24 @@ impl<B: Backend> Walker<'_, B> {
         };
         let place = flow.progress.expects().map(|name| keys::awaiting_delivery(&self.rule.id, name, &self.job.id));
         if let Some(key) = place.filter(|_| store.now() < until) {
-            let mut item = rows::item(key, &(&flow.progress.step, flow.progress.run(), flow.progress.serial()));
+            let mut item = rows::item(key, &());
             item.expires = Some(until + PLACE_KEPT);
             store.commit_one(Effects { put: vec![item], ..Effects::default() }).await?;
         }
         if let Some(callback) = next_callback(store, &self.job.id, &flow.progress).await? {
             return self.read_callback(flow, attempts, callback).await;
         }
-        if store.now() < until + GRACE && store.now() >= until {
-            // What was taken in time stands in the store by then.
-            return self.come_again_at(until + GRACE).await;
-        }
-        if store.now() >= until {
+        let now = store.now();
+        if now >= until + GRACE {
             let moved = self.rule.definition.plan.timed_out(flow.progress.clone(), attempts);
             return self.follow(&flow, row.clone(), (moved, None), None).await;
         }
+        if now >= until {
+            // What was taken in time stands in the store by then.
+            return self.come_again_at(until + GRACE).await;
+        }
         if row.next_due != Some(until) && self.write_place(&flow, attempts, (until, why)).await?.is_none() {
-            return self.come_again_at(store.now() + AGAIN).await;
+            return self.come_again_at(now + AGAIN).await;
         }
         self.come_again_at(until).await
     }
@@ -184,19 +185,8 @@ impl<B: Backend> Walker<'_, B> {
         let is_heavy = rule.definition.is_heavy || incoming.body.len() > LIGHT_BODY_BYTES;
         let owner = is_heavy.then(|| job.owner.clone());
         let judge = move || {
-            let rendering = Rendering {
-                rule: &rule.id,
-                definition: &rule.definition,
-                event: job.event.whole(),
-                delivery_id: job.id.as_str(),
-                attempt: attempts,
-                flow: Some(&flow),
-                is_test: false,
-                at: now,
-                secrets: &secrets,
-                variables: &flow.variables,
-                secret_variables: &flow.hidden,
-            };
+            let rendering =
+                Rendering { flow: Some(&flow), ..Rendering::unclaimed(&rule, &job, (&flow, attempts), &secrets, now) };
             let request = rendering.shown().ok();
             let scrubber = rendering.scrubber(request.as_ref(), rule.head.is_of_two_parties());
             let came = came(&incoming);

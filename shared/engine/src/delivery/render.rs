@@ -23,7 +23,8 @@ use super::{
     shown_headers::shown_headers,
 };
 use crate::{
-    rows::LoggedRequest,
+    rows::{Job, LoggedRequest},
+    rules::Rule,
     secrets::{INACTIVE, MASK, Scrubber, Texts, derived, masks},
     sender::SendFault,
 };
@@ -94,6 +95,29 @@ pub(crate) struct Heard {
 }
 
 impl<'a> Rendering<'a> {
+    /// The rendering of a delivery with these variables that has no attempt claimed; its texts read no step.
+    pub(super) fn unclaimed(
+        rule: &'a Rule,
+        job: &'a Job,
+        (flow, attempts): (&'a InFlow, u32),
+        secrets: &'a BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            rule: &rule.id,
+            definition: &rule.definition,
+            event: job.event.whole(),
+            delivery_id: job.id.as_str(),
+            attempt: attempts,
+            flow: None,
+            is_test: false,
+            at: now,
+            secrets,
+            variables: &flow.variables,
+            secret_variables: &flow.hidden,
+        }
+    }
+
     /// What macros read, with these values or masks for secrets.
     pub(crate) fn scope<'s>(&'s self, secrets: &'s BTreeMap<String, String>, answer: Option<&'s Answer>) -> Scope<'s>
     where

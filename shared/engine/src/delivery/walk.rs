@@ -275,21 +275,9 @@ impl<B: Backend> Walker<'_, B> {
 
 /// Walks on from a place, after so many attempts of the delivery.
 fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTreeMap<String, String>, now: Timestamp) -> Walked {
-    let InFlow { progress, variables, hidden, .. } = flow;
-    let rendering = Rendering {
-        rule: &rule.id,
-        definition: &rule.definition,
-        event: job.event.whole(),
-        delivery_id: job.id.as_str(),
-        attempt: attempts,
-        flow: None,
-        is_test: false,
-        at: now,
-        secrets,
-        variables,
-        secret_variables: hidden,
-    };
-    let mut walked = rule.definition.plan.walk(progress.clone(), &rendering.scope(secrets, None), attempts, rule.head.version);
+    let rendering = Rendering::unclaimed(rule, job, (flow, attempts), secrets, now);
+    let mut walked =
+        rule.definition.plan.walk(flow.progress.clone(), &rendering.scope(secrets, None), attempts, rule.head.version);
     let Walked { variables, emitted, stance, .. } = &mut walked;
     let reason = if let Stance::End(_, reason) = stance { Some(reason) } else { None };
     let mut seen = emitted.iter_mut().flat_map(|event| event.fields.values_mut()).chain(reason).peekable();

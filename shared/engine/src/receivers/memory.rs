@@ -41,7 +41,7 @@ struct Known {
     gate: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// What an attempt leads to.
+/// The consequence of an attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ToDo {
     Nothing,
@@ -97,10 +97,7 @@ impl Memory {
     /// Remembers a row as it was just read or written.
     pub(super) fn remember(&self, id: &Id, row: Option<Arc<ReceiverRow>>, now: Timestamp) {
         let mut known = self.lock();
-        if known.len() >= MAX_RECEIVERS && !known.contains_key(id) {
-            known.clear();
-        }
-        let one = known.entry(id.clone()).or_default();
+        let one = one(&mut known, id);
         // A read that is overtaken by a write says less.
         let generation = |row: &Option<Arc<ReceiverRow>>| row.as_ref().map(|row| row.health.generation);
         if generation(&one.row) <= generation(&row) || one.read_at.is_none_or(|at| at + LIFETIME <= now) {
@@ -112,10 +109,7 @@ impl Memory {
     pub(super) fn hear(&self, heard: &Heard, now: Timestamp) -> ToDo {
         let Heard { receiver, delivery, began, sign } = heard;
         let mut known = self.lock();
-        if known.len() >= MAX_RECEIVERS && !known.contains_key(&receiver.id) {
-            known.clear();
-        }
-        let one = known.entry(receiver.id.clone()).or_default();
+        let one = one(&mut known, &receiver.id);
         one.fast = if *sign == Sign::Answer && now < *began + FAST { one.fast.saturating_add(1) } else { 0 };
         let Some(row) = one.row.clone().filter(|row| row.health.is_out()) else { return one.count(sign, now) };
         one.under_way = one.under_way.saturating_sub(1);
@@ -129,7 +123,7 @@ impl Memory {
     /// Notes that so many deliveries were let go.
     pub(super) fn note_let_go(&self, id: &Id, number: usize, now: Timestamp) {
         let mut known = self.lock();
-        let one = known.entry(id.clone()).or_default();
+        let one = one(&mut known, id);
         one.under_way = one.under_way.saturating_add(u32::try_from(number).unwrap_or(u32::MAX));
         one.let_go_at = Some(now);
     }
@@ -137,7 +131,7 @@ impl Memory {
     /// Returns true if this process has let none go since then. Those of before count as lost.
     pub(super) fn has_let_none_go_since(&self, id: &Id, since: Timestamp) -> bool {
         let mut known = self.lock();
-        let one = known.entry(id.clone()).or_default();
+        let one = one(&mut known, id);
         let is_long_ago = one.let_go_at.is_none_or(|at| at <= since);
         if is_long_ago {
             one.under_way = 0;
@@ -147,12 +141,20 @@ impl Memory {
 
     /// The gate of those who let go.
     pub(super) fn gate(&self, id: &Id) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(&self.lock().entry(id.clone()).or_default().gate)
+        Arc::clone(&one(&mut self.lock(), id).gate)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The entry of a receiver. Where too many are known, all are forgotten.
+fn one<'k>(known: &'k mut HashMap<Id, Known>, id: &Id) -> &'k mut Known {
+    if known.len() >= MAX_RECEIVERS && !known.contains_key(id) {
+        known.clear();
+    }
+    known.entry(id.clone()).or_default()
 }
 
 impl Known {

@@ -4,7 +4,7 @@
 //! the row by compare-and-set while something is bad or when the state changes. An attempt that is answered writes nothing, and reads the row
 //! at most once in two seconds; where one process has the store for itself, once.
 //!
-//! What waits for a receiver stands in its queue ([`queue`]), oldest first. A sweep looks after every receiver that is not well
+//! Deliveries that wait for a receiver stand in its queue ([`queue`]), oldest first. A sweep looks after every receiver that is not well
 //! ([`recovery`]): it begins probes, renews lost ones, lets go what was left, and publishes what a crash left in a row's outbox.
 
 pub(crate) mod memory;

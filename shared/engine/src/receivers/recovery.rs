@@ -71,13 +71,12 @@ impl<B: Backend> Receivers<B> {
     /// Begins a probe if one is due. Those that have waited too long are let go to their end first.
     pub(super) async fn probe_if_due(&self, row: &ReceiverRow, now: Timestamp) -> Result<(), StoreError> {
         let waiting = self.oldest(&row.receiver.id, LOOKED_AT).await?;
-        let (over, waiting): (Vec<Filed>, Vec<Filed>) = waiting.into_iter().partition(|filed| filed.row.until <= now);
+        let (over, mut waiting): (Vec<Filed>, Vec<Filed>) = waiting.into_iter().partition(|filed| filed.row.until <= now);
         self.release(&over).await?;
         let due = next_probe(row, &waiting, now);
         if row.health.is_probed(now) || due.is_none_or(|due| due > now) {
             return Ok(());
         }
-        let mut waiting = waiting;
         while let Some(at) = chosen(&waiting) {
             let filed = waiting.swap_remove(at);
             if !self.still_waits(&row.receiver.id, &filed.row.delivery).await? {

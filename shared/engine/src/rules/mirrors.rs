@@ -73,7 +73,7 @@ impl<B: Backend> Rules<B> {
         let mut rules = Vec::new();
         for mirroring in items.iter().filter_map(|item| item.key.sort.parse::<Id>().ok()) {
             let Some(Some((rule, _))) = StoreError::pass_over(self.read_rule(&mirroring).await)? else { continue };
-            if rule.definition.plan.mirrors().any(|mirror| mirror.tracking_api_id == *id) {
+            if masters_of(&rule.definition).contains(id) {
                 rules.push(rule);
             }
         }
@@ -81,16 +81,20 @@ impl<B: Backend> Rules<B> {
     }
 }
 
+/// The rules whose steps a rule mirrors.
+fn masters_of(definition: &Definition) -> BTreeSet<&Id> {
+    definition.plan.mirrors().map(|mirror| &mirror.tracking_api_id).collect()
+}
+
 /// The rows that say which rules a rule mirrors.
 pub(super) fn rows_of(id: &Id, definition: &Definition) -> Vec<Item> {
-    let masters: BTreeSet<&Id> = definition.plan.mirrors().map(|mirror| &mirror.tracking_api_id).collect();
-    masters.into_iter().map(|master| rows::item(keys::mirroring(master, id), &())).collect()
+    masters_of(definition).into_iter().map(|master| rows::item(keys::mirroring(master, id), &())).collect()
 }
 
 impl<B: Backend> RuleWriter<B> {
     /// Checks that a rule may mirror what it names: of its own kind, and not too many of one rule.
     pub(super) async fn check_mirrors(&self, id: Option<&Id>, definition: &Definition) -> Result<(), Refused> {
-        let masters: BTreeSet<&Id> = definition.plan.mirrors().map(|mirror| &mirror.tracking_api_id).collect();
+        let masters = masters_of(definition);
         if let Some(own) = id.filter(|id| masters.contains(id)) {
             return Err(Faults::one("/steps", format!("{own} can't mirror a step of its own: name another Tracking API")).into());
         }
@@ -166,9 +170,8 @@ impl<B: Backend> RuleWriter<B> {
 
     /// Removes the rows of mirrors that a rule has no more.
     pub(super) async fn forget_mirrors(&self, id: &Id, old: &Definition, new: Option<&Definition>) {
-        let kept: BTreeSet<&Id> =
-            new.into_iter().flat_map(|new| new.plan.mirrors()).map(|mirror| &mirror.tracking_api_id).collect();
-        let gone = old.plan.mirrors().map(|mirror| &mirror.tracking_api_id).filter(|master| !kept.contains(master));
+        let kept = new.map(masters_of).unwrap_or_default();
+        let gone = masters_of(old).into_iter().filter(|master| !kept.contains(master));
         let delete: Vec<_> = gone.map(|master| keys::mirroring(master, id)).collect();
         if delete.is_empty() {
             return;

@@ -79,9 +79,7 @@ impl<B: Backend> RuleWriter<B> {
             let mut head = rule.head.next(self.store.now());
             head.secrets.remove(name);
             head.bindings.remove(name);
-            let sealed = self.rules.seal(&act, id, Some(&rule), &mut head, &rule.definition, &BTreeMap::new()).await?;
-            let definition = Definition::clone(&rule.definition);
-            match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
+            match self.write_head(&act, (rule, rev), head).await {
                 Err(Refused::Changed { .. }) => {}
                 written => return written.map(drop),
             }

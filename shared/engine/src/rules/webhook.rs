@@ -1,11 +1,11 @@
 //! The webhook of a rule: its id is all that its sender needs, so that it can be replaced (W18).
 
-use tracking_core::{caller::Actor, id::Id, tracking_api::Definition};
+use tracking_core::{caller::Actor, id::Id};
 
 use super::{
     Refused, View,
     audit::{Act, Action},
-    over::{Over, expect_version},
+    over::expect_version,
     write::new_webhook,
 };
 use crate::{backend::Backend, rules::RuleWriter};
@@ -28,10 +28,7 @@ impl<B: Backend> RuleWriter<B> {
             self.limits.charge_change(&act.actor, &mut is_charged).await?;
             let mut head = rule.head.next(self.store.now());
             head.webhook = Some(new_webhook());
-            let definition = Definition::clone(&rule.definition);
-            let sealed =
-                self.rules.seal(&act, id, Some(&rule), &mut head, &definition, &std::collections::BTreeMap::new()).await?;
-            match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
+            match self.write_head(&act, (rule, rev), head).await {
                 Err(Refused::Changed { .. }) if expected.is_none() => {}
                 written => return Ok(self.rules.view(&written?).await?),
             }

@@ -58,6 +58,13 @@ impl<B: Backend> RuleWriter<B> {
         Ok(Rule { id, head: Arc::new(head), definition: Arc::new(definition) })
     }
 
+    /// Writes the next version of a rule with this head and the text that it has; its secrets stay as far as they may (Q5).
+    pub(super) async fn write_head(&self, act: &Act, (rule, rev): (Rule, u64), mut head: Head) -> Result<Rule, Refused> {
+        let (id, definition) = (rule.id.clone(), Definition::clone(&rule.definition));
+        let sealed = self.rules.seal(act, &id, Some(&rule), &mut head, &definition, &BTreeMap::new()).await?;
+        self.write_rule(act, id, Over::Rule(rule, rev), head, definition, sealed).await
+    }
+
     /// An intent, what the new head names and the history's entry; then the head; then what is no longer needed goes. Who comes too late
     /// takes back what it wrote.
     pub(super) async fn change_head(

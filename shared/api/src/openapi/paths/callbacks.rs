@@ -20,7 +20,7 @@ pub(crate) fn post() -> About {
     taken(about.takes_any(ANY, named("CallbackBody"), json!({"status": "approved", "amount": "12.50"})))
 }
 
-/// What both do.
+/// The purpose of both.
 const CALLBACK: &str = "For a receiver that was given this URL by `{callback_url}`; needs no token. The step with `listen` reads it, at once or \
                         when it begins. A request without a body is read by its query, as a form. The same again changes nothing.";
 
