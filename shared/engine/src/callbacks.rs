@@ -221,7 +221,7 @@ impl<B: Backend> Callbacks<B> {
         let text = serde_json::to_string(&request.clone().with_kept_headers())
             .expect("a request has text keys and no failing serializers");
         let key = self.deliveries.rules.sealing_key().await?;
-        let sealed = Some(seal_callback(&key, &rule.id, name, &text));
+        let sealed = seal_callback(&key, &rule.id, name, &text);
         let row = CallbackRow { at: self.store.now(), step: turn.step.to_owned(), run: turn.run, sealed, read: None };
         let mut item = rows::item(keys::callback(delivery, turn, name), &row);
         item.expires = Some(self.store.now() + self.store.settings.log_retention + LONGEST_FLOW);

@@ -325,11 +325,14 @@ async fn w17_a_crash_at_any_write_loses_no_callback_and_reads_none_twice() {
             world.work_all(&mut |_| OK).await;
             let token = token(&world.arrivals[0]);
             call_back(&world, &token, r#"{"status": "waits"}"#).await.unwrap();
+            world.clock.pass(SignedDuration::from_secs(1));
             call_back(&world, &token, APPROVED).await.unwrap();
             let has_died = survived(&mut world, at, cut).await;
             crashes += u32::from(has_died);
             let delivery = only(&world).await;
             assert_eq!(delivery["state"], "delivered", "{cut:?} {at}: {delivery}");
+            let verdicts: Vec<_> = delivery["callbacks"].as_array().unwrap().iter().map(|one| one["verdict"].as_str()).collect();
+            assert_eq!(verdicts, [Some("pending"), Some("delivered")], "{cut:?} {at}");
             let ids: std::collections::BTreeSet<_> = told(&world).iter().map(|event| event["event_id"].to_string()).collect();
             assert_eq!(ids.len(), 1, "{cut:?} {at}: {:?}", told(&world));
             let mut reports: Vec<_> = world.arrivals[1..].iter().map(|arrival| (arrival.attempt, arrival.url.clone())).collect();

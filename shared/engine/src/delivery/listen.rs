@@ -129,7 +129,7 @@ impl<B: Backend> Walker<'_, B> {
         let now = store.now();
         if now >= until + GRACE {
             let moved = self.rule.definition.plan.timed_out(flow.progress.clone(), attempts);
-            return self.follow(&flow, row.clone(), (moved, None), None).await;
+            return self.follow(&flow, row.clone(), (moved, None)).await;
         }
         if now >= until {
             // What was taken in time stands in the store by then.
@@ -153,11 +153,7 @@ impl<B: Backend> Walker<'_, B> {
         let Self { deliveries, known, seal, .. } = *self;
         let Some((row, _)) = known else { return Ok(()) };
         let Callback { item, row: stored, name } = callback;
-        let opened = stored.sealed.as_deref().map(|sealed| open(seal, row, &name, sealed)).transpose()?;
-        let Some(incoming) = opened else {
-            let why = "a callback that was read before has nothing to read".to_owned();
-            return Err(StoreError::Corrupt { key: Some(item.key), why });
-        };
+        let incoming = open(seal, row, &name, &stored.sealed)?;
         let read = self.judged(flow.clone(), attempts, row.clone(), incoming).await;
         let plan = &self.rule.definition.plan;
         let moved = plan.after_callback(flow.progress.clone(), read.judged.answered(None, attempts), &name);
@@ -173,9 +169,11 @@ impl<B: Backend> Walker<'_, B> {
         let after = flow.moved(flow.progress.clone(), read.judged.variables_after(&flow.variables));
         let shown =
             ReadCallback { request: read.shown, verdict: read.judged.verdict.as_str().to_owned(), error: read.heard.error };
-        let shown = CallbackRow { sealed: None, read: Some(shown), ..stored };
+        let shown = CallbackRow { read: Some(shown), ..stored };
         let shown = Item { expires: item.expires, ..rows::item(item.key, &shown) };
-        self.follow(&after, read.row, (moved, read.told), Some(shown)).await
+        // Before it counts as read: nobody looks at it again after that.
+        deliveries.store.commit_one(Effects { put: vec![shown], ..Effects::default() }).await?;
+        self.follow(&after, read.row, (moved, read.told)).await
     }
 
     /// Judges a callback as a response is judged, off the threads that serve everybody if that may take time.
@@ -206,14 +204,8 @@ impl<B: Backend> Walker<'_, B> {
         self.deliveries.heavy.run(owner, judge).await
     }
 
-    /// Writes what follows into the row, then what was `read`, then tells the platform, and lets the message come again or end.
-    async fn follow(
-        &self,
-        flow: &InFlow,
-        mut row: DeliveryRow,
-        (moved, told): (Moved, Option<Told>),
-        read: Option<Item>,
-    ) -> Result<(), StoreError> {
+    /// Writes what follows into the row, then tells the platform, and lets the message come again or end.
+    async fn follow(&self, flow: &InFlow, mut row: DeliveryRow, (moved, told): (Moved, Option<Told>)) -> Result<(), StoreError> {
         let Self { deliveries, received, job, rule, seal, .. } = *self;
         let (store, now) = (&deliveries.store, deliveries.store.now());
         let rev = self.known.map(|(_, rev)| *rev);
@@ -240,11 +232,11 @@ impl<B: Backend> Walker<'_, B> {
         if !store.swap_one(swap).await.is_done()? {
             return self.come_again_at(now + AGAIN).await;
         }
-        let mut delete = Vec::new();
-        if let Some(before) = before.filter(|_| goes_on) {
-            delete.extend(before.expects().map(|name| keys::awaiting_delivery(&rule.id, name, &job.id)));
+        let place =
+            before.filter(|_| goes_on).and_then(|before| Some(keys::awaiting_delivery(&rule.id, before.expects()?, &job.id)));
+        if let Some(place) = place {
+            store.commit_one(Effects { delete: vec![place], ..Effects::default() }).await?;
         }
-        store.commit_one(Effects { put: read.into_iter().collect(), delete, ..Effects::default() }).await?;
         publish_all(store, &row).await?;
         if row.state.is_ended() {
             tracing::info!(tracking_api_id = %rule.id, delivery_id = %job.id, outcome = row.state.as_str(), "ended");

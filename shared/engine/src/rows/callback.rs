@@ -37,9 +37,8 @@ pub(crate) struct CallbackRow {
     pub(crate) at: Timestamp,
     pub(crate) step: String,
     pub(crate) run: u32,
-    /// The request, sealed, until it is read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) sealed: Option<String>,
+    /// The request, sealed.
+    pub(crate) sealed: String,
     /// The request as people may see it, once it is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) read: Option<ReadCallback>,
