@@ -34,7 +34,7 @@ use crate::{
     limits::{self, DryTrials, Limits},
     log::explain::show_verdicts,
     rows::headers_view,
-    rules::{Refused, Rule, RuleWriter, Rules, Whole, is_live},
+    rules::{Refused, Rule, RuleWriter, Rules, Whole, is_live, kept::KeptVariables},
     secrets::{INACTIVE, MASK, Scrubber, masks},
     sender::{SendFault, Sender},
     store::Store,
@@ -66,7 +66,7 @@ struct Tried {
     /// `true` if they are of more than one party.
     two_parties: bool,
     /// The kept variables of the rule, where it is sent (W5).
-    kept: BTreeMap<String, String>,
+    kept: KeptVariables,
     /// The address at which receivers reach us.
     public_url: Option<String>,
 }
@@ -116,7 +116,7 @@ impl<B: Backend> Trials<B> {
             self.dry.take(&by.caller, self.store.now())?;
         }
         let (rule, secrets) = self.trial_secrets(&by.caller, rule, trial.send).await?;
-        let kept = if trial.send { self.rules.kept(&rule).await? } else { BTreeMap::new() };
+        let kept = if trial.send { self.rules.kept(&rule).await? } else { KeptVariables::default() };
         let Rule { id, head, definition } = rule;
         let two_parties = head.is_of_two_parties();
         let public_url = self.store.settings.public_url.clone();
@@ -157,7 +157,7 @@ impl<B: Backend> Trials<B> {
             by,
             secrets: Arc::new(values),
             two_parties: false,
-            kept: BTreeMap::new(),
+            kept: KeptVariables::default(),
             public_url: self.store.settings.public_url.clone(),
         };
         self.try_out(tried, trial, sender).await

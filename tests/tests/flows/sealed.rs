@@ -96,3 +96,36 @@ async fn w8_sealed_variables_open_in_their_own_row_alone() {
         assert_eq!(world.arrivals.len(), 1, "nothing is sent");
     }
 }
+
+/// A login whose response gives the token under two names, of which the rule declares one as secret and keeps the other.
+fn says_it_twice() -> Value {
+    let kept = json!({"variables": {
+        "token": {"value": "{body.token}", "secret": true},
+        "session": {"value": "{body.session}", "keep_seconds": "600"},
+    }});
+    let answer = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": kept}]});
+    let login = with(
+        call("login", "login"),
+        json!({
+            "when": [{"source": "variable", "key": "session", "operator": "is_empty"}], "answer": answer,
+        }),
+    );
+    flow(json!([login, call("report", "report?s={var.session}")]))
+}
+
+#[tokio::test]
+async fn w8_a_kept_variable_that_held_a_secret_is_masked_in_later_deliveries() {
+    const TOKEN: Reply = Reply::Body(200, r#"{"token": "t-o-k-e-n", "session": "t-o-k-e-n"}"#);
+    let mut world = World::temporary();
+    world.rule(&Caller::Admin, says_it_twice()).await;
+    for change in ["chg_1", "chg_2"] {
+        world.post(&[sale(change, 1)]).await.unwrap();
+        world.work_all(&mut |_| TOKEN).await;
+    }
+    assert_eq!(paths(&world.arrivals), ["login", "report?s=t-o-k-e-n", "report?s=t-o-k-e-n"]);
+    for listed in world.log(&DeliveryFilter::default()).await {
+        let id = DeliveryId::parse(listed["id"].as_str().unwrap()).unwrap();
+        let shown = world.engine().log().delivery(&Caller::Admin, &id).await.unwrap().to_string();
+        assert!(shown.contains("report") && !shown.contains("t-o-k-e-n"), "{shown}");
+    }
+}

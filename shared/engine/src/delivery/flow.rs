@@ -15,11 +15,14 @@ use super::{callback_urls::CallbackUrls, sealed::Seal};
 use crate::{
     backend::StoreError,
     rows::{DeliveryRow, Job},
-    rules::Rule,
+    rules::{
+        Rule,
+        kept::{KeptText, KeptVariables},
+    },
 };
 
-/// Values by the names of the variables that are kept for later deliveries, each for so many seconds (W5).
-pub(super) type Kept = BTreeMap<String, (String, u32)>;
+/// Values by the names of the variables that are kept for later deliveries (W5).
+pub(super) type Kept = BTreeMap<String, KeptText>;
 
 /// The place of a delivery in its flow, with its variables, before a request of it is claimed.
 #[derive(Debug, Clone)]
@@ -30,7 +33,7 @@ pub(crate) struct InFlow {
     /// The kept variables as they were read; they are no part of the delivery.
     pub(super) kept: BTreeMap<String, String>,
     /// The names of variables that nobody sees, whatever the rule says of them now.
-    pub(super) hidden: BTreeSet<String>,
+    pub(crate) hidden: BTreeSet<String>,
     /// It has the lease on setting kept variables.
     pub(super) leases: bool,
     /// The events that its steps emitted since its row was written (W20).
@@ -47,7 +50,7 @@ impl InFlow {
     pub(super) fn of(
         (rule, job): (&Rule, &Job),
         (row, seal): (Option<&DeliveryRow>, &Seal),
-        kept: BTreeMap<String, String>,
+        kept: KeptVariables,
         (public_url, now): (Option<&str>, Timestamp),
     ) -> Result<Self, StoreError> {
         let plan = &rule.definition.plan;
@@ -56,10 +59,12 @@ impl InFlow {
         let progress = progress.unwrap_or_else(|| Progress::first(plan, base, now).of_resend(resends));
         let own = row.map(|row| seal.open(row)).transpose()?.unwrap_or_default();
         let callbacks = CallbackUrls::new(plan, public_url, seal.key().map(|key| (job, Arc::clone(key))));
+        let mut hidden = row.map(|row| row.secret_variables.clone()).unwrap_or_default();
+        hidden.extend(kept.hidden);
         let mut flow = Self {
-            variables: own.into_iter().chain(kept.clone()).collect(),
-            kept,
-            hidden: row.map(|row| row.secret_variables.clone()).unwrap_or_default(),
+            variables: own.into_iter().chain(kept.values.clone()).collect(),
+            kept: kept.values,
+            hidden,
             leases: false,
             emitted: Vec::new(),
             callbacks,
@@ -76,8 +81,8 @@ impl InFlow {
     }
 
     /// The place of a trial, which reads what is kept and keeps nothing (W11).
-    pub(crate) fn of_trial(plan: &Plan, progress: Progress, kept: BTreeMap<String, String>, public_url: Option<&str>) -> Self {
-        let (hidden, emitted) = (BTreeSet::new(), Vec::new());
+    pub(crate) fn of_trial(plan: &Plan, progress: Progress, kept: KeptVariables, public_url: Option<&str>) -> Self {
+        let (KeptVariables { values: kept, hidden }, emitted) = (kept, Vec::new());
         let callbacks = CallbackUrls::new(plan, public_url, None);
         let mut flow = Self { progress, variables: kept.clone(), kept, hidden, leases: false, emitted, callbacks };
         flow.fill_callbacks();
@@ -99,8 +104,7 @@ impl InFlow {
 
     /// The values of variables that are kept for so many seconds.
     pub(super) fn kept_for(&self, seconds: &BTreeMap<String, u32>) -> Kept {
-        let value = |(name, seconds): (&String, &u32)| Some((name.clone(), (self.variables.get(name)?.clone(), *seconds)));
-        seconds.iter().filter_map(value).collect()
+        keep(seconds, &self.variables, &self.hidden)
     }
 
     /// Writes it into the delivery's row.
@@ -111,6 +115,15 @@ impl InFlow {
         let own = self.variables.iter().filter(|(name, _)| !kept.contains(*name) && !is_callback_url(name));
         seal.write(definition, row, own.map(|(name, value)| (name.clone(), value.clone())).collect());
     }
+}
+
+/// Those of these variables that are kept, each for so many seconds; `hidden` names those that nobody sees.
+pub(super) fn keep(seconds: &BTreeMap<String, u32>, variables: &BTreeMap<String, String>, hidden: &BTreeSet<String>) -> Kept {
+    let kept = |(name, seconds): (&String, &u32)| {
+        let (value, is_hidden) = (variables.get(name)?.clone(), hidden.contains(name));
+        Some((name.clone(), KeptText { value, seconds: *seconds, is_hidden }))
+    };
+    seconds.iter().filter_map(kept).collect()
 }
 
 /// The request of a place in a flow; of a rule without a flow, or whose step is gone, its first.

@@ -17,7 +17,7 @@ use tracking_core::{
 
 use super::{
     conclude::news,
-    flow::InFlow,
+    flow::{InFlow, keep},
     outbox::publish_all,
     render::{Heard, Judged, Rendering, masked, shown_request},
     sealed::Seal,
@@ -157,14 +157,9 @@ impl<B: Backend> Walker<'_, B> {
         let read = self.judged(flow.clone(), attempts, row.clone(), incoming).await;
         let plan = &self.rule.definition.plan;
         let moved = plan.after_callback(flow.progress.clone(), read.judged.answered(None, attempts), &name);
-        let keep = read
-            .judged
-            .told
-            .keep
-            .iter()
-            .filter_map(|(kept, seconds)| Some((kept.clone(), (read.judged.told.variables.get(kept)?.clone(), *seconds))));
+        let keep = keep(&read.judged.told.keep, &read.judged.told.variables, &read.judged.hidden);
         let forget = read.judged.forget.iter().filter_map(|name| Some((name.to_string(), flow.kept.get(&**name)?.clone())));
-        let change = KeptChange { keep: keep.collect(), forget: forget.collect(), release: None };
+        let change = KeptChange { keep, forget: forget.collect(), release: None };
         deliveries.rules.change_kept(self.rule, &change).await?;
         let after = flow.moved(flow.progress.clone(), read.judged.variables_after(&flow.variables));
         let shown =

@@ -205,7 +205,8 @@ impl Claimed {
 
     /// What it is rendered from.
     fn rendering(&self) -> Rendering<'_> {
-        static NONE_SECRET: BTreeSet<String> = BTreeSet::new();
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        let of_row = || self.row.as_ref().map_or(&NONE, |row| &row.secret_variables);
         Rendering {
             rule: &self.rule.id,
             definition: &self.rule.definition,
@@ -217,7 +218,7 @@ impl Claimed {
             at: self.at,
             secrets: &self.secrets,
             variables: self.flow.as_ref().map_or(&self.own, |flow| &flow.variables),
-            secret_variables: self.row.as_ref().map_or(&NONE_SECRET, |row| &row.secret_variables),
+            secret_variables: self.flow.as_ref().map_or_else(of_row, |flow| &flow.hidden),
         }
     }
 

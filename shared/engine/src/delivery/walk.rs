@@ -16,7 +16,7 @@ use tracking_core::{
 
 use super::{
     Claimed, Ending,
-    flow::{InFlow, Kept, call_of},
+    flow::{InFlow, Kept, call_of, keep},
     outbox::publish_emitted,
     render::{Judged, Rendering},
     sealed::Seal,
@@ -342,7 +342,7 @@ pub(super) fn after_response(
         }
         Moved::On(progress) => {
             let mut moved = flow.moved(progress, variables);
-            moved.hidden.clone_from(&row.secret_variables);
+            moved.hidden.extend(row.secret_variables.iter().cloned());
             let Walked { progress, variables, keep, emitted, stance, .. } =
                 walk(&claimed.rule, &claimed.job, (&moved, attempt), &claimed.secrets, now);
             let flow = moved.moved(progress, variables).emitting(emitted);
@@ -358,9 +358,8 @@ pub(super) fn after_response(
             (flow, Followed { next, reason, keep, is_at_once })
         }
     };
-    for (name, seconds) in &judged.told.keep {
-        let value = judged.told.variables.get(name).cloned().unwrap_or_default();
-        followed.keep.entry(name.clone()).or_insert((value, *seconds));
+    for (name, kept) in keep(&judged.told.keep, &judged.told.variables, &judged.hidden) {
+        followed.keep.entry(name).or_insert(kept);
     }
     flow.note(&claimed.rule.definition, &claimed.seal, row);
     if let Some(call) = plan.call(&flow.progress.step) {

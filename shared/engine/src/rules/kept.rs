@@ -1,7 +1,7 @@
 //! Kept variables: values that outlive their delivery, such as a login's token (W5). They belong to one version of their rule and are
 //! sealed. One delivery at a time runs a step that sets one; the lease stands beside the values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,27 @@ pub(crate) struct KeptRow {
 struct KeptValue {
     sealed: String,
     until: Timestamp,
+    /// Nobody sees it, whatever the rule says of its name: it held the value of a secret when it was kept (W8).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    hidden: bool,
+}
+
+/// A value that a delivery keeps for later ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptText {
+    pub(crate) value: String,
+    /// The time for which it counts, in seconds.
+    pub(crate) seconds: u32,
+    /// Nobody sees it (W8).
+    pub(crate) is_hidden: bool,
+}
+
+/// The kept variables that count at a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct KeptVariables {
+    pub(crate) values: BTreeMap<String, String>,
+    /// The names of those that nobody sees, whatever the rule says of them (W8).
+    pub(crate) hidden: BTreeSet<String>,
 }
 
 /// A lease on setting kept variables.
@@ -44,8 +65,7 @@ struct Lease {
 /// A delivery's use of kept variables.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeptChange {
-    /// Values with the seconds for which they count.
-    pub(crate) keep: BTreeMap<String, (String, u32)>,
+    pub(crate) keep: BTreeMap<String, KeptText>,
     /// Names with the values that were read: dropped only if they are still those (W5).
     pub(crate) forget: BTreeMap<String, String>,
     /// The delivery whose lease ends.
@@ -63,12 +83,14 @@ impl<B: Backend> Rules<B> {
     ///
     /// # Errors
     /// The store is unavailable.
-    pub(crate) async fn kept(&self, rule: &Rule) -> Result<BTreeMap<String, String>, StoreError> {
+    pub(crate) async fn kept(&self, rule: &Rule) -> Result<KeptVariables, StoreError> {
         if rule.definition.plan.kept_variables().is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(KeptVariables::default());
         }
         let (row, _) = self.kept_row(rule).await?;
-        self.opened(rule, &row).await
+        let values = self.opened(rule, &row).await?;
+        let hidden = values.keys().filter(|name| row.values.get(*name).is_some_and(|value| value.hidden)).cloned().collect();
+        Ok(KeptVariables { values, hidden })
     }
 
     /// Takes the lease on setting kept variables for a delivery that has `read` these, until then. Returns the time at which to ask again
@@ -115,10 +137,10 @@ impl<B: Backend> Rules<B> {
             let values = self.opened(rule, &row).await?;
             row.values.retain(|name, _| change.forget.get(name).is_none_or(|read| values.get(name) != Some(read)));
             let key = self.vault.key().await?;
-            for (name, (value, seconds)) in &change.keep {
+            for (name, KeptText { value, seconds, is_hidden }) in &change.keep {
                 let sealed = key.seal(place(rule, name), &binding(rule), value);
                 let until = now + SignedDuration::from_secs((*seconds).into());
-                row.values.insert(name.clone(), KeptValue { sealed, until });
+                row.values.insert(name.clone(), KeptValue { sealed, until, hidden: *is_hidden });
             }
             if change.release.is_some() && row.lease.as_ref().map(|lease| &lease.delivery) == change.release.as_ref() {
                 row.lease = None;

@@ -144,6 +144,7 @@ impl Rehearsal {
         Rendering {
             flow: Some(flow),
             attempt,
+            secret_variables: &flow.hidden,
             ..self.tried.rendering(&self.event, self.id.as_str(), &flow.variables, self.began)
         }
     }
@@ -190,6 +191,7 @@ impl Rehearsal {
             let (judged, entry) = self.judged(Ok(Answer::new(status, headers, body)), entry);
             variables = judged.variables_after(&variables);
             self.shown.steps.push(entry);
+            self.flow.hidden.extend(judged.hidden.iter().cloned());
             plan.after_callback(self.flow.progress.clone(), judged.answered(None, self.attempts), "trial")
         } else {
             entry["note"] = "no callback is given for this step: what it sets is shown as ‹…›".into();
@@ -218,6 +220,7 @@ impl Rehearsal {
         let (judged, entry) = self.judged(sent, entry);
         self.shown.steps.push(entry);
         let variables = judged.variables_after(&self.flow.variables);
+        self.flow.hidden.extend(judged.hidden.iter().cloned());
         let asks_again = self.answers.get(&self.flow.progress.step).is_some_and(|more| !more.is_empty());
         self.moved(variables, judged.answered(None, self.attempts), asks_again)
     }
