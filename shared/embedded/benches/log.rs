@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p tracking-embedded --bench log`. It makes 100 000 deliveries first, which takes some seconds.
 
-#[path = "../tests/long_log/mod.rs"]
+#[path = "../tests/store/long_log/mod.rs"]
 mod long_log;
 
 use std::{

@@ -1,6 +1,6 @@
 //! Fuzz targets: a function each that takes any bytes and asserts what must hold of them.
 //!
-//! The crate in `fuzz/` hands these functions to libFuzzer, `tests/tests/edges/corpus.rs` runs them over the kept corpus. The module uses
+//! The crate in `fuzz/` hands these functions to libFuzzer, `tests/tests/engine/edges/corpus.rs` runs them over the kept corpus. The module uses
 //! nothing else of this crate, so that `fuzz/` includes it without the rest.
 
 mod claims;

@@ -4,6 +4,7 @@ mod arrows;
 mod documents;
 mod json;
 mod modules;
+mod stack;
 mod supply;
 mod tidiness;
 

@@ -3,6 +3,7 @@
 mod bench;
 mod callbacks;
 mod crowd;
+mod demo;
 mod description;
 mod events;
 mod folders;

@@ -1,0 +1,17 @@
+//! The engine in one process: what it promises over histories with crashes, hostile input, flows, receivers, the wire and the documents.
+
+mod crash;
+mod documents;
+mod durability;
+mod edges;
+mod flows;
+mod histories;
+mod holds;
+mod hostile;
+mod port;
+mod promises;
+mod receivers;
+mod rule_writes;
+mod secrecy;
+mod sending;
+mod visibility;

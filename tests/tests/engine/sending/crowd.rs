@@ -1,0 +1,162 @@
+//! P5: a receiver that hangs holds up no other, through the loop that works the queue in production.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use tracking_core::json;
+use tracking_embedded::{Limits, Store, worker};
+use tracking_engine::backend::{
+    Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Settle, StoreError, Swap, Swapped,
+};
+use tracking_tests::world::{HandClock, event, transaction};
+
+use crate::sending::support::{Connection, Receiver, engine, log, ok, post, rule, sender, soon, store};
+
+/// A store that counts what is out of one crowd: handed out and not yet settled, so at least what is being sent.
+#[derive(Clone)]
+struct Watched {
+    store: Store,
+    out: Arc<Mutex<Out>>,
+    settled: mpsc::UnboundedSender<()>,
+}
+
+#[derive(Default)]
+struct Out {
+    now: HashSet<Receipt>,
+    most: usize,
+}
+
+impl Watched {
+    fn handed_out(&self, received: &Received) {
+        let mut out = self.out.lock().unwrap();
+        out.now.insert(received.receipt.clone());
+        out.most = out.most.max(out.now.len());
+    }
+}
+
+impl Backend for Watched {
+    fn run(&self) -> u64 {
+        self.store.run()
+    }
+
+    fn is_transactional(&self) -> bool {
+        self.store.is_transactional()
+    }
+
+    fn longest_wait(&self) -> jiff::SignedDuration {
+        self.store.longest_wait()
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
+        self.store.get(keys).await
+    }
+
+    async fn query(&self, partition: &Partition, range: &Range, order: Order, limit: usize) -> Result<Vec<Item>, StoreError> {
+        self.store.query(partition, range, order, limit).await
+    }
+
+    async fn swap(&self, swaps: Vec<Swap>) -> Vec<Swapped> {
+        self.store.swap(swaps).await
+    }
+
+    async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), StoreError>> {
+        let settled: Vec<Settle> = effects.iter().flat_map(|effects| effects.settle.clone()).collect();
+        for settle in &settled {
+            let (Settle::Done(receipt) | Settle::Again(receipt, _)) = settle;
+            self.out.lock().unwrap().now.remove(receipt);
+        }
+        let outcomes = self.store.commit(effects).await;
+        for _ in settled {
+            self.settled.send(()).unwrap();
+        }
+        outcomes
+    }
+}
+
+const HANGING: usize = 300;
+const HEALTHY: usize = 50;
+
+/// A receiver that notes that it is called; the one called healthy answers.
+async fn noting(name: &'static str, arrivals: &Arc<Mutex<Vec<&'static str>>>) -> Receiver {
+    let arrivals = Arc::clone(arrivals);
+    Receiver::playing(move |mut connection: Connection| {
+        let arrivals = Arc::clone(&arrivals);
+        async move {
+            while connection.request().await.is_some() {
+                arrivals.lock().unwrap().push(name);
+                if name != "healthy" {
+                    connection.until_closed().await;
+                    return;
+                }
+                connection.say(ok("yes")).await;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p5_a_receiver_that_hangs_holds_up_no_other() {
+    let arrivals: Arc<Mutex<Vec<&str>>> = Arc::default();
+    let hanging = noting("hanging", &arrivals).await;
+    let healthy = noting("healthy", &arrivals).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let (settled, mut hears) = mpsc::unbounded_channel();
+    let watched = Watched { store: store.clone(), out: Arc::default(), settled };
+    let engine = Arc::new(engine(watched.clone(), true));
+    let retry = json!({"max_retries": 0});
+    let mut rules = HashMap::new();
+    for (name, offer, receiver) in [("hanging", "off_1", &hanging), ("healthy", "off_2", &healthy)] {
+        let request = json!({"url": receiver.url("/{conversion_id}"), "timeout_seconds": 2});
+        let document = json!({"name": name, "request": request, "retry": retry, "conditions": {"included_offers": [offer]}});
+        rules.insert(name, rule(&engine, document).await.unwrap().id.to_string());
+    }
+    for (offer, count) in [("off_1", HANGING), ("off_2", HEALTHY)] {
+        for n in 0..count {
+            let (conversion, name) = (format!("{offer}-{n}"), format!("chg-{offer}-{n}"));
+            let about = json!({"conversion_id": conversion, "offer_id": offer});
+            post(&engine, &event(&name, about, json!([transaction(&format!("trx-{conversion}"), "created", "approved")]))).await;
+        }
+    }
+
+    let all = async move {
+        for _ in 0..HANGING + HEALTHY {
+            hears.recv().await.unwrap();
+        }
+    };
+    let sender = sender();
+    let slow = rules["hanging"].clone();
+    let handle = |batch: Vec<Received>| {
+        let (engine, sender) = (Arc::clone(&engine), sender.clone());
+        for received in batch.iter().filter(|received| received.body.contains(&slow)) {
+            watched.handed_out(received);
+        }
+        let lined = engine.worker().line_up(batch);
+        async move { assert_eq!(engine.worker().work(lined, &sender, None).await, []) }
+    };
+    let clock = HandClock::default();
+    soon(worker::work(store.clone(), Limits::default(), move || clock.now(), all, Duration::from_secs(10), handle)).await;
+    let arrivals = arrivals.lock().unwrap().clone();
+    let count = |who: &str| arrivals.iter().filter(|other| **other == who).count();
+    let tried = count("hanging");
+    assert_eq!(count("healthy"), 50, "each was sent once");
+    assert!((10..=128).contains(&tried), "the others wait for their receiver once it is known to be down: {tried}");
+    let last = arrivals.iter().rposition(|who| *who == "healthy").unwrap();
+    let before = arrivals[..last].iter().filter(|who| **who == "hanging").count();
+    assert!(before <= 64, "{before} of the hanging ones went before the last healthy one");
+    assert_eq!(watched.out.lock().unwrap().most, 64, "as many of the hanging ones run at once as of any group");
+
+    let mut states: HashMap<(String, String), usize> = HashMap::new();
+    for item in log(&engine).await {
+        let text = |name: &str| item[name].as_str().unwrap().to_owned();
+        *states.entry((text("tracking_api_id"), text("state"))).or_default() += 1;
+    }
+    let expected = [(("hanging", "exhausted"), tried), (("hanging", "waiting"), 300 - tried), (("healthy", "delivered"), 50)];
+    assert_eq!(states, expected.map(|((rule, state), count)| ((rules[rule].clone(), state.to_owned()), count)).into());
+}

@@ -1,0 +1,89 @@
+//! Q4: the timeout covers everything from connecting to the last byte of the answer.
+
+use std::time::Duration;
+
+use tokio::net::TcpSocket;
+
+use crate::sending::support::{Connection, Receiver, get, sender, soon, told};
+
+/// Sends to a receiver with a timeout of a second.
+async fn hangs<F>(play: impl Fn(Connection) -> F + Send + 'static)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let receiver = Receiver::playing(play).await;
+    let sent = soon(sender().request(get(receiver.url("/"), 1))).await;
+    assert_eq!(told(sent), Err("no answer within 1 s".to_owned()));
+    assert_eq!(receiver.connections(), 1);
+}
+
+/// Says these bytes, and again and again a few more.
+async fn drips(mut connection: Connection, first: &str, more: &str) {
+    connection.request().await;
+    connection.say(first).await;
+    while connection.say(more).await {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn q4_a_receiver_that_takes_no_connection() {
+    // Who listens but never accepts has a queue of connections; once it is full, connecting hangs.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let sender = sender();
+    for _ in 0..4 {
+        let sent = soon(sender.request(get(url.clone(), 1))).await;
+        assert_eq!(told(sent), Err("no answer within 1 s".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn q4_a_receiver_that_never_answers() {
+    hangs(|mut connection| async move { connection.until_closed().await }).await;
+}
+
+#[tokio::test]
+async fn q4_a_receiver_that_drips_its_headers() {
+    hangs(|connection| drips(connection, "HTTP/1.1 200 OK\r\n", "X: y\r\n")).await;
+}
+
+#[tokio::test]
+async fn q4_a_receiver_that_is_forever_about_to_answer() {
+    hangs(|connection| drips(connection, "", "HTTP/1.1 102 Processing\r\n\r\n")).await;
+}
+
+#[tokio::test]
+async fn q4_a_receiver_that_sends_headers_and_stalls() {
+    hangs(|mut connection| async move {
+        connection.request().await;
+        connection.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+        connection.until_closed().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn q4_a_receiver_that_drips_its_body_a_byte_at_a_time() {
+    hangs(|connection| drips(connection, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", "x")).await;
+}
+
+#[tokio::test]
+async fn q4_a_receiver_that_drips_chunks() {
+    hangs(|connection| drips(connection, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n")).await;
+}
+
+#[tokio::test]
+async fn q4_a_receiver_that_never_reads() {
+    let receiver = Receiver::playing(|connection| async move {
+        let _unread = connection;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut request = get(receiver.url("/"), 1);
+    request.method = tracking_core::request::Method::Post;
+    request.body = Some(vec![b'x'; 32 << 20]);
+    assert_eq!(told(soon(sender().request(request)).await), Err("no answer within 1 s".to_owned()));
+}
