@@ -101,7 +101,7 @@ impl Hold {
     }
 
     /// Adds a change: a newer or equal version replaces the state, an older one only adds subjects (updates commute).
-    /// `fired` are the change's events that fire the trigger. Returns what is due at once for subjects with a final postback
+    /// `fired` are the change's events that fire the trigger. Returns the postbacks that are due at once for subjects with a final postback
     /// (F4): corrections with a settled state, and changes that are recorded as skipped.
     pub fn absorb(&mut self, change: &Change, fired: &[Event], delay: Final, now: Timestamp) -> Vec<Due> {
         let version = change.conversion.version;

@@ -115,7 +115,7 @@ impl Set {
         self.templates().map(Template::bytes).sum()
     }
 
-    /// Renders what is set. `left_out` receives each field that is left out and the reason. An empty text sets nothing; surrounding blanks
+    /// Renders its fields. `left_out` receives each field that is left out and the reason. An empty text sets nothing; surrounding blanks
     /// are removed.
     pub(super) fn tell(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Told {
         let Assigned { values: variables, keep } = self.variables.tell(scope, left_out);

@@ -141,7 +141,7 @@ impl Conditions {
 
     /// Judges a condition that reads the conversion alone; those on transactions always pass.
     fn holds_for(&self, condition: Condition, conversion: &Conversion) -> bool {
-        // C1: what the conversion lacks passes All and fails any specific list.
+        // C1: an attribute that the conversion lacks passes All and fails any specific list.
         let listed = |ids: &Ids, id: Option<&Id>| ids.is_empty() || id.is_some_and(|id| ids.has(id.as_str()));
         match condition {
             Condition::Source => {
