@@ -1,6 +1,7 @@
 //! Finding the rules of an event: the index beside a linear scan, in the same run.
 //!
-//! Of the rules 50 are global; the others go by affiliate, offer or advertiser, as they would on a platform of some thousand affiliates.
+//! 50 of the rules are global; the others are anchored at an affiliate, offer or advertiser, as on a platform with some thousand
+//! affiliates.
 
 use divan::{Bencher, black_box};
 use tracking_core::{

@@ -1,4 +1,4 @@
-//! What it costs to render a URL with ten macros, beside a yardstick that replaces placeholders one after the other.
+//! The cost of rendering a URL with ten macros, beside a yardstick that replaces placeholders one after the other.
 
 use std::{collections::BTreeMap, hint::black_box, sync::Arc};
 
@@ -123,7 +123,7 @@ fn a_url_with_ten_macros(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Unencoded, and with the values at hand as text: less than what a template does.
+/// Unencoded, and with the values at hand as text: it does less than a template does.
 #[divan::bench]
 fn yardstick_replace_one_after_the_other(bencher: Bencher<'_, '_>) {
     let values = [

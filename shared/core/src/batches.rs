@@ -1,7 +1,7 @@
-//! Splitting what is too much for one call or one transaction.
+//! Splitting entries that are too large for one call or one transaction.
 
-/// Splits entries into batches: at most `most` entries and `bytes` bytes each, in order. An entry that is larger than a batch may be
-/// stands alone.
+/// Splits entries into batches: at most `most` entries and `bytes` bytes each, in order. An entry that is larger than a batch is a
+/// batch of its own.
 pub fn batches<T>(entries: Vec<T>, most: usize, bytes: usize, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let mut batches: Vec<Vec<T>> = Vec::new();
     let mut used = 0;

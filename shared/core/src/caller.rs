@@ -1,10 +1,10 @@
-//! Who asks, who did it, and who owns a rule (domain V2, V3).
+//! Callers, actors and owners of rules (V2, V3).
 
 use serde::{Deserialize, Serialize};
 
 use crate::{change::Conversion, id::Id};
 
-/// Who calls the API; taken from the token's claims.
+/// The caller of the API, read from the token's claims.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
     /// Sees and does everything.
@@ -19,24 +19,24 @@ const MOST_SUBJECT: usize = 256;
 /// A caller who changes something, as the history remembers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// In which role: what it may do goes by this alone.
+    /// The role; it alone decides what the caller may do.
     pub caller: Caller,
     subject: Option<Box<str>>,
 }
 
 impl Actor {
-    /// A caller whose token names this subject (`sub`). One that is empty or longer than 256 bytes is left out.
+    /// A caller whose token has this subject (`sub`). A subject that is empty or longer than 256 bytes is left out.
     pub fn new(caller: Caller, subject: Option<&str>) -> Self {
         let subject = subject.filter(|subject| (1..=MOST_SUBJECT).contains(&subject.len())).map(Box::from);
         Self { caller, subject }
     }
 
-    /// Who it is in person, if the token says so.
+    /// The token's subject, if it has one.
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    /// Whether this is an admin who acts in an affiliate's place.
+    /// Returns true if the caller is an admin and an affiliate owns the rule.
     pub fn on_behalf_of(&self, owner: &Owner) -> bool {
         self.caller == Caller::Admin && owner.affiliate().is_some()
     }
@@ -54,11 +54,11 @@ impl From<&Actor> for Actor {
     }
 }
 
-/// Whose rule it is. Never changes after creation (V2).
+/// The owner of a rule; it never changes after creation (V2).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Owner {
-    /// The platform's own.
+    /// The platform's admins.
     Admin,
     /// An affiliate postback.
     Affiliate {
@@ -68,7 +68,7 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// The affiliate, if one owns it.
+    /// The affiliate, if one owns the rule.
     pub fn affiliate(&self) -> Option<&Id> {
         match self {
             Self::Admin => None,
@@ -78,7 +78,7 @@ impl Owner {
 }
 
 impl Caller {
-    /// V2: visibility goes by owner, never by condition.
+    /// Returns true if the caller may see this owner's rules: visibility goes by owner, never by condition (V2).
     pub fn sees(&self, owner: &Owner) -> bool {
         match self {
             Self::Admin => true,
@@ -86,7 +86,7 @@ impl Caller {
         }
     }
 
-    /// Its role's name.
+    /// The role's name.
     pub fn role(&self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -94,7 +94,7 @@ impl Caller {
         }
     }
 
-    /// V3: an affiliate learns of conversions that are its own alone.
+    /// Returns true if the caller may see the conversion: an affiliate sees only its own (V3).
     pub fn may_know(&self, conversion: &Conversion) -> bool {
         match self {
             Self::Admin => true,
@@ -102,7 +102,7 @@ impl Caller {
         }
     }
 
-    /// The owner of what this caller creates for itself.
+    /// The owner of a rule that this caller creates for itself.
     pub fn as_owner(&self) -> Owner {
         match self {
             Self::Admin => Owner::Admin,

@@ -1,4 +1,4 @@
-//! A delivery: one postback owed to one receiver for one change; its id, its states, and what follows an attempt.
+//! A delivery: one postback owed to one receiver for one change; its id, its states, and its continuation after an attempt.
 
 use std::{fmt, time::Duration};
 
@@ -13,17 +13,17 @@ use crate::{
     retry::{EndOfRetries, RetryPolicy, end_of_retries},
 };
 
-/// Where a delivery stands (contract §3).
+/// The state of a delivery (docs/domain.md, "States of a delivery").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Due later.
     Waiting,
-    /// Held back until the conversion is settled (F1).
+    /// Held until the conversion is settled (F1).
     Held,
     /// An attempt is under way.
     Sending,
-    /// The receiver has it.
+    /// The receiver accepted it.
     Delivered,
     /// The receiver will not take it, or it cannot be sent.
     Failed,
@@ -37,12 +37,12 @@ pub enum State {
     Superseded,
     /// The rule was switched off or deleted, or a person stopped it (P6).
     Cancelled,
-    /// There is nothing to send after all (F3, F4).
+    /// There is nothing to send (F3, F4).
     Skipped,
 }
 
 impl State {
-    /// Every state, in the order of the contract.
+    /// Every state, in the order of docs/domain.md.
     pub const ALL: [Self; 11] = [
         Self::Waiting,
         Self::Held,
@@ -57,7 +57,7 @@ impl State {
         Self::Skipped,
     ];
 
-    /// The word of the contract.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -74,24 +74,24 @@ impl State {
         }
     }
 
-    /// The state of that name.
+    /// The state with that name.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
 
-    /// Whether nothing more will happen by itself.
+    /// Returns true if the delivery has ended.
     pub fn is_ended(self) -> bool {
         !matches!(self, Self::Waiting | Self::Held | Self::Sending)
     }
 
-    /// Whether the platform is told of it as `Delivery Ended` (contract §1).
+    /// Returns true if the state is published to the platform as `Delivery Ended` (docs/results-out.md).
     pub fn is_announced(self) -> bool {
         matches!(self, Self::Failed | Self::Exhausted | Self::Unresolved)
     }
 }
 
-/// The id of a delivery: `dlv_`, sixteen characters that name the conversion, sixteen that name the rest. Derived, so that repeats
-/// of a bus event or a message fall together by construction (P2).
+/// The id of a delivery: `dlv_`, sixteen characters that name the conversion, sixteen that name the rest. It is derived, so that
+/// repeats of a bus event or a message have the same id (P2).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DeliveryId(Box<str>);
@@ -104,15 +104,15 @@ pub struct NotADeliveryId;
 const HALF: usize = 16;
 const PREFIX: &str = "dlv_";
 
-/// Why a delivery is owed: what tells it from other deliveries of the same rule and subject.
+/// The cause of a delivery: it distinguishes deliveries of the same rule and subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause<'a> {
-    /// A change, as it came: one delivery per (rule, change, subject, event kind).
+    /// A change: one delivery per (rule, change, subject, event kind).
     Change(&'a Id, EventKind),
-    /// The one final postback of a hold (F1). A hold that was cancelled and begun anew after the rule came back (P6) is told apart
-    /// by the rule's epoch.
+    /// The one final postback of a hold (F1). The rule's epoch distinguishes a hold that was cancelled from one that began again after
+    /// the rule was switched on again (P6).
     Final(u64),
-    /// The postback of a conversion that settles after its hold expired (F3).
+    /// The postback of a conversion that is settled after its hold expired (F3).
     Late(u64),
 }
 
@@ -127,7 +127,7 @@ impl DeliveryId {
         Self(format!("{PREFIX}{}{rest}", conversion_hash(conversion)).into())
     }
 
-    /// An id for what a person tries out: no delivery has it.
+    /// An id for a trial; no delivery has it.
     pub fn of_trial(rule: &Id, now: Timestamp) -> Self {
         let part = |half: &str| hash::text(&["test", half, rule.as_str(), &now.to_string()], HALF);
         Self(format!("{PREFIX}{}{}", part("conversion"), part("rest")).into())
@@ -179,16 +179,16 @@ pub fn conversion_hash(conversion: &Id) -> String {
 /// The continuation of a delivery after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// It is over.
+    /// It has ended.
     Ended(State, String),
-    /// It is asked again at this time.
+    /// The request is repeated at this time.
     Again(Timestamp),
 }
 
-/// The repeats of a request: how many were sent, how many there may be, and their times (L1, L2).
+/// The repeats of a request: the number sent, the number allowed, and their times (L1, L2).
 #[derive(Debug, Clone, Copy)]
 pub struct Repeats<'a> {
-    /// The number of the attempt that is over; 1 is the first.
+    /// The number of the finished attempt; 1 is the first.
     pub attempt: u32,
     /// The most attempts.
     pub max_attempts: u32,
@@ -205,7 +205,7 @@ pub fn after_attempt(verdict: Verdict, why: &str, repeats: &Repeats<'_>, retry_a
     let Repeats { attempt, max_attempts, policy, id, pending_seen } = *repeats;
     match verdict {
         Verdict::Delivered => Next::Ended(State::Delivered, why.to_owned()),
-        // A rule with one request has nowhere to go on.
+        // A rule with one request has no other step.
         Verdict::Failed | Verdict::Branch => Next::Ended(State::Failed, why.to_owned()),
         Verdict::Pending | Verdict::Retry if attempt >= max_attempts => {
             let (state, reason) = used_up(attempt, pending_seen || verdict == Verdict::Pending, why);

@@ -1,4 +1,4 @@
-//! Documents that a person writes, read field by field: known fields only, all faults at once (contract §2).
+//! Documents that a person writes, read field by field: known fields only, all faults at once.
 
 use std::ops::RangeInclusive;
 
@@ -15,7 +15,7 @@ pub(crate) struct Fields<'v> {
 
 impl<'v> Fields<'v> {
     /// Opens the object at `pointer`; absent is an empty one. Anything else than an object is a fault, and so is every field
-    /// that is neither `known` nor `ignored`, told with the nearest known name.
+    /// that is neither `known` nor `ignored`; the fault names the nearest known field.
     pub(crate) fn open(value: Option<&'v Value>, pointer: &str, known: &[&str], ignored: &[&str], faults: &mut Faults) -> Self {
         let map = match value {
             None | Some(Value::Null) => None,
@@ -34,7 +34,7 @@ impl<'v> Fields<'v> {
         fields
     }
 
-    /// The JSON pointer of a field, whether it is there or not.
+    /// The JSON pointer of a field, present or not.
     pub(crate) fn at(&self, key: &str) -> String {
         format!("{}/{}", self.pointer, pointer_token(key))
     }
@@ -97,7 +97,7 @@ impl<'v> Fields<'v> {
         }
     }
 
-    /// A fault for each of `keys` that is there although it has no place: `why` says when it has one.
+    /// A fault for each of `keys` that is present but not allowed here; `why` says where it is allowed.
     pub(crate) fn refuse(&self, keys: &[&str], why: &str, faults: &mut Faults) {
         for key in keys {
             if self.get(key).is_some() {
@@ -107,7 +107,7 @@ impl<'v> Fields<'v> {
     }
 }
 
-/// A whole number of `units` within `allowed`, or what is wrong with it.
+/// A whole number of `units` within `allowed`, or the fault.
 pub(crate) fn whole(value: &Value, allowed: RangeInclusive<u32>, units: &str) -> Result<u32, String> {
     let choose = format!("choose {} to {}", allowed.start(), allowed.end());
     let Value::Number(number) = value else {
@@ -126,7 +126,7 @@ pub(crate) fn whole(value: &Value, allowed: RangeInclusive<u32>, units: &str) ->
     }
 }
 
-/// The noun for the words of a field.
+/// The noun for the allowed words of a field.
 fn noun(key: &str) -> &str {
     match key {
         "then" | "otherwise" => "verdict",
@@ -135,7 +135,7 @@ fn noun(key: &str) -> &str {
     }
 }
 
-/// What a value is, for messages.
+/// The type of a value, for messages.
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -1,8 +1,8 @@
 //! Regular expressions that people write: bounded in size when a rule is read, in memory and work when they run.
 //!
-//! Two lazy automata find where a match ends and begins, a byte at a time, so that every byte is counted; groups are found by
-//! simulation within the match. The automata's states live for one run: what an expression keeps in memory is its compiled
-//! form and nothing else, whatever it is run on and by however many threads.
+//! Two lazy automata find the end and the beginning of a match, a byte at a time, so that every byte is counted; groups are found by
+//! simulation within the match. The automata's states live for one run: the memory that an expression keeps is its compiled
+//! form, whatever texts it runs on and in however many threads.
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
@@ -20,11 +20,11 @@ use regex_automata::{
 pub(crate) const MAX_EXPRESSIONS: usize = 20;
 /// The longest regular expression, as written, in bytes.
 pub(crate) const MAX_PATTERN_BYTES: usize = 512;
-/// The largest compiled form of one expression, in bytes, in each of the two directions in which it is read.
+/// The largest compiled form of one expression, in bytes, for each of the two directions.
 pub(crate) const MAX_COMPILED_BYTES: usize = 64 * 1_024;
 /// The largest compiled form of all expressions of a rule together, both directions, in bytes.
 pub(crate) const MAX_COMPILED_RULE_BYTES: usize = 256 * 1_024;
-/// The most expressions of a rule that may be refused before the others are left uncompiled: refusing takes time.
+/// The most expressions of a rule that are refused before the others are left uncompiled: refusing takes time.
 const MAX_REFUSED: usize = 4;
 /// The most groups of one expression.
 const MAX_GROUPS: usize = 20;
@@ -32,20 +32,20 @@ const MAX_GROUPS: usize = 20;
 const MAX_NESTING: u32 = 50;
 /// The most memory for the states of one automaton during a run, in bytes.
 const STATES_BYTES: usize = 128 * 1_024;
-/// A byte that is simulated takes a step for each so many bytes of the expression.
+/// The bytes of an expression that count one step for each simulated byte.
 const BYTES_PER_STEP: usize = 32;
-/// Steps for each byte of an automaton's states that were built.
+/// Steps for each byte of the automata's states.
 const STEPS_PER_STATE_BYTE: usize = 12;
 
-/// The work that one rendering or one judgement may take, in steps: about one for each byte that is looked at or written.
+/// The most work of one rendering or one judgement, in steps: about one for each byte that is read or written.
 pub const MAX_STEPS: usize = 8 * 1_024 * 1_024;
 
-/// The steps left of a rendering or a judgement. It is shared by all templates and conditions of one request or response;
-/// clones count together.
+/// The remaining steps of a rendering or a judgement. All templates and conditions of one request or response share them;
+/// clones share one count.
 #[derive(Debug, Clone)]
 pub struct Steps(Rc<Cell<usize>>);
 
-/// Marks that no step is left.
+/// The error of work for which no step is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Spent;
 
@@ -66,7 +66,7 @@ impl Steps {
         self.0.get() == 0
     }
 
-    /// Takes steps. Once too many were asked for, none is left.
+    /// Takes steps. If more are requested than are left, none is left.
     pub(crate) fn take(&self, steps: usize) -> Result<(), Spent> {
         let left = self.0.get().checked_sub(steps);
         self.0.set(left.unwrap_or(0));
@@ -101,18 +101,18 @@ pub(crate) enum Refused {
     Syntax(String),
 }
 
-/// The expressions that one rule may still have while it is read.
+/// The remaining budget of expressions of one rule while it is read.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ExpressionBudget {
     count: usize,
     compiled_bytes: usize,
     refused: usize,
-    /// The rule is read from the store: what is over a budget is kept, and never runs.
+    /// `true` if the rule is read from the store: an expression over budget is kept, and never runs.
     stored: bool,
 }
 
 impl ExpressionBudget {
-    /// The budget of a rule that is read from the store: what is over it is kept, and never runs.
+    /// The budget of a rule that is read from the store: an expression over budget is kept, and never runs.
     pub(crate) fn of_stored_rule() -> Self {
         Self { stored: true, ..Self::default() }
     }
@@ -122,12 +122,12 @@ impl ExpressionBudget {
         self.stored
     }
 
-    /// The expressions so far.
+    /// The number of expressions so far.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// Compiles one more expression of the rule. What is too many or too long is not compiled at all.
+    /// Compiles one more expression of the rule. One that is too many or too long is not compiled.
     pub(crate) fn compile(&mut self, pattern: &str) -> Result<Expression, Refused> {
         self.count += 1;
         match self.program(pattern) {
@@ -178,7 +178,7 @@ impl From<Spent> for Stop {
 }
 
 impl Expression {
-    /// Returns true if the expression is found in a text.
+    /// Returns true if a text contains a match.
     pub(crate) fn is_match(&self, text: &str, steps: &Steps) -> Result<bool, Stop> {
         let program = self.0.as_deref().ok_or(Stop::Unusable)?;
         let mut run = Run::new(program, text, steps);
@@ -187,7 +187,7 @@ impl Expression {
         Ok(found.is_some())
     }
 
-    /// The first match, or of one with groups its first group; `None` if there is no match.
+    /// The first match, or its first group if the expression has groups; `None` if there is no match.
     pub(crate) fn first(&self, text: &str, steps: &Steps) -> Result<Option<String>, Stop> {
         let program = self.0.as_deref().ok_or(Stop::Unusable)?;
         let mut run = Run::new(program, text, steps);
@@ -287,7 +287,7 @@ fn automaton(nfa: NFA, kind: MatchKind) -> Result<DFA, Refused> {
     dfa::Builder::new().configure(config).build_from_nfa(nfa).map_err(|fault| syntax_fault(&fault))
 }
 
-/// The last line of a fault: the first ones draw the expression.
+/// The last line of a fault: the lines before draw the expression.
 fn syntax_fault(fault: &dyn ToString) -> Refused {
     let all = fault.to_string();
     Refused::Syntax(all.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
@@ -301,9 +301,9 @@ struct Run<'r> {
     forward: Cache,
     reverse: Option<Cache>,
     simulated: Option<pikevm::Cache>,
-    /// The states' memory that was paid for, in bytes.
+    /// The memory of states whose steps were taken, in bytes.
     paid: usize,
-    /// The automata can't go on: their states are too many, or a word boundary stands beside a letter beyond ASCII.
+    /// `true` if the automata can't go on: too many states, or a word boundary beside a letter beyond ASCII.
     slow: bool,
 }
 
@@ -313,14 +313,14 @@ impl<'r> Run<'r> {
         Self { program, text, steps, paid: forward.memory_usage(), forward, reverse: None, simulated: None, slow: false }
     }
 
-    /// The next match at or behind `at`.
+    /// The next match at or after `at`.
     fn find(&mut self, mut at: usize) -> Result<Option<(usize, usize)>, Spent> {
         while at <= self.text.len() {
             let Some(span) = self.find_bytes(at)? else { return Ok(None) };
             if self.text.is_char_boundary(span.0) && self.text.is_char_boundary(span.1) {
                 return Ok(Some(span));
             }
-            // An empty match within a character is none.
+            // An empty match within a character does not count.
             at = next_char(self.text, self.text.floor_char_boundary(span.0));
         }
         Ok(None)
@@ -342,7 +342,7 @@ impl<'r> Run<'r> {
         self.simulate(at)
     }
 
-    /// The end of the next match at or behind `at`, or of its first part if `earliest`. Without one, `slow` may say why.
+    /// The end of the next match at or after `at`, or of its first part if `earliest`. If there is none, `slow` may be the reason.
     fn end(&mut self, at: usize, earliest: bool) -> Result<Option<usize>, Spent> {
         let (taken, found) = self.walk(at, earliest);
         self.steps.take(taken)?;
@@ -382,7 +382,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// The next match at or behind `at`, by simulation: it always works, and takes steps by the expression's size.
+    /// The next match at or after `at`, by simulation: it always works, and takes steps by the expression's size.
     fn simulate(&mut self, at: usize) -> Result<Option<(usize, usize)>, Spent> {
         self.steps.take((self.text.len() - at + 1) * self.steps_per_byte())?;
         let cache = self.simulated.get_or_insert_with(|| self.program.groups.create_cache());
@@ -392,7 +392,7 @@ impl<'r> Run<'r> {
         Ok(found.and(start.zip(end)))
     }
 
-    /// Writes what a match is replaced by.
+    /// Writes the replacement of a match.
     fn expand(&mut self, start: usize, end: usize, to: &str, out: &mut String) -> Result<(), Spent> {
         if !to.contains('$') {
             out.push_str(to);
@@ -421,7 +421,7 @@ impl<'r> Run<'r> {
     }
 }
 
-/// The place of the character behind the one at `at`.
+/// The position after the character at `at`.
 fn next_char(text: &str, at: usize) -> usize {
     at + text[at..].chars().next().map_or(1, char::len_utf8)
 }

@@ -1,4 +1,4 @@
-//! What is wrong with an input, where, and what is allowed: all faults at once.
+//! The faults of an input: place, fault and allowed values; all faults at once.
 
 use std::fmt;
 
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::expression::ExpressionBudget;
 
-/// One fault of an input: a JSON pointer (RFC 6901) to the place and a sentence that says what is wrong and what is allowed.
+/// One fault of an input: a JSON pointer (RFC 6901) to the place, and a sentence with the fault and the allowed values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// JSON pointer to the faulty value; empty for the whole document.
     pub pointer: String,
-    /// What is wrong and what is allowed.
+    /// The fault and the allowed values.
     pub detail: String,
 }
 
-/// The most faults that one answer lists.
+/// The most faults that one API response lists.
 pub const MAX_FAULTS: usize = 100;
 
-/// The longest word that is shown, and compared with those that are known, in characters.
+/// The longest word that is shown, and compared with known ones, in characters.
 const MAX_SHOWN_CHARS: usize = 64;
 
-/// The detail of a word that is none of those known: `unknown trigger "x"; expected one of …`, or the one that was probably meant.
+/// The detail of an unknown word: `unknown trigger "x"; expected one of …`, or the known one that was probably meant.
 pub fn unknown(what: &str, word: &str, known: &[&str]) -> String {
     let shown: String = word.chars().take(MAX_SHOWN_CHARS).collect();
     if let Some(meant) = meant(&shown, known) {
@@ -34,7 +34,7 @@ pub fn unknown(what: &str, word: &str, known: &[&str]) -> String {
     }
 }
 
-/// The known word that is the same but for two letters at most, or the beginning of the other.
+/// The known word that differs in two letters at most, or that begins with `word` or is its beginning.
 fn meant<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let word = word.to_lowercase();
     let distance = |known: &str| {
@@ -46,7 +46,7 @@ fn meant<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     known.iter().filter_map(|known| Some((distance(known)?, *known))).min().map(|(_, known)| known)
 }
 
-/// The faults of one input, in the order of the document. Never empty when returned as an error.
+/// The faults of one input, in the order of the document. An error has at least one.
 ///
 /// At most [`MAX_FAULTS`] are kept. One more entry at the end, with an empty pointer, counts the others found: `and 3 more`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -56,12 +56,12 @@ pub struct Faults(pub Vec<Fault>, #[serde(skip)] Reading);
 /// The progress of reading one input.
 #[derive(Debug, Clone, Default)]
 struct Reading {
-    /// Faults that are counted only.
+    /// The number of faults that are only counted.
     more: usize,
-    /// Notes on parts that were taken otherwise than they were written.
+    /// Notes on values that were converted.
     notes: Vec<Fault>,
     expressions: ExpressionBudget,
-    /// Conditions that were read so far.
+    /// The number of conditions read so far.
     conditions: usize,
 }
 
@@ -74,7 +74,7 @@ impl PartialEq for Faults {
 impl Eq for Faults {}
 
 impl Faults {
-    /// No faults so far in a rule that is read from the store: what is over a later budget of expressions is none.
+    /// No faults so far in a rule that is read from the store: an expression over a later budget is no fault.
     pub(crate) fn of_stored_rule() -> Self {
         Self(Vec::new(), Reading { expressions: ExpressionBudget::of_stored_rule(), ..Reading::default() })
     }
@@ -84,7 +84,7 @@ impl Faults {
         self.1.expressions.is_of_stored_rule()
     }
 
-    /// Notes one more fault; counts it only if there are enough.
+    /// Adds one more fault; only counts it if [`MAX_FAULTS`] are kept.
     pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         if self.0.len() < MAX_FAULTS {
             self.0.push(Fault { pointer: pointer.into(), detail: detail.into() });
@@ -93,7 +93,7 @@ impl Faults {
         }
     }
 
-    /// Notes that a value is taken otherwise than it is written, which is no fault; of very many the first count.
+    /// Notes that a value is converted, which is no fault; at most [`MAX_FAULTS`] notes are kept.
     pub(crate) fn note(&mut self, pointer: String, detail: String) {
         if self.1.notes.len() < MAX_FAULTS {
             self.1.notes.push(Fault { pointer, detail });
@@ -105,7 +105,7 @@ impl Faults {
         self.1.notes
     }
 
-    /// Notes a fault whose text is made only if it is kept.
+    /// Adds a fault whose text is made only if it is kept.
     pub(crate) fn add_with(&mut self, fault: impl FnOnce() -> (String, String)) {
         if self.0.len() < MAX_FAULTS {
             let (pointer, detail) = fault();
@@ -125,7 +125,7 @@ impl Faults {
         self.0.push(Fault { pointer: String::new(), detail: format!("and {} more", self.1.more) });
     }
 
-    /// Notes the faults of a part.
+    /// Adds the faults of a part.
     pub fn append(&mut self, part: Self) {
         let Self(faults, Reading { more, .. }) = part;
         let described = if more > 0 { MAX_FAULTS } else { faults.len() };
@@ -135,12 +135,12 @@ impl Faults {
         self.skip(more);
     }
 
-    /// Returns true if nothing is wrong.
+    /// Returns true if there is no fault.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The number of faults that were found, those included that are counted only.
+    /// The number of faults, including those that are only counted.
     pub(crate) fn count(&self) -> usize {
         self.0.len().min(MAX_FAULTS) + self.1.more
     }
@@ -156,12 +156,12 @@ impl Faults {
         self.1.conditions
     }
 
-    /// The expressions that the input may still have.
+    /// The budget of expressions of the input.
     pub(crate) fn expressions(&mut self) -> &mut ExpressionBudget {
         &mut self.1.expressions
     }
 
-    /// The same faults of a document that stands at `pointer` of another.
+    /// The same faults for a document whose place in another is `pointer`.
     #[must_use]
     pub fn below(mut self, pointer: &str) -> Self {
         for fault in self.0.iter_mut().take(MAX_FAULTS) {

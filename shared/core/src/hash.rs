@@ -1,4 +1,4 @@
-//! Derived identifiers: a hash over named parts, so that repeats fall together by construction. Keyed hashes, for signatures.
+//! Derived identifiers: a hash over named parts, so that repeats have the same id. Keyed hashes, for signatures.
 
 use hmac::{EagerHash, Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
@@ -36,7 +36,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
-/// The first 16 bytes of a SHA-256 over length-prefixed parts: no two lists of parts run into each other.
+/// The first 16 bytes of a SHA-256 over length-prefixed parts: different lists of parts never give the same input.
 pub fn digest(parts: &[&str]) -> [u8; 16] {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -68,7 +68,7 @@ pub fn number(parts: &[&str]) -> u64 {
     u64::from_be_bytes(first)
 }
 
-/// A number within `by` of `plain`: the same for the same parts, so that a repeat waits no differently. `by` is at most `plain`.
+/// A number within `by` of `plain`: the same for the same parts, so that a repeat waits equally long. `by` is at most `plain`.
 pub fn jitter(parts: &[&str], plain: u64, by: u64) -> u64 {
     plain - by + number(parts) % (2 * by + 1)
 }

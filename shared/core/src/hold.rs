@@ -1,8 +1,8 @@
-//! Holds: one final postback once the conversion is settled (domain §7).
+//! Holds: one final postback once the conversion is settled (F1–F4).
 //!
-//! A hold belongs to one rule and one conversion. It keeps the newest state that was seen and the subjects that fired the trigger;
-//! updates commute, so that late and repeated changes lead to the same hold. What is to be done with it (release, wait, expire) is
-//! read off it, never remembered beside it.
+//! A hold belongs to one rule and one conversion. It keeps the newest known state and the subjects that fired the trigger.
+//! Updates commute, so late and repeated changes lead to the same hold. The next step (release, wait, expire) is
+//! computed from the hold, never stored beside it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,16 +15,16 @@ use crate::{
     tracking_api::{Final, OnExpiry},
 };
 
-/// What became of a subject's final postback.
+/// The phase of a subject's final postback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Still held.
     Held,
-    /// Its final postback was handed over, with the state of this version.
+    /// The final postback was handed over for sending, with the state of this version.
     Released(u64),
     /// The conditions did not hold for the state of this version (F3).
     Skipped(u64),
-    /// Held for too long, nothing was sent (F3); it is sent still if the conversion settles.
+    /// Held for too long, nothing was sent (F3); it is still sent if the conversion is settled later.
     Expired,
     /// Held for too long and sent as it was (F3).
     SentAsWas,
@@ -39,55 +39,55 @@ pub struct HeldSubject {
     pub transaction: Option<Transaction>,
     /// Version of `transaction`'s change.
     pub seen: u64,
-    /// What became of it.
+    /// The phase of its final postback.
     pub phase: Phase,
 }
 
-/// Everything that one rule holds back of one conversion.
+/// Everything that one rule holds for one conversion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// The newest change that was seen.
+    /// The newest known change.
     pub newest: Change,
     /// The subjects that fired the trigger.
     pub subjects: BTreeMap<Subject, HeldSubject>,
-    /// Since when the newest state is settled.
+    /// The time since which the newest state is settled.
     pub settled_at: Option<Timestamp>,
-    /// Since when anything is held without a break: the start of `max_hold_days`. `None` while nothing is.
+    /// The time since which something is held without a break: the start of `max_hold_days`. `None` if nothing is held.
     pub held_since: Option<Timestamp>,
-    /// Whether any change had a transaction, or the platform's word that the conversion is settled: before that nothing is held (F1).
+    /// `true` once a change had a transaction, or the platform said that the conversion is settled: nothing is held before (F1).
     pub has_substance: bool,
 }
 
-/// What a postback of a hold is, which decides its id.
+/// The kind of a hold's postback; it is part of the delivery's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The one final postback.
     Final,
-    /// The conversion settled after the hold expired.
+    /// The postback of a conversion that was settled after the hold expired.
     Late,
     /// A change after the final postback, or after one that was skipped.
     Change,
 }
 
-/// Something that a hold owes now. Whether the rule's conditions fit is judged on `event` by the caller (F3).
+/// A postback that a hold owes now. The caller judges the rule's conditions on `event` (F3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// Whose postback.
+    /// The subject of the postback.
     pub subject: Subject,
-    /// What it would tell: the newest state.
+    /// The event with the newest state.
     pub event: Event,
-    /// The conversion's transactions, of which a conversion's postback tells the first that fits (C2).
+    /// The conversion's transactions; a conversion's postback is about the first that fits (C2).
     pub transactions: Vec<Transaction>,
-    /// What it is.
+    /// The kind of the postback.
     pub kind: Kind,
-    /// Nothing is sent, for this reason; the delivery ends as expired or skipped.
+    /// The reason why nothing is sent; the delivery ends as expired or skipped.
     pub instead: Option<Ending>,
 }
 
-/// Why a hold ends without sending.
+/// The reason why a hold ends without sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// F3: it never settled.
+    /// F3: the conversion was never settled.
     Expired,
     /// F4: the final postback went out before.
     FinalAlreadySent,
@@ -100,9 +100,9 @@ impl Hold {
         Self { newest: change.clone(), subjects: BTreeMap::new(), settled_at, held_since: None, has_substance: false }
     }
 
-    /// Takes a change in: a newer or equal version replaces the state, an older one only adds subjects (updates commute).
-    /// `fired` are the change's events that fire the trigger. Returns what follows at once for subjects whose final postback is
-    /// over (F4): corrections of a settled state, and changes to be noted as skipped.
+    /// Adds a change: a newer or equal version replaces the state, an older one only adds subjects (updates commute).
+    /// `fired` are the change's events that fire the trigger. Returns the postbacks that are due at once for subjects with a final postback
+    /// (F4): corrections with a settled state, and changes that are recorded as skipped.
     pub fn absorb(&mut self, change: &Change, fired: &[Event], delay: Final, now: Timestamp) -> Vec<Due> {
         let version = change.conversion.version;
         let is_late = version < self.newest.conversion.version;
@@ -139,7 +139,7 @@ impl Hold {
         }
         remember(&mut self.subjects, version, &change.transactions);
         if is_late {
-            // What this change only now made a subject may be known in a newer state.
+            // A subject that this change added may have a newer known state.
             remember(&mut self.subjects, self.newest.conversion.version, &self.newest.transactions);
         }
         self.has_substance |= change.has_substance();
@@ -151,8 +151,8 @@ impl Hold {
         owed
     }
 
-    /// Changes that fired after their subject's final postback and are settled by now (F4): corrections, or, where the final one
-    /// was skipped, the first postback there is.
+    /// Changes that fired after their subject's final postback and are settled now (F4): corrections, or the first postback if the final
+    /// one was skipped.
     fn changes_owed(&self, delay: Final) -> Vec<Due> {
         if self.settled_at.is_none() {
             return Vec::new();
@@ -173,7 +173,7 @@ impl Hold {
         owed.collect()
     }
 
-    /// Whether anything is held: a conversion without a transaction makes no hold until its first one, or until the platform says
+    /// Returns true if anything is held: a conversion without a transaction has no hold until its first one, or until the platform says
     /// that it is settled (F1).
     pub fn is_open(&self) -> bool {
         self.held_since.is_some() && self.holds_any()
@@ -189,7 +189,7 @@ impl Hold {
         self.subjects.iter().filter(move |(_, held)| open && held.phase == Phase::Held)
     }
 
-    /// When this hold is to be looked at next, if ever: at the end of `settle_seconds` once settled, else when it expires.
+    /// The time at which the hold is due, if ever: the end of `settle_seconds` once settled, else its expiry.
     pub fn due(&self, delay: Final) -> Option<Timestamp> {
         let unsent = |phase: Phase| matches!(phase, Phase::Held | Phase::Expired | Phase::SentAsWas);
         if let Some(settled_at) = self.settled_at {
@@ -200,7 +200,7 @@ impl Hold {
         Some(later(since, SignedDuration::from_hours(24 * i64::from(delay.max_hold_days))))
     }
 
-    /// What is owed at this time: final postbacks of a settled hold, or the end of one that was held too long. Empty: not yet.
+    /// The postbacks that are due: final postbacks of a settled hold, or the end of one that was held too long. Empty: not yet.
     pub fn owed(&self, delay: Final, now: Timestamp) -> Vec<Due> {
         if self.due(delay).is_none_or(|due| due > now) {
             return Vec::new();
@@ -227,8 +227,8 @@ impl Hold {
         Some(Due { subject: subject.clone(), event, transactions, kind: Kind::Final, instead: None })
     }
 
-    /// What was held once and never sent, as it would be sent now. `held` is the event that it was held with: the hold knows its subject
-    /// no more if the rule was switched off since (P6).
+    /// The postback of a delivery that was held and never sent, with the newest state. `held` is the event that it was held with: the hold
+    /// has forgotten its subject if the rule was switched off since (P6).
     pub fn as_known_now(&self, held: &Event) -> Due {
         let subject = held.subject();
         let known = self.subjects.get(&subject).cloned().unwrap_or_else(|| self.forgotten(held));
@@ -236,8 +236,8 @@ impl Hold {
         Due { subject, event, transactions, kind: Kind::Final, instead: None }
     }
 
-    /// Notes that a person has this sent, which was held as `held` and never sent: it counts as the final one if it is settled, else
-    /// as sent as it was (F3). `is_own`: what is held of the subject is this delivery and no other.
+    /// Records that a person sends a delivery that was held as `held` and never sent: it counts as the final one if it is settled, else
+    /// as sent as it was (F3). `is_own`: the subject's held postback is this delivery and no other.
     pub fn sent_by_hand(&mut self, due: &Due, held: &Event, is_own: bool) {
         let told = due.event.conversion.version;
         let is_settled = self.settled_at.is_some() && told == self.newest.conversion.version;
@@ -255,7 +255,7 @@ impl Hold {
         }
     }
 
-    /// A subject that was forgotten, from the event that it was held with, as it is known now.
+    /// A forgotten subject, rebuilt from the event that it was held with and the newest state.
     fn forgotten(&self, held: &Event) -> HeldSubject {
         let (order, transaction) = (held.order(), held.transaction.clone());
         let subject = HeldSubject { newest: (order, held.kind), transaction, seen: order.version, phase: Phase::Expired };
@@ -264,7 +264,7 @@ impl Hold {
         subjects.remove(&held.subject()).unwrap_or(subject)
     }
 
-    /// Notes what became of something owed. `sent`: it was handed over for sending; otherwise its conditions failed.
+    /// Records the end of a due postback. `sent`: it was handed over for sending; otherwise its conditions failed.
     pub fn conclude(&mut self, due: &Due, sent: bool) {
         let version = due.event.conversion.version;
         let settled = self.settled_at.is_some();
@@ -289,7 +289,7 @@ impl Hold {
         }
     }
 
-    /// Forgets what is held and what expired unsent: the rule was switched off in between (P6). What was sent stays remembered.
+    /// Forgets held and expired subjects: the rule was switched off in between (P6). Sent ones stay.
     pub fn cancel(&mut self) {
         self.subjects.retain(|_, held| !matches!(held.phase, Phase::Held | Phase::Expired));
         self.held_since = None;
@@ -323,7 +323,7 @@ impl Hold {
     }
 }
 
-/// Keeps the newest state of those transactions that are subjects.
+/// Stores the newest state of the transactions that are subjects.
 fn remember(subjects: &mut BTreeMap<Subject, HeldSubject>, version: u64, transactions: &[Transaction]) {
     for transaction in transactions {
         if let Some(held) = subjects.get_mut(&Subject::Transaction(transaction.transaction_id.clone()))

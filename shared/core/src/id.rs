@@ -1,10 +1,10 @@
-//! Identifiers of the outside world and of ours.
+//! Identifiers of the platform and of ours.
 
 use std::{borrow::Borrow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// An identifier: 1 to 128 of `A–Z a–z 0–9 . _ : -` (contract, conventions).
+/// An identifier: 1 to 128 of `A–Z a–z 0–9 . _ : -`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Id(Box<str>);

@@ -2,8 +2,8 @@
 //!
 //! The way of a conversion through this crate: a [`change::Change`] is read from the bus, [`event::Event`]s follow from it, a
 //! [`tracking_api::TrackingApi`] whose [`trigger::Trigger`] and [`conditions::Conditions`] fit renders its
-//! [`request::Request`], its [`answer::AnswerRules`] read what came back, and [`retry::RetryPolicy`], [`line::Line`] and
-//! [`hold::Hold`] decide what happens next. Time is an argument, jitter is a hash, ids are derived.
+//! [`request::Request`], its [`answer::AnswerRules`] read the response, and [`retry::RetryPolicy`], [`line::Line`] and
+//! [`hold::Hold`] decide the next step. Time is an argument, jitter is a hash, ids are derived.
 
 pub mod answer;
 pub mod batches;

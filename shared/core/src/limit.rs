@@ -1,7 +1,7 @@
-//! Limits per caller: at most so many in a period, and at most so many at once.
+//! Limits per caller: a number of uses in a period, and a number at once.
 //!
 //! A caller's [`Usage`] of a [`Limit`] is one small row. It counts over sliding windows, so that no window of a period's length holds
-//! more than the limit, and it keeps a lease for everything that runs. A lease ends by itself, so that a crash frees its place.
+//! more than the limit, and it keeps a lease for each running use. A lease expires, so that a crash frees its place.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub enum Period {
     Day,
 }
 
-/// At most so many in a period.
+/// A number of uses in a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// The most uses in any window of this length.
@@ -26,25 +26,25 @@ pub struct Rate {
     pub period: Period,
 }
 
-/// At most so many at the same time.
+/// A number of uses at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AtOnce {
     /// The most leases.
     pub most: usize,
-    /// The longest that a use takes.
+    /// The longest time that a use takes.
     pub longest: SignedDuration,
-    /// The time after `longest` at which a lease ends by itself.
+    /// The time after `longest` until a lease expires.
     pub margin: SignedDuration,
 }
 
-/// A limit on what one caller does.
+/// A limit on the uses of one caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// The plural noun for what is limited, such as `trials`; also names the row.
+    /// The plural noun for the uses, such as `trials`; also names the row.
     pub name: &'static str,
     /// The rates, all of which hold.
     pub rates: &'static [Rate],
-    /// The bound of what runs at the same time, if there is one.
+    /// The bound of uses at the same time, if there is one.
     pub at_once: Option<AtOnce>,
 }
 
@@ -57,11 +57,11 @@ pub struct Usage {
     leases: Vec<Lease>,
 }
 
-/// A use that runs.
+/// A running use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Lease {
     id: String,
-    /// The time at which it ends by itself, in milliseconds since 1970.
+    /// The time at which it expires, in milliseconds since 1970.
     until: i64,
 }
 
@@ -88,7 +88,8 @@ impl Period {
         self.seconds() * 1_000
     }
 
-    /// The span of uses that are kept as one entry; keeps a row to about a hundred entries. The first of them frees all.
+    /// The span of uses that are stored as one entry; it keeps a row to about a hundred entries. All uses of an entry expire with its
+    /// first.
     const fn grain(self) -> i64 {
         match self {
             Self::Minute => 1,
@@ -107,7 +108,7 @@ impl Period {
 }
 
 impl Usage {
-    /// Counts one more use, which holds the lease of this id until it is released or ends by itself.
+    /// Counts one more use, which holds the lease with this id until it is released or expires.
     ///
     /// # Errors
     /// The limit is used up; nothing is counted.
@@ -140,7 +141,7 @@ impl Usage {
         self.leases.len() < before
     }
 
-    /// The time from which nothing of this counts any more.
+    /// The time at which no use counts any more.
     pub fn ends(&self, limit: &Limit) -> Timestamp {
         let rates = limit.rates.iter().zip(&self.rates);
         let uses = rates.filter_map(|(rate, uses)| Some(uses.last()?.0 + rate.period.milliseconds()));
@@ -156,7 +157,7 @@ impl Usage {
         self.leases.retain(|lease| lease.until > now);
     }
 
-    /// The refusal of one more lease. A lease is expected to end before its margin begins.
+    /// The refusal of one more lease. Leases are expected to end before their margin begins.
     fn crowded(&self, limit: &Limit, now: i64) -> Option<Exceeded> {
         let AtOnce { most, margin, .. } = limit.at_once.filter(|at_once| self.leases.len() >= at_once.most)?;
         let until = self.leases.iter().map(|lease| lease.until).min().unwrap_or(now);

@@ -1,14 +1,14 @@
-//! Claiming: who may send the next attempt of which delivery (P2, P3, L1).
+//! Claims: the right to send the next attempt of a delivery (P2, P3, L1).
 //!
-//! A *line* is everything that one rule sends about one subject. It remembers the newest version whose first attempt was claimed
-//! (its head) and the deliveries that matter beside it: those of the head's version, and those that wait behind another. A claim is a
-//! pure decision over the line and over what the log has recorded, followed by a compare-and-set of the line. An attempt is counted at
-//! the claim, before it is sent: a crash spends it, so that there are never more than n + 1 requests (L1). What became of an attempt
-//! stands in the delivery's row, not here: a first-try success writes the line once. Only an attempt that certainly did not leave this
+//! A *line*, the subject queue, holds the deliveries of one rule about one subject. It stores the newest version whose first attempt was
+//! claimed (its head) and the deliveries that still matter: those of the head's version, and those that wait behind another. A claim is a
+//! pure decision over the line and the log, followed by a compare-and-set of the line. An attempt is counted at
+//! the claim, before it is sent: a crash spends it, so that there are never more than n + 1 requests (L1). The outcome of an attempt
+//! is stored in the delivery's row, not here: a first-try success writes the line once. Only an attempt that certainly did not leave this
 //! machine, for a fault of its own, is given back ([`Line::give_back`]).
 //!
-//! A person's word stands on the line too: to send a delivery again, or to stop it. It is given by a compare-and-set of the line like a
-//! claim, so that the one comes before the other or after it, never beside it.
+//! A person's instruction, to send a delivery again or to stop it, is stored on the line too. It is written by a compare-and-set of the
+//! line like a claim, so that it comes before or after a claim, never beside it.
 
 mod behind;
 mod give_back;
@@ -23,19 +23,19 @@ pub use position::{Blocker, BlockerKind, Lease, Position};
 
 use crate::{delivery::DeliveryId, event::Order};
 
-/// How long a delivery that waits behind another stays known after its last look (P3).
+/// The time after its last poll for which a delivery that waits behind another is known (P3).
 const PARKED: SignedDuration = SignedDuration::from_secs(60);
-/// How soon a delivery that waits behind another looks again.
+/// The poll interval of a delivery that waits behind another.
 const HOP: SignedDuration = SignedDuration::from_millis(1_500);
-/// What a lease lasts beyond the request's own timeout.
+/// The time that a lease lasts beyond the request's timeout.
 const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(15);
-/// After so long without a record an attempt's record has expired rather than never been written: what is open is worked on every
-/// few days at least, and log rows live longer than this.
+/// The time after which a missing record means that the record has expired, not that it was never written: open deliveries are worked
+/// on every few days at least, and log rows live longer than this.
 const RECORD_EXPIRED: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// Most deliveries that a line remembers.
+/// The most deliveries that a line stores.
 const REMEMBERED: usize = 32;
 
-/// What one rule sends about one subject.
+/// The deliveries of one rule about one subject.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// The newest version whose first attempt was claimed; 0 before any.
@@ -47,25 +47,25 @@ pub struct Line {
 /// One delivery on a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Which.
+    /// The delivery's id.
     pub id: DeliveryId,
-    /// Its place in the order: conversion version, then created (0) before updated (1) (P3).
+    /// Its position in the order: conversion version, then created (0) before updated (1) (P3).
     pub order: Order,
-    /// Attempts claimed so far.
+    /// The attempts claimed so far.
     pub attempts: u32,
-    /// Those of them that were claimed before its present budget (L1).
+    /// The attempts claimed before its present budget (L1).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub base: u32,
-    /// What a person last asked of it.
+    /// The last instruction of a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
-    /// Who claimed the last of them.
+    /// The claim of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
-    /// While it has had no attempt: known until this time (P3).
+    /// The time until which it is known before its first attempt (P3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked_until: Option<Timestamp>,
-    /// When its next attempt may go out, where its rule has a rate.
+    /// The slot of its next attempt, if its rule has a rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Timestamp>,
     /// The claims of its next attempt that were given back.
@@ -73,29 +73,29 @@ pub struct Entry {
     pub returns: Option<Returns>,
 }
 
-/// What a person asks of a delivery.
+/// A person's instruction for a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Asked {
-    /// To send it again, also where a newer one went first (L1). Once an attempt of a newer one is claimed after that, this is over.
+    /// Send it again, even after a newer one (L1). The instruction ends when an attempt of a newer one is claimed.
     Resend,
-    /// To send it no more.
+    /// Stop it.
     Stop,
 }
 
 /// A claim of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// The token of the message hand-out that won it: a repeat of the same call meets its own token.
+    /// The token of the message hand-out that made the claim: a repeated call with the same token keeps the claim.
     pub token: String,
-    /// When it is void if nothing was recorded.
+    /// The time after which the claim is void if nothing was recorded.
     pub lease_until: Timestamp,
-    /// The run of the process that holds it; another run's claims are void at once.
+    /// The run of the process that holds it; claims of another run are void at once.
     pub run: u64,
-    /// `true` once the same call was repeated: each of the two may send, so it is never given back.
+    /// `true` once the same call was repeated: both calls may send, so the claim is never given back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
-    /// The step that it was claimed for, of a rule with steps.
+    /// The step whose request was claimed, in a rule with steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Box<str>>,
 }
@@ -107,16 +107,16 @@ pub struct Present {
     pub now: Timestamp,
     /// The run of the process.
     pub run: u64,
-    /// The time after a lease for which an attempt without a record may have one that is still on its way to the log.
+    /// The time after a lease during which the record of an attempt may still be on its way to the log.
     pub recording: SignedDuration,
 }
 
-/// Who asks to send.
+/// A request for a claim.
 #[derive(Debug, Clone)]
 pub struct Ask<'a> {
     /// The delivery.
     pub id: &'a DeliveryId,
-    /// Its place in the order.
+    /// Its position in the order.
     pub order: Order,
     /// A delivery of the same change that goes first, if there is one.
     pub after: Option<&'a DeliveryId>,
@@ -126,45 +126,45 @@ pub struct Ask<'a> {
     pub present: Present,
     /// The request's timeout, in seconds.
     pub timeout_seconds: u32,
-    /// The step whose request it is, of a rule with steps.
+    /// The step that sends the request, in a rule with steps.
     pub step: Option<&'a str>,
-    /// n + 1 (L1): the attempts of one budget.
+    /// The attempts of one budget: n + 1 (L1).
     pub max_attempts: u32,
 }
 
-/// What the log has recorded of a delivery.
+/// The log's record of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// Attempts whose outcome is recorded.
+    /// The attempts with a recorded outcome.
     pub attempts: u32,
-    /// Those of them that were made before its present budget (L1).
+    /// The attempts made before its present budget (L1).
     pub base: u32,
-    /// Whether it is over.
+    /// `true` if the delivery has ended.
     pub ended: bool,
-    /// When it is due again, if it waits.
+    /// The time at which it is due again, if it waits.
     pub due: Option<Timestamp>,
-    /// The time until which it keeps the line for its next step, if that follows at once (W4).
+    /// The time until which it keeps the line for its next step, if the step follows at once (W4).
     pub keeps_until: Option<Timestamp>,
 }
 
 /// The answer to an [`Ask`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Write this line if nobody else changed it, then send. `overtaken` waited for a retry and send nothing more (P3).
+    /// Write this line with a compare-and-set, then send. The deliveries in `overtaken` waited for a retry and send nothing more (P3).
     Claim {
         /// The line to write.
         line: Line,
-        /// The number of the attempt, 1 is the first.
+        /// The number of the attempt; 1 is the first.
         attempt: u32,
         /// The attempts before its present budget (L1).
         base: u32,
-        /// When the claim is void.
+        /// The time after which the claim is void.
         lease_until: Timestamp,
         /// Older deliveries that end superseded.
         overtaken: Vec<DeliveryId>,
     },
-    /// This very hand-out has claimed it already, and its lease lasts: send. If there is a line, write it first, so that neither of the
-    /// two gives the claim back.
+    /// This hand-out holds the claim already, and its lease lasts: send. If there is a line, write it first, so that neither of the
+    /// two calls gives the claim back.
     Mine {
         /// The line to write.
         line: Option<Line>,
@@ -172,32 +172,32 @@ pub enum Decision {
         attempt: u32,
         /// The attempts before its present budget (L1).
         base: u32,
-        /// When the claim is void.
+        /// The time after which the claim is void.
         lease_until: Timestamp,
     },
-    /// It is over; nothing to do.
+    /// The delivery has ended; nothing to do.
     Ended,
-    /// Not now. If there is a line, write it first, so that the delivery is known (P3).
+    /// Wait. If there is a line, write it first, so that the delivery is known (P3).
     Wait {
-        /// Look again then.
+        /// The time of the next poll.
         until: Timestamp,
         /// The line to write.
         line: Option<Line>,
     },
     /// No attempt is left. `cut_off`: the last one has no recorded outcome.
     Spent {
-        /// Attempts that were claimed.
+        /// The attempts that were claimed.
         attempts: u32,
-        /// Those of them before its present budget (L1).
+        /// The attempts before its present budget (L1).
         base: u32,
-        /// Whether the last one was cut off by a crash; it may have arrived.
+        /// `true` if a crash cut the last one off; it may have arrived.
         cut_off: bool,
     },
-    /// A newer one went first (P3).
+    /// A newer delivery went first (P3).
     Superseded,
-    /// A person stopped it.
+    /// A person stopped the delivery.
     Stopped {
-        /// Attempts that were claimed.
+        /// The attempts that were claimed.
         attempts: u32,
     },
 }
@@ -210,7 +210,7 @@ impl Line {
         if own_record.as_ref().is_some_and(|record| record.ended) {
             return Decision::Ended;
         }
-        // A hold may have handed over the same delivery with a newer state, which was claimed: that message sees to it.
+        // A hold may have handed over the same delivery with a newer state, which was claimed: the message of that claim works on it.
         if own.is_some_and(|entry| entry.order > ask.order) {
             return Decision::Ended;
         }
@@ -229,11 +229,11 @@ impl Line {
                 let line = (!claim.shared).then(|| self.with_shared_claim(ask.id));
                 return Decision::Mine { line, attempt: attempts, base, lease_until: claim.lease_until };
             }
-            // A record may still be on its way: until then it is not known to be cut off.
+            // A record may still be on its way: until then the attempt does not count as cut off.
             if claim.keeps(ask.present) {
                 return Decision::Wait { until: claim.cut_off_at(ask.present), line: None };
             }
-            // The row of what is open never expires.
+            // The row of an open delivery never expires.
             if own_record.is_none() && claim.lease_until + RECORD_EXPIRED < ask.present.now {
                 return Decision::Ended;
             }
@@ -252,26 +252,26 @@ impl Line {
         self.claim(ask, attempts, base, asked)
     }
 
-    /// The time until which an attempt of this delivery is being sent or recorded, if the log has recorded so many and one more was
-    /// claimed.
+    /// The time until which an attempt of this delivery is being sent or recorded, if more attempts were claimed than the log has
+    /// recorded.
     pub fn sending_until(&self, id: &DeliveryId, recorded: u32, present: Present) -> Option<Timestamp> {
         let claimed = self.entries.iter().find(|entry| entry.id == *id && entry.attempts > recorded);
         let claim = claimed.and_then(|entry| entry.claim.as_ref());
         claim.filter(|claim| claim.keeps(present)).map(|claim| claim.cut_off_at(present))
     }
 
-    /// Whether this attempt is still the last that was claimed of the delivery, in the same budget.
+    /// Returns true if this attempt is the delivery's last claimed one, in the same budget.
     pub fn holds(&self, id: &DeliveryId, attempt: u32, base: u32) -> bool {
         self.entries.iter().any(|entry| entry.id == *id && entry.attempts == attempt && entry.base == base)
     }
 
-    /// The step that the delivery's last attempt was claimed for, and how many attempts were claimed beyond those that are recorded.
+    /// The step for which the delivery's last attempt was claimed, and the number of claimed attempts without a record.
     pub fn lost(&self, id: &DeliveryId, recorded: u32) -> Option<(&str, u32)> {
         let entry = self.entries.iter().find(|entry| entry.id == *id && entry.attempts > recorded)?;
         Some((entry.claim.as_ref()?.step.as_deref()?, entry.attempts - recorded))
     }
 
-    /// Whether a person stopped the delivery.
+    /// Returns true if a person stopped the delivery.
     pub fn is_stopped(&self, id: &DeliveryId) -> bool {
         self.entries.iter().any(|entry| entry.id == *id && entry.asked == Some(Asked::Stop))
     }
@@ -281,13 +281,13 @@ impl Line {
         self.entries.iter().filter(move |entry| entry.order > order && entry.claim.is_some()).map(|entry| &entry.id)
     }
 
-    /// When the delivery's next attempt may go out, if it was given a slot.
+    /// The slot of the delivery's next attempt, if it has one.
     pub fn slot(&self, id: &DeliveryId) -> Option<Timestamp> {
         self.entries.iter().find(|entry| entry.id == *id)?.slot
     }
 
-    /// The line while a delivery whose next attempt this would be waits until then, with its slot if it has one: newer ones wait behind
-    /// its first attempt (P3). `None`: the line is full, and knows nothing of it.
+    /// The line while a delivery waits until `until` for this next attempt, with its slot if it has one: newer ones wait behind
+    /// its first attempt (P3). `None` if the line is full and does not store it.
     pub fn waiting(&self, ask: &Ask<'_>, attempt: u32, until: Timestamp, slot: Option<Timestamp>) -> Option<Self> {
         let own = self.entries.iter().find(|entry| entry.id == *ask.id);
         let mut line = self.clone();
@@ -309,13 +309,13 @@ impl Line {
         Some(line)
     }
 
-    /// Whether it remembers as many deliveries as it can.
+    /// Returns true if the line stores as many deliveries as it can.
     pub fn is_full(&self) -> bool {
         self.entries.len() >= REMEMBERED
     }
 
-    /// A person asks for something about a delivery that is not being sent: the line to write, and how many attempts were made by now.
-    /// `recorded` tells how many the log has of a delivery. `None`: the line is full of what may not be forgotten.
+    /// Stores a person's instruction for a delivery that is not being sent. Returns the line to write and the attempts made so far.
+    /// `recorded` returns the attempts that the log has of a delivery. `None` if the line is full of deliveries that it must keep.
     pub fn ask(
         &self,
         asked: Asked,
@@ -330,7 +330,7 @@ impl Line {
             Asked::Resend => attempts,
             Asked::Stop => own.map_or(0, |entry| entry.base),
         };
-        // A newer one goes on waiting for it.
+        // A newer delivery still waits for it.
         let parked_until = own.filter(|_| attempts == 0 && asked == Asked::Resend).and_then(|entry| entry.parked_until);
         let mut line = self.clone();
         line.entries.retain(|entry| entry.id != *id);
@@ -352,7 +352,7 @@ impl Line {
         Some((line, attempts))
     }
 
-    /// The line once the claim of this delivery is known to be held twice.
+    /// The line with this delivery's claim marked as held by two calls.
     fn with_shared_claim(&self, id: &DeliveryId) -> Self {
         let mut line = self.clone();
         let own = line.entries.iter_mut().find(|entry| entry.id == *id);
@@ -363,7 +363,7 @@ impl Line {
     }
 
     fn park(&self, ask: &Ask<'_>, own: Option<&Entry>) -> Decision {
-        // Who goes first and waits for its rule's rate is not gone before it looks again.
+        // An earlier delivery that waits for a rate slot stays known until its next poll.
         let first = self.entries.iter().filter(|entry| entry.id != *ask.id && entry.attempts == 0 && entry.order < ask.order);
         let looks = first.filter_map(|entry| entry.parked_until).map(|known| known - PARKED);
         let free = looks.fold(ask.present.now, Timestamp::max);
@@ -397,13 +397,13 @@ impl Line {
             returns: own.and_then(|entry| entry.returns).filter(|returns| returns.attempt == attempts + 1),
         });
         line.head = line.head.max(ask.order.version);
-        // Also those that a person asked for before.
+        // This includes deliveries that a person resent before.
         let (kept, older): (Vec<Entry>, Vec<Entry>) =
             line.entries.into_iter().partition(|entry| entry.order.version >= ask.order.version);
         line.entries = kept;
         line.entries.retain(|entry| !entry.is_forgotten(ask));
         if line.entries.len() > REMEMBERED {
-            // Nothing else is under way, or this could not be claimed: the first was claimed or looked longest ago.
+            // Nothing else is under way, or this could not be claimed: the first entry was claimed or polled longest ago.
             line.entries.remove(0);
         }
         let overtaken = older.into_iter().map(|entry| entry.id).collect();
@@ -412,12 +412,12 @@ impl Line {
 }
 
 impl Entry {
-    /// Whether it waited behind another and has not looked since: it is known no more (P3).
+    /// Returns true if it waited behind another and has not polled since: it is no longer known (P3).
     fn is_forgotten(&self, ask: &Ask<'_>) -> bool {
         self.attempts == 0 && self.asked.is_none() && self.parked_until.is_some_and(|until| until <= ask.present.now)
     }
 
-    /// Whether nothing is lost with it: no person's word, no attempt beyond those recorded, and it does not wait behind another.
+    /// Returns true if it may be dropped: no instruction, no attempt without a record, and no wait behind another.
     fn is_idle(&self, recorded: u32, now: Timestamp) -> bool {
         self.asked.is_none() && self.attempts <= recorded && self.parked_until.is_none_or(|until| until <= now)
     }
@@ -429,7 +429,7 @@ impl Claim {
         if self.run == present.run { self.lease_until + present.recording } else { self.lease_until }
     }
 
-    /// Returns true as long as its attempt, without a record, does not count as cut off.
+    /// Returns true if its attempt, without a record, does not count as cut off yet.
     fn keeps(&self, present: Present) -> bool {
         self.run == present.run && self.cut_off_at(present) > present.now
     }

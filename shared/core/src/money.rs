@@ -5,16 +5,16 @@ use std::{fmt, str::FromStr};
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
-/// An amount as it was written: `12.50` stays `12.50`. Carries no currency; that stands beside it.
+/// An amount as it was written: `12.50` stays `12.50`. The currency is stored beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Money(pub Decimal);
 
-/// A text that is no amount, or has more digits than are kept exactly: any 28 are, 29 only up to 79228162514264337593543950335.
+/// A text that is no amount, or has too many digits: any 28 are stored exactly, 29 only up to 79228162514264337593543950335.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an amount: write a decimal such as \"12.50\", at most 28 digits")]
 pub struct NotMoney;
 
-/// The digits of a currency's smaller unit (ISO 4217): 0 for JPY, 3 for KWD, 2 for most and for those that are not known.
+/// The digits of a currency's smaller unit (ISO 4217): 0 for JPY, 3 for KWD, 2 for most and for unknown ones.
 pub(crate) fn minor_digits(currency: &str) -> u32 {
     match currency.to_ascii_uppercase().as_str() {
         "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND" | "VUV" | "XAF"
@@ -32,12 +32,12 @@ impl FromStr for Money {
         if text.contains('_') {
             return Err(NotMoney);
         }
-        // The scientific reader rounds its digits, so they are read exactly first.
+        // The scientific parser rounds digits, so they are parsed exactly first.
         let digits = text.split(['e', 'E']).next().unwrap_or(text);
         let exact = Decimal::from_str_exact(digits);
         let exact = if digits == text { exact } else { exact.and_then(|_| Decimal::from_scientific(text)) };
         let mut amount = exact.map_err(|_| NotMoney)?;
-        // What rounds to nothing on the negative side is written with its sign, and stays so.
+        // A negative amount that rounds to zero keeps its sign.
         if amount.is_zero() && text.starts_with('-') {
             amount.set_sign_negative(true);
         }

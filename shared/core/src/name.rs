@@ -14,19 +14,19 @@ pub fn check_name(name: &str) -> Result<(), NotAName> {
     if (1..=64).contains(&name.len()) && name.bytes().all(allowed) { Ok(()) } else { Err(NotAName) }
 }
 
-/// The beginnings of secrets' values as well-known services make them.
+/// The beginnings of secrets' values from well-known services.
 const VALUE_BEGINNINGS: [&str; 9] = ["whsec_", "sk_", "pk_live", "pk_test", "rk_live", "rk_test", "bearer", "ghp_", "eyj"];
-/// A name is no longer than this in characters unless it is made of words.
+/// The longest name in characters that is not made of words.
 const MAX_MIXED_CHARS: usize = 24;
-/// The shortest text of hexadecimal digits that is taken for a key, in characters.
+/// The length from which hexadecimal digits count as a key, in characters.
 const MIN_HEX_CHARS: usize = 32;
 
-/// The fault of a secret's value in the place of its name; it does not repeat the text.
+/// The fault of a secret's value written instead of its name; it does not repeat the text.
 pub const VALUE_FOR_NAME: &str = "looks like the value of a secret: here stands its NAME, such as key, and the value is written as \
                                          secret_values.key";
 
-/// Returns true if a text in the place of a secret's name is probably its value (B11): it begins as a service's key does, or it is long
-/// and mixes digits with letters of both cases. Digits at the end are those of a name such as `Key2026`.
+/// Returns true if a secret's name is probably its value: it begins like a service's key, or it is long
+/// and mixes digits with letters of both cases. Digits at the end count as part of a name such as `Key2026`.
 pub fn is_probably_value(text: &str) -> bool {
     let begins = |beginning: &str| text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning));
     let without_number = text.trim_end_matches(|c: char| c.is_ascii_digit());

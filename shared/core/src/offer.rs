@@ -1,4 +1,4 @@
-//! Offers: where a rule's country and category come from (domain V1).
+//! Offers: the source of a rule's country and category (V1).
 
 use std::borrow::Borrow;
 
@@ -19,10 +19,10 @@ pub struct Offer {
     pub category: Option<String>,
 }
 
-/// An offer as an `Offer Changed` event of the bus tells it: the whole offer as it now is.
+/// An offer in an `Offer Changed` event of the bus: the whole offer as it now is.
 pub type OfferChange = Offer;
 
-/// Where a rule stands in the table (V1).
+/// The country and category of a rule (V1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
     /// The offer's country, or [`GLOBAL`].
@@ -40,8 +40,8 @@ impl Default for Placement {
     }
 }
 
-/// The country and category of a rule with these included offers: those of its offer when exactly one is included, else global and
-/// blank (V1). An offer that `lookup` doesn't know yet, or one without a country, is global too.
+/// The country and category of a rule with these included offers: those of its offer if exactly one is included, else global and
+/// blank (V1). An offer that `lookup` doesn't find, or one without a country, is global too.
 pub fn placement<O: Borrow<Offer>>(included_offers: &[Id], lookup: impl FnOnce(&Id) -> Option<O>) -> Placement {
     let [only] = included_offers else { return Placement::default() };
     let Some(offer) = lookup(only) else { return Placement::default() };

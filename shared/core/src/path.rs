@@ -22,10 +22,10 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldPath(pub Vec<Step>);
 
-/// The mark of a macro in a text that is parsed.
+/// The sign that replaces a macro while a text is parsed.
 pub(crate) const BLANK: char = '\0';
 
-/// A part of a text with the next of the values in place of each blank.
+/// A part of a text with each blank replaced by the next value.
 pub(crate) fn fill(part: &str, values: &mut dyn Iterator<Item = &String>) -> String {
     let mut filled = String::with_capacity(part.len());
     for c in part.chars() {
@@ -89,7 +89,7 @@ fn end_of_key(text: &str) -> usize {
 }
 
 impl FieldPath {
-    /// The path with the next of the values in place of each blank.
+    /// The path with each blank replaced by the next value.
     pub(crate) fn filled(&self, values: &mut dyn Iterator<Item = &String>) -> Self {
         let mut steps = Vec::with_capacity(self.0.len());
         for step in &self.0 {
@@ -102,7 +102,7 @@ impl FieldPath {
         Self(steps)
     }
 
-    /// The path as the one name that it is where fields are not nested: dots of keys are not escaped.
+    /// The path as a single name, for fields that are not nested: dots of keys are not escaped.
     pub(crate) fn name(&self) -> String {
         let mut name = String::new();
         self.write(&mut name, str::to_owned).expect("a string takes everything");

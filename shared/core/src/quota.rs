@@ -1,7 +1,7 @@
-//! How many rules an affiliate may have: 20 unless an admin raises it (contract §2).
+//! The number of rules of an affiliate: 20 unless an admin raises it.
 //!
-//! A rule that is to be made takes its place here first, and a rule that was deleted gives it back after. A crash between the two leaves
-//! a place that nobody uses: it is found when the places run out.
+//! A new rule takes its place here before it is made, and a deleted rule gives it back afterwards. A crash between the two leaves
+//! an unused place: it is found when the places run out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,30 +10,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{document::Fields, fault::Faults, id::Id, json::Value};
 
-/// How many rules an affiliate may have if nobody said otherwise.
+/// The default number of rules that an affiliate may have.
 const USUAL: u32 = 20;
-/// The most that an admin can allow: the ids of all fit into one item of the store.
+/// The largest number that an admin can allow: the ids of all fit into one item of the store.
 const MOST: u32 = 1_000;
-/// A place younger than this may be that of a rule which is being made.
+/// A younger place may belong to a rule that is being made.
 const UNDER_WAY: SignedDuration = SignedDuration::from_mins(5);
 
 /// The places of one affiliate's rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
-    /// What an admin allowed.
+    /// The number of rules that an admin allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     allowed: Option<u32>,
     rules: BTreeMap<Id, Place>,
 }
 
-/// When a place was taken, and for which version of the rule, a deleted rule being made again with a later one.
+/// The time at which a place was taken, and the version of the rule: a deleted rule may be made again with a later version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     at: Timestamp,
     version: u64,
 }
 
-/// There is no place left.
+/// No place is left.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{used} of {limit} rules are in use: delete one, or ask an admin to raise the quota")]
 pub struct Full {
@@ -42,12 +42,12 @@ pub struct Full {
 }
 
 impl Quota {
-    /// How many rules are allowed.
+    /// The number of rules that are allowed.
     pub fn limit(&self) -> u32 {
         self.allowed.unwrap_or(USUAL)
     }
 
-    /// Allows so many rules. Those beyond them stay as they are.
+    /// Allows this many rules. Rules beyond the limit stay.
     pub fn allow(&mut self, limit: u32) {
         self.allowed = Some(limit);
     }
@@ -57,10 +57,10 @@ impl Quota {
         self.rules.keys()
     }
 
-    /// Takes a place for a rule that is to be made at this version, or takes the rule's own again.
+    /// Takes a place for a new rule at this version, or keeps the rule's own.
     ///
     /// # Errors
-    /// There is none left.
+    /// No place is left.
     pub fn take(&mut self, rule: &Id, version: u64, now: Timestamp) -> Result<(), Full> {
         let used = self.rules.len();
         let is_room = u32::try_from(used).is_ok_and(|used| used < self.limit());
@@ -71,25 +71,26 @@ impl Quota {
         Ok(())
     }
 
-    /// Counts a rule that is there already, whatever is allowed.
+    /// Counts an existing rule, beyond the limit too.
     pub fn count_in(&mut self, rule: &Id, version: u64, at: Timestamp) {
         let version = self.rules.get(rule).map_or(version, |place| place.version.max(version));
         self.rules.insert(rule.clone(), Place { at, version });
     }
 
-    /// Gives back the place of a rule that was deleted at this version; whether it had one. Who makes the rule again keeps the place.
+    /// Gives back the place of a rule that was deleted at this version. Returns true if it had one. A rule that was made again keeps its
+    /// place.
     pub fn give_back(&mut self, rule: &Id, version: u64) -> bool {
         let over = self.rules.get(rule).is_some_and(|place| place.version <= version);
         over && self.rules.remove(rule).is_some()
     }
 
-    /// Gives back the places of rules that are not there, unless they may be under way.
+    /// Gives back the places of rules that do not exist, unless they may be under way.
     pub fn give_back_unused(&mut self, there: &BTreeSet<Id>, now: Timestamp) {
         self.rules.retain(|rule, place| there.contains(rule) || place.at + UNDER_WAY > now);
     }
 }
 
-/// How many rules a body such as `{"rules": 50}` allows.
+/// Reads the number of rules that a body such as `{"rules": 50}` allows.
 ///
 /// # Errors
 /// All faults at once.

@@ -1,8 +1,8 @@
 //! The health of a receiver: one scheme, host and port that one owner's rules send to (B1–B6).
 //!
-//! Attempts are counted in buckets of ten seconds, so that what several processes counted adds up in whatever order they write it. A receiver
-//! that fails too often is *open*: what is owed to it waits, uncharged, and one delivery at a time probes it. Once a probe is answered it is
-//! *half open*: what waits goes out, two for each answer. Nothing here reads a clock: the time is an argument.
+//! Attempts are counted in buckets of ten seconds, so that the counts of several processes add up in any order. A receiver
+//! that fails too often is *open*: its deliveries wait, uncharged, and one delivery at a time probes it. An answered probe makes it
+//! *half open*: waiting deliveries go out, two for each answer. Nothing here reads a clock: the time is an argument.
 
 mod probe;
 
@@ -17,21 +17,21 @@ use crate::{caller::Owner, delivery::DeliveryId, hash, id::Id, request::Request}
 pub const LONGEST_OUTAGE: SignedDuration = SignedDuration::from_hours(72);
 /// The number of waiting deliveries beyond which fresh ones wait behind them while the receiver recovers (B5).
 pub const MANY_WAIT: usize = 100;
-/// The deliveries that were let go and have no answer yet, at most, while each answer lets two more go (B5).
+/// The most deliveries that were let go and have no answer yet, while each answer lets two more go (B5).
 const MOST_UNDER_WAY: u32 = 64;
 /// The length of a bucket, in seconds, and the number of buckets that count.
 const BUCKET_SECONDS: i64 = 10;
 const BUCKETS: i64 = 6;
-/// The attempts in a minute from which on a share of failures opens the breaker (B2).
+/// The attempts in a minute from which a share of failures opens the breaker (B2).
 const LEAST_ATTEMPTS: u32 = 10;
 /// The failures in a row that open the breaker, and the least time from the first of them to the last (B2).
 const RUN_LENGTH: u32 = 3;
 const RUN_TIME: SignedDuration = SignedDuration::from_mins(2);
-/// The time for which a probe has its receiver to itself: more than the longest timeout and what a claim takes.
+/// The time for which no second probe begins: more than the longest timeout and a claim.
 const PROBE_LEASE: SignedDuration = SignedDuration::from_mins(3);
-/// The time after which a suspect that was slow no more is closed.
+/// The time after which a suspect that was not slow again is closed.
 const SUSPICION: SignedDuration = SignedDuration::from_mins(10);
-/// The bytes of an error that are kept.
+/// The bytes of an error that are stored.
 const MAX_ERROR_BYTES: usize = 200;
 
 /// A receiver by its name.
@@ -48,13 +48,13 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// The receiver of a request of this owner's rules.
+    /// The receiver of a request by this owner's rules.
     pub fn of(owner: &Owner, request: &Request) -> Self {
         let scheme = request.origin().split_once("://").map_or("https", |(scheme, _)| scheme);
         Self::named(owner, scheme, request.host())
     }
 
-    /// The receiver of this name.
+    /// The receiver with this name.
     fn named(owner: &Owner, scheme: &str, host: &str) -> Self {
         let of = owner.affiliate().map_or("admin", Id::as_str);
         let kind = if owner.affiliate().is_some() { "affiliate" } else { "admin" };
@@ -68,14 +68,14 @@ impl Receiver {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiverState {
-    /// It is sent to.
+    /// Requests are sent.
     #[default]
     Closed,
-    /// It is sent to, and answers slowly.
+    /// Requests are sent; answers are slow.
     Suspect,
-    /// It is down: deliveries wait for it.
+    /// The receiver is down: deliveries wait for it.
     Open,
-    /// It has answered again: those that wait go out.
+    /// The receiver has answered again: waiting deliveries go out.
     HalfOpen,
 }
 
@@ -83,7 +83,7 @@ impl ReceiverState {
     /// Every state.
     pub const ALL: [Self; 4] = [Self::Closed, Self::Suspect, Self::Open, Self::HalfOpen];
 
-    /// The word of the API.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -94,22 +94,22 @@ impl ReceiverState {
     }
 }
 
-/// The result of one attempt, as its receiver's health sees it (B1).
+/// The outcome of one attempt for its receiver's health (B1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sign {
-    /// An answer that shows a receiver that works, whatever it says.
+    /// An answer that shows that the receiver works, whatever its content.
     Answer,
-    /// No answer in time, or no connection: the words for it.
+    /// No answer in time, or no connection, with the error.
     Failure(String),
-    /// A 5xx or 429 that its rule sends again. It costs nobody else anything: alone it opens the breaker only if nothing else comes for
+    /// A 5xx or 429 that its rule retries. It does not affect other rules: alone it opens the breaker only if nothing else is counted for
     /// minutes.
     Refusal(String),
 }
 
-/// Attempts of ten seconds.
+/// The attempts of ten seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Bucket {
-    /// The number of its ten seconds since 1970.
+    /// The number of its ten seconds, counted from 1970.
     at: i64,
     attempts: u32,
     failures: u32,
@@ -126,7 +126,7 @@ struct Streak {
 /// The attempts that one process has seen since it last wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Those of the last minute.
+    /// The attempts of the last minute.
     buckets: Vec<Bucket>,
     /// `true` if there was an answer; the streak began after it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -154,7 +154,7 @@ impl Counts {
         }
     }
 
-    /// Adds what another process, or this one since, has counted.
+    /// Adds later counts of another process or of this one.
     fn merge(&mut self, later: Self, now: Timestamp) {
         later.buckets.into_iter().for_each(|bucket| self.count(bucket));
         self.age(now);
@@ -187,7 +187,7 @@ impl Counts {
         self.buckets.retain(|bucket| bucket.at >= first);
     }
 
-    /// Returns true if these open the breaker (B2).
+    /// Returns true if these counts open the breaker (B2).
     fn is_too_bad(&self) -> bool {
         let (attempts, failures) = self.buckets.iter().fold((0_u32, 0_u32), |(attempts, failures), bucket| {
             (attempts.saturating_add(bucket.attempts), failures.saturating_add(bucket.failures))
@@ -202,7 +202,7 @@ fn bucket(now: Timestamp) -> i64 {
     now.as_second().div_euclid(BUCKET_SECONDS)
 }
 
-/// A delivery that probes a receiver that is down.
+/// A delivery that probes an open receiver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// The delivery.
@@ -218,13 +218,13 @@ pub struct Health {
     pub state: ReceiverState,
     /// The time since which it is in this state.
     pub since: Timestamp,
-    /// Grows with each transition and with each probe: whoever wrote with an older one is late.
+    /// Grows with each transition and with each probe: a write with an older one is late.
     pub generation: u64,
     /// The time at which its outage began, until it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down_since: Option<Timestamp>,
     counts: Counts,
-    /// The probe that is under way.
+    /// The running probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
     /// The time of the last probe's end, or of the outage's beginning.
@@ -233,26 +233,26 @@ pub struct Health {
     /// The probes of this outage that failed.
     #[serde(default)]
     failed_probes: u32,
-    /// `true` if a person asks for a probe.
+    /// `true` if a person requested a probe.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_asked: bool,
-    /// `true` while many deliveries wait for it that has answered again: fresh ones wait behind them.
+    /// `true` while many deliveries wait for the half-open receiver: fresh ones wait behind them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_many: bool,
 }
 
-/// A change of a receiver's state that the bus is told of.
+/// A change of a receiver's state that is published on the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transition {
     /// An outage has begun.
     Down,
-    /// It is over.
+    /// The outage has ended.
     Up,
 }
 
 impl Health {
-    /// The health of a receiver of which nothing bad is known.
+    /// The health of a receiver without known failures.
     pub fn new(now: Timestamp) -> Self {
         Self {
             state: ReceiverState::Closed,
@@ -268,7 +268,7 @@ impl Health {
         }
     }
 
-    /// The words of its last failure.
+    /// The error of its last failure.
     pub fn last_error(&self) -> Option<&str> {
         self.counts.last_error.as_deref()
     }
@@ -284,13 +284,13 @@ impl Health {
         self.counts.buckets.iter().any(|bucket| bucket.at >= first && bucket.failures > 0)
     }
 
-    /// Returns true if its outage is not over.
+    /// Returns true if its outage has not ended.
     pub fn is_out(&self) -> bool {
         matches!(self.state, ReceiverState::Open | ReceiverState::HalfOpen)
     }
 
-    /// Returns true if a delivery is to wait for it. One that has waited goes out while the receiver recovers; one that probes goes out at
-    /// any time.
+    /// Returns true if a delivery must wait for the receiver. One that has waited goes out while the receiver recovers; a probe goes out
+    /// at any time.
     pub fn keeps(&self, delivery: &DeliveryId, has_waited: bool, now: Timestamp) -> bool {
         match self.state {
             ReceiverState::Closed | ReceiverState::Suspect => false,
@@ -299,7 +299,7 @@ impl Health {
         }
     }
 
-    /// Adds counts while it is sent to. Returns the transition if that opens it (B2).
+    /// Adds counts. Returns the transition if they open the breaker (B2).
     pub fn merge(&mut self, counts: Counts, now: Timestamp) -> Option<Transition> {
         self.counts.merge(counts, now);
         if self.is_out() || !self.counts.is_too_bad() {
@@ -310,12 +310,12 @@ impl Health {
         Some(Transition::Down)
     }
 
-    /// Returns true if these counts would open it.
+    /// Returns true if these counts would open the breaker.
     pub fn would_open(&self, counts: &Counts, now: Timestamp) -> bool {
         self.clone().merge(counts.clone(), now).is_some()
     }
 
-    /// Begins a probe by this delivery, unless one is under way.
+    /// Begins a probe by this delivery, unless one is running.
     pub fn begin_probe(&mut self, delivery: &DeliveryId, now: Timestamp) -> bool {
         if self.state != ReceiverState::Open || self.is_probed(now) {
             return false;
@@ -326,12 +326,12 @@ impl Health {
         true
     }
 
-    /// Returns true while a probe is under way.
+    /// Returns true while a probe is running.
     pub fn is_probed(&self, now: Timestamp) -> bool {
         self.probe.as_ref().is_some_and(|probe| probe.until > now)
     }
 
-    /// The time of the next probe, while these wait, the oldest of them until `until` at most; `None` if it is not down.
+    /// The time of the next probe, while these wait, the oldest of them until `until` at most; `None` if the receiver is not open.
     pub fn next_probe(&self, waiting: &[ProbeCandidate], until: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let last = self.probed_at.filter(|_| self.state == ReceiverState::Open)?;
         if let Some(probe) = self.probe.as_ref().filter(|probe| probe.until > now) {
@@ -343,7 +343,7 @@ impl Health {
         Some(last + probe_pause(self.failed_probes, waiting, until.duration_since(last)))
     }
 
-    /// Makes the next probe due now, and those after it frequent again: a person asks for it. Returns false if it is not down.
+    /// Makes the next probe due now, and the probes after it frequent again, for a person. Returns false if the receiver is not open.
     pub fn ask_probe(&mut self) -> bool {
         if self.state != ReceiverState::Open {
             return false;
@@ -353,8 +353,8 @@ impl Health {
         true
     }
 
-    /// Takes the result of an attempt that began at `began` while it is down or recovers. Returns true if that changes anything: an attempt
-    /// that began earlier says nothing of the present.
+    /// Records the result of an attempt that began at `began` while the receiver is open or half-open. Returns true if that changes
+    /// anything: an attempt that began earlier does not count.
     pub fn hear(&mut self, sign: &Sign, (delivery, began): (&DeliveryId, Timestamp), now: Timestamp) -> bool {
         let is_probe = self.probe.as_ref().is_some_and(|probe| probe.delivery == *delivery);
         match (self.state, sign) {
@@ -376,7 +376,7 @@ impl Health {
         }
     }
 
-    /// A probe, or a delivery that was let go, has failed.
+    /// Records a failed probe, or a failed delivery that was let go.
     fn fail(&mut self, sign: &Sign, now: Timestamp) {
         self.counts.add(sign, now);
         self.probe = None;
@@ -385,7 +385,7 @@ impl Health {
         self.failed_probes = self.failed_probes.saturating_add(1);
     }
 
-    /// Lets those that wait go out: a person says that it works again. Returns false if nothing waits for it in this state.
+    /// Lets waiting deliveries go out, for a person. Returns false if nothing waits for the receiver in this state.
     pub fn release(&mut self, now: Timestamp) -> bool {
         if self.state != ReceiverState::Open {
             return false;
@@ -395,7 +395,7 @@ impl Health {
         true
     }
 
-    /// Closes it. Returns the transition if an outage is over.
+    /// Closes the breaker. Returns the transition if an outage has ended.
     pub fn close(&mut self, now: Timestamp) -> Option<Transition> {
         self.go(ReceiverState::Closed, now);
         let last_error = self.counts.last_error.take();
@@ -404,7 +404,7 @@ impl Health {
         self.down_since.take().map(|_| Transition::Up)
     }
 
-    /// Suspects it: a send has run for long. Returns false if that changes nothing.
+    /// Makes the receiver suspect: a send takes long. Returns false if that changes nothing.
     pub fn suspect(&mut self, now: Timestamp) -> bool {
         let changes = self.state == ReceiverState::Closed;
         if changes {
@@ -413,7 +413,7 @@ impl Health {
         changes
     }
 
-    /// Returns true if it has been suspected for so long that it is closed.
+    /// Returns true if it has been suspect for so long that it can be closed.
     pub fn is_stale_suspect(&self, now: Timestamp) -> bool {
         self.state == ReceiverState::Suspect && now >= self.since + SUSPICION
     }
@@ -424,8 +424,8 @@ impl Health {
     }
 }
 
-/// The number of waiting deliveries that an answer lets go, while so many that were let go have none yet (B5): two, so that their number
-/// doubles, and in the end one for one.
+/// The number of waiting deliveries that an answer lets go, while this many that were let go have no answer yet (B5): two, so that their
+/// number doubles, and in the end one.
 pub fn let_go(under_way: u32) -> usize {
     if under_way < MOST_UNDER_WAY { 2 } else { 1 }
 }

@@ -1,4 +1,4 @@
-//! What a person asks for to repair what failed: a resend, a replay of a period, a backfill from kept events (L1, contract §3).
+//! Requests of a person to repair failures: a resend, a replay of a period, a backfill from kept events (L1).
 
 use jiff::Timestamp;
 
@@ -9,10 +9,10 @@ use crate::{
     json::Value,
 };
 
-/// What a replay sends again unless it is told.
+/// The states that a replay sends again by default.
 pub const USUALLY_REPLAYED: [State; 5] = [State::Failed, State::Exhausted, State::Unresolved, State::Cancelled, State::Expired];
 
-/// A period: from a time on, up to but without another.
+/// A period: from a time up to another, excluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Period {
     /// Its first moment.
@@ -21,34 +21,34 @@ pub struct Period {
     pub to: Timestamp,
 }
 
-/// To send one delivery again.
+/// A request to send one delivery again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resend {
     /// Also if a newer one was delivered (L1).
     pub force: bool,
-    /// The step at which a flow begins, with its variables as they are (W13); unless given its first.
+    /// The step at which a flow begins, with its present variables (W13); the first step by default.
     pub from_step: Option<String>,
 }
 
-/// To send the deliveries of a period again.
+/// A request to send the deliveries of a period again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replay {
-    /// When they were made.
+    /// The period of the deliveries' creation.
     pub period: Period,
-    /// Those that ended so.
+    /// The states of the deliveries.
     pub states: Vec<State>,
-    /// Only count them.
+    /// `true` to count them only.
     pub dry_run: bool,
-    /// Also those of which a newer one was delivered (L1).
+    /// Also deliveries of which a newer one was delivered (L1).
     pub force: bool,
 }
 
-/// To judge the events of a period that were kept.
+/// A request to judge the kept events of a period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backfill {
-    /// When they were received.
+    /// The period in which the events were received.
     pub period: Period,
-    /// Only count what would be owed.
+    /// `true` to count the owed deliveries only.
     pub dry_run: bool,
 }
 
@@ -119,7 +119,7 @@ impl Period {
     }
 }
 
-/// `states`: each one in which a delivery is over.
+/// `states`: each a state of an ended delivery.
 fn read_states(fields: &Fields<'_>, faults: &mut Faults) -> Vec<State> {
     let given = fields.list("states", faults);
     if given.is_empty() {

@@ -1,6 +1,7 @@
-//! The reason why a delivery does not move now, and the time until which: for a person who looks at one that is stuck.
+//! The reason why a delivery does not move now, and its end, for a person who looks at a delivery that is stuck.
 //!
-//! The reason is read off what decides: the row, the rule, the line's own decision ([`Position`]), the hold. Nothing here decides anything.
+//! The reason is computed from the data that decide: the row, the rule, the decision of the line ([`Position`]), the hold. Nothing here
+//! decides.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,9 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// It is over.
+    /// The delivery has ended.
     Ended,
-    /// A row that decides can't be read.
+    /// A needed row can't be read.
     Unreadable,
     /// An attempt is claimed and has no record.
     Lease,
@@ -46,14 +47,14 @@ pub enum Cause {
     GivenBack,
     /// It waits for a slot of its rule's rate.
     RateSlot,
-    /// It was due, and nothing keeps it.
+    /// It was due, and there is no reason to wait.
     Late,
-    /// Nothing keeps it.
+    /// There is no reason to wait.
     Nothing,
 }
 
 impl Cause {
-    /// Every cause, in the order in which they are looked for.
+    /// Every cause, in the order of the checks.
     pub const ALL: [Self; 18] = [
         Self::Ended,
         Self::Unreadable,
@@ -75,7 +76,7 @@ impl Cause {
         Self::Nothing,
     ];
 
-    /// The word of the API.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ended => "ended",
@@ -107,47 +108,47 @@ pub struct Standstill {
     pub cause: Cause,
     /// The reason in a sentence.
     pub why: String,
-    /// The time until which it counts; `None` if no time ends it.
+    /// The end of the reason; `None` if no time ends it.
     pub until: Option<Timestamp>,
 }
 
-/// A delivery as its row has it.
+/// A delivery in its row.
 #[derive(Debug, Clone, Copy)]
 pub struct KnownRow<'a> {
     /// The state.
     pub state: State,
     /// The reason of the state.
     pub reason: Option<&'a str>,
-    /// The time of the next attempt.
+    /// The time of its next attempt.
     pub next_due: Option<Timestamp>,
-    /// The time at which it ended.
+    /// The time of its end.
     pub ended_at: Option<Timestamp>,
 }
 
-/// The rule of a delivery as it is now.
+/// The present state of a delivery's rule.
 #[derive(Debug, Clone, Copy)]
 pub enum RuleNow<'a> {
-    /// It can't be read.
+    /// The rule can't be read.
     Unknown,
-    /// There is no such rule any more.
+    /// The rule does not exist any more.
     Deleted,
-    /// It is switched off, or lacks a secret.
+    /// The rule is switched off, or lacks a secret.
     Off,
-    /// It was switched off after the delivery matched, and on again.
+    /// The rule was switched off after the delivery matched, and on again.
     OffSince,
     /// A secret must be written again.
     Unbound {
         /// Names the secret and the change that unbound it.
         reason: &'a str,
-        /// The time at which the delivery ends without it, if that is known.
+        /// The time at which the delivery ends if the secret stays unwritten, if known.
         until: Option<Timestamp>,
     },
-    /// It is paused.
+    /// The rule is paused.
     Paused {
-        /// The time at which the delivery ends if it does not go on, if that is known.
+        /// The time at which the delivery ends if the pause lasts, if known.
         until: Option<Timestamp>,
     },
-    /// It sends the delivery.
+    /// The rule sends the delivery.
     Sends(Option<RateNow>),
 }
 
@@ -156,7 +157,7 @@ pub enum RuleNow<'a> {
 pub struct RateNow {
     /// Requests a second.
     pub per_second: u32,
-    /// The next free slot, if any was taken lately.
+    /// The next free slot, if one was taken lately.
     pub free_from: Option<Timestamp>,
 }
 
@@ -167,29 +168,29 @@ pub struct ReceiverNow<'a> {
     pub host: &'a str,
     /// The time since which it is down.
     pub since: Timestamp,
-    /// `true` if it has answered again.
+    /// `true` if it is half-open.
     pub recovers: bool,
-    /// The time at which the delivery ends if it has not been let go.
+    /// The time at which the delivery ends if it still waits.
     pub until: Timestamp,
 }
 
 /// The hold of a held delivery.
 #[derive(Debug, Clone, Copy)]
 pub enum HoldNow {
-    /// It does not hold the delivery any more.
+    /// The hold does not hold the delivery any more.
     LetGo,
-    /// It holds the delivery.
+    /// The hold holds the delivery.
     Holds {
         /// The time since which the conversion is settled.
         settled_at: Option<Timestamp>,
-        /// The time at which it is looked at next.
+        /// The time at which the hold is due.
         due: Option<Timestamp>,
-        /// `true` if it has something to carry out.
+        /// `true` if it has postbacks to hand over.
         has_outbox: bool,
     },
 }
 
-/// Everything that decides what a delivery does next.
+/// All data that decide the next step of a delivery.
 #[derive(Debug, Clone)]
 pub struct Circumstances<'a> {
     /// The time.
@@ -198,24 +199,24 @@ pub struct Circumstances<'a> {
     pub row: Option<KnownRow<'a>>,
     /// The rule.
     pub rule: RuleNow<'a>,
-    /// The place in its subject queue; `None` if that can't be read.
+    /// The position in its subject queue; `None` if that can't be read.
     pub position: Option<Position>,
-    /// The row that decides and can't be read, such as `its hold`.
+    /// The row that is needed and can't be read, such as `its hold`.
     pub unreadable: Option<String>,
-    /// The time until which it waits for the first of its change at most.
+    /// The time until which it waits for the first delivery of its change at most.
     pub patient_until: Option<Timestamp>,
-    /// The hold, if its row says that it is held.
+    /// The hold, if the row is in state `held`.
     pub hold: Option<HoldNow>,
     /// The time of its due row, if there is one.
     pub filed: Option<Timestamp>,
-    /// The receiver that it waits for, if that is down.
+    /// The receiver that it waits for, if that is not closed.
     pub receiver: Option<ReceiverNow<'a>>,
 }
 
-/// The sentence's end where only the message's arrival is missing.
+/// The end of a sentence about a delivery that only waits for its message.
 const AT_ITS_MESSAGE: &str = "when its message is handed out next";
 
-/// Returns the reason why a delivery does not move, and the time until which.
+/// Returns the reason why a delivery does not move, and its end.
 pub fn standstill(now: &Circumstances<'_>) -> Standstill {
     let found = ended(now)
         .or_else(|| unreadable(now))
@@ -326,7 +327,7 @@ fn person_or_order(now: &Circumstances<'_>) -> Option<Standstill> {
     }
 }
 
-/// A wait for the next attempt. One whose last attempt has no record waits for its message alone.
+/// A wait for the next attempt. A delivery whose last attempt has no record waits only for its message.
 fn waits(now: &Circumstances<'_>) -> Option<Standstill> {
     let position = now.position.as_ref()?;
     let row = now.row?;

@@ -18,17 +18,17 @@ pub const DAY_HOURS: i64 = 24;
 pub const MAX_DAYS_OF_HOURS: i64 = 31;
 /// The longest period in buckets of a day, in days.
 pub const MAX_DAYS: i64 = 400;
-/// The bits of a latency that tell buckets of one doubling apart.
+/// The bits of a latency that distinguish the buckets of one doubling.
 const SUB_BITS: u32 = 3;
 /// The buckets of one doubling.
 const SUB_BUCKETS: u64 = 1 << SUB_BITS;
-/// The time after the end of an hour within which the log may still be given a page of that hour.
+/// The time after the end of an hour in which the log may still get a page for that hour.
 const LATE_PAGES: SignedDuration = SignedDuration::from_mins(5);
-/// The time for which a failed delivery is expected to be sent again by a person.
+/// The time in which a person is expected to send a failed delivery again.
 const REPAIRS: SignedDuration = SignedDuration::from_hours(24 * 32);
-/// The share of its age for which the count of an hour stands although it may change.
+/// The divisor of an hour's age: a count that may change is valid for this share of the age.
 const AGE_SHARE: i32 = 32;
-/// The time for which a count stands for each delivery in it, so that rereading costs at most 500 rows a second.
+/// The time for which a count is valid, for each delivery in it, so that rereading costs at most 500 rows a second.
 const PER_DELIVERY: SignedDuration = SignedDuration::from_millis(2);
 
 /// A histogram of latencies in milliseconds.
@@ -53,7 +53,7 @@ impl Histogram {
         *self.0.entry(Self::bucket(latency_ms)).or_default() += 1;
     }
 
-    /// Adds what another one counted.
+    /// Adds the counts of another histogram.
     pub fn merge(&mut self, other: &Self) {
         for (bucket, count) in &other.0 {
             let sum = self.0.entry(*bucket).or_default();
@@ -87,14 +87,14 @@ impl Histogram {
 
     fn middle(bucket: u16) -> u64 {
         let Some(above) = u64::from(bucket).checked_sub(SUB_BUCKETS) else { return u64::from(bucket) };
-        // A stored bucket that no latency has is read as the greatest.
+        // A stored bucket beyond all latencies is read as the greatest.
         let exponent = u32::try_from(above / SUB_BUCKETS).unwrap_or(u32::MAX).min(u64::BITS - 1 - SUB_BITS);
         let lowest = (SUB_BUCKETS + above % SUB_BUCKETS) << exponent;
         lowest + (1_u64 << exponent) / 2
     }
 }
 
-/// The deliveries of a bucket: how many are in each state, and the latencies of those that were delivered.
+/// The deliveries of a bucket: the number in each state, and the latencies of those that were delivered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
     /// Deliveries by their state.
@@ -110,7 +110,7 @@ fn is_empty(histogram: &Histogram) -> bool {
 }
 
 impl Figures {
-    /// Counts a delivery. `latency` is its time from creation to delivery, if it was delivered and not held back before.
+    /// Counts a delivery. `latency` is its time from creation to delivery, if it was delivered and not held.
     pub fn add(&mut self, state: State, latency: Option<SignedDuration>) {
         *self.counts.entry(state).or_default() += 1;
         if let Some(latency) = latency {
@@ -118,7 +118,7 @@ impl Figures {
         }
     }
 
-    /// Adds what another bucket counted.
+    /// Adds the counts of another bucket.
     pub fn merge(&mut self, other: &Self) {
         for (state, count) in &other.counts {
             let sum = self.counts.entry(*state).or_default();
@@ -136,19 +136,19 @@ impl Figures {
     }
 }
 
-/// An hour as it was counted.
+/// The counts of an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
-    /// The time at which counting began.
+    /// The time at which the count began.
     #[serde(rename = "t")]
     pub at: Timestamp,
-    /// The result.
+    /// The counts.
     #[serde(rename = "f")]
     pub figures: Figures,
 }
 
 impl Counted {
-    /// Returns true if an hour that ends at `end` is to be counted again: it may have changed, and rereading it costs little.
+    /// Returns true if an hour that ends at `end` must be counted again: it may have changed, and rereading it costs little.
     pub fn is_due(&self, end: Timestamp, now: Timestamp) -> bool {
         let may_change = self.at < end + LATE_PAGES
             || self.figures.has(|state| !state.is_ended())
@@ -172,7 +172,7 @@ impl BucketSize {
     /// Every size.
     pub const ALL: [Self; 2] = [Self::Hour, Self::Day];
 
-    /// The word of the API.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hour => "hour",
@@ -180,7 +180,7 @@ impl BucketSize {
         }
     }
 
-    /// The size of that name.
+    /// The size with that name.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|size| size.as_str() == word)
     }
@@ -217,8 +217,8 @@ pub struct StatisticsPeriod {
 }
 
 impl StatisticsPeriod {
-    /// The buckets that touch the time from `from` up to `to`; none begins after `now`. Without `to` the period ends now, without
-    /// `from` it is 24 hours or 30 days long.
+    /// The buckets that overlap the time from `from` up to `to`; none begins after `now`. By default the period ends now, and
+    /// is 24 hours or 30 days long.
     ///
     /// # Errors
     /// Faults at `/from`: the period is too long, or ends before it begins.

@@ -25,7 +25,7 @@ pub fn id(prefix: &'static str, size: u8) -> impl Strategy<Value = Id> {
     (0..size).prop_map(move |number| format!("{prefix}_{number}").parse().expect("letters, a bar and digits"))
 }
 
-/// Any text of a few characters, the empty one and all of Unicode's scripts included.
+/// Any short text, including the empty one and all of Unicode's scripts.
 pub fn text() -> impl Strategy<Value = String> {
     any::<String>().prop_filter("free text has a limit", |text| text.len() <= 2048)
 }
@@ -45,7 +45,7 @@ pub fn time() -> impl Strategy<Value = Timestamp> {
     (0..4_000_000_000_i64, 0..1_000_000_000_i32).prop_map(|(second, nano)| Timestamp::new(second, nano).expect("in jiff's range"))
 }
 
-/// What a change did.
+/// Any effect of a change.
 pub fn change_kind() -> impl Strategy<Value = ChangeKind> {
     select(&[ChangeKind::Created, ChangeKind::Updated, ChangeKind::Unchanged])
 }
@@ -55,7 +55,7 @@ pub fn result() -> impl Strategy<Value = TransactionResult> {
     select(&[TransactionResult::Pending, TransactionResult::Approved, TransactionResult::Rejected])
 }
 
-/// A transaction of that id.
+/// A transaction with that id.
 pub fn transaction(transaction_id: Id) -> impl Strategy<Value = Transaction> {
     let state = (option::of(0..1_u64 << 53), option::of(change_kind()), result(), option::of(result()));
     let commission = prop_oneof![text(), id("com", 6).prop_map(|id| id.to_string())];
@@ -204,7 +204,7 @@ pub fn conditions() -> impl Strategy<Value = Conditions> {
         )
 }
 
-/// The detail that the contract prints as its example (contract §1), with every time and cookie filled in.
+/// The example detail of docs/events-in.md, with every time and cookie filled in.
 pub fn detail() -> Value {
     json!({
         "change_id": "chg_0001",

@@ -1,8 +1,8 @@
-//! Times of events, which may be the last ones there are.
+//! Arithmetic with times of events, which may be at the end of the range.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A time that much later, or the last there is.
+/// The time `time` after `at`, or the largest time.
 pub(crate) fn later(at: Timestamp, time: SignedDuration) -> Timestamp {
     at.checked_add(time).unwrap_or(Timestamp::MAX)
 }

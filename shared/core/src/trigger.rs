@@ -1,4 +1,4 @@
-//! When a rule fires: the six triggers (domain §2).
+//! The six triggers of rules (T1–T6).
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::EventKind;
 
-/// Which elementary events a rule fires on; once per event (T1–T6).
+/// The elementary events on which a rule fires; once per event (T1–T6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
@@ -44,7 +44,7 @@ impl Trigger {
         Self::ConversionUpdated,
     ];
 
-    /// Whether an event of that kind fires it (domain §2).
+    /// Returns true if an event of that kind fires it (T1–T6).
     pub fn fires_on(self, kind: EventKind) -> bool {
         match self {
             Self::TransactionAll => kind.is_transaction(),
@@ -56,7 +56,7 @@ impl Trigger {
         }
     }
 
-    /// Its number in the domain, 1 to 6.
+    /// Its number in docs/domain.md, 1 to 6.
     pub fn number(self) -> u8 {
         match self {
             Self::TransactionAll => 1,
@@ -68,7 +68,7 @@ impl Trigger {
         }
     }
 
-    /// The word of the contract.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TransactionAll => "transaction_all",
@@ -80,7 +80,7 @@ impl Trigger {
         }
     }
 
-    /// Whether it is about transactions (T1–T3) rather than conversions (T4–T6): what the subject of its postbacks is.
+    /// Returns true if the subject of its postbacks is a transaction (T1–T3) rather than the conversion (T4–T6).
     pub fn is_transaction(self) -> bool {
         matches!(self, Self::TransactionAll | Self::TransactionCreated | Self::TransactionUpdated)
     }

@@ -1,5 +1,5 @@
-//! The budgets of rules, renderings and judgements: the largest input within each and the smallest beyond it, and the memory that
-//! hostile ones take.
+//! The budgets of rules, renderings and judgements: the largest input within each and the smallest beyond it, and the memory of
+//! hostile inputs.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use tracking_core::{
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// Every test holds it, so that each measures its own memory.
+/// Every test holds this lock, so that each measures its own memory.
 static ALONE: Mutex<()> = Mutex::new(());
 
 const LARGE: &str = "the regular expression takes more than 64 KiB compiled: repeat less, or write smaller classes, such as [0-9] for \
@@ -52,7 +52,7 @@ fn rule(values: &[String]) -> Value {
     json!({"name": "n", "request": {"method": "POST", "url": "https://a.example/", "body": body}})
 }
 
-/// A rule that asks the field `a` of an answer for each of these expressions, in a rule of its own.
+/// A rule that matches the field `a` of a response with each of these expressions, each in an answer rule of its own.
 fn matching(patterns: &[&str]) -> Value {
     let one = |pattern: &&str| json!({"when": [{"source": "body", "key": "a", "operator": "matches", "value": pattern}], "then": "delivered"});
     json!({"name": "n", "request": {"url": "https://a.example/"}, "answer": {"rules": patterns.iter().map(one).collect::<Vec<_>>()}})
@@ -83,7 +83,7 @@ fn in_scope<T>(event: &Event, with: impl FnOnce(&Scope<'_>) -> T) -> T {
     })
 }
 
-/// The body that a rule sends where `{query.x}` is that text, or why there is none; and the steps taken.
+/// The body that a rule sends if `{query.x}` is that text, or the reason why there is none; and the steps taken.
 fn sent(definition: &Definition, x: &str) -> (Result<String, String>, usize) {
     in_scope(&event(x), |scope| {
         let rendered = definition.plan.first_call().request.render(scope).map_err(|fault| fault.to_string());
@@ -97,7 +97,7 @@ fn judge(definition: &Definition, body: &str) -> Judgement {
     in_scope(&event(""), |scope| definition.plan.first_call().answer.judge(&answer, "https://a.example/", scope))
 }
 
-/// The result, the most memory that making it took, and the memory that it keeps, in KiB.
+/// The result, the peak memory of the call, and the memory that the result keeps, in KiB.
 fn measured<T>(call: impl FnOnce() -> T) -> (T, usize, usize) {
     let before = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();
@@ -243,7 +243,7 @@ fn f2_a_stored_rule_with_more_than_a_hundred_conditions_goes_on_and_is_not_chang
     assert_eq!((judgement.verdict, judgement.rule), (Verdict::Failed, Some(5)));
 }
 
-/// The body of a rule as it is shown.
+/// The body of a rule in the resource's form.
 fn document_with_types(document: &Value) -> Value {
     let mut body = document["request"]["body"].clone();
     for field in body["fields"].as_array_mut().expect("a list of fields") {

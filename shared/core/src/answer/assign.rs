@@ -20,7 +20,7 @@ const LEAST_KEEP_SECONDS: u32 = 15;
 /// The longest text of `keep_seconds`, in bytes.
 const MAX_KEEP_TEXT: usize = 1_024;
 
-/// Texts by the names of the variables that they are set to.
+/// The assigned texts by variable name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Assignments(BTreeMap<String, Assignment>);
 
@@ -28,14 +28,14 @@ pub(crate) struct Assignments(BTreeMap<String, Assignment>);
 #[derive(Debug, Clone)]
 struct Assignment {
     text: Template,
-    /// Its value is shown to nobody.
+    /// `true` if nobody may see its value.
     is_secret: bool,
-    /// The seconds for which later deliveries read it.
+    /// The seconds for which later deliveries may read it.
     keep_seconds: Option<Template>,
 }
 
 impl Assignment {
-    /// Returns true if it is written as its text alone.
+    /// Returns true if the resource's form is the text alone.
     fn is_short(&self) -> bool {
         !self.is_secret && self.keep_seconds.is_none()
     }
@@ -83,18 +83,18 @@ impl Assignments {
         Self(all)
     }
 
-    /// The resource's form, as it was written; `None` if there are none.
+    /// The resource's form, as it was written; `None` if nothing is set.
     pub(crate) fn document(&self) -> Option<Value> {
         let all = self.0.iter().map(|(name, assignment)| (name.clone(), assignment.document()));
         (!self.0.is_empty()).then(|| Value::Object(all.collect()))
     }
 
-    /// Returns true if there are none.
+    /// Returns true if nothing is set.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Names and texts.
+    /// The names of the variables with their texts.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Template)> {
         self.0.iter().map(|(name, assignment)| (name.as_str(), &assignment.text))
     }
@@ -129,12 +129,12 @@ impl Assignments {
         self.0.iter().filter(|(_, assignment)| assignment.keep_seconds.is_some()).map(|(name, _)| name.as_str())
     }
 
-    /// Returns true if it sets that variable.
+    /// Returns true if it sets the variable.
     pub(crate) fn sets(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// Renders the texts of a `set` step: an empty text is a value. `left_out` hears the field and why.
+    /// Renders the texts of a `set` step; an empty text is a value. `left_out` receives each field that is left out and the reason.
     pub(crate) fn assign(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Assigned {
         let mut assigned = Assigned::default();
         for (name, assignment) in &self.0 {
@@ -158,7 +158,8 @@ impl Assignments {
         assigned
     }
 
-    /// Renders the texts of a response; `left_out` hears the field and why. Empty is not set, surrounding blanks do not count.
+    /// Renders the texts of a response. `left_out` receives each field that is left out and the reason. An empty text sets nothing;
+    /// surrounding blanks are removed.
     pub(crate) fn tell(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Assigned {
         let mut assigned = Assigned::default();
         for (name, assignment) in &self.0 {
@@ -177,14 +178,14 @@ impl Assignments {
 /// Values that were set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Assigned {
-    /// By the names of the variables.
+    /// The values by variable name.
     pub(crate) values: BTreeMap<String, String>,
-    /// The seconds for which some of them are kept.
+    /// The seconds for which some of the values are kept.
     pub(crate) keep: BTreeMap<String, u32>,
 }
 
-/// The seconds for which a value is kept; more than 30 days are 30 days. Where its text gives no time, or one that is over, it is kept for the
-/// steps that follow at once.
+/// The seconds for which a value is kept, 30 days at most. If the text gives no time, or a time in the past, the value is kept for
+/// [`LEAST_KEEP_SECONDS`], long enough for steps that follow at once.
 fn seconds_of(text: &Template, name: &str, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> u32 {
     let field = format!("variables/{name}/keep_seconds");
     let Some(seconds) = read::<String>(Some(text), &field, scope, left_out) else { return LEAST_KEEP_SECONDS };

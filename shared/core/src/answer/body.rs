@@ -1,4 +1,4 @@
-//! The body of an answer as answer rules see it.
+//! The body of a response as answer rules see it.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ pub(super) enum Body {
     Form(Vec<(String, String)>),
     /// Nothing: it has no fields.
     Empty,
-    /// None of them: it has no fields.
+    /// Plain text: it has no fields.
     Text,
     /// XML with entities of its own, which are not read: it has no fields.
     Entities,
@@ -55,7 +55,7 @@ impl Body {
         Self::Text
     }
 
-    /// The reason why it has no fields; `None` if it has some.
+    /// The reason why the body has no fields; `None` if it has some.
     pub(super) fn unreadable(&self) -> Option<&'static str> {
         match self {
             Self::Json(Value::Object(_) | Value::Array(_)) | Self::Form(_) | Self::Xml(_) => None,
@@ -66,7 +66,7 @@ impl Body {
         }
     }
 
-    /// The reason why these paths find nothing whatever the body says; `None` if there is none. The first step of a path may be a macro.
+    /// The reason why none of these paths can find anything in this body; `None` if one may. The first step of a path may be a macro.
     pub(super) fn misfit<'p>(&self, mut paths: impl Iterator<Item = &'p FieldPath>) -> Option<String> {
         let Self::Xml(document) = self else { return self.unreadable().map(ToOwned::to_owned) };
         let is_root = |path: &FieldPath| match path.0.first() {
@@ -92,7 +92,7 @@ impl Body {
     }
 }
 
-/// A body without a byte order mark and the white space around it.
+/// A body without its byte order mark and surrounding white space.
 pub(super) fn trimmed(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii()
 }
@@ -104,7 +104,7 @@ fn read_xml(bytes: &[u8]) -> Result<Element, Unread> {
     xml::parse(std::str::from_utf8(bytes).map_err(|_| Unread::NotXml)?)
 }
 
-/// Returns true if a text has a `=`, and before it what may be the name of a form's field: neither a sentence nor markup.
+/// Returns true if a text has a `=` and the part before it may be a form field's name: neither a sentence nor markup.
 fn looks_like_form(bytes: &[u8]) -> bool {
     let name = bytes.split(|byte| *byte == b'=').next().unwrap_or_default();
     let is_name = |byte: &u8| !byte.is_ascii_whitespace() && !matches!(byte, b'<' | b'{' | b'"');
@@ -123,13 +123,12 @@ fn step_into<'v>(document: &'v Value, path: &FieldPath) -> Option<&'v Value> {
     })
 }
 
-/// The text by which an entry is selected. A key with a dot of its own may be written without a backslash, as it might before keys could
-/// be nested.
+/// The text by which an entry is selected. A key with a dot may be written without a backslash, as it was before keys could be nested.
 fn selected_by<'v>(entry: &'v Value, key: &FieldPath, name: &str) -> Option<Cow<'v, str>> {
     step_into(entry, key).or_else(|| entry.get(name)).and_then(text)
 }
 
-/// A JSON value as text: numbers never go through a float; `null` is missing.
+/// A JSON value as text. Numbers never pass through a float; `null` counts as missing.
 fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::Null => None,

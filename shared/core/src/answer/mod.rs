@@ -1,4 +1,4 @@
-//! What a receiver answered and what it means (domain §6).
+//! Responses of receivers and their meaning (A1–A3).
 
 use std::{borrow::Cow, fmt, sync::OnceLock};
 
@@ -23,19 +23,19 @@ pub(crate) use upgrade::upgraded;
 
 use body::Body;
 
-/// A step for each so many bytes of a body in which a field is looked for.
+/// The bytes of a body for which one lookup of a field counts one step.
 const BYTES_PER_LOOKUP_STEP: usize = 16;
 
-/// The reason why a body is known by its beginning alone.
+/// The reason why only the beginning of a body is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// It is longer than what is read of one.
+    /// The body is longer than the limit for reading.
     TooLong,
-    /// Its connection ended before it did.
+    /// The connection ended before the body did.
     BrokeOff,
-    /// There was no room for it beside others.
+    /// There was no room for the body beside others.
     NoRoom,
-    /// Its content encoding can't be undone.
+    /// The body's content encoding can't be undone.
     Encoded,
 }
 
@@ -51,7 +51,7 @@ impl Cut {
     }
 }
 
-/// The answer of a receiver: status, headers and body.
+/// A receiver's response: status, headers and body.
 #[derive(Debug)]
 pub struct Answer {
     /// HTTP status.
@@ -65,65 +65,65 @@ pub struct Answer {
     _held: Option<Box<dyn Held>>,
 }
 
-/// Something that is kept for as long as an answer is, such as the room that its body takes.
+/// Something that is kept as long as a response, such as the memory that its body takes.
 pub trait Held: fmt::Debug + Send + Sync + 'static {}
 
 impl<T: fmt::Debug + Send + Sync + 'static> Held for T {}
 
 impl Answer {
-    /// A complete answer; header names are made lower-case.
+    /// A complete response; header names are made lower-case.
     pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let headers = with_cookies_joined(headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)));
         Self { status, headers, body, cut: None, notes: Vec::new(), read: OnceLock::new(), _held: None }
     }
 
-    /// The same answer with a note on how it came, for the log.
+    /// The same response with a note for the log on how it was received.
     #[must_use]
     pub fn with_note(mut self, note: String) -> Self {
         self.notes.push(note);
         self
     }
 
-    /// The notes on how it came.
+    /// The notes on how it was received.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// The same answer, of whose body no more than this beginning is known. It is never judged as if it were whole.
+    /// The same response, of which only the beginning of the body is known. It is never judged as complete.
     #[must_use]
     pub fn cut(mut self, why: Cut) -> Self {
         self.cut = Some(why);
         self
     }
 
-    /// The same answer, which keeps something until it is dropped.
+    /// The same response, which keeps `held` until it is dropped.
     #[must_use]
     pub fn holding(self, held: Option<impl Held>) -> Self {
         Self { _held: held.map(|held| Box::new(held) as Box<dyn Held>), ..self }
     }
 
-    /// The reason why the body is known by its beginning alone, if it is.
+    /// The reason why only the beginning of the body is known; `None` if the body is complete.
     pub fn why_cut(&self) -> Option<Cut> {
         self.cut
     }
 
-    /// Returns true if the body is longer than what is known of it.
+    /// Returns true if only the beginning of the body is known.
     pub fn is_cut(&self) -> bool {
         self.cut.is_some()
     }
 
-    /// The same answer with other bytes for its body.
+    /// The same response with another body.
     #[must_use]
     pub fn with_body(self, body: Vec<u8>) -> Self {
         Self { body, read: OnceLock::new(), ..self }
     }
 
-    /// The body's bytes as they came.
+    /// The body's bytes as received.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The whole body as text, without a byte order mark and the white space around it (A2).
+    /// The whole body as text, without its byte order mark and surrounding white space (A2).
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(body::trimmed(&self.body))
     }
@@ -137,7 +137,7 @@ impl Answer {
         self.read().field(path).map(Cow::into_owned)
     }
 
-    /// The reason why these paths find nothing whatever the body says.
+    /// The reason why none of these paths can find anything in this body; `None` if one may.
     fn misfit<'p>(&self, paths: impl Iterator<Item = &'p FieldPath>) -> Option<String> {
         self.read().misfit(paths)
     }
@@ -151,7 +151,7 @@ impl Answer {
         self.read.get_or_init(|| Body::read(&self.body, self.header("content-type").unwrap_or_default()))
     }
 
-    /// The steps for finding a field of the body.
+    /// The number of steps that one lookup of a field of the body counts.
     pub(crate) fn lookup_steps(&self) -> usize {
         match self.read() {
             Body::Form(fields) => fields.len(),
@@ -161,13 +161,13 @@ impl Answer {
         }
     }
 
-    /// The first header of that name, whatever its case.
+    /// The first header with that name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 }
 
-/// The headers with the cookies in one: a login sets several, and the one that counts need not be the first.
+/// The headers with all cookies joined into one: a login sets several, and the needed one may not be the first.
 fn with_cookies_joined(headers: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
     const SET_COOKIE: &str = "set-cookie";
     let mut joined: Vec<(String, String)> = Vec::new();
@@ -183,7 +183,7 @@ fn with_cookies_joined(headers: impl Iterator<Item = (String, String)>) -> Vec<(
     joined
 }
 
-/// What an attempt's answer means (A1, A2).
+/// The meaning of an attempt's response (A1, A2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -203,7 +203,7 @@ impl Verdict {
     const WORDS: [(&str, Self); 4] =
         [("delivered", Self::Delivered), ("pending", Self::Pending), ("retry", Self::Retry), ("failed", Self::Failed)];
 
-    /// The word of the contract.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
@@ -214,7 +214,7 @@ impl Verdict {
         }
     }
 
-    /// What a status means where no rule says otherwise: 2xx delivered; 408, 425, 429, 5xx again; all others failed (A1).
+    /// The verdict on a status if no rule decides: 2xx delivered; 408, 425, 429, 5xx retry; all others failed (A1).
     pub fn of_status(status: u16) -> Self {
         match status {
             200..=299 => Self::Delivered,
@@ -224,7 +224,7 @@ impl Verdict {
     }
 }
 
-/// What no complete answer means, be it a timeout or a lost connection: try again, whatever the rules say (A1, A2).
+/// The verdict on a timeout, a lost connection or an incomplete response: retry, whatever the rules say (A1, A2).
 pub fn no_answer() -> Verdict {
     Verdict::Retry
 }

@@ -1,4 +1,4 @@
-//! The rules that read an answer: top down, the first that holds decides (domain A1–A3).
+//! The rules that read a response: top down, the first that holds decides (A1–A3).
 
 use std::collections::BTreeSet;
 
@@ -21,12 +21,12 @@ use crate::{
 /// The most rules that one Tracking API may have.
 const MAX_RULES: usize = 50;
 
-/// How a Tracking API reads answers (A2). The default has no rules and goes by the status (A1).
+/// The answer rules of a Tracking API (A2). The default has no rules; then the status decides (A1).
 #[derive(Debug, Clone, Default)]
 pub struct AnswerRules {
     rules: Vec<AnswerRule>,
     otherwise: Option<Verdict>,
-    /// Of a response nothing is kept but its status and its length (W8).
+    /// `true` if only a response's status and length are stored (W8).
     hide: bool,
 }
 
@@ -36,12 +36,12 @@ struct AnswerRule {
     then: Option<Verdict>,
     /// The step at which the flow goes on.
     go: Option<Box<str>>,
-    /// Kept variables that are dropped.
+    /// Kept variables that are deleted.
     forget: Vec<Box<str>>,
     set: Set,
 }
 
-/// The step of a flow that the rules belong to; a rule without steps has none.
+/// The kind of rule that the answer rules belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Within {
     /// A rule with one request.
@@ -50,32 +50,32 @@ pub enum Within {
     Flow,
 }
 
-/// What an answer came to.
+/// The result of judging a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
-    /// What it means.
+    /// The meaning of the response.
     pub verdict: Verdict,
     /// The rule that decided, counted from 0; `None`: `otherwise`, the status (A1) or the reason did.
     pub rule: Option<usize>,
     /// The reason, if neither a rule nor the status decided.
     pub reason: Option<String>,
-    /// What it told (A3).
+    /// The data that the deciding rule's `set` took from the response (A3).
     pub told: Told,
-    /// What was set but left out, and why, for the log.
+    /// The fields of `set` that were left out, each with the reason, for the log.
     pub notes: Vec<String>,
     /// The step at which the flow goes on, or `end` or `fail`.
     pub go: Option<Box<str>>,
-    /// Kept variables that are dropped.
+    /// Kept variables that are deleted.
     pub forget: Vec<Box<str>>,
 }
 
-/// The progress of judging one answer.
+/// The progress of judging one response.
 struct Reading<'a> {
     answer: &'a Answer,
     /// The parameters of the request that was sent.
     query: Vec<(String, String)>,
     scope: &'a Scope<'a>,
-    /// The conditions so far that looked at a field of the body.
+    /// The number of conditions so far that looked at a field of the body.
     fields: usize,
     notes: Vec<String>,
 }
@@ -99,7 +99,7 @@ impl Reading<'_> {
 }
 
 impl Judgement {
-    /// A verdict with nothing to tell.
+    /// A verdict without extracted data.
     pub(super) fn of(verdict: Verdict) -> Self {
         Self { verdict, rule: None, reason: None, told: Told::default(), notes: Vec::new(), go: None, forget: Vec::new() }
     }
@@ -124,7 +124,7 @@ impl AnswerRules {
         Self { rules, otherwise: fields.word("otherwise", &Verdict::WORDS, faults), hide }
     }
 
-    /// The resource's form (contract §2).
+    /// The resource's form.
     pub fn document(&self) -> Value {
         let rules: Vec<Value> = self.rules.iter().map(AnswerRule::document).collect();
         let mut map = Map::from_iter([("rules".to_owned(), rules.into())]);
@@ -133,22 +133,22 @@ impl AnswerRules {
         Value::Object(map)
     }
 
-    /// Whether a rule, or `otherwise`, may say so.
+    /// Returns true if a rule, or `otherwise`, has this verdict.
     pub fn may_say(&self, verdict: Verdict) -> bool {
         self.otherwise == Some(verdict) || self.rules.iter().any(|rule| rule.then == Some(verdict))
     }
 
-    /// What answers mean for which no rule holds, if that is set.
+    /// The verdict on responses for which no rule holds, if `otherwise` is set.
     pub fn otherwise(&self) -> Option<Verdict> {
         self.otherwise
     }
 
-    /// The first rule that holds for every answer, counted from 0: what follows it is never reached.
+    /// The first rule that holds for every response, counted from 0; the rules after it are never reached.
     pub fn always(&self) -> Option<usize> {
         self.rules.iter().position(|rule| rule.when.is_always())
     }
 
-    /// How many rules there are.
+    /// The number of rules.
     pub fn count(&self) -> usize {
         self.rules.len()
     }
@@ -158,23 +158,23 @@ impl AnswerRules {
         self.rules.iter().any(|rule| rule.set.looks_at_body()) || self.conditions().any(Condition::looks_at_body)
     }
 
-    /// Whether a rule looks at the status.
+    /// Returns true if a rule looks at the status.
     pub fn asks_status(&self) -> bool {
         self.conditions().any(Condition::asks_status)
     }
 
-    /// Returns true if of a response nothing is kept but its status and its length (W8).
+    /// Returns true if only a response's status and length are stored (W8).
     pub fn hides(&self) -> bool {
         self.hide
     }
 
-    /// The steps at which its rules go on, each with its place and with what its rule says of the response.
+    /// The steps at which its rules go on, each with its place and its rule's verdict.
     pub fn goes(&self) -> impl Iterator<Item = (String, &str, Option<Verdict>)> {
         let rules = self.rules.iter().enumerate();
         rules.filter_map(|(index, rule)| Some((format!("/rules/{index}/go"), rule.go.as_deref()?, rule.then)))
     }
 
-    /// The kept variables that its rules drop, each with its place.
+    /// The kept variables that its rules delete, each with its place.
     pub fn forgotten(&self) -> impl Iterator<Item = (String, &str)> {
         let rules = self.rules.iter().enumerate();
         rules.flat_map(|(index, rule)| rule.forget.iter().map(move |name| (format!("/rules/{index}/forget"), &**name)))
@@ -185,12 +185,12 @@ impl AnswerRules {
         self.rules.iter().flat_map(|rule| rule.set.assignments())
     }
 
-    /// The texts of what goes back to the platform.
+    /// The texts that are published to the platform.
     pub(crate) fn platform_templates(&self) -> impl Iterator<Item = &Template> {
         self.rules.iter().flat_map(|rule| rule.set.platform_templates())
     }
 
-    /// The places of `set` that would tell the platform what becomes a secret variable, each with what is wrong (W8).
+    /// The fields of `set` that would publish the value of a secret variable to the platform, each with the fault (W8).
     pub(crate) fn leaks(&self) -> impl Iterator<Item = (String, String)> {
         let rules = self.rules.iter().enumerate();
         rules.flat_map(|(index, rule)| {
@@ -211,23 +211,23 @@ impl AnswerRules {
         })
     }
 
-    /// Whether a rule sets that variable (A3).
+    /// Returns true if a rule sets the variable (A3).
     pub fn sets_variable(&self, name: &str) -> bool {
         self.rules.iter().any(|rule| rule.set.sets_variable(name))
     }
 
-    /// The variables whose values are shown to nobody: one that is secret where a rule sets it is so everywhere (A3).
+    /// The variables whose values nobody may see: one that is secret in one rule is secret in all (A3).
     pub fn secret_variables(&self) -> BTreeSet<&str> {
         self.rules.iter().flat_map(|rule| rule.set.secret_variables()).collect()
     }
 
-    /// Reads a complete answer, whatever its status: the first rule that holds decides, else `otherwise`, else the status (A1, A2).
+    /// Reads a complete response, whatever its status: the first rule that holds decides, else `otherwise`, else the status (A1, A2).
     ///
-    /// An answer that is cut is judged by rules that don't look at the body, with a note; else it means that we try again.
-    /// An answer whose reading takes more than [`MAX_STEPS`] is never taken for delivered: it means that we try again, with a note.
+    /// A cut response is judged by the rules if none of them looks at the body, with a note; else its verdict is retry.
+    /// A response whose reading takes more than [`MAX_STEPS`] never counts as delivered: its verdict is retry, with a note.
     ///
-    /// `sent_url` is the URL of the request that was sent. What the deciding rule sets is rendered with `scope` and this answer;
-    /// what comes out as no result or no amount is left out, with a note (A3).
+    /// `sent_url` is the URL of the request. The `set` of the deciding rule is rendered with `scope` and this response; a text that is no
+    /// valid result or amount is left out, with a note (A3).
     pub fn judge(&self, answer: &Answer, sent_url: &str, scope: &Scope<'_>) -> Judgement {
         let scope = Scope { answer: Some(answer), steps: Steps::default(), ..*scope };
         let mut notes = answer.notes().to_vec();
@@ -249,7 +249,7 @@ impl AnswerRules {
         }
         let Some((index, rule)) = decided else {
             let verdict = self.otherwise.unwrap_or_else(|| Verdict::of_status(answer.status));
-            // An error page is not the end of what is asked again and again.
+            // While a rule polls, an error page must not end the delivery.
             let is_lost = self.otherwise.is_none() && verdict == Verdict::Delivered && self.asks_again();
             return match misfit.filter(|_| is_lost) {
                 Some(misfit) => Judgement { reason: Some(misfit), notes, ..Judgement::of(Verdict::Retry) },
@@ -285,7 +285,7 @@ impl AnswerRules {
         self.rules.iter().flat_map(AnswerRule::conditions)
     }
 
-    /// Its conditions, each with the end of its JSON pointer.
+    /// The conditions, each with the end of its JSON pointer.
     pub(crate) fn placed_conditions(&self) -> impl Iterator<Item = (String, &Condition)> {
         let rules = self.rules.iter().enumerate();
         rules.flat_map(|(index, rule)| {
@@ -298,14 +298,14 @@ impl AnswerRules {
         self.conditions().filter_map(Condition::field)
     }
 
-    /// Returns true if by a field of the body the same is to be asked again.
+    /// Returns true if a field of the body may ask for the same request again.
     fn asks_again(&self) -> bool {
         let mut rules = self.rules.iter().filter(|rule| rule.then == Some(Verdict::Pending));
         rules.any(|rule| rule.conditions().any(|condition| condition.field().is_some()))
     }
 
-    /// Returns true if a rule takes some bodies for delivered, and nothing says what the others mean: their 2xx status is delivered, too. Where
-    /// failures are named and nothing is read, the others are successes.
+    /// Returns true if a rule takes some bodies as delivered and no rule names the meaning of the others: with a 2xx status they count as
+    /// delivered, too. If failures are named and nothing is read, the others are successes.
     pub(crate) fn delivers_without_end(&self) -> bool {
         let mut delivers = self.rules.iter().filter(|rule| rule.then == Some(Verdict::Delivered));
         let by_body = delivers.any(|rule| rule.conditions().any(Condition::looks_at_body));
@@ -316,19 +316,19 @@ impl AnswerRules {
         by_body && (reads || !self.may_say(Verdict::Failed)) && !says_more && !waits
     }
 
-    /// Returns true if the body may say that the receiver has not decided.
+    /// Returns true if a body may mean that the receiver has not decided.
     pub(crate) fn polls(&self) -> bool {
         let mut rules = self.rules.iter().filter(|rule| rule.then == Some(Verdict::Pending));
         rules.any(|rule| rule.conditions().any(Condition::looks_at_body))
     }
 
-    /// An estimate of the memory that they take, in bytes.
+    /// An estimate of the memory that the rules take, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.rules.iter().map(AnswerRule::bytes).sum()
     }
 }
 
-/// The parameters of a URL, decoded, in order.
+/// The decoded parameters of a URL, in order.
 fn parameters(url: &str) -> Vec<(String, String)> {
     let before_fragment = url.split('#').next().unwrap_or_default();
     let query = before_fragment.split_once('?').map_or("", |(_, query)| query);
@@ -366,8 +366,8 @@ impl AnswerRule {
         self.when.conditions().map(|(_, condition)| condition)
     }
 
-    /// Returns true if it holds for what a body without fields says, rather than for want of fields: for its text, for a header, for any
-    /// response, or for the status of one without a body.
+    /// Returns true if the rule holds for a reason other than missing fields in a body without any: for its text, a header, any response,
+    /// or the status of a response without a body.
     fn knows(&self, answer: &Answer) -> bool {
         let reads_text = self.conditions().any(Condition::reads_text);
         let reads_field = self.conditions().any(|condition| condition.field().is_some());
@@ -390,7 +390,7 @@ impl AnswerRule {
     }
 }
 
-/// Reads the names of kept variables that are dropped.
+/// Reads the names of kept variables that are deleted.
 fn read_forget(fields: &Fields<'_>, faults: &mut Faults) -> Vec<Box<str>> {
     let mut names = Vec::new();
     for (place, name) in fields.list("forget", faults).iter().enumerate() {

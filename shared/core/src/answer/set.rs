@@ -1,4 +1,4 @@
-//! What a rule sets of an answer: templates over its body, headers and status (domain A3).
+//! The values that a rule takes from a response: templates over its body, headers and status (A3).
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::{
     template::{Allowed, Scope, Template},
 };
 
-/// The `set` of an answer rule; what it doesn't set is `None`.
+/// The `set` of an answer rule; a field that it doesn't set is `None`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Set {
     result: Option<Template>,
@@ -25,7 +25,7 @@ pub(super) struct Set {
     variables: Assignments,
 }
 
-/// What goes back to the platform, so that only an admin's rule may set it.
+/// The fields that are published to the platform; only an admin's rule may set them.
 const FOR_THE_PLATFORM: [&str; 4] = ["result", "payout", "value", "external_id"];
 
 impl Set {
@@ -61,12 +61,12 @@ impl Set {
         self.variables.iter()
     }
 
-    /// The texts of what goes back to the platform.
+    /// The texts that are published to the platform.
     pub(super) fn platform_templates(&self) -> impl Iterator<Item = &Template> {
         self.for_the_platform().map(|(_, template)| template)
     }
 
-    /// The fields of what goes back to the platform, with their texts.
+    /// The fields that are published to the platform, with their texts.
     fn for_the_platform(&self) -> impl Iterator<Item = (&'static str, &Template)> {
         let templates = [&self.result, &self.payout, &self.value, &self.external_id];
         FOR_THE_PLATFORM.into_iter().zip(templates).filter_map(|(key, template)| Some((key, template.as_ref()?)))
@@ -78,7 +78,7 @@ impl Set {
         fields.chain(self.variables.placed_templates().map(|(place, template)| (format!("/variables{place}"), template)))
     }
 
-    /// The fields for the platform that read a part of the response which becomes a secret variable, each with what is wrong.
+    /// The fields for the platform that read a part of the response which is also stored in a secret variable, each with the fault.
     pub(super) fn leaks(&self) -> Vec<(&'static str, String)> {
         let hidden: BTreeSet<&str> = self.variables.secret_texts().flat_map(Template::response_parts).collect();
         let leak = |text: &Template| text.response_parts().find(|part| hidden.contains(part)).map(ToOwned::to_owned);
@@ -100,12 +100,12 @@ impl Set {
         self.templates().any(Template::reads_fields)
     }
 
-    /// The variables whose values are shown to nobody.
+    /// The variables whose values nobody may see.
     pub(super) fn secret_variables(&self) -> impl Iterator<Item = &str> {
         self.variables.secret()
     }
 
-    /// Whether it sets that variable.
+    /// Returns true if it sets the variable.
     pub(super) fn sets_variable(&self, name: &str) -> bool {
         self.variables.sets(name)
     }
@@ -115,7 +115,8 @@ impl Set {
         self.templates().map(Template::bytes).sum()
     }
 
-    /// Renders what is set; `left_out` hears the field and why. Empty is not told, surrounding blanks do not count.
+    /// Renders its fields. `left_out` receives each field that is left out and the reason. An empty text sets nothing; surrounding blanks
+    /// are removed.
     pub(super) fn tell(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Told {
         let Assigned { values: variables, keep } = self.variables.tell(scope, left_out);
         Told {

@@ -54,7 +54,7 @@ fn judge_event(event: &Event, document: &Value, answer: &Answer) -> Judgement {
     in_scope(event, &BTreeMap::new(), |scope| parse(document, &Owner::Admin).unwrap().judge(answer, SENT, scope))
 }
 
-/// Runs this in the scope of an attempt for an event, with these variables.
+/// Calls `with` in the scope of an attempt for an event, with these variables.
 fn in_scope<T>(event: &Event, variables: &BTreeMap<String, String>, with: impl FnOnce(&Scope<'_>) -> T) -> T {
     with(&Scope {
         event,
@@ -93,7 +93,7 @@ const BODY: &str = r#"{"status": "Approved", "payout": 12.50, "negative": -3, "l
     "zero": "0", "nil": null, "empty": "", "text": "10 apples", "pipe": "a|b", "slash": "a\\b",
     "data": {"items": [{"id": 7}]}, "list": [1, "x"], "long": 12345678901234567890.123456789}"#;
 
-/// Whether a condition with an operator holds of a field of [`BODY`].
+/// Checks for which fields of [`BODY`] a condition with an operator holds, and for which not.
 #[track_caller]
 fn check(operator: &str, values: &[&str], holds_of: &[&str], not_of: &[&str]) {
     let answer = answer(200, BODY);

@@ -13,23 +13,23 @@ use crate::{
 
 /// The longest template, in bytes.
 const MAX_TEMPLATE: usize = 16 * 1_024;
-/// The longest text that a response may tell the platform, in bytes: that of any free text.
+/// The longest text that is published to the platform from a response, in bytes: that of any free text.
 const MAX_TOLD: usize = 2_048;
 /// The longest value of a variable, in bytes.
 pub(super) const MAX_VARIABLE_BYTES: usize = 8 * 1_024;
 
-/// The parts that the texts may hold.
+/// The rules for the texts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
-    /// The macros.
+    /// The allowed macros.
     pub(crate) allowed: Allowed,
-    /// Values may outlive their delivery: in flows.
+    /// `true` if values may outlive their delivery: in flows.
     pub(crate) may_keep: bool,
-    /// Secrets may stand in it: then it is secret too.
+    /// `true` if the text may read secrets; the result is then secret, too.
     pub(crate) may_read_secrets: bool,
 }
 
-/// Something that an answer can tell, read from a text.
+/// A value that is read from a response's text.
 pub(super) trait Tellable: Sized {
     /// The longest text, in bytes.
     const MAX_BYTES: usize = MAX_TOLD;
@@ -71,7 +71,8 @@ impl Tellable for VariableText {
     }
 }
 
-/// Reads what a template gives; `left_out` hears the field and why. Empty is nothing, surrounding blanks do not count.
+/// Renders and reads a template. `left_out` receives each field that is left out and the reason. An empty text sets nothing; surrounding
+/// blanks are removed.
 pub(super) fn read<T: Tellable>(
     template: Option<&Template>,
     field: &str,
@@ -93,7 +94,7 @@ pub(super) fn read<T: Tellable>(
     read.map_err(|why| left_out(field, why)).ok()
 }
 
-/// Reads a template, without secrets unless they may stand in it.
+/// Reads a template; secrets are refused unless the rules allow them.
 pub(super) fn read_template(value: &Value, pointer: &str, rules: Rules, faults: &mut Faults) -> Option<Template> {
     let Some(text) = value.as_str() else {
         faults.add(pointer, format!("{} is not a text: write a template such as \"{{body.payout}}\"", kind(value)));

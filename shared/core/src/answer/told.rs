@@ -1,4 +1,4 @@
-//! What an answer told about the conversion (domain A3).
+//! The data that a response reports about the conversion (A3).
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{change::TransactionResult, hash, money::Money};
 
-/// What an answer told, read through the `set` of the rule that decided; what it did not tell is `None` (A3).
+/// The data that the `set` of the deciding rule took from a response; a field that was not set is `None` (A3).
 ///
-/// Amounts are texts in JSON. A field that is missing in JSON was not told, so that newer fields may be added.
+/// Amounts are texts in JSON. A field that is missing in JSON is not set, so that fields can be added later.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// The transaction's result as the receiver sees it.
@@ -32,12 +32,12 @@ pub struct Told {
 }
 
 impl Told {
-    /// Whether there is nothing to tell the platform; variables do not count, they stay with the delivery.
+    /// Returns true if there is nothing to publish to the platform; variables do not count, they stay with the delivery.
     pub fn is_empty(&self) -> bool {
         self.result.is_none() && self.payout.is_none() && self.value.is_none() && self.external_id.is_none()
     }
 
-    /// The same for two answers that told the platform the same, so that a repeat is not told again (A3).
+    /// A text that is equal for two responses with the same data for the platform, so that a repeat is not published again (A3).
     ///
     /// `12.5` and `12.50` are the same amount; variables do not count.
     pub fn fingerprint(&self) -> String {

@@ -1,8 +1,8 @@
-//! Conditions of rules from before values were patterns and keys and values had macros.
+//! Conditions of rules from before values were patterns and keys and values could hold macros.
 
 use crate::json::Value;
 
-/// The answer rules of an older text, written so that they mean today what they meant then: what has a meaning only since is escaped.
+/// The answer rules of an older text, escaped so that they keep their old meaning under today's syntax.
 pub(crate) fn upgraded(mut answer: Value) -> Value {
     let rules = answer.get_mut("rules").and_then(Value::as_array_mut);
     for rule in rules.into_iter().flatten() {
@@ -29,12 +29,12 @@ fn braces(text: &str) -> String {
     text.replace('{', "{{").replace('}', "}}")
 }
 
-/// A text that had no signs.
+/// A text from before it could have signs.
 fn signs(text: &str) -> String {
     text.replace('\\', r"\\").replace('*', r"\*").replace('|', r"\|")
 }
 
-/// Alternatives that had no `*`: a `\` was itself before anything but `|` and `\`.
+/// Alternatives from before `*` was a sign: a `\` was literal unless before `|` or `\`.
 fn stars(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();

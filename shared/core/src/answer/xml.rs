@@ -22,16 +22,16 @@ pub(super) struct Element {
     name: Box<str>,
     attributes: Vec<(Box<str>, Box<str>)>,
     children: Vec<Element>,
-    /// Its own text, that of its children left out.
+    /// The element's own text, without that of its children.
     text: String,
 }
 
 /// The reason why a body has no elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unread {
-    /// It is not well-formed, nested deeper than [`MAX_DEPTH`], or has more than [`MAX_VALUES`] elements and attributes.
+    /// The body is not well-formed, nested deeper than [`MAX_DEPTH`], or has more than [`MAX_VALUES`] elements and attributes.
     NotXml,
-    /// It has entities of its own.
+    /// The body has entities of its own.
     Entities,
 }
 
@@ -82,7 +82,7 @@ impl Element {
     fn open(start: &BytesStart<'_>, values: &mut usize, has_entities: &mut bool) -> Result<Self, Unread> {
         *values += 1;
         let mut element = Self { name: start.local_name().as_ref().into(), ..Self::default() };
-        // Comparing each name with all others takes the square of their number.
+        // Comparing each name with all others is quadratic.
         for attribute in start.attributes().with_checks(false) {
             let attribute = attribute.map_err(|_| Unread::NotXml)?;
             *values += 1;
@@ -125,7 +125,7 @@ impl Element {
         self.children.iter().filter(move |child| *child.name == *name)
     }
 
-    /// Its own text without the white space around it; if it has none, the texts of its children.
+    /// The element's own text without surrounding white space; if there is none, the texts of its children.
     fn text(&self) -> Cow<'_, str> {
         let own = self.text.trim();
         if !own.is_empty() || self.children.is_empty() {

@@ -1,4 +1,4 @@
-//! The detail of a `Conversion Changed` event (contract §1).
+//! The detail of a `Conversion Changed` event (docs/events-in.md).
 
 use std::collections::HashMap;
 
@@ -13,19 +13,19 @@ use crate::{
 };
 
 impl Change {
-    /// Reads the detail of a `Conversion Changed` event that stands at `pointer_prefix` (`""`, `/detail`, `/event`).
+    /// Reads the detail of a `Conversion Changed` event. `pointer_prefix` is its place in the document (`""`, `/detail`, `/event`).
     ///
     /// Unknown fields are ignored and `null` is the same as absent; sources and types that the platform adds later are accepted
-    /// (C4). All faults are told at once, each with its place below `pointer_prefix`.
+    /// (C4). All faults are reported at once, each with its place below `pointer_prefix`.
     ///
-    /// Strict is what decides: ids, versions, words, money and times. What only decorates never refuses a conversion: it is taken as far as
-    /// it can be, see [`Change::parse_noting`].
+    /// Fields that decide are read strictly: ids, versions, words, money and times. Decorating fields never refuse a conversion: such a
+    /// value is converted as far as possible, see [`Change::parse_noting`].
     pub fn parse_detail(detail: &Value, pointer_prefix: &str) -> Result<Self, Faults> {
         Self::parse_noting(detail, pointer_prefix).map(|(change, _)| change)
     }
 
-    /// The same, with a note for each value that is taken otherwise than it is written: a list, an object or a long text among what
-    /// decorates a conversion.
+    /// The same, with a note for each value that is converted: a list, an object or a long text among the fields that decorate a
+    /// conversion.
     pub fn parse_noting(detail: &Value, pointer_prefix: &str) -> Result<(Self, Vec<Fault>), Faults> {
         let mut faults = Faults::default();
         let change = Fields::open(detail, pointer_prefix, &mut faults).and_then(|mut fields| change(&mut fields));
@@ -36,8 +36,8 @@ impl Change {
     }
 }
 
-// In each of these the required fields are read first, then the others, and only then the first missing one ends the reading:
-// so that no fault hides another.
+// Each of these reads the required fields first, then the others, and returns on a missing one only at the end: so no fault hides
+// another.
 
 fn change(fields: &mut Fields) -> Option<Change> {
     let change_id = fields.required("change_id", &ID);

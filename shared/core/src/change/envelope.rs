@@ -1,4 +1,4 @@
-//! The envelope in which the bus brings a change (contract §1).
+//! The envelope of a change on the bus (docs/events-in.md).
 
 use super::{Change, fields::shown};
 use crate::{
@@ -21,8 +21,8 @@ pub enum Envelope {
 }
 
 impl Envelope {
-    /// Reads an `EventBridge` envelope. Its `detail-type` decides; who its `source` is isn't judged, and all its other fields may be absent.
-    /// More than [`MAX_EVENT_BYTES`] are refused unread; all other faults are told at once.
+    /// Reads an `EventBridge` envelope. Its `detail-type` decides; its `source` isn't checked, and all other fields may be absent.
+    /// An envelope larger than [`MAX_EVENT_BYTES`] is refused unread; all other faults are reported at once.
     pub fn parse(bytes: &[u8]) -> Result<Self, Faults> {
         if bytes.len() > MAX_EVENT_BYTES {
             return Err(Faults::one("", format!("{} bytes are too many: an event has at most {MAX_EVENT_BYTES}", bytes.len())));
@@ -33,7 +33,7 @@ impl Envelope {
         }
     }
 
-    /// Reads an envelope that is parsed already, as [`Envelope::parse`] does; its size isn't judged.
+    /// Reads a parsed envelope as [`Envelope::parse`] does, without checking its size.
     pub fn from_value(envelope: &Value) -> Result<Self, Faults> {
         let Value::Object(fields) = envelope else {
             return Err(Faults::one("", format!("{} is not allowed: give one event as a JSON object", shown(envelope))));

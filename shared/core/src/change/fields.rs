@@ -1,4 +1,4 @@
-//! Reading the fields of a JSON object, so that every fault is noted with its place and what is allowed there.
+//! Reading the fields of a JSON object. Every fault is noted with its place and the allowed values.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
 const LISTED_BYTES: usize = 4_096;
 const LISTED: usize = 10;
 
-/// What a field may hold: how it is read, and the sentence that tells what is allowed.
+/// The allowed values of a field: a function that reads one, and a sentence for faults.
 pub(crate) struct Kind<T> {
     /// Starts with a verb: "give an id, …".
     pub(crate) allowed: &'static str,
@@ -74,7 +74,7 @@ pub(crate) const RESULT: Kind<TransactionResult> = Kind {
     },
 };
 
-/// The one of `all` whose word this is, in any case.
+/// The one of `all` with this name, in any case.
 fn word<T: Copy>(value: &Value, all: &[T], written: fn(T) -> &'static str) -> Option<T> {
     let text = value.as_str()?;
     all.iter().copied().find(|one| text.eq_ignore_ascii_case(written(*one)))
@@ -88,7 +88,7 @@ pub(crate) struct Fields<'a, 'f> {
 }
 
 impl<'a, 'f> Fields<'a, 'f> {
-    /// The fields of `value`, which stands at `pointer`; a fault if it isn't an object.
+    /// The fields of `value`, whose place is `pointer`; a fault if it isn't an object.
     pub(crate) fn open(value: &'a Value, pointer: &str, faults: &'f mut Faults) -> Option<Self> {
         let Value::Object(object) = value else {
             faults.add(pointer, format!("{} is not allowed: give an object", shown(value)));
@@ -102,12 +102,12 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.faults.add(self.at(key), detail);
     }
 
-    /// Notes how the value below `path` is taken.
+    /// Notes that the value below `path` is converted.
     pub(crate) fn note(&mut self, path: &str, detail: &str) {
         self.faults.note(format!("{}/{path}", self.pointer), detail.to_owned());
     }
 
-    /// A field that may be left out. A value that isn't allowed is a fault and reads as left out.
+    /// An optional field. A value that isn't allowed is a fault and reads as absent.
     pub(crate) fn optional<T>(&mut self, key: &str, kind: &Kind<T>) -> Option<T> {
         let value = self.present(key)?;
         let read = (kind.read)(value);
@@ -117,7 +117,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         read
     }
 
-    /// A field that must be there; `None` only after a fault was noted.
+    /// A required field; `None` only after a fault was noted.
     pub(crate) fn required<T>(&mut self, key: &str, kind: &Kind<T>) -> Option<T> {
         if self.present(key).is_none() {
             self.fault(key, format!("missing: {}", kind.allowed));
@@ -126,13 +126,13 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.optional(key, kind)
     }
 
-    /// An object inside, if there is one.
+    /// An optional nested object.
     pub(crate) fn optional_object(&mut self, key: &str) -> Option<Fields<'a, '_>> {
         let value = self.present(key)?;
         Fields::open(value, &format!("{}/{key}", self.pointer), self.faults)
     }
 
-    /// An object inside that must be there; `None` only after a fault was noted.
+    /// A required nested object; `None` only after a fault was noted.
     pub(crate) fn required_object(&mut self, key: &str) -> Option<Fields<'a, '_>> {
         if self.present(key).is_none() {
             self.fault(key, "missing: give an object");
@@ -141,7 +141,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.optional_object(key)
     }
 
-    /// The entries of a list; none if it is left out, a fault if it isn't a list or has more than `most`.
+    /// The entries of a list; none if it is absent, a fault if it isn't a list or has more than `most`.
     pub(crate) fn list(&mut self, key: &str, most: usize) -> &'a [Value] {
         match self.present(key) {
             None => &[],
@@ -162,14 +162,14 @@ impl<'a, 'f> Fields<'a, 'f> {
         Fields::open(value, &format!("{}/{key}/{position}", self.pointer), self.faults)
     }
 
-    /// A text that decides nothing: whatever it is, it is taken as far as it can be, with a note where that is not as it was written.
+    /// A text that decides nothing. Any value is converted to a text, with a note.
     pub(crate) fn decoration(&mut self, key: &str) -> Option<String> {
         let value = self.present(key)?;
         self.text_of(key, value)
     }
 
-    /// Named texts that decide nothing. Keys that `keep` refuses are ignored, `null` is left out. Of a list the last entry counts, and its
-    /// first ones stand under `key.0`, `key.1` … too. An empty list is no entries, as PHP writes it.
+    /// Named texts that decide nothing. Keys that `keep` refuses are ignored, `null` is left out. The value of a list is its last entry;
+    /// its first entries are also stored under `key.0`, `key.1` …. An empty list means no entries: PHP writes an empty object so.
     pub(crate) fn params(&mut self, key: &str, keep: fn(&str) -> bool) -> BTreeMap<String, String> {
         let object = match self.present(key) {
             None => return BTreeMap::new(),
@@ -195,7 +195,7 @@ impl<'a, 'f> Fields<'a, 'f> {
                 for (position, entry) in entries.iter().take(LISTED).enumerate() {
                     let name = format!("{name}.{position}");
                     listed += name.len() + entry.as_str().map_or(LISTED, str::len);
-                    // A name of its own counts.
+                    // A key that the object itself has takes precedence.
                     if listed <= LISTED_BYTES && !object.contains_key(&name) && keep(&name) && name.len() <= MAX_TEXT_BYTES {
                         params.extend(fields.text_of(&name, entry).map(|text| (name, text)));
                     }
@@ -206,7 +206,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         params
     }
 
-    /// A value as a text: numbers and flags as they are written, of a list its last entry, an object as JSON, the longest cut.
+    /// A value as a text: numbers and flags as written, a list as its last entry, an object as JSON; a long text is cut.
     fn text_of(&mut self, key: &str, value: &Value) -> Option<String> {
         let text = match value {
             Value::Null => return None,
@@ -242,7 +242,7 @@ impl<'a, 'f> Fields<'a, 'f> {
     }
 }
 
-/// A value as a fault shows it: short, whatever its size.
+/// A value as faults show it: short, whatever its size.
 pub(crate) fn shown(value: &Value) -> String {
     const SHORT: usize = 40;
     match value {

@@ -1,4 +1,4 @@
-//! A change as a person gives it: the detail alone, or the whole envelope that it came in.
+//! A change as a person sends it: the detail alone, or with its envelope.
 
 use super::{Change, Envelope, MAX_EVENT_BYTES};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     json::Value,
 };
 
-/// Notes of each value of an event that is taken otherwise than it is written; see [`Change::parse_noting`]. None if it has faults.
+/// Notes on each value of an event that is converted; see [`Change::parse_noting`]. Empty if the event has faults.
 pub fn notes_on(given: &Value, pointer: &str) -> Vec<Fault> {
     let read = match given.get("detail") {
         Some(detail) => Change::parse_noting(detail, &format!("{pointer}/detail")),
@@ -16,8 +16,8 @@ pub fn notes_on(given: &Value, pointer: &str) -> Vec<Fault> {
 }
 
 impl Change {
-    /// Reads an event that a person wrote at `pointer`: a detail (contract §1), or an envelope with a `detail`. All faults are told at
-    /// once, each with its place below `pointer`.
+    /// Reads an event that a person wrote at `pointer`: a detail, or an envelope with a `detail` (docs/events-in.md). All faults are
+    /// reported at once, each with its place below `pointer`.
     pub fn parse_given(given: &Value, pointer: &str) -> Result<Self, Faults> {
         let bytes = given.to_string().len();
         if bytes > MAX_EVENT_BYTES {

@@ -1,7 +1,7 @@
-//! A change of a conversion, as the platform's bus tells it (contract §1).
+//! A change of a conversion, as the platform publishes it on its bus (docs/events-in.md).
 //!
-//! [`Envelope::parse`] reads a message of the bus, [`Change::parse_detail`] its detail alone; both tell all faults at once.
-//! What a change means for triggers is [`Change::events`]. Serialising a [`Change`] gives the contract's form again.
+//! [`Envelope::parse`] reads a message of the bus, [`Change::parse_detail`] its detail alone; both report all faults at once.
+//! [`Change::events`] derives the events that triggers fire on. Serialising a [`Change`] gives the platform's JSON again.
 
 mod detail;
 mod envelope;
@@ -27,13 +27,13 @@ use crate::{fault::Faults, id::Id, money::Money, times::later};
 /// The most transactions that one change may carry.
 pub const MAX_TRANSACTIONS: usize = 1_000;
 
-/// Times of one update differ by less: it writes one row after another.
+/// The rows of one update have times that differ by less than this: the platform writes one row after another.
 const ONE_UPDATE: SignedDuration = SignedDuration::from_secs(1);
 
-/// The most bytes of one free text: names, parameters, click ids (contract, conventions).
+/// The most bytes of one free text: names, parameters, click ids.
 pub const MAX_TEXT_BYTES: usize = 2_048;
 
-/// What a change did to a conversion or a transaction.
+/// The effect of a change on a conversion or a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
@@ -46,7 +46,7 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    /// The word of the contract.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -56,7 +56,7 @@ impl ChangeKind {
     }
 }
 
-/// A transaction's result (domain §1); `approved` and `rejected` are final.
+/// A transaction's result; `approved` and `rejected` are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransactionResult {
@@ -69,7 +69,7 @@ pub enum TransactionResult {
 }
 
 impl TransactionResult {
-    /// The word of the contract.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -78,16 +78,16 @@ impl TransactionResult {
         }
     }
 
-    /// Whether the result will not change by itself any more.
+    /// Returns true if the result is final.
     pub fn is_final(self) -> bool {
         self != Self::Pending
     }
 }
 
-/// The rule whose answer caused this change, and how long the chain of causes is (P4).
+/// The rule whose response caused this change, and the length of the chain of causes (P4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Causation {
-    /// The rule whose answer went back to the platform.
+    /// The rule that published the response's data to the platform.
     pub tracking_api_id: Id,
     /// Length of the chain, 1 for a direct cause.
     pub depth: u32,
@@ -96,11 +96,11 @@ pub struct Causation {
 /// One message of the bus: everything that one change did to one conversion and its transactions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// The same id again is the same change (P2).
+    /// The id of the change; the same id again is the same change (P2).
     pub change_id: Id,
-    /// When it happened at the platform.
+    /// The time of the change at the platform.
     pub occurred_at: Timestamp,
-    /// Set when an answer of ours led to this change (P4).
+    /// The cause, if one of our responses led to this change (P4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub causation: Option<Causation>,
     /// The conversion as it now is.
@@ -110,7 +110,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// Returns true if both tell the same. The parts of an event that are not read don't count, nor does the order of transactions.
+    /// Returns true if both have the same content. Parts of an event that are not read don't count, nor does the order of transactions.
     pub fn tells_same_as(&self, other: &Self) -> bool {
         let by_id = |change: &'_ Self| -> BTreeMap<Id, Transaction> {
             change.transactions.iter().map(|transaction| (transaction.transaction_id.clone(), transaction.clone())).collect()
@@ -120,23 +120,23 @@ impl Change {
         is_about_same && has_same_cause && by_id(self) == by_id(other)
     }
 
-    /// The fault of a change whose id another one had (P2).
+    /// The fault of a change whose id belongs to another change (P2).
     pub fn id_is_taken(&self) -> Faults {
         Faults::one("/detail/change_id", format!("change_id \"{}\" was used for another change", self.change_id))
     }
 
-    /// Whether the conversion is settled (domain §1): the platform's word if it gives one, else whether there is a transaction
-    /// and every one of them has a final result.
+    /// Returns true if the conversion is settled (F1): `settled` of the platform decides if it is set, else whether there is a transaction
+    /// and every one has a final result.
     pub fn is_settled(&self) -> bool {
         self.conversion.settled.unwrap_or_else(|| self.has_final_results())
     }
 
-    /// Whether there is a transaction and every one of them has a final result.
+    /// Returns true if there is a transaction and every one has a final result.
     pub(crate) fn has_final_results(&self) -> bool {
         !self.transactions.is_empty() && self.transactions.iter().all(|transaction| transaction.result.is_final())
     }
 
-    /// Whether there is something to hold for: a transaction, or the platform's word that the conversion is settled (F1).
+    /// Returns true if a hold may begin: there is a transaction, or the platform says that the conversion is settled (F1).
     pub(crate) fn has_substance(&self) -> bool {
         !self.transactions.is_empty() || self.conversion.settled == Some(true)
     }
@@ -149,7 +149,7 @@ pub struct Conversion {
     pub conversion_id: Id,
     /// Grows with every change of this conversion (P3).
     pub version: u64,
-    /// What this change did to it.
+    /// The effect of this change on the conversion.
     pub change: ChangeKind,
     /// `click`, `lead`, `sale`, `custom` …; types that the platform adds later are accepted (C4).
     #[serde(rename = "type")]
@@ -186,7 +186,7 @@ pub struct Conversion {
     /// The platform's click id, given to the advertiser.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pcid: Option<String>,
-    /// The advertiser's id of it.
+    /// The advertiser's id of the conversion.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
     /// The affiliate's own click id.
@@ -216,16 +216,16 @@ pub struct Conversion {
     /// The visitor's browser.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// When the click happened.
+    /// The time of the click.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub click_at: Option<Timestamp>,
-    /// When the conversion was made.
+    /// The time at which the conversion was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
-    /// When it last changed.
+    /// The time of its last update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Timestamp>,
-    /// The platform's own word on whether it is settled (domain §1); absent: read from the transactions.
+    /// The platform's `settled`; if absent, the transactions decide (F1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<bool>,
 }
@@ -238,7 +238,7 @@ pub struct Transaction {
     /// Its own version, for the receiver's information.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// What this change did to it, if the message says so; `None` takes the conversion's, see [`Transaction::change_in`].
+    /// The effect of this change on the transaction, if the message has one; else see [`Transaction::change_in`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<ChangeKind>,
     /// The commission rule that made it.
@@ -252,10 +252,10 @@ pub struct Transaction {
     /// Its result before this change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_result: Option<TransactionResult>,
-    /// What the affiliate gets.
+    /// The affiliate's part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payout: Option<Money>,
-    /// What the platform gets; for admins only (V3).
+    /// The platform's part; for admins only (V3).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revenue: Option<Money>,
     /// Currency of payout and revenue.
@@ -267,19 +267,19 @@ pub struct Transaction {
     /// This change set the result by `AutoSet` (R6).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub auto_set: bool,
-    /// When it was made.
+    /// The time at which the transaction was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
-    /// When it last changed.
+    /// The time of its last update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Timestamp>,
-    /// When it got its result.
+    /// The time at which it got its result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result_at: Option<Timestamp>,
 }
 
 impl Transaction {
-    /// Reads one transaction on its own, in the contract's form; all faults are told at once.
+    /// Reads one transaction on its own, in the platform's JSON; all faults are reported at once.
     pub fn from_value(value: &crate::json::Value) -> Result<Self, Faults> {
         let mut faults = Faults::default();
         let detail = crate::json!({"transactions": [value]});
@@ -290,8 +290,8 @@ impl Transaction {
         }
     }
 
-    /// The effect of this change on the transaction: its own word, else the conversion's (contract §1). Without a word of its own it is as it was
-    /// if it was last updated well before the conversion was, as where a pixel repeats what was approved at once.
+    /// The effect of this change on the transaction: its own `change`, else the conversion's. Without its own `change` it is unchanged if
+    /// its last update is older than the conversion's, as when a pixel repeats a conversion that was approved at once.
     pub fn change_in(&self, conversion: &Conversion) -> ChangeKind {
         match (self.change, conversion.change) {
             (None, ChangeKind::Updated) if self.is_older_than(conversion) => ChangeKind::Unchanged,
@@ -299,12 +299,12 @@ impl Transaction {
         }
     }
 
-    /// Returns true if its result is known to be another than before, and not the one that a click's `AutoApprove` gives.
+    /// Returns true if its result is known to differ from the previous one and is not the one that a click's `AutoApprove` sets.
     pub(crate) fn has_another_result(&self) -> bool {
         self.result != TransactionResult::Approved && self.previous_result.is_some_and(|previous| previous != self.result)
     }
 
-    /// Returns true if its last update is known to be another one than the conversion's.
+    /// Returns true if its last update is known to be older than the conversion's.
     pub(crate) fn is_older_than(&self, conversion: &Conversion) -> bool {
         let updated = |own: Timestamp, conversions: Timestamp| later(own, ONE_UPDATE) < conversions;
         self.updated_at.zip(conversion.updated_at).is_some_and(|(own, conversions)| updated(own, conversions))

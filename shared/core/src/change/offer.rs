@@ -4,8 +4,8 @@ use super::fields::{Fields, ID, TEXT};
 use crate::{fault::Faults, json::Value, offer::Offer};
 
 impl Offer {
-    /// Reads the detail of an `Offer Changed` event that stands at `pointer_prefix`: `offer_id` is required, the other fields may
-    /// be absent or null, unknown ones are ignored. All faults are told at once.
+    /// Reads the detail of an `Offer Changed` event at `pointer_prefix`: `offer_id` is required, the other fields may be absent or null,
+    /// unknown ones are ignored. All faults are reported at once.
     pub fn parse_detail(detail: &Value, pointer_prefix: &str) -> Result<Self, Faults> {
         let mut faults = Faults::default();
         let offer = Fields::open(detail, pointer_prefix, &mut faults).and_then(|mut fields| {

@@ -1,4 +1,4 @@
-//! A sale to try rules out with, where a person gives no event.
+//! A sale to try rules with, if a person gives no event.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,7 +6,7 @@ use super::Change;
 use crate::{id::Id, json};
 
 impl Change {
-    /// A new sale of this affiliate whose transaction gets its result at once, as it would be told at `now`: it is created and
+    /// A new sale of this affiliate whose transaction gets its result at once, as the platform publishes it at `now`: it is created and
     /// updated, so that nearly every trigger fires on it.
     pub fn sample(affiliate: Option<&Id>, now: Timestamp) -> Self {
         let before = |minutes| now - SignedDuration::from_mins(minutes);

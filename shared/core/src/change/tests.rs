@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{json, json::Value, testing};
 
-/// What is wrong with `edit`ed detail of the contract: pointers and sentences.
+/// Checks the faults of the example detail after an `edit`: pointers and sentences.
 #[track_caller]
 fn check(what: &str, edit: impl FnOnce(&mut Value), faults: &[(&str, &str)]) {
     let mut detail = testing::detail();
@@ -13,7 +13,7 @@ fn check(what: &str, edit: impl FnOnce(&mut Value), faults: &[(&str, &str)]) {
     assert_eq!(told, faults, "{what}");
 }
 
-/// The change that `edit`ed detail of the contract gives.
+/// The change in the example detail after an `edit`.
 #[track_caller]
 fn read(edit: impl FnOnce(&mut Value)) -> Change {
     let mut detail = testing::detail();
@@ -112,7 +112,7 @@ fn s_all_wrong_fields_are_told_at_once() {
     );
 }
 
-/// The change that the contract's example with this in its conversion is, and what is noted.
+/// The change in the example detail with these fields in its conversion, and its notes.
 #[track_caller]
 fn noted(conversion: &Value) -> (Change, Vec<(String, String)>) {
     let mut detail = testing::detail();

@@ -1,4 +1,4 @@
-//! Whether conditions hold for an event, and which say no.
+//! Judging conditions on an event, with the conditions that fail.
 
 use std::{borrow::Cow, fmt::Display};
 
@@ -11,12 +11,12 @@ use crate::{
     id::Id,
 };
 
-/// A condition that says no, and why: "source is manual; the rule wants link or iframe".
+/// A condition that fails, and the reason: "source is manual; the rule wants link or iframe".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Miss {
-    /// The condition's name in the contract.
+    /// The condition's name in JSON.
     pub condition: &'static str,
-    /// What the event has and what the rule wants.
+    /// The event's value and the values that the rule wants.
     pub detail: String,
 }
 
@@ -49,7 +49,7 @@ impl Condition {
         Self::Commission,
     ];
 
-    /// Its name in the contract.
+    /// The name in JSON.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -67,28 +67,28 @@ impl Condition {
 }
 
 impl Conditions {
-    /// Judges an event: the transaction that its postback tells about, or every condition that says no.
+    /// Judges an event: returns the transaction that its postback is about, or every condition that fails.
     ///
     /// On a transaction event the conditions on result and commission are read on that transaction. On a conversion event they hold if
-    /// any of `transactions` (all of the conversion's, in the order given) fits both, and the first that fits is the one told about (C2);
-    /// `None` when there is none and the rule needs none.
+    /// any of `transactions` (all of the conversion's, in the order given) fits both; the postback is about the first that fits (C2).
+    /// The result is `None` if there is none and the rule needs none.
     pub fn judge<'a>(&self, event: &'a Event, transactions: &'a [Transaction]) -> Result<Option<&'a Transaction>, Vec<Miss>> {
         let misses = self.misses(event, transactions);
         if misses.is_empty() { Ok(self.transaction_of(event, transactions)) } else { Err(misses) }
     }
 
-    /// Whether [`Conditions::judge`] would say yes; allocates nothing.
+    /// Returns true if [`Conditions::judge`] would succeed; allocates nothing.
     pub fn fits(&self, event: &Event, transactions: &[Transaction]) -> bool {
         Condition::ALL.into_iter().all(|condition| self.holds(condition, event, transactions))
     }
 
-    /// Every condition that says no; none where [`Conditions::fits`].
+    /// Every condition that fails; none if [`Conditions::fits`].
     pub fn misses(&self, event: &Event, transactions: &[Transaction]) -> Vec<Miss> {
         let failing = Condition::ALL.into_iter().filter(|condition| !self.holds(*condition, event, transactions));
         failing.map(|condition| self.miss(condition, event, transactions)).collect()
     }
 
-    /// Every condition that says no and can't say yes later; none where [`Conditions::fits_lasting`].
+    /// Every condition that fails and can't hold later; none if [`Conditions::fits_lasting`].
     pub fn lasting_misses(&self, event: &Event, transactions: &[Transaction]) -> Vec<Miss> {
         let failing = Condition::ALL.into_iter().filter(|condition| !self.lasts(*condition, &event.conversion));
         failing.map(|condition| self.miss(condition, event, transactions)).collect()
@@ -98,8 +98,9 @@ impl Conditions {
         Miss { condition: condition.name(), detail: self.why(condition, event, transactions) }
     }
 
-    /// Returns true if the conditions that can't change with time hold: all but affiliate, result and commission. An attribute that the conversion
-    /// lacks may still come, so it passes here. Decides whether a hold is made (F1); what is sent is judged whole at release (F3).
+    /// Returns true if the conditions that can't change with time hold: all but affiliate, result and commission. An attribute that the
+    /// conversion lacks may be added later, so it passes here. Decides whether a hold begins (F1); all conditions are judged at release
+    /// (F3).
     pub fn fits_lasting(&self, conversion: &Conversion) -> bool {
         Condition::ALL.into_iter().all(|condition| self.lasts(condition, conversion))
     }
@@ -116,7 +117,7 @@ impl Conditions {
         }
     }
 
-    /// The transaction that the event's postback tells about: its own, or on a conversion event the first that fits (C2).
+    /// The transaction that the event's postback is about: its own, or on a conversion event the first that fits (C2).
     pub(crate) fn transaction_of<'a>(&self, event: &'a Event, transactions: &'a [Transaction]) -> Option<&'a Transaction> {
         if event.kind.is_transaction() {
             return event.transaction.as_ref();
@@ -131,16 +132,16 @@ impl Conditions {
         match condition {
             Condition::Commission => self.commission.is_empty() || any(&|transaction| self.has_commission(transaction)),
             Condition::Result if self.result == ResultCondition::NotChosen => true,
-            // Of a conversion's transactions those with another commission do not count.
+            // Transactions of a conversion with another commission do not count.
             Condition::Result if event.kind.is_transaction() => any(&|transaction| self.result.accepts(transaction.result)),
             Condition::Result => any(&|transaction| self.accepts(transaction)),
             other => self.holds_for(other, &event.conversion),
         }
     }
 
-    /// A condition that reads the conversion alone; those on transactions always pass.
+    /// Judges a condition that reads the conversion alone; those on transactions always pass.
     fn holds_for(&self, condition: Condition, conversion: &Conversion) -> bool {
-        // C1: what the conversion lacks passes All and fails any specific list.
+        // C1: an attribute that the conversion lacks passes All and fails any specific list.
         let listed = |ids: &Ids, id: Option<&Id>| ids.is_empty() || id.is_some_and(|id| ids.has(id.as_str()));
         match condition {
             Condition::Source => {
@@ -160,7 +161,7 @@ impl Conditions {
         }
     }
 
-    /// Why a condition says no.
+    /// The reason why a condition fails.
     fn why(&self, condition: Condition, event: &Event, transactions: &[Transaction]) -> String {
         let conversion = &*event.conversion;
         let ids = |name: &str, has: Option<&Id>, wanted: &Ids| match has {
@@ -229,13 +230,13 @@ impl Conditions {
     }
 }
 
-/// A text that somebody outside wrote, as far as it helps: each event of a change may tell it again.
+/// The beginning of an outsider's text: each event of a change may repeat the text.
 fn short(text: &str) -> Cow<'_, str> {
     const SHOWN_BYTES: usize = 100;
     if text.len() <= SHOWN_BYTES { text.into() } else { format!("{}…", &text[..text.floor_char_boundary(SHOWN_BYTES)]).into() }
 }
 
-/// "a, b or c"; of long lists the first five and how many there are besides.
+/// "a, b or c"; of long lists the first five and the number of the others.
 fn any_of<T: Display>(values: impl ExactSizeIterator<Item = T>) -> String {
     const SHOWN: usize = 5;
     let more = values.len().saturating_sub(SHOWN);

@@ -1,10 +1,10 @@
-//! Lists of ids that are asked often.
+//! Lists of ids with fast look-up.
 
 use std::ops::Deref;
 
 use crate::id::Id;
 
-/// Distinct ids in the order in which they were given; at most [`super::MAX_VALUES`]. Asking for one takes a binary search.
+/// Distinct ids in the order in which they were given; at most [`super::MAX_VALUES`]. Looking one up takes a binary search.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ids {
     given: Box<[Id]>,
@@ -25,7 +25,7 @@ impl Ids {
         Self { given, sorted }
     }
 
-    /// Whether the id is listed.
+    /// Returns true if the id is listed.
     pub fn has(&self, id: &str) -> bool {
         self.sorted.binary_search_by(|position| self.given[usize::from(*position)].as_str().cmp(id)).is_ok()
     }

@@ -1,4 +1,4 @@
-//! Which conversions a rule is about (domain §3): all conditions must hold, in one any listed value will do, one that isn't set is *All*.
+//! The conditions that select conversions for a rule: all must hold; in one, any listed value will do; one that isn't set is *All*.
 
 mod judge;
 mod listed;
@@ -32,7 +32,7 @@ pub struct Conditions {
     commission: Ids,
 }
 
-/// Where a conversion came from, as far as a condition can name it; later sources pass *All* only (C4).
+/// The sources of conversions that a condition can name; sources added later pass *All* only (C4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// A tracking link.
@@ -46,7 +46,7 @@ pub enum Source {
 impl Source {
     const ALL: [Self; 3] = [Self::Link, Self::Iframe, Self::Api];
 
-    /// The word of the contract.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Link => "link",
@@ -56,7 +56,7 @@ impl Source {
     }
 }
 
-/// A type of conversions, as far as a condition can name it; later types pass *All* only (C4).
+/// The conversion types that a condition can name; types added later pass *All* only (C4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConversionType {
     /// `click`, `view`, `lead`, `send`, `prospect` or `sale`.
@@ -90,7 +90,7 @@ fn is_custom(conversion: &Conversion) -> bool {
     conversion.conversion_type.eq_ignore_ascii_case("custom")
 }
 
-/// Returns true if two words are the same, whatever the case of their letters.
+/// Returns true if two words are equal without regard to case.
 fn same_word(a: &str, b: &str) -> bool {
     a == b || a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
 }
@@ -105,7 +105,7 @@ impl std::fmt::Display for ConversionType {
     }
 }
 
-/// Which transactions a rule is about (domain §3, result).
+/// The condition on a transaction's result.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ResultCondition {
     /// *Not chosen*: no condition, conversions without a transaction pass too.
@@ -118,7 +118,7 @@ pub enum ResultCondition {
 }
 
 impl ResultCondition {
-    /// Whether a transaction with that result fits; without a condition every one does.
+    /// Returns true if a transaction with that result fits; without a condition every one does.
     pub fn accepts(&self, result: TransactionResult) -> bool {
         match self {
             Self::NotChosen | Self::All => true,
@@ -173,7 +173,7 @@ impl Conditions {
         &self.result
     }
 
-    /// Commissions; empty is *All*. Transactions that a rule is about have one of these.
+    /// Commissions; empty is *All*. The rule is about transactions with one of these.
     pub fn commission(&self) -> &Ids {
         &self.commission
     }
@@ -201,7 +201,7 @@ impl Conditions {
         self.source.len() + self.conversion_type.len() + ids.iter().map(|ids| ids.len()).sum::<usize>()
     }
 
-    /// The same conditions for that affiliate alone: what an affiliate's own rule always has (V3).
+    /// The same conditions for that affiliate alone, as an affiliate's own rule always has them (V3).
     #[must_use]
     pub fn for_affiliate(self, affiliate: Id) -> Self {
         Self { affiliate: Ids::new([affiliate]), ..self }

@@ -1,4 +1,4 @@
-//! Reading a rule's conditions (contract §2): every fault at once, unknown names refused with the nearest known one.
+//! Reading a rule's conditions: every fault at once, unknown names refused with the nearest known one.
 
 use super::{Conditions, ConversionType, Ids, MAX_VALUES, ResultCondition, Source, judge::Condition};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Conditions {
-    /// Reads the conditions of a rule that stand at `pointer`, and notes every fault in `faults`. Absent, `null` and `[]` are *All*,
+    /// Reads a rule's conditions at `pointer` and notes every fault in `faults`. Absent, `null` and `[]` are *All*,
     /// for each condition and for the whole; repeated values count once. With faults noted the result isn't to be used.
     pub fn parse(value: Option<&Value>, pointer: &str, faults: &mut Faults) -> Self {
         let mut conditions = Self::default();
@@ -50,7 +50,7 @@ impl Conditions {
         conditions
     }
 
-    /// The conditions as a rule shows them: every one, `[]` for *All*. [`Conditions::parse`] reads it back.
+    /// The conditions as a rule shows them: every one, `[]` for *All*. [`Conditions::parse`] reads this form.
     pub fn document(&self) -> Value {
         let words = |ids: &Ids| ids.iter().map(Id::as_str).collect::<Value>();
         let result = match &self.result {
@@ -76,7 +76,7 @@ impl Conditions {
 const CONVERSION_TYPES: &str = "choose click, view, lead, send, prospect, sale, custom or custom:NAME";
 const RESULTS: &str = "choose \"not_chosen\", \"all\" or a list of pending, approved and rejected";
 
-/// Returns true if a condition is *All* in a word, alone or in a list of one.
+/// Returns true if a condition is the word "all", alone or in a list of one.
 fn is_all(value: &Value) -> bool {
     match value {
         Value::String(word) => word.eq_ignore_ascii_case("all"),

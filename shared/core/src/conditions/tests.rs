@@ -10,7 +10,7 @@ fn conditions(document: &Value) -> Conditions {
     conditions
 }
 
-/// The contract's example with `edit`s: its conversion event, its first transaction's event, and the change.
+/// The example detail with `edit`s: its conversion event, its first transaction's event, and the change.
 fn sample(edit: impl FnOnce(&mut Value)) -> (Event, Event, Change) {
     let mut detail = testing::detail();
     edit(&mut detail);
@@ -20,7 +20,7 @@ fn sample(edit: impl FnOnce(&mut Value)) -> (Event, Event, Change) {
     (events[0].clone(), of_transaction, change)
 }
 
-/// On the conversion event of the edited example the conditions hold, or these say no.
+/// Checks which conditions fail on the conversion event of the edited example.
 #[track_caller]
 fn check(what: &str, document: &Value, edit: impl FnOnce(&mut Value), misses: &[(&str, &str)]) {
     let (event, _, change) = sample(edit);
@@ -110,7 +110,8 @@ fn c1_what_a_conversion_lacks_passes_all_and_fails_specific() {
     );
 }
 
-/// With this result condition, of transactions with these results: the one that a conversion event tells about; `Err` if it says no.
+/// Checks a result condition on a conversion event whose transactions have these results. `told` is the transaction that the event is
+/// about, or the reason why the condition fails.
 #[track_caller]
 fn check_result(condition: &Value, results: &[&str], told: Result<Option<&str>, &str>) {
     let (event, _, change) = sample(|detail| {
@@ -332,14 +333,14 @@ fn case_c5_a_rule_is_about_commissions() {
             conditions(&document).judge(event, &change.transactions).map(|told| told.map(|one| one.transaction_id.to_string()));
         judged.map_err(|misses| misses.into_iter().map(|miss| format!("{}: {}", miss.condition, miss.detail)).collect())
     };
-    // A transaction's event is about its own commission, a conversion's about any.
+    // The event of a transaction is about its own commission, that of a conversion about any.
     assert_eq!(told(json!({"commission": ["com_1"]}), &of_transaction), Ok(Some("trx_1".to_owned())));
     let other = "commission: commission is com_1; the rule wants com_2";
     assert_eq!(told(json!({"commission": ["com_2"]}), &of_transaction), Err(vec![other.to_owned()]));
     assert_eq!(told(json!({"commission": ["com_9", "com_2"]}), &event), Ok(Some("trx_2".to_owned())));
     let none = "commission: no transaction has commission com_9";
     assert_eq!(told(json!({"commission": ["com_9"]}), &event), Err(vec![none.to_owned()]));
-    // One transaction has to fit both.
+    // One transaction must fit both.
     let both = json!({"commission": ["com_2"], "result": ["pending"]});
     assert_eq!(told(both, &event), Ok(Some("trx_2".to_owned())));
     let neither = told(json!({"commission": ["com_2"], "result": ["approved"]}), &event).unwrap_err();

@@ -15,7 +15,7 @@ fn derive(conversion: &str, subject: &str, cause: Cause<'_>) -> DeliveryId {
     DeliveryId::derive(&id(conversion), &id("trk_1"), subject, cause)
 }
 
-/// `max_retries`, a fixed delay of 100 seconds.
+/// A policy with this `max_retries` and a fixed delay of 100 seconds.
 fn policy(max_retries: u8) -> RetryPolicy {
     let document = json!({"max_retries": max_retries, "delay_seconds": 100, "backoff": "fixed"});
     let mut faults = Faults::default();
@@ -24,7 +24,7 @@ fn policy(max_retries: u8) -> RetryPolicy {
     policy
 }
 
-/// What follows attempt number `attempt` of at most three.
+/// The continuation after attempt number `attempt` of at most three.
 fn next(verdict: Verdict, attempt: u32, pending_seen: bool) -> Next {
     let id = derive("cnv_1", "transaction:trx_1", Cause::Final(0));
     let repeats = Repeats { attempt, max_attempts: 3, policy: &policy(2), id: &id, pending_seen };
@@ -36,7 +36,7 @@ fn p2_ids_are_derived_for_ever_as_the_first_version_derived_them() {
     let change = id("chg_1");
     let trx = "transaction:trx_1";
     let of = |subject, cause| derive("cnv_1", subject, cause).to_string();
-    // Never edit these: stored rows and receivers know them.
+    // Never edit these: stored rows and receivers have them.
     assert_eq!(of(trx, Cause::Change(&change, EventKind::TransactionCreated)), "dlv_vm5yzaxvay7sx4ycfxfrcbc5kyzhfkc4");
     assert_eq!(
         of("conversion:cnv_1", Cause::Change(&change, EventKind::ConversionUpdated)),

@@ -1,4 +1,4 @@
-//! How events follow from a change (domain §2, R1–R10; §3's last paragraph on `AutoApprove` and `AutoSet`).
+//! Deriving events from a change (R1–R10), including `AutoApprove` and `AutoSet`.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::{Event, EventKind};
 use crate::change::{Change, ChangeKind, Conversion, Transaction, TransactionResult};
 
 impl Change {
-    /// The elementary events of this change, in the order in which postbacks about them go out (P3): created before updated, the
-    /// conversion's before its transactions', those in the order given. Empty when nothing changed (R10).
+    /// The elementary events of this change, in the order in which their postbacks are sent (P3): created before updated, the
+    /// conversion's before its transactions', those in the order given. Empty if nothing changed (R10).
     pub fn events(&self) -> Vec<Event> {
         let conversion = Arc::new(self.conversion.clone());
         let event = |kind, transaction: Option<Transaction>, is_final| Event {
@@ -37,13 +37,13 @@ impl Change {
     }
 }
 
-/// What happened to one transaction, with the state that each event tells.
+/// The events of one transaction, each with the transaction's state at that event.
 fn transaction_events(transaction: &Transaction, conversion: &Conversion) -> Vec<(EventKind, Transaction)> {
     let created = || (EventKind::TransactionCreated, transaction.clone());
     let updated = || (EventKind::TransactionUpdated, transaction.clone());
     let change = transaction.change_in(conversion);
     if transaction.auto_approved {
-        // The result came with the creation: no update follows from it, unless the platform itself says so (R5), or its result is another now.
+        // The result was set on creation: no update follows, unless the platform names one (R5), or the result is another now.
         return match (transaction.change, change) {
             (_, ChangeKind::Created) => vec![created()],
             (Some(ChangeKind::Updated), _) => vec![updated()],
@@ -52,7 +52,7 @@ fn transaction_events(transaction: &Transaction, conversion: &Conversion) -> Vec
         };
     }
     if transaction.auto_set {
-        // A result that was set is an update of its own (R6), unless the platform itself says that nothing changed.
+        // A result that was set is an update of its own (R6), unless the platform says that nothing changed.
         return match (transaction.change, change) {
             (_, ChangeKind::Created) => {
                 vec![
@@ -76,7 +76,7 @@ fn before_auto_set(transaction: &Transaction) -> Transaction {
     Transaction { result: TransactionResult::Pending, previous_result: None, result_at: None, ..transaction.clone() }
 }
 
-/// The same transaction with its result: it was pending before, unless the platform says otherwise.
+/// The same transaction with its result. Its previous result is pending, unless the platform says otherwise.
 fn after_auto_set(transaction: &Transaction) -> Transaction {
     let previous_result = transaction.previous_result.or(Some(TransactionResult::Pending));
     Transaction { previous_result, ..transaction.clone() }

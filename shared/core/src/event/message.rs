@@ -1,6 +1,6 @@
-//! One event as it travels in a queue message: the contract's detail with the one transaction that counts, and three fields more.
+//! One event in a queue message: the platform's detail with the one transaction that counts, and three more fields.
 //!
-//! The form carries no version of its own; whoever wraps it does.
+//! The form has no version number; the message around it has.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ struct Written<'a> {
     is_correction: bool,
 }
 
-/// Writes what [`Event::to_value`] gives, without building a [`Value`] first.
+/// Writes the result of [`Event::to_value`] without building a [`Value`] first.
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let written = Written {
@@ -67,7 +67,7 @@ impl Event {
         Value::from_serialize(self).expect("every map of an event has texts as keys")
     }
 
-    /// Reads what [`Event::to_value`] or the event's serialisation wrote; unknown fields are ignored. All faults are told at once.
+    /// Reads an event from [`Event::to_value`] or from its serialisation; unknown fields are ignored. All faults are reported at once.
     pub fn from_value(message: &Value) -> Result<Self, Faults> {
         let mut faults = Faults::default();
         let event = Fields::open(message, "", &mut faults).and_then(|mut fields| read(&mut fields));

@@ -1,7 +1,7 @@
-//! Elementary events: what a change means for triggers (domain §2).
+//! Elementary events: the parts of a change that triggers fire on.
 //!
-//! [`Change::events`](crate::change::Change::events) derives them; [`Event::to_value`] and [`Event::from_value`] are the form in
-//! which one event travels in a queue message.
+//! [`Change::events`](crate::change::Change::events) derives them; [`Event::to_value`] and [`Event::from_value`] write and read
+//! one event in a queue message.
 
 mod derive;
 mod message;
@@ -33,7 +33,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// The word of the contract, also what `{event}` prints.
+    /// The name in JSON, also the value of `{event}`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ConversionCreated => "conversion_created",
@@ -51,36 +51,36 @@ impl EventKind {
         }
     }
 
-    /// Whether the subject is a transaction (T1–T3) rather than the conversion (T4–T6).
+    /// Returns true if the subject is a transaction (T1–T3) rather than the conversion (T4–T6).
     pub fn is_transaction(self) -> bool {
         matches!(self, Self::TransactionCreated | Self::TransactionUpdated)
     }
 }
 
-/// One elementary event with what a postback about it may tell. On a transaction event `transaction` is its subject; on a
+/// One elementary event with the data for its postback. On a transaction event `transaction` is its subject; on a
 /// conversion event it is the transaction that the result condition chose (C2), if any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// The change it follows from.
+    /// The change that it follows from.
     pub change_id: Id,
-    /// When the change happened at the platform.
+    /// The time of the change at the platform.
     pub occurred_at: Timestamp,
-    /// Set when an answer of ours led to it (P4).
+    /// The cause, if one of our responses led to the change (P4).
     pub causation: Option<Causation>,
-    /// Which of the four it is.
+    /// The kind of the event.
     pub kind: EventKind,
     /// The conversion as the change left it.
     pub conversion: Arc<Conversion>,
     /// The transaction that macros read.
     pub transaction: Option<Transaction>,
-    /// Whether the subject's result is final (F3): of a transaction event the transaction's, of a conversion event all of them.
+    /// `true` if the subject's result is final (F3): on a transaction event the transaction's, on a conversion event all of them.
     pub is_final: bool,
-    /// Whether a final postback about this subject went out before (F4).
+    /// `true` if a final postback about this subject was sent before (F4).
     pub is_correction: bool,
 }
 
-/// What a postback is about (domain §1): the transaction for T1–T3, the conversion for T4–T6. Its text, `transaction:trx_1` or
-/// `conversion:cnv_1`, is stable and stands in keys and hashes.
+/// The subject of a postback: the transaction for T1–T3, the conversion for T4–T6. Its text, `transaction:trx_1` or
+/// `conversion:cnv_1`, is stable and used in keys and hashes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
     /// One transaction.
@@ -126,7 +126,7 @@ impl FromStr for Subject {
     }
 }
 
-/// Where an event stands among those of its subject: by the conversion's version, then created before updated (P3).
+/// The position of an event among those of its subject: by the conversion's version, then created before updated (P3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Order {
     /// The conversion's version.
@@ -136,7 +136,7 @@ pub struct Order {
 }
 
 impl Event {
-    /// What it is about: its transaction on a transaction event, else the conversion.
+    /// The subject: the transaction on a transaction event, else the conversion.
     pub fn subject(&self) -> Subject {
         match &self.transaction {
             Some(transaction) if self.kind.is_transaction() => Subject::Transaction(transaction.transaction_id.clone()),
@@ -144,7 +144,7 @@ impl Event {
         }
     }
 
-    /// Where it stands in P3's order.
+    /// The position in P3's order.
     pub fn order(&self) -> Order {
         Order { version: self.conversion.version, rank: self.kind.rank() }
     }

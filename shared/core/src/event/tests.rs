@@ -29,7 +29,7 @@ fn kinds(change: &Change) -> Vec<EventKind> {
     change.events().iter().map(|event| event.kind).collect()
 }
 
-/// What happens gives these events, change by change, and fires these triggers in all.
+/// Checks the events of each change and the triggers that fire in all.
 #[track_caller]
 fn check(what: &str, changes: &[Change], events: &[&[EventKind]], triggers: &[u8]) {
     let derived: Vec<_> = changes.iter().map(kinds).collect();
@@ -202,7 +202,7 @@ fn p2_subjects_are_read_back_from_their_text() {
     }
 }
 
-/// What the first version wrote into its queues. Never edit it: add another beside it.
+/// An event as the first version wrote it into its queues. Never edit it: add another beside it.
 const FIRST_WRITTEN: &str = r#"{"change_id":"chg_0001","occurred_at":"2026-11-22T08:59:59.12Z","causation":{"tracking_api_id":"trk_9","depth":1},
 "conversion":{"conversion_id":"cnv_1","version":3,"change":"updated","type":"sale","source":"link","affiliate_id":"aff_7",
 "advertiser_id":"adv_2","advertiser_name":"Bank","offer_id":"off_5","offer_name":"Loan CZ","channel_id":"chn_1","channel":"main",

@@ -1,4 +1,4 @@
-//! The continuation of a flow after a callback or a webhook, or if none comes (W17, W18).
+//! The continuation of a flow after a callback or a webhook, or after the time for it (W17, W18).
 
 use jiff::Timestamp;
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{answer::Verdict, delivery::State};
 
-/// A callback as its token names it.
+/// The step and run that a callback's token names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallbackTurn<'a> {
-    /// The step that is to read it.
+    /// The step that reads it.
     pub step: &'a str,
     /// The run of that step.
     pub run: u32,
@@ -25,34 +25,34 @@ impl Progress {
         self.serial
     }
 
-    /// The time until which it listens; `None` if it does not.
+    /// The time until which the step listens; `None` if it does not listen.
     pub fn listens_until(&self, plan: &Plan) -> Option<Timestamp> {
         let listens = self.entered && plan.listen(&self.step).is_some();
         self.until.filter(|_| listens)
     }
 
-    /// The time at which it goes on, while it waits.
+    /// The end of the present wait, if there is one.
     pub fn until(&self) -> Option<Timestamp> {
         self.until
     }
 
-    /// The name under which it waits for a webhook, while it does.
+    /// The name under which the delivery waits for a webhook, if it does.
     pub fn expects(&self) -> Option<&str> {
         self.expects.as_deref()
     }
 
-    /// Returns true if the present run has read a callback of this name.
+    /// Returns true if the present run has read the callback with this name.
     pub fn has_heard(&self, callback: &str) -> bool {
         self.heard.iter().any(|heard| heard == callback)
     }
 
-    /// The run of a step that will read a callback whose URL is given away now.
+    /// The run of a step that will read a callback whose URL is rendered now.
     pub fn coming_run(&self, step: &str) -> u32 {
         let runs = self.runs.get(step).copied().unwrap_or(0);
         if self.entered && self.step == *step { runs } else { runs + 1 }
     }
 
-    /// Returns true if the run that a callback is for is over.
+    /// Returns true if the callback's run has ended.
     pub fn is_past(&self, turn: &CallbackTurn<'_>) -> bool {
         let runs = self.runs.get(turn.step).copied().unwrap_or(0);
         let is_in_it = self.entered && self.step == *turn.step;
@@ -61,7 +61,7 @@ impl Progress {
 }
 
 impl Plan {
-    /// Returns the continuation after a callback of this name: a listening step goes on listening after `pending` and `retry`.
+    /// Returns the continuation after a callback with this name: a listening step goes on listening after `pending` and `retry`.
     pub fn after_callback(&self, mut progress: Progress, answered: Answered<'_>, callback: &str) -> Moved {
         let Answered { verdict, why, go, attempt, .. } = answered;
         let listening = progress.listens_until(self);
@@ -80,7 +80,7 @@ impl Plan {
         })
     }
 
-    /// Returns the continuation when nothing came in time that ended the step. `attempt` is the last one.
+    /// Returns the continuation if no callback ended the step in time. `attempt` is the last one.
     pub fn timed_out(&self, progress: Progress, attempt: u32) -> Moved {
         let Some(listen) = self.listen(&progress.step) else { return Moved::On(progress) };
         let what = if listen.is_webhook() { "webhook" } else { "callback" };

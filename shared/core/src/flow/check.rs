@@ -18,10 +18,10 @@ const MAX_KEPT: usize = 10;
 
 /// A way from a step to another one.
 struct Edge<'p> {
-    /// JSON pointer to the word that names the target; `None`: it is the next in order.
+    /// JSON pointer to the word that names the target; `None` if the target is the next step in order.
     pointer: Option<String>,
     to: Option<&'p Target>,
-    /// The flow rests for a second at least before it goes on.
+    /// `true` if the flow waits for at least a second before it goes on.
     waits: bool,
 }
 
@@ -82,7 +82,7 @@ fn check_targets(plan: &Plan, faults: &mut Faults) {
     }
 }
 
-/// The ways out of a step. What a step that is not run goes on with is the next in order.
+/// The ways out of a step. After a step whose conditions don't hold comes the next in order.
 fn edges(step: &Step, index: usize) -> Vec<Edge<'_>> {
     let at = format!("/steps/{index}");
     let mut edges = Vec::new();
@@ -126,7 +126,7 @@ fn edges(step: &Step, index: usize) -> Vec<Edge<'_>> {
     edges
 }
 
-/// The position that an edge leads to, unless the flow ends there.
+/// The target position of an edge, unless the flow ends there.
 fn follower(plan: &Plan, index: usize, edge: &Edge<'_>) -> Option<usize> {
     match edge.to {
         None => Some(index + 1).filter(|next| *next < plan.steps.len()),
@@ -148,7 +148,7 @@ fn check_reachable(plan: &Plan, faults: &mut Faults) {
     }
 }
 
-/// The steps that lead to each other are bounded if a way between two of them waits, or if one of them says how often it runs.
+/// Checks that loops end: a loop must have a way that waits, or a step with `max_runs`.
 fn check_loops(plan: &Plan, faults: &mut Faults) {
     let reachable: Vec<BTreeSet<usize>> = (0..plan.steps.len()).map(|start| reachable_from(plan, start)).collect();
     let mut told = BTreeSet::new();
@@ -170,7 +170,7 @@ fn check_loops(plan: &Plan, faults: &mut Faults) {
     }
 }
 
-/// The positions that a step leads to, by way of others too.
+/// The positions that a step leads to, directly or through others.
 fn reachable_from(plan: &Plan, start: usize) -> BTreeSet<usize> {
     let mut reached = BTreeSet::new();
     let mut open = vec![start];
@@ -197,7 +197,7 @@ fn check_references(plan: &Plan, faults: &mut Faults) {
     }
 }
 
-/// Each callback URL is that of a step that listens at one, and each such step has a text that names its URL (W17).
+/// Checks that each callback URL is that of a listening step, and that a text names the URL of each such step (W17).
 fn check_callbacks(plan: &Plan, faults: &mut Faults) {
     let at_url = |name: &str| plan.listen(name).is_some_and(|listen| !listen.is_webhook());
     for name in &plan.derived.callbacks {
@@ -219,7 +219,7 @@ fn check_callbacks(plan: &Plan, faults: &mut Faults) {
     }
 }
 
-/// A secret variable never stands where everybody reads it (W8).
+/// Checks that no secret variable is in a text that everybody reads (W8).
 pub(crate) fn check_secrets(plan: &Plan, faults: &mut Faults) {
     let secret = plan.secret_variables();
     for (index, step) in plan.steps.iter().enumerate() {

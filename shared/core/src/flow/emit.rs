@@ -1,4 +1,4 @@
-//! `emit`: an event of the platform's bus that a flow publishes (W20).
+//! `emit`: an event that a flow publishes on the platform's bus (W20).
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const MAX_NAME: usize = 100;
 const MAX_FIELDS: usize = 50;
 /// The longest text of a field, as it is written, in bytes.
 const MAX_FIELD: usize = 8_192;
-/// The most that an event counts for.
+/// The largest `count` of an event.
 const MAX_COUNT: u32 = 1_000;
 /// The most bytes of an event's fields, names included.
 const MAX_BYTES: usize = 16 * 1_024;
@@ -35,11 +35,11 @@ pub(super) struct Emit {
 /// An event that a step of a delivery emits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Emitted {
-    /// The step and its run, by which repeats of the event are known.
+    /// The step. With its run it identifies repeats of the event.
     pub step: String,
-    /// See `step`; 1 is the first.
+    /// The run of the step; 1 is the first.
     pub run: u32,
-    /// The time at which the flow began: a resend begins anew.
+    /// The time at which the flow began; a resend begins a new flow.
     pub began: Timestamp,
     /// The time of the event.
     pub at: Timestamp,
@@ -80,7 +80,7 @@ impl Emit {
         self.fields.iter().map(|(name, text)| (format!("/fields/{}", pointer_token(name)), text))
     }
 
-    /// The event in a scope; or why there is none.
+    /// Renders the event, or the reason why there is none.
     pub(super) fn render(&self, scope: &Scope<'_>, began: Timestamp) -> Result<Emitted, String> {
         let mut fields = BTreeMap::new();
         let mut bytes = 0;

@@ -9,7 +9,7 @@ pub struct StepKindInfo {
     pub kind: &'static str,
     /// Its purpose.
     pub description: &'static str,
-    /// The fields of the step beside name, title, when, unless.
+    /// The fields of the step besides name, title, when, unless.
     pub fields: &'static [&'static str],
     /// A step of this kind, as JSON.
     pub example: &'static str,

@@ -1,4 +1,4 @@
-//! `listen`: a step that waits for a request from outside, a callback or a webhook (W17, W18).
+//! `listen`: a step that waits for an incoming request, a callback or a webhook (W17, W18).
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -26,46 +26,46 @@ const MAX_TIMEOUT_SECONDS: u32 = 120 * 86_400;
 const MAX_TEXT: usize = 4_096;
 /// The longest value that a webhook is matched by, in bytes.
 const MAX_MATCH_BYTES: usize = 1_024;
-/// Characters of the name under which a delivery waits for a value.
+/// The length of the name under which a delivery waits for a value, in characters.
 const AWAITED_CHARS: usize = 25;
 
 /// The most callbacks of one run of a step (W17).
 pub const MAX_CALLBACKS: usize = 31;
 
-/// A step that waits for a request from outside.
+/// A step that waits for an incoming request.
 #[derive(Debug, Clone)]
 pub struct Listen {
     timeout_seconds: u32,
-    /// The meaning of what comes (A1–A3).
+    /// The meaning of the request (A1–A3).
     pub answer: AnswerRules,
     verify: Option<Verify>,
     matching: Option<Match>,
-    /// The step that follows if nothing came in time.
+    /// The step that follows if no request ended the step in time.
     pub(super) on_timeout: Option<Target>,
-    /// The targets that its answer rules name, each with its place and with what its rule says.
+    /// The targets that its answer rules name, each with its place and its rule's verdict.
     pub(super) goes: Vec<(String, Target, Option<Verdict>)>,
     /// JSON pointer to the step.
     at: Box<str>,
 }
 
-/// A proof that a request is the receiver's: both texts must be the same.
+/// A proof that the receiver sent a request: both texts must be the same.
 #[derive(Debug, Clone)]
 struct Verify {
     incoming: Template,
     expected: Template,
 }
 
-/// The deliveries that a webhook is for: those that wait for the value that comes.
+/// The deliveries that a webhook is for: those that wait for its value.
 #[derive(Debug, Clone)]
 struct Match {
     waiting: Template,
     incoming: Template,
 }
 
-/// A request that came from outside.
+/// An incoming request.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
-    /// The request, as responses are read.
+    /// The request in the form of a response.
     pub answer: &'a Answer,
     /// The secrets of the rule.
     pub secrets: &'a BTreeMap<String, String>,
@@ -73,7 +73,7 @@ pub struct Incoming<'a> {
     pub rule: &'a str,
     /// The time.
     pub now: Timestamp,
-    /// The steps that are left, for all texts about the request together.
+    /// The remaining steps, shared by all texts about the request.
     pub steps: &'a Steps,
 }
 
@@ -148,28 +148,28 @@ impl Listen {
         all.map(|(place, text)| (format!("{}/listen/{place}", self.at), text))
     }
 
-    /// The time for which it listens, in seconds.
+    /// The time for which the step listens, in seconds.
     pub fn timeout_seconds(&self) -> u32 {
         self.timeout_seconds
     }
 
-    /// Returns true if it waits for a webhook of the rule, and not for its own callback URL.
+    /// Returns true if the step waits for a webhook of the rule, not at its own callback URL.
     pub fn is_webhook(&self) -> bool {
         self.matching.is_some()
     }
 
-    /// Returns true if it asks for a proof that a request is the receiver's.
+    /// Returns true if the step asks for a proof that the receiver sent a request.
     pub fn verifies(&self) -> bool {
         self.verify.is_some()
     }
 
-    /// Returns true if its rules tell the platform a result or an amount.
+    /// Returns true if its answer rules publish a result or an amount to the platform.
     pub(crate) fn tells(&self) -> bool {
         self.answer.platform_templates().next().is_some()
     }
 
-    /// Returns true if a request is the receiver's by what `verify` says; without it, every one is. `None`: a secret that it reads has no
-    /// value now, so that nobody knows.
+    /// Returns true if `verify` proves that the receiver sent the request; without `verify` every request passes. Returns `None` if a
+    /// secret that `verify` reads has no value now.
     pub fn accepts(&self, incoming: &Incoming<'_>) -> Option<bool> {
         let Some(Verify { incoming: shown, expected }) = &self.verify else { return Some(true) };
         let has_value = |name: &str| incoming.secrets.get(name).is_some_and(|value| !value.is_empty());
@@ -180,13 +180,13 @@ impl Listen {
         Some(!expected.is_empty() && is_same(shown.as_bytes(), expected.as_bytes()))
     }
 
-    /// The name under which the deliveries wait that a webhook is for; `None` if it brings no value.
+    /// The name under which the webhook's deliveries wait; `None` if it brings no value.
     pub fn awaited_by(&self, step: &str, incoming: &Incoming<'_>) -> Option<String> {
         let value = incoming.render(&self.matching.as_ref()?.incoming)?;
         awaited(step, &value)
     }
 
-    /// The name under which a delivery waits for a webhook; the error says why it has none. A step without `match` waits under no name.
+    /// The name under which a delivery waits for a webhook, or the reason why it has none. A step without `match` has no name.
     pub(super) fn expects(&self, step: &str, scope: &Scope<'_>) -> Result<Option<String>, String> {
         let Some(Match { waiting, .. }) = &self.matching else { return Ok(None) };
         let mut value = String::new();
@@ -218,14 +218,14 @@ impl Incoming<'_> {
     }
 }
 
-/// The name of a value that deliveries wait for at a step.
+/// The name for a value that deliveries wait for at a step.
 fn awaited(step: &str, value: &str) -> Option<String> {
     let value = value.trim();
     let fits = !value.is_empty() && value.len() <= MAX_MATCH_BYTES;
     fits.then(|| hash::text(&["awaited", step, value], AWAITED_CHARS))
 }
 
-/// Two texts of `verify` or `match`. Where a request comes from outside, no delivery is known yet: only `match.waiting` reads one.
+/// Two texts of `verify` or `match`. Only `match.waiting` reads a delivery: none is known yet for an incoming request.
 fn pair(
     fields: &Fields<'_>,
     key: &str,
@@ -261,18 +261,18 @@ fn pair(
 }
 
 impl Macro {
-    /// Returns true if it reads a response, or a request from outside.
+    /// Returns true if it reads a response or an incoming request.
     fn is_of_answer(&self) -> bool {
         self.is_of_body() || matches!(self, Self::Header(_))
     }
 }
 
-/// Returns true if both are the same, in a time that does not tell where they differ.
+/// Returns true if both are the same; takes a time that does not depend on where they differ.
 fn is_same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
-/// An event that says nothing: texts about a request from outside read none.
+/// An empty event: texts about an incoming request read none.
 fn nobody() -> &'static Event {
     static NOBODY: OnceLock<Event> = OnceLock::new();
     NOBODY.get_or_init(|| {

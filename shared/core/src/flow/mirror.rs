@@ -11,19 +11,19 @@ use crate::{
     json::{Map, Value},
 };
 
-/// The fields that a mirror takes of the step that it mirrors.
+/// The fields that a mirror takes from the step that it mirrors.
 const TAKEN: [&str; 3] = ["call", "answer", "retry"];
 
 /// The step that a mirror takes its request from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mirror {
-    /// The rule.
+    /// The other rule.
     pub tracking_api_id: Id,
-    /// Its step; none if it has one request.
+    /// The other rule's step; `None` if that rule has one request.
     pub step: Option<Box<str>>,
 }
 
-/// The steps that mirrors take their requests from, as objects with `call`, `answer` and `retry`.
+/// The mirrored steps, as objects with `call`, `answer` and `retry`.
 #[derive(Debug, Clone, Default)]
 pub struct Masters(BTreeMap<Mirror, Value>);
 
@@ -49,14 +49,14 @@ impl Mirror {
         Value::Object(map)
     }
 
-    /// The mirrors of a rule's document, whatever else is wrong with it.
+    /// The mirrors of a rule's document, even if it has other faults.
     pub fn of_document(document: &Value) -> BTreeSet<Self> {
         let steps = document.get("steps").and_then(Value::as_array).into_iter().flatten().take(MAX_STEPS);
         let mirrors = steps.filter_map(|step| step.get("mirror"));
         mirrors.filter_map(|mirror| Self::parse(mirror, "", &mut Faults::default())).collect()
     }
 
-    /// The request that it takes of a rule's document; `None` if there is no such step, or if that is none with a request of its own.
+    /// The request in a rule's document that this mirror takes; `None` if the step is missing or has no request of its own.
     pub fn take(&self, document: &Value) -> Option<Value> {
         let taken = |of: &Value, keys: &[(&str, &str)]| {
             let found = keys.iter().filter_map(|(from, to)| Some(((*to).to_owned(), of.get(*from)?.clone())));
@@ -74,13 +74,13 @@ impl Mirror {
 }
 
 impl Masters {
-    /// Adds what a mirror takes.
+    /// Adds the request that a mirror takes.
     pub fn insert(&mut self, mirror: Mirror, taken: Value) {
         self.0.insert(mirror, taken);
     }
 
-    /// A step with what its mirror takes in place of it, and the step that it mirrors; of another one nothing. A mirror whose step is gone
-    /// takes a request that is never sent.
+    /// A `mirror` step with its taken request in place of `mirror`, and the step that it mirrors; `None` for any other step. A mirror whose
+    /// step is gone gets a request that is never sent.
     pub(super) fn expand(&self, step: &Value, pointer: &str, is_stored: bool, faults: &mut Faults) -> Option<(Value, Reflected)> {
         let mirror = step.get("mirror")?;
         for key in TAKEN {
@@ -107,6 +107,6 @@ impl Masters {
 #[derive(Debug, Clone)]
 pub(super) struct Reflected {
     pub(super) mirror: Mirror,
-    /// The step that it mirrors is not there.
+    /// `true` if the mirrored step does not exist.
     pub(super) is_gone: bool,
 }

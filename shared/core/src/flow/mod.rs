@@ -2,7 +2,7 @@
 //!
 //! A [`Plan`] is the checked definition: named steps in order. A rule with one request is a plan of one `call` step. [`Progress`] is the
 //! place of one delivery in it. [`Plan::walk`] runs the steps that need no request, up to the next request, wait or end;
-//! [`Plan::after`] says what follows a response. Both are pure: the engine reads, asks here, and writes.
+//! [`Plan::after`] decides the continuation after a response. Both are pure: the engine reads, calls them, and writes.
 
 mod callback;
 mod check;
@@ -52,18 +52,18 @@ pub const MAX_STEP_REQUESTS: u32 = 31;
 /// See [`MAX_STEP_REQUESTS`].
 pub const MAX_FLOW_REQUESTS: u32 = 100;
 
-/// The steps of a rule; nothing in them is wrong.
+/// The steps of a rule, without faults.
 #[derive(Debug, Clone)]
 pub struct Plan {
     steps: Vec<Step>,
-    /// The rule was written with `request`, `retry` and `answer` instead of `steps`.
+    /// `true` if the rule was written with `request`, `retry` and `answer` instead of `steps`.
     is_short: bool,
     /// The wait before the first step (W10).
     delay_seconds: Option<u32>,
     derived: Derived,
 }
 
-/// Names that follow from the texts of a plan; they are asked for at every request.
+/// Names that follow from the texts of a plan; every request uses them.
 #[derive(Debug, Clone, Default)]
 struct Derived {
     secret: BTreeSet<String>,
@@ -81,11 +81,11 @@ struct Step {
     title: Option<Box<str>>,
     when: Option<When>,
     unless: Option<When>,
-    /// The step that follows; `None` is the next in order.
+    /// The step that follows; `None` if it is the next in order.
     go: Option<Target>,
-    /// The most runs, if that is written (W2).
+    /// The most runs, if `max_runs` is set (W2).
     max_runs: Option<u32>,
-    /// The step that its request is taken from, if it is a mirror (W19).
+    /// The mirrored step, if it is a mirror (W19).
     reflects: Option<Box<Reflected>>,
     kind: Kind,
 }
@@ -109,7 +109,7 @@ struct Case {
     go: Target,
 }
 
-/// A request with the meaning of its responses, and when it is repeated.
+/// A request with the meaning of its responses and its retries.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The request (Q1–Q5).
@@ -120,7 +120,7 @@ pub struct Call {
     pub retry: RetryPolicy,
     /// The step that follows when the repeats are used up.
     on_exhausted: Option<Target>,
-    /// The targets that its answer rules name, each with its place and with what its rule says of the response.
+    /// The targets that its answer rules name, each with its place and its rule's verdict.
     goes: Vec<(String, Target, Option<Verdict>)>,
     /// JSON pointer to the step; empty in a rule with one request.
     at: Box<str>,
@@ -183,7 +183,7 @@ impl Plan {
         self
     }
 
-    /// The same plan with what the rule gives to each of its requests, and its delay.
+    /// The same plan with the variables and the signature that the rule adds to each request, and its delay.
     #[must_use]
     pub fn with(mut self, variables: &Variables, signing: Option<&Signing>, delay_seconds: Option<u32>) -> Self {
         for step in &mut self.steps {
@@ -215,7 +215,7 @@ impl Plan {
         self.calls().next().expect("a plan without a request is refused when it is read")
     }
 
-    /// The request of the step of this name; that of a rule with one request has no name that counts.
+    /// The request of the step with this name; a rule with one request ignores the name.
     pub fn call(&self, step: &str) -> Option<&Call> {
         if self.is_short { Some(self.first_call()) } else { self.step(step)?.call() }
     }
@@ -246,7 +246,7 @@ impl Plan {
         listening.filter(|(_, listen)| listen.is_webhook())
     }
 
-    /// The callback URLs that texts hold: the name under which each stands beside the variables, and its step.
+    /// The callback URLs that texts hold: the name of each among the variables, and its step.
     pub fn callback_urls(&self) -> impl Iterator<Item = (&str, &str)> {
         let names = self.derived.callbacks.iter();
         names.filter_map(|name| Some((name.key(), name.step().or_else(|| self.texts().only_listening())?)))
@@ -275,7 +275,7 @@ impl Plan {
         Map::from_iter([("steps".to_owned(), steps.into())])
     }
 
-    /// The same with the requests that its mirrors take.
+    /// The same with the requests of its mirrors filled in.
     pub(crate) fn whole_document(&self) -> Map {
         if self.is_short {
             return self.document();
@@ -284,7 +284,7 @@ impl Plan {
         Map::from_iter([("steps".to_owned(), steps.into())])
     }
 
-    /// The steps of other rules that its mirrors take their requests from.
+    /// The steps of other rules that its mirrors use.
     pub fn mirrors(&self) -> impl Iterator<Item = &Mirror> {
         self.steps.iter().filter_map(|step| Some(&step.reflects.as_deref()?.mirror))
     }
@@ -294,7 +294,7 @@ impl Plan {
         self.steps.iter().any(|step| step.sets(name))
     }
 
-    /// The variables whose values nobody sees: declared secret, or made of a secret or of a secret variable (W8).
+    /// The variables whose values nobody may see: declared secret, or made of a secret or of a secret variable (W8).
     pub fn secret_variables(&self) -> &BTreeSet<String> {
         &self.derived.secret
     }
@@ -304,12 +304,12 @@ impl Plan {
         &self.derived.kept
     }
 
-    /// Returns true if the step sets this variable, or a response of it may.
+    /// Returns true if the step, or a response to it, may set this variable.
     pub fn step_sets(&self, step: &str, variable: &str) -> bool {
         self.step(step).is_some_and(|step| step.sets(variable))
     }
 
-    /// An estimate of the memory that it takes, in bytes.
+    /// An estimate of the memory that the plan takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let calls: usize = self.calls().map(|call| size_of::<Call>() + call.request.bytes() + call.answer.bytes()).sum();
         let others: usize = self.texts().placed_templates().into_iter().map(|(_, text)| text.bytes()).sum();
@@ -332,7 +332,7 @@ impl Step {
         if let Kind::Listen(listen) = &self.kind { Some(listen) } else { None }
     }
 
-    /// The rules that read what comes back, if something does.
+    /// The rules that read its response or callback, if it has one.
     fn answer(&self) -> Option<&AnswerRules> {
         self.call().map(|call| &call.answer).or_else(|| Some(&self.listen()?.answer))
     }

@@ -17,7 +17,7 @@ use crate::{
     when::When,
 };
 
-/// The most runs of a step, the first included; also what counts unless it is written (W2).
+/// The most runs of a step, the first included; also the default (W2).
 pub const MAX_RUNS: u32 = 31;
 /// The most answer rules of a step, and the most cases of a switch.
 const MAX_CASES: usize = 20;
@@ -28,24 +28,24 @@ const MAX_TITLE: usize = 200;
 /// The longest reason, as it is written, in bytes.
 const MAX_REASON: usize = 1_024;
 
-/// The keys that say what a step does.
+/// The keys that name the kind of a step.
 const KINDS: [&str; 8] = ["call", "set", "switch", "wait", "listen", "emit", "end", "fail"];
 /// The fields of any step.
 const FIELDS: [&str; 6] = ["name", "title", "when", "unless", "go", "max_runs"];
 /// The fields of a step with a request.
 const CALL_FIELDS: [&str; 3] = ["answer", "retry", "on_exhausted"];
 
-/// Whose rule the steps belong to, and what its texts may hold.
+/// The owner of the rule, and the allowed contents of its texts.
 #[derive(Clone, Copy)]
 struct Context<'a> {
     owner: &'a Owner,
-    /// The steps that mirrors take their requests from.
+    /// The mirrored steps.
     masters: &'a Masters,
     allowed: Allowed,
 }
 
 impl Plan {
-    /// Reads `steps` of a rule, which stand at `/steps`. Every fault is added to `faults`; then there is no plan.
+    /// Reads `steps` of a rule. Every fault is added to `faults`; then there is no plan.
     pub fn parse(value: &Value, (owner, masters): (&Owner, &Masters), allowed: Allowed, faults: &mut Faults) -> Option<Self> {
         let before = faults.count();
         let Some(items) = value.as_array() else {

@@ -1,4 +1,4 @@
-//! The place of one delivery in its flow, and what follows a response (W1–W3).
+//! The place of one delivery in its flow, and its continuation after a response (W1–W3).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,51 +11,51 @@ use crate::{
     delivery::{DeliveryId, Next, Repeats, State, after_attempt, used_up},
 };
 
-/// The place of a delivery in its flow. It names steps, which are read from the rule as it is when they begin (W12).
+/// The place of a delivery in its flow. It names steps; the rule's present version of a step is read when the step begins (W12).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The step that it stands at.
+    /// The present step.
     pub step: String,
-    /// The step has begun; else it begins at `until`.
+    /// `true` if the step has begun; else it begins at `until`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) entered: bool,
-    /// The time at which it goes on, while it waits.
+    /// The end of the present wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) until: Option<Timestamp>,
     /// The time at which the flow began.
     pub(super) began: Timestamp,
     /// The attempts of the delivery before the present visit of its step.
     pub(super) before: u32,
-    /// Requests of the present run at earlier visits: it went to other steps by `pending` or `retry` with `go` (W2).
+    /// Requests of the present run at earlier visits: the run left for other steps by `pending` or `retry` with `go` (W2).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) used: u32,
-    /// The present run of the step has been answered pending (L3).
+    /// `true` if the present run of the step got a pending response (L3).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) pending: bool,
-    /// The number of resends before this flow began: what tells its callback URLs from those of the flow before.
+    /// The number of resends before this flow began; it distinguishes the callback URLs of this flow from those of the flow before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) serial: u32,
-    /// The callbacks of the present run that were read, by their names (W17).
+    /// The names of the callbacks that the present run has read (W17).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) heard: Vec<String>,
-    /// The name under which it waits for a webhook (W18).
+    /// The name under which the delivery waits for a webhook (W18).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) expects: Option<String>,
-    /// Runs of each step.
+    /// The number of runs of each step.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) runs: BTreeMap<String, u32>,
-    /// Requests of each step at visits that are over.
+    /// The number of requests of each step at finished visits.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) sent: BTreeMap<String, u32>,
-    /// Runs that are to be continued, with the requests that they have had.
+    /// Runs that will be continued, with the number of their requests.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) open: BTreeMap<String, u32>,
 }
 
-/// A response, or that there was none, with its meaning.
+/// A response, or its absence, with its meaning.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered<'a> {
-    /// The meaning.
+    /// The meaning of the response.
     pub verdict: Verdict,
     /// The meaning in words.
     pub why: &'a str,
@@ -70,16 +70,16 @@ pub struct Answered<'a> {
 /// The continuation after a response, or after the end of all repeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Moved {
-    /// The same step asks again at this time.
+    /// The same step repeats its request at this time.
     Again(Progress, Timestamp),
-    /// The flow goes on from here; walk on.
+    /// The flow goes on from this place with a walk.
     On(Progress),
     /// The delivery ends.
     Ended(State, String),
 }
 
 impl Progress {
-    /// The place before the first step, after `attempts` of the delivery that count for earlier budgets.
+    /// The place before the first step, after `attempts` of the delivery that count towards earlier budgets.
     pub fn first(plan: &Plan, attempts: u32, now: Timestamp) -> Self {
         let step = plan.steps.first().map_or_else(String::new, |step| step.name.to_string());
         let until = plan.delay_seconds.map(|seconds| now + jiff::SignedDuration::from_secs(seconds.into()));
@@ -100,7 +100,7 @@ impl Progress {
         }
     }
 
-    /// The same after so many resends of the delivery.
+    /// The same place after `serial` resends of the delivery.
     #[must_use]
     pub fn of_resend(self, serial: u32) -> Self {
         Self { serial, ..self }
@@ -111,7 +111,7 @@ impl Progress {
         Self { step: step.to_owned(), until: None, ..Self::first(plan, attempts, now) }
     }
 
-    /// The run of the step that it stands at; 1 is the first.
+    /// The run of the present step; 1 is the first.
     pub fn run(&self) -> u32 {
         self.runs.get(&self.step).copied().unwrap_or(1)
     }
@@ -126,18 +126,18 @@ impl Progress {
         self.runs.is_empty()
     }
 
-    /// Returns true if it goes on at a time to come.
+    /// Returns true if the flow waits.
     pub fn waits(&self) -> bool {
         self.until.is_some()
     }
 
     /// Ends the present wait now (W13).
     pub fn wake(&mut self) {
-        // A step that has begun and waits is known by its time.
+        // A step that has begun and waits is recognised by its time.
         self.until = self.until.filter(|_| self.entered).map(|_| self.began);
     }
 
-    /// Returns true if a delivery at this place may stand in this step: one that has begun was a `wait` with a time, or a `call` (W12).
+    /// Returns true if this step fits the place: a step that has begun must be a `wait` or `listen` with a time, or a `call` (W12).
     pub(super) fn may_stand_in(&self, step: &Step) -> bool {
         match step.kind {
             _ if !self.entered => true,
@@ -147,7 +147,7 @@ impl Progress {
         }
     }
 
-    /// The attempts of the delivery that the present run of its step may come to (W2); `base` are those of earlier budgets.
+    /// The number of attempts that the delivery may have reached at the end of the present run (W2); `base` are those of earlier budgets.
     pub fn max_attempts(&self, call: &Call, base: u32) -> u32 {
         let of_run = call.retry.max_attempts().saturating_sub(self.used);
         let of_step = MAX_STEP_REQUESTS.saturating_sub(self.sent.get(&self.step).copied().unwrap_or(0));
@@ -155,7 +155,7 @@ impl Progress {
         self.before + of_run.min(of_step).min(of_flow)
     }
 
-    /// Leaves the present visit of its step after so many attempts of the delivery.
+    /// Leaves the present step when the delivery has had `attempts`.
     pub(super) fn leave(&mut self, attempts: u32) {
         let requests = attempts.saturating_sub(self.before);
         if requests > 0 {
@@ -165,13 +165,13 @@ impl Progress {
         (self.heard, self.expects) = (Vec::new(), None);
     }
 
-    /// Charges so many requests to another step, for which they were claimed: they were cut off, and the flow has come here since.
+    /// Charges requests that were cut off to the step for which they were claimed: the flow has moved on since.
     pub fn charge(&mut self, step: &str, requests: u32) {
         self.before += requests;
         *self.sent.entry(step.to_owned()).or_insert(0) += requests;
     }
 
-    /// Leaves a step whose conditions hold no more; a run without a request does not count.
+    /// Leaves a step whose conditions hold no longer; a run without a request does not count.
     pub(super) fn pass(&mut self, attempts: u32) {
         if attempts <= self.before && self.used == 0 {
             self.runs.entry(self.step.clone()).and_modify(|runs| *runs = runs.saturating_sub(1));
@@ -179,7 +179,7 @@ impl Progress {
         self.leave(attempts);
     }
 
-    /// Stands before another step.
+    /// Moves to another step, which has not begun.
     pub(super) fn stand_before(&mut self, step: &Step, until: Option<Timestamp>) {
         (self.entered, self.until) = (false, until);
         self.step = step.name.to_string();
@@ -196,7 +196,7 @@ impl Plan {
     pub fn after(&self, mut progress: Progress, answered: Answered<'_>, base: u32, id: &DeliveryId, now: Timestamp) -> Moved {
         let Answered { verdict, why, go, retry_after, attempt } = answered;
         let Some((step, call)) = self.step(&progress.step).and_then(|step| Some((step, step.call()?))) else {
-            // The definition changed while the request was under way: what it says of other steps is found out by walking on.
+            // The definition changed while the request was under way: the walk finds the next step.
             return Moved::On(progress);
         };
         progress.pending |= verdict == Verdict::Pending;
@@ -209,7 +209,7 @@ impl Plan {
             let next = after_attempt(verdict, why, &repeats, retry_after, now);
             let Next::Again(due) = next else { return self.exhausted(progress, attempt, why) };
             let Some(go) = go else { return Moved::Again(progress, due) };
-            // It comes back to the same run.
+            // The flow will come back to the same run.
             let left = progress.step.clone();
             progress.leave(attempt);
             progress.open.insert(left, of_run);
@@ -225,7 +225,7 @@ impl Plan {
         }
     }
 
-    /// Returns the continuation when the repeats of a step are used up (L3): another step, or the end. `attempt` is the last one.
+    /// Returns the continuation after the last repeat of a step (L3): another step, or the end. `attempt` is the last one.
     pub fn exhausted(&self, mut progress: Progress, attempt: u32, why: &str) -> Moved {
         let (pending, of_run) = (progress.pending, progress.attempt_of_run(attempt));
         if let Some(target) = self.step(&progress.step).and_then(Step::call).and_then(|call| call.on_exhausted.clone()) {
@@ -236,7 +236,7 @@ impl Plan {
         Moved::Ended(state, in_step(self, &progress.step, &reason))
     }
 
-    /// Goes on with what follows a step.
+    /// Goes on with the target after a step.
     pub(super) fn go_on(&self, progress: Progress, step: &Step, why: &str) -> Moved {
         match &step.go {
             Some(target) => self.go_to(progress, target, None, why),
@@ -260,7 +260,7 @@ impl Plan {
                 if let Some(step) = self.step(name) {
                     progress.stand_before(step, until);
                 } else {
-                    // It is gone since the request began: walking on says so.
+                    // The step was removed since the request began: the walk reports it.
                     (progress.step, progress.entered, progress.until) = (name.to_string(), false, until);
                 }
                 Moved::On(progress)
@@ -276,7 +276,7 @@ pub(super) fn finished(progress: &Progress, why: &str) -> Moved {
     Moved::Ended(state, reason)
 }
 
-/// A reason that names its step, in rules that have steps.
+/// A reason that names its step, if the rule has steps.
 pub(super) fn in_step(plan: &Plan, step: &str, why: &str) -> String {
     if plan.has_steps() { format!("step {step}: {why}") } else { why.to_owned() }
 }

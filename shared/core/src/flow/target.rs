@@ -1,6 +1,6 @@
-//! The place at which a flow goes on: a step, or its end.
+//! The target of a flow's next move: a step, or the end.
 
-/// The place at which a flow goes on.
+/// The target of a flow's next move.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     Step(Box<str>),

@@ -1,4 +1,4 @@
-//! Plans: what is refused (W9), what waits come to (W14), what follows what (W1, W2).
+//! Plans: refused ones (W9), the ends of waits (W14), the order of steps (W1, W2).
 
 use super::*;
 use crate::{
@@ -41,7 +41,7 @@ fn with(mut step: Value, members: Value) -> Value {
     step
 }
 
-/// The flow that the documentation begins with: a login, a status query, a report on large sales within office hours.
+/// The flow at the beginning of docs/flows.md: a login, a status query, a report on large sales within office hours.
 pub(crate) fn example() -> Value {
     json!([
         {"name": "login", "when": [{"source": "variable", "key": "token", "operator": "is_empty"}],

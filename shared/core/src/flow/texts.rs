@@ -21,14 +21,15 @@ impl Plan {
         Texts(self)
     }
 
-    /// The parts of a response of `step` that other steps refer to, by the names under which they are kept (W7). A part that is missing
+    /// The parts of a response to `step` that other steps refer to, by their names among the variables (W7). A part that is missing
     /// replaces the one of an earlier response.
     pub fn references(&self, step: &str, answer: &Answer) -> Vec<(String, String)> {
         let taken = |reference: &StepReference| (reference.key().to_owned(), reference.take(answer).unwrap_or_default());
         self.texts().references_to(step).map(taken).collect()
     }
 
-    /// The variables that a step's delivered response would set, each with the text of its origin in place of a value: `‹body.id›` (W11).
+    /// The variables that a delivered response to a step would set, each with the text of its origin in place of a value: `‹body.id›`
+    /// (W11).
     pub fn values_to_come(&self, step: &str) -> Vec<(String, String)> {
         let Some(answer) = self.call(step).map(|call| &call.answer).or_else(|| Some(&self.listen(step)?.answer)) else {
             return Vec::new();
@@ -57,7 +58,7 @@ impl<'p> Texts<'p> {
                 }
             }
         }
-        // Whoever has the URL may answer in the receiver's place.
+        // Anyone who knows the URL can answer in the receiver's place.
         secret.extend(self.0.derived.callbacks.iter().map(CallbackName::key));
         let made = self.made_variables();
         loop {
@@ -73,7 +74,7 @@ impl<'p> Texts<'p> {
         }
     }
 
-    /// Every variable that the rule, a step or a response makes, with each of the texts that it is made of.
+    /// Every variable that the rule, a step or a response sets, with each of the texts that it is made of.
     pub(super) fn made_variables(self) -> Vec<(&'p str, &'p Template)> {
         let mut made: Vec<(&str, &Template)> = Vec::new();
         for step in &self.0.steps {
@@ -161,7 +162,7 @@ impl<'p> Texts<'p> {
         all
     }
 
-    /// The conditions that callbacks and webhooks are judged by, each with its place.
+    /// The conditions on callbacks and webhooks, each with its place.
     pub(super) fn conditions_of_listening(self) -> Vec<(String, &'p Condition)> {
         let mut all = Vec::new();
         for listen in self.0.steps.iter().filter_map(Step::listen) {
@@ -213,7 +214,7 @@ impl<'p> Texts<'p> {
         self.all_templates().into_iter().flat_map(Template::uses).any(|used| is_read(used.source))
     }
 
-    /// The only step that listens at a URL of its own.
+    /// The only step that listens at its own URL, if there is exactly one.
     pub(super) fn only_listening(self) -> Option<&'p str> {
         let mut listening = self.0.steps.iter().filter(|step| step.listen().is_some_and(|listen| !listen.is_webhook()));
         let only = listening.next().map(|step| &*step.name);

@@ -17,7 +17,7 @@ use crate::{
 
 /// The longest wait: 120 days, in seconds.
 const MAX_WAIT_SECONDS: u32 = 120 * 86_400;
-/// The days that are looked at for the next one that counts.
+/// The number of days that are searched for the next matching one.
 const MAX_DAYS: i64 = 121;
 /// The most holidays of a wait.
 const MAX_HOLIDAYS: usize = 100;
@@ -74,7 +74,7 @@ enum Day {
     Of(Weekday),
 }
 
-/// The end of a wait, as seen when it begins.
+/// The end of a wait, computed when it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Due {
     /// There is nothing to wait for.
@@ -83,7 +83,7 @@ pub(super) enum Due {
 }
 
 impl Wait {
-    /// Reads a wait, which stands at `pointer`.
+    /// Reads the wait at `pointer`.
     pub(super) fn parse(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
         let before = faults.count();
         let fields = Fields::open(Some(value), pointer, &[&FORMS[..], &["time_zone"]].concat(), &[], faults);
@@ -192,7 +192,7 @@ fn days_from(now: Timestamp, zone: &TimeZone, first: i64) -> impl Iterator<Item 
     (first..MAX_DAYS).filter_map(move |days| today.checked_add(jiff::Span::new().days(days)).ok())
 }
 
-/// The next opening of a window, spread by the delivery's id; nothing within one.
+/// The next opening of a window, spread by the delivery's id; `None` inside the window.
 fn opening(days: &[Weekday], (from, to): (Time, Time), zone: &TimeZone, scope: &Scope<'_>) -> Option<Timestamp> {
     for date in days_from(scope.now, zone, -1).filter(|date| days.contains(&date.weekday())) {
         let last_day = if from < to { Some(date) } else { date.tomorrow().ok() };
@@ -211,7 +211,7 @@ fn opening(days: &[Weekday], (from, to): (Time, Time), zone: &TimeZone, scope: &
     None
 }
 
-/// The first matching day's time strictly after now.
+/// The time on the first matching day, strictly after now.
 fn next_day(day: Day, at: Time, zone: &TimeZone, holidays: &[Date], now: Timestamp) -> Option<Timestamp> {
     let matching = days_from(now, zone, 0).filter(|date| day.counts(*date, holidays));
     matching.map(|date| instant(date.to_datetime(at), zone)).find(|at| *at > now)

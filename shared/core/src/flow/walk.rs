@@ -1,4 +1,4 @@
-//! Walking on: the steps that need no request, up to the next request, wait or end (W1, W12, W14).
+//! The walk: the steps that need no request, up to the next request, wait or end (W1, W12, W14).
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::{
 
 /// The longest time that a flow lasts (W2).
 const MAX_DURATION: SignedDuration = SignedDuration::from_hours(24 * 120);
-/// Steps that one walk enters at most: more than all runs of all steps.
+/// The most steps that one walk enters: more than all runs of all steps.
 const MAX_ENTRIES: usize = 1_000;
 /// The most bytes of a delivery's variables.
 const MAX_VARIABLES_BYTES: usize = 32 * 1_024;
@@ -34,39 +34,39 @@ const MAX_WAITS: u32 = 100;
 pub enum Stance {
     /// The step's request is next.
     Send,
-    /// It listens until this time, for this reason (W17, W18).
+    /// The step listens until this time, for this reason (W17, W18).
     Listen(Timestamp, String),
-    /// It goes on at this time, for this reason.
+    /// The flow waits until this time, for this reason.
     Wait(Timestamp, String),
-    /// The flow is over.
+    /// The flow has ended.
     End(State, String),
 }
 
 /// The result of a walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walked {
-    /// The place that it came to.
+    /// The place at the end of the walk.
     pub progress: Progress,
     /// The variables of the delivery.
     pub variables: BTreeMap<String, String>,
-    /// The seconds for which some of them are kept for later deliveries (W5).
+    /// The seconds for which some of the variables are kept for later deliveries (W5).
     pub keep: BTreeMap<String, u32>,
-    /// The events that it publishes (W20).
+    /// The events to publish (W20).
     pub emitted: Vec<Emitted>,
-    /// The place at which it ended.
+    /// The kind of place at which the walk ended.
     pub stance: Stance,
-    /// The steps and tells left out on the way.
+    /// Notes on the steps and `set` fields that were left out.
     pub notes: Vec<String>,
 }
 
-/// The words for variables of a delivery that are longer than allowed.
+/// The reason why a delivery fails if its variables are longer than allowed.
 pub fn variables_too_long<'v>(values: impl Iterator<Item = &'v String>) -> Option<String> {
     let is_too_long = values.map(String::len).sum::<usize>() > MAX_VARIABLES_BYTES;
     is_too_long.then(|| format!("the variables of the delivery are longer than {MAX_VARIABLES_BYTES} bytes"))
 }
 
 impl Plan {
-    /// Walks on from `progress`, in the scope of the delivery; `version` is that of the rule, for messages.
+    /// Walks on from `progress`, in the scope of the delivery. `version` is the rule's version, for messages.
     pub fn walk(&self, progress: Progress, scope: &Scope<'_>, attempts: u32, version: u64) -> Walked {
         let variables = scope.variables.clone();
         let (keep, notes, emitted) = (BTreeMap::new(), Vec::new(), Vec::new());
@@ -146,7 +146,7 @@ impl Walk<'_> {
         self.listen(until)
     }
 
-    /// A delivery with no finished step begins at the rule's present first step (W12). Returns true if it does.
+    /// Moves a delivery without a finished step to the rule's present first step (W12). Returns true if it moved.
     fn restarts(&mut self) -> bool {
         let Some(first) = self.plan.steps.first() else { return false };
         let Progress { step, runs, sent, .. } = &self.progress;
@@ -165,7 +165,7 @@ impl Walk<'_> {
         Stance::End(State::Failed, format!("step {step} is {what} in version {version} of the rule; resend begins anew"))
     }
 
-    /// Enters a step, or goes on with the one that it stands in.
+    /// Enters a step, or continues in it.
     fn visit(&mut self, step: &Step, scope: &Scope<'_>) -> Result<Moved, Stance> {
         if step.reflects.as_ref().is_some_and(|reflected| reflected.is_gone) {
             let why = in_step(self.plan, &step.name, "the step that it mirrors is gone");
@@ -197,7 +197,7 @@ impl Walk<'_> {
 
     fn visit_in(&mut self, step: &Step, scope: &Scope<'_>) -> Result<(Moved, Assigned), Stance> {
         if self.progress.entered && step.call().is_some() {
-            // Since it was entered, another delivery may have kept what it would set (W5).
+            // Since the step began, another delivery may have kept the variable that it would set (W5).
             if self.is_run(step, scope)? {
                 return Err(Stance::Send);
             }
@@ -255,7 +255,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Begins a run of the step, or continues one (W2); what follows instead if there is no further run.
+    /// Begins a run of the step, or continues one (W2); returns the continuation if there is no further run.
     fn enter(&mut self, step: &Step) -> Option<Moved> {
         let name = step.name.to_string();
         self.progress.before = self.attempts;

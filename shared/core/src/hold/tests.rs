@@ -6,8 +6,8 @@ mod commute;
 
 const DAY: i64 = 86_400;
 
-/// A change of conversion `cnv_1`: its version, what happened to it, the platform's word on settling, and its transactions as
-/// (id, what happened to it, result).
+/// A change of conversion `cnv_1`: its version, its kind, the platform's `settled`, and its transactions as
+/// (id, kind of change, result).
 fn change(version: u64, kind: &str, settled: Option<bool>, transactions: &[(&str, &str, &str)]) -> Change {
     let transactions: Vec<Value> = transactions
         .iter()
@@ -51,7 +51,7 @@ impl Play {
         Self { trigger, ..Self::new(Final::default()) }
     }
 
-    /// The result condition is this.
+    /// Sets the result condition.
     fn with_result(mut self, result: &str) -> Self {
         self.conditions = Conditions::parse(Some(&json!({"result": [result]})), "", &mut Faults::default());
         self
@@ -61,14 +61,14 @@ impl Play {
         self.hold.as_ref().unwrap()
     }
 
-    /// Takes a change in; what is done in that step.
+    /// Adds a change; returns the lines of the postbacks in that step.
     fn take(&mut self, change: &Change) -> Vec<String> {
         let hold = self.hold.get_or_insert_with(|| Hold::begin(change, self.now));
         let due = hold.absorb(change, &fired(change, self.trigger), self.delay, self.now);
         self.carry_out(due)
     }
 
-    /// Looks at the hold later; what is done then.
+    /// Moves the clock and looks at the hold; returns the lines of the postbacks.
     fn pass(&mut self, seconds: i64) -> Vec<String> {
         self.now += SignedDuration::from_secs(seconds);
         self.carry_out(Vec::new())
@@ -87,7 +87,7 @@ impl Play {
         done
     }
 
-    /// Seconds until the hold is to be looked at.
+    /// Seconds until the hold is due.
     fn due(&self) -> Option<i64> {
         self.hold().due(self.delay).map(|due| due.duration_since(self.now).as_secs())
     }
@@ -97,7 +97,7 @@ impl Play {
     }
 }
 
-/// What is sent, in a line such as `final trx_1 v2 approved final=1 correction=0`; or why nothing is.
+/// A postback as a line such as `final trx_1 v2 approved final=1 correction=0`, or the reason why nothing is sent.
 fn told(due: &Due, sent: bool) -> String {
     let kind = match due.kind {
         Kind::Final => "final",

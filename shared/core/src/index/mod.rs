@@ -1,8 +1,8 @@
-//! Which rules could fire on an event, without asking every rule.
+//! The index of rules: finds the rules that could fire on an event without judging all.
 //!
-//! A rule stands under its most selective specific condition, once for each of its values ([`anchors`]); a conversion asks for at
-//! most six places ([`anchors_of`]). **Every rule whose conditions hold is among those found, and none is found twice**: a rule
-//! stands under one sort of anchor only, and a conversion has one value of each sort.
+//! A rule is filed under its most selective specific condition, once for each of its values ([`anchors`]); a conversion is looked up at
+//! six places at most ([`anchors_of`]). **Every rule whose conditions hold is among those found, and none is found twice**: a rule
+//! is filed under one sort of anchor only, and a conversion has one value of each sort.
 
 #[cfg(test)]
 mod tests;
@@ -15,10 +15,10 @@ use crate::{
     id::{Id, NotAnId},
 };
 
-/// A condition with more values than this doesn't anchor its rule.
+/// The most values of a condition that can anchor its rule.
 pub const MAX_ANCHORS: usize = 100;
 
-/// A place in the index where rules stand. Its text, `affiliate:aff_7` or `any`, is stable and stands in keys.
+/// A place of rules in the index. Its text, `affiliate:aff_7` or `any`, is stable and used in keys.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Anchor {
     /// Rules about that affiliate.
@@ -88,7 +88,7 @@ impl Sort {
         }
     }
 
-    /// What anchors a rule: the most selective condition that is set and short enough; `None` is [`Anchor::Any`].
+    /// The sort that anchors a rule: the most selective condition that is set and short enough; `None` is [`Anchor::Any`].
     fn of(conditions: &Conditions) -> Option<Self> {
         Self::ALL.into_iter().find(|sort| (1..=MAX_ANCHORS).contains(&sort.condition(conditions).len()))
     }
@@ -126,7 +126,7 @@ impl FromStr for Anchor {
     }
 }
 
-/// The places where a rule with these conditions stands; never none.
+/// The anchors of a rule with these conditions; at least one.
 pub fn anchors(conditions: &Conditions) -> Vec<Anchor> {
     match Sort::of(conditions) {
         Some(sort) => sort.condition(conditions).iter().map(|id| sort.anchor(id.clone())).collect(),
@@ -134,13 +134,13 @@ pub fn anchors(conditions: &Conditions) -> Vec<Anchor> {
     }
 }
 
-/// Whether a rule with these conditions stands where a conversion is asked about: only then is it judged at all.
+/// Returns true if a look-up for the conversion finds a rule with these conditions: only then is the rule judged.
 pub fn is_asked(conditions: &Conditions, conversion: &Conversion) -> bool {
     let stands = |sort: Sort| sort.attribute(conversion).is_some_and(|id| sort.condition(conditions).has(id.as_str()));
     Sort::of(conditions).is_none_or(stands)
 }
 
-/// The name of the condition that a rule stands under; `None` is [`Anchor::Any`].
+/// The name of the condition that anchors a rule; `None` is [`Anchor::Any`].
 pub fn stands_by(conditions: &Conditions) -> Option<&'static str> {
     Sort::of(conditions).map(|sort| match sort {
         Sort::Offer => "included_offers",
@@ -148,16 +148,16 @@ pub fn stands_by(conditions: &Conditions) -> Option<&'static str> {
     })
 }
 
-/// The places where rules about a conversion may stand: at most six, the last one [`Anchor::Any`].
+/// The anchors at which a conversion is looked up: six at most, the last one [`Anchor::Any`].
 pub fn anchors_of(conversion: &Conversion) -> impl Iterator<Item = Anchor> {
     let specific = Sort::ALL.into_iter().filter_map(|sort| Some(sort.anchor(sort.attribute(conversion)?.clone())));
     specific.chain([Anchor::Any])
 }
 
-/// Rules in memory by their anchors; `T` is whatever the caller keeps of a rule.
+/// Rules in memory by their anchors; `T` is the caller's data of a rule.
 #[derive(Debug)]
 pub struct Index<T> {
-    /// Rules by position; a position that became free is used again.
+    /// Rules by position; a free position is used again.
     rules: Vec<Option<Entry<T>>>,
     free: Vec<u32>,
     positions: HashMap<Id, u32>,
@@ -180,7 +180,7 @@ impl<T> Default for Index<T> {
 }
 
 impl<T> Index<T> {
-    /// Puts a rule in, in place of what stood under that id; returns what did.
+    /// Inserts a rule under an id; returns the previous one.
     ///
     /// # Panics
     /// With more than 2³² rules.
@@ -204,7 +204,7 @@ impl<T> Index<T> {
         before
     }
 
-    /// Takes a rule out; `None` if there is none of that id.
+    /// Removes a rule; `None` if there is none with that id.
     pub fn remove(&mut self, id: &Id) -> Option<T> {
         let position = self.positions.remove(id)?;
         let entry = self.rules[position as usize].take()?;
@@ -226,24 +226,24 @@ impl<T> Index<T> {
         Some(entry.rule)
     }
 
-    /// The rule of that id.
+    /// The rule with that id.
     pub fn get(&self, id: &Id) -> Option<&T> {
         let position = *self.positions.get(id)?;
         self.at(position)
     }
 
-    /// How many rules there are.
+    /// The number of rules.
     pub fn len(&self) -> usize {
         self.positions.len()
     }
 
-    /// Whether there is no rule.
+    /// Returns true if there is no rule.
     pub fn is_empty(&self) -> bool {
         self.positions.is_empty()
     }
 
-    /// The rules that could fire on an event of this conversion, each once: all whose conditions hold, and some more. Trigger and
-    /// conditions are still to be judged.
+    /// The rules that could fire on an event of this conversion, each once: all whose conditions hold, and some more. The caller
+    /// judges trigger and conditions.
     pub fn candidates(&self, conversion: &Conversion) -> impl Iterator<Item = &T> {
         let anchored =
             Sort::ALL.into_iter().zip(&self.anchored).filter_map(|(sort, places)| places.get(sort.attribute(conversion)?));

@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::{fault::Faults, json, json::Value, testing};
 
-/// A rule with these conditions stands here.
+/// Checks the anchors of a rule with these conditions.
 #[track_caller]
 fn check(what: &str, document: &Value, places: &[&str]) {
     let conditions = Conditions::parse(Some(document), "", &mut Faults::default());
@@ -59,7 +59,7 @@ fn s_a_text_that_is_no_anchor_is_refused() {
     }
 }
 
-/// What is done to an index: rules put in (again) and taken out.
+/// Operations on an index: rules inserted (again) and removed.
 fn steps() -> impl Strategy<Value = Vec<(Id, Option<Conditions>)>> {
     let conditions = prop_oneof![3 => testing::conditions().prop_map(Some), 1 => Just(None)];
     vec((testing::id("trk", 12), conditions), 1..40)

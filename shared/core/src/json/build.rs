@@ -1,4 +1,4 @@
-//! Values from what we hold, and through serde: typed rows and messages that carry a document of ours.
+//! Values from Rust values, and through serde: typed rows and messages that carry a document.
 
 use std::fmt;
 
@@ -72,7 +72,7 @@ impl<T: Into<Self>> FromIterator<T> for Value {
     }
 }
 
-/// A value that our own code put together: its fractions, if any, are literals.
+/// A value from a literal in our code: its fractions, if any, are literals.
 impl From<serde_json::Value> for Value {
     fn from(value: serde_json::Value) -> Self {
         match value {
@@ -89,7 +89,7 @@ impl From<serde_json::Value> for Value {
 }
 
 impl Value {
-    /// A value from what our own code serializes.
+    /// A value from a type that serializes.
     ///
     /// # Errors
     /// Its serializer fails, or a map has keys that are no texts.
@@ -122,7 +122,7 @@ impl PartialEq<bool> for Value {
     }
 }
 
-/// A number that is no integer of 64 bits is written as a text, so that no digit is lost.
+/// Writes a number that is no integer of 64 bits as a text, so that no digit is lost.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -146,7 +146,7 @@ impl Serialize for Map {
     }
 }
 
-/// For rows and messages of ours, whose numbers are integers, and for the claims of a token. A fraction goes through a float, so nothing
+/// Reads our own rows and messages, whose numbers are integers, and the claims of a token. A fraction goes through a float, so nothing
 /// with money in it is read this way: see [`parse`](super::parse).
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

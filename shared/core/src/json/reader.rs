@@ -4,11 +4,11 @@ use super::value::{Map, Number, Value};
 
 /// The deepest nesting of a document.
 pub const MAX_DEPTH: usize = 64;
-/// The fields of an event whose keys are a visitor's.
+/// The fields of an event whose keys a visitor can choose.
 const DECORATION: [&str; 3] = ["query_params", "cookie_params", "affs"];
 /// The most values of a document, those of lists and objects included.
 pub const MAX_VALUES: usize = 200_000;
-/// Up to so many keys of an object are compared with each other one by one.
+/// The most keys of an object that are compared with each other one by one.
 const FEW_KEYS: usize = 16;
 
 /// The reason why a text is not one JSON document.
@@ -28,8 +28,9 @@ pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
     Reader::new(bytes, Mode::Strict).document()
 }
 
-/// Reads an event of the platform. What a visitor can put into one never makes it unreadable: half of a surrogate pair is read as U+FFFD, what
-/// is nested deeper than [`MAX_DEPTH`] as `null`, and a key may be repeated among `query_params`, `cookie_params` and `affs`, where the last one counts.
+/// Reads an event of the platform. A visitor's data never make an event unreadable: half of a surrogate pair is read as U+FFFD, a
+/// value nested deeper than [`MAX_DEPTH`] as `null`, and keys may be repeated among `query_params`, `cookie_params` and `affs`, where the
+/// last one counts.
 ///
 /// # Errors
 /// It is not JSON in UTF-8, it has more than [`MAX_VALUES`] values, or another object has a key twice.
@@ -58,7 +59,7 @@ pub fn is_json_lines(bytes: &[u8]) -> bool {
     lines.next().is_some_and(is_first) && lines.next().is_some_and(is_json) && lines.all(is_json)
 }
 
-/// The texts of the events of a list, without the white space around them; not more than `limit` and one.
+/// The texts of the events in a list, without surrounding white space; at most `limit` + 1.
 ///
 /// # Errors
 /// The text is not a JSON list.
@@ -102,9 +103,9 @@ enum Mode {
     Strict,
     /// Keys may be repeated.
     Lenient,
-    /// As [`parse_event`] says.
+    /// The mode of [`parse_event`].
     Event,
-    /// The same, among what decorates an event.
+    /// The same, inside decorating fields of an event.
     Decoration,
 }
 
@@ -168,7 +169,7 @@ impl<'b> Reader<'b> {
         matches!(self.mode, Mode::Event | Mode::Decoration)
     }
 
-    /// Passes over a list or an object with all that is in it, whatever its depth.
+    /// Skips a list or an object with all its contents, whatever its depth.
     fn pass_over(&mut self) -> Result<(), JsonError> {
         let mut open = 0_usize;
         loop {
@@ -206,7 +207,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Reads a value and keeps nothing of it.
+    /// Reads and drops a value.
     fn skip(&mut self, depth: usize) -> Result<(), JsonError> {
         self.begin(depth)?;
         match self.peek() {
@@ -307,7 +308,7 @@ impl<'b> Reader<'b> {
         self.text(span)
     }
 
-    /// Finds the end of a string: where its text begins and ends, and whether it holds escapes.
+    /// Finds the end of a string: the beginning and end of its text, and whether it has escapes.
     fn string_span(&mut self) -> Result<(usize, usize, bool), JsonError> {
         self.at += 1;
         let start = self.at;
@@ -333,7 +334,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Passes over one escape, or two that are one character.
+    /// Skips one escape, or the two of a surrogate pair.
     fn escape(&mut self) -> Result<char, JsonError> {
         let start = self.at;
         let kind = self.bytes.get(self.at + 1).copied();
@@ -359,7 +360,7 @@ impl<'b> Reader<'b> {
                 match (decoded.next(), decoded.next()) {
                     (Some(Ok(c)), None) => c,
                     _ if self.is_of_event() => {
-                        // The second may be whole by itself.
+                        // The second escape may be complete by itself.
                         self.at = before;
                         char::REPLACEMENT_CHARACTER
                     }
@@ -380,7 +381,7 @@ impl<'b> Reader<'b> {
         number.ok_or_else(|| self.error(start, "an escape without four hexadecimal digits"))
     }
 
-    /// The text of a string that was passed over.
+    /// The text of a skipped string.
     fn text(&mut self, (start, end, escaped): (usize, usize, bool)) -> Result<String, JsonError> {
         let raw = std::str::from_utf8(&self.bytes[start..end]).expect("checked when the string was passed over");
         if !escaped {

@@ -1,4 +1,4 @@
-//! Reading keeps what was written, or refuses it.
+//! Reading keeps the document as written, or refuses it.
 
 use proptest::prelude::*;
 
@@ -147,11 +147,11 @@ proptest! {
         prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok());
     }
 
-    /// Both read the same documents, but for those that only one of them bounds.
+    /// Both parsers accept the same documents, except those that only one of them bounds.
     #[test]
     fn f1_it_reads_what_serde_json_reads(text in r#"([\[\]{},:"\\0-9.eE+\-]|true|null|\\u[0-9a-fD-E]{4}|[ \n]|"[a-c]"){0,12}"#) {
         let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
-        // What is ignored is not decoded there.
+        // `serde_json` does not decode ignored texts.
         let ours = is_json(text.as_bytes());
         prop_assert!(ours == theirs || text.contains("\\u"), "{text}: ours {ours}, theirs {theirs}");
         prop_assert_eq!(ours, parse_lenient(text.as_bytes()).is_ok());

@@ -78,7 +78,7 @@ impl Map {
         self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    /// The value of a key, to be changed.
+    /// The value of a key, mutable.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
         self.0.iter_mut().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
@@ -108,7 +108,7 @@ impl Map {
         removed
     }
 
-    /// The value of a key, `null` if it had none, to be changed.
+    /// The value of a key, mutable; inserts `null` if it has none.
     pub fn entry(&mut self, key: &str) -> &mut Value {
         let position = self.0.iter().rposition(|(name, _)| name == key).unwrap_or_else(|| {
             self.0.push((key.to_owned(), Value::Null));
@@ -117,8 +117,8 @@ impl Map {
         &mut self.0[position].1
     }
 
-    /// Calls `merge` for every member of `changes` with the value of its key here, `null` if there is none. Where it returns false the
-    /// key is removed. The work grows with the members of both, not with their product.
+    /// Calls `merge` for every member of `changes` with the value of its key here, `null` if there is none. If it returns false, the
+    /// key is removed. The work grows with the number of members of both, not with their product.
     pub fn merge(&mut self, changes: &Self, mut merge: impl FnMut(&mut Value, &Value) -> bool) {
         let mut places: HashMap<String, usize> = self.keys().cloned().enumerate().map(|(place, key)| (key, place)).collect();
         let mut removed = HashSet::new();
@@ -160,13 +160,13 @@ impl Map {
         self.0.iter().map(|(_, value)| value)
     }
 
-    /// The values in their order, to be changed.
+    /// The values in their order, mutable.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
         self.0.iter_mut().map(|(_, value)| value)
     }
 }
 
-/// The order of the members makes no difference, and of a repeated key its last member counts.
+/// Compares without regard to the order of members; the last member with a repeated key counts.
 impl PartialEq for Map {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len()
@@ -243,7 +243,7 @@ impl Value {
         if let Self::Array(entries) = self { Some(entries) } else { None }
     }
 
-    /// The entries, if it is a list, to be changed.
+    /// The entries, if it is a list, mutable.
     pub fn as_array_mut(&mut self) -> Option<&mut Vec<Self>> {
         if let Self::Array(entries) = self { Some(entries) } else { None }
     }
@@ -253,7 +253,7 @@ impl Value {
         if let Self::Object(members) = self { Some(members) } else { None }
     }
 
-    /// The members, if it is an object, to be changed.
+    /// The members, if it is an object, mutable.
     pub fn as_object_mut(&mut self) -> Option<&mut Map> {
         if let Self::Object(members) = self { Some(members) } else { None }
     }
@@ -263,7 +263,7 @@ impl Value {
         place.of(self)
     }
 
-    /// The value of a key or at a position, to be changed.
+    /// The value of a key or at a position, mutable.
     pub fn get_mut(&mut self, place: impl Place) -> Option<&mut Self> {
         place.of_mut(self)
     }
@@ -277,7 +277,7 @@ impl Value {
         })
     }
 
-    /// The value at a JSON pointer (RFC 6901), to be changed.
+    /// The value at a JSON pointer (RFC 6901), mutable.
     pub fn pointer_mut(&mut self, pointer: &str) -> Option<&mut Self> {
         tokens(pointer)?.try_fold(self, |value, token| match value {
             Self::Object(members) => members.get_mut(&token),
@@ -286,7 +286,7 @@ impl Value {
         })
     }
 
-    /// The value, with `null` left in its place.
+    /// Takes the value and leaves `null`.
     #[must_use]
     pub fn take(&mut self) -> Self {
         std::mem::take(self)
@@ -302,9 +302,9 @@ fn tokens(pointer: &str) -> Option<impl Iterator<Item = String>> {
 
 /// A place inside a value: a key of an object or a position in a list.
 pub trait Place {
-    /// The value there.
+    /// The value at the place.
     fn of(self, value: &Value) -> Option<&Value>;
-    /// The value there, to be changed.
+    /// The value at the place, mutable.
     fn of_mut(self, value: &mut Value) -> Option<&mut Value>;
 }
 
@@ -338,7 +338,7 @@ impl Index<&str> for Value {
 }
 
 impl IndexMut<&str> for Value {
-    /// The value of a key, made if there is none; `null` becomes an object.
+    /// The value of a key, inserted if there is none; `null` becomes an object.
     ///
     /// # Panics
     /// It is neither an object nor `null`.
@@ -363,7 +363,7 @@ impl IndexMut<usize> for Value {
     /// The value at a position.
     ///
     /// # Panics
-    /// There is none.
+    /// There is no such position.
     fn index_mut(&mut self, position: usize) -> &mut Self {
         self.get_mut(position).expect("only a position in a list has a value")
     }
@@ -406,7 +406,7 @@ pub(crate) fn write_text(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     out.write_char('"')
 }
 
-/// Writes a text as it stands inside a JSON string.
+/// Writes a text as the inside of a JSON string.
 pub(crate) fn write_escaped(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     let mut run = 0;
     for (i, byte) in text.bytes().enumerate().filter(|(_, byte)| *byte < 0x20 || matches!(byte, b'"' | b'\\')) {

@@ -1,11 +1,12 @@
-//! Waiting behind an older flow until it ends (W4): who waits, who is woken first, and who gives way where too many wait.
+//! Waiting behind an older flow until it ends (W4): the deliveries that wait, the first to be woken, and the one that ends if too many
+//! wait.
 
 use jiff::Timestamp;
 
 use super::{Ask, Entry, Line};
 use crate::delivery::DeliveryId;
 
-/// The number of deliveries of a subject that wait behind a flow, at most.
+/// The most deliveries of a subject that wait behind a flow.
 pub const MOST_BEHIND: usize = 20;
 
 /// A line on which a delivery waits behind an older flow.
@@ -13,14 +14,14 @@ pub const MOST_BEHIND: usize = 20;
 pub struct Behind {
     /// The line to write.
     pub line: Line,
-    /// The oldest of those that wait, where more than [`MOST_BEHIND`] would: it ends, and is not on the line. It may be the delivery that
-    /// asks.
+    /// The oldest waiting delivery, if more than [`MOST_BEHIND`] would wait: it ends, and is not on the line. It may be the delivery of
+    /// the request.
     pub gives_way: Option<DeliveryId>,
 }
 
 impl Line {
-    /// Returns true if a delivery older than the one that asks has begun, or waits to, and is open. `is_open` looks a delivery up in the
-    /// log.
+    /// Returns true if a delivery older than the requested one has begun, or waits to begin, and is open. `is_open` looks a delivery up in
+    /// the log.
     pub fn is_behind(&self, ask: &Ask<'_>, is_open: &dyn Fn(&Entry) -> bool) -> bool {
         let is_own = |entry: &Entry| entry.id == *ask.id;
         if self.entries.iter().any(|entry| is_own(entry) && entry.attempts > 0) {
@@ -30,7 +31,7 @@ impl Line {
         self.entries.iter().any(|entry| !is_own(entry) && entry.order < ask.order && goes_first(entry) && is_open(entry))
     }
 
-    /// The line while a delivery without an attempt waits to be woken, and looks by itself at `until`. `None`: the line is full.
+    /// The line while a delivery without an attempt waits to be woken; it polls at `until`. `None` if the line is full.
     pub fn behind(&self, ask: &Ask<'_>, until: Timestamp) -> Option<Behind> {
         let mut line = self.waiting(ask, 1, until, None)?;
         let waits = |entry: &Entry| entry.waits(ask.present.now);
@@ -42,7 +43,7 @@ impl Line {
         Some(Behind { line, gives_way })
     }
 
-    /// The oldest delivery that waits for its first attempt and is open.
+    /// The oldest open delivery that waits for its first attempt.
     pub fn first_waiting(&self, now: Timestamp, is_open: &dyn Fn(&Entry) -> bool) -> Option<&DeliveryId> {
         let waiting = self.entries.iter().filter(|entry| entry.waits(now) && is_open(entry));
         waiting.min_by_key(|entry| entry.order).map(|entry| &entry.id)
@@ -50,7 +51,7 @@ impl Line {
 }
 
 impl Entry {
-    /// Returns true if it waits for its first attempt and is known to.
+    /// Returns true if it waits for its first attempt and is known.
     fn waits(&self, now: Timestamp) -> bool {
         self.attempts == 0 && self.parked_until.is_some_and(|until| until > now)
     }
@@ -69,7 +70,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
     const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-    /// The line on which `flow`, version 1, has begun and these versions wait behind it, with who gave way.
+    /// The line on which `flow`, version 1, has begun and these versions wait behind it, with the deliveries that gave way.
     fn line_of(versions: &[u64]) -> (Line, Vec<DeliveryId>) {
         let begun = Entry {
             id: delivery("flow"),

@@ -1,5 +1,5 @@
-//! The position of a delivery on its line, for a person who asks why it does not move: read only, by the questions that
-//! [`Line::decide`] asks.
+//! The position of a delivery on its line, for a person who asks why it does not move. Read only: it asks the same questions as
+//! [`Line::decide`].
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub struct Blocker {
     pub id: DeliveryId,
     /// The reason why it goes first.
     pub kind: BlockerKind,
-    /// The time at which the wait is over even if nothing more is heard of it; `None` if the caller of [`Line::blocker`] limits it.
+    /// The end of the wait if nothing else ends it; `None` if the caller of [`Line::blocker`] limits the wait.
     pub until: Option<Timestamp>,
 }
 
@@ -25,7 +25,7 @@ pub struct Blocker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BlockerKind {
-    /// An attempt of it is in flight.
+    /// One of its attempts is in flight.
     InFlight,
     /// It is older and has not had its first attempt.
     Older,
@@ -42,26 +42,26 @@ pub struct Lease {
     pub attempt: u32,
     /// The end of the lease.
     pub until: Timestamp,
-    /// The time from which the attempt counts as cut off: until then its record may still be on its way.
+    /// The time from which the attempt counts as cut off: before that its record may still be on its way.
     pub cut_off_at: Timestamp,
-    /// `true` if it keeps the delivery: the attempt does not count as cut off yet, and its process is of the present run.
+    /// `true` if it keeps the delivery: the attempt does not count as cut off yet, and its process has the present run.
     pub is_live: bool,
 }
 
 /// The position of one delivery on its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// The answer to a message of this delivery that is handed out now.
+    /// The decision for a message of this delivery that is handed out now.
     pub decision: Decision,
     /// Attempts claimed or recorded so far.
     pub attempts: u32,
-    /// The lease of its last attempt, as long as that has no record.
+    /// The lease of its last attempt, if that has no record.
     pub lease: Option<Lease>,
     /// The delivery that it waits behind.
     pub blocker: Option<Blocker>,
-    /// The slot of its next attempt, where its rule has a rate.
+    /// The slot of its next attempt, if its rule has a rate.
     pub slot: Option<Timestamp>,
-    /// The time of its next look while it has had no attempt.
+    /// The time of its next poll before its first attempt.
     pub looks_at: Option<Timestamp>,
     /// The claims of an attempt that were given back.
     pub returns: Option<Returns>,
@@ -70,7 +70,7 @@ pub struct Position {
 }
 
 impl Line {
-    /// Returns the position of the delivery that `ask` is about.
+    /// Returns the position of the delivery in `ask`.
     pub fn position(&self, ask: &Ask<'_>, recorded: Log<'_>) -> Position {
         let own = self.entries.iter().find(|entry| entry.id == *ask.id);
         let in_log = recorded(ask.id).map_or(0, |record| record.attempts);
@@ -92,7 +92,7 @@ impl Line {
         }
     }
 
-    /// Returns the delivery of this line that keeps another one from being claimed: one that is being sent, or one that goes first and
+    /// Returns the delivery of this line that prevents a claim of another one: one that is being sent, or one that goes first and
     /// has not had its first attempt (P3).
     pub fn blocker(&self, ask: &Ask<'_>, recorded: Log<'_>) -> Option<Blocker> {
         let others = || self.entries.iter().filter(|entry| entry.id != *ask.id);
@@ -130,7 +130,7 @@ impl Entry {
         record.keeps_until.filter(|until| *until > ask.present.now)
     }
 
-    /// The time until which this entry is known to go before the delivery of `ask` without an attempt.
+    /// The time until which this entry, without an attempt, goes before the delivery of `ask`.
     fn goes_first_until(&self, ask: &Ask<'_>, recorded: Log<'_>) -> Option<Timestamp> {
         let until = self.parked_until.filter(|until| self.attempts == 0 && self.order < ask.order && *until > ask.present.now)?;
         recorded(&self.id).is_none_or(|record| !record.ended).then_some(until)
@@ -164,7 +164,7 @@ mod tests {
         position_where_records_take(0, entries, after, run)
     }
 
-    /// The position of `b`, version 2, on a line of these; the log has nothing.
+    /// The position of `b`, version 2, on a line with these entries; the log is empty.
     fn position_where_records_take(recording: i64, entries: Vec<Entry>, after: Option<&str>, run: u64) -> Position {
         let (id, after) = (delivery("b"), after.map(delivery));
         let ask = Ask {

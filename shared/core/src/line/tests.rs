@@ -8,7 +8,7 @@ mod model;
 mod persons;
 mod slots;
 
-/// A line, the log and the clock, played by hand.
+/// A line, the log and a clock that tests move by hand.
 struct Play {
     line: Line,
     log: HashMap<DeliveryId, Recorded>,
@@ -16,7 +16,7 @@ struct Play {
     run: u64,
     max_attempts: u32,
     after: Option<DeliveryId>,
-    /// Seconds after a lease for which a record may be on its way.
+    /// The seconds after a lease in which a record may be on its way.
     recording: i64,
 }
 
@@ -24,13 +24,13 @@ struct Play {
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     Claim(u32),
-    /// This attempt, and the deliveries that it ended.
+    /// The attempt, and the deliveries that it ended.
     Overtakes(u32, Vec<DeliveryId>),
     Mine(u32),
     Ended,
     /// Seconds to wait.
     Wait(i64),
-    /// The same, and the line is written first.
+    /// Seconds to wait after the line is written.
     Park(i64),
     Spent(u32),
     CutOff(u32),
@@ -54,7 +54,7 @@ fn updated(version: u64) -> Order {
 }
 
 impl Play {
-    /// At most three attempts, a timeout of 40 seconds: a lease of 55.
+    /// Three attempts at most, a timeout of 40 seconds: a lease of 55.
     fn new() -> Self {
         let now = "2026-11-22T09:00:00Z".parse().unwrap();
         Self { line: Line::default(), log: HashMap::new(), now, run: 1, max_attempts: 3, after: None, recording: 0 }
@@ -82,19 +82,19 @@ impl Play {
         self.line.decide(&self.asking(&id, order, token), &|id| self.log.get(id).cloned())
     }
 
-    /// One that could be claimed is given a slot in so many seconds.
+    /// Gives a delivery that could be claimed a slot in `seconds`.
     fn wait_for_slot(&mut self, name: &str, order: Order, seconds: i64) {
         self.wait_until(name, order, seconds, Some(self.now + SignedDuration::from_secs(seconds)));
     }
 
-    /// One that could be claimed is to look again in so many seconds.
+    /// Lets a delivery that could be claimed wait for `seconds`.
     fn wait_until(&mut self, name: &str, order: Order, seconds: i64, slot: Option<Timestamp>) {
         let Decision::Claim { attempt, .. } = self.decide(name, order, "") else { panic!("{name} can't be claimed") };
         let (id, until) = (delivery(name), self.now + SignedDuration::from_secs(seconds));
         self.line = self.line.waiting(&self.asking(&id, order, ""), attempt, until, slot).unwrap();
     }
 
-    /// Asks, and writes the line if there is one to write.
+    /// Requests a claim, and writes the line if there is one to write.
     fn ask(&mut self, name: &str, order: Order, token: &str) -> Said {
         match self.decide(name, order, token) {
             Decision::Claim { line, attempt, lease_until, overtaken, .. } => {
@@ -119,7 +119,7 @@ impl Play {
         }
     }
 
-    /// An attempt's answer is recorded: it is asked again in 60 seconds.
+    /// Records an attempt; the delivery is due again in 60 seconds.
     fn again(&mut self, name: &str, attempts: u32) {
         let due = Some(self.now + SignedDuration::from_secs(60));
         let base = self.base(name);
@@ -131,7 +131,7 @@ impl Play {
         self.log.insert(delivery(name), Recorded { attempts, base, ended: true, due: None, keeps_until: None });
     }
 
-    /// A claim is given back that this hand-out won; how many of its claims that makes. `None`: it stays counted.
+    /// Gives a claim of this hand-out back; returns the number of claims given back. `None`: it stays counted.
     fn give_back(&mut self, name: &str, attempt: u32, token: &str) -> Option<u32> {
         let id = delivery(name);
         let given = Return { id: &id, attempt, base: self.base(name), token, present: self.present() };
@@ -145,7 +145,7 @@ impl Play {
         self.log.get(&delivery(name)).map_or(0, |record| record.base)
     }
 
-    /// A person asks on the line alone; answers how many attempts were made.
+    /// Stores an instruction on the line alone; returns the attempts made so far.
     fn person_asks(&mut self, asked: Asked, name: &str, order: Order) -> u32 {
         let recorded = |id: &DeliveryId| self.log.get(id).map_or(0, |record| record.attempts);
         let (line, attempts) = self.line.ask(asked, &delivery(name), order, &recorded, self.now).unwrap();
@@ -153,7 +153,7 @@ impl Play {
         attempts
     }
 
-    /// A person asks to send it again, and the log has it too.
+    /// Stores a resend on the line and in the log.
     fn resend(&mut self, name: &str, order: Order) {
         let attempts = self.person_asks(Asked::Resend, name, order);
         self.log
@@ -474,7 +474,7 @@ fn p3_of_one_version_the_last_32_are_remembered() {
     assert_eq!(remembered, expected);
 }
 
-/// What the first version wrote. Never edit it: add another beside it.
+/// A line as the first version wrote it. Never edit it: add another beside it.
 const FIRST_WRITTEN: &str = r#"{"head":3,"entries":[
     {"id":"dlv_vm5yzaxvay7sx4ycfxfrcbc5kyzhfkc4","order":{"version":3,"rank":0},"attempts":1,
      "claim":{"token":"t1","lease_until":"2026-11-22T09:00:55Z","run":1}},

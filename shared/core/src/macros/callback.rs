@@ -1,9 +1,9 @@
 //! The names of callback URLs (W17).
 
-/// The name of the URL that a step listens at.
+/// The name of the URL at which a step listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CallbackName {
-    /// The name under which the URL stands beside the variables.
+    /// The name of the URL among the variables.
     key: Box<str>,
 }
 
@@ -11,12 +11,12 @@ pub(crate) struct CallbackName {
 const PREFIX: &str = "callback_url.";
 
 impl CallbackName {
-    /// The URL of the step of this name; without a name that of the only step that listens at one.
+    /// The URL of the step with this name; without a name, that of the only step that listens at a URL.
     pub(super) fn of(step: &str) -> Self {
         Self { key: format!("{PREFIX}{step}").into() }
     }
 
-    /// The name under which the URL stands beside the variables.
+    /// The name of the URL among the variables.
     pub(crate) fn key(&self) -> &str {
         &self.key
     }

@@ -1,4 +1,4 @@
-//! From a name to its macro, or to a sentence that says which name was meant.
+//! Finding the macro of a name, or the name that was probably meant.
 
 use super::{CallbackName, Family, Fixed, Kind, Macro, MacroInfo, StepReference, catalogue};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     template::Allowed,
 };
 
-/// A longer word is like none that is known; likening takes time by its length.
+/// The longest word that is compared with known ones: comparing takes time by its length.
 const LONGEST_LIKENED_BYTES: usize = 64;
 
 /// The known word that a person probably meant: at most a third of its letters differ.
@@ -24,7 +24,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// The macro of any rule that a word probably names: the same but for case, or the nearest. Families are not looked at.
+/// The macro that a word probably names, of those for any rule: the same but for case, or the nearest. Families are left out.
 pub(crate) fn meant(word: &str) -> Option<&'static str> {
     let rows = catalogue().iter().filter(|row| matches!(row.kind, Kind::Fixed(_)) && !row.admins_only && !row.answer_only);
     let names: Vec<&str> = rows.flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied())).collect();
@@ -36,7 +36,7 @@ pub(crate) fn shown(name: &str) -> String {
     if name.chars().count() <= 40 { name.to_owned() } else { name.chars().take(39).chain(['…']).collect() }
 }
 
-/// The family and the key of a name. A path into the response may begin with a bracket right behind its word.
+/// The family and the key of a name. A path into the response may begin with a bracket after its word.
 fn split_name(name: &str) -> (&str, Option<&str>) {
     match name.strip_prefix("body") {
         Some(path) if path.starts_with('[') => ("body", Some(path)),
@@ -53,18 +53,18 @@ fn row_of(name: &str) -> Option<&'static MacroInfo> {
     })
 }
 
-/// Returns true if this is the name of a macro, whoever may use it and wherever.
+/// Returns true if this is the name of a macro, for any rule and in any place.
 pub(crate) fn is_known(name: &str) -> bool {
     row_of(name).is_some() && !name.ends_with('.')
 }
 
 impl Macro {
-    /// Returns true if this is the name of a macro, whoever may use it and wherever.
+    /// Returns true if this is the name of a macro, for any rule and in any place.
     pub(crate) fn is_known(name: &str) -> bool {
         row_of(name).is_some()
     }
 
-    /// Reads a name, matched exactly (domain §5); the error is a sentence for the rule's author.
+    /// Reads a name, matched exactly (docs/macros.md); the error is a sentence for the rule's author.
     pub(crate) fn parse(name: &str, allowed: Allowed) -> Result<Self, String> {
         let (prefix, key) = split_name(name);
         let Some(row) = row_of(name) else { return Err(unknown(name, prefix, key)) };
@@ -102,7 +102,7 @@ impl Macro {
         if let Self::Secret(name) = self { Some(name) } else { None }
     }
 
-    /// Returns true if it reads the body of the answer.
+    /// Returns true if it reads the body of the response.
     pub(crate) fn is_of_body(&self) -> bool {
         matches!(self, Self::Body(_) | Self::Fixed(Fixed::Body))
     }
@@ -117,7 +117,7 @@ impl Macro {
         if let Self::Steps(reference) = self { Some(reference) } else { None }
     }
 
-    /// The name under which its value stands beside the variables, if it is a variable, a part of a response or a callback URL.
+    /// The name of its value among the variables, if it is a variable, a part of a response or a callback URL.
     pub(crate) fn kept_name(&self) -> Option<&str> {
         match self {
             Self::Var(name) => Some(name),
@@ -160,12 +160,12 @@ impl Fixed {
 
 /// The name of a secret or a variable.
 pub(crate) fn plain_name(name: &str) -> Result<Box<str>, String> {
-    // The text may be a secret's value by mistake, which is told to nobody.
+    // The text may be a secret's value by mistake, so the fault does not repeat it.
     check_name(name).map_err(|fault| fault.to_string())?;
     Ok(name.into())
 }
 
-/// The name of a secret. One that is probably a value is refused unless its rule was accepted once.
+/// The name of a secret. A text that is probably a value is refused, unless the rule is read from the store.
 pub(crate) fn secret_name(name: &str, is_stored: bool) -> Result<Box<str>, String> {
     if is_probably_value(name) && !is_stored {
         return Err(VALUE_FOR_NAME.to_owned());

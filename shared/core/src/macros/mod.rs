@@ -1,4 +1,4 @@
-//! The catalogue of macros and modifiers: what `{…}` may hold (domain §5), as data that `GET /macros` serves.
+//! The catalogue of macros and modifiers: the contents of `{…}`, as data for `GET /macros` (docs/macros.md).
 
 mod callback;
 mod lookup;
@@ -18,21 +18,21 @@ pub(crate) use reference::StepReference;
 /// One macro of the catalogue, or one family of them such as `query.<key>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MacroInfo {
-    /// What stands between the braces.
+    /// The text between the braces.
     pub name: &'static str,
-    /// Other names of the same.
+    /// Other names of the same macro.
     pub aliases: &'static [&'static str],
-    /// The heading that it stands under.
+    /// Its heading in the catalogue.
     pub group: &'static str,
-    /// What it prints.
+    /// The value that it prints.
     pub description: &'static str,
-    /// A use of it.
+    /// An example of its use.
     pub example: &'static str,
-    /// What that use may print.
+    /// A possible output of the example.
     pub gives: &'static str,
-    /// Only rules of admins may use it (V3).
+    /// `true` if only admins' rules may use it (V3).
     pub admins_only: bool,
-    /// Only answer rules may use it (A3).
+    /// `true` if only answer rules may use it (A3).
     pub answer_only: bool,
     #[serde(skip)]
     kind: Kind,
@@ -45,11 +45,11 @@ pub struct ModifierInfo {
     pub name: &'static str,
     /// The form of its argument; empty if it takes none.
     pub argument: &'static str,
-    /// What it does.
+    /// The effect on a value.
     pub description: &'static str,
-    /// A use of it.
+    /// An example of its use.
     pub example: &'static str,
-    /// What that use may print.
+    /// A possible output of the example.
     pub gives: &'static str,
 }
 
@@ -63,7 +63,7 @@ pub fn modifiers() -> &'static [ModifierInfo] {
     table::MODIFIERS
 }
 
-/// How a row of the catalogue is read.
+/// The way in which a row of the catalogue is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Fixed(Fixed),
@@ -94,15 +94,15 @@ pub(crate) enum Macro {
     Cookie(Box<str>),
     /// `secret.<name>`: a secret of the rule (Q5).
     Secret(Box<str>),
-    /// `var.<name>`: what an earlier answer set (A3).
+    /// `var.<name>`: a variable, such as one that an earlier response set (A3).
     Var(Box<str>),
-    /// `body.<path>`: a field of the answer (A3).
+    /// `body.<path>`: a field of the response (A3).
     Body(FieldPath),
-    /// `header.<name>`: a header of the answer (A3).
+    /// `header.<name>`: a header of the response (A3).
     Header(Box<str>),
     /// `steps.<name>.body.<path>` or `steps.<name>.http_code`: the response of another step (W7).
     Steps(StepReference),
-    /// `callback_url` or `callback_url.<step>`: the URL that a step listens at (W17).
+    /// `callback_url` or `callback_url.<step>`: the URL at which a step listens (W17).
     CallbackUrl(CallbackName),
 }
 
@@ -119,7 +119,7 @@ pub(crate) enum Fixed {
     TrackingApiId,
     AffiliateId,
     AffiliateClickId,
-    /// `affs1` … `affs10`, by the key under which the event carries it.
+    /// `affs1` … `affs10`, by their key in the event.
     Affs(&'static str),
     Voucher,
     OfferId,

@@ -1,4 +1,4 @@
-//! Where the value of a macro comes from, for people who ask why it is what it is.
+//! The origin of a macro's value, for people who ask where a value comes from.
 
 use super::{Fixed, Macro};
 use crate::{
@@ -9,30 +9,30 @@ use crate::{
 
 /// The rule itself.
 const RULE: &str = "the rule";
-/// What is made for each delivery.
+/// Values that are made for each delivery.
 const DELIVERY: &str = "the delivery";
 /// The time of the attempt.
 const TIME: &str = "the time";
-/// What an answer of this delivery set before.
+/// Values that an earlier response to this delivery set.
 const EARLIER_ANSWER: &str = "an earlier answer";
-/// The answer that is being read.
+/// The response that is being read.
 const ANSWER: &str = "the answer";
 
-/// Where a fixed macro reads.
+/// The place that a fixed macro reads.
 enum Place {
     /// A field of the detail.
     Detail(&'static str),
     /// A field of the conversion.
     Conversion(&'static str),
-    /// A field of the transaction that the event tells about.
+    /// A field of the transaction that the event is about.
     Transaction(&'static str),
     /// Not in the event.
     Elsewhere(&'static str),
 }
 
 impl Macro {
-    /// A pointer into the event's detail, such as `/conversion/external_id`, or in words what else it reads. `transactions` are all of
-    /// the conversion's; a macro of a transaction that there is not points to the whole list.
+    /// A pointer into the event's detail, such as `/conversion/external_id`, or other origins in words. `transactions` are all of
+    /// the conversion's; a macro of a missing transaction points to the whole list.
     pub(crate) fn origin(&self, event: &Event, transactions: &[Transaction]) -> String {
         match self {
             Self::Fixed(Fixed::Affs(key)) => format!("/conversion/affs/{key}"),
@@ -114,7 +114,7 @@ impl Fixed {
             Self::TrackingApiId | Self::Step => Place::Elsewhere(RULE),
             Self::Now => Place::Elsewhere(TIME),
             Self::Body | Self::HttpCode => Place::Elsewhere(ANSWER),
-            // Its id, its attempts, whether it is a trial or a correction, and what is derived from these.
+            // Its id, its attempts, whether it is a trial or a correction, and values derived from these.
             _ => Place::Elsewhere(DELIVERY),
         }
     }

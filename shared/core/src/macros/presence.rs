@@ -1,14 +1,14 @@
-//! What a macro is about, and whether it may come out empty: what warnings about a rule go by.
+//! The subject of a macro, and whether it may be empty, for warnings about a rule.
 
 use super::{Fixed, Macro};
 
 impl Macro {
-    /// Whether it reads a transaction: empty for a conversion that has none.
+    /// Returns true if it reads a transaction: it is empty for a conversion without one.
     pub(crate) fn is_of_transaction(&self) -> bool {
         matches!(self, Self::Fixed(fixed) if fixed.is_of_transaction())
     }
 
-    /// Whether an event may leave it empty. `on_transaction`: the event is a transaction's.
+    /// Returns true if an event may leave it empty. `on_transaction`: the event is a transaction's.
     pub(crate) fn may_be_missing(&self, on_transaction: bool) -> bool {
         let Self::Fixed(fixed) = self else { return !matches!(self, Self::Secret(_)) };
         match fixed {
@@ -17,12 +17,12 @@ impl Macro {
         }
     }
 
-    /// Returns true if its value may hold a quote: it is none of our own words, an id, a number or a time.
+    /// Returns true if its value may hold a quote: it is no word of ours, no id, number or time.
     pub(crate) fn may_hold_quote(&self) -> bool {
         matches!(self, Self::Fixed(fixed) if fixed.is_free_text()) || !matches!(self, Self::Fixed(_))
     }
 
-    /// Whether it tells one conversion from another, so that a receiver knows what it hears about.
+    /// Returns true if it distinguishes conversions, so that a receiver knows the conversion of a postback.
     pub(crate) fn tells_which(&self) -> bool {
         let same_for_all = [
             Fixed::TrackingApiId,
@@ -82,7 +82,7 @@ impl Fixed {
         )
     }
 
-    /// Whether the platform may leave it out of any event (contract §1).
+    /// Returns true if any event may lack it (docs/events-in.md).
     fn is_optional(self) -> bool {
         !matches!(
             self,

@@ -8,7 +8,7 @@ pub(crate) const MAX_REFERENCE_BYTES: usize = 8 * 1_024;
 /// A part of the response of a step: `steps.<name>.body.<path>` or `steps.<name>.http_code`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StepReference {
-    /// The whole name, under which the value is kept beside the variables.
+    /// The whole name, which is also the value's name among the variables.
     key: Box<str>,
     step: Box<str>,
     part: Part,
@@ -21,7 +21,7 @@ enum Part {
 }
 
 impl StepReference {
-    /// Reads what follows `steps.`; the error is a sentence for the rule's author.
+    /// Reads the key after `steps.`; the error is a sentence for the rule's author.
     pub(super) fn parse(key: &str) -> Result<Self, String> {
         const FORM: &str = "write steps.NAME.body.KEY or steps.NAME.http_code";
         let (step, rest) = key.split_once('.').ok_or(FORM)?;
@@ -34,7 +34,7 @@ impl StepReference {
         Ok(Self { key: format!("steps.{key}").into(), step: step.into(), part })
     }
 
-    /// The name under which the value is kept: no variable can have it, since names of variables have no dots.
+    /// The name of the value among the variables: no variable can have it, since names of variables have no dots.
     pub(crate) fn key(&self) -> &str {
         &self.key
     }
@@ -44,7 +44,7 @@ impl StepReference {
         &self.step
     }
 
-    /// Takes the value from a response; nothing if it is missing or too long.
+    /// Takes the value from a response; `None` if it is missing or too long.
     pub(crate) fn take(&self, answer: &Answer) -> Option<String> {
         let value = match &self.part {
             Part::HttpCode => Some(answer.status.to_string()),

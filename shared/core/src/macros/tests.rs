@@ -67,7 +67,7 @@ fn the_catalogue_is_served_as_json() {
     );
 }
 
-/// What a text prints about the contract's example, of which nothing is left out.
+/// The text that a template prints about the example event with every field set.
 fn printed(text: &str) -> String {
     let mut detail = testing::detail();
     let conversion = &mut detail["conversion"];

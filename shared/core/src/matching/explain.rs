@@ -1,4 +1,4 @@
-//! What a change does to a rule, event by event, with every reason why not.
+//! Explaining a change to a rule: for each event, whether it fires, with every reason why not.
 
 use std::collections::BTreeMap;
 
@@ -16,49 +16,49 @@ use crate::{
     tracking_api::{Delay, Final},
 };
 
-/// What a change does to a rule.
+/// The effect of a change on a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
-    /// Whether a postback follows from it, now or once it is released.
+    /// `true` if a postback follows, now or at the release.
     pub fires: bool,
-    /// Whether it begins a hold or feeds one, which is still open after it (F1).
+    /// `true` if the change begins or updates a hold that is still open after it (F1).
     pub held: bool,
-    /// One for each elementary event of the change, in their order.
+    /// One verdict for each elementary event of the change, in their order.
     pub verdicts: Vec<Verdict>,
 }
 
-/// What one elementary event does to a rule.
+/// The effect of one elementary event on a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// Which event.
+    /// The kind of the event.
     pub event: EventKind,
     /// Its transaction, if it is about one.
     pub transaction_id: Option<Id>,
-    /// Whether a postback about it follows, now or once it is released.
+    /// `true` if a postback about it follows, now or at the release.
     pub fires: bool,
     /// Every reason why not.
     pub reasons: Vec<Miss>,
-    /// What is to be known besides, such as that it is held.
+    /// A remark, such as that the postback is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// The event as it is told, or would be.
+    /// The event as its postback has it, or would have it.
     #[serde(skip)]
     pub told: Event,
 }
 
-/// What a hold says about a subject after a change.
+/// The decision of a hold about a subject after a change.
 enum Answer {
-    /// This goes out.
+    /// The postback is sent.
     Sent(Event),
-    /// It is held, for this reason, and would be told like this.
+    /// The postback is held, for this reason, with this event.
     Held(Event, String),
-    /// Nothing goes out.
+    /// Nothing is sent.
     No(Vec<Miss>),
 }
 
 impl Candidate<'_> {
-    /// What a change does to this rule. `hold` is what the rule holds of the conversion when it comes, and then what it holds after
-    /// it; a rule that sends each change as it comes leaves it alone. `now` is when it comes.
+    /// The effect of a change on this rule. `hold` is the rule's hold of the conversion before the change, and then the hold after
+    /// it; a rule that sends each change at once leaves `hold` alone. `now` is the time of the change.
     pub fn explain(&self, change: &Change, hold: &mut Option<Hold>, now: Timestamp) -> Explained {
         let events = change.events();
         match self.definition.delay {
@@ -90,7 +90,7 @@ impl Candidate<'_> {
         let mut released = BTreeMap::new();
         if began_before || taken.begins {
             let hold = hold.get_or_insert_with(|| Hold::begin(change, now));
-            // What fell due since the change before.
+            // Postbacks that fell due since the previous change.
             let due_before = hold.owed(delay, now);
             self.carry_out(hold, due_before);
             let mut owed = hold.absorb(change, &taken.fired, delay, now);
@@ -125,7 +125,7 @@ impl Candidate<'_> {
         }
     }
 
-    /// Every condition because of which a hold does not take an event in, or does not begin.
+    /// Every condition that keeps a hold from taking an event, or from beginning.
     fn not_taken(&self, change: &Change, event: &Event, began_before: bool) -> Vec<Miss> {
         let conditions = &self.definition.conditions;
         let foreign = is_foreign(self.owner, &change.conversion);
@@ -138,7 +138,7 @@ impl Candidate<'_> {
         reasons
     }
 
-    /// Does with what a hold owes what is done with it; a rule that is not active does nothing (P6).
+    /// Carries out the postbacks that a hold owes; a rule that is not active does nothing (P6).
     fn carry_out(&self, hold: &mut Hold, owed: Vec<Due>) -> BTreeMap<Subject, (Event, Release)> {
         let mut released = BTreeMap::new();
         for due in owed.into_iter().filter(|_| self.live) {
@@ -149,7 +149,7 @@ impl Candidate<'_> {
         released
     }
 
-    /// What a hold says about an event that it took in.
+    /// The decision of a hold about an event that it took.
     fn after(&self, delay: Final, hold: &Hold, event: &Event, released: Option<&(Event, Release)>) -> Answer {
         let no = |detail: &str| Answer::no(detail);
         match released {

@@ -1,7 +1,7 @@
-//! Whether a rule fires on a change, and if not, why not: the one decision that matching and explaining share.
+//! The decision whether a rule fires on a change, with the reasons why not; matching and explaining share it.
 //!
-//! [`Candidate::fires`] and [`Candidate::reasons`] ask the same checks, one for all of them and one for those that say no. A rule that
-//! holds back ([`Candidate::takes`], [`Candidate::release`]) is explained by holding and releasing ([`Candidate::explain`]).
+//! [`Candidate::fires`] and [`Candidate::reasons`] use the same checks: one returns whether all hold, the other those that fail. A rule
+//! with a hold ([`Candidate::takes`], [`Candidate::release`]) is explained by holding and releasing ([`Candidate::explain`]).
 
 mod explain;
 #[cfg(test)]
@@ -29,17 +29,17 @@ pub const DEEPEST_CAUSE: u32 = 5;
 pub struct Candidate<'a> {
     /// The rule's id.
     pub id: &'a Id,
-    /// Whose it is.
+    /// The owner of the rule.
     pub owner: &'a Owner,
-    /// What it says.
+    /// The rule's definition.
     pub definition: &'a Definition,
-    /// Whether it is active: asked to be, and with a value for every secret that it names (V4).
+    /// `true` if the rule is active: switched on, and with a value for every secret that it names (V4).
     pub live: bool,
-    /// The secrets that have a value, by name; the values are not looked at.
+    /// The secrets that have a value, by name; the values are not read.
     pub secrets: &'a BTreeMap<String, String>,
 }
 
-/// What a rule asks before its conditions.
+/// A check that comes before the conditions.
 #[derive(Debug, Clone, Copy)]
 enum Check {
     Active,
@@ -51,56 +51,56 @@ impl Check {
     const ALL: [Self; 3] = [Self::Active, Self::Cause, Self::Trigger];
 }
 
-/// What a hold takes in of a change (F1).
+/// The part of a change that a hold takes (F1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
     /// The events that fire the trigger, whatever the conditions.
     pub fired: Vec<Event>,
-    /// Whether a hold begins with it, if there is none.
+    /// `true` if the change begins a hold, if there is none.
     pub begins: bool,
 }
 
-/// What is done with what a hold owes.
+/// The end of a postback that a hold owes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Release {
     /// It is sent.
     Send,
-    /// The conversion is not the affiliate's, or not any more: the rule learns nothing of it (V3).
+    /// The conversion is not the affiliate's, or not any more: the rule must not see it (V3).
     Foreign,
-    /// It ends without sending, by the hold's own word.
+    /// The hold ends it without sending.
     End(Ending),
     /// The conditions do not hold for the state that would be sent (F3).
     Unfit(Vec<Miss>),
 }
 
-/// P4: a rule does not fire on an event that its own answer caused, and none fires at the end of a long chain of causes.
+/// Returns false for an event that the rule's own response caused, and at the end of a long chain of causes (P4).
 pub fn may_fire(change: &Change, rule: &Id) -> bool {
     let fits = |cause: &Causation| cause.tracking_api_id != *rule && cause.depth <= DEEPEST_CAUSE;
     change.causation.as_ref().is_none_or(fits)
 }
 
-/// Whether a rule is an affiliate's and the conversion is not, or not any more: then it learns nothing of it (V3).
+/// Returns true if the rule is an affiliate's and the conversion is not, or not any more: the rule must not see it (V3).
 pub fn is_foreign(owner: &Owner, conversion: &Conversion) -> bool {
     owner.affiliate().is_some_and(|owner| *owner != conversion.affiliate_id)
 }
 
 impl Candidate<'_> {
-    /// The event as it is sent, with the transaction that it tells about (C2), if the rule fires on it; the question of a rule that
-    /// sends each change as it comes.
+    /// The event to send, with the transaction that it is about (C2), if the rule fires on it; for a rule that
+    /// sends each change at once.
     pub fn fires(&self, change: &Change, event: &Event) -> Option<Event> {
         let passes = Check::ALL.into_iter().all(|check| self.passes(check, change, event));
         let fires = passes && self.definition.conditions.fits(event, &change.transactions);
         fires.then(|| self.told(event, &change.transactions))
     }
 
-    /// Every reason why it does not fire on an event; none where [`Candidate::fires`].
+    /// Every reason why it does not fire on an event; none if [`Candidate::fires`].
     pub fn reasons(&self, change: &Change, event: &Event) -> Vec<Miss> {
         let mut reasons = self.failed_checks(change, event);
         reasons.extend(self.definition.conditions.misses(event, &change.transactions));
         reasons
     }
 
-    /// The event with the transaction that its postback tells about (C2), whether it fires or not.
+    /// The event with the transaction that its postback is about (C2), whether it fires or not.
     pub fn told(&self, event: &Event, transactions: &[Transaction]) -> Event {
         let mut told = event.clone();
         if !event.kind.is_transaction() {
@@ -109,7 +109,7 @@ impl Candidate<'_> {
         told
     }
 
-    /// What a hold of this rule takes in of a change with these events (F1).
+    /// The part of a change with these events that a hold of this rule takes (F1).
     pub fn takes(&self, change: &Change, events: &[Event]) -> Taken {
         let may = matches!(self.definition.delay, Delay::Final(_))
             && !is_foreign(self.owner, &change.conversion)
@@ -120,13 +120,14 @@ impl Candidate<'_> {
         Taken { fired, begins }
     }
 
-    /// Whether a hold may begin with that conversion: the conditions that can't change with time hold, and the rule is asked at all.
+    /// Returns true if a hold may begin with that conversion: the conditions that can't change with time hold, and the index finds the
+    /// rule.
     pub fn may_begin(&self, conversion: &Conversion) -> bool {
         let conditions = &self.definition.conditions;
         is_asked(conditions, conversion) && conditions.fits_lasting(conversion)
     }
 
-    /// What is done with what a hold of this rule owes, and the event as it is told.
+    /// The end of a postback that a hold of this rule owes, and its event.
     pub fn release(&self, due: &Due) -> (Event, Release) {
         let misses = self.definition.conditions.misses(&due.event, &due.transactions);
         let event = if misses.is_empty() { self.told(&due.event, &due.transactions) } else { due.event.clone() };
@@ -146,7 +147,7 @@ impl Candidate<'_> {
         }
     }
 
-    /// A check that is the same for every event of a change.
+    /// A check with the same result for every event of a change.
     fn passes_change(&self, check: Check, change: &Change) -> bool {
         match check {
             Check::Active => self.live,

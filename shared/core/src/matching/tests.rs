@@ -19,7 +19,7 @@ fn definition(members: &Value) -> Definition {
     Definition::parse(&document, &Owner::Admin, &Settings::default()).unwrap()
 }
 
-/// A change of a sale of `aff_7` in that version with these transactions.
+/// A change of a sale of `aff_7` with that version and these transactions.
 fn change(version: u64, kind: &str, transactions: &Value) -> Change {
     let detail = json!({
         "change_id": format!("chg_{version}"), "occurred_at": NOW,
@@ -38,7 +38,7 @@ fn explain(definition: &Definition, owner: &Owner, hold: &mut Option<Hold>, chan
     candidate.explain(change, hold, NOW.parse().unwrap())
 }
 
-/// Kind of each event and what is said of it: why not, its note, or that it fires.
+/// The kind of each event and its result: the reasons why not, its note, or that it fires.
 fn said(explained: &Explained) -> Vec<(&'static str, String)> {
     let reasons = |verdict: &Verdict| {
         let told: Vec<String> = verdict.reasons.iter().map(|reason| format!("{}: {}", reason.condition, reason.detail)).collect();
@@ -172,7 +172,7 @@ fn f1_conditions_that_can_never_hold_begin_no_hold() {
         json!({"trigger": "conversion_all", "conditions": {"source": ["api"], "result": "all"}, "delay": {"mode": "final"}});
     let reason = "source: source is link; the rule wants api";
     check(&rule, &change(1, "created", &json!([])), &[("conversion_created", reason)]);
-    // A rule about one affiliate is not asked about another's conversion.
+    // The index does not find a rule about one affiliate for another's conversion.
     let rule =
         json!({"trigger": "conversion_all", "conditions": {"affiliate": ["aff_8"], "result": "all"}, "delay": {"mode": "final"}});
     let reason = "affiliate: affiliate is aff_7; the rule wants aff_8";
@@ -194,7 +194,7 @@ fn v3_an_affiliates_final_rule_says_that_the_conversion_is_anothers() {
 }
 
 proptest! {
-    /// There is no reason exactly where a rule fires, and then the event is told with what its conditions chose.
+    /// There is no reason exactly if a rule fires, and then the event has the transaction that its conditions chose.
     #[test]
     fn contract_3_reasons_and_firing_never_differ(
         change in testing::change(), conditions in testing::conditions(), trigger in 0..6_usize, active in any::<bool>(),
@@ -220,7 +220,7 @@ proptest! {
         }
     }
 
-    /// A final rule that begins a hold or sends at once says so, and one that does neither gives a reason for each event.
+    /// A final rule that begins a hold or sends at once reports it, and one that does neither gives a reason for each event.
     #[test]
     fn contract_3_final_rules_hold_send_or_say_why_not(
         change in testing::change(), conditions in testing::conditions(), trigger in 0..6_usize, settle_seconds in 0..2_u32,

@@ -1,10 +1,9 @@
-//! Ready receivers: trackers and ad platforms that affiliates send to, and flows for what receivers usually ask for, each as a rule to
-//! fill in.
+//! Presets: trackers and ad platforms for affiliates, and flows for common tasks, each as a rule to fill in.
 //!
-//! A preset is data, one file each in `data`. Its rule is one that [`Definition::parse`](crate::tracking_api::Definition::parse)
-//! accepts as it stands; what a person has to fill in stands there as a placeholder, `YOUR-…`, of which the rule warns until it is
-//! gone and without which it is inactive. Its retries outlast a receiver that is down for a day. Of vendors no parameter is made up:
-//! where their pages differ or couldn't be read, the description says so.
+//! A preset is data, one file each in `data`. [`Definition::parse`](crate::tracking_api::Definition::parse) accepts its rule
+//! unchanged; values that a person must fill in are placeholders, `YOUR-…`. With a placeholder the rule has a warning
+//! and is inactive. Its retries outlast a receiver that is down for a day. No parameter of a vendor is invented:
+//! where the vendor's pages differ or couldn't be read, the description says so.
 
 use std::sync::LazyLock;
 
@@ -15,7 +14,7 @@ use crate::{answer::Verdict, json::Value};
 #[cfg(test)]
 mod tests;
 
-/// A ready receiver.
+/// A rule to fill in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
@@ -23,22 +22,22 @@ pub struct Preset {
     pub id: String,
     /// The vendor's name; of a flow, its purpose.
     pub name: String,
-    /// What the vendor is to an affiliate.
+    /// The kind of receiver.
     pub kind: Kind,
-    /// `true` if the rule tells results to the platform, which only admins' rules do: affiliates are not shown it.
+    /// `true` if the rule publishes results to the platform, which only admins' rules may do: affiliates don't see it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub admins_only: bool,
-    /// The vendor's page on what is sent; of a flow, the standard that it keeps to.
+    /// The vendor's page about the request; of a flow, the standard that it follows.
     pub documentation: String,
-    /// When it sends what, and what to know before.
+    /// The events on which it sends, and remarks to read before using it.
     pub description: String,
-    /// What a person has to write into the rule.
+    /// The values that a person must write into the rule.
     pub fill_in: Vec<FillIn>,
-    /// The secrets that the rule needs a value of (Q5).
+    /// The secrets for which the rule needs a value (Q5).
     pub secrets: Vec<String>,
-    /// The rule, as it would be posted.
+    /// The rule, as a `POST` sends it.
     pub tracking_api: Value,
-    /// An event, the request that goes out for it, and the meaning of responses.
+    /// An event, its request, and the meaning of responses.
     pub example: Example,
 }
 
@@ -50,18 +49,18 @@ pub struct Example {
     /// The detail of the event.
     #[serde(default = "event")]
     pub event: Value,
-    /// The request that goes out for it, of a rule with one request.
+    /// The request for it, in a rule with one request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<ExampleRequest>,
-    /// Responses and what they mean, of a rule with one request.
+    /// Responses and their meaning, in a rule with one request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub responses: Vec<ExampleResponse>,
-    /// The requests of a flow in order, each with the response that comes.
+    /// The requests of a flow in order, each with its response.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<ExampleStep>,
 }
 
-/// A request of a flow, the response that comes, and its meaning.
+/// A request of a flow, its response, and the meaning of the response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExampleStep {
@@ -73,7 +72,7 @@ pub struct ExampleStep {
     pub response: StepResponse,
     /// The verdict.
     pub means: Verdict,
-    /// The reason, or what follows.
+    /// The reason, or the continuation.
     pub because: String,
 }
 
@@ -132,31 +131,31 @@ fn event() -> Value {
     serde_json::from_str(include_str!("data/event.json")).expect("the data are checked by a test")
 }
 
-/// What a receiver is to an affiliate.
+/// The kind of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// It keeps the affiliate's books: it wants every change of a transaction.
+    /// The affiliate's tracker: it needs every change of a transaction.
     Tracker,
-    /// It shows the affiliate's ads: it wants to know which of them led to a conversion.
+    /// The platform of the affiliate's ads: it needs to know which ads led to a conversion.
     AdPlatform,
-    /// It is whatever needs several steps: a login, a status query, office hours.
+    /// A task of several steps: a login, a status query, office hours.
     Flow,
 }
 
-/// Something to write into a rule before it can be used.
+/// A value to write into a rule before it can be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FillIn {
     /// JSON pointer to the text of the rule that holds the placeholder.
     pub pointer: String,
-    /// What it is called.
+    /// The name of the value.
     pub name: String,
     /// The part of the text to replace.
     pub placeholder: String,
-    /// Where to find the value.
+    /// The place at which to find the value.
     pub description: String,
-    /// A value that could stand there.
+    /// An example of the value.
     pub example: String,
 }
 

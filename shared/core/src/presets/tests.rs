@@ -15,7 +15,7 @@ use crate::{
 mod ad_platforms;
 mod trackers;
 
-/// A sale as the platform tells it: approved after it was pending.
+/// A sale as the platform publishes it: approved after it was pending.
 fn sale() -> Value {
     json!({
         "change_id": "chg_550231", "occurred_at": "2026-11-22T14:03:27.482Z",
@@ -108,7 +108,7 @@ fn in_scope<T>(id: &str, detail: &Value, with: impl FnOnce(&Definition, &Scope<'
     )
 }
 
-/// What goes out for a change, without the two headers that every request carries: method and URL, headers, body.
+/// The request for a change, without the two headers that every request carries: method and URL, headers, body.
 fn sent(id: &str, detail: &Value) -> String {
     let rendered = in_scope(id, detail, |rule, scope| rule.plan.first_call().request.render(scope)).unwrap();
     let mut lines = vec![format!("{} {}", rendered.method, rendered.url)];
@@ -122,7 +122,7 @@ fn check(id: &str, detail: &Value, expected: &[&str]) {
     assert_eq!(sent(id, detail), expected.join("\n"), "{id}");
 }
 
-/// What an answer means to the rule of a preset.
+/// Checks the verdict of a preset's rule on a response.
 #[track_caller]
 fn check_answer(id: &str, status: u16, body: &str, expected: Verdict) {
     let answer = Answer::new(status, Vec::new(), body.as_bytes().to_vec());
@@ -237,7 +237,7 @@ fn case_d3_a_preset_is_inactive_until_everything_is_filled_in() {
     }
 }
 
-/// A receiver that is down from the first request on, for a day: jitter takes a tenth of every wait at most.
+/// A receiver is down for a day from the first request on; jitter takes a tenth of every wait at most.
 #[test]
 fn l2_the_retries_of_every_preset_outlast_a_day() {
     let a_day = [60, 120, 240, 480, 960, 1_920, 3_840, 7_680, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400, 14_400];
@@ -261,7 +261,7 @@ fn waits(rule: &Value, step: Option<&str>) -> Vec<u64> {
     step.map_or_else(|| plan.first_call(), |step| plan.call(step).unwrap()).retry.schedule().waits_seconds.clone()
 }
 
-/// Waits are a day at most, so that 30 of them come to 30 days only if all are a day long, and jitter may take a tenth of each.
+/// Waits are a day at most, so that 30 waits equal 30 days only if each is a day long; jitter may take a tenth of each.
 #[test]
 fn l2_30_retries_with_growing_waits_do_not_reach_30_days_by_themselves() {
     let growing = waits(&preset("poll_30_days").tracking_api, Some("status"));
@@ -272,7 +272,7 @@ fn l2_30_retries_with_growing_waits_do_not_reach_30_days_by_themselves() {
     let fixed = json!({"max_retries": 30, "delay_seconds": 86_400, "backoff": "fixed"});
     let fixed = waits(&json!({"name": "n", "request": {"url": "https://a.example/"}, "retry": fixed}), None);
     assert_eq!((fixed.len(), fixed.iter().sum::<u64>()), (30, 2_592_000), "30 days, 27 with the most that jitter takes");
-    // What the step rest adds from the ninth request on, jitter does not touch.
+    // The waits of the step `rest`, from the ninth request on, have no jitter.
     let shortest = growing.iter().sum::<u64>() * 9 / 10 + 22 * 32_400;
     assert_eq!((shortest, shortest > 2_592_000), (2_604_150, true), "30 days 3 h 22 min");
 }

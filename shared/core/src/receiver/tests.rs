@@ -16,7 +16,7 @@ fn failure() -> Sign {
     Sign::Failure("no answer within 40 s".to_owned())
 }
 
-/// The time, in seconds, at which a receiver opens that answers (`+`) or fails (`-`) at these times; `None` if it does not.
+/// The time, in seconds, at which a receiver opens if it answers (`+`) or fails (`-`) at these times; `None` if it does not open.
 fn opens(attempts: &[(i64, char)]) -> Option<i64> {
     let mut health = Health::new(at(0));
     attempts.iter().find_map(|(seconds, sign)| {
@@ -26,7 +26,7 @@ fn opens(attempts: &[(i64, char)]) -> Option<i64> {
     })
 }
 
-/// A receiver that is down since 0 s.
+/// A receiver that is down from 0 s on.
 fn down() -> Health {
     let mut health = Health::new(at(-600));
     let mut counts = Counts::default();
@@ -127,7 +127,7 @@ fn b3_pauses_double_and_cover_72_hours() {
     let left = |hours: i64| SignedDuration::from_hours(hours);
     let pauses: Vec<i64> = (0..7).map(|failed| probe_pause(failed, &many, left(72)).as_secs()).collect();
     assert_eq!(pauses, [30, 60, 120, 240, 480, 600, 600]);
-    // One delivery with ten attempts left, of which the last is spared: nine probes cover it.
+    // One delivery with ten attempts left, of which the last is no probe: nine probes cover the time.
     let (mut passed, mut probes) = (SignedDuration::ZERO, Vec::new());
     for failed in 0..9 {
         let one = waiting(&[10 - failed]);

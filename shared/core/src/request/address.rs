@@ -1,15 +1,15 @@
-//! Which addresses a request may go to: public ones only. Asked for literal hosts when a rule is saved, and by the resolver for
-//! every address that is really connected to.
+//! The addresses that a request may go to: public ones only. They are checked for literal hosts when a rule is saved, and by the resolver
+//! for every address before a connection.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::Host;
 
-/// Whether an address is reachable over the public internet and stands for a single machine there.
+/// Returns true if an address is reachable over the public internet and names a single machine.
 ///
-/// Not so are: private, loopback, link-local (and with them the metadata services of clouds), shared (CGNAT), unspecified,
-/// benchmarking, documentation, multicast, broadcast and reserved ranges; and of IPv6 those that carry an IPv4 address inside
-/// (mapped, compatible, NAT64, 6to4, Teredo, ISATAP), whatever that is.
+/// These are not: private, loopback, link-local (including the metadata services of clouds), shared (CGNAT), unspecified,
+/// benchmarking, documentation, multicast, broadcast and reserved ranges; and IPv6 addresses that carry an IPv4 address inside
+/// (mapped, compatible, NAT64, 6to4, Teredo, ISATAP), whatever the IPv4 address.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -37,7 +37,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    // Only 2000::/3 is given out for the public internet; that leaves out loopback, unspecified, mapped and compatible forms,
+    // Only 2000::/3 is allocated for the public internet; that excludes loopback, unspecified, mapped and compatible forms,
     // NAT64 (64:ff9b::/96, 64:ff9b:1::/48), discard (100::/64), unique local, link-local, site-local and multicast.
     let segments = address.segments();
     let within = matches!(segments[0], 0x2000..=0x3fff);
@@ -52,7 +52,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     within && !set_aside
 }
 
-/// Why a host, as a URL names it, can't be a receiver; `None` if nothing in its name speaks against it.
+/// The reason why a URL's host can't be a receiver; `None` if its name gives no reason.
 pub(super) fn refused(host: &Host<&str>) -> Option<String> {
     let address = match host {
         Host::Ipv4(address) => IpAddr::V4(*address),

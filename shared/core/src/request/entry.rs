@@ -8,11 +8,11 @@ use crate::{
     template::{Allowed, Filled, Place, RenderFault, Scope, encode::percent_encoded},
 };
 
-/// One entry that follows the URL's own query.
+/// One entry after the URL's own query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct QueryEntry {
     pub(super) name: Box<str>,
-    /// The name as it goes out.
+    /// The encoded name.
     encoded: Box<str>,
     pub(super) value: Part,
 }
@@ -25,7 +25,7 @@ pub(super) fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) 
         let value = Part::parse(entry, Place::QueryValue, allowed, faults);
         Some(QueryEntry { name: name?.into(), encoded: percent_encoded(name?).into(), value: value? })
     });
-    // Every entry is read, so that every fault is found.
+    // All entries are read, so that every fault is found.
     parsed.collect::<Vec<_>>().into_iter().collect()
 }
 
@@ -36,7 +36,7 @@ impl QueryEntry {
         Value::Object(map)
     }
 
-    /// Adds the entry to a URL, unless it is to be dropped.
+    /// Adds the entry to a URL, unless it is dropped.
     pub(super) fn render(&self, scope: &Scope<'_>, url: &mut String) -> Result<(), RenderFault> {
         let start = url.len();
         if !url.contains('?') {

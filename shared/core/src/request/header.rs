@@ -8,7 +8,7 @@ use crate::{
     template::{Allowed, Place},
 };
 
-/// Headers that the sending itself writes: they say where a request goes and where it ends.
+/// Headers that the HTTP client writes: they frame and route a request.
 const FRAMING: [&str; 14] = [
     "Connection",
     "Content-Length",
@@ -54,8 +54,8 @@ pub(super) fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) 
     parsed.into_iter().collect()
 }
 
-/// Refuses the headers that signing writes in a request that is signed. `request` is the document as it was written, which stands at
-/// `pointer`: it may have other faults.
+/// Refuses the headers that signing writes in a signed request. `request` is the document at `pointer` as it was written:
+/// it may have other faults.
 pub(crate) fn refuse_signature_headers(signing: &Signing, request: Option<&Value>, pointer: &str, faults: &mut Faults) {
     let headers = request.and_then(|request| request.get("headers")).and_then(Value::as_array);
     for (i, header) in headers.into_iter().flatten().enumerate().take(MOST_HEADERS) {
@@ -69,7 +69,7 @@ pub(crate) fn refuse_signature_headers(signing: &Signing, request: Option<&Value
     }
 }
 
-/// Whether a rule may set a header of that name.
+/// Checks that a rule may set a header with that name.
 pub(super) fn check(name: &str) -> Result<(), String> {
     let is = |other: &&str| name.eq_ignore_ascii_case(other);
     if !name.bytes().all(is_token) {
@@ -84,7 +84,7 @@ pub(super) fn check(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// RFC 9110 §5.6.2.
+/// Returns true if the byte may occur in a token (RFC 9110, section 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -1,14 +1,14 @@
-//! Host names that a URL of a rule may have (Q3): those that a resolver can be asked for.
+//! Host names that a rule's URL may have (Q3): those that a resolver can look up.
 
 use url::Host;
 
-/// The longest name, in bytes without the dot at its end (RFC 1035 §2.3.4).
+/// The longest name, in bytes without the dot at its end (RFC 1035, section 2.3.4).
 const MAX_NAME_BYTES: usize = 253;
 /// The longest label of a name, in bytes.
 const MAX_LABEL_BYTES: usize = 63;
 
-/// Returns what is wrong with a host, or `None` if it can be the name of a receiver. `written` is the text as it stands in the URL,
-/// `host` what it means: an internationalised name is in its ASCII form by then.
+/// Returns the fault of a host, or `None` if it can be the name of a receiver. `written` is the text in the URL,
+/// `host` its parsed form: an internationalised name is in its ASCII form.
 pub(super) fn fault(written: &str, host: &Host<&str>) -> Option<String> {
     let why = if written.contains('%') {
         "it is percent-encoded".to_owned()
@@ -21,7 +21,7 @@ pub(super) fn fault(written: &str, host: &Host<&str>) -> Option<String> {
     Some(format!("expected a host name such as api.example.com, got {written:?}: {why}"))
 }
 
-/// One dot may stand at the end: it says that the name is complete.
+/// A name may end with one dot, which marks a complete name.
 fn name_fault(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.len() > MAX_NAME_BYTES {

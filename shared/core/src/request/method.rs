@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A method (Q1): GET unless said; GET has no body.
+/// A method (Q1), GET by default; GET has no body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
     /// `GET`
@@ -22,7 +22,7 @@ impl Method {
     pub(super) const WORDS: [(&str, Self); 5] =
         [("GET", Self::Get), ("POST", Self::Post), ("PUT", Self::Put), ("PATCH", Self::Patch), ("DELETE", Self::Delete)];
 
-    /// The word of HTTP.
+    /// The name in HTTP.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",

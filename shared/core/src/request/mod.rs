@@ -1,7 +1,7 @@
-//! The request of a rule (domain §5): checked when the rule is saved, rendered for every attempt.
+//! The request of a rule: checked when the rule is saved, rendered for every attempt (Q1–Q6).
 //!
-//! A [`Request`] holds what the rule's author wrote, as templates in their places; [`Rendered`] is what goes out. The receiver
-//! ([`Request::host`]) is known without rendering, for no macro may stand in a URL's scheme, host or port (Q3).
+//! A [`Request`] holds the author's texts as templates in their places; [`Rendered`] is the request that is sent. The receiver
+//! ([`Request::host`]) is known without rendering: no macro is allowed in a URL's scheme, host or port (Q3).
 
 pub mod address;
 mod body;
@@ -45,7 +45,7 @@ use crate::{
 
 /// The most headers that a rule may set.
 pub const MOST_HEADERS: usize = 20;
-/// The most query entries beside the URL's own.
+/// The most query entries besides the URL's own.
 pub const MOST_QUERY_ENTRIES: usize = 50;
 /// The most fields of a body.
 pub const MOST_BODY_FIELDS: usize = 200;
@@ -58,19 +58,19 @@ pub const LONGEST_HEADER_BYTES: usize = 16 * 1024;
 /// The longest body with its values filled in, in bytes.
 pub const LONGEST_BODY_BYTES: usize = 1024 * 1024;
 
-/// The memory that a template's place takes beside it, in bytes: a name of up to 1 KiB, twice.
+/// The memory for a template's place, in bytes: a name of up to 1 KiB, twice.
 const PLACE_BYTES: usize = 256;
 
 /// A header that every request carries: the delivery's id, the same in every attempt (Q1, P2).
 pub const DELIVERY_ID_HEADER: &str = "Tracking-Delivery-Id";
-/// Headers of requests of rules that have steps: the step's name, and its run (W7).
+/// A header of requests by rules with steps: the step's name (W7).
 pub const STEP_HEADER: &str = "Tracking-Step";
-/// See [`STEP_HEADER`].
+/// A header of requests by rules with steps: the step's run (W7).
 pub const RUN_HEADER: &str = "Tracking-Run";
-/// The `User-Agent` of a request whose rule writes none of its own (Q1).
+/// The `User-Agent` of a request whose rule sets none (Q1).
 pub const USER_AGENT: &str = concat!("tracking-api/", env!("CARGO_PKG_VERSION"));
 
-/// A checked request (Q1). Two are equal when they have the same [`document`](Self::document).
+/// A checked request (Q1). Two are equal if they have the same [`document`](Self::document).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     method: Method,
@@ -84,19 +84,18 @@ pub struct Request {
     derived: Derived,
 }
 
-/// The values that follow from the texts of a request.
+/// Values that follow from the texts of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Derived {
-    /// The values that read the sorted query: parameters with them are no part of it.
+    /// The values that read the sorted query: parameters with them are not in it.
     late: Reach,
-    /// The values that a secret has part in.
+    /// The values that are made with a secret.
     secret: Reach,
     reads_sorted_query: bool,
 }
 
 impl Request {
-    /// Reads `request` of a rule (contract §2), which stands at `pointer`. Every fault is added to `faults`; then there is no
-    /// request.
+    /// Reads `request` of a rule at `pointer`. Every fault is added to `faults`; then there is no request.
     pub fn parse(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
         let before = faults.count();
         let known = ["method", "url", "query", "headers", "body", "timeout_seconds"];
@@ -127,7 +126,7 @@ impl Request {
         (faults.count() == before).then(|| request.with(Variables::default(), None))
     }
 
-    /// The same request with what its rule gives to each of its requests.
+    /// The same request with the variables and the signature that the rule adds to each request.
     #[must_use]
     pub fn with(mut self, variables: Variables, signing: Option<Signing>) -> Self {
         (self.variables, self.signing) = (variables, signing);
@@ -162,7 +161,7 @@ impl Request {
         })
     }
 
-    /// Fills in the macros. To show a request, give a scope whose secrets are masks (Q5).
+    /// Fills in the macros. To show a request, pass a scope with masks as secrets (Q5).
     pub fn render(&self, scope: &Scope<'_>) -> Result<Rendered, RenderFault> {
         let bound = self.bound(scope)?;
         let scope = &scope.with(&bound);
@@ -202,7 +201,7 @@ impl Request {
         Ok(rendered)
     }
 
-    /// The values that its texts read beside those of the scope: the variables, and the sorted query if one of them reads it.
+    /// The values that its texts read besides those of the scope: the variables, and the sorted query if a text reads it.
     pub fn bound(&self, scope: &Scope<'_>) -> Result<Bound<'_>, RenderFault> {
         let (variables, currencies) = (BTreeMap::new(), BTreeMap::new());
         let mut bound = Bound { variables, currencies, query_sorted: String::new(), secret: &self.derived.secret };
@@ -216,7 +215,7 @@ impl Request {
         Ok(bound)
     }
 
-    /// Adds `?` and the query to a URL: of its own parts and of the entries those that are to be kept.
+    /// Adds `?` and the query to a URL: the parts of the URL's own query and the entries that `keeps` accepts.
     fn render_query(&self, scope: &Scope<'_>, keeps: impl Fn(&Template) -> bool, url: &mut String) -> Result<(), RenderFault> {
         self.target.render_query(scope, &keeps, url)?;
         for entry in self.query.iter().filter(|entry| entry.value.templates().all(&keeps)) {
@@ -226,12 +225,12 @@ impl Request {
         within(LONGEST_URL_BYTES, url.len())
     }
 
-    /// Returns true if a text reads the sorted query, so that it can't be part of it.
+    /// Returns true if a text reads the sorted query, and so can't be in it.
     fn is_late(&self, template: &Template) -> bool {
         template.reads_sorted_query() || self.derived.late.covers(template)
     }
 
-    /// The receiver as `host:port`, the port always given: what is connected to, and what breakers and caps go by.
+    /// The receiver as `host:port`, always with the port: the address of the connection, and the key of breakers and caps.
     pub fn host(&self) -> &str {
         self.target.host()
     }
@@ -246,12 +245,12 @@ impl Request {
         self.method
     }
 
-    /// Time for the whole request (Q4).
+    /// The time limit of the whole request (Q4).
     pub fn timeout(&self) -> Timeout {
         self.timeout
     }
 
-    /// Names of the secrets that any of its texts reads (Q5), with repeats.
+    /// The names of the secrets that its texts read (Q5), with repeats.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.templates().flat_map(Template::secrets)
     }
@@ -270,7 +269,7 @@ impl Request {
         self.url_text().into_iter().chain(parts).chain(self.raw_text())
     }
 
-    /// Every text that it sends of what is at hand, those of conditions and of variables included, each with its place.
+    /// Every text that it sends in this scope, including those of conditions and variables, each with its place.
     pub fn placed_templates_in<'r>(&'r self, scope: &Scope<'_>) -> impl Iterator<Item = Placed<'r>> {
         let parts = self
             .parts()
@@ -278,7 +277,7 @@ impl Request {
         self.url_text().into_iter().chain(parts).chain(self.raw_text()).chain(self.variables.placed_in(scope))
     }
 
-    /// The names that are sent as they stand, each with its place inside `request`: of query entries and of fields.
+    /// The names that are sent without rendering, each with its place inside `request`: of query entries and of fields.
     pub(crate) fn placed_names(&self) -> impl Iterator<Item = (String, &str)> {
         let query = self.query.iter().enumerate().map(|(i, entry)| (format!("/query/{i}/name"), &*entry.name));
         query.chain(self.body.names().enumerate().map(|(i, name)| (format!("/body/fields/{i}/path"), name)))
@@ -292,7 +291,7 @@ impl Request {
         self.body.raw_text().map(|text| ("/body/text".to_owned(), text))
     }
 
-    /// The conditions by which it chooses, each with its place in the rule; `at` is the request's own.
+    /// The conditions by which it chooses, each with its place in the rule; `at` is the request's place.
     pub(crate) fn placed_conditions(&self, at: &str) -> Vec<(String, &Condition)> {
         let parts = self.parts().flat_map(move |(part_at, part)| {
             part.conditions().map(move |(place, condition)| (format!("{at}{part_at}{place}"), condition))
@@ -300,7 +299,7 @@ impl Request {
         parts.chain(self.variables.conditions()).collect()
     }
 
-    /// The conditions that a secret has part in, by way of variables.
+    /// The conditions that read a secret through variables.
     pub(crate) fn conditions_with_secrets(&self, at: &str) -> impl Iterator<Item = String> {
         let reads_secret = |condition: &Condition| {
             condition
@@ -310,7 +309,7 @@ impl Request {
         self.placed_conditions(at).into_iter().filter(move |(_, condition)| reads_secret(condition)).map(|(place, _)| place)
     }
 
-    /// An estimate of the memory that it takes, in bytes. The URL's template is held twice.
+    /// An estimate of the memory that the request takes, in bytes. The URL's template is stored twice.
     pub(crate) fn bytes(&self) -> usize {
         let variables = self.variables.iter().map(|(_, value)| value);
         let parts: usize = self.parts().map(|(_, part)| part).chain(variables).map(Part::bytes).sum();
@@ -319,7 +318,7 @@ impl Request {
         parts + texts.map(|template| template.bytes() + PLACE_BYTES).sum::<usize>()
     }
 
-    /// Every text with macros, those of conditions included: URL, query, headers, body, variables, and what is signed.
+    /// Every text with macros: URL, query, headers, body, variables, conditions, and signed texts.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let query = self.query.iter().flat_map(|entry| entry.value.templates());
         let headers = self.headers.iter().flat_map(|header| header.value.templates());
@@ -341,7 +340,7 @@ fn within(limit_bytes: usize, bytes: usize) -> Result<(), RenderFault> {
     if bytes > limit_bytes { Err(RenderFault::TooLong { limit_bytes }) } else { Ok(()) }
 }
 
-/// Reads the field `key` as a template; it must be there.
+/// Reads the required field `key` as a template.
 fn template(
     fields: &Fields<'_>,
     key: &str,
@@ -356,7 +355,7 @@ fn template(
     Template::read(text, &fields.at(key), (place, LONGEST_TEMPLATE_BYTES), allowed, faults)
 }
 
-/// Reads the field `key` as a name without macros; it must be there.
+/// Reads the required field `key` as a name without macros.
 fn name<'v>(fields: &Fields<'v>, key: &str, faults: &mut Faults) -> Option<&'v str> {
     const LONGEST_NAME_BYTES: usize = 1024;
     if fields.get(key).is_none() {

@@ -1,4 +1,4 @@
-//! A part of a request: its text, or several to choose from by conditions, and the conditions under which it is not sent (Q6).
+//! A part of a request: its text, or several to choose from by conditions, and the conditions that drop it (Q6).
 
 use super::{LONGEST_TEMPLATE_BYTES, PLACE_BYTES};
 use crate::{
@@ -13,23 +13,23 @@ use crate::{
 /// The most texts to choose from.
 const MAX_CHOICES: usize = 20;
 
-/// A part of a request. Equal when what was written is.
+/// A part of a request. Parts are equal if they were written equally.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
     do_not_send: Option<When>,
     choices: Vec<Choice>,
-    /// The JSON that was written, unless it is one text and nothing else.
+    /// The JSON as it was written; `None` if that is one text alone.
     written: Option<Box<str>>,
 }
 
-/// A text, and the conditions under which it is taken.
+/// A text, and the conditions under which it is chosen.
 #[derive(Debug, Clone)]
 struct Choice {
     when: Option<When>,
     text: Template,
 }
 
-/// A text with macros and its place, a JSON pointer below that of its part.
+/// A text with macros and its place, a JSON pointer below its part's.
 pub(crate) type Placed<'p> = (String, &'p Template);
 
 impl Part {
@@ -48,7 +48,7 @@ impl Part {
         Some(Self::new(choices?, do_not_send))
     }
 
-    /// Reads a value that stands by itself, whose texts have so many bytes at most.
+    /// Reads a value that is not in an object; its texts have `most` bytes at most.
     pub(super) fn of_value(value: &Value, pointer: &str, most: usize, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
         Some(Self::new(read_value(value, pointer, (Place::Plain, most), allowed, faults)?, None))
     }
@@ -63,7 +63,7 @@ impl Part {
         part
     }
 
-    /// The one text that is always sent, if that is all.
+    /// The one text that is always sent; `None` if there are choices or conditions.
     fn plain(&self) -> Option<&Template> {
         match (&*self.choices, &self.do_not_send) {
             ([Choice { when: None, text }], None) => Some(text),
@@ -71,12 +71,12 @@ impl Part {
         }
     }
 
-    /// The text that was written, or JSON of more than that.
+    /// The written text, or JSON if it is more than a text.
     pub(super) fn written(&self) -> &str {
         self.written.as_deref().or_else(|| self.plain().map(Template::text)).unwrap_or_default()
     }
 
-    /// The resource's form of the value.
+    /// The value in the resource's form.
     pub(super) fn value_document(&self) -> Value {
         if let [Choice { when: None, text }] = &*self.choices {
             return text.text().into();
@@ -94,7 +94,7 @@ impl Part {
         document.extend(self.do_not_send.as_ref().map(|when| ("do_not_send".to_owned(), when.document())));
     }
 
-    /// Writes the text, unless the part is to be dropped.
+    /// Writes the text, unless the part is dropped.
     pub(super) fn render(&self, scope: &Scope<'_>, out: &mut String) -> Result<Filled, RenderFault> {
         match self.chosen(scope)? {
             Some((_, text)) => text.render(scope, out),
@@ -102,7 +102,7 @@ impl Part {
         }
     }
 
-    /// The text that is sent, with its number; none if none is.
+    /// The chosen text with its number; `None` if the part is dropped.
     fn chosen(&self, scope: &Scope<'_>) -> Result<Option<(usize, &Template)>, RenderFault> {
         if let Some(when) = &self.do_not_send
             && when.holds(scope)?
@@ -117,12 +117,12 @@ impl Part {
         Ok(None)
     }
 
-    /// The currency of the text that is sent, if that is a single amount.
+    /// The currency of the chosen text, if that is a single amount.
     pub(super) fn currency<'a>(&self, scope: &Scope<'a>) -> Option<&'a str> {
         self.chosen(scope).ok()??.1.currency(scope)
     }
 
-    /// Returns true if it may be dropped by a text of its own.
+    /// Returns true if a modifier in its texts may drop it.
     pub(super) fn may_omit(&self) -> bool {
         self.texts().any(Template::may_omit)
     }
@@ -132,7 +132,7 @@ impl Part {
         self.choices.iter().map(|choice| &choice.text)
     }
 
-    /// Every text with macros in it: those that it may send, and those of its conditions.
+    /// Every text with macros: those that it may send, and those of its conditions.
     pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
         self.texts().chain(self.conditions().flat_map(|(_, condition)| condition.templates().map(|(_, template)| template)))
     }
@@ -142,7 +142,7 @@ impl Part {
         self.choices.iter().enumerate().map(|(number, choice)| (self.place_of(number), &choice.text))
     }
 
-    /// The text that it sends of what is at hand, and those of its conditions, each with its place.
+    /// The text that it sends in this scope, and those of its conditions, each with its place.
     pub(super) fn placed_in(&self, scope: &Scope<'_>) -> Vec<Placed<'_>> {
         let chosen = self.chosen(scope).ok().flatten();
         let chosen = chosen.map(|(number, text)| (self.place_of(number), text));
@@ -159,7 +159,7 @@ impl Part {
         }
     }
 
-    /// Its conditions, each with its place, a JSON pointer below that of the part.
+    /// Its conditions, each with its place, a JSON pointer below the part's.
     pub(super) fn conditions(&self) -> impl Iterator<Item = (String, &Condition)> {
         let choosing = self.choices.iter().enumerate().filter_map(|(number, choice)| {
             let when = choice.when.as_ref()?;
@@ -169,7 +169,7 @@ impl Part {
         all.flat_map(|(place, when)| when.conditions().map(move |(spot, condition)| (format!("{place}{spot}"), condition)))
     }
 
-    /// An estimate of the memory that it takes with its place, in bytes.
+    /// An estimate of the memory that the part and its place take, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let texts: usize = self.texts().map(|text| text.bytes() + PLACE_BYTES).sum();
         let choosing = self.choices.iter().filter_map(|choice| choice.when.as_ref());

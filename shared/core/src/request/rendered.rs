@@ -1,4 +1,4 @@
-//! What goes out.
+//! The request that is sent.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct Rendered {
     pub headers: Vec<(String, String)>,
     /// The body, if the rule has one.
     pub body: Option<Vec<u8>>,
-    /// Time for the whole of it (Q4).
+    /// The time limit of the whole request (Q4).
     pub timeout: Timeout,
 }
 
@@ -33,7 +33,7 @@ impl fmt::Debug for Rendered {
     }
 }
 
-/// The first query parameter of that name in the URL of a request that was sent (A2), decoded.
+/// The first query parameter with that name in the URL of a request, decoded (A2).
 pub fn parameter(url: &str, name: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())

@@ -1,4 +1,4 @@
-//! Signatures, so that a receiver knows who sent a postback: by Standard Webhooks, or in one header of the receiver's choice (B2).
+//! Signatures that prove the sender of a postback to a receiver: by Standard Webhooks, or in a header of the receiver's choice.
 
 use std::borrow::Cow;
 
@@ -16,12 +16,12 @@ use crate::{
     template::{Allowed, Place, RenderFault, Scope, Template},
 };
 
-/// Stands for the body in the text that is signed.
+/// The mark of the body in the signed text.
 const BODY: &str = "{body}";
 /// The longest prefix of a signature, in bytes.
 const MAX_PREFIX_BYTES: usize = 64;
 
-/// The signature of a rule's requests (contract §2): the secret that signs, and the place of the signature.
+/// The signature of a rule's requests: the signing secret, and the place of the signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signing {
     secret: Box<str>,
@@ -41,9 +41,9 @@ struct Signature {
     algorithm: HmacHash,
     encoding: Encoding,
     prefix: Template,
-    /// The text that is signed, as it was written.
+    /// The signed text, as it was written.
     written: Box<str>,
-    /// Its parts between the bodies.
+    /// The parts of the text between the bodies.
     parts: Vec<Template>,
 }
 
@@ -58,13 +58,13 @@ const ALGORITHMS: [(&str, HmacHash); 3] =
     [("hmac_sha256", HmacHash::Sha256), ("hmac_sha1", HmacHash::Sha1), ("hmac_sha512", HmacHash::Sha512)];
 const ENCODINGS: [(&str, Encoding); 2] = [("hex", Encoding::Hex), ("base64", Encoding::Base64)];
 
-/// The word for one of the things that have words.
+/// The word for one of the values.
 fn word<T: PartialEq>(words: &[(&'static str, T)], wanted: &T) -> &'static str {
     words.iter().find(|(_, one)| one == wanted).map_or("", |(word, _)| word)
 }
 
 impl Signing {
-    /// Reads `signing` of a rule, which stands at `pointer`: `{"secret": "name"}` signs by Standard Webhooks, with `header` in that one.
+    /// Reads `signing` of a rule at `pointer`: `{"secret": "name"}` signs by Standard Webhooks, with `header` in that header.
     pub fn parse(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
         let before = faults.count();
         let known = ["secret", "header", "algorithm", "encoding", "prefix", "signed"];
@@ -76,7 +76,7 @@ impl Signing {
         if secret.is_some_and(is_probably_value) && !allowed.stored {
             faults.add(fields.at("secret"), VALUE_FOR_NAME);
         } else if secret.is_some_and(|name| check_name(name).is_err()) {
-            // The text may be the value itself, which is told to nobody.
+            // The text may be the secret's value by mistake, so the fault does not repeat it.
             faults.add(
                 fields.at("secret"),
                 "expected the name of a secret, such as key: its value is written as secret_values.key",
@@ -91,7 +91,7 @@ impl Signing {
         (faults.count() == before).then_some(Self { secret: secret?.into(), form })
     }
 
-    /// The resource form.
+    /// The resource's form.
     pub fn document(&self) -> Value {
         match &self.form {
             Form::StandardWebhooks => json!({"secret": self.secret}),
@@ -107,7 +107,7 @@ impl Signing {
         &self.secret
     }
 
-    /// The texts with macros that are signed beside the body.
+    /// The signed texts with macros, without the body.
     pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
         self.signature().into_iter().flat_map(|signature| signature.parts.iter().chain([&signature.prefix]))
     }
@@ -123,7 +123,7 @@ impl Signing {
         if let Form::Header(signature) = &self.form { Some(signature) } else { None }
     }
 
-    /// The parts of a fingerprint that say what is signed, and how.
+    /// The parts of a fingerprint that cover the signed text and the way of signing.
     pub(super) fn fingerprint(&self) -> Vec<&str> {
         match &self.form {
             Form::StandardWebhooks => vec!["signing"],
@@ -133,7 +133,7 @@ impl Signing {
         }
     }
 
-    /// Returns true if signing writes this header, in whatever case.
+    /// Returns true if signing writes this header, in any case.
     pub fn owns_header(&self, name: &str) -> bool {
         match &self.form {
             Form::StandardWebhooks => {
@@ -160,7 +160,7 @@ impl Signing {
 
     /// The headers that sign a request: `webhook-id`, `webhook-timestamp` (unix seconds) and `webhook-signature`.
     ///
-    /// `secret_value` is `whsec_` and base64, or else taken as the bytes that it is. A request without a body signs the empty one.
+    /// `secret_value` is `whsec_` and base64, or else raw bytes. A request without a body signs the empty body.
     pub(super) fn standard(secret_value: &str, id: &str, now: Timestamp, body: &[u8]) -> [(&'static str, String); 3] {
         let key = secret_value.strip_prefix("whsec_").and_then(|text| BASE64_STANDARD.decode(text).ok());
         let key = key.as_deref().unwrap_or(secret_value.as_bytes());
@@ -171,7 +171,7 @@ impl Signing {
     }
 }
 
-/// The id of a signed message: that of its delivery, with step and run in a rule that has steps (W7).
+/// The id of a signed message: the delivery's id, with step and run in a rule with steps (W7).
 fn message_id<'s>(scope: &Scope<'s>) -> Cow<'s, str> {
     if scope.at.step.is_empty() {
         return scope.delivery_id.into();
@@ -220,7 +220,7 @@ impl Signature {
     }
 }
 
-/// Reads the text before a signature. In a rule that was accepted when it held no macros, braces that are none are themselves.
+/// Reads the prefix of a signature. In a rule that was accepted when prefixes held no macros, other braces are literal.
 fn read_prefix(written: &str, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Template> {
     match Template::parse_within(written, Place::Header, allowed, faults) {
         Ok(template) if template.may_omit() => faults.add(pointer, "omit_if_empty has no place before a signature"),
@@ -231,7 +231,7 @@ fn read_prefix(written: &str, pointer: &str, allowed: Allowed, faults: &mut Faul
     None
 }
 
-/// The parts of the text that is signed, between the bodies. A body is longer than any macro's value may be, so that it is none.
+/// The parts of the signed text, between the bodies. The body is no macro: it may be longer than a macro's value.
 fn signed_parts(written: &str, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Vec<Template>> {
     if written.is_empty() || written.len() > super::LONGEST_TEMPLATE_BYTES {
         let most = super::LONGEST_TEMPLATE_BYTES;

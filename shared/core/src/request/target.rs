@@ -1,4 +1,4 @@
-//! The URL of a request: an origin that is literal, and a path and query that may hold macros (Q3).
+//! The URL of a request: a literal origin, and a path and query that may hold macros (Q3).
 
 use url::Url;
 
@@ -9,13 +9,13 @@ use crate::{
     template::{Allowed, Filled, Place, RenderFault, Scope, Template},
 };
 
-/// What is wrong with a path that climbs.
+/// The fault of a path with a dot segment.
 const DOT_SEGMENT: &str = "a segment . or .. in the path: write the path that it leads to";
 
 /// A checked URL.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
-    /// The whole of it as it was written.
+    /// The whole URL as it was written.
     written: Template,
     /// Scheme, host and port, normalised: `https://api.bank.example`.
     origin: Box<str>,
@@ -23,7 +23,7 @@ pub(super) struct Target {
     host: Box<str>,
     /// The path, up to the query.
     path: Template,
-    /// The URL's own query: in parts if one of them may be dropped or depends on the others.
+    /// The URL's own query: in parts if one of them may be dropped or reads the others.
     query: Vec<Template>,
 }
 
@@ -40,7 +40,7 @@ impl Target {
             }
         };
         let Some(written) = written else {
-            // The text has faults already; this one is told beside them.
+            // The text has faults already; this one is reported with them.
             if rest.split('?').next().unwrap_or_default().split('/').any(is_dots) {
                 faults.add(fields.at("url"), DOT_SEGMENT);
             }
@@ -93,7 +93,7 @@ impl Target {
         &self.query
     }
 
-    /// The URL with its values, up to the query.
+    /// The URL with its values, without the query.
     pub(super) fn render(&self, scope: &Scope<'_>) -> Result<String, RenderFault> {
         let mut url = String::with_capacity(256);
         url.push_str(&self.origin);
@@ -106,7 +106,7 @@ impl Target {
         if path.split('/').any(is_dots) { Err(RenderFault::DotSegment) } else { Ok(url) }
     }
 
-    /// Adds those parts of the URL's own query that are to be kept.
+    /// Adds the parts of the URL's own query that `keeps` accepts.
     pub(super) fn render_query(
         &self,
         scope: &Scope<'_>,
@@ -173,7 +173,7 @@ fn origin(text: &str, allowed: Allowed) -> Result<(Url, &str), String> {
     }
 }
 
-/// Whether a segment of a path means this one or the one above.
+/// Returns true if a segment of a path is `.` or `..`, encoded or not.
 fn is_dots(segment: &str) -> bool {
     let plain = segment.to_ascii_lowercase().replace("%2e", ".");
     plain == "." || plain == ".."

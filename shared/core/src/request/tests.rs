@@ -23,7 +23,7 @@ fn request(document: &Value) -> Request {
     request.unwrap_or_else(|| panic!("{document}: {faults}"))
 }
 
-/// The request as text: what an HTTP/1.1 client would write, line breaks shortened.
+/// The request as text, as an HTTP/1.1 client would write it, line breaks shortened.
 fn sent(document: &Value, click_id: &str) -> Result<String, RenderFault> {
     let rendered = in_scope(&event_with_click_id(click_id), None, |scope| request(document).render(scope))?;
     let mut lines = vec![format!("{} {}", rendered.method, rendered.url)];
@@ -39,7 +39,7 @@ fn check_url(url: &str, expected: &str) {
     assert_eq!(rendered.url, expected, "{url}");
 }
 
-/// An expected sentence that ends in `…` is compared as far as it goes.
+/// Checks the faults of a request. Of an expected sentence that ends in `…` only the beginning is compared.
 #[track_caller]
 fn check_faults(document: &Value, expected: &[(&str, &str)]) {
     let mut faults = Faults::default();
@@ -312,7 +312,7 @@ fn a2_a_parameter_of_the_request_that_was_sent() {
 #[test]
 fn signatures_follow_standard_webhooks() {
     let now = jiff::Timestamp::from_second(1_614_265_330).unwrap();
-    // The example of the Standard Webhooks libraries.
+    // The example in the Standard Webhooks libraries.
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let signed = Signing::standard(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", now, br#"{"test": 2432232314}"#);
     assert_eq!(

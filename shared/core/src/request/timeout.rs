@@ -1,12 +1,12 @@
-//! The time that a request may take.
+//! The time limit of a request.
 
 use crate::{document::Fields, fault::Faults};
 
-/// Time for one request, from connecting to the last byte of the answer: 1 to 120 seconds, 40 unless set (Q4).
+/// The time limit of one request, from connecting to the last byte of the response: 1 to 120 seconds, 40 unless set (Q4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timeout(u8);
 
-/// A number of seconds that no request may have.
+/// A number of seconds out of range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} seconds are not possible: choose 1 to 120")]
 pub struct NotATimeout(u32);
@@ -14,7 +14,7 @@ pub struct NotATimeout(u32);
 impl Timeout {
     const LONGEST_SECONDS: u8 = 120;
 
-    /// So many seconds.
+    /// A time limit in seconds.
     pub fn from_seconds(seconds: u32) -> Result<Self, NotATimeout> {
         match u8::try_from(seconds) {
             Ok(seconds @ 1..=Self::LONGEST_SECONDS) => Ok(Self(seconds)),
@@ -22,12 +22,12 @@ impl Timeout {
         }
     }
 
-    /// In seconds.
+    /// The time limit in seconds.
     pub fn seconds(self) -> u32 {
         self.0.into()
     }
 
-    /// As a duration.
+    /// The time limit as a duration.
     pub fn duration(self) -> std::time::Duration {
         std::time::Duration::from_secs(self.0.into())
     }

@@ -1,4 +1,4 @@
-//! Places of a request that read a secret: its value is bound to them beside the receiver, and what they make of it is masked (Q5).
+//! Places of a request that read a secret: the secret's value is bound to them and to the receiver, and their output is masked (Q5).
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::{
     template::{Reach, Scope, Template},
 };
 
-/// Characters of a fingerprint: 125 bits.
+/// The length of a fingerprint in characters: 125 bits.
 const FINGERPRINT_CHARS: usize = 25;
 
 impl Template {
@@ -19,7 +19,7 @@ impl Template {
 }
 
 impl Request {
-    /// Scheme, host and port of the receiver as they stand in every URL of this request; a scheme's usual port is left out.
+    /// Scheme, host and port of the receiver as in every URL of this request; a scheme's usual port is left out.
     pub fn origin(&self) -> &str {
         self.target.origin()
     }
@@ -29,8 +29,8 @@ impl Request {
         self.target.text()
     }
 
-    /// The variables that read something by way of each other, and whether the sorted query holds it. `is_direct` says which texts read it
-    /// by themselves.
+    /// The variables that read something directly or through each other, and whether the sorted query holds it. `is_direct` returns true
+    /// for a text that reads it directly.
     pub(super) fn reach(&self, is_direct: impl Fn(&Template) -> bool) -> Reach {
         let mut reach = Reach::default();
         // A variable may read the sorted query, which holds variables that come after it.
@@ -48,7 +48,7 @@ impl Request {
         reach
     }
 
-    /// The texts that macros make of secrets, after their modifiers and before they are encoded for their place (Q5).
+    /// The texts that macros make of secrets, after modifiers and before the encoding of their place (Q5).
     pub fn secret_texts(&self, scope: &Scope<'_>) -> BTreeSet<String> {
         let Ok(bound) = self.bound(scope) else { return BTreeSet::new() };
         let scope = scope.with(&bound);
@@ -56,8 +56,8 @@ impl Request {
     }
 
     /// Returns a fingerprint of the method, the URL and every place that reads `secret`: header, query entry, body field or text, and
-    /// the signature. A signature covers the body, so that the body is part of it then. A place may read it by way of variables or of the
-    /// sorted query: then all of these are part of it. `None` stands for a secret that no place reads.
+    /// the signature. A signature covers the body, so the fingerprint then covers the body. A place may read the secret through variables
+    /// or the sorted query: then the fingerprint covers all of these. `None` means a secret that no place reads.
     /// Stored values depend on it: a change of this function makes all of them unusable.
     pub fn uses_fingerprint(&self, secret: Option<&str>) -> String {
         let mut parts = vec!["secret use", self.method.as_str(), self.target.text()];

@@ -1,4 +1,4 @@
-//! The variables of a rule: texts that are put together anew for each request, such as the one that a signature is made of (B1).
+//! The variables of a rule: texts that are rendered again for each request, such as the text that is signed (Q1).
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ use crate::{
 
 /// The most variables of a rule.
 pub const MAX_VARIABLES: usize = 50;
-/// The longest variable, as written and with its values filled in, in bytes.
+/// The longest variable, as written and as rendered, in bytes.
 pub const MAX_VARIABLE_BYTES: usize = 8 * 1024;
-/// The most bytes of all variables of a rule, as written and with their values filled in.
+/// The most bytes of all variables of a rule, as written and as rendered.
 pub const MAX_VARIABLES_BYTES: usize = 32 * 1024;
 
 /// The variables of a rule, each after those that it reads.
@@ -30,7 +30,7 @@ struct Variable {
 }
 
 impl Variables {
-    /// Reads `variables` of a rule, which stands at `pointer`. Every fault is added to `faults`.
+    /// Reads `variables` of a rule at `pointer`. Every fault is added to `faults`.
     pub fn parse(value: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Self {
         let Some(map) = value.as_object() else {
             faults.add(pointer, format!("{} is not an object: write {{\"name\": \"template\"}}", kind(value)));
@@ -67,7 +67,7 @@ impl Variables {
         Self(sorting.sorted.into_iter().map(|name| Variable { name: name.into(), value: read[name].clone() }).collect())
     }
 
-    /// The resource form, texts as they were written; `None` if there are none.
+    /// The resource's form, texts as they were written; `None` if there are none.
     pub fn document(&self) -> Option<Value> {
         let by_name: BTreeMap<_, _> = self.iter().map(|(name, value)| (name.to_owned(), value.value_document())).collect();
         (!by_name.is_empty()).then(|| Value::Object(Map::from_iter(by_name)))
@@ -83,17 +83,17 @@ impl Variables {
         self.0.iter().map(|variable| &*variable.name)
     }
 
-    /// The names, each with every text that its value may have, those of conditions included.
+    /// The names, each with every text that its value may have, including those of conditions.
     pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &Template)> {
         self.iter().flat_map(|(name, value)| value.templates().map(move |text| (name, text)))
     }
 
-    /// The texts that they may have, each with its place, such as `/variables/sig`.
+    /// The texts that the variables may have, each with its place, such as `/variables/sig`.
     pub fn placed_templates(&self) -> impl Iterator<Item = Placed<'_>> {
         self.iter().flat_map(|(name, value)| value.placed().map(move |(place, text)| (place_of(name, &place), text)))
     }
 
-    /// The texts that they have in this scope, and those of their conditions, each with its place.
+    /// The texts that the variables have in this scope, and those of their conditions, each with its place.
     pub(super) fn placed_in(&self, scope: &Scope<'_>) -> impl Iterator<Item = Placed<'_>> {
         self.iter()
             .flat_map(|(name, value)| value.placed_in(scope).into_iter().map(move |(place, text)| (place_of(name, &place), text)))
@@ -105,23 +105,23 @@ impl Variables {
             .flat_map(|(name, value)| value.conditions().map(move |(place, condition)| (place_of(name, &place), condition)))
     }
 
-    /// Returns true if the variable is nothing but an amount of money of the event, whichever of its texts is chosen.
+    /// Returns true if each of the variable's texts is a single amount of money of the event.
     pub(crate) fn is_money(&self, name: &str) -> bool {
         let is_amount = |text: &Template| text.is_money(&|name| self.is_money(name));
         self.iter().any(|(own, value)| own == name && value.texts().all(is_amount))
     }
 
-    /// Returns true if there is a variable of this name.
+    /// Returns true if there is a variable with this name.
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|variable| *variable.name == *name)
     }
 
-    /// Fills in the macros of all variables; they read each other in `bound`.
+    /// Renders all variables; they read each other in `bound`.
     pub(super) fn render<'r>(&'r self, scope: &Scope<'_>, bound: &mut Bound<'r>) -> Result<(), RenderFault> {
         let mut bytes = 0;
         for Variable { name, value } in &self.0 {
             let mut text = String::new();
-            // Where no text is chosen, it is empty.
+            // The variable is empty if no text is chosen.
             value.render(&scope.with(bound), &mut text)?;
             super::within(MAX_VARIABLE_BYTES, text.len())?;
             bytes += text.len();
@@ -136,18 +136,18 @@ impl Variables {
     }
 }
 
-/// The place of a part of a variable: its value stands at its name.
+/// The place of a part of a variable: the value's own place is the variable's name.
 fn place_of(name: &str, place: &str) -> String {
     format!("/variables/{name}{}", place.strip_prefix("/value").unwrap_or(place))
 }
 
-/// Puts variables into the order of their references.
+/// Sorts variables by their references.
 struct Sorting<'r> {
     read: &'r BTreeMap<&'r str, Part>,
-    /// From a variable to the one that is looked at, each reading the next.
+    /// The path to the present variable; each variable reads the next.
     path: Vec<&'r str>,
     sorted: Vec<&'r str>,
-    /// The first circle that was found, its first variable again at its end.
+    /// The first cycle that was found; its last variable is its first again.
     circle: Option<Vec<&'r str>>,
 }
 

@@ -1,4 +1,4 @@
-//! How often and when to try again (domain L1–L3).
+//! Retries: their number and the waits before them (L1–L3).
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ mod tests;
 
 pub use schedule::Schedule;
 
-/// The longest wait that a setting may ask for: a day, in seconds (L2).
+/// The longest wait that a setting allows: a day, in seconds (L2).
 pub const LONGEST_WAIT_SECONDS: u32 = 86_400;
 /// The longest `Retry-After` that counts: 12 hours (L2).
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(12);
 
-/// How many retries may follow the first request: 0 to 30, 12 unless set (L1).
+/// The most retries after the first request: 0 to 30, 12 unless set (L1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RetryLimit(u8);
 
-/// More retries than allowed.
+/// A number of retries above the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} retries are too many: choose 0 to 30")]
 pub struct TooManyRetries(pub u64);
@@ -60,7 +60,7 @@ impl TryFrom<u64> for RetryLimit {
     }
 }
 
-/// How the wait grows from retry to retry (L2).
+/// The growth of the wait from retry to retry (L2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backoff {
     /// Every wait is `delay_seconds`.
@@ -73,7 +73,7 @@ pub enum Backoff {
 impl Backoff {
     const WORDS: [(&str, Self); 2] = [("fixed", Self::Fixed), ("exponential", Self::Exponential)];
 
-    /// The word of the contract.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fixed => "fixed",
@@ -97,12 +97,12 @@ impl Default for RetryPolicy {
     }
 }
 
-/// How a delivery ends whose retries are used up (L3).
+/// The end of a delivery whose retries are used up (L3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndOfRetries {
-    /// The receiver said "pending" at least once, and nothing definite since.
+    /// At least one response was pending, and none was definite since.
     Unresolved,
-    /// It was never more than a failure.
+    /// No response was pending.
     Exhausted,
 }
 
@@ -140,7 +140,7 @@ impl RetryPolicy {
         }
     }
 
-    /// The resource's form, defaults written out (contract §2).
+    /// The resource's form, with defaults.
     pub fn document(&self) -> Value {
         json!({
             "max_retries": self.limit.retries(),
@@ -150,21 +150,21 @@ impl RetryPolicy {
         })
     }
 
-    /// How many retries may follow the first request (L1).
+    /// The most retries after the first request (L1).
     pub fn limit(&self) -> RetryLimit {
         self.limit
     }
 
-    /// Requests in all, whatever the reason of each (L1).
+    /// The number of requests in all, for whatever reason (L1).
     pub fn max_attempts(&self) -> u32 {
         self.limit.attempts()
     }
 
     /// The wait before retry `retry` (1 is the first), exact to the millisecond (L2).
     ///
-    /// The plain wait, give or take up to a tenth of it: jitter that is derived from the delivery and the retry, so the same
-    /// question has the same answer for ever. Never under 1 second, never over 110 % of `max_delay_seconds`. A `Retry-After`
-    /// counts when it is longer, up to 12 hours, and jitter never shortens it.
+    /// The plain wait with a jitter of up to a tenth, derived from the delivery and the retry, so that the result for the
+    /// same arguments never changes. Never under 1 second, never over 110 % of `max_delay_seconds`. A longer `Retry-After`
+    /// counts, up to 12 hours, and jitter never shortens it.
     pub fn wait_before(&self, retry: u32, delivery_id: &str, retry_after: Option<Duration>) -> Duration {
         let plain = self.plain_wait(retry) * 1_000;
         let wait = hash::jitter(&["jitter", delivery_id, &retry.to_string()], plain, plain / 10);
@@ -172,7 +172,7 @@ impl RetryPolicy {
         wait.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
     }
 
-    /// What the policy amounts to, for people to see (L2).
+    /// The waits of the policy, for people to read (L2).
     pub fn schedule(&self) -> Schedule {
         Schedule::of((1..=self.limit.retries()).map(|retry| self.plain_wait(retry)).collect())
     }
@@ -197,14 +197,14 @@ fn read_limit(value: &Value) -> Result<RetryLimit, String> {
     }
 }
 
-/// How a delivery ends whose retries are used up: `any_pending` tells whether any attempt was answered pending (L3).
+/// The end of a delivery whose retries are used up. `any_pending`: a response to any attempt was pending (L3).
 pub fn end_of_retries(any_pending: bool) -> EndOfRetries {
     if any_pending { EndOfRetries::Unresolved } else { EndOfRetries::Exhausted }
 }
 
 /// Reads a `Retry-After` header: seconds, or an HTTP date in any of the three forms of RFC 9110, as seen at `now` (L2).
 ///
-/// A date in the past is no wait; a text that is neither is `None`. The result isn't capped: [`RetryPolicy::wait_before`] does that.
+/// A date in the past means no wait; a text that is neither gives `None`. The result isn't capped: [`RetryPolicy::wait_before`] caps it.
 pub fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     static HTTP_DATE: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
     let text = header.trim();
@@ -216,7 +216,7 @@ pub fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// Reads the two older forms of an HTTP date: `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`. The day of the week is
-/// not looked at; a year of two digits is at most 50 years ahead.
+/// ignored; a year of two digits is at most 50 years ahead.
 fn parse_older_date(text: &str, now: Timestamp) -> Option<Timestamp> {
     let parse = |format, text: &str| DateTime::strptime(format, text).ok();
     let date = if let Some((_, text)) = text.split_once(", ") {

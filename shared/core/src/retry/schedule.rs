@@ -1,13 +1,13 @@
-//! What a retry policy amounts to, in seconds and in words, for people to see (domain L2).
+//! The waits of a retry policy, in seconds and in words, for people to read (L2).
 
 use serde::Serialize;
 
-/// The most different waits that are told in words one by one.
+/// The most different waits that the text lists one by one.
 const MOST_TOLD: usize = 8;
-/// How many of them begin the list where there are more.
+/// The number of waits at the beginning of a longer list.
 const FIRST_TOLD: usize = 5;
 
-/// The waits that a policy gives (L2).
+/// The waits of a policy (L2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Schedule {
     /// The wait before each retry in seconds, without jitter.
@@ -19,7 +19,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Lays out the waits before the retries.
+    /// Computes the schedule from the waits before the retries.
     pub(super) fn of(waits_seconds: Vec<u64>) -> Self {
         let total: u64 = waits_seconds.iter().sum();
         let longest_seconds = (total * 11).div_ceil(10);
@@ -33,7 +33,7 @@ impl Schedule {
     }
 }
 
-/// The waits in words; equal ones that follow each other are counted.
+/// The waits in words; equal ones in a row are counted.
 fn waits(seconds: &[u64]) -> String {
     let told = seconds.chunk_by(|one, next| one == next).map(|equal| match equal {
         [one] => in_words(*one),
@@ -55,7 +55,7 @@ fn in_words(seconds: u64) -> String {
     let Some((smaller, name)) = UNITS.get(largest + 1) else { return format!("{seconds} {unit}") };
     let rounded = seconds.next_multiple_of(*smaller);
     match (rounded % size) / smaller {
-        // Rounding may have made it one of a larger unit.
+        // Rounding may reach a larger unit.
         _ if rounded > seconds => in_words(rounded),
         0 => format!("{} {unit}", seconds / size),
         rest => format!("{} {unit} {rest} {name}", seconds / size),

@@ -27,7 +27,7 @@ fn row(state: State) -> KnownRow<'static> {
     KnownRow { state, reason: Some("retry: status 503"), next_due: None, ended_at: None }
 }
 
-/// A delivery that nothing keeps.
+/// A delivery without a reason to wait.
 fn free() -> Circumstances<'static> {
     let (rule, position) = (RuleNow::Sends(None), Some(position()));
     Circumstances {

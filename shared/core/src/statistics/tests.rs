@@ -21,7 +21,7 @@ fn percentiles_are_those_of_the_nearest_rank() {
     assert_eq!(Histogram::default().percentiles(), None);
     check_percentiles([0], [0, 0, 0]);
     check_percentiles(1..=15, [8, 15, 15]);
-    // 120 lies in the bucket from 120 to 127, whose middle is 124; 40 000 in that from 36 864 to 40 959.
+    // 120 is in the bucket from 120 to 127, whose middle is 124; 40 000 in that from 36 864 to 40 959.
     check_percentiles([vec![120; 95], vec![40_000; 5]].concat(), [124, 124, 38_912]);
     check_percentiles([u64::MAX], [(15 << 60) + (1 << 59); 3]);
 }
@@ -68,19 +68,19 @@ fn check_due(counts: &[(State, u64)], (end, counted, now): (&str, &str, &str), e
 #[test]
 fn an_hour_is_counted_again_while_it_may_change() {
     let ended = [(State::Delivered, 10)];
-    // It is not over: as soon as rereading ten rows costs little.
+    // The hour has not ended: it is due as soon as rereading ten rows costs little.
     check_due(&ended, (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:00.019Z"), false);
     check_due(&ended, (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:00.020Z"), true);
     check_due(&[(State::Delivered, 5_000)], (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:09Z"), false);
     check_due(&[(State::Delivered, 5_000)], (NOON, "2026-11-22T11:30:00Z", "2026-11-22T11:30:10Z"), true);
-    // Pages may come for five minutes more, and then no more.
+    // The log may get pages for five more minutes, then no more.
     check_due(&ended, (NOON, "2026-11-22T12:04:59Z", "2026-11-22T12:30:00Z"), true);
     check_due(&ended, (NOON, "2026-11-22T12:05:00Z", "2026-12-22T12:30:00Z"), false);
-    // Open deliveries end one day; those that failed may be sent again for a month.
+    // Open deliveries will end; failed ones may be sent again for a month.
     check_due(&[(State::Held, 1)], (NOON, "2027-02-01T00:00:00Z", "2027-02-20T00:00:00Z"), true);
     check_due(&[(State::Exhausted, 1)], (NOON, "2026-11-23T12:00:00Z", "2026-11-24T12:00:00Z"), true);
     check_due(&[(State::Exhausted, 1)], (NOON, "2026-12-25T12:00:00Z", "2027-01-24T12:00:00Z"), false);
-    // An old count stands for a thirty-second of its age.
+    // An old count is valid for a thirty-second of its age.
     check_due(&[(State::Waiting, 1)], (NOON, "2026-11-24T11:00:00Z", "2026-11-24T12:00:00Z"), false);
     check_due(&[(State::Waiting, 1)], (NOON, "2026-11-24T10:30:00Z", "2026-11-24T12:00:00Z"), true);
 }
@@ -109,7 +109,7 @@ fn contract_5_a_period_has_whole_buckets() {
     check(Hour, from, to, Ok((3, "2026-11-22T09:00:00Z", NOON)));
     check(Day, from, to, Ok((1, "2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z")));
     check(Hour, to, to, Ok((0, "2026-11-22T11:00:00Z", "2026-11-22T11:00:00Z")));
-    // Nothing is to come, and nothing was before 1970.
+    // No bucket is in the future, and none before 1970.
     check(
         Hour,
         Some("2026-11-22T11:30:00Z"),
@@ -128,7 +128,7 @@ fn contract_5_a_period_has_whole_buckets() {
         Some("-009999-01-04T00:00:00Z"),
         Ok((0, "1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z")),
     );
-    // 31 days of hours and 400 of days, and no more.
+    // At most 31 days in hours and 400 in days.
     check(Hour, Some("2026-10-22T12:00:00Z"), None, Ok((744, "2026-10-22T12:00:00Z", NOON)));
     let long = "expected at most 31 days with bucket=hour, or bucket=day";
     check(Hour, Some("2026-10-22T11:59:59Z"), None, Err(long));

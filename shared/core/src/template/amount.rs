@@ -1,4 +1,4 @@
-//! Texts that are a single amount of money: they keep its currency, which `cents` goes by (B10).
+//! Texts that are a single amount of money: they keep its currency, which `cents` needs.
 
 use super::{Piece, Scope, Slot, Template, Use, modifier::Modifier};
 use crate::macros::{Fixed, Macro};
@@ -12,12 +12,12 @@ impl Template {
         }
     }
 
-    /// Returns true if the text is a single amount of the event. `is_money` says so of variables.
+    /// Returns true if the text is a single amount of the event. `is_money` decides for variables.
     pub(crate) fn is_money(&self, is_money: &dyn Fn(&str) -> bool) -> bool {
         matches!(&*self.pieces, [Piece::Slot(slot)] if slot.is_money(is_money) && slot.modifiers.iter().all(Modifier::keeps_amount))
     }
 
-    /// The macros with the modifier `cents` whose currency is not known. `is_money` says whether a variable is an amount of the event.
+    /// The macros with the modifier `cents` whose currency is not known. `is_money` decides whether a variable is an amount of the event.
     pub(crate) fn cents_without_currency(&self, is_money: &dyn Fn(&str) -> bool) -> impl Iterator<Item = Use<'_>> {
         let is_unknown = |slot: &&Slot| {
             let cents = slot.modifiers.iter().position(|modifier| matches!(modifier, Modifier::Cents));
@@ -38,7 +38,7 @@ impl Slot {
 }
 
 impl Modifier {
-    /// Returns true if an amount stays one, in its currency.
+    /// Returns true if the modifier keeps an amount an amount, in its currency.
     fn keeps_amount(&self) -> bool {
         matches!(self, Self::Default(_) | Self::OmitIfEmpty | Self::Number { .. } | Self::Calculate(..))
     }

@@ -1,4 +1,4 @@
-//! The values that a request is given on its way: those of the rule's variables, and its sorted query.
+//! Values that a request adds to the scope: those of the rule's variables, and its sorted query.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,17 +8,17 @@ use std::{
 use super::Template;
 use crate::macros::{Fixed, Macro};
 
-/// The values of one rendering of a request. Its `Debug` hides them: secrets may have part in them (Q5).
+/// The values of one rendering of a request. Its `Debug` hides them: they may be made with secrets (Q5).
 pub struct Bound<'r> {
     pub(crate) variables: BTreeMap<&'r str, String>,
-    /// The currencies of those variables that are a single amount.
+    /// The currencies of the variables that are a single amount.
     pub(crate) currencies: BTreeMap<&'r str, String>,
     pub(crate) query_sorted: String,
-    /// The values that a secret has part in.
+    /// The values that are made with a secret.
     pub(crate) secret: &'r Reach,
 }
 
-/// The values of a request that something has part in, such as a secret.
+/// The values of a request that are made with something, such as a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reach {
     pub(crate) variables: BTreeSet<Box<str>>,

@@ -1,12 +1,12 @@
-//! JSON that is composed by hand in a text, and the macros in its strings whose values could step out of them (B3).
+//! JSON that an author wrote by hand in a text, and the macros in its strings whose values could break out of them.
 //!
-//! JSON may begin anywhere: as a parameter of a URL, percent-encoded or not, inside an element of XML, in a string of JSON, or in the text
-//! that a modifier puts around a value. Where it begins, it is read with the escapes of its place undone.
+//! JSON may begin anywhere: in a parameter of a URL, percent-encoded or not, in an element of XML, in a string of JSON, or in a text
+//! that a modifier adds around a value. From its beginning it is read without the escapes of its place.
 
 use super::{Place, Slot, Template, Use, modifier::Modifier};
 
 impl Template {
-    /// The macros that stand in a JSON string of the text and whose values may step out of it.
+    /// The macros in JSON strings of the text whose values may break out of the string.
     pub(crate) fn unescaped_in_json(&self) -> impl Iterator<Item = Use<'_>> {
         let mut scan = Scan::of(self.place);
         let mut end = 0;
@@ -27,10 +27,10 @@ impl Template {
     }
 }
 
-/// A text that is read up to a macro.
+/// The progress of a scan up to a macro.
 struct Scan {
     place: Place,
-    /// The string of the outer document, where the text is one of JSON.
+    /// The string of the outer document, if the text is JSON.
     outer: Outer,
     json: Json,
 }
@@ -40,7 +40,7 @@ impl Scan {
         Self { place, outer: Outer::default(), json: Json::default() }
     }
 
-    /// Reads literal text as it was written.
+    /// Reads literal text.
     fn text(&mut self, text: &str) {
         let text = text.replace("{{", "{").replace("}}", "}");
         let mut rest = text.as_str();
@@ -63,7 +63,7 @@ impl Scan {
         }
     }
 
-    /// Reads a macro with the texts that its modifiers put around it. Returns true if its value may step out of a JSON string.
+    /// Reads a macro with the texts that its modifiers add. Returns true if its value may break out of a JSON string.
     fn steps_out(&mut self, slot: &Slot) -> bool {
         let mut alone = Json::default();
         let is_inside = self.place != Place::RawJson || self.outer.in_string;
@@ -85,7 +85,7 @@ impl Scan {
 }
 
 impl Slot {
-    /// Returns true if its modifiers leave no quote in the value, before one of them puts a quote around it.
+    /// Returns true if its modifiers leave no quote in the value before one of them adds a quote around it.
     fn is_escaped(&self) -> bool {
         let puts_quote = |modifier: &Modifier| match modifier {
             Modifier::Prefix(text) | Modifier::Suffix(text) => text.contains('"'),
@@ -105,7 +105,7 @@ impl Modifier {
     }
 }
 
-/// The progress through a document of JSON, up to the strings in it.
+/// The progress in a JSON document, up to its strings.
 #[derive(Default)]
 struct Outer {
     in_string: bool,
@@ -130,10 +130,10 @@ impl Outer {
     }
 }
 
-/// The progress through a text in which JSON may begin: with a bracket at the start of a value, or with a bracket and a quote.
+/// The progress in a text in which JSON may begin: with a bracket at the start of a value, or with a bracket and a quote.
 #[expect(clippy::struct_excessive_bools, reason = "each says yes or no to something of its own")]
 struct Json {
-    /// No more than white space was read of the value.
+    /// `true` if only white space of the value was read.
     at_start: bool,
     open_brackets: usize,
     is_certain: bool,
@@ -177,7 +177,7 @@ impl Json {
         self.at_start = false;
     }
 
-    /// A macro's value follows.
+    /// Reads the value of a macro.
     fn value(&mut self) {
         self.at_start = false;
         if !self.in_string {
@@ -185,14 +185,14 @@ impl Json {
         }
     }
 
-    /// A value begins, unless this is in the midst of JSON.
+    /// Starts a value, unless the scan is inside JSON.
     fn may_begin(&mut self) {
         if !self.is_certain {
             *self = Self::default();
         }
     }
 
-    /// Brackets that nothing of JSON follows are none of JSON.
+    /// Forgets brackets that no JSON follows.
     fn forget_brackets(&mut self) {
         if !self.is_certain {
             self.open_brackets = 0;
@@ -200,7 +200,7 @@ impl Json {
     }
 }
 
-/// The ASCII character that a percent-encoded one or a `+` stands for, and the bytes that it takes.
+/// The ASCII character of a percent-encoding or a `+`, and the length of the encoding in bytes.
 fn percent_decoded(text: &str) -> Option<(char, usize)> {
     if text.starts_with('+') {
         return Some((' ', 1));
@@ -210,7 +210,7 @@ fn percent_decoded(text: &str) -> Option<(char, usize)> {
     Some((byte.into(), 3))
 }
 
-/// The quote or ampersand that an entity stands for, and the bytes that it takes.
+/// The quote or ampersand of an entity, and the length of the entity in bytes.
 fn entity_decoded(text: &str) -> Option<(char, usize)> {
     let entities = [("&quot;", '"'), ("&#34;", '"'), ("&#x22;", '"'), ("&amp;", '&')];
     entities.iter().find(|(entity, _)| text.starts_with(entity)).map(|(entity, c)| (*c, entity.len()))

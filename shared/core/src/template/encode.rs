@@ -1,4 +1,4 @@
-//! How values are written so that they stay inside their place (Q3).
+//! Encoding values so that they stay inside their place (Q3).
 
 use std::{
     borrow::Cow,
@@ -8,18 +8,18 @@ use std::{
 use super::{Place, value::Value};
 use crate::json;
 
-/// Marks a control character where none may stand.
+/// The error for a control character where none is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Control;
 
-/// What happens to a macro's value on its way into the text.
+/// The encoding of a macro's value in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// Nothing.
+    /// None.
     Plain,
     /// Percent-encoding of everything but RFC 3986's unreserved characters.
     Percent,
-    /// Percent-encoding of what no URL may hold, and of `#` and `\`: what `raw` leaves.
+    /// Percent-encoding of characters that no URL may hold, and of `#` and `\`: the effect of `raw`.
     Url,
     /// JSON escapes, inside a string.
     JsonString,
@@ -27,14 +27,14 @@ pub(super) enum Encoding {
     JsonValue,
     /// XML escapes.
     Xml,
-    /// Text in a CDATA section, which ends it nowhere.
+    /// Text in a CDATA section, which it never ends.
     Cdata,
-    /// Nothing, but control characters are refused.
+    /// None, but control characters are refused.
     Header,
 }
 
 impl Encoding {
-    /// The encoding of values in a place; `raw` switches percent-encoding off, nothing else. `is_inside`: in a string of JSON, or in a CDATA
+    /// The encoding of values in a place; `raw` only disables percent-encoding. `is_inside`: in a string of JSON, or in a CDATA
     /// section of XML.
     pub(super) fn of_values(place: Place, raw: bool, is_inside: bool) -> Self {
         match place {
@@ -50,7 +50,7 @@ impl Encoding {
         }
     }
 
-    /// The encoding of literal text in a place. Where the author writes the syntax as well, it stays as it is.
+    /// The encoding of literal text in a place. If the author also writes the syntax, the text is not encoded.
     pub(super) fn of_literals(place: Place) -> Self {
         match place {
             Place::Url => Self::Url,
@@ -72,7 +72,7 @@ impl Encoding {
                 write!(Percent(out), "{time}").expect("a string takes everything");
                 Ok(())
             }
-            // Digits, signs and points are themselves in every encoding, and so is a time in those that are left.
+            // Digits, signs and points need no encoding, and times need none in the remaining encodings.
             value => {
                 write!(out, "{value}").expect("a string takes everything");
                 Ok(())
@@ -96,7 +96,7 @@ impl Encoding {
     }
 }
 
-/// A string that is percent-encoded as it is written.
+/// A string that is percent-encoded on writing.
 struct Percent<'o>(&'o mut String);
 
 impl fmt::Write for Percent<'_> {
@@ -106,10 +106,10 @@ impl fmt::Write for Percent<'_> {
     }
 }
 
-/// The bytes that percent-encoding leaves alone: RFC 3986 §2.3.
+/// The bytes that percent-encoding leaves unchanged (RFC 3986, section 2.3).
 static UNRESERVED: [bool; 256] = bytes_of(b"-._~");
 
-/// Those that a URL may hold in its path and query, `%` included, without `#` and `\`.
+/// The bytes that the path and query of a URL may hold, `%` included, without `#` and `\`.
 static URL: [bool; 256] = bytes_of(b"-._~:/?[]@!$&'()*+,;=%");
 
 const fn bytes_of(marks: &[u8]) -> [bool; 256] {
@@ -142,7 +142,7 @@ fn percent(text: &str, kept: &[bool; 256], out: &mut String) {
 }
 
 fn xml(text: &str, out: &mut String) {
-    // XML 1.0 has no way to write most control characters, nor the two non-characters.
+    // XML 1.0 can't write most control characters, nor the two non-characters.
     let text = if text.contains(['\u{fffe}', '\u{ffff}']) {
         Cow::Owned(text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
     } else {
@@ -162,8 +162,8 @@ fn xml(text: &str, out: &mut String) {
     });
 }
 
-/// Text of a CDATA section. Before each `>` and behind a `]` at the end a new section begins, so that no `]]>` comes about, neither in the
-/// text nor with what stands around it.
+/// Text in a CDATA section. A new section begins before each `>` and after a `]` at the end, so that no `]]>` occurs, neither in the
+/// text nor together with the text around it.
 fn cdata(text: &str, out: &mut String) {
     const NEW_SECTION: &str = "]]><![CDATA[";
     let is_unwritable = |c: char| (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}');
@@ -182,7 +182,7 @@ fn cdata(text: &str, out: &mut String) {
     }
 }
 
-/// Copies `text`, in runs, but for the bytes that are special. Of a character with a special byte every byte must be special.
+/// Copies `text` in runs and passes special bytes to `write`. If one byte of a character is special, all its bytes must be.
 fn escape(text: &str, out: &mut String, special: impl Fn(u8) -> bool, write: impl Fn(u8, &mut String)) {
     let mut run = 0;
     for (i, byte) in text.bytes().enumerate() {
@@ -204,19 +204,19 @@ pub(super) fn is_control(c: char) -> bool {
     c.is_ascii_control() && c != '\t'
 }
 
-/// Whether a text is one complete JSON value.
+/// Returns true if a text is one complete JSON value.
 pub(crate) fn is_json(text: &str) -> bool {
     json::is_json(text.as_bytes())
 }
 
-/// `text` percent-encoded but for unreserved characters (RFC 3986).
+/// `text` percent-encoded except for unreserved characters (RFC 3986).
 pub(crate) fn percent_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 2);
     percent(text, &UNRESERVED, &mut out);
     out
 }
 
-/// `text` as it stands inside a JSON string.
+/// `text` as the inside of a JSON string.
 pub(super) fn json_escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     json::write_escaped(text, &mut out).expect("a string takes everything");

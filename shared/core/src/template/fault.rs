@@ -2,7 +2,7 @@
 
 use super::{MAX_STEPS, modify::MAX_REGEX_INPUT_BYTES};
 
-/// Why a template or a request gave no text for this event; the rule as such is fine. Never tells a value.
+/// The reason why a template or a request gives no text for this event; the rule itself is valid. It never holds a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RenderFault {
     /// A value would have broken out of its header (Q3).
@@ -19,27 +19,27 @@ pub enum RenderFault {
         /// The macro's name in the catalogue, with its key.
         name: Box<str>,
     },
-    /// A text or the whole request got too long.
+    /// A text or the whole request is too long.
     #[error("the text is longer than {limit_bytes} bytes with its values filled in")]
     TooLong {
-        /// The limit that was passed, in bytes.
+        /// The exceeded limit, in bytes.
         limit_bytes: usize,
     },
-    /// A value turned a segment of the URL's path into `.` or `..`, which would name another address.
+    /// A value turned a segment of the URL's path into `.` or `..`, which would be another address.
     #[error("a value makes a segment . or .. of the URL's path: it would lead to another address")]
     DotSegment,
-    /// A macro takes more work than a rendering may.
+    /// A macro takes more work than the limit.
     #[error("the template is too expensive: {{{name}}} {expense}")]
     TooExpensive {
         /// The macro's name in the catalogue, with its key.
         name: Box<str>,
-        /// The limit that it passed.
+        /// The exceeded limit.
         expense: Expense,
     },
 }
 
 impl RenderFault {
-    /// The fault of a header's text, told with the header's name where that says more.
+    /// The fault of a header's text, with the header's name if that helps.
     pub(crate) fn in_header(self, header: &str) -> Self {
         match self {
             Self::ControlInHeader { name } => Self::ControlIn { header: header.into(), name },
@@ -48,7 +48,7 @@ impl RenderFault {
     }
 }
 
-/// The limits of work in a rendering.
+/// The limits of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Expense {
     /// The macros up to this one take more than [`MAX_STEPS`].

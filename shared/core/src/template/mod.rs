@@ -1,10 +1,10 @@
-//! Texts with macros (domain §5): read and checked once when a rule is saved, rendered for every attempt.
+//! Texts with macros: read and checked once when a rule is saved, rendered for every attempt (Q2, Q3).
 //!
-//! A [`Template`] is a list of literal texts and macros. [`Place`] says where the text stands, and with it how values are
-//! encoded; the encoding of each macro is fixed while reading, so that no value can step out of its place (Q3). A value that is
-//! missing is the empty text (Q2). Literal braces are doubled.
+//! A [`Template`] is a list of literal texts and macros. [`Place`] is the place of the text; it decides how values are
+//! encoded. The encoding of each macro is fixed while reading, so that no value can break out of its place (Q3). A missing
+//! value is the empty text (Q2). Literal braces are doubled.
 //!
-//! **Nothing here knows a secret**: a template holds names, the values come with the [`Scope`] of one attempt (Q5).
+//! **No template holds the value of a secret**: it holds names, the values are in the [`Scope`] of one attempt (Q5).
 
 mod amount;
 mod bound;
@@ -37,10 +37,10 @@ use crate::{
     macros::{Fixed, Macro},
 };
 
-/// The longest text that one template may give, in bytes: modifiers can make much of little.
+/// The longest rendered text of one template, in bytes: modifiers can make a short value long.
 pub const LONGEST_TEXT_BYTES: usize = 256 * 1024;
 
-/// The values that macros read when a template is rendered; clones count their steps together. Its `Debug` hides the values of secrets (Q5).
+/// The values that macros read when a template is rendered; clones share one count of steps. Its `Debug` hides the values of secrets (Q5).
 #[derive(Clone)]
 pub struct Scope<'a> {
     /// The elementary event that the postback is about.
@@ -49,23 +49,23 @@ pub struct Scope<'a> {
     pub delivery_id: &'a str,
     /// The rule's id.
     pub tracking_api_id: &'a str,
-    /// 1 is the first.
+    /// The number of the attempt; 1 is the first.
     pub attempt: u32,
     /// The step that the text belongs to (W7).
     pub at: At<'a>,
-    /// Whether a person tries the rule out.
+    /// `true` in a trial of the rule.
     pub is_test: bool,
     /// The time of this attempt.
     pub now: Timestamp,
-    /// Values of the rule's secrets by name, or masks of them (Q5).
+    /// The values of the rule's secrets by name, or masks (Q5).
     pub secrets: &'a BTreeMap<String, String>,
-    /// What earlier answers of this delivery set (A3).
+    /// The variables that earlier responses of this delivery set (A3).
     pub variables: &'a BTreeMap<String, String>,
-    /// The answer, while a `set` is rendered (A3).
+    /// The response, while a `set` is rendered (A3).
     pub answer: Option<&'a Answer>,
-    /// The values that the request at hand is given on its way; `None` outside of requests.
+    /// The values of the present request; `None` outside of requests.
     pub bound: Option<&'a Bound<'a>>,
-    /// The steps that are left, for all templates of a request or a response together.
+    /// The remaining steps, shared by all templates of a request or a response.
     pub steps: Steps,
 }
 
@@ -81,12 +81,12 @@ pub struct At<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// The number of the request within its run of the step; outside of flows within its delivery.
+    /// The number of the request within its run of the step; outside of flows, within its delivery.
     pub(crate) fn step_attempt(&self) -> u32 {
         if self.at.attempt == 0 { self.attempt } else { self.at.attempt }
     }
 
-    /// The same scope with the values of a request; both count the same steps.
+    /// The same scope with the values of a request; both share one count of steps.
     #[must_use]
     pub fn with<'s>(&'s self, bound: &'s Bound<'s>) -> Scope<'s>
     where
@@ -115,24 +115,24 @@ impl fmt::Debug for Scope<'_> {
     }
 }
 
-/// What a template may read, by whose rule it is and where it stands.
+/// The macros that a template may read, by the owner of its rule and its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each says yes or no to something of its own")]
 pub struct Allowed {
-    /// An admin's rule: it may read revenue (V3).
+    /// `true` in an admin's rule: it may read revenue (V3).
     pub admin: bool,
-    /// In `set` of an answer rule: `body.`, `header.` and `http_code` may stand (A3).
+    /// `true` in `set` of an answer rule: `body.`, `header.` and `http_code` are allowed (A3).
     pub answer: bool,
-    /// A request may name a receiver by an address that is not public (`--allow-private-targets`).
+    /// `true` if a receiver's address may be private (`--allow-private-targets`).
     pub private_targets: bool,
-    /// A rule that was accepted once: what has been refused only since is read all the same.
+    /// `true` for a rule from the store: rules that were introduced later do not refuse it.
     pub stored: bool,
 }
 
-/// Where a text stands; it decides how values are encoded (Q3).
+/// The place of a text; it decides how values are encoded (Q3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// A URL: values are percent-encoded; of the literal text only what no URL may hold (spaces, non-ASCII).
+    /// A URL: values are percent-encoded; of the literal text only characters that no URL may hold (spaces, non-ASCII).
     Url,
     /// The value of a query entry: values and literal text are percent-encoded.
     QueryValue,
@@ -148,32 +148,32 @@ pub enum Place {
     RawForm,
     /// An XML text: values get XML escapes.
     RawXml,
-    /// A key or a value of a condition: nothing is encoded, and braces around no known macro are themselves.
+    /// A key or a value of a condition: nothing is encoded, and braces around an unknown name are literal.
     Condition,
     /// Any other text: nothing is encoded.
     Plain,
 }
 
-/// One fault of a template: where, and what is wrong and what is allowed.
+/// One fault of a template: its position, and a sentence with the fault and the allowed values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("character {offset}: {detail}")]
 pub struct TemplateFault {
-    /// Position in characters, from 1.
+    /// The position in characters, from 1.
     pub offset: usize,
-    /// What is wrong and what is allowed.
+    /// The fault and the allowed values.
     pub detail: String,
 }
 
-/// Whether a template gave a text.
+/// The result of rendering a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
-    /// The text stands in the output.
+    /// The text was written to the output.
     Written,
-    /// An `omit_if_empty` came out empty: drop the whole field. The output is as it was.
+    /// The value of an `omit_if_empty` is empty: drop the whole field. The output is unchanged.
     Omit,
 }
 
-/// A text with macros, checked. Equal when its text and its place are.
+/// A checked text with macros. Templates are equal if their text and their place are.
 #[derive(Debug, Clone)]
 pub struct Template {
     text: Box<str>,
@@ -181,37 +181,37 @@ pub struct Template {
     pieces: Box<[Piece]>,
 }
 
-/// A stretch of a template.
+/// A part of a template.
 #[derive(Debug, Clone)]
 enum Piece {
-    /// Text that is written as it is; encoded already where its place asks for it.
+    /// Literal text, encoded already if its place needs it.
     Literal(Box<str>),
     /// A macro.
     Slot(Slot),
 }
 
-/// A macro in its place.
+/// A macro and its modifiers.
 #[derive(Debug, Clone)]
 struct Slot {
     source: Macro,
-    /// The path of its macro, if there are macros in it.
+    /// The path of its macro, if the path holds macros.
     selector: Option<Box<Template>>,
     modifiers: Box<[Modifier]>,
     encoding: Encoding,
-    /// Its number among the template's macros, from 0: what tells two `{uuid}` apart.
+    /// Its number among the template's macros, from 0: it distinguishes two `{uuid}`.
     number: usize,
-    /// Where it stands in the text that was read, in bytes, braces included.
+    /// Its range in the text, in bytes, braces included.
     written: Range<usize>,
 }
 
-/// How a template uses a macro.
+/// A template's use of a macro.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Use<'t> {
     /// The macro.
     pub(crate) source: &'t Macro,
-    /// Its modifiers say what happens when it is empty.
+    /// `true` if a modifier handles the empty value.
     pub(crate) minds_empty: bool,
-    /// It is hashed also when it is empty.
+    /// `true` if an empty value is hashed, too.
     pub(crate) hashes_empty: bool,
 }
 
@@ -229,7 +229,7 @@ impl Template {
         Self::parse_within(text, place, allowed, &mut faults)
     }
 
-    /// Reads a text of a document, as [`Template::parse`] does, within what the document's `faults` leave: it stops at the last fault
+    /// Reads a text of a document, as [`Template::parse`] does, within the budget of the document's `faults`: it stops at the last fault
     /// that may be described, and its regular expressions count among the document's. The faults found are returned, not added.
     pub(crate) fn parse_within(
         text: &str,
@@ -241,7 +241,7 @@ impl Template {
         Ok(Self { text: text.into(), place, pieces })
     }
 
-    /// Reads a text of a document of at most `most` bytes. Every fault is added to `faults`.
+    /// Reads a text of a document with at most `most` bytes. Every fault is added to `faults`.
     pub(crate) fn read(
         text: &str,
         pointer: &str,
@@ -257,7 +257,7 @@ impl Template {
         read.map_err(|found| add_all(found, pointer, faults)).ok()
     }
 
-    /// Reads a text of a condition, within what the document's `faults` leave. Returns also what stands in braces and is no macro.
+    /// Reads a text of a condition, within the budget of the document's `faults`. Also returns the texts in braces that are no macros.
     pub(crate) fn parse_condition(
         text: &str,
         allowed: Allowed,
@@ -267,17 +267,17 @@ impl Template {
         Ok((Self { text: text.into(), place: Place::Condition, pieces }, strays))
     }
 
-    /// A text that is taken as it is.
+    /// A literal text.
     pub(crate) fn verbatim(text: &str) -> Self {
         Self { text: text.into(), place: Place::Plain, pieces: [Piece::Literal(text.into())].into() }
     }
 
-    /// Returns true if it is one macro with no text around it.
+    /// Returns true if it is one macro without text around it.
     pub(crate) fn is_one_macro(&self) -> bool {
         matches!(&*self.pieces, [Piece::Slot(_)])
     }
 
-    /// Writes the text with its macros filled in. After [`Filled::Omit`] and after an error `out` is as it was.
+    /// Writes the text with its macros filled in. After [`Filled::Omit`] and after an error `out` is unchanged.
     pub fn render(&self, scope: &Scope<'_>, out: &mut String) -> Result<Filled, RenderFault> {
         let start = out.len();
         for piece in &self.pieces {
@@ -309,23 +309,23 @@ impl Template {
         &self.text
     }
 
-    /// Whether it holds any macro; if not, it always renders the same.
+    /// Returns true if it holds a macro; if not, its text is always the same.
     pub fn has_macros(&self) -> bool {
         self.slots().next().is_some()
     }
 
-    /// The macros in it by their names in the catalogue (aliases resolved), in the order of the text, with repeats.
+    /// The catalogue's names of its macros (aliases resolved), in the order of the text, with repeats.
     pub fn macros(&self) -> impl Iterator<Item = String> {
         self.slots().map(Slot::name)
     }
 
-    /// Names of the secrets that it reads (Q5), those that key an `hmac_sha256` included; with repeats.
+    /// The names of the secrets that it reads (Q5), including the keys of `hmac_sha256`, with repeats.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.all_slots()
             .flat_map(|slot| slot.source.secret().into_iter().chain(slot.modifiers.iter().filter_map(Modifier::secret)))
     }
 
-    /// Names of the variables that it reads; with repeats.
+    /// The names of the variables that it reads, with repeats.
     pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
         self.all_slots().filter_map(|slot| slot.source.variable())
     }
@@ -341,22 +341,22 @@ impl Template {
         self.all_slots().any(|slot| slot.source == Macro::Fixed(Fixed::QuerySorted))
     }
 
-    /// Whether it may come out as [`Filled::Omit`].
+    /// Returns true if it may render as [`Filled::Omit`].
     pub fn may_omit(&self) -> bool {
         self.slots().any(Slot::may_omit)
     }
 
-    /// Its macros as warnings see them, in the order of the text.
+    /// Its uses of macros, for warnings, in the order of the text.
     pub(crate) fn uses(&self) -> impl Iterator<Item = Use<'_>> {
         self.slots().map(Slot::as_use)
     }
 
-    /// Returns true if a macro reads the body of the answer.
+    /// Returns true if a macro reads the body of the response.
     pub(crate) fn reads_body(&self) -> bool {
         self.uses().any(|used| used.source.is_of_body())
     }
 
-    /// Returns true if a macro reads a field of the body of the answer.
+    /// Returns true if a macro reads a field of the response's body.
     pub(crate) fn reads_fields(&self) -> bool {
         self.uses().any(|used| matches!(used.source, Macro::Body(_)))
     }
@@ -382,7 +382,7 @@ impl Template {
         self.slots().map(render).collect()
     }
 
-    /// What it always renders, if it holds no macro.
+    /// The literal text, if it holds no macro.
     pub(crate) fn literal(&self) -> Option<String> {
         let literals = self.pieces.iter().map(|piece| if let Piece::Literal(text) = piece { Some(&**text) } else { None });
         literals.collect()
@@ -392,7 +392,7 @@ impl Template {
         self.pieces.iter().filter_map(|piece| if let Piece::Slot(slot) = piece { Some(slot) } else { None })
     }
 
-    /// The template behind a literal text that this one begins with, with no text of its own.
+    /// The template after its literal beginning `prefix`, without a text of its own.
     pub(crate) fn behind(&self, prefix: &str) -> Self {
         let mut encoded = String::with_capacity(prefix.len());
         Encoding::of_literals(self.place).write_text(prefix, &mut encoded).expect("literals are never refused");
@@ -403,7 +403,7 @@ impl Template {
         Self { text: "".into(), place: self.place, pieces: pieces.into() }
     }
 
-    /// An estimate of the memory that the template takes, in bytes; expressions count in each template that shares them.
+    /// An estimate of the memory that the template takes, in bytes; a shared expression counts in each template.
     pub(crate) fn bytes(&self) -> usize {
         let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Literal(text) => text.len(),
@@ -416,7 +416,7 @@ impl Template {
         size_of::<Self>() + self.text.len() + self.pieces.len() * size_of::<Piece>() + pieces.sum::<usize>()
     }
 
-    /// The parts between the literal `separator`s, each a template with no text of its own. `limit` parts at most.
+    /// The parts between the literal `separator`s, each a template without a text of its own. `limit` parts at most.
     pub(crate) fn split(&self, separator: char, limit: usize) -> Vec<Self> {
         let mut parts = vec![Vec::new()];
         let last = |parts: &mut Vec<Vec<Piece>>, piece| parts.last_mut().expect("never empty").push(piece);

@@ -1,4 +1,4 @@
-//! Modifiers: from `name:argument` to a step that can't fail on its argument any more (domain §5).
+//! Modifiers: reading `name:argument` into a step whose argument is valid.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ const MAX_ADDED_DAYS: i64 = 36_500;
 /// The longest replacement of a regular expression, in bytes.
 const LONGEST_REPLACEMENT_BYTES: usize = 256;
 
-/// The word of `map` that stands for a star; one without a backslash stands for any other value.
+/// The word of `map` for a literal star; one without a backslash matches any other value.
 pub(super) const LITERAL_STAR: &str = "\\*";
 
 /// The calculation with a number.
@@ -33,7 +33,7 @@ pub(super) enum Calculation {
     Divide,
 }
 
-/// One step on the way of a value.
+/// One step that changes a value.
 #[derive(Debug, Clone)]
 pub(super) enum Modifier {
     Default(Box<str>),
@@ -68,7 +68,7 @@ pub(super) enum Modifier {
 }
 
 impl Modifier {
-    /// Reads a modifier with its argument as written, escapes included. `None` is `raw`, which is no step but a choice of
+    /// Reads a modifier with its argument as written, escapes included. `None` is `raw`, which is no step but an option of the
     /// encoding. The error is a sentence for the rule's author.
     pub(super) fn parse(name: &str, argument: Option<&str>, expressions: &mut ExpressionBudget) -> Result<Option<Self>, String> {
         let Some(info) = modifiers().iter().find(|info| info.name == name) else { return Err(unknown(name)) };
@@ -104,7 +104,7 @@ impl Modifier {
         }))
     }
 
-    /// The modifier of that name, if it takes no argument and is a step.
+    /// The modifier with that name, if it takes no argument and is a step.
     fn without_argument(name: &str) -> Option<Self> {
         Some(match name {
             "unix" => Self::Unix,
@@ -128,7 +128,7 @@ impl Modifier {
         })
     }
 
-    /// Whether it says what happens to an empty value.
+    /// Returns true if it handles the empty value.
     pub(super) fn minds_empty(&self) -> bool {
         match self {
             Self::Default(_) | Self::OmitIfEmpty => true,
@@ -137,12 +137,12 @@ impl Modifier {
         }
     }
 
-    /// Whether it makes a hash.
+    /// Returns true if it computes a hash.
     pub(super) fn hashes(&self) -> bool {
         matches!(self, Self::Md5 | Self::Sha1 | Self::Sha256 | Self::Sha512 | Self::Hmac { .. })
     }
 
-    /// An estimate of the memory that it takes beside the text it was read from, in bytes.
+    /// An estimate of the memory that it takes besides its source text, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let own = match self {
             Self::Map(pairs) => size_of_val(&**pairs),
@@ -152,7 +152,7 @@ impl Modifier {
         size_of::<Self>() + own
     }
 
-    /// Its name, and the name of a macro that stands in braces in the text that it adds.
+    /// Its name, and the name of a macro in braces in the text that it adds.
     pub(super) fn macro_in_argument(&self) -> Option<(&'static str, &str)> {
         let (name, text) = match self {
             Self::Prefix(text) => ("prefix", text),
@@ -164,7 +164,7 @@ impl Modifier {
         Some((name, inside.find(|inside| is_known(inside))?))
     }
 
-    /// The secret that it reads, if it does.
+    /// The secret that it reads, if any.
     pub(super) fn secret(&self) -> Option<&str> {
         if let Self::Hmac { secret, .. } = self { Some(secret) } else { None }
     }
@@ -187,7 +187,7 @@ fn text(written: &str) -> Box<str> {
     parts(written, None).swap_remove(0).into()
 }
 
-/// An argument's parts between unescaped separators, without their escapes: `\` escapes `\ | { } , :` and is itself before all else.
+/// An argument's parts between unescaped separators, without escapes: `\` escapes `\ | { } , :` and is literal before all else.
 fn parts(written: &str, separator: Option<char>) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut chars = written.chars().peekable();
@@ -221,7 +221,7 @@ fn map(written: &str) -> Result<Modifier, String> {
     Ok(Modifier::Map(pairs.into()))
 }
 
-/// The format in strftime letters that one in the letters of PHP (`Y-m-d H:i:s`) or of most others (`yyyy-MM-dd HH:mm:ss`) means.
+/// The strftime format for one in the letters of PHP (`Y-m-d H:i:s`) or of most others (`yyyy-MM-dd HH:mm:ss`).
 fn strftime(format: &str) -> String {
     const WORDS: [(&str, &str); 12] = [
         ("YYYY", "%Y"),
@@ -310,7 +310,7 @@ fn date_add(written: &str) -> Result<Modifier, String> {
     Ok(Modifier::DateAdd(SignedDuration::from_secs(if is_back { -added } else { added })))
 }
 
-/// A comma of the format is easily taken for the one before the zone.
+/// The fault of an unknown zone: a comma of the format may have been read as the one before the zone.
 fn no_zone(name: &str) -> String {
     if name.contains('%') {
         let name = shown(name);
@@ -365,7 +365,7 @@ fn compile(pattern: &str, form: &str, expressions: &mut ExpressionBudget) -> Res
     })
 }
 
-/// The sections of `/from/to/` or `/from/`; inside, `\/` is a slash and every other backslash stays.
+/// The sections of `/from/to/` or `/from/`; inside, `\/` is a slash and every other backslash is literal.
 fn sections<const COUNT: usize>(written: &str) -> Option<[String; COUNT]> {
     let mut sections = vec![String::new()];
     let mut chars = written.strip_prefix('/')?.chars().peekable();

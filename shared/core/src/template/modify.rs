@@ -1,4 +1,4 @@
-//! What modifiers do to a value. One that can't be applied to a value (a date of no time) leaves it as it is.
+//! Applying modifiers to a value. A modifier that can't be applied (a date of a text that is no time) leaves the value unchanged.
 
 use std::borrow::Cow;
 
@@ -56,7 +56,7 @@ impl From<expression::Stop> for Stop {
 }
 
 impl Modifier {
-    /// Applies the step. `omit_if_empty` is judged by the caller and changes nothing here.
+    /// Applies the step. The caller handles `omit_if_empty`; it changes nothing here.
     pub(super) fn apply<'v>(&'v self, value: Value<'v>, scope: &Scope<'v>) -> Result<Value<'v>, Stop> {
         scope.steps.take(self.steps(&value))?;
         let changed = match self {
@@ -115,7 +115,7 @@ impl Modifier {
         }
     }
 
-    /// The steps for a value, without those of a regular expression.
+    /// The number of steps for a value, without those of a regular expression.
     fn steps(&self, value: &Value<'_>) -> usize {
         let bytes = if let Value::Text(text) = value { text.len() } else { 0 };
         1 + match self {
@@ -133,7 +133,7 @@ impl Modifier {
         }
     }
 
-    /// Those that see a text, whatever the value was.
+    /// Applies the modifiers that read any value as a text.
     fn apply_to_text<'v>(&'v self, text: Cow<'v, str>, scope: &Scope<'v>) -> Result<Cow<'v, str>, Stop> {
         Ok(match self {
             Self::Lower => text.to_lowercase().into(),
@@ -169,14 +169,14 @@ impl Modifier {
             Self::First(expression) => first(expression, &text, scope)?.into(),
             Self::Prefix(prefix) => format!("{prefix}{text}").into(),
             Self::Suffix(suffix) => format!("{text}{suffix}").into(),
-            // The rest see values, not texts.
+            // The other modifiers read values, not texts.
             _ => text,
         })
     }
 }
 
 impl Calculation {
-    /// The exact result; of a division 28 digits. `None` if it has more digits than are kept.
+    /// The exact result; of a division 28 digits. `None` if it has too many digits.
     fn of(self, number: Decimal, by: Decimal) -> Option<Decimal> {
         match self {
             Self::Add => number.checked_add(by),
@@ -187,7 +187,7 @@ impl Calculation {
     }
 }
 
-/// `number` with exactly so many decimal places, halves away from zero.
+/// `number` with exactly `digits` decimal places, halves rounded away from zero.
 fn rounded(number: Decimal, digits: u32) -> String {
     let mut number = number.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero);
     if number.is_zero() {
@@ -209,7 +209,7 @@ fn base64_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The first match, or of one with groups its first group; empty if there is none.
+/// The first match, or its first group if the expression has groups; empty if there is no match.
 fn first(expression: &Expression, text: &str, scope: &Scope<'_>) -> Result<String, Stop> {
     if text.len() > MAX_REGEX_INPUT_BYTES {
         return Err(Stop::Expensive(Expense::RegexInput(text.len())));
@@ -217,7 +217,7 @@ fn first(expression: &Expression, text: &str, scope: &Scope<'_>) -> Result<Strin
     Ok(expression.first(text, &scope.steps)?.unwrap_or_default())
 }
 
-/// Every match replaced; stops as soon as the text gets too long.
+/// The text with every match replaced; stops as soon as the text is too long.
 fn replaced<'v>(from: &Expression, to: &str, text: Cow<'v, str>, scope: &Scope<'_>) -> Result<Cow<'v, str>, Stop> {
     if text.len() > MAX_REGEX_INPUT_BYTES {
         return Err(Stop::Expensive(Expense::RegexInput(text.len())));

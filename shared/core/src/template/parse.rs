@@ -21,13 +21,13 @@ impl Eq for Template {}
 /// The most modifiers that one macro may have.
 const MOST_MODIFIERS: usize = 20;
 
-/// The most texts in braces of a condition that are told of.
+/// The most texts in braces of a condition that are reported.
 const MAX_STRAYS: usize = 20;
 
-/// The pieces of a text, and what stands in its braces and is no macro.
+/// The pieces of a text, and the texts in its braces that are no macros.
 pub(super) type Pieces = (Box<[Piece]>, Vec<Box<str>>);
 
-/// The pieces of a text, and of a condition's what stands in braces and is no macro; or all of its faults.
+/// The pieces of a text, with the texts in a condition's braces that are no macros; or all of its faults.
 ///
 /// Reading stops at the last fault that `faults` has room for, and at the first if it has none.
 pub(super) fn pieces(text: &str, place: Place, allowed: Allowed, faults: &mut Faults) -> Result<Pieces, Vec<TemplateFault>> {
@@ -40,10 +40,10 @@ pub(super) fn pieces(text: &str, place: Place, allowed: Allowed, faults: &mut Fa
 }
 
 struct Reader<'t, 'f> {
-    /// Of the whole text.
+    /// The length of the whole text.
     bytes: usize,
     rest: &'t str,
-    /// Of the next character, from 1.
+    /// The position of the next character, from 1.
     offset: usize,
     place: Place,
     allowed: Allowed,
@@ -53,7 +53,7 @@ struct Reader<'t, 'f> {
     pieces: Vec<Piece>,
     /// The number of macros among the pieces.
     slots: usize,
-    /// The texts in braces that are no macros, where that is literal text.
+    /// The texts in braces that are literal text.
     strays: Vec<Box<str>>,
     expressions: &'f mut ExpressionBudget,
     faults: Vec<TemplateFault>,
@@ -78,7 +78,7 @@ impl<'t, 'f> Reader<'t, 'f> {
         }
     }
 
-    /// Reads up to so many faults.
+    /// Reads until it has found `most_faults`.
     fn read(&mut self, most_faults: usize) {
         while self.faults.len() < most_faults
             && let Some(c) = self.next()
@@ -87,7 +87,7 @@ impl<'t, 'f> Reader<'t, 'f> {
         }
     }
 
-    /// The pieces and the faults.
+    /// Returns the pieces and the faults.
     fn end(mut self) -> (Box<[Piece]>, Vec<TemplateFault>) {
         self.end_literal();
         (self.pieces.into(), self.faults)
@@ -121,13 +121,13 @@ impl<'t, 'f> Reader<'t, 'f> {
         }
     }
 
-    /// Returns true if the name of a macro follows, and a sign that ends it.
+    /// Returns true if the name of a macro follows, with a sign that ends it.
     fn macro_follows(&self) -> bool {
         let end = self.rest.find(['|', '}', '{']).filter(|end| !self.rest[*end..].starts_with('{'));
         end.is_some_and(|end| Macro::is_known(&self.rest[..end]))
     }
 
-    /// Takes a brace as it stands, and what it encloses.
+    /// Takes a brace and the text up to its closing brace as literal text.
     fn stray(&mut self) {
         let end = self.rest.find(['{', '}']).filter(|end| self.rest[*end..].starts_with('}'));
         let inside = self.take(end.map_or(0, |end| end + 1));
@@ -166,7 +166,7 @@ impl<'t, 'f> Reader<'t, 'f> {
         }
     }
 
-    /// Reads a macro; its `{` stands at `at` and is read already. On a lone brace nothing more is read.
+    /// Reads a macro whose `{` at `at` has been read. After a lone brace nothing more is read.
     fn slot(&mut self, at: usize) {
         let start = self.bytes - self.rest.len() - 1;
         let Some(end) = name_length(self.rest) else {
@@ -192,7 +192,7 @@ impl<'t, 'f> Reader<'t, 'f> {
         }
     }
 
-    /// Reads the macros in the path of a macro whose name begins at `at`. Returns the name with blanks, and what fills them.
+    /// Reads the macros in the path of a macro whose name begins at `at`. Returns the name with blanks, and the macros for the blanks.
     fn selector<'n>(&mut self, name: &'n str, at: usize) -> (Cow<'n, str>, Option<Box<Template>>) {
         if !name.contains('{') {
             return (name.into(), None);
@@ -216,7 +216,7 @@ impl<'t, 'f> Reader<'t, 'f> {
         (format!("{prefix}{}", template.blanks(BLANK)).into(), Some(template.into()))
     }
 
-    /// Reads up to and including the `}` of the macro at `at`; `None` if there is none.
+    /// Reads up to and including the `}` of the macro at `at`; `None` if the `}` is missing.
     fn modifiers(&mut self, at: usize) -> Option<(Vec<Modifier>, bool)> {
         let mut modifiers = Vec::new();
         let mut raw = false;
@@ -261,7 +261,7 @@ impl<'t, 'f> Reader<'t, 'f> {
         Some((modifiers, raw))
     }
 
-    /// The fault of an argument that was meant to hold a macro, whose `}` ended the argument.
+    /// The fault of an argument that was meant to hold a macro whose `}` ended the argument.
     fn macro_in_argument(&self, modifier: &str, written: &str) -> Option<String> {
         let (before, name) = written.rsplit_once('{')?;
         let is_meant = !before.ends_with('\\') && Macro::is_known(name) && self.rest.starts_with('}');
@@ -276,7 +276,7 @@ impl<'t, 'f> Reader<'t, 'f> {
     }
 }
 
-/// Says how values are joined before a modifier sees them (B1).
+/// The fault of a macro in a modifier's argument; it explains how to join values before the modifier.
 pub(crate) fn no_macro_in_argument(modifier: &str, name: &str) -> String {
     format!(
         "the argument of {modifier} holds no macros: join the values in a variable, such as \"variables\": {{\"joined\": \
@@ -284,8 +284,8 @@ pub(crate) fn no_macro_in_argument(modifier: &str, name: &str) -> String {
     )
 }
 
-/// The bytes that the argument of a modifier takes: up to the next `|` or `}` that is not escaped. Between the slashes of a
-/// regular expression these signs mean nothing.
+/// The length of a modifier's argument in bytes: up to the next unescaped `|` or `}`. Between the slashes of a
+/// regular expression these signs are literal.
 fn argument_length(modifier: &str, rest: &str) -> Option<usize> {
     let mut slashes = match modifier {
         "regex" if rest.starts_with('/') => 3,
@@ -306,7 +306,7 @@ fn argument_length(modifier: &str, rest: &str) -> Option<usize> {
     None
 }
 
-/// Where in a JSON text we are: inside a string or not.
+/// The position in a JSON text: inside a string or not.
 #[derive(Default)]
 struct JsonText {
     in_string: bool,
@@ -328,7 +328,7 @@ impl JsonText {
 #[derive(Default)]
 struct XmlText {
     in_cdata: bool,
-    /// The last characters, as many as the longest mark has.
+    /// The last characters, as many as in the longest mark.
     recent: String,
 }
 

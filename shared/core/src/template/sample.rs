@@ -1,4 +1,4 @@
-//! A transaction event and a scope around it, for tests.
+//! A transaction event and its scope, for tests.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -65,7 +65,7 @@ fn transaction() -> Transaction {
     }
 }
 
-/// An event with every field set, as in contract §1.
+/// The example event of docs/events-in.md, with every field set.
 pub(crate) fn event() -> Event {
     Event {
         change_id: "chg_0001".parse().unwrap(),

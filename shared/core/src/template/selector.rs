@@ -1,15 +1,15 @@
 //! Macros inside the path of a macro: `{body.leads[id={external_id}].payout}`, `{body.{external_id}.payout}` (A3).
 //!
-//! **A macro's value is data**: the path is parsed with a blank in its place, and the value goes where the blank ended up. A value
-//! that is empty selects nothing.
+//! **A macro's value is data**: the path is parsed with a blank in its place, and the value then replaces the blank. An empty
+//! value selects nothing.
 
 use super::{Piece, RenderFault, Scope, Slot, Template, modifier::Modifier, value::Value};
 use crate::macros::{Fixed, Macro};
 
-/// The word that a path into the response begins with.
+/// The first word of a path into the response.
 const BODY: &str = "body";
 
-/// The word and the dot that a path into the response begins with; the dot may be missing before a bracket.
+/// The prefix of a path into the response: the word and a dot; the dot may be missing before a bracket.
 pub(super) fn body_prefix(text: &str) -> Option<&str> {
     let path = text.strip_prefix(BODY)?;
     let dot = match path.chars().next() {
@@ -20,8 +20,8 @@ pub(super) fn body_prefix(text: &str) -> Option<&str> {
     Some(&text[..BODY.len() + dot])
 }
 
-/// The bytes of the name that a text begins with; `None` if it is not ended. Of a path into the response, macros in there belong to it; a
-/// path inside these has none, since the first `}` ends it.
+/// The length of the name at the beginning of a text, in bytes; `None` if it has no end. Macros in a path into the response are part of
+/// the name; a path inside such a macro holds none, since the first `}` ends it.
 pub(super) fn name_length(text: &str) -> Option<usize> {
     let is_end = |c: char| matches!(c, '|' | '}' | '{');
     let plain = text.find(is_end).filter(|end| !text[*end..].starts_with('{'));
@@ -42,7 +42,7 @@ pub(super) fn name_length(text: &str) -> Option<usize> {
 }
 
 impl Slot {
-    /// The value of its macro before modifiers.
+    /// The value of its macro, before modifiers.
     pub(super) fn value<'a>(&self, scope: &Scope<'a>) -> Result<Value<'a>, RenderFault> {
         let (Some(selector), Macro::Body(path)) = (&self.selector, &self.source) else {
             return Ok(Value::of(&self.source, self.number, scope));
@@ -54,7 +54,7 @@ impl Slot {
         Ok(Value::of(&Macro::Body(path.filled(&mut values.iter())), self.number, scope))
     }
 
-    /// The name of its macro in the catalogue's spelling, with the macros in its path as they were written.
+    /// The catalogue's name of its macro, with the macros in its path as they were written.
     pub(super) fn name(&self) -> String {
         match &self.selector {
             Some(selector) => format!("{BODY}.{}", selector.text),
@@ -64,7 +64,7 @@ impl Slot {
 }
 
 impl Template {
-    /// Its macros, those inside paths included.
+    /// Its macros, including those inside paths.
     pub(super) fn all_slots(&self) -> impl Iterator<Item = &Slot> {
         fn own(pieces: &[Piece]) -> impl Iterator<Item = &Slot> {
             pieces.iter().filter_map(|piece| if let Piece::Slot(slot) = piece { Some(slot) } else { None })
@@ -72,7 +72,7 @@ impl Template {
         own(&self.pieces).flat_map(|slot| std::iter::once(slot).chain(slot.selector.iter().flat_map(|inner| own(&inner.pieces))))
     }
 
-    /// The macros that read a part of the response, as they were written without their modifiers; of the whole body with them.
+    /// The macros that read a part of the response, as they were written, without their modifiers; for the whole body with them.
     pub(crate) fn response_parts(&self) -> impl Iterator<Item = &str> {
         let part = |slot: &Slot| {
             let written = self.text.get(slot.written.clone())?;
@@ -86,7 +86,7 @@ impl Template {
         self.slots().filter_map(part)
     }
 
-    /// The macros' names that stand in braces in the text that a modifier adds: they are sent as they stand.
+    /// The names of macros in braces in a text that a modifier adds: they are sent without rendering.
     pub(crate) fn macros_in_arguments(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.slots().flat_map(|slot| slot.modifiers.iter()).filter_map(Modifier::macro_in_argument)
     }

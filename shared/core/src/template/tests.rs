@@ -15,7 +15,7 @@ fn template(text: &str, place: Place) -> Template {
     Template::parse(text, place, ADMIN).unwrap_or_else(|faults| panic!("{text}: {faults:?}"))
 }
 
-/// Renders with a click id of its own.
+/// Renders a text with this click id.
 fn rendered(text: &str, place: Place, click_id: &str) -> Result<String, RenderFault> {
     let mut out = String::new();
     let filled = in_scope(&event_with_click_id(click_id), None, |scope| template(text, place).render(scope, &mut out));

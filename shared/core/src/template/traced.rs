@@ -1,27 +1,27 @@
-//! What each macro of a template came to, and where its value came from: for people who try a rule out.
+//! The value of each macro of a template and its origin, for people who try a rule.
 
 use std::{collections::HashSet, fmt};
 
 use super::{Modifier, Scope, Slot, Template, Value};
 use crate::{change::Transaction, macros::Macro};
 
-/// What stands for whatever a secret came to (Q5).
+/// The mask of every value that is made with a secret (Q5).
 const MASK: &str = "***";
 
 /// One macro of a template in one rendering.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Traced<'t> {
-    /// As it was written, braces and modifiers included.
+    /// The macro as it was written, braces and modifiers included.
     pub written: &'t str,
     /// Its name in the catalogue, aliases resolved.
     pub name: String,
-    /// Where its value came from: a pointer into the event's detail, or in words.
+    /// The origin of its value: a pointer into the event's detail, or a description.
     pub from: String,
-    /// The value before its modifiers, a mask for a secret's; empty if it is missing (Q2).
+    /// The value before its modifiers, a mask for a secret; empty if it is missing (Q2).
     pub value: String,
-    /// The text after its modifiers and before it is encoded for its place, a mask where a secret had part in it.
+    /// The text after its modifiers and before the encoding of its place; a mask if it is made with a secret.
     pub text: String,
-    /// Whether there was no value.
+    /// `true` if there was no value.
     pub missing: bool,
 }
 
@@ -32,15 +32,15 @@ impl fmt::Debug for Traced<'_> {
 }
 
 impl Template {
-    /// The macros with what they come to, in the order of the text; one that is written again comes to the same. `transactions` are all of the conversion's: places of the event's own one
-    /// are told by its position among them.
+    /// The macros with their values, in the order of the text, repeated ones once. `transactions` are all of the conversion's: a pointer to
+    /// the event's transaction uses its position among them.
     pub fn trace<'t>(&'t self, scope: &Scope<'_>, transactions: &[Transaction]) -> impl Iterator<Item = Traced<'t>> {
         let mut written = HashSet::new();
         let first = self.slots().filter(move |slot| written.insert(self.text.get(slot.written.clone())));
         first.map(|slot| slot.trace(&self.text, scope, transactions))
     }
 
-    /// The texts that its macros make of secrets, after their modifiers and before they are encoded for their place (Q5).
+    /// The texts that its macros make of secrets, after their modifiers and before the encoding of their place (Q5).
     pub fn secret_texts<'t>(&'t self, scope: &'t Scope<'_>) -> impl Iterator<Item = String> {
         self.slots()
             .filter(|slot| slot.reads_secret(scope))
@@ -77,7 +77,7 @@ impl Slot {
         }
     }
 
-    /// Returns true if the value is a secret, or holds what was made of one.
+    /// Returns true if the value is a secret, or is made with one.
     fn reads_secret_before_modifiers(&self, scope: &Scope<'_>) -> bool {
         self.source.secret().is_some() || scope.bound.is_some_and(|bound| bound.secret.holds(&self.source))
     }
@@ -86,7 +86,7 @@ impl Slot {
         self.reads_secret_before_modifiers(scope) || self.modifiers.iter().any(|modifier| modifier.secret().is_some())
     }
 
-    /// The text after all modifiers; empty where it is left out or can't be rendered.
+    /// The text after all modifiers; empty if it is dropped or can't be rendered.
     fn modified<'v>(&'v self, mut value: Value<'v>, scope: &Scope<'v>) -> String {
         for modifier in &self.modifiers {
             if matches!(modifier, Modifier::OmitIfEmpty) {

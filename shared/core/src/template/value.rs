@@ -1,4 +1,4 @@
-//! What a macro reads, borrowed from the event wherever it can be.
+//! The values of macros, borrowed from the event if possible.
 
 use std::{borrow::Cow, fmt};
 
@@ -22,7 +22,7 @@ pub(super) enum Value<'a> {
     Time(Timestamp),
     /// A time, printed as unix seconds.
     Unix(Timestamp),
-    /// An exact amount, and its currency if that is known.
+    /// An exact amount, and its currency if known.
     Amount(Decimal, Option<&'a str>),
     /// A whole number.
     Number(i64),
@@ -31,7 +31,7 @@ pub(super) enum Value<'a> {
 impl<'a> Value<'a> {
     pub(super) const MISSING: Self = Self::Text(Cow::Borrowed(""));
 
-    /// Reads a macro; `number` is its place among the template's macros.
+    /// Reads a macro; `number` is its position among the template's macros.
     pub(super) fn of(source: &Macro, number: usize, scope: &Scope<'a>) -> Self {
         let conversion = &*scope.event.conversion;
         match source {
@@ -49,7 +49,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A variable. One of the rule that is a single amount stays one, in its currency.
+    /// The value of a variable. A rule's variable that is a single amount keeps its currency.
     fn variable(name: &str, scope: &Scope<'a>) -> Self {
         let own = scope.bound.and_then(|bound| Some((bound.variables.get(name)?, bound.currencies.get(name))));
         match own {
@@ -138,7 +138,7 @@ impl<'a> Value<'a> {
         Self::Text(Cow::Borrowed(if flag { "1" } else { "0" }))
     }
 
-    /// Whether it prints nothing.
+    /// Returns true if it prints nothing.
     pub(super) fn is_empty(&self) -> bool {
         matches!(self, Self::Text(text) if text.is_empty())
     }
@@ -151,7 +151,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value as a time: a macro of time, a text in RFC 3339, or a whole number of unix seconds, above 10^11 milliseconds.
+    /// The value as a time: a time, a text in RFC 3339, or a whole number of unix seconds, above 10^11 of milliseconds.
     pub(super) fn as_time(&self) -> Option<Timestamp> {
         match self {
             Self::Time(time) | Self::Unix(time) => Some(*time),
@@ -177,18 +177,18 @@ impl<'a> Value<'a> {
         Self::Amount(number, self.currency())
     }
 
-    /// Its currency, if it is an amount of which that is known.
+    /// Its currency, if it is an amount in a known currency.
     pub(super) fn currency(&self) -> Option<&'a str> {
         if let Self::Amount(_, currency) = self { *currency } else { None }
     }
 
-    /// The digits of the smaller unit of its currency (ISO 4217), 2 where the currency is not known.
+    /// The digits of the smaller unit of its currency (ISO 4217); 2 if the currency is not known.
     pub(super) fn currency_digits(&self) -> u32 {
         self.currency().map_or(2, money::minor_digits)
     }
 }
 
-/// The largest number that is taken for unix seconds (the year 5138); larger ones are milliseconds.
+/// The largest number of unix seconds (the year 5138); larger numbers are milliseconds.
 const MAX_UNIX_SECONDS: i64 = 100_000_000_000;
 
 fn unix_time(number: i64) -> Option<Timestamp> {
@@ -208,8 +208,7 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-/// The type, or its name if it is one of the platform's customers' own.
-/// The time at which the subject last changed.
+/// The time of the subject's last update.
 fn updated_at(scope: &Scope<'_>) -> Option<Timestamp> {
     let transaction = scope.event.transaction.as_ref().filter(|_| scope.event.kind.is_transaction());
     transaction.and_then(|t| t.updated_at).or(scope.event.conversion.updated_at)
@@ -222,7 +221,7 @@ fn conversion_type(conversion: &Conversion) -> &str {
     }
 }
 
-/// A UUID of version 8 (RFC 9562): the bits of a hash. The same for the same delivery, attempt and place.
+/// A UUID of version 8 (RFC 9562) from a hash; the same for the same delivery, attempt and position.
 fn uuid(scope: &Scope<'_>, number: usize) -> String {
     let bytes = hash::digest(&["uuid", scope.delivery_id, &scope.attempt.to_string(), &number.to_string()]);
     let bits = (u128::from_be_bytes(bytes) & !(0xf << 76) & !(0b11 << 62)) | (8 << 76) | (0b10 << 62);
@@ -230,7 +229,7 @@ fn uuid(scope: &Scope<'_>, number: usize) -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
-/// A number of up to ten digits. The same for the same delivery, attempt and place.
+/// A number of up to ten digits; the same for the same delivery, attempt and position.
 fn random(scope: &Scope<'_>, number: usize) -> i64 {
     let all = hash::number(&["random", scope.delivery_id, &scope.attempt.to_string(), &number.to_string()]);
     i64::try_from(all % 10_000_000_000).expect("ten digits fit")

@@ -1,18 +1,18 @@
-//! The request that a secret's value was written for: to no other is it sent (Q5).
+//! The binding of a secret's value to the request that it was written for: no other request gets it (Q5).
 
 use serde::{Deserialize, Serialize};
 
 use super::Definition;
 use crate::{caller::Owner, hash, json::Value, request::Request};
 
-/// Characters of a fingerprint: 125 bits.
+/// The length of a fingerprint in characters: 125 bits.
 const FINGERPRINT_CHARS: usize = 25;
 
-/// The party and the request that a secret's value is bound to. Its writer's party may change the request and takes the value along; another party's change
-/// makes the value unusable until it is written again.
+/// The party and the request that a secret's value is bound to. The writer's party may change the request and keeps the value; another
+/// party's change makes the value unusable until it is written again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
-    /// The party that wrote it: the admins, or one affiliate.
+    /// The party that wrote the value: the admins, or one affiliate.
     pub party: Owner,
     /// Scheme, host and port of the receiver.
     pub origin: String,
@@ -20,7 +20,7 @@ pub struct Binding {
     pub uses: String,
 }
 
-/// The part of a request that differs from the one that a value was written for.
+/// The part of a request that differs from the one for which a value was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Difference {
     /// Scheme, host or port.
@@ -31,12 +31,12 @@ pub enum Difference {
     Method,
     /// A place that reads the secret.
     Use,
-    /// A header that was not there: it may ask for another form of the response, such as a part of it, in which no value is found.
+    /// An added header: it may request another form of the response, such as a part, in which values are not recognised.
     Header,
 }
 
 impl Difference {
-    /// The part that was changed, in words.
+    /// The changed part, in words.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Origin | Self::Url => "the URL",
@@ -53,13 +53,13 @@ impl Definition {
         Binding { party: party.clone(), origin: self.origins(), uses: self.uses(secret) }
     }
 
-    /// Returns true if a value with this binding may be sent by this rule.
+    /// Returns true if this rule may send a value with this binding.
     pub fn honours(&self, secret: &str, binding: &Binding) -> bool {
         self.origins() == binding.origin && self.uses(secret) == binding.uses
     }
 
-    /// The first part of the request that a value of `secret` is bound to and that differs from `before`; a header that was added is
-    /// the last.
+    /// The first part of the request that binds a value of `secret` and differs from `before`; an added header comes
+    /// last.
     pub fn difference(&self, before: &Self, secret: &str) -> Option<Difference> {
         let differs = |of: fn(&Request) -> &str| {
             let all =
@@ -88,13 +88,13 @@ impl Definition {
         self.requests().map(Request::origin).collect::<Vec<_>>().join(" ")
     }
 
-    /// The places of a rule's one request that read a secret; of a rule with steps, all of them and its variables.
+    /// The places of a rule's one request that read a secret; in a rule with steps, all steps and variables.
     fn uses_of(&self, secret: Option<&str>) -> String {
         if !self.plan.has_steps() {
             return self.plan.first_call().request.uses_fingerprint(secret);
         }
         let requests: Vec<String> = self.requests().map(|request| request.uses_fingerprint(secret)).collect();
-        // What a step or a response makes of a secret may be read anywhere: the steps are bound as a whole, with what they read.
+        // Any step may read the output of a step or a response that read a secret: the steps are bound as a whole, with their variables.
         let steps = Value::Object(self.plan.whole_document()).to_string();
         let variables = self.variables().document().unwrap_or_default().to_string();
         let parts: Vec<&str> = ["steps", &steps, &variables].into_iter().chain(requests.iter().map(String::as_str)).collect();
@@ -106,7 +106,7 @@ impl Definition {
             let uses = self.uses_of(Some(&name));
             (name, uses)
         };
-        // Asked for every postback: found once for each secret that the rule names.
+        // Every postback needs the fingerprints: they are computed once for each secret that the rule names.
         let all = self.uses.get_or_init(|| self.secret_names().into_iter().map(fingerprint).collect());
         all.get(secret).cloned().unwrap_or_else(|| self.uses_of(None))
     }

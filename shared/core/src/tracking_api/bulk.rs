@@ -1,4 +1,4 @@
-//! A change of many rules (contract §5).
+//! A change of many rules.
 
 use crate::{
     document::Fields,
@@ -8,12 +8,12 @@ use crate::{
     json::Value,
 };
 
-/// A change of many rules: the same patch for each.
+/// A change of many rules with the same patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bulk {
     /// The rules, each once.
     pub ids: Vec<Id>,
-    /// The change of each.
+    /// The patch for each.
     pub patch: Value,
 }
 

@@ -1,18 +1,18 @@
-//! A rule made from another one: one advertiser, several channels, a token for each (domain V4).
+//! A rule made from another one: one advertiser, several channels, a token for each (V4).
 
 use super::{Definition, patch::patch_document};
 use crate::{caller::Owner, json, json::Value};
 
-/// What is put behind the name of a copy that is given none.
+/// The suffix of a copy's name, if the patch gives none.
 const SUFFIX: &str = " (copy)";
-/// The longest part of the original's name that a copy has, in characters: with the suffix it is a name still.
+/// The longest part of the original's name that a copy keeps, in characters: with the suffix it is still a valid name.
 const MOST_OF_NAME: usize = 200 - SUFFIX.len();
 
-/// The document of a new rule: the original's with `patch` (RFC 7396) applied. It has the same owner and `NAME (copy)` for its
-/// name unless the patch says otherwise, and no secret's value.
+/// The document of a new rule: the original's with `patch` (RFC 7396) applied. By default it has the same owner and the name
+/// `NAME (copy)`. It has no secret's value.
 ///
-/// An affiliate's rule is about itself (V3), so that a copy for another affiliate is about that one. What is wrong with the patch is
-/// told by whoever reads the document.
+/// An affiliate's rule is about itself (V3), so a copy for another affiliate is about that affiliate. Faults of the patch are
+/// reported when the document is read.
 pub fn copy(original: &Definition, owner: &Owner, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     let mut patch = patch.clone();
@@ -22,7 +22,7 @@ pub fn copy(original: &Definition, owner: &Owner, patch: &Value) -> Value {
     if patch.get("name").is_some_and(Value::is_null) {
         patch.remove("name");
     }
-    // An owner is one value, not members to merge.
+    // An owner is one value; its members are not merged.
     let old = json!(owner);
     let new = patch.remove("owner").filter(|new| !new.is_null()).unwrap_or_else(|| old.clone());
     if owner.affiliate().is_some() && new["kind"] == "affiliate" && new != old {

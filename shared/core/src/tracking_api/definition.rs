@@ -1,4 +1,4 @@
-//! What a person may write of a rule, checked as a whole (contract §2).
+//! The text of a rule that a person writes, checked as a whole.
 
 use std::{
     borrow::Cow,
@@ -22,11 +22,11 @@ use crate::{
     trigger::Trigger,
 };
 
-/// The longest rule, in bytes of JSON: 64 KiB (contract §2).
+/// The longest rule, in bytes of JSON: 64 KiB.
 pub const MAX_RULE_BYTES: usize = 64 * 1_024;
-/// A rule without regular expressions is light up to so many bytes.
+/// The length up to which a rule without regular expressions is light, in bytes.
 const LIGHT_RULE_BYTES: usize = 8 * 1024;
-/// The memory that a value of a condition takes, in bytes: an id of 16 to 128 bytes, its place and its number.
+/// The memory of one value of a condition, in bytes: an id of 16 to 128 bytes, its place and its number.
 const ID_BYTES: usize = 96;
 /// The longest name, in characters.
 const MAX_NAME: usize = 200;
@@ -56,7 +56,7 @@ const WRITTEN: [&str; 16] = [
     "signing",
 ];
 
-/// The fields that a person writes and that are read elsewhere; values of secrets are never kept here.
+/// The fields that a person writes and that other code reads; values of secrets are never stored here.
 const READ_ELSEWHERE: [&str; 2] = ["owner", "secret_values"];
 
 /// The fields that the server sets, ignored so that GET → PUT works.
@@ -77,54 +77,55 @@ const SERVER_SET: [&str; 14] = [
     ANSWER_FORMAT.0,
 ];
 
-/// The mark of a stored text whose conditions have patterns and macros. Older texts have none.
+/// The mark of a stored text whose conditions have patterns and macros. Older texts have no mark.
 const ANSWER_FORMAT: (&str, u8) = ("answer_format", 2);
 
-/// What the place where we run allows.
+/// The settings of the installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settings {
-    /// Receivers on addresses that are not public may be named (`--allow-private-targets`).
+    /// `true` if receivers may have private addresses (`--allow-private-targets`).
     pub private_targets: bool,
-    /// The rule was accepted once and is read from the store: what has been refused only since is read all the same, and so is what is over
-    /// limits that were wider then. An expression over a limit takes no memory and never matches; a template that uses it gives no text.
+    /// `true` if the rule is read from the store: faults and limits that were introduced after it was accepted do not refuse it.
+    /// An expression over a limit takes no memory and never matches; a template that uses it gives no text.
     pub stored: bool,
-    /// Receivers can reach us at a public address (`--public-url`), so that requests may hold callback URLs (W17).
+    /// `true` if receivers can reach us at a public address (`--public-url`), so that requests may hold callback URLs (W17).
     pub has_public_url: bool,
 }
 
-/// A rule as a person wrote it, with the defaults filled in: nothing in it is wrong.
+/// A rule as a person wrote it, with defaults filled in and without faults.
 #[derive(Debug, Clone)]
 pub struct Definition {
-    /// What people call it: 1 to 200 characters without control characters.
+    /// The name for people: 1 to 200 characters without control characters.
     pub name: String,
     /// A description by people, up to 2 000 characters.
     pub description: Option<String>,
     /// Words to find it by: 10 at most, each once.
     pub labels: Vec<String>,
-    /// Whether it is asked to be active; it reads inactive while a secret has no value (V4).
+    /// `true` if the rule is switched on; it reads inactive while a secret has no value (V4).
     pub active: bool,
-    /// `true` while what it matches waits instead of being sent, for 72 hours at most.
+    /// `true` if the rule is paused: its deliveries wait instead of being sent, for 72 hours at most.
     pub pause: bool,
-    /// Which events it fires on (T1–T6).
+    /// The events on which it fires (T1–T6).
     pub trigger: Trigger,
-    /// Which conversions it is about (domain §3).
+    /// The conditions on conversions.
     pub conditions: Conditions,
-    /// The steps: what it sends, how it reads what comes back, how often it tries again (W1). A rule with one request has one.
+    /// The steps: requests, the reading of their responses, and their retries (W1). A rule with one request has one step.
     pub plan: Plan,
-    /// The end of a flow that waits when a newer change of its subject is sent (W4).
+    /// The continuation of a flow that waits when a newer change of its subject is sent (W4).
     pub on_newer: OnNewer,
-    /// Whether it waits for the conversion to settle (F1–F4).
+    /// The delay before it sends, such as the wait for the settled conversion (F1–F4).
     pub delay: Delay,
-    /// The most requests a second, 1 to 1 000; `None` is no limit of its own.
+    /// The most requests a second, 1 to 1 000; `None` means no limit of its own.
     pub rate_per_second: Option<u32>,
     /// `true` if rendering it or judging a response may take milliseconds: it has regular expressions, or it is long.
     pub is_heavy: bool,
-    /// Fingerprints of what its secrets are used for, once somebody has asked for them.
+    /// Fingerprints of the uses of its secrets, computed on first use.
     pub(crate) uses: OnceLock<BTreeMap<String, String>>,
 }
 
 impl Definition {
-    /// Reads a rule that `owner` has or is to have. Of one that is too large nothing more is read. An affiliate's rule is about itself, whether it says so or not (V3).
+    /// Reads a rule of this owner. A rule that is too large is not read further. An affiliate's rule is about itself, even if it does not
+    /// say so (V3).
     ///
     /// # Errors
     /// All faults at once, each with its JSON pointer.
@@ -132,7 +133,7 @@ impl Definition {
         Self::parse_with(document, owner, settings, &Masters::default())
     }
 
-    /// The same with the steps that its mirrors take their requests from (W19).
+    /// The same with the steps that its mirrors use (W19).
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
@@ -146,8 +147,8 @@ impl Definition {
         definition.filter(|_| faults.is_empty()).ok_or(faults)
     }
 
-    /// The same rule switched off, or paused or not, by a document that changes nothing else; `None` if it does more. Limits that are tighter
-    /// than when the rule was accepted do not stand in the way.
+    /// The same rule switched off, paused or resumed by a document that changes nothing else; `None` if the document does more. Limits that
+    /// became tighter after the rule was accepted do not prevent it.
     pub fn switched(&self, document: &Value) -> Option<Self> {
         let switch = |name: &str, unset: bool| document.get(name).map_or(Some(unset), Value::as_bool);
         let switched = Self { active: switch("active", true)?, pause: switch("pause", false)?, ..self.clone() };
@@ -196,7 +197,7 @@ impl Definition {
             check_told(&plan, faults);
             check_callbacks(&plan, settings, faults);
         }
-        // What a mirror takes is not in the text.
+        // The text does not hold the requests of mirrors.
         let is_heavy = bytes > LIGHT_RULE_BYTES || faults.expressions().count() > 0 || plan.mirrors().next().is_some();
         let uses = OnceLock::new();
         Some(Self {
@@ -216,7 +217,7 @@ impl Definition {
         })
     }
 
-    /// The resource's form, defaults written out: what [`Definition::parse`] reads back, and what a merge patch applies to.
+    /// The resource's form, with defaults: [`Definition::parse`] reads it, and a merge patch applies to it.
     pub fn document(&self) -> Value {
         let mut map = Map::from_iter([
             ("name".to_owned(), self.name.as_str().into()),
@@ -238,14 +239,14 @@ impl Definition {
         Value::Object(map)
     }
 
-    /// The text to store: the resource's form, with the mark of how its conditions are written.
+    /// The text to store: the resource's form, with a mark for the format of its conditions.
     pub fn stored(&self) -> Value {
         let mut document = self.document();
         document[ANSWER_FORMAT.0] = ANSWER_FORMAT.1.into();
         document
     }
 
-    /// The resource's form of a stored text, whichever version wrote it: it means what it meant then.
+    /// The resource's form of a text stored by any version, with the text's original meaning.
     pub fn current(mut stored: Value) -> Value {
         let Some(fields) = stored.as_object_mut() else { return stored };
         if fields.remove(ANSWER_FORMAT.0).is_none()
@@ -263,16 +264,16 @@ impl Definition {
         size_of::<Self>() + self.name.len() + about + ids + self.plan.bytes()
     }
 
-    /// Names of the secrets that must have a value before it can be active: the request's and the signing's (Q5, V4).
+    /// Names of the secrets that must have a value before the rule can be active: the request's and the signing's (Q5, V4).
     ///
-    /// Answer rules name none: what they set reaches events, where no secret may go.
+    /// Answer rules name no secrets: their `set` is published in events, where no secret is allowed.
     pub fn secret_names(&self) -> BTreeSet<String> {
         let signing = self.signing().map(Signing::secret);
         let of_requests = self.plan.calls().flat_map(|call| call.request.secrets());
         of_requests.chain(self.plan.texts().secrets()).chain(signing).map(str::to_owned).collect()
     }
 
-    /// The variables that are put together for each request.
+    /// The variables that are rendered for each request.
     pub fn variables(&self) -> &Variables {
         self.plan.first_call().request.variables()
     }
@@ -288,7 +289,7 @@ impl Definition {
     }
 }
 
-/// The end of a flow that waits when a newer change of its subject is sent (W4).
+/// The continuation of a flow that waits when a newer change of its subject is sent (W4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnNewer {
     /// It ends as superseded.
@@ -301,7 +302,7 @@ pub enum OnNewer {
 impl OnNewer {
     const WORDS: [(&str, Self); 2] = [("supersede", Self::Supersede), ("finish", Self::Finish)];
 
-    /// The word of the contract.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Supersede => "supersede",
@@ -382,7 +383,7 @@ fn read_trigger(fields: &Fields<'_>, faults: &mut Faults) -> Trigger {
     })
 }
 
-/// A variable has one source: the rule, or responses; and what the rule says is read in requests only.
+/// Reads the variables. A variable has one source, the rule or responses; a rule's own variables are read in requests only.
 fn read_variables(fields: &Fields<'_>, plan: &Plan, allowed: Allowed, faults: &mut Faults) -> Variables {
     let Some(value) = fields.get("variables") else { return Variables::default() };
     let variables = Variables::parse(value, "/variables", allowed, faults);
@@ -395,7 +396,8 @@ fn read_variables(fields: &Fields<'_>, plan: &Plan, allowed: Allowed, faults: &m
     variables
 }
 
-/// A condition tells whoever sees what was sent, or how a response was read, what it found: of a secret nothing but whether there is one.
+/// Refuses conditions on secrets. The request, or the reading of a response, shows the result of a condition: of a secret it may only show
+/// whether it is empty.
 fn check_conditions(plan: &Plan, faults: &mut Faults) {
     for call in plan.calls() {
         for place in call.request.conditions_with_secrets(&call.request_pointer()) {
@@ -413,7 +415,7 @@ fn check_conditions(plan: &Plan, faults: &mut Faults) {
     }
 }
 
-/// A callback URL needs the address at which receivers reach us (W17).
+/// Refuses callback URLs without the address at which receivers reach us (W17).
 fn check_callbacks(plan: &Plan, settings: Settings, faults: &mut Faults) {
     if plan.callback_urls().next().is_some() && !settings.has_public_url {
         let detail = "{callback_url} needs the address at which receivers reach this service: start it with --public-url, or set \
@@ -422,7 +424,7 @@ fn check_callbacks(plan: &Plan, settings: Settings, faults: &mut Faults) {
     }
 }
 
-/// Adds a fault where a secret variable has part in what the platform is told: that is an event of its bus, which many read (W8).
+/// Adds a fault if a secret variable is in data for the platform: they are published as an event of the bus, which many read (W8).
 fn check_told(plan: &Plan, faults: &mut Faults) {
     for (at, answer) in plan.texts().answers() {
         for (place, detail) in answer.leaks() {
@@ -431,7 +433,7 @@ fn check_told(plan: &Plan, faults: &mut Faults) {
     }
 }
 
-/// An affiliate's rule is about itself: absent is filled in, another is a fault (V3).
+/// Limits an affiliate's rule to the affiliate: absent is filled in, another is a fault (V3).
 fn own_conditions(conditions: Conditions, owner: &Owner, faults: &mut Faults) -> Conditions {
     let Some(own) = owner.affiliate() else { return conditions };
     if conditions.affiliate().iter().any(|affiliate| affiliate != own) {

@@ -17,7 +17,7 @@ fn parse(document: &Value, owner: &Owner) -> Result<Definition, Faults> {
     Definition::parse(document, owner, &Settings::default())
 }
 
-/// What a rule without further fields is.
+/// A rule with one further field.
 fn with(field: &str, value: Value) -> Value {
     let mut document = json!({"name": "Bank status", "request": {"url": "https://api.bank.example/status"}});
     document[field] = value;
@@ -31,7 +31,7 @@ fn check_faults(document: &Value, owner: &Owner, expected: &[(&str, &str)]) {
     assert_eq!(told, expected);
 }
 
-/// The default retries, laid out in times.
+/// The waits of the default retries.
 fn schedule() -> Value {
     json!({
         "waits_seconds": [60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600, 3_600, 3_600, 3_600], "longest_seconds": 27_918,
@@ -39,7 +39,7 @@ fn schedule() -> Value {
     })
 }
 
-/// The contract's example of a resource.
+/// An example of a resource with every field.
 fn example() -> Value {
     json!({
         "id": "trk_01J", "name": "Bank status", "active": true, "version": 4,

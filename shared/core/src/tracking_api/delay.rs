@@ -1,46 +1,46 @@
-//! Whether a change goes out at once or is held for one final postback (domain §7).
+//! The delay of a rule: none, a fixed one, or a hold for one final postback (F1–F4, W10).
 
 use crate::{document::Fields, fault::Faults, json, json::Value};
 
-/// When a rule sends (F1).
+/// The delay before a rule sends (F1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Delay {
-    /// Each change as it comes.
+    /// Each change is sent at once.
     #[default]
     None,
     /// One postback a subject, once the conversion is settled.
     Final(Final),
-    /// Each change so many seconds after it came: 1 second to 30 days (W10).
+    /// Each change is sent this many seconds after it came: 1 second to 30 days (W10).
     Fixed(u32),
 }
 
 /// The settings of one final postback (F1–F4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Final {
-    /// How long to wait after settling: 0 to 604 800 seconds, 0 unless set; 0 sends in the step that settles (F2).
+    /// The wait after the conversion is settled: 0 to 604 800 seconds, 0 unless set; 0 sends in the step that settles it (F2).
     pub settle_seconds: u32,
-    /// How long a hold may last: 1 to 365 days, 120 unless set (F3).
+    /// The longest time of a hold: 1 to 365 days, 120 unless set (F3).
     pub max_hold_days: u32,
-    /// What happens then (F3).
+    /// The end of a hold after that time (F3).
     pub on_expiry: OnExpiry,
-    /// Whether changes after the final postback go out as corrections (F4).
+    /// `true` if changes after the final postback are sent as corrections (F4).
     pub corrections: bool,
 }
 
-/// What happens to a hold that never settles (F3).
+/// The end of a hold whose conversion is never settled (F3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnExpiry {
-    /// It ends as `expired`.
+    /// The delivery ends as `expired`.
     #[default]
     Expire,
-    /// It is sent as it is.
+    /// The present state is sent.
     SendCurrent,
 }
 
 impl OnExpiry {
     const WORDS: [(&str, Self); 2] = [("expire", Self::Expire), ("send_current", Self::SendCurrent)];
 
-    /// The word of the contract.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Expire => "expire",
@@ -109,7 +109,7 @@ impl Delay {
         if mode == Some(Mode::Final) { Self::Final(settings) } else { Self::None }
     }
 
-    /// The resource's form, defaults written out (contract §2).
+    /// The resource's form, with defaults.
     pub fn document(&self) -> Value {
         match self {
             Self::None => json!({"mode": "none"}),

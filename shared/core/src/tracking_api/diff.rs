@@ -1,4 +1,4 @@
-//! What one document of a rule has that another has not, for its history (contract §3).
+//! The differences between two documents of a rule, for its history.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,14 +9,14 @@ use crate::{fault::pointer_token, json::Value};
 pub struct Change {
     /// JSON pointer (RFC 6901) to the place.
     pub pointer: String,
-    /// What stood there; `null` where nothing did.
+    /// The old value; `null` if there was none.
     pub from: Value,
-    /// What stands there now; `null` where nothing does.
+    /// The new value; `null` if there is none.
     pub to: Value,
 }
 
-/// Every place at which `to` differs from `from`, in the order of the pointers' names. Objects are gone through member by member;
-/// lists and all else are told whole. A member that is `null` is one that isn't there.
+/// Every place at which `to` differs from `from`, in the order of the pointers' names. Objects are compared member by member;
+/// lists and other values are reported whole. A member that is `null` counts as missing.
 pub fn changes(from: &Value, to: &Value) -> Vec<Change> {
     let mut found = Vec::new();
     compare(String::new(), from, to, &mut found);

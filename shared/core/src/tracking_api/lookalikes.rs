@@ -1,22 +1,22 @@
-//! Texts that look like macros of another system, or like what a browser or a mail made of one (B7).
+//! Texts that look like macros of another system, or like macros that a browser or a mail program has changed.
 
 use crate::macros;
 
 /// The signs around a macro's name: ours doubled or percent-encoded, and those of other systems.
 const SIGNS: [(&str, &str); 7] = [("{{", "}}"), ("%7B", "%7D"), ("%7b", "%7d"), ("%%", "%%"), ("[", "]"), ("<", ">"), ("$", "$")];
-/// The longest name that is looked at, in bytes.
+/// The longest name that is compared, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
-/// A part of a text that is sent as it stands although a macro was probably meant.
+/// A part of a text that is sent without rendering although a macro was probably meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lookalike<'t> {
     /// The part.
     pub(super) written: &'t str,
-    /// The macro that was probably meant, if there is one of a similar name.
+    /// The macro that was probably meant, if one has a similar name.
     pub(super) meant: Option<&'t str>,
 }
 
-/// The parts of a text that look like macros, in its order. One in brackets must have a macro's very name: `[0]` and `[id]` are common.
+/// The parts of a text that look like macros, in order. A part in brackets must have a macro's exact name: `[0]` and `[id]` are common.
 pub(super) fn lookalikes(text: &str) -> Vec<Lookalike<'_>> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -35,7 +35,7 @@ pub(super) fn lookalikes(text: &str) -> Vec<Lookalike<'_>> {
     found
 }
 
-/// The macro's name in single braces that a text without macros holds, such as the name of a parameter.
+/// The macro in single braces in a text that is not rendered, such as the name of a parameter.
 pub(super) fn macro_in_name(text: &str) -> Option<Lookalike<'_>> {
     let start = text.find('{')?;
     let inside = &text[start + 1..];
@@ -44,7 +44,7 @@ pub(super) fn macro_in_name(text: &str) -> Option<Lookalike<'_>> {
     macros::is_known(name).then_some(Lookalike { written, meant: Some(name) })
 }
 
-/// The lookalike that a text begins with.
+/// The lookalike at the beginning of a text.
 fn lookalike<'t>(text: &'t str, open: &str, close: &str) -> Option<Lookalike<'t>> {
     let inside = text.strip_prefix(open)?;
     let inside = &inside[..inside.find(close)?];
@@ -66,7 +66,7 @@ fn lookalike<'t>(text: &'t str, open: &str, close: &str) -> Option<Lookalike<'t>
     is_meant.then_some(Lookalike { written, meant })
 }
 
-/// A `$` before a macro, as in `${click_id}`: it is sent too. Before money it is a sign.
+/// A `$` before a macro, as in `${click_id}`: the sign is sent, too. Before an amount of money it is a currency sign.
 fn behind_dollar(text: &str) -> Option<Lookalike<'_>> {
     const MONEY: [&str; 7] = ["value", "amount", "sale_amount", "payout", "sum", "revenue", "var"];
     let inside = text.strip_prefix("${").filter(|inside| !inside.starts_with('{'))?;

@@ -1,4 +1,4 @@
-//! The resource: a rule that says when to send which request, and how to read the answer (domain §1, contract §2).
+//! The resource Tracking API, a rule: when to send which request, and how to read the response.
 
 mod binding;
 mod bulk;

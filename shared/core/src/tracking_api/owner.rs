@@ -1,4 +1,4 @@
-//! Whose a new rule is, and that it stays so (domain V2).
+//! The owner of a new rule, which never changes (V2).
 
 use crate::{
     caller::{Caller, Owner},
@@ -22,8 +22,8 @@ pub fn owner_of_new(document: &Value, caller: &Caller) -> Result<Owner, Faults> 
     }
 }
 
-/// Checks that a document which replaces a rule leaves its owner alone: else an affiliate could redirect a rule that holds an
-/// admin's secret (V2). An absent owner is left alone.
+/// Checks that a document which replaces a rule keeps its owner: otherwise an affiliate could redirect a rule with an
+/// admin's secret (V2). An absent owner is kept.
 ///
 /// # Errors
 /// An owner that is malformed or another one.

@@ -2,7 +2,7 @@
 
 use crate::json::{Map, Value};
 
-/// Changes a rule's document as `patch` says. A rule has steps, or one request: a patch with the one drops the other.
+/// Applies `patch` to a rule's document. A rule has steps, or one request: a patch with one removes the other.
 pub fn patch_document(document: &mut Value, patch: &Value) {
     let is_given = |key: &str| patch.get(key).is_some_and(|value| !value.is_null());
     let one_request = ["request", "answer", "retry"];
@@ -19,7 +19,7 @@ pub fn patch_document(document: &mut Value, patch: &Value) {
     merge_patch(document, patch);
 }
 
-/// Changes `target` as `patch` says: `null` removes a member, an object is merged member by member, all else replaces.
+/// Applies `patch` to `target`: `null` removes a member, objects are merged member by member, other values replace.
 pub fn merge_patch(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();

@@ -1,4 +1,4 @@
-//! Placeholders: parts of a text that its author has to replace, as the presets hold them (`YOUR-DOMAIN`). A rule with one is inactive
+//! Placeholders: parts of a text that its author must replace, as in presets (`YOUR-DOMAIN`). A rule with a placeholder is inactive
 //! until it is filled in.
 
 use super::Definition;
@@ -7,7 +7,7 @@ use crate::{fault::Faults, json::Value, template::Template};
 /// The beginnings of placeholders. [`crate::presets`] use the first.
 const BEGINNINGS: [&str; 2] = ["YOUR-", "YOUR_"];
 
-/// A part of a rule's text that is still to be filled in.
+/// A part of a rule's text that must still be filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placeholder<'a> {
     /// JSON pointer to the text that holds it.
@@ -17,7 +17,7 @@ pub struct Placeholder<'a> {
 }
 
 impl Definition {
-    /// Returns the placeholders that still stand in its texts, in the order of the document, each once for each text.
+    /// Returns the placeholders in its texts, in the order of the document, each once for each text.
     pub fn placeholders(&self) -> Vec<Placeholder<'_>> {
         let requests = self.plan.calls().flat_map(|call| {
             let at = call.request_pointer();
@@ -31,10 +31,10 @@ impl Definition {
             .collect()
     }
 
-    /// Checks that it may be switched on where `written`, a rule or a patch, does so.
+    /// Checks that the rule may be switched on, if `written`, a rule or a patch, does so.
     ///
     /// # Errors
-    /// Every placeholder that is still there, with its place.
+    /// Every remaining placeholder, with its place.
     pub fn may_be_activated_by(&self, written: &Value) -> Result<(), Faults> {
         let is_asked = written.get("active").and_then(Value::as_bool) == Some(true);
         let mut faults = Faults::default();
@@ -76,7 +76,7 @@ fn find(text: &str) -> Vec<&str> {
         let rest = &text[start..];
         let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-' || c == '_';
         let placeholder = &rest[..rest.find(|c| !is_name(c)).unwrap_or(rest.len())];
-        // `GET-YOUR-LOAN` and `forYOUR_` are words of somebody's own.
+        // `GET-YOUR-LOAN` and `forYOUR_` are no placeholders.
         let stands_alone = !text[..start].ends_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_');
         if stands_alone && placeholder.len() > BEGINNINGS[0].len() && !found.contains(&placeholder) {
             found.push(placeholder);

@@ -127,7 +127,7 @@ fn check_merge(mut target: Value, patch: &Value, expected: &Value) {
     assert_eq!(target, *expected);
 }
 
-/// A body of 1 MiB holds so many; a look through all members for each of them would take ten seconds.
+/// As many members as fit into 1 MiB; searching all members for each of them would take ten seconds.
 #[test]
 fn f9_a_patch_of_many_members_is_merged_member_by_member() {
     let members = |value: &str| {

@@ -1,4 +1,4 @@
-//! What a person asks to be tried out or explained: an event, whether to send, and a rule that may not be saved yet (contract §3).
+//! The body of a trial or an explanation: an event, whether to send, and a rule that may not be saved yet.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,23 +10,23 @@ use crate::{
     json::Value,
 };
 
-/// The longest body of an answer that a person gives, in bytes.
+/// The longest body of a given response, in bytes.
 const MAX_BODY_BYTES: usize = 64 * 1_024;
-/// The most headers of one.
+/// The most headers of a given response.
 const MAX_HEADERS: usize = 50;
 
-/// What is asked of a rule.
+/// A trial of a rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trial {
-    /// The event to try it with; `None`: [`Change::sample`].
+    /// The event of the trial; `None` means [`Change::sample`].
     pub event: Option<Change>,
-    /// Whether it is really sent.
+    /// `true` if requests are sent.
     pub send: bool,
-    /// Answers to take for those of the receivers, by the steps that ask for them, in order (W11).
+    /// Responses to use instead of the receivers', by the steps that need them, in order (W11).
     pub answers: BTreeMap<String, VecDeque<GivenAnswer>>,
 }
 
-/// An answer that a person gives for a receiver's.
+/// A response that a person gives instead of a receiver's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenAnswer {
     /// HTTP status.
@@ -38,7 +38,7 @@ pub struct GivenAnswer {
 }
 
 impl Trial {
-    /// Reads what is asked of a rule that is saved: `{"event": …, "send": false}`. All faults are told at once.
+    /// Reads a trial of a saved rule: `{"event": …, "send": false}`. All faults are reported at once.
     pub fn parse(body: &Value) -> Result<Self, Faults> {
         let mut faults = Faults::default();
         let fields = Fields::open(Some(body), "", &["event", "send", "answers"], &[], &mut faults);
@@ -46,8 +46,8 @@ impl Trial {
         if faults.is_empty() { Ok(trial) } else { Err(faults) }
     }
 
-    /// Reads what is asked of a rule that the body holds too, as `tracking_api` or `rule`: the rule as it was written, and the
-    /// pointer to it. It is not read yet: its faults are to be told together with those that are noted here.
+    /// Reads a trial of a rule in the body, `tracking_api` or `rule`. Returns the rule's document and its
+    /// pointer; the rule is not parsed yet: its faults are reported together with those in `faults`.
     pub fn parse_with_rule<'v>(body: &'v Value, faults: &mut Faults) -> (Self, Option<(&'v Value, &'static str)>) {
         let fields = Fields::open(Some(body), "", &["tracking_api", "rule", "event", "send", "answers"], &[], faults);
         let rule = match (fields.get("tracking_api"), fields.get("rule")) {
@@ -79,7 +79,7 @@ impl Trial {
     }
 }
 
-/// Reads the event that is to be explained: `{"event": …}`. All faults are told at once.
+/// Reads the event to explain: `{"event": …}`. All faults are reported at once.
 pub fn explained_event(body: &Value) -> Result<Change, Faults> {
     let mut faults = Faults::default();
     let fields = Fields::open(Some(body), "", &["event"], &[], &mut faults);

@@ -1,4 +1,4 @@
-//! A stored rule, and how it is shown (contract §2).
+//! A stored rule and its resource.
 
 use std::collections::BTreeSet;
 
@@ -7,39 +7,39 @@ use jiff::Timestamp;
 use super::{Definition, placeholders};
 use crate::{caller::Owner, id::Id, json, json::Value, offer::Placement};
 
-/// A rule with what the server sets of it.
+/// A rule with the fields that the server sets.
 #[derive(Debug, Clone)]
 pub struct TrackingApi {
     /// Its id.
     pub id: Id,
     /// Grows by 1 with every change; the `ETag`.
     pub version: u64,
-    /// Whose it is; never changes (V2).
+    /// The owner; it never changes (V2).
     pub owner: Owner,
-    /// What a person wrote.
+    /// The part that a person wrote.
     pub definition: Definition,
-    /// When it was made.
+    /// The time of its creation.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// The time of its last change.
     pub updated_at: Timestamp,
 }
 
 impl TrackingApi {
-    /// The secrets that it names and that have no value yet, of those that `existing` have (V4).
+    /// The secrets that the rule names and that have no value; `existing` have one (V4).
     pub fn missing_secrets(&self, existing: &BTreeSet<String>) -> BTreeSet<String> {
         self.definition.secret_names().difference(existing).cloned().collect()
     }
 
-    /// `true` if it is active: asked to be, with no placeholder left, and every secret that it names has a value (V4).
+    /// Returns true if it is active: switched on, without placeholders, and with a value for every secret that it names (V4).
     pub fn is_active(&self, existing: &BTreeSet<String>) -> bool {
         self.definition.active && self.definition.why_inactive(&self.missing_secrets(existing)).is_none()
     }
 
-    /// The whole resource as people see it (contract §2): what they wrote, with `country` and `category` of its placement (V1), the
-    /// names of the secrets that have a value, never their values (Q5), the retries laid out in times, what was probably not meant, and
+    /// The whole resource: the fields that a person wrote, `country` and `category` of its placement (V1), the
+    /// names of the secrets that have a value, never their values (Q5), the waits of the retries, warnings, and
     /// `health` if known.
     ///
-    /// While a secret has no value or a placeholder is left, it reads inactive and says why.
+    /// While a secret has no value or a placeholder is left, it reads inactive, with the reason.
     pub fn view(&self, placement: &Placement, existing_secrets: &BTreeSet<String>, health: Option<Value>) -> Value {
         let mut resource = self.definition.document();
         resource["id"] = self.id.as_str().into();
@@ -65,7 +65,7 @@ impl TrackingApi {
 }
 
 impl Definition {
-    /// The reason why it is inactive although it is asked to be active (V4): placeholders are left, or these secrets have no value.
+    /// The reason why it is inactive although it is switched on (V4): placeholders are left, or these secrets have no value.
     pub fn why_inactive(&self, missing_secrets: &BTreeSet<String>) -> Option<String> {
         let reasons = [placeholders::reason(&self.placeholders()), missing_reason(missing_secrets)];
         let reasons: Vec<String> = reasons.into_iter().flatten().collect();

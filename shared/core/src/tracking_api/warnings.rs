@@ -1,4 +1,4 @@
-//! What is allowed but probably not meant: told beside a rule, never refused (contract §2).
+//! Warnings about a rule: texts that are allowed but probably not meant. They are shown with the rule and never refuse it.
 
 use std::collections::BTreeSet;
 
@@ -21,12 +21,12 @@ use crate::{
     when::Condition,
 };
 
-/// Something that a rule's author should look at: where it stands, and what follows from it.
+/// A part of a rule that its author should check: its place, and the consequence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
     /// JSON pointer into the rule.
     pub pointer: String,
-    /// What happens, and what would be better.
+    /// The consequence, and a better way.
     pub detail: String,
 }
 
@@ -48,7 +48,7 @@ impl Noted {
 }
 
 impl Definition {
-    /// What is allowed but probably not meant, in the order of the document.
+    /// The warnings about the rule, in the order of the document.
     pub fn warnings(&self) -> Vec<Warning> {
         let mut noted = Noted::default();
         self.about_firing(&mut noted);
@@ -62,7 +62,7 @@ impl Definition {
         noted.0
     }
 
-    /// Whether a conversion's event fires it that may have no transaction to tell of (C2, F1).
+    /// Returns true if the rule fires on events of a conversion that may have no transaction (C2, F1).
     fn may_lack_transaction(&self) -> bool {
         let at_once = !matches!(self.delay, Delay::Final(_));
         at_once && !self.trigger.is_transaction() && *self.conditions.result() == ResultCondition::NotChosen
@@ -183,7 +183,7 @@ impl Definition {
         }
     }
 
-    /// A variable of the rule or of a `set` step is warned about where it is written.
+    /// Returns true if a macro may be missing. A variable of the rule or of a `set` step has its warning at its own place.
     fn may_be_missing(&self, source: &Macro, on_transaction: bool) -> bool {
         let sets = |step: &str, name: &str| self.plan.call(step).is_none() && self.plan.step_sets(step, name);
         let is_written = |name: &str| self.variables().contains(name) || self.plan.step_names().any(|step| sets(step, name));

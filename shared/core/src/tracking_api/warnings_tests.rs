@@ -1,9 +1,9 @@
-//! What is allowed but probably not meant.
+//! Warnings about rules.
 
 use super::*;
 use crate::{caller::Owner, fault::Faults, json, json::Value};
 
-/// A rule of which nothing is to be said, with further members.
+/// A rule without warnings, with further members.
 fn rule(members: &Value) -> Value {
     let mut rule = json!({"name": "n", "request": {"url": "https://a.example/?c={affiliate_click_id}"}});
     merge_patch(&mut rule, members);

@@ -1,6 +1,6 @@
-//! Texts of a condition with macros in them: read once, filled for each answer (A2).
+//! Texts of a condition with macros: read once, filled for each response (A2).
 //!
-//! **A macro's value is data**: the text around it is parsed with a blank in its place, and the value goes where the blank ended up.
+//! **A macro's value is data**: the text around it is parsed with a blank in its place, and the value then replaces the blank.
 
 use crate::{
     fault::Faults,
@@ -18,7 +18,7 @@ pub(super) struct Text {
     strays: Box<[Box<str>]>,
 }
 
-/// A text with blanks, and the values that belong there.
+/// A text with blanks, and the values for them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Filled<'a> {
     pub(super) text: &'a str,
@@ -26,7 +26,7 @@ pub(super) struct Filled<'a> {
 }
 
 impl Text {
-    /// Reads a text of a rule, or tells its faults.
+    /// Reads a text of a rule; adds its faults to `faults`.
     pub(super) fn parse(written: &str, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
         if written.contains(BLANK) {
             faults.add(pointer, "holds a NUL character: leave it out");
@@ -41,7 +41,7 @@ impl Text {
         Some(Self { template, blanked, strays: strays.into() })
     }
 
-    /// A text that is taken as it is.
+    /// A literal text.
     pub(super) fn literal(written: &str) -> Self {
         Self { template: Template::verbatim(written), blanked: written.into(), strays: Box::default() }
     }
@@ -68,23 +68,23 @@ impl Text {
         Filled { text: &self.blanked, values }
     }
 
-    /// Values that stand for those of an event while the rule is read.
+    /// Example values, used in place of an event's while the rule is read.
     pub(super) fn sample(&self) -> Vec<String> {
         vec!["1".to_owned(); self.template.macros().count()]
     }
 
-    /// The values of its macros; an empty text for one that is missing.
+    /// The values of its macros; an empty text for a missing one.
     pub(super) fn values(&self, scope: &Scope<'_>) -> Result<Vec<String>, RenderFault> {
         self.template.values(scope)
     }
 
-    /// An estimate of the memory that it takes, in bytes.
+    /// An estimate of the memory that the text takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.template.bytes() + self.blanked.len() + self.strays().map(str::len).sum::<usize>()
     }
 }
 
-/// Returns true if a condition may read what the template reads; else it is a fault.
+/// Returns true if a condition may read the template's macros; else adds a fault.
 pub(super) fn may_read(template: &Template, pointer: &str, allowed: Allowed, faults: &mut Faults) -> bool {
     let reads_secret = template.secrets().next().is_some();
     let refused = match (reads_secret, allowed.answer) {

@@ -1,4 +1,4 @@
-//! One condition: where to look, and what must be so of the text there (A2, Q6).
+//! One condition: a source, and a demand on the text found there (A2, Q6).
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::{
     template::{Allowed, Expense, RenderFault, Scope, Template},
 };
 
-/// The memory that the parts of a condition take beside their texts, in bytes.
+/// The memory of a condition's parts besides their texts, in bytes.
 const PARTS_BYTES: usize = 160;
 /// The longest key or value of a condition, in bytes.
 const MAX_TEXT: usize = 16 * 1_024;
@@ -24,10 +24,10 @@ const MAX_TEXT: usize = 16 * 1_024;
 /// One condition: source, operator and values.
 #[derive(Debug, Clone)]
 pub(crate) struct Condition {
-    /// The place to look at, with blanks for macros; only `always` may do without.
+    /// The source, with blanks for macros; only `always` needs none.
     source: Option<Source>,
     key: Text,
-    /// The demand; if its values have macros, an example of it.
+    /// The demand; an example of it if its values have macros.
     operator: Operator,
     info: &'static OperatorInfo,
     value: Option<Text>,
@@ -39,9 +39,9 @@ pub(crate) struct Condition {
 pub(crate) enum Unjudged {
     /// No step is left.
     Spent,
-    /// Its expression is over the limits.
+    /// Its expression is over a limit.
     Expression,
-    /// Its macros make no key or value for this event.
+    /// Its macros give no valid key or value for this event.
     Macros(String),
 }
 
@@ -112,7 +112,7 @@ impl Condition {
         }
     }
 
-    /// The resource's form, as it was written.
+    /// The resource's form as it was written.
     pub(super) fn document(&self) -> Value {
         let mut map = Map::new();
         if let Some(source) = &self.source {
@@ -127,7 +127,7 @@ impl Condition {
         Value::Object(map)
     }
 
-    /// Returns true if it holds of the event at hand, and of a response if there is one.
+    /// Returns true if the condition holds for the event, and for the response if there is one.
     pub(crate) fn holds(&self, exchange: Option<Exchange<'_>>, scope: &Scope<'_>) -> Result<bool, Unjudged> {
         let keys = self.key.values(scope)?;
         let source = match &self.source {
@@ -153,7 +153,7 @@ impl Condition {
         }
     }
 
-    /// The name of the place that it looks at, for messages: its key, or its source.
+    /// The name of its source, for messages: the key, or the source's word.
     pub(super) fn name(&self) -> &str {
         match self.key.written() {
             "" => self.source.as_ref().map_or("", Source::word),
@@ -180,7 +180,7 @@ impl Condition {
         texts.flat_map(|(name, text)| text.strays().map(move |stray| (name, stray)))
     }
 
-    /// The variable that it looks at, and whether it asks only if that is empty.
+    /// The variable that it reads, and whether it only asks if the variable is empty.
     pub(crate) fn variable(&self) -> Option<(&str, bool)> {
         let Some(Source::Variable(template)) = &self.source else { return None };
         let asks_if_empty = matches!(self.operator, Operator::IsEmpty | Operator::IsNotEmpty);
@@ -192,28 +192,28 @@ impl Condition {
         matches!(self.operator, Operator::Always)
     }
 
-    /// Returns true if it looks at the body, or compares with what its macros read there.
+    /// Returns true if it reads the body, directly or by its macros.
     pub(crate) fn looks_at_body(&self) -> bool {
         let reads_body = self.templates().any(|(_, template)| template.reads_body());
         reads_body || matches!(self.source, Some(Source::Body(_) | Source::WholeBody))
     }
 
-    /// The field of the body that it looks at, with blanks for macros.
+    /// The field of the body that it reads, with blanks for macros.
     pub(crate) fn field(&self) -> Option<&FieldPath> {
         if let Some(Source::Body(path)) = &self.source { Some(path) } else { None }
     }
 
-    /// Returns true if it looks at the whole body or at a header.
+    /// Returns true if it reads the whole body or a header.
     pub(crate) fn reads_text(&self) -> bool {
         matches!(self.source, Some(Source::WholeBody | Source::Header(_)))
     }
 
-    /// Returns true if it looks at the status.
+    /// Returns true if it reads the status.
     pub(crate) fn asks_status(&self) -> bool {
         matches!(self.source, Some(Source::HttpCode))
     }
 
-    /// An estimate of the memory that it takes, in bytes.
+    /// An estimate of the memory that the condition takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let values: usize = self.values().map(Text::bytes).sum();
         let source = self.source.as_ref().and_then(Source::template).map_or(self.key.bytes(), Template::bytes);
@@ -221,7 +221,7 @@ impl Condition {
     }
 }
 
-/// An operator of these values, with what `fill` gives for their macros.
+/// Makes an operator of these values; `fill` returns the values of their macros.
 fn make(
     info: &OperatorInfo,
     [first, second]: [&Option<Text>; 2],
@@ -237,7 +237,7 @@ fn filled<'a>(text: Option<&'a Text>, values: &'a [String]) -> Filled<'a> {
     text.map_or(Filled { text: "", values }, |text| text.with(values))
 }
 
-/// A value to compare with: a text, or a number or flag taken as it is written.
+/// Reads a value to compare with: a text, or a number or flag as it is written.
 fn read_operand(fields: &Fields<'_>, key: &str, macros: Option<Allowed>, faults: &mut Faults) -> Option<Text> {
     let value = fields.get(key)?;
     let text = match value {
@@ -257,9 +257,9 @@ fn read_operand(fields: &Fields<'_>, key: &str, macros: Option<Allowed>, faults:
     }
 }
 
-/// Returns true if a text is not too long; else it is a fault.
+/// Returns true if a text is not too long; else adds a fault.
 pub(super) fn fits(key: &str, text: &str, fields: &Fields<'_>, faults: &mut Faults) -> bool {
-    // What stands for itself in a pattern takes two bytes, and so may a text that was accepted before there were patterns.
+    // A character that is literal in a pattern takes two bytes, also in texts that were accepted before there were patterns.
     let is_too_long = text.len() > MAX_TEXT && !faults.is_of_stored_rule();
     if is_too_long {
         faults.add(fields.at(key), format!("{} bytes are too many: {MAX_TEXT} are allowed", text.len()));

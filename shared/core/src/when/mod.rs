@@ -42,7 +42,7 @@ enum Clause {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spot {
     clause: usize,
-    /// The alternative, and the place in it.
+    /// The alternative, and the position in it.
     within: Option<(usize, usize)>,
 }
 
@@ -74,7 +74,7 @@ impl When {
         Value::from(clauses.collect::<Vec<_>>())
     }
 
-    /// Returns true if the list holds, by what `look` says of its conditions, as far as they matter.
+    /// Returns true if the list holds. `look` judges a condition; it is called for as few conditions as possible.
     pub(crate) fn decide<E>(&self, mut look: impl FnMut(Spot, &Condition) -> Result<bool, E>) -> Result<bool, E> {
         all(self.0.iter().enumerate(), |(clause, entry)| match entry {
             Clause::One(condition) => look(Spot { clause, within: None }, condition),
@@ -86,10 +86,10 @@ impl When {
         })
     }
 
-    /// Returns true if the list holds of what is being sent. A condition whose macros make no value does not hold.
+    /// Returns true if the list holds for the request at hand. A condition whose macros give no valid value does not hold.
     ///
     /// # Errors
-    /// Judging it takes more work than a rendering may.
+    /// Judging it takes more work than the limit of a rendering.
     pub(crate) fn holds(&self, scope: &Scope<'_>) -> Result<bool, RenderFault> {
         self.decide(|_, condition| {
             let expense = match condition.holds(None, scope) {
@@ -102,7 +102,7 @@ impl When {
         })
     }
 
-    /// Its conditions, those of alternatives included, each with its place.
+    /// Its conditions, including those of alternatives, each with its place.
     pub(crate) fn conditions(&self) -> impl Iterator<Item = (Spot, &Condition)> {
         self.0.iter().enumerate().flat_map(|(clause, entry)| {
             let (one, alternatives): (_, &[Vec<Condition>]) = match entry {
@@ -122,7 +122,7 @@ impl When {
         self.decide(|_, condition| Ok::<_, std::convert::Infallible>(condition.is_always())).unwrap_or(false)
     }
 
-    /// An estimate of the memory that it takes, in bytes.
+    /// An estimate of the memory that the list takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let clauses = self.0.len() * size_of::<Clause>();
         clauses + self.conditions().map(|(_, condition)| condition.bytes()).sum::<usize>()
@@ -172,7 +172,7 @@ fn parse_alternative(item: &Value, pointer: &str, allowed: Allowed, faults: &mut
     conditions
 }
 
-/// Reads a condition within what is left of the rule's budget.
+/// Reads a condition within the remaining budget of the rule.
 fn parse_condition(item: &Value, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Condition> {
     let number = faults.count_condition();
     if number <= MAX_RULE_CONDITIONS || faults.is_of_stored_rule() {
@@ -194,7 +194,7 @@ fn check_length(items: &[Value], pointer: &str, what: &str, faults: &mut Faults)
     }
 }
 
-/// Returns true if `holds` is true of all items, looking no further than it must.
+/// Returns true if `holds` is true for all items; stops at the first that is false.
 fn all<T, E>(items: impl Iterator<Item = T>, mut holds: impl FnMut(T) -> Result<bool, E>) -> Result<bool, E> {
     for item in items {
         if !holds(item)? {
@@ -204,7 +204,7 @@ fn all<T, E>(items: impl Iterator<Item = T>, mut holds: impl FnMut(T) -> Result<
     Ok(true)
 }
 
-/// Returns true if `holds` is true of one item, looking no further than it must.
+/// Returns true if `holds` is true for one item; stops there.
 fn any<T, E>(items: impl Iterator<Item = T>, mut holds: impl FnMut(T) -> Result<bool, E>) -> Result<bool, E> {
     for item in items {
         if holds(item)? {

@@ -1,4 +1,4 @@
-//! What a condition asks of the text that it found (A2).
+//! The operators of conditions (A2).
 
 use rust_decimal::Decimal;
 
@@ -11,34 +11,34 @@ use crate::{
     money::Money,
 };
 
-/// What must be so of the text that was found (A2). Text compares case-sensitively, numbers exactly; a missing text is empty.
+/// The demand on the found text (A2). Texts are compared case-sensitively, numbers exactly; a missing text is empty.
 #[derive(Debug, Clone)]
 pub(super) enum Operator {
-    /// The pattern fits it, or stands in it where the pattern must.
+    /// The pattern matches at its position.
     Fits(Pattern),
-    /// The pattern does not fit it, nor stands in it.
+    /// The pattern does not match at its position.
     FitsNot(Pattern),
-    /// It is `true` or `1`.
+    /// The text is `true` or `1`.
     IsTrue,
-    /// It is `false` or `0`; a missing text is neither.
+    /// The text is `false` or `0`; a missing text is neither.
     IsFalse,
-    /// It is a number above this one.
+    /// The text is a number above this one.
     BiggerThan(Decimal),
-    /// It is a number below this one.
+    /// The text is a number below this one.
     SmallerThan(Decimal),
-    /// It is a number from the first to the second, both included.
+    /// The text is a number from the first to the second, both included.
     Between(Decimal, Decimal),
-    /// It is missing or empty.
+    /// The text is missing or empty.
     IsEmpty,
-    /// It is there and not empty.
+    /// The text is not empty.
     IsNotEmpty,
-    /// The expression is found in it, anywhere unless anchored by `^` and `$`.
+    /// The expression matches in the text, anywhere unless anchored by `^` and `$`.
     Matches(Expression),
-    /// Always so.
+    /// Every text.
     Always,
 }
 
-/// An operator's word, how many values it takes (0 to 2), and how it is made of them.
+/// An operator's word, the number of its values (0 to 2), and its constructor.
 #[derive(Debug)]
 pub(super) struct OperatorInfo {
     pub(super) word: &'static str,
@@ -46,7 +46,7 @@ pub(super) struct OperatorInfo {
     pub(super) make: fn(&Filled<'_>, &Filled<'_>, &mut ExpressionBudget) -> Result<Operator, Refusal>,
 }
 
-/// What is wrong with a value: which of the two fields, and the sentence.
+/// The fault of a value: its field, and a sentence.
 pub(super) type Refusal = (&'static str, String);
 
 #[rustfmt::skip]
@@ -105,14 +105,14 @@ fn short(text: &str) -> String {
 }
 
 impl OperatorInfo {
-    /// Returns true if its values may hold macros: in a regular expression braces count repeats.
+    /// Returns true if its values may hold macros: in a regular expression braces are repeats.
     pub(super) fn takes_macros(&self) -> bool {
         self.word != "matches"
     }
 }
 
 impl Operator {
-    /// An estimate of the memory that it takes beside the values it was read from, in bytes.
+    /// An estimate of the memory that it takes besides its source values, in bytes.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Fits(pattern) | Self::FitsNot(pattern) => pattern.bytes(),
@@ -121,7 +121,7 @@ impl Operator {
         }
     }
 
-    /// Returns true if the text that was found is so.
+    /// Returns true if the found text meets the demand.
     pub(super) fn holds(&self, found: &str, steps: &Steps) -> Result<bool, Stop> {
         steps.take(match self {
             Self::Fits(pattern) | Self::FitsNot(pattern) => 1 + pattern.steps(found.len()),

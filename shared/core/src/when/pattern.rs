@@ -1,20 +1,20 @@
 //! Patterns: the value of `equals`, `not_equals` and the operators of texts (A2).
 //!
-//! `*` stands for any text and `|` parts alternatives; `\*`, `\|` and `\\` are these characters themselves, any other `\` is itself.
-//! **The value of a macro is none of that**: it is filled in once the pattern was read.
+//! `*` matches any text and `|` separates alternatives; `\*`, `\|` and `\\` are literal characters, any other `\` is literal.
+//! **The value of a macro is never a pattern**: it is filled in after the pattern was read.
 
 use super::blanks::Filled;
 use crate::path::{BLANK, fill};
 
-/// Some alternatives, at least one.
+/// A list of alternatives, not empty.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern(Vec<Alternative>);
 
-/// The texts before, between and behind the `*`, in their order; without a `*` the one text.
+/// The texts before, between and after the `*`, in order; without a `*` the whole text.
 #[derive(Debug, Clone)]
 struct Alternative(Vec<String>);
 
-/// The place in a text where a pattern must stand.
+/// The position in a text where a pattern must match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Position {
     Whole,
@@ -24,7 +24,7 @@ pub(super) enum Position {
 }
 
 impl Pattern {
-    /// Reads a pattern. An alternative in which a macro is empty is left out: it would fit more than what was meant.
+    /// Reads a pattern. An alternative with an empty macro is left out: it would match more than was meant.
     pub(super) fn parse(value: &Filled<'_>, position: Position) -> Result<Self, String> {
         let mut values = value.values;
         let mut alternatives = Vec::new();
@@ -43,24 +43,24 @@ impl Pattern {
         if alternatives.is_empty() { Err("its macros are empty for this event".to_owned()) } else { Ok(Self(alternatives)) }
     }
 
-    /// Returns true if an alternative fits a text. Two decimals are equal as numbers.
+    /// Returns true if an alternative matches a text. Two decimals are equal as numbers.
     pub(super) fn fits(&self, text: &str) -> bool {
         self.0.iter().any(|alternative| alternative.fits(text))
     }
 
-    /// The steps for comparing with a text of so many bytes.
+    /// The number of steps for comparing with a text of this length.
     pub(super) fn steps(&self, bytes: usize) -> usize {
         let searching = self.0.iter().filter(|alternative| alternative.0.len() > 1).count();
         self.0.len() + bytes * searching.max(1)
     }
 
-    /// An estimate of the memory that it takes, in bytes.
+    /// An estimate of the memory that the pattern takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.0.iter().map(|Alternative(texts)| size_of::<Alternative>() + texts.len() * size_of::<String>()).sum()
     }
 }
 
-/// The alternatives of a pattern, each parted at its `*`.
+/// The alternatives of a pattern, each split at its `*`.
 fn split(value: &str) -> Vec<Vec<String>> {
     let mut alternatives = vec![vec![String::new()]];
     let mut chars = value.chars().peekable();
@@ -95,12 +95,12 @@ impl Alternative {
     }
 }
 
-/// Returns true if both are decimals without a leading zero and equal as numbers: `10.5` is `10.50`, `007` is not `7`.
+/// Returns true if both are decimals without leading zeros and equal as numbers: `10.5` is `10.50`, `007` is not `7`.
 fn is_same_number(one: &str, other: &str) -> bool {
     decimal(one).is_some_and(|number| decimal(other) == Some(number))
 }
 
-/// A decimal's sign, its digits before the point, and those after it without the zeros at their end.
+/// The sign of a decimal, its digits before the point, and those after it without trailing zeros.
 fn decimal(text: &str) -> Option<(bool, &str, &str)> {
     let (is_negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));

@@ -1,4 +1,4 @@
-//! The place that a condition looks at: a source and a key (A2, Q6).
+//! The source of a condition's text: a kind of source and a key (A2, Q6).
 
 use std::borrow::Cow;
 
@@ -15,25 +15,25 @@ use crate::{
     template::{Allowed, Place, RenderFault, Scope, Template},
 };
 
-/// The response that conditions look at, and the parameters of the request that was sent.
+/// The response that conditions read, and the parameters of its request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchange<'a> {
     pub(crate) answer: &'a Answer,
     pub(crate) query: &'a [(String, String)],
 }
 
-/// The place that a condition looks at.
+/// The source of a condition's text.
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     /// A field of the body.
     Body(FieldPath),
     /// The whole body.
     WholeBody,
-    /// A header of the answer.
+    /// A header of the response.
     Header(Box<str>),
-    /// The answer's status.
+    /// The response's status.
     HttpCode,
-    /// A parameter of the request that was sent.
+    /// A parameter of the request.
     Query(Box<str>),
     /// The key itself.
     Constant(Box<str>),
@@ -54,7 +54,7 @@ enum SourceKind {
     Variable,
 }
 
-/// The sources that there are without a response.
+/// The sources that need no response.
 const OF_EVENTS: [(&str, SourceKind); 3] =
     [("macro", SourceKind::Macro), ("variable", SourceKind::Variable), ("constant", SourceKind::Constant)];
 
@@ -111,7 +111,7 @@ impl Source {
         if let Self::Macro(template) | Self::Variable(template) = self { Some(template) } else { None }
     }
 
-    /// The steps for finding the text.
+    /// The number of steps for finding the text.
     pub(super) fn steps(&self, Exchange { answer, query }: Exchange<'_>) -> usize {
         match self {
             Self::Body(_) => answer.lookup_steps(),
@@ -121,7 +121,7 @@ impl Source {
         }
     }
 
-    /// The text found there; missing is empty.
+    /// The found text; empty if it is missing.
     pub(super) fn find<'a>(&'a self, exchange: Option<Exchange<'a>>, scope: &Scope<'_>) -> Result<Cow<'a, str>, RenderFault> {
         if let Some(template) = self.template() {
             let mut text = String::new();
@@ -151,7 +151,7 @@ fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_allowed)
 }
 
-/// Where a condition looks, and its key as it was written.
+/// Reads the source of a condition, and its key as it was written.
 pub(super) fn read_source(fields: &Fields<'_>, always: bool, allowed: Allowed, faults: &mut Faults) -> (Option<Source>, Text) {
     let kinds: &[_] = if allowed.answer { &SOURCES } else { &OF_EVENTS };
     let kind = fields.word("source", kinds, faults);
@@ -200,7 +200,7 @@ fn source_of(kind: SourceKind, key: Option<&Text>, fields: &Fields<'_>, faults: 
     }
 }
 
-/// Reads the key of a macro, in braces or without, or that of a variable.
+/// Reads the key of a macro, with or without braces, or that of a variable.
 fn read_macro(kind: SourceKind, key: &str, pointer: &str, allowed: Allowed, faults: &mut Faults) -> Option<Source> {
     if matches!(kind, SourceKind::Variable) {
         if let Err(detail) = plain_name(key) {

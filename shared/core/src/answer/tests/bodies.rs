@@ -1,9 +1,9 @@
-//! Bodies of other kinds than JSON, and what of them is read (A2).
+//! Bodies of other kinds than JSON, and the fields that are found in them (A2).
 
 use super::*;
 use crate::json;
 
-/// Returns true if a condition holds of a body.
+/// Returns true if a condition holds for a body.
 fn holds(body: &str, condition: &Value) -> bool {
     let document = json!({"rules": [{"when": [condition], "then": "delivered"}], "otherwise": "failed"});
     judge(&document, &answer(200, body)).verdict == Verdict::Delivered
@@ -174,7 +174,7 @@ proptest! {
     }
 }
 
-/// The verdict on a body of which more came than was read, with its reason and its notes.
+/// The verdict on a body that was cut at the limit for reading, with its reason and its notes.
 fn judge_cut(document: &Value, status: u16) -> (Verdict, Option<String>, Vec<String>) {
     let Judgement { verdict, reason, notes, .. } = judge(document, &answer(status, "{\"status\":\"pending\"").cut(Cut::TooLong));
     (verdict, reason, notes)
@@ -241,7 +241,7 @@ fn case_a13_a_response_that_broke_off_is_judged_by_its_status_unless_something_l
     assert_eq!(broken(&polling("pending"), 200), (Verdict::Retry, Some(why.clone()), vec![why]));
 }
 
-/// A rule that asks again while a field of the body says so.
+/// A rule that asks again as long as a field of the body says so.
 fn polling(then: &str) -> Value {
     json!({"rules": [
         {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "pending"}], "then": then},

@@ -11,7 +11,7 @@ fn event_with(external_id: &str) -> Event {
     event
 }
 
-/// Judges with the conversion's external id.
+/// Judges with this external id of the conversion.
 fn judge_of(external_id: &str, conditions: &Value, body: &str) -> Judgement {
     let document = json!({"rules": [{"when": conditions, "then": "delivered"}], "otherwise": "failed"});
     judge_event(&event_with(external_id), &document, &answer(200, body))

@@ -1,4 +1,4 @@
-//! What answers tell (A3).
+//! Data that answer rules take from responses (A3).
 
 use super::*;
 use crate::{

@@ -179,7 +179,7 @@ proptest! {
             prop_assert_eq!(of(source, key, "string_starts_with"), other.starts_with(&external_id));
             prop_assert_eq!(of(source, key, "string_ends_with"), other.ends_with(&external_id));
         }
-        // What the event holds is no macro, however it looks.
+        // A value of the event is no macro, whatever it looks like.
         let itself = [of("constant", "{external_id}", "equals"), of("macro", "external_id", "equals")];
         prop_assert_eq!(itself, [true, true]);
     }

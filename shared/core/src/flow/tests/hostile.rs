@@ -1,4 +1,4 @@
-//! Steps of hostile affiliates: they are bounded, and learn nothing (W8, F2, F7).
+//! Steps of hostile affiliates are bounded and learn nothing (W8).
 
 use super::*;
 use crate::template::{Scope, sample};

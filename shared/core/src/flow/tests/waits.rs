@@ -18,7 +18,7 @@ fn parse(wait: &Value) -> Result<Wait, Vec<(String, String)>> {
     }
 }
 
-/// The end of a wait that begins then; `None` if there is nothing to wait for.
+/// The end of a wait that begins at `now`; `None` if there is nothing to wait for.
 fn due(wait: &Value, now: &str) -> Option<String> {
     let wait = parse(wait).unwrap_or_else(|faults| panic!("{faults:?}"));
     let now: Timestamp = now.parse().unwrap();
@@ -35,7 +35,7 @@ fn check(wait: &Value, now: &str, expected: Option<&str>) {
     assert_eq!(due(wait, now).as_deref(), expected, "{wait} at {now}");
 }
 
-/// The opening, without the spread over its first minutes.
+/// Checks the opening of a window, without the spread over its first minutes.
 #[track_caller]
 fn opens(wait: &Value, now: &str, expected: &str) {
     let at: Timestamp = due(wait, now).unwrap_or_else(|| panic!("no wait at {now}")).parse().unwrap();

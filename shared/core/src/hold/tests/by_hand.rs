@@ -1,4 +1,4 @@
-//! What a person sends of a hold before it is released.
+//! Resends of held deliveries by a person before the release.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Whatever the order in which changes come, and however often, they lead to the same hold; and a subject has one final postback.
+//! Changes in any order, and repeated ones, lead to the same hold; and a subject has one final postback.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use proptest::{
 
 use super::*;
 
-/// What one change does: to the conversion, the platform's word on settling, and each transaction's new result, if it gets one.
+/// The effect of one change: on the conversion, the platform's `settled`, and each transaction's new result, if it gets one.
 type Story = (&'static str, Option<bool>, [Option<&'static str>; 3]);
 
 fn story() -> impl Strategy<Value = Story> {

@@ -1,4 +1,4 @@
-//! A model of one line: what arrives, repeats, crashes, is recorded and restarts in any order keeps the promises.
+//! A model of one line: arrivals, repeats, crashes, records and restarts in any order keep the promises (P2, P3, L1).
 
 use proptest::{
     collection::vec,
@@ -10,16 +10,16 @@ use super::*;
 
 const MAX_ATTEMPTS: u32 = 3;
 
-/// Something that happens.
+/// One event of the model.
 #[derive(Debug, Clone)]
 enum Step {
     /// A delivery's message is handed out.
     Arrive(Index),
     /// The last call for a delivery is repeated with its own token.
     Repeat(Index),
-    /// The process that sends is cut off: nothing is recorded.
+    /// The sending process is cut off: nothing is recorded.
     Crash,
-    /// What is being sent is answered and recorded.
+    /// The request that is being sent gets a response, which is recorded.
     Record { delivered: bool },
     /// The request that is being sent could not leave this machine.
     GiveBack,
@@ -41,9 +41,9 @@ struct Sending {
     base: u32,
     lease_until: Timestamp,
     token: String,
-    /// Nobody will record it.
+    /// `true` if nobody will record it.
     cut_off: bool,
-    /// The same call was repeated: it may have been sent twice.
+    /// `true` if the same call was repeated: it may have been sent twice.
     shared: bool,
 }
 
@@ -51,15 +51,15 @@ struct Model {
     play: Play,
     deliveries: Vec<(String, Order)>,
     claimed: Vec<u32>,
-    /// Attempts before the present budget.
+    /// The attempts before the present budget.
     base: Vec<u32>,
-    /// Whom a person asked to send again, as long as no newer one was sent.
+    /// `true` for a delivery that a person resent, until a newer one is sent.
     asked: Vec<bool>,
     tokens: Vec<String>,
     sending: Option<Sending>,
-    /// The newest version that had its first attempt.
+    /// The newest version that has had its first attempt.
     newest: Option<u64>,
-    /// Who looked in vain before its first attempt, and when last.
+    /// The last time at which a delivery polled in vain before its first attempt.
     looked: Vec<Option<Timestamp>>,
     calls: u32,
 }
@@ -154,7 +154,7 @@ impl Model {
         }
     }
 
-    /// It is over, and the line has forgotten it: of an attempt that was cut off nothing is known any more.
+    /// Ends a delivery that the line has forgotten: of an attempt that was cut off nothing is known any more.
     fn overtake(&mut self, id: &DeliveryId) {
         let who = self.deliveries.iter().position(|(name, _)| delivery(name) == *id).expect("the line has no others");
         if let Some(record) = self.play.log.get_mut(id) {
@@ -163,7 +163,7 @@ impl Model {
         }
     }
 
-    /// P3: whoever looked in the last three seconds is known, so that no later one's first attempt goes out before its own.
+    /// P3: a delivery that polled in the last three seconds is known, so that no later one's first attempt is sent before its own.
     fn assert_nobody_known_goes_first(&self, order: Order) {
         for (other, (name, others)) in self.deliveries.iter().enumerate() {
             let known =
@@ -177,7 +177,7 @@ impl Model {
         let Some(sending) = self.sending.take_if(|sending| !sending.cut_off) else { return };
         let (name, _) = &self.deliveries[sending.who];
         let name = name.clone();
-        // What outlived its lease counts only if nobody has claimed since.
+        // An attempt that outlived its lease counts only if nobody has claimed since.
         if self.play.now > sending.lease_until && !self.play.line.holds(&delivery(&name), sending.attempt, sending.base) {
             return;
         }
@@ -188,7 +188,7 @@ impl Model {
         }
     }
 
-    /// L1: what can't have left is not counted, whatever may have left stays so.
+    /// L1: a request that can't have left is not counted; one that may have left stays counted.
     fn give_back(&mut self) {
         let Some(sending) = self.sending.take_if(|sending| !sending.cut_off) else { return };
         let name = self.deliveries[sending.who].0.clone();
@@ -232,7 +232,7 @@ impl Model {
         }
     }
 
-    /// Whether a person may ask for something: the log has it, and it is not being sent.
+    /// Returns true if a person may give an instruction: the log has the delivery, and it is not being sent.
     fn may_be_asked_for(&self, name: &str) -> bool {
         let id = delivery(name);
         let record = self.play.log.get(&id);
@@ -261,7 +261,7 @@ impl Model {
         }
     }
 
-    /// Everything is tried again, nothing is ever delivered: how many rounds until all is over.
+    /// Records a failure for every attempt until all deliveries have ended.
     fn drain(&mut self) {
         for _ in 0..1_000 {
             for who in 0..self.deliveries.len() {
@@ -314,7 +314,7 @@ proptest! {
 
     #[test]
     fn p2_of_many_that_claim_at_once_one_wins(hands in 2..10_usize, version in 0..9_u64) {
-        // Each reads the same line; the compare-and-set lets one write, and the others read what it wrote.
+        // Each reads the same line; the compare-and-set lets one write, and the others read the new line.
         let mut play = Play::new();
         let won = play.decide("a", updated(version), "t0");
         let Decision::Claim { line, attempt: 1, .. } = won else { panic!("{won:?}") };

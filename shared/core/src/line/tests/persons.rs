@@ -1,4 +1,4 @@
-//! What a person asks of a delivery: to send it again, or to stop it.
+//! A person's instructions for a delivery: resend, or stop.
 
 use super::*;
 
@@ -171,7 +171,7 @@ fn l1_is_sending_as_long_as_the_lease_lasts_and_nothing_is_recorded() {
     assert_eq!(sending(&play, "b", 0), None);
     play.wait(55);
     assert_eq!(sending(&play, "a", 0), None);
-    // Its record may still be on its way.
+    // A record may still be on its way.
     play.recording = 600;
     assert_eq!(sending(&play, "a", 0), Some(600));
     play.wait(600);

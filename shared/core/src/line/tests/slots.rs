@@ -1,4 +1,4 @@
-//! Those that wait for their rule's rate.
+//! Deliveries that wait for their rule's rate.
 
 use super::*;
 

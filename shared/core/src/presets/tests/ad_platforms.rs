@@ -1,6 +1,6 @@
 use super::*;
 
-/// A lead of which the platform knows next to nothing.
+/// A lead with nothing but the required fields.
 fn bare_lead() -> Value {
     sale_but(|detail| {
         let conversion = detail["conversion"].as_object_mut().unwrap();

@@ -11,7 +11,7 @@ fn rejected() -> Value {
     sale_but(|detail| detail["transactions"][0]["result"] = json!("rejected"))
 }
 
-/// The sale without what the platform may leave out.
+/// The sale without the fields that the platform may leave out.
 fn bare() -> Value {
     sale_but(|detail| {
         for key in ["value", "currency", "voucher", "ip", "affs"] {

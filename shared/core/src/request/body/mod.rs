@@ -23,13 +23,13 @@ pub(super) enum Body {
     Json { fields: Vec<Field>, tree: Tree },
     /// Fields, percent-encoded.
     Form(Vec<Field>),
-    /// Fields, each a part.
+    /// Fields, each a part of its own.
     Multipart(Vec<Field>),
     /// A text, escaped by its content type.
     Raw { content_type: Box<str>, text: Template },
 }
 
-/// One field. Of a form its path is the name, as it was written.
+/// One field. In a form its path is the name, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Field {
     path: Box<str>,
@@ -37,7 +37,7 @@ pub(super) struct Field {
     value: Part,
 }
 
-/// The type of a field's value. In a JSON body a value that doesn't fit becomes `null`. In forms every value is a text; in one of JSON, values are
+/// The type of a field's value. In a JSON body a value that doesn't fit becomes `null`. In forms every value is a text; a text of JSON is
 /// escaped for JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum FieldType {
@@ -80,7 +80,7 @@ const FORMATS: [(&str, Format); 5] = [
 ];
 
 impl Body {
-    /// Reads `body`; absent is none.
+    /// Reads `body`; absent means no body.
     pub(super) fn parse(request: &Fields<'_>, allowed: Allowed, faults: &mut Faults) -> Option<Self> {
         let Some(value) = request.get("body") else { return Some(Self::None) };
         let known = ["format", "fields", "content_type", "text"];
@@ -132,7 +132,7 @@ impl Body {
         }
     }
 
-    /// Its parts in order; a raw text is none.
+    /// Its parts in order; a raw text has none.
     pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
         self.fields().iter().map(|field| &field.value)
     }
@@ -159,7 +159,7 @@ impl Body {
         self.parts().flat_map(Part::templates).chain(self.raw_text())
     }
 
-    /// Format, place and text of every template that fits, in the order of the body.
+    /// The format, place and text of every template that `fits`, in the order of the body.
     pub(super) fn parts_that(&self, fits: impl Fn(&Template) -> bool) -> Vec<&str> {
         let of_fields = |format: &'static str, fields| {
             let fitting = <[Field]>::iter(fields).filter(|field| field.value.templates().any(&fits));
@@ -202,7 +202,7 @@ fn within_limit(body: &str) -> Result<(), RenderFault> {
     within(LONGEST_BODY_BYTES, body.len())
 }
 
-/// How values are escaped in a raw text of that content type (Q1).
+/// The escaping of values in a raw text of that content type (Q1).
 fn raw_place(content_type: &str) -> Place {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
@@ -235,7 +235,7 @@ impl Field {
     fn list(body: &Fields<'_>, format: Format, allowed: Allowed, faults: &mut Faults) -> Option<Vec<Self>> {
         let items = objects(body, "fields", MOST_BODY_FIELDS, &["path", "value", "type", "do_not_send"], faults);
         let fields = items.iter().map(|(_, item)| Self::parse(item, format, allowed, faults));
-        // Every field is read, so that every fault is found.
+        // All fields are read, so that every fault is found.
         fields.collect::<Vec<_>>().into_iter().collect()
     }
 
@@ -259,7 +259,7 @@ impl Field {
         (faults.count() == before).then_some(field)
     }
 
-    /// Writes the value percent-encoded. One of JSON is escaped for JSON first.
+    /// Writes the value percent-encoded. A value in JSON is escaped for JSON first.
     fn render_in_form(&self, scope: &Scope<'_>, out: &mut String) -> Result<Filled, RenderFault> {
         if self.kind != FieldType::Json {
             return self.value.render(scope, out);

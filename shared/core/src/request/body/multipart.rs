@@ -1,4 +1,4 @@
-//! Multipart forms (RFC 7578): each field a part, between boundaries that occur in none.
+//! Multipart forms (RFC 7578): each field is a part, between boundaries that occur in none of them.
 
 use super::{Field, within_limit};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     template::{Filled, RenderFault, Scope},
 };
 
-/// Writes the form and gives its content type.
+/// Writes the form and returns its content type.
 pub(super) fn render(fields: &[Field], scope: &Scope<'_>, out: &mut String) -> Result<String, RenderFault> {
     let mut parts = Vec::with_capacity(fields.len());
     let mut all = String::new();
@@ -33,7 +33,7 @@ pub(super) fn render(fields: &[Field], scope: &Scope<'_>, out: &mut String) -> R
     Ok(format!("multipart/form-data; boundary={boundary}"))
 }
 
-/// The same for the same delivery and attempt, and `taken` by nothing in the body.
+/// A boundary that is the same for the same delivery and attempt, and not `taken` by a text of the body.
 fn boundary(scope: &Scope<'_>, taken: impl Fn(&str) -> bool) -> String {
     let attempt = scope.attempt.to_string();
     let mut n = 0_u32;
@@ -47,7 +47,7 @@ fn boundary(scope: &Scope<'_>, taken: impl Fn(&str) -> bool) -> String {
     }
 }
 
-/// A name between quotes, by the rules of HTML's forms: quotes and line breaks are percent-encoded.
+/// A quoted name, by the rules of HTML's forms: quotes and line breaks are percent-encoded.
 fn quoted(name: &str, out: &mut String) {
     for c in name.chars() {
         match c {

@@ -24,12 +24,12 @@ enum Node {
     Object(Vec<(Box<str>, Node)>),
     /// Only positions that have a field take memory, however large they are.
     Array(BTreeMap<usize, Node>),
-    /// Not known yet.
+    /// An array position without a field yet.
     Gap,
 }
 
 impl Tree {
-    /// Groups the fields. Two that can't stand in one document, and lists with gaps, are faults.
+    /// Groups the fields. Fields that exclude each other, and lists with gaps, are faults.
     pub(super) fn of(fields: &[Field], pointer: &str, faults: &mut Faults) -> Option<Self> {
         let before = faults.count();
         let mut root = if fields.is_empty() { Node::Object(Vec::new()) } else { Node::Gap };
@@ -45,8 +45,8 @@ impl Tree {
         (faults.count() == before).then_some(Self(root))
     }
 
-    /// Writes the document. Dropped fields leave no trace: lists close up, and an object or a list whose every field was
-    /// dropped is dropped as well; what remains at least is `{}` or `[]`.
+    /// Writes the document. Dropped fields leave no trace: lists close up, and an object or a list without remaining fields
+    /// is dropped as well; the document is at least `{}` or `[]`.
     pub(super) fn render(&self, fields: &[Field], scope: &Scope<'_>, out: &mut String) -> Result<(), RenderFault> {
         if self.0.render(fields, scope, out)? == Filled::Omit {
             out.push_str(if matches!(self.0, Node::Array(_)) { "[]" } else { "{}" });

@@ -11,7 +11,7 @@ fn fields(format: &str, fields: &[(&str, &str, &str)]) -> Value {
     post(&json!({"format": format, "fields": fields.collect::<Vec<_>>()}))
 }
 
-/// The content type and the body that go out.
+/// Checks the content type and the body of a rendered request.
 #[track_caller]
 fn check(document: &Value, click_id: &str, content_type: &str, body: &str) {
     let text = sent(document, click_id).unwrap();
@@ -190,7 +190,7 @@ fn q1_two_hundred_fields_are_allowed() {
     check_faults(&many(201), &[("/request/body/fields", "201 are too many: 200 are allowed")]);
 }
 
-/// A visitor's value that closes the string it stands in.
+/// A visitor's value that closes the JSON string around it.
 const INJECTED: &str = r#"x","role":"admin"#;
 
 #[test]

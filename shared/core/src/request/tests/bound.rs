@@ -1,4 +1,4 @@
-//! Variables of a rule, and the sorted query (B1).
+//! Variables of a rule, and the sorted query (Q1).
 
 use super::*;
 use crate::{

@@ -1,4 +1,4 @@
-//! Texts that are chosen, and parts that are not sent, by conditions (Q6).
+//! Texts chosen by conditions, and parts dropped by conditions (Q6).
 
 use proptest::prelude::*;
 

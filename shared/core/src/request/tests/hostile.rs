@@ -1,4 +1,4 @@
-//! Properties: whatever a value holds, it stays in its place. What was rendered is read by parsers that know nothing of us.
+//! Properties: any value stays in its place. Independent parsers read the rendered requests.
 
 use proptest::prelude::*;
 use url::Url;

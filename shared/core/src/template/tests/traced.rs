@@ -1,9 +1,9 @@
-//! What is told of each macro to people who try a rule out.
+//! The trace of each macro for people who try a rule.
 
 use super::{ADMIN, Place, Template, event, in_scope, template};
 use crate::{change::Change, event::EventKind, macros::catalogue, template::Allowed, testing};
 
-/// Written, from, value, text and whether it is missing, of each macro.
+/// Checks the trace of each macro: its text, its origin, its value, the rendered text, and whether it is missing.
 #[track_caller]
 fn check(text: &str, expected: &[(&str, &str, &str, &str, bool)]) {
     let event = event();
@@ -52,7 +52,7 @@ fn q5_what_secrets_came_to_is_masked_even_where_their_values_are_rendered() {
     );
 }
 
-/// Whatever a macro reads stands where it says, as the event gives it.
+/// Each macro's origin points to the field with its value.
 #[test]
 fn contract_3_pointers_lead_to_what_was_read() {
     let detail = testing::detail();
