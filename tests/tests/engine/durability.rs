@@ -75,7 +75,7 @@ async fn what_was_answered_survives_a_kill() {
 /// Runs the other process until it has said so many lines, and kills it; everything that it said.
 fn run_and_kill(folder: &Path, lines: usize) -> Vec<String> {
     let mut other = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "commits_until_it_is_killed", "--ignored", "--nocapture"])
+        .args(["--exact", "durability::commits_until_it_is_killed", "--ignored", "--nocapture"])
         .env(FOLDER, folder)
         .stdout(Stdio::piped())
         .spawn()
