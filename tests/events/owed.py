@@ -198,6 +198,9 @@ def bus(entry, rows):
             yield {"detail-type": "Delivery Ended"} | about | {"change_id": change_id, "state": state, "attempts": requests}
         elif entry["receiver"] == "login_status_report":
             yield {"detail-type": "Conversion Result Received"} | about | {"attempt": 3, "result": "approved", "payout": "18.00"}
+        elif entry["receiver"] == "calls_back":
+            told = json.loads(entry["callback"])
+            yield {"detail-type": "Conversion Result Received"} | about | {"result": told["status"], "payout": told["amount"]}
         elif entry["receiver"] == "pending_twice":
             told = json.loads(entry["answers"][-1]["body"])
             yield {"detail-type": "Conversion Result Received"} | about | {"attempt": requests, "result": "approved", "payout": told["payout"]}

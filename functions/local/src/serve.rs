@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     edge,
-    server::{LocalServer, Options, ResolverKind, StartError},
+    server::{LocalServer, Options, PublicUrl, ResolverKind, StartError},
     signals::Signals,
 };
 
@@ -59,7 +59,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), ServeError> {
         data: args.data,
         listen: args.listen,
         private_targets: args.allow_private_targets,
-        public_url: args.public_url,
+        public_url: args.public_url.map_or(PublicUrl::None, PublicUrl::Given),
         resolver: args.resolver,
     };
     let server = LocalServer::start(options).await?;

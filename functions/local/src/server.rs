@@ -51,9 +51,20 @@ pub struct Options {
     /// Whether receivers at addresses that are not public may be named and called.
     pub private_targets: bool,
     /// The address at which receivers reach this server, if they do (W17).
-    pub public_url: Option<String>,
+    pub public_url: PublicUrl,
     /// The resolver of receivers' names.
     pub resolver: ResolverKind,
+}
+
+/// The address at which receivers reach the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicUrl {
+    /// They don't.
+    None,
+    /// This one.
+    Given(String),
+    /// The one at which it listens: they run on this machine.
+    Own,
 }
 
 /// The resolver of receivers' names.
@@ -129,7 +140,11 @@ impl LocalServer {
         let store = Store::open(&options.data)?;
         let settings = Settings {
             private_targets: options.private_targets,
-            public_url: options.public_url,
+            public_url: match options.public_url {
+                PublicUrl::None => None,
+                PublicUrl::Given(url) => Some(url),
+                PublicUrl::Own => Some(format!("http://{address}")),
+            },
             keep_events: true,
             ..Settings::default()
         };

@@ -15,7 +15,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Order, Partition, Range, StoreError, Swap},
+    backend::{Backend, Effects, Item, Order, Partition, Range, StoreError, Swap},
     delivery::{Deliveries, callback_urls::Token, listen::tell, sealed::seal_callback},
     keys,
     refused::Refused,
@@ -32,6 +32,8 @@ const MAX_LOOKED_AT: usize = 100;
 const LONGEST_FLOW: SignedDuration = SignedDuration::from_hours(24 * 120);
 /// The digits of a webhook's id.
 const WEBHOOK_DIGITS: usize = 32;
+/// The time for which a webhook that was taken is known again.
+const TAKEN_KEPT: SignedDuration = SignedDuration::from_hours(72);
 /// The time after which a sender may try again that sent too many callbacks, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 60;
 
@@ -94,7 +96,8 @@ impl<B: Backend> Callbacks<B> {
         Ok(rule.filter(|rule| rule.head.live && rule.head.webhook.as_deref() == Some(webhook)).map(Webhook))
     }
 
-    /// Takes a webhook of a rule for every delivery that waits for what it brings (W18); returns how many those are.
+    /// Takes a webhook of a rule for every delivery that waits for what it brings (W18); returns how many those are. The same again, where
+    /// none waits any more, is answered as the first time.
     ///
     /// # Errors
     /// The proof is missing, or no delivery waits for it: its sender is to send it again.
@@ -121,7 +124,15 @@ impl<B: Backend> Callbacks<B> {
                 }
             }
         }
-        if taken == 0 { Err(Refused::NotFound) } else { Ok(taken) }
+        let key = keys::webhook_taken(&rule.id, &request.name());
+        if taken == 0 {
+            let before = self.store.get_one(key).await?;
+            return before.map(|item| Ok(rows::read_item(&item)?)).unwrap_or(Err(Refused::NotFound));
+        }
+        let expires = Some(self.store.now() + TAKEN_KEPT);
+        let put = vec![Item { expires, ..rows::item(key, &taken) }];
+        self.store.commit_one(Effects { put, ..Effects::default() }).await?;
+        Ok(taken)
     }
 
     /// The meaning of a request for the rule's steps, off the threads that serve everybody and in its owner's turn.
@@ -130,7 +141,7 @@ impl<B: Backend> Callbacks<B> {
         let (owner, now) = (rule.head.owner.clone(), self.store.now());
         let (rule, names, request) = (rule.clone(), steps.to_vec(), request.clone());
         let judge = move || {
-            let (answer, steps) = (request.answer(), Steps::default());
+            let (answer, steps) = (request.answer().read_raw(), Steps::default());
             let incoming = Incoming { answer: &answer, secrets: &secrets, rule: rule.id.as_str(), now, steps: &steps };
             let judge = |name: &String| {
                 let listen = rule.definition.plan.listen(name)?;

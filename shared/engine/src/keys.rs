@@ -16,6 +16,7 @@
 //! | `MI#rule` | rule | a rule that mirrors a step of the first |
 //! | `WH#webhook` | `RULE` | the rule of a webhook |
 //! | `WA#rule#name` | id | a delivery that waits for a webhook that brings a value |
+//! | `WT#rule#name` | `TAKEN` | how many deliveries read a webhook, by the name of what it brought |
 //! | `R#rule` | `FAILING` | since when it may be failing |
 //! | `R#rule` | `REPLAY` | the name of its replay or backfill that runs |
 //! | `J#all` | replay | a replay or a backfill; `J#affiliate#a` names those of an affiliate's rules |
@@ -121,6 +122,11 @@ pub(crate) fn awaiting(rule_id: &Id, name: &str) -> String {
 /// A delivery that waits for a webhook under a name.
 pub(crate) fn awaiting_delivery(rule_id: &Id, name: &str, id: &DeliveryId) -> Key {
     Key::new(awaiting(rule_id, name), id.as_str())
+}
+
+/// The number of deliveries that read a webhook, by the name of what it brought.
+pub(crate) fn webhook_taken(rule_id: &Id, name: &str) -> Key {
+    Key::new(format!("WT#{rule_id}#{name}"), "TAKEN")
 }
 
 /// The parameters of a long event of the conversion of this delivery, by their hash.

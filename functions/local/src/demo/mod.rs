@@ -27,7 +27,7 @@ use tracking_core::id::Id;
 
 use crate::{
     console_link, edge,
-    server::{LocalServer, Options, ResolverKind, StartError},
+    server::{LocalServer, Options, PublicUrl, ResolverKind, StartError},
     signals::Signals,
 };
 pub use api::ApiError;
@@ -45,7 +45,7 @@ const AFFILIATE: &str = "aff_2";
   tracking demo --keep demo-data     (the same, and the store stays in demo-data)
 
 Shows the first postbacks of each rule, all of the first flows, and all of those that are asked again, tried again, or sent once their
-conversion is settled. The clock begins before 9:00 of the last working day in Prague, and moves on for what waits for office hours.
+conversion is settled. One receiver calls back, and the login of one rule is another one's, by a mirror. The clock begins before 9:00 of the last working day in Prague, and moves on for what waits for office hours.
 
 Exit code: 0 if what arrived is what the rules owe, 1 if anything differs, 2 if the demo could not run.")]
 pub struct DemoArgs {
@@ -101,7 +101,7 @@ pub async fn demo(args: DemoArgs) -> Result<ExitCode, DemoError> {
         data: folder.path().to_owned(),
         listen: "127.0.0.1:0".to_owned(),
         private_targets: true,
-        public_url: None,
+        public_url: PublicUrl::Own,
         resolver: ResolverKind::default(),
     };
     let clock = DemoClock::before_opening();

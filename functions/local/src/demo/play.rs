@@ -113,7 +113,7 @@ async fn make_rules(
     let (mut made, mut keys) = (Vec::new(), BTreeMap::new());
     for rule in &sample.rules {
         let address = receivers.address(&rule.key).expect("each rule has a receiver");
-        let new = api.create(&rule.resource(address)).await?;
+        let new = api.create(&rule.resource(address, &keys)).await?;
         keys.insert(new.id.clone(), rule.key.clone());
         made.push(new);
     }
@@ -200,6 +200,7 @@ async fn look(
     }
     seen.bus = api.published(keys).await?;
     let requests = receivers.arrivals().into_iter();
+    seen.callbacks = receivers.callbacks();
     seen.requests = requests.map(|arrival| Request { key: arrival.key, delivery_id: arrival.delivery_id }).collect();
     Ok(seen)
 }

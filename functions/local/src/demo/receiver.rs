@@ -5,6 +5,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use axum::{
@@ -13,9 +14,14 @@ use axum::{
     http::{StatusCode, Uri, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
+use reqwest::Client;
+use serde_json::Value;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::Instant};
 
 use super::sample::{SampleRule, Scripted};
+
+/// The time that a callback may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The header that tells deliveries apart (Q1).
 const DELIVERY_ID: &str = "tracking-delivery-id";
@@ -37,11 +43,15 @@ pub(super) struct Arrival {
     pub(super) answer: Scripted,
 }
 
+/// The ids of the deliveries that receivers have called back, as often as they did.
+type CalledBack = Arc<Mutex<Vec<String>>>;
+
 /// Running receivers. They end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Receivers {
     addresses: BTreeMap<String, SocketAddr>,
     arrived: Arc<Mutex<Vec<Arrival>>>,
+    called_back: CalledBack,
     _serving: JoinSet<()>,
 }
 
@@ -53,6 +63,8 @@ struct Desk {
     counts: Mutex<HashMap<Option<String>, u32>>,
     arrived: Arc<Mutex<Vec<Arrival>>>,
     told: mpsc::UnboundedSender<Arrival>,
+    client: Client,
+    called_back: CalledBack,
 }
 
 impl Receivers {
@@ -61,12 +73,20 @@ impl Receivers {
     /// # Errors
     /// No port of the loopback address is free.
     pub(super) async fn start(rules: &[SampleRule], told: &mpsc::UnboundedSender<Arrival>) -> io::Result<Self> {
-        let arrived = Arc::new(Mutex::new(Vec::new()));
+        let (arrived, called_back) = (Arc::new(Mutex::new(Vec::new())), CalledBack::default());
+        let client = Client::builder().no_proxy().timeout(TIMEOUT).build().map_err(io::Error::other)?;
         let (mut addresses, mut serving) = (BTreeMap::new(), JoinSet::new());
         for rule in rules {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             addresses.insert(rule.key.clone(), listener.local_addr()?);
-            let desk = Desk { rule: rule.clone(), counts: Mutex::default(), arrived: Arc::clone(&arrived), told: told.clone() };
+            let desk = Desk {
+                rule: rule.clone(),
+                counts: Mutex::default(),
+                arrived: Arc::clone(&arrived),
+                told: told.clone(),
+                client: client.clone(),
+                called_back: Arc::clone(&called_back),
+            };
             let routes = Router::new().fallback(receive).with_state(Arc::new(desk));
             serving.spawn(async move {
                 if let Err(error) = axum::serve(listener, routes).await {
@@ -74,7 +94,11 @@ impl Receivers {
                 }
             });
         }
-        Ok(Self { addresses, arrived, _serving: serving })
+        for (rule, other) in rules.iter().filter_map(|rule| Some((rule, rule.receiver_of.as_ref()?))) {
+            let address = addresses[other];
+            addresses.insert(rule.key.clone(), address);
+        }
+        Ok(Self { addresses, arrived, called_back, _serving: serving })
     }
 
     /// Where a rule's receiver listens.
@@ -87,6 +111,11 @@ impl Receivers {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The deliveries that were called back, by their ids, as often as they were.
+    pub(super) fn callbacks(&self) -> Vec<String> {
+        self.called_back.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// When the last request came.
     pub(super) fn last_at(&self) -> Option<Instant> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner).last().map(|arrival| arrival.at)
@@ -95,11 +124,8 @@ impl Receivers {
 
 async fn receive(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    // Read to its end, as a receiver would; what is in it is not the demo's matter.
-    let read = axum::body::to_bytes(body, 1024 * 1024).await;
-    if read.is_err() {
-        return StatusCode::BAD_REQUEST.into_response();
-    }
+    // Read to its end, as a receiver would; but for a callback URL what is in it is not the demo's matter.
+    let Ok(body) = axum::body::to_bytes(body, 1024 * 1024).await else { return StatusCode::BAD_REQUEST.into_response() };
     let delivery_id = parts.headers.get(DELIVERY_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let attempt = desk.count(delivery_id.clone());
     let answer = desk.rule.answer(&parts.uri, attempt);
@@ -115,12 +141,36 @@ async fn receive(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     };
     desk.arrived.lock().unwrap_or_else(PoisonError::into_inner).push(arrival.clone());
     // Nobody listens once the demo is over.
-    let _unheard = desk.told.send(arrival);
+    let _unheard = desk.told.send(arrival.clone());
+    if let Some((url, id)) = callback_url(&body).zip(arrival.delivery_id) {
+        // At once, so that it may come before the answer to this request is read (W17).
+        tokio::spawn(async move { desk.call_back(url, id).await });
+    }
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(CONTENT_TYPE, answer.content_type)], answer.body).into_response()
 }
 
+/// The URL under `callback` of a JSON body.
+fn callback_url(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    body["callback"].as_str().map(ToOwned::to_owned)
+}
+
 impl Desk {
+    /// Sends the callback of the rule to this URL, twice: the same again is the same callback.
+    async fn call_back(&self, url: String, delivery_id: String) {
+        let Some(body) = &self.rule.callback else { return };
+        let call = || self.client.post(&url).header(CONTENT_TYPE, "application/json").body(body.clone()).send();
+        for outcome in [call().await, call().await] {
+            match outcome.map(|response| response.status()) {
+                Ok(StatusCode::ACCEPTED) => {}
+                Ok(status) => return tracing::error!(%status, "a callback of the demo was refused"),
+                Err(error) => return tracing::error!(%error, "a callback of the demo did not arrive"),
+            }
+        }
+        self.called_back.lock().unwrap_or_else(PoisonError::into_inner).push(delivery_id);
+    }
+
     fn count(&self, delivery_id: Option<String>) -> u32 {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(delivery_id).or_default();

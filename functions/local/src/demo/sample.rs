@@ -14,6 +14,8 @@ const CONVERSIONS: &str = include_str!("../../../../tests/events/conversions.ndj
 
 /// The host that stands in the sample rules for the receiver's own.
 const HOST: &str = "RECEIVER";
+/// What stands before a rule's key in place of its id.
+const ID_OF: &str = "ID_OF_";
 /// The receiver of a rule that sends within office hours.
 const OFFICE_HOURS: &str = "office_hours";
 /// What stands in place of a secret where people read.
@@ -33,6 +35,12 @@ pub(super) struct SampleRule {
     /// External ids that its receiver does not know.
     #[serde(default)]
     pub(super) not_found: Vec<String>,
+    /// The body that its receiver sends to the callback URL of a request that holds one.
+    #[serde(default)]
+    pub(super) callback: Option<String>,
+    /// The key of the rule whose receiver is also that of this one.
+    #[serde(default)]
+    pub(super) receiver_of: Option<String>,
     secret_values: Map<String, Value>,
     /// Secrets that its receiver gives away in an answer.
     #[serde(default)]
@@ -49,10 +57,13 @@ pub(super) struct Scripted {
 }
 
 impl SampleRule {
-    /// The resource to create, with the receiver's address in it.
-    pub(super) fn resource(&self, receiver: SocketAddr) -> Value {
+    /// The resource to create, with the receiver's address in it, and the ids of the rules before it, whose keys are given by id.
+    pub(super) fn resource(&self, receiver: SocketAddr, keys: &BTreeMap<String, String>) -> Value {
         let text = self.rule.to_string().replace(HOST, &receiver.to_string());
-        let mut rule: Value = serde_json::from_str(&text).expect("an address needs no escapes");
+        let named =
+            |text: String, (id, key): (&String, &String)| text.replace(&format!("\"{ID_OF}{key}\""), &format!("\"{id}\""));
+        let text = keys.iter().fold(text, named);
+        let mut rule: Value = serde_json::from_str(&text).expect("an address and an id need no escapes");
         if !self.secret_values.is_empty() {
             rule["secret_values"] = json!(self.secret_values);
         }
@@ -196,19 +207,19 @@ mod tests {
     #[test]
     fn the_sample_is_read_and_agrees_with_itself() {
         let sample = Sample::load();
-        assert_eq!((sample.rules.len(), sample.offers.len(), sample.events.len()), (33, 10, 501));
-        assert_eq!(sample.owed.total.requests, 927);
-        assert_eq!(sample.owed.rules.values().map(|owed| owed.deliveries).sum::<usize>(), 859);
+        assert_eq!((sample.rules.len(), sample.offers.len(), sample.events.len()), (36, 10, 501));
+        assert_eq!(sample.owed.total.requests, 949);
+        assert_eq!(sample.owed.rules.values().map(|owed| owed.deliveries).sum::<usize>(), 870);
         for rule in &sample.rules {
             let owed = &sample.owed.rules[&rule.key];
             assert_eq!(owed.deliveries, owed.owed.len(), "{}", rule.key);
             assert_eq!(owed.requests, owed.owed.iter().map(|row| row.requests as usize).sum::<usize>(), "{}", rule.key);
         }
-        assert_eq!(sample.owed.rules.len(), 33);
+        assert_eq!(sample.owed.rules.len(), 36);
         let telling: Vec<_> = sample.rules.iter().filter(|rule| rule.is_telling()).map(|rule| rule.key.as_str()).collect();
         assert_eq!(telling, ["bank", "flaky", "final_now", "final_settled"]);
         let flows: Vec<_> = sample.rules.iter().filter(|rule| rule.is_flow()).map(|rule| rule.key.as_str()).collect();
-        assert_eq!(flows, ["flow_status", "flow_loop", "flow_hours"]);
+        assert_eq!(flows, ["flow_status", "flow_loop", "flow_hours", "flow_callback", "flow_login", "flow_mirror"]);
     }
 
     #[test]
@@ -226,11 +237,15 @@ mod tests {
     fn the_receivers_address_is_put_into_a_rule() {
         let sample = Sample::load();
         let bank = sample.rules.iter().find(|rule| rule.key == "bank").unwrap();
-        let resource = bank.resource("127.0.0.1:9".parse().unwrap());
+        let receiver = "127.0.0.1:9".parse().unwrap();
+        let resource = bank.resource(receiver, &BTreeMap::new());
         assert_eq!(resource["request"]["url"], "http://127.0.0.1:9/bank/status?id={external_id}");
         assert_eq!(resource["secret_values"]["token"], "bank-5ad1");
         let flow = sample.rules.iter().find(|rule| rule.key == "flow_loop").unwrap();
         let url = "http://127.0.0.1:9/loop/look?conversion={conversion_id}&n={attempt}";
-        assert_eq!(flow.resource("127.0.0.1:9".parse().unwrap())["steps"][0]["call"]["url"], url);
+        assert_eq!(flow.resource(receiver, &BTreeMap::new())["steps"][0]["call"]["url"], url);
+        let mirror = sample.rules.iter().find(|rule| rule.key == "flow_mirror").unwrap();
+        let keys = BTreeMap::from([("trk_7".to_owned(), "flow_login".to_owned())]);
+        assert_eq!(mirror.resource(receiver, &keys)["steps"][0]["mirror"]["tracking_api_id"], "trk_7");
     }
 }

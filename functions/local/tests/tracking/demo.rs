@@ -54,9 +54,19 @@ fn contract_4_the_demo_ends_with_what_the_rules_owe() {
         assert!(link.lines().next().unwrap().contains("/console/#token=ey"), "{link}");
     }
     assert!(out.lines().any(|line| line == "everything that the rules owe arrived, and nothing else"), "{out}");
-    assert!(out.contains("859 deliveries, 927 requests of which "), "{out}");
+    assert!(out.contains("870 deliveries, 949 requests of which "), "{out}");
     assert!(!out.contains('\u{1b}'), "no colours where there is no terminal: {out}");
-    for secret in ["bank-5ad1", "0a1b2c3d4e5f", "ef-4b1f", "wh-3e1c", "flow-pw-2d90", "flow-token-7c41"] {
+    for secret in [
+        "bank-5ad1",
+        "0a1b2c3d4e5f",
+        "ef-4b1f",
+        "wh-3e1c",
+        "flow-pw-2d90",
+        "flow-token-7c41",
+        "login-pw-5c11",
+        "mirror-pw-77aa",
+        "mirror-token-88e2",
+    ] {
         assert!(!out.contains(secret) && !err.contains(secret), "a secret shows (Q5): {secret}");
     }
     // A receiver that fails twice and recovers, and a status that is pending twice, then approved.
@@ -72,6 +82,10 @@ fn contract_4_the_demo_ends_with_what_the_rules_owe() {
     assert_eq!(status, [2, 5], "{out}");
     assert_eq!(outcomes("flow_loop", "branch: another step"), 8, "{out}");
     assert_eq!(outcomes("flow_hours", "delivered"), 2, "{out}");
+    // Two flows that were called back and reported it; two that logged in by the request of another rule.
+    assert_eq!((outcomes("flow_callback", "delivered"), outcomes("flow_mirror", "delivered")), (4, 4), "{out}");
+    assert!(out.contains("/network/thanks?lead=trx_") && out.contains("&amount=9.00"), "{out}");
+    assert!(out.lines().any(|line| line.contains("│ flow_mirror ") && line.contains(" 8 / 8 ")), "{out}");
     let said = "7 postbacks in wait of office hours: the clock moves on to ";
     let moved = out.lines().find(|line| line.starts_with(said)).expect("it is moved");
     assert!(moved.ends_with("day 09:06 in Prague"), "{moved}");

@@ -61,6 +61,7 @@ pub struct Answer {
     body: Vec<u8>,
     cut: Option<Cut>,
     notes: Vec<String>,
+    is_read_raw: bool,
     read: OnceLock<Body>,
     _held: Option<Box<dyn Held>>,
 }
@@ -74,7 +75,7 @@ impl Answer {
     /// A complete response; header names are made lower-case.
     pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let headers = with_cookies_joined(headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)));
-        Self { status, headers, body, cut: None, notes: Vec::new(), read: OnceLock::new(), _held: None }
+        Self { status, headers, body, cut: None, notes: Vec::new(), is_read_raw: false, read: OnceLock::new(), _held: None }
     }
 
     /// The same response with a note for the log on how it was received.
@@ -121,6 +122,17 @@ impl Answer {
     /// The body's bytes as received.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The same answer, of which `{body}` reads every byte: a signature is made over the bytes as they came.
+    #[must_use]
+    pub fn read_raw(self) -> Self {
+        Self { is_read_raw: true, ..self }
+    }
+
+    /// The bytes that `{body}` reads, if it reads every one of them.
+    pub(crate) fn raw(&self) -> Option<&[u8]> {
+        self.is_read_raw.then_some(&*self.body)
     }
 
     /// The whole body as text, without its byte order mark and surrounding white space (A2).

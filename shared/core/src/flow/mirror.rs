@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::MAX_STEPS;
+use super::{MAX_STEPS, Plan};
 use crate::{
     document::Fields,
     fault::Faults,
     id::Id,
     json,
     json::{Map, Value},
+    macros::Macro,
+    request::Variables,
 };
 
 /// The fields that a mirror takes from the step that it mirrors.
@@ -100,6 +102,29 @@ impl Masters {
         expanded.remove("mirror");
         expanded.extend(taken.as_object()?.clone());
         Some((Value::Object(expanded), Reflected { mirror, is_gone }))
+    }
+}
+
+impl Plan {
+    /// Adds a fault for each variable that the request of a mirror reads, or what its response sets, and its own rule gives no value for
+    /// (W19). A text that says what stands in place of an empty value may do without. `own` are the variables of the rule.
+    pub(crate) fn check_mirrored_variables(&self, own: &Variables, faults: &mut Faults) {
+        for (index, step) in self.steps.iter().enumerate() {
+            let is_mirror = step.reflects.as_ref().is_some_and(|reflected| !reflected.is_gone);
+            let Some(call) = step.call().filter(|_| is_mirror) else { continue };
+            let set = call.answer.placed_templates().map(|(_, text)| text);
+            let read = call.request.templates().chain(set).flat_map(|text| text.uses());
+            let missing: BTreeSet<&str> = read
+                .filter(|used| !used.minds_empty)
+                .filter_map(|used| if let Macro::Var(name) = used.source { Some(&**name) } else { None })
+                .filter(|name| !own.contains(name) && !self.sets_variable(name))
+                .collect();
+            for name in missing {
+                let detail =
+                    format!("the step that is mirrored reads {{var.{name}}}: write it under variables, or set it in a step");
+                faults.add(format!("/steps/{index}/mirror"), detail);
+            }
+        }
     }
 }
 

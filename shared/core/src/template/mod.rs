@@ -336,6 +336,11 @@ impl Template {
         self.secrets().next().is_some() || self.all_slots().any(|slot| read(&slot.source))
     }
 
+    /// Returns true if it holds one of these callback URLs.
+    pub(crate) fn reads_url(&self, names: &[&str]) -> bool {
+        self.all_slots().any(|slot| slot.source.callback().is_some_and(|name| names.contains(&name.key())))
+    }
+
     /// Returns true if it reads the sorted query.
     pub(crate) fn reads_sorted_query(&self) -> bool {
         self.all_slots().any(|slot| slot.source == Macro::Fixed(Fixed::QuerySorted))

@@ -107,7 +107,10 @@ impl Modifier {
                 Some(number) => value.with_number(number),
                 None => value,
             },
-            _ => Value::Text(self.apply_to_text(value.into_text(), scope)?),
+            _ => match (&value, self.of_bytes(scope)) {
+                (Value::Raw(bytes), Some(of_bytes)) => Value::Text(of_bytes(bytes).into()),
+                _ => Value::Text(self.apply_to_text(value.into_text(), scope)?),
+            },
         };
         match &changed {
             Value::Text(text) if text.len() > LONGEST_VALUE_BYTES => Err(TOO_LONG),
@@ -117,7 +120,11 @@ impl Modifier {
 
     /// The number of steps for a value, without those of a regular expression.
     fn steps(&self, value: &Value<'_>) -> usize {
-        let bytes = if let Value::Text(text) = value { text.len() } else { 0 };
+        let bytes = match value {
+            Value::Text(text) => text.len(),
+            Value::Raw(bytes) => bytes.len(),
+            _ => 0,
+        };
         1 + match self {
             Self::Map(pairs) => bytes + pairs.len(),
             Self::Md5
@@ -133,8 +140,28 @@ impl Modifier {
         }
     }
 
+    /// The step as a function of bytes, if it is one.
+    fn of_bytes<'m>(&'m self, scope: &Scope<'m>) -> Option<Box<dyn Fn(&[u8]) -> String + 'm>> {
+        Some(match self {
+            Self::Hex => Box::new(hex),
+            Self::Base64 => Box::new(|bytes| BASE64_STANDARD.encode(bytes)),
+            Self::Md5 => Box::new(|bytes| hex(&Md5::digest(bytes))),
+            Self::Sha1 => Box::new(|bytes| hex(&Sha1::digest(bytes))),
+            Self::Sha256 => Box::new(|bytes| hex(&Sha256::digest(bytes))),
+            Self::Sha512 => Box::new(|bytes| hex(&Sha512::digest(bytes))),
+            Self::Hmac { hash, secret } => {
+                let key = scope.secrets.get(&**secret);
+                Box::new(move |bytes| key.map_or_else(String::new, |key| hex(&hash.hmac(key.as_bytes(), bytes))))
+            }
+            _ => return None,
+        })
+    }
+
     /// Applies the modifiers that read any value as a text.
     fn apply_to_text<'v>(&'v self, text: Cow<'v, str>, scope: &Scope<'v>) -> Result<Cow<'v, str>, Stop> {
+        if let Some(of_bytes) = self.of_bytes(scope) {
+            return Ok(of_bytes(text.as_bytes()).into());
+        }
         Ok(match self {
             Self::Lower => text.to_lowercase().into(),
             Self::Upper => text.to_uppercase().into(),
@@ -145,17 +172,7 @@ impl Modifier {
             Self::UrlEncode => percent_encoded(&text).into(),
             Self::UrlDecode => percent_decode_str(&text).decode_utf8().map(Cow::into_owned).map_or(text, Cow::Owned),
             Self::Json => json_escaped(&text).into(),
-            Self::Hex => hex(text.as_bytes()).into(),
-            Self::Base64 => BASE64_STANDARD.encode(text.as_bytes()).into(),
             Self::Base64Decode => base64_decoded(&text).map_or(text, Cow::Owned),
-            Self::Md5 => hex(&Md5::digest(text.as_bytes())).into(),
-            Self::Sha1 => hex(&Sha1::digest(text.as_bytes())).into(),
-            Self::Sha256 => hex(&Sha256::digest(text.as_bytes())).into(),
-            Self::Sha512 => hex(&Sha512::digest(text.as_bytes())).into(),
-            Self::Hmac { hash, secret } => match scope.secrets.get(&**secret) {
-                Some(key) => hex(&hash.hmac(key.as_bytes(), text.as_bytes())).into(),
-                None => Cow::Borrowed(""),
-            },
             Self::Replace { from, to } => {
                 let matches = text.matches(&**from).count();
                 let bytes = text.len() - matches * from.len() + matches * to.len();

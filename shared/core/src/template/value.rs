@@ -18,6 +18,8 @@ use crate::{
 pub(super) enum Value<'a> {
     /// A text; empty if the value is missing (Q2).
     Text(Cow<'a, str>),
+    /// Bytes that are a text in most cases.
+    Raw(&'a [u8]),
     /// A time, printed as ISO 8601 in UTC.
     Time(Timestamp),
     /// A time, printed as unix seconds.
@@ -115,7 +117,9 @@ impl<'a> Value<'a> {
             Fixed::Timestamp => Self::Unix(event.occurred_at),
             Fixed::Uuid => Self::Text(uuid(scope, number).into()),
             Fixed::Random => Self::Number(random(scope, number)),
-            Fixed::Body => scope.answer.map_or(Self::MISSING, |answer| Self::Text(answer.text())),
+            Fixed::Body => {
+                scope.answer.map_or(Self::MISSING, |answer| answer.raw().map_or_else(|| Self::Text(answer.text()), Self::Raw))
+            }
             Fixed::QuerySorted => Self::text(scope.bound.map(|bound| &bound.query_sorted)),
             Fixed::CallbackUrl => Self::MISSING,
             Fixed::HttpCode => scope.answer.map_or(Self::MISSING, |answer| Self::Number(answer.status.into())),
@@ -140,13 +144,18 @@ impl<'a> Value<'a> {
 
     /// Returns true if it prints nothing.
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Text(text) if text.is_empty())
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Raw(bytes) => bytes.is_empty(),
+            _ => false,
+        }
     }
 
     /// The value as text.
     pub(super) fn into_text(self) -> Cow<'a, str> {
         match self {
             Self::Text(text) => text,
+            Self::Raw(bytes) => String::from_utf8_lossy(bytes),
             other => Cow::Owned(other.to_string()),
         }
     }
@@ -157,7 +166,7 @@ impl<'a> Value<'a> {
             Self::Time(time) | Self::Unix(time) => Some(*time),
             Self::Text(text) => text.parse().ok().or_else(|| unix_time(text.parse().ok()?)),
             Self::Number(number) => unix_time(*number),
-            Self::Amount(..) => None,
+            Self::Amount(..) | Self::Raw(_) => None,
         }
     }
 
@@ -168,7 +177,7 @@ impl<'a> Value<'a> {
             Self::Number(number) => Some((*number).into()),
             Self::Unix(time) => Some(time.as_second().into()),
             Self::Text(text) => text.parse::<Money>().ok().map(|money| money.0),
-            Self::Time(_) => None,
+            Self::Time(_) | Self::Raw(_) => None,
         }
     }
 
@@ -200,6 +209,7 @@ impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
+            Self::Raw(bytes) => f.write_str(&String::from_utf8_lossy(bytes)),
             Self::Time(time) => time.fmt(f),
             Self::Unix(time) => time.as_second().fmt(f),
             Self::Amount(amount, _) => amount.fmt(f),

@@ -190,6 +190,9 @@ impl Definition {
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
         let (name, plan) = (name?, plan?);
         let variables = read_variables(&fields, &plan, allowed, faults);
+        if !stored {
+            plan.check_mirrored_variables(&variables, faults);
+        }
         let plan = plan.with(&variables, signing.as_ref(), delay.fixed_seconds());
         if !stored {
             check_secrets(&plan, faults);

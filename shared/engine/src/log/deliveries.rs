@@ -121,8 +121,13 @@ impl<B: Backend> Log<B> {
         self.show_sending(std::slice::from_mut(&mut row)).await?;
         let mut view = row.view();
         view["log"] = log.iter().map(Attempt::view).collect();
-        if row.flow.is_some() {
-            view["callbacks"] = self.callbacks(id).await?;
+        // A first request that was cut off before its record may have given a URL away.
+        let is_cut_off = row.attempts as usize > log.len();
+        if row.flow.is_some() || is_cut_off {
+            let callbacks = self.callbacks(id).await?;
+            if row.flow.is_some() || callbacks.as_array().is_some_and(|callbacks| !callbacks.is_empty()) {
+                view["callbacks"] = callbacks;
+            }
         }
         Ok(view)
     }

@@ -405,16 +405,18 @@ fn begin_flow_anew(rule: &Rule, row: &mut DeliveryRow, base: u32, from_step: Opt
     row.pending = false;
 }
 
-/// Refuses a step that the rule does not have.
+/// Refuses a step that the rule does not have, and one whose callback URL no step gives away any more, so that it could only time out.
 fn check_step(rule: &Rule, from_step: Option<&str>) -> Result<(), Refused> {
     let Some(step) = from_step else { return Ok(()) };
     let names: Vec<&str> = rule.definition.plan.step_names().collect();
-    if names.contains(&step) {
-        return Ok(());
-    }
-    let mut faults = Faults::default();
-    faults.add("/from_step", unknown("step", step, &names));
-    Err(faults.into())
+    let detail = match rule.definition.plan.gives_url_of(step) {
+        Some(giving) if names.iter().position(|name| *name == giving) < names.iter().position(|name| *name == step) => {
+            format!("{step} waits for a callback whose URL no step before it would give away anew: write \"{giving}\"")
+        }
+        _ if names.contains(&step) => return Ok(()),
+        _ => unknown("step", step, &names),
+    };
+    Err(Faults::one("/from_step", detail).into())
 }
 
 /// Asks to send the next attempt of a delivery at this time.

@@ -181,10 +181,12 @@ async fn w17_forged_truncated_and_foreign_tokens_are_refused_and_write_nothing()
     let mut flipped = token.clone().into_bytes();
     flipped[10] = if flipped[10] == b'A' { b'B' } else { b'A' };
     let flipped = String::from_utf8(flipped).unwrap();
+    let before = world.fate().writes();
     for forged in [&token[..token.len() - 1], &token[1..], &flipped, "", "trial", "A", &"A".repeat(10_000)] {
         assert!(world.engine().callbacks().find(forged).await.unwrap().is_none(), "{forged}");
         assert_eq!(call_back(&world, forged, APPROVED).await, Err(Refused::NotFound), "{forged}");
     }
+    assert_eq!(world.fate().writes(), before);
     world.work_all(&mut |_| OK).await;
     assert_eq!(only(&world).await["callbacks"].as_array().unwrap().len(), 0);
     // The token of another delivery is for that delivery.
@@ -203,6 +205,26 @@ async fn w17_forged_truncated_and_foreign_tokens_are_refused_and_write_nothing()
 pub(super) fn sale_of(conversion: &str, change_id: &str) -> Value {
     let members = json!({"conversion_id": conversion, "version": 1, "change": "created", "external_id": "X-78"});
     event(change_id, members, json!([transaction("trx_9", "created", "pending")]))
+}
+
+#[tokio::test]
+async fn w13_a_resend_from_a_step_that_waits_for_a_callback_names_the_step_that_gives_its_url() {
+    let mut world = begun(confirmed(listens())).await;
+    world.pass(SignedDuration::from_mins(61), &mut |_| OK).await;
+    let id = DeliveryId::parse(only(&world).await["id"].as_str().unwrap()).unwrap();
+    let resend = async |step: &str| {
+        let engine = world.engine();
+        engine.operator().resend(&Caller::Admin, &id, &json!({"from_step": step})).await.map_err(|refused| refused.to_string())
+    };
+    let refused = resend("confirm").await.unwrap_err();
+    let why = "/from_step: confirm waits for a callback whose URL no step before it would give away anew: write \"create\"";
+    assert!(refused.contains(why), "{refused}");
+    resend("create").await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(paths(&world.arrivals), ["create", "create"]);
+    call_back(&world, &token(&world.arrivals[1]), APPROVED).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(only(&world).await["state"], "delivered");
 }
 
 #[tokio::test]

@@ -110,6 +110,23 @@ async fn w19_what_is_missing_is_refused_when_either_is_saved() {
     assert!(refused.contains(&format!("with this change {mirror} would be wrong, which mirrors it")), "{refused}");
     assert!(refused.contains("unknown step \"ask\""), "{refused}");
     assert_eq!(world.engine().rules().rule(&Caller::Admin, &master).await.unwrap().version, 1);
+    // Nor may it read a variable to which the mirror gives no value.
+    let mut without = mirroring(&master, "cz");
+    without["variables"] = json!({});
+    let missing = "the step that is mirrored reads {var.user}: write it under variables, or set it in a step";
+    assert!(made(without).await.contains(&format!("/steps/0/mirror: {missing}")), "no value");
+    let mut changed = self::master("login");
+    changed["variables"]["account"] = json!("7");
+    changed["steps"][0]["call"]["url"] = json!(url("login?a={var.account}"));
+    let change = json!({"steps": changed["steps"], "variables": changed["variables"]});
+    let refused = patch(&world, &master, change).await.unwrap_err().to_string();
+    assert!(
+        refused.contains(&format!("with this change {mirror} would be wrong")) && refused.contains("{var.account}"),
+        "{refused}"
+    );
+    changed["steps"][0]["call"]["url"] = json!(url("login?a={var.account|default:1}"));
+    let minded = json!({"steps": changed["steps"], "variables": changed["variables"]});
+    patch(&world, &master, minded).await.unwrap();
     // Another owner's rule is none that could be mirrored.
     let affiliate = Caller::Affiliate("aff_7".parse().unwrap());
     let foreign = mirroring(&master, "aff");

@@ -47,7 +47,10 @@ async fn w18_a_webhook_goes_to_the_delivery_that_waits_for_its_value() {
     assert_eq!(paths(&world.arrivals), ["create", "report?amount=3.20"]);
     assert_eq!(only(&world).await["state"], "delivered");
     let take = async |id: &str, body: &str| world.send_webhook(id, sent(body)).await;
-    assert_eq!(take(&webhook, PAID).await, Err(Refused::NotFound), "nobody waits any more");
+    assert_eq!(take(&webhook, PAID).await, Ok(1), "the same again gets the same answer");
+    assert_eq!(take(&webhook, r#"{"order": "X-77", "amount": "4"}"#).await, Err(Refused::NotFound), "nobody waits any more");
+    world.pass(SignedDuration::from_hours(73), &mut |_| OK).await;
+    assert_eq!((paths(&world.arrivals).len(), only(&world).await["callbacks"].as_array().unwrap().len()), (2, 1));
 }
 
 #[tokio::test]
@@ -132,6 +135,43 @@ async fn w18_verify_takes_only_what_is_signed() {
     assert_eq!(world.send_webhook(&webhook, signed(SIGNATURE)).await, Ok(1));
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["create", "report?amount=3.20"]);
+}
+
+#[tokio::test]
+async fn w18_a_signature_is_over_the_bytes_as_they_came() {
+    let form = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+    // `printf … | openssl dgst -sha256 -hmac s3cr3t-of-bank`: a mark at the beginning and a line break at the end; a byte that is no text.
+    for (body, header, signature) in [
+        (
+            &b"\xef\xbb\xbf{\"order\": \"X-77\", \"amount\": \"3.20\"}\r\n"[..],
+            None,
+            "674ce2e17064042cdf88a1aacdc7eb0ef0ec4815da15c2a3c00a1ab63e4f607d",
+        ),
+        (b"order=X-77&amount=3.20&note=\xff", Some(form), "83afbf943901d3bcbad0be8d65040fc80edc73460a8bf16091f300f2ac7f4d3c"),
+    ] {
+        let mut world = begun(ordered(true)).await;
+        world.work_all(&mut |_| OK).await;
+        let webhook = webhook_of(&world).await;
+        let signature = ("x-signature".to_owned(), format!("sha256={signature}"));
+        let headers = header.into_iter().chain([signature]).collect();
+        let request = IncomingRequest { headers, body: body.to_vec(), ..sent("") };
+        assert_eq!(world.send_webhook(&webhook, request).await, Ok(1), "{body:?}");
+        world.work_all(&mut |_| OK).await;
+        assert_eq!(paths(&world.arrivals), ["create", "report?amount=3.20"]);
+    }
+}
+
+#[tokio::test]
+async fn w18_forged_webhooks_write_nothing() {
+    let mut world = begun(ordered(true)).await;
+    world.work_all(&mut |_| OK).await;
+    let (webhook, before) = (webhook_of(&world).await, world.fate().writes());
+    for number in 0..1_000 {
+        let refused = world.send_webhook(&format!("whk_{number:032x}"), sent(PAID)).await;
+        assert_eq!(refused, Err(Refused::NotFound), "{number}");
+        assert_eq!(world.send_webhook(&webhook, sent(&format!("{PAID} {number}"))).await, Err(Refused::Unproven), "{number}");
+    }
+    assert_eq!(world.fate().writes(), before);
 }
 
 #[tokio::test]

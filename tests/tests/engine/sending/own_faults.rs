@@ -106,7 +106,7 @@ async fn f6_without_a_nameserver_deliveries_wait_uncharged() {
 #[test]
 fn f6_at_the_descriptor_limit_deliveries_wait_uncharged() {
     let binary = std::env::current_exe().unwrap();
-    let test = "own_faults::with_few_descriptors";
+    let test = "sending::own_faults::with_few_descriptors";
     let script = format!("ulimit -n 96; exec \"$0\" --exact {test} --ignored --nocapture");
     let ended = Command::new("sh").arg("-c").arg(script).arg(binary).output().unwrap();
     let told = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);

@@ -1,6 +1,6 @@
 //! The check: what arrived and what the log says, against what the rules owe. Pure, so that a test can tamper with either side.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -29,6 +29,16 @@ pub(super) struct Delivery {
     /// The attempts of its log; empty in a list.
     #[serde(default)]
     pub(super) log: Vec<Logged>,
+    /// The callbacks that it read; empty in a list.
+    #[serde(default)]
+    pub(super) callbacks: Vec<LoggedCallback>,
+}
+
+/// A callback of a delivery's log.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct LoggedCallback {
+    /// The verdict, once it is read.
+    pub(super) verdict: Option<String>,
 }
 
 /// An attempt of a delivery's log.
@@ -68,6 +78,8 @@ pub(super) struct Seen {
     /// With their logs.
     pub(super) deliveries: Vec<Delivery>,
     pub(super) requests: Vec<Request>,
+    /// The ids of the deliveries that receivers called back.
+    pub(super) callbacks: Vec<String>,
     pub(super) bus: Vec<Published>,
     /// Answers of the API that show a secret, by their paths (Q5).
     pub(super) leaks: Vec<String>,
@@ -88,6 +100,7 @@ pub(super) struct Difference {
 pub(super) fn differences(owed: &Owed, seen: &Seen) -> Vec<Difference> {
     let mut found = deliveries(owed, &seen.deliveries);
     found.extend(requests(seen));
+    found.extend(callbacks(seen));
     found.extend(bus(owed, &seen.bus));
     found.extend(seen.leaks.iter().map(|path| difference("", path, "no secret in any answer (Q5)", "a secret's value")));
     found
@@ -201,9 +214,27 @@ fn requests(seen: &Seen) -> Vec<Difference> {
     found
 }
 
-/// What differs in what we published (A3): each owed event once, and no other of its kind.
+/// What differs between the callbacks that receivers sent and those that deliveries read: each once (W17).
+fn callbacks(seen: &Seen) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for delivery in &seen.deliveries {
+        let sent = seen.callbacks.iter().filter(|id| **id == delivery.id).count();
+        let read = delivery.callbacks.iter().filter(|callback| callback.verdict.as_deref() == Some("delivered")).count();
+        if (read, delivery.callbacks.len()) != (sent, sent) {
+            let owed = format!("{} read, as sent", count(sent, "callback"));
+            let seen = format!("{read} of {} read", delivery.callbacks.len());
+            found.push(difference(&delivery.key, &delivery.about(), &owed, &seen));
+        }
+    }
+    found
+}
+
+/// What differs in what we published (A3): each owed event once, and no other of its kind. Repeats are dropped by their id, as consumers
+/// do (W16).
 fn bus(owed: &Owed, seen: &[Published]) -> Vec<Difference> {
-    let mut left: Vec<&Published> = seen.iter().filter(|event| PUBLISHED.contains(&event.detail_type.as_str())).collect();
+    let mut ids = HashSet::new();
+    let of_kind = seen.iter().filter(|event| PUBLISHED.contains(&event.detail_type.as_str()));
+    let mut left: Vec<&Published> = of_kind.filter(|event| event.id().is_none_or(|id| ids.insert(id.to_owned()))).collect();
     let mut found = Vec::new();
     for event in &owed.bus {
         if let Some(at) = left.iter().position(|published| published.says(event)) {
@@ -221,6 +252,10 @@ fn bus(owed: &Owed, seen: &[Published]) -> Vec<Difference> {
 }
 
 impl Published {
+    fn id(&self) -> Option<&str> {
+        self.detail.get("event_id").and_then(Value::as_str)
+    }
+
     /// Whether it says all that is owed of it.
     fn says(&self, owed: &Map<String, Value>) -> bool {
         owed.iter().all(|(name, value)| match name.as_str() {

@@ -32,6 +32,7 @@ fn delivery(id: &str, key: &str, conversion: &str, transaction: Option<&str>, ev
         attempts: 0,
         state: String::new(),
         log: Vec::new(),
+        callbacks: Vec::new(),
     }
 }
 
@@ -60,6 +61,7 @@ fn seen() -> Seen {
         ],
         requests: vec![request("shop", "d2"), request("shop", "d1"), request("last", "d3"), request("shop", "d2")],
         bus: vec![Published { detail_type: "Delivery Ended".to_owned(), key: "shop".to_owned(), detail }],
+        callbacks: Vec::new(),
         leaks: Vec::new(),
     }
 }
@@ -155,6 +157,21 @@ fn q1_a_foreign_request_and_one_without_an_id_are_reported() {
 }
 
 #[test]
+fn w17_a_callback_that_is_not_read_and_one_that_is_read_twice_are_reported() {
+    let mut seen = seen();
+    seen.callbacks.push("d1".to_owned());
+    let about = "shop: trx_1 transaction_created chg_1: 1 callback read, as sent";
+    check(&owed(), &seen, &[&format!("{about} | 0 of 0 read")]);
+    let callback = |verdict: Option<&str>| LoggedCallback { verdict: verdict.map(str::to_owned) };
+    seen.deliveries[0].callbacks = vec![callback(None)];
+    check(&owed(), &seen, &[&format!("{about} | 0 of 1 read")]);
+    seen.deliveries[0].callbacks = vec![callback(Some("delivered"))];
+    check(&owed(), &seen, &[]);
+    seen.deliveries[0].callbacks.push(callback(Some("delivered")));
+    check(&owed(), &seen, &[&format!("{about} | 2 of 2 read")]);
+}
+
+#[test]
 fn f4_what_may_be_there_is_no_difference_but_what_is_more_is() {
     let mut seen = seen();
     let late = delivery("d5", "last", "cnv_1", Some("trx_1"), "transaction_updated", "chg_9");
@@ -176,6 +193,10 @@ fn a3_events_on_the_bus_are_owed_one_by_one() {
     let mut twice = seen();
     twice.bus.push(twice.bus[0].clone());
     check(&owed(), &twice, &["shop: Delivery Ended of \"cnv_2\": nothing | an event on the bus"]);
+    for event in &mut twice.bus {
+        event.detail.insert("event_id".to_owned(), "evt_1".into());
+    }
+    check(&owed(), &twice, &[]);
     let mut none = seen();
     none.bus[0].key = "last".to_owned();
     let event = json!(owed().bus[0]).to_string();

@@ -1,4 +1,5 @@
-//! Random flows: up to eight steps with branches, loops, waits and kept variables; and which step may follow which.
+//! Random flows: up to eight steps with branches, loops, waits, callbacks, mirrored requests and kept variables; and which step may follow
+//! which.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,10 +40,18 @@ enum Kind {
     Set,
     Switch(Vec<String>),
     Wait(u64),
+    Listen(Listen),
+}
+
+/// A step that waits for a callback.
+#[derive(Debug, Clone)]
+pub(crate) struct Listen {
+    timeout_seconds: u64,
+    on_timeout: Option<String>,
 }
 
 /// A request, and what its answers lead to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Call {
     pub(crate) max_retries: u64,
     /// Targets by the words of an answer.
@@ -50,6 +59,25 @@ pub(crate) struct Call {
     on_exhausted: Option<String>,
     /// The step whose last answer its URL repeats.
     repeats: Option<String>,
+    /// It is the request of the master's step.
+    is_mirrored: bool,
+}
+
+/// The place of the master's id in a rule's document.
+pub(crate) const MASTER: &str = "MASTER";
+/// The retries of the master's request.
+const MASTER_RETRIES: u64 = 2;
+
+/// A rule that never fires, with the request that others mirror, after so many changes.
+pub(crate) fn master(edits: usize) -> Value {
+    let url = format!("http://127.0.0.1:9/{{var.place}}?v={{updated_at|unix}}&s={{step}}&seen={{var.seen|default:}}&m={edits}");
+    json!({"name": "master", "active": false, "variables": {"place": "none"}, "steps": [master_step(&url)]})
+}
+
+fn master_step(url: &str) -> Value {
+    let pending = json!([{"source": "body", "key": "status", "operator": "equals", "value": "pending"}]);
+    json!({"name": "shared", "call": {"url": url}, "answer": {"rules": [{"when": pending, "then": "pending"}]},
+        "retry": {"max_retries": MASTER_RETRIES, "delay_seconds": 1, "backoff": "fixed"}})
 }
 
 impl Step {
@@ -57,13 +85,24 @@ impl Step {
         if let Kind::Call(call) = &self.kind { Some(call) } else { None }
     }
 
+    /// Returns true if it waits for a callback.
+    pub(crate) fn listens(&self) -> bool {
+        matches!(self.kind, Kind::Listen(_))
+    }
+
+    /// Returns true if it has a request of its own, which gives callback URLs away.
+    fn gives(&self) -> bool {
+        self.call().is_some_and(|call| !call.is_mirrored)
+    }
+
     fn is_set(&self) -> bool {
         matches!(self.kind, Kind::Set)
     }
 
-    fn document(&self, position: u64) -> Value {
+    fn document(&self, position: u64, listening: &[&str]) -> Value {
         let mut step = match &self.kind {
-            Kind::Call(call) => self.call_document(call, position),
+            Kind::Call(call) if call.is_mirrored => json!({"mirror": {"tracking_api_id": MASTER, "step": "shared"}}),
+            Kind::Call(call) => self.call_document(call, position, listening),
             Kind::Set => json!({"set": {"variables": {"seen": format!("{{var.seen}}.{}", self.name)}}}),
             Kind::Switch(targets) => {
                 let case = |(number, go): (usize, &String)| {
@@ -73,7 +112,11 @@ impl Step {
                 json!({"switch": targets.iter().enumerate().map(case).collect::<Vec<_>>()})
             }
             Kind::Wait(seconds) => json!({"wait": {"seconds": seconds}}),
+            Kind::Listen(listen) => listen.document(),
         };
+        if let Kind::Call(Call { on_exhausted: Some(target), .. }) = &self.kind {
+            step["on_exhausted"] = target.as_str().into();
+        }
         step["name"] = self.name.as_str().into();
         if let Some(when) = &self.when {
             step["when"] = when.clone();
@@ -87,7 +130,7 @@ impl Step {
         step
     }
 
-    fn call_document(&self, call: &Call, position: u64) -> Value {
+    fn call_document(&self, call: &Call, position: u64, listening: &[&str]) -> Value {
         let mut url = format!("http://127.0.0.1:9/{position}?v={{updated_at|unix}}&s={{step}}&seen={{var.seen}}&t={{var.token}}");
         if let Some(other) = &call.repeats {
             url = format!("{url}&of={other}&was={{steps.{other}.body.status}}");
@@ -108,9 +151,22 @@ impl Step {
             answer = json!({"hide": true, "rules": [delivered, {"when": is("pending"), "then": "pending"}]});
         }
         let retry = json!({"max_retries": call.max_retries, "delay_seconds": 1, "backoff": "fixed"});
-        let mut step = json!({"call": {"url": url}, "answer": answer, "retry": retry});
-        if let Some(target) = &call.on_exhausted {
-            step["on_exhausted"] = target.as_str().into();
+        let give = |step: &&str| json!({"name": format!("{CALLBACK}{step}"), "value": format!("{{callback_url.{step}}}")});
+        let headers: Vec<Value> = listening.iter().map(give).collect();
+        json!({"call": {"url": url, "headers": headers}, "answer": answer, "retry": retry})
+    }
+}
+
+/// The beginning of the header that gives away the URL of a step.
+pub(crate) const CALLBACK: &str = "X-Callback-";
+
+impl Listen {
+    fn document(&self) -> Value {
+        let is = |word: &str| json!([{"source": "body", "key": "status", "operator": "equals", "value": word}]);
+        let rules = json!([{"when": is("pending"), "then": "pending"}, {"when": is("no"), "then": "failed"}]);
+        let mut step = json!({"listen": {"timeout_seconds": self.timeout_seconds, "answer": {"rules": rules}}});
+        if let Some(target) = &self.on_timeout {
+            step["on_timeout"] = target.as_str().into();
         }
         step
     }
@@ -122,7 +178,7 @@ impl Flow {
         let has_login = dice.chance(30);
         if has_login {
             let when = json!([{"source": "variable", "key": "token", "operator": "is_empty"}]);
-            let call = Call { max_retries: dice.roll(3), words: BTreeMap::new(), on_exhausted: None, repeats: None };
+            let call = Call { max_retries: dice.roll(3), ..Call::default() };
             steps.push(Step { name: "login".to_owned(), kind: Kind::Call(call), when: Some(when), go: None, max_runs: Some(4) });
         }
         let count = 1 + dice.roll(MAX_STEPS - u64::from(has_login));
@@ -130,7 +186,8 @@ impl Flow {
         for number in 0..count {
             steps.push(roll_step(&names, number, has_login, dice));
         }
-        if steps.iter().all(|step| step.call().is_none()) {
+        // What is mirrored gives no callback URL away.
+        if !steps.iter().any(Step::gives) {
             steps.push(Step { name: "last".to_owned(), ..roll_call(&names, count, has_login, dice) });
         }
         let mut flow = Self { steps, finishes: dice.chance(40), is_straight: true };
@@ -141,10 +198,12 @@ impl Flow {
 
     /// Lets some requests repeat the answer to another step.
     fn refer(&mut self, dice: &mut Dice) {
-        let plain = |step: &&Step| step.call().is_some() && step.name != "login";
+        let plain = |step: &&Step| step.gives() && step.name != "login";
         let calls: Vec<String> = self.steps.iter().filter(plain).map(|step| step.name.clone()).collect();
         for step in &mut self.steps {
-            if let Kind::Call(call) = &mut step.kind {
+            if let Kind::Call(call) = &mut step.kind
+                && !call.is_mirrored
+            {
                 let other = usize::try_from(dice.roll(calls.len().max(1) as u64)).unwrap_or(0);
                 call.repeats = calls.get(other).cloned();
             }
@@ -166,7 +225,8 @@ impl Flow {
 
     /// The `steps` of the rule.
     pub(crate) fn document(&self, position: u64) -> Value {
-        self.steps.iter().map(|step| step.document(position)).collect::<Vec<_>>().into()
+        let listening: Vec<&str> = self.steps.iter().filter(|step| step.listens()).map(|step| &*step.name).collect();
+        self.steps.iter().map(|step| step.document(position, &listening)).collect::<Vec<_>>().into()
     }
 
     pub(crate) fn step(&self, name: &str) -> Option<&Step> {
@@ -179,7 +239,7 @@ impl Flow {
         let place = usize::try_from(dice.roll(flow.steps.len() as u64)).unwrap_or(0);
         let removed = flow.steps[place].name.clone();
         let is_needed = |step: &Step| step.call().is_some_and(|call| call.repeats.as_ref() == Some(&removed));
-        let others_call = flow.steps.iter().any(|step| step.name != removed && step.call().is_some());
+        let others_call = flow.steps.iter().any(|step| step.name != removed && step.gives());
         if dice.chance(50) && removed != "login" && others_call && !flow.steps.iter().any(is_needed) {
             flow.steps.remove(place);
             flow.steps.iter_mut().for_each(|step| redirect(step, &removed));
@@ -278,6 +338,10 @@ impl Flow {
                     open.extend(targets.iter().cloned());
                     open.extend(self.after(place));
                 }
+                Kind::Listen(listen) => {
+                    open.extend(listen.on_timeout.clone());
+                    open.extend(self.after(place));
+                }
                 Kind::Set | Kind::Wait(_) => open.extend(self.after(place)),
             }
         }
@@ -299,8 +363,17 @@ impl Flow {
 fn roll_step(names: &[String], number: u64, has_login: bool, dice: &mut Dice) -> Step {
     let name = names[usize::try_from(number).unwrap_or(0)].clone();
     let plain = |kind| Step { name: name.clone(), kind, when: None, go: None, max_runs: None };
-    match dice.roll(10) {
+    match dice.roll(12) {
         0 => plain(Kind::Set),
+        10 => {
+            let on_timeout = if dice.chance(40) { Some(roll_target(names, number, dice)) } else { None };
+            plain(Kind::Listen(Listen { timeout_seconds: 1 + dice.roll(20), on_timeout }))
+        }
+        11 => {
+            let on_exhausted = if dice.chance(25) { Some(roll_target(names, number, dice)) } else { None };
+            let call = Call { max_retries: MASTER_RETRIES, on_exhausted, is_mirrored: true, ..Call::default() };
+            plain(Kind::Call(call))
+        }
         1 | 2 => plain(Kind::Wait(1 + dice.roll(5))),
         3 => {
             let targets = (0..=dice.roll(2)).map(|_| roll_target(names, number, dice)).collect();
@@ -326,7 +399,7 @@ fn roll_call(names: &[String], number: u64, has_login: bool, dice: &mut Dice) ->
         words.insert("refused", "login".to_owned());
     }
     let on_exhausted = if dice.chance(25) { Some(roll_target(names, number, dice)) } else { None };
-    let call = Call { max_retries: dice.roll(4), words, on_exhausted, repeats: None };
+    let call = Call { max_retries: dice.roll(4), words, on_exhausted, ..Call::default() };
     let when = dice.chance(15).then(|| json!([{"source": "macro", "key": "attempt", "operator": "bigger_than", "value": "1"}]));
     let max_runs = dice.chance(15).then(|| 1 + dice.roll(3));
     Step { name: String::new(), kind: Kind::Call(call), when, go: None, max_runs }
@@ -347,6 +420,7 @@ fn targets(step: &Step) -> Vec<String> {
     match &step.kind {
         Kind::Call(call) => call.words.values().chain(&call.on_exhausted).cloned().collect(),
         Kind::Switch(targets) => targets.clone(),
+        Kind::Listen(listen) => listen.on_timeout.iter().cloned().collect(),
         Kind::Set | Kind::Wait(_) => Vec::new(),
     }
 }
@@ -361,6 +435,7 @@ fn redirect(step: &mut Step, removed: &str) {
     match &mut step.kind {
         Kind::Call(call) => call.words.values_mut().chain(&mut call.on_exhausted).for_each(mend),
         Kind::Switch(targets) => targets.iter_mut().for_each(mend),
+        Kind::Listen(listen) => listen.on_timeout.iter_mut().for_each(mend),
         Kind::Set | Kind::Wait(_) => {}
     }
 }

@@ -1,11 +1,14 @@
 //! One random history, and what must be true after it.
 
+mod callbacks;
 mod checks;
 mod flow;
 mod flow_checks;
 mod script;
 
 use std::{collections::BTreeMap, fmt};
+
+use callbacks::{Accepted, Url};
 
 use jiff::SignedDuration;
 use tracking_core::{id::Id, json};
@@ -103,7 +106,15 @@ pub(crate) struct Player<'a> {
     dice: Dice,
     script: Script,
     rules: Vec<Id>,
+    /// The rule whose step others mirror, and how often it was changed.
+    master: Option<(Id, usize)>,
+    /// The callback URLs that were given away and are still to be called.
+    urls: Vec<Url>,
+    /// The callbacks that were accepted.
+    accepted: Vec<Accepted>,
     requests: Vec<Request>,
+    /// No more crashes.
+    is_ending: bool,
     totals: Totals,
 }
 
@@ -111,14 +122,25 @@ impl<'a> Player<'a> {
     /// The player of a history in which so many percent of the rules are flows.
     pub(crate) fn new(world: &'a mut World, number: u64, flows: u64, mut dice: Dice) -> Self {
         let script = Script::roll(number, flows, &mut dice);
-        Self { world, number, dice, script, rules: Vec::new(), requests: Vec::new(), totals: Totals::default() }
+        let (rules, urls, accepted, requests) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self {
+            world,
+            number,
+            dice,
+            script,
+            rules,
+            master: None,
+            urls,
+            accepted,
+            requests,
+            is_ending: false,
+            totals: Totals::default(),
+        }
     }
 
     /// Plays the history and checks it.
     pub(crate) async fn play(mut self) -> Totals {
-        for rule in self.script.rules.clone() {
-            self.rules.push(self.world.rule(&self.script.owner(), rule.document).await);
-        }
+        self.make_rules().await;
         let mut posts = self.script.posts.clone();
         posts.reverse();
         let mut spare: Vec<Received> = Vec::new();
@@ -133,12 +155,15 @@ impl<'a> Player<'a> {
             self.come_back();
             for _ in 0..self.dice.roll(4) {
                 self.step(&mut spare).await;
+                self.call_back().await;
             }
             self.change_a_flow().await;
+            self.change_the_master().await;
         }
         Box::pin(self.come_to_an_end(&mut spare)).await;
         let log = self.read_log().await;
         checks::check(&self, &log);
+        self.check_callbacks(&log).await;
         self.totals.count("histories", 1);
         for item in &log {
             self.totals.count(item["state"].as_str().unwrap_or_default(), 1);
@@ -149,6 +174,18 @@ impl<'a> Player<'a> {
         self.count_flows(&log);
         self.totals.count("cut off", self.requests.iter().filter(|request| !request.recorded).count() as u64);
         self.totals
+    }
+
+    /// Makes the rules, before them the one whose step they mirror if they do.
+    async fn make_rules(&mut self) {
+        let owner = self.script.owner();
+        if self.script.rules.iter().any(|rule| callbacks::is_mirroring(&rule.document)) {
+            self.master = Some((self.world.rule(&owner, flow::master(0)).await, 0));
+        }
+        for rule in self.script.rules.clone() {
+            let document = self.with_master(rule.document);
+            self.rules.push(self.world.rule(&owner, document).await);
+        }
     }
 
     /// Works a message, or a repeat of one that was worked before; time passes now and then.
@@ -199,6 +236,8 @@ impl<'a> Player<'a> {
         for (number, (arrival, reply)) in arrivals.into_iter().zip(replies).enumerate() {
             let rule = &self.script.rules[position_of(&arrival)];
             assert!(!rule.is_off, "history {}: sent although its rule is off: {arrival:?}", self.number);
+            self.note_urls(&arrival);
+            self.check_mirrored(&arrival);
             // A step that follows at once is sent after the record of the one before.
             let recorded = outcome.is_ok() || number + 1 < count;
             self.requests.push(Request { arrival, recorded, reply });
@@ -223,6 +262,7 @@ impl<'a> Player<'a> {
             rule.flow = rule.flow.as_ref().map(|flow| flow.edited(rule.edits, &mut self.dice));
             json!({"steps": rule.flow.as_ref().map(|flow| flow.document(index as u64))})
         };
+        let patch = self.with_master(patch);
         let (owner, id) = (self.script.owner(), &self.rules[index]);
         let patched = self.world.engine().writer().patch_rule(&owner, id, &patch, None).await;
         patched.unwrap_or_else(|refused| panic!("history {}: {patch} is refused: {refused}", self.number));
@@ -289,10 +329,14 @@ impl<'a> Player<'a> {
     /// The bus has nothing more, no more crashes: everything that is due comes to its end.
     async fn come_to_an_end(&mut self, spare: &mut Vec<Received>) {
         self.world.restart();
+        self.is_ending = true;
         for _ in 0..6_000 {
             let due = self.world.pick(1);
             match due.into_iter().next() {
-                Some(received) => self.work(&received).await,
+                Some(received) => {
+                    self.work(&received).await;
+                    self.call_back().await;
+                }
                 None => match self.world.next_due() {
                     Some(next) => self.world.clock.until(next),
                     // What waits for long has a due row.

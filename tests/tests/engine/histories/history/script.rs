@@ -117,6 +117,8 @@ fn rule(position: u64, flows: u64, dice: &mut Dice) -> Rule {
             members.remove(name);
         }
         members.insert("steps".to_owned(), flow.document(position));
+        // What is mirrored finds the rule's place by it.
+        members.insert("variables".to_owned(), json!({"place": position.to_string()}));
         members.insert("on_newer".to_owned(), on_newer.into());
     }
     Rule { trigger, is_final, max_retries, flow, edits: 0, is_off: false, was_off: false, document }
