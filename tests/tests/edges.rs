@@ -6,6 +6,8 @@
 mod corpus;
 #[path = "edges/long_events.rs"]
 mod long_events;
+#[path = "edges/polls.rs"]
+mod polls;
 
 use std::sync::{Arc, Mutex};
 
