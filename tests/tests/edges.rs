@@ -40,6 +40,22 @@ async fn only_delivery(world: &World) -> Value {
 }
 
 #[tokio::test]
+async fn case_a11_a_redirect_is_not_followed_and_the_reason_names_its_location() {
+    for (status, location) in [(301, "https://b.example/p?x=1"), (302, "/login"), (307, "http://127.0.0.1:9/p"), (308, "")] {
+        let headers = vec![("Location".to_owned(), location.to_owned())].leak();
+        let mut world = World::temporary();
+        world.rule(&Caller::Admin, rule()).await;
+        world.post(&[sale(1)]).await.unwrap();
+        world.work_all(&mut |_| Reply::Whole(status, headers, "")).await;
+        let delivery = only_delivery(&world).await;
+        let reason = delivery["reason"].as_str().unwrap();
+        assert!(reason.contains(&format!("redirects are not followed; Location: {location}")), "{status}: {reason}");
+        assert_eq!((&delivery["state"], world.arrivals.len()), (&json!("failed"), 1), "{status}");
+        assert_eq!(delivery["log"][0]["answer_headers"]["location"], Value::from(location), "{delivery}");
+    }
+}
+
+#[tokio::test]
 async fn q5_what_a_request_made_of_its_secrets_is_masked_in_an_echo() {
     let world = World::temporary();
     let request = json!({
