@@ -10,6 +10,7 @@ mod connection;
 mod dns;
 mod fault;
 mod head;
+mod length;
 mod nameservers;
 mod progress;
 mod resolver;

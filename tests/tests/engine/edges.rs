@@ -4,6 +4,7 @@
 
 mod corpus;
 mod long_events;
+mod polls;
 
 use std::sync::{Arc, Mutex};
 
@@ -33,6 +34,22 @@ async fn only_delivery(world: &World) -> Value {
     let [listed] = &world.log(&DeliveryFilter::default()).await[..] else { panic!("one delivery") };
     let id = serde_json::from_str(&listed["id"].to_string()).unwrap();
     world.engine().log().delivery(&Caller::Admin, &id).await.unwrap()
+}
+
+#[tokio::test]
+async fn case_a11_a_redirect_is_not_followed_and_the_reason_names_its_location() {
+    for (status, location) in [(301, "https://b.example/p?x=1"), (302, "/login"), (307, "http://127.0.0.1:9/p"), (308, "")] {
+        let headers = vec![("Location".to_owned(), location.to_owned())].leak();
+        let mut world = World::temporary();
+        world.rule(&Caller::Admin, rule()).await;
+        world.post(&[sale(1)]).await.unwrap();
+        world.work_all(&mut |_| Reply::Whole(status, headers, "")).await;
+        let delivery = only_delivery(&world).await;
+        let reason = delivery["reason"].as_str().unwrap();
+        assert!(reason.contains(&format!("redirects are not followed; Location: {location}")), "{status}: {reason}");
+        assert_eq!((&delivery["state"], world.arrivals.len()), (&json!("failed"), 1), "{status}");
+        assert_eq!(delivery["log"][0]["answer_headers"]["location"], Value::from(location), "{delivery}");
+    }
 }
 
 #[tokio::test]

@@ -79,6 +79,11 @@ function OfConversion({ id }: { id: string }) {
                 {change.rule_changed_since && <Badge tone="warn">{t.changedSince}</Badge>}
               </div>
               <Verdicts verdicts={change.verdicts} />
+              {change.notes.map((note) => (
+                <p key={note.pointer + note.detail} className="small dim break">
+                  <code>{note.pointer}</code> {note.detail}
+                </p>
+              ))}
             </div>
           ))}
           {item.deliveries.length > 0 && <DeliveriesTable deliveries={item.deliveries} columns={["transaction", "http", "reason"]} label={texts.deliveries.ofRule(item.name)} />}

@@ -205,7 +205,7 @@ pub(super) fn past() -> Value {
         "tracking_api_id": RULE, "name": "Bank status", "owner": {"kind": "admin"}, "active": true,
         "changes": [{
             "change_id": "chg_0001", "version": 1, "occurred_at": NOON, "received_at": NOON, "fires": false, "held": false,
-            "rule_changed_since": false, "verdicts": verdicts(),
+            "rule_changed_since": false, "verdicts": verdicts(), "notes": [],
         }],
         "deliveries": [],
     })

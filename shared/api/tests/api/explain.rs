@@ -47,6 +47,73 @@ async fn contract_3_an_event_is_explained_rule_by_rule() {
 }
 
 #[tokio::test]
+async fn case_c1_c4_what_happened_is_explained_with_notes_on_how_it_was_read() {
+    let api = Api::new();
+    api.rule(ADMIN, "all", Value::Null).await;
+    let mut first = change(1, "aff_a", "pending");
+    first["conversion"]["query_params"] = json!({"utm_source": ["a", "b"], "deep": {"x": 1}, "long": "x".repeat(3_000)});
+    first["conversion"]["affs"] = json!([]);
+    first["conversion"]["user_agent"] = "u".repeat(2_049).into();
+    let mut silent = change(2, "aff_a", "approved");
+    silent["conversion"]["updated_at"] = "2026-11-22T08:59:59Z".into();
+    silent["transactions"][0]["updated_at"] = "2026-11-22T08:00:00Z".into();
+    for event in [&first, &silent, &change(3, "aff_a", "approved")] {
+        api.event(event).await;
+    }
+    let told = api.get(ADMIN, "/conversions/cnv_1/explain").await;
+    let changes = told.body["items"][0]["changes"].as_array().unwrap();
+    let notes = |number: usize| -> Vec<(&str, &str)> {
+        let notes = changes[number]["notes"].as_array().unwrap().iter();
+        notes.map(|note| (note["pointer"].as_str().unwrap(), note["detail"].as_str().unwrap())).collect()
+    };
+    let mut of_first = notes(0);
+    of_first.sort_unstable();
+    assert_eq!(
+        of_first,
+        [
+            ("/detail/conversion/query_params/deep", "an object: it is taken as JSON"),
+            ("/detail/conversion/query_params/long", "3000 bytes are too many: cut to 2048"),
+            ("/detail/conversion/query_params/utm_source", "a list of 2: its last entry counts"),
+            ("/detail/conversion/user_agent", "2049 bytes are too many: cut to 2048"),
+        ]
+    );
+    let older = "no change is given and its updated_at is older than the conversion's: it counts as unchanged";
+    assert_eq!(notes(1), [("/detail/transactions/0", older)]);
+    assert_eq!(notes(2), []);
+    // The event alone is explained with the same notes.
+    let alone = api.call(ADMIN, "POST /explain", json!({"event": {"detail-type": "Conversion Changed", "detail": first}})).await;
+    assert_eq!(alone.body["notes"].as_array().unwrap().len(), 4, "{}", alone.text);
+}
+
+#[tokio::test]
+async fn case_c2_an_event_whose_change_id_was_used_for_another_change_is_refused_as_it_is_when_sent() {
+    let api = Api::new();
+    api.rule(ADMIN, "all", Value::Null).await;
+    api.rule("aff_b", "B's", Value::Null).await;
+    api.event(&change(1, "aff_a", "pending")).await;
+    let fault = "change_id \"chg_1\" was used for another change";
+    let mut others = vec![change(1, "aff_a", "approved"), change(1, "aff_a", "pending"), change(1, "aff_b", "pending")];
+    others[1]["conversion"]["version"] = 7.into();
+    for other in &others {
+        let alone = api.call(ADMIN, "POST /explain", json!({"event": other})).await;
+        assert_eq!(alone.problem(), (422, "/problems/invalid"), "{other}");
+        assert_eq!(alone.faults(), [("/event/change_id", fault)]);
+        let envelope = json!({"detail-type": "Conversion Changed", "detail": other});
+        let whole = api.call(ADMIN, "POST /explain", json!({"event": envelope})).await;
+        assert_eq!(whole.faults(), [("/event/detail/change_id", fault)]);
+    }
+    // One that tells the same is the same change, and another conversion's is another one.
+    let mut elsewhere = change(1, "aff_a", "approved");
+    elsewhere["conversion"]["conversion_id"] = "cnv_2".into();
+    for good in [change(1, "aff_a", "pending"), change(2, "aff_a", "approved"), elsewhere] {
+        assert_eq!(api.call(ADMIN, "POST /explain", json!({"event": good})).await.status, 200);
+    }
+    // An affiliate learns nothing of events that are not its own.
+    assert_eq!(api.call("aff_b", "POST /explain", json!({"event": others[2]})).await.status, 200);
+    assert_eq!(api.call("aff_a", "POST /explain", json!({"event": others[0]})).await.status, 422);
+}
+
+#[tokio::test]
 async fn contract_3_what_is_explained_comes_in_pages() {
     let api = Api::new();
     for number in 0..5 {

@@ -33,6 +33,8 @@ pub enum Cut {
     TooLong,
     /// The connection ended before the body did.
     BrokeOff,
+    /// Its `Content-Length` is no number, or several ones: nobody knows where it ends.
+    BadLength,
     /// There was no room for the body beside others.
     NoRoom,
     /// The body's content encoding can't be undone.
@@ -45,6 +47,7 @@ impl Cut {
         match self {
             Self::TooLong => "response longer than 1 MiB",
             Self::BrokeOff => "response broke off",
+            Self::BadLength => "response with an invalid Content-Length",
             Self::NoRoom => "too many long responses at once",
             Self::Encoded => "response in a content encoding that can't be undone",
         }
@@ -147,6 +150,11 @@ impl Answer {
     /// A form field's name is the whole path as text: the first field named `a.b[0]`. The body is parsed once.
     pub fn field(&self, path: &FieldPath) -> Option<String> {
         self.read().field(path).map(Cow::into_owned)
+    }
+
+    /// Returns true if the body is read as a form.
+    pub fn is_form(&self) -> bool {
+        matches!(self.read(), Body::Form(_))
     }
 
     /// The reason why none of these paths can find anything in this body; `None` if one may.

@@ -2,7 +2,7 @@
 
 use super::{Change, fields::shown};
 use crate::{
-    fault::Faults,
+    fault::{Fault, Faults},
     json::{self, Value},
     offer::OfferChange,
 };
@@ -24,17 +24,26 @@ impl Envelope {
     /// Reads an `EventBridge` envelope. Its `detail-type` decides; its `source` isn't checked, and all other fields may be absent.
     /// An envelope larger than [`MAX_EVENT_BYTES`] is refused unread; all other faults are reported at once.
     pub fn parse(bytes: &[u8]) -> Result<Self, Faults> {
+        Self::parse_noting(bytes).map(|(envelope, _)| envelope)
+    }
+
+    /// The same, with the notes of [`Change::parse_noting`].
+    pub fn parse_noting(bytes: &[u8]) -> Result<(Self, Vec<Fault>), Faults> {
         if bytes.len() > MAX_EVENT_BYTES {
             return Err(Faults::one("", format!("{} bytes are too many: an event has at most {MAX_EVENT_BYTES}", bytes.len())));
         }
         match json::parse_event(bytes) {
-            Ok(envelope) => Self::from_value(&envelope),
+            Ok(envelope) => Self::from_value_noting(&envelope),
             Err(error) => Err(Faults::one("", format!("not JSON ({error}): give one event as a JSON object"))),
         }
     }
 
     /// Reads a parsed envelope as [`Envelope::parse`] does, without checking its size.
     pub fn from_value(envelope: &Value) -> Result<Self, Faults> {
+        Self::from_value_noting(envelope).map(|(envelope, _)| envelope)
+    }
+
+    fn from_value_noting(envelope: &Value) -> Result<(Self, Vec<Fault>), Faults> {
         let Value::Object(fields) = envelope else {
             return Err(Faults::one("", format!("{} is not allowed: give one event as a JSON object", shown(envelope))));
         };
@@ -44,10 +53,10 @@ impl Envelope {
         };
         match fields.get("detail-type").unwrap_or(&Value::Null) {
             Value::String(name) if name == "Conversion Changed" => {
-                Change::parse_detail(detail()?, "/detail").map(Self::ConversionChanged)
+                Change::parse_noting(detail()?, "/detail").map(|(change, notes)| (Self::ConversionChanged(change), notes))
             }
             Value::String(name) if name == "Offer Changed" => {
-                OfferChange::parse_detail(detail()?, "/detail").map(Self::OfferChanged)
+                OfferChange::parse_detail(detail()?, "/detail").map(|offer| (Self::OfferChanged(offer), Vec::new()))
             }
             other => {
                 let wrong = if other.is_null() { "missing".to_owned() } else { format!("{} is not known", shown(other)) };

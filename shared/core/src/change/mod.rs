@@ -120,9 +120,9 @@ impl Change {
         is_about_same && has_same_cause && by_id(self) == by_id(other)
     }
 
-    /// The fault of a change whose id belongs to another change (P2).
-    pub fn id_is_taken(&self) -> Faults {
-        Faults::one("/detail/change_id", format!("change_id \"{}\" was used for another change", self.change_id))
+    /// The fault of a change at this pointer whose id another one had (P2).
+    pub fn id_is_taken(&self, pointer: &str) -> Faults {
+        Faults::one(format!("{pointer}/change_id"), format!("change_id \"{}\" was used for another change", self.change_id))
     }
 
     /// Returns true if the conversion is settled (F1): `settled` of the platform decides if it is set, else whether there is a transaction

@@ -18,7 +18,7 @@ pub(super) fn is_another(row: &DeliveryRow, job: &Job) -> bool {
 /// Keeps the change of a message as a bad event, and ends the message.
 pub(super) async fn reject<B: Backend>(store: &Store<B>, received: &Received, job: &Job) -> Result<(), StoreError> {
     let change = change_of(job.event.whole());
-    let faults = change.id_is_taken();
+    let faults = change.id_is_taken("/detail");
     tracing::warn!(%faults, delivery_id = %job.id, "a bad event was rejected");
     let event = json!({"detail-type": "Conversion Changed", "detail": change}).to_string();
     let mut effects = received.done();

@@ -1,4 +1,4 @@
-//! The body of a response as text in UTF-8: inflated, and decoded by its charset.
+//! The body of a response as text in UTF-8: inflated, and decoded by its charset, the escapes of a form included.
 //!
 //! **Whatever a body inflates to, no more than [`MAX_RESPONSE_BYTES`] of it are made**: a longer one is cut, as if it had come like that.
 
@@ -6,7 +6,9 @@ use std::io::Read;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use percent_encoding::percent_decode_str;
 use tracking_core::answer::{Answer, Cut};
+use url::form_urlencoded::byte_serialize;
 
 use crate::sender::MAX_RESPONSE_BYTES;
 
@@ -27,7 +29,43 @@ pub(super) fn decoded(answer: Answer) -> Answer {
     }
     let (text, ..) = encoding.decode(bytes);
     let text = text.into_owned();
-    answer.with_body(text.into_bytes())
+    let answer = answer.with_body(text.into_bytes());
+    if !encoding.is_ascii_compatible() || !answer.is_form() {
+        return answer;
+    }
+    let recoded = recoded(&String::from_utf8_lossy(answer.body()), encoding);
+    answer.with_body(recoded.into_bytes())
+}
+
+/// A form in UTF-8 whose escapes stand for bytes of this encoding, with escapes of UTF-8 in their place. Names and values without such an
+/// escape stay as they came.
+fn recoded(form: &str, encoding: &'static Encoding) -> String {
+    let parts = form.split_inclusive(['&', '=']).map(|part| {
+        let (text, end) = part.split_at(part.trim_end_matches(['&', '=']).len());
+        if !has_foreign_escape(text) {
+            return part.to_owned();
+        }
+        byte_serialize(unescaped(text, encoding).as_bytes()).chain([end]).collect()
+    });
+    parts.collect()
+}
+
+/// Returns true if an escape stands for a byte beyond ASCII.
+fn has_foreign_escape(text: &str) -> bool {
+    text.as_bytes().windows(3).any(|three| three[0] == b'%' && b"89abcdefABCDEF".contains(&three[1]) && three[2].is_ascii_hexdigit())
+}
+
+/// A name or a value of a form, of whose bytes those beyond ASCII that are no escapes are UTF-8.
+fn unescaped(text: &str, encoding: &'static Encoding) -> String {
+    let spaced = text.replace('+', " ");
+    let mut whole = String::new();
+    for run in spaced.split_inclusive(|c: char| !c.is_ascii()) {
+        let (ascii, rest) = run.split_at(run.trim_end_matches(|c: char| !c.is_ascii()).len());
+        let bytes: Vec<u8> = percent_decode_str(ascii).collect();
+        whole.push_str(&encoding.decode_without_bom_handling(&bytes).0);
+        whole.push_str(rest);
+    }
+    whole
 }
 
 /// The answer without its content encodings, the last of which is undone first.
@@ -141,6 +179,30 @@ mod tests {
             b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>\xe9</a>".to_vec(),
             "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>é</a>",
         );
+    }
+
+    #[test]
+    fn case_a6_escapes_of_a_form_are_of_its_charset() {
+        let form = |charset: &str| format!("application/x-www-form-urlencoded; charset={charset}");
+        let name = |content_type: &str, body: &[u8]| {
+            let answer = answer(&[("Content-Type", content_type)], body.to_vec());
+            answer.field(&"name".parse().unwrap())
+        };
+        for (charset, body, expected) in [
+            ("iso-8859-1", &b"status=ok&name=Jos%E9"[..], "José"),
+            ("ISO-8859-1", b"name=Jos%e9+%26+Zo%EB%3d1&x", "José & Zoë=1"),
+            ("windows-1250", b"name=%9Elu%9D", "žluť"),
+            ("windows-1252", b"name=%80\xe9%E9", "€éé"),
+            ("shift_jis", b"name=%83A%83%5C", "アソ"),
+            ("utf-8", b"name=Jos%C3%A9", "José"),
+            ("no-such-thing", b"name=Jos%C3%A9", "José"),
+            ("iso-8859-1", b"name=Jos%25E9%zz%E", "Jos%E9%zz%E"),
+        ] {
+            assert_eq!(name(&form(charset), body).as_deref(), Some(expected), "{charset} {}", String::from_utf8_lossy(body));
+        }
+        assert_eq!(name("text/html; charset=iso-8859-1", b"ok=1&name=Jos%E9").as_deref(), Some("José"), "a form by its look");
+        check(&[("content-type", "application/json; charset=iso-8859-1")], b"{\"a\":\"%E9\"}".to_vec(), "{\"a\":\"%E9\"}");
+        check(&[("content-type", &form("iso-8859-1"))], b"%E9=1&b=%41+c\xe9".to_vec(), "%C3%A9=1&b=%41+cé");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     backend::{Backend, Order, Partition, Range, StoreError},
     keys,
     log::Log,
-    matching::kept::Kept,
+    matching::kept::{Kept, other_use},
     rows::DeliveryRow,
     rules::{Filter, Refused, Rule, listed},
 };
@@ -47,9 +47,15 @@ impl<B: Backend> Log<B> {
     /// heard of its conversion.
     ///
     /// # Errors
-    /// The event's faults, all at once.
+    /// The event's faults, all at once; among them that its change id was used for another change, as far as events are kept and the caller
+    /// may know of that one.
     pub async fn explain(&self, caller: &Caller, body: &Value, limit: usize, before: Option<String>) -> Result<Page, Refused> {
         let change = explained_event(body)?;
+        let other = other_use(&self.store, &change).await?;
+        if other.is_some_and(|kept| caller.may_know(&kept.change.conversion)) {
+            let has_envelope = body.get("event").is_some_and(|event| event.get("detail").is_some());
+            return Err(change.id_is_taken(if has_envelope { "/event/detail" } else { "/event" }).into());
+        }
         let now = self.store.now();
         let mut list = listed(caller, &Filter::default(), before, limit);
         let (mut page, mut last_given) = (Items::default(), None);
@@ -189,18 +195,18 @@ fn history(caller: &Caller, rule: &Rule, changes: &[Kept]) -> (Items, bool) {
     let holds = matches!(rule.definition.delay, Delay::Final(_));
     let mut hold = None;
     let mut told = Vec::new();
-    for Kept { received_at, change } in changes {
+    for Kept { received_at, change, notes } in changes {
         let shown = caller.may_know(&change.conversion);
         if shown || holds {
             let explained = rule.candidate().explain(change, &mut hold, *received_at);
-            told.extend(shown.then_some((received_at, change, explained)));
+            told.extend(shown.then_some((received_at, change, notes, explained)));
         }
     }
     let mut newest = Items::default();
-    let complete = told.iter().rev().all(|(received_at, change, explained)| {
+    let complete = told.iter().rev().all(|(received_at, change, notes, explained)| {
         let mut item = json!({
             "change_id": change.change_id, "version": change.conversion.version, "occurred_at": change.occurred_at,
-            "received_at": received_at, "rule_changed_since": rule.head.updated_at > **received_at,
+            "received_at": received_at, "rule_changed_since": rule.head.updated_at > **received_at, "notes": notes,
         });
         show(&mut item, explained);
         newest.takes(item, explained.verdicts.len())

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tracking_core::{
     change::{Change, Envelope},
     delivery::conversion_hash,
-    fault::Faults,
+    fault::{Fault, Faults},
     id::Id,
 };
 
@@ -16,6 +16,7 @@ use crate::{
     keys,
     matching::Matcher,
     rows::{self, Unreadable},
+    store::Store,
 };
 
 /// A change as it was kept.
@@ -24,6 +25,8 @@ pub(crate) struct Kept {
     pub(crate) received_at: Timestamp,
     /// The change.
     pub(crate) change: Change,
+    /// Notes of each value of it that is taken otherwise than it came.
+    pub(crate) notes: Vec<Fault>,
 }
 
 /// A kept event's row.
@@ -38,8 +41,8 @@ impl Kept {
     /// Reads a row. `None`: what was accepted once is refused by later rules of the contract, and there is nothing to say of it.
     pub(crate) fn read(item: &Item) -> Result<Option<Self>, Unreadable> {
         let Row { received_at, event } = rows::read(&item.body)?;
-        Ok(match Envelope::parse(event.as_bytes()) {
-            Ok(Envelope::ConversionChanged(change)) => Some(Self { received_at, change }),
+        Ok(match Envelope::parse_noting(event.as_bytes()) {
+            Ok((Envelope::ConversionChanged(change), notes)) => Some(Self { received_at, change, notes }),
             _ => None,
         })
     }
@@ -55,8 +58,20 @@ pub(crate) struct Together<'a>(BTreeMap<&'a Id, &'a Change>);
 impl<'a> Together<'a> {
     fn add(&mut self, change: &'a Change) -> Result<(), Faults> {
         let first = *self.0.entry(&change.change_id).or_insert(change);
-        if first.tells_same_as(change) { Ok(()) } else { Err(change.id_is_taken()) }
+        if first.tells_same_as(change) { Ok(()) } else { Err(change.id_is_taken("/detail")) }
     }
+}
+
+/// The kept event of the conversion that used the id of a change for another change, if there is one.
+pub(crate) async fn other_use<B: Backend>(store: &Store<B>, change: &Change) -> Result<Option<Kept>, StoreError> {
+    let partition = Partition::Table(keys::conversion(&conversion_hash(&change.conversion.conversion_id)));
+    let items = store.backend().query(&partition, &Range::prefix(keys::EVENTS), Order::Descending, MAX_EARLIER).await?;
+    let suffix = format!("#{}", change.change_id);
+    let mut earlier = items.iter().filter(|item| item.key.sort.ends_with(&suffix));
+    Ok(earlier.find_map(|item| {
+        let kept = store.or_unreadable(item, Kept::read(item)).flatten();
+        kept.filter(|kept| kept.change.change_id == change.change_id && !kept.change.tells_same_as(change))
+    }))
 }
 
 impl<B: Backend> Matcher<B> {
@@ -70,14 +85,8 @@ impl<B: Backend> Matcher<B> {
         if !self.store.settings.keep_events {
             return Ok(together.add(change));
         }
-        let partition = Partition::Table(keys::conversion(&conversion_hash(&change.conversion.conversion_id)));
-        let items = self.store.backend().query(&partition, &Range::prefix(keys::EVENTS), Order::Descending, MAX_EARLIER).await?;
-        let suffix = format!("#{}", change.change_id);
-        for item in items.iter().filter(|item| item.key.sort.ends_with(&suffix)) {
-            let earlier = self.store.or_unreadable(item, Kept::read(item)).flatten();
-            if earlier.is_some_and(|kept| kept.change.change_id == change.change_id && !kept.change.tells_same_as(change)) {
-                return Ok(Err(change.id_is_taken()));
-            }
+        if other_use(&self.store, change).await?.is_some() {
+            return Ok(Err(change.id_is_taken("/detail")));
         }
         // Last, so that one that is refused refuses no other.
         Ok(together.add(change))

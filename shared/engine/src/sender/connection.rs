@@ -19,7 +19,7 @@ use hyper_util::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
-use super::head::{Head, Strays};
+use super::head::{Head, Oddities};
 
 /// That a kept connection was closed before a byte of the response came.
 #[derive(Debug)]
@@ -93,9 +93,9 @@ impl<T> Watched<T> {
         Self { inner: TokioIo::new(connection), state: State::Fresh, head: Head::default() }
     }
 
-    /// Lines of the head of the last response that are no headers. The client hands them on with the response.
-    fn strays(&self) -> Strays {
-        self.head.strays()
+    /// Everything odd about the head of the last response. The client hands it on with the response.
+    fn oddities(&self) -> Oddities {
+        self.head.oddities()
     }
 
     /// An error that ends the connection, told as what it means.
@@ -106,11 +106,19 @@ impl<T> Watched<T> {
     }
 
     /// Notes that bytes are being written that begin like this. What follows in the body of a request that was answered early is no request.
-    fn writing(&mut self, bytes: &[u8]) {
-        if self.state == State::Answered && begins_request(bytes) {
-            self.state = State::AskedAgain;
-            self.head.restart();
+    ///
+    /// # Errors
+    /// They begin a request, and nobody knows where the last response on this connection ends.
+    fn writing(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.state != State::Answered || !begins_request(bytes) {
+            return Ok(());
         }
+        if self.oddities().has_bad_length() {
+            return Err(io::Error::other(Stale));
+        }
+        self.state = State::AskedAgain;
+        self.head.restart();
+        Ok(())
     }
 
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -137,8 +145,9 @@ where
             Ok(()) => {
                 if count > 0 {
                     self.state = State::Answered;
-                    let filled = buffer.filled();
-                    self.head.read(&filled[filled.len() - count..]);
+                    let filled = buffer.filled_mut();
+                    let begin = filled.len() - count;
+                    self.head.read(&mut filled[begin..]);
                 }
                 Ok(())
             }
@@ -152,7 +161,7 @@ where
     TokioIo<T>: AsyncWrite + Unpin,
 {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.writing(bytes);
+        self.writing(bytes)?;
         let written = Pin::new(&mut self.inner).poll_write(context, bytes);
         self.wrote(written)
     }
@@ -162,7 +171,7 @@ where
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.writing(parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part));
+        self.writing(parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part))?;
         let written = Pin::new(&mut self.inner).poll_write_vectored(context, parts);
         self.wrote(written)
     }
@@ -183,7 +192,7 @@ where
 
 impl<T: Connection> Connection for Watched<T> {
     fn connected(&self) -> Connected {
-        self.inner.inner().connected().extra(self.strays())
+        self.inner.inner().connected().extra(self.oddities())
     }
 }
 
@@ -219,6 +228,16 @@ mod tests {
         let (mut connection, theirs) = answered().await;
         drop(theirs);
         assert!(is_stale_end(connection.write_all(REQUEST).await), "it was closed before a byte of the request left");
+    }
+
+    #[tokio::test]
+    async fn case_a13_no_request_follows_a_response_whose_end_nobody_knows() {
+        let (mut connection, mut theirs) = answered().await;
+        let rest = b" No\r\nContent-Length: five\r\n\r\n";
+        theirs.write_all(rest).await.unwrap();
+        connection.read_exact(&mut vec![0; rest.len()]).await.unwrap();
+        assert!(is_stale_end(connection.write_all(REQUEST).await));
+        connection.write_all(b"the rest of a body").await.unwrap();
     }
 
     #[tokio::test]

@@ -1,32 +1,47 @@
-//! The head of a response as it came: lines that are no headers, which hyper passes over without a word.
+//! The head of a response as it came: lines that are no headers, which hyper passes over without a word, and lengths that are none.
+//!
+//! hyper gives a response up for some lines of its head, though its status came. **Such a line is made one that hyper passes over**: the byte
+//! at fault is replaced on its way to it. These are a NUL, and a `Content-Length` that is no number or another one than before.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::length::Length;
 
 /// The bytes of a line that are looked at.
 const MAX_LINE_BYTES: usize = 256;
 /// The characters of a line that a note shows.
 const MAX_SHOWN_CHARS: usize = 80;
+/// The bytes of a status line before its reason phrase.
+const STATUS_BYTES: usize = "HTTP/1.1 200".len();
+/// A byte for which hyper passes over its line.
+const PASSED_OVER: u8 = 1;
 
-/// The lines of the last response's head that are no headers, as far as it was read. Clones share them.
+/// Everything odd about the last response's head, as far as it was read. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Strays(Arc<Mutex<Found>>);
+pub(super) struct Oddities(Arc<Mutex<Found>>);
 
 #[derive(Debug, Default)]
 struct Found {
     count: usize,
     first: String,
+    has_bad_length: bool,
 }
 
-impl Strays {
-    /// The note on them; `None` if there are none.
+impl Oddities {
+    /// The note on lines that are no headers; `None` if there are none.
     pub(super) fn note(&self) -> Option<String> {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.lock();
         let lines = if found.count == 1 { "1 line".to_owned() } else { format!("{} lines", found.count) };
         (found.count > 0).then(|| format!("{lines} among the headers ignored: {}", found.first))
     }
 
+    /// Returns true if a length is no number, or another one than before: nobody knows where such a body ends.
+    pub(super) fn has_bad_length(&self) -> bool {
+        self.lock().has_bad_length
+    }
+
     fn add(&self, line: &[u8]) {
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.lock();
         found.count += 1;
         if found.count == 1 {
             let text = String::from_utf8_lossy(line);
@@ -34,18 +49,29 @@ impl Strays {
         }
     }
 
-    fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Found::default();
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A head that is being read.
 #[derive(Debug, Default)]
 pub(super) struct Head {
-    strays: Strays,
-    /// The beginning of the line at hand.
-    line: Vec<u8>,
+    oddities: Oddities,
+    length: Length,
+    line: Line,
     part: Part,
+}
+
+/// The line at hand.
+#[derive(Debug, Default)]
+struct Line {
+    /// Its beginning.
+    bytes: Vec<u8>,
+    /// `true` behind the colon of `Content-Length`, and in lines that continue such a one.
+    is_length: bool,
+    has_name: bool,
+    is_odd: bool,
 }
 
 /// The part of a head that is read next.
@@ -61,49 +87,90 @@ enum Part {
 }
 
 impl Head {
-    /// The lines that are no headers, also those that are still to come.
-    pub(super) fn strays(&self) -> Strays {
-        self.strays.clone()
+    /// Everything odd about the head, also what is still to come.
+    pub(super) fn oddities(&self) -> Oddities {
+        self.oddities.clone()
     }
 
     /// Begins with the next response.
     pub(super) fn restart(&mut self) {
-        self.strays.clear();
-        self.line.clear();
+        *self.oddities.lock() = Found::default();
+        self.length = Length::default();
+        self.line = Line::default();
         self.part = Part::Status;
     }
 
-    /// Reads what came.
-    pub(super) fn read(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            match (self.part, byte) {
-                (Part::Over, _) => return,
-                (_, b'\n') => self.end_line(),
-                (_, byte) if self.line.len() < MAX_LINE_BYTES => self.line.push(*byte),
+    /// Reads what came, and replaces bytes for which hyper would give the response up.
+    pub(super) fn read(&mut self, bytes: &mut [u8]) {
+        for place in bytes {
+            let byte = *place;
+            let is_header = match self.part {
+                Part::Over => return,
+                Part::Status => false,
+                Part::Headers { .. } => true,
+            };
+            if is_header && self.is_odd(byte) {
+                self.line.is_odd = true;
+                // A line has to end.
+                if byte != b'\n' {
+                    *place = PASSED_OVER;
+                }
+            } else if is_control(byte) && self.line.bytes.len() >= STATUS_BYTES {
+                *place = b' ';
+            }
+            match byte {
+                b'\n' => self.end_line(),
+                byte if self.line.bytes.len() < MAX_LINE_BYTES => self.line.bytes.push(byte),
                 _ => {}
             }
         }
     }
 
+    /// Returns true if the next byte of a header makes its line none.
+    fn is_odd(&mut self, byte: u8) -> bool {
+        let line = &mut self.line;
+        if line.bytes.is_empty() && !matches!(byte, b' ' | b'\t') {
+            (line.has_name, line.is_length) = (false, false);
+        }
+        if line.is_length && !self.length.accepts(byte) {
+            self.oddities.lock().has_bad_length = true;
+            return true;
+        }
+        if byte == b':' && !line.has_name {
+            line.has_name = true;
+            line.is_length = line.bytes.trim_ascii_end().eq_ignore_ascii_case(b"content-length");
+            self.length.begin_value();
+        }
+        is_control(byte)
+    }
+
     fn end_line(&mut self) {
-        let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
+        let line = self.line.bytes.strip_suffix(b"\r").unwrap_or(&self.line.bytes);
         self.part = match self.part {
             // Empty lines before a status, and after an interim response.
             Part::Status | Part::Headers { is_interim: true } if line.is_empty() => Part::Status,
             Part::Status => {
                 let status = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+                self.length = Length::default();
+                self.oddities.lock().has_bad_length = false;
                 Part::Headers { is_interim: status.len() == 3 && status.starts_with(b"1") }
             }
             Part::Headers { .. } if line.is_empty() => Part::Over,
             part => {
-                if !is_header(line) {
-                    self.strays.add(line);
+                if self.line.is_odd || !is_header(line) {
+                    self.oddities.add(line);
                 }
                 part
             }
         };
-        self.line.clear();
+        self.line.bytes.clear();
+        self.line.is_odd = false;
     }
+}
+
+/// Returns true if a byte may stand in no line of a head.
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n')
 }
 
 /// Returns true if a line is a header, or the continuation of one.
@@ -126,8 +193,8 @@ mod tests {
     fn check(response: &[u8], expected: Option<&str>) {
         for size in [1, 7, response.len()] {
             let mut head = Head::default();
-            response.chunks(size).for_each(|bytes| head.read(bytes));
-            assert_eq!(head.strays().note().as_deref(), expected, "{}", String::from_utf8_lossy(response));
+            response.to_vec().chunks_mut(size).for_each(|bytes| head.read(bytes));
+            assert_eq!(head.oddities().note().as_deref(), expected, "{}", String::from_utf8_lossy(response));
         }
     }
 
@@ -146,11 +213,51 @@ mod tests {
     #[test]
     fn case_a9_the_next_response_begins_anew() {
         let mut head = Head::default();
-        let strays = head.strays();
-        head.read(b"HTTP/1.1 200 OK\r\nno header\r\n\r\n");
-        assert!(strays.note().is_some());
+        let oddities = head.oddities();
+        head.read(&mut b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: x\r\n\r\n".to_vec());
+        assert!(oddities.note().is_some() && oddities.has_bad_length());
         head.restart();
-        head.read(b"HTTP/1.1 200 OK\r\nA: 1\r\n\r\n");
-        assert_eq!(strays.note(), None);
+        head.read(&mut b"HTTP/1.1 200 OK\r\nA: 1\r\n\r\n".to_vec());
+        assert_eq!((oddities.note(), oddities.has_bad_length()), (None, false));
+    }
+
+    /// The bytes that hyper reads of a response.
+    fn passed_on(response: &str) -> String {
+        let mut bytes = response.as_bytes().to_vec();
+        let mut head = Head::default();
+        bytes.chunks_mut(3).for_each(|bytes| head.read(bytes));
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn case_a9_a_nul_is_replaced_in_a_head_alone() {
+        let nul = "HTTP/1.1 200 O\0K\r\nX: a\0b\r\nY\u{7}: 1\r\n\r\nbody\0\r\n\0";
+        assert_eq!(passed_on(nul), "HTTP/1.1 200 O K\r\nX: a\u{1}b\r\nY\u{1}: 1\r\n\r\nbody\0\r\n\0");
+        assert_eq!(passed_on("HTTP/1.1\0200 OK\r\n\r\n"), "HTTP/1.1\0200 OK\r\n\r\n", "no status");
+        check(nul.as_bytes(), Some("2 lines among the headers ignored: X: ab"));
+    }
+
+    #[test]
+    fn case_a13_a_length_that_is_none_is_passed_over() {
+        #[track_caller]
+        fn length(lines: &str, expected: &str, is_bad: bool) {
+            let response = format!("HTTP/1.1 200 OK\r\n{lines}\r\nContent-Length: five");
+            assert_eq!(passed_on(&response), format!("HTTP/1.1 200 OK\r\n{expected}\r\nContent-Length: five"));
+            let mut head = Head::default();
+            head.read(&mut response.into_bytes());
+            assert_eq!(head.oddities().has_bad_length(), is_bad, "{lines}");
+        }
+        length("Content-Length: -1\r\n", "Content-Length: \u{1}\u{1}\r\n", true);
+        length("content-length : 5a\r\nX: 1\r\n", "content-length : 5\u{1}\r\nX: 1\r\n", true);
+        length("Content-Length: 2\r\nContent-Length: 3\r\n", "Content-Length: 2\r\nContent-Length: 3\u{1}\n", true);
+        length("Content-Length:\r\n", "Content-Length:\u{1}\n", true);
+        length("Content-Length: 5\r\n 6\r\n", "Content-Length: 5\r\n \u{1}\r\n", true);
+        for good in ["Content-Length: 2\r\ncontent-length: 2\r\n", "Content-Length: 2, 2\n", "X: Content-Length: x\r\n"] {
+            length(good, good, false);
+        }
+        let interim = "HTTP/1.1 103 E\r\nContent-Length: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n";
+        let mut head = Head::default();
+        head.read(&mut interim.as_bytes().to_vec());
+        assert!(!head.oddities().has_bad_length(), "an interim response has no body");
     }
 }

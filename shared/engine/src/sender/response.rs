@@ -1,13 +1,13 @@
 //! The response to a request, read as far as it may be: at most [`MAX_RESPONSE_BYTES`], and within the [`Room`] that there is.
 
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Bytes, Frame, Incoming};
 use tracking_core::answer::{Answer, Cut};
 
 use super::{
     MAX_RESPONSE_BYTES, NO_GOODBYE, fault,
-    head::Strays,
+    head::Oddities,
     progress::Progress,
     room::{FREE_BYTES, Room, Share},
 };
@@ -21,7 +21,12 @@ pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progre
     let ends_with_connection = !framed.iter().any(|name| response.headers().contains_key(name));
     let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let expected = length.map_or(MAX_RESPONSE_BYTES, |length| length.min(MAX_RESPONSE_BYTES));
-    let strays = response.extensions().get::<Strays>().and_then(Strays::note);
+    let oddities = response.extensions().get::<Oddities>();
+    let note = oddities.and_then(Oddities::note);
+    if oddities.is_some_and(Oddities::has_bad_length) && has_body_by_length(&response) {
+        let answer = Answer::new(status, headers, Vec::new()).cut(Cut::BadLength);
+        return note.into_iter().fold(answer, Answer::with_note);
+    }
     let mut incoming = response.into_body();
     let mut reading = Reading { body: Vec::new(), share: None, expected };
     let mut no_goodbye = None;
@@ -42,11 +47,17 @@ pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progre
         }
     };
     let answer = Answer::new(status, headers, reading.body).holding(reading.share);
-    let answer = strays.into_iter().chain(no_goodbye).fold(answer, Answer::with_note);
+    let answer = note.into_iter().chain(no_goodbye).fold(answer, Answer::with_note);
     match cut {
         Some(cut) => answer.cut(cut),
         None => answer,
     }
+}
+
+/// Returns true if the end of a response's body is told by `Content-Length`, or by nothing.
+fn has_body_by_length(response: &http::Response<Incoming>) -> bool {
+    let has_none = matches!(response.status(), StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    !has_none && !response.headers().contains_key(header::TRANSFER_ENCODING)
 }
 
 /// The next part of a body.

@@ -7,6 +7,7 @@ mod failing;
 mod flows;
 mod formats;
 mod keys;
+mod polls;
 mod port;
 mod rates;
 mod receivers;

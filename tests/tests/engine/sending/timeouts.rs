@@ -76,6 +76,24 @@ async fn q4_a_receiver_that_drips_chunks() {
 }
 
 #[tokio::test]
+async fn q4_case_a13_a_response_that_is_held_open_after_its_headers_is_no_answer() {
+    const HELD: [&str; 4] = [
+        "HTTP/1.1 200 OK\r\n\r\nwhole, but for its end",
+        "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort",
+        "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        "HTTP/1.0 201 Created\r\nContent-Type: text/plain\r\n\r\n",
+    ];
+    for held in HELD {
+        hangs(move |mut connection| async move {
+            connection.request().await;
+            connection.say(held).await;
+            connection.until_closed().await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn q4_a_receiver_that_never_reads() {
     let receiver = Receiver::playing(|connection| async move {
         let _unread = connection;

@@ -12,7 +12,7 @@ const TAG: &str = "Explaining";
 
 pub(crate) fn event() -> About {
     let text = "For each rule that the caller may see, newest first: whether it would fire on the event, or which trigger or condition \
-                says no.";
+                says no. An event whose change_id was used for another change of the conversion is refused, as it is when it is sent.";
     About::new("explainEvent", TAG, "Explain an event", text)
         .pages(pattern("", "^[A-Za-z0-9._:-]{1,128}$"), examples::RULE)
         .takes("Explain", json!({"event": examples::event()}))

@@ -57,6 +57,7 @@ fn past() -> RefOr<Schema> {
         .has("held", flag("Whether it is held until the conversion settles"))
         .has("rule_changed_since", flag("Whether the rule changed after it came"))
         .has("verdicts", list("Each elementary event of the change", named("Verdict")))
+        .has("notes", list("Values of the event that are taken otherwise than they came", named("Fault")))
         .may("shortened", flag("Whether verdicts are left out, because there are very many"));
     rule("What a rule made of a conversion")
         .has("changes", list("Each change of it, in the order in which they came", change))

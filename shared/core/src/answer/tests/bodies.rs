@@ -241,6 +241,21 @@ fn case_a13_a_response_that_broke_off_is_judged_by_its_status_unless_something_l
     assert_eq!(broken(&polling("pending"), 200), (Verdict::Retry, Some(why.clone()), vec![why]));
 }
 
+#[test]
+fn case_a13_a_response_whose_end_nobody_knows_is_judged_by_its_status_and_headers_alone() {
+    let endless = |document: &Value, status: u16| {
+        let Judgement { verdict, reason, .. } = judge(document, &answer(status, "").cut(Cut::BadLength));
+        (verdict, reason)
+    };
+    let when = json!([{"source": "http_code", "operator": "equals", "value": "202"}]);
+    let by_status = json!({"rules": [{"when": when, "then": "pending"}], "otherwise": "failed"});
+    assert_eq!(endless(&json!({}), 200), (Verdict::Delivered, None));
+    assert_eq!(endless(&by_status, 202), (Verdict::Pending, None));
+    assert_eq!(endless(&by_status, 200), (Verdict::Failed, None));
+    let why = "response with an invalid Content-Length".to_owned();
+    assert_eq!(endless(&polling("pending"), 200), (Verdict::Retry, Some(why)));
+}
+
 /// A rule that asks again as long as a field of the body says so.
 fn polling(then: &str) -> Value {
     json!({"rules": [

@@ -205,6 +205,25 @@ fn case_b2_signatures_in_a_header_of_the_receivers_choice() {
 }
 
 #[test]
+fn case_b2_the_text_before_a_signature_holds_macros() {
+    let signature = "f951de880c66cfb4abd13801903da96ba7b0578d1c4f0f539ef4042b9172b9f6";
+    for (prefix, expected) in [
+        ("t={now|unix},v1=", "t=1795338001,v1="),
+        ("id={transaction_id};sha256=", "id=trx_1;sha256="),
+        ("{{v}}:{result|upper} ", "{v}:APPROVED "),
+    ] {
+        let signing = json!({"secret": "key", "header": "X-Sig", "prefix": prefix});
+        check_signature(&signing, "X-Sig", &format!("{expected}{signature}"));
+    }
+    let refused = |prefix: &str, detail: &str| {
+        check_refused(&signed(&json!({"secret": "key", "header": "X-Sig", "prefix": prefix})), "/signing/prefix", detail);
+    };
+    refused("{payout|omit_if_empty}", "omit_if_empty has no place before a signature");
+    refused("t={", "character 3: a lone {: write {{ for a brace, or close the macro with }");
+    refused("č=", "expected at most 64 printable ASCII characters");
+}
+
+#[test]
 fn case_b2_what_is_wrong_with_a_signature_is_told() {
     let stray = "\"prefix\" has no place here: it belongs to a signature in a header of yours, name that as header";
     check_refused(&signed(&json!({"secret": "key", "prefix": "x"})), "/signing/prefix", stray);

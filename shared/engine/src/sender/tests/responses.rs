@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
+use tracking_core::answer::{Answer, Cut};
+
 use super::*;
 
 /// Plays each connection by this: what it says to each of the requests on it, after which it closes. Its port, and the requests so far.
@@ -75,6 +77,80 @@ async fn case_a13_a_response_that_breaks_off_is_one() {
         });
         let answer = Sender::new(true).unwrap().request(get(format!("http://127.0.0.1:{port}/"), 5)).await.unwrap();
         assert_eq!((answer.status, String::from_utf8_lossy(answer.body()).as_ref(), answer.is_cut()), (status, body, is_cut));
+    }
+}
+
+/// The answer of a receiver that says this, and then keeps its connection open if it says so.
+async fn answer_to(said: &'static str, is_kept: bool) -> (Answer, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut request = [0; 4_096];
+                while stream.read(&mut request).await.unwrap_or(0) > 0 && stream.write_all(said.as_bytes()).await.is_ok() && is_kept {}
+            });
+        }
+    });
+    let sender = Sender::new(true).unwrap();
+    let url = format!("http://127.0.0.1:{port}/");
+    let first = sender.request(get(url.clone(), 5)).await.unwrap_or_else(|fault| panic!("{said}: {fault}"));
+    let second = sender.request(get(url, 5)).await.unwrap_or_else(|fault| panic!("{said}: {fault}"));
+    assert_eq!((first.status, first.body()), (second.status, second.body()), "{said}");
+    (first, connections)
+}
+
+#[tokio::test]
+async fn case_a9_a_header_line_with_nul_is_left_out_with_a_note() {
+    for (said, line) in [
+        ("HTTP/1.1 200 OK\r\nX: a\0b\r\nX-Status: ok\r\nContent-Length: 2\r\n\r\nok", "X: ab"),
+        ("HTTP/1.1 200 OK\r\nX-Status: ok\r\nContent-Length: 2\r\n\0\0: 1\r\n\r\nok", ": 1"),
+        ("HTTP/1.1 200 OK\r\nSet-Cookie: id=1\0; path=/\r\nX-Status: ok\r\nContent-Length: 2\r\n\r\nok", "Set-Cookie: id=1; path=/"),
+        ("HTTP/1.1 200 O\0K\r\nX-Status: ok\r\nX\0: 1\r\nContent-Length: 2\r\n\r\nok", "X: 1"),
+    ] {
+        let (answer, connections) = answer_to(said, true).await;
+        assert_eq!((answer.status, answer.body(), answer.why_cut()), (200, &b"ok"[..], None), "{said}");
+        assert_eq!((answer.header("x-status"), answer.header("x"), answer.header("set-cookie")), (Some("ok"), None, None), "{said}");
+        assert_eq!(answer.notes(), [format!("1 line among the headers ignored: {line}")]);
+        assert_eq!(connections.load(Ordering::SeqCst), 1, "the connection is kept");
+    }
+}
+
+#[tokio::test]
+async fn case_a13_a_content_length_that_is_none_or_several_is_a_response_without_its_body() {
+    const SAID: [(&str, &str); 7] = [
+        ("HTTP/1.1 201 Made\r\nContent-Length: five\r\nX: y\r\n\r\nhello", "Content-Length: five"),
+        ("HTTP/1.1 201 Made\r\nContent-Length: -1\r\nX: y\r\n\r\nhello", "Content-Length: -1"),
+        ("HTTP/1.1 201 Made\r\nContent-Length: +5\r\nX: y\r\n\r\nhello", "Content-Length: +5"),
+        ("HTTP/1.1 201 Made\r\nX: y\r\nContent-Length: \r\n\r\nhello", "Content-Length: "),
+        ("HTTP/1.1 201 Made\r\nX: y\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc", "Content-Length: 3"),
+        ("HTTP/1.1 201 Made\r\nX: y\r\nContent-Length: 2, 3\r\n\r\nabc", "Content-Length: 2, 3"),
+        ("HTTP/1.1 201 Made\r\nX: y\r\nContent-Length: 0\r\nContent-Length: 18446744073709551616\r\n\r\n", "Content-Length: 18446744073709551616"),
+    ];
+    for (said, line) in SAID {
+        for is_kept in [true, false] {
+            let (answer, connections) = answer_to(said, is_kept).await;
+            let told = (answer.status, answer.body(), answer.header("x"), answer.why_cut());
+            assert_eq!(told, (201, &b""[..], Some("y"), Some(Cut::BadLength)), "{said}");
+            assert_eq!(answer.notes(), [format!("1 line among the headers ignored: {line}")]);
+            assert_eq!(connections.load(Ordering::SeqCst), 2, "no request follows on such a connection: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn case_a13_a_content_length_that_decides_nothing_does_no_harm() {
+    for (said, body) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", "ok"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: five\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "ok"),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: five\r\n\r\n", ""),
+    ] {
+        let (answer, _) = answer_to(said, true).await;
+        assert_eq!((answer.body(), answer.why_cut()), (body.as_bytes(), None), "{said}");
     }
 }
 
