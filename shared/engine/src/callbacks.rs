@@ -1,7 +1,7 @@
 //! Requests from outside for steps that listen: callbacks by their token, webhooks by what they bring (W17, W18).
 //!
-//! Their senders have no account here. A token that is not ours is refused before anything is read; what is accepted stands in the store
-//! before its sender is answered.
+//! Their senders have no account here. A token that is not ours is refused before anything is read; an accepted request is stored before
+//! its sender is answered.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,7 +32,7 @@ const MAX_LOOKED_AT: usize = 100;
 const LONGEST_FLOW: SignedDuration = SignedDuration::from_hours(24 * 120);
 /// The digits of a webhook's id.
 const WEBHOOK_DIGITS: usize = 32;
-/// The time after which a sender may try again that sent too many callbacks, in seconds.
+/// The time, in seconds, after which a sender of too many callbacks may try again.
 const RETRY_AFTER_SECONDS: u32 = 60;
 
 /// A callback that may be taken.
@@ -94,7 +94,7 @@ impl<B: Backend> Callbacks<B> {
         Ok(rule.filter(|rule| rule.head.live && rule.head.webhook.as_deref() == Some(webhook)).map(Webhook))
     }
 
-    /// Takes a webhook of a rule for every delivery that waits for what it brings (W18); returns how many those are.
+    /// Takes a webhook of a rule for every delivery that waits for what it brings (W18); returns the number of these deliveries.
     ///
     /// # Errors
     /// The proof is missing, or no delivery waits for it: its sender is to send it again.
@@ -225,13 +225,13 @@ impl<B: Backend> Callbacks<B> {
         let row = CallbackRow { at: self.store.now(), step: turn.step.to_owned(), run: turn.run, sealed, read: None };
         let mut item = rows::item(keys::callback(delivery, turn, name), &row);
         item.expires = Some(self.store.now() + self.store.settings.log_retention + LONGEST_FLOW);
-        // Who put the same at the same time has done this.
+        // A request with the same content that came at the same time has done this.
         self.store.swap_one(Swap { key: item.key.clone(), expect: None, new: Some(item) }).await.is_done()?;
         Ok(())
     }
 }
 
-/// Refuses a request without a proof. `None`: nobody knows, so that it is to come again.
+/// Refuses a request without a proof. `None`: its proof can't be checked now, so its sender is to repeat it.
 fn proven(is_proven: Option<bool>) -> Result<(), Refused> {
     match is_proven {
         Some(true) => Ok(()),

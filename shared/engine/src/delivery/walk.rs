@@ -1,6 +1,6 @@
 //! The flow of a delivery whose rule has steps or a fixed delay (W1–W4): walking on before a claim, and after a response.
 //!
-//! The steps between two requests are run by core. Their result stands in the delivery's row before the next request is claimed, so that a
+//! Core runs the steps between two requests. Their result is stored in the delivery's row before the next request is claimed, so that a
 //! crash repeats no finished step (W3). A rule with one request has none of this, and costs nothing for it.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -39,7 +39,7 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 const LOOK_SPREAD_MS: u64 = 3_000;
 /// The longest time between two such looks: it grows with the time that has been waited.
 const LONGEST_LOOK: SignedDuration = SignedDuration::from_mins(2);
-/// The tries to write a line while others write it.
+/// The tries to write a subject queue while others write it.
 const PLACE_TRIES: usize = 10;
 
 /// The request that is next, or that none is for now.
@@ -77,14 +77,14 @@ impl<B: Backend> Walker<'_, B> {
         let public_url = store.settings.public_url.as_deref();
         let flow = InFlow::of((self.rule, self.job), (row, self.seal), kept, (public_url, store.now()))?;
         if row.is_some_and(|row| row.state.is_ended()) {
-            // The subject queue says what becomes of the message.
+            // The subject queue decides on the message.
             return Ok(WalkedOn::Send(Box::new(flow)));
         }
         self.stand(flow, row.map_or(0, |row| row.attempts)).await
     }
 
-    /// Goes on where the repeats of a step are used up (L3). `attempts` were claimed, `why` says how the last one went. Returns the end of
-    /// the delivery, if it ends.
+    /// Goes on where the repeats of a step are used up (L3). `attempts` were claimed, `why` is the result of the last one. Returns the end
+    /// of the delivery, if it ends.
     pub(super) async fn walk_on_exhausted(
         &self,
         flow: &InFlow,
@@ -124,7 +124,7 @@ impl<B: Backend> Walker<'_, B> {
         self.keep(&flow, &keep).await?;
         match stance {
             Stance::Send => {
-                // Who waits finds out again whether the step is still to be run.
+                // A delivery that waits finds out again whether the step is still to be run.
                 if self.is_behind {
                     self.wait_behind(&before, attempts).await?;
                     return Ok(WalkedOn::Settled);
