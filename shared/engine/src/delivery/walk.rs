@@ -164,7 +164,7 @@ impl<B: Backend> Walker<'_, B> {
     }
 
     /// Takes the lease on a step that sets kept variables (W5). Returns the time at which to look again if another delivery has it, and
-    /// why it waits.
+    /// the reason of the wait.
     async fn await_lease(&self, flow: &mut InFlow) -> Result<Option<(Timestamp, String)>, StoreError> {
         let step = &flow.progress.step;
         let plan = &self.rule.definition.plan;
@@ -192,7 +192,7 @@ impl<B: Backend> Walker<'_, B> {
         self.deliveries.rules.change_kept(self.rule, &KeptChange { keep, ..KeptChange::default() }).await
     }
 
-    /// The question to its line by a delivery that waits for its first request.
+    /// The question to its subject queue by a delivery that waits for its first request.
     pub(super) fn ask(&self) -> Ask<'_> {
         let (store, job, call) = (&self.deliveries.store, self.job, self.rule.definition.plan.first_call());
         Ask {
@@ -207,12 +207,12 @@ impl<B: Backend> Walker<'_, B> {
         }
     }
 
-    /// Puts a delivery with a fixed delay on its line, so that what came later is sent later (P3, W10).
+    /// Puts a delivery with a fixed delay on its subject queue, so that later changes are sent later (P3, W10).
     async fn keep_place(&self, until: Timestamp) -> Result<(), StoreError> {
         self.change_line(|line| Some((line.waiting(&self.ask(), 1, until, None)?, ()))).await.map(drop)
     }
 
-    /// Writes what becomes of the line of a delivery, unless nothing does. Returns what was said beside it.
+    /// Changes and writes the subject queue of a delivery, unless nothing changes. Returns the other half of the result of `change`.
     pub(super) async fn change_line<T>(&self, change: impl Fn(&Line) -> Option<(Line, T)>) -> Result<Option<T>, StoreError> {
         let (store, job) = (&self.deliveries.store, self.job);
         let key = keys::line(&job.id, &job.rule, &job.event.known().subject());
@@ -287,7 +287,7 @@ fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTre
     walked
 }
 
-/// Keeps, forgets and releases what a response and the steps after it say, before anything says that they are over.
+/// Keeps, forgets and releases what a response and the steps after it say, before any row says that they are over.
 pub(super) async fn settle_kept<B: Backend>(deliveries: &Deliveries<B>, claimed: &Claimed, keep: Kept, forget: &[Box<str>]) {
     let Some(flow) = claimed.flow.as_deref() else { return };
     let read = |name: &str| Some((name.to_owned(), flow.kept.get(name)?.clone()));
@@ -349,7 +349,7 @@ pub(super) fn after_response(
             let is_at_once = matches!(stance, Stance::Send);
             let (next, reason) = match stance {
                 Stance::Send => (Next::Again(now), Some(next_step(&flow))),
-                // Whoever listens is woken at once, and asks what has come meanwhile.
+                // A delivery that listens is woken at once, and looks for the callbacks that have come meanwhile.
                 Stance::Listen(_, why) => (Next::Again(now), Some(why)),
                 Stance::Wait(until, why) => (Next::Again(until), Some(why)),
                 Stance::End(state, reason) => (Next::Ended(state, reason), None),

@@ -35,7 +35,7 @@ struct Row {
 }
 
 impl Kept {
-    /// Reads a row. `None`: what was accepted once is refused by later rules of the contract, and there is nothing to say of it.
+    /// Reads a row. `None`: a change that was accepted once and that later rules refuse; nothing can be said of it.
     pub(crate) fn read(item: &Item) -> Result<Option<Self>, Unreadable> {
         let Row { received_at, event } = rows::read(&item.body)?;
         Ok(match Envelope::parse(event.as_bytes()) {
@@ -60,8 +60,8 @@ impl<'a> Together<'a> {
 }
 
 impl<B: Backend> Matcher<B> {
-    /// Refuses a change whose id was used for another change of the conversion, as far as events are kept. One that tells the same is the
-    /// same change (P2).
+    /// Refuses a change whose id was used for another change of the conversion, as far as events are kept. A change with the same content
+    /// is the same change (P2).
     pub(crate) async fn check_id<'a>(
         &self,
         change: &'a Change,
@@ -79,7 +79,7 @@ impl<B: Backend> Matcher<B> {
                 return Ok(Err(change.id_is_taken()));
             }
         }
-        // Last, so that one that is refused refuses no other.
+        // Last, so that a refused change refuses no other.
         Ok(together.add(change))
     }
 

@@ -1,7 +1,8 @@
-//! The way of a receiver that is down back to one that is sent to: probes, and letting go what waits (B3–B5).
+//! The way of a receiver that is down back to one that is sent to: probes, and letting waiting deliveries go (B3–B5).
 //!
-//! A sweep begins a probe when one is due: the compare-and-set of the receiver's row gives it to one delivery, whose message is then sent. A
-//! probe that is lost gives its lease up by time. Each answer to what was let go lets two more go; a sweep goes on where that was cut off.
+//! A sweep begins a probe when one is due: the compare-and-set of the receiver's row gives it to one delivery, whose message is then sent.
+//! The lease of a lost probe ends by time. Each answer to a delivery that was let go lets two more go; a sweep continues if that was cut
+//! off.
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
@@ -124,7 +125,7 @@ impl<B: Backend> Receivers<B> {
         }
     }
 
-    /// Closes a receiver that has answered again, and lets go whatever began to wait meanwhile.
+    /// Closes a receiver that has answered again, and lets go the deliveries that began to wait meanwhile.
     pub(super) async fn close(&self, row: &ReceiverRow, reason: Option<&str>) -> Result<(), StoreError> {
         let now = self.store.now();
         let close = |row: &mut ReceiverRow| {

@@ -65,7 +65,7 @@ impl IncomingRequest {
         self
     }
 
-    /// The name of what it brings: the same again has the same.
+    /// The name of its content: a repeat has the same name.
     pub(crate) fn name(&self) -> String {
         hash::text(&["callback", &self.query, &BASE64_STANDARD.encode(&self.body)], NAME_CHARS)
     }

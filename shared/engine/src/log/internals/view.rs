@@ -71,7 +71,7 @@ pub struct RowInternals {
     pub waits_for_receiver: Option<Id>,
     /// `true` if an attempt was answered pending.
     pub pending: bool,
-    /// The rule's epoch when it matched, or was last sent again.
+    /// The rule's epoch when it matched, or was last resent.
     pub epoch: u64,
     /// `true` if it was held before its first attempt.
     pub was_held: bool,
@@ -79,7 +79,7 @@ pub struct RowInternals {
     pub after: Option<DeliveryId>,
     /// The owner.
     pub owner: Owner,
-    /// The change that it tells.
+    /// The change that it is about.
     pub change_id: Id,
     /// The kind of its event.
     pub event: EventKind,
