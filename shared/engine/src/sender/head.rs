@@ -1,4 +1,4 @@
-//! The head of a response as it came: lines that are no headers, which hyper passes over without a word.
+//! The head of a response as it came: lines that are no headers, which hyper passes over silently.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -73,7 +73,7 @@ impl Head {
         self.part = Part::Status;
     }
 
-    /// Reads what came.
+    /// Reads the bytes that came.
     pub(super) fn read(&mut self, bytes: &[u8]) {
         for byte in bytes {
             match (self.part, byte) {
@@ -111,7 +111,7 @@ fn is_header(line: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
     let is_whole = name.len() < line.len();
-    // One whose name is longer than what is looked at is none of these.
+    // A line whose name is longer than the bytes looked at is none of these.
     line.starts_with(b" ") || line.starts_with(b"\t") || line.len() == MAX_LINE_BYTES && !is_whole || {
         let name = name.trim_ascii_end();
         is_whole && !name.is_empty() && name.iter().all(is_name)

@@ -64,7 +64,7 @@ impl<B: Backend> Store<B> {
         Ok(())
     }
 
-    /// Reads the parameters of a long event that stand in a row of their own; those of one that was stored with them get such a row.
+    /// Reads the parameters of a long event that have a row of their own; parameters that were stored with the event get such a row.
     /// Returns false if the row is gone.
     pub(crate) async fn complete(&self, job: &mut Job) -> Result<bool, StoreError> {
         if let Some(name) = job.event.unread() {
