@@ -35,7 +35,7 @@ pub(crate) struct WebhookId {
     webhook_id: String,
 }
 
-/// Takes a callback. Of one whose token is not ours not even the body is read.
+/// Takes a callback. If its token is not ours, not even the body is read.
 pub(crate) async fn callback<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Named(Token { token }): Named<Token>,

@@ -1,4 +1,4 @@
-//! Repairing a period of a rule: sending its deliveries again, and judging kept events (contract §3).
+//! Repairing a period of a rule: resending its deliveries, and judging kept events (docs/api.md).
 
 use std::sync::Arc;
 
