@@ -282,8 +282,8 @@ pub struct Effects {
 
 /// A store with queues and a bus.
 pub trait Backend: Clone + Send + Sync + 'static {
-    /// Tells this process from earlier ones on a store that only one process can hold: leases of another run are void. Always
-    /// the same where several processes share the store.
+    /// Distinguishes this process from earlier ones on a store that only one process can hold: leases of another run are void. Always the
+    /// same where several processes share the store.
     fn run(&self) -> u64;
 
     /// True if a step's effects are one transaction, those on the bus among them.
