@@ -49,7 +49,7 @@ pub(crate) async fn callback<B: Backend>(
     Ok((StatusCode::ACCEPTED, Json(json!({"accepted": true}))).into_response())
 }
 
-/// Takes a webhook for the deliveries that wait for what it brings.
+/// Takes a webhook for the deliveries that wait for its value.
 pub(crate) async fn webhook<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Named(WebhookId { webhook_id }): Named<WebhookId>,

@@ -81,7 +81,7 @@ pub struct Swap {
     pub key: Key,
     /// The revision it was read with; `None`: it must not exist.
     pub expect: Option<u64>,
-    /// The item to write (its own `rev` is ignored); `None` removes it.
+    /// The item to write (its own `rev` is ignored); `None` removes the stored one.
     pub new: Option<Item>,
 }
 
@@ -132,10 +132,10 @@ pub enum StoreError {
         /// The format.
         format: u32,
     },
-    /// Others change the same row all the time: try again later.
+    /// Others keep changing the same row: try again later.
     #[error("{0} changes all the time")]
     Contended(String),
-    /// The time that was left for it is over: try again later.
+    /// The time for it is over: try again later.
     #[error("{0} took too long")]
     TooLate(String),
 }
@@ -180,7 +180,7 @@ pub struct Message {
     /// The lane it goes to.
     pub lane: Lane,
     /// Messages of one group share one turn; a slow group holds up no other (P5). A name with a `/` begins with the name of an owner:
-    /// groups of one owner share its bound on what is handed out at once.
+    /// groups of one owner share its bound on messages in work.
     pub group: String,
     /// Not handed out before this time; a lane may hand it out earlier than asked, never lose it.
     pub not_before: Option<Timestamp>,

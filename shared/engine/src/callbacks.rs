@@ -1,4 +1,4 @@
-//! Requests from outside for steps that listen: callbacks by their token, webhooks by what they bring (W17, W18).
+//! Requests from outside for steps that listen: callbacks by their token, webhooks by a value in their content (W17, W18).
 //!
 //! Their senders have no account here. A token that is not ours is refused before anything is read; an accepted request is stored before
 //! its sender is answered.
@@ -64,7 +64,7 @@ impl<B: Backend> Callbacks<B> {
         Ok(Token::read(&*self.deliveries.rules.sealing_key().await?, token).map(Callback))
     }
 
-    /// Takes a callback (W17). The same again is taken again, and changes nothing.
+    /// Takes a callback (W17). A repeat is taken again, and changes nothing.
     ///
     /// # Errors
     /// The step is over, the proof is missing, or the step has had [`MAX_CALLBACKS`] of them.
@@ -80,7 +80,7 @@ impl<B: Backend> Callbacks<B> {
         self.accept(&rule, &token.delivery, token.turn(), &request).await
     }
 
-    /// The webhook of this id, if a rule has it. What can't be the id of one is not looked for.
+    /// The webhook of this id, if a rule has it. A text that can't be such an id is not looked for.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -94,7 +94,7 @@ impl<B: Backend> Callbacks<B> {
         Ok(rule.filter(|rule| rule.head.live && rule.head.webhook.as_deref() == Some(webhook)).map(Webhook))
     }
 
-    /// Takes a webhook of a rule for every delivery that waits for what it brings (W18); returns the number of these deliveries.
+    /// Takes a webhook of a rule for every delivery that waits for its value (W18); returns the number of these deliveries.
     ///
     /// # Errors
     /// The proof is missing, or no delivery waits for it: its sender is to send it again.
@@ -158,7 +158,7 @@ impl<B: Backend> Callbacks<B> {
                 None => {}
             }
         }
-        // Those that have ended otherwise would hide those that wait.
+        // Deliveries that have ended otherwise would hide those that wait.
         if !gone.is_empty() {
             self.store.commit_one(Effects { delete: gone, ..Effects::default() }).await?;
         }

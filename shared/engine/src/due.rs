@@ -65,7 +65,7 @@ impl<B: Backend> Sweeper<B> {
     /// of messages that it sent.
     ///
     /// # Errors
-    /// The store is unavailable: what was not sent is sent by a later sweep.
+    /// The store is unavailable: a later sweep sends the rest.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         let now = self.store.now();
         let key = keys::sweep_cursor();

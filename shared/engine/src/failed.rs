@@ -5,7 +5,7 @@ use crate::backend::StoreError;
 /// The reason why a message was not worked: it is ours to mend, and no attempt is charged for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
-    /// The store did not do what it was asked for.
+    /// The store did not do its part.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Working it, or another message of the same subject queue, panicked.

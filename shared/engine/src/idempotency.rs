@@ -55,13 +55,13 @@ pub(crate) fn party(actor: &Actor) -> &str {
 /// The result of beginning a request.
 #[derive(Debug)]
 pub enum Begun {
-    /// It begins now: do it.
+    /// The request begins now: do it.
     Now(Claim),
-    /// It was done: this was the answer.
+    /// The request was done: this was the answer.
     Done(Answer),
-    /// It was done; the answer was too long to be kept.
+    /// The request was done; the answer was too long to be kept.
     TooLong,
-    /// It is being done.
+    /// The request is being done.
     Running,
     /// The key was used with another body or other preconditions.
     Other,

@@ -4,7 +4,7 @@
 //! The way of an event: [`Matcher`] reads it and matches it against the rules ([`matching`]); one message per postback goes to the
 //! delivery lane, or the change goes into its hold ([`holds`]). [`Worker`] takes messages and gives each to the service that it is
 //! for; a postback is claimed, sent and concluded in [`delivery`], and recorded together with others ([`recorder`]). Waiting postbacks go
-//! to the retry lane or, for long, to due rows ([`due`]).
+//! to the retry lane or, for longer waits, to due rows ([`due`]).
 //!
 //! Each service owns the services that it calls, so that no two call each other; [`Engine`] makes them all. The order of effects is
 //! always: first what makes the next step certain, then the record that this one is done.
@@ -104,7 +104,7 @@ pub struct Settings {
     pub record_window: SignedDuration,
     /// The time after which a running attempt is shown as `sending` in the lists: one more write, for people only.
     pub shown_after: SignedDuration,
-    /// `true` if changes are kept for as long as the log, to explain later what they led to.
+    /// `true` if changes are kept for as long as the log, to explain their effects later.
     pub keep_events: bool,
 }
 

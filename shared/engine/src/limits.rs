@@ -57,7 +57,7 @@ const MAX_TRIES: usize = 100;
 const DRY_INTERVAL: SignedDuration = SignedDuration::from_millis(50);
 /// Dry trials that an affiliate may make at a go.
 const DRY_BURST: i32 = 300;
-/// Affiliates whose dry trials are remembered before those that are idle are forgotten.
+/// The number of affiliates whose dry trials are remembered; beyond it, idle ones are forgotten.
 const DRY_CALLERS: usize = 1_024;
 
 /// The right to do something once. A permit that is not given back ends by itself.

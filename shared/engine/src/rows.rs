@@ -169,7 +169,7 @@ pub(crate) struct DeliveryRow {
     /// The names of those that nobody sees.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) secret_variables: BTreeSet<String>,
-    /// Those that nobody sees, sealed. Earlier versions left them among the others.
+    /// The secret variables, sealed. Earlier versions left them among the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sealed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

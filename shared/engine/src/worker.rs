@@ -206,7 +206,7 @@ impl<B: Backend> Worker<B> {
         Box::pin(self.deliveries.claim_job(&received, job, None, until, Some(began))).await
     }
 
-    /// Reads a message. One that was put off is taken out of its wrapping if it can be read by now, or if its time is over.
+    /// Reads a message. A deferred one is taken out of its wrapping if this version can read it now, or if its time is over.
     fn read(&self, mut received: Received) -> (Received, Result<Task, Unreadable>) {
         match rows::read_task(&received.body) {
             Ok(Task::PutOff(put_off)) => match rows::read_task(&put_off.body) {
@@ -298,7 +298,7 @@ impl<B: Backend> Worker<B> {
                     spans::add_rule(&row.job.rule);
                     return Box::pin(self.deliveries.claim_job(received, row.job.clone(), Some(row), until, None)).await;
                 }
-                // It has read it, or does not listen yet: then it looks for itself.
+                // The delivery has read the callback, or does not listen yet: then it looks for itself.
                 None => self.store.commit_one(received.done()).await?,
             },
             Task::Release { conversion, rule } => self.holds.release(received, &conversion, &rule).await?,

@@ -34,7 +34,7 @@ impl Receiver {
         receiver
     }
 
-    /// Answers nothing until it is let go.
+    /// A receiver that answers nothing until it is let go.
     pub(crate) async fn hanging(status: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));

@@ -146,7 +146,7 @@ async fn f10_one_call_looks_at_five_thousand_deliveries_and_the_next_goes_on() {
     let rule = shop.rule("aff_a", json!({})).await;
     shop.told(1, 1, "pending").await;
     let id = shop.deliveries().await[0].clone();
-    // A page of 4 999 ids without rows, so that its hour takes what one call may look at; and one of the hour before.
+    // A page of 4 999 ids without rows, so that its hour uses up one call's bound; and one of the hour before.
     let page = |partition: String, place: &str, id: &str, count: usize| {
         let fill = |number: usize| if number == 0 { id.to_owned() } else { format!("dlv_{number:032}") };
         let listed: Vec<Value> = (0..count).map(|number| json!([fill(number), "2026-11-22T09:00:00Z"])).collect();

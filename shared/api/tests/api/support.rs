@@ -211,7 +211,7 @@ impl Api {
         made.body["id"].as_str().expect("a rule has an id").to_owned()
     }
 
-    /// Takes over a sale of this affiliate with one new transaction, and makes the postbacks that follow: nobody listens to them.
+    /// Takes over a sale of this affiliate with one new transaction, and makes its postbacks, to a port without a receiver.
     pub(crate) async fn sale(&self, number: u32, affiliate: &str) {
         let detail = json!({
             "change_id": format!("chg_{number}"), "occurred_at": MORNING,

@@ -108,7 +108,7 @@ async fn f1_no_row_that_can_t_be_read_stops_a_list_or_a_batch() {
     }
 }
 
-/// Makes the postbacks that are due. One that needs the row that can't be read comes again later, as ever.
+/// Makes the postbacks that are due. One that needs the unreadable row comes again later.
 async fn work(api: &Api) {
     let sender = Sender::new(true).expect("an HTTP client can be made");
     loop {

@@ -66,12 +66,12 @@ impl Workshop {
         }
     }
 
-    /// Lets minutes pass one by one, and works what falls due.
+    /// Lets minutes pass one by one, and works the messages that fall due.
     pub(crate) async fn minutes(&self, minutes: usize) {
         self.steps(minutes, 67).await;
     }
 
-    /// Lets time pass in steps of so many seconds, and works what falls due.
+    /// Lets time pass in steps of so many seconds, and works the messages that fall due.
     pub(crate) async fn steps(&self, count: usize, seconds: i64) {
         for _ in 0..count {
             self.api.pass(seconds);

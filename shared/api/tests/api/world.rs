@@ -15,7 +15,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// One whose rule this caller made for itself.
+    /// A world whose rule this caller made for itself.
     pub(crate) async fn of(owner: &str) -> Self {
         let api = Api::new();
         let rule = api.rule(owner, "R", json!({"secret_values": {"token": "t0ken"}})).await;

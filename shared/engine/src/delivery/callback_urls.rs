@@ -85,7 +85,7 @@ impl fmt::Debug for CallbackUrls {
 }
 
 impl CallbackUrls {
-    /// Those that the plan's texts hold; `None` if they hold none.
+    /// The URLs that the plan's texts hold; `None` if they hold none.
     pub(super) fn new(plan: &Plan, base: Option<&str>, of: Option<(&Job, Arc<SealingKey>)>) -> Option<Arc<Self>> {
         let names: Vec<_> = plan.callback_urls().map(|(name, step)| (name.to_owned(), step.to_owned())).collect();
         if names.is_empty() {

@@ -133,7 +133,7 @@ enum Step {
 
 /// The reason why a rule does not send a delivery as it is now.
 enum NotNow {
-    /// It sends no more what matched in the delivery's epoch (P6).
+    /// It no longer sends deliveries of the job's epoch (P6).
     Off,
     /// Not for now: a value must be written again first, or it is paused.
     Standby(Standby),
@@ -154,7 +154,7 @@ impl<B: Backend> Deliveries<B> {
         // A first try finds no subject queue most of the time. Where something may be known of it, the queue is read first.
         let is_fresh = received.receipt.lane == Lane::Delivery && !received.redelivered && job.after.is_none();
         let key = keys::line(&job.id, &job.rule, &job.event.known().subject());
-        // Before anything else is decided, so that neither a rule that is gone nor time that is over loses what it has to publish.
+        // Before anything else is decided, so that what the message has to publish is not lost if the rule is gone or time is up.
         let mut view = if is_fresh { None } else { Some(self.read_line(received, &job, &key).await?) };
         let (rule, secrets) = match self.sending_rule(&job).await? {
             Ok(ready) => ready,
@@ -316,8 +316,8 @@ impl<B: Backend> Deliveries<B> {
         Err(StoreError::Contended(format!("the row of delivery {}", job.id)))
     }
 
-    /// Refuses to send what its lease or its process may not outlive: a newer change could be sent beside it (P3). The claimed attempt
-    /// stays counted.
+    /// Refuses a send that may outlive its lease or its process: a newer change could be sent beside it (P3). The claimed attempt stays
+    /// counted.
     fn in_time(&self, asking: &Asking<'_>, lease_until: Timestamp) -> Result<(), StoreError> {
         let over = self.store.now() + asking.call().request.timeout().duration();
         if over > lease_until || asking.until.is_some_and(|until| over > until) {
@@ -326,8 +326,8 @@ impl<B: Backend> Deliveries<B> {
         Ok(())
     }
 
-    /// The rule as it is now with its secrets, if it still sends what matched in the job's epoch (P6). All that sending needs is
-    /// read before an attempt is counted.
+    /// The rule as it is now with its secrets, if it still sends deliveries of the job's epoch (P6). Everything that sending needs is read
+    /// before an attempt is counted.
     async fn sending_rule(&self, job: &Job) -> Result<Result<Ready, NotNow>, StoreError> {
         for _ in 0..READS {
             let Some(item) = self.store.get_one(keys::head(&job.rule)).await? else { return Ok(Err(NotNow::Off)) };
@@ -379,7 +379,7 @@ impl<B: Backend> Deliveries<B> {
         }
     }
 
-    /// The subject queue, and the log's rows of this delivery and of those on the queue. Publishes what the message may have left
+    /// The subject queue, and the log's rows of this delivery and of those on the queue. Publishes events that the message may have left
     /// unpublished.
     async fn read_line(&self, received: &Received, job: &Job, key: &Key) -> Result<View, StoreError> {
         let mut read = self.store.backend().get(&[key.clone(), keys::delivery(&job.id)]).await?;

@@ -1,4 +1,4 @@
-//! Concluding an attempt: the answer's meaning, what is next, and the record of both.
+//! Concluding an attempt: the answer's meaning, the next action, and the record of both.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -241,7 +241,7 @@ impl<B: Backend> Deliveries<B> {
         item
     }
 
-    /// Returns true if the rule still sends what matched in the job's epoch (P6).
+    /// Returns true if the rule still sends deliveries of the job's epoch (P6).
     async fn is_still_owed(&self, job: &Job) -> Result<bool, StoreError> {
         let Some(item) = self.store.get_one(keys::head(&job.rule)).await? else { return Ok(false) };
         Ok(rows::read_item::<Head>(&item)?.sends(job.epoch))
@@ -277,7 +277,7 @@ fn heard(claimed: &Claimed, sign: Sign) -> Heard {
     Heard { receiver, delivery: claimed.job.id.clone(), began: claimed.at, sign }
 }
 
-/// The response data to publish to the platform (A3), if it differs from what this delivery last published.
+/// The response data to publish to the platform (A3), if it differs from the data that this delivery published last.
 pub(super) fn news(row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber) -> Option<Told> {
     let fingerprint = told.fingerprint();
     if told.is_empty() || row.told.as_ref() == Some(&fingerprint) {

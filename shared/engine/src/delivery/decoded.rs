@@ -15,7 +15,7 @@ const MAX_CODINGS: usize = 3;
 /// The bytes at the beginning of an XML body in which its declaration is looked for.
 const DECLARATION_BYTES: usize = 128;
 
-/// The answer with its body decoded. A body that is not what its headers say stays as it came.
+/// The answer with its body decoded. A body that does not match its headers stays as it came.
 pub(super) fn decoded(answer: Answer) -> Answer {
     let answer = inflated(answer);
     let bytes = answer.body();
@@ -46,7 +46,7 @@ fn inflated(mut answer: Answer) -> Answer {
         answer = match inflated {
             Some((body, true)) => answer.with_body(body).cut(Cut::TooLong),
             Some((body, false)) => answer.with_body(body),
-            // A text is what its header says it is not.
+            // The body is plain text although its header says otherwise.
             None if answer.is_cut() || std::str::from_utf8(body).is_ok() => answer,
             None => return answer.cut(Cut::Encoded),
         };
@@ -54,8 +54,8 @@ fn inflated(mut answer: Answer) -> Answer {
     answer
 }
 
-/// The output of a stream, and whether there is more of it than may be read; `None` if the stream is broken. Of one that `is_cut` the
-/// beginning counts.
+/// The output of a stream; `true` beside it if there is more than may be read; `None` if the stream is broken. If `is_cut`, the beginning
+/// counts.
 fn read(stream: impl Read, is_cut: bool) -> Option<(Vec<u8>, bool)> {
     let mut body = Vec::new();
     let limit = u64::try_from(MAX_RESPONSE_BYTES).unwrap_or(u64::MAX).saturating_add(1);

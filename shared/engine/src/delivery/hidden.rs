@@ -1,7 +1,7 @@
 //! Secret variables: values that a response gave to later requests of its delivery, and that nobody sees (A3).
 //!
-//! The rule reads them as they are. What people see is masked afterwards: requests that hold them, and the responses that they came from.
-//! A variable whose value holds that of a secret one is secret too, and so is a part of a response that other steps refer to.
+//! The rule reads them as they are. People see them masked: in requests that hold them, and in the responses that they came from. A
+//! variable whose value holds that of a secret one is secret too, and so is a part of a response that other steps refer to.
 
 use std::{
     borrow::Cow,

@@ -199,7 +199,7 @@ impl<B: Backend> Walker<'_, B> {
         self.deliveries.heavy.run(owner, judge).await
     }
 
-    /// Writes what follows into the row, then publishes to the platform, and lets the message come again or end.
+    /// Writes the next place into the row, then publishes to the platform, and lets the message come again or end.
     async fn follow(&self, flow: &InFlow, mut row: DeliveryRow, (moved, told): (Moved, Option<Told>)) -> Result<(), StoreError> {
         let Self { deliveries, received, job, rule, seal, .. } = *self;
         let (store, now) = (&deliveries.store, deliveries.store.now());
@@ -259,7 +259,7 @@ fn open(seal: &Seal, row: &DeliveryRow, name: &str, sealed: &str) -> Result<Inco
     serde_json::from_str(&opened).map_err(|error| StoreError::Corrupt { key: None, why: error.to_string() })
 }
 
-/// Adds the message that lets a delivery read what came for it.
+/// Adds the message that lets a delivery read the requests that came for it.
 pub(crate) fn tell(effects: &mut Effects, delivery: &DeliveryId, owner: &Owner, now: Timestamp) {
     let task = Task::Heard { delivery: delivery.clone() };
     effects.send.push(super::message(&task, super::group_of(owner, "heard"), now));

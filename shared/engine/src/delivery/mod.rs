@@ -4,13 +4,13 @@
 //!
 //! - A *message* of the queue is a nudge. It may come twice, late or out of order; it carries the owed delivery or its id alone, and
 //!   decides nothing. [`Worker`](crate::Worker) takes it and asks here.
-//! - The *row* of a delivery holds everything known of it: its state, its attempts, what it still has to publish. A first try that goes
-//!   through has no row before it is concluded.
+//! - The *row* of a delivery holds everything known of it: its state, its attempts, its unpublished events. A first try that succeeds has
+//!   no row before it is concluded.
 //! - The *subject queue* ([`Line`](tracking_core::line::Line)) of a rule and a conversion or transaction says who may send next. The claim
 //!   of an attempt is one compare-and-set on it, and counts the attempt before anything is sent: a crash spends it (L1).
-//! - The *lease* of a claim is its timeout and what concluding takes. Within it nobody else sends for this delivery; it does not keep a
-//!   request that is late from arriving at its receiver. After it the attempt counts as cut off, ten minutes later if its record may be
-//!   on its way through the queue ([`recording`]).
+//! - The *lease* of a claim is its timeout and the time for concluding. Within it nobody else sends for this delivery; it does not keep a
+//!   late request from arriving at its receiver. After it the attempt counts as cut off, ten minutes later if its record may be on its way
+//!   through the queue ([`recording`]).
 //!
 //! # The way
 //!
@@ -198,7 +198,7 @@ impl Claimed {
     /// The request as it is to be sent, with the secrets in it (Q5).
     ///
     /// # Errors
-    /// A value that may not stand in its place, such as a line break in a header (Q3): it can't be sent, now or later.
+    /// A value that is not allowed in its place, such as a line break in a header (Q3): it can't be sent, now or later.
     pub fn request(&self) -> Result<Rendered, RenderFault> {
         self.rendering().request()
     }
@@ -308,7 +308,7 @@ impl<B: Backend> Deliveries<B> {
         }
         publish_emitted(&self.store, &row).await?;
         row.emitted.clear();
-        // If this is cut off, the message comes again, and publishes what is in the row.
+        // If this is cut off, the message comes again, and publishes the events in the row.
         let done = done_or_once_more(self, received, (&row.job, ending.definition));
         self.store.commit_one(Effects { publish: row.unpublished(), ..done }).await?;
         tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");

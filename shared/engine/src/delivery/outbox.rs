@@ -49,7 +49,7 @@ impl<B: Backend> Deliveries<B> {
         }
     }
 
-    /// Publishes what the work of this very message may have left unpublished.
+    /// Publishes events that the work of this very message may have left unpublished.
     ///
     /// # Errors
     /// Neither the bus nor the queue takes it: nothing else may be done with the message.
@@ -61,7 +61,7 @@ impl<B: Backend> Deliveries<B> {
         }
     }
 
-    /// Publishes what is left in a row's outbox.
+    /// Publishes the remaining events of a row's outbox.
     ///
     /// # Errors
     /// Neither the bus nor the queue takes it.
@@ -70,8 +70,8 @@ impl<B: Backend> Deliveries<B> {
     }
 }
 
-/// Publishes what the steps before a wait or an end emitted, and takes it out of the delivery's row. Cut off in between, it is
-/// published again, with the same `event_id`.
+/// Publishes the events that the steps before a wait or an end emitted, and removes them from the delivery's row. If it is cut off in
+/// between, they are published again, with the same `event_id`.
 ///
 /// # Errors
 /// Neither the bus nor the queue takes it, or the store is unavailable.
@@ -84,7 +84,7 @@ pub(super) async fn publish_emitted<B: Backend>(store: &Store<B>, row: &Delivery
         .await
 }
 
-/// Publishes all that a delivery's row holds, and takes it out of the row.
+/// Publishes all events in a delivery's row, and removes them from the row.
 ///
 /// # Errors
 /// As [`publish_emitted`].

@@ -1,4 +1,4 @@
-//! Recording an attempt whatever the table does: its response came, and a repeat of the request would be a second postback.
+//! Recording an attempt even if the table fails: its response came, and a repeat of the request would be a second postback.
 //!
 //! A table that refuses writes is asked again for up to ten seconds, while the lease lasts. Then the record goes to the retry lane
 //! ([`Task::Record`]) and the message is done: the worker of the record writes the row by compare-and-set, unless the log knows more of
@@ -38,7 +38,7 @@ const TRIES: usize = 10;
 
 impl<B: Backend> Deliveries<B> {
     /// Records an attempt. `earlier` is the attempt if the row does not hold it. `holds`: no other hand-out can have claimed a later one.
-    /// Returns what follows at once, if something does: its message is still open.
+    /// Returns the step that follows at once, if there is one: its message is still open.
     ///
     /// # Errors
     /// Neither the store nor the queue takes the record.

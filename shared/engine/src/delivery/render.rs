@@ -73,7 +73,8 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    /// The variables after the response: what it set, what other steps refer to of it, and those of before that it did not drop.
+    /// The variables after the response: those that it set, the parts of it to which other steps refer, and earlier ones that it did not
+    /// drop.
     pub(crate) fn variables_after(&self, before: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let is_dropped = |name: &String| self.forget.iter().any(|dropped| **dropped == **name);
         let kept = before.iter().filter(|(name, _)| !is_dropped(name)).map(|(name, value)| (name.clone(), value.clone()));
@@ -151,7 +152,7 @@ impl<'a> Rendering<'a> {
         call_of(self.definition, self.flow)
     }
 
-    /// The rules that read what comes back, or what comes in where its step listens.
+    /// The rules that read the response, or the callback where its step listens.
     fn answer(&self) -> &'a AnswerRules {
         self.listening().map_or(&self.call().answer, |listen| &listen.answer)
     }
@@ -176,8 +177,8 @@ impl<'a> Rendering<'a> {
         self.call().request.render(&self.scope(secrets, None))
     }
 
-    /// The scrubber of this attempt's secrets, and of what its request made of them (Q5). `shown` is the request as people may see it.
-    /// Where the values are of `two_parties`, nothing of a response is shown or read.
+    /// The scrubber of this attempt's secrets, and of texts that its request made of them (Q5). `shown` is the request as people may see
+    /// it. Where the values are of `two_parties`, nothing of a response is shown or read.
     pub(crate) fn scrubber(&self, shown: Option<&Rendered>, two_parties: bool) -> Scrubber {
         let secrets = self.secrets.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         if two_parties {
@@ -306,12 +307,12 @@ fn redirect(answer: &Answer) -> Option<String> {
     })
 }
 
-/// Returns true if reading what came back may take milliseconds.
+/// Returns true if reading the response may take milliseconds.
 pub(crate) fn is_heavy(sent: &Sent) -> bool {
     sent.as_ref().is_ok_and(|answer| answer.body().len() > LIGHT_BODY_BYTES || answer.header("content-encoding").is_some())
 }
 
-/// Decodes what came back and masks the secrets in it (Q5), before anything judges, reads or shows it.
+/// Decodes a response and masks the secrets in it (Q5), before anything judges, reads or shows it.
 pub(crate) fn masked(sent: Sent, scrubber: &Scrubber) -> Sent {
     sent.map(|answer| scrubber.answer(decoded(answer)))
 }

@@ -15,7 +15,7 @@ use crate::{
 
 /// The longest wait.
 pub(crate) const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(72);
-/// The times between two looks: a quarter of what has been waited, within these.
+/// The bounds of the time between two looks, which is a quarter of the time waited so far.
 const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 /// The pause after somebody else wrote the row.

@@ -106,7 +106,7 @@ impl<B: Backend> Walker<'_, B> {
         }
     }
 
-    /// Walks after so many attempts, and deals with what does not lead to a request.
+    /// Walks after so many attempts, and deals with a place that does not lead to a request.
     async fn stand(&self, flow: InFlow, attempts: u32) -> Result<WalkedOn, StoreError> {
         let now = self.deliveries.store.now();
         let walked = if self.rule.definition.is_heavy {

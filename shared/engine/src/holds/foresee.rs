@@ -23,7 +23,7 @@ pub(crate) struct Imagined {
     hold: Hold,
     /// The subjects that are stored.
     known: BTreeSet<Subject>,
-    /// Those of them that fire again.
+    /// The known subjects that fire again.
     again: BTreeSet<Subject>,
 }
 

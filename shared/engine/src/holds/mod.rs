@@ -1,7 +1,7 @@
 //! Holds: `delay: final` (F1–F5), stored and released.
 //!
-//! Every change of a conversion updates every hold of it, and the hold of every final rule that may match it. What a hold owes is decided
-//! and written with the hold in one compare-and-set, and carried out after it from its [`outbox`].
+//! Every change of a conversion updates every hold of it, and the hold of every final rule that may match it. The hold's postbacks are
+//! decided and written with it in one compare-and-set, and sent after it from its [`outbox`].
 
 mod early;
 mod foresee;
@@ -110,7 +110,7 @@ impl<B: Backend> Holds<B> {
         }
     }
 
-    /// Decides what the hold owes, files its waker, writes the hold, and carries out what is owed. `before` are the subjects that the log
+    /// Decides the hold's postbacks, files its waker, writes the hold, and sends the postbacks. `before` are the subjects that the log
     /// shows as held. `false`: somebody else changed the hold meanwhile.
     async fn put_hold(
         &self,
@@ -172,7 +172,7 @@ impl<B: Backend> Holds<B> {
         Ok(written)
     }
 
-    /// Handles a nudge: releases what a hold owes by now, or files its waker again.
+    /// Handles a nudge: releases the postbacks that a hold owes by now, or files its waker again.
     pub(crate) async fn release(&self, received: &Received, conversion: &Id, rule_id: &Id) -> Result<(), StoreError> {
         loop {
             let now = self.store.now();
@@ -241,7 +241,7 @@ impl<B: Backend> Holds<B> {
     }
 }
 
-/// The settings of a rule's holds. What it held before its delay was removed is released by the usual settings.
+/// The settings of a rule's holds. Deliveries held before its delay was removed are released by the usual settings.
 fn delay_of(rule: &Rule) -> Final {
     match rule.definition.delay {
         Delay::Final(delay) => delay,

@@ -23,7 +23,7 @@ use crate::{
     rules::Rule,
 };
 
-/// The tries to end what others write at the same time.
+/// The tries to end deliveries that others write at the same time.
 const TRIES: usize = 10;
 
 /// Messages and rows that a hold still has to send and write.

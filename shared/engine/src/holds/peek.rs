@@ -30,7 +30,7 @@ pub struct HoldInternals {
     pub woken_at: Option<Timestamp>,
     /// The subjects that it knows.
     pub subjects: usize,
-    /// Those of them that are held.
+    /// The held ones of these subjects.
     pub held: usize,
     /// The phase of this delivery's subject, such as `held` or `released`.
     pub phase: Option<String>,

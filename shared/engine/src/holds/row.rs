@@ -49,7 +49,7 @@ enum PhaseRow {
     SentAsWas,
 }
 
-/// A hold with what is stored beside it.
+/// A hold with the data stored beside it.
 pub(super) struct Stored {
     pub(super) hold: Hold,
     /// The rule's epoch that it belongs to (P6).

@@ -33,7 +33,7 @@ const MOST_LOOKED_AT: usize = 5_000;
 const LONGEST_PLACE_BYTES: usize = 128;
 /// Pages of one shard read at a time.
 const PAGES_READ: usize = 50;
-/// The same where few entries are asked for.
+/// The same number where few entries are asked for.
 const FIRST_PAGES_READ: usize = 10;
 /// Callbacks of a delivery that are shown, at most.
 const MOST_CALLBACKS: usize = 100;

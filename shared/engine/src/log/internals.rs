@@ -6,7 +6,7 @@
 //! 3. the rule's text,
 //! 4. in one read: the rows of the others on the queue, and the due row of the hold.
 //!
-//! The reason is then read off by [`tracking_core::standstill`]. A row that can't be read is listed; it fails nothing.
+//! [`tracking_core::standstill`] then derives the reason. A row that can't be read is listed; it fails nothing.
 
 mod reading;
 mod view;

@@ -1,4 +1,4 @@
-//! Kept events: changes as they came, to explain later what they led to and to fill in rules that did not see them.
+//! Kept events: changes as they came, to explain their effects later and to backfill rules that did not see them.
 
 use std::collections::BTreeMap;
 

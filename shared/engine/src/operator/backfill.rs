@@ -189,7 +189,7 @@ impl<B: Backend> Operator<B> {
         Ok(Stretch { changes, next })
     }
 
-    /// Those of these deliveries that the log has.
+    /// The ones of these deliveries that the log has.
     async fn existing(&self, ids: &[DeliveryId]) -> Result<BTreeSet<DeliveryId>, StoreError> {
         let mut existing = BTreeSet::new();
         for ids in ids.chunks(FETCH) {

@@ -1,4 +1,4 @@
-//! Actions of people on deliveries: resend, stop, replay a period, backfill; and the end of what a switched-off rule still owes.
+//! Actions of people on deliveries: resend, stop, replay a period, backfill; and the end of a switched-off rule's open deliveries.
 
 mod backfill;
 mod replay;

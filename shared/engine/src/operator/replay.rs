@@ -163,7 +163,7 @@ impl<B: Backend> Operator<B> {
         Ok((ids, None))
     }
 
-    /// Those of these deliveries that are over in one of the states, each with its subject queue.
+    /// The deliveries among these that are over in one of the states, each with its subject queue.
     async fn fitting(
         &self,
         rule: &Rule,

@@ -149,7 +149,7 @@ impl<B: Backend> Replays<B> {
         Ok(self.seen_replay(caller, id).await?.0.view())
     }
 
-    /// Stops a replay or a backfill before its next step. What it has resent stays sent.
+    /// Stops a replay or a backfill before its next step. Deliveries that it has resent stay sent.
     ///
     /// # Errors
     /// There is none; it is over; the store is unavailable.

@@ -73,7 +73,7 @@ impl<B: Backend> Operator<B> {
         self.store.commit_one(effects).await
     }
 
-    /// Those deliveries without a claimed attempt whose outcome is still to be recorded.
+    /// The deliveries without a claimed attempt whose outcome is still to be recorded.
     async fn without_attempt_under_way(&self, rows: Vec<DeliveryRow>) -> Result<Vec<DeliveryRow>, StoreError> {
         let key = |row: &DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.known().subject());
         let mut keys: Vec<Key> = rows.iter().map(key).collect();

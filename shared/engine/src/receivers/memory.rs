@@ -128,7 +128,7 @@ impl Memory {
         one.let_go_at = Some(now);
     }
 
-    /// Returns true if this process has let none go since then. Earlier ones count as lost.
+    /// Returns true if this process has let no delivery go since then. Earlier ones count as lost.
     pub(super) fn has_let_none_go_since(&self, id: &Id, since: Timestamp) -> bool {
         let mut known = self.lock();
         let one = one(&mut known, id);

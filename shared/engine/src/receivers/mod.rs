@@ -234,7 +234,7 @@ impl<B: Backend> Receivers<B> {
         self.store.commit_one(Effects { put: vec![name], ..Effects::default() }).await
     }
 
-    /// Publishes what a row's outbox holds, lets go what is left in the queue of a receiver that is closed, and notes both.
+    /// Publishes the event in a row's outbox, lets go the deliveries left in the queue of a receiver that is closed, and notes both.
     async fn finish(&self, row: &ReceiverRow) -> Result<(), StoreError> {
         if let Some(event) = row.unpublished() {
             // Not every process that looks after receivers may publish: the worker of the retry lane may.

@@ -1,9 +1,9 @@
 //! A process's memory of rules, so that matching a change asks the store nothing it has asked before.
 //!
-//! Where one process has the store for itself, what it writes is forgotten here in the same step and nothing ever ages. Where several
-//! share it, everything ages by seconds. A load that overlaps a change is not kept.
+//! Where one process has the store for itself, rules that it writes are forgotten here in the same step and nothing ever ages. Where
+//! several share it, everything ages by seconds. A load that overlaps a change is not kept.
 //!
-//! Each part has a share of the cache's bytes; what was not used for longest goes first.
+//! Each part has a share of the cache's bytes; the least recently used entries go first.
 
 use std::{
     borrow::Borrow,
@@ -23,7 +23,7 @@ use crate::{
     rules::Rules,
 };
 
-/// The memory that an entry takes beside what it holds, and a text or an id beside its bytes, in bytes.
+/// The memory that an entry takes beside its content, and a text or an id beside its bytes, in bytes.
 const ENTRY_BYTES: usize = 256;
 const TEXT_BYTES: usize = 48;
 

@@ -192,8 +192,8 @@ impl<B: Backend> RuleWriter<B> {
         }
     }
 
-    /// Gives up what a deleted rule no longer needs: its place in the quota, and its history once nothing remembers the rule. Both can
-    /// wait: an unused place is found when the places run out.
+    /// Frees the resources of a deleted rule: its place in the quota, and its history once nothing remembers the rule. Both can wait: an
+    /// unused place is found when the places run out.
     async fn let_go(&self, id: &Id, tombstone: &Head) {
         let mut done = self.rules.expire_history(id, tombstone).await;
         if let Some(affiliate) = tombstone.owner.affiliate() {

@@ -195,7 +195,7 @@ impl<B: Backend> Rules<B> {
         Self { store: Arc::clone(store), vault, cache }
     }
 
-    /// The key that seals what is secret.
+    /// The key that seals secrets.
     pub(crate) async fn sealing_key(&self) -> Result<Arc<SealingKey>, StoreError> {
         self.vault.key().await
     }

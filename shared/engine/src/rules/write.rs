@@ -1,4 +1,4 @@
-//! The order of writes of a rule's change: the items that the new head names, then the head, then the removal of what is no longer needed.
+//! The order in which a rule's change is written: the items that the new head names, then the head, then the removal of obsolete items.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -172,7 +172,7 @@ impl Automaton {
         }
     }
 
-    /// Makes it ready to search, once all shapes are added: level by level, since a suffix is shorter than what it ends.
+    /// Makes it ready to search, once all shapes are added: level by level, since a suffix is shorter than the text that it ends.
     pub(super) fn link(&mut self) {
         let mut waiting: Vec<(Row, u32)> = Vec::with_capacity(self.rows.len());
         for (number, row) in self.rows.iter().enumerate() {

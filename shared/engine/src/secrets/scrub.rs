@@ -1,4 +1,4 @@
-//! Masking secrets in what a receiver wrote (Q5), once for each answer, before anything reads it.
+//! Masking secrets in a receiver's texts (Q5), once for each answer, before anything reads it.
 //!
 //! The work is linear in the answer: one search for all shapes in each of at most sixteen layers of it. Shapes take 512 KiB at most; where
 //! a rule's secrets have more, nothing of an answer is shown or read.
@@ -27,7 +27,7 @@ pub(crate) enum Scrubber {
     /// There are no secrets.
     #[default]
     Idle,
-    /// Masks what it finds.
+    /// Masks the secrets that it finds.
     Searching(Box<Automaton>),
     /// Hides answers whole, and masks secrets as they are in other texts: too much would have to be searched for, or two parties have
     /// values. If both were masked, a party that chooses its values could learn the other's from the places of the masks.

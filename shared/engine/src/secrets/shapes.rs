@@ -106,7 +106,7 @@ pub(super) fn as_they_are(secrets: &BTreeMap<&str, &str>, room: usize) -> Automa
     automaton
 }
 
-/// The values of secrets as receivers know them: a key of Standard Webhooks goes without its prefix too.
+/// The values of secrets as receivers know them: a key of Standard Webhooks also without its prefix.
 pub(super) fn values<'a>(secrets: &BTreeMap<&'a str, &'a str>) -> impl Iterator<Item = &'a str> {
     secrets.values().flat_map(|value| [Some(*value), value.strip_prefix("whsec_")]).flatten()
 }

@@ -177,7 +177,7 @@ impl State {
         let old = self.held.iter().filter(|(_, holder)| {
             !holder.is_asked && holder.since.elapsed() >= longest && held(&holder.owner) > held(&waiting.owner)
         });
-        // Of equals the oldest.
+        // The oldest among equals.
         let first = old.min_by_key(|(id, holder)| (std::cmp::Reverse(held(&holder.owner)), **id)).map(|(id, _)| *id);
         if let Some(holder) = first.and_then(|id| self.held.get_mut(&id)) {
             holder.is_asked = true;
@@ -294,7 +294,7 @@ mod tests {
             shares.extend(full(&room, &format!("aff_{owner}")).await);
         }
         drop(shares.pop());
-        // The owner with the least has 3; what is asked is the oldest of the first that has 4.
+        // The owner with the least has 3; the oldest response of the first owner that has 4 is asked.
         let (six, honest) = (name("aff_6"), name("aff_7"));
         let _last = room.take(&six, MIB).await.unwrap();
         let (id, _ready) = room.wait(&honest, MIB);

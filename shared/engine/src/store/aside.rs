@@ -42,7 +42,8 @@ impl LatelyAside {
 }
 
 impl<B: Backend> Store<B> {
-    /// Adds the row of the parameters of a long event to what is put, unless it has one. From here on the job is written without them.
+    /// Adds the row of the parameters of a long event to the items to put, unless it has one. From here on the job is written without
+    /// them.
     pub(crate) fn set_aside(&self, job: &mut Job, put: &mut Vec<Item>) {
         let Some(name) = job.event.unkept() else { return };
         let key = keys::parameters(&job.id, name);
