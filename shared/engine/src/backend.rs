@@ -262,7 +262,7 @@ impl Published {
 /// 2. If the step acks none, so that nothing would repeat it: its messages go first, and their sender makes sure that they are handed out
 ///    after the items have been written.
 ///
-/// What is removed goes after what replaces it. An event that the bus refuses goes to the retry lane ([`Published::offered_again`]) and
+/// Removals go after the items that replace them. An event that the bus refuses goes to the retry lane ([`Published::offered_again`]) and
 /// counts as published.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effects {

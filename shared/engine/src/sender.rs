@@ -1,7 +1,7 @@
 //! Sending: one HTTP client per process ([`client`]), which follows no redirects; answers are read to 1 MiB within the timeout, and
 //! only public addresses are connected to.
+//!
 //! A fault that keeps a request from leaving is either the receiver's, which is charged as an attempt, or this machine's
-//! ([`SendFault::Ours`]), which is not.
 //! ([`SendFault::Ours`]), which is not.
 
 mod cache;

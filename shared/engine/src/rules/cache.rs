@@ -1,7 +1,7 @@
 //! A process's memory of rules, so that matching a change asks the store nothing it has asked before.
 //!
-//! Where one process has the store for itself, rules that it writes are forgotten here in the same step and nothing ever ages. Where
-//! several share it, everything ages by seconds. A load that overlaps a change is not kept.
+//! If one process has the store for itself, rules that it writes are forgotten here in the same step and nothing ever ages. If several
+//! share it, everything ages by seconds. A load that overlaps a change is not kept.
 //!
 //! Each part has a share of the cache's bytes; the least recently used entries go first.
 
