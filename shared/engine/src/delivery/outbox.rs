@@ -173,7 +173,7 @@ impl DeliveryRow {
         told.into_iter().chain(ended).map(event).collect()
     }
 
-    /// The events of its outbox except its end, which is not its end if more is known of it.
+    /// The events of its outbox without its end: if more is known of the delivery, that is not its end.
     pub(super) fn unpublished_told(&self) -> Vec<Published> {
         let outbox = self.outbox.as_ref().map(|outbox| Box::new(Outbox { ended: None, ..Outbox::clone(outbox) }));
         Self { outbox, ..self.clone() }.unpublished()

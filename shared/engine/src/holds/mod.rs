@@ -1,7 +1,8 @@
 //! Holds: `delay: final` (F1–F5), stored and released.
 //!
-//! Every change of a conversion updates every hold of it, and the hold of every final rule that may match it. The hold's postbacks are
-//! decided and written with it in one compare-and-set, and sent after it from its [`outbox`].
+//! Every change of a conversion updates every hold of it, and the hold of every final rule that may match it. The hold's effects
+//! (postbacks to hand over, deliveries to end or to show as held) are decided and written with it in one compare-and-set, and carried out
+//! after it from its [`outbox`].
 
 mod early;
 mod foresee;
@@ -110,7 +111,7 @@ impl<B: Backend> Holds<B> {
         }
     }
 
-    /// Decides the hold's postbacks, files its waker, writes the hold, and sends the postbacks. `before` are the subjects that the log
+    /// Decides the hold's effects, files its waker, writes the hold, and carries the effects out. `before` are the subjects that the log
     /// shows as held. `false`: somebody else changed the hold meanwhile.
     async fn put_hold(
         &self,

@@ -33,7 +33,7 @@ struct FailingRow {
 }
 
 impl<B: Backend> Log<B> {
-    /// Notes the results of attempts for their rules. It fails nothing.
+    /// Notes the results of attempts for their rules. It returns no error.
     pub(crate) async fn note_verdicts(&self) {
         for Concluded { rule, owner, verdict, at } in self.store.failing.take_concluded() {
             let noted = match verdict {

@@ -112,7 +112,7 @@ impl<B: Backend> Receivers<B> {
         Ok(row.filter(|row| row.health.is_out()).map(|row| Outage::of(&row)))
     }
 
-    /// Notes the result of an attempt, once it is recorded. It fails nothing.
+    /// Notes the result of an attempt, once it is recorded. It returns no error.
     pub(crate) async fn note(&self, heard: Heard) {
         if let Err(error) = Box::pin(self.try_note(&heard)).await {
             tracing::warn!(receiver_id = %heard.receiver.id, %error, "the health of a receiver was not noted");

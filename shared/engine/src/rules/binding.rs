@@ -63,7 +63,7 @@ enum Fate {
 }
 
 impl<B: Backend> Rules<B> {
-    /// Names the head after the write, seals the given values and those that come along, and enters them in the head.
+    /// Names the head's write, seals the given values and those that come along, and enters them in the head.
     pub(super) async fn seal(
         &self,
         act: &Act,
