@@ -1,4 +1,4 @@
-//! Affiliates: how many rules each may have (contract §2).
+//! Affiliates: the number of rules that each may have (V3).
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Who calls: the claims of a bearer token (contract §3).
+//! The caller: the claims of a bearer token (docs/api.md).
 //!
-//! `role` is `admin` or `affiliate`, and `affiliate_id` names the latter. A token that is missing, expired or not ours is answered
-//! with 401, one whose role or affiliate can't be read with 403. What a caller may see is the engine's affair.
+//! `role` is `admin` or `affiliate`, and `affiliate_id` names the latter. A token that is missing, expired or not ours is answered with
+//! 401, one whose role or affiliate can't be read with 403. The engine decides what a caller may see.
 
 use std::{
     fmt,
@@ -32,10 +32,10 @@ use crate::problem::{Kind, Problem};
 
 /// The audience that a token must name.
 const AUDIENCE: &str = "tracking-api";
-/// Who gives out the tokens of a local server.
+/// The issuer of the tokens of a local server.
 const LOCAL_ISSUER: &str = "tracking-local";
 
-/// How callers are known.
+/// The way in which callers are identified.
 #[derive(Debug, Clone)]
 pub enum Auth {
     /// The server checks tokens itself, with a key of its own.
@@ -44,7 +44,7 @@ pub enum Auth {
     Gateway(ClaimNames),
 }
 
-/// What a token's claims are called, where its issuer can't be told what to call them.
+/// The names of a token's claims, for an issuer whose claims can't be renamed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimNames {
     /// The claim that says `admin` or `affiliate`.
@@ -53,8 +53,8 @@ pub struct ClaimNames {
     pub affiliate: String,
 }
 
-/// The claims of a token that a gateway has checked, an extension of the request. Whoever serves a router with [`Auth::Gateway`] sets
-/// it, and nobody else can.
+/// The claims of a token that a gateway has checked, an extension of the request. The server of a router with [`Auth::Gateway`] sets it,
+/// and nobody else can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedClaims(pub Map);
 
@@ -72,7 +72,7 @@ impl Default for ClaimNames {
 }
 
 impl Auth {
-    /// Who calls.
+    /// Returns the caller and the token's subject.
     fn actor(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Actor, Problem> {
         match self {
             Self::Local(tokens) => actor(&tokens.verify(bearer(headers)?)?, &ClaimNames::default()),
@@ -98,7 +98,7 @@ impl fmt::Debug for LocalTokens {
 }
 
 impl LocalTokens {
-    /// Tokens of this key; `now` tells whether one has expired.
+    /// Tokens of this key; `now` is the time by which they expire.
     pub fn new(key: &[u8; 32], now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self { key: Arc::new((EncodingKey::from_secret(key), DecodingKey::from_secret(key))), now: Arc::new(now) }
     }
@@ -143,7 +143,7 @@ impl LocalTokens {
     }
 }
 
-/// An extension of a request: where the last caller of its connection is noted, by whoever serves connections.
+/// An extension of a request: the server of a connection notes its last caller here.
 #[derive(Debug, Clone, Default)]
 pub struct LastCaller(Arc<AtomicU64>);
 
@@ -161,8 +161,8 @@ impl LastCaller {
     }
 }
 
-/// These routes, for callers with a token alone. Handlers find the [`Caller`] in the request's extensions, and the [`Actor`] if they
-/// change something that has a history.
+/// Returns these routes for callers with a token alone. Handlers find the [`Caller`] in the request's extensions, and the [`Actor`] if
+/// they change something that has a history.
 pub(crate) fn protected(routes: Router, auth: &Auth) -> Router {
     routes.route_layer(from_fn_with_state(auth.clone(), admit))
 }
@@ -197,12 +197,12 @@ fn bad_token(detail: &str) -> Problem {
     Problem::unauthorized("Bearer error=\"invalid_token\"", detail)
 }
 
-/// Who checked claims say it is: the caller, and the token's subject.
+/// The actor of checked claims: the caller, and the token's subject.
 fn actor(claims: &Map, names: &ClaimNames) -> Result<Actor, Problem> {
     Ok(Actor::new(caller(claims, names)?, claims.get("sub").and_then(Value::as_str)))
 }
 
-/// The caller whom checked claims name.
+/// The caller that checked claims name.
 fn caller(claims: &Map, names: &ClaimNames) -> Result<Caller, Problem> {
     match claims.get(&names.role).and_then(Value::as_str) {
         Some("admin") => Ok(Caller::Admin),

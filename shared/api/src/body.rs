@@ -51,7 +51,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
-/// The same, or no body at all, which is an empty object: where nothing in it is needed.
+/// The same, or no body, which counts as an empty object: for operations that need nothing in it.
 #[derive(Debug)]
 pub struct OptionalBody(pub Value);
 
@@ -81,8 +81,8 @@ async fn taken<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
     whole(request, state).await
 }
 
-/// The whole body, of at most as many bytes as its operation takes. Of one that is longer by its own word nothing is kept; it is taken in
-/// all the same, so that its client comes to read the answer, unless it is very much longer.
+/// The whole body, of at most as many bytes as its operation takes. Of one whose declared length is larger nothing is kept; it is read all
+/// the same, so that its client gets to read the answer, unless it is very much longer.
 pub async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let most = request.extensions().get::<MaxBytes>().map_or(DEFAULT_MAX_BYTES, |MaxBytes(most)| *most);
     let declared = request.body().size_hint().lower();
@@ -101,7 +101,7 @@ fn parsed(bytes: &[u8]) -> Result<Value, Problem> {
         .map_err(|error| Problem::with_faults(Kind::BadRequest, Faults::one("", format!("the body is not JSON: {error}"))))
 }
 
-/// Whether the event in a body, if there is one, is no longer than events may be.
+/// Checks that the event in a body, if there is one, is no longer than events may be.
 pub(crate) fn event_fits(body: &Value) -> Result<(), Problem> {
     let bytes = body.get("event").map_or(0, |event| event.to_string().len());
     if bytes <= MAX_EVENT_BYTES {
@@ -111,7 +111,7 @@ pub(crate) fn event_fits(body: &Value) -> Result<(), Problem> {
     Err(Problem::with_faults(Kind::TooLarge, Faults::one("/event", detail)))
 }
 
-/// What `curl --data` says of every body, unless it is told better.
+/// The content type that `curl --data` gives every body, unless another one is set.
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The media type of a body, in lower case and without its parameters. `None` where nobody chose one, so that the body itself decides:
@@ -122,7 +122,7 @@ pub fn media_type(headers: &HeaderMap) -> Option<String> {
     (!kind.is_empty() && kind != FORM).then(|| kind.to_owned())
 }
 
-/// Whether a media type is a JSON document's: `application/json`, or anything with the suffix `+json`.
+/// Returns true if a media type is a JSON document's: `application/json`, or anything with the suffix `+json`.
 pub fn is_json(media_type: &str) -> bool {
     media_type == "application/json" || media_type.split_once('/').is_some_and(|(_, subtype)| subtype.ends_with("+json"))
 }

@@ -35,7 +35,7 @@ pub(crate) struct WebhookId {
     webhook_id: String,
 }
 
-/// Takes a callback. Of one whose token is not ours not even the body is read.
+/// Takes a callback. If its token is not ours, not even the body is read.
 pub(crate) async fn callback<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Named(Token { token }): Named<Token>,
@@ -49,7 +49,7 @@ pub(crate) async fn callback<B: Backend>(
     Ok((StatusCode::ACCEPTED, Json(json!({"accepted": true}))).into_response())
 }
 
-/// Takes a webhook for the deliveries that wait for what it brings.
+/// Takes a webhook for the deliveries that wait for its value.
 pub(crate) async fn webhook<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Named(WebhookId { webhook_id }): Named<WebhookId>,

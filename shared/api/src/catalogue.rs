@@ -1,4 +1,4 @@
-//! The catalogue of macros and modifiers, with examples (domain §5).
+//! The catalogue of macros and modifiers, with examples (docs/macros.md).
 
 use axum::{Extension, http::Uri};
 use tracking_core::{
@@ -11,7 +11,7 @@ use tracking_core::{
 
 use crate::{body::Json, problem::Problem, query::Parameters};
 
-/// Affiliates are not shown what only admins may use (V3).
+/// Affiliates don't see the macros that only admins may use (V3).
 pub(crate) async fn read(Extension(caller): Extension<Caller>, uri: Uri) -> Result<Json<Value>, Problem> {
     Parameters::read(&uri, &[]).finish()?;
     let macros: Vec<&MacroInfo> = catalogue().iter().filter(|row| !row.admins_only || caller == Caller::Admin).collect();

@@ -1,4 +1,4 @@
-//! The log: deliveries, newest first, and one with every attempt (contract §3).
+//! The log: deliveries, newest first, and one with every attempt (docs/api.md).
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ pub(crate) async fn list<B: Backend>(
     let (limit, cursor) = (query.limit(), query.text("cursor"));
     query.finish()?;
     let found = engine.log().list(&caller, &filter, limit, cursor.as_deref()).await.map_err(|refused| match refused {
-        // The cursor is all that a reader can get wrong beyond the query's form.
+        // Beyond the query's form, only the cursor can be wrong.
         Refused::Faults(faults) => Problem::with_faults(Kind::BadRequest, at_cursor(faults)),
         other => other.into(),
     })?;
@@ -94,7 +94,7 @@ pub(crate) async fn read<B: Backend>(
     Ok(Json(engine.log().delivery(&caller, &id).await?))
 }
 
-/// Shows what decides what a delivery does next, to admins.
+/// Shows the rows that decide what a delivery does next, to admins.
 pub(crate) async fn internals<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,
@@ -105,7 +105,7 @@ pub(crate) async fn internals<B: Backend>(
     Ok(Json(engine.log().internals(&id).await?))
 }
 
-/// Sends a delivery again (L1).
+/// Resends a delivery (L1).
 pub(crate) async fn resend<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,

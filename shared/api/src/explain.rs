@@ -1,4 +1,4 @@
-//! Why rules fire on an event, or did on a conversion's, and why not (contract §3).
+//! The reasons why rules fire on an event, or did on a conversion's, and why not (docs/api.md).
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(crate) async fn event<B: Backend>(
     Ok(Json(NotedPage { items, next_cursor, notes }))
 }
 
-/// A page about an event, with what was taken otherwise than it is written there.
+/// A page about an event, with notes on the parts that were read in another way than they are written.
 #[derive(Debug, Serialize)]
 pub(crate) struct NotedPage {
     items: Vec<Value>,

@@ -1,4 +1,4 @@
-//! The history of a rule: who changed what and when, and the way back (contract §3).
+//! The history of a rule: the author, content and time of each change, and the way back (docs/api.md).
 
 use std::sync::Arc;
 

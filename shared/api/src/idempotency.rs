@@ -1,9 +1,9 @@
-//! `Idempotency-Key`: a request that changes something may be sent again, and nothing is done twice.
+//! `Idempotency-Key`: a request that changes something may be repeated, and nothing is done twice.
 //!
-//! Every POST of the table goes through [`once`], unless it says that it needs no key. The same key of the same caller at the same path
-//! with the same body and `If-Match` gets the first answer again, marked `Idempotent-Replayed: true`; another body is a conflict, and so
-//! is a request that still runs. Kept are only the answers of what was done. After a refusal, and where nothing was to be done ([`Unkept`]),
-//! the request may be sent again: it does no harm twice.
+//! Every POST of the table goes through [`once`], unless its row says that it needs no key. The same key of the same caller at the same
+//! path with the same body and `If-Match` gets the first answer again, marked `Idempotent-Replayed: true`; another body is a conflict, and
+//! so is a request that still runs. Only the answers of completed requests are kept. After a refusal, and where nothing was to be done
+//! ([`Unkept`]), the request may be repeated: it does no harm twice.
 
 use std::sync::Arc;
 
@@ -31,11 +31,11 @@ use crate::{
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Says that something was done before, by the same key.
+/// Marks the answer to a request that was done before, by the same key.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The most bytes of a key.
 const LONGEST_KEY: usize = 255;
-/// The headers of an answer that are part of what is told.
+/// The headers of an answer that are kept with it.
 const KEPT: [HeaderName; 3] = [CONTENT_TYPE, ETAG, LOCATION];
 
 /// An extension of a response that is not kept: nothing was done.
@@ -88,7 +88,7 @@ pub(crate) async fn once<B: Backend>(
     };
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
     if !response.status().is_success() || response.extensions().get::<Unkept>().is_some() {
-        // What can't be forgotten now is void in two minutes.
+        // A claim that can't be forgotten now is void in two minutes.
         if let Err(error) = engine.idempotency().forget_once(claim).await {
             tracing::warn!(%error, "an idempotency key could not be given back");
         }
@@ -96,7 +96,7 @@ pub(crate) async fn once<B: Backend>(
     }
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    // It is done, and the caller is told so whether that can be kept or not.
+    // It is done, and the caller gets this answer even if it can't be kept.
     if let Err(error) = engine.idempotency().end_once(claim, &kept(parts.status, &parts.headers, &bytes)).await {
         tracing::warn!(%error, "an answer could not be kept for its idempotency key");
     }

@@ -1,12 +1,12 @@
-//! The HTTP API (contract §3): router, authorization, problem documents, resources.
+//! The HTTP API (docs/api.md): router, authorization, problem documents, resources.
 //!
-//! - **Who may see what is decided by the engine**, from the [`Caller`](tracking_core::caller::Caller) that [`auth`] found in the
-//!   token. No handler compares owners.
-//! - **Every answer that is no success is a problem document** ([`problem`]), also those that the router gives by itself.
+//! - **The engine decides who may see what**, from the [`Caller`](tracking_core::caller::Caller) that [`auth`] found in the token. No
+//!   handler compares owners.
+//! - **Every answer that is no success is a problem document** ([`problem`]), also those of the router itself.
 //! - **All faults at once**, of a body and of a query alike ([`body`], [`query`]).
 //!
-//! - **Router, description and keys come from one table** ([`operations`]): what is not in it is neither served nor described. The
-//!   files of the [`console`] stand beside it.
+//! - **Router, description and keys come from one table** ([`operations`]): an operation that is not in it is neither served nor
+//!   described. The files of the [`console`] are beside it.
 //!
 //! The local server adds rows of its own to the table ([`Operation`]).
 
@@ -65,7 +65,7 @@ use operation::Untold;
 use problem::{Kind, Problem};
 pub use share::AffiliateThreads;
 
-/// What handlers work with; each takes the part that it needs.
+/// The services that handlers use; each takes the part that it needs.
 #[derive(Debug)]
 struct Hands<B> {
     engine: Arc<Engine<B>>,
@@ -90,7 +90,7 @@ impl<B> FromRef<Hands<B>> for Sender {
     }
 }
 
-/// The whole API over this engine with its console; `sender` sends what people try out, and `written` is its [`description`], made before.
+/// The whole API over this engine with its console; `sender` sends trials, and `written` is its [`description`], made before.
 pub fn router<B: Backend>(
     engine: Arc<Engine<B>>,
     sender: Sender,
@@ -104,7 +104,7 @@ pub fn router<B: Backend>(
     finish(routes.merge(console::routes(console)))
 }
 
-/// The whole API over this engine with more operations, which tells them too, and with a console that takes the token of a link.
+/// The whole API over this engine with more operations, which are described too, and with a console that takes the token of a link.
 pub fn router_with<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth, more: Vec<Operation>) -> Router {
     let hands = Hands { engine, sender };
     let operations = operations::all::<B, Told>().into_iter().map(|operation| operation.with(hands.clone()));
@@ -120,17 +120,17 @@ pub fn description<B: Backend>() -> serde_json::Value {
     openapi::document(&operation::described(&operations::all::<B, Told>()))
 }
 
-/// Completes a router: what is not routed is answered by problems, and every request has its span.
+/// Completes a router: requests without a route are answered by problems, and every request has its span.
 fn finish(routes: Router) -> Router {
     routes.fallback(no_such_path).method_not_allowed_fallback(no_such_method).layer(from_fn(traced))
 }
 
-/// One page of a list (contract, conventions).
+/// One page of a list (docs/api.md).
 #[derive(Debug, Serialize)]
 pub struct Page {
     /// The items.
     pub items: Vec<Value>,
-    /// What to ask for the next page with, if there is one.
+    /// The cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
 }
 

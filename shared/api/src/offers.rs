@@ -1,4 +1,4 @@
-//! Offers, for admins: what gives rules their country and category (V1).
+//! Offers, for admins: rules get their country and category from them (V1).
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::{
     query::Parameters,
 };
 
-/// What a person may write of an offer.
+/// The fields of an offer that a person may write.
 const FIELDS: [&str; 3] = ["name", "country", "category"];
 
 pub(crate) async fn list<B: Backend>(
@@ -48,7 +48,7 @@ pub(crate) async fn write<B: Backend>(
     Ok(Json(json!(offer)))
 }
 
-/// The whole offer: what the body leaves out is blank. The path names it, so that an `offer_id` in the body is ignored.
+/// The whole offer: fields that the body leaves out are blank. The path names it, so that an `offer_id` in the body is ignored.
 fn offer(id: &Id, mut body: Value) -> Result<Offer, Faults> {
     let Some(fields) = body.as_object_mut() else {
         return Err(Faults::one("", "give an object with name, country and category"));

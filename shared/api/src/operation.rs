@@ -1,7 +1,7 @@
-//! One table for all: an operation is its method, its path, who handles it and what is told of it. Router and description are made of
-//! the same rows, so that neither can have what the other lacks.
+//! One table for all: an operation is its method, its path, its handler and its description. Router and description are made of the same
+//! rows, so that neither can have an operation that the other lacks.
 //!
-//! A program that serves a description made before keeps none of what is told ([`Untold`]), and so has none of the code that tells it.
+//! A program that serves a description made before keeps no texts ([`Untold`]), and so has none of the code that makes them.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -28,10 +28,10 @@ use crate::{
     share::{self, Shares},
 };
 
-/// Where the description is.
+/// The path of the description.
 const ITS_PATH: &str = "/openapi.json";
 
-/// What is told of an operation where nobody will ask for it.
+/// The description of an operation where nobody will ask for it.
 pub(crate) struct Untold;
 
 impl From<Told> for Untold {
@@ -40,7 +40,7 @@ impl From<Told> for Untold {
     }
 }
 
-/// A row of the table; `S` is what its handler works with, `A` what is kept of what is told of it.
+/// A row of the table; `S` is the state of its handler, `A` the kept part of its description.
 pub struct Operation<S = (), A = Told> {
     method: Method,
     path: &'static str,
@@ -76,7 +76,7 @@ impl<S: Clone + Send + Sync + 'static, A> Operation<S, A> {
         Self { open: true, ..self }
     }
 
-    /// The same, but it changes nothing, or knows by itself what it did before: it needs no key of the caller's.
+    /// The same, but it changes nothing, or remembers by itself what it did before: it needs no key of the caller's.
     #[must_use]
     pub fn without_key(self) -> Self {
         Self { repeatable: false, ..self }
@@ -88,13 +88,13 @@ impl<S: Clone + Send + Sync + 'static, A> Operation<S, A> {
         Self { reads_much: true, ..self }
     }
 
-    /// The same with bodies of at most so many bytes; 64 KiB unless told otherwise.
+    /// The same with bodies of at most so many bytes; 64 KiB unless set otherwise.
     #[must_use]
     pub fn with_most_bytes(self, max_bytes: usize) -> Self {
         Self { max_bytes, ..self }
     }
 
-    /// The same, with what its handler works with.
+    /// The same, with the state of its handler.
     pub fn with(self, state: S) -> Operation<(), A> {
         let Self { method, path, route, about, open, repeatable, reads_much, max_bytes } = self;
         Operation { method, path, route: route.with_state(state), about, open, repeatable, reads_much, max_bytes }
@@ -141,7 +141,7 @@ pub(crate) fn routes<B: Backend, A: From<Told>>(
     protected(closed.route_layer(from_fn_with_state(shares, share::within)), auth).merge(open)
 }
 
-/// What a description knows of these operations, and of the one that answers it.
+/// The descriptions of these operations, and of the one that answers with the description.
 pub(crate) fn described<S>(operations: &[Operation<S>]) -> Vec<Described> {
     let itself = Described {
         method: Method::GET,

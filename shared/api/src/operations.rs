@@ -1,4 +1,4 @@
-//! The table of operations: a line each. What is to be served and described is written here, and nowhere else.
+//! The table of operations: a line each. Everything that is served and described is written here, and nowhere else.
 //!
 //! A POST may be repeated with an `Idempotency-Key` unless its line says that it needs none.
 

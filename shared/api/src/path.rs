@@ -1,4 +1,4 @@
-//! The parts of a path that name something. What can't be a name names nothing: 404.
+//! The parts of a path that name something. A text that can't be a name names nothing: 404.
 
 use axum::{
     extract::{FromRequestParts, Path},

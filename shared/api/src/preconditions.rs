@@ -1,4 +1,4 @@
-//! Entity tags and `If-Match` (RFC 9110): who changes a rule may insist that nobody else did so meanwhile.
+//! Entity tags and `If-Match` (RFC 9110): a caller that changes a rule may insist that nobody else did so meanwhile.
 
 use axum::http::{HeaderMap, HeaderValue, header::IF_MATCH};
 use tracking_core::{caller::Caller, id::Id};
@@ -11,10 +11,10 @@ pub(crate) fn etag(version: u64) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{version}\"")).expect("digits in quotes are a header's value")
 }
 
-/// What an `If-Match` asks for.
+/// The demand of an `If-Match`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum IfMatch {
-    /// Nothing, or `*`: the rule must be there, which it must anyway.
+    /// Nothing, or `*`: the rule must exist, which it must anyway.
     Any,
     /// One of these tags, compared strongly. Weak ones are left out: they never match.
     OneOf(Vec<String>),
@@ -35,7 +35,7 @@ impl IfMatch {
     /// The version that a change must find; `None` if any will do.
     ///
     /// # Errors
-    /// The rule is not there for this caller, or stands at a version that no tag names.
+    /// The rule does not exist for this caller, or is at a version that no tag names.
     pub(crate) async fn version<B: Backend>(&self, engine: &Engine<B>, caller: &Caller, id: &Id) -> Result<Option<u64>, Refused> {
         let Self::OneOf(tags) = self else { return Ok(None) };
         let current = engine.rules().rule(caller, id).await?.version;

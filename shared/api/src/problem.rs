@@ -1,4 +1,4 @@
-//! Problem documents (RFC 9457): what every answer is that is no success.
+//! Problem documents (RFC 9457): the form of every answer that is no success.
 
 use std::num::NonZeroU32;
 
@@ -24,17 +24,17 @@ pub enum Kind {
     BadRequest,
     /// Events of which none was accepted.
     BadEvents,
-    /// No token, or none that counts.
+    /// No token, or none that is valid.
     Unauthorized,
     /// The caller may not do this.
     Forbidden,
-    /// There is no such thing, or none that the caller may see (V2).
+    /// Not found, or not visible to the caller (V2).
     NotFound,
     /// It is over: nothing takes this any more.
     Gone,
     /// The path doesn't take this method.
     MethodNotAllowed,
-    /// It does not go with what there is.
+    /// It conflicts with the present state.
     Conflict,
     /// `If-Match` named another version.
     Changed,
@@ -94,7 +94,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with a sentence that says what is wrong and what is allowed.
+    /// A problem with a sentence that names the fault and the allowed values.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), errors: Vec::new(), member: None, challenge: None, retry_after: None }
     }
@@ -130,7 +130,7 @@ impl Problem {
         Self { challenge: Some(challenge), ..Self::new(Kind::Unauthorized, detail) }
     }
 
-    /// What is not there and what the caller may not see: the same bytes for both (V2).
+    /// A missing thing, or one that the caller may not see: the same bytes for both (V2).
     pub(crate) fn not_found() -> Self {
         Self::new(Kind::NotFound, "there is no such thing, or none that you may see")
     }
@@ -140,7 +140,7 @@ impl Problem {
         Self::new(Kind::Forbidden, "only admins may do this: use a token whose role is admin")
     }
 
-    /// Whether the caller is an admin.
+    /// Checks that the caller is an admin.
     ///
     /// # Errors
     /// It is not: 403.
@@ -183,7 +183,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A bad event is a request that can't be read; everything else that a person writes is a resource with faults (contract, conventions).
+/// A bad event is a request that can't be read; everything else that a person writes is a resource with faults (docs/problems.md).
 fn kind_of(faults: &Faults) -> Kind {
     let of_event = |fault: &Fault| fault.pointer == "/event" || fault.pointer.starts_with("/event/");
     if faults.0.iter().take(MAX_FAULTS).all(of_event) { Kind::BadRequest } else { Kind::Invalid }
@@ -208,7 +208,7 @@ impl From<Refused> for Problem {
 }
 
 impl From<StoreError> for Problem {
-    /// Our fault: the log has the reason, the caller only learns that trying again makes sense.
+    /// Our fault: the log has the reason, the caller only learns that it may try again.
     fn from(unavailable: StoreError) -> Self {
         tracing::error!(error = %unavailable, "a request failed");
         let problem = Self::new(Kind::Unavailable, "the store is not available at the moment: send the request again");

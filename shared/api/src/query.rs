@@ -18,7 +18,7 @@ const MOST_LIMIT: usize = 1_000;
 /// The most bytes of a text to search for.
 const MOST_TEXT: usize = 2_048;
 
-/// The parameters of one query. An empty value is the same as none. Faults stand under the parameter's name.
+/// The parameters of one query. An empty value is the same as none. Faults are listed under the parameter's name.
 #[derive(Debug)]
 pub struct Parameters {
     given: BTreeMap<String, Vec<String>>,
@@ -52,7 +52,7 @@ impl Parameters {
         parameters
     }
 
-    /// The value of a parameter, if it is given and `parse` takes it; `allowed` says what that is.
+    /// The value of a parameter, if it is given and `parse` takes it; `allowed` describes such values.
     pub fn parsed<T>(&mut self, name: &str, allowed: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         self.all(name, allowed, parse).pop()
     }
@@ -85,12 +85,12 @@ impl Parameters {
         self.parsed(name, "give a time such as 2026-11-22T09:00:00Z (RFC 3339)", |text| text.parse().ok())
     }
 
-    /// Yes or no.
+    /// `true` or `false`.
     pub fn flag(&mut self, name: &str) -> Option<bool> {
         self.parsed(name, "choose true or false", |text| text.parse().ok())
     }
 
-    /// `limit`: how many items a page has at most.
+    /// `limit`: the most items of a page.
     pub fn limit(&mut self) -> usize {
         let range = 1..=MOST_LIMIT;
         let limit = self.parsed("limit", "choose 1 to 1000", |text| text.parse().ok().filter(|limit| range.contains(limit)));
@@ -114,7 +114,7 @@ impl Parameters {
         Ok(page)
     }
 
-    /// Whether all was well.
+    /// Checks that nothing in the query was refused.
     ///
     /// # Errors
     /// A problem (400) with every fault.

@@ -1,4 +1,4 @@
-//! Bad events, for admins: what was wrong with them, and taking them over after all (contract §1, §3).
+//! Bad events, for admins: their faults, and taking them over after all (docs/events-in.md, docs/api.md).
 
 use std::sync::Arc;
 

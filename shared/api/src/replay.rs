@@ -1,4 +1,4 @@
-//! Repairing a period of a rule: sending its deliveries again, and judging kept events (contract §3).
+//! Repairing a period of a rule: resending its deliveries, and judging kept events (docs/api.md).
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(crate) async fn backfill<B: Backend>(
     Ok(counted(engine.operator().backfill(&caller, &id, &body).await?))
 }
 
-/// Counts alone, of which no answer is kept, or the beginning of what they count.
+/// The counts alone, as an answer that is not kept; or the counts of a replay or a backfill that has begun.
 type Counts = (StatusCode, Option<Extension<Unkept>>, Json<Value>);
 
 fn counted((counts, begins): (Value, bool)) -> Counts {

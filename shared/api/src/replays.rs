@@ -1,4 +1,4 @@
-//! Replays and backfills: which there are, how far they are, and stopping one.
+//! Replays and backfills: the list, their progress, and stopping one.
 
 use std::sync::Arc;
 

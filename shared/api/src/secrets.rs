@@ -29,7 +29,7 @@ pub(crate) async fn write<B: Backend>(
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> Result<StatusCode, Problem> {
-    // Who may not see the rule learns nothing from its body's faults either.
+    // A caller that may not see the rule learns nothing from its body's faults either.
     engine.rules().rule(&actor.caller, &id).await?;
     let expected = IfMatch::read(&headers)?.version(&engine, &actor.caller, &id).await?;
     let value = value(&body).map_err(|faults| Problem::with_faults(Kind::Invalid, faults))?;

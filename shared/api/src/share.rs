@@ -1,8 +1,8 @@
-//! A caller's share of the server: so many requests of an affiliate are in work at once, and one of those that read much. The others wait,
-//! and beyond a number of those that wait a request is refused, so that connections are left for everybody else.
+//! A caller's share of the server: a bounded number of requests of an affiliate are in work at once, and one of those that read much. The
+//! others wait; if too many wait, a request is refused, so that connections are left for everybody else.
 //!
-//! A request is in work from before its body is read until its response has been handed over. What a request takes in memory, or in time
-//! of the store, is therefore taken a bounded number of times by one affiliate. Admins have no bound: they are trusted not to harm tenants.
+//! A request is in work from before its body is read until its response has been handed over. So the memory and the store's time that a
+//! request takes are taken a bounded number of times by one affiliate. Admins have no bound: they are trusted not to harm tenants.
 //!
 //! **Requests of one affiliate are spread out in time**: beyond a number at a go they are begun at a steady rate, and after one that reads
 //! much its caller's next one waits for longer than it took. They wait for it, and are not refused. Otherwise forty clients of one affiliate
@@ -55,8 +55,8 @@ const MAX_REST: Duration = Duration::from_secs(1);
 /// Affiliates that are kept; those without a request go first.
 const MOST_AFFILIATES: usize = 1_024;
 
-/// The threads that work affiliates' requests, where they are others than those that send: an extension of a router's requests. A long
-/// piece of such a request then holds up no postback.
+/// The threads that work affiliates' requests, if these are other threads than those that send: an extension of a router's requests. A
+/// long piece of such a request then holds up no postback.
 #[derive(Debug, Clone)]
 pub struct AffiliateThreads(pub Handle);
 
@@ -76,7 +76,7 @@ struct Share {
 /// The times at which an affiliate's requests may begin.
 #[derive(Debug)]
 struct Pace {
-    /// The time at which all that may begin at a go may begin again.
+    /// The time at which a whole burst may begin again.
     whole: Instant,
     /// The end of the rest after a request that reads much.
     rested: Instant,
@@ -141,7 +141,7 @@ pub(crate) async fn within(
     Ok(held(response, [Some(open), permit]))
 }
 
-/// Works a request on other threads. Dropped, it is worked no more.
+/// Works a request on other threads. If this is dropped, the work stops.
 async fn apart(threads: &AffiliateThreads, work: impl Future<Output = Response> + Send + 'static) -> Result<Response, Problem> {
     let mut tasks = JoinSet::new();
     tasks.spawn_on(work.instrument(Span::current()), &threads.0);
@@ -170,7 +170,7 @@ pub(crate) async fn in_turn(
     held(response, [turn, None])
 }
 
-/// Waits for a time, and for none that has come.
+/// Waits until a time, and not at all if it is past.
 async fn wait_until(time: Instant) {
     if time > Instant::now() {
         sleep_until(time).await;
@@ -265,7 +265,7 @@ mod tests {
         let all = async {
             let answers = join_all((0..count).map(|_| async {
                 let answer = call(&router, caller.clone(), path).await;
-                // Until it has been handed over it is in work.
+                // The request is in work until the response has been handed over.
                 to_bytes(answer.into_body(), 10).await.unwrap()
             }));
             assert!(answers.await.iter().all(|answer| answer == "done"));
@@ -296,7 +296,7 @@ mod tests {
         }
         assert_eq!(pace.begin(after(40)), after(40));
         assert_eq!(pace.begin(after(40)), after(50));
-        // After two idle seconds all of them may begin at a go again.
+        // After two idle seconds a whole burst may begin again.
         for count in 0..200 {
             assert_eq!(pace.begin(after(2_050)), after(2_050), "{count}");
         }

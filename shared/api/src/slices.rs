@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The work of one affiliate after which it rests.
 const MAX_WORK: Duration = Duration::from_millis(3);
-/// The time from the end of a piece to the next, as a multiple of the time that the piece took, itself included.
+/// The time from the beginning of a piece to the next, as a multiple of the time that the piece took.
 const SHARE: u32 = 2;
 /// The time after which a request looks again whether another one's piece has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -25,7 +25,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) struct Slices {
     is_running: bool,
-    /// The time at which all that was worked is rested.
+    /// The time at which all work is balanced by rest.
     rested: Instant,
 }
 
@@ -34,7 +34,7 @@ impl Slices {
         Self { is_running: false, rested: now }
     }
 
-    /// Begins a piece of work; or says when to ask again.
+    /// Begins a piece of work, or returns the time at which to ask again.
     fn begin(&mut self, now: Instant) -> Result<(), Instant> {
         if self.is_running {
             return Err(now + LOOK_AGAIN);
@@ -88,7 +88,7 @@ impl<F: Future> Future for Sliced<F> {
     }
 }
 
-/// A piece of work that runs; dropped, it has ended, by a panic too.
+/// A running piece of work; dropping this ends it, also by a panic.
 struct Running<'a> {
     slices: &'a Mutex<Slices>,
     began: Instant,
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(slices.begin(start + ms(8)), Err(start + ms(10)));
         assert_eq!(slices.begin(start + ms(10)), Ok(()));
         slices.end(start + ms(10), start + ms(10));
-        // What is short costs no rest.
+        // A short piece costs no rest.
         assert_eq!(slices.begin(start + ms(10)), Ok(()));
         slices.end(start + ms(10), start + ms(40));
         assert_eq!(slices.begin(start + ms(40)), Err(start + ms(70)));

@@ -48,7 +48,7 @@ impl From<StatisticsBucket> for BucketView {
     }
 }
 
-/// Counts the deliveries of a period (contract §5).
+/// Counts the deliveries of a period (docs/api.md).
 pub(crate) async fn read<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(caller): Extension<Caller>,
@@ -63,7 +63,7 @@ pub(crate) async fn read<B: Backend>(
     };
     query.finish()?;
     let found = engine.log().statistics(&caller, &asked).await.map_err(|refused| match refused {
-        // The period is all that a reader can get wrong beyond the query's form.
+        // Beyond the query's form, only the period can be wrong.
         Refused::Faults(faults) => Problem::with_faults(Kind::BadRequest, faults),
         other => other.into(),
     })?;

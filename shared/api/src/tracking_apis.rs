@@ -1,4 +1,4 @@
-//! Tracking APIs: the table, and one rule's life (contract §2, §3).
+//! Tracking APIs: the table, and one rule's life (docs/api.md).
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(crate) async fn list<B: Backend>(
     Ok(Json(Page { items, next_cursor: next }))
 }
 
-/// Reads what a list of rules is narrowed down by, with the parameter that names an owner, and its page.
+/// Reads the filters of a list of rules, with the parameter that names an owner, and its page.
 pub(crate) fn narrowed(uri: &Uri, owner: &str) -> Result<(Filter, usize, Option<String>), Problem> {
     let mut query = Parameters::read(
         uri,
@@ -69,7 +69,7 @@ pub(crate) fn narrowed(uri: &Uri, owner: &str) -> Result<(Filter, usize, Option<
 /// The most rules that one request changes.
 const MOST_AT_ONCE: usize = 100;
 
-/// Changes many rules in the same way, one after another; what can't be done to one keeps no other back.
+/// Changes many rules in the same way, one after another; a failure of one holds no other back.
 pub(crate) async fn bulk<B: Backend>(
     State(engine): State<Arc<Engine<B>>>,
     Extension(actor): Extension<Actor>,
@@ -97,7 +97,7 @@ pub(crate) async fn create<B: Backend>(
 ) -> Result<Response, Problem> {
     let new = new(&headers)?;
     let created = match engine.writer().create_rule(&actor, &document, new.clone()).await {
-        // Another request with the same key was faster: what it made is there now.
+        // Another request with the same key was faster: the rule that it made exists now.
         Err(Refused::Changed { .. }) => engine.writer().create_rule(&actor, &document, new).await,
         created => created,
     };
@@ -111,7 +111,7 @@ pub(crate) async fn duplicate<B: Backend>(
     headers: HeaderMap,
     OptionalBody(patch): OptionalBody,
 ) -> Result<Response, Problem> {
-    // Who may not see the rule learns nothing from its headers' faults either.
+    // A caller that may not see the rule learns nothing from its headers' faults either.
     engine.rules().rule(&actor.caller, &id).await?;
     Ok(made(engine.writer().duplicate_rule(&actor, &id, &patch, new(&headers)?).await?))
 }
@@ -126,7 +126,7 @@ fn made((view, is_new): (View, bool)) -> Response {
     response
 }
 
-/// What tells the new rule from others: the caller's key, else dice.
+/// The source of the new rule's id: the caller's key, else random bytes.
 fn new(headers: &HeaderMap) -> Result<New, Problem> {
     if let Some(key) = idempotency::key(headers)? {
         return Ok(New::IdempotencyKey(key));

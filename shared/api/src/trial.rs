@@ -1,4 +1,4 @@
-//! Trying a rule out before it is saved and after (contract §3).
+//! Trying a rule out before it is saved and after (docs/api.md).
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! The port: one store, its queues and the bus, in four methods. Everything above it stands once, in this crate; below it are the
-//! embedded store and AWS. All methods take slices and answer per item, in order; a failure is always ours, never a receiver's,
-//! and is never charged to a delivery.
+//! The port: one store, its queues and the bus, in four methods. This crate holds all logic above it; below it are the embedded store and
+//! AWS. All methods take slices and answer per item, in order; a failure is always ours, never a receiver's, and is never charged to a
+//! delivery.
 
 use std::{borrow::Cow, future::Future};
 
@@ -29,14 +29,14 @@ impl Key {
 pub struct Item {
     /// Its name.
     pub key: Key,
-    /// Its revision: what [`Swap::expect`] is compared with. The store sets it: on a swap to one more than was expected, or 1; on a
-    /// put to one that none has read of this item before.
+    /// Its revision, which [`Swap::expect`] is compared with. The store sets it: a swap sets one more than was expected, or 1; a put sets
+    /// a revision under which nobody has read this item before.
     pub rev: u64,
     /// The body.
     pub body: String,
-    /// When it may be removed, if ever. It can be read for a while after that.
+    /// The time from which it may be removed, if ever. It can be read for a while after that.
     pub expires: Option<Timestamp>,
-    /// Its place in the sparse index `trouble`, if it is to stand there: the index's partition and the place inside it.
+    /// Its place in the sparse index `trouble`, if the index lists it: the index's partition and the place inside it.
     pub trouble: Option<Key>,
 }
 
@@ -49,7 +49,7 @@ pub enum Partition {
     Trouble(String),
 }
 
-/// Which places of a partition to read. Bounds compare bytes.
+/// The places of a partition to read. Bounds compare bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Range {
     /// Places at or after this one.
@@ -77,27 +77,27 @@ pub enum Order {
 /// One change of an item that holds only if nobody else changed it since it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swap {
-    /// Which item.
+    /// The item's key.
     pub key: Key,
     /// The revision it was read with; `None`: it must not exist.
     pub expect: Option<u64>,
-    /// What is to stand there (its own `rev` is ignored); `None` removes it.
+    /// The item to write (its own `rev` is ignored); `None` removes the stored one.
     pub new: Option<Item>,
 }
 
-/// What became of a [`Swap`].
+/// The result of a [`Swap`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Swapped {
     /// It is done and durable.
     Done,
-    /// Something else stands there: this.
+    /// The store holds something else: this.
     Conflict(Option<Item>),
     /// The store could not say; it may or may not be done.
     Unavailable(StoreError),
 }
 
 impl Swapped {
-    /// Whether it is done; otherwise somebody else was faster.
+    /// Returns true if it is done; otherwise somebody else was faster.
     ///
     /// # Errors
     /// The store could not say.
@@ -116,7 +116,7 @@ pub enum StoreError {
     /// The store, a queue or the bus could not be reached, or did not answer: try again later.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// A row that is damaged: it stays as it is, for people, and whatever needs it is set aside.
+    /// A row that is damaged: it stays as it is, for people; a message that needs it is dead-lettered.
     #[error("{}can't be read: {why}", Key::named(key.as_ref()))]
     Corrupt {
         /// The row's key, if it is known.
@@ -124,7 +124,7 @@ pub enum StoreError {
         /// The fault.
         why: String,
     },
-    /// A row that a newer version wrote: whatever needs it is put off until that version takes it.
+    /// A row that a newer version wrote: a message that needs it is deferred until that version takes it.
     #[error("{}has format {format}, which is newer than this version knows", Key::named(key.as_ref()))]
     Newer {
         /// The row's key, if it is known.
@@ -132,10 +132,10 @@ pub enum StoreError {
         /// The format.
         format: u32,
     },
-    /// Others change the same row all the time: try again later.
+    /// Others keep changing the same row: try again later.
     #[error("{0} changes all the time")]
     Contended(String),
-    /// The time that was left for it is over: try again later.
+    /// The time for it is over: try again later.
     #[error("{0} took too long")]
     TooLate(String),
 }
@@ -163,14 +163,14 @@ impl Key {
     }
 }
 
-/// The lanes of the queue: fresh postbacks and waiting ones never stand in each other's way.
+/// The lanes of the queue: fresh postbacks and waiting ones never block each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Changes that wait to be matched.
     Events,
     /// First tries.
     Delivery,
-    /// Whatever waits: retries, settling holds, those that wait behind another.
+    /// Everything that waits: retries, holds, deliveries that wait behind another.
     Retry,
 }
 
@@ -180,7 +180,7 @@ pub struct Message {
     /// The lane it goes to.
     pub lane: Lane,
     /// Messages of one group share one turn; a slow group holds up no other (P5). A name with a `/` begins with the name of an owner:
-    /// groups of one owner share its bound on what is handed out at once.
+    /// groups of one owner share its bound on messages in work.
     pub group: String,
     /// Not handed out before this time; a lane may hand it out earlier than asked, never lose it.
     pub not_before: Option<Timestamp>,
@@ -188,7 +188,7 @@ pub struct Message {
     pub body: String,
 }
 
-/// A message that was handed out and is worked on. Whoever received it settles it through [`Effects::settle`] or hands it back.
+/// A message that was handed out and is worked on. Its receiver acks it through [`Effects::settle`] or hands it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// Names this very hand-out to the lane.
@@ -204,7 +204,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// Effects that settle it as done, and nothing else.
+    /// Effects that delete the message, and nothing else.
     pub fn done(&self) -> Effects {
         Effects { settle: vec![Settle::Done(self.receipt.clone())], ..Effects::default() }
     }
@@ -219,21 +219,21 @@ pub struct Receipt {
     pub handle: String,
 }
 
-/// What becomes of a received message.
+/// The ack of a received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settle {
-    /// Done: it goes.
+    /// It is deleted.
     Done(Receipt),
-    /// It is handed out again, at this time or soon after.
+    /// It is deferred: handed out again at this time or soon after.
     Again(Receipt, Timestamp),
 }
 
 /// An event of ours for the bus.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
-    /// When it happened.
+    /// The time at which it happened.
     pub time: Timestamp,
-    /// Its detail-type (contract §1).
+    /// Its detail-type (docs/results-out.md).
     pub detail_type: Cow<'static, str>,
     /// Its detail.
     pub detail: Value,
@@ -257,12 +257,12 @@ impl Published {
 /// On a store with transactions all of it takes effect at once or not at all. Elsewhere it takes effect part by part, and a part that
 /// fails has no further part:
 ///
-/// 1. If the step settles a message: items, events, items that say that the events are out, messages, removals, and at last what becomes of
-///    the messages. A crash in between brings the message again, and with it the step.
-/// 2. If it settles none, so that nothing would repeat it: its messages go first, and whoever sends them sees to it that they are handed
-///    out when the items have been written.
+/// 1. If the step acks a message: items, events, items that record that the events are out, messages, removals, and at last the acks. A
+///    crash in between brings the message again, and with it the step.
+/// 2. If the step acks none, so that nothing would repeat it: its messages go first, and their sender makes sure that they are handed out
+///    after the items have been written.
 ///
-/// What is removed goes after what replaces it. An event that the bus refuses goes to the retry lane ([`Published::offered_again`]) and
+/// Removals go after the items that replace them. An event that the bus refuses goes to the retry lane ([`Published::offered_again`]) and
 /// counts as published.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effects {
@@ -270,27 +270,27 @@ pub struct Effects {
     pub publish: Vec<Published>,
     /// Messages.
     pub send: Vec<Message>,
-    /// Items to write, whatever stands there.
+    /// Items to write, whatever the store holds under their keys.
     pub put: Vec<Item>,
     /// Items to write in place of those of `put` with the same keys once the events are out, unless somebody else has written them since.
     pub put_published: Vec<Item>,
     /// Items to remove.
     pub delete: Vec<Key>,
-    /// What becomes of the messages that led to this.
+    /// The acks of the messages that led to this.
     pub settle: Vec<Settle>,
 }
 
 /// A store with queues and a bus.
 pub trait Backend: Clone + Send + Sync + 'static {
-    /// Tells this process from earlier ones on a store that only one process can hold: leases of another run are void. Always
-    /// the same where several processes share the store.
+    /// Distinguishes this process from earlier ones on a store that only one process can hold: leases of another run are void. Always the
+    /// same where several processes share the store.
     fn run(&self) -> u64;
 
     /// True if a step's effects are one transaction, those on the bus among them.
     fn is_transactional(&self) -> bool;
 
-    /// How long a message of the retry lane that was handed out may wait there to be handed out again, as of now. What waits longer
-    /// is sent anew or filed; a lane that holds as many messages as it can says so by a short time.
+    /// The longest time, as of now, for which a received message of the retry lane can be deferred there. A message that waits longer is
+    /// sent again or filed as a due row; a lane that is full says so by a short time.
     fn longest_wait(&self) -> SignedDuration;
 
     /// The items of these keys, strongly consistent, `None` where there is none.

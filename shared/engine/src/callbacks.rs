@@ -1,7 +1,7 @@
-//! Requests from outside for steps that listen: callbacks by their token, webhooks by what they bring (W17, W18).
+//! Requests from outside for steps that listen: callbacks by their token, webhooks by a value in their content (W17, W18).
 //!
-//! Their senders have no account here. A token that is not ours is refused before anything is read; what is accepted stands in the store
-//! before its sender is answered.
+//! Their senders have no account here. A token that is not ours is refused before anything is read; an accepted request is stored before
+//! its sender is answered.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -66,7 +66,7 @@ impl<B: Backend> Callbacks<B> {
         Ok(Token::read(&*self.deliveries.rules.sealing_key().await?, token).map(Callback))
     }
 
-    /// Takes a callback (W17). The same again is taken again, and changes nothing.
+    /// Takes a callback (W17). A repeat is taken again, and changes nothing.
     ///
     /// # Errors
     /// The step is over, the proof is missing, or the step has had [`MAX_CALLBACKS`] of them.
@@ -82,7 +82,7 @@ impl<B: Backend> Callbacks<B> {
         self.accept(&rule, &token.delivery, token.turn(), &request).await
     }
 
-    /// The webhook of this id, if a rule has it. What can't be the id of one is not looked for.
+    /// The webhook of this id, if a rule has it. A text that can't be such an id is not looked for.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -169,7 +169,7 @@ impl<B: Backend> Callbacks<B> {
                 None => {}
             }
         }
-        // Those that have ended otherwise would hide those that wait.
+        // Deliveries that have ended otherwise would hide those that wait.
         if !gone.is_empty() {
             self.store.commit_one(Effects { delete: gone, ..Effects::default() }).await?;
         }
@@ -236,13 +236,13 @@ impl<B: Backend> Callbacks<B> {
         let row = CallbackRow { at: self.store.now(), step: turn.step.to_owned(), run: turn.run, sealed, read: None };
         let mut item = rows::item(keys::callback(delivery, turn, name), &row);
         item.expires = Some(self.store.now() + self.store.settings.log_retention + LONGEST_FLOW);
-        // Who put the same at the same time has done this.
+        // A request with the same content that came at the same time has done this.
         self.store.swap_one(Swap { key: item.key.clone(), expect: None, new: Some(item) }).await.is_done()?;
         Ok(())
     }
 }
 
-/// Refuses a request without a proof. `None`: nobody knows, so that it is to come again.
+/// Refuses a request without a proof. `None`: its proof can't be checked now, so its sender is to repeat it.
 fn proven(is_proven: Option<bool>) -> Result<(), Refused> {
     match is_proven {
         Some(true) => Ok(()),

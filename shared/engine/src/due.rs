@@ -16,9 +16,9 @@ use crate::{
 
 /// The longest that a message waits on a lane before it is handed out.
 const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(15);
-/// How far the sweep looks ahead.
+/// The time that the sweep looks ahead.
 const AHEAD: SignedDuration = SignedDuration::from_mins(2);
-/// How many hours it looks back once an hour, for rows that were filed late.
+/// The hours that it looks back once an hour, for rows that were filed late.
 const LOOK_BACK: i64 = 24;
 
 /// A message for later.
@@ -35,8 +35,8 @@ pub(crate) struct Cursor {
     pub(crate) hour: i64,
 }
 
-/// Adds a message for later to what a step brings about: on its lane if that can hold it so long, else as a due row. `target`
-/// names what it is about; the same target at the same time is one row.
+/// Adds a message for later to a step's effects: on its lane if that can hold it so long, else as a due row. `target` names the message's
+/// object; the same target at the same time is one row.
 pub(crate) fn file(effects: &mut Effects, message: Message, target: &str, now: Timestamp) {
     match message.not_before {
         Some(at) if at > now + LONGEST_DELAY => {
@@ -61,18 +61,18 @@ impl<B: Backend> Sweeper<B> {
         Self { store: Arc::clone(&writer.store), writer: Arc::clone(writer), receivers: Arc::clone(receivers) }
     }
 
-    /// Sends what falls due within two minutes. Call it about twice a minute; a call too many does no harm. Returns how many
-    /// messages it sent.
+    /// Sends the messages that fall due within two minutes. Call it about twice a minute; a call too many does no harm. Returns the number
+    /// of messages that it sent.
     ///
     /// # Errors
-    /// The store is unavailable: what was not sent is sent by a later sweep.
+    /// The store is unavailable: a later sweep sends the rest.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         let now = self.store.now();
         let key = keys::sweep_cursor();
         let read = self.store.get_one(key.clone()).await?;
         let rev = read.as_ref().map(|item| item.rev);
         let this_hour = keys::hour(now);
-        // A cursor that can't be read is made anew: looking back too far does no harm.
+        // A cursor that can't be read is made again: looking back too far does no harm.
         let drained = read.and_then(|item| self.store.readable(&item)).unwrap_or(Cursor { hour: this_hour - LOOK_BACK });
         // A new hour: look again at the day behind.
         let first = if drained.hour < this_hour { drained.hour.min(this_hour - LOOK_BACK) } else { drained.hour };
@@ -80,7 +80,7 @@ impl<B: Backend> Sweeper<B> {
         let (mut sent, mut failed) = (0, None);
         for hour in first..=keys::hour(ahead) {
             for shard in 0..keys::DUE_SHARDS {
-                // One that can't be drained holds up no other.
+                // An hour that can't be drained holds up no other.
                 match self.drain(&keys::due_hour(hour, shard), ahead).await {
                     Ok(drained) => sent += drained,
                     Err(error) => {

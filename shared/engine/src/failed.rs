@@ -1,20 +1,20 @@
-//! Why a message was not worked.
+//! The reasons why a message was not worked.
 
 use crate::backend::StoreError;
 
 /// The reason why a message was not worked: it is ours to mend, and no attempt is charged for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
-    /// The store did not do what it was asked for.
+    /// The store did not do its part.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Working it, or another of the same line, panicked.
+    /// Working it, or another message of the same subject queue, panicked.
     #[error("working it panicked")]
     Panic,
 }
 
 impl Failed {
-    /// Returns true if a row that it needs is damaged: coming again would not help it, so it is to be set aside.
+    /// Returns true if a row that it needs is damaged: a retry would not help, so the message is to be dead-lettered.
     pub fn is_for_good(&self) -> bool {
         matches!(self, Self::Store(StoreError::Corrupt { .. }))
     }

@@ -9,13 +9,13 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{answer::Verdict, caller::Owner, id::Id};
 
-/// A rule without a success for so long is told of.
+/// The time without a success after which a rule's failing is published.
 pub(crate) const TOLD_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// The least time between two looks at the log of one rule.
 pub(crate) const LOOK_INTERVAL: SignedDuration = SignedDuration::from_mins(10);
 /// A rule that has succeeded for so long loses its row.
 const RECOVERED_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// The most rules that a process remembers, and the most verdicts that wait to be noted; then it begins anew.
+/// The most rules that a process remembers, and the most verdicts that wait to be noted; then it begins again.
 const MAX_RULES: usize = 10_000;
 
 /// The verdict of an attempt that is recorded.
@@ -80,7 +80,7 @@ impl FailingRules {
         has_recovered
     }
 
-    /// Notes a failure. Returns what is known of the rule if there is nothing to do.
+    /// Notes a failure. Returns the known state of the rule if there is nothing to do.
     pub(crate) fn failed(&self, rule: &Id, at: Timestamp, now: Timestamp) -> Option<Known> {
         let mut kept = self.kept();
         let known = kept.get_mut(rule)?;
@@ -91,7 +91,7 @@ impl FailingRules {
         if now < found.look_at {
             return Some(found);
         }
-        // One looks, the others go on.
+        // One caller looks, the others go on.
         known.look_at = now + LOOK_INTERVAL;
         None
     }

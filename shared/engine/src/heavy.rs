@@ -51,7 +51,7 @@ impl HeavyWork {
 /// On Linux only, where a priority is a thread's.
 #[cfg(target_os = "linux")]
 pub fn lower_priority(nice: i32) {
-    // Without it the work is only less polite.
+    // If the system refuses, the work is only less polite.
     let _refused = rustix::process::setpriority_process(None, nice);
 }
 

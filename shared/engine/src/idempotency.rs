@@ -1,7 +1,7 @@
-//! Requests that are to be done once: what a caller's key was used for, and the answer that it got.
+//! Requests that are to be done once: the use that a caller made of a key, and the answer that the caller got.
 //!
-//! An entry is begun by compare-and-set before anything is done, and ended with the answer. One that a crash left begun counts as void
-//! after [`VOID_AFTER`]. The key itself is not stored, only what names it; nor is the body, only what tells it from others.
+//! An entry is begun by compare-and-set before anything is done, and ended with the answer. An entry that a crash left begun counts as
+//! void after [`VOID_AFTER`]. Neither the key nor the body is stored, only a hash of each.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::{
     store::Store,
 };
 
-/// How long an answer is kept.
+/// The time for which an answer is kept.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// When an entry without an answer is void: no request takes that long.
+/// The time after which an entry without an answer is void: no request takes that long.
 const VOID_AFTER: SignedDuration = SignedDuration::from_mins(2);
 /// The longest answer that is kept, in bytes: an item of the table has room for it.
 const LONGEST_ANSWER: usize = 192 * 1024;
-/// How often a beginning is tried when others begin at the same time.
+/// The tries to begin a request while others begin at the same time.
 const TRIES: usize = 3;
 
 /// A request with a key.
@@ -35,8 +35,8 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// What this caller asks at this path (with its query) with this key, these preconditions (`If-Match`) and body. Admins are told
-    /// apart by their tokens' subjects; of an affiliate everybody is one.
+    /// The request of this caller at this path (with its query) with this key, these preconditions (`If-Match`) and body. Admins are
+    /// distinguished by their tokens' subjects; all users of an affiliate are one.
     pub fn new(actor: &Actor, path: &str, key: &str, preconditions: &[&[u8]], body: &[u8]) -> Self {
         let texts: Vec<_> = [body].iter().chain(preconditions).map(|bytes| String::from_utf8_lossy(bytes)).collect();
         let parts: Vec<&str> = ["body"].into_iter().chain(texts.iter().map(AsRef::as_ref)).collect();
@@ -52,16 +52,16 @@ pub(crate) fn party(actor: &Actor) -> &str {
     }
 }
 
-/// What became of a request that was to begin.
+/// The result of beginning a request.
 #[derive(Debug)]
 pub enum Begun {
-    /// It begins now: do it.
+    /// The request begins now: do it.
     Now(Claim),
-    /// It was done: this was the answer.
+    /// The request was done: this was the answer.
     Done(Answer),
-    /// It was done; the answer was too long to be kept.
+    /// The request was done; the answer was too long to be kept.
     TooLong,
-    /// It is being done.
+    /// The request is being done.
     Running,
     /// The key was used with another body or other preconditions.
     Other,
@@ -76,7 +76,7 @@ pub struct Claim {
     at: Timestamp,
 }
 
-/// An answer as it was given.
+/// An answer that a caller got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Its status.
@@ -87,10 +87,10 @@ pub struct Answer {
     pub body: String,
 }
 
-/// What is stored of a request.
+/// The stored part of a request.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
-    /// Tells its body and preconditions from others.
+    /// The fingerprint of its body and preconditions.
     body: String,
     at: Timestamp,
     outcome: Outcome,
@@ -116,7 +116,7 @@ impl<B: Backend> Idempotency<B> {
         Self { store: Arc::clone(store) }
     }
 
-    /// Begins what is asked, unless it was begun before.
+    /// Begins a request, unless it was begun before.
     pub async fn begin_once(&self, asked: &Asked) -> Result<Begun, StoreError> {
         let key = keys::once(&asked.name);
         for _ in 0..TRIES {
@@ -141,7 +141,7 @@ impl<B: Backend> Idempotency<B> {
         Ok(Begun::Running)
     }
 
-    /// Keeps the answer of what was begun.
+    /// Keeps the answer of a begun request.
     pub async fn end_once(&self, claim: Claim, answer: &Answer) -> Result<(), StoreError> {
         let fits = answer.body.len() <= LONGEST_ANSWER;
         let outcome = if fits { Outcome::Answered(answer.clone()) } else { Outcome::TooLong };
@@ -150,7 +150,7 @@ impl<B: Backend> Idempotency<B> {
         self.settle_once(Swap { key: claim.key, expect: Some(claim.rev), new }).await
     }
 
-    /// Forgets what was begun, so that it may be tried again.
+    /// Forgets a begun request, so that it may be tried again.
     pub async fn forget_once(&self, claim: Claim) -> Result<(), StoreError> {
         self.settle_once(Swap { key: claim.key, expect: Some(claim.rev), new: None }).await
     }
@@ -171,7 +171,7 @@ fn item(key: &Key, entry: &Entry) -> Item {
 }
 
 impl Entry {
-    /// Whether it still says something.
+    /// Returns true if the entry is neither void nor expired.
     fn counts(&self, now: Timestamp) -> bool {
         let age = now.duration_since(self.at);
         age < if matches!(self.outcome, Outcome::Running) { VOID_AFTER } else { KEPT_FOR }

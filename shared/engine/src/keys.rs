@@ -1,8 +1,8 @@
-//! Where everything stands in the store: the one key design, the same on every backend.
+//! The keys of everything in the store: the one key design, the same on every backend.
 //!
 //! | partition | place | item |
 //! | --- | --- | --- |
-//! | `C#c` | `L#rule#subject` | a line |
+//! | `C#c` | `L#rule#subject` | a subject queue |
 //! | `C#c` | `D#id` | a delivery |
 //! | `C#c` | `D#id#A#nn` | an earlier attempt of it |
 //! | `C#c` | `CB#id#step#run#serial#name` | a callback or a webhook for a step of it |
@@ -11,7 +11,7 @@
 //! | `C#c` | `E#version#change` | an event as it came, if events are kept; by time in the sparse index under `kept#s` |
 //! | `R#rule` | `HEAD`, `BODY#write`, `K#name#write` | a rule's head, its text, a sealed secret |
 //! | `R#rule` | `A#write` | an entry of its history |
-//! | `R#rule` | `PACE` | where the next free slot of its rate is |
+//! | `R#rule` | `PACE` | the next free slot of its rate |
 //! | `R#rule` | `KEPT` | its kept variables, sealed |
 //! | `MI#rule` | rule | a rule that mirrors a step of the first |
 //! | `WH#webhook` | `RULE` | the rule of a webhook |
@@ -31,15 +31,15 @@
 //! | `RECEIVERS` | receiver | the health of a receiver; `RECEIVERS#a` names those of an affiliate |
 //! | `W#receiver#s` | `created#delivery` | a delivery that waits for its receiver |
 //! | `O` | offer | an offer |
-//! | `LIMIT#role#caller` | name of a limit | what the caller used of the limit |
-//! | `IDEM#request` | `ANSWER` | what a request with a key of its caller's got as its answer |
+//! | `LIMIT#role#caller` | name of a limit | the caller's use of the limit |
+//! | `IDEM#request` | `ANSWER` | the answer to a request with a key of its caller's |
 //! | `X` | `time#hash` | a rejected event |
 //!
-//! Open deliveries stand by rule and time in the sparse index too, under `open#rule#s`; receivers that are not well under `unwell`.
+//! Open deliveries are in the sparse index too, by rule and time, under `open#rule#s`; receivers that are not well under `unwell`.
 //!
-//! `c` is the half of a delivery's id that names its conversion, so that a delivery is found by its id and a conversion's
-//! deliveries lie together. `write` is `version#nonce` and belongs to one write alone, whoever else writes the same version: what it
-//! names is never overwritten.
+//! `c` is the half of a delivery's id that names its conversion, so that a delivery is found by its id and a conversion's deliveries lie
+//! together. `write` is `version#nonce` and belongs to one write alone, even if another one writes the same version: a row under it is
+//! never overwritten.
 
 use jiff::Timestamp;
 use tracking_core::{
@@ -103,7 +103,7 @@ pub(crate) fn callbacks_of(id: &DeliveryId) -> Key {
     Key::new(conversion(id.conversion_part()), format!("CB#{id}#"))
 }
 
-/// A callback, by the name of what it brought.
+/// A callback, by the name of its content.
 pub(crate) fn callback(id: &DeliveryId, turn: &CallbackTurn<'_>, name: &str) -> Key {
     let Key { partition, sort } = callbacks(id, turn);
     Key::new(partition, format!("{sort}{name}"))
@@ -165,7 +165,7 @@ pub(crate) fn running_replay(rule_id: &Id) -> Key {
     Key::new(rule(rule_id), "REPLAY")
 }
 
-/// Where the next free slot of a rule with a rate is.
+/// The row of the next free slot of a rule with a rate.
 pub(crate) fn pace(rule_id: &Id) -> Key {
     Key::new(rule(rule_id), PACE)
 }
@@ -179,7 +179,7 @@ pub(crate) fn hold_of(id: &DeliveryId, rule: &Id) -> Key {
     Key::new(conversion(id.conversion_part()), format!("H#{rule}"))
 }
 
-/// The lines of the conversion of this delivery; rule and subject of each stand in its place behind the prefix.
+/// The subject queues of the conversion of this delivery; rule and subject of each follow the prefix in its place.
 pub(crate) const LINES: &str = "L#";
 
 /// The kept events of a conversion; the id of the change ends the place of each.
@@ -202,7 +202,7 @@ pub(crate) fn new_write(version: u64) -> String {
     write(version, &format!("{:016x}", random()))
 }
 
-/// What names one write of a rule and nothing else; sorts like the version.
+/// The name of one write of a rule and of nothing else; it sorts like the version.
 pub(crate) fn write(version: u64, nonce: &str) -> String {
     format!("{version:012}#{nonce}")
 }
@@ -225,7 +225,7 @@ pub(crate) fn audit(rule_id: &Id, write: &str) -> Key {
     Key::new(rule(rule_id), format!("A#{write}"))
 }
 
-/// How many rules an affiliate may have, and which count.
+/// The number of rules that an affiliate may have, and the rules that count.
 pub(crate) fn quota(affiliate: &Id) -> Key {
     Key::new(format!("Q#{affiliate}"), "RULES")
 }
@@ -307,7 +307,7 @@ pub(crate) fn waiting(receiver: &Id, created_at: Timestamp, id: &DeliveryId) -> 
     Key::new(format!("W#{receiver}#{shard}"), format!("{}#{id}", sortable(created_at)))
 }
 
-/// What a request with a key of its caller's got as its answer.
+/// The answer to a request with a key of its caller's.
 pub(crate) fn once(request: &str) -> Key {
     Key::new(format!("IDEM#{request}"), "ANSWER")
 }

@@ -1,13 +1,13 @@
-//! The steps of a postback over a store with queues: accept, match, hold, claim, send, conclude; what people do beside them; and the
-//! port to the store.
+//! The steps of a postback over a store with queues: accept, match, hold, claim, send, conclude; the actions of people; and the port to
+//! the store.
 //!
 //! The way of an event: [`Matcher`] reads it and matches it against the rules ([`matching`]); one message per postback goes to the
 //! delivery lane, or the change goes into its hold ([`holds`]). [`Worker`] takes messages and gives each to the service that it is
-//! for; a postback is claimed, sent and concluded in [`delivery`], and recorded together with others ([`recorder`]). What waits goes
-//! to the retry lane or, for long, to due rows ([`due`]).
+//! for; a postback is claimed, sent and concluded in [`delivery`], and recorded together with others ([`recorder`]). Waiting postbacks go
+//! to the retry lane or, for longer waits, to due rows ([`due`]).
 //!
 //! Each service owns the services that it calls, so that no two call each other; [`Engine`] makes them all. The order of effects is
-//! always: first what makes the next step certain, then what says that this one is done.
+//! always: first what makes the next step certain, then the record that this one is done.
 
 pub mod backend;
 mod callbacks;
@@ -65,7 +65,7 @@ pub use worker::{Lined, Unworked, Worker};
 use backend::Backend;
 use secrets::Vault;
 
-/// Where the time comes from: the machine at the edges, the hand of a test elsewhere.
+/// The source of the time: the machine at the edges, set by hand in tests.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
@@ -87,31 +87,31 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// How an engine is run.
+/// The settings of an engine.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Whether receivers at addresses that are not public may be named and called.
+    /// `true` if receivers at addresses that are not public may be named and called.
     pub private_targets: bool,
     /// The address at which receivers reach the HTTP API, without a slash at its end; `None`: no request holds a callback URL (W17).
     pub public_url: Option<String>,
-    /// How long ended deliveries stay in the log; at least 31 days.
+    /// The time for which ended deliveries stay in the log; at least 31 days.
     pub log_retention: SignedDuration,
-    /// How long what was read of a rule counts when matching; `None` where this process alone changes rules.
+    /// The time for which a read of a rule counts when matching; `None` where this process alone changes rules.
     pub rule_lifetime: Option<SignedDuration>,
     /// The memory for rules, their secrets and the index, as they were last read, in bytes.
     pub cache_bytes: usize,
-    /// How long a record may wait at most for others to be written with; none waits once no attempt is under way.
+    /// The longest time for which a record may wait for others to be written with; none waits once no attempt is under way.
     pub record_window: SignedDuration,
-    /// Attempts that run longer than this are shown as `sending` in the lists: a write more, for people only.
+    /// The time after which a running attempt is shown as `sending` in the lists: one more write, for people only.
     pub shown_after: SignedDuration,
-    /// Whether changes are kept for as long as the log, to explain later what they led to.
+    /// `true` if changes are kept for as long as the log, to explain their effects later.
     pub keep_events: bool,
 }
 
 /// Reads the address at which receivers reach the HTTP API.
 ///
 /// # Errors
-/// A sentence for whoever wrote it.
+/// A sentence for the person who wrote it.
 pub fn parse_public_url(text: &str) -> Result<String, String> {
     let fault = || format!("expected an address such as https://tracking.example, got {text:?}");
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(fault)?;
@@ -137,11 +137,11 @@ impl Default for Settings {
     }
 }
 
-/// Ended deliveries are kept for so long at least: a line takes an attempt that has no record after 30 days for one whose record
-/// has expired.
+/// The shortest retention of ended deliveries: after 30 days a subject queue takes an attempt without a record for one whose record has
+/// expired.
 const SHORTEST_RETENTION: SignedDuration = SignedDuration::from_hours(24 * 31);
 
-/// The bytes of stored rows at which a page ends early: what carries answers on AWS takes 6 MB, and each request in work holds a page.
+/// The bytes of stored rows at which a page ends early: an answer on AWS holds at most 6 MB, and each request in work holds a page.
 const MOST_PAGE_BYTES: usize = 1024 * 1024;
 
 /// The services over one store.
@@ -232,7 +232,7 @@ impl<B: Backend> Engine<B> {
         &self.writer
     }
 
-    /// Receivers: their health, and what waits for them.
+    /// Receivers: their health, and the deliveries that wait for them.
     pub fn receivers(&self) -> &Receivers<B> {
         &self.receivers
     }

@@ -1,7 +1,7 @@
 //! Limits per caller, kept by all processes together: one row per caller and limit, changed by compare-and-set.
 //!
-//! A use is charged after its request was checked and before any work is done for it. An affiliate is one caller, whoever acts for it;
-//! admins are told apart by their tokens' subjects. Changes and repairs of admins are not limited and cost no reads.
+//! A use is charged after its request was checked and before any work is done for it. All users of an affiliate are one caller; admins are
+//! distinguished by their tokens' subjects. Changes and repairs of admins are not limited and cost no reads.
 //!
 //! Dry trials send nothing. They are limited in memory, by each process alone.
 
@@ -26,7 +26,7 @@ use crate::{
     store::Store,
 };
 
-/// The longest that a trial waits for an answer, in seconds: whoever asked is waiting too.
+/// The longest that a trial waits for an answer, in seconds: the person who asked is waiting too.
 pub(crate) const LONGEST_TRIAL: u32 = 25;
 
 /// Trials that are sent, of an affiliate or an admin.
@@ -57,10 +57,10 @@ const MAX_TRIES: usize = 100;
 const DRY_INTERVAL: SignedDuration = SignedDuration::from_millis(50);
 /// Dry trials that an affiliate may make at a go.
 const DRY_BURST: i32 = 300;
-/// Affiliates whose dry trials are remembered before those that are idle are forgotten.
+/// The number of affiliates whose dry trials are remembered; beyond it, idle ones are forgotten.
 const DRY_CALLERS: usize = 1_024;
 
-/// The right to do something once. One that is not given back ends by itself.
+/// The right to do something once. A permit that is not given back ends by itself.
 #[derive(Debug)]
 #[must_use = "a permit is given back with Limits::return_permit"]
 pub(crate) struct Permit {

@@ -9,17 +9,17 @@ use crate::{
 
 /// The longest time for which an event is offered to a bus that refuses it.
 const OFFERED: SignedDuration = SignedDuration::from_hours(24 * 7);
-/// The longest time between two hand-outs of a message that is sent anew.
+/// The longest time between two hand-outs of a message that is sent again.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 
-/// The pause before a message is handed out that was sent anew so many times before: a second, and then twice as long each time.
+/// The pause before a message is handed out that was sent again so many times before: a second, and then twice as long each time.
 pub(crate) fn pause(tries: u32) -> SignedDuration {
     SignedDuration::from_secs(1 << tries.min(10)).min(LONGEST_PAUSE)
 }
 
 impl Published {
     /// The message that offers a refused event again: after a second, then after twice as long each time. `None`: it was offered for seven
-    /// days, and is for people now.
+    /// days, and is left for people now.
     pub fn offered_again(&self, now: Timestamp) -> Option<Message> {
         let since = self.refused_since.unwrap_or(now);
         if now >= since + OFFERED {

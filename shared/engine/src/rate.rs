@@ -1,8 +1,8 @@
 //! `rate_per_second` of a rule: each attempt takes the rule's next free slot, and one that has to wait for its slot is charged nothing.
 //!
-//! Where the next free slot is stands in the store, so that all processes keep one rate together. Those of one process who ask at
-//! the same time take their slots in one write. Whoever waits has its slot on its line, and finds it there in whatever process it
-//! comes again.
+//! The next free slot is in the store, so that all processes keep one rate together. The deliveries of one process that ask at the same
+//! time take their slots in one write. A waiting delivery has its slot on its subject queue, and finds it there in any process that
+//! handles it next.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,16 +26,16 @@ use crate::{
 
 /// A slot further away than this is not given: the delivery asks again then.
 const FARTHEST: SignedDuration = SignedDuration::from_mins(10);
-/// Whoever comes so long after its slot has missed it.
+/// The time after which a slot is missed.
 const LATE: SignedDuration = SignedDuration::from_secs(3);
-/// How often a slot is tried to be taken while other processes take theirs.
+/// The tries to take a slot while other processes take theirs.
 const TRIES: u32 = 6;
-/// How long is waited before the second try; before each further one longer by this.
+/// The pause before the second try; before each further one it is longer by this.
 const PAUSE: Duration = Duration::from_millis(7);
-/// When those who had no luck ask again: at some time between these.
+/// The time after which a delivery that got no slot asks again: at some time between these.
 const LATER: Range<SignedDuration> = SignedDuration::from_secs(2)..SignedDuration::from_secs(8);
 
-/// When an attempt may go out.
+/// The time at which an attempt may go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
     Now,
@@ -45,21 +45,21 @@ pub(crate) enum Turn {
     Ask(Timestamp),
 }
 
-/// Where the free slots of a rule begin.
+/// The first free slot of a rule.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Free {
     pub(crate) from: Timestamp,
-    /// When the next one may go that missed its slot. It keeps none: who is late once may be late again.
+    /// The time at which the next attempt that missed its slot may go. It gets no slot of its own: it may be late again.
     pub(crate) late: Timestamp,
 }
 
-/// Who of this process asks for slots of which rule.
+/// The callers of this process that ask for slots, by rule.
 #[derive(Debug, Default)]
 pub(crate) struct Pace(Mutex<HashMap<Id, Arc<Asking>>>);
 
 #[derive(Debug, Default)]
 struct Asking {
-    /// How many ask and have no slot taken for them yet.
+    /// The number of callers for whom no slot has been taken yet.
     waiting: AtomicU32,
     /// Slots that were taken for them.
     taken: tokio::sync::Mutex<VecDeque<Timestamp>>,
@@ -93,7 +93,7 @@ impl<B: Backend> RateLimiter<B> {
         Self { store: Arc::clone(store), asking: Pace::default() }
     }
 
-    /// When an attempt of a rule with this rate may go out that was given this slot before, if any.
+    /// Decides when an attempt of a rule with this rate may go out; `given` is the slot that it got before, if any.
     pub(crate) async fn pace(&self, rule: &Id, rate_per_second: u32, given: Option<Timestamp>) -> Result<Turn, StoreError> {
         let now = self.store.now();
         if let Some(slot) = given.filter(|slot| *slot > now - LATE) {
@@ -113,7 +113,7 @@ impl<B: Backend> RateLimiter<B> {
         turn.map(|turn| if matches!(turn, Turn::At(slot) if slot <= now) { Turn::Now } else { turn })
     }
 
-    /// For one who missed its slot: it goes beside those who are in time, as if it were alone.
+    /// Lets an attempt go that missed its slot: beside those in time, as if it were alone.
     async fn go_late(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, StoreError> {
         let _alone = asking.taken.lock().await;
         let refused = self.change(rule, |free, now| {
@@ -122,10 +122,10 @@ impl<B: Backend> RateLimiter<B> {
         Ok(refused.await?.unwrap_or(Turn::Now))
     }
 
-    /// One of the slots that are taken for all who ask now.
+    /// Returns one of the slots that are taken for all callers that ask now.
     async fn take(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, StoreError> {
         let mut taken = asking.taken.lock().await;
-        // Whoever a slot was taken for may be gone.
+        // The caller for whom a slot was taken may be gone.
         taken.retain(|slot| *slot > self.store.now() - LATE);
         if let Some(slot) = taken.pop_front() {
             return Ok(Turn::At(slot));
@@ -147,7 +147,7 @@ impl<B: Backend> RateLimiter<B> {
         Ok(Turn::At(first))
     }
 
-    /// Changes where the free slots of a rule begin. What speaks against it is returned.
+    /// Changes the first free slot of a rule. Returns the turn with which `change` refused, if it did.
     async fn change(
         &self,
         rule: &Id,
@@ -179,7 +179,7 @@ impl<B: Backend> RateLimiter<B> {
     }
 }
 
-/// Some seconds after this, not with all others.
+/// A time some seconds later, spread so that not all ask at once.
 fn later(time: Timestamp) -> Timestamp {
     let share = i32::try_from(random() % 1_000).expect("less than a thousand");
     let within = (LATER.end - LATER.start) * share / 1_000;

@@ -1,6 +1,6 @@
-//! Recording: what became of an attempt is written together with what others concluded meanwhile, and the log's pages with it.
+//! Recording: the result of an attempt is written together with others that concluded meanwhile, and with the log's pages.
 //!
-//! Whoever comes first writes for all that are there; who comes while that is under way waits and is written with the next.
+//! The first to come writes for all that are there; a caller that comes while a write is under way waits and is written with the next.
 
 use std::{
     sync::{
@@ -28,10 +28,10 @@ use crate::{
     store::{MEMORY, Store},
 };
 
-/// The longest time for which those who come later wait for who writes.
+/// The longest time for which later callers wait for the one that writes.
 const LONGEST_TURN: Duration = Duration::from_secs(2);
 
-/// How often pages are written again whose deliveries are recorded.
+/// The tries to write pages again whose deliveries are recorded.
 const LISTED_AGAIN: usize = 3;
 
 /// A delivery that the log is to list.
@@ -43,13 +43,13 @@ pub(crate) struct Listing {
     created_at: Timestamp,
 }
 
-/// A page of the log: the ids and times of making of what one flush first recorded.
+/// A page of the log: the ids and creation times of the deliveries that one flush first recorded.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Page {
     pub(crate) listed: Vec<(DeliveryId, Timestamp)>,
 }
 
-/// What is to be written, and whom to tell.
+/// The effects to write, and the caller that waits for them.
 #[derive(Debug)]
 struct Waiting {
     effects: Effects,
@@ -57,7 +57,7 @@ struct Waiting {
     told: oneshot::Sender<Result<(), StoreError>>,
 }
 
-/// Gathers what concurrent deliveries conclude.
+/// Gathers the effects of concurrent deliveries.
 #[derive(Debug, Default)]
 struct Gathering {
     waiting: Mutex<Vec<Waiting>>,
@@ -88,7 +88,7 @@ impl Attempts {
     /// Waits until none is under way.
     async fn end(&self) {
         loop {
-            // It hears of what happens from here on.
+            // It hears of everything that happens from here on.
             let none = self.none.notified();
             if self.count.load(Ordering::Relaxed) == 0 {
                 return;
@@ -105,7 +105,7 @@ impl Listing {
     }
 }
 
-/// Writes what concurrent deliveries conclude, together.
+/// Writes the effects of concurrent deliveries, together.
 #[derive(Debug)]
 pub(crate) struct Recorder<B> {
     store: Arc<Store<B>>,
@@ -130,25 +130,25 @@ impl<B: Backend> Recorder<B> {
         let gone = || StoreError::Unavailable("the recorder was stopped".to_owned());
         let (told, mut hears) = oneshot::channel();
         self.gathering.lock().push(Waiting { effects, listing, told });
-        // Whoever writes may wait for a bus that does not answer: that holds up nobody else for long.
+        // The writer may wait for a bus that does not answer: that holds up nobody else for long.
         let _writing = timeout(LONGEST_TURN, self.gathering.writing.lock()).await;
         match hears.try_recv() {
             Ok(outcome) => return outcome,
-            // Whoever had taken it along was cut off: nobody knows what became of it.
+            // The writer that had taken it along was cut off: the outcome is unknown.
             Err(TryRecvError::Closed) => return Err(gone()),
             Err(TryRecvError::Empty) => {}
         }
         if !self.store.settings.record_window.is_zero() {
-            // Whoever is under way soon has something to write too.
+            // An attempt that is under way soon has something to write too.
             let _time_is_up = timeout(self.store.settings.record_window.unsigned_abs(), self.gathering.under_way.end()).await;
         }
         let mut waiting = std::mem::take(&mut *self.gathering.lock());
-        // Whoever gave up is not written for: its message comes again, and may have been worked elsewhere since.
+        // A caller that gave up is not written for: its message comes again, and may have been worked elsewhere since.
         waiting.retain(|one| !one.told.is_closed());
         let listings: Vec<Listing> = waiting.iter().filter_map(|one| one.listing.clone()).collect();
         let (mut effects, tell): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.effects, one.told)).unzip();
-        // A step of their own: no other step's failure keeps them from being written. Pages only add ids, and readers drop repeats and
-        // ids without a row: it does no harm if only they are written.
+        // A step of their own: no other step's failure keeps the pages from being written. Pages only add ids, and readers drop repeats
+        // and ids without a row: it does no harm if only they are written.
         let now = self.store.now();
         let pages = || Effects { put: self.pages(&listings, now), ..Effects::default() };
         effects.extend((!listings.is_empty()).then(pages));
@@ -160,10 +160,10 @@ impl<B: Backend> Recorder<B> {
             self.list_again(pages(), &error).await;
         }
         for (told, outcome) in tell.into_iter().zip(outcomes) {
-            // Whoever waited may have been dropped meanwhile.
+            // The caller that waited may have been dropped meanwhile.
             drop(told.send(outcome));
         }
-        // Whoever still writes may have taken this one along.
+        // A caller that still writes may have taken this one along.
         hears.await.unwrap_or_else(|_| Err(gone()))
     }
 

@@ -1,4 +1,4 @@
-//! Why what somebody asked for is refused.
+//! The reasons why a request is refused.
 
 use tracking_core::{fault::Faults, limit::Exceeded};
 
@@ -7,10 +7,10 @@ use crate::backend::StoreError;
 /// The reason why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// There is no such thing, or none that the caller may see.
+    /// Not found, or not visible to the caller.
     #[error("there is no such thing")]
     NotFound,
-    /// It is not there any more, for this reason.
+    /// It does not exist any more, for this reason.
     #[error("{0}")]
     Removed(String),
     /// It is over: nothing takes this any more, for this reason.
@@ -28,7 +28,7 @@ pub enum Refused {
         /// The version now.
         current: u64,
     },
-    /// It does not go with what there is.
+    /// It conflicts with the present state.
     #[error("{0}")]
     Conflict(String),
     /// The caller did so too often.

@@ -1,4 +1,4 @@
-//! What is stored and sent: rows and messages, each with the number of its format. Old formats keep being read.
+//! Stored rows and sent messages, each with the number of its format. Old formats keep being read.
 
 mod callback;
 pub(crate) mod event;
@@ -26,7 +26,7 @@ pub(crate) use task::{Backfilling, PutOff, Recording, Replaying, Task, read_task
 
 /// The format of rows and messages.
 pub(crate) const FORMAT: u32 = 1;
-/// The format of those that hold an event whose parameters stand in a row of their own.
+/// The format of those that hold an event whose parameters have a row of their own.
 const FORMAT_ASIDE: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
@@ -142,12 +142,12 @@ pub(crate) struct DeliveryRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     pub(crate) attempts: u32,
-    /// Attempts before the present budget: what a person's resend found (L1).
+    /// Attempts before the present budget: those before a person's resend (L1).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) base: u32,
     /// All that may be made by the end of the present budget.
     pub(crate) max_attempts: u32,
-    /// The replay that sent it again last: a step of it that is repeated does not do so twice.
+    /// The replay that resent it last: a repeated step of the replay does not resend it twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) replay: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,7 +161,7 @@ pub(crate) struct DeliveryRow {
     /// An attempt was answered pending (L3).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) pending: bool,
-    /// Fingerprint of what this delivery last told the platform (A3).
+    /// Fingerprint of the response data that this delivery last published (A3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) told: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -169,7 +169,7 @@ pub(crate) struct DeliveryRow {
     /// The names of those that nobody sees.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) secret_variables: BTreeSet<String>,
-    /// Those that nobody sees, sealed. Earlier versions left them among the others.
+    /// The secret variables, sealed. Earlier versions left them among the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sealed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,7 +183,7 @@ pub(crate) struct DeliveryRow {
     /// The duration of the last attempt, until it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) duration_ms: Option<u64>,
-    /// What the bus may not have taken yet.
+    /// Events that the bus may not have taken yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outbox: Option<Box<Outbox>>,
     /// The events that its steps emitted and that the bus may not have (W20).
@@ -195,7 +195,7 @@ pub(crate) struct DeliveryRow {
     /// The message that read the last callback, until another one writes the row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) read_by: Option<String>,
-    /// The number of times that it was sent again: what tells the callbacks of a flow from those of the one before.
+    /// The number of times that it was resent: distinguishes the callbacks of a flow from those of the one before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) resends: u32,
     /// The time until which it keeps its subject queue for its next step, if that follows at once (W4).
@@ -214,7 +214,8 @@ pub(crate) struct ReceiverWait {
     pub(crate) since: Timestamp,
 }
 
-/// What an attempt, or the end of its delivery, tells the platform. It stands in the row before the bus is asked to take it.
+/// The events that an attempt, or the end of its delivery, publishes to the platform. The row holds them before the bus is asked to take
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outbox {
     /// The attempts that were made by then.
@@ -222,18 +223,18 @@ pub(crate) struct Outbox {
     /// The message that was worked: when it comes again, nobody knows whether the bus has the events.
     pub(crate) message: String,
     pub(crate) at: Timestamp,
-    /// What the response told, without the values of its variables, which the row has.
+    /// The response data to publish, without the values of its variables, which the row has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) told: Option<Told>,
     /// The names of those variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) variables: Vec<String>,
-    /// How the delivery ended, and why, if the platform is told.
+    /// The end of the delivery and its reason, if they are published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ended: Option<(State, Option<String>)>,
 }
 
-/// One attempt as the log keeps it (contract §3).
+/// One attempt as the log keeps it (docs/api.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Attempt {
     /// 1 is the first.
@@ -267,7 +268,7 @@ struct OwnedJob {
     owner: Owner,
 }
 
-/// Reads the owner of a delivery's row: whoever may not see the row has no more of it read.
+/// Reads the owner of a delivery's row: for a caller that may not see the row nothing more of it is read.
 pub(crate) fn owner_of(body: &str) -> Result<Owner, Unreadable> {
     Ok(read::<Owned>(body)?.job.owner)
 }
@@ -333,7 +334,7 @@ impl DeliveryRow {
         }
     }
 
-    /// Notes which variables nobody sees once these are set (A3): those that are `hidden`, and those of before.
+    /// Notes the variables that nobody sees once these are set (A3): those that are `hidden`, and those of before.
     pub(crate) fn note_hidden(&mut self, variables: &BTreeMap<String, String>, hidden: &BTreeSet<String>) {
         self.secret_variables.retain(|name| !variables.contains_key(name));
         self.secret_variables.extend(hidden.iter().cloned());
@@ -348,7 +349,7 @@ impl DeliveryRow {
         self.ended_at = Some(now);
     }
 
-    /// Whether it was held, and has had no attempt: what it knows of its event dates from when holding began.
+    /// Returns true if it was held, and has had no attempt: its knowledge of its event dates from when holding began.
     pub(crate) fn was_held_back(&self) -> bool {
         self.job.held && self.attempts == 0
     }
@@ -358,7 +359,7 @@ impl DeliveryRow {
         self.last.as_ref().map_or(self.http_status, |last| last.status)
     }
 
-    /// As a list shows it (contract §3).
+    /// As a list shows it (docs/api.md).
     pub(crate) fn view(&self) -> Value {
         let event = self.job.event.known();
         let transaction = event.transaction.as_ref().filter(|_| event.kind.is_transaction()).map(|t| t.transaction_id.as_str());

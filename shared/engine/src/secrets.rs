@@ -30,7 +30,7 @@ pub(crate) use self::{
 };
 use crate::backend::StoreError;
 
-/// What stands in place of a secret's value.
+/// The text in place of a secret's value.
 pub const MASK: &str = "***";
 
 /// The text in place of a secret whose value must be written again. It is no secret's value.
@@ -46,13 +46,13 @@ pub struct Vault(Mutex<Access>);
 /// The key of a vault.
 pub type VaultKey = [u8; 32];
 
-/// What fetches the key.
+/// The function that fetches the key.
 type Fetch = Box<dyn Fn() -> BoxFuture<'static, Result<VaultKey, StoreError>> + Send>;
 
-/// The key that is being fetched, for all who wait for it.
+/// The key that is being fetched, for all callers that wait for it.
 type Coming = Shared<BoxFuture<'static, Result<Arc<SealingKey>, StoreError>>>;
 
-/// How a vault comes to its key.
+/// The way to a vault's key.
 enum Access {
     Open(Arc<SealingKey>),
     Opening(Fetch, Option<Coming>),
@@ -70,8 +70,8 @@ impl Vault {
         Self(Mutex::new(Access::Open(Arc::new(SealingKey::new(key)))))
     }
 
-    /// A vault whose key is fetched when a secret is first sealed or opened: whoever has no secrets does not wait for it. All who
-    /// ask meanwhile get the same answer; if it was a failure, whoever asks after it has the key fetched again.
+    /// A vault whose key is fetched when a secret is first sealed or opened: without secrets nothing waits for it. All callers that ask
+    /// meanwhile get the same answer; if it was a failure, the next caller has the key fetched again.
     pub fn fetched(key: impl Fn() -> BoxFuture<'static, Result<VaultKey, StoreError>> + Send + 'static) -> Self {
         Self(Mutex::new(Access::Opening(Box::new(key), None)))
     }

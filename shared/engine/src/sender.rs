@@ -1,7 +1,7 @@
 //! Sending: one HTTP client per process ([`client`]), which follows no redirects; answers are read to 1 MiB within the timeout, and
 //! only public addresses are connected to.
 //!
-//! Whatever keeps a request from leaving is either the receiver's fault, which is charged as an attempt, or this machine's
+//! A fault that keeps a request from leaving is either the receiver's, which is charged as an attempt, or this machine's
 //! ([`SendFault::Ours`]), which is not.
 
 mod cache;
@@ -57,9 +57,9 @@ pub struct SenderSettings {
     pub private_targets: bool,
     /// The source of a name's addresses.
     pub lookups: Lookups,
-    /// The clock that such answers grow old by. Without one, none is kept.
+    /// The clock by which such answers grow old. Without one, none is kept.
     pub clock: Option<Clock>,
-    /// The certificates of the authorities that receivers' certificates are judged by, in DER; none: those that this machine trusts.
+    /// The certificates of the authorities by which receivers' certificates are judged, in DER; none: those that this machine trusts.
     pub authorities: Vec<CertificateDer<'static>>,
 }
 
@@ -93,7 +93,7 @@ impl Sender {
         Ok(Self { client, resolver, room: Room::default(), private_targets })
     }
 
-    /// Sends a request of nobody's rule and reads its answer.
+    /// Sends a request that belongs to no rule and reads its answer.
     pub async fn request(&self, rendered: Rendered) -> Sent {
         self.run("", rendered).await
     }
@@ -110,7 +110,7 @@ impl Sender {
         let mut sending = pin!(Arc::clone(&progress).scope(self.exchange(rendered, &progress)));
         let deadline = Instant::now() + timeout.duration();
         loop {
-            // The receiver has no part in what its response waits for here.
+            // The receiver does not cause the time that its response waits for room here.
             let extended = deadline + progress.waited();
             if let Ok(sent) = timeout_at(extended, &mut sending).await {
                 return sent;
@@ -156,7 +156,7 @@ impl Sender {
         }
         let body = rendered.body.unwrap_or_default();
         if body.is_empty() && !matches!(method, Method::GET | Method::DELETE) {
-            // Who gets a POST without a length may answer 411 (RFC 9110 §8.6).
+            // A receiver of a POST without a length may answer 411 (RFC 9110 §8.6).
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));

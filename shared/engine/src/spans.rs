@@ -64,7 +64,7 @@ pub(crate) fn waits(cause: Cause, until: Timestamp) {
     tracing::debug!(cause = cause.as_str(), %until, "a delivery waits");
 }
 
-/// Notes that the delivery of this span waits for what its line says.
+/// Notes that the delivery of this span waits for the reason that its subject queue gives.
 pub(crate) fn waits_in_line(line: &Line, ask: &Ask<'_>, recorded: &dyn Fn(&DeliveryId) -> Option<Recorded>, until: Timestamp) {
     if tracing::enabled!(tracing::Level::DEBUG) {
         let Position { lease, blocker, .. } = line.position(ask, recorded);

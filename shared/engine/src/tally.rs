@@ -1,4 +1,4 @@
-//! What an engine did since somebody last asked: the figures that metrics are made of.
+//! The counts of an engine since they were last asked for: metrics are made of them.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use tracking_core::{answer::Verdict, delivery::State};
 /// Latencies that are kept between two questions, at most.
 const MOST_LATENCIES: usize = 1_000;
 
-/// What happened since the last question.
+/// The events since the last question.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Rules that matched a change and owe a postback at once.
@@ -21,7 +21,7 @@ pub struct Tally {
     pub attempts: BTreeMap<&'static str, u64>,
     /// Deliveries that ended, by state.
     pub ended: BTreeMap<&'static str, u64>,
-    /// How long receivers took, in milliseconds: of the first thousand attempts.
+    /// The times that receivers took, in milliseconds: of the first thousand attempts.
     pub latencies: Vec<u64>,
 }
 
@@ -30,7 +30,7 @@ pub struct Tally {
 pub(crate) struct Tallying(Mutex<Tally>);
 
 impl Tallying {
-    /// What was tallied; it begins anew.
+    /// Returns the tally and begins a new one.
     pub(crate) fn take(&self) -> Tally {
         mem::take(&mut *self.kept())
     }

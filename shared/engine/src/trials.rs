@@ -1,7 +1,7 @@
-//! Trying a rule out: what would be sent and why, with every macro's value, and what a receiver answers to it.
+//! Trying a rule out: the request that would be sent and why, with every macro's value, and a receiver's response to it.
 //!
-//! A trial makes no delivery, publishes nothing and keeps nothing; what people see of it is masked as the log is (Q5). The process's log
-//! tells of each that is sent who (admin or affiliate) sent which rule's to which host, and no more.
+//! A trial makes no delivery, publishes nothing and keeps nothing; people see it masked as the log is (Q5). The process's log names for
+//! each sent trial the sender (admin or affiliate), the rule and the host, and nothing more.
 
 mod flow;
 
@@ -40,17 +40,17 @@ use crate::{
     store::Store,
 };
 
-/// The most macros that are told of.
+/// The most macros that are shown.
 const MOST_MACROS: usize = 1_000;
-/// The most bytes of all macros that are told of, but for the last.
+/// The most bytes of all macros that are shown, except the last.
 const MAX_MACRO_BYTES: usize = 256 * 1024;
 /// The most bytes of a body that a trial shows.
 const SHOWN_BODY: usize = 256 * 1024;
-/// How much of a macro's value and text is told, in bytes.
+/// The most bytes of a macro's value and text that are shown.
 const LONGEST_TOLD: usize = 2_048;
-/// What stands for the id of a rule that is not saved.
+/// The text in place of the id of a rule that is not saved.
 const PREVIEW: &str = "trk_preview";
-/// How often a rule is read whose secrets are being replaced at the same time.
+/// The number of times that a rule is read whose secrets are being replaced at the same time.
 const READS: usize = 3;
 
 /// A rule that is tried out.
@@ -104,7 +104,7 @@ impl<B: Backend> Trials<B> {
         }
     }
 
-    /// Tries a rule out that is saved, if the caller may see it: `body` is `{"event": …, "send": false}` (contract §3).
+    /// Tries out a saved rule, if the caller may see it: `body` is `{"event": …, "send": false}` (docs/api.md).
     ///
     /// # Errors
     /// Faults of the body; a secret without a value when it is to be sent; too many trials of the caller.
@@ -125,14 +125,14 @@ impl<B: Backend> Trials<B> {
         self.try_out(tried, trial, sender).await
     }
 
-    /// Tries a rule out that is not saved: `body` holds it as `tracking_api`, with the `secret_values` of this one call. Nothing of it
-    /// is kept.
+    /// Tries out a rule that is not saved: `body` holds it as `tracking_api`, with the `secret_values` of this one call. Nothing of it is
+    /// kept.
     ///
     /// # Errors
     /// Faults of the rule and of the event, all at once; a secret without a value when it is to be sent; too many trials of the caller.
     pub async fn preview_rule(&self, actor: impl Into<Actor>, body: &Value, sender: &Sender) -> Result<Value, Refused> {
         let by = actor.into();
-        // One that may not be sent is refused before it counts. Reading a rule takes time, so that each that is read counts.
+        // A trial that may not be sent is refused before it counts. Reading a rule takes time, so that each that is read counts.
         if Trial::asks_to_send(body) {
             self.limits.may_permit(&by, &limits::TRIALS).await?;
         }
@@ -163,7 +163,7 @@ impl<B: Backend> Trials<B> {
         self.try_out(tried, trial, sender).await
     }
 
-    /// What a rule's secrets are rendered with: their values if it is to be sent, else masks.
+    /// The values with which a rule's secrets are rendered: their own if it is to be sent, else masks.
     async fn trial_secrets(
         &self,
         caller: &Caller,
@@ -257,7 +257,7 @@ impl<B: Backend> Trials<B> {
         Ok(shown)
     }
 
-    /// Sends the request for an event, of which people have `seen` the masked form, and shows what comes back.
+    /// Sends the request for an event, of which people have `seen` the masked form, and shows the response.
     async fn send_trial(
         &self,
         shown: &mut Value,
@@ -367,7 +367,7 @@ fn rendered_one(verdicts: &[Verdict]) -> Option<&Verdict> {
     fires.or_else(|| verdicts.iter().find(triggers)).or(verdicts.first())
 }
 
-/// Shows every macro of the request, once for each place, with its value and where it came from, secrets masked; of very many the first.
+/// Shows every macro of the request, once for each place, with its value and its source, secrets masked; of very many the first.
 fn show_macros(shown: &mut Value, rendering: &Rendering<'_>, change: &Change) {
     let hidden = masks(rendering.secrets);
     let scope = rendering.scope(&hidden, None);

@@ -1,5 +1,5 @@
-//! Turns: messages about one line that this process handed out one after another claim in that order, however their tasks are
-//! scheduled (P3). Between processes, and where a turn takes too long, the line itself decides.
+//! Turns: messages about one subject queue that this process handed out one after another claim in that order, however their tasks are
+//! scheduled (P3). Between processes, and where a turn takes too long, the subject queue itself decides.
 
 use std::{
     collections::HashMap,
@@ -9,10 +9,10 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
-/// How long a turn is waited for; after that the claim finds out by itself, without holding a place in memory.
+/// The longest wait for a turn; after that the claim finds out by itself, without holding a place in memory.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Who is last in the queue of each line.
+/// The last turn of each subject queue.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Turns(Arc<Mutex<Queues>>);
 
@@ -22,7 +22,7 @@ struct Queues {
     last: HashMap<String, (u64, oneshot::Receiver<()>)>,
 }
 
-/// A place in the queue of a line. Whoever drops it lets the next one go.
+/// A turn at a subject queue. Dropping it lets the next one go.
 #[derive(Debug)]
 pub(crate) struct Turn {
     turns: Turns,
@@ -33,7 +33,7 @@ pub(crate) struct Turn {
 }
 
 impl Turns {
-    /// Takes the next place in the queue of a line.
+    /// Takes the next turn at a subject queue.
     pub(crate) fn take(&self, line: String) -> Turn {
         let (over, ends) = oneshot::channel();
         let mut queues = self.lock();
@@ -50,10 +50,10 @@ impl Turns {
 }
 
 impl Turn {
-    /// Waits until whoever is ahead is through.
+    /// Waits until the turns ahead are over.
     pub(crate) async fn comes(&mut self) {
         if let Some(before) = self.before.take() {
-            // Dropping its end is how the one ahead says that it is through.
+            // The turn ahead signals its end by dropping its channel.
             let _through = timeout(PATIENCE, before).await;
         }
     }

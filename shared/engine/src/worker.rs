@@ -1,4 +1,4 @@
-//! Working a batch of messages: records run concurrently, those about one subject of one rule in order.
+//! Working a batch of messages: they run concurrently, those about one subject of one rule in order.
 
 use std::{
     collections::BTreeMap,
@@ -27,10 +27,10 @@ use crate::{
     turns::{Turn, Turns},
 };
 
-/// The time for which a message waits for a version that can read it; then it is set aside.
+/// The time for which a message waits for a version that can read it; then it is dead-lettered.
 const MOST_PUT_OFF: SignedDuration = SignedDuration::from_hours(24);
 
-/// Messages that stand in line to be worked.
+/// Messages that are queued to be worked.
 #[derive(Debug)]
 pub struct Lined(Vec<Chain>);
 
@@ -52,7 +52,7 @@ impl Unworked {
 }
 
 impl Lined {
-    /// Takes out what can't be read, each with the reason: for whoever sets such messages aside by other means than the store.
+    /// Takes out the messages that can't be read, each with the reason: for a caller that dead-letters them by other means than the store.
     pub fn take_unreadable(&mut self) -> Vec<(Received, String)> {
         let mut unreadable = Vec::new();
         for chain in &mut self.0 {
@@ -64,7 +64,7 @@ impl Lined {
     }
 }
 
-/// Messages about one line, in P3's order.
+/// Messages about one subject queue, in P3's order.
 #[derive(Debug)]
 struct Chain {
     turn: Turn,
@@ -102,13 +102,13 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    /// The process is about to end: [`Worker::work`] begins no new send. What is being sent is concluded as ever.
+    /// The process is about to end: [`Worker::work`] begins no new send. Running sends are concluded as ever.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Puts messages in line as they were handed out: those about the same subject of the same rule are worked one after another, in
-    /// P3's order. Call it where messages are picked, before their work is spawned.
+    /// Queues messages as they were handed out: those about the same subject of the same rule are worked one after another, in P3's order.
+    /// Call it where messages are picked, before their work is spawned.
     pub fn line_up(&self, batch: Vec<Received>) -> Lined {
         let mut chains: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for received in batch {
@@ -126,14 +126,14 @@ impl<B: Backend> Worker<B> {
         Lined(chains.collect())
     }
 
-    /// Works messages: claims, sends, concludes and records what each is about. Different lines are worked concurrently, so that a
-    /// slow receiver holds up no other record.
+    /// Works messages: claims, sends, concludes and records the attempt of each. Different subject queues are worked concurrently, so that
+    /// a slow receiver holds up no other message.
     ///
-    /// After [`Worker::stop`] nothing more is claimed: messages whose turn has not come stay unsettled, and come again. Nor is anything
+    /// After [`Worker::stop`] nothing more is claimed: messages whose turn has not come stay unacked, and come again. Nor is anything
     /// claimed that could still run at `until`, if that is given: it is handed back at once, uncharged.
     ///
-    /// Returns what is to be handed back: the store was unavailable, or a record made its work panic, which harms no other line. No
-    /// attempt was charged beyond what was claimed.
+    /// Returns the messages to hand back: the store was unavailable, or the work of one panicked, which harms no other subject queue. No
+    /// attempt was charged beyond those claimed.
     pub async fn work(&self, lined: Lined, sender: &Sender, until: Option<Timestamp>) -> Vec<Unworked> {
         let worked = lined.0.into_iter().map(|chain| async move {
             let unworked = |(_, received, task): &(_, Received, _)| {
@@ -180,7 +180,7 @@ impl<B: Backend> Worker<B> {
             spans::add_attempt(claimed.attempt());
             let (claimed, rendered) = self.deliveries.rendered(claimed).await;
             let sent = match rendered {
-                // Other work of its owner's took too long. Nothing has left.
+                // Other work of its owner took too long. Nothing has left.
                 Ok(_) if claimed.heavy_owner().is_some() && claimed.is_late(self.store.now()) => {
                     Err(SendFault::Ours(OurFault("rendering waited too long for its turn".to_owned())))
                 }
@@ -189,7 +189,7 @@ impl<B: Backend> Worker<B> {
             };
             let concluded = self.deliveries.conclude(*claimed, sent).await;
             self.log.note_verdicts().await;
-            // What is not settled when the process stops comes again.
+            // A message that is still open when the process stops comes again.
             let next = concluded?.filter(|_| !self.stopping.load(Ordering::Relaxed));
             let Some(next) = next else { break };
             claiming = self.go_on(next).await?;
@@ -197,7 +197,7 @@ impl<B: Backend> Worker<B> {
         Ok(())
     }
 
-    /// Claims what follows at once on what was recorded, in the same working of its message (W15).
+    /// Claims the request that follows at once on a recorded attempt, in the same working of its message (W15).
     ///
     /// # Errors
     /// As [`Self::claim`].
@@ -206,7 +206,7 @@ impl<B: Backend> Worker<B> {
         Box::pin(self.deliveries.claim_job(&received, job, None, until, Some(began))).await
     }
 
-    /// Reads a message. One that was put off is taken out of its wrapping if it can be read by now, or if its time is over.
+    /// Reads a message. A deferred one is taken out of its wrapping if this version can read it now, or if its time is over.
     fn read(&self, mut received: Received) -> (Received, Result<Task, Unreadable>) {
         match rows::read_task(&received.body) {
             Ok(Task::PutOff(put_off)) => match rows::read_task(&put_off.body) {
@@ -214,7 +214,7 @@ impl<B: Backend> Worker<B> {
                     (received, Ok(Task::PutOff(put_off)))
                 }
                 Err(error) => {
-                    // It is set aside as it came.
+                    // It is dead-lettered as it came.
                     received.body = put_off.body;
                     (received, Err(error))
                 }
@@ -228,7 +228,7 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    /// Sends a message anew, as it came, to be worked by a version that can read it and what it needs.
+    /// Defers a message: sends it again, as it came, to be worked by a version that can read it and the rows that it needs.
     async fn put_off(&self, received: &Received, put_off: &PutOff) -> Result<(), StoreError> {
         let now = self.store.now();
         if now >= put_off.first_seen + MOST_PUT_OFF {
@@ -246,7 +246,7 @@ impl<B: Backend> Worker<B> {
         self.store.commit_one(Effects { send: vec![again], ..received.done() }).await
     }
 
-    /// Sets a message aside that can't be read: it is kept for people, and goes from its lane.
+    /// Dead-letters a message that can't be read: it is kept for people, and deleted from its lane.
     ///
     /// # Errors
     /// The store is unavailable: the message comes again.
@@ -259,7 +259,7 @@ impl<B: Backend> Worker<B> {
         self.store.commit_one(Effects { put: vec![item], ..received.done() }).await
     }
 
-    /// Claims the next attempt of what a message is about, or deals with the message in another way.
+    /// Claims the next attempt of a message's delivery, or deals with the message in another way.
     ///
     /// # Errors
     /// The store is unavailable: the message is to come again; no attempt is charged beyond one that may have been claimed.
@@ -278,7 +278,7 @@ impl<B: Backend> Worker<B> {
         let task = match task {
             Ok(task) => task,
             Err(error) => {
-                // Poison: it will never be read, so it is set aside at once, with its reason.
+                // Poison: it will never be read, so it is dead-lettered at once, with its reason.
                 tracing::error!(%error, "a message that can't be read was set aside");
                 self.set_aside(received, &error.to_string()).await?;
                 return Ok(Claiming::Settled);
@@ -298,7 +298,7 @@ impl<B: Backend> Worker<B> {
                     spans::add_rule(&row.job.rule);
                     return Box::pin(self.deliveries.claim_job(received, row.job.clone(), Some(row), until, None)).await;
                 }
-                // It has read it, or listens not yet: then it looks for itself.
+                // The delivery has read the callback, or does not listen yet: then it looks for itself.
                 None => self.store.commit_one(received.done()).await?,
             },
             Task::Release { conversion, rule } => self.holds.release(received, &conversion, &rule).await?,

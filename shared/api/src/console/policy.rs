@@ -7,8 +7,8 @@ use axum::http::{
 
 use super::Console;
 
-/// The policy but for what it may connect to: scripts, styles and pictures are files of this origin. Text never becomes script, since
-/// no script may make HTML of it (`require-trusted-types-for`).
+/// The policy except the connections that it allows: scripts, styles and pictures are files of this origin. Text never becomes script,
+/// since no script may make HTML of it (`require-trusted-types-for`).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'; \
     connect-src 'self'";

@@ -1,4 +1,4 @@
-//! The settings of the console's sign-in, and the `config.json` that tells the app.
+//! The settings of the console's sign-in, and the `config.json` with which the app reads them.
 
 use tracking_core::json;
 
@@ -7,9 +7,9 @@ use crate::auth::ClaimNames;
 /// The settings of the console.
 #[derive(Debug, Clone, Default)]
 pub struct Console {
-    /// The issuer that people sign in at; without one the app takes the token of a link that `tracking console` prints.
+    /// The issuer at which people sign in; without one the app takes the token of a link that `tracking console` prints.
     pub sign_in: Option<SignIn>,
-    /// The names of the claims by which the app knows who uses it.
+    /// The names of the claims by which the app knows its user.
     pub claims: ClaimNames,
 }
 
@@ -20,9 +20,9 @@ pub struct SignIn {
     pub issuer: String,
     /// The client's id.
     pub client_id: String,
-    /// The scopes that are asked for, parted by spaces.
+    /// The scopes that are asked for, separated by spaces.
     pub scopes: String,
-    /// Further URLs that the issuer's endpoints are at, parted by spaces; Cognito gives its tokens at another host than its keys.
+    /// Further URLs of the issuer's endpoints, separated by spaces; Cognito gives its tokens at another host than its keys.
     pub origins: String,
 }
 
@@ -51,7 +51,7 @@ impl Console {
     }
 }
 
-/// Scheme, host and port of a URL; `None` for anything that could say more than that in a policy.
+/// Scheme, host and port of a URL; `None` for a text that could mean more than that in a policy.
 fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();

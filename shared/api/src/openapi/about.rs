@@ -1,7 +1,7 @@
-//! What is told of one operation: what it is for, what it takes, how it answers.
+//! The description of one operation: its purpose, its input, its answers.
 //!
-//! What follows from the rest is not told again: a path with names can lead nowhere (404), a body can be unreadable (400), too
-//! large (413) or of another type (415), and so on.
+//! Problems that follow from the rest are not described again: a path with names can lead nowhere (404), a body can be unreadable (400),
+//! too large (413) or of another type (415), and so on.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -35,7 +35,7 @@ pub(super) const BEARER: &str = "bearer";
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 
-/// What is told of one operation.
+/// The description of one operation.
 pub struct About {
     name: &'static str,
     tag: &'static str,
@@ -55,12 +55,12 @@ struct Body {
     required: bool,
 }
 
-/// Of an operation that may be repeated with a key.
+/// The note on an operation that may be repeated with a key.
 const REPEATED: &str = "With `Idempotency-Key` the same request again gets the first answer again, for 24 hours, and does nothing twice. \
 After an answer that time may change (all but 2xx, 400 and 422) it is tried anew.";
 
 impl About {
-    /// An operation by its name, the part of the API it belongs to, what it does in a line, and what else is to be known.
+    /// An operation by its name, the part of the API it belongs to, a summary of a line, and the further text.
     pub(super) fn new(name: &'static str, tag: &'static str, summary: &'static str, text: &'static str) -> Self {
         Self {
             name,
@@ -75,7 +75,7 @@ impl About {
         }
     }
 
-    /// It asks the store nothing, so that it never answers 503.
+    /// The operation asks the store nothing, so that it never answers 503.
     pub(super) fn without_store(self) -> Self {
         Self { stored: false, ..self }
     }
@@ -137,7 +137,7 @@ impl About {
         self
     }
 
-    /// A success with nothing to tell.
+    /// A success without content.
     pub(super) fn answers_nothing(mut self, about: &str) -> Self {
         self.answers.push((204, Response::new(about)));
         self
@@ -159,7 +159,7 @@ impl About {
         self.with_header("ETag", "The rule's version, for `If-Match`", "\"4\"")
     }
 
-    /// A problem that it can give, and when.
+    /// A problem that it can give, and its cause.
     pub(super) fn gives(mut self, kind: Kind, when: impl Into<Cow<'static, str>>) -> Self {
         self.problems.entry(kind.status().as_u16()).or_default().push((kind, when.into()));
         self
@@ -196,7 +196,7 @@ impl About {
         self
     }
 
-    /// The description of the operation that stands in this row of the table.
+    /// The description of the operation in this row of the table.
     pub(crate) fn operation(self, row: &Described) -> Operation {
         let Described { method, path, open, repeatable, max_bytes, .. } = row;
         let (path, open, repeatable) = (*path, *open, *repeatable);
@@ -236,7 +236,7 @@ impl About {
         operation.security(security).build()
     }
 
-    /// The problems that follow from what it takes.
+    /// The problems that follow from its input.
     fn with_what_follows(self, path: &str, open: bool, too_large: String) -> Self {
         let (has_names, has_body, stored) = (path.contains('{'), self.body.is_some(), self.stored);
         let takes_any_type = self.body.as_ref().is_some_and(|body| body.types == ["*/*"]);
@@ -275,7 +275,7 @@ fn names(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-/// A named part of a path: what it is, its form, an example.
+/// A named part of a path: its meaning, its form, an example.
 fn named_part(path: &str, name: &str) -> (&'static str, RefOr<Schema>, &'static str) {
     let kind = path.split('/').nth(1).unwrap_or_default();
     match (kind, name) {

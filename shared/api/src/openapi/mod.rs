@@ -1,7 +1,7 @@
-//! The API described by itself: `OpenAPI` 3.1, made from the table of operations that the router is made of.
+//! The description of the API: `OpenAPI` 3.1, made from the table of operations that the router is made of.
 //!
-//! What an operation takes and answers stands in [`paths`], what things look like in [`things`]. The words of closed lists are those
-//! that the code reads.
+//! The input and the answers of operations are in [`paths`], the schemas in [`things`]. The words of closed lists are those that the code
+//! reads.
 
 mod about;
 pub(crate) mod examples;
@@ -23,7 +23,7 @@ pub use about::About;
 use about::BEARER;
 pub(crate) use about::{Described, Told};
 
-/// What holds for every operation.
+/// The text that holds for every operation.
 const INTRODUCTION: &str = "\
 Sends postbacks about affiliate conversions: rules say when to send which request to whom and how to read the answer.
 
@@ -55,7 +55,7 @@ const TAGS: [(&str, &str); 10] = [
 /// The description of these operations, as JSON.
 ///
 /// # Panics
-/// If an operation speaks of something that is not described: a test would have found it.
+/// If an operation refers to a schema that is not described: a test would have found it.
 pub(crate) fn document(operations: &[Described]) -> Value {
     let mut paths = Paths::new();
     for operation in operations {
@@ -92,7 +92,7 @@ fn method(operation: &Described) -> HttpMethod {
     }
 }
 
-/// What the paths speak of, and what that speaks of in turn.
+/// The schemas to which the paths refer, and those to which these refer in turn.
 fn components(paths: &Value) -> Components {
     let all = things::all();
     let mut wanted: Vec<String> = spoken_of(paths).into_iter().collect();

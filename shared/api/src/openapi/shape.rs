@@ -1,4 +1,4 @@
-//! The words in which schemas are written: what a value is, in a line each.
+//! Builders of schemas, a line for each kind of value.
 
 use std::ops::RangeInclusive;
 
@@ -51,7 +51,7 @@ pub(super) fn count(about: &str) -> ObjectBuilder {
     of(Type::Integer, about).minimum(Some(0_u8))
 }
 
-/// Yes or no.
+/// `true` or `false`.
 pub(super) fn flag(about: &str) -> ObjectBuilder {
     of(Type::Boolean, about)
 }
@@ -92,12 +92,12 @@ pub(super) fn anything(about: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(described(about))
 }
 
-/// A schema that stands elsewhere under this name.
+/// A reference to the schema of this name.
 pub(super) fn named(name: &str) -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name(name))
 }
 
-/// A schema that stands elsewhere under this name, in a place where it means this.
+/// A reference to the schema of this name, with a meaning of its own in this place.
 pub(super) fn named_as(name: &str, about: &str) -> RefOr<Schema> {
     let mut place = Ref::from_schema_name(name);
     about.clone_into(&mut place.description);
@@ -132,7 +132,7 @@ pub(super) fn or_null(shape: impl Into<RefOr<Schema>>) -> RefOr<Schema> {
     }
 }
 
-/// The description of what is no object and no list.
+/// The description of a value that is no object and no list.
 fn about(shape: &RefOr<Schema>) -> Option<&str> {
     match shape {
         RefOr::Ref(place) => described(&place.description),

@@ -1,4 +1,4 @@
-//! Who may come in, and who sees what (V2, V3).
+//! Access: the callers that may come in, and the things that each sees (V2, V3).
 
 use axum::{body::Body, http::Request};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What is explained is what happens: random rules and events, explained first and then taken over (contract §3).
+//! Explanations agree with events: random rules and events, explained first and then taken over (docs/api.md).
 
 use proptest::{
     prelude::*,
@@ -19,7 +19,7 @@ const RULES: usize = 25;
 /// Events; with [`RULES`] each, 1 000 pairs.
 const EVENTS: usize = 60;
 
-/// Who makes a rule, and the rule.
+/// The owner of a rule, and the rule.
 fn rule() -> impl Strategy<Value = (String, Value)> {
     let owner = prop_oneof![3 => Just(ADMIN.to_owned()), 1 => (0..4_u8).prop_map(|number| format!("aff_{number}"))];
     let delay = prop_oneof![
@@ -47,7 +47,7 @@ fn rule() -> impl Strategy<Value = (String, Value)> {
     )
 }
 
-/// Event and transaction of those that `wanted` picks, in order.
+/// Event and transaction of those items that `wanted` picks, in order.
 fn told<'v>(items: &'v Value, wanted: impl Fn(&Value) -> bool) -> Vec<(&'v str, &'v str)> {
     let items = items.as_array().into_iter().flatten().filter(|item| wanted(item));
     let text = |value: &'v Value| value.as_str().unwrap_or_default();
@@ -56,7 +56,7 @@ fn told<'v>(items: &'v Value, wanted: impl Fn(&Value) -> bool) -> Vec<(&'v str, 
     told
 }
 
-/// How often each outcome was met, so that none is agreed on for want of cases.
+/// The number of times that each outcome was met, so that none is agreed on for want of cases.
 #[derive(Debug, Default, PartialEq)]
 struct Met {
     sent: usize,
@@ -65,7 +65,7 @@ struct Met {
     nothing: usize,
 }
 
-/// What was explained of a rule, against the deliveries that came to be.
+/// Compares the explanation of a rule with the deliveries that it made.
 fn compare(explained: &Value, deliveries: &Answer, met: &mut Met) {
     let items = &deliveries.body["items"];
     let context = || format!("{explained:#}\n{}", deliveries.text);
@@ -138,7 +138,7 @@ fn next(change: &Change, results: &[TransactionResult]) -> Value {
     json!(next)
 }
 
-/// What was explained of two changes of a conversion, against all that came of them.
+/// Compares the explanations of two changes of a conversion with the deliveries that they made.
 fn compare_history(item: &Value) {
     let changes = item["changes"].as_array().expect("a list");
     assert_eq!(changes.len(), 2, "{item:#}");
@@ -154,7 +154,7 @@ fn compare_history(item: &Value) {
     }
 }
 
-/// The change as the platform tells it; where it has a cause, often one of these rules (P4).
+/// The change as the platform publishes it; where it has a cause, often one of these rules (P4).
 fn caused_by(change: &Change, rules: &[String]) -> Value {
     let mut detail = json!(change);
     if change.causation.is_some() && change.conversion.version.is_multiple_of(2) {

@@ -1,4 +1,4 @@
-//! Bad input of every operation: the answer says which field, what is wrong and what is allowed, and nothing is half-done.
+//! Bad input of every operation: the answer names the field, the fault and the allowed values, and nothing is half-done.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{support::ADMIN, world::World};
 
 impl World {
-    /// Everything that there is.
+    /// Everything in the store.
     async fn seen(&self) -> Vec<String> {
         let mut seen = Vec::new();
         let history = format!("/tracking-apis/{}/history", self.rule);
@@ -23,7 +23,7 @@ impl World {
         ] {
             let mut body = self.api.get(ADMIN, path).await.body;
             for item in body["items"].as_array_mut().into_iter().flatten() {
-                // It tells from when on it counts, which moves with the time.
+                // The health names the beginning of its counts, which moves with the time.
                 item.as_object_mut().map(|item| item.remove("health"));
             }
             seen.push(body.to_string());
@@ -32,14 +32,14 @@ impl World {
     }
 }
 
-/// Asks each for something bad, and compares status and faults.
+/// Sends each operation bad input, and compares status and faults.
 struct Check {
     world: World,
     asked: BTreeSet<String>,
 }
 
 impl Check {
-    /// `line` with names in its path, what follows the path, headers, a body or null; the status and every fault.
+    /// `line` with names in its path, the rest of the path, headers, a body or null; the status and every fault.
     async fn refuses(
         &mut self,
         (line, query): (&str, &str),
@@ -119,7 +119,7 @@ async fn every_operation_names_what_is_wrong_with_its_input() {
     assert_eq!(check.asked, with_input(&described.body));
 }
 
-/// What is tried out and explained: events, and rules that are not saved.
+/// Trials and explanations: events, and rules that are not saved.
 async fn trials(check: &mut Check) {
     let version = ("/event/conversion/version", "-1 is not allowed: give an integer from 0 to 9007199254740991");
     let test = ("POST /tracking-apis/{id}/test", "");
@@ -191,7 +191,7 @@ async fn rules(check: &mut Check) {
     }
 }
 
-/// Sending again and stopping.
+/// Resending and stopping.
 async fn repairs(check: &mut Check) {
     let force = ("/force", "a text is not a flag: choose true or false");
     check.refuses(("POST /deliveries/{id}/resend", ""), &[], json!({"force": "yes"}), (422, &[force])).await;

@@ -184,7 +184,7 @@ async fn f7_the_writers_own_party_takes_its_value_along() {
     }
     assert_eq!(trial(&api, "aff_a", &path, true).await.body["sent"], true);
     assert_eq!(other.heard(), [format!("/moved?k={SECRET}")]);
-    // That a value came along is no change of it.
+    // A value that came along is not listed as a change.
     let history = api.get(ADMIN, &format!("{path}/history")).await;
     assert_eq!(history.text.matches("/secrets/token").count(), 1, "{}", history.text);
     // Rotation needs no change of the rule.
@@ -302,7 +302,7 @@ async fn f7_postbacks_wait_uncharged_until_the_value_is_written_again() {
     let waiting = delivery(&api).await;
     assert_eq!((&waiting["state"], &waiting["reason"], &waiting["attempts"]), (&json!("waiting"), &json!(REASON), &json!(1)));
     assert!(waiting["next_due"].is_string());
-    // What comes meanwhile waits too.
+    // A delivery of a later sale waits too.
     api.sale(2, "aff_a").await;
     let list = api.get(ADMIN, "/deliveries").await.body;
     let [newer, _] = list["items"].as_array().unwrap().as_slice() else { panic!("{list}") };

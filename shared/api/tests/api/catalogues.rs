@@ -1,4 +1,4 @@
-//! What there is to build rules of: presets and macros; and what is said of rules that were built.
+//! Building blocks of rules: presets and macros; and the texts about the rules that were built.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The log as callers see it (V2, contract §3).
+//! The log as callers see it (V2, docs/api.md).
 
 use serde_json::{Value, json};
 

@@ -37,7 +37,7 @@ async fn f10_a_change_of_one_field_leaves_little_in_the_store() {
     }
     let left = bytes(&api, &id).await - before;
     assert!(left < 600_000, "{left} bytes are left by 100 changes");
-    // Every version can be gone back to, and every change is told as ever.
+    // Every version can be restored, and every change is listed as ever.
     let restored = api.call(ADMIN, &format!("POST {path}/history/11/restore"), Value::Null).await;
     assert_eq!((restored.status, &restored.body["request"]), (200, &tenth["request"]));
     let restored = api.call(ADMIN, &format!("POST {path}/history/1/restore"), Value::Null).await;
@@ -107,7 +107,7 @@ async fn f10_the_history_of_a_living_rule_is_bounded_and_its_oldest_versions_go(
         (oldest..=100).rev().collect::<Vec<_>>()
     );
     assert!((50..97).contains(&oldest), "{oldest}");
-    // Of the oldest it is not known any more what all of it was changed from.
+    // For the oldest it is no longer known what all of it was changed from.
     let changes = listed.last().unwrap()["changes"].as_array().unwrap();
     assert!(changes.iter().all(|change| change["from"] != Value::Null), "{changes:?}");
     for (version, detail) in [

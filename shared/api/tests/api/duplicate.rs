@@ -109,7 +109,7 @@ async fn contract_3_the_same_idempotency_key_is_the_same_copy() {
     let key = [("idempotency-key", "5f0f8d0e-6f0c")];
     let line = format!("POST /tracking-apis/{id}/duplicate");
     let first = api.call_with(ADMIN, &line, &key, json!({"name": "copy"})).await;
-    // What becomes of the original meanwhile makes no difference.
+    // Later changes of the original make no difference.
     api.call(ADMIN, &format!("PATCH /tracking-apis/{id}"), json!({"retry": {"max_retries": 1}})).await;
     let again = api.call_with(ADMIN, &line, &key, json!({"name": "copy"})).await;
     assert_eq!((first.status, again.status, &again.body), (201, 201, &first.body));

@@ -1,4 +1,4 @@
-//! Why rules fired and why not (contract §3).
+//! The reasons why rules fired and why not (docs/api.md).
 
 use serde_json::{Value, json};
 
@@ -227,7 +227,7 @@ async fn v2_v3_of_a_conversion_an_affiliate_learns_what_is_its_own() {
     assert_eq!((&hidden.text, &hidden.headers), (&absent.text, &absent.headers));
     assert_eq!(api.get(ADMIN, "/conversions/cnv_none/explain").await.problem(), (404, "/problems/not-found"));
 
-    // A voucher moves the conversion: each sees the changes in which it was its own.
+    // A voucher moves the conversion: each affiliate sees the changes in which the conversion was its own.
     api.event(&change(2, "aff_b", "approved")).await;
     for (who, known) in [("aff_a", "chg_1"), ("aff_b", "chg_2")] {
         let told = api.get(who, path).await;

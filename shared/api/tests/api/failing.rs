@@ -1,4 +1,4 @@
-//! Health in lists, the filter for rules that fail, and the event that tells of one.
+//! Health in lists, the filter for rules that fail, and the event about a failing rule.
 
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once() {
     assert_eq!(told(&shop), [] as [Value; 0], "55 minutes are no hour");
     shop.change(2, 1, "pending").await;
     shop.steps(10, 665).await;
-    // A process that begins anew remembers nothing.
+    // A restarted process remembers nothing.
     shop.api.restart();
     shop.steps(10, 665).await;
     let events = told(&shop);

@@ -1,4 +1,4 @@
-//! Another's rule and one that isn't there take the same work to be not found.
+//! A lookup of another owner's rule takes the same work as one of a missing rule.
 
 use std::sync::{
     Arc,
@@ -16,7 +16,7 @@ use tracking_engine::{
     secrets::Vault,
 };
 
-/// Counts what is read.
+/// Counts the keys that are read.
 #[derive(Clone)]
 struct Counting {
     store: Store,

@@ -1,4 +1,4 @@
-//! Sending again what was held and never sent: as it is known now, never as it was when holding began (F3, P6).
+//! Resending a held and never sent delivery: in its present state, never as it was when holding began (F3, P6).
 
 use serde_json::{Value, json};
 use tracking_engine::backend::{Backend, Effects, Key};
@@ -142,7 +142,7 @@ async fn l1_a_stop_that_was_cut_off_is_taken_back_by_a_resend() {
     let key = Key::new(format!("C#{}", &id[4..20]), format!("D#{id}"));
     let row = store.get(&[key]).await.unwrap().remove(0).unwrap();
     assert_eq!(shop.cancel(ADMIN, &id).await.status, 200);
-    // The line has it, and the row has not.
+    // The subject queue has it, and the row has not.
     store.commit(vec![Effects { put: vec![row], ..Effects::default() }]).await.remove(0).unwrap();
     assert_eq!(state(&shop, &id).await, "held");
     assert_eq!(shop.resend(ADMIN, &id, Value::Null).await.status, 202);

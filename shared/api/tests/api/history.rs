@@ -1,4 +1,4 @@
-//! Who changed what of a rule and when (contract §3).
+//! The author, content and time of a rule's changes (docs/api.md).
 
 use axum::{body::Body, http::Request};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -104,7 +104,7 @@ async fn contract_3_a_history_tells_who_it_was_and_on_whose_behalf() {
     let told = history(&api, ADMIN, &id).await.body;
     assert_eq!(told["items"][0]["by"], json!({"role": "admin", "subject": "jane@ops"}));
     assert_eq!((&told["items"][0]["on_behalf"], &told["items"][1]["on_behalf"]), (&json!(true), &json!(false)));
-    // To the affiliate it was an admin, whoever that is.
+    // An affiliate only sees that it was an admin.
     let told = history(&api, "aff_a", &id).await.body;
     assert_eq!((&told["items"][0]["by"], &told["items"][0]["on_behalf"]), (&json!({"role": "admin"}), &json!(true)));
     let own = api.rule(ADMIN, "own", Value::Null).await;
@@ -190,7 +190,7 @@ async fn contract_3_what_a_crash_left_behind_is_not_shown_and_goes() {
     for write in ["000000000002#0", "000000000002#zzzzzzzzzzzzzzzzzzzzzzzzz"] {
         left.extend([row(&partition, &format!("A#{write}"), &entry(2, json!(first))), under_way(write)]);
     }
-    // The write of the first version was not told that it was done: what is true stays.
+    // The first write got no answer that it was done: its true entry stays.
     left.push(under_way(first));
     api.meddle(left, Vec::new()).await;
     assert_eq!(history(&api, ADMIN, &id).await.each("action"), ["created"]);

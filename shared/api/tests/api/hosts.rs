@@ -77,7 +77,7 @@ async fn f13_signing_owns_its_headers() {
 async fn f13_what_was_stored_keeps_being_read_and_is_mended_when_it_changes() {
     let mut api = Api::new();
     let id = api.rule(ADMIN, "x", json!({"signing": {"secret": "key"}, "secret_values": {"key": "value"}})).await;
-    // As an older version left it.
+    // The row as an older version left it.
     let mut row = api.rows(&format!("R#{id}"), "BODY#").await.pop().unwrap();
     let mut text: Value = serde_json::from_str(&row.body).unwrap();
     text["d"]["request"]["url"] = json!("https://a..b/p");

@@ -114,7 +114,7 @@ async fn contract_3_what_a_crash_left_is_void_after_two_minutes() {
     api.pass(120);
     let late = post(&api, &paths[0], "k", event(1)).await;
     assert_eq!((late.status, late.header("idempotent-replayed")), (202, None));
-    // It was not dead after all, and ends now: the answer that was given stays.
+    // The process was not dead after all, and ends now: the answer that was given stays.
     api.engine.idempotency().forget_once(crashed).await.unwrap();
     assert_eq!(post(&api, &paths[0], "k", event(1)).await.header("idempotent-replayed"), Some("true"));
 }

@@ -1,4 +1,4 @@
-//! One delivery is stuck: the ways of being stuck, each made on purpose, and what the internals say of it.
+//! One delivery is stuck: the ways of being stuck, each made on purpose, and the internals' reason for each.
 
 use serde_json::{Value, json};
 use tracking_core::{
@@ -49,7 +49,7 @@ fn own_entry(internals: &Value) -> &Value {
     entries.iter().find(|entry| entry["is_this"] == true).expect("it is on its queue")
 }
 
-/// A rule of one request a second whose first slot is taken: what comes now waits.
+/// A rule of one request a second whose first slot is taken: a delivery that comes now waits.
 async fn paced() -> (Workshop, String) {
     let shop = Workshop::new(200).await;
     let rule = shop.rule(ADMIN, json!({"rate_per_second": 1})).await;
@@ -264,7 +264,7 @@ async fn an_unreadable_row_is_listed() {
     let mut named = Vec::new();
     for row in all {
         shop.api.meddle(vec![Item { body: "junk".to_owned(), ..row.clone() }], Vec::new()).await;
-        // What was read before is remembered.
+        // Rows that were read before are remembered.
         let fresh = internals(&shop.api, &delivery).await;
         let key = json!([{"partition": row.key.partition, "sort": row.key.sort}]);
         if fresh["unreadable"] == key {

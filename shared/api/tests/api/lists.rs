@@ -129,7 +129,7 @@ fn long_request(filling: &str) -> Value {
     json!({"url": "http://127.0.0.1:1/", "query": query})
 }
 
-/// How many pages and items there are; no page may be longer than an answer can be.
+/// The number of pages and items; no page may be longer than an answer can be.
 async fn counted(api: &Api, path: &str) -> (usize, usize) {
     let (mut pages, mut items, mut cursor) = (0, 0, String::new());
     loop {

@@ -1,7 +1,7 @@
-//! What the API logs, kept for each thread by itself: a test here has a thread of its own.
+//! The API's log lines, kept for each thread by itself: a test here has a thread of its own.
 //!
-//! One listener for all of them, which listens before anything is logged: tracing asks once for each place in the code whether anybody
-//! listens, and one that comes while another thread asks may be overlooked.
+//! All tests share one listener, which listens before anything is logged: tracing asks once for each place in the code whether anybody
+//! listens, and a listener that comes while another thread asks may be overlooked.
 
 use std::{
     cell::RefCell,
@@ -37,7 +37,7 @@ pub(crate) fn listen() {
     });
 }
 
-/// The innermost span of each line of this thread's that says so.
+/// The innermost span of each line of this thread with this message.
 pub(crate) fn spans(message: &str) -> Vec<Value> {
     let lines = lines().into_iter().filter(|line| line["fields"]["message"] == message);
     lines.map(|mut line| line["span"].take()).collect()
@@ -51,7 +51,7 @@ fn lines() -> Vec<Value> {
     })
 }
 
-/// The fields of each line of this thread's that says so.
+/// The fields of each line of this thread with this message.
 pub(crate) fn told(message: &str) -> Vec<Value> {
     let fields = lines().into_iter().map(|mut line| line["fields"].take());
     fields.filter(|fields| fields["message"] == message).collect()

@@ -1,4 +1,4 @@
-//! A store that did what it was asked for, whose answer got lost, and that is asked again when somebody else has written since.
+//! A store that did a write, whose answer got lost, and that is asked again when somebody else has written since.
 
 use std::sync::{
     Arc, Mutex,
@@ -15,12 +15,12 @@ use tracking_engine::{
     secrets::Vault,
 };
 
-/// Answers the next swap as if it had come too late: it is done, another engine patches the rule, and that is what stands there.
+/// Answers the next swap as if it had come too late: it is done, another engine patches the rule, and that version is stored.
 #[derive(Clone)]
 struct Late {
     store: Store,
     other: Arc<Engine<Store>>,
-    /// The rule, and what the other one makes of it.
+    /// The rule, and the patch of the other engine.
     next: Arc<Mutex<Option<(Id, Value)>>>,
 }
 

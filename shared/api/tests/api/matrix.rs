@@ -1,4 +1,4 @@
-//! Who may do what: every operation of the description, asked by everybody. An operation without a row fails the test, and so does a row
+//! Permissions: every operation of the description, asked by every caller. An operation without a row fails the test, and so does a row
 //! without an operation.
 
 use axum::{body::Body, http::Request};
@@ -13,10 +13,10 @@ use crate::{
     world::World,
 };
 
-/// Who asks, in the order of the columns.
+/// The callers, in the order of the columns.
 const CALLERS: [&str; 7] = ["no token", "expired", "forged", "wrong audience", "aff_b", "aff_a", ADMIN];
 
-/// The status that each caller gets who asks for things of `aff_a`.
+/// The status that each caller gets for things of `aff_a`.
 const ROWS: &[(&str, [u16; 7])] = &[
     //                                         none exp. forged aud.  B    A    admin
     ("GET /tracking-apis", [401, 401, 401, 401, 200, 200, 200]),
@@ -145,7 +145,7 @@ async fn v2_every_operation_answers_everybody_as_it_should() {
         let (shared, own) = (World::of("aff_a").await, World::of("aff_a").await);
         let mut found = Vec::new();
         for who in CALLERS {
-            // What `aff_a` did, an admin may not be able to do again.
+            // An admin may not be able to repeat what `aff_a` did.
             let world = if who == ADMIN { &own } else { &shared };
             let answer = world.ask(who, &world.about(line, true), &body).await;
             if answer.status >= 400 {
@@ -176,7 +176,7 @@ async fn v2_what_is_anothers_is_byte_for_byte_what_does_not_exist() {
     assert!(seen >= 7 * 3, "{seen}");
 }
 
-/// Lists that are narrowed down by something of another's are those that are narrowed down by nothing that exists.
+/// Lists filtered by another owner's thing equal lists filtered by a thing that does not exist.
 #[tokio::test]
 async fn v2_lists_do_not_tell_that_anothers_things_exist() {
     let world = World::of("aff_a").await;

@@ -1,4 +1,4 @@
-//! The API described by itself.
+//! The description of the API.
 
 use serde_json::Value;
 use tracking_api::description;
@@ -32,7 +32,7 @@ async fn contract_3_the_api_describes_itself() {
     assert_eq!(refused.problem(), (400, "/problems/bad-request"));
 }
 
-/// Every operation of a description: method, path, and what is told.
+/// Every operation of a description: method, path, and its text.
 fn operations(description: &Value) -> Vec<(String, &str, &Value)> {
     let paths = description["paths"].as_object().expect("a description has paths");
     let each = paths.iter().flat_map(|(path, item)| {
@@ -73,7 +73,7 @@ fn every_operation_is_told_whole() {
         if let Some(body) = told["requestBody"]["content"].as_object() {
             assert!(body.values().all(|content| content["example"].is_object()), "{line} has no example of its body");
             owes("413", true);
-            // What receivers send may be of any media type, and is not read as JSON.
+            // Requests of receivers may be of any media type, and are not read as JSON.
             let is_json = !body.contains_key("*/*");
             owes("400", is_json);
             owes("415", is_json);
@@ -90,7 +90,7 @@ fn every_operation_is_told_whole() {
     assert_eq!(names.len(), all, "each name once");
 }
 
-/// The POSTs that need no key: one changes nothing, the others know what they did before.
+/// The POSTs that need no key: one changes nothing, the others remember what they did before.
 const WITHOUT_KEY: [&str; 3] = ["POST /explain", "POST /callbacks/{token}", "POST /webhooks/{webhook_id}"];
 
 /// Calls `look` with the place of each object of a description that has properties; examples are no part of it.
@@ -114,7 +114,7 @@ fn each_object<'d>(place: &str, part: &'d Value, look: &mut impl FnMut(&str, &'d
     }
 }
 
-/// Returns true if a part says in words what it is.
+/// Returns true if a part has a description in words.
 fn is_described(part: &Value) -> bool {
     part["description"].as_str().is_some_and(|text| text.len() > 3)
 }

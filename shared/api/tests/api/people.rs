@@ -47,7 +47,7 @@ async fn case_d6_what_a_paused_rule_matches_waits_and_goes_out_when_it_goes_on()
         pass(&api, 300).await;
     }
     assert_eq!(bank.heard(), ["/?t=trx_1"]);
-    // Off is off: what waits is cancelled.
+    // Off is off: waiting deliveries are cancelled.
     patch(&api, "aff_a", &path, json!({"pause": true})).await;
     api.sale(2, "aff_a").await;
     patch(&api, "aff_a", &path, json!({"active": false})).await;

@@ -32,7 +32,7 @@ async fn case_d3_a_rule_with_placeholders_is_inactive_until_all_are_filled_in() 
         let id = made.body["id"].as_str().unwrap();
         assert!(!api.get("aff_a", "/tracking-apis?active=true").await.each("id").contains(&id));
 
-        // What was read is written back as it is: it stays asked to be active.
+        // The document that was read is written back as it is: it stays asked to be active.
         let back = api.call("aff_a", &format!("PUT {path}"), made.body.clone()).await;
         assert_eq!((back.status, &back.body["inactive_reason"]), (200, &json!(reason)), "{}", back.text);
         let some = json!({"request": {"url": "https://track.example.com/p?t={transaction_id}"}});

@@ -1,4 +1,4 @@
-//! What the router answers by itself, and bodies that can't be read.
+//! The answers of the router itself, and bodies that can't be read.
 
 use axum::{body::Body, http::Request};
 use serde_json::Value;

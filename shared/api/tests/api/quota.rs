@@ -1,4 +1,4 @@
-//! 20 rules an affiliate unless an admin raises it (contract §2).
+//! 20 rules an affiliate unless an admin raises it (V3).
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};

@@ -17,7 +17,7 @@ use tokio::{
 /// Answers every request with the same status and the request's path and query, and remembers their paths and queries.
 #[derive(Clone)]
 pub(crate) struct Receiver {
-    /// Where it listens, without a slash at its end.
+    /// Its URL, without a slash at its end.
     pub(crate) url: String,
     status: Arc<AtomicU16>,
     heard: Arc<Mutex<Vec<String>>>,
@@ -34,7 +34,7 @@ impl Receiver {
         receiver
     }
 
-    /// Answers nothing until it is let go.
+    /// A receiver that answers nothing until it is let go.
     pub(crate) async fn hanging(status: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -60,7 +60,7 @@ impl Receiver {
         self.status.store(status, Ordering::Relaxed);
     }
 
-    /// Answers everything that waits, and what comes.
+    /// Answers all waiting and later requests.
     pub(crate) fn let_go(&self) {
         self.gate.close();
     }
@@ -71,7 +71,7 @@ impl Receiver {
         reached.expect("the receiver is there");
     }
 
-    /// What it heard since this was last asked.
+    /// The paths and queries that it got since this was last asked.
     pub(crate) fn heard(&self) -> Vec<String> {
         std::mem::take(&mut *self.lock())
     }

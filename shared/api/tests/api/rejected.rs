@@ -1,4 +1,4 @@
-//! Bad events: seen with their faults, and sent in again (contract §1, §3).
+//! Bad events: seen with their faults, and sent in again (docs/events-in.md, docs/api.md).
 
 use serde_json::{Value, json};
 

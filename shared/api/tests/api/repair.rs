@@ -1,4 +1,4 @@
-//! Sending one delivery again, and stopping it (L1, P3, P6).
+//! Resending one delivery, and stopping it (L1, P3, P6).
 
 use serde_json::{Value, json};
 use tracking_core::delivery::DeliveryId;
@@ -109,7 +109,7 @@ async fn l1_a_resend_is_refused_where_a_newer_one_was_delivered_unless_it_is_for
     shop.told(1, 2, "approved").await;
     let ids = shop.deliveries().await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=1", "/p?t=trx_1&r=approved&n=1"]);
-    // The newer one failed too: nothing stands against the older.
+    // The newer one failed too: there is no obstacle to the older.
     assert_eq!(shop.resend(ADMIN, &ids[0], Value::Null).await.status, 202);
     shop.work_all().await;
     assert_eq!(shop.stands(&ids[0]).await, stands("failed", 2, 3));
@@ -163,7 +163,7 @@ async fn l1_what_is_being_sent_is_left_alone() {
         let detail = refused.body["detail"].as_str().expect("the answer has it");
         assert!(detail.starts_with("it is being sent: wait for its answer, or until 20"), "{detail}");
     }
-    // Nobody concludes it: when its lease is over, it was cut off, and is spent.
+    // Nobody concludes it: when its lease is over, it counts as cut off, and is spent.
     shop.api.pass(60);
     assert_eq!(shop.resend(ADMIN, &id, Value::Null).await.status, 202);
     shop.receiver.answers(200);

@@ -1,4 +1,4 @@
-//! Repairing a period: replays, and backfills from kept events (L1, P2, contract §3).
+//! Repairing a period: replays, and backfills from kept events (L1, P2, docs/api.md).
 
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ async fn l1_a_step_of_a_replay_that_comes_twice_sends_nothing_twice() {
     let step = shop.due();
     assert_eq!(step.len(), 1);
     shop.work(step.clone()).await;
-    // Also after what it sent has failed again.
+    // Also after the deliveries that it resent have failed again.
     shop.work_all().await;
     assert_eq!(shop.receiver.heard().len(), 3);
     shop.work(step).await;
@@ -151,7 +151,7 @@ async fn p6_what_is_about_to_be_cancelled_is_replayed_as_cancelled() {
     assert_eq!(shop.delivery(&id).await["state"], "waiting", "nobody has ended it yet");
     let begun = ask(&shop, ADMIN, &rule, "replay", json!({"states": ["cancelled"], "dry_run": false})).await;
     assert_eq!((begun.status, &begun.body["states"]), (202, &json!({"cancelled": 1})));
-    // The replay comes before what ends it.
+    // The replay comes before the message that ends it.
     let mut messages = shop.due();
     messages.sort_by_key(|message| !message.body.contains("replay"));
     shop.work(messages.drain(..1).collect()).await;

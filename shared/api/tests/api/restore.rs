@@ -1,4 +1,4 @@
-//! Going back to an older version (contract §3).
+//! Going back to an older version (docs/api.md).
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Statistics over time (contract §5): counts by state, latency, both roles, and what they cost to read.
+//! Statistics over time (docs/api.md): counts by state, latency, both roles, and the reads that they cost.
 
 use serde_json::{Value, json};
 use tracking_engine::backend::{Item, Key};
@@ -16,7 +16,7 @@ async fn stats(api: &Api, who: &str, query: &str) -> Answer {
     answer
 }
 
-/// Beginning and counts of the buckets that have any, and whether all was counted.
+/// Beginning and counts of the buckets that have any; `true` if all was counted.
 fn counts(answer: &Answer) -> (Vec<(String, Value)>, bool) {
     let buckets = answer.body["buckets"].as_array().expect("a list");
     let full = buckets.iter().filter(|bucket| bucket["counts"] != json!({}));
@@ -51,14 +51,14 @@ async fn contract_5_deliveries_are_counted_by_hour_and_by_day_for_both_roles() {
     check(api, "aff_a", "?bucket=day", &[(day, json!({"delivered": 3}))]).await;
     check(api, ADMIN, &format!("?bucket=day&tracking_api_id={own}"), &[(day, json!({"delivered": 3}))]).await;
     check(api, ADMIN, &format!("?bucket=day&tracking_api_id={admins}"), &[(day, json!({"failed": 3}))]).await;
-    // Another's rule is as one that does not exist.
+    // Another owner's rule looks like one that does not exist.
     for (who, rule) in
         [("aff_a", admins.as_str()), ("aff_b", own.as_str()), ("aff_b", "all"), (ADMIN, "trk_none"), (ADMIN, "all")]
     {
         check(api, who, &format!("?bucket=day&tracking_api_id={rule}"), &[]).await;
     }
     check(api, "aff_b", "", &[]).await;
-    // What was counted once is told again, also to whoever begins anew.
+    // Kept counts are shown again, also to a reader that starts over.
     check(api, ADMIN, "", &both).await;
     check(api, "aff_a", "", &mine).await;
 }
@@ -98,7 +98,7 @@ async fn contract_5_an_hour_that_is_over_is_told_as_its_deliveries_are_now() {
     check(api, "aff_a", hour, &[(nine, json!({"waiting": 1}))]).await;
     shop.steps(5, 1_800).await;
     check(api, "aff_a", hour, &[(nine, json!({"exhausted": 1}))]).await;
-    // A person sends it again: the hour is counted again, though not at once.
+    // A person resends it: the hour is counted again, though not at once.
     shop.receiver.answers(200);
     let id = shop.deliveries().await[0].clone();
     assert_eq!(shop.resend(ADMIN, &id, Value::Null).await.status, 202);
@@ -146,7 +146,7 @@ async fn f10_one_call_looks_at_five_thousand_deliveries_and_the_next_goes_on() {
     let rule = shop.rule("aff_a", json!({})).await;
     shop.told(1, 1, "pending").await;
     let id = shop.deliveries().await[0].clone();
-    // A page of 4 999 ids without rows, so that its hour takes what one call may look at; and one of the hour before.
+    // A page of 4 999 ids without rows, so that its hour uses up one call's bound; and one of the hour before.
     let page = |partition: String, place: &str, id: &str, count: usize| {
         let fill = |number: usize| if number == 0 { id.to_owned() } else { format!("dlv_{number:032}") };
         let listed: Vec<Value> = (0..count).map(|number| json!([fill(number), "2026-11-22T09:00:00Z"])).collect();

@@ -1,4 +1,4 @@
-//! An API in memory's reach: a store in a temporary folder, a clock that moves by a millisecond whenever it is read.
+//! An API in memory: a store in a temporary folder, a clock that moves by a millisecond whenever it is read.
 
 use std::sync::{
     Arc,
@@ -26,7 +26,7 @@ use tracking_engine::{
 
 use crate::log;
 
-/// When the tests' day begins.
+/// The beginning of the tests' day.
 const MORNING: &str = "2026-11-22T09:00:00Z";
 
 /// The key of the tokens.
@@ -42,7 +42,7 @@ pub(crate) struct Api {
     pub(crate) engine: Arc<Engine<Store>>,
     /// Milliseconds since the morning.
     passed: Arc<AtomicI64>,
-    /// How many pass whenever the clock is read.
+    /// The milliseconds that pass whenever the clock is read.
     step: Arc<AtomicI64>,
     _folder: TempDir,
 }
@@ -84,10 +84,10 @@ impl Answer {
     }
 }
 
-/// Whose token a request carries.
+/// The caller name of an admin, in place of an affiliate's id.
 pub(crate) const ADMIN: &str = "admin";
 
-/// What a rule is: where it is read alone it tells its health beside that.
+/// A rule without its health, which only reading a single rule adds.
 #[track_caller]
 pub(crate) fn without_health(mut rule: Value) -> Value {
     let health = rule.as_object_mut().and_then(|rule| rule.remove("health"));
@@ -100,7 +100,7 @@ impl Api {
         Self::sending_by(Sender::new(true).expect("an HTTP client can be made"))
     }
 
-    /// One whose trials go to public addresses alone, whatever its rules name.
+    /// An API whose trials go to public addresses alone, whatever its rules name.
     pub(crate) fn guarded() -> Self {
         Self::sending_by(Sender::new(false).expect("an HTTP client can be made"))
     }
@@ -121,7 +121,7 @@ impl Api {
         Self { router, tokens, engine, passed, step, _folder: folder }
     }
 
-    /// A process that begins anew on the same store: it remembers nothing.
+    /// Restarts the process on the same store: it remembers nothing.
     pub(crate) fn restart(&mut self) {
         let (passed, store) = (Arc::clone(&self.passed), self.engine.backend().clone());
         let now = move || morning() + SignedDuration::from_millis(passed.fetch_add(1, Ordering::Relaxed));
@@ -147,7 +147,7 @@ impl Api {
         morning() + SignedDuration::from_millis(self.passed.load(Ordering::Relaxed))
     }
 
-    /// The rows of a partition whose places begin so.
+    /// The rows of a partition whose places begin with this prefix.
     pub(crate) async fn rows(&self, partition: &str, prefix: &str) -> Vec<Item> {
         let partition = Partition::Table(partition.to_owned());
         let rows = self.engine.backend().query(&partition, &Range::prefix(prefix), Order::Ascending, 1_000).await;
@@ -200,7 +200,7 @@ impl Api {
         self.call(who, &format!("GET {path}"), Value::Null).await
     }
 
-    /// Creates a rule with this name and nothing special, but for the patch's members.
+    /// Creates a rule with this name and nothing special, except the patch's members.
     pub(crate) async fn rule(&self, who: &str, name: &str, members: Value) -> String {
         let mut document = json!({"name": name, "request": {"url": "http://127.0.0.1:1/p?t={transaction_id}"}});
         if let (Some(document), Value::Object(members)) = (document.as_object_mut(), members) {
@@ -211,7 +211,7 @@ impl Api {
         made.body["id"].as_str().expect("a rule has an id").to_owned()
     }
 
-    /// Takes over a sale of this affiliate with one new transaction, and makes the postbacks that follow: nobody listens to them.
+    /// Takes over a sale of this affiliate with one new transaction, and makes its postbacks, to a port without a receiver.
     pub(crate) async fn sale(&self, number: u32, affiliate: &str) {
         let detail = json!({
             "change_id": format!("chg_{number}"), "occurred_at": MORNING,
@@ -229,7 +229,7 @@ impl Api {
         self.work().await;
     }
 
-    /// Takes over what may be no event.
+    /// Takes over bytes that may be no event.
     pub(crate) async fn accept(&self, event: &[u8]) {
         self.engine.matcher().accept(&[event]).await.expect("the store is there");
     }

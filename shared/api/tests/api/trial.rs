@@ -1,4 +1,4 @@
-//! Trying rules out: what would be sent, why, and what a receiver answers (contract §3).
+//! Trying rules out: the request that would be sent, the reasons, and a receiver's response (docs/api.md).
 
 use serde_json::{Value, json};
 use tokio::{
@@ -42,7 +42,7 @@ fn event(affiliate: &str) -> Value {
     })
 }
 
-/// A receiver of one request: what it says to it, made from what it heard; `None`: nothing, ever.
+/// A receiver of one request: `say` makes its response from the request; `None`: no response, ever.
 async fn receiver(say: impl Fn(&str) -> Option<String> + Send + 'static) -> (String, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}", listener.local_addr().expect("it is bound"));

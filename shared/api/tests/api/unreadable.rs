@@ -77,7 +77,7 @@ async fn f1_no_row_that_can_t_be_read_stops_a_list_or_a_batch() {
                 let path = line.replace("{other}", &other);
                 for who in [ADMIN, "aff_7"] {
                     let answer = api.get(who, &path).await;
-                    // What is asked of the damaged rule alone can't be answered.
+                    // A request for the damaged rule alone can't be answered.
                     let alone = row.key.partition == format!("R#{other}") && path.contains(&other);
                     assert!(answer.status < 500 || alone, "{:?} {who} {path}: {}", row.key, answer.text);
                     assert!(who == ADMIN || !answer.text.contains("unreadable"), "{:?} {path}: {}", row.key, answer.text);
@@ -85,7 +85,7 @@ async fn f1_no_row_that_can_t_be_read_stops_a_list_or_a_batch() {
             }
             let explained = api.call(ADMIN, "POST /explain", json!({"event": sale(900)})).await;
             assert_eq!(explained.status, 200, "{:?}: {}", row.key, explained.text);
-            // A change of the same conversion, and one of another: what the row is not about goes on.
+            // A change of the same conversion, and one of another: everything that the row is not about goes on.
             let again = json!({"change_id": format!("again_{number}_{}", junk.len()), "occurred_at": "2026-11-22T09:00:00Z",
                 "conversion": {"conversion_id": "cnv_1", "version": 2 + number, "change": "updated", "type": "sale", "source": "link",
                     "affiliate_id": "aff_7", "advertiser_id": "adv_2", "offer_id": "off_5"},
@@ -108,7 +108,7 @@ async fn f1_no_row_that_can_t_be_read_stops_a_list_or_a_batch() {
     }
 }
 
-/// Makes the postbacks that are due. One that needs the row that can't be read comes again later, as ever.
+/// Makes the postbacks that are due. One that needs the unreadable row comes again later.
 async fn work(api: &Api) {
     let sender = Sender::new(true).expect("an HTTP client can be made");
     loop {

@@ -1,4 +1,4 @@
-//! A rule, a receiver that can be broken, and changes to tell it of: where repairs are tried.
+//! A rule, a receiver that can be broken, and changes to send it: for tests of repairs.
 
 use serde_json::{Value, json};
 use tracking_embedded::Limits;
@@ -22,7 +22,7 @@ impl Workshop {
         Self { api: Api::new(), receiver: Receiver::answering(status).await, sender }
     }
 
-    /// A rule of `who` that tells the receiver transaction, result and attempt; 2 attempts a minute apart unless the members say else.
+    /// A rule of `who` that sends the receiver transaction, result and attempt; 2 attempts a minute apart unless the members say else.
     pub(crate) async fn rule(&self, who: &str, members: Value) -> String {
         let url = format!("{}/p?t={{transaction_id}}&r={{result}}&n={{attempt}}", self.receiver.url);
         let retry = json!({"max_retries": 1, "delay_seconds": 60, "backoff": "fixed"});
@@ -66,12 +66,12 @@ impl Workshop {
         }
     }
 
-    /// Lets minutes pass one by one, and works what falls due.
+    /// Lets minutes pass one by one, and works the messages that fall due.
     pub(crate) async fn minutes(&self, minutes: usize) {
         self.steps(minutes, 67).await;
     }
 
-    /// Lets time pass in steps of so many seconds, and works what falls due.
+    /// Lets time pass in steps of so many seconds, and works the messages that fall due.
     pub(crate) async fn steps(&self, count: usize, seconds: i64) {
         for _ in 0..count {
             self.api.pass(seconds);
@@ -80,7 +80,7 @@ impl Workshop {
         }
     }
 
-    /// A change, and all that follows within some minutes.
+    /// A change, and everything that follows within some minutes.
     pub(crate) async fn told(&self, number: u32, version: u32, result: &str) {
         self.change(number, version, result).await;
         self.work_all().await;

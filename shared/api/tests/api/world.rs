@@ -15,7 +15,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// One whose rule this caller made for itself.
+    /// A world whose rule this caller made for itself.
     pub(crate) async fn of(owner: &str) -> Self {
         let api = Api::new();
         let rule = api.rule(owner, "R", json!({"secret_values": {"token": "t0ken"}})).await;
@@ -30,7 +30,7 @@ impl World {
         Self { api, rule, delivery, rejected, replay, receiver }
     }
 
-    /// The line with the things that there are, or with such as do not exist.
+    /// The line with the names of existing things, or of missing ones.
     pub(crate) fn about(&self, line: &str, existing: bool) -> String {
         let (_, path) = line.split_once(' ').expect("a method and a path");
         let (own, none) = match path.split('/').nth(1).unwrap_or_default() {

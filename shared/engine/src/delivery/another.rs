@@ -1,4 +1,4 @@
-//! A postback of a change whose id was used for another one, where no events are kept that would have told before (P2).
+//! A postback of a change whose id was used for another change, where no kept events would have shown it before (P2).
 //!
 //! Its delivery has the id of the other's, whose row proves that the other was taken over.
 
@@ -10,7 +10,7 @@ use crate::{
     store::Store,
 };
 
-/// Returns true if the row is that of another change. What was held is told by a later change than it began with.
+/// Returns true if the row is that of another change. A held delivery is published with a later change than it began with.
 pub(super) fn is_another(row: &DeliveryRow, job: &Job) -> bool {
     !job.held && !row.job.held && row.job.event != job.event
 }

@@ -18,7 +18,7 @@ const MAX_TOKEN: usize = 512;
 const SEPARATOR: char = '\n';
 /// The bytes of a token's proof.
 const TAG_BYTES: usize = 16;
-/// The text in place of a token where nothing may come of a callback.
+/// The text in place of a token where no callback is possible.
 const NO_TOKEN: &str = "trial";
 
 /// The step of a delivery that a callback is for.
@@ -74,7 +74,7 @@ pub(super) struct CallbackUrls {
     base: String,
     /// The rule and the delivery, with the key; none in a trial, whose URLs lead nowhere.
     of: Option<(Id, DeliveryId, Arc<SealingKey>)>,
-    /// The names under which they stand beside the variables, each with its step.
+    /// The names of the URLs among the variables, each with its step.
     names: Vec<(String, String)>,
 }
 
@@ -85,7 +85,7 @@ impl fmt::Debug for CallbackUrls {
 }
 
 impl CallbackUrls {
-    /// Those that the plan's texts hold; `None` if they hold none.
+    /// The URLs that the plan's texts hold; `None` if they hold none.
     pub(super) fn new(plan: &Plan, base: Option<&str>, of: Option<(&Job, Arc<SealingKey>)>) -> Option<Arc<Self>> {
         let names: Vec<_> = plan.callback_urls().map(|(name, step)| (name.to_owned(), step.to_owned())).collect();
         if names.is_empty() {

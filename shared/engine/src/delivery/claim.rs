@@ -38,17 +38,17 @@ use crate::{
     spans,
 };
 
-/// How often a rule is read that is being changed at the same time.
+/// The number of times that a rule is read that is being changed at the same time.
 const READS: usize = 10;
-/// How long a delivery waits for the one of its change that goes first, at most.
+/// The longest time that a delivery waits for the one of its change that goes first.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
-/// What concluding and recording an attempt may take after its timeout.
+/// The time that concluding and recording an attempt may take after its timeout.
 const CONCLUDING: Duration = Duration::from_secs(5);
 
-/// The reason of what waits because its rule is paused.
+/// The reason of a delivery that waits because its rule is paused.
 const PAUSED: &str = "the Tracking API is paused";
 
-/// The reason of what a newer delivery overtook (P3).
+/// The reason of a delivery that a newer one overtook (P3).
 const OVERTAKEN: &str = "a newer change of the same subject went first";
 
 /// A rule with the values of its secrets.
@@ -63,7 +63,7 @@ struct Asking<'a> {
     flow: Option<Box<InFlow>>,
     secrets: Arc<BTreeMap<String, String>>,
     seal: Seal,
-    /// The key of its line.
+    /// The key of its subject queue.
     key: Key,
     /// The time by which all work on it must be over, if there is one.
     until: Option<Timestamp>,
@@ -91,19 +91,19 @@ impl Asking<'_> {
     }
 }
 
-/// What a decision is taken on.
+/// The state that a decision is based on.
 #[derive(Default)]
 struct View {
-    /// The line's revision; none if there is no line, or it was not read.
+    /// The subject queue's revision; none if there is no such queue, or it was not read.
     rev: Option<u64>,
     line: Line,
     /// The revision of the delivery's own row.
     row_rev: Option<u64>,
-    /// What the log has of the deliveries on the line.
+    /// The log's rows of the deliveries on the subject queue.
     records: HashMap<DeliveryId, DeliveryRow>,
 }
 
-/// An attempt that the line lets go.
+/// An attempt that the subject queue grants.
 struct Won {
     row: Option<DeliveryRow>,
     /// The revision of its row.
@@ -114,16 +114,16 @@ struct Won {
     lease_until: Timestamp,
 }
 
-/// A line with a claim, to be written.
+/// A subject queue with a claim, to be written.
 struct Claim {
     line: Line,
     overtaken: Vec<DeliveryId>,
     won: Won,
 }
 
-/// What a decision came to.
+/// The result of a decision.
 enum Step {
-    /// Somebody else was faster: it is taken anew.
+    /// Somebody else was faster: the decision is taken again.
     Again,
     /// The message is dealt with.
     Settled,
@@ -133,7 +133,7 @@ enum Step {
 
 /// The reason why a rule does not send a delivery as it is now.
 enum NotNow {
-    /// It sends no more what matched in the delivery's epoch (P6).
+    /// It no longer sends deliveries of the job's epoch (P6).
     Off,
     /// Not for now: a value must be written again first, or it is paused.
     Standby(Standby),
@@ -151,10 +151,10 @@ impl<B: Backend> Deliveries<B> {
         if !self.store.complete(&mut job).await? {
             return incomplete::end(self, received, &job).await;
         }
-        // A first try finds no line most of the time. Where something may be known of it, it is read first.
+        // A first try finds no subject queue most of the time. Where something may be known of it, the queue is read first.
         let is_fresh = received.receipt.lane == Lane::Delivery && !received.redelivered && job.after.is_none();
         let key = keys::line(&job.id, &job.rule, &job.event.known().subject());
-        // Before anything else is decided, so that neither a rule that is gone nor time that is over loses what it has to publish.
+        // Before anything else is decided, so that what the message has to publish is not lost if the rule is gone or time is up.
         let mut view = if is_fresh { None } else { Some(self.read_line(received, &job, &key).await?) };
         let (rule, secrets) = match self.sending_rule(&job).await? {
             Ok(ready) => ready,
@@ -196,7 +196,7 @@ impl<B: Backend> Deliveries<B> {
         }
     }
 
-    /// Takes one decision of the line, and does what it says.
+    /// Takes one decision of the subject queue, and acts on it.
     async fn step(&self, asking: &mut Asking<'_>, view: View) -> Result<Step, StoreError> {
         let now = self.store.now();
         let Asking { received, job, rule, .. } = &*asking;
@@ -263,7 +263,7 @@ impl<B: Backend> Deliveries<B> {
         Ok(if self.end(received, ending, state, why).await? { Step::Settled } else { Step::Again })
     }
 
-    /// The question to the line.
+    /// The question to the subject queue.
     fn ask<'a>(&self, asking: &'a Asking<'_>, base: u32, now: Timestamp) -> Ask<'a> {
         let Asking { received, job, .. } = asking;
         Ask {
@@ -278,7 +278,7 @@ impl<B: Backend> Deliveries<B> {
         }
     }
 
-    /// Writes a line with a claim, once the rule's rate lets it go.
+    /// Writes a subject queue with a claim, once the rule's rate lets it go.
     async fn win(&self, asking: &mut Asking<'_>, view: &View, claim: Claim, now: Timestamp) -> Result<Step, StoreError> {
         let Claim { line, overtaken, won } = claim;
         if let Some(step) = receiver::wait(self, asking, view, won.attempt).await? {
@@ -299,12 +299,12 @@ impl<B: Backend> Deliveries<B> {
         Ok(Step::Send(Box::new(Won { row, ..won })))
     }
 
-    /// The rule sends this no more (P6).
+    /// Ends a delivery that its rule does not send any more (P6).
     async fn end_switched_off(&self, received: &Received, job: &Job) -> Result<Claiming, StoreError> {
         for _ in 0..READS {
             let row = self.store.read_row::<DeliveryRow>(keys::delivery(&job.id)).await?;
             if row.as_ref().is_some_and(|(row, _)| row.job.epoch > job.epoch) {
-                // A person sent it again since: that has a message of its own.
+                // A person has resent it since: the resend has a message of its own.
                 self.store.commit_one(received.done()).await?;
                 return Ok(Claiming::Settled);
             }
@@ -316,7 +316,7 @@ impl<B: Backend> Deliveries<B> {
         Err(StoreError::Contended(format!("the row of delivery {}", job.id)))
     }
 
-    /// Nothing is sent that its lease or its process may not outlive: a newer change could be sent beside it (P3). What was claimed stays
+    /// Refuses a send that may outlive its lease or its process: a newer change could be sent beside it (P3). The claimed attempt stays
     /// counted.
     fn in_time(&self, asking: &Asking<'_>, lease_until: Timestamp) -> Result<(), StoreError> {
         let over = self.store.now() + asking.call().request.timeout().duration();
@@ -326,8 +326,8 @@ impl<B: Backend> Deliveries<B> {
         Ok(())
     }
 
-    /// The rule as it is now with its secrets, if it still sends what matched in the job's epoch (P6). All that sending needs is
-    /// read before an attempt is counted.
+    /// The rule as it is now with its secrets, if it still sends deliveries of the job's epoch (P6). Everything that sending needs is read
+    /// before an attempt is counted.
     async fn sending_rule(&self, job: &Job) -> Result<Result<Ready, NotNow>, StoreError> {
         for _ in 0..READS {
             let Some(item) = self.store.get_one(keys::head(&job.rule)).await? else { return Ok(Err(NotNow::Off)) };
@@ -335,7 +335,7 @@ impl<B: Backend> Deliveries<B> {
             if !head.sends(job.epoch) {
                 return Ok(Err(NotNow::Off));
             }
-            // Text and secrets of a head that was replaced meanwhile may be gone: then it is read again.
+            // Text and secrets of a head that was replaced meanwhile may be gone: then the head is read again.
             let Some(definition) = self.rules.definition(&job.rule, &head).await? else { continue };
             let rule = Rule { id: job.rule.clone(), head: head.into(), definition };
             if let Some((reason, since)) = rule.head.unbound(&rule.definition) {
@@ -354,7 +354,7 @@ impl<B: Backend> Deliveries<B> {
         Err(StoreError::Unavailable(format!("the text or a secret of rule {} is missing", job.rule)))
     }
 
-    /// Writes a line if there is one to write. Returns false if somebody else changed it since it was read.
+    /// Writes a subject queue if there is one to write. Returns false if somebody else changed it since it was read.
     async fn swap_if_any(&self, key: Key, rev: Option<u64>, line: Option<&Line>, now: Timestamp) -> Result<bool, StoreError> {
         match line {
             Some(line) => self.swap_line(key, rev, line, now).await.is_done(),
@@ -362,7 +362,7 @@ impl<B: Backend> Deliveries<B> {
         }
     }
 
-    /// Writes a line if nobody else has changed it since it was read.
+    /// Writes a subject queue if nobody else has changed it since it was read.
     pub(crate) async fn swap_line(&self, key: Key, rev: Option<u64>, line: &Line, now: Timestamp) -> Swapped {
         let item = Item { expires: Some(now + self.store.memory()), ..rows::item(key.clone(), line) };
         self.store.swap_one(Swap { key, expect: rev, new: Some(item) }).await
@@ -379,7 +379,8 @@ impl<B: Backend> Deliveries<B> {
         }
     }
 
-    /// The line, and what the log has of this delivery and of those on the line. Publishes what the message may have left unpublished.
+    /// The subject queue, and the log's rows of this delivery and of those on the queue. Publishes events that the message may have left
+    /// unpublished.
     async fn read_line(&self, received: &Received, job: &Job, key: &Key) -> Result<View, StoreError> {
         let mut read = self.store.backend().get(&[key.clone(), keys::delivery(&job.id)]).await?;
         let own = read.pop().flatten();
@@ -401,7 +402,7 @@ impl<B: Backend> Deliveries<B> {
         Ok(View { rev, line, row_rev, records })
     }
 
-    /// Ends older deliveries that wait (P3). Should this be cut off, their own messages end them.
+    /// Ends older deliveries that wait (P3). If this is cut off, their own messages end them.
     async fn overtake(&self, overtaken: &[DeliveryId], why: &str) -> Result<(), StoreError> {
         if overtaken.is_empty() {
             return Ok(());
@@ -417,7 +418,7 @@ impl<B: Backend> Deliveries<B> {
             }
         }
         for swapped in self.store.backend().swap(swaps).await {
-            // Whoever was faster may have recorded an attempt.
+            // If somebody else was faster, that writer may have recorded an attempt.
             swapped.is_done()?;
         }
         Ok(())
@@ -431,7 +432,7 @@ impl<B: Backend> Deliveries<B> {
         let received = received.clone();
         let listed = AtomicBool::new(row.is_some() || job.held);
         let shown = AtomicBool::new(false);
-        // Those of a flow stand with its place.
+        // Variables of a flow are stored with its place.
         let own = row.as_ref().filter(|_| flow.is_none()).map(|row| seal.open(row)).transpose()?;
         Ok(Claiming::Send(Box::new(Claimed {
             received,

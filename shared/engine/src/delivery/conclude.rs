@@ -1,4 +1,4 @@
-//! Concluding an attempt: the answer's meaning, what is next, and the record of both.
+//! Concluding an attempt: the answer's meaning, the next action, and the record of both.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -29,12 +29,12 @@ use crate::{
     sender::SendFault,
 };
 
-/// How much of a request's body the log keeps, in bytes.
+/// The most bytes of a request's body that the log keeps.
 const LOGGED_BODY: usize = 16_384;
 /// The time for which a delivery keeps its subject queue for a step that follows at once (W4).
 const KEEPS: SignedDuration = SignedDuration::from_secs(60);
-/// How much longer than the log's retention a row of an earlier attempt is kept. Its delivery is kept for the retention from its end
-/// on, and it ends within that time: 30 retries of at most a day each, with their jitter, are 33 days (L1, L2).
+/// The time beyond the log's retention for which a row of an earlier attempt is kept. Its delivery is kept for the retention from its end
+/// on, and it ends within this time: 30 retries of at most a day each, with their jitter, are 33 days (L1, L2).
 const LONGEST_OPEN: SignedDuration = SignedDuration::from_hours(24 * 45);
 
 /// The result of an attempt: the request as people may see it, the response without secrets, and its meaning.
@@ -61,7 +61,7 @@ impl Understood {
 }
 
 impl Understood {
-    /// The result as its receiver's health sees it (B1); `None` if nothing says why there is no response.
+    /// The result for its receiver's health (B1); `None` if the reason for the missing response is unknown.
     fn sign(&self) -> Option<Sign> {
         let Self { judged, heard, .. } = self;
         match heard.status {
@@ -77,7 +77,7 @@ impl Understood {
 /// The row of a delivery after an attempt, before it is known whether its rule still sends.
 struct Draft {
     row: DeliveryRow,
-    /// What the platform is told.
+    /// The response data that is published to the platform.
     told: Option<Told>,
     followed: Followed,
 }
@@ -101,8 +101,9 @@ impl Draft {
 }
 
 impl<B: Backend> Deliveries<B> {
-    /// Concludes an attempt and records it, with the message's end in the same step. One that a fault of this machine kept from leaving
-    /// is given back instead, and comes again. Returns what follows at once in a flow, if something does: its message is settled then.
+    /// Concludes an attempt and records it, with the message's end in the same step. An attempt that a fault of this machine kept from
+    /// leaving is given back instead, and comes again. Returns the next request of the flow if it follows at once: the message is still
+    /// open then.
     ///
     /// # Errors
     /// Neither the store nor the queue takes the record: the attempt stays counted, and the message comes again.
@@ -112,7 +113,7 @@ impl<B: Backend> Deliveries<B> {
             sent => sent.map_err(|fault| fault.for_owner(&claimed.job.owner)),
         };
         let now = self.store.now();
-        // Where the store does not say, the record is written by whoever finds out.
+        // If the store does not answer, the record is written by the step that finds out.
         let holds = if now > claimed.lease_until { Box::pin(self.still_holds(&claimed)).await } else { Ok(true) };
         let may_have_left = sent.as_ref().err().is_none_or(SendFault::may_have_left);
         let (claimed, understood, draft) = Box::pin(self.understood(claimed, sent, now)).await;
@@ -138,7 +139,7 @@ impl<B: Backend> Deliveries<B> {
         recorded
     }
 
-    /// Another hand-out has claimed a later attempt since: this one only leaves its trace, and what it told.
+    /// Another hand-out has claimed a later attempt since: this one only leaves its trace, and publishes its response data.
     async fn leave_trace(
         &self,
         claimed: Claimed,
@@ -166,11 +167,11 @@ impl<B: Backend> Deliveries<B> {
         let Followed { mut next, reason, keep, is_at_once } = followed;
         let judged = &understood.judged;
         Box::pin(settle_kept(self, claimed, keep, &judged.forget)).await;
-        // Where the store does not say, the next claim asks again.
+        // If the store does not answer, the next claim asks again.
         if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
             next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
         }
-        // At the end the last attempt stands in the row.
+        // At the end the row holds the last attempt.
         (row.http_status, row.duration_ms) = (None, None);
         let mut earlier = None;
         match next {
@@ -222,7 +223,7 @@ impl<B: Backend> Deliveries<B> {
         let swap = |expect| Swap { key: keys::delivery(&row.job.id), expect, new: Some(self.store.delivery_item(&row)) };
         let mut swapped = self.store.swap_one(swap(claimed.row_rev)).await;
         if let (Swapped::Conflict(Some(held)), None) = (&swapped, claimed.row_rev) {
-            // The row of what was held is not read for its first attempt.
+            // The row of a held delivery is not read for its first attempt.
             if rows::read_item::<DeliveryRow>(held)?.state == State::Held {
                 swapped = self.store.swap_one(swap(Some(held.rev))).await;
             }
@@ -240,13 +241,13 @@ impl<B: Backend> Deliveries<B> {
         item
     }
 
-    /// Whether the rule still sends what matched in the job's epoch (P6).
+    /// Returns true if the rule still sends deliveries of the job's epoch (P6).
     async fn is_still_owed(&self, job: &Job) -> Result<bool, StoreError> {
         let Some(item) = self.store.get_one(keys::head(&job.rule)).await? else { return Ok(false) };
         Ok(rows::read_item::<Head>(&item)?.sends(job.epoch))
     }
 
-    /// Whether a lease that has run out was taken by nobody else.
+    /// Returns true if nobody else has taken a lease that has run out.
     async fn still_holds(&self, claimed: &Claimed) -> Result<bool, StoreError> {
         let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.known().subject());
         let Some(item) = self.store.get_one(key).await? else { return Ok(false) };
@@ -276,7 +277,7 @@ fn heard(claimed: &Claimed, sign: Sign) -> Heard {
     Heard { receiver, delivery: claimed.job.id.clone(), began: claimed.at, sign }
 }
 
-/// What the response told the platform (A3), if it differs from what this delivery last told.
+/// The response data to publish to the platform (A3), if it differs from the data that this delivery published last.
 pub(super) fn news(row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber) -> Option<Told> {
     let fingerprint = told.fingerprint();
     if told.is_empty() || row.told.as_ref() == Some(&fingerprint) {
@@ -288,7 +289,7 @@ pub(super) fn news(row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber) -> O
     Some(Told { external_id, ..told.clone() })
 }
 
-/// Tells the process's log how an attempt went.
+/// Logs the result of an attempt in the process's log.
 fn tell_log(row: &DeliveryRow, verdict: Verdict) {
     if row.state == State::Delivered {
         tracing::debug!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts, "delivered");

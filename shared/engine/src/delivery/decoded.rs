@@ -17,12 +17,12 @@ const MAX_CODINGS: usize = 3;
 /// The bytes at the beginning of an XML body in which its declaration is looked for.
 const DECLARATION_BYTES: usize = 128;
 
-/// The answer with its body decoded. A body that is not what its headers say stays as it came.
+/// The answer with its body decoded. A body that does not match its headers stays as it came.
 pub(super) fn decoded(answer: Answer) -> Answer {
     let answer = inflated(answer);
     let bytes = answer.body();
     let encoding = Encoding::for_bom(bytes).map(|(encoding, _)| encoding).or_else(|| charset(&answer)).unwrap_or(UTF_8);
-    // Without a byte order mark UTF-16 is big-endian, or what it begins with.
+    // Without a byte order mark UTF-16 is big-endian, unless its first bytes show otherwise.
     let encoding = if encoding == UTF_16LE && matches!(bytes, [0, first, ..] if *first != 0) { UTF_16BE } else { encoding };
     if encoding == UTF_8 {
         return answer;
@@ -75,7 +75,7 @@ fn inflated(mut answer: Answer) -> Answer {
         let body = answer.body();
         let inflated = match coding {
             "gzip" | "x-gzip" => read(MultiGzDecoder::new(body), answer.is_cut()),
-            // Some send the stream without the wrapping that the name stands for.
+            // Some servers send the stream without the wrapping that the name requires.
             "deflate" => {
                 read(ZlibDecoder::new(body), answer.is_cut()).or_else(|| read(DeflateDecoder::new(body), answer.is_cut()))
             }
@@ -84,7 +84,7 @@ fn inflated(mut answer: Answer) -> Answer {
         answer = match inflated {
             Some((body, true)) => answer.with_body(body).cut(Cut::TooLong),
             Some((body, false)) => answer.with_body(body),
-            // A text is what its header says it is not.
+            // The body is plain text although its header says otherwise.
             None if answer.is_cut() || std::str::from_utf8(body).is_ok() => answer,
             None => return answer.cut(Cut::Encoded),
         };
@@ -92,7 +92,8 @@ fn inflated(mut answer: Answer) -> Answer {
     answer
 }
 
-/// What a stream gives, and whether it gives more than may be read; `None` if it is broken. Of one that `is_cut` the beginning counts.
+/// The output of a stream; `true` beside it if there is more than may be read; `None` if the stream is broken. If `is_cut`, the beginning
+/// counts.
 fn read(stream: impl Read, is_cut: bool) -> Option<(Vec<u8>, bool)> {
     let mut body = Vec::new();
     let limit = u64::try_from(MAX_RESPONSE_BYTES).unwrap_or(u64::MAX).saturating_add(1);

@@ -28,7 +28,7 @@ pub(super) type Kept = BTreeMap<String, KeptText>;
 #[derive(Debug, Clone)]
 pub(crate) struct InFlow {
     pub(crate) progress: Progress,
-    /// The variables that texts read: those of the delivery, and what is kept for its rule (W5).
+    /// The variables that texts read: those of the delivery, and those that are kept for its rule (W5).
     pub(crate) variables: BTreeMap<String, String>,
     /// The kept variables as they were read; they are no part of the delivery.
     pub(super) kept: BTreeMap<String, String>,
@@ -80,7 +80,7 @@ impl InFlow {
         }
     }
 
-    /// The place of a trial, which reads what is kept and keeps nothing (W11).
+    /// The place of a trial, which reads kept variables and keeps nothing (W11).
     pub(crate) fn of_trial(plan: &Plan, progress: Progress, kept: KeptVariables, public_url: Option<&str>) -> Self {
         let (KeptVariables { values: kept, hidden }, emitted) = (kept, Vec::new());
         let callbacks = CallbackUrls::new(plan, public_url, None);
@@ -117,7 +117,7 @@ impl InFlow {
     }
 }
 
-/// Those of these variables that are kept, each for so many seconds; `hidden` names those that nobody sees.
+/// The kept ones of these variables, each for so many seconds; `hidden` names those that nobody sees.
 pub(super) fn keep(seconds: &BTreeMap<String, u32>, variables: &BTreeMap<String, String>, hidden: &BTreeSet<String>) -> Kept {
     let kept = |(name, seconds): (&String, &u32)| {
         let (value, is_hidden) = (variables.get(name)?.clone(), hidden.contains(name));

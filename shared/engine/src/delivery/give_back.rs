@@ -1,7 +1,7 @@
 //! Giving a claim back: a fault of this machine kept the request from leaving, so it is charged to nobody.
 //!
-//! First the line is written without the claim, then the message is put off. A crash before the first leaves the attempt counted; one
-//! between the two leaves the message unsettled, so that it comes again. The log gets no attempt.
+//! First the subject queue is written without the claim, then the message is deferred. A crash before the first leaves the attempt
+//! counted; a crash between the two leaves the message open, so that it comes again. The log gets no attempt.
 
 use std::sync::atomic::Ordering;
 
@@ -18,7 +18,7 @@ use crate::{
     sender::OurFault,
 };
 
-/// The attempts to write a line while others write it.
+/// The attempts to write a subject queue while others write it.
 const TRIES: usize = 10;
 
 impl<B: Backend> Deliveries<B> {
@@ -28,7 +28,7 @@ impl<B: Backend> Deliveries<B> {
     /// The store is unavailable, or somebody else holds the claim too: the attempt stays counted, and the message comes again.
     pub(super) async fn give_back(&self, claimed: Claimed, fault: &OurFault) -> Result<(), StoreError> {
         if claimed.shown.load(Ordering::Relaxed) {
-            // Its row says that it is being sent. As long as the claim stands, nobody else writes it.
+            // The row says that the delivery is being sent. Nobody else writes the row while the claim holds.
             let row = self.store.delivery_item(&claimed.row_or_new(State::Waiting));
             if let Err(error) = self.store.commit_one(Effects { put: vec![row], ..Effects::default() }).await {
                 tracing::debug!(%error, "the row shows that it is being sent until its next attempt");
@@ -51,7 +51,7 @@ impl<B: Backend> Deliveries<B> {
         self.recorder.record(effects, None).await
     }
 
-    /// Writes the line without the claim.
+    /// Writes the subject queue without the claim.
     async fn uncount(&self, claimed: &Claimed) -> Result<GivenBack, StoreError> {
         let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.known().subject());
         for _ in 0..TRIES {

@@ -1,7 +1,7 @@
 //! Secret variables: values that a response gave to later requests of its delivery, and that nobody sees (A3).
 //!
-//! The rule reads them as they are. What people see is masked afterwards: requests that hold them, and the responses that they came from.
-//! A variable whose value holds that of a secret one is secret too, and so is a part of a response that other steps refer to.
+//! The rule reads them as they are. People see them masked: in requests that hold them, and in the responses that they came from. A
+//! variable whose value holds that of a secret one is secret too, and so is a part of a response that other steps refer to.
 
 use std::{
     borrow::Cow,
@@ -57,7 +57,7 @@ impl Rendering<'_> {
         variables: &BTreeMap<String, String>,
         is_of_two_parties: bool,
     ) {
-        // Without the request as people see it, all that the event gave to the request would count as made of a secret.
+        // Without the request as people see it, everything that the event gave to the request would count as made of a secret.
         let shown = self.shown().ok();
         let (secrets, variables) =
             (self.scrubber(shown.as_ref(), is_of_two_parties), Scrubber::of_variables(variables, &self.secret_variables()));
@@ -66,7 +66,7 @@ impl Rendering<'_> {
         }
     }
 
-    /// Masks the values of secret variables in what came back and in its meaning. What the variables are set to stays.
+    /// Masks the values of secret variables in the response and its meaning. The new values of the variables stay.
     pub(super) fn hide(&self, sent: Sent, mut judged: Judged, shown: Option<&Rendered>) -> (Sent, Judged) {
         let secret = self.secret_variables();
         let values = |variables: &BTreeMap<String, String>| -> BTreeMap<String, String> {

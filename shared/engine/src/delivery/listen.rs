@@ -1,8 +1,8 @@
-//! A delivery that listens: it reads what came for its step, oldest first, and goes on; or its time is over (W17, W18).
+//! A delivery that listens: it reads the requests that came for its step, oldest first, and goes on; or its time is over (W17, W18).
 //!
-//! A callback stands in the store before its sender is answered, and the delivery stands listening in its row before it looks for
-//! callbacks. Whichever of both comes second finds the other: the sender's message finds the delivery listening, or the delivery finds the
-//! callback. A callback is read by one write of the row that names it, so that it is read once.
+//! A callback is stored before its sender is answered, and the delivery's row says that it listens before it looks for callbacks. The
+//! later of the two finds the other: the sender's message finds the delivery listening, or the delivery finds the callback. A callback is
+//! read by one write of the row that names it, so it is read once.
 
 use std::sync::Arc;
 
@@ -56,13 +56,13 @@ struct Read {
     judged: Judged,
     heard: Heard,
     shown: LoggedRequest,
-    /// The part of it that the platform is told.
+    /// The part of it that is published to the platform.
     told: Option<Told>,
     row: DeliveryRow,
 }
 
-/// The row of a delivery that is to read a callback, or that has read the one that the message told of and has not gone on; `None` if
-/// there is nothing for it to do now.
+/// The row of a delivery that is to read a callback, or that has read the callback of the message and has not gone on; `None` if there is
+/// nothing for it to do now.
 pub(crate) async fn hears<B: Backend>(
     store: &Store<B>,
     received: &Received,
@@ -70,7 +70,7 @@ pub(crate) async fn hears<B: Backend>(
 ) -> Result<Option<DeliveryRow>, StoreError> {
     let Some((row, _)) = store.read_row::<DeliveryRow>(keys::delivery(delivery)).await? else { return Ok(None) };
     if row.read_by.as_ref() == Some(&received.id) {
-        // The process died after this very message had read it: the flow goes on, or its end is told, by it or by none.
+        // The process died after this very message had read it: this message alone continues the flow, or publishes its end.
         return Ok(Some(row));
     }
     let is_looked_after = row.flow.as_deref().is_some_and(|flow| flow.until() != row.next_due);
@@ -114,7 +114,7 @@ impl<B: Backend> Walker<'_, B> {
             })
         });
         let Some((row, _)) = listening else {
-            // First it stands there, then it looks.
+            // The row says that it listens before it looks for callbacks.
             return self.rest(&flow, attempts, (store.now(), why)).await;
         };
         let place = flow.progress.expects().map(|name| keys::awaiting_delivery(&self.rule.id, name, &self.job.id));
@@ -132,7 +132,7 @@ impl<B: Backend> Walker<'_, B> {
             return self.follow(&flow, row.clone(), (moved, None)).await;
         }
         if now >= until {
-            // What was taken in time stands in the store by then.
+            // A callback that was taken in time is stored by then.
             return self.come_again_at(until + GRACE).await;
         }
         if row.next_due != Some(until) && self.write_place(&flow, attempts, (until, why)).await?.is_none() {
@@ -199,7 +199,7 @@ impl<B: Backend> Walker<'_, B> {
         self.deliveries.heavy.run(owner, judge).await
     }
 
-    /// Writes what follows into the row, then tells the platform, and lets the message come again or end.
+    /// Writes the next place into the row, then publishes to the platform, and lets the message come again or end.
     async fn follow(&self, flow: &InFlow, mut row: DeliveryRow, (moved, told): (Moved, Option<Told>)) -> Result<(), StoreError> {
         let Self { deliveries, received, job, rule, seal, .. } = *self;
         let (store, now) = (&deliveries.store, deliveries.store.now());
@@ -242,7 +242,7 @@ impl<B: Backend> Walker<'_, B> {
     }
 }
 
-/// A request from outside as what was sent is read: answer rules look at its query.
+/// A request from outside in the place of a sent request: answer rules look at its query.
 fn came(incoming: &IncomingRequest) -> Rendered {
     Rendered {
         method: if incoming.method == "GET" { Method::Get } else { Method::Post },
@@ -259,7 +259,7 @@ fn open(seal: &Seal, row: &DeliveryRow, name: &str, sealed: &str) -> Result<Inco
     serde_json::from_str(&opened).map_err(|error| StoreError::Corrupt { key: None, why: error.to_string() })
 }
 
-/// Adds the message that lets a delivery read what came for it.
+/// Adds the message that lets a delivery read the requests that came for it.
 pub(crate) fn tell(effects: &mut Effects, delivery: &DeliveryId, owner: &Owner, now: Timestamp) {
     let task = Task::Heard { delivery: delivery.clone() };
     effects.send.push(super::message(&task, super::group_of(owner, "heard"), now));

@@ -1,25 +1,25 @@
 //! The life of a delivery: one postback owed to one receiver for one event.
 //!
-//! # Who is who
+//! # The parts
 //!
 //! - A *message* of the queue is a nudge. It may come twice, late or out of order; it carries the owed delivery or its id alone, and
 //!   decides nothing. [`Worker`](crate::Worker) takes it and asks here.
-//! - The *row* of a delivery is what is known of it: its state, its attempts, what it still has to publish. A first try that goes
-//!   through has no row before it is concluded.
+//! - The *row* of a delivery holds everything known of it: its state, its attempts, its unpublished events. A first try that succeeds has
+//!   no row before it is concluded.
 //! - The *subject queue* ([`Line`](tracking_core::line::Line)) of a rule and a conversion or transaction says who may send next. The claim
 //!   of an attempt is one compare-and-set on it, and counts the attempt before anything is sent: a crash spends it (L1).
-//! - The *lease* of a claim is its timeout and what concluding takes. Within it nobody else sends for this delivery; it does not keep a
-//!   request that is late from arriving at its receiver. After it the attempt counts as cut off, ten minutes later if its record may be
-//!   on its way through the queue ([`recording`]).
+//! - The *lease* of a claim is its timeout and the time for concluding. Within it nobody else sends for this delivery; it does not keep a
+//!   late request from arriving at its receiver. After it the attempt counts as cut off, ten minutes later if its record may be on its way
+//!   through the queue ([`recording`]).
 //!
 //! # The way
 //!
-//! 1. [`claim`]: the subject queue and the row are read, the rule is read anew, a pure decision is taken, and written. Who was faster is met
-//!    by a conflict: the decision is taken again.
-//! 2. [`send`]: the request is rendered and sent. What a fault of this machine kept from leaving is given back uncharged ([`give_back`]).
+//! 1. [`claim`]: the subject queue and the row are read, the rule is read again, a pure decision is taken, and written. If another process
+//!    was faster, the write is a conflict: the decision is taken again.
+//! 2. [`send`]: the request is rendered and sent. A claim that a fault of this machine kept from leaving is given back ([`give_back`]).
 //! 3. [`conclude`]: the response is decoded and masked, the answer rules give a verdict, the retry policy says what follows.
-//! 4. [`recording`]: row, attempt and pages of the log are written first, with others' ([`Recorder`]); then the bus is told from the row's
-//!    [`outbox`]; then the message is acknowledged. What the table does not take waits in the queue as a record of its own.
+//! 4. [`recording`]: row, attempt and pages of the log are written first, with others' ([`Recorder`]); then the row's [`outbox`] is
+//!    published on the bus; then the message is acknowledged. A record that the table does not take waits in the queue.
 //!
 //! Between match and send a postback is in exactly one place that survives a crash: a message of the delivery lane, a message of the retry
 //! lane, or a due row ([`due`](crate::due)) that a sweep turns into a message. [`Deliveries::come_again`] chooses.
@@ -102,10 +102,10 @@ use pace::WaitPace;
 use render::Rendering;
 use sealed::Seal;
 
-/// The reason of what ends because its rule sends no more (P6).
+/// The reason of a delivery that ends because its rule sends no more (P6).
 pub(crate) const SWITCHED_OFF: &str = "the Tracking API was switched off or deleted";
 
-/// The reason of what a person stopped.
+/// The reason of a delivery that a person stopped.
 pub(crate) const STOPPED: &str = "stopped by a person";
 
 /// An attempt that is claimed: send it, then conclude it.
@@ -133,14 +133,14 @@ pub struct Claimed {
     /// The time of the first of the requests that follow on one another at once.
     began: Timestamp,
     at: Timestamp,
-    /// Whether the log lists the delivery.
+    /// `true` once the log lists the delivery.
     listed: AtomicBool,
     /// `true` once its row shows that it is being sent.
     shown: AtomicBool,
     under_way: UnderWay,
 }
 
-/// What a claim came to.
+/// The result of a claim.
 #[derive(Debug)]
 pub enum Claiming {
     /// Send this.
@@ -149,7 +149,7 @@ pub enum Claiming {
     Settled,
 }
 
-/// A delivery whose message is not settled yet, since more follows at once on the attempt that was recorded (W15).
+/// A delivery whose message is still open, since more follows at once on the attempt that was recorded (W15).
 #[derive(Debug)]
 pub struct Continued {
     pub(crate) received: Received,
@@ -159,7 +159,7 @@ pub struct Continued {
 }
 
 impl Continued {
-    /// What follows on an attempt.
+    /// The continuation after an attempt.
     fn of(claimed: &Claimed) -> Self {
         let Claimed { received, job, until, began, attempt, .. } = claimed;
         // A repeat of the call that has claimed the first attempt has a token of its own from here on.
@@ -190,7 +190,7 @@ impl Claimed {
         now + self.call().request.timeout().duration() > self.lease_until
     }
 
-    /// Which attempt this is; 1 is the first.
+    /// Returns the number of this attempt; 1 is the first.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -198,12 +198,12 @@ impl Claimed {
     /// The request as it is to be sent, with the secrets in it (Q5).
     ///
     /// # Errors
-    /// A value that may not stand in its place, such as a line break in a header (Q3): it can't be sent, now or later.
+    /// A value that is not allowed in its place, such as a line break in a header (Q3): it can't be sent, now or later.
     pub fn request(&self) -> Result<Rendered, RenderFault> {
         self.rendering().request()
     }
 
-    /// What it is rendered from.
+    /// Everything that it is rendered from.
     fn rendering(&self) -> Rendering<'_> {
         static NONE: BTreeSet<String> = BTreeSet::new();
         let of_row = || self.row.as_ref().map_or(&NONE, |row| &row.secret_variables);
@@ -251,7 +251,7 @@ impl Claimed {
         }
     }
 
-    /// What is to be listed now, unless the log lists it.
+    /// The listing to write now, unless the log lists the delivery.
     fn listing(&self, row: &DeliveryRow) -> Option<Listing> {
         (!self.listed.load(Ordering::Relaxed)).then(|| Listing::of(row))
     }
@@ -308,7 +308,7 @@ impl<B: Backend> Deliveries<B> {
         }
         publish_emitted(&self.store, &row).await?;
         row.emitted.clear();
-        // Should this be cut off, the message comes again, and publishes what is in the row.
+        // If this is cut off, the message comes again, and publishes the events in the row.
         let done = done_or_once_more(self, received, (&row.job, ending.definition));
         self.store.commit_one(Effects { publish: row.unpublished(), ..done }).await?;
         tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
@@ -316,9 +316,9 @@ impl<B: Backend> Deliveries<B> {
         Ok(true)
     }
 
-    /// Makes a message come again at a time: on the retry lane by its visibility, from the delivery lane by moving there, and for
-    /// long by a due row. The message names the delivery alone where its row holds the very same job; a row of what was held holds an
-    /// older one.
+    /// Makes a message come again at a time: on the retry lane by its visibility, from the delivery lane by moving there, and for long by
+    /// a due row. The message names the delivery alone where its row holds the very same job; the row of a held delivery holds an older
+    /// one.
     fn come_again(&self, received: &Received, job: &Job, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
         let now = self.store.now();
         if received.receipt.lane == Lane::Retry && at <= now + self.store.backend().longest_wait() {

@@ -1,8 +1,8 @@
-//! What a delivery tells the platform: it stands in the delivery's row before the bus is asked to take it, and what is published is always
-//! made of the row.
+//! The events that a delivery publishes to the platform: the delivery's row holds them before the bus is asked to take them, and they are
+//! always made of the row.
 //!
 //! A bus that refuses events, or a crash between the row and the bus, therefore repeats no request. The events of an outbox are published
-//! again, with the same `event_id`, when the message comes again whose work wrote them, and before the next attempt is claimed.
+//! again, with the same `event_id`, when the message comes again that wrote them, and before the next attempt is claimed.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ use crate::{
 };
 
 impl<B: Backend> Deliveries<B> {
-    /// Adds a row to what a step brings about, and the events that its outbox holds.
+    /// Adds a row to a step's effects, and the events of its outbox.
     pub(super) fn put_told(&self, effects: &mut Effects, row: &DeliveryRow) {
         effects.publish.extend(row.unpublished());
         if !row.has_unpublished() {
@@ -41,7 +41,7 @@ impl<B: Backend> Deliveries<B> {
             return;
         }
         effects.put.push(self.store.delivery_item(row));
-        // The next attempt need not publish it again. What is over has none, but may be sent again from its first step.
+        // The next attempt need not publish it again. A delivery that is over has no next attempt, but may be resent from its first step.
         if !row.state.is_ended() {
             effects.put_published.push(self.store.delivery_item(&published));
         } else if !row.emitted.is_empty() {
@@ -49,7 +49,7 @@ impl<B: Backend> Deliveries<B> {
         }
     }
 
-    /// Publishes what the work of this very message may have left unpublished.
+    /// Publishes events that the work of this very message may have left unpublished.
     ///
     /// # Errors
     /// Neither the bus nor the queue takes it: nothing else may be done with the message.
@@ -61,7 +61,7 @@ impl<B: Backend> Deliveries<B> {
         }
     }
 
-    /// Publishes what is left in a row's outbox.
+    /// Publishes the remaining events of a row's outbox.
     ///
     /// # Errors
     /// Neither the bus nor the queue takes it.
@@ -70,8 +70,8 @@ impl<B: Backend> Deliveries<B> {
     }
 }
 
-/// Publishes what the steps before a wait or an end emitted, and takes it out of the delivery's row. Cut off in between, it is
-/// published again, with the same `event_id`.
+/// Publishes the events that the steps before a wait or an end emitted, and removes them from the delivery's row. If it is cut off in
+/// between, they are published again, with the same `event_id`.
 ///
 /// # Errors
 /// Neither the bus nor the queue takes it, or the store is unavailable.
@@ -84,7 +84,7 @@ pub(super) async fn publish_emitted<B: Backend>(store: &Store<B>, row: &Delivery
         .await
 }
 
-/// Publishes all that a delivery's row holds, and takes it out of the row.
+/// Publishes all events in a delivery's row, and removes them from the row.
 ///
 /// # Errors
 /// As [`publish_emitted`].
@@ -106,14 +106,15 @@ async fn take_out<B: Backend>(
     let Some(item) = store.get_one(key.clone()).await? else { return Ok(()) };
     if let Some(published) = published(&rows::read_item(&item)?) {
         let new = Some(store.delivery_item(&published));
-        // Whoever else has written it publishes it once more.
+        // If somebody else has written it, that writer publishes it once more.
         let _other = store.swap_one(Swap { key, expect: Some(item.rev), new }).await.is_done()?;
     }
     Ok(())
 }
 
 impl DeliveryRow {
-    /// Writes into its outbox what its last response `told`, and its end if it has ended just now; `message` is the one that is worked.
+    /// Writes the data of its last response (`told`) into its outbox, and its end if it has ended just now; `message` is the one that is
+    /// worked.
     pub(super) fn note_told(&mut self, message: &Received, told: Option<Told>, now: Timestamp) {
         let ended = self.state.is_announced().then(|| (self.state, self.reason.clone()));
         let variables = told.iter().flat_map(|told| told.variables.keys());
@@ -172,13 +173,13 @@ impl DeliveryRow {
         told.into_iter().chain(ended).map(event).collect()
     }
 
-    /// The events of its outbox but for its end, which is not its end if more is known of it.
+    /// The events of its outbox without its end: if more is known of the delivery, that is not its end.
     pub(super) fn unpublished_told(&self) -> Vec<Published> {
         let outbox = self.outbox.as_ref().map(|outbox| Box::new(Outbox { ended: None, ..Outbox::clone(outbox) }));
         Self { outbox, ..self.clone() }.unpublished()
     }
 
-    /// What a response told the platform (A3); nothing where the chain of causes would be too long (P4).
+    /// The data that a response reports to the platform (A3); nothing where the chain of causes would be too long (P4).
     fn result_received(&self, outbox: &Outbox, told: &Told) -> Option<(&'static str, Value)> {
         let event = self.job.event.known();
         let causation = next_causation(event, &self.job.rule)?;
@@ -202,7 +203,7 @@ impl DeliveryRow {
         Some(("Conversion Result Received", detail))
     }
 
-    /// The bad end of a delivery (contract §1).
+    /// The bad end of a delivery (docs/results-out.md).
     fn ended(&self, outbox: &Outbox, state: State, reason: Option<&String>) -> (&'static str, Value) {
         let mut then = self.clone();
         then.attempts = outbox.attempt;
@@ -217,7 +218,7 @@ impl DeliveryRow {
     }
 }
 
-/// The delivery's causation for what its answer tells the platform; `None` when the chain would be too long (P4).
+/// The delivery's causation for the response data that it publishes; `None` when the chain would be too long (P4).
 fn next_causation(event: &Event, rule: &Id) -> Option<Value> {
     let depth = event.causation.as_ref().map_or(0, |causation| causation.depth) + 1;
     (depth <= DEEPEST_CAUSE).then(|| json!({"tracking_api_id": rule, "depth": depth}))

@@ -1,4 +1,4 @@
-//! What a rule owes: postbacks, and the messages that carry them.
+//! The postbacks that a rule owes, and the messages that carry them.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ pub(crate) fn group(job: &Job, host: &str) -> String {
     group_of(&job.owner, host)
 }
 
-/// The group of what concerns this part of an owner's, such as a receiver's host.
+/// The group of one part of an owner's work, such as a receiver's host.
 pub(crate) fn group_of(owner: &Owner, part: &str) -> String {
     let owner = owner.affiliate().map_or("admin", Id::as_str);
     format!("{}/{}", hash::text(&["owner", owner], 16), hash::text(&["group", owner, part], 16))

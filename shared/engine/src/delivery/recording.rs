@@ -1,9 +1,10 @@
-//! Recording an attempt whatever the table does: its response came, and a repeat of the request would be a second postback.
+//! Recording an attempt even if the table fails: its response came, and a repeat of the request would be a second postback.
 //!
 //! A table that refuses writes is asked again for up to ten seconds, while the lease lasts. Then the record goes to the retry lane
-//! ([`Task::Record`]) and the message is done: whoever works the record writes the row by compare-and-set, unless the log knows more of the
-//! delivery already. Until ten minutes after its lease an attempt without a record therefore does not count as cut off
-//! ([`Present::recording`](tracking_core::line::Present::recording)). Only a table and a queue that are down together can repeat a request.
+//! ([`Task::Record`]) and the message is done: the worker of the record writes the row by compare-and-set, unless the log knows more of
+//! the delivery already. Until ten minutes after its lease an attempt without a record therefore does not count as cut off
+//! ([`Present::recording`](tracking_core::line::Present::recording)). Only a table and a queue that are down together can repeat a
+//! request.
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ const TRIES: usize = 10;
 
 impl<B: Backend> Deliveries<B> {
     /// Records an attempt. `earlier` is the attempt if the row does not hold it. `holds`: no other hand-out can have claimed a later one.
-    /// Returns what follows at once, if something does: its message is not settled.
+    /// Returns the step that follows at once, if there is one: its message is still open.
     ///
     /// # Errors
     /// Neither the store nor the queue takes the record.
@@ -70,13 +71,13 @@ impl<B: Backend> Deliveries<B> {
         Ok(None)
     }
 
-    /// What recording an attempt brings about, the end of its message included unless the delivery is `continued`.
+    /// The effects of recording an attempt, the end of its message included unless the delivery is `continued`.
     fn as_recorded(&self, claimed: &Claimed, recording: &Recording, continued: bool) -> Effects {
         let Recording { row, earlier, host, .. } = recording;
         let mut effects = match row.next_due {
             _ if continued => Effects::default(),
             Some(due) if !row.state.is_ended() => {
-                // The message may come before the row is written: it names only a row that stands there already.
+                // The message may come before the row is written: it names only a row that is already stored.
                 self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.as_ref())
             }
             _ => done_or_once_more(self, &claimed.received, (&claimed.job, Some(&claimed.rule.definition))),
@@ -94,7 +95,7 @@ impl<B: Backend> Deliveries<B> {
         left.clamp(LEAST, PATIENCE).unsigned_abs()
     }
 
-    /// Records, again and again for as long as this. Returns false if that was not enough.
+    /// Records, again and again for as long as this. Returns false if no write succeeded in time.
     async fn record_within(&self, effects: &Effects, listing: Option<Listing>, left: Duration) -> bool {
         let deadline = Instant::now() + left;
         let mut longest = FIRST_PAUSE;
@@ -126,7 +127,7 @@ impl<B: Backend> Deliveries<B> {
             let known: Option<DeliveryRow> = stored.map(|item| rows::read_item(&item)).transpose()?;
             let standing = Standing::of(known.as_ref(), row);
             let mut put: Vec<_> = earlier.iter().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)).collect();
-            // This message holds what is told until the row is written: the row need not.
+            // This message holds the response data until the row is written: the row need not.
             let publish = match &known {
                 Some(known) if standing == Standing::This => known.unpublished(),
                 _ if standing == Standing::More => {
@@ -156,13 +157,13 @@ impl<B: Backend> Deliveries<B> {
     }
 }
 
-/// What follows at once on an attempt with this row: the next step of its flow, unless its message has been worked for long.
+/// The step that follows at once on an attempt with this row: the next of its flow, unless its message has been worked for long.
 fn continued(claimed: &Claimed, row: &DeliveryRow, now: Timestamp) -> Option<Continued> {
     let is_soon = now < claimed.began + AT_ONCE;
     (is_soon && row.keeps_until.is_some()).then(|| Continued::of(claimed))
 }
 
-/// What the log knows of a delivery, compared with a record.
+/// The log's knowledge of a delivery, compared with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     /// Less than the record: its row is written.
@@ -179,7 +180,7 @@ impl Standing {
         if known.published() == row.published() {
             return Self::This;
         }
-        // An end that somebody wrote who took the attempt for cut off is not true if it was delivered.
+        // A writer that took the attempt for cut off may have written an end. That end is not true if the attempt was delivered.
         let was_delivered = row.state == State::Delivered && known.state.is_ended() && known.state != State::Delivered;
         let is_latest = known.attempts < row.attempts || (known.attempts == row.attempts && was_delivered);
         if is_latest && known.base == row.base { Self::Less } else { Self::More }

@@ -1,4 +1,4 @@
-//! What an attempt sends, and how it reads what comes back: the same for deliveries and for what people try out.
+//! The request of an attempt, and the reading of its response: the same for deliveries and for trials.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +29,7 @@ use crate::{
     sender::SendFault,
 };
 
-/// How much of an answer people see, in bytes.
+/// The most bytes of an answer that people see.
 pub(crate) const SHOWN_ANSWER: usize = 4_096;
 
 /// A body up to so many bytes takes less than a millisecond to read, mask and judge.
@@ -49,19 +49,19 @@ pub(crate) struct Rendering<'a> {
     pub(crate) is_test: bool,
     pub(crate) at: Timestamp,
     pub(crate) secrets: &'a BTreeMap<String, String>,
-    /// What earlier answers set (A3).
+    /// The variables that earlier answers set (A3).
     pub(crate) variables: &'a BTreeMap<String, String>,
     /// The names of those that were secret when they were set, whatever the rule says of them now.
     pub(crate) secret_variables: &'a BTreeSet<String>,
 }
 
-/// What an answer, or that there is none, came to.
+/// The meaning of an answer, or of its absence.
 pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
     /// The verdict in words.
     pub(crate) why: String,
     pub(crate) told: Told,
-    /// The variables among what it told whose values nobody sees.
+    /// The variables in `told` whose values nobody sees.
     pub(crate) hidden: BTreeSet<String>,
     pub(crate) notes: Vec<String>,
     /// The target that the deciding answer rule names.
@@ -73,7 +73,8 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    /// The variables after the response: what it set, what other steps refer to of it, and those of before that it did not drop.
+    /// The variables after the response: those that it set, the parts of it to which other steps refer, and earlier ones that it did not
+    /// drop.
     pub(crate) fn variables_after(&self, before: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let is_dropped = |name: &String| self.forget.iter().any(|dropped| **dropped == **name);
         let kept = before.iter().filter(|(name, _)| !is_dropped(name)).map(|(name, value)| (name.clone(), value.clone()));
@@ -86,7 +87,7 @@ impl Judged {
     }
 }
 
-/// What people see of what came back, secrets masked (Q5).
+/// The part of a response that people see, secrets masked (Q5).
 pub(crate) struct Heard {
     pub(crate) status: Option<u16>,
     pub(crate) answer: Option<String>,
@@ -118,7 +119,7 @@ impl<'a> Rendering<'a> {
         }
     }
 
-    /// What macros read, with these values or masks for secrets.
+    /// The values that macros read, with these values or masks for secrets.
     pub(crate) fn scope<'s>(&'s self, secrets: &'s BTreeMap<String, String>, answer: Option<&'s Answer>) -> Scope<'s>
     where
         'a: 's,
@@ -151,12 +152,12 @@ impl<'a> Rendering<'a> {
         call_of(self.definition, self.flow)
     }
 
-    /// The rules that read what comes back, or what comes in where its step listens.
+    /// The rules that read the response, or the callback where its step listens.
     fn answer(&self) -> &'a AnswerRules {
         self.listening().map_or(&self.call().answer, |listen| &listen.answer)
     }
 
-    /// The step that it stands in, if that listens.
+    /// The step that it is at, if that listens.
     fn listening(&self) -> Option<&'a Listen> {
         self.definition.plan.listen(&self.flow?.progress.step)
     }
@@ -176,14 +177,14 @@ impl<'a> Rendering<'a> {
         self.call().request.render(&self.scope(secrets, None))
     }
 
-    /// The scrubber of this attempt's secrets, and of what its request made of them (Q5). `shown` is the request as people may see it. Where
-    /// the values are of `two_parties`, nothing of a response is shown or read.
+    /// The scrubber of this attempt's secrets, and of texts that its request made of them (Q5). `shown` is the request as people may see
+    /// it. Where the values are of `two_parties`, nothing of a response is shown or read.
     pub(crate) fn scrubber(&self, shown: Option<&Rendered>, two_parties: bool) -> Scrubber {
         let secrets = self.secrets.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         if two_parties {
             return Scrubber::hiding(&secrets);
         }
-        // Without a request there is no answer: what follows speaks of no more than the secrets.
+        // Without a request there is no answer: the reason that follows holds at most the secrets.
         let real = if secrets.is_empty() { None } else { self.request().ok() };
         // The rule may read its secret variables again.
         let with_variables = self.has_secret_variables().then(|| self.render(&masks(self.secrets)).ok()).flatten();
@@ -192,14 +193,14 @@ impl<'a> Rendering<'a> {
         Scrubber::new(&Texts { secrets, derived: real.map(derived).unwrap_or_default() })
     }
 
-    /// Judges what came back, masked (A1, A2), and reads what it told (A3). Returns it as people may see it, with its meaning. `shown` is the
-    /// request as people may see it.
+    /// Judges a response, masked (A1, A2), and extracts its data (A3). Returns the response as people may see it, with its meaning.
+    /// `shown` is the request as people may see it.
     pub(crate) fn read(&self, sent: Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> (Sent, Judged) {
         // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
         self.read_at(sent, shown.map_or("", |shown| &shown.url), shown, scrubber)
     }
 
-    /// The same for what came to this URL, or from it.
+    /// The same for a request that came to this URL, or a response from it.
     pub(crate) fn read_at(&self, sent: Sent, url: &str, shown: Option<&Rendered>, scrubber: &Scrubber) -> (Sent, Judged) {
         let judged = self.judge(&sent, url, scrubber);
         self.hide(sent, judged, shown)
@@ -226,8 +227,8 @@ impl<'a> Rendering<'a> {
         }
     }
 
-    /// The words for it if the delivery would have more of variables with these than it may. Those that are kept for later deliveries do not
-    /// count.
+    /// The fault's text if the delivery would have more of variables with these than it may. Variables that are kept for later deliveries
+    /// do not count.
     fn too_long(&self, told: &Told, references: &[(String, String)]) -> Option<String> {
         let kept = self.definition.plan.kept_variables();
         let new = || references.iter().map(|(name, value)| (name, value)).chain(&told.variables);
@@ -296,7 +297,7 @@ impl<'a> Rendering<'a> {
     }
 }
 
-/// The words for a redirect, which is not followed.
+/// The text for a redirect, which is not followed.
 fn redirect(answer: &Answer) -> Option<String> {
     const SHOWN_BYTES: usize = 500;
     let location = answer.header("location").filter(|_| (300..400).contains(&answer.status));
@@ -306,12 +307,12 @@ fn redirect(answer: &Answer) -> Option<String> {
     })
 }
 
-/// Returns true if reading what came back may take milliseconds.
+/// Returns true if reading the response may take milliseconds.
 pub(crate) fn is_heavy(sent: &Sent) -> bool {
     sent.as_ref().is_ok_and(|answer| answer.body().len() > LIGHT_BODY_BYTES || answer.header("content-encoding").is_some())
 }
 
-/// Decodes what came back and masks the secrets in it (Q5), before anything judges, reads or shows it.
+/// Decodes a response and masks the secrets in it (Q5), before anything judges, reads or shows it.
 pub(crate) fn masked(sent: Sent, scrubber: &Scrubber) -> Sent {
     sent.map(|answer| scrubber.answer(decoded(answer)))
 }

@@ -63,8 +63,8 @@ impl Seal {
         Ok(variables)
     }
 
-    /// Writes variables into a row in place of those that it has, the secret ones sealed: those that the rule or the row calls so, and
-    /// those whose values hold that of one.
+    /// Writes variables into a row in place of those that it has. The secret ones are sealed: those that the rule or the row calls secret,
+    /// and those whose values hold that of a secret one.
     pub(super) fn write(&self, definition: &Definition, row: &mut DeliveryRow, variables: BTreeMap<String, String>) {
         (row.variables, row.sealed) = (variables, None);
         let Some(key) = &self.0 else { return };

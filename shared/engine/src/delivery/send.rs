@@ -28,7 +28,7 @@ impl<B: Backend> Deliveries<B> {
         if let Ok(sent) = timeout(self.store.settings.shown_after.unsigned_abs(), &mut sending).await {
             return sent;
         }
-        // Only for people to see. It is waited for, so that no such write lands after the record, while the request goes on.
+        // Only for people to see. It is waited for, while the request goes on, so that no such write lands after the record.
         let rest = SLOW_AFTER.saturating_sub(self.store.settings.shown_after.unsigned_abs());
         let (sent, shown) = join(timeout(rest, &mut sending), self.show_as_sending(claimed)).await;
         if let Err(error) = shown {

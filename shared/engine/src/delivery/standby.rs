@@ -15,7 +15,7 @@ use crate::{
 
 /// The longest wait.
 pub(crate) const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(72);
-/// The times between two looks: a quarter of what has been waited, within these.
+/// The bounds of the time between two looks, which is a quarter of the time waited so far.
 const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 /// The pause after somebody else wrote the row.
@@ -26,13 +26,13 @@ const AGAIN: SignedDuration = SignedDuration::from_secs(1);
 pub(super) struct Standby {
     pub(super) rule: Rule,
     pub(super) cause: Cause,
-    /// Names the secret, if it is one.
+    /// The reason; it names the secret, if it is one.
     pub(super) reason: String,
     pub(super) since: Timestamp,
 }
 
 impl<B: Backend> Deliveries<B> {
-    /// Lets a postback wait, or ends it. No attempt is charged, and its place on the line is as it was.
+    /// Lets a postback wait, or ends it. No attempt is charged, and its place on the subject queue is as it was.
     pub(super) async fn stand_by(&self, received: &Received, job: &Job, standby: &Standby) -> Result<(), StoreError> {
         let now = self.store.now();
         let key = keys::delivery(&job.id);

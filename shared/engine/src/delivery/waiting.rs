@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl<B: Backend> Deliveries<B> {
-    /// Shows a first try that waits until then, and returns its row. One that waits for no longer than running attempts go unshown has
-    /// none, nor has one of which somebody else has written a row by now.
+    /// Shows a first try that waits until then, and returns its row. A try that waits no longer than running attempts go unshown has no
+    /// row, nor has one whose row somebody else has written by now.
     pub(super) async fn show_waiting(
         &self,
         job: &Job,

@@ -1,6 +1,6 @@
 //! The flow of a delivery whose rule has steps or a fixed delay (W1–W4): walking on before a claim, and after a response.
 //!
-//! The steps between two requests are run by core. Their result stands in the delivery's row before the next request is claimed, so that a
+//! Core runs the steps between two requests. Their result is stored in the delivery's row before the next request is claimed, so that a
 //! crash repeats no finished step (W3). A rule with one request has none of this, and costs nothing for it.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -39,7 +39,7 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 const LOOK_SPREAD_MS: u64 = 3_000;
 /// The longest time between two such looks: it grows with the time that has been waited.
 const LONGEST_LOOK: SignedDuration = SignedDuration::from_mins(2);
-/// The tries to write a line while others write it.
+/// The tries to write a subject queue while others write it.
 const PLACE_TRIES: usize = 10;
 
 /// The request that is next, or that none is for now.
@@ -77,14 +77,14 @@ impl<B: Backend> Walker<'_, B> {
         let public_url = store.settings.public_url.as_deref();
         let flow = InFlow::of((self.rule, self.job), (row, self.seal), kept, (public_url, store.now()))?;
         if row.is_some_and(|row| row.state.is_ended()) {
-            // The subject queue says what becomes of the message.
+            // The subject queue decides on the message.
             return Ok(WalkedOn::Send(Box::new(flow)));
         }
         self.stand(flow, row.map_or(0, |row| row.attempts)).await
     }
 
-    /// Goes on where the repeats of a step are used up (L3). `attempts` were claimed, `why` says how the last one went. Returns the end of
-    /// the delivery, if it ends.
+    /// Goes on where the repeats of a step are used up (L3). `attempts` were claimed, `why` is the result of the last one. Returns the end
+    /// of the delivery, if it ends.
     pub(super) async fn walk_on_exhausted(
         &self,
         flow: &InFlow,
@@ -106,7 +106,7 @@ impl<B: Backend> Walker<'_, B> {
         }
     }
 
-    /// Walks after so many attempts, and deals with what does not lead to a request.
+    /// Walks after so many attempts, and deals with a place that does not lead to a request.
     async fn stand(&self, flow: InFlow, attempts: u32) -> Result<WalkedOn, StoreError> {
         let now = self.deliveries.store.now();
         let walked = if self.rule.definition.is_heavy {
@@ -124,7 +124,7 @@ impl<B: Backend> Walker<'_, B> {
         self.keep(&flow, &keep).await?;
         match stance {
             Stance::Send => {
-                // Who waits finds out again whether the step is still to be run.
+                // A delivery that waits finds out again whether the step is still to be run.
                 if self.is_behind {
                     self.wait_behind(&before, attempts).await?;
                     return Ok(WalkedOn::Settled);
@@ -164,7 +164,7 @@ impl<B: Backend> Walker<'_, B> {
     }
 
     /// Takes the lease on a step that sets kept variables (W5). Returns the time at which to look again if another delivery has it, and
-    /// why it waits.
+    /// the reason of the wait.
     async fn await_lease(&self, flow: &mut InFlow) -> Result<Option<(Timestamp, String)>, StoreError> {
         let step = &flow.progress.step;
         let plan = &self.rule.definition.plan;
@@ -192,7 +192,7 @@ impl<B: Backend> Walker<'_, B> {
         self.deliveries.rules.change_kept(self.rule, &KeptChange { keep, ..KeptChange::default() }).await
     }
 
-    /// The question to its line by a delivery that waits for its first request.
+    /// The question to its subject queue by a delivery that waits for its first request.
     pub(super) fn ask(&self) -> Ask<'_> {
         let (store, job, call) = (&self.deliveries.store, self.job, self.rule.definition.plan.first_call());
         Ask {
@@ -207,12 +207,12 @@ impl<B: Backend> Walker<'_, B> {
         }
     }
 
-    /// Puts a delivery with a fixed delay on its line, so that what came later is sent later (P3, W10).
+    /// Puts a delivery with a fixed delay on its subject queue, so that later changes are sent later (P3, W10).
     async fn keep_place(&self, until: Timestamp) -> Result<(), StoreError> {
         self.change_line(|line| Some((line.waiting(&self.ask(), 1, until, None)?, ()))).await.map(drop)
     }
 
-    /// Writes what becomes of the line of a delivery, unless nothing does. Returns what was said beside it.
+    /// Changes and writes the subject queue of a delivery, unless nothing changes. Returns the other half of the result of `change`.
     pub(super) async fn change_line<T>(&self, change: impl Fn(&Line) -> Option<(Line, T)>) -> Result<Option<T>, StoreError> {
         let (store, job) = (&self.deliveries.store, self.job);
         let key = keys::line(&job.id, &job.rule, &job.event.known().subject());
@@ -287,7 +287,7 @@ fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTre
     walked
 }
 
-/// Keeps, forgets and releases what a response and the steps after it say, before anything says that they are over.
+/// Keeps, forgets and releases what a response and the steps after it say, before any row says that they are over.
 pub(super) async fn settle_kept<B: Backend>(deliveries: &Deliveries<B>, claimed: &Claimed, keep: Kept, forget: &[Box<str>]) {
     let Some(flow) = claimed.flow.as_deref() else { return };
     let read = |name: &str| Some((name.to_owned(), flow.kept.get(name)?.clone()));
@@ -349,7 +349,7 @@ pub(super) fn after_response(
             let is_at_once = matches!(stance, Stance::Send);
             let (next, reason) = match stance {
                 Stance::Send => (Next::Again(now), Some(next_step(&flow))),
-                // Whoever listens is woken at once, and asks what has come meanwhile.
+                // A delivery that listens is woken at once, and looks for the callbacks that have come meanwhile.
                 Stance::Listen(_, why) => (Next::Again(now), Some(why)),
                 Stance::Wait(until, why) => (Next::Again(until), Some(why)),
                 Stance::End(state, reason) => (Next::Ended(state, reason), None),

@@ -1,5 +1,5 @@
-//! A postback that is held, or was held and never sent, and that a person wants sent now: what the hold knows of it goes out as if it
-//! had been held too long and were to be sent as it is (F3). If the conversion settles later, that is sent still.
+//! A postback that is held, or was held and never sent, and that a person wants sent now: the hold's present state goes out as on expiry
+//! with `on_expiry: send_current` (F3). If the conversion settles later, the settled state is still sent.
 
 use jiff::SignedDuration;
 use tracking_core::{
@@ -17,25 +17,25 @@ use crate::{
     rules::{Refused, Rule},
 };
 
-/// When the message comes that brings about what a cut off process left in the outbox.
+/// The delay of the message that carries out what a cut-off process left in the outbox.
 const AFTERWARDS: SignedDuration = SignedDuration::from_secs(30);
 
-/// What was held and never sent, as it is known now.
+/// A held and never sent postback in its present state.
 pub(crate) struct Known {
     due: Due,
-    /// What is sent.
+    /// The event to send.
     pub(crate) event: StoredEvent,
-    /// What it was held with.
+    /// The event that it was held with.
     held: Event,
-    /// Whether it is the delivery that the hold would release.
+    /// `true` if it is the delivery that the hold would release.
     is_own: bool,
-    /// Whether the hold still holds it.
+    /// `true` if the hold still holds it.
     pub(crate) is_held: bool,
 }
 
 impl<B: Backend> Holds<B> {
-    /// What was held and never sent, as it would be sent now: the hold's newest state, judged as what is released (F3, V3). `Err`: why it
-    /// can't be sent.
+    /// Reads a held and never sent postback as it would be sent now: the hold's newest state, judged like a released one (F3, V3). `Err`:
+    /// the reason why it can't be sent.
     pub(crate) async fn known_now(&self, rule: &Rule, row: &DeliveryRow) -> Result<Result<Known, String>, StoreError> {
         let held = row.job.event.known();
         let Some(stored) = self.read_hold(&held.conversion.conversion_id, rule).await? else {
@@ -54,7 +54,7 @@ impl<B: Backend> Holds<B> {
         })
     }
 
-    /// Tells the hold that a person has this sent. `false`: somebody else changed the hold, look again.
+    /// Notes in the hold that a person has this sent. `false`: somebody else changed the hold, look again.
     pub(crate) async fn tell_hold(&self, rule: &Rule, known: &Known) -> Result<bool, StoreError> {
         let conversion = &known.held.conversion.conversion_id;
         let Some(mut stored) = self.read_hold(conversion, rule).await? else { return Ok(true) };
@@ -95,14 +95,14 @@ impl<B: Backend> Holds<B> {
     }
 }
 
-/// Whether a delivery is the one that this rule's hold would release, and not one from before the rule was switched off (P6).
+/// Returns true if a delivery is the one that this rule's hold would release, and not one from before the rule was switched off (P6).
 pub(crate) fn is_own(rule: &Rule, row: &DeliveryRow) -> bool {
     let event = row.job.event.known();
     let cause = Cause::Final(rule.head.epoch);
     DeliveryId::derive(&event.conversion.conversion_id, &rule.id, &event.subject().to_string(), cause) == row.job.id
 }
 
-/// Why something is not sent although a person asks for it.
+/// The reason why a postback is not sent although a person asks for it.
 fn unsendable(release: Release) -> Option<String> {
     match release {
         Release::Send | Release::End(_) => None,
@@ -115,7 +115,7 @@ fn unsendable(release: Release) -> Option<String> {
 }
 
 impl super::Outbox {
-    /// What is to be handed over of a delivery.
+    /// Returns the job to hand over for a delivery.
     fn job(&self, id: &DeliveryId) -> Option<crate::rows::Job> {
         self.to_send().find(|job| job.id == *id).cloned()
     }

@@ -1,4 +1,4 @@
-//! Kept changes and holds: what taking them in would come to, without writing anything; and taking them in.
+//! Kept changes and holds: a dry run of taking them in, which writes nothing; and taking them in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,13 +21,13 @@ use crate::{
 /// A hold as it would be.
 pub(crate) struct Imagined {
     hold: Hold,
-    /// The subjects that it has in truth.
+    /// The subjects that are stored.
     known: BTreeSet<Subject>,
-    /// Those of them that fire again.
+    /// The known subjects that fire again.
     again: BTreeSet<Subject>,
 }
 
-/// What a hold would come to.
+/// The counts of a dry run of a hold.
 pub(crate) struct Foreseen {
     /// Postbacks that go out at once.
     pub(crate) owed: usize,
@@ -66,8 +66,8 @@ impl<B: Backend> Holds<B> {
         Ok(())
     }
 
-    /// Reads the holds of these changes' conversions. A change of which the rule takes nothing needs none: it begins no hold, and one
-    /// that exists has taken it in already.
+    /// Reads the holds of these changes' conversions. A change of which the rule takes nothing needs none: it begins no hold, and an
+    /// existing hold has taken it in already.
     async fn imagine(
         &self,
         rule: &Rule,
@@ -94,7 +94,7 @@ impl<B: Backend> Holds<B> {
         Ok(())
     }
 
-    /// What a hold would come to.
+    /// Counts the postbacks that a hold would make.
     pub(crate) fn foreseen(&self, rule: &Rule, Imagined { hold, known, again }: &Imagined) -> Foreseen {
         let already = again.len();
         if is_foreign(&rule.head.owner, &hold.newest.conversion) {
@@ -109,7 +109,7 @@ impl<B: Backend> Holds<B> {
         Foreseen { owed, held, already }
     }
 
-    /// Takes a kept change into the rule's hold; whether it is any of the rule's.
+    /// Takes a kept change into the rule's hold. Returns true if the hold concerns the change.
     pub(crate) async fn hold_for(&self, rule: &Rule, change: &Change) -> Result<bool, StoreError> {
         let held = keys::hold(&change.conversion.conversion_id, &rule.id);
         if !rule.candidate().may_begin(&change.conversion) && self.store.get_one(held).await?.is_none() {

@@ -1,7 +1,8 @@
-//! Holds: `delay: final` (domain §7), stored and released.
+//! Holds: `delay: final` (F1–F5), stored and released.
 //!
-//! Every change of a conversion updates every hold of it, and the hold of every final rule that may match it. What a hold owes is
-//! decided and written with the hold in one compare-and-set, and brought about after it from its [`outbox`].
+//! Every change of a conversion updates every hold of it, and the hold of every final rule that may match it. The hold's effects
+//! (postbacks to hand over, deliveries to end or to show as held) are decided and written with it in one compare-and-set, and carried out
+//! after it from its [`outbox`].
 
 mod early;
 mod foresee;
@@ -69,7 +70,7 @@ impl<B: Backend> Holds<B> {
                 rules.insert(id, rule);
             }
         }
-        // Each hold has the change in its row: those of a long one are written one after another.
+        // Each hold stores the change in its row: holds with a long change are written one after another.
         let at_once = if is_long(&change.conversion) { 1 } else { rules.len().max(1) };
         let mut absorbed = stream::iter(rules.into_values().map(|rule| self.absorb(rule, change, events))).buffered(at_once);
         while let Some(absorbed) = absorbed.next().await {
@@ -110,8 +111,8 @@ impl<B: Backend> Holds<B> {
         }
     }
 
-    /// Decides what the hold owes, files its waker, writes the hold, and brings about what is owed. `before` are the subjects that
-    /// the log shows as held. `false`: somebody else changed the hold meanwhile.
+    /// Decides the hold's effects, files its waker, writes the hold, and carries the effects out. `before` are the subjects that the log
+    /// shows as held. `false`: somebody else changed the hold meanwhile.
     async fn put_hold(
         &self,
         rule: &Rule,
@@ -125,7 +126,7 @@ impl<B: Backend> Holds<B> {
         if rule.head.live {
             owed.extend(stored.hold.owed(delay, now));
         } else {
-            // It sends nothing (P6), but what it knows of the conversion is kept up to date.
+            // The rule sends nothing (P6), but the hold's knowledge of the conversion is kept up to date.
             owed.clear();
         }
         for due in owed {
@@ -151,7 +152,7 @@ impl<B: Backend> Holds<B> {
         if !stored.outbox.is_empty() {
             self.flush(rule, &stored.outbox, now).await?;
             stored.outbox = Outbox::default();
-            // Whoever changed it meanwhile has taken the outbox over and sends it again, which does no harm.
+            // If somebody else changed it meanwhile, that writer has taken the outbox over and sends it again, which does no harm.
             self.write_hold(rule, &conversion, stored, now).await?;
         }
         Ok(true)
@@ -172,12 +173,12 @@ impl<B: Backend> Holds<B> {
         Ok(written)
     }
 
-    /// A nudge: releases what a hold owes by now, or files its waker anew.
+    /// Handles a nudge: releases the postbacks that a hold owes by now, or files its waker again.
     pub(crate) async fn release(&self, received: &Received, conversion: &Id, rule_id: &Id) -> Result<(), StoreError> {
         loop {
             let now = self.store.now();
             let Some((rule, _)) = self.rules.read_rule(rule_id).await? else {
-                // What it held goes with it (P6).
+                // The deliveries that it held go with it (P6).
                 let gone = Effects { delete: vec![keys::hold(conversion, rule_id)], ..received.done() };
                 return self.store.commit_one(gone).await;
             };
@@ -185,7 +186,7 @@ impl<B: Backend> Holds<B> {
             let stored = self.read_hold(conversion, &rule).await?.filter(|_| rule.head.live);
             let Some(mut stored) = stored else { return self.store.commit_one(received.done()).await };
             if let Some(due) = stored.hold.due(delay).filter(|due| *due > now && stored.outbox.is_empty()) {
-                // Too early, or moved on: whoever moved it filed a waker for the new time, unless a crash came in between.
+                // Too early, or moved on: the writer that moved it filed a waker for the new time, unless a crash came in between.
                 let again = Settle::Again(received.receipt.clone(), due);
                 let effects = if due <= now + self.store.backend().longest_wait() {
                     Effects { settle: vec![again], ..Effects::default() }
@@ -203,7 +204,7 @@ impl<B: Backend> Holds<B> {
         }
     }
 
-    /// Ends the rows of what was held before the rule was switched off (P6), where the search for them has missed any.
+    /// Ends the rows of deliveries held before the rule was switched off (P6), where the search for them has missed any.
     async fn cancel_held(&self, conversion: &Id, rule: &Rule, stored: &Stored) -> Result<(), StoreError> {
         let cause = Cause::Final(stored.epoch);
         let ids = stored.hold.held().map(|(subject, _)| DeliveryId::derive(conversion, &rule.id, &subject.to_string(), cause));
@@ -221,7 +222,7 @@ impl<B: Backend> Holds<B> {
             }
         }
         for swapped in self.store.backend().swap(swaps).await {
-            // Whoever was faster knows more of it.
+            // If somebody else was faster, that writer knows more of it.
             swapped.is_done()?;
         }
         Ok(())
@@ -241,7 +242,7 @@ impl<B: Backend> Holds<B> {
     }
 }
 
-/// How a rule holds. What it held before its delay was taken off is released by the usual settings.
+/// The settings of a rule's holds. Deliveries held before its delay was removed are released by the usual settings.
 fn delay_of(rule: &Rule) -> Final {
     match rule.definition.delay {
         Delay::Final(delay) => delay,

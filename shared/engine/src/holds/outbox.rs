@@ -1,7 +1,7 @@
-//! What follows from a hold: decided and written with the hold in one compare-and-set, brought about after it.
+//! The consequences of a hold: decided and written with the hold in one compare-and-set, carried out after it.
 //!
-//! Concurrent changes decide one after another, since only one of them wins the hold; a crash before the messages are out leaves
-//! them in the outbox, and whatever touches the hold next sends them. Sending twice does no harm: the ids are the same (P2).
+//! Concurrent changes decide one after another, since only one of them wins the hold; a crash before the messages are out leaves them in
+//! the outbox, and the next step that touches the hold sends them. Sending twice does no harm: the ids are the same (P2).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,10 +23,10 @@ use crate::{
     rules::Rule,
 };
 
-/// The tries to end what others write at the same time.
+/// The tries to end deliveries that others write at the same time.
 const TRIES: usize = 10;
 
-/// Messages and rows that a hold owes the world.
+/// Messages and rows that a hold still has to send and write.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Outbox {
     /// Postbacks to hand over.
@@ -69,7 +69,7 @@ impl Outbox {
 }
 
 impl<B: Backend> Holds<B> {
-    /// Puts something owed into the outbox; whether it is handed over for sending.
+    /// Puts a due postback into the outbox. Returns true if it is handed over for sending.
     pub(super) async fn carry_out(
         &self,
         rule: &Rule,
@@ -87,12 +87,12 @@ impl<B: Backend> Holds<B> {
         let existing = self.store.get_one(keys::delivery(&job.id)).await?;
         let existing = existing.map(|item| rows::read_item::<DeliveryRow>(&item)).transpose()?;
         if let Some(row) = existing.as_ref().filter(|row| row.state.is_ended()) {
-            // What a person stopped before its first attempt never went out.
+            // A delivery that a person stopped before its first attempt never went out.
             let stopped = row.state == State::Cancelled && row.attempts == 0;
             return Ok(!stopped && !matches!(row.state, State::Skipped | State::Expired));
         }
         if let Some(row) = &existing {
-            // What was held keeps its place in the log.
+            // A held delivery keeps its place in the log.
             job.created_at = row.job.created_at;
             job.held = true;
         }
@@ -121,7 +121,7 @@ impl<B: Backend> Holds<B> {
         Ok(false)
     }
 
-    /// Notes which deliveries the log is to show as held: those that were not before, as long as they are.
+    /// Notes the deliveries that the log is to show as held: those that were not before, as long as they are.
     pub(super) fn note_held(&self, rule: &Rule, delay: Final, hold: &Hold, before: &[Subject], outbox: &mut Outbox) {
         outbox.held.retain(|row| hold.held().any(|(subject, _)| *subject == row.job.event.known().subject()));
         if is_foreign(&rule.head.owner, &hold.newest.conversion) {
@@ -137,7 +137,7 @@ impl<B: Backend> Holds<B> {
         }
     }
 
-    /// Brings about what is in the outbox.
+    /// Carries out the outbox.
     pub(super) async fn flush(&self, rule: &Rule, outbox: &Outbox, now: Timestamp) -> Result<(), StoreError> {
         let mut listings = Vec::new();
         let insert =
@@ -147,7 +147,7 @@ impl<B: Backend> Holds<B> {
             for (row, swapped) in outbox.held.iter().zip(swapped) {
                 match swapped {
                     Swapped::Done => listings.push(Listing::of(row)),
-                    // It is there already, and may tell more; what it says of its making counts.
+                    // The row exists already, and may say more; its creation time counts.
                     Swapped::Conflict(Some(item)) => {
                         listings.extend(self.store.readable(&item).map(|row: DeliveryRow| Listing::of(&row)));
                     }
@@ -167,7 +167,7 @@ impl<B: Backend> Holds<B> {
         self.end_held(&outbox.ended).await
     }
 
-    /// Writes how deliveries ended that were never sent, unless more is known of them.
+    /// Writes the ends of deliveries that were never sent, unless more is known of them.
     async fn end_held(&self, ended: &[DeliveryRow]) -> Result<(), StoreError> {
         if ended.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! A hold as a person looks at it: nothing is written, whatever its rule says by now.
+//! A hold as a person looks at it: nothing is written, whatever the state of its rule.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub struct HoldInternals {
     pub woken_at: Option<Timestamp>,
     /// The subjects that it knows.
     pub subjects: usize,
-    /// Those of them that are held.
+    /// The held ones of these subjects.
     pub held: usize,
     /// The phase of this delivery's subject, such as `held` or `released`.
     pub phase: Option<String>,
@@ -52,7 +52,7 @@ pub(crate) fn peek(
     let stored = rows::read::<HoldRow>(&item.body)?.stored(item.rev)?;
     let due = stored.hold.due(rule.map(delay_of).unwrap_or_default());
     let Stored { hold, outbox, .. } = &stored;
-    // What was held before the rule was switched off is cancelled (P6).
+    // A delivery held before the rule was switched off is cancelled (P6).
     let is_current = epoch.is_none_or(|epoch| stored.epoch >= epoch);
     let holds = is_current && hold.held().any(|(held, _)| held == subject);
     let has_outbox = !outbox.is_empty();

@@ -24,7 +24,7 @@ pub(super) struct HoldRow {
     held_since: Option<Timestamp>,
     #[serde(default)]
     has_substance: bool,
-    /// When its waker comes, so that none is sent twice.
+    /// The time at which its waker comes, so that none is sent twice.
     woken_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Outbox::is_empty")]
     outbox: Outbox,
@@ -49,13 +49,13 @@ enum PhaseRow {
     SentAsWas,
 }
 
-/// A hold with what is stored beside it.
+/// A hold with the data stored beside it.
 pub(super) struct Stored {
     pub(super) hold: Hold,
     /// The rule's epoch that it belongs to (P6).
     pub(super) epoch: u64,
     pub(super) woken_at: Option<Timestamp>,
-    /// What follows from the hold as it is and may not have been brought about yet.
+    /// The consequences of the hold as it is that may not have been carried out yet.
     pub(super) outbox: Outbox,
     /// The item's revision; `None` before it is written for the first time.
     pub(super) rev: Option<u64>,

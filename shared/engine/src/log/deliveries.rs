@@ -1,8 +1,8 @@
 //! Reading the log: one delivery with its attempts, and lists of them, newest first.
 //!
-//! The log's pages name ids in the order in which deliveries were first recorded, which may be later than they were made. A list
-//! shows them by their making: an entry is given out once no unread page can hold a newer one. A cursor holds the last entry that was
-//! given out and the newest page that held one which was not, so that pages follow each other without gaps or repeats.
+//! The log's pages name ids in the order in which deliveries were first recorded, which may be later than they were made. A list shows
+//! them in the order of creation: an entry is given out once no unread page can hold a newer one. A cursor holds the last entry that was
+//! given out and the newest page with an entry that was not, so that pages follow each other without gaps or repeats.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
@@ -33,14 +33,14 @@ const MOST_LOOKED_AT: usize = 5_000;
 const LONGEST_PLACE_BYTES: usize = 128;
 /// Pages of one shard read at a time.
 const PAGES_READ: usize = 50;
-/// The same where few entries are asked for.
+/// The same number where few entries are asked for.
 const FIRST_PAGES_READ: usize = 10;
 /// Callbacks of a delivery that are shown, at most.
 const MOST_CALLBACKS: usize = 100;
 /// Rows fetched at a time.
 const FETCH: usize = 100;
 
-/// Which deliveries a list shows (contract §3).
+/// The deliveries that a list shows (docs/api.md).
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
     /// Only those of this rule.
@@ -72,7 +72,7 @@ pub struct DeliveryFilter {
 pub struct DeliveryPage {
     /// Deliveries, newest first.
     pub items: Vec<Value>,
-    /// Where the next page begins, if there is one.
+    /// The place at which the next page begins, if there is one.
     pub next: Option<String>,
 }
 
@@ -81,7 +81,7 @@ fn bad_cursor() -> Refused {
     Refused::Faults(tracking_core::fault::Faults::one("", "not a cursor: use the next_cursor of a page as it is"))
 }
 
-/// An entry's place in the list: when it was made, then its id.
+/// An entry's place in the list: its creation time, then its id.
 type Place = (Timestamp, DeliveryId);
 
 /// Both fields are always written, so that one without them is not ours.
@@ -90,7 +90,7 @@ struct Cursor {
     /// The last entry that was given out.
     #[serde(deserialize_with = "Option::deserialize")]
     after: Option<Place>,
-    /// The newest page that may hold entries which were not: none before the first page.
+    /// The newest page that may hold entries not given out yet: none before the first page.
     #[serde(deserialize_with = "Option::deserialize")]
     pages: Option<String>,
 }
@@ -308,8 +308,8 @@ impl<B: Backend> Log<B> {
         }
     }
 
-    /// The deliveries of one conversion lie together. Those that the caller may not see are left out here, so that a cursor doesn't
-    /// tell that they are there (V2).
+    /// The deliveries of one conversion lie together. Those that the caller may not see are left out here, so that a cursor doesn't reveal
+    /// them (V2).
     async fn conversion_list(&self, caller: &Caller, conversion: &Id) -> Result<List, StoreError> {
         let mut list = List::of(Vec::new());
         let (rows, unreadable) = self.deliveries_in(&conversion_hash(conversion)).await?;
@@ -413,7 +413,7 @@ impl List {
         Self { logs, pages_read: PAGES_READ, ..Self::default() }
     }
 
-    /// A list of whose beginning alone is read.
+    /// A list of which only the beginning is read.
     pub(crate) fn beginning_of(partitions: Vec<String>) -> Self {
         Self { pages_read: FIRST_PAGES_READ, ..Self::of(partitions) }
     }

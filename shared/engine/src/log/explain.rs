@@ -1,6 +1,6 @@
-//! Why a rule fired or did not: for an event that a person gives, and for what really happened to a conversion.
+//! The reasons why a rule fired or did not: for an event that a person gives, and for the real history of a conversion.
 //!
-//! What decides is what matching asks too ([`tracking_core::matching`]); here is only read and shown.
+//! Matching and explaining ask the same code ([`tracking_core::matching`]); this module only reads and shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,21 +30,21 @@ use crate::{
 const MOST_VERDICTS: usize = 5_000;
 /// The most changes of a conversion that are explained, the newest.
 const MOST_CHANGES: usize = 200;
-/// The most bytes of those changes as they are kept, but for the last that is read: each takes about ten times as much once it is read.
+/// The most bytes of those changes as they are kept, except for the last one read: each takes about ten times as much once it is read.
 const MAX_CHANGE_BYTES: usize = 2 * 1024 * 1024;
 /// Changes that are read together.
 const CHANGES_AT_A_TIME: usize = 8;
 /// The most bytes of the verdicts on one change, which has up to 2 001 events.
 const MAX_VERDICT_BYTES: usize = 512 * 1024;
-/// What stands for the name of a rule that is gone.
+/// The text in place of the name of a rule that is gone.
 const GONE: &str = "a deleted Tracking API";
 
-/// A page of what is explained, and where the next one begins.
+/// A page of explained rules, and the place at which the next one begins.
 type Page = (Vec<Value>, Option<String>);
 
 impl<B: Backend> Log<B> {
-    /// For each rule that the caller may see, newest first, what the event in `body` would do to it: as if it were the first that is
-    /// heard of its conversion.
+    /// For each rule that the caller may see, newest first, the effect that the event in `body` would have on it: as if it were the first
+    /// event of its conversion.
     ///
     /// # Errors
     /// The event's faults, all at once; among them that its change id was used for another change, as far as events are kept and the caller
@@ -75,11 +75,11 @@ impl<B: Backend> Log<B> {
         Ok((page.told, None))
     }
 
-    /// For each rule that the caller may see, newest first, what the changes of a conversion did to it, by the rule as it is now, and what
-    /// became of each delivery. On the last page also the deliveries of rules that are gone.
+    /// For each rule that the caller may see, newest first, the effects of a conversion's changes on it, by the rule as it is now, and the
+    /// state of each delivery. On the last page also the deliveries of rules that are gone.
     ///
     /// # Errors
-    /// Nothing of that conversion may be seen.
+    /// The caller may see nothing of that conversion.
     pub async fn explain_conversion(
         &self,
         caller: &Caller,
@@ -113,8 +113,8 @@ impl<B: Backend> Log<B> {
         Ok((page.told, None))
     }
 
-    /// The changes of a conversion as they were kept, in the order in which they came; of too many, or too large ones, the newest. Whether
-    /// those are all.
+    /// The changes of a conversion as they were kept, in the order in which they came; of too many, or too large ones, the newest. The
+    /// second half is true if these are all.
     async fn kept_changes(&self, conversion: &Id) -> Result<(Vec<Kept>, bool), StoreError> {
         let partition = Partition::Table(keys::conversion(&conversion_hash(conversion)));
         let mut range = Range::prefix("E#");
@@ -157,7 +157,7 @@ impl<B: Backend> Log<B> {
         let ids: Vec<Id> = deliveries.keys().cloned().collect();
         let mut there = BTreeSet::new();
         for found in join_all(ids.iter().map(|id| self.rules.read_rule_if(id, |_| true))).await {
-            // Of a rule that can't be read, as of one that is gone, its deliveries are left to tell.
+            // A rule that can't be read, like one that is gone, is shown by its deliveries alone.
             there.extend(StoreError::pass_over(found)?.flatten().map(|(rule, _)| rule.id));
         }
         let gone = deliveries.into_iter().filter(|(id, _)| !there.contains(id)).map(|(id, (owner, views))| {
@@ -189,8 +189,8 @@ impl Items {
     }
 }
 
-/// What each change did to a rule, in the order in which they came; of too many the newest, and whether those are all. A hold goes
-/// through all of them; shown are those that the caller may know of (V3).
+/// The effects of the changes on a rule, in the order in which they came; of too many the newest. Returns true beside them if these are
+/// all. A hold goes through all of them; shown are those that the caller may know of (V3).
 fn history(caller: &Caller, rule: &Rule, changes: &[Kept]) -> (Items, bool) {
     let holds = matches!(rule.definition.delay, Delay::Final(_));
     let mut hold = None;
@@ -215,7 +215,7 @@ fn history(caller: &Caller, rule: &Rule, changes: &[Kept]) -> (Items, bool) {
     (newest, complete)
 }
 
-/// A rule as what is explained names it.
+/// A rule as an explanation names it.
 fn about(rule: &Rule) -> Value {
     json!({
         "tracking_api_id": rule.id, "name": rule.definition.name, "owner": rule.head.owner, "active": rule.head.live && rule.head.unbound(&rule.definition).is_none(),

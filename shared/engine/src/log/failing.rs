@@ -1,10 +1,11 @@
-//! Rules that fail: which may be failing, and the event that tells of one that has had no success for an hour of trying.
+//! Rules that fail: those that may be failing, and the event about one that has had no success for an hour of trying.
 //!
-//! A rule whose attempt failed has a row that says since when. The rows are a superset: a success leaves them for a while, and the log
-//! decides what is shown. So a postback that succeeds costs nothing, and one that fails a read and a write for the first of a run.
+//! A rule whose attempt failed has a row with the time of that failure. The rows are a superset: a success leaves them for a while, and
+//! the log decides what is shown. So a postback that succeeds costs nothing, and one that fails a read and a write for the first of a run.
 //!
-//! An hour after the first failure the log is asked for a success since; without one, a compare-and-set marks the row as told before the
-//! bus is asked to take the event. What a crash leaves between the two is published at a later failure, with the same `event_id`.
+//! An hour after the first failure the log is asked for a success since; without one, a compare-and-set marks the row as published before
+//! the bus is asked to take the event. An event that a crash leaves between the two is published at a later failure, with the same
+//! `event_id`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ use crate::{
 struct FailingRow {
     /// The first failed attempt since the last success.
     since: Timestamp,
-    /// The time at which the bus was to be told.
+    /// The time at which the event was to be published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     told_at: Option<Timestamp>,
     /// `true` if the bus may not have taken the event.
@@ -32,7 +33,7 @@ struct FailingRow {
 }
 
 impl<B: Backend> Log<B> {
-    /// Notes for their rules how attempts ended. It fails nothing.
+    /// Notes the results of attempts for their rules. It returns no error.
     pub(crate) async fn note_verdicts(&self) {
         for Concluded { rule, owner, verdict, at } in self.store.failing.take_concluded() {
             let noted = match verdict {
@@ -57,7 +58,7 @@ impl<B: Backend> Log<B> {
         }
         let Some((row, rev)) = self.failing_row(rule).await? else {
             let row = FailingRow { since: at, told_at: None, unpublished: false };
-            // Whoever is faster knows it as well.
+            // If somebody else is faster, that process knows it as well.
             self.swap_failing(rule, None, &row).await?;
             self.remember_failing(rule, at, at + TOLD_AFTER);
             return Ok(());
@@ -74,7 +75,7 @@ impl<B: Backend> Log<B> {
         kept.insert(rule.clone(), Known { since, look_at, last_success, recovered_since: None });
     }
 
-    /// Asks the log whether a rule has failed for an hour, and tells the bus once. Returns the beginning of the run of failures.
+    /// Asks the log whether a rule has failed for an hour, and publishes it once. Returns the beginning of the run of failures.
     async fn look_whether_failing(
         &self,
         rule: &Id,
@@ -92,7 +93,7 @@ impl<B: Backend> Log<B> {
             row.since = begun.or(health.failing_since).unwrap_or(now).max(success);
             (row.told_at, row.unpublished) = (None, false);
         }
-        // Whoever marked it a moment ago publishes it.
+        // If another process marked it a moment ago, that process publishes it.
         if row.told_at.is_some_and(|told_at| !row.unpublished || now < told_at + LOOK_INTERVAL) {
             return Ok(row.since);
         }
@@ -102,7 +103,7 @@ impl<B: Backend> Log<B> {
         }
         row.told_at = row.told_at.or(Some(now));
         row.unpublished = true;
-        // Somebody else tells it, if this is not the one.
+        // If this swap fails, somebody else publishes it.
         if self.swap_failing(rule, Some(rev), &row).await? {
             let event = told_event(rule, &row, health.last_error.as_deref());
             self.store.commit_one(Effects { publish: vec![event], ..Effects::default() }).await?;

@@ -1,4 +1,4 @@
-//! How a rule fares, read off its log (contract §2): nothing is written for it.
+//! The health of a rule, read from its log (docs/api.md): nothing is written for it.
 
 use std::collections::BTreeMap;
 
@@ -29,10 +29,10 @@ const LISTED_LOOKED_AT: usize = 20;
 pub(crate) const FAILING_LOOKED_AT: usize = 200;
 /// Rules of a list whose health is read side by side.
 const RULES_AT_ONCE: usize = 16;
-/// What is counted.
+/// The period that is counted.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
 
-/// What the newest deliveries of a rule tell.
+/// The health of a rule by its newest deliveries.
 pub(crate) struct Health {
     pub(crate) last_delivered_at: Option<Timestamp>,
     pub(crate) failing_since: Option<Timestamp>,
@@ -41,7 +41,7 @@ pub(crate) struct Health {
     counted_since: Timestamp,
     looked_at: usize,
     most_looked_at: usize,
-    /// The beginning of what is counted, however much is looked at.
+    /// The beginning of the counted period, however much is looked at.
     since: Timestamp,
 }
 
@@ -54,7 +54,7 @@ impl<B: Backend> Log<B> {
         Ok(view)
     }
 
-    /// Reads the health of a rule off its newest deliveries, at most so many.
+    /// Reads the health of a rule from its newest deliveries, at most so many.
     pub(crate) async fn health_of(&self, rule: &Id, owner: &Owner, most: usize) -> Result<Health, StoreError> {
         let mut health = Health::since(self.store.now() - LATELY, most);
         let partitions = keys::rule_log(rule, owner);
@@ -72,7 +72,7 @@ impl<B: Backend> Log<B> {
         self.health_of(&rule.id, &rule.head.owner, LISTED_LOOKED_AT).await
     }
 
-    /// Adds their health to rules of a list; of those that have it nothing more is read.
+    /// Adds their health to rules of a list; for those that have it nothing more is read.
     pub(crate) async fn add_health(&self, listed: &mut [(Value, Option<Rule>)]) -> Result<(), StoreError> {
         for some in listed.chunks_mut(RULES_AT_ONCE) {
             try_join_all(some.iter_mut().map(|(resource, rule)| async move {
@@ -107,7 +107,7 @@ impl Health {
         }
     }
 
-    /// Looks at the next older delivery; whether an older one may tell more.
+    /// Looks at the next older delivery. Returns true if an older one may change the result.
     fn look_at(&mut self, row: &DeliveryRow) -> bool {
         let made = row.job.created_at;
         let is_counted = made >= self.counted_since;

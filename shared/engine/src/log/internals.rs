@@ -1,11 +1,12 @@
-//! The internals of one delivery, for admins: what decides what it does next, read in at most five steps and changed by none.
+//! The internals of one delivery, for admins: everything that decides its next action, read in at most five steps; nothing is written.
 //!
-//! 1. its row, by which rule and subject are known; without one, the lines of its conversion are searched for it,
-//! 2. in one read: the row again, the line, the hold, the rule's head, its rate, its due row, the sweep's cursor, the receiver that it waits for,
+//! 1. its row, by which rule and subject are known; without one, the subject queues of its conversion are searched for it,
+//! 2. in one read: the row again, the queue, the hold, the rule's head, its rate, its due row, the sweep's cursor, the receiver that it
+//!    waits for,
 //! 3. the rule's text,
-//! 4. in one read: the rows of the others on the line, and the due row of the hold.
+//! 4. in one read: the rows of the others on the queue, and the due row of the hold.
 //!
-//! The reason is then read off by [`tracking_core::standstill`]. A row that can't be read is listed; it fails nothing.
+//! [`tracking_core::standstill`] then derives the reason. A row that can't be read is listed; it fails nothing.
 
 mod reading;
 mod view;
@@ -30,7 +31,7 @@ use crate::{
 };
 use reading::{About, Look, Rows, beginning};
 
-/// Lines of a conversion that are read at a time, and how often.
+/// Subject queues of a conversion that are read at a time, and the most such reads.
 const LINES_A_READ: usize = 200;
 const MAX_LINE_READS: usize = 5;
 
@@ -38,7 +39,7 @@ impl<B: Backend> Log<B> {
     /// Returns everything that decides what a delivery does next, for admins. Nothing is written.
     ///
     /// # Errors
-    /// Neither a row nor a line knows the delivery, or the store is unavailable.
+    /// Neither a row nor a subject queue knows the delivery, or the store is unavailable.
     pub async fn internals(&self, id: &DeliveryId) -> Result<Internals, Refused> {
         let mut rows = Rows::default();
         let stands = self.store.get_one(keys::delivery(id)).await?;
@@ -70,7 +71,7 @@ impl<B: Backend> Log<B> {
         read
     }
 
-    /// The rule and subject of a delivery that has no row yet: its line knows it if it waits.
+    /// The rule and subject of a delivery that has no row yet: its subject queue knows it if it waits.
     async fn about_by_line(&self, id: &DeliveryId) -> Result<Option<About>, StoreError> {
         let partition = Partition::Table(keys::conversion(id.conversion_part()));
         let mut range = Range::prefix(keys::LINES);
@@ -145,7 +146,7 @@ impl<B: Backend> Log<B> {
         Ok(())
     }
 
-    /// The rows of the others on the line, and the due row of the hold.
+    /// The rows of the others on the subject queue, and the due row of the hold.
     async fn read_others(&self, id: &DeliveryId, about: &About, rows: &mut Rows) -> Result<(), StoreError> {
         let first = rows.row.as_ref().and_then(|(_, row)| row.job.after.clone());
         let entries = rows.line.iter().flat_map(|(_, line)| &line.entries).map(|entry| entry.id.clone());

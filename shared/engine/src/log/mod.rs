@@ -1,4 +1,4 @@
-//! What people read: lists of deliveries, why something was sent or was not, the health of a rule, the insides of a delivery.
+//! Everything that people read: lists of deliveries, explanations, the health of a rule, the internals of a delivery.
 
 mod deliveries;
 pub(crate) mod explain;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl<B: Backend> Log<B> {
-    /// Rules that the caller may see (V2), newest first, and where the next page begins.
+    /// Rules that the caller may see (V2), newest first, and the place at which the next page begins.
     pub async fn list_rules(
         &self,
         caller: &Caller,
@@ -30,7 +30,7 @@ impl<B: Backend> Log<B> {
                 continue;
             }
             bytes += view.resource.to_string().len();
-            // One more than fits tells that there is a next page.
+            // One more than fits shows that there is a next page.
             if found.len() == limit || (bytes > MOST_PAGE_BYTES && !found.is_empty()) {
                 next = last_given;
                 break;

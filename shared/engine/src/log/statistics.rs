@@ -1,9 +1,9 @@
-//! Statistics over time, counted by whoever reads them: a postback writes nothing for them.
+//! Statistics over time, counted by their readers: a postback writes nothing for them.
 //!
-//! Pages of the log stand in the order of their flush, so that the deliveries that the log first recorded in an hour are those on the
-//! pages of that hour. A reader counts the states of these deliveries, newest hour first, and keeps what it counted in a row for each
-//! day. The next reader counts only hours that may have changed since ([`Counted::is_due`]). A call looks at so many deliveries at
-//! most; an hour that it leaves half counted is taken up by the next call.
+//! Pages of the log are in the order of their flush, so that the deliveries that the log first recorded in an hour are those on the pages
+//! of that hour. A reader counts the states of these deliveries, newest hour first, and keeps the counts in a row for each day. The next
+//! reader counts only hours that may have changed since ([`Counted::is_due`]). A call looks at a bounded number of deliveries; an hour
+//! that it leaves half counted is taken up by the next call.
 //!
 //! Rows are kept per caller and rule: an affiliate's row never counts a delivery that the affiliate may not see (V2).
 
@@ -37,7 +37,7 @@ const FETCH: usize = 100;
 /// The time for which counts are kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 402);
 
-/// The deliveries that are asked for (contract §5).
+/// The deliveries that are asked for (docs/api.md).
 #[derive(Debug, Clone)]
 pub struct StatisticsQuery {
     /// Only those of this rule.
@@ -174,7 +174,7 @@ impl<B: Backend> Count<'_, B> {
     /// Counts the hours of the period that may have changed, newest first. Returns false if some are left for the next call.
     async fn count(&self, logs: Vec<String>, period: &StatisticsPeriod, days: &mut Days) -> Result<bool, StoreError> {
         let now = self.store.now();
-        // What is older is gone from the log, in part at least.
+        // Older deliveries are gone from the log, in part at least.
         let oldest = keys::hour(now.saturating_sub(self.store.settings.log_retention).unwrap_or(Timestamp::MIN)) + 1;
         let due: Vec<i64> = period.hours().rev().filter(|hour| *hour >= oldest && days.is_due(*hour, now)).collect();
         let Some(first) = due.last() else { return Ok(true) };
@@ -236,7 +236,7 @@ impl<B: Backend> Count<'_, B> {
         self.caller.sees(&job.owner) && self.rule.is_none_or(|rule| *rule == job.rule)
     }
 
-    /// Keeps what was counted, unless another reader has counted it meanwhile. A store that refuses costs the next reader time only.
+    /// Keeps the counts, unless another reader has counted them meanwhile. A store that refuses costs the next reader time only.
     async fn keep(&self, partition: &str, changed: Vec<(i64, KeptDay)>) {
         let swap = |(day, KeptDay { row, rev, .. }): (i64, KeptDay)| {
             let key = Key::new(partition, keys::day(day));
@@ -272,7 +272,7 @@ impl Days {
         })
     }
 
-    /// The sum of these hours. While an hour is counted again, its earlier count stands.
+    /// The sum of these hours. While an hour is counted again, its earlier count holds.
     fn bucket(&self, hours: std::ops::Range<i64>) -> StatisticsBucket {
         let mut sum = Figures::default();
         for row in hours.clone().filter_map(|hour| self.hour(hour)) {

@@ -1,4 +1,4 @@
-//! Kept events: changes as they came, to explain later what they led to and to fill in rules that did not see them.
+//! Kept events: changes as they came, to explain their effects later and to backfill rules that did not see them.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ struct Row {
 }
 
 impl Kept {
-    /// Reads a row. `None`: what was accepted once is refused by later rules of the contract, and there is nothing to say of it.
+    /// Reads a row. `None`: a change that was accepted once and that later rules refuse; nothing can be said of it.
     pub(crate) fn read(item: &Item) -> Result<Option<Self>, Unreadable> {
         let Row { received_at, event } = rows::read(&item.body)?;
         Ok(match Envelope::parse_noting(event.as_bytes()) {
@@ -75,8 +75,8 @@ pub(crate) async fn other_use<B: Backend>(store: &Store<B>, change: &Change) -> 
 }
 
 impl<B: Backend> Matcher<B> {
-    /// Refuses a change whose id was used for another change of the conversion, as far as events are kept. One that tells the same is the
-    /// same change (P2).
+    /// Refuses a change whose id was used for another change of the conversion, as far as events are kept. A change with the same content
+    /// is the same change (P2).
     pub(crate) async fn check_id<'a>(
         &self,
         change: &'a Change,
@@ -88,7 +88,7 @@ impl<B: Backend> Matcher<B> {
         if other_use(&self.store, change).await?.is_some() {
             return Ok(Err(change.id_is_taken("/detail")));
         }
-        // Last, so that one that is refused refuses no other.
+        // Last, so that a refused change refuses no other.
         Ok(together.add(change))
     }
 

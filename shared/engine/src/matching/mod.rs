@@ -33,12 +33,12 @@ use crate::{
 };
 use kept::Together;
 
-/// What became of a message of the events lane.
+/// The result of matching a message of the events lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Matched {
-    /// What follows from it is durable, and it is settled. The number of postbacks that it owes at once.
+    /// Its effects are durable, and it is acked. The number of postbacks that it owes at once.
     Yes(usize),
-    /// It can't be read: set it aside.
+    /// It can't be read: dead-letter it.
     Unreadable(Faults),
     /// It is bad; it is kept with its faults.
     Rejected(Faults),
@@ -46,7 +46,7 @@ pub enum Matched {
     Failed(Failed),
 }
 
-/// What became of an event.
+/// The result of accepting an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     /// It is taken over: everything that follows from it is certain. The number of postbacks that it owes at once.
@@ -66,7 +66,7 @@ struct Read<'a> {
 /// The effects of an event; or its faults, if it does not go with those before it.
 type Followed = Result<Effects, Faults>;
 
-/// A change, which of the events it is, and its text.
+/// A change, the position of its event, and its text.
 type Placed<'a> = (usize, &'a Change, &'a [u8]);
 
 impl<'a> Read<'a> {
@@ -89,8 +89,8 @@ impl<B: Backend> Matcher<B> {
         Self { store: Arc::clone(&rules.store), rules: Arc::clone(rules), holds: Arc::clone(holds) }
     }
 
-    /// Takes events over: reads them, matches them against the rules, and makes what follows durable before it answers. An event that
-    /// follows from none is accepted too; a bad one is kept with every fault (contract §1).
+    /// Takes events over: reads them, matches them against the rules, and makes the effects durable before it answers. An event without
+    /// effects is accepted too; a bad one is kept with every fault (docs/events-in.md).
     ///
     /// # Errors
     /// The store is unavailable: nothing is promised, post them again. Repeats do no harm (P2).
@@ -114,8 +114,8 @@ impl<B: Backend> Matcher<B> {
         Ok(outcomes)
     }
 
-    /// Takes events over to be matched later: reads them, and sends the good ones on to the events lane as they are. A bad one is
-    /// kept with every fault (contract §1).
+    /// Takes events over to be matched later: reads them, and sends the good ones on to the events lane as they are. A bad one is kept
+    /// with every fault (docs/events-in.md).
     ///
     /// # Errors
     /// The store is unavailable: nothing is promised, bring them again. Repeats do no harm (P2).
@@ -126,7 +126,7 @@ impl<B: Backend> Matcher<B> {
                 Envelope::ConversionChanged(change) => conversion_hash(&change.conversion.conversion_id),
                 Envelope::OfferChanged(offer) => hash::text(&["offer", offer.offer_id.as_str()], 16),
             };
-            // What was read as JSON is UTF-8.
+            // A text that was read as JSON is UTF-8.
             let body = String::from_utf8_lossy(text).into_owned();
             effects.send.push(Message { lane: Lane::Events, group, not_before: None, body });
         }
@@ -134,7 +134,7 @@ impl<B: Backend> Matcher<B> {
         Ok(outcomes)
     }
 
-    /// Matches messages of the events lane, each on its own: what follows is durable before a message is settled.
+    /// Matches messages of the events lane, each on its own: its effects are durable before a message is acked.
     pub async fn match_messages(&self, batch: &[Received]) -> Vec<Matched> {
         let read: Vec<_> = batch.iter().map(|received| Read::parse(received.body.as_bytes())).collect();
         let mut followed = self.follow(read.iter().flatten()).await.into_iter();
@@ -144,7 +144,7 @@ impl<B: Backend> Matcher<B> {
             outcomes.push(match read.as_ref().map(|_| followed.next()) {
                 Err(faults) => Matched::Unreadable(faults.clone()),
                 Ok(Some(Ok(Err(faults)))) => {
-                    // Whoever hands out messages takes care of this one, as of those that can't be read.
+                    // The caller that hands out messages takes care of this one, as of those that can't be read.
                     let put = vec![self.store.rejected_item(received.body.as_bytes(), &faults)];
                     steps.push((outcomes.len(), Effects { put, ..Effects::default() }));
                     Matched::Rejected(faults)
@@ -168,7 +168,7 @@ impl<B: Backend> Matcher<B> {
         outcomes
     }
 
-    /// Reads events: the good ones, what becomes of each, and the rows of the bad ones.
+    /// Reads events: the good ones, the outcome of each, and the rows of the bad ones.
     fn read<'a>(&self, events: &[&'a [u8]]) -> (Vec<Read<'a>>, Vec<Accepted>, Effects) {
         let mut effects = Effects::default();
         let mut good = Vec::with_capacity(events.len());
@@ -186,7 +186,7 @@ impl<B: Backend> Matcher<B> {
         (good, outcomes, effects)
     }
 
-    /// What follows from each of these events. Changes of one conversion are matched one after another, conversions side by side.
+    /// The effects of each of these events. Changes of one conversion are matched one after another, conversions side by side.
     async fn follow<'a>(&self, events: impl IntoIterator<Item = &'a Read<'a>>) -> Vec<Result<Followed, Failed>> {
         let mut followed = Vec::new();
         let mut conversions: BTreeMap<&Id, Vec<Placed<'_>>> = BTreeMap::new();
@@ -219,7 +219,7 @@ impl<B: Backend> Matcher<B> {
         followed
     }
 
-    /// The effects of a change of these that come together, and the change itself, if events are kept.
+    /// The effects of one of several changes that come together, and the change itself, if events are kept.
     async fn follow_one<'a>(&self, change: &'a Change, text: &[u8], together: &mut Together<'a>) -> Result<Followed, StoreError> {
         if let Err(faults) = self.check_id(change, together).await? {
             return Ok(Err(faults));

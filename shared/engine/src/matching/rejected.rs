@@ -1,4 +1,4 @@
-//! Bad events (contract §1): kept with their faults until somebody sends them in again, as they are or mended.
+//! Bad events (docs/events-in.md): kept with their faults until somebody sends them in again, as they are or mended.
 
 use tracking_core::{
     caller::Caller,
@@ -22,7 +22,7 @@ use crate::{
 const LONGEST_ID_BYTES: usize = 128;
 
 impl<B: Backend> Matcher<B> {
-    /// Bad events, newest first, and where the next page begins. Admins alone may ask: an event names affiliates.
+    /// Bad events, newest first, and the place at which the next page begins. Admins alone may ask: an event names affiliates.
     pub async fn rejected(&self, limit: usize, before: Option<&str>) -> Result<(Vec<Value>, Option<String>), StoreError> {
         let partition = Partition::Table(keys::REJECTED.to_owned());
         let mut before = before.map(place_of);
@@ -31,7 +31,7 @@ impl<B: Backend> Matcher<B> {
             let range = Range { from: None, before: before.clone() };
             let items = self.store.backend().query(&partition, &range, Order::Descending, 20).await?;
             for item in &items {
-                // One more than fits tells that there is a next page.
+                // One more than fits shows that there is a next page.
                 if found.len() == limit || (bytes + item.body.len() > MOST_PAGE_BYTES && !found.is_empty()) {
                     return Ok((found, last));
                 }
@@ -52,8 +52,8 @@ impl<B: Backend> Matcher<B> {
         }
     }
 
-    /// Takes a bad event over after all: as it was received, which helps once this engine reads what it did not, or as `mended`, an
-    /// envelope or its detail alone. It leaves the list when all that follows from it is certain.
+    /// Takes a bad event over after all: as it was received, which helps once this engine can read it, or as `mended`, an envelope or its
+    /// detail alone. It leaves the list when all its effects are durable.
     ///
     /// # Errors
     /// There is no such event, or it is still bad: then it stays, and nothing follows from it.
@@ -91,7 +91,7 @@ fn enveloped(event: &Value) -> Value {
     if event.get("detail-type").is_some() { event.clone() } else { json!({"detail-type": "Conversion Changed", "detail": event}) }
 }
 
-/// Faults under `/event`, at the place where the person wrote what is wrong; of an event as it was received, under its own places.
+/// Faults under `/event`, at the place where the person wrote them; of an event as it was received, under its own places.
 fn placed(mut faults: Faults, mended: Option<&Value>) -> Faults {
     let Some(event) = mended else { return faults };
     if event.get("detail-type").is_none() {

@@ -1,7 +1,7 @@
-//! Judging kept events for a rule that did not see them: counted first, then worked off by messages, each of which does one step.
+//! Judging kept events for a rule that did not see them: counted first, then worked off by messages, one step each.
 //!
-//! What a rule owes for an event has its id from both (P2): what exists already is left alone, and a step that is repeated makes
-//! nothing twice.
+//! The id of a delivery follows from the rule and the event (P2): existing deliveries are left alone, and a repeated step makes nothing
+//! twice.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,7 +32,7 @@ use crate::{
 /// Events that are read at a time.
 const FETCH: usize = 100;
 
-/// What a backfill comes to.
+/// The counts of a backfill.
 #[derive(Debug, Default)]
 struct Counted {
     events: usize,
@@ -46,13 +46,13 @@ struct Counted {
 struct Stretch {
     /// Each with the place after it.
     changes: Vec<(Change, String)>,
-    /// Where the next stretch begins, if there is one.
+    /// The place at which the next stretch begins, if there is one.
     next: Option<String>,
 }
 
 impl<B: Backend> Operator<B> {
-    /// Judges the kept events of a period for a rule and makes what it owes for them, or only counts that (contract §3). Returns the
-    /// counts, and whether it began.
+    /// Judges the kept events of a period for a rule and makes the deliveries that it owes for them, or only counts them (docs/api.md).
+    /// Returns the counts, and true if it began.
     pub async fn backfill(&self, caller: &Caller, id: &Id, body: &Value) -> Result<(Value, bool), Refused> {
         self.rules.visible(caller, id).await?;
         let Backfill { period, dry_run } = Backfill::parse(body)?;
@@ -94,7 +94,7 @@ impl<B: Backend> Operator<B> {
         let until = self.counting_ends();
         loop {
             let stretch = self.kept_stretch(period, place.take()).await?;
-            // V3: how much happens to others is no affair of an affiliate.
+            // V3: events of other affiliates are not counted for an affiliate.
             counted.events +=
                 stretch.changes.iter().filter(|(change, _)| !is_foreign(&rule.head.owner, &change.conversion)).count();
             let mut ids = Vec::new();
@@ -126,7 +126,7 @@ impl<B: Backend> Operator<B> {
         Ok(counted)
     }
 
-    /// One step of a backfill: makes about a second's worth of what is owed, and asks for the next step.
+    /// One step of a backfill: makes about a second's worth of the owed deliveries, and asks for the next step.
     pub(crate) async fn backfill_step(&self, received: &Received, backfilling: Backfilling) -> Result<(), StoreError> {
         if self.replays.held_up(received, &backfilling.id, backfilling.asked_at).await? {
             return Ok(());
@@ -140,7 +140,7 @@ impl<B: Backend> Operator<B> {
         let stretch = self.kept_stretch(&(backfilling.from..backfilling.to), backfilling.place.clone()).await?;
         let (mut jobs, mut absorbed, mut stopped_at, mut looked_at) = (Vec::new(), 0, None, 0);
         for (change, after) in &stretch.changes {
-            // V3: how much happens to others is no affair of an affiliate.
+            // V3: events of other affiliates are not counted for an affiliate.
             looked_at += u64::from(!is_foreign(&rule.head.owner, &change.conversion));
             match rule.definition.delay {
                 Delay::None | Delay::Fixed(_) => jobs.extend(owed_now(&rule, change, &change.events(), self.store.now())),
@@ -189,7 +189,7 @@ impl<B: Backend> Operator<B> {
         Ok(Stretch { changes, next })
     }
 
-    /// Those of these deliveries that the log has.
+    /// The ones of these deliveries that the log has.
     async fn existing(&self, ids: &[DeliveryId]) -> Result<BTreeSet<DeliveryId>, StoreError> {
         let mut existing = BTreeSet::new();
         for ids in ids.chunks(FETCH) {

@@ -1,4 +1,4 @@
-//! What people do to deliveries: send again, stop, replay a period, backfill, and what ends with a rule that is switched off.
+//! Actions of people on deliveries: resend, stop, replay a period, backfill; and the end of a switched-off rule's open deliveries.
 
 mod backfill;
 mod replay;

@@ -1,8 +1,7 @@
-//! Sending the deliveries of a period again (L1): counted first, then worked off by messages, each of which does one step.
+//! Resending the deliveries of a period (L1): counted first, then worked off by messages, one step each.
 //!
-//! A step reads the rule's log from where the last one stopped, in the order in which deliveries were first recorded, and its message
-//! ends once everything that it began is certain. Each delivery is marked with the replay, so that a step that is repeated does nothing
-//! twice.
+//! A step reads the rule's log from where the last one stopped, in the order in which deliveries were first recorded, and its message ends
+//! once everything that it began is durable. Each delivery is marked with the replay, so that a repeated step does nothing twice.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -33,7 +32,7 @@ use crate::{
 
 /// Deliveries or events that a count looks at, at most.
 pub(crate) const MOST_COUNTED: usize = 10_000;
-/// How long a count goes on: whoever asked waits for it.
+/// The longest time of a count: the person who asked waits for it.
 const LONGEST_COUNT: SignedDuration = SignedDuration::from_secs(5);
 /// Postbacks that a replay or a backfill makes in a second, at most.
 const PER_SECOND: u32 = 50;
@@ -41,12 +40,12 @@ const PER_SECOND: u32 = 50;
 const PAGES: usize = 50;
 /// Rows that are read at a time.
 const FETCH: usize = 100;
-/// How long after it was made a delivery may be recorded for the first time: no message lives longer.
+/// The longest time from the creation of a delivery to its first record: no message lives longer.
 const LATEST_RECORD: SignedDuration = SignedDuration::from_hours(24 * 15);
-/// How often a delivery is looked at that changes at the same time.
+/// The number of times that a delivery is looked at that changes at the same time.
 const READS: usize = 5;
 
-/// What a replay comes to.
+/// The counts of a replay.
 #[derive(Debug, Default)]
 struct Counted {
     states: BTreeMap<&'static str, usize>,
@@ -55,8 +54,8 @@ struct Counted {
 }
 
 impl<B: Backend> Operator<B> {
-    /// Sends the deliveries of a rule from a period again, or only counts them (L1, contract §3). Those that are open are left alone, and
-    /// those of which a newer one was delivered unless it is forced. Returns the counts, and whether it began.
+    /// Resends the deliveries of a rule from a period, or only counts them (L1, docs/api.md). Open deliveries are left alone, and unless
+    /// it is forced also those of which a newer one was delivered. Returns the counts, and true if it began.
     pub async fn replay(&self, caller: &Caller, id: &Id, body: &Value) -> Result<(Value, bool), Refused> {
         self.rules.visible(caller, id).await?;
         let asked = Replay::parse(body)?;
@@ -130,7 +129,7 @@ impl<B: Backend> Operator<B> {
         }
     }
 
-    /// When a count that begins now stops, whatever it has seen.
+    /// The time at which a count that begins now stops, however little it has seen.
     pub(crate) fn counting_ends(&self) -> Timestamp {
         later(self.store.now(), LONGEST_COUNT)
     }
@@ -164,7 +163,7 @@ impl<B: Backend> Operator<B> {
         Ok((ids, None))
     }
 
-    /// Those of these deliveries that are over in one of the states, each with its line.
+    /// The deliveries among these that are over in one of the states, each with its subject queue.
     async fn fitting(
         &self,
         rule: &Rule,
@@ -183,7 +182,7 @@ impl<B: Backend> Operator<B> {
         }
         let keys: BTreeSet<Key> = found.iter().map(line_key).collect();
         let keys: Vec<Key> = keys.into_iter().collect();
-        // `None`: the line is there and can't be read.
+        // `None`: the subject queue exists and can't be read.
         let mut lines: HashMap<Key, Option<Line>> = HashMap::new();
         for keys in keys.chunks(FETCH) {
             for item in self.store.backend().get(keys).await?.into_iter().flatten() {
@@ -206,7 +205,7 @@ impl<B: Backend> Operator<B> {
         Ok(items)
     }
 
-    /// One step of a replay: sends about a second's worth again, and asks for the next step.
+    /// One step of a replay: resends about a second's worth, and asks for the next step.
     pub(crate) async fn replay_step(&self, received: &Received, replaying: Replaying) -> Result<(), StoreError> {
         if self.replays.held_up(received, &replaying.id, replaying.asked_at).await? {
             return Ok(());
@@ -232,13 +231,13 @@ impl<B: Backend> Operator<B> {
         self.store.commit_one(effects).await
     }
 
-    /// When the next step may come that follows on this many postbacks.
+    /// The time at which the next step may come after this many postbacks.
     pub(crate) fn next_step(&self, count: usize, per_second: u32) -> Option<Timestamp> {
         let seconds = i64::try_from(count.div_ceil(per_second as usize)).unwrap_or(i64::MAX);
         (count > 0).then(|| later(self.store.now(), SignedDuration::from_secs(seconds)))
     }
 
-    /// Sends these again, those of one line one after another; returns what waits for its message now.
+    /// Resends these, those of one subject queue one after another; returns the ones that wait for their message now.
     async fn replay_all(&self, rule: &Rule, replaying: &Replaying, ids: &[DeliveryId]) -> Result<Vec<DeliveryRow>, StoreError> {
         let mut lines: BTreeMap<Key, Vec<DeliveryRow>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
@@ -266,7 +265,7 @@ impl<B: Backend> Operator<B> {
         for _ in 0..READS {
             let Some(seen) = self.look_at(&row).await? else { return Ok(None) };
             if seen.row.replay.as_ref() == Some(&replaying.id) {
-                // The step before this one was cut off: all that may be missing is the message.
+                // The step before this one was cut off: only the message can be missing.
                 return Ok(Some(seen.row).filter(|row| row.state == State::Waiting));
             }
             if !replaying.states.contains(&standing(rule, &seen.row)) {
@@ -285,17 +284,17 @@ impl<B: Backend> Operator<B> {
     }
 }
 
-/// Where a delivery stands: what is open since before its rule was switched off is about to be cancelled (P6).
+/// The state of a delivery: one that is open since before its rule was switched off is about to be cancelled (P6).
 fn standing(rule: &Rule, row: &DeliveryRow) -> State {
     if !row.state.is_ended() && row.job.epoch < rule.head.epoch { State::Cancelled } else { row.state }
 }
 
-/// Where an item stands among those of its shards.
+/// The place of an item among those of its shards.
 pub(crate) fn merged_place(item: &Item) -> &str {
     item.trouble.as_ref().map_or(&item.key.sort, |trouble| &trouble.sort)
 }
 
-/// How many postbacks of a rule a replay or a backfill makes in a second.
+/// The number of a rule's postbacks that a replay or a backfill makes in a second.
 pub(crate) fn per_second(rule: &Rule) -> u32 {
     rule.definition.rate_per_second.unwrap_or(PER_SECOND).clamp(1, PER_SECOND)
 }

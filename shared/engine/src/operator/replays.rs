@@ -1,8 +1,8 @@
 //! Replays and backfills as people see them: listed, counted while they are worked off, and stopped.
 //!
-//! Each has a row. A second row under its rule names the one that runs, so that a rule has one at a time; a name whose row is over, or
-//! which never got a row, holds up no other. A step asks the row before it works and notes what it did, with the place of the next step:
-//! a step that is repeated is counted once.
+//! Each has a row. A second row under its rule names the running one, so that a rule has one at a time; a name whose row is over, or which
+//! never got a row, holds up no other. A step asks the row before it works and notes its result, with the place of the next step: a
+//! repeated step is counted once.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// The tries to change a row that others change.
 const TRIES: usize = 10;
 
-/// The kind: deliveries are sent again, or those are made that kept events owe.
+/// The kind: deliveries are resent, or the deliveries that kept events owe are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ReplayKind {
@@ -55,7 +55,7 @@ enum Standing {
 pub(crate) struct Progress {
     /// Deliveries or events that were looked at.
     pub(crate) looked_at: u64,
-    /// Deliveries that are sent again, or were made.
+    /// Deliveries that are resent, or were made.
     pub(crate) deliveries: u64,
     /// Changes that a hold took.
     pub(crate) held: u64,
@@ -113,7 +113,7 @@ impl<B: Backend> Replays<B> {
         Self { store: Arc::clone(store) }
     }
 
-    /// The replays and backfills that the caller may see, newest first, and where the next page begins (V2).
+    /// The replays and backfills that the caller may see, newest first, and the place at which the next page begins (V2).
     ///
     /// # Errors
     /// The store is unavailable.
@@ -149,7 +149,7 @@ impl<B: Backend> Replays<B> {
         Ok(self.seen_replay(caller, id).await?.0.view())
     }
 
-    /// Stops a replay or a backfill before its next step. What it sent again stays sent.
+    /// Stops a replay or a backfill before its next step. Deliveries that it has resent stay sent.
     ///
     /// # Errors
     /// There is none; it is over; the store is unavailable.
@@ -186,7 +186,7 @@ impl<B: Backend> Replays<B> {
         self.free_revision(rule).await.map(drop)
     }
 
-    /// The revision of the row that names the one that runs, if none does.
+    /// The revision of the row that names the running one, if none runs.
     async fn free_revision(&self, rule: &Id) -> Result<Option<u64>, Refused> {
         let Some((Running { id, at }, rev)) = self.store.read_row(keys::running_replay(rule)).await? else { return Ok(None) };
         let runs = match self.replay_row(&id).await? {
@@ -217,7 +217,7 @@ impl<B: Backend> Replays<B> {
             Swapped::Done => {}
             Swapped::Conflict(Some(item)) => {
                 let running = rows::read_item::<Running>(&item)?;
-                // The answer to one's own write may have got lost.
+                // The answer to this process's own write may have got lost.
                 if running.id != id {
                     return Err(one_runs(&running.id));
                 }
@@ -251,7 +251,8 @@ impl<B: Backend> Replays<B> {
         Ok(json!(row.id))
     }
 
-    /// Settles the message of a step that may not go on now: a person stopped it, its row is gone, or not there yet. Returns false if it may.
+    /// Acks the message of a step that may not go on now: a person stopped it, its row is gone, or not there yet. Returns false if it may
+    /// go on.
     pub(crate) async fn held_up(&self, received: &Received, id: &str, asked_at: Timestamp) -> Result<bool, StoreError> {
         let Some(id) = replay_id(id) else { return Ok(false) };
         let now = self.store.now();
@@ -265,7 +266,7 @@ impl<B: Backend> Replays<B> {
         Ok(true)
     }
 
-    /// Notes what the step at a place did, before its message ends. Without a next place, it is completed.
+    /// Notes the result of the step at a place, before its message ends. Without a next place, it is completed.
     pub(crate) async fn note_step(
         &self,
         id: &str,
@@ -319,7 +320,7 @@ impl<B: Backend> Replays<B> {
         Err(StoreError::Contended(format!("replay {id}")))
     }
 
-    /// Writes a row. Returns the one that stands there instead if somebody else was faster.
+    /// Writes a row. Returns the stored one instead if somebody else was faster.
     async fn swap_replay(&self, row: &ReplayRow, rev: u64) -> Result<Option<(ReplayRow, u64)>, StoreError> {
         let mut item = rows::item(keys::replay(&row.id), row);
         item.expires = row.ended_at.map(|ended| ended + self.store.settings.log_retention);
@@ -331,7 +332,7 @@ impl<B: Backend> Replays<B> {
         }
     }
 
-    /// Removes the name of one that is over. What this misses holds up no other.
+    /// Removes the name of one that is over. A name that stays holds up no other.
     async fn free_rule(&self, row: &ReplayRow) -> Result<(), StoreError> {
         let key = keys::running_replay(&row.rule);
         let Some((Running { id, .. }, rev)) = self.store.read_row(key.clone()).await? else { return Ok(()) };

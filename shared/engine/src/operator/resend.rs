@@ -1,10 +1,10 @@
-//! Repairing one delivery: a person sends it again or stops it (L1).
+//! Repairing one delivery: a person resends or stops it (L1).
 //!
-//! Both are words on the delivery's line, given by compare-and-set, so that no attempt is claimed beside them; then the row says it too.
-//! A crash between the two leaves a line that decides what the next message does with the row: nothing for a resend whose row is still
-//! over, its end for one that was stopped. Before a row is made to wait, a message is under way that finds it waiting.
+//! Both are instructions on the delivery's subject queue, given by compare-and-set, so that no attempt is claimed beside them; then the
+//! row says it too. A crash between the two leaves a queue that decides what the next message does with the row: nothing for a resend
+//! whose row is still over, its end for one that was stopped. Before a row is made to wait, a message is under way that finds it waiting.
 //!
-//! What was held and never sent goes out as it is known now, never as it was when holding began (F3).
+//! A held and never sent delivery goes out in its present state, never as it was when holding began (F3).
 
 use std::collections::HashMap;
 
@@ -30,14 +30,14 @@ use crate::{
     rules::{Refused, Rule},
 };
 
-/// The reason of what waits because a person asked for it.
+/// The reason of a delivery that waits because a person asked for it.
 pub(crate) const SENT_AGAIN: &str = "a person asked to send it again";
-/// How often something is read anew that changes at the same time.
+/// The number of times that a row is read again that changes at the same time.
 const READS: usize = 10;
-/// When the message comes that sees to a row whose writer was cut off.
+/// The delay of the message that looks after a row whose writer was cut off.
 const AFTERWARDS: SignedDuration = SignedDuration::from_secs(30);
 
-/// A row is made to wait within this time, so that the message that sees to it comes later.
+/// A row is made to wait within this time, so that the message that looks after it comes later.
 pub(crate) const IN_TIME: SignedDuration = SignedDuration::from_secs(20);
 
 /// A delivery as it was read at one moment.
@@ -49,7 +49,7 @@ pub(crate) struct Seen {
     line_rev: Option<u64>,
 }
 
-/// Why a delivery is not sent again.
+/// The reason why a delivery is not resent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Obstacle {
     /// An attempt is under way, until then at most.
@@ -64,7 +64,7 @@ pub(crate) enum Obstacle {
     Unfit(String),
 }
 
-/// The manner in which a delivery is sent again.
+/// The manner in which a delivery is resent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Again<'a> {
     /// The replay that does so.
@@ -92,8 +92,8 @@ impl Obstacle {
 }
 
 impl<B: Backend> Operator<B> {
-    /// Sends a delivery again, whatever its state: a new budget of attempts, which count on (L1). One that is held is sent as it is known
-    /// now. Refused while it is being sent, while its rule is off, and when a newer one was delivered unless `body` says `force`.
+    /// Resends a delivery, whatever its state: a new budget of attempts, which count on (L1). A held one is sent in its present state.
+    /// Refused while it is being sent, while its rule is off, and when a newer one was delivered unless `body` says `force`.
     pub async fn resend(&self, caller: &Caller, id: &DeliveryId, body: &Value) -> Result<Value, Refused> {
         let mut is_charged = false;
         for _ in 0..READS {
@@ -180,7 +180,7 @@ impl<B: Backend> Operator<B> {
         self.look_at(&row).await?.ok_or(Refused::NotFound)
     }
 
-    /// A delivery and its line at one moment; `None`: its row has expired.
+    /// A delivery and its subject queue at one moment; `None`: its row has expired.
     pub(crate) async fn look_at(&self, row: &DeliveryRow) -> Result<Option<Seen>, StoreError> {
         let mut read = self.store.backend().get(&[line_key(row), keys::delivery(&row.job.id)]).await?;
         let Some(own) = read.pop().flatten() else { return Ok(None) };
@@ -196,7 +196,7 @@ impl<B: Backend> Operator<B> {
         rule.ok_or_else(|| Refused::Conflict("the Tracking API is switched off or deleted: switch it on first".to_owned()))
     }
 
-    /// What stands against sending a delivery again (L1).
+    /// The obstacle to resending a delivery, if there is one (L1).
     pub(crate) async fn obstacle(
         &self,
         rule: &Rule,
@@ -226,7 +226,7 @@ impl<B: Backend> Operator<B> {
         Ok(None)
     }
 
-    /// How many attempts the log has of a delivery, and of those on its line that matter to what a person asks of it.
+    /// The attempts that the log has of a delivery, and of those on its subject queue that matter to an instruction about it.
     async fn records_beside(&self, row: &DeliveryRow, line: &Line) -> Result<HashMap<DeliveryId, u32>, StoreError> {
         let mut records = HashMap::from([(row.job.id.clone(), row.attempts)]);
         let others: Vec<&DeliveryId> = if line.is_full() {
@@ -243,7 +243,7 @@ impl<B: Backend> Operator<B> {
         Ok(records)
     }
 
-    /// Whether a newer one of the same rule and subject was delivered. The line knows whether any was tried.
+    /// Returns true if a newer one of the same rule and subject was delivered. The subject queue knows whether any was tried.
     pub(crate) async fn newer_delivered(&self, row: &DeliveryRow, line: &Line) -> Result<bool, StoreError> {
         let event = row.job.event.known();
         let order = event.order();
@@ -260,14 +260,14 @@ impl<B: Backend> Operator<B> {
         Ok(self.log.deliveries_in(row.job.id.conversion_part()).await?.0.iter().any(newer))
     }
 
-    /// The last attempt of a delivery that is over, moved to where earlier ones stand.
+    /// The last attempt of a delivery that is over, moved to the place of earlier ones.
     pub(crate) fn moved_aside(&self, row: &DeliveryRow) -> Effects {
         let last = row.last.iter().map(|attempt| self.deliveries.earlier_attempt(&row.job.id, attempt, self.store.now()));
         Effects { put: last.collect(), ..Effects::default() }
     }
 
-    /// Opens a new budget. The caller has seen to a message that finds the row waiting, and has moved its last attempt aside; after
-    /// `until` no row is written. `None`: somebody else was faster, look again.
+    /// Opens a new budget. The caller has sent a message that finds the row waiting, and has moved its last attempt aside; after `until`
+    /// no row is written. `None`: somebody else was faster, look again.
     pub(crate) async fn send_again(
         &self,
         rule: &Rule,
@@ -279,8 +279,8 @@ impl<B: Backend> Operator<B> {
             return self.revive(rule, seen, again, None, until).await;
         }
         let Ok(known) = self.holds.known_now(rule, &seen.row).await? else { return Ok(None) };
-        // What is still held must not be taken for the final one once it is settled, so the hold is told first. What is over is sent
-        // first: should this be cut off, the settled state is sent as well.
+        // A held delivery must not be taken for the final one once its conversion is settled, so the hold is notified first. One that is
+        // over is sent first: if this is cut off, the settled state is sent as well.
         if known.is_held && !self.holds.tell_hold(rule, &known).await? {
             return Ok(None);
         }
@@ -296,7 +296,7 @@ impl<B: Backend> Operator<B> {
         Ok(revived)
     }
 
-    /// Opens a new budget: on the line, then in the row, with a newer state if there is one.
+    /// Opens a new budget: on the subject queue, then in the row, with a newer state if there is one.
     async fn revive(
         &self,
         rule: &Rule,
@@ -337,14 +337,14 @@ impl<B: Backend> Operator<B> {
         Err(changing())
     }
 
-    /// Takes back what an interrupted stop left on the line of a delivery that is still held. `false`: somebody else was faster.
+    /// Removes what an interrupted stop left on the subject queue of a delivery that is still held. `false`: somebody else was faster.
     async fn unstopped(&self, seen: &Seen) -> Result<bool, StoreError> {
         let Seen { row, line, line_rev, .. } = seen;
         if !line.is_stopped(&row.job.id) {
             return Ok(true);
         }
         let now = self.store.now();
-        // It is on the line already, which need not forget another for it.
+        // The delivery is on the subject queue already, which need not forget another for it.
         let recorded = |_: &DeliveryId| row.attempts;
         let asked = line.ask(Asked::Resend, &row.job.id, row.job.event.known().order(), &recorded, now);
         let Some((line, _)) = asked else { return Ok(false) };
@@ -368,7 +368,7 @@ impl<B: Backend> Operator<B> {
 /// The row with a new budget.
 fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, how: Again<'_>, now: Timestamp) -> DeliveryRow {
     begin_flow_anew(rule, &mut row, base, how.from_step, now);
-    // What matched before the rule was switched off is sent because a person says so (P6).
+    // A postback that matched before the rule was switched off is sent because a person says so (P6).
     row.job.epoch = rule.head.epoch;
     row.attempts = base;
     row.base = base;
@@ -383,8 +383,8 @@ fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, how: Again<'_>, n
     row
 }
 
-/// The place of a flow that is sent again (W13): one that waits goes on at once; one that is over begins at a step that a person names, with
-/// its variables as they are, or at its first step, without what it knew.
+/// The place of a resent flow (W13): one that waits goes on at once; one that is over begins at a step that a person names, with its
+/// variables as they are, or at its first step, without them.
 fn begin_flow_anew(rule: &Rule, row: &mut DeliveryRow, base: u32, from_step: Option<&str>, now: Timestamp) {
     let plan = &rule.definition.plan;
     row.resends += 1;

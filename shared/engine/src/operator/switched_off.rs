@@ -1,4 +1,4 @@
-//! The end of what waits or is held of a rule that was switched off or deleted (P6).
+//! The end of the waiting or held deliveries of a rule that was switched off or deleted (P6).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,8 +21,9 @@ use crate::{
 const CANCEL_STEP: usize = 100;
 
 impl<B: Backend> Operator<B> {
-    /// Ends what waits or is held of a rule that was switched off or deleted (P6), a step at a time; it looks at no other rule's. An attempt that is
-    /// under way ends its delivery by itself. What this misses ends when its own message comes: the rule's epoch has moved on.
+    /// Ends the waiting or held deliveries of a rule that was switched off or deleted (P6), a step at a time; it looks at no other rule's.
+    /// An attempt that is under way ends its delivery by itself. A missed delivery ends when its own message comes: the rule's epoch has
+    /// moved on.
     pub(crate) async fn cancel_waiting(
         &self,
         received: &Received,
@@ -60,7 +61,7 @@ impl<B: Backend> Operator<B> {
                 swaps.push(Swap { key: keys::delivery(&row.job.id), expect, new: Some(self.store.delivery_item(&row)) });
             }
             for swapped in self.store.backend().swap(swaps).await {
-                // One that was changed meanwhile ends when its own message comes.
+                // A delivery that was changed meanwhile ends when its own message comes.
                 swapped.is_done()?;
             }
             next = match found.last().filter(|_| found.len() == CANCEL_STEP).and_then(|item| item.trouble.as_ref()) {
@@ -72,7 +73,7 @@ impl<B: Backend> Operator<B> {
         self.store.commit_one(effects).await
     }
 
-    /// Those deliveries of which no attempt is claimed whose outcome has not been recorded.
+    /// The deliveries without a claimed attempt whose outcome is still to be recorded.
     async fn without_attempt_under_way(&self, rows: Vec<DeliveryRow>) -> Result<Vec<DeliveryRow>, StoreError> {
         let key = |row: &DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.known().subject());
         let mut keys: Vec<Key> = rows.iter().map(key).collect();

@@ -21,7 +21,7 @@ const WRITE_INTERVAL: SignedDuration = SignedDuration::from_secs(10);
 /// The time of a fast answer, and the fast answers in a row that end a suspicion.
 const FAST: SignedDuration = SignedDuration::from_secs(1);
 const FAST_IN_A_ROW: u8 = 2;
-/// The most receivers that a process remembers; then it begins anew.
+/// The most receivers that a process remembers; then it begins again.
 const MAX_RECEIVERS: usize = 10_000;
 
 /// One receiver.
@@ -32,12 +32,12 @@ struct Known {
     row: Option<Arc<ReceiverRow>>,
     counts: Counts,
     written_at: Option<Timestamp>,
-    /// Deliveries that this process let go and that have no answer yet, about.
+    /// The approximate number of deliveries that this process let go and that have no answer yet.
     under_way: u32,
     let_go_at: Option<Timestamp>,
     /// Answers within a second in a row.
     fast: u8,
-    /// One of this process lets go at a time.
+    /// One caller of this process lets deliveries go at a time.
     gate: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -98,14 +98,14 @@ impl Memory {
     pub(super) fn remember(&self, id: &Id, row: Option<Arc<ReceiverRow>>, now: Timestamp) {
         let mut known = self.lock();
         let one = one(&mut known, id);
-        // A read that is overtaken by a write says less.
+        // A read that is overtaken by a write is older.
         let generation = |row: &Option<Arc<ReceiverRow>>| row.as_ref().map(|row| row.health.generation);
         if generation(&one.row) <= generation(&row) || one.read_at.is_none_or(|at| at + LIFETIME <= now) {
             (one.row, one.read_at) = (row, Some(now));
         }
     }
 
-    /// Counts an attempt. Returns what it leads to.
+    /// Counts an attempt. Returns its consequence.
     pub(super) fn hear(&self, heard: &Heard, now: Timestamp) -> ToDo {
         let Heard { receiver, delivery, began, sign } = heard;
         let mut known = self.lock();
@@ -128,7 +128,7 @@ impl Memory {
         one.let_go_at = Some(now);
     }
 
-    /// Returns true if this process has let none go since then. Those of before count as lost.
+    /// Returns true if this process has let no delivery go since then. Earlier ones count as lost.
     pub(super) fn has_let_none_go_since(&self, id: &Id, since: Timestamp) -> bool {
         let mut known = self.lock();
         let one = one(&mut known, id);
@@ -139,7 +139,7 @@ impl Memory {
         is_long_ago
     }
 
-    /// The gate of those who let go.
+    /// The gate of callers that let deliveries go.
     pub(super) fn gate(&self, id: &Id) -> Arc<tokio::sync::Mutex<()>> {
         Arc::clone(&one(&mut self.lock(), id).gate)
     }

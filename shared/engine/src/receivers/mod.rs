@@ -1,11 +1,12 @@
-//! The receivers' health: which are down, what waits for them, and what the bus is told of it (B1–B6).
+//! The receivers' health: those that are down, the deliveries that wait for them, and the events published about them (B1–B6).
 //!
 //! A receiver has a row from its first failure on. Decisions are core's ([`Health`]); here a process counts attempts in memory, and writes
 //! the row by compare-and-set while something is bad or when the state changes. An attempt that is answered writes nothing, and reads the row
 //! at most once in two seconds; where one process has the store for itself, once.
 //!
-//! Deliveries that wait for a receiver stand in its queue ([`queue`]), oldest first. A sweep looks after every receiver that is not well
-//! ([`recovery`]): it begins probes, renews lost ones, lets go what was left, and publishes what a crash left in a row's outbox.
+//! Deliveries that wait for a receiver are in its queue ([`queue`]), oldest first. A sweep looks after every receiver that is not well
+//! ([`recovery`]): it begins probes, renews lost ones, lets go the deliveries that are left, and publishes what a crash left in a row's
+//! outbox.
 
 pub(crate) mod memory;
 mod people;
@@ -36,7 +37,7 @@ use row::ReceiverRow;
 /// The tries to change a row that others change.
 const TRIES: usize = 20;
 
-/// An attempt that is recorded, as its receiver's health sees it.
+/// A recorded attempt, as its receiver's health sees it.
 #[derive(Debug)]
 pub(crate) struct Heard {
     pub(crate) receiver: Receiver,
@@ -111,7 +112,7 @@ impl<B: Backend> Receivers<B> {
         Ok(row.filter(|row| row.health.is_out()).map(|row| Outage::of(&row)))
     }
 
-    /// Notes the result of an attempt, once it is recorded. It fails nothing.
+    /// Notes the result of an attempt, once it is recorded. It returns no error.
     pub(crate) async fn note(&self, heard: Heard) {
         if let Err(error) = Box::pin(self.try_note(&heard)).await {
             tracing::warn!(receiver_id = %heard.receiver.id, %error, "the health of a receiver was not noted");
@@ -204,13 +205,13 @@ impl<B: Backend> Receivers<B> {
         Err(StoreError::Contended(format!("receiver {}", receiver.id)))
     }
 
-    /// Changes a receiver's row, and tells the bus what that leads to.
+    /// Changes a receiver's row, and publishes the consequences.
     async fn change_and_tell(
         &self,
         receiver: &Receiver,
         change: impl Fn(&mut ReceiverRow) -> bool,
     ) -> Result<Option<Arc<ReceiverRow>>, StoreError> {
-        // Whoever writes beside the transition does not carry it out once more.
+        // A concurrent writer does not carry out the transition once more.
         let is_transition = AtomicBool::new(false);
         let watched = |row: &mut ReceiverRow| {
             let before = row.has_unfinished();
@@ -233,15 +234,15 @@ impl<B: Backend> Receivers<B> {
         self.store.commit_one(Effects { put: vec![name], ..Effects::default() }).await
     }
 
-    /// Has the bus told what a row's outbox holds, lets go what is left in the queue of a receiver that is closed, and notes both.
+    /// Publishes the event in a row's outbox, lets go the deliveries left in the queue of a receiver that is closed, and notes both.
     async fn finish(&self, row: &ReceiverRow) -> Result<(), StoreError> {
         if let Some(event) = row.unpublished() {
-            // Not every process that looks after receivers may publish: whoever works the retry lane may.
+            // Not every process that looks after receivers may publish: the worker of the retry lane may.
             let body = event.as_message();
             let message = Message { lane: Lane::Retry, group: "publish".to_owned(), not_before: None, body };
             self.store.commit_one(Effects { send: vec![message], ..Effects::default() }).await?;
         }
-        // Whoever began to wait while it was closed has either read that, or stands in the queue by now.
+        // A delivery that began to wait while the receiver was closed has either read that, or is in the queue by now.
         let is_empty = !row.leftovers || self.release_all(&row.receiver.id).await?;
         let announced = row.announcement.clone();
         let done = |row: &mut ReceiverRow| {

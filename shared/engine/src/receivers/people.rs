@@ -9,11 +9,11 @@ use crate::{
     refused::Refused,
 };
 
-/// Waiting deliveries of each shard by which the next probe is reckoned.
+/// Waiting deliveries of each shard from which the next probe is computed.
 const LOOKED_AT: usize = 26;
 
 impl<B: Backend> Receivers<B> {
-    /// The receivers that have failed lately and that the caller may see, by their ids, and where the next page begins (V2).
+    /// The receivers that have failed lately and that the caller may see, by their ids, and the place at which the next page begins (V2).
     ///
     /// # Errors
     /// The store is unavailable.
@@ -70,7 +70,7 @@ impl<B: Backend> Receivers<B> {
         self.one(caller, id).await
     }
 
-    /// Sends to a receiver again: what waits for it goes out, the oldest first.
+    /// Sends to a receiver again: the deliveries that wait for it go out, the oldest first.
     ///
     /// # Errors
     /// There is none; the store is unavailable.

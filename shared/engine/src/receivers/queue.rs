@@ -1,6 +1,6 @@
 //! The deliveries that wait for a receiver: a row each, filed once, in the order in which the deliveries were made.
 //!
-//! A row is a nudge like a message: whether the delivery still waits is said by the delivery's own row.
+//! A row is a nudge like a message: the delivery's own row says whether the delivery still waits.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -77,7 +77,7 @@ impl<B: Backend> Receivers<B> {
         Ok(found)
     }
 
-    /// The number that wait; a thousand stands for a thousand or more.
+    /// The number that wait; a thousand means a thousand or more.
     pub(super) async fn count_waiting(&self, receiver: &Id) -> Result<usize, StoreError> {
         let mut count = 0;
         for partition in keys::waiting_for(receiver) {

@@ -1,7 +1,8 @@
-//! The way of a receiver that is down back to one that is sent to: probes, and letting go what waits (B3–B5).
+//! The way of a receiver that is down back to one that is sent to: probes, and letting waiting deliveries go (B3–B5).
 //!
-//! A sweep begins a probe when one is due: the compare-and-set of the receiver's row gives it to one delivery, whose message is then sent. A
-//! probe that is lost gives its lease up by time. Each answer to what was let go lets two more go; a sweep goes on where that was cut off.
+//! A sweep begins a probe when one is due: the compare-and-set of the receiver's row gives it to one delivery, whose message is then sent.
+//! The lease of a lost probe ends by time. Each answer to a delivery that was let go lets two more go; a sweep continues if that was cut
+//! off.
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
@@ -21,14 +22,14 @@ use crate::{
 const PAGE: usize = 100;
 /// Waiting deliveries of each shard that are looked at for a probe, and when some are let go.
 const LOOKED_AT: usize = 26;
-/// The time after which a sweep goes on letting go, or publishes what a row's outbox holds.
+/// The time after which a sweep goes on letting go, or publishes the event in a row's outbox.
 const STALLED: SignedDuration = SignedDuration::from_secs(30);
 
 impl<B: Backend> Receivers<B> {
     /// Looks after the receivers that are not well. Returns the number of them.
     ///
     /// # Errors
-    /// The store is unavailable: a later call does what was not done.
+    /// The store is unavailable: a later call does the rest.
     pub(crate) async fn look_after(&self) -> Result<usize, StoreError> {
         let partition = Partition::Trouble(keys::UNWELL_RECEIVERS.to_owned());
         let (mut range, mut looked_after, mut failed) = (Range::default(), 0, None);
@@ -68,7 +69,7 @@ impl<B: Backend> Receivers<B> {
         }
     }
 
-    /// Begins a probe if one is due. Those that have waited too long are let go to their end first.
+    /// Begins a probe if one is due. Deliveries that have waited too long are let go first, and end.
     pub(super) async fn probe_if_due(&self, row: &ReceiverRow, now: Timestamp) -> Result<(), StoreError> {
         let waiting = self.oldest(&row.receiver.id, LOOKED_AT).await?;
         let (over, mut waiting): (Vec<Filed>, Vec<Filed>) = waiting.into_iter().partition(|filed| filed.row.until <= now);
@@ -124,7 +125,7 @@ impl<B: Backend> Receivers<B> {
         }
     }
 
-    /// Closes a receiver that has answered again, and lets go whatever began to wait meanwhile.
+    /// Closes a receiver that has answered again, and lets go the deliveries that began to wait meanwhile.
     pub(super) async fn close(&self, row: &ReceiverRow, reason: Option<&str>) -> Result<(), StoreError> {
         let now = self.store.now();
         let close = |row: &mut ReceiverRow| {

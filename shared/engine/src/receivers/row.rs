@@ -1,4 +1,4 @@
-//! The row of a receiver, the events that tell of it, and its view.
+//! The row of a receiver, the events about it, and its view.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,15 +18,15 @@ use crate::{
 pub(crate) struct ReceiverRow {
     pub(crate) receiver: Receiver,
     pub(crate) health: Health,
-    /// The outbox: what the bus may not have been told.
+    /// The outbox: the transition that the bus may not have taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) announcement: Option<Announcement>,
-    /// `true` if deliveries may still stand in the queue of a receiver that is closed.
+    /// `true` if deliveries may still be in the queue of a receiver that is closed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) leftovers: bool,
 }
 
-/// A transition that the bus is told of.
+/// A transition that is published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Announcement {
     transition: Transition,
@@ -69,7 +69,7 @@ impl ReceiverRow {
         self.announcement.is_some() || self.leftovers
     }
 
-    /// The row as an item: once it is closed it expires, until then it stands in the sparse index.
+    /// The row as an item: once the receiver is closed it expires, until then the sparse index lists it.
     pub(super) fn item(&self, expires: Timestamp) -> Item {
         let is_well = self.health.state == ReceiverState::Closed && !self.has_unfinished();
         let (expires, trouble) =

@@ -53,7 +53,7 @@ pub(crate) struct ReadCallback {
 }
 
 impl IncomingRequest {
-    /// The same with the headers that are kept.
+    /// The same request with only the headers that are kept.
     #[must_use]
     pub fn with_kept_headers(mut self) -> Self {
         let mut bytes = 0;
@@ -65,12 +65,12 @@ impl IncomingRequest {
         self
     }
 
-    /// The name of what it brings: the same again has the same.
+    /// The name of its content: a repeat has the same name.
     pub(crate) fn name(&self) -> String {
         hash::text(&["callback", &self.query, &BASE64_STANDARD.encode(&self.body)], NAME_CHARS)
     }
 
-    /// The request, to be read as a response is. One without a body is read by its query, as a form is.
+    /// The request, to be read like a response. One without a body is read by its query, like a form.
     pub(crate) fn answer(&self) -> Answer {
         if !self.body.is_empty() {
             return Answer::new(STATUS, self.headers.clone(), self.body.clone());

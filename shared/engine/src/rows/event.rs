@@ -1,5 +1,5 @@
-//! An event inside a row or a message. The parameters of a long one stand in a row of their own, so that neither twenty rules nor a
-//! hundred waits write them again.
+//! An event inside a row or a message. The parameters of a long one have a row of their own, so that neither twenty rules nor a hundred
+//! waits write them again.
 
 use std::{collections::BTreeMap, mem, sync::Arc};
 
@@ -14,8 +14,8 @@ const LONG_BYTES: usize = 4 * 1_024;
 /// The quotes, the colon and the comma of an entry.
 const ENTRY_BYTES: usize = 6;
 
-/// The parts of a conversion that visitors make as long as they like, but for those by which deliveries are searched, or
-/// that the platform is told.
+/// The parts of a conversion that visitors make as long as they like, except those by which deliveries are searched, or that are published
+/// to the platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Parameters {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -50,7 +50,7 @@ impl Parameters {
     }
 }
 
-/// Returns true if the parameters of such a conversion stand in a row of their own.
+/// Returns true if the parameters of such a conversion have a row of their own.
 pub(crate) fn is_long(conversion: &Conversion) -> bool {
     length(conversion) >= LONG_BYTES
 }
@@ -133,7 +133,7 @@ impl StoredEvent {
         }
     }
 
-    /// The format of what holds it.
+    /// The format of the row or message that holds it.
     pub(crate) fn format(&self) -> u32 {
         if self.long.as_ref().is_some_and(|long| long.is_kept) { FORMAT_ASIDE } else { FORMAT }
     }
@@ -152,7 +152,7 @@ fn json_length(text: &str) -> usize {
     text.bytes().map(|byte| if byte < b' ' { 6 } else { 1 + usize::from(matches!(byte, b'"' | b'\\')) }).sum()
 }
 
-/// Events with parameters of the same name have the same parameters, wherever these stand.
+/// Events with parameters of the same name have the same parameters, wherever these are stored.
 impl PartialEq for StoredEvent {
     fn eq(&self, other: &Self) -> bool {
         let name = |event: &Self| event.long.as_ref().map(|long| long.name.clone());
@@ -162,7 +162,7 @@ impl PartialEq for StoredEvent {
 
 impl Eq for StoredEvent {}
 
-/// An event whose parameters stand aside, as it is written.
+/// An event whose parameters are stored aside, as it is written.
 #[derive(Serialize)]
 struct Aside<'a> {
     parameters: &'a str,

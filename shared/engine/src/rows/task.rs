@@ -42,9 +42,9 @@ pub(crate) enum Task {
     Heard { delivery: DeliveryId },
     /// See whether a hold is to be released.
     Release { conversion: Id, rule: Id },
-    /// End what waits or is held of a rule that was switched off (P6).
+    /// End the waiting or held deliveries of a rule that was switched off (P6).
     Cancel { rule: Id, epoch: u64, from: Option<String> },
-    /// Send a period's deliveries of a rule again, a step at a time (L1).
+    /// Resend a period's deliveries of a rule, a step at a time (L1).
     Replay(Box<Replaying>),
     /// Judge a period's kept events for a rule, a step at a time.
     Backfill(Box<Backfilling>),
@@ -52,7 +52,7 @@ pub(crate) enum Task {
     Publish { events: Vec<Published> },
     /// Record an attempt that the table did not take.
     Record(Box<Recording>),
-    /// Work a message that needs a newer version, once that version has it.
+    /// Work a message that needs a newer version, once that version is there.
     PutOff(Box<PutOff>),
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct PutOff {
 /// The record of an attempt, while the table does not take it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Recording {
-    /// The delivery's row as it is to stand there.
+    /// The delivery's row as it is to be written.
     pub(crate) row: DeliveryRow,
     /// The attempt, if the row does not hold it.
     pub(crate) earlier: Option<Attempt>,
@@ -107,7 +107,7 @@ pub(crate) struct Replaying {
     pub(crate) rule: Id,
     /// The rule's epoch when it was asked for: a rule that is switched off meanwhile ends it (P6).
     pub(crate) epoch: u64,
-    /// Tells it from other replays.
+    /// Distinguishes it from other replays.
     pub(crate) id: String,
     pub(crate) asked_at: Timestamp,
     pub(crate) from: Timestamp,

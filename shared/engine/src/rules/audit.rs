@@ -1,7 +1,7 @@
-//! Who changed what of a rule, and when: an entry for every write that became the head.
+//! The author, content and time of every change of a rule: an entry for every write that became the head.
 //!
-//! An entry is put before the head, under the name of its write, and names the write before it. True are those that are met on the
-//! way from the head back; what a loser or a crash left beside them is not, whatever it says.
+//! An entry is put before the head, under the name of its write, and names the write before it. Only the entries on the way from the head
+//! back are true; an entry that a loser or a crash left beside them is not.
 
 use std::collections::VecDeque;
 
@@ -31,7 +31,7 @@ use crate::{
 /// Entries read at a time; one may hold a whole rule, older ones three times.
 const FETCH: usize = 25;
 
-/// What somebody does to a rule.
+/// An action of somebody on a rule.
 pub(super) struct Act {
     pub(super) actor: Actor,
     pub(super) action: Action,
@@ -72,7 +72,7 @@ pub(super) struct Entry {
     action: Action,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<String>,
-    /// The differences from the version before; of secrets only that they changed. `None`: too much to be kept twice, it is told by
+    /// The differences from the version before; of secrets only that they changed. `None`: too large to be kept twice, they are found by
     /// comparing the documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changes: Option<Vec<Change>>,
@@ -91,7 +91,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The entry of a write that puts `new` over what stands there.
+    /// The entry of a write that puts `new` over the stored rule.
     pub(super) fn new(act: &Act, over: &Over, new: &Head, version: Option<Version>) -> Self {
         let secrets: Vec<Change> = secret_changes(over.rule().map(|rule| &*rule.head), new).collect();
         let (changes, document, delta) = match version {
@@ -123,7 +123,7 @@ impl Entry {
         self.delta.is_none()
     }
 
-    /// As the API shows it. Who an admin is in person is no affair of an affiliate.
+    /// As the API shows it. An affiliate does not see which admin made a change (V3).
     fn view(&self, caller: &Caller, changes: &[Change]) -> Value {
         let mut by = match self.by.affiliate() {
             None => json!({"role": "admin"}),
@@ -139,7 +139,7 @@ impl Entry {
     }
 }
 
-/// Which secrets got another value, and which have none any more.
+/// The secrets that got another value, and those that have none any more.
 fn secret_changes(old: Option<&Head>, new: &Head) -> impl Iterator<Item = Change> {
     let before = |name: &str| old.and_then(|head| head.value_of(name));
     let changed = new.secrets.keys().filter(|name| before(name) != new.value_of(name)).map(|name| (name, "changed"));
@@ -149,7 +149,7 @@ fn secret_changes(old: Option<&Head>, new: &Head) -> impl Iterator<Item = Change
     changed.chain(deleted).map(told).collect::<Vec<_>>().into_iter()
 }
 
-/// Where a page of a history begins.
+/// The place at which a page of a history begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryCursor(String);
 
@@ -168,8 +168,8 @@ impl HistoryCursor {
 }
 
 impl<B: Backend> Rules<B> {
-    /// What became of a rule, newest first, and where the next page begins. A deleted rule's history stays its owner's (V2), for as
-    /// long as the log may remember the rule.
+    /// The history of a rule, newest first, and the place at which the next page begins. A deleted rule's history stays its owner's (V2),
+    /// for as long as the log may remember the rule.
     pub async fn history(
         &self,
         caller: &Caller,
@@ -185,7 +185,7 @@ impl<B: Backend> Rules<B> {
             let changes = entries.changes(&self.store, &entry).await?;
             let view = entry.view(caller, &changes);
             bytes += view.to_string().len();
-            // One more than fits tells that there is a next page.
+            // One more than fits shows that there is a next page.
             if items.len() == limit || (bytes > MOST_PAGE_BYTES && !items.is_empty()) {
                 return Ok((items, Some(HistoryCursor::text(&write))));
             }
@@ -224,7 +224,7 @@ impl<B: Backend> Rules<B> {
         Ok(Some(rows::read_item::<Entry>(&item)?.by))
     }
 
-    /// Whether a write became the head once; `None` if the entries don't reach back so far.
+    /// Returns true if a write became the head once; `None` if the entries don't reach back so far.
     pub(super) async fn happened(&self, id: &Id, head: &Head, write: &str) -> Result<Option<bool>, StoreError> {
         let version = keys::version_of(write);
         if head.write == write || Some(head.version) <= version {
@@ -241,7 +241,7 @@ impl<B: Backend> Rules<B> {
         Ok(None)
     }
 
-    /// The history of a deleted rule goes before its tombstone: P2 needs the epoch, not the texts.
+    /// Lets the history of a deleted rule expire before its tombstone: P2 needs the epoch, not the texts.
     pub(super) async fn expire_history(&self, id: &Id, tombstone: &Head) -> Result<(), StoreError> {
         let partition = Partition::Table(keys::rule(id));
         let mut range = Range { before: Some(format!("{}\0", keys::audit(id, &tombstone.write).sort)), ..all_entries() };
@@ -278,7 +278,7 @@ impl Chain {
     async fn next<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<(String, Entry)>, StoreError> {
         let Some(write) = self.next.take() else { return Ok(None) };
         let key = keys::audit(&self.id, &write);
-        // Losers' entries stand between the true ones.
+        // Losers' entries are between the true ones.
         while self.read.front().is_some_and(|item| item.key.sort > key.sort) {
             self.read.pop_front();
         }
@@ -288,7 +288,7 @@ impl Chain {
             self.read = store.backend().query(&partition, &range, Order::Descending, FETCH).await?.into();
         }
         let Some(item) = self.read.pop_front().filter(|item| item.key == key) else { return Ok(None) };
-        // What is older than an entry that can't be read is not found.
+        // Entries older than one that can't be read are not found.
         let Some(entry) = store.readable::<Entry>(&item) else { return Ok(None) };
         self.next.clone_from(&entry.previous);
         Ok(Some((write, entry)))
@@ -327,7 +327,7 @@ impl Entries {
         };
         let older = match self.text_ahead(store).await? {
             Some(text) => read_document(&text)?,
-            // What it was changed from is no longer kept.
+            // The document before the change is no longer kept.
             None if self.ahead.is_empty() && entry.previous.is_some() => return Ok(entry.secrets.clone()),
             None => json!({}),
         };
@@ -335,7 +335,7 @@ impl Entries {
         Ok(changes(&older, &newer).into_iter().chain(entry.secrets.iter().cloned()).collect())
     }
 
-    /// The document of an entry; none when the rule was deleted, or if what it differs from is gone.
+    /// The document of an entry; none when the rule was deleted, or if the document that it differs from is gone.
     async fn document<B: Backend>(&mut self, store: &Store<B>, entry: &Entry) -> Result<Option<Value>, StoreError> {
         if entry.document.is_some() {
             return Ok(entry.document.clone());

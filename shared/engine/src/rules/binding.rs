@@ -1,11 +1,11 @@
 //! Values of secrets when their rule changes (Q5, V2).
 //!
 //! A value is bound to the party that wrote it and to the request that it was written for ([`Binding`]). A change by the same party takes
-//! it along: it is sealed anew. A change by another party drops it; the rule then reads inactive with a reason and what it owes waits
+//! it along: it is sealed again. A change by another party drops it; the rule then reads inactive with a reason, and its deliveries wait
 //! until the value is written again. So an affiliate can't lead an admin's token to its own server, nor an admin an affiliate's.
 //!
-//! Values from before there were bindings open as they are. When their request is changed, the history says who wrote them; where it
-//! does not reach back so far, every change drops them.
+//! Values from before there were bindings open as they are. When their request is changed, the history names their writer; where it does
+//! not reach back so far, every change drops them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,11 +30,11 @@ use crate::{
     secrets::Place,
 };
 
-/// The binding of a value that stands, as the head has it.
+/// The binding of a stored value, as the head has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bound {
     pub(crate) binding: Binding,
-    /// The write that brought the value; it was sealed anew since if it stands under another.
+    /// The write that brought the value; the value was sealed again since if it is stored under another.
     pub(crate) value_of: String,
 }
 
@@ -63,7 +63,7 @@ enum Fate {
 }
 
 impl<B: Backend> Rules<B> {
-    /// Gives the head's write its name, seals the values that are given and those that come along, and enters them in the head.
+    /// Names the head's write, seals the given values and those that come along, and enters them in the head.
     pub(super) async fn seal(
         &self,
         act: &Act,
@@ -169,8 +169,7 @@ impl<B: Backend> Rules<B> {
         value.map(Some).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
-    /// The values of a rule's secrets, those that may be sent by it as it is (Q5). `None`: one of them was replaced since the head
-    /// was read.
+    /// The values of a rule's secrets that it may send as it is (Q5). `None`: one of them was replaced since the head was read.
     pub(crate) async fn secrets(&self, rule: &Rule) -> Result<Option<Arc<BTreeMap<String, String>>>, StoreError> {
         let Rule { id, head, definition } = rule;
         let may_send = |name: &str| head.bindings.get(name).is_none_or(|bound| definition.honours(name, &bound.binding));
@@ -196,7 +195,7 @@ impl<B: Backend> Rules<B> {
 }
 
 impl Head {
-    /// The write that brought a secret's value, also if it was sealed anew since.
+    /// The write that brought a secret's value, also if it was sealed again since.
     pub(super) fn value_of(&self, name: &str) -> Option<&String> {
         let write = self.secrets.get(name)?;
         Some(self.bindings.get(name).map_or(write, |bound| &bound.value_of))
@@ -207,8 +206,8 @@ impl Head {
         self.bindings.get(name).map_or(&Owner::Admin, |bound| &bound.binding.party)
     }
 
-    /// Refuses to write values beside one that another party wrote: one response holds both, and where the masks of one begin and end
-    /// would tell the other.
+    /// Refuses to write values beside one that another party wrote: one response holds both, and the places of one value's masks would
+    /// reveal the other value.
     fn expect_party(&self, party: &Owner, name: &str) -> Result<(), Refused> {
         if self.party_of(name) == party {
             return Ok(());
@@ -233,7 +232,7 @@ impl Head {
         definition.active && definition.placeholders().is_empty() && definition.secret_names().iter().all(known)
     }
 
-    /// The reason why a value must be written again, and the time since then; `None` if all that the rule names may be sent.
+    /// The reason why a value must be written again, and the time since then; `None` if every secret that the rule names may be sent.
     pub(crate) fn unbound(&self, definition: &Definition) -> Option<(String, Timestamp)> {
         let found: BTreeMap<String, Unbound> = definition
             .secret_names()
@@ -259,7 +258,7 @@ impl Head {
     }
 }
 
-/// Tells beside a rule which values must be written again.
+/// Adds to a rule's resource the values that must be written again.
 pub(super) fn tell_unbound(rule: &Rule, resource: &mut Value) {
     let Some((reason, _)) = rule.head.unbound(&rule.definition) else { return };
     if let Some(warnings) = resource["warnings"].as_array_mut() {

@@ -1,9 +1,9 @@
-//! What a process remembers of rules, so that matching a change asks the store nothing it has asked before.
+//! A process's memory of rules, so that matching a change asks the store nothing it has asked before.
 //!
-//! Where one process has the store for itself, what it writes is forgotten here in the same step and nothing ever ages. Where
-//! several share it, everything ages by seconds. A load that overlaps a change is not kept.
+//! If one process has the store for itself, rules that it writes are forgotten here in the same step and nothing ever ages. If several
+//! share it, everything ages by seconds. A load that overlaps a change is not kept.
 //!
-//! Each part has a share of the cache's bytes; what was not used for longest goes first.
+//! Each part has a share of the cache's bytes; the least recently used entries go first.
 
 use std::{
     borrow::Borrow,
@@ -23,14 +23,14 @@ use crate::{
     rules::Rules,
 };
 
-/// The memory that an entry takes beside what it holds, and a text or an id beside its bytes, in bytes.
+/// The memory that an entry takes beside its content, and a text or an id beside its bytes, in bytes.
 const ENTRY_BYTES: usize = 256;
 const TEXT_BYTES: usize = 48;
 
 /// Rules and index entries as they were last read.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    /// How long a rule or an anchor's list counts; `None`: until it is changed here.
+    /// The time for which a rule or an anchor's list counts; `None`: until it is changed here.
     lifetime: Option<SignedDuration>,
     kept: Mutex<Kept>,
 }
@@ -40,7 +40,7 @@ struct Kept {
     /// Grows with every change: a load that began before is not kept.
     generation: u64,
     anchors: Bounded<String, Aged<Arc<Vec<Id>>>>,
-    /// Heads; the texts stand among the definitions.
+    /// Heads; the texts are among the definitions.
     heads: Bounded<Id, Aged<Option<Arc<Head>>>>,
     /// By the write that brought the text.
     definitions: Bounded<Id, (String, Arc<Definition>)>,
@@ -173,7 +173,7 @@ fn bytes_of_map(map: &BTreeMap<String, String>) -> usize {
 }
 
 impl<B: Backend> Rules<B> {
-    /// The rules that stand under an anchor.
+    /// The rules under an anchor.
     pub(crate) async fn anchored(&self, anchor: &Anchor, now: Timestamp) -> Result<Arc<Vec<Id>>, StoreError> {
         let name = anchor.to_string();
         let generation = {
@@ -192,7 +192,7 @@ impl<B: Backend> Rules<B> {
             let Some(last) = items.last().filter(|_| items.len() == 1_000) else { break };
             range.from = Some(format!("{}\0", last.key.sort));
         }
-        // Copies of several writes of one rule stand side by side.
+        // Copies of several writes of one rule are side by side.
         ids.dedup();
         let ids = Arc::new(ids);
         let mut kept = self.cache.kept();
@@ -212,7 +212,7 @@ impl<B: Backend> Rules<B> {
             }
             kept.generation
         };
-        // One that can't be read can't be judged, and stops no other rule.
+        // A rule that can't be read can't be judged, and stops no other rule.
         let rule = StoreError::pass_over(self.read_rule_if(id, |_| true).await)?.flatten().map(|(rule, _)| rule);
         let mut kept = self.cache.kept();
         if kept.generation == generation {
@@ -225,7 +225,7 @@ impl<B: Backend> Rules<B> {
 }
 
 impl Kept {
-    /// A rule whose head is fresh and whose text is here, or that there is none.
+    /// A rule whose head is fresh and whose text is here; or the knowledge that there is none.
     #[expect(clippy::option_option, reason = "not known, or known to be no rule")]
     fn rule(&mut self, id: &Id, lifetime: Option<SignedDuration>, now: Timestamp) -> Option<Option<Rule>> {
         let Some(head) = self.heads.fresh(id, lifetime, now)? else { return Some(None) };
@@ -240,7 +240,7 @@ impl Head {
         size_of::<Self>() + bytes_of_map(&self.secrets) + bytes_of_texts(self.anchors.iter().map(String::as_str))
     }
 
-    /// Whether a postback that matched in this epoch may still be sent (P6).
+    /// Returns true if a postback that matched in this epoch may still be sent (P6).
     pub(crate) fn sends(&self, epoch: u64) -> bool {
         self.live && self.epoch == epoch
     }

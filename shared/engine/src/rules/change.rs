@@ -1,4 +1,4 @@
-//! Changing rules that are there: replacing, patching, going back to an older version, deleting.
+//! Changing existing rules: replacing, patching, going back to an older version, deleting.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 impl<B: Backend> RuleWriter<B> {
-    /// Replaces what a person may write of a rule. `expected`: the version of an `If-Match`.
+    /// Replaces the writable part of a rule. `expected`: the version of an `If-Match`.
     pub async fn replace_rule(
         &self,
         actor: impl Into<Actor>,
@@ -55,7 +55,7 @@ impl<B: Backend> RuleWriter<B> {
     /// host or another party wrote them.
     ///
     /// # Errors
-    /// There never was such a version, or what was allowed then is not allowed any more.
+    /// There never was such a version, or its content is not allowed any more.
     pub async fn restore_rule(
         &self,
         actor: impl Into<Actor>,
@@ -73,7 +73,7 @@ impl<B: Backend> RuleWriter<B> {
         self.change_rule(act, id, expected, |_| document.clone(), None).await
     }
 
-    /// `written` is what the person wrote, if that may ask for the rule to be active.
+    /// `written` is the person's text, if that may ask for the rule to be active.
     async fn change_rule(
         &self,
         act: Act,
@@ -129,7 +129,7 @@ impl<B: Backend> RuleWriter<B> {
         }
     }
 
-    /// Checks what a rule mirrors with a new text, and what mirrors it (W19); returns the latter.
+    /// Checks the steps that a rule mirrors with a new text, and the rules that mirror it (W19); returns the latter.
     async fn check_both_ways(&self, act: &Act, rule: &Rule, definition: &Definition) -> Result<Vec<Id>, Refused> {
         self.check_mirrors(Some(&rule.id), definition).await?;
         self.check_mirrored(&act.actor.caller, rule, Some(definition)).await
@@ -151,8 +151,8 @@ impl<B: Backend> RuleWriter<B> {
         }
     }
 
-    /// Takes out of a document what the server sets about its being active. A rule that reads inactive for what it lacks stays asked to be
-    /// active where it is written back as it was read (V4).
+    /// Removes from a document the fields with which the server says that the rule is inactive. A rule that is inactive because something
+    /// is missing stays asked to be active where it is written back as it was read (V4).
     async fn keep_asked(&self, rule: &Rule, document: &mut Value) -> Result<(), StoreError> {
         let is_off = document.get("active").and_then(Value::as_bool) == Some(false);
         let reason = document.as_object_mut().and_then(|fields| fields.remove("inactive_reason"));
@@ -164,7 +164,7 @@ impl<B: Backend> RuleWriter<B> {
         Ok(())
     }
 
-    /// Deletes a rule: it sends nothing more, what waits or is held ends cancelled (P6).
+    /// Deletes a rule: it sends nothing more, and its waiting or held deliveries end cancelled (P6).
     pub async fn delete_rule(&self, actor: impl Into<Actor>, id: &Id, expected: Option<u64>) -> Result<(), Refused> {
         let act = Act::new(actor.into(), Action::Deleted);
         let mut is_charged = false;
@@ -192,8 +192,8 @@ impl<B: Backend> RuleWriter<B> {
         }
     }
 
-    /// What a deleted rule needs no more: its place in the quota, and its history once nobody remembers the rule. Both can wait: a place
-    /// that nobody uses is found when the places run out.
+    /// Frees the resources of a deleted rule: its place in the quota, and its history once nothing remembers the rule. Both can wait: an
+    /// unused place is found when the places run out.
     async fn let_go(&self, id: &Id, tombstone: &Head) {
         let mut done = self.rules.expire_history(id, tombstone).await;
         if let Some(affiliate) = tombstone.owner.affiliate() {

@@ -25,7 +25,7 @@ use crate::{
     rules::RuleWriter,
 };
 
-/// A rule as a person wrote it, with all that it is made of.
+/// A rule as a person wrote it, with all of its parts.
 pub(crate) struct Whole {
     pub(crate) owner: Owner,
     /// Values of its secrets (Q5).
@@ -33,7 +33,7 @@ pub(crate) struct Whole {
     pub(crate) definition: Definition,
 }
 
-/// What a new rule has of the one that it is a copy of.
+/// The part of a new rule that comes from the rule of which it is a copy.
 #[derive(Debug, Default)]
 struct Origin {
     /// The fingerprint of the request, if it isn't that of the whole document.
@@ -42,23 +42,23 @@ struct Origin {
     locked: bool,
 }
 
-/// What tells a new rule from all others.
+/// The source of a new rule's id.
 #[derive(Debug, Clone)]
 pub enum New {
-    /// Dice of the caller's.
+    /// Random bytes of the caller's.
     Random([u8; 16]),
     /// A key of the person who asks: the same key again is the same rule.
     IdempotencyKey(String),
 }
 
 impl<B: Backend> RuleWriter<B> {
-    /// Makes a rule. The answer says whether it is new: the same idempotency key again gives the rule that it made before.
+    /// Makes a rule. Returns true beside it if it is new: the same idempotency key again gives the rule that it made before.
     pub async fn create_rule(&self, actor: impl Into<Actor>, document: &Value, new: New) -> Result<(View, bool), Refused> {
         self.make_rule(Act::new(actor.into(), Action::Created), document, new, Origin::default()).await
     }
 
-    /// Makes a rule that has everything of another one but its secrets' values, and what `patch` says (V4). A key made with for one rule
-    /// is another key for the next one.
+    /// Makes a copy of a rule, without its secrets' values and with the changes of `patch` (V4). A key that was used with one original is
+    /// another key for the next one.
     pub async fn duplicate_rule(
         &self,
         actor: impl Into<Actor>,
@@ -69,7 +69,7 @@ impl<B: Backend> RuleWriter<B> {
         let actor = actor.into();
         let (rule, _) = self.rules.visible(&actor.caller, original).await?;
         let document = copy(&rule.definition, &rule.head.owner, patch);
-        // Whoever gets the copy may not learn of an original that it doesn't see (V2).
+        // The owner of the copy may not learn of an original that it doesn't see (V2).
         let seen = |owner: Owner| owner == Owner::Admin || owner == rule.head.owner;
         let named = owner_of_new(&document, &actor.caller).is_ok_and(seen);
         let new = match new {
@@ -181,14 +181,14 @@ impl<B: Backend> RuleWriter<B> {
     }
 }
 
-/// What a request to make a rule asks for; of its secrets only the names.
+/// The fingerprint of a request to make a rule; of its secrets only the names.
 fn fingerprint(definition: &Definition, secrets: &BTreeMap<String, String>) -> String {
     let document = definition.document().to_string();
     let parts: Vec<&str> = ["made of", &document].into_iter().chain(secrets.keys().map(String::as_str)).collect();
     hash::text(&parts, 25)
 }
 
-/// What a request to copy a rule asks for, whatever became of the original meanwhile; of its secrets only the names.
+/// The fingerprint of a request to copy a rule, whatever happened to the original meanwhile; of its secrets only the names.
 fn patch_fingerprint(original: &Id, patch: &Value) -> String {
     let mut patch = patch.clone();
     if let Some(values) = patch.get_mut("secret_values").and_then(Value::as_object_mut) {

@@ -1,5 +1,5 @@
 //! Kept variables: values that outlive their delivery, such as a login's token (W5). They belong to one version of their rule and are
-//! sealed. One delivery at a time runs a step that sets one; the lease stands beside the values.
+//! sealed. One delivery at a time runs a step that sets one; the lease is stored beside the values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -159,7 +159,7 @@ impl<B: Backend> Rules<B> {
         }
         let key = self.vault.key().await?;
         let counting = row.values.iter().filter(|(_, value)| value.until > now);
-        // One that does not open counts as missing: it is set again.
+        // A value that does not open counts as missing: it is set again.
         let open = |(name, value): (&String, &KeptValue)| {
             Some((name.clone(), key.open(place(rule, name), Some(&binding(rule)), &value.sealed).ok()?))
         };

@@ -1,8 +1,8 @@
 //! Mirrors: steps whose requests are those of other rules' steps (W19).
 //!
 //! A rule's text names the steps that it mirrors; they are read with it. When a rule is changed whose steps others mirror, those are
-//! written anew after it, as their own next versions: their secrets are bound to what they send now, by the same party, or must be written
-//! again. What says which rule mirrors which may be too much and is never too little.
+//! written again after it, as their own next versions: their secrets are bound to the requests that they send now, by the same party, or
+//! must be written again. The rows that name mirrors may be too many and are never too few.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ const MAX_MIRRORS: usize = 50;
 const MAX_LOOKED_AT: usize = 200;
 
 impl<B: Backend> Rules<B> {
-    /// The steps that a rule of this owner mirrors by its document. One that is not there is left out.
+    /// The steps that a rule of this owner mirrors by its document. A missing step is left out.
     pub(crate) async fn masters(&self, owner: &Owner, document: &Value) -> Result<Masters, StoreError> {
         let mut masters = Masters::default();
         for mirror in Mirror::of_document(document) {
@@ -86,13 +86,13 @@ fn masters_of(definition: &Definition) -> BTreeSet<&Id> {
     definition.plan.mirrors().map(|mirror| &mirror.tracking_api_id).collect()
 }
 
-/// The rows that say which rules a rule mirrors.
+/// The rows that name the rules that a rule mirrors.
 pub(super) fn rows_of(id: &Id, definition: &Definition) -> Vec<Item> {
     masters_of(definition).into_iter().map(|master| rows::item(keys::mirroring(master, id), &())).collect()
 }
 
 impl<B: Backend> RuleWriter<B> {
-    /// Checks that a rule may mirror what it names: of its own kind, and not too many of one rule.
+    /// Checks that a rule may mirror the steps that it names: of its own kind, and not too many of one rule.
     pub(super) async fn check_mirrors(&self, id: Option<&Id>, definition: &Definition) -> Result<(), Refused> {
         let masters = masters_of(definition);
         if let Some(own) = id.filter(|id| masters.contains(id)) {
@@ -156,8 +156,8 @@ impl<B: Backend> RuleWriter<B> {
         if faults.is_empty() { Ok(ids) } else { Err(faults.into()) }
     }
 
-    /// Writes the rules anew that mirror a rule that was changed. What fails is written when one of both is next changed; until then its
-    /// deliveries wait where a secret is missing.
+    /// Writes the mirrors of a changed rule again. A mirror for which this fails is written at the next change of either rule; until then
+    /// its deliveries wait where a secret is missing.
     pub(super) async fn renew_mirrors(&self, actor: &Actor, master: &Id, mirroring: &[Id]) {
         for id in mirroring {
             let note = Some(format!("{master} was changed, a step of which is mirrored"));
@@ -168,7 +168,7 @@ impl<B: Backend> RuleWriter<B> {
         }
     }
 
-    /// Removes the rows of mirrors that a rule has no more.
+    /// Removes the rows of mirrors that a rule no longer has.
     pub(super) async fn forget_mirrors(&self, id: &Id, old: &Definition, new: Option<&Definition>) {
         let kept = new.map(masters_of).unwrap_or_default();
         let gone = masters_of(old).into_iter().filter(|master| !kept.contains(master));
@@ -177,7 +177,7 @@ impl<B: Backend> RuleWriter<B> {
             return;
         }
         if let Err(error) = self.store.commit_one(Effects { delete, ..Effects::default() }).await {
-            // Whoever reads such a row looks at the rule.
+            // Every reader of such a row looks at the rule.
             tracing::debug!(tracking_api_id = %id, %error, "rows of mirrors stay");
         }
     }

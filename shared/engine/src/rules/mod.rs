@@ -1,9 +1,9 @@
 //! Rules as they are stored: a head that decides, a text per write, index copies that are always a superset.
 //!
-//! A change of a rule is written in this order: an intent, the new text and the new index copies; then the head, if nobody else
-//! changed it; then what is no longer needed goes. Everything but the head stands under the write's own name, so that writers of one
-//! version never touch each other's. A crash in between leaves the old head or the new one, and the sweep tidies up
-//! after the intent. Matching looks a candidate's head up, so that an index copy too many does no harm.
+//! A change of a rule is written in this order: an intent, the new text and the new index copies; then the head, if nobody else changed
+//! it; then the items that are no longer needed are removed. Everything but the head is stored under the write's own name, so that writers
+//! of one version never touch each other's. A crash in between leaves the old head or the new one, and the sweep cleans up after the
+//! intent. Matching looks a candidate's head up, so that an index copy too many does no harm.
 //!
 //! A deleted rule leaves a tombstone for as long as the log may remember it: made again with the same idempotency key, it goes on with
 //! the next version and epoch.
@@ -67,7 +67,7 @@ pub(crate) use write::{cancel_message, is_live};
 /// The most rules of a list that are read side by side.
 const MOST_AT_A_TIME: usize = 100;
 
-/// What was accepted once keeps being read: whether its host may be called is decided at each send.
+/// A rule that was accepted once keeps being read: each send decides whether its host may be called.
 const ACCEPTED_ONCE: Settings = Settings { private_targets: true, stored: true, has_public_url: true };
 
 /// The small, strongly read part of a rule.
@@ -77,9 +77,9 @@ pub(crate) struct Head {
     /// The write that made it: names its text and its index copies.
     pub(crate) write: String,
     pub(crate) owner: Owner,
-    /// Whether it fires: asked to, and every secret that it names has a value (V4).
+    /// `true` if it fires: asked to, and every secret that it names has a value (V4).
     pub(crate) live: bool,
-    /// Grows each time it stops being live: what matched before sends no more (P6).
+    /// Grows each time it stops being live: earlier matches are sent no more (P6).
     pub(crate) epoch: u64,
     /// The write that brought each secret's value.
     pub(crate) secrets: BTreeMap<String, String>,
@@ -89,7 +89,7 @@ pub(crate) struct Head {
     /// Secrets that it names and whose values must be written again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) unbound: BTreeMap<String, Unbound>,
-    /// Where its index copies stand.
+    /// The anchors of its index copies.
     pub(crate) anchors: Vec<String>,
     /// Fingerprint of the request that made the rule; of its secrets only the names.
     pub(crate) made_of: String,
@@ -135,11 +135,11 @@ pub struct View {
     pub id: Id,
     /// Its version.
     pub version: u64,
-    /// The whole resource (contract §2).
+    /// The whole resource (docs/api.md).
     pub resource: Value,
 }
 
-/// Which rules a list shows (contract §3).
+/// The rules that a list shows (docs/api.md).
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Only those of this owner: `admin` or an affiliate's id.
@@ -195,7 +195,7 @@ impl<B: Backend> Rules<B> {
         Self { store: Arc::clone(store), vault, cache }
     }
 
-    /// The key that seals what is secret.
+    /// The key that seals secrets.
     pub(crate) async fn sealing_key(&self) -> Result<Arc<SealingKey>, StoreError> {
         self.vault.key().await
     }
@@ -246,7 +246,7 @@ impl<B: Backend> Rules<B> {
         self.read_rule_if(id, |_| true).await
     }
 
-    /// The same if the head is `wanted`. The text of one that isn't is not read: nobody can tell it from one that isn't there.
+    /// The same if the head is `wanted`. The text of a rule that isn't is not read: the caller can't distinguish it from a missing one.
     pub(crate) async fn read_rule_if(&self, id: &Id, wanted: impl Fn(&Head) -> bool) -> Result<Option<(Rule, u64)>, StoreError> {
         let mut seen = None;
         loop {
@@ -299,7 +299,7 @@ impl<B: Backend> Rules<B> {
         let existing: BTreeSet<String> = rule.head.secrets.keys().cloned().collect();
         let mut resource = shown.view(&placement, &existing, None);
         if rule.head.live {
-            // One from before placeholders kept rules inactive fires until it is changed.
+            // A rule from before placeholders kept rules inactive fires until it is changed.
             resource["active"] = true.into();
             resource.as_object_mut().map(|fields| fields.remove("inactive_reason"));
         }
@@ -330,7 +330,7 @@ impl<B: Backend> Rules<B> {
 /// A list of rules that is being read, newest first.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    /// Where they stand, as long as there may be more.
+    /// The partition that lists them, as long as there may be more.
     partition: Option<Partition>,
     /// The place that was read last.
     before: Option<String>,
@@ -349,8 +349,8 @@ impl Listed {
     }
 }
 
-/// The list of the rules that the caller may see (V2) and the filter's owner has; `before` is where a page begins. Whether they fit
-/// the rest of the filter is not asked.
+/// The list of the rules that the caller may see (V2) and the filter's owner has; `before` is the place at which a page begins. The rest
+/// of the filter is not checked.
 pub(crate) fn listed(caller: &Caller, filter: &Filter, before: Option<String>, limit: usize) -> Listed {
     let partition = match (caller, &filter.owner) {
         (Caller::Affiliate(own), Some(owner)) if owner != own.as_str() => None,

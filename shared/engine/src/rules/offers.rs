@@ -1,4 +1,4 @@
-//! Offers: what gives a rule its country and category (V1).
+//! Offers: a rule's country and category come from them (V1).
 
 use serde::{Deserialize, Serialize};
 use tracking_core::{caller::Caller, id::Id, json, json::Value, offer::Offer};
@@ -19,7 +19,7 @@ struct OfferRow {
 }
 
 impl<B: Backend> Rules<B> {
-    /// Keeps an offer as it now is; the last word counts.
+    /// Keeps an offer as it now is; the last write counts.
     pub async fn put_offer(&self, offer: &Offer) -> Result<(), StoreError> {
         self.store.commit_one(Effects { put: vec![offer_item(offer)], ..Effects::default() }).await
     }
@@ -30,11 +30,11 @@ impl<B: Backend> Rules<B> {
         Ok(item.and_then(|item| self.store.or_unreadable(&item, read(id, &item))))
     }
 
-    /// Offers, for admins, in the order of their ids after `after`, and where the next page begins.
+    /// Offers, for admins, in the order of their ids after `after`, and the place at which the next page begins.
     pub async fn offers(&self, limit: usize, after: Option<String>) -> Result<(Vec<Value>, Option<String>), StoreError> {
         let range = Range { from: after.map(|after| format!("{after}\0")), before: None };
         let partition = Partition::Table(keys::OFFERS.to_owned());
-        // One more than asked for tells whether there is a next page.
+        // One more than asked for shows whether there is a next page.
         let mut items = self.store.backend().query(&partition, &range, Order::Ascending, limit + 1).await?;
         let more = items.len() > limit;
         items.truncate(limit);

@@ -1,6 +1,6 @@
 //! The bound of a living rule's history: its oldest versions go once the newer ones take [`MAX_HISTORY_BYTES`].
 //!
-//! It is kept by the changes themselves: each sixteenth looks at what there is, so that a history is at most 16 entries over its bound.
+//! The changes themselves keep it: each sixteenth looks at the history, so that a history is at most 16 entries over its bound.
 
 use tracking_core::id::Id;
 
@@ -21,12 +21,12 @@ const FETCH: usize = 25;
 #[derive(Default)]
 struct Walk {
     bytes: usize,
-    /// The place of the oldest entry that is kept; what others differ from is kept with them.
+    /// The place of the oldest entry that is kept; a text from which others differ is kept with them.
     oldest: Option<String>,
 }
 
 impl Walk {
-    /// Adds the next older entry; returns false if it is over the bound, and so is all that is older.
+    /// Adds the next older entry; returns false if it is over the bound, and so are all older ones.
     fn add(&mut self, item: &Item, is_whole: bool) -> bool {
         self.bytes += item.body.len();
         if self.bytes > MAX_HISTORY_BYTES && self.oldest.is_some() {
@@ -40,7 +40,7 @@ impl Walk {
 }
 
 impl<B: Backend> Rules<B> {
-    /// Removes what is beyond the bound of a rule's history after the change to this version. Should it be cut off, the next one goes on.
+    /// Removes the part beyond the bound of a rule's history after the change to this version. If it is cut off, the next one goes on.
     pub(super) async fn prune_history(&self, id: &Id, version: u64) -> Result<(), StoreError> {
         if !version.is_multiple_of(PRUNE_EVERY) {
             return Ok(());
@@ -52,7 +52,7 @@ impl<B: Backend> Rules<B> {
             let items = self.store.backend().query(&partition, &range, Order::Descending, FETCH).await?;
             let Some(last) = items.last() else { return Ok(()) };
             range.before = Some(last.key.sort.clone());
-            // One that can't be read goes when its turn comes.
+            // An entry that can't be read is removed when its turn comes.
             let is_over =
                 items.iter().any(|item| !walk.add(item, self.store.readable(item).is_some_and(|entry: Entry| entry.is_whole())));
             if is_over {

@@ -1,6 +1,6 @@
-//! The places of an affiliate's rules, in one item that is changed by compare-and-set (contract §2).
+//! The places of an affiliate's rules, in one item that is changed by compare-and-set (V3).
 //!
-//! A place is taken before a rule's head is written and given back after it was deleted. Whether a place is used, the head decides.
+//! A place is taken before a rule's head is written and given back after it was deleted. The head decides if a place is used.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ use crate::{
 const FETCH: usize = 1_000;
 
 impl<B: Backend> RuleWriter<B> {
-    /// How many rules an affiliate may have, and how many it has.
+    /// The number of rules that an affiliate may have, and the number that it has.
     pub async fn quota(&self, caller: &Caller, affiliate: &Id) -> Result<Value, Refused> {
         if !caller.sees(&Owner::Affiliate { affiliate_id: affiliate.clone() }) {
             return Err(Refused::NotFound);
@@ -70,7 +70,7 @@ impl<B: Backend> RuleWriter<B> {
         }
     }
 
-    /// The quota as it is stored. At its first use the rules that are there already are counted in.
+    /// The quota as it is stored. At its first use the existing rules are counted in.
     async fn read_quota(&self, affiliate: &Id) -> Result<(Quota, Option<u64>), StoreError> {
         if let Some((quota, rev)) = self.stored_quota(affiliate).await? {
             return Ok((quota, Some(rev)));
@@ -93,7 +93,7 @@ impl<B: Backend> RuleWriter<B> {
         self.store.read_row(keys::quota(affiliate)).await
     }
 
-    /// Whether it was written: not if somebody else changed it since it was read.
+    /// Writes the quota. Returns false if somebody else changed it since it was read.
     async fn write_quota(&self, affiliate: &Id, expect: Option<u64>, quota: &Quota) -> Result<bool, StoreError> {
         let key = keys::quota(affiliate);
         self.store.swap_one(Swap { key: key.clone(), expect, new: Some(rows::item(key, quota)) }).await.is_done()
@@ -101,7 +101,7 @@ impl<B: Backend> RuleWriter<B> {
 
     /// Gives back the places that a crash left behind.
     async fn recount(&self, quota: &mut Quota) -> Result<(), StoreError> {
-        // The time first: what is under way then and has no head yet is young still.
+        // The time first: a change that is under way then and has no head yet is still young.
         let now = self.store.now();
         let ids: Vec<Id> = quota.rules().cloned().collect();
         let there: BTreeSet<Id> = self.heads(&ids).await?.into_iter().map(|(rule, _)| rule).collect();
@@ -109,7 +109,7 @@ impl<B: Backend> RuleWriter<B> {
         Ok(())
     }
 
-    /// The rules of these that are there, with their heads.
+    /// The existing ones of these rules, with their heads.
     async fn heads(&self, ids: &[Id]) -> Result<Vec<(Id, Head)>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(keys::head).collect();
         let mut heads = Vec::new();

@@ -87,7 +87,7 @@ impl<B: Backend> RuleWriter<B> {
     }
 }
 
-/// `secret_values` of a body (contract §2).
+/// Reads `secret_values` of a body (docs/api.md).
 pub(super) fn secret_values(document: &Value) -> Result<BTreeMap<String, String>, Faults> {
     let mut faults = Faults::default();
     let mut values = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Tidying up after a rule change that a crash cut off.
+//! Cleaning up after a rule change that a crash cut off.
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::id::Id;
@@ -17,8 +17,8 @@ use crate::{
 const UNDER_WAY: SignedDuration = SignedDuration::from_mins(5);
 
 impl<B: Backend> RuleWriter<B> {
-    /// Removes what changes that never came to their end left behind: index copies and texts that no head names, a
-    /// history's entry of what never happened, and what their rules owed if they were switched off.
+    /// Removes everything that unfinished changes left behind: index copies and texts that no head names, the history's entries of writes
+    /// that never became the head, and the open deliveries of their rules if they were switched off.
     pub(crate) async fn tidy_rules(&self, now: Timestamp) -> Result<(), StoreError> {
         let intents = Partition::Table(keys::INTENTS.to_owned());
         for intent in self.store.backend().query(&intents, &Range::default(), Order::Ascending, 100).await? {
@@ -67,7 +67,7 @@ impl<B: Backend> RuleWriter<B> {
 }
 
 impl Head {
-    /// Whether an item that a write put belongs to this head.
+    /// Returns true if an item that a write put belongs to this head.
     pub(super) fn names(&self, id: &Id, key: &Key) -> bool {
         *key == keys::head(id)
             || *key == keys::body(id, &self.write)

@@ -1,5 +1,5 @@
-//! Texts of a rule's versions, as its history keeps them: whole ones now and then, and between them what each version has that the one
-//! before has not.
+//! Texts of a rule's versions, as its history keeps them: whole ones now and then, and between them the differences of each version from
+//! the one before.
 
 use serde::{Deserialize, Serialize};
 use tracking_core::{
@@ -10,9 +10,9 @@ use tracking_core::{
 
 use super::Head;
 
-/// Versions in a row that are kept as differences: so many texts are read at most to make one whole again.
+/// Versions in a row that are kept as differences: at most so many texts are read to make one whole again.
 const MAX_DELTAS: u32 = 15;
-/// Changes up to so many bytes of JSON are kept as they are shown; larger ones are told by comparing the two texts.
+/// Changes up to so many bytes of JSON are kept as they are shown; larger ones are found by comparing the two texts.
 const MAX_CHANGES_BYTES: usize = 1_024;
 /// Characters of a checksum.
 const SUM_CHARS: usize = 16;
@@ -25,7 +25,7 @@ pub(crate) struct TextMark {
     deltas: u32,
 }
 
-/// A text by what it has that an older one has not.
+/// A text as its differences from an older one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Delta {
     /// Bytes at the beginning that both have.
@@ -56,7 +56,7 @@ impl Version {
         let stored = definition.stored();
         let text = stored.to_string();
         let mark = before.and_then(|(head, _)| head.text.as_ref());
-        // The history may not have the version before one that is the first to leave a mark.
+        // If the version before is the first with a mark, the history may not have it.
         let changes = match before {
             Some(_) if mark.is_none() => Some(changes(&older, &document)),
             _ => kept_changes(&older, &document),
@@ -73,7 +73,7 @@ impl Version {
     }
 }
 
-/// The changes, unless they are to be told by comparing the texts.
+/// The changes, unless they are to be found by comparing the texts.
 pub(super) fn kept_changes(older: &Value, newer: &Value) -> Option<Vec<Change>> {
     let changes = changes(older, newer);
     let bytes: usize = changes.iter().map(|c| c.pointer.len() + c.from.to_string().len() + c.to.to_string().len()).sum();

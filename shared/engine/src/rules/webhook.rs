@@ -1,4 +1,4 @@
-//! The webhook of a rule: its id is all that its sender needs, so that it can be replaced (W18).
+//! The webhook of a rule: its id is the only thing that its sender needs, so that it can be replaced (W18).
 
 use tracking_core::{caller::Actor, id::Id};
 

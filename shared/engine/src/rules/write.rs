@@ -1,4 +1,4 @@
-//! How a change of a rule is written: what the new head names, then the head, then what is no longer needed goes.
+//! The order in which a rule's change is written: the items that the new head names, then the head, then the removal of obsolete items.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::{
     rules::RuleWriter,
 };
 
-/// How long a deleted rule's tombstone stays: the log remembers nothing for longer.
+/// The time for which a deleted rule's tombstone stays: the log remembers nothing for longer.
 const LONGEST_MEMORY: SignedDuration = SignedDuration::from_hours(24 * 400);
 
 /// The time for which the history of a deleted rule stays.
@@ -35,7 +35,7 @@ const HISTORY_OF_DELETED: SignedDuration = SignedDuration::from_hours(24 * 90);
 pub(super) type Named = (String, String);
 
 impl<B: Backend> RuleWriter<B> {
-    /// New text and index copies, then the head, then what is no longer needed.
+    /// Writes the new text and index copies, then the head, then removes the items that are no longer needed.
     pub(super) async fn write_rule(
         &self,
         act: &Act,
@@ -58,15 +58,15 @@ impl<B: Backend> RuleWriter<B> {
         Ok(Rule { id, head: Arc::new(head), definition: Arc::new(definition) })
     }
 
-    /// Writes the next version of a rule with this head and the text that it has; its secrets stay as far as they may (Q5).
+    /// Writes the next version of a rule with this head and its present text; its secrets stay as far as they may (Q5).
     pub(super) async fn write_head(&self, act: &Act, (rule, rev): (Rule, u64), mut head: Head) -> Result<Rule, Refused> {
         let (id, definition) = (rule.id.clone(), Definition::clone(&rule.definition));
         let sealed = self.rules.seal(act, &id, Some(&rule), &mut head, &definition, &BTreeMap::new()).await?;
         self.write_rule(act, id, Over::Rule(rule, rev), head, definition, sealed).await
     }
 
-    /// An intent, what the new head names and the history's entry; then the head; then what is no longer needed goes. Who comes too late
-    /// takes back what it wrote.
+    /// Writes an intent, the items that the new head names and the history's entry; then the head; then removes the items that are no
+    /// longer needed. A writer that comes too late rolls its own items back.
     pub(super) async fn change_head(
         &self,
         act: &Act,
@@ -78,7 +78,7 @@ impl<B: Backend> RuleWriter<B> {
     ) -> Result<(), Refused> {
         let old = over.rule().map(|rule| &*rule.head);
         items.push(rows::item(keys::audit(id, &new.write), &Entry::new(act, over, new, version)));
-        // Those of the rule that wins stay, whoever writes them.
+        // Items of the winning rule stay, whichever write put them.
         let written = items.iter().map(|item| item.key.clone()).filter(|key| !keys::is_shared_by_writes(key));
         let written: Vec<Key> = written.collect();
         let named: Vec<Named> = old.into_iter().chain([new]).flat_map(Head::copies).collect();
@@ -105,7 +105,7 @@ impl<B: Backend> RuleWriter<B> {
                 effects.send.push(cancel_message(id, new.epoch, None));
             }
         } else if over.head().is_some() {
-            // Who deleted it may have removed these meanwhile.
+            // A deletion may have removed these meanwhile.
             effects.put.extend(lists(id, &new.owner).into_iter().map(|key| rows::item(key, &())));
         }
         self.store.commit_one(effects).await?;
@@ -116,8 +116,8 @@ impl<B: Backend> RuleWriter<B> {
         Ok(())
     }
 
-    /// Takes back what a write put that came too late, and refuses it. An answer that got lost on its way and was asked for again looks
-    /// like a conflict with oneself, also when the next one has written since: that write is none of those.
+    /// Rolls back the items of a write that came too late, and refuses it. If the answer to a write got lost, its repeat looks like a
+    /// conflict, also when a later write has followed since: such a write became the head once, and is accepted.
     async fn take_back(&self, id: &Id, new: &Head, current: Option<Head>, mut written: Vec<Key>) -> Result<(), Refused> {
         let happened = match &current {
             Some(current) => self.rules.happened(id, current, &new.write).await?,
@@ -145,9 +145,9 @@ impl<B: Backend> RuleWriter<B> {
     }
 }
 
-/// Asks for the end of what a rule owed before this epoch (P6).
+/// Asks for the end of the deliveries that a rule owed before this epoch (P6).
 ///
-/// `from` is where the search for it goes on; `None`: from its beginning.
+/// `from` is the place at which the search for them goes on; `None`: from its beginning.
 pub(crate) fn cancel_message(id: &Id, epoch: u64, from: Option<String>) -> Message {
     let task = Task::Cancel { rule: id.clone(), epoch, from };
     Message { lane: Lane::Retry, group: format!("cancel#{id}"), not_before: None, body: rows::write_task(&task) }
@@ -158,7 +158,7 @@ pub(super) fn new_webhook() -> String {
     format!("whk_{:016x}{:016x}", random(), random())
 }
 
-/// Items that stood for the old head and stand for nothing in the new one.
+/// Items of the old head that the new one does not need.
 fn obsolete(id: &Id, old: &Head, new: &Head) -> Vec<Key> {
     let mut keys = vec![keys::body(id, &old.write)];
     keys.extend(old.anchors.iter().map(|anchor| keys::copy(anchor, id, &old.write)));
@@ -166,7 +166,7 @@ fn obsolete(id: &Id, old: &Head, new: &Head) -> Vec<Key> {
     keys.retain(|key| !new.names(id, key));
     keys.extend(old.webhook.as_deref().filter(|_| new.webhook != old.webhook).map(keys::webhook));
     if new.deleted {
-        // Its owner's list keeps it: that is the way to its deliveries (V2).
+        // Its owner's list keeps it: through it the owner reaches its deliveries (V2).
         let owned = keys::owned(&old.owner);
         keys.extend(lists(id, &old.owner).into_iter().filter(|key| key.partition != owned));
     }
@@ -180,7 +180,7 @@ pub(super) fn lists(id: &Id, owner: &Owner) -> Vec<Key> {
     lists.into_iter().map(|list| Key::new(list, id.as_str())).collect()
 }
 
-/// The refusal of an affiliate that would switch on what an admin switched off.
+/// The refusal of an affiliate's attempt to switch on a rule that an admin switched off.
 pub(super) const LOCKED: &str = "an admin switched this Tracking API off: ask one to switch it on";
 
 impl Head {
@@ -189,7 +189,7 @@ impl Head {
         Self { version: self.version + 1, updated_at: now, ..self.clone() }
     }
 
-    /// What stays when the rule is deleted: enough to go on from (P6).
+    /// The part that stays when the rule is deleted: enough to go on from (P6).
     pub(super) fn tombstone(&self, write: String, now: Timestamp) -> Self {
         Self {
             version: self.version + 1,
@@ -212,7 +212,7 @@ impl Head {
         }
     }
 
-    /// Until when a tombstone stays.
+    /// The time until which a tombstone stays.
     pub(super) fn forgotten_at(&self) -> Timestamp {
         self.updated_at + LONGEST_MEMORY
     }
@@ -227,7 +227,7 @@ impl Head {
         self.anchors.iter().map(|anchor| (anchor.clone(), self.write.clone()))
     }
 
-    /// Notes since when the rule is paused.
+    /// Notes the time since which the rule is paused.
     pub(super) fn note_pause(&mut self, definition: &Definition) {
         self.paused_since = definition.pause.then(|| self.paused_since.unwrap_or(self.updated_at));
     }
@@ -238,8 +238,8 @@ impl Head {
         self.webhook = waits.then(|| self.webhook.take().unwrap_or_else(new_webhook));
     }
 
-    /// Notes who switches an affiliate's rule on and off: what an admin switched off stays so until an admin switches it on. `asks_off`: a
-    /// patch says so, which counts also where the rule is off already.
+    /// Notes who switches an affiliate's rule on and off: a rule that an admin switched off stays so until an admin switches it on.
+    /// `asks_off`: a patch says so, which counts also where the rule is off already.
     ///
     /// # Errors
     /// The affiliate would switch it on.

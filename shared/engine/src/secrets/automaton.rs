@@ -1,8 +1,8 @@
 //! The search for many shapes at once (Aho and Corasick, 1975), in time that is linear in the text whatever shapes and text are.
 //!
-//! Shapes of secrets are long and share little, so that nearly every state has one child. States of one shape therefore stand in a
-//! row: a child is the next state, and only where shapes part is there a table. A state takes 10 bytes; a general automaton takes
-//! some 40, which would be much for secrets of 200 KiB that are searched for once.
+//! Shapes of secrets are long and share little, so that nearly every state has one child. States of one shape are therefore consecutive: a
+//! child is the next state, and only where shapes part is there a table. A state takes 10 bytes; a general automaton takes some 40, which
+//! would be much for secrets of 200 KiB that are searched for once.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -10,9 +10,9 @@ use std::{collections::HashMap, ops::Range};
 const ROOT: u32 = 0;
 /// The next state is a child of this one.
 const CONTINUES: u8 = 1;
-/// Further children stand in the map.
+/// Further children are in the map.
 const BRANCHES: u8 = 2;
-/// Further children stand in a table: those of states one byte from the root, where most texts leave the shapes again.
+/// Further children are in a table: those of states one byte from the root, where most texts leave the shapes again.
 const TABLE: u8 = 4;
 
 /// At least so many bytes at a cut are hidden.
@@ -63,7 +63,7 @@ struct Shape {
     more: u32,
 }
 
-/// States that stand in a row, each the child of the one before.
+/// Consecutive states, each the child of the one before.
 #[derive(Clone, Copy)]
 struct Row {
     first: u32,
@@ -172,7 +172,7 @@ impl Automaton {
         }
     }
 
-    /// Makes it ready to search, once all shapes are added: level by level, since a suffix is shorter than what it ends.
+    /// Makes it ready to search, once all shapes are added: level by level, since a suffix is shorter than the text that it ends.
     pub(super) fn link(&mut self) {
         let mut waiting: Vec<(Row, u32)> = Vec::with_capacity(self.rows.len());
         for (number, row) in self.rows.iter().enumerate() {
@@ -212,7 +212,7 @@ impl Automaton {
         }
     }
 
-    /// Adds the places of all shapes in a text to `found`; places that overlap may be told as one.
+    /// Adds the places of all shapes in a text to `found`; places that overlap may be reported as one.
     ///
     /// So many bytes at the text's end count whatever they are. A text that was cut may end with the beginning of a shape: if only those
     /// counted, a receiver could learn shapes one character at a time.
@@ -248,7 +248,7 @@ impl Automaton {
         }
     }
 
-    /// Bytes that no place of a shape is longer than: a power of two, which tells little about how long the longest is.
+    /// An upper bound of the length of a shape's place: a power of two, which reveals little about the longest shape.
     pub(super) fn reach(&self) -> usize {
         let longest = self.shapes.iter().map(|shape| at(shape.length) + at(shape.more)).max().unwrap_or_default();
         longest.next_power_of_two().max(SHORTEST_REACH)

@@ -1,4 +1,4 @@
-//! Values among which some are secret: who else holds one of those.
+//! Values of which some are secret, and the other values that hold one of those.
 
 use std::collections::{BTreeMap, BTreeSet};
 

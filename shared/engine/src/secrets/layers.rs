@@ -18,7 +18,7 @@ const ANY: u8 = PERCENT | STRING | REFERENCE;
 /// The most escapes around each other that are read: a URL in JSON in JSON is three.
 const DEEPEST: usize = 3;
 
-/// The places in a text where secrets stand, in order; none overlap. They begin and end between characters.
+/// The places of secrets in a text, in order; none overlap. They begin and end between characters.
 ///
 /// At most sixteen layers are searched: the text; each kind of escape read alone, and each other kind or all that is left of any kind then;
 /// and all kinds at once, up to three times over. So many bytes at the end of each layer are hidden whatever they are. A layer that another one equals, or that has no escapes to read, costs nothing.
@@ -50,8 +50,8 @@ pub(super) fn find(text: &[u8], tail: usize, automaton: &Automaton) -> Vec<Range
     hidden
 }
 
-/// The meanings that a value's own look may be taken for, such as `a b` for `a%20b`: where several escapes were read at once, a secret
-/// that holds what looks like one stands there as its meaning.
+/// The texts that a value itself may be read as, such as `a b` for `a%20b`: where several escapes were read at once, a secret that looks
+/// escaped appears as its meaning.
 pub(super) fn meanings(value: &[u8]) -> Vec<Vec<u8>> {
     let mut meanings: Vec<Vec<u8>> = Vec::new();
     for kinds in 1..=ANY {
@@ -68,7 +68,7 @@ struct Search<'a> {
     automaton: &'a Automaton,
     /// Bytes at the end of each layer that are hidden whatever they are.
     tail: usize,
-    /// Hashes of the layers that were searched: reading escapes in another order often comes to the same.
+    /// Hashes of the layers that were searched: reading escapes in another order often results in the same layer.
     seen: HashSet<u64>,
     hasher: RandomState,
     hidden: Vec<Range<usize>>,
@@ -104,7 +104,7 @@ struct Layer {
 }
 
 impl Layer {
-    /// A text with its escapes of these kinds read; `None` if it has none. `from` is where its bytes came from, if it is a layer itself.
+    /// A text with its escapes of these kinds read; `None` if it has none. `from` is the origin of its bytes, if it is a layer itself.
     fn read(text: &[u8], from: Option<&[u32]>, kinds: u8) -> Option<Self> {
         let marks = [(PERCENT, b'%'), (STRING, b'\\'), (REFERENCE, b'&')];
         if !marks.iter().any(|(kind, mark)| kinds & kind != 0 && text.contains(mark)) {
@@ -212,7 +212,7 @@ fn string(text: &[u8]) -> Option<(usize, Meaning)> {
     Some((2, Meaning::Char(short)))
 }
 
-/// `\u` and four digits, twice for what lies beyond the first 65 536, or `\u{…}`.
+/// Reads `\u` and four digits, twice for characters beyond the first 65 536, or `\u{…}`.
 fn unicode(text: &[u8]) -> Option<(usize, Meaning)> {
     if let Some(braced) = text.strip_prefix(b"\\u{") {
         let length = braced.iter().take(7).position(|byte| *byte == b'}')?;
@@ -226,7 +226,7 @@ fn unicode(text: &[u8]) -> Option<(usize, Meaning)> {
     Some((6 * c.len_utf16(), Meaning::Char(c)))
 }
 
-/// The length of what a JSON string begins with: one character, however it is written.
+/// The length of the first character of a JSON string, however it is written.
 pub(super) fn string_unit(text: &[u8]) -> usize {
     let length = match text {
         [b'\\', b'u', ..] => unicode(text).map_or(6, |(length, _)| length),

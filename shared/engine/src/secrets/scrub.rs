@@ -1,4 +1,4 @@
-//! Masking secrets in what a receiver wrote (Q5), once for each answer, before anything reads it.
+//! Masking secrets in a receiver's texts (Q5), once for each answer, before anything reads it.
 //!
 //! The work is linear in the answer: one search for all shapes in each of at most sixteen layers of it. Shapes take 512 KiB at most; where
 //! a rule's secrets have more, nothing of an answer is shown or read.
@@ -18,7 +18,7 @@ use super::{MASK, automaton::Automaton, layers, shapes};
 /// Shapes of so many bytes in all are searched for. 50 secrets of 4 KiB have 260 KiB.
 const MAX_SHAPE_BYTES: usize = 512 << 10;
 
-/// Stands for a text in which too much would have to be searched for.
+/// The text in place of one in which too much would have to be searched for.
 const HIDDEN: &str = "*** (hidden: the secrets of this rule are too long to be searched for, or were written by two parties)";
 
 /// Masks secrets in texts that a receiver wrote, in the shapes in which one might echo them.
@@ -27,14 +27,14 @@ pub(crate) enum Scrubber {
     /// There are no secrets.
     #[default]
     Idle,
-    /// Masks what it finds.
+    /// Masks the secrets that it finds.
     Searching(Box<Automaton>),
     /// Hides answers whole, and masks secrets as they are in other texts: too much would have to be searched for, or two parties have
-    /// values. Where those of one would begin and end beside those of the other, whoever may choose values would learn the other's.
+    /// values. If both were masked, a party that chooses its values could learn the other's from the places of the masks.
     Hiding(Box<Automaton>),
 }
 
-/// A rule's secrets, and what its request made of them.
+/// A rule's secrets, and the texts that its request made of them.
 #[derive(Default)]
 pub(crate) struct Texts<'a> {
     /// The values by their names.
@@ -44,7 +44,7 @@ pub(crate) struct Texts<'a> {
 }
 
 impl Scrubber {
-    /// A scrubber for what one party wrote.
+    /// A scrubber for the secrets of one party.
     pub(crate) fn new(texts: &Texts<'_>) -> Self {
         if texts.secrets.is_empty() {
             return Self::Idle;
@@ -116,7 +116,7 @@ fn plain(text: &[u8], hidden: &[Range<usize>]) -> Vec<u8> {
     clean
 }
 
-/// A JSON text with masks in these places, or JSON no more if it was none: what makes its structure stays.
+/// A JSON text with masks in these places, or JSON no more if it was none: its structure stays.
 fn json(text: &[u8], hidden: &[Range<usize>]) -> Vec<u8> {
     let mut masking = Masking { text, hidden, at: 0, clean: Vec::with_capacity(text.len()), masked_keys: 0 };
     while let Some(byte) = text.get(masking.at) {
@@ -174,7 +174,7 @@ impl Masking<'_> {
             }
         }
         if last.is_some() && self.is_key() {
-            // Keys that were different stay so.
+            // Different keys stay different.
             self.masked_keys += 1;
             if self.masked_keys > 1 {
                 self.clean.extend_from_slice(self.masked_keys.to_string().as_bytes());

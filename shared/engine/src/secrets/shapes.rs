@@ -2,18 +2,19 @@
 //!
 //! A value is looked for
 //! - as it is, without regard to ASCII case; a blank, `+` and `-` count as one character, and so do `/` and `_`;
-//! - in base 64 of the standard and the URL-safe alphabet, with and without padding, alone or (from 9 bytes on) within a longer
-//!   encoded text, there but for the characters at both ends that it shares with its neighbours;
+//! - in base 64 of the standard and the URL-safe alphabet, with and without padding, alone or (from 9 bytes on) within a longer encoded
+//!   text, without the characters at both ends that it shares with its neighbours;
 //! - in hex, in either case;
 //! - in base 64 and in hex once it is escaped for JSON or a URL, as in a request that is encoded as a whole;
 //! - and each of these escaped for a URL, a form, a JSON or JavaScript string, HTML or XML, up to three times over ([`super::layers`]).
 //!
-//! The same goes for what a request makes of its secrets: the text that each macro with a secret gives (`{secret.login|base64}`,
-//! `{transaction_id|hmac_sha256:key}`), signatures, and short headers, path segments and query values that hold such a text.
+//! The same goes for everything that a request makes of its secrets: the text that each macro with a secret gives
+//! (`{secret.login|base64}`, `{transaction_id|hmac_sha256:key}`), signatures, and short headers, path segments and query values that hold
+//! such a text.
 //!
-//! **This is the best that can be done, not a guarantee.** A receiver that wants to tell a secret always can, with a cipher of its
-//! own. Not looked for: values under 4 bytes, parts of a value, hashes that a receiver makes itself, compressed or encrypted text,
-//! UTF-16, base 32, a second base 64 or hex around the first.
+//! **This is the best that can be done, not a guarantee.** A receiver that wants to reveal a secret always can, with a cipher of its own.
+//! Not looked for: values under 4 bytes, parts of a value, hashes that a receiver makes itself, compressed or encrypted text, UTF-16, base
+//! 32, a second base 64 or hex around the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,9 +31,9 @@ use super::{automaton::Automaton, layers};
 const SHORTEST: usize = 4;
 /// Of a longer value's base 64 and hex the beginning is looked for, and as much hidden as the whole takes.
 const LONGEST_ENCODED: usize = 192;
-/// Values from so many bytes on are looked for within longer texts in base 64: less gives letters that may stand there by chance.
+/// Values from so many bytes on are looked for within longer texts in base 64: fewer bytes give letters that may be there by chance.
 const SHORTEST_WITHIN: usize = 9;
-/// Longer parts of a request are not looked for as a whole, only what its macros made of secrets.
+/// Longer parts of a request are not looked for as a whole, only the texts that its macros made of secrets.
 const LONGEST_PART: usize = 1_024;
 
 /// The characters that a URL's parts escape.
@@ -72,7 +73,7 @@ fn add_base64(automaton: &mut Automaton, value: &[u8]) -> bool {
         && add_base64_within(automaton, value)
 }
 
-/// Adds what of a value stands in base 64 after other bytes, one or two beyond a multiple of three, and before others.
+/// Adds the base 64 of a value after other bytes, one or two beyond a multiple of three, and before others.
 fn add_base64_within(automaton: &mut Automaton, value: &[u8]) -> bool {
     if value.len() < SHORTEST_WITHIN {
         return true;
@@ -105,7 +106,7 @@ pub(super) fn as_they_are(secrets: &BTreeMap<&str, &str>, room: usize) -> Automa
     automaton
 }
 
-/// The values of secrets as receivers know them: a key of Standard Webhooks goes without its prefix too.
+/// The values of secrets as receivers know them: a key of Standard Webhooks also without its prefix.
 pub(super) fn values<'a>(secrets: &BTreeMap<&'a str, &'a str>) -> impl Iterator<Item = &'a str> {
     secrets.values().flat_map(|value| [Some(*value), value.strip_prefix("whsec_")]).flatten()
 }

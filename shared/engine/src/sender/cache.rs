@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 const MOST_NAMES: usize = 4_096;
 /// The longest that addresses are kept.
 const LONGEST: SignedDuration = SignedDuration::from_secs(60);
-/// The longest that it is kept that there is no answer.
+/// The longest that the lack of an answer is kept.
 const LONGEST_NEGATIVE: SignedDuration = SignedDuration::from_secs(5);
 /// Most addresses of one name.
 pub(super) const MOST_ADDRESSES: usize = 16;

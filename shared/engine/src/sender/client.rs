@@ -1,7 +1,8 @@
 //! The HTTP client: HTTP/1.1 alone, so that a connection carries one request at a time; connections kept alive; no redirects, no proxy.
 //!
-//! **What a receiver may say before its response is bounded**: a head of 64 KiB, and 1 000 interim responses (1xx) with 64 KiB of headers in
-//! all. Each of those costs time to read and ends nothing, so that an endless row of them would take a processor for as long as the rule's timeout lets it.
+//! **The data that a receiver may send before its response is bounded**: a head of 64 KiB, and 1 000 interim responses (1xx) with 64 KiB
+//! of headers in all. Each of those costs time to read and ends nothing, so that an endless series of them would take a processor for the
+//! whole timeout of the rule.
 
 use std::{
     error::Error,
@@ -55,7 +56,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Sends a request. One that meets a kept connection which its receiver has just closed goes once more, over a new one.
+    /// Sends a request. If a kept connection turns out to be just closed by its receiver, the request goes once more, over a new one.
     pub(super) async fn request(&self, request: WholeRequest) -> Result<http::Response<Incoming>, legacy::Error> {
         match self.pool.request(request.clone()).await {
             Err(error) if connection::is_stale(&error) => self.fresh.request(request).await,
@@ -64,8 +65,8 @@ impl Client {
     }
 }
 
-/// A client that connects to what this resolver finds. It judges receivers' certificates by these authorities; if there are none, by those of
-/// this machine.
+/// A client that connects to the addresses that this resolver finds. It judges receivers' certificates by these authorities; if there are
+/// none, by those of this machine.
 ///
 /// # Errors
 /// There are no certificates of authorities, or one that can't be read.
@@ -87,11 +88,11 @@ pub(super) fn new(resolver: Arc<Resolver>, authorities: &[CertificateDer<'static
     let connector = tls.https_or_http().enable_http1().wrap_connector(connector);
     let connector = Connector(connector);
     let mut builder = legacy::Client::builder(TokioExecutor::new());
-    // What is no header is left out: its response came all the same.
+    // A line that is no header is left out: the response came all the same.
     builder
         .http1_max_buf_size(MAX_HEAD_BYTES)
         .http1_max_headers(MAX_HEADERS)
-        // The names of the rule go out as they are written; those of the sending itself as most clients write them.
+        // The rule's names go out as they are written; those that the client adds as most clients write them.
         .http1_title_case_headers(true)
         .http1_ignore_invalid_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
@@ -110,7 +111,7 @@ pub(super) struct Interim {
 }
 
 impl Interim {
-    /// Counts those that come to this request.
+    /// Counts the interim responses to this request.
     pub(super) fn watch(request: &mut WholeRequest) -> Arc<Self> {
         let interim = Arc::new(Self::default());
         let counted = Arc::clone(&interim);
@@ -125,7 +126,7 @@ impl Interim {
         interim
     }
 
-    /// Resolves once there are too many, with the words for it.
+    /// Resolves once there are too many, with the text of the fault.
     pub(super) async fn too_many(&self) -> String {
         self.too_many.notified().await;
         format!(

@@ -1,8 +1,8 @@
 //! A connection that knows whether a receiver closed it before it saw a request.
 //!
-//! Servers close connections that are idle, often just as the next request leaves. On a connection that has carried a response before,
-//! an end without a single byte of the next response means so: the request may go once more, over a new connection. Whatever else ends a
-//! connection may have happened after the request was worked, and is no such sign.
+//! Servers close connections that are idle, often just as the next request leaves. On a connection that has carried a response before, an
+//! end without a single byte of the next response is a sign of this: the request may go once more, over a new connection. Any other end of
+//! a connection may have come after the request was worked, and is no such sign.
 
 use std::{
     error::Error,
@@ -21,7 +21,7 @@ use tower_service::Service;
 
 use super::head::{Head, Oddities};
 
-/// That a kept connection was closed before a byte of the response came.
+/// The fault that a kept connection was closed before a byte of the response came.
 #[derive(Debug)]
 pub(super) struct Stale;
 
@@ -98,7 +98,7 @@ impl<T> Watched<T> {
         self.head.oddities()
     }
 
-    /// An error that ends the connection, told as what it means.
+    /// An error that ends the connection, converted to its meaning.
     fn ended(&self, error: io::Error) -> io::Error {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         let is_end = matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof);

@@ -46,7 +46,7 @@ impl Dns {
         Self { nameservers, made: Mutex::new(None) }
     }
 
-    /// Asks for a name's addresses, and how long they count: IPv4, then IPv6 unless `is_enough`.
+    /// Asks for a name's addresses and their lifetime: IPv4, then IPv6 unless `is_enough`.
     ///
     /// # Errors
     /// It could not be asked.
@@ -62,7 +62,7 @@ impl Dns {
                 return Ok((Found::Addresses(addresses.clone()), *lifetime));
             }
             (Found::Addresses(addresses), lifetime) => (addresses.clone(), *lifetime),
-            // It will not say more of the other kind.
+            // It will not answer for the other kind either.
             (Found::Silence, _) => return Ok(first),
             (Found::Nothing(_), _) => (Vec::new(), Duration::MAX),
         };
@@ -77,7 +77,7 @@ impl Dns {
         }
     }
 
-    /// The resolver for the nameservers that the machine has by now.
+    /// The resolver for the machine's present nameservers.
     fn resolver(&self) -> Result<TokioResolver, LookupFault> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let servers = match (self.nameservers.read(), &*made) {
@@ -108,7 +108,7 @@ fn make(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
     options.attempts = FURTHER_TRIES;
     options.max_active_requests = MOST_QUESTIONS;
     options.use_hosts_file = ResolveHosts::Never;
-    // It would count by a clock that stands still while an environment is frozen.
+    // It would count by a clock that does not run while an environment is frozen.
     options.cache_size = 0;
     TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options).build()
 }

@@ -1,4 +1,4 @@
-//! Reasons why there is no answer, and whose fault each is: the receiver's, which is charged, or this machine's, which is not.
+//! Reasons why there is no answer, and the side at fault: the receiver, which is charged, or this machine, which is not.
 
 use std::{error::Error, io, net::IpAddr};
 
@@ -38,7 +38,7 @@ pub enum SendFault {
     /// No connection, or it broke.
     #[error("no answer: {0}")]
     Connection(String),
-    /// The receiver's name leads to addresses that are not public: these, for those who may know.
+    /// The receiver's name leads to addresses that are not public: these, for callers that may know them.
     #[error("not sent: {}", not_public(.0))]
     Refused(Vec<IpAddr>),
     /// It can't be sent, now or later.
@@ -52,7 +52,7 @@ pub enum SendFault {
     Ours(OurFault),
 }
 
-/// A fault of this machine, in words for its own log.
+/// A fault of this machine, described for its own log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct OurFault(pub String);
@@ -93,12 +93,12 @@ fn not_public(addresses: &[IpAddr]) -> String {
     format!("the receiver's address{list} is not public")
 }
 
-/// The fault behind an error of the HTTP client, whose own words say nothing that its cause doesn't say better.
+/// The fault behind an error of the HTTP client, whose own text adds nothing to that of its cause.
 pub(super) fn of_client(error: &legacy::Error) -> SendFault {
     read(error.source().unwrap_or(error), error.is_connect())
 }
 
-/// Returns true if a connection ended without a word, and nothing else is wrong with it.
+/// Returns true if a connection ended without a message, and nothing else is wrong with it.
 pub(super) fn is_end(error: &hyper::Error) -> bool {
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -118,7 +118,7 @@ fn read(error: &(dyn Error + 'static), connecting: bool) -> SendFault {
             return fault.clone().into();
         }
         if let Some(fault) = inner.downcast_ref::<io::Error>() {
-            // What a resolver says may come wrapped.
+            // A resolver's error may come wrapped.
             if let Some(fault) = fault.get_ref().and_then(|wrapped| wrapped.downcast_ref::<LookupFault>()) {
                 return fault.clone().into();
             }
@@ -144,7 +144,7 @@ pub(super) fn is_ours(error: &io::Error) -> bool {
         || matches!(error.raw_os_error(), Some(ENFILE | EMFILE | ENOBUFS))
 }
 
-/// An error with its causes, each said once.
+/// An error with its causes, each printed once.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -178,7 +178,7 @@ fn is_header(line: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
     let is_whole = name.len() < line.len();
-    // One whose name is longer than what is looked at is none of these.
+    // A line whose name is longer than the bytes looked at is none of these.
     line.starts_with(b" ") || line.starts_with(b"\t") || line.len() == MAX_LINE_BYTES && !is_whole || {
         let name = name.trim_ascii_end();
         is_whole && !name.is_empty() && name.iter().all(is_name)

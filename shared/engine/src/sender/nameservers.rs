@@ -26,10 +26,10 @@ impl Default for Nameservers {
 }
 
 impl Nameservers {
-    /// The nameservers by now.
+    /// The present nameservers.
     ///
     /// # Errors
-    /// Words for the log: there are none.
+    /// A text for the log: there are none.
     pub(super) fn read(&self) -> Result<Vec<SocketAddr>, String> {
         let path = match self {
             Self::At(servers) => return Ok(servers.clone()),

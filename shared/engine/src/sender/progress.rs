@@ -1,4 +1,4 @@
-//! One send on its way: whose it is, and what it waits for.
+//! One send on its way: its owner, and the thing that it waits for.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,7 +25,7 @@ pub(super) enum Stage {
 /// One send on its way.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// The owner of the rule, as lookups are counted by.
+    /// The owner of the rule, by which lookups are counted.
     pub(super) owner: Arc<str>,
     stage: Mutex<Stage>,
     /// The time spent waiting for room for the response.

@@ -1,7 +1,7 @@
 //! Names to addresses. The connector gets the addresses that are judged here, and no others.
 //!
-//! - A name is asked as it stands (absolute): no search domain, no hosts file. `localhost` and names below it are this machine (RFC 6761)
-//!   and are never asked.
+//! - A name is asked as it is written (absolute): no search domain, no hosts file. `localhost` and names below it are this machine (RFC
+//!   6761) and are never asked.
 //! - IPv4 first; IPv6 where there is no IPv4 address that may be used, and only addresses that this machine has a route to.
 //! - Lookups are bounded, in all and per owner, so that names whose nameservers never answer hold up nobody else. A send whose time runs
 //!   out while it waits for its turn is charged to nobody.
@@ -43,11 +43,11 @@ const MOST_LOOKUPS_OF_OWNER: usize = 16;
 const MOST_SYSTEM_LOOKUPS: usize = 16;
 /// The longest that the system's resolver is waited for.
 const SYSTEM_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time for which answers of the system's resolver count, which tells no lifetime.
+/// The time for which answers of the system's resolver count, which reports no lifetime.
 const SYSTEM_LIFETIME: Duration = Duration::from_secs(5);
 /// Names that are silent within this time are silent at once.
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(10);
-/// So many names that are silent at once mean that the nameserver is away.
+/// The number of names silent at once that means that the nameserver is away.
 const SILENT_NAMES: usize = 3;
 
 /// The source of a name's addresses.
@@ -192,7 +192,7 @@ impl Resolver {
         let now = self.clock.as_ref().map_or(Timestamp::UNIX_EPOCH, Clock::now);
         let mut silent = lock(&self.silent);
         silent.retain(|(at, other)| other != name && now.duration_since(*at).abs() < AT_ONCE);
-        // More of them tell no more.
+        // More of them add nothing.
         if silent.len() >= SILENT_NAMES {
             silent.remove(0);
         }
@@ -242,7 +242,7 @@ async fn ask_system(threads: Arc<Semaphore>, name: String) -> Result<(Found, Dur
     Ok((found, SYSTEM_LIFETIME))
 }
 
-/// The addresses that this machine has a route to, IPv4 first. Of IPv4 all.
+/// The addresses that this machine has a route to, IPv4 first. All of IPv4.
 fn routed(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let (mut v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = addresses.into_iter().partition(IpAddr::is_ipv4);
     v4.extend(v6.into_iter().filter(|address| has_route(*address)));
@@ -253,11 +253,11 @@ fn routed(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
 pub(super) fn has_route(address: IpAddr) -> bool {
     let from: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let connected = UdpSocket::bind((from, 0)).and_then(|socket| socket.connect((address, 9)));
-    // What this machine lacks otherwise shows when it connects.
+    // Other resources that this machine lacks show when it connects.
     connected.map_or_else(|error| matches!(error.raw_os_error(), Some(23 | 24)), |()| true)
 }
 
-/// Things that those share who use them at the same time, by name; what nobody uses is forgotten.
+/// Values shared by concurrent users, by name; a value without users is forgotten.
 #[derive(Debug)]
 struct Shared<K, T>(Mutex<HashMap<K, Arc<T>>>);
 

@@ -12,7 +12,7 @@ use super::{
     room::{FREE_BYTES, Room, Share},
 };
 
-/// Reads a response whose status came. Whatever happens from here on, it is a response.
+/// Reads a response whose status came. Any later fault still leaves a response.
 pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progress: &Progress) -> Answer {
     let status = response.status().as_u16();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -35,7 +35,7 @@ pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progre
             Next::Frame(Ok(frame)) => frame.into_data().unwrap_or_default(),
             Next::End => break None,
             Next::GivenUp => break Some(Cut::NoRoom),
-            // One that ends with its connection is whole, whether or not TLS said goodbye.
+            // A body that ends with its connection is whole, with or without TLS's close_notify.
             Next::Frame(Err(error)) if ends_with_connection && fault::is_end(&error) => {
                 no_goodbye = Some(NO_GOODBYE.to_owned());
                 break None;
@@ -91,14 +91,14 @@ impl Reading {
         }
     }
 
-    /// Keeps what came, and waits for room first if it needs some.
+    /// Keeps the bytes that came, and waits for room first if it needs some.
     async fn take(&mut self, chunk: &[u8], room: &Room, progress: &Progress) -> Result<(), Cut> {
         if self.share.is_none() && self.body.len() + chunk.len() > FREE_BYTES {
             progress.waits_for_room(true);
             let share = room.take(&progress.owner, self.expected).await;
             progress.waits_for_room(false);
             self.share = Some(share.ok_or(Cut::NoRoom)?);
-            // Once, so that a growing body is never there twice.
+            // Once, so that a growing body is never in memory twice.
             self.body.reserve_exact(self.expected - self.body.len());
         }
         let free = MAX_RESPONSE_BYTES - self.body.len();

@@ -1,10 +1,10 @@
-//! Room for long responses: the bytes of them that a process holds at once, in all and for each owner.
+//! Room for long responses: the bytes of such responses that a process holds at once, in all and for each owner.
 //!
-//! A response up to [`FREE_BYTES`] needs no room. A longer one takes all that it may need before more of it is read, and keeps it until its
-//! [`Answer`](tracking_core::answer::Answer) is dropped: nobody who has some waits for more.
+//! A response up to [`FREE_BYTES`] needs no room. A longer one takes all that it may need before more of it is read, and keeps it until
+//! its [`Answer`](tracking_core::answer::Answer) is dropped: no holder of room waits for more.
 //!
-//! **Room goes to the owner that has the least**, so that one with many long responses waits behind its own. While somebody waits for room
-//! that another owner holds, a response that has been read for [`Patience::held`] gives its room up: a receiver that trickles costs others a
+//! **Room goes to the owner that has the least**, so that one with many long responses waits behind its own. While a response waits for
+//! room that another owner holds, one that has been read for [`Patience::held`] gives its room up: a receiver that trickles costs others a
 //! bounded time.
 
 use std::{
@@ -77,7 +77,7 @@ struct Waiting {
 pub(super) struct Share {
     id: u64,
     room: Room,
-    /// Told when the response is to be given up.
+    /// Notified when the response is to be given up.
     pub(super) give_up: Arc<Notify>,
 }
 
@@ -118,7 +118,7 @@ impl Room {
         (id, ready)
     }
 
-    /// Gives room to those who wait, first to whose owner has the least. Returns the shares that nobody waits for any more.
+    /// Gives room to waiting responses, first to that of the owner with the least. Returns the shares that nobody waits for any more.
     fn grant(&self, state: &mut State) -> Vec<Share> {
         let mut unwanted = Vec::new();
         while let Some(id) = state.next_waiting() {
@@ -137,7 +137,7 @@ impl Room {
         self.lock().held.values().map(|holder| holder.bytes).sum()
     }
 
-    /// The number of those who wait.
+    /// The number of waiting responses.
     #[cfg(test)]
     pub(super) fn count_waiting(&self) -> usize {
         self.lock().waiting.len()
@@ -177,7 +177,7 @@ impl State {
         let old = self.held.iter().filter(|(_, holder)| {
             !holder.is_asked && holder.since.elapsed() >= longest && held(&holder.owner) > held(&waiting.owner)
         });
-        // Of equals the oldest.
+        // The oldest among equals.
         let first = old.min_by_key(|(id, holder)| (std::cmp::Reverse(held(&holder.owner)), **id)).map(|(id, _)| *id);
         if let Some(holder) = first.and_then(|id| self.held.get_mut(&id)) {
             holder.is_asked = true;
@@ -196,7 +196,7 @@ impl Drop for Share {
     }
 }
 
-/// Takes one that stops waiting out of the row when it is dropped.
+/// Removes a response that stops waiting from the queue when this is dropped.
 struct Leaving<'a> {
     id: u64,
     room: &'a Room,
@@ -294,7 +294,7 @@ mod tests {
             shares.extend(full(&room, &format!("aff_{owner}")).await);
         }
         drop(shares.pop());
-        // The owner with the least has 3; what is asked is the oldest of the first that has 4.
+        // The owner with the least has 3; the oldest response of the first owner that has 4 is asked.
         let (six, honest) = (name("aff_6"), name("aff_7"));
         let _last = room.take(&six, MIB).await.unwrap();
         let (id, _ready) = room.wait(&honest, MIB);

@@ -1,7 +1,7 @@
 //! Names of headers as they are written (B6).
 //!
-//! HTTP takes no heed of their case, but some receivers do. hyper keeps names in lower case; how they are written travels beside them in
-//! an extension of the request that hyper alone can make, of a message that it parses with `preserve_header_case`. So it is given one to
+//! HTTP takes no heed of their case, but some receivers do. hyper keeps names in lower case; their spelling travels beside them in an
+//! extension of the request that hyper alone can make, of a message that it parses with `preserve_header_case`. So hyper is given one to
 //! parse: a request with these names, in memory.
 
 use std::{
@@ -43,7 +43,7 @@ pub(super) async fn spelled(names: impl Iterator<Item = &str>) -> Extensions {
     std::mem::take(&mut *parsed.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// A message that is read to its end; what is written to it is gone.
+/// A message that is read to its end; everything written to it is dropped.
 struct Message(String);
 
 impl Read for Message {

@@ -42,7 +42,8 @@ impl LatelyAside {
 }
 
 impl<B: Backend> Store<B> {
-    /// Adds the row of the parameters of a long event to what is put, unless it has one. From here on the job is written without them.
+    /// Adds the row of the parameters of a long event to the items to put, unless it has one. From here on the job is written without
+    /// them.
     pub(crate) fn set_aside(&self, job: &mut Job, put: &mut Vec<Item>) {
         let Some(name) = job.event.unkept() else { return };
         let key = keys::parameters(&job.id, name);
@@ -64,7 +65,7 @@ impl<B: Backend> Store<B> {
         Ok(())
     }
 
-    /// Reads the parameters of a long event that stand in a row of their own; those of one that was stored with them get such a row.
+    /// Reads the parameters of a long event that have a row of their own; parameters that were stored with the event get such a row.
     /// Returns false if the row is gone.
     pub(crate) async fn complete(&self, job: &mut Job) -> Result<bool, StoreError> {
         if let Some(name) = job.event.unread() {

@@ -65,7 +65,7 @@ impl<B: Backend> Store<B> {
         self.clock.now()
     }
 
-    /// The present, as lines are asked about it.
+    /// The present, as subject queues are asked about it.
     pub(crate) fn present(&self) -> Present {
         let recording = if self.backend().is_transactional() { SignedDuration::ZERO } else { RECORDING };
         Present { now: self.now(), run: self.backend().run(), recording }
@@ -102,13 +102,13 @@ impl<B: Backend> Store<B> {
         outcome.unwrap_or_else(|| Err(StoreError::Unavailable("the store gave no answer".to_owned())))
     }
 
-    /// The time for which what must never be done twice is remembered.
+    /// The time for which a step that must never be done twice is remembered.
     pub(crate) fn memory(&self) -> SignedDuration {
         MEMORY.max(self.settings.log_retention)
     }
 
-    /// A delivery's row as an item: it expires once it is over, and stands in the sparse index while it is open, for its rule to be
-    /// switched off.
+    /// A delivery's row as an item: it expires once it is over, and the sparse index lists it while it is open, so that it is found when
+    /// its rule is switched off.
     pub(crate) fn delivery_item(&self, row: &DeliveryRow) -> Item {
         let job = &row.job;
         let mut item = rows::item_as(job.event.format(), keys::delivery(&job.id), row);

@@ -1,7 +1,7 @@
 //! The row of a bad event.
 //!
 //! Every one is kept. **So many bytes a day are kept whole** ([`RejectedRoom`]), and of those beyond it the beginning with some of the
-//! faults: whoever sent them was told everything. On AWS the queue of bad events has each of them whole.
+//! faults: the sender's answer had all of them. On AWS the queue of bad events has each of them whole.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -39,7 +39,7 @@ pub(crate) struct RejectedRow {
 }
 
 impl RejectedRow {
-    /// The row with no more than the beginning of what it holds.
+    /// The row with only the beginning of its event.
     fn cut(self) -> Self {
         let Self { received_at, mut event, mut errors, .. } = self;
         // A character that JSON escapes takes six bytes.

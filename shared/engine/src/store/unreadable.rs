@@ -1,5 +1,5 @@
-//! Rows that this version can't read: written by a newer version, or damaged. None of them stops a list, a batch or a sweep: whoever
-//! reads many rows passes over it, the process's log names it once, and admins see it in the lists with its key.
+//! Rows that this version can't read: written by a newer version, or damaged. None of them stops a list, a batch or a sweep: a reader of
+//! many rows passes over it, the process's log names it once, and admins see it in the lists with its key.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +15,7 @@ use crate::{
     store::Store,
 };
 
-/// The most keys that are remembered; then logging begins anew.
+/// The most keys that are remembered; then logging begins again.
 const MOST_REMEMBERED: usize = 1_000;
 
 /// The keys of unreadable rows that the log has named.
@@ -59,7 +59,7 @@ pub(crate) fn take_shown(keys: &mut Vec<Key>, caller: &Caller, most: usize) -> V
     keys.drain(..most).filter_map(|key| shown(caller, &key)).collect()
 }
 
-/// A row that can't be read, as a list shows it to admins; affiliates don't see it, since nobody knows whose it is.
+/// A row that can't be read, as a list shows it to admins; affiliates don't see it, since its owner is unknown.
 pub(crate) fn shown(caller: &Caller, key: &Key) -> Option<Value> {
     (*caller == Caller::Admin).then(|| json!({"unreadable": {"partition": key.partition, "sort": key.sort}}))
 }

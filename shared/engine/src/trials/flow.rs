@@ -1,4 +1,4 @@
-//! Trying a flow out, step after step (W11): with answers that a person gives, by sending, or with what is still to come in its place.
+//! Trying a flow out, step after step (W11): with answers that a person gives, by sending, or with placeholders for values to come.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -88,7 +88,7 @@ impl Rehearsal {
         }
     }
 
-    /// Goes on to the next request that is to be sent; `None` at the end, or where it can't go on. `heard` is what became of the last one,
+    /// Goes on to the next request that is to be sent; `None` at the end, or where it can't go on. `heard` is the result of the last one,
     /// `now` the time.
     pub(super) fn go_on(&mut self, heard: Option<Sent>, now: Timestamp) -> Option<ToSend> {
         if let Some(sent) = heard {
@@ -179,7 +179,7 @@ impl Rehearsal {
         Stepped::Send(ToSend { request, host })
     }
 
-    /// Shows a step that listens, and goes on with a callback that is given, or with what one would set; `None` at the end.
+    /// Shows a step that listens, and goes on with a callback that is given, or with the values that one would set; `None` at the end.
     fn listen(&mut self, until: Timestamp) -> Option<InFlow> {
         let step = self.flow.progress.step.clone();
         let given = self.answers.get_mut(&step).and_then(VecDeque::pop_front);
@@ -215,7 +215,7 @@ impl Rehearsal {
         None
     }
 
-    /// Takes in what became of a request; `None` at the end.
+    /// Takes in the result of a request; `None` at the end.
     fn hear(&mut self, sent: Sent, entry: Value) -> Option<InFlow> {
         let (judged, entry) = self.judged(sent, entry);
         self.shown.steps.push(entry);
@@ -253,7 +253,7 @@ impl Rehearsal {
         self.moved(variables, Answered { verdict, why, go: None, retry_after: None, attempt: self.attempts }, false)
     }
 
-    /// The meaning of a response, and the entry with what people see of it.
+    /// The meaning of a response, and the entry with the part of it that people see.
     fn judged(&self, sent: Sent, mut entry: Value) -> (Judged, Value) {
         let rendering = self.rendering(self.attempts);
         let seen = rendering.shown().ok();
@@ -273,7 +273,7 @@ impl Rehearsal {
     }
 }
 
-/// What becomes of a step whose request is next.
+/// The outcome of a step whose request is next.
 enum Stepped {
     Send(ToSend),
     On(Box<InFlow>),

@@ -1,4 +1,4 @@
-//! Affiliates: how many rules they may have.
+//! Affiliates: the number of rules that they may have.
 
 use serde_json::json;
 

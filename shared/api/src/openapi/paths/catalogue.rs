@@ -1,4 +1,4 @@
-//! What can be written into rules: macros, receivers to fill in, offers.
+//! Building blocks of rules: macros, receivers to fill in, offers.
 
 use serde_json::json;
 

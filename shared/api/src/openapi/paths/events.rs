@@ -1,4 +1,4 @@
-//! Events: what came in and could not be taken, and, on a local server, what comes in and goes out.
+//! Events: the refused ones, and, on a local server, those that come in and go out.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Explaining: why a rule fired or did not.
+//! Explaining: the reasons why a rule fired or did not.
 
 use serde_json::{Value, json};
 

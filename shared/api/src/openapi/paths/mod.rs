@@ -1,4 +1,4 @@
-//! What each operation does, takes and answers; one module for each part of the API.
+//! The purpose, input and answers of each operation; one module for each part of the API.
 
 pub(crate) mod affiliates;
 pub(crate) mod callbacks;
@@ -21,5 +21,5 @@ fn page(item: Value) -> Value {
     page
 }
 
-/// When a body is refused.
+/// The refusal of a body.
 const FAULTS: &str = "The body has faults: all of them, each with its place.";

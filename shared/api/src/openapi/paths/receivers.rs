@@ -1,4 +1,4 @@
-//! Receivers: their health, and what waits for them.
+//! Receivers: their health, and the deliveries that wait for them.
 
 use super::page;
 use crate::{

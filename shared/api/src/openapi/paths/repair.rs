@@ -1,4 +1,4 @@
-//! Repair: sending again, stopping, and making up for what was never owed.
+//! Repair: resending, stopping, and making up for deliveries that were never owed.
 
 use serde_json::json;
 

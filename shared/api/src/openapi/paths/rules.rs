@@ -16,7 +16,7 @@ use crate::{
 const TAG: &str = "Tracking APIs";
 /// The limit of changes by affiliates.
 const CHANGES: &str = "The affiliate has changed rules 60 times within a minute or 1 000 times within a day.";
-/// What a change can run into.
+/// The conflict that a change can run into.
 const CHANGED: &str = "Somebody else changed the rule at the same moment: read it again.";
 
 pub(crate) fn list() -> About {
@@ -42,7 +42,7 @@ pub(crate) fn affiliate_postbacks() -> About {
     .answers(200, "A page of rules", "TrackingApiPage", page(examples::affiliate_rule()))
 }
 
-/// What the table can be narrowed down by.
+/// The filters of the table.
 fn columns(about: About) -> About {
     about
         .query("country", "Only those of this country, or `global`", text(""), "CZ")

@@ -1,4 +1,4 @@
-//! The API itself: whether it lives, and this description.
+//! The API itself: its liveness, and this description.
 
 use serde_json::json;
 

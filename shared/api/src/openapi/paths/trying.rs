@@ -1,4 +1,4 @@
-//! Trying out: what a rule would send.
+//! Trying out: the request that a rule would send.
 
 use serde_json::json;
 

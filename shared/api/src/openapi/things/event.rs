@@ -1,4 +1,4 @@
-//! Changes as the platform tells them (contract §1).
+//! Changes as the platform publishes them (docs/events-in.md).
 
 use tracking_core::change::MAX_TRANSACTIONS;
 use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};

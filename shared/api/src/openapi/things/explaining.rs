@@ -1,4 +1,4 @@
-//! Why rules fired or did not.
+//! The reasons why rules fired or did not.
 
 use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 

@@ -36,7 +36,7 @@ pub(super) fn secret_name(about: &str) -> ObjectBuilder {
     pattern(about, "^[A-Za-z0-9_-]{1,64}$")
 }
 
-/// Conditions on what is sent.
+/// Conditions on a request.
 pub(super) fn request_conditions(form: Form, about: &str) -> ArrayBuilder {
     list(about, form.part("RequestCondition", "A condition on what is sent")).min_items(Some(1)).max_items(Some(20))
 }

@@ -1,4 +1,4 @@
-//! The log, and repairing what failed.
+//! The log, and repairing failed deliveries.
 
 use tracking_core::{delivery::State, receiver::ReceiverState, repair::USUALLY_REPLAYED};
 use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};

@@ -1,4 +1,4 @@
-//! What things look like: a schema for each that the paths speak of.
+//! The schemas: one for each thing to which the paths refer.
 
 mod event;
 mod explaining;
@@ -30,7 +30,7 @@ fn page_of_rows(name: &str) -> RefOr<Schema> {
     record("One page of a list").has("items", list("The items", or_unreadable(name))).has("next_cursor", next_cursor()).into()
 }
 
-/// A thing of this name, or what admins see of one that can't be read.
+/// A thing of this name, or the key that admins see of one that can't be read.
 fn or_unreadable(name: &str) -> RefOr<Schema> {
     either("An item. Admins may meet the key of one whose row can't be read.", [named(name), named("Unreadable")])
 }

@@ -1,4 +1,4 @@
-//! Rules, as they are shown and as they are written (contract §2).
+//! Rules, as they are shown and as they are written (docs/api.md).
 
 use tracking_core::trigger::Trigger;
 use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
@@ -95,7 +95,7 @@ fn written_name(name: &str) -> &'static str {
     }
 }
 
-/// What a person writes of a rule.
+/// The fields of a rule that a person writes.
 fn definition(described: ObjectBuilder, form: Form) -> ObjectBuilder {
     let record =
         form.field(described, "active", flag("Whether it is asked to fire. It reads false while a secret has no value."));
@@ -365,7 +365,7 @@ fn answer_rule(form: Form, in_step: bool) -> RefOr<Schema> {
     form.extra(record, "set", set).into()
 }
 
-/// A condition on a response, or on what is sent; or alternatives of them.
+/// A condition on a response, or on a request; or alternatives of them.
 fn condition(form: Form, name: &str) -> RefOr<Schema> {
     let is_of_answer = name == "AnswerCondition";
     let (about, sources, key): (_, &[&str], _) = if is_of_answer {

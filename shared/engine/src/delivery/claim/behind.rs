@@ -1,8 +1,8 @@
 //! Waiting for the end of an older flow of the same subject (`on_newer: finish`, W4).
 //!
-//! A delivery that waits stands on the subject queue and settles its message; its row waits for an hour from now. The end of a flow lets its own
-//! message come once more, and that wakes the oldest that waits. Whoever begins to wait looks at the older flow once more after that: so
-//! either the end of that sees who waits, or who waits sees the end.
+//! A delivery that waits is an entry of the subject queue, and its message is deleted; its row waits for an hour from now. The end of a
+//! flow defers its own message once more, and that wakes the oldest delivery that waits. A delivery that begins to wait looks at the older
+//! flow once more after that: so either the end of the flow sees the waiting delivery, or that delivery sees the end.
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
@@ -26,7 +26,7 @@ use crate::{
     rows::{Job, Task},
 };
 
-/// The time after which a delivery looks by itself, should nothing wake it.
+/// The time after which a delivery looks by itself if nothing wakes it.
 const LOOK: SignedDuration = SignedDuration::from_hours(1);
 /// The reason of a delivery that waits.
 const WAITS: &str = "an older delivery of the same subject finishes its flow first";
@@ -46,7 +46,7 @@ pub(super) fn is_behind<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<
     }
 }
 
-/// The end of the message of a delivery that is over, and a message that wakes the oldest that waits for that.
+/// The end of the message of a delivery that is over, and a message that wakes the oldest delivery that waits for its end.
 pub(super) fn release<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<'_>, view: &View) -> Effects {
     let mut effects = asking.received.done();
     let now = deliveries.store.now();
@@ -58,7 +58,7 @@ pub(super) fn release<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<'_
     effects
 }
 
-/// The end of the message of a delivery whose flow has just ended. Where others may wait for that, it comes once more.
+/// The end of the message of a delivery whose flow has just ended. Where others may wait for this end, the message comes once more.
 pub(in crate::delivery) fn done_or_once_more<B: Backend>(
     deliveries: &Deliveries<B>,
     received: &Received,
@@ -99,7 +99,7 @@ impl<B: Backend> Walker<'_, B> {
         deliveries.store.commit_one(deliveries.come_again(received, job, host, at, recorded.as_ref())).await
     }
 
-    /// Writes a delivery that waits on its line. Returns who ends for it.
+    /// Writes a delivery that waits on its subject queue. Returns the delivery that ends to make room for it.
     async fn line_up(&self, until: Timestamp) -> Result<Option<DeliveryId>, StoreError> {
         let change = |line: &Line| line.behind(&self.ask(), until).map(|Behind { line, gives_way }| (line, gives_way));
         Ok(self.change_line(change).await?.flatten())

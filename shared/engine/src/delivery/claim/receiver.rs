@@ -1,7 +1,7 @@
 //! Waiting for a receiver that is down (B4): uncharged, filed once under the receiver, with its place on the subject queue kept (P3).
 //!
-//! First the place on the queue, then the row, then the file, then one more look at the receiver, and the message's end at last: either
-//! whoever closes the receiver sees the file, or this sees that it is closed.
+//! The order of writes: the place on the queue, the row, the file; then one more look at the receiver; the message's end comes last. So
+//! either the step that closes the receiver sees the file, or this one sees that it is closed.
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
@@ -31,7 +31,7 @@ const LONG: SignedDuration = SignedDuration::from_mins(2);
 /// The pause of a delivery for which its subject queue has no room.
 const NO_ROOM: SignedDuration = SignedDuration::from_secs(30);
 
-/// Lets a delivery wait that may be sent, if its receiver is down. `None`: it is not. `attempt` is its next.
+/// Lets a sendable delivery wait if its receiver is down. `None`: the receiver is not down. `attempt` is the delivery's next.
 pub(super) async fn wait<B: Backend>(
     deliveries: &Deliveries<B>,
     asking: &Asking<'_>,
@@ -47,8 +47,8 @@ pub(super) async fn wait<B: Backend>(
     }
 }
 
-/// Lets a delivery without an attempt wait behind an older one that waits for its receiver: for the same receiver. Behind one that waited and
-/// was let go it looks again soon. `None`: it waits for something else, until then.
+/// Lets a delivery without an attempt wait for the receiver for which an older one ahead of it waits. Behind one that waited and was let
+/// go it looks again soon. `None`: it waits for something else, until then.
 pub(super) async fn wait_behind<B: Backend>(
     deliveries: &Deliveries<B>,
     asking: &Asking<'_>,
@@ -81,7 +81,7 @@ pub(super) async fn wait_behind<B: Backend>(
     Ok(Some(Step::Settled))
 }
 
-/// Files a delivery under the receiver that it waits for, or ends it if it has waited for so long as it may.
+/// Files a delivery under the receiver that it waits for, or ends it if it has waited as long as it may.
 async fn file<B: Backend>(
     deliveries: &Deliveries<B>,
     asking: &Asking<'_>,
@@ -128,7 +128,7 @@ async fn file<B: Backend>(
     Ok(Step::Settled)
 }
 
-/// Returns true if the delivery keeps its place on the line beyond its wait.
+/// Returns true if the delivery keeps its place on the subject queue beyond its wait.
 fn has_place(line: &Line, id: &DeliveryId, until: Timestamp) -> bool {
     line.entries.iter().any(|entry| entry.id == *id && entry.parked_until.is_some_and(|known| known > until))
 }

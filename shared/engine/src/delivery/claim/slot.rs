@@ -11,7 +11,7 @@ use crate::{
     spans,
 };
 
-/// A lease that was reckoned longer ago than this is reckoned anew.
+/// The age from which a lease is computed again.
 const SLOW: SignedDuration = SignedDuration::from_secs(1);
 
 impl<B: Backend> Deliveries<B> {
@@ -32,7 +32,7 @@ impl<B: Backend> Deliveries<B> {
         if let Turn::At(until) | Turn::Ask(until) = turn {
             spans::waits(Cause::RateSlot, until);
             asking.slot = if turn == Turn::At(until) { Some(until) } else { given };
-            // What waits keeps its place and its slot on the line (P3).
+            // A waiting attempt keeps its place and its slot on the subject queue (P3).
             let waiting = view.line.waiting(&self.ask(asking, won.base, now), won.attempt, until, asking.slot);
             if let Some(waiting) = waiting.filter(|waiting| *waiting != view.line)
                 && !self.swap_line(asking.key.clone(), view.rev, &waiting, now).await.is_done()?
@@ -49,7 +49,7 @@ impl<B: Backend> Deliveries<B> {
             return Ok(Some(Step::Settled));
         }
         asking.paced = Some(won.attempt);
-        // A lease that began long ago is reckoned anew.
+        // A lease that began long ago is computed again.
         Ok((self.store.now() > now + SLOW).then_some(Step::Again))
     }
 }

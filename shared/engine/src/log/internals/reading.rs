@@ -1,4 +1,4 @@
-//! What was read about a delivery: as people see it, and as the circumstances that [`standstill`] reads the reason off.
+//! The rows that were read about a delivery: as people see them, and as the circumstances from which [`standstill`] derives the reason.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ use crate::{
     rules::{Head, Rule},
 };
 
-/// The timeout and the attempts of a rule whose text can't be read: nothing but the reading of its line depends on them.
+/// The timeout and the attempts of a rule whose text can't be read: only the reading of its subject queue depends on them.
 const USUAL_TIMEOUT_SECONDS: u32 = 40;
 const USUAL_MAX_ATTEMPTS: u32 = 13;
 
@@ -50,12 +50,12 @@ pub(super) struct Rows {
     pub(super) receiver: Option<ReceiverRow>,
     pub(super) due: Vec<DueRowInternals>,
     pub(super) swept: Option<Timestamp>,
-    /// The rows of the others on its line, and of the first one of its change.
+    /// The rows of the others on its subject queue, and of the first one of its change.
     pub(super) others: HashMap<DeliveryId, DeliveryRow>,
     unreadable: Vec<Key>,
 }
 
-/// Who looks, and when.
+/// The delivery that is looked at, and the present time.
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
     pub(super) id: &'a DeliveryId,
@@ -68,7 +68,7 @@ impl About {
         Self { rule: row.job.rule.clone(), subject: event.subject(), place: event.order() }
     }
 
-    /// Reads them off the key of a line.
+    /// Reads them from the key of a subject queue.
     pub(super) fn at(line: &Key, place: Place) -> Option<Self> {
         let (rule, subject) = line.sort.strip_prefix(keys::LINES)?.split_once('#')?;
         Some(Self { rule: rule.parse().ok()?, subject: subject.parse().ok()?, place })
@@ -151,7 +151,7 @@ impl Rows {
         self.row.as_ref().map(|(_, row)| &row.job)
     }
 
-    /// What a message of a delivery on this line would ask now.
+    /// The question that a message of a delivery on this subject queue would ask now.
     fn ask<'a>(&'a self, look: Look<'_>, id: &'a DeliveryId, order: Place) -> Ask<'a> {
         let definition = self.rule.as_ref().map(|rule| &rule.definition);
         let budget =

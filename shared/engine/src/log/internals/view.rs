@@ -1,4 +1,4 @@
-//! The internals of a delivery as admins see them: rows, decoded. Of events there are ids alone, of secrets only names.
+//! The internals of a delivery as admins see them: decoded rows. They hold only ids of events, and only names of secrets.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ pub struct RowInternals {
     pub reason: Option<String>,
     /// Attempts that are recorded.
     pub attempts: u32,
-    /// Those of them before the present budget.
+    /// Recorded attempts before the present budget.
     pub base: u32,
     /// The attempts that may be made by the end of the present budget.
     pub max_attempts: u32,
@@ -71,7 +71,7 @@ pub struct RowInternals {
     pub waits_for_receiver: Option<Id>,
     /// `true` if an attempt was answered pending.
     pub pending: bool,
-    /// The rule's epoch when it matched, or was last sent again.
+    /// The rule's epoch when it matched, or was last resent.
     pub epoch: u64,
     /// `true` if it was held before its first attempt.
     pub was_held: bool,
@@ -79,7 +79,7 @@ pub struct RowInternals {
     pub after: Option<DeliveryId>,
     /// The owner.
     pub owner: Owner,
-    /// The change that it tells.
+    /// The change that it is about.
     pub change_id: Id,
     /// The kind of its event.
     pub event: EventKind,
@@ -153,7 +153,7 @@ pub struct EntryInternals {
     pub rank: u8,
     /// Attempts that were claimed.
     pub attempts: u32,
-    /// Those of them before the present budget.
+    /// Claimed attempts before the present budget.
     pub base: u32,
     /// The instruction that a person gave last.
     pub instruction: Option<Asked>,

@@ -13,7 +13,7 @@ fn scrubber(values: &[&str]) -> Scrubber {
     Scrubber::new(&texts(values, &[]))
 }
 
-/// Secrets, each by itself as its name, and what a request made of them.
+/// Secrets, each by itself as its name, and the texts that a request made of them.
 fn texts<'a>(secrets: &[&'a str], derived: &[&str]) -> Texts<'a> {
     Texts {
         secrets: secrets.iter().map(|value| (*value, *value)).collect(),

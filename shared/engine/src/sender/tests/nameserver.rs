@@ -28,7 +28,7 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// Those of these addresses that a question of this kind asks for.
+    /// The addresses among these that a question of this kind asks for.
     pub(super) fn of(addresses: &[IpAddr], kind: u16, lifetime: u32) -> Self {
         let wanted = |address: &&IpAddr| address.is_ipv4() == (kind == 1);
         Self::Addresses(addresses.iter().filter(wanted).copied().collect(), lifetime)

@@ -6,7 +6,8 @@ use tracking_core::answer::{Answer, Cut};
 
 use super::*;
 
-/// Plays each connection by this: what it says to each of the requests on it, after which it closes. Its port, and the requests so far.
+/// Plays each connection by this script: the answer to each of the requests on it, after which it closes. Returns its port, and the
+/// requests so far.
 async fn playing(connections: &'static [&'static [&'static str]]) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
