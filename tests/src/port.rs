@@ -101,7 +101,7 @@ impl<B: Backend> Space<B> {
         Item { key: self.key("p", sort), rev: 0, body: body.to_owned(), expires: None, trouble: None }
     }
 
-    /// Returns an item as [`Self::item`] does, with an entry in the trouble index.
+    /// Returns an item as `item` does, with an entry in the trouble index.
     fn troubled(&self, sort: &str, partition: &str, place: &str) -> Item {
         Item { trouble: Some(self.key(partition, place)), ..self.item(sort, "{}") }
     }

@@ -44,7 +44,7 @@ const SENDS_GRACE: Duration = Duration::from_secs(45);
 /// The options of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The data folder; it is made if need be.
+    /// The data folder; it is made if there is none.
     pub data: PathBuf,
     /// The address to listen on, as `host:port`; port 0 is any free one.
     pub listen: String,
@@ -59,7 +59,7 @@ pub struct Options {
 /// The resolver of receivers' names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ResolverKind {
-    /// The nameservers of /etc/resolv.conf, asked for each name as it stands
+    /// The nameservers of /etc/resolv.conf, asked for each name without search domains
     #[default]
     Dns,
     /// The system's resolver, with its hosts file and search domains: for development

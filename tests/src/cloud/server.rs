@@ -70,7 +70,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn converse(stream: TcpStream, shared: Arc<Shared>) {
     stream.set_nodelay(true).expect("TCP can go without delay");
     let service = service_fn(|request| answer(shared.clone(), request));
-    // A client that goes away ends the connection, and so does [`Dropped`].
+    // A client that goes away ends the connection, and so does `Dropped`.
     let _gone = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 

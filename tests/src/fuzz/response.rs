@@ -32,7 +32,7 @@ const ASKING: &str = r#"{"rules":[
     {"when":[{"operator":"always"}],"then":"delivered","set":{"result":"{body.result}","payout":"{body.payout|number:2}",
         "variables":{"whole":"{body.list}"}}}],"otherwise":"failed"}"#;
 
-/// Judges an answer by the rules of the input and by [`ASKING`]. The parts are the status, the rules, the URL that was sent, a path, the
+/// Judges an answer by the rules of the input and by `ASKING`. The parts are the status, the rules, the URL that was sent, a path, the
 /// headers one a line, and the body.
 pub fn response(data: &[u8]) {
     let mut parts = Parts::of(data);

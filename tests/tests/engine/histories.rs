@@ -1,10 +1,9 @@
-//! Ten thousand random histories of one machine: rules of every trigger, changes that come one to three times and out of order,
-//! receivers that fail, stall and answer pending, messages handed out twice, and a crash between any two writes. Afterwards nothing is
-//! lost (P1), nothing is delivered twice (P2), nothing went backwards (P3), and no delivery had more than n + 1 requests (L1).
+//! Ten thousand random histories of one machine: rules of every trigger, changes that come one to three times and out of order, receivers
+//! that fail, stall and answer pending, messages handed out twice, and a crash between any two writes. Afterwards nothing is lost (P1),
+//! nothing was delivered twice (P2), nothing went backwards (P3), and no delivery had more than n + 1 requests (L1).
 //!
-//!
-//! Then histories whose rules are all flows: up to eight steps with branches, loops, waits and kept variables, which people change and switch
-//! off meanwhile. No finished step is repeated (W3), no limit is passed (W2), the order is kept (W4), and every flow ends.
+//! Then histories whose rules are all flows: up to eight steps with branches, loops, waits and kept variables, which people change and
+//! switch off meanwhile. No finished step is repeated (W3), no limit is passed (W2), the order is kept (W4), and every flow ends.
 //!
 //! `HISTORIES=100000 cargo test -p tracking-tests --test engine histories` plays more of both; `HISTORY=123` plays one again.
 
@@ -31,7 +30,7 @@ fn w2_w3_w4_hold_over_histories_of_flows_with_crashes_and_changes() {
     play_all(1_000, 100, &["requests of later runs", "logins", "edits", "switched off or on", "steps gone", "cancelled"]);
 }
 
-/// Plays so many histories in which so many percent of the rules are flows; of a thousand and more all of this must have happened.
+/// Plays this many histories with this percentage of flows; in a thousand or more, everything in `happened` must occur.
 #[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a person chooses what is played, and sees what happened")]
 fn play_all(usual: u64, flows: u64, happened: &[&str]) {
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());

@@ -19,7 +19,7 @@ pub(crate) struct Targets {
     pub(crate) tarpit: String,
 }
 
-/// Makes the rules; those of an attack fire for the offer of its name.
+/// Makes the rules; the rules of an attack fire on the offer of its name.
 pub(crate) async fn prepare(server: &Server, token: &str) -> Targets {
     allow_rules(server).await;
     let healthy = start(Habit::body("", b"ok")).await;

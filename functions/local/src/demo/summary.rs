@@ -62,7 +62,7 @@ fn states(its: &[&Delivery], made: &Made, beside: usize) -> String {
     told.join(", ")
 }
 
-/// Returns a row for each difference, up to [`MOST_LISTED`].
+/// Returns a row for each difference, up to `MOST_LISTED`.
 pub(super) fn differences(found: &[Difference], width: usize) -> String {
     let mut table = table(width);
     table.set_header(["receiver", "about", "owed", "seen"]);

@@ -166,7 +166,7 @@ async fn connection(stream: TcpStream, routes: Router, unsent: Unsent, activity:
     }
     let io = TokioIo::new(PatientStream::new(stream, Arc::clone(&activity)));
     let service = service_fn(|request| answer(request, routes.clone(), &unsent, Arc::clone(&activity)));
-    // The time limit for a head is kept here, since only this code tells an idle connection from half a head.
+    // The time limit for a head is kept here, since only this code can distinguish an idle connection from half a head.
     let serving = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
         .max_header_size(MAX_HEAD_BYTES)

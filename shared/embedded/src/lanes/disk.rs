@@ -51,7 +51,7 @@ pub(super) fn groups(connection: &Connection, mut found: impl FnMut(usize, Strin
     }
 }
 
-/// The result of [`load`].
+/// The result of `load`.
 pub(super) struct Loaded {
     pub(super) messages: Vec<(Place, String)>,
     /// The place at which the next loading begins; `None` if there is nothing more.
@@ -89,7 +89,7 @@ pub(super) fn load(
     Ok(loaded)
 }
 
-/// The result of [`sweep`].
+/// The result of `sweep`.
 pub(super) struct Swept {
     /// The messages that fell due: lane, group and place of each.
     pub(super) due: Vec<(usize, String, Place)>,

@@ -1,7 +1,7 @@
 //! The queue lanes: the choice of the next message to hand out.
 //!
-//! Every message is a row. Memory holds some of them (*ready*, *out*, *settling*, *deferred*), and for the rest only the marks from which
-//! to look:
+//! Every message is a row. Memory holds some of them, each in one state (*ready*, *out*, *settling*, *deferred*); for the rest it holds
+//! only the marks from which to look:
 //!
 //! - **Every message that is due and not in memory lies behind its group's `spilled` mark.** A message gets there when its group has enough
 //!   in memory, when it fell due, when it was deferred and is due again, or at the start, when memory is empty.
