@@ -1,10 +1,10 @@
-//! Brings the description of the API to the function as one line: made here it costs no code, no start and few bytes there.
+//! Writes the description of the API for the function as one line: made at build time it costs no code, no start-up time and few bytes.
 
 use std::{env, error::Error, fs, path::Path};
 
 use serde_json::Value;
 
-/// The description as people read it; a test holds it to the code.
+/// The description as people read it; a test checks it against the code.
 const WRITTEN: &str = "../../infra/openapi.json";
 
 #[expect(clippy::disallowed_methods, reason = "this is how Cargo speaks to a build script")]

@@ -1,4 +1,4 @@
-//! Programs that run beside a test, on loopback, and end with it however it ends: also if it is killed.
+//! Programs that run beside a test, on loopback, and end with it however it ends, also if it is killed.
 
 use std::{
     ffi::OsStr,
@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-/// Runs the program in the background and waits for its own input to end, which it does when the test is gone. An interrupt from the
-/// keyboard is meant for the test.
+/// Runs the program in the background and waits for the end of its own input, which comes when the test is gone. It ignores an interrupt
+/// from the keyboard, which is meant for the test.
 const WATCH: &str = r#"
 trap '' INT HUP
 "$@" </dev/null &
@@ -25,10 +25,10 @@ wait "$program"
 kill "$watch" 2>/dev/null
 "#;
 
-/// How long an ended program may take to go: more than the watch gives it.
+/// The time within which a program must end: more than the script gives it.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A program that runs. It is told to end when this is dropped, or when the test's process ends; what doesn't end by itself is killed.
+/// A running program. It is asked to end when this is dropped, or when the test's process ends; if it doesn't, it is killed.
 #[derive(Debug)]
 pub struct Beside {
     watch: Child,
@@ -37,11 +37,11 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Starts a program with its arguments, its environment (nothing of this process's but `PATH`), and its folder. What it writes
-    /// goes to this file.
+    /// Starts a program with its arguments, its environment (nothing of this process's but `PATH`), and its folder. Its output goes to this
+    /// file.
     ///
     /// # Panics
-    /// It can't be started.
+    /// The program can't be started.
     pub fn start(program: &Command, log: &Path) -> Self {
         Self::try_start(program, log).unwrap_or_else(|fault| panic!("{program:?} can't be started: {fault}"))
     }
@@ -63,12 +63,12 @@ impl Beside {
         Ok(Self { watch, input, log: log.to_owned() })
     }
 
-    /// What it has written so far.
+    /// Returns the program's output so far.
     pub fn log(&self) -> String {
         fs::read(&self.log).map_or_else(|fault| fault.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Tells it to end, and waits until it has.
+    /// Asks the program to end, and waits for its end.
     pub fn end(&mut self) {
         drop(self.input.take());
         let step = Duration::from_millis(20);
@@ -78,7 +78,7 @@ impl Beside {
             }
             thread::sleep(step);
         }
-        // The watch itself hangs.
+        // The script itself hangs.
         let _gone = self.watch.kill();
         let _reaped = self.watch.wait();
     }
@@ -90,10 +90,10 @@ impl Drop for Beside {
     }
 }
 
-/// A port of this machine that nobody listens on now.
+/// Returns a port of this machine that nothing listens on now.
 ///
 /// # Panics
-/// There is none.
+/// There is no free port.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     listener.local_addr().expect("it listens").port()

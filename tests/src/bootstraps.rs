@@ -12,7 +12,7 @@ use std::{
 /// The functions.
 pub const FUNCTIONS: [&str; 4] = ["ingest", "matcher", "delivery", "api"];
 
-/// A function's binary. The first call builds all of them, unless they are as new as their sources.
+/// Returns a function's binary. The first call builds all of them, unless they are as new as their sources.
 ///
 /// # Panics
 /// They can't be built.
@@ -22,12 +22,12 @@ pub fn bootstrap(function: &str) -> PathBuf {
     FOLDER.join(function)
 }
 
-/// The folder of this workspace.
+/// Returns the folder of this workspace.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests' package is a folder of the workspace")
 }
 
-/// `TARGET/PROFILE` of the running test, which stands in `deps` below it.
+/// Returns `TARGET/PROFILE` of the running test, whose program is in `deps` below it.
 fn profile_folder() -> PathBuf {
     let program = env::current_exe().expect("the path of the running test is known");
     let deps = program.ancestors().find(|folder| folder.file_name() == Some(OsStr::new("deps")));
@@ -36,14 +36,14 @@ fn profile_folder() -> PathBuf {
 
 fn build() -> PathBuf {
     let folder = profile_folder();
-    // Every package is named, so that dependencies get the features that `cargo test --workspace` has built them with.
+    // Every package is named, so that dependencies get the same features as in `cargo test --workspace`.
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--workspace", "--bins"]).current_dir(workspace());
     if folder.file_name() == Some(OsStr::new("release")) {
         cargo.arg("--release");
     }
     cargo.env("CARGO_TARGET_DIR", folder.parent().expect("a profile is a folder of the target folder"));
-    // Told at once, whether the test passes or not.
+    // Printed at once, whether the test passes or not.
     let _ = writeln!(io::stderr(), "building the functions in {}", folder.display());
     let status = cargo.stdin(Stdio::null()).status().expect("cargo can be run");
     assert!(status.success(), "the functions can't be built: {status}");

@@ -1,10 +1,10 @@
 //! An AWS in one process: DynamoDB, SQS, EventBridge and KMS behind one endpoint, as the real clients speak to it.
 //!
-//! It keeps AWS's limits and answers with AWS's errors, counts what is called and billed, fails to order, and can kill the process
-//! that calls it: from the n-th call on nothing is answered any more. What Lambda does between queues and functions is done by hand,
-//! with [`Cloud::take`] and [`Cloud::settle`]. Time is whatever it is told: nothing here waits for it.
+//! It keeps AWS's limits, answers with AWS's errors, and counts calls and billed units. It fails on request, and can kill the process that
+//! calls it: from the n-th call on no call is answered any more. The test does Lambda's work between queues and functions, with
+//! [`Cloud::take`] and [`Cloud::settle`]. Time comes from the test: nothing here waits for it.
 //!
-//! It can't show how fair queues choose, how anything scales, and when AWS itself would throttle.
+//! It can't show the choices of fair queues, scaling, or AWS's own throttling.
 
 mod bus;
 mod counts;
@@ -58,18 +58,18 @@ pub const BUS: &str = "tracking-bus";
 /// The ARN of the one key.
 pub const KEY_ARN: &str = "arn:aws:kms:eu-central-1:000000000000:key/11111111-2222-4333-8444-555555555555";
 
-/// The AWS. Clones are the same one; it ends with the last of them.
+/// The AWS. Clones share it; it ends with the last of them.
 #[derive(Debug, Clone)]
 pub struct Cloud {
     shared: Arc<Shared>,
     server: Arc<Server>,
 }
 
-/// What the server and its owner both see.
+/// The state that server and owner share.
 struct Shared {
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
     state: Mutex<State>,
-    /// Whether the process that calls was killed.
+    /// `true` if the calling process was killed.
     down: watch::Sender<bool>,
 }
 
@@ -90,7 +90,7 @@ impl fmt::Debug for Shared {
 }
 
 impl Cloud {
-    /// An AWS whose table, queues and bus are empty, with its server on a free port of this machine.
+    /// Starts an AWS with an empty table, empty queues and an empty bus, with its server on a free port of this machine.
     ///
     /// # Panics
     /// There is no free port.
@@ -109,17 +109,17 @@ impl Cloud {
         Self { shared, server }
     }
 
-    /// Where all services are.
+    /// Returns the URL of all services.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.server.address)
     }
 
-    /// A queue's URL.
+    /// Returns a queue's URL.
     pub fn queue_url(&self, queue: Queue) -> String {
         format!("{}/{ACCOUNT}/{}", self.endpoint(), queue.name())
     }
 
-    /// What a function of the stack finds in its environment.
+    /// Returns the environment of the stack's functions.
     pub fn environment(&self) -> BTreeMap<String, String> {
         let settings = [
             ("TRACKING_STAGE", "test".to_owned()),
@@ -153,33 +153,33 @@ impl Cloud {
         settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// What was put on the bus, in order.
+    /// Returns the events that were put on the bus, in order.
     pub fn published(&self) -> Vec<BusEvent> {
         self.state().published.clone()
     }
 
-    /// Every item of the table, in the protocol's form.
+    /// Returns every item of the table, in the protocol's form.
     pub fn items(&self) -> Vec<Value> {
         self.state().table.items()
     }
 
-    /// What was called since the start or the last reset.
+    /// Returns the calls since the start or the last reset.
     pub fn calls(&self) -> Counts {
         self.state().counts.clone()
     }
 
-    /// Counts from nothing again.
+    /// Resets the counts.
     pub fn reset_counts(&self) {
         self.state().counts = Counts::default();
     }
 
-    /// Every call takes this long before anything comes of it.
+    /// Delays every call by this time before it takes effect.
     pub fn latency(&self, latency: Duration) {
         self.state().latency = latency;
     }
 
-    /// Kills the process that calls at its n-th call from now, 1 being the next: that call takes effect or not, and neither it nor any
-    /// later one is ever answered. Later ones take no effect.
+    /// Kills the calling process at its n-th call from now, 1 being the next. That call takes effect or not, and neither it nor any later
+    /// one is ever answered. Later calls take no effect.
     pub fn cut_at(&self, n: u64, cut: Cut) {
         self.state().plan.cut_at(n, cut);
     }
@@ -190,29 +190,29 @@ impl Cloud {
         down.wait_for(|down| *down).await.expect("this AWS is there");
     }
 
-    /// Whether the process was killed.
+    /// Returns true if the process was killed.
     pub fn is_cut(&self) -> bool {
         self.state().plan.down
     }
 
-    /// A new process may call, and no cut is planned. Calls of the old one stay unanswered.
+    /// Accepts the calls of a new process, and cancels a planned kill. Calls of the old process stay unanswered.
     pub fn revive(&self) {
         self.state().plan.revive();
         self.shared.down.send_replace(false);
     }
 
-    /// Has the next call of an action, such as `DynamoDB.PutItem`, fail; ordered again, the one after it too.
+    /// Makes the next call of an action, such as `DynamoDB.PutItem`, fail; a second order makes the call after it fail too.
     pub fn fail_next(&self, action: &str, fault: Fault) {
         self.state().plan.order(action, Order::Fault(fault));
     }
 
-    /// Has all calls of an action fail from now on; `None`: none any more.
+    /// Makes all calls of an action fail from now on; `None` ends that.
     pub fn fail_all(&self, action: &str, fault: Option<Fault>) {
         self.state().plan.fail_all(action, fault);
     }
 
-    /// Has these entries (counted from 0) of the next call of an action that takes batches be left out, as the answer says:
-    /// `UnprocessedItems`, `UnprocessedKeys`, `Failed`, `FailedEntryCount`.
+    /// Leaves out these entries (counted from 0) of the next call of an action that takes batches. The answer says so: `UnprocessedItems`,
+    /// `UnprocessedKeys`, `Failed`, `FailedEntryCount`.
     pub fn fail_entries(&self, action: &str, entries: &[usize]) {
         self.state().plan.order(action, Order::Leave(entries.to_vec()));
     }
@@ -231,7 +231,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One call, from its fate to its ending.
+    /// Works one call, by the fate that the plan gives it.
     fn work(&self, service: &str, action: &str, body: &str) -> Ending {
         let now = (self.now)();
         let name = format!("{service}.{action}");
@@ -271,7 +271,7 @@ impl State {
         }
     }
 
-    /// A call whose answer nobody gets.
+    /// Works a call whose answer is lost.
     fn unheard(&mut self, service: &str, action: &str, body: &str, now: Timestamp, bill: &mut Bill) {
         let _unheard: Answer = self.call(service, action, body, &[], now, bill);
     }

@@ -1,21 +1,21 @@
-//! A store that crashes on demand: the n-th writing call is cut off before or after it takes effect, and from then on nothing
-//! answers until somebody revives it. What runs in production has no part in this.
+//! A store that crashes on demand: the n-th writing call is cut off before or after it takes effect, and then no call is answered until the
+//! test revives the store. Production code has no part in this.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::SignedDuration;
 use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Range, StoreError, Swap, Swapped};
 
-/// Where a writing call is cut off.
+/// The moment at which a writing call is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Nothing of it takes effect.
+    /// Before it takes effect.
     Before,
-    /// All of it takes effect, and nobody hears of it.
+    /// After it takes effect, without an answer.
     After,
 }
 
-/// Any store, until it crashes. Clones share their fate.
+/// Any store, until it crashes. Clones crash together.
 #[derive(Debug, Clone)]
 pub struct Crashing<B> {
     inner: B,
@@ -30,12 +30,12 @@ struct Fate {
 }
 
 impl<B: Backend> Crashing<B> {
-    /// A store that works until a crash is planned.
+    /// Makes a store that works until a crash is planned.
     pub fn new(inner: B) -> Self {
         Self { inner, fate: Arc::default() }
     }
 
-    /// The store inside, for what the port doesn't have.
+    /// Returns the store inside, for calls that the port doesn't have.
     pub fn inner(&self) -> &B {
         &self.inner
     }
@@ -46,17 +46,17 @@ impl<B: Backend> Crashing<B> {
         fate.cut = Some((fate.writes + n, cut));
     }
 
-    /// How many calls of `swap` and `commit` reached the store, the one that was cut off among them.
+    /// Returns the number of calls of `swap` and `commit` that reached the store, including one that was cut off.
     pub fn writes(&self) -> u64 {
         self.fate().writes
     }
 
-    /// Whether it crashed.
+    /// Returns true if the store crashed.
     pub fn is_down(&self) -> bool {
         self.fate().down
     }
 
-    /// It answers again, and no crash is planned. What the process knew is the caller's to forget.
+    /// Makes the store answer again, with no crash planned. The caller must forget the memory of the process that died.
     pub fn revive(&self) {
         let mut fate = self.fate();
         fate.down = false;
@@ -71,7 +71,7 @@ impl<B: Backend> Crashing<B> {
         if self.is_down() { Err(crashed()) } else { Ok(()) }
     }
 
-    /// Counts a writing call: where it is cut off, if it is.
+    /// Counts a writing call. Returns the moment of its cut-off, if it is cut off.
     fn write(&self) -> Result<Option<Cut>, StoreError> {
         let mut fate = self.fate();
         if fate.down {

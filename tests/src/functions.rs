@@ -1,5 +1,5 @@
-//! The functions in one process, over an AWS in the same process, with time in hand: what Lambda does between the queues and them is
-//! done here, one invocation at a time.
+//! The functions in one process, on an AWS in the same process, with time in the test's hand. The test does Lambda's work between the
+//! queues and them, one invocation at a time.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
 
 /// The queues that functions work, in the order of an event's way.
 const WORKED: [Queue; 3] = [Queue::Events, Queue::Delivery, Queue::Retry];
-/// What Lambda gives the delivery function.
+/// The timeout of the delivery function.
 const TIMEOUT: SignedDuration = SignedDuration::from_secs(150);
 /// Messages of one invocation.
 pub const BATCH: usize = 10;
@@ -32,7 +32,7 @@ pub struct Functions {
     environment: Environment,
 }
 
-/// What a function's environment keeps between invocations.
+/// The state that a function's environment keeps between invocations.
 #[derive(Clone)]
 struct Environment {
     stack: Arc<Stack>,
@@ -51,7 +51,7 @@ impl Environment {
     }
 }
 
-/// How the real clients reach an AWS of ours.
+/// Returns the configuration with which the real clients reach this AWS.
 pub fn config(cloud: &Cloud) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "test");
     SdkConfig::builder()
@@ -71,12 +71,12 @@ fn environment(cloud: &Cloud, variables: &BTreeMap<String, String>, clock: &Hand
 }
 
 impl Functions {
-    /// Functions over an empty AWS.
+    /// Starts functions on an empty AWS.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// The same, with other values of some variables.
+    /// Starts functions with other values of some variables.
     pub fn start_with(others: &[(&str, &str)]) -> Self {
         let clock = HandClock::default();
         let hand = clock.clone();
@@ -87,17 +87,17 @@ impl Functions {
         Self { cloud, clock, variables, environment }
     }
 
-    /// Ends the environment: the next invocation finds a new one that remembers nothing.
+    /// Ends the environment: the next invocation has a new one with empty memory.
     pub fn restart(&mut self) {
         self.environment = environment(&self.cloud, &self.variables, &self.clock);
     }
 
-    /// The environment's stack.
+    /// Returns the environment's stack.
     pub fn stack(&self) -> Arc<Stack> {
         self.environment.stack.clone()
     }
 
-    /// Makes a rule; its id.
+    /// Makes a rule. Returns its id.
     ///
     /// # Panics
     /// The rule is refused.
@@ -107,10 +107,10 @@ impl Functions {
         made.unwrap_or_else(|refused| panic!("{document} is refused: {refused}")).0.id
     }
 
-    /// Invokes ingest with an event of the bus, again when it is killed, as the bus does.
+    /// Invokes ingest with an event of the bus; repeats it after a kill, as the bus does.
     ///
     /// # Panics
-    /// AWS doesn't take it.
+    /// AWS doesn't accept the event.
     pub async fn ingest(&mut self, event: &Value) {
         let event = event.to_string();
         loop {
@@ -121,26 +121,26 @@ impl Functions {
         }
     }
 
-    /// Invokes the function of a queue with these records; the answer is what Lambda would get. `None`: the process was killed.
+    /// Invokes the function of a queue with these records. Returns the answer that Lambda would get; `None` if the process was killed.
     ///
     /// # Panics
-    /// The answer is no JSON.
+    /// The answer is not JSON.
     pub async fn invoke(&mut self, queue: Queue, records: &[Record]) -> Option<serde_json::Value> {
         let environment = self.environment.clone();
         let deadline = self.clock.now() + TIMEOUT;
         self.survive(environment.work(queue, records, deadline)).await
     }
 
-    /// Delivers a batch in another environment, which begins with it, beside whatever else is done: what Lambda would get.
+    /// Delivers a batch in a new environment, beside the usual one. Returns the answer that Lambda would get.
     ///
     /// # Panics
-    /// The answer is no JSON.
+    /// The answer is not JSON.
     pub async fn deliver_elsewhere(&self, records: &[Record]) -> serde_json::Value {
         let other = environment(&self.cloud, &self.variables, &self.clock);
         other.work(Queue::Delivery, records, self.clock.now() + TIMEOUT).await
     }
 
-    /// Lets the process work, unless it is killed meanwhile: then there is a new one.
+    /// Runs the work; if it is killed meanwhile, starts a new process and returns `None`.
     async fn survive<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let cloud = self.cloud.clone();
         let outcome = tokio::select! {
@@ -155,8 +155,8 @@ impl Functions {
         outcome
     }
 
-    /// Takes up to ten messages of a queue that are visible now, invokes its function, and deletes what did not fail. How many there
-    /// were.
+    /// Takes up to ten messages of a queue that are visible now, invokes its function, and deletes those that did not fail. Returns the
+    /// number taken.
     pub async fn work(&mut self, queue: Queue) -> usize {
         let records = self.cloud.take(queue, BATCH, self.clock.now());
         if !records.is_empty()
@@ -167,10 +167,10 @@ impl Functions {
         records.len()
     }
 
-    /// Works all that is visible now, and what comes of it.
+    /// Works all messages that are visible now, and their consequences.
     ///
     /// # Panics
-    /// It never comes to an end.
+    /// The work never ends.
     pub async fn work_all(&mut self) {
         for _ in 0..10_000 {
             let mut worked = 0;
@@ -184,7 +184,7 @@ impl Functions {
         panic!("the work never ends");
     }
 
-    /// Lets time pass: what becomes visible is worked. The sweep runs first, and again every `sweeps`.
+    /// Lets time pass and works messages as they become visible. The sweep runs first, and again every `sweeps`.
     ///
     /// # Panics
     /// AWS doesn't answer the sweep.
@@ -213,7 +213,7 @@ impl Functions {
         }
     }
 
-    /// Lets time pass to this moment without a sweep: what becomes visible is worked.
+    /// Lets time pass to this moment without a sweep, and works messages as they become visible.
     pub async fn wait(&mut self, end: Timestamp) {
         loop {
             self.work_all().await;
@@ -227,7 +227,7 @@ impl Functions {
         self.work_all().await;
     }
 
-    /// What the log shows an admin, newest first.
+    /// Returns the log as an admin sees it, newest first.
     ///
     /// # Panics
     /// AWS doesn't answer.

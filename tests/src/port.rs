@@ -1,5 +1,4 @@
-//! What every implementation of the port owes the engine, clause by clause. One list for all of them: what holds on one machine
-//! holds on AWS.
+//! The contract of the port, clause by clause. One list for all implementations: a clause that holds on one machine holds on AWS.
 //!
 //! Each clause works in partitions of its own ([`Space`]), so that a list can be run on one store, again and again.
 
@@ -12,7 +11,7 @@ use std::{pin::Pin, time::Duration};
 use jiff::Timestamp;
 use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Range, Swap, Swapped};
 
-/// What a clause does.
+/// The function of a clause.
 pub type Run<B> = fn(Space<B>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs every clause on one store; panics at the first that is broken.
@@ -25,7 +24,7 @@ pub async fn contract<B: Backend>(backend: B) {
 /// Lists clauses by their functions' names.
 macro_rules! clauses {
     ($($module:ident: $($clause:ident)*;)*) => {
-        /// Every clause with its name.
+        /// Returns every clause with its name.
         #[must_use]
         pub fn clauses<B: Backend>() -> Vec<(&'static str, Run<B>)> {
             vec![$($((stringify!($clause), |space| Box::pin($module::$clause(space)))),*),*]
@@ -84,7 +83,7 @@ pub struct Space<B> {
 }
 
 impl<B: Backend> Space<B> {
-    /// A space of this name, which must not have been used on this store before.
+    /// Makes a space of this name, which must not have been used on this store before.
     pub fn new(backend: B, name: impl Into<String>) -> Self {
         Self { backend, name: name.into() }
     }
@@ -97,12 +96,12 @@ impl<B: Backend> Space<B> {
         Key::new(self.partition(partition), sort)
     }
 
-    /// An item of partition `p` with nothing but a body.
+    /// Returns an item of partition `p` with nothing but a body.
     fn item(&self, sort: &str, body: &str) -> Item {
         Item { key: self.key("p", sort), rev: 0, body: body.to_owned(), expires: None, trouble: None }
     }
 
-    /// The same in the trouble index.
+    /// Returns an item as `item` does, with an entry in the trouble index.
     fn troubled(&self, sort: &str, partition: &str, place: &str) -> Item {
         Item { trouble: Some(self.key(partition, place)), ..self.item(sort, "{}") }
     }
@@ -113,17 +112,17 @@ impl<B: Backend> Space<B> {
         items.remove(0)
     }
 
-    /// Revision and body of an item of partition `p`.
+    /// Returns revision and body of an item of partition `p`.
     async fn stands(&self, sort: &str) -> Option<(u64, String)> {
         self.read(sort).await.map(|item| (item.rev, item.body))
     }
 
-    /// The body of an item of partition `p`.
+    /// Returns the body of an item of partition `p`.
     async fn body(&self, sort: &str) -> Option<String> {
         self.read(sort).await.map(|item| item.body)
     }
 
-    /// An item of partition `p` but for its revision.
+    /// Returns an item of partition `p` without its revision.
     async fn whole(&self, sort: &str) -> Option<Item> {
         self.read(sort).await.map(|item| Item { rev: 0, ..item })
     }
@@ -147,14 +146,14 @@ impl<B: Backend> Space<B> {
         self.commit(Effects { put, ..Effects::default() }).await;
     }
 
-    /// The places that a query of the table finds.
+    /// Returns the places that a query of the table finds.
     async fn places(&self, partition: &str, range: Range, order: Order, limit: usize) -> Vec<String> {
         let partition = Partition::Table(self.partition(partition));
         let items = self.backend.query(&partition, &range, order, limit).await.expect("the store is there");
         items.into_iter().map(|item| item.key.sort).collect()
     }
 
-    /// Checks what a query of the trouble index finds: items by their places in `p`, soon if not at once.
+    /// Checks the result of a query of the trouble index: items by their places in `p`, soon if not at once.
     async fn check_trouble(&self, partition: &str, range: Range, order: Order, limit: usize, expected: &[&str]) {
         const TRIES: u32 = 50;
         let partition = Partition::Trouble(self.partition(partition));

@@ -1,5 +1,5 @@
-//! Programs in Python that tests use: installed once below the target folder, in virtual environments of their own, with every version
-//! pinned and every file held against its hash.
+//! Python programs that tests use: installed once below the target folder, in virtual environments of their own, with every version pinned
+//! and every file checked against its hash.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use std::{
 
 use tracking_core::hash;
 
-/// The folder below the target folder in which tools are installed. Tests and benches stand in `TARGET/PROFILE/deps`.
+/// Returns the folder below the target folder in which tools are installed. Tests and benches are in `TARGET/PROFILE/deps`.
 fn folder_of_tools() -> PathBuf {
     let program = env::current_exe().expect("the path of the running test is known");
     let deps = program.ancestors().find(|folder| folder.file_name() == Some(OsStr::new("deps")));
@@ -20,10 +20,10 @@ fn folder_of_tools() -> PathBuf {
     target.join("tools")
 }
 
-/// The folder of programs of an environment, which is installed at the first call.
+/// Returns the folder of programs of an environment, which is installed at the first call.
 ///
 /// # Panics
-/// If it can't be installed: a test that can't run fails.
+/// The environment can't be installed: a test that can't run fails.
 pub(crate) fn installed(environment: &Environment<'_>) -> PathBuf {
     match environment.install(&folder_of_tools()) {
         Ok(bin) => bin,
@@ -31,17 +31,17 @@ pub(crate) fn installed(environment: &Environment<'_>) -> PathBuf {
     }
 }
 
-/// A virtual environment, and what is to be in it.
+/// A virtual environment, and its packages.
 pub(crate) struct Environment<'a> {
-    /// What it is called, as a part of a file's name.
+    /// The name, as a part of a file's name.
     pub(crate) name: &'a str,
-    /// The requirements file for pip: every package with its version and the hashes of its files, those that packages need among them.
+    /// The requirements file for pip: every package with its version and the hashes of its files, dependencies included.
     pub(crate) requirements: &'a str,
 }
 
 impl Environment<'_> {
-    /// Makes it below `under` unless it is there, and returns its folder of programs. Two processes that ask at once make it once; one
-    /// that fails leaves nothing behind.
+    /// Makes the environment below `under` if there is none, and returns its folder of programs. Two processes that ask at once make it
+    /// once; a failed attempt leaves nothing behind.
     pub(crate) fn install(&self, under: &Path) -> Result<PathBuf, String> {
         let told = |fault: io::Error| format!("{}: {fault}", under.display());
         let folder = self.folder(under)?;
@@ -55,7 +55,7 @@ impl Environment<'_> {
             }
             Err(TryLockError::Error(fault)) => return Err(told(fault)),
         }
-        // Its programs name their own folder, so that it can't be made elsewhere and moved: the mark says that it is whole.
+        // Its programs name their own folder, so that it can't be made elsewhere and moved: the mark says that it is complete.
         let mark = folder.join("complete");
         if !mark.exists() {
             say(&format!("installing the Python tools ({}) in {}: about a minute, once", self.name, folder.display()));
@@ -67,7 +67,7 @@ impl Environment<'_> {
         Ok(folder.join("bin"))
     }
 
-    /// Another list, or another Python, is another folder.
+    /// Returns the folder of this list of packages and this version of Python; another list or version has another folder.
     pub(crate) fn folder(&self, under: &Path) -> Result<PathBuf, String> {
         let python = run(Command::new("python3").arg("--version"))?;
         Ok(under.join(format!("{}-{}", self.name, hash::text(&[self.requirements, python.trim()], 12))))
@@ -93,7 +93,7 @@ impl Environment<'_> {
     }
 }
 
-/// What a command writes, or why it failed.
+/// Runs a command. Returns its output, or the reason of its failure.
 pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     let shown = || {
         let words = [command.get_program()].into_iter().chain(command.get_args()).collect::<Vec<_>>();
@@ -109,7 +109,7 @@ pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     }
 }
 
-/// Tells whoever runs the tests, at once and whether the test passes or not.
+/// Prints a line for the person who runs the tests, at once and whether the test passes or not.
 fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

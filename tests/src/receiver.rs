@@ -1,4 +1,4 @@
-//! A receiver of postbacks on loopback that answers as it is told and remembers what came.
+//! A receiver of postbacks on loopback that answers as the test says and remembers the requests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,19 +20,19 @@ pub struct Postback {
     pub target: String,
 }
 
-/// What is answered: a status with the body `{"status": word}`, after a while.
+/// An answer: a status with the body `{"status": word}`, after a while.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer {
     /// The status.
     pub status: u16,
     /// The word.
     pub word: &'static str,
-    /// How long it takes.
+    /// The time until the answer.
     pub after: std::time::Duration,
 }
 
 impl Answer {
-    /// An answer at once.
+    /// Returns an immediate answer.
     pub const fn says(status: u16, word: &'static str) -> Self {
         Self { status, word, after: std::time::Duration::ZERO }
     }
@@ -40,15 +40,15 @@ impl Answer {
 
 type Decides = Arc<dyn Fn(&Postback) -> Answer + Send + Sync>;
 
-/// What receivers say when all is well.
+/// The answer of a receiver that works.
 pub const OK: Answer = Answer::says(200, "ok");
 
-/// What was asked of a receiver, in order.
+/// Returns the requested paths of a receiver, in order.
 pub fn targets(receiver: &Receiver) -> Vec<String> {
     receiver.heard().into_iter().map(|postback| postback.target).collect()
 }
 
-/// What was asked of a receiver, in the order of the alphabet.
+/// Returns the requested paths of a receiver, sorted.
 pub fn sorted(receiver: &Receiver) -> Vec<String> {
     let mut targets = targets(receiver);
     targets.sort_unstable();
@@ -63,7 +63,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver that answers like this.
+    /// Starts a receiver that answers by this function.
     ///
     /// # Panics
     /// There is no free port.
@@ -77,12 +77,12 @@ impl Receiver {
         Self { url, heard, serving }
     }
 
-    /// Where it is.
+    /// Returns the receiver's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What came, in order.
+    /// Returns the postbacks that came, in order.
     pub fn heard(&self) -> Vec<Postback> {
         lock(&self.heard).clone()
     }

@@ -1,5 +1,5 @@
-//! The Lambda runtime's API as a function sees it, played by hand: it hands out events one by one and takes the answers. Less than the
-//! official emulator, and nothing between a function's start and its first event.
+//! The Lambda runtime API as a function sees it: it hands out events one by one and takes the answers. It does less than the official
+//! emulator, and adds no time between a function's start and its first event.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -18,7 +18,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// More than any event takes: the end of the year 2100.
+/// A deadline later than any event needs: the end of the year 2100.
 const DEADLINE: &str = "4133894400000";
 
 /// The API for one function. It ends when this is dropped.
@@ -30,12 +30,12 @@ pub struct RuntimeApi {
     serving: JoinHandle<()>,
 }
 
-/// What a function says.
+/// A call of a function.
 #[derive(Debug)]
 enum Heard {
-    /// It asks for an event.
+    /// The function asks for an event.
     Next,
-    /// Its answer, or its failure.
+    /// The function's answer, or its failure.
     Answer(Result<Bytes, Bytes>),
 }
 
@@ -48,7 +48,7 @@ impl RuntimeApi {
     /// Listens on a free port.
     ///
     /// # Panics
-    /// There is none.
+    /// There is no free port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it listens");
@@ -64,7 +64,7 @@ impl RuntimeApi {
         Self { address, events, heard: Mutex::new(heard), serving }
     }
 
-    /// The variables of a function that finds this API.
+    /// Returns the variables with which a function finds this API.
     pub fn environment(&self) -> [(&'static str, String); 5] {
         [
             ("AWS_LAMBDA_RUNTIME_API", self.address.to_string()),
@@ -78,7 +78,7 @@ impl RuntimeApi {
     /// Waits until the function asks for an event.
     ///
     /// # Panics
-    /// It fails instead.
+    /// The function fails instead.
     pub async fn asked(&self) {
         match self.hear().await {
             Heard::Next => {}
@@ -86,7 +86,7 @@ impl RuntimeApi {
         }
     }
 
-    /// Hands an event to the function, which has asked, and waits for the answer and for the next question.
+    /// Hands an event to the function, which has asked, and waits for the answer and for the next request.
     ///
     /// # Panics
     /// The function fails.

@@ -1,7 +1,7 @@
-//! The tools in Python that check, build and deploy the stack: each test that needs them gets them from here, installed once below the
-//! target folder in virtual environments of their own, with every version pinned in `tests/tools`.
+//! The Python tools that check, build and deploy the stack. Tests get them from here, installed once below the target folder in virtual
+//! environments of their own, with every version pinned in `tests/tools`.
 //!
-//! There are two of them, since SAM and the emulator want different versions of the same library.
+//! There are two environments, since SAM and the emulator need different versions of the same library.
 
 use std::{
     env,
@@ -13,28 +13,28 @@ use std::{
 
 use crate::python::{Environment, installed};
 
-/// The programs of SAM and what goes with it: `sam`, `cfn-lint`, `cargo-lambda`, `python` with the SAM translator. Installed at the
-/// first call, which takes about a minute.
+/// Returns the folder of SAM's programs: `sam`, `cfn-lint`, `cargo-lambda`, `python` with the SAM translator. Installed at the first call,
+/// which takes about a minute.
 ///
 /// # Panics
-/// If they can't be installed: a test that can't run fails.
+/// The programs can't be installed: a test that can't run fails.
 pub fn sam() -> &'static Path {
     static BIN: LazyLock<PathBuf> =
         LazyLock::new(|| installed(&Environment { name: "sam", requirements: include_str!("../tools/sam.txt") }));
     &BIN
 }
 
-/// The programs of the emulator of AWS: `ministack`, `python`. Installed at the first call.
+/// Returns the folder of the AWS emulator's programs: `ministack`, `python`. Installed at the first call.
 ///
 /// # Panics
-/// If they can't be installed.
+/// The programs can't be installed.
 pub fn ministack() -> &'static Path {
     static BIN: LazyLock<PathBuf> =
         LazyLock::new(|| installed(&Environment { name: "ministack", requirements: include_str!("../tools/ministack.txt") }));
     &BIN
 }
 
-/// A command of one of these folders of programs, which finds the others by itself and reports to nobody. It has a region and made-up
+/// Returns a command of one of these folders, which finds the other programs by itself and sends no telemetry. It has a region and made-up
 /// credentials, none of the caller's.
 pub fn command(bin: &Path, program: &str) -> Command {
     let paths = env::var_os("PATH").unwrap_or_default();

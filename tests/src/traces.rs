@@ -1,4 +1,4 @@
-//! What a process traces, to be searched.
+//! The traces of a process, to be searched.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-/// Everything that is traced, of all threads of this process.
+/// Everything that is traced, by all threads of this process.
 #[derive(Debug, Clone, Default)]
 pub struct Traces(Arc<Mutex<Vec<u8>>>);
 
@@ -20,7 +20,7 @@ impl Traces {
     /// Listens to everything at the finest level.
     ///
     /// # Panics
-    /// Somebody else in this process listens.
+    /// This process has another subscriber already.
     pub fn of_all() -> Self {
         Self::listen(Targets::new().with_default(LevelFilter::TRACE))
     }
@@ -28,7 +28,7 @@ impl Traces {
     /// Listens as a function does with its log at the finest level.
     ///
     /// # Panics
-    /// Somebody else in this process listens.
+    /// This process has another subscriber already.
     pub fn as_logged() -> Self {
         Self::listen(Targets::new().with_default(LevelFilter::WARN).with_target("tracking", LevelFilter::TRACE))
     }
@@ -40,7 +40,7 @@ impl Traces {
         traces
     }
 
-    /// What was traced so far.
+    /// Returns the traces so far.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.lock()).into_owned()
     }

@@ -1,4 +1,4 @@
-//! One machine in a test's hand: store, engine, clock, and what the receivers got.
+//! One machine in a test's hand: store, engine, clock, and the requests that receivers got.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +16,7 @@ use tracking_engine::{
 
 use crate::crash::Crashing;
 
-/// A clock that stands still until it is moved.
+/// A clock that stops until it is moved.
 #[derive(Debug, Clone)]
 pub struct HandClock(Arc<Mutex<Timestamp>>);
 
@@ -27,17 +27,17 @@ impl Default for HandClock {
 }
 
 impl HandClock {
-    /// The time.
+    /// Returns the time.
     pub fn now(&self) -> Timestamp {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves on.
+    /// Moves the clock on.
     pub fn pass(&self, time: SignedDuration) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) += time;
     }
 
-    /// Moves on to a time, never back.
+    /// Moves the clock on to a time, never back.
     pub fn until(&self, time: Timestamp) {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *now = time.max(*now);
@@ -47,11 +47,11 @@ impl HandClock {
 /// One request as a receiver got it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// When.
+    /// The time of the request.
     pub at: Timestamp,
     /// The delivery's id, from the request's header.
     pub delivery_id: String,
-    /// Which attempt sent it.
+    /// The attempt that sent it.
     pub attempt: u32,
     /// The method.
     pub method: String,
@@ -63,7 +63,7 @@ pub struct Arrival {
     pub body: Option<String>,
 }
 
-/// How a receiver answers.
+/// The answer of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply {
     /// A status and the body `{"status": …}`.
@@ -72,14 +72,14 @@ pub enum Reply {
     Body(u16, &'static str),
     /// A status, headers and a body.
     Whole(u16, &'static [(String, String)], &'static str),
-    /// Nothing comes back.
+    /// There is no response.
     Silence,
-    /// Nothing arrives: the machine that sends can't.
+    /// The request doesn't arrive: the sending machine fails.
     Stuck,
 }
 
 impl Reply {
-    /// As sending ends with it.
+    /// Returns the result of the sending.
     pub fn sent(self) -> Sent {
         match self {
             Self::Says(status, word) => Ok(Answer::new(status, Vec::new(), json!({"status": word}).to_string().into_bytes())),
@@ -91,7 +91,7 @@ impl Reply {
     }
 }
 
-/// What decides a receiver's answer: the attempt's delivery id, its number and its URL.
+/// The function that decides a receiver's answer by the attempt's delivery id, its number and its URL.
 pub type Replies<'a> = &'a mut dyn FnMut(&Arrival) -> Reply;
 
 /// Store, engine and clock of one machine.
@@ -101,12 +101,12 @@ pub struct World {
     /// The time.
     pub clock: HandClock,
     running: Option<(Store, Arc<Engine<Crashing<Store>>>)>,
-    /// What receivers got, in order.
+    /// The requests that receivers got, in order.
     pub arrivals: Vec<Arrival>,
 }
 
 impl World {
-    /// A machine with its data in a folder that goes with it. It survives the death of the process, not a loss of power.
+    /// Makes a machine with its data in a folder that is removed with it. The data survives the death of the process, not a loss of power.
     ///
     /// # Panics
     /// There is no place for temporary files.
@@ -114,7 +114,7 @@ impl World {
         Self::start(false)
     }
 
-    /// The same, where events are kept to be explained later.
+    /// Makes a machine that keeps events to be explained later.
     ///
     /// # Panics
     /// There is no place for temporary files.
@@ -129,7 +129,7 @@ impl World {
         world
     }
 
-    /// The machine dies and comes back: what was not written is gone.
+    /// Kills and restarts the machine: unwritten data is gone.
     ///
     /// # Panics
     /// The store does not open.
@@ -143,22 +143,22 @@ impl World {
         self.running = Some((store, Arc::new(engine)));
     }
 
-    /// The engine of this run.
+    /// Returns the engine of this run.
     pub fn engine(&self) -> Arc<Engine<Crashing<Store>>> {
         self.running.as_ref().expect("it runs").1.clone()
     }
 
-    /// The store of this run.
+    /// Returns the store of this run.
     pub fn store(&self) -> &Store {
         &self.running.as_ref().expect("it runs").0
     }
 
-    /// What can make the machine die.
+    /// Returns the store that can make the machine die.
     pub fn fate(&self) -> Crashing<Store> {
         self.engine().backend().clone()
     }
 
-    /// Makes a rule; its id.
+    /// Makes a rule. Returns its id.
     ///
     /// # Panics
     /// The rule is refused.
@@ -171,7 +171,7 @@ impl World {
     /// Puts events on the bus.
     ///
     /// # Errors
-    /// As the engine's.
+    /// The engine's error.
     pub async fn post(&self, events: &[Value]) -> Result<Vec<Accepted>, StoreError> {
         let bytes: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
         let slices: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
@@ -181,7 +181,7 @@ impl World {
     /// Sends a callback to the URL of this token.
     ///
     /// # Errors
-    /// It is not taken.
+    /// The callback is refused.
     pub async fn call_back(&self, token: &str, request: IncomingRequest) -> Result<(), Refused> {
         let engine = self.engine();
         let callback = engine.callbacks().find(token).await?.ok_or(Refused::NotFound)?;
@@ -191,24 +191,24 @@ impl World {
     /// Sends a webhook to this id. Returns the number of deliveries that read it.
     ///
     /// # Errors
-    /// It is not taken.
+    /// The webhook is refused.
     pub async fn send_webhook(&self, id: &str, request: IncomingRequest) -> Result<usize, Refused> {
         let engine = self.engine();
         let webhook = engine.callbacks().find_webhook(id).await?.ok_or(Refused::NotFound)?;
         engine.callbacks().take_webhook(&webhook, request).await
     }
 
-    /// Up to `max` messages that are due.
+    /// Receives up to `max` messages that are due.
     pub fn pick(&self, max: usize) -> Vec<Received> {
         self.store().receive(self.clock.now(), &Limits::default(), max).messages
     }
 
-    /// When the next message is due that nobody works on; now, if one is due already.
+    /// Returns the time at which the next message is due that is not handed out; now, if one is due already.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.store().receive(self.clock.now(), &Limits::default(), 0).next_due
     }
 
-    /// Works one message: claim, the receiver's answer, conclude, and what follows at once.
+    /// Works one message: claims it, takes the receiver's answer, concludes, and does the steps that follow at once.
     ///
     /// # Errors
     /// The machine died meanwhile.
@@ -242,10 +242,10 @@ impl World {
         Ok(())
     }
 
-    /// Works all that is due now, in order; what comes up meanwhile too.
+    /// Works all messages that are due now, in order, including those that fall due meanwhile.
     ///
     /// # Panics
-    /// The store is unavailable, or it never comes to an end.
+    /// The store is unavailable, or the work never ends.
     pub async fn work_all(&mut self, replies: Replies<'_>) {
         for _ in 0..100_000 {
             let Some(received) = self.pick(1).pop() else { return };
@@ -254,7 +254,7 @@ impl World {
         panic!("the work never ends");
     }
 
-    /// Works all that is due until `time` has passed: retries, settling holds, due rows.
+    /// Works all messages that are due until `time` has passed: retries, settling holds, due rows.
     ///
     /// # Panics
     /// The store is unavailable.
@@ -276,7 +276,7 @@ impl World {
         }
     }
 
-    /// What the log shows an admin, newest first.
+    /// Returns the log as an admin sees it, newest first.
     ///
     /// # Panics
     /// The store is unavailable.
@@ -295,7 +295,7 @@ impl World {
     }
 }
 
-/// An event of the bus: a conversion's change with its transactions. `conversion` and `transactions` replace the fields of a plain
+/// Returns an event of the bus: a conversion's change with its transactions. `conversion` and `transactions` replace the fields of a plain
 /// sale.
 #[expect(clippy::needless_pass_by_value, reason = "tests write them in place")]
 pub fn event(change_id: &str, conversion: Value, transactions: Value) -> Value {
@@ -313,7 +313,7 @@ pub fn event(change_id: &str, conversion: Value, transactions: Value) -> Value {
     })
 }
 
-/// A transaction of an event.
+/// Returns a transaction of an event.
 pub fn transaction(id: &str, change: &str, result: &str) -> Value {
     json!({"transaction_id": id, "change": change, "result": result, "payout": "5.00", "currency": "EUR"})
 }

@@ -9,7 +9,7 @@ use tracking_api::{
 };
 use tracking_aws::{Settings, Stack};
 
-/// What the API tells of itself, without its layout.
+/// The description of the API, without its layout.
 const DESCRIPTION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json"));
 
 #[tokio::main(flavor = "current_thread")]
@@ -32,7 +32,7 @@ fn sign_in(settings: &Settings) -> Option<SignIn> {
     })
 }
 
-/// The request with the claims that the authorizer found in its token, if it asked for one.
+/// Adds to the request the claims that the authorizer found in its token, if there was one.
 fn with_claims(mut request: Request) -> Request {
     let claims = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => {

@@ -1,4 +1,4 @@
-//! The Lambda function `delivery`: a batch of first tries or retries is sent and recorded.
+//! The Lambda function `delivery`: sends and records a batch of first tries or retries.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use jiff::Timestamp;

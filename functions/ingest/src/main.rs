@@ -1,4 +1,4 @@
-//! The Lambda function `ingest`: an event of the platform's bus goes on to the events queue.
+//! The Lambda function `ingest`: passes an event of the platform's bus on to the events queue.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::value::RawValue;
@@ -7,7 +7,7 @@ use tracking_aws::Stack;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let stack = &Stack::start()?;
-    // The event as it came: nothing of it is read twice, and its numbers keep their digits.
+    // The event as it came: nothing is parsed twice, and its numbers keep their digits.
     run(service_fn(async |event: LambdaEvent<Box<RawValue>>| -> Result<(), Error> {
         Ok(stack.ingest(event.payload.get()).await?)
     }))

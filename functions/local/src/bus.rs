@@ -1,4 +1,4 @@
-//! `GET /bus/events`: what we published, as `EventBridge` would bring it (contract §1, §3).
+//! `GET /bus/events`: the events that we published, as `EventBridge` would deliver them (docs/results-out.md).
 
 use axum::{
     Extension,
@@ -9,7 +9,7 @@ use tracking_api::{Operation, Page, body::Json, openapi::paths, problem::Problem
 use tracking_core::{caller::Caller, json, json::Value};
 use tracking_embedded::{BusEvent, Store};
 
-/// The operation.
+/// Returns the operation.
 pub(crate) fn operation(store: Store) -> Operation {
     Operation::new(Method::GET, "/bus/events", list, paths::events::bus).with(store)
 }

@@ -1,8 +1,8 @@
-//! The machine's clock, read here alone.
+//! The machine's clock, read only here.
 
 use jiff::Timestamp;
 
-/// The time now.
+/// Returns the time now.
 #[expect(clippy::disallowed_methods, reason = "this is the edge that reads the clock")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()

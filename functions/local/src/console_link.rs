@@ -1,6 +1,6 @@
 //! `tracking console`: a link to the console of the local server, signed in.
 //!
-//! The token stands in the link's fragment, which browsers send to no server; the console takes it from there and clears the address.
+//! The token is in the link's fragment, which browsers send to no server; the console takes it from there and clears the address.
 
 use std::{
     io,
@@ -36,7 +36,7 @@ pub struct ConsoleArgs {
     open: bool,
 }
 
-/// The reason why there is no link.
+/// The reasons for which there is no link.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
     /// The folder's key can't be read or made.
@@ -53,7 +53,7 @@ pub enum ConsoleError {
 /// Prints a link to the console, and opens it if asked to.
 ///
 /// # Errors
-/// The folder's key can't be read or made, the address is none, or the link does not open.
+/// The folder's key can't be read or made, the address is invalid, or the link can't be opened.
 pub fn console(args: ConsoleArgs) -> Result<(), ConsoleError> {
     let server = remote::address(&args.server).map_err(ConsoleError::Address)?;
     let link = link(&server, &args.bearer.token(args.days)?);

@@ -1,8 +1,8 @@
-//! File descriptors: the soft limit is raised at the start, and what there is then is divided up.
+//! File descriptors: the soft limit is raised at the start, and the available ones are divided up.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// More are never asked for.
+/// The highest limit that is asked for.
 const MOST: u64 = 65_536;
 /// Descriptors of the store, the log and the runtime.
 const RESERVE: usize = 32;
@@ -12,7 +12,7 @@ const MAX_CONNECTIONS: usize = 512;
 const MAX_SENDS: usize = 1_024;
 /// The most messages in work at once whose receivers are slow.
 const MAX_SLOW_SENDS: usize = 4_096;
-/// As few of each are allowed whatever the limit.
+/// The fewest of each that are allowed, whatever the limit.
 const MIN: usize = 4;
 
 /// Raises the soft limit to the hard one, and returns the limit from then on.
@@ -41,13 +41,13 @@ pub(crate) struct Budget {
     pub(crate) connections: usize,
     /// Messages in work, each with a connection or a lookup.
     pub(crate) sends: usize,
-    /// The same, of receivers that are slow.
+    /// Messages in work of receivers that are slow, likewise.
     pub(crate) slow_sends: usize,
 }
 
 impl Budget {
-    /// A quarter for clients, half for sends, and an eighth for those to receivers that are slow; the rest is for connections that are kept for the next request and for second
-    /// addresses of receivers.
+    /// Divides descriptors: a quarter for clients, half for sends, and an eighth for sends to slow receivers; the rest is for connections
+    /// that are kept for the next request and for second addresses of receivers.
     pub(crate) fn of(descriptors: usize) -> Self {
         let free = descriptors.saturating_sub(RESERVE);
         Self {

@@ -1,4 +1,4 @@
-//! The edge to the terminal: results go to stdout, the rest to stderr, causes are told once.
+//! The edge to the terminal: results go to stdout, the rest to stderr; the causes of an error are printed once.
 
 use std::{
     error::Error,
@@ -7,7 +7,7 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-/// Prints a result as a line of stdout, at once. Whoever closed stdout doesn't want it.
+/// Prints a result as a line of stdout, at once. Ignores a closed stdout.
 pub fn result(line: &str) {
     let mut out = io::stdout().lock();
     let _closed = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -18,7 +18,7 @@ pub fn remark(line: &str) {
     let _closed = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// An error with its causes, outermost first.
+/// Returns an error's text with its causes, outermost first.
 pub fn told(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -29,7 +29,7 @@ pub fn told(error: &dyn Error) -> String {
     text
 }
 
-/// Sends the log to stderr, narrowed down by a filter such as `info` or `tracking_engine=debug,warn`.
+/// Sends the log to stderr, filtered by a filter such as `info` or `tracking_engine=debug,warn`.
 ///
 /// # Errors
 /// The filter can't be read.
@@ -38,7 +38,7 @@ pub fn log(filter: &str) -> Result<(), String> {
         format!("the log filter {filter:?} can't be read ({error}): write for example info, or debug,hyper=warn")
     })?;
     let colours = io::IsTerminal::is_terminal(&io::stderr());
-    // A second call finds a subscriber in place and changes nothing.
+    // After a second call the first subscriber stays.
     let _in_place = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).try_init();
     Ok(())
 }

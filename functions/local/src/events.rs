@@ -1,6 +1,6 @@
-//! `POST /events`: how changes come in without a bus (contract §3).
+//! `POST /events`: the input of changes without a bus (docs/events-in.md).
 //!
-//! A body is one envelope, an array of them, or one a line. What is good of it is accepted, what is bad is told with all its faults.
+//! A body is one envelope, an array of them, or one a line. Valid events are accepted; invalid ones are reported with all their faults.
 
 use std::sync::Arc;
 
@@ -26,18 +26,18 @@ use tracking_engine::{Accepted, Engine};
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// The most events of a body.
 const MOST_EVENTS: usize = 1_000;
-/// The most events that become durable together.
+/// The most events that are stored together.
 const TOGETHER: usize = 500;
-/// The most bytes of events that become durable together, but for one event alone: what is read of them takes several times as much.
+/// The most bytes of events that are stored together, except for a single longer event. Parsed events take several times as much memory.
 const TOGETHER_BYTES: usize = 2 * 1024 * 1024;
-/// Bodies from so many bytes on, or of a length that nobody tells, wait for their turn before they are read.
+/// The length from which bodies wait for their turn before they are read; bodies of unknown length wait too.
 const LARGE_BYTES: u64 = 1024 * 1024;
-/// Such bodies that are read and worked on at once.
+/// The number of such bodies that are read and worked on at once.
 const MAX_LARGE: usize = 2;
-/// Names of one event a line.
+/// Media types of one event a line.
 const LINES: [&str; 4] = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
 
-/// The operation. It needs no key: the same change again is the same change (P2).
+/// Returns the operation. It needs no idempotency key: a repeat is the same change (P2).
 pub(crate) fn operation(engine: Arc<Engine<Store>>) -> Operation {
     let operation = Operation::new(Method::POST, "/events", accept, paths::events::post);
     operation.without_key().with_most_bytes(MAX_BODY_BYTES).with(Arc::new(Intake { engine, large: Semaphore::new(MAX_LARGE) }))
@@ -45,7 +45,7 @@ pub(crate) fn operation(engine: Arc<Engine<Store>>) -> Operation {
 
 struct Intake {
     engine: Arc<Engine<Store>>,
-    /// The turn of large bodies.
+    /// The turns of large bodies.
     large: Semaphore,
 }
 
@@ -54,7 +54,7 @@ async fn accept(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Problem> {
-    // Nothing is read for those who may not post.
+    // Nothing is read from a caller who may not post.
     Problem::unless_admin(&caller)?;
     let arrays = arrays_allowed(media_type(request.headers()).as_deref())?;
     let is_small = request.body().size_hint().upper().is_some_and(|most| most < LARGE_BYTES);
@@ -74,7 +74,7 @@ async fn accept(
     answer(outcomes)
 }
 
-/// Whether a body of this media type may be an array; one of none may be anything that is taken.
+/// Returns true if a body of this media type may be an array. A body without a media type may have any accepted form.
 fn arrays_allowed(kind: Option<&str>) -> Result<bool, Problem> {
     match kind {
         None => Ok(true),
@@ -84,9 +84,10 @@ fn arrays_allowed(kind: Option<&str>) -> Result<bool, Problem> {
     }
 }
 
-/// The events of a body: one, or those of an array, or those of its lines. Blank lines are none.
+/// Splits a body into events: one event, those of an array, or those of its lines. Blank lines are skipped.
 ///
-/// Not more than one event over [`MOST_EVENTS`]. A body of lines is never taken for an array, so that each event's index is its line's.
+/// Returns at most one event more than [`MOST_EVENTS`]. A body of lines is never parsed as an array, so that each event's index is its
+/// line's.
 fn split(body: &[u8], arrays: bool) -> Vec<&[u8]> {
     if arrays && let Ok(events) = json::elements(body, MOST_EVENTS) {
         return events;
@@ -98,12 +99,12 @@ fn split(body: &[u8], arrays: bool) -> Vec<&[u8]> {
     body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).take(MOST_EVENTS + 1).collect()
 }
 
-/// The events in the parts in which they become durable.
+/// Splits the events into the parts that are stored together.
 fn together(events: Vec<&[u8]>) -> Vec<Vec<&[u8]>> {
     batches(events, TOGETHER, TOGETHER_BYTES, |event| event.len())
 }
 
-/// 202 if any event was accepted, else the problem with every fault.
+/// Returns 202 if any event was accepted, else the problem with every fault.
 fn answer(outcomes: Vec<Accepted>) -> Result<Response, Problem> {
     let sent = outcomes.len();
     let (mut rejected, mut all) = (Vec::new(), Faults::default());

@@ -1,8 +1,8 @@
-//! The keys of a data folder: 32 random bytes each, in files that their owner alone can read.
+//! The keys of a data folder: 32 random bytes each, in files that only their owner can read.
 //!
-//! `token.key` signs tokens, `secrets.key` seals the rules' secrets. A key is made when it is first asked for, whoever asks: two
-//! processes that ask at once get the same one. Losing `token.key` voids the tokens, losing `secrets.key` the secrets. No key of a
-//! folder is used while others could read or change any of its files ([`files`]).
+//! `token.key` signs tokens, `secrets.key` seals the rules' secrets. The first process that needs a key makes it; two processes that ask at
+//! once get the same one. Losing `token.key` voids the tokens, losing `secrets.key` the secrets. No key of a folder is used while others
+//! could read or change any of its files ([`files`]).
 
 use std::{
     fs::File,
@@ -28,7 +28,7 @@ const SECRETS_KEY: &str = "secrets.key";
 /// Bytes of a key.
 const LENGTH: usize = 32;
 
-/// Why there is no key.
+/// The reasons for which there is no key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file or its folder can't be read or made.
@@ -36,10 +36,10 @@ pub enum KeyError {
     File {
         /// The key's file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Others could read or change what is in the folder.
+    /// Others could read or change files of the folder.
     #[error(transparent)]
     Exposed(#[from] Exposed),
     /// The file holds something else.
@@ -47,31 +47,31 @@ pub enum KeyError {
     NotAKey {
         /// The file.
         path: PathBuf,
-        /// How long it is.
+        /// The length of the file in bytes.
         length: u64,
     },
-    /// A token is to be made for a server that has no key.
+    /// A token is asked for, and the folder of the server has no key.
     #[error("there is no {}: name the folder that the server uses with --data", path.display())]
     Missing {
         /// The key's file.
         path: PathBuf,
     },
-    /// The system gives no random bytes.
+    /// The operating system returns no random bytes.
     #[error("the system gives no random bytes")]
     NoDice,
 }
 
-/// The key for secrets of this data folder.
+/// Returns the key for secrets of this data folder; makes it if there is none.
 pub fn secrets_key(folder: &Path) -> Result<[u8; LENGTH], KeyError> {
     find_or_make(folder, SECRETS_KEY)
 }
 
-/// Makes and checks the tokens of this data folder, whether its server runs or not.
+/// Returns the maker and checker of this data folder's tokens, for a running server or without one.
 pub fn tokens(folder: &Path) -> Result<LocalTokens, KeyError> {
     Ok(LocalTokens::new(&find_or_make(folder, TOKEN_KEY)?, clock::now))
 }
 
-/// As [`tokens`], of a folder that has its key already.
+/// Returns the tokens as [`tokens`] does, for a folder that has its key already.
 pub fn existing_tokens(folder: &Path) -> Result<LocalTokens, KeyError> {
     let path = folder.join(TOKEN_KEY);
     check(folder)?;
@@ -81,7 +81,7 @@ pub fn existing_tokens(folder: &Path) -> Result<LocalTokens, KeyError> {
     }
 }
 
-/// A token that counts from now on for so many days.
+/// Makes a token that is valid from now on for this many days.
 pub fn token(tokens: &LocalTokens, caller: &Caller, days: u16) -> String {
     let lifetime = SignedDuration::from_hours(24 * i64::from(days));
     tokens.mint(caller, clock::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX))
@@ -107,7 +107,7 @@ fn find_or_make(folder: &Path, name: &str) -> Result<[u8; LENGTH], KeyError> {
         return Ok(key);
     }
     make(folder, &path).map_err(|source| KeyError::File { path: path.clone(), source })??;
-    // Whoever was first, this is the one.
+    // Another process may have been first: the key in the file counts.
     read(&path)?.ok_or(KeyError::Missing { path })
 }
 
@@ -127,7 +127,7 @@ fn read(path: &Path) -> Result<Option<[u8; LENGTH]>, KeyError> {
     Ok(Some(key))
 }
 
-/// Writes a new key beside its place and moves it there, unless another stands there by then.
+/// Writes a new key to a temporary file and moves it to its place, unless another process was faster.
 fn make(folder: &Path, path: &Path) -> io::Result<Result<(), KeyError>> {
     files::make_folder(folder)?;
     let mut key = [0; LENGTH];
@@ -207,7 +207,7 @@ mod tests {
         }
     }
 
-    /// A folder that is private whatever the umask.
+    /// Makes a folder that is private whatever the umask.
     fn folder() -> tempfile::TempDir {
         tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
     }

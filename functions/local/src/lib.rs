@@ -1,10 +1,9 @@
 //! The binary `tracking`: the whole engine on one machine.
 //!
 //! [`server::LocalServer`] is the API and the engine over the embedded store, in one process; `serve` runs it until a signal comes.
-//! [`keys`] are the two files that make tokens and secrets last, [`send`] posts files of events, [`token`] makes tokens,
-//! [`console_link`] links to the console, [`inspect`] says why a delivery does not move, [`demo`] plays
-//! sample events and checks what comes of them, [`mod@bench`] measures. Here alone are clocks, environment and files; logs go to stderr,
-//! results to stdout.
+//! [`keys`] are the two files that keep tokens and secrets valid, [`send`] posts files of events, [`token`] makes tokens, [`console_link`]
+//! links to the console, [`inspect`] prints the reason for which a delivery does not move, [`demo`] plays sample events and checks the
+//! result, [`mod@bench`] measures. Clocks, environment and files are used only here; logs go to stderr, results to stdout.
 
 pub mod bench;
 mod bus;

@@ -1,4 +1,4 @@
-//! `tracking`: reads the command line and runs what it asks for.
+//! `tracking`: reads the command line and runs the command.
 
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ use tracking_local::{
 #[derive(Debug, Parser)]
 #[command(version, subcommand_required = true, arg_required_else_help = true, max_term_width = 120)]
 struct Cli {
-    /// What the log on stderr tells: error, warn, info, debug, or a filter by module
+    /// The level of the log on stderr: error, warn, info, debug, or a filter by module
     /// [default: info; of demo: warn]
     #[arg(long, global = true, env = "RUST_LOG", value_name = "FILTER")]
     log: Option<String>,
@@ -50,7 +50,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    // The demo shows on its own what happens.
+    // The demo prints its own progress.
     let usual = if matches!(cli.command, Command::Demo(_) | Command::Bench(_)) { "warn" } else { "info" };
     if let Err(fault) = edge::log(cli.log.as_deref().unwrap_or(usual)) {
         edge::remark(&format!("error: {fault}"));

@@ -4,8 +4,8 @@ use tracking_embedded::Store;
 
 use crate::edge;
 
-/// Prints the description of the API (`OpenAPI` 3.1) as it is everywhere; a local server has two operations more, POST /events and
-/// GET /bus/events, which its own `/openapi.json` tells too.
+/// Prints the description of the API (`OpenAPI` 3.1) without the two operations that only a local server has: POST /events and GET
+/// /bus/events. The server's own `/openapi.json` describes these too.
 pub fn openapi() {
     edge::result(&format!("{:#}", tracking_api::description::<Store>()));
 }

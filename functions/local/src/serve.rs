@@ -10,7 +10,7 @@ use crate::{
     signals::Signals,
 };
 
-/// What `serve` is told.
+/// The options of `serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tracking serve
@@ -20,7 +20,7 @@ use crate::{
 Prints `listening on http://ADDR` once it takes requests; the console is at http://ADDR/console/, and `tracking console` makes a link to it. Ends cleanly on SIGINT and SIGTERM: sends that run may end, for up to 45
 seconds; what is not done then is taken up at the next start. A second signal ends it at once, which loses nothing either.")]
 pub struct ServeArgs {
-    /// Where to listen; port 0 is any free one
+    /// The address to listen on; port 0 is any free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     listen: String,
     /// The data folder; it is made if need be
@@ -37,7 +37,7 @@ pub struct ServeArgs {
     resolver: ResolverKind,
 }
 
-/// Why `serve` ends before a signal.
+/// The reasons for which `serve` ends before a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The server does not start.
@@ -53,7 +53,7 @@ pub enum ServeError {
 /// # Errors
 /// The server does not start.
 pub async fn serve(args: ServeArgs) -> Result<(), ServeError> {
-    // Before anything that takes time: from here on a signal is a clean stop.
+    // Before anything slow: from here on a signal is a clean stop.
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
     let options = Options {
         data: args.data,

@@ -31,24 +31,24 @@ use crate::{
     threads::LowPriorityThreads,
 };
 
-/// How often due rows are looked for.
+/// The interval between two sweeps for due rows.
 const SWEEP_EVERY: Duration = Duration::from_secs(20);
-/// How many sweeps pass between two removals of what has expired: an hour.
+/// The number of sweeps between two removals of expired items: an hour.
 const SWEEPS_A_PURGE: u32 = 180;
 /// Messages of one receiver in work at once until it has answered in time.
 const UNPROVEN: usize = 2;
-/// How long sends that run may take when the server stops: the usual timeout and some. A longer one is cut off; its delivery is
-/// taken up at the next start.
+/// The time limit of running sends when the server stops: the usual timeout and some. A longer send is cut off; its delivery continues at
+/// the next start.
 const SENDS_GRACE: Duration = Duration::from_secs(45);
 
-/// What a server is started with.
+/// The options of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The data folder; it is made if need be.
+    /// The data folder; it is made if there is none.
     pub data: PathBuf,
-    /// Where to listen, as `host:port`; port 0 is any free one.
+    /// The address to listen on, as `host:port`; port 0 is any free one.
     pub listen: String,
-    /// Whether receivers at addresses that are not public may be named and called.
+    /// `true` if rules may name receivers at addresses that are not public, and those are called.
     pub private_targets: bool,
     /// The address at which receivers reach this server, if they do (W17).
     pub public_url: PublicUrl,
@@ -70,22 +70,22 @@ pub enum PublicUrl {
 /// The resolver of receivers' names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ResolverKind {
-    /// The nameservers of /etc/resolv.conf, asked for each name as it stands
+    /// The nameservers of /etc/resolv.conf, asked for each name without search domains
     #[default]
     Dns,
     /// The system's resolver, with its hosts file and search domains: for development
     System,
 }
 
-/// Why a server does not start.
+/// The reasons for which a server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Nothing can listen there.
+    /// The address can't be listened on.
     #[error("can't listen on {listen}: choose an address of this machine and a free port with --listen")]
     Listen {
-        /// Where it was to listen.
+        /// The address.
         listen: String,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A key is missing or broken.
@@ -125,7 +125,7 @@ impl LocalServer {
         Self::start_at(options, Clock::new(clock::now)).await
     }
 
-    /// The same, by another clock than the machine's.
+    /// Starts a server with another clock than the machine's.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -176,33 +176,33 @@ impl LocalServer {
         Ok(Self { address, tokens, stopping, sweep_now, answers, sends, sweeps, _threads: threads })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it listens, as the beginning of its URLs.
+    /// Returns the beginning of its URLs.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// A token of an admin, for a day.
+    /// Makes a token of an admin, valid for a day.
     pub fn admin_token(&self) -> String {
         keys::token(&self.tokens, &Caller::Admin, 1)
     }
 
-    /// A token of an affiliate, for a day.
+    /// Makes a token of an affiliate, valid for a day.
     pub fn affiliate_token(&self, affiliate: &Id) -> String {
         keys::token(&self.tokens, &Caller::Affiliate(affiliate.clone()), 1)
     }
 
-    /// Looks for what is due at once: its clock was set.
+    /// Sweeps at once: its clock was set.
     pub(crate) fn sweep_now(&self) {
         self.sweep_now.notify_one();
     }
 
-    /// Stops: takes no new request and begins no new send; what runs comes to its end, requests within 10 s, sends within 45 s.
-    /// What does not is taken up at the next start.
+    /// Stops: takes no new request and begins no new send. Running requests may end within 10 s, running sends within 45 s. The rest
+    /// continues at the next start.
     pub async fn stop(self) {
         let Self { stopping, answers, sends, sweeps, .. } = self;
         stopping.send_replace(true);
@@ -215,7 +215,7 @@ impl LocalServer {
     }
 }
 
-/// The API with what only a local server has.
+/// Returns the API with the operations that only a local server has.
 fn routes(engine: &Arc<Engine<Store>>, store: &Store, sender: Sender, auth: &Auth) -> Router {
     let local = vec![events::operation(Arc::clone(engine)), bus::operation(store.clone())];
     tracking_api::router_with(Arc::clone(engine), sender, auth, local)
@@ -234,7 +234,7 @@ struct Sends {
     slow: usize,
 }
 
-/// Works the queues. When the server is to stop, what is in line behind a send that runs is sent no more.
+/// Works the queues. When the server has to stop, deliveries in line behind a running send are not sent any more.
 async fn send(work: Work, sender: Sender, sends: Sends, stopped: watch::Receiver<bool>) {
     let Work { store, engine, clock } = work;
     let stops = {
@@ -248,7 +248,7 @@ async fn send(work: Work, sender: Sender, sends: Sends, stopped: watch::Receiver
         let (engine, sender) = (Arc::clone(&engine), sender.clone());
         let lined = engine.worker().line_up(batch);
         async move {
-            // What fails here is handed back by the worker.
+            // The worker hands failed messages back.
             for Unworked { received, delivery_id, failed } in engine.worker().work(lined, &sender, None).await {
                 let delivery_id = delivery_id.map(tracing::field::display);
                 let is_set_aside =
@@ -264,7 +264,7 @@ async fn send(work: Work, sender: Sender, sends: Sends, stopped: watch::Receiver
     worker::work(store, limits, move || clock.now(), stops, SENDS_GRACE, work).await;
 }
 
-/// Sends what falls due, and removes what has expired.
+/// Sends the messages that fell due, and removes expired items.
 async fn sweep(work: Work, now: Arc<Notify>, stopped: watch::Receiver<bool>) {
     let Work { store, engine, clock } = work;
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
@@ -291,7 +291,7 @@ async fn sweep(work: Work, now: Arc<Notify>, stopped: watch::Receiver<bool>) {
     }
 }
 
-/// What expired before this may go: a minute's grace to readers.
+/// Returns the time before which expired items may be removed: readers have a minute's grace.
 fn long_expired(now: Timestamp) -> Timestamp {
     now.saturating_sub(SignedDuration::from_mins(1)).unwrap_or(now)
 }

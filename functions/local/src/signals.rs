@@ -1,8 +1,8 @@
-//! The signals that ask a running server for its end.
+//! The signals that ask a running server to stop.
 
 use std::io;
 
-/// SIGINT and SIGTERM, heard from the moment this is made.
+/// SIGINT and SIGTERM, received from the moment this is made.
 pub(crate) struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
@@ -17,7 +17,7 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Resolves with the next of them.
+    /// Resolves with the next signal.
     #[cfg(unix)]
     pub(crate) async fn next(&mut self) {
         tokio::select! {
@@ -31,7 +31,7 @@ impl Signals {
         Ok(Self {})
     }
 
-    /// Resolves with the next of them.
+    /// Resolves with the next signal.
     #[cfg(not(unix))]
     pub(crate) async fn next(&mut self) {
         let _unheard = tokio::signal::ctrl_c().await;

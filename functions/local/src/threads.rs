@@ -1,4 +1,4 @@
-//! Threads of low priority, which work affiliates' requests: a long read or a long check of theirs gives way to what sends postbacks.
+//! Threads of low priority, which work affiliates' requests: their long reads and checks give way to the sending of postbacks.
 
 use std::io;
 
@@ -6,25 +6,25 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 /// The number of these threads.
 const THREADS: usize = 2;
-/// Their nice value: about a third of a busy processor. Much less would let a thread that holds a lock be kept from giving it back.
+/// Their nice value: about a third of a busy processor. A much lower priority could keep a thread that holds a lock from releasing it.
 const NICE: i32 = 5;
 
-/// The threads; dropped, they end once their running pieces have.
+/// The threads; when dropped, they end after their running work.
 #[derive(Debug)]
 pub(crate) struct LowPriorityThreads(Option<Runtime>);
 
 impl LowPriorityThreads {
-    /// Starts them.
+    /// Starts the threads.
     ///
     /// # Errors
-    /// The system allows no more threads.
+    /// The operating system allows no more threads.
     pub(crate) fn start() -> io::Result<Self> {
         let mut threads = Builder::new_multi_thread();
         threads.worker_threads(THREADS).thread_name("affiliates").on_thread_start(|| tracking_engine::lower_priority(NICE));
         Ok(Self(Some(threads.enable_all().build()?)))
     }
 
-    /// The handle by which work is given to them.
+    /// Returns the handle that takes work for the threads.
     pub(crate) fn handle(&self) -> Handle {
         self.0.as_ref().expect("they run until they are dropped").handle().clone()
     }
@@ -33,7 +33,7 @@ impl LowPriorityThreads {
 impl Drop for LowPriorityThreads {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            // A runtime may not be waited for inside of another one.
+            // Inside a runtime, another one can't be waited for.
             runtime.shutdown_background();
         }
     }

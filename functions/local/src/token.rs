@@ -10,7 +10,7 @@ use crate::{
     keys::{self, KeyError},
 };
 
-/// What `token` is told.
+/// The options of `token`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tracking token --data tracking-data --admin
@@ -42,12 +42,12 @@ pub struct BearerArgs {
 }
 
 impl BearerArgs {
-    /// Makes a token that counts for so many days.
+    /// Makes a token that is valid for this many days.
     ///
     /// # Errors
     /// The folder's key can't be read or made.
     pub(crate) fn token(self, days: u16) -> Result<String, KeyError> {
-        // clap has seen to it that just one of the two is given.
+        // clap has checked that exactly one of the two is given.
         let caller = self.affiliate.map_or(Caller::Admin, Caller::Affiliate);
         Ok(keys::token(&keys::tokens(&self.data)?, &caller, days))
     }

@@ -8,7 +8,7 @@ fn tracking(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs the tests of `functions/console`, which are written where browsers are driven from.
+/// Runs the tests of `functions/console`, which drive a browser from JavaScript.
 #[test]
 fn the_console_works_in_a_browser() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../console/tests/run.mjs");

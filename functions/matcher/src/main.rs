@@ -1,4 +1,4 @@
-//! The Lambda function `matcher`: events from their queue to one message per postback, and the sweep by its schedule.
+//! The Lambda function `matcher`: makes one message per postback from the events of a queue, and sweeps by its schedule.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};

@@ -19,7 +19,7 @@ use crate::{
     table::{self, Table, Write},
 };
 
-/// Table, queues and bus of one stack. A handle; clones share what they know.
+/// Table, queues and bus of one stack. A handle; clones share their state.
 #[derive(Debug, Clone)]
 pub struct Aws {
     pub(crate) table: Table,
@@ -29,7 +29,7 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// The stack that these settings name.
+    /// Makes the backend of the stack that these settings name.
     pub fn new(config: &SdkConfig, settings: &Settings, clock: Clock) -> Self {
         Self {
             table: Table::new(aws_sdk_dynamodb::Client::new(config), &settings.table),
@@ -42,7 +42,7 @@ impl Aws {
 
 impl Backend for Aws {
     fn run(&self) -> u64 {
-        // Processes share the store: none knows that another has ended.
+        // Processes share the store, and none knows that another has ended.
         0
     }
 
@@ -72,8 +72,8 @@ impl Backend for Aws {
         let replaced = effects.iter().flat_map(|effects| &effects.put_published);
         let revs: HashMap<&Key, u64> = replaced.map(|item| (&item.key, table::new_rev())).collect();
         let put = |item| Write::put(item, revs.get(&item.key).copied().unwrap_or_else(table::new_rev));
-        // Boxed, since the parts' futures are large, and so would be that of whoever awaits this. Nothing would repeat a step that settles
-        // no message: its own messages do, once they are sent.
+        // Boxed, since the futures of the parts are large, and so would be the caller's future. A step without acks sends its messages
+        // first: nothing would repeat the step, but its messages repeat it once they are sent.
         Box::pin(self.send(&mut steps, now, |effects| effects.settle.is_empty())).await;
         Box::pin(self.write(&mut steps, |effects| effects.put.iter().map(put))).await;
         Box::pin(self.publish(&mut steps, now)).await;
@@ -86,7 +86,7 @@ impl Backend for Aws {
 }
 
 impl Aws {
-    /// Sends the messages of those steps.
+    /// Sends the messages of the steps that `of` accepts.
     async fn send(&self, steps: &mut Steps<'_>, now: Timestamp, of: impl Fn(&Effects) -> bool) {
         let messages = steps.parts(|effects| effects.send.iter().filter(|_| of(effects)));
         let sent = self.queues.send(messages.iter().map(|(_, message)| *message).collect::<Vec<&Message>>(), now);
@@ -99,7 +99,7 @@ impl Aws {
         steps.note(&owners, self.table.write(writes).await);
     }
 
-    /// Writes items in place of those that were put with these revisions. Whoever has written one since has gone on from there.
+    /// Writes items in place of those that were put with these revisions. An item that another process has written since stays.
     async fn replace(&self, steps: &mut Steps<'_>, revs: &HashMap<&Key, u64>) {
         let items = steps.parts(|effects| effects.put_published.iter());
         let swap = |item: &Item| Swap { key: item.key.clone(), expect: revs.get(&item.key).copied(), new: Some(item.clone()) };
@@ -107,7 +107,7 @@ impl Aws {
         steps.note(&items, swapped.into_iter().map(|swapped| swapped.is_done().map(drop)).collect());
     }
 
-    /// Publishes events. What the bus refuses for now goes to the queue instead, what it refuses for good to people.
+    /// Publishes events. An event that the bus refuses for now goes to the queue, one that it refuses for good to the dead letters.
     async fn publish(&self, steps: &mut Steps<'_>, now: Timestamp) {
         let events = steps.parts(|effects| effects.publish.iter());
         let published = self.bus.publish(events.iter().map(|(_, event)| *event).collect::<Vec<&Published>>()).await;
@@ -132,7 +132,7 @@ impl Aws {
         steps.note(&again, sent.await);
     }
 
-    /// Settles messages.
+    /// Acks messages: defers or deletes them.
     async fn settle(&self, steps: &mut Steps<'_>, now: Timestamp) {
         let again = steps.parts(|effects| {
             effects.settle.iter().filter_map(|settle| match settle {
@@ -150,20 +150,20 @@ impl Aws {
     }
 }
 
-/// Steps that take effect part by part: what fails in one part has no further part.
+/// Steps that take effect part by part: a step that failed in one part has no further part.
 struct Steps<'a> {
     effects: &'a [Effects],
     outcomes: Vec<Result<(), StoreError>>,
 }
 
 impl<'a> Steps<'a> {
-    /// One part of each step that has not failed, with the number of its step.
+    /// Returns one part of each step that has not failed, with the number of its step.
     fn parts<T, I: Iterator<Item = T>>(&self, part: impl Fn(&'a Effects) -> I) -> Vec<(usize, T)> {
         let good = self.effects.iter().enumerate().filter(|(step, _)| self.outcomes[*step].is_ok());
         good.flat_map(|(step, effects)| part(effects).map(move |part| (step, part))).collect()
     }
 
-    /// Notes what became of parts.
+    /// Notes the outcomes of parts.
     fn note<T>(&mut self, parts: &[(usize, T)], outcomes: Vec<Result<(), StoreError>>) {
         for ((step, _), outcome) in parts.iter().zip(outcomes) {
             if let (Ok(()), Err(error)) = (&self.outcomes[*step], outcome) {

@@ -1,4 +1,4 @@
-//! Batches of queue messages as Lambda brings them: each record is taken alone, and each that is not settled is reported as failed.
+//! Batches of queue messages as Lambda brings them: each record is worked alone, and each that is not acked is reported as failed.
 
 use std::collections::HashMap;
 
@@ -13,21 +13,21 @@ use tracking_engine::{
 
 use crate::Stack;
 
-/// How long the first failure of ours keeps a message back; every further one four times as long.
+/// The pause of a message after the first failure of ours; each further failure makes the pause four times as long.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
-/// The longest that such a failure keeps it back: the queue's visibility.
+/// The longest pause after such a failure: the queue's visibility.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(900);
 
-/// From so many receives on a message of the retry lane is sent anew instead of waiting once more: receives are limited there too, and
-/// most of them are waits.
+/// The number of receives from which a message of the retry lane is deferred as a new message: SQS limits the receives, and most receives
+/// of the retry lane are waits.
 const WORN: u32 = 50;
 
 /// The records of an invocation.
 pub(crate) struct Batch {
     records: Vec<Record>,
-    /// Records that don't say what they are: nothing can be done with them, and they are never acknowledged.
+    /// Records without body, receipt or known queue: nothing can be done with them, and they are never acknowledged.
     nameless: Vec<String>,
-    /// When the oldest of them was sent.
+    /// The time at which the oldest record was sent.
     oldest: Option<Timestamp>,
 }
 
@@ -35,12 +35,12 @@ struct Record {
     id: String,
     receipt: Receipt,
     receives: u32,
-    /// The delivery that it is about, if it is about one.
+    /// The delivery of the message, if it has one.
     delivery_id: Option<DeliveryId>,
 }
 
 impl Batch {
-    /// Reads the records, and hands them over as they were received.
+    /// Reads the records, and returns their messages in the order received.
     pub(crate) fn read(stack: &Stack, event: SqsEvent) -> (Self, Vec<Received>) {
         let mut batch = Self { records: Vec::new(), nameless: Vec::new(), oldest: None };
         let mut messages = Vec::new();
@@ -63,24 +63,25 @@ impl Batch {
         (batch, messages)
     }
 
-    /// Whether any comes from this lane.
+    /// Returns true if any record comes from this lane.
     pub(crate) fn has(&self, lane: Lane) -> bool {
         self.records.iter().any(|record| record.receipt.lane == lane)
     }
 
-    /// How long the oldest has been on its queue.
+    /// Returns the age of the oldest record on its queue, in seconds.
     pub(crate) fn age(&self, now: Timestamp) -> Option<u64> {
         let age = now.duration_since(self.oldest?).as_secs();
         Some(u64::try_from(age).unwrap_or(0))
     }
 
-    /// What Lambda is told: whatever was not done stays on its queue. What failed for a reason of ours comes again after a while.
+    /// Returns the response for Lambda: every record that was not done stays on its queue. A record that failed by our own fault comes
+    /// again after a pause.
     pub(crate) async fn end(self, stack: &Stack, failed: &HashMap<Receipt, String>) -> SqsBatchResponse {
         let queues = &stack.aws().queues;
         let now = stack.clock.now();
         let pause = |record: &Record| {
             if record.receipt.lane == Lane::Retry {
-                // Its receives count its waits.
+                // On this lane, receives count the waits too.
                 return now + FIRST_PAUSE;
             }
             let longer = i32::try_from(4_u64.saturating_pow(record.receives.saturating_sub(1)).min(30)).unwrap_or(30);
@@ -100,12 +101,12 @@ impl Batch {
             tracing::error!(message_id = id, "a record without body, receipt or known queue stays where it is");
             response.add_failure(id);
         }
-        // Where this fails, the queue's own visibility brings them back.
+        // If this fails, the messages come again when the queue's visibility ends.
         let outcomes = if again.is_empty() { Vec::new() } else { queues.again(again, now).await };
         if let Some(error) = outcomes.into_iter().find_map(Result::err) {
             tracing::warn!(%error, "messages come again only when the queue's visibility ends");
         }
-        // What was sent anew is done.
+        // A message that was deferred as a new message is done.
         for record in left.iter().filter(|record| !queues.take_done(&record.receipt)) {
             response.add_failure(&record.id);
         }
@@ -114,18 +115,18 @@ impl Batch {
     }
 }
 
-/// The delivery that a message is about; an event of the platform is about none.
+/// Returns the delivery of a message; an event of the platform has none.
 pub(crate) fn delivery_of(message: &Received) -> Option<DeliveryId> {
     (message.receipt.lane != Lane::Events).then(|| delivery_named_in(&message.body)).flatten()
 }
 
-/// A record as the engine takes it, how often it was received, and when it was sent.
+/// Reads a record: the message for the engine, the number of its receives, and the time at which it was sent.
 fn read(stack: &Stack, message: SqsMessage) -> Option<(Received, u32, Option<Timestamp>)> {
     let lane = stack.aws().queues.lane(message.event_source_arn.as_deref()?)?;
     let number = |name: &str| message.attributes.get(name).and_then(|text| text.parse::<i64>().ok());
     let receives = number("ApproximateReceiveCount").and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
     let sent = number("SentTimestamp").and_then(|millisecond| Timestamp::from_millisecond(millisecond).ok());
-    // Differs for every hand-out, and repeats of one invocation carry the same.
+    // The token differs for every hand-out; repeats of one invocation have the same.
     let id = message.message_id?;
     let token = hash::text(&["token", &id, &receives.to_string()], 24);
     let receipt = Receipt { lane, handle: message.receipt_handle? };

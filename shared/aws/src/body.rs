@@ -1,19 +1,19 @@
-//! Bodies made small: zstd with a dictionary of what the engine's rows are full of.
+//! Compressed bodies: zstd with a dictionary of the texts that the engine's rows repeat.
 //!
-//! A compressed body begins with its dictionary's number. A dictionary is never changed once a release had it: what was written with
-//! it is read with it. A better one gets the next number.
+//! A compressed body begins with its dictionary's number. A released dictionary is never changed: the bodies that were written with it are
+//! read with it. A better one gets the next number.
 
 use std::cell::RefCell;
 
 use zstd::bulk::{Compressor, Decompressor};
 
-/// What rows look like: names, words and beginnings that come again and again. The most frequent stand last, which is nearest.
+/// Typical parts of rows: names, words and beginnings that occur often. The most frequent are last, where zstd refers to them most cheaply.
 const FIRST: &[u8] = include_bytes!("dictionaries/1.txt");
-/// Its number.
+/// The number of the first dictionary.
 const FIRST_NUMBER: u8 = 1;
 /// zstd's own balance of time and size for small texts.
 const LEVEL: i32 = 3;
-/// The longest body that is expanded: far more than an item can hold.
+/// The longest body that is expanded, in bytes: far more than an item can hold.
 const LONGEST: usize = 16 << 20;
 
 thread_local! {
@@ -21,7 +21,7 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = RefCell::new(Decompressor::with_dictionary(FIRST).ok());
 }
 
-/// The body, compressed; `None` if that does not work, which is no harm.
+/// Compresses a body; returns `None` if that fails, which does no harm.
 pub(crate) fn compress(body: &str) -> Option<Vec<u8>> {
     let compressed = COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(body.as_bytes()).ok())?;
     let mut bytes = Vec::with_capacity(1 + compressed.len());
@@ -30,7 +30,7 @@ pub(crate) fn compress(body: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The body that was compressed to this; `None` if it can't be read.
+/// Expands a compressed body; returns `None` if it can't be read.
 pub(crate) fn expand(bytes: &[u8]) -> Option<String> {
     let (number, compressed) = bytes.split_first()?;
     if *number != FIRST_NUMBER {

@@ -1,4 +1,4 @@
-//! The bus: what we publish.
+//! The bus: the events that we publish.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,22 +11,22 @@ use tracking_core::batches::batches;
 
 use crate::{limits, table::unavailable};
 
-/// The time for a call with its repetitions, which is less than a record waits: an event that the bus has not taken by then goes to the
-/// queue, and the record goes on.
+/// The time limit of a call with its repetitions, shorter than the wait of a record. An event that the bus has not accepted by then goes to
+/// the queue, and the record goes on.
 const CALLING: Duration = Duration::from_secs(4);
-/// The source of our events (contract §1).
+/// The source of our events (docs/results-out.md).
 const SOURCE: &str = "tracking-api";
 
 /// The reason why the bus does not have an event.
 #[derive(Debug, Clone)]
 pub(crate) enum Refusal {
-    /// It may take the event later.
+    /// The bus may accept the event later.
     ForNow(StoreError),
-    /// It will never take this event, for this reason.
+    /// The bus will never accept this event, for this reason.
     ForGood(String),
 }
 
-/// Returns true for the codes of entries that no repeat makes acceptable.
+/// Returns true for the error codes of entries that no repeat makes acceptable.
 fn is_for_good(code: &str) -> bool {
     code.starts_with("NotAuthorized") || code.starts_with("Malformed") || code.starts_with("InvalidArgument")
 }
@@ -46,7 +46,7 @@ impl Bus {
         Self { client: Client::from_conf(config), name: name.into() }
     }
 
-    /// Publishes events; per event, in order, whether the bus has it.
+    /// Publishes events. Returns for each event, in order, its outcome.
     pub(crate) async fn publish(&self, events: Vec<&Published>) -> Vec<Result<(), Refusal>> {
         let entries: Vec<PutEventsRequestEntry> = events.into_iter().map(|event| self.entry(event)).collect();
         let size = |entry: &PutEventsRequestEntry| entry.detail.as_ref().map_or(0, String::len) + limits::ENTRY_OVERHEAD;

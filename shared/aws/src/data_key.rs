@@ -1,5 +1,5 @@
-//! The key that seals secrets: made once by KMS, kept wrapped in the table, opened by one call for each environment that needs it. In
-//! clear it is in memory alone.
+//! The key that seals secrets: KMS makes it once, the table keeps it wrapped, and each environment that needs it opens it by one call.
+//! Unwrapped it is in memory alone.
 
 use aws_config::SdkConfig;
 use aws_sdk_kms::{Client, primitives::Blob, types::DataKeySpec};
@@ -16,10 +16,10 @@ use crate::{
     table::{Table, unavailable},
 };
 
-/// What the key is for: bound to it by KMS.
+/// The purpose of the key: KMS binds it to the key.
 const PURPOSE: (&str, &str) = ("purpose", "tracking-api secrets");
 
-/// The stack's vault, opened when a secret is first sealed or opened: without KMS nothing waits but what has secrets.
+/// Returns the stack's vault. It fetches the key when a secret is first sealed or opened: without KMS, only deliveries with secrets wait.
 pub(crate) fn vault(config: &SdkConfig, settings: &Settings, table: &Table) -> Vault {
     let (kms, table, id) = (Client::new(config), table.clone(), settings.data_key.clone());
     Vault::fetched(move || {
@@ -28,10 +28,10 @@ pub(crate) fn vault(config: &SdkConfig, settings: &Settings, table: &Table) -> V
     })
 }
 
-/// Opens the key that stands in the table; the first to ask has it made.
+/// Opens the key in the table. The first caller has it made.
 ///
 /// # Errors
-/// KMS or the table doesn't answer, or the key in the table is not one that KMS opens.
+/// KMS or the table doesn't answer, or KMS can't open the key in the table.
 async fn open(kms: &Client, table: &Table, id: &str) -> Result<VaultKey, StoreError> {
     let place = Key::new("KEY", "DATA");
     let stands = table.get(std::slice::from_ref(&place)).await?.pop().flatten();
@@ -45,7 +45,7 @@ async fn open(kms: &Client, table: &Table, id: &str) -> Result<VaultKey, StoreEr
     key.ok_or_else(|| StoreError::Unavailable("the data key has not 32 bytes".to_owned()))
 }
 
-/// Has a key made and keeps it, unless somebody else was faster: the wrapped key that stands.
+/// Has a key made and keeps it, unless another process was faster. Returns the wrapped key in the table.
 async fn make(kms: &Client, table: &Table, id: &str, place: Key) -> Result<Vec<u8>, StoreError> {
     let request = kms.generate_data_key().key_id(id).key_spec(DataKeySpec::Aes256);
     let made = request.encryption_context(PURPOSE.0, PURPOSE.1).send().await.map_err(|error| unavailable(&error))?;

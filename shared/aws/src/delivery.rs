@@ -1,4 +1,4 @@
-//! Delivery: a batch of first tries or retries is claimed, sent, concluded and recorded, each record on its own.
+//! Delivery: each message of a batch of first tries or retries is claimed, sent, concluded and recorded on its own.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use tracking_engine::{
 
 use crate::{Stack, StartError, batch::Batch, metrics::Metrics};
 
-/// Kept of an invocation's time to tell Lambda what was done.
+/// The part of an invocation's time that is kept for reporting the result to Lambda.
 const TELLING: SignedDuration = SignedDuration::from_secs(2);
 
 impl Stack {
-    /// What sends for this stack.
+    /// Makes the sender of this stack.
     ///
     /// # Errors
     /// TLS can't be set up.
@@ -26,13 +26,13 @@ impl Stack {
         Sender::with(settings).map_err(StartError::Sender)
     }
 
-    /// Works a batch until the invocation's deadline: what could still run then is not begun but handed back, uncharged.
+    /// Works a batch until the invocation's deadline. A message that could run past the deadline is not begun but handed back, uncharged.
     pub async fn deliver(&self, event: SqsEvent, sender: &Sender, deadline: Timestamp) -> SqsBatchResponse {
         let begun = self.clock.now();
         let until = deadline - TELLING;
         let (batch, messages) = Batch::read(self, event);
         let mut metrics = Metrics::default();
-        // What waits is old by design: the age tells of first tries.
+        // Retries are old by design: the metric shows the age of first tries.
         if let Some(age) = batch.age(begun).filter(|_| !batch.has(Lane::Retry)) {
             metrics.seconds("OldestMessageAge", age);
         }
@@ -58,7 +58,7 @@ impl Stack {
                 }
             }
         } else {
-            // What is not settled by now is reported as failed, and the queue brings it back.
+            // A message without an ack by now is reported as failed, and the queue brings it back.
             tracing::error!("the deadline came before the batch was worked");
         }
         metrics.tally(&self.engine.tally());
@@ -66,7 +66,7 @@ impl Stack {
         batch.end(self, &failed).await
     }
 
-    /// Sets a message aside that will never be read: to its queue's dead letters, with the reason, and nowhere else.
+    /// Dead-letters a message that can never be read: it goes to its queue's dead letters, with the reason, and nowhere else.
     pub(crate) async fn set_aside(&self, message: &Received, reason: &str) -> Result<(), StoreError> {
         let delivery_id = crate::batch::delivery_of(message).map(tracing::field::display);
         tracing::error!(reason, delivery_id, "a message that can't be read was set aside");

@@ -1,4 +1,4 @@
-//! Ingest: an event of the platform's bus goes on to the events queue, a bad one to the people who can mend it.
+//! Ingest: an event of the platform's bus goes on to the events queue, an invalid one to the queue of rejected events.
 
 use serde_json::json;
 use tracking_core::{change::MAX_EVENT_BYTES, fault::Faults};
@@ -7,16 +7,16 @@ use tracking_engine::{Accepted, backend::StoreError};
 use crate::{Stack, metrics::Metrics};
 
 impl Stack {
-    /// Takes an event over, as the text that came. Once this is done it is certain that it will be matched, or that it lies in the queue of bad events and
-    /// in the list of rejected ones, with every fault (contract §1).
+    /// Takes an event over, as the text that came. Once this succeeds, the event is certain to be matched, or it is in the queue of
+    /// rejected events and in the list of rejected events, with every fault.
     ///
     /// # Errors
-    /// AWS doesn't take it: nothing is promised, the invocation is to be repeated. Repeats do no harm (P2).
+    /// AWS doesn't accept it: nothing is promised, and the invocation must be repeated. Repeats do no harm (P2).
     pub async fn ingest(&self, text: &str) -> Result<(), StoreError> {
         let mut metrics = Metrics::default();
         let outcomes = self.engine.matcher().ingest(&[text.as_bytes()]).await?;
         for outcome in outcomes {
-            // Good events are not counted here: they are the function's invocations.
+            // Valid events are not counted here: they are the function's invocations.
             if let Accepted::Rejected(faults) | Accepted::TooLarge(faults) = outcome {
                 self.reject(text, &faults).await?;
                 metrics.count("Rejected", 1);
@@ -26,7 +26,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Puts a bad event into its queue.
+    /// Puts an invalid event into the queue of rejected events.
     pub(crate) async fn reject(&self, text: &str, faults: &Faults) -> Result<(), StoreError> {
         let shown = &text[..text.floor_char_boundary(MAX_EVENT_BYTES)];
         let body = json!({"received_at": self.clock.now(), "event": shown, "errors": faults});

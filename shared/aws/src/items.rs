@@ -1,14 +1,14 @@
-//! An item as DynamoDB keeps it.
+//! An item as DynamoDB stores it.
 //!
 //! | attribute | type | what |
 //! | --- | --- | --- |
 //! | `pk`, `sk` | S | the key |
 //! | `rev` | N | the revision |
-//! | `w` | S | names the very swap that wrote it, so that a swap whose answer was lost knows its own work again |
+//! | `w` | S | names the swap that wrote it, so that a swap whose answer was lost recognizes its own write |
 //! | `expires` | N | unix seconds: the table's TTL attribute |
 //! | `tpk`, `tsk` | S | its place in the sparse index `trouble` |
 //! | `body` | S | the body, if it is short |
-//! | `z` | B | a longer body, compressed: the number of the dictionary, and what zstd made of it |
+//! | `z` | B | a longer body, compressed: the number of the dictionary, and zstd's output |
 //!
 //! A write is billed by the kilobyte: a delivery's row with its snapshot, its request and its answer fits into one.
 
@@ -33,7 +33,7 @@ const EXPIRES: &str = "expires";
 const BODY: &str = "body";
 const COMPRESSED: &str = "z";
 
-/// Bodies up to so many bytes stand as they are: lines, heads, pointers. People can read them in the table.
+/// The length in bytes up to which a body is stored uncompressed: subject queues, heads, pointers. People can read these in the table.
 const READABLE: usize = 512;
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
@@ -48,7 +48,7 @@ pub(crate) fn key(key: &Key) -> Attributes {
     Attributes::from([(PARTITION.to_owned(), text(&key.partition)), (SORT.to_owned(), text(&key.sort))])
 }
 
-/// The item with this revision.
+/// Returns the attributes of the item with this revision.
 pub(crate) fn attributes(item: &Item, rev: u64) -> Attributes {
     let mut attributes = key(&item.key);
     let mut add = |name: &str, value| attributes.insert(name.to_owned(), value);
@@ -69,7 +69,7 @@ pub(crate) fn attributes(item: &Item, rev: u64) -> Attributes {
     attributes
 }
 
-/// The item that these attributes are.
+/// Reads an item from its attributes.
 pub(crate) fn item(attributes: &Attributes) -> Result<Item, StoreError> {
     let unreadable = |name: &str| StoreError::Unavailable(format!("an item of the table has no {name} that can be read"));
     let text = |name: &str| attributes.get(name).and_then(|value| value.as_s().ok()).cloned();
@@ -91,13 +91,13 @@ pub(crate) fn item(attributes: &Attributes) -> Result<Item, StoreError> {
     })
 }
 
-/// A body in its shorter form, if that is the compressed one.
+/// Returns the compressed body if it is shorter than the body.
 fn compressed(body: &str) -> Option<Vec<u8>> {
     let bytes = (body.len() > READABLE).then(|| body::compress(body))??;
     (bytes.len() < body.len()).then_some(bytes)
 }
 
-/// What an item counts for in a call's size, about.
+/// Returns the approximate size of an item in a call, in bytes.
 pub(crate) fn size(attributes: &Attributes) -> usize {
     let size = |value: &AttributeValue| match value {
         AttributeValue::S(text) | AttributeValue::N(text) => text.len(),

@@ -1,12 +1,12 @@
-//! The engine on AWS: its port on one DynamoDB table, SQS queues and an EventBridge bus; and what the Lambda functions do.
+//! The engine on AWS: its port on one DynamoDB table, SQS queues and an EventBridge bus; and the work of the Lambda functions.
 //!
-//! - [`Aws`] is the port. `commit` takes effect in this order: bus, queues, table, and then what settles messages.
-//! - [`Stack`] is what a function starts with; `ingest`, `match_events`, `sweep` and `deliver` are what the functions do.
-//! - What AWS limits is limited by types of our own.
+//! - [`Aws`] is the port. `commit` takes effect in this order: items, events on the bus, messages, deletions, acks.
+//! - [`Stack`] is made by each function when it starts; `ingest`, `match_events`, `sweep` and `deliver` do the functions' work.
+//! - Types of our own keep AWS's limits.
 //!
-//! The table's items are those of the engine's one key design, which is described in `tracking_engine`'s module `keys`; partition and
-//! place are the attributes `pk` and `sk`. The sparse index `trouble` has `tpk` and `tsk`, keys alone, and only items that a person
-//! might look for stand in it: a postback that succeeds at once never touches it.
+//! The items of the table follow the engine's one key design, which is described in `tracking_engine`'s module `keys`; partition and place
+//! are the attributes `pk` and `sk`. The sparse index `trouble` has `tpk` and `tsk`, keys alone, and only for items that a person might
+//! look for: a postback that succeeds at once is never in it.
 
 mod backend;
 mod batch;

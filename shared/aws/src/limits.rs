@@ -1,4 +1,4 @@
-//! AWS's limits, as types that can't pass them: emulators don't check all of them, and AWS does.
+//! AWS's limits, as types that can't exceed them: emulators don't check all of them, and AWS does.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) const ENTRIES: usize = 10;
 /// Bytes of one `SendMessageBatch` and of any message in it.
 pub(crate) const MESSAGES_BYTES: usize = 1 << 20;
-/// Bytes of one `PutEvents`; what an entry has besides its detail is counted with [`ENTRY_OVERHEAD`].
+/// Bytes of one `PutEvents`; the parts of an entry besides its detail count as [`ENTRY_OVERHEAD`].
 pub(crate) const EVENTS_BYTES: usize = 256 << 10;
-/// What an entry is counted for besides its body.
+/// Bytes that an entry counts besides its body.
 pub(crate) const ENTRY_OVERHEAD: usize = 256;
 /// Items of one `BatchWriteItem`.
 pub(crate) const WRITES: usize = 25;
@@ -17,14 +17,14 @@ pub(crate) const WRITES_BYTES: usize = 15 << 20;
 /// Keys of one `BatchGetItem`.
 pub(crate) const KEYS: usize = 100;
 
-/// How long a new message waits before it is handed out: at most 15 minutes.
+/// The time before a new message is handed out: at most 15 minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DelaySeconds(i32);
 
 impl DelaySeconds {
     const LONGEST: i64 = 900;
 
-    /// The delay until a time; what lies further away is handed out too early rather than never.
+    /// Returns the delay until a time. A time that is further away is cut to the longest delay: the message is early rather than lost.
     pub(crate) fn until(not_before: Option<Timestamp>, now: Timestamp) -> Self {
         Self(whole_seconds(not_before.unwrap_or(now).duration_since(now), Self::LONGEST))
     }
@@ -34,8 +34,8 @@ impl DelaySeconds {
     }
 }
 
-/// How long a message that was handed out stays invisible: at most 12 hours from the moment that it was received. It was received no
-/// longer ago than the queue's own visibility, else it would have been handed out again.
+/// The time for which a received message stays invisible: at most 12 hours from its receive. The receive is no longer ago than the queue's
+/// own visibility, else the message would have been handed out again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct VisibilitySeconds(i32);
 
@@ -51,7 +51,7 @@ impl VisibilitySeconds {
     }
 }
 
-/// Whole seconds that are not over before the duration is, between none and `longest`.
+/// Rounds a duration up to whole seconds, from 0 to `longest`.
 fn whole_seconds(duration: SignedDuration, longest: i64) -> i32 {
     let up = i64::from(duration.subsec_nanos() > 0);
     i32::try_from((duration.as_secs() + up).clamp(0, longest)).unwrap_or(0)

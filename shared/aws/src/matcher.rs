@@ -1,4 +1,4 @@
-//! The matcher: events from their queue to one message per postback; and, by its schedule, the sweep.
+//! The matcher: makes one message per postback from the events of a queue; and, by its schedule, the sweep.
 
 use std::collections::HashMap;
 
@@ -47,10 +47,10 @@ impl Stack {
         batch.end(self, &failed).await
     }
 
-    /// Sends what falls due, and tidies up after rule changes that were cut off.
+    /// Sends the messages that fell due, and cleans up after interrupted rule changes.
     ///
     /// # Errors
-    /// AWS doesn't answer: what was not sent is sent by the next sweep.
+    /// AWS doesn't answer: the next sweep sends the rest.
     pub async fn sweep(&self) -> Result<(), StoreError> {
         let swept = self.engine.sweeper().sweep().await?;
         let mut metrics = Metrics::default();

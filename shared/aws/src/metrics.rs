@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tracking_engine::Tally;
 
-/// Where CloudWatch files them.
+/// The CloudWatch namespace.
 const NAMESPACE: &str = "TrackingApi";
 /// Values of one metric in one line, at most.
 const VALUES: usize = 100;
 
-/// What one invocation has to tell.
+/// The figures of one invocation.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
     /// Figures of the whole stage: name, unit, values.
@@ -31,7 +31,7 @@ impl Metrics {
         self.figures.push((name, "Seconds", vec![seconds]));
     }
 
-    /// What an engine did.
+    /// Adds the counts of an engine.
     pub(crate) fn tally(&mut self, tally: &Tally) {
         self.count("MatchedRules", tally.matched);
         for values in tally.latencies.chunks(VALUES) {
@@ -44,11 +44,11 @@ impl Metrics {
         }
     }
 
-    /// The lines.
+    /// Returns the lines of JSON.
     fn lines(self, stage: &str, now: Timestamp) -> Vec<Value> {
         let mut documents: Vec<Vec<(&'static str, &'static str, Vec<u64>)>> = Vec::new();
         for figure in self.figures {
-            // A metric stands once in a document.
+            // A document holds each metric once.
             match documents.iter_mut().find(|document| document.iter().all(|(name, ..)| *name != figure.0)) {
                 Some(document) => document.push(figure),
                 None => documents.push(vec![figure]),
@@ -62,7 +62,7 @@ impl Metrics {
         lines
     }
 
-    /// Writes them down.
+    /// Writes the lines to standard output.
     #[expect(clippy::print_stdout, reason = "standard output is where CloudWatch reads them")]
     pub(crate) fn tell(self, stage: &str, now: Timestamp) {
         for line in self.lines(stage, now) {

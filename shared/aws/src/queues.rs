@@ -1,7 +1,7 @@
-//! The queues: sending, and what becomes of messages that were handed out.
+//! The queues: sending, deleting and deferring messages.
 //!
-//! Lambda deletes what a function doesn't report as failed, so that "done" costs no call. "Again" is a change of the message's
-//! visibility, and a failed batch item.
+//! Lambda deletes every message that a function doesn't report as failed, so that a deletion costs no call. A deferral changes the
+//! message's visibility, and the function reports the message as failed.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -27,23 +27,23 @@ use crate::{
     table::unavailable,
 };
 
-/// How many messages of the retry lane may wait by their visibility: half of what a queue can have in flight.
+/// The number of messages of the retry lane that may wait by their visibility: half of the messages that a queue can have in flight.
 const MOST_IN_FLIGHT: i64 = 60_000;
-/// How long a message may wait by its visibility while there is room.
+/// The longest wait of a message by its visibility while there is room.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
-/// How long what the retry lane said of its messages counts.
+/// The time for which the retry lane's count of its messages is used.
 const ROOM_COUNTS: SignedDuration = SignedDuration::from_secs(10);
-/// The longest name of a message group.
+/// The longest name of a message group, in characters.
 const LONGEST_GROUP: usize = 128;
-/// The longest reason that a message is set aside with.
+/// The longest reason of a dead letter, in characters.
 const LONGEST_REASON: usize = 1_024;
 
-/// The queues. Clones share what was settled and how much room there is.
+/// The queues. Clones share the acks and the known room.
 #[derive(Debug, Clone)]
 pub(crate) struct Queues {
     client: Client,
     urls: Arc<Urls>,
-    /// How many environments share the room.
+    /// The number of environments that share the room.
     sharers: i64,
     shared: Arc<Mutex<Shared>>,
 }
@@ -62,9 +62,9 @@ struct Urls {
 #[derive(Debug, Default)]
 struct Shared {
     done: HashSet<Receipt>,
-    /// Messages that have been received so often that they are sent anew when they are to wait, with their groups.
+    /// Messages that were received so often that they are deferred as new messages: body and group of each.
     worn: HashMap<Receipt, (String, String)>,
-    /// Messages that may still be left to wait by their visibility, and when that was found.
+    /// The number of messages that may still wait by their visibility, and the time of the count.
     room: Option<(Timestamp, i64)>,
 }
 
@@ -90,13 +90,13 @@ impl Queues {
         }
     }
 
-    /// The lane whose queue has this ARN.
+    /// Returns the lane whose queue has this ARN.
     pub(crate) fn lane(&self, arn: &str) -> Option<Lane> {
         let name = arn.rsplit(':').next()?;
         [Lane::Events, Lane::Delivery, Lane::Retry].into_iter().find(|lane| self.url(*lane).rsplit('/').next() == Some(name))
     }
 
-    /// Sends messages; per message, in order, whether the queue has it.
+    /// Sends messages. Returns for each message, in order, the outcome.
     pub(crate) async fn send(&self, messages: Vec<&Message>, now: Timestamp) -> Vec<Result<(), StoreError>> {
         let mut outcomes = vec![Ok(()); messages.len()];
         let mut lanes: HashMap<Lane, Vec<(usize, &Message)>> = HashMap::new();
@@ -116,7 +116,7 @@ impl Queues {
         outcomes
     }
 
-    /// One call; the places of the messages that the queue doesn't have.
+    /// Sends one call. Returns the places of the messages that the queue didn't accept.
     async fn send_call(&self, lane: Lane, messages: Vec<(usize, &Message)>, now: Timestamp) -> Vec<(usize, StoreError)> {
         let all = |error: StoreError| messages.iter().map(|(place, _)| (*place, error.clone())).collect();
         let entry = |(place, message): &(usize, &Message)| entry(*place, message, now);
@@ -136,22 +136,22 @@ impl Queues {
         self.shared().done.insert(receipt);
     }
 
-    /// Notes that a message has been received very often: its body and its group, to send it anew.
+    /// Notes that a message was received very often: its body and its group, to send it as a new message.
     pub(crate) fn wears(&self, message: &Received, group: String) {
         self.shared().worn.insert(message.receipt.clone(), (message.body.clone(), group));
     }
 
-    /// Forgets what was noted of a message.
+    /// Forgets the note of a message.
     pub(crate) fn forget(&self, receipt: &Receipt) {
         self.shared().worn.remove(receipt);
     }
 
-    /// Whether a message is done; it is asked once.
+    /// Takes the note that a message is done. Returns true if there was one.
     pub(crate) fn take_done(&self, receipt: &Receipt) -> bool {
         self.shared().done.remove(receipt)
     }
 
-    /// Makes messages come again at their times; per message, in order, whether the queue took it.
+    /// Defers messages to their times. Returns for each message, in order, the outcome.
     pub(crate) async fn again(&self, messages: Vec<(&Receipt, Timestamp)>, now: Timestamp) -> Vec<Result<(), StoreError>> {
         let mut outcomes = vec![Ok(()); messages.len()];
         let mut lanes: HashMap<Lane, Vec<(usize, &Receipt, VisibilitySeconds)>> = HashMap::new();
@@ -199,7 +199,7 @@ impl Queues {
         }
     }
 
-    /// How long a message of the retry lane may wait by its visibility, as far as is known.
+    /// Returns the longest wait of a message of the retry lane by its visibility, as far as known.
     pub(crate) fn longest_wait(&self) -> SignedDuration {
         match self.shared().room {
             Some((_, left)) if left > 0 => LONGEST_WAIT,
@@ -207,7 +207,7 @@ impl Queues {
         }
     }
 
-    /// Asks the retry lane how many of its messages are in flight, unless that was asked just now.
+    /// Asks the retry lane for the number of its messages in flight, unless the last count is recent.
     pub(crate) async fn look_for_room(&self, now: Timestamp) {
         if self.shared().room.is_some_and(|(found, _)| found <= now && now < found + ROOM_COUNTS) {
             return;
@@ -221,7 +221,7 @@ impl Queues {
         });
         let left = match in_flight {
             Ok(Some(in_flight)) => (MOST_IN_FLIGHT - in_flight) / self.sharers.max(1),
-            // Not known: what is to wait is sent anew or filed.
+            // Not known: messages that are to wait are deferred as new messages or as due rows.
             Ok(None) | Err(_) => 0,
         };
         if let Err(error) = answer {
@@ -230,7 +230,7 @@ impl Queues {
         self.shared().room = Some((now, left));
     }
 
-    /// Sets a message aside that can't be read: a copy goes to its lane's dead letters, with the reason.
+    /// Dead-letters a message that can't be read: a copy goes to its lane's dead letters, with the reason.
     pub(crate) async fn set_aside(&self, lane: Lane, body: &str, reason: &str) -> Result<(), StoreError> {
         let queue = match lane {
             Lane::Events => &self.urls.events_dead,
@@ -240,7 +240,7 @@ impl Queues {
         self.put_away(queue, body, reason).await
     }
 
-    /// Hands a bad event to people, with its faults.
+    /// Puts an invalid event into the queue of rejected events, with its faults.
     pub(crate) async fn reject(&self, body: &str, reason: &str) -> Result<(), StoreError> {
         self.put_away(&self.urls.rejected, body, reason).await
     }
@@ -269,20 +269,20 @@ fn entry(place: usize, message: &Message, now: Timestamp) -> Result<SendMessageB
     if delay > 0 {
         entry = entry.delay_seconds(delay);
     }
-    // What waits to be matched needs no turns.
+    // Changes that wait to be matched need no turns.
     if message.lane != Lane::Events {
         entry = entry.message_group_id(group(&message.group));
     }
     entry.build()
 }
 
-/// A group's name as the queue takes it.
+/// Returns a group's name in a form that the queue accepts.
 fn group(name: &str) -> String {
     let fits = (1..=LONGEST_GROUP).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
     if fits { name.to_owned() } else { hash::text(&["group", name], 24) }
 }
 
-/// JSON without the two characters that a queue refuses and JSON allows, in the form in which JSON can write them too.
+/// Escapes in JSON the two characters that JSON allows and a queue refuses.
 fn sendable(json: &str) -> String {
     if json.contains(['\u{FFFE}', '\u{FFFF}']) {
         json.replace('\u{FFFE}', "\\ufffe").replace('\u{FFFF}', "\\uffff")
@@ -291,7 +291,7 @@ fn sendable(json: &str) -> String {
     }
 }
 
-/// The entries of a call that were not taken, by their places.
+/// Returns the entries of a call that were refused, by their places.
 fn failures(failed: Vec<BatchResultErrorEntry>) -> Vec<(usize, StoreError)> {
     failed.into_iter().filter_map(|failed| Some((failed.id.parse().ok()?, refused(&failed.code, failed.message)))).collect()
 }

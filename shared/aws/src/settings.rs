@@ -1,4 +1,4 @@
-//! What a function is told by its environment. Everything that is wrong with it is said at once.
+//! The settings of a function, read from its environment. All faults are reported at once.
 
 use std::{collections::HashMap, fmt, str::FromStr};
 
@@ -53,31 +53,31 @@ pub struct Settings {
     pub retry_dead_letters: String,
     /// The KMS key that wraps the data key of secrets.
     pub data_key: String,
-    /// How many days ended deliveries stay in the log: 31 to 3 650.
+    /// The days for which ended deliveries stay in the log: 31 to 3 650.
     pub log_retention_days: u32,
-    /// How many environments work the retry queue at most: they share the room that it has. 2 to 1 000.
+    /// The highest number of environments that work the retry queue: they share its room. 2 to 1 000.
     pub max_concurrency: u32,
-    /// Whether changes are kept to be explained later.
+    /// `true` if changes are kept to be explained later.
     pub keep_events: bool,
-    /// Whether receivers at addresses that are not public may be called; for trials only.
+    /// `true` if receivers at addresses that are not public may be called; for trials only.
     pub private_targets: bool,
     /// The address at which receivers reach the HTTP API; empty if no request may hold a callback URL.
     pub public_url: String,
-    /// The claim of a token that says `admin` or `affiliate`.
+    /// The name of the token claim that is `admin` or `affiliate`.
     pub role_claim: String,
-    /// The claim of an affiliate's token that names the affiliate.
+    /// The name of the claim of an affiliate's token that identifies the affiliate.
     pub affiliate_claim: String,
     /// The issuer of tokens, where people sign in to the console.
     pub jwt_issuer: String,
     /// The console's client id at the issuer; empty if nobody signs in there.
     pub console_client_id: String,
-    /// The scopes that the console asks for, parted by spaces.
+    /// The scopes that the console asks for, separated by spaces.
     pub console_scopes: String,
-    /// Further URLs that the console's sign-in connects to, parted by spaces.
+    /// Further URLs that the console's sign-in connects to, separated by spaces.
     pub console_origins: String,
 }
 
-/// What is wrong with the environment: a sentence for each variable.
+/// The faults of the environment: a sentence for each variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadSettings(pub Vec<String>);
 
@@ -93,7 +93,7 @@ impl Settings {
     /// Reads the settings from these variables.
     ///
     /// # Errors
-    /// Variables that are missing, or whose values can't be: all of them.
+    /// All variables that are missing or have invalid values.
     pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, BadSettings> {
         let mut reader = Reader { variables: variables.into_iter().collect(), faults: Vec::new() };
         let settings = Self {
@@ -124,7 +124,7 @@ impl Settings {
     }
 }
 
-/// Reads variables and notes what is wrong with them.
+/// Reads variables and collects their faults.
 struct Reader {
     variables: HashMap<String, String>,
     faults: Vec<String>,
@@ -143,7 +143,7 @@ impl Reader {
         self.variables.get(name).cloned().unwrap_or_else(|| self.text(name))
     }
 
-    /// An address at which others reach us, or nothing.
+    /// Reads the address at which others reach us, or an empty text.
     fn public_url(&mut self, name: &str) -> String {
         let value = self.text_or_empty(name);
         if value.is_empty() {

@@ -1,4 +1,4 @@
-//! What a function makes once, when its environment starts: log, settings, clients, engine.
+//! The parts that a function makes once, when its environment starts: log, settings, clients, engine.
 
 use std::time::Duration;
 
@@ -17,21 +17,21 @@ use tracking_engine::{Clock, Engine};
 
 use crate::{Aws, BadSettings, Settings, data_key};
 
-/// How long connecting to AWS may take, one try of a call, and a call with its repetitions: one that hangs holds up a batch that was
-/// sent and is not recorded yet.
+/// Time limits: for connecting to AWS, for one try of a call, and for a call with its repetitions. A call that hangs delays a batch that
+/// was sent and is not recorded yet.
 const CONNECTING: Duration = Duration::from_secs(1);
 const TRYING: Duration = Duration::from_secs(3);
 const CALLING: Duration = Duration::from_secs(10);
-/// How long what was read of a rule counts when matching: well within the 10 s that a change may take to be seen everywhere.
+/// The time for which a cached rule is used when matching: well within the 10 s after which a change must be seen everywhere.
 const RULE_LIFETIME: SignedDuration = SignedDuration::from_secs(5);
-/// The memory for what was read of rules, in bytes: an eighth of what a function has.
+/// The memory for cached rules, in bytes: an eighth of a function's memory.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
-/// When a running attempt is shown as running: what takes less is not worth its writes.
+/// The time after which a running attempt is shown as running: a shorter attempt is not worth the writes.
 const SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(10);
-/// How long a record waits for others at most.
+/// The longest time that a record waits for others.
 const RECORD_WINDOW: SignedDuration = SignedDuration::from_millis(20);
 
-/// An engine over a stack, and what it was made of.
+/// An engine on AWS, with its settings.
 #[derive(Debug)]
 pub struct Stack {
     /// The engine.
@@ -41,10 +41,10 @@ pub struct Stack {
     pub(crate) clock: Clock,
 }
 
-/// Why a function can't start.
+/// The reasons for which a function can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The environment is not as it should be.
+    /// The environment has missing or invalid variables.
     #[error(transparent)]
     Settings(#[from] BadSettings),
     /// TLS could not be set up.
@@ -53,7 +53,7 @@ pub enum StartError {
 }
 
 impl Stack {
-    /// The stack that this process's environment names, with its log begun. Why it can't start is said in the log, in words.
+    /// Starts the log and makes the stack that this process's environment names. A fault is written to the log.
     ///
     /// # Errors
     /// Settings that are missing or wrong, all at once.
@@ -70,7 +70,7 @@ impl Stack {
         }
     }
 
-    /// The stack of these settings, with this clock.
+    /// Makes the stack of these settings, with this clock.
     pub fn new(config: &SdkConfig, settings: Settings, clock: Clock) -> Self {
         let aws = Aws::new(config, &settings, clock.clone());
         let vault = data_key::vault(config, &settings, &aws.table);
@@ -92,8 +92,8 @@ impl Stack {
     }
 }
 
-/// What the clients need. Lambda tells it by variables alone, so that no chain of sources is asked, nor linked; and one HTTP client
-/// serves them all.
+/// Returns the configuration of the clients. Lambda passes it in variables alone, so that no chain of sources is asked, nor linked. One
+/// HTTP client serves all clients.
 fn config(variables: &[(String, String)]) -> SdkConfig {
     let of = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
@@ -117,15 +117,15 @@ fn machine() -> Timestamp {
     Timestamp::now()
 }
 
-/// Begins the log as Lambda's own variables want it. What others than this product say comes from warnings on only: at finer levels
-/// HTTP clients write down requests, and those hold secrets.
+/// Starts the log as Lambda's own variables say. Other crates log warnings and errors only: at finer levels HTTP clients write requests,
+/// and those hold secrets.
 fn log(variables: &[(String, String)]) {
     let of = |name: &str| variables.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
     let level = of("AWS_LAMBDA_LOG_LEVEL").parse().unwrap_or(LevelFilter::INFO);
     let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("tracking", level);
     let log = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer();
-    // A log that was begun before is kept: it is another's.
+    // A logger that was set before is kept.
     let _begun = if of("AWS_LAMBDA_LOG_FORMAT").eq_ignore_ascii_case("json") {
         log.with(layer.json().flatten_event(true).with_current_span(false)).try_init()
     } else {

@@ -25,18 +25,18 @@ use crate::{
     limits,
 };
 
-/// How often a batch is repeated that DynamoDB took in part only.
+/// The number of tries for a batch that DynamoDB took in part only.
 const TRIES: u32 = 6;
-/// How long it is waited before the first repetition; each takes twice as long as the one before.
+/// The pause before the first repetition; each further pause is twice as long.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The condition of a swap.
 const STANDS: &str = "rev = :rev";
 const IS_ABSENT: &str = "attribute_not_exists(pk)";
 
-/// What was asked for, and whom to tell.
+/// The keys that a task asked for, and the sender of the answer.
 type Waiting = (Vec<Key>, oneshot::Sender<Result<Vec<Option<Item>>, StoreError>>);
 
-/// The one table. Clones share what waits to be read.
+/// The one table. Clones share the reads that wait.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     client: Client,
@@ -56,7 +56,7 @@ impl Table {
         Self { client, name: name.into(), waiting: Arc::default() }
     }
 
-    /// Items by key, strongly consistent. What several tasks ask for at once is read in one call.
+    /// Reads items by key, strongly consistent. Keys that several tasks ask for at once are read in one call.
     pub(crate) async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -68,14 +68,14 @@ impl Table {
             waiting.len() == 1
         };
         if first {
-            // A task of its own: who asked may be dropped, and others count on it. It runs once those that are ready have asked.
+            // A task of its own, since the first caller may be dropped and others wait too. It runs after all ready tasks have asked.
             let table = self.clone();
             tokio::spawn(async move { table.answer().await });
         }
         hears.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a read was given up".to_owned())))
     }
 
-    /// Reads for everybody who waits.
+    /// Reads the keys of all waiting tasks.
     async fn answer(&self) {
         tokio::task::yield_now().await;
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
@@ -88,7 +88,7 @@ impl Table {
                 Ok(items) => keys.iter().map(|key| items.get(key).cloned().transpose()).collect(),
                 Err(error) => Err(error.clone()),
             };
-            // Whoever asked may be gone.
+            // The asking task may be gone.
             drop(told.send(answer));
         }
     }
@@ -103,7 +103,7 @@ impl Table {
         Ok(items)
     }
 
-    /// One call, repeated for what is left of it. An item that can't be read is the affair of those who asked for it.
+    /// Makes one call, and repeats it for the unprocessed keys. An unreadable item is an error only for the tasks that asked for it.
     async fn read_call(&self, keys: Vec<Key>) -> Result<Vec<(Key, Result<Item, StoreError>)>, StoreError> {
         let mut asked: Vec<Attributes> = keys.iter().map(items::key).collect();
         let mut found = Vec::new();
@@ -128,7 +128,7 @@ impl Table {
         Err(StoreError::Unavailable("the table answers a part of what it is asked for only".to_owned()))
     }
 
-    /// See [`Backend::query`](tracking_engine::backend::Backend::query).
+    /// Implements [`Backend::query`](tracking_engine::backend::Backend::query).
     pub(crate) async fn query(
         &self,
         partition: &Partition,
@@ -186,7 +186,7 @@ impl Table {
         }
     }
 
-    /// Compare-and-set of one item.
+    /// Compares and sets one item.
     pub(crate) async fn swap(&self, swap: Swap) -> Swapped {
         let outcome = match (&swap.new, swap.expect) {
             (Some(new), expect) => self.replace(new, expect).await,
@@ -218,7 +218,7 @@ impl Table {
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(failed)) => {
                     let stands = failed.item().filter(|item| !item.is_empty());
-                    // The call was repeated because its answer was lost: what stands there is its own work.
+                    // The call was repeated because its answer was lost: the item in the table is its own write.
                     let own = |item: &Attributes| item.get(items::WRITE).and_then(|w| w.as_s().ok()) == Some(&write);
                     if stands.is_some_and(own) {
                         return Ok(Swapped::Done);
@@ -251,7 +251,7 @@ impl Table {
         }
     }
 
-    /// Writes in batches; per write, in order, whether it is durable. Of several writes of one key the last one counts.
+    /// Writes in batches. Returns for each write, in order, the outcome. Of several writes of one key the last one counts.
     pub(crate) async fn write(&self, writes: Vec<Write>) -> Vec<Result<(), StoreError>> {
         let keys: Vec<Key> = writes.iter().map(Write::key).collect();
         let mut last: HashMap<Key, Write> = HashMap::with_capacity(writes.len());
@@ -267,7 +267,7 @@ impl Table {
         keys.iter().map(|key| failed.get(key).map_or(Ok(()), |error| Err(error.clone()))).collect()
     }
 
-    /// One call, repeated for what is left of it; the keys that were not written.
+    /// Makes one call, and repeats it for the unprocessed writes. Returns the keys that were not written.
     async fn write_call(&self, writes: Vec<Write>) -> Vec<(Key, StoreError)> {
         let failed = |writes: &[Write], error: StoreError| writes.iter().map(|write| (write.key(), error.clone())).collect();
         let mut left = writes;
@@ -281,7 +281,7 @@ impl Table {
             let answer = self.client.batch_write_item().request_items(&*self.name, requests).send().await;
             let unprocessed = match answer {
                 Ok(answer) => answer.unprocessed_items.unwrap_or_default().remove(&*self.name).unwrap_or_default(),
-                // One that is refused takes the others of its call with it: each is tried alone.
+                // An invalid item makes DynamoDB refuse the whole call: each item is then written alone.
                 Err(error) if error.code() == Some("ValidationException") && left.len() > 1 => {
                     let alone = left.into_iter().map(|write| Box::pin(self.write_call(vec![write])));
                     return join_all(alone).await.into_iter().flatten().collect();
@@ -301,7 +301,7 @@ impl Table {
 }
 
 impl Write {
-    /// An item to write, whatever stands there.
+    /// Makes a write of an item, unconditional.
     pub(crate) fn put(item: &Item, rev: u64) -> Self {
         Self::Put(items::attributes(item, rev))
     }
@@ -330,7 +330,7 @@ impl Write {
     }
 }
 
-/// A revision that none has read before.
+/// Returns a revision that no reader has seen before.
 pub(crate) fn new_rev() -> u64 {
     random() >> 2
 }
@@ -345,7 +345,7 @@ fn read_key(attributes: &Attributes) -> Option<Key> {
     Some(Key::new(text(items::PARTITION)?, text(items::SORT)?))
 }
 
-/// What went wrong: what AWS says, or why it says nothing.
+/// Converts an error of a call: AWS's code and message, or the reason for which there was no answer.
 pub(crate) fn unavailable<E, R>(error: &SdkError<E, R>) -> StoreError
 where
     E: ProvideErrorMetadata,
@@ -358,7 +358,7 @@ where
     })
 }
 
-/// An error with its causes.
+/// Returns an error's text with its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -369,13 +369,13 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The condition for the place inside the partition.
+/// Returns the condition for the place inside the partition.
 fn bounds(from: Option<&str>, before: Option<&str>) -> &'static str {
     match (from, before) {
         (None, None) => "",
         (Some(_), None) => " AND #s >= :from",
         (None, Some(_)) => " AND #s < :before",
-        // There is one condition for the place, and this one has its end.
+        // DynamoDB allows one condition for the place, and this one includes its end.
         (Some(_), Some(_)) => " AND #s BETWEEN :from AND :before",
     }
 }

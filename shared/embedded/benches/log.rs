@@ -1,4 +1,4 @@
-//! Reading a long log: how long a page of 100 deliveries takes on the embedded store, beside the same hundred rows read by their keys.
+//! Reading a long log: the time of a page of 100 deliveries on the embedded store, beside a hundred reads of the same rows by their keys.
 //!
 //! `cargo bench -p tracking-embedded --bench log`. It makes 100 000 deliveries first, which takes some seconds.
 
@@ -20,7 +20,7 @@ use crate::long_log::LongLog;
 
 const DELIVERIES: u32 = 100_000;
 const PAGE: usize = 100;
-/// What a page may take.
+/// The time that a page may take.
 const BUDGET: Duration = Duration::from_millis(20);
 
 #[tokio::main]
@@ -62,7 +62,7 @@ async fn read(log: &LongLog, filter: &DeliveryFilter) -> Vec<Duration> {
     }
 }
 
-/// What a plain read of the store takes: pages of the log itself, whose rows name the deliveries.
+/// The time of a plain read of the store: pages of the log itself, whose rows name the deliveries.
 async fn yardstick(log: &LongLog) -> Duration {
     let partition = Partition::Table("T#all#0".to_owned());
     let mut times = Vec::new();

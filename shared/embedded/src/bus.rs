@@ -1,25 +1,25 @@
-//! What we published, as others read it (contract §3, `GET /bus/events`).
+//! The events that we published, as `GET /bus/events` returns them.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 use tracking_core::json::{self, Value};
 
-/// An event of ours as it stands on the bus.
+/// A published event as the bus keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusEvent {
-    /// Its place: grows with each event, never used twice.
+    /// The sequence number: grows with each event, never used twice.
     pub seq: u64,
-    /// When it happened.
+    /// The time of the event.
     pub time: Timestamp,
-    /// Its detail-type (contract §1).
+    /// The detail-type of the event (docs/results-out.md).
     pub detail_type: String,
-    /// Its detail.
+    /// The detail of the event.
     pub detail: Value,
 }
 
 const SQL: &str = "SELECT seq, at, detail_type, detail FROM bus WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
-/// At most `limit` events behind `after`, oldest first.
+/// Returns at most `limit` events behind `after`, oldest first.
 pub(crate) fn published(connection: &Connection, after: Option<u64>, limit: usize) -> rusqlite::Result<Vec<BusEvent>> {
     let mut statement = connection.prepare_cached(SQL)?;
     statement.query_map((after.unwrap_or(0), i64::try_from(limit).unwrap_or(i64::MAX)), event)?.collect()
@@ -33,7 +33,7 @@ fn event(row: &Row<'_>) -> rusqlite::Result<BusEvent> {
         seq: row.get(0)?,
         time: row.get_ref(1)?.as_str()?.parse().map_err(|error: jiff::Error| unreadable(1, error.into()))?,
         detail_type: row.get(2)?,
-        // An event that can't be read stops no list: it is shown without its detail.
+        // An unreadable event doesn't stop the list: it is returned without its detail.
         detail: json::parse(row.get_ref(3)?.as_str()?.as_bytes()).unwrap_or_default(),
     })
 }

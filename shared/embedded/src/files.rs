@@ -1,9 +1,9 @@
-//! The modes and owners of a data folder's files: keys and database are their owner's alone, and ones that others could read or
-//! change are refused with the command that mends it.
+//! The modes and owners of a data folder's files. Keys and database belong to their owner alone; a file that others could read or change is
+//! refused, with the command that repairs it.
 //!
-//! - **Nobody else may write to the folder.** Its files can't be swapped then, so that a check by name holds for what is opened next.
+//! - **Nobody else may write to the folder.** So nobody else can swap its files between the check by name and the opening.
 //! - **Nobody else may read or write the files.** The folder itself may be listed (0755): all that is in it is private.
-//! - **Owner is the user who runs this, or root.** A symbolic link in a file's place is refused.
+//! - **The owner is the user of this process, or root.** A symbolic link in place of a file is refused.
 
 use std::{
     fmt,
@@ -30,27 +30,27 @@ pub struct Exposure {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Its mode lets others in.
+    /// The mode lets others in.
     Mode(u32),
-    /// It belongs to `owner`, and `user` runs this.
+    /// The path belongs to `owner`, and this process runs as `user`.
     Owner { owner: u32, user: u32 },
-    /// A link stands in its place.
+    /// A symbolic link is in place of the file.
     Link,
-    /// It is a folder, a pipe, a device.
+    /// The path is a folder, a pipe or a device.
     NotAFile,
 }
 
-/// Everything of a data folder that others could read or change; at least one.
+/// Every path of a data folder that others could read or change; at least one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Exposed(pub Vec<Exposure>);
 
-/// A file that is not used.
+/// The reasons to refuse a file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// Others could read or change it.
     #[error(transparent)]
     Exposed(#[from] Exposed),
-    /// The system refuses it.
+    /// The operating system refuses the file.
     #[error(transparent)]
     System(#[from] io::Error),
 }
@@ -96,7 +96,7 @@ impl fmt::Display for Exposure {
     }
 }
 
-/// A path as a shell takes it.
+/// Quotes a path for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
     let text = if text.starts_with('-') { format!("./{text}") } else { text.into_owned() };
@@ -104,12 +104,12 @@ fn quoted(path: &Path) -> String {
     if !text.is_empty() && text.bytes().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// The user who runs this.
+/// The user of this process.
 fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Judges a folder or a file by what the system says of it.
+/// Judges a folder or a file by its metadata.
 fn judge(path: &Path, is_folder: bool, found: &Metadata, user: u32) -> Option<Exposure> {
     let mode = found.mode() & 0o7777;
     let denied = if is_folder { OTHERS_WRITE } else { OTHERS_READ | OTHERS_WRITE };
@@ -132,10 +132,10 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Checks a folder and those of its files that are there; none is opened, so that no lock of this process is lost.
+/// Checks a folder and those of its files that exist. None is opened, so that no lock of this process is lost.
 ///
 /// # Errors
-/// Everything that others could read or change, or what can't be looked at.
+/// Every path that others could read or change, or a path that can't be examined.
 pub fn check(folder: &Path, names: &[&str]) -> Result<(), FileError> {
     let user = user();
     let found = match fs::metadata(folder) {
@@ -168,17 +168,17 @@ fn check_files(folder: &Path, names: &[&str], user: u32) -> io::Result<Vec<Expos
     Ok(exposed)
 }
 
-/// Opens a private file and checks what was opened. A file that is made is its owner's alone from the start; a pipe doesn't block.
+/// Opens a private file and checks the opened file. A new file belongs to its owner alone from the start; a pipe doesn't block.
 ///
 /// # Errors
-/// Others could read or change it, or the system refuses.
+/// Others could read or change the file, or the system refuses it.
 pub fn open(path: &Path, options: &mut OpenOptions) -> Result<File, FileError> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let opened = options.mode(0o600).custom_flags(flags.cast_signed()).open(path);
     let file = match opened {
         Ok(file) => file,
         Err(error) => {
-            // A link or a pipe is told as what it is, not as what the system says of opening it.
+            // A link or a pipe is reported as such, in place of the system's error on opening it.
             let found = fs::symlink_metadata(path).ok().filter(|found| !found.is_file());
             let exposure = found.and_then(|found| judge(path, false, &found, user()));
             return Err(exposure.map_or(FileError::System(error), |exposure| Exposed(vec![exposure]).into()));
@@ -203,7 +203,7 @@ mod tests {
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
 
-    /// A message, with `/data` for the folder.
+    /// Returns the error's message, with `/data` for the folder.
     #[track_caller]
     fn refused<T>(checked: Result<T, FileError>, folder: &Path) -> String {
         match checked {
@@ -294,7 +294,7 @@ mod tests {
         let found = fs::metadata(folder.path()).unwrap();
         let (owner, other) = (found.uid(), found.uid() + 1);
         let told = judge(Path::new("/data"), true, &found, other).map(|exposure| exposure.to_string());
-        // Root may own what others use.
+        // Root may own a folder that others use.
         let expected = format!("the data folder belongs to user {owner}, this runs as user {other}: run: chown {other} /data");
         assert_eq!(told, Some(expected).filter(|_| owner != 0));
         let of_another =

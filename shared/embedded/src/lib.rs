@@ -1,13 +1,13 @@
 //! The engine's port on one durable `SQLite` file: items, queue lanes, bus; and the loop that works the queues.
 //!
-//! - **An answer means it is on disk.** Every [`Effects`](tracking_engine::backend::Effects) is done wholly or not at all, its
-//!   settled messages included.
-//! - **One process holds a folder**, by a lock file. So what is handed out is remembered in memory only; after a crash everything
-//!   that was not settled can be had again.
+//! - **An answer means that the data is on disk.** Every [`Effects`](tracking_engine::backend::Effects) is done wholly or not at all, its
+//!   acks included.
+//! - **One process holds a folder**, by a lock file. So the receipts are kept in memory only; after a crash every message that was not
+//!   deleted can be received again.
 //! - **One thread writes**: it takes every job that waits and commits them together ([`mod@write`]). Reads go past it, on connections
 //!   of their own ([`read`]).
 //! - **Memory is bounded, queues are not**: a group keeps the next few messages in memory and the rest on disk ([`lanes`]).
-//! - **Its files are their owner's alone** ([`files`]); ones that others could read or change are refused.
+//! - **Its files belong to their owner alone** ([`files`]); files that others could read or change are refused.
 //! - **No clock is read.** Time comes in with [`Store::receive`]; [`worker::work`] takes it from its caller.
 
 mod bus;

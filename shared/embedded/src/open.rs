@@ -12,22 +12,22 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::files::{self, Exposed, FileError};
 
-/// The store's file, and those that `SQLite` keeps beside it.
+/// The store's file, and the files that `SQLite` keeps beside it.
 pub const FILES: [&str; 3] = [FILE, "tracking.db-wal", "tracking.db-shm"];
 const FILE: &str = "tracking.db";
 
-/// How much a commit's answer promises.
+/// The guarantee of an answered commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// What was answered survives a loss of power.
+    /// An answered commit survives a loss of power.
     #[default]
     Full,
-    /// What was answered survives the end of the process, not a loss of power. Only for simulations in tests, which commit a
-    /// million times.
+    /// An answered commit survives the end of the process, not a loss of power. Only for simulations in tests, which commit a million
+    /// times.
     Relaxed,
 }
 
-/// Why a folder can't be opened.
+/// The reasons for which a folder can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open.
@@ -41,7 +41,7 @@ pub enum OpenError {
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// There is no store to read.
@@ -74,10 +74,10 @@ pub(crate) fn file_in(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
 
-/// Makes the folder if need be, for its owner alone, and locks it until the answer is dropped.
+/// Makes the folder for its owner alone, if there is none, and locks it until the returned file is dropped.
 ///
-/// The store's file is made for its owner alone too, since the log holds what receivers were sent; `SQLite` gives the files beside it
-/// the same mode. Files that others could read or change are refused.
+/// The store's file is made for its owner alone too, since the log holds the requests that receivers were sent; `SQLite` gives the files
+/// beside it the same mode. Files that others could read or change are refused.
 pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
     let fault = |source| OpenError::Folder { folder: folder.to_owned(), source };
     let refused = |error| match error {
@@ -99,22 +99,22 @@ pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Makes a lock file private that an earlier version left readable. It holds nothing, but who can open it can lock it.
+/// Makes a lock file private that an earlier version left readable. The file is empty, but anyone who can open it can lock it.
 fn tighten(path: &Path) {
     if path.symlink_metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o077 != 0) {
-        // Opening it tells what is wrong with a file whose mode can't be changed.
+        // The file's opening reports a mode that can't be changed.
         let _refused = fs::set_permissions(path, Permissions::from_mode(0o600));
     }
 }
 
-/// How long a connection waits for another one of ours, which happens only while the file is opened or closed.
+/// The time that a connection waits for another one of ours. That happens only while the file is opened or closed.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// A log that grew beyond this many bytes is cut when it starts over.
+/// The length in bytes beyond which the log is truncated when it starts over.
 const LOG_BYTES: i64 = 64 << 20;
 
-/// A connection that may write. The writer has the larger cache and folds the log in itself only if it has become very long:
-/// normally the checkpointer has done so in time.
+/// Opens a connection that may write. It has the larger cache, and it folds the log in itself only if the log is very long: normally the
+/// checkpointer has done so in time.
 pub(crate) fn writing(folder: &Path, durability: Durability) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file_in(folder))?;
     connection.busy_timeout(BUSY)?;
@@ -131,7 +131,7 @@ pub(crate) fn writing(folder: &Path, durability: Durability) -> rusqlite::Result
     Ok(connection)
 }
 
-/// A connection that only reads.
+/// Opens a connection that only reads.
 pub(crate) fn reading(folder: &Path) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(file_in(folder), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;

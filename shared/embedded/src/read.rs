@@ -1,4 +1,4 @@
-//! Reading: a few connections that only read, used on the caller's own thread, since a read takes microseconds.
+//! Reading: a few read-only connections, used on the caller's own thread, since a read takes microseconds.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,10 +10,10 @@ use tracking_engine::backend::{Item, Key, Order, Partition, Range, StoreError};
 
 use crate::{open, time};
 
-/// Connections kept for the next reader; more are opened when more read at once, and closed after.
+/// Idle connections that are kept. More are opened when more callers read at once, and closed after use.
 const KEPT: usize = 4;
 
-/// The connections that nobody uses just now.
+/// The idle connections.
 pub(crate) struct Readers {
     folder: PathBuf,
     idle: Mutex<Vec<Connection>>,
@@ -46,20 +46,20 @@ impl Readers {
     }
 }
 
-/// A fault of `SQLite` as the engine sees it.
+/// Converts a fault of `SQLite` to the engine's error.
 pub(crate) fn unavailable(error: &rusqlite::Error) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }
 
 const GET: &str = "SELECT rev, expires, trouble_pk, trouble_sk, body FROM items WHERE pk = ?1 AND sk = ?2";
 
-/// One item.
+/// Reads one item.
 pub(crate) fn one(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Item>> {
     let mut statement = connection.prepare_cached(GET)?;
     statement.query_row((&key.partition, &key.sort), |row| rest(row, 0, key.clone())).optional()
 }
 
-/// The items of these keys as they stood at one moment.
+/// Reads the items of these keys in one snapshot.
 pub(crate) fn many(connection: &Connection, keys: &[Key]) -> rusqlite::Result<Vec<Option<Item>>> {
     let snapshot = if keys.len() > 1 { Some(connection.unchecked_transaction()?) } else { None };
     let items = keys.iter().map(|key| one(connection, key)).collect::<Result<_, _>>()?;
@@ -67,7 +67,7 @@ pub(crate) fn many(connection: &Connection, keys: &[Key]) -> rusqlite::Result<Ve
     Ok(items)
 }
 
-/// At most `limit` items of a range in order.
+/// Reads at most `limit` items of a range, in order.
 pub(crate) fn range(
     connection: &Connection,
     partition: &Partition,
@@ -100,7 +100,7 @@ pub(crate) fn range(
     rows.collect()
 }
 
-/// What follows the key: rev, expires, trouble, body.
+/// Reads the columns behind the key: rev, expires, trouble, body.
 fn rest(row: &Row<'_>, first: usize, key: Key) -> rusqlite::Result<Item> {
     let expires: Option<i64> = row.get(first + 1)?;
     let partition: Option<String> = row.get(first + 2)?;

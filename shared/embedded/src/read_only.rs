@@ -1,6 +1,6 @@
-//! A folder that is only read, beside the process that may have it open: `SQLite` lets other processes read a file that one writes.
+//! Read-only access to a folder, beside the process that may have it open: `SQLite` lets other processes read a file that one writes.
 //!
-//! Nothing is locked, counted or written, so that a server that runs, starts or stops meanwhile notices nothing.
+//! Nothing is locked, counted or written, so that a server that runs, starts or stops meanwhile isn't affected.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -26,7 +26,7 @@ impl ReadOnlyStore {
     /// Opens a folder that a [`Store`](crate::Store) has made.
     ///
     /// # Errors
-    /// There is no store in it, its format is another one, or others could read or change its files.
+    /// There is no store in the folder, its format is another one, or others could read or change its files.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         files::check(folder, &FILES).map_err(|error| match error {
             FileError::Exposed(exposed) => OpenError::Exposed(exposed),

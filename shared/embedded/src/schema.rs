@@ -1,4 +1,4 @@
-//! The file's tables, version by version. A step, once released, is never edited: a new one follows it.
+//! The tables of the file, version by version. A released step is never edited: a new step follows it.
 
 use rusqlite::Connection;
 
@@ -24,7 +24,7 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
 /// Returns true if the file has the tables that this program knows.
 ///
 /// # Errors
-/// Its format is a newer one.
+/// The format of the file is newer.
 pub(crate) fn is_made(connection: &Connection) -> Result<bool, OpenError> {
     let known = STEPS.len();
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -22,11 +22,11 @@ use crate::{
     write::{self, Job, PURGE, SharedLanes},
 };
 
-/// How long a message waits in memory between two hand-outs, at most: what waits longer rests in the file alone.
+/// The longest time that a message waits in memory between two hand-outs. A message that waits longer is kept in the file alone.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
 
-/// A store in a folder of its own: the engine's port, its queue and its bus. A handle; when the last one is dropped, what waits is
-/// written, the log is folded into the file, and the folder is free.
+/// A store in a folder of its own: the engine's port, its queue and its bus. It is a handle: when the last one is dropped, pending jobs are
+/// written, the log is folded into the file, and the folder is unlocked.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -43,13 +43,13 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens a folder, which is made if need be; its file is brought to the newest format. What was not settled when it was last
-    /// open can be received again.
+    /// Opens a folder, makes it if there is none, and migrates its file to the newest format. Messages that were not deleted when the store
+    /// was last open can be received again.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         Self::open_with(folder, Durability::Full)
     }
 
-    /// [`Self::open`] with a choice of what a commit's answer promises.
+    /// Opens a folder as [`Self::open`] does, with a choice of the guarantee of an answered commit.
     pub fn open_with(folder: &Path, durability: Durability) -> Result<Self, OpenError> {
         let lock = open::lock(folder)?;
         let mut connection = open::writing(folder, durability)?;
@@ -64,17 +64,17 @@ impl Store {
         Ok(Self { inner: Arc::new(Inner { run, jobs: Some(jobs), thread: Some(thread), readers, lanes, changed, _lock: lock }) })
     }
 
-    /// Hands out at most `max` messages of all lanes that are due `now`, without waiting: the oldest first in a group, groups and
-    /// lanes in turn, and never more at once than the limits allow (P5). Each must be settled by a commit or handed back.
+    /// Hands out at most `max` messages of all lanes that are due `now`, without waiting: the oldest first in a group, groups and lanes in
+    /// turn, and never more at once than the limits allow (P5). Each message must be acked by a commit or handed back.
     ///
-    /// Fewer than `max`: ask again once [`Self::changed`] resolves, or at [`Picked::next_due`]. `now` is also what the store takes
-    /// for the present until the next call.
+    /// If there are fewer than `max`, call again once [`Self::changed`] resolves, or at [`Picked::next_due`]. Until the next call the store
+    /// takes `now` for the present.
     pub fn receive(&self, now: Timestamp, limits: &Limits, max: usize) -> Picked {
         write::lock(&self.inner.lanes).pick(&self.inner.readers, now, limits, max)
     }
 
-    /// Gives a message back unsettled, for our own faults: it is handed out again from `at` on, or at once after a restart. A
-    /// receipt that is settled, or not the last one, changes nothing.
+    /// Hands a message back without an ack, for our own faults: it is handed out again from `at` on, or at once after a restart. A receipt
+    /// that was used, or that isn't the last one, changes nothing.
     pub fn hand_back(&self, receipt: &Receipt, at: Timestamp) {
         if write::lock(&self.inner.lanes).hand_back(receipt, at) {
             self.inner.changed.notify_one();
@@ -86,24 +86,25 @@ impl Store {
         }
     }
 
-    /// Resolves when there may be more to receive since this last resolved: something was sent, settled or handed back. For one
-    /// loop; a change that happens while nobody waits is kept for the next call.
+    /// Resolves when there may be more to receive since it last resolved: a message was sent, acked or handed back. For one loop. A change
+    /// that happens while nobody waits is kept for the next call.
     pub async fn changed(&self) {
         self.inner.changed.notified().await;
     }
 
-    /// How many messages each lane holds.
+    /// Returns the number of messages of each lane.
     pub fn depth(&self) -> Result<Depth, StoreError> {
         let lanes = write::lock(&self.inner.lanes);
         self.inner.readers.read(|connection| lanes.depth(connection))
     }
 
-    /// At most `limit` events that were published behind `after`, or from the beginning; oldest first.
+    /// Returns at most `limit` events that were published behind `after`, or from the beginning; oldest first.
     pub fn published(&self, after: Option<u64>, limit: usize) -> Result<Vec<BusEvent>, StoreError> {
         self.inner.readers.read(|connection| bus::published(connection, after, limit))
     }
 
-    /// Removes the items that expired at `now` or before, and events that were on the bus for 30 days, a few hundred at a time, so that nobody waits long. Answers how many.
+    /// Removes items that expired at `now` or before, and events that were on the bus for 30 days: a few hundred at a time, so that no
+    /// other job waits long. Returns the number removed.
     pub async fn purge(&self, now: Timestamp) -> Result<usize, StoreError> {
         let until = time::down(now);
         let mut removed = 0;
@@ -116,7 +117,7 @@ impl Store {
         }
     }
 
-    /// Gives the writer a job. If it has ended, the answer's other end is gone.
+    /// Sends the writer a job. If the writer has ended, the sender of the answer is dropped.
     fn send<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> oneshot::Receiver<T> {
         let (answer, waiting) = oneshot::channel();
         let jobs = self.inner.jobs.as_ref().expect("it is taken only when the last handle is dropped");
@@ -172,7 +173,7 @@ impl Drop for Inner {
         self.readers.close();
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there has been reported by its hook, and everybody has been told.
+            // A panic of the thread was reported by the panic hook, and every caller got an error.
             let _ended = thread.join();
         }
     }

@@ -2,17 +2,17 @@
 
 use jiff::Timestamp;
 
-/// For a time before which something must not happen: rounded up.
+/// Rounds up a time before which something must not happen.
 pub(crate) fn up(at: Timestamp) -> i64 {
     at.as_microsecond() + i64::from(at.subsec_nanosecond() % 1_000 > 0)
 }
 
-/// For what the clock says: rounded down.
+/// Rounds down a time of the clock.
 pub(crate) fn down(at: Timestamp) -> i64 {
     at.as_microsecond() - i64::from(at.subsec_nanosecond() % 1_000 < 0)
 }
 
-/// Back again. A number that no time has, written by somebody else's hand, is the end of time.
+/// Converts microseconds to a time. A number out of range, written by hand, is the end of time.
 pub(crate) fn read(microseconds: i64) -> Timestamp {
     Timestamp::from_microsecond(microseconds).unwrap_or(Timestamp::MAX)
 }

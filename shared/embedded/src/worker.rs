@@ -1,4 +1,4 @@
-//! The loop that works the queue: it picks what is due and gives it to a handler, without polling.
+//! The loop that works the queue: it picks messages that are due and gives them to a handler, without polling.
 
 use std::{collections::HashMap, pin::pin, time::Duration};
 
@@ -10,16 +10,16 @@ use crate::{Limits, Store};
 
 /// Messages that one handler is given at most.
 const BATCH: usize = 16;
-/// When a message comes again that its handler left unsettled.
+/// The time after which a message comes again that its handler did not ack.
 const AGAIN: SignedDuration = SignedDuration::from_secs(1);
-/// The longest sleep, in case that the clock is set.
+/// The longest sleep, in case the clock is set.
 const NAP: Duration = Duration::from_mins(1);
 
-/// Works the queue until `shutdown` resolves; then picks nothing more, waits up to `grace` for the handlers that run, and ends
-/// those that don't come to an end.
+/// Works the queue until `shutdown` resolves. Then it picks nothing more, waits up to `grace` for the running handlers, and aborts the
+/// rest.
 ///
-/// A handler gets up to 16 messages of one lane and settles each by a commit of its own choosing. What it leaves unsettled, by
-/// returning or by a panic, is handed out again after a second. One loop per store, since it alone hears of changes.
+/// A handler gets up to 16 messages of one lane and acks each by a commit of its own. A message without an ack, after a return or a panic,
+/// is handed out again after a second. One loop per store, since one loop alone is notified of changes.
 pub async fn work<H, Fut>(
     store: Store,
     limits: Limits,
@@ -69,7 +69,7 @@ pub async fn work<H, Fut>(
     }
 }
 
-/// The handlers that run, each with what it was given.
+/// The running handlers, each with its messages.
 struct Running {
     store: Store,
     tasks: JoinSet<()>,
@@ -77,7 +77,7 @@ struct Running {
 }
 
 impl Running {
-    /// Hands back what a handler left; settled receipts say nothing any more.
+    /// Hands back the messages that a handler left. Receipts that were used have no effect any more.
     fn ended(&mut self, ended: Result<(Id, ()), JoinError>, now: Timestamp) {
         let id = match ended {
             Ok((id, ())) => id,
@@ -95,7 +95,7 @@ impl Running {
     }
 }
 
-/// One batch for each lane that has messages, so that a handler sees one kind.
+/// Splits messages into one batch for each lane, so that a handler sees one kind.
 fn by_lane(messages: Vec<Received>) -> impl Iterator<Item = Vec<Received>> {
     let mut lanes: [(Lane, Vec<Received>); 3] = [Lane::Events, Lane::Delivery, Lane::Retry].map(|lane| (lane, Vec::new()));
     for message in messages {

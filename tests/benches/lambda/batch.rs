@@ -1,4 +1,4 @@
-//! How long a batch takes against the slowest of its receivers: waiting is what Lambda bills.
+//! The time of a batch against its slowest receiver's: Lambda bills the waiting.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,12 @@ use tracking_tests::{
 
 use crate::path::{BATCH, Line, now};
 
-/// How long each receiver takes.
+/// The time that each receiver takes.
 const RECEIVER: Duration = Duration::from_millis(150);
 /// Batches that are measured.
 const BATCHES: usize = 20;
 
-/// How many times as long as its slowest receiver a full batch takes, usually and at worst.
+/// Returns the time of a full batch as a multiple of its slowest receiver's: the median and the maximum.
 #[expect(clippy::disallowed_methods, reason = "a bench measures")]
 pub(crate) async fn against_its_slowest() -> (f64, f64) {
     let receiver = Receiver::start(|_| Answer { after: RECEIVER, ..Answer::says(200, "ok") }).await;
@@ -26,7 +26,7 @@ pub(crate) async fn against_its_slowest() -> (f64, f64) {
         line.deliver().await;
         ratios.push(begun.elapsed().as_secs_f64() / RECEIVER.as_secs_f64());
     }
-    // The first one opens connections and reads the rule.
+    // The first batch opens connections and reads the rule.
     ratios.remove(0);
     assert_eq!(receiver.heard().len(), (BATCHES + 1) * BATCH, "each event is one postback");
     ratios.sort_unstable_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! A running function, with the runtime's API that it talks to.
+//! A running function, with the runtime API that it talks to.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -10,11 +10,11 @@ use tracking_tests::{bootstraps::bootstrap, cloud::Cloud, runtime_api::RuntimeAp
 
 use crate::cpu;
 
-/// A function that has asked for its first event. It is ended when this is dropped.
+/// A function that has asked for its first event. It ends when this is dropped.
 pub(crate) struct Function {
     api: RuntimeApi,
     process: Child,
-    /// From exec to that question.
+    /// The time from exec to its request for the first event.
     pub(crate) started_in: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Function {
         self.api.invoke(event).await
     }
 
-    /// The processor time that it has taken so far.
+    /// Returns the processor time that the function has used so far.
     pub(crate) fn cpu(&self) -> Duration {
         cpu::of(&self.process.id().to_string())
     }
@@ -43,7 +43,7 @@ impl Function {
 
 impl Drop for Function {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _gone = self.process.kill();
         let _reaped = self.process.wait();
     }

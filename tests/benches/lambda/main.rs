@@ -1,8 +1,7 @@
-//! Lambda's numbers, of release builds: how large the functions are, how soon they take their first event, and how much computing a
-//! postback takes from the bus to the receiver.
+//! The figures of the Lambda functions, of release builds: their sizes, the time until they take their first event, and the processor time
+//! of a postback from the bus to the receiver.
 //!
-//! `cargo bench --workspace --bench lambda`. It prints each number with its budget; a machine that does other things at the same
-//! time shows worse ones.
+//! `cargo bench --workspace --bench lambda`. It prints each figure with its budget; on a busy machine the figures are worse.
 
 mod batch;
 mod cpu;
@@ -15,12 +14,12 @@ use std::io::{self, Write as _};
 
 use tracking_tests::bootstraps::FUNCTIONS;
 
-/// How often each function is started.
+/// The number of starts of each function.
 const STARTS: usize = 20;
-/// How many postbacks are sent.
+/// The number of postbacks that are sent.
 const POSTBACKS: usize = 2_000;
 
-/// How the bench calls itself to be measured as one that only posts.
+/// The argument with which the bench runs itself to measure plain POSTs.
 const POST: &str = "post-only";
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! How much computing a postback takes: the functions' processor time from the bus to the receiver, against that of a POST alone.
+//! The processor time of a postback in the functions, from the bus to the receiver, against that of a plain POST.
 
 use std::{env, process::Command, time::Duration};
 
@@ -14,11 +14,11 @@ use crate::{POST, cpu, function::Function, say};
 /// Messages of one invocation.
 pub(crate) const BATCH: usize = 10;
 
-/// Microseconds of processor time.
+/// Processor time, in microseconds.
 pub(crate) struct Path {
-    /// A postback's, in each function.
+    /// The time of a postback, in each function.
     pub(crate) functions: Vec<(&'static str, f64)>,
-    /// A POST's of the same body to the same receiver.
+    /// The time of a POST of the same body to the same receiver.
     pub(crate) post: f64,
 }
 
@@ -27,12 +27,12 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Sends postbacks from the bus on, in full batches, and says what they took.
+/// Sends postbacks from the bus on, in full batches, and measures their processor time.
 pub(crate) async fn measure(postbacks: usize) -> Path {
     let receiver = Receiver::start(|_| Answer::says(200, "ok")).await;
     let cloud = Cloud::start(now);
     let line = Line::start(cloud, receiver.url()).await;
-    // What only the first ones take, such as connections, doesn't count.
+    // Costs of the first batch alone, such as connections, don't count.
     line.batch(0).await;
     let before = line.cpu();
     for number in 1..=postbacks / BATCH {
@@ -54,7 +54,7 @@ pub(crate) async fn measure(postbacks: usize) -> Path {
     Path { functions: functions.collect(), post: each(Duration::from_micros(micros)) }
 }
 
-/// The three functions on an event's way.
+/// The three functions on an event's way, in order.
 pub(crate) struct Line {
     cloud: Cloud,
     ingest: Function,
@@ -63,7 +63,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// The functions over this AWS, with a rule that posts to this receiver.
+    /// Starts the functions on this AWS, with a rule that posts to this receiver.
     pub(crate) async fn start(cloud: Cloud, url: &str) -> Self {
         make_rule(&Function::start("api", &cloud).await, url).await;
         Self {
@@ -106,7 +106,7 @@ impl Line {
     }
 }
 
-/// Posts so often, one after another, and says how many microseconds of processor time that took: this is a process of its own.
+/// Posts this many times, one after another, and prints the processor time in microseconds: this is a process of its own.
 pub(crate) async fn post(url: &str, count: usize) {
     let client = reqwest::Client::new();
     let once = async |number: usize| {

@@ -1,10 +1,10 @@
-//! How large the functions' packages are.
+//! The sizes of the functions' packages.
 
 use std::{fs, process::Command};
 
 use tracking_tests::bootstraps::bootstrap;
 
-/// Packs a file as a package of Lambda is packed, and says how large it is.
+/// Packs a file as a Lambda package, and prints its size.
 const ZIP: &str = "
 import io, sys, zipfile
 packed = io.BytesIO()
@@ -13,7 +13,7 @@ with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as package:
 print(len(packed.getvalue()))
 ";
 
-/// A function's size in megabytes, stripped and zipped.
+/// Returns a function's size in megabytes, stripped and zipped.
 pub(crate) fn of(function: &str) -> (f64, f64) {
     let binary = bootstrap(function);
     let stripped = fs::metadata(&binary).expect("it is built").len();

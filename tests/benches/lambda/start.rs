@@ -1,11 +1,11 @@
-//! How soon a function takes its first event.
+//! The time until a function takes its first event.
 
 use tracking_tests::cloud::Cloud;
 
 use crate::{function::Function, path::now};
 
-/// Milliseconds from exec to the first event: usually, and at worst. The key of the secrets is there already, as on every start but the
-/// very first of a stack.
+/// Returns the milliseconds from exec to the first event: the median and the maximum. The key of the secrets exists already, as on every
+/// start but the very first of a stack.
 pub(crate) async fn of(function: &str, starts: usize) -> (f64, f64) {
     let cloud = Cloud::start(now);
     Function::start("delivery", &cloud).await;

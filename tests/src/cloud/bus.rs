@@ -1,4 +1,4 @@
-//! EventBridge: what was put on the bus, in order.
+//! EventBridge: the events that were put on the bus, in order.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -18,20 +18,20 @@ const MOST_BYTES: usize = 1024 * 1024;
 /// An event as it was put on the bus.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BusEvent {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// When it happened.
+    /// The time of the event.
     pub time: Timestamp,
-    /// Who put it there.
+    /// The source.
     pub source: String,
-    /// What it is.
+    /// The detail-type.
     pub detail_type: String,
-    /// The rest.
+    /// The detail.
     pub detail: Value,
 }
 
 impl BusEvent {
-    /// The event as a target of a rule gets it.
+    /// Returns the event in the form that a rule's target gets.
     pub fn json(&self) -> Value {
         json!({
             "version": "0", "id": self.id, "source": self.source, "detail-type": self.detail_type, "time": self.time,
@@ -57,7 +57,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// As AWS reckons it.
+    /// Returns the size as AWS counts it.
     fn size(&self) -> usize {
         let texts = [&self.source, &self.detail_type, &self.detail];
         let time = if self.time.is_some() { 14 } else { 0 };
@@ -69,7 +69,7 @@ impl Entry {
             |what: &str| ("InvalidArgument", format!("Parameter {what} is not valid. Reason: {what} is a required argument."));
         let given = |text: Option<String>, what: &str| text.filter(|text| !text.is_empty()).ok_or_else(|| missing(what));
         if self.event_bus_name.as_deref() != Some(BUS) {
-            // AWS takes such an event and loses it; a test should hear of it.
+            // AWS accepts such an event and loses it; here the test fails.
             return Err(("InvalidArgument", format!("the one bus here is {BUS}, not {:?}", self.event_bus_name)));
         }
         let source = given(self.source, "Source")?;
@@ -125,7 +125,7 @@ pub(super) fn call(
     Ok(json!({"FailedEntryCount": failed, "Entries": told}))
 }
 
-/// A time as the protocol writes it: seconds since 1970, with a fraction.
+/// Reads a time in the protocol's form: seconds since 1970, with a fraction.
 fn moment(seconds: &Number) -> Option<Timestamp> {
     let time = SignedDuration::try_from_secs_f64(seconds.as_f64()?).ok()?;
     Timestamp::from_millisecond(i64::try_from((time.as_nanos() + 500_000).div_euclid(1_000_000)).ok()?).ok()

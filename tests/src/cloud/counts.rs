@@ -1,21 +1,21 @@
-//! What was called, and what AWS would bill for it.
+//! The calls, and the units that AWS would bill for them.
 
 use std::{collections::BTreeMap, fmt};
 
-/// What SQS and EventBridge bill as one: a started 64 KB of payload.
+/// The payload that SQS and EventBridge bill as one unit, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// The pollers' own calls, which no function makes.
+/// The prefix of the pollers' own calls, which no function makes.
 const POLLERS: &str = "Lambda.";
 
-/// What became of one kind of call.
+/// The counts of one action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// How often it was called, in vain too.
+    /// The number of calls, failed ones included.
     pub calls: u64,
-    /// Items, keys, messages or events in these calls.
+    /// The items, keys, messages or events in these calls.
     pub entries: u64,
-    /// What is billed, in halves of the action's unit: a read that may be stale costs half a read unit.
+    /// The billed units, in halves of the action's unit: an eventually consistent read costs half a read unit.
     pub halves: u64,
 }
 
@@ -24,42 +24,42 @@ pub struct Tally {
 pub struct Counts(BTreeMap<String, Tally>);
 
 impl Counts {
-    /// One action's tally, such as `DynamoDB.PutItem`; nothing if it was never called.
+    /// Returns one action's counts, such as those of `DynamoDB.PutItem`; zeros if it was never called.
     pub fn of(&self, action: &str) -> Tally {
         self.0.get(action).copied().unwrap_or_default()
     }
 
-    /// Every action that was called, the pollers' among them.
+    /// Returns every action that was called, those of the pollers included.
     pub fn actions(&self) -> impl Iterator<Item = (&str, Tally)> {
         self.0.iter().map(|(action, tally)| (action.as_str(), *tally))
     }
 
-    /// Calls of all actions together, without those of Lambda's pollers ([`super::Cloud::take`], [`super::Cloud::settle`]).
+    /// Returns the calls of all actions, without those of Lambda's pollers ([`super::Cloud::take`], [`super::Cloud::settle`]).
     pub fn total(&self) -> u64 {
         self.actions().filter(|(action, _)| !action.starts_with(POLLERS)).map(|(_, tally)| tally.calls).sum()
     }
 
-    /// Write units of the table and its index.
+    /// Returns the write units of the table and its index.
     pub fn write_units(&self) -> u64 {
         self.halves("DynamoDB.", Some("write units")) / 2
     }
 
-    /// Halves of read units of the table and its index.
+    /// Returns halves of read units of the table and its index.
     pub fn read_half_units(&self) -> u64 {
         self.halves("DynamoDB.", Some("read units"))
     }
 
-    /// SQS requests of the functions in started 64 KB.
+    /// Returns the SQS requests of the functions, one for each 64 KB begun.
     pub fn sqs_requests(&self) -> u64 {
         self.halves("SQS.", None) / 2
     }
 
-    /// SQS requests of Lambda's pollers in started 64 KB; without those that find nothing.
+    /// Returns the SQS requests of Lambda's pollers, one for each 64 KB begun; without receives that find nothing.
     pub fn poller_requests(&self) -> u64 {
         self.halves(POLLERS, None) / 2
     }
 
-    /// Events put on the bus in started 64 KB.
+    /// Returns the events put on the bus, one for each 64 KB begun.
     pub fn bus_events(&self) -> u64 {
         self.halves("EventBridge.", None) / 2
     }
@@ -78,7 +78,7 @@ impl Counts {
     }
 }
 
-/// What an action is billed in.
+/// Returns the unit in which an action is billed.
 fn unit(action: &str) -> &'static str {
     match action.split_once('.') {
         Some(("DynamoDB", "PutItem" | "DeleteItem" | "BatchWriteItem")) => "write units",
@@ -100,7 +100,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// What one call costs.
+/// The cost of one call.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Bill {
     pub(super) entries: u64,
@@ -108,24 +108,24 @@ pub(super) struct Bill {
 }
 
 impl Bill {
-    /// A request with this much payload: one, and one more for every 64 KB begun after the first.
+    /// Returns a request with this much payload: one, and one more for every 64 KB begun after the first.
     pub(super) fn request(entries: usize, bytes: usize) -> Self {
         Self { entries: entries as u64, halves: 2 * chunks(bytes) }
     }
 
-    /// Nothing but the call itself.
+    /// Returns the cost of the call alone.
     pub(super) fn call() -> Self {
         Self { entries: 0, halves: 2 }
     }
 
-    /// Adds units as AWS tells them: whole or half ones.
+    /// Adds units as AWS reports them: whole or half ones.
     pub(super) fn units(&mut self, units: f64) {
         let halves: u64 = format!("{:.0}", units * 2.0).parse().expect("units are not negative");
         self.halves += halves;
     }
 }
 
-/// How many started 64 KB are billed for this much; at least one.
+/// Returns the number of 64 KB chunks that are billed for this many bytes; at least one.
 pub(super) fn chunks(bytes: usize) -> u64 {
     bytes.div_ceil(CHUNK).max(1) as u64
 }

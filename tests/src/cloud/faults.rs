@@ -1,26 +1,26 @@
-//! What goes wrong to order: the process is killed at a call, or single calls and entries fail.
+//! Faults on request: the process is killed at a call, or single calls and entries fail.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::wire::Refused;
 use crate::crash::Cut;
 
-/// How a single call fails.
+/// The fault of a single call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is refused because there are too many; nothing takes effect.
+    /// The call is refused because there are too many; nothing takes effect.
     Throttled,
     /// The service has a fault of its own; nothing takes effect.
     InternalError,
     /// The connection ends without an answer; nothing takes effect.
     ConnectionDropped,
-    /// It takes effect, and the connection ends without an answer.
+    /// The call takes effect, and the connection ends without an answer.
     LostAnswer,
-    /// No answer ever comes; nothing takes effect.
+    /// The call is never answered; nothing takes effect.
     Hangs,
 }
 
-/// What is ordered for one call of an action.
+/// The order for one call of an action.
 #[derive(Debug)]
 pub(super) enum Order {
     Fault(Fault),
@@ -28,7 +28,7 @@ pub(super) enum Order {
     Leave(Vec<usize>),
 }
 
-/// What is to happen to the calls to come.
+/// The plan for the calls to come.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     cut: Option<(u64, Cut)>,
@@ -38,18 +38,18 @@ pub(super) struct Plan {
     failing: HashMap<String, Fault>,
 }
 
-/// What happens to one call.
+/// The outcome of one call.
 #[derive(Debug)]
 pub(super) enum Fate {
-    /// It is worked, but for these entries.
+    /// The call is worked, without these entries.
     Worked(Vec<usize>),
-    /// It is answered by this.
+    /// The call is refused with this answer.
     Refused(Refused),
     /// The connection ends, after the effect or without it.
     Dropped { worked: bool },
     /// The process dies with this call.
     Cut(Cut),
-    /// The process is dead, or the service is silent: nothing comes of it.
+    /// The process is dead, or the service is silent: there is no effect and no answer.
     Silence,
 }
 
@@ -102,7 +102,7 @@ impl Plan {
     }
 }
 
-/// As each service says that there are too many.
+/// Returns a service's error for too many calls.
 fn throttled(action: &str) -> Refused {
     let code = match service(action) {
         "DynamoDB" => "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
@@ -112,7 +112,7 @@ fn throttled(action: &str) -> Refused {
     Refused::new(400, code, "there are too many, as ordered")
 }
 
-/// As each service says that it failed.
+/// Returns a service's error for a fault of its own.
 fn internal(action: &str) -> Refused {
     let code = match service(action) {
         "DynamoDB" => "com.amazonaws.dynamodb.v20120810#InternalServerError",

@@ -16,7 +16,7 @@ use super::{
 /// Bytes of a data key.
 const KEY_BYTES: usize = 32;
 
-/// The key, and what it has done.
+/// The key.
 pub(super) struct MasterKey(RandomizedNonceKey);
 
 type Context = BTreeMap<String, String>;

@@ -1,5 +1,5 @@
-//! One standard queue: who is visible, in flight or delayed, by times that are given. Every step costs the logarithm of what it
-//! holds.
+//! One standard queue: the visible, delayed and in-flight messages, by times that the test gives. Every step costs the logarithm of the
+//! number of messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 /// Most messages in flight at once.
 const MOST_IN_FLIGHT: usize = 120_000;
-/// How long a message is kept at most.
+/// The time for which a message is kept.
 const RETENTION: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// How long a message is hidden once it was handed out, unless that is changed.
+/// The time for which a message is hidden after a receive, unless that is changed.
 const VISIBILITY: SignedDuration = SignedDuration::from_secs(900);
-/// How long a hand-out can be stretched, from its beginning.
+/// The longest time for which a received message can be hidden, from its receive.
 const LONGEST: SignedDuration = SignedDuration::from_secs(43_200);
 
-/// How many messages of a queue are where.
+/// The number of a queue's messages by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
     /// Waiting to be handed out.
@@ -26,7 +26,7 @@ pub struct Depth {
     pub delayed: usize,
 }
 
-/// A message as it stands in a queue.
+/// A message in a queue.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) body: String,
@@ -38,7 +38,7 @@ pub(super) struct Message {
     pub(super) received: Option<Timestamp>,
     pub(super) receives: u32,
     place: Place,
-    /// When it becomes visible, or has.
+    /// The time from which it is visible.
     until: Timestamp,
 }
 
@@ -66,14 +66,14 @@ impl Message {
     }
 }
 
-/// Why a hand-out can't be stretched.
+/// The reasons for which the visibility of a received message can't be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fixed {
     /// There is no such message, or it was handed out again since.
     Gone,
-    /// It is not in flight.
+    /// The message is not in flight.
     NotInFlight,
-    /// It would last longer than twelve hours from its beginning.
+    /// The message would be hidden for more than twelve hours from its receive.
     TooLong,
 }
 
@@ -92,12 +92,12 @@ impl Messages {
         self.all.insert(serial, message);
     }
 
-    /// Takes a message that came from another queue: visible at once, counted anew.
+    /// Adds a message that came from another queue: visible at once, with no receives.
     pub(super) fn set_aside(&mut self, serial: u64, message: Message, now: Timestamp) {
         self.send(serial, Message { place: Place::Visible, until: now, receives: 0, ..message });
     }
 
-    /// Hands out the next message; one that was handed out `most_receives` times already is given up instead.
+    /// Hands out the next message; after `most_receives` hand-outs it goes to the dead letters instead.
     pub(super) fn receive(&mut self, now: Timestamp, most_receives: Option<u32>) -> Option<(u64, Handed)> {
         self.advance(now);
         if self.flying.len() >= MOST_IN_FLIGHT {
@@ -116,14 +116,14 @@ impl Messages {
         Some((serial, Handed::Out(message.clone())))
     }
 
-    /// Ends a message, if this hand-out is its last; an earlier one does nothing, and no complaint comes of it.
+    /// Deletes a message, if this hand-out is its last; an earlier hand-out has no effect and no error.
     pub(super) fn delete(&mut self, serial: u64, receives: u32) {
         if self.all.get(&serial).is_some_and(|message| message.receives == receives) {
             self.remove(serial);
         }
     }
 
-    /// Makes a hand-out last for another time from now.
+    /// Changes the end of a hand-out to this time from now.
     pub(super) fn hide(&mut self, serial: u64, receives: u32, time: SignedDuration, now: Timestamp) -> Result<(), Fixed> {
         self.advance(now);
         let message = self.all.get(&serial).filter(|message| message.receives == receives).ok_or(Fixed::Gone)?;
@@ -143,20 +143,20 @@ impl Messages {
         Depth { visible: self.visible.len(), in_flight: self.flying.len(), delayed: self.delayed.len() }
     }
 
-    /// When the next message can be handed out: a time that has passed if there is one now.
+    /// Returns the time of the next possible hand-out: a past time if there is one now.
     pub(super) fn next_visible(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.advance(now);
         let first = |places: &BTreeSet<(Timestamp, u64)>| places.first().map(|(until, _)| *until);
         first(&self.visible).or_else(|| [first(&self.flying), first(&self.delayed)].into_iter().flatten().min())
     }
 
-    /// All messages in the order of sending.
+    /// Returns all messages in the order of sending.
     pub(super) fn messages(&mut self, now: Timestamp) -> impl Iterator<Item = (u64, &Message)> {
         self.advance(now);
         self.all.iter().map(|(serial, message)| (*serial, message))
     }
 
-    /// Moves those whose time has come, and drops those that are too old.
+    /// Makes messages visible whose time has come, and drops those that are too old.
     fn advance(&mut self, now: Timestamp) {
         while let Some((serial, _)) = self.all.first_key_value().filter(|(_, message)| message.sent + RETENTION <= now) {
             self.remove(*serial);
@@ -191,10 +191,10 @@ impl Messages {
     }
 }
 
-/// What comes of asking a queue for its next message.
+/// The result of a receive.
 #[derive(Debug)]
 pub(super) enum Handed {
     Out(Message),
-    /// It came too often: it goes to the dead letters.
+    /// The message was received too often: it goes to the dead letters.
     GivenUp(Message),
 }

@@ -1,4 +1,4 @@
-//! What Lambda does between a queue and a function: it receives, hands over, and deletes what did not fail.
+//! Lambda's work between a queue and a function: it receives messages, hands them over, and deletes those that did not fail.
 
 use jiff::Timestamp;
 use md5::{Digest, Md5};
@@ -19,19 +19,19 @@ const PER_CALL: usize = 10;
 pub struct Record {
     /// The queue it came from.
     pub queue: Queue,
-    /// The message's id: what a function names to say that it failed.
+    /// The message's id, by which a function reports a failure.
     pub message_id: String,
-    /// Names this hand-out.
+    /// The name of this hand-out.
     pub receipt_handle: String,
     /// The body.
     pub body: String,
-    /// How often it was handed out, this time among them.
+    /// The number of its receives, this one included.
     pub receives: u32,
-    /// When it was sent.
+    /// The time at which it was sent.
     pub sent: Timestamp,
-    /// When it was handed out for the first time.
+    /// The time at which it was first received.
     pub first_received: Timestamp,
-    /// Its group, if it was sent with one.
+    /// Its message group, if it has one.
     pub group: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl Record {
         }
     }
 
-    /// The record as it stands in the event of Lambda's mapping.
+    /// Returns the record in the form of Lambda's mapping.
     pub fn json(&self) -> Value {
         let mut attributes = json!({
             "ApproximateReceiveCount": self.receives.to_string(),
@@ -74,15 +74,15 @@ impl Record {
     }
 }
 
-/// The event that a function is invoked with for these records.
+/// Returns the event with which a function is invoked for these records.
 pub fn sqs_event(records: &[Record]) -> Value {
     json!({"Records": records.iter().map(Record::json).collect::<Vec<_>>()})
 }
 
-/// The ids that a function's answer names as failed.
+/// Returns the ids that a function's answer reports as failed.
 ///
 /// # Panics
-/// The answer is not that of a batch.
+/// The answer is not one to a batch.
 pub fn failures(answer: &Value) -> Vec<String> {
     let failures = answer["batchItemFailures"].as_array().expect("an answer lists its failures");
     let id = |failure: &Value| failure["itemIdentifier"].as_str().expect("a failure names a message").to_owned();
@@ -101,7 +101,7 @@ impl Cloud {
         records
     }
 
-    /// Deletes the records that are not named as failed; those stay until their time has passed.
+    /// Deletes the records that are not reported as failed; failed ones stay until their time has passed.
     pub fn settle(&self, records: &[Record], failures: &[String]) {
         let mut state = self.state();
         let done: Vec<_> = records.iter().filter(|record| !failures.contains(&record.message_id)).collect();
@@ -113,45 +113,45 @@ impl Cloud {
         }
     }
 
-    /// When the queue's next message can be taken; a time that has passed if there is one now.
+    /// Returns the time at which the queue's next message can be taken; a past time if there is one now.
     pub fn next_visible(&self, queue: Queue) -> Option<Timestamp> {
         let now = self.now();
         self.state().queues.of(queue).next_visible(now)
     }
 
-    /// How many messages are where.
+    /// Returns the number of a queue's messages by state.
     pub fn depth(&self, queue: Queue) -> Depth {
         let now = self.now();
         self.state().queues.of(queue).depth(now)
     }
 
-    /// The bodies of all messages of a queue, visible or not, in the order of sending.
+    /// Returns the bodies of all messages of a queue, visible or not, in the order of sending.
     pub fn messages(&self, queue: Queue) -> Vec<String> {
         let now = self.now();
         self.state().queues.of(queue).messages(now).map(|(_, message)| message.body.clone()).collect()
     }
 
-    /// The groups of all messages of a queue, in the order of sending.
+    /// Returns the groups of all messages of a queue, in the order of sending.
     pub fn groups(&self, queue: Queue) -> Vec<Option<String>> {
         let now = self.now();
         self.state().queues.of(queue).messages(now).map(|(_, message)| message.group.clone()).collect()
     }
 
-    /// The reasons that messages of a queue were put there with, in the order of sending.
+    /// Returns the reasons with which messages of a queue were put there, in the order of sending.
     pub fn reasons(&self, queue: Queue) -> Vec<Option<String>> {
         let now = self.now();
         let reason = |message: &Message| message.attributes.get("reason")?["StringValue"].as_str().map(str::to_owned);
         self.state().queues.of(queue).messages(now).map(|(_, message)| reason(message)).collect()
     }
 
-    /// Puts a message there as if somebody had sent it; answers its id.
+    /// Puts a message into a queue as another sender would. Returns its id.
     pub fn put(&self, queue: Queue, body: &str) -> String {
         let now = self.now();
         self.state().queues.put(queue, body, now)
     }
 }
 
-/// The digest that SQS tells of a body.
+/// Returns the digest that SQS reports for a body.
 pub(super) fn md5(body: &str) -> String {
     format!("{:032x}", u128::from_be_bytes(Md5::digest(body.as_bytes()).into()))
 }

@@ -1,4 +1,4 @@
-//! The wire: one endpoint for all services, told apart by the header that names the action.
+//! The wire: one endpoint for all services, distinguished by the header that names the action.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
@@ -18,16 +18,16 @@ use super::{
     wire::{Answer, Refused},
 };
 
-/// How a call ends for whoever made it.
+/// The end of a call, as its caller sees it.
 pub(super) enum Ending {
     Answered(Answer),
     /// The connection ends.
     Dropped,
-    /// Nothing ever comes.
+    /// There is no answer, and the connection stays open.
     Silence,
 }
 
-/// The connection is to end without an answer.
+/// The marker for a connection that must end without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection was dropped, as ordered")]
 struct Dropped;
@@ -70,7 +70,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn converse(stream: TcpStream, shared: Arc<Shared>) {
     stream.set_nodelay(true).expect("TCP can go without delay");
     let service = service_fn(|request| answer(shared.clone(), request));
-    // A client that goes away ends it, and so does a dropped connection.
+    // A client that goes away ends the connection, and so does `Dropped`.
     let _gone = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -93,7 +93,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     }
 }
 
-/// Service and action of a call in one of the JSON protocols.
+/// Returns service and action of a call in one of the JSON protocols.
 fn action(headers: &HeaderMap) -> Option<(&'static str, &str)> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     if !text(CONTENT_TYPE.as_str())?.starts_with("application/x-amz-json-1.") {

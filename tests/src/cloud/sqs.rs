@@ -1,4 +1,4 @@
-//! SQS: seven standard queues, and what AWS refuses.
+//! SQS: seven standard queues, with AWS's refusals.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,24 +28,24 @@ pub enum Queue {
     Events,
     /// First tries.
     Delivery,
-    /// Whatever waits.
+    /// Messages of everything later: retries and waits.
     Retry,
-    /// Bad events with their faults.
+    /// Invalid events with their faults.
     Rejected,
-    /// What the events queue gave up.
+    /// The dead letters of the events queue.
     EventsDead,
-    /// What the delivery queue gave up.
+    /// The dead letters of the delivery queue.
     DeliveryDead,
-    /// What the retry queue gave up.
+    /// The dead letters of the retry queue.
     RetryDead,
 }
 
 impl Queue {
-    /// All of them.
+    /// All queues.
     pub const ALL: [Self; 7] =
         [Self::Events, Self::Delivery, Self::Retry, Self::Rejected, Self::EventsDead, Self::DeliveryDead, Self::RetryDead];
 
-    /// The queue's name.
+    /// Returns the queue's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Events => "tracking-events",
@@ -58,12 +58,12 @@ impl Queue {
         }
     }
 
-    /// Its ARN.
+    /// Returns the queue's ARN.
     pub fn arn(self) -> String {
         format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{}", self.name())
     }
 
-    /// After how many hand-outs a message is given up, and where it goes then.
+    /// Returns the number of receives after which a message is dead-lettered, and the queue for it.
     fn redrive(self) -> Option<(u32, Self)> {
         match self {
             Self::Events => Some((5, Self::EventsDead)),
@@ -130,7 +130,7 @@ struct Attributes {
     attribute_names: Vec<String>,
 }
 
-/// Why one entry of a batch is refused.
+/// The fault of one entry of a batch.
 type Fault = (&'static str, String);
 
 impl Queues {
@@ -170,7 +170,7 @@ impl Queues {
         self.all.get_mut(&queue).expect("every queue has its messages")
     }
 
-    /// Hands out at most this many messages; those given up meanwhile go to the dead letters.
+    /// Hands out at most this many messages; messages that were received too often go to the dead letters.
     pub(super) fn receive(&mut self, queue: Queue, most: usize, now: Timestamp) -> Vec<Record> {
         let mut records = Vec::new();
         while records.len() < most {
@@ -186,7 +186,7 @@ impl Queues {
         records
     }
 
-    /// Puts a message there as if somebody had sent it; answers its id.
+    /// Puts a message into a queue as another sender would. Returns its id.
     pub(super) fn put(&mut self, queue: Queue, body: &str, now: Timestamp) -> String {
         self.push(queue, Message::new(body.to_owned(), None, now, SignedDuration::ZERO))
     }
@@ -264,7 +264,7 @@ impl Queues {
     }
 }
 
-/// What holds for every batch: its queue is there, it has 1 to 10 entries, and their ids are good and distinct.
+/// Checks every kind of batch: its queue exists, it has 1 to 10 entries, and their ids are valid and distinct.
 fn begin<E>(batch: &Batch<E>, id: impl Fn(&E) -> &String) -> Result<Queue, Refused> {
     let queue = named(&batch.queue_url)?;
     if batch.entries.is_empty() {
@@ -286,7 +286,7 @@ fn begin<E>(batch: &Batch<E>, id: impl Fn(&E) -> &String) -> Result<Queue, Refus
     Ok(queue)
 }
 
-/// What holds for the messages of a batch together.
+/// Checks the messages of a batch together.
 fn check_bodies(entries: &[Send], bytes: usize) -> Result<(), Refused> {
     if bytes > MOST_BYTES {
         let why = format!("Batch requests cannot be longer than {MOST_BYTES} bytes. You have sent {bytes} bytes.");
@@ -301,7 +301,7 @@ fn check_bodies(entries: &[Send], bytes: usize) -> Result<(), Refused> {
     }
 }
 
-/// Works a batch entry by entry; those to be left out fail by a fault of the service.
+/// Works a batch entry by entry; entries in `leave` fail by a fault of the service.
 fn each<E>(
     entries: Vec<E>,
     leave: &[usize],
@@ -332,17 +332,17 @@ fn named(url: &str) -> Result<Queue, Refused> {
     queue.ok_or_else(|| Refused::sqs("QueueDoesNotExist", "The specified queue does not exist."))
 }
 
-/// Characters that a message may hold: those of XML 1.0.
+/// Returns true for characters that a message may hold: those of XML 1.0.
 fn allowed(char: char) -> bool {
     matches!(char, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// A message's id.
+/// Returns a message's id.
 pub(super) fn message_id(serial: u64) -> String {
     format!("00000000-0000-4000-8000-{serial:012x}")
 }
 
-/// Names one hand-out.
+/// Returns the handle of one hand-out.
 pub(super) fn handle(serial: u64, receives: u32) -> String {
     format!("AQEB-{serial:x}-{receives:x}")
 }

@@ -1,4 +1,4 @@
-//! DynamoDB: the one table, on an engine that knows its rules; what each call costs is told beside its answer.
+//! DynamoDB: the one table, on an engine that knows its rules; it reports the cost of each call beside its answer.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub(super) struct Table(Database);
 type Attributes = HashMap<String, AttributeValue>;
 
 impl Table {
-    /// The table as the stack makes it.
+    /// Makes the table as the stack does.
     pub(super) fn new() -> Self {
         let database = Database::memory().expect("a database in memory");
         let text = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
@@ -87,7 +87,7 @@ impl Table {
         }
     }
 
-    /// Every item, in the protocol's form.
+    /// Returns every item, in the protocol's form.
     pub(super) fn items(&self) -> Vec<Value> {
         let mut items = Vec::new();
         let mut from = None;
@@ -102,7 +102,7 @@ impl Table {
         }
     }
 
-    /// A failed condition costs as much as the write would have.
+    /// Bills a failed condition: it costs as much as the write would have.
     fn refused(&self, error: &DynoxideError, key: Attributes, new: Option<usize>, bill: &mut Bill) -> Refused {
         if matches!(error, DynoxideError::ConditionalCheckFailedException(..)) {
             let request = GetItemRequest { table_name: TABLE.to_owned(), key, ..GetItemRequest::default() };
@@ -113,10 +113,10 @@ impl Table {
     }
 }
 
-/// Reads a request, and has its cost told.
+/// Reads a request, and asks for its cost.
 fn measured<T: DeserializeOwned>(body: &str) -> Result<T, Refused> {
     let faulty = |error: serde_json::Error| {
-        // The engine marks what it refuses while it reads.
+        // The engine marks the faults that it finds while it parses.
         let text = error.to_string();
         match text.split_once(':').filter(|(mark, _)| mark.starts_with("VALIDATION")) {
             Some((_, why)) => Refused::bad("com.amazon.coral.validate#ValidationException", why),
@@ -128,7 +128,7 @@ fn measured<T: DeserializeOwned>(body: &str) -> Result<T, Refused> {
     serde_json::from_value(request).map_err(faulty)
 }
 
-/// An answer without the cost, unless that was asked for.
+/// Returns an answer without the cost, unless the request asked for it.
 fn shown(body: &str, told: &impl Serialize) -> Value {
     let mut told = json!(told);
     if !body.contains("ReturnConsumedCapacity") {
@@ -137,8 +137,8 @@ fn shown(body: &str, told: &impl Serialize) -> Value {
     told
 }
 
-/// Works a batch without some of its entries, and tells those as not processed. Where entries are listed under a name, what
-/// stands beside that list goes with both parts.
+/// Works a batch without some of its entries, and reports those as not processed. If entries are listed under a name, the fields beside
+/// that list go with both parts.
 fn parted(body: &str, leave: &[usize], list: Option<&str>, name: &str, work: impl FnOnce(&str) -> Answer) -> Answer {
     if leave.is_empty() {
         return work(body);

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// What an action answers.
+/// The answer of an action.
 pub(super) type Answer = Result<Value, Refused>;
 
 /// An answer that refuses a call.
@@ -11,7 +11,7 @@ pub(super) type Answer = Result<Value, Refused>;
 pub(super) struct Refused {
     pub(super) status: u16,
     pub(super) body: Value,
-    /// The code by its former name, in a header.
+    /// The error's code by its former name, in a header.
     pub(super) query_error: Option<String>,
 }
 
@@ -20,12 +20,12 @@ impl Refused {
         Self { status, body: json!({"__type": code, "message": message}), query_error: None }
     }
 
-    /// A fault of the caller.
+    /// Returns a fault of the caller.
     pub(super) fn bad(code: &str, message: &str) -> Self {
         Self::new(400, code, message)
     }
 
-    /// A fault of SQS's caller. The client goes by the name that it had before SQS spoke JSON.
+    /// Returns a fault of SQS's caller. The client knows the error by its name from before SQS used JSON.
     pub(super) fn sqs(code: &str, message: &str) -> Self {
         let former = match code {
             "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue".to_owned(),
@@ -36,13 +36,13 @@ impl Refused {
         Self { query_error: Some(format!("{former};Sender")), ..refused }
     }
 
-    /// An action that this AWS doesn't have.
+    /// Returns the fault for an action that this AWS doesn't have.
     pub(super) fn unknown(action: &str) -> Self {
         Self::bad("UnknownOperationException", &format!("this AWS knows no {action}"))
     }
 }
 
-/// Reads a request; a field that is not known here is refused, for it would go unheeded.
+/// Reads a request; an unknown field is refused, since it would be ignored.
 pub(super) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Refused> {
     serde_json::from_str(body).map_err(|error| Refused::bad("SerializationException", &error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! The target `claims`: any bytes as a token, and any claims with a signature that counts.
+//! The target `claims`: any bytes as a token, and any claims with a valid signature.
 
 use aws_lc_rs::hmac;
 use axum::{
@@ -15,8 +15,8 @@ use super::{
 
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 
-/// Calls the API with any text as the `Authorization` header, with any token, or with any claims that its own key signed. Only claims
-/// that say so let a caller in, and only as what they say.
+/// Calls the API with any text as the `Authorization` header, with any token, or with any claims that its own key signed. Only suitable
+/// claims let a caller in, and only as the caller that they name.
 pub fn claims(data: &[u8]) {
     let mut parts = Parts::of(data);
     match parts.choice() % 4 {
@@ -27,7 +27,7 @@ pub fn claims(data: &[u8]) {
     }
 }
 
-/// A header that nobody signed lets nobody in.
+/// Checks that a header without a signature lets no caller in.
 fn unsigned(header: &[u8]) {
     if !is_ours(header) {
         let status = on_site(|site| ask(site, "/deliveries/none", header));
@@ -35,7 +35,7 @@ fn unsigned(header: &[u8]) {
     }
 }
 
-/// True if the header holds a token with a signature of our key: an input may be one.
+/// Returns true if the header holds a token with a signature of our key: an input may be one.
 fn is_ours(header: &[u8]) -> bool {
     let text = String::from_utf8_lossy(header);
     let token = text.split_once(' ').map_or("", |(_, token)| token.trim());
@@ -58,7 +58,7 @@ fn signed(header: &[u8], claims: &[u8]) {
     });
 }
 
-/// The claims of whom was let in say what they have to, and show it what they say.
+/// Checks the claims of a caller who was let in: the required ones are there, and the caller sees only what they allow.
 fn let_in(site: &Site, header: &[u8], claims: &[u8], token: &[u8]) {
     let header = json::parse_lenient(header).expect("the header is JSON");
     assert_eq!(header["alg"], "HS256");
@@ -84,7 +84,7 @@ fn names(claim: &Value, name: &str) -> bool {
     *claim == name || claim.as_array().is_some_and(|all| all.iter().any(|one| *one == name))
 }
 
-/// The status of a GET with this `Authorization` header; `None` if no header can hold it.
+/// Returns the status of a GET with this `Authorization` header; `None` if no header can hold it.
 fn ask(site: &Site, path: &str, header: &[u8]) -> Option<StatusCode> {
     let value = HeaderValue::from_bytes(header).ok()?;
     let request = Request::get(path).header("authorization", value).body(Body::empty()).ok()?;

@@ -1,7 +1,7 @@
-//! The target `cursor`: any text where a client gives back what a list gave it.
+//! The target `cursor`: any text in place of the cursors and ids that lists return to clients.
 //!
-//! A cursor is asked of the API itself: nothing that a client writes there is a fault of ours, shows an affiliate what is another's, or
-//! leads to a page whose own cursor the API doesn't take.
+//! The target asks the API itself. No text of a client causes a fault of ours, shows an affiliate another's rows, or leads to a page whose
+//! own cursor the API refuses.
 
 use axum::{
     body::Body,
@@ -16,7 +16,7 @@ use super::{
     site::{Site, on_site},
 };
 
-/// Asks the lists and the paths that take an id for any text. The first part chooses which, the second one the caller.
+/// Asks the lists and the paths with an id for any text. The first part chooses the path, the second one the caller.
 pub fn cursor(data: &[u8]) {
     let mut parts = Parts::of(data);
     let (place, who) = (parts.choice(), parts.choice());
@@ -40,7 +40,7 @@ pub fn cursor(data: &[u8]) {
     });
 }
 
-/// A page, and the one that its cursor leads to.
+/// Asks for a page, and for the page of its cursor.
 fn list(site: &Site, token: &str, path: &str) {
     let (status, page) = site.get(token, path);
     assert!(allowed(status), "{path}: {status} {page}");
@@ -57,7 +57,7 @@ fn list(site: &Site, token: &str, path: &str) {
     }
 }
 
-/// An affiliate without rules sees none, and another's rule is in nobody else's list.
+/// Checks that an affiliate without rules sees none, and that another affiliate doesn't see the admin's rule.
 fn shows_its_own(site: &Site, token: &str, path: &str, page: &Value) {
     if token == site.stranger {
         assert_eq!(page["items"].as_array().map(Vec::len), Some(0), "{path}: {page}");
@@ -67,7 +67,7 @@ fn shows_its_own(site: &Site, token: &str, path: &str, page: &Value) {
     }
 }
 
-/// A rejected event stays rejected, whatever it is called.
+/// Checks that a rejected event stays rejected, by whatever id it is asked for.
 fn resubmit(site: &Site, token: &str, id: &str) {
     let request = Request::post(format!("/events/rejected/{id}/resubmit")).header("authorization", format!("Bearer {token}"));
     let Ok(request) = request.body(Body::empty()) else { return };
@@ -81,7 +81,7 @@ fn delivery(site: &Site, token: &str, id: &str) {
     assert!(token != site.stranger || status != StatusCode::OK, "{id}: {told}");
 }
 
-/// The answer to a client's text: never a fault of ours.
+/// Returns true for the allowed answers to a client's text: never a fault of ours.
 fn allowed(status: StatusCode) -> bool {
     status == StatusCode::OK || status.is_client_error()
 }

@@ -6,7 +6,7 @@ use tracking_core::{
     json::{self, Value},
 };
 
-/// Reads any bytes as an event. One that is read is written and read again as the same, and so is everything that follows from it.
+/// Reads any bytes as an event. An accepted event is the same after writing and reading, and so are all events that follow from it.
 pub fn event(data: &[u8]) {
     let envelope = match Envelope::parse(data) {
         Ok(envelope) => envelope,
@@ -34,7 +34,7 @@ fn wrapped(detail_type: &str, detail: &str) -> Value {
     json::parse(text.as_bytes()).expect("what is written can be read")
 }
 
-/// The events of a change, as messages of a queue carry them.
+/// Checks the events of a change, as queue messages carry them.
 fn follows_from(change: &Change) {
     assert_eq!(Change::parse_given(&Value::from_serialize(change).expect("a change can be written"), ""), Ok(change.clone()));
     for event in change.events() {

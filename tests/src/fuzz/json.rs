@@ -1,8 +1,8 @@
 //! The target `json`: our reader beside `serde_json`.
 //!
-//! Both take the same documents, but for these differences, each of which is checked: ours bounds depth and the number of values and
-//! takes numbers of any size; reading strictly it refuses repeated keys. What `serde_json` passes over unread it doesn't decode, so that
-//! it lets halves of surrogate pairs and bytes that are no UTF-8 through there.
+//! Both accept the same documents, with these differences, each of which is checked: our reader bounds depth and the number of values, and
+//! takes numbers of any size; in strict mode it refuses repeated keys. `serde_json` doesn't decode values that it skips, so there it
+//! accepts halves of surrogate pairs and bytes that are not UTF-8.
 
 use std::{collections::HashSet, fmt};
 
@@ -12,7 +12,7 @@ use serde::{
 };
 use tracking_core::json::{self, JsonError, MAX_DEPTH, MAX_VALUES, Value};
 
-/// Reads any bytes with our reader and with `serde_json`, and compares what they say.
+/// Reads any bytes with our reader and with `serde_json`, and compares the results.
 pub fn json(data: &[u8]) {
     let ours = json::parse_lenient(data);
     let tree = serde_json::from_slice::<Tree>(data);
@@ -36,7 +36,7 @@ pub fn json(data: &[u8]) {
     entries(data, &value);
 }
 
-/// A written document is read as the same document, and written the same again.
+/// Checks that a written document is read as the same document, and written the same again.
 fn reads_back(value: &Value) {
     let written = value.to_string();
     let again = json::parse_lenient(written.as_bytes()).expect("what is written can be read");
@@ -44,7 +44,7 @@ fn reads_back(value: &Value) {
     assert_eq!(again.to_string(), written);
 }
 
-/// Reading strictly gives the same value, unless a key is repeated.
+/// Checks that strict reading gives the same value, unless a key is repeated.
 fn strictly(data: &[u8], value: &Value) {
     match json::parse(data) {
         Ok(strict) => assert!(strict == *value && !repeats_a_key(value)),
@@ -52,7 +52,7 @@ fn strictly(data: &[u8], value: &Value) {
     }
 }
 
-/// A list is split into the texts of its entries.
+/// Checks that a list is split into the texts of its entries.
 fn entries(data: &[u8], value: &Value) {
     let split = json::elements(data, usize::MAX);
     let Value::Array(entries) = value else {
@@ -72,7 +72,7 @@ fn passes_a_bound(error: &JsonError, tree: &Tree) -> bool {
     (told.contains("nested deeper than") && depth > MAX_DEPTH) || (told.contains("more than") && values > MAX_VALUES)
 }
 
-/// True for the faults that only those find who decode a text, and for those of our bounds.
+/// Returns true for the faults that only a decoder of texts finds, and for those of our bounds.
 fn is_not_decoded(error: &JsonError) -> bool {
     let told = error.to_string();
     ["half of a surrogate pair", "not UTF-8", "nested deeper than", "more than"].iter().any(|fault| told.contains(fault))
@@ -89,7 +89,7 @@ fn repeats_a_key(value: &Value) -> bool {
     }
 }
 
-/// The digits of all numbers, in the order of the document.
+/// Returns the digits of all numbers, in the order of the document.
 fn digits_of(value: &Value) -> Vec<&str> {
     match value {
         Value::Number(number) => vec![number.as_str()],
@@ -99,7 +99,7 @@ fn digits_of(value: &Value) -> Vec<&str> {
     }
 }
 
-/// The digits of all numbers of a text that is JSON: the runs outside of strings that hold a digit.
+/// Returns the digits of all numbers of a text that is JSON: the runs outside of strings that hold a digit.
 fn digits_in(data: &[u8]) -> Vec<&str> {
     let mut found = Vec::new();
     let (mut at, mut in_string) = (0, false);
@@ -120,7 +120,7 @@ fn digits_in(data: &[u8]) -> Vec<&str> {
     found
 }
 
-/// A document as `serde_json` tells it, in which no key has a meaning.
+/// A document as `serde_json` reads it, in which no key has a special meaning.
 #[derive(Debug)]
 enum Tree {
     Null,
@@ -133,7 +133,7 @@ enum Tree {
 }
 
 impl Tree {
-    /// The depth of the deepest value, 0 for the document itself, and the number of values.
+    /// Returns the depth of the deepest value, 0 for the document itself, and the number of values.
     fn size(&self) -> (usize, usize) {
         let inside = |sizes: &mut dyn Iterator<Item = (usize, usize)>| {
             sizes.fold((0, 1), |(depth, values), (inner, more)| (depth.max(inner + 1), values + more))

@@ -1,7 +1,7 @@
-//! Fuzz targets: a function each that takes any bytes and asserts what must hold of them.
+//! Fuzz targets: functions that take any bytes and assert what must hold of them.
 //!
-//! The crate in `fuzz/` hands these functions to libFuzzer, `tests/tests/engine/edges/corpus.rs` runs them over the kept corpus. The module uses
-//! nothing else of this crate, so that `fuzz/` includes it without the rest.
+//! The crate in `fuzz/` hands these functions to libFuzzer; `tests/tests/engine/edges/corpus.rs` runs them over the kept corpus. The module
+//! uses nothing else of this crate, so that `fuzz/` can include it alone.
 
 mod claims;
 mod cursor;

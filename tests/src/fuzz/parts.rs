@@ -1,4 +1,4 @@
-//! Inputs that are several texts: what a fuzzer's bytes stand for.
+//! Inputs that consist of several texts: the parts of a fuzzer's bytes.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ impl<'d> Parts<'d> {
         Self(Some(data))
     }
 
-    /// The bytes of the next part.
+    /// Returns the bytes of the next part.
     pub(super) fn bytes(&mut self) -> &'d [u8] {
         let rest = self.0.take().unwrap_or_default();
         match rest.iter().position(|byte| *byte == SEPARATOR) {
@@ -25,23 +25,23 @@ impl<'d> Parts<'d> {
         }
     }
 
-    /// All bytes that are left, separators included.
+    /// Returns all remaining bytes, separators included.
     pub(super) fn rest(&mut self) -> &'d [u8] {
         self.0.take().unwrap_or_default()
     }
 
-    /// The next part as text, what is no UTF-8 replaced.
+    /// Returns the next part as text, with replacements for bytes that are not UTF-8.
     pub(super) fn text(&mut self) -> Cow<'d, str> {
         String::from_utf8_lossy(self.bytes())
     }
 
-    /// The next part as a text that an event can carry: at most 2 048 bytes.
+    /// Returns the next part as a text that an event can carry: at most 2 048 bytes.
     pub(super) fn value(&mut self) -> String {
         let text = self.text();
         text[..text.floor_char_boundary(2_048)].to_owned()
     }
 
-    /// The first byte of the next part, 0 if it is empty.
+    /// Returns the first byte of the next part, 0 if it is empty.
     pub(super) fn choice(&mut self) -> usize {
         self.bytes().first().copied().unwrap_or_default().into()
     }

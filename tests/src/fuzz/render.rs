@@ -89,7 +89,7 @@ fn as_template(text: &str, place: Place, allowed: Allowed, attempt: &Attempt, va
     }
 }
 
-/// A request with these members, if they can be read, with its values; `None` also where a value can't stand in its place.
+/// Renders a request with these members, if they can be read; `None` also if a value can't be used in its place.
 fn rendered(members: &Value, attempt: &Attempt) -> Option<Rendered> {
     let allowed = Allowed { admin: true, ..Allowed::default() };
     let mut faults = Faults::default();
@@ -120,7 +120,7 @@ fn is_control(c: char) -> bool {
     c.is_ascii_control() && c != '\t'
 }
 
-/// Returns true if the text is one macro that asks for its encoding, so that nothing but a value stands in its place.
+/// Returns true if the text is one macro that asks for its encoding, so that the place holds a value alone.
 fn is_one_value(text: &str) -> bool {
     let is_macro = text.starts_with('{') && text.ends_with('}') && !text.contains("|raw") && !text.contains("omit_if_empty");
     let template = Template::parse(text, Place::Plain, Allowed { admin: true, ..Allowed::default() });

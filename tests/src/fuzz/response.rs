@@ -14,12 +14,12 @@ use super::{
     site::{Attempt, now, plain_event},
 };
 
-/// The longest text that an answer may tell.
+/// The longest text that response data may have, in bytes.
 const LONGEST_TOLD: usize = 2_048;
 /// The longest value of a variable, in bytes.
 const LONGEST_VARIABLE: usize = 8 * 1_024;
 
-/// Rules that ask everything of a body, whatever the input's own rules are.
+/// Rules that read every part of a body, whatever the input's own rules are.
 const ASKING: &str = r#"{"rules":[
     {"when":[{"source":"body","key":"a","operator":"between","value":"1","value2":"2.50"}],"then":"delivered",
         "set":{"result":"{body.result}","payout":"{body.payout}","value":"{body.value}","external_id":"{body.id}",
@@ -32,8 +32,8 @@ const ASKING: &str = r#"{"rules":[
     {"when":[{"operator":"always"}],"then":"delivered","set":{"result":"{body.result}","payout":"{body.payout|number:2}",
         "variables":{"whole":"{body.list}"}}}],"otherwise":"failed"}"#;
 
-/// Judges an answer by the rules of the input and by some that ask everything. The parts are the status, rules, the URL that was sent,
-/// a path, the headers a line each, and the body.
+/// Judges an answer by the rules of the input and by `ASKING`. The parts are the status, the rules, the URL that was sent, a path, the
+/// headers one a line, and the body.
 pub fn response(data: &[u8]) {
     let mut parts = Parts::of(data);
     let status = parts.text().trim().parse().unwrap_or(200);
@@ -70,7 +70,7 @@ fn by_rules(document: &Value, answer: &Answer, url: &str, attempt: &Attempt) {
     }
 }
 
-/// Answer rules that are written and read again as the same.
+/// Reads answer rules, and checks that they are the same after writing and reading.
 fn read(document: &Value, owner: &Owner) -> Option<AnswerRules> {
     let mut faults = Faults::default();
     let rules = AnswerRules::parse(Some(document), "/answer", owner, Within::OneRequest, &mut faults);
@@ -78,7 +78,7 @@ fn read(document: &Value, owner: &Owner) -> Option<AnswerRules> {
         return None;
     }
     let written = rules.document();
-    // Faults know how much of the budget of expressions is used up.
+    // Faults hold the used part of the budget of expressions.
     let mut faults = Faults::default();
     let again = AnswerRules::parse(Some(&written), "/answer", owner, Within::OneRequest, &mut faults);
     assert!(faults.is_empty(), "{written} is refused: {faults}");

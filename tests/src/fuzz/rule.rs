@@ -11,8 +11,8 @@ use tracking_core::{
     tracking_api::{Definition, MAX_RULE_BYTES, Settings, TrackingApi, changes, copy, keeps_owner, merge_patch, owner_of_new},
 };
 
-/// Reads any bytes as a rule of an admin and of an affiliate, and as a patch of one. One that is read is written and read again as the
-/// same.
+/// Reads any bytes as a rule of an admin and of an affiliate, and as a patch of one. An accepted rule is the same after writing and
+/// reading.
 pub fn rule(data: &[u8]) {
     let Ok(document) = json::parse(data) else { return };
     let affiliate = Caller::Affiliate("aff_7".parse().expect("it is an id"));
@@ -44,7 +44,7 @@ fn as_rule(document: &Value, owner: &Owner, settings: Settings) {
     assert_eq!(read, written);
     let again = match Definition::parse(&read, owner, &settings) {
         Ok(again) => again,
-        // The defaults that are written out make it longer.
+        // The written defaults make the rule longer.
         Err(faults) if text.len() > MAX_RULE_BYTES => return assert!(faults.to_string().contains("too many for a rule")),
         Err(faults) => panic!("{text} is refused: {faults}"),
     };
@@ -59,7 +59,7 @@ fn as_rule(document: &Value, owner: &Owner, settings: Settings) {
     shown(rule, owner, settings);
 }
 
-/// The resource as people see it can be written back.
+/// Checks that the resource that people see can be written back.
 fn shown(rule: Definition, owner: &Owner, settings: Settings) {
     let id = "trk_1".parse().expect("it is an id");
     let mut written = rule.document();
@@ -69,14 +69,14 @@ fn shown(rule: Definition, owner: &Owner, settings: Settings) {
     let Ok(again) = Definition::parse(&view, owner, &settings) else {
         return assert!(written.to_string().len() > MAX_RULE_BYTES);
     };
-    // What lacks something reads inactive; the engine knows that it was asked to be active.
+    // An incomplete rule reads inactive; the engine knows that it was meant to be active.
     if view.get("inactive_reason").is_some() {
         written["active"] = false.into();
     }
     assert_eq!(again.document(), written);
 }
 
-/// The document as a patch of a plain rule, and of itself.
+/// Applies the document as a patch to a plain rule, and to itself.
 fn as_patch(patch: &Value, owner: &Owner) {
     let plain = json::parse(br#"{"name":"r","request":{"url":"https://a.example/{pcid}"}}"#).expect("it is JSON");
     let plain = Definition::parse(&plain, owner, &Settings::default()).expect("it is a rule");

@@ -1,4 +1,4 @@
-//! The surroundings of the inputs: an event with room for hostile values, the scope of an attempt, and an API with something in it.
+//! The surroundings of the inputs: an event with room for hostile values, the scope of an attempt, and an API with some data.
 
 use std::{
     cell::LazyCell,
@@ -39,7 +39,7 @@ pub(super) fn now() -> Timestamp {
     "2026-11-22T09:00:00Z".parse().expect("it is a time")
 }
 
-/// A change with every field, as JSON.
+/// Returns a change with every field, as JSON.
 pub(super) fn detail(number: u32, affiliate: &str) -> Value {
     json!({
         "change_id": format!("chg_{number}"), "occurred_at": "2026-11-22T08:59:59.120Z",
@@ -53,7 +53,7 @@ pub(super) fn detail(number: u32, affiliate: &str) -> Value {
             "payout": "5.00", "revenue": "8.00", "currency": "CZK"}]})
 }
 
-/// The last event of a change with every field.
+/// Returns the last event of a change with every field.
 pub(super) fn plain_event() -> Event {
     static EVENT: LazyLock<Event> = LazyLock::new(|| {
         let change = Change::parse_detail(&detail(1, "aff_7"), "").expect("it is a change");
@@ -75,7 +75,7 @@ impl Attempt {
         Self { event, secrets, variables: BTreeMap::from([("ticket".to_owned(), variable)]) }
     }
 
-    /// The scope of one rendering or one judgement, with all its steps left.
+    /// Returns the scope of one rendering or one judgement, with all its steps left.
     pub(super) fn scope(&self) -> Scope<'_> {
         Scope {
             event: &self.event,
@@ -105,9 +105,9 @@ pub(super) struct Site {
     pub(super) admin: String,
     /// The token of an affiliate with a rule.
     pub(super) affiliate: String,
-    /// The token of an affiliate that has nothing.
+    /// The token of an affiliate without data.
     pub(super) stranger: String,
-    /// Cursors that the API gave out, each with its list.
+    /// Cursors that the API returned, each with its list.
     pub(super) cursors: Vec<(String, String)>,
     _folder: TempDir,
 }
@@ -165,7 +165,7 @@ impl Site {
         })
     }
 
-    /// Notes the ids and the cursors that the lists give.
+    /// Notes the ids and the cursors that the lists return.
     fn look_around(&mut self) {
         let first = |list: &str, site: &Self| {
             let (status, page) = site.get(&site.admin, &format!("{list}?limit=1"));
@@ -185,17 +185,17 @@ impl Site {
         }
     }
 
-    /// Asks for a path with a token; the status and the document.
+    /// Gets a path with a token. Returns the status and the document.
     pub(super) fn get(&self, token: &str, path: &str) -> (StatusCode, Value) {
         let request = Request::builder().uri(path).header("authorization", format!("Bearer {token}"));
         match request.body(Body::empty()) {
             Ok(request) => self.send(request),
-            // No server gets such a request.
+            // Such a request can't be sent to a server.
             Err(_) => (StatusCode::BAD_REQUEST, Value::Null),
         }
     }
 
-    /// Sends a request; the status and the document.
+    /// Sends a request. Returns the status and the document.
     pub(super) fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
         self.runtime.block_on(async {
             let response = self.router.clone().oneshot(request).await.expect("the router has no other failures");
@@ -207,7 +207,7 @@ impl Site {
     }
 }
 
-/// Two changes of a conversion, whose postbacks are delivered, two offers and two rejected events.
+/// Fills the store with two changes of a conversion, whose postbacks are delivered, two offers and two rejected events.
 async fn fill(engine: &Engine<Store>) {
     let event = |kind: &str, detail: Value| json!({"detail-type": kind, "detail": detail}).to_string();
     let events = [

@@ -67,7 +67,7 @@ pub(super) async fn a_limit_is_kept_from_either_end<B: Backend>(space: Space<B>)
     assert_eq!(space.places("p", Range::default(), Order::Ascending, 5).await, ["a", "b", "c", "d"]);
 }
 
-/// A store that reads by pages of a megabyte has to go on.
+/// Checks that a store that reads by pages of a megabyte goes on to the limit.
 pub(super) async fn fewer_than_the_limit_means_no_more_however_large_they_are<B: Backend>(space: Space<B>) {
     let body = "0123456789".repeat(30_000);
     for sort in ["a", "b", "c", "d", "e", "f", "g"] {
@@ -123,7 +123,7 @@ pub(super) async fn trouble_is_read_in_order_and_in_ranges<B: Backend>(space: Sp
     check(range(Some("2"), None), Order::Descending, 9, &["d", "a", "c"]).await;
 }
 
-/// All that stands in a partition of the trouble index.
+/// Checks all items in a partition of the trouble index.
 async fn check<B: Backend>(space: &Space<B>, partition: &str, expected: &[&str]) {
     space.check_trouble(partition, Range::default(), Order::Ascending, 9, expected).await;
 }

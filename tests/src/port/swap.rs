@@ -1,4 +1,4 @@
-//! Clauses about reading by key and comparing and setting.
+//! Clauses about reading by key, and compare-and-set.
 
 use tracking_engine::backend::{Backend, Item, Swap, Swapped};
 
@@ -77,7 +77,7 @@ pub(super) async fn of_two_swaps_at_once_one_is_done<B: Backend>(space: Space<B>
     check_one_done(&space, &[one, two], &["1", "2"]).await;
 }
 
-/// Exactly one of the swaps is done; the others were told what stands there since.
+/// Checks that exactly one of the swaps is done; the others got the item that was written meanwhile.
 async fn check_one_done<B: Backend>(space: &Space<B>, outcomes: &[Swapped], bodies: &[&str]) {
     let done: Vec<_> = outcomes.iter().zip(bodies).filter(|(outcome, _)| **outcome == Swapped::Done).collect();
     let [(_, body)] = done[..] else { panic!("{} of {outcomes:?} are done", done.len()) };

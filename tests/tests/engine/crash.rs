@@ -1,4 +1,4 @@
-//! The store that crashes on demand does so, and until then it is a store like any other.
+//! The store that crashes on demand: before the crash it behaves like any other store.
 
 use tracking_embedded::{Durability, Store};
 use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Range, StoreError, Swap, Swapped};

@@ -1,4 +1,4 @@
-//! What the embedded store answered is on disk, whenever its process is killed; what it didn't answer is there wholly or not at all.
+//! An answered commit of the embedded store is on disk, whenever its process is killed; an unanswered one is there wholly or not at all.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -29,7 +29,7 @@ const WIDE: Limits = Limits {
 };
 const CLERKS: u32 = 4;
 
-/// The other process: sends messages and does them, some at a time, and says what was answered, until it is killed.
+/// The other process: sends messages and acks them, some at a time, and prints the answered ones, until it is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "what_was_answered_survives_a_kill runs it, in a process of its own"]
 async fn commits_until_it_is_killed() {
@@ -72,7 +72,7 @@ async fn what_was_answered_survives_a_kill() {
     }
 }
 
-/// Runs the other process until it has said so many lines, and kills it; everything that it said.
+/// Runs the other process until it has printed this many lines, and kills it. Returns the lines.
 fn run_and_kill(folder: &Path, lines: usize) -> Vec<String> {
     let mut other = Command::new(env::current_exe().unwrap())
         .args(["--exact", "durability::commits_until_it_is_killed", "--ignored", "--nocapture"])
@@ -83,7 +83,7 @@ fn run_and_kill(folder: &Path, lines: usize) -> Vec<String> {
     let mut heard = Vec::new();
     for line in BufReader::new(other.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
-        // The harness of the tests says a few words of its own.
+        // The test harness prints some lines of its own.
         if line.starts_with("sent ") || line.starts_with("done ") {
             heard.push(line);
         }
@@ -96,7 +96,7 @@ fn run_and_kill(folder: &Path, lines: usize) -> Vec<String> {
     heard
 }
 
-/// Looks at what is left.
+/// Checks the remaining messages.
 async fn check(folder: &Path, said: &BTreeSet<String>) {
     let store = Store::open(folder).unwrap();
     let items = |partition: &str| {
@@ -122,14 +122,14 @@ async fn check(folder: &Path, said: &BTreeSet<String>) {
     assert_eq!(waiting, sent.difference(&done).cloned().collect(), "a message waits if it was sent and isn't done");
 }
 
-/// One step that sends a message, and says so in an item and on the bus.
+/// Returns a step that sends a message, and writes an item and publishes an event with its name.
 fn send(name: &str) -> Effects {
     let message = Message { lane: Lane::Delivery, group: "g".to_owned(), not_before: None, body: name.to_owned() };
     let event = Published::new(now(), "Receiver Up", json!({"name": name}));
     Effects { publish: vec![event], send: vec![message], put: vec![item("sent", name)], ..Effects::default() }
 }
 
-/// One step that settles a message, and says so in an item.
+/// Returns a step that deletes a message, and writes an item with its name.
 fn done(message: &Received) -> Effects {
     let settle = vec![Settle::Done(message.receipt.clone())];
     Effects { put: vec![item("done", &message.body)], settle, ..Effects::default() }
@@ -143,7 +143,7 @@ async fn commit(store: &Store, effects: Effects) {
     assert_eq!(store.commit(vec![effects]).await, [Ok(())]);
 }
 
-/// A line in one write, so that a kill doesn't cut it.
+/// Prints a line in one write, so that a kill doesn't cut it.
 fn say(line: &str) {
     std::io::stdout().write_all(format!("{line}\n").as_bytes()).unwrap();
 }

@@ -1,4 +1,4 @@
-//! What happens at the edges of a send: a receiver that echoes, a process that stops, a rule that is switched off meanwhile.
+//! The edges of a send: a receiver that echoes, a process that stops, a rule that is switched off meanwhile.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -104,7 +104,7 @@ async fn p1_a_stop_leaves_what_stands_behind_a_running_send_for_the_next_start()
     assert_eq!(world.arrivals.len(), 2, "and is sent after the next start");
 }
 
-/// Switches a rule off during the first or the second attempt; the state in the log before and after the attempt's answer.
+/// Switches a rule off during the first or the second attempt. Returns the log before and after the attempt's answer, and the reason.
 async fn switched_off_during(attempt: u32, reply: Reply) -> (Value, Value) {
     let mut world = World::temporary();
     let id = world.rule(&Caller::Admin, rule()).await;
@@ -166,7 +166,7 @@ async fn earlier_attempts_are_forgotten_soon_after_their_delivery() {
     );
 }
 
-/// Sends the first attempt of a rule with a secret and lets the receiver answer it; the delivery, and the URL of the next attempt.
+/// Sends the first attempt of a rule with a secret and takes this answer. Returns the delivery, and the URL of the next attempt.
 async fn answered(secret: &str, answer: &Value, given: Answer) -> (Value, String) {
     let mut world = World::temporary();
     let rule = json!({

@@ -1,5 +1,5 @@
-//! Flows over the whole engine: one machine, its store, a clock moved by hand, receivers that answer as told. Tests are named after the
-//! rules in `docs/domain.md`.
+//! Flows over the whole engine: one machine, its store, a clock moved by hand, receivers that answer as the test says. Tests are named
+//! after the rules in `docs/domain.md`.
 
 #![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "tests")]
 
@@ -53,7 +53,7 @@ fn sale(change_id: &str, version: u64) -> Value {
     )
 }
 
-/// A machine with one rule of an admin, and one sale that has come.
+/// Starts a machine with one rule of an admin, and posts one sale.
 async fn begun(rule: Value) -> World {
     let world = World::temporary();
     world.rule(&Caller::Admin, rule).await;
@@ -61,7 +61,7 @@ async fn begun(rule: Value) -> World {
     world
 }
 
-/// The paths that were asked for, in order.
+/// Returns the requested paths, in order.
 fn paths(arrivals: &[Arrival]) -> Vec<String> {
     arrivals.iter().map(|arrival| arrival.url.trim_start_matches("http://127.0.0.1:9/").to_owned()).collect()
 }
@@ -217,7 +217,7 @@ async fn w13_a_resend_begins_at_the_first_step() {
     assert_eq!(only(&world).await["state"], "delivered");
 }
 
-/// A login whose token is kept, and a status query that forgets a token that is refused.
+/// Returns a rule with a login whose token is kept, and a status query that forgets a refused token.
 fn with_login() -> Value {
     let login = json!({
         "name": "login", "max_runs": 3, "when": [{"source": "variable", "key": "token", "operator": "is_empty"}],
@@ -295,7 +295,7 @@ async fn w5_deliveries_that_find_no_token_wait_for_one_login() {
         let transaction = transaction(&format!("trx_r{number}"), "created", "pending");
         world.post(&[event(&format!("chg_r{number}"), conversion, json!([transaction]))]).await.unwrap();
     }
-    // All of them are claimed before the first is answered.
+    // All deliveries are claimed before the first is answered.
     let mut world = world;
     let mut claimed = Vec::new();
     for received in world.pick(10) {
@@ -319,14 +319,14 @@ async fn w5_deliveries_that_find_no_token_wait_for_one_login() {
     );
 }
 
-/// A trial of a rule that is not saved.
+/// Runs a trial of a rule that is not saved.
 async fn preview(steps: Value, answers: Value) -> Value {
     let world = World::temporary();
     let body = json!({"tracking_api": flow(steps), "event": sale("chg_1", 1), "answers": answers});
     world.engine().trials().preview_rule(&Caller::Admin, &body, &Sender::new(true).unwrap()).await.unwrap()
 }
 
-/// The steps that a trial went through, with what became of each.
+/// Returns the steps that a trial went through, with the outcome of each.
 fn tried(trial: &Value) -> Vec<String> {
     let word = |step: &Value| {
         let name = step["step"].as_str().unwrap();

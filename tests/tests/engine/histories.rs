@@ -1,6 +1,6 @@
-//! Ten thousand random histories of one machine: rules of every trigger, changes that come one to three times and out of order,
-//! receivers that fail, stall and answer pending, messages handed out twice, and a crash between any two writes. Afterwards nothing is
-//! lost (P1), nothing is delivered twice (P2), nothing went backwards (P3), and no delivery had more than n + 1 requests (L1).
+//! Ten thousand random histories of one machine: rules of every trigger, changes that come one to three times and out of order, receivers
+//! that fail, stall and answer pending, messages handed out twice, and a crash between any two writes. Afterwards nothing is lost (P1),
+//! nothing was delivered twice (P2), nothing went backwards (P3), and no delivery had more than n + 1 requests (L1).
 //!
 //!
 //! Then histories whose rules are all flows: up to eight steps with branches, loops, waits and kept variables, which people change and switch

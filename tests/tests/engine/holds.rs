@@ -24,7 +24,7 @@ fn change(conversion: &str, version: u64, result: &str) -> Value {
     event(&format!("chg_{conversion}_{version}"), fields, json!([transaction(&format!("trx_{conversion}"), kind, result)]))
 }
 
-/// The queries that arrived about a conversion, in order.
+/// Returns the queries that arrived about a conversion, in order.
 fn queries(world: &World, from: usize) -> Vec<String> {
     world.arrivals[from..].iter().map(|arrival| arrival.url.split_once('?').unwrap().1.to_owned()).collect()
 }
@@ -62,7 +62,7 @@ async fn f4_a_correction_that_comes_with_the_final_is_not_lost() {
         assert!(posted.0.is_ok() && posted.1.is_ok());
         world.work_all(&mut |_| OK).await;
         let sent = queries(&world, before);
-        // Whichever was taken in first: the newest state is told last, once.
+        // Whichever event was accepted first, the newest state is sent last, once.
         assert_eq!(sent.last().map(|query| &query[..14]), Some("v=3&r=rejected"), "{sent:?}");
         assert!(sent == ["v=3&r=rejected&k=0"] || sent == ["v=2&r=approved&k=0", "v=3&r=rejected&k=1"], "{sent:?}");
     }

@@ -1,4 +1,4 @@
-//! Whatever text a visitor of a tracking link sends goes all the way as it is: accepted, stored, sent, logged, listed, explained.
+//! Any text of a visitor of a tracking link is kept unchanged on the whole way: accepted, stored, sent, logged, listed, explained.
 //!
 //! `PROPTEST_CASES=20000` plays more conversions.
 
@@ -64,7 +64,7 @@ fn rule(url: &str) -> Value {
     })
 }
 
-/// The values of a request's query but the first.
+/// Returns the values of a request's query but the first.
 fn carried(target: &str) -> (String, [String; 5]) {
     let query = target.split_once('?').unwrap().1;
     let decode = |pair: &str| {

@@ -1,4 +1,4 @@
-//! The engine in one process: what it promises over histories with crashes, hostile input, flows, receivers, the wire and the documents.
+//! The engine in one process: its promises over histories with crashes, hostile input, flows, receivers, the wire and the documents.
 
 mod crash;
 mod documents;

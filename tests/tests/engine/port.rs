@@ -3,7 +3,7 @@
 use tracking_embedded::{Durability, Store};
 use tracking_tests::port::{Space, clauses};
 
-/// Every clause on one store, each in partitions of its own.
+/// Runs every clause on one store, each in partitions of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_store_keeps_every_clause() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The domain's rules over the whole engine: one machine, its store, a clock moved by hand, receivers that answer as told. Tests are
-//! named after the rules in `docs/domain.md`.
+//! The domain's rules over the whole engine: one machine, its store, a clock moved by hand, receivers that answer as the test says. Tests
+//! are named after the rules in `docs/domain.md`.
 
 #![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "tests")]
 
@@ -26,7 +26,7 @@ fn rule(more: Value) -> Value {
     rule
 }
 
-/// What arrived, as `event result final correction attempt`.
+/// Returns the arrivals, as `event result final correction attempt`.
 fn told(arrivals: &[Arrival]) -> Vec<String> {
     let word = |url: &str, name: &str| {
         let pairs = url.split_once('?').unwrap().1.split('&').filter_map(|pair| pair.split_once('='));
@@ -180,7 +180,7 @@ async fn l1_n_retries_are_at_most_n_plus_one_requests_also_over_crashes() {
     let mut world = World::temporary();
     world.rule(&Caller::Admin, rule(json!({"retry": {"max_retries": 2, "delay_seconds": 1, "backoff": "fixed"}}))).await;
     world.post(&[sale("chg_1", 1, "created", "pending")]).await.unwrap();
-    // Each attempt is cut off between sending and recording. A later one meets the line first, which is a write more.
+    // Each attempt is cut off between sending and recording. A later attempt reads the subject queue first, which is one more write.
     for writes in [1, 2, 2, 2, 2] {
         if let Some(received) = world.pick(1).pop() {
             world.fate().crash_at(writes + 1, Cut::Before);

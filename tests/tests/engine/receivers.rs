@@ -1,4 +1,5 @@
-//! Receivers that are down (B1–B6), over the whole engine: one machine, its store, a clock moved by hand, receivers that answer as told.
+//! Receivers that are down (B1–B6), over the whole engine: one machine, its store, a clock moved by hand, receivers that answer as the test
+//! says.
 
 #![expect(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "tests")]
 
@@ -19,7 +20,7 @@ const DOWN: Reply = Reply::Silence;
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// The version of a conversion's change, as the rule's URL has it.
+/// The rule's URL, with the conversion and the kind of its event.
 const RULE_URL: &str = "http://127.0.0.1:9/p?c={conversion_id}&e={event}";
 
 fn rule() -> Value {
@@ -44,7 +45,7 @@ async fn post(world: &World, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// A machine with one rule of an admin.
+/// Starts a machine with one rule of an admin.
 async fn machine(rule: Value) -> World {
     let world = World::temporary();
     world.rule(&Caller::Admin, rule).await;
@@ -55,7 +56,7 @@ async fn log(world: &World) -> Vec<Value> {
     world.log(&DeliveryFilter::default()).await
 }
 
-/// The deliveries by their states.
+/// Counts the deliveries by state.
 async fn states(world: &World) -> BTreeMap<String, usize> {
     let mut states = BTreeMap::new();
     for delivery in log(world).await {
@@ -70,7 +71,7 @@ fn are(states: &BTreeMap<String, usize>, expected: &[(&str, usize)]) {
     assert_eq!(found, expected);
 }
 
-/// The deliveries that wait for their receiver.
+/// Returns the deliveries that wait for their receiver.
 async fn waiting(world: &World) -> Vec<Value> {
     let is_waiting = |delivery: &Value| delivery["reason"].as_str().unwrap_or_default().starts_with("receiver is down since ");
     log(world).await.into_iter().filter(is_waiting).collect()
@@ -86,7 +87,7 @@ async fn receiver(world: &World) -> Value {
     all.remove(0)
 }
 
-/// The events that tell of receivers, in order: their kinds and details.
+/// Returns the events about receivers, in order: their kinds and details.
 fn told(world: &World) -> Vec<(String, Value)> {
     let published = world.store().published(None, 10_000).unwrap();
     let of_receivers = published.into_iter().filter(|event| event.detail_type.starts_with("Receiver "));

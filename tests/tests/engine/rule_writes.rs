@@ -1,5 +1,5 @@
-//! Rules under many hands: nobody's change is lost, nobody's text ends up under another's head, and a deleted rule that is made again
-//! is a new one.
+//! Concurrent changes of rules: no change is lost, no change's text ends up under another's head, and a deleted rule that is made again is
+//! a new one.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -25,7 +25,7 @@ fn rule(name: &str, url: &str) -> Value {
     json!({"name": name, "request": {"url": format!("http://127.0.0.1:9/{url}")}})
 }
 
-/// Another process on the same store.
+/// Starts another process on the same store.
 fn another(world: &World) -> Machine {
     let clock = world.clock.clone();
     let settings = Settings { private_targets: true, rule_lifetime: Some(SignedDuration::ZERO), ..Settings::default() };
@@ -46,14 +46,14 @@ async fn places(engine: &Machine, partition: &str) -> Vec<String> {
     items.into_iter().map(|item| item.key.sort).collect()
 }
 
-/// The places of what a rule's head names, the head among them, and how many entries its history has.
+/// Returns the places that a rule's head names, the head included, and the number of entries in its history.
 async fn stored(engine: &Machine, id: &Id) -> (Vec<String>, usize) {
     let (entries, named): (Vec<_>, Vec<_>) =
         places(engine, &format!("R#{id}")).await.into_iter().partition(|place| place.starts_with("A#"));
     (named, entries.len())
 }
 
-/// The URLs that a change sends.
+/// Returns the URLs that a change sends.
 async fn sent(world: &mut World, change: &str) -> Vec<String> {
     let before = world.arrivals.len();
     let conversion = json!({"conversion_id": format!("cnv_{change}")});
@@ -140,7 +140,7 @@ async fn p6_a_rule_deleted_and_made_again_has_its_new_text_and_secret_alone() {
     };
     let id = make(&world.engine(), with("old", "one")).await;
     assert_eq!(sent(&mut world, "chg_1").await, ["http://127.0.0.1:9/old/one"]);
-    // What matched the old rule and waits is not sent by the new one.
+    // A waiting delivery that the old rule owes is not sent by the new one.
     let pending = json!([transaction("trx_1", "created", "pending")]);
     world.post(&[event("chg_2", json!({"conversion_id": "cnv_2"}), pending)]).await.unwrap();
     let waiting = world.pick(1).pop().unwrap();
@@ -194,13 +194,13 @@ async fn a_change_cut_off_anywhere_leaves_one_text_and_its_copies_after_tidying(
         world.fate().crash_at(n, cut);
         world.engine().writer().replace_rule(&Caller::Admin, &id, &rule("two", "two"), None).await.unwrap_err();
         world.restart();
-        // A change that comes before the tidying is no business of its.
+        // The clean-up must not touch a change that comes before it.
         world.engine().writer().patch_rule(&Caller::Admin, &id, &json!({"active": true}), None).await.unwrap();
         world.clock.pass(SignedDuration::from_mins(6));
         world.engine().sweeper().sweep().await.unwrap();
         let engine = world.engine();
         assert_eq!(places(&engine, "INTENT").await, [""; 0]);
-        // Before the swap the change never happened, after it it did: its entry goes or stays with it.
+        // Before the swap the change never happened, after it it did: its history entry is removed or kept accordingly.
         let happened = usize::from((n, cut) == (2, Cut::After) || n == 3);
         let (named, entries) = stored(&engine, &id).await;
         assert_eq!((named.len(), entries), (2, 2 + happened), "{n} {cut:?}");

@@ -1,4 +1,4 @@
-//! What an affiliate can tell of other owners' deliveries: nothing (V2).
+//! An affiliate learns nothing of other owners' deliveries (V2).
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -6,7 +6,7 @@ use tracking_core::{caller::Caller, id::Id, json};
 use tracking_engine::{Accepted, DeliveryFilter};
 use tracking_tests::world::{Reply, World, event, transaction};
 
-/// Two sales that were sent for one rule of `aff_7` and two of the admins; the affiliate's rule and one of the admins'.
+/// Sends two sales for one rule of `aff_7` and two rules of the admins. Returns the affiliate's rule and one of the admins'.
 async fn two_sales(world: &mut World) -> [Id; 2] {
     let rule = |name: &str| json!({"name": name, "request": {"url": "http://127.0.0.1:9/p?t={transaction_id}"}});
     let own = world.rule(&affiliate("aff_7"), rule("own")).await;
@@ -26,7 +26,7 @@ fn affiliate(id: &str) -> Caller {
     Caller::Affiliate(id.parse().unwrap())
 }
 
-/// How many items each page of one item has, until there is no next page.
+/// Returns the number of items on each page of at most one item, until there is no next page.
 async fn pages(world: &World, caller: &Caller, filter: &DeliveryFilter) -> Vec<usize> {
     let (mut pages, mut cursor) = (Vec::new(), None);
     loop {
@@ -54,7 +54,7 @@ async fn v2_a_cursor_of_a_rules_deliveries_tells_nothing_of_other_owners() {
     let world = World::temporary();
     let request = json!({"url": "http://127.0.0.1:9/p?t={transaction_id}"});
     let rule = world.rule(&affiliate("aff_7"), json!({"name": "own", "request": request, "delay": {"mode": "final"}})).await;
-    // More than one call looks at: a list that goes over them in vain has a next page.
+    // More than one call reads: a list that finds nothing among them has a next page.
     for n in 0..6 {
         let many = (0..1_000).map(|t| transaction(&format!("trx_{t}"), "created", "pending")).collect();
         let taken = world.post(&[event(&format!("chg_{n}"), json!({"conversion_id": format!("cnv_{n}")}), many)]).await.unwrap();

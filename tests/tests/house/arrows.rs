@@ -1,4 +1,4 @@
-//! Who may use whom: no arrow upwards, none between functions, and `tracking` builds without the AWS SDK.
+//! The allowed dependencies of packages: none upwards, none between functions, and `tracking` builds without the AWS SDK.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
@@ -9,12 +9,12 @@ use super::{
     tidiness::{code, sources},
 };
 
-/// A package of ours: where it stands, and whose code it may use.
+/// A package of ours: its folder, and the packages that it may use.
 struct Room {
     folder: &'static str,
     package: &'static str,
     uses: &'static [&'static str],
-    /// What its tests may use besides.
+    /// The further packages that its tests may use.
     uses_in_tests: &'static [&'static str],
 }
 
@@ -52,11 +52,11 @@ const ROOMS: &[Room] = &[
     },
 ];
 
-/// What would let the pure rules touch the world.
+/// Dependencies that would give the pure rules access to the world.
 const IMPURE: &[&str] =
     &["axum", "futures-util", "getrandom", "hyper", "hyper-util", "rand", "reqwest", "rusqlite", "tokio", "tracing"];
 
-/// The workspace's packages and what they declare.
+/// Returns the workspace's packages and their declarations.
 fn metadata() -> Metadata {
     let mut command = MetadataCommand::new();
     command.manifest_path(root().join("Cargo.toml")).no_deps().other_options(["--locked".to_owned()]);
@@ -72,7 +72,7 @@ fn members(metadata: &Metadata) -> Vec<(String, &Package)> {
     metadata.workspace_packages().into_iter().map(|package| (folder(package), package)).collect()
 }
 
-/// The names of all packages that are built into this one on this platform.
+/// Returns the names of all packages that are built into this one on this platform.
 fn tree(package: &str) -> BTreeSet<String> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["tree", "--locked", "--package", package, "--edges", "normal,build", "--prefix", "none", "--format", "{p}"]);
@@ -181,7 +181,7 @@ fn every_package_keeps_the_workspace_s_rules() {
     none(&faults);
 }
 
-/// Whether a dependency takes its version from the workspace.
+/// Returns true if a dependency takes its version from the workspace.
 fn manifest_inherits(manifest: &str, dependency: &str) -> bool {
     manifest.lines().any(|line| {
         let rest = line.strip_prefix(dependency).map(str::trim_start);

@@ -1,4 +1,4 @@
-//! The documents hold what they promise: their links lead somewhere, and they name what there is.
+//! The documents are consistent: their links resolve, and they name things that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use super::{File, files, files_ending, none, root};
 
 /// Most lines of ARCHITECTURE.md.
 const LONGEST_MAP: usize = 150;
-/// How many rules each letter of the domain has.
+/// The number of rules for each letter of the domain.
 const RULES: &[(char, usize)] =
     &[('T', 6), ('R', 10), ('C', 4), ('V', 4), ('Q', 5), ('A', 3), ('L', 3), ('F', 5), ('B', 6), ('P', 6)];
 
-/// A markdown text without its code.
+/// Returns a markdown text without its code.
 fn prose(text: &str) -> String {
     let mut out = String::new();
     let mut fenced = false;
@@ -28,12 +28,12 @@ fn prose(text: &str) -> String {
     out
 }
 
-/// The targets of a markdown text's links.
+/// Returns the targets of a markdown text's links.
 fn links(text: &str) -> Vec<String> {
     prose(text).split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned()).collect()
 }
 
-/// The anchors of a markdown text's headings, as forges derive them.
+/// Returns the anchors of a markdown text's headings, as forges derive them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let heading = |line: &str| line.starts_with('#').then(|| line.trim_start_matches('#').trim().to_lowercase());
     let anchor = |title: String| -> String {
@@ -43,7 +43,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     text.lines().filter_map(heading).map(anchor).collect()
 }
 
-/// Where a link of a file leads, as a path from the root.
+/// Returns the target of a file's link, as a path from the root.
 fn resolve(from: &str, target: &str) -> String {
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();
@@ -104,7 +104,7 @@ fn the_domain_s_page_has_every_rule_once() {
 
 #[test]
 fn a_test_that_names_a_rule_names_one_that_there_is() {
-    // Tests of findings bear the numbers of the page on security.
+    // Tests of findings have the numbers of the page on security.
     let text = domain() + &page("docs/security.md");
     let mut faults = Vec::new();
     for file in files_ending(".rs") {
@@ -118,7 +118,7 @@ fn a_test_that_names_a_rule_names_one_that_there_is() {
     none(&faults);
 }
 
-/// The rule that a test's name begins with: `r7_…` is R7.
+/// Returns the rule that a test's name begins with: `r7_…` is R7.
 fn rule_of(name: &str) -> Option<String> {
     let (number, _) = name.split_once('_')?;
     let mut letters = number.chars();
@@ -153,7 +153,7 @@ fn every_decision_is_on_the_map() {
     none(&missing.map(|file| format!("ARCHITECTURE.md does not name {}", file.path)).collect::<Vec<_>>());
 }
 
-/// A row of the budgets in docs/security.md that names a constant: the number that its limit begins with, in bytes if it has a unit.
+/// Reads a row of the budgets in docs/security.md that names a constant: the number that its limit begins with, in bytes if it has a unit.
 fn budget(row: &str) -> Option<(u64, &str)> {
     let cells: Vec<&str> = row.trim().trim_matches('|').split('|').map(str::trim).collect();
     let [_, limit, _, constant] = cells.as_slice() else { return None };
@@ -171,7 +171,7 @@ fn budget(row: &str) -> Option<(u64, &str)> {
     Some((number * scale, constant))
 }
 
-/// The value of a constant such as `64 * 1_024` or `1 << 20`.
+/// Returns the value of a constant such as `64 * 1_024` or `1 << 20`.
 fn reckoned(expression: &str) -> Option<u64> {
     let number = |text: &str| text.trim().replace('_', "").parse::<u64>().ok();
     if let Some((number_, by)) = expression.split_once("<<") {

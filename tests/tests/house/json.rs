@@ -1,4 +1,4 @@
-//! Untrusted JSON meets no type that gives some of its keys a meaning, and no float.
+//! Untrusted JSON is read by no type that gives some of its keys a meaning, and by no float.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use super::{
     tidiness::{code, sources},
 };
 
-/// Places that use `serde_json::Value` for what we write ourselves, or read from ourselves.
+/// Places that use `serde_json::Value` for JSON that we write ourselves, or read from ourselves.
 const OWN: [&str; 9] = [
     "shared/core/src/json/",
     "shared/api/src/openapi/",
@@ -20,7 +20,7 @@ const OWN: [&str; 9] = [
     "functions/local/src/openapi.rs",
 ];
 
-/// Attributes and types that keep what they read in a form of their own first.
+/// Attributes and types that convert their input to a form of their own first.
 const BANNED: [&str; 4] = ["serde(flatten", "serde(untagged", "axum::Json", "extract::Json"];
 
 #[test]

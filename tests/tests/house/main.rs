@@ -1,4 +1,4 @@
-//! The shape of the house: which package may use which, and what no file of it may hold.
+//! The shape of the repository: the dependencies of its packages, and the texts that no file may hold.
 
 mod arrows;
 mod documents;
@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The folder that the workspace stands in.
+/// Returns the workspace's folder.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package stands in the workspace's folder").to_owned()
 }
@@ -25,7 +25,7 @@ struct File {
     text: String,
 }
 
-/// Every text file of the repository, in the order of their paths: what git ignores is left out, and what is no UTF-8.
+/// Returns every text file of the repository, sorted by path: without files that git ignores, or that are not UTF-8.
 fn files() -> Vec<File> {
     let root = root();
     let ignored = fs::read_to_string(root.join(".gitignore")).expect("the repository has a .gitignore");
@@ -52,12 +52,12 @@ fn files() -> Vec<File> {
     found
 }
 
-/// The files whose names end so.
+/// Returns the files whose names end with this text.
 fn files_ending(end: &str) -> Vec<File> {
     files().into_iter().filter(|file| file.path.ends_with(end)).collect()
 }
 
-/// Fails with all of them, if there are any.
+/// Fails with all faults, if there are any.
 #[track_caller]
 fn none(faults: &[String]) {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));

@@ -1,4 +1,4 @@
-//! The modules of a crate: none use each other in a circle, no type does everything, and no function is longer than a page.
+//! The modules of a crate: no circles among them, no type with too many methods, and no function longer than a page.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ const MOST_METHODS: usize = 40;
 /// The most lines of a function, its head among them.
 const MOST_LINES: usize = 60;
 
-/// The functions of a file that are too long.
+/// The search for functions of a file that are too long.
 struct Long<'a> {
     path: &'a str,
     faults: Vec<String>,
@@ -48,7 +48,7 @@ impl<'ast> Visit<'ast> for Long<'_> {
     }
 }
 
-/// Modules whose circles are known and still to be taken apart: texts, macros, conditions and answers of core.
+/// Modules whose circles are known and not yet taken apart: texts, macros, conditions and answers of core.
 const KNOWN: [&str; 2] = ["shared/core/src/", "shared/core/src/when"];
 
 /// The place of a module in its crate.
@@ -61,13 +61,13 @@ struct Crate {
 }
 
 impl Crate {
-    /// The module that a path leads into.
+    /// Returns the module that a path leads into.
     fn target(&self, path: &[String]) -> Module {
         let within = (0..=path.len()).rev().map(|length| path[..length].to_vec());
         within.into_iter().find(|prefix| self.modules.contains_key(prefix)).unwrap_or_default()
     }
 
-    /// The modules beside a module that it uses, by the module that holds both.
+    /// Returns the modules beside a module that it uses, by the module that holds both.
     fn arrows(&self) -> BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> {
         let mut arrows: BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
         for (module, paths) in &self.modules {
@@ -82,7 +82,7 @@ impl Crate {
     }
 }
 
-/// Returns a way that begins and ends at the same module, if there is one.
+/// Returns a path that begins and ends at the same module, if there is one.
 fn circle(arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
     fn walk(
         at: &str,
@@ -109,7 +109,7 @@ fn circle(arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
     arrows.keys().any(|module| walk(module, &mut way, &mut done, arrows).is_break()).then_some(way)
 }
 
-/// The folder of the crate that a file of sources belongs to, and its module there.
+/// Returns the folder of the crate that a source file belongs to, and its module there.
 fn place(file: &File) -> Option<(String, Module)> {
     let (folder, inside) = file.path.split_once("/src/")?;
     if inside.starts_with("bin/") || folder.starts_with("tests") {
@@ -144,7 +144,7 @@ fn named(tokens: TokenStream, paths: &mut Vec<Vec<String>>) {
     for token in tokens {
         match token {
             TokenTree::Group(group) => {
-                // `crate::{…}` stands in `use` alone.
+                // `crate::{…}` occurs in `use` alone.
                 paths.push(std::mem::take(&mut path));
                 if group.delimiter() != Delimiter::None || !group.stream().is_empty() {
                     named(group.stream(), paths);
@@ -158,7 +158,7 @@ fn named(tokens: TokenStream, paths: &mut Vec<Vec<String>>) {
     paths.push(path);
 }
 
-/// The path from the crate's root on, if it begins in this crate.
+/// Returns the path from the crate's root on, if it begins in this crate.
 fn resolved(module: &Module, path: Vec<String>) -> Option<Vec<String>> {
     let begin = path.iter().position(|part| part == "crate" || part == "super")?;
     let mut at = if path[begin] == "crate" { Module::new() } else { module.clone() };
@@ -177,7 +177,7 @@ fn resolved(module: &Module, path: Vec<String>) -> Option<Vec<String>> {
     Some(at)
 }
 
-/// Reads the crates' sources: the paths that each module names, and how many methods each type has.
+/// Reads the crates' sources. Returns the paths that each module names, and the number of methods of each type.
 fn crates() -> (BTreeMap<String, Crate>, BTreeMap<String, usize>) {
     let mut crates: BTreeMap<String, Crate> = BTreeMap::new();
     let mut methods: BTreeMap<String, usize> = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! Third-party code comes in pinned: Python packages with hashes, exceptions from advisories with reasons, advisories checked or said not to
-//! be.
+//! Third-party code is pinned: Python packages with hashes, exceptions from advisories with reasons, advisories checked or reported as not
+//! checked.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
@@ -7,7 +7,7 @@ use super::{File, files, none, root};
 
 /// Commands that install Python packages, as a shell reads them.
 const INSTALLERS: &[&str] = &["pip install", "pip3 install", "pip download", "pip wheel"];
-/// Commands that install Python packages and can't hold them against hashes.
+/// Commands that install Python packages and can't check them against hashes.
 const INSTALLERS_WITHOUT_HASHES: &[&str] = &["pipx install", "pipx run", "easy_install", "uvx ", "uv tool "];
 /// Commands that readers type, on machines of their own: file and command.
 const TYPED_BY_READERS: &[(&str, &str)] = &[("README.md", "`pip install aws-sam-cli cargo-lambda`")];
@@ -15,7 +15,7 @@ const TYPED_BY_READERS: &[(&str, &str)] = &[("README.md", "`pip install aws-sam-
 /// Returns the faults of a file's installations of Python packages.
 fn installs_without_hashes(file: &File) -> Vec<String> {
     let runs_pip = file.text.contains("\"pip\"");
-    // A command that goes on behind a backslash is one line.
+    // A command that continues after a backslash is one line.
     let text = file.text.replace("\\\n", " ");
     let unpinned = |line: &&str| {
         let installs = INSTALLERS.iter().any(|command| line.contains(command)) || (runs_pip && line.contains("\"install\""));
@@ -39,7 +39,7 @@ fn pinned(text: &str) -> Result<BTreeSet<String>, String> {
         if name.is_empty() || !plain(name) || version.is_empty() || !plain(version) {
             return fault("expected NAME==VERSION");
         }
-        // Hashes stand behind a marker such as `; sys_platform == 'win32'`.
+        // Hashes follow a marker such as `; sys_platform == 'win32'`.
         let hashes: Vec<&str> = words.skip_while(|word| !word.starts_with("--")).collect();
         let is_hash = |word: &&str| {
             let digits = word.strip_prefix("--hash=sha256:").unwrap_or_default();
@@ -150,7 +150,7 @@ fn f14_advisories_that_could_not_be_fetched_are_said_to_be_unchecked() {
     assert_eq!(advisories("60", down), (Some(0), not_checked("fatal: no such host")));
     let other = "*'fetch db') echo '2026-11-26 23:00:00 [ERROR] failed to spawn git'; echo more; exit 1;;";
     assert_eq!(advisories("60", other), (Some(0), not_checked("failed to spawn git")));
-    // What hangs is ended, with what it started.
+    // A process that hangs is ended, with its children.
     assert_eq!(advisories("1", "*'fetch db') sleep 600 & wait;;"), (Some(0), not_checked("it took longer than 1 s")));
 }
 

@@ -1,11 +1,11 @@
-//! What no source file may hold. The words stand here in halves, so that this file doesn't find itself.
+//! The texts that no source file may hold. They are split here, so that this file doesn't find itself.
 
 use super::{File, files, files_ending, none};
 
 /// Most lines of a file.
 const LONGEST_FILE: usize = 500;
 
-/// Words that no Rust file may hold, and what to do instead.
+/// Words that no Rust file may hold, and the replacement for each.
 const BANNED: &[(&str, &str)] = &[
     (concat!("to", "do!("), "do it, or say why not in words"),
     (concat!("unimple", "mented!("), "do it, or leave it out"),
@@ -14,7 +14,7 @@ const BANNED: &[(&str, &str)] = &[
     (concat!("#![al", "low("), "#![expect(…, reason = \"…\")]"),
 ];
 
-/// Texts that would tie the repository to a machine it was written on.
+/// Texts that would tie the repository to the machine it was written on.
 const MACHINES: &[&str] = &[
     concat!("/wo", "rk/"),
     concat!("/tm", "p/h-"),
@@ -24,7 +24,7 @@ const MACHINES: &[&str] = &[
     concat!("C:", "\\Users"),
 ];
 
-/// The Rust files that go into what is built, tests and benches left out.
+/// Returns the Rust files that are built into binaries, without tests and benches.
 pub(crate) fn sources() -> Vec<File> {
     let files = files_ending(".rs");
     let tests: Vec<String> = files.iter().flat_map(test_modules).collect();
@@ -36,7 +36,7 @@ pub(crate) fn sources() -> Vec<File> {
     files.into_iter().filter(|file| !is_test(&file.path) && !tests.contains(&file.path)).collect()
 }
 
-/// The files of the modules that a file declares for tests alone.
+/// Returns the files of the modules that a file declares for tests alone.
 fn test_modules(file: &File) -> Vec<String> {
     let folder = match file.path.rsplit_once('/') {
         Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder.to_owned(),
@@ -52,10 +52,10 @@ fn is_test_mark(line: &str) -> bool {
     line == "#[cfg(test)]" || line == "#[cfg(any(test, feature = \"testing\"))]"
 }
 
-/// The lines of a source that are neither comments nor tests, with their numbers.
+/// Returns the lines of a source that are neither comments nor tests, with their numbers.
 pub(crate) fn code(file: &File) -> impl Iterator<Item = (usize, &str)> {
     let lines: Vec<&str> = file.text.lines().collect();
-    // Tests with a body stand at the end of a file.
+    // Tests with a body are at the end of a file.
     let end = lines.windows(2).position(|pair| is_test_mark(pair[0]) && pair[1].ends_with('{')).unwrap_or(lines.len());
     let numbered = lines.into_iter().take(end).enumerate().map(|(at, line)| (at + 1, line));
     numbered.filter(|(_, line)| !line.trim_start().starts_with("//"))
@@ -75,7 +75,7 @@ fn no_file_is_longer_than_a_reader_s_patience() {
 
 #[test]
 fn every_module_says_first_what_it_is_for() {
-    // Unit tests stand beside what they test, under its name.
+    // Unit tests are beside the tested file, under its name.
     let is_unit_tests = |path: &str| path.contains("/src/") && (path.ends_with("tests.rs") || path.contains("/tests/"));
     let silent = files_ending(".rs").into_iter().filter(|file| !is_unit_tests(&file.path) && !file.text.starts_with("//! "));
     none(&silent.map(|file| format!("{}: it does not open with `//! `", file.path)).collect::<Vec<_>>());

@@ -1,5 +1,5 @@
-//! The attacks, all of one affiliate and all at once. Each is a loop with pauses: what is measured is the cost of what is asked, and
-//! not the attacker's own share of this machine.
+//! The attacks, all of one affiliate and all at once. Each is a loop with pauses: the bench measures the cost of the requests, not the
+//! attacker's own share of this machine.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +38,7 @@ pub(crate) struct Attacker {
     outcomes: Mutex<Outcomes>,
 }
 
-/// For each attack its calls by what became of them.
+/// The calls of each attack, counted by outcome.
 pub(crate) type Outcomes = BTreeMap<&'static str, BTreeMap<String, usize>>;
 
 impl Attacker {
@@ -54,7 +54,7 @@ impl Attacker {
         }
     }
 
-    /// Runs these attacks until then; all, if none is named.
+    /// Runs these attacks until then; all of them if none is named.
     pub(crate) async fn run(self: Arc<Self>, until: Instant, only: Vec<&'static str>) {
         let mut attacks = JoinSet::new();
         for name in NAMES.into_iter().filter(|name| only.is_empty() || only.contains(name)) {
@@ -83,7 +83,7 @@ impl Attacker {
         }
     }
 
-    /// The platform's events of the attacker's conversions, which its rules of this offer fire for.
+    /// Posts the platform's events of the attacker's conversions; its rules with this offer fire on them.
     async fn post_sales(&self, name: &'static str, pause_ms: u64, until: Instant) {
         while now() < until {
             let event = sale("aff_a", name, &self.next(name));
@@ -92,7 +92,7 @@ impl Attacker {
         }
     }
 
-    /// Events as long as they may be, of which twenty rules ask again and wait every second.
+    /// Posts the longest events that are accepted; twenty rules ask again about each of them every second.
     async fn post_long(&self, name: &'static str, until: Instant) {
         let parameters: BTreeMap<String, String> = (0..115).map(|i| (format!("k{i}"), "x".repeat(2_000))).collect();
         while now() < until {
@@ -103,7 +103,7 @@ impl Attacker {
         }
     }
 
-    /// Previews of a flow that goes round in costly steps.
+    /// Previews a flow that goes round in costly steps.
     async fn rehearse(&self, name: &'static str, until: Instant) {
         let body = json!({"rule": targets::costly_loop()}).to_string();
         let previews = (0..4).map(|_| async {
@@ -114,7 +114,7 @@ impl Attacker {
         futures_util::future::join_all(previews).await;
     }
 
-    /// Rules at the edges of the budgets, saved and tried.
+    /// Saves and tries rules at the edges of the budgets.
     async fn save_edges(&self, name: &'static str, until: Instant) {
         let (edges, put) = (targets::edges(), format!("PUT /tracking-apis/{}", self.targets.changed));
         for edge in edges.iter().cycle().take_while(|_| now() < until) {
@@ -125,7 +125,7 @@ impl Attacker {
         }
     }
 
-    /// Bodies with very many faults, events or values.
+    /// Sends bodies with very many faults, events or values.
     async fn send_very_many(&self, name: &'static str, until: Instant) {
         let url = format!("https://a.example/{}", "{a}".repeat(128 * 1024 / 3));
         let faults = json!({"rule": {"name": "x", "request": {"url": url}}}).to_string();
@@ -141,7 +141,7 @@ impl Attacker {
         }
     }
 
-    /// Trials, dry and sent, of rules that are saved or not, beyond what is allowed.
+    /// Tries saved and unsaved rules, dry and sent, more often than allowed.
     async fn try_out(&self, name: &'static str, until: Instant) {
         let rule = |url: &str| json!({"name": "x", "request": {"url": url}});
         let test = |id: &str| format!("POST /tracking-apis/{id}/test");
@@ -165,7 +165,7 @@ impl Attacker {
         }
     }
 
-    /// Reads that look at very many rows, forty at a time.
+    /// Reads lists that scan very many rows, forty at a time.
     async fn read_much(&self, name: &'static str, until: Instant) {
         let day = json!({"from": "2000-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z", "dry_run": true});
         let replay = format!("POST /tracking-apis/{}/replay", self.targets.plain);
@@ -181,7 +181,7 @@ impl Attacker {
         futures_util::future::join_all(reads).await;
     }
 
-    /// Requests whose large responses nobody reads, a hundred at a time.
+    /// Sends requests whose large responses are not read, a hundred at a time.
     async fn leave_unread(&self, name: &'static str, until: Instant) {
         let address = self.server.url.trim_start_matches("http://");
         let event = json!({"conversion": {"pcid": "\u{1}".repeat(2_048)}});
@@ -208,7 +208,7 @@ impl Attacker {
         }
     }
 
-    /// Connections that say nothing or half of something; those that the server closes are opened again.
+    /// Opens connections that send nothing or half a head, and opens those again that the server closes.
     async fn crowd(&self, name: &'static str, until: Instant) {
         let address = self.server.url.trim_start_matches("http://");
         let mut crowd: Vec<Option<TcpStream>> = (0..1_000).map(|_| None).collect();
@@ -220,7 +220,7 @@ impl Attacker {
                 *place = TcpStream::connect(address).await.ok();
                 self.note(name, if place.is_some() { "opened" } else { "not opened" }.to_owned());
                 if let Some(stream) = place.as_mut().filter(|_| i % 2 == 0) {
-                    // It may be closed by now.
+                    // The server may have closed it.
                     let _closed = stream.write_all(HALF_A_HEAD.as_bytes()).await;
                 }
             }
@@ -228,7 +228,7 @@ impl Attacker {
         }
     }
 
-    /// Events with thousands of parameters, the first of which some parsers give a meaning.
+    /// Posts events with thousands of parameters, the first of which has a special meaning for some parsers.
     async fn post_keys(&self, name: &'static str, until: Instant) {
         while now() < until {
             for key in ["$serde_json::private::Number", "$serde_json::private::RawValue"] {
@@ -262,7 +262,7 @@ impl Attacker {
     }
 }
 
-/// Calls the server; the status, or the kind of what went wrong.
+/// Calls the server. Returns the status, or the kind of the failure.
 async fn send(client: &reqwest::Client, url: &str, token: &str, line: &str, body: String) -> String {
     let (method, path) = line.split_once(' ').expect("a method and a path");
     let method = reqwest::Method::from_bytes(method.as_bytes()).expect("it is a method");
@@ -277,7 +277,7 @@ async fn send(client: &reqwest::Client, url: &str, token: &str, line: &str, body
     }
 }
 
-/// A connection is open as long as nothing, neither a response nor the end, can be read from it.
+/// Returns true while nothing, neither a response nor the end, can be read from a connection.
 fn is_open(stream: &TcpStream) -> bool {
     let mut byte = [0];
     stream.try_read(&mut byte).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)

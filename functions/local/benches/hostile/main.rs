@@ -1,5 +1,5 @@
-//! The cost of a hostile affiliate to the others: another affiliate's postbacks, the server's memory and its liveness while everything that
-//! the budgets bound is tried at once.
+//! The cost of a hostile affiliate to the others: another affiliate's postbacks, the server's memory and its liveness, while the attacker
+//! tries everything that the budgets bound at once.
 //!
 //! `cargo bench -p tracking-local --bench hostile`; with `-- --only f4` (also several times) only these attacks run, by their names
 //! in [`attacks`]. It takes about 40 seconds once it is built, and ends with 1 if a limit is passed.
@@ -36,15 +36,15 @@ const WARM_UP: usize = 40;
 const QUIET_EVENTS: usize = 200;
 /// The pause between two events of the victim: 20 a second.
 const EVERY: Duration = Duration::from_millis(50);
-/// The most that p99 under attack may be, as a multiple of the quiet one.
+/// The highest p99 under attack, as a multiple of the quiet one.
 const MAX_RATIO: f64 = 3.0;
-/// The least that the quiet p99 counts as, so that noise does not decide.
+/// The lowest value of the quiet p99, so that noise does not decide.
 const LEAST_QUIET: Duration = Duration::from_millis(5);
 /// The most anonymous memory of the server, in KiB.
 const MAX_ANONYMOUS_KIB: u64 = 128 * 1024;
 
 fn main() -> ExitCode {
-    // The attacker's side of this process is not to take the server's processors: elsewhere it has its own.
+    // The attacker's threads must not take the server's processors: in production it has its own.
     let give_way = || rustix::process::setpriority_process(None, ATTACKER_PRIORITY).map_or((), drop);
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().on_thread_start(give_way).build();
     runtime.expect("a runtime can be made").block_on(bench())
@@ -76,7 +76,7 @@ async fn bench() -> ExitCode {
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The attacks that the arguments choose; none means all.
+/// Returns the attacks that the arguments choose; none means all.
 fn only() -> Option<Vec<&'static str>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut only = Vec::new();
@@ -107,7 +107,7 @@ fn report(phase: &str, load: &Load, memory: Memory) {
     ));
 }
 
-/// Tells each limit with what was measured; true if all were kept.
+/// Prints each limit with its measurement. Returns true if all limits were kept.
 fn verdict(quiet: &Load, attacked: &Load, peak: Memory) -> bool {
     let ratio = |percent, least: Duration| {
         attacked.percentile(percent).as_secs_f64() / quiet.percentile(percent).max(least).as_secs_f64()
@@ -131,7 +131,7 @@ fn verdict(quiet: &Load, attacked: &Load, peak: Memory) -> bool {
     limits.iter().all(|(kept, _)| *kept)
 }
 
-/// Lets this process hold the ends of all connections.
+/// Raises the limit of descriptors, so that this process can hold the ends of all connections.
 fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum {

@@ -1,4 +1,4 @@
-//! Receivers of the attacker: each takes a request to its end and then answers in its own bad way.
+//! Receivers of the attacker: each reads a request to its end and then misbehaves in its own way.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,32 +10,32 @@ use tokio::{
 /// The way in which a receiver treats a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Habit {
-    /// Reads it and says nothing for ever.
+    /// Reads the request and never answers.
     Hang,
-    /// Answers this and closes.
+    /// Sends this answer and closes.
     Say(Arc<[u8]>),
-    /// Sends nearly as much of a body as is read, and then nothing for ever.
+    /// Sends nearly as much of a body as the engine reads, and then nothing more.
     Drip,
-    /// Begins an answer whose headers come to no end.
+    /// Begins an answer whose headers never end.
     Headers,
     /// Sends interim responses without end.
     Hints,
 }
 
 impl Habit {
-    /// An answer of status 500.
+    /// Returns an answer with status 500.
     pub(crate) fn refusal() -> Self {
         Self::Say((*b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into())
     }
 
-    /// An answer of status 200 with this body.
+    /// Returns an answer with status 200 and this body.
     pub(crate) fn body(headers: &str, body: &[u8]) -> Self {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n", body.len());
         Self::Say([head.as_bytes(), body].concat().into())
     }
 }
 
-/// Starts a receiver and gives its URL.
+/// Starts a receiver and returns its URL.
 pub(crate) async fn start(habit: Habit) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}", listener.local_addr().expect("it listens"));
@@ -107,8 +107,8 @@ async fn request(stream: &mut TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A gzip stream of that many megabytes of zeros: one literal, and then the longest repetition over and over. Its checksum is wrong, which
-/// a reader notices at its end only.
+/// Returns a gzip stream of this many megabytes of zeros: one literal, then the longest repetition over and over. Its checksum is wrong,
+/// which a reader notices at its end only.
 pub(crate) fn bomb(megabytes: usize) -> Vec<u8> {
     // A final block with fixed codes, the literal 0, repetitions of 258 bytes at distance 1, the end of the block.
     let mut bits = vec![true, true, false];

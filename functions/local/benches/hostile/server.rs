@@ -17,7 +17,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The pause between two looks at the server's memory.
+/// The pause between two readings of the server's memory.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A running `tracking serve`.
@@ -30,12 +30,12 @@ pub(crate) struct Server {
     id: u32,
 }
 
-/// The most memory so far.
+/// The highest memory so far.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
-    /// Of everything that is resident, pages of files too.
+    /// Resident memory, pages of files included.
     pub(crate) peak_kib: u64,
-    /// Of what the process itself allocated, as far as it was sampled.
+    /// Memory that the process itself allocated, as far as it was sampled.
     pub(crate) anonymous_kib: u64,
 }
 
@@ -61,7 +61,7 @@ impl Server {
         Self { url, admin: token(data.path(), &["--admin"]), child: Mutex::new(child), data, anonymous_kib, id }
     }
 
-    /// A token of an affiliate.
+    /// Makes a token of an affiliate.
     pub(crate) fn affiliate(&self, id: &str) -> String {
         token(self.data.path(), &["--affiliate", id])
     }
@@ -73,7 +73,7 @@ impl Server {
         }
     }
 
-    /// Makes a rule and gives its id.
+    /// Makes a rule and returns its id.
     pub(crate) async fn rule(&self, token: &str, rule: &Value) -> String {
         let client = client();
         let call = client.post(format!("{}/tracking-apis", self.url)).bearer_auth(token).json(rule);
@@ -87,7 +87,7 @@ impl Server {
     /// Ends the process at once.
     pub(crate) fn end(&self) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ended = child.kill();
         let _reaped = child.wait();
     }
@@ -99,13 +99,13 @@ impl Drop for Server {
     }
 }
 
-/// A client that waits for half a minute and goes through no proxy.
+/// Makes a client that waits for half a minute and uses no proxy.
 pub(crate) fn client() -> reqwest::Client {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
     client.build().expect("a client needs nothing")
 }
 
-/// A sale of an affiliate with one transaction.
+/// Returns a sale of an affiliate with one transaction.
 pub(crate) fn sale(affiliate: &str, offer: &str, id: &str) -> Value {
     serde_json::json!({"detail-type": "Conversion Changed", "detail": {
         "change_id": format!("chg_{id}"), "occurred_at": "2026-11-22T09:00:00Z",
@@ -114,7 +114,7 @@ pub(crate) fn sale(affiliate: &str, offer: &str, id: &str) -> Value {
         "transactions": [{"transaction_id": format!("trx_{id}"), "result": "pending"}]}})
 }
 
-/// The binary, with nothing of the environment that could change what it does.
+/// Returns the command of the binary, without environment variables that could change its behavior.
 fn tracking(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracking"));
     command.args(arguments).env_remove("RUST_LOG").env_remove("TRACKING_TOKEN");
@@ -127,7 +127,7 @@ fn token(data: &Path, of: &[&str]) -> String {
     String::from_utf8(made.stdout).expect("a token is text").trim_end().to_owned()
 }
 
-/// A number of the process's status, in KiB.
+/// Reads a number of the process's status, in KiB.
 fn status(id: u32, name: &str) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -1,4 +1,4 @@
-//! The attacker's rules with their receivers, and the rules that it has saved over and over.
+//! The attacker's rules with their receivers, and the rules that it saves over and over.
 
 use serde_json::{Value, json};
 
@@ -13,13 +13,13 @@ pub(crate) struct Targets {
     pub(crate) plain: String,
     /// The rule with the costly secret.
     pub(crate) secret: String,
-    /// The rule that is changed.
+    /// The rule that is changed again and again.
     pub(crate) changed: String,
     pub(crate) healthy: String,
     pub(crate) tarpit: String,
 }
 
-/// Makes the rules; those of an attack fire for the offer of its name.
+/// Makes the rules; the rules of an attack fire on the offer of its name.
 pub(crate) async fn prepare(server: &Server, token: &str) -> Targets {
     allow_rules(server).await;
     let healthy = start(Habit::body("", b"ok")).await;
@@ -59,7 +59,7 @@ pub(crate) async fn prepare(server: &Server, token: &str) -> Targets {
     }
 }
 
-/// The largest rules that are accepted and the smallest that are refused.
+/// Returns the largest rules that are accepted and the smallest that are refused.
 pub(crate) fn edges() -> Vec<Value> {
     let with = |pattern: &str, count: usize| {
         let value = format!("{{query.x|regex:/{pattern}/x/}}");
@@ -79,13 +79,13 @@ pub(crate) fn edges() -> Vec<Value> {
     ]
 }
 
-/// A rule of the attacker's that fires for this offer.
+/// Returns a rule of the attacker that fires on this offer.
 fn rule(offer: &str, request: &Value) -> Value {
     json!({"name": offer, "conditions": {"included_offers": [offer]}, "request": request,
         "retry": {"max_retries": 2, "delay_seconds": 1, "backoff": "fixed"}})
 }
 
-/// A rule whose texts cost as much as they may, and fail only when all steps are spent.
+/// Returns a rule whose texts cost as much as allowed, and fail only when all steps are spent.
 fn costly(url: &str) -> Value {
     let text =
         format!("{{query.none|default:A{}|regex:/.*[^A-Z]|[A-Z]/x/|sha256}}", format!("|replace:A,{}", "A".repeat(16)).repeat(3));
@@ -93,7 +93,7 @@ fn costly(url: &str) -> Value {
     rule("f3", &json!({"method": "POST", "url": url, "body": {"format": "json", "fields": fields}}))
 }
 
-/// A flow that waits for a second, twenty-eight times, and then goes round.
+/// Returns a flow that waits for a second, twenty-eight times, and then goes round.
 fn waiting(url: &str) -> Value {
     let mut steps: Vec<Value> =
         (0..28).map(|i| json!({"name": format!("w{i}"), "max_runs": 31, "wait": {"seconds": 1}})).collect();
@@ -103,7 +103,7 @@ fn waiting(url: &str) -> Value {
     json!({"name": "waits", "conditions": {"included_offers": ["waits"]}, "steps": steps})
 }
 
-/// A flow of two costly requests that go round, each as often as it may.
+/// Returns a flow of two costly requests that go round, each as often as allowed.
 pub(crate) fn costly_loop() -> Value {
     let text = format!("{{query.none|default:A{}|sha512|map:*=}}", format!("|replace:A,{}", "A".repeat(16)).repeat(4));
     let fields: Vec<Value> = (0..30).map(|i| json!({"path": format!("f{i}"), "value": text})).collect();
@@ -113,7 +113,7 @@ pub(crate) fn costly_loop() -> Value {
         {"name": "second", "max_runs": 31, "call": call, "go": "first"}]})
 }
 
-/// A rule whose secret is searched for in an answer that nearly holds it everywhere.
+/// Returns a rule whose secret is searched for in an answer that nearly contains it everywhere.
 fn secret(url: &str) -> Value {
     let header = |i| json!({"name": format!("X-{i}"), "value": "{secret.t}{secret.t}{secret.t}"});
     let mut rule = rule("f4", &json!({"url": url, "headers": (0..10).map(header).collect::<Vec<_>>()}));
@@ -121,7 +121,7 @@ fn secret(url: &str) -> Value {
     rule
 }
 
-/// Lets the attacker have the rules of all attacks.
+/// Raises the attacker's quota of rules to the number of attacks.
 async fn allow_rules(server: &Server) {
     let call = client().put(format!("{}/affiliates/aff_a/quota", server.url)).bearer_auth(&server.admin);
     let answer = call.json(&json!({"rules": 100})).send().await.expect("the server answers");

@@ -1,5 +1,5 @@
-//! The affiliate that only wants its postbacks: a plain rule, a healthy receiver, a steady load. It has a thread of its own, so that
-//! the attacker's side of this process does not count as the server's delay.
+//! The affiliate that suffers from the attacks: a plain rule, a healthy receiver, a steady load. It has a thread of its own, so that the
+//! attacker's side of this process does not count as the server's delay.
 
 use std::{
     collections::HashMap,
@@ -21,9 +21,9 @@ use crate::{
     server::{Server, client, sale},
 };
 
-/// The time that postbacks have to arrive after the last event.
+/// The time within which postbacks must arrive after the last event.
 const GRACE: Duration = Duration::from_secs(30);
-/// The pause between two questions to `/healthz`, each on a connection of its own.
+/// The pause between two requests to `/healthz`, each on a connection of its own.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// The time after which `/healthz` counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ type Arrived = Arc<Mutex<HashMap<String, Instant>>>;
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) posted: usize,
-    /// From each event's first post to the arrival of its postback, sorted.
+    /// The times from each event's first post to the arrival of its postback, sorted.
     pub(crate) times: Vec<Duration>,
     pub(crate) worst_health: Duration,
     pub(crate) asked_health: usize,
@@ -49,7 +49,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// The time within which so many of a hundred postbacks arrived.
+    /// Returns the time within which this percentage of postbacks arrived.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
         let last = self.times.len().saturating_sub(1);
         self.times.get(last * percent / 100).copied().unwrap_or(GRACE)
@@ -75,7 +75,7 @@ impl Victim {
         Self { runtime: handle, poster: Arc::new(poster), arrived }
     }
 
-    /// Posts so many events and waits for their postbacks.
+    /// Posts this many events and waits for their postbacks.
     pub(crate) async fn load(&self, name: &'static str, count: usize, every: Duration) -> Load {
         let (poster, arrived) = (Arc::clone(&self.poster), Arc::clone(&self.arrived));
         self.runtime.spawn(load(poster, arrived, name, count, every)).await.expect("the load does not panic")
@@ -124,7 +124,7 @@ struct Poster {
 }
 
 impl Poster {
-    /// Posts until the event is accepted: the same change again is the same change.
+    /// Posts until the event is accepted; a repeat is the same change.
     async fn post(self: Arc<Self>, id: String) {
         let event = sale("aff_b", "off_b", &id);
         for _ in 0..100 {
@@ -136,7 +136,7 @@ impl Poster {
         }
     }
 
-    /// Asks whether the server lives: the longest wait, the questions, those that failed.
+    /// Asks for the server's health. Returns the longest wait, the number of requests, and the number of failures.
     async fn ask(self: Arc<Self>, during: Duration) -> (Duration, usize, usize) {
         let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client needs nothing");
         let (began, mut worst, mut asked, mut failed) = (now(), Duration::ZERO, 0, 0);

@@ -1,4 +1,4 @@
-//! The load: events of the platform, and the same requests by a bare client.
+//! The load: events of the platform, and the same requests from a bare client.
 
 use std::{ops::Range, time::Duration};
 
@@ -62,12 +62,12 @@ impl Load {
         Ok(())
     }
 
-    /// The time at which an event is due: now, without a rate.
+    /// Returns the time at which an event is due: now, if there is no rate.
     fn due(&self, began: Instant, event: usize) -> Instant {
         self.rate.map_or_else(Instant::now, |rate| began + Duration::from_secs(event as u64) / rate)
     }
 
-    /// The end of the next batch, once its first event is due.
+    /// Returns the end of the next batch, once its first event is due.
     async fn end_of_batch(&self, next: usize, began: Instant, arrivals: &Arrivals) -> usize {
         let end = (next + BATCH).min(self.events);
         if self.rate.is_some() {
@@ -81,7 +81,7 @@ impl Load {
         end
     }
 
-    /// These events as the body of a call.
+    /// Returns these events as the body of a call.
     fn batch(&self, events: Range<usize>) -> String {
         let mut all = Vec::new();
         for event in events {
@@ -94,7 +94,7 @@ impl Load {
     }
 }
 
-/// A sale as full as platforms send them, with one transaction.
+/// Returns a typical sale with all fields and one transaction.
 fn sale(affiliate: &str, id: &str) -> Value {
     json!({"detail-type": "Conversion Changed", "detail": {
         "change_id": format!("chg_{id}"), "occurred_at": "2026-11-22T09:00:00Z",
@@ -107,7 +107,7 @@ fn sale(affiliate: &str, id: &str) -> Value {
         "transactions": [{"transaction_id": format!("trx_{id}"), "change": "created", "result": "approved", "payout": "5.00", "currency": "EUR"}]}})
 }
 
-/// Sends as many requests to the same receivers by a client alone, and measures the thread that does so.
+/// Sends as many requests to the same receivers by a client alone, and measures its thread.
 pub(super) async fn bare(load: Load, urls: Vec<String>) -> Result<Figures, BenchError> {
     let sent = spawn_blocking(move || {
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -132,7 +132,7 @@ pub(super) async fn bare(load: Load, urls: Vec<String>) -> Result<Figures, Bench
     ended(sent.await)
 }
 
-/// The result of a task of the bench.
+/// Returns the result of a task of the bench.
 fn ended<T>(task: Result<Result<T, BenchError>, JoinError>) -> Result<T, BenchError> {
     task.map_err(|error| BenchError::Server(error.to_string()))?
 }

@@ -1,7 +1,8 @@
-//! `tracking bench`: loads a temporary server, and a bare HTTP client beside it, and prints what both did.
+//! `tracking bench`: loads a temporary server, and a bare HTTP client beside it, and prints the figures of both.
 //!
-//! The server is this binary in a process of its own, with a data folder that goes with it. Receivers are in this process. The bare client
-//! sends the same number of requests to the same receivers: it has no rules, no log and no retries, so it is what sending alone costs.
+//! The server is this binary in a process of its own, with a data folder that is removed afterwards. Receivers are in this process. The
+//! bare client sends the same number of requests to the same receivers. It has no rules, no log and no retries, so it shows the cost of
+//! sending alone.
 
 mod load;
 mod plot;
@@ -20,7 +21,7 @@ use receivers::{Arrivals, Habits};
 use report::{Figures, Report};
 use server::Server;
 
-/// The time without an arrival after which what has not arrived counts as lost.
+/// The time without an arrival after which missing postbacks count as lost.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The options of `bench`.
@@ -62,16 +63,16 @@ pub struct BenchArgs {
     plot: Option<PathBuf>,
 }
 
-/// The reason why the work could not be done.
+/// The reasons for which the bench could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// The temporary server does not start or answer.
     #[error("the temporary server: {0}")]
     Server(String),
-    /// A folder, port, process or file.
+    /// A folder, port, process or file fails.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// A call to the temporary server.
+    /// A call to the temporary server fails.
     #[error("the temporary server can't be reached")]
     Http(#[from] reqwest::Error),
 }
@@ -79,7 +80,7 @@ pub enum BenchError {
 /// Runs the bench and prints its figures.
 ///
 /// # Errors
-/// No server, receiver or folder can be made.
+/// The server, a receiver or a folder can't be made.
 pub async fn bench(args: BenchArgs) -> Result<ExitCode, BenchError> {
     let events = args.events as usize;
     let habits = Habits { latency: Duration::from_millis(args.latency_ms.into()), fail_percent: args.fail as usize };

@@ -1,4 +1,4 @@
-//! Latency over time as a picture.
+//! A chart of latency over time.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -6,7 +6,7 @@ const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 320.0;
 /// The room for the labels.
 const MARGIN: f64 = 50.0;
-/// Stretches of time, each with a point of every line.
+/// Intervals of time, each with a point of every line.
 const POINTS: usize = 60;
 /// The lines: a name, thousandths, a colour.
 const LINES: [(&str, usize, &str); 3] = [("p50", 500, "#2a7"), ("p95", 950, "#d80"), ("p99", 990, "#c33")];
@@ -61,7 +61,7 @@ pub(super) fn svg(arrivals: &[(Duration, Duration)]) -> String {
     svg
 }
 
-/// The stretch that a time lies in.
+/// Returns the interval of a time.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 60")]
 fn place(time: f64, span: f64) -> usize {
     (time / span * number_of(POINTS)) as usize

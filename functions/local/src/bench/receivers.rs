@@ -1,4 +1,4 @@
-//! Receivers of the bench, and what arrives at them.
+//! Receivers of the bench, and the arrivals at them.
 
 use std::{
     future::pending,
@@ -24,7 +24,7 @@ pub(super) const BARE: &str = "/bare";
 pub(super) struct Habits {
     /// The time that an answer takes.
     pub(super) latency: Duration,
-    /// Of a hundred first requests, those that are answered with 503.
+    /// The percentage of first requests that are answered with 503.
     pub(super) fail_percent: usize,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Habits {
 #[derive(Debug)]
 pub(super) struct Arrivals {
     began: Instant,
-    /// Since then, in microseconds: when each event was due, and when its postback arrived; 0 if it did not.
+    /// Microseconds since `began`: the time at which each event was due, and the time at which its postback arrived; 0 if it did not.
     due: Vec<AtomicU64>,
     arrived: Vec<AtomicU64>,
     requests: Vec<AtomicU8>,
@@ -58,28 +58,28 @@ impl Arrivals {
         self.due[event].store(micros(self.since(at)), Ordering::Relaxed);
     }
 
-    /// The time from the start of the bench until then.
+    /// Returns the time from the start of the bench until then.
     pub(super) fn since(&self, at: Instant) -> Duration {
         at.duration_since(self.began)
     }
 
-    /// The postbacks that have arrived.
+    /// Returns the number of postbacks that arrived.
     pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The postbacks that arrived more than once.
+    /// Returns the number of postbacks that arrived more than once.
     pub(super) fn twice(&self) -> usize {
         self.twice.load(Ordering::Relaxed)
     }
 
-    /// The time of the last arrival.
+    /// Returns the time of the last arrival.
     pub(super) fn last(&self) -> Duration {
         let last = self.arrived.iter().map(|at| at.load(Ordering::Relaxed)).max();
         Duration::from_micros(last.unwrap_or(0))
     }
 
-    /// The latencies from event to arrival, by the time of the arrival.
+    /// Returns the time of each arrival with its latency, by the time of the arrival.
     pub(super) fn over_time(&self) -> Vec<(Duration, Duration)> {
         let pairs = self.due.iter().zip(&self.arrived);
         let mut pairs: Vec<(Duration, Duration)> = pairs
@@ -91,7 +91,7 @@ impl Arrivals {
         pairs
     }
 
-    /// The latencies from event to arrival.
+    /// Returns the latencies from event to arrival.
     pub(super) fn latencies(&self) -> Vec<Duration> {
         self.over_time().into_iter().map(|(_, latency)| latency).collect()
     }
@@ -119,7 +119,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Starts receivers that answer; their URLs.
+/// Starts receivers that answer. Returns their URLs.
 pub(super) async fn start(count: u32, arrivals: &Arc<Arrivals>, habits: Habits) -> io::Result<Vec<String>> {
     let mut urls = Vec::new();
     for _ in 0..count {
@@ -140,7 +140,7 @@ pub(super) async fn start(count: u32, arrivals: &Arc<Arrivals>, habits: Habits) 
     Ok(urls)
 }
 
-/// Starts receivers that never answer; their URLs.
+/// Starts receivers that never answer. Returns their URLs.
 pub(super) async fn hang(count: u32) -> io::Result<Vec<String>> {
     let mut urls = Vec::new();
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! The figures and how they are printed.
+//! The figures of a bench, and their output.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -14,7 +14,7 @@ use super::server::Usage;
 /// The measurements of one sender.
 #[derive(Debug)]
 pub(super) struct Figures {
-    /// Sorted.
+    /// The latencies, sorted.
     latencies: Vec<Duration>,
     took: Duration,
     used: Usage,
@@ -26,7 +26,7 @@ impl Figures {
         Self { latencies, took, used }
     }
 
-    /// The latency within which so many of a thousand requests were, in milliseconds.
+    /// Returns the latency that this many thousandths of the requests did not exceed, in milliseconds.
     fn percentile(&self, thousandths: usize) -> f64 {
         let last = self.latencies.len().saturating_sub(1);
         self.latencies.get(last * thousandths / 1_000).copied().unwrap_or_default().as_secs_f64() * 1e3
@@ -63,7 +63,7 @@ impl Figures {
     }
 }
 
-/// Figures as `--json` prints them; what the system does not tell is left out.
+/// The figures for `--json`; figures that the operating system does not report are left out.
 #[derive(Serialize)]
 struct Shown {
     requests: usize,
@@ -86,7 +86,7 @@ struct Latency {
     max: f64,
 }
 
-/// A report as `--json` prints it.
+/// The report for `--json`.
 #[derive(Serialize)]
 struct ShownReport {
     events: usize,
@@ -100,7 +100,7 @@ struct ShownReport {
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) events: usize,
-    /// The postbacks that came again after they had been answered with 200.
+    /// The number of postbacks that came again after an answer of 200.
     pub(super) twice: usize,
     pub(super) tracking: Figures,
     pub(super) bare: Figures,
@@ -120,7 +120,7 @@ impl Report {
         self.tracking.used.is_known.then(|| self.tracking.each(count(self.tracking.used.disk_bytes)))
     }
 
-    /// One JSON object.
+    /// Returns the report as a JSON object.
     pub(super) fn json(&self) -> String {
         let used = &self.tracking.used;
         let tracking = Shown {
@@ -132,7 +132,7 @@ impl Report {
         serde_json::to_string(&report).expect("numbers have no failing serializers")
     }
 
-    /// A table, with what the server does in multiples of the bare client.
+    /// Returns the report as a table, with the server's figures as multiples of the bare client's.
     pub(super) fn table(&self) -> String {
         let (ours, bare) = (&self.tracking, &self.bare);
         let mut table = Table::new();
@@ -166,7 +166,7 @@ impl Report {
     }
 }
 
-/// A bar of the postbacks on a terminal.
+/// Makes a progress bar of the postbacks, on a terminal.
 pub(super) fn bar(events: usize) -> ProgressBar {
     let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template("postbacks {bar:40} {pos}/{len} {per_sec}").expect("the template's keys are known");

@@ -20,14 +20,14 @@ const TICK: Duration = Duration::from_millis(10);
 /// The time after which a receiver that hangs is given up, in seconds.
 const HANG_TIMEOUT_SECONDS: u32 = 5;
 
-/// A running server with a folder that goes with it.
+/// A running server with a folder that is removed with it.
 pub(super) struct Server {
     child: Child,
     pub(super) poster: Poster,
     data: TempDir,
 }
 
-/// Calls to the server as an admin.
+/// A client of the server, as an admin.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Poster {
     client: reqwest::Client,
@@ -41,14 +41,14 @@ pub(super) struct Usage {
     pub(super) cpu: Duration,
     /// Bytes that were written to the disk.
     pub(super) disk_bytes: u64,
-    /// The most anonymous memory, or what is resident where the system does not tell, in KiB.
+    /// The peak of anonymous memory in KiB; resident memory where the operating system does not report it.
     pub(super) memory_kib: u64,
-    /// False where the system does not tell.
+    /// `false` if the operating system does not report the usage.
     pub(super) is_known: bool,
 }
 
 impl Usage {
-    /// The use since then; memory as it is.
+    /// Returns the usage since `before`; memory stays as it is.
     pub(super) fn since(self, before: Self) -> Self {
         Self { cpu: self.cpu.saturating_sub(before.cpu), disk_bytes: self.disk_bytes.saturating_sub(before.disk_bytes), ..self }
     }
@@ -62,7 +62,7 @@ impl Server {
         serve.args(["--log", "error", "serve", "--listen", "127.0.0.1:0", "--allow-private-targets", "--data"]).arg(data.path());
         let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
         let out = child.stdout.take();
-        // From here on it ends with this.
+        // From here on the child ends when this is dropped.
         let mut server = Self { child, poster: Poster::default(), data };
         let line = spawn_blocking(move || {
             let mut line = String::new();
@@ -77,7 +77,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Makes a rule for each receiver; those that never answer are tried once.
+    /// Makes a rule for each receiver; rules of receivers that never answer have one try.
     pub(super) async fn make_rules(&self, answering: &[String], hanging: &[String]) -> Result<(), BenchError> {
         for (number, url) in answering.iter().enumerate() {
             let request = json!({"url": format!("{url}/{{conversion_id}}?payout={{payout}}&click={{affiliate_click_id}}")});
@@ -92,7 +92,7 @@ impl Server {
         Ok(())
     }
 
-    /// The resources that it has used so far.
+    /// Returns the resources that the server has used so far.
     pub(super) fn usage(&self) -> Usage {
         usage(&format!("/proc/{}", self.child.id())).unwrap_or_default()
     }
@@ -100,7 +100,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The child may have ended by itself.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
@@ -117,7 +117,7 @@ impl Poster {
         Err(BenchError::Server(format!("it refused a rule: {}", answer.text().await?)))
     }
 
-    /// Posts events as they stand in a JSON array. The same change again is the same change.
+    /// Posts events given as a JSON array. A repeat is the same change.
     pub(super) async fn post(&self, events: String) -> Result<(), BenchError> {
         let call = self.client.post(format!("{}/events", self.url)).bearer_auth(&self.token);
         let answer = call.header("content-type", "application/json").body(events).send().await?;
@@ -128,7 +128,7 @@ impl Poster {
     }
 }
 
-/// The resources that a process, or a thread, has used: none where the system does not tell.
+/// Reads the resources that a process, or a thread, has used; `None` where the operating system does not report them.
 pub(super) fn usage(process: &str) -> Option<Usage> {
     let stat = fs::read_to_string(format!("{process}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();

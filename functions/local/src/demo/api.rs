@@ -1,4 +1,4 @@
-//! The demo as a client of its own server: everything that it does and sees goes through the HTTP API.
+//! The demo as a client of its own server: it acts and reads through the HTTP API only.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,42 +10,42 @@ use tokio::task::JoinSet;
 use super::check::{Delivery, Published};
 use crate::server::LocalServer;
 
-/// How long one request may take.
+/// The time limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The most items of a page.
 const PAGE: usize = 1_000;
-/// How many deliveries are read at once.
+/// The number of deliveries that are read at once.
 const AT_ONCE: usize = 16;
 
-/// Why the server is of no use.
+/// The reasons for which a call to the server fails.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// It does not answer.
+    /// The server does not answer.
     #[error("the demo's own server does not answer {what}")]
     Unreachable {
-        /// What was asked for.
+        /// The method and path of the request.
         what: String,
-        /// What went wrong.
+        /// The cause.
         source: reqwest::Error,
     },
-    /// It refuses.
+    /// The server refuses the request.
     #[error("the demo's own server refuses {what} with {status}: {answer}")]
     Refused {
-        /// What was asked for.
+        /// The method and path of the request.
         what: String,
-        /// Its status.
+        /// The status of the answer.
         status: StatusCode,
-        /// Its answer.
+        /// The answer.
         answer: String,
     },
-    /// It answers something else.
+    /// The server's answer has another form.
     #[error("the demo's own server answers {what} with what can't be read: {answer}")]
     Unreadable {
-        /// What was asked for.
+        /// The method and path of the request.
         what: String,
-        /// Its answer.
+        /// The answer.
         answer: String,
-        /// Where it can't be read.
+        /// The parse error.
         source: serde_json::Error,
     },
 }
@@ -58,12 +58,12 @@ pub(super) struct Api {
     token: String,
 }
 
-/// A rule as it was made.
+/// A new rule.
 #[derive(Debug, Clone)]
 pub(super) struct Made {
     pub(super) id: String,
     pub(super) active: bool,
-    /// Why it is not active although it was asked to be (V4).
+    /// The reason for which it is not active although it was meant to be (V4).
     pub(super) inactive_reason: Option<String>,
 }
 
@@ -82,12 +82,12 @@ impl Api {
         if status.is_success() { Ok(text) } else { Err(ApiError::Refused { what: what.to_owned(), status, answer: text }) }
     }
 
-    /// The text that a path answers with.
+    /// Returns the text that a path answers with.
     pub(super) async fn text(&self, path: &str) -> Result<String, ApiError> {
         self.ask(&format!("GET {path}"), self.client.get(format!("{}{path}", self.address))).await
     }
 
-    /// Posts events; how many of them were accepted.
+    /// Posts events. Returns the number accepted.
     pub(super) async fn post(&self, events: &[&str]) -> Result<u64, ApiError> {
         let request = self.client.post(format!("{}/events", self.address)).header(CONTENT_TYPE, "application/x-ndjson");
         let what = "POST /events";
@@ -109,7 +109,7 @@ impl Api {
         Ok(Made { id, active: made["active"] == true, inactive_reason })
     }
 
-    /// All items of a list, page by page. `path` has its query, if only a `?`; `from` is the parameter that continues it.
+    /// Reads all items of a list, page by page. `path` has its query, if only a `?`; `from` is the parameter that continues it.
     async fn list(&self, path: &str, from: &str) -> Result<Vec<Value>, ApiError> {
         let mut items = Vec::new();
         let mut cursor = String::new();
@@ -126,14 +126,14 @@ impl Api {
         }
     }
 
-    /// The log as its lists show it, narrowed down by `filter`: `name=value&`, or nothing for all of it. `keys` are the rules' keys
-    /// by their ids.
+    /// Reads the log by its list, narrowed down by `filter`: `name=value&`, or nothing for all of it. `keys` are the rules' keys by their
+    /// ids.
     pub(super) async fn deliveries(&self, keys: &BTreeMap<String, String>, filter: &str) -> Result<Vec<Delivery>, ApiError> {
         let items = self.list(&format!("/deliveries?{filter}"), "cursor").await?;
         items.into_iter().map(|item| Ok(value::<Delivery>("GET /deliveries", item)?.known_as(keys))).collect()
     }
 
-    /// Every delivery of the log with its attempts, each with the text that told it.
+    /// Reads every delivery of the log with its attempts, each with the text of the response.
     pub(super) async fn logs(&self, keys: &BTreeMap<String, String>) -> Result<Vec<(Delivery, String)>, ApiError> {
         let mut ids: Vec<String> = self.deliveries(keys, "").await?.into_iter().map(|delivery| delivery.id).collect();
         let (mut reading, mut read_ones) = (JoinSet::new(), Vec::with_capacity(ids.len()));
@@ -155,14 +155,14 @@ impl Api {
         }
     }
 
-    /// One delivery with its attempts, and the text that told it.
+    /// Reads one delivery with its attempts, and the text of the response.
     pub(super) async fn delivery(&self, id: &str) -> Result<(Delivery, String), ApiError> {
         let path = format!("/deliveries/{id}");
         let text = self.text(&path).await?;
         Ok((read(&path, &text)?, text))
     }
 
-    /// What we published.
+    /// Reads the events that the server published.
     pub(super) async fn published(&self, keys: &BTreeMap<String, String>) -> Result<Vec<Published>, ApiError> {
         let mut published = Vec::new();
         for mut event in self.list("/bus/events?", "after").await? {
@@ -177,7 +177,7 @@ impl Api {
 }
 
 impl Delivery {
-    /// With its rule's key in place of the rule's id; that of a rule which the demo didn't make stays.
+    /// Puts the rule's key in place of the rule's id; the id of a rule that the demo didn't make stays.
     fn known_as(mut self, keys: &BTreeMap<String, String>) -> Self {
         if let Some(key) = keys.get(&self.key) {
             self.key.clone_from(key);

@@ -1,4 +1,4 @@
-//! The demo's clock: it begins before an office opens, is moved to its opening, and ends as the machine's.
+//! The demo's clock: it starts before an office opens, is moved to the opening, and ends at the machine's time.
 
 use std::sync::{
     Arc,
@@ -15,7 +15,7 @@ const OFFICE: &str = "Europe/Prague";
 const OPENS_AT_HOUR: i8 = 9;
 /// The time before the opening at which the demo begins.
 const BEFORE: SignedDuration = SignedDuration::from_hours(2);
-/// The time after the opening to which the clock is moved: what waits for it is spread over its first 5 minutes.
+/// The time after the opening to which the clock is moved: postbacks that wait for it are spread over its first 5 minutes.
 const AFTER: SignedDuration = SignedDuration::from_mins(6);
 
 /// A clock that runs like the machine's, but may be behind it.
@@ -27,7 +27,7 @@ pub(super) struct DemoClock {
 }
 
 impl DemoClock {
-    /// The clock of a demo that begins two hours before the last opening.
+    /// Makes the clock of a demo that begins two hours before the last opening.
     pub(super) fn before_opening() -> Self {
         let now = clock::now();
         let opening = last_opening(now);
@@ -36,20 +36,20 @@ impl DemoClock {
         this
     }
 
-    /// The clock as an engine takes it.
+    /// Returns the clock for an engine.
     pub(super) fn clock(&self) -> Clock {
         let offset_ms = Arc::clone(&self.offset_ms);
         Clock::new(move || clock::now() + SignedDuration::from_millis(offset_ms.load(Ordering::Relaxed)))
     }
 
-    /// Moves it to a few minutes after the opening. Returns the time there in the office's zone.
+    /// Moves the clock to a few minutes after the opening. Returns that time in the office's zone.
     pub(super) fn open_office(&self) -> Zoned {
         let at = self.opening + AFTER;
         self.set(at);
         at.to_zoned(office())
     }
 
-    /// Makes it the machine's.
+    /// Sets the clock to the machine's time.
     pub(super) fn catch_up(&self) {
         self.offset_ms.store(0, Ordering::Relaxed);
     }
@@ -60,7 +60,7 @@ impl DemoClock {
     }
 }
 
-/// The last opening of the office that the machine's clock has passed, a few minutes included.
+/// Returns the last opening of the office that the machine's clock has passed by a few minutes.
 fn last_opening(now: Timestamp) -> Timestamp {
     let mut day = now.to_zoned(office()).date();
     loop {

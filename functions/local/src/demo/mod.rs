@@ -1,9 +1,9 @@
-//! `tracking demo`: the main job on real input, in a temporary store, checked against what the rules owe.
+//! `tracking demo`: sends the sample's postbacks from a temporary store, and checks them against the postbacks that the rules owe.
 //!
-//! The sample rules are made and the sample events posted through the HTTP API of a server in this process; [`receiver`]s on
-//! loopback take the postbacks and answer by their scripts; [`screen`] shows them as they arrive. When nothing is left but what waits for
-//! office hours, [`clock`] is moved to their beginning. When nothing is open any more,
-//! [`check`] holds the receivers' requests, the log and the bus against `owed.json`.
+//! The demo makes the sample rules and posts the sample events through the HTTP API of a server in this process. [`receiver`]s on loopback
+//! take the postbacks and answer by their scripts; [`screen`] shows the postbacks as they arrive. When only deliveries that wait for office
+//! hours are left, [`clock`] is moved to the opening. When no delivery is open any more, [`check`] compares the receivers' requests, the
+//! log and the bus with `owed.json`.
 
 mod api;
 mod check;
@@ -33,7 +33,7 @@ use crate::{
 pub use api::ApiError;
 use clock::DemoClock;
 
-/// The affiliate of the sample whose console is linked to: one with several rules, trackers among them.
+/// The affiliate of the sample whose console the demo links to: one with several rules, trackers among them.
 const AFFILIATE: &str = "aff_2";
 
 /// The options of `demo`.
@@ -57,18 +57,18 @@ pub struct DemoArgs {
     keep: Option<Vec<PathBuf>>,
 }
 
-/// Why the demo could not run.
+/// The reasons for which the demo could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The folder to keep can't be used: a store that knows the events already would send nothing.
+    /// The folder to keep is not empty: a store that knows the events already would send nothing.
     #[error("{} is not empty: choose a new folder with --keep, the demo begins with an empty store", .0.display())]
     NotEmpty(PathBuf),
     /// The folder can't be read or made.
     #[error("{} can't be read or made: choose a folder that this user may write to", folder.display())]
     Folder {
-        /// Which folder.
+        /// The folder.
         folder: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The receivers don't start.
@@ -77,18 +77,18 @@ pub enum DemoError {
     /// The server does not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The server is of no use.
+    /// A call to the server fails.
     #[error(transparent)]
     Api(#[from] ApiError),
     /// Signals can't be waited for.
     #[error("signals can't be waited for")]
     Signals(#[source] io::Error),
-    /// Ctrl-C.
+    /// The demo was interrupted by Ctrl-C.
     #[error("stopped before the end: nothing was checked")]
     Interrupted,
 }
 
-/// Plays the sample and checks what came of it; keeps the server running afterwards if asked to.
+/// Plays the sample and checks the result; keeps the server running afterwards if asked to.
 ///
 /// # Errors
 /// No folder, no port, no working server, or an interruption.
@@ -124,7 +124,7 @@ pub async fn demo(args: DemoArgs) -> Result<ExitCode, DemoError> {
     Ok(if played.is_as_owed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Says where the demo's data can be looked at.
+/// Prints links to the demo's data.
 fn show_around(server: &LocalServer) {
     let affiliate: Id = AFFILIATE.parse().expect("the sample's affiliate has an id");
     let admin = console_link::link(&server.url(), &server.admin_token());
@@ -133,10 +133,10 @@ fn show_around(server: &LocalServer) {
     edge::result(&format!("and for the affiliate {AFFILIATE}:\n  {affiliate}"));
 }
 
-/// Where the store is.
+/// The folder of the store.
 #[derive(Debug)]
 enum Folder {
-    /// Removed when this is dropped.
+    /// A folder that is removed when this is dropped.
     Temporary(TempDir),
     Kept(PathBuf),
 }

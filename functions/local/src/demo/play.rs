@@ -1,4 +1,4 @@
-//! The run itself: rules, then events, then patience until nothing is open, then the check.
+//! The run itself: makes rules, posts events, waits until nothing is open, and checks.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,21 +22,21 @@ use crate::server::LocalServer;
 
 /// Events that are posted together.
 const BATCH: usize = 25;
-/// How long after the last event everything has to be done.
+/// The time after the last event within which everything has to be done.
 const DEADLINE: Duration = Duration::from_secs(90);
-/// How often the log is looked at.
+/// The interval between two reads of the log.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long no request may come until what is missing is taken for lost.
+/// The time without a request after which missing postbacks count as lost.
 const STALLED: Duration = Duration::from_secs(20);
-/// How long it is listened for requests that nobody owes, once all is done.
+/// The time to listen for requests that no rule owes, once all is done.
 const QUIET: Duration = Duration::from_secs(3);
 
 /// A sample that was played.
 #[derive(Debug)]
 pub(super) struct Played {
-    /// True if what arrived is what the rules owe.
+    /// `true` if every owed postback arrived and nothing else did.
     pub(super) is_as_owed: bool,
-    /// They answer until this is dropped.
+    /// The receivers; they answer until this is dropped.
     _receivers: Receivers,
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn play(server: &LocalServer, clock: &DemoClock, all: bool) -> 
     let mut office = Office { server, clock, screen: &screen, sample: &sample, is_open: false };
     let in_time = rest(&api, &keys, &receivers, &mut office).await?;
     clock.catch_up();
-    // It ends by itself as soon as it has shown what has come.
+    // The follower ends by itself as soon as it has shown all arrivals.
     let _ended = over.send(()).await;
     let shown = follower.await.unwrap_or_default();
     screen.close();
@@ -91,7 +91,7 @@ pub(super) async fn play(server: &LocalServer, clock: &DemoClock, all: bool) -> 
     Ok(Played { is_as_owed: verdict(&screen, &differences), _receivers: receivers })
 }
 
-/// Says how it ended; whether all is as owed.
+/// Prints the outcome. Returns true if all is as owed.
 fn verdict(screen: &Screen, differences: &[Difference]) -> bool {
     if differences.is_empty() {
         let line = "everything that the rules owe arrived, and nothing else";
@@ -104,7 +104,7 @@ fn verdict(screen: &Screen, differences: &[Difference]) -> bool {
     false
 }
 
-/// Makes the rules; they bind every event that is posted from now on. Also the rules' keys by their ids.
+/// Makes the rules; they bind every event that is posted from now on. Also returns the rules' keys by their ids.
 async fn make_rules(
     api: &Api,
     sample: &Sample,
@@ -120,8 +120,8 @@ async fn make_rules(
     Ok((made, keys))
 }
 
-/// Waits until the log shows what is owed and nothing is open, and then for a while longer, for what is not owed. `false`: time ran
-/// out, or nothing happened for too long.
+/// Waits until the log shows every owed delivery and nothing is open, and then for a while longer, for unexpected ones. Returns false if
+/// time ran out or nothing happened for too long.
 async fn rest(
     api: &Api,
     keys: &BTreeMap<String, String>,
@@ -133,7 +133,7 @@ async fn rest(
     loop {
         sleep(LOOK_EVERY).await;
         let late = posted.elapsed() > DEADLINE;
-        // While requests come there is no need to look.
+        // While requests arrive there is no need to read the log.
         if idle() < QUIET && !late {
             continue;
         }
@@ -149,7 +149,7 @@ async fn rest(
     }
 }
 
-/// The office that reports of the sample wait for.
+/// The office whose hours reports of the sample wait for.
 struct Office<'a> {
     server: &'a LocalServer,
     clock: &'a DemoClock,
@@ -175,7 +175,7 @@ impl Office<'_> {
     }
 }
 
-/// Reads everything there is to see, and looks for secrets in all of it (Q5).
+/// Reads everything that the API shows, and searches all of it for secrets (Q5).
 async fn look(
     api: &Api,
     sample: &Sample,
@@ -215,7 +215,7 @@ fn not_at_rest(deliveries: &[Delivery]) -> Difference {
     }
 }
 
-/// `859 deliveries`, without those that may be there or not.
+/// Returns `859 deliveries`, without the optional ones.
 fn owed_deliveries(sample: &Sample, seen: &Seen) -> String {
     let counted: usize = sample
         .owed

@@ -1,4 +1,4 @@
-//! The receivers: one for each sample rule, on a loopback port of its own, answering as its script says.
+//! The receivers: one for each sample rule, on a loopback port of its own, answering by its script.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,17 +29,17 @@ const DELIVERY_ID: &str = "tracking-delivery-id";
 /// One request as a receiver got it.
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
-    /// Whose receiver got it: the rule's key.
+    /// The key of the rule that the receiver belongs to.
     pub(super) key: String,
     pub(super) at: Instant,
     pub(super) method: String,
     /// Path and query as they were sent, secrets included.
     pub(super) target: String,
-    /// What its `Tracking-Delivery-Id` says.
+    /// The value of its `Tracking-Delivery-Id`.
     pub(super) delivery_id: Option<String>,
-    /// Which request of its delivery it is; 1 is the first.
+    /// The number of the request within its delivery, from 1.
     pub(super) attempt: u32,
-    /// What was answered.
+    /// The answer.
     pub(super) answer: Scripted,
 }
 
@@ -55,11 +55,11 @@ pub(super) struct Receivers {
     _serving: JoinSet<()>,
 }
 
-/// What one receiver knows.
+/// The state of one receiver.
 #[derive(Debug)]
 struct Desk {
     rule: SampleRule,
-    /// How many requests of each delivery have come.
+    /// The number of requests of each delivery so far.
     counts: Mutex<HashMap<Option<String>, u32>>,
     arrived: Arc<Mutex<Vec<Arrival>>>,
     told: mpsc::UnboundedSender<Arrival>,
@@ -68,7 +68,7 @@ struct Desk {
 }
 
 impl Receivers {
-    /// Starts a receiver for each rule; every request is also told to `told` as it comes.
+    /// Starts a receiver for each rule; every request is also sent to `told` as it comes.
     ///
     /// # Errors
     /// No port of the loopback address is free.
@@ -101,12 +101,12 @@ impl Receivers {
         Ok(Self { addresses, arrived, called_back, _serving: serving })
     }
 
-    /// Where a rule's receiver listens.
+    /// Returns the address of a rule's receiver.
     pub(super) fn address(&self, key: &str) -> Option<SocketAddr> {
         self.addresses.get(key).copied()
     }
 
-    /// Everything that came so far, in its order.
+    /// Returns all requests so far, in their order.
     pub(super) fn arrivals(&self) -> Vec<Arrival> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -180,7 +180,7 @@ impl Desk {
 }
 
 impl SampleRule {
-    /// What its receiver answers to a delivery's request number `attempt`.
+    /// Returns the answer of the receiver to a delivery's request number `attempt`.
     fn answer(&self, uri: &Uri, attempt: u32) -> Scripted {
         let id = Query::<HashMap<String, String>>::try_from_uri(uri).ok().and_then(|mut query| query.0.remove("id"));
         let scripted = self.answers.get(attempt.saturating_sub(1) as usize).or(self.answers.last());

@@ -1,4 +1,4 @@
-//! What the demo plays: the sample rules, the sample events and what they owe, as they stand in `tests/events`.
+//! The demo's input: the sample rules, the sample events and the postbacks that they owe, from `tests/events`.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -12,25 +12,25 @@ const OFFERS: &str = include_str!("../../../../tests/events/offers.ndjson");
 const STORIES: &str = include_str!("../../../../tests/events/stories.ndjson");
 const CONVERSIONS: &str = include_str!("../../../../tests/events/conversions.ndjson");
 
-/// The host that stands in the sample rules for the receiver's own.
+/// The placeholder for the receiver's host in the sample rules.
 const HOST: &str = "RECEIVER";
 /// What stands before a rule's key in place of its id.
 const ID_OF: &str = "ID_OF_";
 /// The receiver of a rule that sends within office hours.
 const OFFICE_HOURS: &str = "office_hours";
-/// What stands in place of a secret where people read.
+/// The text that people read in place of a secret.
 const MASK: &str = "***";
-/// Everything but RFC 3986's unreserved characters, as a URL's query encodes it (Q3).
+/// Every character but RFC 3986's unreserved ones, as a URL's query encodes them (Q3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A sample rule and how its receiver behaves.
+/// A sample rule and the behavior of its receiver.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct SampleRule {
-    /// What the demo calls it.
+    /// The name of the rule in the demo.
     pub(super) key: String,
-    /// How its receiver behaves, in a word.
+    /// The behavior of its receiver, in a word.
     pub(super) receiver: String,
-    /// What its receiver answers to the first, second … request of one delivery; the last goes on for ever.
+    /// The answers of its receiver to the first, second … request of one delivery; the last one repeats.
     pub(super) answers: Vec<Scripted>,
     /// External ids that its receiver does not know.
     #[serde(default)]
@@ -42,7 +42,7 @@ pub(super) struct SampleRule {
     #[serde(default)]
     pub(super) receiver_of: Option<String>,
     secret_values: Map<String, Value>,
-    /// Secrets that its receiver gives away in an answer.
+    /// Secrets that its receiver hands out in an answer.
     #[serde(default)]
     tokens: Vec<String>,
     rule: Value,
@@ -70,32 +70,32 @@ impl SampleRule {
         rule
     }
 
-    /// Its trigger's name.
+    /// Returns the name of the trigger.
     pub(super) fn trigger(&self) -> &str {
         self.rule["trigger"].as_str().unwrap_or_default()
     }
 
-    /// Whether each of its postbacks is worth seeing: those that are asked again, tried again or held until the end.
+    /// Returns true if each of its postbacks is worth showing: the receiver asks for repeats, or postbacks are held until the end.
     pub(super) fn is_telling(&self) -> bool {
         (self.receiver != "ok" && !self.is_flow()) || self.is_final()
     }
 
-    /// Returns true if it has steps.
+    /// Returns true if the rule has steps.
     pub(super) fn is_flow(&self) -> bool {
         self.rule.get("steps").is_some()
     }
 
-    /// Returns true if its deliveries wait until the demo's clock is moved (W14).
+    /// Returns true if the rule's deliveries wait until the demo's clock is moved (W14).
     pub(super) fn waits_for_the_clock(&self) -> bool {
         self.receiver == OFFICE_HOURS
     }
 
-    /// Whether it waits until conversions are settled (F1).
+    /// Returns true if the rule waits until conversions are settled (F1).
     pub(super) fn is_final(&self) -> bool {
         self.rule.get("delay").is_some()
     }
 
-    /// Every form in which a value of its secrets could be seen: as it is, in a URL, in a form, inside JSON.
+    /// Returns every form in which a value of the rule's secrets could be seen: as it is, in a URL, in a form, inside JSON.
     fn secret_forms(&self) -> impl Iterator<Item = String> {
         let tokens = self.tokens.iter().map(String::as_str);
         self.secret_values.values().filter_map(Value::as_str).chain(tokens).flat_map(|value| {
@@ -107,7 +107,7 @@ impl SampleRule {
     }
 }
 
-/// A delivery that is owed; its columns are `columns` of the file. The event and the change of a final postback are open.
+/// An owed delivery; its columns are `columns` of the file. A final postback leaves event and change open.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct OwedRow {
     pub(super) conversion_id: String,
@@ -118,31 +118,31 @@ pub(super) struct OwedRow {
     pub(super) state: String,
 }
 
-/// What one rule owes.
+/// The deliveries that one rule owes.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct OwedRule {
-    /// How many deliveries.
+    /// The number of deliveries.
     pub(super) deliveries: usize,
-    /// How many requests they take together.
+    /// The number of requests of all deliveries.
     pub(super) requests: usize,
     /// The deliveries, one by one.
     pub(super) owed: Vec<OwedRow>,
-    /// Deliveries that may be there, none of which sends anything: what came after a subject's final postback (F4).
+    /// Optional deliveries that send nothing: events after a subject's final postback (F4).
     #[serde(default)]
     pub(super) after_final: Vec<OwedRow>,
-    /// How many deliveries of other subjects may be there by state, none of which sends anything (F1, F3).
+    /// The number of optional deliveries of other subjects by state; they send nothing (F1, F3).
     #[serde(default)]
     pub(super) bystanders: BTreeMap<String, usize>,
 }
 
-/// What all rules owe.
+/// The deliveries that all rules owe.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Owed {
-    /// In all.
+    /// The totals.
     pub(super) total: Total,
-    /// The least that each event which we publish must say.
+    /// The fields that each published event must have at least.
     pub(super) bus: Vec<Map<String, Value>>,
-    /// By the rules' keys.
+    /// The rules, by their keys.
     pub(super) rules: BTreeMap<String, OwedRule>,
 }
 
@@ -159,12 +159,12 @@ pub(super) struct Sample {
     pub(super) owed: Owed,
     /// The offers, as events.
     pub(super) offers: Vec<&'static str>,
-    /// What happened, in its order.
+    /// The events, in their order.
     pub(super) events: Vec<&'static str>,
 }
 
 impl Sample {
-    /// Reads what is built in.
+    /// Reads the built-in sample.
     pub(super) fn load() -> Self {
         Self {
             rules: serde_json::from_str(RULES).expect("the sample rules are built in, and a test reads them"),
@@ -174,7 +174,7 @@ impl Sample {
         }
     }
 
-    /// Every form of every secret.
+    /// Returns every form of every secret.
     pub(super) fn secrets(&self) -> Secrets {
         let mut forms: Vec<String> = self.rules.iter().flat_map(SampleRule::secret_forms).collect();
         // The longest first, so that none is masked in part.
@@ -189,12 +189,12 @@ impl Sample {
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// Whether a text shows one.
+    /// Returns true if a text shows a secret.
     pub(super) fn appear_in(&self, text: &str) -> bool {
         self.0.iter().any(|form| text.contains(form.as_str()))
     }
 
-    /// The text without them (Q5).
+    /// Returns the text with its secrets masked (Q5).
     pub(super) fn masked(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), MASK))
     }

@@ -17,26 +17,26 @@ use super::{
 };
 use crate::edge;
 
-/// How many postbacks of a rule are shown unless all of them are telling, or asked for.
+/// The number of a rule's postbacks that are shown, unless all are asked for or worth showing.
 const FIRST_FEW: usize = 3;
 /// The deliveries of a rule with steps that are shown, each with all of its requests.
 const FIRST_FLOWS: usize = 2;
 /// Columns of a line where there is no terminal.
 const USUAL_WIDTH: usize = 150;
-/// Columns of a line that neither the target nor the answer takes: time, rule, method, attempt, verdict, and what is between them.
+/// Columns of a line for everything but target and answer: time, rule, method, attempt, verdict, and the spaces.
 const FIXED: usize = 58;
 /// Columns of an answer, on a wide line and on a narrow one.
 const ANSWER: usize = 24;
 const SHORT_ANSWER: usize = 10;
 /// Lines narrower than this have short answers.
 const WIDE: usize = 120;
-/// The least columns of a target: on a terminal narrower than 80 columns, lines break.
+/// The fewest columns of a target: on a terminal narrower than 80 columns, lines break.
 const NARROWEST: usize = 12;
-/// How long a line waits for its verdict, and how often it asks.
+/// The time that a line waits for its verdict, and the interval between two requests for it.
 const VERDICT_PATIENCE: Duration = Duration::from_secs(5);
 const VERDICT_EVERY: Duration = Duration::from_millis(20);
 
-/// Where lines and bars are drawn.
+/// The output of lines and bars.
 #[derive(Debug, Clone)]
 pub(super) struct Screen {
     bars: MultiProgress,
@@ -46,7 +46,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Bars on a terminal, lines alone elsewhere.
+    /// Makes a screen with bars on a terminal, with lines alone elsewhere.
     pub(super) fn new(sample: &Sample) -> Self {
         let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
@@ -66,18 +66,18 @@ impl Screen {
         self.bars.suspend(|| edge::result(line));
     }
 
-    /// So many events more are posted.
+    /// Notes that this many more events are posted.
     pub(super) fn posted(&self, events: u64) {
         self.posted.inc(events);
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub(super) fn close(&self) {
         self.posted.finish_and_clear();
         self.arrived.finish_and_clear();
     }
 
-    /// Columns of a line.
+    /// Returns the columns of a line.
     pub(super) fn width(&self) -> usize {
         self.width
     }
@@ -89,7 +89,7 @@ pub(super) struct Follower {
     pub(super) screen: Screen,
     pub(super) api: Api,
     pub(super) secrets: Secrets,
-    /// When the time of the lines begins.
+    /// The time from which the times of the lines count.
     pub(super) since: Instant,
     /// The part of each rule's postbacks that is shown, by the rule's key.
     shown: BTreeMap<String, Shown>,
@@ -99,14 +99,14 @@ pub(super) struct Follower {
 #[derive(Debug)]
 enum Shown {
     All,
-    /// So many more.
+    /// The next postbacks, this many.
     First(usize),
-    /// All of the first deliveries, which are these so far.
+    /// All postbacks of the first deliveries: the ones seen so far.
     Of(BTreeSet<Option<String>>),
 }
 
 impl Shown {
-    /// Returns true if this one is shown.
+    /// Returns true if this postback is shown.
     fn takes(&mut self, arrival: &Arrival) -> bool {
         match self {
             Self::All => true,
@@ -126,7 +126,7 @@ impl Shown {
 }
 
 impl Follower {
-    /// Shows the first few of each rule and all of those that tell more, or all.
+    /// Makes a follower that shows the first few postbacks of each rule and all that are worth showing, or all.
     pub(super) fn new(screen: Screen, api: Api, sample: &Sample, all: bool) -> Self {
         let part = |rule: &SampleRule| match (all || rule.is_telling(), rule.is_flow()) {
             (true, _) => Shown::All,
@@ -137,11 +137,11 @@ impl Follower {
         Self { screen, api, secrets: sample.secrets(), since: Instant::now(), shown }
     }
 
-    /// Follows until the channel says that it is over; how many lines it showed.
+    /// Shows postbacks until `over` ends it. Returns the number of lines shown.
     pub(super) async fn follow(mut self, mut arrivals: mpsc::UnboundedReceiver<Arrival>, mut over: mpsc::Receiver<()>) -> usize {
         let mut shown = 0;
         loop {
-            // What has come is shown before the end is heard.
+            // Arrivals are shown before the end is read.
             let arrival = tokio::select! {
                 biased;
                 arrival = arrivals.recv() => arrival,
@@ -159,16 +159,16 @@ impl Follower {
     }
 
     fn is_shown(&mut self, arrival: &Arrival) -> bool {
-        // Nobody should ask a receiver without a rule: that is worth seeing.
+        // No receiver without a rule should get a request: such a request is shown.
         self.shown.get_mut(&arrival.key).is_none_or(|part| part.takes(arrival))
     }
 
-    /// What the engine made of the answer, from its log.
+    /// Returns the engine's verdict on the answer, from its log.
     async fn verdict(&self, arrival: &Arrival) -> String {
         let Some(id) = &arrival.delivery_id else { return "?".to_owned() };
         let deadline = Instant::now() + VERDICT_PATIENCE;
         while Instant::now() < deadline {
-            // A fresh delivery is not in the log before its first attempt is over.
+            // A new delivery is not in the log before its first attempt is over.
             if let Ok((delivery, _)) = self.api.delivery(id).await
                 && let Some(logged) = delivery.log.iter().find(|logged| logged.attempt == arrival.attempt)
             {
@@ -180,7 +180,7 @@ impl Follower {
     }
 }
 
-/// A postback in a line: when, whose, what, which attempt, the answer, its verdict.
+/// Formats a postback as a line: time, rule, request, attempt, answer, verdict.
 fn line(arrival: &Arrival, verdict: &str, since: Instant, width: usize, secrets: &Secrets) -> String {
     let said_room = if width < WIDE { SHORT_ANSWER } else { ANSWER };
     let room = width.saturating_sub(FIXED + said_room).max(NARROWEST);
@@ -207,7 +207,7 @@ fn line(arrival: &Arrival, verdict: &str, since: Instant, width: usize, secrets:
     )
 }
 
-/// A text of printable ASCII in at most so many columns; anything else in it shows as `?`.
+/// Shortens a text to printable ASCII of this many columns; other characters show as `?`.
 fn shortened(text: &str, columns: usize) -> String {
     let shown = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
     if text.chars().count() <= columns {

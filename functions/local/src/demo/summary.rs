@@ -1,4 +1,4 @@
-//! The summary: a table of what each rule owed and what was seen, or one of what differs.
+//! The summary: a table of each rule's owed and seen postbacks, or a table of the differences.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
@@ -11,7 +11,7 @@ use super::{
 /// The most differences that are listed.
 const MOST_LISTED: usize = 40;
 
-/// A row for each rule: its key, trigger, deliveries and requests owed and seen, and how its deliveries ended.
+/// Returns a row for each rule: its key, trigger, deliveries and requests owed and seen, and the states of its deliveries.
 pub(super) fn rules(sample: &Sample, made: &[Made], seen: &Seen, width: usize) -> String {
     let mut table = table(width);
     table.set_header(["receiver", "trigger", "deliveries\nowed / seen", "requests\nowed / seen", "ended as"]);
@@ -42,7 +42,7 @@ fn row(sample: &Sample, rule: &SampleRule, made: &Made, seen: &Seen) -> [String;
     ]
 }
 
-/// `7 delivered, 2 failed`; of a rule that is off, why.
+/// Returns `7 delivered, 2 failed`; for a rule that is off, the reason.
 fn states(its: &[&Delivery], made: &Made, beside: usize) -> String {
     let mut states: Vec<(&str, usize)> = Vec::new();
     for delivery in its {
@@ -62,7 +62,7 @@ fn states(its: &[&Delivery], made: &Made, beside: usize) -> String {
     told.join(", ")
 }
 
-/// A row for each difference, up to a number that a person reads.
+/// Returns a row for each difference, up to `MOST_LISTED`.
 pub(super) fn differences(found: &[Difference], width: usize) -> String {
     let mut table = table(width);
     table.set_header(["receiver", "about", "owed", "seen"]);

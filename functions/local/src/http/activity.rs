@@ -1,4 +1,4 @@
-//! The state of one connection: whose turn it is, since when, and until when the client may take its time.
+//! The state of one connection: the side that has to act, since when, and the client's time limit.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,16 +8,16 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use tracking_api::auth::LastCaller;
 
-/// The times that a client may take.
+/// The time limits for a client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
-    /// For the head of a request, from its first byte; on a new connection from the beginning.
+    /// For the head of a request, from its first byte; on a new connection from its start.
     pub(crate) head: Duration,
     /// Between a response and the next request.
     pub(crate) idle: Duration,
     /// For the body of a request, and for reading a response, beside what the rate allows.
     pub(crate) transfer: Duration,
-    /// Bytes that are worth another second.
+    /// The bytes that extend the time limit by a second.
     pub(crate) bytes_per_second: u64,
 }
 
@@ -34,13 +34,13 @@ impl Default for Patience {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// No byte of a first request has come.
+    /// No byte of the first request has come.
     New,
     /// No byte of the next request has come.
     Idle,
     /// Some bytes of a head have come.
     Head,
-    /// The request is ours to work.
+    /// The server works on the request.
     Working,
     /// The handler waits for the request's body.
     Body,
@@ -49,9 +49,9 @@ enum Phase {
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// The time at which the phase began; of [`Phase::Body`] and [`Phase::Working`], the time at which the request did.
+    /// The time at which the phase began; for [`Phase::Body`] and [`Phase::Working`], the time at which the request began.
     since: Instant,
-    /// The time at which a byte last went either way.
+    /// The time of the last byte in either direction.
     moved: Instant,
     /// Bytes of the request's body.
     received: u64,
@@ -61,9 +61,9 @@ struct State {
     sent: u64,
     /// The time at which the client first let the response wait.
     sending: Option<Instant>,
-    /// The client lets the response wait now.
+    /// `true` if the client lets the response wait now.
     is_blocked: bool,
-    /// It has been asked to close, and has not answered.
+    /// `true` if the connection has been asked to close, and has not answered.
     is_asked: bool,
 }
 
@@ -74,16 +74,16 @@ impl State {
     }
 }
 
-/// A connection as the server keeps it in mind.
+/// The server's record of a connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
     patience: Patience,
     state: Mutex<State>,
-    /// The last caller on it.
+    /// The last caller on the connection.
     pub(crate) caller: LastCaller,
-    /// Told when the connection is to make room for another.
+    /// Notified when the connection has to make room for another.
     pub(crate) close: Notify,
-    /// Told when bytes of a head are waited for until another time.
+    /// Notified when the deadline for bytes of a head changes.
     turned: Notify,
 }
 
@@ -120,7 +120,7 @@ impl Activity {
         }
     }
 
-    /// Resolves when a head, or its first byte, has not come in time.
+    /// Resolves when a head, or its first byte, is overdue.
     pub(crate) async fn head_overdue(&self) {
         loop {
             let deadline = self.head_deadline();
@@ -135,7 +135,7 @@ impl Activity {
         }
     }
 
-    /// Returns the time until which bytes of a head must come, if they are waited for.
+    /// Returns the deadline for bytes of a head, if the server waits for some.
     fn head_deadline(&self) -> Option<Instant> {
         let state = self.state();
         match state.phase {
@@ -152,7 +152,7 @@ impl Activity {
         (state.received, state.receiving, state.sent, state.sending) = (0, None, 0, None);
     }
 
-    /// Notes that the handler waits for the body, and returns the time until which more of it must come.
+    /// Notes that the handler waits for the body, and returns the deadline for its next bytes.
     pub(crate) fn body_awaited(&self, now: Instant) -> Instant {
         let mut state = self.state();
         state.phase = Phase::Body;
@@ -174,7 +174,7 @@ impl Activity {
         self.turned.notify_one();
     }
 
-    /// Notes bytes of the response that the client has room for.
+    /// Notes bytes of the response that the client had room for.
     pub(crate) fn sent(&self, bytes: usize, now: Instant) {
         let mut state = self.state();
         state.is_blocked = false;
@@ -184,7 +184,7 @@ impl Activity {
         }
     }
 
-    /// Notes that the client has no room for the response, and returns the time until which it must have some.
+    /// Notes that the client has no room for the response, and returns the deadline for room.
     pub(crate) fn blocked(&self, now: Instant) -> Instant {
         let mut state = self.state();
         state.is_blocked = true;
@@ -192,12 +192,12 @@ impl Activity {
         began + self.allowed(state.sent)
     }
 
-    /// The time for so many bytes.
+    /// Returns the time limit for this many bytes.
     fn allowed(&self, bytes: u64) -> Duration {
         self.patience.transfer + Duration::from_secs(bytes / self.patience.bytes_per_second.max(1))
     }
 
-    /// Returns the time of the last byte if the server waits for the client, `None` if the client waits for the server, or if the
+    /// Returns the time of the last byte if the server waits for the client. Returns `None` if the client waits for the server, or if the
     /// connection has been asked to close.
     pub(crate) fn waits_since(&self) -> Option<Instant> {
         let state = self.state();
@@ -216,7 +216,7 @@ impl Activity {
         self.close.notify_one();
     }
 
-    /// Answers that: returns true if the connection closes, since the server still waits for its client.
+    /// Answers the request to close: returns true if the connection closes, since the server still waits for its client.
     pub(crate) fn makes_room(&self) -> bool {
         let mut state = self.state();
         state.is_asked = false;

@@ -1,4 +1,4 @@
-//! Bodies of a connection: a request's fails once the client has taken too long, a response's tells when it has been handed over.
+//! Bodies of a connection: a request's body fails once the client is too slow; a response's body reports its end.
 
 use std::{
     pin::Pin,
@@ -57,7 +57,7 @@ impl hyper::body::Body for RequestBody {
     }
 }
 
-/// The body of a response. When it is dropped, whole or not, the request is over.
+/// The body of a response. When it is dropped, complete or not, the request is over.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     body: Body,

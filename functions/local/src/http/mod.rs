@@ -1,9 +1,9 @@
-//! HTTP of the local server: connections are accepted, bounded, and closed when their clients take too long.
+//! HTTP of the local server: accepts connections, bounds them, and closes them when their clients are too slow.
 //!
-//! - **There is always room for one more connection** ([`room`]): at the limit, of the caller with the most connections the one is closed
-//!   whose client has been silent for longest. Only a request that a handler works on keeps its place.
+//! - **There is always room for one more connection** ([`room`]): at the limit, the caller with the most connections loses the one whose
+//!   client has been silent for longest. Only a connection with a running handler is kept.
 //! - **Every wait for a client has an end** ([`activity`]): for a head, a body, the next request, and for a response to be read.
-//! - **Responses that nobody reads are bounded** in bytes ([`unsent`]).
+//! - **Responses that clients don't read are bounded** in bytes ([`unsent`]).
 //! - **A head is bounded** in bytes and in headers, and HTTP/1.1 is the only version: a connection has one request at a time.
 //! - **A fault stays with its own request**: a panic is answered with 500, an accept that fails is tried again.
 
@@ -51,23 +51,23 @@ use unsent::{Held, Unsent};
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// The most headers of a request.
 const MAX_HEADERS: usize = 100;
-/// The most connections that wait to be accepted; the system may allow fewer. Beyond it a client asks again after a second, then after
-/// three more.
+/// The most connections that wait to be accepted; the operating system may allow fewer. Beyond that, a client tries again after a second,
+/// then after three more.
 const BACKLOG: u32 = 4_096;
 /// The time that running requests may take when the server stops.
 const ANSWERS_GRACE: Duration = Duration::from_secs(10);
-/// The pause of accepting after a fault of the system.
+/// The pause in accepting after a fault of the operating system.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
-/// The shortest time between two log lines about faults of accepting.
+/// The shortest time between two log lines about faults in accepting.
 const LOG_EVERY: Duration = Duration::from_mins(1);
 
-/// Listens at an address, `HOST:PORT`, the first of the host's that is free.
+/// Listens at an address, `HOST:PORT`, on the first free address of the host.
 pub(crate) async fn listen(address: &str) -> io::Result<TcpListener> {
     let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "the host has no address");
     for address in tokio::net::lookup_host(address).await? {
         let bound = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // A server that is started again need not wait for the end of old connections.
+            // A restarted server need not wait for the end of old connections.
             socket.set_reuseaddr(cfg!(unix))?;
             socket.bind(address)?;
             socket.listen(BACKLOG)
@@ -80,7 +80,7 @@ pub(crate) async fn listen(address: &str) -> io::Result<TcpListener> {
     Err(refused)
 }
 
-/// Serves until it is to stop; then closes connections without a request at once, and gives the others 10 seconds.
+/// Serves until `stopped`; then closes connections without a request at once, and gives the others 10 seconds.
 pub(crate) async fn serve(listener: TcpListener, routes: Router, connections: usize, stopped: watch::Receiver<bool>) {
     let room = Room::new(connections);
     let unsent = Unsent::new(room.clone());
@@ -126,16 +126,16 @@ fn ended_well(ended: Result<(), JoinError>) {
     }
 }
 
-/// Faults of accepting connections, of which few are worth a line.
+/// Faults in accepting connections, few of which are logged.
 #[derive(Debug, Default)]
 struct AcceptFaults {
     last_logged: Option<Instant>,
-    /// Since then.
+    /// The number of faults since the last log line.
     count: u64,
 }
 
 impl AcceptFaults {
-    /// Makes room after a fault of the system, and rests, so that a lack of descriptors doesn't become a lack of processor time.
+    /// Makes room after a fault of the operating system, and pauses, so that a lack of descriptors doesn't use up processor time.
     async fn rest(&mut self, room: &Room, error: &io::Error) {
         if is_of_one_connection(error) {
             return;
@@ -151,7 +151,7 @@ impl AcceptFaults {
     }
 }
 
-/// Returns true for the fault of a client that is gone already.
+/// Returns true for the fault of a client that has gone already.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
@@ -159,14 +159,14 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// Serves one connection to its end.
 async fn connection(stream: TcpStream, routes: Router, unsent: Unsent, activity: Arc<Activity>, stopped: watch::Receiver<bool>) {
-    // A response goes out at once; where that can't be said, it goes out a little later.
+    // A response is sent at once; if that can't be set, it is sent a little later.
     let _later = stream.set_nodelay(true);
     if !says_something(&stream, &activity, stopped.clone()).await {
         return;
     }
     let io = TokioIo::new(PatientStream::new(stream, Arc::clone(&activity)));
     let service = service_fn(|request| answer(request, routes.clone(), &unsent, Arc::clone(&activity)));
-    // The time for a head is kept here, where an idle connection is known from half a head.
+    // The time limit for a head is kept here, since only this code can distinguish an idle connection from half a head.
     let serving = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
         .max_header_size(MAX_HEAD_BYTES)
@@ -204,7 +204,7 @@ async fn connection(stream: TcpStream, routes: Router, unsent: Unsent, activity:
     }
 }
 
-/// Waits for the first byte of a new connection, which costs little until then. Returns false if it is to be closed instead.
+/// Waits for the first byte of a new connection; until then the connection costs little. Returns false if it must be closed instead.
 async fn says_something(stream: &TcpStream, activity: &Activity, stopped: watch::Receiver<bool>) -> bool {
     loop {
         tokio::select! {
@@ -222,7 +222,7 @@ async fn says_something(stream: &TcpStream, activity: &Activity, stopped: watch:
     }
 }
 
-/// Answers one request. A panic of its handler is an answer too.
+/// Answers one request. A panic of its handler is answered too.
 async fn answer(
     request: Request<Incoming>,
     routes: Router,
@@ -257,8 +257,8 @@ fn crowded() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, headers, problem).into_response()
 }
 
-/// Resolves when the server is to stop.
+/// Resolves when the server must stop.
 pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
-    // An error means that the server's handle was dropped: that is a stop too.
+    // An error means that the server's handle was dropped: that is also a stop.
     let _dropped = stopped.wait_for(|stop| *stop).await;
 }

@@ -1,5 +1,5 @@
-//! The connections that there are, and room for one more: the caller with the most connections makes it, with the one on which it has been
-//! silent for longest. Those on which nobody has shown a token count as one caller's.
+//! The open connections, and room for one more: the caller with the most connections loses the one on which it has been silent for longest.
+//! Connections without a token count as one caller's.
 
 use std::{
     cmp::Reverse,
@@ -15,16 +15,16 @@ use tokio::{
 
 use super::activity::Activity;
 
-/// Of so many places one is kept free: a connection then need not wait for the end of the one that makes room for it.
+/// One of this many places is kept free, so that a new connection need not wait for the end of the one that makes room for it.
 const FREE_OF: usize = 8;
-/// The wait for room before the next look for a connection that could make it.
+/// The wait for room before the next search for a connection that could make it.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// All connections of a server.
 #[derive(Debug, Clone)]
 pub(super) struct Room {
     slots: Arc<Semaphore>,
-    /// The places that are kept free.
+    /// The number of places that are kept free.
     kept_free: usize,
     open: Arc<Mutex<Open>>,
 }
@@ -35,7 +35,7 @@ struct Open {
     connections: BTreeMap<u64, Arc<Activity>>,
 }
 
-/// A connection's place, given back when this is dropped.
+/// A connection's place, released when this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     id: u64,
@@ -48,7 +48,7 @@ impl Room {
         Self { slots: Arc::new(Semaphore::new(connections)), kept_free: connections / FREE_OF, open: Arc::default() }
     }
 
-    /// Waits for room for one more connection, and has the idlest one closed if there is little.
+    /// Waits for room for one more connection, and asks the idlest one to close if there is little.
     pub(super) async fn place(&self, activity: &Arc<Activity>) -> Place {
         loop {
             if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
@@ -72,12 +72,13 @@ impl Room {
         Place { id, open: Arc::clone(&self.open), _slot: slot }
     }
 
-    /// Asks the connection to close whose client has let us wait for longest, of the caller with the most connections; of equals the oldest.
+    /// Asks a connection of the caller with the most connections to close: the one whose client has been silent for longest; of equals the
+    /// oldest.
     pub(super) fn close_idlest(&self) {
         self.close_first(Activity::waits_since);
     }
 
-    /// Asks the connection to close whose client has let its response wait for longest; of equals the oldest.
+    /// Asks the connection to close whose client has left its response unread for longest; of equals the oldest.
     pub(super) fn close_idlest_reader(&self) {
         self.close_first(Activity::unread_since);
     }
@@ -154,7 +155,7 @@ mod tests {
             connection.caller.set(caller);
         }
         connections[3].caller.set(&affiliate);
-        // The admin's has been silent for longest.
+        // The admin's connection has been silent for longest.
         for (seconds, connection) in (1..).zip(&connections[1..]) {
             connection.received(1, start + Duration::from_secs(seconds));
         }

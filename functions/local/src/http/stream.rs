@@ -1,4 +1,4 @@
-//! A client's stream that tells of its bytes, and fails once the client has let a response wait for too long.
+//! A client's stream that reports its bytes, and fails once the client has let a response wait for too long.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::activity::Activity;
 
-/// A timer that is set as often as need be.
+/// A timer that can be set again.
 #[derive(Debug, Default)]
 pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
 
@@ -29,7 +29,7 @@ impl Alarm {
     }
 }
 
-/// A stream that is given up once its client has let a response wait for too long.
+/// A stream that fails once its client has let a response wait for too long.
 #[derive(Debug)]
 pub(super) struct PatientStream<S> {
     stream: S,
@@ -42,7 +42,7 @@ impl<S> PatientStream<S> {
         Self { stream, activity, writing: Alarm::default() }
     }
 
-    /// Notes the bytes of a write, and gives waiting an end.
+    /// Notes the bytes of a write, and sets the deadline of a wait.
     fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(bytes)) => self.activity.sent(bytes, Instant::now()),

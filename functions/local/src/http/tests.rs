@@ -1,4 +1,4 @@
-//! Connections whose clients take their time, send too much, or meet a fault, on loopback and with little patience.
+//! Connections whose clients are slow, send too much, or meet a fault, on loopback and with short time limits.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_hours(1);
 const PATIENT: Patience = Patience { head: LONG, idle: LONG, transfer: LONG, bytes_per_second: 1 };
 
-/// One connection of a server: its client, its end, and the way to stop it.
+/// One connection of a server: its client, its end, and the handle that stops it.
 struct Opened {
     client: TcpStream,
     serving: JoinHandle<()>,
@@ -67,10 +67,10 @@ impl Opened {
         String::from_utf8(text).unwrap()
     }
 
-    /// Everything until the server closes the connection.
+    /// Reads until the server closes the connection.
     async fn rest(mut self) -> String {
         let mut text = String::new();
-        // What the client sent and nobody read resets the connection: that is an end too.
+        // Unread bytes of the client reset the connection: that is an end too.
         let _reset = self.client.read_to_string(&mut text).await;
         self.serving.await.unwrap();
         text
@@ -131,7 +131,7 @@ async fn f6_responses_that_nobody_reads_make_room_for_one_more() {
         opened.read_until("\r\n\r\n").await;
         silent.push(opened);
     }
-    // There is room for 32 MiB: a third is given it by the one that has waited for longest.
+    // There is room for 32 MiB: the client that has waited for longest makes room for a third response.
     let mut reader = open_in(&room, PATIENT, routes(), unsent.clone()).await;
     reader.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     let answer = reader.rest().await;
@@ -139,7 +139,7 @@ async fn f6_responses_that_nobody_reads_make_room_for_one_more() {
     assert!(answer.len() > 12 << 20);
     let closed: Vec<bool> = silent.iter().map(|opened| opened.serving.is_finished()).collect();
     assert_eq!(closed, [true, false]);
-    // Where nobody waits, the response itself is given up.
+    // If no client waits, the response itself is dropped.
     let _all = unsent.hold(24 << 20).await.unwrap();
     silent.truncate(1);
     let mut late = open_in(&room, PATIENT, routes(), unsent.clone()).await;
@@ -168,7 +168,7 @@ async fn f6_a_head_is_bounded() {
         let mut opened = open(PATIENT, routes()).await;
         opened.write(&format!("GET / HTTP/1.1\r\nHost: a\r\n{more}\r\n")).await;
         let answer = opened.rest().await;
-        // What is not read of the head resets the connection, perhaps before the answer has been read.
+        // Unread bytes of the head reset the connection, perhaps before the answer has been read.
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{answer}");
     }
 }
@@ -192,7 +192,7 @@ async fn f6_a_stop_closes_idle_connections_at_once() {
     }
 }
 
-/// A handler that tells when it has begun, and answers `done` once it may go on.
+/// Makes a handler that notifies its beginning, and answers `done` once it may go on.
 fn slow() -> (routing::MethodRouter, Arc<Notify>, Arc<Notify>) {
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begins, goes_on) = (Arc::clone(&begun), Arc::clone(&go_on));
@@ -247,7 +247,7 @@ async fn f6_an_idle_connection_makes_room_and_one_that_works_does_not() {
     serving.await.unwrap();
 }
 
-/// Linux lets as many wait unless `net.core.somaxconn` is set lower than it comes.
+/// Linux lets this many wait unless `net.core.somaxconn` is set below its default.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn f6_more_than_a_thousand_connections_wait_to_be_accepted() {

@@ -1,7 +1,7 @@
-//! Bodies of responses that clients have not read yet: so many bytes of them are held, whoever asked.
+//! Bodies of responses that clients have not read yet: a limited number of bytes is held for all callers.
 //!
-//! A client that asks and doesn't read costs the memory of its response. At the limit, the connection is closed whose client has let its
-//! response wait for longest; if none is waiting, the next response is given up.
+//! A client that doesn't read a response costs its memory. At the limit, the connection whose client has let its response wait for longest
+//! is closed; if there is none, the next response is dropped.
 
 use std::sync::Arc;
 
@@ -26,12 +26,12 @@ pub(super) struct Unsent {
     units: Arc<Semaphore>,
 }
 
-/// The room that one body takes, given back when this and all bytes that it counts are dropped. A small body takes none.
+/// The room of one body, released when this and all bytes that it counts are dropped. A small body takes none.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Held(Option<Arc<OwnedSemaphorePermit>>);
 
 impl Held {
-    /// Counts bytes for as long as the connection has them: it takes a body over long before the client does.
+    /// Counts bytes for as long as the connection has them, since the connection takes a body over long before the client reads it.
     pub(super) fn count(&self, bytes: Bytes) -> Bytes {
         match &self.0 {
             None => bytes,
@@ -56,7 +56,7 @@ impl Unsent {
         Self { room, units: Arc::new(Semaphore::new(MAX_UNSENT_BYTES / UNIT)) }
     }
 
-    /// Takes room for a body of so many bytes; `None` if there is none.
+    /// Takes room for a body of this many bytes; `None` if there is none.
     pub(super) async fn hold(&self, size: u64) -> Option<Held> {
         if size <= SMALL_BODY_BYTES {
             return Some(Held::default());

@@ -14,7 +14,7 @@ use crate::remote;
 /// The longest time that the request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The reason why a server tells nothing.
+/// The reasons for which a server returns nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// The address can't be used.
@@ -43,7 +43,7 @@ pub enum AskError {
     },
 }
 
-/// Returns the internals of a delivery, if the server knows it.
+/// Returns the internals of a delivery, if the server knows the delivery.
 pub(super) async fn ask(server: &str, token: &str, id: &DeliveryId) -> Result<Option<Internals>, AskError> {
     let server = remote::address(server).map_err(AskError::Address)?;
     let client = remote::client(TIMEOUT).map_err(AskError::Client)?;

@@ -1,6 +1,7 @@
-//! `tracking inspect`: why one delivery does not move, and everything that decides what it does next.
+//! `tracking inspect`: the reason for which a delivery does not move, and the rows that decide its next step.
 //!
-//! A data folder is opened read-only, which is safe beside its running server; with `--server` a server is asked instead, such as one on AWS.
+//! A data folder is opened read-only, which is safe beside its running server; with `--server` a server is asked instead, for example on
+//! AWS.
 
 mod ask;
 mod show;
@@ -54,7 +55,7 @@ fn delivery(text: &str) -> Result<DeliveryId, NotADeliveryId> {
     DeliveryId::parse(text).ok_or(NotADeliveryId)
 }
 
-/// The reason why the work could not be done.
+/// The reasons for which the command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// There is no token.
@@ -74,7 +75,7 @@ pub enum InspectError {
 /// Prints the internals of a delivery.
 ///
 /// # Errors
-/// No folder, no token, no server.
+/// There is no token, the folder can't be read, or the server does not answer.
 pub async fn inspect(args: InspectArgs) -> Result<ExitCode, InspectError> {
     let found = match &args.server {
         Some(server) => ask::ask(server, &token(&args)?, &args.id).await?,

@@ -159,7 +159,7 @@ fn section(out: &mut String, title: &str, lines: &[Line]) {
     let indent = if title.is_empty() { "" } else { "  " };
     for (name, value) in lines {
         if let Some(value) = value {
-            // Reasons may quote what a receiver said.
+            // Reasons may quote text of a receiver.
             let value = value.replace(char::is_control, "\u{fffd}");
             let _infallible = writeln!(out, "{indent}{name:NAME$}  {value}");
         }
@@ -176,7 +176,7 @@ fn some(value: impl std::fmt::Display) -> Option<String> {
     Some(value.to_string())
 }
 
-/// A time, and how far it is away.
+/// Formats a time, and its distance from now.
 fn time(time: Option<Timestamp>, now: Timestamp) -> Option<String> {
     let time = time?;
     let away = now.duration_until(time);
@@ -195,7 +195,7 @@ fn span(time: SignedDuration) -> String {
     }
 }
 
-/// A word of a closed list, as the API writes it.
+/// Returns a value of a closed list as the API writes it.
 fn word(value: &impl Serialize) -> String {
     let word = serde_json::to_string(value).expect("words have no failing serializers");
     word.trim_matches('"').to_owned()

@@ -1,4 +1,4 @@
-//! Files of events: one event, an array, or one a line, each with the line it begins at.
+//! Files of events: one event, an array, or one a line, each event with the line where it begins.
 
 use std::{
     collections::VecDeque,
@@ -17,12 +17,12 @@ pub struct InputError {
     source: io::Error,
 }
 
-/// One file of events, read as it is asked for.
+/// One file of events, read on demand.
 pub(super) struct Input {
     name: String,
     size: Option<u64>,
     lines: Box<dyn BufRead>,
-    /// Lines read so far.
+    /// The number of lines read so far.
     line: usize,
     begun: bool,
     /// Events of a file that was read as a whole.
@@ -50,17 +50,17 @@ impl Input {
         Self { name, size, lines, line: 0, begun: false, whole: VecDeque::new() }
     }
 
-    /// What to call it.
+    /// Returns the name for messages.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many bytes it has, if that is known.
+    /// Returns the size in bytes, if it is known.
     pub(super) fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// The next event and the line it begins at.
+    /// Reads the next event and the line where it begins.
     pub(super) fn next(&mut self) -> Result<Option<(usize, Vec<u8>)>, InputError> {
         self.read_next().map_err(|source| InputError { name: self.name.clone(), source })
     }
@@ -70,7 +70,7 @@ impl Input {
             return Ok(Some(event));
         }
         let Some((line, first)) = self.next_line()? else { return Ok(None) };
-        // A first line that is an event on its own is one of many; else the file may be a document over several lines.
+        // If the first line is an event on its own, the file has one a line; else the file may be a document over several lines.
         let alone = first.first() == Some(&b'{') && json::is_json(&first);
         if std::mem::replace(&mut self.begun, true) || alone {
             return Ok(Some((line, first)));
@@ -82,7 +82,7 @@ impl Input {
         Ok(self.whole.pop_front())
     }
 
-    /// The next line that is not blank, without the white space around it.
+    /// Reads the next line that is not blank, without the white space around it.
     fn next_line(&mut self) -> io::Result<Option<(usize, Vec<u8>)>> {
         loop {
             let mut text = Vec::new();
@@ -100,7 +100,7 @@ impl Input {
     }
 }
 
-/// The events of a text that begins at this line.
+/// Returns the events of a text that begins at this line.
 fn events_of(text: &[u8], line: usize) -> VecDeque<(usize, Vec<u8>)> {
     if let Ok(events) = json::elements(text, usize::MAX) {
         let begin = text.as_ptr().addr();

@@ -1,6 +1,6 @@
 //! `tracking send`: posts files of events to a server.
 //!
-//! Events go out in batches, in the order of the files. A bad one is told with its file, line and faults; the others go on.
+//! Events go out in batches, in the order of the files. An invalid one is reported with its file, line and faults; the others go on.
 
 mod input;
 mod post;
@@ -27,7 +27,7 @@ const BATCH_EVENTS: usize = 500;
 /// The most bytes of one request, unless one event alone is longer.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// What `send` is told.
+/// The options of `send`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   tracking send tests/events/conversions.ndjson
@@ -53,7 +53,7 @@ pub struct SendArgs {
     files: Vec<PathBuf>,
 }
 
-/// Why the work could not be done.
+/// The reasons for which the command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// There is no token.
@@ -62,7 +62,7 @@ pub enum SendError {
     /// A file can't be read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The server does not take events.
+    /// The server does not accept events.
     #[error(transparent)]
     Post(#[from] PostError),
 }
@@ -70,14 +70,14 @@ pub enum SendError {
 /// Posts the files' events and prints a summary.
 ///
 /// # Errors
-/// No token, no such file, no server.
+/// There is no token, a file can't be read, or the server does not answer.
 pub async fn send(args: SendArgs) -> Result<ExitCode, SendError> {
     let token = match args.token.filter(|token| !token.is_empty()) {
         Some(token) => token,
         None => keys::token(&keys::existing_tokens(&args.data).map_err(SendError::Token)?, &Caller::Admin, 1),
     };
     let server = Server::new(&args.server, token)?;
-    // All are opened before anything is sent, so that a misspelt name is told at once.
+    // All files are opened before anything is sent, so that a misspelt name is reported at once.
     let inputs = args.files.iter().map(|file| Input::open(file)).collect::<Result<Vec<_>, _>>()?;
     let mut sending = Sending { server, progress: progress(&inputs), batch: Batch::default(), accepted: 0, bad: 0 };
     for mut input in inputs {
@@ -94,12 +94,12 @@ pub async fn send(args: SendArgs) -> Result<ExitCode, SendError> {
     Ok(if sending.bad == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// Events that go out together, with their lines.
+/// Events that are sent together, with their lines.
 #[derive(Debug, Default)]
 struct Batch {
     lines: Vec<usize>,
     body: Vec<u8>,
-    /// How far the file was read for it.
+    /// The position in the file up to which the batch was read, in bytes.
     read: u64,
 }
 
@@ -108,7 +108,7 @@ impl Batch {
         self.lines.len() == BATCH_EVENTS || (!self.lines.is_empty() && self.body.len() + event.len() > BATCH_BYTES)
     }
 
-    /// One event a line: line breaks inside an event are white space, or it is no JSON anyway.
+    /// Adds an event as one line: line breaks inside an event are white space, or the event isn't JSON anyway.
     fn add(&mut self, line: usize, event: Vec<u8>) {
         self.read += event.len() as u64 + 1;
         self.lines.push(line);
@@ -145,7 +145,7 @@ impl Sending {
     }
 }
 
-/// A bar on a terminal, nothing elsewhere.
+/// Makes a progress bar on a terminal, nothing elsewhere.
 fn progress(inputs: &[Input]) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -1,4 +1,4 @@
-//! Posting a batch: what the server says of it, and patience while it can't be reached.
+//! Posting a batch: the server's outcome, and retries while the server can't be reached.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ const WAITS: [Duration; 5] = [
     Duration::from_millis(1_600),
     Duration::from_secs(3),
 ];
-/// How long one request may take.
+/// The time limit of one request.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Why a batch was not judged.
+/// The reasons for which a batch has no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum PostError {
     /// The address can't be used.
@@ -36,14 +36,14 @@ pub enum PostError {
         /// The cause.
         source: reqwest::Error,
     },
-    /// An answer that says nothing of the events.
+    /// An answer without outcomes of the events.
     #[error("{server} answers {status}: {detail}{}", hint(*status))]
     Refused {
         /// The server.
         server: String,
-        /// Its answer's status.
+        /// The status of the answer.
         status: StatusCode,
-        /// Its reason.
+        /// The reason in the answer.
         detail: String,
     },
 }
@@ -52,10 +52,10 @@ fn hint(status: StatusCode) -> &'static str {
     if status == StatusCode::UNAUTHORIZED { " (the token is made with the key in --data: name that server's folder)" } else { "" }
 }
 
-/// What the server said of a batch.
+/// The server's outcome of a batch.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// The index of each bad event, with its faults in a line.
+    /// The index of each invalid event, with its faults in a line.
     pub(super) rejected: Vec<(usize, String)>,
 }
 
@@ -106,7 +106,7 @@ impl Server {
     }
 }
 
-/// `{"index": 3, "errors": [{"pointer": "…", "detail": "…"}]}` as a line.
+/// Reads `{"index": 3, "errors": [{"pointer": "…", "detail": "…"}]}` as an index and a line.
 fn read_rejected(rejected: &Value) -> (usize, String) {
     let index = rejected["index"].as_u64().and_then(|index| usize::try_from(index).ok()).unwrap_or(usize::MAX);
     let faults = rejected["errors"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Callbacks and webhooks over the running server: as receivers send them, and around `kill -9` (W17, W18).
+//! Callbacks and webhooks over the running server: sent as receivers send them, and around `kill -9` (W17, W18).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -59,7 +59,7 @@ fn rule(receiver: &str) -> Value {
         {"name": "report", "call": {"url": format!("{receiver}/report?c={{conversion_id}}&a={{var.amount}}&n={{attempt}}")}, "retry": retry}]})
 }
 
-/// The path of the callback of a conversion, once the receiver has it.
+/// Returns the path of the callback of a conversion, once the receiver has it.
 async fn callback_of(got: &Mutex<Got>, conversion: &str) -> String {
     for _ in 0..600 {
         if let Some(path) = got.lock().expect("nobody panics with it").callbacks.get(conversion) {
@@ -98,7 +98,7 @@ async fn w17_a_receiver_calls_back_over_http() {
     assert_eq!(got.lock().expect("nobody panics with it").reports, ["c=cnv_1&a=7.50&n=2"]);
     assert_eq!(status(&format!("POST {path}"), r#"{"amount": "7.50"}"#.to_owned()).await, 202);
     assert_eq!(status(&format!("POST {path}"), r#"{"amount": "9"}"#.to_owned()).await, 410);
-    // Without an address of ours no rule may give one away.
+    // Without a public address no rule may hold a callback URL.
     drop(server);
     let server = Server::start(data.path(), &["--allow-private-targets"]);
     let refused = server.call("POST /tracking-apis", self::rule(&receiver)).await;
@@ -114,7 +114,7 @@ async fn w17_twenty_kills_after_a_callback_lose_none_and_read_none_twice() {
     for number in 1..=ROUNDS {
         assert_eq!(server.call("POST /events", sale(number)).await.status, 202);
         let path = callback_of(&got, &format!("cnv_{number}")).await;
-        // At different places of its way: at once, while the request's record is written, while it listens.
+        // At different moments of the delivery: at once, while the request's record is written, while it listens.
         tokio::time::sleep(Duration::from_millis(u64::from(number % 5) * 10)).await;
         let body = json!({"amount": number.to_string()}).to_string();
         assert_eq!(server.call_as("", &format!("POST {path}"), "application/json", body).await.status, 202);

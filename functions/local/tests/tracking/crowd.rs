@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{Receiver, Server, folder, sale};
 
-/// Lets this process open the crowd's ends.
+/// Raises the limit of descriptors, so that this process can open the crowd's ends.
 fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum {
@@ -16,19 +16,19 @@ fn raise_descriptors() {
     }
 }
 
-/// Opens connections that have sent so much of a request. What the server closes stays open at this end.
+/// Opens connections that have sent this part of a request. A connection that the server closes stays open at this end.
 fn crowd(server: &Server, count: usize, begin: &str) -> Vec<TcpStream> {
     let address = server.url.strip_prefix("http://").expect("it is a URL");
     let open = |_| {
         let mut client = TcpStream::connect(address).expect("the server accepts");
-        // It may be closed by now.
+        // The server may have closed it.
         let _closed = client.write_all(begin.as_bytes());
         client
     };
     (0..count).map(open).collect()
 }
 
-/// A server works with so few descriptors and with this crowd.
+/// Checks that a server works with this many descriptors and this crowd.
 async fn check(descriptors: u32, crowds: &[(usize, &str)], as_admin: bool) {
     raise_descriptors();
     let data = folder();
@@ -48,7 +48,7 @@ async fn check(descriptors: u32, crowds: &[(usize, &str)], as_admin: bool) {
     assert_eq!(server.get("/healthz").await, json!({"status": "ok"}));
     let taken = server.call("POST /events", sale(1)).await;
     assert_eq!(taken.status, 202, "{}", taken.body);
-    // Both retries are sent while the crowd stands, and each meets the receiver.
+    // Both retries are sent while the crowd is connected, and each meets the receiver.
     let told = server.delivery(&rule, "exhausted").await;
     assert_eq!((&told["attempts"], receiver.got().len()), (&json!(3), 3), "{told}");
     for attempt in told["log"].as_array().expect("a list") {

@@ -1,4 +1,4 @@
-//! `tracking demo` as a person runs it: the real binary, its lines, its exit code.
+//! `tracking demo` run as the real binary: its lines and its exit code.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("output is text")
 }
 
-/// Runs the demo until it has printed the console's links, and ends it then: exit code, stdout, stderr.
+/// Runs the demo until it has printed the console's links, then ends it. Returns exit code, stdout, stderr.
 fn until_it_shows_around(arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracking"));
     command.args(arguments).env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped());

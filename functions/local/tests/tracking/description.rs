@@ -1,4 +1,4 @@
-//! The running server against its own description: schemathesis makes requests of it, good ones and bad ones, and checks every answer.
+//! The running server against its own description: schemathesis sends valid and invalid requests, and checks every answer.
 
 use std::{
     fs,
@@ -13,12 +13,12 @@ use crate::{
     support::{Server, folder, sale, text, token},
 };
 
-/// The requests that one run makes at least; there are two.
+/// The fewest requests that one run must make; there are two runs.
 const FEWEST: u32 = 1_400;
-/// How many requests are made of each operation beside those that its description asks for.
+/// The number of requests to each operation beside those that its description asks for.
 const EXAMPLES: &str = "40";
 
-/// `tests/tools`, where what goes with Python lies.
+/// Returns `tests/tools`, the folder of the Python tools.
 fn tools() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tools")
 }
@@ -61,7 +61,7 @@ async fn try_out(whose: &[&str]) {
     fs::remove_dir_all(run.path()).expect("what it wrote can be removed");
 }
 
-/// Makes one of each: what well-formed requests ask for.
+/// Makes one resource of each kind that well-formed requests ask for.
 async fn furnish(server: &Server, affiliate: &str) -> [(&'static str, String); 3] {
     let rule = json!({"name": "aff_7's", "request": {"url": "http://127.0.0.1:9/"}, "secret_values": {"token": "t0ken"}});
     let made = server.call_as(affiliate, "POST /tracking-apis", "application/json", rule.to_string()).await;
@@ -72,7 +72,7 @@ async fn furnish(server: &Server, affiliate: &str) -> [(&'static str, String); 3
     assert_eq!(taken.status, 202, "{}", taken.body);
     let first = |list: &Value| list["items"][0]["id"].as_str().expect("there is one").to_owned();
     let delivery = loop {
-        // It is listed once its first attempt has come to nothing.
+        // The delivery is listed once its first attempt has failed.
         let list = server.get("/deliveries").await;
         if list["items"].as_array().is_some_and(|items| !items.is_empty()) {
             break first(&list);

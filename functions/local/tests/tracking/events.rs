@@ -1,4 +1,4 @@
-//! `POST /events` (contract §3).
+//! `POST /events` (docs/events-in.md).
 
 use serde_json::json;
 
@@ -37,7 +37,7 @@ async fn contract_3_bodies_of_events() {
 async fn contract_3_without_a_content_type_or_with_curls_own_the_body_decides() {
     let data = folder();
     let server = Server::start(data.path(), &[]);
-    // An empty content type counts as none; the client can't be told to send none at all.
+    // An empty content type counts as none; the client can't send a request without the header.
     for unsaid in ["application/x-www-form-urlencoded", ""] {
         for (body, accepted) in [
             (serde_json::to_string_pretty(&sale(1)).unwrap(), 1),
@@ -122,7 +122,7 @@ async fn case_c2_a_change_id_with_other_content_is_a_bad_event() {
     let refused = post(other.to_string()).await;
     assert_eq!(refused.status, 400);
     assert_eq!(refused.body["errors"], json!([{"pointer": "/detail/change_id", "detail": told}]));
-    // With others it is told by its place, also if both come together.
+    // In a batch, an event is reported by its place, also if both come together.
     let mut twice = sale(3);
     twice["detail"]["occurred_at"] = json!("2026-11-22T08:00:00Z");
     let several = post(format!("[{}, {other}, {}, {}, {twice}]", sale(2), sale(1), sale(3))).await;

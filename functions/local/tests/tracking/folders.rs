@@ -1,4 +1,4 @@
-//! Data folders that others could read or write to: nothing of them is used.
+//! Data folders that others could read or write to: nothing in them is used.
 
 use std::{
     fs::{self, Permissions},
@@ -12,7 +12,7 @@ fn set(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("the file is ours");
 }
 
-/// Each command that reads a key refuses the folder with this, and uses it once the command in it has been run.
+/// Checks that each command that reads a key refuses the folder with this text, and uses the folder after the command in the text.
 #[track_caller]
 fn check(data: &Path, expected: &str) {
     let folder = data.to_str().expect("temporary folders are named in text");
@@ -33,7 +33,7 @@ fn check(data: &Path, expected: &str) {
     token(data, &["--admin"]);
 }
 
-/// A folder that a server has used.
+/// Makes a folder that a server has used.
 fn used() -> tempfile::TempDir {
     let data = folder();
     let server = Server::start(data.path(), &[]);

@@ -1,4 +1,4 @@
-//! `tracking inspect`: why a delivery does not move, told beside a running server, by it, and after it is gone.
+//! `tracking inspect`: the reason for which a delivery does not move, read beside a running server, from it, and after its end.
 
 use std::{path::Path, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::support::{Receiver, Server, folder, run, sale, text};
 
 const FLAGS: [&str; 1] = ["--allow-private-targets"];
 
-/// The internals of a delivery as `inspect --json` prints them.
+/// Returns the internals of a delivery as `inspect --json` prints them.
 #[track_caller]
 fn inspect(more: &[&str], id: &str) -> Value {
     let shown = run(&[&["inspect", "--json", id], more].concat());
@@ -21,7 +21,7 @@ fn name(data: &Path) -> &str {
     data.to_str().expect("temporary folders are named in text")
 }
 
-/// A server with a rule for this receiver and a sale; the rule's id.
+/// Makes a rule for this receiver and posts a sale. Returns the rule's id.
 async fn owing(server: &Server, receiver: &Receiver, members: Value) -> String {
     let mut rule = json!({"name": "told", "request": {"url": format!("{}/?t={{transaction_id}}", receiver.url)}});
     if let (Some(rule), Value::Object(members)) = (rule.as_object_mut(), members) {

@@ -1,5 +1,5 @@
-//! `kill -9` of the running server under load, again and again on the same folder: whatever it accepted comes to its end after a
-//! restart, within the limits (P1, P2, L1).
+//! `kill -9` of the running server under load, again and again on the same folder: every event that it accepted leads to an ended delivery
+//! after a restart, within the limits (P1, P2, L1).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -17,7 +17,7 @@ const ROUNDS: u32 = 20;
 pub(crate) const MAX_RETRIES: usize = 3;
 pub(crate) const FLAGS: [&str; 1] = ["--allow-private-targets"];
 
-/// Requests by delivery id, each with its attempt.
+/// The attempt of each request, by delivery id.
 type Seen = Arc<Mutex<HashMap<String, Vec<String>>>>;
 
 /// A receiver that fails some first attempts and answers some as pending once.
@@ -87,13 +87,13 @@ async fn p1_twenty_kills_under_load_lose_nothing_that_was_accepted() {
     sent_once(&seen.lock().expect("nobody panics with it"), &log);
 }
 
-/// Kills the server twenty times under load and starts it again: the numbers of the sales that it accepted.
+/// Kills the server twenty times under load and restarts it. Returns the numbers of the sales that it accepted.
 pub(crate) async fn killed_again_and_again(server: &mut Server, data: &Path) -> BTreeSet<u32> {
     let mut accepted: BTreeSet<u32> = BTreeSet::new();
     let mut next = 0;
     for round in 0..ROUNDS {
         let posting = tokio::spawn(post_until_it_fails(server.url.clone(), server.token.clone(), next));
-        // Some rounds are killed while the retries of the ones before are due.
+        // Some rounds are killed while retries of earlier rounds are due.
         tokio::time::sleep(Duration::from_millis(u64::from(60 + 37 * (round % 11)))).await;
         server.signal("KILL");
         let (reached, more) = posting.await.expect("posting does not panic");
@@ -106,7 +106,7 @@ pub(crate) async fn killed_again_and_again(server: &mut Server, data: &Path) -> 
     accepted
 }
 
-/// The deliveries of a log by rule and conversion.
+/// Groups the deliveries of a log by rule and conversion.
 pub(crate) fn by_rule_and_conversion(log: &[Value]) -> BTreeMap<(String, String), Vec<&Value>> {
     let mut found: BTreeMap<(String, String), Vec<&Value>> = BTreeMap::new();
     for item in log {
@@ -116,7 +116,7 @@ pub(crate) fn by_rule_and_conversion(log: &[Value]) -> BTreeMap<(String, String)
     found
 }
 
-/// Posts events, beginning with this one, until the server is killed: the next number, and those that were accepted.
+/// Posts events, beginning with this number, until the server is killed. Returns the next number, and the accepted ones.
 async fn post_until_it_fails(url: String, token: String, mut number: u32) -> (u32, Vec<u32>) {
     let client = reqwest::Client::new();
     let mut accepted = Vec::new();
@@ -127,13 +127,13 @@ async fn post_until_it_fails(url: String, token: String, mut number: u32) -> (u3
         let post = client.post(format!("{url}/events")).bearer_auth(&token).header("content-type", "application/json");
         match post.body(body).send().await {
             Ok(answer) if answer.status() == 202 => accepted.extend(batch),
-            // Killed in the middle: it may have taken the batch over, or not.
+            // The server was killed in the middle: it may have accepted the batch or not.
             _ => return (number, accepted),
         }
     }
 }
 
-/// Checks that what arrived is in the log, and that no attempt arrived twice.
+/// Checks that every received request is in the log, and that no attempt arrived twice.
 fn sent_once(seen: &HashMap<String, Vec<String>>, log: &[Value]) {
     let known: BTreeSet<&str> = log.iter().filter_map(|item| item["id"].as_str()).collect();
     for (id, attempts) in seen {
@@ -144,7 +144,7 @@ fn sent_once(seen: &HashMap<String, Vec<String>>, log: &[Value]) {
     }
 }
 
-/// The whole log, once nothing is open any more.
+/// Returns the whole log, once no delivery is open any more.
 pub(crate) async fn settled_log(server: &Server) -> Vec<Value> {
     for _ in 0..120 {
         let mut log = Vec::new();
@@ -159,7 +159,7 @@ pub(crate) async fn settled_log(server: &Server) -> Vec<Value> {
         }
         let open = |item: &&Value| matches!(item["state"].as_str(), Some("waiting" | "sending"));
         let waits = log.iter().filter(open).count();
-        // Until its first attempt a delivery is a message only: what was accepted last may not be listed yet.
+        // Until its first attempt a delivery is only a message: the last accepted events may not be listed yet.
         if waits == 0 && server.get("/healthz").await["status"] == "ok" && is_idle(server, log.len()).await {
             return log;
         }
@@ -168,7 +168,7 @@ pub(crate) async fn settled_log(server: &Server) -> Vec<Value> {
     panic!("deliveries are still open after a minute");
 }
 
-/// Whether the log stays as long as it is for a second.
+/// Returns true if the length of the log doesn't change for a second.
 async fn is_idle(server: &Server, length: usize) -> bool {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut count = 0;

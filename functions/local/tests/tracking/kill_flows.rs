@@ -1,5 +1,5 @@
-//! `kill -9` of the running server under flows of three steps, again and again on the same folder: every flow comes to its end, and no step
-//! whose end was recorded is sent again (W3).
+//! `kill -9` of the running server under flows of three steps, again and again on the same folder: every flow ends, and no step whose end
+//! was recorded is sent again (W3).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use crate::{
     support::{Server, folder},
 };
 
-/// More repeats of a step than kills that are likely to cut one delivery off.
+/// More repeats of a step than the likely number of kills that cut one delivery off.
 const MAX_RETRIES: usize = 12;
 
 /// The requests of each delivery in the order in which they came: step, run and attempt.
@@ -107,7 +107,7 @@ async fn w3_twenty_kills_under_flows_lose_nothing_and_repeat_no_finished_step() 
     assert!(repeated > 0, "no step was sent again: the kills and the receiver's faults tested nothing");
 }
 
-/// Checks that steps are asked for in order, each in one run and within its attempts. Returns true if one was repeated.
+/// Checks that steps are sent in order, each in one run and within its attempts. Returns true if a step was repeated.
 fn goes_forward(id: &str, requests: &[(String, String, u32)]) -> bool {
     let position = |step: &str| ["one", "two", "three"].iter().position(|known| *known == step);
     assert!(requests.is_sorted_by_key(|(step, ..)| position(step)), "{id} went back: {requests:?}");

@@ -1,4 +1,4 @@
-//! The binary `tracking` as people run it.
+//! The binary `tracking`, tested as people run it.
 
 mod bench;
 mod callbacks;

@@ -1,4 +1,4 @@
-//! From an event to its postback, and what people see of it.
+//! From an event to its postback, and the log that people see.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn an_event_becomes_a_postback() {
     assert!(request["url"].as_str().unwrap().starts_with(&format!("{}/p?t=trx_1&k=", receiver.url)), "{request}");
     assert!(!told.to_string().contains("hush"), "{told}");
 
-    // The same change again is the same postback (P2).
+    // A repeat is the same postback (P2).
     let again = server.call("POST /events", sale(1)).await;
     assert_eq!((again.status, &again.body["accepted"]), (202, &json!(1)));
     let other = server.call("POST /events", sale(2)).await;
@@ -47,7 +47,7 @@ async fn receivers_that_are_not_public_are_refused_unless_allowed() {
         let refused = server.call("POST /tracking-apis", json!({"name": "x", "request": {"url": url}})).await;
         assert_eq!((refused.status, &refused.body["errors"][0]["pointer"]), (422, &json!("/request/url")), "{url}");
     }
-    // A name is judged when it is resolved, at the send.
+    // A host name is checked when it is resolved, at the send.
     let made = server.call("POST /tracking-apis", json!({"name": "x", "request": {"url": "http://localhost:9/"}})).await;
     if made.status == 201 {
         server.call("POST /events", sale(1)).await;

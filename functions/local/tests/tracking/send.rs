@@ -1,4 +1,4 @@
-//! `tracking send` (contract §4).
+//! `tracking send`: files of events, its report and its exit codes.
 
 use std::{fs, io::Write as _, process::Stdio};
 

@@ -1,4 +1,4 @@
-//! Starting and stopping `tracking serve` (contract §4).
+//! Starting and stopping `tracking serve`.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn contract_4_a_stop_begins_no_new_send() {
     let receiver = Receiver::start(StatusCode::OK, Duration::from_millis(1_500)).await;
     let server = Server::start(data.path(), &["--allow-private-targets"]);
     server.call("POST /tracking-apis", json!({"name": "x", "request": {"url": receiver.url}})).await;
-    // Created and updated of one line, from one change: one after the other.
+    // Created and updated in one subject queue, from one change: one after the other.
     let mut both = sale(1);
     both["detail"]["transactions"] = json!([
         {"transaction_id": "trx_1", "change": "created", "result": "approved", "auto_set": true, "payout": "5.00", "currency": "EUR"},

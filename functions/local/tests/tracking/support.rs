@@ -1,4 +1,4 @@
-//! Runs the binary, talks to its server, and listens like a receiver.
+//! Helpers that run the binary, call its server, and receive postbacks.
 
 use std::{
     fs::Permissions,
@@ -14,7 +14,7 @@ use axum::{Router, extract::Request, http::StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The binary, with nothing of the environment that could change what it does.
+/// Returns the command of the binary, without environment variables that could change its behavior.
 pub(crate) fn tracking(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracking"));
     command.args(arguments).env_remove("RUST_LOG").env_remove("TRACKING_TOKEN");
@@ -29,7 +29,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("the binary prints text")
 }
 
-/// A token for `--admin` or `--affiliate ID` from this folder.
+/// Makes a token for `--admin` or `--affiliate ID` from this folder.
 pub(crate) fn token(data: &Path, whose: &[&str]) -> String {
     let mut arguments = vec!["token", "--data", data.to_str().expect("temporary folders are named in text")];
     arguments.extend(whose);
@@ -58,7 +58,7 @@ impl Server {
         Self::spawn(tracking(&Self::arguments(data, more)), data)
     }
 
-    /// As [`Self::start`], with so many file descriptors and no more.
+    /// Starts a server as [`Self::start`] does, with this many file descriptors and no more.
     pub(crate) fn start_with_descriptors(descriptors: u32, data: &Path, more: &[&str]) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tracking")]);
@@ -92,7 +92,7 @@ impl Server {
         Answer { status, body: serde_json::from_str(&body).unwrap_or_default() }
     }
 
-    /// A call of an admin with a JSON body.
+    /// Makes an admin's call with a JSON body.
     pub(crate) async fn call(&self, line: &str, body: Value) -> Answer {
         self.call_as(&self.token, line, "application/json", body.to_string()).await
     }
@@ -103,7 +103,7 @@ impl Server {
         answer.body
     }
 
-    /// The one delivery of a rule, once it is in this state.
+    /// Returns the one delivery of a rule, once it is in this state.
     pub(crate) async fn delivery(&self, rule: &str, state: &str) -> Value {
         for _ in 0..600 {
             let list = self.get(&format!("/deliveries?tracking_api_id={rule}&state={state}")).await;
@@ -136,13 +136,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The child may have ended by itself.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
 }
 
-/// What a receiver got: method, path with query, the `authorization` header.
+/// A request that a receiver got: method, path with query, the `authorization` header.
 pub(crate) type Got = (String, String, Option<String>);
 
 /// A receiver on loopback that answers every request after a while.
@@ -175,7 +175,7 @@ impl Receiver {
         self.got.lock().expect("nobody panics with it").clone()
     }
 
-    /// Waits until there are so many requests.
+    /// Waits until this many requests have come.
     pub(crate) async fn wait_for(&self, count: usize) {
         for _ in 0..600 {
             if self.got().len() >= count {
@@ -193,7 +193,7 @@ pub(crate) fn folder() -> TempDir {
     tempfile::Builder::new().permissions(private).tempdir().expect("a temporary folder can be made")
 }
 
-/// A new sale with one transaction.
+/// Returns a new sale with one transaction.
 pub(crate) fn sale(number: u32) -> Value {
     json!({"detail-type": "Conversion Changed", "detail": {
         "change_id": format!("chg_{number}"), "occurred_at": "2026-11-22T09:00:00Z",

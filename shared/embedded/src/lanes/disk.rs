@@ -1,28 +1,28 @@
-//! What the lanes read from the file.
+//! The queries of the lanes on the database file.
 
 use rusqlite::Connection;
 
 use super::{by_name, group::Place};
 
-/// How many messages that fell due one sweep looks at.
+/// Messages that one sweep examines at most.
 pub(super) const SWEEP: usize = 1_000;
-/// Bytes of bodies that one loading brings at most, the last message aside.
+/// Bytes of bodies that one loading reads at most, the last message aside.
 const LOAD_BYTES: usize = 1 << 20;
 
-/// The time of the newest message that was due when it was written: about when the store was last used.
+/// Returns the time of the newest message that was due when it was written: about the time of the last use of the store.
 pub(super) fn last_written(connection: &Connection) -> rusqlite::Result<i64> {
     let sql = "SELECT coalesce((SELECT visible_at FROM messages WHERE waiting = 0 ORDER BY id DESC LIMIT 1), 0)";
     connection.query_row(sql, [], |row| row.get(0))
 }
 
-/// How many messages each lane holds.
+/// Returns the number of messages of each lane.
 pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Vec<(usize, usize)>> {
     let mut statement = connection.prepare("SELECT lane, count(*) FROM messages GROUP BY lane")?;
     let rows = statement.query_map([], |row| Ok((by_name(row.get_ref(0)?.as_str()?), row.get(1)?)))?;
     rows.filter_map(|row| row.map(|(lane, count)| Some((lane?, count))).transpose()).collect()
 }
 
-/// How many messages of each lane wait on disk.
+/// Returns the number of messages of each lane that wait on disk.
 pub(super) fn waiting(connection: &Connection, clock: i64) -> rusqlite::Result<[usize; 3]> {
     let sql = "SELECT lane, count(*) FROM messages WHERE waiting = 1 AND visible_at > ?1 GROUP BY lane";
     let mut statement = connection.prepare_cached(sql)?;
@@ -51,14 +51,14 @@ pub(super) fn groups(connection: &Connection, mut found: impl FnMut(usize, Strin
     }
 }
 
-/// What a loading found.
+/// The result of `load`.
 pub(super) struct Loaded {
     pub(super) messages: Vec<(Place, String)>,
-    /// Where to go on; `None`: there is nothing more.
+    /// The place at which the next loading begins; `None` if there is nothing more.
     pub(super) rest: Option<Place>,
 }
 
-/// Up to `want` messages of a group behind `after` that are due and not known, in order.
+/// Reads up to `want` messages of a group behind `after` that are due and not in memory, in order.
 pub(super) fn load(
     connection: &Connection,
     (lane, group): (&str, &str),
@@ -89,17 +89,17 @@ pub(super) fn load(
     Ok(loaded)
 }
 
-/// What a sweep found.
+/// The result of `sweep`.
 pub(super) struct Swept {
-    /// Each message that fell due: its lane, its group, its place.
+    /// The messages that fell due: lane, group and place of each.
     pub(super) due: Vec<(usize, String, Place)>,
-    /// The place up to which it looked.
+    /// The place up to which the sweep has looked.
     pub(super) up_to: Place,
-    /// When the next message falls due; not later than that.
+    /// The time at which the next message falls due, or an earlier time.
     pub(super) next: Option<i64>,
 }
 
-/// Looks for messages behind `after` that fell due.
+/// Finds the messages behind `after` that fell due.
 pub(super) fn sweep(connection: &Connection, after: Place, now: i64) -> rusqlite::Result<Swept> {
     let sql = "SELECT visible_at, id, lane, grp FROM messages WHERE waiting = 1 AND (visible_at, id) > (?1, ?2) \
         ORDER BY visible_at, id";

@@ -1,23 +1,22 @@
-//! What callers say to the lanes and hear of them.
+//! The limits that callers set for the lanes, and the results that they get.
 
 use jiff::Timestamp;
 use tracking_engine::backend::{Lane, Received};
 
-/// How many messages may be out at once.
+/// Limits on the messages that are out at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Of one group (P5); at least 1.
+    /// Messages of one group (P5); at least 1.
     pub per_group: usize,
-    /// Of all groups of one owner; at least 1. What doesn't fit waits without holding up other owners'.
+    /// Messages of all groups of one owner; at least 1. More than these wait, and delay no other owner's.
     pub per_owner: usize,
-    /// In all. The last quarter is kept for fresh messages: the retry lane never takes it, so that what waits doesn't stall what
-    /// is new.
+    /// All messages. The retry lane never takes the last quarter, so that retries don't stall fresh messages.
     pub total: usize,
-    /// Of one group while nothing of it was settled in time; at least 1.
+    /// Messages of one group of which none was deleted in time yet; at least 1.
     pub unproven: usize,
-    /// Of one group that is slow; at least 1.
+    /// Messages of one slow group; at least 1.
     pub slow_per_group: usize,
-    /// Of all groups that are slow, beside the total; 0: there are no slow slots, and all groups count alike.
+    /// Messages of all slow groups, beside the total; 0: there are no slow slots, and all groups count alike.
     pub slow_total: usize,
 }
 
@@ -28,7 +27,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How many messages of a lane may be out.
+    /// Returns the number of messages of a lane that may be out.
     pub(super) fn of(&self, lane: Lane) -> usize {
         match lane {
             Lane::Events | Lane::Delivery => self.total,
@@ -37,35 +36,35 @@ impl Limits {
     }
 }
 
-/// What [`Store::receive`](crate::Store::receive) found.
+/// The result of [`Store::receive`](crate::Store::receive).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Picked {
-    /// What is handed out, of any lane.
+    /// The messages handed out, of any lane.
     pub messages: Vec<Received>,
-    /// When to ask again, if nothing changes until then.
+    /// The time of the next call, if nothing changes until then.
     pub next_due: Option<Timestamp>,
 }
 
-/// How many messages one lane holds.
+/// The number of messages of one lane, by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LaneDepth {
-    /// Due, and not handed out.
+    /// Messages that are due and not handed out.
     pub ready: usize,
-    /// Due later.
+    /// Messages that are due later.
     pub waiting: usize,
-    /// Handed out.
+    /// Messages that are handed out.
     pub in_flight: usize,
 }
 
-/// How many messages the lanes hold.
+/// The number of messages of all lanes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Depth {
     /// Changes that wait to be matched.
     pub events: LaneDepth,
-    /// First tries.
+    /// Messages of first tries.
     pub delivery: LaneDepth,
-    /// Whatever waits.
+    /// Messages of everything later: retries and waits.
     pub retry: LaneDepth,
-    /// How many of the ready ones have their body in memory.
+    /// The number of ready messages whose body is in memory.
     pub in_memory: usize,
 }

@@ -1,8 +1,8 @@
-//! The time that the messages of a group take: a group that answers slowly has slots of its own, so that a receiver that hangs takes none of those
-//! that others need.
+//! The time that the messages of a group take. A group that answers slowly has slots of its own, so that a receiver that hangs takes no
+//! slot that others need.
 //!
-//! A group of which nothing was settled in time is *unproven*, and has few messages out. One whose message is out for three seconds is *slow*:
-//! that message and all that follow count in the slow slots, until two in a row are settled within a second.
+//! A group of which no message was deleted in time is *unproven*, and has few messages out. A group that has a message out for three
+//! seconds is *slow*: that message and all that follow count in the slow slots, until two in a row are deleted within a second.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,14 +11,14 @@ use std::{
 
 /// The time after which a message makes its group slow, in microseconds.
 const SLOW_AFTER: i64 = 3_000_000;
-/// The time within which a message of a slow group is settled in time.
+/// The time within which a message of a slow group must be deleted to be in time, in microseconds.
 const FAST_WITHIN: i64 = 1_000_000;
-/// Messages in a row that are settled in time and end the slowness of their group.
+/// The number of messages in a row, deleted in time, that makes a slow group fast again.
 const FAST_IN_A_ROW: u8 = 2;
-/// Groups that are remembered; then it begins anew.
+/// The number of groups that are remembered; after that all are forgotten.
 const MOST_GROUPS: usize = 10_000;
 
-/// The manners of a group.
+/// The speed of a group.
 #[derive(Debug, Clone, Copy, Default)]
 struct Manner {
     is_proven: bool,
@@ -29,11 +29,11 @@ struct Manner {
 /// A message that is out: the time at which it is late, its id, and the number of its hand-out.
 pub(super) type Watched = (i64, i64, u64);
 
-/// The manners of all groups, and the messages that are out and not late yet.
+/// The speed of all groups, and the messages that are out and not late yet.
 #[derive(Debug, Default)]
 pub(super) struct Manners {
     groups: HashMap<Arc<str>, Manner>,
-    /// Of groups that are not slow, and of those that are: each in the order of hand-out.
+    /// The messages of fast groups and of slow groups, each in the order of hand-out.
     watched: [VecDeque<Watched>; 2],
 }
 
@@ -43,7 +43,7 @@ impl Manners {
         self.groups.get(group).is_some_and(|manner| manner.is_slow)
     }
 
-    /// Returns true if a message of the group was settled in time.
+    /// Returns true if a message of the group was deleted in time.
     pub(super) fn is_proven(&self, group: &str) -> bool {
         self.groups.get(group).is_some_and(|manner| manner.is_proven)
     }
@@ -54,13 +54,13 @@ impl Manners {
         self.watched[usize::from(is_slow)].push_back((late_at, id, hand_out));
     }
 
-    /// Takes the next message that is late now. Those that `is_out` says are not out any more are forgotten.
+    /// Takes the next message that is late now. Forgets messages of which `is_out` is false.
     pub(super) fn next_late(&mut self, now: i64, is_out: impl Fn(&Watched) -> bool) -> Option<Watched> {
         self.forget(is_out);
         self.watched.iter_mut().find_map(|watched| watched.pop_front_if(|(late_at, ..)| *late_at <= now))
     }
 
-    /// The time at which the next message is late.
+    /// Returns the time at which the next message is late.
     pub(super) fn next_late_at(&mut self, is_out: impl Fn(&Watched) -> bool) -> Option<i64> {
         self.forget(is_out);
         self.watched.iter().filter_map(|watched| watched.front()).map(|(late_at, ..)| *late_at).min()
@@ -78,7 +78,7 @@ impl Manners {
         (manner.is_slow, manner.fast) = (true, 0);
     }
 
-    /// Notes that a message of the group was settled in time.
+    /// Notes that a message of the group was deleted in time.
     pub(super) fn in_time(&mut self, group: &Arc<str>) {
         let manner = self.manner(group);
         manner.is_proven = true;

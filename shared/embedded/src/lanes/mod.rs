@@ -1,15 +1,16 @@
-//! The queue lanes: which message is handed out next.
+//! The queue lanes: the choice of the next message to hand out.
 //!
-//! Every message is a row. Memory knows some of them (*ready*, *out*, *settling*, *deferred*), and of the rest only where to look:
+//! Every message is a row. Memory holds some of them, each in one state (*ready*, *out*, *settling*, *deferred*); for the rest it holds
+//! only the marks from which to look:
 //!
-//! - **Every message that is due and not known lies behind its group's `spilled` mark.** A message gets there when its group has
-//!   enough in memory, when it fell due, when it was put off and is due again, or at the start, when nothing is known.
-//! - **Every message that waits lies behind `swept`**, the place up to which the sweep has seen what fell due, and
-//!   `next_waiting` is never later than the first of them.
+//! - **Every message that is due and not in memory lies behind its group's `spilled` mark.** A message gets there when its group has enough
+//!   in memory, when it fell due, when it was deferred and is due again, or at the start, when memory is empty.
+//! - **Every message that waits lies behind `swept`**, the place up to which the sweep has seen what fell due, and `next_waiting` is never
+//!   later than the first of them.
 //!
-//! Rows written by a transaction that has ended, but isn't noted here yet, may be found on disk first; noting them then changes
-//! nothing. Lanes take turns, and groups inside a lane: a group with a hundred thousand messages delays no other (P5).
-//! A group that has as many out as it may, or whose owner has, gets no turn until one of them comes back.
+//! A reader may find rows on disk before they are noted here, right after their transaction; noting them then changes nothing. Lanes take
+//! turns, and groups inside a lane: a group with a hundred thousand messages delays no other (P5). A group gets no turn while it, or its
+//! owner, has as many messages out as the limits allow.
 
 mod disk;
 mod group;
@@ -39,13 +40,13 @@ const PER_GROUP: usize = 256;
 /// Messages of all groups that are kept in memory, and the bytes of their bodies.
 const IN_MEMORY: usize = 8_192;
 const BYTES_IN_MEMORY: usize = 16 << 20;
-/// Messages that memory remembers as put off; the next ones are put off on disk.
+/// Deferred messages that memory remembers; more are deferred on disk.
 const DEFERRED: usize = 20_000;
 
-/// The lanes by the names they have in the file.
+/// The names of the lanes in the file.
 const NAMES: [(&str, Lane); 3] = [("events", Lane::Events), ("delivery", Lane::Delivery), ("retry", Lane::Retry)];
 
-/// The lane's name in the file.
+/// Returns the lane's name in the file.
 pub(crate) fn name(lane: Lane) -> &'static str {
     NAMES[index(lane)].0
 }
@@ -62,38 +63,38 @@ fn by_name(text: &str) -> Option<usize> {
     NAMES.iter().position(|(name, _)| *name == text)
 }
 
-/// What memory knows of a message.
+/// The part of a message that is in memory.
 struct Known {
     lane: usize,
     group: Arc<str>,
     place: Place,
     state: State,
-    /// `true` if it is out and counts in the slow slots.
+    /// `true` if the message is out and counts in the slow slots.
     is_slow: bool,
-    /// `true` if it is out, and late.
+    /// `true` if the message is out and late.
     is_late: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Its body is in memory.
+    /// The body is in memory.
     Ready,
-    /// It is the n-th thing that was handed out.
+    /// The message is out, by the n-th hand-out.
     Out(u64),
-    /// The same, and the writer is about to remove it or to put it off: too late to hand it back.
+    /// The message is out, and the writer is about to delete or defer it: it can't be handed back any more.
     Settling(u64),
-    /// It was handed back until this time.
+    /// The message was handed back until this time.
     Deferred(i64),
 }
 
-/// A receipt that holds, and what to write: the row goes, or it is put off to a time that may lie in the future.
+/// A valid receipt with the change to write: the row is deleted, or deferred to a time that may lie in the future.
 #[derive(Clone, Copy)]
 pub(crate) struct Settling {
     pub(crate) id: i64,
     pub(crate) again: Option<Due>,
 }
 
-/// When a message may be handed out, in microseconds, and whether that was in the future when it was written.
+/// The time from which a message may be handed out, in microseconds, and whether that was in the future when it was written.
 #[derive(Clone, Copy)]
 pub(crate) struct Due {
     pub(crate) visible_at: i64,
@@ -103,7 +104,7 @@ pub(crate) struct Due {
 /// All lanes.
 pub(crate) struct Lanes {
     run: u64,
-    /// The time of the last pick, and the latest time of any.
+    /// The time of the last pick, and the latest time of all picks.
     clock: i64,
     latest: i64,
     swept: Place,
@@ -123,7 +124,7 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// The lanes as a file holds them: nothing is known, so every group is spilled from its beginning.
+    /// Loads the lanes of a file: memory is empty, so every group is spilled from its beginning.
     pub(crate) fn load(connection: &Connection, run: u64) -> rusqlite::Result<Self> {
         let clock = disk::last_written(connection)?;
         let mut lanes = Self {
@@ -151,8 +152,8 @@ impl Lanes {
         Ok(lanes)
     }
 
-    /// When a message that is written now may be handed out; no time means at once, and what is past counts as now, so that what
-    /// comes later stands behind.
+    /// Returns the time from which a message that is written now may be handed out. No time means at once. A past time counts as now, so
+    /// that later messages queue behind.
     pub(crate) fn due(&self, not_before: Option<Timestamp>) -> Due {
         let asked = not_before.map_or(i64::MIN, time::up);
         Due { visible_at: asked.max(self.clock), waiting: asked > self.clock }
@@ -178,8 +179,8 @@ impl Lanes {
         }
     }
 
-    /// Whether this receipt is the last one that was given for its message. If so the message is marked until
-    /// [`Self::settled`] or [`Self::unsettled`] follows.
+    /// Accepts a receipt if it is the last one that was given for its message. The message is then marked until [`Self::settled`] or
+    /// [`Self::unsettled`] follows.
     pub(crate) fn settle(&mut self, settle: &Settle) -> Option<Settling> {
         let (receipt, at) = match settle {
             Settle::Done(receipt) => (receipt, None),
@@ -192,7 +193,7 @@ impl Lanes {
         Some(Settling { id, again })
     }
 
-    /// Notes a settled message whose row is gone or put off now.
+    /// Notes that a message's row is deleted or deferred now.
     pub(crate) fn settled(&mut self, settling: Settling) {
         let Some(known) = self.known.remove(&settling.id) else { return };
         if settling.again.is_none() && !known.is_late {
@@ -211,7 +212,7 @@ impl Lanes {
         self.each[known.lane].tidy(&known.group);
     }
 
-    /// The writing failed: the receipt holds still.
+    /// Notes that the writing failed: the receipt is valid again.
     pub(crate) fn unsettled(&mut self, settling: Settling) {
         if let Some(known) = self.known.get_mut(&settling.id)
             && let State::Settling(n) = known.state
@@ -220,7 +221,8 @@ impl Lanes {
         }
     }
 
-    /// Hands a message back until `at`, in memory alone. `false`: memory has enough of those, it must be put off on disk.
+    /// Hands a message back until `at`, in memory alone. Returns false if memory has too many of these: the message must be deferred on
+    /// disk.
     pub(crate) fn hand_back(&mut self, receipt: &Receipt, at: Timestamp) -> bool {
         let Some((id, n)) = parse(self.run, receipt) else { return true };
         let Some(known) = self.known.get_mut(&id).filter(|known| known.state == State::Out(n)) else { return true };
@@ -236,7 +238,7 @@ impl Lanes {
         true
     }
 
-    /// How many messages stand where, given how many rows of each lane wait on disk.
+    /// Returns the number of messages by lane and state. Reads the rows that wait on disk.
     pub(crate) fn depth(&self, connection: &Connection) -> rusqlite::Result<Depth> {
         let mut waiting = disk::waiting(connection, self.clock)?;
         for (_, id) in &self.deferred {
@@ -249,7 +251,7 @@ impl Lanes {
         Ok(Depth { events: depth(0), delivery: depth(1), retry: depth(2), in_memory: self.ready })
     }
 
-    /// Notes when a message that waits falls due; `false` if the sweep has passed its place already.
+    /// Notes the time at which a waiting message falls due. Returns false if the sweep has passed its place already.
     fn still_waits(&mut self, place: Place, due: Due) -> bool {
         let waits = due.waiting && place > self.swept;
         if waits {
@@ -275,7 +277,7 @@ impl Lanes {
         self.each[lane].queue(group);
     }
 
-    /// Gives a slot back.
+    /// Releases the slot of a message.
     fn free(&mut self, known: &Known) {
         self.each[known.lane].group_mut(&known.group).out -= 1;
         if known.is_slow {
@@ -283,19 +285,19 @@ impl Lanes {
         } else {
             self.free_fast(known.lane, &known.group);
         }
-        // Those that wait for their owner's room come before the group that had it.
+        // Groups that wait for the owner's room come before the group that had it.
         self.unpark(&known.group);
         self.each[known.lane].queue(&known.group);
     }
 
-    /// Gives one of the slots back that are not slow.
+    /// Releases a slot that is not slow.
     fn free_fast(&mut self, lane: usize, group: &Arc<str>) {
         self.out -= 1;
         self.each[lane].out -= 1;
         self.owners.comes_back(group);
     }
 
-    /// Moves messages that are out for long to the slow slots.
+    /// Moves messages that are out for too long to the slow slots.
     fn move_late(&mut self) {
         while let Some((_, id, _)) = {
             let known = &self.known;
@@ -315,7 +317,7 @@ impl Lanes {
         }
     }
 
-    /// Gives a group of the same owner its turn that waits for room, if there is one.
+    /// Gives the turn to a group of the same owner that waits for room, if there is one.
     fn unpark(&mut self, group: &str) {
         if let Some((lane, name)) = self.owners.unpark(group) {
             self.each[lane].group_mut(&name).parked = false;
@@ -326,13 +328,13 @@ impl Lanes {
 }
 
 impl Known {
-    /// Returns true if it is out, as the n-th that was handed out.
+    /// Returns true if the message is out by the n-th hand-out.
     fn is_out(&self, n: u64) -> bool {
         self.state == State::Out(n) || self.state == State::Settling(n)
     }
 }
 
-/// A receipt's handle, which is the token too: the run, the message, the number of the hand-out. `None`: of another run.
+/// Parses a receipt's handle, which is also its token: run, message id, number of the hand-out. Returns `None` for another run.
 fn parse(run: u64, receipt: &Receipt) -> Option<(i64, u64)> {
     let (of, rest) = receipt.handle.split_once('-')?;
     let (id, n) = rest.split_once('-')?;

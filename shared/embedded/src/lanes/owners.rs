@@ -1,7 +1,7 @@
-//! A bound for each owner: groups of an owner that has enough out wait aside, without a turn.
+//! A limit for each owner: groups of an owner that has enough messages out are parked without a turn.
 //!
-//! **While an owner may have more out, none of its groups waits aside but one whose turn is certain to come**: each message that comes
-//! back gives one of them its turn, and each turn that leaves room gives the next one its.
+//! **While an owner has room, each of its parked groups is certain to get a turn**: each message that comes back gives one of them its
+//! turn, and each turn that leaves room gives the next one its turn.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,7 +19,7 @@ struct OwnerState {
 #[derive(Default)]
 pub(super) struct Owners(HashMap<Box<str>, OwnerState>);
 
-/// The owner that a group's name begins with, if any.
+/// Returns the owner that a group's name begins with, if any.
 fn owner(group: &str) -> Option<&str> {
     group.split_once('/').map(|(owner, _)| owner)
 }
@@ -31,21 +31,21 @@ impl Owners {
         out < per_owner.max(1)
     }
 
-    /// Notes a message of this group that is handed out.
+    /// Notes that a message of this group is handed out.
     pub(super) fn hands_out(&mut self, group: &str) {
         if let Some(owner) = owner(group) {
             self.0.entry(owner.into()).or_default().out += 1;
         }
     }
 
-    /// Notes a message of this group that is out no longer.
+    /// Notes that a message of this group is no longer out.
     pub(super) fn comes_back(&mut self, group: &str) {
         if let Some(state) = owner(group).and_then(|owner| self.0.get_mut(owner)) {
             state.out -= 1;
         }
     }
 
-    /// Puts a group aside until its owner has room.
+    /// Parks a group until its owner has room.
     pub(super) fn park(&mut self, lane: usize, group: &Arc<str>) {
         if let Some(owner) = owner(group) {
             self.0.entry(owner.into()).or_default().parked.push_back((lane, Arc::clone(group)));

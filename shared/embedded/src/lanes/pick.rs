@@ -1,4 +1,4 @@
-//! Picking: what fell due is found, then lanes take turns, and groups inside them.
+//! Picking: the sweep finds the messages that fell due, then lanes take turns, and groups inside them.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tracking_engine::backend::{Receipt, Received, StoreError};
 use super::{BYTES_IN_MEMORY, IN_MEMORY, Known, Lanes, Limits, NAMES, PER_GROUP, Picked, State, disk, group::Place};
 use crate::{read::Readers, time};
 
-/// How long to leave a file alone that couldn't be read, in microseconds.
+/// The pause after a failed read of the file, in microseconds.
 const AFTER_A_FAULT: i64 = 1_000_000;
 
 impl Lanes {
@@ -31,7 +31,7 @@ impl Lanes {
         Picked { messages, next_due: next.map(time::read) }
     }
 
-    /// Moves time on (or back, if the clock was set), and finds what fell due.
+    /// Moves time on (or back, if the clock was set), and finds the messages that fell due.
     fn set_clock(&mut self, readers: &Readers, now: i64) -> Result<(), StoreError> {
         if now < self.clock {
             self.swept = self.swept.min(Place::end_of(now));
@@ -64,7 +64,7 @@ impl Lanes {
         Ok(())
     }
 
-    /// Takes turns until there is enough, or nothing may go out.
+    /// Takes turns until `out` is full or the limits allow no more.
     fn take(&mut self, readers: &Readers, limits: &Limits, max: usize, out: &mut Vec<Received>) -> Result<(), StoreError> {
         // Groups that have to wait for a slow slot: they keep their turns.
         let mut put_back: Vec<(usize, Arc<str>)> = Vec::new();
@@ -108,7 +108,7 @@ impl Lanes {
         Ok(())
     }
 
-    /// The number of messages of a group that may be out.
+    /// Returns the number of messages of a group that may be out.
     fn most_of(&self, group: &str, is_slow: bool, limits: &Limits) -> usize {
         let most = match (is_slow, self.manners.is_proven(group)) {
             (true, _) => limits.slow_per_group,
@@ -118,7 +118,7 @@ impl Lanes {
         most.max(1)
     }
 
-    /// The lane whose turn it is.
+    /// Returns the lane that has the next turn.
     fn next_lane(&mut self, limits: &Limits) -> Option<usize> {
         let may = |lane: &usize| self.each[*lane].has_turns() && self.each[*lane].out < limits.of(NAMES[*lane].1);
         let lane = (0..3).map(|step| (self.turn + step) % 3).find(may)?;
@@ -126,7 +126,7 @@ impl Lanes {
         Some(lane)
     }
 
-    /// Loads what must come next from the disk; at least one message, more while memory has room.
+    /// Loads the messages that must come next from the disk: at least one, more while memory has room.
     fn refill(&mut self, readers: &Readers, lane: usize, group: &Arc<str>) -> Result<(), StoreError> {
         let state = self.each[lane].group_mut(group);
         let Some(after) = state.must_load() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Each job's statements.
+//! The SQL statements of each job.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
@@ -9,9 +9,9 @@ use crate::{
     read, time,
 };
 
-/// How long an event stays on the bus for those who read it there.
+/// The time that an event stays on the bus, in days.
 const BUS_DAYS: i64 = 30;
-/// Items that one purge removes at most, so that it holds nobody up.
+/// Items that one purge removes at most, so that it delays no other job.
 pub(crate) const PURGE: usize = 500;
 
 /// Compares and sets one item.
@@ -49,7 +49,7 @@ fn update(connection: &Connection, key: &Key, rev: u64, item: &Item) -> rusqlite
     connection.prepare_cached(sql)?.execute((&key.partition, &key.sort, rev, expires, partition, sort, &item.body))
 }
 
-/// Everything one step brings about.
+/// Writes all effects of one commit.
 pub(super) fn effects<'a>(
     connection: &Connection,
     effects: &Effects,
@@ -112,7 +112,7 @@ fn settle(connection: &Connection, settling: &Settling) -> rusqlite::Result<()> 
 /// Removes a bounded number of expired items, and of events that were on the bus for [`BUS_DAYS`].
 pub(super) fn purge(connection: &Connection, until: i64) -> rusqlite::Result<usize> {
     let old = time::read(until).saturating_sub(SignedDuration::from_hours(24 * BUS_DAYS)).unwrap_or(Timestamp::MIN);
-    // The oldest come first: what is not old ends the search.
+    // The oldest come first: the first event that isn't old ends the search.
     let sql = "DELETE FROM bus WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM bus ORDER BY seq LIMIT ?2) WHERE at < ?1)";
     let events = connection.prepare_cached(sql)?.execute((old.to_string(), PURGE))?;
     let sql = "DELETE FROM items WHERE (pk, sk) IN (SELECT pk, sk FROM items WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";

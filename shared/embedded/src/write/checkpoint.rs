@@ -1,4 +1,4 @@
-//! Folding the log into the file beside the writer, so that no commit waits for it.
+//! Checkpoints: another thread folds the log into the file, so that no commit waits for it.
 
 use std::{
     sync::mpsc::{SyncSender, sync_channel},
@@ -34,23 +34,23 @@ impl Checkpointer {
         Ok(Self { nudge: Some(nudge), thread: Some(thread), folded_at: 0, bytes: 0 })
     }
 
-    /// Notes how many rows have been changed since the start, and the bytes of a transaction; asks for a folding now and then.
+    /// Notes the number of rows changed since the start, and the bytes of a transaction. Asks for a checkpoint now and then.
     pub(super) fn written(&mut self, rows: u64, bytes: usize) {
         self.bytes += bytes;
         if (rows - self.folded_at >= ROWS || self.bytes >= BYTES)
             && let Some(nudge) = &self.nudge
         {
             (self.folded_at, self.bytes) = (rows, 0);
-            // Full: it has been asked already.
+            // Full: a checkpoint is asked for already.
             let _asked = nudge.try_send(());
         }
     }
 
-    /// Ends the thread after what it is doing.
+    /// Ends the thread after its current checkpoint.
     pub(super) fn end(&mut self) {
         self.nudge = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there has been reported by its hook, and nothing depends on it.
+            // A panic of the thread was reported by the panic hook, and nothing depends on it.
             let _ended = thread.join();
         }
     }

@@ -1,9 +1,9 @@
-//! Writing: one thread takes every job that waits, does them in one transaction, and answers when it is on disk.
+//! Writing: one thread takes every waiting job, does them in one transaction, and answers when the data is on disk.
 //!
-//! A job that fails takes its whole group with it: nothing of it is done, and each is told so. If the thread should end before its
-//! time, whoever waits and whoever comes after is told the same.
+//! A job that fails takes its whole group with it: no job of the group is done, and each caller gets the error. If the thread ends early,
+//! all present and later callers get an error too.
 //!
-//! Long jobs take turns ([`queue`]), so that a short one never waits for more than a megabyte of others' rows.
+//! Long jobs take turns ([`queue`]), so that a short one never waits for more than a megabyte of other jobs' rows.
 
 mod apply;
 mod checkpoint;
@@ -26,7 +26,7 @@ pub(crate) use apply::PURGE;
 use checkpoint::Checkpointer;
 use queue::Jobs;
 
-/// Where an answer goes. Nobody may be waiting for it any more.
+/// The sender of an answer. The caller may have stopped waiting.
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Something to write.
@@ -39,7 +39,7 @@ pub(crate) enum Job {
         effects: Vec<Effects>,
         answer: Answer<()>,
     },
-    /// Removes a bounded number of items that expired at or before this time, and tells how many.
+    /// Removes a bounded number of items that expired at or before this time, and returns the number.
     Purge {
         until: i64,
         answer: Answer<usize>,
@@ -50,7 +50,7 @@ pub(crate) enum Job {
 }
 
 impl Job {
-    /// The length of the rows and messages that it writes, in bytes.
+    /// Returns the length of the rows and messages that the job writes, in bytes.
     fn bytes(&self) -> usize {
         match self {
             Self::Swap { swaps, .. } => swaps.iter().filter_map(|swap| swap.new.as_ref()).map(|item| item.body.len()).sum(),
@@ -67,20 +67,20 @@ fn bytes(effects: &Effects) -> usize {
     items.chain(effects.send.iter().map(|message| message.body.len())).sum()
 }
 
-/// What was done for a job.
+/// The result of a job.
 enum Done {
     Swapped(Vec<Swapped>),
     Committed,
     Purged(usize),
 }
 
-/// What was done for each job, and the messages with the ids they got, each in order.
+/// The result of each job, and the messages with their new ids, each in order.
 type Written = (Vec<Done>, Vec<(i64, Due)>);
 
 /// Lanes that the writer and the readers of the queue share.
 pub(crate) type SharedLanes = Arc<Mutex<Lanes>>;
 
-/// Locks the lanes. They hold what was noted last even if somebody panicked.
+/// Locks the lanes. After a panic they hold the last noted state.
 pub(crate) fn lock(lanes: &Mutex<Lanes>) -> MutexGuard<'_, Lanes> {
     lanes.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -144,7 +144,7 @@ impl Writer {
         }
     }
 
-    /// When each message may be handed out, and which settlings hold, each in the order of the jobs.
+    /// Returns the due time of each message, and the valid acks, each in the order of the jobs.
     fn begin(&self, group: &[Job]) -> (Vec<Due>, Vec<Option<Settling>>) {
         let mut lanes = lock(&self.lanes);
         let due = effects(group).flat_map(|effects| &effects.send).map(|message| lanes.due(message.not_before)).collect();
@@ -152,7 +152,7 @@ impl Writer {
         (due, settling)
     }
 
-    /// One transaction for the group: what was done for each job, and the ids of the messages.
+    /// Writes the group in one transaction. Returns the result of each job, and the ids of the messages.
     fn write(&mut self, group: &[Job], due: &[Due], settling: &[Option<Settling>]) -> rusqlite::Result<Written> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut due = due.iter().copied();
@@ -181,7 +181,7 @@ impl Writer {
         Ok((done, placed))
     }
 
-    /// Tells the lanes what is on disk now. Whether anything concerns whoever waits for messages.
+    /// Notes in the lanes what is on disk now. Returns true if receivers of messages must be woken.
     fn note(&self, group: &mut [Job], placed: Vec<(i64, Due)>, settling: &[Option<Settling>]) -> bool {
         if placed.is_empty() && settling.is_empty() {
             return false;
@@ -207,7 +207,7 @@ fn effects(group: &[Job]) -> impl Iterator<Item = &Effects> {
     })
 }
 
-/// Answers a job. Who asked may have gone.
+/// Answers a job. The caller may have gone.
 fn answer(job: Job, done: Result<Done, StoreError>) {
     match (job, done) {
         (Job::Swap { answer, .. }, Ok(Done::Swapped(swapped))) => drop(answer.send(Ok(swapped))),

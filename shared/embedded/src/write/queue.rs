@@ -1,4 +1,4 @@
-//! The order in which jobs are written: short ones as they come, long ones beside them as far as a transaction has room.
+//! The order in which jobs are written: short ones as they come, long ones beside them if the transaction has room.
 
 use std::{collections::VecDeque, sync::mpsc::Receiver};
 

@@ -1,4 +1,4 @@
-//! Very long queues: memory stays bounded, nothing is lost or given twice, and nobody waits for the crowd (P5).
+//! Very long queues: memory stays bounded, nothing is lost or handed out twice, and no group waits for a crowd (P5).
 
 use std::collections::HashSet;
 
@@ -85,7 +85,7 @@ async fn ten_thousand_that_fall_due_at_once_all_come() {
     assert_eq!(count, 10_000);
 }
 
-/// A small generator, so that each history is the same each time.
+/// A small generator of pseudo-random numbers, so that each history is the same each time.
 struct Dice(u64);
 
 impl Dice {

@@ -7,7 +7,7 @@ use tracking_core::json;
 use tracking_embedded::{BusEvent, OpenError, Store};
 use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Published, Range};
 
-/// Makes a database that a test wrote its owner's alone, as those are that we make.
+/// Makes a database that a test wrote private to its owner, as the store does.
 fn private(folder: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(folder.join("tracking.db"), std::fs::Permissions::from_mode(0o600)).unwrap();

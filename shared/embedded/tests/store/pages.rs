@@ -1,4 +1,4 @@
-//! The log page by page (contract §3): none missing, none twice, whatever is written meanwhile.
+//! The log page by page (docs/api.md): no delivery missing, none twice, whatever is written meanwhile.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -18,7 +18,7 @@ async fn page(log: &LongLog, filter: &DeliveryFilter, limit: usize, cursor: Opti
     (page.items.into_iter().map(conversion).collect(), page.next)
 }
 
-/// Every conversion that the list names, page by page; none may come twice.
+/// Reads every conversion of the list, page by page; none may come twice.
 async fn read(log: &LongLog, filter: &DeliveryFilter) -> HashSet<String> {
     let (mut seen, mut cursor) = (HashSet::new(), None);
     loop {

@@ -1,4 +1,4 @@
-//! The queue: what is handed out when, in which order, and what a settling or a restart makes of it.
+//! The queue: the time and order of hand-outs, and the effect of acks and restarts.
 
 use crate::support::{self, all, at, bodies, commit, fresh, later, open, send, settle, store};
 use tracking_embedded::{LaneDepth, Limits};
@@ -79,7 +79,7 @@ async fn f5_an_owner_has_only_so_many_out_whatever_the_group_and_others_pass_it(
     let mut out = store.receive(at(0), &limits, 16).messages;
     assert_eq!(bodies(&out), ["a1", "b1", "x1", "n1", "a2", "x2"]);
     out.retain(|received| received.body.starts_with(['a', 'b']));
-    // What comes back makes room for the group that waits, in turn; nobody is asked in vain meanwhile.
+    // A message that comes back makes room for the waiting group, in turn; no turn is wasted meanwhile.
     for expected in ["b2", "a3", "b3", "a4", "b4", "a5", "b5"] {
         assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), [""; 0]);
         settle(&store, vec![Settle::Done(out.remove(0).receipt)]).await;

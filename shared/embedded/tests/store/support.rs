@@ -1,4 +1,4 @@
-//! What the tests of the queue share: a store in a folder of its own, and short words for messages.
+//! Helpers for the tests of the queue: a store in a folder of its own, and short names for messages.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::backend::{Backend, Effects, Lane, Message, Received, Settle};
 
-/// A store whose folder goes with the test.
+/// Makes a store whose folder is removed with the test.
 pub(crate) fn store() -> (Store, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     (open(folder.path()), folder)
@@ -18,13 +18,13 @@ pub(crate) fn open(folder: &Path) -> Store {
     Store::open_with(folder, Durability::Relaxed).unwrap()
 }
 
-/// So many seconds after 2026-11-22T09:00:00Z.
+/// The time this many seconds after 2026-11-22T09:00:00Z.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     let start: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
     start + SignedDuration::from_secs(seconds)
 }
 
-/// Limits that nothing reaches.
+/// Limits that no test reaches.
 pub(crate) const WIDE: Limits = Limits {
     per_group: 1_000_000,
     per_owner: 1_000_000,
@@ -49,22 +49,22 @@ pub(crate) async fn send(store: &Store, messages: Vec<Message>) {
     commit(store, Effects { send: messages, ..Effects::default() }).await;
 }
 
-/// Settles in one step.
+/// Commits acks in one step.
 pub(crate) async fn settle(store: &Store, settle: Vec<Settle>) {
     commit(store, Effects { settle, ..Effects::default() }).await;
 }
 
-/// One step that must succeed.
+/// Commits effects that must succeed.
 pub(crate) async fn commit(store: &Store, effects: Effects) {
     assert_eq!(store.commit(vec![effects]).await, vec![Ok(())]);
 }
 
-/// Everything that may be received at this time.
+/// Receives every message that is due at this time.
 pub(crate) fn all(store: &Store, now: Timestamp) -> Vec<Received> {
     store.receive(now, &WIDE, usize::MAX).messages
 }
 
-/// The bodies of messages, in order.
+/// Returns the bodies of messages, in order.
 pub(crate) fn bodies(messages: &[Received]) -> Vec<&str> {
     messages.iter().map(|message| message.body.as_str()).collect()
 }

@@ -1,4 +1,4 @@
-//! The loop: what is due reaches a handler, what a handler leaves comes again, and it ends when told.
+//! The loop: a due message reaches a handler, a message that a handler leaves comes again, and the loop ends at shutdown.
 
 use std::{
     sync::{
@@ -13,13 +13,13 @@ use tokio::sync::oneshot;
 use tracking_embedded::{LaneDepth, Limits, worker};
 use tracking_engine::backend::{Lane, Received, Settle};
 
-/// A clock that goes on by a second each time it is asked.
+/// A clock that advances by a second at each reading.
 fn ticking() -> impl Fn() -> jiff::Timestamp {
     let seconds = AtomicI64::new(0);
     move || at(seconds.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Nothing in these tests may take longer than this.
+/// Awaits `what`; nothing in these tests may take longer than this.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("it hangs")
 }

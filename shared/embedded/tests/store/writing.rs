@@ -10,7 +10,7 @@ fn item(sort: &str) -> Item {
     Item { key: Key::new("P", sort), rev: 0, body: "{}".to_owned(), expires: None, trouble: None }
 }
 
-/// From here on the file refuses the item `poison`, as a full disk would.
+/// Makes the file refuse the item `poison` from here on, as a full disk would.
 fn refuse_poison(folder: &tempfile::TempDir) {
     let file = Connection::open(folder.path().join("tracking.db")).unwrap();
     let sql = "CREATE TRIGGER full BEFORE INSERT ON items WHEN NEW.sk = 'poison' BEGIN SELECT RAISE(ABORT, 'disk full'); END";
@@ -81,7 +81,7 @@ async fn what_was_asked_before_the_last_handle_went_is_written() {
     let (store, folder) = store();
     for n in 0..100 {
         let commit = store.commit(vec![Effects { put: vec![item(&n.to_string())], ..Effects::default() }]);
-        // Asked, and not waited for.
+        // The commit is started and not awaited.
         tokio::select! { biased; _ = commit => {}, () = std::future::ready(()) => {} }
     }
     drop(store);

@@ -1,4 +1,4 @@
-//! EventBridge: what is put on the bus, and what is not.
+//! EventBridge: events that are put on the bus, and events that are refused.
 
 use aws_sdk_eventbridge::{
     operation::put_events::{PutEventsError, PutEventsOutput},

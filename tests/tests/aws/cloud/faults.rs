@@ -1,4 +1,4 @@
-//! What fails to order: single calls, single entries, the whole process.
+//! Faults on request: single calls, single entries, the whole process.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ async fn a_killed_process_hears_and_does_nothing_more() {
         }
         assert!(sky.cloud.is_cut());
         assert_eq!(sky.cloud.items().len(), items);
-        // What it still tries reaches nothing.
+        // Its further calls have no effect.
         let answer = tokio::time::timeout(Duration::from_millis(200), sky.put_item("3")).await;
         assert!(answer.is_err(), "{answer:?}");
         assert_eq!((sky.cloud.items().len(), sky.cloud.calls().of("DynamoDB.PutItem").calls), (items, 2));

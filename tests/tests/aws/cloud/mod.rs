@@ -1,4 +1,4 @@
-//! The AWS in one process, seen through AWS's own clients: its limits, its times, its bills, and its faults to order.
+//! The AWS in one process, seen through AWS's own clients: its limits, its times, its bills, and its faults on request.
 
 mod bus;
 mod faults;
@@ -28,7 +28,7 @@ struct Sky {
 }
 
 impl Sky {
-    /// With clients that try once.
+    /// Starts an AWS whose clients try once.
     async fn new() -> Self {
         Self::with(RetryConfig::disabled()).await
     }
@@ -64,7 +64,7 @@ impl Sky {
     }
 }
 
-/// The code of an error that a service answered with.
+/// Returns the code of an error that a service answered with.
 #[track_caller]
 fn code<T: Debug, E: ProvideErrorMetadata + Debug, R: Debug>(answer: Result<T, SdkError<E, R>>) -> String {
     let error = answer.expect_err("it is refused");

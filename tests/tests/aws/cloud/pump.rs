@@ -1,4 +1,4 @@
-//! What Lambda's mapping does, done by hand.
+//! The work of Lambda's mapping, done by the test.
 
 use jiff::SignedDuration;
 use serde_json::json;

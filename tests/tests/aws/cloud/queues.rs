@@ -1,4 +1,4 @@
-//! SQS: what it takes, what it refuses, and when a message is where.
+//! SQS: accepted and refused calls, and the states of a message over time.
 
 use aws_sdk_sqs::{
     operation::{
@@ -193,7 +193,7 @@ async fn a_message_is_hidden_for_fifteen_minutes_or_as_long_as_told() {
     let second = sky.take_one(Queue::Retry);
     assert_eq!((second.message_id == first.message_id, second.receives), (true, 2));
     assert_ne!(second.receipt_handle, first.receipt_handle);
-    // What was told of one hand-out does not hold for the next.
+    // A change to one hand-out does not hold for the next.
     assert_eq!(sky.cloud.next_visible(Queue::Retry), Some(sky.clock.now() + SECOND * 900));
     assert_eq!(sky.hide(&second, 0).await, None);
     assert_eq!(sky.cloud.depth(Queue::Retry), depth(1, 0, 0));

@@ -20,7 +20,7 @@ pub(super) fn key(pk: &str, sk: &str) -> Attributes {
     HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
 }
 
-/// An item with a body of this many bytes.
+/// Returns an item with a body of this many bytes.
 pub(super) fn item(pk: &str, sk: &str, body: usize) -> Attributes {
     let mut item = key(pk, sk);
     item.insert("body".to_owned(), text("x".repeat(body)));
@@ -41,7 +41,7 @@ pub(super) fn keys(keys: Vec<Attributes>) -> KeysAndAttributes {
 }
 
 impl Sky {
-    /// The code of a refused batch of writes; empty if it was taken.
+    /// Writes a batch. Returns the code of the refusal, empty if there was none.
     async fn write(&self, requests: Vec<WriteRequest>) -> String {
         let answer = self.dynamodb().batch_write_item().request_items(TABLE, requests).send().await;
         if answer.is_ok() { String::new() } else { code(answer) }

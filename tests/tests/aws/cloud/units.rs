@@ -1,4 +1,4 @@
-//! What DynamoDB bills, against sizes that were reckoned by hand.
+//! DynamoDB's billed units, against sizes that were calculated by hand.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use tracking_tests::cloud::TABLE;
@@ -12,7 +12,7 @@ use super::{
 const BESIDE_THE_BODY: usize = 3 + 3 + 4;
 
 impl Sky {
-    /// What writing this in one call is billed.
+    /// Returns the units billed for writing this in one call.
     async fn writing(&self, requests: Vec<aws_sdk_dynamodb::types::WriteRequest>) -> u64 {
         self.cloud.reset_counts();
         self.dynamodb().batch_write_item().request_items(TABLE, requests).send().await.expect("written");
@@ -25,7 +25,7 @@ impl Sky {
         self.cloud.calls().write_units()
     }
 
-    /// What a conditional put that fails is billed.
+    /// Returns the units billed for a conditional put that fails.
     async fn failing(&self, item: Attributes) -> u64 {
         self.cloud.reset_counts();
         let put = self.dynamodb().put_item().table_name(TABLE).set_item(Some(item)).condition_expression("rev = :rev");
@@ -33,7 +33,7 @@ impl Sky {
         self.cloud.calls().write_units()
     }
 
-    /// What reading these is billed, in halves.
+    /// Returns the half units billed for reading these.
     async fn reading(&self, wanted: Vec<Attributes>) -> u64 {
         self.cloud.reset_counts();
         self.dynamodb().batch_get_item().request_items(TABLE, keys(wanted)).send().await.expect("read");

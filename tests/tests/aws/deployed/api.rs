@@ -20,12 +20,12 @@ pub(crate) struct Answer {
 }
 
 impl Api {
-    /// The API of this id. The gateway knows it by the host that is asked for.
+    /// Makes the API of this id. The gateway recognizes it by the host of the request.
     pub(crate) fn new(emulator: &str, id: &str) -> Self {
         Self { url: emulator.to_owned(), host: format!("{id}.execute-api.localhost"), client: Client::new() }
     }
 
-    /// A call such as `GET /tracking-apis`, with a token or none, and with a body unless it is null.
+    /// Makes a call such as `GET /tracking-apis`, with or without a token, and with a body unless it is null.
     pub(crate) async fn call(&self, token: Option<&str>, line: &str, body: &Value) -> Answer {
         let mut request = self.request(line);
         if let Some(token) = token {
@@ -47,7 +47,7 @@ impl Api {
     }
 
     /// Makes a rule that calls this address, for events of this affiliate alone, and returns its id. `more` are its other fields; `steps`
-    /// among them replace the call of the address.
+    /// in it replace the call of the address.
     pub(crate) async fn rule(&self, admin: &str, affiliate: &str, url: &str, more: &Value) -> String {
         let mut rule = json!({
             "name": affiliate, "trigger": "transaction_all", "conditions": {"affiliate": [affiliate]},
@@ -63,7 +63,7 @@ impl Api {
         answer.body["id"].as_str().expect("a rule has an id").to_owned()
     }
 
-    /// What the log lists of a rule.
+    /// Returns the deliveries that the log lists of a rule.
     pub(crate) async fn deliveries(&self, admin: &str, rule: &str) -> Vec<Value> {
         let answer = self.call(Some(admin), &format!("GET /deliveries?tracking_api_id={rule}"), &Value::Null).await;
         assert_eq!(answer.status, 200, "{}", answer.body);

@@ -1,4 +1,4 @@
-//! The bus: what the platform puts on it, and what the stack publishes, which a rule of the tests' own catches in a queue.
+//! The bus: the platform's events on it, and the events that the stack publishes, which a rule of the tests' own routes to a queue.
 
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target};
@@ -18,7 +18,7 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// Begins to catch what the stack publishes.
+    /// Begins to collect the events that the stack publishes.
     pub(crate) async fn watch(config: &SdkConfig) -> Self {
         let client = aws_sdk_eventbridge::Client::new(config);
         let sqs = aws_sdk_sqs::Client::new(config);
@@ -40,7 +40,7 @@ impl Bus {
         assert_eq!(put.failed_entry_count(), 0, "{put:?}");
     }
 
-    /// The function that a rule of the bus calls by a schedule, and what it is handed.
+    /// Returns the function that a scheduled rule of the bus calls, and its input.
     pub(crate) async fn scheduled(&self, rule: &str) -> (String, Value) {
         let told = self.client.describe_rule().name(rule).send().await.expect("the rule is there");
         assert_eq!(told.schedule_expression(), Some("rate(1 minute)"));
@@ -55,14 +55,14 @@ impl Bus {
         self.put(&[("Conversion Changed", detail)]).await;
     }
 
-    /// What was published of this kind about this rule so far.
+    /// Returns the events of this kind about this rule that were published so far.
     pub(crate) fn published(&self, kind: &str, rule: &str) -> Vec<Value> {
         let all = self.caught.bodies().into_iter();
         let events = all.map(|body| serde_json::from_str::<Value>(&body).expect("the bus passes JSON on"));
         events.filter(|event| event["detail-type"] == kind && event["detail"]["tracking_api_id"] == rule).collect()
     }
 
-    /// Waits until something of this kind is published about this rule, and returns the first.
+    /// Waits until an event of this kind is published about this rule, and returns the first.
     pub(crate) async fn first_published(&self, kind: &str, rule: &str) -> Value {
         soon(&format!("{kind} about {rule}"), async || {
             self.published(kind, rule).into_iter().next().ok_or_else(|| "nothing of the kind".to_owned())

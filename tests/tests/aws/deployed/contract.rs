@@ -9,7 +9,7 @@ use crate::deployed::{
     stack::{on_stack, say},
 };
 
-/// Every clause, each in partitions of its own.
+/// Runs every clause, each in partitions of its own.
 #[test]
 fn the_deployed_stack_keeps_every_clause_of_the_port() {
     on_stack(async |stack| {

@@ -1,4 +1,4 @@
-//! Who gives out the API's tokens: an issuer on loopback, with a key of its own.
+//! The issuer of the API's tokens, on loopback, with a key of its own.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -44,17 +44,17 @@ impl Issuer {
         Self { url, key }
     }
 
-    /// A token with these claims, and with issuer, audience and an hour's time where they don't say otherwise.
+    /// Makes a token with these claims, and with default issuer, audience and an hour's lifetime unless they are given.
     pub(crate) fn token(&self, claims: &Value) -> String {
         signed(&self.key, &self.claims(claims))
     }
 
-    /// A token that claims to be of this issuer, signed with another key.
+    /// Makes a token that claims to be of this issuer, signed with another key.
     pub(crate) fn forged(&self, claims: &Value) -> String {
         signed(&new_key(), &self.claims(claims))
     }
 
-    /// A token of an admin.
+    /// Makes a token of an admin.
     pub(crate) fn admin(&self) -> String {
         self.token(&json!({"role": "admin"}))
     }

@@ -14,7 +14,7 @@ use tracking_tests::{
 
 /// The region.
 pub(crate) const REGION: &str = "eu-central-1";
-/// It starts within a second, unless the machine has much else to do.
+/// The time within which it must start: it takes a second, unless the machine is busy.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running emulator.
@@ -24,14 +24,14 @@ pub(crate) struct Ministack {
 }
 
 impl Ministack {
-    /// Starts it, with its data and its log in this folder, and waits until it answers.
+    /// Starts the emulator, with its data and its log in this folder, and waits until it answers.
     #[expect(clippy::disallowed_methods, reason = "a program that doesn't start is waited for by the machine's clock")]
     pub(crate) async fn start(folder: &Path) -> Self {
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
         let mut command = tools::command(tools::ministack(), "ministack");
         command.current_dir(folder).envs([
-            // Without it the functions would look for AWS itself.
+            // Without this variable the functions would call the real AWS.
             ("AWS_ENDPOINT_URL", url.as_str()),
             ("BIND_HOST", "127.0.0.1"),
             ("GATEWAY_PORT", &port.to_string()),
@@ -53,19 +53,19 @@ impl Ministack {
         started
     }
 
-    /// How clients find it.
+    /// Returns the configuration for clients of the emulator.
     pub(crate) async fn config(&self) -> SdkConfig {
         let credentials = Credentials::new("test", "test", None, None, "the emulator takes any");
         let config = aws_config::defaults(BehaviorVersion::latest()).endpoint_url(&self.url);
         config.region(Region::new(REGION)).credentials_provider(credentials).load().await
     }
 
-    /// What it and the functions have written so far.
+    /// Returns the output of the emulator and the functions so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
 
-    /// What went wrong of late in the emulator and in the functions, or at least the end of their log.
+    /// Returns the latest errors of the emulator and of the functions, or at least the end of their log.
     pub(crate) fn complaints(&self) -> String {
         const MOST: usize = 60;
         let log = self.process.log();

@@ -23,10 +23,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tracking_tests::receiver::{OK, sorted, targets};
 
-/// What is waited for longer than this doesn't come.
+/// The longest wait for an expected result.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Asks until there is an answer; panics with the last excuse when it takes too long.
+/// Asks until there is an answer; panics with the last error if it takes too long.
 #[expect(clippy::disallowed_methods, reason = "what doesn't come is waited for by the machine's clock")]
 async fn soon<T>(what: &str, ask: impl AsyncFn() -> Result<T, String>) -> T {
     let begun = Instant::now();
@@ -39,7 +39,7 @@ async fn soon<T>(what: &str, ask: impl AsyncFn() -> Result<T, String>) -> T {
     }
 }
 
-/// The detail of a change of an affiliate's conversion, with these transactions.
+/// Returns the detail of a change of an affiliate's conversion, with these transactions.
 fn change(affiliate: &str, conversion: &str, version: u64, transactions: &Value) -> Value {
     json!({
         "change_id": format!("chg_{conversion}_{version}"), "occurred_at": "2026-11-22T09:00:00Z",
@@ -52,7 +52,7 @@ fn change(affiliate: &str, conversion: &str, version: u64, transactions: &Value)
     })
 }
 
-/// A new sale of an affiliate with one pending transaction.
+/// Returns a new sale of an affiliate with one pending transaction.
 fn sale(affiliate: &str, conversion: &str) -> Value {
     change(
         affiliate,

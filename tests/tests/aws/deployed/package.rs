@@ -1,10 +1,10 @@
-//! The packaged application, as `sam build` leaves it: the template, whose functions each have a folder with a `bootstrap`. The binaries
-//! are those of this build.
+//! The packaged application, as `sam build` writes it: the template, and for each function a folder with a `bootstrap`. The binaries are
+//! those of this build.
 //!
-//! Two things are changed that the emulator doesn't take as AWS does.
+//! Two things are changed that the emulator handles differently from AWS.
 //!
-//! - A mapping's concurrency that comes from a parameter stays a text there, and is compared with a number: it is written out.
-//! - It knows no alarms on expressions: they are left out.
+//! - A mapping's concurrency from a parameter stays a text there, and is compared with a number: it is written as a literal.
+//! - It doesn't support alarms on expressions: they are left out.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use std::{
 
 use tracking_tests::bootstraps::{bootstrap, workspace};
 
-/// How many environments work a queue at most.
+/// The highest number of environments that work a queue.
 pub(crate) const CONCURRENCY: &str = "4";
 
 /// Packages the application in this folder, and returns its template.
@@ -34,12 +34,12 @@ pub(crate) fn package(folder: &Path) -> PathBuf {
     file
 }
 
-/// A resource's name, if this line opens one.
+/// Returns a resource's name, if this line opens one.
 fn opens(line: &str) -> Option<&str> {
     line.strip_prefix("  ")?.strip_suffix(':').filter(|name| name.chars().all(char::is_alphanumeric))
 }
 
-/// Has each function's code in a folder of the function's name; these names.
+/// Moves each function's code to a folder of the function's name. Returns the template and these names.
 fn with_code_beside(template: &str) -> (String, Vec<String>) {
     let mut resource = "";
     let mut functions = Vec::new();
@@ -67,7 +67,7 @@ fn with_concurrency(template: &str) -> String {
 fn without_expressions(template: &str) -> String {
     let mut blocks: Vec<Vec<&str>> = vec![Vec::new()];
     for line in template.lines() {
-        // Also what is not indented opens a block of its own.
+        // A line that isn't indented opens a block of its own too.
         if opens(line).is_some() || (!line.starts_with(' ') && !line.is_empty()) {
             blocks.push(Vec::new());
         }

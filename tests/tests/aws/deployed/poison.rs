@@ -1,4 +1,4 @@
-//! What can't be read harms nothing that can.
+//! Messages that can't be read do not affect others.
 
 use serde_json::json;
 use tracking_tests::receiver::Receiver;

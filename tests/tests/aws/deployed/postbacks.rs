@@ -17,7 +17,7 @@ fn a_change_on_the_bus_is_a_postback_at_the_receiver() {
         let [got] = receiver.heard().try_into().expect("one postback");
         assert_eq!(got.target, "/hit?id=trx_cnv_plain&payout=5.00&r=pending");
         assert_eq!((listed[0]["id"].as_str(), &listed[0]["attempts"]), (Some(got.delivery_id.as_str()), &json!(1)));
-        // The same change again is the same change.
+        // A repeat is the same change.
         stack.bus.change(sale("aff_plain", "cnv_plain")).await;
         stack.bus.change(sale("aff_plain", "cnv_plain_2")).await;
         stack.api.all(&admin, &rule, 2, "delivered").await;

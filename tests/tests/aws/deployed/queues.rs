@@ -1,4 +1,4 @@
-//! The stack's queues, looked at from outside.
+//! The stack's queues, seen from outside.
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,7 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    /// The stack's queues. What comes to those that no function works is taken out from now on.
+    /// Opens the stack's queues. Messages of the queues that no function works are collected from now on.
     pub(crate) fn watch(config: &SdkConfig, resources: &HashMap<String, String>) -> Self {
         let client = Client::new(config);
         let url = |name: &'static str| {
@@ -50,12 +50,12 @@ impl Queues {
         assert!(sent.failed().is_empty(), "{sent:?}");
     }
 
-    /// The bodies that came to a resting queue so far.
+    /// Returns the bodies that came to a resting queue so far.
     pub(crate) fn rested(&self, queue: &str) -> Vec<String> {
         self.resting[queue].bodies()
     }
 
-    /// Waits until a message whose body fits has come to a resting queue, and returns it.
+    /// Waits until a resting queue has a message whose body fits, and returns it.
     pub(crate) async fn found(&self, queue: &str, what: &str, fits: impl Fn(&str) -> bool) -> String {
         soon(&format!("{what} in {queue}"), async || {
             let rested = self.rested(queue);
@@ -74,11 +74,11 @@ impl Queues {
     }
 }
 
-/// What comes out of a queue that only the tests take from.
+/// The messages of a queue that only the tests read.
 pub(crate) struct Caught(Arc<Mutex<Vec<String>>>);
 
 impl Caught {
-    /// Begins to take messages out of a queue.
+    /// Begins to collect messages from a queue.
     pub(crate) fn from(client: &Client, url: String) -> Self {
         let caught: Arc<Mutex<Vec<String>>> = Arc::default();
         let (noted, client) = (Arc::clone(&caught), client.clone());
@@ -91,13 +91,13 @@ impl Caught {
         Self(caught)
     }
 
-    /// The bodies so far.
+    /// Returns the bodies so far.
     pub(crate) fn bodies(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Makes a queue of the tests' own; its URL and its ARN.
+/// Makes a queue of the tests' own. Returns its URL and its ARN.
 pub(crate) async fn make(client: &Client, name: &str) -> (String, String) {
     let made = client.create_queue().queue_name(name).send().await.expect("a queue can be made");
     let url = made.queue_url().expect("a queue has a URL").to_owned();
@@ -119,7 +119,7 @@ async fn depth(client: &Client, url: &str) -> u32 {
     names.iter().map(|name| told[name].parse::<u32>().expect("it is a number")).sum()
 }
 
-/// Takes what lies in a queue, and waits for it a while.
+/// Takes messages from a queue, and waits for some a while.
 async fn take(client: &Client, url: &str) -> Vec<String> {
     let receive = client.receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(5);
     let received = receive.send().await.expect("the queue hands out messages");

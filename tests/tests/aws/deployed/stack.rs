@@ -27,24 +27,24 @@ use crate::deployed::{
 const NAME: &str = "tracking-e2e";
 const BUCKET: &str = "packages";
 
-/// What the stack's parameters are set to; the issuer is told besides.
+/// The stack's parameters, besides the issuer.
 const PARAMETERS: &[&str] = &["Stage=e2e", "PrivateTargets=true", "KeepEvents=true"];
 
-/// The deployed stack, and what the tests do with it.
+/// The deployed stack, and helpers of the tests.
 pub(crate) struct Stack {
     pub(crate) api: Api,
     pub(crate) bus: Bus,
     pub(crate) queues: Queues,
     pub(crate) issuer: Issuer,
     pub(crate) config: SdkConfig,
-    /// What the stack is made of: physical names by logical ones.
+    /// The stack's resources: physical names by logical ones.
     pub(crate) resources: HashMap<String, String>,
     ministack: Ministack,
-    /// Held as long as this run uses the folder.
+    /// The lock of the folder, held as long as this run uses it.
     _folder: File,
 }
 
-/// Runs a test on the stack. The first one deploys it; where one fails, what the stack complains about is shown.
+/// Runs a test on the stack. The first one deploys it; if one fails, the stack's errors are printed.
 pub(crate) fn on_stack(test: impl AsyncFnOnce(&Stack)) {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("threads can be started"));
     static STACK: OnceCell<Option<Stack>> = OnceCell::const_new();
@@ -81,7 +81,7 @@ impl Stack {
         }
     }
 
-    /// Every item of the table, as text.
+    /// Returns every item of the table, as text.
     pub(crate) async fn items(&self) -> Vec<String> {
         let table = aws_sdk_dynamodb::Client::new(&self.config);
         let scan = table.scan().table_name(&self.resources["Table"]).consistent_read(true);
@@ -89,12 +89,12 @@ impl Stack {
         items.expect("the table can be read").iter().map(|item| format!("{item:?}")).collect()
     }
 
-    /// What emulator and functions have written so far.
+    /// Returns the output of emulator and functions so far.
     pub(crate) fn log(&self) -> String {
         self.ministack.log()
     }
 
-    /// What a function answers to an event that it is handed directly.
+    /// Invokes a function directly with an event. Returns its answer.
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Value {
         let path = format!("/2015-03-31/functions/{}/invocations", self.resources[function]);
         let request = reqwest::Client::new().post(format!("{}{path}", self.ministack.url)).body(event.to_string());
@@ -103,7 +103,7 @@ impl Stack {
         answer.json().await.unwrap()
     }
 
-    /// The environment that the template gives the function that sends.
+    /// Returns the environment that the template gives the delivery function.
     pub(crate) async fn settings(&self) -> Vec<(String, String)> {
         let path = format!("/2015-03-31/functions/{}/configuration", self.resources["DeliveryFunction"]);
         let request = reqwest::Client::new().get(format!("{}{path}", self.ministack.url));
@@ -114,7 +114,7 @@ impl Stack {
     }
 }
 
-/// An empty folder that no other run uses at the same time.
+/// Makes an empty folder that no other run uses at the same time.
 fn fresh(folder: &Path) -> File {
     fs::create_dir_all(folder.parent().expect("it is a folder's folder")).unwrap();
     let lock = File::create(folder.with_extension("lock")).unwrap();
@@ -136,7 +136,7 @@ async fn make_bucket(ministack: &Ministack) {
     assert!(answer.status().is_success(), "no bucket: {}", answer.text().await.unwrap_or_default());
 }
 
-/// The emulator reads the region and the service out of a signature, and doesn't check it.
+/// Returns a signature: the emulator reads region and service from it, and doesn't check it.
 fn signature(service: &str) -> String {
     format!("AWS4-HMAC-SHA256 Credential=test/20261122/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0")
 }
@@ -164,7 +164,7 @@ fn deploy(template: &Path, ministack: &Ministack, issuer: &Issuer) {
     );
 }
 
-/// Physical names by logical ones.
+/// Returns physical names by logical ones.
 async fn resources(ministack: &Ministack) -> HashMap<String, String> {
     let form = [("Action", "DescribeStackResources"), ("Version", "2010-05-15"), ("StackName", NAME)];
     let body = form.map(|(name, value)| format!("{name}={value}")).join("&");
@@ -183,7 +183,7 @@ async fn resources(ministack: &Ministack) -> HashMap<String, String> {
     found
 }
 
-/// Tells whoever runs the tests, whether the test passes or not.
+/// Prints a line for the person who runs the tests, whether the test passes or not.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

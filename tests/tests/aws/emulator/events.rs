@@ -1,8 +1,8 @@
-//! What Lambda hands to functions.
+//! The events that Lambda hands to functions.
 
 use serde_json::{Value, json};
 
-/// A new sale of an affiliate with one pending transaction, as the bus passes it on.
+/// Returns a new sale of an affiliate with one pending transaction, as the bus passes it on.
 pub(crate) fn sale(affiliate: &str, conversion: &str) -> Value {
     json!({
         "version": "0", "id": "5f0f8d0e-1111-4222-8333-444455556666", "source": "platform.conversions",
@@ -19,7 +19,7 @@ pub(crate) fn sale(affiliate: &str, conversion: &str) -> Value {
     })
 }
 
-/// A request as API Gateway passes it on, with the claims of a token unless they are null.
+/// Returns a request as API Gateway passes it on, with the claims of a token unless they are null.
 pub(crate) fn request(line: &str, claims: &Value, body: &Value) -> Value {
     let (method, path) = line.split_once(' ').expect("a method and a path");
     let (path, query) = path.split_once('?').unwrap_or((path, ""));

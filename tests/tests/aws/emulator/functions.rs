@@ -1,4 +1,4 @@
-//! What each function does with events, good and bad.
+//! Each function on events, valid and invalid.
 
 use serde_json::{Value, json};
 use tracking_tests::{cloud::Queue, receiver::Receiver};

@@ -1,5 +1,5 @@
-//! Each function's real binary on AWS's own emulator of the Lambda runtime, with an AWS in one process behind it: it starts, it works
-//! events, it outlives bad ones, and a record that makes it panic harms no other.
+//! Each function's real binary on AWS's own emulator of the Lambda runtime, with an AWS in one process behind it. It starts, works events
+//! and survives invalid ones, and a record that makes it panic affects no other.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,6 +1,6 @@
 //! A record that makes its function panic: it comes again, and the others of its batch are worked as if it weren't there.
 //!
-//! What makes the code panic is data that it never writes: a time at the end of all times, to which nothing can be added.
+//! The panic comes from data that the code never writes: a time at the end of all times, to which nothing can be added.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use tracking_tests::{bootstraps::workspace, cloud::Queue, receiver::Receiver};
 
 use crate::emulator::{OK, events::sale, sorted, system::System};
 
-/// The last time there is.
+/// The last possible time.
 const END_OF_TIME: &str = "9999-12-30T22:00:00.999999999Z";
 
 fn check_panicked(system: &System, function: &str) {
@@ -44,7 +44,7 @@ async fn a_message_that_makes_delivery_panic_comes_again_and_the_others_are_sent
     assert_eq!(failed.iter().map(|record| record.body.as_str()).collect::<Vec<_>>(), [message.to_string()]);
     assert_eq!(sorted(&receiver), [0, 1, 2, 3, 5, 6, 7, 8, 9].map(|number| format!("/?c=cnv_{number}")));
     assert_eq!(system.held(Queue::Delivery), 1);
-    // The environment goes on.
+    // The environment goes on working.
     assert_eq!(system.invoke("delivery", &json!({"Records": []})).await, json!({"batchItemFailures": []}));
 }
 
@@ -70,7 +70,7 @@ async fn a_hold_that_was_settled_at_the_end_of_time_holds_up_nobody() {
     assert_eq!(system.invoke("matcher", &json!({"Records": []})).await, json!({"batchItemFailures": []}));
 }
 
-/// Has the one hold that there is say that it was settled at the end of time.
+/// Makes the only hold say that it was settled at the end of time.
 async fn spoil_hold(system: &System) {
     let store = system.store();
     let keys = system.cloud.items().into_iter().map(|item| Key::new(text(&item["pk"]["S"]), text(&item["sk"]["S"])));
@@ -87,13 +87,13 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("keys are texts")
 }
 
-/// The hold in a row: the object that has subjects.
+/// Returns the hold in a row: the object that has subjects.
 fn holding(value: &mut Value) -> Option<&mut Map<String, Value>> {
     let object = value.as_object_mut()?;
     if object.contains_key("subjects") { Some(object) } else { object.values_mut().find_map(holding) }
 }
 
-/// Where the profile says nothing about panics, cargo-lambda builds with `abort`, and nothing of the above would hold on Lambda.
+/// Checks the profile's panic setting: without one, cargo-lambda builds with `abort`, and the tests above would not hold on Lambda.
 #[test]
 fn released_functions_unwind() {
     let manifest = fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
@@ -102,7 +102,7 @@ fn released_functions_unwind() {
     assert!(profile.lines().any(|line| line == "panic = \"unwind\""), "{profile}");
 }
 
-/// The job in a message: the object that has a `created_at`.
+/// Returns the owed delivery in a message: the object that has a `created_at`.
 fn job(value: &mut Value) -> Option<&mut Map<String, Value>> {
     let object = value.as_object_mut()?;
     if object.contains_key("created_at") { Some(object) } else { object.values_mut().find_map(job) }

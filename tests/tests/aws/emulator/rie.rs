@@ -14,20 +14,20 @@ use tracking_tests::{
     tools,
 };
 
-/// A function that doesn't answer by then hangs.
+/// The time after which a function without an answer counts as hanging.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A function in the emulator. It starts with its first event.
 pub(crate) struct Rie {
     url: String,
     client: reqwest::Client,
-    /// The emulator breaks when it is called twice at once.
+    /// The lock of the emulator, which fails if it is called twice at once.
     turn: Mutex<()>,
     process: Beside,
 }
 
 impl Rie {
-    /// An emulator around this binary with this environment, its log in this folder.
+    /// Starts an emulator with this binary and this environment, its log in this folder.
     pub(crate) async fn start(binary: &Path, environment: &BTreeMap<String, String>, folder: &Path) -> Self {
         let (port, runtime_port) = (free_port(), free_port());
         let mut command = Command::new(emulator());
@@ -57,8 +57,8 @@ impl Rie {
         }
     }
 
-    /// What the function answers to an event. A failure is an answer with an `errorType`; so is none at all, which is what the emulator
-    /// says of a function that doesn't start.
+    /// Invokes the function with an event. Returns its answer; a failure is an answer with an `errorType`. So is the lack of an answer: the
+    /// emulator returns that for a function that doesn't start.
     pub(crate) async fn invoke(&self, event: &Value) -> Value {
         let _turn = self.turn.lock().await;
         let url = format!("{}/2015-03-31/functions/function/invocations", self.url);
@@ -71,19 +71,19 @@ impl Rie {
         serde_json::from_str(&text).unwrap_or_else(|fault| panic!("{fault}: {text:?}\n{}", self.log()))
     }
 
-    /// What emulator and function have written so far.
+    /// Returns the output of emulator and function so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
 
-    /// The lines that the function itself has written, which are JSON, all of them.
+    /// Returns the lines that the function itself has written, all of which are JSON.
     pub(crate) fn lines(&self) -> Vec<Value> {
         let lines = self.log();
         lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(Value::is_object).collect()
     }
 }
 
-/// The emulator's binary, which comes with SAM.
+/// Returns the path of the emulator's binary, which comes with SAM.
 fn emulator() -> PathBuf {
     let python =
         tools::command(tools::sam(), "python").args(["-c", "import samcli; print(samcli.__path__[0])"]).output().unwrap();

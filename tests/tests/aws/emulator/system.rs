@@ -29,12 +29,12 @@ pub(crate) fn now() -> Timestamp {
 }
 
 impl System {
-    /// These functions on an AWS without anything in it.
+    /// Starts these functions on an empty AWS.
     pub(crate) async fn of(functions: &[&'static str]) -> Self {
         Self::with(functions, &[]).await
     }
 
-    /// The same with some of the environment changed; `None` takes a variable away.
+    /// Starts functions with some of the environment changed; `None` removes a variable.
     pub(crate) async fn with(functions: &[&'static str], changes: &[(&str, Option<&str>)]) -> Self {
         let cloud = Cloud::start(now);
         let mut environment = cloud.environment();
@@ -58,7 +58,7 @@ impl System {
         &self.functions[name]
     }
 
-    /// The store of these functions, for a look into it or a hand in it.
+    /// Returns the store of these functions, to read or change it.
     pub(crate) fn store(&self) -> Aws {
         let credentials = Credentials::new("test", "test", None, None, "any will do");
         let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(Region::from_static(REGION));
@@ -67,7 +67,7 @@ impl System {
         Aws::new(&config.build(), &settings, Clock::new(now))
     }
 
-    /// What a function answers to an event; it must not be a failure.
+    /// Invokes a function, which must not fail. Returns its answer.
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Value {
         let answer = self.function(function).invoke(event).await;
         assert!(answer.get("errorType").is_none(), "{function} failed: {answer}\n{}", self.function(function).log());
@@ -87,7 +87,7 @@ impl System {
         body["id"].as_str().unwrap().to_owned()
     }
 
-    /// Hands what lies in a queue to a function, as Lambda does, and settles what it says; what it said to have failed.
+    /// Hands the messages of a queue to a function, as Lambda does, and deletes those that did not fail. Returns the failed ones.
     pub(crate) async fn work(&self, function: &str, queue: Queue) -> Vec<Record> {
         let records = self.cloud.take(queue, 10, now());
         assert!(!records.is_empty(), "nothing lies in {}", queue.name());
@@ -97,7 +97,7 @@ impl System {
         records.into_iter().filter(|record| failed.contains(&record.message_id)).collect()
     }
 
-    /// How many messages a queue holds in all.
+    /// Returns the number of all messages of a queue.
     pub(crate) fn held(&self, queue: Queue) -> usize {
         let depth = self.cloud.depth(queue);
         depth.visible + depth.in_flight + depth.delayed

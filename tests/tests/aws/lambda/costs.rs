@@ -1,5 +1,5 @@
-//! What a postback costs, counted: every call of the functions and of the pollers, at full batches, with functions that are warm. The
-//! figures of docs/cost.md are these.
+//! The cost of a postback, counted: every call of the functions and of the pollers, at full batches, with warm functions. These are the
+//! figures of docs/cost.md.
 
 use std::fmt::Write as _;
 
@@ -24,7 +24,7 @@ mod price {
     pub(super) const INVOCATION: f64 = 0.20;
     pub(super) const GB_SECOND: f64 = 16.6667;
     pub(super) const SQS: f64 = 0.40;
-    /// What fair queues add to each request.
+    /// The surcharge of fair queues for each request.
     pub(super) const FAIR: f64 = 0.10;
     pub(super) const WRITE: f64 = 0.625;
     pub(super) const READ: f64 = 0.125;
@@ -33,16 +33,16 @@ mod price {
     pub(super) const LOG_KB: f64 = 0.50;
 }
 
-/// How long an invocation of ingest takes, in seconds: one call of SQS.
+/// The time of an invocation of ingest, in seconds: one call of SQS.
 const INGEST: f64 = 0.010;
-/// How long one of the matcher takes, whatever it matches: a read, a call of SQS.
+/// The time of an invocation of the matcher, for any batch: a read, a call of SQS.
 const MATCHER: f64 = 0.030;
-/// What one of delivery takes besides its slowest receiver: a read, claims side by side, a write.
+/// The time of an invocation of delivery besides its slowest receiver's: a read, claims side by side, a write.
 const DELIVERY: f64 = 0.030;
 /// Log of one invocation of matcher or delivery, in kilobytes: its metrics.
 const LOG: f64 = 1.0;
 
-/// One case: what was counted for all its postbacks.
+/// One case: the counts of all its postbacks.
 struct Case {
     name: &'static str,
     /// Seconds that a receiver takes.
@@ -54,7 +54,7 @@ struct Case {
     requests: usize,
 }
 
-/// Plays a case: these events, each of which owes one postback in the end; and whatever follows within a day.
+/// Plays a case: these events, each of which owes one postback in the end, and all that follows within a day.
 async fn play(name: &'static str, seconds: f64, rules: Vec<Value>, events: Vec<Value>, answers: fn(&Postback) -> Answer) -> Case {
     let receiver = Receiver::start(answers).await;
     let mut functions = Functions::start();
@@ -64,7 +64,7 @@ async fn play(name: &'static str, seconds: f64, rules: Vec<Value>, events: Vec<V
         rule["request"]["url"] = url.into();
         functions.rule(&Caller::Admin, rule).await;
     }
-    // Functions are warm: what they read once a rule, or once in some seconds, they have read.
+    // Functions are warm: they have cached everything that they read once a rule, or once in some seconds.
     for number in 0..8 {
         functions.ingest(&sale(1_000_000 + number)).await;
     }
@@ -167,7 +167,7 @@ fn network(more: Value) -> Value {
     rule("{receiver}", more)
 }
 
-/// Rules of so many affiliates, so that the events of a batch belong to as many rules.
+/// Returns rules of this many affiliates, so that the events of a batch belong to as many rules.
 fn of_affiliates(count: usize) -> Vec<Value> {
     (0..count).map(|number| network(json!({"conditions": {"affiliate": [format!("aff_{number}")]}}))).collect()
 }
@@ -191,14 +191,14 @@ fn finals() -> Vec<Value> {
     (1..=2).flat_map(|version| (1..=POSTBACKS as usize).map(move |number| change(number, version))).collect()
 }
 
-/// The answers of a receiver that takes no first attempt, and is not down.
+/// Answers as a receiver that refuses every first attempt, and is not down.
 fn busy_at_first(postback: &Postback) -> Answer {
     if postback.target.ends_with("n=1") { Answer::says(408, "later") } else { Answer::says(200, "approved") }
 }
 
 const APPROVED: fn(&Postback) -> Answer = |_| Answer::says(200, "approved");
 
-/// The figures of docs/cost.md, and the budgets of an immediate success.
+/// Checks the figures of docs/cost.md, and the budgets of an immediate success.
 #[tokio::test]
 async fn a_postback_costs_what_the_documents_say() {
     let polls = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 30}});
@@ -235,7 +235,8 @@ async fn a_postback_costs_what_the_documents_say() {
     }
 }
 
-/// Whether two rows of the table say the same: what waits falls due in other batches each time.
+/// Returns true if two rows of the table agree. Deliveries that wait fall due in other batches each time, so the numbers may differ a
+/// little.
 fn agree(written: &str, counted: &str) -> bool {
     let numbers = |row: &str| -> Vec<f64> {
         row.split('|').skip(2).filter_map(|cell| cell.trim_matches([' ', '*']).parse().ok()).collect()
@@ -245,7 +246,7 @@ fn agree(written: &str, counted: &str) -> bool {
     written.len() == counted.len() && written.iter().zip(&counted).all(close)
 }
 
-/// The batch is what Lambda's mapping hands over at most.
+/// Checks that the batch is the largest that Lambda's mapping hands over.
 #[test]
 fn a_batch_is_ten() {
     assert_eq!(BATCH, 10);

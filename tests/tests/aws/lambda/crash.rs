@@ -1,5 +1,5 @@
-//! The process is killed at each single AWS call of each path, before and after the call takes effect; messages come again. What comes
-//! of it is the same: nothing lost, nothing sent beyond the limit, nothing twice but an attempt whose end was not recorded.
+//! The process is killed at each single AWS call of each path, before and after the call takes effect; messages come again. The result is
+//! the same: nothing lost, nothing sent beyond the limit, nothing sent twice but an attempt whose end was not recorded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,21 +14,21 @@ use tracking_tests::{
 
 use crate::lambda::support::{down_at_first, rule, sale};
 
-/// Long enough for everything to end, whatever is cut off: what was in hand comes again after fifteen minutes.
+/// The time in which everything ends, whatever is cut off: messages in flight come again after fifteen minutes.
 const LONG: SignedDuration = SignedDuration::from_mins(55);
-/// When a wait of twenty minutes is over, whatever its jitter: the sweep runs then, where a path needs it.
+/// The time after which a wait of twenty minutes is over, whatever its jitter: the sweep runs then, if a path needs it.
 const LATE: SignedDuration = SignedDuration::from_mins(23);
-/// When it runs again: what was in hand when the process was killed has come again.
+/// The time until the sweep runs again: messages that were in flight at the kill have come again by then.
 const AGAIN: SignedDuration = SignedDuration::from_mins(16);
 
-/// What a path comes to.
+/// The result of a path.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
-    /// Transactions, how their deliveries ended, and the attempts counted.
+    /// The transactions with the states of their deliveries, and the attempts counted.
     log: BTreeMap<String, (String, u64)>,
-    /// What was told on the bus, of which transaction, and with which result.
+    /// The events on the bus, each with its transaction and result.
     told: BTreeSet<(String, String, String)>,
-    /// What the receiver heard, of which transaction.
+    /// The requests that the receiver got, each with its transaction.
     heard: Vec<(String, String)>,
 }
 
@@ -38,17 +38,17 @@ struct Path {
     more: fn() -> Value,
     events: fn() -> Vec<Value>,
     answers: fn(&Postback) -> Answer,
-    /// The rule's limit.
+    /// The attempts that the rule allows.
     max_attempts: u64,
-    /// Whether it has to wait for the sweep.
+    /// `true` if the path has to wait for the sweep.
     sweeps: bool,
-    /// Whether the platform is told something.
+    /// `true` if an event is published to the platform.
     tells: bool,
-    /// How every delivery ends.
+    /// The final state of every delivery.
     ends: &'static str,
 }
 
-/// One sale that is delivered at once, by a rule of which nothing else is asked.
+/// One sale that is delivered at once, by a plain rule.
 const USUAL: Path = Path {
     name: "",
     more: || json!({}),
@@ -129,7 +129,7 @@ const PATHS: [Path; 7] = [
     },
 ];
 
-/// Plays a path, killed at the n-th call if that is given. What came of it, and how many calls there were.
+/// Plays a path, killed at the n-th call if that is given. Returns the outcome, and the number of calls.
 async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
     let receiver = Receiver::start(path.answers).await;
     let mut functions = Functions::start();
@@ -152,7 +152,7 @@ async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
         functions.ingest(&event).await;
         functions.work_all().await;
     }
-    // The calls until everything has ended, those of looking at the log left out.
+    // The calls until everything has ended, without those of reading the log.
     let (mut calls, mut looking) = (None, 0);
     let end = functions.clock.now() + LONG;
     let mut pause = if path.sweeps { LATE } else { AGAIN };
@@ -200,7 +200,7 @@ fn check(path: &Path, what: &str, whole: &Outcome, cut: &Outcome) {
         assert!(*attempts <= path.max_attempts, "{what}: {of} had {attempts} attempts");
         let heard = |outcome: &Outcome| outcome.heard.iter().filter(|(heard, _)| heard == of).count();
         let (heard, due) = (heard(cut), heard(whole));
-        // A claim counts an attempt, whether or not it is sent then (L1).
+        // A claim counts an attempt, whether or not a request is sent then (L1).
         assert!((due.max(2) - 1..=due + 1).contains(&heard), "{what}: {of} was heard {heard} times, and {due} without the cut");
     }
     let numbered: BTreeSet<_> = cut.heard.iter().collect();

@@ -1,4 +1,4 @@
-//! Rules that fail, on AWS: several environments note it, one tells the bus.
+//! Rules that fail, on AWS: several environments notice it, one publishes it.
 
 use std::sync::{
     Arc,
@@ -45,7 +45,7 @@ async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once_by_all_
         functions.restart();
     }
     assert_eq!(told(&functions), [], "51 minutes are no hour");
-    // The bus refuses the event at first: it stays in the queue, and is told once all the same.
+    // The bus refuses the event at first: it stays in the queue, and is published once all the same.
     functions.cloud.fail_next("EventBridge.PutEvents", Fault::Throttled);
     for _ in 0..12 {
         functions.pass(minutes(10), minutes(1)).await;

@@ -1,4 +1,4 @@
-//! Flows on AWS: a step after another by way of the queues, tokens kept for all environments, and what a step costs.
+//! Flows on AWS: one step after another by way of the queues, tokens kept for all environments, and the cost of a step.
 
 use std::ops::RangeInclusive;
 
@@ -14,7 +14,7 @@ use crate::lambda::support::sale;
 
 const SALES: usize = 10;
 
-/// Functions with a rule of these steps, and the deliveries of so many sales in their queue.
+/// Starts functions with a rule of these steps, and the deliveries of this many sales in their queue.
 async fn owing(steps: Value) -> Functions {
     owing_of(steps, 1..=SALES).await
 }
@@ -49,8 +49,8 @@ async fn bank() -> Receiver {
     Receiver::start(answer).await
 }
 
-/// Write units, read units and SQS requests of one delivery of these steps, on average, from its message to its end. Functions are warm, and
-/// a delivery before has logged in.
+/// Returns write units, read units and SQS requests of one delivery of these steps, on average, from its message to its end. Functions are
+/// warm, and an earlier delivery has logged in.
 async fn counted(steps: Value) -> [f64; 3] {
     let mut functions = owing_of(steps, 0..=0).await;
     functions.wait(functions.clock.now() + SignedDuration::from_mins(10)).await;

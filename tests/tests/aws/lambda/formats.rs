@@ -1,4 +1,4 @@
-//! What a newer version wrote: a message or a row that this version can't read is put off, and worked once it can be read.
+//! Rows and messages of a newer version: one that this version can't read is deferred, and worked once it can be read.
 
 use jiff::SignedDuration;
 use tracking_core::json;
@@ -16,7 +16,7 @@ fn no_dead_letters(functions: &Functions) {
     }
 }
 
-/// The message of a delivery as a newer version would write it.
+/// Returns the message of a delivery as a newer version would write it.
 fn newer(functions: &Functions, from: &str, to: &str) -> String {
     let body = functions.cloud.messages(Queue::Delivery).remove(0);
     assert!(body.contains(from), "{body}");
@@ -63,7 +63,7 @@ async fn what_was_put_off_is_worked_by_a_version_that_can_read_it() {
     assert_eq!(functions.cloud.messages(Queue::Retry), [""; 0]);
 }
 
-/// A delivery that waits for its second attempt, and its row.
+/// Makes a delivery that waits for its second attempt. Returns its row too.
 async fn waiting(receiver: &Receiver) -> (Functions, Item) {
     let mut functions = owing(receiver, 1, json!({})).await;
     functions.work_all().await;

@@ -1,4 +1,4 @@
-//! The key of the secrets: who needs it has it opened, nobody else waits for it.
+//! The key of the secrets: deliveries that need it have it opened, no other waits for it.
 
 use jiff::SignedDuration;
 use tracking_core::{caller::Caller, json};
@@ -9,7 +9,7 @@ use tracking_tests::{
 
 use crate::lambda::support::{approving, rule, sale};
 
-/// Calls of the client for one that it does not give up at once.
+/// The client's tries of a call before it gives up.
 const TRIES: usize = 3;
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn without_kms_only_what_has_secrets_waits_and_is_not_charged() {
     let mut with_secret = rule(secret.url(), json!({"secret_values": {"token": "s3cret"}}));
     with_secret["request"]["headers"] = json!([{"name": "Authorization", "value": "Bearer {secret.token}"}]);
     functions.rule(&Caller::Admin, with_secret).await;
-    // An environment that has never opened a secret.
+    // A new environment has never opened a secret.
     functions.restart();
     for number in 1..=2 {
         functions.ingest(&sale(number)).await;
@@ -57,7 +57,7 @@ async fn the_key_is_opened_once_and_only_for_what_has_secrets() {
     assert_eq!(opened(&functions), 1);
 }
 
-/// How often KMS was asked to open the key.
+/// Returns the number of calls to KMS that opened the key.
 fn opened(functions: &Functions) -> u64 {
     functions.cloud.calls().of("KMS.Decrypt").calls
 }

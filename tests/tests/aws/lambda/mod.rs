@@ -1,5 +1,5 @@
-//! The functions as Lambda runs them, over an AWS in one process: what they do, what it costs, and what survives when they are stopped
-//! at any call.
+//! The functions as Lambda runs them, on an AWS in one process: their results, their costs, and their durability when they are stopped at
+//! any call.
 
 mod costs;
 mod crash;

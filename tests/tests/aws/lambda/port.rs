@@ -9,7 +9,7 @@ use tracking_tests::{
     world::HandClock,
 };
 
-/// Every clause on one AWS, each in partitions of its own.
+/// Runs every clause on one AWS, each in partitions of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn aws_keeps_every_clause() {
     let clock = HandClock::default();

@@ -14,7 +14,7 @@ use crate::lambda::support::{approving, down_at_first, owing, rule, sale};
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
-/// Works all that can be worked now, each batch in an environment of its own.
+/// Works all visible messages, each batch in an environment of its own.
 async fn work_in_new_environments(functions: &mut Functions) {
     loop {
         let mut worked = 0;
@@ -28,7 +28,7 @@ async fn work_in_new_environments(functions: &mut Functions) {
     }
 }
 
-/// Functions with a rule of this rate, and the deliveries of so many sales in their queue.
+/// Starts functions with a rule of this rate, and the deliveries of this many sales in their queue.
 async fn rated(receiver: &Receiver, rate: u32, sales: usize) -> Functions {
     owing(receiver, sales, json!({"rate_per_second": rate})).await
 }
@@ -58,7 +58,7 @@ async fn a_first_try_that_waits_for_its_slot_is_listed() {
     functions.work_all().await;
     let (waiting, sent): (Vec<_>, Vec<_>) = functions.log().await.into_iter().partition(|row| row["state"] == "waiting");
     assert_eq!(sent.len(), 1, "{sent:?}");
-    // Those that wait for no longer than running attempts go unshown are not.
+    // A delivery that waits no longer than a running attempt goes unshown isn't shown as waiting.
     assert!((20..39).contains(&waiting.len()), "{}", waiting.len());
     for row in &waiting {
         assert_eq!((&row["attempts"], &row["reason"]), (&0.into(), &"it waits for a slot of its rule's rate".into()), "{row}");
@@ -93,7 +93,7 @@ async fn environments_that_work_at_the_same_time_keep_one_rate() {
         assert!(sent <= 3, "{sent} in second {second}");
         functions.clock.pass(SECOND);
     }
-    // What had no luck among the others asked again a little later.
+    // Deliveries that got no slot asked again a little later.
     functions.wait(functions.clock.now() + SignedDuration::from_mins(5)).await;
     assert_eq!(receiver.heard().len(), 60);
     assert!(functions.log().await.iter().all(|row| row["state"] == "delivered" && row["attempts"] == 1));

@@ -35,7 +35,7 @@ async fn b6_an_outage_that_environments_share_is_told_of_once_and_everything_is_
         functions.restart();
     }
     let failed = receiver.heard().len();
-    // A status is no silence: it is down after two minutes of them.
+    // An error status is an answer: the receiver counts as down only after two minutes of them.
     assert!(failed < 200, "{failed}");
     assert_eq!(told(&functions, "Receiver Down"), 1);
     assert_eq!(told(&functions, "Tracking API Failing"), 1, "after an hour without a success");

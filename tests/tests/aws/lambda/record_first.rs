@@ -1,4 +1,4 @@
-//! What a receiver answered is recorded first and told afterwards: neither a bus nor a table that refuses for a while repeats a request.
+//! A receiver's response is recorded first and published afterwards: neither a bus nor a table that refuses for a while repeats a request.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ const BUS: &str = "EventBridge.PutEvents";
 const WRITES: &str = "DynamoDB.BatchWriteItem";
 const SENDS: &str = "SQS.SendMessageBatch";
 
-/// Tells the platform what an approval means.
+/// Publishes a result to the platform for an approval.
 fn telling() -> Value {
     json!({"answer": {"rules": [
         {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "approved"}],
@@ -27,7 +27,7 @@ fn telling() -> Value {
     ]}})
 }
 
-/// Of the sales 1 to `sales` the receiver refuses the first for good and approves of the others.
+/// Starts a receiver that refuses the first sale for good and approves of the others.
 async fn refusing_the_first() -> Receiver {
     Receiver::start(
         |asked| {
@@ -37,7 +37,7 @@ async fn refusing_the_first() -> Receiver {
     .await
 }
 
-/// The detail types on the bus, each with its transaction and `event_id`.
+/// Returns the detail types on the bus, each with its transaction and `event_id`.
 fn told(cloud: &Cloud) -> Vec<(String, String, String)> {
     let text = |detail: &Value, name: &str| detail[name].as_str().unwrap_or_default().to_owned();
     let mut told: Vec<_> = cloud
@@ -112,7 +112,7 @@ async fn an_event_that_the_bus_will_never_take_is_set_aside_at_once() {
     assert!(reasons[0].as_ref().is_some_and(|reason| reason.starts_with("InvalidArgument")), "{reasons:?}");
 }
 
-/// The table refuses writes from the moment at which the receiver hears of a sale, for so long; what became of it.
+/// Makes the table refuse writes from the receiver's request on, for this time, and checks that the sale is delivered once.
 async fn throttled(fault: Fault, timeout: u32, time: SignedDuration) {
     let mut functions = Functions::start();
     let cloud = functions.cloud.clone();
@@ -177,7 +177,7 @@ async fn a_retry_goes_on_after_its_record_had_to_wait() {
     no_dead_letters(&functions.cloud);
 }
 
-/// The receiver says `pending` once; while its second answer can't be recorded, people are told to wait.
+/// The receiver answers `pending` once; while its second answer can't be recorded, a resend or a stop is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l1_nobody_sends_again_or_stops_what_is_being_recorded() {
     let mut functions = Functions::start();
@@ -196,7 +196,7 @@ async fn l1_nobody_sends_again_or_stops_what_is_being_recorded() {
     while receiver.heard().len() < 2 {
         functions.wait(functions.clock.now() + SignedDuration::from_secs(20)).await;
     }
-    // Beyond its lease the record is in the queue still.
+    // After its lease the record is still in the queue.
     for minutes in [0, 5] {
         functions.clock.pass(SignedDuration::from_mins(minutes));
         let id = DeliveryId::parse(functions.log().await[0]["id"].as_str().expect("it has one")).expect("it is one");
@@ -216,7 +216,7 @@ async fn l1_nobody_sends_again_or_stops_what_is_being_recorded() {
     no_dead_letters(&functions.cloud);
 }
 
-/// A bus that never answers holds a record up for less time than the record has, and no event is lost.
+/// A bus that never answers delays a record for less time than the record has, and no event is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bus_that_hangs_holds_up_no_record() {
     let receiver = refusing_the_first().await;
@@ -237,7 +237,7 @@ async fn a_bus_that_hangs_holds_up_no_record() {
     no_dead_letters(&functions.cloud);
 }
 
-/// A table that is away for longer than an attempt without a record is waited for, and one whose writes hang.
+/// A record waits for a table that is away longer than an attempt without a record lasts, and for one whose writes hang.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_is_away_for_long_repeats_no_request() {
     let away = throttled(Fault::InternalError, 5, SignedDuration::from_mins(30));
@@ -271,9 +271,9 @@ async fn what_was_not_told_is_told_although_its_rule_is_gone() {
 async fn a_batch_whose_records_are_refused_repeats_no_request() {
     let mut functions = Functions::start();
     let cloud = functions.cloud.clone();
-    // They are concluded one after another, while the records of the first are being refused.
+    // The deliveries are concluded one after another, while the records of the first are being refused.
     let receiver = Receiver::start(move |asked| {
-        // Slow enough for the last try to be cut off in the middle.
+        // The calls are slow enough for the last try to be cut off in the middle.
         cloud.fail_all(WRITES, Some(Fault::Throttled));
         cloud.latency(std::time::Duration::from_millis(900));
         let number: u64 = asked.target.find("trx_").and_then(|at| asked.target.get(at + 4..at + 12)?.parse().ok()).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Records of a batch: each stands for itself, whatever the others are.
+//! Records of a batch: each is independent of the others.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ async fn a_record_without_a_body_stays_and_harms_none() {
 #[tokio::test]
 async fn what_aws_does_not_take_comes_again_and_no_attempt_is_charged() {
     let receiver = approving().await;
-    // As often as the client repeats its calls by itself: one read, three claims.
+    // The client's own tries: three for the one read, three for each of the three claims.
     for (action, times) in [("DynamoDB.BatchGetItem", 3), ("DynamoDB.PutItem", 9)] {
         let before = receiver.heard().len();
         let mut functions = owing(&receiver, 3, json!({})).await;
@@ -147,7 +147,7 @@ async fn nothing_is_begun_that_the_deadline_would_cut_off() {
     assert_eq!(functions.log().await, [] as [Value; 0], "and no attempt is charged");
 }
 
-/// Nine fast receivers and one that hangs: the nine are sent at once, and never again, also when the function is killed meanwhile.
+/// Nine fast receivers and one that hangs: the nine are sent at once, and never again, also if the function is killed meanwhile.
 #[tokio::test]
 async fn one_that_hangs_holds_up_none_and_a_kill_sends_none_again() {
     let receiver = Receiver::start(|postback| {
@@ -172,7 +172,7 @@ async fn one_that_hangs_holds_up_none_and_a_kill_sends_none_again() {
     let event = serde_json::from_value(tracking_tests::cloud::sqs_event(&records)).unwrap();
     tokio::select! {
         _ = stack.deliver(event, &sender, deadline) => panic!("one of them hangs"),
-        // Killed once the nine are recorded.
+        // The kill comes once the nine are recorded.
         () = delivered => {}
     }
     functions.restart();
@@ -183,7 +183,7 @@ async fn one_that_hangs_holds_up_none_and_a_kill_sends_none_again() {
     assert_eq!((heard.len() - of_the_one, of_the_one), (9, 2), "only the one that was cut off was sent again");
 }
 
-/// Two deliveries that wait for their second attempts, and their messages as they come; the first was received very often.
+/// Makes two deliveries that wait for their second attempts. Returns their messages; the first was received very often.
 async fn worn() -> (Receiver, Functions, Vec<Record>) {
     let receiver = Receiver::start(|_| Answer::says(200, "pending")).await;
     let polls = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 9}});
@@ -196,7 +196,7 @@ async fn worn() -> (Receiver, Functions, Vec<Record>) {
     (receiver, functions, records)
 }
 
-/// A queue gives up on what it handed out a hundred times, and most of a waiting message's receives are waits.
+/// A queue dead-letters a message after a hundred receives, and most receives of a waiting message are waits.
 #[tokio::test]
 async fn what_was_received_very_often_is_sent_anew_to_wait() {
     let (receiver, mut functions, records) = worn().await;
@@ -210,7 +210,7 @@ async fn what_was_received_very_often_is_sent_anew_to_wait() {
     assert!(receiver.heard().len() >= 8, "both go on: {:?}", receiver.heard());
 }
 
-/// Whatever keeps it from being worked, a message that was received very often goes on as a new one, and not to the dead letters.
+/// A message that was received very often and can't be worked is deferred as a new message, and not dead-lettered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_received_very_often_is_sent_anew_where_it_fails() {
     let (receiver, mut functions, records) = worn().await;
@@ -225,14 +225,14 @@ async fn what_was_received_very_often_is_sent_anew_where_it_fails() {
     assert!(receiver.heard().len() >= 6, "both go on: {:?}", receiver.heard());
 }
 
-/// An item that the table refuses is nobody else's affair.
+/// An item that the table refuses affects no other delivery.
 #[tokio::test]
 async fn a_row_that_is_too_large_harms_none_of_the_others() {
     let receiver = approving().await;
     let functions = owing(&receiver, 0, json!({})).await;
     let stack = functions.stack();
     let key = |name: &str| Key::new("test", name);
-    // What can't be compressed to what an item may hold.
+    // A body that can't be compressed to the size of an item.
     let noise: String = (0..30_000).map(|n: u32| tracking_core::hash::text(&[&n.to_string()], 25)).collect();
     let item = |name: &str, body: &str| Item { key: key(name), rev: 0, body: body.to_owned(), expires: None, trouble: None };
     let put = |name: &str, body: &str| Effects { put: vec![item(name, body)], ..Effects::default() };
@@ -242,14 +242,14 @@ async fn a_row_that_is_too_large_harms_none_of_the_others() {
 
 #[tokio::test]
 async fn a_step_that_fails_takes_nobody_out_of_the_log() {
-    // The one that fails is concluded first, so that it is the first of its flush.
+    // The failing one is concluded first, so that it is the first of its flush.
     let receiver = Receiver::start(|asked| {
         let fails = asked.target.contains("trx_00000001");
         if fails { Answer::says(400, "no") } else { Answer { after: Duration::from_millis(10), ..Answer::says(200, "approved") } }
     })
     .await;
     let mut functions = owing(&receiver, 5, json!({})).await;
-    // Neither the bus nor the queue takes what the failed one tells.
+    // Neither the bus nor the queue accepts the events of the failing one.
     let refusing = ["EventBridge.PutEvents", "SQS.SendMessageBatch"];
     for action in refusing {
         functions.cloud.fail_all(action, Some(Fault::InternalError));

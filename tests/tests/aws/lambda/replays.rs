@@ -1,4 +1,4 @@
-//! Replays on AWS: counted while they are worked off, and stopped.
+//! Replays on AWS: counted while they run, and stopped.
 
 use std::sync::{
     Arc,
@@ -43,7 +43,7 @@ async fn contract_5_a_replay_is_counted_stopped_and_begun_again() {
     let id = begun["id"].as_str().expect("an id").parse().expect("an id");
     let other = engine.operator().replay(&Caller::Admin, &rule_id, &day()).await;
     assert!(matches!(&other, Err(Refused::Conflict(why)) if why.contains(begun["id"].as_str().unwrap())), "{other:?}");
-    // One step, not those that follow.
+    // This works one step, not those that follow.
     assert_eq!(functions.work(Queue::Retry).await, 1);
     let some = engine.operator().replays().so_far(&Caller::Admin, &id).await.expect("it is there");
     assert!((50..120).contains(&count(&some)), "{some:?}");

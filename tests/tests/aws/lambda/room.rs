@@ -1,4 +1,4 @@
-//! Waiting: a hundred thousand retries wait, and the retry lane stays within what a queue can have in flight.
+//! Waiting: a hundred thousand retries wait, and the messages of the retry lane stay below the limit of a queue in flight.
 
 use jiff::SignedDuration;
 use tracking_core::json;
@@ -13,10 +13,10 @@ use crate::lambda::support::{down_at_first, owing, sale};
 
 /// Retries that wait at once.
 const WAITING: usize = 100_000;
-/// Half of what a queue can have in flight.
+/// Half of the messages that a queue can have in flight.
 const MOST_IN_FLIGHT: usize = 60_000;
 
-/// Functions whose deliveries of so many sales were tried once; a failure waits an hour.
+/// Starts functions whose deliveries of this many sales were tried once; after a failure they wait an hour.
 async fn waiting_an_hour(receiver: &Receiver, sales: usize) -> Functions {
     let retry = json!({"retry": {"backoff": "fixed", "delay_seconds": 3600, "max_retries": 3}});
     let mut functions = owing(receiver, sales, retry).await;
@@ -38,7 +38,7 @@ async fn a_first_failure_with_an_hour_to_wait_rests_in_the_table() {
 async fn a_due_row_that_cannot_be_read_holds_up_no_other() {
     let receiver = Receiver::start(down_at_first).await;
     let mut functions = waiting_an_hour(&receiver, 10).await;
-    // A row before all others of each shard of their hours.
+    // A row that is first in each shard of their hours.
     let hour = (functions.clock.now().as_second() + 3600) / 3600;
     let unreadable = |hour: i64, shard: u32| Item {
         key: Key::new(format!("DUE#{hour:08}#{shard:02}"), "0"),
@@ -65,7 +65,7 @@ async fn a_hundred_thousand_retries_leave_room_in_the_retry_lane() {
     })
     .await;
     let mut functions = waiting_an_hour(&receiver, 100).await;
-    // Each of a hundred deliveries is nudged a thousand times: all of them have an hour to wait.
+    // Each of a hundred deliveries has a thousand messages: all of them have an hour to wait.
     let nudges: Vec<String> = functions
         .log()
         .await

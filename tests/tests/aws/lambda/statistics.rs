@@ -11,7 +11,7 @@ use tracking_tests::{
 
 use crate::lambda::support::{rule, sale};
 
-/// All counts of a period of 31 days by day; the write units and half read units that they cost.
+/// Reads all counts of a period of 31 days by day. Returns them with the write units and half read units of the reading.
 async fn read(functions: &Functions, caller: &Caller) -> (BTreeMap<State, u64>, [u64; 2]) {
     functions.cloud.reset_counts();
     let engine = &functions.stack().engine;

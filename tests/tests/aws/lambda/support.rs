@@ -8,7 +8,7 @@ use tracking_tests::{
     world::{event, transaction},
 };
 
-/// A rule that sends every transaction that is made to this URL, with these fields besides.
+/// Returns a rule that sends every new transaction to this URL, with these further fields.
 pub(crate) fn rule(url: &str, more: Value) -> Value {
     let mut rule = json!({
         "name": "Network postback", "trigger": "transaction_created",
@@ -24,7 +24,7 @@ pub(crate) fn rule(url: &str, more: Value) -> Value {
     rule
 }
 
-/// A sale with one transaction, as full as the platform sends them.
+/// Returns a sale with one transaction and all the fields that the platform sends.
 pub(crate) fn sale(number: usize) -> Value {
     let conversion = json!({
         "conversion_id": format!("cnv_{number:08}"), "affiliate_id": format!("aff_{}", number % 50), "advertiser_name": "Bank of Prague",
@@ -38,17 +38,17 @@ pub(crate) fn sale(number: usize) -> Value {
     event(&format!("chg_{number:08}"), conversion, json!([transaction(&format!("trx_{number:08}"), "created", "approved")]))
 }
 
-/// A receiver that approves of everything.
+/// Starts a receiver that approves of everything.
 pub(crate) async fn approving() -> Receiver {
     Receiver::start(|_| Answer::says(200, "approved")).await
 }
 
-/// What a receiver answers that is down at the first attempt.
+/// Answers as a receiver that is down at the first attempt.
 pub(crate) fn down_at_first(postback: &Postback) -> Answer {
     if postback.target.ends_with("n=1") { Answer::says(503, "down") } else { Answer::says(200, "approved") }
 }
 
-/// Functions with one rule, and the deliveries of so many sales in their queue.
+/// Starts functions with one rule, and the deliveries of this many sales in their queue.
 pub(crate) async fn owing(receiver: &Receiver, sales: usize, more: Value) -> Functions {
     let mut functions = Functions::start();
     functions.rule(&Caller::Admin, rule(receiver.url(), more)).await;

@@ -1,4 +1,4 @@
-//! The price of switching a rule off: its own open deliveries, whatever others have open.
+//! The price of switching a rule off: it depends on the rule's own open deliveries, not on those of others.
 
 use tracking_core::{caller::Caller, json};
 use tracking_engine::backend::{Backend as _, Effects, Item, Key, Order, Partition, Range};
@@ -13,7 +13,7 @@ use crate::lambda::support::{rule, sale};
 /// Rows that are written at once.
 const AT_ONCE: usize = 1_000;
 
-/// Copies a delivery's row so many times for another rule.
+/// Copies a delivery's row this many times for another rule.
 async fn give_others(functions: &Functions, row: &Item, count: usize) {
     let place = |n: usize| {
         (Key::new(format!("C#other{n:08}"), format!("D#{n}")), Key::new(format!("open#trk_other#{}", n % 8), format!("{n}")))
@@ -28,7 +28,7 @@ async fn give_others(functions: &Functions, row: &Item, count: usize) {
     }
 }
 
-/// The reads, in half units, and the calls for them that switching a rule off takes with three open deliveries of its own and so many of
+/// Returns the reads, in half units, and the calls that switching a rule off takes with three open deliveries of its own and this many of
 /// another rule.
 async fn price_of_switching_off(others: usize) -> (u64, u64) {
     let receiver = Receiver::start(|_| Answer::says(503, "down")).await;

@@ -1,4 +1,4 @@
-//! What lies in the table, and what does not.
+//! The contents of the table.
 
 use tracking_core::{caller::Caller, json, json::Value};
 use tracking_engine::backend::{Backend as _, Key};
@@ -10,7 +10,7 @@ use tracking_tests::{
 
 use crate::lambda::support::{approving, rule, sale};
 
-/// The bodies of all items, as the engine reads them.
+/// Returns the bodies of all items, as the engine reads them.
 async fn bodies(functions: &Functions) -> Vec<(Key, String)> {
     let text = |item: &Value, name: &str| item[name]["S"].as_str().expect("keys are texts").to_owned();
     let keys: Vec<Key> = functions
@@ -25,7 +25,7 @@ async fn bodies(functions: &Functions) -> Vec<(Key, String)> {
     items.into_iter().flatten().map(|item| (item.key, item.body)).collect()
 }
 
-/// A secret reaches the receiver, also from an environment that did not seal it, and lies nowhere in clear.
+/// A secret reaches the receiver, also from an environment that did not seal it, and is stored nowhere in clear.
 #[tokio::test]
 async fn q5_a_secret_lies_nowhere_in_clear() {
     let receiver = Receiver::start(|_| Answer::says(503, "no, not with s3cret-token")).await;
@@ -64,7 +64,7 @@ async fn events_are_kept_where_that_is_wanted() {
     }
 }
 
-/// A delivery with its event, its request and its answer is one write unit.
+/// A row with a delivery's event, request and answer costs one write unit.
 #[tokio::test]
 async fn a_row_fits_into_a_write_unit() {
     let receiver = approving().await;

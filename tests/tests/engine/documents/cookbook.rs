@@ -7,23 +7,23 @@ use crate::documents::{
     markdown::{blocks, code, page, rows, sections},
 };
 
-/// The built-in sample that the preview takes where a person gives no event.
+/// Returns the built-in sample that a preview uses if no event is given.
 fn sample() -> Change {
     Change::sample(None, "2026-11-22T14:00:00Z".parse().expect("a time"))
 }
 
-/// The rules of a recipe: its blocks that have a request.
+/// Returns the rules of a recipe: its blocks that have a request.
 fn rules(recipe: &str) -> Vec<Value> {
     let all = blocks(recipe, "json").into_iter().map(parsed);
     all.filter(|block| block.get("request").is_some()).collect()
 }
 
-/// The lines of a request as the page shows it: a blank line parts the body.
+/// Returns the lines of a request on the page; a blank line separates the body.
 fn lines(shown: &str) -> Vec<&str> {
     shown.lines().filter(|line| !line.is_empty()).collect()
 }
 
-/// The status and the body of a response, such as ``200 `OK` ``.
+/// Returns the status and the body of a response, such as ``200 `OK` ``.
 fn response(cell: &str) -> Option<(u16, String)> {
     let status = cell.split(' ').next()?.parse().ok()?;
     Some((status, code(cell).concat().replace("\\n", "\n")))

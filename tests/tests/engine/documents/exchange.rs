@@ -1,4 +1,4 @@
-//! One exchange with a receiver: the request that a rule sends, and the meaning of what comes back.
+//! One exchange with a receiver: the request that a rule sends, and the meaning of the response.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// The exchange about the first event of these changes on which the rule fires.
+    /// Makes the exchange about the first event of these changes on which the rule fires.
     #[track_caller]
     pub(crate) fn new(document: &Value, owner: &Owner, changes: &[Change]) -> Self {
         let rule =
@@ -56,7 +56,7 @@ impl Exchange {
         }
     }
 
-    /// The request, without the two headers that every request carries: method and URL, the headers, the body.
+    /// Returns the request, without the two headers that every request carries: method and URL, the headers, the body.
     pub(crate) fn request(&self) -> Vec<String> {
         let rendered = self.rule.plan.first_call().request.render(&self.scope()).expect("it can be rendered");
         let mut lines = vec![format!("{} {}", rendered.method, rendered.url)];
@@ -65,7 +65,7 @@ impl Exchange {
         lines
     }
 
-    /// The verdict on a response and what it tells, in words.
+    /// Returns the verdict on a response and its extracted data, in words.
     pub(crate) fn meaning(&self, status: u16, body: &str) -> String {
         let answer = Answer::new(status, Vec::new(), body.as_bytes().to_vec());
         let url = self.rule.plan.first_call().request.render(&self.scope()).expect("it can be rendered").url;
@@ -82,7 +82,7 @@ fn words(judged: &Judgement) -> String {
     words.join(" ")
 }
 
-/// A document that a test holds as text.
+/// Parses a document that a test holds as text.
 #[track_caller]
 pub(crate) fn parsed(text: &str) -> Value {
     json::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error:?}: {text}"))

@@ -5,14 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The text of a page of `docs/`.
+/// Returns the text of a page of `docs/`.
 #[track_caller]
 pub(crate) fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The names of all pages of `docs/`.
+/// Returns the names of all pages of `docs/`.
 pub(crate) fn pages() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
     let files = fs::read_dir(folder).expect("docs/ can be read").map(|file| file.expect("docs/ can be read").path());
@@ -23,27 +23,27 @@ pub(crate) fn pages() -> Vec<String> {
     names
 }
 
-/// The sections under headings of this level, such as `## `: their titles and texts.
+/// Returns the sections under headings of this level, such as `## `: their titles and texts.
 pub(crate) fn sections<'a>(page: &'a str, level: &str) -> Vec<(&'a str, &'a str)> {
     let mark = format!("\n{level}");
     let parts = page.split(mark.as_str()).skip(1);
     parts.map(|part| part.split_once('\n').unwrap_or((part, ""))).collect()
 }
 
-/// The section with this title.
+/// Returns the section with this title.
 #[track_caller]
 pub(crate) fn section<'a>(page: &'a str, title: &str) -> &'a str {
     let found = sections(page, "## ").into_iter().find(|(own, _)| *own == title);
     found.unwrap_or_else(|| panic!("there is no section {title:?}")).1
 }
 
-/// The texts of the fenced blocks of this language.
+/// Returns the texts of the fenced blocks of this language.
 pub(crate) fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let open = format!("```{language}\n");
     text.split(open.as_str()).skip(1).map(|rest| rest.split_once("```").map_or(rest, |(block, _)| block.trim_end())).collect()
 }
 
-/// The rows of all tables, without heads: their cells.
+/// Returns the rows of all tables, without heads: their cells.
 pub(crate) fn rows(text: &str) -> Vec<Vec<String>> {
     let lines: Vec<&str> = text.lines().collect();
     let is_row = |line: &str| line.starts_with("| ");
@@ -52,14 +52,14 @@ pub(crate) fn rows(text: &str) -> Vec<Vec<String>> {
     lines.iter().enumerate().filter_map(row).collect()
 }
 
-/// The cells of a row; `\|` is a bar within one.
+/// Returns the cells of a row; `\|` is a bar within one.
 fn cells(line: &str) -> Vec<String> {
     let line = line.replace("\\|", "\u{0}");
     let inner = line.trim().trim_start_matches('|').trim_end_matches('|');
     inner.split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect()
 }
 
-/// The texts between single backticks.
+/// Returns the texts between single backticks.
 pub(crate) fn code(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }

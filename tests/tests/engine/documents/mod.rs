@@ -1,4 +1,4 @@
-//! The pages of `docs/` are run: their rules are read, the requests that they show are rendered, the responses are judged.
+//! The pages of `docs/`, checked: their rules are read, the requests that they show are rendered, the responses are judged.
 
 mod cookbook;
 mod exchange;

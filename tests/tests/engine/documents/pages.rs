@@ -1,4 +1,4 @@
-//! No JSON of a page goes unread: each block is a rule or a part of one, an event, a body of the API, or what we publish.
+//! Every JSON block of a page is read: each is a rule or a part of one, an event, a body of the API, or an event that we publish.
 
 use std::collections::BTreeSet;
 
@@ -42,23 +42,23 @@ const EMITTED: [&str; 8] =
 /// The fields of the detail of a `Tracking API Failing`.
 const FAILING: [&str; 4] = ["event_id", "tracking_api_id", "failing_since", "last_error"];
 
-/// A rule that lacks nothing.
+/// Returns a minimal complete rule.
 fn whole() -> Value {
     json!({"name": "n", "request": {"url": "https://receiver.example/"}})
 }
 
-/// An answer rule of a step that others mirror.
+/// Returns an answer rule of a step that others mirror.
 fn logged_in() -> Value {
     json!({"when": [{"operator": "always"}], "then": "delivered", "set": {"variables": {"token": "{body.access_token}"}}})
 }
 
-/// The fields of a part of the described API.
+/// Returns the fields of a part of the described API.
 fn described(schema: &str) -> Value {
     let description = parsed(include_str!("../../../../infra/openapi.json"));
     description["components"]["schemas"][schema]["properties"].clone()
 }
 
-/// The names of the fields of an object.
+/// Returns the names of the fields of an object.
 fn names(object: &Value) -> BTreeSet<String> {
     object.as_object().expect("an object").keys().map(ToString::to_string).collect()
 }
@@ -67,7 +67,7 @@ fn has(block: &Value, name: &str) -> bool {
     block.get(name).is_some()
 }
 
-/// Reads a block as what it is; the kind, or why it is nothing.
+/// Reads a block. Returns its kind, or the fault if it has none.
 fn read(block: &Value) -> Result<&'static str, String> {
     if has(block, "detail-type") {
         return Change::parse_detail(&block["detail"], "").map(|_| "event").map_err(|faults| faults.to_string());

@@ -1,5 +1,5 @@
-//! Each ready receiver has a worked example, the same in its data and in docs/presets.md: the event, the request that goes out,
-//! responses and their meaning. Those of flows are run over the whole engine by `tests/tests/engine/flows.rs`; here they are compared.
+//! Each preset has a worked example, the same in its data and in docs/presets.md: the event, the request, responses and their meaning.
+//! `tests/tests/engine/flows.rs` runs those of flows over the whole engine; here they are compared.
 
 use tracking_core::{
     caller::Owner,
@@ -13,7 +13,7 @@ use crate::documents::{
     markdown::{blocks, page, rows, section, sections},
 };
 
-/// The rule with every placeholder replaced by its example.
+/// Returns the rule with every placeholder replaced by its example.
 fn filled(preset: &Preset) -> Value {
     let mut rule = preset.tracking_api.clone();
     for blank in &preset.fill_in {
@@ -23,7 +23,7 @@ fn filled(preset: &Preset) -> Value {
     rule
 }
 
-/// The exchange of a preset, as the affiliate's that had the conversion.
+/// Returns the exchange of a preset, as a rule of the affiliate that had the conversion.
 fn exchange(preset: &Preset) -> Exchange {
     let change = Change::parse_detail(&preset.example.event, "").expect("the event is in the platform's form");
     let owner = Owner::Affiliate { affiliate_id: "aff_7".parse().expect("an id") };
@@ -71,24 +71,24 @@ fn check_steps(preset: &Preset, section: &str) {
     assert_eq!(rows(section), steps.iter().map(cells_of_step).collect::<Vec<_>>(), "{}", preset.id);
 }
 
-/// The lines of a request on the page: a blank line parts the body.
+/// Returns the lines of a request on the page; a blank line separates the body.
 fn shown(block: &str) -> Vec<&str> {
     block.lines().filter(|line| !line.is_empty()).collect()
 }
 
-/// A request as the page shows it.
+/// Returns a request as the page shows it.
 fn lines(request: &ExampleRequest) -> Vec<String> {
     let headers = request.headers.iter().map(|header| format!("{}: {}", header.name, header.value));
     [format!("{} {}", request.method, request.url)].into_iter().chain(headers).chain(request.body.clone()).collect()
 }
 
-/// A response as a row of the page.
+/// Returns a response as a row of the page.
 fn cells(response: &ExampleResponse) -> Vec<String> {
     let body = if response.body.is_empty() { String::new() } else { format!(" `{}`", response.body) };
     vec![format!("{}{body}", response.status), response.means.as_str().to_owned(), response.because.clone()]
 }
 
-/// A step as a row of the page.
+/// Returns a step as a row of the page.
 fn cells_of_step(step: &ExampleStep) -> Vec<String> {
     let response = &step.response;
     let headers =

@@ -1,5 +1,5 @@
-//! The receivers of docs/receivers.md, one test a row: a rule as a person writes it, the request that goes out, and what its
-//! responses mean. The last test ties the rows of the page to the tests.
+//! The receivers of docs/receivers.md, one test a row: a rule as a person writes it, its request, and the meaning of its responses. The
+//! last test ties the rows of the page to the tests.
 
 mod ad_platforms;
 mod affiliate_platforms;
@@ -29,7 +29,7 @@ const TESTS: [&str; 6] = [
 /// The fewest receivers that the page lists.
 const FEWEST: usize = 40;
 
-/// A new sale with one transaction of this result.
+/// Returns a new sale with one transaction of this result.
 fn sale(result: &str) -> Value {
     json!({
         "change_id": "chg_550231", "occurred_at": "2026-11-22T14:03:27.482Z",
@@ -61,7 +61,7 @@ fn check(rule: &str, request: &[&str], responses: &[(u16, &str, &str)]) {
     }
 }
 
-/// The tests by their names, with their texts.
+/// Returns the tests by their names, with their texts.
 fn tests() -> BTreeMap<&'static str, &'static str> {
     let parts = TESTS.iter().flat_map(|source| source.split("\n#[test]\nfn ").skip(1));
     let named = parts.map(|part| part.split_once("()").expect("a test has a name"));
@@ -72,7 +72,7 @@ fn tests() -> BTreeMap<&'static str, &'static str> {
     tests
 }
 
-/// The faults of a row: its page, its test, and what it quotes of request and answers must be there.
+/// Returns the faults of a row: its page, its test, and its quotes of request and answers must exist.
 fn faults(row: &[String], tests: &mut BTreeMap<&str, &str>) -> Vec<String> {
     let [receiver, request, answer, known, rule, test] = row else { return vec![format!("{row:?}: not six cells")] };
     let mut faults = Vec::new();

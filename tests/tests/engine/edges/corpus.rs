@@ -21,7 +21,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
 }
 
-/// The files of a target with their names, in the order of these.
+/// Returns the files of a target with their names, sorted by name.
 fn files(target: &str) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder().join(target)).unwrap_or_else(|error| panic!("tests/corpus/{target}: {error}"));
     let mut files: Vec<_> = entries
@@ -32,7 +32,7 @@ fn files(target: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Numbers without end, the same for the same name (xorshift).
+/// Returns numbers without end, the same for the same name (xorshift).
 fn numbers(name: &str) -> impl FnMut(usize) -> usize {
     let mut state =
         name.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)) | 1;
@@ -44,7 +44,7 @@ fn numbers(name: &str) -> impl FnMut(usize) -> usize {
     }
 }
 
-/// Runs a check over an input; a failure names it.
+/// Runs a check over an input; a failure names the input.
 fn run(what: &str, check: fn(&[u8]), input: &[u8]) {
     let outcome = catch_unwind(AssertUnwindSafe(|| check(input)));
     assert!(outcome.is_ok(), "{what} fails: {}", input.escape_ascii());
@@ -107,7 +107,7 @@ fn any_bytes_as_json() {
     check("json");
 }
 
-/// A client's text is its own fault on every store: DynamoDB would fail the query for such a place.
+/// A client's text is its own fault on every store: DynamoDB would refuse the query for such a place.
 #[tokio::test]
 async fn contract_3_a_cursor_that_names_a_place_longer_than_any_is_refused() {
     let world = World::temporary();

@@ -1,4 +1,4 @@
-//! Events with very long parameters: these stand in a row of their own, and every request is made with them all the same.
+//! Events with very long parameters: these are stored in a row of their own, and every request still carries them.
 
 use jiff::SignedDuration;
 use tracking_core::{
@@ -23,7 +23,7 @@ const PATH: &str = "/?q={query.k7}&c={cookie.k}&a={affs1}&x={query.k99|sha256}&n
 /// The parameters of a request behind its version of the event and before the number of its attempt.
 const CARRIED: &str = "c=two&a=one&x=5c0e0ea421571c300b5df6aec0a118b5c3dc02e0683a546341d5efc689df2f58";
 
-/// A sale with 200 KB of link parameters.
+/// Returns a sale with 200 KB of link parameters.
 fn long_sale(version: u64, result: &str) -> Value {
     let mut parameters: Map = (0..100).map(|n| (format!("k{n}"), Value::from("x".repeat(2_000)))).collect();
     parameters.insert("k7".to_owned(), format!("seven-{version}").into());
@@ -41,14 +41,14 @@ fn retry() -> Value {
     json!({"delay_seconds": 60, "backoff": "fixed"})
 }
 
-/// The items of the conversion whose places begin so.
+/// Returns the items of the conversion whose places begin with this prefix.
 async fn items(world: &World, prefix: &str) -> Vec<Item> {
     let log = world.log(&DeliveryFilter::default()).await;
     let partition = Partition::Table(format!("C#{}", &log[0]["id"].as_str().unwrap()[4..20]));
     world.store().query(&partition, &Range::prefix(prefix), Order::Ascending, 100).await.unwrap()
 }
 
-/// The versions whose parameters the requests carried, in their order.
+/// Returns the versions whose parameters the requests carried, in their order.
 fn versions(targets: &[String]) -> Vec<&str> {
     let carried = targets.iter().map(|target| {
         let (version, rest) = target.split_once("?q=seven-").unwrap().1.split_once('&').unwrap();
@@ -110,7 +110,7 @@ async fn f10_a_long_event_that_is_held_replaced_and_sent_again_has_its_parameter
     assert_eq!(items(&world, "P#").await.len(), 2, "one row for each of the two changes");
 }
 
-/// Functions with two rules of this receiver, and the messages of a long sale's deliveries in their queue.
+/// Starts functions with two rules of this receiver. Returns them with the messages of a long sale's deliveries in their queue.
 async fn owing(receiver: &Receiver) -> (Functions, Vec<String>) {
     let mut functions = Functions::start();
     for name in ["a", "b"] {

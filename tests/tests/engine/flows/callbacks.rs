@@ -9,12 +9,12 @@ use tracking_tests::crash::Cut;
 
 use super::*;
 
-/// A request with this body.
+/// Returns a request with this body.
 pub(super) fn sent(body: &str) -> IncomingRequest {
     IncomingRequest { method: "POST".to_owned(), query: String::new(), headers: Vec::new(), body: body.as_bytes().to_vec() }
 }
 
-/// A flow that creates something, waits for the callback, and reports what it said.
+/// Returns a flow that creates an order, waits for the callback, and reports its content.
 fn confirmed(listen: Value) -> Value {
     let create = json!({"name": "create", "call": {"method": "POST", "url": url("create"),
         "body": {"format": "json", "fields": [{"path": "callback", "value": "{callback_url}"}]}}});
@@ -31,7 +31,7 @@ fn listens() -> Value {
     json!({"listen": {"timeout_seconds": 3_600, "answer": {"rules": rules}}})
 }
 
-/// The token of the callback URL that a request held.
+/// Returns the token of the callback URL that a request held.
 #[track_caller]
 fn token(arrival: &Arrival) -> String {
     let body = json::parse(arrival.body.as_deref().unwrap().as_bytes()).unwrap();
@@ -43,7 +43,7 @@ async fn call_back(world: &World, token: &str, body: &str) -> Result<(), Refused
     world.call_back(token, sent(body)).await
 }
 
-/// The results that the platform was told.
+/// Returns the results that were published to the platform.
 fn told(world: &World) -> Vec<Value> {
     let published = world.store().published(None, 1_000).unwrap();
     let told = published.iter().filter(|event| event.detail_type == "Conversion Result Received");
@@ -74,7 +74,7 @@ async fn w17_a_flow_waits_for_its_callback_and_goes_on_with_what_it_says() {
     assert_eq!(callback["request"]["body"], APPROVED);
     let told = told(&world);
     assert_eq!((told.len(), told[0]["result"].as_str()), (1, Some("approved")), "{told:?}");
-    // The same again is taken, another one is not.
+    // A repeat is accepted, another callback is refused.
     call_back(&world, &token, APPROVED).await.unwrap();
     let late = call_back(&world, &token, r#"{"status": "no"}"#).await.unwrap_err();
     assert_eq!(late, Refused::Gone("the step has ended: this callback is taken no more".to_owned()));
@@ -189,7 +189,7 @@ async fn w17_forged_truncated_and_foreign_tokens_are_refused_and_write_nothing()
     assert_eq!(world.fate().writes(), before);
     world.work_all(&mut |_| OK).await;
     assert_eq!(only(&world).await["callbacks"].as_array().unwrap().len(), 0);
-    // The token of another delivery is for that delivery.
+    // The token of another delivery is valid for that delivery.
     world.post(&[sale_of("cnv_2", "chg_9")]).await.unwrap();
     world.work_all(&mut |_| OK).await;
     let other = super::callbacks::token(world.arrivals.last().unwrap());
@@ -201,7 +201,7 @@ async fn w17_forged_truncated_and_foreign_tokens_are_refused_and_write_nothing()
     assert_eq!((state("cnv_1"), state("cnv_2")), (json!("waiting"), json!("delivered")));
 }
 
-/// A sale of another conversion.
+/// Returns a sale of another conversion.
 pub(super) fn sale_of(conversion: &str, change_id: &str) -> Value {
     let members = json!({"conversion_id": conversion, "version": 1, "change": "created", "external_id": "X-78"});
     event(change_id, members, json!([transaction("trx_9", "created", "pending")]))
@@ -321,7 +321,7 @@ async fn w17_what_is_no_secret_is_told_as_it_is() {
     assert!(shown.contains("ref=trx_1"), "{shown}");
 }
 
-/// Works all that is due until the machine dies, or to its end; then it comes back, and two hours pass.
+/// Works all messages that are due until the machine dies, or to the end; then restarts it, and lets two hours pass.
 async fn survived(world: &mut World, crash: u64, cut: Cut) -> bool {
     world.fate().crash_at(crash, cut);
     while let Some(received) = world.pick(1).pop() {

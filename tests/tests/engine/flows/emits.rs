@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The events that steps published, in order.
+/// Returns the events that steps published, in order.
 fn emitted(world: &World) -> Vec<Value> {
     let published = world.store().published(None, 1_000).unwrap();
     let emitted = published.iter().filter(|event| event.detail_type == "Tracking API Event");

@@ -1,4 +1,4 @@
-//! The bounds of loops and flows (W2), and the rate that holds for every step (W15).
+//! The limits of loops and flows (W2), and the rate that holds for every step (W15).
 
 use tracking_engine::rules::New;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const AGAIN: Reply = Reply::Says(200, "again");
 
-/// A step that goes to another one when its answer says `again`.
+/// Returns a step that goes to another one when its answer says `again`.
 fn looping(name: &str, go: &str, then: Option<&str>) -> Value {
     let mut rule = json!({"when": when("status", "equals", "again"), "go": go});
     if let Some(then) = then {
@@ -61,7 +61,7 @@ async fn w2_max_runs_4_begins_no_fifth_run() {
 
 #[tokio::test]
 async fn w2_a_flow_sends_100_requests_at_most() {
-    // Each of these could send 31.
+    // Each of these steps could send 31 requests.
     let mut steps: Vec<Value> = ["a", "b", "c", "d"].map(|name| call(name, name)).to_vec();
     steps.push(rest("a"));
     let mut world = begun(flow(steps.into())).await;

@@ -13,7 +13,7 @@ const AT_ONCE: usize = 64;
 const FIRST: Reply = Reply::Body(200, r#"{"access_token": "t-o-k-e-n-1", "expires_in": 86400}"#);
 const SECOND: Reply = Reply::Body(200, r#"{"access_token": "t-o-k-e-n-2", "expires_in": 86400}"#);
 
-/// Logins and status queries that were answered well so far.
+/// The logins and status queries that were answered with success so far.
 #[derive(Default)]
 struct Seen {
     logins: usize,
@@ -58,7 +58,7 @@ async fn w5_ten_thousand_deliveries_log_in_twice_with_a_token_that_is_revoked_on
         world.clock.pass(SignedDuration::from_millis(100));
     }
     assert_eq!(seen.logins, 2, "one at first, one after the token was revoked");
-    // Those that were claimed with the token before its end was known.
+    // These were claimed with the token before the engine knew that it was revoked.
     assert!((1..=AT_ONCE).contains(&seen.refused), "{} queries were refused", seen.refused);
 }
 
@@ -83,7 +83,7 @@ impl Seen {
     }
 }
 
-/// A login that is down is asked by one delivery after another; once it is back, one of them logs in for all.
+/// One delivery after another asks a login that is down; once it is back, one of them logs in for all.
 #[tokio::test]
 async fn w5_deliveries_whose_login_failed_do_not_all_log_in_when_it_is_back() {
     let mut world = World::temporary();
@@ -119,7 +119,7 @@ async fn w3_a_request_that_was_cut_off_is_charged_to_its_own_step() {
     assert!(login.request().unwrap().url.contains("login"));
     drop(login);
     world.restart();
-    // The other one logs in meanwhile, so that the first has a token when it comes again.
+    // The other one logs in meanwhile, so that the first has a token when its message comes again.
     let mut reply = |arrival: &Arrival| if arrival.url.contains("login") { TOKEN } else { Reply::Says(200, "approved") };
     let other = world.pick(2).into_iter().find(|message| message.body != first.body).unwrap();
     world.work(&other, &mut reply).await.unwrap();

@@ -5,7 +5,7 @@ use tracking_engine::rules::{New, Refused};
 
 use super::*;
 
-/// A rule with a login that is not for any event: others mirror it.
+/// Returns a rule with a login that fires on no event: others mirror it.
 fn master(path: &str) -> Value {
     let login = json!({"name": "login", "call": {"method": "POST", "url": url(path),
         "body": {"format": "json", "fields": [{"path": "user", "value": "{var.user}"}, {"path": "key", "value": "{secret.key}"}]}},
@@ -27,7 +27,7 @@ fn mirroring(master: &Id, user: &str) -> Value {
     rule
 }
 
-/// A machine with a master and a rule that mirrors it.
+/// Starts a machine with a master and a rule that mirrors it.
 async fn pair() -> (World, Id, Id) {
     let world = World::temporary();
     let master = world.rule(&Caller::Admin, master("login")).await;
@@ -66,7 +66,7 @@ async fn w19_a_change_of_the_master_counts_for_what_is_sent_next() {
     assert_eq!(world.arrivals[0].body.as_deref(), Some(r#"{"user":"cz","key":"k-cz"}"#), "the same party changed it");
     let view = world.engine().rules().rule(&Caller::Admin, &mirror).await.unwrap();
     assert_eq!(view.version, 2, "it is written anew");
-    // A change that touches no step of it leaves the mirrors as they are to be sent.
+    // A change of the master that touches no step leaves its mirrors unchanged.
     patch(&world, &master, json!({"active": false})).await.unwrap();
     world.post(&[sale("chg_2", 2)]).await.unwrap();
     world.work_all(&mut |_| TOKEN).await;
@@ -103,7 +103,7 @@ async fn w19_what_is_missing_is_refused_when_either_is_saved() {
     let both =
         flow(json!([{"name": "login", "mirror": {"tracking_api_id": master, "step": "login"}, "retry": {"max_retries": 1}}]));
     assert!(made(both).await.contains("/steps/0/retry: it comes from the step that is mirrored"), "its own retry");
-    // The master may not ask for a step that the mirror has not.
+    // The master must not go to a step that the mirror lacks.
     let mut steps = self::master("login")["steps"].clone();
     steps[0]["answer"]["rules"][0]["go"] = json!("ask");
     let refused = patch(&world, &master, json!({"steps": steps})).await.unwrap_err().to_string();

@@ -2,13 +2,13 @@
 
 use super::*;
 
-/// A flow of two requests with a wait of ten minutes between them; newer ones wait for its end.
+/// Returns a flow of two requests with a wait of ten minutes between them; newer deliveries wait for its end.
 fn waiting_flow() -> Value {
     let steps = json!([call("one", "one?v={external_id}"), {"name": "rest", "wait": {"seconds": 600}}, call("two", "two?v={external_id}")]);
     json!({"name": "flow", "steps": steps, "on_newer": "finish"})
 }
 
-/// A change of the one conversion, which says its version by its external id.
+/// Returns a change of the one conversion, with its version as external id.
 fn change(version: u64) -> Value {
     let word = if version == 1 { "created" } else { "updated" };
     let conversion = json!({"version": version, "change": word, "external_id": version.to_string()});
@@ -21,7 +21,7 @@ async fn post(world: &World, versions: std::ops::RangeInclusive<u64>) {
     }
 }
 
-/// A machine with one rule of an admin, and version 1 of a sale.
+/// Starts a machine with one rule of an admin, and posts version 1 of a sale.
 async fn begun(rule: Value) -> World {
     let world = World::temporary();
     world.rule(&Caller::Admin, rule).await;
@@ -29,7 +29,7 @@ async fn begun(rule: Value) -> World {
     world
 }
 
-/// State and reason of each delivery, oldest first.
+/// Returns state and reason of each delivery, oldest first.
 async fn ended(world: &World) -> Vec<(String, String)> {
     let log = world.log(&DeliveryFilter::default()).await;
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();

@@ -7,13 +7,13 @@ use tracking_tests::world::{Arrival, Reply, World};
 
 use crate::flows::{begun, ends, only, sale};
 
-/// The responses of all receivers of the page, of which each step reads what it needs.
+/// The response of all receivers of the page; each step reads the part that it needs.
 const BODY: Reply = Reply::Body(
     200,
     r#"{"id": "L-17", "access_token": "t-o-k-e-n-1", "expires_in": 3600, "status": "approved", "amount": "2000"}"#,
 );
 
-/// The rules of docs/flows.md with the requests that follow them there.
+/// Returns the rules of docs/flows.md with the requests that the page shows after them.
 fn documented() -> Vec<(Value, Vec<String>)> {
     let page = include_str!("../../../../docs/flows.md");
     let mut examples = Vec::new();
@@ -30,7 +30,7 @@ fn documented() -> Vec<(Value, Vec<String>)> {
     examples
 }
 
-/// The example of this name, after so many days with these responses.
+/// Plays the example of this name for this many days with these responses.
 async fn played(name: &str, days: i64, replies: &mut dyn FnMut(&Arrival) -> Reply) -> World {
     let rule = documented().into_iter().find(|(rule, _)| rule["name"] == name).unwrap().0;
     let mut world = begun(rule).await;
@@ -63,7 +63,7 @@ async fn every_flow_of_the_page_sends_what_the_page_says() {
     }
 }
 
-/// The machine with this rule too, and one sale that has come.
+/// Adds this rule to the machine, and posts one sale.
 async fn sold(world: World, rule: Value) -> World {
     world.rule(&Caller::Admin, rule).await;
     world.post(&[sale("chg_1", 1)]).await.unwrap();
@@ -125,7 +125,7 @@ async fn w5_the_page_s_login_is_repeated_for_every_query_once_the_token_has_expi
     let pending = Reply::Body(200, r#"{"access_token": "t-o-k-e-n-1", "expires_in": 3600, "status": "pending"}"#);
     let world = played("Bank status", 2, &mut |_| pending).await;
     let logins = urls(&world).iter().filter(|url| url.ends_with("/token")).count();
-    // A wait is an hour, give or take a tenth, and the token lives 59 minutes.
+    // A wait is an hour, plus or minus a tenth, and the token lives 59 minutes.
     assert_eq!(world.arrivals.len() - logins, 31);
     assert!((20..=31).contains(&logins), "{logins}");
     assert_eq!(only(&world).await["state"], "unresolved");

@@ -1,10 +1,10 @@
-//! What people do to rules and deliveries while flows are under way (W12, W13).
+//! Changes that people make to rules and deliveries while flows are under way (W12, W13).
 
 use super::*;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
-/// A flow that has sent its first request and waits for ten minutes.
+/// Makes a flow that has sent its first request and waits for ten minutes.
 async fn resting() -> World {
     let mut world =
         begun(flow(json!([call("one", "one"), {"name": "rest", "wait": {"seconds": 600}}, call("two", "two")]))).await;

@@ -1,5 +1,5 @@
 //! The examples of presets with steps: each request is a literal of the preset's data and of docs/presets.md, each response has the meaning
-//! that it is said to have. The flow is run over the whole engine, with a clock moved by hand.
+//! that the preset claims. The flow is run over the whole engine, with a clock moved by hand.
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
@@ -21,7 +21,7 @@ fn preset(id: &str) -> &'static Preset {
     all().iter().find(|preset| preset.id == id).unwrap_or_else(|| panic!("there is no preset {id}"))
 }
 
-/// The rule with every placeholder replaced by its example, and a value for each secret.
+/// Returns the rule with every placeholder replaced by its example, and a value for each secret.
 fn filled(preset: &Preset) -> Value {
     let mut rule = preset.tracking_api.clone();
     for blank in &preset.fill_in {
@@ -33,7 +33,7 @@ fn filled(preset: &Preset) -> Value {
     rule
 }
 
-/// A machine with the preset's rule, to which the event of its example has come. It is Sunday, 15:03 in Prague.
+/// Starts a machine with the preset's rule and posts the event of its example. It is Sunday, 15:03 in Prague.
 async fn begun(preset: &Preset) -> World {
     let world = World::temporary();
     world.clock.until("2026-11-22T14:03:28Z".parse().unwrap());
@@ -46,7 +46,7 @@ fn envelope(detail: Value) -> Value {
     json!({"detail-type": "Conversion Changed", "detail": detail})
 }
 
-/// The same event about another conversion.
+/// Returns the same event about another conversion.
 fn another(preset: &Preset) -> Value {
     let mut detail = preset.example.event.clone();
     detail["change_id"] = "chg_other".into();
@@ -55,14 +55,14 @@ fn another(preset: &Preset) -> Value {
     envelope(detail)
 }
 
-/// A response of an example.
+/// Returns a response of an example.
 fn reply(step: &'static ExampleStep) -> Reply {
     let response = &step.response;
     let headers: Vec<_> = response.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
     Reply::Whole(response.status, headers.leak(), &response.body)
 }
 
-/// A request as it arrived, in the examples' form: without the headers that every request carries.
+/// Returns a request as it arrived, in the examples' form: without the headers that every request carries.
 fn request(arrival: &Arrival) -> ExampleRequest {
     let carried = |name: &str| name.starts_with("Tracking-") || name == "User-Agent";
     let told = |value: &str| value.replace(&arrival.delivery_id, DELIVERY_ID);
@@ -72,7 +72,7 @@ fn request(arrival: &Arrival) -> ExampleRequest {
     serde_json::from_str(&document.to_string()).unwrap()
 }
 
-/// The attempts of the log, oldest first.
+/// Returns the attempts of the log, oldest first.
 async fn attempts(world: &World) -> Vec<Value> {
     let log = world.log(&DeliveryFilter::default()).await;
     assert_eq!(log.len(), 1, "{log:?}");
@@ -81,7 +81,7 @@ async fn attempts(world: &World) -> Vec<Value> {
     delivery["log"].as_array().unwrap().clone()
 }
 
-/// Runs the example of a preset to its end, with no other request after its last one.
+/// Runs the example of a preset to its end; a request after its last one gets no response.
 async fn played(preset: &'static Preset) -> World {
     let mut world = begun(preset).await;
     let steps = &preset.example.steps;
@@ -111,13 +111,13 @@ async fn every_preset_with_steps_sends_what_its_example_says() {
     }
 }
 
-/// How many requests of the step `login` were sent.
+/// Returns the number of requests that the step `login` sent.
 fn logins(world: &World) -> usize {
     let is_login = |arrival: &&Arrival| arrival.headers.iter().any(|(name, value)| name == "Tracking-Step" && value == "login");
     world.arrivals.iter().filter(is_login).count()
 }
 
-/// The last login and the last answer of the example come for the first event, then again the last answer for whatever else.
+/// Plays the first event with the last login and the last answer of the example. Returns the reply function too.
 async fn begun_with_token(id: &str) -> (World, impl FnMut(&Arrival) -> Reply + use<>) {
     let preset = preset(id);
     let find = |login: bool| preset.example.steps.iter().rfind(|step| (step.step == "login") == login).unwrap();
@@ -175,7 +175,7 @@ async fn l2_a_token_that_lives_shorter_than_the_wait_is_fetched_for_every_query(
     assert_eq!(world.log(&DeliveryFilter::default()).await[0]["state"], "unresolved");
 }
 
-/// Waits between requests, in seconds.
+/// Returns the waits between requests, in seconds.
 fn waits(world: &World) -> Vec<i64> {
     world.arrivals.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at).as_secs()).collect()
 }

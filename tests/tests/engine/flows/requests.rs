@@ -1,4 +1,4 @@
-//! What requests and events of a flow carry (W7, W8, W16).
+//! The contents of a flow's requests and events (W7, W8, W16).
 
 use super::*;
 
@@ -69,7 +69,7 @@ async fn w16_each_request_s_events_have_their_own_event_id_and_a_repeat_has_the_
     let engine = world.engine();
     let Claiming::Send(one) = engine.worker().claim(&received).await.unwrap() else { panic!("it is sent") };
     assert!(engine.deliveries().conclude(*one, OK.sent()).await.unwrap().is_some(), "the second step follows at once");
-    // The process dies here: the message comes again, and with it what was published.
+    // The process dies here: the message comes again, and with it the published events.
     let mut again = received;
     again.token.push_str("-again");
     again.redelivered = true;

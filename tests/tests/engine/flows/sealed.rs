@@ -10,7 +10,8 @@ fn set() -> Value {
     json!({"variables": {"session": {"value": "{body.session}", "secret": true}, "id": "{body.id}"}})
 }
 
-/// A flow, and a rule with one request, whose first response sets a secret variable and another one, and whose second request reads them.
+/// Returns a flow and a rule with one request. The first response sets a secret variable and another one, and the second request reads
+/// them.
 fn rules() -> [Value; 2] {
     let reads = "two?s={var.session}&id={var.id}";
     let pending = json!({"rules": [{"when": when("status", "equals", "pending"), "then": "pending", "set": set()}]});
@@ -24,7 +25,7 @@ fn rules() -> [Value; 2] {
     ]
 }
 
-/// A delivery after its first response, and its row.
+/// Returns a delivery after its first response, and its row.
 async fn waiting(rule: Value, change: &str) -> (World, Item) {
     let world = World::temporary();
     world.rule(&Caller::Admin, rule).await;
@@ -97,7 +98,7 @@ async fn w8_sealed_variables_open_in_their_own_row_alone() {
     }
 }
 
-/// A login whose response gives the token under two names, of which the rule declares one as secret and keeps the other.
+/// Returns a rule whose login gives the token under two names: the rule declares one as secret and keeps the other.
 fn says_it_twice() -> Value {
     let kept = json!({"variables": {
         "token": {"value": "{body.token}", "secret": true},

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 
-/// A flow that waits for a webhook with its order's number.
+/// Returns a flow that waits for a webhook with its order's number.
 fn ordered(verify: bool) -> Value {
     let mut listen = json!({"match": {"waiting": "{external_id}", "incoming": "{body.order}"},
         "answer": {"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": {"variables": {"amount": "{body.amount}"}}}]}});
@@ -114,7 +114,7 @@ async fn w18_deliveries_that_were_superseded_do_not_hide_the_one_that_waits() {
     assert_eq!(log.iter().filter(|entry| entry["state"] == "delivered").count(), 1, "{log:?}");
 }
 
-/// `printf '{"order": "X-77", "amount": "3.20"}' | openssl dgst -sha256 -hmac s3cr3t-of-bank`
+/// The output of `printf '{"order": "X-77", "amount": "3.20"}' | openssl dgst -sha256 -hmac s3cr3t-of-bank`
 const SIGNATURE: &str = "sha256=d8dfca4f8079b02f07df2334c366d8716defb75b182c8a113670a9da4b40f731";
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn w18_without_the_secret_s_value_no_proof_counts() {
     world.post(&[sale("chg_1", 1)]).await.unwrap();
     world.work_all(&mut |_| OK).await;
     let webhook = webhook_of(&world).await;
-    // Another party's change takes the value away.
+    // Another party's change drops the value.
     let mut steps = ordered(true)["steps"].clone();
     steps[0]["call"]["url"] = json!(url("elsewhere"));
     let engine = world.engine();

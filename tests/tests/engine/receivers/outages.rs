@@ -36,7 +36,7 @@ async fn b5_everything_is_delivered_within_a_minute_of_its_return_once_each() {
     world.engine().receivers().probe(&Caller::Admin, &id).await.unwrap();
     world.pass(MINUTE, &mut |_| OK).await;
     let states = states(&world).await;
-    // Those that failed before wait for their retries.
+    // Deliveries that failed before wait for their retries.
     assert!(states["delivered"] >= 300 - 10, "{states:?}");
     world.pass(HOUR * 3, &mut |_| OK).await;
     in_order(&world.arrivals[failed..], 300, 1);
@@ -62,7 +62,7 @@ async fn b4_a_day_down_with_default_settings_exhausts_nothing_and_keeps_the_orde
     let states = states(&world).await;
     assert_eq!(states.get("waiting"), None, "{states:?}");
     assert_eq!(states.get("exhausted"), None, "{states:?}");
-    // A change that was tried before the newer one came may have been superseded by it, as ever.
+    // A change that was tried before the newer one came may have been superseded by it, as usual.
     assert!(states["delivered"] >= 40 && states["delivered"] + states["superseded"] == 80, "{states:?}");
     let mut newest: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for arrival in &world.arrivals[failed..] {

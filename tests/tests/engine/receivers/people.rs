@@ -1,4 +1,4 @@
-//! People: who sees which receivers, probing, resetting, and what is shown of a delivery that waits.
+//! People: the visibility of receivers, probing, resetting, and the display of a delivery that waits.
 
 use tracking_core::{delivery::DeliveryId, id::Id, standstill::Cause};
 use tracking_engine::rules::Refused;
@@ -13,7 +13,7 @@ fn id_of(receiver: &Value) -> Id {
     receiver["id"].as_str().unwrap().parse().unwrap()
 }
 
-/// A machine whose receiver is down, with these deliveries.
+/// Makes a machine whose receiver is down, with this many deliveries.
 async fn down(count: usize) -> World {
     let mut world = machine(rule()).await;
     post(&world, 0..count).await;

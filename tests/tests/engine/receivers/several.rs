@@ -1,4 +1,4 @@
-//! Several engines over one store: one outage, whoever notices it.
+//! Several engines over one store: one outage, whichever engine notices it.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Several {
         }
     }
 
-    /// Works what is due in all engines side by side.
+    /// Works all messages that are due, in all engines side by side.
     async fn work_all(&mut self, reply: Reply) {
         loop {
             let messages = self.store.receive(self.clock.now(), &Limits::default(), 16).messages;
@@ -99,7 +99,7 @@ async fn b6_one_down_and_one_up_of_an_outage_that_several_engines_see() {
 #[tokio::test]
 async fn b2_what_engines_count_each_opens_a_receiver_with_few_postbacks() {
     let mut several = Several::of(3).await;
-    // Each failure is met by another engine.
+    // Another engine meets each failure.
     for number in 0..3 {
         several.post(number..number + 1).await;
         let message = several.store.receive(several.clock.now(), &Limits::default(), 1).messages.remove(0);

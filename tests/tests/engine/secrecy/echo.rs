@@ -1,4 +1,4 @@
-//! A receiver that sends back all that it got: first as a fault for now, then as an answer that tells something, then as a failure.
+//! A receiver that sends back each request: first as a temporary fault, then as an answer with response data, then as a failure.
 
 use std::sync::{
     Arc, Mutex,
@@ -21,12 +21,12 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::secrecy::search::{INNER, KEPT, OWN, TOKEN, secrets_in};
 
-/// What it answers with, in turn.
+/// The statuses of its answers, in turn.
 const STATUSES: [u16; 5] = [202, 500, 200, 400, 202];
-/// What it answers a flow's status query with, in turn: pending, a token that is refused, a fault for now.
+/// The statuses of its answers to a flow's status query, in turn: pending, a refused token, a temporary fault, delivered twice.
 const FLOW_STATUSES: [u16; 5] = [202, 401, 500, 200, 200];
 
-/// The requests so far, and those among them that asked for a status in a flow.
+/// The requests so far, and the number of status queries of flows among them.
 #[derive(Default)]
 struct Heard {
     all: AtomicUsize,
@@ -52,12 +52,12 @@ impl Echo {
         Self { url, heard, serving }
     }
 
-    /// The paths of the callback URLs that requests held.
+    /// Returns the paths of the callback URLs that requests held.
     pub(crate) fn callbacks(&self) -> Vec<String> {
         self.heard.callbacks.lock().expect("nobody panics with it").clone()
     }
 
-    /// How many requests came, each with its secrets in clear.
+    /// Returns the number of requests, each with its secrets in clear.
     pub(crate) fn heard(&self) -> usize {
         self.heard.all.load(Ordering::Relaxed)
     }
@@ -87,7 +87,7 @@ async fn echo(State(counts): State<Arc<Heard>>, request: Request) -> Response {
         Some(_) => 200,
     };
     let status = StatusCode::from_u16(status).expect("a status");
-    // A rule's responses hold what is secret to that rule.
+    // A rule's responses contain the secrets of that rule.
     let secrets: &[&str] = match head.headers.get("tracking-step").map(HeaderValue::as_bytes) {
         None => &[INNER],
         // The step of a rule with one secret.
@@ -107,7 +107,7 @@ async fn echo(State(counts): State<Arc<Heard>>, request: Request) -> Response {
     (status, [("x-echo", head.uri.to_string()), ("x-shout", shouted)], axum::Json(told)).into_response()
 }
 
-/// A text as a receiver might write it that doesn't send it back as it is.
+/// Returns a text in the encodings in which a receiver might send it back.
 fn encoded(text: &str) -> Vec<String> {
     let hex = text.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let base64 =

@@ -1,5 +1,5 @@
-//! A flow whose login gives two tokens: one is kept for later deliveries, one counts for its own delivery (W5, W8). The receiver sends both
-//! back in every response, in every encoding, and the rule writes them wherever a text of a flow may stand.
+//! A flow whose login gives two tokens: one is kept for later deliveries, one is for its own delivery (W5, W8). The receiver sends both
+//! back in every response, in every encoding, and the rule uses them in every place that a text of a flow can have.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::secrecy::{
     search::{KEPT, OWN, TOKEN},
 };
 
-/// A login, a status query, a report. The response to the login is kept but for its tokens, or not at all.
+/// Returns a login, a status query, a report. The response to the login is kept without its tokens, or not at all.
 fn rule(receiver: &str, name: &str, hide: bool) -> Value {
     let is = |status: &str| json!([{"source": "http_code", "operator": "equals", "value": status}]);
     let told = json!({"external_id": "{body.id}", "payout": "{body.encoded[1]}", "result": "{body.session}", "variables": {
@@ -49,7 +49,7 @@ fn rule(receiver: &str, name: &str, hide: bool) -> Value {
     ]})
 }
 
-/// Runs such flows with an eye on every second of them, and tries one out in every way.
+/// Runs such flows, checks them after every second, and makes every kind of trial.
 pub(crate) async fn tokens_of_a_login(run: &mut Run, echo: &Echo) {
     for (number, hide) in [(21, true), (22, false)] {
         let document = rule(&echo.url, &format!("Flow {number}"), hide);
@@ -75,8 +75,8 @@ pub(crate) async fn tokens_of_a_login(run: &mut Run, echo: &Echo) {
     }
 }
 
-/// Looks at the rule's deliveries after every second, until a flow has ended, one that was sent again from a step included. Returns true
-/// if a row held sealed variables meanwhile.
+/// Checks the rule's deliveries after every second, until a flow has ended, including one that was sent again from a step. Returns true if
+/// a row held sealed variables meanwhile.
 async fn watched(run: &mut Run, id: &str) -> bool {
     let mut is_sealed = false;
     let mut ends = 0;

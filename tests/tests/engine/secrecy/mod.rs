@@ -1,7 +1,7 @@
-//! Q5 over the whole system: secrets are written, used by every operation of the API and by every function, echoed by a receiver,
-//! and then looked for in every answer, log line, stored row, queue message and event. They stand at the receiver alone.
+//! Q5 over the whole system: secrets are written, used by every operation of the API and by every function, and echoed by a receiver. Then
+//! every answer, log line, stored row, queue message and event is searched for them. Only the receiver may have them.
 //!
-//! What is looked at grows with the API: the test fails if an operation that the API describes was not called.
+//! The search grows with the API: the test fails if an operation that the API describes was not called.
 
 mod echo;
 mod flow;
@@ -18,7 +18,7 @@ use self::{
     search::{INNER, TOKEN},
 };
 
-/// A rule that puts its secrets wherever a secret may stand.
+/// Returns a rule that has its secrets in every place where a secret may be used.
 fn rule(receiver: &str, name: &str) -> Value {
     let told = json!({"external_id": "{body.id}", "variables": {
         "echo": "{body.echo}", "header": "{header.x-echo}", "shout": "{header.x-shout|lower}", "encoded": "{body.encoded|lower}",
@@ -41,7 +41,7 @@ fn rule(receiver: &str, name: &str) -> Value {
     })
 }
 
-/// A sale of the affiliate's.
+/// Returns a sale of the affiliate.
 pub(crate) fn sale(number: u32) -> Value {
     json!({"change_id": format!("chg_{number}"), "occurred_at": "2026-11-22T08:59:59Z",
         "conversion": {"conversion_id": format!("cnv_{number}"), "version": 1, "change": "created", "type": "sale", "source": "link",
@@ -63,7 +63,7 @@ async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
     repairs(&mut run, &echo, &id).await;
     listening(&mut run, &echo).await;
     the_rest(&mut run, &id).await;
-    // The same from an affiliate, to whom an admin's secrets are nothing.
+    // Likewise for an affiliate, who has no access to an admin's secrets.
     let own =
         run.call(AFFILIATE, "POST /tracking-apis", rule_of_affiliate(&echo.url)).await["id"].as_str().expect("made").to_owned();
     run.call(AFFILIATE, &format!("POST /tracking-apis/{own}/test"), json!({"send": true})).await;
@@ -77,7 +77,7 @@ async fn q5_secrets_stand_at_the_receiver_and_nowhere_else() {
     run.nothing_was_found();
 }
 
-/// Makes, changes, tests, copies and restores a rule: its id, and the copy's.
+/// Makes, changes, tests, copies and restores a rule. Returns its id, and the copy's.
 async fn a_rule_s_life(run: &mut Run, echo: &Echo) -> (String, Value) {
     let document = rule(&echo.url, "Echo");
     run.call(ADMIN, "POST /tracking-apis/preview", json!({"tracking_api": document, "event": sale(1), "send": true})).await;
@@ -95,7 +95,7 @@ async fn a_rule_s_life(run: &mut Run, echo: &Echo) -> (String, Value) {
     let history = run.call(ADMIN, &format!("GET {}", path("/history")), Value::Null).await;
     assert!(history.to_string().contains("/secrets/token"), "that a secret changed is told: {history}");
     run.call(ADMIN, &format!("POST {}", path("/history/1/restore")), Value::Null).await;
-    // Faults quote what was written, never a secret.
+    // Faults quote the input, never a secret.
     let faulty =
         json!({"name": "", "request": {"url": "ftp://x"}, "secret_values": {"token": TOKEN, "bad name": TOKEN, "list": [TOKEN]}});
     run.refused(ADMIN, "POST /tracking-apis", faulty).await;
@@ -103,7 +103,7 @@ async fn a_rule_s_life(run: &mut Run, echo: &Echo) -> (String, Value) {
     (id, copy)
 }
 
-/// Postbacks: one that is told pending and tried again, then fails for good; one that is delivered.
+/// Postbacks: one that is answered pending and tried again, then fails for good; one that is delivered.
 async fn postbacks(run: &mut Run, echo: &Echo) {
     for number in 1..=3 {
         run.bus(&envelope(&sale(number))).await;
@@ -119,7 +119,7 @@ async fn postbacks(run: &mut Run, echo: &Echo) {
     }
 }
 
-/// What people do to deliveries, and what explains them.
+/// The operations of people on deliveries, and their explanations.
 async fn repairs(run: &mut Run, echo: &Echo, id: &str) {
     let path = |rest: &str| format!("/tracking-apis/{id}{rest}");
     let list = run.call(ADMIN, "GET /deliveries", Value::Null).await;
@@ -146,7 +146,7 @@ async fn repairs(run: &mut Run, echo: &Echo, id: &str) {
     run.call(ADMIN, &format!("POST /events/rejected/{rejected}/resubmit"), json!({"event": sale(4)})).await;
 }
 
-/// A flow that hears a callback and a webhook, which bring secrets, and a rule that mirrors its request.
+/// A flow that gets a callback and a webhook, which bring secrets, and a rule that mirrors its request.
 async fn listening(run: &mut Run, echo: &Echo) {
     let fields = json!([{"path": "callback", "value": "{callback_url}"}, {"path": "token", "value": "{secret.token}"}]);
     let ask = json!({"name": "ask", "call": {"method": "POST", "url": format!("{}/listen", echo.url),
@@ -184,7 +184,7 @@ async fn listening(run: &mut Run, echo: &Echo) {
     }
 }
 
-/// What is left of the API.
+/// The remaining operations of the API.
 async fn the_rest(run: &mut Run, id: &str) {
     for line in [
         "GET /tracking-apis",
@@ -221,7 +221,7 @@ async fn receivers(run: &mut Run) {
     run.call(ADMIN, &format!("POST /receivers/{receiver}/reset"), Value::Null).await;
 }
 
-/// The same for an affiliate, whose rules set variables only (V3).
+/// Returns the rule for an affiliate, whose rules set variables only (V3).
 fn rule_of_affiliate(receiver: &str) -> Value {
     let mut rule = rule(receiver, "Own");
     rule["answer"]["rules"] = json!([

@@ -1,4 +1,4 @@
-//! The functions and the API over one AWS, and the search for secrets in all that comes of them.
+//! The functions and the API over one AWS, and the search for secrets in all of their output.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,9 +27,9 @@ use tracking_tests::{
 
 use crate::secrecy::search::secrets_in;
 
-/// Whose claims a request carries.
+/// The caller of a request: an admin.
 pub(crate) const ADMIN: &str = "admin";
-/// An affiliate.
+/// The caller of a request: an affiliate.
 pub(crate) const AFFILIATE: &str = "aff_7";
 
 /// A run of the whole system.
@@ -39,9 +39,9 @@ pub(crate) struct Run {
     engine: Arc<Engine<Aws>>,
     traces: Traces,
     called: BTreeSet<String>,
-    /// Where a secret was found, and what stands around it.
+    /// The places at which a secret was found, with the text around it.
     found: Vec<String>,
-    /// How many texts were looked at, by their kind.
+    /// The number of texts that were searched, by their kind.
     looked: BTreeMap<&'static str, usize>,
 }
 
@@ -61,10 +61,10 @@ impl Run {
         Self { functions, router, engine, traces, called, found, looked }
     }
 
-    /// Calls an operation, which must succeed; its answer.
+    /// Calls an operation, which must succeed. Returns its answer.
     pub(crate) async fn call(&mut self, who: &str, line: &str, body: Value) -> Value {
         let (status, told) = self.answer(who, line, body).await;
-        // A delivery may have ended before it is stopped: then that is the answer.
+        // If the delivery has ended before it is stopped, a conflict is the answer.
         let conflict = status == 409 && (line.ends_with("/cancel") || line.ends_with("/probe"));
         assert!((200..300).contains(&status) || conflict, "{line}: {status} {told}");
         told
@@ -101,7 +101,7 @@ impl Run {
         (head.status.as_u16(), serde_json::from_str(&text).unwrap_or_default())
     }
 
-    /// An event of the platform's bus.
+    /// Sends an event of the platform's bus.
     pub(crate) async fn bus(&mut self, event: &Value) {
         self.functions.ingest(&event.clone().into()).await;
         self.look_around().await;
@@ -115,7 +115,7 @@ impl Run {
         }
     }
 
-    /// The rows whose bodies hold this text now.
+    /// Returns the number of rows whose bodies hold this text now.
     pub(crate) async fn rows_with(&self, text: &str) -> usize {
         let mut count = 0;
         for item in self.functions.cloud.items() {
@@ -126,7 +126,7 @@ impl Run {
         count
     }
 
-    /// Looks at all that is stored, queued and published now.
+    /// Searches all that is stored, queued and published now.
     async fn look_around(&mut self) {
         let items = self.functions.cloud.items();
         let keys: Vec<Key> = items
@@ -158,7 +158,7 @@ impl Run {
         self.found.extend(secrets_in(text).into_iter().map(|around| format!("{kind}: …{around}…")));
     }
 
-    /// Every operation that the API describes was called.
+    /// Checks that every operation that the API describes was called.
     pub(crate) fn every_operation_was_called(&self) {
         let description = tracking_api::description::<Aws>();
         let mut forgotten = Vec::new();
@@ -173,7 +173,7 @@ impl Run {
         assert_eq!(forgotten, Vec::<String>::new(), "these operations were not called");
     }
 
-    /// No secret was found, in plenty of everything.
+    /// Checks that no secret was found, and that enough of everything was searched.
     pub(crate) fn nothing_was_found(mut self) {
         let traced = self.traces.text();
         assert!(traced.contains("answered") && traced.contains("matched"), "the traces show what is done");
@@ -189,7 +189,7 @@ impl Run {
     }
 }
 
-/// Whether a request was one for this operation, whose path has parameters in braces.
+/// Returns true if a request was one to this operation, whose path has parameters in braces.
 fn fits(called: &str, operation: &str) -> bool {
     let (called, operation): (Vec<&str>, Vec<&str>) = (called.split('/').collect(), operation.split('/').collect());
     called.len() == operation.len()

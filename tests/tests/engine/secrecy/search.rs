@@ -1,4 +1,4 @@
-//! What is looked for, and where it was found.
+//! The secrets that are searched for, and the search.
 
 #[cfg(test)]
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -42,7 +42,7 @@ const NEEDLES: [&str; 27] = [
     "5562374A63325964",
 ];
 
-/// The secrets in a text, each with what stands around it.
+/// Returns the secrets in a text, each with the text around it.
 pub(crate) fn secrets_in(text: &str) -> Vec<String> {
     let around = |at: usize| {
         let (from, to) = (text.floor_char_boundary(at.saturating_sub(120)), text.ceil_char_boundary((at + 80).min(text.len())));

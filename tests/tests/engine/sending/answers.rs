@@ -1,10 +1,10 @@
-//! What receivers may answer: redirects, endless bodies, and what is no HTTP at all. Each is judged, or there is no answer.
+//! The possible answers of receivers: redirects, endless bodies, and bytes that are not HTTP. Each is judged, or counts as no answer.
 
 use tracking_core::answer::Verdict;
 
 use crate::sending::support::{Connection, Receiver, get, ok, sender, soon, told};
 
-/// What comes of an answer, after which the receiver closes.
+/// Returns the outcome of an answer, after which the receiver closes.
 async fn answered(bytes: impl Into<Vec<u8>>) -> Result<(u16, String), String> {
     let receiver = Receiver::saying_once(bytes).await;
     let sent = told(soon(sender().request(get(receiver.url("/"), 10))).await);
@@ -34,7 +34,7 @@ async fn a1_redirects_are_not_followed() {
     assert_eq!(elsewhere.connections(), 0);
 }
 
-/// Sends to a receiver that answers with this head and then so many bytes, twice; answers the bytes that were taken of each.
+/// Sends twice to a receiver that answers with this head and then this many bytes, and checks the outcome.
 async fn flood(head: &'static str, bytes: usize) {
     let receiver = Receiver::playing(move |mut connection: Connection| async move {
         connection.request().await;
@@ -62,7 +62,7 @@ async fn an_answer_of_ten_megabytes_is_read_to_1_mib() {
 
 #[tokio::test]
 async fn an_endless_answer_is_read_to_1_mib() {
-    // What is not read fills the buffers of the sockets: that the receiver comes to an end shows that we hung up.
+    // Unread bytes fill the buffers of the sockets: the receiver's end shows that the sender closed the connection.
     flood("HTTP/1.1 200 OK\r\n\r\n", usize::MAX).await;
 }
 

@@ -1,4 +1,4 @@
-//! Connections are kept and shared; a request is sent once, whatever becomes of it: attempts are counted by us alone (L1).
+//! Connections are kept and shared. A request is sent once, whatever happens to it: only the engine counts and repeats attempts (L1).
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ async fn a_connection_that_was_closed_in_between_is_no_error() {
     for round in 1..=3 {
         assert_eq!(told(soon(sender.request(get(receiver.url("/"), 10))).await), Ok((200, "yes".to_owned())), "{round}");
         closed.notified().await;
-        // Nothing tells when the client has heard of it.
+        // Nothing shows when the client has noticed the end.
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
     assert_eq!(receiver.connections(), 3);

@@ -1,4 +1,4 @@
-//! P5: a receiver that hangs holds up no other, through the loop that works the queue in production.
+//! P5: a receiver that hangs delays no other, through the loop that works the queue in production.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,7 +16,7 @@ use tracking_tests::world::{HandClock, event, transaction};
 
 use crate::sending::support::{Connection, Receiver, engine, log, ok, post, rule, sender, soon, store};
 
-/// A store that counts what is out of one crowd: handed out and not yet settled, so at least what is being sent.
+/// A store that counts the messages of one crowd that are handed out and not yet acked, so at least those being sent.
 #[derive(Clone)]
 struct Watched {
     store: Store,
@@ -80,7 +80,7 @@ impl Backend for Watched {
 const HANGING: usize = 300;
 const HEALTHY: usize = 50;
 
-/// A receiver that notes that it is called; the one called healthy answers.
+/// A receiver that notes its requests; the healthy one answers.
 async fn noting(name: &'static str, arrivals: &Arc<Mutex<Vec<&'static str>>>) -> Receiver {
     let arrivals = Arc::clone(arrivals);
     Receiver::playing(move |mut connection: Connection| {

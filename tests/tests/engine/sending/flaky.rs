@@ -19,9 +19,9 @@ use crate::sending::{
     tls::{OPEN_END, Rude, trusting_sender},
 };
 
-/// Events, each of which two rules tell their receivers.
+/// Events, each of which owes a postback to two receivers.
 const EVENTS: usize = 500;
-/// The time between looks at what is due again.
+/// The time between checks for due messages.
 const LATER: SignedDuration = SignedDuration::from_mins(10);
 
 /// The requests that a receiver read of one delivery.
@@ -75,7 +75,7 @@ async fn play(mut connection: Connection, number: Arc<AtomicUsize>, heard: Log) 
     }
 }
 
-/// Works all that is due, then lets time pass, until nothing is left.
+/// Works all messages that are due, then lets time pass, until nothing is left.
 async fn work_off(engine: &Engine<Store>, store: &Store, clock: &HandClock) {
     let sender = trusting_sender();
     for _ in 0..100 {

@@ -1,5 +1,5 @@
-//! The real sender on real sockets: receivers here are plain TCP, so that what they answer can be as hostile as the wire allows.
-//! Tests are named after the rules in `docs/domain.md`.
+//! The real sender on real sockets: receivers here are plain TCP, so that their answers can be as hostile as the wire allows. Tests are
+//! named after the rules in `docs/domain.md`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -123,7 +123,7 @@ async fn with_few_descriptors() {
     rule(&engine, json!({"name": "r", "request": {"url": receiver.url("/")}, "retry": {"max_retries": 0}})).await.unwrap();
     post(&engine, &sale(1)).await;
     let sender = Sender::new(true).unwrap();
-    // Whatever the store reads from is open by now.
+    // All files of the store are open by now.
     assert_eq!(log(&engine).await, [Value::Null; 0]);
     let mut taken = Vec::new();
     while let Ok(file) = File::open("/dev/null") {

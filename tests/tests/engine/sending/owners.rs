@@ -30,7 +30,7 @@ async fn hanging(waiting: &Arc<AtomicUsize>) -> Receiver {
     .await
 }
 
-/// A receiver that answers, and says that it has.
+/// A receiver that answers, and notifies `heard` of it.
 async fn healthy(heard: &Arc<Notify>) -> Receiver {
     let heard = Arc::clone(heard);
     Receiver::playing(move |mut connection: Connection| {

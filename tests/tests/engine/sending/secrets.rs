@@ -1,4 +1,4 @@
-//! Q5: a secret arrives at its receiver in clear, and stands nowhere else, even if the receiver sends it back in every way.
+//! Q5: a secret arrives at its receiver in clear, and is visible nowhere else, even if the receiver sends it back in every way.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -18,7 +18,7 @@ const TOKEN: &str = "a/b Zx9Qv7Lm2Wk4\"ž+\\&?~";
 const INNER: &str = "Jd4Kf7Ws";
 /// The other one.
 const LONG: &str = "Jd4Kf7WsRt5Yb8Nc3Ph6";
-/// What must not be found: letters and digits from the secrets, which no escape touches, and the secrets in base 64.
+/// The texts that must not be found: letters and digits from the secrets, which no escape touches, and the secrets in base 64.
 const NEEDLES: [&str; 7] = [
     "Zx9Qv7Lm2Wk4",
     "Jd4Kf7Ws",
@@ -29,7 +29,7 @@ const NEEDLES: [&str; 7] = [
     "SmQ0S2Y3V3NSdDVZYjhOYzNQaDY",
 ];
 
-/// Percent-encoding as libraries differ in it.
+/// Percent-encodes a text in one of the ways in which libraries differ.
 fn percent(text: &str, plus: bool, upper: bool) -> String {
     let one = |byte: u8| match byte {
         b' ' if plus => "+".to_owned(),
@@ -40,7 +40,7 @@ fn percent(text: &str, plus: bool, upper: bool) -> String {
     text.bytes().map(one).collect()
 }
 
-/// A text as those write it who keep to ASCII.
+/// Escapes a text as writers do that keep to ASCII.
 fn ascii(text: &str) -> String {
     let one = |c: char| match c {
         ' '..='~' => c.to_string(),
@@ -49,7 +49,7 @@ fn ascii(text: &str) -> String {
     text.chars().map(one).collect()
 }
 
-/// The ways in which receivers write what they were sent.
+/// Returns a request in all the ways in which receivers write it back.
 fn echoes(request: &str) -> Vec<String> {
     let json = Value::from(request).to_string();
     let slashes = json.replace('/', "\\/");
@@ -78,7 +78,7 @@ fn nowhere(what: &str, bytes: &[u8]) {
     }
 }
 
-/// Every value of every table, as text.
+/// Returns every value of every table, as text.
 fn dump(folder: &Path) -> String {
     let database = Database::open_with_flags(folder.join("tracking.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let mut tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
@@ -107,7 +107,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     entries.map(|path| (path.display().to_string(), fs::read(&path).unwrap())).collect()
 }
 
-/// A receiver that sends back what it got: first as a fault for now, then as an answer that tells something, then as a failure.
+/// A receiver that sends back each request: first as a temporary fault, then as an answer with response data, then as a failure.
 async fn echoing() -> Receiver {
     Receiver::playing(|mut connection: Connection| async move {
         for status in [503, 200, 400].into_iter().cycle() {
@@ -125,7 +125,7 @@ async fn echoing() -> Receiver {
     .await
 }
 
-/// A rule with secrets in every place of its request, which takes all that it can out of the response.
+/// Returns a rule with secrets in every place of its request, which extracts all that it can from the response.
 fn with_secrets_everywhere(receiver: &Receiver) -> Value {
     let set = json!({"external_id": "{body.id}", "variables": {"all": "{body.echo}", "first": "{body.echo[0]}", "token": "{body.token}", "header": "{header.x-echo}"}});
     json!({

@@ -30,15 +30,15 @@ use tracking_engine::{
 };
 use tracking_tests::world::HandClock;
 
-/// A test that takes so long hangs.
+/// The time after which a test counts as hanging.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What must come to an end.
+/// Awaits `what`, which must end.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("it comes to an end")
 }
 
-/// Something that listens on loopback. What it does is over when this is dropped.
+/// A listener on loopback. Its work ends when this is dropped.
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -53,7 +53,7 @@ pub(crate) struct Connection {
 }
 
 impl Receiver {
-    /// Listens, and plays every connection like this.
+    /// Listens, and plays every connection by this function.
     pub(crate) async fn playing<F>(play: impl Fn(Connection) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -103,12 +103,12 @@ impl Receiver {
         format!("http://{}{path}", self.address)
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// The requests so far, each as it came, whatever the connection.
+    /// Returns the requests so far, each as it came, whatever the connection.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -121,7 +121,7 @@ impl Drop for Receiver {
 }
 
 impl Connection {
-    /// The next request with its body; `None` when there is none.
+    /// Reads the next request with its body; `None` if there is none.
     pub(crate) async fn request(&mut self) -> Option<String> {
         let mut bytes = Vec::new();
         let whole = loop {
@@ -145,7 +145,7 @@ impl Connection {
         Some(request)
     }
 
-    /// Sends bytes; whether the other side still took them.
+    /// Sends bytes. Returns true if the other side still accepted them.
     pub(crate) async fn say(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).await.is_ok()
     }
@@ -157,23 +157,23 @@ impl Connection {
     }
 }
 
-/// A complete answer with this body, on a connection that may stay.
+/// Returns a complete answer with this body, on a connection that may stay.
 pub(crate) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// A sender that may call loopback.
+/// Makes a sender that may call loopback.
 pub(crate) fn sender() -> Sender {
     Sender::new(true).unwrap()
 }
 
-/// A plain GET with a timeout in seconds.
+/// Returns a plain GET with a timeout in seconds.
 pub(crate) fn get(url: String, timeout_seconds: u32) -> Rendered {
     let timeout = Timeout::from_seconds(timeout_seconds).unwrap();
     Rendered { method: Method::Get, url, headers: Vec::new(), body: None, timeout }
 }
 
-/// A sending's end in short: status and body, or why there is none.
+/// Returns the result of a sending in short: status and body, or the fault.
 pub(crate) fn told(sent: Sent) -> Result<(u16, String), String> {
     match sent {
         Ok(answer) => Ok((answer.status, String::from_utf8_lossy(answer.body()).into_owned())),
@@ -181,7 +181,7 @@ pub(crate) fn told(sent: Sent) -> Result<(u16, String), String> {
     }
 }
 
-/// An engine on a store, with a clock that stands still.
+/// Makes an engine on a store, with a clock that doesn't move.
 pub(crate) fn engine<B: Backend>(backend: B, private_targets: bool) -> Engine<B> {
     let clock = HandClock::default();
     let settings = Settings { private_targets, ..Settings::default() };
@@ -215,7 +215,7 @@ pub(crate) async fn work<B: Backend>(engine: &Engine<B>, store: &Store, sender: 
     }
 }
 
-/// The deliveries that the log lists.
+/// Returns the deliveries that the log lists.
 pub(crate) async fn log<B: Backend>(engine: &Engine<B>) -> Vec<Value> {
     engine.log().list(&Caller::Admin, &DeliveryFilter::default(), 1_000, None).await.unwrap().items
 }

@@ -1,5 +1,5 @@
-//! Where requests may go: literal addresses that are not public are refused when a rule is saved, names that lead to one when it is
-//! sent (contract, conventions).
+//! The allowed targets of requests: literal addresses that are not public are refused when a rule is saved, names that resolve to one when
+//! it is sent (docs/security.md).
 
 use tracking_core::{caller::Caller, json};
 use tracking_engine::{
@@ -10,7 +10,7 @@ use tracking_tests::world::{event, transaction};
 
 use crate::sending::support::{Receiver, engine, get, log, ok, post, rule, soon, store, told, work};
 
-/// What is said against each URL when a rule is saved.
+/// Returns the faults of each URL when a rule is saved.
 async fn said_against(urls: &[&str]) -> Vec<Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
     let engine = engine(store(folder.path()), false);
@@ -28,7 +28,7 @@ async fn said_against(urls: &[&str]) -> Vec<Vec<String>> {
     said
 }
 
-/// Every one of these URLs is refused, among others in words that begin like this.
+/// Checks that every one of these URLs is refused, with a fault that begins with this text.
 async fn refused(begins: &str, urls: &[&str]) {
     for (url, said) in urls.iter().zip(said_against(urls).await) {
         assert!(said.iter().any(|detail| detail.starts_with(begins)), "{url}: {said:?}, not {begins:?}");
@@ -148,7 +148,7 @@ async fn public_hosts_are_accepted() {
     assert_eq!(said_against(&urls).await, [const { Vec::<String>::new() }; 4]);
 }
 
-/// Saves a rule while addresses that are not public are allowed, and sends it when they no longer are; how that ends.
+/// Saves a rule while addresses that are not public are allowed, and sends it when they no longer are. Returns state and reason.
 async fn sent_later(url: &str) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());

@@ -6,7 +6,7 @@ use tokio::net::TcpSocket;
 
 use crate::sending::support::{Connection, Receiver, get, sender, soon, told};
 
-/// Sends to a receiver with a timeout of a second.
+/// Checks that a sending to a receiver with a timeout of a second times out.
 async fn hangs<F>(play: impl Fn(Connection) -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -17,7 +17,7 @@ where
     assert_eq!(receiver.connections(), 1);
 }
 
-/// Says these bytes, and again and again a few more.
+/// Sends these bytes, and then a few more again and again.
 async fn drips(mut connection: Connection, first: &str, more: &str) {
     connection.request().await;
     connection.say(first).await;
@@ -28,7 +28,7 @@ async fn drips(mut connection: Connection, first: &str, more: &str) {
 
 #[tokio::test]
 async fn q4_a_receiver_that_takes_no_connection() {
-    // Who listens but never accepts has a queue of connections; once it is full, connecting hangs.
+    // A listener that never accepts has a queue of connections; once it is full, connecting hangs.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();

@@ -50,7 +50,7 @@ pub(crate) fn trusting_sender() -> Sender {
     Sender::with(SenderSettings { private_targets: true, authorities, ..SenderSettings::default() }).unwrap()
 }
 
-/// Something that listens behind TLS. It answers the one request of each connection, and goes away without a word.
+/// A listener behind TLS. It answers the one request of each connection, and closes without `close_notify`.
 pub(crate) struct Rude {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
@@ -83,7 +83,7 @@ impl Rude {
         format!("https://{}{path}", self.address)
     }
 
-    /// The requests so far, in the order in which they came.
+    /// Returns the requests so far, in the order in which they came.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -92,7 +92,7 @@ impl Rude {
 impl Drop for Rude {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::SeqCst);
-        // What waits for a connection ends with the next one.
+        // A thread that waits for a connection ends with the next one.
         drop(TcpStream::connect(self.address));
     }
 }

@@ -1,4 +1,4 @@
-//! A token that a response gave is used by later requests of its delivery, and seen by nobody (D1).
+//! A token from a response is used by later requests of its delivery, and nobody sees it.
 
 use jiff::SignedDuration;
 use tracking_core::{caller::Caller, json, json::Value};
@@ -8,12 +8,12 @@ use tracking_tests::world::{HandClock, event, transaction};
 
 use crate::sending::support::{Connection, Receiver, ok, post, rule, sender, soon, store};
 
-/// What the receiver calls the token.
+/// The receiver's token.
 const TOKEN: &str = "Tok-Zx9Qv7Lm2Wk4";
 /// The part of it that no escape touches.
 const NEEDLE: &str = "Zx9Qv7Lm2Wk4";
 
-/// A receiver that gives a token to whoever has none, and echoes it to whoever has it: once as not decided, then as decided.
+/// Starts a receiver that gives a token to a request without one, and echoes a request with one: once as pending, then as decided.
 async fn giving_tokens() -> Receiver {
     Receiver::playing(|mut connection: Connection| async move {
         while let Some(request) = connection.request().await {
@@ -49,7 +49,7 @@ fn document(url: &str, is_secret: bool) -> Value {
     })
 }
 
-/// An engine on a store, with a clock that is moved by hand.
+/// Makes an engine on a store, with a clock that is moved by hand.
 fn machine(store: &Store) -> (Engine<Store>, HandClock) {
     let clock = HandClock::default();
     let now = clock.clone();
@@ -57,7 +57,7 @@ fn machine(store: &Store) -> (Engine<Store>, HandClock) {
     (Engine::new(store.clone(), Clock::new(move || now.now()), Vault::new(&[7; 32]), settings), clock)
 }
 
-/// Sends one postback to its end. Returns the delivery with its attempts, and what was published.
+/// Sends one postback to its end. Returns the delivery with its attempts, and the published events.
 async fn sent(is_secret: bool) -> (Vec<String>, Value, String) {
     let receiver = giving_tokens().await;
     let folder = tempfile::tempdir().unwrap();

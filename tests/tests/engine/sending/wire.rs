@@ -1,11 +1,11 @@
-//! Q1: the request as it stands on the wire, byte for byte, from a rule and an event to a receiver.
+//! Q1: the request on the wire, byte for byte, from a rule and an event to a receiver.
 
 use tracking_core::{json, json::Value};
 use tracking_tests::world::{event, transaction};
 
 use crate::sending::support::{Receiver, engine, ok, post, rule, sender, soon, store, work};
 
-/// The one request that a rule sends, the receiver's address and the delivery's id made the same for all.
+/// Returns the one request that a rule sends, with fixed texts for the receiver's address and the delivery's id.
 async fn wire(mut request: Value) -> String {
     let receiver = Receiver::saying(ok("")).await;
     let host = receiver.address.to_string();

@@ -1,4 +1,4 @@
-//! Who may do what: roles, and the HTTP API's routes.
+//! Permissions: the roles, and the HTTP API's routes.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::stack::{
     templates::{Stack, attribute, listed, reference},
 };
 
-/// What a role may do with a resource: the role, the resource as [`named`] names it, the actions.
+/// A permission: the role, the resource as [`named`] names it, the actions.
 type Grant = (&'static str, &'static str, &'static [&'static str]);
 
 const LOG: &[&str] = &["logs:CreateLogStream", "logs:PutLogEvents"];
@@ -20,10 +20,10 @@ const WORK: &[&str] = &["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs
 const SEND: &[&str] = &["sqs:SendMessage"];
 const KEY: &[&str] = &["kms:Decrypt", "kms:GenerateDataKey"];
 
-/// The source of all that is published (F14: nobody else's).
+/// The source of all events that we publish (F14: and of no others).
 const SOURCE: &str = "tracking-api";
 
-/// All that the roles may do.
+/// All permissions of the roles.
 pub(crate) const GRANTS: &[Grant] = &[
     ("IngestRole", "IngestLogs", LOG),
     ("IngestRole", "Table", &["dynamodb:BatchWriteItem"]),
@@ -65,7 +65,7 @@ pub(crate) fn check(stack: &Stack, faults: &mut Faults) {
     gateway(stack, faults);
 }
 
-/// Every function has a role of its own, which no managed policy widens.
+/// Checks that every function has a role of its own, which no managed policy widens.
 fn roles(stack: &Stack, faults: &mut Faults) {
     let there: BTreeSet<&str> = stack.of("AWS::IAM::Role").map(|(name, _)| name).collect();
     let wanted: BTreeSet<&str> = GRANTS.iter().map(|(role, ..)| *role).collect();
@@ -116,7 +116,7 @@ fn grants(stack: &Stack, faults: &mut Faults) {
     }
 }
 
-/// A resource of a policy, shortly: the name of what stands in the template, and what follows it.
+/// Returns the short name of a policy's resource: its name in the template, and the part behind it.
 fn named(resource: &Value) -> String {
     if let [name, kind] = listed(&resource["Fn::GetAtt"])
         && kind == "Arn"
@@ -131,7 +131,7 @@ fn named(resource: &Value) -> String {
     }
 }
 
-/// No policy, wherever it stands, says "everything" or "everybody".
+/// Checks that no policy allows everything, or everybody.
 fn wildcards(stack: &Stack, faults: &mut Faults) {
     for (name, resource) in stack.main["Resources"].as_object().into_iter().flatten() {
         let key_policy = resource["Type"] == "AWS::KMS::Key";
@@ -154,7 +154,7 @@ fn wildcards(stack: &Stack, faults: &mut Faults) {
     }
 }
 
-/// The statements of all policies below a value.
+/// Returns the statements of all policies below a value.
 fn statements(value: &Value) -> Vec<&Value> {
     match value {
         Value::Object(fields) => {
@@ -166,7 +166,7 @@ fn statements(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// All texts below a value.
+/// Returns all texts below a value.
 fn strings(value: &Value) -> Vec<&str> {
     match value {
         Value::String(text) => vec![text],
@@ -176,7 +176,7 @@ fn strings(value: &Value) -> Vec<&str> {
     }
 }
 
-/// The routes without a token: liveness, the console's files, and what receivers send.
+/// The routes without a token: liveness, the console's files, and the requests of receivers.
 const OPEN: [&str; 6] = [
     "GET /healthz",
     "GET /console",
@@ -185,14 +185,14 @@ const OPEN: [&str; 6] = [
     "POST /callbacks/{token}",
     "POST /webhooks/{webhook_id}",
 ];
-/// Those of them that write, each with its route's name in the template.
+/// The open routes that write, each with its name in the template.
 const OF_RECEIVERS: [(&str, &str); 3] = [
     ("CallbackLinkRoute", "GET /callbacks/{token}"),
     ("CallbackRoute", "POST /callbacks/{token}"),
     ("WebhookRoute", "POST /webhooks/{webhook_id}"),
 ];
 
-/// Every route asks for a token but those that are open, and every path has a route.
+/// Checks that every route but the open ones needs a token, and that every path has a route.
 fn routes(stack: &Stack, faults: &mut Faults) {
     let mut keys = BTreeSet::new();
     for (name, route) in stack.of("AWS::ApiGatewayV2::Route") {

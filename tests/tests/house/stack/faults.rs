@@ -1,4 +1,4 @@
-//! All that we have against a stack.
+//! The faults of a stack.
 
 use crate::stack::{
     access, functions, queues, stores,
@@ -6,7 +6,7 @@ use crate::stack::{
     watch,
 };
 
-/// What is wrong with a stack, a sentence each.
+/// Returns the faults of a stack, a sentence each.
 pub(crate) fn faults(stack: &Stack) -> Vec<String> {
     let mut faults = Faults(Vec::new());
     functions::check(stack, &mut faults);
@@ -26,7 +26,7 @@ impl Faults {
         self.0.push(fault.into());
     }
 
-    /// Notes a fault unless this holds.
+    /// Notes a fault unless the condition holds.
     pub(crate) fn unless(&mut self, holds: bool, fault: impl Into<String>) {
         if !holds {
             self.add(fault);

@@ -1,4 +1,4 @@
-//! The functions: what they run, with which settings and roles, and what invokes them.
+//! The functions: their binaries, settings and roles, and their triggers.
 
 use std::collections::BTreeSet;
 
@@ -18,12 +18,12 @@ pub(crate) const FUNCTIONS: [(&str, &str, &[&str]); 4] = [
     ("ApiFunction", "api", &[]),
 ];
 
-/// The longest that a request of a rule may take (contract §2), in seconds.
+/// The longest time that a request of a rule may take (Q4), in seconds.
 const LONGEST_REQUEST: u64 = 120;
 /// The longest that API Gateway waits for a function, in seconds.
 const GATEWAY_WAITS: u64 = 30;
 
-/// What the settings are told.
+/// Returns the values of the settings.
 fn settings() -> [(&'static str, Value); 22] {
     [
         ("TRACKING_STAGE", reference("Stage")),
@@ -72,7 +72,7 @@ pub(crate) fn check(stack: &Stack, faults: &mut Faults) {
     reserved(stack, faults);
     mappings(stack, faults);
     invocations(stack, faults);
-    // Lambda ends what goes round through a queue sixteen times, unless it is told to let it.
+    // Lambda stops a message that goes round through a queue sixteen times, unless loops are allowed.
     let goes_on = stack.properties("DeliveryFunction")["RecursiveLoop"] == "Allow";
     faults.unless(goes_on, "Lambda would end a long replay: delivery's messages to itself are no loop");
     let levels = &stack.source["Parameters"]["LogLevel"]["AllowedValues"];
@@ -80,7 +80,7 @@ pub(crate) fn check(stack: &Stack, faults: &mut Faults) {
         .unless(*levels == json!(["TRACE", "DEBUG", "INFO"]), format!("at some of the levels {levels} Lambda drops the metrics"));
 }
 
-/// It runs the binary that a package of that folder makes.
+/// Checks that a function runs the binary that the package of that folder makes.
 fn code(stack: &Stack, name: &str, binary: &str, faults: &mut Faults) {
     let (function, written) = (stack.properties(name), &stack.source["Resources"][name]);
     let globals = &stack.source["Globals"]["Function"];
@@ -96,7 +96,7 @@ fn code(stack: &Stack, name: &str, binary: &str, faults: &mut Faults) {
     faults.unless(text(&format!("{folder}/Cargo.toml")).contains(&bin), format!("{folder} makes no binary {binary}"));
 }
 
-/// It is told all settings, each what it is to be, and nothing else.
+/// Checks that a function has all settings with their values, and no others.
 fn environment(stack: &Stack, name: &str, faults: &mut Faults) {
     let told = stack.properties(name)["Environment"]["Variables"].as_object().cloned().unwrap_or_default();
     let names: BTreeSet<&str> = told.keys().map(String::as_str).collect();
@@ -122,13 +122,13 @@ fn timeouts(stack: &Stack, faults: &mut Faults) {
             faults.unless(fits, format!("{queue} hides messages for {visibility} s: less than six times {name}'s timeout"));
         }
     }
-    // A claim is for the request and 15 s more.
+    // A lease lasts for the request and 15 s more.
     let least = LONGEST_REQUEST + 15;
     faults.unless(timeout("DeliveryFunction") >= least, format!("delivery has less than {least} s"));
     faults.unless(timeout("ApiFunction") <= GATEWAY_WAITS, "the API's function may take longer than API Gateway waits");
 }
 
-/// F5: the API may be given a concurrency of its own, and no other function: the queues' are bounded by their mappings.
+/// F5: checks that the API may have a reserved concurrency, and no other function: mappings bound the concurrency of queues.
 fn reserved(stack: &Stack, faults: &mut Faults) {
     let chosen = json!({"Fn::If": ["HasApiConcurrency", reference("ApiReservedConcurrency"), reference("AWS::NoValue")]});
     for (name, ..) in FUNCTIONS {

@@ -1,4 +1,4 @@
-//! Whether our checks are worth something: mistakes that somebody could make in the template, each of which at least one check sees.
+//! The checks themselves: for each plausible mistake in the template, at least one check fails.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::stack::{
     templates::{FILES, Texts, lint, packaged, stack, texts, translate},
 };
 
-/// A mistake: what it is, the place in the file that it follows, what stands there, and what stands there instead.
+/// A mistake: its name, the place in the file that it follows, the text there, and the text that replaces it.
 struct Mistake {
     what: &'static str,
     file: usize,
@@ -159,7 +159,7 @@ const MISTAKES: &[Mistake] = &[
         "      Policies:\n",
         "      ManagedPolicyArns: [!Sub \"arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole\"]\n      Policies:\n",
     ),
-    // What is stored.
+    // Storage.
     mistake("nothing expires", "  Table:\n", "AttributeName: expires, Enabled: true", "AttributeName: expires, Enabled: false"),
     mistake("another attribute expires", "  Table:\n", "AttributeName: expires,", "AttributeName: expiry,"),
     mistake(
@@ -173,7 +173,7 @@ const MISTAKES: &[Mistake] = &[
     mistake("nobody may change the key's policy", "  DataKey:\n", "              - kms:PutKeyPolicy\n", ""),
     mistake("logs are kept for ever", "  DeliveryLogs:\n", ", RetentionInDays: !Ref LogRetentionDays", ""),
     mistake("deliveries may vanish after a week", "  DeliveryRetentionDays:\n", "MinValue: 31", "MinValue: 7"),
-    // What watches.
+    // Alarms.
     mistake(
         "a queue is watched in another's place",
         "  Watch:\n",
@@ -211,7 +211,7 @@ const MISTAKES: &[Mistake] = &[
 ];
 
 impl Mistake {
-    /// The template with this mistake, and nothing else different.
+    /// Returns the template with this mistake, and no other difference.
     fn made(&self, texts: &Texts) -> Texts {
         let text = &texts[self.file];
         let from = text.find(self.after).unwrap_or_else(|| panic!("{}: {:?} does not stand there", self.what, self.after));
@@ -228,7 +228,7 @@ impl Mistake {
 fn every_mistake_is_caught() {
     let right = texts();
     let made: Vec<Texts> = MISTAKES.iter().map(|mistake| mistake.made(&right)).collect();
-    // SAM's translation and our own checks take milliseconds each, cfn-lint takes seconds: only what those don't see is linted.
+    // SAM's translation and our own checks take milliseconds each, cfn-lint takes seconds: only mistakes that the former miss are linted.
     let known = faults(stack());
     let translated = translate(&made);
     let mut caught: Vec<Option<String>> = translated

@@ -1,5 +1,4 @@
-//! The stack as `template.yaml` and `infra/` describe it: what the tools say of it, what we say of it, and whether mistakes in it would
-//! be seen.
+//! The stack of `template.yaml` and `infra/`: the checks of the tools, our own checks, and a check of the checks by mistakes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

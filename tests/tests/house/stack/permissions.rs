@@ -1,4 +1,4 @@
-//! The calls that the code makes, against what the roles may do: no emulator asks a role.
+//! The calls that the code makes, against the permissions of the roles: no emulator checks a role.
 
 use std::collections::BTreeSet;
 
@@ -25,10 +25,10 @@ const CALLS: &[(&str, &str)] = &[
     (".generate_data_key()", "kms:GenerateDataKey"),
 ];
 
-/// Actions that nobody calls in our code: Lambda does, with the function's role.
+/// Actions that our code doesn't call: Lambda does, with the function's role.
 const LAMBDA_S: &[&str] = &["logs:CreateLogStream", "logs:PutLogEvents", "sqs:DeleteMessage", "sqs:ReceiveMessage"];
 
-/// Calls that the SDK has and we don't make. A role that lacks them would be found out on AWS alone.
+/// Calls of the SDK that we don't make. A role that lacks them would fail on AWS alone.
 const NOT_MADE: &[&str] = &[
     ".get_item()",
     ".update_item()",
@@ -46,7 +46,7 @@ const NOT_MADE: &[&str] = &[
     ".re_encrypt()",
 ];
 
-/// All code that calls AWS, without blanks, so that a chain of methods is one text.
+/// Returns all code that calls AWS, without blanks, so that a chain of methods is one text.
 fn calling() -> String {
     let folders =
         ["shared/aws/src", "functions/ingest/src", "functions/matcher/src", "functions/delivery/src", "functions/api/src"];
@@ -74,7 +74,7 @@ fn roles_may_do_what_the_code_does_and_no_more() {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
-/// The role names the source that the code publishes with; another would be refused on AWS alone.
+/// Checks that the role names the source with which the code publishes; AWS alone would refuse another.
 #[test]
 fn f14_events_are_published_in_our_own_name_alone() {
     assert!(code("shared/aws/src").contains("const SOURCE: &str = \"tracking-api\";"));

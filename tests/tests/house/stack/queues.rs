@@ -1,4 +1,4 @@
-//! The queues: how long they keep, what they hide, and where what can't be worked goes.
+//! The queues: their retention and visibility, and their dead letters.
 
 use std::collections::BTreeSet;
 
@@ -7,19 +7,19 @@ use crate::stack::{
     templates::{Stack, attribute},
 };
 
-/// A queue that is worked, its dead-letter queue, and after how many receives a message goes there.
+/// A queue that is worked, its dead-letter queue, and the number of receives after which a message goes there.
 pub(crate) const WORKED: [(&str, &str, u64); 3] = [
     ("EventsQueue", "EventsDeadLetters", 5),
     ("DeliveryQueue", "DeliveryDeadLetters", 5),
-    // Waiting is receiving again: what is counted is the engine's to count.
+    // A wait is another receive: the engine counts the attempts.
     ("RetryQueue", "RetryDeadLetters", 100),
 ];
 
-/// Queues that people look into.
+/// Queues whose messages people read.
 pub(crate) const FOR_PEOPLE: [&str; 5] =
     ["EventsDeadLetters", "DeliveryDeadLetters", "RetryDeadLetters", "RejectedQueue", "IngestFailures"];
 
-/// 14 days in seconds: the longest that there is.
+/// 14 days in seconds: the longest possible time.
 const KEPT: u64 = 1_209_600;
 
 pub(crate) fn check(stack: &Stack, faults: &mut Faults) {

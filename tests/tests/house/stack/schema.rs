@@ -1,18 +1,18 @@
-//! The JSON Schema of events says the same as the code that reads them.
+//! The JSON Schema of events accepts the same events as the code that reads them.
 
 use serde_json::{Value, json};
 use tracking_core::change::Envelope;
 
 use crate::stack::templates::{python, text};
 
-/// What the schema has against documents, in their order.
+/// Returns the schema's faults of documents, in their order.
 fn judged(documents: &[String]) -> Vec<Vec<String>> {
     let schema: Value = serde_json::from_str(&text("infra/event.schema.json")).unwrap();
     let told = python("schema.py", &json!({"schema": schema, "documents": documents}));
     serde_json::from_value(told).unwrap()
 }
 
-/// Fails with each document of which one says it is good and the other that it is bad.
+/// Fails with each document that one of the two accepts and the other refuses.
 #[track_caller]
 fn agree(documents: &[String]) {
     let mut apart = Vec::new();
@@ -44,13 +44,13 @@ fn every_bad_sample_is_refused_by_the_schema_as_by_the_code() {
     let documents = lines("bad.ndjson");
     let refused: Vec<bool> = judged(&documents).iter().map(|faults| !faults.is_empty()).collect();
     let mut wanted = vec![true; 14];
-    // The last one is good.
+    // The last document is valid.
     wanted[13] = false;
     assert_eq!(refused, wanted);
     agree(&documents);
 }
 
-/// A good event with one field set to this: at a path below the detail.
+/// Returns a valid event with one field set to this: at a path below the detail.
 fn with(path: &str, value: Value) -> String {
     let mut detail = json!({
         "change_id": "chg_1", "occurred_at": "2026-11-22T08:59:59.120Z",
@@ -67,7 +67,7 @@ fn with(path: &str, value: Value) -> String {
     json!({"source": "platform.conversions", "detail-type": "Conversion Changed", "detail": detail}).to_string()
 }
 
-/// A good event without one of its fields.
+/// Returns a valid event without one of its fields.
 fn without(path: &str) -> String {
     let mut event: Value = serde_json::from_str(&with("", Value::Null)).unwrap();
     let (parent, field) = path.rsplit_once('/').unwrap();
@@ -91,7 +91,7 @@ fn what_is_required_and_what_is_not_is_the_same_in_both() {
     agree(&free);
 }
 
-/// Values of all kinds, about half of them bad for any one field.
+/// Returns values of all kinds, about half of them invalid for any one field.
 fn values() -> Vec<Value> {
     vec![
         json!(null),

@@ -1,4 +1,4 @@
-//! What is stored: the table, the key, the logs, and the parameters that say for how long.
+//! The stores: the table, the key, the logs, and the parameters of their retention.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::stack::{
     templates::{Stack, reference},
 };
 
-/// A parameter, its default, and the least and most that it may be.
+/// A parameter, its default, its minimum and its maximum.
 const BOUNDS: [(&str, &str, u64, u64); 4] = [
     ("DeliveryRetentionDays", "90", 31, 3_650),
     ("MaxConcurrency", "50", 2, 1_000),
@@ -16,7 +16,7 @@ const BOUNDS: [(&str, &str, u64, u64); 4] = [
     ("Memory", "256", 128, 10_240),
 ];
 
-/// What else is given unless somebody says so.
+/// The defaults of the other parameters.
 const DEFAULTS: [(&str, &str); 10] = [
     ("PublicUrl", ""),
     ("RoleClaim", "role"),
@@ -70,14 +70,15 @@ fn key(stack: &Stack, faults: &mut Faults) {
             statement["Principal"] == root && statement["Action"].as_array().is_some_and(|all| all.contains(&action.into()))
         })
     };
-    // Without the first nobody could change the policy again, and KMS refuses it; the others are what roles are granted.
+    // Without the first action nobody could change the policy again, and KMS refuses such a key; the others are those that roles are
+    // granted.
     for action in ["kms:PutKeyPolicy", "kms:Decrypt", "kms:GenerateDataKey", "kms:ScheduleKeyDeletion", "kms:EnableKeyRotation"] {
         faults.unless(allows(action), format!("the account can't be granted {action}"));
     }
     faults.unless(!allows("kms:CreateGrant"), "the key's use can be handed on");
 }
 
-/// Deleting the stack leaves it, and so does replacing it.
+/// Checks that a resource is kept when the stack is deleted or the resource replaced.
 fn kept(stack: &Stack, name: &str, faults: &mut Faults) {
     for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
         let kept = stack.main["Resources"][name][policy] == "Retain";

@@ -1,4 +1,4 @@
-//! The template, as it is written and as SAM translates it, and ways around in it.
+//! The template, as it is written and as SAM translates it, and functions that read it.
 
 use std::{
     collections::BTreeMap,
@@ -30,34 +30,34 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// The resources of a type, by their names.
+    /// Returns the resources of a type, by their names.
     pub(crate) fn of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
         of(&self.main, kind)
     }
 
-    /// A resource's properties; nothing if there is no such resource.
+    /// Returns a resource's properties; null if there is no such resource.
     pub(crate) fn properties(&self, name: &str) -> &Value {
         &self.main["Resources"][name]["Properties"]
     }
 }
 
-/// The resources of a type in a template, by their names: each with its properties.
+/// Returns the resources of a type in a template, by their names: each with its properties.
 pub(crate) fn of<'a>(template: &'a Value, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
     let all = template["Resources"].as_object().into_iter().flatten();
     all.filter(move |(_, resource)| resource["Type"] == kind).map(|(name, resource)| (name.as_str(), &resource["Properties"]))
 }
 
-/// What `!Ref` stands for.
+/// Returns the JSON of `!Ref`.
 pub(crate) fn reference(name: &str) -> Value {
     json!({"Ref": name})
 }
 
-/// What `!GetAtt` stands for.
+/// Returns the JSON of `!GetAtt`.
 pub(crate) fn attribute(name: &str, attribute: &str) -> Value {
     json!({"Fn::GetAtt": [name, attribute]})
 }
 
-/// One value or a list of them.
+/// Returns one value or a list of them as a slice.
 pub(crate) fn listed(value: &Value) -> &[Value] {
     match value {
         Value::Array(values) => values,
@@ -66,17 +66,17 @@ pub(crate) fn listed(value: &Value) -> &[Value] {
     }
 }
 
-/// The folder that the workspace stands in.
+/// Returns the workspace's folder.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package stands in the workspace's folder").to_owned()
 }
 
-/// A file of the workspace.
+/// Returns a file of the workspace.
 pub(crate) fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|fault| panic!("{path}: {fault}"))
 }
 
-/// All Rust code below a folder of the workspace.
+/// Returns all Rust code below a folder of the workspace.
 pub(crate) fn code(folder: &str) -> String {
     let mut folders = vec![root().join(folder)];
     let mut code = String::new();
@@ -94,18 +94,18 @@ pub(crate) fn code(folder: &str) -> String {
     code
 }
 
-/// The template's files as they are.
+/// Returns the template's files as they are.
 pub(crate) fn texts() -> Texts {
     FILES.map(text)
 }
 
-/// The template as it is.
+/// Returns the template as it is.
 pub(crate) fn stack() -> &'static Stack {
     static STACK: LazyLock<Stack> = LazyLock::new(|| translate(&[texts()]).remove(0).unwrap_or_else(|fault| panic!("{fault}")));
     &STACK
 }
 
-/// Translates stacks as `sam validate` does, all in one process, each text once: what it refuses is told.
+/// Translates stacks as `sam validate` does, all in one process, each text once. Returns the fault of a refused one.
 pub(crate) fn translate(stacks: &[Texts]) -> Vec<Result<Stack, String>> {
     let mut texts: Vec<&String> = stacks.iter().flatten().collect();
     texts.sort_unstable();
@@ -124,7 +124,7 @@ pub(crate) fn translate(stacks: &[Texts]) -> Vec<Result<Stack, String>> {
     stacks.iter().map(whole).collect()
 }
 
-/// A translated template as it is deployed: the nested one is uploaded before.
+/// Returns a translated template as it is deployed: the nested one is uploaded before.
 pub(crate) fn packaged(main: &Value) -> String {
     let mut main = main.clone();
     if let Some(url) = main.pointer_mut("/Resources/Watch/Properties/TemplateURL") {
@@ -133,7 +133,7 @@ pub(crate) fn packaged(main: &Value) -> String {
     main.to_string()
 }
 
-/// What cfn-lint has against texts, by their names: errors and warnings.
+/// Returns cfn-lint's errors and warnings on texts, by their names.
 pub(crate) fn lint(texts: &BTreeMap<String, String>) -> BTreeMap<String, Vec<String>> {
     let told = python("templates.py", &json!({"lint": texts}));
     serde_json::from_value(told["lint"].clone()).expect("it tells lists of texts")

@@ -1,4 +1,4 @@
-//! What SAM and cfn-lint themselves say of the template.
+//! The checks of SAM and cfn-lint on the template.
 
 use std::{collections::BTreeMap, fs};
 
@@ -6,7 +6,7 @@ use tracking_tests::tools;
 
 use crate::stack::templates::{FILES, lint, packaged, root, stack, text};
 
-/// Runs a tool in the workspace's folder; it must have nothing to complain about.
+/// Runs a tool in the workspace's folder; it must succeed without a complaint.
 #[track_caller]
 fn passes(program: &str, args: &[&str]) {
     let done = tools::command(tools::sam(), program).args(args).current_dir(root()).output().unwrap();
@@ -35,7 +35,7 @@ fn cfn_lint_passes_the_template_as_sam_translates_it() {
     assert_eq!(told["translated"], Vec::<String>::new());
 }
 
-/// What stands in samconfig.toml is what `sam deploy` can use.
+/// Checks that `sam deploy` can use the entries of samconfig.toml.
 #[test]
 fn the_defaults_for_deploying_name_parameters_that_there_are() {
     let config = text("samconfig.toml");

@@ -1,4 +1,4 @@
-//! Alarms and the dashboard: that they watch what there is, and that somebody who hears of one finds out what to do.
+//! Alarms and the dashboard: they watch existing resources, and the guide says what to do on each alarm.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub(crate) fn check(stack: &Stack, faults: &mut Faults) {
     dashboard(stack, faults);
 }
 
-/// Each parameter of the nested template is given what it is named after.
+/// Checks that each parameter of the nested template gets the resource that it is named after.
 fn given(stack: &Stack, faults: &mut Faults) {
     let nested = stack.properties("Watch");
     faults.unless(nested["TemplateURL"] == "infra/watch.yaml", "nothing is watched");
@@ -39,7 +39,7 @@ fn given(stack: &Stack, faults: &mut Faults) {
     }
 }
 
-/// Whether an alarm goes off on this metric of that thing, and beyond what.
+/// Returns the threshold of the alarm on this metric of that resource, if there is one.
 fn watched(stack: &Stack, metric: &str, dimension: &str, thing: &str) -> Option<f64> {
     let mut alarms = of(&stack.watch, "AWS::CloudWatch::Alarm").map(|(_, alarm)| alarm);
     let on = alarms.find(|alarm| {
@@ -77,7 +77,7 @@ fn functions(stack: &Stack, faults: &mut Faults) {
     faults.unless(table, "nobody hears when the table holds writes back");
 }
 
-/// Each alarm tells somebody, has a name of its own, and a paragraph in the guide; what it looks at is really written.
+/// Checks that each alarm notifies, has a name of its own and a paragraph in the guide, and that its metric is really written.
 fn alarms(stack: &Stack, faults: &mut Faults) {
     let guide = text("docs/operate.md");
     let written = metrics();
@@ -103,7 +103,7 @@ fn alarms(stack: &Stack, faults: &mut Faults) {
     }
 }
 
-/// The words that the functions' code hands to something, the names of the metrics that it writes among them.
+/// Returns the texts that the functions' code passes as arguments, among them the names of its metrics.
 fn metrics() -> BTreeSet<String> {
     let code = code("shared/aws/src");
     let handed = code.split("(\"").skip(1).filter_map(|rest| rest.split_once('"'));

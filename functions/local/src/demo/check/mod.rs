@@ -1,4 +1,4 @@
-//! The check: what arrived and what the log says, against what the rules owe. Pure, so that a test can tamper with either side.
+//! The check: compares arrivals and log with the postbacks that the rules owe. Pure, so that a test can tamper with either side.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,14 +10,14 @@ use super::sample::{Owed, OwedRow, OwedRule};
 #[cfg(test)]
 mod tests;
 
-/// The events of ours that owed ones are held against.
+/// The published events that the check compares.
 const PUBLISHED: [&str; 2] = ["Conversion Result Received", "Delivery Ended"];
 
 /// A delivery as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Delivery {
     pub(super) id: String,
-    /// The rule's id until [`Seen`] is put together, then its key.
+    /// The rule's id until [`Seen`] is complete, then its key.
     #[serde(rename = "tracking_api_id")]
     pub(super) key: String,
     pub(super) conversion_id: String,
@@ -26,7 +26,7 @@ pub(super) struct Delivery {
     pub(super) change_id: String,
     pub(super) attempts: u32,
     pub(super) state: String,
-    /// The attempts of its log; empty in a list.
+    /// The attempts of the delivery; empty in a list.
     #[serde(default)]
     pub(super) log: Vec<Logged>,
     /// The callbacks that it read; empty in a list.
@@ -49,7 +49,7 @@ pub(super) struct Logged {
 }
 
 impl Delivery {
-    /// Whether something of it is still to come without anything happening: what is held waits for an event.
+    /// Returns true if the delivery goes on by itself. A held delivery does not: it waits for an event.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.state.as_str(), "waiting" | "sending")
     }
@@ -58,13 +58,13 @@ impl Delivery {
 /// A request that a receiver got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Request {
-    /// Whose receiver: the rule's key.
+    /// The key of the rule that the receiver belongs to.
     pub(super) key: String,
-    /// What its `Tracking-Delivery-Id` says.
+    /// The value of its `Tracking-Delivery-Id`.
     pub(super) delivery_id: Option<String>,
 }
 
-/// An event that we published, the rule's key in place of its id.
+/// A published event, with the rule's key in place of its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Published {
     pub(super) detail_type: String,
@@ -72,31 +72,31 @@ pub(super) struct Published {
     pub(super) detail: Map<String, Value>,
 }
 
-/// Everything that was seen.
+/// Everything that the demo saw.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
-    /// With their logs.
+    /// The deliveries with their logs.
     pub(super) deliveries: Vec<Delivery>,
     pub(super) requests: Vec<Request>,
     /// The ids of the deliveries that receivers called back.
     pub(super) callbacks: Vec<String>,
     pub(super) bus: Vec<Published>,
-    /// Answers of the API that show a secret, by their paths (Q5).
+    /// Paths of API responses that show a secret (Q5).
     pub(super) leaks: Vec<String>,
 }
 
-/// One thing that is not as the rules owe it.
+/// A difference from the postbacks that the rules owe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Difference {
     /// The rule's key.
     pub(super) key: String,
-    /// What it is about.
+    /// The subject of the difference.
     pub(super) about: String,
     pub(super) owed: String,
     pub(super) seen: String,
 }
 
-/// Everything that differs; nothing if all is as owed.
+/// Returns every difference; nothing if all is as owed.
 pub(super) fn differences(owed: &Owed, seen: &Seen) -> Vec<Difference> {
     let mut found = deliveries(owed, &seen.deliveries);
     found.extend(requests(seen));
@@ -106,7 +106,7 @@ pub(super) fn differences(owed: &Owed, seen: &Seen) -> Vec<Difference> {
     found
 }
 
-/// What differs in the deliveries, going by the log's lists: their subjects, changes, states and attempts (P1, P2).
+/// Returns the differences in the deliveries, by the log's lists: their subjects, changes, states and attempts (P1, P2).
 pub(super) fn deliveries(owed: &Owed, seen: &[Delivery]) -> Vec<Difference> {
     let mut by_rule: BTreeMap<&str, Vec<&Delivery>> = owed.rules.keys().map(|key| (key.as_str(), Vec::new())).collect();
     for delivery in seen {
@@ -116,7 +116,7 @@ pub(super) fn deliveries(owed: &Owed, seen: &[Delivery]) -> Vec<Difference> {
     by_rule.into_iter().flat_map(|(key, its)| rule_deliveries(key, owed.rules.get(key).unwrap_or(&none), its)).collect()
 }
 
-/// How many deliveries of a rule count: all but those that may be there or not.
+/// Returns the number of a rule's deliveries that count: all but the optional ones.
 pub(super) fn counted(owed: &OwedRule, its: Vec<&Delivery>) -> usize {
     let total = its.len();
     let mut left = its;
@@ -145,13 +145,13 @@ fn rule_deliveries(key: &str, owed: &OwedRule, its: Vec<&Delivery>) -> Vec<Diffe
     found
 }
 
-/// Takes the deliveries that are as owed out of `left`; what is owed and not there as owed.
+/// Takes the deliveries that are as owed out of `left`. Returns the owed rows without a match.
 fn take_owed<'o>(owed: &'o OwedRule, left: &mut Vec<&Delivery>) -> Vec<&'o OwedRow> {
     let mut unmet = Vec::new();
     for row in &owed.owed {
         let fits = |delivery: &&Delivery| row.is_about(delivery) && row.ends_as(delivery);
         let late = |delivery: &&Delivery| owed.after_final.iter().any(|row| row.is_about(delivery));
-        // One that came after the end stands in only if there is no other.
+        // A delivery after the final one matches only if there is no other.
         let at = left.iter().position(|delivery| fits(delivery) && !late(delivery)).or_else(|| left.iter().position(fits));
         match at {
             Some(at) => {
@@ -163,7 +163,7 @@ fn take_owed<'o>(owed: &'o OwedRule, left: &mut Vec<&Delivery>) -> Vec<&'o OwedR
     unmet
 }
 
-/// Takes the deliveries that may be there, or not, out of `left`.
+/// Takes the optional deliveries out of `left`.
 fn take_optional(owed: &OwedRule, left: &mut Vec<&Delivery>) {
     let mut late: Vec<&OwedRow> = owed.after_final.iter().collect();
     let mut bystanders = owed.bystanders.clone();
@@ -183,7 +183,8 @@ fn take_optional(owed: &OwedRule, left: &mut Vec<&Delivery>) {
     });
 }
 
-/// What differs between the requests that came and the attempts that the log has: each delivery's, and those of none (L1, Q1).
+/// Returns the differences between the received requests and the attempts in the log, for each delivery and for requests of no delivery
+/// (L1, Q1).
 fn requests(seen: &Seen) -> Vec<Difference> {
     let mut came: HashMap<(&str, &str), usize> = HashMap::new();
     let mut found = Vec::new();
@@ -261,7 +262,7 @@ impl Published {
         owed.iter().all(|(name, value)| match name.as_str() {
             "detail-type" => value == self.detail_type.as_str(),
             "rule" => value == self.key.as_str(),
-            // What it says by `null` it may leave out.
+            // A field that is `null` may be absent.
             _ => self.detail.get(name).unwrap_or(&Value::Null) == value,
         })
     }

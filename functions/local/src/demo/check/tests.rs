@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Two rules: `shop` owes a postback that takes one request and one that takes two, `last` a final one and one that stays held.
+/// Two rules: `shop` owes a postback with one request and one with two, `last` a final one and one that stays held.
 fn owed() -> Owed {
     serde_json::from_value(json!({
         "total": {"deliveries": 4, "requests": 4},
@@ -47,7 +47,7 @@ fn request(key: &str, id: &str) -> Request {
     Request { key: key.to_owned(), delivery_id: Some(id.to_owned()) }
 }
 
-/// Exactly what is owed.
+/// Exactly the postbacks that are owed.
 fn seen() -> Seen {
     let Value::Object(detail) = json!({"conversion_id": "cnv_2", "state": "failed", "attempts": 2, "reason": "…"}) else {
         panic!("an object")
@@ -66,7 +66,7 @@ fn seen() -> Seen {
     }
 }
 
-/// The differences as `rule: what it is about: owed | seen`.
+/// Checks the differences, as `rule: subject: owed | seen`.
 #[track_caller]
 fn check(owed: &Owed, seen: &Seen, expected: &[&str]) {
     let told = differences(owed, seen).into_iter();

@@ -15,7 +15,7 @@ use tracking_engine::{Claiming, Clock, Engine, Settings, backend::StoreError, ru
 /// Events that are posted in one step.
 const STEP: usize = 500;
 
-/// An engine with one rule of an admin's, and what its log is made of.
+/// An engine with one admin's rule, and the parts of its log.
 pub(crate) struct LongLog {
     /// The engine.
     pub(crate) engine: Arc<Engine<Store>>,

@@ -1,4 +1,4 @@
-//! Ad platforms that want to hear of conversions.
+//! Ad platforms that receive conversions.
 
 use super::check;
 

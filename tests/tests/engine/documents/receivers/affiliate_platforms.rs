@@ -1,4 +1,4 @@
-//! Affiliate platforms and networks that take conversions.
+//! Affiliate platforms and networks that receive conversions.
 
 use super::check;
 

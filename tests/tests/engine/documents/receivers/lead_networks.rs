@@ -1,4 +1,4 @@
-//! Networks that take leads.
+//! Networks that receive leads.
 
 use super::check;
 

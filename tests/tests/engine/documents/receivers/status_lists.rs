@@ -1,4 +1,4 @@
-//! Status APIs that answer with many conversions: the one that is asked for is found by its id.
+//! Status APIs that answer with many conversions: the rule finds its own by the id.
 
 use super::check;
 

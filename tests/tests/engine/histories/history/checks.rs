@@ -1,4 +1,4 @@
-//! What must be true after a history, worked out from the script alone.
+//! The conditions that must hold after a history, worked out from the script alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::{
     script::{Change, Rule},
 };
 
-/// Rule, subject.
+/// A subject queue: rule and subject.
 type Line = (String, String);
 
 pub(crate) fn check(player: &Player<'_>, log: &[Value]) {
@@ -44,12 +44,12 @@ pub(crate) fn check(player: &Player<'_>, log: &[Value]) {
     }
 }
 
-/// P1: every accepted event ends, for every rule that matches, in a delivery with a final state; finals of settled conversions too.
+/// P1: every accepted event leads, for every matching rule, to a delivery with a final state; so do settled conversions of final rules.
 fn nothing_is_lost(player: &Player<'_>, log: &[Value]) {
     for (rule, id) in player.script.rules.iter().zip(&player.rules) {
         let own: Vec<&Value> = log.iter().filter(|item| text(item, "tracking_api_id") == id.as_str()).collect();
         if rule.is_final {
-            // What was held when a rule is switched off is not owed, nor is what came meanwhile.
+            // Deliveries held when a rule is switched off are not owed, nor are those of events that came meanwhile.
             if !rule.was_off {
                 finals(player, rule, &own);
             }
@@ -67,7 +67,7 @@ fn nothing_is_lost(player: &Player<'_>, log: &[Value]) {
             .collect();
         assert_eq!(own.len(), found.len(), "history {}: {} twice", player.number, rule.trigger);
         if rule.was_off {
-            // What came meanwhile is not owed.
+            // Deliveries of events that came meanwhile are not owed.
             assert!(found.is_subset(&expected), "history {}: {}", player.number, rule.trigger);
         } else {
             assert_eq!(found, expected, "history {}: {}", player.number, rule.trigger);
@@ -75,7 +75,7 @@ fn nothing_is_lost(player: &Player<'_>, log: &[Value]) {
     }
 }
 
-/// F1: one final postback per subject once the last state is settled; none before. What comes after it is noted as skipped.
+/// F1: one final postback per subject once the last state is settled; none before. Later events are noted as skipped.
 fn finals(player: &Player<'_>, rule: &Rule, own: &[&Value]) {
     let about = |what: &str| format!("history {}: {} final: {what}: {own:#?}", player.number, rule.trigger);
     let last = player.script.changes.last().expect("a history has changes");
@@ -108,13 +108,13 @@ fn finals(player: &Player<'_>, rule: &Rule, own: &[&Value]) {
     }
 }
 
-/// The rule of a delivery.
+/// Returns the rule of a delivery.
 fn rule_of<'p>(player: &'p Player<'_>, item: &Value) -> &'p Rule {
     let rule = player.rules.iter().position(|id| id.as_str() == text(item, "tracking_api_id")).expect("a rule of this history");
     &player.script.rules[rule]
 }
 
-/// L1.
+/// L1: a delivery has at most n + 1 requests.
 fn at_most_n_plus_one(player: &Player<'_>, item: &Value, requests: &[&Request]) {
     let most = rule_of(player, item).max_retries + 1;
     assert!(requests.len() as u64 <= most, "history {}: {} requests of {most}: {item}", player.number, requests.len());
@@ -132,7 +132,7 @@ fn never_after_its_end(player: &Player<'_>, item: &Value, requests: &[&Request])
     }
 }
 
-/// P3: versions never fall on one line.
+/// P3: versions never fall within one subject queue.
 fn never_backwards(player: &Player<'_>, line: &Line, requests: &[&Request]) {
     let version = |request: &Request| -> u64 {
         let (_, rest) = request.arrival.url.split_once("?v=").expect("the version stands in the URL");
@@ -142,7 +142,7 @@ fn never_backwards(player: &Player<'_>, line: &Line, requests: &[&Request]) {
     assert!(versions.is_sorted(), "history {}: {line:?} went backwards: {versions:?} {requests:#?}", player.number);
 }
 
-/// The subjects and event kinds of a change that a trigger fires on (domain §2), written out.
+/// Returns the subjects and event kinds of a change that a trigger fires on (T1 to T6), worked out again.
 fn fired(trigger: &str, change: &Change) -> Vec<(String, String)> {
     let mut fired = Vec::new();
     let conversion = if change.version == 1 { "created" } else { "updated" };

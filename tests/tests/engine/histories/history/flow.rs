@@ -17,18 +17,18 @@ pub(crate) const MAX_STEP_REQUESTS: usize = 31;
 #[derive(Debug, Clone)]
 pub(crate) struct Flow {
     pub(crate) steps: Vec<Step>,
-    /// `on_newer: finish`.
+    /// `true` with `on_newer: finish`.
     pub(crate) finishes: bool,
-    /// It goes back nowhere.
+    /// `true` if no step leads back.
     pub(crate) is_straight: bool,
 }
 
-/// One step. Its name stands for its limits and answers in every version of the rule.
+/// One step. Its name keeps its limits and answers in every version of the rule.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) name: String,
     kind: Kind,
-    /// The conditions that may rule it out.
+    /// The conditions that may skip it.
     when: Option<Value>,
     go: Option<String>,
     pub(crate) max_runs: Option<u64>,
@@ -54,7 +54,7 @@ pub(crate) struct Listen {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Call {
     pub(crate) max_retries: u64,
-    /// Targets by the words of an answer.
+    /// The targets, by the word of an answer.
     words: BTreeMap<&'static str, String>,
     on_exhausted: Option<String>,
     /// The step whose last answer its URL repeats.
@@ -233,7 +233,7 @@ impl Flow {
         self.steps.iter().find(|step| step.name == name)
     }
 
-    /// The same flow with a change that people make: a step less, one of another kind, or one more.
+    /// Returns the same flow with a change that people make: one step less, one of another kind, or one more.
     pub(crate) fn edited(&self, number: usize, dice: &mut Dice) -> Self {
         let mut flow = self.clone();
         let place = usize::try_from(dice.roll(flow.steps.len() as u64)).unwrap_or(0);
@@ -270,7 +270,7 @@ impl Flow {
         }
     }
 
-    /// The steps with a request that may follow a request of `step` that was answered so, and whose answer was `recorded` or not.
+    /// Returns the steps with a request that may follow a request of `step` after this reply, which was `recorded` or not.
     pub(crate) fn followers(&self, step: &str, reply: Reply, recorded: bool) -> BTreeSet<String> {
         let mut followers = BTreeSet::new();
         let Some((place, call)) =
@@ -331,7 +331,7 @@ impl Flow {
             match &step.kind {
                 Kind::Call(call) => {
                     found.insert(name);
-                    // It may have had all of its runs.
+                    // The step may have had all of its runs.
                     open.extend(call.on_exhausted.clone());
                 }
                 Kind::Switch(targets) => {
@@ -347,14 +347,14 @@ impl Flow {
         }
     }
 
-    /// The first requests that a delivery may send.
+    /// Returns the first requests that a delivery may send.
     pub(crate) fn first(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         self.reach(self.steps.first().map(|step| step.name.clone()).into_iter().collect(), &mut found);
         found
     }
 
-    /// The names of its `set` steps.
+    /// Returns the names of its `set` steps.
     pub(crate) fn sets(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().filter(|step| step.is_set()).map(|step| step.name.as_str())
     }
@@ -405,7 +405,7 @@ fn roll_call(names: &[String], number: u64, has_login: bool, dice: &mut Dice) ->
     Step { name: String::new(), kind: Kind::Call(call), when, go: None, max_runs }
 }
 
-/// A later step, or an end.
+/// Chooses a later step, or an end.
 fn roll_target(names: &[String], number: u64, dice: &mut Dice) -> String {
     let later = names.len() as u64 - (number + 1).min(names.len() as u64);
     match dice.roll(later + 2) {
@@ -415,7 +415,7 @@ fn roll_target(names: &[String], number: u64, dice: &mut Dice) -> String {
     }
 }
 
-/// The names that a step leads to, but for the next in order.
+/// Returns the names that a step leads to, except the next in order.
 fn targets(step: &Step) -> Vec<String> {
     match &step.kind {
         Kind::Call(call) => call.words.values().chain(&call.on_exhausted).cloned().collect(),
@@ -425,7 +425,7 @@ fn targets(step: &Step) -> Vec<String> {
     }
 }
 
-/// Lets a step end the flow where it led to a step that is gone.
+/// Makes a step end the flow in place of going to a removed step.
 fn redirect(step: &mut Step, removed: &str) {
     let mend = |target: &mut String| {
         if target == removed {

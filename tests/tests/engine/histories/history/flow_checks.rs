@@ -1,4 +1,4 @@
-//! What must be true of the requests of a flow, worked out from its script alone (W1–W4, W12).
+//! The conditions that must hold for the requests of a flow, worked out from its script alone (W1–W4, W12).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ pub(crate) fn check(player: &Player<'_>, rule: &Rule, flow: &Flow, item: &Value,
     assert!(!(flow.finishes && is_superseded), "{}", sent.about("it had begun, and a newer one did not wait for its end"));
 }
 
-/// The step that sent a request.
+/// Returns the step that sent a request.
 pub(crate) fn step_of(request: &Request) -> &str {
     header(request, "Tracking-Step")
 }
@@ -79,15 +79,15 @@ impl Sent<'_> {
         }
     }
 
-    /// W2, L1.
+    /// W2, L1: the requests of runs, steps and deliveries stay within their limits.
     fn limits_are_kept(&self) {
         let attempts: Vec<u32> = self.requests.iter().map(|request| request.arrival.attempt).collect();
         assert!(attempts.is_sorted_by(|a, b| a < b), "{}", self.about("an attempt was sent twice"));
         assert!(attempts.len() <= MAX_FLOW_REQUESTS, "{}", self.about("too many requests"));
         let mut runs: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         for request in self.requests {
-            // Where a token that is kept or gone by then leads to another step than the one that was cut off before its record, the attempt
-            // counts for that one.
+            // If a token that was kept or dropped meanwhile leads to another step than the one that was cut off before its record, the
+            // attempt counts for that one.
             if request.recorded || self.flow.step("login").is_none() {
                 runs.entry(step_of(request)).or_default().push(run_of(request));
             }
@@ -105,13 +105,13 @@ impl Sent<'_> {
         }
     }
 
-    /// W3, W7: variables grow, and the answer to a step is what its last response said.
+    /// W3, W7: variables grow, and the kept answer of a step is its last response.
     fn variables_are_kept(&self, is_edited: bool) {
         let mut before = "";
         for (position, request) in self.requests.iter().enumerate() {
             let seen = query(request, "seen").unwrap_or_default();
             assert!(seen.starts_with(before), "{}", self.about("a variable lost what was set before"));
-            // What was set before a request that has no record is set again.
+            // Variables that were set before a request without a record are set again.
             if request.recorded {
                 before = seen;
             }
@@ -144,7 +144,7 @@ impl Sent<'_> {
         }
     }
 
-    /// W1: what follows is what the rule says.
+    /// W1: steps follow each other as the rule says.
     fn steps_follow_as_they_are_written(&self) {
         let mut allowed: BTreeSet<String> = self.flow.first();
         for request in self.requests {

@@ -1,4 +1,4 @@
-//! One random history, and what must be true after it.
+//! One random history, and the conditions that must hold after it.
 
 mod callbacks;
 mod checks;
@@ -29,7 +29,7 @@ impl Dice {
         Self(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def0)
     }
 
-    /// A number below `sides`.
+    /// Returns a number below `sides`.
     pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -43,7 +43,7 @@ impl Dice {
     }
 }
 
-/// What happened in histories, so that a test which tests nothing is seen.
+/// The events of histories, so that a test that tests nothing is noticed.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     counts: BTreeMap<String, u64>,
@@ -91,7 +91,7 @@ impl fmt::Display for Totals {
     }
 }
 
-/// One attempt as the receiver saw it, and whether the engine got to record it.
+/// One attempt as the receiver saw it; `recorded` is true if the engine could record it.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) arrival: Arrival,
@@ -119,7 +119,7 @@ pub(crate) struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    /// The player of a history in which so many percent of the rules are flows.
+    /// Makes the player of a history with this percentage of flows among its rules.
     pub(crate) fn new(world: &'a mut World, number: u64, flows: u64, mut dice: Dice) -> Self {
         let script = Script::roll(number, flows, &mut dice);
         let (rules, urls, accepted, requests) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -146,7 +146,7 @@ impl<'a> Player<'a> {
         let mut spare: Vec<Received> = Vec::new();
         while let Some(change) = posts.pop() {
             self.plan_crash();
-            // The bus repeats what was not accepted, and may bring two changes at once.
+            // The bus repeats events that were not accepted, and may bring two changes at once.
             let second = if self.dice.chance(30) { posts.pop() } else { None };
             let (first, other) =
                 tokio::join!(self.world.post(std::slice::from_ref(&change)), self.world.post(second.as_slice()),);
@@ -268,7 +268,7 @@ impl<'a> Player<'a> {
         patched.unwrap_or_else(|refused| panic!("history {}: {patch} is refused: {refused}", self.number));
     }
 
-    /// Counts what flows of this history did.
+    /// Counts the events of this history's flows.
     fn count_flows(&mut self, log: &[json::Value]) {
         let of_flows: Vec<&Request> =
             self.requests.iter().filter(|request| self.script.rules[position_of(&request.arrival)].flow.is_some()).collect();
@@ -305,7 +305,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// One in six writes of what follows is the last one of this run.
+    /// Plans a crash at one of the next four writes, now and then.
     fn plan_crash(&mut self) {
         if self.dice.chance(35) {
             let cut = if self.dice.chance(50) { Cut::Before } else { Cut::After };
@@ -326,7 +326,7 @@ impl<'a> Player<'a> {
         died
     }
 
-    /// The bus has nothing more, no more crashes: everything that is due comes to its end.
+    /// Ends the history: the bus has no more events, and there are no more crashes. Everything that is due is worked.
     async fn come_to_an_end(&mut self, spare: &mut Vec<Received>) {
         self.world.restart();
         self.is_ending = true;
@@ -339,7 +339,7 @@ impl<'a> Player<'a> {
                 }
                 None => match self.world.next_due() {
                     Some(next) => self.world.clock.until(next),
-                    // What waits for long has a due row.
+                    // A delivery that waits for long has a due row.
                     None if self.is_any_open().await => {
                         self.world.clock.pass(SignedDuration::from_mins(1));
                         self.world.engine().sweeper().sweep().await.expect("the store is there");
@@ -371,7 +371,7 @@ impl<'a> Player<'a> {
     }
 }
 
-/// The position of the rule that sent a request.
+/// Returns the position of the rule that sent a request.
 fn position_of(arrival: &Arrival) -> usize {
     let path = arrival.url.trim_start_matches("http://127.0.0.1:9/");
     path.split('?').next().and_then(|position| position.parse().ok()).expect("the URL begins with the rule's position")

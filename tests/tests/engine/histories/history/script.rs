@@ -1,4 +1,4 @@
-//! What a history is made of: rules, and the changes of one conversion as the bus brings them.
+//! The parts of a history: rules, and the changes of one conversion as the bus brings them.
 
 use tracking_core::{caller::Caller, id::Id, json, json::Value};
 use tracking_tests::world::event;
@@ -11,18 +11,18 @@ pub(crate) struct Rule {
     pub(crate) trigger: &'static str,
     pub(crate) is_final: bool,
     pub(crate) max_retries: u64,
-    /// The steps that it has now, if it has any.
+    /// The current steps, if the rule has any.
     pub(crate) flow: Option<Flow>,
     /// The number of times that its steps were changed.
     pub(crate) edits: usize,
-    /// It does not send now.
+    /// `true` if it does not send now.
     pub(crate) is_off: bool,
-    /// It was switched off once.
+    /// `true` if it was switched off once.
     pub(crate) was_off: bool,
     pub(crate) document: Value,
 }
 
-/// One transaction as one change leaves it.
+/// One transaction after one change.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
     pub(crate) id: String,
@@ -51,7 +51,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// A history in which so many percent of the rules are flows.
+    /// Makes a history with this percentage of flows among its rules.
     pub(crate) fn roll(number: u64, flows: u64, dice: &mut Dice) -> Self {
         let affiliate = format!("aff_{number}");
         let conversion = format!("cnv_{number}");
@@ -63,7 +63,7 @@ impl Script {
                 posts.push(envelope(&affiliate, &conversion, change));
             }
         }
-        // Mostly in order, with some that come early or late.
+        // Mostly in order, with some events that come early or late.
         for position in 1..posts.len() {
             if dice.chance(40) {
                 let other = usize::try_from(dice.roll(posts.len() as u64)).unwrap_or(0);
@@ -124,7 +124,7 @@ fn rule(position: u64, flows: u64, dice: &mut Dice) -> Rule {
     Rule { trigger, is_final, max_retries, flow, edits: 0, is_off: false, was_off: false, document }
 }
 
-/// One to four changes of a conversion with none to two transactions, each of which is created once and then pending or final.
+/// Makes one to four changes of a conversion with none to two transactions, each of which is created once and then pending or final.
 fn changes(number: u64, dice: &mut Dice) -> Vec<Change> {
     let mut parts: Vec<Part> = Vec::new();
     let mut changes = Vec::new();
@@ -154,7 +154,7 @@ fn envelope(affiliate: &str, conversion: &str, change: &Change) -> Value {
     let conversion = json!({
         "conversion_id": conversion, "affiliate_id": affiliate, "version": change.version,
         "change": if change.version == 1 { "created" } else { "updated" },
-        // The version, for whoever reads the request.
+        // The version, for checks that read the request.
         "updated_at": format!("1970-01-01T00:00:{:02}Z", change.version),
     });
     event(&change.id, conversion, json!(transactions))
