@@ -12,7 +12,11 @@ const BANNED: &[(&str, &str)] = &[
     (concat!("db", "g!("), "trace it, or leave it out"),
     (concat!("#[al", "low("), "#[expect(…, reason = \"…\")]"),
     (concat!("#![al", "low("), "#![expect(…, reason = \"…\")]"),
+    (concat!("contract", " §"), "a rule's number, or a page of docs/"),
 ];
+
+/// Words with which no doc comment opens.
+const HEADLESS: &[&str] = &["What", "Whether", "Who", "Whoever", "Whom", "How", "When", "Where", "Which", "Why"];
 
 /// Texts that would tie the repository to the machine it was written on.
 const MACHINES: &[&str] = &[
@@ -79,6 +83,32 @@ fn every_module_says_first_what_it_is_for() {
     let is_unit_tests = |path: &str| path.contains("/src/") && (path.ends_with("tests.rs") || path.contains("/tests/"));
     let silent = files_ending(".rs").into_iter().filter(|file| !is_unit_tests(&file.path) && !file.text.starts_with("//! "));
     none(&silent.map(|file| format!("{}: it does not open with `//! `", file.path)).collect::<Vec<_>>());
+}
+
+/// Returns the line numbers at which a doc comment of a source opens without a noun or a verb.
+fn headless(text: &str) -> Vec<usize> {
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let is_doc = |line: &str| line.starts_with("///") || line.starts_with("//!");
+    let opens = |at: usize| is_doc(lines[at]) && !at.checked_sub(1).is_some_and(|before| is_doc(lines[before]));
+    let first_word = |line: &str| line[3..].split_whitespace().next().unwrap_or_default().to_owned();
+    (0..lines.len()).filter(|at| opens(*at) && HEADLESS.contains(&&*first_word(lines[*at]))).map(|at| at + 1).collect()
+}
+
+#[test]
+fn a_doc_comment_opens_with_a_noun_or_a_verb() {
+    let faults = files_ending(".rs").into_iter().flat_map(|file| {
+        let lines = headless(&file.text);
+        lines
+            .into_iter()
+            .map(move |line| format!("{}:{line}: open it with a noun phrase or with a verb (`Returns …`)", file.path))
+    });
+    none(&faults.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_headless_doc_comment_is_found() {
+    let text = "//! What it is.\n\n/// The time.\n/// When it ends.\nfn a() {}\n    /// Whether it is open.\n    fn b() {}\n";
+    assert_eq!(headless(text), [1, 6]);
 }
 
 #[test]

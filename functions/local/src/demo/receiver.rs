@@ -116,7 +116,7 @@ impl Receivers {
         self.called_back.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// When the last request came.
+    /// The time at which the last request came.
     pub(super) fn last_at(&self) -> Option<Instant> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner).last().map(|arrival| arrival.at)
     }

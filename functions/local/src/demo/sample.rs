@@ -14,7 +14,7 @@ const CONVERSIONS: &str = include_str!("../../../../tests/events/conversions.ndj
 
 /// The placeholder for the receiver's host in the sample rules.
 const HOST: &str = "RECEIVER";
-/// What stands before a rule's key in place of its id.
+/// The text before a rule's key in place of its id.
 const ID_OF: &str = "ID_OF_";
 /// The receiver of a rule that sends within office hours.
 const OFFICE_HOURS: &str = "office_hours";

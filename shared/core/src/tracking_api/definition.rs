@@ -178,13 +178,7 @@ impl Definition {
         let conditions = Conditions::parse(fields.get("conditions"), "/conditions", faults);
         let conditions = own_conditions(conditions, owner, faults);
         let plan = read_plan(&fields, (owner, masters), allowed, faults);
-        let signing = fields.get("signing").and_then(|value| Signing::parse(value, "/signing", allowed, faults));
-        if let Some(signing) = signing.as_ref().filter(|_| !stored) {
-            refuse_signature_headers(signing, fields.get("request"), "/request", faults);
-            for (index, step) in fields.get("steps").and_then(Value::as_array).into_iter().flatten().enumerate() {
-                refuse_signature_headers(signing, step.get("call"), &format!("/steps/{index}/call"), faults);
-            }
-        }
+        let signing = read_signing(&fields, allowed, faults);
         let on_newer = fields.word("on_newer", &OnNewer::WORDS, faults).unwrap_or_default();
         let delay = Delay::parse(fields.get("delay"), "/delay", faults);
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
@@ -325,6 +319,18 @@ fn read_plan(fields: &Fields<'_>, (owner, masters): (&Owner, &Masters), allowed:
     let retry = RetryPolicy::parse(fields.get("retry"), "/retry", faults);
     let answer = AnswerRules::parse(fields.get("answer"), "/answer", owner, Within::OneRequest, faults);
     Some(Plan::of_one_request(request?, retry, answer))
+}
+
+/// Reads `signing`. No request of the rule may set its headers, unless the rule is stored.
+fn read_signing(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) -> Option<Signing> {
+    let signing = Signing::parse(fields.get("signing")?, "/signing", allowed, faults)?;
+    if !allowed.stored {
+        refuse_signature_headers(&signing, fields.get("request"), "/request", faults);
+        for (index, step) in fields.get("steps").and_then(Value::as_array).into_iter().flatten().enumerate() {
+            refuse_signature_headers(&signing, step.get("call"), &format!("/steps/{index}/call"), faults);
+        }
+    }
+    Some(signing)
 }
 
 fn read_name(fields: &Fields<'_>, faults: &mut Faults) -> Option<String> {

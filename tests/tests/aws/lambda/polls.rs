@@ -9,7 +9,7 @@ use tracking_tests::{
 
 use crate::lambda::support::{rule, sale};
 
-/// What the log shows of three sales that are asked for once a day, after 36 days; the log is kept for as short as it may be.
+/// The log's entries of three sales that are asked for once a day, after 36 days; the log is kept for as short as it may be.
 async fn polled(receiver: &Receiver) -> (Functions, Vec<Value>) {
     let mut functions = Functions::start_with(&[("TRACKING_LOG_RETENTION_DAYS", "31")]);
     let daily = json!({"max_retries": 30, "delay_seconds": 86_400, "backoff": "fixed", "max_delay_seconds": 86_400});
@@ -37,7 +37,10 @@ async fn case_d8_a_result_that_comes_after_30_days_is_told_and_one_that_never_co
     })
     .await;
     let (functions, log) = polled(&receiver).await;
-    let mut ends: Vec<_> = log.iter().map(|row| (row["transaction_id"].to_string(), row["state"].to_string(), row["attempts"].to_string())).collect();
+    let mut ends: Vec<_> = log
+        .iter()
+        .map(|row| (row["transaction_id"].to_string(), row["state"].to_string(), row["attempts"].to_string()))
+        .collect();
     ends.sort();
     let end = |number: u32, state: &str| (format!("\"trx_{number:08}\""), format!("\"{state}\""), "31".to_owned());
     assert_eq!(ends, [end(1, "delivered"), end(2, "delivered"), end(3, "unresolved")]);

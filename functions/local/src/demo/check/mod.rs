@@ -215,7 +215,7 @@ fn requests(seen: &Seen) -> Vec<Difference> {
     found
 }
 
-/// What differs between the callbacks that receivers sent and those that deliveries read: each once (W17).
+/// The differences between the callbacks that receivers sent and those that deliveries read: each once (W17).
 fn callbacks(seen: &Seen) -> Vec<Difference> {
     let mut found = Vec::new();
     for delivery in &seen.deliveries {
@@ -230,7 +230,7 @@ fn callbacks(seen: &Seen) -> Vec<Difference> {
     found
 }
 
-/// What differs in what we published (A3): each owed event once, and no other of its kind. Repeats are dropped by their id, as consumers
+/// The differences in the published events (A3): each owed event once, and no other of its kind. Repeats are dropped by their id, as consumers
 /// do (W16).
 fn bus(owed: &Owed, seen: &[Published]) -> Vec<Difference> {
     let mut ids = HashSet::new();
@@ -257,7 +257,7 @@ impl Published {
         self.detail.get("event_id").and_then(Value::as_str)
     }
 
-    /// Whether it says all that is owed of it.
+    /// `true` if it says all that is owed of it.
     fn says(&self, owed: &Map<String, Value>) -> bool {
         owed.iter().all(|(name, value)| match name.as_str() {
             "detail-type" => value == self.detail_type.as_str(),
