@@ -9,7 +9,7 @@ use tracking_tests::{
 
 use crate::support::{rule, sale};
 
-/// What the log shows of three sales that are asked for once a day, after 36 days; the log is kept for as short as it may be.
+/// What the log shows of three sales that are asked for once a day, after 42 days with a sweep every 6 hours; the log is kept for as short as it may be.
 async fn polled(receiver: &Receiver) -> (Functions, Vec<Value>) {
     let mut functions = Functions::start_with(&[("TRACKING_LOG_RETENTION_DAYS", "31")]);
     let daily = json!({"max_retries": 30, "delay_seconds": 86_400, "backoff": "fixed", "max_delay_seconds": 86_400});
@@ -17,8 +17,8 @@ async fn polled(receiver: &Receiver) -> (Functions, Vec<Value>) {
     for number in 1..=3 {
         functions.ingest(&sale(number)).await;
     }
-    for _ in 0..36 {
-        functions.pass(SignedDuration::from_hours(24), SignedDuration::from_mins(60)).await;
+    for _ in 0..21 {
+        functions.pass(SignedDuration::from_hours(48), SignedDuration::from_hours(6)).await;
         functions.restart();
     }
     let log = functions.log().await;
@@ -37,7 +37,10 @@ async fn case_d8_a_result_that_comes_after_30_days_is_told_and_one_that_never_co
     })
     .await;
     let (functions, log) = polled(&receiver).await;
-    let mut ends: Vec<_> = log.iter().map(|row| (row["transaction_id"].to_string(), row["state"].to_string(), row["attempts"].to_string())).collect();
+    let mut ends: Vec<_> = log
+        .iter()
+        .map(|row| (row["transaction_id"].to_string(), row["state"].to_string(), row["attempts"].to_string()))
+        .collect();
     ends.sort();
     let end = |number: u32, state: &str| (format!("\"trx_{number:08}\""), format!("\"{state}\""), "31".to_owned());
     assert_eq!(ends, [end(1, "delivered"), end(2, "delivered"), end(3, "unresolved")]);

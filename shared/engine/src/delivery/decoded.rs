@@ -52,7 +52,9 @@ fn recoded(form: &str, encoding: &'static Encoding) -> String {
 
 /// Returns true if an escape stands for a byte beyond ASCII.
 fn has_foreign_escape(text: &str) -> bool {
-    text.as_bytes().windows(3).any(|three| three[0] == b'%' && b"89abcdefABCDEF".contains(&three[1]) && three[2].is_ascii_hexdigit())
+    text.as_bytes()
+        .windows(3)
+        .any(|three| three[0] == b'%' && b"89abcdefABCDEF".contains(&three[1]) && three[2].is_ascii_hexdigit())
 }
 
 /// A name or a value of a form, of whose bytes those beyond ASCII that are no escapes are UTF-8.

@@ -56,7 +56,8 @@ pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progre
 
 /// Returns true if the end of a response's body is told by `Content-Length`, or by nothing.
 fn has_body_by_length(response: &http::Response<Incoming>) -> bool {
-    let has_none = matches!(response.status(), StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let has_none =
+        matches!(response.status(), StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     !has_none && !response.headers().contains_key(header::TRANSFER_ENCODING)
 }
 

@@ -92,7 +92,10 @@ async fn answer_to(said: &'static str, is_kept: bool) -> (Answer, Arc<AtomicUsiz
             counted.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move {
                 let mut request = [0; 4_096];
-                while stream.read(&mut request).await.unwrap_or(0) > 0 && stream.write_all(said.as_bytes()).await.is_ok() && is_kept {}
+                while stream.read(&mut request).await.unwrap_or(0) > 0
+                    && stream.write_all(said.as_bytes()).await.is_ok()
+                    && is_kept
+                {}
             });
         }
     });
@@ -109,12 +112,19 @@ async fn case_a9_a_header_line_with_nul_is_left_out_with_a_note() {
     for (said, line) in [
         ("HTTP/1.1 200 OK\r\nX: a\0b\r\nX-Status: ok\r\nContent-Length: 2\r\n\r\nok", "X: ab"),
         ("HTTP/1.1 200 OK\r\nX-Status: ok\r\nContent-Length: 2\r\n\0\0: 1\r\n\r\nok", ": 1"),
-        ("HTTP/1.1 200 OK\r\nSet-Cookie: id=1\0; path=/\r\nX-Status: ok\r\nContent-Length: 2\r\n\r\nok", "Set-Cookie: id=1; path=/"),
+        (
+            "HTTP/1.1 200 OK\r\nSet-Cookie: id=1\0; path=/\r\nX-Status: ok\r\nContent-Length: 2\r\n\r\nok",
+            "Set-Cookie: id=1; path=/",
+        ),
         ("HTTP/1.1 200 O\0K\r\nX-Status: ok\r\nX\0: 1\r\nContent-Length: 2\r\n\r\nok", "X: 1"),
     ] {
         let (answer, connections) = answer_to(said, true).await;
         assert_eq!((answer.status, answer.body(), answer.why_cut()), (200, &b"ok"[..], None), "{said}");
-        assert_eq!((answer.header("x-status"), answer.header("x"), answer.header("set-cookie")), (Some("ok"), None, None), "{said}");
+        assert_eq!(
+            (answer.header("x-status"), answer.header("x"), answer.header("set-cookie")),
+            (Some("ok"), None, None),
+            "{said}"
+        );
         assert_eq!(answer.notes(), [format!("1 line among the headers ignored: {line}")]);
         assert_eq!(connections.load(Ordering::SeqCst), 1, "the connection is kept");
     }
@@ -129,7 +139,10 @@ async fn case_a13_a_content_length_that_is_none_or_several_is_a_response_without
         ("HTTP/1.1 201 Made\r\nX: y\r\nContent-Length: \r\n\r\nhello", "Content-Length: "),
         ("HTTP/1.1 201 Made\r\nX: y\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc", "Content-Length: 3"),
         ("HTTP/1.1 201 Made\r\nX: y\r\nContent-Length: 2, 3\r\n\r\nabc", "Content-Length: 2, 3"),
-        ("HTTP/1.1 201 Made\r\nX: y\r\nContent-Length: 0\r\nContent-Length: 18446744073709551616\r\n\r\n", "Content-Length: 18446744073709551616"),
+        (
+            "HTTP/1.1 201 Made\r\nX: y\r\nContent-Length: 0\r\nContent-Length: 18446744073709551616\r\n\r\n",
+            "Content-Length: 18446744073709551616",
+        ),
     ];
     for (said, line) in SAID {
         for is_kept in [true, false] {
