@@ -39,7 +39,7 @@ async fn only_delivery(world: &World) -> Value {
 #[tokio::test]
 async fn case_a11_a_redirect_is_not_followed_and_the_reason_names_its_location() {
     for (status, location) in [(301, "https://b.example/p?x=1"), (302, "/login"), (307, "http://127.0.0.1:9/p"), (308, "")] {
-        let headers = vec![("Location".to_owned(), location.to_owned())].leak();
+        let headers: &'static [_] = vec![("Location".to_owned(), location.to_owned())].leak();
         let mut world = World::temporary();
         world.rule(&Caller::Admin, rule()).await;
         world.post(&[sale(1)]).await.unwrap();

@@ -96,7 +96,7 @@ async fn case_c2_an_event_whose_change_id_was_used_for_another_change_is_refused
     others[1]["conversion"]["version"] = 7.into();
     for other in &others {
         let alone = api.call(ADMIN, "POST /explain", json!({"event": other})).await;
-        assert_eq!(alone.problem(), (422, "/problems/invalid"), "{other}");
+        assert_eq!(alone.problem(), (400, "/problems/bad-request"), "{other}");
         assert_eq!(alone.faults(), [("/event/change_id", fault)]);
         let envelope = json!({"detail-type": "Conversion Changed", "detail": other});
         let whole = api.call(ADMIN, "POST /explain", json!({"event": envelope})).await;
@@ -110,7 +110,7 @@ async fn case_c2_an_event_whose_change_id_was_used_for_another_change_is_refused
     }
     // An affiliate learns nothing of events that are not its own.
     assert_eq!(api.call("aff_b", "POST /explain", json!({"event": others[2]})).await.status, 200);
-    assert_eq!(api.call("aff_a", "POST /explain", json!({"event": others[0]})).await.status, 422);
+    assert_eq!(api.call("aff_a", "POST /explain", json!({"event": others[0]})).await.status, 400);
 }
 
 #[tokio::test]

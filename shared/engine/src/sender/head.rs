@@ -233,7 +233,7 @@ mod tests {
     fn case_a9_a_nul_is_replaced_in_a_head_alone() {
         let nul = "HTTP/1.1 200 O\0K\r\nX: a\0b\r\nY\u{7}: 1\r\n\r\nbody\0\r\n\0";
         assert_eq!(passed_on(nul), "HTTP/1.1 200 O K\r\nX: a\u{1}b\r\nY\u{1}: 1\r\n\r\nbody\0\r\n\0");
-        assert_eq!(passed_on("HTTP/1.1\0200 OK\r\n\r\n"), "HTTP/1.1\0200 OK\r\n\r\n", "no status");
+        assert_eq!(passed_on("HTTP/1.1\x00200 OK\r\n\r\n"), "HTTP/1.1\x00200 OK\r\n\r\n", "no status");
         check(nul.as_bytes(), Some("2 lines among the headers ignored: X: ab"));
     }
 

@@ -9,7 +9,8 @@ use tracking_tests::{
 
 use crate::lambda::support::{rule, sale};
 
-/// The log's entries of three sales that are asked for once a day, after 36 days; the log is kept for as short as it may be.
+/// The log's entries of three sales that are asked for once a day, after 42 days with a sweep every 6 hours; the log is kept for as short as
+/// it may be.
 async fn polled(receiver: &Receiver) -> (Functions, Vec<Value>) {
     let mut functions = Functions::start_with(&[("TRACKING_LOG_RETENTION_DAYS", "31")]);
     let daily = json!({"max_retries": 30, "delay_seconds": 86_400, "backoff": "fixed", "max_delay_seconds": 86_400});
@@ -17,8 +18,8 @@ async fn polled(receiver: &Receiver) -> (Functions, Vec<Value>) {
     for number in 1..=3 {
         functions.ingest(&sale(number)).await;
     }
-    for _ in 0..36 {
-        functions.pass(SignedDuration::from_hours(24), SignedDuration::from_mins(60)).await;
+    for _ in 0..21 {
+        functions.pass(SignedDuration::from_hours(48), SignedDuration::from_hours(6)).await;
         functions.restart();
     }
     let log = functions.log().await;
