@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 
 use super::Scope;
 use crate::{
+    answer::Answer,
     change::{Conversion, TransactionResult},
     hash,
     macros::{Fixed, Macro},
@@ -117,13 +118,15 @@ impl<'a> Value<'a> {
             Fixed::Timestamp => Self::Unix(event.occurred_at),
             Fixed::Uuid => Self::Text(uuid(scope, number).into()),
             Fixed::Random => Self::Number(random(scope, number)),
-            Fixed::Body => {
-                scope.answer.map_or(Self::MISSING, |answer| answer.raw().map_or_else(|| Self::Text(answer.text()), Self::Raw))
-            }
+            Fixed::Body => scope.answer.map_or(Self::MISSING, Self::body),
             Fixed::QuerySorted => Self::text(scope.bound.map(|bound| &bound.query_sorted)),
             Fixed::CallbackUrl => Self::MISSING,
             Fixed::HttpCode => scope.answer.map_or(Self::MISSING, |answer| Self::Number(answer.status.into())),
         }
+    }
+
+    fn body(answer: &'a Answer) -> Self {
+        answer.raw().map_or_else(|| Self::Text(answer.text()), Self::Raw)
     }
 
     fn text<T: AsRef<str> + ?Sized>(text: Option<&'a T>) -> Self {

@@ -189,9 +189,6 @@ impl Definition {
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
         let (name, plan) = (name?, plan?);
         let variables = read_variables(&fields, &plan, allowed, faults);
-        if !stored {
-            plan.check_mirrored_variables(&variables, faults);
-        }
         let plan = plan.with(&variables, signing.as_ref(), delay.fixed_seconds());
         if !stored {
             check_secrets(&plan, faults);
@@ -385,10 +382,13 @@ fn read_trigger(fields: &Fields<'_>, faults: &mut Faults) -> Trigger {
     })
 }
 
-/// A variable has one source: the rule, or responses; and what the rule says is read in requests only.
+/// A variable has one source: the rule, or responses; and what the rule says is read in requests only. What a mirrored request reads has one.
 fn read_variables(fields: &Fields<'_>, plan: &Plan, allowed: Allowed, faults: &mut Faults) -> Variables {
-    let Some(value) = fields.get("variables") else { return Variables::default() };
-    let variables = Variables::parse(value, "/variables", allowed, faults);
+    let value = fields.get("variables");
+    let variables = value.map(|value| Variables::parse(value, "/variables", allowed, faults)).unwrap_or_default();
+    if !allowed.stored {
+        plan.check_mirrored_variables(&variables, faults);
+    }
     for name in variables.names().filter(|name| plan.sets_variable(name)) {
         faults.add(
             format!("/variables/{name}"),
