@@ -51,7 +51,7 @@ async fn a3_presets_that_tell_results_are_shown_to_admins_alone() {
     let seen = affiliates.body["items"].as_array().expect("a list");
     let more: Vec<_> = admins.body["items"].as_array().expect("a list").iter().filter(|preset| !seen.contains(preset)).collect();
     let ids: Vec<_> = more.iter().map(|preset| preset["id"].as_str().expect("an id")).collect();
-    assert_eq!(ids, ["login_json", "create_and_poll", "poll_30_days"]);
+    assert_eq!(ids, ["login_json", "create_and_poll", "create_and_callback", "poll_30_days"]);
     assert!(more.iter().all(|preset| preset["admins_only"] == true && preset["kind"] == "flow"));
     let refused = api.call("aff_a", "POST /tracking-apis", more[0]["tracking_api"].clone()).await;
     assert_eq!(refused.status, 422, "{}", refused.text);

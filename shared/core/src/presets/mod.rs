@@ -55,7 +55,8 @@ pub struct Example {
     /// Responses and their meaning, in a rule with one request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub responses: Vec<ExampleResponse>,
-    /// The requests of a flow in order, each with its response.
+    /// The requests of a flow in order, each with the response that comes. Those of a step that listens are its receiver's, and the
+    /// response is ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<ExampleStep>,
 }
@@ -159,7 +160,7 @@ pub struct FillIn {
     pub example: String,
 }
 
-const DATA: [&str; 22] = [
+const DATA: [&str; 23] = [
     include_str!("data/voluum.json"),
     include_str!("data/keitaro.json"),
     include_str!("data/redtrack.json"),
@@ -179,6 +180,7 @@ const DATA: [&str; 22] = [
     include_str!("data/login_json.json"),
     include_str!("data/login_form_cookie.json"),
     include_str!("data/create_and_poll.json"),
+    include_str!("data/create_and_callback.json"),
     include_str!("data/poll_30_days.json"),
     include_str!("data/office_hours.json"),
     include_str!("data/sign_several_values.json"),

@@ -78,7 +78,8 @@ fn flows() -> impl Iterator<Item = &'static Preset> {
 }
 
 fn parsed(rule: &Value, owner: &Owner) -> Definition {
-    Definition::parse(rule, owner, &Settings::default()).unwrap_or_else(|faults| panic!("{rule}: {faults}"))
+    let settings = Settings { has_public_url: true, ..Settings::default() };
+    Definition::parse(rule, owner, &settings).unwrap_or_else(|faults| panic!("{rule}: {faults}"))
 }
 
 /// An affiliate's rule and the event of a change on which it fires, with a scope around.
@@ -155,6 +156,7 @@ fn contract_3_there_are_the_receivers_that_affiliates_send_to() {
         "login_json",
         "login_form_cookie",
         "create_and_poll",
+        "create_and_callback",
         "poll_30_days",
         "office_hours",
         "sign_several_values",
@@ -167,11 +169,9 @@ fn contract_3_there_are_the_receivers_that_affiliates_send_to() {
 fn a3_presets_that_tell_results_are_for_admins_alone() {
     let refused = |preset: &&Preset| Definition::parse(&preset.tracking_api, &affiliate(), &Settings::default()).is_err();
     let ids = |presets: Vec<&'static Preset>| presets.into_iter().map(|preset| preset.id.as_str()).collect::<Vec<_>>();
-    assert_eq!(ids(all().iter().filter(refused).collect()), ["login_json", "create_and_poll", "poll_30_days"]);
-    assert_eq!(
-        ids(all().iter().filter(|preset| preset.admins_only).collect()),
-        ["login_json", "create_and_poll", "poll_30_days"]
-    );
+    let expected = ["login_json", "create_and_poll", "create_and_callback", "poll_30_days"];
+    assert_eq!(ids(all().iter().filter(refused).collect()), expected);
+    assert_eq!(ids(all().iter().filter(|preset| preset.admins_only).collect()), expected);
 }
 
 #[test]

@@ -184,9 +184,6 @@ impl Definition {
         let rate_per_second = fields.integer("rate_per_second", 1..=1_000, "requests a second", faults);
         let (name, plan) = (name?, plan?);
         let variables = read_variables(&fields, &plan, allowed, faults);
-        if !stored {
-            plan.check_mirrored_variables(&variables, faults);
-        }
         let plan = plan.with(&variables, signing.as_ref(), delay.fixed_seconds());
         if !stored {
             check_secrets(&plan, faults);
@@ -392,10 +389,14 @@ fn read_trigger(fields: &Fields<'_>, faults: &mut Faults) -> Trigger {
     })
 }
 
-/// Reads the variables. A variable has one source, the rule or responses; a rule's own variables are read in requests only.
+/// Reads the variables. A variable has one source, the rule or responses; a rule's own variables are read in requests only. Every variable of a
+/// mirrored request has a source.
 fn read_variables(fields: &Fields<'_>, plan: &Plan, allowed: Allowed, faults: &mut Faults) -> Variables {
-    let Some(value) = fields.get("variables") else { return Variables::default() };
-    let variables = Variables::parse(value, "/variables", allowed, faults);
+    let value = fields.get("variables");
+    let variables = value.map(|value| Variables::parse(value, "/variables", allowed, faults)).unwrap_or_default();
+    if !allowed.stored {
+        plan.check_mirrored_variables(&variables, faults);
+    }
     for name in variables.names().filter(|name| plan.sets_variable(name)) {
         faults.add(
             format!("/variables/{name}"),

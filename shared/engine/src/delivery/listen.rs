@@ -100,7 +100,8 @@ async fn next_callback<B: Backend>(
         let row = if place.has_heard(&name) { None } else { store.readable::<CallbackRow>(&item) }?;
         Some(Callback { item, row, name })
     });
-    Ok(unread.min_by_key(|callback| callback.row.at))
+    // One that people see as read, and whose write of the delivery was cut off, goes on being read.
+    Ok(unread.min_by_key(|callback| (callback.row.read.is_none(), callback.row.at)))
 }
 
 impl<B: Backend> Walker<'_, B> {

@@ -9,11 +9,13 @@ use tracking_core::{
     json::Value,
     presets::{ExampleRequest, ExampleStep, Kind, Preset, all},
 };
-use tracking_engine::DeliveryFilter;
+use tracking_engine::{DeliveryFilter, IncomingRequest};
 use tracking_tests::world::{Arrival, Reply, World};
 
 /// The value of every secret in the examples.
 const SECRET: &str = "s3cr3t+1";
+/// The token of a callback URL in the examples.
+const TOKEN: &str = "TOKEN";
 /// The delivery's id in the examples.
 const DELIVERY_ID: &str = "dlv_01h455vb4pex";
 
@@ -65,14 +67,49 @@ fn reply(step: &'static ExampleStep) -> Reply {
 /// Returns a request as it arrived, in the examples' form: without the headers that every request carries.
 fn request(arrival: &Arrival) -> ExampleRequest {
     let carried = |name: &str| name.starts_with("Tracking-") || name == "User-Agent";
-    let told = |value: &str| value.replace(&arrival.delivery_id, DELIVERY_ID);
+    let token = token_of(arrival);
+    let told = |value: &str| value.replace(&arrival.delivery_id, DELIVERY_ID).replace(token.as_deref().unwrap_or(TOKEN), TOKEN);
     let headers = arrival.headers.iter().filter(|(name, _)| !carried(name));
     let headers = headers.map(|(name, value)| json!({"name": name, "value": told(value)})).collect::<Vec<_>>();
-    let document = json!({"method": arrival.method, "url": arrival.url, "headers": headers, "body": arrival.body});
+    let document =
+        json!({"method": arrival.method, "url": arrival.url, "headers": headers, "body": arrival.body.as_deref().map(told)});
     serde_json::from_str(&document.to_string()).unwrap()
 }
 
-/// Returns the attempts of the log, oldest first.
+/// The token of the callback URL that a request gives away.
+fn token_of(arrival: &Arrival) -> Option<String> {
+    let (_, rest) = arrival.body.as_deref()?.split_once("/callbacks/")?;
+    rest.split_once('"').map(|(token, _)| token.to_owned())
+}
+
+/// Sends the example's callbacks, those of its steps that listen, to the URL that was given away.
+async fn call_back(world: &mut World, preset: &Preset) {
+    let Some(token) = world.arrivals.last().and_then(token_of) else { return };
+    for callback in preset.example.steps.iter().filter(|step| is_callback(step)) {
+        let headers = callback.request.headers.iter().map(|header| (header.name.to_lowercase(), header.value.clone())).collect();
+        let body = callback.request.body.clone().unwrap_or_default().into_bytes();
+        let request = IncomingRequest { method: callback.request.method.clone(), query: String::new(), headers, body };
+        assert_eq!(callback.response.status, 202, "{}", preset.id);
+        world.call_back(&token, request).await.unwrap();
+        world.pass(SignedDuration::from_mins(1), &mut |_| Reply::Silence).await;
+    }
+}
+
+/// Returns true if a step of an example is a callback of the receiver.
+fn is_callback(step: &ExampleStep) -> bool {
+    step.request.url.ends_with(TOKEN)
+}
+
+/// Everything that was read, requests and callbacks, each as its step and its verdict.
+async fn judged(world: &World) -> Vec<(String, String)> {
+    let log = world.log(&DeliveryFilter::default()).await;
+    let id = DeliveryId::parse(log[0]["id"].as_str().unwrap()).unwrap();
+    let delivery = world.engine().log().delivery(&Caller::Admin, &id).await.unwrap();
+    let all = ["log", "callbacks"].into_iter().flat_map(|key| delivery[key].as_array().unwrap().clone());
+    all.map(|one| (one["step"].as_str().unwrap().to_owned(), one["verdict"].as_str().unwrap().to_owned())).collect()
+}
+
+/// The attempts of the log, oldest first.
 async fn attempts(world: &World) -> Vec<Value> {
     let log = world.log(&DeliveryFilter::default()).await;
     assert_eq!(log.len(), 1, "{log:?}");
@@ -91,22 +128,22 @@ async fn played(preset: &'static Preset) -> World {
         steps.get(count - 1).map_or(Reply::Silence, reply)
     };
     world.pass(SignedDuration::from_hours(72), &mut replies).await;
+    call_back(&mut world, preset).await;
     world
 }
 
 #[tokio::test]
 async fn every_preset_with_steps_sends_what_its_example_says() {
     let flows: Vec<&'static Preset> = all().iter().filter(|preset| preset.kind == Kind::Flow).collect();
-    assert_eq!(flows.len(), 7);
+    assert_eq!(flows.len(), 8);
     for preset in flows {
         let world = played(preset).await;
         let steps = &preset.example.steps;
         let sent: Vec<ExampleRequest> = world.arrivals.iter().map(request).collect();
-        assert_eq!(sent, steps.iter().map(|step| step.request.clone()).collect::<Vec<_>>(), "{}", preset.id);
-        let judged = attempts(&world).await;
-        let judged: Vec<_> = judged.iter().map(|one| (one["step"].as_str().unwrap(), one["verdict"].as_str().unwrap())).collect();
-        let expected: Vec<_> = steps.iter().map(|step| (step.step.as_str(), step.means.as_str())).collect();
-        assert_eq!(judged, expected, "{}", preset.id);
+        let requests = steps.iter().filter(|step| !is_callback(step)).map(|step| step.request.clone());
+        assert_eq!(sent, requests.collect::<Vec<_>>(), "{}", preset.id);
+        let expected: Vec<_> = steps.iter().map(|step| (step.step.clone(), step.means.as_str().to_owned())).collect();
+        assert_eq!(judged(&world).await, expected, "{}", preset.id);
         assert_eq!(world.log(&DeliveryFilter::default()).await[0]["state"], "delivered", "{}", preset.id);
     }
 }
