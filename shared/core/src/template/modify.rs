@@ -107,10 +107,13 @@ impl Modifier {
                 Some(number) => value.with_number(number),
                 None => value,
             },
-            _ => match (&value, self.of_bytes(scope)) {
-                (Value::Raw(bytes), Some(of_bytes)) => Value::Text(of_bytes(bytes).into()),
-                _ => Value::Text(self.apply_to_text(value.into_text(), scope)?),
-            },
+            _ => {
+                let of_bytes = if let Value::Raw(bytes) = &value { self.apply_to_bytes(bytes, scope) } else { None };
+                Value::Text(match of_bytes {
+                    Some(text) => text.into(),
+                    None => self.apply_to_text(value.into_text(), scope)?,
+                })
+            }
         };
         match &changed {
             Value::Text(text) if text.len() > LONGEST_VALUE_BYTES => Err(TOO_LONG),
@@ -140,18 +143,17 @@ impl Modifier {
         }
     }
 
-    /// The step as a function of bytes, if it is one.
-    fn of_bytes<'m>(&'m self, scope: &Scope<'m>) -> Option<Box<dyn Fn(&[u8]) -> String + 'm>> {
+    /// Applies a modifier that reads bytes; `None` if it reads texts.
+    fn apply_to_bytes(&self, bytes: &[u8], scope: &Scope<'_>) -> Option<String> {
         Some(match self {
-            Self::Hex => Box::new(hex),
-            Self::Base64 => Box::new(|bytes| BASE64_STANDARD.encode(bytes)),
-            Self::Md5 => Box::new(|bytes| hex(&Md5::digest(bytes))),
-            Self::Sha1 => Box::new(|bytes| hex(&Sha1::digest(bytes))),
-            Self::Sha256 => Box::new(|bytes| hex(&Sha256::digest(bytes))),
-            Self::Sha512 => Box::new(|bytes| hex(&Sha512::digest(bytes))),
+            Self::Hex => hex(bytes),
+            Self::Base64 => BASE64_STANDARD.encode(bytes),
+            Self::Md5 => hex(&Md5::digest(bytes)),
+            Self::Sha1 => hex(&Sha1::digest(bytes)),
+            Self::Sha256 => hex(&Sha256::digest(bytes)),
+            Self::Sha512 => hex(&Sha512::digest(bytes)),
             Self::Hmac { hash, secret } => {
-                let key = scope.secrets.get(&**secret);
-                Box::new(move |bytes| key.map_or_else(String::new, |key| hex(&hash.hmac(key.as_bytes(), bytes))))
+                scope.secrets.get(&**secret).map_or_else(String::new, |key| hex(&hash.hmac(key.as_bytes(), bytes)))
             }
             _ => return None,
         })
@@ -159,8 +161,8 @@ impl Modifier {
 
     /// Applies the modifiers that read any value as a text.
     fn apply_to_text<'v>(&'v self, text: Cow<'v, str>, scope: &Scope<'v>) -> Result<Cow<'v, str>, Stop> {
-        if let Some(of_bytes) = self.of_bytes(scope) {
-            return Ok(of_bytes(text.as_bytes()).into());
+        if let Some(changed) = self.apply_to_bytes(text.as_bytes(), scope) {
+            return Ok(changed.into());
         }
         Ok(match self {
             Self::Lower => text.to_lowercase().into(),

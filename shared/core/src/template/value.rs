@@ -7,7 +7,6 @@ use rust_decimal::Decimal;
 
 use super::Scope;
 use crate::{
-    answer::Answer,
     change::{Conversion, TransactionResult},
     hash,
     macros::{Fixed, Macro},
