@@ -127,7 +127,7 @@ impl<B: Backend> Callbacks<B> {
         let key = keys::webhook_taken(&rule.id, &request.name());
         if taken == 0 {
             let before = self.store.get_one(key).await?;
-            return before.map(|item| Ok(rows::read_item(&item)?)).unwrap_or(Err(Refused::NotFound));
+            return before.map_or(Err(Refused::NotFound), |item| Ok(rows::read_item(&item)?));
         }
         let expires = Some(self.store.now() + TAKEN_KEPT);
         let put = vec![Item { expires, ..rows::item(key, &taken) }];

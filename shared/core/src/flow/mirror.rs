@@ -11,6 +11,7 @@ use crate::{
     json::{Map, Value},
     macros::Macro,
     request::Variables,
+    template::Template,
 };
 
 /// The fields that a mirror takes of the step that it mirrors.
@@ -113,7 +114,7 @@ impl Plan {
             let is_mirror = step.reflects.as_ref().is_some_and(|reflected| !reflected.is_gone);
             let Some(call) = step.call().filter(|_| is_mirror) else { continue };
             let set = call.answer.placed_templates().map(|(_, text)| text);
-            let read = call.request.templates().chain(set).flat_map(|text| text.uses());
+            let read = call.request.templates().chain(set).flat_map(Template::uses);
             let missing: BTreeSet<&str> = read
                 .filter(|used| !used.minds_empty)
                 .filter_map(|used| if let Macro::Var(name) = used.source { Some(&**name) } else { None })

@@ -107,10 +107,10 @@ impl Modifier {
                 Some(number) => value.with_number(number),
                 None => value,
             },
-            _ => match (&value, self.of_bytes(scope)) {
-                (Value::Raw(bytes), Some(of_bytes)) => Value::Text(of_bytes(bytes).into()),
-                _ => Value::Text(self.apply_to_text(value.into_text(), scope)?),
-            },
+            _ => {
+                let of_bytes = if let Value::Raw(bytes) = &value { self.of_bytes(bytes, scope) } else { None };
+                Value::Text(of_bytes.map_or_else(|| self.apply_to_text(value.into_text(), scope), |text| Ok(text.into()))?)
+            }
         };
         match &changed {
             Value::Text(text) if text.len() > LONGEST_VALUE_BYTES => Err(TOO_LONG),
@@ -140,18 +140,18 @@ impl Modifier {
         }
     }
 
-    /// The step as a function of bytes, if it is one.
-    fn of_bytes<'m>(&'m self, scope: &Scope<'m>) -> Option<Box<dyn Fn(&[u8]) -> String + 'm>> {
+    /// Returns the digest or the encoding of these bytes; `None` if it is a step over texts or values.
+    fn of_bytes(&self, bytes: &[u8], scope: &Scope<'_>) -> Option<String> {
         Some(match self {
-            Self::Hex => Box::new(hex),
-            Self::Base64 => Box::new(|bytes| BASE64_STANDARD.encode(bytes)),
-            Self::Md5 => Box::new(|bytes| hex(&Md5::digest(bytes))),
-            Self::Sha1 => Box::new(|bytes| hex(&Sha1::digest(bytes))),
-            Self::Sha256 => Box::new(|bytes| hex(&Sha256::digest(bytes))),
-            Self::Sha512 => Box::new(|bytes| hex(&Sha512::digest(bytes))),
+            Self::Hex => hex(bytes),
+            Self::Base64 => BASE64_STANDARD.encode(bytes),
+            Self::Md5 => hex(&Md5::digest(bytes)),
+            Self::Sha1 => hex(&Sha1::digest(bytes)),
+            Self::Sha256 => hex(&Sha256::digest(bytes)),
+            Self::Sha512 => hex(&Sha512::digest(bytes)),
             Self::Hmac { hash, secret } => {
                 let key = scope.secrets.get(&**secret);
-                Box::new(move |bytes| key.map_or_else(String::new, |key| hex(&hash.hmac(key.as_bytes(), bytes))))
+                key.map_or_else(String::new, |key| hex(&hash.hmac(key.as_bytes(), bytes)))
             }
             _ => return None,
         })
@@ -159,8 +159,8 @@ impl Modifier {
 
     /// Those that see a text, whatever the value was.
     fn apply_to_text<'v>(&'v self, text: Cow<'v, str>, scope: &Scope<'v>) -> Result<Cow<'v, str>, Stop> {
-        if let Some(of_bytes) = self.of_bytes(scope) {
-            return Ok(of_bytes(text.as_bytes()).into());
+        if let Some(made) = self.of_bytes(text.as_bytes(), scope) {
+            return Ok(made.into());
         }
         Ok(match self {
             Self::Lower => text.to_lowercase().into(),
