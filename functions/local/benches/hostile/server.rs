@@ -66,6 +66,11 @@ impl Server {
         token(self.data.path(), &["--affiliate", id])
     }
 
+    /// The folder of its store.
+    pub(crate) fn folder(&self) -> &Path {
+        self.data.path()
+    }
+
     pub(crate) fn memory(&self) -> Memory {
         Memory {
             peak_kib: status(self.id, "VmHWM:").expect("the server runs"),

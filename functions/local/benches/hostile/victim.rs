@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
+    task::JoinSet,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
@@ -51,8 +52,7 @@ pub(crate) struct Load {
 impl Load {
     /// Returns the time within which this percentage of postbacks arrived.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
-        let last = self.times.len().saturating_sub(1);
-        self.times.get(last * percent / 100).copied().unwrap_or(GRACE)
+        percentile(&self.times, percent)
     }
 
     pub(crate) fn lost(&self) -> usize {
@@ -80,6 +80,17 @@ impl Victim {
         let (poster, arrived) = (Arc::clone(&self.poster), Arc::clone(&self.arrived));
         self.runtime.spawn(load(poster, arrived, name, count, every)).await.expect("the load does not panic")
     }
+
+    /// Asks the API for a list so many times. Returns the times of those that were answered, sorted.
+    pub(crate) async fn call(&self, count: usize, every: Duration) -> Vec<Duration> {
+        self.runtime.spawn(calls(Arc::clone(&self.poster), count, every)).await.expect("the calls don't panic")
+    }
+}
+
+/// The time within which so many of a hundred ended; the times are sorted.
+pub(crate) fn percentile(times: &[Duration], percent: usize) -> Duration {
+    let last = times.len().saturating_sub(1);
+    times.get(last * percent / 100).copied().unwrap_or(GRACE)
 }
 
 async fn receive(arrived: Arrived, tell: oneshot::Sender<String>) {
@@ -116,6 +127,19 @@ async fn load(poster: Arc<Poster>, arrived: Arrived, name: &'static str, count: 
     Load { posted: count, times, worst_health, asked_health, failed_health }
 }
 
+async fn calls(poster: Arc<Poster>, count: usize, every: Duration) -> Vec<Duration> {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut asked = JoinSet::new();
+    for _ in 0..count {
+        ticks.tick().await;
+        asked.spawn(Arc::clone(&poster).list());
+    }
+    let mut times: Vec<Duration> = asked.join_all().await.into_iter().flatten().collect();
+    times.sort_unstable();
+    times
+}
+
 /// The client that posts the platform's events of the victim.
 struct Poster {
     client: reqwest::Client,
@@ -134,6 +158,15 @@ impl Poster {
             }
             sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Asks for the rules; the time until the answer was whole, if it was.
+    async fn list(self: Arc<Self>) -> Option<Duration> {
+        let at = now();
+        let call = self.client.get(format!("{}/tracking-apis?limit=20", self.url)).bearer_auth(&self.admin);
+        let answer = call.send().await.ok().filter(|answer| answer.status() == 200)?;
+        answer.bytes().await.ok()?;
+        Some(at.elapsed())
     }
 
     /// Asks for the server's health. Returns the longest wait, the number of requests, and the number of failures.
