@@ -114,7 +114,7 @@ impl Api {
         let (hand, pace) = (Arc::clone(&passed), Arc::clone(&step));
         let now =
             move || morning() + SignedDuration::from_millis(hand.fetch_add(pace.load(Ordering::Relaxed), Ordering::Relaxed));
-        let settings = Settings { private_targets: true, keep_events: true, ..Settings::default() };
+        let settings = settings();
         let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
         let tokens = LocalTokens::new(&KEY, morning);
         let router = tracking_api::router_with(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()), Vec::new());
@@ -125,7 +125,7 @@ impl Api {
     pub(crate) fn restart(&mut self) {
         let (passed, store) = (Arc::clone(&self.passed), self.engine.backend().clone());
         let now = move || morning() + SignedDuration::from_millis(passed.fetch_add(1, Ordering::Relaxed));
-        let settings = Settings { private_targets: true, keep_events: true, ..Settings::default() };
+        let settings = settings();
         self.engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
         let sender = Sender::new(true).expect("an HTTP client can be made");
         let auth = Auth::Local(self.tokens.clone());
@@ -250,4 +250,10 @@ impl Api {
             assert!(self.engine.worker().work(self.engine.worker().line_up(picked.messages), &sender, None).await.is_empty());
         }
     }
+}
+
+/// The settings of a service that receivers reach.
+fn settings() -> Settings {
+    let public_url = Some("https://tracking.example".to_owned());
+    Settings { private_targets: true, keep_events: true, public_url, ..Settings::default() }
 }

@@ -122,7 +122,7 @@ impl<B: Backend> Log<B> {
         let mut view = row.view();
         view["log"] = log.iter().map(Attempt::view).collect();
         // A first request that was cut off before its record may have given a URL away.
-        let is_cut_off = row.attempts as usize > log.len();
+        let is_cut_off = log.is_empty() || row.attempts as usize > log.len();
         if row.flow.is_some() || is_cut_off {
             let callbacks = self.callbacks(id).await?;
             if row.flow.is_some() || callbacks.as_array().is_some_and(|callbacks| !callbacks.is_empty()) {
