@@ -1,4 +1,4 @@
-//! The engine in one process: its promises over histories with crashes, hostile input, flows, receivers, the wire and the documents.
+//! The engine in one process: its promises over histories with crashes, hostile input, flows, receivers and the documents.
 
 mod crash;
 mod documents;
@@ -12,6 +12,4 @@ mod port;
 mod promises;
 mod receivers;
 mod rule_writes;
-mod secrecy;
-mod sending;
 mod visibility;

@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::secrecy::{
+use crate::{
     echo::Echo,
     envelope,
     run::{ADMIN, Run},

@@ -14,7 +14,7 @@ use tracking_embedded::{Limits, worker};
 use tracking_engine::{backend::Received, rules::New};
 use tracking_tests::world::{HandClock, event, transaction};
 
-use crate::sending::support::{Connection, Receiver, engine, ok, post, sender, soon, store};
+use crate::support::{Connection, Receiver, engine, ok, post, sender, soon, store};
 
 /// A receiver that counts requests and answers none.
 async fn hanging(waiting: &Arc<AtomicUsize>) -> Receiver {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::net::TcpSocket;
 
-use crate::sending::support::{Connection, Receiver, get, sender, soon, told};
+use crate::support::{Connection, Receiver, get, sender, soon, told};
 
 /// Checks that a sending to a receiver with a timeout of a second times out.
 async fn hangs<F>(play: impl Fn(Connection) -> F + Send + 'static)

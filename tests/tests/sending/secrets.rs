@@ -10,7 +10,7 @@ use tracking_tests::{
     world::{event, transaction},
 };
 
-use crate::sending::support::{Connection, Receiver, engine, post, rule, sender, soon, store, work};
+use crate::support::{Connection, Receiver, engine, post, rule, sender, soon, store, work};
 
 /// A secret with everything in which escapes differ.
 const TOKEN: &str = "a/b Zx9Qv7Lm2Wk4\"ž+\\&?~";
