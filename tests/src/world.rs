@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
-use tracking_core::{answer::Answer, caller::Caller, id::Id, json, json::Value};
+use tracking_core::{answer::Answer, caller::Caller, delivery::DeliveryId, id::Id, json, json::Value};
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{
     Accepted, Claiming, Clock, DeliveryFilter, Engine, IncomingRequest, Sent, Settings,
@@ -292,6 +292,17 @@ impl World {
                 return items;
             }
         }
+    }
+
+    /// Returns the only delivery of the log as an admin sees it, with its attempts.
+    ///
+    /// # Panics
+    /// The log has no delivery or several ones, or the store is unavailable.
+    pub async fn only_delivery(&self) -> Value {
+        let log = self.log(&DeliveryFilter::default()).await;
+        let [listed] = &log[..] else { panic!("one delivery: {log:?}") };
+        let id = DeliveryId::parse(listed["id"].as_str().expect("an id is a text")).expect("the log gives ids");
+        self.engine().log().delivery(&Caller::Admin, &id).await.expect("the log has what it lists")
     }
 }
 

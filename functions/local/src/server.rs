@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use axum::{Extension, Router};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{
+    runtime::Handle,
     sync::{Notify, watch},
     task::JoinHandle,
     time::MissedTickBehavior,
@@ -14,7 +15,10 @@ use tracking_api::{
     auth::{Auth, LocalTokens},
 };
 use tracking_core::{caller::Caller, id::Id};
-use tracking_embedded::{Limits, OpenError, Store, worker};
+use tracking_embedded::{
+    Limits, OpenError, Store,
+    worker::{self, Stop},
+};
 use tracking_engine::{
     Clock, Engine, Settings, Unworked,
     backend::Received,
@@ -169,7 +173,7 @@ impl LocalServer {
         let answers = tokio::spawn(http::serve(listener, routes, budget.connections, stopped.clone()));
         let work = Work { store: store.clone(), engine: Arc::clone(&engine), clock: clock.clone() };
         let slots = Sends { at_once: budget.sends, slow: budget.slow_sends };
-        let sends = tokio::spawn(send(work, sender, slots, stopped.clone()));
+        let sends = tokio::spawn(send(work, sender, slots, threads.handle(), stopped.clone()));
         let sweep_now = Arc::new(Notify::new());
         let sweeps = tokio::spawn(sweep(Work { store, engine, clock }, Arc::clone(&sweep_now), stopped));
         tracing::info!(%address, descriptors, budget.connections, budget.sends, data = %options.data.display(), "serving");
@@ -234,8 +238,8 @@ struct Sends {
     slow: usize,
 }
 
-/// Works the queues. When the server has to stop, deliveries in line behind a running send are not sent any more.
-async fn send(work: Work, sender: Sender, sends: Sends, stopped: watch::Receiver<bool>) {
+/// Works the queues, those of costly owners on the threads of `costly`. When the server has to stop, deliveries in line behind a running send are not sent any more.
+async fn send(work: Work, sender: Sender, sends: Sends, costly: Handle, stopped: watch::Receiver<bool>) {
     let Work { store, engine, clock } = work;
     let stops = {
         let engine = Arc::clone(&engine);
@@ -261,7 +265,8 @@ async fn send(work: Work, sender: Sender, sends: Sends, stopped: watch::Receiver
     let Sends { at_once, slow } = sends;
     let limits =
         Limits { total: at_once, per_owner: (at_once / 8).max(1), unproven: UNPROVEN, slow_total: slow, ..Limits::default() };
-    worker::work(store, limits, move || clock.now(), stops, SENDS_GRACE, work).await;
+    let stop = Stop { asked: stops, grace: SENDS_GRACE };
+    worker::work(store, limits, move || clock.now(), stop, &costly, work).await;
 }
 
 /// Sends the messages that fell due, and removes expired items.

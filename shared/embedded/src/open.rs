@@ -74,11 +74,12 @@ pub(crate) fn file_in(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
 
-/// Makes the folder for its owner alone, if there is none, and locks it until the returned file is dropped.
+/// Makes the folder for its owner alone, if there is none, and locks it until the first of the returned files is dropped. The second is the
+/// store's file.
 ///
 /// The store's file is made for its owner alone too, since the log holds the requests that receivers were sent; `SQLite` gives the files
 /// beside it the same mode. Files that others could read or change are refused.
-pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(folder: &Path) -> Result<(File, File), OpenError> {
     let fault = |source| OpenError::Folder { folder: folder.to_owned(), source };
     let refused = |error| match error {
         FileError::Exposed(exposed) => OpenError::Exposed(exposed),
@@ -91,8 +92,9 @@ pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
     match file.try_lock() {
         Ok(()) => {
             files::check_names(folder, &FILES).map_err(refused)?;
-            files::open(&file_in(folder), File::options().create(true).truncate(false).write(true)).map_err(refused)?;
-            Ok(file)
+            let data =
+                files::open(&file_in(folder), File::options().create(true).truncate(false).write(true)).map_err(refused)?;
+            Ok((file, data))
         }
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(fault(source)),
@@ -113,8 +115,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// The length in bytes beyond which the log is truncated when it starts over.
 const LOG_BYTES: i64 = 64 << 20;
 
-/// Opens a connection that may write. It has the larger cache, and it folds the log in itself only if the log is very long: normally the
-/// checkpointer has done so in time.
+/// Opens a connection that may write. It has the larger cache, and no commit of it folds the log in: the checkpointer says when.
 pub(crate) fn writing(folder: &Path, durability: Durability) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file_in(folder))?;
     connection.busy_timeout(BUSY)?;
@@ -126,7 +127,7 @@ pub(crate) fn writing(folder: &Path, durability: Durability) -> rusqlite::Result
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     connection.pragma_update(None, "cache_size", -8_192)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }

@@ -10,7 +10,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, oneshot};
 use tracking_engine::backend::{
-    Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Settle, StoreError, Swap, Swapped,
+    Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Settle, StoreError, Swap, Swapped,
 };
 
 use crate::{
@@ -39,6 +39,8 @@ struct Inner {
     readers: Readers,
     lanes: SharedLanes,
     changed: Arc<Notify>,
+    /// The file, for its syncs. Closed after all connections: closing a file frees the locks that this process has on it.
+    _data: Arc<File>,
     _lock: File,
 }
 
@@ -51,17 +53,19 @@ impl Store {
 
     /// Opens a folder as [`Self::open`] does, with a choice of the guarantee of an answered commit.
     pub fn open_with(folder: &Path, durability: Durability) -> Result<Self, OpenError> {
-        let lock = open::lock(folder)?;
+        let (lock, data) = open::lock(folder)?;
+        let data = Arc::new(data);
         let mut connection = open::writing(folder, durability)?;
         schema::migrate(&mut connection)?;
         let run = schema::next_run(&connection)?;
         let lanes = Arc::new(Mutex::new(Lanes::load(&connection, run)?));
         let changed = Arc::new(Notify::new());
         let checkpoints = open::writing(folder, durability)?;
-        let (jobs, thread) =
-            write::start(connection, checkpoints, Arc::clone(&lanes), Arc::clone(&changed)).map_err(OpenError::Thread)?;
-        let readers = Readers::new(folder);
-        Ok(Self { inner: Arc::new(Inner { run, jobs: Some(jobs), thread: Some(thread), readers, lanes, changed, _lock: lock }) })
+        let synced = (durability == Durability::Full).then(|| Arc::clone(&data));
+        let started = write::start(connection, checkpoints, synced, Arc::clone(&lanes), Arc::clone(&changed));
+        let (jobs, thread) = started.map_err(OpenError::Thread)?;
+        let (jobs, thread, readers) = (Some(jobs), Some(thread), Readers::new(folder));
+        Ok(Self { inner: Arc::new(Inner { run, jobs, thread, readers, lanes, changed, _data: data, _lock: lock }) })
     }
 
     /// Hands out at most `max` messages of all lanes that are due `now`, without waiting: the oldest first in a group, groups and lanes in
@@ -84,6 +88,13 @@ impl Store {
             // Nobody waits for the answer: if it can't be written, the message is handed out again after a restart.
             drop(self.send(|answer| Job::Commit { effects, answer }));
         }
+    }
+
+    /// Returns messages that are out, each with the owner whom its group names.
+    pub(crate) fn with_owners(&self, messages: Vec<Received>) -> Vec<(Received, Option<Box<str>>)> {
+        let lanes = write::lock(&self.inner.lanes);
+        let owned = |message: Received| (lanes.owner_of(&message.receipt), message);
+        messages.into_iter().map(owned).map(|(owner, message)| (message, owner)).collect()
     }
 
     /// Resolves when there may be more to receive since it last resolved: a message was sent, acked or handed back. For one loop. A change

@@ -126,8 +126,8 @@ impl<B: Backend> Callbacks<B> {
         }
         let key = keys::webhook_taken(&rule.id, &request.name());
         if taken == 0 {
-            let before = self.store.get_one(key).await?;
-            return before.map_or(Err(Refused::NotFound), |item| Ok(rows::read_item(&item)?));
+            let before = self.store.get_one(key).await?.ok_or(Refused::NotFound)?;
+            return Ok(rows::read_item(&before)?);
         }
         let expires = Some(self.store.now() + TAKEN_KEPT);
         let put = vec![Item { expires, ..rows::item(key, &taken) }];

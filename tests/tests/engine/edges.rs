@@ -30,12 +30,6 @@ fn rule() -> Value {
     json!({"name": "r", "request": {"url": "http://127.0.0.1:9/p"}, "retry": {"delay_seconds": 60, "backoff": "fixed"}})
 }
 
-async fn only_delivery(world: &World) -> Value {
-    let [listed] = &world.log(&DeliveryFilter::default()).await[..] else { panic!("one delivery") };
-    let id = serde_json::from_str(&listed["id"].to_string()).unwrap();
-    world.engine().log().delivery(&Caller::Admin, &id).await.unwrap()
-}
-
 #[tokio::test]
 async fn case_a11_a_redirect_is_not_followed_and_the_reason_names_its_location() {
     for (status, location) in [(301, "https://b.example/p?x=1"), (302, "/login"), (307, "http://127.0.0.1:9/p"), (308, "")] {
@@ -44,7 +38,7 @@ async fn case_a11_a_redirect_is_not_followed_and_the_reason_names_its_location()
         world.rule(&Caller::Admin, rule()).await;
         world.post(&[sale(1)]).await.unwrap();
         world.work_all(&mut |_| Reply::Whole(status, headers, "")).await;
-        let delivery = only_delivery(&world).await;
+        let delivery = world.only_delivery().await;
         let reason = delivery["reason"].as_str().unwrap();
         assert!(reason.contains(&format!("redirects are not followed; Location: {location}")), "{status}: {reason}");
         assert_eq!((&delivery["state"], world.arrivals.len()), (&json!("failed"), 1), "{status}");
@@ -74,7 +68,7 @@ async fn q5_what_a_request_made_of_its_secrets_is_masked_in_an_echo() {
         "{authorization} | {basic} | /cGFzcy1TZWNyZXQ%3D/ | cGFzcy1TZWNyZXQ= | cnv_1 dnBhc3MtU2VjcmV0 | d3Bhc3MtU2VjcmV0 | pass-Secret"
     );
     world.engine().deliveries().conclude(*claimed, Ok(Answer::new(200, Vec::new(), echo.into_bytes()))).await.unwrap();
-    assert_eq!(only_delivery(&world).await["log"][0]["answer"], "*** | *** | /***/ | *** | cnv_1 *** | *** | ***");
+    assert_eq!(world.only_delivery().await["log"][0]["answer"], "*** | *** | /***/ | *** | cnv_1 *** | *** | ***");
 }
 
 #[tokio::test]
@@ -121,7 +115,7 @@ async fn switched_off_during(attempt: u32, reply: Reply) -> (Value, Value) {
     let before = world.log(&DeliveryFilter { states: vec![State::Cancelled], ..DeliveryFilter::default() }).await.len();
     world.engine().deliveries().conclude(*claimed, reply.sent()).await.unwrap();
     world.pass(SignedDuration::from_mins(10), &mut |_| panic!("nothing more is sent")).await;
-    let told = only_delivery(&world).await;
+    let told = world.only_delivery().await;
     (json!([before, told["state"], told["log"].as_array().unwrap().len()]), told["reason"].clone())
 }
 
@@ -145,7 +139,7 @@ async fn p6_cancelled_at_the_answer_not_when_the_retry_falls_due() {
     let Claiming::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
     world.engine().writer().delete_rule(&Caller::Admin, &id, None).await.unwrap();
     world.engine().deliveries().conclude(*claimed, DOWN.sent()).await.unwrap();
-    assert_eq!(only_delivery(&world).await["state"], "cancelled");
+    assert_eq!(world.only_delivery().await["state"], "cancelled");
 }
 
 #[tokio::test]
@@ -155,7 +149,7 @@ async fn earlier_attempts_are_forgotten_soon_after_their_delivery() {
     world.post(&[sale(1)]).await.unwrap();
     let mut replies = [DOWN, DOWN, OK].into_iter();
     world.pass(SignedDuration::from_mins(10), &mut |_| replies.next().unwrap()).await;
-    assert_eq!(only_delivery(&world).await["log"].as_array().unwrap().len(), 3);
+    assert_eq!(world.only_delivery().await["log"].as_array().unwrap().len(), 3);
     world.clock.pass(SignedDuration::from_hours(24 * 89));
     assert_eq!(world.store().purge(world.clock.now()).await.unwrap(), 0);
     world.clock.pass(SignedDuration::from_hours(24 * 47));
@@ -179,7 +173,7 @@ async fn answered(secret: &str, answer: &Value, given: Answer) -> (Value, String
     let received = world.pick(1).pop().unwrap();
     let Claiming::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
     world.engine().deliveries().conclude(*claimed, Ok(given)).await.unwrap();
-    let told = only_delivery(&world).await;
+    let told = world.only_delivery().await;
     world.pass(SignedDuration::from_mins(2), &mut |_| OK).await;
     (told, world.arrivals.first().map(|arrival| arrival.url.clone()).unwrap_or_default())
 }

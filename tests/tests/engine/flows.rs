@@ -72,13 +72,6 @@ fn header<'a>(arrival: &'a Arrival, name: &str) -> &'a str {
     found.map_or_else(|| panic!("no {name}: {arrival:?}"), |(_, value)| value)
 }
 
-async fn only(world: &World) -> Value {
-    let mut log = world.log(&DeliveryFilter::default()).await;
-    assert_eq!(log.len(), 1, "{log:?}");
-    let id = DeliveryId::parse(log.remove(0)["id"].as_str().unwrap()).unwrap();
-    world.engine().log().delivery(&Caller::Admin, &id).await.unwrap()
-}
-
 #[track_caller]
 fn ends(delivery: &Value, state: &str, reason: &str) {
     assert_eq!((delivery["state"].as_str(), delivery["reason"].as_str()), (Some(state), Some(reason)), "{delivery}");
@@ -98,7 +91,7 @@ async fn w1_steps_run_in_order_and_the_log_names_them() {
         named.map(|(_, value)| value.clone()).collect()
     };
     assert_eq!((headers(0), headers(1)), (vec!["create".to_owned(), "1".to_owned()], vec!["confirm".to_owned(), "1".to_owned()]));
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     ends(&delivery, "delivered", "delivered: status 200");
     let steps: Vec<_> =
         delivery["log"].as_array().unwrap().iter().map(|attempt| (attempt["step"].as_str(), attempt["run"].as_u64())).collect();
@@ -114,7 +107,7 @@ async fn w1_a_flow_that_sends_nothing_is_skipped() {
     let mut world = begun(flow(steps)).await;
     world.work_all(&mut |_| OK).await;
     assert_eq!(world.arrivals.len(), 0);
-    ends(&only(&world).await, "skipped", "the flow ended before it sent a request");
+    ends(&world.only_delivery().await, "skipped", "the flow ended before it sent a request");
 }
 
 #[tokio::test]
@@ -122,11 +115,11 @@ async fn w1_fail_and_a_failed_call_fail_the_flow_and_name_the_step() {
     let steps = json!([call("ask", "ask"), {"name": "no", "fail": {"reason": "refused for {external_id}"}}]);
     let mut world = begun(flow(steps)).await;
     world.work_all(&mut |_| OK).await;
-    ends(&only(&world).await, "failed", "step no: refused for X-77");
+    ends(&world.only_delivery().await, "failed", "step no: refused for X-77");
     let mut world = begun(flow(json!([call("ask", "ask"), call("never", "never")]))).await;
     world.work_all(&mut |_| Reply::Says(404, "gone")).await;
     assert_eq!(paths(&world.arrivals), ["ask"]);
-    ends(&only(&world).await, "failed", "step ask: failed: status 404");
+    ends(&world.only_delivery().await, "failed", "step ask: failed: status 404");
 }
 
 #[tokio::test]
@@ -143,14 +136,14 @@ async fn w2_pending_with_go_comes_back_to_the_same_run() {
     let mut reply = |arrival: &Arrival| if arrival.url.contains("login") { OK } else { Reply::Says(200, "wait") };
     world.pass(SignedDuration::from_mins(5), &mut reply).await;
     assert_eq!(paths(&world.arrivals), ["login", "status?t=T200&n=1"], "it waits as its retry says");
-    assert_eq!(only(&world).await["step"], "login");
+    assert_eq!(world.only_delivery().await["step"], "login");
     world.pass(SignedDuration::from_hours(2), &mut reply).await;
     assert_eq!(
         paths(&world.arrivals),
         ["login", "status?t=T200&n=1", "login", "status?t=T200&n=2", "login", "status?t=T200&n=3"]
     );
     ends(
-        &only(&world).await,
+        &world.only_delivery().await,
         "unresolved",
         "step status: no more retries after 3 attempts; the last: pending: status 200, answer rule 1",
     );
@@ -164,7 +157,7 @@ async fn w2_used_up_repeats_go_on_where_on_exhausted_says() {
     let mut reply = |arrival: &Arrival| if arrival.url.contains("first") { Reply::Silence } else { OK };
     world.pass(SignedDuration::from_mins(5), &mut reply).await;
     assert_eq!(paths(&world.arrivals), ["first", "first", "second"]);
-    ends(&only(&world).await, "delivered", "delivered: status 200");
+    ends(&world.only_delivery().await, "delivered", "delivered: status 200");
 }
 
 #[tokio::test]
@@ -172,7 +165,7 @@ async fn w3_a_finished_step_is_not_repeated_after_a_restart() {
     let mut world = begun(flow(json!([call("one", "one"), {"name": "rest", "wait": {"seconds": 60}}, call("two", "two")]))).await;
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["one"]);
-    let waiting = only(&world).await;
+    let waiting = world.only_delivery().await;
     assert_eq!((waiting["state"].as_str(), waiting["step"].as_str()), (Some("waiting"), Some("rest")), "{waiting}");
     assert_eq!(waiting["reason"], "step rest goes on at 2026-11-22T09:01:00Z");
     world.restart();
@@ -200,7 +193,7 @@ async fn w6_what_a_response_sets_is_published_whatever_the_verdict() {
     let published = world.store().published(None, 100).unwrap();
     let told: Vec<_> = published.iter().filter(|event| event.detail_type == "Conversion Result Received").collect();
     assert_eq!(told.len(), 1);
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     assert_eq!(delivery["log"][0]["verdict"], "branch", "{delivery}");
 }
 
@@ -208,13 +201,13 @@ async fn w6_what_a_response_sets_is_published_whatever_the_verdict() {
 async fn w13_a_resend_begins_at_the_first_step() {
     let mut world = begun(flow(json!([call("one", "one"), call("two", "two")]))).await;
     world.work_all(&mut |arrival| if arrival.url.contains("two") { Reply::Says(404, "no") } else { OK }).await;
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     ends(&delivery, "failed", "step two: failed: status 404");
     let id = DeliveryId::parse(delivery["id"].as_str().unwrap()).unwrap();
     world.engine().operator().resend(&Caller::Admin, &id, &json!({})).await.unwrap();
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["one", "two", "one", "two"]);
-    assert_eq!(only(&world).await["state"], "delivered");
+    assert_eq!(world.only_delivery().await["state"], "delivered");
 }
 
 /// Returns a rule with a login whose token is kept, and a status query that forgets a refused token.

@@ -49,7 +49,7 @@ fn p1_p2_p3_hold_over_ten_thousand_histories_with_crashes() {
 
 #[test]
 fn w2_w3_w4_w17_w19_hold_over_histories_of_flows_with_crashes_callbacks_and_changes() {
-    play_all(750, 100, &FLOWS_HAD);
+    play_all(1_000, 100, &FLOWS_HAD);
 }
 
 /// Plays so many histories in which so many percent of the rules are flows; of 750 and more all of this must have happened.
@@ -73,7 +73,7 @@ fn play_all(usual: u64, flows: u64, happened: &[&str]) {
         }
     });
     println!("{totals}");
-    if histories.len() >= 750 {
+    if histories.len() >= 1_000 {
         totals.assert_that_everything_happened(happened);
     }
 }

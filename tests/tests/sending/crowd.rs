@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use tracking_core::json;
-use tracking_embedded::{Limits, Store, worker};
+use tracking_embedded::{
+    Limits, Store,
+    worker::{self, Stop},
+};
 use tracking_engine::backend::{
     Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Settle, StoreError, Swap, Swapped,
 };
@@ -141,7 +144,8 @@ async fn p5_a_receiver_that_hangs_holds_up_no_other() {
         async move { assert_eq!(engine.worker().work(lined, &sender, None).await, []) }
     };
     let clock = HandClock::default();
-    soon(worker::work(store.clone(), Limits::default(), move || clock.now(), all, Duration::from_secs(10), handle)).await;
+    let stop = Stop { asked: all, grace: Duration::from_secs(10) };
+    soon(worker::work(store.clone(), Limits::default(), move || clock.now(), stop, &Handle::current(), handle)).await;
     let arrivals = arrivals.lock().unwrap().clone();
     let count = |who: &str| arrivals.iter().filter(|other| **other == who).count();
     let tried = count("hanging");

@@ -25,13 +25,6 @@ fn once() -> Value {
     json!({"name": "r", "request": {"url": "http://127.0.0.1:9/p"}, "retry": {"max_retries": 0}})
 }
 
-async fn only(world: &World) -> Value {
-    let log = world.log(&DeliveryFilter::default()).await;
-    let [listed] = &log[..] else { panic!("one delivery: {log:?}") };
-    let id = serde_json::from_str(&listed["id"].to_string()).unwrap();
-    world.engine().log().delivery(&Caller::Admin, &id).await.unwrap()
-}
-
 #[tokio::test]
 async fn f6_l1_what_can_t_leave_this_machine_for_hours_is_sent_in_the_end() {
     let mut world = World::temporary();
@@ -47,7 +40,7 @@ async fn f6_l1_what_can_t_leave_this_machine_for_hours_is_sent_in_the_end() {
     assert!((60..=400).contains(&tries), "it is tried again and again, ever more rarely: {tries}");
     assert_eq!(world.log(&DeliveryFilter::default()).await, [Value::Null; 0], "the log has nothing to tell");
     world.pass(SignedDuration::from_mins(6), &mut |_| OK).await;
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("delivered"), &json!(1)));
     assert_eq!((world.arrivals.len(), world.arrivals[0].attempt), (1, 1));
 }
@@ -60,11 +53,11 @@ async fn f6_l1_a_retry_that_can_t_leave_keeps_what_the_log_says() {
     world.rule(&Caller::Admin, document).await;
     world.post(&[sale(1)]).await.unwrap();
     world.work_all(&mut |_| DOWN).await;
-    let before = only(&world).await;
+    let before = world.only_delivery().await;
     world.pass(SignedDuration::from_hours(2), &mut |_| Reply::Stuck).await;
-    assert_eq!(only(&world).await, before);
+    assert_eq!(world.only_delivery().await, before);
     world.pass(SignedDuration::from_mins(6), &mut |_| DOWN).await;
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("exhausted"), &json!(2)));
     assert_eq!(world.arrivals.iter().map(|arrival| arrival.attempt).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(delivery["log"].as_array().unwrap().len(), 2);

@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{runtime::Handle, sync::Notify};
 use tracking_core::{caller::Caller, json};
-use tracking_embedded::{Limits, worker};
+use tracking_embedded::{
+    Limits,
+    worker::{self, Stop},
+};
 use tracking_engine::{backend::Received, rules::New};
 use tracking_tests::world::{HandClock, event, transaction};
 
@@ -83,8 +86,8 @@ async fn f5_twenty_receivers_of_one_owner_that_hang_hold_up_no_other_owner_s_pos
         async move { assert_eq!(engine.worker().work(lined, &sender, None).await, []) }
     };
     let clock = HandClock::default();
-    let heard = async { healthy_heard.notified().await };
-    soon(worker::work(store.clone(), Limits::default(), move || clock.now(), heard, Duration::ZERO, handle)).await;
+    let stop = Stop { asked: async { healthy_heard.notified().await }, grace: Duration::ZERO };
+    soon(worker::work(store.clone(), Limits::default(), move || clock.now(), stop, &Handle::current(), handle)).await;
     let hung = waiting.load(Ordering::SeqCst);
     assert!(hung <= 128, "{hung} of one owner's were under way: an eighth of all that may be");
     let delivery = store.depth().unwrap().delivery;

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    now, say,
+    are_kept, in_words, now, say,
     server::{Server, client},
     victim::{Victim, percentile},
 };
@@ -45,9 +45,8 @@ pub(crate) async fn run(server: &Arc<Server>, victim: &Victim) -> bool {
     let outcomes = forging.await.expect("the client does not panic");
     let changed = changed(&before, &pages(server));
     let sent: usize = outcomes.values().sum();
-    let told: Vec<String> = outcomes.iter().map(|(outcome, count)| format!("{count} × {outcome}")).collect();
     let [quiet_p99, p99] = [&quiet, &attacked].map(|times| percentile(times, 99));
-    say(&format!("anonymous: {} forged requests a second: {}", sent as u64 / PHASE.as_secs(), told.join(", ")));
+    say(&format!("anonymous: {} forged requests a second: {}", sent as u64 / PHASE.as_secs(), in_words(&outcomes)));
     say(&format!(
         "other calls: p50 {:.2?}, p99 {quiet_p99:.2?}; with them p50 {:.2?}, p99 {p99:.2?}, {} of {} failed",
         percentile(&quiet, 50),
@@ -62,10 +61,7 @@ pub(crate) async fn run(server: &Arc<Server>, victim: &Victim) -> bool {
         (outcomes.keys().all(|outcome| outcome == "404"), "every forged request gets 404".to_owned()),
         (attacked.len() == calls, format!("{} of {calls} other calls answered: all are wanted", attacked.len())),
     ];
-    for (kept, limit) in &limits {
-        say(&format!("{} {limit}", if *kept { "kept:" } else { "PASSED:" }));
-    }
-    limits.iter().all(|(kept, _)| *kept)
+    are_kept(&limits)
 }
 
 /// Sends forged callbacks and webhooks for the time of a phase. Returns how many had which status.

@@ -12,6 +12,7 @@ mod targets;
 mod victim;
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     process::ExitCode,
     sync::Arc,
@@ -81,8 +82,7 @@ async fn attack(server: &Arc<Server>, victim: &Victim, only: Vec<&'static str>) 
     report("under attack", &attacked, peak);
     say("answers to the attacker:");
     for (attack, outcomes) in hostile.outcomes() {
-        let told: Vec<String> = outcomes.iter().map(|(outcome, count)| format!("{count} × {outcome}")).collect();
-        say(&format!("  {attack}: {}", told.join(", ")));
+        say(&format!("  {attack}: {}", in_words(&outcomes)));
     }
     verdict(&quiet, &attacked, peak)
 }
@@ -117,6 +117,8 @@ fn report(phase: &str, load: &Load, memory: Memory) {
         memory.peak_kib / 1024,
         memory.anonymous_kib / 1024,
     ));
+    let slowest: Vec<String> = load.slowest.iter().map(|(number, time)| format!("{number}: {time:.0?}")).collect();
+    say(&format!("  slowest, by the event's number ({EVERY:?} apart): {}", slowest.join(", ")));
 }
 
 /// Prints each limit with its measurement. Returns true if all limits were kept.
@@ -137,10 +139,21 @@ fn verdict(quiet: &Load, attacked: &Load, peak: Memory) -> bool {
         ),
         (lost == 0, format!("{lost} postbacks lost: none is allowed")),
     ];
-    for (kept, limit) in &limits {
+    are_kept(&limits)
+}
+
+/// Prints limits, each with `true` if it was kept. Returns true if all were kept.
+fn are_kept(limits: &[(bool, String)]) -> bool {
+    for (kept, limit) in limits {
         say(&format!("{} {limit}", if *kept { "kept:" } else { "PASSED:" }));
     }
     limits.iter().all(|(kept, _)| *kept)
+}
+
+/// The outcomes of requests as a text, each with its count.
+fn in_words(outcomes: &BTreeMap<String, usize>) -> String {
+    let counts: Vec<String> = outcomes.iter().map(|(outcome, count)| format!("{count} × {outcome}")).collect();
+    counts.join(", ")
 }
 
 /// Raises the limit of descriptors, so that this process can hold the ends of all connections.

@@ -29,6 +29,9 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 /// The time after which `/healthz` counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The number of postbacks that a report shows one by one.
+const SLOWEST: usize = 16;
+
 /// The affiliate with its receiver.
 pub(crate) struct Victim {
     runtime: Handle,
@@ -44,6 +47,8 @@ pub(crate) struct Load {
     pub(crate) posted: usize,
     /// The times from each event's first post to the arrival of its postback, sorted.
     pub(crate) times: Vec<Duration>,
+    /// The slowest postbacks, in the order of their events: the event's number and its time.
+    pub(crate) slowest: Vec<(usize, Duration)>,
     pub(crate) worst_health: Duration,
     pub(crate) asked_health: usize,
     pub(crate) failed_health: usize,
@@ -122,9 +127,13 @@ async fn load(poster: Arc<Poster>, arrived: Arrived, name: &'static str, count: 
         sleep(Duration::from_millis(20)).await;
     }
     let arrived = lock(&arrived);
-    let mut times: Vec<Duration> = events.iter().filter_map(|(id, at)| Some(*arrived.get(id)? - *at)).collect();
-    times.sort_unstable();
-    Load { posted: count, times, worst_health, asked_health, failed_health }
+    let timed = events.iter().enumerate().filter_map(|(number, (id, at))| Some((number, *arrived.get(id)? - *at)));
+    let mut slowest: Vec<(usize, Duration)> = timed.collect();
+    slowest.sort_unstable_by_key(|(_, time)| *time);
+    let times = slowest.iter().map(|(_, time)| *time).collect();
+    slowest.drain(..slowest.len().saturating_sub(SLOWEST));
+    slowest.sort_unstable();
+    Load { posted: count, times, slowest, worst_health, asked_health, failed_health }
 }
 
 async fn calls(poster: Arc<Poster>, count: usize, every: Duration) -> Vec<Duration> {

@@ -17,6 +17,8 @@ use super::activity::Activity;
 
 /// One of this many places is kept free, so that a new connection need not wait for the end of the one that makes room for it.
 const FREE_OF: usize = 8;
+/// One of this many of the kept places is asked for at a time, ahead of the connections that need them: a search looks at all connections.
+const AHEAD_OF: usize = 8;
 /// The wait for room before the next search for a connection that could make it.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -32,6 +34,8 @@ pub(super) struct Room {
 #[derive(Debug, Default)]
 struct Open {
     next: u64,
+    /// The number of new connections for which others have been asked to close already.
+    ahead: usize,
     connections: BTreeMap<u64, Arc<Activity>>,
 }
 
@@ -53,7 +57,7 @@ impl Room {
         loop {
             if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
                 if self.slots.available_permits() < self.kept_free {
-                    self.close_idlest();
+                    self.make_room();
                 }
                 return self.enter(activity, slot);
             }
@@ -72,29 +76,43 @@ impl Room {
         Place { id, open: Arc::clone(&self.open), _slot: slot }
     }
 
+    /// Asks a connection to close for a new one, unless one was asked ahead.
+    fn make_room(&self) {
+        let mut open = lock(&self.open);
+        if open.ahead == 0 {
+            open.ahead = (self.kept_free / AHEAD_OF).max(1);
+            open.close_first(open.ahead, Activity::waits_since);
+        }
+        open.ahead -= 1;
+    }
+
     /// Asks a connection of the caller with the most connections to close: the one whose client has been silent for longest; of equals the
     /// oldest.
     pub(super) fn close_idlest(&self) {
-        self.close_first(Activity::waits_since);
+        lock(&self.open).close_first(1, Activity::waits_since);
     }
 
     /// Asks the connection to close whose client has left its response unread for longest; of equals the oldest.
     pub(super) fn close_idlest_reader(&self) {
-        self.close_first(Activity::unread_since);
+        lock(&self.open).close_first(1, Activity::unread_since);
     }
+}
 
-    fn close_first(&self, since: impl Fn(&Activity) -> Option<Instant>) {
-        let open = lock(&self.open);
-        let connections: Vec<_> = open.connections.values().map(|connection| (connection.caller.number(), connection)).collect();
+impl Open {
+    /// Asks so many connections to close, those of the caller with the most first, of these those that have waited longest.
+    fn close_first(&self, count: usize, since: impl Fn(&Activity) -> Option<Instant>) {
         let mut counts: HashMap<u64, usize> = HashMap::new();
-        for (caller, _) in &connections {
-            *counts.entry(*caller).or_default() += 1;
+        for connection in self.connections.values() {
+            *counts.entry(connection.caller.number()).or_default() += 1;
         }
-        let waiting =
-            connections.iter().filter_map(|(caller, connection)| Some((counts[caller], since(connection)?, connection)));
-        if let Some((_, _, first)) = waiting.min_by_key(|(count, since, _)| (Reverse(*count), *since)) {
-            first.ask_to_close();
-        }
+        let rank = |connection: &Activity| {
+            let of_caller = counts.get(&connection.caller.number()).copied().unwrap_or_default();
+            Some((Reverse(of_caller), since(connection)?))
+        };
+        let mut waiting: Vec<_> =
+            self.connections.iter().filter_map(|(id, connection)| Some((rank(connection)?, *id, connection))).collect();
+        waiting.sort_unstable_by_key(|(rank, id, _)| (*rank, *id));
+        waiting.iter().take(count).for_each(|(.., connection)| connection.ask_to_close());
     }
 }
 
@@ -176,6 +194,24 @@ mod tests {
         }
         let asked = connections.iter().filter(|one| one.close.notified().now_or_never().is_some()).count();
         assert_eq!(asked, 2, "two places are to become free, each by a connection of its own");
+    }
+
+    #[tokio::test]
+    async fn f6_one_search_makes_room_for_several() {
+        let start = Instant::now();
+        let room = Room::new(128);
+        let connections: Vec<_> = (0..128).map(|_| Arc::new(Activity::new(Patience::default(), start))).collect();
+        let mut places = Vec::new();
+        let mut asked = Vec::new();
+        for (i, connection) in connections.iter().enumerate() {
+            places.push(room.place(connection).now_or_never().expect("there is a place"));
+            let now = connections.iter().filter(|one| one.close.notified().now_or_never().is_some()).count();
+            if now > 0 {
+                asked.push((i, now));
+            }
+        }
+        let expected: Vec<_> = (112..128).step_by(2).map(|i| (i, 2)).collect();
+        assert_eq!(asked, expected, "16 are kept free, and room is made for two at a time");
     }
 
     #[tokio::test]

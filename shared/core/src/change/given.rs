@@ -8,11 +8,16 @@ use crate::{
 
 /// Notes on each value of an event that is converted; see [`Change::parse_noting`]. Empty if the event has faults.
 pub fn notes_on(given: &Value, pointer: &str) -> Vec<Fault> {
-    let read = match given.get("detail") {
-        Some(detail) => Change::parse_noting(detail, &format!("{pointer}/detail")),
-        None => Change::parse_noting(given, pointer),
-    };
-    read.map(|(_, notes)| notes).unwrap_or_default()
+    let (detail, pointer) = detail_of(given, pointer);
+    Change::parse_noting(detail, &pointer).map(|(_, notes)| notes).unwrap_or_default()
+}
+
+/// The detail of an event that a person wrote at `pointer`, and its place.
+pub fn detail_of<'v>(given: &'v Value, pointer: &str) -> (&'v Value, String) {
+    match given.get("detail") {
+        Some(detail) => (detail, format!("{pointer}/detail")),
+        None => (given, pointer.to_owned()),
+    }
 }
 
 impl Change {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::detail::{causation, conversion, transactions};
 pub use self::{
     envelope::{Envelope, MAX_EVENT_BYTES},
-    given::notes_on,
+    given::{detail_of, notes_on},
 };
 use crate::{fault::Faults, id::Id, money::Money, times::later};
 

@@ -252,18 +252,17 @@ impl Plan {
         names.filter_map(|name| Some((name.key(), name.step().or_else(|| self.texts().only_listening())?)))
     }
 
-    /// The first step with the URL at which this step waits for a callback; `None` if it waits for none. A flow that begins behind that step
-    /// gives the URL to nobody.
+    /// The first step before this one that gives away the URL at which this one waits for a callback; `None` if it waits for none. A flow
+    /// that begins behind that step gives the URL to nobody.
     pub fn gives_url_of(&self, step: &str) -> Option<&str> {
-        let listen = self.listen(step)?;
+        self.listen(step).filter(|listen| !listen.is_webhook())?;
         let names: Vec<&str> = self.callback_urls().filter(|(_, of)| *of == step).map(|(name, _)| name).collect();
         let holds = |other: &&Step| match &other.kind {
             Kind::Call(call) => call.request.templates().any(|text| text.reads_url(&names)),
             Kind::Set(set) => set.iter().any(|(_, text)| text.reads_url(&names)),
             _ => false,
         };
-        let giving = if listen.is_webhook() { None } else { self.steps.iter().find(holds) };
-        giving.map(|other| &*other.name)
+        self.steps.iter().take_while(|other| *other.name != *step).find(holds).map(|other| &*other.name)
     }
 
     fn step(&self, name: &str) -> Option<&Step> {

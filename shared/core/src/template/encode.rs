@@ -63,8 +63,7 @@ impl Encoding {
     /// Writes a value.
     pub(super) fn write(self, value: Value<'_>, out: &mut String) -> Result<(), Control> {
         match value {
-            Value::Text(text) => self.write_text(&text, out),
-            Value::Raw(bytes) => self.write_text(&String::from_utf8_lossy(bytes), out),
+            Value::Text(_) | Value::Raw(_) => self.write_text(&value.into_text(), out),
             Value::Time(_) if self == Self::JsonValue => {
                 out.push_str("null");
                 Ok(())

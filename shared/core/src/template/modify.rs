@@ -62,15 +62,7 @@ impl Modifier {
         let changed = match self {
             Self::Default(text) if value.is_empty() => Value::Text(Cow::Borrowed(text)),
             Self::Default(_) | Self::OmitIfEmpty => value,
-            Self::Map(pairs) => {
-                let text = value.into_text();
-                let to = pairs
-                    .iter()
-                    .find(|(from, _)| **from == *if text == "*" { LITERAL_STAR } else { &*text })
-                    .or_else(|| pairs.iter().find(|(from, _)| **from == *"*"))
-                    .map(|(_, to)| Cow::Borrowed(&**to));
-                Value::Text(to.unwrap_or(text))
-            }
+            Self::Map(pairs) => Value::Text(mapped(pairs, value.into_text())),
             Self::Date { format, zone } => match value.as_time() {
                 Some(time) => {
                     let local = time.to_zoned(zone.clone());
@@ -204,6 +196,12 @@ impl Calculation {
             Self::Divide => number.checked_div(by).map(|quotient| quotient.normalize()),
         }
     }
+}
+
+/// The text that `pairs` give for `text`, or the text of `*`, or `text` itself.
+fn mapped<'v>(pairs: &'v [(Box<str>, Box<str>)], text: Cow<'v, str>) -> Cow<'v, str> {
+    let of = |key: &str| pairs.iter().find(|(from, _)| **from == *key).map(|(_, to)| Cow::Borrowed(&**to));
+    of(if text == "*" { LITERAL_STAR } else { &text }).or_else(|| of("*")).unwrap_or(text)
 }
 
 /// `number` with exactly `digits` decimal places, halves rounded away from zero.

@@ -238,6 +238,12 @@ impl Lanes {
         true
     }
 
+    /// Returns the owner whom the group of a message that is out names.
+    pub(crate) fn owner_of(&self, receipt: &Receipt) -> Option<Box<str>> {
+        let (id, _) = parse(self.run, receipt)?;
+        owners::owner(&self.known.get(&id)?.group).map(Box::from)
+    }
+
     /// Returns the number of messages by lane and state. Reads the rows that wait on disk.
     pub(crate) fn depth(&self, connection: &Connection) -> rusqlite::Result<Depth> {
         let mut waiting = disk::waiting(connection, self.clock)?;

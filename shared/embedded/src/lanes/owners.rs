@@ -20,7 +20,7 @@ struct OwnerState {
 pub(super) struct Owners(HashMap<Box<str>, OwnerState>);
 
 /// Returns the owner that a group's name begins with, if any.
-fn owner(group: &str) -> Option<&str> {
+pub(super) fn owner(group: &str) -> Option<&str> {
     group.split_once('/').map(|(owner, _)| owner)
 }
 

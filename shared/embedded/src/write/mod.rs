@@ -3,15 +3,18 @@
 //! A job that fails takes its whole group with it: no job of the group is done, and each caller gets the error. If the thread ends early,
 //! all present and later callers get an error too.
 //!
-//! Long jobs take turns ([`queue`]), so that a short one never waits for more than a megabyte of other jobs' rows.
+//! Long jobs take turns ([`queue`]), so that a short one waits for no more than two of other callers' long ones.
 
 mod apply;
 mod checkpoint;
 mod queue;
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    mpsc::{Receiver, Sender, channel},
+use std::{
+    fs::File,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    },
 };
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -93,14 +96,15 @@ pub(crate) struct Writer {
     checkpointer: Checkpointer,
 }
 
-/// Starts the writing thread. It ends when every sender of jobs is gone, after the last job.
+/// Starts the writing thread. `data` is the file that checkpoints sync, if commits must be on disk. The thread ends when every sender of jobs is gone, after the last job.
 pub(crate) fn start(
     connection: Connection,
     checkpoints: Connection,
+    data: Option<Arc<File>>,
     lanes: SharedLanes,
     changed: Arc<Notify>,
 ) -> std::io::Result<(Sender<Job>, std::thread::JoinHandle<()>)> {
-    let checkpointer = Checkpointer::start(checkpoints)?;
+    let checkpointer = Checkpointer::start(checkpoints, data)?;
     let writer = Writer { connection, lanes, changed, checkpointer };
     let (sender, jobs) = channel();
     let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&jobs))?;
@@ -112,6 +116,7 @@ impl Writer {
         let (mut jobs, mut group) = (Jobs::of(jobs), Vec::new());
         while jobs.next_group(&mut group) {
             self.work(&mut group);
+            self.checkpointer.fold_rest(&self.connection);
         }
         self.checkpointer.end();
         if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {

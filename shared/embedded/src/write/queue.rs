@@ -9,7 +9,7 @@ const GROUP: usize = 512;
 /// A job that writes more than this, in bytes, is long.
 const LONG_BYTES: usize = 64 * 1_024;
 /// Bytes of long jobs in one transaction; one job may be longer.
-const GROUP_BYTES: usize = 1_024 * 1_024;
+const GROUP_BYTES: usize = 256 * 1_024;
 
 /// The jobs that wait.
 pub(super) struct Jobs<'a> {
@@ -79,6 +79,6 @@ mod tests {
             groups.push(group.drain(..).map(|job| job.bytes()).collect::<Vec<_>>());
         }
         let long = 200_000;
-        assert_eq!(groups, [vec![10, 20, long, long, long, long, long, long], vec![long, 2_000_000], vec![long]]);
+        assert_eq!(groups, [vec![10, 20, long, long], vec![long, long], vec![long, long], vec![long, 2_000_000], vec![long]]);
     }
 }

@@ -9,8 +9,11 @@ use std::{
 };
 
 use crate::support::{self, at, fresh, later, send, settle, store};
-use tokio::sync::oneshot;
-use tracking_embedded::{LaneDepth, Limits, worker};
+use tokio::{runtime::Handle, sync::oneshot};
+use tracking_embedded::{
+    LaneDepth, Limits,
+    worker::{self, Stop},
+};
 use tracking_engine::backend::{Lane, Received, Settle};
 
 /// A clock that advances by a second at each reading.
@@ -49,7 +52,15 @@ async fn every_message_reaches_a_handler_and_a_batch_is_of_one_lane() {
         }
     };
     let shutdown = async { shutdown.await.unwrap() };
-    soon(worker::work(store.clone(), Limits::default(), ticking(), shutdown, GRACE, handle)).await;
+    soon(worker::work(
+        store.clone(),
+        Limits::default(),
+        ticking(),
+        Stop { asked: shutdown, grace: GRACE },
+        &Handle::current(),
+        handle,
+    ))
+    .await;
     let depth = store.depth().unwrap();
     assert_eq!((depth.delivery, depth.retry), (LaneDepth::default(), LaneDepth::default()));
 }
@@ -79,7 +90,15 @@ async fn what_a_handler_leaves_or_panics_on_comes_again() {
         }
     };
     let shutdown = async { shutdown.await.unwrap() };
-    soon(worker::work(store.clone(), Limits::default(), ticking(), shutdown, GRACE, handle)).await;
+    soon(worker::work(
+        store.clone(),
+        Limits::default(),
+        ticking(),
+        Stop { asked: shutdown, grace: GRACE },
+        &Handle::current(),
+        handle,
+    ))
+    .await;
     assert_eq!(*tokens.lock().unwrap(), ["1-1-1", "1-1-2", "1-1-3"]);
     assert_eq!(store.depth().unwrap().delivery, LaneDepth::default());
 }
@@ -94,7 +113,14 @@ async fn a_message_that_is_sent_while_it_rests_wakes_it() {
         async move { received.lock().unwrap().take().unwrap().send(()).unwrap() }
     };
     let shutdown = async { shutdown.await.unwrap() };
-    let working = worker::work(store.clone(), Limits::default(), || at(0), shutdown, GRACE, handle);
+    let working = worker::work(
+        store.clone(),
+        Limits::default(),
+        || at(0),
+        Stop { asked: shutdown, grace: GRACE },
+        &Handle::current(),
+        handle,
+    );
     let sending = async {
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -118,6 +144,65 @@ async fn a_handler_that_hangs_is_ended_after_the_grace_period() {
         }
     };
     let shutdown = async { shutdown.await.unwrap() };
-    soon(worker::work(store.clone(), Limits::default(), ticking(), shutdown, Duration::from_millis(10), handle)).await;
+    soon(worker::work(
+        store.clone(),
+        Limits::default(),
+        ticking(),
+        Stop { asked: shutdown, grace: Duration::from_millis(10) },
+        &Handle::current(),
+        handle,
+    ))
+    .await;
     assert_eq!(store.depth().unwrap().delivery, LaneDepth { ready: 0, waiting: 1, in_flight: 0 }, "it was handed back");
+}
+
+#[tokio::test]
+async fn f3_messages_of_a_costly_owner_are_worked_by_other_threads() {
+    let (store, _folder) = store();
+    store.receive(at(0), &support::WIDE, 0);
+    let (done, shutdown) = oneshot::channel::<()>();
+    let (done, rounds) = (Arc::new(Mutex::new(Some(done))), Arc::new(Mutex::new(Vec::new())));
+    let costly = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("costly").build().unwrap();
+    send(&store, vec![fresh("dear/g", "dear")]).await;
+    let handle = |messages: Vec<Received>| {
+        let (store, done, rounds) = (store.clone(), Arc::clone(&done), Arc::clone(&rounds));
+        let body = messages[0].body.clone();
+        assert!(messages.iter().all(|message| message.body == body), "a batch is of one owner");
+        async move {
+            let is_apart = std::thread::current().name() == Some("costly");
+            let round = {
+                let mut rounds = rounds.lock().unwrap();
+                rounds.push((body.clone(), is_apart));
+                rounds.len()
+            };
+            settle(&store, messages.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
+            if body == "dear" {
+                busy_for(Duration::from_millis(50));
+            }
+            match round {
+                // The first batch has ended before the loop picks again.
+                1 => drop(tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    send(&store, vec![fresh("dear/h", "dear"), fresh("other/g", "other")]).await;
+                })),
+                3 => done.lock().unwrap().take().unwrap().send(()).unwrap(),
+                _ => {}
+            }
+        }
+    };
+    let stop = Stop { asked: async { shutdown.await.unwrap() }, grace: GRACE };
+    soon(worker::work(store.clone(), Limits::default(), || at(0), stop, costly.handle(), handle)).await;
+    let mut rounds = rounds.lock().unwrap().clone();
+    rounds[1..].sort();
+    let expected = [("dear", false), ("dear", true), ("other", false)].map(|(body, is_apart)| (body.to_owned(), is_apart));
+    assert_eq!(rounds, expected);
+    costly.shutdown_background();
+}
+
+/// Keeps the processor busy.
+fn busy_for(time: Duration) {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < time {
+        std::hint::spin_loop();
+    }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use tracking_core::{
     caller::{Caller, Owner},
+    change::detail_of,
     delivery::conversion_hash,
     id::Id,
     json,
@@ -53,8 +54,8 @@ impl<B: Backend> Log<B> {
         let change = explained_event(body)?;
         let other = other_use(&self.store, &change).await?;
         if other.is_some_and(|kept| caller.may_know(&kept.change.conversion)) {
-            let has_envelope = body.get("event").is_some_and(|event| event.get("detail").is_some());
-            return Err(change.id_is_taken(if has_envelope { "/event/detail" } else { "/event" }).into());
+            let (_, pointer) = detail_of(&body["event"], "/event");
+            return Err(change.id_is_taken(&pointer).into());
         }
         let now = self.store.now();
         let mut list = listed(caller, &Filter::default(), before, limit);

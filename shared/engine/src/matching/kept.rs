@@ -62,8 +62,11 @@ impl<'a> Together<'a> {
     }
 }
 
-/// The kept event of the conversion that used the id of a change for another change, if there is one.
+/// The kept event of the conversion that used the id of a change for another change, if there is one and events are kept.
 pub(crate) async fn other_use<B: Backend>(store: &Store<B>, change: &Change) -> Result<Option<Kept>, StoreError> {
+    if !store.settings.keep_events {
+        return Ok(None);
+    }
     let partition = Partition::Table(keys::conversion(&conversion_hash(&change.conversion.conversion_id)));
     let items = store.backend().query(&partition, &Range::prefix(keys::EVENTS), Order::Descending, MAX_EARLIER).await?;
     let suffix = format!("#{}", change.change_id);
@@ -82,9 +85,6 @@ impl<B: Backend> Matcher<B> {
         change: &'a Change,
         together: &mut Together<'a>,
     ) -> Result<Result<(), Faults>, StoreError> {
-        if !self.store.settings.keep_events {
-            return Ok(together.add(change));
-        }
         if other_use(&self.store, change).await?.is_some() {
             return Ok(Err(change.id_is_taken("/detail")));
         }

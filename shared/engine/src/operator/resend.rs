@@ -408,13 +408,14 @@ fn begin_flow_anew(rule: &Rule, row: &mut DeliveryRow, base: u32, from_step: Opt
 /// Refuses a step that the rule does not have, and one whose callback URL no step gives away any more, so that it could only time out.
 fn check_step(rule: &Rule, from_step: Option<&str>) -> Result<(), Refused> {
     let Some(step) = from_step else { return Ok(()) };
-    let names: Vec<&str> = rule.definition.plan.step_names().collect();
-    let detail = match rule.definition.plan.gives_url_of(step) {
-        Some(giving) if names.iter().position(|name| *name == giving) < names.iter().position(|name| *name == step) => {
-            format!("{step} waits for a callback whose URL no step before it would give away anew: write \"{giving}\"")
-        }
-        _ if names.contains(&step) => return Ok(()),
-        _ => unknown("step", step, &names),
+    let plan = &rule.definition.plan;
+    let names: Vec<&str> = plan.step_names().collect();
+    let detail = if !names.contains(&step) {
+        unknown("step", step, &names)
+    } else if let Some(giving) = plan.gives_url_of(step) {
+        format!("{step} waits for a callback whose URL no step before it would give away anew: write \"{giving}\"")
+    } else {
+        return Ok(());
     };
     Err(Faults::one("/from_step", detail).into())
 }

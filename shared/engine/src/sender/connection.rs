@@ -148,6 +148,9 @@ where
                     let filled = buffer.filled_mut();
                     let begin = filled.len() - count;
                     self.head.read(&mut filled[begin..]);
+                    if self.head.is_too_long() {
+                        return Poll::Ready(Err(io::Error::other("the response has no end of heads")));
+                    }
                 }
                 Ok(())
             }

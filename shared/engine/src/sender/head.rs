@@ -13,6 +13,9 @@ const MAX_LINE_BYTES: usize = 256;
 const MAX_SHOWN_CHARS: usize = 80;
 /// The bytes of a status line before its reason phrase.
 const STATUS_BYTES: usize = "HTTP/1.1 200".len();
+/// The most bytes of all heads before a body, those of interim responses included. hyper reads interim responses for as long as they come,
+/// before anybody can count them.
+const MAX_BYTES: usize = 256 * 1024;
 /// A byte for which hyper passes over its line.
 const PASSED_OVER: u8 = 1;
 
@@ -61,6 +64,7 @@ pub(super) struct Head {
     length: Length,
     line: Line,
     part: Part,
+    bytes: usize,
 }
 
 /// The line at hand.
@@ -98,6 +102,12 @@ impl Head {
         self.length = Length::default();
         self.line = Line::default();
         self.part = Part::Status;
+        self.bytes = 0;
+    }
+
+    /// Returns true if so much came that no response is expected any more.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.bytes > MAX_BYTES
     }
 
     /// Reads what came, and replaces bytes for which hyper would give the response up.
@@ -109,6 +119,7 @@ impl Head {
                 Part::Status => false,
                 Part::Headers { .. } => true,
             };
+            self.bytes += 1;
             if is_header && self.is_odd(byte) {
                 self.line.is_odd = true;
                 // A line has to end.
@@ -188,6 +199,22 @@ fn is_header(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f5_heads_that_never_end_are_too_long_and_bodies_are_not() {
+        let hint = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+        let mut head = Head::default();
+        for _ in 0..MAX_BYTES / hint.len() {
+            head.read(&mut hint.to_vec());
+        }
+        assert!(!head.is_too_long());
+        head.read(&mut hint.to_vec());
+        assert!(head.is_too_long());
+        head.restart();
+        head.read(&mut b"HTTP/1.1 200 OK\r\n\r\n".to_vec());
+        head.read(&mut vec![b'a'; MAX_BYTES]);
+        assert!(!head.is_too_long(), "a body follows");
+    }
 
     #[track_caller]
     fn check(response: &[u8], expected: Option<&str>) {

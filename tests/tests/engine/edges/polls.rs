@@ -4,10 +4,15 @@ use jiff::{SignedDuration, ToSpan as _};
 use tracking_core::{caller::Caller, json, json::Value};
 use tracking_tests::world::{Arrival, Reply, World};
 
-use super::{only_delivery, sale};
+use super::sale;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const PENDING: Reply = Reply::Says(200, "pending");
+
+/// The retry policy that asks once a day for 30 days.
+fn daily() -> Value {
+    json!({"max_retries": 30, "delay_seconds": 86_400, "backoff": "fixed", "max_delay_seconds": 86_400})
+}
 
 /// A rule that asks again by this retry policy while the receiver has not decided.
 fn polling(retry: &Value) -> Value {
@@ -42,22 +47,20 @@ fn check_waits(world: &World, expected: &[i64]) {
 
 #[tokio::test]
 async fn case_d8_a_result_that_comes_after_30_days_is_told() {
-    let daily = json!({"max_retries": 30, "delay_seconds": 86_400, "backoff": "fixed", "max_delay_seconds": 86_400});
-    let world = polled(&daily, |arrival| if arrival.attempt == 31 { Reply::Says(200, "approved") } else { PENDING }).await;
+    let world = polled(&daily(), |arrival| if arrival.attempt == 31 { Reply::Says(200, "approved") } else { PENDING }).await;
     check_waits(&world, &[86_400; 30]);
     let lasted = world.arrivals[30].at.duration_since(world.arrivals[0].at);
     assert!((DAY * 29..=DAY * 31).contains(&lasted), "{lasted}");
-    let delivery = only_delivery(&world).await;
+    let delivery = world.only_delivery().await;
     assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("delivered"), &json!(31)), "{delivery}");
     assert_eq!(delivery["log"].as_array().unwrap().len(), 31, "every attempt is in the log");
 }
 
 #[tokio::test]
 async fn case_d8_a_result_that_never_comes_ends_unresolved_after_31_requests() {
-    let daily = json!({"max_retries": 30, "delay_seconds": 86_400, "backoff": "fixed", "max_delay_seconds": 86_400});
-    let world = polled(&daily, |_| PENDING).await;
+    let world = polled(&daily(), |_| PENDING).await;
     check_waits(&world, &[86_400; 30]);
-    assert_eq!(only_delivery(&world).await["state"], "unresolved");
+    assert_eq!(world.only_delivery().await["state"], "unresolved");
 }
 
 #[tokio::test]
@@ -73,14 +76,13 @@ async fn case_d8_waits_grow_to_a_day_and_stay_there() {
     let mut expected = vec![10_800, 21_600, 43_200];
     expected.extend([86_400; 27]);
     check_waits(&world, &expected);
-    assert_eq!(only_delivery(&world).await["state"], "delivered");
+    assert_eq!(world.only_delivery().await["state"], "delivered");
 }
 
 #[tokio::test]
 async fn case_d8_the_claim_of_a_machine_that_dies_while_it_asks_is_over_long_before_the_next_day() {
-    let daily = json!({"max_retries": 30, "delay_seconds": 86_400, "backoff": "fixed", "max_delay_seconds": 86_400});
     let mut world = World::temporary();
-    world.rule(&Caller::Admin, polling(&daily)).await;
+    world.rule(&Caller::Admin, polling(&daily())).await;
     world.post(&[sale(1)]).await.unwrap();
     for _ in 0..15 {
         world.pass(DAY, &mut |_| PENDING).await;

@@ -57,7 +57,7 @@ async fn w17_a_flow_waits_for_its_callback_and_goes_on_with_what_it_says() {
     let mut world = begun(confirmed(listens())).await;
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["create"]);
-    let waiting = only(&world).await;
+    let waiting = world.only_delivery().await;
     assert_eq!((waiting["state"].as_str(), waiting["step"].as_str()), (Some("waiting"), Some("confirm")), "{waiting}");
     assert_eq!(waiting["reason"], "step confirm waits for its callback until 2026-11-22T10:00:00Z");
     assert_eq!(waiting["next_due"], "2026-11-22T10:00:00Z");
@@ -67,7 +67,7 @@ async fn w17_a_flow_waits_for_its_callback_and_goes_on_with_what_it_says() {
     call_back(&world, &token, APPROVED).await.unwrap();
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["create", "report?amount=12.50"]);
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     ends(&delivery, "delivered", "delivered: status 200");
     let callback = &delivery["callbacks"][0];
     assert_eq!((callback["step"].as_str(), callback["verdict"].as_str()), (Some("confirm"), Some("delivered")), "{delivery}");
@@ -80,7 +80,7 @@ async fn w17_a_flow_waits_for_its_callback_and_goes_on_with_what_it_says() {
     assert_eq!(late, Refused::Gone("the step has ended: this callback is taken no more".to_owned()));
     world.pass(SignedDuration::from_hours(3), &mut |_| OK).await;
     assert_eq!(world.arrivals.len(), 2);
-    assert_eq!(only(&world).await["state"], "delivered");
+    assert_eq!(world.only_delivery().await["state"], "delivered");
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn w17_the_url_is_the_same_in_each_retry_and_another_after_a_resend() {
     assert_eq!((tokens.len(), &tokens[0]), (3, &tokens[2]));
     call_back(&world, &tokens[0], r#"{"status": "no"}"#).await.unwrap();
     world.work_all(&mut |_| OK).await;
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     ends(&delivery, "failed", "step confirm: failed: a callback, answer rule 2");
     let id = DeliveryId::parse(delivery["id"].as_str().unwrap()).unwrap();
     world.engine().operator().resend(&Caller::Admin, &id, &json!({})).await.unwrap();
@@ -136,7 +136,7 @@ async fn w17_the_url_is_the_same_in_each_retry_and_another_after_a_resend() {
     assert!(matches!(call_back(&world, &tokens[0], APPROVED).await, Err(Refused::Gone(_))), "it was for the flow before");
     call_back(&world, &after, APPROVED).await.unwrap();
     world.work_all(&mut |_| OK).await;
-    assert_eq!(only(&world).await["state"], "delivered");
+    assert_eq!(world.only_delivery().await["state"], "delivered");
 }
 
 #[tokio::test]
@@ -148,13 +148,13 @@ async fn w17_pending_keeps_listening_and_a_run_takes_31_callbacks() {
         call_back(&world, &token, &format!(r#"{{"status": "waits", "number": {number}}}"#)).await.unwrap();
         world.work_all(&mut |_| OK).await;
     }
-    let listening = only(&world).await;
+    let listening = world.only_delivery().await;
     assert_eq!((listening["state"].as_str(), listening["callbacks"].as_array().unwrap().len()), (Some("waiting"), 31));
     let refused = call_back(&world, &token, APPROVED).await.unwrap_err();
     assert!(matches!(refused, Refused::TooMany(_)), "{refused:?}");
     call_back(&world, &token, r#"{"status": "waits", "number": 7}"#).await.unwrap();
     world.pass(SignedDuration::from_hours(2), &mut |_| OK).await;
-    ends(&only(&world).await, "unresolved", "step confirm: no callback came within 3600 s that ended it");
+    ends(&world.only_delivery().await, "unresolved", "step confirm: no callback came within 3600 s that ended it");
     assert_eq!(paths(&world.arrivals), ["create"]);
 }
 
@@ -162,15 +162,15 @@ async fn w17_pending_keeps_listening_and_a_run_takes_31_callbacks() {
 async fn w17_what_follows_if_nothing_comes() {
     let mut world = begun(confirmed(listens())).await;
     world.pass(SignedDuration::from_mins(59), &mut |_| OK).await;
-    assert_eq!(only(&world).await["state"], "waiting");
+    assert_eq!(world.only_delivery().await["state"], "waiting");
     world.pass(SignedDuration::from_mins(2), &mut |_| OK).await;
-    ends(&only(&world).await, "expired", "step confirm: no callback came within 3600 s that ended it");
+    ends(&world.only_delivery().await, "expired", "step confirm: no callback came within 3600 s that ended it");
     let mut world = begun(confirmed(with(listens(), json!({"on_timeout": "report"})))).await;
     world.pass(SignedDuration::from_mins(61), &mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["create", "report?amount="]);
     let mut world = begun(confirmed(with(listens(), json!({"on_timeout": "fail"})))).await;
     world.pass(SignedDuration::from_mins(61), &mut |_| OK).await;
-    ends(&only(&world).await, "failed", "step confirm: no callback came within 3600 s that ended it");
+    ends(&world.only_delivery().await, "failed", "step confirm: no callback came within 3600 s that ended it");
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn w17_forged_truncated_and_foreign_tokens_are_refused_and_write_nothing()
     }
     assert_eq!(world.fate().writes(), before);
     world.work_all(&mut |_| OK).await;
-    assert_eq!(only(&world).await["callbacks"].as_array().unwrap().len(), 0);
+    assert_eq!(world.only_delivery().await["callbacks"].as_array().unwrap().len(), 0);
     // The token of another delivery is valid for that delivery.
     world.post(&[sale_of("cnv_2", "chg_9")]).await.unwrap();
     world.work_all(&mut |_| OK).await;
@@ -211,7 +211,7 @@ pub(super) fn sale_of(conversion: &str, change_id: &str) -> Value {
 async fn w13_a_resend_from_a_step_that_waits_for_a_callback_names_the_step_that_gives_its_url() {
     let mut world = begun(confirmed(listens())).await;
     world.pass(SignedDuration::from_mins(61), &mut |_| OK).await;
-    let id = DeliveryId::parse(only(&world).await["id"].as_str().unwrap()).unwrap();
+    let id = DeliveryId::parse(world.only_delivery().await["id"].as_str().unwrap()).unwrap();
     let resend = async |step: &str| {
         let engine = world.engine();
         engine.operator().resend(&Caller::Admin, &id, &json!({"from_step": step})).await.map_err(|refused| refused.to_string())
@@ -224,7 +224,7 @@ async fn w13_a_resend_from_a_step_that_waits_for_a_callback_names_the_step_that_
     assert_eq!(paths(&world.arrivals), ["create", "create"]);
     call_back(&world, &token(&world.arrivals[1]), APPROVED).await.unwrap();
     world.work_all(&mut |_| OK).await;
-    assert_eq!(only(&world).await["state"], "delivered");
+    assert_eq!(world.only_delivery().await["state"], "delivered");
 }
 
 #[tokio::test]
@@ -284,7 +284,7 @@ async fn w17_a_crash_after_the_last_callback_tells_the_end_all_the_same() {
                 call_back(&world, &token, body).await.unwrap();
                 let has_died = survived(&mut world, at, cut).await;
                 crashes += u32::from(has_died);
-                assert_eq!(only(&world).await["state"], state, "{cut:?} {at}");
+                assert_eq!(world.only_delivery().await["state"], state, "{cut:?} {at}");
                 let published = world.store().published(None, 1_000).unwrap();
                 let ids = published.iter().map(|event| event.detail["event_id"].to_string());
                 assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), kinds, "{cut:?} {at} {state}");
@@ -316,7 +316,7 @@ async fn w17_what_is_no_secret_is_told_as_it_is() {
         (Some("trx_1"), Some("trx_1")),
         "{told:?}"
     );
-    let shown = only(&world).await.to_string();
+    let shown = world.only_delivery().await.to_string();
     assert!(!shown.contains("t0p-s3cr3t-value"), "{shown}");
     assert!(shown.contains("ref=trx_1"), "{shown}");
 }
@@ -351,7 +351,7 @@ async fn w17_a_crash_at_any_write_loses_no_callback_and_reads_none_twice() {
             call_back(&world, &token, APPROVED).await.unwrap();
             let has_died = survived(&mut world, at, cut).await;
             crashes += u32::from(has_died);
-            let delivery = only(&world).await;
+            let delivery = world.only_delivery().await;
             assert_eq!(delivery["state"], "delivered", "{cut:?} {at}: {delivery}");
             let verdicts: Vec<_> = delivery["callbacks"].as_array().unwrap().iter().map(|one| one["verdict"].as_str()).collect();
             assert_eq!(verdicts, [Some("pending"), Some("delivered")], "{cut:?} {at}");

@@ -38,7 +38,7 @@ async fn w20_each_emit_is_published_once_whatever_follows_it() {
     assert_eq!(paths(&world.arrivals), ["one", "one", "two"]);
     let events = emitted(&world);
     assert_eq!(names(&events), ["Before", "Large Sale", "After the wait", "Last"]);
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     assert_eq!(delivery["state"], "delivered", "{delivery}");
     let mut large = events[1].clone();
     let id = large.as_object_mut().unwrap().remove("event_id").unwrap();
@@ -67,8 +67,8 @@ async fn w20_a_flow_that_ends_before_a_request_or_by_fail_publishes_too_and_a_re
     ]);
     let mut world = begun(flow(steps)).await;
     world.work_all(&mut |_| OK).await;
-    assert_eq!((names(&emitted(&world)), only(&world).await["state"].as_str()), (vec!["Skipped"], Some("failed")));
-    let id = DeliveryId::parse(only(&world).await["id"].as_str().unwrap()).unwrap();
+    assert_eq!((names(&emitted(&world)), world.only_delivery().await["state"].as_str()), (vec!["Skipped"], Some("failed")));
+    let id = DeliveryId::parse(world.only_delivery().await["id"].as_str().unwrap()).unwrap();
     world.pass(SignedDuration::from_secs(5), &mut |_| OK).await;
     world.engine().operator().resend(&Caller::Admin, &id, &json!({})).await.unwrap();
     world.work_all(&mut |_| OK).await;

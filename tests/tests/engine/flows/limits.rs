@@ -38,7 +38,7 @@ async fn w2_31_requests_of_a_step_are_the_most_whichever_way_it_loops() {
         let mut world = begun(flow(steps)).await;
         world.pass(SignedDuration::from_hours(3), &mut |_| reply).await;
         assert_eq!(world.arrivals.len(), 31, "{how}");
-        let delivery = only(&world).await;
+        let delivery = world.only_delivery().await;
         assert!(matches!(delivery["state"].as_str(), Some("exhausted" | "unresolved")), "{how}: {delivery}");
         let reason = delivery["reason"].as_str().unwrap();
         assert!(reason.starts_with("step "), "{how}: {reason}");
@@ -55,7 +55,7 @@ async fn w2_max_runs_4_begins_no_fifth_run() {
         let counted: Vec<String> = (1..=expected).map(|run| run.to_string()).collect();
         assert_eq!(runs, counted);
         let times = if max_runs == 1 { "1 time".to_owned() } else { format!("{max_runs} times") };
-        ends(&only(&world).await, "exhausted", &format!("step ask: it has run {times}, as often as max_runs says"));
+        ends(&world.only_delivery().await, "exhausted", &format!("step ask: it has run {times}, as often as max_runs says"));
     }
 }
 
@@ -67,7 +67,7 @@ async fn w2_a_flow_sends_100_requests_at_most() {
     let mut world = begun(flow(steps.into())).await;
     world.pass(SignedDuration::from_hours(3), &mut |_| OK).await;
     assert_eq!(world.arrivals.len(), 100);
-    assert_eq!(only(&world).await["state"], "exhausted");
+    assert_eq!(world.only_delivery().await["state"], "exhausted");
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn w2_a_flow_lasts_120_days_at_most() {
     let mut world = begun(flow(steps)).await;
     world.pass(SignedDuration::from_hours(24 * 121), &mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["one"]);
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     ends(&delivery, "expired", "the flow lasted 120 days");
     assert_eq!(delivery["ended_at"].as_str().map(|at| &at[..10]), Some("2027-03-22"));
 }

@@ -159,12 +159,12 @@ async fn f2_a_response_that_sets_too_much_fails_the_flow_and_is_left_out_elsewhe
     ] {
         let mut world = begun(flow(json!([with(call("one", "one"), json!({"answer": set(count)})), call("two", "two")]))).await;
         world.work_all(&mut |_| Reply::Body(200, body)).await;
-        ends(&only(&world).await, state, reason);
+        ends(&world.only_delivery().await, state, reason);
     }
     let rule = json!({"name": "plain", "request": {"url": url("one")}, "answer": set(5)});
     let mut world = begun(rule).await;
     world.work_all(&mut |_| Reply::Body(200, body)).await;
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     ends(&delivery, "delivered", "delivered: status 200, answer rule 1");
     let note = "the variables of the delivery are longer than 32768 bytes; left out";
     assert_eq!(delivery["log"][0]["error"], note);

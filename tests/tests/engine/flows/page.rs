@@ -5,7 +5,7 @@ use tracking_core::{caller::Caller, json, json::Value};
 use tracking_engine::IncomingRequest;
 use tracking_tests::world::{Arrival, Reply, World};
 
-use crate::flows::{begun, ends, only, sale};
+use crate::flows::{begun, ends, sale};
 
 /// The response of all receivers of the page; each step reads the part that it needs.
 const BODY: Reply = Reply::Body(
@@ -59,7 +59,7 @@ async fn every_flow_of_the_page_sends_what_the_page_says() {
         hears(&world).await;
         world.pass(SignedDuration::from_hours(72), &mut |_| BODY).await;
         assert_eq!(urls(&world), expected, "{}", rule["name"]);
-        assert_eq!(only(&world).await["state"], "delivered", "{}", rule["name"]);
+        assert_eq!(world.only_delivery().await["state"], "delivered", "{}", rule["name"]);
     }
 }
 
@@ -76,7 +76,7 @@ const PAYMENT: &str = r#"{"order": {"ref": "X-77", "total": "2000"}}"#;
 
 /// Sends the callback or the webhook that the page's delivery waits for, if it waits for one.
 async fn hears(world: &World) {
-    let delivery = only(world).await;
+    let delivery = world.only_delivery().await;
     let sent = |headers: &[(&str, &str)], body: &str| {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         IncomingRequest { method: "POST".to_owned(), query: String::new(), headers, body: body.as_bytes().to_vec() }
@@ -105,10 +105,10 @@ async fn w1_the_page_s_branches_end_small_and_refused_sales() {
     let small = Reply::Body(200, r#"{"status": "approved", "amount": "1000"}"#);
     let world = played("Report large sales", 1, &mut |_| small).await;
     assert_eq!(urls(&world), asked);
-    ends(&only(&world).await, "delivered", "the flow has ended");
+    ends(&world.only_delivery().await, "delivered", "the flow has ended");
     let world = played("Report large sales", 1, &mut |_| Reply::Body(200, r#"{"status": "rejected"}"#)).await;
     assert_eq!(urls(&world), asked);
-    ends(&only(&world).await, "failed", "step refused: the bank refused lead X-77");
+    ends(&world.only_delivery().await, "failed", "step refused: the bank refused lead X-77");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn l2_the_page_s_30_days_are_30_days() {
     assert_eq!(world.arrivals.len(), 32, "one creates, 31 ask");
     let lasted = world.arrivals[31].at.duration_since(world.arrivals[1].at).as_hours();
     assert!((720..=920).contains(&lasted), "{lasted} h");
-    ends(&only(&world).await, "failed", "step silent: the network has not decided within 30 days");
+    ends(&world.only_delivery().await, "failed", "step silent: the network has not decided within 30 days");
 }
 
 #[tokio::test]
@@ -128,5 +128,5 @@ async fn w5_the_page_s_login_is_repeated_for_every_query_once_the_token_has_expi
     // A wait is an hour, plus or minus a tenth, and the token lives 59 minutes.
     assert_eq!(world.arrivals.len() - logins, 31);
     assert!((20..=31).contains(&logins), "{logins}");
-    assert_eq!(only(&world).await["state"], "unresolved");
+    assert_eq!(world.only_delivery().await["state"], "unresolved");
 }

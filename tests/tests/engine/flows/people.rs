@@ -13,12 +13,12 @@ async fn resting() -> World {
 }
 
 async fn patch(world: &World, patch: Value) {
-    let id = only(world).await["tracking_api_id"].as_str().unwrap().parse().unwrap();
+    let id = world.only_delivery().await["tracking_api_id"].as_str().unwrap().parse().unwrap();
     world.engine().writer().patch_rule(&Caller::Admin, &id, &patch, None).await.unwrap();
 }
 
 async fn delivery_id(world: &World) -> DeliveryId {
-    DeliveryId::parse(only(world).await["id"].as_str().unwrap()).unwrap()
+    DeliveryId::parse(world.only_delivery().await["id"].as_str().unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -50,10 +50,10 @@ async fn w12_a_step_that_is_gone_or_of_another_kind_fails_the_delivery() {
         patch(&world, json!({"steps": steps})).await;
         world.pass(SignedDuration::from_mins(11), &mut |_| OK).await;
         assert_eq!(paths(&world.arrivals), ["one"]);
-        ends(&only(&world).await, "failed", reason);
+        ends(&world.only_delivery().await, "failed", reason);
         world.engine().operator().resend(&Caller::Admin, &delivery_id(&world).await, &json!({})).await.unwrap();
         world.pass(MINUTE, &mut |_| OK).await;
-        assert_eq!(only(&world).await["state"], "delivered", "a resend begins anew");
+        assert_eq!(world.only_delivery().await["state"], "delivered", "a resend begins anew");
     }
 }
 
@@ -75,7 +75,7 @@ async fn w13_a_resend_of_a_flow_that_waits_ends_the_wait() {
     world.engine().operator().resend(&Caller::Admin, &delivery_id(&world).await, &json!({})).await.unwrap();
     world.pass(MINUTE, &mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["one", "two"]);
-    ends(&only(&world).await, "delivered", "delivered: status 200");
+    ends(&world.only_delivery().await, "delivered", "delivered: status 200");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn w13_a_resend_from_a_step_has_its_variables_as_they_stood_and_a_new_budg
     let mut down =
         |arrival: &Arrival| if arrival.url.contains("two") { Reply::Says(503, "down") } else { Reply::Says(200, "L-17") };
     world.pass(MINUTE, &mut down).await;
-    let exhausted = only(&world).await;
+    let exhausted = world.only_delivery().await;
     ends(&exhausted, "exhausted", "step two: no more retries after 2 attempts; the last: retry: status 503");
     assert!(!exhausted.to_string().contains("s-L-17"), "a secret variable is masked: {exhausted}");
     world.engine().operator().resend(&Caller::Admin, &delivery_id(&world).await, &json!({"from_step": "two"})).await.unwrap();
@@ -105,19 +105,22 @@ async fn w13_cancelling_switching_off_and_pausing_let_no_step_begin() {
     let mut world = resting().await;
     world.engine().operator().cancel(&Caller::Admin, &delivery_id(&world).await).await.unwrap();
     world.pass(SignedDuration::from_mins(11), &mut |_| OK).await;
-    ends(&only(&world).await, "cancelled", "stopped by a person");
+    ends(&world.only_delivery().await, "cancelled", "stopped by a person");
     assert_eq!(paths(&world.arrivals), ["one"]);
 
     let mut world = resting().await;
     patch(&world, json!({"active": false})).await;
     world.pass(SignedDuration::from_mins(11), &mut |_| OK).await;
-    ends(&only(&world).await, "cancelled", "the Tracking API was switched off or deleted");
+    ends(&world.only_delivery().await, "cancelled", "the Tracking API was switched off or deleted");
     assert_eq!(paths(&world.arrivals), ["one"]);
 
     let mut world = resting().await;
     patch(&world, json!({"pause": true})).await;
     world.pass(SignedDuration::from_mins(30), &mut |_| OK).await;
-    assert_eq!((paths(&world.arrivals), only(&world).await["state"].as_str()), (vec!["one".to_owned()], Some("waiting")));
+    assert_eq!(
+        (paths(&world.arrivals), world.only_delivery().await["state"].as_str()),
+        (vec!["one".to_owned()], Some("waiting"))
+    );
     patch(&world, json!({"pause": false})).await;
     world.pass(SignedDuration::from_mins(10), &mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["one", "two"], "the wait ended meanwhile");

@@ -4,7 +4,6 @@
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     caller::Caller,
-    delivery::DeliveryId,
     json,
     json::Value,
     presets::{ExampleRequest, ExampleStep, Kind, Preset, all},
@@ -102,20 +101,14 @@ fn is_callback(step: &ExampleStep) -> bool {
 
 /// Everything that was read, requests and callbacks, each as its step and its verdict.
 async fn judged(world: &World) -> Vec<(String, String)> {
-    let log = world.log(&DeliveryFilter::default()).await;
-    let id = DeliveryId::parse(log[0]["id"].as_str().unwrap()).unwrap();
-    let delivery = world.engine().log().delivery(&Caller::Admin, &id).await.unwrap();
+    let delivery = world.only_delivery().await;
     let all = ["log", "callbacks"].into_iter().flat_map(|key| delivery[key].as_array().unwrap().clone());
     all.map(|one| (one["step"].as_str().unwrap().to_owned(), one["verdict"].as_str().unwrap().to_owned())).collect()
 }
 
 /// The attempts of the log, oldest first.
 async fn attempts(world: &World) -> Vec<Value> {
-    let log = world.log(&DeliveryFilter::default()).await;
-    assert_eq!(log.len(), 1, "{log:?}");
-    let id = DeliveryId::parse(log[0]["id"].as_str().unwrap()).unwrap();
-    let delivery = world.engine().log().delivery(&Caller::Admin, &id).await.unwrap();
-    delivery["log"].as_array().unwrap().clone()
+    world.only_delivery().await["log"].as_array().unwrap().clone()
 }
 
 /// Runs the example of a preset to its end; a request after its last one gets no response.

@@ -16,7 +16,7 @@ async fn w7_requests_name_step_and_run_in_headers_and_in_the_id_of_a_signature()
         })
         .await;
     assert_eq!(paths(&world.arrivals), ["one?n=1&m=1", "two?n=2&m=1", "two?n=3&m=2"]);
-    let id = only(&world).await["id"].as_str().unwrap().to_owned();
+    let id = world.only_delivery().await["id"].as_str().unwrap().to_owned();
     for (arrival, step) in world.arrivals.iter().zip(["one", "two", "two"]) {
         let told =
             ["Tracking-Delivery-Id", "Tracking-Step", "Tracking-Run", "webhook-id"].map(|name| header(arrival, name).to_owned());
@@ -51,7 +51,7 @@ async fn w8_what_holds_a_secret_variable_is_in_no_reason_event_or_log() {
     world.pass(SignedDuration::from_mins(5), &mut |_| body).await;
     let echo = "it%20is%20t-o-k-e-n";
     assert_eq!(paths(&world.arrivals)[1], format!("two?t=t-o-k-e-n&e={echo}&c={echo}&l={echo}&s={echo}"));
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     ends(&delivery, "failed", "step over: over: ***, ***");
     assert!(!delivery.to_string().contains("t-o-k-e-n"), "{delivery}");
     let published = format!("{:?}", world.store().published(None, 100).unwrap());
@@ -75,7 +75,7 @@ async fn w16_each_request_s_events_have_their_own_event_id_and_a_repeat_has_the_
     again.redelivered = true;
     world.work(&again, &mut |_| OK).await.unwrap();
     world.work_all(&mut |_| OK).await;
-    let id = DeliveryId::parse(only(&world).await["id"].as_str().unwrap()).unwrap();
+    let id = DeliveryId::parse(world.only_delivery().await["id"].as_str().unwrap()).unwrap();
     world.engine().operator().resend(&Caller::Admin, &id, &json!({"force": true})).await.unwrap();
     world.clock.pass(SignedDuration::from_secs(1));
     world.work_all(&mut |_| OK).await;
@@ -87,7 +87,12 @@ async fn w16_each_request_s_events_have_their_own_event_id_and_a_repeat_has_the_
     events.sort();
     events.dedup();
     let attempts: Vec<u64> = events.iter().map(|(attempt, _)| *attempt).collect();
-    assert_eq!(attempts, [1, 2, 3, 4], "one id for each request, the resend's included: {published:?} {:?}", only(&world).await);
+    assert_eq!(
+        attempts,
+        [1, 2, 3, 4],
+        "one id for each request, the resend's included: {published:?} {:?}",
+        world.only_delivery().await
+    );
     let ids: std::collections::BTreeSet<&String> = events.iter().map(|(_, id)| id).collect();
     assert_eq!(ids.len(), 4);
     assert!(ids.iter().all(|id| id.starts_with("evt_")), "{ids:?}");

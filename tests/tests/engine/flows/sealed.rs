@@ -38,7 +38,7 @@ async fn waiting(rule: Value, change: &str) -> (World, Item) {
 }
 
 async fn row(world: &World) -> Item {
-    let id = only(world).await["id"].as_str().unwrap().to_owned();
+    let id = world.only_delivery().await["id"].as_str().unwrap().to_owned();
     let key = Key::new(format!("C#{}", &id[4..20]), format!("D#{id}"));
     world.engine().backend().get(&[key]).await.unwrap().remove(0).unwrap()
 }
@@ -62,7 +62,7 @@ async fn w8_secret_variables_are_sealed_in_the_row_of_their_delivery() {
         assert!(data["sealed"].as_str().unwrap().starts_with("2:"), "{data}");
         world.pass(SignedDuration::from_mins(5), &mut |_| OK).await;
         assert_eq!(paths(&world.arrivals[1..]), ["two?s=s-e-s-s-i-o-n&id=L-17"]);
-        assert_eq!(only(&world).await["state"], "delivered");
+        assert_eq!(world.only_delivery().await["state"], "delivered");
     }
 }
 

@@ -23,7 +23,7 @@ fn ordered(verify: bool) -> Value {
 }
 
 async fn webhook_of(world: &World) -> String {
-    let delivery = only(world).await;
+    let delivery = world.only_delivery().await;
     let rule = delivery["tracking_api_id"].as_str().unwrap().parse().unwrap();
     let view = world.engine().rules().rule(&Caller::Admin, &rule).await.unwrap();
     view.resource["webhook_id"].as_str().unwrap().to_owned()
@@ -45,12 +45,12 @@ async fn w18_a_webhook_goes_to_the_delivery_that_waits_for_its_value() {
     assert_eq!(take(&webhook, PAID).await, Ok(1));
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["create", "report?amount=3.20"]);
-    assert_eq!(only(&world).await["state"], "delivered");
+    assert_eq!(world.only_delivery().await["state"], "delivered");
     let take = async |id: &str, body: &str| world.send_webhook(id, sent(body)).await;
     assert_eq!(take(&webhook, PAID).await, Ok(1), "the same again gets the same answer");
     assert_eq!(take(&webhook, r#"{"order": "X-77", "amount": "4"}"#).await, Err(Refused::NotFound), "nobody waits any more");
     world.pass(SignedDuration::from_hours(73), &mut |_| OK).await;
-    assert_eq!((paths(&world.arrivals).len(), only(&world).await["callbacks"].as_array().unwrap().len()), (2, 1));
+    assert_eq!((paths(&world.arrivals).len(), world.only_delivery().await["callbacks"].as_array().unwrap().len()), (2, 1));
 }
 
 #[tokio::test]
@@ -85,12 +85,12 @@ async fn w18_a_resend_of_a_flow_that_begins_by_listening_waits_for_a_new_webhook
     let webhook = webhook_of(&world).await;
     assert_eq!(world.send_webhook(&webhook, sent(PAID)).await, Ok(1));
     world.work_all(&mut |_| OK).await;
-    let delivery = only(&world).await;
+    let delivery = world.only_delivery().await;
     ends(&delivery, "failed", "step paid: failed: a webhook");
     let id = DeliveryId::parse(delivery["id"].as_str().unwrap()).unwrap();
     world.engine().operator().resend(&Caller::Admin, &id, &json!({})).await.unwrap();
     world.work_all(&mut |_| OK).await;
-    assert_eq!(only(&world).await["state"], "waiting", "what the flow before has heard is not heard again");
+    assert_eq!(world.only_delivery().await["state"], "waiting", "what the flow before has heard is not heard again");
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn w18_verify_takes_only_what_is_signed() {
         assert_eq!(refused, Err(Refused::Unproven), "{wrong}");
     }
     assert_eq!(world.send_webhook(&webhook, sent(PAID)).await, Err(Refused::Unproven));
-    assert_eq!(only(&world).await["callbacks"].as_array().unwrap().len(), 0);
+    assert_eq!(world.only_delivery().await["callbacks"].as_array().unwrap().len(), 0);
     assert_eq!(world.send_webhook(&webhook, signed(SIGNATURE)).await, Ok(1));
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), ["create", "report?amount=3.20"]);
@@ -190,7 +190,7 @@ async fn w18_a_new_webhook_id_ends_the_old_one() {
     let mut world = begun(ordered(false)).await;
     world.work_all(&mut |_| OK).await;
     let old = webhook_of(&world).await;
-    let rule = only(&world).await["tracking_api_id"].as_str().unwrap().parse().unwrap();
+    let rule = world.only_delivery().await["tracking_api_id"].as_str().unwrap().parse().unwrap();
     let view = world.engine().writer().renew_webhook(&Caller::Admin, &rule, None).await.unwrap();
     let new = view.resource["webhook_id"].as_str().unwrap().to_owned();
     assert_ne!(old, new);
@@ -204,7 +204,7 @@ async fn w18_a_delivery_without_a_value_to_wait_for_fails() {
     rule["steps"][1]["listen"]["match"]["waiting"] = json!("{query.none}");
     let mut world = begun(rule).await;
     world.work_all(&mut |_| OK).await;
-    ends(&only(&world).await, "failed", "step paid: match: waiting gave no value of 1 to 1024 bytes");
+    ends(&world.only_delivery().await, "failed", "step paid: match: waiting gave no value of 1 to 1024 bytes");
 }
 
 #[tokio::test]
@@ -223,5 +223,5 @@ async fn w18_without_the_secret_s_value_no_proof_counts() {
     let forged = IncomingRequest { headers, ..sent(PAID) };
     let refused = world.send_webhook(&webhook, forged).await.unwrap_err();
     assert!(matches!(refused, Refused::Unavailable(_)), "{refused:?}");
-    assert_eq!(only(&world).await["callbacks"].as_array().unwrap().len(), 0);
+    assert_eq!(world.only_delivery().await["callbacks"].as_array().unwrap().len(), 0);
 }
