@@ -10,7 +10,7 @@ const INSTALLERS: &[&str] = &["pip install", "pip3 install", "pip download", "pi
 /// Commands that install Python packages and can't check them against hashes.
 const INSTALLERS_WITHOUT_HASHES: &[&str] = &["pipx install", "pipx run", "easy_install", "uvx ", "uv tool "];
 /// Commands that readers type, on machines of their own: file and command.
-const TYPED_BY_READERS: &[(&str, &str)] = &[("README.md", "`pip install aws-sam-cli cargo-lambda`")];
+const TYPED_BY_READERS: &[(&str, &str)] = &[("docs/deploy-on-aws.md", "`pip install aws-sam-cli cargo-lambda`")];
 
 /// Returns the faults of a file's installations of Python packages.
 fn installs_without_hashes(file: &File) -> Vec<String> {

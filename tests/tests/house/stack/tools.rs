@@ -81,7 +81,7 @@ fn the_outputs_are_described_and_lead_to_what_there_is() {
 
 #[test]
 fn the_guide_names_every_parameter_and_every_output() {
-    let guide = fs::read_to_string(root().join("docs/operate.md")).unwrap();
+    let guide = fs::read_to_string(root().join("docs/deploy-on-aws.md")).unwrap();
     let stack = stack();
     let named = |part: &str| stack.main[part].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let missing: Vec<String> = [named("Parameters"), named("Outputs")]
@@ -89,5 +89,5 @@ fn the_guide_names_every_parameter_and_every_output() {
         .into_iter()
         .filter(|name| !guide.contains(&format!("`{name}`")))
         .collect();
-    assert_eq!(missing, Vec::<String>::new(), "docs/operate.md does not name them");
+    assert_eq!(missing, Vec::<String>::new(), "docs/deploy-on-aws.md does not name them");
 }

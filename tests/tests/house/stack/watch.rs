@@ -79,7 +79,7 @@ fn functions(stack: &Stack, faults: &mut Faults) {
 
 /// Checks that each alarm notifies, has a name of its own and a paragraph in the guide, and that its metric is really written.
 fn alarms(stack: &Stack, faults: &mut Faults) {
-    let guide = text("docs/operate.md");
+    let guide = text("docs/operate-on-aws.md");
     let written = metrics();
     let mut names = BTreeSet::new();
     for (id, alarm) in of(&stack.watch, "AWS::CloudWatch::Alarm") {
@@ -89,7 +89,7 @@ fn alarms(stack: &Stack, faults: &mut Faults) {
             continue;
         };
         faults.unless(names.insert(name), format!("two alarms are named {name}"));
-        faults.unless(guide.contains(&format!("\n### {name}\n")), format!("docs/operate.md does not say what to do on {name}"));
+        faults.unless(guide.contains(&format!("\n### {name}\n")), format!("docs/operate-on-aws.md has no section {name}"));
         for way in ["AlarmActions", "OKActions"] {
             faults.unless(alarm[way].to_string().contains("AlarmTopic"), format!("{name}: {way} tells nobody"));
         }
