@@ -127,8 +127,8 @@ async fn load(poster: Arc<Poster>, arrived: Arrived, name: &'static str, count: 
         sleep(Duration::from_millis(20)).await;
     }
     let arrived = lock(&arrived);
-    let timed = events.iter().enumerate().filter_map(|(number, (id, at))| Some((number, *arrived.get(id)? - *at)));
-    let mut slowest: Vec<(usize, Duration)> = timed.collect();
+    let postbacks = events.iter().enumerate().filter_map(|(number, (id, at))| Some((number, *arrived.get(id)? - *at)));
+    let mut slowest: Vec<(usize, Duration)> = postbacks.collect();
     slowest.sort_unstable_by_key(|(_, time)| *time);
     let times = slowest.iter().map(|(_, time)| *time).collect();
     slowest.drain(..slowest.len().saturating_sub(SLOWEST));
