@@ -113,14 +113,9 @@ async fn a_message_that_is_sent_while_it_rests_wakes_it() {
         async move { received.lock().unwrap().take().unwrap().send(()).unwrap() }
     };
     let shutdown = async { shutdown.await.unwrap() };
-    let working = worker::work(
-        store.clone(),
-        Limits::default(),
-        || at(0),
-        Stop { asked: shutdown, grace: GRACE },
-        &Handle::current(),
-        handle,
-    );
+    let costly = Handle::current();
+    let working =
+        worker::work(store.clone(), Limits::default(), || at(0), Stop { asked: shutdown, grace: GRACE }, &costly, handle);
     let sending = async {
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -200,6 +195,7 @@ async fn f3_messages_of_a_costly_owner_are_worked_by_other_threads() {
 }
 
 /// Keeps the processor busy.
+#[expect(clippy::disallowed_methods, reason = "processor time passes as the machine's clock does")]
 fn busy_for(time: Duration) {
     let begun = std::time::Instant::now();
     while begun.elapsed() < time {
