@@ -105,8 +105,7 @@ async fn noting(name: &'static str, arrivals: &Arc<Mutex<Vec<&'static str>>>) ->
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p5_a_receiver_that_hangs_holds_up_no_other() {
     let arrivals: Arc<Mutex<Vec<&str>>> = Arc::default();
-    let hanging = noting("hanging", &arrivals).await;
-    let healthy = noting("healthy", &arrivals).await;
+    let (hanging, healthy) = (noting("hanging", &arrivals).await, noting("healthy", &arrivals).await);
 
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
