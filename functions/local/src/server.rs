@@ -238,7 +238,8 @@ struct Sends {
     slow: usize,
 }
 
-/// Works the queues, those of costly owners on the threads of `costly`. When the server has to stop, deliveries in line behind a running send are not sent any more.
+/// Works the queues, the messages of costly owners on the threads of `costly`. When the server has to stop, deliveries in line behind a
+/// running send are not sent any more.
 async fn send(work: Work, sender: Sender, sends: Sends, costly: Handle, stopped: watch::Receiver<bool>) {
     let Work { store, engine, clock } = work;
     let stops = {

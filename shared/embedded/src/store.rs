@@ -91,10 +91,9 @@ impl Store {
     }
 
     /// Returns messages that are out, each with the owner whom its group names.
-    pub(crate) fn with_owners(&self, messages: Vec<Received>) -> Vec<(Received, Option<Box<str>>)> {
+    pub(crate) fn with_owners(&self, messages: Vec<Received>) -> Vec<(Option<Box<str>>, Received)> {
         let lanes = write::lock(&self.inner.lanes);
-        let owned = |message: Received| (lanes.owner_of(&message.receipt), message);
-        messages.into_iter().map(owned).map(|(owner, message)| (message, owner)).collect()
+        messages.into_iter().map(|message| (lanes.owner_of(&message.receipt), message)).collect()
     }
 
     /// Resolves when there may be more to receive since it last resolved: a message was sent, acked or handed back. For one loop. A change

@@ -128,7 +128,7 @@ impl Running {
 /// measured alone.
 fn apart(store: &Store, messages: Vec<Received>) -> Vec<(Option<Box<str>>, Vec<Received>)> {
     let mut batches: Vec<(Lane, Option<Box<str>>, Vec<Received>)> = Vec::new();
-    for (message, owner) in store.with_owners(messages) {
+    for (owner, message) in store.with_owners(messages) {
         let lane = message.receipt.lane;
         match batches.iter_mut().find(|(of, whose, _)| *of == lane && *whose == owner) {
             Some((.., batch)) => batch.push(message),

@@ -52,7 +52,7 @@ fn w2_w3_w4_w17_w19_hold_over_histories_of_flows_with_crashes_callbacks_and_chan
     play_all(1_000, 100, &FLOWS_HAD);
 }
 
-/// Plays so many histories in which so many percent of the rules are flows; of 750 and more all of this must have happened.
+/// Plays so many histories in which so many percent of the rules are flows; of 1 000 and more all of this must have happened.
 #[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a person chooses what is played, and sees what happened")]
 fn play_all(usual: u64, flows: u64, happened: &[&str]) {
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());

@@ -105,6 +105,7 @@ impl Open {
         for connection in self.connections.values() {
             *counts.entry(connection.caller.number()).or_default() += 1;
         }
+        // A connection that has another caller since it was counted comes last.
         let rank = |connection: &Activity| {
             let of_caller = counts.get(&connection.caller.number()).copied().unwrap_or_default();
             Some((Reverse(of_caller), since(connection)?))

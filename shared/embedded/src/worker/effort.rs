@@ -17,8 +17,8 @@ const USUAL: i64 = 500;
 const COSTLY: i64 = 20_000;
 /// The most excess that is remembered, in microseconds.
 const MOST: i64 = 200_000;
-/// The excess that is forgiven in a second, in microseconds.
-const FORGIVEN: i64 = 20_000;
+/// An owner is forgiven one part in so many of the time that passes: 20 ms a second.
+const FORGIVEN_OF: i64 = 50;
 /// The number of owners that are remembered; after that all are forgotten.
 const MOST_OWNERS: usize = 10_000;
 
@@ -36,8 +36,8 @@ struct Excess {
 impl Excess {
     /// Returns what is not forgiven yet.
     fn left(self, now: i64) -> i64 {
-        let forgiven = i128::from(now.saturating_sub(self.at).max(0)) * i128::from(FORGIVEN) / 1_000_000;
-        self.amount.saturating_sub(i64::try_from(forgiven).unwrap_or(i64::MAX)).max(0)
+        let passed = now.saturating_sub(self.at).max(0);
+        (self.amount - passed / FORGIVEN_OF).max(0)
     }
 }
 

@@ -28,6 +28,7 @@ const PASSES: usize = 4;
 pub(super) struct Checkpointer {
     nudge: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// `true` once the thread is done and the rest is the writer's.
     rest: Arc<AtomicBool>,
     folded_at: u64,
     bytes: usize,
@@ -38,17 +39,18 @@ impl Checkpointer {
     pub(super) fn start(connection: Connection, data: Option<Arc<File>>) -> std::io::Result<Self> {
         let (nudge, nudges) = sync_channel(1);
         let rest = Arc::<AtomicBool>::default();
-        let left = Arc::clone(&rest);
+        let is_left = Arc::clone(&rest);
         let thread = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
             while nudges.recv().is_ok() {
-                let passes = (0..PASSES).map(|_| {
+                for _ in 0..PASSES {
                     let left = fold(&connection);
                     // A fault of the disk shows again when SQLite syncs the file.
                     let _synced = data.as_ref().map(|data| data.sync_data());
-                    left
-                });
-                passes.take_while(|pages| *pages > REST).for_each(drop);
-                left.store(true, Ordering::Release);
+                    if left <= REST {
+                        break;
+                    }
+                }
+                is_left.store(true, Ordering::Release);
             }
         })?;
         Ok(Self { nudge: Some(nudge), thread: Some(thread), rest, folded_at: 0, bytes: 0 })

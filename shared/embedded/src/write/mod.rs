@@ -96,7 +96,8 @@ pub(crate) struct Writer {
     checkpointer: Checkpointer,
 }
 
-/// Starts the writing thread. `data` is the file that checkpoints sync, if commits must be on disk. The thread ends when every sender of jobs is gone, after the last job.
+/// Starts the writing thread. `data` is the file that checkpoints sync, if commits must be on disk. The thread ends when every sender of
+/// jobs is gone, after the last job.
 pub(crate) fn start(
     connection: Connection,
     checkpoints: Connection,

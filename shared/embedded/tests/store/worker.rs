@@ -9,15 +9,16 @@ use std::{
 };
 
 use crate::support::{self, at, fresh, later, send, settle, store};
+use jiff::Timestamp;
 use tokio::{runtime::Handle, sync::oneshot};
 use tracking_embedded::{
-    LaneDepth, Limits,
+    LaneDepth, Limits, Store,
     worker::{self, Stop},
 };
 use tracking_engine::backend::{Lane, Received, Settle};
 
 /// A clock that advances by a second at each reading.
-fn ticking() -> impl Fn() -> jiff::Timestamp {
+fn ticking() -> impl Fn() -> Timestamp {
     let seconds = AtomicI64::new(0);
     move || at(seconds.fetch_add(1, Ordering::Relaxed))
 }
@@ -28,6 +29,19 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Works the queue until `shutdown` gets its word.
+async fn work<Fut: Future<Output = ()> + Send + 'static>(
+    store: &Store,
+    clock: impl Fn() -> Timestamp,
+    shutdown: oneshot::Receiver<()>,
+    grace: Duration,
+    costly: &Handle,
+    handle: impl Fn(Vec<Received>) -> Fut,
+) {
+    let stop = Stop { asked: async { shutdown.await.unwrap() }, grace };
+    worker::work(store.clone(), Limits::default(), clock, stop, costly, handle).await;
+}
 
 #[tokio::test]
 async fn every_message_reaches_a_handler_and_a_batch_is_of_one_lane() {
@@ -51,16 +65,7 @@ async fn every_message_reaches_a_handler_and_a_batch_is_of_one_lane() {
             }
         }
     };
-    let shutdown = async { shutdown.await.unwrap() };
-    soon(worker::work(
-        store.clone(),
-        Limits::default(),
-        ticking(),
-        Stop { asked: shutdown, grace: GRACE },
-        &Handle::current(),
-        handle,
-    ))
-    .await;
+    soon(work(&store, ticking(), shutdown, GRACE, &Handle::current(), handle)).await;
     let depth = store.depth().unwrap();
     assert_eq!((depth.delivery, depth.retry), (LaneDepth::default(), LaneDepth::default()));
 }
@@ -89,16 +94,7 @@ async fn what_a_handler_leaves_or_panics_on_comes_again() {
             }
         }
     };
-    let shutdown = async { shutdown.await.unwrap() };
-    soon(worker::work(
-        store.clone(),
-        Limits::default(),
-        ticking(),
-        Stop { asked: shutdown, grace: GRACE },
-        &Handle::current(),
-        handle,
-    ))
-    .await;
+    soon(work(&store, ticking(), shutdown, GRACE, &Handle::current(), handle)).await;
     assert_eq!(*tokens.lock().unwrap(), ["1-1-1", "1-1-2", "1-1-3"]);
     assert_eq!(store.depth().unwrap().delivery, LaneDepth::default());
 }
@@ -112,10 +108,8 @@ async fn a_message_that_is_sent_while_it_rests_wakes_it() {
         let received = Arc::clone(&received);
         async move { received.lock().unwrap().take().unwrap().send(()).unwrap() }
     };
-    let shutdown = async { shutdown.await.unwrap() };
     let costly = Handle::current();
-    let working =
-        worker::work(store.clone(), Limits::default(), || at(0), Stop { asked: shutdown, grace: GRACE }, &costly, handle);
+    let working = work(&store, || at(0), shutdown, GRACE, &costly, handle);
     let sending = async {
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -138,16 +132,7 @@ async fn a_handler_that_hangs_is_ended_after_the_grace_period() {
             std::future::pending::<()>().await;
         }
     };
-    let shutdown = async { shutdown.await.unwrap() };
-    soon(worker::work(
-        store.clone(),
-        Limits::default(),
-        ticking(),
-        Stop { asked: shutdown, grace: Duration::from_millis(10) },
-        &Handle::current(),
-        handle,
-    ))
-    .await;
+    soon(work(&store, ticking(), shutdown, Duration::from_millis(10), &Handle::current(), handle)).await;
     assert_eq!(store.depth().unwrap().delivery, LaneDepth { ready: 0, waiting: 1, in_flight: 0 }, "it was handed back");
 }
 
@@ -185,8 +170,7 @@ async fn f3_messages_of_a_costly_owner_are_worked_by_other_threads() {
             }
         }
     };
-    let stop = Stop { asked: async { shutdown.await.unwrap() }, grace: GRACE };
-    soon(worker::work(store.clone(), Limits::default(), || at(0), stop, costly.handle(), handle)).await;
+    soon(work(&store, || at(0), shutdown, GRACE, costly.handle(), handle)).await;
     let mut rounds = rounds.lock().unwrap().clone();
     rounds[1..].sort();
     let expected = [("dear", false), ("dear", true), ("other", false)].map(|(body, is_apart)| (body.to_owned(), is_apart));

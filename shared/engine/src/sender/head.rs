@@ -64,6 +64,7 @@ pub(super) struct Head {
     length: Length,
     line: Line,
     part: Part,
+    /// The bytes of all heads since the request.
     bytes: usize,
 }
 
