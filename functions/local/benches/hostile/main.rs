@@ -71,15 +71,16 @@ async fn bench() -> ExitCode {
 async fn attack(server: &Arc<Server>, victim: &Victim, only: Vec<&'static str>) -> bool {
     let hostile = Arc::new(Attacker::prepare(server).await);
     victim.load("warm", WARM_UP, EVERY).await;
+    let before = server.written();
     let quiet = victim.load("quiet", QUIET_EVENTS, EVERY).await;
-    let rested = server.memory();
-    report("quiet", &quiet, rested);
+    let (rested, between) = (server.memory(), server.written());
+    report("quiet", &quiet, rested, between - before);
     let attacks = tokio::spawn(Arc::clone(&hostile).run(now() + ATTACK, only));
     let events = usize::try_from(ATTACK.as_millis() / EVERY.as_millis()).expect("a small number");
     let attacked = victim.load("attacked", events, EVERY).await;
     attacks.await.expect("the attacks don't panic");
     let peak = server.memory();
-    report("under attack", &attacked, peak);
+    report("under attack", &attacked, peak, server.written() - between);
     say("answers to the attacker:");
     for (attack, outcomes) in hostile.outcomes() {
         say(&format!("  {attack}: {}", in_words(&outcomes)));
@@ -102,10 +103,10 @@ fn only() -> Option<Vec<&'static str>> {
     Some(only)
 }
 
-fn report(phase: &str, load: &Load, memory: Memory) {
+fn report(phase: &str, load: &Load, memory: Memory, written: u64) {
     say(&format!(
         "{phase}: {} of {} postbacks, p50 {:.2?}, p99 {:.2?}, worst {:.2?}; /healthz worst {:.2?}, {} of {} failed; server: peak {} MiB, of it \
-         anonymous {} MiB",
+         anonymous {} MiB, {} MiB written",
         load.times.len(),
         load.posted,
         load.percentile(50),
@@ -116,6 +117,7 @@ fn report(phase: &str, load: &Load, memory: Memory) {
         load.asked_health,
         memory.peak_kib / 1024,
         memory.anonymous_kib / 1024,
+        written >> 20,
     ));
     let slowest: Vec<String> = load.slowest.iter().map(|(number, time)| format!("{number}: {time:.0?}")).collect();
     say(&format!("  slowest, by the event's number ({EVERY:?} apart): {}", slowest.join(", ")));

@@ -39,6 +39,12 @@ pub(crate) struct Memory {
     pub(crate) anonymous_kib: u64,
 }
 
+/// Reads the bytes that a process wrote to disk since its start.
+fn written(id: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{id}/io")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("write_bytes:"))?.trim().parse().ok()
+}
+
 impl Server {
     pub(crate) fn start() -> Self {
         let private = Permissions::from_mode(0o700);
@@ -76,6 +82,11 @@ impl Server {
             peak_kib: status(self.id, "VmHWM:").expect("the server runs"),
             anonymous_kib: self.anonymous_kib.load(Ordering::Relaxed),
         }
+    }
+
+    /// Returns the bytes that the server wrote to disk since its start; 0 where the system does not count them.
+    pub(crate) fn written(&self) -> u64 {
+        written(self.id).unwrap_or_default()
     }
 
     /// Makes a rule and returns its id.
