@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_a_subject_is_kept_up_to_256_bytes() {
+    fn an_actor_keeps_a_subject_of_at_most_256_bytes() {
         let actor = |subject: &str| Actor::new(Caller::Admin, Some(subject));
         assert_eq!(actor("user-1").subject(), Some("user-1"));
         assert_eq!(actor(&"x".repeat(256)).subject().map(str::len), Some(256));

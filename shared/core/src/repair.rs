@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_a_replay_counts_unless_it_is_told_otherwise() {
+    fn a_replay_only_counts_unless_dry_run_is_false() {
         let replay = Replay::parse(&json!({"from": "2026-11-22T09:00:00Z", "to": "2026-11-22T10:00:00+01:00"}));
         assert_eq!(
             told(&replay.unwrap_err()),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_all_faults_of_a_replay_are_told_at_once() {
+    fn a_replay_reports_all_its_faults_at_once() {
         let faults = Replay::parse(&json!({"from": "yesterday", "states": ["held", 3], "dry_run": "no", "form": 1})).unwrap_err();
         let over = "expected one of delivered, failed, exhausted, unresolved, expired, superseded, cancelled, skipped";
         assert_eq!(
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_a_backfill_needs_its_period() {
+    fn a_backfill_requires_from_and_to() {
         let faults = Backfill::parse(&json!({})).unwrap_err();
         assert_eq!(told(&faults).into_iter().map(|(pointer, _)| pointer).collect::<Vec<_>>(), ["/from", "/to"]);
         let faults = Backfill::parse(&json!([])).unwrap_err();

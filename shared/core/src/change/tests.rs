@@ -24,7 +24,7 @@ fn read(edit: impl FnOnce(&mut Value)) -> Change {
 const GIVE_ID: &str = "missing: give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -";
 
 #[test]
-fn s_the_contracts_example_is_read() {
+fn s_the_example_change_is_read() {
     let change = read(|_| {});
     assert_eq!(change.change_id.as_str(), "chg_0001");
     assert_eq!(change.occurred_at.to_string(), "2026-11-22T08:59:59.12Z");

@@ -99,7 +99,7 @@ fn p2_what_has_not_the_form_of_an_id_is_none() {
 }
 
 #[test]
-fn s_states_have_the_words_of_the_contract() {
+fn s_every_state_has_its_word_in_json() {
     let words = [
         "waiting",
         "held",

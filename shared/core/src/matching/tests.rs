@@ -64,7 +64,7 @@ fn two_transactions() -> Value {
 }
 
 #[test]
-fn contract_3_every_reason_is_told_event_by_event() {
+fn each_event_lists_every_reason_why_the_rule_does_not_fire() {
     let sale = change(1, "created", &two_transactions());
     check(
         &json!({"trigger": "transaction_created", "conditions": {"result": ["approved"]}}),
@@ -196,7 +196,7 @@ fn v3_an_affiliates_final_rule_says_that_the_conversion_is_anothers() {
 proptest! {
     /// There is no reason exactly if a rule fires, and then the event has the transaction that its conditions chose.
     #[test]
-    fn contract_3_reasons_and_firing_never_differ(
+    fn a_rule_fires_exactly_if_there_is_no_reason_against_it(
         change in testing::change(), conditions in testing::conditions(), trigger in 0..6_usize, active in any::<bool>(),
         own in any::<bool>(),
     ) {
@@ -222,7 +222,7 @@ proptest! {
 
     /// A final rule that begins a hold or sends at once reports it, and one that does neither gives a reason for each event.
     #[test]
-    fn contract_3_final_rules_hold_send_or_say_why_not(
+    fn f1_a_final_rule_holds_or_sends_or_gives_reasons(
         change in testing::change(), conditions in testing::conditions(), trigger in 0..6_usize, settle_seconds in 0..2_u32,
     ) {
         let delay = Delay::Final(Final { settle_seconds, ..Final::default() });

@@ -63,7 +63,7 @@ fn check_url_refused(url: &str, part: &str) {
 }
 
 #[test]
-fn q1_the_request_of_the_contract() {
+fn q1_a_get_request_with_a_query_entry_and_a_header() {
     let document = json!({"method": "GET", "url": "https://api.bank.example/status?id={external_id}",
         "query": [{"name": "s", "value": "{result|map:approved=1,rejected=3,pending=2}"}],
         "headers": [{"name": "Authorization", "value": "Bearer {secret.token}"}],

@@ -86,13 +86,13 @@ fn czech() -> Placement {
 }
 
 #[test]
-fn contract_2_the_example_is_read_and_shown_as_it_was() {
+fn the_example_is_read_and_shown_unchanged() {
     let rule = stored(&example(), &Owner::Admin);
     assert_eq!(rule.view(&czech(), &names(&["token"]), None), example());
 }
 
 #[test]
-fn contract_2_what_is_shown_can_be_written_back() {
+fn a_shown_rule_can_be_written_back() {
     let rule = stored(&example(), &Owner::Admin);
     let again = parse(&rule.view(&czech(), &names(&["token"]), Some(json!({"counts_24h": {}}))), &Owner::Admin).unwrap();
     assert_eq!(again.document(), rule.definition.document());
@@ -100,7 +100,7 @@ fn contract_2_what_is_shown_can_be_written_back() {
 }
 
 #[test]
-fn contract_2_only_name_and_url_are_required() {
+fn only_name_and_url_are_required() {
     let rule = stored(&json!({"name": "n", "request": {"url": "https://a.example/"}}), &Owner::Admin);
     let expected = json!({
         "id": "trk_01J", "name": "n", "active": true, "version": 4, "owner": {"kind": "admin"}, "trigger": "transaction_all",
@@ -119,7 +119,7 @@ fn contract_2_only_name_and_url_are_required() {
 }
 
 #[test]
-fn contract_2_null_is_absent() {
+fn null_is_the_same_as_absent() {
     let document = json!({"name": "n", "active": null, "trigger": null, "conditions": null, "request": {"url": "https://a.example/"},
                           "retry": null, "answer": null, "delay": null, "rate_per_second": null, "signing": null});
     let plain = json!({"name": "n", "request": {"url": "https://a.example/"}});
@@ -128,7 +128,7 @@ fn contract_2_null_is_absent() {
 }
 
 #[test]
-fn contract_2_names_are_checked() {
+fn names_are_checked() {
     let name = |name: &str| with("name", json!(name));
     assert!(parse(&name(&"ž".repeat(200)), &Owner::Admin).is_ok());
     check_faults(&name(&"ž".repeat(201)), &Owner::Admin, &[("/name", "201 characters are too many: write 1 to 200")]);
@@ -140,7 +140,7 @@ fn contract_2_names_are_checked() {
 }
 
 #[test]
-fn contract_2_a_rate_is_1_to_1000_requests_a_second() {
+fn a_rate_is_1_to_1000_requests_a_second() {
     let rate = |value: Value| with("rate_per_second", value);
     assert_eq!(parse(&rate(json!(1)), &Owner::Admin).unwrap().rate_per_second, Some(1));
     assert_eq!(parse(&rate(json!(1_000)), &Owner::Admin).unwrap().document()["rate_per_second"], json!(1_000));
@@ -151,7 +151,7 @@ fn contract_2_a_rate_is_1_to_1000_requests_a_second() {
 }
 
 #[test]
-fn contract_2_a_rule_has_64_kib() {
+fn a_rule_has_at_most_64_kib() {
     let rules = |text: usize, n: usize| {
         let condition = json!({"source": "constant", "key": "x".repeat(text), "operator": "is_true"});
         with("answer", json!({"rules": vec![json!({"when": [condition], "then": "failed"}); n]}))
@@ -166,7 +166,7 @@ fn contract_2_a_rule_has_64_kib() {
 }
 
 #[test]
-fn contract_2_something_else_than_an_object_is_refused() {
+fn a_rule_that_is_no_object_is_refused() {
     for (document, what) in [(json!([]), "a list"), (json!("x"), "a text"), (Value::Null, "null")] {
         let detail = format!("{what} is not a rule: write an object with at least name and request.url");
         check_faults(&document, &Owner::Admin, &[("", &detail)]);
@@ -276,7 +276,7 @@ fn q3_receivers_on_private_addresses_need_the_setting() {
 }
 
 #[test]
-fn contract_2_a_very_wrong_rule_is_told_all_its_faults_at_once() {
+fn an_invalid_rule_reports_all_its_faults_at_once() {
     let document = json!({
         "nmae": "typo", "active": "yes", "trigger": "sale", "id": "ignored", "secret_values": {"token": "x"},
         "conditions": {"source": ["manual"], "offers": [], "included_offers": ["off_1"], "excluded_offers": ["off_1"],

@@ -144,7 +144,7 @@ fn f9_a_patch_of_many_members_is_merged_member_by_member() {
 
 /// The examples of RFC 7396, appendix A.
 #[test]
-fn contract_2_patch_is_a_json_merge_patch() {
+fn patch_is_a_json_merge_patch() {
     check_merge(json!({"a": "b"}), &json!({"a": "c"}), &json!({"a": "c"}));
     check_merge(json!({"a": "b"}), &json!({"b": "c"}), &json!({"a": "b", "b": "c"}));
     check_merge(json!({"a": "b"}), &json!({"a": null}), &json!({}));

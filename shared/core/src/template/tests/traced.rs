@@ -17,7 +17,7 @@ fn check(text: &str, expected: &[(&str, &str, &str, &str, bool)]) {
 }
 
 #[test]
-fn contract_3_every_macro_tells_its_value_and_where_it_came_from() {
+fn the_trace_of_a_macro_has_its_value_and_its_origin() {
     check(
         "https://ž.example/{{x}}?a={external_id|lower|prefix:é}&b={sum|cents}&c={query.q.dotted}{voucher|default:none}",
         &[
@@ -54,7 +54,7 @@ fn q5_what_secrets_came_to_is_masked_even_where_their_values_are_rendered() {
 
 /// Each macro's origin points to the field with its value.
 #[test]
-fn contract_3_pointers_lead_to_what_was_read() {
+fn origins_point_to_the_fields_that_were_read() {
     let detail = testing::detail();
     let change = Change::parse_detail(&detail, "").unwrap();
     let event = change.events().pop().unwrap();
