@@ -175,13 +175,13 @@ mod tests {
     fn a_quota_is_written_as_a_number_of_rules() {
         assert_eq!(read_limit(&json!({"rules": 50, "used": 3, "affiliate_id": "aff_7"})), Ok(50));
         assert_eq!(read_limit(&json!({"rules": 0})), Ok(0));
-        let told = |body| read_limit(&body).unwrap_err();
-        assert_eq!(told(json!({})), Faults::one("/rules", "required: choose 0 to 1000"));
-        assert_eq!(told(json!({"rules": 1_001})), Faults::one("/rules", "1001 rules are too many: choose 0 to 1000"));
-        assert_eq!(told(json!({"rules": null})), Faults::one("/rules", "required: choose 0 to 1000"));
-        let wrong = told(json!({"rule": 5, "rules": "5"}));
+        let faults = |body| read_limit(&body).unwrap_err();
+        assert_eq!(faults(json!({})), Faults::one("/rules", "required: choose 0 to 1000"));
+        assert_eq!(faults(json!({"rules": 1_001})), Faults::one("/rules", "1001 rules are too many: choose 0 to 1000"));
+        assert_eq!(faults(json!({"rules": null})), Faults::one("/rules", "required: choose 0 to 1000"));
+        let wrong = faults(json!({"rule": 5, "rules": "5"}));
         let unknown = "unknown field \"rule\"; did you mean \"rules\"?";
         assert_eq!(wrong.to_string(), format!("/rule: {unknown}; /rules: a text is not a number of rules: choose 0 to 1000"));
-        assert_eq!(told(json!([])), Faults::one("", "a list is not an object: write {…} with rules"));
+        assert_eq!(faults(json!([])), Faults::one("", "a list is not an object: write {…} with rules"));
     }
 }

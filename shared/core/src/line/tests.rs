@@ -291,7 +291,7 @@ fn p1_an_open_delivery_goes_on_however_long_the_process_was_away() {
     assert_eq!(play.ask("a", created(1), "t2"), Claims(2));
     play.wait(86_400 * 60);
     play.run = 2;
-    assert_eq!(play.ask("a", created(1), "t3"), Claims(3), "its row tells that it is open");
+    assert_eq!(play.ask("a", created(1), "t3"), Claims(3), "its row says that it is open");
 }
 
 #[test]

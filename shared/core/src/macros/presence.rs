@@ -23,7 +23,7 @@ impl Macro {
     }
 
     /// Returns true if it distinguishes conversions, so that a receiver knows the conversion of a postback.
-    pub(crate) fn tells_which(&self) -> bool {
+    pub(crate) fn identifies_conversion(&self) -> bool {
         let same_for_all = [
             Fixed::TrackingApiId,
             Fixed::Attempt,

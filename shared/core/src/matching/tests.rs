@@ -41,8 +41,9 @@ fn explain(definition: &Definition, owner: &Owner, hold: &mut Option<Hold>, chan
 /// The kind of each event and its result: the reasons why not, its note, or that it fires.
 fn said(explained: &Explained) -> Vec<(&'static str, String)> {
     let reasons = |verdict: &Verdict| {
-        let told: Vec<String> = verdict.reasons.iter().map(|reason| format!("{}: {}", reason.condition, reason.detail)).collect();
-        told.join(" | ")
+        let texts: Vec<String> =
+            verdict.reasons.iter().map(|reason| format!("{}: {}", reason.condition, reason.detail)).collect();
+        texts.join(" | ")
     };
     let each = explained.verdicts.iter().map(|verdict| {
         assert_eq!(verdict.fires, verdict.reasons.is_empty());
@@ -95,7 +96,7 @@ fn v4_missing_secrets_are_named() {
 }
 
 #[test]
-fn p4_causes_are_told() {
+fn p4_a_cause_that_prevents_firing_is_a_reason() {
     let caused = |by: &str, depth: u32| {
         let causation = Causation { tracking_api_id: by.parse().unwrap(), depth };
         Change { causation: Some(causation), ..change(1, "created", &json!([])) }
@@ -109,11 +110,14 @@ fn p4_causes_are_told() {
 }
 
 #[test]
-fn c2_what_is_told_is_the_first_transaction_that_fits() {
+fn c2_the_postback_is_about_the_first_transaction_that_fits() {
     let rule = definition(&json!({"trigger": "conversion_all", "conditions": {"result": ["approved"]}}));
     let explained = explain(&rule, &Owner::Admin, &mut None, &change(1, "created", &two_transactions()));
-    let told = explained.verdicts[0].told.transaction.as_ref().unwrap();
-    assert_eq!((explained.fires, told.transaction_id.as_str(), &explained.verdicts[0].transaction_id), (true, "trx_2", &None));
+    let transaction = explained.verdicts[0].told.transaction.as_ref().unwrap();
+    assert_eq!(
+        (explained.fires, transaction.transaction_id.as_str(), &explained.verdicts[0].transaction_id),
+        (true, "trx_2", &None)
+    );
 }
 
 #[test]
@@ -134,7 +138,7 @@ fn f1_f3_a_final_rule_is_explained_change_by_change() {
 }
 
 #[test]
-fn f1_what_is_released_by_an_event_that_fires_nothing_is_told() {
+fn f1_an_event_that_fires_nothing_notes_the_postback_that_it_releases() {
     let rule = definition(&json!({"trigger": "transaction_created", "delay": {"mode": "final"}}));
     let mut hold = None;
     let pending = change(1, "created", &json!([{"transaction_id": "trx_1", "result": "pending"}]));
@@ -213,9 +217,9 @@ proptest! {
         for event in change.events() {
             let fired = candidate.fires(&change, &event);
             prop_assert_eq!(fired.is_some(), candidate.reasons(&change, &event).is_empty());
-            if let Some(told) = fired {
+            if let Some(sent) = fired {
                 let judged = definition.conditions.judge(&event, &change.transactions).unwrap().cloned();
-                prop_assert_eq!(told.transaction, judged);
+                prop_assert_eq!(sent.transaction, judged);
             }
         }
     }

@@ -166,7 +166,7 @@ fn the_list_of_presets_and_their_kinds() {
 }
 
 #[test]
-fn a3_presets_that_tell_results_are_for_admins_alone() {
+fn a3_presets_that_set_results_are_for_admins_only() {
     let refused = |preset: &&Preset| Definition::parse(&preset.tracking_api, &affiliate(), &Settings::default()).is_err();
     let ids = |presets: Vec<&'static Preset>| presets.into_iter().map(|preset| preset.id.as_str()).collect::<Vec<_>>();
     let expected = ["login_json", "create_and_poll", "create_and_callback", "poll_30_days"];

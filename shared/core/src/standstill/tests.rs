@@ -198,7 +198,7 @@ fn a_rate_has_its_slot_or_the_end_of_those_taken() {
 }
 
 #[test]
-fn the_line_s_own_ends_are_told() {
+fn an_end_on_the_subject_queue_is_reported() {
     let decided = |decision| Circumstances { position: Some(Position { decision, head: 5, ..position() }), ..free() };
     let why = "A person stopped it: it ends cancelled when its message is handed out next";
     check(&decided(Decision::Stopped { attempts: 1 }), Cause::Stopped, None, why);

@@ -27,8 +27,8 @@ fn with(field: &str, value: Value) -> Value {
 #[track_caller]
 fn check_faults(document: &Value, owner: &Owner, expected: &[(&str, &str)]) {
     let faults = parse(document, owner).expect_err("the rule is wrong");
-    let told: Vec<(&str, &str)> = faults.0.iter().map(|f| (f.pointer.as_str(), f.detail.as_str())).collect();
-    assert_eq!(told, expected);
+    let found: Vec<(&str, &str)> = faults.0.iter().map(|f| (f.pointer.as_str(), f.detail.as_str())).collect();
+    assert_eq!(found, expected);
 }
 
 /// The waits of the default retries.
@@ -111,7 +111,7 @@ fn only_name_and_url_are_required() {
         "retry": {"max_retries": 12, "delay_seconds": 60, "backoff": "exponential", "max_delay_seconds": 3600},
         "answer": {"rules": []}, "delay": {"mode": "none"}, "country": "global", "category": null, "secrets": [],
         "schedule": schedule(),
-        "warnings": [{"pointer": "/request", "detail": "no macro tells the receiver which conversion this is about: add one, such as \
+        "warnings": [{"pointer": "/request", "detail": "no macro identifies the conversion for the receiver: add one, such as \
                                                        {affiliate_click_id} or {transaction_id}"}],
         "created_at": "2026-11-22T09:00:00Z", "updated_at": "2026-11-22T10:00:00Z",
     });
@@ -256,7 +256,10 @@ fn f2_a_rule_over_a_limit_of_today_is_switched_off_and_paused_all_the_same() {
     assert!(!off.active && off.document()["answer"] == stored.document()["answer"]);
     let paused = changed("pause", json!(true)).unwrap();
     assert!(paused.pause && paused.switched(&stored.document()).is_some_and(|rule| !rule.pause));
-    assert!(changed("name", json!("other")).is_none() && changed("active", json!(5)).is_none(), "those are read anew");
+    assert!(
+        changed("name", json!("other")).is_none() && changed("active", json!(5)).is_none(),
+        "those are read and checked again"
+    );
     assert!(off.switched(&stored.document()).is_none(), "switching on is judged by the limits of today");
 }
 
@@ -292,8 +295,8 @@ fn an_invalid_rule_reports_all_its_faults_at_once() {
         "signing": {"secret": "no name"},
     });
     let faults = parse(&document, &affiliate()).unwrap_err();
-    let told: Vec<String> = faults.0.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
-    insta::assert_snapshot!(told.join("\n"));
+    let found: Vec<String> = faults.0.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
+    insta::assert_snapshot!(found.join("\n"));
 }
 
 #[test]
@@ -332,11 +335,11 @@ fn case_d1_a_condition_learns_of_a_secret_variable_only_whether_it_is_empty() {
     for operator in ["is_empty", "is_not_empty"] {
         assert!(Definition::parse(&with(&on(operator, Value::Null)), &Owner::Admin, &Settings::default()).is_ok());
     }
-    let told = "token is a secret variable: only is_empty and is_not_empty may ask for it";
+    let detail = "token is a secret variable: only is_empty and is_not_empty may ask for it";
     let macros = json!({"source": "macro", "key": "var.token|upper", "operator": "is_empty"});
     let value = json!({"source": "constant", "key": "x", "operator": "equals", "value": "{var.token}"});
     for condition in [on("equals", json!("T-5")), macros, value] {
         let places = ["/request/headers/0/do_not_send/0", "/answer/rules/0/when/0"];
-        check_faults(&with(&condition), &Owner::Admin, &places.map(|place| (place, told)));
+        check_faults(&with(&condition), &Owner::Admin, &places.map(|place| (place, detail)));
     }
 }

@@ -35,7 +35,7 @@ fn w8_nothing_that_everybody_reads_holds_what_a_secret_has_part_in() {
     );
     let asks =
         json!([{"source": "macro", "key": "steps.login.body.token|upper", "operator": "string_starts_with", "value": "A"}]);
-    let steps = json!([login(json!({}), true), {"name": "tell", "switch": [{"when": asks, "go": "end"}], "go": "fail"}]);
+    let steps = json!([login(json!({}), true), {"name": "ask", "switch": [{"when": asks, "go": "end"}], "go": "fail"}]);
     refused(&steps, "/steps/1/switch/0/when/0", "secret variable");
     assert_eq!(faults(&json!([login(json!({}), false), {"name": "no", "fail": {"reason": hidden}}])), [], "it is not hidden");
 }

@@ -23,6 +23,6 @@ fn f3_what_a_person_has_sent_is_the_final_one_only_if_it_is_settled() {
     assert_eq!(sent_by_hand(&mut play, true), (3, Phase::Released(2)), "the final one stays the final one");
     play.hold.as_mut().unwrap().subjects.clear();
     assert_eq!(sent_by_hand(&mut play, true), (3, Phase::SentAsWas), "the rule was switched off in between");
-    let told = play.hold().subjects.values().next().unwrap().transaction.clone().unwrap();
-    assert_eq!(told, sale(3, "pending").transactions[0]);
+    let transaction = play.hold().subjects.values().next().unwrap().transaction.clone().unwrap();
+    assert_eq!(transaction, sale(3, "pending").transactions[0]);
 }

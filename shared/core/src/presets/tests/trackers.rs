@@ -118,7 +118,7 @@ fn post_affiliate_pro_hears_once_of_what_is_approved_for_good() {
 }
 
 #[test]
-fn a_custom_type_is_told_by_its_name() {
+fn a_custom_type_is_sent_by_its_name() {
     let signup = sale_but(|detail| {
         detail["conversion"]["type"] = json!("custom");
         detail["conversion"]["custom_type"] = json!("signup");

@@ -11,8 +11,8 @@ fn check(text: &str, expected: &[(&str, &str, &str, &str, bool)]) {
     in_scope(&event, None, |scope| {
         let template = template(text, Place::Url);
         let traced: Vec<_> = template.trace(scope, &transactions).collect();
-        let told: Vec<_> = traced.iter().map(|one| (one.written, &*one.from, &*one.value, &*one.text, one.missing)).collect();
-        assert_eq!(told, expected);
+        let rows: Vec<_> = traced.iter().map(|one| (one.written, &*one.from, &*one.value, &*one.text, one.missing)).collect();
+        assert_eq!(rows, expected);
     });
 }
 
