@@ -16,7 +16,7 @@ pub enum Caller {
 /// The longest subject that is kept, in bytes.
 const MOST_SUBJECT: usize = 256;
 
-/// A caller who changes something, as the history remembers it.
+/// A caller that changes something, as the history stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     /// The role; it alone decides what the caller may do.

@@ -200,7 +200,8 @@ impl Hold {
         Some(later(since, SignedDuration::from_hours(24 * i64::from(delay.max_hold_days))))
     }
 
-    /// The postbacks that are due: final postbacks of a settled hold, or the end of one that was held too long. Empty: not yet.
+    /// The postbacks that are due: final postbacks of a settled hold, or the end of one that was held too long. Empty if none
+    /// is due yet.
     pub fn owed(&self, delay: Final, now: Timestamp) -> Vec<Due> {
         if self.due(delay).is_none_or(|due| due > now) {
             return Vec::new();
@@ -236,8 +237,9 @@ impl Hold {
         Due { subject, event, transactions, kind: Kind::Final, instead: None }
     }
 
-    /// Records that a person sends a delivery that was held as `held` and never sent: it counts as the final one if it is settled, else
-    /// as sent as it was (F3). `is_own`: the subject's held postback is this delivery and no other.
+    /// Records that a person sends a delivery that was held and never sent: it counts as the final one if the conversion is
+    /// settled, else as sent as it was (F3). `held` is the event that it was held with. `is_own`: it is the subject's held
+    /// postback.
     pub fn sent_by_hand(&mut self, due: &Due, held: &Event, is_own: bool) {
         let version = due.event.conversion.version;
         let is_settled = self.settled_at.is_some() && version == self.newest.conversion.version;

@@ -14,7 +14,7 @@ use crate::{document::Fields, fault::Faults, id::Id, json::Value};
 const USUAL: u32 = 20;
 /// The largest number that an admin can allow: the ids of all fit into one item of the store.
 const MOST: u32 = 1_000;
-/// A younger place may belong to a rule that is being made.
+/// The age up to which a place may belong to a rule that is being created.
 const UNDER_WAY: SignedDuration = SignedDuration::from_mins(5);
 
 /// The places of one affiliate's rules.

@@ -33,7 +33,7 @@ pub enum Cut {
     TooLong,
     /// The connection ended before the body did.
     BrokeOff,
-    /// Its `Content-Length` is no number, or several ones: nobody knows where it ends.
+    /// Its `Content-Length` is no number, or several ones: the end of the body is unknown.
     BadLength,
     /// There was no room for the body beside others.
     NoRoom,

@@ -137,7 +137,8 @@ impl Progress {
         self.until = self.until.filter(|_| self.entered).map(|_| self.began);
     }
 
-    /// Returns true if the flow may go on at this step: a step that has begun must be a `wait` or `listen` with a time, or a `call` (W12).
+    /// Returns true if the flow may go on at this step: a step that has begun must be a `wait` or `listen` with a time, or a
+    /// `call` (W12).
     pub(super) fn may_resume_at(&self, step: &Step) -> bool {
         match step.kind {
             _ if !self.entered => true,

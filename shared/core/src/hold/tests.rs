@@ -258,7 +258,7 @@ fn f2_settle_seconds_wait_after_settling_and_the_newest_state_is_sent() {
 }
 
 #[test]
-fn f2_what_is_unsettled_inside_that_time_starts_over() {
+fn f2_a_conversion_that_is_unsettled_while_it_waits_starts_over() {
     let mut play = Play::new(Final { settle_seconds: 3_600, ..Final::default() });
     play.take(&sale(1, "approved"));
     play.pass(3_000);
@@ -296,7 +296,7 @@ fn f3_a_hold_that_never_settles_expires() {
 }
 
 #[test]
-fn f3_what_settles_after_it_expired_is_sent_still() {
+fn f3_a_conversion_that_settles_after_expiry_is_still_sent() {
     let mut play = Play::of(Trigger::TransactionCreated);
     play.take(&sale(1, "pending"));
     assert_eq!(play.pass(120 * DAY), ["expired trx_1"]);
@@ -317,7 +317,7 @@ fn f3_send_current_sends_it_as_it_is_and_once_more_when_it_settles() {
 }
 
 #[test]
-fn f3_what_did_not_fit_at_expiry_is_sent_still_when_it_settles() {
+fn f3_a_conversion_that_did_not_fit_at_expiry_is_still_sent_when_it_settles() {
     let delay = Final { on_expiry: OnExpiry::SendCurrent, ..Final::default() };
     let mut play = Play { trigger: Trigger::TransactionCreated, ..Play::new(delay) }.with_result("approved");
     play.take(&sale(1, "pending"));
@@ -326,7 +326,7 @@ fn f3_what_did_not_fit_at_expiry_is_sent_still_when_it_settles() {
 }
 
 #[test]
-fn f3_what_settles_late_waits_its_settle_seconds_too() {
+fn f3_a_conversion_that_settles_late_waits_its_settle_seconds_too() {
     let mut play = Play::new(Final { settle_seconds: 60, ..Final::default() });
     play.take(&sale(1, "pending"));
     assert_eq!(play.pass(120 * DAY), ["expired trx_1"]);

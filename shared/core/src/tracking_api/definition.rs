@@ -411,7 +411,7 @@ fn read_variables(fields: &Fields<'_>, plan: &Plan, allowed: Allowed, faults: &m
 fn check_conditions(plan: &Plan, faults: &mut Faults) {
     for call in plan.calls() {
         for place in call.request.conditions_with_secrets(&call.request_pointer()) {
-            faults.add(place, "reads a variable that a secret has part in: the request would reveal the secret");
+            faults.add(place, "reads a variable that is made with a secret: the request would reveal the secret");
         }
     }
     let secrets = plan.secret_variables();

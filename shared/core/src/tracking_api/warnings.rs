@@ -305,8 +305,8 @@ impl Definition {
             noted.add("/delay/corrections", detail);
         } else {
             let detail = format!(
-                "the final postback has the newest state anyway; {trigger} leaves out what was created before this rule was active, {all} \
-                 does not"
+                "the final postback has the newest state anyway; {trigger} leaves out what was created before this \
+                 rule was active, {all} does not"
             );
             noted.add("/delay/mode", detail);
         }

@@ -25,7 +25,7 @@ fn check(members: &Value, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn nothing_is_said_of_a_rule_as_most_are() {
+fn a_usual_rule_has_no_warnings() {
     check(&json!({}), &[]);
     check(&json!({"trigger": "conversion_all", "conditions": {"conversion_type": ["sale"]}}), &[]);
     check(&json!({"delay": {"mode": "final", "corrections": true}, "conditions": {"result": ["approved", "rejected"]}}), &[]);
@@ -238,8 +238,8 @@ fn f1_a_final_postback_of_what_is_pending() {
 fn f1_f4_a_final_postback_of_new_ones_alone() {
     for (trigger, all) in [("transaction_created", "transaction_all"), ("conversion_created", "conversion_all")] {
         let older = format!(
-            "the final postback has the newest state anyway; {trigger} leaves out what was created before this rule was active, {all} \
-             does not"
+            "the final postback has the newest state anyway; {trigger} leaves out what was created before this \
+             rule was active, {all} does not"
         );
         check(&json!({"trigger": trigger, "delay": {"mode": "final"}}), &[("/delay/mode", &older)]);
         let none = format!(

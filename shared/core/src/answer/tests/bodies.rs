@@ -118,7 +118,7 @@ fn case_a2_a_document_type_is_passed_over() {
 }
 
 #[test]
-fn case_a2_xml_with_entities_of_its_own_is_unreadable_and_said_to_be() {
+fn case_a2_xml_with_entities_of_its_own_is_reported_as_unreadable() {
     let why = "the body is XML with entities of its own, which are not read";
     let laughs = "<!DOCTYPE r [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;\">]><r><status>&b;</status></r>";
     for body in [
@@ -242,7 +242,7 @@ fn case_a13_a_response_that_broke_off_is_judged_by_its_status_unless_something_l
 }
 
 #[test]
-fn case_a13_a_response_whose_end_nobody_knows_is_judged_by_its_status_and_headers_alone() {
+fn case_a13_a_response_with_an_unknown_end_is_judged_by_its_status_and_headers_alone() {
     let endless = |document: &Value, status: u16| {
         let Judgement { verdict, reason, .. } = judge(document, &answer(status, "").cut(Cut::BadLength));
         (verdict, reason)
@@ -308,7 +308,7 @@ fn case_a7_a_body_that_can_be_read_leaves_no_note() {
 }
 
 #[test]
-fn case_a7_an_empty_body_does_not_end_what_polls() {
+fn case_a7_an_empty_body_does_not_end_a_rule_that_polls() {
     for body in ["", "\n\n", " "] {
         let Judgement { verdict, reason, .. } = judge(&polling("pending"), &answer(200, body));
         assert_eq!((verdict, reason.as_deref()), (Verdict::Retry, Some("the body is empty")), "{body:?}");
@@ -328,7 +328,7 @@ fn case_a7_an_empty_body_does_not_end_what_polls() {
 }
 
 #[test]
-fn case_a7_what_polls_is_not_delivered_for_want_of_fields() {
+fn case_a7_a_rule_that_polls_does_not_deliver_for_want_of_fields() {
     let rule = |when: Value, then: &str| json!({"when": [when], "then": then});
     let pending = rule(json!({"source": "body", "key": "status", "operator": "equals", "value": "pending"}), "pending");
     let html = "<div>A PHP Error</div> {";

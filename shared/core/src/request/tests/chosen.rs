@@ -144,7 +144,7 @@ fn q6_all_faults_of_chosen_texts_are_reported_at_once() {
     );
     let by_variable = json!({"variables": {"sig": "{secret.key|md5}", "too": "{var.sig}"}, "request": {"headers": [
         {"name": "a", "value": "{var.sig}", "do_not_send": [{"source": "variable", "key": "too", "operator": "is_empty"}]}]}});
-    let detail = "reads a variable that a secret has part in: the request would reveal the secret";
+    let detail = "reads a variable that is made with a secret: the request would reveal the secret";
     check_refused(&by_variable, &[("/request/headers/0/do_not_send/0", detail)]);
 }
 

@@ -41,7 +41,7 @@ fn the_trace_of_a_macro_has_its_value_and_its_origin() {
 }
 
 #[test]
-fn q5_what_secrets_came_to_is_masked_even_where_their_values_are_rendered() {
+fn q5_text_made_with_a_secret_is_masked_even_where_values_are_rendered() {
     check(
         "https://a.example/?{secret.token|base64}{pcid|hmac_sha256:key}{secret.other|default:x}",
         &[
