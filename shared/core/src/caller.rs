@@ -16,7 +16,7 @@ pub enum Caller {
 /// The longest subject that is kept, in bytes.
 const MOST_SUBJECT: usize = 256;
 
-/// A caller who changes something, as the history remembers it.
+/// A caller that changes something, as the history stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     /// The role; it alone decides what the caller may do.
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_a_subject_is_kept_up_to_256_bytes() {
+    fn an_actor_keeps_a_subject_of_at_most_256_bytes() {
         let actor = |subject: &str| Actor::new(Caller::Admin, Some(subject));
         assert_eq!(actor("user-1").subject(), Some("user-1"));
         assert_eq!(actor(&"x".repeat(256)).subject().map(str::len), Some(256));

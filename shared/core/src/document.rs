@@ -153,7 +153,7 @@ mod tests {
     use crate::json;
 
     #[test]
-    fn unknown_fields_are_told_with_the_nearest_known_name() {
+    fn an_unknown_field_is_reported_with_the_nearest_known_name() {
         let mut faults = Faults::default();
         let document = json!({"max_retrys": 3, "id": "x"});
         Fields::open(Some(&document), "/retry", &["delay_seconds", "max_retries"], &["id"], &mut faults);
@@ -165,20 +165,20 @@ mod tests {
     fn case_b11_the_nearest_word_is_found_whatever_its_case() {
         let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
         for (word, nearest) in [("get", "GET"), ("Post", "POST"), ("delet", "DELETE")] {
-            let told = format!("unknown method \"{word}\"; did you mean \"{nearest}\"?");
-            assert_eq!(unknown("method", word, &methods), told);
+            let fault = format!("unknown method \"{word}\"; did you mean \"{nearest}\"?");
+            assert_eq!(unknown("method", word, &methods), fault);
         }
     }
 
     #[test]
     fn whole_numbers_say_what_is_allowed() {
-        let told = |value| whole(&value, 1..=60, "seconds").unwrap_err();
+        let fault = |value| whole(&value, 1..=60, "seconds").unwrap_err();
         assert_eq!(whole(&json!(60), 1..=60, "seconds"), Ok(60));
-        assert_eq!(told(json!(61)), "61 seconds are too many: choose 1 to 60");
-        assert_eq!(told(json!(0)), "0 seconds are too few: choose 1 to 60");
-        assert_eq!(told(json!(-5)), "-5 seconds are too few: choose 1 to 60");
-        assert_eq!(told(json!(1.5)), "1.5 is not a whole number of seconds: choose 1 to 60");
-        assert_eq!(told(json!("9")), "a text is not a number of seconds: choose 1 to 60");
-        assert_eq!(told(json!(18_446_744_073_709_551_615_u64)), "18446744073709551615 seconds are too many: choose 1 to 60");
+        assert_eq!(fault(json!(61)), "61 seconds are too many: choose 1 to 60");
+        assert_eq!(fault(json!(0)), "0 seconds are too few: choose 1 to 60");
+        assert_eq!(fault(json!(-5)), "-5 seconds are too few: choose 1 to 60");
+        assert_eq!(fault(json!(1.5)), "1.5 is not a whole number of seconds: choose 1 to 60");
+        assert_eq!(fault(json!("9")), "a text is not a number of seconds: choose 1 to 60");
+        assert_eq!(fault(json!(18_446_744_073_709_551_615_u64)), "18446744073709551615 seconds are too many: choose 1 to 60");
     }
 }

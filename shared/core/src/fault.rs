@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn case_d4_of_a_long_word_the_beginning_is_shown() {
-        let told = unknown("field", &"ä".repeat(100_000), &["name", "url"]);
-        assert_eq!(told, format!("unknown field \"{}\"; expected one of name, url", "ä".repeat(64)));
+        let detail = unknown("field", &"ä".repeat(100_000), &["name", "url"]);
+        assert_eq!(detail, format!("unknown field \"{}\"; expected one of name, url", "ä".repeat(64)));
     }
 }

@@ -158,12 +158,12 @@ impl Hold {
             return Vec::new();
         }
         let owed = self.subjects.iter().filter_map(|(subject, held)| {
-            let (told, is_correction) = match held.phase {
+            let (last_version, is_correction) = match held.phase {
                 Phase::Released(at) if delay.corrections => (at, true),
                 Phase::Skipped(at) => (at, false),
                 _ => return None,
             };
-            if held.newest.0.version <= told {
+            if held.newest.0.version <= last_version {
                 return None;
             }
             let event = Event { is_correction, ..self.event_of(subject, held) };
@@ -200,7 +200,8 @@ impl Hold {
         Some(later(since, SignedDuration::from_hours(24 * i64::from(delay.max_hold_days))))
     }
 
-    /// The postbacks that are due: final postbacks of a settled hold, or the end of one that was held too long. Empty: not yet.
+    /// The postbacks that are due: final postbacks of a settled hold, or the end of one that was held too long. Empty if none
+    /// is due yet.
     pub fn owed(&self, delay: Final, now: Timestamp) -> Vec<Due> {
         if self.due(delay).is_none_or(|due| due > now) {
             return Vec::new();
@@ -236,18 +237,19 @@ impl Hold {
         Due { subject, event, transactions, kind: Kind::Final, instead: None }
     }
 
-    /// Records that a person sends a delivery that was held as `held` and never sent: it counts as the final one if it is settled, else
-    /// as sent as it was (F3). `is_own`: the subject's held postback is this delivery and no other.
+    /// Records that a person sends a delivery that was held and never sent: it counts as the final one if the conversion is
+    /// settled, else as sent as it was (F3). `held` is the event that it was held with. `is_own`: it is the subject's held
+    /// postback.
     pub fn sent_by_hand(&mut self, due: &Due, held: &Event, is_own: bool) {
-        let told = due.event.conversion.version;
-        let is_settled = self.settled_at.is_some() && told == self.newest.conversion.version;
+        let version = due.event.conversion.version;
+        let is_settled = self.settled_at.is_some() && version == self.newest.conversion.version;
         let forgotten = self.forgotten(held);
         let subject = self.subjects.entry(due.subject.clone()).or_insert(forgotten);
         subject.phase = match subject.phase {
             Phase::Held if !is_own => Phase::Held,
-            Phase::Released(at) if is_settled => Phase::Released(at.max(told)),
+            Phase::Released(at) if is_settled => Phase::Released(at.max(version)),
             Phase::Released(at) => Phase::Released(at),
-            _ if is_settled => Phase::Released(told),
+            _ if is_settled => Phase::Released(version),
             _ => Phase::SentAsWas,
         };
         if !self.holds_any() {

@@ -1,14 +1,14 @@
 //! Claims: the right to send the next attempt of a delivery (P2, P3, L1).
 //!
-//! A *line*, the subject queue, holds the deliveries of one rule about one subject. It stores the newest version whose first attempt was
-//! claimed (its head) and the deliveries that still matter: those of the head's version, and those that wait behind another. A claim is a
-//! pure decision over the line and the log, followed by a compare-and-set of the line. An attempt is counted at
-//! the claim, before it is sent: a crash spends it, so that there are never more than n + 1 requests (L1). The outcome of an attempt
-//! is stored in the delivery's row, not here: a first-try success writes the line once. Only an attempt that certainly did not leave this
-//! machine, for a fault of its own, is given back ([`Line::give_back`]).
+//! A *line*, the subject queue, holds the deliveries of one rule about one subject. It stores the newest version whose first
+//! attempt was claimed (its head) and the deliveries that still matter: those of the head's version, and those that wait behind
+//! another. A claim is a pure decision over the line and the log, followed by a compare-and-set of the line. An attempt is
+//! counted at the claim, before it is sent: a crash spends it, so that there are never more than n + 1 requests (L1). The
+//! outcome of an attempt is stored in the delivery's row, not here: a first-try success writes the line once. A claim is given
+//! back only if a fault of this machine certainly kept the request from leaving ([`Line::give_back`]).
 //!
 //! A person's instruction, to send a delivery again or to stop it, is stored on the line too. It is written by a compare-and-set of the
-//! line like a claim, so that it comes before or after a claim, never beside it.
+//! line like a claim, so that it never overlaps a claim.
 
 mod behind;
 mod give_back;
@@ -23,10 +23,10 @@ pub use position::{Blocker, BlockerKind, Lease, Position};
 
 use crate::{delivery::DeliveryId, event::Order};
 
-/// The time after its last poll for which a delivery that waits behind another is known (P3).
+/// The time for which a delivery that waits behind another stays known after its last poll (P3).
 const PARKED: SignedDuration = SignedDuration::from_secs(60);
 /// The poll interval of a delivery that waits behind another.
-const HOP: SignedDuration = SignedDuration::from_millis(1_500);
+const POLL_INTERVAL: SignedDuration = SignedDuration::from_millis(1_500);
 /// The time that a lease lasts beyond the request's timeout.
 const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(15);
 /// The time after which a missing record means that the record has expired, not that it was never written: open deliveries are worked
@@ -367,8 +367,9 @@ impl Line {
         let first = self.entries.iter().filter(|entry| entry.id != *ask.id && entry.attempts == 0 && entry.order < ask.order);
         let looks = first.filter_map(|entry| entry.parked_until).map(|known| known - PARKED);
         let free = looks.fold(ask.present.now, Timestamp::max);
-        let until = free + HOP;
-        let known = own.is_some_and(|entry| entry.attempts > 0 || entry.parked_until.is_some_and(|known| known > until + HOP));
+        let until = free + POLL_INTERVAL;
+        let known =
+            own.is_some_and(|entry| entry.attempts > 0 || entry.parked_until.is_some_and(|known| known > until + POLL_INTERVAL));
         if known {
             return Decision::Wait { until, line: None };
         }

@@ -22,8 +22,8 @@ const MAX_MIXED_CHARS: usize = 24;
 const MIN_HEX_CHARS: usize = 32;
 
 /// The fault of a secret's value written instead of its name; it does not repeat the text.
-pub const VALUE_FOR_NAME: &str = "looks like the value of a secret: here stands its NAME, such as key, and the value is written as \
-                                         secret_values.key";
+pub const VALUE_FOR_NAME: &str =
+    "looks like the value of a secret: write its NAME here, such as key, and the value as secret_values.key";
 
 /// Returns true if a secret's name is probably its value: it begins like a service's key, or it is long
 /// and mixes digits with letters of both cases. Digits at the end count as part of a name such as `Key2026`.
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_b11_a_value_is_told_from_a_name() {
+    fn case_b11_a_value_is_distinguished_from_a_name() {
         for value in [
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             "sk_live_4eC39HqLyjWDarjtT1zdp7dc",

@@ -14,7 +14,7 @@ use crate::{document::Fields, fault::Faults, id::Id, json::Value};
 const USUAL: u32 = 20;
 /// The largest number that an admin can allow: the ids of all fit into one item of the store.
 const MOST: u32 = 1_000;
-/// A younger place may belong to a rule that is being made.
+/// The age up to which a place may belong to a rule that is being created.
 const UNDER_WAY: SignedDuration = SignedDuration::from_mins(5);
 
 /// The places of one affiliate's rules.
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_2_twenty_rules_have_a_place() {
+    fn v3_an_affiliate_has_twenty_rules_unless_an_admin_allows_more() {
         let mut quota = full();
         let refused = quota.take(&rule(21), 1, at(0)).unwrap_err();
         assert_eq!(refused.to_string(), "20 of 20 rules are in use: delete one, or ask an admin to raise the quota");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_2_a_deleted_rule_gives_its_place_back_but_not_that_of_its_successor() {
+    fn v3_a_deleted_rule_gives_back_its_place_but_not_its_successors() {
         let mut quota = full();
         assert!(quota.give_back(&rule(1), 2));
         assert!(!quota.give_back(&rule(1), 2));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_2_places_that_nobody_uses_are_given_back_once_nobody_can_be_under_way() {
+    fn v3_unused_places_are_given_back_after_five_minutes() {
         let mut quota = full();
         let there: BTreeSet<Id> = (1..=18).map(rule).collect();
         quota.take(&rule(20), 1, at(3)).unwrap();
@@ -172,16 +172,16 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_a_limit_is_a_number_of_rules() {
+    fn a_quota_is_written_as_a_number_of_rules() {
         assert_eq!(read_limit(&json!({"rules": 50, "used": 3, "affiliate_id": "aff_7"})), Ok(50));
         assert_eq!(read_limit(&json!({"rules": 0})), Ok(0));
-        let told = |body| read_limit(&body).unwrap_err();
-        assert_eq!(told(json!({})), Faults::one("/rules", "required: choose 0 to 1000"));
-        assert_eq!(told(json!({"rules": 1_001})), Faults::one("/rules", "1001 rules are too many: choose 0 to 1000"));
-        assert_eq!(told(json!({"rules": null})), Faults::one("/rules", "required: choose 0 to 1000"));
-        let wrong = told(json!({"rule": 5, "rules": "5"}));
+        let faults = |body| read_limit(&body).unwrap_err();
+        assert_eq!(faults(json!({})), Faults::one("/rules", "required: choose 0 to 1000"));
+        assert_eq!(faults(json!({"rules": 1_001})), Faults::one("/rules", "1001 rules are too many: choose 0 to 1000"));
+        assert_eq!(faults(json!({"rules": null})), Faults::one("/rules", "required: choose 0 to 1000"));
+        let wrong = faults(json!({"rule": 5, "rules": "5"}));
         let unknown = "unknown field \"rule\"; did you mean \"rules\"?";
         assert_eq!(wrong.to_string(), format!("/rule: {unknown}; /rules: a text is not a number of rules: choose 0 to 1000"));
-        assert_eq!(told(json!([])), Faults::one("", "a list is not an object: write {…} with rules"));
+        assert_eq!(faults(json!([])), Faults::one("", "a list is not an object: write {…} with rules"));
     }
 }

@@ -17,7 +17,7 @@ use crate::{caller::Owner, delivery::DeliveryId, hash, id::Id, request::Request}
 pub const LONGEST_OUTAGE: SignedDuration = SignedDuration::from_hours(72);
 /// The number of waiting deliveries beyond which fresh ones wait behind them while the receiver recovers (B5).
 pub const MANY_WAIT: usize = 100;
-/// The most deliveries that were let go and have no answer yet, while each answer lets two more go (B5).
+/// The number of released deliveries without an answer from which an answer releases one delivery instead of two (B5).
 const MOST_UNDER_WAY: u32 = 64;
 /// The length of a bucket, in seconds, and the number of buckets that count.
 const BUCKET_SECONDS: i64 = 10;
@@ -289,8 +289,8 @@ impl Health {
         matches!(self.state, ReceiverState::Open | ReceiverState::HalfOpen)
     }
 
-    /// Returns true if a delivery must wait for the receiver. One that has waited goes out while the receiver recovers; a probe goes out
-    /// at any time.
+    /// Returns true if a delivery must wait for the receiver. A delivery that has waited is sent while the receiver recovers; a
+    /// probe is sent at any time.
     pub fn keeps(&self, delivery: &DeliveryId, has_waited: bool, now: Timestamp) -> bool {
         match self.state {
             ReceiverState::Closed | ReceiverState::Suspect => false,
@@ -343,7 +343,8 @@ impl Health {
         Some(last + probe_pause(self.failed_probes, waiting, until.duration_since(last)))
     }
 
-    /// Makes the next probe due now, and the probes after it frequent again, for a person. Returns false if the receiver is not open.
+    /// Makes the next probe due now at a person's request, and later probes frequent again. Returns false if the receiver is
+    /// not open.
     pub fn ask_probe(&mut self) -> bool {
         if self.state != ReceiverState::Open {
             return false;
@@ -376,7 +377,7 @@ impl Health {
         }
     }
 
-    /// Records a failed probe, or a failed delivery that was let go.
+    /// Records the failure of a probe, or of a released delivery.
     fn fail(&mut self, sign: &Sign, now: Timestamp) {
         self.counts.add(sign, now);
         self.probe = None;
@@ -385,7 +386,7 @@ impl Health {
         self.failed_probes = self.failed_probes.saturating_add(1);
     }
 
-    /// Lets waiting deliveries go out, for a person. Returns false if nothing waits for the receiver in this state.
+    /// Releases waiting deliveries at a person's request. Returns false if nothing waits for the receiver in this state.
     pub fn release(&mut self, now: Timestamp) -> bool {
         if self.state != ReceiverState::Open {
             return false;
@@ -424,8 +425,8 @@ impl Health {
     }
 }
 
-/// The number of waiting deliveries that an answer lets go, while this many that were let go have no answer yet (B5): two, so that their
-/// number doubles, and in the end one.
+/// The number of waiting deliveries that an answer releases (B5): two, so that the number under way doubles, until it reaches
+/// its limit; then one. `under_way` is the number of released deliveries without an answer.
 pub fn let_go(under_way: u32) -> usize {
     if under_way < MOST_UNDER_WAY { 2 } else { 1 }
 }

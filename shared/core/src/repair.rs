@@ -151,15 +151,15 @@ mod tests {
     use super::*;
     use crate::json;
 
-    fn told(faults: &Faults) -> Vec<(&str, &str)> {
+    fn pointers_and_details(faults: &Faults) -> Vec<(&str, &str)> {
         faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect()
     }
 
     #[test]
-    fn contract_3_a_replay_counts_unless_it_is_told_otherwise() {
+    fn a_replay_only_counts_unless_dry_run_is_false() {
         let replay = Replay::parse(&json!({"from": "2026-11-22T09:00:00Z", "to": "2026-11-22T10:00:00+01:00"}));
         assert_eq!(
-            told(&replay.unwrap_err()),
+            pointers_and_details(&replay.unwrap_err()),
             [("/to", "2026-11-22T09:00:00Z is not after from: choose a time after 2026-11-22T09:00:00Z")]
         );
         let replay = Replay::parse(&json!({"from": "2026-11-22T09:00:00Z", "to": "2026-11-23T09:00:00Z"})).unwrap();
@@ -174,11 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_all_faults_of_a_replay_are_told_at_once() {
+    fn a_replay_reports_all_its_faults_at_once() {
         let faults = Replay::parse(&json!({"from": "yesterday", "states": ["held", 3], "dry_run": "no", "form": 1})).unwrap_err();
         let over = "expected one of delivered, failed, exhausted, unresolved, expired, superseded, cancelled, skipped";
         assert_eq!(
-            told(&faults),
+            pointers_and_details(&faults),
             [
                 ("/form", "unknown field \"form\"; did you mean \"from\"?"),
                 ("/from", "\"yesterday\" is not a time: give a time such as \"2026-11-22T09:00:00Z\" (RFC 3339)"),
@@ -191,11 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_a_backfill_needs_its_period() {
+    fn a_backfill_requires_from_and_to() {
         let faults = Backfill::parse(&json!({})).unwrap_err();
-        assert_eq!(told(&faults).into_iter().map(|(pointer, _)| pointer).collect::<Vec<_>>(), ["/from", "/to"]);
+        assert_eq!(pointers_and_details(&faults).into_iter().map(|(pointer, _)| pointer).collect::<Vec<_>>(), ["/from", "/to"]);
         let faults = Backfill::parse(&json!([])).unwrap_err();
-        assert_eq!(told(&faults)[0], ("", "a list is not an object: write {…} with from, to, dry_run"));
+        assert_eq!(pointers_and_details(&faults)[0], ("", "a list is not an object: write {…} with from, to, dry_run"));
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(Resend::parse(&json!({})), Ok(Resend { force: false, from_step: None }));
         assert_eq!(Resend::parse(&json!({"force": true})), Ok(Resend { force: true, from_step: None }));
         assert_eq!(
-            told(&Resend::parse(&json!({"force": 1})).unwrap_err()),
+            pointers_and_details(&Resend::parse(&json!({"force": 1})).unwrap_err()),
             [("/force", "a number is not a flag: choose true or false")]
         );
     }

@@ -1,4 +1,5 @@
-//! The reason why a delivery does not move now, and its end, for a person who looks at a delivery that is stuck.
+//! The reason why a delivery does not move now, and the time at which the reason ends, for a person who looks into a stuck
+//! delivery.
 //!
 //! The reason is computed from the data that decide: the row, the rule, the decision of the line ([`Position`]), the hold. Nothing here
 //! decides.
@@ -216,7 +217,7 @@ pub struct Circumstances<'a> {
 /// The end of a sentence about a delivery that only waits for its message.
 const AT_ITS_MESSAGE: &str = "when its message is handed out next";
 
-/// Returns the reason why a delivery does not move, and its end.
+/// Returns the reason why a delivery does not move, and the time at which the reason ends.
 pub fn standstill(now: &Circumstances<'_>) -> Standstill {
     let found = ended(now)
         .or_else(|| unreadable(now))
@@ -334,10 +335,10 @@ fn waits(now: &Circumstances<'_>) -> Option<Standstill> {
     let due = row.next_due.filter(|due| *due > now.now && position.lease.is_none() && position.attempts > 0)?;
     let (last, next) = (position.attempts, position.attempts + 1);
     let reason = row.reason.unwrap_or("no reason is recorded");
-    let told = format!("Attempt {last} came to: {reason}; attempt {next} is due at {due}");
+    let why = format!("Attempt {last} came to: {reason}; attempt {next} is due at {due}");
     match now.filed {
-        Some(_) => because(Cause::DueRow, Some(due), format!("{told} and waits in a due row, which the sweep sends in time")),
-        None => because(Cause::Retry, Some(due), told),
+        Some(_) => because(Cause::DueRow, Some(due), format!("{why} and waits in a due row, which the sweep sends in time")),
+        None => because(Cause::Retry, Some(due), why),
     }
 }
 

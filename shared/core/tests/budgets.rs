@@ -109,8 +109,8 @@ fn measured<T>(call: impl FnOnce() -> T) -> (T, usize, usize) {
 #[track_caller]
 fn check_faults(document: &Value, expected: &[(&str, &str)]) {
     let faults = parse(document).expect_err("the rule is over a budget");
-    let told: Vec<(&str, &str)> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
-    assert_eq!(told, expected);
+    let found: Vec<(&str, &str)> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+    assert_eq!(found, expected);
 }
 
 fn regex(pattern: &str) -> String {
@@ -169,9 +169,9 @@ fn f2_expressions_are_counted_over_the_whole_rule() {
         document
     };
     assert!(parse(&with(15, 5)).is_ok());
-    let told = "expected at most 20 regular expressions in a rule, this is number 21";
-    check_faults(&with(15, 6), &[("/answer/rules/5/when/0/value", told)]);
-    check_faults(&with(21, 0), &[("/request/query/0/value", &format!("character 430: {told}"))]);
+    let detail = "expected at most 20 regular expressions in a rule, this is number 21";
+    check_faults(&with(15, 6), &[("/answer/rules/5/when/0/value", detail)]);
+    check_faults(&with(21, 0), &[("/request/query/0/value", &format!("character 430: {detail}"))]);
 }
 
 #[test]
@@ -204,10 +204,10 @@ fn f2_the_expressions_of_a_rule_are_bounded_together() {
 #[test]
 fn f2_the_work_for_refused_expressions_is_bounded() {
     let _alone = alone();
-    let told: Vec<String> = parse(&rule(&vec![regex("("); 6])).unwrap_err().0.into_iter().map(|fault| fault.detail).collect();
+    let details: Vec<String> = parse(&rule(&vec![regex("("); 6])).unwrap_err().0.into_iter().map(|fault| fault.detail).collect();
     let syntax = "character 10: not a regular expression: unclosed group; write regex:/from/to/ and \\/ for a slash";
     let unchecked = "character 10: not checked: 4 regular expressions of the rule are refused already, correct them first";
-    assert_eq!(told, [syntax, syntax, syntax, syntax, unchecked, unchecked]);
+    assert_eq!(details, [syntax, syntax, syntax, syntax, unchecked, unchecked]);
 }
 
 #[test]
@@ -217,9 +217,9 @@ fn f2_a_stored_rule_over_the_budgets_is_read_and_never_runs() {
     assert!(document.to_string().len() > 65_536);
     let (definition, peak, _) = measured(|| stored(&document));
     assert!(peak < 4_096, "{peak} KiB");
-    let told =
+    let detail =
         "the template is too expensive: {query.x} has a regular expression over the limits: save the rule with a smaller one";
-    assert_eq!(sent(&definition, "abc").0, Err(told.to_owned()));
+    assert_eq!(sent(&definition, "abc").0, Err(detail.to_owned()));
     assert_eq!(definition.document()["request"]["body"], document_with_types(&document));
 
     let judgement = judge(&stored(&matching(&["a{1000}{20}", "^x"])), "a=x");
@@ -237,8 +237,8 @@ fn f2_a_stored_rule_with_more_than_a_hundred_conditions_goes_on_and_is_not_chang
         .collect();
     let document =
         json!({"name": "n", "request": {"url": "https://a.example/"}, "answer": {"rules": rules, "otherwise": "delivered"}});
-    let told = "expected at most 100 conditions in a rule, this is number 101";
-    check_faults(&document, &[("/answer/rules/5/when/0/any/0/0", told)]);
+    let detail = "expected at most 100 conditions in a rule, this is number 101";
+    check_faults(&document, &[("/answer/rules/5/when/0/any/0/0", detail)]);
     let judgement = judge(&stored(&document), "a=119");
     assert_eq!((judgement.verdict, judgement.rule), (Verdict::Failed, Some(5)));
 }
@@ -260,8 +260,8 @@ fn f2_positions_of_a_list_take_no_memory_for_those_before() {
     let body = json!({"format": "json", "fields": fields});
     let document = json!({"name": "n", "request": {"method": "POST", "url": "https://a.example/", "body": body}});
     let (parsed, peak, _) = measured(|| parse(&document));
-    let told = "a list has a gap: its positions count from 0 without one missing";
-    assert_eq!(parsed.unwrap_err(), Faults::one("/request/body/fields", told));
+    let detail = "a list has a gap: its positions count from 0 without one missing";
+    assert_eq!(parsed.unwrap_err(), Faults::one("/request/body/fields", detail));
     assert!(peak < 16_384, "{peak} KiB");
 }
 
@@ -306,8 +306,8 @@ fn f3_a_regular_expression_reads_4_kib() {
     let _alone = alone();
     let definition = parse(&rule(&[regex("b$")])).unwrap();
     assert_eq!(sent(&definition, &"b".repeat(4_096)).0.unwrap().len(), 4_105);
-    let told = "the template is too expensive: {query.x} gives regex 4097 bytes: at most 4096 are allowed";
-    assert_eq!(sent(&definition, &"b".repeat(4_097)).0, Err(told.to_owned()));
+    let detail = "the template is too expensive: {query.x} gives regex 4097 bytes: at most 4096 are allowed";
+    assert_eq!(sent(&definition, &"b".repeat(4_097)).0, Err(detail.to_owned()));
 }
 
 #[test]
@@ -318,8 +318,8 @@ fn f3_all_templates_of_a_request_share_the_steps() {
     let (one, steps) = sent(&of(1), &x);
     assert_eq!((one.unwrap().len(), steps), (73, 64_322));
     assert_eq!(sent(&of(130), &x).1, 8_361_860);
-    let told = format!("the template is too expensive: {{query.x}} {TOO_MANY_STEPS}");
-    assert_eq!(sent(&of(131), &x), (Err(told), 8_388_608));
+    let detail = format!("the template is too expensive: {{query.x}} {TOO_MANY_STEPS}");
+    assert_eq!(sent(&of(131), &x), (Err(detail), 8_388_608));
 }
 
 #[test]

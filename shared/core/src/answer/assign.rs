@@ -160,7 +160,7 @@ impl Assignments {
 
     /// Renders the texts of a response. `left_out` receives each field that is left out and the reason. An empty text sets nothing;
     /// surrounding blanks are removed.
-    pub(crate) fn tell(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Assigned {
+    pub(crate) fn extract(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Assigned {
         let mut assigned = Assigned::default();
         for (name, assignment) in &self.0 {
             if let Some(VariableText(text)) = read(Some(&assignment.text), &format!("variables/{name}"), scope, left_out) {

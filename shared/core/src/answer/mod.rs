@@ -6,19 +6,19 @@ use crate::path::FieldPath;
 
 pub(crate) mod assign;
 mod body;
+mod extracted;
 mod rules;
 mod set;
 mod texts;
-mod told;
 mod upgrade;
 mod xml;
 
 #[cfg(test)]
 mod tests;
 
+pub use extracted::Told;
 pub use rules::{AnswerRules, Judgement, Within};
 pub(crate) use texts::Rules as TextRules;
-pub use told::Told;
 pub(crate) use upgrade::upgraded;
 
 use body::Body;
@@ -33,7 +33,7 @@ pub enum Cut {
     TooLong,
     /// The connection ended before the body did.
     BrokeOff,
-    /// Its `Content-Length` is no number, or several ones: nobody knows where it ends.
+    /// Its `Content-Length` is no number, or several ones: the end of the body is unknown.
     BadLength,
     /// There was no room for the body beside others.
     NoRoom,

@@ -265,10 +265,17 @@ impl AnswerRules {
         {
             notes.push(format!("{why}; set found nothing"));
         }
-        let told = rule.set.tell(&scope, &mut |field, why| {
+        let extracted = rule.set.extract(&scope, &mut |field, why| {
             notes.push(format!("/answer/rules/{index}/set/{field}: {why}; left out"));
         });
-        Judgement { rule: Some(index), told, notes, go: rule.go.clone(), forget: rule.forget.clone(), ..Judgement::of(verdict) }
+        Judgement {
+            rule: Some(index),
+            told: extracted,
+            notes,
+            go: rule.go.clone(),
+            forget: rule.forget.clone(),
+            ..Judgement::of(verdict)
+        }
     }
 
     /// The first rule that holds. A condition that can't be judged does not hold, with a note.

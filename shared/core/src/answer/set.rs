@@ -117,8 +117,8 @@ impl Set {
 
     /// Renders its fields. `left_out` receives each field that is left out and the reason. An empty text sets nothing; surrounding blanks
     /// are removed.
-    pub(super) fn tell(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Told {
-        let Assigned { values: variables, keep } = self.variables.tell(scope, left_out);
+    pub(super) fn extract(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Told {
+        let Assigned { values: variables, keep } = self.variables.extract(scope, left_out);
         Told {
             result: read(self.result.as_ref(), "result", scope, left_out),
             payout: read(self.payout.as_ref(), "payout", scope, left_out),

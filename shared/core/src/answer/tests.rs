@@ -75,8 +75,8 @@ fn in_scope<T>(event: &Event, variables: &BTreeMap<String, String>, with: impl F
 #[track_caller]
 fn check_faults(document: &Value, owner: &Owner, expected: &[(&str, &str)]) {
     let faults = parse(document, owner).unwrap_err();
-    let told: Vec<(&str, &str)> = faults.0.iter().map(|f| (f.pointer.as_str(), f.detail.as_str())).collect();
-    assert_eq!(told, expected);
+    let found: Vec<(&str, &str)> = faults.0.iter().map(|f| (f.pointer.as_str(), f.detail.as_str())).collect();
+    assert_eq!(found, expected);
 }
 
 /// The faults of one condition, at `/answer/rules/0/when/0`.
@@ -84,9 +84,9 @@ fn check_faults(document: &Value, owner: &Owner, expected: &[(&str, &str)]) {
 fn check_condition_faults(condition: &Value, expected: &[(&str, &str)]) {
     let document = json!({"rules": [{"when": [condition], "then": "delivered"}]});
     let faults = parse(&document, &Owner::Admin).unwrap_err();
-    let told: Vec<(&str, &str)> =
+    let found: Vec<(&str, &str)> =
         faults.0.iter().map(|f| (f.pointer.strip_prefix("/answer/rules/0/when/0").unwrap(), f.detail.as_str())).collect();
-    assert_eq!(told, expected);
+    assert_eq!(found, expected);
 }
 
 const BODY: &str = r#"{"status": "Approved", "payout": 12.50, "negative": -3, "large": 1E2, "ok": true, "one": 1, "no": false,
@@ -340,7 +340,7 @@ fn a2_operators_take_their_number_of_values() {
     );
     check_condition_faults(
         &with("string_contains", &[("value", json!(""))]),
-        &[("/value", "an empty text stands in every text: write one, or use is_empty, is_not_empty, always")],
+        &[("/value", "every text contains the empty text: write a longer one, or use is_empty, is_not_empty, always")],
     );
 }
 
@@ -385,7 +385,7 @@ fn a2_sources_take_their_keys() {
 }
 
 #[test]
-fn a2_a_condition_tells_all_its_faults() {
+fn a2_all_faults_of_a_condition_are_reported_at_once() {
     check_condition_faults(
         &json!({"source": "bodi", "operator": "equal", "values": 1, "value2": []}),
         &[
@@ -427,8 +427,8 @@ fn a2_rules_have_limits() {
         json!({"rules": [{"when": vec![expression.clone(); 20], "then": "delivered"},
         {"when": vec![expression.clone(); count], "then": "delivered"}]})
     };
-    let told = "expected at most 20 regular expressions in a rule, this is number 21";
-    check_faults(&many(1), &Owner::Admin, &[("/answer/rules/1/when/0/value", told)]);
+    let detail = "expected at most 20 regular expressions in a rule, this is number 21";
+    check_faults(&many(1), &Owner::Admin, &[("/answer/rules/1/when/0/value", detail)]);
     let long = json!({"source": "constant", "key": "x".repeat(16_385), "operator": "is_true"});
     check_condition_faults(&long, &[("/key", "16385 bytes are too many: 16384 are allowed")]);
 }

@@ -14,7 +14,7 @@ use crate::{
 /// The longest template, in bytes.
 const MAX_TEMPLATE: usize = 16 * 1_024;
 /// The longest text that is published to the platform from a response, in bytes: that of any free text.
-const MAX_TOLD: usize = 2_048;
+const MAX_PUBLISHED_BYTES: usize = 2_048;
 /// The longest value of a variable, in bytes.
 pub(super) const MAX_VARIABLE_BYTES: usize = 8 * 1_024;
 
@@ -29,15 +29,15 @@ pub(crate) struct Rules {
     pub(crate) may_read_secrets: bool,
 }
 
-/// A value that is read from a response's text.
-pub(super) trait Tellable: Sized {
+/// A value that can be read from a text of a response.
+pub(super) trait Readable: Sized {
     /// The longest text, in bytes.
-    const MAX_BYTES: usize = MAX_TOLD;
+    const MAX_BYTES: usize = MAX_PUBLISHED_BYTES;
 
     fn read(text: &str) -> Result<Self, String>;
 }
 
-impl Tellable for TransactionResult {
+impl Readable for TransactionResult {
     fn read(text: &str) -> Result<Self, String> {
         match &*text.to_ascii_lowercase() {
             "pending" => Ok(Self::Pending),
@@ -48,13 +48,13 @@ impl Tellable for TransactionResult {
     }
 }
 
-impl Tellable for Money {
+impl Readable for Money {
     fn read(text: &str) -> Result<Self, String> {
         Self::from_str(text).map_err(|fault| fault.to_string())
     }
 }
 
-impl Tellable for String {
+impl Readable for String {
     fn read(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
     }
@@ -63,7 +63,7 @@ impl Tellable for String {
 /// The value of a variable.
 pub(super) struct VariableText(pub(super) String);
 
-impl Tellable for VariableText {
+impl Readable for VariableText {
     const MAX_BYTES: usize = MAX_VARIABLE_BYTES;
 
     fn read(text: &str) -> Result<Self, String> {
@@ -73,7 +73,7 @@ impl Tellable for VariableText {
 
 /// Renders and reads a template. `left_out` receives each field that is left out and the reason. An empty text sets nothing; surrounding
 /// blanks are removed.
-pub(super) fn read<T: Tellable>(
+pub(super) fn read<T: Readable>(
     template: Option<&Template>,
     field: &str,
     scope: &Scope<'_>,
@@ -102,7 +102,7 @@ pub(super) fn read_template(value: &Value, pointer: &str, rules: Rules, faults: 
     };
     let template = Template::read(text, pointer, (Place::Plain, MAX_TEMPLATE), rules.allowed, faults)?;
     if !rules.may_read_secrets && template.secrets().next().is_some() {
-        faults.add(pointer, "a secret may not be set: it stands in headers, path, query and body of the request only");
+        faults.add(pointer, "a secret may not be set: only headers, path, query and body of the request may hold one");
         return None;
     }
     Some(template)

@@ -121,7 +121,7 @@ pub(crate) fn transactions(fields: &mut Fields) -> Vec<Transaction> {
             continue;
         };
         if let Some(first) = first_places.get(&transaction_id) {
-            let detail = format!("{transaction_id} stands at {first} already: give every transaction once, as it now is");
+            let detail = format!("{transaction_id} is at {first} already: give every transaction once, as it now is");
             fields.fault("transaction_id", detail);
         } else {
             first_places.insert(transaction_id.clone(), position);

@@ -49,7 +49,7 @@ mod tests {
     use crate::{json, testing};
 
     #[test]
-    fn contract_1_an_event_is_given_with_or_without_its_envelope() {
+    fn an_event_is_given_with_or_without_its_envelope() {
         let detail = testing::detail();
         let alone = Change::parse_given(&detail, "/event").unwrap();
         assert_eq!(alone.change_id.as_str(), "chg_0001");
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_faults_of_a_given_event_have_their_places() {
+    fn faults_of_a_given_event_point_to_their_fields() {
         #[track_caller]
         fn check(given: &Value, expected: &[&str]) {
             let faults = Change::parse_given(given, "/event").unwrap_err();

@@ -30,11 +30,11 @@ mod tests {
     use crate::json;
 
     #[test]
-    fn v1_an_offer_change_tells_all_its_faults() {
+    fn v1_all_faults_of_an_offer_change_are_reported_at_once() {
         let faults = Offer::parse_detail(&json!({"name": 5, "country": ["CZ"], "more": 1}), "/detail").unwrap_err();
-        let told: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+        let found: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
         assert_eq!(
-            told,
+            found,
             [
                 ("/detail/offer_id", "missing: give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -"),
                 ("/detail/name", "5 is not allowed: give a text of at most 2048 bytes"),

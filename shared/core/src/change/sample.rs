@@ -30,7 +30,7 @@ impl Change {
                 "created_at": before(1), "updated_at": before(1), "result_at": before(1),
             }],
         });
-        Self::parse_detail(&detail, "").expect("every field of it is in the contract's form")
+        Self::parse_detail(&detail, "").expect("every field of the sample is valid")
     }
 }
 
@@ -40,7 +40,7 @@ mod tests {
     use crate::event::EventKind::{ConversionCreated, TransactionCreated, TransactionUpdated};
 
     #[test]
-    fn contract_3_the_sample_is_a_sale_that_fires_nearly_every_trigger() {
+    fn the_sample_is_a_sale_that_fires_nearly_every_trigger() {
         let own: Id = "aff_7".parse().unwrap();
         let sale = Change::sample(Some(&own), "2026-11-22T09:00:00Z".parse().unwrap());
         assert_eq!(sale.conversion.affiliate_id, own);

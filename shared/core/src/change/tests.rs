@@ -8,9 +8,9 @@ use crate::{json, json::Value, testing};
 fn check(what: &str, edit: impl FnOnce(&mut Value), faults: &[(&str, &str)]) {
     let mut detail = testing::detail();
     edit(&mut detail);
-    let told = Change::parse_detail(&detail, "/detail").err().unwrap_or_default();
-    let told: Vec<_> = told.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
-    assert_eq!(told, faults, "{what}");
+    let found = Change::parse_detail(&detail, "/detail").err().unwrap_or_default();
+    let found: Vec<_> = found.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+    assert_eq!(found, faults, "{what}");
 }
 
 /// The change in the example detail after an `edit`.
@@ -24,7 +24,7 @@ fn read(edit: impl FnOnce(&mut Value)) -> Change {
 const GIVE_ID: &str = "missing: give an id, 1 to 128 characters of A-Z a-z 0-9 . _ : -";
 
 #[test]
-fn s_the_contracts_example_is_read() {
+fn s_the_example_change_is_read() {
     let change = read(|_| {});
     assert_eq!(change.change_id.as_str(), "chg_0001");
     assert_eq!(change.occurred_at.to_string(), "2026-11-22T08:59:59.12Z");
@@ -58,7 +58,7 @@ fn s_what_is_not_required_may_be_absent() {
 }
 
 #[test]
-fn s_all_missing_fields_are_told_at_once() {
+fn s_all_missing_fields_are_reported_at_once() {
     check(
         "an empty conversion and an empty transaction",
         |detail| *detail = json!({"conversion": {}, "transactions": [{}, 7]}),
@@ -83,7 +83,7 @@ fn s_all_missing_fields_are_told_at_once() {
 }
 
 #[test]
-fn s_all_wrong_fields_are_told_at_once() {
+fn s_all_wrong_fields_are_reported_at_once() {
     check(
         "one of each kind",
         |detail| {
@@ -193,7 +193,7 @@ fn case_c4_a_transaction_that_is_repeated_without_a_word_is_as_it_was() {
 }
 
 #[test]
-fn case_c4_a_result_that_is_another_now_is_told_although_auto_approved_is_kept() {
+fn case_c4_a_changed_result_is_an_event_although_auto_approved_is_kept() {
     let kinds = |result: &str, previous: Value, change: Value| {
         let mut detail = testing::detail();
         detail["conversion"]["change"] = json!("updated");
@@ -234,11 +234,11 @@ fn case_c1_what_a_visitor_can_write_never_makes_an_event_unreadable() {
         }
     }
     let twice = event("{}").replacen("\"change_id\"", "\"change_id\":\"chg_0\",\"change_id\"", 1);
-    assert!(Envelope::parse(twice.as_bytes()).is_err(), "what decides stands once");
+    assert!(Envelope::parse(twice.as_bytes()).is_err(), "a field that decides may occur only once");
 }
 
 #[test]
-fn s_transactions_stand_once_and_are_a_thousand_at_most() {
+fn s_each_transaction_is_listed_once_and_a_thousand_at_most() {
     let listed = |count: usize| (0..count).map(|n| json!({"transaction_id": format!("trx_{n}"), "result": "pending"})).collect();
     check("a thousand", |detail| detail["transactions"] = listed(1000), &[]);
     check(
@@ -252,7 +252,7 @@ fn s_transactions_stand_once_and_are_a_thousand_at_most() {
             detail["transactions"] =
                 json!([{"transaction_id": "t", "result": "pending"}, {"transaction_id": "t", "result": "approved"}]);
         },
-        &[("/detail/transactions/1/transaction_id", "t stands at 0 already: give every transaction once, as it now is")],
+        &[("/detail/transactions/1/transaction_id", "t is at 0 already: give every transaction once, as it now is")],
     );
 }
 
@@ -373,7 +373,7 @@ fn s_an_envelope_is_read_by_its_detail_type() {
 }
 
 #[test]
-fn s_a_bad_envelope_is_told_what_is_allowed() {
+fn s_the_fault_of_a_bad_envelope_says_what_is_allowed() {
     check_envelope("no JSON", b"{", "", "not JSON (expected a key in quotes, found the end at line 1 column 2): give one event");
     check_envelope("no text", &[0xff, 0xfe], "", "not JSON");
     let deep = "[".repeat(100_000);
@@ -444,7 +444,7 @@ proptest! {
     }
 
     #[test]
-    fn s_any_value_in_any_place_is_read_or_told(at in any::<prop::sample::Index>(), value in any_value()) {
+    fn s_any_value_in_any_place_is_read_or_reported(at in any::<prop::sample::Index>(), value in any_value()) {
         let mut detail = testing::detail();
         let mut found = Vec::new();
         places(&detail, String::new(), &mut found);
@@ -475,12 +475,12 @@ fn f1_keys_of_serde_json_are_keys_like_any_other() {
 }
 
 #[test]
-fn case_c2_a_change_tells_the_same_whatever_the_order_of_its_parts() {
+fn case_c2_two_changes_are_the_same_whatever_the_order_of_their_parts() {
     let transaction = |id: &str, payout: Value| json!({"transaction_id": id, "result": "pending", "payout": payout});
     let with = |transactions: Value| move |detail: &mut Value| detail["transactions"] = transactions;
     let first = read(with(json!([transaction("trx_1", json!("5.00")), transaction("trx_2", json!("1"))])));
     let other_order = json!([{"payout": 1, "transaction_id": "trx_2", "result": "pending"}, transaction("trx_1", json!(5.0))]);
-    assert!(first.tells_same_as(&read(with(other_order))), "5.00 is 5.0, and nothing is told by the order");
+    assert!(first.tells_same_as(&read(with(other_order))), "5.00 equals 5.0, and the order means nothing");
     let not_read = |detail: &mut Value| {
         with(json!([transaction("trx_1", json!("5.00")), transaction("trx_2", json!("1"))]))(detail);
         detail["published_at"] = json!("2026-11-22T10:00:00Z");

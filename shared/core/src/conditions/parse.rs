@@ -140,7 +140,7 @@ impl Reader<'_, '_> {
             match read(entry) {
                 Some(_) if is_new && is_all(entry) => self.faults.add(
                     format!("{}/{}/{position}", self.pointer, condition.name()),
-                    "all stands alone: leave out the other values, or all",
+                    "all excludes other values: leave them out, or leave out all",
                 ),
                 Some(value) => values.push(value),
                 None => self.faults.add(

@@ -24,16 +24,16 @@ fn sample(edit: impl FnOnce(&mut Value)) -> (Event, Event, Change) {
 #[track_caller]
 fn check(what: &str, document: &Value, edit: impl FnOnce(&mut Value), misses: &[(&str, &str)]) {
     let (event, _, change) = sample(edit);
-    let told = conditions(document).judge(&event, &change.transactions).err().unwrap_or_default();
-    let told: Vec<_> = told.iter().map(|miss| (miss.condition, miss.detail.as_str())).collect();
-    assert_eq!(told, misses, "{what}");
+    let found = conditions(document).judge(&event, &change.transactions).err().unwrap_or_default();
+    let found: Vec<_> = found.iter().map(|miss| (miss.condition, miss.detail.as_str())).collect();
+    assert_eq!(found, misses, "{what}");
 }
 
 #[test]
-fn case_c6_all_stands_alone_and_the_word_custom_has_no_case() {
+fn case_c6_all_excludes_other_values_and_the_word_custom_has_no_case() {
     let mut faults = Faults::default();
     Conditions::parse(Some(&json!({"affiliate": ["all", "x"], "commission": ["ALL"]})), "/conditions", &mut faults);
-    assert_eq!(faults, Faults::one("/conditions/affiliate/0", "all stands alone: leave out the other values, or all"));
+    assert_eq!(faults, Faults::one("/conditions/affiliate/0", "all excludes other values: leave them out, or leave out all"));
     let mut faults = Faults::default();
     let types = json!({"conversion_type": ["Custom:SIGNUP", "custom:SIGNUP", "CUSTOM"]});
     let conditions = Conditions::parse(Some(&types), "/conditions", &mut faults);
@@ -110,10 +110,10 @@ fn c1_what_a_conversion_lacks_passes_all_and_fails_specific() {
     );
 }
 
-/// Checks a result condition on a conversion event whose transactions have these results. `told` is the transaction that the event is
-/// about, or the reason why the condition fails.
+/// Checks a result condition on a conversion event whose transactions have these results. `expected` is the transaction that
+/// the event is about, or the reason why the condition fails.
 #[track_caller]
-fn check_result(condition: &Value, results: &[&str], told: Result<Option<&str>, &str>) {
+fn check_result(condition: &Value, results: &[&str], expected: Result<Option<&str>, &str>) {
     let (event, _, change) = sample(|detail| {
         let each = |(n, result)| json!({"transaction_id": format!("trx_{n}"), "result": result});
         detail["transactions"] = results.iter().enumerate().map(each).collect();
@@ -123,7 +123,7 @@ fn check_result(condition: &Value, results: &[&str], told: Result<Option<&str>, 
     let judged = judged
         .map(|chosen| chosen.map(|transaction| transaction.transaction_id.as_str()))
         .map_err(|misses| misses[0].detail.clone());
-    assert_eq!(judged, told.map_err(ToOwned::to_owned), "{condition} of {results:?}");
+    assert_eq!(judged, expected.map_err(ToOwned::to_owned), "{condition} of {results:?}");
 }
 
 #[test]
@@ -235,12 +235,12 @@ fn f1_a_hold_asks_only_what_cannot_change() {
 fn check_faults(what: &str, document: &Value, expected: &[(&str, &str)]) {
     let mut faults = Faults::default();
     Conditions::parse(Some(document), "/conditions", &mut faults);
-    let told: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
-    assert_eq!(told, expected, "{what}");
+    let found: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+    assert_eq!(found, expected, "{what}");
 }
 
 #[test]
-fn s_all_faults_of_conditions_are_told_at_once() {
+fn s_all_faults_of_conditions_are_reported_at_once() {
     check_faults(
         "one of each",
         &json!({"sources": ["link"], "colour": 1, "source": ["link", "manual"], "conversion_type": ["custom:", "order"], "affiliate": "aff_7",
@@ -328,22 +328,23 @@ fn case_c5_a_rule_is_about_commissions() {
         ]);
     };
     let (event, of_transaction, change) = sample(two);
-    let told = |document: Value, event: &Event| -> Result<Option<String>, Vec<String>> {
-        let judged =
-            conditions(&document).judge(event, &change.transactions).map(|told| told.map(|one| one.transaction_id.to_string()));
+    let judge = |document: Value, event: &Event| -> Result<Option<String>, Vec<String>> {
+        let judged = conditions(&document)
+            .judge(event, &change.transactions)
+            .map(|chosen| chosen.map(|one| one.transaction_id.to_string()));
         judged.map_err(|misses| misses.into_iter().map(|miss| format!("{}: {}", miss.condition, miss.detail)).collect())
     };
     // The event of a transaction is about its own commission, that of a conversion about any.
-    assert_eq!(told(json!({"commission": ["com_1"]}), &of_transaction), Ok(Some("trx_1".to_owned())));
+    assert_eq!(judge(json!({"commission": ["com_1"]}), &of_transaction), Ok(Some("trx_1".to_owned())));
     let other = "commission: commission is com_1; the rule wants com_2";
-    assert_eq!(told(json!({"commission": ["com_2"]}), &of_transaction), Err(vec![other.to_owned()]));
-    assert_eq!(told(json!({"commission": ["com_9", "com_2"]}), &event), Ok(Some("trx_2".to_owned())));
+    assert_eq!(judge(json!({"commission": ["com_2"]}), &of_transaction), Err(vec![other.to_owned()]));
+    assert_eq!(judge(json!({"commission": ["com_9", "com_2"]}), &event), Ok(Some("trx_2".to_owned())));
     let none = "commission: no transaction has commission com_9";
-    assert_eq!(told(json!({"commission": ["com_9"]}), &event), Err(vec![none.to_owned()]));
+    assert_eq!(judge(json!({"commission": ["com_9"]}), &event), Err(vec![none.to_owned()]));
     // One transaction must fit both.
     let both = json!({"commission": ["com_2"], "result": ["pending"]});
-    assert_eq!(told(both, &event), Ok(Some("trx_2".to_owned())));
-    let neither = told(json!({"commission": ["com_2"], "result": ["approved"]}), &event).unwrap_err();
+    assert_eq!(judge(both, &event), Ok(Some("trx_2".to_owned())));
+    let neither = judge(json!({"commission": ["com_2"], "result": ["approved"]}), &event).unwrap_err();
     assert!(neither.len() == 1 && neither[0].starts_with("result: "), "{neither:?}");
     // Without a commission, and without a transaction.
     check(

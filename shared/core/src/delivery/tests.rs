@@ -99,7 +99,7 @@ fn p2_what_has_not_the_form_of_an_id_is_none() {
 }
 
 #[test]
-fn s_states_have_the_words_of_the_contract() {
+fn s_every_state_has_its_word_in_json() {
     let words = [
         "waiting",
         "held",
@@ -123,7 +123,7 @@ fn s_states_have_the_words_of_the_contract() {
 }
 
 #[test]
-fn s_states_that_are_over_and_those_that_the_platform_is_told_of() {
+fn s_ended_states_and_published_states() {
     let open: Vec<_> = State::ALL.into_iter().filter(|state| !state.is_ended()).map(State::as_str).collect();
     assert_eq!(open, ["waiting", "held", "sending"]);
     let announced: Vec<_> = State::ALL.into_iter().filter(|state| state.is_announced()).map(State::as_str).collect();

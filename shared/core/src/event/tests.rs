@@ -71,9 +71,9 @@ fn r5_auto_approve_makes_no_transaction_update() {
     let transaction = json!([{"transaction_id": "trx_1", "result": "approved", "auto_approved": true}]);
     let changes = [changed("created", "lead", &transaction), changed("updated", "lead", &transaction)];
     check("the same with AutoApprove (R5)", &changes, &[&[Cc, Tc], &[Cu]], &[1, 2, 4, 5, 6]);
-    let told = changes[0].events().swap_remove(1);
-    assert_eq!(told.transaction.unwrap().result, TransactionResult::Approved);
-    assert!(told.is_final);
+    let created = changes[0].events().swap_remove(1);
+    assert_eq!(created.transaction.unwrap().result, TransactionResult::Approved);
+    assert!(created.is_final);
 }
 
 #[test]
@@ -136,11 +136,11 @@ fn r5_r6_flags_by_what_the_change_says() {
 }
 
 #[test]
-fn r6_auto_set_on_creation_tells_pending_first_and_then_the_result() {
+fn r6_auto_set_on_creation_makes_a_pending_event_and_then_one_with_the_result() {
     let transaction =
         json!([{"transaction_id": "trx_1", "result": "rejected", "auto_set": true, "result_at": "2026-11-22T09:00:00Z"}]);
     let events = changed("created", "sale", &transaction).events();
-    let told: Vec<_> = events
+    let outcomes: Vec<_> = events
         .iter()
         .map(|event| {
             (event.kind, event.transaction.as_ref().map(|t| (t.result, t.previous_result, t.result_at.is_some())), event.is_final)
@@ -148,7 +148,7 @@ fn r6_auto_set_on_creation_tells_pending_first_and_then_the_result() {
         .collect();
     let (pending, rejected) = (TransactionResult::Pending, TransactionResult::Rejected);
     assert_eq!(
-        told,
+        outcomes,
         [(Cc, None, true), (Tc, Some((pending, None, false)), false), (Tu, Some((rejected, Some(pending), true)), true)]
     );
 }
@@ -224,7 +224,7 @@ fn p2_reads_and_writes_what_the_first_version_wrote() {
 }
 
 #[test]
-fn s_a_bad_message_tells_all_its_faults() {
+fn s_all_faults_of_a_bad_message_are_reported_at_once() {
     let faults = Event::from_value(&json!({"event": "transaction_deleted", "is_final": 1, "transactions": {}})).unwrap_err();
     let pointers: Vec<_> = faults.0.iter().map(|fault| fault.pointer.as_str()).collect();
     assert_eq!(pointers, ["/change_id", "/occurred_at", "/conversion", "/transactions", "/event", "/is_final", "/is_correction"]);

@@ -151,7 +151,7 @@ fn check_reachable(plan: &Plan, faults: &mut Faults) {
 /// Checks that loops end: a loop must have a way that waits, or a step with `max_runs`.
 fn check_loops(plan: &Plan, faults: &mut Faults) {
     let reachable: Vec<BTreeSet<usize>> = (0..plan.steps.len()).map(|start| reachable_from(plan, start)).collect();
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for start in (0..plan.steps.len()).filter(|start| reachable[*start].contains(start)) {
         let of_loop: BTreeSet<usize> =
             reachable[start].iter().copied().filter(|step| reachable[*step].contains(&start)).collect();
@@ -160,7 +160,7 @@ fn check_loops(plan: &Plan, faults: &mut Faults) {
             edges.filter_map(|edge| follower(plan, *index, &edge)).any(|next| of_loop.contains(&next))
         };
         let is_bounded = of_loop.iter().any(|index| plan.steps[*index].max_runs.is_some() || waits(index));
-        if !is_bounded && told.insert(of_loop) {
+        if !is_bounded && reported.insert(of_loop) {
             let name = &plan.steps[start].name;
             let detail = format!(
                 "a loop leads back to step {name} without a wait: add a step with wait, choose pending or retry with go, or write max_runs"

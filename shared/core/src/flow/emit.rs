@@ -122,7 +122,7 @@ fn read_fields(value: Option<&Value>, at: &str, allowed: Allowed, faults: &mut F
         };
         let Some(text) = Template::read(text, &at, (Place::Plain, MAX_FIELD), allowed, faults) else { continue };
         if text.secrets().next().is_some() {
-            faults.add(&at, "a secret may not stand in an event, which everybody reads");
+            faults.add(&at, "an event may not hold a secret: everybody reads it");
         }
         texts.insert(name.clone(), text);
     }

@@ -57,7 +57,7 @@ pub const STEP_KINDS: &[StepKindInfo] = &[
         kind: "emit",
         description: "Publishes a Tracking API Event on the platform's bus, in an admin's rule. Repeats of it have the same event_id.",
         fields: &["emit", "go", "max_runs"],
-        example: r#"{"name": "tell", "emit": {"name": "Large Sale", "fields": {"payout": "{payout}"}, "count": 1}}"#,
+        example: r#"{"name": "publish", "emit": {"name": "Large Sale", "fields": {"payout": "{payout}"}, "count": 1}}"#,
     },
     StepKindInfo {
         kind: "end",

@@ -164,7 +164,7 @@ impl Listen {
     }
 
     /// Returns true if its answer rules publish a result or an amount to the platform.
-    pub(crate) fn tells(&self) -> bool {
+    pub(crate) fn publishes(&self) -> bool {
         self.answer.platform_templates().next().is_some()
     }
 

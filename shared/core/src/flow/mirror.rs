@@ -107,8 +107,8 @@ impl Masters {
 }
 
 impl Plan {
-    /// Adds a fault for each variable that the request of a mirror reads, or what its response sets, and its own rule gives no value for
-    /// (W19). A text that says what stands in place of an empty value may do without. `own` are the variables of the rule.
+    /// Adds a fault for each variable that a mirrored request or its response's `set` reads and that the mirror's own rule does
+    /// not set (W19). A text that replaces an empty value may read an unset variable. `own` are the variables of the rule.
     pub(crate) fn check_mirrored_variables(&self, own: &Variables, faults: &mut Faults) {
         for (index, step) in self.steps.iter().enumerate() {
             let is_mirror = step.reflects.as_ref().is_some_and(|reflected| !reflected.is_gone);

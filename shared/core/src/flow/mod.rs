@@ -252,8 +252,8 @@ impl Plan {
         names.filter_map(|name| Some((name.key(), name.step().or_else(|| self.texts().only_listening())?)))
     }
 
-    /// The first step before this one that gives away the URL at which this one waits for a callback; `None` if it waits for none. A flow
-    /// that begins behind that step gives the URL to nobody.
+    /// The first step before this one that reads the URL at which this one waits for a callback; `None` if this one waits for
+    /// none. A flow that begins after the returned step never sends the URL.
     pub fn gives_url_of(&self, step: &str) -> Option<&str> {
         self.listen(step).filter(|listen| !listen.is_webhook())?;
         let names: Vec<&str> = self.callback_urls().filter(|(_, of)| *of == step).map(|(name, _)| name).collect();

@@ -204,7 +204,7 @@ fn read_reason(value: &Value, at: &str, context: Context<'_>, faults: &mut Fault
     let text = fields.text("reason", faults)?;
     let reason = Template::read(text, &fields.at("reason"), (Place::Plain, MAX_REASON), context.allowed, faults)?;
     if reason.secrets().next().is_some() {
-        faults.add(fields.at("reason"), "a secret may not stand in a reason, which everybody reads");
+        faults.add(fields.at("reason"), "a reason may not hold a secret: everybody reads it");
     }
     Some(reason)
 }

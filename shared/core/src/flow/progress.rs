@@ -137,8 +137,9 @@ impl Progress {
         self.until = self.until.filter(|_| self.entered).map(|_| self.began);
     }
 
-    /// Returns true if this step fits the place: a step that has begun must be a `wait` or `listen` with a time, or a `call` (W12).
-    pub(super) fn may_stand_in(&self, step: &Step) -> bool {
+    /// Returns true if the flow may go on at this step: a step that has begun must be a `wait` or `listen` with a time, or a
+    /// `call` (W12).
+    pub(super) fn may_resume_at(&self, step: &Step) -> bool {
         match step.kind {
             _ if !self.entered => true,
             Kind::Wait(_) | Kind::Listen(_) => self.until.is_some(),
@@ -180,7 +181,7 @@ impl Progress {
     }
 
     /// Moves to another step, which has not begun.
-    pub(super) fn stand_before(&mut self, step: &Step, until: Option<Timestamp>) {
+    pub(super) fn move_to(&mut self, step: &Step, until: Option<Timestamp>) {
         (self.entered, self.until) = (false, until);
         self.step = step.name.to_string();
     }
@@ -248,7 +249,7 @@ impl Plan {
     pub(super) fn go_next(&self, mut progress: Progress, why: &str) -> Moved {
         let next = self.position(&progress.step).and_then(|position| self.steps.get(position + 1));
         let Some(next) = next else { return finished(&progress, why) };
-        progress.stand_before(next, None);
+        progress.move_to(next, None);
         Moved::On(progress)
     }
 
@@ -258,7 +259,7 @@ impl Plan {
             Target::Fail => Moved::Ended(State::Failed, in_step(self, &progress.step, why)),
             Target::Step(name) => {
                 if let Some(step) = self.step(name) {
-                    progress.stand_before(step, until);
+                    progress.move_to(step, until);
                 } else {
                     // The step was removed since the request began: the walk reports it.
                     (progress.step, progress.entered, progress.until) = (name.to_string(), false, until);

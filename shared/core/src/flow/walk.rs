@@ -101,7 +101,7 @@ impl Walk<'_> {
             if let Some(until) = self.progress.until.filter(|until| *until > scope.now) {
                 return self.wait(until);
             }
-            let Some(step) = self.plan.step(&self.progress.step).filter(|step| self.progress.may_stand_in(step)) else {
+            let Some(step) = self.plan.step(&self.progress.step).filter(|step| self.progress.may_resume_at(step)) else {
                 if self.restarts() {
                     continue;
                 }
@@ -150,10 +150,10 @@ impl Walk<'_> {
     fn restarts(&mut self) -> bool {
         let Some(first) = self.plan.steps.first() else { return false };
         let Progress { step, runs, sent, .. } = &self.progress;
-        let is_other = *first.name != **step || !self.progress.may_stand_in(first);
+        let is_other = *first.name != **step || !self.progress.may_resume_at(first);
         let is_untouched = sent.is_empty() && runs.keys().all(|name| name == step) && is_other;
         if is_untouched {
-            self.progress.stand_before(first, None);
+            self.progress.move_to(first, None);
             self.progress.runs.clear();
         }
         is_untouched

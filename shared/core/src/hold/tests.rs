@@ -82,7 +82,7 @@ impl Play {
             let fits = self.conditions.judge(&due.event, &due.transactions).is_ok();
             let sent = due.instead.is_none() && fits;
             hold.conclude(&due, sent);
-            done.push(told(&due, sent));
+            done.push(line_of(&due, sent));
         }
         done
     }
@@ -98,7 +98,7 @@ impl Play {
 }
 
 /// A postback as a line such as `final trx_1 v2 approved final=1 correction=0`, or the reason why nothing is sent.
-fn told(due: &Due, sent: bool) -> String {
+fn line_of(due: &Due, sent: bool) -> String {
     let kind = match due.kind {
         Kind::Final => "final",
         Kind::Late => "late",
@@ -152,7 +152,7 @@ fn f1_a_subject_is_held_whatever_the_result_condition_says_now() {
 }
 
 #[test]
-fn f1_a_subject_is_held_from_the_event_that_fires_and_tells_the_newest_state() {
+fn f1_a_subject_is_held_from_the_event_that_fires_and_sent_in_its_newest_state() {
     let mut play = Play::of(Trigger::TransactionCreated);
     assert_eq!(play.take(&sale(1, "pending")), NOTHING);
     assert_eq!(play.take(&sale(2, "rejected")), ["final trx_1 v2 rejected final=1 correction=0"], "T2 does not fire on updates");
@@ -236,7 +236,7 @@ fn f1_a_late_older_change_adds_its_subjects_only() {
 }
 
 #[test]
-fn f1_what_a_late_change_makes_a_subject_is_told_in_its_newest_state() {
+fn f1_a_subject_that_a_late_change_adds_is_sent_in_its_newest_state() {
     let mut play = Play::of(Trigger::TransactionCreated);
     assert_eq!(play.take(&sale(2, "approved")), NOTHING, "its creation is not known yet");
     assert_eq!(play.take(&sale(1, "pending")), ["final trx_1 v2 approved final=1 correction=0"]);
@@ -251,14 +251,14 @@ fn f2_settle_seconds_wait_after_settling_and_the_newest_state_is_sent() {
     assert_eq!(play.due(), Some(3_600));
     assert_eq!(play.pass(3_000), NOTHING);
     assert_eq!(play.take(&sale(3, "rejected")), NOTHING, "a change inside that time starts no second postback");
-    assert_eq!(play.due(), Some(600), "nor does it wait anew");
+    assert_eq!(play.due(), Some(600), "nor does the wait start over");
     assert_eq!(play.pass(599), NOTHING);
     assert_eq!(play.pass(1), ["final trx_1 v3 rejected final=1 correction=0"]);
     assert_eq!(play.pass(DAY), NOTHING);
 }
 
 #[test]
-fn f2_what_is_unsettled_inside_that_time_starts_over() {
+fn f2_a_conversion_that_is_unsettled_while_it_waits_starts_over() {
     let mut play = Play::new(Final { settle_seconds: 3_600, ..Final::default() });
     play.take(&sale(1, "approved"));
     play.pass(3_000);
@@ -271,7 +271,7 @@ fn f2_what_is_unsettled_inside_that_time_starts_over() {
 }
 
 #[test]
-fn f2_a_repeated_change_does_not_wait_anew() {
+fn f2_a_repeated_change_does_not_restart_the_wait() {
     let mut play = Play::new(Final { settle_seconds: 3_600, ..Final::default() });
     play.take(&sale(1, "approved"));
     play.pass(1_800);
@@ -296,7 +296,7 @@ fn f3_a_hold_that_never_settles_expires() {
 }
 
 #[test]
-fn f3_what_settles_after_it_expired_is_sent_still() {
+fn f3_a_conversion_that_settles_after_expiry_is_still_sent() {
     let mut play = Play::of(Trigger::TransactionCreated);
     play.take(&sale(1, "pending"));
     assert_eq!(play.pass(120 * DAY), ["expired trx_1"]);
@@ -317,7 +317,7 @@ fn f3_send_current_sends_it_as_it_is_and_once_more_when_it_settles() {
 }
 
 #[test]
-fn f3_what_did_not_fit_at_expiry_is_sent_still_when_it_settles() {
+fn f3_a_conversion_that_did_not_fit_at_expiry_is_still_sent_when_it_settles() {
     let delay = Final { on_expiry: OnExpiry::SendCurrent, ..Final::default() };
     let mut play = Play { trigger: Trigger::TransactionCreated, ..Play::new(delay) }.with_result("approved");
     play.take(&sale(1, "pending"));
@@ -326,7 +326,7 @@ fn f3_what_did_not_fit_at_expiry_is_sent_still_when_it_settles() {
 }
 
 #[test]
-fn f3_what_settles_late_waits_its_settle_seconds_too() {
+fn f3_a_conversion_that_settles_late_waits_its_settle_seconds_too() {
     let mut play = Play::new(Final { settle_seconds: 60, ..Final::default() });
     play.take(&sale(1, "pending"));
     assert_eq!(play.pass(120 * DAY), ["expired trx_1"]);

@@ -136,12 +136,12 @@ pub fn anchors(conditions: &Conditions) -> Vec<Anchor> {
 
 /// Returns true if a look-up for the conversion finds a rule with these conditions: only then is the rule judged.
 pub fn is_asked(conditions: &Conditions, conversion: &Conversion) -> bool {
-    let stands = |sort: Sort| sort.attribute(conversion).is_some_and(|id| sort.condition(conditions).has(id.as_str()));
-    Sort::of(conditions).is_none_or(stands)
+    let is_listed = |sort: Sort| sort.attribute(conversion).is_some_and(|id| sort.condition(conditions).has(id.as_str()));
+    Sort::of(conditions).is_none_or(is_listed)
 }
 
 /// The name of the condition that anchors a rule; `None` is [`Anchor::Any`].
-pub fn stands_by(conditions: &Conditions) -> Option<&'static str> {
+pub fn anchoring_condition(conditions: &Conditions) -> Option<&'static str> {
     Sort::of(conditions).map(|sort| match sort {
         Sort::Offer => "included_offers",
         other => other.word(),
@@ -192,10 +192,10 @@ impl<T> Index<T> {
         });
         let anchored = Sort::of(conditions).map(|sort| (sort, sort.condition(conditions).iter().cloned().collect::<Box<[Id]>>()));
         match &anchored {
-            None => stand(&mut self.any, position),
+            None => add(&mut self.any, position),
             Some((sort, values)) => {
                 for value in values {
-                    stand(self.anchored[*sort as usize].entry(value.clone()).or_default(), position);
+                    add(self.anchored[*sort as usize].entry(value.clone()).or_default(), position);
                 }
             }
         }
@@ -255,7 +255,7 @@ impl<T> Index<T> {
     }
 }
 
-fn stand(place: &mut Vec<u32>, position: u32) {
+fn add(place: &mut Vec<u32>, position: u32) {
     if let Err(at) = place.binary_search(&position) {
         place.insert(at, position);
     }

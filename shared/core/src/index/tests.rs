@@ -17,7 +17,7 @@ fn check(what: &str, document: &Value, places: &[&str]) {
 }
 
 #[test]
-fn s_a_rule_stands_under_its_most_selective_condition() {
+fn s_a_rule_is_filed_under_its_most_selective_condition() {
     let five = json!({"affiliate": ["a:1", "a2"], "included_offers": ["o"], "channel": ["c"], "integration": ["i"], "advertiser": ["d"]});
     check("affiliate first", &five, &["affiliate:a:1", "affiliate:a2"]);
     check("then the offer", &json!({"included_offers": ["o"], "channel": ["c"]}), &["offer:o"]);
@@ -96,10 +96,10 @@ proptest! {
     }
 
     #[test]
-    fn s_a_fitting_rule_stands_where_its_conversions_ask(conditions in testing::conditions(), change in testing::change()) {
+    fn s_a_fitting_rule_has_one_anchor_of_its_conversion(conditions in testing::conditions(), change in testing::change()) {
         if change.events().iter().any(|event| conditions.fits(event, &change.transactions)) {
-            let standing = anchors(&conditions);
-            prop_assert_eq!(anchors_of(&change.conversion).filter(|anchor| standing.contains(anchor)).count(), 1);
+            let anchors = anchors(&conditions);
+            prop_assert_eq!(anchors_of(&change.conversion).filter(|anchor| anchors.contains(anchor)).count(), 1);
         }
     }
 }

@@ -17,7 +17,7 @@ fn refused(text: &[u8], expected: &str) {
 }
 
 #[test]
-fn the_events_of_a_list_are_found_whatever_stands_in_them() {
+fn the_events_of_a_list_are_found_whatever_they_hold() {
     let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
     let list = format!(r#"[{{"a":"\ud83d"}}, {deep} ,{{"b":1}}]"#);
     let found = elements(list.as_bytes(), 10).unwrap();

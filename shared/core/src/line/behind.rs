@@ -70,7 +70,8 @@ mod tests {
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
     const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-    /// The line on which `flow`, version 1, has begun and these versions wait behind it, with the deliveries that gave way.
+    /// The line on which `flow`, version 1, has begun and these versions wait behind it, with the deliveries that ended because
+    /// too many wait.
     fn line_of(versions: &[u64]) -> (Line, Vec<DeliveryId>) {
         let begun = Entry {
             id: delivery("flow"),
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn w4_who_has_not_begun_is_behind_what_has_begun_or_waits_before_it() {
+    fn w4_a_delivery_that_has_not_begun_is_behind_older_ones_that_have_begun_or_wait() {
         let (line, _) = line_of(&[2, 3]);
         let behind = |version: u64, is_open: &dyn Fn(&Entry) -> bool| {
             let id = delivery(&format!("v{version}"));

@@ -71,8 +71,8 @@ impl Line {
         if entry.attempts == 0 {
             entry.parked_until = Some(until + PARKED);
         } else {
-            // The attempts before it were claimed: newer and older deliveries still see a claimed delivery.
-            // This claim puts no record of them on its way.
+            // Earlier attempts were claimed, so other deliveries still see a claimed delivery. Its lease has ended: no record
+            // of an attempt is on its way.
             let ended = given.present.now - given.present.recording;
             entry.claim = Some(Claim { lease_until: claim.lease_until.min(ended), ..claim });
         }

@@ -1,5 +1,5 @@
-//! The position of a delivery on its line, for a person who asks why it does not move. Read only: it asks the same questions as
-//! [`Line::decide`].
+//! The position of a delivery on its line, for a person who asks why it does not move. It only reads, and makes the same checks
+//! as [`Line::decide`].
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -258,7 +258,7 @@ fn p2_a_repeat_after_the_lease_has_not_won_any_more() {
 }
 
 #[test]
-fn p2_what_is_over_is_never_sent_again() {
+fn p2_an_ended_delivery_is_never_sent_again() {
     let mut play = Play::new();
     assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
     play.end("a", 1);
@@ -291,7 +291,7 @@ fn p1_an_open_delivery_goes_on_however_long_the_process_was_away() {
     assert_eq!(play.ask("a", created(1), "t2"), Claims(2));
     play.wait(86_400 * 60);
     play.run = 2;
-    assert_eq!(play.ask("a", created(1), "t3"), Claims(3), "its row tells that it is open");
+    assert_eq!(play.ask("a", created(1), "t3"), Claims(3), "its row says that it is open");
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn p3_one_at_a_time() {
 }
 
 #[test]
-fn p3_who_is_cut_off_holds_up_no_longer_than_its_lease() {
+fn p3_a_cut_off_attempt_blocks_others_no_longer_than_its_lease() {
     let mut play = Play::new();
     assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
     play.wait(54);
@@ -436,7 +436,7 @@ fn p3_one_that_keeps_looking_stays_known() {
 }
 
 #[test]
-fn p3_one_that_is_over_holds_up_nobody() {
+fn p3_an_ended_delivery_blocks_no_other() {
     let mut play = Play::new();
     assert_eq!(play.ask("a", updated(1), "t1"), Claims(1));
     assert_eq!(play.ask("b", updated(2), "t2"), Park(1));

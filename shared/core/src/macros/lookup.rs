@@ -24,7 +24,8 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// The macro that a word probably names, of those for any rule: the same but for case, or the nearest. Families are left out.
+/// The macro that a word probably names: the one that differs only in case, else the nearest. Only macros that every rule may
+/// use and that are no families are compared.
 pub(crate) fn meant(word: &str) -> Option<&'static str> {
     let rows = catalogue().iter().filter(|row| matches!(row.kind, Kind::Fixed(_)) && !row.admins_only && !row.answer_only);
     let names: Vec<&str> = rows.flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied())).collect();

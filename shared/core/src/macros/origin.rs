@@ -54,8 +54,8 @@ impl Macro {
 }
 
 fn transaction_field(event: &Event, transactions: &[Transaction], field: &str) -> String {
-    let told = event.transaction.as_ref().map(|transaction| &transaction.transaction_id);
-    match told.and_then(|id| transactions.iter().position(|transaction| transaction.transaction_id == *id)) {
+    let transaction_id = event.transaction.as_ref().map(|transaction| &transaction.transaction_id);
+    match transaction_id.and_then(|id| transactions.iter().position(|transaction| transaction.transaction_id == *id)) {
         Some(position) => format!("/transactions/{position}/{field}"),
         None => "/transactions".to_owned(),
     }

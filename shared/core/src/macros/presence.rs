@@ -17,13 +17,13 @@ impl Macro {
         }
     }
 
-    /// Returns true if its value may hold a quote: it is no word of ours, no id, number or time.
+    /// Returns true if its value may hold a quote: it is free text, not an id, a number, a time or a word of ours.
     pub(crate) fn may_hold_quote(&self) -> bool {
         matches!(self, Self::Fixed(fixed) if fixed.is_free_text()) || !matches!(self, Self::Fixed(_))
     }
 
     /// Returns true if it distinguishes conversions, so that a receiver knows the conversion of a postback.
-    pub(crate) fn tells_which(&self) -> bool {
+    pub(crate) fn identifies_conversion(&self) -> bool {
         let same_for_all = [
             Fixed::TrackingApiId,
             Fixed::Attempt,

@@ -96,7 +96,7 @@ pub(super) const MACROS: &[MacroInfo] = &[
         Fixed::EventId,
         "event_id",
         &[],
-        "The change of the platform that the postback tells.",
+        "The change of the platform that the postback is about.",
         "{event_id}",
         "chg_0001",
     ),
@@ -323,7 +323,7 @@ pub(super) const MODIFIERS: &[ModifierInfo] = &[
     modifier(
         "map",
         "from=to,from=to",
-        "The word after = in place of the one before it; * stands for any other value, which else is left as it is, and \\* for a star.",
+        "The word after = in place of the one before it; * is any other value, which is otherwise left as it is; \\* is a literal star.",
         "{result|map:pending=2,approved=1,rejected=3}",
         "1",
     ),

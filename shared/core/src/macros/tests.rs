@@ -23,7 +23,7 @@ fn q2_every_name_and_alias_of_the_domain_is_in_the_catalogue() {
     let expected: BTreeSet<&str> = names.split_whitespace().collect();
     let all = catalogue().iter().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
     let all: Vec<&str> = all.collect();
-    assert_eq!(all.len(), expected.len(), "a name stands twice");
+    assert_eq!(all.len(), expected.len(), "a name occurs twice");
     assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), expected);
 }
 

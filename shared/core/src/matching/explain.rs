@@ -12,7 +12,7 @@ use crate::{
     event::{Event, EventKind, Subject},
     hold::{Due, Ending, Hold, Phase},
     id::Id,
-    index::stands_by,
+    index::anchoring_condition,
     tracking_api::{Delay, Final},
 };
 
@@ -72,8 +72,8 @@ impl Candidate<'_> {
 
     fn verdict(&self, change: &Change, event: &Event) -> Verdict {
         match self.fires(change, event) {
-            Some(told) => Verdict::about(event, Vec::new(), told),
-            None => Verdict::about(event, self.reasons(change, event), self.told(event, &change.transactions)),
+            Some(sent) => Verdict::about(event, Vec::new(), sent),
+            None => Verdict::about(event, self.reasons(change, event), self.postback_event(event, &change.transactions)),
         }
     }
 
@@ -105,14 +105,14 @@ impl Candidate<'_> {
             let goes_out = !fired && matches!(released.get(&subject), Some((_, Release::Send)));
             match hold.as_ref().filter(|_| reasons.is_empty()) {
                 None => {
-                    let mut verdict = Verdict::about(event, reasons, self.told(event, &change.transactions));
+                    let mut verdict = Verdict::about(event, reasons, self.postback_event(event, &change.transactions));
                     verdict.note = goes_out.then(|| "the conversion is settled: the postback that was held goes out".to_owned());
                     verdict
                 }
                 Some(hold) => match self.after(delay, hold, event, released.get(&subject)) {
-                    Answer::Sent(told) => Verdict::about(event, Vec::new(), told),
-                    Answer::Held(told, note) => Verdict { note: Some(note), ..Verdict::about(event, Vec::new(), told) },
-                    Answer::No(reasons) => Verdict::about(event, reasons, self.told(event, &change.transactions)),
+                    Answer::Sent(sent) => Verdict::about(event, Vec::new(), sent),
+                    Answer::Held(held, note) => Verdict { note: Some(note), ..Verdict::about(event, Vec::new(), held) },
+                    Answer::No(reasons) => Verdict::about(event, reasons, self.postback_event(event, &change.transactions)),
                 },
             }
         };
@@ -131,9 +131,9 @@ impl Candidate<'_> {
         let foreign = is_foreign(self.owner, &change.conversion);
         let mut reasons = conditions.misses(event, &change.transactions);
         let lasting = if began_before { Vec::new() } else { conditions.lasting_misses(event, &change.transactions) };
-        let stands_by = stands_by(conditions).filter(|_| !began_before);
+        let anchoring_condition = anchoring_condition(conditions).filter(|_| !began_before);
         reasons.retain(|miss| {
-            Some(miss.condition) == stands_by || (miss.condition == "affiliate" && foreign) || lasting.contains(miss)
+            Some(miss.condition) == anchoring_condition || (miss.condition == "affiliate" && foreign) || lasting.contains(miss)
         });
         reasons
     }
@@ -153,8 +153,8 @@ impl Candidate<'_> {
     fn after(&self, delay: Final, hold: &Hold, event: &Event, released: Option<&(Event, Release)>) -> Answer {
         let no = |detail: &str| Answer::no(detail);
         match released {
-            Some((told, Release::Send)) if told.kind == event.kind => return Answer::Sent(told.clone()),
-            Some((told, Release::Send)) => return Answer::not_newest(told.kind),
+            Some((sent, Release::Send)) if sent.kind == event.kind => return Answer::Sent(sent.clone()),
+            Some((sent, Release::Send)) => return Answer::not_newest(sent.kind),
             Some((_, Release::Foreign)) => return no("the conversion belongs to another affiliate now"),
             Some((_, Release::End(Ending::Expired))) => return no("the conversion was not settled within max_hold_days"),
             Some((_, Release::End(Ending::FinalAlreadySent))) => return no("final already sent"),
@@ -195,7 +195,7 @@ impl Candidate<'_> {
             let details: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
             note = format!("{note}. As it is now it would be skipped: {}", details.join("; "));
         }
-        Answer::Held(self.told(&about, transactions), note)
+        Answer::Held(self.postback_event(&about, transactions), note)
     }
 }
 
@@ -210,7 +210,7 @@ impl Answer {
 }
 
 impl Verdict {
-    fn about(event: &Event, reasons: Vec<Miss>, told: Event) -> Self {
+    fn about(event: &Event, reasons: Vec<Miss>, postback_event: Event) -> Self {
         let transaction_id = event.transaction.as_ref().filter(|_| event.kind.is_transaction());
         Self {
             event: event.kind,
@@ -218,7 +218,7 @@ impl Verdict {
             fires: reasons.is_empty(),
             reasons,
             note: None,
-            told,
+            told: postback_event,
         }
     }
 }

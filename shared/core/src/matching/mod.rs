@@ -90,7 +90,7 @@ impl Candidate<'_> {
     pub fn fires(&self, change: &Change, event: &Event) -> Option<Event> {
         let passes = Check::ALL.into_iter().all(|check| self.passes(check, change, event));
         let fires = passes && self.definition.conditions.fits(event, &change.transactions);
-        fires.then(|| self.told(event, &change.transactions))
+        fires.then(|| self.postback_event(event, &change.transactions))
     }
 
     /// Every reason why it does not fire on an event; none if [`Candidate::fires`].
@@ -101,12 +101,12 @@ impl Candidate<'_> {
     }
 
     /// The event with the transaction that its postback is about (C2), whether it fires or not.
-    pub fn told(&self, event: &Event, transactions: &[Transaction]) -> Event {
-        let mut told = event.clone();
+    pub fn postback_event(&self, event: &Event, transactions: &[Transaction]) -> Event {
+        let mut postback = event.clone();
         if !event.kind.is_transaction() {
-            told.transaction = self.definition.conditions.transaction_of(event, transactions).cloned();
+            postback.transaction = self.definition.conditions.transaction_of(event, transactions).cloned();
         }
-        told
+        postback
     }
 
     /// The part of a change with these events that a hold of this rule takes (F1).
@@ -130,7 +130,7 @@ impl Candidate<'_> {
     /// The end of a postback that a hold of this rule owes, and its event.
     pub fn release(&self, due: &Due) -> (Event, Release) {
         let misses = self.definition.conditions.misses(&due.event, &due.transactions);
-        let event = if misses.is_empty() { self.told(&due.event, &due.transactions) } else { due.event.clone() };
+        let event = if misses.is_empty() { self.postback_event(&due.event, &due.transactions) } else { due.event.clone() };
         let release = match due.instead {
             _ if is_foreign(self.owner, &due.event.conversion) => Release::Foreign,
             Some(ending) => Release::End(ending),

@@ -41,8 +41,9 @@ fn explain(definition: &Definition, owner: &Owner, hold: &mut Option<Hold>, chan
 /// The kind of each event and its result: the reasons why not, its note, or that it fires.
 fn said(explained: &Explained) -> Vec<(&'static str, String)> {
     let reasons = |verdict: &Verdict| {
-        let told: Vec<String> = verdict.reasons.iter().map(|reason| format!("{}: {}", reason.condition, reason.detail)).collect();
-        told.join(" | ")
+        let texts: Vec<String> =
+            verdict.reasons.iter().map(|reason| format!("{}: {}", reason.condition, reason.detail)).collect();
+        texts.join(" | ")
     };
     let each = explained.verdicts.iter().map(|verdict| {
         assert_eq!(verdict.fires, verdict.reasons.is_empty());
@@ -64,7 +65,7 @@ fn two_transactions() -> Value {
 }
 
 #[test]
-fn contract_3_every_reason_is_told_event_by_event() {
+fn each_event_lists_every_reason_why_the_rule_does_not_fire() {
     let sale = change(1, "created", &two_transactions());
     check(
         &json!({"trigger": "transaction_created", "conditions": {"result": ["approved"]}}),
@@ -95,7 +96,7 @@ fn v4_missing_secrets_are_named() {
 }
 
 #[test]
-fn p4_causes_are_told() {
+fn p4_a_cause_that_prevents_firing_is_a_reason() {
     let caused = |by: &str, depth: u32| {
         let causation = Causation { tracking_api_id: by.parse().unwrap(), depth };
         Change { causation: Some(causation), ..change(1, "created", &json!([])) }
@@ -109,11 +110,14 @@ fn p4_causes_are_told() {
 }
 
 #[test]
-fn c2_what_is_told_is_the_first_transaction_that_fits() {
+fn c2_the_postback_is_about_the_first_transaction_that_fits() {
     let rule = definition(&json!({"trigger": "conversion_all", "conditions": {"result": ["approved"]}}));
     let explained = explain(&rule, &Owner::Admin, &mut None, &change(1, "created", &two_transactions()));
-    let told = explained.verdicts[0].told.transaction.as_ref().unwrap();
-    assert_eq!((explained.fires, told.transaction_id.as_str(), &explained.verdicts[0].transaction_id), (true, "trx_2", &None));
+    let transaction = explained.verdicts[0].told.transaction.as_ref().unwrap();
+    assert_eq!(
+        (explained.fires, transaction.transaction_id.as_str(), &explained.verdicts[0].transaction_id),
+        (true, "trx_2", &None)
+    );
 }
 
 #[test]
@@ -134,7 +138,7 @@ fn f1_f3_a_final_rule_is_explained_change_by_change() {
 }
 
 #[test]
-fn f1_what_is_released_by_an_event_that_fires_nothing_is_told() {
+fn f1_an_event_that_fires_nothing_notes_the_postback_that_it_releases() {
     let rule = definition(&json!({"trigger": "transaction_created", "delay": {"mode": "final"}}));
     let mut hold = None;
     let pending = change(1, "created", &json!([{"transaction_id": "trx_1", "result": "pending"}]));
@@ -196,7 +200,7 @@ fn v3_an_affiliates_final_rule_says_that_the_conversion_is_anothers() {
 proptest! {
     /// There is no reason exactly if a rule fires, and then the event has the transaction that its conditions chose.
     #[test]
-    fn contract_3_reasons_and_firing_never_differ(
+    fn a_rule_fires_exactly_if_there_is_no_reason_against_it(
         change in testing::change(), conditions in testing::conditions(), trigger in 0..6_usize, active in any::<bool>(),
         own in any::<bool>(),
     ) {
@@ -213,16 +217,16 @@ proptest! {
         for event in change.events() {
             let fired = candidate.fires(&change, &event);
             prop_assert_eq!(fired.is_some(), candidate.reasons(&change, &event).is_empty());
-            if let Some(told) = fired {
+            if let Some(sent) = fired {
                 let judged = definition.conditions.judge(&event, &change.transactions).unwrap().cloned();
-                prop_assert_eq!(told.transaction, judged);
+                prop_assert_eq!(sent.transaction, judged);
             }
         }
     }
 
     /// A final rule that begins a hold or sends at once reports it, and one that does neither gives a reason for each event.
     #[test]
-    fn contract_3_final_rules_hold_send_or_say_why_not(
+    fn f1_a_final_rule_holds_or_sends_or_gives_reasons(
         change in testing::change(), conditions in testing::conditions(), trigger in 0..6_usize, settle_seconds in 0..2_u32,
     ) {
         let delay = Delay::Final(Final { settle_seconds, ..Final::default() });

@@ -133,7 +133,7 @@ fn check_answer(id: &str, status: u16, body: &str, expected: Verdict) {
 }
 
 #[test]
-fn contract_3_there_are_the_receivers_that_affiliates_send_to() {
+fn the_list_of_presets_and_their_kinds() {
     let ids: Vec<(&str, Kind)> = all().iter().map(|preset| (preset.id.as_str(), preset.kind)).collect();
     let trackers = [
         "voluum",
@@ -166,7 +166,7 @@ fn contract_3_there_are_the_receivers_that_affiliates_send_to() {
 }
 
 #[test]
-fn a3_presets_that_tell_results_are_for_admins_alone() {
+fn a3_presets_that_set_results_are_for_admins_only() {
     let refused = |preset: &&Preset| Definition::parse(&preset.tracking_api, &affiliate(), &Settings::default()).is_err();
     let ids = |presets: Vec<&'static Preset>| presets.into_iter().map(|preset| preset.id.as_str()).collect::<Vec<_>>();
     let expected = ["login_json", "create_and_poll", "create_and_callback", "poll_30_days"];
@@ -175,7 +175,7 @@ fn a3_presets_that_tell_results_are_for_admins_alone() {
 }
 
 #[test]
-fn contract_3_every_preset_is_a_rule_as_it_stands_for_affiliates_and_admins_alike() {
+fn every_preset_is_a_valid_rule_for_each_owner_that_may_use_it() {
     for preset in all() {
         for owner in owners(preset) {
             let rule = parsed(&preset.tracking_api, &owner);
@@ -189,7 +189,7 @@ fn contract_3_every_preset_is_a_rule_as_it_stands_for_affiliates_and_admins_alik
 }
 
 #[test]
-fn contract_3_what_is_to_fill_in_stands_in_the_rule_and_is_warned_of_until_it_is_gone() {
+fn a_rule_warns_of_each_placeholder_until_it_is_filled_in() {
     let of_placeholders = |rule: &Value| {
         let warnings = parsed(rule, &Owner::Admin).warnings();
         let unfilled = warnings.into_iter().filter(|warning| warning.detail.contains("is a placeholder"));
@@ -206,7 +206,7 @@ fn contract_3_what_is_to_fill_in_stands_in_the_rule_and_is_warned_of_until_it_is
 }
 
 #[test]
-fn contract_3_a_filled_in_preset_warns_of_nothing_but_secrets_that_its_receiver_wants_in_the_url() {
+fn a_filled_in_preset_warns_only_of_secrets_in_the_url() {
     let warned: Vec<(&str, String)> = all()
         .iter()
         .flat_map(|preset| {

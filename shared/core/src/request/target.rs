@@ -143,7 +143,7 @@ fn origin(text: &str, allowed: Allowed) -> Result<(Url, &str), String> {
     });
     let Some(scheme_end) = scheme_end else {
         return Err(match text.find(['{', ':', '/']) {
-            Some(at) if text[at..].starts_with('{') => "no macro may stand in the scheme: write https:// or http://".to_owned(),
+            Some(at) if text[at..].starts_with('{') => "no macro is allowed in the scheme: write https:// or http://".to_owned(),
             _ => "not a URL: it must begin with https:// or http:// and a host".to_owned(),
         });
     };
@@ -151,7 +151,7 @@ fn origin(text: &str, allowed: Allowed) -> Result<(Url, &str), String> {
     let end = text[after_scheme..].find(['/', '?', '#', '\\', '{', '}']).map_or(text.len(), |at| after_scheme + at);
     let (authority, rest) = (&text[after_scheme..end], &text[end..]);
     if rest.starts_with(['{', '}']) {
-        return Err("no macro may stand in the host or the port: name the receiver, and begin the path with /".to_owned());
+        return Err("no macro is allowed in the host or the port: name the receiver, and begin the path with /".to_owned());
     }
     if authority.contains('@') {
         return Err("user info before the host: leave it out, and write an Authorization header with a secret".to_owned());

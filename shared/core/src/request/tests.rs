@@ -44,11 +44,11 @@ fn check_url(url: &str, expected: &str) {
 fn check_faults(document: &Value, expected: &[(&str, &str)]) {
     let mut faults = Faults::default();
     let parsed = Request::parse(document, "/request", Allowed::default(), &mut faults);
-    let told: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
-    let fits = |((at, told), (pointer, detail)): (&(&str, &str), &(&str, &str))| {
-        at == pointer && detail.strip_suffix('…').map_or(told == detail, |start| told.starts_with(start))
+    let found: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+    let fits = |((at, text), (pointer, detail)): (&(&str, &str), &(&str, &str))| {
+        at == pointer && detail.strip_suffix('…').map_or(text == detail, |start| text.starts_with(start))
     };
-    assert!(told.len() == expected.len() && told.iter().zip(expected).all(fits), "{document}:\n{told:#?}\n{expected:#?}");
+    assert!(found.len() == expected.len() && found.iter().zip(expected).all(fits), "{document}:\n{found:#?}\n{expected:#?}");
     assert!(parsed.is_none(), "{document}");
 }
 
@@ -63,7 +63,7 @@ fn check_url_refused(url: &str, part: &str) {
 }
 
 #[test]
-fn q1_the_request_of_the_contract() {
+fn q1_a_get_request_with_a_query_entry_and_a_header() {
     let document = json!({"method": "GET", "url": "https://api.bank.example/status?id={external_id}",
         "query": [{"name": "s", "value": "{result|map:approved=1,rejected=3,pending=2}"}],
         "headers": [{"name": "Authorization", "value": "Bearer {secret.token}"}],
@@ -126,12 +126,12 @@ fn q3_urls_that_are_refused() {
         ("https://u:p@a.example/", "user info"),
         ("https://a.example\\@b.example/", "a backslash"),
         ("https://a.example/#f", "a fragment"),
-        ("{var.url}", "no macro may stand in the scheme"),
-        ("{var.scheme}://a.example/", "no macro may stand in the scheme"),
-        ("https://{var.host}/", "no macro may stand in the host"),
-        ("https://a.{country}.example/", "no macro may stand in the host"),
-        ("https://a.example{pcid}/", "no macro may stand in the host"),
-        ("https://a.example:{var.port|default:1/2}/", "no macro may stand in the host"),
+        ("{var.url}", "no macro is allowed in the scheme"),
+        ("{var.scheme}://a.example/", "no macro is allowed in the scheme"),
+        ("https://{var.host}/", "no macro is allowed in the host"),
+        ("https://a.{country}.example/", "no macro is allowed in the host"),
+        ("https://a.example{pcid}/", "no macro is allowed in the host"),
+        ("https://a.example:{var.port|default:1/2}/", "no macro is allowed in the host"),
         ("https://a.example:99999/", "not a host and port"),
         ("https://a b.example/", "not a host and port"),
         ("https://a.example/a/../b", "a segment . or .."),
@@ -215,7 +215,7 @@ fn q3_a_value_never_leads_to_another_path() {
 }
 
 #[test]
-fn q3_macros_never_stand_in_names_and_framing_headers_are_ours() {
+fn q3_header_names_hold_no_macros_and_rules_set_no_framing_headers() {
     let header = |name: &str| json!({"url": "https://a.example/", "headers": [{"name": name, "value": "x"}]});
     let at = "/request/headers/0/name";
     let not_a_name = "not a header's name: letters, digits and !#$%&'*+-.^_`|~ are allowed, and no macros";
@@ -254,7 +254,7 @@ fn q2_all_faults_at_once_with_their_pointers() {
             ("/request/methd", "unknown field \"methd\"…"),
             ("/request/method", "unknown method \"get\"…"),
             ("/request/url", "character 16: there is no macro {x}: the catalogue of macros lists all of them"),
-            ("/request/url", "no macro may stand in the host or the port: name the receiver, and begin the path with /"),
+            ("/request/url", "no macro is allowed in the host or the port: name the receiver, and begin the path with /"),
             ("/request/query/2/nam", "unknown field \"nam\"…"),
             ("/request/query/3", "null is not an object: write {…} with name, value, do_not_send"),
             ("/request/query/1/name", "a name of 0 bytes: 1 to 1024 are allowed"),
@@ -352,11 +352,11 @@ fn case_b9_a_header_that_cant_be_sent_is_named_with_what_it_holds() {
         let scope = crate::template::Scope { secrets: &secrets, steps: scope.steps.clone(), ..*scope };
         request(&document).render(&scope).unwrap_err()
     });
-    let told = "the header Authorization can't be sent: {secret.token} holds a control character, such as a line break";
-    assert_eq!(fault.to_string(), told);
+    let detail = "the header Authorization can't be sent: {secret.token} holds a control character, such as a line break";
+    assert_eq!(fault.to_string(), detail);
     let header = |value: &str| json!({"url": "https://a.example/", "headers": [{"name": "X-Sub", "value": value}]});
     for text in ["{click_id}", "-{click_id|raw}", "{click_id|suffix:x}"] {
-        let told = "the header X-Sub can't be sent: {affiliate_click_id} holds a control character, such as a line break";
-        assert_eq!(sent(&header(text), "a\r\nX: y").unwrap_err().to_string(), told);
+        let detail = "the header X-Sub can't be sent: {affiliate_click_id} holds a control character, such as a line break";
+        assert_eq!(sent(&header(text), "a\r\nX: y").unwrap_err().to_string(), detail);
     }
 }

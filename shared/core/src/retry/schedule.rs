@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 /// The most different waits that the text lists one by one.
-const MOST_TOLD: usize = 8;
+const MOST_LISTED: usize = 8;
 /// The number of waits at the beginning of a longer list.
-const FIRST_TOLD: usize = 5;
+const FIRST_LISTED: usize = 5;
 
 /// The waits of a policy (L2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,16 +35,16 @@ impl Schedule {
 
 /// The waits in words; equal ones in a row are counted.
 fn waits(seconds: &[u64]) -> String {
-    let told = seconds.chunk_by(|one, next| one == next).map(|equal| match equal {
+    let texts = seconds.chunk_by(|one, next| one == next).map(|equal| match equal {
         [one] => in_words(*one),
         several => format!("{} times {}", several.len(), in_words(several[0])),
     });
-    let mut told: Vec<String> = told.collect();
-    if told.len() > MOST_TOLD {
-        let last = told.len() - 1;
-        told.splice(FIRST_TOLD..last, ["…".to_owned()]);
+    let mut texts: Vec<String> = texts.collect();
+    if texts.len() > MOST_LISTED {
+        let last = texts.len() - 1;
+        texts.splice(FIRST_LISTED..last, ["…".to_owned()]);
     }
-    told.join(", ")
+    texts.join(", ")
 }
 
 /// A time in its two largest units, rounded up.

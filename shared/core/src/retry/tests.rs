@@ -14,8 +14,8 @@ fn policy(document: &Value) -> RetryPolicy {
 fn check_faults(document: &Value, expected: &[(&str, &str)]) {
     let mut faults = Faults::default();
     RetryPolicy::parse(Some(document), "/retry", &mut faults);
-    let told: Vec<(&str, &str)> = faults.0.iter().map(|f| (f.pointer.as_str(), f.detail.as_str())).collect();
-    assert_eq!(told, expected);
+    let found: Vec<(&str, &str)> = faults.0.iter().map(|f| (f.pointer.as_str(), f.detail.as_str())).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn l2_defaults_are_written_out() {
 }
 
 #[test]
-fn l2_settings_out_of_bounds_are_told_all_at_once() {
+fn l2_all_settings_out_of_bounds_are_reported_at_once() {
     check_faults(
         &json!({"delay_seconds": 0, "backoff": "linear", "max_delay_seconds": 86_401, "jitter": 1}),
         &[
@@ -89,7 +89,7 @@ fn check_schedule(document: &Value, longest_seconds: u64, text: &str) {
 }
 
 #[test]
-fn l2_the_schedule_is_told_in_words() {
+fn l2_the_schedule_in_words() {
     check_schedule(&json!({}), 27_918, "1 min, 2 min, 4 min, 8 min, 16 min, 32 min, 6 times 1 h; at most 7 h 46 min");
     check_schedule(&json!({"max_retries": 3}), 462, "1 min, 2 min, 4 min; at most 7 min 42 s");
     check_schedule(&json!({"max_retries": 1, "delay_seconds": 1}), 2, "1 s; at most 2 s");

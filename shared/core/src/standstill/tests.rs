@@ -50,7 +50,7 @@ fn check(now: &Circumstances<'_>, cause: Cause, until: Option<&str>, why: &str) 
 }
 
 #[test]
-fn what_nothing_keeps_says_so() {
+fn a_delivery_that_nothing_keeps_says_so() {
     check(&free(), Cause::Nothing, None, "Nothing keeps it: attempt 1 follows when its message is handed out");
     let looks = Position { looks_at: Some(at(LATER)), ..position() };
     let why = "Nothing keeps it: it waited for its turn and looks again at 2026-11-22T09:05:00Z";
@@ -58,20 +58,20 @@ fn what_nothing_keeps_says_so() {
 }
 
 #[test]
-fn what_is_over_comes_before_all_else() {
+fn the_end_of_a_delivery_comes_before_every_other_reason() {
     let over = KnownRow { ended_at: Some(at(NOW)), ..row(State::Failed) };
     let why = "It ended at 2026-11-22T09:00:00Z as failed (retry: status 503): only a resend makes it move";
     check(&Circumstances { row: Some(over), rule: RuleNow::Off, position: None, ..free() }, Cause::Ended, None, why);
 }
 
 #[test]
-fn what_can_t_be_read_is_named() {
+fn an_unreadable_row_is_named() {
     let now = Circumstances { unreadable: Some("its hold".to_owned()), position: None, rule: RuleNow::Unknown, ..free() };
     check(&now, Cause::Unreadable, None, "It can neither be sent nor end: its hold can't be read");
 }
 
 #[test]
-fn p6_a_rule_that_is_off_ends_what_it_owes() {
+fn p6_a_rule_that_is_off_ends_its_deliveries() {
     let end = "it ends cancelled when its message is handed out next";
     for (rule, what) in [
         (RuleNow::Deleted, "is deleted"),
@@ -92,7 +92,7 @@ fn q5_a_secret_that_must_be_written_again_has_its_last_time() {
 }
 
 #[test]
-fn f1_what_is_held_says_for_how_long() {
+fn f1_a_held_delivery_says_how_long_it_is_held() {
     let held = |settled_at: Option<&str>, due: &str, has_outbox| Circumstances {
         row: Some(row(State::Held)),
         hold: Some(HoldNow::Holds { settled_at: settled_at.map(at), due: Some(at(due)), has_outbox }),
@@ -110,7 +110,7 @@ fn f1_what_is_held_says_for_how_long() {
 }
 
 #[test]
-fn p3_what_waits_behind_another_names_it() {
+fn p3_a_delivery_that_waits_behind_another_names_the_other() {
     let id = delivery();
     for (kind, until, why) in [
         (BlockerKind::InFlight, Some(LATER), format!("{id} is in flight about the same subject: it waits for that answer")),
@@ -165,7 +165,7 @@ fn l1_a_lease_counts_while_it_lives() {
 }
 
 #[test]
-fn l1_what_a_fault_of_ours_kept_from_leaving_says_how_often() {
+fn l1_a_delivery_that_our_fault_kept_from_leaving_says_how_often() {
     let returned =
         |attempt, times| Position { returns: Some(Returns { attempt, times }), looks_at: Some(at(LATER)), ..position() };
     let now = |position| Circumstances { position: Some(position), ..free() };
@@ -198,7 +198,7 @@ fn a_rate_has_its_slot_or_the_end_of_those_taken() {
 }
 
 #[test]
-fn the_line_s_own_ends_are_told() {
+fn an_end_on_the_subject_queue_is_reported() {
     let decided = |decision| Circumstances { position: Some(Position { decision, head: 5, ..position() }), ..free() };
     let why = "A person stopped it: it ends cancelled when its message is handed out next";
     check(&decided(Decision::Stopped { attempts: 1 }), Cause::Stopped, None, why);

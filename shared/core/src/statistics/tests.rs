@@ -100,7 +100,7 @@ fn check_period(size: BucketSize, from: Option<&str>, to: Option<&str>, expected
 }
 
 #[test]
-fn contract_5_a_period_has_whole_buckets() {
+fn a_period_consists_of_whole_buckets() {
     use BucketSize::{Day, Hour};
     let check = check_period;
     check(Hour, None, None, Ok((24, "2026-11-21T12:00:00Z", NOON)));

@@ -214,7 +214,7 @@ fn map(written: &str) -> Result<Modifier, String> {
             return Err(format!("\"{}\" has no =: write map:from=to,from=to and \\, for a comma", shown(&pair)));
         };
         if !seen.insert(from.to_owned()) {
-            return Err(format!("\"{}\" stands twice in map: keep one of them", shown(from)));
+            return Err(format!("\"{}\" occurs twice in map: keep one of them", shown(from)));
         }
         pairs.push((from.into(), to.into()));
     }

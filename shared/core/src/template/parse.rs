@@ -180,7 +180,7 @@ impl<'t, 'f> Reader<'t, 'f> {
         }
         let Some((modifiers, raw)) = self.modifiers(at) else { return };
         if self.json.after_backslash && !self.allowed.stored {
-            self.fault(at, "a backslash stands right before a macro inside a JSON string: write \\\\ for a backslash");
+            self.fault(at, "a backslash is right before a macro inside a JSON string: write \\\\ for a backslash");
         }
         let encoding = Encoding::of_values(self.place, raw, self.json.in_string || self.xml.in_cdata);
         self.end_literal();

@@ -37,8 +37,8 @@ fn check_place(place: Place, text: &str, click_id: &str, expected: &str) {
 #[track_caller]
 fn check_faults(place: Place, allowed: Allowed, text: &str, expected: &[(usize, &str)]) {
     let faults = Template::parse(text, place, allowed).map(|_| ()).unwrap_err();
-    let told: Vec<_> = faults.iter().map(|fault| (fault.offset, fault.detail.as_str())).collect();
-    assert_eq!(told, expected, "{text}");
+    let found: Vec<_> = faults.iter().map(|fault| (fault.offset, fault.detail.as_str())).collect();
+    assert_eq!(found, expected, "{text}");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn q3_json_escapes_in_json() {
         Place::RawJson,
         ADMIN,
         r#"{{"a": "\{pcid}"}}"#,
-        &[(10, "a backslash stands right before a macro inside a JSON string: write \\\\ for a backslash")],
+        &[(10, "a backslash is right before a macro inside a JSON string: write \\\\ for a backslash")],
     );
 }
 

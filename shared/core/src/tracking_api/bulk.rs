@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contract_5_a_change_of_many_rules_is_read() {
+    fn a_change_of_many_rules_is_read() {
         let bulk = Bulk::parse(&json!({"ids": ["trk_1", "trk_2", "trk_1"], "action": "resume"}), 9).unwrap();
         assert_eq!((bulk.ids.len(), bulk.patch), (2, json!({"pause": false})));
         let faults = |body: Value| -> Vec<String> {

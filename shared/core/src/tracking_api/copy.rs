@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_2_the_name_of_a_copy_is_never_too_long() {
+    fn the_name_of_a_copy_is_never_too_long() {
         let copied = copy(&original(&"é".repeat(200), &Owner::Admin), &Owner::Admin, &json!({}));
         assert_eq!(copied["name"], json!(format!("{} (copy)", "é".repeat(193))));
     }

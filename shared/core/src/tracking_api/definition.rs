@@ -188,7 +188,7 @@ impl Definition {
         if !stored {
             check_secrets(&plan, faults);
             check_conditions(&plan, faults);
-            check_told(&plan, faults);
+            check_published(&plan, faults);
             check_callbacks(&plan, settings, faults);
         }
         // The text does not hold the requests of mirrors.
@@ -411,7 +411,7 @@ fn read_variables(fields: &Fields<'_>, plan: &Plan, allowed: Allowed, faults: &m
 fn check_conditions(plan: &Plan, faults: &mut Faults) {
     for call in plan.calls() {
         for place in call.request.conditions_with_secrets(&call.request_pointer()) {
-            faults.add(place, "reads a variable that a secret has part in: whatever is sent would tell of it");
+            faults.add(place, "reads a variable that is made with a secret: the request would reveal the secret");
         }
     }
     let secrets = plan.secret_variables();
@@ -434,8 +434,8 @@ fn check_callbacks(plan: &Plan, settings: Settings, faults: &mut Faults) {
     }
 }
 
-/// Adds a fault if a secret variable is in data for the platform: they are published as an event of the bus, which many read (W8).
-fn check_told(plan: &Plan, faults: &mut Faults) {
+/// Adds a fault for each secret variable in data for the platform: the data is published on the bus, which many read (W8).
+fn check_published(plan: &Plan, faults: &mut Faults) {
     for (at, answer) in plan.texts().answers() {
         for (place, detail) in answer.leaks() {
             faults.add(format!("{at}{place}"), detail);

@@ -27,8 +27,8 @@ fn with(field: &str, value: Value) -> Value {
 #[track_caller]
 fn check_faults(document: &Value, owner: &Owner, expected: &[(&str, &str)]) {
     let faults = parse(document, owner).expect_err("the rule is wrong");
-    let told: Vec<(&str, &str)> = faults.0.iter().map(|f| (f.pointer.as_str(), f.detail.as_str())).collect();
-    assert_eq!(told, expected);
+    let found: Vec<(&str, &str)> = faults.0.iter().map(|f| (f.pointer.as_str(), f.detail.as_str())).collect();
+    assert_eq!(found, expected);
 }
 
 /// The waits of the default retries.
@@ -86,13 +86,13 @@ fn czech() -> Placement {
 }
 
 #[test]
-fn contract_2_the_example_is_read_and_shown_as_it_was() {
+fn the_example_is_read_and_shown_unchanged() {
     let rule = stored(&example(), &Owner::Admin);
     assert_eq!(rule.view(&czech(), &names(&["token"]), None), example());
 }
 
 #[test]
-fn contract_2_what_is_shown_can_be_written_back() {
+fn a_shown_rule_can_be_written_back() {
     let rule = stored(&example(), &Owner::Admin);
     let again = parse(&rule.view(&czech(), &names(&["token"]), Some(json!({"counts_24h": {}}))), &Owner::Admin).unwrap();
     assert_eq!(again.document(), rule.definition.document());
@@ -100,7 +100,7 @@ fn contract_2_what_is_shown_can_be_written_back() {
 }
 
 #[test]
-fn contract_2_only_name_and_url_are_required() {
+fn only_name_and_url_are_required() {
     let rule = stored(&json!({"name": "n", "request": {"url": "https://a.example/"}}), &Owner::Admin);
     let expected = json!({
         "id": "trk_01J", "name": "n", "active": true, "version": 4, "owner": {"kind": "admin"}, "trigger": "transaction_all",
@@ -111,7 +111,7 @@ fn contract_2_only_name_and_url_are_required() {
         "retry": {"max_retries": 12, "delay_seconds": 60, "backoff": "exponential", "max_delay_seconds": 3600},
         "answer": {"rules": []}, "delay": {"mode": "none"}, "country": "global", "category": null, "secrets": [],
         "schedule": schedule(),
-        "warnings": [{"pointer": "/request", "detail": "no macro tells the receiver which conversion this is about: add one, such as \
+        "warnings": [{"pointer": "/request", "detail": "no macro identifies the conversion for the receiver: add one, such as \
                                                        {affiliate_click_id} or {transaction_id}"}],
         "created_at": "2026-11-22T09:00:00Z", "updated_at": "2026-11-22T10:00:00Z",
     });
@@ -119,7 +119,7 @@ fn contract_2_only_name_and_url_are_required() {
 }
 
 #[test]
-fn contract_2_null_is_absent() {
+fn null_is_the_same_as_absent() {
     let document = json!({"name": "n", "active": null, "trigger": null, "conditions": null, "request": {"url": "https://a.example/"},
                           "retry": null, "answer": null, "delay": null, "rate_per_second": null, "signing": null});
     let plain = json!({"name": "n", "request": {"url": "https://a.example/"}});
@@ -128,7 +128,7 @@ fn contract_2_null_is_absent() {
 }
 
 #[test]
-fn contract_2_names_are_checked() {
+fn names_are_checked() {
     let name = |name: &str| with("name", json!(name));
     assert!(parse(&name(&"ž".repeat(200)), &Owner::Admin).is_ok());
     check_faults(&name(&"ž".repeat(201)), &Owner::Admin, &[("/name", "201 characters are too many: write 1 to 200")]);
@@ -140,7 +140,7 @@ fn contract_2_names_are_checked() {
 }
 
 #[test]
-fn contract_2_a_rate_is_1_to_1000_requests_a_second() {
+fn a_rate_is_1_to_1000_requests_a_second() {
     let rate = |value: Value| with("rate_per_second", value);
     assert_eq!(parse(&rate(json!(1)), &Owner::Admin).unwrap().rate_per_second, Some(1));
     assert_eq!(parse(&rate(json!(1_000)), &Owner::Admin).unwrap().document()["rate_per_second"], json!(1_000));
@@ -151,7 +151,7 @@ fn contract_2_a_rate_is_1_to_1000_requests_a_second() {
 }
 
 #[test]
-fn contract_2_a_rule_has_64_kib() {
+fn a_rule_has_at_most_64_kib() {
     let rules = |text: usize, n: usize| {
         let condition = json!({"source": "constant", "key": "x".repeat(text), "operator": "is_true"});
         with("answer", json!({"rules": vec![json!({"when": [condition], "then": "failed"}); n]}))
@@ -166,7 +166,7 @@ fn contract_2_a_rule_has_64_kib() {
 }
 
 #[test]
-fn contract_2_something_else_than_an_object_is_refused() {
+fn a_rule_that_is_no_object_is_refused() {
     for (document, what) in [(json!([]), "a list"), (json!("x"), "a text"), (Value::Null, "null")] {
         let detail = format!("{what} is not a rule: write an object with at least name and request.url");
         check_faults(&document, &Owner::Admin, &[("", &detail)]);
@@ -256,7 +256,10 @@ fn f2_a_rule_over_a_limit_of_today_is_switched_off_and_paused_all_the_same() {
     assert!(!off.active && off.document()["answer"] == stored.document()["answer"]);
     let paused = changed("pause", json!(true)).unwrap();
     assert!(paused.pause && paused.switched(&stored.document()).is_some_and(|rule| !rule.pause));
-    assert!(changed("name", json!("other")).is_none() && changed("active", json!(5)).is_none(), "those are read anew");
+    assert!(
+        changed("name", json!("other")).is_none() && changed("active", json!(5)).is_none(),
+        "those are read and checked again"
+    );
     assert!(off.switched(&stored.document()).is_none(), "switching on is judged by the limits of today");
 }
 
@@ -276,7 +279,7 @@ fn q3_receivers_on_private_addresses_need_the_setting() {
 }
 
 #[test]
-fn contract_2_a_very_wrong_rule_is_told_all_its_faults_at_once() {
+fn an_invalid_rule_reports_all_its_faults_at_once() {
     let document = json!({
         "nmae": "typo", "active": "yes", "trigger": "sale", "id": "ignored", "secret_values": {"token": "x"},
         "conditions": {"source": ["manual"], "offers": [], "included_offers": ["off_1"], "excluded_offers": ["off_1"],
@@ -292,8 +295,8 @@ fn contract_2_a_very_wrong_rule_is_told_all_its_faults_at_once() {
         "signing": {"secret": "no name"},
     });
     let faults = parse(&document, &affiliate()).unwrap_err();
-    let told: Vec<String> = faults.0.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
-    insta::assert_snapshot!(told.join("\n"));
+    let found: Vec<String> = faults.0.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
+    insta::assert_snapshot!(found.join("\n"));
 }
 
 #[test]
@@ -332,11 +335,11 @@ fn case_d1_a_condition_learns_of_a_secret_variable_only_whether_it_is_empty() {
     for operator in ["is_empty", "is_not_empty"] {
         assert!(Definition::parse(&with(&on(operator, Value::Null)), &Owner::Admin, &Settings::default()).is_ok());
     }
-    let told = "token is a secret variable: only is_empty and is_not_empty may ask for it";
+    let detail = "token is a secret variable: only is_empty and is_not_empty may ask for it";
     let macros = json!({"source": "macro", "key": "var.token|upper", "operator": "is_empty"});
     let value = json!({"source": "constant", "key": "x", "operator": "equals", "value": "{var.token}"});
     for condition in [on("equals", json!("T-5")), macros, value] {
         let places = ["/request/headers/0/do_not_send/0", "/answer/rules/0/when/0"];
-        check_faults(&with(&condition), &Owner::Admin, &places.map(|place| (place, told)));
+        check_faults(&with(&condition), &Owner::Admin, &places.map(|place| (place, detail)));
     }
 }

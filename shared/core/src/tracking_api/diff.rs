@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_told_whole() {
+    fn lists_are_shown_whole() {
         check(
             &json!({"conditions": {"source": ["link"]}}),
             &json!({"conditions": {"source": ["link", "api"]}}),
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_or_goes_is_told_against_null() {
+    fn an_added_or_removed_member_is_compared_with_null() {
         check(
             &json!({"rate_per_second": 5, "gone": null}),
             &json!({"signing": {"secret": "s"}, "new": null}),

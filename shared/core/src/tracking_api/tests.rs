@@ -15,7 +15,7 @@ fn affiliate(text: &str) -> Owner {
     Owner::Affiliate { affiliate_id: id(text) }
 }
 
-fn told(faults: &Faults) -> Vec<(&str, &str)> {
+fn pointers_and_details(faults: &Faults) -> Vec<(&str, &str)> {
     faults.0.iter().map(|f| (f.pointer.as_str(), f.detail.as_str())).collect()
 }
 
@@ -32,7 +32,7 @@ fn check_delay(document: &Value, expected: &Value) {
 fn check_delay_faults(document: &Value, expected: &[(&str, &str)]) {
     let mut faults = Faults::default();
     Delay::parse(Some(document), "/delay", &mut faults);
-    assert_eq!(told(&faults), expected);
+    assert_eq!(pointers_and_details(&faults), expected);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn f2_f3_f4_the_outermost_settings_are_allowed() {
 }
 
 #[test]
-fn f2_f3_settings_out_of_bounds_are_told_all_at_once() {
+fn f2_f3_all_settings_out_of_bounds_are_reported_at_once() {
     check_delay_faults(
         &json!({"mode": "final", "settle_seconds": 604_801, "max_hold_days": 0, "on_expiry": "send", "corrections": 1}),
         &[
@@ -103,13 +103,16 @@ fn v2_an_affiliate_may_not_name_another_owner() {
 }
 
 #[test]
-fn v2_a_malformed_owner_is_told() {
+fn v2_a_malformed_owner_is_refused() {
     let faults = |owner| owner_of_new(&json!({"owner": owner}), &Caller::Admin).unwrap_err();
     let required = [("/owner/affiliate_id", "required: the id of the affiliate that owns the rule")];
-    assert_eq!(told(&faults(json!({"kind": "affiliate"}))), required);
-    assert_eq!(told(&faults(json!({}))), [("/owner/kind", "required: choose admin or affiliate")]);
+    assert_eq!(pointers_and_details(&faults(json!({"kind": "affiliate"}))), required);
+    assert_eq!(pointers_and_details(&faults(json!({}))), [("/owner/kind", "required: choose admin or affiliate")]);
     let bad = "not an id: 1 to 128 characters of A-Z a-z 0-9 . _ : - are allowed";
-    assert_eq!(told(&faults(json!({"kind": "affiliate", "affiliate_id": "a b"}))), [("/owner/affiliate_id", bad)]);
+    assert_eq!(
+        pointers_and_details(&faults(json!({"kind": "affiliate", "affiliate_id": "a b"}))),
+        [("/owner/affiliate_id", bad)]
+    );
 }
 
 #[test]
@@ -144,7 +147,7 @@ fn f9_a_patch_of_many_members_is_merged_member_by_member() {
 
 /// The examples of RFC 7396, appendix A.
 #[test]
-fn contract_2_patch_is_a_json_merge_patch() {
+fn patch_is_a_json_merge_patch() {
     check_merge(json!({"a": "b"}), &json!({"a": "c"}), &json!({"a": "c"}));
     check_merge(json!({"a": "b"}), &json!({"b": "c"}), &json!({"a": "b", "b": "c"}));
     check_merge(json!({"a": "b"}), &json!({"a": null}), &json!({}));

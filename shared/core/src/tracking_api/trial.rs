@@ -167,7 +167,7 @@ mod tests {
     use crate::{json, testing};
 
     #[test]
-    fn contract_3_a_trial_needs_nothing() {
+    fn a_trial_has_no_required_field() {
         assert_eq!(Trial::parse(&json!({})), Ok(Trial::default()));
         assert_eq!(Trial::parse(&json!({"event": null, "send": null})), Ok(Trial::default()));
         let whole = Trial::parse(&json!({"event": testing::detail(), "send": true})).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_all_faults_of_a_trial_are_told_at_once() {
+    fn a_trial_reports_all_its_faults_at_once() {
         #[track_caller]
         fn check(faults: &Faults, expected: &[&str]) {
             assert_eq!(faults.0.iter().map(|fault| fault.pointer.as_str()).collect::<Vec<_>>(), expected);

@@ -132,14 +132,14 @@ impl Definition {
             self.about_condition(condition, &place, noted);
         }
         for (place, listen) in self.plan.texts().listening() {
-            if listen.is_webhook() && listen.tells() && !listen.verifies() {
+            if listen.is_webhook() && listen.publishes() && !listen.verifies() {
                 let detail =
-                    "whoever has the webhook's id may tell the platform a result or an amount: write verify with a secret";
+                    "anyone with the webhook's id can send the platform a result or an amount: write verify with a secret";
                 noted.add(place, detail);
             }
         }
-        let told = self.plan.texts().answers().any(|(_, answer)| answer.platform_templates().next().is_some());
-        if self.plan.has_steps() && told {
+        let sets_results = self.plan.texts().answers().any(|(_, answer)| answer.platform_templates().next().is_some());
+        if self.plan.has_steps() && sets_results {
             let reads = |source: &Macro| matches!(source.name().as_str(), "result" | "payout");
             if self.plan.texts().reads(reads) {
                 let detail = "{result} and {payout} are those of the event, also after a response has set others: read what was set by \
@@ -151,7 +151,7 @@ impl Definition {
 
     fn about_request(&self, call: &Call, noted: &mut Noted) {
         let request_at = call.request_pointer();
-        let mut tells_which = false;
+        let mut is_identified = false;
         for (place, template) in call.request.placed_templates() {
             let pointer = format!("{request_at}{place}");
             let is_url = place == "/url";
@@ -168,7 +168,7 @@ impl Definition {
             about_literals(template, &place, &pointer, noted);
             self.about_cents(template, &pointer, noted);
             self.about_empty_values(template, &pointer, noted);
-            tells_which |= template.uses().any(|used| used.source.tells_which());
+            is_identified |= template.uses().any(|used| used.source.identifies_conversion());
         }
         for (place, name) in call.request.placed_names() {
             about_name(name, &format!("{request_at}{place}"), noted);
@@ -176,8 +176,8 @@ impl Definition {
         for (place, condition) in call.request.placed_conditions(&request_at) {
             self.about_condition(condition, &place, noted);
         }
-        if !tells_which && !self.plan.has_steps() {
-            let detail = "no macro tells the receiver which conversion this is about: add one, such as {affiliate_click_id} or \
+        if !is_identified && !self.plan.has_steps() {
+            let detail = "no macro identifies the conversion for the receiver: add one, such as {affiliate_click_id} or \
                           {transaction_id}";
             noted.add("/request", detail);
         }
@@ -234,7 +234,7 @@ impl Definition {
         for (field, stray) in condition.strays() {
             let name = stray.trim_matches(['{', '}']);
             let advice = macros::meant(name).map_or_else(String::new, |meant| format!(", if a macro is meant write {{{meant}}}"));
-            let detail = format!("{stray} is no macro and stands for itself: write {{{{ and }}}} for braces{advice}");
+            let detail = format!("{stray} is no macro and is taken literally: write {{{{ and }}}} for braces{advice}");
             noted.add(format!("{place}/{field}"), detail);
         }
         let is_of_answer = place.contains("/answer/");
@@ -305,8 +305,8 @@ impl Definition {
             noted.add("/delay/corrections", detail);
         } else {
             let detail = format!(
-                "the final postback tells the newest state anyway; with {trigger} there is none of what was made before this rule was \
-                 active, with {all} there is"
+                "the final postback has the newest state anyway; {trigger} leaves out what was created before this \
+                 rule was active, {all} does not"
             );
             noted.add("/delay/mode", detail);
         }
@@ -323,8 +323,8 @@ fn about_secrets(template: &Template, pointer: &str, noted: &mut Noted) {
     let names = named(template.uses().filter(|used| used.source.secret().is_some()));
     if !names.is_empty() {
         let detail = format!(
-            "a secret in the URL may end up in the logs of the receiver and of what stands before it: {names}; use a header or the body \
-             if the receiver allows"
+            "a secret in the URL may end up in the logs of the receiver and of proxies before it: {names}; use a header or the \
+             body if the receiver allows"
         );
         noted.add(pointer, detail);
     }
@@ -353,7 +353,7 @@ fn about_lookalikes(text: &str, pointer: &str, noted: &mut Noted) {
         let detail = if written.starts_with("${") {
             format!("the $ of {written} is sent too: {advice}")
         } else {
-            format!("{written} is no macro and is sent as it stands: {advice}")
+            format!("{written} is no macro and is sent unchanged: {advice}")
         };
         noted.add(pointer, detail);
     }
@@ -362,7 +362,7 @@ fn about_lookalikes(text: &str, pointer: &str, noted: &mut Noted) {
 fn about_name(name: &str, pointer: &str, noted: &mut Noted) {
     about_lookalikes(name, pointer, noted);
     if let Some(Lookalike { written, .. }) = macro_in_name(name).filter(|_| lookalikes(name).is_empty()) {
-        noted.add(pointer, format!("{written} is sent as it stands: names hold no macros, only values do"));
+        noted.add(pointer, format!("{written} is sent unchanged: names hold no macros, only values do"));
     }
 }
 

@@ -19,13 +19,13 @@ fn warnings(document: &Value) -> Vec<(String, String)> {
 
 #[track_caller]
 fn check(members: &Value, expected: &[(&str, &str)]) {
-    let told = warnings(&rule(members));
-    let told: Vec<(&str, &str)> = told.iter().map(|(pointer, detail)| (pointer.as_str(), detail.as_str())).collect();
-    assert_eq!(told, expected, "{members}");
+    let warnings = warnings(&rule(members));
+    let found: Vec<(&str, &str)> = warnings.iter().map(|(pointer, detail)| (pointer.as_str(), detail.as_str())).collect();
+    assert_eq!(found, expected, "{members}");
 }
 
 #[test]
-fn nothing_is_said_of_a_rule_as_most_are() {
+fn a_usual_rule_has_no_warnings() {
     check(&json!({}), &[]);
     check(&json!({"trigger": "conversion_all", "conditions": {"conversion_type": ["sale"]}}), &[]);
     check(&json!({"delay": {"mode": "final", "corrections": true}, "conditions": {"result": ["approved", "rejected"]}}), &[]);
@@ -42,7 +42,7 @@ fn a_url_without_encryption() {
 
 #[test]
 fn a_request_that_is_always_the_same() {
-    let detail = "no macro tells the receiver which conversion this is about: add one, such as {affiliate_click_id} or \
+    let detail = "no macro identifies the conversion for the receiver: add one, such as {affiliate_click_id} or \
                   {transaction_id}";
     check(&json!({"request": {"url": "https://a.example/"}}), &[("/request", detail)]);
     check(&json!({"request": {"url": "https://a.example/?t={now}&u={uuid}&try={attempt}"}}), &[("/request", detail)]);
@@ -86,29 +86,29 @@ fn c2_macros_of_a_transaction_that_there_may_not_be() {
 
 #[test]
 fn q5_a_secret_in_the_url() {
-    let told = |names: &str| {
+    let warning = |names: &str| {
         format!(
-            "a secret in the URL may end up in the logs of the receiver and of what stands before it: {names}; use a header or the \
+            "a secret in the URL may end up in the logs of the receiver and of proxies before it: {names}; use a header or the \
              body if the receiver allows"
         )
     };
     let request = json!({"url": "https://a.example/{secret.path}/?c={click_id}&k={secret.path}&l={secret.key}",
                          "query": [{"name": "t", "value": "{secret.token}"}, {"name": "s", "value": "{conversion_id|hmac_sha256:key}"}],
                          "headers": [{"name": "Authorization", "value": "Bearer {secret.token}"}]});
-    let (url, query) = (told("{secret.path}, {secret.key}"), told("{secret.token}"));
+    let (url, query) = (warning("{secret.path}, {secret.key}"), warning("{secret.token}"));
     check(&json!({"request": request}), &[("/request/url", &url), ("/request/query/0/value", &query)]);
 }
 
 #[test]
 fn the_hash_of_nothing() {
-    let told = |name: &str| {
+    let warning = |name: &str| {
         format!("where it is missing, the hash of an empty text is sent: {name}; put omit_if_empty or default before the hash")
     };
     let field = |value: &str| json!({"request": {"method": "POST", "body": {"format": "json", "fields": [{"path": "a", "value": value}]}}});
     let place = "/request/body/fields/0/value";
-    check(&field("{query.email|lower|sha256}"), &[(place, &told("{query.email}"))]);
-    check(&field("{query.email|sha256|omit_if_empty}"), &[(place, &told("{query.email}"))]);
-    check(&field("{external_id|hmac_sha256:key}"), &[(place, &told("{external_id}"))]);
+    check(&field("{query.email|lower|sha256}"), &[(place, &warning("{query.email}"))]);
+    check(&field("{query.email|sha256|omit_if_empty}"), &[(place, &warning("{query.email}"))]);
+    check(&field("{external_id|hmac_sha256:key}"), &[(place, &warning("{external_id}"))]);
     for sound in [
         "{query.email|lower|omit_if_empty|sha256}",
         "{query.email|default:none|md5}",
@@ -121,7 +121,7 @@ fn the_hash_of_nothing() {
     let mut of_conversions = field("{transaction_id|sha256}");
     of_conversions["trigger"] = json!("conversion_all");
     of_conversions["conditions"] = json!({"result": "all"});
-    check(&of_conversions, &[(place, &told("{transaction_id}"))]);
+    check(&of_conversions, &[(place, &warning("{transaction_id}"))]);
 }
 
 #[test]
@@ -136,8 +136,8 @@ fn a3_a_variable_that_no_answer_sets() {
 fn a_placeholder_that_nobody_replaced() {
     let request =
         json!({"url": "https://YOUR-DOMAIN.example/?c={click_id}", "query": [{"name": "n", "value": "YOUR-NETWORK-ID"}]});
-    let told = |name: &str| format!("{name} is a placeholder: write your own value in its place");
-    let (url, query) = (told("YOUR-DOMAIN"), told("YOUR-NETWORK-ID"));
+    let warning = |name: &str| format!("{name} is a placeholder: write your own value in its place");
+    let (url, query) = (warning("YOUR-DOMAIN"), warning("YOUR-NETWORK-ID"));
     check(&json!({"request": request}), &[("/request/url", &url), ("/request/query/0/value", &query)]);
 }
 
@@ -238,8 +238,8 @@ fn f1_a_final_postback_of_what_is_pending() {
 fn f1_f4_a_final_postback_of_new_ones_alone() {
     for (trigger, all) in [("transaction_created", "transaction_all"), ("conversion_created", "conversion_all")] {
         let older = format!(
-            "the final postback tells the newest state anyway; with {trigger} there is none of what was made before this rule was \
-             active, with {all} there is"
+            "the final postback has the newest state anyway; {trigger} leaves out what was created before this \
+             rule was active, {all} does not"
         );
         check(&json!({"trigger": trigger, "delay": {"mode": "final"}}), &[("/delay/mode", &older)]);
         let none = format!(
@@ -258,9 +258,9 @@ fn case_b3_json_in_a_form_without_escapes() {
     };
     let detail = "looks like JSON, and a value with a quote would step out of its string: {offer_name}; give the field the type json, \
                   or add the modifier json";
-    let told = [("/request/body/fields/0/value", detail)];
-    check(&fields("{{\"name\":\"{offer_name}\"}}", "string"), &told);
-    check(&fields(" [\"{offer_name}\"]", "string"), &told);
+    let expected = [("/request/body/fields/0/value", detail)];
+    check(&fields("{{\"name\":\"{offer_name}\"}}", "string"), &expected);
+    check(&fields(" [\"{offer_name}\"]", "string"), &expected);
     check(&fields("{{\"name\":\"{offer_name}\"}}", "json"), &[]);
     check(&fields("{{\"name\":\"{offer_name|json}\"}}", "string"), &[]);
     check(&fields("{offer_name}: \"{offer_name}\"", "string"), &[]);
@@ -275,14 +275,14 @@ fn case_b7_texts_that_look_like_macros() {
         let url = format!("https://a.example/?c={{click_id}}&s={part}");
         check(&json!({"request": {"url": url}}), &[("/request/url", detail)]);
     };
-    check_url("{{sub1}}", "{{sub1}} is no macro and is sent as it stands: if a macro is meant, write {sub1}");
-    check_url("{{sub}}", "{{sub}} is no macro and is sent as it stands: if a macro is meant, write {sub1}");
-    check_url("%7Bclick_id%7D", "%7Bclick_id%7D is no macro and is sent as it stands: if a macro is meant, write {click_id}");
-    check_url("%7bPayout%7d", "%7bPayout%7d is no macro and is sent as it stands: if a macro is meant, write {payout}");
-    check_url("[click_id]", "[click_id] is no macro and is sent as it stands: if a macro is meant, write {click_id}");
-    check_url("$uid$", "$uid$ is no macro and is sent as it stands: if a macro is meant, write {uuid}");
+    check_url("{{sub1}}", "{{sub1}} is no macro and is sent unchanged: if a macro is meant, write {sub1}");
+    check_url("{{sub}}", "{{sub}} is no macro and is sent unchanged: if a macro is meant, write {sub1}");
+    check_url("%7Bclick_id%7D", "%7Bclick_id%7D is no macro and is sent unchanged: if a macro is meant, write {click_id}");
+    check_url("%7bPayout%7d", "%7bPayout%7d is no macro and is sent unchanged: if a macro is meant, write {payout}");
+    check_url("[click_id]", "[click_id] is no macro and is sent unchanged: if a macro is meant, write {click_id}");
+    check_url("$uid$", "$uid$ is no macro and is sent unchanged: if a macro is meant, write {uuid}");
     let other = "if a macro is meant, write its name in single braces, such as {click_id}";
-    check_url("$zone_name$", &format!("$zone_name$ is no macro and is sent as it stands: {other}"));
+    check_url("$zone_name$", &format!("$zone_name$ is no macro and is sent unchanged: {other}"));
     check_url("1&amp;cid=2", "&amp; is HTML for &, and the name of the parameter behind it would begin with amp;: write & alone");
     check_url("1 ", "ends in a blank, which is sent too: leave it out");
 }
@@ -303,16 +303,16 @@ fn case_b7_texts_that_look_like_macros_to_nobody() {
 
 #[test]
 fn braces_of_a_condition_that_enclose_no_macro() {
-    let told =
-        "{exernal_id} is no macro and stands for itself: write {{ and }} for braces, if a macro is meant write {external_id}";
-    let json_text = r#"{"a":1} is no macro and stands for itself: write {{ and }} for braces"#;
+    let misspelled =
+        "{exernal_id} is no macro and is taken literally: write {{ and }} for braces, if a macro is meant write {external_id}";
+    let json_text = r#"{"a":1} is no macro and is taken literally: write {{ and }} for braces"#;
     let condition = |value: &str| json!({"source": "constant", "key": "{click_id}", "operator": "equals", "value": value});
     check(
         &json!({"answer": {"rules": [{"when": [{"any": [[condition("{exernal_id}")], [condition(r#"{"a":1}|{{x}}"#)]]}], "then": "failed"}]}}),
-        &[("/answer/rules/0/when/0/any/0/0/value", told), ("/answer/rules/0/when/0/any/1/0/value", json_text)],
+        &[("/answer/rules/0/when/0/any/0/0/value", misspelled), ("/answer/rules/0/when/0/any/1/0/value", json_text)],
     );
     let header = json!({"name": "a", "value": "b", "do_not_send": [condition("{exernal_id}")]});
-    check(&json!({"request": {"headers": [header]}}), &[("/request/headers/0/do_not_send/0/value", told)]);
+    check(&json!({"request": {"headers": [header]}}), &[("/request/headers/0/do_not_send/0/value", misspelled)]);
 }
 
 #[test]
@@ -328,17 +328,17 @@ fn a_condition_on_a_variable_that_nothing_sets() {
 }
 
 #[test]
-fn case_b3_json_without_escapes_wherever_it_stands() {
-    let told = |names: &str, advice: &str| {
+fn case_b3_json_without_escapes_in_every_place() {
+    let warning = |names: &str, advice: &str| {
         format!("looks like JSON, and a value with a quote would step out of its string: {names}; {advice}")
     };
-    let detail = told("{offer_name}", "add the modifier json");
+    let detail = warning("{offer_name}", "add the modifier json");
     for url in [
         r#"https://a.example/?c={click_id}&d={{"name":"{offer_name}"}}"#,
         "https://a.example/?c={click_id}&d=%7B%22n%22:%22{offer_name}%22%7D",
     ] {
-        let told = warnings(&rule(&json!({"request": {"url": url}})));
-        assert!(told.contains(&("/request/url".to_owned(), detail.clone())), "{url}: {told:?}");
+        let found = warnings(&rule(&json!({"request": {"url": url}})));
+        assert!(found.contains(&("/request/url".to_owned(), detail.clone())), "{url}: {found:?}");
     }
     let body = |content_type: &str, text: &str| {
         let body = json!({"format": "raw", "content_type": content_type, "text": text});
@@ -361,14 +361,14 @@ fn case_b3_json_without_escapes_wherever_it_stands() {
 
 #[test]
 fn case_b7_lookalikes_of_other_systems() {
-    let text = |written: &str| format!("{written} is no macro and is sent as it stands: if a macro is meant, write {{click_id}}");
+    let text = |written: &str| format!("{written} is no macro and is sent unchanged: if a macro is meant, write {{click_id}}");
     for written in ["{{ click_id }}", "%%click_id%%", "<click_id>"] {
         let query = json!([{"name": "q", "value": written}]);
         check(&json!({"request": {"query": query}}), &[("/request/query/0/value", &text(written))]);
     }
     let dollar = "the $ of ${click_id} is sent too: if a macro is meant, write {click_id}";
     check(&json!({"request": {"query": [{"name": "q", "value": "${click_id}"}]}}), &[("/request/query/0/value", dollar)]);
-    let name = "{click_id} is sent as it stands: names hold no macros, only values do";
+    let name = "{click_id} is sent unchanged: names hold no macros, only values do";
     check(&json!({"request": {"query": [{"name": "{click_id}", "value": "1"}]}}), &[("/request/query/0/name", name)]);
     for silent in
         ["${payout}", "{{{click_id}}}", "%%abc%%", "<a>{click_id}</a>", "<click_id>{click_id}</click_id>", "{{ \"a\": 1 }}"]
@@ -379,19 +379,18 @@ fn case_b7_lookalikes_of_other_systems() {
 
 #[test]
 fn case_b7_lookalikes_outside_of_the_request() {
-    let told = |written: &str, name: &str| {
-        format!("{written} is no macro and is sent as it stands: if a macro is meant, write {{{name}}}")
-    };
+    let warning =
+        |written: &str, name: &str| format!("{written} is no macro and is sent unchanged: if a macro is meant, write {{{name}}}");
     let url = "https://a.example/?c={affiliate_click_id}&v={var.v}";
     for (written, name) in [("{{payout}}", "payout"), ("[click_id]", "click_id")] {
         let members = json!({"variables": {"v": written}, "request": {"url": url}});
-        check(&members, &[("/variables/v", &told(written, name))]);
+        check(&members, &[("/variables/v", &warning(written, name))]);
     }
     let signing = json!({"secret": "key", "header": "X-Sig", "prefix": "t={{timestamp}},v1=", "signed": "{{timestamp}}.{body}"});
-    let detail = told("{{timestamp}}", "timestamp");
+    let detail = warning("{{timestamp}}", "timestamp");
     check(&json!({"signing": signing}), &[("/signing/prefix", &detail), ("/signing/signed", &detail)]);
     let set = json!([{"when": [{"operator": "always"}], "then": "delivered", "set": {"external_id": "{{body.id}}"}}]);
-    check(&json!({"answer": {"rules": set}}), &[("/answer/rules/0/set/external_id", &told("{{body.id}}", "body.id"))]);
+    check(&json!({"answer": {"rules": set}}), &[("/answer/rules/0/set/external_id", &warning("{{body.id}}", "body.id"))]);
 }
 
 #[test]

@@ -89,7 +89,7 @@ pub(super) fn may_read(template: &Template, pointer: &str, allowed: Allowed, fau
     let reads_secret = template.secrets().next().is_some();
     let refused = match (reads_secret, allowed.answer) {
         (true, true) => Some("a secret has no place here: responses are masked before conditions look at them"),
-        (true, false) => Some("a secret has no place here: whatever is sent would tell of it"),
+        (true, false) => Some("a secret has no place here: the request would reveal it"),
         (false, false) if template.reads_sorted_query() => Some("the sorted query is made once the conditions are judged"),
         (false, _) => None,
     };

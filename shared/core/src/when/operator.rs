@@ -70,7 +70,10 @@ pub(super) static OPERATORS: [OperatorInfo; 15] = [
 
 fn pattern(value: &Filled<'_>, position: Position) -> Result<Pattern, Refusal> {
     if value.text.is_empty() && position != Position::Whole {
-        return Err(("value", "an empty text stands in every text: write one, or use is_empty, is_not_empty, always".to_owned()));
+        return Err((
+            "value",
+            "every text contains the empty text: write a longer one, or use is_empty, is_not_empty, always".to_owned(),
+        ));
     }
     Pattern::parse(value, position).map_err(|detail| ("value", detail))
 }

@@ -46,14 +46,14 @@ fn case_a1_a_text_is_a_form_only_by_its_type_or_by_its_look() {
 
 #[test]
 fn case_a1_set_reads_the_whole_body() {
-    let told = |body: &str| {
+    let external_id = |body: &str| {
         let set = json!({"external_id": "{body|regex:/^OK ([A-Z0-9-]+)$/$1/}"});
         let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
         judge(&document, &answer(200, body)).told.external_id
     };
-    assert_eq!(told("OK X-77").as_deref(), Some("X-77"));
-    assert_eq!(told("OK X-78\n").as_deref(), Some("X-78"));
-    assert_eq!(told("DUP").as_deref(), Some("DUP"), "an expression that is not found changes nothing");
+    assert_eq!(external_id("OK X-77").as_deref(), Some("X-77"));
+    assert_eq!(external_id("OK X-78\n").as_deref(), Some("X-78"));
+    assert_eq!(external_id("DUP").as_deref(), Some("DUP"), "an expression that is not found changes nothing");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn case_a2_a_document_type_is_passed_over() {
 }
 
 #[test]
-fn case_a2_xml_with_entities_of_its_own_is_unreadable_and_said_to_be() {
+fn case_a2_xml_with_entities_of_its_own_is_reported_as_unreadable() {
     let why = "the body is XML with entities of its own, which are not read";
     let laughs = "<!DOCTYPE r [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;&a;&a;&a;\">]><r><status>&b;</status></r>";
     for body in [
@@ -137,8 +137,8 @@ fn case_a2_xml_with_entities_of_its_own_is_unreadable_and_said_to_be() {
         assert_eq!((verdict, reason.as_deref()), (Verdict::Retry, Some(why)), "{body}");
         assert_eq!(notes, [format!("{why}; 1 condition found nothing")]);
         let sets = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": {"external_id": "{body.r.status}"}}]});
-        let Judgement { told, notes, .. } = judge(&sets, &answer(200, body));
-        assert_eq!((told.external_id, notes), (None, vec![format!("{why}; set found nothing")]), "{body}");
+        let Judgement { told: extracted, notes, .. } = judge(&sets, &answer(200, body));
+        assert_eq!((extracted.external_id, notes), (None, vec![format!("{why}; set found nothing")]), "{body}");
         let by_text =
             json!({"rules": [{"when": [{"source": "body", "operator": "string_contains", "value": "<r"}], "then": "failed"}]});
         assert_eq!(judge(&by_text, &answer(200, body)), Judgement { rule: Some(0), ..Judgement::of(Verdict::Failed) });
@@ -242,7 +242,7 @@ fn case_a13_a_response_that_broke_off_is_judged_by_its_status_unless_something_l
 }
 
 #[test]
-fn case_a13_a_response_whose_end_nobody_knows_is_judged_by_its_status_and_headers_alone() {
+fn case_a13_a_response_with_an_unknown_end_is_judged_by_its_status_and_headers_alone() {
     let endless = |document: &Value, status: u16| {
         let Judgement { verdict, reason, .. } = judge(document, &answer(status, "").cut(Cut::BadLength));
         (verdict, reason)
@@ -290,7 +290,7 @@ fn case_a7_a_rule_that_polls_is_not_ended_by_a_body_that_can_not_be_read() {
         assert_eq!(judge(&otherwise, &answer(200, body)).verdict, Verdict::Delivered, "as its author wrote");
         for then in ["failed", "retry"] {
             let Judgement { verdict, notes, .. } = judge(&polling(then), &answer(200, body));
-            assert_eq!((verdict, notes.len()), (Verdict::Delivered, 1), "it asks for nothing again, and is told");
+            assert_eq!((verdict, notes.len()), (Verdict::Delivered, 1), "no rule asks again: the status decides, with a note");
         }
     }
 }
@@ -308,7 +308,7 @@ fn case_a7_a_body_that_can_be_read_leaves_no_note() {
 }
 
 #[test]
-fn case_a7_an_empty_body_does_not_end_what_polls() {
+fn case_a7_an_empty_body_does_not_end_a_rule_that_polls() {
     for body in ["", "\n\n", " "] {
         let Judgement { verdict, reason, .. } = judge(&polling("pending"), &answer(200, body));
         assert_eq!((verdict, reason.as_deref()), (Verdict::Retry, Some("the body is empty")), "{body:?}");
@@ -328,7 +328,7 @@ fn case_a7_an_empty_body_does_not_end_what_polls() {
 }
 
 #[test]
-fn case_a7_what_polls_is_not_delivered_for_want_of_fields() {
+fn case_a7_a_rule_that_polls_does_not_deliver_for_want_of_fields() {
     let rule = |when: Value, then: &str| json!({"when": [when], "then": then});
     let pending = rule(json!({"source": "body", "key": "status", "operator": "equals", "value": "pending"}), "pending");
     let html = "<div>A PHP Error</div> {";

@@ -8,14 +8,14 @@ use crate::{
 };
 
 #[track_caller]
-fn told(set: &Value, body: &str) -> (Told, Vec<String>) {
+fn extract(set: &Value, body: &str) -> (Told, Vec<String>) {
     let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
     let judgement = judge(&document, &answer(200, body));
     (judgement.told, judgement.notes)
 }
 
 #[test]
-fn a3_a_rule_that_decides_sets_what_the_answer_told() {
+fn a3_the_deciding_rule_extracts_data_from_the_response() {
     let set = json!({"result": "{body.state|map:ok=approved}", "payout": "{body.payout}", "value": "{body.value}",
                      "external_id": "{header.x-state}-{http_code}", "variables": {"lead": "{body.lead}"}});
     let body = r#"{"state": "ok", "payout": 12.50, "value": " 100 ", "lead": {"id": 7}}"#;
@@ -27,14 +27,14 @@ fn a3_a_rule_that_decides_sets_what_the_answer_told() {
         keep: BTreeMap::new(),
         variables: BTreeMap::from([("lead".to_owned(), "{\"id\":7}".to_owned())]),
     };
-    assert_eq!(told(&set, body), (expected, vec![]));
+    assert_eq!(extract(&set, body), (expected, vec![]));
 }
 
 #[test]
-fn a3_what_is_empty_was_not_told() {
+fn a3_an_empty_text_sets_nothing() {
     let set = json!({"result": "{body.a}", "payout": " {body.a} ", "value": "{body.a}", "external_id": "{body.a|omit_if_empty}",
                      "variables": {"v": "{body.a}"}});
-    assert_eq!(told(&set, "{\"a\": null}"), (Told::default(), vec![]));
+    assert_eq!(extract(&set, "{\"a\": null}"), (Told::default(), vec![]));
 }
 
 #[test]
@@ -55,8 +55,8 @@ fn case_c3_a_result_is_read_whatever_its_case() {
 fn a3_what_is_no_result_or_amount_is_left_out_with_a_note() {
     let set = json!({"result": "{body.result}", "payout": "{body.payout}", "value": "5", "external_id": "{body.id}"});
     let body = json!({"result": "Done", "payout": "12,50", "id": "x".repeat(2_049)}).to_string();
-    let (told, notes) = told(&set, &body);
-    assert_eq!(told, Told { value: Some("5".parse().unwrap()), ..Told::default() });
+    let (extracted, notes) = extract(&set, &body);
+    assert_eq!(extracted, Told { value: Some("5".parse().unwrap()), ..Told::default() });
     assert_eq!(
         notes,
         [
@@ -98,7 +98,7 @@ fn a3_v3_an_affiliates_rule_may_set_variables_only() {
 fn a3_q5_no_secret_may_be_set() {
     let set = json!({"external_id": "{secret.token}", "variables": {"a": "{pcid|hmac_sha256:key}"}});
     let rule = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
-    let no = "a secret may not be set: it stands in headers, path, query and body of the request only";
+    let no = "a secret may not be set: only headers, path, query and body of the request may hold one";
     check_faults(&rule, &Owner::Admin, &[("/answer/rules/0/set/external_id", no), ("/answer/rules/0/set/variables/a", no)]);
 }
 
@@ -117,7 +117,7 @@ fn a3_names_of_variables_are_checked() {
 }
 
 #[test]
-fn a3_a_fingerprint_tells_whether_an_answer_told_something_new() {
+fn a3_a_fingerprint_is_equal_for_equal_data_and_differs_otherwise() {
     let first = Told { payout: Some("12.5".parse().unwrap()), ..Told::default() };
     let same = Told {
         payout: Some("12.50".parse().unwrap()),
@@ -135,10 +135,10 @@ fn a3_a_fingerprint_tells_whether_an_answer_told_something_new() {
 #[test]
 fn a3_what_the_first_version_wrote_is_read() {
     let written = json!({"result": "approved", "payout": "12.50", "external_id": "X-77", "variables": {"a": "b"}});
-    let told: Told = serde_json::from_str(&written.to_string()).unwrap();
-    assert_eq!(told.payout.unwrap().to_string(), "12.50");
-    assert_eq!(told.value, None);
-    assert_eq!(json!(told), written);
+    let extracted: Told = serde_json::from_str(&written.to_string()).unwrap();
+    assert_eq!(extracted.payout.unwrap().to_string(), "12.50");
+    assert_eq!(extracted.value, None);
+    assert_eq!(json!(extracted), written);
 }
 
 #[test]
@@ -150,8 +150,8 @@ fn case_d1_a_variable_may_be_secret() {
     assert_eq!(rules.secret_variables().into_iter().collect::<Vec<_>>(), ["token"]);
     let written = json!({"token": {"value": "{body.t}", "secret": true}, "plain": "{body.p}", "open": "{body.p}"});
     assert_eq!(rules.document()["rules"][0]["set"]["variables"], written);
-    let (told, notes) = told(&set, r#"{"t":"s3cr3t","p":"x"}"#);
-    assert_eq!((told.variables["token"].as_str(), told.variables["open"].as_str(), notes), ("s3cr3t", "x", vec![]));
+    let (extracted, notes) = extract(&set, r#"{"t":"s3cr3t","p":"x"}"#);
+    assert_eq!((extracted.variables["token"].as_str(), extracted.variables["open"].as_str(), notes), ("s3cr3t", "x", vec![]));
     let faulty = json!({"rules": [{"when": [{"operator": "always"}], "then": "pending", "set": {"variables": {
         "a": {"secret": "yes", "valu": "x"}, "b": {"value": 5}, "c": {"value": "{secret.key}", "secret": true}}}}]});
     let at = "/answer/rules/0/set/variables";
@@ -163,7 +163,7 @@ fn case_d1_a_variable_may_be_secret() {
             (&format!("{at}/a/secret"), "a text is not a flag: choose true or false"),
             (&format!("{at}/a/value"), "required: write a template such as \"{body.access_token}\""),
             (&format!("{at}/b/value"), "a number is not a text: write a template such as \"{body.payout}\""),
-            (&format!("{at}/c/value"), "a secret may not be set: it stands in headers, path, query and body of the request only"),
+            (&format!("{at}/c/value"), "a secret may not be set: only headers, path, query and body of the request may hold one"),
         ],
     );
 }
@@ -171,8 +171,8 @@ fn case_d1_a_variable_may_be_secret() {
 /// The payout that a text of `set` finds in a body, for the conversion `cnv_1` of `aff_7`.
 #[track_caller]
 fn check_selected(text: &str, body: &str, expected: Option<&str>) {
-    let (told, notes) = told(&json!({"external_id": text}), body);
-    assert_eq!((told.external_id.as_deref(), notes), (expected, vec![]), "{text} of {body}");
+    let (extracted, notes) = extract(&json!({"external_id": text}), body);
+    assert_eq!((extracted.external_id.as_deref(), notes), (expected, vec![]), "{text} of {body}");
 }
 
 #[test]
@@ -207,12 +207,12 @@ fn case_a4_what_a_macro_gives_is_no_path() {
     let set = json!({"payout": "{body.leads[id={body.mine}].payout}"});
     for mine in ["a].other", "a", "a].b[id=c", "{x}", "0", "*"] {
         let body = json!({"mine": mine, "leads": [{"id": mine, "payout": "5"}, {"id": "z", "payout": "6"}]}).to_string();
-        assert_eq!(told(&set, &body).0.payout, Some("5".parse().unwrap()), "{mine}");
+        assert_eq!(extract(&set, &body).0.payout, Some("5".parse().unwrap()), "{mine}");
     }
 }
 
 #[test]
-fn case_a4_faults_in_a_path_with_macros_are_told_where_they_stand() {
+fn case_a4_faults_in_a_path_with_macros_have_their_position() {
     let rule = |text: &str| json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": {"payout": text}}]});
     let at = "/answer/rules/0/set/payout";
     let path = "not a path: write keys joined by dots and positions in brackets, such as lead.items[0].id (positions 0 to 999)";
@@ -246,7 +246,7 @@ fn case_a4_faults_in_a_path_with_macros_are_told_where_they_stand() {
 }
 
 #[test]
-fn case_w8_secret_variables_are_never_told_to_the_platform() {
+fn case_w8_secret_variables_are_never_published_to_the_platform() {
     let rule = |set: Value| {
         let first = json!({"when": [{"source": "http_code", "operator": "equals", "value": "202"}], "then": "pending",
                            "set": {"variables": {"tok": {"value": "{body.t}", "secret": true}}}});

@@ -86,7 +86,7 @@ fn a2_notes_name_the_condition_within_its_alternative() {
 }
 
 #[test]
-fn a2_all_faults_of_sources_and_alternatives_are_told_at_once() {
+fn a2_all_faults_of_sources_and_alternatives_are_reported_at_once() {
     let when = json!([
         {"source": "macro", "key": "external_idd", "operator": "is_empty"},
         {"source": "macro", "key": "pcid}{pcid", "operator": "is_empty"},
@@ -98,7 +98,7 @@ fn a2_all_faults_of_sources_and_alternatives_are_told_at_once() {
         {"any": "x"},
     ]);
     let faults = parse(&rules(&when), &Owner::Admin).unwrap_err();
-    let told: Vec<(&str, &str)> =
+    let found: Vec<(&str, &str)> =
         faults.0.iter().map(|f| (f.pointer.strip_prefix("/answer/rules/0/when").unwrap(), f.detail.as_str())).collect();
     let none = "write at least one, such as {\"operator\": \"always\"}";
     let (no_condition, no_alternative) = (format!("no condition: {none}"), format!("no alternative: {none}"));
@@ -115,7 +115,7 @@ fn a2_all_faults_of_sources_and_alternatives_are_told_at_once() {
         ("/6/any", &*no_alternative),
         ("/7/any", "a text is not a list: write […]"),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(found, expected);
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn a2_a_rule_has_100_conditions_those_of_alternatives_included() {
         json!({"rules": [full, full, full, full, last]})
     };
     assert!(parse(&of(1), &Owner::Admin).is_ok());
-    let told = "expected at most 100 conditions in a rule, this is number 101";
-    check_faults(&of(5), &Owner::Admin, &[("/answer/rules/4/when/0/any/1/1", told)]);
+    let detail = "expected at most 100 conditions in a rule, this is number 101";
+    check_faults(&of(5), &Owner::Admin, &[("/answer/rules/4/when/0/any/1/1", detail)]);
     let mut stored = Faults::of_stored_rule();
     AnswerRules::parse(Some(&of(5)), "/answer", &Owner::Admin, Within::OneRequest, &mut stored);
     assert_eq!(stored, Faults::default(), "one that was saved before there was the limit");

@@ -12,7 +12,7 @@ fn check(steps: Value, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn w9_all_faults_of_steps_are_told_at_once() {
+fn w9_all_faults_of_steps_are_reported_at_once() {
     check(json!([]), &[("/steps", "expected 1 to 30 steps, got 0")]);
     check(
         json!([{"name": "end", "call": {"url": "https://a.example/"}}, {"call": {"url": "x"}}]),
@@ -47,7 +47,7 @@ fn w9_steps_and_one_request_exclude_each_other() {
 }
 
 #[test]
-fn w9_names_that_lead_nowhere_are_told_with_the_nearest() {
+fn w9_an_unknown_step_name_is_reported_with_the_nearest() {
     let rules = json!({"rules": [{"when": [{"operator": "always"}], "go": "confrim"}]});
     check(
         json!([with(call("a"), json!({"answer": rules, "on_exhausted": "nowhere"})), call("confirm")]),
@@ -91,7 +91,7 @@ fn w9_a_loop_waits_or_says_how_often_it_runs() {
 }
 
 #[test]
-fn w8_a_secret_never_stands_where_everybody_reads_it() {
+fn w8_no_text_that_everybody_reads_may_hold_a_secret() {
     let set = json!({"result": "{var.token}", "variables": {"token": {"value": "{body.t}", "secret": true}}});
     let first =
         with(call("a"), json!({"answer": {"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]}}));
@@ -130,17 +130,17 @@ fn w5_kept_variables_have_bounds() {
 
 #[test]
 fn w20_emit_is_an_admin_s_and_holds_no_secret() {
-    let emit = |emit: Value| json!([{"name": "tell", "emit": emit}, call("send")]);
+    let emit = |emit: Value| json!([{"name": "publish", "emit": emit}, call("send")]);
     check(emit(json!({"name": "Large Sale", "fields": {"payout": "{payout}"}, "count": 1_000})), &[]);
     check(emit(json!({"name": "Large Sale"})), &[]);
     check(emit(json!({})), &[("/steps/0/emit/name", "required: the name of the event, without macros")]);
     check(
         emit(json!({"name": "x", "fields": {"a": "{secret.t}"}})),
-        &[("/steps/0/emit/fields/a", "a secret may not stand in an event, which everybody reads")],
+        &[("/steps/0/emit/fields/a", "an event may not hold a secret: everybody reads it")],
     );
     let secret = json!([
         {"name": "sign", "set": {"variables": {"token": {"value": "{pcid}", "secret": true}}}},
-        {"name": "tell", "emit": {"name": "x", "fields": {"a": "{var.token}"}}},
+        {"name": "publish", "emit": {"name": "x", "fields": {"a": "{var.token}"}}},
         call("send"),
     ]);
     check(secret, &[("/steps/1/emit/fields", "token is a secret variable, and everybody reads this")]);

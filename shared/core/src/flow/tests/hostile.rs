@@ -10,7 +10,7 @@ fn refused(steps: &Value, pointer: &str, detail: &str) {
 }
 
 #[test]
-fn w8_nothing_that_everybody_reads_holds_what_a_secret_has_part_in() {
+fn w8_no_text_that_everybody_reads_holds_a_value_made_with_a_secret() {
     let login = |set: Value, hide: bool| {
         let rule = json!({"when": [{"operator": "always"}], "then": "delivered", "set": set});
         with(call("login"), json!({"answer": {"hide": hide, "rules": [rule]}}))
@@ -35,13 +35,13 @@ fn w8_nothing_that_everybody_reads_holds_what_a_secret_has_part_in() {
     );
     let asks =
         json!([{"source": "macro", "key": "steps.login.body.token|upper", "operator": "string_starts_with", "value": "A"}]);
-    let steps = json!([login(json!({}), true), {"name": "tell", "switch": [{"when": asks, "go": "end"}], "go": "fail"}]);
+    let steps = json!([login(json!({}), true), {"name": "ask", "switch": [{"when": asks, "go": "end"}], "go": "fail"}]);
     refused(&steps, "/steps/1/switch/0/when/0", "secret variable");
     assert_eq!(faults(&json!([login(json!({}), false), {"name": "no", "fail": {"reason": hidden}}])), [], "it is not hidden");
 }
 
 #[test]
-fn w8_a_variable_of_the_rule_that_a_secret_has_part_in_is_secret_too() {
+fn w8_a_variable_of_the_rule_that_is_made_with_a_secret_is_secret_too() {
     let read = |answer: Value, steps: Option<Value>| {
         let variables = json!({"sig": "{pcid}.{secret.key}", "plain": "{pcid}"});
         let mut document = json!({"name": "x", "variables": variables, "secret_values": {"key": "k"}});

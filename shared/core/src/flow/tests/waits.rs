@@ -138,25 +138,25 @@ fn w14_hours_over_midnight_belong_to_the_day_they_begin() {
 
 #[test]
 fn w14_faults_of_waits() {
-    let told = |wait: Value| parse(&wait).err().unwrap_or_default();
+    let faults_of = |wait: Value| parse(&wait).err().unwrap_or_default();
     let one = |pointer: &str, detail: &str| vec![(pointer.to_owned(), detail.to_owned())];
     assert_eq!(
-        told(within(&["mon"], "09:00", "09:00", "UTC")),
+        faults_of(within(&["mon"], "09:00", "09:00", "UTC")),
         one("/within/to", "expected another time than from: a window is not empty")
     );
     assert_eq!(
-        told(within(&["mon"], "09:00", "10:00", "Prague")),
+        faults_of(within(&["mon"], "09:00", "10:00", "Prague")),
         one("/within/time_zone", "unknown time zone \"Prague\": expected an IANA name such as Europe/Prague")
     );
     assert_eq!(
-        told(within(&["monday"], "9:00", "10:00", "UTC")),
+        faults_of(within(&["monday"], "9:00", "10:00", "UTC")),
         [
             ("/within/days/0".to_owned(), "expected one of mon, tue, wed, thu, fri, sat, sun".to_owned()),
             ("/within/days".to_owned(), "expected at least one day".to_owned()),
             ("/within/from".to_owned(), "expected a time of day such as 09:00".to_owned()),
         ]
     );
-    assert_eq!(told(json!({})), one("", "expected one of seconds, until, after, within, next, got none"));
-    assert_eq!(told(json!({"seconds": 10_368_001})), one("/seconds", "10368001 seconds are too many: choose 1 to 10368000"));
-    assert_eq!(told(json!({"next": {"at": "09:00"}})), one("/next/day", "required: working_day, or a day such as mon"));
+    assert_eq!(faults_of(json!({})), one("", "expected one of seconds, until, after, within, next, got none"));
+    assert_eq!(faults_of(json!({"seconds": 10_368_001})), one("/seconds", "10368001 seconds are too many: choose 1 to 10368000"));
+    assert_eq!(faults_of(json!({"next": {"at": "09:00"}})), one("/next/day", "required: working_day, or a day such as mon"));
 }

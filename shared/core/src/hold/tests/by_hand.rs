@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn f3_what_a_person_has_sent_is_the_final_one_only_if_it_is_settled() {
+fn f3_a_postback_sent_by_a_person_is_final_only_if_the_conversion_is_settled() {
     let sent_by_hand = |play: &mut Play, is_own| {
         let held = fired(&sale(1, "pending"), Trigger::TransactionAll).remove(0);
         let kept = play.hold.as_mut().unwrap();
@@ -23,6 +23,6 @@ fn f3_what_a_person_has_sent_is_the_final_one_only_if_it_is_settled() {
     assert_eq!(sent_by_hand(&mut play, true), (3, Phase::Released(2)), "the final one stays the final one");
     play.hold.as_mut().unwrap().subjects.clear();
     assert_eq!(sent_by_hand(&mut play, true), (3, Phase::SentAsWas), "the rule was switched off in between");
-    let told = play.hold().subjects.values().next().unwrap().transaction.clone().unwrap();
-    assert_eq!(told, sale(3, "pending").transactions[0]);
+    let transaction = play.hold().subjects.values().next().unwrap().transaction.clone().unwrap();
+    assert_eq!(transaction, sale(3, "pending").transactions[0]);
 }

@@ -75,10 +75,10 @@ proptest! {
         prop_assert!(in_order.subjects.values().all(|held| held.phase == Phase::Held));
         prop_assert_eq!(in_order.settled_at.is_some(), shuffled.settled_at.is_some());
         prop_assert_eq!(in_order.is_open(), shuffled.is_open());
-        let told = |hold: &Hold| -> Vec<_> {
+        let events = |hold: &Hold| -> Vec<_> {
             hold.subjects.keys().map(|subject| hold.event_about(subject)).collect()
         };
-        prop_assert_eq!(told(&in_order), told(&shuffled));
+        prop_assert_eq!(events(&in_order), events(&shuffled));
     }
 
     #[test]

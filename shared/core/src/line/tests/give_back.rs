@@ -111,7 +111,7 @@ fn f6_the_waits_grow_and_no_two_deliveries_wait_alike() {
 }
 
 #[test]
-fn f6_the_waits_begin_anew_with_the_next_attempt() {
+fn f6_the_waits_start_over_with_the_next_attempt() {
     let mut play = Play::new();
     for times in 1..=3 {
         assert_eq!(play.ask("a", created(1), "t1"), Claims(1));

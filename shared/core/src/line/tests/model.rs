@@ -194,9 +194,9 @@ impl Model {
         let name = self.deliveries[sending.who].0.clone();
         let (line, id) = (&self.play.line, delivery(&name));
         let has_claim = |entry: &Entry| entry.id == id && entry.claim.as_ref().is_some_and(|claim| claim.token == sending.token);
-        let stood = line.holds(&id, sending.attempt, sending.base) && line.entries.iter().any(has_claim);
+        let was_held = line.holds(&id, sending.attempt, sending.base) && line.entries.iter().any(has_claim);
         let given = self.play.give_back(&name, sending.attempt, &sending.token);
-        assert_eq!(given.is_some(), stood && !sending.shared, "{sending:?}");
+        assert_eq!(given.is_some(), was_held && !sending.shared, "{sending:?}");
         if given.is_none() {
             self.sending = Some(Sending { cut_off: true, ..sending });
             return;

@@ -138,7 +138,7 @@ fn p3_of_several_that_a_person_asked_for_the_newer_one_supersedes_the_older() {
 }
 
 #[test]
-fn p6_what_a_person_stopped_is_claimed_no_more_whatever_the_log_says() {
+fn p6_a_delivery_that_a_person_stopped_is_claimed_only_after_a_resend() {
     let mut play = Play::new();
     assert_eq!(play.ask("a", created(1), "t1"), Claims(1));
     play.again("a", 1);
@@ -152,7 +152,7 @@ fn p6_what_a_person_stopped_is_claimed_no_more_whatever_the_log_says() {
 }
 
 #[test]
-fn p6_one_that_was_stopped_before_anything_was_known_of_it() {
+fn p6_a_delivery_can_be_stopped_before_the_line_knows_it() {
     let mut play = Play::new();
     assert_eq!(play.person_asks(Asked::Stop, "a", created(1)), 0);
     play.wait(86_400);

@@ -26,7 +26,7 @@ fn p3_one_that_is_to_ask_again_for_a_slot_is_waited_for_as_long() {
 }
 
 #[test]
-fn p3_one_that_never_comes_for_its_slot_holds_up_no_longer_than_a_minute() {
+fn p3_a_delivery_that_never_polls_for_its_slot_blocks_others_for_a_minute_at_most() {
     let mut play = Play::new();
     play.wait_for_slot("a", updated(1), 10);
     play.wait(70);

@@ -64,7 +64,7 @@ fn meta_says_in_the_body_whether_another_try_is_worth_it() {
 }
 
 #[test]
-fn tiktok_hears_of_sales_and_leads_with_hashes_of_what_is_personal() {
+fn tiktok_gets_sales_and_leads_with_hashed_personal_data() {
     let url = "POST https://business-api.tiktok.com/open_api/v1.3/event/track/";
     let headers = "Content-Type: application/json\nAccess-Token: s3cr3t+1";
     let body = concat!(
@@ -83,7 +83,7 @@ fn tiktok_hears_of_sales_and_leads_with_hashes_of_what_is_personal() {
 }
 
 #[test]
-fn tiktok_answers_200_to_what_it_refuses() {
+fn tiktok_refuses_with_status_200() {
     check_answer("tiktok", 200, r#"{"code":0,"message":"OK","request_id":"2026"}"#, Verdict::Delivered);
     check_answer("tiktok", 200, r#"{"code":40105,"message":"Access token is incorrect"}"#, Verdict::Failed);
     check_answer("tiktok", 200, r#"{"code":40100,"message":"Too many requests"}"#, Verdict::Retry);

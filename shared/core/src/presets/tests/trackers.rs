@@ -21,7 +21,7 @@ fn bare() -> Value {
 }
 
 #[test]
-fn voluum_hears_of_approved_transactions() {
+fn voluum_gets_approved_transactions() {
     let expected = "GET https://track.example.com/postback?cid=wNq7%2B8%2F3%3Dkk&payout=62.50&currency=EUR&txid=trx_9001&et=sale";
     check("voluum", &sale(), &[expected]);
 }
@@ -37,7 +37,7 @@ fn keitaro_hears_results_in_its_own_words() {
 }
 
 #[test]
-fn redtrack_hears_of_approved_transactions() {
+fn redtrack_gets_approved_transactions() {
     let expected = "GET https://track.example.com/postback?clickid=wNq7%2B8%2F3%3Dkk&sum=62.50&type=sale&rdtk_event_id=trx_9001";
     check("redtrack", &sale(), &[expected]);
 }
@@ -51,7 +51,7 @@ fn binom_hears_our_results() {
 }
 
 #[test]
-fn bemob_hears_results_in_its_own_words() {
+fn bemob_gets_results_in_its_own_words() {
     let expected = "GET https://abcde.bemobtrcks.com/postback?cid=wNq7%2B8%2F3%3Dkk&payout=62.50&txid=trx_9001&status=confirm";
     check("bemob", &sale(), &[expected]);
     assert_eq!(sent("bemob", &pending()), expected.replace("confirm", "new"));
@@ -66,7 +66,7 @@ fn everflow_hears_once_of_what_is_approved_for_good() {
 }
 
 #[test]
-fn affise_hears_results_as_numbers() {
+fn affise_gets_results_as_numbers() {
     let expected = "GET https://offers.example.com/postback?clickid=wNq7%2B8%2F3%3Dkk&action_id=trx_9001&sum=62.50&goal=sale&status=1\
                     &ip=89.24.1.7&promo_code=WINTER10&secure=s3cr3t%2B1";
     check("affise", &sale(), &[expected]);
@@ -76,7 +76,7 @@ fn affise_hears_results_as_numbers() {
 }
 
 #[test]
-fn tune_hears_once_of_what_is_approved_for_good_and_answers_in_the_body() {
+fn tune_gets_one_final_postback_and_answers_in_the_body() {
     let expected = "GET https://example.go2cloud.org/aff_lsr?transaction_id=wNq7%2B8%2F3%3Dkk&amount=1249.90&adv_sub=trx_9001\
                     &promo_code=WINTER10&security_token=s3cr3t%2B1";
     check("tune", &sale(), &[expected]);
@@ -86,7 +86,7 @@ fn tune_hears_once_of_what_is_approved_for_good_and_answers_in_the_body() {
 }
 
 #[test]
-fn cake_hears_once_of_what_is_approved_for_good() {
+fn cake_gets_one_final_postback() {
     let expected = "GET https://trk.example.com/p.ashx?o=769&e=123&f=pb&r=wNq7%2B8%2F3%3Dkk&t=trx_9001&p=62.50";
     check("cake", &sale(), &[expected]);
 }
@@ -108,7 +108,7 @@ fn trackier_hears_our_results() {
 }
 
 #[test]
-fn post_affiliate_pro_hears_once_of_what_is_approved_for_good() {
+fn post_affiliate_pro_gets_one_final_postback() {
     let expected = "GET https://example.postaffiliatepro.com/scripts/sale.php?visitorId=wNq7%2B8%2F3%3Dkk&TotalCost=1249.90\
                     &OrderID=trx_9001&ProductID=off_12&Currency=CZK&Coupon=WINTER10&PStatus=A&ip=89.24.1.7";
     check("post_affiliate_pro", &sale(), &[expected]);
@@ -118,7 +118,7 @@ fn post_affiliate_pro_hears_once_of_what_is_approved_for_good() {
 }
 
 #[test]
-fn a_custom_type_is_told_by_its_name() {
+fn a_custom_type_is_sent_by_its_name() {
     let signup = sale_but(|detail| {
         detail["conversion"]["type"] = json!("custom");
         detail["conversion"]["custom_type"] = json!("signup");

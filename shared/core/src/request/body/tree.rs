@@ -63,7 +63,7 @@ impl Node {
                     *self = Self::Leaf(number);
                     Ok(())
                 }
-                Self::Leaf(_) => Err("the same path stands twice, keep one of them"),
+                Self::Leaf(_) => Err("the same path occurs twice, keep one of them"),
                 Self::Object(_) | Self::Array(_) => Err("it groups other fields, so it can't have a value of its own"),
             };
         };

@@ -98,7 +98,7 @@ fn q1_dropped_fields_leave_no_trace() {
 }
 
 #[test]
-fn q1_fields_that_can_not_stand_in_one_document_are_refused() {
+fn q1_fields_that_exclude_each_other_are_refused() {
     let at = |n: usize| format!("/request/body/fields/{n}/path");
     let refused = |paths: &[&str], pointer: &str, detail: &str| {
         let all: Vec<_> = paths.iter().map(|path| (*path, "", "string")).collect();
@@ -108,7 +108,7 @@ fn q1_fields_that_can_not_stand_in_one_document_are_refused() {
     refused(&["a.b", "a"], &at(1), "a: it groups other fields, so it can't have a value of its own");
     refused(&["a[0]", "a.b"], &at(1), "a.b: one field makes a list of what another makes an object, choose one of them");
     refused(&["a.b", "a[0]"], &at(1), "a[0]: one field makes a list of what another makes an object, choose one of them");
-    refused(&["a.b", "a.b"], &at(1), "a.b: the same path stands twice, keep one of them");
+    refused(&["a.b", "a.b"], &at(1), "a.b: the same path occurs twice, keep one of them");
     refused(&["a[1]"], "/request/body/fields", "a list has a gap: its positions count from 0 without one missing");
     let path = "not a path: write keys joined by dots and positions in brackets, such as lead.items[0].id (positions 0 to 999)";
     refused(&["a..b"], &at(0), path);

@@ -28,8 +28,8 @@ fn check_url(members: &Value, expected: &str) {
 #[track_caller]
 fn check_refused(members: &Value, pointer: &str, detail: &str) {
     let faults = parse(members).unwrap_err();
-    let told: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
-    assert_eq!(told, [(pointer, detail)], "{members}");
+    let found: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+    assert_eq!(found, [(pointer, detail)], "{members}");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn case_b1_what_is_made_of_a_secret_by_way_of_variables_is_masked() {
     in_scope(&event(), None, |scope| {
         let bound = request.bound(scope).unwrap();
         let scope = scope.with(&bound);
-        let told: Vec<_> = request
+        let traces: Vec<_> = request
             .templates()
             .flat_map(|template| template.trace(&scope, &[]))
             .map(|traced| (traced.written.to_owned(), traced.value, traced.text, traced.from))
@@ -140,9 +140,9 @@ fn case_b1_what_is_made_of_a_secret_by_way_of_variables_is_masked() {
         let row = |written: &str, value: &str, text: &str, from: &str| {
             (written.to_owned(), value.to_owned(), text.to_owned(), from.to_owned())
         };
-        assert_eq!(told[0], row("{var.sig|md5}", "***", "***", "variable sig of the rule"));
-        assert_eq!(told[1], row("{var.plain}", "pc-1", "pc-1", "variable plain of the rule"));
-        assert_eq!(told[3], row("{query_sorted|sha1}", "***", "***", "the request"));
+        assert_eq!(traces[0], row("{var.sig|md5}", "***", "***", "variable sig of the rule"));
+        assert_eq!(traces[1], row("{var.plain}", "pc-1", "pc-1", "variable plain of the rule"));
+        assert_eq!(traces[3], row("{query_sorted|sha1}", "***", "***", "the request"));
     });
 }
 
@@ -224,7 +224,7 @@ fn case_b2_the_text_before_a_signature_holds_macros() {
 }
 
 #[test]
-fn case_b2_what_is_wrong_with_a_signature_is_told() {
+fn case_b2_faults_of_a_signature_are_reported() {
     let stray = "\"prefix\" has no place here: it belongs to a signature in a header of yours, name that as header";
     check_refused(&signed(&json!({"secret": "key", "prefix": "x"})), "/signing/prefix", stray);
     let own = "Host is written by the sending itself: a rule can't set it";
@@ -254,8 +254,7 @@ fn case_b2_a_secret_is_bound_to_what_it_signs() {
 #[test]
 fn case_b11_a_value_in_place_of_a_secrets_name_is_not_echoed() {
     let value = "whsec_c2VjcmV0LXZhbHVl/+==";
-    let detail =
-        "looks like the value of a secret: here stands its NAME, such as key, and the value is written as secret_values.key";
+    let detail = "looks like the value of a secret: write its NAME here, such as key, and the value as secret_values.key";
     for value in
         [value, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "Zm9vYmFyMQZm9vYmFyMQZm9vYmFy"]
     {

@@ -24,8 +24,8 @@ fn check(document: &Value, click_id: &str, expected: &str) {
 #[track_caller]
 fn check_refused(members: &Value, expected: &[(&str, &str)]) {
     let faults = parse(members).unwrap_err();
-    let told: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
-    assert_eq!(told, expected, "{members}");
+    let found: Vec<_> = faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+    assert_eq!(found, expected, "{members}");
 }
 
 fn when(key: &str, value: &str) -> Value {
@@ -108,7 +108,7 @@ fn q6_a_variable_is_chosen_and_a_condition_reads_variables() {
 }
 
 #[test]
-fn q6_all_faults_of_chosen_texts_are_told_at_once() {
+fn q6_all_faults_of_chosen_texts_are_reported_at_once() {
     let part = |value: Value| json!({"request": {"query": [{"name": "v", "value": value}]}});
     check_refused(
         &part(json!([{"text": "{x}"}, {"when": [], "text": 5}, {"wen": [], "when": "x"}])),
@@ -136,7 +136,7 @@ fn q6_all_faults_of_chosen_texts_are_told_at_once() {
     );
     check_refused(
         &unless(json!({"source": "macro", "key": "secret.key", "operator": "is_empty"})),
-        &[(at, "a secret has no place here: whatever is sent would tell of it")],
+        &[(at, "a secret has no place here: the request would reveal it")],
     );
     check_refused(
         &unless(json!({"source": "macro", "key": "query_sorted", "operator": "is_empty"})),
@@ -144,8 +144,8 @@ fn q6_all_faults_of_chosen_texts_are_told_at_once() {
     );
     let by_variable = json!({"variables": {"sig": "{secret.key|md5}", "too": "{var.sig}"}, "request": {"headers": [
         {"name": "a", "value": "{var.sig}", "do_not_send": [{"source": "variable", "key": "too", "operator": "is_empty"}]}]}});
-    let told = "reads a variable that a secret has part in: whatever is sent would tell of it";
-    check_refused(&by_variable, &[("/request/headers/0/do_not_send/0", told)]);
+    let detail = "reads a variable that is made with a secret: the request would reveal the secret";
+    check_refused(&by_variable, &[("/request/headers/0/do_not_send/0", detail)]);
 }
 
 #[test]
@@ -156,8 +156,8 @@ fn q6_the_budget_of_conditions_is_that_of_the_whole_rule() {
     let with = |count: usize| json!({"request": {"headers": header(count)}, "answer": {"rules": [rule, rule, rule, rule]}});
     assert!(parse(&with(20)).is_ok());
     let five = json!({"request": {"headers": header(1)}, "answer": {"rules": [rule, rule, rule, rule, rule]}});
-    let told = "expected at most 100 conditions in a rule, this is number 101";
-    check_refused(&five, &[("/answer/rules/4/when/19", told)]);
+    let detail = "expected at most 100 conditions in a rule, this is number 101";
+    check_refused(&five, &[("/answer/rules/4/when/19", detail)]);
 }
 
 #[test]

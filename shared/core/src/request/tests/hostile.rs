@@ -107,8 +107,8 @@ proptest! {
                 prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n', '\0']));
             }
             Err(fault) => {
-                let told = "the header X can't be sent: {affiliate_click_id} holds a control character, such as a line break";
-                prop_assert_eq!(fault.to_string(), told);
+                let detail = "the header X can't be sent: {affiliate_click_id} holds a control character, such as a line break";
+                prop_assert_eq!(fault.to_string(), detail);
             }
         }
     }

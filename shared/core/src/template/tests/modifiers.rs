@@ -93,7 +93,7 @@ fn q2_hmac_is_keyed_with_a_secret() {
 }
 
 #[test]
-fn q2_omit_if_empty_is_judged_where_it_stands() {
+fn q2_omit_if_empty_is_judged_at_its_place_in_the_chain() {
     check_place(Place::QueryValue, "x{voucher|omit_if_empty}", "", "(omitted)");
     check_place(Place::QueryValue, "x{voucher|default:y|omit_if_empty}", "", "xy");
     check_place(Place::QueryValue, "x{voucher|omit_if_empty|default:y}", "", "(omitted)");
@@ -111,7 +111,7 @@ fn q3_raw_switches_percent_encoding_off_and_nothing_else() {
 fn q2_broken_arguments_are_refused() {
     let one = |text: &str, detail: &str| check_faults(Place::Plain, ADMIN, text, &[(7, detail)]);
     one("{pcid|map:a=1,b}", "\"b\" has no =: write map:from=to,from=to and \\, for a comma");
-    one("{pcid|map:a=1,a=2}", "\"a\" stands twice in map: keep one of them");
+    one("{pcid|map:a=1,a=2}", "\"a\" occurs twice in map: keep one of them");
     one("{pcid|number:19}", "\"19\" decimal places are not possible: choose 0 to 18");
     one("{pcid|number:+1}", "\"+1\" decimal places are not possible: choose 0 to 18");
     one("{pcid|replace:a}", "replace takes two texts, the first not empty: write replace:from,to and \\, for a comma");
@@ -206,8 +206,9 @@ fn case_b8_a_format_without_percent_signs_says_what_is_meant() {
 
 #[test]
 fn case_b11_a_comma_in_a_format_is_explained() {
-    let told = "a comma separates format and time zone, so that \"%d %b\" is read as a zone: write \\, for a comma in the format";
-    check_refused("{now|date:%a, %d %b}", told);
+    let detail =
+        "a comma separates format and time zone, so that \"%d %b\" is read as a zone: write \\, for a comma in the format";
+    check_refused("{now|date:%a, %d %b}", detail);
     check_refused("{now|date:%d,%m}", "so that \"%m\" is read as a zone");
     check("{now|date:%a\\, %d %b}", "Sun, 22 Nov");
 }
@@ -222,8 +223,8 @@ fn q2_a_time_is_shifted() {
     check("{pcid|date_add:+3d}", "pc-1");
     check("{voucher|date_add:+3d}", "");
     for wrong in ["3d", "+d", "+3", "+3w", "+-3d", "++3d", "+3 d", "+36501d", "+99999999999999999999s", "-1.5h", "+3д"] {
-        let told = format!("expected a sign, a whole number and s, m, h or d, such as +3d, up to 36500 days, got \"{wrong}\"");
-        check_refused(&format!("{{now|date_add:{wrong}}}"), &told);
+        let detail = format!("expected a sign, a whole number and s, m, h or d, such as +3d, up to 36500 days, got \"{wrong}\"");
+        check_refused(&format!("{{now|date_add:{wrong}}}"), &detail);
     }
 }
 

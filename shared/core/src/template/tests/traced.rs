@@ -11,13 +11,13 @@ fn check(text: &str, expected: &[(&str, &str, &str, &str, bool)]) {
     in_scope(&event, None, |scope| {
         let template = template(text, Place::Url);
         let traced: Vec<_> = template.trace(scope, &transactions).collect();
-        let told: Vec<_> = traced.iter().map(|one| (one.written, &*one.from, &*one.value, &*one.text, one.missing)).collect();
-        assert_eq!(told, expected);
+        let rows: Vec<_> = traced.iter().map(|one| (one.written, &*one.from, &*one.value, &*one.text, one.missing)).collect();
+        assert_eq!(rows, expected);
     });
 }
 
 #[test]
-fn contract_3_every_macro_tells_its_value_and_where_it_came_from() {
+fn the_trace_of_a_macro_has_its_value_and_its_origin() {
     check(
         "https://ž.example/{{x}}?a={external_id|lower|prefix:é}&b={sum|cents}&c={query.q.dotted}{voucher|default:none}",
         &[
@@ -41,7 +41,7 @@ fn contract_3_every_macro_tells_its_value_and_where_it_came_from() {
 }
 
 #[test]
-fn q5_what_secrets_came_to_is_masked_even_where_their_values_are_rendered() {
+fn q5_text_made_with_a_secret_is_masked_even_where_values_are_rendered() {
     check(
         "https://a.example/?{secret.token|base64}{pcid|hmac_sha256:key}{secret.other|default:x}",
         &[
@@ -54,7 +54,7 @@ fn q5_what_secrets_came_to_is_masked_even_where_their_values_are_rendered() {
 
 /// Each macro's origin points to the field with its value.
 #[test]
-fn contract_3_pointers_lead_to_what_was_read() {
+fn origins_point_to_the_fields_that_were_read() {
     let detail = testing::detail();
     let change = Change::parse_detail(&detail, "").unwrap();
     let event = change.events().pop().unwrap();
