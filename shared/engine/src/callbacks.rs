@@ -16,7 +16,7 @@ use tracking_core::{
 
 use crate::{
     backend::{Backend, Effects, Item, Order, Partition, Range, StoreError, Swap},
-    delivery::{Deliveries, callback_urls::Token, listen::tell, sealed::seal_callback},
+    delivery::{Deliveries, callback_urls::Token, listen::notify_delivery, sealed::seal_callback},
     keys,
     refused::Refused,
     rows::{self, CallbackRow, DeliveryRow, IncomingRequest},
@@ -210,7 +210,7 @@ impl<B: Backend> Callbacks<B> {
             self.put(rule, delivery, &turn, (&name, request)).await?;
         }
         let mut effects = Effects::default();
-        tell(&mut effects, delivery, &rule.head.owner, now);
+        notify_delivery(&mut effects, delivery, &rule.head.owner, now);
         self.store.commit_one(effects).await?;
         Ok(())
     }

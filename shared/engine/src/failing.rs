@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{answer::Verdict, caller::Owner, id::Id};
 
 /// The time without a success after which a rule's failing is published.
-pub(crate) const TOLD_AFTER: SignedDuration = SignedDuration::from_hours(1);
+pub(crate) const PUBLISH_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// The least time between two looks at the log of one rule.
 pub(crate) const LOOK_INTERVAL: SignedDuration = SignedDuration::from_mins(10);
 /// A rule that has succeeded for so long loses its row.
@@ -85,7 +85,7 @@ impl FailingRules {
         let mut kept = self.kept();
         let known = kept.get_mut(rule)?;
         if known.recovered_since.take().is_some() {
-            (known.since, known.look_at) = (at, at + TOLD_AFTER);
+            (known.since, known.look_at) = (at, at + PUBLISH_AFTER);
         }
         let found = *known;
         if now < found.look_at {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_5_a_rule_that_fails_now_and_then_is_looked_at_rarely() {
+    fn a_rule_that_fails_now_and_then_is_rarely_looked_at() {
         let (rules, rule): (FailingRules, Id) = (FailingRules::default(), "trk_1".parse().unwrap());
         assert!(rules.failed(&rule, at(0), at(0)).is_none(), "nothing is known of it");
         let known = Known { since: at(0), look_at: at(60), last_success: None, recovered_since: None };

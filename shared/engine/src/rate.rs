@@ -158,8 +158,8 @@ impl<B: Backend> RateLimiter<B> {
             if tried > 0 {
                 tokio::time::sleep(PAUSE * tried).await;
             }
-            let stands = self.store.get_one(key.clone()).await?;
-            let free = stands.as_ref().and_then(|item| self.store.readable::<Free>(item));
+            let stored = self.store.get_one(key.clone()).await?;
+            let free = stored.as_ref().and_then(|item| self.store.readable::<Free>(item));
             let now = self.store.now();
             let free = match change(free.unwrap_or(Free { from: now, late: now }), now) {
                 Ok(free) => free,
@@ -168,7 +168,7 @@ impl<B: Backend> RateLimiter<B> {
             let item = Item { expires: Some(free.from.max(free.late) + FARTHEST), ..rows::item(key.clone(), &free) };
             if self
                 .store
-                .swap_one(Swap { key: key.clone(), expect: stands.map(|item| item.rev), new: Some(item) })
+                .swap_one(Swap { key: key.clone(), expect: stored.map(|item| item.rev), new: Some(item) })
                 .await
                 .is_done()?
             {

@@ -125,8 +125,8 @@ struct Claim {
 enum Step {
     /// Somebody else was faster: the decision is taken again.
     Again,
-    /// The message is dealt with.
-    Settled,
+    /// The message is acked.
+    Acked,
     /// It is sent.
     Send(Box<Won>),
 }
@@ -190,7 +190,7 @@ impl<B: Backend> Deliveries<B> {
             }
             match self.step(&mut asking, view).await? {
                 Step::Again => {}
-                Step::Settled => return Ok(Claiming::Settled),
+                Step::Acked => return Ok(Claiming::Settled),
                 Step::Send(won) => return self.claimed(asking, *won),
             }
         }
@@ -205,7 +205,7 @@ impl<B: Backend> Deliveries<B> {
         let (row, row_rev) = (view.records.get(&job.id).cloned(), view.row_rev);
         if row.as_ref().is_some_and(|row| is_another(row, job)) {
             another::reject(&self.store, received, job).await?;
-            return Ok(Step::Settled);
+            return Ok(Step::Acked);
         }
         let ending = |attempts| {
             let row = row.clone().zip(row_rev);
@@ -255,12 +255,12 @@ impl<B: Backend> Deliveries<B> {
             Decision::Superseded => return self.end_step(received, ending(0), State::Superseded, OVERTAKEN).await,
             Decision::Stopped { attempts } => return self.end_step(received, ending(attempts), State::Cancelled, STOPPED).await,
         }
-        Ok(Step::Settled)
+        Ok(Step::Acked)
     }
 
     /// Ends the delivery of a step.
     async fn end_step(&self, received: &Received, ending: Ending<'_>, state: State, why: &str) -> Result<Step, StoreError> {
-        Ok(if self.end(received, ending, state, why).await? { Step::Settled } else { Step::Again })
+        Ok(if self.end(received, ending, state, why).await? { Step::Acked } else { Step::Again })
     }
 
     /// The question to the subject queue.

@@ -37,7 +37,7 @@ pub(super) fn decoded(answer: Answer) -> Answer {
     answer.with_body(recoded.into_bytes())
 }
 
-/// A form in UTF-8 whose escapes stand for bytes of this encoding, with escapes of UTF-8 in their place. Names and values without such an
+/// A form in UTF-8 whose escapes are bytes of this encoding, with escapes of UTF-8 in their place. Names and values without such an
 /// escape stay as they came.
 fn recoded(form: &str, encoding: &'static Encoding) -> String {
     let parts = form.split_inclusive(['&', '=']).map(|part| {
@@ -50,7 +50,7 @@ fn recoded(form: &str, encoding: &'static Encoding) -> String {
     parts.collect()
 }
 
-/// Returns true if an escape stands for a byte beyond ASCII.
+/// Returns true if an escape is a byte beyond ASCII.
 fn has_foreign_escape(text: &str) -> bool {
     text.as_bytes()
         .windows(3)

@@ -73,7 +73,7 @@ impl Rendering<'_> {
             let of_secrets = variables.iter().filter(|(name, _)| secret.contains(name.as_str()));
             of_secrets.map(|(name, value)| (name.clone(), value.clone())).collect()
         };
-        let (before, new) = (values(self.variables), values(&judged.told.variables));
+        let (before, new) = (values(self.variables), values(&judged.extracted.variables));
         if before.is_empty() && new.is_empty() {
             return (sent, judged);
         }
@@ -89,7 +89,7 @@ impl Rendering<'_> {
         judged.hidden = hidden(&judged, &secret, &scrubber);
         judged.why = scrubber.scrub(&judged.why);
         judged.notes.iter_mut().for_each(|note| *note = scrubber.scrub(note));
-        judged.told.external_id = judged.told.external_id.as_deref().map(|id| scrubber.scrub(id));
+        judged.extracted.external_id = judged.extracted.external_id.as_deref().map(|id| scrubber.scrub(id));
         (sent.map(|answer| scrubber.answer(answer)), judged)
     }
 }
@@ -98,5 +98,5 @@ impl Rendering<'_> {
 fn hidden(judged: &Judged, secret: &BTreeSet<&str>, scrubber: &Scrubber) -> BTreeSet<String> {
     let is_hidden = |(name, value): &(&String, &String)| secret.contains(name.as_str()) || scrubber.scrub(value) != **value;
     let references = judged.references.iter().map(|(name, value)| (name, value));
-    judged.told.variables.iter().chain(references).filter(is_hidden).map(|(name, _)| name.clone()).collect()
+    judged.extracted.variables.iter().chain(references).filter(is_hidden).map(|(name, _)| name.clone()).collect()
 }

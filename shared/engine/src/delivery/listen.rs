@@ -16,7 +16,7 @@ use tracking_core::{
 };
 
 use super::{
-    conclude::news,
+    conclude::data_to_publish,
     flow::{InFlow, keep},
     outbox::publish_all,
     render::{Heard, Judged, Rendering, masked, shown_request},
@@ -57,7 +57,7 @@ struct Read {
     heard: Heard,
     shown: LoggedRequest,
     /// The part of it that is published to the platform.
-    told: Option<Told>,
+    to_publish: Option<Told>,
     row: DeliveryRow,
 }
 
@@ -158,7 +158,7 @@ impl<B: Backend> Walker<'_, B> {
         let read = self.judged(flow.clone(), attempts, row.clone(), incoming).await;
         let plan = &self.rule.definition.plan;
         let moved = plan.after_callback(flow.progress.clone(), read.judged.answered(None, attempts), &name);
-        let keep = keep(&read.judged.told.keep, &read.judged.told.variables, &read.judged.hidden);
+        let keep = keep(&read.judged.extracted.keep, &read.judged.extracted.variables, &read.judged.hidden);
         let forget = read.judged.forget.iter().filter_map(|name| Some((name.to_string(), flow.kept.get(&**name)?.clone())));
         let change = KeptChange { keep, forget: forget.collect(), release: None };
         deliveries.rules.change_kept(self.rule, &change).await?;
@@ -169,7 +169,7 @@ impl<B: Backend> Walker<'_, B> {
         let shown = Item { expires: item.expires, ..rows::item(item.key, &shown) };
         // Before it counts as read: nobody looks at it again after that.
         deliveries.store.commit_one(Effects { put: vec![shown], ..Effects::default() }).await?;
-        self.follow(&after, read.row, (moved, read.told)).await
+        self.follow(&after, read.row, (moved, read.to_publish)).await
     }
 
     /// Judges a callback as a response is judged, off the threads that serve everybody if that may take time.
@@ -193,15 +193,20 @@ impl<B: Backend> Walker<'_, B> {
             let url = if shows_query { format!("?{}", query()) } else { String::new() };
             let body = heard.answer.clone().filter(|_| !incoming.body.is_empty()).map(String::into_bytes);
             let shown = shown_request(Rendered { url, headers: heard.answer_headers.clone(), body, ..came }, SHOWN_BODY);
-            row.note_hidden(&judged.told.variables, &judged.hidden);
-            let told = news(&mut row, &judged.told, &scrubber);
-            Read { judged, heard, shown, told, row }
+            row.note_hidden(&judged.extracted.variables, &judged.hidden);
+            let to_publish = data_to_publish(&mut row, &judged.extracted, &scrubber);
+            Read { judged, heard, shown, to_publish, row }
         };
         self.deliveries.heavy.run(owner, judge).await
     }
 
     /// Writes the next place into the row, then publishes to the platform, and lets the message come again or end.
-    async fn follow(&self, flow: &InFlow, mut row: DeliveryRow, (moved, told): (Moved, Option<Told>)) -> Result<(), StoreError> {
+    async fn follow(
+        &self,
+        flow: &InFlow,
+        mut row: DeliveryRow,
+        (moved, to_publish): (Moved, Option<Told>),
+    ) -> Result<(), StoreError> {
         let Self { deliveries, received, job, rule, seal, .. } = *self;
         let (store, now) = (&deliveries.store, deliveries.store.now());
         let rev = self.known.map(|(_, rev)| *rev);
@@ -223,7 +228,7 @@ impl<B: Backend> Walker<'_, B> {
         };
         flow.note(&rule.definition, seal, &mut row);
         row.read_by = Some(received.id.clone());
-        row.note_told(received, told, now);
+        row.fill_outbox(received, to_publish, now);
         let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(store.delivery_item(&row)) };
         if !store.swap_one(swap).await.is_done()? {
             return self.come_again_at(now + AGAIN).await;
@@ -261,7 +266,7 @@ fn open(seal: &Seal, row: &DeliveryRow, name: &str, sealed: &str) -> Result<Inco
 }
 
 /// Adds the message that lets a delivery read the requests that came for it.
-pub(crate) fn tell(effects: &mut Effects, delivery: &DeliveryId, owner: &Owner, now: Timestamp) {
+pub(crate) fn notify_delivery(effects: &mut Effects, delivery: &DeliveryId, owner: &Owner, now: Timestamp) {
     let task = Task::Heard { delivery: delivery.clone() };
     effects.send.push(super::message(&task, super::group_of(owner, "heard"), now));
 }

@@ -301,7 +301,7 @@ impl<B: Backend> Deliveries<B> {
         row.attempts = row.attempts.max(ending.attempts);
         row.emitted = ending.emitted;
         row.end(state, reason, now);
-        row.note_told(received, None, now);
+        row.fill_outbox(received, None, now);
         let swap = Swap { key: keys::delivery(&row.job.id), expect: rev, new: Some(self.store.delivery_item(&row)) };
         if !self.store.swap_one(swap).await.is_done()? {
             return Ok(false);

@@ -83,7 +83,7 @@ impl<B: Backend> Deliveries<B> {
             _ => done_or_once_more(self, &claimed.received, (&claimed.job, Some(&claimed.rule.definition))),
         };
         effects.put.extend(earlier.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, self.store.now())));
-        self.put_told(&mut effects, row);
+        self.put_with_outbox(&mut effects, row);
         effects
     }
 
@@ -132,7 +132,7 @@ impl<B: Backend> Deliveries<B> {
                 Some(known) if standing == Standing::This => known.unpublished(),
                 _ if standing == Standing::More => {
                     put.extend(row.last.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
-                    row.unpublished_told()
+                    row.unpublished_without_end()
                 }
                 _ => row.unpublished(),
             };

@@ -175,10 +175,10 @@ impl<B: Backend> Holds<B> {
         let keys: Vec<_> = ended.iter().map(|row| keys::delivery(&row.job.id)).collect();
         for _ in 0..TRIES {
             let mut swaps = Vec::new();
-            for ((row, key), stands) in ended.iter().zip(&keys).zip(self.store.backend().get(&keys).await?) {
-                let known: Option<DeliveryRow> = stands.as_ref().map(rows::read_item).transpose()?;
+            for ((row, key), stored) in ended.iter().zip(&keys).zip(self.store.backend().get(&keys).await?) {
+                let known: Option<DeliveryRow> = stored.as_ref().map(rows::read_item).transpose()?;
                 if known.is_none_or(|known| known.state == State::Held) {
-                    let expect = stands.map(|item| item.rev);
+                    let expect = stored.map(|item| item.rev);
                     swaps.push(Swap { key: key.clone(), expect, new: Some(self.store.delivery_item(row)) });
                 }
             }

@@ -257,12 +257,12 @@ impl<B: Backend> Replays<B> {
         let Some(id) = replay_id(id) else { return Ok(false) };
         let now = self.store.now();
         let receipt = received.receipt.clone();
-        let settle = match self.replay_row(&id).await? {
+        let ack = match self.replay_row(&id).await? {
             Some((row, _)) if row.standing != Standing::Cancelled => return Ok(false),
             None if asked_at + BEGINNING > now => Settle::Again(receipt, now + LOOK_AGAIN),
             _ => Settle::Done(receipt),
         };
-        self.store.commit_one(Effects { settle: vec![settle], ..Effects::default() }).await?;
+        self.store.commit_one(Effects { settle: vec![ack], ..Effects::default() }).await?;
         Ok(true)
     }
 
@@ -306,13 +306,13 @@ impl<B: Backend> Replays<B> {
     /// Changes a row unless `change` returns false; one that is over frees its rule.
     async fn change_replay(&self, id: &str, change: impl Fn(&mut ReplayRow, Timestamp) -> bool) -> Result<(), StoreError> {
         let Some(id) = replay_id(id) else { return Ok(()) };
-        let mut stands = self.replay_row(&id).await?;
+        let mut current = self.replay_row(&id).await?;
         for _ in 0..TRIES {
-            let Some((mut row, rev)) = stands else { return Ok(()) };
+            let Some((mut row, rev)) = current else { return Ok(()) };
             if change(&mut row, self.store.now())
                 && let Some(other) = self.swap_replay(&row, rev).await?
             {
-                stands = Some(other);
+                current = Some(other);
                 continue;
             }
             return if row.standing == Standing::Running { Ok(()) } else { self.free_rule(&row).await };

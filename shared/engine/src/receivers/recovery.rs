@@ -138,7 +138,7 @@ impl<B: Backend> Receivers<B> {
             row.leftovers = true;
             true
         };
-        self.change_and_tell(&row.receiver, close).await.map(drop)
+        self.change_and_publish(&row.receiver, close).await.map(drop)
     }
 
     /// Lets everything go that waits for a receiver, up to a bound. Returns true if nothing is left.

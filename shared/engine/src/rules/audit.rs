@@ -145,8 +145,9 @@ fn secret_changes(old: Option<&Head>, new: &Head) -> impl Iterator<Item = Change
     let changed = new.secrets.keys().filter(|name| before(name) != new.value_of(name)).map(|name| (name, "changed"));
     let old_names = old.into_iter().flat_map(|head| head.secrets.keys());
     let deleted = old_names.filter(|name| !new.secrets.contains_key(*name)).map(|name| (name, "deleted"));
-    let told = |(name, what): (&String, &str)| Change { pointer: format!("/secrets/{name}"), from: Value::Null, to: what.into() };
-    changed.chain(deleted).map(told).collect::<Vec<_>>().into_iter()
+    let change =
+        |(name, what): (&String, &str)| Change { pointer: format!("/secrets/{name}"), from: Value::Null, to: what.into() };
+    changed.chain(deleted).map(change).collect::<Vec<_>>().into_iter()
 }
 
 /// The place at which a page of a history begins.
@@ -389,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_a_cursor_is_read_as_it_was_given() {
+    fn a_cursor_is_read_as_it_was_given() {
         let text = HistoryCursor::text("000000000012#0123456789abcdef");
         assert_eq!(text, "000000000012.0123456789abcdef");
         assert_eq!(HistoryCursor::parse(&text), Some(HistoryCursor("000000000012#0123456789abcdef".to_owned())));

@@ -180,7 +180,7 @@ impl Head {
     }
 }
 
-/// Returns true if a byte may stand in no line of a head.
+/// Returns true if no line of a head may hold this byte.
 fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n')
 }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn case_a9_lines_that_are_no_headers_are_told() {
+    fn case_a9_lines_that_are_no_headers_are_noted() {
         check(b"HTTP/1.1 200 OK\r\nA: 1\r\nX-Status : ok\r\nB:\r\n folded\r\n\r\nbody without colon\r\n", None);
         let php = b"HTTP/1.1 200 OK\r\nPHP Warning:  Undefined index\r\nContent-Length: 2\r\n\r\nok";
         check(php, Some("1 line among the headers ignored: PHP Warning:  Undefined index"));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn case_a9_the_next_response_begins_anew() {
+    fn case_a9_a_restart_forgets_the_oddities_of_the_last_response() {
         let mut head = Head::default();
         let oddities = head.oddities();
         head.read(&mut b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: x\r\n\r\n".to_vec());

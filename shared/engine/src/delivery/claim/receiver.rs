@@ -78,7 +78,7 @@ pub(super) async fn wait_behind<B: Backend>(
     let row = view.records.get(&asking.job.id);
     let host = asking.call().request.host();
     deliveries.store.commit_one(deliveries.come_again(asking.received, &asking.job, host, again, row)).await?;
-    Ok(Some(Step::Settled))
+    Ok(Some(Step::Acked))
 }
 
 /// Files a delivery under the receiver that it waits for, or ends it if it has waited as long as it may.
@@ -105,7 +105,7 @@ async fn file<B: Backend>(
             spans::waits(Cause::Receiver, now + NO_ROOM);
             let host = asking.call().request.host();
             deliveries.store.commit_one(deliveries.come_again(received, job, host, now + NO_ROOM, known)).await?;
-            return Ok(Step::Settled);
+            return Ok(Step::Acked);
         };
         if !deliveries.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()? {
             return Ok(Step::Again);
@@ -125,7 +125,7 @@ async fn file<B: Backend>(
         deliveries.store.commit_one(deliveries.come_again(received, job, host, now, Some(&row))).await?;
         deliveries.receivers.unfile(receiver, &waiting).await?;
     }
-    Ok(Step::Settled)
+    Ok(Step::Acked)
 }
 
 /// Returns true if the delivery keeps its place on the subject queue beyond its wait.

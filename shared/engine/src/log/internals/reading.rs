@@ -305,8 +305,8 @@ fn shown_outbox(outbox: &Outbox) -> OutboxInternals {
     OutboxInternals {
         attempt: outbox.attempt,
         at: outbox.at,
-        tells_result: outbox.told.is_some(),
-        tells_end: outbox.ended.is_some(),
+        has_result: outbox.extracted.is_some(),
+        has_end: outbox.ended.is_some(),
     }
 }
 

@@ -103,9 +103,11 @@ pub struct OutboxInternals {
     /// The time of the events.
     pub at: Timestamp,
     /// `true` if a `Conversion Result Received` is among them.
-    pub tells_result: bool,
+    #[serde(rename = "tells_result")]
+    pub has_result: bool,
     /// `true` if a `Delivery Ended` is among them.
-    pub tells_end: bool,
+    #[serde(rename = "tells_end")]
+    pub has_end: bool,
 }
 
 /// The rule of a delivery.
