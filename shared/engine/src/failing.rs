@@ -13,9 +13,10 @@ use tracking_core::{answer::Verdict, caller::Owner, id::Id};
 pub(crate) const PUBLISH_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// The least time between two looks at the log of one rule.
 pub(crate) const LOOK_INTERVAL: SignedDuration = SignedDuration::from_mins(10);
-/// A rule that has succeeded for so long loses its row.
+/// The time without a failure after which a rule loses its row.
 const RECOVERED_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// The most rules that a process remembers, and the most verdicts that wait to be noted; then it begins again.
+/// The most rules that a process remembers, and the most verdicts that wait to be noted. Beyond it the rules are forgotten, and
+/// verdicts dropped.
 const MAX_RULES: usize = 10_000;
 
 /// The verdict of an attempt that is recorded.

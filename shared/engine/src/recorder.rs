@@ -1,6 +1,6 @@
 //! Recording: the result of an attempt is written together with others that concluded meanwhile, and with the log's pages.
 //!
-//! The first to come writes for all that are there; a caller that comes while a write is under way waits and is written with the next.
+//! The first caller writes for all callers that wait; a caller that comes during a write is written with the next ones.
 
 use std::{
     sync::{
@@ -88,7 +88,7 @@ impl Attempts {
     /// Waits until none is under way.
     async fn end(&self) {
         loop {
-            // It hears of everything that happens from here on.
+            // Registered before the count is read, so that no notification is lost.
             let none = self.none.notified();
             if self.count.load(Ordering::Relaxed) == 0 {
                 return;

@@ -1,7 +1,7 @@
 //! The queue lanes: the choice of the next message to hand out.
 //!
-//! Every message is a row. Memory holds some of them, each in one state (*ready*, *out*, *acking*, *deferred*); for the rest it holds
-//! only the marks from which to look:
+//! Every message is a row. Memory holds some of them, each in one state (*ready*, *out*, *acking*, *deferred*); for the rest it
+//! holds only the marks from which to look:
 //!
 //! - **Every message that is due and not in memory lies behind its group's `spilled` mark.** A message gets there when its group has enough
 //!   in memory, when it fell due, when it was deferred and is due again, or at the start, when memory is empty.
@@ -179,8 +179,8 @@ impl Lanes {
         }
     }
 
-    /// Accepts a receipt if it is the last one that was given for its message. The message is then marked until [`Self::ack_written`] or
-    /// [`Self::ack_failed`] follows.
+    /// Accepts a receipt if it is the last one that was given for its message. The message is then marked until
+    /// [`Self::ack_written`] or [`Self::ack_failed`] follows.
     pub(crate) fn accept_ack(&mut self, ack: &Settle) -> Option<PendingAck> {
         let (receipt, at) = match ack {
             Settle::Done(receipt) => (receipt, None),

@@ -38,7 +38,7 @@ use crate::{
     spans,
 };
 
-/// The number of times that a rule is read that is being changed at the same time.
+/// The reads of a rule that others change at the same time.
 const READS: usize = 10;
 /// The longest time that a delivery waits for the one of its change that goes first.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
@@ -368,7 +368,7 @@ impl<B: Backend> Deliveries<B> {
         self.store.swap_one(Swap { key, expect: rev, new: Some(item) }).await
     }
 
-    /// A row whose outbox has been published: an attempt of it writes the next one.
+    /// Publishes a row's outbox and returns the row without it: the next attempt writes a new one.
     async fn without_outbox(&self, row: Option<DeliveryRow>) -> Result<Option<DeliveryRow>, StoreError> {
         match row {
             Some(row) if row.has_unpublished() => {

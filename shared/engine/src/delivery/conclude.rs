@@ -77,7 +77,7 @@ impl Understood {
 /// The row of a delivery after an attempt, before it is known whether its rule still sends.
 struct Draft {
     row: DeliveryRow,
-    /// The response data that is published to the platform.
+    /// The response data to publish to the platform.
     to_publish: Option<Told>,
     followed: Followed,
 }
@@ -139,7 +139,8 @@ impl<B: Backend> Deliveries<B> {
         recorded
     }
 
-    /// Another hand-out has claimed a later attempt since: this one only leaves its trace, and publishes its response data.
+    /// Writes the attempt's own row and publishes its response data, and nothing else: another hand-out has claimed a later
+    /// attempt since.
     async fn leave_trace(
         &self,
         claimed: Claimed,
@@ -206,7 +207,7 @@ impl<B: Backend> Deliveries<B> {
         self.heavy.run(owner, understand).await
     }
 
-    /// Shows an attempt that takes its time.
+    /// Shows a delivery whose attempt takes long as `sending`.
     pub(crate) async fn show_as_sending(&self, claimed: &Claimed) -> Result<(), StoreError> {
         let mut row = claimed.row_or_new(State::Sending);
         row.state = State::Sending;

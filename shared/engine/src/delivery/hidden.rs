@@ -17,7 +17,7 @@ use super::{
 use crate::secrets::{MASK, Scrubber, Texts, derived};
 
 impl Rendering<'_> {
-    /// The secret variables: those of the rule as it is, and those that were so when they were set.
+    /// The secret variables: those of the rule as it is, and those that were secret when they were set.
     fn secret_variables(&self) -> BTreeSet<&str> {
         let kept = self.secret_variables.iter().map(String::as_str);
         kept.chain(self.definition.plan.secret_variables().iter().map(String::as_str)).collect()
@@ -42,8 +42,7 @@ impl Rendering<'_> {
         matches!(self.shown_variables(), Cow::Owned(_))
     }
 
-    /// The text of an end, or of a note, as people see it: without the values of secrets, and of those among these variables that are
-    /// secret.
+    /// The text of an end, or of a note, as people see it: secrets and the secret ones of `variables` are masked.
     pub(crate) fn shown_text(&self, text: &str, variables: &BTreeMap<String, String>, is_of_two_parties: bool) -> String {
         let mut text = text.to_owned();
         self.mask_texts(std::iter::once(&mut text), variables, is_of_two_parties);

@@ -56,7 +56,7 @@ struct Read {
     judged: Judged,
     heard: Heard,
     shown: LoggedRequest,
-    /// The part of it that is published to the platform.
+    /// The part of it to publish to the platform.
     to_publish: Option<Told>,
     row: DeliveryRow,
 }
@@ -100,7 +100,7 @@ async fn next_callback<B: Backend>(
         let row = if place.has_heard(&name) { None } else { store.readable::<CallbackRow>(&item) }?;
         Some(Callback { item, row, name })
     });
-    // One that people see as read, and whose write of the delivery was cut off, goes on being read.
+    // A callback that is shown as read, although the write of its delivery was cut off, is read first.
     Ok(unread.min_by_key(|callback| (callback.row.read.is_none(), callback.row.at)))
 }
 

@@ -18,8 +18,8 @@
 //!    was faster, the write is a conflict: the decision is taken again.
 //! 2. [`send`]: the request is rendered and sent. A claim that a fault of this machine kept from leaving is given back ([`give_back`]).
 //! 3. [`conclude`]: the response is decoded and masked, the answer rules give a verdict, the retry policy says what follows.
-//! 4. [`recording`]: row, attempt and pages of the log are written first, with others' ([`Recorder`]); then the row's [`outbox`] is
-//!    published on the bus; then the message is acknowledged. A record that the table does not take waits in the queue.
+//! 4. [`recording`]: row, attempt and pages of the log are written first, with others' ([`Recorder`]); then the row's [`outbox`]
+//!    is published on the bus; then the message is acked. A record that the table does not take waits in the queue.
 //!
 //! Between match and send a postback is in exactly one place that survives a crash: a message of the delivery lane, a message of the retry
 //! lane, or a due row ([`due`](crate::due)) that a sweep turns into a message. [`Deliveries::come_again`] chooses.
@@ -145,7 +145,7 @@ pub struct Claimed {
 pub enum Claiming {
     /// Send this.
     Send(Box<Claimed>),
-    /// Nothing to send now; the message is dealt with.
+    /// Nothing to send now; the message is acked.
     Settled,
 }
 
@@ -180,7 +180,7 @@ impl Claimed {
         &self.job.owner
     }
 
-    /// The owner whose turn rendering it and judging its response wait for, if they may take milliseconds.
+    /// The owner in whose turn it is rendered and its response judged, if either may take milliseconds.
     pub(crate) fn heavy_owner(&self) -> Option<Owner> {
         self.rule.definition.is_heavy.then(|| self.owner().clone())
     }
@@ -203,7 +203,7 @@ impl Claimed {
         self.rendering().request()
     }
 
-    /// Everything that it is rendered from.
+    /// The values that the request is rendered from.
     fn rendering(&self) -> Rendering<'_> {
         static NONE: BTreeSet<String> = BTreeSet::new();
         let of_row = || self.row.as_ref().map_or(&NONE, |row| &row.secret_variables);

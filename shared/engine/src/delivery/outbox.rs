@@ -1,8 +1,9 @@
 //! The events that a delivery publishes to the platform: the delivery's row holds them before the bus is asked to take them, and they are
 //! always made of the row.
 //!
-//! A bus that refuses events, or a crash between the row and the bus, therefore repeats no request. The events of an outbox are published
-//! again, with the same `event_id`, when the message comes again that wrote them, and before the next attempt is claimed.
+//! A bus that refuses events, or a crash between the row and the bus, therefore repeats no request. The events of an outbox are
+//! published again, with the same `event_id`, when the message that wrote them comes again, and before the next attempt is
+//! claimed.
 
 use std::collections::BTreeMap;
 
@@ -113,8 +114,8 @@ async fn take_out<B: Backend>(
 }
 
 impl DeliveryRow {
-    /// Writes the data of its last response into its outbox, and its end if it has ended just now; `message` is the one that is
-    /// worked.
+    /// Writes the data of the last response into the outbox, and the delivery's end if it has just ended. `message` is the one
+    /// that is worked.
     pub(super) fn fill_outbox(&mut self, message: &Received, extracted: Option<Told>, now: Timestamp) {
         let ended = self.state.is_announced().then(|| (self.state, self.reason.clone()));
         let variables = extracted.iter().flat_map(|extracted| extracted.variables.keys());
@@ -129,7 +130,7 @@ impl DeliveryRow {
         self.outbox.is_some() || !self.emitted.is_empty()
     }
 
-    /// The same once the bus has its events.
+    /// The row after the bus has taken its events.
     pub(super) fn published(&self) -> Self {
         Self { outbox: None, emitted: Vec::new(), ..self.clone() }
     }
@@ -173,7 +174,7 @@ impl DeliveryRow {
         result.into_iter().chain(ended).map(event).collect()
     }
 
-    /// The events of its outbox without its end: if more is known of the delivery, that is not its end.
+    /// The unpublished events without the delivery's end: a later attempt or a resend has made that end void.
     pub(super) fn unpublished_without_end(&self) -> Vec<Published> {
         let outbox = self.outbox.as_ref().map(|outbox| Box::new(Outbox { ended: None, ..Outbox::clone(outbox) }));
         Self { outbox, ..self.clone() }.unpublished()
@@ -203,7 +204,7 @@ impl DeliveryRow {
         Some(("Conversion Result Received", detail))
     }
 
-    /// The bad end of a delivery (docs/results-out.md).
+    /// The event about a delivery that ended badly (docs/results-out.md).
     fn ended(&self, outbox: &Outbox, state: State, reason: Option<&String>) -> (&'static str, Value) {
         let mut then = self.clone();
         then.attempts = outbox.attempt;

@@ -31,7 +31,7 @@ const LEAST: SignedDuration = SignedDuration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The time for which a record rests in the queue at first: a write whose call was given up may land as late.
 const REST: SignedDuration = SignedDuration::from_secs(30);
-/// The time after the first of several requests for which the next follows in the same working of their message (W15).
+/// The time after the first of several requests within which the next is sent while the same message is worked (W15).
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(10);
 /// The tries to write a row while others write it.
 const TRIES: usize = 10;
@@ -95,7 +95,7 @@ impl<B: Backend> Deliveries<B> {
         left.clamp(LEAST, PATIENCE).unsigned_abs()
     }
 
-    /// Records, again and again for as long as this. Returns false if no write succeeded in time.
+    /// Records, and tries again for as long as `left`. Returns false if no write succeeded in time.
     async fn record_within(&self, effects: &Effects, listing: Option<Listing>, left: Duration) -> bool {
         let deadline = Instant::now() + left;
         let mut longest = FIRST_PAUSE;
@@ -116,7 +116,7 @@ impl<B: Backend> Deliveries<B> {
     /// Writes a record that the table did not take before.
     ///
     /// # Errors
-    /// It does not take it now: the message comes again.
+    /// The table does not take it now either: the message comes again.
     pub(crate) async fn write_recording(&self, received: &Received, recording: Recording) -> Result<(), StoreError> {
         let now = self.store.now();
         let Recording { row, earlier, unlisted, host } = &recording;

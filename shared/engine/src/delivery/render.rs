@@ -200,7 +200,7 @@ impl<'a> Rendering<'a> {
         self.read_at(sent, shown.map_or("", |shown| &shown.url), shown, scrubber)
     }
 
-    /// The same for a request that came to this URL, or a response from it.
+    /// Judges a request that came to this URL, or a response from it, in the same way.
     pub(crate) fn read_at(&self, sent: Sent, url: &str, shown: Option<&Rendered>, scrubber: &Scrubber) -> (Sent, Judged) {
         let judged = self.judge(&sent, url, scrubber);
         self.hide(sent, judged, shown)
@@ -227,8 +227,8 @@ impl<'a> Rendering<'a> {
         }
     }
 
-    /// The fault's text if the delivery would have more of variables with these than it may. Variables that are kept for later deliveries
-    /// do not count.
+    /// The fault's text if these values would exceed the bound of the delivery's variables. Variables that are kept for later
+    /// deliveries do not count.
     fn too_long(&self, extracted: &Told, references: &[(String, String)]) -> Option<String> {
         let kept = self.definition.plan.kept_variables();
         let new = || references.iter().map(|(name, value)| (name, value)).chain(&extracted.variables);

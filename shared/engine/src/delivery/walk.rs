@@ -42,7 +42,7 @@ const LONGEST_LOOK: SignedDuration = SignedDuration::from_mins(2);
 /// The tries to write a subject queue while others write it.
 const PLACE_TRIES: usize = 10;
 
-/// The request that is next, or that none is for now.
+/// The next request, if there is one now.
 pub(crate) enum WalkedOn {
     /// The request at this place.
     Send(Box<InFlow>),
@@ -106,7 +106,8 @@ impl<B: Backend> Walker<'_, B> {
         }
     }
 
-    /// Walks to the next request, after so many attempts. A delivery that waits or ends instead is written, and its message is acked.
+    /// Walks to the next request, after so many attempts. A delivery that waits or ends instead is written, and its message
+    /// acked.
     async fn walk_to_request(&self, flow: InFlow, attempts: u32) -> Result<WalkedOn, StoreError> {
         let now = self.deliveries.store.now();
         let walked = if self.rule.definition.is_heavy {
@@ -287,7 +288,7 @@ fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTre
     walked
 }
 
-/// Keeps, forgets and releases what a response and the steps after it say, before any row says that they are over.
+/// Keeps, forgets and releases kept variables as a response and the steps after it say, before a row says that these are over.
 pub(super) async fn change_kept_variables<B: Backend>(
     deliveries: &Deliveries<B>,
     claimed: &Claimed,

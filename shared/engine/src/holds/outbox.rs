@@ -60,7 +60,7 @@ impl Outbox {
         self.send.iter_mut().chain(rows.map(|row| &mut row.job))
     }
 
-    /// The format of a row that holds it.
+    /// The format of a row that holds this outbox.
     pub(super) fn format(&self) -> u32 {
         let rows = self.ended.iter().chain(&self.held);
         let formats = self.send.iter().chain(rows.map(|row| &row.job)).map(|job| job.event.format());
@@ -121,7 +121,7 @@ impl<B: Backend> Holds<B> {
         Ok(false)
     }
 
-    /// Notes the deliveries that the log is to show as held: those that were not before, as long as they are.
+    /// Notes the deliveries that the log is to show as held: those that are held now and were not held before.
     pub(super) fn note_held(&self, rule: &Rule, delay: Final, hold: &Hold, before: &[Subject], outbox: &mut Outbox) {
         outbox.held.retain(|row| hold.held().any(|(subject, _)| *subject == row.job.event.known().subject()));
         if is_foreign(&rule.head.owner, &hold.newest.conversion) {

@@ -190,8 +190,8 @@ impl Items {
     }
 }
 
-/// The effects of the changes on a rule, in the order in which they came; of too many the newest. Returns true beside them if these are
-/// all. A hold goes through all of them; shown are those that the caller may know of (V3).
+/// The effects of the changes on a rule, in the order in which they came; of too many the newest. The second half is true if
+/// these are all. A hold takes all changes; the result has those that the caller may know of (V3).
 fn history(caller: &Caller, rule: &Rule, changes: &[Kept]) -> (Items, bool) {
     let holds = matches!(rule.definition.delay, Delay::Final(_));
     let mut hold = None;

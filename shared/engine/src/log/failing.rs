@@ -1,7 +1,7 @@
 //! Rules that fail: those that may be failing, and the event about one that has had no success for an hour of trying.
 //!
-//! A rule whose attempt failed has a row with the time of that failure. The rows are a superset: a success leaves them for a while, and
-//! the log decides what is shown. So a postback that succeeds costs nothing, and one that fails a read and a write for the first of a run.
+//! A rule whose attempt failed has a row with the time of that failure. The rows are a superset: a success leaves them for a
+//! while, and the log decides what is shown. So a success costs nothing, and the first failure of a run costs a read and a write.
 //!
 //! An hour after the first failure the log is asked for a success since; without one, a compare-and-set marks the row as published before
 //! the bus is asked to take the event. An event that a crash leaves between the two is published at a later failure, with the same

@@ -23,9 +23,9 @@ use crate::{
 
 /// Deliveries that are looked at, at most.
 const MOST_LOOKED_AT: usize = 1_000;
-/// The same for a rule of a list.
+/// Deliveries that are looked at for a rule of a list, at most.
 const LISTED_LOOKED_AT: usize = 20;
-/// The same where a rule is asked for its last success.
+/// Deliveries that are looked at for the last success of a rule, at most.
 pub(crate) const FAILING_LOOKED_AT: usize = 200;
 /// Rules of a list whose health is read side by side.
 const RULES_AT_ONCE: usize = 16;
@@ -41,7 +41,7 @@ pub(crate) struct Health {
     counted_since: Timestamp,
     looked_at: usize,
     most_looked_at: usize,
-    /// The beginning of the counted period, however much is looked at.
+    /// The beginning of the period, even if fewer deliveries are counted.
     since: Timestamp,
 }
 
@@ -133,8 +133,8 @@ impl Health {
         false
     }
 
-    /// Returns true if it belongs to the present run of failures: nothing newer was delivered, and it failed at least once. A receiver
-    /// that answers pending does not fail.
+    /// Returns true if a delivery belongs to the present run of failures: nothing newer was delivered, and it failed at least
+    /// once. A receiver that answers pending does not fail.
     fn fails_now(&self, row: &DeliveryRow) -> bool {
         let is_pending = row.pending && row.reason.as_deref().is_some_and(|reason| reason.starts_with(Verdict::Pending.as_str()));
         self.last_delivered_at.is_none() && (row.state.is_ended() || (row.attempts > row.base && !is_pending))

@@ -1,8 +1,9 @@
 //! Repairing one delivery: a person resends or stops it (L1).
 //!
-//! Both are instructions on the delivery's subject queue, given by compare-and-set, so that no attempt is claimed beside them; then the
-//! row says it too. A crash between the two leaves a queue that decides what the next message does with the row: nothing for a resend
-//! whose row is still over, its end for one that was stopped. Before a row is made to wait, a message is under way that finds it waiting.
+//! Both are instructions on the delivery's subject queue, given by compare-and-set, so that no attempt is claimed beside them;
+//! then they are written to the row. A crash between the two leaves a queue that decides what the next message does with the row:
+//! nothing for a resend whose row is still over, its end for one that was stopped. Before a row is made to wait, a message is
+//! under way that finds it waiting.
 //!
 //! A held and never sent delivery goes out in its present state, never as it was when holding began (F3).
 

@@ -174,7 +174,7 @@ impl<B: Backend> Receivers<B> {
         Ok(row)
     }
 
-    /// Changes a receiver's row, which it makes if there is none, unless `change` says that nothing changes. Returns the new row.
+    /// Changes a receiver's row, and makes it if there is none, unless `change` returns false. Returns the new row.
     ///
     /// # Errors
     /// The store is unavailable.

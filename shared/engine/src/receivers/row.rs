@@ -64,7 +64,7 @@ impl ReceiverRow {
         Some(Published::new(*at, kind, detail))
     }
 
-    /// Returns true if a transition of it is not carried out to its end.
+    /// Returns true if a transition of the receiver is not finished.
     pub(super) fn has_unfinished(&self) -> bool {
         self.announcement.is_some() || self.leftovers
     }

@@ -1,7 +1,7 @@
 //! The author, content and time of every change of a rule: an entry for every write that became the head.
 //!
-//! An entry is put before the head, under the name of its write, and names the write before it. Only the entries on the way from the head
-//! back are true; an entry that a loser or a crash left beside them is not.
+//! An entry is put before the head, under the name of its write, and names the write before it. Only the entries on the way from
+//! the head back count; one that a failed write or a crash left beside them does not.
 
 use std::collections::VecDeque;
 
@@ -279,7 +279,7 @@ impl Chain {
     async fn next<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<(String, Entry)>, StoreError> {
         let Some(write) = self.next.take() else { return Ok(None) };
         let key = keys::audit(&self.id, &write);
-        // Losers' entries are between the true ones.
+        // Entries of failed writes are between those that count.
         while self.read.front().is_some_and(|item| item.key.sort > key.sort) {
             self.read.pop_front();
         }

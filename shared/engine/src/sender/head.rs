@@ -1,4 +1,4 @@
-//! The head of a response as it came: lines that are no headers, which hyper passes over without a word, and lengths that are none.
+//! The head of a response as it came: lines that are no headers, which hyper ignores silently, and invalid lengths.
 //!
 //! hyper gives a response up for some lines of its head, though its status came. **Such a line is made one that hyper passes over**: the byte
 //! at fault is replaced on its way to it. These are a NUL, and a `Content-Length` that is no number or another one than before.
@@ -138,7 +138,7 @@ impl Head {
         }
     }
 
-    /// Returns true if the next byte of a header makes its line none.
+    /// Returns true if hyper would give the response up for this byte of a header.
     fn is_odd(&mut self, byte: u8) -> bool {
         let line = &mut self.line;
         if line.bytes.is_empty() && !matches!(byte, b' ' | b'\t') {

@@ -157,7 +157,7 @@ impl State {
         bytes
     }
 
-    /// The one that is to have room next, if there is some.
+    /// The response that gets room next, if there is enough.
     fn next_waiting(&self) -> Option<u64> {
         let of_owner = self.bytes_by_owner();
         let held = |owner: &str| of_owner.get(owner).copied().unwrap_or(0);

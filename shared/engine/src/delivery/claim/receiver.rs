@@ -47,8 +47,8 @@ pub(super) async fn wait<B: Backend>(
     }
 }
 
-/// Lets a delivery without an attempt wait for the receiver for which an older one ahead of it waits. Behind one that waited and was let
-/// go it looks again soon. `None`: it waits for something else, until then.
+/// Lets a delivery without an attempt wait for the receiver that an older delivery ahead of it waits for. If the older one was
+/// let go, the delivery looks again soon. `None`: it waits for something else, until `until`.
 pub(super) async fn wait_behind<B: Backend>(
     deliveries: &Deliveries<B>,
     asking: &Asking<'_>,

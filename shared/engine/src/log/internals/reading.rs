@@ -245,7 +245,7 @@ impl Rows {
     }
 }
 
-/// Names a row whose reading decides: while it can't be read, the delivery neither moves nor ends.
+/// Names a row that the delivery needs: while the row can't be read, the delivery neither moves nor ends.
 fn decisive(key: &Key, id: &DeliveryId, held: bool) -> Option<String> {
     let Key { partition, sort } = key;
     if *key == keys::delivery(id) {
