@@ -140,7 +140,7 @@ impl Aws {
                 Settle::Done(_) => None,
             })
         });
-        let deferred = self.queues.again(again.iter().map(|(_, again)| *again).collect::<Vec<(&Receipt, _)>>(), now);
+        let deferred = self.queues.defer(again.iter().map(|(_, again)| *again).collect::<Vec<(&Receipt, _)>>(), now);
         steps.note(&again, deferred.await);
         for (_, receipt) in steps.parts(|effects| effects.settle.iter()) {
             if let Settle::Done(receipt) = receipt {

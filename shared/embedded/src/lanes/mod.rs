@@ -91,7 +91,7 @@ enum State {
 #[derive(Clone, Copy)]
 pub(crate) struct PendingAck {
     pub(crate) id: i64,
-    pub(crate) again: Option<Due>,
+    pub(crate) defer_to: Option<Due>,
 }
 
 /// The time from which a message may be handed out, in microseconds, and whether that was in the future when it was written.
@@ -186,21 +186,21 @@ impl Lanes {
             Settle::Done(receipt) => (receipt, None),
             Settle::Again(receipt, at) => (receipt, Some(*at)),
         };
-        let again = at.map(|at| self.due(Some(at)));
+        let defer_to = at.map(|at| self.due(Some(at)));
         let (id, n) = parse(self.run, receipt)?;
         let known = self.known.get_mut(&id).filter(|known| known.state == State::Out(n))?;
         known.state = State::Acking(n);
-        Some(PendingAck { id, again })
+        Some(PendingAck { id, defer_to })
     }
 
     /// Notes that a message's row is deleted or deferred now.
     pub(crate) fn ack_written(&mut self, ack: PendingAck) {
         let Some(known) = self.known.remove(&ack.id) else { return };
-        if ack.again.is_none() && !known.is_late {
+        if ack.defer_to.is_none() && !known.is_late {
             self.manners.in_time(&known.group);
         }
         self.free(&known);
-        match ack.again {
+        match ack.defer_to {
             None => self.each[known.lane].total -= 1,
             Some(due) => {
                 let place = Place { visible_at: due.visible_at, id: ack.id };

@@ -98,7 +98,7 @@ fn put(connection: &Connection, item: &Item) -> rusqlite::Result<()> {
 }
 
 fn write_ack(connection: &Connection, ack: &PendingAck) -> rusqlite::Result<()> {
-    match ack.again {
+    match ack.defer_to {
         None => connection.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([ack.id])?,
         Some(due) => connection.prepare_cached("UPDATE messages SET visible_at = ?2, waiting = ?3 WHERE id = ?1")?.execute((
             ack.id,

@@ -20,7 +20,7 @@ use tracking_core::{
     standstill::Cause,
 };
 
-pub(super) use self::behind::{done_or_once_more, finishes};
+pub(super) use self::behind::{delete_or_defer, finishes};
 use self::in_flow::{spent_in_flow, walk_on};
 use super::{
     Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF,
@@ -169,7 +169,7 @@ impl<B: Backend> Deliveries<B> {
             // Handed back, uncharged: another process has the time. The retry lane counts no receives.
             tracing::debug!(cause = "no_time", until = %self.store.now(), "a delivery waits");
             let host = rule.definition.first_host();
-            self.store.commit_one(self.come_again(received, &job, host, self.store.now(), row.as_ref())).await?;
+            self.store.commit_one(self.defer(received, &job, host, self.store.now(), row.as_ref())).await?;
             return Ok(Claiming::Settled);
         }
         let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some() || finishes(&rule.definition);
@@ -241,7 +241,7 @@ impl<B: Backend> Deliveries<B> {
                     None if !is_sent => self.show_waiting(job, max_attempts, until, Cause::Behind).await?,
                     row => row,
                 };
-                self.store.commit_one(self.come_again(received, job, asking.call().request.host(), until, row.as_ref())).await?;
+                self.store.commit_one(self.defer(received, job, asking.call().request.host(), until, row.as_ref())).await?;
             }
             Decision::Spent { attempts, base, cut_off } => {
                 let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };

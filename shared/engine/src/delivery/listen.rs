@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, Effects, Item, Order, Partition, Range, Received, StoreError, Swap},
-    delivery::{claim::done_or_once_more, owed::wake},
+    delivery::{claim::delete_or_defer, owed::wake},
     keys,
     rows::{self, CallbackRow, DeliveryRow, IncomingRequest, LoggedRequest, ReadCallback, Task},
     rules::kept::KeptChange,
@@ -134,16 +134,16 @@ impl<B: Backend> Walker<'_, B> {
         }
         if now >= until {
             // A callback that was taken in time is stored by then.
-            return self.come_again_at(until + GRACE).await;
+            return self.defer_until(until + GRACE).await;
         }
         if row.next_due != Some(until) && self.write_place(&flow, attempts, (until, why)).await?.is_none() {
-            return self.come_again_at(now + AGAIN).await;
+            return self.defer_until(now + AGAIN).await;
         }
-        self.come_again_at(until).await
+        self.defer_until(until).await
     }
 
-    /// Lets the delivery come again at a time: one message for each time, however many callbacks woke it.
-    async fn come_again_at(&self, at: Timestamp) -> Result<(), StoreError> {
+    /// Defers the delivery to a time: one message for each time, however many callbacks woke it.
+    async fn defer_until(&self, at: Timestamp) -> Result<(), StoreError> {
         let mut effects = self.received.done();
         let task = Task::Wake { delivery: self.job.id.clone() };
         wake(&mut effects, &task, self.job, self.rule.definition.first_host(), at, self.deliveries.store.now());
@@ -200,7 +200,7 @@ impl<B: Backend> Walker<'_, B> {
         self.deliveries.heavy.run(owner, judge).await
     }
 
-    /// Writes the next place into the row, then publishes to the platform, and lets the message come again or end.
+    /// Writes the next place into the row, then publishes to the platform, and defers or deletes the message.
     async fn follow(
         &self,
         flow: &InFlow,
@@ -231,7 +231,7 @@ impl<B: Backend> Walker<'_, B> {
         row.fill_outbox(received, to_publish, now);
         let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(store.delivery_item(&row)) };
         if !store.swap_one(swap).await.is_done()? {
-            return self.come_again_at(now + AGAIN).await;
+            return self.defer_until(now + AGAIN).await;
         }
         let place =
             before.filter(|_| goes_on).and_then(|before| Some(keys::awaiting_delivery(&rule.id, before.expects()?, &job.id)));
@@ -242,9 +242,9 @@ impl<B: Backend> Walker<'_, B> {
         if row.state.is_ended() {
             tracing::info!(tracking_api_id = %rule.id, delivery_id = %job.id, outcome = row.state.as_str(), "ended");
             store.tally.ended(row.state);
-            return store.commit_one(done_or_once_more(deliveries, received, (job, Some(&rule.definition)))).await;
+            return store.commit_one(delete_or_defer(deliveries, received, (job, Some(&rule.definition)))).await;
         }
-        self.come_again_at(now).await
+        self.defer_until(now).await
     }
 }
 

@@ -22,7 +22,7 @@
 //!    is published on the bus; then the message is acked. A record that the table does not take waits in the queue.
 //!
 //! Between match and send a postback is in exactly one place that survives a crash: a message of the delivery lane, a message of the retry
-//! lane, or a due row ([`due`](crate::due)) that a sweep turns into a message. [`Deliveries::come_again`] chooses.
+//! lane, or a due row ([`due`](crate::due)) that a sweep turns into a message. [`Deliveries::defer`] chooses.
 //!
 //! # States
 //!
@@ -60,7 +60,7 @@ mod standby;
 mod waiting;
 mod walk;
 
-use claim::done_or_once_more;
+use claim::delete_or_defer;
 use owed::wake;
 pub(crate) use owed::{group, group_of, hand_over, message, owed, owed_now};
 pub(crate) use {claim::PATIENCE, standby::LONGEST_WAIT};
@@ -309,17 +309,17 @@ impl<B: Backend> Deliveries<B> {
         publish_emitted(&self.store, &row).await?;
         row.emitted.clear();
         // If this is cut off, the message comes again, and publishes the events in the row.
-        let done = done_or_once_more(self, received, (&row.job, ending.definition));
-        self.store.commit_one(Effects { publish: row.unpublished(), ..done }).await?;
+        let ack = delete_or_defer(self, received, (&row.job, ending.definition));
+        self.store.commit_one(Effects { publish: row.unpublished(), ..ack }).await?;
         tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
         self.store.tally.ended(state);
         Ok(true)
     }
 
-    /// Makes a message come again at a time: on the retry lane by its visibility, from the delivery lane by moving there, and for long by
-    /// a due row. The message names the delivery alone where its row holds the very same job; the row of a held delivery holds an older
-    /// one.
-    fn come_again(&self, received: &Received, job: &Job, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
+    /// Defers a message to a time: on the retry lane by its visibility, from the delivery lane by moving it there, and for long
+    /// by a due row. The message names the delivery alone where its row holds the very same job; the row of a held delivery holds
+    /// an older one.
+    fn defer(&self, received: &Received, job: &Job, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
         let now = self.store.now();
         if received.receipt.lane == Lane::Retry && at <= now + self.store.backend().longest_wait() {
             return Effects { settle: vec![Settle::Again(received.receipt.clone(), at)], ..Effects::default() };

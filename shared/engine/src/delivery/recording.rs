@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracking_core::delivery::State;
 
-use super::{Claimed, Continued, claim::done_or_once_more, message, wake};
+use super::{Claimed, Continued, claim::delete_or_defer, message, wake};
 use crate::{
     backend::{Backend, Effects, Received, StoreError, Swap},
     delivery::Deliveries,
@@ -78,9 +78,9 @@ impl<B: Backend> Deliveries<B> {
             _ if continued => Effects::default(),
             Some(due) if !row.state.is_ended() => {
                 // The message may come before the row is written: it names only a row that is already stored.
-                self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.as_ref())
+                self.defer(&claimed.received, &claimed.job, host, due, claimed.row.as_ref())
             }
-            _ => done_or_once_more(self, &claimed.received, (&claimed.job, Some(&claimed.rule.definition))),
+            _ => delete_or_defer(self, &claimed.received, (&claimed.job, Some(&claimed.rule.definition))),
         };
         effects.put.extend(earlier.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, self.store.now())));
         self.put_with_outbox(&mut effects, row);

@@ -158,8 +158,8 @@ impl<B: Backend> Walker<'_, B> {
         let ending = Ending { job: self.job, row: self.known.cloned(), attempts, max_attempts, definition, emitted };
         if !self.deliveries.end(self.received, ending, state, reason).await? {
             let at = self.deliveries.store.now() + AGAIN;
-            let again = self.deliveries.come_again(self.received, self.job, self.rule.definition.first_host(), at, None);
-            self.deliveries.store.commit_one(again).await?;
+            let deferred = self.deliveries.defer(self.received, self.job, self.rule.definition.first_host(), at, None);
+            self.deliveries.store.commit_one(deferred).await?;
         }
         Ok(())
     }
@@ -229,7 +229,7 @@ impl<B: Backend> Walker<'_, B> {
         Err(StoreError::Contended(format!("the line of delivery {}", job.id)))
     }
 
-    /// Writes the place of a delivery that goes on at a time, for a reason, and lets its message come again then.
+    /// Writes the place of a delivery that goes on at a time, for a reason, and defers its message to that time.
     pub(super) async fn rest(&self, flow: &InFlow, attempts: u32, (until, why): (Timestamp, String)) -> Result<(), StoreError> {
         let Self { deliveries, received, job, rule, .. } = *self;
         let until = deliveries.pace.slot(&job.owner, &job.event, until, deliveries.store.now());
@@ -241,7 +241,7 @@ impl<B: Backend> Walker<'_, B> {
         crate::spans::waits(Cause::Retry, at);
         let recorded = written.as_ref().filter(|_| self.known.is_some());
         let host = call_of(&rule.definition, Some(flow)).request.host();
-        deliveries.store.commit_one(deliveries.come_again(received, job, host, at, recorded)).await
+        deliveries.store.commit_one(deliveries.defer(received, job, host, at, recorded)).await
     }
 
     /// Writes the place of a delivery that goes on at a time, for a reason. Returns its row, unless somebody else has written it.

@@ -77,7 +77,7 @@ pub(super) async fn wait_behind<B: Backend>(
     spans::waits(Cause::Behind, again);
     let row = view.records.get(&asking.job.id);
     let host = asking.call().request.host();
-    deliveries.store.commit_one(deliveries.come_again(asking.received, &asking.job, host, again, row)).await?;
+    deliveries.store.commit_one(deliveries.defer(asking.received, &asking.job, host, again, row)).await?;
     Ok(Some(Step::Acked))
 }
 
@@ -104,7 +104,7 @@ async fn file<B: Backend>(
         let Some(line) = view.line.waiting(&ask, attempt, until + KEEPS_PLACE, None) else {
             spans::waits(Cause::Receiver, now + NO_ROOM);
             let host = asking.call().request.host();
-            deliveries.store.commit_one(deliveries.come_again(received, job, host, now + NO_ROOM, known)).await?;
+            deliveries.store.commit_one(deliveries.defer(received, job, host, now + NO_ROOM, known)).await?;
             return Ok(Step::Acked);
         };
         if !deliveries.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()? {
@@ -122,7 +122,7 @@ async fn file<B: Backend>(
         deliveries.store.commit_one(received.done()).await?;
     } else {
         let host = asking.call().request.host();
-        deliveries.store.commit_one(deliveries.come_again(received, job, host, now, Some(&row))).await?;
+        deliveries.store.commit_one(deliveries.defer(received, job, host, now, Some(&row))).await?;
         deliveries.receivers.unfile(receiver, &waiting).await?;
     }
     Ok(Step::Acked)

@@ -45,7 +45,7 @@ impl<B: Backend> Deliveries<B> {
                 row => row.clone(),
             };
             let host = asking.call().request.host();
-            self.store.commit_one(self.come_again(asking.received, &asking.job, host, until, shown.as_ref())).await?;
+            self.store.commit_one(self.defer(asking.received, &asking.job, host, until, shown.as_ref())).await?;
             return Ok(Some(Step::Acked));
         }
         asking.paced = Some(won.attempt);
