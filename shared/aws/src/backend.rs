@@ -80,7 +80,7 @@ impl Backend for Aws {
         Box::pin(self.replace(&mut steps, &revs)).await;
         Box::pin(self.send(&mut steps, now, |effects| !effects.settle.is_empty())).await;
         Box::pin(self.write(&mut steps, |effects| effects.delete.iter().cloned().map(Write::Delete))).await;
-        Box::pin(self.settle(&mut steps, now)).await;
+        Box::pin(self.ack(&mut steps, now)).await;
         steps.outcomes
     }
 }
@@ -133,15 +133,15 @@ impl Aws {
     }
 
     /// Acks messages: defers or deletes them.
-    async fn settle(&self, steps: &mut Steps<'_>, now: Timestamp) {
+    async fn ack(&self, steps: &mut Steps<'_>, now: Timestamp) {
         let again = steps.parts(|effects| {
-            effects.settle.iter().filter_map(|settle| match settle {
+            effects.settle.iter().filter_map(|ack| match ack {
                 Settle::Again(receipt, at) => Some((receipt, *at)),
                 Settle::Done(_) => None,
             })
         });
-        let settled = self.queues.again(again.iter().map(|(_, again)| *again).collect::<Vec<(&Receipt, _)>>(), now);
-        steps.note(&again, settled.await);
+        let deferred = self.queues.defer(again.iter().map(|(_, again)| *again).collect::<Vec<(&Receipt, _)>>(), now);
+        steps.note(&again, deferred.await);
         for (_, receipt) in steps.parts(|effects| effects.settle.iter()) {
             if let Settle::Done(receipt) = receipt {
                 self.queues.done(receipt.clone());

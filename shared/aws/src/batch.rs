@@ -102,7 +102,7 @@ impl Batch {
             response.add_failure(id);
         }
         // If this fails, the messages come again when the queue's visibility ends.
-        let outcomes = if again.is_empty() { Vec::new() } else { queues.again(again, now).await };
+        let outcomes = if again.is_empty() { Vec::new() } else { queues.defer(again, now).await };
         if let Some(error) = outcomes.into_iter().find_map(Result::err) {
             tracing::warn!(%error, "messages come again only when the queue's visibility ends");
         }

@@ -34,8 +34,8 @@ pub(crate) fn vault(config: &SdkConfig, settings: &Settings, table: &Table) -> V
 /// KMS or the table doesn't answer, or KMS can't open the key in the table.
 async fn open(kms: &Client, table: &Table, id: &str) -> Result<VaultKey, StoreError> {
     let place = Key::new("KEY", "DATA");
-    let stands = table.get(std::slice::from_ref(&place)).await?.pop().flatten();
-    let wrapped = match stands {
+    let stored = table.get(std::slice::from_ref(&place)).await?.pop().flatten();
+    let wrapped = match stored {
         Some(item) => read(&item)?,
         None => make(kms, table, id, place).await?,
     };
@@ -54,7 +54,7 @@ async fn make(kms: &Client, table: &Table, id: &str, place: Key) -> Result<Vec<u
     let item = Item { key: place.clone(), rev: 0, body, expires: None, trouble: None };
     match table.swap(Swap { key: place, expect: None, new: Some(item) }).await {
         Swapped::Done => Ok(wrapped),
-        Swapped::Conflict(Some(stands)) => read(&stands),
+        Swapped::Conflict(Some(stored)) => read(&stored),
         Swapped::Conflict(None) => Err(StoreError::Unavailable("the data key was removed while it was made".to_owned())),
         Swapped::Unavailable(error) => Err(error),
     }

@@ -13,7 +13,7 @@ use tracking_engine::{
 use crate::{Stack, StartError, batch::Batch, metrics::Metrics};
 
 /// The part of an invocation's time that is kept for reporting the result to Lambda.
-const TELLING: SignedDuration = SignedDuration::from_secs(2);
+const REPORTING: SignedDuration = SignedDuration::from_secs(2);
 
 impl Stack {
     /// Makes the sender of this stack.
@@ -29,7 +29,7 @@ impl Stack {
     /// Works a batch until the invocation's deadline. A message that could run past the deadline is not begun but handed back, uncharged.
     pub async fn deliver(&self, event: SqsEvent, sender: &Sender, deadline: Timestamp) -> SqsBatchResponse {
         let begun = self.clock.now();
-        let until = deadline - TELLING;
+        let until = deadline - REPORTING;
         let (batch, messages) = Batch::read(self, event);
         let mut metrics = Metrics::default();
         // Retries are old by design: the metric shows the age of first tries.
@@ -62,7 +62,7 @@ impl Stack {
             tracing::error!("the deadline came before the batch was worked");
         }
         metrics.tally(&self.engine.tally());
-        metrics.tell(&self.settings.stage, self.clock.now());
+        metrics.print(&self.settings.stage, self.clock.now());
         batch.end(self, &failed).await
     }
 

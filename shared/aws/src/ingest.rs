@@ -22,7 +22,7 @@ impl Stack {
                 metrics.count("Rejected", 1);
             }
         }
-        metrics.tell(&self.settings.stage, self.clock.now());
+        metrics.print(&self.settings.stage, self.clock.now());
         Ok(())
     }
 

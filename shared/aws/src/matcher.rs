@@ -43,7 +43,7 @@ impl Stack {
             metrics.seconds("OldestMessageAge", age);
         }
         metrics.tally(&self.engine.tally());
-        metrics.tell(&self.settings.stage, self.clock.now());
+        metrics.print(&self.settings.stage, self.clock.now());
         batch.end(self, &failed).await
     }
 
@@ -56,7 +56,7 @@ impl Stack {
         let mut metrics = Metrics::default();
         metrics.count("Swept", swept as u64);
         metrics.count("Sweeps", 1);
-        metrics.tell(&self.settings.stage, self.clock.now());
+        metrics.print(&self.settings.stage, self.clock.now());
         Ok(())
     }
 }

@@ -64,7 +64,7 @@ impl Metrics {
 
     /// Writes the lines to standard output.
     #[expect(clippy::print_stdout, reason = "standard output is where CloudWatch reads them")]
-    pub(crate) fn tell(self, stage: &str, now: Timestamp) {
+    pub(crate) fn print(self, stage: &str, now: Timestamp) {
         for line in self.lines(stage, now) {
             println!("{line}");
         }

@@ -152,7 +152,7 @@ impl Queues {
     }
 
     /// Defers messages to their times. Returns for each message, in order, the outcome.
-    pub(crate) async fn again(&self, messages: Vec<(&Receipt, Timestamp)>, now: Timestamp) -> Vec<Result<(), StoreError>> {
+    pub(crate) async fn defer(&self, messages: Vec<(&Receipt, Timestamp)>, now: Timestamp) -> Vec<Result<(), StoreError>> {
         let mut outcomes = vec![Ok(()); messages.len()];
         let mut lanes: HashMap<Lane, Vec<(usize, &Receipt, VisibilitySeconds)>> = HashMap::new();
         for (place, (receipt, at)) in messages.into_iter().enumerate() {
@@ -174,7 +174,7 @@ impl Queues {
             let calls = batches(messages, limits::ENTRIES, usize::MAX, |_| 0);
             calls.into_iter().map(move |call| (lane, call))
         });
-        for failed in join_all(calls.map(|(lane, call)| self.again_call(lane, call))).await {
+        for failed in join_all(calls.map(|(lane, call)| self.defer_call(lane, call))).await {
             for (place, error) in failed {
                 outcomes[place] = Err(error);
             }
@@ -182,7 +182,7 @@ impl Queues {
         outcomes
     }
 
-    async fn again_call(&self, lane: Lane, messages: Vec<(usize, &Receipt, VisibilitySeconds)>) -> Vec<(usize, StoreError)> {
+    async fn defer_call(&self, lane: Lane, messages: Vec<(usize, &Receipt, VisibilitySeconds)>) -> Vec<(usize, StoreError)> {
         let all = |error: StoreError| messages.iter().map(|(place, ..)| (*place, error.clone())).collect();
         let entries = messages.iter().map(|(place, receipt, visibility)| {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(place.to_string());

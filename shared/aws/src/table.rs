@@ -30,7 +30,7 @@ const TRIES: u32 = 6;
 /// The pause before the first repetition; each further pause is twice as long.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The condition of a swap.
-const STANDS: &str = "rev = :rev";
+const HAS_REV: &str = "rev = :rev";
 const IS_ABSENT: &str = "attribute_not_exists(pk)";
 
 /// The keys that a task asked for, and the sender of the answer.
@@ -61,10 +61,10 @@ impl Table {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let (told, hears) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let first = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push((keys.to_vec(), told));
+            waiting.push((keys.to_vec(), reply));
             waiting.len() == 1
         };
         if first {
@@ -72,7 +72,7 @@ impl Table {
             let table = self.clone();
             tokio::spawn(async move { table.answer().await });
         }
-        hears.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a read was given up".to_owned())))
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a read was given up".to_owned())))
     }
 
     /// Reads the keys of all waiting tasks.
@@ -83,13 +83,13 @@ impl Table {
         keys.sort_unstable();
         keys.dedup();
         let read = self.read(keys).await;
-        for (keys, told) in waiting {
+        for (keys, reply) in waiting {
             let answer = match &read {
                 Ok(items) => keys.iter().map(|key| items.get(key).cloned().transpose()).collect(),
                 Err(error) => Err(error.clone()),
             };
             // The asking task may be gone.
-            drop(told.send(answer));
+            drop(reply.send(answer));
         }
     }
 
@@ -193,7 +193,7 @@ impl Table {
             (None, Some(rev)) => self.remove(&swap.key, rev).await,
             (None, None) => self.get(&[swap.key]).await.map(|mut found| match found.pop().flatten() {
                 None => Swapped::Done,
-                stands => Swapped::Conflict(stands),
+                stored => Swapped::Conflict(stored),
             }),
         };
         outcome.unwrap_or_else(Swapped::Unavailable)
@@ -208,7 +208,7 @@ impl Table {
             .put_item()
             .table_name(&*self.name)
             .set_item(Some(attributes))
-            .condition_expression(if expect.is_some() { STANDS } else { IS_ABSENT })
+            .condition_expression(if expect.is_some() { HAS_REV } else { IS_ABSENT })
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         if let Some(rev) = expect {
             request = request.expression_attribute_values(":rev", items::number(rev));
@@ -217,13 +217,13 @@ impl Table {
             Ok(_) => Ok(Swapped::Done),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                    let stands = failed.item().filter(|item| !item.is_empty());
+                    let stored = failed.item().filter(|item| !item.is_empty());
                     // The call was repeated because its answer was lost: the item in the table is its own write.
                     let own = |item: &Attributes| item.get(items::WRITE).and_then(|w| w.as_s().ok()) == Some(&write);
-                    if stands.is_some_and(own) {
+                    if stored.is_some_and(own) {
                         return Ok(Swapped::Done);
                     }
-                    Ok(Swapped::Conflict(stands.map(items::item).transpose()?))
+                    Ok(Swapped::Conflict(stored.map(items::item).transpose()?))
                 }
                 _ => Err(unavailable(&error)),
             },
@@ -236,15 +236,15 @@ impl Table {
             .delete_item()
             .table_name(&*self.name)
             .set_key(Some(items::key(key)))
-            .condition_expression(STANDS)
+            .condition_expression(HAS_REV)
             .expression_attribute_values(":rev", items::number(rev))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
             Ok(_) => Ok(Swapped::Done),
             Err(error) => match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
-                    let stands = failed.item().filter(|item| !item.is_empty());
-                    Ok(Swapped::Conflict(stands.map(items::item).transpose()?))
+                    let stored = failed.item().filter(|item| !item.is_empty());
+                    Ok(Swapped::Conflict(stored.map(items::item).transpose()?))
                 }
                 _ => Err(unavailable(&error)),
             },
@@ -351,9 +351,9 @@ where
     E: ProvideErrorMetadata,
     SdkError<E, R>: std::error::Error,
 {
-    let told = error.as_service_error().map(ProvideErrorMetadata::meta);
-    StoreError::Unavailable(match told.and_then(|told| told.code()) {
-        Some(code) => format!("{code}: {}", told.and_then(|told| told.message()).unwrap_or_default()),
+    let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
+    StoreError::Unavailable(match metadata.and_then(|metadata| metadata.code()) {
+        Some(code) => format!("{code}: {}", metadata.and_then(|metadata| metadata.message()).unwrap_or_default()),
         None => chain(error),
     })
 }

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn f12_everything_is_told_at_once() {
+    fn f12_all_faults_of_a_folder_are_reported_at_once() {
         let folder = tempfile::tempdir().unwrap();
         set(folder.path(), 0o770);
         for name in ["a", "b c"] {
@@ -293,10 +293,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let found = fs::metadata(folder.path()).unwrap();
         let (owner, other) = (found.uid(), found.uid() + 1);
-        let told = judge(Path::new("/data"), true, &found, other).map(|exposure| exposure.to_string());
+        let message = judge(Path::new("/data"), true, &found, other).map(|exposure| exposure.to_string());
         // Root may own a folder that others use.
         let expected = format!("the data folder belongs to user {owner}, this runs as user {other}: run: chown {other} /data");
-        assert_eq!(told, Some(expected).filter(|_| owner != 0));
+        assert_eq!(message, Some(expected).filter(|_| owner != 0));
         let of_another =
             Exposure { path: "/data/token.key".into(), is_folder: false, kind: Kind::Owner { owner: 7, user: 1000 } };
         assert_eq!(

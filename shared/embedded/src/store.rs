@@ -83,8 +83,8 @@ impl Store {
         if write::lock(&self.inner.lanes).hand_back(receipt, at) {
             self.inner.changed.notify_one();
         } else {
-            let settle = vec![Settle::Again(receipt.clone(), at)];
-            let effects = vec![Effects { settle, ..Effects::default() }];
+            let acks = vec![Settle::Again(receipt.clone(), at)];
+            let effects = vec![Effects { settle: acks, ..Effects::default() }];
             // Nobody waits for the answer: if it can't be written, the message is handed out again after a restart.
             drop(self.send(|answer| Job::Commit { effects, answer }));
         }
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_of_the_writer_is_told_to_everybody() {
+    async fn after_a_panic_of_the_writer_every_write_gets_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open_with(folder.path(), Durability::Relaxed).unwrap();
         let ended = store.send(|_: oneshot::Sender<()>| Job::Panic);

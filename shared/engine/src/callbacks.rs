@@ -16,7 +16,7 @@ use tracking_core::{
 
 use crate::{
     backend::{Backend, Effects, Item, Order, Partition, Range, StoreError, Swap},
-    delivery::{Deliveries, callback_urls::Token, listen::tell, sealed::seal_callback},
+    delivery::{Deliveries, callback_urls::Token, listen::notify_delivery, sealed::seal_callback},
     keys,
     refused::Refused,
     rows::{self, CallbackRow, DeliveryRow, IncomingRequest},
@@ -24,17 +24,17 @@ use crate::{
     store::Store,
 };
 
-/// The most deliveries that one webhook is for (W18).
+/// The most deliveries that take one webhook (W18).
 const MAX_MATCHED: usize = 20;
-/// The most that are looked at for it.
+/// The most waiting deliveries that are looked at for one webhook.
 const MAX_LOOKED_AT: usize = 100;
 /// The longest time between a callback and the step that reads it: as long as a flow lasts.
 const LONGEST_FLOW: SignedDuration = SignedDuration::from_hours(24 * 120);
 /// The digits of a webhook's id.
 const WEBHOOK_DIGITS: usize = 32;
-/// The time for which a webhook that was taken is known again.
+/// The time for which a repeat of a webhook is recognized.
 const TAKEN_KEPT: SignedDuration = SignedDuration::from_hours(72);
-/// The time after which a sender may try again that sent too many callbacks, in seconds.
+/// The `Retry-After` for a sender of too many callbacks, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 60;
 
 /// A callback that may be taken.
@@ -58,7 +58,7 @@ impl<B: Backend> Callbacks<B> {
         Self { store: Arc::clone(&deliveries.store), deliveries: Arc::clone(deliveries) }
     }
 
-    /// The callback that a token is for; `None` if it is none of ours: nothing is read for another one.
+    /// The callback that a token names. `None`, without a read, if the token is not ours.
     ///
     /// # Errors
     /// The key can't be had.
@@ -69,7 +69,7 @@ impl<B: Backend> Callbacks<B> {
     /// Takes a callback (W17). A repeat is taken again, and changes nothing.
     ///
     /// # Errors
-    /// The step is over, the proof is missing, or the step has had [`MAX_CALLBACKS`] of them.
+    /// The step is over, the proof is missing, or the step has had [`MAX_CALLBACKS`] callbacks.
     pub async fn take(&self, Callback(token): &Callback, request: IncomingRequest) -> Result<(), Refused> {
         let rules = &self.deliveries.rules;
         let rule = rules.read_rule(&token.rule).await?.map(|(rule, _)| rule).filter(|rule| rule.head.live);
@@ -96,11 +96,11 @@ impl<B: Backend> Callbacks<B> {
         Ok(rule.filter(|rule| rule.head.live && rule.head.webhook.as_deref() == Some(webhook)).map(Webhook))
     }
 
-    /// Takes a webhook of a rule for every delivery that waits for what it brings (W18); returns how many those are. The same again, where
-    /// none waits any more, is answered as the first time.
+    /// Takes a webhook of a rule for every delivery that waits for its value (W18). Returns the number of these deliveries. A
+    /// repeat for which none waits any more gets the first answer again.
     ///
     /// # Errors
-    /// The proof is missing, or no delivery waits for it: its sender is to send it again.
+    /// The proof is missing, or no delivery waits for it: its sender is to repeat it.
     pub async fn take_webhook(&self, Webhook(rule): &Webhook, request: IncomingRequest) -> Result<usize, Refused> {
         let steps: Vec<String> = rule.definition.plan.webhooks().map(|(step, _)| step.to_owned()).collect();
         let judged = self.judged(rule, &steps, &request).await?;
@@ -169,7 +169,7 @@ impl<B: Backend> Callbacks<B> {
                 None => {}
             }
         }
-        // Deliveries that have ended otherwise would hide those that wait.
+        // The places of deliveries that are gone are removed: they would hide deliveries that wait.
         if !gone.is_empty() {
             self.store.commit_one(Effects { delete: gone, ..Effects::default() }).await?;
         }
@@ -210,7 +210,7 @@ impl<B: Backend> Callbacks<B> {
             self.put(rule, delivery, &turn, (&name, request)).await?;
         }
         let mut effects = Effects::default();
-        tell(&mut effects, delivery, &rule.head.owner, now);
+        notify_delivery(&mut effects, delivery, &rule.head.owner, now);
         self.store.commit_one(effects).await?;
         Ok(())
     }
@@ -260,7 +260,7 @@ fn is_late(flow: &Progress, turn: &CallbackTurn<'_>, now: Timestamp) -> bool {
 struct Judged {
     /// `None`: a secret that the proof needs has no value.
     is_proven: Option<bool>,
-    /// The name under which the deliveries wait that it is for.
+    /// The name under which the deliveries for this request wait.
     awaited: Option<String>,
 }
 

@@ -10,12 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{answer::Verdict, caller::Owner, id::Id};
 
 /// The time without a success after which a rule's failing is published.
-pub(crate) const TOLD_AFTER: SignedDuration = SignedDuration::from_hours(1);
+pub(crate) const PUBLISH_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// The least time between two looks at the log of one rule.
 pub(crate) const LOOK_INTERVAL: SignedDuration = SignedDuration::from_mins(10);
-/// A rule that has succeeded for so long loses its row.
+/// The time without a failure after which a rule loses its row.
 const RECOVERED_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// The most rules that a process remembers, and the most verdicts that wait to be noted; then it begins again.
+/// The most rules that a process remembers, and the most verdicts that wait to be noted. Beyond it the rules are forgotten, and
+/// verdicts dropped.
 const MAX_RULES: usize = 10_000;
 
 /// The verdict of an attempt that is recorded.
@@ -85,7 +86,7 @@ impl FailingRules {
         let mut kept = self.kept();
         let known = kept.get_mut(rule)?;
         if known.recovered_since.take().is_some() {
-            (known.since, known.look_at) = (at, at + TOLD_AFTER);
+            (known.since, known.look_at) = (at, at + PUBLISH_AFTER);
         }
         let found = *known;
         if now < found.look_at {
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_5_a_rule_that_fails_now_and_then_is_looked_at_rarely() {
+    fn a_rule_that_fails_now_and_then_is_rarely_looked_at() {
         let (rules, rule): (FailingRules, Id) = (FailingRules::default(), "trk_1".parse().unwrap());
         assert!(rules.failed(&rule, at(0), at(0)).is_none(), "nothing is known of it");
         let known = Known { since: at(0), look_at: at(60), last_success: None, recovered_since: None };

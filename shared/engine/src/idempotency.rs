@@ -147,15 +147,15 @@ impl<B: Backend> Idempotency<B> {
         let outcome = if fits { Outcome::Answered(answer.clone()) } else { Outcome::TooLong };
         let entry = Entry { body: claim.body, at: claim.at, outcome };
         let new = Some(item(&claim.key, &entry));
-        self.settle_once(Swap { key: claim.key, expect: Some(claim.rev), new }).await
+        self.replace_entry(Swap { key: claim.key, expect: Some(claim.rev), new }).await
     }
 
     /// Forgets a begun request, so that it may be tried again.
     pub async fn forget_once(&self, claim: Claim) -> Result<(), StoreError> {
-        self.settle_once(Swap { key: claim.key, expect: Some(claim.rev), new: None }).await
+        self.replace_entry(Swap { key: claim.key, expect: Some(claim.rev), new: None }).await
     }
 
-    async fn settle_once(&self, swap: Swap) -> Result<(), StoreError> {
+    async fn replace_entry(&self, swap: Swap) -> Result<(), StoreError> {
         match self.store.swap_one(swap).await {
             // It took so long that the entry was void, and somebody else began: theirs stays.
             Swapped::Done | Swapped::Conflict(_) => Ok(()),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_what_is_told_apart() {
+    fn requests_differ_by_caller_path_and_key() {
         let affiliate = |id: &str| Actor::new(Caller::Affiliate(id.parse().unwrap()), Some("user-1"));
         let admin = |subject| Actor::new(Caller::Admin, subject);
         let asked = |actor: &Actor, path: &str, key: &str, body: &str| Asked::new(actor, path, key, &[], body.as_bytes());

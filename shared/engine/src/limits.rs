@@ -87,16 +87,16 @@ impl<B: Backend> Limits<B> {
     /// The limit is used up.
     pub(crate) async fn permit(&self, actor: &Actor, limit: &'static Limit) -> Result<Permit, Refused> {
         let permit = Permit { key: key(actor, limit), limit, lease: format!("{:016x}", random()) };
-        let mut stands = self.store.get_one(permit.key.clone()).await?;
+        let mut stored = self.store.get_one(permit.key.clone()).await?;
         for _ in 0..MAX_TRIES {
-            let mut usage = read(stands.as_ref())?;
+            let mut usage = read(stored.as_ref())?;
             if let Err(exceeded) = usage.take(limit, &permit.lease, self.store.now()) {
                 tracing::debug!(limit = limit.name, wait_seconds = exceeded.wait_seconds, "a caller is over a limit");
                 return Err(exceeded.into());
             }
-            match self.store.swap_one(changed(&permit, stands.as_ref(), &usage)).await {
+            match self.store.swap_one(changed(&permit, stored.as_ref(), &usage)).await {
                 Swapped::Done => return Ok(permit),
-                Swapped::Conflict(stands_now) => stands = stands_now,
+                Swapped::Conflict(newer) => stored = newer,
                 Swapped::Unavailable(error) => return Err(error.into()),
             }
         }
@@ -108,8 +108,8 @@ impl<B: Backend> Limits<B> {
     /// # Errors
     /// The limit is used up.
     pub(crate) async fn may_permit(&self, actor: &Actor, limit: &'static Limit) -> Result<(), Refused> {
-        let stands = self.store.get_one(key(actor, limit)).await?;
-        Ok(read(stands.as_ref())?.take(limit, "", self.store.now())?)
+        let stored = self.store.get_one(key(actor, limit)).await?;
+        Ok(read(stored.as_ref())?.take(limit, "", self.store.now())?)
     }
 
     /// Gives a permit back, so that another use may run. If that fails, the lease ends by itself.
@@ -120,15 +120,15 @@ impl<B: Backend> Limits<B> {
     }
 
     async fn try_return(&self, permit: &Permit) -> Result<(), StoreError> {
-        let mut stands = self.store.get_one(permit.key.clone()).await?;
+        let mut stored = self.store.get_one(permit.key.clone()).await?;
         for _ in 0..MAX_TRIES {
-            let mut usage = read(stands.as_ref())?;
+            let mut usage = read(stored.as_ref())?;
             if !usage.release(&permit.lease) {
                 return Ok(());
             }
-            match self.store.swap_one(changed(permit, stands.as_ref(), &usage)).await {
+            match self.store.swap_one(changed(permit, stored.as_ref(), &usage)).await {
                 Swapped::Done => return Ok(()),
-                Swapped::Conflict(stands_now) => stands = stands_now,
+                Swapped::Conflict(newer) => stored = newer,
                 Swapped::Unavailable(error) => return Err(error),
             }
         }
@@ -166,14 +166,14 @@ fn key(actor: &Actor, limit: &Limit) -> Key {
     }
 }
 
-fn read(stands: Option<&Item>) -> Result<Usage, StoreError> {
-    Ok(stands.map(rows::read_item).transpose()?.unwrap_or_default())
+fn read(stored: Option<&Item>) -> Result<Usage, StoreError> {
+    Ok(stored.map(rows::read_item).transpose()?.unwrap_or_default())
 }
 
-fn changed(permit: &Permit, stands: Option<&Item>, usage: &Usage) -> Swap {
+fn changed(permit: &Permit, stored: Option<&Item>, usage: &Usage) -> Swap {
     let key = permit.key.clone();
     let new = Item { expires: Some(usage.ends(permit.limit)), ..rows::item(key.clone(), usage) };
-    Swap { key, expect: stands.map(|item| item.rev), new: Some(new) }
+    Swap { key, expect: stored.map(|item| item.rev), new: Some(new) }
 }
 
 /// The dry trials of affiliates in this process: for each the time at which its burst is whole again.
@@ -217,8 +217,8 @@ mod tests {
             assert_eq!(trials.take(&one, at(0)), Ok(()), "{count}");
         }
         let refused = trials.take(&one, at(49)).unwrap_err();
-        let told = "expected at most 300 trials without send at a go, and 20 a second after them: the next is allowed in 1 s";
-        assert_eq!(refused.to_string(), told);
+        let message = "expected at most 300 trials without send at a go, and 20 a second after them: the next is allowed in 1 s";
+        assert_eq!(refused.to_string(), message);
         assert_eq!(trials.take(&one, at(50)), Ok(()));
         assert!(trials.take(&one, at(50)).is_err());
         assert_eq!(trials.take(&other, at(200)), Ok(()));

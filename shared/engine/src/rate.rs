@@ -30,9 +30,9 @@ const FARTHEST: SignedDuration = SignedDuration::from_mins(10);
 const LATE: SignedDuration = SignedDuration::from_secs(3);
 /// The tries to take a slot while other processes take theirs.
 const TRIES: u32 = 6;
-/// The pause before the second try; before each further one it is longer by this.
+/// The pause before the second try. Each further pause is longer by as much.
 const PAUSE: Duration = Duration::from_millis(7);
-/// The time after which a delivery that got no slot asks again: at some time between these.
+/// The range of the pause after which a delivery without a slot asks again.
 const LATER: Range<SignedDuration> = SignedDuration::from_secs(2)..SignedDuration::from_secs(8);
 
 /// The time at which an attempt may go out.
@@ -113,7 +113,7 @@ impl<B: Backend> RateLimiter<B> {
         turn.map(|turn| if matches!(turn, Turn::At(slot) if slot <= now) { Turn::Now } else { turn })
     }
 
-    /// Lets an attempt go that missed its slot: beside those in time, as if it were alone.
+    /// Lets an attempt go that missed its slot. Late attempts keep the rate among themselves, beside those in time.
     async fn go_late(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, StoreError> {
         let _alone = asking.taken.lock().await;
         let refused = self.change(rule, |free, now| {
@@ -158,8 +158,8 @@ impl<B: Backend> RateLimiter<B> {
             if tried > 0 {
                 tokio::time::sleep(PAUSE * tried).await;
             }
-            let stands = self.store.get_one(key.clone()).await?;
-            let free = stands.as_ref().and_then(|item| self.store.readable::<Free>(item));
+            let stored = self.store.get_one(key.clone()).await?;
+            let free = stored.as_ref().and_then(|item| self.store.readable::<Free>(item));
             let now = self.store.now();
             let free = match change(free.unwrap_or(Free { from: now, late: now }), now) {
                 Ok(free) => free,
@@ -168,7 +168,7 @@ impl<B: Backend> RateLimiter<B> {
             let item = Item { expires: Some(free.from.max(free.late) + FARTHEST), ..rows::item(key.clone(), &free) };
             if self
                 .store
-                .swap_one(Swap { key: key.clone(), expect: stands.map(|item| item.rev), new: Some(item) })
+                .swap_one(Swap { key: key.clone(), expect: stored.map(|item| item.rev), new: Some(item) })
                 .await
                 .is_done()?
             {

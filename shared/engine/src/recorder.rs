@@ -1,6 +1,6 @@
 //! Recording: the result of an attempt is written together with others that concluded meanwhile, and with the log's pages.
 //!
-//! The first to come writes for all that are there; a caller that comes while a write is under way waits and is written with the next.
+//! The first caller writes for all callers that wait; a caller that comes during a write is written with the next ones.
 
 use std::{
     sync::{
@@ -54,7 +54,7 @@ pub(crate) struct Page {
 struct Waiting {
     effects: Effects,
     listing: Option<Listing>,
-    told: oneshot::Sender<Result<(), StoreError>>,
+    reply: oneshot::Sender<Result<(), StoreError>>,
 }
 
 /// Gathers the effects of concurrent deliveries.
@@ -88,7 +88,7 @@ impl Attempts {
     /// Waits until none is under way.
     async fn end(&self) {
         loop {
-            // It hears of everything that happens from here on.
+            // Registered before the count is read, so that no notification is lost.
             let none = self.none.notified();
             if self.count.load(Ordering::Relaxed) == 0 {
                 return;
@@ -128,11 +128,11 @@ impl<B: Backend> Recorder<B> {
     /// Makes effects durable, together with those of others.
     pub(crate) async fn record(&self, effects: Effects, listing: Option<Listing>) -> Result<(), StoreError> {
         let gone = || StoreError::Unavailable("the recorder was stopped".to_owned());
-        let (told, mut hears) = oneshot::channel();
-        self.gathering.lock().push(Waiting { effects, listing, told });
+        let (reply, mut recorded) = oneshot::channel();
+        self.gathering.lock().push(Waiting { effects, listing, reply });
         // The writer may wait for a bus that does not answer: that holds up nobody else for long.
         let _writing = timeout(LONGEST_TURN, self.gathering.writing.lock()).await;
-        match hears.try_recv() {
+        match recorded.try_recv() {
             Ok(outcome) => return outcome,
             // The writer that had taken it along was cut off: the outcome is unknown.
             Err(TryRecvError::Closed) => return Err(gone()),
@@ -144,27 +144,27 @@ impl<B: Backend> Recorder<B> {
         }
         let mut waiting = std::mem::take(&mut *self.gathering.lock());
         // A caller that gave up is not written for: its message comes again, and may have been worked elsewhere since.
-        waiting.retain(|one| !one.told.is_closed());
+        waiting.retain(|one| !one.reply.is_closed());
         let listings: Vec<Listing> = waiting.iter().filter_map(|one| one.listing.clone()).collect();
-        let (mut effects, tell): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.effects, one.told)).unzip();
+        let (mut effects, replies): (Vec<_>, Vec<_>) = waiting.into_iter().map(|one| (one.effects, one.reply)).unzip();
         // A step of their own: no other step's failure keeps the pages from being written. Pages only add ids, and readers drop repeats
         // and ids without a row: it does no harm if only they are written.
         let now = self.store.now();
         let pages = || Effects { put: self.pages(&listings, now), ..Effects::default() };
         effects.extend((!listings.is_empty()).then(pages));
         let mut outcomes = self.store.backend().commit(effects).await;
-        if outcomes.len() > tell.len()
+        if outcomes.len() > replies.len()
             && let Some(Err(error)) = outcomes.pop()
             && outcomes.iter().any(Result::is_ok)
         {
             self.list_again(pages(), &error).await;
         }
-        for (told, outcome) in tell.into_iter().zip(outcomes) {
+        for (reply, outcome) in replies.into_iter().zip(outcomes) {
             // The caller that waited may have been dropped meanwhile.
-            drop(told.send(outcome));
+            drop(reply.send(outcome));
         }
         // A caller that still writes may have taken this one along.
-        hears.await.unwrap_or_else(|_| Err(gone()))
+        recorded.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Lists a delivery whose row is written next: readers of the log pass over an id without a row.

@@ -106,12 +106,12 @@ impl From<Unreadable> for StoreError {
     }
 }
 
-/// An item with a body of ours.
+/// An item with this data as its body, in the present format.
 pub(crate) fn item<T: Serialize>(key: Key, data: &T) -> Item {
     item_as(FORMAT, key, data)
 }
 
-/// The same in a format that is that of the events in it.
+/// An item in the format that the events in its data need.
 pub(crate) fn item_as<T: Serialize>(format: u32, key: Key, data: &T) -> Item {
     Item { key, rev: 0, body: write_as(format, data), expires: None, trouble: None }
 }
@@ -145,7 +145,7 @@ pub(crate) struct DeliveryRow {
     /// Attempts before the present budget: those before a person's resend (L1).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) base: u32,
-    /// All that may be made by the end of the present budget.
+    /// Attempts that may be made by the end of the present budget.
     pub(crate) max_attempts: u32,
     /// The replay that resent it last: a repeated step of the replay does not resend it twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,8 +162,8 @@ pub(crate) struct DeliveryRow {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) pending: bool,
     /// Fingerprint of the response data that this delivery last published (A3).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) told: Option<String>,
+    #[serde(rename = "told", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) published_fingerprint: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) variables: BTreeMap<String, String>,
     /// The names of those that nobody sees.
@@ -224,8 +224,8 @@ pub(crate) struct Outbox {
     pub(crate) message: String,
     pub(crate) at: Timestamp,
     /// The response data to publish, without the values of its variables, which the row has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) told: Option<Told>,
+    #[serde(rename = "told", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) extracted: Option<Told>,
     /// The names of those variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) variables: Vec<String>,
@@ -317,7 +317,7 @@ impl DeliveryRow {
             waits_since: None,
             receiver_wait: None,
             pending: false,
-            told: None,
+            published_fingerprint: None,
             variables: BTreeMap::new(),
             secret_variables: BTreeSet::new(),
             sealed: None,
@@ -334,7 +334,7 @@ impl DeliveryRow {
         }
     }
 
-    /// Notes the variables that nobody sees once these are set (A3): those that are `hidden`, and those of before.
+    /// Notes the secret variables after these were set (A3): the `hidden` ones, and earlier ones that were not set again.
     pub(crate) fn note_hidden(&mut self, variables: &BTreeMap<String, String>, hidden: &BTreeSet<String>) {
         self.secret_variables.retain(|name| !variables.contains_key(name));
         self.secret_variables.extend(hidden.iter().cloned());
@@ -349,7 +349,7 @@ impl DeliveryRow {
         self.ended_at = Some(now);
     }
 
-    /// Returns true if it was held, and has had no attempt: its knowledge of its event dates from when holding began.
+    /// Returns true if it was held, and has had no attempt: its event is as old as the hold.
     pub(crate) fn was_held_back(&self) -> bool {
         self.job.held && self.attempts == 0
     }
@@ -362,18 +362,20 @@ impl DeliveryRow {
     /// As a list shows it (docs/api.md).
     pub(crate) fn view(&self) -> Value {
         let event = self.job.event.known();
-        let transaction = event.transaction.as_ref().filter(|_| event.kind.is_transaction()).map(|t| t.transaction_id.as_str());
-        let told = event.transaction.as_ref();
+        let transaction_id =
+            event.transaction.as_ref().filter(|_| event.kind.is_transaction()).map(|t| t.transaction_id.as_str());
+        let transaction = event.transaction.as_ref();
         json!({
             "id": self.job.id, "tracking_api_id": self.job.rule, "owner": self.job.owner, "change_id": event.change_id,
-            "event": event.kind, "conversion_id": event.conversion.conversion_id, "transaction_id": transaction,
+            "event": event.kind, "conversion_id": event.conversion.conversion_id, "transaction_id": transaction_id,
             "affiliate_id": event.conversion.affiliate_id, "state": self.state, "reason": self.reason,
             "attempts": self.attempts, "max_attempts": self.max_attempts, "next_due": self.next_due,
             "is_final": event.is_final, "is_correction": event.is_correction,
             "created_at": self.job.created_at, "ended_at": self.ended_at, "offer_id": event.conversion.offer_id,
             "click_id": event.conversion.affiliate_click_id, "external_id": event.conversion.external_id,
-            "result": told.map(|told| told.result), "payout": told.and_then(|told| told.payout),
-            "currency": told.and_then(|told| told.currency.as_ref()), "http_status": self.last_status(),
+            "result": transaction.map(|transaction| transaction.result),
+            "payout": transaction.and_then(|transaction| transaction.payout),
+            "currency": transaction.and_then(|transaction| transaction.currency.as_ref()), "http_status": self.last_status(),
             "duration_ms": self.last.as_ref().map(|last| last.duration_ms).or(self.duration_ms),
             "step": self.flow.as_ref().filter(|_| !self.state.is_ended()).map(|flow| flow.step.as_str()),
         })

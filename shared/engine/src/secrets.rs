@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 0);
         let (one, other) = tokio::join!(vault.key(), vault.key());
         assert_eq!([one.err(), other.err()], [(); 2].map(|()| Some(StoreError::Unavailable("not now".to_owned()))));
-        assert_eq!(asked.load(Ordering::Relaxed), 1, "all who waited are told");
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "both callers that waited get the error");
         let (here, bound) = (place(&rule, "3#a"), binding("admin", "https://a.example", "u"));
         let sealed = vault.key().await.unwrap().seal(here, &bound, "s3cret");
         let other = Vault::new(&[7; 32]);

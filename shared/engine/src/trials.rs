@@ -47,7 +47,7 @@ const MAX_MACRO_BYTES: usize = 256 * 1024;
 /// The most bytes of a body that a trial shows.
 const SHOWN_BODY: usize = 256 * 1024;
 /// The most bytes of a macro's value and text that are shown.
-const LONGEST_TOLD: usize = 2_048;
+const MAX_SHOWN_TEXT_BYTES: usize = 2_048;
 /// The text in place of the id of a rule that is not saved.
 const PREVIEW: &str = "trk_preview";
 /// The number of times that a rule is read whose secrets are being replaced at the same time.
@@ -287,9 +287,9 @@ impl<B: Backend> Trials<B> {
             let scrubber = rendering.scrubber(seen.as_ref(), tried.two_parties);
             let sent = masked(sent, &scrubber);
             let (sent, judged) = rendering.read(sent, seen.as_ref(), &scrubber);
-            (rendering.heard(&sent, &judged, &scrubber), judged.verdict, told(&judged, &scrubber))
+            (rendering.heard(&sent, &judged, &scrubber), judged.verdict, shown_extracted(&judged, &scrubber))
         };
-        let (heard, verdict, told) = self.heavy.run(owner, understand).await;
+        let (heard, verdict, extracted) = self.heavy.run(owner, understand).await;
         shown["sent"] = went_out.into();
         shown["duration_ms"] = json!(duration.filter(|_| went_out).map(|duration| u64::try_from(duration).unwrap_or(0)));
         shown["status"] = json!(heard.status);
@@ -297,7 +297,7 @@ impl<B: Backend> Trials<B> {
         shown["answer_headers"] = json!(heard.status.map(|_| headers_view(&heard.answer_headers)));
         shown["error"] = json!(heard.error);
         shown["verdict"] = verdict.as_str().into();
-        shown["told"] = told;
+        shown["told"] = extracted;
     }
 }
 
@@ -375,13 +375,13 @@ fn show_macros(shown: &mut Value, rendering: &Rendering<'_>, change: &Change) {
     // Where the variables can't be rendered, the request says why.
     let bound = request.bound(&scope).ok();
     let scope = bound.as_ref().map_or_else(|| scope.clone(), |bound| scope.with(bound));
-    let mut told = Vec::new();
+    let mut macros = Vec::new();
     let mut room = MAX_MACRO_BYTES;
     let all = request
         .placed_templates_in(&scope)
         .flat_map(|(place, template)| template.trace(&scope, &change.transactions).map(move |traced| (place.clone(), traced)));
     for (place, traced) in all {
-        if told.len() == MOST_MACROS || room == 0 {
+        if macros.len() == MOST_MACROS || room == 0 {
             shown["shortened"] = true.into();
             break;
         }
@@ -390,9 +390,9 @@ fn show_macros(shown: &mut Value, rendering: &Rendering<'_>, change: &Change) {
             "value": shortened(traced.value), "text": shortened(traced.text), "missing": traced.missing,
         });
         room = room.saturating_sub(item.to_string().len());
-        told.push(item);
+        macros.push(item);
     }
-    shown["macros"] = told.into();
+    shown["macros"] = macros.into();
 }
 
 /// Refuses answers for steps that the rule does not have.
@@ -408,24 +408,24 @@ fn check_steps(definition: &Definition, trial: &Trial) -> Result<(), Faults> {
 }
 
 fn shortened(mut text: String) -> String {
-    if text.len() > LONGEST_TOLD {
-        text.truncate(text.floor_char_boundary(LONGEST_TOLD));
+    if text.len() > MAX_SHOWN_TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_SHOWN_TEXT_BYTES));
         text.push('…');
     }
     text
 }
 
 /// The values that the answer rules would set, those of secret variables masked; nothing if they set nothing.
-fn told(judged: &Judged, scrubber: &Scrubber) -> Value {
-    let mut told = judged.told.clone();
-    if told == Told::default() {
+fn shown_extracted(judged: &Judged, scrubber: &Scrubber) -> Value {
+    let mut extracted = judged.extracted.clone();
+    if extracted == Told::default() {
         return Value::Null;
     }
-    told.external_id = told.external_id.as_deref().map(|id| scrubber.scrub(id));
-    for (name, value) in &mut told.variables {
+    extracted.external_id = extracted.external_id.as_deref().map(|id| scrubber.scrub(id));
+    for (name, value) in &mut extracted.variables {
         if judged.hidden.contains(name) {
             MASK.clone_into(value);
         }
     }
-    json!(told)
+    json!(extracted)
 }

@@ -1,7 +1,7 @@
 //! The queue lanes: the choice of the next message to hand out.
 //!
-//! Every message is a row. Memory holds some of them, each in one state (*ready*, *out*, *settling*, *deferred*); for the rest it holds
-//! only the marks from which to look:
+//! Every message is a row. Memory holds some of them, each in one state (*ready*, *out*, *acking*, *deferred*); for the rest it
+//! holds only the marks from which to look:
 //!
 //! - **Every message that is due and not in memory lies behind its group's `spilled` mark.** A message gets there when its group has enough
 //!   in memory, when it fell due, when it was deferred and is due again, or at the start, when memory is empty.
@@ -82,16 +82,16 @@ enum State {
     /// The message is out, by the n-th hand-out.
     Out(u64),
     /// The message is out, and the writer is about to delete or defer it: it can't be handed back any more.
-    Settling(u64),
+    Acking(u64),
     /// The message was handed back until this time.
     Deferred(i64),
 }
 
 /// A valid receipt with the change to write: the row is deleted, or deferred to a time that may lie in the future.
 #[derive(Clone, Copy)]
-pub(crate) struct Settling {
+pub(crate) struct PendingAck {
     pub(crate) id: i64,
-    pub(crate) again: Option<Due>,
+    pub(crate) defer_to: Option<Due>,
 }
 
 /// The time from which a message may be handed out, in microseconds, and whether that was in the future when it was written.
@@ -179,31 +179,31 @@ impl Lanes {
         }
     }
 
-    /// Accepts a receipt if it is the last one that was given for its message. The message is then marked until [`Self::settled`] or
-    /// [`Self::unsettled`] follows.
-    pub(crate) fn settle(&mut self, settle: &Settle) -> Option<Settling> {
-        let (receipt, at) = match settle {
+    /// Accepts a receipt if it is the last one that was given for its message. The message is then marked until
+    /// [`Self::ack_written`] or [`Self::ack_failed`] follows.
+    pub(crate) fn accept_ack(&mut self, ack: &Settle) -> Option<PendingAck> {
+        let (receipt, at) = match ack {
             Settle::Done(receipt) => (receipt, None),
             Settle::Again(receipt, at) => (receipt, Some(*at)),
         };
-        let again = at.map(|at| self.due(Some(at)));
+        let defer_to = at.map(|at| self.due(Some(at)));
         let (id, n) = parse(self.run, receipt)?;
         let known = self.known.get_mut(&id).filter(|known| known.state == State::Out(n))?;
-        known.state = State::Settling(n);
-        Some(Settling { id, again })
+        known.state = State::Acking(n);
+        Some(PendingAck { id, defer_to })
     }
 
     /// Notes that a message's row is deleted or deferred now.
-    pub(crate) fn settled(&mut self, settling: Settling) {
-        let Some(known) = self.known.remove(&settling.id) else { return };
-        if settling.again.is_none() && !known.is_late {
+    pub(crate) fn ack_written(&mut self, ack: PendingAck) {
+        let Some(known) = self.known.remove(&ack.id) else { return };
+        if ack.defer_to.is_none() && !known.is_late {
             self.manners.in_time(&known.group);
         }
         self.free(&known);
-        match settling.again {
+        match ack.defer_to {
             None => self.each[known.lane].total -= 1,
             Some(due) => {
-                let place = Place { visible_at: due.visible_at, id: settling.id };
+                let place = Place { visible_at: due.visible_at, id: ack.id };
                 if !self.still_waits(place, due) {
                     self.spill(known.lane, &known.group, place.before());
                 }
@@ -213,9 +213,9 @@ impl Lanes {
     }
 
     /// Notes that the writing failed: the receipt is valid again.
-    pub(crate) fn unsettled(&mut self, settling: Settling) {
-        if let Some(known) = self.known.get_mut(&settling.id)
-            && let State::Settling(n) = known.state
+    pub(crate) fn ack_failed(&mut self, ack: PendingAck) {
+        if let Some(known) = self.known.get_mut(&ack.id)
+            && let State::Acking(n) = known.state
         {
             known.state = State::Out(n);
         }
@@ -336,7 +336,7 @@ impl Lanes {
 impl Known {
     /// Returns true if the message is out by the n-th hand-out.
     fn is_out(&self, n: u64) -> bool {
-        self.state == State::Out(n) || self.state == State::Settling(n)
+        self.state == State::Out(n) || self.state == State::Acking(n)
     }
 }
 

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use tracking_engine::backend::{Effects, Item, Key, Published, Swap, Swapped};
 
 use crate::{
-    lanes::{self, Due, Settling},
+    lanes::{self, Due, PendingAck},
     read, time,
 };
 
@@ -28,9 +28,9 @@ pub(super) fn swap(connection: &Connection, swap: &Swap) -> rusqlite::Result<Swa
     if changed == 1 {
         return Ok(Swapped::Done);
     }
-    let stands = read::one(connection, &swap.key)?;
-    let nothing_to_do = stands.is_none() && swap.expect.is_none() && swap.new.is_none();
-    Ok(if nothing_to_do { Swapped::Done } else { Swapped::Conflict(stands) })
+    let stored = read::one(connection, &swap.key)?;
+    let nothing_to_do = stored.is_none() && swap.expect.is_none() && swap.new.is_none();
+    Ok(if nothing_to_do { Swapped::Done } else { Swapped::Conflict(stored) })
 }
 
 fn insert(connection: &Connection, key: &Key, item: &Item) -> rusqlite::Result<usize> {
@@ -55,7 +55,7 @@ pub(super) fn effects<'a>(
     effects: &Effects,
     due: &mut impl Iterator<Item = Due>,
     placed: &mut Vec<(i64, Due)>,
-    settling: &mut impl Iterator<Item = &'a Option<Settling>>,
+    acks: &mut impl Iterator<Item = &'a Option<PendingAck>>,
 ) -> rusqlite::Result<()> {
     effects.put.iter().try_for_each(|item| put(connection, item))?;
     effects.publish.iter().try_for_each(|event| publish(connection, event))?;
@@ -75,8 +75,8 @@ pub(super) fn effects<'a>(
         let sql = "DELETE FROM items WHERE pk = ?1 AND sk = ?2";
         connection.prepare_cached(sql)?.execute((&key.partition, &key.sort))?;
     }
-    for settling in settling.take(effects.settle.len()).flatten() {
-        settle(connection, settling)?;
+    for ack in acks.take(effects.settle.len()).flatten() {
+        write_ack(connection, ack)?;
     }
     Ok(())
 }
@@ -97,11 +97,11 @@ fn put(connection: &Connection, item: &Item) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn settle(connection: &Connection, settling: &Settling) -> rusqlite::Result<()> {
-    match settling.again {
-        None => connection.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([settling.id])?,
+fn write_ack(connection: &Connection, ack: &PendingAck) -> rusqlite::Result<()> {
+    match ack.defer_to {
+        None => connection.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([ack.id])?,
         Some(due) => connection.prepare_cached("UPDATE messages SET visible_at = ?2, waiting = ?3 WHERE id = ?1")?.execute((
-            settling.id,
+            ack.id,
             due.visible_at,
             due.waiting,
         ))?,

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, oneshot};
 use tracking_engine::backend::{Effects, StoreError, Swap, Swapped};
 
 use crate::{
-    lanes::{Due, Lanes, Settling},
+    lanes::{Due, Lanes, PendingAck},
     read::unavailable,
 };
 pub(crate) use apply::PURGE;
@@ -127,11 +127,11 @@ impl Writer {
 
     /// Does a group of jobs and answers each.
     fn work(&mut self, group: &mut Vec<Job>) {
-        let (clock, settling) = self.begin(group);
-        let written = self.write(group, &clock, &settling);
+        let (due, acks) = self.begin(group);
+        let written = self.write(group, &due, &acks);
         match written {
             Ok((done, placed)) => {
-                let signal = self.note(group, placed, &settling);
+                let signal = self.note(group, placed, &acks);
                 if signal {
                     self.changed.notify_one();
                 }
@@ -142,7 +142,7 @@ impl Writer {
             Err(error) => {
                 tracing::error!(%error, jobs = group.len(), "a group of jobs could not be written");
                 let mut lanes = lock(&self.lanes);
-                settling.into_iter().flatten().for_each(|settling| lanes.unsettled(settling));
+                acks.into_iter().flatten().for_each(|ack| lanes.ack_failed(ack));
                 drop(lanes);
                 let fault = unavailable(&error);
                 group.drain(..).for_each(|job| answer(job, Err(fault.clone())));
@@ -151,18 +151,18 @@ impl Writer {
     }
 
     /// Returns the due time of each message, and the valid acks, each in the order of the jobs.
-    fn begin(&self, group: &[Job]) -> (Vec<Due>, Vec<Option<Settling>>) {
+    fn begin(&self, group: &[Job]) -> (Vec<Due>, Vec<Option<PendingAck>>) {
         let mut lanes = lock(&self.lanes);
         let due = effects(group).flat_map(|effects| &effects.send).map(|message| lanes.due(message.not_before)).collect();
-        let settling = effects(group).flat_map(|effects| &effects.settle).map(|settle| lanes.settle(settle)).collect();
-        (due, settling)
+        let acks = effects(group).flat_map(|effects| &effects.settle).map(|ack| lanes.accept_ack(ack)).collect();
+        (due, acks)
     }
 
     /// Writes the group in one transaction. Returns the result of each job, and the ids of the messages.
-    fn write(&mut self, group: &[Job], due: &[Due], settling: &[Option<Settling>]) -> rusqlite::Result<Written> {
+    fn write(&mut self, group: &[Job], due: &[Due], acks: &[Option<PendingAck>]) -> rusqlite::Result<Written> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut due = due.iter().copied();
-        let mut settling = settling.iter();
+        let mut acks = acks.iter();
         let mut placed = Vec::with_capacity(due.len());
         let mut done = Vec::with_capacity(group.len());
         for job in group {
@@ -172,7 +172,7 @@ impl Writer {
                 }
                 Job::Commit { effects, .. } => {
                     for effects in effects {
-                        apply::effects(&transaction, effects, &mut due, &mut placed, &mut settling)?;
+                        apply::effects(&transaction, effects, &mut due, &mut placed, &mut acks)?;
                     }
                     Done::Committed
                 }
@@ -188,8 +188,8 @@ impl Writer {
     }
 
     /// Notes in the lanes what is on disk now. Returns true if receivers of messages must be woken.
-    fn note(&self, group: &mut [Job], placed: Vec<(i64, Due)>, settling: &[Option<Settling>]) -> bool {
-        if placed.is_empty() && settling.is_empty() {
+    fn note(&self, group: &mut [Job], placed: Vec<(i64, Due)>, acks: &[Option<PendingAck>]) -> bool {
+        if placed.is_empty() && acks.is_empty() {
             return false;
         }
         let mut lanes = lock(&self.lanes);
@@ -200,7 +200,7 @@ impl Writer {
         for ((id, due), message) in placed.into_iter().zip(sent.flat_map(|effects| effects.send.drain(..))) {
             lanes.sent(id, due, message);
         }
-        settling.iter().flatten().for_each(|settling| lanes.settled(*settling));
+        acks.iter().flatten().for_each(|ack| lanes.ack_written(*ack));
         true
     }
 }

@@ -1,6 +1,6 @@
 //! The queue: the time and order of hand-outs, and the effect of acks and restarts.
 
-use crate::support::{self, all, at, bodies, commit, fresh, later, open, send, settle, store};
+use crate::support::{self, ack, all, at, bodies, commit, fresh, later, open, send, store};
 use tracking_embedded::{LaneDepth, Limits};
 use tracking_engine::backend::{Backend, Effects, Item, Key, Lane, Receipt, Settle};
 
@@ -13,7 +13,7 @@ async fn a_message_is_handed_out_once_and_gone_when_done() {
     assert_eq!(messages[0].receipt, Receipt { lane: Lane::Delivery, handle: "1-1-1".to_owned() });
     assert_eq!(messages[0].token, "1-1-1", "run, message, hand-out");
     assert_eq!(bodies(&all(&store, at(9_999))), [""; 0]);
-    settle(&store, vec![Settle::Done(messages[0].receipt.clone())]).await;
+    ack(&store, vec![Settle::Done(messages[0].receipt.clone())]).await;
     drop(store);
     assert_eq!(bodies(&all(&open(folder.path()), at(9_999))), [""; 0]);
 }
@@ -58,14 +58,14 @@ async fn p5_groups_take_turns() {
 }
 
 #[tokio::test]
-async fn p5_a_group_has_only_so_many_out_and_goes_on_when_one_is_settled() {
+async fn p5_a_group_has_only_so_many_out_and_goes_on_after_an_ack() {
     let (store, _folder) = store();
     let limits = Limits { per_group: 2, per_owner: 100, total: 100, ..Limits::default() };
     send(&store, vec![fresh("a", "a1"), fresh("a", "a2"), fresh("a", "a3"), fresh("b", "b1")]).await;
     let first = store.receive(at(0), &limits, 16).messages;
     assert_eq!(bodies(&first), ["a1", "b1", "a2"]);
     assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), [""; 0]);
-    settle(&store, vec![Settle::Done(first[0].receipt.clone())]).await;
+    ack(&store, vec![Settle::Done(first[0].receipt.clone())]).await;
     assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), ["a3"]);
 }
 
@@ -82,7 +82,7 @@ async fn f5_an_owner_has_only_so_many_out_whatever_the_group_and_others_pass_it(
     // A message that comes back makes room for the waiting group, in turn; no turn is wasted meanwhile.
     for expected in ["b2", "a3", "b3", "a4", "b4", "a5", "b5"] {
         assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), [""; 0]);
-        settle(&store, vec![Settle::Done(out.remove(0).receipt)]).await;
+        ack(&store, vec![Settle::Done(out.remove(0).receipt)]).await;
         let next = store.receive(at(0), &limits, 16).messages;
         assert_eq!(bodies(&next), [expected]);
         out.extend(next);
@@ -109,7 +109,7 @@ async fn f5_groups_of_an_owner_at_its_bound_all_come_in_turn_on_every_lane() {
         out.extend(next);
         assert!(!out.is_empty() && out.len() <= 4, "{} are out after {}", out.len(), seen.len());
         let first = out.remove(0);
-        settle(&store, vec![Settle::Done(first.receipt)]).await;
+        ack(&store, vec![Settle::Done(first.receipt)]).await;
     }
     let first_hundred: std::collections::BTreeSet<&str> =
         seen[..100].iter().map(|body| body[1..].split('-').next().unwrap()).collect();
@@ -136,7 +136,7 @@ async fn again_puts_a_message_off_and_gives_it_another_token() {
     let (store, _folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let first = all(&store, at(0)).remove(0);
-    settle(&store, vec![Settle::Again(first.receipt.clone(), at(60))]).await;
+    ack(&store, vec![Settle::Again(first.receipt.clone(), at(60))]).await;
     let picked = store.receive(at(59), &support::WIDE, 16);
     assert_eq!((picked.messages.len(), picked.next_due), (0, Some(at(60))));
     let second = all(&store, at(60)).remove(0);
@@ -148,7 +148,7 @@ async fn again_outlives_a_restart() {
     let (store, folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let first = all(&store, at(0)).remove(0);
-    settle(&store, vec![Settle::Again(first.receipt, at(60))]).await;
+    ack(&store, vec![Settle::Again(first.receipt, at(60))]).await;
     drop(store);
     let store = open(folder.path());
     assert_eq!(store.receive(at(1), &support::WIDE, 16).next_due, Some(at(60)));
@@ -160,7 +160,7 @@ async fn again_in_the_past_is_at_once() {
     let (store, _folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let first = all(&store, at(10)).remove(0);
-    settle(&store, vec![Settle::Again(first.receipt, at(5))]).await;
+    ack(&store, vec![Settle::Again(first.receipt, at(5))]).await;
     assert_eq!(bodies(&all(&store, at(10))), ["a"]);
 }
 
@@ -191,13 +191,13 @@ async fn very_many_that_are_handed_back_are_put_off_on_disk() {
     for message in all(&store, at(0)) {
         store.hand_back(&message.receipt, at(60));
     }
-    settle(&store, vec![]).await;
+    ack(&store, vec![]).await;
     assert_eq!(bodies(&all(&store, at(59))), [""; 0]);
     assert_eq!(all(&store, at(60)).len(), 20_005);
 }
 
 #[tokio::test]
-async fn a_stale_receipt_settles_nothing_and_the_rest_of_its_step_stands() {
+async fn a_stale_receipt_acks_nothing_and_the_rest_of_its_step_is_written() {
     let (store, _folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let stale = all(&store, at(0)).remove(0).receipt;
@@ -214,16 +214,16 @@ async fn a_stale_receipt_settles_nothing_and_the_rest_of_its_step_stands() {
 }
 
 #[tokio::test]
-async fn a_receipt_settles_once() {
+async fn a_receipt_acks_once() {
     let (store, _folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let receipt = all(&store, at(0)).remove(0).receipt;
-    settle(&store, vec![Settle::Done(receipt.clone()), Settle::Again(receipt, at(0))]).await;
+    ack(&store, vec![Settle::Done(receipt.clone()), Settle::Again(receipt, at(0))]).await;
     assert_eq!(store.depth().unwrap().delivery, LaneDepth::default());
 }
 
 #[tokio::test]
-async fn a_receipt_of_an_earlier_run_settles_nothing() {
+async fn a_receipt_of_an_earlier_run_acks_nothing() {
     let (store, folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let old = all(&store, at(0)).remove(0);
@@ -231,16 +231,16 @@ async fn a_receipt_of_an_earlier_run_settles_nothing() {
     let store = open(folder.path());
     let again = all(&store, at(0)).remove(0);
     assert_eq!((again.body.as_str(), again.token.as_str()), ("a", "2-1-1"));
-    settle(&store, vec![Settle::Done(old.receipt)]).await;
+    ack(&store, vec![Settle::Done(old.receipt)]).await;
     assert_eq!(store.depth().unwrap().delivery, LaneDepth { ready: 0, waiting: 0, in_flight: 1 });
 }
 
 #[tokio::test]
-async fn a_restart_makes_everything_visible_that_was_not_settled() {
+async fn a_restart_makes_every_message_visible_that_was_not_acked() {
     let (store, folder) = store();
     send(&store, vec![fresh("g", "a"), fresh("g", "b"), fresh("h", "c")]).await;
     let messages = all(&store, at(0));
-    settle(&store, vec![Settle::Done(messages[1].receipt.clone())]).await;
+    ack(&store, vec![Settle::Done(messages[1].receipt.clone())]).await;
     drop(store);
     let store = open(folder.path());
     assert_eq!(store.run(), 2);

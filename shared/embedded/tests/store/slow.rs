@@ -3,7 +3,7 @@
 use tracking_embedded::{Limits, Store};
 use tracking_engine::backend::{Received, Settle};
 
-use super::support::{at, fresh, send, settle, store};
+use super::support::{ack, at, fresh, send, store};
 
 const LIMITS: Limits = Limits { per_group: 8, per_owner: 8, total: 8, unproven: 2, slow_per_group: 3, slow_total: 4 };
 
@@ -16,11 +16,11 @@ fn groups(picked: &[Received]) -> Vec<&str> {
 }
 
 async fn done(store: &Store, messages: Vec<Received>) {
-    settle(store, messages.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
+    ack(store, messages.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
 }
 
 #[tokio::test]
-async fn p5_a_group_has_two_out_until_one_is_settled_in_time() {
+async fn p5_a_group_has_two_out_until_one_is_acked_in_time() {
     let (store, _folder) = store();
     send(&store, (0..20).map(|n| fresh("o/a", &format!("a{n}"))).collect()).await;
     let first = pick(&store, 0);

@@ -50,8 +50,8 @@ pub(crate) async fn send(store: &Store, messages: Vec<Message>) {
 }
 
 /// Commits acks in one step.
-pub(crate) async fn settle(store: &Store, settle: Vec<Settle>) {
-    commit(store, Effects { settle, ..Effects::default() }).await;
+pub(crate) async fn ack(store: &Store, acks: Vec<Settle>) {
+    commit(store, Effects { settle: acks, ..Effects::default() }).await;
 }
 
 /// Commits effects that must succeed.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{self, at, fresh, later, send, settle, store};
+use crate::support::{self, ack, at, fresh, later, send, store};
 use jiff::Timestamp;
 use tokio::{runtime::Handle, sync::oneshot};
 use tracking_embedded::{
@@ -59,7 +59,7 @@ async fn every_message_reaches_a_handler_and_a_batch_is_of_one_lane() {
             assert!(messages.iter().all(|message| message.receipt.lane == lane));
             assert!(messages.iter().all(|message| message.body == if lane == Lane::Retry { "r" } else { "f" }));
             let more = count.fetch_add(messages.len(), Ordering::SeqCst) + messages.len();
-            settle(&store, messages.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
+            ack(&store, messages.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
             if more == 100 {
                 done.lock().unwrap().take().unwrap().send(()).unwrap();
             }
@@ -88,7 +88,7 @@ async fn what_a_handler_leaves_or_panics_on_comes_again() {
                 1 => panic!("a bug"),
                 2 => {}
                 _ => {
-                    settle(&store, vec![Settle::Done(messages[0].receipt.clone())]).await;
+                    ack(&store, vec![Settle::Done(messages[0].receipt.clone())]).await;
                     done.lock().unwrap().take().unwrap().send(()).unwrap();
                 }
             }
@@ -155,7 +155,7 @@ async fn f3_messages_of_a_costly_owner_are_worked_by_other_threads() {
                 rounds.push((body.clone(), is_apart));
                 rounds.len()
             };
-            settle(&store, messages.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
+            ack(&store, messages.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
             if body == "dear" {
                 busy_for(Duration::from_millis(50));
             }

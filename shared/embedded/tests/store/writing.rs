@@ -1,6 +1,6 @@
 //! Writing: a step is done wholly or not at all, and a group of jobs is answered together.
 
-use crate::support::{self, all, at, bodies, fresh, send, settle, store};
+use crate::support::{self, ack, all, at, bodies, fresh, send, store};
 use rusqlite::Connection;
 use tracking_core::json;
 use tracking_embedded::{LaneDepth, Store};
@@ -17,7 +17,7 @@ fn refuse_poison(folder: &tempfile::TempDir) {
     file.execute_batch(sql).unwrap();
 }
 
-async fn stands(store: &Store, sort: &str) -> bool {
+async fn exists(store: &Store, sort: &str) -> bool {
     store.get(&[Key::new("P", sort)]).await.unwrap()[0].is_some()
 }
 
@@ -38,15 +38,15 @@ async fn a_step_that_fails_leaves_nothing_behind() {
     };
     let fault = store.commit(vec![step]).await.remove(0).unwrap_err();
     assert_eq!(fault.to_string(), "the store is unavailable: disk full");
-    assert!(!stands(&store, "good").await);
+    assert!(!exists(&store, "good").await);
     assert_eq!(store.published(None, 9), Ok(vec![]));
     assert_eq!(bodies(&all(&store, at(99))), [""; 0], "what led to it is still out, what follows was not sent");
-    settle(&store, vec![Settle::Done(led.receipt)]).await;
+    ack(&store, vec![Settle::Done(led.receipt)]).await;
     assert_eq!(store.depth().unwrap().delivery, LaneDepth::default(), "its receipt held");
 }
 
 #[tokio::test]
-async fn a_settled_message_goes_with_the_step_that_it_led_to() {
+async fn a_message_is_acked_with_the_step_that_it_led_to() {
     let (store, folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let led = all(&store, at(0)).remove(0);
@@ -59,7 +59,7 @@ async fn a_settled_message_goes_with_the_step_that_it_led_to() {
     support::commit(&store, step).await;
     drop(store);
     let store = support::open(folder.path());
-    assert!(stands(&store, "1").await);
+    assert!(exists(&store, "1").await);
     assert_eq!(bodies(&all(&store, at(0))), ["b"]);
 }
 
@@ -87,6 +87,6 @@ async fn what_was_asked_before_the_last_handle_went_is_written() {
     drop(store);
     let store = support::open(folder.path());
     for n in 0..100 {
-        assert!(stands(&store, &n.to_string()).await, "{n}");
+        assert!(exists(&store, &n.to_string()).await, "{n}");
     }
 }

@@ -20,7 +20,7 @@ use tracking_core::{
     standstill::Cause,
 };
 
-pub(super) use self::behind::{done_or_once_more, finishes};
+pub(super) use self::behind::{delete_or_defer, finishes};
 use self::in_flow::{spent_in_flow, walk_on};
 use super::{
     Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF,
@@ -38,7 +38,7 @@ use crate::{
     spans,
 };
 
-/// The number of times that a rule is read that is being changed at the same time.
+/// The reads of a rule that others change at the same time.
 const READS: usize = 10;
 /// The longest time that a delivery waits for the one of its change that goes first.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
@@ -125,8 +125,8 @@ struct Claim {
 enum Step {
     /// Somebody else was faster: the decision is taken again.
     Again,
-    /// The message is dealt with.
-    Settled,
+    /// The message is acked.
+    Acked,
     /// It is sent.
     Send(Box<Won>),
 }
@@ -169,7 +169,7 @@ impl<B: Backend> Deliveries<B> {
             // Handed back, uncharged: another process has the time. The retry lane counts no receives.
             tracing::debug!(cause = "no_time", until = %self.store.now(), "a delivery waits");
             let host = rule.definition.first_host();
-            self.store.commit_one(self.come_again(received, &job, host, self.store.now(), row.as_ref())).await?;
+            self.store.commit_one(self.defer(received, &job, host, self.store.now(), row.as_ref())).await?;
             return Ok(Claiming::Settled);
         }
         let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some() || finishes(&rule.definition);
@@ -190,7 +190,7 @@ impl<B: Backend> Deliveries<B> {
             }
             match self.step(&mut asking, view).await? {
                 Step::Again => {}
-                Step::Settled => return Ok(Claiming::Settled),
+                Step::Acked => return Ok(Claiming::Settled),
                 Step::Send(won) => return self.claimed(asking, *won),
             }
         }
@@ -205,7 +205,7 @@ impl<B: Backend> Deliveries<B> {
         let (row, row_rev) = (view.records.get(&job.id).cloned(), view.row_rev);
         if row.as_ref().is_some_and(|row| is_another(row, job)) {
             another::reject(&self.store, received, job).await?;
-            return Ok(Step::Settled);
+            return Ok(Step::Acked);
         }
         let ending = |attempts| {
             let row = row.clone().zip(row_rev);
@@ -241,7 +241,7 @@ impl<B: Backend> Deliveries<B> {
                     None if !is_sent => self.show_waiting(job, max_attempts, until, Cause::Behind).await?,
                     row => row,
                 };
-                self.store.commit_one(self.come_again(received, job, asking.call().request.host(), until, row.as_ref())).await?;
+                self.store.commit_one(self.defer(received, job, asking.call().request.host(), until, row.as_ref())).await?;
             }
             Decision::Spent { attempts, base, cut_off } => {
                 let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
@@ -255,12 +255,12 @@ impl<B: Backend> Deliveries<B> {
             Decision::Superseded => return self.end_step(received, ending(0), State::Superseded, OVERTAKEN).await,
             Decision::Stopped { attempts } => return self.end_step(received, ending(attempts), State::Cancelled, STOPPED).await,
         }
-        Ok(Step::Settled)
+        Ok(Step::Acked)
     }
 
     /// Ends the delivery of a step.
     async fn end_step(&self, received: &Received, ending: Ending<'_>, state: State, why: &str) -> Result<Step, StoreError> {
-        Ok(if self.end(received, ending, state, why).await? { Step::Settled } else { Step::Again })
+        Ok(if self.end(received, ending, state, why).await? { Step::Acked } else { Step::Again })
     }
 
     /// The question to the subject queue.
@@ -368,7 +368,7 @@ impl<B: Backend> Deliveries<B> {
         self.store.swap_one(Swap { key, expect: rev, new: Some(item) }).await
     }
 
-    /// A row whose outbox has been published: an attempt of it writes the next one.
+    /// Publishes a row's outbox and returns the row without it: the next attempt writes a new one.
     async fn without_outbox(&self, row: Option<DeliveryRow>) -> Result<Option<DeliveryRow>, StoreError> {
         match row {
             Some(row) if row.has_unpublished() => {

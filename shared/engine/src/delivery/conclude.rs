@@ -15,7 +15,7 @@ use tracking_core::{
 use super::{
     Claimed, Continued, SWITCHED_OFF, Sent,
     render::{Heard as Shown, Judged, is_heavy, masked, shown_request},
-    walk::{Followed, after_response, settle_kept},
+    walk::{Followed, after_response, change_kept_variables},
 };
 use crate::{
     backend::{Backend, Effects, Item, StoreError, Swap, Swapped},
@@ -77,8 +77,8 @@ impl Understood {
 /// The row of a delivery after an attempt, before it is known whether its rule still sends.
 struct Draft {
     row: DeliveryRow,
-    /// The response data that is published to the platform.
-    told: Option<Told>,
+    /// The response data to publish to the platform.
+    to_publish: Option<Told>,
     followed: Followed,
 }
 
@@ -92,11 +92,11 @@ impl Draft {
         row.base = claimed.base;
         row.max_attempts = claimed.max_attempts();
         row.pending |= judged.verdict == Verdict::Pending;
-        row.note_hidden(&judged.told.variables, &judged.hidden);
-        let told = news(&mut row, &judged.told, scrubber);
+        row.note_hidden(&judged.extracted.variables, &judged.hidden);
+        let to_publish = data_to_publish(&mut row, &judged.extracted, scrubber);
         let retry_after = retry_after.as_deref().and_then(|value| parse_retry_after(value, now));
         let followed = follow(claimed, &mut row, judged, retry_after, now);
-        Self { row, told, followed }
+        Self { row, to_publish, followed }
     }
 }
 
@@ -123,7 +123,7 @@ impl<B: Backend> Deliveries<B> {
         if holds == Ok(false) {
             return Box::pin(self.leave_trace(claimed, &row, earlier, now)).await.map(|()| None);
         }
-        tell_log(&row, verdict);
+        log_conclusion(&row, verdict);
         let (state, at, rule, owner) = (row.state, claimed.at, claimed.rule.id.clone(), claimed.job.owner.clone());
         let recorded = Box::pin(self.record_attempt(claimed, row, earlier, holds.is_ok())).await;
         if recorded.is_ok() {
@@ -139,7 +139,8 @@ impl<B: Backend> Deliveries<B> {
         recorded
     }
 
-    /// Another hand-out has claimed a later attempt since: this one only leaves its trace, and publishes its response data.
+    /// Writes the attempt's own row and publishes its response data, and nothing else: another hand-out has claimed a later
+    /// attempt since.
     async fn leave_trace(
         &self,
         claimed: Claimed,
@@ -150,7 +151,7 @@ impl<B: Backend> Deliveries<B> {
         let mut effects = claimed.received.done();
         let attempt = earlier.as_ref().or(row.last.as_ref());
         effects.put.extend(attempt.map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
-        effects.publish = row.unpublished_told();
+        effects.publish = row.unpublished_without_end();
         drop(claimed.under_way);
         self.recorder.record(effects, None).await
     }
@@ -163,10 +164,10 @@ impl<B: Backend> Deliveries<B> {
         draft: Box<Draft>,
         now: Timestamp,
     ) -> (DeliveryRow, Option<Attempt>) {
-        let Draft { mut row, told, followed } = *draft;
+        let Draft { mut row, to_publish, followed } = *draft;
         let Followed { mut next, reason, keep, is_at_once } = followed;
         let judged = &understood.judged;
-        Box::pin(settle_kept(self, claimed, keep, &judged.forget)).await;
+        Box::pin(change_kept_variables(self, claimed, keep, &judged.forget)).await;
         // If the store does not answer, the next claim asks again.
         if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
             next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
@@ -191,7 +192,7 @@ impl<B: Backend> Deliveries<B> {
                 earlier = Some(attempt);
             }
         }
-        row.note_told(&claimed.received, told, now);
+        row.fill_outbox(&claimed.received, to_publish, now);
         (row, earlier)
     }
 
@@ -206,7 +207,7 @@ impl<B: Backend> Deliveries<B> {
         self.heavy.run(owner, understand).await
     }
 
-    /// Shows an attempt that takes its time.
+    /// Shows a delivery whose attempt takes long as `sending`.
     pub(crate) async fn show_as_sending(&self, claimed: &Claimed) -> Result<(), StoreError> {
         let mut row = claimed.row_or_new(State::Sending);
         row.state = State::Sending;
@@ -262,7 +263,7 @@ fn follow(claimed: &Claimed, row: &mut DeliveryRow, judged: &Judged, retry_after
         return after_response(claimed, flow, row, (judged, retry_after), now);
     }
     let mut variables = claimed.own.clone();
-    variables.extend(judged.told.variables.clone());
+    variables.extend(judged.extracted.variables.clone());
     claimed.seal.write(&claimed.rule.definition, row, variables);
     // Its place in the present budget (L1).
     let (attempt, policy) = (claimed.attempt - claimed.base, &claimed.call().retry);
@@ -278,19 +279,19 @@ fn heard(claimed: &Claimed, sign: Sign) -> Heard {
 }
 
 /// The response data to publish to the platform (A3), if it differs from the data that this delivery published last.
-pub(super) fn news(row: &mut DeliveryRow, told: &Told, scrubber: &Scrubber) -> Option<Told> {
-    let fingerprint = told.fingerprint();
-    if told.is_empty() || row.told.as_ref() == Some(&fingerprint) {
+pub(super) fn data_to_publish(row: &mut DeliveryRow, extracted: &Told, scrubber: &Scrubber) -> Option<Told> {
+    let fingerprint = extracted.fingerprint();
+    if extracted.is_empty() || row.published_fingerprint.as_ref() == Some(&fingerprint) {
         return None;
     }
-    row.told = Some(fingerprint);
+    row.published_fingerprint = Some(fingerprint);
     let known = row.job.event.known().conversion.external_id.as_ref();
-    let external_id = told.external_id.as_ref().or(known).map(|id| scrubber.scrub(id));
-    Some(Told { external_id, ..told.clone() })
+    let external_id = extracted.external_id.as_ref().or(known).map(|id| scrubber.scrub(id));
+    Some(Told { external_id, ..extracted.clone() })
 }
 
 /// Logs the result of an attempt in the process's log.
-fn tell_log(row: &DeliveryRow, verdict: Verdict) {
+fn log_conclusion(row: &DeliveryRow, verdict: Verdict) {
     if row.state == State::Delivered {
         tracing::debug!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts, "delivered");
     } else {

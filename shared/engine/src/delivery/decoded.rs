@@ -1,6 +1,6 @@
 //! The body of a response as text in UTF-8: inflated, and decoded by its charset, the escapes of a form included.
 //!
-//! **Whatever a body inflates to, no more than [`MAX_RESPONSE_BYTES`] of it are made**: a longer one is cut, as if it had come like that.
+//! **At most [`MAX_RESPONSE_BYTES`] of a body are inflated**: a longer body is cut, as if it had been received cut.
 
 use std::io::Read;
 
@@ -37,8 +37,8 @@ pub(super) fn decoded(answer: Answer) -> Answer {
     answer.with_body(recoded.into_bytes())
 }
 
-/// A form in UTF-8 whose escapes stand for bytes of this encoding, with escapes of UTF-8 in their place. Names and values without such an
-/// escape stay as they came.
+/// A form in UTF-8 whose escapes are bytes of this encoding, with escapes of UTF-8 in their place. Names and values without such
+/// an escape stay as they came.
 fn recoded(form: &str, encoding: &'static Encoding) -> String {
     let parts = form.split_inclusive(['&', '=']).map(|part| {
         let (text, end) = part.split_at(part.trim_end_matches(['&', '=']).len());
@@ -50,14 +50,14 @@ fn recoded(form: &str, encoding: &'static Encoding) -> String {
     parts.collect()
 }
 
-/// Returns true if an escape stands for a byte beyond ASCII.
+/// Returns true if an escape is a byte beyond ASCII.
 fn has_foreign_escape(text: &str) -> bool {
     text.as_bytes()
         .windows(3)
         .any(|three| three[0] == b'%' && b"89abcdefABCDEF".contains(&three[1]) && three[2].is_ascii_hexdigit())
 }
 
-/// A name or a value of a form, of whose bytes those beyond ASCII that are no escapes are UTF-8.
+/// A name or a value of a form, unescaped. Its bytes beyond ASCII that are not escaped are UTF-8.
 fn unescaped(text: &str, encoding: &'static Encoding) -> String {
     let spaced = text.replace('+', " ");
     let mut whole = String::new();

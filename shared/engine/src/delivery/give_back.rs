@@ -46,7 +46,7 @@ impl<B: Backend> Deliveries<B> {
         }
         crate::spans::waits(tracking_core::standstill::Cause::GivenBack, until);
         let host = claimed.call().request.host();
-        let effects = self.come_again(&claimed.received, &claimed.job, host, until, claimed.row.as_ref());
+        let effects = self.defer(&claimed.received, &claimed.job, host, until, claimed.row.as_ref());
         drop(claimed.under_way);
         self.recorder.record(effects, None).await
     }

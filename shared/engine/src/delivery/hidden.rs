@@ -17,7 +17,7 @@ use super::{
 use crate::secrets::{MASK, Scrubber, Texts, derived};
 
 impl Rendering<'_> {
-    /// The secret variables: those of the rule as it is, and those that were so when they were set.
+    /// The secret variables: those of the rule as it is, and those that were secret when they were set.
     fn secret_variables(&self) -> BTreeSet<&str> {
         let kept = self.secret_variables.iter().map(String::as_str);
         kept.chain(self.definition.plan.secret_variables().iter().map(String::as_str)).collect()
@@ -42,8 +42,7 @@ impl Rendering<'_> {
         matches!(self.shown_variables(), Cow::Owned(_))
     }
 
-    /// The text of an end, or of a note, as people see it: without the values of secrets, and of those among these variables that are
-    /// secret.
+    /// The text of an end, or of a note, as people see it: secrets and the secret ones of `variables` are masked.
     pub(crate) fn shown_text(&self, text: &str, variables: &BTreeMap<String, String>, is_of_two_parties: bool) -> String {
         let mut text = text.to_owned();
         self.mask_texts(std::iter::once(&mut text), variables, is_of_two_parties);
@@ -73,7 +72,7 @@ impl Rendering<'_> {
             let of_secrets = variables.iter().filter(|(name, _)| secret.contains(name.as_str()));
             of_secrets.map(|(name, value)| (name.clone(), value.clone())).collect()
         };
-        let (before, new) = (values(self.variables), values(&judged.told.variables));
+        let (before, new) = (values(self.variables), values(&judged.extracted.variables));
         if before.is_empty() && new.is_empty() {
             return (sent, judged);
         }
@@ -89,7 +88,7 @@ impl Rendering<'_> {
         judged.hidden = hidden(&judged, &secret, &scrubber);
         judged.why = scrubber.scrub(&judged.why);
         judged.notes.iter_mut().for_each(|note| *note = scrubber.scrub(note));
-        judged.told.external_id = judged.told.external_id.as_deref().map(|id| scrubber.scrub(id));
+        judged.extracted.external_id = judged.extracted.external_id.as_deref().map(|id| scrubber.scrub(id));
         (sent.map(|answer| scrubber.answer(answer)), judged)
     }
 }
@@ -98,5 +97,5 @@ impl Rendering<'_> {
 fn hidden(judged: &Judged, secret: &BTreeSet<&str>, scrubber: &Scrubber) -> BTreeSet<String> {
     let is_hidden = |(name, value): &(&String, &String)| secret.contains(name.as_str()) || scrubber.scrub(value) != **value;
     let references = judged.references.iter().map(|(name, value)| (name, value));
-    judged.told.variables.iter().chain(references).filter(is_hidden).map(|(name, _)| name.clone()).collect()
+    judged.extracted.variables.iter().chain(references).filter(is_hidden).map(|(name, _)| name.clone()).collect()
 }

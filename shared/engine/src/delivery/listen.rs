@@ -16,7 +16,7 @@ use tracking_core::{
 };
 
 use super::{
-    conclude::news,
+    conclude::data_to_publish,
     flow::{InFlow, keep},
     outbox::publish_all,
     render::{Heard, Judged, Rendering, masked, shown_request},
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, Effects, Item, Order, Partition, Range, Received, StoreError, Swap},
-    delivery::{claim::done_or_once_more, owed::wake},
+    delivery::{claim::delete_or_defer, owed::wake},
     keys,
     rows::{self, CallbackRow, DeliveryRow, IncomingRequest, LoggedRequest, ReadCallback, Task},
     rules::kept::KeptChange,
@@ -56,8 +56,8 @@ struct Read {
     judged: Judged,
     heard: Heard,
     shown: LoggedRequest,
-    /// The part of it that is published to the platform.
-    told: Option<Told>,
+    /// The part of it to publish to the platform.
+    to_publish: Option<Told>,
     row: DeliveryRow,
 }
 
@@ -100,7 +100,7 @@ async fn next_callback<B: Backend>(
         let row = if place.has_heard(&name) { None } else { store.readable::<CallbackRow>(&item) }?;
         Some(Callback { item, row, name })
     });
-    // One that people see as read, and whose write of the delivery was cut off, goes on being read.
+    // A callback that is shown as read, although the write of its delivery was cut off, is read first.
     Ok(unread.min_by_key(|callback| (callback.row.read.is_none(), callback.row.at)))
 }
 
@@ -134,16 +134,16 @@ impl<B: Backend> Walker<'_, B> {
         }
         if now >= until {
             // A callback that was taken in time is stored by then.
-            return self.come_again_at(until + GRACE).await;
+            return self.defer_until(until + GRACE).await;
         }
         if row.next_due != Some(until) && self.write_place(&flow, attempts, (until, why)).await?.is_none() {
-            return self.come_again_at(now + AGAIN).await;
+            return self.defer_until(now + AGAIN).await;
         }
-        self.come_again_at(until).await
+        self.defer_until(until).await
     }
 
-    /// Lets the delivery come again at a time: one message for each time, however many callbacks woke it.
-    async fn come_again_at(&self, at: Timestamp) -> Result<(), StoreError> {
+    /// Defers the delivery to a time: one message for each time, however many callbacks woke it.
+    async fn defer_until(&self, at: Timestamp) -> Result<(), StoreError> {
         let mut effects = self.received.done();
         let task = Task::Wake { delivery: self.job.id.clone() };
         wake(&mut effects, &task, self.job, self.rule.definition.first_host(), at, self.deliveries.store.now());
@@ -158,7 +158,7 @@ impl<B: Backend> Walker<'_, B> {
         let read = self.judged(flow.clone(), attempts, row.clone(), incoming).await;
         let plan = &self.rule.definition.plan;
         let moved = plan.after_callback(flow.progress.clone(), read.judged.answered(None, attempts), &name);
-        let keep = keep(&read.judged.told.keep, &read.judged.told.variables, &read.judged.hidden);
+        let keep = keep(&read.judged.extracted.keep, &read.judged.extracted.variables, &read.judged.hidden);
         let forget = read.judged.forget.iter().filter_map(|name| Some((name.to_string(), flow.kept.get(&**name)?.clone())));
         let change = KeptChange { keep, forget: forget.collect(), release: None };
         deliveries.rules.change_kept(self.rule, &change).await?;
@@ -169,7 +169,7 @@ impl<B: Backend> Walker<'_, B> {
         let shown = Item { expires: item.expires, ..rows::item(item.key, &shown) };
         // Before it counts as read: nobody looks at it again after that.
         deliveries.store.commit_one(Effects { put: vec![shown], ..Effects::default() }).await?;
-        self.follow(&after, read.row, (moved, read.told)).await
+        self.follow(&after, read.row, (moved, read.to_publish)).await
     }
 
     /// Judges a callback as a response is judged, off the threads that serve everybody if that may take time.
@@ -193,15 +193,20 @@ impl<B: Backend> Walker<'_, B> {
             let url = if shows_query { format!("?{}", query()) } else { String::new() };
             let body = heard.answer.clone().filter(|_| !incoming.body.is_empty()).map(String::into_bytes);
             let shown = shown_request(Rendered { url, headers: heard.answer_headers.clone(), body, ..came }, SHOWN_BODY);
-            row.note_hidden(&judged.told.variables, &judged.hidden);
-            let told = news(&mut row, &judged.told, &scrubber);
-            Read { judged, heard, shown, told, row }
+            row.note_hidden(&judged.extracted.variables, &judged.hidden);
+            let to_publish = data_to_publish(&mut row, &judged.extracted, &scrubber);
+            Read { judged, heard, shown, to_publish, row }
         };
         self.deliveries.heavy.run(owner, judge).await
     }
 
-    /// Writes the next place into the row, then publishes to the platform, and lets the message come again or end.
-    async fn follow(&self, flow: &InFlow, mut row: DeliveryRow, (moved, told): (Moved, Option<Told>)) -> Result<(), StoreError> {
+    /// Writes the next place into the row, then publishes to the platform, and defers or deletes the message.
+    async fn follow(
+        &self,
+        flow: &InFlow,
+        mut row: DeliveryRow,
+        (moved, to_publish): (Moved, Option<Told>),
+    ) -> Result<(), StoreError> {
         let Self { deliveries, received, job, rule, seal, .. } = *self;
         let (store, now) = (&deliveries.store, deliveries.store.now());
         let rev = self.known.map(|(_, rev)| *rev);
@@ -223,10 +228,10 @@ impl<B: Backend> Walker<'_, B> {
         };
         flow.note(&rule.definition, seal, &mut row);
         row.read_by = Some(received.id.clone());
-        row.note_told(received, told, now);
+        row.fill_outbox(received, to_publish, now);
         let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(store.delivery_item(&row)) };
         if !store.swap_one(swap).await.is_done()? {
-            return self.come_again_at(now + AGAIN).await;
+            return self.defer_until(now + AGAIN).await;
         }
         let place =
             before.filter(|_| goes_on).and_then(|before| Some(keys::awaiting_delivery(&rule.id, before.expects()?, &job.id)));
@@ -237,9 +242,9 @@ impl<B: Backend> Walker<'_, B> {
         if row.state.is_ended() {
             tracing::info!(tracking_api_id = %rule.id, delivery_id = %job.id, outcome = row.state.as_str(), "ended");
             store.tally.ended(row.state);
-            return store.commit_one(done_or_once_more(deliveries, received, (job, Some(&rule.definition)))).await;
+            return store.commit_one(delete_or_defer(deliveries, received, (job, Some(&rule.definition)))).await;
         }
-        self.come_again_at(now).await
+        self.defer_until(now).await
     }
 }
 
@@ -261,7 +266,7 @@ fn open(seal: &Seal, row: &DeliveryRow, name: &str, sealed: &str) -> Result<Inco
 }
 
 /// Adds the message that lets a delivery read the requests that came for it.
-pub(crate) fn tell(effects: &mut Effects, delivery: &DeliveryId, owner: &Owner, now: Timestamp) {
+pub(crate) fn notify_delivery(effects: &mut Effects, delivery: &DeliveryId, owner: &Owner, now: Timestamp) {
     let task = Task::Heard { delivery: delivery.clone() };
     effects.send.push(super::message(&task, super::group_of(owner, "heard"), now));
 }

@@ -18,11 +18,11 @@
 //!    was faster, the write is a conflict: the decision is taken again.
 //! 2. [`send`]: the request is rendered and sent. A claim that a fault of this machine kept from leaving is given back ([`give_back`]).
 //! 3. [`conclude`]: the response is decoded and masked, the answer rules give a verdict, the retry policy says what follows.
-//! 4. [`recording`]: row, attempt and pages of the log are written first, with others' ([`Recorder`]); then the row's [`outbox`] is
-//!    published on the bus; then the message is acknowledged. A record that the table does not take waits in the queue.
+//! 4. [`recording`]: row, attempt and pages of the log are written first, with others' ([`Recorder`]); then the row's [`outbox`]
+//!    is published on the bus; then the message is acked. A record that the table does not take waits in the queue.
 //!
 //! Between match and send a postback is in exactly one place that survives a crash: a message of the delivery lane, a message of the retry
-//! lane, or a due row ([`due`](crate::due)) that a sweep turns into a message. [`Deliveries::come_again`] chooses.
+//! lane, or a due row ([`due`](crate::due)) that a sweep turns into a message. [`Deliveries::defer`] chooses.
 //!
 //! # States
 //!
@@ -60,7 +60,7 @@ mod standby;
 mod waiting;
 mod walk;
 
-use claim::done_or_once_more;
+use claim::delete_or_defer;
 use owed::wake;
 pub(crate) use owed::{group, group_of, hand_over, message, owed, owed_now};
 pub(crate) use {claim::PATIENCE, standby::LONGEST_WAIT};
@@ -145,7 +145,7 @@ pub struct Claimed {
 pub enum Claiming {
     /// Send this.
     Send(Box<Claimed>),
-    /// Nothing to send now; the message is dealt with.
+    /// Nothing to send now; the message is acked.
     Settled,
 }
 
@@ -180,7 +180,7 @@ impl Claimed {
         &self.job.owner
     }
 
-    /// The owner whose turn rendering it and judging its response wait for, if they may take milliseconds.
+    /// The owner in whose turn it is rendered and its response judged, if either may take milliseconds.
     pub(crate) fn heavy_owner(&self) -> Option<Owner> {
         self.rule.definition.is_heavy.then(|| self.owner().clone())
     }
@@ -203,7 +203,7 @@ impl Claimed {
         self.rendering().request()
     }
 
-    /// Everything that it is rendered from.
+    /// The values that the request is rendered from.
     fn rendering(&self) -> Rendering<'_> {
         static NONE: BTreeSet<String> = BTreeSet::new();
         let of_row = || self.row.as_ref().map_or(&NONE, |row| &row.secret_variables);
@@ -301,7 +301,7 @@ impl<B: Backend> Deliveries<B> {
         row.attempts = row.attempts.max(ending.attempts);
         row.emitted = ending.emitted;
         row.end(state, reason, now);
-        row.note_told(received, None, now);
+        row.fill_outbox(received, None, now);
         let swap = Swap { key: keys::delivery(&row.job.id), expect: rev, new: Some(self.store.delivery_item(&row)) };
         if !self.store.swap_one(swap).await.is_done()? {
             return Ok(false);
@@ -309,17 +309,17 @@ impl<B: Backend> Deliveries<B> {
         publish_emitted(&self.store, &row).await?;
         row.emitted.clear();
         // If this is cut off, the message comes again, and publishes the events in the row.
-        let done = done_or_once_more(self, received, (&row.job, ending.definition));
-        self.store.commit_one(Effects { publish: row.unpublished(), ..done }).await?;
+        let ack = delete_or_defer(self, received, (&row.job, ending.definition));
+        self.store.commit_one(Effects { publish: row.unpublished(), ..ack }).await?;
         tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
         self.store.tally.ended(state);
         Ok(true)
     }
 
-    /// Makes a message come again at a time: on the retry lane by its visibility, from the delivery lane by moving there, and for long by
-    /// a due row. The message names the delivery alone where its row holds the very same job; the row of a held delivery holds an older
-    /// one.
-    fn come_again(&self, received: &Received, job: &Job, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
+    /// Defers a message to a time: on the retry lane by its visibility, from the delivery lane by moving it there, and for long
+    /// by a due row. The message names the delivery alone where its row holds the very same job; the row of a held delivery holds
+    /// an older one.
+    fn defer(&self, received: &Received, job: &Job, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
         let now = self.store.now();
         if received.receipt.lane == Lane::Retry && at <= now + self.store.backend().longest_wait() {
             return Effects { settle: vec![Settle::Again(received.receipt.clone(), at)], ..Effects::default() };

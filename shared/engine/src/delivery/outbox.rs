@@ -1,8 +1,9 @@
 //! The events that a delivery publishes to the platform: the delivery's row holds them before the bus is asked to take them, and they are
 //! always made of the row.
 //!
-//! A bus that refuses events, or a crash between the row and the bus, therefore repeats no request. The events of an outbox are published
-//! again, with the same `event_id`, when the message comes again that wrote them, and before the next attempt is claimed.
+//! A bus that refuses events, or a crash between the row and the bus, therefore repeats no request. The events of an outbox are
+//! published again, with the same `event_id`, when the message that wrote them comes again, and before the next attempt is
+//! claimed.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,7 @@ use crate::{
 
 impl<B: Backend> Deliveries<B> {
     /// Adds a row to a step's effects, and the events of its outbox.
-    pub(super) fn put_told(&self, effects: &mut Effects, row: &DeliveryRow) {
+    pub(super) fn put_with_outbox(&self, effects: &mut Effects, row: &DeliveryRow) {
         effects.publish.extend(row.unpublished());
         if !row.has_unpublished() {
             effects.put.push(self.store.delivery_item(row));
@@ -113,15 +114,15 @@ async fn take_out<B: Backend>(
 }
 
 impl DeliveryRow {
-    /// Writes the data of its last response (`told`) into its outbox, and its end if it has ended just now; `message` is the one that is
-    /// worked.
-    pub(super) fn note_told(&mut self, message: &Received, told: Option<Told>, now: Timestamp) {
+    /// Writes the data of the last response into the outbox, and the delivery's end if it has just ended. `message` is the one
+    /// that is worked.
+    pub(super) fn fill_outbox(&mut self, message: &Received, extracted: Option<Told>, now: Timestamp) {
         let ended = self.state.is_announced().then(|| (self.state, self.reason.clone()));
-        let variables = told.iter().flat_map(|told| told.variables.keys());
+        let variables = extracted.iter().flat_map(|extracted| extracted.variables.keys());
         let variables = variables.filter(|name| !self.secret_variables.contains(*name)).cloned().collect();
-        let told = told.map(|told| Told { variables: BTreeMap::new(), ..told });
-        let outbox = Outbox { attempt: self.attempts, message: message.id.clone(), at: now, told, variables, ended };
-        self.outbox = (outbox.told.is_some() || outbox.ended.is_some()).then(|| Box::new(outbox));
+        let extracted = extracted.map(|extracted| Told { variables: BTreeMap::new(), ..extracted });
+        let outbox = Outbox { attempt: self.attempts, message: message.id.clone(), at: now, extracted, variables, ended };
+        self.outbox = (outbox.extracted.is_some() || outbox.ended.is_some()).then(|| Box::new(outbox));
     }
 
     /// Returns true if it holds events that the bus may not have.
@@ -129,7 +130,7 @@ impl DeliveryRow {
         self.outbox.is_some() || !self.emitted.is_empty()
     }
 
-    /// The same once the bus has its events.
+    /// The row after the bus has taken its events.
     pub(super) fn published(&self) -> Self {
         Self { outbox: None, emitted: Vec::new(), ..self.clone() }
     }
@@ -160,7 +161,7 @@ impl DeliveryRow {
 
     fn unpublished_in_outbox(&self) -> Vec<Published> {
         let Some(outbox) = &self.outbox else { return Vec::new() };
-        let told = outbox.told.as_ref().and_then(|told| self.result_received(outbox, told));
+        let result = outbox.extracted.as_ref().and_then(|extracted| self.result_received(outbox, extracted));
         let ended = outbox.ended.as_ref().map(|(state, reason)| self.ended(outbox, *state, reason.as_ref()));
         let event = |(detail_type, mut detail): (&'static str, Value)| {
             let number = outbox.attempt.to_string();
@@ -170,17 +171,17 @@ impl DeliveryRow {
             detail["event_id"] = format!("evt_{id}").into();
             Published::new(outbox.at, detail_type, detail)
         };
-        told.into_iter().chain(ended).map(event).collect()
+        result.into_iter().chain(ended).map(event).collect()
     }
 
-    /// The events of its outbox without its end: if more is known of the delivery, that is not its end.
-    pub(super) fn unpublished_told(&self) -> Vec<Published> {
+    /// The unpublished events without the delivery's end: a later attempt or a resend has made that end void.
+    pub(super) fn unpublished_without_end(&self) -> Vec<Published> {
         let outbox = self.outbox.as_ref().map(|outbox| Box::new(Outbox { ended: None, ..Outbox::clone(outbox) }));
         Self { outbox, ..self.clone() }.unpublished()
     }
 
     /// The data that a response reports to the platform (A3); nothing where the chain of causes would be too long (P4).
-    fn result_received(&self, outbox: &Outbox, told: &Told) -> Option<(&'static str, Value)> {
+    fn result_received(&self, outbox: &Outbox, extracted: &Told) -> Option<(&'static str, Value)> {
         let event = self.job.event.known();
         let causation = next_causation(event, &self.job.rule)?;
         let variables = self.variables.iter().filter(|(name, _)| outbox.variables.contains(name));
@@ -196,14 +197,14 @@ impl DeliveryRow {
         };
         add("transaction_id", event.transaction.as_ref().map(|transaction| json!(transaction.transaction_id)));
         add("pcid", event.conversion.pcid.as_ref().map(|pcid| json!(pcid)));
-        add("external_id", told.external_id.as_ref().map(|id| json!(id)));
-        add("result", told.result.map(|result| json!(result)));
-        add("payout", told.payout.map(|payout| json!(payout)));
-        add("value", told.value.map(|value| json!(value)));
+        add("external_id", extracted.external_id.as_ref().map(|id| json!(id)));
+        add("result", extracted.result.map(|result| json!(result)));
+        add("payout", extracted.payout.map(|payout| json!(payout)));
+        add("value", extracted.value.map(|value| json!(value)));
         Some(("Conversion Result Received", detail))
     }
 
-    /// The bad end of a delivery (docs/results-out.md).
+    /// The event about a delivery that ended badly (docs/results-out.md).
     fn ended(&self, outbox: &Outbox, state: State, reason: Option<&String>) -> (&'static str, Value) {
         let mut then = self.clone();
         then.attempts = outbox.attempt;

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracking_core::delivery::State;
 
-use super::{Claimed, Continued, claim::done_or_once_more, message, wake};
+use super::{Claimed, Continued, claim::delete_or_defer, message, wake};
 use crate::{
     backend::{Backend, Effects, Received, StoreError, Swap},
     delivery::Deliveries,
@@ -31,7 +31,7 @@ const LEAST: SignedDuration = SignedDuration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The time for which a record rests in the queue at first: a write whose call was given up may land as late.
 const REST: SignedDuration = SignedDuration::from_secs(30);
-/// The time after the first of several requests for which the next follows in the same working of their message (W15).
+/// The time after the first of several requests within which the next is sent while the same message is worked (W15).
 const AT_ONCE: SignedDuration = SignedDuration::from_secs(10);
 /// The tries to write a row while others write it.
 const TRIES: usize = 10;
@@ -78,12 +78,12 @@ impl<B: Backend> Deliveries<B> {
             _ if continued => Effects::default(),
             Some(due) if !row.state.is_ended() => {
                 // The message may come before the row is written: it names only a row that is already stored.
-                self.come_again(&claimed.received, &claimed.job, host, due, claimed.row.as_ref())
+                self.defer(&claimed.received, &claimed.job, host, due, claimed.row.as_ref())
             }
-            _ => done_or_once_more(self, &claimed.received, (&claimed.job, Some(&claimed.rule.definition))),
+            _ => delete_or_defer(self, &claimed.received, (&claimed.job, Some(&claimed.rule.definition))),
         };
         effects.put.extend(earlier.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, self.store.now())));
-        self.put_told(&mut effects, row);
+        self.put_with_outbox(&mut effects, row);
         effects
     }
 
@@ -95,7 +95,7 @@ impl<B: Backend> Deliveries<B> {
         left.clamp(LEAST, PATIENCE).unsigned_abs()
     }
 
-    /// Records, again and again for as long as this. Returns false if no write succeeded in time.
+    /// Records, and tries again for as long as `left`. Returns false if no write succeeded in time.
     async fn record_within(&self, effects: &Effects, listing: Option<Listing>, left: Duration) -> bool {
         let deadline = Instant::now() + left;
         let mut longest = FIRST_PAUSE;
@@ -116,7 +116,7 @@ impl<B: Backend> Deliveries<B> {
     /// Writes a record that the table did not take before.
     ///
     /// # Errors
-    /// It does not take it now: the message comes again.
+    /// The table does not take it now either: the message comes again.
     pub(crate) async fn write_recording(&self, received: &Received, recording: Recording) -> Result<(), StoreError> {
         let now = self.store.now();
         let Recording { row, earlier, unlisted, host } = &recording;
@@ -132,7 +132,7 @@ impl<B: Backend> Deliveries<B> {
                 Some(known) if standing == Standing::This => known.unpublished(),
                 _ if standing == Standing::More => {
                     put.extend(row.last.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
-                    row.unpublished_told()
+                    row.unpublished_without_end()
                 }
                 _ => row.unpublished(),
             };

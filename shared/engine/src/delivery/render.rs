@@ -60,8 +60,8 @@ pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
     /// The verdict in words.
     pub(crate) why: String,
-    pub(crate) told: Told,
-    /// The variables in `told` whose values nobody sees.
+    pub(crate) extracted: Told,
+    /// The variables in `extracted` whose values nobody sees.
     pub(crate) hidden: BTreeSet<String>,
     pub(crate) notes: Vec<String>,
     /// The target that the deciding answer rule names.
@@ -78,7 +78,7 @@ impl Judged {
     pub(crate) fn variables_after(&self, before: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let is_dropped = |name: &String| self.forget.iter().any(|dropped| **dropped == **name);
         let kept = before.iter().filter(|(name, _)| !is_dropped(name)).map(|(name, value)| (name.clone(), value.clone()));
-        kept.chain(self.references.iter().cloned()).chain(self.told.variables.clone()).collect()
+        kept.chain(self.references.iter().cloned()).chain(self.extracted.variables.clone()).collect()
     }
 
     /// The response as a flow takes it.
@@ -200,7 +200,7 @@ impl<'a> Rendering<'a> {
         self.read_at(sent, shown.map_or("", |shown| &shown.url), shown, scrubber)
     }
 
-    /// The same for a request that came to this URL, or a response from it.
+    /// Judges a request that came to this URL, or a response from it, in the same way.
     pub(crate) fn read_at(&self, sent: Sent, url: &str, shown: Option<&Rendered>, scrubber: &Scrubber) -> (Sent, Judged) {
         let judged = self.judge(&sent, url, scrubber);
         self.hide(sent, judged, shown)
@@ -227,12 +227,12 @@ impl<'a> Rendering<'a> {
         }
     }
 
-    /// The fault's text if the delivery would have more of variables with these than it may. Variables that are kept for later deliveries
-    /// do not count.
-    fn too_long(&self, told: &Told, references: &[(String, String)]) -> Option<String> {
+    /// The fault's text if these values would exceed the bound of the delivery's variables. Variables that are kept for later
+    /// deliveries do not count.
+    fn too_long(&self, extracted: &Told, references: &[(String, String)]) -> Option<String> {
         let kept = self.definition.plan.kept_variables();
-        let new = || references.iter().map(|(name, value)| (name, value)).chain(&told.variables);
-        let is_new = |name: &String| told.variables.contains_key(name) || references.iter().any(|(new, _)| new == name);
+        let new = || references.iter().map(|(name, value)| (name, value)).chain(&extracted.variables);
+        let is_new = |name: &String| extracted.variables.contains_key(name) || references.iter().any(|(new, _)| new == name);
         let old = self.variables.iter().filter(|(name, _)| !is_new(name));
         let counted = new().chain(old).filter(|(name, _)| !kept.contains(*name));
         new().next()?;
@@ -244,12 +244,12 @@ impl<'a> Rendering<'a> {
             Ok(answer) => {
                 let hidden = masks(self.secrets);
                 let scope = self.scope(&hidden, None);
-                let Judgement { mut verdict, rule, mut reason, mut told, mut notes, go, forget } =
+                let Judgement { mut verdict, rule, mut reason, told: mut extracted, mut notes, go, forget } =
                     self.answer().judge(answer, url, &scope);
                 let references = self.flow.map(|flow| self.definition.plan.references(&flow.progress.step, answer));
                 let mut references = references.unwrap_or_default();
-                if let Some(too_long) = self.too_long(&told, &references) {
-                    told.variables.clear();
+                if let Some(too_long) = self.too_long(&extracted, &references) {
+                    extracted.variables.clear();
                     references.clear();
                     notes.push(format!("{too_long}; left out"));
                     if self.flow.is_some() {
@@ -257,7 +257,7 @@ impl<'a> Rendering<'a> {
                     }
                 }
                 // The answer was masked; its templates may have decoded it.
-                for value in told.variables.values_mut() {
+                for value in extracted.variables.values_mut() {
                     *value = scrubber.scrub(value);
                 }
                 let by = rule.map_or_else(String::new, |rule| format!(", answer rule {}", rule + 1));
@@ -271,7 +271,7 @@ impl<'a> Rendering<'a> {
                 Judged {
                     verdict,
                     why: format!("{}: {reason}", verdict.as_str()),
-                    told,
+                    extracted,
                     hidden: BTreeSet::new(),
                     notes,
                     go,
@@ -285,7 +285,7 @@ impl<'a> Rendering<'a> {
                 Judged {
                     verdict,
                     why,
-                    told: Told::default(),
+                    extracted: Told::default(),
                     hidden: BTreeSet::new(),
                     notes: Vec::new(),
                     go: None,

@@ -65,7 +65,7 @@ impl<B: Backend> Deliveries<B> {
             }
             return self
                 .store
-                .commit_one(self.come_again(received, job, standby.rule.definition.first_host(), now + AGAIN, None))
+                .commit_one(self.defer(received, job, standby.rule.definition.first_host(), now + AGAIN, None))
                 .await;
         }
         let pause = ((now.duration_since(since)) / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
@@ -84,6 +84,6 @@ impl<B: Backend> Deliveries<B> {
         }
         crate::spans::waits(standby.cause, at);
         let host = standby.rule.definition.first_host();
-        self.store.commit_one(self.come_again(received, job, host, at, known.then_some(&row))).await
+        self.store.commit_one(self.defer(received, job, host, at, known.then_some(&row))).await
     }
 }

@@ -42,12 +42,12 @@ const LONGEST_LOOK: SignedDuration = SignedDuration::from_mins(2);
 /// The tries to write a subject queue while others write it.
 const PLACE_TRIES: usize = 10;
 
-/// The request that is next, or that none is for now.
+/// The next request, if there is one now.
 pub(crate) enum WalkedOn {
     /// The request at this place.
     Send(Box<InFlow>),
-    /// The delivery waits or is over: the message is dealt with.
-    Settled,
+    /// The delivery waits or is over: the message is acked.
+    Acked,
 }
 
 /// A delivery that is about to walk on.
@@ -67,7 +67,7 @@ pub(super) struct Walker<'a, B> {
 }
 
 impl<B: Backend> Walker<'_, B> {
-    /// Walks on to the next request of the delivery. One that waits, or whose flow ends, is dealt with.
+    /// Walks on to the next request of the delivery. If it waits or its flow ends, its message is acked.
     ///
     /// # Errors
     /// The store is unavailable: the message is to come again.
@@ -80,7 +80,7 @@ impl<B: Backend> Walker<'_, B> {
             // The subject queue decides on the message.
             return Ok(WalkedOn::Send(Box::new(flow)));
         }
-        self.stand(flow, row.map_or(0, |row| row.attempts)).await
+        self.walk_to_request(flow, row.map_or(0, |row| row.attempts)).await
     }
 
     /// Goes on where the repeats of a step are used up (L3). `attempts` were claimed, `why` is the result of the last one. Returns the end
@@ -97,7 +97,7 @@ impl<B: Backend> Walker<'_, B> {
             Moved::Again(..) => Ok(None),
             Moved::On(progress) => {
                 let moved = flow.moved(progress, flow.variables.clone());
-                if let WalkedOn::Send(flow) = self.stand(moved, attempts).await? {
+                if let WalkedOn::Send(flow) = self.walk_to_request(moved, attempts).await? {
                     let why = next_step(&flow);
                     self.rest(&flow, attempts, (self.deliveries.store.now(), why)).await?;
                 }
@@ -106,8 +106,9 @@ impl<B: Backend> Walker<'_, B> {
         }
     }
 
-    /// Walks after so many attempts, and deals with a place that does not lead to a request.
-    async fn stand(&self, flow: InFlow, attempts: u32) -> Result<WalkedOn, StoreError> {
+    /// Walks to the next request, after so many attempts. A delivery that waits or ends instead is written, and its message
+    /// acked.
+    async fn walk_to_request(&self, flow: InFlow, attempts: u32) -> Result<WalkedOn, StoreError> {
         let now = self.deliveries.store.now();
         let walked = if self.rule.definition.is_heavy {
             let (rule, job, flow) = (self.rule.clone(), self.job.clone(), flow.clone());
@@ -127,7 +128,7 @@ impl<B: Backend> Walker<'_, B> {
                 // A delivery that waits finds out again whether the step is still to be run.
                 if self.is_behind {
                     self.wait_behind(&before, attempts).await?;
-                    return Ok(WalkedOn::Settled);
+                    return Ok(WalkedOn::Acked);
                 }
                 match self.await_lease(&mut flow).await? {
                     Some(wait) => self.rest(&before, attempts, wait).await?,
@@ -143,7 +144,7 @@ impl<B: Backend> Walker<'_, B> {
             Stance::Listen(until, why) => Box::pin(self.listen(flow, attempts, (until, why))).await?,
             Stance::End(state, reason) => self.end_emitting((attempts, flow.emitted), state, &reason).await?,
         }
-        Ok(WalkedOn::Settled)
+        Ok(WalkedOn::Acked)
     }
 
     pub(super) async fn end(&self, attempts: u32, state: State, reason: &str) -> Result<(), StoreError> {
@@ -157,8 +158,8 @@ impl<B: Backend> Walker<'_, B> {
         let ending = Ending { job: self.job, row: self.known.cloned(), attempts, max_attempts, definition, emitted };
         if !self.deliveries.end(self.received, ending, state, reason).await? {
             let at = self.deliveries.store.now() + AGAIN;
-            let again = self.deliveries.come_again(self.received, self.job, self.rule.definition.first_host(), at, None);
-            self.deliveries.store.commit_one(again).await?;
+            let deferred = self.deliveries.defer(self.received, self.job, self.rule.definition.first_host(), at, None);
+            self.deliveries.store.commit_one(deferred).await?;
         }
         Ok(())
     }
@@ -228,7 +229,7 @@ impl<B: Backend> Walker<'_, B> {
         Err(StoreError::Contended(format!("the line of delivery {}", job.id)))
     }
 
-    /// Writes the place of a delivery that goes on at a time, for a reason, and lets its message come again then.
+    /// Writes the place of a delivery that goes on at a time, for a reason, and defers its message to that time.
     pub(super) async fn rest(&self, flow: &InFlow, attempts: u32, (until, why): (Timestamp, String)) -> Result<(), StoreError> {
         let Self { deliveries, received, job, rule, .. } = *self;
         let until = deliveries.pace.slot(&job.owner, &job.event, until, deliveries.store.now());
@@ -240,7 +241,7 @@ impl<B: Backend> Walker<'_, B> {
         crate::spans::waits(Cause::Retry, at);
         let recorded = written.as_ref().filter(|_| self.known.is_some());
         let host = call_of(&rule.definition, Some(flow)).request.host();
-        deliveries.store.commit_one(deliveries.come_again(received, job, host, at, recorded)).await
+        deliveries.store.commit_one(deliveries.defer(received, job, host, at, recorded)).await
     }
 
     /// Writes the place of a delivery that goes on at a time, for a reason. Returns its row, unless somebody else has written it.
@@ -287,8 +288,13 @@ fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTre
     walked
 }
 
-/// Keeps, forgets and releases what a response and the steps after it say, before any row says that they are over.
-pub(super) async fn settle_kept<B: Backend>(deliveries: &Deliveries<B>, claimed: &Claimed, keep: Kept, forget: &[Box<str>]) {
+/// Keeps, forgets and releases kept variables as a response and the steps after it say, before a row says that these are over.
+pub(super) async fn change_kept_variables<B: Backend>(
+    deliveries: &Deliveries<B>,
+    claimed: &Claimed,
+    keep: Kept,
+    forget: &[Box<str>],
+) {
     let Some(flow) = claimed.flow.as_deref() else { return };
     let read = |name: &str| Some((name.to_owned(), flow.kept.get(name)?.clone()));
     let change = KeptChange {
@@ -358,7 +364,7 @@ pub(super) fn after_response(
             (flow, Followed { next, reason, keep, is_at_once })
         }
     };
-    for (name, kept) in keep(&judged.told.keep, &judged.told.variables, &judged.hidden) {
+    for (name, kept) in keep(&judged.extracted.keep, &judged.extracted.variables, &judged.hidden) {
         followed.keep.entry(name).or_insert(kept);
     }
     flow.note(&claimed.rule.definition, &claimed.seal, row);

@@ -54,8 +54,9 @@ impl<B: Backend> Holds<B> {
         })
     }
 
-    /// Notes in the hold that a person has this sent. `false`: somebody else changed the hold, look again.
-    pub(crate) async fn tell_hold(&self, rule: &Rule, known: &Known) -> Result<bool, StoreError> {
+    /// Notes in the hold that a person sends this postback. Returns false if somebody else changed the hold: the caller reads it
+    /// again.
+    pub(crate) async fn note_sent_by_hand(&self, rule: &Rule, known: &Known) -> Result<bool, StoreError> {
         let conversion = &known.held.conversion.conversion_id;
         let Some(mut stored) = self.read_hold(conversion, rule).await? else { return Ok(true) };
         if known.is_held && stored.hold.as_known_now(&known.held) != known.due {

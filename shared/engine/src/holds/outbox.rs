@@ -60,7 +60,7 @@ impl Outbox {
         self.send.iter_mut().chain(rows.map(|row| &mut row.job))
     }
 
-    /// The format of a row that holds it.
+    /// The format of a row that holds this outbox.
     pub(super) fn format(&self) -> u32 {
         let rows = self.ended.iter().chain(&self.held);
         let formats = self.send.iter().chain(rows.map(|row| &row.job)).map(|job| job.event.format());
@@ -121,7 +121,7 @@ impl<B: Backend> Holds<B> {
         Ok(false)
     }
 
-    /// Notes the deliveries that the log is to show as held: those that were not before, as long as they are.
+    /// Notes the deliveries that the log is to show as held: those that are held now and were not held before.
     pub(super) fn note_held(&self, rule: &Rule, delay: Final, hold: &Hold, before: &[Subject], outbox: &mut Outbox) {
         outbox.held.retain(|row| hold.held().any(|(subject, _)| *subject == row.job.event.known().subject()));
         if is_foreign(&rule.head.owner, &hold.newest.conversion) {
@@ -175,10 +175,10 @@ impl<B: Backend> Holds<B> {
         let keys: Vec<_> = ended.iter().map(|row| keys::delivery(&row.job.id)).collect();
         for _ in 0..TRIES {
             let mut swaps = Vec::new();
-            for ((row, key), stands) in ended.iter().zip(&keys).zip(self.store.backend().get(&keys).await?) {
-                let known: Option<DeliveryRow> = stands.as_ref().map(rows::read_item).transpose()?;
+            for ((row, key), stored) in ended.iter().zip(&keys).zip(self.store.backend().get(&keys).await?) {
+                let known: Option<DeliveryRow> = stored.as_ref().map(rows::read_item).transpose()?;
                 if known.is_none_or(|known| known.state == State::Held) {
-                    let expect = stands.map(|item| item.rev);
+                    let expect = stored.map(|item| item.rev);
                     swaps.push(Swap { key: key.clone(), expect, new: Some(self.store.delivery_item(row)) });
                 }
             }

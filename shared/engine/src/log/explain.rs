@@ -61,19 +61,19 @@ impl<B: Backend> Log<B> {
         let mut list = listed(caller, &Filter::default(), before, limit);
         let (mut page, mut last_given) = (Items::default(), None);
         while let Some((place, rule)) = self.rules.next_rule(&mut list).await? {
-            if page.told.len() == limit {
-                return Ok((page.told, last_given));
+            if page.entries.len() == limit {
+                return Ok((page.entries, last_given));
             }
             let explained = rule.candidate().explain(&change, &mut None, now);
             let mut item = about(&rule);
             show(&mut item, &explained);
             if !page.takes(item, explained.verdicts.len()) {
-                return Ok((page.told, last_given));
+                return Ok((page.entries, last_given));
             }
             last_given = Some(place);
         }
-        page.told.extend(list.unreadable(caller, limit));
-        Ok((page.told, None))
+        page.entries.extend(list.unreadable(caller, limit));
+        Ok((page.entries, None))
     }
 
     /// For each rule that the caller may see, newest first, the effects of a conversion's changes on it, by the rule as it is now, and the
@@ -97,21 +97,21 @@ impl<B: Backend> Log<B> {
         let mut list = listed(caller, &Filter::default(), before, limit);
         let (mut page, mut last_given) = (Items::default(), None);
         while let Some((place, rule)) = self.rules.next_rule(&mut list).await? {
-            if page.told.len() == limit {
-                return Ok((page.told, last_given));
+            if page.entries.len() == limit {
+                return Ok((page.entries, last_given));
             }
             let (newest, complete) = history(caller, &rule, &changes);
             let mut item = about(&rule);
-            item["changes"] = newest.told.into();
+            item["changes"] = newest.entries.into();
             item["complete"] = (complete && all).into();
             item["deliveries"] = deliveries.remove(&rule.id).map(|(_, views)| views).unwrap_or_default().into();
             if !page.takes(item, newest.verdicts) {
-                return Ok((page.told, last_given));
+                return Ok((page.entries, last_given));
             }
             last_given = Some(place);
         }
-        page.told.extend(self.gone(deliveries).await?);
-        Ok((page.told, None))
+        page.entries.extend(self.gone(deliveries).await?);
+        Ok((page.entries, None))
     }
 
     /// The changes of a conversion as they were kept, in the order in which they came; of too many, or too large ones, the newest. The
@@ -168,43 +168,43 @@ impl<B: Backend> Log<B> {
     }
 }
 
-/// Items of an answer, which has room for only so many.
+/// The entries of a page, which has a bound on verdicts and bytes.
 #[derive(Default)]
 struct Items {
-    told: Vec<Value>,
+    entries: Vec<Value>,
     verdicts: usize,
     bytes: usize,
 }
 
 impl Items {
-    /// Takes one more, if there is room or it is the first.
+    /// Adds an entry if there is room or it is the first. Returns true if it was added.
     fn takes(&mut self, item: Value, verdicts: usize) -> bool {
         let verdicts = self.verdicts + verdicts;
         let bytes = self.bytes + item.to_string().len();
-        let fits = self.told.is_empty() || (verdicts <= MOST_VERDICTS && bytes <= MOST_PAGE_BYTES);
+        let fits = self.entries.is_empty() || (verdicts <= MOST_VERDICTS && bytes <= MOST_PAGE_BYTES);
         if fits {
             (self.verdicts, self.bytes) = (verdicts, bytes);
-            self.told.push(item);
+            self.entries.push(item);
         }
         fits
     }
 }
 
-/// The effects of the changes on a rule, in the order in which they came; of too many the newest. Returns true beside them if these are
-/// all. A hold goes through all of them; shown are those that the caller may know of (V3).
+/// The effects of the changes on a rule, in the order in which they came; of too many the newest. The second half is true if
+/// these are all. A hold takes all changes; the result has those that the caller may know of (V3).
 fn history(caller: &Caller, rule: &Rule, changes: &[Kept]) -> (Items, bool) {
     let holds = matches!(rule.definition.delay, Delay::Final(_));
     let mut hold = None;
-    let mut told = Vec::new();
+    let mut visible = Vec::new();
     for Kept { received_at, change, notes } in changes {
         let shown = caller.may_know(&change.conversion);
         if shown || holds {
             let explained = rule.candidate().explain(change, &mut hold, *received_at);
-            told.extend(shown.then_some((received_at, change, notes, explained)));
+            visible.extend(shown.then_some((received_at, change, notes, explained)));
         }
     }
     let mut newest = Items::default();
-    let complete = told.iter().rev().all(|(received_at, change, notes, explained)| {
+    let complete = visible.iter().rev().all(|(received_at, change, notes, explained)| {
         let mut item = json!({
             "change_id": change.change_id, "version": change.conversion.version, "occurred_at": change.occurred_at,
             "received_at": received_at, "rule_changed_since": rule.head.updated_at > **received_at, "notes": notes,
@@ -212,7 +212,7 @@ fn history(caller: &Caller, rule: &Rule, changes: &[Kept]) -> (Items, bool) {
         show(&mut item, explained);
         newest.takes(item, explained.verdicts.len())
     });
-    newest.told.reverse();
+    newest.entries.reverse();
     (newest, complete)
 }
 

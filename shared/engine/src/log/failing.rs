@@ -1,7 +1,7 @@
 //! Rules that fail: those that may be failing, and the event about one that has had no success for an hour of trying.
 //!
-//! A rule whose attempt failed has a row with the time of that failure. The rows are a superset: a success leaves them for a while, and
-//! the log decides what is shown. So a postback that succeeds costs nothing, and one that fails a read and a write for the first of a run.
+//! A rule whose attempt failed has a row with the time of that failure. The rows are a superset: a success leaves them for a
+//! while, and the log decides what is shown. So a success costs nothing, and the first failure of a run costs a read and a write.
 //!
 //! An hour after the first failure the log is asked for a success since; without one, a compare-and-set marks the row as published before
 //! the bus is asked to take the event. An event that a crash leaves between the two is published at a later failure, with the same
@@ -13,7 +13,7 @@ use tracking_core::{answer::Verdict, caller::Owner, hash, id::Id, json};
 
 use crate::{
     backend::{Backend, Effects, Published, StoreError, Swap},
-    failing::{Concluded, Known, LOOK_INTERVAL, TOLD_AFTER},
+    failing::{Concluded, Known, LOOK_INTERVAL, PUBLISH_AFTER},
     keys,
     log::{Log, health::FAILING_LOOKED_AT},
     rows,
@@ -24,9 +24,9 @@ use crate::{
 struct FailingRow {
     /// The first failed attempt since the last success.
     since: Timestamp,
-    /// The time at which the event was to be published.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    told_at: Option<Timestamp>,
+    /// The time at which the row was marked as published.
+    #[serde(rename = "told_at", default, skip_serializing_if = "Option::is_none")]
+    marked_at: Option<Timestamp>,
     /// `true` if the bus may not have taken the event.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     unpublished: bool,
@@ -57,15 +57,15 @@ impl<B: Backend> Log<B> {
             return Ok(());
         }
         let Some((row, rev)) = self.failing_row(rule).await? else {
-            let row = FailingRow { since: at, told_at: None, unpublished: false };
+            let row = FailingRow { since: at, marked_at: None, unpublished: false };
             // If somebody else is faster, that process knows it as well.
             self.swap_failing(rule, None, &row).await?;
-            self.remember_failing(rule, at, at + TOLD_AFTER);
+            self.remember_failing(rule, at, at + PUBLISH_AFTER);
             return Ok(());
         };
         let since =
-            if now < row.since + TOLD_AFTER { row.since } else { self.look_whether_failing(rule, owner, row, rev).await? };
-        self.remember_failing(rule, since, (since + TOLD_AFTER).max(now + LOOK_INTERVAL));
+            if now < row.since + PUBLISH_AFTER { row.since } else { self.look_whether_failing(rule, owner, row, rev).await? };
+        self.remember_failing(rule, since, (since + PUBLISH_AFTER).max(now + LOOK_INTERVAL));
         Ok(())
     }
 
@@ -91,21 +91,21 @@ impl<B: Backend> Log<B> {
             // The row is of an earlier run.
             let begun = known.map(|known| known.since).filter(|since| *since >= success);
             row.since = begun.or(health.failing_since).unwrap_or(now).max(success);
-            (row.told_at, row.unpublished) = (None, false);
+            (row.marked_at, row.unpublished) = (None, false);
         }
         // If another process marked it a moment ago, that process publishes it.
-        if row.told_at.is_some_and(|told_at| !row.unpublished || now < told_at + LOOK_INTERVAL) {
+        if row.marked_at.is_some_and(|marked_at| !row.unpublished || now < marked_at + LOOK_INTERVAL) {
             return Ok(row.since);
         }
-        if row.since + TOLD_AFTER > now {
+        if row.since + PUBLISH_AFTER > now {
             self.swap_failing(rule, Some(rev), &row).await?;
             return Ok(row.since);
         }
-        row.told_at = row.told_at.or(Some(now));
+        row.marked_at = row.marked_at.or(Some(now));
         row.unpublished = true;
         // If this swap fails, somebody else publishes it.
         if self.swap_failing(rule, Some(rev), &row).await? {
-            let event = told_event(rule, &row, health.last_error.as_deref());
+            let event = failing_event(rule, &row, health.last_error.as_deref());
             self.store.commit_one(Effects { publish: vec![event], ..Effects::default() }).await?;
             tracing::info!(tracking_api_id = %rule, "a rule has failed for an hour");
             if let Some((mut row, rev)) = self.failing_row(rule).await? {
@@ -127,8 +127,8 @@ impl<B: Backend> Log<B> {
 }
 
 /// The event that a rule has had no success for an hour of trying.
-fn told_event(rule: &Id, row: &FailingRow, last_error: Option<&str>) -> Published {
-    let at = row.told_at.unwrap_or(row.since);
+fn failing_event(rule: &Id, row: &FailingRow, last_error: Option<&str>) -> Published {
+    let at = row.marked_at.unwrap_or(row.since);
     let event_id = format!("evt_{}", hash::text(&["failing", rule.as_str(), &at.to_string()], 25));
     let detail = json!({"tracking_api_id": rule, "failing_since": row.since, "last_error": last_error, "event_id": event_id});
     Published::new(at, "Tracking API Failing", detail)

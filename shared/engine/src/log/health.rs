@@ -23,9 +23,9 @@ use crate::{
 
 /// Deliveries that are looked at, at most.
 const MOST_LOOKED_AT: usize = 1_000;
-/// The same for a rule of a list.
+/// Deliveries that are looked at for a rule of a list, at most.
 const LISTED_LOOKED_AT: usize = 20;
-/// The same where a rule is asked for its last success.
+/// Deliveries that are looked at for the last success of a rule, at most.
 pub(crate) const FAILING_LOOKED_AT: usize = 200;
 /// Rules of a list whose health is read side by side.
 const RULES_AT_ONCE: usize = 16;
@@ -41,7 +41,7 @@ pub(crate) struct Health {
     counted_since: Timestamp,
     looked_at: usize,
     most_looked_at: usize,
-    /// The beginning of the counted period, however much is looked at.
+    /// The beginning of the period, even if fewer deliveries are counted.
     since: Timestamp,
 }
 
@@ -133,8 +133,8 @@ impl Health {
         false
     }
 
-    /// Returns true if it belongs to the present run of failures: nothing newer was delivered, and it failed at least once. A receiver
-    /// that answers pending does not fail.
+    /// Returns true if a delivery belongs to the present run of failures: nothing newer was delivered, and it failed at least
+    /// once. A receiver that answers pending does not fail.
     fn fails_now(&self, row: &DeliveryRow) -> bool {
         let is_pending = row.pending && row.reason.as_deref().is_some_and(|reason| reason.starts_with(Verdict::Pending.as_str()));
         self.last_delivered_at.is_none() && (row.state.is_ended() || (row.attempts > row.base && !is_pending))
@@ -191,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn contract_2_a_run_of_failures_begins_after_the_last_success() {
-        let told = health(&[
+    fn a_run_of_failures_begins_after_the_last_success() {
+        let view = health(&[
             made(1, State::Waiting, "retry: status 503"),
             made(2, State::Failed, "failed: status 404"),
             made(3, State::Skipped, "final already sent"),
@@ -200,15 +200,15 @@ mod tests {
             made(6, State::Failed, "failed: status 410"),
             made(30, State::Delivered, "delivered: status 200"),
         ]);
-        assert_eq!(told["failing_since"], "2026-11-22T10:00:00Z");
-        assert_eq!(told["last_error"], "retry: status 503");
-        assert_eq!(told["last_delivered_at"], "2026-11-22T07:01:00Z");
-        assert_eq!(told["counts_24h"], json!({"delivered": 1, "failed": 2, "skipped": 1, "waiting": 1}));
-        assert_eq!((&told["counted_since"], &told["state"]), (&json!("2026-11-21T12:00:00Z"), &json!("failing")));
+        assert_eq!(view["failing_since"], "2026-11-22T10:00:00Z");
+        assert_eq!(view["last_error"], "retry: status 503");
+        assert_eq!(view["last_delivered_at"], "2026-11-22T07:01:00Z");
+        assert_eq!(view["counts_24h"], json!({"delivered": 1, "failed": 2, "skipped": 1, "waiting": 1}));
+        assert_eq!((&view["counted_since"], &view["state"]), (&json!("2026-11-21T12:00:00Z"), &json!("failing")));
     }
 
     #[test]
-    fn contract_5_a_rule_is_ok_after_a_success_of_the_last_day_and_idle_without() {
+    fn a_rule_is_ok_after_a_success_of_the_last_day_and_idle_without_one() {
         let state = |rows: &[DeliveryRow]| health(rows)["state"].as_str().map(ToOwned::to_owned);
         let delivered = |hours| made(hours, State::Delivered, "delivered: status 200");
         assert_eq!(state(&[delivered(2), made(3, State::Failed, "failed: status 404")]).as_deref(), Some("ok"));
@@ -221,32 +221,32 @@ mod tests {
     }
 
     #[test]
-    fn contract_2_what_waits_for_its_first_attempt_has_not_failed() {
+    fn a_delivery_that_waits_for_its_first_attempt_has_not_failed() {
         let waits = DeliveryRow { attempts: 0, ..made(1, State::Waiting, "a person asked to send it again") };
-        let told = health(&[waits]);
+        let view = health(&[waits]);
         assert_eq!(
-            (&told["failing_since"], &told["last_error"], &told["last_delivered_at"]),
+            (&view["failing_since"], &view["last_error"], &view["last_delivered_at"]),
             (&Value::Null, &Value::Null, &Value::Null)
         );
     }
 
     #[test]
-    fn contract_2_an_older_success_is_looked_for_and_not_counted() {
-        let told = health(&[made(30, State::Failed, "failed: status 404"), made(50, State::Delivered, "delivered: status 200")]);
+    fn a_success_before_the_counted_period_is_found_and_not_counted() {
+        let view = health(&[made(30, State::Failed, "failed: status 404"), made(50, State::Delivered, "delivered: status 200")]);
         assert_eq!(
-            (told["last_delivered_at"].as_str(), told["failing_since"].as_str()),
+            (view["last_delivered_at"].as_str(), view["failing_since"].as_str()),
             (Some("2026-11-20T10:01:00Z"), Some("2026-11-21T06:00:00Z"))
         );
-        assert_eq!(told["counts_24h"], json!({}));
+        assert_eq!(view["counts_24h"], json!({}));
     }
 
     #[test]
-    fn contract_2_a_busy_rule_is_counted_as_far_as_it_was_looked_at() {
+    fn the_counts_of_a_busy_rule_begin_at_the_oldest_delivery_read() {
         let mut rows = vec![made(1, State::Delivered, "delivered: status 200"); 999];
         rows.extend(vec![made(2, State::Failed, "failed: status 404"); 5]);
-        let told = health(&rows);
-        assert_eq!(told["counts_24h"], json!({"delivered": 999, "failed": 1}));
-        assert_eq!(told["counted_since"], "2026-11-22T10:00:00Z");
-        assert_eq!(told["failing_since"], Value::Null);
+        let view = health(&rows);
+        assert_eq!(view["counts_24h"], json!({"delivered": 999, "failed": 1}));
+        assert_eq!(view["counted_since"], "2026-11-22T10:00:00Z");
+        assert_eq!(view["failing_since"], Value::Null);
     }
 }

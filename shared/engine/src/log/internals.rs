@@ -42,8 +42,8 @@ impl<B: Backend> Log<B> {
     /// Neither a row nor a subject queue knows the delivery, or the store is unavailable.
     pub async fn internals(&self, id: &DeliveryId) -> Result<Internals, Refused> {
         let mut rows = Rows::default();
-        let stands = self.store.get_one(keys::delivery(id)).await?;
-        let row = stands.as_ref().and_then(|item| self.decoded::<DeliveryRow>(item, &mut rows));
+        let stored = self.store.get_one(keys::delivery(id)).await?;
+        let row = stored.as_ref().and_then(|item| self.decoded::<DeliveryRow>(item, &mut rows));
         let about = match &row {
             Some(row) => Some(About::of(row)),
             None => self.about_by_line(id).await?,
@@ -53,7 +53,7 @@ impl<B: Backend> Log<B> {
                 self.read_about(id, &about, row.as_ref(), &mut rows).await?;
                 Ok(rows.view(self.look(id), Some(about)))
             }
-            None if stands.is_some() => Ok(rows.view(self.look(id), None)),
+            None if stored.is_some() => Ok(rows.view(self.look(id), None)),
             None => Err(Refused::NotFound),
         }
     }

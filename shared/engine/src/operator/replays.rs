@@ -1,8 +1,8 @@
 //! Replays and backfills as people see them: listed, counted while they are worked off, and stopped.
 //!
-//! Each has a row. A second row under its rule names the running one, so that a rule has one at a time; a name whose row is over, or which
-//! never got a row, holds up no other. A step asks the row before it works and notes its result, with the place of the next step: a
-//! repeated step is counted once.
+//! Each has a row. A second row under its rule names the running one, so that a rule has one at a time; a name whose replay is
+//! over, or that never got a row, blocks no other. A step reads the row before it works and notes its result there, with the
+//! place of the next step: a repeated step is counted once.
 
 use std::sync::Arc;
 
@@ -144,7 +144,7 @@ impl<B: Backend> Replays<B> {
     /// One replay or backfill with its counts so far, if the caller may see it (V2).
     ///
     /// # Errors
-    /// There is none; the store is unavailable.
+    /// Not found; or the store is unavailable.
     pub async fn so_far(&self, caller: &Caller, id: &Id) -> Result<Value, Refused> {
         Ok(self.seen_replay(caller, id).await?.0.view())
     }
@@ -152,7 +152,7 @@ impl<B: Backend> Replays<B> {
     /// Stops a replay or a backfill before its next step. Deliveries that it has resent stay sent.
     ///
     /// # Errors
-    /// There is none; it is over; the store is unavailable.
+    /// Not found; already over; or the store is unavailable.
     pub async fn cancel(&self, caller: &Caller, id: &Id) -> Result<Value, Refused> {
         for _ in 0..TRIES {
             let (mut row, rev) = self.seen_replay(caller, id).await?;
@@ -181,7 +181,7 @@ impl<B: Backend> Replays<B> {
     /// Checks that no replay or backfill of a rule runs.
     ///
     /// # Errors
-    /// One does: its id is named.
+    /// One runs: the error names its id.
     pub(crate) async fn check_none_runs(&self, rule: &Id) -> Result<(), Refused> {
         self.free_revision(rule).await.map(drop)
     }
@@ -199,7 +199,7 @@ impl<B: Backend> Replays<B> {
     /// Begins a replay or a backfill: takes the rule's one place, then writes the row and sends the first message.
     ///
     /// # Errors
-    /// Another one runs: its id is named.
+    /// Another one runs: the error names its id.
     pub(crate) async fn begin_replay(
         &self,
         rule: &Rule,
@@ -257,12 +257,12 @@ impl<B: Backend> Replays<B> {
         let Some(id) = replay_id(id) else { return Ok(false) };
         let now = self.store.now();
         let receipt = received.receipt.clone();
-        let settle = match self.replay_row(&id).await? {
+        let ack = match self.replay_row(&id).await? {
             Some((row, _)) if row.standing != Standing::Cancelled => return Ok(false),
             None if asked_at + BEGINNING > now => Settle::Again(receipt, now + LOOK_AGAIN),
             _ => Settle::Done(receipt),
         };
-        self.store.commit_one(Effects { settle: vec![settle], ..Effects::default() }).await?;
+        self.store.commit_one(Effects { settle: vec![ack], ..Effects::default() }).await?;
         Ok(true)
     }
 
@@ -306,13 +306,13 @@ impl<B: Backend> Replays<B> {
     /// Changes a row unless `change` returns false; one that is over frees its rule.
     async fn change_replay(&self, id: &str, change: impl Fn(&mut ReplayRow, Timestamp) -> bool) -> Result<(), StoreError> {
         let Some(id) = replay_id(id) else { return Ok(()) };
-        let mut stands = self.replay_row(&id).await?;
+        let mut current = self.replay_row(&id).await?;
         for _ in 0..TRIES {
-            let Some((mut row, rev)) = stands else { return Ok(()) };
+            let Some((mut row, rev)) = current else { return Ok(()) };
             if change(&mut row, self.store.now())
                 && let Some(other) = self.swap_replay(&row, rev).await?
             {
-                stands = Some(other);
+                current = Some(other);
                 continue;
             }
             return if row.standing == Standing::Running { Ok(()) } else { self.free_rule(&row).await };
@@ -332,7 +332,7 @@ impl<B: Backend> Replays<B> {
         }
     }
 
-    /// Removes the name of one that is over. A name that stays holds up no other.
+    /// Removes the name of one that is over. A name that is left blocks no other.
     async fn free_rule(&self, row: &ReplayRow) -> Result<(), StoreError> {
         let key = keys::running_replay(&row.rule);
         let Some((Running { id, .. }, rev)) = self.store.read_row(key.clone()).await? else { return Ok(()) };

@@ -1,8 +1,9 @@
 //! Repairing one delivery: a person resends or stops it (L1).
 //!
-//! Both are instructions on the delivery's subject queue, given by compare-and-set, so that no attempt is claimed beside them; then the
-//! row says it too. A crash between the two leaves a queue that decides what the next message does with the row: nothing for a resend
-//! whose row is still over, its end for one that was stopped. Before a row is made to wait, a message is under way that finds it waiting.
+//! Both are instructions on the delivery's subject queue, given by compare-and-set, so that no attempt is claimed beside them;
+//! then they are written to the row. A crash between the two leaves a queue that decides what the next message does with the row:
+//! nothing for a resend whose row is still over, its end for one that was stopped. Before a row is made to wait, a message is
+//! under way that finds it waiting.
 //!
 //! A held and never sent delivery goes out in its present state, never as it was when holding began (F3).
 
@@ -162,9 +163,9 @@ impl<B: Backend> Operator<B> {
                 return Ok(row.view());
             }
             // Its own message may have come in between, and ended it for the same reason.
-            let stands = self.seen(caller, id).await?.row;
-            if stands.state == State::Cancelled {
-                return Ok(stands.view());
+            let current = self.seen(caller, id).await?.row;
+            if current.state == State::Cancelled {
+                return Ok(current.view());
             }
         }
         Err(changing().into())
@@ -281,13 +282,13 @@ impl<B: Backend> Operator<B> {
         let Ok(known) = self.holds.known_now(rule, &seen.row).await? else { return Ok(None) };
         // A held delivery must not be taken for the final one once its conversion is settled, so the hold is notified first. One that is
         // over is sent first: if this is cut off, the settled state is sent as well.
-        if known.is_held && !self.holds.tell_hold(rule, &known).await? {
+        if known.is_held && !self.holds.note_sent_by_hand(rule, &known).await? {
             return Ok(None);
         }
         let revived = self.revive(rule, seen, again, Some(&known.event), until).await?;
         if revived.is_some() && !known.is_held {
             for _ in 0..READS {
-                if self.holds.tell_hold(rule, &known).await? {
+                if self.holds.note_sent_by_hand(rule, &known).await? {
                     return Ok(revived);
                 }
             }
@@ -326,13 +327,13 @@ impl<B: Backend> Operator<B> {
             if self.store.swap_delivery(&row, rev).await? {
                 return Ok(Some(row));
             }
-            let Some(stands) = self.look_at(&row).await? else { return Ok(None) };
-            if stands.row.attempts > base {
+            let Some(current) = self.look_at(&row).await? else { return Ok(None) };
+            if current.row.attempts > base {
                 // An attempt of the new budget was made already.
-                return Ok(Some(stands.row));
+                return Ok(Some(current.row));
             }
-            rev = stands.rev;
-            row = again(stands.row);
+            rev = current.rev;
+            row = again(current.row);
         }
         Err(changing())
     }
@@ -367,7 +368,7 @@ impl<B: Backend> Operator<B> {
 
 /// The row with a new budget.
 fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, how: Again<'_>, now: Timestamp) -> DeliveryRow {
-    begin_flow_anew(rule, &mut row, base, how.from_step, now);
+    restart_flow(rule, &mut row, base, how.from_step, now);
     // A postback that matched before the rule was switched off is sent because a person says so (P6).
     row.job.epoch = rule.head.epoch;
     row.attempts = base;
@@ -385,7 +386,7 @@ fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, how: Again<'_>, n
 
 /// The place of a resent flow (W13): one that waits goes on at once; one that is over begins at a step that a person names, with its
 /// variables as they are, or at its first step, without them.
-fn begin_flow_anew(rule: &Rule, row: &mut DeliveryRow, base: u32, from_step: Option<&str>, now: Timestamp) {
+fn restart_flow(rule: &Rule, row: &mut DeliveryRow, base: u32, from_step: Option<&str>, now: Timestamp) {
     let plan = &rule.definition.plan;
     row.resends += 1;
     if !plan.is_flow() {

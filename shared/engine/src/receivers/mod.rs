@@ -134,11 +134,11 @@ impl<B: Backend> Receivers<B> {
                     }
                     true
                 };
-                self.change_and_tell(receiver, merge).await.map(drop)
+                self.change_and_publish(receiver, merge).await.map(drop)
             }
             ToDo::Change => {
                 let hear = |row: &mut ReceiverRow| row.health.hear(sign, (delivery, *began), now);
-                let changed = self.change_and_tell(receiver, hear).await?;
+                let changed = self.change_and_publish(receiver, hear).await?;
                 if changed.is_some_and(|row| row.health.state == ReceiverState::HalfOpen) {
                     self.let_go(&receiver.id, 1).await?;
                 }
@@ -174,7 +174,7 @@ impl<B: Backend> Receivers<B> {
         Ok(row)
     }
 
-    /// Changes a receiver's row, which it makes if there is none, unless `change` says that nothing changes. Returns the new row.
+    /// Changes a receiver's row, and makes it if there is none, unless `change` returns false. Returns the new row.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -206,7 +206,7 @@ impl<B: Backend> Receivers<B> {
     }
 
     /// Changes a receiver's row, and publishes the consequences.
-    async fn change_and_tell(
+    async fn change_and_publish(
         &self,
         receiver: &Receiver,
         change: impl Fn(&mut ReceiverRow) -> bool,
@@ -262,6 +262,6 @@ impl ReceiverRow {
             Transition::Down => tracing::warn!(receiver_id = %id, host = %self.receiver.host, error, "a receiver is down"),
             Transition::Up => tracing::info!(receiver_id = %id, host = %self.receiver.host, "a receiver is up again"),
         }
-        self.tell(transition, now, reason);
+        self.note_transition(transition, now, reason);
     }
 }

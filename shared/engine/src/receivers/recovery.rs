@@ -102,7 +102,7 @@ impl<B: Backend> Receivers<B> {
         Ok(read.is_some_and(|(row, _)| !row.state.is_ended() && waits(&row)))
     }
 
-    /// Lets the oldest go that wait for a receiver that has answered again, and closes it once none waits.
+    /// Lets the oldest deliveries go that wait for a receiver that has answered again, and closes the receiver once none waits.
     pub(super) async fn let_go(&self, id: &Id, number: usize) -> Result<(), StoreError> {
         let gate = self.memory.gate(id);
         let _one_at_a_time = gate.lock().await;
@@ -138,7 +138,7 @@ impl<B: Backend> Receivers<B> {
             row.leftovers = true;
             true
         };
-        self.change_and_tell(&row.receiver, close).await.map(drop)
+        self.change_and_publish(&row.receiver, close).await.map(drop)
     }
 
     /// Lets everything go that waits for a receiver, up to a bound. Returns true if nothing is left.

@@ -41,7 +41,7 @@ impl ReceiverRow {
     }
 
     /// Notes a transition in the outbox.
-    pub(super) fn tell(&mut self, transition: Transition, at: Timestamp, reason: Option<&str>) {
+    pub(super) fn note_transition(&mut self, transition: Transition, at: Timestamp, reason: Option<&str>) {
         let usual = match transition {
             Transition::Down => self.health.last_error().unwrap_or("it does not answer"),
             Transition::Up => "deliveries are sent to it again",
@@ -64,7 +64,7 @@ impl ReceiverRow {
         Some(Published::new(*at, kind, detail))
     }
 
-    /// Returns true if a transition of it is not carried out to its end.
+    /// Returns true if a transition of the receiver is not finished.
     pub(super) fn has_unfinished(&self) -> bool {
         self.announcement.is_some() || self.leftovers
     }

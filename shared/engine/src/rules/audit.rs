@@ -1,7 +1,7 @@
 //! The author, content and time of every change of a rule: an entry for every write that became the head.
 //!
-//! An entry is put before the head, under the name of its write, and names the write before it. Only the entries on the way from the head
-//! back are true; an entry that a loser or a crash left beside them is not.
+//! An entry is put before the head, under the name of its write, and names the write before it. Only the entries on the way from
+//! the head back count; one that a failed write or a crash left beside them does not.
 
 use std::collections::VecDeque;
 
@@ -145,8 +145,9 @@ fn secret_changes(old: Option<&Head>, new: &Head) -> impl Iterator<Item = Change
     let changed = new.secrets.keys().filter(|name| before(name) != new.value_of(name)).map(|name| (name, "changed"));
     let old_names = old.into_iter().flat_map(|head| head.secrets.keys());
     let deleted = old_names.filter(|name| !new.secrets.contains_key(*name)).map(|name| (name, "deleted"));
-    let told = |(name, what): (&String, &str)| Change { pointer: format!("/secrets/{name}"), from: Value::Null, to: what.into() };
-    changed.chain(deleted).map(told).collect::<Vec<_>>().into_iter()
+    let change =
+        |(name, what): (&String, &str)| Change { pointer: format!("/secrets/{name}"), from: Value::Null, to: what.into() };
+    changed.chain(deleted).map(change).collect::<Vec<_>>().into_iter()
 }
 
 /// The place at which a page of a history begins.
@@ -278,7 +279,7 @@ impl Chain {
     async fn next<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<(String, Entry)>, StoreError> {
         let Some(write) = self.next.take() else { return Ok(None) };
         let key = keys::audit(&self.id, &write);
-        // Losers' entries are between the true ones.
+        // Entries of failed writes are between those that count.
         while self.read.front().is_some_and(|item| item.key.sort > key.sort) {
             self.read.pop_front();
         }
@@ -389,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_a_cursor_is_read_as_it_was_given() {
+    fn a_cursor_is_read_as_it_was_given() {
         let text = HistoryCursor::text("000000000012#0123456789abcdef");
         assert_eq!(text, "000000000012.0123456789abcdef");
         assert_eq!(HistoryCursor::parse(&text), Some(HistoryCursor("000000000012#0123456789abcdef".to_owned())));

@@ -58,7 +58,7 @@ struct Unsealed {
 /// The fate of a value when its rule changes.
 enum Fate {
     Stays,
-    SealedAnew(Unsealed),
+    SealedAgain(Unsealed),
     Dropped(String),
 }
 
@@ -86,7 +86,7 @@ impl<B: Backend> Rules<B> {
                 match self.fate(act, &party, rule, &name, definition).await? {
                     Fate::Stays if !given.is_empty() => rule.head.expect_party(&party, &name)?,
                     Fate::Stays => {}
-                    Fate::SealedAnew(value) => unsealed.push(value),
+                    Fate::SealedAgain(value) => unsealed.push(value),
                     Fate::Dropped(why) => {
                         head.secrets.remove(&name);
                         head.bindings.remove(&name);
@@ -146,7 +146,7 @@ impl<B: Backend> Rules<B> {
             return Ok(Fate::Dropped("it was written for another request".to_owned()));
         };
         let value_of = bound.map_or(write, |bound| &bound.value_of).clone();
-        Ok(Fate::SealedAnew(Unsealed { name: name.to_owned(), value, party: party.clone(), value_of: Some(value_of) }))
+        Ok(Fate::SealedAgain(Unsealed { name: name.to_owned(), value, party: party.clone(), value_of: Some(value_of) }))
     }
 
     /// The party that wrote a value from before there were bindings, if that is known.
@@ -259,7 +259,7 @@ impl Head {
 }
 
 /// Adds to a rule's resource the values that must be written again.
-pub(super) fn tell_unbound(rule: &Rule, resource: &mut Value) {
+pub(super) fn show_unbound(rule: &Rule, resource: &mut Value) {
     let Some((reason, _)) = rule.head.unbound(&rule.definition) else { return };
     if let Some(warnings) = resource["warnings"].as_array_mut() {
         warnings.push(json!({"pointer": "", "detail": format!("postbacks wait for at most 72 hours: {reason}")}));

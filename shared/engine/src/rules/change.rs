@@ -136,7 +136,7 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     /// Writes a rule again as it is, after a rule was changed whose step it mirrors.
-    pub(super) async fn write_anew(&self, act: Act, id: &Id) -> Result<(), Refused> {
+    pub(super) async fn rewrite(&self, act: Act, id: &Id) -> Result<(), Refused> {
         loop {
             let (rule, rev) = self.rules.visible(&act.actor.caller, id).await?;
             let read = self.read_text(&act.actor.caller, &rule.head.owner, rule.definition.document()).await?;

@@ -162,8 +162,8 @@ impl<B: Backend> RuleWriter<B> {
         for id in mirroring {
             let note = Some(format!("{master} was changed, a step of which is mirrored"));
             let act = Act { note, ..Act::new(actor.clone(), Action::Patched) };
-            if let Err(error) = Box::pin(self.write_anew(act, id)).await {
-                tracing::warn!(tracking_api_id = %id, %error, "a mirroring rule was not written anew");
+            if let Err(error) = Box::pin(self.rewrite(act, id)).await {
+                tracing::warn!(tracking_api_id = %id, %error, "a mirroring rule was not written again");
             }
         }
     }

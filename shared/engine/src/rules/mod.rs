@@ -56,7 +56,7 @@ use crate::{
     store::{Store, unreadable},
 };
 pub use audit::HistoryCursor;
-use binding::{Bound, Unbound, tell_unbound};
+use binding::{Bound, Unbound, show_unbound};
 pub(crate) use cache::Cache;
 pub use create::New;
 pub(crate) use create::Whole;
@@ -303,7 +303,7 @@ impl<B: Backend> Rules<B> {
             resource["active"] = true.into();
             resource.as_object_mut().map(|fields| fields.remove("inactive_reason"));
         }
-        tell_unbound(rule, &mut resource);
+        show_unbound(rule, &mut resource);
         if let Some(webhook) = &rule.head.webhook {
             resource["webhook_id"] = webhook.as_str().into();
         }

@@ -141,8 +141,7 @@ fn check_secret(name: &str, value: &str, pointer: &str) -> Result<(), Faults> {
     if value.is_empty() || value.len() > MAX_SECRET_BYTES {
         faults.add(value_at, format!("a secret's value has 1 to {MAX_SECRET_BYTES} bytes"));
     } else if value == INACTIVE {
-        faults
-            .add(value_at, format!("expected a secret's value, got {INACTIVE}, which stands for one that must be written again"));
+        faults.add(value_at, format!("expected a secret's value, got {INACTIVE}, the mark of one that must be written again"));
     }
     if value.contains(['\r', '\n']) {
         faults.add(value_at, "a line break within a secret's value: no header can hold one, write the value in one line");

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn f10_a_difference_is_what_stands_between_the_common_ends() {
+    fn f10_a_difference_is_the_text_between_the_common_ends() {
         check("abcdef", "abXdef", (2, 3, "X"));
         check("abab", "ababab", (4, 0, "ab"));
         check("aaa", "a", (1, 0, ""));

@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn w8_who_holds_the_value_of_a_secret_variable_is_told_by_its_value() {
+    fn w8_holders_of_a_secret_value_are_found_by_their_values() {
         let all = [("token", "t-o-k-e-n"), ("copy", "it is T-O-K-E-N"), ("coded", "dC1vLWstZS1u"), ("empty", ""), ("id", "L-17")];
         let variables = all.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let found = holders(&variables, &BTreeSet::from(["token", "missing"]));

@@ -199,8 +199,8 @@ mod tests {
     fn f3_a_template_that_is_too_expensive_fails_for_good_by_its_macro() {
         let fault = SendFault::from(RenderFault::TooExpensive { name: "query.x".into(), expense: Expense::RegexInput(4_097) });
         assert!(fault.is_for_good());
-        let told = "the template is too expensive: {query.x} gives regex 4097 bytes: at most 4096 are allowed";
-        assert_eq!(fault.to_string(), told);
+        let message = "the template is too expensive: {query.x} gives regex 4097 bytes: at most 4096 are allowed";
+        assert_eq!(fault.to_string(), message);
         assert_eq!(SendFault::from(RenderFault::DotSegment).to_string(), format!("not sent: {}", RenderFault::DotSegment));
     }
 }

@@ -1,4 +1,4 @@
-//! The head of a response as it came: lines that are no headers, which hyper passes over without a word, and lengths that are none.
+//! The head of a response as it came: lines that are no headers, which hyper ignores silently, and invalid lengths.
 //!
 //! hyper gives a response up for some lines of its head, though its status came. **Such a line is made one that hyper passes over**: the byte
 //! at fault is replaced on its way to it. These are a NUL, and a `Content-Length` that is no number or another one than before.
@@ -138,7 +138,7 @@ impl Head {
         }
     }
 
-    /// Returns true if the next byte of a header makes its line none.
+    /// Returns true if hyper would give the response up for this byte of a header.
     fn is_odd(&mut self, byte: u8) -> bool {
         let line = &mut self.line;
         if line.bytes.is_empty() && !matches!(byte, b' ' | b'\t') {
@@ -180,7 +180,7 @@ impl Head {
     }
 }
 
-/// Returns true if a byte may stand in no line of a head.
+/// Returns true if no line of a head may hold this byte.
 fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n')
 }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn case_a9_lines_that_are_no_headers_are_told() {
+    fn case_a9_lines_that_are_no_headers_are_noted() {
         check(b"HTTP/1.1 200 OK\r\nA: 1\r\nX-Status : ok\r\nB:\r\n folded\r\n\r\nbody without colon\r\n", None);
         let php = b"HTTP/1.1 200 OK\r\nPHP Warning:  Undefined index\r\nContent-Length: 2\r\n\r\nok";
         check(php, Some("1 line among the headers ignored: PHP Warning:  Undefined index"));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn case_a9_the_next_response_begins_anew() {
+    fn case_a9_a_restart_forgets_the_oddities_of_the_last_response() {
         let mut head = Head::default();
         let oddities = head.oddities();
         head.read(&mut b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: x\r\n\r\n".to_vec());

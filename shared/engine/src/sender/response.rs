@@ -54,7 +54,7 @@ pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progre
     }
 }
 
-/// Returns true if the end of a response's body is told by `Content-Length`, or by nothing.
+/// Returns true if a response's body ends after its `Content-Length`, or with the connection.
 fn has_body_by_length(response: &http::Response<Incoming>) -> bool {
     let has_none =
         matches!(response.status(), StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

@@ -107,11 +107,11 @@ impl Room {
     }
 
     fn wait(&self, owner: &Arc<str>, bytes: usize) -> (u64, oneshot::Receiver<Share>) {
-        let (tell, ready) = oneshot::channel();
+        let (sender, ready) = oneshot::channel();
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
-        state.waiting.insert(id, Waiting { owner: Arc::clone(owner), bytes, ready: tell });
+        state.waiting.insert(id, Waiting { owner: Arc::clone(owner), bytes, ready: sender });
         let unwanted = self.grant(&mut state);
         drop(state);
         drop(unwanted);
@@ -157,7 +157,7 @@ impl State {
         bytes
     }
 
-    /// The one that is to have room next, if there is some.
+    /// The response that gets room next, if there is enough.
     fn next_waiting(&self) -> Option<u64> {
         let of_owner = self.bytes_by_owner();
         let held = |owner: &str| of_owner.get(owner).copied().unwrap_or(0);

@@ -78,7 +78,7 @@ async fn receiver() -> u16 {
 }
 
 #[tokio::test]
-async fn f5_a_name_is_asked_as_it_stands_and_once_a_minute() {
+async fn f5_a_name_is_asked_unchanged_and_once_a_minute() {
     let nameserver = Nameserver::start(|_, _| Reply::Addresses(ips(&["127.0.0.1"]), 3_600)).await;
     let (hand, port) = (Hand::default(), receiver().await);
     let sender = Sender::with(asking(&nameserver, true, &hand)).unwrap();

@@ -18,7 +18,7 @@ use tracking_core::{
     tracking_api::GivenAnswer,
 };
 
-use super::{SHOWN_BODY, Tried, told};
+use super::{SHOWN_BODY, Tried, shown_extracted};
 use crate::{
     delivery::{
         flow::{InFlow, call_of},
@@ -268,7 +268,7 @@ impl Rehearsal {
         }
         entry["verdict"] = judged.verdict.as_str().into();
         entry["go"] = json!(judged.go.as_deref());
-        entry["told"] = told(&judged, &scrubber);
+        entry["told"] = shown_extracted(&judged, &scrubber);
         (judged, entry)
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn is_behind<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<
     }
 }
 
-/// The end of the message of a delivery that is over, and a message that wakes the oldest delivery that waits for its end.
+/// The ack of the message of a delivery that is over, and a message that wakes the oldest delivery that waits for its end.
 pub(super) fn release<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<'_>, view: &View) -> Effects {
     let mut effects = asking.received.done();
     let now = deliveries.store.now();
@@ -58,14 +58,15 @@ pub(super) fn release<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<'_
     effects
 }
 
-/// The end of the message of a delivery whose flow has just ended. Where others may wait for this end, the message comes once more.
-pub(in crate::delivery) fn done_or_once_more<B: Backend>(
+/// The ack of the message of a delivery whose flow has just ended: deleted, or deferred once more where others may wait for this
+/// end.
+pub(in crate::delivery) fn delete_or_defer<B: Backend>(
     deliveries: &Deliveries<B>,
     received: &Received,
     (job, definition): (&Job, Option<&Definition>),
 ) -> Effects {
     match definition.filter(|definition| finishes(definition)) {
-        Some(definition) => deliveries.come_again(received, job, definition.first_host(), deliveries.store.now(), None),
+        Some(definition) => deliveries.defer(received, job, definition.first_host(), deliveries.store.now(), None),
         None => received.done(),
     }
 }
@@ -96,7 +97,7 @@ impl<B: Backend> Walker<'_, B> {
             Some(_) => deliveries.store.now(),
         };
         let host = rule.definition.first_host();
-        deliveries.store.commit_one(deliveries.come_again(received, job, host, at, recorded.as_ref())).await
+        deliveries.store.commit_one(deliveries.defer(received, job, host, at, recorded.as_ref())).await
     }
 
     /// Writes a delivery that waits on its subject queue. Returns the delivery that ends to make room for it.

@@ -14,7 +14,7 @@ use crate::{
     rows::DeliveryRow,
 };
 
-/// Walks on to the next request of a flow. Returns false if the delivery waits or is over: then its message is dealt with.
+/// Walks on to the next request of a flow. Returns false if the delivery waits or is over: then its message is acked.
 pub(super) async fn walk_on<B: Backend>(
     deliveries: &Deliveries<B>,
     asking: &mut Asking<'_>,
@@ -40,7 +40,7 @@ pub(super) async fn spent_in_flow<B: Backend>(
 ) -> Result<Step, StoreError> {
     let Asking { received, job, rule, secrets, seal, .. } = asking;
     let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), seal, lost: None, is_behind: false };
-    let Some((state, reason)) = walker.walk_on_exhausted(flow, attempts, why).await? else { return Ok(Step::Settled) };
+    let Some((state, reason)) = walker.walk_on_exhausted(flow, attempts, why).await? else { return Ok(Step::Acked) };
     let max_attempts = known.as_ref().map_or(0, |(row, _)| row.max_attempts);
     let ending = Ending { job, row: known, attempts, max_attempts, definition: Some(&rule.definition), emitted: Vec::new() };
     deliveries.end_step(received, ending, state, &reason).await

@@ -47,8 +47,8 @@ pub(super) async fn wait<B: Backend>(
     }
 }
 
-/// Lets a delivery without an attempt wait for the receiver for which an older one ahead of it waits. Behind one that waited and was let
-/// go it looks again soon. `None`: it waits for something else, until then.
+/// Lets a delivery without an attempt wait for the receiver that an older delivery ahead of it waits for. If the older one was
+/// let go, the delivery looks again soon. `None`: it waits for something else, until `until`.
 pub(super) async fn wait_behind<B: Backend>(
     deliveries: &Deliveries<B>,
     asking: &Asking<'_>,
@@ -77,8 +77,8 @@ pub(super) async fn wait_behind<B: Backend>(
     spans::waits(Cause::Behind, again);
     let row = view.records.get(&asking.job.id);
     let host = asking.call().request.host();
-    deliveries.store.commit_one(deliveries.come_again(asking.received, &asking.job, host, again, row)).await?;
-    Ok(Some(Step::Settled))
+    deliveries.store.commit_one(deliveries.defer(asking.received, &asking.job, host, again, row)).await?;
+    Ok(Some(Step::Acked))
 }
 
 /// Files a delivery under the receiver that it waits for, or ends it if it has waited as long as it may.
@@ -104,8 +104,8 @@ async fn file<B: Backend>(
         let Some(line) = view.line.waiting(&ask, attempt, until + KEEPS_PLACE, None) else {
             spans::waits(Cause::Receiver, now + NO_ROOM);
             let host = asking.call().request.host();
-            deliveries.store.commit_one(deliveries.come_again(received, job, host, now + NO_ROOM, known)).await?;
-            return Ok(Step::Settled);
+            deliveries.store.commit_one(deliveries.defer(received, job, host, now + NO_ROOM, known)).await?;
+            return Ok(Step::Acked);
         };
         if !deliveries.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()? {
             return Ok(Step::Again);
@@ -122,10 +122,10 @@ async fn file<B: Backend>(
         deliveries.store.commit_one(received.done()).await?;
     } else {
         let host = asking.call().request.host();
-        deliveries.store.commit_one(deliveries.come_again(received, job, host, now, Some(&row))).await?;
+        deliveries.store.commit_one(deliveries.defer(received, job, host, now, Some(&row))).await?;
         deliveries.receivers.unfile(receiver, &waiting).await?;
     }
-    Ok(Step::Settled)
+    Ok(Step::Acked)
 }
 
 /// Returns true if the delivery keeps its place on the subject queue beyond its wait.

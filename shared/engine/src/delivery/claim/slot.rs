@@ -45,8 +45,8 @@ impl<B: Backend> Deliveries<B> {
                 row => row.clone(),
             };
             let host = asking.call().request.host();
-            self.store.commit_one(self.come_again(asking.received, &asking.job, host, until, shown.as_ref())).await?;
-            return Ok(Some(Step::Settled));
+            self.store.commit_one(self.defer(asking.received, &asking.job, host, until, shown.as_ref())).await?;
+            return Ok(Some(Step::Acked));
         }
         asking.paced = Some(won.attempt);
         // A lease that began long ago is computed again.

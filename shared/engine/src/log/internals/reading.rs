@@ -245,7 +245,7 @@ impl Rows {
     }
 }
 
-/// Names a row whose reading decides: while it can't be read, the delivery neither moves nor ends.
+/// Names a row that the delivery needs: while the row can't be read, the delivery neither moves nor ends.
 fn decisive(key: &Key, id: &DeliveryId, held: bool) -> Option<String> {
     let Key { partition, sort } = key;
     if *key == keys::delivery(id) {
@@ -305,8 +305,8 @@ fn shown_outbox(outbox: &Outbox) -> OutboxInternals {
     OutboxInternals {
         attempt: outbox.attempt,
         at: outbox.at,
-        tells_result: outbox.told.is_some(),
-        tells_end: outbox.ended.is_some(),
+        has_result: outbox.extracted.is_some(),
+        has_end: outbox.ended.is_some(),
     }
 }
 

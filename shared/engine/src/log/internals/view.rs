@@ -103,9 +103,11 @@ pub struct OutboxInternals {
     /// The time of the events.
     pub at: Timestamp,
     /// `true` if a `Conversion Result Received` is among them.
-    pub tells_result: bool,
+    #[serde(rename = "tells_result")]
+    pub has_result: bool,
     /// `true` if a `Delivery Ended` is among them.
-    pub tells_end: bool,
+    #[serde(rename = "tells_end")]
+    pub has_end: bool,
 }
 
 /// The rule of a delivery.
@@ -121,7 +123,7 @@ pub struct RuleInternals {
     pub sends: bool,
     /// Secrets whose values must be written again.
     pub unbound_secrets: Vec<String>,
-    /// Attempts of one budget; `None` if the rule's text can't be read. So are the two that follow.
+    /// Attempts of one budget; `None` if the rule's text can't be read, as in the next two fields.
     pub max_attempts: Option<u32>,
     /// The timeout of its request, in seconds.
     pub timeout_seconds: Option<u32>,
@@ -202,7 +204,7 @@ pub struct DueRowInternals {
 pub struct RateInternals {
     /// The next free slot.
     pub free_from: Timestamp,
-    /// The time at which the next one may go that missed its slot.
+    /// The time at which the next attempt that missed its slot may go.
     pub late_from: Timestamp,
 }
 

@@ -148,8 +148,8 @@ async fn case_a13_a_content_length_that_is_none_or_several_is_a_response_without
     for (said, line) in SAID {
         for is_kept in [true, false] {
             let (answer, connections) = answer_to(said, is_kept).await;
-            let told = (answer.status, answer.body(), answer.header("x"), answer.why_cut());
-            assert_eq!(told, (201, &b""[..], Some("y"), Some(Cut::BadLength)), "{said}");
+            let parts = (answer.status, answer.body(), answer.header("x"), answer.why_cut());
+            assert_eq!(parts, (201, &b""[..], Some("y"), Some(Cut::BadLength)), "{said}");
             assert_eq!(answer.notes(), [format!("1 line among the headers ignored: {line}")]);
             assert_eq!(connections.load(Ordering::SeqCst), 2, "no request follows on such a connection: {said}");
         }
