@@ -145,7 +145,7 @@ export function RequestView({ request }: { request: SentRequest }) {
   );
 }
 
-/** Each place of the rule that has macros, with the values in it; where a value comes from is told on hover and in the table below. */
+/** Each place of the rule that has macros, with the values in it; the origin of a value is shown on hover and in the table below. */
 function Values({ rule, uses }: { rule: unknown; uses: readonly MacroUse[] }) {
   const places = [...new Set(uses.map((use) => use.place))];
   return (

@@ -44,7 +44,7 @@ export function TextLink({ href, children }: { href: string; children: ReactNode
   );
 }
 
-/** A time in the reader's zone; how long ago it was stands beside it if wanted, UTC is told on hover. */
+/** A time in the reader's zone, or with `relative` the time since then; UTC is shown on hover. */
 export function When({ at, relative = false }: { at: string | null | undefined; relative?: boolean }) {
   if (!at) return <span className="dim">–</span>;
   return (

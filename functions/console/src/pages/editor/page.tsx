@@ -137,7 +137,7 @@ function focusFault(form: HTMLFormElement | null) {
 function useSave(rule: Rule | undefined) {
   const state = useDraft();
   const [, go] = useLocation();
-  const { tell } = useFeedback();
+  const { notify } = useFeedback();
   const refresh = useRefresh();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
@@ -153,7 +153,7 @@ function useSave(rule: Rule | undefined) {
     try {
       const saved = await write();
       await refresh("rules", "rule", "history", "quota");
-      tell(saved.inactive_reason ? t.savedInactive(saved.inactive_reason) : t.saved(saved.name));
+      notify(saved.inactive_reason ? t.savedInactive(saved.inactive_reason) : t.saved(saved.name));
       go(`/rules/${saved.id}`);
       return true;
     } catch (fault) {
