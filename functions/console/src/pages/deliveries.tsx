@@ -27,7 +27,7 @@ function filtersOf(params: URLSearchParams): DeliveryFilters {
   return filters as DeliveryFilters;
 }
 
-/** The most lines of an export: what a spreadsheet opens without pain. */
+/** The most lines of an export: spreadsheets open this number without trouble. */
 const MAX_LINES = 10_000;
 
 export default function DeliveriesPage() {

@@ -1,4 +1,4 @@
-/** The versions of a rule: who changed what, and back to an older one. */
+/** The versions of a rule: author and changes of each, and the way back to an older one. */
 import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { api, content } from "../api/client";

@@ -1,4 +1,4 @@
-/** Replays and backfills: how far they are, and stopping them. */
+/** Replays and backfills: their progress, and stopping them. */
 import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { api, content } from "../api/client";

@@ -56,7 +56,7 @@ function Fires({ trial }: { trial: Trial }) {
   );
 }
 
-/** What each step of a flow sends, in the order in which they were tried, and where the trial ends. */
+/** The request of each step of a flow, in the order in which the steps were tried, and the end of the trial. */
 function Steps({ trial, steps }: { trial: Trial; steps: NonNullable<Trial["steps"]> }) {
   return (
     <section className="stack tight">

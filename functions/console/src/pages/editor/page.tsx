@@ -46,7 +46,7 @@ function FromPreset({ id }: { id: string }) {
 
 function ExistingRule({ id }: { id: string }) {
   const query = useRule(id);
-  // The version that the form began with: a newer one that is read meanwhile must not slip in under what is being written.
+  // The version that the form began with: a newer version that is read meanwhile must not replace it.
   const first = useRef<Rule | null>(null);
   if (first.current === null && query.data && !query.isFetching) first.current = query.data;
   const rule = first.current;
