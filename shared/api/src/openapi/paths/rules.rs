@@ -95,8 +95,8 @@ pub(crate) fn read() -> About {
 }
 
 pub(crate) fn replace() -> About {
-    let text = "What is left out takes its default. What the server sets is ignored, so that a rule can be written back as it was read. \
-                The owner never changes.";
+    let text = "Fields that are left out take their defaults. Fields that the server sets are ignored, so that a rule can be written back \
+                as it was read. The owner never changes.";
     About::new("replaceTrackingApi", TAG, "Replace a rule", text)
         .if_match()
         .takes("NewTrackingApi", examples::new_rule())
