@@ -3,7 +3,7 @@
 //     node scripts/build.mjs           writes dist/
 //     node scripts/build.mjs --check   builds beside it, and fails if dist/ differs from what the sources give
 //
-// The types are made anew by each build: where infra/openapi.json no longer fits the sources, the build fails.
+// Each build generates the types again: if infra/openapi.json no longer fits the sources, the build fails.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,7 +21,7 @@ const at = (...parts) => join(root, ...parts);
 const isCheck = process.argv.includes("--check");
 process.chdir(root);
 
-/** Runs a script of ours or of a package; its own words say what is wrong. */
+/** Runs a script of ours or of a package; the script prints its own errors. */
 function run(...command) {
   const { status } = spawnSync(process.execPath, command, { cwd: root, stdio: "inherit" });
   if (status !== 0) process.exit(status ?? 1);

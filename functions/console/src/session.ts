@@ -26,7 +26,7 @@ export function claims(token: string): Record<string, unknown> | null {
   }
 }
 
-/** The session that a token stands for, if the console can be used with it. */
+/** The session of a token, or null if the console can't be used with the token. */
 export function sessionOf(token: string, config: Config): Session | null {
   const read = claims(token);
   if (!read) return null;

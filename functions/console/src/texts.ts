@@ -1,4 +1,4 @@
-/** Every text of the console. Names of the API's own words (states, triggers, fields) stand beside them. */
+/** Every text of the console, with display names for the API's own words (states, triggers, fields). */
 
 const count = (number: number, one: string, many = `${one}s`) => `${number.toLocaleString()} ${number === 1 ? one : many}`;
 
@@ -45,7 +45,7 @@ export const texts = {
     byLink: "This server signs in by a link. Run one of these commands on its machine and open the link that it prints:",
     paste: "Or paste the link or a token here",
     noToken: "expected the link of `tracking console` or a token of this server",
-    noRole: "Your account names neither an admin nor an affiliate: ask whoever runs the sign-in to add the role.",
+    noRole: "Your account names neither an admin nor an affiliate: ask the administrator of the sign-in to add the role.",
     ended: "Your session has ended: sign in again.",
     left: "You are signed out.",
   },
@@ -123,14 +123,14 @@ export const texts = {
   rules: {
     trackingApis: "Tracking APIs",
     postbacks: "Affiliate postbacks",
-    leadAll: "Every rule: which conversions it is about, where it sends them, and how it is doing.",
+    leadAll: "Every rule: its conversions, its receiver and its health.",
     leadPostbacks: "The postbacks that affiliates set up for themselves.",
-    leadOwn: "Your postbacks: which conversions they are about, where they go, and how they are doing.",
+    leadOwn: "Your postbacks: their conversions, their receivers and their health.",
     quota: (used: number, most: number) => `${used.toLocaleString()} of ${count(most, "postback")} used.`,
     add: "New postback",
     chooseReceiver: "Choose a receiver",
     none: "There is no postback yet",
-    noneHint: "A postback tells your tracker about each conversion. Choose your tracker, fill in its address, look at the preview, and save: every conversion from then on is sent.",
+    noneHint: "A postback reports each conversion to your tracker. Choose your tracker, fill in its address, look at the preview, and save: every conversion from then on is sent.",
     noMatch: "No rule matches these filters",
     noMatchHint: "Remove a filter, or search for another word. The search looks at names and addresses.",
     table: "Rules",
@@ -384,7 +384,7 @@ export const texts = {
     lastError: "Last error",
     says: "What it does",
     test: "Send a test",
-    testHint: "Really sends one request, marked with {is_test} = 1. It makes no delivery and tells the platform nothing.",
+    testHint: "Really sends one request, marked with {is_test} = 1. It makes no delivery and publishes nothing to the platform.",
     send: "Send the test",
     notSent: "nothing was sent",
     recent: "Newest deliveries",
@@ -521,7 +521,7 @@ export const texts = {
 
   history: {
     title: "History",
-    lead: "Who changed what and when. Secrets are told only as changed.",
+    lead: "Who changed what and when. A changed secret is listed without its value.",
     version: (version: number) => `Version ${version}`,
     current: "current",
     onBehalf: "on the owner's behalf",
@@ -627,7 +627,7 @@ export const texts = {
 
   macros: {
     title: "Macros",
-    lead: "What may stand in braces in a URL, a parameter, a header or a body.",
+    lead: "Names to write in braces in a URL, a parameter, a header or a body.",
     macro: "Macro",
     modifier: "Modifier",
     meaning: "Meaning",

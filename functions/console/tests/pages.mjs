@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { axe, faults, settled, shots } from "./world.mjs";
+import { axe, faults, loaded, shots } from "./world.mjs";
 
 /** The responses that a page is there to show. */
 const expected = { preset: [], flow: [], blank: ["422 POST /tracking-apis/preview"], nowhere: [] };
@@ -11,7 +11,7 @@ export async function everyPage(world, who, paths) {
     page.faults.length = 0;
     await world.visit(page, path);
     if (["blank", "preset", "flow", "edit"].includes(name)) await page.waitForTimeout(500);
-    await settled(page);
+    await loaded(page);
     for (const scheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: scheme });
       await page.waitForFunction((scheme) => document.documentElement.dataset.mantineColorScheme === scheme, scheme);
@@ -61,7 +61,7 @@ async function overlays(world, page, paths) {
   return found;
 }
 
-/** The overview of a server that keeps statistics: their shape is the contract's. */
+/** The overview of a server that keeps statistics, in the shape of the API's description. */
 export async function statistics(world) {
   const page = await world.open("aff_7");
   const buckets = Array.from({ length: 24 }, (_, hour) => ({

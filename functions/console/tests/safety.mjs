@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
-import { axe, faults, hostile, settled } from "./world.mjs";
+import { axe, faults, hostile, loaded } from "./world.mjs";
 
 /** The operations for admins. */
 const admins = [/^GET \/offers/, /^PUT \/offers/, /^GET \/events\/rejected/, /^POST \/events/, /^PUT \/affiliates/, /internals$/];
@@ -113,7 +113,7 @@ async function issuer(world) {
       state.query = Object.fromEntries(url.searchParams);
       const back = new URL(url.searchParams.get("redirect_uri"));
       back.search = new URLSearchParams({ code: "c0de", state: url.searchParams.get("state") }).toString();
-      // A page that leads back, as an issuer's form does: the browser tells the test of that request, and of no redirection.
+      // A page that leads back, as an issuer's form does: the browser reports that request to the test, but no redirection.
       response.writeHead(200, { "content-type": "text/html" });
       response.end(`<script>window.location.replace(${JSON.stringify(back.href)})</script>`);
     } else {
@@ -154,7 +154,7 @@ async function signIn(world, state) {
   await page.goto(`${world.url}/console/deliveries`);
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("heading", { name: "Deliveries" }).waitFor();
-  await settled(page);
+  await loaded(page);
   assert.equal(state.verified, true, "the verifier fits the challenge");
   assert.equal(state.query.code_challenge_method, "S256");
   assert.equal(state.query.redirect_uri, `${world.url}/console/signed-in`);

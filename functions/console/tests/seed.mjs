@@ -25,7 +25,7 @@ export async function seed(world) {
       request: { url: `http://${receiver.host}/hostile?c={external_id}`, query: [{ name: hostile[1], value: hostile[2] }], headers: [{ name: "X-Note", value: "<script>window.pwned=6</script>" }] },
     })
   ).id;
-  await world.call("aff_7", "PATCH", `/tracking-apis/${ids.good}`, { description: "Tells every sale.", retry: { max_retries: 5 } });
+  await world.call("aff_7", "PATCH", `/tracking-apis/${ids.good}`, { description: "Reports every sale.", retry: { max_retries: 5 } });
   await world.event("cnv_1", "aff_7");
   await world.event("cnv_2", "aff_7", { external_id: hostile[0], affiliate_click_id: hostile[1], offer_id: "off_6", voucher: hostile[4] });
   await world.event("cnv_8", "aff_8");

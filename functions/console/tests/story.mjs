@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { faults, settled } from "./world.mjs";
+import { faults, loaded } from "./world.mjs";
 
-/** Nothing of the story is an error of the console. */
-const told = ["422 POST /tracking-apis/preview"];
+/** The only fault of the story that the tests expect. */
+const expectedFaults = ["422 POST /tracking-apis/preview"];
 
 export async function storyByMouse(world) {
   const { host } = world.receiver;
@@ -52,7 +52,7 @@ export async function storyByMouse(world) {
   await page.getByText("The receiver has it.").waitFor();
   await page.getByText("Attempt 2").waitFor();
   assert.ok(world.receiver.requests.some((path) => path.startsWith("/story/right/postback?subid=click-cnv_story_1&status=sale")));
-  assert.deepEqual(await faults(page, told), []);
+  assert.deepEqual(await faults(page, expectedFaults), []);
   await page.context().close();
 }
 
@@ -102,7 +102,7 @@ export async function storyByKeyboard(world) {
   const keyboard = new Keyboard(page);
   await keyboard.press(/^a: Choose a receiver/);
   await page.getByRole("heading", { name: "New postback" }).waitFor();
-  await settled(page);
+  await loaded(page);
   await keyboard.press(/^button: Keitaro/);
   await page.getByRole("heading", { name: "New postback to Keitaro" }).waitFor();
   await keyboard.write(/^input: domain/, host);
@@ -117,7 +117,7 @@ export async function storyByKeyboard(world) {
   await page.keyboard.press("Backspace");
   await keyboard.press(/^button: Save postback/);
   await page.getByRole("heading", { name: "Keitaro", exact: true }).waitFor();
-  await settled(page);
+  await loaded(page);
   const rule = page.url().split("/").at(-1);
 
   await keyboard.press(/^button: Send the test/);
@@ -126,14 +126,14 @@ export async function storyByKeyboard(world) {
   await world.delivery(rule, "cnv_story_2", "failed");
   await keyboard.press(/^a: All of them/);
   await page.getByRole("heading", { name: "Deliveries" }).waitFor();
-  await settled(page);
+  await loaded(page);
   await keyboard.press(/^a: [^|]*Delivery of cnv_story_2/);
   await page.getByText("unknown postback key").waitFor();
-  await settled(page);
+  await loaded(page);
   const delivery = page.url().split("/").at(-1);
   await keyboard.press(/^a: Keitaro/);
   await page.getByRole("heading", { name: "Keitaro", exact: true }).waitFor();
-  await settled(page);
+  await loaded(page);
   await keyboard.press(/^a: Edit/);
   await page.getByRole("heading", { name: "Edit Keitaro" }).waitFor();
   await keyboard.write(/^combobox: URL/, `http://${host}/story/right/postback?subid=`);
@@ -145,13 +145,13 @@ export async function storyByKeyboard(world) {
   assert.equal(await page.getByRole("combobox", { name: "URL" }).inputValue(), `http://${host}/story/right/postback?subid={affiliate_click_id}`);
   await keyboard.press(/^button: Save changes/);
   await page.getByRole("heading", { name: "Keitaro", exact: true }).waitFor();
-  await settled(page);
+  await loaded(page);
   await keyboard.press(/^a: All of them/);
   await page.getByRole("heading", { name: "Deliveries" }).waitFor();
-  await settled(page);
+  await loaded(page);
   await keyboard.press(/^a: [^|]*Delivery of cnv_story_2/);
   await page.getByRole("heading", { name: "Delivery of cnv_story_2" }).waitFor();
-  await settled(page);
+  await loaded(page);
   await keyboard.press(/^button: Send again/);
   await page.getByRole("dialog").waitFor();
   await keyboard.to(/^button: Cancel/);
@@ -160,6 +160,6 @@ export async function storyByKeyboard(world) {
   await page.getByText("The receiver has it.").waitFor();
   assert.equal(page.url().split("/").at(-1), delivery);
   assert.ok(world.receiver.requests.some((path) => path.startsWith("/story/right/postback?subid=click-cnv_story_2")));
-  assert.deepEqual(await faults(page, told), []);
+  assert.deepEqual(await faults(page, expectedFaults), []);
   await page.context().close();
 }

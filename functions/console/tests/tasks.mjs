@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { faults, settled } from "./world.mjs";
+import { faults, loaded } from "./world.mjs";
 
 export async function editing(world, ids) {
   const page = await world.open("aff_7", { path: `/rules/${ids.good}/edit` });
@@ -66,7 +66,7 @@ export async function editing(world, ids) {
 export async function flows(world) {
   const { host } = world.receiver;
   const page = await world.open("aff_7", { path: "/rules/new" });
-  // What tells results to the platform is for admins.
+  // Presets that report results to the platform are for admins.
   await page.getByRole("heading", { name: "In several steps" }).waitFor();
   assert.equal(await page.getByRole("button", { name: /^Login with JSON/ }).count(), 0);
   await page.getByRole("button", { name: /^OAuth2 client credentials/ }).click();
@@ -182,7 +182,7 @@ export async function administering(world) {
   await page.getByRole("button", { name: "Take again" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Take again" }).click();
   await page.getByText("1 event accepted.").waitFor();
-  await settled(page);
+  await loaded(page);
   assert.deepEqual(await faults(page), []);
   await page.context().close();
 }

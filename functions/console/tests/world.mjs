@@ -62,7 +62,7 @@ export class World {
     return this;
   }
 
-  /** Keeps how the open pages look, and closes them. */
+  /** Saves a screenshot of each open page, and closes the pages. */
   async showFailure(name) {
     for (const context of this.browser.contexts()) {
       for (const page of context.pages()) {
@@ -142,7 +142,7 @@ export class World {
     page.faults = [];
     page.asked = [];
     page.on("console", (message) => {
-      // Chromium tells statuses of responses, too: those are looked at by themselves.
+      // Chromium also logs statuses of responses: the handler of responses below reads them.
       if (["error", "warning"].includes(message.type()) && !message.text().startsWith("Failed to load resource")) page.faults.push(message.text());
     });
     page.on("pageerror", (error) => page.faults.push(String(error)));
@@ -163,29 +163,29 @@ export class World {
     if (who !== null) {
       await page.goto(this.link(who));
       await page.getByRole("navigation", { name: "Pages" }).or(page.getByRole("button", { name: "Open the navigation" })).first().waitFor();
-      await settled(page);
+      await loaded(page);
     }
     if (path !== null) await this.go(page, path);
     return page;
   }
 
-  /** Opens a page of the console as a link of it does; where it is shown already it is loaded anew. */
+  /** Opens a page of the console as a link does; a page that is shown already is loaded again. */
   async visit(page, path) {
     if (page.url() === `${this.url}/console${path}`) return this.go(page, path);
     await page.evaluate((address) => window.history.pushState(null, "", address), `/console${path}`);
     await page.locator("h1").first().waitFor();
-    await settled(page);
+    await loaded(page);
   }
 
   async go(page, path) {
     await page.goto(`${this.url}/console${path}`);
     await page.locator("h1").first().waitFor();
-    await settled(page);
+    await loaded(page);
   }
 }
 
-/** Waits until a page has what it asked for. */
-export async function settled(page) {
+/** Waits until a page has loaded everything that it requested. */
+export async function loaded(page) {
   for (let quiet = 0; quiet < 3; ) {
     await new Promise((done) => setTimeout(done, 25));
     const isLoading = page.running > 0 || (await page.evaluate(() => document.querySelector(".skeleton") !== null));

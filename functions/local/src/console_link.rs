@@ -21,7 +21,7 @@ const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" }
   tracking console --data tracking-data --affiliate aff_7 --open
   tracking console --admin --server http://127.0.0.1:9000
 
-Prints the link; the server need not run yet. Whoever has the link has its rights until it expires: treat it as a password.")]
+Prints the link; the server need not run yet. Anyone who has the link has its rights until it expires: treat it as a password.")]
 pub struct ConsoleArgs {
     #[command(flatten)]
     bearer: BearerArgs,

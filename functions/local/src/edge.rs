@@ -19,7 +19,7 @@ pub fn remark(line: &str) {
 }
 
 /// Returns an error's text with its causes, outermost first.
-pub fn told(error: &dyn Error) -> String {
+pub fn error_text(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

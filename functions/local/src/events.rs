@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_a_body_is_an_event_or_several() {
+    fn a_body_holds_one_event_or_several() {
         check("{\"a\": 1}", true, &["{\"a\": 1}"]);
         check(" {\"a\":\n 1}\n", true, &["{\"a\":\n 1}"]);
         check("[{\"a\": 1.10}, {}]", true, &["{\"a\": 1.10}", "{}"]);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_a_line_with_an_array_is_one_bad_line() {
+    fn a_line_with_an_array_is_one_bad_line() {
         check("[{},{}]", false, &["[{},{}]"]);
     }
 }

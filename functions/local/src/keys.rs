@@ -182,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_told() {
+    fn a_short_or_missing_key_is_refused() {
         let folder = folder();
         write(&folder.path().join("token.key"), b"short", 0o600);
-        let told = tokens(folder.path()).unwrap_err().to_string();
-        assert!(told.ends_with("token.key holds 5 bytes, a key has 32: bring the right file back"), "{told}");
-        let told = existing_tokens(&folder.path().join("else")).unwrap_err().to_string();
-        assert!(told.ends_with("token.key: name the folder that the server uses with --data"), "{told}");
+        let message = tokens(folder.path()).unwrap_err().to_string();
+        assert!(message.ends_with("token.key holds 5 bytes, a key has 32: bring the right file back"), "{message}");
+        let message = existing_tokens(&folder.path().join("else")).unwrap_err().to_string();
+        assert!(message.ends_with("token.key: name the folder that the server uses with --data"), "{message}");
     }
 
     #[test]

@@ -57,17 +57,19 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let done = match cli.command {
-        Command::Demo(args) => demo::demo(args).await.map_err(|error| edge::told(&error)),
-        Command::Serve(args) => serve::serve(args).await.map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
-        Command::Bench(args) => bench::bench(args).await.map_err(|error| edge::told(&error)),
-        Command::Send(args) => send::send(args).await.map_err(|error| edge::told(&error)),
-        Command::Inspect(args) => inspect::inspect(args).await.map_err(|error| edge::told(&error)),
+        Command::Demo(args) => demo::demo(args).await.map_err(|error| edge::error_text(&error)),
+        Command::Serve(args) => serve::serve(args).await.map(|()| ExitCode::SUCCESS).map_err(|error| edge::error_text(&error)),
+        Command::Bench(args) => bench::bench(args).await.map_err(|error| edge::error_text(&error)),
+        Command::Send(args) => send::send(args).await.map_err(|error| edge::error_text(&error)),
+        Command::Inspect(args) => inspect::inspect(args).await.map_err(|error| edge::error_text(&error)),
         Command::Openapi => {
             openapi::openapi();
             Ok(ExitCode::SUCCESS)
         }
-        Command::Console(args) => console_link::console(args).map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
-        Command::Token(args) => token::token(args).map(|()| ExitCode::SUCCESS).map_err(|error| edge::told(&error)),
+        Command::Console(args) => {
+            console_link::console(args).map(|()| ExitCode::SUCCESS).map_err(|error| edge::error_text(&error))
+        }
+        Command::Token(args) => token::token(args).map(|()| ExitCode::SUCCESS).map_err(|error| edge::error_text(&error)),
     };
     done.unwrap_or_else(|fault| {
         edge::remark(&format!("error: {fault}"));

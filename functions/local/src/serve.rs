@@ -65,7 +65,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), ServeError> {
     let server = LocalServer::start(options).await?;
     edge::result(&format!("listening on {}", server.url()));
     signals.next().await;
-    tracing::info!("stopping: running sends come to their end");
+    tracing::info!("stopping: waiting for running sends");
     tokio::select! {
         () = server.stop() => {}
         () = signals.next() => tracing::warn!("stopped at once: what was running is taken up at the next start"),

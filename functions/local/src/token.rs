@@ -17,7 +17,7 @@ use crate::{
   tracking token --data tracking-data --affiliate aff_7 --days 1
   curl -H \"Authorization: Bearer $(tracking token --admin)\" http://127.0.0.1:8080/tracking-apis
 
-Works whether the server runs or not. Whoever has the token has its rights until it expires.")]
+Works whether the server runs or not. Anyone who has the token has its rights until it expires.")]
 pub struct TokenArgs {
     #[command(flatten)]
     bearer: BearerArgs,

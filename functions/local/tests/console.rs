@@ -30,13 +30,13 @@ fn the_link_holds_a_token_in_its_fragment() {
     assert_eq!(token.split('.').count(), 3, "{line}");
     let usual = tracking(&["console", "--data", data, "--admin"]).output().unwrap();
     assert!(String::from_utf8(usual.stdout).unwrap().starts_with("http://127.0.0.1:8080/console/#token=ey"));
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (vec!["console", "--data", data], "--admin"),
         (vec!["console", "--data", data, "--admin", "--affiliate", "aff_7"], "--affiliate"),
         (vec!["console", "--data", data, "--admin", "--server", "ftp://x"], "is not the address of a server"),
     ] {
         let refused = tracking(&arguments).output().unwrap();
         let err = String::from_utf8(refused.stderr).unwrap();
-        assert!(!refused.status.success() && err.contains(told), "{err}");
+        assert!(!refused.status.success() && err.contains(expected), "{err}");
     }
 }

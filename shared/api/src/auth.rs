@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_tokens_name_their_callers() {
+    fn tokens_name_their_callers() {
         let affiliate = Caller::Affiliate("aff_7".parse().unwrap());
         let later = at("2026-11-22T09:00:01Z");
         check("an admin's", Some(&format!("Bearer {}", tokens(1).mint(&Caller::Admin, later))), &Ok(Caller::Admin));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_without_a_token_that_counts_there_is_no_caller() {
+    fn without_a_valid_token_there_is_no_caller() {
         let invalid = Err((401, "Bearer error=\"invalid_token\""));
         let now = at("2026-11-22T09:00:00Z");
         let later = at("2026-11-22T10:00:00Z");
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_a_gateway_names_callers_by_the_claims_that_it_checked() {
+    fn a_gateway_names_callers_by_the_claims_that_it_checked() {
         let names = ClaimNames { role: "https://example.com/role".to_owned(), affiliate: "custom:affiliate".to_owned() };
         let check = |claims: Option<Value>| {
             let mut extensions = Extensions::new();
@@ -305,11 +305,11 @@ mod tests {
         let affiliate = json!({"https://example.com/role": "affiliate", "custom:affiliate": "aff_7", "affiliate_id": "aff_8"});
         assert_eq!(check(Some(affiliate)), Ok(Caller::Affiliate("aff_7".parse().unwrap())));
         assert_eq!(check(Some(json!({"role": "admin"}))), Err(403), "a claim of another name says nothing");
-        assert_eq!(check(None), Err(401), "no header stands for what the gateway checks");
+        assert_eq!(check(None), Err(401), "no header replaces the claims that the gateway checked");
     }
 
     #[test]
-    fn contract_3_a_token_says_who_acts() {
+    fn a_token_names_the_actor() {
         let subject = |sub: Value| {
             let claims = json!({"role": "admin", "sub": sub});
             let mut extensions = Extensions::new();
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_claims_that_name_nobody_are_forbidden() {
+    fn claims_that_name_nobody_are_forbidden() {
         for claims in [
             json!({"role": "root"}),
             json!({}),

@@ -38,7 +38,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// A body that is JSON, in fact and, if it has a content type, by that.
+/// A JSON body. If it has a content type, that must be JSON too.
 #[derive(Debug)]
 pub struct JsonBody(pub Value);
 
@@ -51,7 +51,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
-/// The same, or no body, which counts as an empty object: for operations that need nothing in it.
+/// A JSON body, or none, which counts as an empty object: for operations whose fields are all optional.
 #[derive(Debug)]
 pub struct OptionalBody(pub Value);
 
@@ -81,8 +81,8 @@ async fn taken<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
     whole(request, state).await
 }
 
-/// The whole body, of at most as many bytes as its operation takes. Of one whose declared length is larger nothing is kept; it is read all
-/// the same, so that its client gets to read the answer, unless it is very much longer.
+/// The whole body, of at most as many bytes as its operation takes. A body with a larger declared length is read and dropped, so
+/// that its client reads the answer; a body that is much larger is not read.
 pub async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let most = request.extensions().get::<MaxBytes>().map_or(DEFAULT_MAX_BYTES, |MaxBytes(most)| *most);
     let declared = request.body().size_hint().lower();
@@ -114,8 +114,8 @@ pub(crate) fn event_fits(body: &Value) -> Result<(), Problem> {
 /// The content type that `curl --data` gives every body, unless another one is set.
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The media type of a body, in lower case and without its parameters. `None` where nobody chose one, so that the body itself decides:
-/// none is given, or that of a form.
+/// The media type of a body, in lower case and without its parameters. `None` if none is given, or
+/// that of a form: then the body itself decides.
 pub fn media_type(headers: &HeaderMap) -> Option<String> {
     let text = String::from_utf8_lossy(headers.get(CONTENT_TYPE)?.as_bytes()).to_ascii_lowercase();
     let kind = text.split(';').next()?.trim();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_told_in_the_largest_unit() {
+    fn bytes_are_printed_in_the_largest_unit() {
         assert_eq!([65_536, 1 << 20, 64 << 20, 1_000].map(in_words), ["64 KiB", "1 MiB", "64 MiB", "1000 bytes"]);
     }
 
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_3_nobody_chose_a_missing_media_type_or_a_forms() {
+    fn a_missing_media_type_and_that_of_a_form_count_as_none() {
         assert_eq!(media_type(&HeaderMap::new()), None);
         for name in ["", "application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=utf-8"] {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, name.parse().unwrap())]);

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn contract_5_csv_is_given_to_those_who_ask_for_it() {
+    fn csv_is_sent_only_if_the_accept_header_prefers_it() {
         check("text/csv", true);
         check("Text/CSV; header=present, */*;q=0.1", true);
         check("application/json;q=0.5, text/csv", true);
@@ -151,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn contract_5_texts_are_no_formulas() {
-        let told: Vec<String> = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "a=1", ""].map(harmless).into();
-        assert_eq!(told, ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "a=1", ""]);
+    fn texts_are_no_formulas() {
+        let cells: Vec<String> = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "a=1", ""].map(harmless).into();
+        assert_eq!(cells, ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "a=1", ""]);
     }
 
     #[test]
-    fn contract_5_the_next_page_has_the_same_query() {
+    fn the_next_page_has_the_same_query() {
         let link = |uri: &str| next_link(&uri.parse().unwrap(), "abc");
         assert_eq!(
             link("/deliveries?state=failed&limit=2&cursor=x"),

@@ -108,8 +108,8 @@ fn conflict(detail: &str) -> Problem {
 }
 
 fn kept(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Answer {
-    let told = KEPT.iter().filter_map(|name| Some((name.to_string(), headers.get(name)?.to_str().ok()?.to_owned())));
-    Answer { status: status.as_u16(), headers: told.collect(), body: String::from_utf8_lossy(body).into_owned() }
+    let kept_headers = KEPT.iter().filter_map(|name| Some((name.to_string(), headers.get(name)?.to_str().ok()?.to_owned())));
+    Answer { status: status.as_u16(), headers: kept_headers.collect(), body: String::from_utf8_lossy(body).into_owned() }
 }
 
 /// An answer as it was given first.

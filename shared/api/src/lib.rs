@@ -59,9 +59,9 @@ use tracking_engine::{Engine, backend::Backend, sender::Sender};
 
 use auth::Auth;
 use console::Console;
-use openapi::Told;
+use openapi::AboutFn;
+use operation::NoAbout;
 pub use operation::Operation;
-use operation::Untold;
 use problem::{Kind, Problem};
 pub use share::AffiliateThreads;
 
@@ -99,7 +99,7 @@ pub fn router<B: Backend>(
     console: &Console,
 ) -> Router {
     let hands = Hands { engine, sender };
-    let operations = operations::all::<B, Untold>().into_iter().map(|operation| operation.with(hands.clone())).collect();
+    let operations = operations::all::<B, NoAbout>().into_iter().map(|operation| operation.with(hands.clone())).collect();
     let routes = operation::routes(operations, move || Bytes::from_static(written), &hands.engine, auth);
     finish(routes.merge(console::routes(console)))
 }
@@ -107,17 +107,17 @@ pub fn router<B: Backend>(
 /// The whole API over this engine with more operations, which are described too, and with a console that takes the token of a link.
 pub fn router_with<B: Backend>(engine: Arc<Engine<B>>, sender: Sender, auth: &Auth, more: Vec<Operation>) -> Router {
     let hands = Hands { engine, sender };
-    let operations = operations::all::<B, Told>().into_iter().map(|operation| operation.with(hands.clone()));
+    let operations = operations::all::<B, AboutFn>().into_iter().map(|operation| operation.with(hands.clone()));
     let operations: Vec<Operation> = operations.chain(more).collect();
-    let (rows, told) = (operation::described(&operations), OnceLock::<Bytes>::new());
-    let told = Arc::new(move || told.get_or_init(|| openapi::document(&rows).to_string().into()).clone());
-    let routes = operation::routes(operations, move || told(), &hands.engine, auth);
+    let (rows, document) = (operation::described(&operations), OnceLock::<Bytes>::new());
+    let document = Arc::new(move || document.get_or_init(|| openapi::document(&rows).to_string().into()).clone());
+    let routes = operation::routes(operations, move || document(), &hands.engine, auth);
     finish(routes.merge(console::routes(&Console::default())))
 }
 
 /// The description of the API (`OpenAPI` 3.1), as it is where nothing is added to it.
 pub fn description<B: Backend>() -> serde_json::Value {
-    openapi::document(&operation::described(&operations::all::<B, Told>()))
+    openapi::document(&operation::described(&operations::all::<B, AboutFn>()))
 }
 
 /// Completes a router: requests without a route are answered by problems, and every request has its span.

@@ -1,7 +1,7 @@
-//! One table for all: an operation is its method, its path, its handler and its description. Router and description are made of the same
-//! rows, so that neither can have an operation that the other lacks.
+//! The rows of the table of operations: method, path, handler and description. Router and description are made of the same rows,
+//! so that neither can have an operation that the other lacks.
 //!
-//! A program that serves a description made before keeps no texts ([`Untold`]), and so has none of the code that makes them.
+//! A program that serves a description made before keeps no texts ([`NoAbout`]), and so has none of the code that makes them.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::{
     auth::{Auth, protected},
     body::{DEFAULT_MAX_BYTES, MaxBytes},
     idempotency,
-    openapi::{About, Described, Told, paths},
+    openapi::{About, AboutFn, Described, paths},
     problem::Problem,
     query::Parameters,
     share::{self, Shares},
@@ -31,17 +31,17 @@ use crate::{
 /// The path of the description.
 const ITS_PATH: &str = "/openapi.json";
 
-/// The description of an operation where nobody will ask for it.
-pub(crate) struct Untold;
+/// An empty description, for a program that serves a description made before.
+pub(crate) struct NoAbout;
 
-impl From<Told> for Untold {
-    fn from(_: Told) -> Self {
+impl From<AboutFn> for NoAbout {
+    fn from(_: AboutFn) -> Self {
         Self
     }
 }
 
 /// A row of the table; `S` is the state of its handler, `A` the kept part of its description.
-pub struct Operation<S = (), A = Told> {
+pub struct Operation<S = (), A = AboutFn> {
     method: Method,
     path: &'static str,
     route: MethodRouter<S>,
@@ -109,7 +109,7 @@ impl<S> Operation<S> {
 }
 
 /// The routes of these operations, and of a description that is there when it is first asked for.
-pub(crate) fn routes<B: Backend, A: From<Told>>(
+pub(crate) fn routes<B: Backend, A: From<AboutFn>>(
     mut operations: Vec<Operation<(), A>>,
     description: impl Fn() -> Bytes + Clone + Send + Sync + 'static,
     engine: &Arc<Engine<B>>,

@@ -7,7 +7,7 @@ use tracking_core::change::MAX_EVENT_BYTES;
 use tracking_engine::backend::Backend;
 
 use crate::{
-    Hands, affiliate_postbacks, affiliates, alive, callbacks, catalogue, deliveries, explain, history, offers, openapi::Told,
+    Hands, affiliate_postbacks, affiliates, alive, callbacks, catalogue, deliveries, explain, history, offers, openapi::AboutFn,
     openapi::paths, operation::Operation, presets, receivers, rejected, replay, replays, secrets, statistics, tracking_apis,
     trial,
 };
@@ -18,7 +18,7 @@ const RULE_BYTES: usize = 128 * 1_024;
 const EVENT_BYTES: usize = MAX_EVENT_BYTES + 64 * 1_024;
 
 /// Every operation, by the parts of the API.
-pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
+pub(crate) fn all<B: Backend, A: From<AboutFn>>() -> Vec<Operation<Hands<B>, A>> {
     let (get, post, put, patch, delete) = (Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE);
     let (rule, secret, quota) = ("/tracking-apis/{id}", "/tracking-apis/{id}/secrets/{name}", "/affiliates/{id}/quota");
     let restore = "/tracking-apis/{id}/history/{version}/restore";
@@ -80,7 +80,7 @@ pub(crate) fn all<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
 }
 
 /// Operations about receivers, and those that receivers call.
-fn of_receivers<B: Backend, A: From<Told>>() -> Vec<Operation<Hands<B>, A>> {
+fn of_receivers<B: Backend, A: From<AboutFn>>() -> Vec<Operation<Hands<B>, A>> {
     let (get, post) = (Method::GET, Method::POST);
     vec![
         Operation::new(get.clone(), "/receivers", receivers::list::<B>, paths::receivers::list).reading_much(),

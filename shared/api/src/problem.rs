@@ -63,12 +63,12 @@ impl Kind {
             Self::BadEvents => (StatusCode::BAD_REQUEST, "/problems/bad-events", "No event was accepted"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "/problems/unauthorized", "A valid token is needed"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "/problems/forbidden", "This is not allowed"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "/problems/not-found", "There is no such thing"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "/problems/not-found", "Not found"),
             Self::Gone => (StatusCode::GONE, "/problems/gone", "It is over"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "/problems/method-not-allowed", "The path does not take this method")
             }
-            Self::Conflict => (StatusCode::CONFLICT, "/problems/conflict", "This does not go with what there is"),
+            Self::Conflict => (StatusCode::CONFLICT, "/problems/conflict", "Conflict with the current state"),
             Self::Changed => (StatusCode::PRECONDITION_FAILED, "/problems/changed", "Somebody changed it meanwhile"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large", "The request is too large"),
             Self::UnsupportedMediaType => {
@@ -132,7 +132,7 @@ impl Problem {
 
     /// A missing thing, or one that the caller may not see: the same bytes for both (V2).
     pub(crate) fn not_found() -> Self {
-        Self::new(Kind::NotFound, "there is no such thing, or none that you may see")
+        Self::new(Kind::NotFound, "not found")
     }
 
     /// The caller is no admin.

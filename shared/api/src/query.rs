@@ -153,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_of_a_query_are_told_at_once() {
+    fn all_faults_of_a_query_are_reported_at_once() {
         let mut parameters = read("limit=0&from=yesterday&active=yes&colour=red&q=a&q=b");
         parameters.limit();
         parameters.time("from");
         parameters.flag("active");
-        let told: Vec<_> = parameters.faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
+        let found: Vec<_> = parameters.faults.0.iter().map(|fault| (fault.pointer.as_str(), fault.detail.as_str())).collect();
         assert_eq!(
-            told,
+            found,
             [
                 ("/colour", "unknown parameter \"colour\"; expected one of limit, from, active, q"),
                 ("/q", "q is given twice: give it once"),

@@ -1,12 +1,13 @@
 //! A caller's share of the server: a bounded number of requests of an affiliate are in work at once, and one of those that read much. The
 //! others wait; if too many wait, a request is refused, so that connections are left for everybody else.
 //!
-//! A request is in work from before its body is read until its response has been handed over. So the memory and the store's time that a
-//! request takes are taken a bounded number of times by one affiliate. Admins have no bound: they are trusted not to harm tenants.
+//! A request is in work from before its body is read until its response has been handed over. So one affiliate
+//! takes the memory and the store's time of a request a bounded number of times. Admins have no bound: they are trusted not to
+//! harm tenants.
 //!
 //! **Requests of one affiliate are spread out in time**: beyond a number at a go they are begun at a steady rate, and after one that reads
 //! much its caller's next one waits for longer than it took. They wait for it, and are not refused. Otherwise forty clients of one affiliate
-//! that do nothing but read would keep every processor.
+//! that only read would keep every processor busy.
 
 use std::{
     collections::HashMap,

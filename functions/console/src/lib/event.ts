@@ -1,4 +1,4 @@
-/** An event that could have brought a delivery about, as far as the log knows it. */
+/** The likely event of a delivery, as far as the log knows it. */
 import type { Delivery, Event } from "../api/types";
 
 /** The log keeps neither type, source nor advertiser of a conversion: they are the usual ones here, for the reader to mend. */

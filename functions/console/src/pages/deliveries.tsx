@@ -27,7 +27,7 @@ function filtersOf(params: URLSearchParams): DeliveryFilters {
   return filters as DeliveryFilters;
 }
 
-/** The most lines of an export: what a spreadsheet opens without pain. */
+/** The most lines of an export: spreadsheets open this number without trouble. */
 const MAX_LINES = 10_000;
 
 export default function DeliveriesPage() {
@@ -73,11 +73,11 @@ function Filters() {
   const [params, setParams] = useSearchParams();
   const [typed, setTyped] = useState<Record<string, string>>(() => Object.fromEntries([...words, "http_status", "from", "to"].map((key) => [key, params.get(key) ?? ""])));
   const [chosen, setChosen] = useState<string[]>(() => params.getAll("state"));
-  const [settled] = useDebouncedValue(typed, 350);
+  const [debounced] = useDebouncedValue(typed, 350);
   useEffect(() => {
-    const entries = Object.entries(settled).filter(([, value]) => value.trim() !== "");
+    const entries = Object.entries(debounced).filter(([, value]) => value.trim() !== "");
     setParams(new URLSearchParams([...entries.map(([key, value]) => [key, value.trim()]), ...chosen.map((state) => ["state", state])]), { replace: true });
-  }, [settled, chosen, setParams]);
+  }, [debounced, chosen, setParams]);
   const set = (key: string, value: string) => setTyped((all) => ({ ...all, [key]: value }));
   const shown = words.filter((key) => isAdmin || key !== "affiliate_id");
   return (
@@ -115,7 +115,7 @@ function ColumnChoice({ chosen, choose }: { chosen: Column[]; choose: (columns: 
 
 /** Reads the list as CSV, page by page, and hands it over as a file. */
 function Export({ params }: { params: URLSearchParams }) {
-  const { tell } = useFeedback();
+  const { notify } = useFeedback();
   const [busy, setBusy] = useState(false);
   const save = async () => {
     setBusy(true);
@@ -126,9 +126,9 @@ function Export({ params }: { params: URLSearchParams }) {
       link.download = `deliveries-${new Date().toISOString().slice(0, 10)}.csv`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-      tell(isCut ? t.exportCut(lines) : t.exported(lines));
+      notify(isCut ? t.exportCut(lines) : t.exported(lines));
     } catch (error) {
-      tell(error instanceof Error ? error.message : String(error), "bad");
+      notify(error instanceof Error ? error.message : String(error), "bad");
     } finally {
       setBusy(false);
     }

@@ -133,18 +133,18 @@ function AttemptItem({ attempt, isLast }: { attempt: Attempt; isLast: boolean })
 }
 
 function Acts({ delivery }: { delivery: DeliveryWithLog }) {
-  const { ask, tell } = useFeedback();
+  const { ask, notify } = useFeedback();
   const refresh = useRefresh();
   const isOpen = delivery.state === "waiting" || delivery.state === "held";
   const forced = useRef(false);
   const resend = async () => {
     await content(api.POST("/deliveries/{id}/resend", { params: { path: { id: delivery.id } }, body: { force: forced.current } }));
-    tell(t.resent);
+    notify(t.resent);
     await refresh("delivery", "deliveries");
   };
   const cancel = async () => {
     await content(api.POST("/deliveries/{id}/cancel", { params: { path: { id: delivery.id } } }));
-    tell(t.cancelled);
+    notify(t.cancelled);
     await refresh("delivery", "deliveries");
   };
   return (

@@ -18,7 +18,7 @@ export function DuplicateDialog({ rule, close }: { rule: Rule; close: () => void
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const [, go] = useLocation();
-  const { tell } = useFeedback();
+  const { notify } = useFeedback();
   const refresh = useRefresh();
   const make = async (event: React.FormEvent) => {
     event.preventDefault();
@@ -29,7 +29,7 @@ export function DuplicateDialog({ rule, close }: { rule: Rule; close: () => void
       const body = { name, conditions: { channel: channels }, ...(Object.keys(written).length > 0 ? { secret_values: written } : {}) };
       const copy = await content(api.POST("/tracking-apis/{id}/duplicate", { params: { path: { id: rule.id } }, body }));
       await refresh("rules", "quota");
-      tell(copy.inactive_reason ? texts.editor.savedInactive(copy.inactive_reason) : texts.editor.saved(copy.name));
+      notify(copy.inactive_reason ? texts.editor.savedInactive(copy.inactive_reason) : texts.editor.saved(copy.name));
       close();
       go(`/rules/${copy.id}`);
     } catch (fault) {

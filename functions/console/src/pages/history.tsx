@@ -1,4 +1,4 @@
-/** The versions of a rule: who changed what, and back to an older one. */
+/** The versions of a rule: author and changes of each, and the way back to an older one. */
 import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { api, content } from "../api/client";
@@ -46,13 +46,13 @@ function Shown({ rule }: { rule: Rule }) {
 }
 
 function Entry({ entry, rule }: { entry: HistoryEntry; rule: Rule }) {
-  const { ask, tell } = useFeedback();
+  const { ask, notify } = useFeedback();
   const refresh = useRefresh();
   const who = entry.by.affiliate_id ?? entry.by.subject ?? texts.admin;
   const isCurrent = entry.version === rule.version;
   const restore = async () => {
     await content(api.POST("/tracking-apis/{id}/history/{version}/restore", { params: { path: { id: rule.id, version: String(entry.version) }, header: { "If-Match": `"${rule.version}"` } } }));
-    tell(t.restored(entry.version));
+    notify(t.restored(entry.version));
     await refresh("rule", "rules", "history");
   };
   return (

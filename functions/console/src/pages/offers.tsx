@@ -82,7 +82,7 @@ function OfferDialog({ offer, close }: { offer: Offer; close: () => void }) {
   const [draft, setDraft] = useState(offer);
   const [error, setError] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
-  const { tell } = useFeedback();
+  const { notify } = useFeedback();
   const refresh = useRefresh();
   const fault = (name: string) => (error instanceof ApiFault ? error.faults.find((one) => one.pointer === `/${name}`)?.detail : undefined);
   const save = async (event: React.FormEvent) => {
@@ -93,7 +93,7 @@ function OfferDialog({ offer, close }: { offer: Offer; close: () => void }) {
       const { offer_id, name, country, category } = draft;
       await content(api.PUT("/offers/{id}", { params: { path: { id: offer_id } }, body: { name, country, category } }));
       await refresh("offers", "rules", "rule");
-      tell(t.saved(offer_id));
+      notify(t.saved(offer_id));
       close();
     } catch (fault) {
       setError(fault);

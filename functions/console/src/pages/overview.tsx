@@ -1,4 +1,4 @@
-/** The overview: what became of the deliveries over time, which rules fail, what is late, what could not be read. */
+/** The overview: deliveries over time by outcome, failing rules, late deliveries, rejected events. */
 import { SegmentedControl } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";

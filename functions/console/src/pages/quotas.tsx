@@ -35,11 +35,11 @@ export default function QuotasPage() {
 
 function Shown({ quota }: { quota: Quota }) {
   const [rules, setRules] = useState<number | string>(quota.rules);
-  const { ask, tell } = useFeedback();
+  const { ask, notify } = useFeedback();
   const refresh = useRefresh();
   const save = async () => {
     await content(api.PUT("/affiliates/{id}/quota", { params: { path: { id: quota.affiliate_id } }, body: { rules: Number(rules) } }));
-    tell(t.saved(quota.affiliate_id));
+    notify(t.saved(quota.affiliate_id));
     await refresh("quota");
   };
   return (

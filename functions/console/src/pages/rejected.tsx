@@ -47,12 +47,12 @@ function Item({ item }: { item: Rejected }) {
   const original = textOf(item);
   const [text, setText] = useState<string | null>(null);
   const [error, setError] = useState<unknown>(null);
-  const { ask, tell } = useFeedback();
+  const { ask, notify } = useFeedback();
   const refresh = useRefresh();
   const submit = async () => {
     const mended = text !== null && text !== original ? { event: JSON.parse(text) as Event } : {};
     const answer = await content(api.POST("/events/rejected/{id}/resubmit", { params: { path: { id: item.id } }, body: mended }));
-    tell(t.done(answer.accepted));
+    notify(t.done(answer.accepted));
     await refresh("rejected", "deliveries");
   };
   const question = () => {

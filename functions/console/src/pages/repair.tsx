@@ -1,4 +1,4 @@
-/** Replay and backfill of a rule: a period, what it would come to, and then the deed. */
+/** Replay and backfill of a rule: choose a period, count its deliveries, begin. */
 import { Button, Checkbox, MultiSelect, SegmentedControl, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { api, content } from "../api/client";
@@ -47,7 +47,7 @@ function Begin({ rule }: { rule: Rule }) {
   const [counted, setCounted] = useState<Counted | null>(null);
   const [error, setError] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
-  const { ask, tell } = useFeedback();
+  const { ask, notify } = useFeedback();
   const refresh = useRefresh();
   const forget =
     <T,>(set: (value: T) => void) =>
@@ -90,7 +90,7 @@ function Begin({ rule }: { rule: Rule }) {
       act: async () => {
         await run(false);
         setCounted(null);
-        tell(t.begun);
+        notify(t.begun);
         await refresh("replays", "deliveries");
       },
     });

@@ -1,4 +1,4 @@
-/** Replays and backfills: how far they are, and stopping them. */
+/** Replays and backfills: their progress, and stopping them. */
 import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { api, content } from "../api/client";
@@ -41,14 +41,14 @@ export function Runs({ ruleId }: { ruleId?: string }) {
 }
 
 function Run({ run }: { run: ReplayRun }) {
-  const { ask, tell } = useFeedback();
+  const { ask, notify } = useFeedback();
   const refresh = useRefresh();
   const names = useRuleNames();
   const { deliveries, held, looked_at, expected, expected_complete } = run.counts;
   const isRunning = run.state === "running";
   const cancel = async () => {
     await content(api.POST("/replays/{id}/cancel", { params: { path: { id: run.id } } }));
-    tell(t.stopped);
+    notify(t.stopped);
     await refresh("replays");
   };
   return (

@@ -1,4 +1,4 @@
-/** A rule: how it is doing, what it says, and a test that really sends. */
+/** A rule: its health, its content, and a test that really sends. */
 import { Button } from "@mantine/core";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";

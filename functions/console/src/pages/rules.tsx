@@ -88,10 +88,10 @@ function Filters({ list }: { list: RuleList }) {
   const { role } = useSession();
   const [params, setParams] = useSearchParams();
   const [typed, setTyped] = useState<Record<string, string>>(() => Object.fromEntries(params));
-  const [settled] = useDebouncedValue(typed, 300);
+  const [debounced] = useDebouncedValue(typed, 300);
   useEffect(() => {
-    setParams(new URLSearchParams(Object.entries(settled).filter(([, value]) => value !== "")), { replace: true });
-  }, [settled, setParams]);
+    setParams(new URLSearchParams(Object.entries(debounced).filter(([, value]) => value !== "")), { replace: true });
+  }, [debounced, setParams]);
   const set = (key: string) => (value: string | null) => setTyped((all) => ({ ...all, [key]: value ?? "" }));
   const field = (key: string, label: string) => <TextInput key={key} label={label} size="sm" value={typed[key] ?? ""} onChange={(event) => set(key)(event.currentTarget.value)} />;
   return (
@@ -248,7 +248,7 @@ function RuleRow({ rule, showsOwner, chosen, choose, copy }: RowProps) {
 
 /** The switch of a rule. Switching off is asked about: what matches meanwhile is never sent. */
 export function ActiveSwitch({ rule, label }: { rule: Rule; label?: string }) {
-  const { tell, ask } = useFeedback();
+  const { notify, ask } = useFeedback();
   const refresh = useRefresh();
   const [busy, setBusy] = useState(false);
   const set = async (active: boolean) => {
@@ -261,7 +261,7 @@ export function ActiveSwitch({ rule, label }: { rule: Rule; label?: string }) {
     }
   };
   const change = (on: boolean) => {
-    if (on) set(true).catch((error: unknown) => tell(error instanceof Error ? error.message : String(error), "bad"));
+    if (on) set(true).catch((error: unknown) => notify(error instanceof Error ? error.message : String(error), "bad"));
     else ask({ title: texts.rules.offTitle(rule.name), text: texts.rules.offText, confirm: texts.rules.offConfirm, danger: true, act: () => set(false) });
   };
   return <Switch size="sm" checked={rule.active} disabled={busy} label={label} aria-label={label ? undefined : texts.rules.switch(rule.name)} onChange={(event) => change(event.currentTarget.checked)} withThumbIndicator={false} />;
@@ -298,9 +298,9 @@ function RowMenu({ rule, copy }: { rule: Rule; copy: () => void }) {
   );
 }
 
-/** Deletes a rule once it is confirmed, with what its last day came to. */
+/** Deletes a rule after a confirmation, which shows the number of its deliveries of the last day. */
 export function useRemove(): (rule: Rule, then?: () => void) => void {
-  const { ask, tell } = useFeedback();
+  const { ask, notify } = useFeedback();
   const refresh = useRefresh();
   return (rule, then) => {
     const counts = rule.health?.counts_24h ?? {};
@@ -313,7 +313,7 @@ export function useRemove(): (rule: Rule, then?: () => void) => void {
       danger: true,
       act: async () => {
         await api.DELETE("/tracking-apis/{id}", { params: { path: { id: rule.id }, header: { "If-Match": `"${rule.version}"` } } });
-        tell(texts.rules.removed(rule.name));
+        notify(texts.rules.removed(rule.name));
         then?.();
         await refresh("rules");
       },
@@ -322,14 +322,14 @@ export function useRemove(): (rule: Rule, then?: () => void) => void {
 }
 
 function Bulk({ rules, done }: { rules: Rule[]; done: () => void }) {
-  const { ask, tell } = useFeedback();
+  const { ask, notify } = useFeedback();
   const refresh = useRefresh();
   const act = async (action: BulkAction) => {
     const answer = await content(api.POST("/tracking-apis/bulk", { body: { ids: rules.map((rule) => rule.id), action } }));
     const failed = answer.results.filter((result) => result.status >= 300);
     await refresh("rules");
-    if (failed.length > 0) tell(texts.rules.bulkFailed(failed.length, failed[0]?.detail ?? ""), "bad");
-    else tell(texts.rules.bulkDone(answer.results.length));
+    if (failed.length > 0) notify(texts.rules.bulkFailed(failed.length, failed[0]?.detail ?? ""), "bad");
+    else notify(texts.rules.bulkDone(answer.results.length));
     done();
   };
   const question = (action: BulkAction) => ask({ title: texts.rules.bulkTitle(action, rules.length), text: texts.rules.bulkText[action], confirm: texts.rules.bulk[action], danger: action === "deactivate", act: () => act(action) });

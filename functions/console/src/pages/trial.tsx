@@ -56,7 +56,7 @@ function Fires({ trial }: { trial: Trial }) {
   );
 }
 
-/** What each step of a flow sends, in the order in which they were tried, and where the trial ends. */
+/** The request of each step of a flow, in the order in which the steps were tried, and the end of the trial. */
 function Steps({ trial, steps }: { trial: Trial; steps: NonNullable<Trial["steps"]> }) {
   return (
     <section className="stack tight">
@@ -145,7 +145,7 @@ export function RequestView({ request }: { request: SentRequest }) {
   );
 }
 
-/** Each place of the rule that has macros, with the values in it; where a value comes from is told on hover and in the table below. */
+/** Each place of the rule that has macros, with the values in it; the origin of a value is shown on hover and in the table below. */
 function Values({ rule, uses }: { rule: unknown; uses: readonly MacroUse[] }) {
   const places = [...new Set(uses.map((use) => use.place))];
   return (

@@ -1,4 +1,4 @@
-/** The small parts of every page: heads, times, states, and what is shown while there is nothing to show. */
+/** The small parts of every page: heads, times, states, and placeholders. */
 import { Anchor, Button } from "@mantine/core";
 import { Component, type ReactNode, useEffect, useRef, useState } from "react";
 import { Link } from "wouter";
@@ -7,7 +7,7 @@ import type { Health, State } from "../api/types";
 import { ago, exact, utc } from "../lib/time";
 import { texts } from "../texts";
 
-/** A page: its title, what may be done on it, its content. The title takes the focus when the page is opened. */
+/** A page: title, actions, content. The title takes the focus when the page is opened. */
 export function Page(props: { title: string; lead?: ReactNode; crumb?: { href: string; text: string } | undefined; actions?: ReactNode; children: ReactNode }) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
@@ -44,7 +44,7 @@ export function TextLink({ href, children }: { href: string; children: ReactNode
   );
 }
 
-/** A time in the reader's zone; how long ago it was stands beside it if wanted, UTC is told on hover. */
+/** A time in the reader's zone, or with `relative` the time since then; UTC is shown on hover. */
 export function When({ at, relative = false }: { at: string | null | undefined; relative?: boolean }) {
   if (!at) return <span className="dim">–</span>;
   return (
@@ -120,7 +120,7 @@ export function Empty({ title, children, action }: { title: string; children?: R
   );
 }
 
-/** A fault of the API with what can be done about it. */
+/** A fault of the API, with a remedy. */
 export function Failure({ error, retry }: { error: unknown; retry?: () => void }) {
   const fault = error instanceof ApiFault ? error : null;
   const text = error instanceof Error ? error.message : String(error);
@@ -155,7 +155,7 @@ interface Query<T> {
   refetch: () => unknown;
 }
 
-/** The content of a query, or what is shown until there is some. */
+/** The content of a query, or a placeholder until it is loaded. */
 export function Loaded<T>({ query, rows, children }: { query: Query<T>; rows?: number; children: (data: T) => ReactNode }) {
   if (query.data !== undefined) return children(query.data);
   if (query.error) return <Failure error={query.error} retry={() => void query.refetch()} />;
@@ -193,7 +193,7 @@ export class Boundary extends Component<{ children: ReactNode }, { error: unknow
   }
 }
 
-/** The same for what a whole page is about: a page without it has a title, too. */
+/** The content of a whole page from a query: the page has a title before the content is loaded. */
 export function LoadedPage<T>({ query, title, children }: { query: Query<T>; title: string; children: (data: T) => ReactNode }) {
   if (query.data !== undefined) return children(query.data);
   return (

@@ -1,4 +1,4 @@
-/** Pictures of numbers. Each says in words what it shows. */
+/** Charts, each with a description in words. */
 import type { Health, Schedule, State } from "../api/types";
 import type { Stats } from "../api/types";
 import { duration, exact, millis } from "../lib/time";
@@ -7,7 +7,7 @@ import { type Tone, toneOf } from "./basics";
 
 const order: Tone[] = ["ok", "info", "warn", "bad", "quiet"];
 
-/** Counts by state, gathered by what they mean. */
+/** Counts by state, grouped by outcome. */
 export function byTone(counts: Record<string, number>): Record<Tone, number> {
   const sums: Record<Tone, number> = { ok: 0, bad: 0, warn: 0, info: 0, quiet: 0 };
   for (const [state, count] of Object.entries(counts)) sums[state in texts.states ? toneOf(state as State) : "quiet"] += count;
@@ -42,7 +42,7 @@ const WIDTH = 720;
 const HEIGHT = 180;
 const BASE = HEIGHT - 20;
 
-/** Deliveries by what became of them, a column for each bucket. */
+/** Deliveries by outcome, a column for each bucket. */
 export function Columns({ stats }: { stats: Stats }) {
   const buckets = stats.buckets;
   const most = Math.max(1, ...buckets.map((bucket) => sum(bucket.counts)));

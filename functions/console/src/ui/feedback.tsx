@@ -20,7 +20,7 @@ interface Question {
 }
 
 interface Feedback {
-  tell: (text: string, tone?: Notice["tone"]) => void;
+  notify: (text: string, tone?: Notice["tone"]) => void;
   ask: (question: Question) => void;
 }
 
@@ -40,7 +40,7 @@ export function FeedbackProvider({ children }: { children: ReactNode }) {
   const [question, setQuestion] = useState<Question | null>(null);
   const next = useRef(0);
   const drop = useCallback((id: number) => setNotices((all) => all.filter((notice) => notice.id !== id)), []);
-  const tell = useCallback(
+  const notify = useCallback(
     (text: string, tone: Notice["tone"] = "ok") => {
       const id = next.current++;
       setNotices((all) => [...all.slice(-3), { id, tone, text }]);
@@ -48,7 +48,7 @@ export function FeedbackProvider({ children }: { children: ReactNode }) {
     },
     [drop],
   );
-  const feedback = useMemo(() => ({ tell, ask: setQuestion }), [tell]);
+  const feedback = useMemo(() => ({ notify, ask: setQuestion }), [notify]);
   return (
     <Context value={feedback}>
       {children}

@@ -71,9 +71,9 @@ impl Victim {
         let handle = runtime.handle().clone();
         thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
         let arrived = Arrived::default();
-        let (tell, told) = oneshot::channel();
-        handle.spawn(receive(Arc::clone(&arrived), tell));
-        let url: String = told.await.expect("the receiver starts");
+        let (url_sender, url) = oneshot::channel();
+        handle.spawn(receive(Arc::clone(&arrived), url_sender));
+        let url: String = url.await.expect("the receiver starts");
         let rule = json!({"name": "plain", "request": {"url": format!("{url}/{{conversion_id}}")}});
         server.rule(&server.affiliate("aff_b"), &rule).await;
         let poster = Poster { client: client(), url: server.url.clone(), admin: server.admin.clone() };
@@ -98,7 +98,7 @@ pub(crate) fn percentile(times: &[Duration], percent: usize) -> Duration {
     times.get(last * percent / 100).copied().unwrap_or(GRACE)
 }
 
-async fn receive(arrived: Arrived, tell: oneshot::Sender<String>) {
+async fn receive(arrived: Arrived, url_sender: oneshot::Sender<String>) {
     let take = move |request: Request| {
         let id = request.uri().path().trim_start_matches('/').to_owned();
         lock(&arrived).entry(id).or_insert_with(now);
@@ -106,7 +106,7 @@ async fn receive(arrived: Arrived, tell: oneshot::Sender<String>) {
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}", listener.local_addr().expect("it listens"));
-    tell.send(url).expect("it is waited for");
+    url_sender.send(url).expect("it is waited for");
     axum::serve(listener, Router::new().fallback(take)).await.expect("a receiver serves");
 }
 

@@ -43,8 +43,8 @@ pub(super) struct Played {
 /// Plays the whole sample against a server that goes by this clock.
 pub(super) async fn play(server: &LocalServer, clock: &DemoClock, all: bool) -> Result<Played, DemoError> {
     let sample = Sample::load();
-    let (told, arrivals) = mpsc::unbounded_channel();
-    let receivers = Receivers::start(&sample.rules, &told).await.map_err(DemoError::Receivers)?;
+    let (follower_sender, arrivals) = mpsc::unbounded_channel();
+    let receivers = Receivers::start(&sample.rules, &follower_sender).await.map_err(DemoError::Receivers)?;
     let api = Api::new(server)?;
     let screen = Screen::new(&sample);
     screen.line(&format!(

@@ -23,7 +23,7 @@ use super::sample::{SampleRule, Scripted};
 /// The time that a callback may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The header that tells deliveries apart (Q1).
+/// The header with the id of the delivery (Q1).
 const DELIVERY_ID: &str = "tracking-delivery-id";
 
 /// One request as a receiver got it.
@@ -62,17 +62,17 @@ struct Desk {
     /// The number of requests of each delivery so far.
     counts: Mutex<HashMap<Option<String>, u32>>,
     arrived: Arc<Mutex<Vec<Arrival>>>,
-    told: mpsc::UnboundedSender<Arrival>,
+    follower: mpsc::UnboundedSender<Arrival>,
     client: Client,
     called_back: CalledBack,
 }
 
 impl Receivers {
-    /// Starts a receiver for each rule; every request is also sent to `told` as it comes.
+    /// Starts a receiver for each rule; every request is also sent to `follower` as it comes.
     ///
     /// # Errors
     /// No port of the loopback address is free.
-    pub(super) async fn start(rules: &[SampleRule], told: &mpsc::UnboundedSender<Arrival>) -> io::Result<Self> {
+    pub(super) async fn start(rules: &[SampleRule], follower: &mpsc::UnboundedSender<Arrival>) -> io::Result<Self> {
         let (arrived, called_back) = (Arc::new(Mutex::new(Vec::new())), CalledBack::default());
         let client = Client::builder().no_proxy().timeout(TIMEOUT).build().map_err(io::Error::other)?;
         let (mut addresses, mut serving) = (BTreeMap::new(), JoinSet::new());
@@ -83,7 +83,7 @@ impl Receivers {
                 rule: rule.clone(),
                 counts: Mutex::default(),
                 arrived: Arc::clone(&arrived),
-                told: told.clone(),
+                follower: follower.clone(),
                 client: client.clone(),
                 called_back: Arc::clone(&called_back),
             };
@@ -124,7 +124,7 @@ impl Receivers {
 
 async fn receive(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    // Read to its end, as a receiver would; but for a callback URL what is in it is not the demo's matter.
+    // The body is read to its end, as a receiver would; the demo uses only its callback URL.
     let Ok(body) = axum::body::to_bytes(body, 1024 * 1024).await else { return StatusCode::BAD_REQUEST.into_response() };
     let delivery_id = parts.headers.get(DELIVERY_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let attempt = desk.count(delivery_id.clone());
@@ -141,7 +141,7 @@ async fn receive(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     };
     desk.arrived.lock().unwrap_or_else(PoisonError::into_inner).push(arrival.clone());
     // Nobody listens once the demo is over.
-    let _unheard = desk.told.send(arrival.clone());
+    let _unheard = desk.follower.send(arrival.clone());
     if let Some((url, id)) = callback_url(&body).zip(arrival.delivery_id) {
         // At once, so that it may come before the answer to this request is read (W17).
         tokio::spawn(async move { desk.call_back(url, id).await });

@@ -76,7 +76,7 @@ impl SampleRule {
     }
 
     /// Returns true if each of its postbacks is worth showing: the receiver asks for repeats, or postbacks are held until the end.
-    pub(super) fn is_telling(&self) -> bool {
+    pub(super) fn is_worth_showing(&self) -> bool {
         (self.receiver != "ok" && !self.is_flow()) || self.is_final()
     }
 
@@ -216,8 +216,8 @@ mod tests {
             assert_eq!(owed.requests, owed.owed.iter().map(|row| row.requests as usize).sum::<usize>(), "{}", rule.key);
         }
         assert_eq!(sample.owed.rules.len(), 36);
-        let telling: Vec<_> = sample.rules.iter().filter(|rule| rule.is_telling()).map(|rule| rule.key.as_str()).collect();
-        assert_eq!(telling, ["bank", "flaky", "final_now", "final_settled"]);
+        let shown: Vec<_> = sample.rules.iter().filter(|rule| rule.is_worth_showing()).map(|rule| rule.key.as_str()).collect();
+        assert_eq!(shown, ["bank", "flaky", "final_now", "final_settled"]);
         let flows: Vec<_> = sample.rules.iter().filter(|rule| rule.is_flow()).map(|rule| rule.key.as_str()).collect();
         assert_eq!(flows, ["flow_status", "flow_loop", "flow_hours", "flow_callback", "flow_login", "flow_mirror"]);
     }

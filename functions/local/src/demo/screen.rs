@@ -128,7 +128,7 @@ impl Shown {
 impl Follower {
     /// Makes a follower that shows the first few postbacks of each rule and all that are worth showing, or all.
     pub(super) fn new(screen: Screen, api: Api, sample: &Sample, all: bool) -> Self {
-        let part = |rule: &SampleRule| match (all || rule.is_telling(), rule.is_flow()) {
+        let part = |rule: &SampleRule| match (all || rule.is_worth_showing(), rule.is_flow()) {
             (true, _) => Shown::All,
             (false, true) => Shown::Of(BTreeSet::new()),
             (false, false) => Shown::First(FIRST_FEW),
@@ -188,7 +188,7 @@ fn line(arrival: &Arrival, verdict: &str, since: Instant, width: usize, secrets:
     let elapsed = arrival.at.duration_since(since);
     let answer = &arrival.answer;
     let said = shortened(&secrets.masked(&format!("{} {}", answer.status, answer.body.trim())), said_room);
-    let (style, told) = match verdict {
+    let (style, outcome) = match verdict {
         "delivered" => (Style::new().green(), "delivered"),
         "pending" => (Style::new().yellow(), "pending: asks again"),
         "branch" => (Style::new().cyan(), "branch: another step"),
@@ -203,7 +203,7 @@ fn line(arrival: &Arrival, verdict: &str, since: Instant, width: usize, secrets:
         arrival.key,
         arrival.method,
         arrival.attempt,
-        style.apply_to(told),
+        style.apply_to(outcome),
     )
 }
 

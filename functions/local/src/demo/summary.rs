@@ -52,14 +52,14 @@ fn states(its: &[&Delivery], made: &Made, beside: usize) -> String {
         }
     }
     states.sort_unstable();
-    let mut told: Vec<String> = states.into_iter().map(|(state, number)| format!("{number} {state}")).collect();
+    let mut parts: Vec<String> = states.into_iter().map(|(state, number)| format!("{number} {state}")).collect();
     if beside > 0 {
-        told.push(format!("{beside} of them optional"));
+        parts.push(format!("{beside} of them optional"));
     }
     if !made.active {
-        told.push(made.inactive_reason.clone().unwrap_or_else(|| "switched off".to_owned()));
+        parts.push(made.inactive_reason.clone().unwrap_or_else(|| "switched off".to_owned()));
     }
-    told.join(", ")
+    parts.join(", ")
 }
 
 /// Returns a row for each difference, up to `MOST_LISTED`.

@@ -285,7 +285,7 @@ mod tests {
         connection.sent(1, start + 30 * SECOND);
         assert_eq!(connection.blocked(start + 30 * SECOND), start + 32 * SECOND);
         connection.begin_request(start + 31 * SECOND);
-        assert_eq!(connection.blocked(start + 31 * SECOND), start + 61 * SECOND, "each response begins anew");
+        assert_eq!(connection.blocked(start + 31 * SECOND), start + 61 * SECOND, "the time begins again with each response");
     }
 
     #[test]

@@ -246,7 +246,7 @@ async fn answer(
 
 fn broken() -> Response {
     tracing::error!("a handler panicked");
-    let problem = r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"the request met a fault of the server, which its log tells"}"#;
+    let problem = r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"the request met a fault of the server: see its log"}"#;
     (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, "application/problem+json")], problem).into_response()
 }
 

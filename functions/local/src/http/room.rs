@@ -149,17 +149,17 @@ mod tests {
         connections[0].begin_request(start);
         connections[1].received(1, after(2));
         connections[2].received(1, after(1));
-        let told = || connections.iter().map(|one| one.close.notified().now_or_never().is_some()).collect::<Vec<_>>();
+        let closed = || connections.iter().map(|one| one.close.notified().now_or_never().is_some()).collect::<Vec<_>>();
 
         let one_more = Arc::new(Activity::new(patience, after(3)));
         let mut waiting = std::pin::pin!(room.place(&one_more));
         assert!(waiting.as_mut().now_or_never().is_none());
-        assert_eq!(told(), [false, false, true], "one that works keeps its place");
+        assert_eq!(closed(), [false, false, true], "one that works keeps its place");
         drop(places.pop());
         let place = waiting.now_or_never();
         assert!(place.is_some(), "it has the place that became free");
         room.close_idlest();
-        assert_eq!(told(), [false, true, false]);
+        assert_eq!(closed(), [false, true, false]);
     }
 
     #[tokio::test]
@@ -179,8 +179,8 @@ mod tests {
             connection.received(1, start + Duration::from_secs(seconds));
         }
         room.close_idlest();
-        let told: Vec<bool> = connections.iter().map(|one| one.close.notified().now_or_never().is_some()).collect();
-        assert_eq!(told, [false, true, false, false]);
+        let closed: Vec<bool> = connections.iter().map(|one| one.close.notified().now_or_never().is_some()).collect();
+        assert_eq!(closed, [false, true, false, false]);
     }
 
     #[tokio::test]

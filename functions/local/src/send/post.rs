@@ -111,11 +111,11 @@ fn read_rejected(rejected: &Value) -> (usize, String) {
     let index = rejected["index"].as_u64().and_then(|index| usize::try_from(index).ok()).unwrap_or(usize::MAX);
     let faults = rejected["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let told = faults.iter().map(|fault| match (text(&fault["pointer"]), text(&fault["detail"])) {
+    let lines = faults.iter().map(|fault| match (text(&fault["pointer"]), text(&fault["detail"])) {
         (place, detail) if place.is_empty() => detail,
         (place, detail) => format!("{place}: {detail}"),
     });
-    (index, told.collect::<Vec<_>>().join("; "))
+    (index, lines.collect::<Vec<_>>().join("; "))
 }
 
 #[cfg(test)]

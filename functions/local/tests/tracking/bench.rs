@@ -15,29 +15,29 @@ fn number(figures: &Value, pointer: &str) -> f64 {
 }
 
 #[test]
-fn contract_5_the_bench_tells_what_the_server_and_a_bare_client_did() {
-    let told = figures(&[]);
-    assert_eq!((&told["events"], &told["lost"], &told["twice"]), (&300.into(), &0.into(), &0.into()));
+fn the_bench_reports_figures_of_the_server_and_of_a_bare_client() {
+    let report = figures(&[]);
+    assert_eq!((&report["events"], &report["lost"], &report["twice"]), (&300.into(), &0.into(), &0.into()));
     for of in ["tracking", "bare"] {
-        assert_eq!(told[of]["requests"], 300);
-        assert!(number(&told, &format!("/{of}/per_second")) > 0.0);
-        let latency = ["p50", "p95", "p99", "max"].map(|name| number(&told, &format!("/{of}/latency_ms/{name}")));
+        assert_eq!(report[of]["requests"], 300);
+        assert!(number(&report, &format!("/{of}/per_second")) > 0.0);
+        let latency = ["p50", "p95", "p99", "max"].map(|name| number(&report, &format!("/{of}/latency_ms/{name}")));
         assert!(latency[0] > 0.0 && latency.is_sorted(), "{latency:?}");
     }
-    assert!(number(&told, "/tracking/cpu_us_per_request") > 0.0 && number(&told, "/tracking/memory_kib") > 1_000.0);
+    assert!(number(&report, "/tracking/cpu_us_per_request") > 0.0 && number(&report, "/tracking/memory_kib") > 1_000.0);
 }
 
 #[test]
-fn contract_5_the_bench_keeps_a_rate_beside_receivers_that_hang_and_fail() {
+fn the_bench_keeps_a_rate_with_receivers_that_hang_and_fail() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let file = folder.path().join("latency.svg");
     let plot = file.to_str().expect("its name is UTF-8");
-    let told =
+    let report =
         figures(&["--rate", "150", "--receivers", "3", "--hang", "2", "--fail", "10", "--latency-ms", "5", "--plot", plot]);
-    assert_eq!((&told["lost"], &told["twice"]), (&0.into(), &0.into()));
-    let per_second = number(&told, "/bare/per_second");
+    assert_eq!((&report["lost"], &report["twice"]), (&0.into(), &0.into()));
+    let per_second = number(&report, "/bare/per_second");
     assert!((50.0..=151.0).contains(&per_second), "{per_second}");
-    assert!(number(&told, "/tracking/latency_ms/max") >= 700.0, "a tenth is sent again after a second: {told}");
+    assert!(number(&report, "/tracking/latency_ms/max") >= 700.0, "a tenth is sent again after a second: {report}");
     let svg = std::fs::read_to_string(&file).expect("the picture is there");
     assert!(svg.starts_with("<svg") && svg.matches("<polyline").count() == 3 && svg.ends_with("</svg>"));
 }
@@ -45,7 +45,7 @@ fn contract_5_the_bench_keeps_a_rate_beside_receivers_that_hang_and_fail() {
 #[test]
 fn a_bench_of_nothing_is_refused() {
     for arguments in [["bench", "--events", "0"], ["bench", "--rate", "0"], ["bench", "--receivers", "0"]] {
-        let told = run(&arguments);
-        assert_eq!(told.status.code(), Some(2), "{}", text(&told.stderr));
+        let refused = run(&arguments);
+        assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
     }
 }

@@ -52,10 +52,10 @@ fn rule(receiver: &str) -> Value {
     let fields = json!([{"path": "conversion", "value": "{conversion_id}"}, {"path": "callback", "value": "{callback_url}"}]);
     let create = json!({"name": "create",
         "call": {"method": "POST", "url": format!("{receiver}/create"), "body": {"format": "json", "fields": fields}}});
-    let told = json!({"when": [{"operator": "always"}], "then": "delivered",
+    let approves = json!({"when": [{"operator": "always"}], "then": "delivered",
         "set": {"result": "approved", "variables": {"amount": "{body.amount}"}}});
     let retry = json!({"max_retries": 10, "delay_seconds": 1, "backoff": "fixed"});
-    json!({"name": "flow", "steps": [create, {"name": "hear", "listen": {"answer": {"rules": [told]}}},
+    json!({"name": "flow", "steps": [create, {"name": "hear", "listen": {"answer": {"rules": [approves]}}},
         {"name": "report", "call": {"url": format!("{receiver}/report?c={{conversion_id}}&a={{var.amount}}&n={{attempt}}")}, "retry": retry}]})
 }
 
@@ -140,10 +140,10 @@ async fn w17_twenty_kills_after_a_callback_lose_none_and_read_none_twice() {
         assert_eq!((callbacks.len(), callbacks[0]["verdict"].as_str()), (1, Some("delivered")), "{delivery}");
     }
     let events = server.get("/bus/events?limit=1000").await;
-    let told =
+    let results =
         events["items"].as_array().expect("a list").iter().filter(|event| event["detail-type"] == "Conversion Result Received");
-    let ids: BTreeSet<&str> = told.filter_map(|event| event["detail"]["event_id"].as_str()).collect();
-    assert_eq!(ids.len(), 20, "each callback is told once, whatever is repeated");
+    let ids: BTreeSet<&str> = results.filter_map(|event| event["detail"]["event_id"].as_str()).collect();
+    assert_eq!(ids.len(), 20, "each callback is published once, however often it is repeated");
     let reports = got.lock().expect("nobody panics with it").reports.clone();
     let each: BTreeSet<&String> = reports.iter().collect();
     assert_eq!(each.len(), reports.len(), "no attempt was sent twice: {reports:?}");

@@ -49,9 +49,9 @@ async fn check(descriptors: u32, crowds: &[(usize, &str)], as_admin: bool) {
     let taken = server.call("POST /events", sale(1)).await;
     assert_eq!(taken.status, 202, "{}", taken.body);
     // Both retries are sent while the crowd is connected, and each meets the receiver.
-    let told = server.delivery(&rule, "exhausted").await;
-    assert_eq!((&told["attempts"], receiver.got().len()), (&json!(3), 3), "{told}");
-    for attempt in told["log"].as_array().expect("a list") {
+    let delivery = server.delivery(&rule, "exhausted").await;
+    assert_eq!((&delivery["attempts"], receiver.got().len()), (&json!(3), 3), "{delivery}");
+    for attempt in delivery["log"].as_array().expect("a list") {
         assert_eq!(attempt["status"], 503, "{attempt}");
     }
     assert_eq!(server.get("/healthz").await, json!({"status": "ok"}));

@@ -43,7 +43,7 @@ fn until_it_shows_around(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn contract_4_the_demo_ends_with_what_the_rules_owe() {
+fn the_demo_ends_with_every_owed_postback() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("store");
     let kept = kept.to_str().unwrap();
@@ -95,6 +95,9 @@ fn contract_4_the_demo_ends_with_what_the_rules_owe() {
 
     let again = tracking(&["demo", "--keep", kept]);
     assert_eq!(again.status.code(), Some(2));
-    let told = text(&again.stderr);
-    assert!(told.ends_with("is not empty: choose a new folder with --keep, the demo begins with an empty store\n"), "{told}");
+    let message = text(&again.stderr);
+    assert!(
+        message.ends_with("is not empty: choose a new folder with --keep, the demo begins with an empty store\n"),
+        "{message}"
+    );
 }

@@ -7,7 +7,7 @@ use crate::support::{Server, folder, sale, token};
 const NDJSON: &str = "application/x-ndjson";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_3_bodies_of_events() {
+async fn a_body_of_events_is_an_object_an_array_or_lines() {
     let data = folder();
     let server = Server::start(data.path(), &[]);
     let admin = server.token.clone();
@@ -28,13 +28,13 @@ async fn contract_3_bodies_of_events() {
         ("application/json", format!("[{}]", vec!["{}"; 400_000].join(","))),
     ] {
         let answer = server.call_as(&admin, "POST /events", content_type, body).await;
-        let told = (answer.status, answer.body["detail"].as_str());
-        assert_eq!(told, (413, Some("more than 1000 events: send at most 1000 in one request")), "f9: {content_type}");
+        let problem = (answer.status, answer.body["detail"].as_str());
+        assert_eq!(problem, (413, Some("more than 1000 events: send at most 1000 in one request")), "f9: {content_type}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_3_without_a_content_type_or_with_curls_own_the_body_decides() {
+async fn without_a_content_type_or_with_curls_default_the_body_decides() {
     let data = folder();
     let server = Server::start(data.path(), &[]);
     // An empty content type counts as none; the client can't send a request without the header.
@@ -53,7 +53,7 @@ async fn contract_3_without_a_content_type_or_with_curls_own_the_body_decides() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_1_bad_events_are_told_with_their_faults() {
+async fn bad_events_are_reported_with_their_faults() {
     let data = folder();
     let server = Server::start(data.path(), &[]);
     let admin = server.token.clone();
@@ -81,7 +81,7 @@ async fn contract_1_bad_events_are_told_with_their_faults() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_1_an_event_has_at_most_256_kib() {
+async fn an_event_has_at_most_256_kib() {
     let data = folder();
     let server = Server::start(data.path(), &[]);
     let admin = server.token.clone();
@@ -118,10 +118,10 @@ async fn case_c2_a_change_id_with_other_content_is_a_bad_event() {
     assert_eq!(post(sale(1).to_string()).await.status, 202);
     let mut other = sale(1);
     other["detail"]["conversion"]["version"] = json!(7);
-    let told = format!("change_id \"{}\" was used for another change", sale(1)["detail"]["change_id"].as_str().unwrap());
+    let detail = format!("change_id \"{}\" was used for another change", sale(1)["detail"]["change_id"].as_str().unwrap());
     let refused = post(other.to_string()).await;
     assert_eq!(refused.status, 400);
-    assert_eq!(refused.body["errors"], json!([{"pointer": "/detail/change_id", "detail": told}]));
+    assert_eq!(refused.body["errors"], json!([{"pointer": "/detail/change_id", "detail": detail}]));
     // In a batch, an event is reported by its place, also if both come together.
     let mut twice = sale(3);
     twice["detail"]["occurred_at"] = json!("2026-11-22T08:00:00Z");

@@ -23,9 +23,9 @@ fn check(data: &Path, expected: &str) {
         &["send", "--server", "http://127.0.0.1:9", "--data", folder, "/dev/null"],
     ] {
         let refused = run(arguments);
-        let told = text(&refused.stderr);
-        assert_eq!((refused.status.code(), text(&refused.stdout).as_str()), (Some(2), ""), "{arguments:?}: {told}");
-        assert!(told.ends_with(&format!(": {expected}\n")), "{arguments:?}: {told}, expected {expected}");
+        let message = text(&refused.stderr);
+        assert_eq!((refused.status.code(), text(&refused.stdout).as_str()), (Some(2), ""), "{arguments:?}: {message}");
+        assert!(message.ends_with(&format!(": {expected}\n")), "{arguments:?}: {message}, expected {expected}");
     }
     let (_, command) = expected.split_once(": run: ").expect("it names a command");
     let mended = std::process::Command::new("sh").args(["-c", command]).status().expect("a shell can be run");
@@ -45,20 +45,20 @@ fn used() -> tempfile::TempDir {
 #[test]
 fn f12_a_folder_that_others_could_write_to_is_refused() {
     let data = used();
-    for (mode, told) in [
+    for (mode, expected) in [
         (0o777, "the data folder can be written to by others (mode 0777): run: chmod go-w /data"),
         (0o775, "the data folder can be written to by others (mode 0775): run: chmod go-w /data"),
         (0o1777, "the data folder can be written to by others (mode 1777): run: chmod go-w /data"),
     ] {
         set(data.path(), mode);
-        check(data.path(), told);
+        check(data.path(), expected);
     }
 }
 
 #[test]
 fn f12_files_that_others_could_read_are_refused() {
     let data = used();
-    for (name, mode, told) in [
+    for (name, mode, expected) in [
         ("token.key", 0o666, "token.key can be read and written by others (mode 0666): run: chmod 600 /data/token.key"),
         ("token.key", 0o640, "token.key can be read by others (mode 0640): run: chmod 600 /data/token.key"),
         ("secrets.key", 0o644, "secrets.key can be read by others (mode 0644): run: chmod 600 /data/secrets.key"),
@@ -66,7 +66,7 @@ fn f12_files_that_others_could_read_are_refused() {
         ("tracking.db", 0o602, "tracking.db can be written by others (mode 0602): run: chmod 600 /data/tracking.db"),
     ] {
         set(&data.path().join(name), mode);
-        check(data.path(), told);
+        check(data.path(), expected);
     }
 }
 

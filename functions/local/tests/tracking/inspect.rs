@@ -23,7 +23,7 @@ fn name(data: &Path) -> &str {
 
 /// Makes a rule for this receiver and posts a sale. Returns the rule's id.
 async fn owing(server: &Server, receiver: &Receiver, members: Value) -> String {
-    let mut rule = json!({"name": "told", "request": {"url": format!("{}/?t={{transaction_id}}", receiver.url)}});
+    let mut rule = json!({"name": "sale", "request": {"url": format!("{}/?t={{transaction_id}}", receiver.url)}});
     if let (Some(rule), Value::Object(members)) = (rule.as_object_mut(), members) {
         rule.extend(members);
     }
@@ -38,7 +38,7 @@ fn id_of(delivery: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_receiver_is_told_by_the_server_beside_it_and_after_it() {
+async fn inspect_gives_the_same_reason_from_the_server_and_from_its_folder() {
     let (data, receiver) = (folder(), Receiver::start(StatusCode::SERVICE_UNAVAILABLE, Duration::ZERO).await);
     let server = Server::start(data.path(), &FLAGS);
     let rule = owing(&server, &receiver, json!({"retry": {"max_retries": 3, "delay_seconds": 3_600, "backoff": "fixed"}})).await;
@@ -116,31 +116,31 @@ async fn f1_a_held_one_says_until_when() {
 }
 
 #[test]
-fn what_can_t_be_told_says_why() {
+fn inspect_says_why_it_fails() {
     let data = folder();
     let unknown = "dlv_0123456789abcdefghjkmnpqrstvwxyz";
-    let told = |arguments: &[&str]| {
-        let told = run(&[&["inspect"], arguments].concat());
-        assert_eq!(text(&told.stdout), "", "{arguments:?}");
-        (told.status.code(), text(&told.stderr))
+    let refusal = |arguments: &[&str]| {
+        let output = run(&[&["inspect"], arguments].concat());
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+        (output.status.code(), text(&output.stderr))
     };
-    let (code, why) = told(&["--data", name(data.path()), unknown]);
+    let (code, why) = refusal(&["--data", name(data.path()), unknown]);
     assert_eq!(code, Some(2));
     assert!(why.ends_with("holds no data of a server: name the folder that the server uses with --data\n"), "{why}");
-    let (code, why) = told(&["--server", "http://127.0.0.1:9", "--token", "x", unknown]);
+    let (code, why) = refusal(&["--server", "http://127.0.0.1:9", "--token", "x", unknown]);
     assert_eq!(code, Some(2));
     assert!(why.contains("http://127.0.0.1:9 can't be reached"), "{why}");
-    let (code, why) = told(&["--data", name(data.path()), "dlv_1"]);
+    let (code, why) = refusal(&["--data", name(data.path()), "dlv_1"]);
     assert_eq!(code, Some(2));
     assert!(why.contains("not a delivery id: dlv_ and 32 characters of a-z 0-9 are allowed"), "{why}");
 
     let server = Server::start(data.path(), &[]);
     let asked = ["--server", &server.url, "--token", "forged", unknown];
-    let (code, why) = told(&asked);
+    let (code, why) = refusal(&asked);
     assert_eq!(code, Some(2));
     assert!(why.contains(" answers 401 Unauthorized: "), "{why}");
     for known in [&["--data", name(data.path()), unknown][..], &["--server", &server.url, "--token", &server.token, unknown]] {
-        let (code, why) = told(known);
+        let (code, why) = refusal(known);
         assert_eq!(code, Some(1), "{why}");
         assert!(why.contains(&format!("{unknown} is not known: no row has it and no subject queue names it.")), "{why}");
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{Server, folder, run, text, token};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_4_tokens_are_made_before_during_and_after_serve() {
+async fn tokens_are_made_before_during_and_after_serve() {
     let parent = folder();
     let data = parent.path().join("new");
     let before = token(&data, &["--admin"]);
@@ -31,7 +31,7 @@ async fn contract_4_tokens_are_made_before_during_and_after_serve() {
 }
 
 #[test]
-fn contract_4_a_token_is_for_one_caller() {
+fn a_token_is_for_one_caller() {
     let data = folder();
     let data = data.path().to_str().unwrap();
     for wrong in [
@@ -46,7 +46,7 @@ fn contract_4_a_token_is_for_one_caller() {
 }
 
 #[test]
-fn contract_4_help_shows_examples() {
+fn help_shows_examples() {
     for command in ["serve", "send", "token", "inspect"] {
         let help = run(&[command, "--help"]);
         assert!(help.status.success() && text(&help.stdout).contains("Examples:"), "{command}");

@@ -73,7 +73,7 @@ async fn p1_twenty_kills_under_load_lose_nothing_that_was_accepted() {
         rules.push(made.body["id"].as_str().expect("an id").to_owned());
     }
     let accepted = killed_again_and_again(&mut server, data.path()).await;
-    let log = settled_log(&server).await;
+    let log = log_at_rest(&server).await;
     let found = by_rule_and_conversion(&log);
     for number in &accepted {
         for (rule, state) in [(&rules[0], "delivered"), (&rules[1], if number % 2 == 0 { "delivered" } else { "held" })] {
@@ -145,7 +145,7 @@ fn sent_once(seen: &HashMap<String, Vec<String>>, log: &[Value]) {
 }
 
 /// Returns the whole log, once no delivery is open any more.
-pub(crate) async fn settled_log(server: &Server) -> Vec<Value> {
+pub(crate) async fn log_at_rest(server: &Server) -> Vec<Value> {
     for _ in 0..120 {
         let mut log = Vec::new();
         let mut cursor = String::new();

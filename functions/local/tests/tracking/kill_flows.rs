@@ -10,7 +10,7 @@ use axum::{Router, extract::Request, http::StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    kill::{FLAGS, by_rule_and_conversion, killed_again_and_again, settled_log},
+    kill::{FLAGS, by_rule_and_conversion, killed_again_and_again, log_at_rest},
     support::{Server, folder},
 };
 
@@ -30,7 +30,7 @@ async fn receiver() -> (String, Seen) {
             let header = |name: &str| request.headers()[name].to_str().expect("our headers are text").to_owned();
             let id = header("tracking-delivery-id");
             let query = request.uri().query().unwrap_or_default().to_owned();
-            let (_, attempt) = query.rsplit_once("n=").expect("the attempt stands last");
+            let (_, attempt) = query.rsplit_once("n=").expect("the attempt is the last parameter");
             let attempt: u32 = attempt.parse().expect("a number");
             let step = header("tracking-step");
             if step != "one" {
@@ -83,7 +83,7 @@ async fn w3_twenty_kills_under_flows_lose_nothing_and_repeat_no_finished_step() 
     assert_eq!(made.status, 201, "{}", made.body);
     let rule = made.body["id"].as_str().expect("an id").to_owned();
     let accepted = killed_again_and_again(&mut server, data.path()).await;
-    let log = settled_log(&server).await;
+    let log = log_at_rest(&server).await;
     let found = by_rule_and_conversion(&log);
     for number in &accepted {
         let own = found.get(&(rule.clone(), format!("cnv_{number}"))).map(Vec::as_slice).unwrap_or_default();

@@ -13,7 +13,7 @@ async fn an_event_becomes_a_postback() {
     let server = Server::start(data.path(), &["--allow-private-targets"]);
     let receiver = Receiver::start(StatusCode::OK, Duration::ZERO).await;
     let rule = json!({
-        "name": "tell", "secret_values": {"token": "hush-hush"},
+        "name": "tracker", "secret_values": {"token": "hush-hush"},
         "request": {"url": format!("{}/p?t={{transaction_id}}&k={{secret.token}}", receiver.url),
                     "headers": [{"name": "Authorization", "value": "Bearer {secret.token}"}]}});
     let made = server.call("POST /tracking-apis", rule).await;
@@ -21,14 +21,14 @@ async fn an_event_becomes_a_postback() {
     let posted = server.call("POST /events", sale(1)).await;
     assert_eq!((posted.status, posted.body), (202, json!({"accepted": 1, "rejected": []})));
 
-    let told = server.delivery(made.body["id"].as_str().unwrap(), "delivered").await;
+    let delivery = server.delivery(made.body["id"].as_str().unwrap(), "delivered").await;
     let expected = ("GET".to_owned(), "/p?t=trx_1&k=hush-hush".to_owned(), Some("Bearer hush-hush".to_owned()));
     assert_eq!(receiver.got(), [expected]);
-    assert_eq!(told["log"][0]["status"], 200);
-    let request = &told["log"][0]["request"];
+    assert_eq!(delivery["log"][0]["status"], 200);
+    let request = &delivery["log"][0]["request"];
     assert_eq!(request["headers"]["Authorization"], "Bearer ***", "{request}");
     assert!(request["url"].as_str().unwrap().starts_with(&format!("{}/p?t=trx_1&k=", receiver.url)), "{request}");
-    assert!(!told.to_string().contains("hush"), "{told}");
+    assert!(!delivery.to_string().contains("hush"), "{delivery}");
 
     // A repeat is the same postback (P2).
     let again = server.call("POST /events", sale(1)).await;
@@ -60,7 +60,7 @@ async fn receivers_that_are_not_public_are_refused_unless_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_delivery_is_told_on_the_bus() {
+async fn a_failed_delivery_is_published_on_the_bus() {
     let data = folder();
     let server = Server::start(data.path(), &["--allow-private-targets"]);
     let receiver = Receiver::start(StatusCode::NOT_FOUND, Duration::ZERO).await;

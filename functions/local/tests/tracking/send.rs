@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{Server, folder, run, sale, text, tracking};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_4_a_bad_line_is_told_and_the_others_go_on() {
+async fn a_bad_line_is_reported_and_the_others_are_sent() {
     let data = folder();
     let server = Server::start(data.path(), &[]);
     let good = data.path().join("good.json");
@@ -21,15 +21,15 @@ async fn contract_4_a_bad_line_is_told_and_the_others_go_on() {
 
     let sent = run(&["send", "--server", &server.url, "--data", folder, good.to_str().unwrap(), mixed.to_str().unwrap()]);
     assert_eq!((sent.status.code(), text(&sent.stdout).as_str()), (Some(1), "4 accepted, 2 bad\n"), "{}", text(&sent.stderr));
-    let told = text(&sent.stderr);
-    let told: Vec<_> = told.lines().collect();
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with(&format!("{}:3: not JSON", mixed.display())), "{told:?}");
-    assert_eq!(told[1], format!("{}:4: a list is not allowed: give one event as a JSON object", mixed.display()));
+    let report = text(&sent.stderr);
+    let report: Vec<_> = report.lines().collect();
+    assert_eq!(report.len(), 2, "{report:?}");
+    assert!(report[0].starts_with(&format!("{}:3: not JSON", mixed.display())), "{report:?}");
+    assert_eq!(report[1], format!("{}:4: a list is not allowed: give one event as a JSON object", mixed.display()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_4_stdin_and_a_token_of_the_environment_will_do() {
+async fn send_reads_stdin_and_the_token_of_the_environment() {
     let data = folder();
     let server = Server::start(data.path(), &[]);
     let mut child = tracking(&["send", "--server", &server.url, "--data", "nowhere", "-"])
@@ -47,14 +47,14 @@ async fn contract_4_stdin_and_a_token_of_the_environment_will_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_4_what_can_not_be_done_is_told() {
+async fn send_prints_why_it_fails() {
     let data = folder();
     let server = Server::start(data.path(), &[]);
     let folder = data.path().to_str().unwrap();
     let file = data.path().join("event.json");
     fs::write(&file, sale(1).to_string()).unwrap();
     let file = file.to_str().unwrap();
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (&["send", "--server", &server.url, "--data", "nowhere", file][..], "a token is needed"),
         (&["send", "--server", &server.url, "--data", folder, "no-such-file"], "no-such-file can't be read"),
         (&["send", "--server", &server.url, "--token", "x", file], "401 Unauthorized: the token is not one of this server"),
@@ -63,6 +63,6 @@ async fn contract_4_what_can_not_be_done_is_told() {
     ] {
         let sent = run(arguments);
         assert_eq!((sent.status.code(), text(&sent.stdout).as_str()), (Some(2), ""), "{arguments:?}");
-        assert!(text(&sent.stderr).contains(told), "{}", text(&sent.stderr));
+        assert!(text(&sent.stderr).contains(expected), "{}", text(&sent.stderr));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{Receiver, Server, folder, run, sale, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_4_it_stops_cleanly_on_both_signals() {
+async fn serve_stops_cleanly_on_both_signals() {
     let data = folder();
     for signal in ["TERM", "INT"] {
         let server = Server::start(data.path(), &[]);
@@ -18,7 +18,7 @@ async fn contract_4_it_stops_cleanly_on_both_signals() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_4_a_running_send_comes_to_its_end() {
+async fn a_stop_waits_for_a_running_send() {
     let data = folder();
     let receiver = Receiver::start(StatusCode::OK, Duration::from_millis(1_500)).await;
     let mut server = Server::start(data.path(), &["--allow-private-targets"]);
@@ -31,12 +31,12 @@ async fn contract_4_a_running_send_comes_to_its_end() {
     assert_eq!(server.wait().code(), Some(0));
 
     let server = Server::start(data.path(), &["--allow-private-targets"]);
-    let told = server.delivery(&rule, "delivered").await;
-    assert_eq!((&told["attempts"], receiver.got().len()), (&json!(1), 1));
+    let delivery = server.delivery(&rule, "delivered").await;
+    assert_eq!((&delivery["attempts"], receiver.got().len()), (&json!(1), 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_4_a_stop_begins_no_new_send() {
+async fn a_stop_begins_no_new_send() {
     let data = folder();
     let receiver = Receiver::start(StatusCode::OK, Duration::from_millis(1_500)).await;
     let server = Server::start(data.path(), &["--allow-private-targets"]);
@@ -70,12 +70,12 @@ async fn p1_what_a_kill_cut_off_is_taken_up_again() {
     server.wait();
 
     let server = Server::start(data.path(), &["--allow-private-targets"]);
-    let told = server.delivery(&rule, "delivered").await;
-    assert_eq!(told["attempts"], 2, "the attempt that was cut off is spent (L1): {told}");
+    let delivery = server.delivery(&rule, "delivered").await;
+    assert_eq!(delivery["attempts"], 2, "the attempt that was cut off is spent (L1): {delivery}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_4_a_folder_and_a_port_have_one_server() {
+async fn a_folder_and_a_port_have_one_server() {
     let (data, other) = (folder(), folder());
     let server = Server::start(data.path(), &[]);
     let folder = data.path().to_str().unwrap();

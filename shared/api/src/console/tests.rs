@@ -116,16 +116,16 @@ async fn gzip_is_sent_to_those_who_take_it() {
 }
 
 #[tokio::test]
-async fn the_app_is_told_where_people_sign_in() {
+async fn the_app_reads_where_people_sign_in() {
     let (_, _, none) = get_plain("/console/config.json").await;
     let none: serde_json::Value = serde_json::from_slice(&none).unwrap();
     assert_eq!(none, serde_json::json!({"sign_in": null, "role_claim": "role", "affiliate_claim": "affiliate_id"}));
     let console = issuer("https://issuer.example/pool", "https://login.example:8443/oauth2 https://login.example");
-    let (_, headers, told) = ask(&console, "/console/config.json", ("accept", "*/*")).await;
-    let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+    let (_, headers, config) = ask(&console, "/console/config.json", ("accept", "*/*")).await;
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
     let sign_in =
         serde_json::json!({"issuer": "https://issuer.example/pool", "client_id": "console", "scopes": "openid profile"});
-    assert_eq!(told, serde_json::json!({"sign_in": sign_in, "role_claim": "custom:role", "affiliate_claim": "affiliate_id"}));
+    assert_eq!(config, serde_json::json!({"sign_in": sign_in, "role_claim": "custom:role", "affiliate_claim": "affiliate_id"}));
     let policy = format!("{STRICT} https://issuer.example https://login.example:8443 https://login.example");
     assert_eq!(header(&headers, "content-security-policy"), policy);
 }

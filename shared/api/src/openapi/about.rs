@@ -17,14 +17,14 @@ use utoipa::openapi::{
 use super::shape::{id, named, pattern, short, text, whole, word};
 use crate::{body::in_words, problem::Kind};
 
-/// Makes the description of an operation when it is asked for.
-pub(crate) type Told = fn() -> About;
+/// A function that makes the description of an operation.
+pub(crate) type AboutFn = fn() -> About;
 
 /// A row of the table as the description needs it.
 pub(crate) struct Described {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
-    pub(crate) about: Told,
+    pub(crate) about: AboutFn,
     pub(crate) open: bool,
     pub(crate) repeatable: bool,
     pub(crate) max_bytes: usize,
@@ -57,7 +57,7 @@ struct Body {
 
 /// The note on an operation that may be repeated with a key.
 const REPEATED: &str = "With `Idempotency-Key` the same request again gets the first answer again, for 24 hours, and does nothing twice. \
-After an answer that time may change (all but 2xx, 400 and 422) it is tried anew.";
+Only answers 2xx are kept; after any other answer the request runs again.";
 
 impl About {
     /// An operation by its name, the part of the API it belongs to, a summary of a line, and the further text.
@@ -244,13 +244,12 @@ impl About {
         let mut about = self;
         if !open {
             about = about
-                .gives(Kind::Unauthorized, "There is no token, or none that counts.")
+                .gives(Kind::Unauthorized, "The token is missing or not valid.")
                 .gives(Kind::Forbidden, "The token's role or affiliate can't be read.")
                 .limited("The affiliate has 128 requests open.");
         }
         if has_names {
-            about =
-                about.gives(Kind::NotFound, "There is no such thing, or none that the caller may see: the same bytes for both.");
+            about = about.gives(Kind::NotFound, "Not found, or not visible to the caller: the same bytes for both.");
         }
         if has_query {
             about = about.gives(Kind::BadRequest, "The query has faults.");
@@ -296,16 +295,16 @@ fn named_part(path: &str, name: &str) -> (&'static str, RefOr<Schema>, &'static 
 
 /// One answer that is no success, with an example of each kind that it can be.
 fn problem(kinds: &[(Kind, Cow<'static, str>)], method: &Method, path: &str) -> Response {
-    let mut told: Vec<&str> = Vec::new();
+    let mut causes: Vec<&str> = Vec::new();
     for (_, when) in kinds {
-        if !told.contains(&when.as_ref()) {
-            told.push(when);
+        if !causes.contains(&when.as_ref()) {
+            causes.push(when);
         }
     }
     let kind = kinds.first().map_or(Kind::NotFound, |(kind, _)| *kind);
     let content: Content =
-        ContentBuilder::new().schema(Some(named("Problem"))).example(Some(example(kind, told[0], method, path))).build();
-    let mut response = ResponseBuilder::new().description(told.join(" ")).content(PROBLEM, content).build();
+        ContentBuilder::new().schema(Some(named("Problem"))).example(Some(example(kind, causes[0], method, path))).build();
+    let mut response = ResponseBuilder::new().description(causes.join(" ")).content(PROBLEM, content).build();
     let header = |about: &str, example: &str| {
         let mut header = Header::new(text(""));
         (header.description, header.example) = (Some(about.to_owned()), Some(example.into()));
@@ -313,7 +312,7 @@ fn problem(kinds: &[(Kind, Cow<'static, str>)], method: &Method, path: &str) -> 
     };
     match kind {
         Kind::Unauthorized => {
-            response.headers.insert("WWW-Authenticate".to_owned(), header("What is asked for", "Bearer"));
+            response.headers.insert("WWW-Authenticate".to_owned(), header("The scheme that is asked for", "Bearer"));
         }
         Kind::TooMany => {
             response.headers.insert("Retry-After".to_owned(), header("Seconds after which the next is allowed", "34"));

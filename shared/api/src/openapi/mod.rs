@@ -21,14 +21,14 @@ use utoipa::openapi::{
 
 pub use about::About;
 use about::BEARER;
-pub(crate) use about::{Described, Told};
+pub(crate) use about::{AboutFn, Described};
 
 /// The text that holds for every operation.
 const INTRODUCTION: &str = "\
 Sends postbacks about affiliate conversions: rules say when to send which request to whom and how to read the answer.
 
-**Who calls** is told by a bearer token. An affiliate sees and changes what it owns; what is not its own can't be told from what does \
-not exist.
+**The caller** is named by a bearer token. An affiliate sees and changes only what it owns; what is not its own answers 404, as if \
+it did not exist.
 
 **Every answer that is no success** is a problem document (RFC 9457), with all faults at once, each with a JSON pointer to its place. A \
 path that takes no such method answers 405 with `Allow`; a path that does not exist answers 404.
@@ -41,14 +41,14 @@ An empty parameter of a query is the same as none.
 /// The parts of the API, in the order in which they are read.
 const TAGS: [(&str, &str); 10] = [
     ("Tracking APIs", "Rules: when to send which request, and how to read the answer"),
-    ("Trying out", "What a rule would send, before and after it is saved"),
-    ("Deliveries", "What was sent, what came back, what happens next"),
+    ("Trying out", "The request that a rule would send, before and after it is saved"),
+    ("Deliveries", "The log: requests, responses, and the next attempt"),
     ("Repair", "Sending again what failed, and what was never owed"),
-    ("Receivers", "Which servers are down, and what waits for them"),
-    ("Explaining", "Why a rule fired or did not"),
-    ("Affiliates", "How many rules an affiliate may have"),
-    ("Events", "What came in and what went out"),
-    ("Catalogue", "What can be written into rules"),
+    ("Receivers", "The health of receivers, and the deliveries that wait for them"),
+    ("Explaining", "The reasons why a rule fired or did not"),
+    ("Affiliates", "The number of rules that an affiliate may have"),
+    ("Events", "Events that came in, and events that were published"),
+    ("Catalogue", "Macros, steps, presets and offers: the parts of rules"),
     ("Service", "The API itself"),
 ];
 
@@ -60,9 +60,9 @@ pub(crate) fn document(operations: &[Described]) -> Value {
     let mut paths = Paths::new();
     for operation in operations {
         let method = method(operation);
-        let told = (operation.about)().operation(operation);
+        let described = (operation.about)().operation(operation);
         let item = paths.paths.entry(operation.path.to_owned()).or_default();
-        item.merge_operations(PathItem::new(method, told));
+        item.merge_operations(PathItem::new(method, described));
     }
     let mut document = OpenApi::new(info(), paths);
     document.components = Some(components(&written(&document.paths)));

@@ -32,7 +32,7 @@ const ROUTES: [&str; 23] = [
 ];
 
 #[tokio::test]
-async fn contract_3_every_route_but_healthz_asks_for_a_token() {
+async fn every_route_but_healthz_asks_for_a_token() {
     let api = Api::new();
     for line in ROUTES {
         let (method, path) = line.split_once(' ').unwrap();
@@ -48,7 +48,7 @@ async fn contract_3_every_route_but_healthz_asks_for_a_token() {
 }
 
 #[tokio::test]
-async fn v2_what_is_not_visible_can_not_be_told_from_what_is_not_there() {
+async fn v2_what_is_not_visible_is_answered_as_what_is_not_there() {
     let api = Api::new();
     let of_a = api.rule("aff_a", "A's", Value::Null).await;
     let of_admin = api.rule(ADMIN, "for A, by an admin", json!({"conditions": {"affiliate": ["aff_a"]}})).await;

@@ -48,12 +48,12 @@ fn rule() -> impl Strategy<Value = (String, Value)> {
 }
 
 /// Event and transaction of those items that `wanted` picks, in order.
-fn told<'v>(items: &'v Value, wanted: impl Fn(&Value) -> bool) -> Vec<(&'v str, &'v str)> {
+fn events_of<'v>(items: &'v Value, wanted: impl Fn(&Value) -> bool) -> Vec<(&'v str, &'v str)> {
     let items = items.as_array().into_iter().flatten().filter(|item| wanted(item));
     let text = |value: &'v Value| value.as_str().unwrap_or_default();
-    let mut told: Vec<_> = items.map(|item| (text(&item["event"]), text(&item["transaction_id"]))).collect();
-    told.sort_unstable();
-    told
+    let mut events: Vec<_> = items.map(|item| (text(&item["event"]), text(&item["transaction_id"]))).collect();
+    events.sort_unstable();
+    events
 }
 
 /// The number of times that each outcome was met, so that none is agreed on for want of cases.
@@ -70,13 +70,13 @@ fn compare(explained: &Value, deliveries: &Answer, met: &mut Met) {
     let items = &deliveries.body["items"];
     let context = || format!("{explained:#}\n{}", deliveries.text);
     let is = |item: &Value, state: &str| item["state"] == state;
-    let fires = told(&explained["verdicts"], |verdict| verdict["fires"] == true);
-    assert_eq!(told(items, |item| !is(item, "skipped")), fires, "{}", context());
+    let fires = events_of(&explained["verdicts"], |verdict| verdict["fires"] == true);
+    assert_eq!(events_of(items, |item| !is(item, "skipped")), fires, "{}", context());
     assert_eq!(explained["fires"] == true, !fires.is_empty(), "{}", context());
-    let held = told(items, |item| is(item, "held"));
+    let held = events_of(items, |item| is(item, "held"));
     assert_eq!(held, if explained["held"] == true { fires.clone() } else { Vec::new() }, "{}", context());
-    let not = told(&explained["verdicts"], |verdict| verdict["fires"] == false);
-    let skipped = told(items, |item| is(item, "skipped"));
+    let not = events_of(&explained["verdicts"], |verdict| verdict["fires"] == false);
+    let skipped = events_of(items, |item| is(item, "skipped"));
     assert!(skipped.iter().all(|one| not.contains(one)), "{}", context());
     for verdict in explained["verdicts"].as_array().into_iter().flatten() {
         assert_eq!(verdict["fires"] == true, verdict["reasons"] == json!([]), "{}", context());
@@ -88,7 +88,7 @@ fn compare(explained: &Value, deliveries: &Answer, met: &mut Met) {
 }
 
 #[tokio::test]
-async fn contract_3_explain_agrees_with_what_happens() {
+async fn explain_agrees_with_what_happens() {
     let mut runner = TestRunner::deterministic();
     let mut met = Met::default();
     for _ in 0..EVENTS {
@@ -148,7 +148,8 @@ fn compare_history(item: &Value) {
     assert_eq!(sent, changes.iter().any(|change| change["fires"] == true && change["held"] == false), "{item:#}");
     assert_eq!(in_state(&["held"]), changes[1]["held"] == true, "{item:#}");
     if changes.iter().all(|change| change["held"] == false) && !in_state(&["skipped"]) {
-        let fires: usize = changes.iter().map(|change| told(&change["verdicts"], |verdict| verdict["fires"] == true).len()).sum();
+        let fires: usize =
+            changes.iter().map(|change| events_of(&change["verdicts"], |verdict| verdict["fires"] == true).len()).sum();
         let released = changes[1]["fires"] == true && fires < deliveries.len();
         assert!(fires == deliveries.len() || released, "{item:#}");
     }

@@ -227,7 +227,7 @@ fn with_input(description: &Value) -> BTreeSet<String> {
         item.as_object()
             .expect("a path has operations")
             .iter()
-            .filter(|(_, told)| told["responses"]["400"].is_object())
+            .filter(|(_, operation)| operation["responses"]["400"].is_object())
             .map(move |(method, _)| (method, path))
     });
     each.map(|(method, path)| format!("{} {path}", method.to_uppercase())).collect()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{ADMIN, Api};
 
 #[tokio::test]
-async fn contract_3_presets_are_shown_to_everybody() {
+async fn presets_are_shown_to_everybody() {
     let api = Api::new();
     let shown = api.get("aff_a", "/presets").await;
     assert_eq!((shown.status, &shown.body["next_cursor"]), (200, &Value::Null));
@@ -45,7 +45,7 @@ async fn contract_3_presets_are_shown_to_everybody() {
 }
 
 #[tokio::test]
-async fn a3_presets_that_tell_results_are_shown_to_admins_alone() {
+async fn a3_presets_that_report_results_are_shown_to_admins_alone() {
     let api = Api::new();
     let (admins, affiliates) = (api.get(ADMIN, "/presets").await, api.get("aff_a", "/presets").await);
     let seen = affiliates.body["items"].as_array().expect("a list");
@@ -64,7 +64,7 @@ async fn a3_presets_that_tell_results_are_shown_to_admins_alone() {
 }
 
 #[tokio::test]
-async fn contract_3_every_preset_can_be_posted_as_it_is() {
+async fn every_preset_can_be_posted_as_it_is() {
     let api = Api::new();
     for who in [ADMIN, "aff_a"] {
         let presets = api.get(who, "/presets").await.body;
@@ -77,7 +77,7 @@ async fn contract_3_every_preset_can_be_posted_as_it_is() {
 }
 
 #[tokio::test]
-async fn contract_3_presets_take_no_parameters() {
+async fn presets_take_no_parameters() {
     let refused = Api::new().get(ADMIN, "/presets?kind=tracker").await;
     assert_eq!(refused.problem(), (400, "/problems/bad-request"));
 }
@@ -103,7 +103,7 @@ async fn v3_macros_come_with_examples_and_affiliates_see_theirs() {
 }
 
 #[tokio::test]
-async fn contract_2_a_rule_shows_its_retries_in_times_and_what_was_probably_not_meant() {
+async fn a_rule_shows_its_retries_in_times_and_its_warnings() {
     let api = Api::new();
     let members = json!({"trigger": "conversion_created", "retry": {"max_retries": 3},
                          "request": {"url": "http://a.example/?c={click_id}"}});
@@ -130,7 +130,7 @@ async fn contract_2_a_rule_shows_its_retries_in_times_and_what_was_probably_not_
 }
 
 #[tokio::test]
-async fn contract_2_a_rule_is_checked_as_it_will_be_used() {
+async fn a_rule_is_checked_as_it_will_be_used() {
     let api = Api::new();
     let wrong = json!({
         "name": "x",
@@ -144,7 +144,7 @@ async fn contract_2_a_rule_is_checked_as_it_will_be_used() {
     });
     let refused = api.call("aff_a", "POST /tracking-apis", wrong).await;
     assert_eq!(refused.problem(), (422, "/problems/invalid"));
-    let told: Vec<String> =
+    let found: Vec<String> =
         refused.faults().iter().map(|(pointer, detail)| format!("{pointer} {}", &detail[..detail.len().min(46)])).collect();
     let expected = [
         "/request/url character 22: there is no macro {click_idd}: t",
@@ -163,5 +163,5 @@ async fn contract_2_a_rule_is_checked_as_it_will_be_used() {
         "/request/body/fields/0/value character 1: {body.x} may stand only in an ans",
         "/request/body/fields/1/value character 8: \"19\" decimal places are not possi",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(found, expected);
 }

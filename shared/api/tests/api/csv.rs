@@ -26,11 +26,11 @@ fn next(answer: &Answer) -> Option<String> {
 }
 
 #[tokio::test]
-async fn contract_5_deliveries_come_as_csv_page_by_page() {
+async fn deliveries_come_as_csv_page_by_page() {
     let shop = Workshop::new(404).await;
     let rule = shop.rule("aff_a", json!({})).await;
     for number in 1..=5 {
-        shop.told(number, 1, "pending").await;
+        shop.process_change(number, 1, "pending").await;
     }
     let mut path = Some(format!("/deliveries?tracking_api_id={rule}&limit=2"));
     let mut ids = Vec::new();
@@ -54,7 +54,7 @@ async fn contract_5_deliveries_come_as_csv_page_by_page() {
 }
 
 #[tokio::test]
-async fn contract_5_a_text_of_a_visitor_is_no_formula_in_csv() {
+async fn a_text_of_a_visitor_is_no_formula_in_csv() {
     let api = Api::new();
     api.rule("aff_a", "x", json!({})).await;
     api.event(&json!({

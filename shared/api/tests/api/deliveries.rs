@@ -19,7 +19,7 @@ async fn v2_deliveries_go_by_the_rules_owner() {
     assert_eq!(api.get(ADMIN, "/deliveries").await.each("id").len(), 3);
     let own = api.get("aff_a", "/deliveries").await;
     assert_eq!(own.each("tracking_api_id"), [of_a.as_str()]);
-    assert_eq!(api.get("aff_b", "/deliveries").await.each("id").len(), 0, "aff_b's sale was told by an admin's rule alone");
+    assert_eq!(api.get("aff_b", "/deliveries").await.each("id").len(), 0, "only an admin's rule sent aff_b's sale");
     assert_eq!(api.get("aff_a", &format!("/deliveries?tracking_api_id={of_admin}")).await.each("id").len(), 0);
     assert_eq!(api.get("aff_a", "/deliveries?conversion_id=cnv_1").await.each("id").len(), 1);
 
@@ -32,7 +32,7 @@ async fn v2_deliveries_go_by_the_rules_owner() {
 }
 
 #[tokio::test]
-async fn contract_3_deliveries_are_narrowed_down() {
+async fn deliveries_are_filtered() {
     let (api, of_a, of_admin) = busy().await;
     for (query, conversions) in [
         (format!("tracking_api_id={of_admin}"), &["cnv_2", "cnv_1"][..]),
@@ -60,14 +60,14 @@ async fn contract_3_deliveries_are_narrowed_down() {
 }
 
 #[tokio::test]
-async fn contract_3_a_delivery_tells_its_attempts() {
+async fn a_delivery_shows_its_attempts() {
     let (api, of_a, _) = busy().await;
     let listed = api.get("aff_a", "/deliveries").await;
     let id = listed.each("id")[0];
-    let told = api.get("aff_a", &format!("/deliveries/{id}")).await;
-    assert_eq!((told.status, &told.body["id"]), (200, &json!(id)));
-    assert_eq!((&told.body["tracking_api_id"], &told.body["state"]), (&json!(of_a), &json!("waiting")));
-    let log = told.body["log"].as_array().unwrap();
+    let delivery = api.get("aff_a", &format!("/deliveries/{id}")).await;
+    assert_eq!((delivery.status, &delivery.body["id"]), (200, &json!(id)));
+    assert_eq!((&delivery.body["tracking_api_id"], &delivery.body["state"]), (&json!(of_a), &json!("waiting")));
+    let log = delivery.body["log"].as_array().unwrap();
     assert_eq!((log.len(), &log[0]["attempt"], &log[0]["status"]), (1, &json!(1), &Value::Null));
     assert_eq!(log[0]["request"]["url"], "http://127.0.0.1:1/p?t=trx_1");
 }

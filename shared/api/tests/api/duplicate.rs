@@ -54,7 +54,7 @@ async fn v4_a_copy_takes_a_patch_and_a_token_of_its_own() {
 }
 
 #[tokio::test]
-async fn v4_a_copy_tells_all_its_faults_and_makes_nothing() {
+async fn v4_a_bad_copy_is_refused_with_all_its_faults() {
     let api = Api::new();
     let id = api.rule("aff_a", "A's", Value::Null).await;
     let patch = json!({"retry": {"max_retries": 31}, "colour": "red", "secret_values": {"token": 5},
@@ -102,7 +102,7 @@ async fn v2_a_history_does_not_name_an_original_that_its_reader_does_not_see() {
 }
 
 #[tokio::test]
-async fn contract_3_the_same_idempotency_key_is_the_same_copy() {
+async fn the_same_idempotency_key_is_the_same_copy() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", Value::Null).await;
     let other = api.rule(ADMIN, "x", Value::Null).await;

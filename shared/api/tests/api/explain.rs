@@ -15,16 +15,16 @@ fn change(version: u64, affiliate: &str, result: &str) -> Value {
 }
 
 #[tokio::test]
-async fn contract_3_an_event_is_explained_rule_by_rule() {
+async fn an_event_is_explained_rule_by_rule() {
     let api = Api::new();
     api.rule(ADMIN, "all", Value::Null).await;
     api.rule(ADMIN, "approved", json!({"conditions": {"result": ["approved"]}})).await;
     api.rule(ADMIN, "off", json!({"active": false})).await;
     api.rule("aff_a", "A's", json!({"delay": {"mode": "final"}})).await;
     let body = || json!({"event": change(1, "aff_a", "pending")});
-    let told = api.call(ADMIN, "POST /explain", body()).await;
-    assert_eq!((told.status, told.each("name")), (200, vec!["A's", "off", "approved", "all"]));
-    let items = told.body["items"].as_array().unwrap();
+    let answer = api.call(ADMIN, "POST /explain", body()).await;
+    assert_eq!((answer.status, answer.each("name")), (200, vec!["A's", "off", "approved", "all"]));
+    let items = answer.body["items"].as_array().unwrap();
     let outcome = |item: &Value| json!([item["active"], item["fires"], item["held"], item["verdicts"][1]["reasons"]]);
     let outcomes: Vec<Value> = items.iter().map(outcome).collect();
     assert_eq!(
@@ -60,8 +60,8 @@ async fn case_c1_c4_what_happened_is_explained_with_notes_on_how_it_was_read() {
     for event in [&first, &silent, &change(3, "aff_a", "approved")] {
         api.event(event).await;
     }
-    let told = api.get(ADMIN, "/conversions/cnv_1/explain").await;
-    let changes = told.body["items"][0]["changes"].as_array().unwrap();
+    let answer = api.get(ADMIN, "/conversions/cnv_1/explain").await;
+    let changes = answer.body["items"][0]["changes"].as_array().unwrap();
     let notes = |number: usize| -> Vec<(&str, &str)> {
         let notes = changes[number]["notes"].as_array().unwrap().iter();
         notes.map(|note| (note["pointer"].as_str().unwrap(), note["detail"].as_str().unwrap())).collect()
@@ -102,7 +102,7 @@ async fn case_c2_an_event_whose_change_id_was_used_for_another_change_is_refused
         let whole = api.call(ADMIN, "POST /explain", json!({"event": envelope})).await;
         assert_eq!(whole.faults(), [("/event/detail/change_id", fault)]);
     }
-    // One that tells the same is the same change, and another conversion's is another one.
+    // An event with the same content is the same change; an event of another conversion is another change.
     let mut elsewhere = change(1, "aff_a", "approved");
     elsewhere["conversion"]["conversion_id"] = "cnv_2".into();
     for good in [change(1, "aff_a", "pending"), change(2, "aff_a", "approved"), elsewhere] {
@@ -114,7 +114,7 @@ async fn case_c2_an_event_whose_change_id_was_used_for_another_change_is_refused
 }
 
 #[tokio::test]
-async fn contract_3_what_is_explained_comes_in_pages() {
+async fn explanations_come_in_pages() {
     let api = Api::new();
     for number in 0..5 {
         api.rule(ADMIN, &format!("r{number}"), Value::Null).await;
@@ -131,7 +131,7 @@ async fn contract_3_what_is_explained_comes_in_pages() {
 }
 
 #[tokio::test]
-async fn contract_3_faults_of_what_is_to_be_explained_have_their_places() {
+async fn faults_of_an_event_to_explain_have_their_places() {
     let api = Api::new();
     let body = json!({"event": {"change_id": "c", "occurred_at": "now", "conversion": {}}, "rule": {}});
     let refused = api.call(ADMIN, "POST /explain", body).await;
@@ -145,7 +145,7 @@ async fn contract_3_faults_of_what_is_to_be_explained_have_their_places() {
 }
 
 #[tokio::test]
-async fn contract_3_what_happened_to_a_conversion_is_explained_with_its_deliveries() {
+async fn a_conversion_is_explained_with_its_deliveries() {
     let api = Api::new();
     let each = api.rule(ADMIN, "each", json!({"conditions": {"result": ["approved"]}})).await;
     api.rule(ADMIN, "final", json!({"delay": {"mode": "final"}})).await;
@@ -153,9 +153,9 @@ async fn contract_3_what_happened_to_a_conversion_is_explained_with_its_deliveri
     api.event(&change(2, "aff_a", "approved")).await;
     api.rule(ADMIN, "new", Value::Null).await;
     api.call(ADMIN, &format!("PATCH /tracking-apis/{each}"), json!({"name": "each, renamed"})).await;
-    let told = api.get(ADMIN, "/conversions/cnv_1/explain").await;
-    assert_eq!((told.status, told.each("name")), (200, vec!["new", "final", "each, renamed"]), "{}", told.text);
-    let items = told.body["items"].as_array().unwrap();
+    let answer = api.get(ADMIN, "/conversions/cnv_1/explain").await;
+    assert_eq!((answer.status, answer.each("name")), (200, vec!["new", "final", "each, renamed"]), "{}", answer.text);
+    let items = answer.body["items"].as_array().unwrap();
     let changes = |item: &Value| {
         let changes = item["changes"].as_array().unwrap().iter();
         changes
@@ -187,13 +187,13 @@ async fn contract_3_what_happened_to_a_conversion_is_explained_with_its_deliveri
 }
 
 #[tokio::test]
-async fn contract_3_of_too_much_to_explain_the_newest_is_told() {
+async fn of_too_many_changes_the_newest_are_explained() {
     let api = Api::new();
     for version in 1..=6 {
-        let mut told = change(version, "aff_a", "pending");
+        let mut event = change(version, "aff_a", "pending");
         let transactions = (0..1_000).map(|number| json!({"transaction_id": format!("trx_{number}"), "result": "pending"}));
-        told["transactions"] = transactions.collect();
-        api.event(&told).await;
+        event["transactions"] = transactions.collect();
+        api.event(&event).await;
     }
     api.rule(ADMIN, "one", json!({"delay": {"mode": "final"}})).await;
     api.rule(ADMIN, "two", json!({"active": false})).await;
@@ -230,8 +230,8 @@ async fn v2_v3_of_a_conversion_an_affiliate_learns_what_is_its_own() {
     // A voucher moves the conversion: each affiliate sees the changes in which the conversion was its own.
     api.event(&change(2, "aff_b", "approved")).await;
     for (who, known) in [("aff_a", "chg_1"), ("aff_b", "chg_2")] {
-        let told = api.get(who, path).await;
-        let changes = told.body["items"][0]["changes"].as_array().unwrap();
+        let answer = api.get(who, path).await;
+        let changes = answer.body["items"][0]["changes"].as_array().unwrap();
         assert_eq!(changes.iter().map(|change| &change["change_id"]).collect::<Vec<_>>(), [known], "{who}");
     }
     assert_eq!(api.get(ADMIN, path).await.body["items"][0]["changes"].as_array().unwrap().len(), 2);

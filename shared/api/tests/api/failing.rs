@@ -12,20 +12,20 @@ async fn listed(shop: &Workshop, who: &str, path: &str) -> Vec<(String, String)>
     items.iter().map(|item| (text(&item["name"]), text(&item["health"]["state"]))).collect()
 }
 
-fn told(shop: &Workshop) -> Vec<Value> {
+fn failing_events(shop: &Workshop) -> Vec<Value> {
     let published = shop.api.engine.backend().published(None, 1_000).expect("the bus is there");
-    let told = published.into_iter().filter(|event| event.detail_type == "Tracking API Failing");
-    told.map(|event| serde_json::from_str(&event.detail.to_string()).expect("an event is JSON")).collect()
+    let failing = published.into_iter().filter(|event| event.detail_type == "Tracking API Failing");
+    failing.map(|event| serde_json::from_str(&event.detail.to_string()).expect("an event is JSON")).collect()
 }
 
 #[tokio::test]
-async fn contract_5_lists_tell_how_rules_do_and_show_those_that_fail() {
+async fn lists_show_the_health_of_rules_and_filter_those_that_fail() {
     let shop = Workshop::new(200).await;
     shop.rule("aff_a", json!({"name": "idle", "conditions": {"included_offers": ["off_9"]}})).await;
     shop.rule("aff_a", json!({"name": "ok"})).await;
     let only_second = json!({"name": "failing", "conditions": {"conversion_type": ["sale"]}});
     let failing = shop.rule("aff_a", only_second).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     let all = |of_first: &str, of_last: &str| {
         [("failing", of_last), ("ok", of_first), ("idle", "idle")].map(|(a, b)| (a.to_owned(), b.to_owned())).to_vec()
     };
@@ -34,7 +34,7 @@ async fn contract_5_lists_tell_how_rules_do_and_show_those_that_fail() {
 
     let broken = json!({"request": {"url": format!("{}/broken", shop.receiver.url)}, "answer": {"otherwise": "failed"}});
     shop.api.call("aff_a", &format!("PATCH /tracking-apis/{failing}"), broken).await;
-    shop.told(2, 1, "pending").await;
+    shop.process_change(2, 1, "pending").await;
     assert_eq!(listed(&shop, "aff_a", "/tracking-apis").await, all("ok", "failing"));
     let only = vec![("failing".to_owned(), "failing".to_owned())];
     for (who, path) in [
@@ -52,14 +52,14 @@ async fn contract_5_lists_tell_how_rules_do_and_show_those_that_fail() {
 
     let mended = json!({"answer": {"otherwise": null}});
     shop.api.call("aff_a", &format!("PATCH /tracking-apis/{failing}"), mended).await;
-    shop.told(3, 1, "pending").await;
+    shop.process_change(3, 1, "pending").await;
     assert_eq!(listed(&shop, "aff_a", "/tracking-apis?failing=true").await, [], "the log decides, at once");
     let refused = shop.api.get("aff_a", "/tracking-apis?failing=false").await;
     assert_eq!(refused.faults(), [("/failing", "failing=\"false\" is not allowed: choose true")]);
 }
 
 #[tokio::test]
-async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once() {
+async fn a_rule_without_a_success_for_an_hour_is_published_once() {
     let mut shop = Workshop::new(408).await;
     let retry = json!({"max_retries": 30, "delay_seconds": 600, "backoff": "fixed"});
     let rule = shop.rule("aff_a", json!({"retry": retry})).await;
@@ -68,13 +68,13 @@ async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once() {
     let first = shop.deliveries().await[0].clone();
     let since = shop.delivery(&first).await["log"][0]["at"].clone();
     shop.steps(5, 665).await;
-    assert_eq!(told(&shop), [] as [Value; 0], "55 minutes are no hour");
+    assert_eq!(failing_events(&shop), [] as [Value; 0], "55 minutes are no hour");
     shop.change(2, 1, "pending").await;
     shop.steps(10, 665).await;
     // A restarted process remembers nothing.
     shop.api.restart();
     shop.steps(10, 665).await;
-    let events = told(&shop);
+    let events = failing_events(&shop);
     assert_eq!(events.len(), 1, "{events:?}");
     let event_id = events[0]["event_id"].as_str().unwrap();
     assert!(event_id.starts_with("evt_"), "{event_id}");
@@ -90,18 +90,18 @@ async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once() {
     shop.receiver.answers(408);
     shop.change(4, 1, "pending").await;
     shop.steps(4, 665).await;
-    assert_eq!(told(&shop).len(), 1);
+    assert_eq!(failing_events(&shop).len(), 1);
     shop.steps(8, 665).await;
-    assert_eq!(told(&shop).len(), 2, "another run is told too");
+    assert_eq!(failing_events(&shop).len(), 2, "another run of failures is published too");
 }
 
 #[tokio::test]
-async fn contract_5_a_rule_that_is_told_pending_does_not_fail() {
+async fn a_rule_that_is_answered_pending_does_not_fail() {
     let shop = Workshop::new(200).await;
     let retry = json!({"max_retries": 30, "delay_seconds": 600, "backoff": "fixed"});
     shop.rule("aff_a", json!({"retry": retry, "answer": {"otherwise": "pending"}})).await;
     shop.change(1, 1, "pending").await;
     shop.steps(12, 665).await;
-    assert_eq!(told(&shop), [] as [Value; 0]);
+    assert_eq!(failing_events(&shop), [] as [Value; 0]);
     assert_eq!(listed(&shop, "aff_a", "/tracking-apis?failing=true").await, []);
 }

@@ -21,7 +21,7 @@ async fn replay(shop: &Workshop, rule: &str, states: &[&str], dry_run: bool) -> 
 }
 
 async fn state(shop: &Workshop, id: &str) -> String {
-    shop.stands(id).await.0
+    shop.state_and_attempts(id).await.0
 }
 
 /// A sale that is held, and its delivery.
@@ -58,14 +58,14 @@ async fn f3_what_was_held_when_its_rule_was_switched_off_is_sent_as_it_is_known_
     let (shop, rule, id) = held(json!({"delay": {"mode": FINAL}, "trigger": "transaction_created"})).await;
     switch(&shop, &rule, false).await;
     shop.work_all().await;
-    shop.told(1, 2, "pending").await;
+    shop.process_change(1, 2, "pending").await;
     switch(&shop, &rule, true).await;
     assert_eq!(replay(&shop, &rule, &["cancelled"], false).await.status, 202);
     shop.minutes(1).await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=1"]);
     let sent = shop.delivery(&id).await;
     assert_eq!((&sent["state"], &sent["change_id"]), (&json!("delivered"), &json!("chg_1_2")));
-    shop.told(1, 3, "approved").await;
+    shop.process_change(1, 3, "approved").await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=approved&n=1"], "it settles later");
 }
 
@@ -76,7 +76,7 @@ async fn f3_a_replay_of_what_was_stopped_while_it_was_held_leaves_the_final_one_
     assert_eq!(replay(&shop, &rule, &["cancelled"], false).await.body["states"], json!({"cancelled": 1}));
     shop.minutes(2).await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=1"]);
-    shop.told(1, 2, "approved").await;
+    shop.process_change(1, 2, "approved").await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=approved&n=1"]);
 }
 
@@ -84,12 +84,12 @@ async fn f3_a_replay_of_what_was_stopped_while_it_was_held_leaves_the_final_one_
 async fn f3_what_settled_after_it_was_stopped_is_sent_as_it_settled() {
     let (shop, _, id) = held(json!({"delay": {"mode": FINAL}})).await;
     assert_eq!(shop.cancel(ADMIN, &id).await.status, 200);
-    shop.told(1, 2, "approved").await;
+    shop.process_change(1, 2, "approved").await;
     assert_eq!(shop.receiver.heard(), [""; 0]);
     assert_eq!(shop.resend(ADMIN, &id, Value::Null).await.status, 202);
     shop.work_all().await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=approved&n=1"]);
-    shop.told(1, 3, "rejected").await;
+    shop.process_change(1, 3, "rejected").await;
     assert_eq!(shop.receiver.heard(), [""; 0], "that was the final one");
 }
 
@@ -99,12 +99,12 @@ async fn f3_what_expired_is_sent_as_it_is_and_once_more_when_it_settles() {
     shop.api.pass(2 * 86_400);
     shop.minutes(2).await;
     assert_eq!(state(&shop, &id).await, "expired");
-    shop.told(1, 2, "pending").await;
+    shop.process_change(1, 2, "pending").await;
     assert_eq!(shop.resend(ADMIN, &id, Value::Null).await.status, 202);
     shop.work_all().await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=1"]);
     assert_eq!(shop.delivery(&id).await["change_id"], "chg_1_2");
-    shop.told(1, 3, "approved").await;
+    shop.process_change(1, 3, "approved").await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=approved&n=1"]);
 }
 
@@ -120,7 +120,7 @@ async fn p6_what_is_shown_as_held_since_before_its_rule_was_switched_off_can_be_
     shop.work_all().await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=1"]);
     assert_eq!(state(&shop, &id).await, "delivered");
-    shop.told(1, 3, "approved").await;
+    shop.process_change(1, 3, "approved").await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=approved&n=1"]);
     assert_eq!(shop.deliveries().await.len(), 2);
 }
@@ -131,7 +131,7 @@ async fn f3_a_refused_resend_leaves_what_was_stopped_cancelled() {
     assert_eq!(shop.cancel(ADMIN, &id).await.status, 200);
     assert_eq!(shop.resend(ADMIN, &id, Value::Null).await.problem(), (409, "/problems/conflict"));
     assert_eq!(state(&shop, &id).await, "cancelled");
-    shop.told(1, 2, "approved").await;
+    shop.process_change(1, 2, "approved").await;
     assert_eq!(shop.receiver.heard(), [""; 0], "it stays stopped");
 }
 
@@ -160,8 +160,8 @@ async fn f4_a_final_one_that_was_stopped_unsent_is_followed_by_no_correction() {
     shop.work_all().await;
     let id = shop.deliveries().await.remove(0);
     assert_eq!(shop.cancel(ADMIN, &id).await.status, 200);
-    shop.told(1, 2, "approved").await;
+    shop.process_change(1, 2, "approved").await;
     assert_eq!(shop.receiver.heard(), [""; 0]);
-    shop.told(1, 3, "rejected").await;
+    shop.process_change(1, 3, "rejected").await;
     assert_eq!(shop.receiver.heard(), ["/p?r=rejected&c=0"]);
 }

@@ -34,7 +34,7 @@ async fn entries(api: &Api, id: &str) -> Vec<Item> {
 }
 
 #[tokio::test]
-async fn contract_3_every_kind_of_change_is_in_the_history() {
+async fn every_kind_of_change_is_in_the_history() {
     let api = Api::new();
     let id = api.rule("aff_a", "x", json!({"retry": {"max_retries": 3}, "secret_values": {"a": "hush-1"}})).await;
     let path = format!("/tracking-apis/{id}");
@@ -51,12 +51,12 @@ async fn contract_3_every_kind_of_change_is_in_the_history() {
         let answer = api.call("aff_a", &line, body).await;
         assert_eq!(answer.status, status, "{line}: {}", answer.text);
     }
-    let told = history(&api, "aff_a", &id).await;
-    assert_eq!((told.status, &told.body["next_cursor"]), (200, &Value::Null));
-    let items = told.body["items"].as_array().unwrap();
-    assert_eq!(versions(&told), [7, 6, 5, 4, 3, 2, 1]);
+    let listed = history(&api, "aff_a", &id).await;
+    assert_eq!((listed.status, &listed.body["next_cursor"]), (200, &Value::Null));
+    let items = listed.body["items"].as_array().unwrap();
+    assert_eq!(versions(&listed), [7, 6, 5, 4, 3, 2, 1]);
     assert_eq!(
-        told.each("action"),
+        listed.each("action"),
         ["deleted", "restored", "secret_deleted", "secret_written", "patched", "replaced", "created"]
     );
     for entry in items {
@@ -86,14 +86,14 @@ async fn contract_3_every_kind_of_change_is_in_the_history() {
     assert!(changes(created).contains(&("/secrets/a", &nothing, &json!("changed"))));
     assert!(changes(deleted).contains(&("/name", &json!("x"), &nothing)));
     assert!(changes(deleted).contains(&("/secrets/b", &nothing, &json!("deleted"))));
-    assert!(!told.text.contains("hush"), "{}", told.text);
+    assert!(!listed.text.contains("hush"), "{}", listed.text);
     let rows = api.rows(&format!("R#{id}"), "").await;
     assert_eq!(rows.len(), 8, "seven entries and the tombstone");
     assert!(rows.iter().all(|row| !row.body.contains("hush")), "{rows:?}");
 }
 
 #[tokio::test]
-async fn contract_3_a_history_tells_who_it_was_and_on_whose_behalf() {
+async fn a_history_names_the_actor_and_on_whose_behalf() {
     let api = Api::new();
     let claims =
         json!({"iss": "tracking-local", "aud": "tracking-api", "exp": 4_102_444_800_u64, "role": "admin", "sub": "jane@ops"});
@@ -101,12 +101,12 @@ async fn contract_3_a_history_tells_who_it_was_and_on_whose_behalf() {
     let id = api.rule("aff_a", "x", Value::Null).await;
     let patch = Request::patch(format!("/tracking-apis/{id}")).header("authorization", format!("Bearer {token}"));
     assert_eq!(api.send(patch.body(Body::from("{\"name\": \"y\"}")).unwrap()).await.status, 200);
-    let told = history(&api, ADMIN, &id).await.body;
-    assert_eq!(told["items"][0]["by"], json!({"role": "admin", "subject": "jane@ops"}));
-    assert_eq!((&told["items"][0]["on_behalf"], &told["items"][1]["on_behalf"]), (&json!(true), &json!(false)));
+    let page = history(&api, ADMIN, &id).await.body;
+    assert_eq!(page["items"][0]["by"], json!({"role": "admin", "subject": "jane@ops"}));
+    assert_eq!((&page["items"][0]["on_behalf"], &page["items"][1]["on_behalf"]), (&json!(true), &json!(false)));
     // An affiliate only sees that it was an admin.
-    let told = history(&api, "aff_a", &id).await.body;
-    assert_eq!((&told["items"][0]["by"], &told["items"][0]["on_behalf"]), (&json!({"role": "admin"}), &json!(true)));
+    let page = history(&api, "aff_a", &id).await.body;
+    assert_eq!((&page["items"][0]["by"], &page["items"][0]["on_behalf"]), (&json!({"role": "admin"}), &json!(true)));
     let own = api.rule(ADMIN, "own", Value::Null).await;
     assert_eq!(history(&api, ADMIN, &own).await.body["items"][0]["on_behalf"], json!(false));
     let created = api.rule(ADMIN, "for A", json!({"owner": {"kind": "affiliate", "affiliate_id": "aff_a"}})).await;
@@ -134,7 +134,7 @@ async fn v2_a_deleted_rules_history_stays_its_owners() {
 }
 
 #[tokio::test]
-async fn contract_3_a_rule_made_again_goes_on_with_its_history() {
+async fn a_rule_made_again_goes_on_with_its_history() {
     let api = Api::new();
     let key = [("idempotency-key", "again")];
     let rule = json!({"name": "x", "request": {"url": "http://127.0.0.1:1/p?t={transaction_id}"}});
@@ -150,7 +150,7 @@ async fn contract_3_a_rule_made_again_goes_on_with_its_history() {
 }
 
 #[tokio::test]
-async fn contract_3_a_history_comes_in_pages() {
+async fn a_history_comes_in_pages() {
     let api = Api::new();
     let id = api.rule(ADMIN, "1", Value::Null).await;
     for n in 2..=60 {
@@ -174,7 +174,7 @@ async fn contract_3_a_history_comes_in_pages() {
 }
 
 #[tokio::test]
-async fn contract_3_what_a_crash_left_behind_is_not_shown_and_goes() {
+async fn entries_that_a_crash_left_are_hidden_and_removed() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", Value::Null).await;
     let partition = format!("R#{id}");
@@ -207,7 +207,7 @@ async fn contract_3_what_a_crash_left_behind_is_not_shown_and_goes() {
 }
 
 #[tokio::test]
-async fn contract_3_a_rule_from_before_there_was_a_history_has_none_of_that_time() {
+async fn a_rule_older_than_the_history_has_no_entries_of_that_time() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", Value::Null).await;
     let first = entries(&api, &id).await.pop().unwrap();
@@ -215,15 +215,15 @@ async fn contract_3_a_rule_from_before_there_was_a_history_has_none_of_that_time
     let empty = history(&api, ADMIN, &id).await;
     assert_eq!(empty.body, json!({"items": [], "next_cursor": null}));
     api.call(ADMIN, &format!("PATCH /tracking-apis/{id}"), json!({"name": "y"})).await;
-    let told = history(&api, ADMIN, &id).await.body;
-    assert_eq!(told["items"].as_array().unwrap().len(), 1);
-    assert_eq!(changes(&told["items"][0]), [("/name", &json!("x"), &json!("y"))]);
+    let page = history(&api, ADMIN, &id).await.body;
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
+    assert_eq!(changes(&page["items"][0]), [("/name", &json!("x"), &json!("y"))]);
     let absent = api.call(ADMIN, &format!("POST /tracking-apis/{id}/history/1/restore"), Value::Null).await;
     assert_eq!(absent.problem(), (404, "/problems/not-found"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn contract_3_of_changes_that_come_at_once_each_that_was_done_is_told_once() {
+async fn each_of_many_changes_at_once_is_in_the_history_once() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", Value::Null).await;
     let line = format!("PATCH /tracking-apis/{id}");
@@ -231,7 +231,7 @@ async fn contract_3_of_changes_that_come_at_once_each_that_was_done_is_told_once
     for answer in futures_util::future::join_all(calls).await {
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
-    let told = history(&api, ADMIN, &id).await;
-    assert_eq!(versions(&told), (1..=13).rev().collect::<Vec<u64>>());
+    let listed = history(&api, ADMIN, &id).await;
+    assert_eq!(versions(&listed), (1..=13).rev().collect::<Vec<u64>>());
     assert_eq!(entries(&api, &id).await.len(), 13, "losers take their entries back");
 }

@@ -32,20 +32,20 @@ async fn post(api: &Api, path: &str, key: &str, body: Value) -> Answer {
 }
 
 #[tokio::test]
-async fn contract_3_the_same_request_again_gets_the_first_answer_again() {
+async fn the_same_request_again_gets_the_first_answer_again() {
     let (api, paths) = rejected(2).await;
     let first = post(&api, &paths[0], "k", event(1)).await;
     assert_eq!((first.status, &first.body, first.header("idempotent-replayed")), (202, &json!({"accepted": 1}), None));
     let again = post(&api, &paths[0], "k", event(1)).await;
     assert_eq!((again.status, &again.text, again.header("idempotent-replayed")), (202, &first.text, Some("true")));
     assert_eq!(again.header("content-type"), Some("application/json"));
-    assert_eq!(post(&api, &paths[0], "l", event(1)).await.problem(), (404, "/problems/not-found"), "another key does it anew");
+    assert_eq!(post(&api, &paths[0], "l", event(1)).await.problem(), (404, "/problems/not-found"), "another key runs it again");
     let elsewhere = post(&api, &paths[1], "k", event(2)).await;
     assert_eq!((elsewhere.status, elsewhere.header("idempotent-replayed")), (202, None), "another path is another request");
 }
 
 #[tokio::test]
-async fn contract_3_a_key_stands_for_one_body_of_one_caller() {
+async fn a_key_is_for_one_body_of_one_caller() {
     let (api, paths) = rejected(1).await;
     post(&api, &paths[0], "k", event(1)).await;
     let other = post(&api, &paths[0], "k", event(2)).await;
@@ -84,27 +84,27 @@ async fn f10_what_was_refused_is_not_kept_and_may_be_asked_again() {
 }
 
 #[tokio::test]
-async fn contract_3_an_answer_is_kept_for_a_day() {
+async fn an_answer_is_kept_for_a_day() {
     let (api, paths) = rejected(1).await;
     post(&api, &paths[0], "k", event(1)).await;
     api.pass(60 * 1_439);
     assert_eq!(post(&api, &paths[0], "k", event(1)).await.status, 202);
     api.pass(60);
-    assert_eq!(post(&api, &paths[0], "k", event(1)).await.problem(), (404, "/problems/not-found"), "done anew");
+    assert_eq!(post(&api, &paths[0], "k", event(1)).await.problem(), (404, "/problems/not-found"), "done again");
 }
 
 #[tokio::test]
-async fn contract_3_of_two_requests_at_once_one_is_done() {
+async fn of_two_requests_at_once_one_is_done() {
     let (api, paths) = rejected(1).await;
     let both = tokio::join!(post(&api, &paths[0], "k", event(1)), post(&api, &paths[0], "k", event(1)));
-    let told = |answer: &Answer| (answer.status, answer.header("idempotent-replayed").is_some());
-    let mut told = [told(&both.0), told(&both.1)];
-    told.sort_unstable();
-    assert!(told == [(202, false), (202, true)] || told == [(202, false), (409, false)], "{told:?}");
+    let outcome = |answer: &Answer| (answer.status, answer.header("idempotent-replayed").is_some());
+    let mut outcomes = [outcome(&both.0), outcome(&both.1)];
+    outcomes.sort_unstable();
+    assert!(outcomes == [(202, false), (202, true)] || outcomes == [(202, false), (409, false)], "{outcomes:?}");
 }
 
 #[tokio::test]
-async fn contract_3_what_a_crash_left_is_void_after_two_minutes() {
+async fn a_claim_that_a_crash_left_is_void_after_two_minutes() {
     let (api, paths) = rejected(1).await;
     let asked = Asked::new(&Actor::from(&Caller::Admin), &paths[0], "k", &[], event(1).to_string().as_bytes());
     let Begun::Now(crashed) = api.engine.idempotency().begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
@@ -120,7 +120,7 @@ async fn contract_3_what_a_crash_left_is_void_after_two_minutes() {
 }
 
 #[tokio::test]
-async fn contract_3_what_was_forgotten_may_be_tried_again() {
+async fn a_forgotten_request_may_be_tried_again() {
     let (api, paths) = rejected(1).await;
     let asked = Asked::new(&Actor::from(&Caller::Admin), &paths[0], "k", &[], event(1).to_string().as_bytes());
     let Begun::Now(failed) = api.engine.idempotency().begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
@@ -129,7 +129,7 @@ async fn contract_3_what_was_forgotten_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn contract_3_what_waiting_may_change_is_asked_anew() {
+async fn a_refusal_that_time_may_change_is_not_kept() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", json!({"active": false})).await;
     let path = format!("/tracking-apis/{id}");
@@ -147,7 +147,7 @@ async fn contract_3_what_waiting_may_change_is_asked_anew() {
 }
 
 #[tokio::test]
-async fn contract_3_a_key_stands_for_one_precondition() {
+async fn a_key_is_for_one_precondition() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", Value::Null).await;
     let line = format!("POST /tracking-apis/{id}/history/1/restore");
@@ -162,7 +162,7 @@ async fn contract_3_a_key_stands_for_one_precondition() {
 }
 
 #[tokio::test]
-async fn contract_3_the_keys_of_two_admins_are_two() {
+async fn the_keys_of_two_admins_are_two() {
     let (api, paths) = rejected(1).await;
     let by = async |subject: &str| {
         let claims =
@@ -173,5 +173,5 @@ async fn contract_3_the_keys_of_two_admins_are_two() {
     };
     assert_eq!(by("jane@ops").await.status, 202);
     assert_eq!(by("jane@ops").await.header("idempotent-replayed"), Some("true"));
-    assert_eq!(by("joe@ops").await.problem(), (404, "/problems/not-found"), "done anew");
+    assert_eq!(by("joe@ops").await.problem(), (404, "/problems/not-found"), "done again");
 }

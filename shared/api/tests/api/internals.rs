@@ -30,14 +30,14 @@ fn owed(rule: &str, number: u32, version: u32) -> String {
 }
 
 async fn internals(api: &Api, delivery: &str) -> Value {
-    let told = api.get(ADMIN, &format!("/deliveries/{delivery}/internals")).await;
-    assert_eq!(told.status, 200, "{}", told.text);
-    told.body
+    let answer = api.get(ADMIN, &format!("/deliveries/{delivery}/internals")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.body
 }
 
 /// Cause and sentence, with `<until>` in place of the time that both name.
 #[track_caller]
-fn told(internals: &Value) -> (&str, String) {
+fn cause_and_why(internals: &Value) -> (&str, String) {
     let (cause, why) = (internals["cause"].as_str().expect("a cause"), internals["why"].as_str().expect("a sentence"));
     let until = internals["until"].as_str();
     (cause, until.map_or_else(|| why.to_owned(), |until| why.replace(until, "<until>")))
@@ -66,7 +66,7 @@ async fn a_rate_slot_is_waited_for() {
     let (shop, rule) = paced().await;
     let stuck = internals(&shop.api, &owed(&rule, 2, 1)).await;
     let expected = "Its Tracking API sends at most 1 a second: its slot is at <until>";
-    assert_eq!(told(&stuck), ("rate_slot", expected.to_owned()));
+    assert_eq!(cause_and_why(&stuck), ("rate_slot", expected.to_owned()));
     assert_eq!(stuck["until"], own_entry(&stuck)["slot"]);
     assert_eq!((&stuck["row"], &stuck["rule"]["rate_per_second"]), (&Value::Null, &json!(1)));
     assert!(stuck["rate"]["free_from"].as_str() > stuck["until"].as_str(), "{stuck}");
@@ -82,9 +82,9 @@ async fn p3_an_older_one_that_has_had_no_attempt_goes_first() {
     let (first, stuck) = (owed(&rule, 2, 1), internals(&shop.api, &owed(&rule, 2, 2)).await);
     let expected =
         format!("{first} goes first, an older one that has had no attempt yet: it waits for that, at most until <until>");
-    assert_eq!(told(&stuck), ("behind", expected));
+    assert_eq!(cause_and_why(&stuck), ("behind", expected));
     assert_eq!(own_entry(&stuck)["behind"], json!({"id": first, "kind": "older", "until": stuck["until"]}));
-    assert_eq!(told(&internals(&shop.api, &first).await).0, "rate_slot");
+    assert_eq!(cause_and_why(&internals(&shop.api, &first).await).0, "rate_slot");
 }
 
 /// A delivery whose first attempt is claimed, and whose process is gone.
@@ -103,7 +103,7 @@ async fn l1_a_dead_process_leaves_a_lease() {
     let stuck = internals(&shop.api, &first).await;
     let expected = "Attempt 1 is claimed and has no record: it is being sent, or the process that claimed it died; its lease ends at \
         <until>";
-    assert_eq!(told(&stuck), ("lease", expected.to_owned()));
+    assert_eq!(cause_and_why(&stuck), ("lease", expected.to_owned()));
     let claim = &own_entry(&stuck)["claim"];
     assert_eq!((&claim["lease_until"], &claim["is_live"]), (&stuck["until"], &json!(true)));
 
@@ -111,7 +111,7 @@ async fn l1_a_dead_process_leaves_a_lease() {
     shop.work_all().await;
     let behind = internals(&shop.api, &owed(&rule, 1, 2)).await;
     let expected = format!("{first} is in flight about the same subject: it waits for that answer, at most until <until>");
-    assert_eq!(told(&behind), ("behind", expected));
+    assert_eq!(cause_and_why(&behind), ("behind", expected));
 
     shop.api.pass(30);
     let (cause, why) = (&internals(&shop.api, &first).await["cause"], &internals(&shop.api, &first).await["why"]);
@@ -128,7 +128,7 @@ async fn f1_a_held_one_waits_for_its_conversion() {
     let delivery = shop.deliveries().await.remove(0);
     let stuck = internals(&shop.api, &delivery).await;
     let expected = "It is held until its conversion is settled, or until the hold expires at <until>";
-    assert_eq!(told(&stuck), ("held", expected.to_owned()));
+    assert_eq!(cause_and_why(&stuck), ("held", expected.to_owned()));
     assert!(stuck["until"].as_str().is_some_and(|until| until.starts_with("2026-11-29T09:00:0")), "{stuck}");
     let hold = &stuck["hold"];
     assert_eq!((&hold["phase"], &hold["held"], &hold["due"]), (&json!("held"), &json!(1), &stuck["until"]));
@@ -138,11 +138,11 @@ async fn f1_a_held_one_waits_for_its_conversion() {
 
     shop.change(1, 2, "approved").await;
     shop.work_all().await;
-    let settling = internals(&shop.api, &delivery).await;
-    assert_eq!(settling["cause"], "held");
-    let why = settling["why"].as_str().expect("a sentence");
+    let waiting = internals(&shop.api, &delivery).await;
+    assert_eq!(waiting["cause"], "held");
+    let why = waiting["why"].as_str().expect("a sentence");
     assert!(why.starts_with("It is held: its conversion is settled since 2026-11-22T09:00:0"), "{why}");
-    assert_eq!(settling["hold"]["version"], 2);
+    assert_eq!(waiting["hold"]["version"], 2);
 }
 
 /// A delivery that was answered 503 once, whose next attempt is so many seconds away.
@@ -160,7 +160,7 @@ async fn retrying(delay_seconds: u32) -> (Workshop, String, String) {
 async fn l1_a_dead_receiver_is_tried_again() {
     let (shop, _, delivery) = retrying(60).await;
     let stuck = internals(&shop.api, &delivery).await;
-    assert_eq!(told(&stuck), ("retry", "Attempt 1 came to: retry: status 503; attempt 2 is due at <until>".to_owned()));
+    assert_eq!(cause_and_why(&stuck), ("retry", "Attempt 1 came to: retry: status 503; attempt 2 is due at <until>".to_owned()));
     assert_eq!((&stuck["until"], &stuck["due_rows"]), (&stuck["row"]["next_due"], &json!([])));
     assert_eq!((&stuck["row"]["attempts"], &stuck["row"]["max_attempts"]), (&json!(1), &json!(4)));
     shop.api.pass(300);
@@ -174,7 +174,7 @@ async fn a_due_row_may_be_far_away() {
     let stuck = internals(&shop.api, &delivery).await;
     let expected =
         "Attempt 1 came to: retry: status 503; attempt 2 is due at <until> and waits in a due row, which the sweep sends in time";
-    assert_eq!(told(&stuck), ("due_row", expected.to_owned()));
+    assert_eq!(cause_and_why(&stuck), ("due_row", expected.to_owned()));
     assert_eq!((&stuck["due_rows"][0]["at"], &stuck["swept_until"]), (&stuck["until"], &Value::Null));
     shop.api.engine.sweeper().sweep().await.expect("the store is there");
     assert_eq!(internals(&shop.api, &delivery).await["swept_until"], "2026-11-22T09:00:00Z");
@@ -194,25 +194,31 @@ async fn p6_a_rule_that_is_switched_off_sends_nothing_more() {
     };
     let end = "it ends cancelled when its message is handed out next";
     let off = switch(false).await;
-    assert_eq!(told(&off), ("rule_off", format!("Its Tracking API is switched off: {end}")));
+    assert_eq!(cause_and_why(&off), ("rule_off", format!("Its Tracking API is switched off: {end}")));
     assert_eq!(
         (&off["rule"]["live"], &off["rule"]["sends"], &off["until"]),
         (&json!(false), &json!(false), &off["row"]["next_due"])
     );
     let on = switch(true).await;
-    assert_eq!(told(&on), ("rule_off", format!("Its Tracking API was switched off and on again since it matched: {end}")));
+    assert_eq!(
+        cause_and_why(&on),
+        ("rule_off", format!("Its Tracking API was switched off and on again since it matched: {end}"))
+    );
     assert_eq!((&on["rule"]["epoch"], &on["row"]["epoch"]), (&json!(1), &json!(0)));
     let deleted = shop.api.call(ADMIN, &format!("DELETE /tracking-apis/{rule}"), Value::Null).await;
     assert_eq!(deleted.status, 204, "{}", deleted.text);
     let gone = internals(&shop.api, &delivery).await;
-    assert_eq!((told(&gone), &gone["rule"]), (("rule_off", format!("Its Tracking API is deleted: {end}")), &Value::Null));
+    assert_eq!(
+        (cause_and_why(&gone), &gone["rule"]),
+        (("rule_off", format!("Its Tracking API is deleted: {end}")), &Value::Null)
+    );
 }
 
 #[tokio::test]
 async fn what_is_over_says_so() {
     let shop = Workshop::new(200).await;
     shop.rule(ADMIN, Value::Null).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     let over = internals(&shop.api, &shop.deliveries().await[0]).await;
     assert_eq!((&over["cause"], &over["until"]), (&json!("ended"), &Value::Null));
     let why = over["why"].as_str().expect("a sentence");
@@ -268,7 +274,7 @@ async fn an_unreadable_row_is_listed() {
         let fresh = internals(&shop.api, &delivery).await;
         let key = json!([{"partition": row.key.partition, "sort": row.key.sort}]);
         if fresh["unreadable"] == key {
-            named.push(format!("{}: {}", row.key.sort.split('#').next().unwrap_or_default(), told(&fresh).1));
+            named.push(format!("{}: {}", row.key.sort.split('#').next().unwrap_or_default(), cause_and_why(&fresh).1));
         }
         shop.api.meddle(vec![row], Vec::new()).await;
     }

@@ -136,7 +136,7 @@ async fn f5_all_processes_keep_one_limit_together() {
 }
 
 #[tokio::test]
-async fn f5_admins_are_told_apart_by_their_tokens_subjects() {
+async fn f5_admins_are_distinguished_by_their_tokens_subjects() {
     let api = Api::new();
     let receiver = Receiver::answering(200).await;
     let sender = Sender::new(true).expect("an HTTP client can be made");
@@ -214,8 +214,8 @@ async fn f5_an_affiliate_has_so_many_requests_at_once() {
     // Some may end before the last one is begun.
     assert!((128..=200).contains(&with(422)), "{}", with(422));
     assert_eq!((with(422) + with(429), other.status), (300, 200));
-    let told = answers.iter().find(|answer| answer.status == 429).map(refused);
-    assert_eq!(told, Some((1, "expected at most 128 requests at once: the next is allowed in 1 s")));
+    let refusal = answers.iter().find(|answer| answer.status == 429).map(refused);
+    assert_eq!(refusal, Some((1, "expected at most 128 requests at once: the next is allowed in 1 s")));
 }
 
 #[tokio::test]

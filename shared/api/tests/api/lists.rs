@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{ADMIN, Api};
 
 #[tokio::test]
-async fn contract_3_pages_follow_each_other() {
+async fn pages_follow_each_other() {
     let api = Api::new();
     for name in ["1", "2", "3", "4", "5"] {
         api.rule(ADMIN, name, Value::Null).await;
@@ -19,7 +19,7 @@ async fn contract_3_pages_follow_each_other() {
 }
 
 #[tokio::test]
-async fn contract_3_a_full_last_page_has_no_next_one() {
+async fn a_full_last_page_has_no_next_one() {
     let api = Api::new();
     for name in ["1", "2"] {
         api.rule("aff_7", name, Value::Null).await;
@@ -65,7 +65,7 @@ async fn v1_the_table_follows_offers() {
 }
 
 #[tokio::test]
-async fn contract_3_an_offer_tells_all_its_faults() {
+async fn a_bad_offer_is_refused_with_all_its_faults() {
     let api = Api::new();
     let refused = api.call(ADMIN, "PUT /offers/off_5", json!({"offer_id": "ignored", "nam": "x", "country": 5})).await;
     assert_eq!(refused.problem(), (422, "/problems/invalid"));
@@ -81,7 +81,7 @@ async fn contract_3_an_offer_tells_all_its_faults() {
 }
 
 #[tokio::test]
-async fn contract_3_unknown_parameters_and_bad_values_are_refused() {
+async fn unknown_parameters_and_bad_values_are_refused() {
     let api = Api::new();
     for path in [
         "/tracking-apis?limit=1001",
@@ -145,7 +145,7 @@ async fn counted(api: &Api, path: &str) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn contract_3_a_page_ends_before_it_is_too_long_for_an_answer() {
+async fn a_page_ends_before_it_is_too_long_for_an_answer() {
     let api = Api::new();
     for number in 0..75 {
         api.rule(ADMIN, &number.to_string(), json!({"request": long_request("x")})).await;

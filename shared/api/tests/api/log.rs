@@ -52,7 +52,7 @@ fn lines() -> Vec<Value> {
 }
 
 /// The fields of each line of this thread with this message.
-pub(crate) fn told(message: &str) -> Vec<Value> {
+pub(crate) fn fields(message: &str) -> Vec<Value> {
     let fields = lines().into_iter().map(|mut line| line["fields"].take());
     fields.filter(|fields| fields["message"] == message).collect()
 }

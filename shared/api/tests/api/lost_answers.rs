@@ -69,7 +69,7 @@ fn engine<B: Backend>(store: B) -> Arc<Engine<B>> {
 }
 
 #[tokio::test]
-async fn contract_3_a_change_that_was_done_is_told_as_done_and_stays_in_the_history() {
+async fn a_change_that_was_done_is_answered_as_done_and_stays_in_the_history() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open_with(folder.path(), Durability::Relaxed).unwrap();
     let other = engine(store.clone());

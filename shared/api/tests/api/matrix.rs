@@ -125,7 +125,7 @@ fn for_others(expires: Timestamp) -> String {
 }
 
 #[tokio::test]
-async fn contract_3_every_operation_has_its_row() {
+async fn every_operation_has_its_row() {
     let api = Api::new();
     let described = api.get(ADMIN, "/openapi.json").await;
     let paths = described.body["paths"].as_object().unwrap();
@@ -178,7 +178,7 @@ async fn v2_what_is_anothers_is_byte_for_byte_what_does_not_exist() {
 
 /// Lists filtered by another owner's thing equal lists filtered by a thing that does not exist.
 #[tokio::test]
-async fn v2_lists_do_not_tell_that_anothers_things_exist() {
+async fn v2_lists_do_not_reveal_that_anothers_things_exist() {
     let world = World::of("aff_a").await;
     for (path, own, none) in [
         ("/deliveries?tracking_api_id=", world.rule.as_str(), "trk_none"),

@@ -11,49 +11,49 @@ const WRITTEN: &str = include_str!("../../../../infra/openapi.json");
 
 #[test]
 fn the_description_beside_the_stack_is_that_of_the_code() {
-    let told = format!("{:#}\n", description::<Store>());
-    let same = told.lines().zip(WRITTEN.lines()).position(|(told, written)| told != written);
+    let document = format!("{:#}\n", description::<Store>());
+    let same = document.lines().zip(WRITTEN.lines()).position(|(line, written)| line != written);
     assert!(
-        told == WRITTEN,
+        document == WRITTEN,
         "infra/openapi.json differs from line {same:?} on: cargo run -- openapi > infra/openapi.json writes it"
     );
 }
 
 #[tokio::test]
-async fn contract_3_the_api_describes_itself() {
+async fn the_api_describes_itself() {
     let api = Api::new();
     for who in [ADMIN, "aff_a"] {
-        let told = api.get(who, "/openapi.json").await;
-        assert_eq!((told.status, told.header("content-type")), (200, Some("application/json")));
-        let same = told.body == serde_json::from_str::<Value>(WRITTEN).unwrap();
+        let answer = api.get(who, "/openapi.json").await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+        let same = answer.body == serde_json::from_str::<Value>(WRITTEN).unwrap();
         assert!(same, "what is served is not what lies beside the stack");
     }
     let refused = api.get(ADMIN, "/openapi.json?x=1").await;
     assert_eq!(refused.problem(), (400, "/problems/bad-request"));
 }
 
-/// Every operation of a description: method, path, and its text.
+/// Every operation of a description: method, path and description.
 fn operations(description: &Value) -> Vec<(String, &str, &Value)> {
     let paths = description["paths"].as_object().expect("a description has paths");
     let each = paths.iter().flat_map(|(path, item)| {
         item.as_object()
             .expect("a path has operations")
             .iter()
-            .map(move |(method, told)| (method.to_uppercase(), path.as_str(), told))
+            .map(move |(method, operation)| (method.to_uppercase(), path.as_str(), operation))
     });
     each.collect()
 }
 
 #[test]
-fn every_operation_is_told_whole() {
+fn every_operation_is_described_completely() {
     let description = description::<Store>();
     assert_eq!(description["openapi"], "3.1.0");
     let mut names = Vec::new();
-    for (method, path, told) in operations(&description) {
+    for (method, path, operation) in operations(&description) {
         let line = format!("{method} {path}");
-        names.push(told["operationId"].as_str().unwrap());
-        assert!(told["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{line}");
-        let answers = told["responses"].as_object().unwrap();
+        names.push(operation["operationId"].as_str().unwrap());
+        assert!(operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{line}");
+        let answers = operation["responses"].as_object().unwrap();
         assert!(answers.keys().any(|status| status.starts_with('2')), "{line}");
         for (status, answer) in answers {
             for (kind, content) in answer["content"].as_object().into_iter().flatten() {
@@ -70,7 +70,7 @@ fn every_operation_is_told_whole() {
         if path.contains('{') {
             owes("404", true);
         }
-        if let Some(body) = told["requestBody"]["content"].as_object() {
+        if let Some(body) = operation["requestBody"]["content"].as_object() {
             assert!(body.values().all(|content| content["example"].is_object()), "{line} has no example of its body");
             owes("413", true);
             // Requests of receivers may be of any media type, and are not read as JSON.
@@ -78,10 +78,10 @@ fn every_operation_is_told_whole() {
             owes("400", is_json);
             owes("415", is_json);
         }
-        for parameter in told["parameters"].as_array().into_iter().flatten() {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
             assert!(!parameter["example"].is_null() && parameter["description"].is_string(), "{line}: {parameter}");
         }
-        let keyed = told["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["name"] == "Idempotency-Key"));
+        let keyed = operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["name"] == "Idempotency-Key"));
         assert_eq!(keyed, method == "POST" && !WITHOUT_KEY.contains(&line.as_str()), "{line}");
     }
     let all = names.len();
@@ -131,8 +131,8 @@ fn case_d7_every_property_and_every_parameter_is_described() {
             }
         }
     });
-    for (method, path, told) in operations(&description) {
-        let parameters = told["parameters"].as_array().into_iter().flatten();
+    for (method, path, operation) in operations(&description) {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
         bare.extend(parameters.filter(|one| !is_described(one)).map(|one| format!("{method} {path}: {}", one["name"])));
     }
     for (name, schema) in description["components"]["schemas"].as_object().expect("schemas") {
@@ -199,9 +199,9 @@ async fn case_d7_closed_lists_of_words_are_those_that_the_code_reads() {
         let fault = refused.faults().into_iter().find(|(at, _)| *at == pointer).unwrap_or_else(|| panic!("{}", refused.text)).1;
         let mut read: Vec<String> =
             choices(fault).unwrap_or_else(|| panic!("{fault}")).into_iter().map(ToOwned::to_owned).collect();
-        let mut told = words(schema, place);
+        let mut described = words(schema, place);
         read.sort_unstable();
-        told.sort_unstable();
-        assert_eq!(told, read, "{pointer}: {fault}");
+        described.sort_unstable();
+        assert_eq!(described, read, "{pointer}: {fault}");
     }
 }

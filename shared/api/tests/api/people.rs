@@ -147,7 +147,7 @@ async fn case_w11_answers_are_for_steps_that_there_are() {
 }
 
 #[tokio::test]
-async fn contract_5_one_delivery_tells_status_and_duration_as_the_list_does() {
+async fn one_delivery_shows_status_and_duration_as_the_list_does() {
     let api = Api::new();
     let bank = Receiver::answering(200).await;
     made(&api, &bank.url, json!({})).await;
@@ -160,15 +160,15 @@ async fn contract_5_one_delivery_tells_status_and_duration_as_the_list_does() {
 }
 
 #[tokio::test]
-async fn contract_5_many_rules_are_changed_at_once() {
+async fn many_rules_are_changed_at_once() {
     let api = Api::new();
     let (own, other) = (made(&api, "http://127.0.0.1:1", json!({})).await, api.rule("aff_b", "y", json!({})).await);
     let id = |path: &str| path.trim_start_matches("/tracking-apis/").to_owned();
     let body = json!({"ids": [id(&own), other, "trk_none"], "action": "pause"});
     let answer = api.call("aff_a", "POST /tracking-apis/bulk", body).await;
     let results = answer.body["results"].as_array().unwrap_or_else(|| panic!("{}", answer.text)).clone();
-    let told: Vec<_> = results.iter().map(|one| (one["status"].clone(), one["version"].clone())).collect();
-    assert_eq!(told, [(json!(200), json!(2)), (json!(404), Value::Null), (json!(404), Value::Null)]);
+    let outcomes: Vec<_> = results.iter().map(|one| (one["status"].clone(), one["version"].clone())).collect();
+    assert_eq!(outcomes, [(json!(200), json!(2)), (json!(404), Value::Null), (json!(404), Value::Null)]);
     assert_eq!(api.get("aff_a", &own).await.body["pause"], true);
     assert_eq!(api.get("aff_b", &format!("/tracking-apis/{other}")).await.body["version"], 1, "another's");
     let refused = api.call("aff_a", "POST /tracking-apis/bulk", json!({"ids": [], "action": "delete"})).await;
@@ -176,7 +176,7 @@ async fn contract_5_many_rules_are_changed_at_once() {
 }
 
 #[tokio::test]
-async fn contract_5_the_table_is_narrowed_down_by_trigger_label_and_category() {
+async fn the_table_is_filtered_by_trigger_label_and_category() {
     let api = Api::new();
     let offer = json!({"name": "Loan", "country": "CZ", "category": "loans"});
     assert_eq!(api.call(ADMIN, "PUT /offers/off_5", offer).await.status, 200);
@@ -194,7 +194,7 @@ async fn contract_5_the_table_is_narrowed_down_by_trigger_label_and_category() {
 }
 
 #[tokio::test]
-async fn contract_5_the_log_is_searched_and_says_what_people_look_for() {
+async fn the_log_is_searched_and_shows_what_people_look_for() {
     let api = Api::new();
     let bank = Receiver::answering(503).await;
     made(&api, &bank.url, json!({})).await;
@@ -227,7 +227,7 @@ async fn contract_5_the_log_is_searched_and_says_what_people_look_for() {
 }
 
 #[tokio::test]
-async fn contract_5_a_rule_has_a_description_and_labels() {
+async fn a_rule_has_a_description_and_labels() {
     let api = Api::new();
     let path = made(&api, "http://127.0.0.1:1", json!({"description": "Loans", "labels": ["bank", " cz ", "bank"]})).await;
     let shown = api.get("aff_a", &path).await.body;

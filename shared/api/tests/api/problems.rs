@@ -24,7 +24,7 @@ async fn what_is_not_routed_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_told_with_its_place() {
+async fn a_body_that_is_no_json_is_refused_with_its_place() {
     let api = Api::new();
     let broken = post(&api, Some("application/json"), "{\"name\":\n  oops}").await;
     assert_eq!(broken.problem(), (400, "/problems/bad-request"));
@@ -48,7 +48,7 @@ async fn a_body_of_another_content_type_is_not_taken() {
 }
 
 #[tokio::test]
-async fn contract_3_without_a_content_type_or_with_curls_own_the_body_decides() {
+async fn without_a_content_type_or_with_curls_default_the_body_decides() {
     let api = Api::new();
     for unsaid in [None, Some("application/x-www-form-urlencoded")] {
         assert_eq!(post(&api, unsaid, "{}").await.problem(), (422, "/problems/invalid"), "{unsaid:?}");

@@ -34,7 +34,7 @@ async fn remove(api: &Api, partition: &str, sort: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn contract_2_of_many_creates_at_once_exactly_twenty_succeed() {
+async fn of_many_creates_at_once_exactly_twenty_succeed() {
     let api = Api::new();
     let answers = join_all((0..50).map(|_| create(&api, "aff_a"))).await;
     let made = answers.iter().filter(|answer| answer.status == 201).count();
@@ -49,7 +49,7 @@ async fn contract_2_of_many_creates_at_once_exactly_twenty_succeed() {
 }
 
 #[tokio::test]
-async fn contract_2_a_deleted_rule_gives_its_place_back() {
+async fn a_deleted_rule_gives_its_place_back() {
     let api = Api::new();
     let ids = fill(&api, "aff_a", 20).await;
     assert_eq!(create(&api, "aff_a").await.status, 409);
@@ -60,7 +60,7 @@ async fn contract_2_a_deleted_rule_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn contract_2_every_way_to_make_an_affiliates_rule_counts() {
+async fn every_way_to_make_an_affiliates_rule_counts() {
     let api = Api::new();
     let id = fill(&api, "aff_a", 20).await.pop().unwrap();
     let duplicate = format!("POST /tracking-apis/{id}/duplicate");
@@ -82,7 +82,7 @@ async fn contract_2_every_way_to_make_an_affiliates_rule_counts() {
 }
 
 #[tokio::test]
-async fn contract_2_the_same_idempotency_key_takes_no_second_place() {
+async fn the_same_idempotency_key_takes_no_second_place() {
     let api = Api::new();
     fill(&api, "aff_a", 19).await;
     let key = [("idempotency-key", "k")];
@@ -100,7 +100,7 @@ async fn contract_2_the_same_idempotency_key_takes_no_second_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn contract_2_one_rule_deleted_and_made_again_by_many_keeps_the_count_true() {
+async fn one_rule_deleted_and_made_again_by_many_keeps_the_count_true() {
     let api = Api::new();
     let key = [("idempotency-key", "k")];
     let made = api.call_with("aff_a", "POST /tracking-apis", &key, rule("x")).await;
@@ -116,7 +116,7 @@ async fn contract_2_one_rule_deleted_and_made_again_by_many_keeps_the_count_true
 }
 
 #[tokio::test]
-async fn contract_2_an_admin_raises_and_lowers_the_quota() {
+async fn an_admin_raises_and_lowers_the_quota() {
     let api = Api::new();
     assert_eq!(quota(&api, "aff_a").await, json!({"affiliate_id": "aff_a", "rules": 20, "used": 0}));
     let put = "PUT /affiliates/aff_a/quota";
@@ -134,7 +134,7 @@ async fn contract_2_an_admin_raises_and_lowers_the_quota() {
 }
 
 #[tokio::test]
-async fn contract_3_a_quota_is_its_affiliates_to_read_and_the_admins_to_write() {
+async fn a_quota_is_its_affiliates_to_read_and_the_admins_to_write() {
     let api = Api::new();
     fill(&api, "aff_a", 1).await;
     let own = api.get("aff_a", "/affiliates/aff_a/quota").await;
@@ -158,7 +158,7 @@ async fn contract_3_a_quota_is_its_affiliates_to_read_and_the_admins_to_write() 
 }
 
 #[tokio::test]
-async fn contract_2_places_that_a_crash_left_are_found_when_they_run_out() {
+async fn places_that_a_crash_left_are_found_when_they_run_out() {
     let api = Api::new();
     let ids = fill(&api, "aff_a", 20).await;
     // Two rules whose places were taken and whose heads were never written.
@@ -174,7 +174,7 @@ async fn contract_2_places_that_a_crash_left_are_found_when_they_run_out() {
 }
 
 #[tokio::test]
-async fn contract_2_rules_from_before_there_was_a_quota_count() {
+async fn rules_from_before_there_was_a_quota_count() {
     let api = Api::new();
     let ids = fill(&api, "aff_a", 20).await;
     api.call("aff_a", &format!("DELETE /tracking-apis/{}", ids[0]), Value::Null).await;

@@ -21,7 +21,7 @@ fn mended(number: u32) -> Value {
 }
 
 #[tokio::test]
-async fn contract_3_bad_events_are_listed_with_their_faults_for_admins() {
+async fn bad_events_are_listed_with_their_faults_for_admins() {
     let api = Api::new();
     for number in 1..=3 {
         api.accept(bad(number).to_string().as_bytes()).await;
@@ -78,7 +78,7 @@ async fn f10_of_bad_events_so_much_is_kept_whole_and_the_beginning_of_the_others
 }
 
 #[tokio::test]
-async fn contract_3_a_mended_event_is_taken_over_and_leaves_the_list() {
+async fn a_mended_event_is_taken_over_and_leaves_the_list() {
     let api = Api::new();
     api.rule(ADMIN, "all", Value::Null).await;
     api.accept(bad(1).to_string().as_bytes()).await;

@@ -5,7 +5,7 @@ use tracking_core::delivery::DeliveryId;
 
 use crate::{support::ADMIN, workshop::Workshop};
 
-fn stands(state: &str, attempts: u64, most: u64) -> (String, u64, u64) {
+fn state_and_attempts(state: &str, attempts: u64, most: u64) -> (String, u64, u64) {
     (state.to_owned(), attempts, most)
 }
 
@@ -13,9 +13,9 @@ fn stands(state: &str, attempts: u64, most: u64) -> (String, u64, u64) {
 async fn l1_what_failed_is_sent_again_once_the_receiver_is_repaired() {
     let shop = Workshop::new(503).await;
     shop.rule("aff_a", json!({})).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     let id = shop.deliveries().await.remove(0);
-    assert_eq!(shop.stands(&id).await, stands("exhausted", 2, 2));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("exhausted", 2, 2));
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=1", "/p?t=trx_1&r=pending&n=2"]);
 
     shop.receiver.answers(200);
@@ -30,7 +30,7 @@ async fn l1_what_failed_is_sent_again_once_the_receiver_is_repaired() {
     assert_eq!(answer.body["log"], Value::Null, "as in lists");
     shop.work_all().await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=3"], "attempts count on");
-    assert_eq!(shop.stands(&id).await, stands("delivered", 3, 4));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("delivered", 3, 4));
     let log = shop.delivery(&id).await["log"].clone();
     let attempts: Vec<_> = log.as_array().unwrap().iter().map(|attempt| (&attempt["attempt"], &attempt["status"])).collect();
     assert_eq!(attempts, [(&json!(1), &json!(503)), (&json!(2), &json!(503)), (&json!(3), &json!(200))]);
@@ -43,13 +43,13 @@ async fn l1_what_failed_is_sent_again_once_the_receiver_is_repaired() {
 async fn l1_a_resend_opens_a_new_budget_with_its_own_waits() {
     let shop = Workshop::new(408).await;
     shop.rule(ADMIN, json!({})).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     let id = shop.deliveries().await.remove(0);
     for budget in [2, 4] {
-        assert_eq!(shop.stands(&id).await, stands("exhausted", budget, budget));
+        assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("exhausted", budget, budget));
         assert_eq!(shop.resend(ADMIN, &id, json!({})).await.status, 202);
         shop.work_all().await;
-        assert_eq!(shop.stands(&id).await, stands("waiting", budget + 1, budget + 2));
+        assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("waiting", budget + 1, budget + 2));
         shop.minutes(3).await;
     }
     let ended = shop.delivery(&id).await;
@@ -66,12 +66,12 @@ async fn l1_a_resend_does_not_wait_for_the_retry_and_what_was_delivered_is_sent_
     shop.change(1, 1, "pending").await;
     shop.work_all().await;
     let id = shop.deliveries().await.remove(0);
-    assert_eq!(shop.stands(&id).await, stands("waiting", 1, 2));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("waiting", 1, 2));
     shop.receiver.answers(204);
     for (attempts, most) in [(2, 3), (3, 4)] {
         assert_eq!(shop.resend(ADMIN, &id, json!({"force": null})).await.status, 202);
         shop.work_all().await;
-        assert_eq!(shop.stands(&id).await, stands("delivered", attempts, most));
+        assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("delivered", attempts, most));
     }
     shop.minutes(3).await;
     assert_eq!(shop.receiver.heard().len(), 3);
@@ -86,17 +86,17 @@ async fn l1_a_resend_is_refused_while_the_rule_is_off_and_revives_what_that_ende
     let id = shop.deliveries().await.remove(0);
     shop.api.call("aff_a", &format!("PATCH /tracking-apis/{rule}"), json!({"active": false})).await;
     shop.work_all().await;
-    assert_eq!(shop.stands(&id).await, stands("cancelled", 1, 2));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("cancelled", 1, 2));
     let refused = shop.resend("aff_a", &id, json!({"force": true})).await;
     assert_eq!(refused.problem(), (409, "/problems/conflict"));
     assert_eq!(refused.body["detail"], "the Tracking API is switched off or deleted: switch it on first");
     shop.receiver.answers(200);
     shop.api.call("aff_a", &format!("PATCH /tracking-apis/{rule}"), json!({"active": true})).await;
     shop.minutes(3).await;
-    assert_eq!(shop.stands(&id).await, stands("cancelled", 1, 2), "switching on revives nothing (P6)");
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("cancelled", 1, 2), "switching on revives nothing (P6)");
     assert_eq!(shop.resend("aff_a", &id, Value::Null).await.status, 202);
     shop.work_all().await;
-    assert_eq!(shop.stands(&id).await, stands("delivered", 2, 3));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("delivered", 2, 3));
     shop.api.call("aff_a", &format!("DELETE /tracking-apis/{rule}"), Value::Null).await;
     assert_eq!(shop.resend("aff_a", &id, Value::Null).await.problem(), (409, "/problems/conflict"));
 }
@@ -105,14 +105,14 @@ async fn l1_a_resend_is_refused_while_the_rule_is_off_and_revives_what_that_ende
 async fn l1_a_resend_is_refused_where_a_newer_one_was_delivered_unless_it_is_forced() {
     let shop = Workshop::new(404).await;
     shop.rule(ADMIN, json!({})).await;
-    shop.told(1, 1, "pending").await;
-    shop.told(1, 2, "approved").await;
+    shop.process_change(1, 1, "pending").await;
+    shop.process_change(1, 2, "approved").await;
     let ids = shop.deliveries().await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=1", "/p?t=trx_1&r=approved&n=1"]);
     // The newer one failed too: there is no obstacle to the older.
     assert_eq!(shop.resend(ADMIN, &ids[0], Value::Null).await.status, 202);
     shop.work_all().await;
-    assert_eq!(shop.stands(&ids[0]).await, stands("failed", 2, 3));
+    assert_eq!(shop.state_and_attempts(&ids[0]).await, state_and_attempts("failed", 2, 3));
     shop.receiver.answers(200);
     assert_eq!(shop.resend(ADMIN, &ids[1], Value::Null).await.status, 202);
     shop.work_all().await;
@@ -121,26 +121,26 @@ async fn l1_a_resend_is_refused_where_a_newer_one_was_delivered_unless_it_is_for
     assert_eq!(refused.problem(), (409, "/problems/conflict"));
     let why = "a newer change of the same subject was delivered: send this one all the same with \"force\": true";
     assert_eq!(refused.body["detail"], why);
-    assert_eq!(shop.stands(&ids[0]).await, stands("failed", 2, 3));
+    assert_eq!(shop.state_and_attempts(&ids[0]).await, state_and_attempts("failed", 2, 3));
     assert_eq!(shop.resend(ADMIN, &ids[0], json!({"force": true})).await.status, 202);
     shop.work_all().await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=3"]);
-    assert_eq!(shop.stands(&ids[0]).await, stands("delivered", 3, 4));
+    assert_eq!(shop.state_and_attempts(&ids[0]).await, state_and_attempts("delivered", 3, 4));
 }
 
 #[tokio::test]
 async fn p3_a_newer_change_supersedes_a_resend_that_waits() {
     let shop = Workshop::new(404).await;
     shop.rule(ADMIN, json!({})).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     let first = shop.deliveries().await.remove(0);
     shop.receiver.answers(503);
     assert_eq!(shop.resend(ADMIN, &first, Value::Null).await.status, 202);
     shop.work_all().await;
-    assert_eq!(shop.stands(&first).await, stands("waiting", 2, 3));
+    assert_eq!(shop.state_and_attempts(&first).await, state_and_attempts("waiting", 2, 3));
     shop.receiver.answers(200);
-    shop.told(1, 2, "approved").await;
-    assert_eq!(shop.stands(&first).await, stands("superseded", 2, 3));
+    shop.process_change(1, 2, "approved").await;
+    assert_eq!(shop.state_and_attempts(&first).await, state_and_attempts("superseded", 2, 3));
     assert_eq!(shop.receiver.heard().len(), 3);
 }
 
@@ -157,7 +157,7 @@ async fn l1_what_is_being_sent_is_left_alone() {
     // The retry is claimed, and not sent yet.
     let claiming = shop.api.engine.worker().claim(&retry).await.unwrap();
     assert!(matches!(claiming, tracking_engine::Claiming::Send(_)), "{claiming:?}");
-    assert_eq!(shop.stands(&id).await, stands("sending", 1, 2));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("sending", 1, 2));
     for refused in [shop.resend(ADMIN, &id, json!({"force": true})).await, shop.cancel(ADMIN, &id).await] {
         assert_eq!(refused.problem(), (409, "/problems/conflict"));
         let detail = refused.body["detail"].as_str().expect("the answer has it");
@@ -168,14 +168,14 @@ async fn l1_what_is_being_sent_is_left_alone() {
     assert_eq!(shop.resend(ADMIN, &id, Value::Null).await.status, 202);
     shop.receiver.answers(200);
     shop.work_all().await;
-    assert_eq!(shop.stands(&id).await, stands("delivered", 3, 4));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("delivered", 3, 4));
 }
 
 #[tokio::test]
 async fn l1_a_resend_is_refused_while_a_newer_one_is_being_sent_unless_it_is_forced() {
     let shop = Workshop::new(404).await;
     let rule = shop.rule(ADMIN, json!({})).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     let older = shop.deliveries().await.remove(0);
     shop.receiver.answers(503);
     shop.change(1, 2, "approved").await;
@@ -212,7 +212,7 @@ async fn l1_created_is_older_than_updated_of_the_same_change() {
     shop.receiver.answers(200);
     assert_eq!(shop.resend(ADMIN, &ids[1], Value::Null).await.status, 202);
     shop.work_all().await;
-    assert_eq!(shop.stands(&ids[1]).await, stands("delivered", 2, 3));
+    assert_eq!(shop.state_and_attempts(&ids[1]).await, state_and_attempts("delivered", 2, 3));
     assert_eq!(shop.resend(ADMIN, &ids[0], Value::Null).await.problem(), (409, "/problems/conflict"));
     assert_eq!(shop.resend(ADMIN, &ids[0], json!({"force": true})).await.status, 202);
 }
@@ -235,7 +235,7 @@ async fn p6_a_person_stops_what_waits() {
     assert_eq!(refused.body["detail"], "it is over, cancelled: only what waits or is held can be stopped");
     assert_eq!(shop.resend("aff_a", &id, Value::Null).await.status, 202, "a person may think again");
     shop.work_all().await;
-    assert_eq!(shop.stands(&id).await, stands("delivered", 2, 3));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("delivered", 2, 3));
 }
 
 #[tokio::test]
@@ -246,13 +246,13 @@ async fn p6_a_person_stops_what_is_held_and_it_is_not_released() {
     shop.change(2, 1, "pending").await;
     shop.work_all().await;
     let ids = shop.deliveries().await;
-    assert_eq!(shop.stands(&ids[0]).await, stands("held", 0, 2));
+    assert_eq!(shop.state_and_attempts(&ids[0]).await, state_and_attempts("held", 0, 2));
     assert_eq!(shop.cancel(ADMIN, &ids[0]).await.body["state"], "cancelled");
-    shop.told(1, 2, "approved").await;
-    shop.told(2, 2, "approved").await;
+    shop.process_change(1, 2, "approved").await;
+    shop.process_change(2, 2, "approved").await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_2&r=approved&n=1"]);
-    assert_eq!(shop.stands(&ids[0]).await, stands("cancelled", 0, 2));
-    assert_eq!(shop.stands(&ids[1]).await, stands("delivered", 1, 2));
+    assert_eq!(shop.state_and_attempts(&ids[0]).await, state_and_attempts("cancelled", 0, 2));
+    assert_eq!(shop.state_and_attempts(&ids[1]).await, state_and_attempts("delivered", 1, 2));
 }
 
 #[tokio::test]
@@ -266,7 +266,7 @@ async fn p6_one_that_was_released_already_is_stopped_before_its_first_attempt() 
     assert_eq!(shop.cancel(ADMIN, &id).await.body["state"], "cancelled");
     shop.minutes(3).await;
     assert_eq!(shop.receiver.heard(), [""; 0]);
-    assert_eq!(shop.stands(&id).await, stands("cancelled", 0, 2));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("cancelled", 0, 2));
 }
 
 #[tokio::test]
@@ -280,9 +280,9 @@ async fn f3_what_is_held_is_sent_now_as_it_is_known_now_and_still_when_it_settle
     assert_eq!((answer.status, &answer.body["state"]), (202, &json!("waiting")), "{}", answer.text);
     shop.work_all().await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=pending&n=1"]);
-    assert_eq!(shop.stands(&id).await, stands("delivered", 1, 2));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("delivered", 1, 2));
     shop.minutes(3).await;
-    shop.told(1, 2, "approved").await;
+    shop.process_change(1, 2, "approved").await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=approved&n=1"], "the final one goes out still");
 }
 
@@ -294,11 +294,11 @@ async fn f3_one_that_was_stopped_while_it_was_held_is_sent_as_it_is_known_now() 
     shop.work_all().await;
     let id = shop.deliveries().await.remove(0);
     assert_eq!(shop.cancel(ADMIN, &id).await.status, 200);
-    shop.told(1, 2, "approved").await;
+    shop.process_change(1, 2, "approved").await;
     assert_eq!(shop.resend(ADMIN, &id, Value::Null).await.status, 202);
     shop.work_all().await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=approved&n=1"]);
-    assert_eq!(shop.stands(&id).await, stands("delivered", 1, 2));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("delivered", 1, 2));
     shop.api.pass(2 * 86_400);
     shop.minutes(3).await;
     assert_eq!(shop.receiver.heard(), [""; 0], "that was the final one");
@@ -315,8 +315,8 @@ async fn f3_what_is_held_and_does_not_fit_as_it_is_now_is_not_sent() {
     assert_eq!(refused.problem(), (409, "/problems/conflict"));
     let why = refused.body["detail"].as_str().unwrap();
     assert!(why.starts_with("the conditions do not hold for it as it is now: "), "{why}");
-    assert_eq!(shop.stands(&id).await, stands("held", 0, 2));
-    shop.told(1, 2, "approved").await;
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("held", 0, 2));
+    shop.process_change(1, 2, "approved").await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=approved&n=1"]);
 }
 
@@ -324,7 +324,7 @@ async fn f3_what_is_held_and_does_not_fit_as_it_is_now_is_not_sent() {
 async fn v2_anothers_deliveries_can_be_neither_sent_nor_stopped() {
     let shop = Workshop::new(404).await;
     let rule = shop.rule("aff_a", json!({})).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     let id = shop.deliveries().await.remove(0);
     let absent = DeliveryId::parse("dlv_0123456789abcdefghjkmnpqrstvwxyz").unwrap();
     for body in [Value::Null, json!({"force": true}), json!({"farce": 1})] {
@@ -344,10 +344,10 @@ async fn v2_anothers_deliveries_can_be_neither_sent_nor_stopped() {
 }
 
 #[tokio::test]
-async fn contract_3_a_resends_faults_are_told() {
+async fn a_bad_resend_is_refused_with_its_faults() {
     let shop = Workshop::new(404).await;
     shop.rule(ADMIN, json!({})).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     let id = shop.deliveries().await.remove(0);
     let refused = shop.resend(ADMIN, &id, json!({"force": "yes", "farce": true})).await;
     assert_eq!(refused.problem(), (422, "/problems/invalid"));
@@ -356,5 +356,5 @@ async fn contract_3_a_resends_faults_are_told() {
         ("/force", "a text is not a flag: choose true or false"),
     ];
     assert_eq!(refused.faults(), faults);
-    assert_eq!(shop.stands(&id).await, stands("failed", 1, 2));
+    assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("failed", 1, 2));
 }

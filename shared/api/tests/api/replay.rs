@@ -26,7 +26,7 @@ async fn l1_a_replay_is_counted_first_and_then_worked_off() {
     }
     shop.work_all().await;
     shop.receiver.answers(200);
-    shop.told(500, 1, "pending").await;
+    shop.process_change(500, 1, "pending").await;
     shop.receiver.heard();
 
     let counted = ask(&shop, "aff_a", &rule, "replay", json!({})).await;
@@ -55,7 +55,7 @@ async fn l1_a_step_of_a_replay_that_comes_twice_sends_nothing_twice() {
     let shop = Workshop::new(404).await;
     let rule = shop.rule(ADMIN, json!({})).await;
     for number in 1..=3 {
-        shop.told(number, 1, "pending").await;
+        shop.process_change(number, 1, "pending").await;
     }
     shop.receiver.heard();
     assert_eq!(ask(&shop, ADMIN, &rule, "replay", json!({"dry_run": false})).await.status, 202);
@@ -77,10 +77,10 @@ async fn l1_a_step_of_a_replay_that_comes_twice_sends_nothing_twice() {
 async fn l1_a_replay_skips_what_a_newer_one_was_delivered_of_unless_it_is_forced() {
     let shop = Workshop::new(404).await;
     let rule = shop.rule(ADMIN, json!({})).await;
-    shop.told(1, 1, "pending").await;
-    shop.told(2, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
+    shop.process_change(2, 1, "pending").await;
     shop.receiver.answers(200);
-    shop.told(1, 2, "approved").await;
+    shop.process_change(1, 2, "approved").await;
     shop.receiver.answers(503);
     shop.change(3, 1, "pending").await;
     shop.work_all().await;
@@ -98,12 +98,12 @@ async fn l1_a_replay_skips_what_a_newer_one_was_delivered_of_unless_it_is_forced
 }
 
 #[tokio::test]
-async fn contract_3_a_replay_is_of_its_period() {
+async fn a_replay_is_of_its_period() {
     let shop = Workshop::new(404).await;
     let rule = shop.rule(ADMIN, json!({})).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     shop.api.pass(86_400);
-    shop.told(2, 1, "pending").await;
+    shop.process_change(2, 1, "pending").await;
     for (from, to, owed) in [
         ("2026-11-22T00:00:00Z", "2026-11-24T00:00:00Z", 2),
         ("2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z", 1),
@@ -163,7 +163,7 @@ async fn p6_what_is_about_to_be_cancelled_is_replayed_as_cancelled() {
 }
 
 #[tokio::test]
-async fn contract_3_what_is_wrong_with_a_replay_is_told_and_nothing_is_done() {
+async fn a_bad_replay_is_refused_with_its_faults_and_does_nothing() {
     let shop = Workshop::new(404).await;
     let rule = shop.rule(ADMIN, json!({"rate_per_second": 3})).await;
     let refused = shop.api.call(ADMIN, &format!("POST /tracking-apis/{rule}/replay"), json!({"to": 5, "states": ["held"]})).await;
@@ -178,14 +178,14 @@ async fn contract_3_what_is_wrong_with_a_replay_is_told_and_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn contract_3_a_backfill_judges_events_from_before_the_rule() {
+async fn a_backfill_judges_events_from_before_the_rule() {
     let shop = Workshop::new(200).await;
     for number in 1..=3 {
-        shop.told(number, 1, "pending").await;
+        shop.process_change(number, 1, "pending").await;
     }
-    shop.told(2, 2, "approved").await;
+    shop.process_change(2, 2, "approved").await;
     let rule = shop.rule("aff_a", json!({"conditions": {"result": ["pending", "approved"]}})).await;
-    shop.told(4, 1, "pending").await;
+    shop.process_change(4, 1, "pending").await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_4&r=pending&n=1"]);
     let counted = ask(&shop, "aff_a", &rule, "backfill", json!({})).await;
     assert_eq!(counted.status, 200, "{}", counted.text);
@@ -217,7 +217,7 @@ async fn contract_3_a_backfill_judges_events_from_before_the_rule() {
 #[tokio::test]
 async fn v3_p4_a_backfill_judges_as_matching_does() {
     let shop = Workshop::new(200).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     let others = shop.rule("aff_b", json!({})).await;
     let picky = shop.rule(ADMIN, json!({"trigger": "transaction_updated"})).await;
     for (rule, events) in [(others, 0), (picky, 1)] {
@@ -229,7 +229,7 @@ async fn v3_p4_a_backfill_judges_as_matching_does() {
 }
 
 #[tokio::test]
-async fn v3_a_backfill_tells_an_affiliate_of_no_events_of_others() {
+async fn v3_a_backfill_shows_an_affiliate_no_events_of_others() {
     let shop = Workshop::new(200).await;
     shop.api.sale(1, "aff_a").await;
     for number in 2..=4 {
@@ -247,9 +247,9 @@ async fn v3_a_backfill_tells_an_affiliate_of_no_events_of_others() {
 #[tokio::test]
 async fn f1_a_backfill_of_a_final_rule_holds_what_is_not_settled() {
     let shop = Workshop::new(200).await;
-    shop.told(1, 1, "pending").await;
-    shop.told(1, 2, "approved").await;
-    shop.told(2, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
+    shop.process_change(1, 2, "approved").await;
+    shop.process_change(2, 1, "pending").await;
     let rule = shop.rule(ADMIN, json!({"delay": {"mode": "final"}})).await;
     let counted = ask(&shop, ADMIN, &rule, "backfill", json!({})).await;
     assert_eq!((&counted.body["deliveries"], &counted.body["held"], &counted.body["already"]), (&json!(1), &json!(1), &json!(0)));
@@ -261,12 +261,12 @@ async fn f1_a_backfill_of_a_final_rule_holds_what_is_not_settled() {
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_1&r=approved&n=1"]);
     let counted = ask(&shop, ADMIN, &rule, "backfill", json!({})).await;
     assert_eq!((&counted.body["deliveries"], &counted.body["held"], &counted.body["already"]), (&json!(0), &json!(0), &json!(2)));
-    shop.told(2, 2, "rejected").await;
+    shop.process_change(2, 2, "rejected").await;
     assert_eq!(shop.receiver.heard(), ["/p?t=trx_2&r=rejected&n=1"]);
 }
 
 #[tokio::test]
-async fn contract_3_a_long_backfill_goes_step_by_step() {
+async fn a_long_backfill_goes_step_by_step() {
     let shop = Workshop::new(200).await;
     for number in 1..=130 {
         shop.change(number, 1, "pending").await;
@@ -286,7 +286,7 @@ async fn contract_3_a_long_backfill_goes_step_by_step() {
 }
 
 #[tokio::test]
-async fn contract_3_a_count_that_takes_long_stops_and_what_was_asked_begins_all_the_same() {
+async fn a_long_count_stops_and_the_replay_or_backfill_begins_all_the_same() {
     let shop = Workshop::new(404).await;
     for number in 1..=130 {
         shop.change(number, 1, "pending").await;
@@ -318,7 +318,7 @@ async fn contract_3_a_count_that_takes_long_stops_and_what_was_asked_begins_all_
 }
 
 #[tokio::test]
-async fn contract_2_a_rule_tells_its_health_where_it_is_read_alone() {
+async fn a_rule_shows_its_health_where_it_is_read_alone() {
     let shop = Workshop::new(200).await;
     let rule = shop.rule("aff_a", json!({})).await;
     let health = |answer: &Answer| answer.body["health"].clone();
@@ -328,10 +328,10 @@ async fn contract_2_a_rule_tells_its_health_where_it_is_read_alone() {
         (&fresh["last_delivered_at"], &fresh["failing_since"], &fresh["counts_24h"]),
         (&Value::Null, &Value::Null, &json!({}))
     );
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     shop.receiver.answers(404);
-    shop.told(2, 1, "pending").await;
-    shop.told(3, 1, "pending").await;
+    shop.process_change(2, 1, "pending").await;
+    shop.process_change(3, 1, "pending").await;
     let failing = read().await;
     let made = shop.api.get("aff_a", "/deliveries").await.body["items"].clone();
     assert_eq!(failing["last_delivered_at"], made[2]["ended_at"]);

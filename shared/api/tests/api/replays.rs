@@ -33,7 +33,7 @@ async fn broken() -> (Workshop, String) {
 }
 
 #[tokio::test]
-async fn contract_5_a_replay_tells_how_far_it_is() {
+async fn a_replay_shows_its_progress() {
     let (shop, rule) = broken().await;
     let begun = begin(&shop, "aff_a", &rule, "replay").await;
     assert_eq!(begun.status, 202, "{}", begun.text);
@@ -68,7 +68,7 @@ async fn contract_5_a_replay_tells_how_far_it_is() {
 }
 
 #[tokio::test]
-async fn contract_5_a_replay_that_is_stopped_sends_nothing_more() {
+async fn a_replay_that_is_stopped_sends_nothing_more() {
     let (shop, rule) = broken().await;
     let id = begin(&shop, "aff_a", &rule, "replay").await.body["id"].as_str().unwrap().to_owned();
     shop.work_all().await;
@@ -88,7 +88,7 @@ async fn contract_5_a_replay_that_is_stopped_sends_nothing_more() {
 }
 
 #[tokio::test]
-async fn contract_5_a_rule_has_one_replay_or_backfill_at_a_time() {
+async fn a_rule_has_one_replay_or_backfill_at_a_time() {
     let (shop, rule) = broken().await;
     let id = begin(&shop, "aff_a", &rule, "replay").await.body["id"].as_str().unwrap().to_owned();
     let detail = format!("{id} of the same Tracking API is running: wait for its end, or stop it with POST /replays/{id}/cancel");
@@ -109,7 +109,7 @@ async fn contract_5_a_rule_has_one_replay_or_backfill_at_a_time() {
 }
 
 #[tokio::test]
-async fn contract_5_of_replays_at_the_same_moment_one_begins() {
+async fn of_replays_at_the_same_moment_one_begins() {
     let (shop, rule) = broken().await;
     let all = (0..8).map(|_| begin(&shop, ADMIN, &rule, "replay"));
     let mut statuses: Vec<u16> = futures_util::future::join_all(all).await.iter().map(|answer| answer.status).collect();

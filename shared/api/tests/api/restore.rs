@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{ADMIN, Api, without_health};
 
 #[tokio::test]
-async fn contract_3_an_older_version_is_restored_as_a_new_one() {
+async fn an_older_version_is_restored_as_a_new_one() {
     let api = Api::new();
     let id = api.rule(ADMIN, "first", json!({"retry": {"max_retries": 3}, "conditions": {"source": ["link"]}})).await;
     let path = format!("/tracking-apis/{id}");
@@ -22,7 +22,7 @@ async fn contract_3_an_older_version_is_restored_as_a_new_one() {
 }
 
 #[tokio::test]
-async fn contract_3_a_restored_rule_has_its_secrets_as_they_are_now() {
+async fn a_restored_rule_has_its_secrets_as_they_are_now() {
     let api = Api::new();
     let url = "http://127.0.0.1:1/p?k={secret.token}";
     let id = api.rule(ADMIN, "x", json!({"request": {"url": url}, "secret_values": {"token": "one"}})).await;
@@ -35,7 +35,7 @@ async fn contract_3_a_restored_rule_has_its_secrets_as_they_are_now() {
 }
 
 #[tokio::test]
-async fn contract_3_what_is_not_allowed_any_more_is_not_restored() {
+async fn a_version_that_is_not_allowed_any_more_is_not_restored() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", Value::Null).await;
     // A version that was written when more retries were allowed.
@@ -86,7 +86,7 @@ async fn case_a14_a_rule_from_before_patterns_is_shown_changed_and_restored_with
 }
 
 #[tokio::test]
-async fn contract_3_versions_that_never_were_are_not_found() {
+async fn versions_that_never_were_are_not_found() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", Value::Null).await;
     for version in ["0", "2", "18446744073709551615", "18446744073709551616", "-1", "x"] {
@@ -96,7 +96,7 @@ async fn contract_3_versions_that_never_were_are_not_found() {
 }
 
 #[tokio::test]
-async fn contract_3_if_match_holds_off_who_restores_over_another_version() {
+async fn if_match_refuses_a_restore_over_another_version() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", Value::Null).await;
     let restore = format!("POST /tracking-apis/{id}/history/1/restore");

@@ -9,7 +9,7 @@ fn bank() -> Value {
 }
 
 #[tokio::test]
-async fn contract_2_a_rule_is_made_with_its_defaults() {
+async fn a_rule_is_made_with_its_defaults() {
     let api = Api::new();
     let made = api.call(ADMIN, "POST /tracking-apis", bank()).await;
     assert_eq!(made.status, 201);
@@ -27,7 +27,7 @@ async fn contract_2_a_rule_is_made_with_its_defaults() {
 }
 
 #[tokio::test]
-async fn contract_2_what_was_read_can_be_written_back() {
+async fn a_rule_can_be_written_back_as_it_was_read() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", json!({"delay": {"mode": "final"}, "conditions": {"result": "all"}})).await;
     let path = format!("/tracking-apis/{id}");
@@ -41,7 +41,7 @@ async fn contract_2_what_was_read_can_be_written_back() {
 }
 
 #[tokio::test]
-async fn contract_3_if_match_holds_off_who_read_another_version() {
+async fn if_match_refuses_a_change_of_another_version() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", Value::Null).await;
     let put = format!("PUT /tracking-apis/{id}");
@@ -70,7 +70,7 @@ async fn contract_3_if_match_holds_off_who_read_another_version() {
 }
 
 #[tokio::test]
-async fn contract_3_a_patch_changes_what_it_names() {
+async fn a_patch_changes_what_it_names() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", json!({"retry": {"max_retries": 3}})).await;
     let patched =
@@ -96,7 +96,7 @@ async fn contract_3_a_patch_changes_what_it_names() {
 }
 
 #[tokio::test]
-async fn contract_3_the_same_idempotency_key_is_the_same_rule() {
+async fn the_same_idempotency_key_is_the_same_rule() {
     let api = Api::new();
     let key = [("idempotency-key", "5f0f8d0e-6f0c")];
     let first = api.call_with(ADMIN, "POST /tracking-apis", &key, bank()).await;
@@ -125,7 +125,7 @@ async fn contract_3_the_same_idempotency_key_is_the_same_rule() {
 }
 
 #[tokio::test]
-async fn q2_all_faults_of_a_rule_are_told_at_once() {
+async fn q2_all_faults_of_a_rule_are_reported_at_once() {
     let api = Api::new();
     let wrong = json!({
         "name": "", "trigger": "transaction_deleted", "retry": {"max_retries": 31}, "colour": "red",
@@ -144,7 +144,7 @@ async fn q2_all_faults_of_a_rule_are_told_at_once() {
         "/secret_values/token",
     ];
     for place in wanted {
-        assert!(places.iter().any(|told| told == place), "{place} is missing in {places:?}");
+        assert!(places.iter().any(|found| found == place), "{place} is missing in {places:?}");
     }
     assert_eq!(refused.body["detail"], format!("{} faults, each with its place in errors", places.len()));
 }

@@ -29,7 +29,7 @@ async fn q5_secrets_are_never_read_back() {
 }
 
 #[tokio::test]
-async fn contract_2_a_secret_that_is_used_is_not_deleted() {
+async fn a_secret_that_is_used_is_not_deleted() {
     let api = Api::new();
     let id = api.rule(ADMIN, "x", with_token()).await;
     let token = format!("/tracking-apis/{id}/secrets/token");

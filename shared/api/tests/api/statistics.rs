@@ -20,8 +20,8 @@ async fn stats(api: &Api, who: &str, query: &str) -> Answer {
 fn counts(answer: &Answer) -> (Vec<(String, Value)>, bool) {
     let buckets = answer.body["buckets"].as_array().expect("a list");
     let full = buckets.iter().filter(|bucket| bucket["counts"] != json!({}));
-    let told = full.map(|bucket| (bucket["at"].as_str().expect("a time").to_owned(), bucket["counts"].clone()));
-    (told.collect(), answer.body["complete"].as_bool().expect("a flag"))
+    let counted = full.map(|bucket| (bucket["at"].as_str().expect("a time").to_owned(), bucket["counts"].clone()));
+    (counted.collect(), answer.body["complete"].as_bool().expect("a flag"))
 }
 
 async fn check(api: &Api, who: &str, query: &str, expected: &[(&str, Value)]) {
@@ -30,15 +30,15 @@ async fn check(api: &Api, who: &str, query: &str, expected: &[(&str, Value)]) {
 }
 
 #[tokio::test]
-async fn contract_5_deliveries_are_counted_by_hour_and_by_day_for_both_roles() {
+async fn deliveries_are_counted_by_hour_and_by_day_for_both_roles() {
     let shop = Workshop::new(200).await;
     let api = &shop.api;
     let own = shop.rule("aff_a", json!({})).await;
     let admins = shop.rule(ADMIN, json!({"answer": {"otherwise": "failed"}})).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     api.pass(3_600);
-    shop.told(2, 1, "pending").await;
-    shop.told(3, 1, "pending").await;
+    shop.process_change(2, 1, "pending").await;
+    shop.process_change(3, 1, "pending").await;
     let (nine, ten) = ("2026-11-22T09:00:00Z", "2026-11-22T10:00:00Z");
     let both = [(nine, json!({"delivered": 1, "failed": 1})), (ten, json!({"delivered": 2, "failed": 2}))];
     let mine = [(nine, json!({"delivered": 1})), (ten, json!({"delivered": 2}))];
@@ -64,7 +64,7 @@ async fn contract_5_deliveries_are_counted_by_hour_and_by_day_for_both_roles() {
 }
 
 #[tokio::test]
-async fn contract_5_every_bucket_of_the_period_is_told_with_the_latency_of_what_was_delivered() {
+async fn every_bucket_of_the_period_is_listed_with_the_latency_of_its_deliveries() {
     let shop = Workshop::new(503).await;
     let api = &shop.api;
     shop.rule("aff_a", json!({})).await;
@@ -87,7 +87,7 @@ async fn contract_5_every_bucket_of_the_period_is_told_with_the_latency_of_what_
 }
 
 #[tokio::test]
-async fn contract_5_an_hour_that_is_over_is_told_as_its_deliveries_are_now() {
+async fn an_hour_that_is_over_is_counted_by_the_present_states_of_its_deliveries() {
     let shop = Workshop::new(503).await;
     let api = &shop.api;
     shop.rule("aff_a", json!({"retry": {"max_retries": 1, "delay_seconds": 7_200, "backoff": "fixed"}})).await;
@@ -115,7 +115,7 @@ async fn contract_5_an_hour_that_is_over_is_told_as_its_deliveries_are_now() {
 }
 
 #[tokio::test]
-async fn contract_5_a_period_is_bounded_and_may_be_empty() {
+async fn a_period_is_bounded_and_may_be_empty() {
     let api = Api::new();
     api.rule("aff_a", "x", json!({})).await;
     let empty = r#"{"buckets":[],"complete":true}"#;
@@ -144,7 +144,7 @@ async fn f10_one_call_looks_at_five_thousand_deliveries_and_the_next_goes_on() {
     let shop = Workshop::new(200).await;
     let api = &shop.api;
     let rule = shop.rule("aff_a", json!({})).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     let id = shop.deliveries().await[0].clone();
     // A page of 4 999 ids without rows, so that its hour uses up one call's bound; and one of the hour before.
     let page = |partition: String, place: &str, id: &str, count: usize| {
@@ -175,7 +175,7 @@ async fn one_unreadable_row_stops_no_statistics() {
     let shop = Workshop::new(200).await;
     let api = &shop.api;
     shop.rule("aff_a", json!({})).await;
-    shop.told(1, 1, "pending").await;
+    shop.process_change(1, 1, "pending").await;
     check(api, "aff_a", "", &[("2026-11-22T09:00:00Z", json!({"delivered": 1}))]).await;
     let rows = api.rows("S#affiliate#aff_a#all", "").await;
     assert!(!rows.is_empty());

@@ -81,7 +81,7 @@ fn macros(answer: &Answer) -> Vec<[&str; 5]> {
 }
 
 #[tokio::test]
-async fn contract_3_a_preview_shows_what_would_be_sent_and_where_it_came_from() {
+async fn a_preview_shows_the_request_and_the_origin_of_its_values() {
     let api = Api::new();
     let mut rule = bank("https://bank.example");
     rule["secret_values"] = json!({"token": SECRET});
@@ -127,7 +127,7 @@ async fn contract_3_a_preview_shows_what_would_be_sent_and_where_it_came_from() 
 }
 
 #[tokio::test]
-async fn contract_3_without_an_event_a_sample_is_told() {
+async fn without_an_event_a_sample_is_taken() {
     let api = Api::new();
     let id = api.rule("aff_7", "mine", json!({"conditions": {"source": ["api"]}})).await;
     let shown = api.call("aff_7", &format!("POST /tracking-apis/{id}/test"), Value::Null).await;
@@ -150,7 +150,7 @@ async fn contract_3_without_an_event_a_sample_is_told() {
 }
 
 #[tokio::test]
-async fn contract_3_a_test_is_really_sent_and_leaves_no_trace() {
+async fn a_test_is_really_sent_and_leaves_no_trace() {
     let api = Api::new();
     let (url, hearing) = receiver(|heard| {
         let token = heard.lines().find_map(|line| line.strip_prefix("Authorization: Bearer ")).unwrap();
@@ -225,7 +225,7 @@ async fn q4_q5_what_does_not_arrive_says_why() {
 }
 
 #[tokio::test]
-async fn f11_a_trial_tells_an_affiliate_no_address_that_is_not_public() {
+async fn f11_a_trial_shows_an_affiliate_no_address_that_is_not_public() {
     let guarded = Api::guarded();
     let body = json!({"tracking_api": {"name": "x", "request": {"url": "http://127.0.0.1:1/"}}, "send": true});
     for (caller, error) in [
@@ -239,7 +239,7 @@ async fn f11_a_trial_tells_an_affiliate_no_address_that_is_not_public() {
 }
 
 #[tokio::test]
-async fn contract_3_faults_of_the_rule_and_the_event_are_told_at_once() {
+async fn faults_of_the_rule_and_the_event_are_reported_at_once() {
     let api = Api::new();
     let body = json!({
         "tracking_api": {"name": "", "request": {"url": "https://a.example/?r={revenue}"}, "secret_values": {"a b": "x"}},
@@ -253,8 +253,8 @@ async fn contract_3_faults_of_the_rule_and_the_event_are_told_at_once() {
         ["/sent", "/event/change_id", "/tracking_api/secret_values/a b", "/tracking_api/name", "/tracking_api/request/url"];
     assert_eq!(places, wanted, "{}", refused.text);
     let revenue = json!({"name": "x", "request": {"url": "https://a.example/?r={revenue}"}});
-    let told = preview(&api, ADMIN, json!({"rule": revenue})).await;
-    assert_eq!(told.body["request"]["url"], "https://a.example/?r=180.00");
+    let shown = preview(&api, ADMIN, json!({"rule": revenue})).await;
+    assert_eq!(shown.body["request"]["url"], "https://a.example/?r=180.00");
     let nothing = preview(&api, ADMIN, json!({})).await;
     assert_eq!((nothing.status, nothing.faults()[0].0), (422, "/tracking_api"));
     let others = json!({"rule": {"name": "x", "request": {"url": "https://a.example/"}, "owner": {"kind": "admin"}}});
@@ -305,7 +305,7 @@ async fn r10_an_event_in_which_nothing_changed_has_nothing_to_send() {
 }
 
 #[tokio::test]
-async fn contract_3_each_trial_that_is_sent_is_logged_and_no_value_with_it() {
+async fn each_trial_that_is_sent_is_logged_without_values() {
     let api = Api::new();
     let (url, hearing) = receiver(|_| Some("{}".to_owned())).await;
     let mut rule = bank(&url);
@@ -313,7 +313,7 @@ async fn contract_3_each_trial_that_is_sent_is_logged_and_no_value_with_it() {
     rule["answer"] = Value::Null;
     let id = api.rule("aff_7", "Bank", rule.clone()).await;
     api.call("aff_7", &format!("POST /tracking-apis/{id}/test"), json!({"event": event("aff_7")})).await;
-    assert_eq!(log::told("a trial is sent"), [Value::Null; 0], "it was only shown");
+    assert_eq!(log::fields("a trial is sent"), [Value::Null; 0], "it was only shown");
     let sent = api.call("aff_7", &format!("POST /tracking-apis/{id}/test"), json!({"event": event("aff_7"), "send": true})).await;
     assert_eq!((sent.status, &sent.body["sent"]), (200, &json!(true)), "{}", sent.text);
     hearing.await.unwrap();
@@ -324,7 +324,7 @@ async fn contract_3_each_trial_that_is_sent_is_logged_and_no_value_with_it() {
     hearing.await.unwrap();
     let host = |url: &str| url.trim_start_matches("http://").to_owned();
     assert_eq!(
-        log::told("a trial is sent"),
+        log::fields("a trial is sent"),
         [
             json!({"message": "a trial is sent", "tracking_api_id": id, "by": "affiliate", "host": host(&url)}),
             json!({"message": "a trial is sent", "tracking_api_id": "trk_preview", "by": "admin", "host": host(&other)}),

@@ -30,7 +30,7 @@ impl Workshop {
         if let (Some(document), Value::Object(members)) = (document.as_object_mut(), members) {
             document.extend(members);
         }
-        self.api.rule(who, "told", document).await
+        self.api.rule(who, "sale", document).await
     }
 
     /// Takes over a change of a sale: its version, and its one transaction's result.
@@ -80,8 +80,8 @@ impl Workshop {
         }
     }
 
-    /// A change, and everything that follows within some minutes.
-    pub(crate) async fn told(&self, number: u32, version: u32, result: &str) {
+    /// Takes over a change, and works everything that follows within some minutes.
+    pub(crate) async fn process_change(&self, number: u32, version: u32, result: &str) {
         self.change(number, version, result).await;
         self.work_all().await;
         self.minutes(3).await;
@@ -98,8 +98,8 @@ impl Workshop {
         self.api.get(ADMIN, &format!("/deliveries/{id}")).await.body
     }
 
-    /// Its state, attempts and the most it may have.
-    pub(crate) async fn stands(&self, id: &str) -> (String, u64, u64) {
+    /// The state of a delivery, its attempts and the most that it may have.
+    pub(crate) async fn state_and_attempts(&self, id: &str) -> (String, u64, u64) {
         let shown = self.delivery(id).await;
         let number = |field: &str| shown[field].as_u64().expect("a number");
         (shown["state"].as_str().expect("a state").to_owned(), number("attempts"), number("max_attempts"))

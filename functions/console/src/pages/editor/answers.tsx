@@ -1,4 +1,4 @@
-/** The answer rules: what a response of the receiver means. */
+/** The answer rules: the meaning of a receiver's responses. */
 import { Select, TextInput } from "@mantine/core";
 import { useSession } from "../../api/queries";
 import { get } from "../../lib/draft";

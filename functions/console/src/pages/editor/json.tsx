@@ -1,4 +1,4 @@
-/** The same rule as JSON: what the form shows and what it does not. */
+/** The whole rule as JSON, with the fields that the form does not show. */
 import { useState } from "react";
 import type { NewRule } from "../../api/types";
 import { texts } from "../../texts";

@@ -46,7 +46,7 @@ function FromPreset({ id }: { id: string }) {
 
 function ExistingRule({ id }: { id: string }) {
   const query = useRule(id);
-  // The version that the form began with: a newer one that is read meanwhile must not slip in under what is being written.
+  // The version that the form began with: a newer version that is read meanwhile must not replace it.
   const first = useRef<Rule | null>(null);
   if (first.current === null && query.data && !query.isFetching) first.current = query.data;
   const rule = first.current;
@@ -137,7 +137,7 @@ function focusFault(form: HTMLFormElement | null) {
 function useSave(rule: Rule | undefined) {
   const state = useDraft();
   const [, go] = useLocation();
-  const { tell } = useFeedback();
+  const { notify } = useFeedback();
   const refresh = useRefresh();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
@@ -153,7 +153,7 @@ function useSave(rule: Rule | undefined) {
     try {
       const saved = await write();
       await refresh("rules", "rule", "history", "quota");
-      tell(saved.inactive_reason ? t.savedInactive(saved.inactive_reason) : t.saved(saved.name));
+      notify(saved.inactive_reason ? t.savedInactive(saved.inactive_reason) : t.saved(saved.name));
       go(`/rules/${saved.id}`);
       return true;
     } catch (fault) {

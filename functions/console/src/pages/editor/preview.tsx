@@ -96,7 +96,7 @@ function Faults({ fault }: { fault: ApiFault }) {
 
 type Choice = "sample" | "delivery" | "json";
 
-/** Which event the preview is made for. */
+/** The choice of the event for the preview. */
 export function EventChoice({ choose, ruleId }: { choose: (event: Event | null) => void; ruleId?: string | undefined }) {
   const [choice, setChoice] = useState<Choice>("sample");
   const [text, setText] = useState("");

@@ -69,9 +69,9 @@ fn seen() -> Seen {
 /// Checks the differences, as `rule: subject: owed | seen`.
 #[track_caller]
 fn check(owed: &Owed, seen: &Seen, expected: &[&str]) {
-    let told = differences(owed, seen).into_iter();
-    let told: Vec<_> = told.map(|d| format!("{}: {}: {} | {}", d.key, d.about, d.owed, d.seen)).collect();
-    assert_eq!(told, expected);
+    let found = differences(owed, seen).into_iter();
+    let found: Vec<_> = found.map(|d| format!("{}: {}: {} | {}", d.key, d.about, d.owed, d.seen)).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) fn post() -> About {
 }
 
 /// The purpose of both.
-const CALLBACK: &str = "For a receiver that was given this URL by `{callback_url}`; needs no token. The step with `listen` reads it, at once or \
+const CALLBACK: &str = "For a receiver that got this URL by `{callback_url}`; needs no token. The step with `listen` reads it, at once or \
                         when it begins. A request without a body is read by its query, as a form. The same again changes nothing.";
 
 fn taken(about: About) -> About {

@@ -36,7 +36,7 @@ pub(crate) fn step_kinds() -> About {
 
 pub(crate) fn presets() -> About {
     let text = "Trackers, ad platforms, and flows such as logins and status queries, each as a rule to fill in and with an example: an event, \
-                the requests that go out for it, the meaning of responses. Rules that tell results to the platform are shown to admins alone.";
+                the requests that go out for it, the meaning of responses. Rules that report results to the platform are shown to admins alone.";
     About::new("listPresets", TAG, "List ready receivers", text)
         .answers(200, "All of them", "PresetPage", page(examples::preset()))
         .gives(Kind::BadRequest, "The query has faults: this path takes no parameters.")

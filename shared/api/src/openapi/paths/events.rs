@@ -36,7 +36,7 @@ pub fn post() -> About {
     let text = "One envelope of the platform's bus, an array of them, or one a line. What is good of it is accepted. Local servers only.";
     About::new("postEvents", TAG, "Post events", text)
         .takes_any(&["application/json", "application/x-ndjson"], named("Events"), examples::envelope())
-        .answers(202, "What was accepted", "Accepted", json!({"accepted": 1, "rejected": []}))
+        .answers(202, "The number of accepted events, and the rejected ones", "Accepted", json!({"accepted": 1, "rejected": []}))
         .admins()
         .gives(Kind::BadEvents, "No event was accepted: all faults, and `rejected` event by event.")
         .gives(Kind::TooLarge, "The one event has more than 256 KiB, or the body more than 16 MiB.")

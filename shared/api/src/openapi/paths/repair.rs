@@ -33,8 +33,8 @@ pub(crate) fn replay() -> About {
                 they are worked off at `per_second`.";
     About::new("replayDeliveries", TAG, "Send a period's deliveries again", text)
         .takes("Replay", json!({"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z", "states": ["failed"], "dry_run": true}))
-        .answers(200, "How many would be sent", "Replayed", json!({"dry_run": true, "deliveries": 42, "states": {"failed": 42}, "skipped": 1, "complete": true, "per_second": 50}))
-        .answers(202, "How many are being sent", "Replayed", json!({"id": examples::REPLAY, "dry_run": false, "deliveries": 42, "states": {"failed": 42}, "skipped": 1, "complete": true, "per_second": 50}))
+        .answers(200, "The number that would be sent", "Replayed", json!({"dry_run": true, "deliveries": 42, "states": {"failed": 42}, "skipped": 1, "complete": true, "per_second": 50}))
+        .answers(202, "The number that is being sent", "Replayed", json!({"id": examples::REPLAY, "dry_run": false, "deliveries": 42, "states": {"failed": 42}, "skipped": 1, "complete": true, "per_second": 50}))
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Conflict, "The rule is off, or a replay or backfill of it is running: `detail` names it.")
         .limited(BEGUN)
@@ -45,8 +45,8 @@ pub(crate) fn backfill() -> About {
                 false; then what is owed is sent at `per_second`.";
     About::new("backfillTrackingApi", TAG, "Judge a period's events", text)
         .takes("Backfill", json!({"from": "2026-11-01T00:00:00Z", "to": "2026-11-22T00:00:00Z", "dry_run": true}))
-        .answers(200, "How many would be owed", "Backfilled", json!({"dry_run": true, "events": 1200, "deliveries": 310, "held": 0, "already": 4, "complete": true, "per_second": 50}))
-        .answers(202, "How many are owed", "Backfilled", json!({"id": examples::REPLAY, "dry_run": false, "events": 1200, "deliveries": 310, "held": 0, "already": 4, "complete": true, "per_second": 50}))
+        .answers(200, "The number that would be owed", "Backfilled", json!({"dry_run": true, "events": 1200, "deliveries": 310, "held": 0, "already": 4, "complete": true, "per_second": 50}))
+        .answers(202, "The number that is owed", "Backfilled", json!({"id": examples::REPLAY, "dry_run": false, "events": 1200, "deliveries": 310, "held": 0, "already": 4, "complete": true, "per_second": 50}))
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Conflict, "The rule is off, a replay or backfill of it is running, or events are not kept here.")
         .limited(BEGUN)

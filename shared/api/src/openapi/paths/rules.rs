@@ -57,13 +57,13 @@ fn columns(about: About) -> About {
 }
 
 pub(crate) fn bulk() -> About {
-    let text = "Switches many rules on or off, or pauses them, one after another. What can't be done to one keeps no other back: each has \
-                its own status.";
+    let text = "Switches many rules on or off, or pauses them, one after another. A failure of one stops no other: each has its own \
+                status.";
     About::new("changeTrackingApis", TAG, "Change many rules", text)
         .takes("BulkChange", json!({"ids": [examples::RULE], "action": "pause"}))
         .answers(
             200,
-            "What became of each, in order",
+            "One result for each rule, in order",
             "BulkResults",
             json!({
                 "results": [{"id": examples::RULE, "status": 200, "version": 5, "detail": null}],
@@ -80,7 +80,7 @@ pub(crate) fn create() -> About {
         .takes("NewTrackingApi", examples::new_rule())
         .answers(201, "The rule", "TrackingApi", examples::rule())
         .tagged()
-        .with_header("Location", "Where the rule is", "/tracking-apis/trk_01k9abc")
+        .with_header("Location", "The address of the rule", "/tracking-apis/trk_01k9abc")
         .keyed()
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Conflict, "The affiliate has as many rules as it may have.")
@@ -95,8 +95,8 @@ pub(crate) fn read() -> About {
 }
 
 pub(crate) fn replace() -> About {
-    let text = "What is left out takes its default. What the server sets is ignored, so that a rule can be written back as it was read. \
-                The owner never changes.";
+    let text = "Fields that are left out take their defaults. Fields that the server sets are ignored, so that a rule can be written back \
+                as it was read. The owner never changes.";
     About::new("replaceTrackingApi", TAG, "Replace a rule", text)
         .if_match()
         .takes("NewTrackingApi", examples::new_rule())
@@ -140,7 +140,7 @@ pub(crate) fn duplicate() -> About {
         .may_take("TrackingApiPatch", json!({"name": "Bank status, channel 2", "secret_values": {"token": "t0ken"}}))
         .answers(201, "The copy", "TrackingApi", examples::rule())
         .tagged()
-        .with_header("Location", "Where the copy is", "/tracking-apis/trk_01k9abd")
+        .with_header("Location", "The address of the copy", "/tracking-apis/trk_01k9abd")
         .keyed()
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Conflict, "The affiliate has as many rules as it may have.")
@@ -170,7 +170,8 @@ pub(crate) fn delete_secret() -> About {
 }
 
 pub(crate) fn history() -> About {
-    let text = "Who changed what and when, newest first; of secrets only that they changed. A deleted rule keeps its history.";
+    let text =
+        "Every change with author and time, newest first; of secrets only that they changed. A deleted rule keeps its history.";
     About::new("readHistory", TAG, "Read a rule's history", text)
         .pages(pattern("", "^[0-9]{1,19}\\.[A-Za-z0-9]{1,64}$"), "000000000003.0123456789abcdef")
         .answers(200, "A page of changes", "HistoryPage", page(examples::history()))

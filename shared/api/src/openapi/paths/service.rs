@@ -7,8 +7,8 @@ use crate::{openapi::about::About, problem::Kind};
 const TAG: &str = "Service";
 
 pub(crate) fn alive() -> About {
-    About::new("checkHealth", TAG, "Whether it lives", "For whoever watches it; needs no token.")
-        .answers(200, "It lives", "Liveness", json!({"status": "ok"}))
+    About::new("checkHealth", TAG, "Check that the server runs", "For monitoring; needs no token.")
+        .answers(200, "The server runs", "Liveness", json!({"status": "ok"}))
         .without_store()
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn test() -> About {
                 that makes no delivery and no event. A caller may send 10 trials a minute, 2 at once.";
     About::new("testTrackingApi", TAG, "Test a rule", text)
         .may_take("Test", json!({"event": examples::event(), "send": false}))
-        .answers(200, "What would be sent, or was", "Trial", examples::trial())
+        .answers(200, "The request that would be sent, or was sent", "Trial", examples::trial())
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Conflict, NO_SECRET)
         .limited(TOO_MANY)
@@ -29,7 +29,7 @@ pub(crate) fn preview() -> About {
     let text = "The same as testing a rule, for one that is not saved. It makes none.";
     About::new("previewTrackingApi", TAG, "Preview a rule that is not saved", text)
         .takes("Preview", json!({"tracking_api": examples::new_rule(), "event": examples::event(), "send": false}))
-        .answers(200, "What would be sent, or was", "Trial", examples::trial())
+        .answers(200, "The request that would be sent, or was sent", "Trial", examples::trial())
         .gives(Kind::Invalid, FAULTS)
         .gives(Kind::Conflict, NO_SECRET)
         .limited(TOO_MANY)

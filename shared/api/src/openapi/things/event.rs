@@ -49,7 +49,12 @@ pub(super) fn things() -> Vec<Thing> {
                 .may("event", or_null(named_as("EventOrEnvelope", "The mended event; the old one as it was unless given")))
                 .into(),
         ),
-        ("Resubmitted", record("What was taken").has("accepted", whole("The number of events taken: always 1", 1..=1)).into()),
+        (
+            "Resubmitted",
+            record("The number of events that were taken")
+                .has("accepted", whole("The number of events taken: always 1", 1..=1))
+                .into(),
+        ),
     ]
 }
 
@@ -59,7 +64,7 @@ fn event() -> RefOr<Schema> {
         .has("depth", whole("The length of the chain of causes", 1..=4_294_967_295));
     open_record("A change of a conversion; more fields are not looked at")
         .has("change_id", id("The same id again is the same change"))
-        .has("occurred_at", time("When it happened"))
+        .has("occurred_at", time("The time at which it happened"))
         .has("conversion", named_as("Conversion", "The conversion as it now is"))
         .may("causation", or_null(cause))
         .may(
@@ -73,7 +78,7 @@ fn conversion() -> RefOr<Schema> {
     let mut record = open_record("A conversion as it now is")
         .has("conversion_id", id("Its id"))
         .has("version", whole("Grows with every change of it", 0..=MOST))
-        .has("change", word("What happened to it", CHANGES))
+        .has("change", word("The kind of change", CHANGES))
         .has("type", text("click, lead, sale, custom and so on").min_length(Some(1)))
         .has("source", text("link, iframe, api and so on").min_length(Some(1)))
         .has("affiliate_id", id("The final owner"))
@@ -95,12 +100,18 @@ fn conversion() -> RefOr<Schema> {
     ] {
         record = record.may(name, decoration(&format!("{about}: an object of texts")));
     }
-    let at =
-        [("click_at", "When the click happened"), ("created_at", "When it was made"), ("updated_at", "When it last changed")];
+    let at = [
+        ("click_at", "The time of the click"),
+        ("created_at", "The time at which it was made"),
+        ("updated_at", "The time of its last change"),
+    ];
     record = times(record, &at);
     record
         .may("value", or_null(money("The order's value")))
-        .may("settled", or_null(flag("The platform's own word on whether it is settled")))
+        .may(
+            "settled",
+            or_null(flag("True if the platform says that it is settled; null or absent if the platform says nothing")),
+        )
         .into()
 }
 
@@ -118,18 +129,21 @@ fn transaction() -> RefOr<Schema> {
         .has("transaction_id", id("Its id"))
         .has("result", word("Its result", RESULTS))
         .may("version", or_null(whole("Grows with every change of it", 0..=MOST)))
-        .may("change", or_null(word("What happened to it; the conversion's unless given", CHANGES)))
+        .may("change", or_null(word("The kind of change; the conversion's unless given", CHANGES)))
         .may("previous_result", or_null(word("The result before this change", RESULTS)))
-        .may("payout", or_null(money("What the affiliate gets")))
-        .may("revenue", or_null(money("What the platform gets")))
+        .may("payout", or_null(money("The amount for the affiliate")))
+        .may("revenue", or_null(money("The amount for the platform")))
         .may("auto_approved", or_null(flag("True if the result came with the transaction: no update of it follows")))
         .may("auto_set", or_null(flag("True if the platform set the result right after: it counts as an update")));
     for (name, about) in [("commission_id", "The commission that made it"), ("currency", "The currency of payout and revenue")] {
         record = record.may(name, or_null(text(about)));
     }
     record = record.may("type", decoration("The type of the transaction"));
-    let at =
-        [("created_at", "When it was made"), ("updated_at", "When it last changed"), ("result_at", "When it got its result")];
+    let at = [
+        ("created_at", "The time at which it was made"),
+        ("updated_at", "The time of its last change"),
+        ("result_at", "The time at which it got its result"),
+    ];
     times(record, &at).into()
 }
 
@@ -144,7 +158,7 @@ fn envelope() -> RefOr<Schema> {
         .may("country", or_null(text("Its country, mostly an ISO 3166 code")))
         .may("category", or_null(text("Its category")));
     let of = |kind: &str, detail: RefOr<Schema>| {
-        RefOr::from(open_record("").has("detail-type", word("What it tells", [kind])).has("detail", detail))
+        RefOr::from(open_record("").has("detail-type", word("The kind of event", [kind])).has("detail", detail))
     };
     either(
         "A message of the platform's bus; its other fields are not looked at",
@@ -160,7 +174,7 @@ fn accepted() -> RefOr<Schema> {
     let bad = record("An event that was not accepted")
         .has("index", count("Its place, from 0"))
         .has("errors", list("Its faults", named("Fault")));
-    record("What was accepted")
+    record("The number of accepted events, and the rejected ones")
         .has("accepted", count("The number of events that were accepted"))
         .has("rejected", list("The events that were not accepted, with their faults", bad))
         .into()
@@ -172,22 +186,22 @@ fn bus_event() -> RefOr<Schema> {
         .has("version", text("Always `0`, as the bus writes it"))
         .has("id", pattern("The place among our events: ask for those after it with `after`", "^[0-9]+$"))
         .has("source", text("Always `tracking-api`"))
-        .has("detail-type", word("What it tells", kinds))
-        .has("time", time("When it happened"))
+        .has("detail-type", word("The kind of event", kinds))
+        .has("time", time("The time at which it happened"))
         .has("account", text("Always `local`"))
         .has("region", text("Always `local`"))
         .has("resources", list("Always empty", text("None")))
-        .has("detail", open_record("What happened"))
+        .has("detail", open_record("The data of the event"))
         .into()
 }
 
 fn rejected() -> RefOr<Schema> {
     record("An event that could not be taken")
         .has("id", text("Its id"))
-        .has("received_at", time("When it came"))
+        .has("received_at", time("The time at which it came"))
         .has("event", anything("As it was received, as text"))
         .has("errors", list("All its faults; of an event that is cut some of them", named("Fault")))
-        .has("cut", flag("Whether only the beginning of the event is kept: it is taken again only if all of it is given"))
+        .has("cut", flag("True if only the beginning of the event is kept: taking it again needs the whole event in the body"))
         .into()
 }
 
@@ -198,9 +212,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_events_that_are_published_are_told_of() {
-        let told = serde_json::to_value(bus_event()).unwrap();
+    fn only_published_events_are_described() {
+        let described = serde_json::to_value(bus_event()).unwrap();
         let kinds = ["Conversion Result Received", "Delivery Ended", "Tracking API Event", "Tracking API Failing"];
-        assert_eq!(told["properties"]["detail-type"]["enum"], json!(kinds));
+        assert_eq!(described["properties"]["detail-type"]["enum"], json!(kinds));
     }
 }

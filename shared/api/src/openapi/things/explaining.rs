@@ -11,7 +11,7 @@ pub(super) fn things() -> Vec<Thing> {
     vec![
         (
             "Explain",
-            record("What to explain")
+            record("The event to explain")
                 .has("event", named_as("EventOrEnvelope", "The event to judge, which need not have happened"))
                 .into(),
         ),
@@ -23,9 +23,9 @@ pub(super) fn things() -> Vec<Thing> {
 }
 
 fn explanations() -> RefOr<Schema> {
-    record("One page of a list, and what of the event was taken otherwise than it is written")
+    record("One page of a list, with notes on values of the event that are read in another way than they are written")
         .has("items", list("The items", or_unreadable("Explanation")))
-        .has("next_cursor", or_null(text("What to ask for the next page with; null if this is the last")))
+        .has("next_cursor", or_null(text("The `cursor` of the next page; null if this is the last")))
         .has("notes", list("A long text that was cut, a list of which the last entry counts, and the like", named("Fault")))
         .into()
 }
@@ -35,15 +35,15 @@ fn rule(about: &str) -> ObjectBuilder {
         .has("tracking_api_id", id("The rule"))
         .has("name", text("Its name"))
         .has("owner", named_as("Owner", "The owner of the rule"))
-        .has("active", flag("Whether it is active"))
+        .has("active", flag("True if it is active"))
 }
 
 fn explanation() -> RefOr<Schema> {
-    rule("What a rule makes of an event")
-        .has("fires", flag("Whether it would fire"))
-        .has("held", flag("Whether it would be held until the conversion settles"))
+    rule("The verdict of a rule on an event")
+        .has("fires", flag("True if it would fire"))
+        .has("held", flag("True if it would be held until the conversion is settled"))
         .has("verdicts", list("Each elementary event of the change", named("Verdict")))
-        .may("shortened", flag("Whether verdicts are left out, because there are very many"))
+        .may("shortened", flag("True if verdicts are left out, because there are very many"))
         .into()
 }
 
@@ -51,17 +51,17 @@ fn past() -> RefOr<Schema> {
     let change = record("A change as it came")
         .has("change_id", id("Its id"))
         .has("version", count("The conversion's version"))
-        .has("occurred_at", time("When it happened"))
-        .has("received_at", time("When it came"))
-        .has("fires", flag("Whether the rule, as it is now, fires on it"))
-        .has("held", flag("Whether it is held until the conversion settles"))
-        .has("rule_changed_since", flag("Whether the rule changed after it came"))
+        .has("occurred_at", time("The time at which it happened"))
+        .has("received_at", time("The time at which it came"))
+        .has("fires", flag("True if the rule, as it is now, fires on it"))
+        .has("held", flag("True if it is held until the conversion is settled"))
+        .has("rule_changed_since", flag("True if the rule changed after it came"))
         .has("verdicts", list("Each elementary event of the change", named("Verdict")))
         .has("notes", list("Values of the event that are taken otherwise than they came", named("Fault")))
-        .may("shortened", flag("Whether verdicts are left out, because there are very many"));
-    rule("What a rule made of a conversion")
+        .may("shortened", flag("True if verdicts are left out, because there are very many"));
+    rule("The verdicts of a rule on a conversion, with its deliveries")
         .has("changes", list("Each change of it, in the order in which they came", change))
         .has("complete", flag("False if there are too many changes for an answer: the oldest are left out"))
-        .has("deliveries", list("What became of it", named("Delivery")))
+        .has("deliveries", list("The deliveries of the rule for the conversion", named("Delivery")))
         .into()
 }

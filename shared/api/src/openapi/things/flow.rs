@@ -45,7 +45,7 @@ pub(super) fn step(form: Form) -> RefOr<Schema> {
 fn common(form: Form, about: &str, follows: bool) -> ObjectBuilder {
     let name = pattern("The name of the step, unique in the rule", "^[A-Za-z0-9_-]{1,64}$");
     let record = record(about).has("name", name);
-    let record = form.extra(record, "title", short("What people call the step", 200));
+    let record = form.extra(record, "title", short("A title for people", 200));
     let record = form.extra(record, "when", request_conditions(form, "The step is run if all of these hold"));
     let record = form.extra(record, "unless", request_conditions(form, "The step is not run if all of these hold"));
     if !follows {
@@ -63,7 +63,7 @@ fn call(form: Form) -> ObjectBuilder {
 }
 
 fn set(form: Form) -> ObjectBuilder {
-    let inner = record("What is set").has("variables", variables(form, "Variables that later steps read by {var.NAME}"));
+    let inner = record("The variables to set").has("variables", variables(form, "Variables that later steps read by {var.NAME}"));
     common(form, "Sets variables", true).has("set", inner)
 }
 
@@ -121,7 +121,7 @@ fn wait(form: Form) -> ObjectBuilder {
 
 fn listen(form: Form) -> ObjectBuilder {
     let text = |about: &str| short(about, 4_096);
-    let inner = record("What it listens for");
+    let inner = record("The request that it waits for");
     let seconds = whole("The seconds for which it listens", 1..=MAX_WAIT).default(Some(86_400.into()));
     let inner = form.extra(inner, "timeout_seconds", seconds);
     let inner = form.extra(inner, "answer", form.part("StepAnswer", "The meaning of what comes"));
@@ -161,7 +161,7 @@ fn end(form: Form, key: &'static str) -> ObjectBuilder {
 }
 
 fn body_of_callback() -> RefOr<Schema> {
-    RefOr::T(Schema::from(anything("Whatever the receiver sends").build()))
+    RefOr::T(Schema::from(anything("Any body of the receiver").build()))
 }
 
 fn callback_taken() -> RefOr<Schema> {

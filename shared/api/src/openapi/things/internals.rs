@@ -70,7 +70,7 @@ fn row() -> RefOr<Schema> {
         .has("was_held", flag("True if it was held before its first attempt"))
         .has("after", or_null(delivery_id("A delivery of the same change that goes first")))
         .has("owner", named_as("Owner", "The owner of the rule"))
-        .has("change_id", id("The change that it tells"))
+        .has("change_id", id("The change that it reports"))
         .has("event", word("The kind of its event", KINDS))
         .has("conversion_id", id("The conversion"))
         .has("version", count("The version of the conversion"))

@@ -35,7 +35,7 @@ pub(super) fn things() -> Vec<Thing> {
         ("SentRequest", sent_request()),
         (
             "Resend",
-            record("How to send again")
+            record("Options of a resend")
                 .may("force", or_null(flag("Also when a newer one was delivered")))
                 .may("from_step", or_null(short("The step at which a flow begins; unless given its first", 64)))
                 .into(),
@@ -46,14 +46,14 @@ pub(super) fn things() -> Vec<Thing> {
         ("ReplayPage", page("ReplayRun")),
         ("Receiver", receiver()),
         ("ReceiverPage", page("Receiver")),
-        ("Backfill", period("What to judge").into()),
+        ("Backfill", period("The period to judge").into()),
         ("Backfilled", backfilled()),
     ]
 }
 
 fn callback() -> RefOr<Schema> {
     record("A request from outside that a step listened for")
-        .has("at", time("When it came"))
+        .has("at", time("The time at which it came"))
         .has("step", text("The step"))
         .has("run", count("The run of the step"))
         .has("request", or_null(named_as("SentRequest", "The request, secrets masked; null until it is read")))
@@ -93,8 +93,8 @@ fn delivery(about: &str) -> ObjectBuilder {
         .has("id", pattern("Its id, the same in every attempt", "^dlv_[0-9a-z]{32}$"))
         .has("tracking_api_id", id("The rule"))
         .has("owner", named_as("Owner", "The owner of the rule"))
-        .has("change_id", id("The change that it tells"))
-        .has("event", word("The kind of event that is told", KINDS))
+        .has("change_id", id("The change that it reports"))
+        .has("event", word("The kind of its event", KINDS))
         .has("conversion_id", id("The conversion"))
         .has("transaction_id", or_null(id("The transaction, if it is about one")))
         .has("affiliate_id", id("The conversion's affiliate"))
@@ -103,19 +103,19 @@ fn delivery(about: &str) -> ObjectBuilder {
         .has("attempts", count("Requests that were sent so far"))
         .has("max_attempts", count("The most requests that may be sent"))
         .has("next_due", or_null(time("The time of the next request")))
-        .has("is_final", flag("Whether its subject's result is final"))
-        .has("is_correction", flag("Whether it follows a final postback"))
-        .has("created_at", time("When it was made"))
-        .has("ended_at", or_null(time("When it ended")))
+        .has("is_final", flag("True if its subject's result is final"))
+        .has("is_correction", flag("True if it follows a final postback"))
+        .has("created_at", time("The time at which it was made"))
+        .has("ended_at", or_null(time("The time at which it ended")))
         .has("offer_id", id("The conversion's offer"))
         .has("click_id", or_null(text("The affiliate's own click id")))
         .has("external_id", or_null(text("The advertiser's id of the conversion")))
-        .has("result", or_null(word("The result of the transaction that it tells about", RESULTS)))
+        .has("result", or_null(word("The result of its transaction", RESULTS)))
         .has("payout", or_null(money("The payout of that transaction")))
         .has("currency", or_null(text("The currency of the payout")))
         .has("http_status", or_null(whole("The status of the last response", 100..=999)))
-        .has("duration_ms", or_null(count("How long the last attempt took")))
-        .has("step", or_null(text("The step that it stands at, while it is open; null in rules with one request")))
+        .has("duration_ms", or_null(count("The duration of the last attempt, in milliseconds")))
+        .has("step", or_null(text("The current step of an open delivery; null in rules with one request")))
 }
 
 fn attempt() -> RefOr<Schema> {
@@ -123,14 +123,14 @@ fn attempt() -> RefOr<Schema> {
         .has("attempt", count("The number of the attempt; 1 is the first"))
         .has("step", or_null(text("The step that sent it; null in rules with one request")))
         .has("run", or_null(count("The run of the step; 1 is the first")))
-        .has("at", time("When it began"))
+        .has("at", time("The time at which it began"))
         .has("duration_ms", count("The duration in milliseconds"))
         .has("request", named_as("SentRequest", "The request as it went out, secrets masked"))
         .has("status", or_null(whole("The answer's status", 100..=999)))
         .has("answer", or_null(short("The first 4 KiB of the answer", 65_536)))
         .has("answer_headers", or_null(answer_headers()))
         .has("verdict", text("The meaning of the response: delivered, pending, retry, failed or branch"))
-        .has("error", or_null(short("Why there is no answer", 65_536)))
+        .has("error", or_null(short("The reason why there is no answer", 65_536)))
         .into()
 }
 
@@ -162,19 +162,19 @@ fn replay() -> RefOr<Schema> {
         &format!("Deliveries in these states; {} unless given", USUALLY_REPLAYED.map(State::as_str).join(", ")),
         word("", State::ALL.into_iter().filter(|state| state.is_ended()).map(State::as_str)),
     );
-    period("What to send again")
+    period("The deliveries to send again")
         .may("states", or_null(states))
         .may("force", or_null(flag("Also where a newer one was delivered").default(Some(false.into()))))
         .into()
 }
 
 fn replayed() -> RefOr<Schema> {
-    record("What is sent again")
-        .may("id", id("The id of the replay, if it was begun: GET /replays/{id} tells how far it is"))
-        .has("dry_run", flag("Whether it was only counted"))
+    record("The deliveries that are sent again")
+        .may("id", id("The id of the replay, if it was begun: GET /replays/{id} shows its progress"))
+        .has("dry_run", flag("True if it was only counted"))
         .has("deliveries", count("The number of deliveries that are sent again"))
         .has("states", dictionary("The number of deliveries in each state", count("The number")))
-        .has("skipped", count("How many are left alone, since a newer one was delivered"))
+        .has("skipped", count("Deliveries that are left out, since a newer one was delivered"))
         .has("complete", flag("False if there is more than could be looked at in time"))
         .has("per_second", count("Requests a second at most"))
         .into()
@@ -182,7 +182,7 @@ fn replayed() -> RefOr<Schema> {
 
 fn replay_run() -> ObjectBuilder {
     let ended = State::ALL.into_iter().filter(|state| state.is_ended()).map(State::as_str);
-    let counts = record("What it did so far")
+    let counts = record("Its work so far")
         .has("expected", count("Deliveries that were counted when it began"))
         .has("expected_complete", flag("False if there were more than could be counted in time"))
         .has("looked_at", count("Deliveries, or of a backfill events, that were looked at"))
@@ -194,13 +194,13 @@ fn replay_run() -> ObjectBuilder {
         .has("owner", named_as("Owner", "The owner of the rule"))
         .has("kind", word("A replay sends deliveries again, a backfill judges kept events", ["replay", "backfill"]))
         .has("state", word("Current state", ["running", "completed", "cancelled"]))
-        .has("reason", or_null(text("Why it was cancelled")))
+        .has("reason", or_null(text("The reason why it was cancelled")))
         .has("from", time("The beginning of its period"))
         .has("to", time("The end of its period"))
         .has("states", list("Of a replay: deliveries in these states", word("A state", ended)))
         .has("force", flag("True if it also sends deliveries of which a newer one was delivered"))
-        .has("begun_at", time("When it began"))
-        .has("ended_at", or_null(time("When it was completed or cancelled")))
+        .has("begun_at", time("The time at which it began"))
+        .has("ended_at", or_null(time("The time at which it was completed or cancelled")))
         .has("counts", counts)
 }
 
@@ -213,19 +213,19 @@ fn receiver() -> RefOr<Schema> {
         .has("state", word("Current state", ReceiverState::ALL.map(ReceiverState::as_str)))
         .has("since", time("The time since which it is in this state"))
         .has("down_since", or_null(time("The beginning of its outage")))
-        .has("waiting", whole("Deliveries that wait for it; 1000 stands for 1000 or more", 0..=1_000))
+        .has("waiting", whole("Deliveries that wait for it; 1000 means 1000 or more", 0..=1_000))
         .has("next_probe", or_null(time("The time of the next probe; null unless it is open")))
-        .has("last_error", or_null(text("The words of its last failure")))
+        .has("last_error", or_null(text("The error of its last failure")))
         .into()
 }
 
 fn backfilled() -> RefOr<Schema> {
-    record("What is owed")
-        .may("id", id("The id of the backfill, if it was begun: GET /replays/{id} tells how far it is"))
-        .has("dry_run", flag("Whether it was only counted"))
+    record("The deliveries that are owed")
+        .may("id", id("The id of the backfill, if it was begun: GET /replays/{id} shows its progress"))
+        .has("dry_run", flag("True if it was only counted"))
         .has("events", count("Events looked at; for a rule of an affiliate those of its own conversions"))
         .has("deliveries", count("Deliveries that are owed"))
-        .has("held", count("Holds that began, until conversions settle"))
+        .has("held", count("Holds that began, until conversions are settled"))
         .has("already", count("Deliveries that exist already"))
         .has("complete", flag("False if there is more than could be looked at in time"))
         .has("per_second", count("Requests a second at most"))

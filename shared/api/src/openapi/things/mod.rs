@@ -41,5 +41,5 @@ fn page(name: &str) -> RefOr<Schema> {
 }
 
 fn next_cursor() -> RefOr<Schema> {
-    or_null(text("What to ask for the next page with; null if this is the last"))
+    or_null(text("The `cursor` of the next page; null if this is the last"))
 }

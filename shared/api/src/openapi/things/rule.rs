@@ -97,9 +97,8 @@ fn written_name(name: &str) -> &'static str {
 
 /// The fields of a rule that a person writes.
 fn definition(described: ObjectBuilder, form: Form) -> ObjectBuilder {
-    let record =
-        form.field(described, "active", flag("Whether it is asked to fire. It reads false while a secret has no value."));
-    let triggers = word("Which events it fires on", Trigger::ALL.map(Trigger::as_str)).default(Some("transaction_all".into()));
+    let record = form.field(described, "active", flag("True if it is switched on. It reads false while a secret has no value."));
+    let triggers = word("The events that it fires on", Trigger::ALL.map(Trigger::as_str)).default(Some("transaction_all".into()));
     let record = form.field(record, "trigger", triggers);
     let record = form.field(record, "conditions", form.part("Conditions", "The conversions that it is about"));
     let record = form.extra(record, "retry", form.part("Retry", "The number and the times of retries"));
@@ -111,14 +110,14 @@ fn definition(described: ObjectBuilder, form: Form) -> ObjectBuilder {
         ["supersede", "finish"],
     );
     let record = form.extra(record, "on_newer", on_newer.default(Some("supersede".into())));
-    let record = form.field(record, "delay", form.part("Delay", "Whether it waits for the conversion to settle"));
+    let record = form.field(record, "delay", form.part("Delay", "The wait until the conversion is settled, or a fixed wait"));
     let label = short("", 50).min_length(Some(1));
-    let record = form.extra(record, "description", short("What people say about it", 2_000));
+    let record = form.extra(record, "description", short("A text for people", 2_000));
     let record = form.extra(record, "labels", list("Words to find it by", label).max_items(Some(10)));
     let pause = flag("While true, what it matches waits, for 72 hours at most, and goes out when it is false again");
     let record = form.extra(record, "pause", pause);
     let variables = dictionary(
-        "Texts that the request reads by {var.name}, rendered anew for each",
+        "Texts that the request reads by {var.name}, rendered again for each",
         form.part("VariableValue", "A text, or several to choose from"),
     )
     .property_names(Some(Schema::from(secret_name("").build())));
@@ -133,13 +132,13 @@ fn signing() -> ObjectBuilder {
         .has("secret", secret_name("The name of the secret that signs"))
         .may("header", short("The header that holds the signature", 1_024))
         .may("algorithm", word("The keyed hash", ["hmac_sha256", "hmac_sha1", "hmac_sha512"]).default(Some("hmac_sha256".into())))
-        .may("encoding", word("How the signature is written", ["hex", "base64"]).default(Some("hex".into())))
-        .may("prefix", short("What stands before it: text and macros, such as `sha256=`", 64))
-        .may("signed", template("What is signed: `{body}` and macros").default(Some("{body}".into())))
+        .may("encoding", word("The encoding of the signature", ["hex", "base64"]).default(Some("hex".into())))
+        .may("prefix", short("The text before the signature: text and macros, such as `sha256=`", 64))
+        .may("signed", template("The text that is signed: `{body}` and macros").default(Some("{body}".into())))
 }
 
 fn name() -> ObjectBuilder {
-    short("What people call it; no control characters", 200).min_length(Some(1)).pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]+$"))
+    short("Its name; no control characters", 200).min_length(Some(1)).pattern(Some("^[^\\x00-\\x1f\\x7f-\\x9f]+$"))
 }
 
 fn shown_rule() -> RefOr<Schema> {
@@ -152,17 +151,20 @@ fn shown_rule() -> RefOr<Schema> {
         .has("country", text("The country of the one offer that it includes, else `global`"))
         .has("category", or_null(text("The category of the one offer that it includes")))
         .has("secrets", list("The names of its secrets that have a value", secret_name("")))
-        .has("created_at", time("When it was made"))
-        .has("updated_at", time("When it last changed"))
+        .has("created_at", time("The time at which it was made"))
+        .has("updated_at", time("The time of its last change"))
         .may(
             "webhook_id",
-            short("The id of its webhook, if a step waits for one: whoever has it may send to POST /webhooks/{webhook_id}", 64),
+            short(
+                "The id of its webhook, if a step waits for one: a caller with this id may send to POST /webhooks/{webhook_id}",
+                64,
+            ),
         )
         .may("locked_by_admin", flag("Of an affiliate's rule: an admin switched it off, and only an admin switches it on"))
-        .may("inactive_reason", text("Why it is inactive although it was asked to be active"))
+        .may("inactive_reason", text("The reason why it is inactive although it was switched on"))
         .may("health", named_as("Health", "Its successes and failures of late"))
         .may("schedule", named_as("Schedule", "Its retries, laid out in times"))
-        .may("warnings", list("What is allowed and still looks like a mistake", named("Warning")));
+        .may("warnings", list("A value that is allowed and still looks like a mistake", named("Warning")));
     definition(record, Form::Shown).into()
 }
 
@@ -175,7 +177,7 @@ fn written_rule(complete: bool) -> RefOr<Schema> {
             .has("name", name())
             .may("request", or_null(named_as("NewRequest", "The request that it sends; required without steps")))
     } else {
-        record.may("name", or_null(name())).may("request", or_null(named_as("RequestPatch", "What changes of the request")))
+        record.may("name", or_null(name())).may("request", or_null(named_as("RequestPatch", "The changes of the request")))
     };
     let values = dictionary("Values of secrets by their names: written, never read back", short("", 4_096).min_length(Some(1)))
         .property_names(Some(Schema::from(secret_name("").build())));
@@ -208,22 +210,22 @@ fn bulk_change() -> RefOr<Schema> {
 }
 
 fn bulk_results() -> RefOr<Schema> {
-    let result = record("What became of one rule")
+    let result = record("The result for one rule")
         .has("id", id("The rule"))
         .has("status", whole("200, or the status of the problem", 200..=599))
         .has("version", or_null(count("Its version now")))
-        .has("detail", or_null(text("Why it could not be done")));
-    record("What became of each rule").has("results", list("One for each, in order", result)).into()
+        .has("detail", or_null(text("The reason why it could not be done")));
+    record("The result for each rule").has("results", list("One for each, in order", result)).into()
 }
 
 fn owner() -> RefOr<Schema> {
     let kind = word("`admin`, or `affiliate` with its id", ["admin", "affiliate"]);
-    record("Whose a rule is; it never changes").has("kind", kind).may("affiliate_id", id("The affiliate that owns it")).into()
+    record("The owner of a rule; it never changes").has("kind", kind).may("affiliate_id", id("The affiliate that owns it")).into()
 }
 
 fn new_owner() -> RefOr<Schema> {
     let kind = word("`admin`, or `affiliate` with its id", ["admin", "affiliate"]);
-    record("Whose a new rule is: the caller's, unless an admin names an affiliate")
+    record("The owner of a new rule: the caller, unless an admin names an affiliate")
         .has("kind", kind)
         .may("affiliate_id", or_null(id("The affiliate that is to own it")))
         .into()
@@ -234,11 +236,11 @@ fn conditions(form: Form) -> RefOr<Schema> {
     let types = pattern("", "^(custom:[^\\x00]{1,2041}|custom|click|view|lead|send|prospect|sale)$");
     let results = word("", RESULTS);
     let result = either(
-        "Which results it is about: `not_chosen` (also without one), `all` (any, but one), or a list",
+        "The results that it is about: `not_chosen` (with or without a result), `all` (any result), or a list",
         [word("", ["not_chosen", "all"]).into(), list("", results).max_items(Some(1_000)).into()],
     );
-    let mut record = record("Which conversions it is about; an empty list is all");
-    let sources = list("How the conversion came", word("", ["link", "iframe", "api"])).max_items(Some(1_000));
+    let mut record = record("The conversions that it is about; an empty list means all");
+    let sources = list("The sources of conversions", word("", ["link", "iframe", "api"])).max_items(Some(1_000));
     record = form.field(record, "source", sources);
     record = form.field(
         record,
@@ -271,9 +273,9 @@ fn request(form: Form, complete: bool) -> RefOr<Schema> {
         form.extra(record, "do_not_send", request_conditions(form, "It is left out if all of these hold"))
     };
     let entry = pair("An entry of the query, behind those of the URL", short("The parameter's name, taken as it is", 1_024));
-    let header = pair("A header", pattern("The header's name, written as it stands", "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,1024}$"));
-    let url = template("http or https; macros may stand in path and query").pattern(Some("^https?://"));
-    let mut record = record("What is sent").property("url", url);
+    let header = pair("A header", pattern("The header's name, sent as it is written", "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,1024}$"));
+    let url = template("http or https; path and query may hold macros").pattern(Some("^https?://"));
+    let mut record = record("The request that is sent").property("url", url);
     if complete {
         record = record.required("url");
     }
@@ -303,7 +305,7 @@ fn body(form: Form) -> ObjectBuilder {
 }
 
 fn retry(form: Form) -> RefOr<Schema> {
-    let mut record = record("How often and when it is tried again");
+    let mut record = record("The number and the times of retries");
     record = form.field(record, "max_retries", whole("Requests after the first", 0..=30).default(Some(12.into())));
     record = form.field(
         record,
@@ -327,34 +329,34 @@ fn answer(form: Form, in_step: bool) -> RefOr<Schema> {
     let (part, most) = if in_step { ("StepAnswerRule", 20) } else { ("AnswerRule", 50) };
     let rules = list("Read top down; the first that holds decides", form.part(part, "A rule that reads answers"));
     let rules = rules.max_items(Some(most));
-    let record = form.field(record("How answers are read; without rules the status decides"), "rules", rules);
+    let record = form.field(record("The meaning of answers; without rules the status decides"), "rules", rules);
     let hide = flag("True if nothing of a response is kept but its status and length");
     let record = if in_step { form.extra(record, "hide", hide) } else { record };
-    form.extra(record, "otherwise", word("What it means if no rule holds", VERDICTS)).into()
+    form.extra(record, "otherwise", word("The meaning if no rule holds", VERDICTS)).into()
 }
 
 fn answer_rule(form: Form, in_step: bool) -> RefOr<Schema> {
     let when = list("All of these must hold", form.part("AnswerCondition", "A condition on an answer"))
         .min_items(Some(1))
         .max_items(Some(20));
-    let told = || template("May hold macros, also {body.KEY}, {header.NAME} and {http_code}");
-    let secret = record("A text whose value nobody sees").has("value", told());
+    let value = || template("May hold macros, also {body.KEY}, {header.NAME} and {http_code}");
+    let secret = record("A text with a secret value").has("value", value());
     let secret = form.extra(secret, "secret", flag("True if its value is masked and never published"));
     let variables = if in_step {
         flow::variables(form, "Variables for later requests")
     } else {
-        let variable = either("A template, or one whose value is secret", [told().into(), secret.into()]);
+        let variable = either("A template, or one whose value is secret", [value().into(), secret.into()]);
         dictionary("Variables for later attempts", variable)
             .max_properties(Some(50))
             .property_names(Some(Schema::from(secret_name("").build())))
     };
-    let mut set = record("What the answer tells; all but variables are for admins' rules");
+    let mut set = record("Data to extract from the answer; all but variables are for admins' rules");
     for name in ["result", "payout", "value", "external_id"] {
-        set = form.extra(set, name, told());
+        set = form.extra(set, name, value());
     }
     let set = form.extra(set, "variables", variables);
     let record = record("A rule that reads answers").has("when", when);
-    let then = word("What the answer means", VERDICTS);
+    let then = word("The meaning of the answer", VERDICTS);
     let record = if in_step {
         let record = form.extra(record, "then", then);
         let record = form.extra(record, "go", flow::target("The step at which the flow goes on; then may be left out"));
@@ -378,7 +380,7 @@ fn condition(form: Form, name: &str) -> RefOr<Schema> {
     let mut one = record(about).has("operator", word("The comparison that must hold", OPERATORS));
     one = form.extra(one, "source", word("The part of the response, or of the request, to look at", sources.iter().copied()));
     one = form.extra(one, "key", short(key, 16_384));
-    let value = "What it is compared with: `a|b` are alternatives, `*` is any text, macros are filled in";
+    let value = "The text to compare with: `a|b` are alternatives, `*` is any text, macros are filled in";
     for (name, about) in [("value", value), ("value2", "The upper end, for `between`")] {
         let text = short(about, 16_384);
         one = match form {
@@ -408,26 +410,25 @@ fn delay(form: Form) -> RefOr<Schema> {
         "`none`: at once; `final`: one postback once the conversion is settled; `fixed`: each change so many seconds later",
         ["none", "final", "fixed"],
     );
-    let record = record("Whether it waits for the conversion to settle");
+    let record = record("The wait until the conversion is settled, or a fixed wait");
     let record = if form == Form::Shown { record.has("mode", mode) } else { form.extra(record, "mode", mode) };
+    let record = form.extra(record, "settle_seconds", whole("The wait after the conversion is settled, in seconds", 0..=604_800));
     let record =
-        form.extra(record, "settle_seconds", whole("The wait after the conversion has settled, in seconds", 0..=604_800));
-    let record =
-        form.extra(record, "max_hold_days", whole("The longest time to wait for the conversion to settle, in days", 1..=365));
+        form.extra(record, "max_hold_days", whole("The longest time to wait until the conversion is settled, in days", 1..=365));
     let record = form.extra(
         record,
         "on_expiry",
         word(
-            "The end of a hold that never settles: `expire` sends nothing, `send_current` sends what is known",
+            "The outcome when a hold expires: `expire` sends nothing, `send_current` sends what is known",
             ["expire", "send_current"],
         ),
     );
     let record = form.extra(record, "seconds", whole("The wait of mode `fixed`, in seconds", 1..=2_592_000));
-    form.extra(record, "corrections", flag("Whether changes after the final postback are sent")).into()
+    form.extra(record, "corrections", flag("True if changes after the final postback are sent")).into()
 }
 
 fn health() -> RefOr<Schema> {
-    record("How a rule does, read off its newest deliveries: of the 1 000 newest, in lists of the 20 newest")
+    record("The health of a rule by its 1 000 newest deliveries; in lists by its 20 newest")
         .has(
             "state",
             word(
@@ -436,10 +437,10 @@ fn health() -> RefOr<Schema> {
             ),
         )
         .has("last_delivered_at", or_null(time("The time of the last delivery that a receiver took")))
-        .has("failing_since", or_null(time("When the present run of failures began")))
+        .has("failing_since", or_null(time("The time at which the present run of failures began")))
         .has("last_error", or_null(text("The reason of the newest failure")))
         .has("counts_24h", dictionary("Deliveries of the last 24 hours by state", count("The number of them")))
-        .has("counted_since", time("From when on they are counted"))
+        .has("counted_since", time("The time since which they are counted"))
         .into()
 }
 
@@ -452,9 +453,9 @@ fn schedule() -> RefOr<Schema> {
 }
 
 fn warning() -> RefOr<Schema> {
-    record("What is allowed and still looks like a mistake")
+    record("A value that is allowed and still looks like a mistake")
         .has("pointer", text("JSON pointer into the rule"))
-        .has("detail", text("What looks odd, and what to do"))
+        .has("detail", text("The oddity, and the remedy"))
         .into()
 }
 
@@ -465,18 +466,18 @@ fn secret_value() -> RefOr<Schema> {
 fn history_entry() -> RefOr<Schema> {
     let actions = ["created", "duplicated", "replaced", "patched", "secret_written", "secret_deleted", "restored", "deleted"];
     let by = record("The person or system that made the change")
-        .has("role", word("The role of who did it", ["admin", "affiliate"]))
+        .has("role", word("The role of the author", ["admin", "affiliate"]))
         .may("affiliate_id", id("The affiliate"))
         .may("subject", short("The token's `sub`", 256));
     let change = record("One place that changed")
         .has("pointer", text("JSON pointer into the rule"))
-        .has("from", anything("What was there; null for nothing"))
-        .has("to", anything("What is there now; of secrets only that it changed"));
+        .has("from", anything("The old value; null for nothing"))
+        .has("to", anything("The new value; of a secret only that it changed"));
     record("One change of a rule")
         .has("version", count("The version that it made"))
         .has("at", time("The time of the change"))
         .has("by", by)
-        .has("on_behalf", flag("Whether an admin acted on an affiliate's rule"))
+        .has("on_behalf", flag("True if an admin acted on an affiliate's rule"))
         .has("action", word("The kind of change", actions))
         .has("note", or_null(text("A remark, such as the version that was restored")))
         .has("changes", list("The places that changed", change))

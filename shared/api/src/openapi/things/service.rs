@@ -32,7 +32,7 @@ pub(super) fn things() -> Vec<Thing> {
         ),
         ("Quota", quota()),
         ("NewQuota", new_quota()),
-        ("Liveness", record("That it lives").has("status", word("`ok` while it takes requests", ["ok"])).into()),
+        ("Liveness", record("The liveness of the server").has("status", word("`ok` while it takes requests", ["ok"])).into()),
         (
             "Description",
             open_record("An OpenAPI document")
@@ -48,11 +48,11 @@ pub(super) fn things() -> Vec<Thing> {
 const MOST_RULES: i64 = 1_000;
 
 fn problem() -> RefOr<Schema> {
-    open_record("What went wrong (RFC 9457)")
-        .has("type", pattern("What kind it is, for programs", "^/problems/[a-z-]+$"))
-        .has("title", text("What kind it is, for people"))
+    open_record("A problem (RFC 9457)")
+        .has("type", pattern("The kind of problem, for programs", "^/problems/[a-z-]+$"))
+        .has("title", text("The kind of problem, for people"))
         .has("status", whole("The status of the answer", 400..=599))
-        .has("detail", short("What is wrong and what is allowed", 65_536))
+        .has("detail", short("The fault and the allowed values", 65_536))
         .has("errors", list("All faults of what was sent", named("Fault")))
         .into()
 }
@@ -60,47 +60,47 @@ fn problem() -> RefOr<Schema> {
 fn fault() -> RefOr<Schema> {
     record("One fault")
         .has("pointer", short("JSON pointer to the place; of a query, the parameter's name", 65_536))
-        .has("detail", short("What is wrong and what is allowed", 65_536))
+        .has("detail", short("The fault and the allowed values", 65_536))
         .into()
 }
 
 fn macros() -> RefOr<Schema> {
     let one = record("A macro")
-        .has("name", text("What stands between the braces"))
+        .has("name", text("The name between the braces"))
         .has("aliases", list("Other names of it", text("")))
-        .has("group", text("The heading that it stands under"))
-        .has("description", text("What it prints"))
+        .has("group", text("The heading above it"))
+        .has("description", text("The value that it prints"))
         .has("example", text("A use of it"))
-        .has("gives", text("What that use may print"))
+        .has("gives", text("A possible output of that use"))
         .has("admins_only", flag("Only admins' rules may use it"))
         .has("answer_only", flag("Only answer rules may use it"));
     let modifier = record("A modifier")
         .has("name", text("The word after the bar"))
         .has("argument", text("The form of its argument; empty if it takes none"))
-        .has("description", text("What it does"))
+        .has("description", text("The effect of the modifier"))
         .has("example", text("A use of it"))
-        .has("gives", text("What that use may print; empty where the whole field is dropped"));
-    record("What may stand in templates")
+        .has("gives", text("A possible output of that use; empty where the whole field is dropped"));
+    record("The macros and modifiers of templates")
         .has("macros", list("Every macro that the caller may use", one))
         .has("modifiers", list("Every modifier", modifier))
         .into()
 }
 
 fn preset() -> RefOr<Schema> {
-    let blank = record("What is to be filled in")
+    let blank = record("The places to fill in")
         .has("pointer", text("JSON pointer into the rule"))
         .has("name", text("Its name"))
         .has("placeholder", text("The part of the text there that is to be replaced"))
-        .has("description", text("What it is and where it is found"))
-        .has("example", text("A value that could stand there"));
+        .has("description", text("Its meaning and where to find it"))
+        .has("example", text("A possible value"));
     record("A ready receiver")
         .has("id", id("Its id"))
         .has("name", text("Its name"))
         .has("kind", word("The kind of receiver; a flow has steps", ["tracker", "ad_platform", "flow"]))
-        .may("admins_only", flag("True if its rule tells results to the platform; left out otherwise"))
+        .may("admins_only", flag("True if its rule reports results to the platform; left out otherwise"))
         .has("documentation", text("The page that describes its postbacks; of a flow, the standard that it keeps to"))
-        .has("description", text("When it sends what, and what to know before"))
-        .has("fill_in", list("What is to be filled in", blank))
+        .has("description", text("Its requests, and what to know before its use"))
+        .has("fill_in", list("The places to fill in", blank))
         .has("secrets", list("The names of its secrets", text("")))
         .has("tracking_api", named_as("NewTrackingApi", "The rule, ready to post once it is filled in"))
         .has("example", named_as("PresetExample", "An event, the request that goes out for it, and the meaning of responses"))
@@ -159,7 +159,7 @@ fn new_offer() -> RefOr<Schema> {
 }
 
 fn new_quota() -> RefOr<Schema> {
-    record("How many rules an affiliate is to have at most")
+    record("The most rules that an affiliate may have")
         .has("rules", whole("The most rules", 0..=MOST_RULES))
         .may("affiliate_id", anything("Ignored: the path names it"))
         .may("used", anything("Counted by the server; ignored"))
@@ -167,9 +167,9 @@ fn new_quota() -> RefOr<Schema> {
 }
 
 fn quota() -> RefOr<Schema> {
-    record("How many rules an affiliate may have")
+    record("The most rules that an affiliate may have, and the number that it has")
         .has("affiliate_id", id("The affiliate"))
         .has("rules", whole("The most rules", 0..=MOST_RULES))
-        .has("used", whole("How many it has", 0..=MOST_RULES))
+        .has("used", whole("The number of its rules", 0..=MOST_RULES))
         .into()
 }
