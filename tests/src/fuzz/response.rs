@@ -97,7 +97,7 @@ fn check(judged: &Judgement, rules: &AnswerRules, answer: &Answer, owner: &Owner
         assert_eq!(judged.verdict, expected);
         assert!(judged.told.is_empty() && judged.told.variables.is_empty());
     }
-    assert!(*owner == Owner::Admin || judged.told.is_empty(), "an affiliate's rule tells the platform nothing");
+    assert!(*owner == Owner::Admin || judged.told.is_empty(), "an affiliate's rule sends the platform no data");
     let external_id = judged.told.external_id.iter();
     let fits = |text: &String, longest: usize| text.len() <= longest && text.trim() == text;
     assert!(external_id.into_iter().all(|text| fits(text, LONGEST_TOLD)));

@@ -131,8 +131,8 @@ fn send(name: &str) -> Effects {
 
 /// Returns a step that deletes a message, and writes an item with its name.
 fn done(message: &Received) -> Effects {
-    let settle = vec![Settle::Done(message.receipt.clone())];
-    Effects { put: vec![item("done", &message.body)], settle, ..Effects::default() }
+    let ack = Settle::Done(message.receipt.clone());
+    Effects { put: vec![item("done", &message.body)], settle: vec![ack], ..Effects::default() }
 }
 
 fn item(partition: &str, name: &str) -> Item {

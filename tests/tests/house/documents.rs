@@ -94,9 +94,9 @@ fn the_domain_s_page_has_every_rule_once() {
     let text = domain();
     let mut faults = Vec::new();
     for rule in RULES.iter().flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}"))) {
-        let stands = text.matches(&format!("**{rule}**")).count();
-        if stands != 1 {
-            faults.push(format!("docs/domain.md has **{rule}** {stands} times"));
+        let count = text.matches(&format!("**{rule}**")).count();
+        if count != 1 {
+            faults.push(format!("docs/domain.md has **{rule}** {count} times"));
         }
     }
     none(&faults);
@@ -193,7 +193,7 @@ fn a_budget_of_the_page_on_security_is_the_constant_s() {
         let declared = line.split_once(&format!("const {name}: ")).and_then(|(_, rest)| rest.split_once(" = "));
         declared.and_then(|(_, rest)| reckoned(rest.split(';').next()?)).is_some_and(|declared| declared == value)
     };
-    let stands = |value, name| sources.iter().any(|file| file.text.lines().any(|line| is_constant(line, value, name)));
-    let wrong = rows.iter().filter(|(value, name)| !stands(*value, name));
+    let is_declared = |value, name| sources.iter().any(|file| file.text.lines().any(|line| is_constant(line, value, name)));
+    let wrong = rows.iter().filter(|(value, name)| !is_declared(*value, name));
     none(&wrong.map(|(value, name)| format!("docs/security.md: no constant {name} is {value}")).collect::<Vec<_>>());
 }

@@ -2,7 +2,7 @@
 
 use std::{env, process::Command};
 
-use crate::support::{Receiver, get, ok, sender, soon, told};
+use crate::support::{Receiver, get, ok, outcome, sender, soon};
 
 const TARGET: &str = "TRACKING_TEST_TARGET";
 
@@ -12,7 +12,7 @@ const TARGET: &str = "TRACKING_TEST_TARGET";
 async fn sends_past_the_proxies() {
     let target = env::var_os(TARGET).expect("the test that runs this one names the target");
     let sent = soon(sender().request(get(target.into_string().unwrap(), 10))).await;
-    assert_eq!(told(sent), Ok((200, "direct".to_owned())));
+    assert_eq!(outcome(sent), Ok((200, "direct".to_owned())));
 }
 
 #[tokio::test]

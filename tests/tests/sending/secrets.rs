@@ -155,7 +155,7 @@ fn holds_the_secrets(request: &str) {
 }
 
 #[tokio::test]
-async fn q5_secrets_stand_nowhere_but_at_the_receiver() {
+async fn q5_only_the_receiver_gets_the_secrets() {
     let traces = Traces::of_all();
     let receiver = echoing().await;
     let folder = tempfile::tempdir().unwrap();
@@ -192,7 +192,7 @@ async fn q5_secrets_stand_nowhere_but_at_the_receiver() {
     }
     nowhere("the rule", serde_json::to_vec(&made.resource).unwrap().as_slice());
     let published = store.published(None, 100).unwrap();
-    assert!(published.iter().any(|event| event.detail_type == "Conversion Result Received"), "the answer told something");
+    assert!(published.iter().any(|event| event.detail_type == "Conversion Result Received"), "the response had a result");
 
     let dumped = dump(folder.path());
     assert!(dumped.contains("***") && dumped.contains("Conversion Result Received"), "the dump shows what is stored");

@@ -102,7 +102,7 @@ async fn case_d1_a_secret_variable_is_sent_and_seen_by_nobody() {
 }
 
 #[tokio::test]
-async fn case_d1_a_variable_that_is_not_secret_is_told() {
+async fn case_d1_a_variable_that_is_not_secret_is_published() {
     let (_, delivery, published) = sent(false).await;
     assert_eq!(delivery["log"][1]["request"]["headers"]["Authorization"], json!(format!("Bearer {TOKEN}")));
     assert!(published.contains(&format!("id-{TOKEN}")) && published.contains("copy"), "{published}");

@@ -54,7 +54,7 @@ async fn what_was_put_off_is_worked_by_a_version_that_can_read_it() {
     let mut functions = owing(&receiver, 1, json!({})).await;
     let records = functions.cloud.take(Queue::Delivery, 10, functions.clock.now());
     let body = functions.cloud.messages(Queue::Delivery).remove(0);
-    functions.cloud.settle(&records, &[]);
+    functions.cloud.ack(&records, &[]);
     let wrapped = json!({"v": 1, "d": {"kind": "put_off", "body": body, "first_seen": functions.clock.now(), "tries": 4}});
     functions.cloud.put(Queue::Retry, &wrapped.to_string());
     functions.work_all().await;

@@ -109,7 +109,7 @@ fn any_bytes_as_json() {
 
 /// A client's text is its own fault on every store: DynamoDB would refuse the query for such a place.
 #[tokio::test]
-async fn contract_3_a_cursor_that_names_a_place_longer_than_any_is_refused() {
+async fn a_cursor_that_names_a_place_longer_than_any_is_refused() {
     let world = World::temporary();
     let ask = async |place: &str| {
         let cursor = BASE64_URL_SAFE_NO_PAD.encode(json!({"after": null, "pages": place}).to_string());

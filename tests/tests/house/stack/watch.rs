@@ -25,8 +25,8 @@ fn given(stack: &Stack, faults: &mut Faults) {
     faults.unless(nested["TemplateURL"] == "infra/watch.yaml", "nothing is watched");
     let given = &nested["Parameters"];
     let names = |value: &Value| value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
-    let (told, known) = (names(given), names(&stack.watch["Parameters"]));
-    faults.unless(told == known, format!("what watches is told {told:?} instead of {known:?}"));
+    let (passed, known) = (names(given), names(&stack.watch["Parameters"]));
+    faults.unless(passed == known, format!("the watch stack gets {passed:?} instead of {known:?}"));
     for queue in WORKED.iter().map(|(name, ..)| *name).chain(FOR_PEOPLE) {
         faults.unless(given[queue] == attribute(queue, "QueueName"), format!("{} is watched as {queue}", given[queue]));
     }
@@ -91,7 +91,7 @@ fn alarms(stack: &Stack, faults: &mut Faults) {
         faults.unless(names.insert(name), format!("two alarms are named {name}"));
         faults.unless(guide.contains(&format!("\n### {name}\n")), format!("docs/operate-on-aws.md has no section {name}"));
         for way in ["AlarmActions", "OKActions"] {
-            faults.unless(alarm[way].to_string().contains("AlarmTopic"), format!("{name}: {way} tells nobody"));
+            faults.unless(alarm[way].to_string().contains("AlarmTopic"), format!("{name}: {way} notifies nobody"));
         }
         let missing = if name == "sweep-missing" { "breaching" } else { "notBreaching" };
         faults.unless(alarm["TreatMissingData"] == missing, format!("{name} does not take missing data for {missing}"));

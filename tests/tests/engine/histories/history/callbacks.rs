@@ -128,7 +128,7 @@ impl Player<'_> {
         self.totals.count("mirrored requests", 1);
     }
 
-    /// W17: what was accepted stands in the log once; what was read was read once; and no run that timed out left one unread.
+    /// W17: what was accepted is in the log once; what was read was read once; and no run that timed out left one unread.
     pub(super) async fn check_callbacks(&mut self, log: &[Value]) {
         let accepted: BTreeSet<Accepted> = self.accepted.iter().cloned().collect();
         for item in log {
@@ -142,7 +142,7 @@ impl Player<'_> {
             let delivery = self.world.engine().log().delivery(&Caller::Admin, &delivery_id).await.expect("it is there");
             let callbacks: Vec<&Value> = delivery["callbacks"].as_array().into_iter().flatten().collect();
             let about = |what: &str| format!("history {}: {what}: {of_it} accepted\n{delivery}", self.number);
-            // One that was cut off after its write stands there too.
+            // One that was cut off after its write is in the log too.
             assert!(callbacks.len() >= of_it, "{}", about("a callback is lost"));
             let verdict = |callback: &Value| callback["verdict"].as_str().map(str::to_owned);
             let mut ended = BTreeSet::new();

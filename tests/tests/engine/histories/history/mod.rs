@@ -160,7 +160,7 @@ impl<'a> Player<'a> {
             self.change_a_flow().await;
             self.change_the_master().await;
         }
-        Box::pin(self.come_to_an_end(&mut spare)).await;
+        Box::pin(self.finish(&mut spare)).await;
         let log = self.read_log().await;
         checks::check(&self, &log);
         self.check_callbacks(&log).await;
@@ -327,7 +327,7 @@ impl<'a> Player<'a> {
     }
 
     /// Ends the history: the bus has no more events, and there are no more crashes. Everything that is due is worked.
-    async fn come_to_an_end(&mut self, spare: &mut Vec<Received>) {
+    async fn finish(&mut self, spare: &mut Vec<Received>) {
         self.world.restart();
         self.is_ending = true;
         for _ in 0..6_000 {
