@@ -1,6 +1,9 @@
-//! The shared parts of whole-system tests: the contract of the port, a store that crashes on demand, an AWS in one process, a world with an
-//! engine on a store, a clock moved by hand, and receivers that answer as the test says; the functions in this process, and their binaries,
-//! with programs to run beside them.
+//! The shared parts of whole-system tests:
+//!
+//! - the contract of the port, and a store that crashes on demand;
+//! - a world: an engine on a store, a clock moved by hand, and receivers that answer as the test says;
+//! - an AWS in one process, the functions in the same process, and their binaries;
+//! - programs that run beside a test.
 
 pub mod beside;
 pub mod bootstraps;

@@ -179,7 +179,7 @@ impl Queues {
                 Some((serial, Handed::Out(message))) => records.push(Record::new(queue, serial, message)),
                 Some((serial, Handed::GivenUp(message))) => {
                     let (_, dead) = queue.redrive().expect("only who has dead letters gives up");
-                    self.of(dead).set_aside(serial, message, now);
+                    self.of(dead).add_dead_letter(serial, message, now);
                 }
             }
         }

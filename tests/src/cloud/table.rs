@@ -150,15 +150,15 @@ fn parted(body: &str, leave: &[usize], list: Option<&str>, name: &str, work: imp
         let mut beside = of_table.clone();
         let entries = entries(of_table, list);
         let mut kept = Vec::new();
-        let mut set_aside = Vec::new();
+        let mut left_out = Vec::new();
         for entry in entries.drain(..) {
-            let part = if leave.contains(&at) { &mut set_aside } else { &mut kept };
+            let part = if leave.contains(&at) { &mut left_out } else { &mut kept };
             part.push(entry);
             at += 1;
         }
         *entries = kept;
-        if !set_aside.is_empty() {
-            *self::entries(&mut beside, list) = set_aside;
+        if !left_out.is_empty() {
+            *self::entries(&mut beside, list) = left_out;
             left.insert(table.clone(), beside);
         }
     }

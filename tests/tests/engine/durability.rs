@@ -1,4 +1,5 @@
-//! An answered commit of the embedded store is on disk, whenever its process is killed; an unanswered one is there wholly or not at all.
+//! An answered commit of the embedded store is on disk, whenever its process is killed; an unanswered one is stored completely or
+//! not at all.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

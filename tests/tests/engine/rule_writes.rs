@@ -187,7 +187,7 @@ async fn the_same_post_many_times_at_once_makes_one_rule() {
 }
 
 #[tokio::test]
-async fn a_change_cut_off_anywhere_leaves_one_text_and_its_copies_after_tidying() {
+async fn a_change_cut_off_anywhere_leaves_one_text_and_its_copies_after_the_clean_up() {
     for (n, cut) in [(1, Cut::After), (2, Cut::Before), (2, Cut::After), (3, Cut::Before)] {
         let mut world = World::temporary();
         let id = make(&world.engine(), rule("one", "one")).await;

@@ -1,4 +1,4 @@
-//! Faults of the machine that sends: they are charged to no delivery, however long they last.
+//! Faults of the sending machine: they use up no attempt of a delivery, however long they last.
 
 use std::{fs::File, process::Command};
 

@@ -12,11 +12,11 @@ use tracking_tests::{
 
 use crate::support::{Connection, Receiver, engine, post, rule, sender, soon, store, work};
 
-/// A secret with everything in which escapes differ.
+/// A secret with the characters that escapes treat differently.
 const TOKEN: &str = "a/b Zx9Qv7Lm2Wk4\"ž+\\&?~";
-/// A secret that another one begins with.
+/// A secret that is the beginning of `LONG`.
 const INNER: &str = "Jd4Kf7Ws";
-/// The other one.
+/// A secret that begins with `INNER`.
 const LONG: &str = "Jd4Kf7WsRt5Yb8Nc3Ph6";
 /// The texts that must not be found: letters and digits from the secrets, which no escape touches, and the secrets in base 64.
 const NEEDLES: [&str; 7] = [

@@ -31,11 +31,11 @@ use tracking_engine::{
 use tracking_tests::world::HandClock;
 
 /// The time after which a test counts as hanging.
-const PATIENCE: Duration = Duration::from_mins(2);
+const HANG_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Awaits `what`, which must end.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("it ends in time")
+    tokio::time::timeout(HANG_TIMEOUT, what).await.expect("it ends in time")
 }
 
 /// A listener on loopback. Its work ends when this is dropped.

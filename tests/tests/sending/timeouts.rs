@@ -6,7 +6,7 @@ use tokio::net::TcpSocket;
 
 use crate::support::{Connection, Receiver, get, outcome, sender, soon};
 
-/// Checks that a sending to a receiver with a timeout of a second times out.
+/// Checks that a request with a timeout of one second times out.
 async fn hangs<F>(play: impl Fn(Connection) -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,

@@ -32,7 +32,7 @@ async fn an_event_goes_through_all_four_functions_to_the_receiver() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ingest_puts_a_bad_event_aside_with_every_fault_and_goes_on() {
+async fn ingest_rejects_a_bad_event_with_every_fault_and_goes_on() {
     let system = System::of(&["ingest"]).await;
     let mut bad = sale("aff_7", "cnv 1");
     bad["detail"]["occurred_at"] = "yesterday".into();
@@ -49,7 +49,7 @@ async fn ingest_puts_a_bad_event_aside_with_every_fault_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_matcher_sets_a_bad_event_aside_and_matches_the_others() {
+async fn the_matcher_dead_letters_a_bad_event_and_matches_the_others() {
     let receiver = Receiver::start(|_| OK).await;
     let system = System::of(&["matcher", "api"]).await;
     system.rule("aff_7", receiver.url(), &json!({})).await;
@@ -70,7 +70,7 @@ async fn the_matcher_sweeps_when_the_schedule_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn delivery_sets_a_bad_message_aside_and_sends_the_others() {
+async fn delivery_dead_letters_a_bad_message_and_sends_the_others() {
     let receiver = Receiver::start(|_| OK).await;
     let system = System::of(&["matcher", "delivery", "api"]).await;
     system.rule("aff_7", receiver.url(), &json!({})).await;

@@ -9,8 +9,8 @@ use tracking_tests::{
 
 use crate::lambda::support::{rule, sale};
 
-/// The log's entries of three sales that are asked for once a day, after 42 days with a sweep every 6 hours; the log is kept for as short as
-/// it may be.
+/// Plays 42 days of three sales that are asked for once a day, with a sweep every 6 hours and the shortest retention of the log.
+/// Returns the functions and the log.
 async fn polled(receiver: &Receiver) -> (Functions, Vec<Value>) {
     let mut functions = Functions::start_with(&[("TRACKING_LOG_RETENTION_DAYS", "31")]);
     let daily = json!({"max_retries": 30, "delay_seconds": 86_400, "backoff": "fixed", "max_delay_seconds": 86_400});

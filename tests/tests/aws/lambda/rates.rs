@@ -58,7 +58,7 @@ async fn a_first_try_that_waits_for_its_slot_is_listed() {
     functions.work_all().await;
     let (waiting, sent): (Vec<_>, Vec<_>) = functions.log().await.into_iter().partition(|row| row["state"] == "waiting");
     assert_eq!(sent.len(), 1, "{sent:?}");
-    // A delivery that waits no longer than a running attempt goes unshown isn't shown as waiting.
+    // A running attempt is shown only after a while, and so is a wait: shorter waits are not listed.
     assert!((20..39).contains(&waiting.len()), "{}", waiting.len());
     for row in &waiting {
         assert_eq!((&row["attempts"], &row["reason"]), (&0.into(), &"it waits for a slot of its rule's rate".into()), "{row}");

@@ -99,7 +99,7 @@ async fn a_bus_that_is_down_for_an_hour_repeats_no_request_and_loses_no_event() 
 }
 
 #[tokio::test]
-async fn an_event_that_the_bus_will_never_take_is_set_aside_at_once() {
+async fn an_event_that_the_bus_will_never_take_is_dead_lettered_at_once() {
     let receiver = refusing_the_first().await;
     let mut functions = Functions::start_with(&[("TRACKING_BUS", "no-such-bus")]);
     functions.rule(&Caller::Admin, rule(receiver.url(), publishing())).await;

@@ -32,7 +32,7 @@ fn files(target: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Returns numbers without end, the same for the same name (xorshift).
+/// Returns an endless sequence of numbers that the name determines (xorshift).
 fn numbers(name: &str) -> impl FnMut(usize) -> usize {
     let mut state =
         name.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)) | 1;

@@ -20,7 +20,7 @@ use tracking_tests::{
 
 use script::Script;
 
-/// Dice that always fall the same way for the same number (`SplitMix64`).
+/// Random numbers that the number of the history determines (`SplitMix64`).
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
 
@@ -43,7 +43,7 @@ impl Dice {
     }
 }
 
-/// The events of histories, so that a test that tests nothing is noticed.
+/// The number of events of each kind in histories: it shows that the test has tested them.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     counts: BTreeMap<String, u64>,
@@ -113,7 +113,7 @@ pub(crate) struct Player<'a> {
     /// The callbacks that were accepted.
     accepted: Vec<Accepted>,
     requests: Vec<Request>,
-    /// No more crashes.
+    /// `true` at the end of the history, when no crashes are planned any more.
     is_ending: bool,
     totals: Totals,
 }
