@@ -25,7 +25,7 @@ use tracking_tests::{
     traces::Traces,
 };
 
-use crate::search::secrets_in;
+use crate::secrecy::search::secrets_in;
 
 /// The caller of a request: an admin.
 pub(crate) const ADMIN: &str = "admin";

@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::{
+use crate::secrecy::{
     echo::Echo,
     envelope,
     run::{ADMIN, Run},

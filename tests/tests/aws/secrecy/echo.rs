@@ -19,7 +19,7 @@ use base64::{
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::search::{INNER, KEPT, OWN, TOKEN, secrets_in};
+use crate::secrecy::search::{INNER, KEPT, OWN, TOKEN, secrets_in};
 
 /// The statuses of its answers, in turn.
 const STATUSES: [u16; 5] = [202, 500, 200, 400, 202];
