@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::net::TcpSocket;
 
-use crate::support::{Connection, Receiver, get, outcome, sender, soon};
+use crate::sending::support::{Connection, Receiver, get, outcome, sender, soon};
 
 /// Checks that a request with a timeout of one second times out.
 async fn hangs<F>(play: impl Fn(Connection) -> F + Send + 'static)

@@ -14,7 +14,7 @@ use tracking_embedded::{Limits, Store};
 use tracking_engine::{Clock, Engine, Settings, secrets::Vault};
 use tracking_tests::world::{HandClock, event, transaction};
 
-use crate::{
+use crate::sending::{
     support::{Connection, Receiver, log, ok, post, rule, soon, store},
     tls::{OPEN_END, Rude, trusting_sender},
 };

@@ -10,7 +10,7 @@ use tracking_engine::{
 };
 use tracking_tests::world::{HandClock, Reply, World, event, transaction};
 
-use crate::support::{Receiver, engine, log, ok, post, rule, soon, store, work};
+use crate::sending::support::{Receiver, engine, log, ok, post, rule, soon, store, work};
 
 const OK: Reply = Reply::Says(200, "ok");
 const DOWN: Reply = Reply::Says(503, "down");
@@ -99,7 +99,7 @@ async fn f6_without_a_nameserver_deliveries_wait_uncharged() {
 #[test]
 fn f6_at_the_descriptor_limit_deliveries_wait_uncharged() {
     let binary = std::env::current_exe().unwrap();
-    let test = "own_faults::with_few_descriptors";
+    let test = "sending::own_faults::with_few_descriptors";
     let script = format!("ulimit -n 96; exec \"$0\" --exact {test} --ignored --nocapture");
     let ended = Command::new("sh").arg("-c").arg(script).arg(binary).output().unwrap();
     let output = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::support::{Receiver, get, ok, outcome, sender, soon};
+use crate::sending::support::{Receiver, get, ok, outcome, sender, soon};
 
 #[tokio::test]
 async fn two_sends_use_one_connection() {

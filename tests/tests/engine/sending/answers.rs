@@ -2,7 +2,7 @@
 
 use tracking_core::answer::Verdict;
 
-use crate::support::{Connection, Receiver, get, ok, outcome, sender, soon};
+use crate::sending::support::{Connection, Receiver, get, ok, outcome, sender, soon};
 
 /// Returns the outcome of an answer, after which the receiver closes.
 async fn answered(bytes: impl Into<Vec<u8>>) -> Result<(u16, String), String> {

@@ -6,7 +6,7 @@ use tracking_embedded::{Limits, Store};
 use tracking_engine::{Clock, DeliveryFilter, Engine, Settings, secrets::Vault};
 use tracking_tests::world::{HandClock, event, transaction};
 
-use crate::support::{Connection, Receiver, ok, post, rule, sender, soon, store};
+use crate::sending::support::{Connection, Receiver, ok, post, rule, sender, soon, store};
 
 /// The receiver's token.
 const TOKEN: &str = "Tok-Zx9Qv7Lm2Wk4";

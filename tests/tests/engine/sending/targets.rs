@@ -8,7 +8,7 @@ use tracking_engine::{
 };
 use tracking_tests::world::{event, transaction};
 
-use crate::support::{Receiver, engine, get, log, ok, outcome, post, rule, soon, store, work};
+use crate::sending::support::{Receiver, engine, get, log, ok, outcome, post, rule, soon, store, work};
 
 /// Returns the faults of each URL when a rule is saved.
 async fn said_against(urls: &[&str]) -> Vec<Vec<String>> {

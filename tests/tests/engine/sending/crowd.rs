@@ -17,7 +17,7 @@ use tracking_engine::backend::{
 };
 use tracking_tests::world::{HandClock, event, transaction};
 
-use crate::support::{Connection, Receiver, engine, log, ok, post, rule, sender, soon, store};
+use crate::sending::support::{Connection, Receiver, engine, log, ok, post, rule, sender, soon, store};
 
 /// A store that counts the messages of one crowd that are handed out and not yet acked, so at least those being sent.
 #[derive(Clone)]
