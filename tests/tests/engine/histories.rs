@@ -2,10 +2,10 @@
 //! that fail, stall and answer pending, messages handed out twice, and a crash between any two writes. Afterwards nothing is lost (P1),
 //! nothing was delivered twice (P2), nothing went backwards (P3), and no delivery had more than n + 1 requests (L1).
 //!
-//! Then histories whose rules are all flows of up to eight steps with branches, loops, waits and kept variables. People change them and
-//! switch them off meanwhile. Some steps wait for callbacks, which come early, late, twice or never (W17); some send the request of a
-//! master, which is changed too (W19). No finished step is repeated (W3), no limit is passed (W2), the order is kept (W4), and every
-//! flow ends.
+//! Then histories whose rules are all flows of up to eight steps with branches, loops, waits and kept variables. People change
+//! them and switch them off meanwhile. Some steps wait for callbacks, which come early, late, twice or never (W17); some send the
+//! request of a master, which is changed too (W19). No finished step is repeated (W3), no limit is passed (W2), the order is
+//! kept (W4), and every flow ends.
 //!
 //! `HISTORIES=100000 cargo test -p tracking-tests --test engine histories` plays more of both; `HISTORY=123` plays one again.
 

@@ -1,5 +1,5 @@
-//! The engine in one process: its promises over histories with crashes, hostile input, flows, receivers, the sender on the wire, and the
-//! documents.
+//! The engine in one process: its promises over histories with crashes, hostile input, flows, receivers, the sender on the wire,
+//! and the documents.
 
 mod crash;
 mod documents;

@@ -33,7 +33,7 @@ async fn soon<T>(what: &str, ask: impl AsyncFn() -> Result<T, String>) -> T {
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(excuse) => assert!(begun.elapsed() < WAIT_TIMEOUT, "waited in vain for {what}: {excuse}"),
+            Err(excuse) => assert!(begun.elapsed() < WAIT_TIMEOUT, "timed out waiting for {what}: {excuse}"),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

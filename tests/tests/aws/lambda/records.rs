@@ -118,7 +118,7 @@ async fn what_was_taken_in_part_only_is_repeated() {
     functions.cloud.fail_entries("SQS.SendMessageBatch", &[0, 4]);
     functions.work(Queue::Events).await;
     assert_eq!(functions.cloud.depth(Queue::Delivery).visible, 8);
-    assert_eq!(functions.cloud.depth(Queue::Events).in_flight, 2, "two events come again");
+    assert_eq!(functions.cloud.depth(Queue::Events).in_flight, 2, "two events are received again later");
     functions.cloud.fail_entries("DynamoDB.BatchGetItem", &[0]);
     functions.cloud.fail_entries("DynamoDB.BatchWriteItem", &[1, 2]);
     functions.work(Queue::Delivery).await;
@@ -142,7 +142,7 @@ async fn nothing_is_begun_that_the_deadline_would_cut_off() {
     assert_eq!(
         functions.cloud.depth(Queue::Retry).visible,
         2,
-        "they come again at once, where receives are not counted against them"
+        "they go to the retry queue at once, where receives are not counted against them"
     );
     assert_eq!(functions.log().await, [] as [Value; 0], "and no attempt is charged");
 }

@@ -59,8 +59,9 @@ async fn w20_each_emit_is_published_once_whatever_follows_it() {
 
 #[tokio::test]
 async fn w20_a_flow_that_ends_before_a_request_or_by_fail_publishes_too_and_a_resend_again() {
+    let when = json!([{"source": "macro", "key": "external_id", "operator": "equals", "value": "X-77"}]);
     let steps = json!([
-        {"name": "skip", "switch": [{"when": [{"source": "macro", "key": "external_id", "operator": "equals", "value": "X-77"}], "go": "skipped"}]},
+        {"name": "skip", "switch": [{"when": when, "go": "skipped"}]},
         call("one", "one"),
         emit("skipped", "Skipped"),
         {"name": "no", "fail": {"reason": "not wanted"}},

@@ -91,7 +91,7 @@ async fn f6_without_a_nameserver_deliveries_wait_uncharged() {
         Sender::with(SenderSettings { private_targets: true, lookups, clock: Some(clock), ..SenderSettings::default() }).unwrap();
     soon(work(&engine, &store, &sender)).await;
     assert_eq!(log(&engine).await, [Value::Null; 0], "no attempt is charged, and the log is empty");
-    assert_eq!(store.depth().unwrap().retry.waiting, 1, "it comes again");
+    assert_eq!(store.depth().unwrap().retry.waiting, 1, "its message waits in the retry queue");
     assert_eq!(receiver.connections(), 0);
 }
 
@@ -125,7 +125,7 @@ async fn with_few_descriptors() {
     soon(work(&engine, &store, &sender)).await;
     drop(taken);
     assert_eq!(log(&engine).await, [Value::Null; 0], "nothing is charged");
-    assert_eq!(store.depth().unwrap().retry.waiting, 1, "it comes again");
+    assert_eq!(store.depth().unwrap().retry.waiting, 1, "its message waits in the retry queue");
     let later = HandClock::default().now() + SignedDuration::from_mins(5);
     let batch = store.receive(later, &tracking_embedded::Limits::default(), 16).messages;
     assert_eq!(engine.worker().work(engine.worker().line_up(batch), &sender, None).await, []);
