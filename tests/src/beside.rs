@@ -26,7 +26,7 @@ kill "$watch" 2>/dev/null
 "#;
 
 /// The time within which a program must end: more than the script gives it.
-const PATIENCE: Duration = Duration::from_secs(15);
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A running program. It is asked to end when this is dropped, or when the test's process ends; if it doesn't, it is killed.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Beside {
     pub fn end(&mut self) {
         drop(self.input.take());
         let step = Duration::from_millis(20);
-        for _ in 0..PATIENCE.as_millis() / step.as_millis() {
+        for _ in 0..STOP_TIMEOUT.as_millis() / step.as_millis() {
             if !matches!(self.watch.try_wait(), Ok(None)) {
                 return;
             }

@@ -2,7 +2,7 @@
 //!
 //! It keeps AWS's limits, answers with AWS's errors, and counts calls and billed units. It fails on request, and can kill the process that
 //! calls it: from the n-th call on no call is answered any more. The test does Lambda's work between queues and functions, with
-//! [`Cloud::take`] and [`Cloud::settle`]. Time comes from the test: nothing here waits for it.
+//! [`Cloud::take`] and [`Cloud::ack`]. Time comes from the test: nothing here waits for it.
 //!
 //! It can't show the choices of fair queues, scaling, or AWS's own throttling.
 

@@ -162,7 +162,7 @@ impl Functions {
         if !records.is_empty()
             && let Some(answer) = self.invoke(queue, &records).await
         {
-            self.cloud.settle(&records, &failures(&answer));
+            self.cloud.ack(&records, &failures(&answer));
         }
         records.len()
     }

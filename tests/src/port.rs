@@ -36,7 +36,7 @@ clauses! {
     swap:
         what_is_absent_reads_as_none
         a_swap_that_expects_nothing_creates_at_revision_one
-        a_swap_that_expects_nothing_meets_what_stands_there
+        a_swap_that_expects_nothing_conflicts_with_an_existing_item
         a_swap_replaces_only_the_revision_it_read
         a_swap_removes_only_the_revision_it_read
         a_swap_of_nothing_by_nothing_is_done
@@ -113,7 +113,7 @@ impl<B: Backend> Space<B> {
     }
 
     /// Returns revision and body of an item of partition `p`.
-    async fn stands(&self, sort: &str) -> Option<(u64, String)> {
+    async fn rev_and_body(&self, sort: &str) -> Option<(u64, String)> {
         self.read(sort).await.map(|item| (item.rev, item.body))
     }
 
@@ -163,7 +163,7 @@ impl<B: Backend> Space<B> {
             if found == expected {
                 for item in &items {
                     assert_eq!(item.key.partition, self.partition("p"));
-                    let trouble = item.trouble.as_ref().expect("an item of the index says where it stands there");
+                    let trouble = item.trouble.as_ref().expect("an item of the index has its place in the index");
                     assert_eq!(Partition::Trouble(trouble.partition.clone()), partition);
                 }
                 return;

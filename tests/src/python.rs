@@ -43,23 +43,23 @@ impl Environment<'_> {
     /// Makes the environment below `under` if there is none, and returns its folder of programs. Two processes that ask at once make it
     /// once; a failed attempt leaves nothing behind.
     pub(crate) fn install(&self, under: &Path) -> Result<PathBuf, String> {
-        let told = |fault: io::Error| format!("{}: {fault}", under.display());
+        let with_path = |fault: io::Error| format!("{}: {fault}", under.display());
         let folder = self.folder(under)?;
-        fs::create_dir_all(under).map_err(told)?;
-        let lock = File::create(folder.with_extension("lock")).map_err(told)?;
+        fs::create_dir_all(under).map_err(with_path)?;
+        let lock = File::create(folder.with_extension("lock")).map_err(with_path)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 say(&format!("another test is installing the Python tools ({}): waiting for it", self.name));
-                lock.lock().map_err(told)?;
+                lock.lock().map_err(with_path)?;
             }
-            Err(TryLockError::Error(fault)) => return Err(told(fault)),
+            Err(TryLockError::Error(fault)) => return Err(with_path(fault)),
         }
         // Its programs name their own folder, so that it can't be made elsewhere and moved: the mark says that it is complete.
         let mark = folder.join("complete");
         if !mark.exists() {
             say(&format!("installing the Python tools ({}) in {}: about a minute, once", self.name, folder.display()));
-            if let Err(fault) = self.fill(&folder).and_then(|()| fs::write(&mark, "").map_err(told)) {
+            if let Err(fault) = self.fill(&folder).and_then(|()| fs::write(&mark, "").map_err(with_path)) {
                 let _ = fs::remove_dir_all(&folder);
                 return Err(fault);
             }
@@ -74,13 +74,13 @@ impl Environment<'_> {
     }
 
     fn fill(&self, folder: &Path) -> Result<(), String> {
-        let told = |fault: io::Error| format!("{}: {fault}", folder.display());
+        let with_path = |fault: io::Error| format!("{}: {fault}", folder.display());
         if folder.exists() {
-            fs::remove_dir_all(folder).map_err(told)?;
+            fs::remove_dir_all(folder).map_err(with_path)?;
         }
         run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         let requirements = folder.join("requirements.txt");
-        fs::write(&requirements, self.requirements).map_err(told)?;
+        fs::write(&requirements, self.requirements).map_err(with_path)?;
         let pip = || {
             let mut pip = Command::new(folder.join("bin/python"));
             pip.args(["-m", "pip", "--disable-pip-version-check", "--no-input"]);

@@ -36,7 +36,7 @@ impl Traces {
     fn listen(filter: Targets) -> Self {
         let traces = Self::default();
         let layer = tracing_subscriber::fmt::layer().with_writer(traces.clone()).with_ansi(false);
-        tracing_subscriber::registry().with(filter).with(layer).try_init().expect("no other test of this binary listens");
+        tracing_subscriber::registry().with(filter).with(layer).try_init().expect("no other test of this process listens");
         traces
     }
 

@@ -254,7 +254,7 @@ impl World {
         panic!("the work never ends");
     }
 
-    /// Works all messages that are due until `time` has passed: retries, settling holds, due rows.
+    /// Works all messages that are due until `time` has passed: retries, holds, due rows.
     ///
     /// # Panics
     /// The store is unavailable.

@@ -98,7 +98,7 @@ impl Line {
         assert_eq!(records.len(), BATCH, "a full batch lies in {}", queue.name());
         let answer = function.invoke(&sqs_event(&records)).await;
         assert_eq!(failures(&answer), Vec::<String>::new());
-        self.cloud.settle(&records, &[]);
+        self.cloud.ack(&records, &[]);
     }
 
     fn cpu(&self) -> [Duration; 3] {

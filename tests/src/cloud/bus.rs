@@ -104,13 +104,13 @@ pub(super) fn call(
     if put.entries.iter().map(Entry::size).sum::<usize>() > MOST_BYTES {
         return Err(Refused::bad("ValidationException", "Total size of the entries in the request is over the limit."));
     }
-    let mut told = Vec::new();
+    let mut results = Vec::new();
     for (at, entry) in put.entries.into_iter().enumerate() {
         let size = entry.size();
         let id = format!("00000000-0000-4000-9000-{:012x}", published.len() + 1);
         let event =
             if leave.contains(&at) { Err(("InternalFailure", "a fault, as ordered".to_owned())) } else { entry.event(id, now) };
-        told.push(match event {
+        results.push(match event {
             Ok(event) => {
                 let id = event.id.clone();
                 published.push(event);
@@ -121,8 +121,8 @@ pub(super) fn call(
             Err((code, why)) => json!({"ErrorCode": code, "ErrorMessage": why}),
         });
     }
-    let failed = told.iter().filter(|entry| entry.get("ErrorCode").is_some()).count();
-    Ok(json!({"FailedEntryCount": failed, "Entries": told}))
+    let failed = results.iter().filter(|entry| entry.get("ErrorCode").is_some()).count();
+    Ok(json!({"FailedEntryCount": failed, "Entries": results}))
 }
 
 /// Reads a time in the protocol's form: seconds since 1970, with a fraction.

@@ -34,7 +34,7 @@ impl Counts {
         self.0.iter().map(|(action, tally)| (action.as_str(), *tally))
     }
 
-    /// Returns the calls of all actions, without those of Lambda's pollers ([`super::Cloud::take`], [`super::Cloud::settle`]).
+    /// Returns the calls of all actions, without those of Lambda's pollers ([`super::Cloud::take`], [`super::Cloud::ack`]).
     pub fn total(&self) -> u64 {
         self.actions().filter(|(action, _)| !action.starts_with(POLLERS)).map(|(_, tally)| tally.calls).sum()
     }

@@ -93,7 +93,7 @@ impl Messages {
     }
 
     /// Adds a message that came from another queue: visible at once, with no receives.
-    pub(super) fn set_aside(&mut self, serial: u64, message: Message, now: Timestamp) {
+    pub(super) fn add_dead_letter(&mut self, serial: u64, message: Message, now: Timestamp) {
         self.send(serial, Message { place: Place::Visible, until: now, receives: 0, ..message });
     }
 

@@ -102,7 +102,7 @@ impl Cloud {
     }
 
     /// Deletes the records that are not reported as failed; failed ones stay until their time has passed.
-    pub fn settle(&self, records: &[Record], failures: &[String]) {
+    pub fn ack(&self, records: &[Record], failures: &[String]) {
         let mut state = self.state();
         let done: Vec<_> = records.iter().filter(|record| !failures.contains(&record.message_id)).collect();
         for record in &done {

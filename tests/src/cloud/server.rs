@@ -113,7 +113,7 @@ fn action(headers: &HeaderMap) -> Option<(&'static str, &str)> {
 fn written(answer: Answer) -> Response<Body> {
     let response = Response::builder().header(CONTENT_TYPE, "application/x-amz-json-1.0");
     let response = match answer {
-        Ok(told) => response.body(Body::from(told.to_string())),
+        Ok(body) => response.body(Body::from(body.to_string())),
         Err(Refused { status, body, query_error }) => {
             let response = response.status(status);
             let response = match query_error {

@@ -179,7 +179,7 @@ impl Queues {
                 Some((serial, Handed::Out(message))) => records.push(Record::new(queue, serial, message)),
                 Some((serial, Handed::GivenUp(message))) => {
                     let (_, dead) = queue.redrive().expect("only who has dead letters gives up");
-                    self.of(dead).set_aside(serial, message, now);
+                    self.of(dead).add_dead_letter(serial, message, now);
                 }
             }
         }
@@ -258,9 +258,9 @@ impl Queues {
             return Err(Refused::sqs("InvalidAttributeName", &format!("Unknown Attribute {unknown}.")));
         }
         let wanted = |name: &str| names.iter().any(|asked| asked == "All" || asked == name);
-        let told: serde_json::Map<_, _> =
+        let attributes: serde_json::Map<_, _> =
             all.into_iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name.to_owned(), value.into())).collect();
-        Ok(json!({"Attributes": told}))
+        Ok(json!({"Attributes": attributes}))
     }
 }
 
@@ -316,9 +316,9 @@ fn each<E>(
             continue;
         }
         match work(entry) {
-            Ok(mut told) => {
-                told["Id"] = id.into();
-                done.push(told);
+            Ok(mut result) => {
+                result["Id"] = id.into();
+                done.push(result);
             }
             Err((code, why)) => failed.push(json!({"Id": id, "SenderFault": true, "Code": code, "Message": why})),
         }

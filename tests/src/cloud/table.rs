@@ -50,38 +50,38 @@ impl Table {
                 let request: PutItemRequest = measured(body)?;
                 bill.entries = 1;
                 let (key, new) = (key_of(&request.item), item_size(&request.item));
-                let told = self.0.put_item(request).map_err(|error| self.refused(&error, key, Some(new), bill))?;
-                bill_one(told.consumed_capacity.as_ref(), bill);
-                Ok(shown(body, &told))
+                let output = self.0.put_item(request).map_err(|error| self.refused(&error, key, Some(new), bill))?;
+                bill_one(output.consumed_capacity.as_ref(), bill);
+                Ok(shown(body, &output))
             }
             "DeleteItem" => {
                 let request: DeleteItemRequest = measured(body)?;
                 bill.entries = 1;
                 let key = key_of(&request.key);
-                let told = self.0.delete_item(request).map_err(|error| self.refused(&error, key, None, bill))?;
-                bill_one(told.consumed_capacity.as_ref(), bill);
-                Ok(shown(body, &told))
+                let output = self.0.delete_item(request).map_err(|error| self.refused(&error, key, None, bill))?;
+                bill_one(output.consumed_capacity.as_ref(), bill);
+                Ok(shown(body, &output))
             }
             "Query" => {
                 let request: QueryRequest = measured(body)?;
-                let told = self.0.query(request).map_err(|error| refused(&error))?;
-                bill.entries = told.count as u64;
-                bill_one(told.consumed_capacity.as_ref(), bill);
-                Ok(shown(body, &told))
+                let output = self.0.query(request).map_err(|error| refused(&error))?;
+                bill.entries = output.count as u64;
+                bill_one(output.consumed_capacity.as_ref(), bill);
+                Ok(shown(body, &output))
             }
             "BatchGetItem" => parted(body, leave, Some("Keys"), "UnprocessedKeys", |body| {
                 let request: BatchGetItemRequest = measured(body)?;
                 bill.entries = request.request_items.values().map(|of_table| of_table.keys.len() as u64).sum();
-                let told = self.0.batch_get_item(request).map_err(|error| refused(&error))?;
-                bill_all(told.consumed_capacity.as_ref(), bill);
-                Ok(shown(body, &told))
+                let output = self.0.batch_get_item(request).map_err(|error| refused(&error))?;
+                bill_all(output.consumed_capacity.as_ref(), bill);
+                Ok(shown(body, &output))
             }),
             "BatchWriteItem" => parted(body, leave, None, "UnprocessedItems", |body| {
                 let request: BatchWriteItemRequest = measured(body)?;
                 bill.entries = request.request_items.values().map(|of_table| of_table.len() as u64).sum();
-                let told = self.0.batch_write_item(request).map_err(|error| refused(&error))?;
-                bill_all(told.consumed_capacity.as_ref(), bill);
-                Ok(shown(body, &told))
+                let output = self.0.batch_write_item(request).map_err(|error| refused(&error))?;
+                bill_all(output.consumed_capacity.as_ref(), bill);
+                Ok(shown(body, &output))
             }),
             _ => Err(Refused::unknown(action)),
         }
@@ -106,8 +106,8 @@ impl Table {
     fn refused(&self, error: &DynoxideError, key: Attributes, new: Option<usize>, bill: &mut Bill) -> Refused {
         if matches!(error, DynoxideError::ConditionalCheckFailedException(..)) {
             let request = GetItemRequest { table_name: TABLE.to_owned(), key, ..GetItemRequest::default() };
-            let stands = self.0.get_item(request).expect("what was written to can be read").item;
-            bill.units(table_write_capacity_units(stands.as_ref().map(item_size), new));
+            let stored = self.0.get_item(request).expect("the item of a write can be read").item;
+            bill.units(table_write_capacity_units(stored.as_ref().map(item_size), new));
         }
         refused(error)
     }
@@ -129,12 +129,12 @@ fn measured<T: DeserializeOwned>(body: &str) -> Result<T, Refused> {
 }
 
 /// Returns an answer without the cost, unless the request asked for it.
-fn shown(body: &str, told: &impl Serialize) -> Value {
-    let mut told = json!(told);
+fn shown(body: &str, output: &impl Serialize) -> Value {
+    let mut answer = json!(output);
     if !body.contains("ReturnConsumedCapacity") {
-        told.as_object_mut().expect("an answer is an object").remove("ConsumedCapacity");
+        answer.as_object_mut().expect("an answer is an object").remove("ConsumedCapacity");
     }
-    told
+    answer
 }
 
 /// Works a batch without some of its entries, and reports those as not processed. If entries are listed under a name, the fields beside
@@ -150,22 +150,22 @@ fn parted(body: &str, leave: &[usize], list: Option<&str>, name: &str, work: imp
         let mut beside = of_table.clone();
         let entries = entries(of_table, list);
         let mut kept = Vec::new();
-        let mut set_aside = Vec::new();
+        let mut left_out = Vec::new();
         for entry in entries.drain(..) {
-            let part = if leave.contains(&at) { &mut set_aside } else { &mut kept };
+            let part = if leave.contains(&at) { &mut left_out } else { &mut kept };
             part.push(entry);
             at += 1;
         }
         *entries = kept;
-        if !set_aside.is_empty() {
-            *self::entries(&mut beside, list) = set_aside;
+        if !left_out.is_empty() {
+            *self::entries(&mut beside, list) = left_out;
             left.insert(table.clone(), beside);
         }
     }
     tables.retain(|_, of_table| !entries(of_table, list).is_empty());
-    let mut told = if tables.is_empty() { json!({"Responses": {}}) } else { work(&request.to_string())? };
-    told[name] = left.into();
-    Ok(told)
+    let mut answer = if tables.is_empty() { json!({"Responses": {}}) } else { work(&request.to_string())? };
+    answer[name] = left.into();
+    Ok(answer)
 }
 
 fn entries<'a>(of_table: &'a mut Value, list: Option<&str>) -> &'a mut Vec<Value> {

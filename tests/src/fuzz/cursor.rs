@@ -71,14 +71,14 @@ fn shows_its_own(site: &Site, token: &str, path: &str, page: &Value) {
 fn resubmit(site: &Site, token: &str, id: &str) {
     let request = Request::post(format!("/events/rejected/{id}/resubmit")).header("authorization", format!("Bearer {token}"));
     let Ok(request) = request.body(Body::empty()) else { return };
-    let (status, told) = site.send(request);
-    assert!(allowed(status) && status != StatusCode::OK, "{id}: {status} {told}");
+    let (status, body) = site.send(request);
+    assert!(allowed(status) && status != StatusCode::OK, "{id}: {status} {body}");
 }
 
 fn delivery(site: &Site, token: &str, id: &str) {
-    let (status, told) = site.get(token, &format!("/deliveries/{id}"));
-    assert!(allowed(status), "{id}: {status} {told}");
-    assert!(token != site.stranger || status != StatusCode::OK, "{id}: {told}");
+    let (status, body) = site.get(token, &format!("/deliveries/{id}"));
+    assert!(allowed(status), "{id}: {status} {body}");
+    assert!(token != site.stranger || status != StatusCode::OK, "{id}: {body}");
 }
 
 /// Returns true for the allowed answers to a client's text: never a fault of ours.

@@ -68,14 +68,14 @@ fn entries(data: &[u8], value: &Value) {
 
 fn passes_a_bound(error: &JsonError, tree: &Tree) -> bool {
     let (depth, values) = tree.size();
-    let told = error.to_string();
-    (told.contains("nested deeper than") && depth > MAX_DEPTH) || (told.contains("more than") && values > MAX_VALUES)
+    let error_text = error.to_string();
+    (error_text.contains("nested deeper than") && depth > MAX_DEPTH) || (error_text.contains("more than") && values > MAX_VALUES)
 }
 
 /// Returns true for the faults that only a decoder of texts finds, and for those of our bounds.
 fn is_not_decoded(error: &JsonError) -> bool {
-    let told = error.to_string();
-    ["half of a surrogate pair", "not UTF-8", "nested deeper than", "more than"].iter().any(|fault| told.contains(fault))
+    let error_text = error.to_string();
+    ["half of a surrogate pair", "not UTF-8", "nested deeper than", "more than"].iter().any(|fault| error_text.contains(fault))
 }
 
 fn repeats_a_key(value: &Value) -> bool {

@@ -74,7 +74,7 @@ fn as_template(text: &str, place: Place, allowed: Allowed, attempt: &Attempt, va
     };
     let mut out = "before".to_owned();
     let filled = template.render(&attempt.scope(), &mut out);
-    let rendered = out.strip_prefix("before").expect("what stood there stays");
+    let rendered = out.strip_prefix("before").expect("the text before the place stays");
     assert!(rendered.len() <= LONGEST_TEXT_BYTES, "{} bytes", rendered.len());
     assert!(filled == Ok(Filled::Written) || rendered.is_empty(), "without a text nothing is written");
     if place == Place::Header {

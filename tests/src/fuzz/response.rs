@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The longest text that response data may have, in bytes.
-const LONGEST_TOLD: usize = 2_048;
+const LONGEST_EXTRACTED: usize = 2_048;
 /// The longest value of a variable, in bytes.
 const LONGEST_VARIABLE: usize = 8 * 1_024;
 
@@ -97,12 +97,12 @@ fn check(judged: &Judgement, rules: &AnswerRules, answer: &Answer, owner: &Owner
         assert_eq!(judged.verdict, expected);
         assert!(judged.told.is_empty() && judged.told.variables.is_empty());
     }
-    assert!(*owner == Owner::Admin || judged.told.is_empty(), "an affiliate's rule tells the platform nothing");
+    assert!(*owner == Owner::Admin || judged.told.is_empty(), "an affiliate's rule sends the platform no data");
     let external_id = judged.told.external_id.iter();
     let fits = |text: &String, longest: usize| text.len() <= longest && text.trim() == text;
-    assert!(external_id.into_iter().all(|text| fits(text, LONGEST_TOLD)));
+    assert!(external_id.into_iter().all(|text| fits(text, LONGEST_EXTRACTED)));
     assert!(judged.told.variables.values().all(|text| fits(text, LONGEST_VARIABLE)));
-    assert!(judged.notes.iter().all(|note| note.len() <= LONGEST_TOLD), "notes are short");
+    assert!(judged.notes.iter().all(|note| note.len() <= LONGEST_EXTRACTED), "notes are short");
     let written = serde_json::to_string(&judged.told).expect("it can be written");
     assert_eq!(serde_json::from_str(&written).ok().as_ref(), Some(&judged.told), "{written}");
 }

@@ -9,13 +9,13 @@ pub(super) async fn a_put_has_a_revision_that_none_has_read<B: Backend>(space: S
     let mut revs = Vec::new();
     for body in ["1", "2", "2"] {
         space.put(vec![Item { rev: 9, ..space.item("a", body) }]).await;
-        revs.push(space.stands("a").await.expect("it stands").0);
+        revs.push(space.rev_and_body("a").await.expect("the item exists").0);
     }
     assert_eq!(space.swap("a", Some(revs[2]), Some("3")).await, Swapped::Done);
-    assert_eq!(space.stands("a").await, Some((revs[2] + 1, "3".to_owned())));
+    assert_eq!(space.rev_and_body("a").await, Some((revs[2] + 1, "3".to_owned())));
     revs.push(revs[2] + 1);
     space.put(vec![space.item("a", "4")]).await;
-    revs.push(space.stands("a").await.expect("it stands").0);
+    revs.push(space.rev_and_body("a").await.expect("the item exists").0);
     revs.sort_unstable();
     revs.dedup();
     assert_eq!(revs.len(), 5, "{revs:?}");
@@ -93,7 +93,7 @@ pub(super) async fn bodies_are_kept_to_the_letter<B: Backend>(space: Space<B>) {
         space.put(vec![space.item(&format!("put {n}"), body)]).await;
         assert_eq!(space.body(&format!("put {n}")).await, Some((*body).to_owned()));
         assert_eq!(space.swap(&format!("swap {n}"), None, Some(body)).await, Swapped::Done);
-        assert_eq!(space.stands(&format!("swap {n}")).await, Some((1, (*body).to_owned())));
+        assert_eq!(space.rev_and_body(&format!("swap {n}")).await, Some((1, (*body).to_owned())));
     }
 }
 

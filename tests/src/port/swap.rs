@@ -14,29 +14,29 @@ pub(super) async fn a_swap_that_expects_nothing_creates_at_revision_one<B: Backe
     assert_eq!(space.read("a").await, Some(Item { rev: 1, ..space.item("a", "1") }));
 }
 
-pub(super) async fn a_swap_that_expects_nothing_meets_what_stands_there<B: Backend>(space: Space<B>) {
-    let stands = Item { rev: 1, ..space.troubled("a", "t", "x") };
-    assert_eq!(space.swap_item("a", None, Some(stands.clone())).await, Swapped::Done);
-    assert_eq!(space.swap("a", None, Some("2")).await, Swapped::Conflict(Some(stands.clone())));
-    assert_eq!(space.swap("a", None, None).await, Swapped::Conflict(Some(stands.clone())));
-    assert_eq!(space.read("a").await, Some(stands));
+pub(super) async fn a_swap_that_expects_nothing_conflicts_with_an_existing_item<B: Backend>(space: Space<B>) {
+    let stored = Item { rev: 1, ..space.troubled("a", "t", "x") };
+    assert_eq!(space.swap_item("a", None, Some(stored.clone())).await, Swapped::Done);
+    assert_eq!(space.swap("a", None, Some("2")).await, Swapped::Conflict(Some(stored.clone())));
+    assert_eq!(space.swap("a", None, None).await, Swapped::Conflict(Some(stored.clone())));
+    assert_eq!(space.read("a").await, Some(stored));
 }
 
 pub(super) async fn a_swap_replaces_only_the_revision_it_read<B: Backend>(space: Space<B>) {
     assert_eq!(space.swap("a", Some(1), Some("1")).await, Swapped::Conflict(None));
     assert_eq!(space.swap("a", None, Some("1")).await, Swapped::Done);
     assert_eq!(space.swap("a", Some(1), Some("2")).await, Swapped::Done);
-    let stands = Item { rev: 2, ..space.item("a", "2") };
-    assert_eq!(space.swap("a", Some(1), Some("3")).await, Swapped::Conflict(Some(stands.clone())));
-    assert_eq!(space.swap("a", Some(3), Some("3")).await, Swapped::Conflict(Some(stands)));
-    assert_eq!(space.stands("a").await, Some((2, "2".to_owned())));
+    let stored = Item { rev: 2, ..space.item("a", "2") };
+    assert_eq!(space.swap("a", Some(1), Some("3")).await, Swapped::Conflict(Some(stored.clone())));
+    assert_eq!(space.swap("a", Some(3), Some("3")).await, Swapped::Conflict(Some(stored)));
+    assert_eq!(space.rev_and_body("a").await, Some((2, "2".to_owned())));
 }
 
 pub(super) async fn a_swap_removes_only_the_revision_it_read<B: Backend>(space: Space<B>) {
     assert_eq!(space.swap("a", Some(1), None).await, Swapped::Conflict(None));
     assert_eq!(space.swap("a", None, Some("1")).await, Swapped::Done);
-    let stands = Item { rev: 1, ..space.item("a", "1") };
-    assert_eq!(space.swap("a", Some(2), None).await, Swapped::Conflict(Some(stands)));
+    let stored = Item { rev: 1, ..space.item("a", "1") };
+    assert_eq!(space.swap("a", Some(2), None).await, Swapped::Conflict(Some(stored)));
     assert_eq!(space.swap("a", Some(1), None).await, Swapped::Done);
     assert_eq!(space.read("a").await, None);
 }
@@ -52,18 +52,18 @@ pub(super) async fn what_is_removed_begins_again_at_revision_one<B: Backend>(spa
     assert_eq!(space.swap("a", Some(2), None).await, Swapped::Done);
     assert_eq!(space.swap("a", Some(2), Some("3")).await, Swapped::Conflict(None));
     assert_eq!(space.swap("a", None, Some("4")).await, Swapped::Done);
-    assert_eq!(space.stands("a").await, Some((1, "4".to_owned())));
+    assert_eq!(space.rev_and_body("a").await, Some((1, "4".to_owned())));
 }
 
 pub(super) async fn swaps_of_one_slice_are_each_on_their_own<B: Backend>(space: Space<B>) {
     assert_eq!(space.swap("b", None, Some("1")).await, Swapped::Done);
     let swap = |sort: &str| Swap { key: space.key("p", sort), expect: None, new: Some(space.item(sort, "2")) };
-    let stands = Item { rev: 1, ..space.item("b", "1") };
+    let stored = Item { rev: 1, ..space.item("b", "1") };
     let outcomes = space.backend.swap(vec![swap("a"), swap("b"), swap("c")]).await;
-    assert_eq!(outcomes, [Swapped::Done, Swapped::Conflict(Some(stands)), Swapped::Done]);
-    assert_eq!(space.stands("a").await, Some((1, "2".to_owned())));
-    assert_eq!(space.stands("b").await, Some((1, "1".to_owned())));
-    assert_eq!(space.stands("c").await, Some((1, "2".to_owned())));
+    assert_eq!(outcomes, [Swapped::Done, Swapped::Conflict(Some(stored)), Swapped::Done]);
+    assert_eq!(space.rev_and_body("a").await, Some((1, "2".to_owned())));
+    assert_eq!(space.rev_and_body("b").await, Some((1, "1".to_owned())));
+    assert_eq!(space.rev_and_body("c").await, Some((1, "2".to_owned())));
 }
 
 pub(super) async fn of_two_swaps_of_one_slice_one_is_done<B: Backend>(space: Space<B>) {
@@ -81,11 +81,11 @@ pub(super) async fn of_two_swaps_at_once_one_is_done<B: Backend>(space: Space<B>
 async fn check_one_done<B: Backend>(space: &Space<B>, outcomes: &[Swapped], bodies: &[&str]) {
     let done: Vec<_> = outcomes.iter().zip(bodies).filter(|(outcome, _)| **outcome == Swapped::Done).collect();
     let [(_, body)] = done[..] else { panic!("{} of {outcomes:?} are done", done.len()) };
-    let stands = Item { rev: 1, ..space.item("a", body) };
+    let stored = Item { rev: 1, ..space.item("a", body) };
     for outcome in outcomes.iter().filter(|outcome| **outcome != Swapped::Done) {
-        assert_eq!(*outcome, Swapped::Conflict(Some(stands.clone())));
+        assert_eq!(*outcome, Swapped::Conflict(Some(stored.clone())));
     }
-    assert_eq!(space.read("a").await, Some(stands));
+    assert_eq!(space.read("a").await, Some(stored));
 }
 
 pub(super) async fn counting_together_loses_no_count<B: Backend>(space: Space<B>) {
@@ -100,18 +100,18 @@ pub(super) async fn counting_together_loses_no_count<B: Backend>(space: Space<B>
     for counter in counters.collect::<Vec<_>>() {
         counter.await.expect("a counter goes on to its end");
     }
-    assert_eq!(space.stands("a").await, Some((40, "40".to_owned())));
+    assert_eq!(space.rev_and_body("a").await, Some((40, "40".to_owned())));
 }
 
 /// Adds one to the number that item `a` holds.
 async fn count<B: Backend>(space: &Space<B>) {
-    let mut stands = space.stands("a").await;
+    let mut current = space.rev_and_body("a").await;
     loop {
-        let number = stands.as_ref().map_or(0, |(_, body)| body.parse::<u64>().expect("a number stands there"));
-        let expect = stands.as_ref().map(|(rev, _)| *rev);
+        let number = current.as_ref().map_or(0, |(_, body)| body.parse::<u64>().expect("the body is a number"));
+        let expect = current.as_ref().map(|(rev, _)| *rev);
         match space.swap("a", expect, Some(&(number + 1).to_string())).await {
             Swapped::Done => return,
-            Swapped::Conflict(since) => stands = since.map(|item| (item.rev, item.body)),
+            Swapped::Conflict(since) => current = since.map(|item| (item.rev, item.body)),
             Swapped::Unavailable(fault) => panic!("{fault}"),
         }
     }

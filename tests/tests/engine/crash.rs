@@ -24,18 +24,18 @@ fn put(sort: &str) -> Vec<Effects> {
 async fn a_call_is_cut_off_before_or_after_it_takes_effect() {
     let (store, _folder) = store();
     let crashed = StoreError::Unavailable("it crashed".to_owned());
-    let stands = async |sort: &str| store.get(&[Key::new("P", sort)]).await.map(|items| items[0].is_some());
+    let exists = async |sort: &str| store.get(&[Key::new("P", sort)]).await.map(|items| items[0].is_some());
 
     store.crash_at(2, Cut::Before);
     assert_eq!(store.commit(put("1")).await, [Ok(())]);
     assert_eq!(store.commit(put("2")).await, [Err(crashed.clone())]);
     assert!(store.is_down());
-    assert_eq!(stands("1").await, Err(crashed.clone()));
+    assert_eq!(exists("1").await, Err(crashed.clone()));
     assert_eq!(store.commit(put("3")).await, [Err(crashed.clone())]);
     let all = Partition::Table("P".to_owned());
     assert_eq!(store.query(&all, &Range::default(), Order::Ascending, 9).await, Err(crashed.clone()));
     store.revive();
-    assert_eq!((stands("1").await, stands("2").await, stands("3").await), (Ok(true), Ok(false), Ok(false)));
+    assert_eq!((exists("1").await, exists("2").await, exists("3").await), (Ok(true), Ok(false), Ok(false)));
 
     store.crash_at(1, Cut::After);
     let swap = || vec![Swap { key: Key::new("P", "4"), expect: None, new: Some(item("4")) }];
@@ -46,7 +46,7 @@ async fn a_call_is_cut_off_before_or_after_it_takes_effect() {
 }
 
 #[tokio::test]
-async fn as_long_as_it_stands_it_keeps_the_ports_contract() {
+async fn a_store_that_does_not_crash_keeps_the_ports_contract() {
     let (store, _folder) = store();
     port::contract(store).await;
 }

@@ -1,4 +1,5 @@
-//! An answered commit of the embedded store is on disk, whenever its process is killed; an unanswered one is there wholly or not at all.
+//! An answered commit of the embedded store is on disk, whenever its process is killed; an unanswered one is stored completely or
+//! not at all.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -131,8 +132,8 @@ fn send(name: &str) -> Effects {
 
 /// Returns a step that deletes a message, and writes an item with its name.
 fn done(message: &Received) -> Effects {
-    let settle = vec![Settle::Done(message.receipt.clone())];
-    Effects { put: vec![item("done", &message.body)], settle, ..Effects::default() }
+    let ack = Settle::Done(message.receipt.clone());
+    Effects { put: vec![item("done", &message.body)], settle: vec![ack], ..Effects::default() }
 }
 
 fn item(partition: &str, name: &str) -> Item {

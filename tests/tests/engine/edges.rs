@@ -72,7 +72,7 @@ async fn q5_what_a_request_made_of_its_secrets_is_masked_in_an_echo() {
 }
 
 #[tokio::test]
-async fn p1_a_stop_leaves_what_stands_behind_a_running_send_for_the_next_start() {
+async fn p1_a_stop_leaves_what_waits_behind_a_running_send_for_the_next_start() {
     let mut world = World::temporary();
     let arrived = Arc::new(Mutex::new(0));
     let (engine, count) = (world.engine(), Arc::clone(&arrived));
@@ -115,18 +115,18 @@ async fn switched_off_during(attempt: u32, reply: Reply) -> (Value, Value) {
     let before = world.log(&DeliveryFilter { states: vec![State::Cancelled], ..DeliveryFilter::default() }).await.len();
     world.engine().deliveries().conclude(*claimed, reply.sent()).await.unwrap();
     world.pass(SignedDuration::from_mins(10), &mut |_| panic!("nothing more is sent")).await;
-    let told = world.only_delivery().await;
-    (json!([before, told["state"], told["log"].as_array().unwrap().len()]), told["reason"].clone())
+    let delivery = world.only_delivery().await;
+    (json!([before, delivery["state"], delivery["log"].as_array().unwrap().len()]), delivery["reason"].clone())
 }
 
 #[tokio::test]
 async fn p6_an_attempt_under_way_when_its_rule_is_switched_off_is_not_tried_again() {
     for attempt in [1, 2] {
-        let (told, reason) = Box::pin(switched_off_during(attempt, DOWN)).await;
-        assert_eq!(told, json!([0, "cancelled", attempt]), "attempt {attempt}");
+        let (log, reason) = Box::pin(switched_off_during(attempt, DOWN)).await;
+        assert_eq!(log, json!([0, "cancelled", attempt]), "attempt {attempt}");
         assert_eq!(reason, "the Tracking API was switched off or deleted");
-        let (told, _) = Box::pin(switched_off_during(attempt, OK)).await;
-        assert_eq!(told, json!([0, "delivered", attempt]), "attempt {attempt}");
+        let (log, _) = Box::pin(switched_off_during(attempt, OK)).await;
+        assert_eq!(log, json!([0, "delivered", attempt]), "attempt {attempt}");
     }
 }
 
@@ -165,7 +165,7 @@ async fn answered(secret: &str, answer: &Value, given: Answer) -> (Value, String
     let mut world = World::temporary();
     let rule = json!({
         "name": "r", "secret_values": {"t": secret}, "answer": answer,
-        "request": {"url": "http://127.0.0.1:9/p?v={var.told}", "headers": [{"name": "X-T", "value": "{secret.t}"}]},
+        "request": {"url": "http://127.0.0.1:9/p?v={var.echoed}", "headers": [{"name": "X-T", "value": "{secret.t}"}]},
         "retry": {"delay_seconds": 60, "backoff": "fixed"},
     });
     world.rule(&Caller::Admin, rule).await;
@@ -173,22 +173,22 @@ async fn answered(secret: &str, answer: &Value, given: Answer) -> (Value, String
     let received = world.pick(1).pop().unwrap();
     let Claiming::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
     world.engine().deliveries().conclude(*claimed, Ok(given)).await.unwrap();
-    let told = world.only_delivery().await;
+    let delivery = world.only_delivery().await;
     world.pass(SignedDuration::from_mins(2), &mut |_| OK).await;
-    (told, world.arrivals.first().map(|arrival| arrival.url.clone()).unwrap_or_default())
+    (delivery, world.arrivals.first().map(|arrival| arrival.url.clone()).unwrap_or_default())
 }
 
 #[tokio::test]
 async fn f8_set_and_notes_see_the_mask() {
     let secret = format!("Mixed-Case/{}", "Zx9Qv7Lm2Wk4".repeat(8));
-    let set = json!({"payout": "{body.note}", "variables": {"told": "{header.x-e|lower}"}});
+    let set = json!({"payout": "{body.note}", "variables": {"echoed": "{header.x-e|lower}"}});
     let rules = json!({"rules": [{"when": [{"source": "body", "key": "s", "operator": "equals", "value": "ok"}], "then": "pending", "set": set}]});
     let body = json!({"s": "ok", "note": secret}).to_string();
     let given = Answer::new(200, vec![("X-E".to_owned(), format!("got {secret}"))], body.into_bytes());
-    let (told, next) = Box::pin(answered(&secret, &rules, given)).await;
-    assert_eq!(told["state"], "waiting", "the answer is judged: {told}");
-    assert_eq!(told["log"][0]["answer"], r#"{"note":"***","s":"ok"}"#);
-    let note = told["log"][0]["error"].as_str().unwrap();
+    let (delivery, next) = Box::pin(answered(&secret, &rules, given)).await;
+    assert_eq!(delivery["state"], "waiting", "the answer is judged: {delivery}");
+    assert_eq!(delivery["log"][0]["answer"], r#"{"note":"***","s":"ok"}"#);
+    let note = delivery["log"][0]["error"].as_str().unwrap();
     assert!(note.starts_with(r#"/answer/rules/0/set/payout: "***" is "#), "{note}");
     assert_eq!(next, "http://127.0.0.1:9/p?v=got%20%2A%2A%2A");
 }
@@ -203,9 +203,9 @@ async fn f8_a_masked_answer_stays_json_and_conditions_see_the_mask() {
     let rules = json!({"rules": [{"when": when, "then": "delivered"}], "otherwise": "failed"});
     let body = br#"{"total": 7, "list": [123, 12345, -12345.5, "n 12345", true], "12345": null}"#.to_vec();
     let given = Answer::new(200, vec![("x-e".to_owned(), "id=12345".to_owned())], body);
-    let (told, _) = Box::pin(answered("12345", &rules, given)).await;
-    assert_eq!(told["state"], "delivered", "{told}");
-    assert_eq!(told["log"][0]["answer"], r#"{"total": 7, "list": [123, "***", "***", "n ***", true], "***": null}"#);
+    let (delivery, _) = Box::pin(answered("12345", &rules, given)).await;
+    assert_eq!(delivery["state"], "delivered", "{delivery}");
+    assert_eq!(delivery["log"][0]["answer"], r#"{"total": 7, "list": [123, "***", "***", "n ***", true], "***": null}"#);
 }
 
 #[tokio::test]
@@ -213,9 +213,9 @@ async fn f8_more_encodings_are_masked() {
     let echo = "hex 5a783951763f3e7e376b or 5A783951763F3E7E376B, any case ZX9QV?>~7K, base64 Wng5UXY/Pn43aw== Wng5UXY_Pn43aw, \
                 in a longer one eDpaeDlRdj8-fjdrLg==, json Zx9Qv?\\u003e~7k, js Zx9Qv\\x3f\\x3E~7k";
     let given = Answer::new(200, Vec::new(), echo.as_bytes().to_vec());
-    let (told, _) = Box::pin(answered("Zx9Qv?>~7k", &json!({}), given)).await;
+    let (delivery, _) = Box::pin(answered("Zx9Qv?>~7k", &json!({}), given)).await;
     assert_eq!(
-        told["log"][0]["answer"],
+        delivery["log"][0]["answer"],
         "hex *** or ***, any case ***, base64 *** ***, in a longer one eDp***Lg==, json ***, js ***"
     );
 }

@@ -191,8 +191,8 @@ async fn w6_what_a_response_sets_is_published_whatever_the_verdict() {
     let mut world = begun(flow(steps)).await;
     world.work_all(&mut |_| OK).await;
     let published = world.store().published(None, 100).unwrap();
-    let told: Vec<_> = published.iter().filter(|event| event.detail_type == "Conversion Result Received").collect();
-    assert_eq!(told.len(), 1);
+    let results: Vec<_> = published.iter().filter(|event| event.detail_type == "Conversion Result Received").collect();
+    assert_eq!(results.len(), 1);
     let delivery = world.only_delivery().await;
     assert_eq!(delivery["log"][0]["verdict"], "branch", "{delivery}");
 }

@@ -2,10 +2,10 @@
 //! that fail, stall and answer pending, messages handed out twice, and a crash between any two writes. Afterwards nothing is lost (P1),
 //! nothing was delivered twice (P2), nothing went backwards (P3), and no delivery had more than n + 1 requests (L1).
 //!
-//!
-//! Then histories whose rules are all flows: up to eight steps with branches, loops, waits and kept variables, which people change and switch
-//! off meanwhile; some steps wait for callbacks, which come early, late, twice or never (W17), or send the request of a master that is
-//! changed, too (W19). No finished step is repeated (W3), no limit is passed (W2), the order is kept (W4), and every flow ends.
+//! Then histories whose rules are all flows of up to eight steps with branches, loops, waits and kept variables. People change
+//! them and switch them off meanwhile. Some steps wait for callbacks, which come early, late, twice or never (W17); some send the
+//! request of a master, which is changed too (W19). No finished step is repeated (W3), no limit is passed (W2), the order is
+//! kept (W4), and every flow ends.
 //!
 //! `HISTORIES=100000 cargo test -p tracking-tests --test engine histories` plays more of both; `HISTORY=123` plays one again.
 
@@ -22,7 +22,7 @@ const PER_MACHINE: usize = 250;
 /// The percentage of rules that are flows among others.
 const FLOWS_AMONG_OTHERS: u64 = 20;
 
-/// All of this happens in histories of flows.
+/// The events that must happen in histories of flows.
 const FLOWS_HAD: [&str; 16] = [
     "requests of later runs",
     "logins",
@@ -52,7 +52,8 @@ fn w2_w3_w4_w17_w19_hold_over_histories_of_flows_with_crashes_callbacks_and_chan
     play_all(1_000, 100, &FLOWS_HAD);
 }
 
-/// Plays so many histories in which so many percent of the rules are flows; of 1 000 and more all of this must have happened.
+/// Plays the usual number of histories, with this percentage of flows among the rules. In 1 000 histories or more, each of these
+/// events must happen.
 #[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a person chooses what is played, and sees what happened")]
 fn play_all(usual: u64, flows: u64, happened: &[&str]) {
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());

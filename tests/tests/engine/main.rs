@@ -1,4 +1,5 @@
-//! The engine in one process: its promises over histories with crashes, hostile input, flows, receivers and the documents.
+//! The engine in one process: its promises over histories with crashes, hostile input, flows, receivers, the sender on the wire,
+//! and the documents.
 
 mod crash;
 mod documents;
@@ -12,4 +13,5 @@ mod port;
 mod promises;
 mod receivers;
 mod rule_writes;
+mod sending;
 mod visibility;

@@ -18,7 +18,7 @@ async fn the_embedded_store_keeps_every_clause() {
 }
 
 #[test]
-fn no_clause_stands_twice_in_the_list() {
+fn no_clause_is_twice_in_the_list() {
     let mut names: Vec<_> = clauses::<Store>().into_iter().map(|(name, _)| name).collect();
     names.sort_unstable();
     let count = names.len();

@@ -27,7 +27,7 @@ fn rule(more: Value) -> Value {
 }
 
 /// Returns the arrivals, as `event result final correction attempt`.
-fn told(arrivals: &[Arrival]) -> Vec<String> {
+fn summaries(arrivals: &[Arrival]) -> Vec<String> {
     let word = |url: &str, name: &str| {
         let pairs = url.split_once('?').unwrap().1.split('&').filter_map(|pair| pair.split_once('='));
         pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).unwrap_or_default()
@@ -59,7 +59,7 @@ async fn p1_every_event_ends_in_a_delivery_with_a_final_state() {
     world.rule(&Caller::Admin, rule(json!({}))).await;
     world.post(&[sale("chg_1", 1, "created", "pending"), sale("chg_2", 2, "updated", "approved")]).await.unwrap();
     world.work_all(&mut |_| OK).await;
-    assert_eq!(told(&world.arrivals), ["transaction_created pending 0 0 1", "transaction_updated approved 1 0 1"]);
+    assert_eq!(summaries(&world.arrivals), ["transaction_created pending 0 0 1", "transaction_updated approved 1 0 1"]);
     assert_eq!(states(&world).await, pairs(&[("chg_1", "delivered"), ("chg_2", "delivered")]));
 }
 
@@ -102,7 +102,7 @@ async fn p3_from_a_newer_versions_first_attempt_on_older_ones_send_nothing() {
     assert_eq!(states(&world).await, pairs(&[("chg_1", "superseded"), ("chg_3", "delivered")]));
     world.post(&[sale("chg_2", 2, "updated", "pending")]).await.unwrap();
     world.pass(SignedDuration::from_hours(2), &mut |_| OK).await;
-    assert_eq!(told(&world.arrivals), ["transaction_created pending 0 0 1", "transaction_updated approved 1 0 1"]);
+    assert_eq!(summaries(&world.arrivals), ["transaction_created pending 0 0 1", "transaction_updated approved 1 0 1"]);
     assert_eq!(states(&world).await, pairs(&[("chg_1", "superseded"), ("chg_2", "superseded"), ("chg_3", "delivered")]));
 }
 
@@ -121,7 +121,7 @@ async fn p3_created_goes_before_updated_and_neither_supersedes_the_other() {
         world.work(received, &mut |_| Reply::Says(500, "down")).await.unwrap();
     }
     world.pass(SignedDuration::from_mins(5), &mut |_| OK).await;
-    assert_eq!(told(&world.arrivals)[..2], ["transaction_created pending 0 0 1", "transaction_updated approved 1 0 1"]);
+    assert_eq!(summaries(&world.arrivals)[..2], ["transaction_created pending 0 0 1", "transaction_updated approved 1 0 1"]);
     assert_eq!(states(&world).await, pairs(&[("chg_1", "delivered"), ("chg_1", "delivered")]));
 }
 
@@ -217,7 +217,7 @@ async fn l3_used_up_ends_unresolved_or_exhausted_and_the_platform_hears_of_it() 
 }
 
 #[tokio::test]
-async fn a3_what_an_answer_told_goes_to_the_platform_once() {
+async fn a3_extracted_data_goes_to_the_platform_once() {
     let mut world = World::temporary();
     let when = |word: &str| json!([{"source": "body", "key": "status", "operator": "equals", "value": word}]);
     let answer = json!({"rules": [
@@ -233,15 +233,15 @@ async fn a3_what_an_answer_told_goes_to_the_platform_once() {
     };
     world.pass(SignedDuration::from_mins(5), &mut replies).await;
     let published = world.store().published(None, 10).unwrap();
-    let told: Vec<&Value> = published.iter().map(|event| &event.detail).collect();
-    assert_eq!(told.len(), 2, "the second pending told nothing new");
-    assert_eq!((&told[0]["result"], &told[0]["attempt"]), (&json!("pending"), &json!(1)));
+    let details: Vec<&Value> = published.iter().map(|event| &event.detail).collect();
+    assert_eq!(details.len(), 2, "the second pending had nothing new");
+    assert_eq!((&details[0]["result"], &details[0]["attempt"]), (&json!("pending"), &json!(1)));
     assert_eq!(
-        (&told[1]["result"], &told[1]["attempt"], &told[1]["external_id"]),
+        (&details[1]["result"], &details[1]["attempt"], &details[1]["external_id"]),
         (&json!("approved"), &json!(3), &json!("X-pending"))
     );
-    assert_eq!(told[1]["transaction_id"], "trx_1");
-    assert_eq!(told[1]["causation"], json!({"tracking_api_id": rule_id, "depth": 1}));
+    assert_eq!(details[1]["transaction_id"], "trx_1");
+    assert_eq!(details[1]["causation"], json!({"tracking_api_id": rule_id, "depth": 1}));
 }
 
 fn held(more: Value) -> Value {
@@ -260,7 +260,7 @@ async fn f1_held_until_settled_then_one_postback_with_the_newest_state() {
     world.restart();
     world.post(&[sale("chg_2", 2, "updated", "pending"), sale("chg_3", 3, "updated", "approved")]).await.unwrap();
     world.work_all(&mut |_| OK).await;
-    assert_eq!(told(&world.arrivals), ["transaction_updated approved 1 0 1"]);
+    assert_eq!(summaries(&world.arrivals), ["transaction_updated approved 1 0 1"]);
     assert_eq!(states(&world).await, pairs(&[("chg_3", "delivered")]));
 }
 
@@ -278,7 +278,7 @@ async fn f1_late_and_repeated_changes_lead_to_the_same_final() {
         world.post(&[change]).await.unwrap();
         world.work_all(&mut |_| OK).await;
     }
-    assert_eq!(told(&world.arrivals), ["transaction_updated approved 1 0 1"]);
+    assert_eq!(summaries(&world.arrivals), ["transaction_updated approved 1 0 1"]);
 }
 
 #[tokio::test]
@@ -294,7 +294,7 @@ async fn f1_a_conversion_without_a_transaction_makes_no_hold_until_its_first_one
     assert_eq!(states(&world).await, pairs(&[("chg_2", "held")]));
     world.post(&[sale("chg_3", 3, "updated", "rejected")]).await.unwrap();
     world.work_all(&mut |_| OK).await;
-    assert_eq!(told(&world.arrivals), ["conversion_created rejected 1 0 1"]);
+    assert_eq!(summaries(&world.arrivals), ["conversion_created rejected 1 0 1"]);
 }
 
 #[tokio::test]
@@ -306,7 +306,7 @@ async fn f2_settle_seconds_wait_and_send_the_newest_state() {
     assert_eq!(world.arrivals.len(), 0);
     world.post(&[sale("chg_2", 2, "updated", "rejected")]).await.unwrap();
     world.pass(SignedDuration::from_secs(20), &mut |_| OK).await;
-    assert_eq!(told(&world.arrivals), ["transaction_updated rejected 1 0 1"]);
+    assert_eq!(summaries(&world.arrivals), ["transaction_updated rejected 1 0 1"]);
     world.pass(SignedDuration::from_hours(2), &mut |_| OK).await;
     assert_eq!(world.arrivals.len(), 1);
 }
@@ -347,7 +347,7 @@ async fn f3_what_never_settles_expires_and_is_sent_if_it_settles_after_all() {
     assert_eq!((world.arrivals.len(), states(&world).await), (0, pairs(&[("chg_1", "expired")])));
     world.post(&[sale("chg_2", 2, "updated", "approved")]).await.unwrap();
     world.work_all(&mut |_| OK).await;
-    assert_eq!(told(&world.arrivals), ["transaction_updated approved 1 0 1"]);
+    assert_eq!(summaries(&world.arrivals), ["transaction_updated approved 1 0 1"]);
 }
 
 #[tokio::test]
@@ -356,10 +356,10 @@ async fn f3_send_current_sends_what_never_settles_as_it_is() {
     world.rule(&Caller::Admin, held(json!({"max_hold_days": 2, "on_expiry": "send_current"}))).await;
     world.post(&[sale("chg_1", 1, "created", "pending")]).await.unwrap();
     world.pass(SignedDuration::from_hours(49), &mut |_| OK).await;
-    assert_eq!(told(&world.arrivals), ["transaction_created pending 0 0 1"]);
+    assert_eq!(summaries(&world.arrivals), ["transaction_created pending 0 0 1"]);
     world.post(&[sale("chg_2", 2, "updated", "approved")]).await.unwrap();
     world.work_all(&mut |_| OK).await;
-    assert_eq!(told(&world.arrivals)[1..], ["transaction_updated approved 1 0 1"]);
+    assert_eq!(summaries(&world.arrivals)[1..], ["transaction_updated approved 1 0 1"]);
 }
 
 #[tokio::test]
@@ -374,7 +374,7 @@ async fn f4_after_the_final_postback_changes_are_skipped_or_sent_as_corrections(
         assert_eq!(world.arrivals.len(), expected);
         assert_eq!(states(&world).await, pairs(&[("chg_1", "delivered"), ("chg_2", state)]));
         if corrections {
-            assert_eq!(told(&world.arrivals)[1..], ["transaction_updated rejected 1 1 1"]);
+            assert_eq!(summaries(&world.arrivals)[1..], ["transaction_updated rejected 1 1 1"]);
         }
     }
 }
@@ -394,7 +394,7 @@ async fn f5_a_result_condition_keeps_pending_notices_away() {
         .await
         .unwrap();
     world.work_all(&mut |_| OK).await;
-    assert_eq!(told(&world.arrivals), ["transaction_updated approved 1 0 1", "transaction_created approved 1 0 1"]);
+    assert_eq!(summaries(&world.arrivals), ["transaction_updated approved 1 0 1", "transaction_created approved 1 0 1"]);
 }
 
 #[tokio::test]

@@ -88,14 +88,14 @@ async fn receiver(world: &World) -> Value {
 }
 
 /// Returns the events about receivers, in order: their kinds and details.
-fn told(world: &World) -> Vec<(String, Value)> {
+fn receiver_events(world: &World) -> Vec<(String, Value)> {
     let published = world.store().published(None, 10_000).unwrap();
     let of_receivers = published.into_iter().filter(|event| event.detail_type.starts_with("Receiver "));
     of_receivers.map(|event| (event.detail_type, event.detail)).collect()
 }
 
 fn kinds(world: &World) -> Vec<String> {
-    told(world).into_iter().map(|(kind, _)| kind).collect()
+    receiver_events(world).into_iter().map(|(kind, _)| kind).collect()
 }
 
 /// Asserts that no delivery reached its receiver well more than once, and that each subject's changes came in order.

@@ -63,7 +63,7 @@ async fn sent(world: &mut World, change: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn contract_3_of_parallel_puts_one_wins_and_its_text_and_secret_stand() {
+async fn of_parallel_puts_one_wins_with_its_text_and_secret() {
     for round in 0..20 {
         let mut world = World::temporary();
         let engines = [world.engine(), another(&world)];
@@ -99,7 +99,7 @@ async fn contract_3_of_parallel_puts_one_wins_and_its_text_and_secret_stand() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn contract_3_parallel_patches_without_if_match_are_all_kept() {
+async fn parallel_patches_without_if_match_are_all_kept() {
     for round in 0..10 {
         let mut world = World::temporary();
         let engines = [world.engine(), another(&world)];
@@ -126,7 +126,7 @@ async fn contract_3_parallel_patches_without_if_match_are_all_kept() {
         assert_eq!((named.len(), entries), (6, 9), "the head, the text, four secrets; an entry for each change");
         drop((engines, engine));
         world.restart();
-        assert_eq!(sent(&mut world, "chg_1").await, ["http://127.0.0.1:9/cnv_chg_1"], "its index copy stands");
+        assert_eq!(sent(&mut world, "chg_1").await, ["http://127.0.0.1:9/cnv_chg_1"], "its index copy is there");
     }
 }
 
@@ -160,7 +160,7 @@ async fn p6_a_rule_deleted_and_made_again_has_its_new_text_and_secret_alone() {
 }
 
 #[tokio::test]
-async fn contract_3_an_idempotency_key_makes_one_rule() {
+async fn an_idempotency_key_makes_one_rule() {
     let world = World::temporary();
     let engine = world.engine();
     let id = make(&engine, rule("one", "p")).await;
@@ -174,7 +174,7 @@ async fn contract_3_an_idempotency_key_makes_one_rule() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn contract_3_the_same_post_many_times_at_once_makes_one_rule() {
+async fn the_same_post_many_times_at_once_makes_one_rule() {
     let world = World::temporary();
     let engines = [world.engine(), another(&world)];
     let mut tasks = JoinSet::new();
@@ -187,7 +187,7 @@ async fn contract_3_the_same_post_many_times_at_once_makes_one_rule() {
 }
 
 #[tokio::test]
-async fn a_change_cut_off_anywhere_leaves_one_text_and_its_copies_after_tidying() {
+async fn a_change_cut_off_anywhere_leaves_one_text_and_its_copies_after_the_clean_up() {
     for (n, cut) in [(1, Cut::After), (2, Cut::Before), (2, Cut::After), (3, Cut::Before)] {
         let mut world = World::temporary();
         let id = make(&world.engine(), rule("one", "one")).await;

@@ -40,7 +40,7 @@ async fn pages(world: &World, caller: &Caller, filter: &DeliveryFilter) -> Vec<u
 }
 
 #[tokio::test]
-async fn v2_a_cursor_of_a_conversions_deliveries_tells_nothing_of_other_owners() {
+async fn v2_a_cursor_of_a_conversions_deliveries_shows_nothing_of_other_owners() {
     let mut world = World::temporary();
     two_sales(&mut world).await;
     let filter = DeliveryFilter { conversion_id: Some("cnv_1".parse().unwrap()), ..DeliveryFilter::default() };
@@ -50,7 +50,7 @@ async fn v2_a_cursor_of_a_conversions_deliveries_tells_nothing_of_other_owners()
 }
 
 #[tokio::test]
-async fn v2_a_cursor_of_a_rules_deliveries_tells_nothing_of_other_owners() {
+async fn v2_a_cursor_of_a_rules_deliveries_shows_nothing_of_other_owners() {
     let world = World::temporary();
     let request = json!({"url": "http://127.0.0.1:9/p?t={transaction_id}"});
     let rule = world.rule(&affiliate("aff_7"), json!({"name": "own", "request": request, "delay": {"mode": "final"}})).await;

@@ -67,7 +67,7 @@ fn members(metadata: &Metadata) -> Vec<(String, &Package)> {
     let root = &metadata.workspace_root;
     let folder = |package: &Package| {
         let folder = package.manifest_path.parent().and_then(|folder| folder.strip_prefix(root).ok());
-        folder.expect("a member stands under the workspace's root").to_string()
+        folder.expect("a member is below the workspace's root").to_string()
     };
     metadata.workspace_packages().into_iter().map(|package| (folder(package), package)).collect()
 }
@@ -76,10 +76,10 @@ fn members(metadata: &Metadata) -> Vec<(String, &Package)> {
 fn tree(package: &str) -> BTreeSet<String> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["tree", "--locked", "--package", package, "--edges", "normal,build", "--prefix", "none", "--format", "{p}"]);
-    let told = command.current_dir(root()).output().expect("cargo runs");
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-    let told = String::from_utf8(told.stdout).expect("cargo writes UTF-8");
-    told.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    let output = command.current_dir(root()).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
+    tree.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn every_package_keeps_the_workspace_s_rules() {
             .dependencies
             .iter()
             .all(|dependency| dependency.source.is_none() || manifest_inherits(&manifest, &dependency.name));
-        must(plain, "a dependency's version stands in its own manifest, not in the workspace's");
+        must(plain, "a dependency's version is in its own manifest, not in the workspace's");
     }
     none(&faults);
 }

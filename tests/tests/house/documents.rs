@@ -94,9 +94,9 @@ fn the_domain_s_page_has_every_rule_once() {
     let text = domain();
     let mut faults = Vec::new();
     for rule in RULES.iter().flat_map(|(letter, last)| (1..=*last).map(move |number| format!("{letter}{number}"))) {
-        let stands = text.matches(&format!("**{rule}**")).count();
-        if stands != 1 {
-            faults.push(format!("docs/domain.md has **{rule}** {stands} times"));
+        let count = text.matches(&format!("**{rule}**")).count();
+        if count != 1 {
+            faults.push(format!("docs/domain.md has **{rule}** {count} times"));
         }
     }
     none(&faults);
@@ -172,7 +172,7 @@ fn budget(row: &str) -> Option<(u64, &str)> {
 }
 
 /// Returns the value of a constant such as `64 * 1_024` or `1 << 20`.
-fn reckoned(expression: &str) -> Option<u64> {
+fn evaluated(expression: &str) -> Option<u64> {
     let number = |text: &str| text.trim().replace('_', "").parse::<u64>().ok();
     if let Some((number_, by)) = expression.split_once("<<") {
         return Some(number(number_)? << number(by)?);
@@ -184,16 +184,16 @@ fn reckoned(expression: &str) -> Option<u64> {
 fn a_budget_of_the_page_on_security_is_the_constant_s() {
     assert_eq!(budget("| a rule | 64 KiB, at most | refused | `MAX` |"), Some((65_536, "MAX")));
     assert_eq!(budget("| values | 1 000 | refused | `MAX` |"), Some((1_000, "MAX")));
-    assert_eq!((reckoned("64 * 1_024"), reckoned("1 << 20"), reckoned("x")), (Some(65_536), Some(1_048_576), None));
+    assert_eq!((evaluated("64 * 1_024"), evaluated("1 << 20"), evaluated("x")), (Some(65_536), Some(1_048_576), None));
     let sources = files_ending(".rs");
     let text = page("docs/security.md");
     let rows: Vec<(u64, &str)> = text.lines().filter_map(budget).collect();
     assert!(rows.len() >= 30, "{} budgets were read", rows.len());
     let is_constant = |line: &str, value: u64, name: &str| {
         let declared = line.split_once(&format!("const {name}: ")).and_then(|(_, rest)| rest.split_once(" = "));
-        declared.and_then(|(_, rest)| reckoned(rest.split(';').next()?)).is_some_and(|declared| declared == value)
+        declared.and_then(|(_, rest)| evaluated(rest.split(';').next()?)).is_some_and(|declared| declared == value)
     };
-    let stands = |value, name| sources.iter().any(|file| file.text.lines().any(|line| is_constant(line, value, name)));
-    let wrong = rows.iter().filter(|(value, name)| !stands(*value, name));
+    let is_declared = |value, name| sources.iter().any(|file| file.text.lines().any(|line| is_constant(line, value, name)));
+    let wrong = rows.iter().filter(|(value, name)| !is_declared(*value, name));
     none(&wrong.map(|(value, name)| format!("docs/security.md: no constant {name} is {value}")).collect::<Vec<_>>());
 }

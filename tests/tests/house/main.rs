@@ -15,7 +15,7 @@ use std::{
 
 /// Returns the workspace's folder.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package stands in the workspace's folder").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in the workspace's folder").to_owned()
 }
 
 /// A file of the repository, as text.
@@ -36,7 +36,7 @@ fn files() -> Vec<File> {
         for entry in fs::read_dir(&folder).expect("a folder of the repository can be read") {
             let entry = entry.expect("an entry of a folder can be read");
             let path = entry.path();
-            let name = path.strip_prefix(&root).expect("it stands under the root").to_string_lossy().replace('\\', "/");
+            let name = path.strip_prefix(&root).expect("the entry is below the root").to_string_lossy().replace('\\', "/");
             if name == ".git" || name.ends_with("__pycache__") || ignored.contains(&name.as_str()) {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! The modules of a crate: no circles among them, no type with too many methods, and no function longer than a page.
+//! The modules of a crate: no cycles among them, no type with too many methods, and no function longer than a page.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,8 +48,8 @@ impl<'ast> Visit<'ast> for Long<'_> {
     }
 }
 
-/// Modules whose circles are known and not yet taken apart: texts, macros, conditions and answers of core.
-const KNOWN: [&str; 2] = ["shared/core/src/", "shared/core/src/when"];
+/// Folders with known cycles that are still to be removed: texts, macros, conditions and answers of core.
+const KNOWN_CYCLES: [&str; 2] = ["shared/core/src/", "shared/core/src/when"];
 
 /// The place of a module in its crate.
 type Module = Vec<String>;
@@ -83,7 +83,7 @@ impl Crate {
 }
 
 /// Returns a path that begins and ends at the same module, if there is one.
-fn circle(arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+fn cycle(arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
     fn walk(
         at: &str,
         way: &mut Vec<String>,
@@ -219,12 +219,12 @@ fn crates() -> (BTreeMap<String, Crate>, BTreeMap<String, usize>) {
 }
 
 #[test]
-fn no_modules_use_each_other_in_a_circle() {
+fn no_modules_use_each_other_in_a_cycle() {
     let mut faults = Vec::new();
     for (folder, found) in crates().0 {
         for (parent, arrows) in found.arrows() {
             let place = format!("{folder}/src/{}", parent.join("/"));
-            if let Some(way) = circle(&arrows).filter(|_| !KNOWN.contains(&place.as_str())) {
+            if let Some(way) = cycle(&arrows).filter(|_| !KNOWN_CYCLES.contains(&place.as_str())) {
                 faults.push(format!("{place}: {}", way.join(" → ")));
             }
         }
@@ -255,13 +255,13 @@ fn no_function_is_longer_than_sixty_lines() {
 }
 
 #[test]
-fn a_circle_is_found() {
+fn a_cycle_is_found() {
     let arrows = |pairs: &[(&str, &str)]| {
         let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (from, to) in pairs {
             arrows.entry((*from).to_owned()).or_default().insert((*to).to_owned());
         }
-        circle(&arrows).map(|way| way.join(" "))
+        cycle(&arrows).map(|way| way.join(" "))
     };
     assert_eq!(arrows(&[("a", "b"), ("b", "c"), ("a", "c")]), None);
     assert_eq!(arrows(&[("a", "b"), ("b", "c"), ("c", "b")]).as_deref(), Some("b c b"));

@@ -3,7 +3,7 @@
 use super::{File, files, files_ending, none};
 
 /// Most lines of a file.
-const LONGEST_FILE: usize = 500;
+const MAX_FILE_LINES: usize = 500;
 
 /// Words that no Rust file may hold, and the replacement for each.
 const BANNED: &[(&str, &str)] = &[
@@ -66,12 +66,12 @@ pub(crate) fn code(file: &File) -> impl Iterator<Item = (usize, &str)> {
 }
 
 #[test]
-fn no_file_is_longer_than_a_reader_s_patience() {
+fn no_file_is_longer_than_500_lines() {
     let mut faults = Vec::new();
     for file in files_ending(".rs") {
         let lines = file.text.lines().count();
-        if lines > LONGEST_FILE {
-            faults.push(format!("{}: {lines} lines; split it into modules of at most {LONGEST_FILE}", file.path));
+        if lines > MAX_FILE_LINES {
+            faults.push(format!("{}: {lines} lines; split it into modules of at most {MAX_FILE_LINES}", file.path));
         }
     }
     none(&faults);

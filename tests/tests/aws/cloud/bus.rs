@@ -22,12 +22,12 @@ async fn put(sky: &Sky, entries: Vec<Entry>) -> Result<PutEventsOutput, aws_sdk_
 async fn what_is_put_can_be_read_in_order() {
     let sky = Sky::new().await;
     let time = DateTime::from_millis(1_795_338_000_120);
-    let told = put(&sky, vec![entry(r#"{"n": 1}"#).time(time).build(), entry(r#"{"n": "2.50"}"#).build()]).await.expect("put");
-    assert_eq!((told.failed_entry_count(), told.entries().len()), (0, 2));
+    let output = put(&sky, vec![entry(r#"{"n": 1}"#).time(time).build(), entry(r#"{"n": "2.50"}"#).build()]).await.expect("put");
+    assert_eq!((output.failed_entry_count(), output.entries().len()), (0, 2));
     let published = sky.cloud.published();
     assert_eq!(published[0].time.to_string(), "2026-11-22T09:00:00.12Z");
     assert_eq!(published[1].time, sky.clock.now());
-    assert_eq!(Some(published[1].id.as_str()), told.entries()[1].event_id());
+    assert_eq!(Some(published[1].id.as_str()), output.entries()[1].event_id());
     assert_eq!(
         published[0].json(),
         json!({
@@ -70,8 +70,8 @@ async fn a_bad_event_fails_alone() {
         Entry::builder().event_bus_name("another").source("tracking-api").detail_type("x").detail("{}").build(),
         entry("{}").build(),
     ];
-    let told = put(&sky, entries).await.expect("it is answered event by event");
-    let codes: Vec<_> = told.entries().iter().map(|entry| entry.error_code().unwrap_or("")).collect();
+    let output = put(&sky, entries).await.expect("it is answered event by event");
+    let codes: Vec<_> = output.entries().iter().map(|entry| entry.error_code().unwrap_or("")).collect();
     assert_eq!(codes, ["MalformedDetail", "MalformedDetail", "InvalidArgument", "InvalidArgument", ""]);
-    assert_eq!((told.failed_entry_count(), sky.cloud.published().len()), (4, 1));
+    assert_eq!((output.failed_entry_count(), sky.cloud.published().len()), (4, 1));
 }

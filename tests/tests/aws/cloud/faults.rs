@@ -84,26 +84,30 @@ async fn a_dropped_connection_leaves_no_effect_and_a_lost_answer_does() {
 }
 
 #[tokio::test]
-async fn entries_left_out_are_told() {
+async fn entries_left_out_are_reported() {
     let sky = Sky::new().await;
     sky.cloud.fail_entries("DynamoDB.BatchWriteItem", &[1]);
     let write = sky.dynamodb().batch_write_item();
-    let told = write.request_items(TABLE, ["0", "1", "2"].map(|sk| put(item("p", sk, 1))).to_vec()).send().await.expect("told");
-    assert_eq!(told.unprocessed_items().expect("one is left")[TABLE], [put(item("p", "1", 1))]);
+    let output = write
+        .request_items(TABLE, ["0", "1", "2"].map(|sk| put(item("p", sk, 1))).to_vec())
+        .send()
+        .await
+        .expect("the call succeeds");
+    assert_eq!(output.unprocessed_items().expect("one is left")[TABLE], [put(item("p", "1", 1))]);
     assert_eq!((sky.cloud.items().len(), sky.cloud.calls().write_units()), (2, 2));
 
     sky.cloud.fail_entries("DynamoDB.BatchGetItem", &[0]);
     let read = sky.dynamodb().batch_get_item().request_items(TABLE, keys(vec![key("p", "0"), key("p", "2")]));
-    let told = read.send().await.expect("told");
-    let left = &told.unprocessed_keys().expect("one is left")[TABLE];
+    let output = read.send().await.expect("the call succeeds");
+    let left = &output.unprocessed_keys().expect("one is left")[TABLE];
     assert_eq!((left.keys(), left.consistent_read()), ([key("p", "0")].as_slice(), Some(true)));
-    assert_eq!(told.responses().expect("one is there")[TABLE], [item("p", "2", 1)]);
+    assert_eq!(output.responses().expect("one is there")[TABLE], [item("p", "2", 1)]);
 
     sky.cloud.fail_entries("SQS.SendMessageBatch", &[0, 2]);
     let send = sky.sqs().send_message_batch().queue_url(sky.cloud.queue_url(Queue::Events));
-    let told = send.set_entries(Some(entries(&["a", "b", "c"]))).send().await.expect("told");
+    let output = send.set_entries(Some(entries(&["a", "b", "c"]))).send().await.expect("the call succeeds");
     assert_eq!(
-        told.failed().iter().map(|entry| (entry.id(), entry.sender_fault())).collect::<Vec<_>>(),
+        output.failed().iter().map(|entry| (entry.id(), entry.sender_fault())).collect::<Vec<_>>(),
         [("a", false), ("c", false)]
     );
     assert_eq!(sky.cloud.messages(Queue::Events), ["b"]);
@@ -111,8 +115,15 @@ async fn entries_left_out_are_told() {
     sky.cloud.fail_entries("EventBridge.PutEvents", &[0]);
     let event =
         |n| PutEventsRequestEntry::builder().event_bus_name(BUS).source("s").detail_type("t").detail(format!("{{\"n\":{n}}}"));
-    let told = sky.eventbridge().put_events().entries(event(1).build()).entries(event(2).build()).send().await.expect("told");
-    assert_eq!((told.failed_entry_count(), told.entries()[0].error_code()), (1, Some("InternalFailure")));
+    let output = sky
+        .eventbridge()
+        .put_events()
+        .entries(event(1).build())
+        .entries(event(2).build())
+        .send()
+        .await
+        .expect("the call succeeds");
+    assert_eq!((output.failed_entry_count(), output.entries()[0].error_code()), (1, Some("InternalFailure")));
     assert_eq!(sky.cloud.published()[0].detail, serde_json::json!({"n": 2}));
 }
 
@@ -121,12 +132,12 @@ async fn a_batch_may_be_left_out_whole() {
     let sky = Sky::new().await;
     sky.cloud.fail_entries("DynamoDB.BatchWriteItem", &[0]);
     let write = sky.dynamodb().batch_write_item().request_items(TABLE, vec![put(item("p", "0", 1))]);
-    let told = write.send().await.expect("told");
-    assert_eq!(told.unprocessed_items().expect("one is left")[TABLE].len(), 1);
+    let output = write.send().await.expect("the call succeeds");
+    assert_eq!(output.unprocessed_items().expect("one is left")[TABLE].len(), 1);
     sky.cloud.fail_entries("DynamoDB.BatchGetItem", &[0]);
     let read = sky.dynamodb().batch_get_item().request_items(TABLE, keys(vec![key("p", "0")]));
-    let told = read.send().await.expect("told");
-    assert_eq!(told.unprocessed_keys().expect("one is left")[TABLE].keys().len(), 1);
+    let output = read.send().await.expect("the call succeeds");
+    assert_eq!(output.unprocessed_keys().expect("one is left")[TABLE].keys().len(), 1);
     assert_eq!(sky.cloud.items().len(), 0);
 }
 

@@ -7,7 +7,7 @@ use tracking_tests::cloud::{Queue, failures, sqs_event};
 use super::Sky;
 
 #[tokio::test]
-async fn a_record_stands_in_the_event_as_lambda_writes_it() {
+async fn a_record_has_the_form_that_lambda_writes() {
     let sky = Sky::new().await;
     let batch = sky.sqs().send_message_batch().queue_url(sky.cloud.queue_url(Queue::Delivery));
     let entry = aws_sdk_sqs::types::SendMessageBatchRequestEntry::builder().id("a").message_body("{}").message_group_id("g-1");
@@ -43,7 +43,7 @@ async fn what_failed_comes_again_and_the_rest_is_gone() {
     }
     let records = sky.cloud.take(Queue::Events, 10, sky.clock.now());
     let failed = failures(&json!({"batchItemFailures": [{"itemIdentifier": records[1].message_id}]}));
-    sky.cloud.settle(&records, &failed);
+    sky.cloud.ack(&records, &failed);
     assert_eq!(sky.cloud.messages(Queue::Events), ["b"]);
     assert_eq!(sky.cloud.take(Queue::Events, 10, sky.clock.now()), []);
     sky.clock.pass(SignedDuration::from_secs(900));
@@ -58,7 +58,7 @@ async fn the_pollers_calls_are_counted_apart() {
         sky.cloud.put(Queue::Events, "a");
     }
     let records = sky.cloud.take(Queue::Events, 100, sky.clock.now());
-    sky.cloud.settle(&records, &[]);
+    sky.cloud.ack(&records, &[]);
     let calls = sky.cloud.calls();
     assert_eq!((calls.of("Lambda.ReceiveMessage").calls, calls.of("Lambda.DeleteMessageBatch").calls), (2, 2));
     assert_eq!((calls.poller_requests(), calls.sqs_requests(), calls.total()), (4, 0, 0));
@@ -75,7 +75,7 @@ async fn a_hundred_thousand_messages_are_no_burden() {
     while sky.cloud.depth(Queue::Retry).visible > 0 {
         let records = sky.cloud.take(Queue::Retry, 10, sky.clock.now());
         taken += records.len();
-        sky.cloud.settle(&records[1..], &[]);
+        sky.cloud.ack(&records[1..], &[]);
     }
     assert_eq!(taken, 100_000);
     assert_eq!(sky.cloud.depth(Queue::Retry).in_flight, 10_000);
@@ -89,6 +89,6 @@ async fn a_hundred_and_twenty_thousand_are_in_flight_at_most() {
     }
     let records = sky.cloud.take(Queue::Retry, 200_000, sky.clock.now());
     assert_eq!(records.len(), 120_000);
-    sky.cloud.settle(&records[..1], &[]);
+    sky.cloud.ack(&records[..1], &[]);
     assert_eq!(sky.cloud.take(Queue::Retry, 10, sky.clock.now()).len(), 1);
 }

@@ -37,10 +37,10 @@ impl Sky {
     async fn hide(&self, record: &Record, seconds: i32) -> Option<String> {
         let entry = Hide::builder().id("a").receipt_handle(&record.receipt_handle).visibility_timeout(seconds).build();
         let batch = self.sqs().change_message_visibility_batch().queue_url(self.cloud.queue_url(record.queue));
-        let told: ChangeMessageVisibilityBatchOutput =
+        let output: ChangeMessageVisibilityBatchOutput =
             batch.entries(entry.expect("an entry")).send().await.expect("a batch answers entry by entry");
-        assert_eq!(told.successful().len() + told.failed().len(), 1);
-        told.failed().first().map(|failed| failed.code().to_owned())
+        assert_eq!(output.successful().len() + output.failed().len(), 1);
+        output.failed().first().map(|failed| failed.code().to_owned())
     }
 
     fn take(&self, queue: Queue) -> Vec<Record> {
@@ -172,16 +172,16 @@ async fn attributes_say_how_many_are_where() {
     ];
     let asked = sky.sqs().get_queue_attributes().queue_url(sky.cloud.queue_url(Queue::Retry));
     let asked = asked.set_attribute_names(Some(names.iter().map(|(name, _)| name.clone()).collect()));
-    let told = asked.send().await.expect("attributes");
-    let told = told.attributes().expect("attributes");
-    assert_eq!(told.len(), 3);
+    let output = asked.send().await.expect("attributes");
+    let attributes = output.attributes().expect("attributes");
+    assert_eq!(attributes.len(), 3);
     for (name, value) in names {
-        assert_eq!(told[&name], value);
+        assert_eq!(attributes[&name], value);
     }
 }
 
 #[tokio::test]
-async fn a_message_is_hidden_for_fifteen_minutes_or_as_long_as_told() {
+async fn a_message_is_hidden_for_fifteen_minutes_or_as_long_as_requested() {
     let sky = Sky::new().await;
     sky.cloud.put(Queue::Retry, "a");
     let first = sky.take_one(Queue::Retry);
@@ -236,8 +236,8 @@ async fn deleted_is_what_was_handed_out_last() {
     for (record, left) in [(first, 1), (second, 0)] {
         let entry = Delete::builder().id("a").receipt_handle(&record.receipt_handle).build().expect("an entry");
         let batch = sky.sqs().delete_message_batch().queue_url(sky.cloud.queue_url(Queue::Events)).entries(entry);
-        let told = batch.send().await.expect("deleted");
-        assert_eq!((told.successful().len(), told.failed().len()), (1, 0));
+        let output = batch.send().await.expect("deleted");
+        assert_eq!((output.successful().len(), output.failed().len()), (1, 0));
         assert_eq!(sky.cloud.messages(Queue::Events).len(), left);
     }
 }

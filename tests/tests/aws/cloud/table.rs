@@ -68,15 +68,15 @@ async fn large_bodies_come_back_to_the_letter() {
 }
 
 #[tokio::test]
-async fn a_failed_condition_shows_what_stands_there() {
+async fn a_failed_condition_shows_the_existing_item() {
     let sky = Sky::new().await;
     let put = |body| {
         let put = sky.dynamodb().put_item().table_name(TABLE).set_item(Some(item("p", "s", body)));
         let put = put.condition_expression("attribute_not_exists(pk)");
         put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld).send()
     };
-    put(1).await.expect("nothing stands there");
-    match put(2).await.expect_err("something stands there").into_service_error() {
+    put(1).await.expect("there is no item yet");
+    match put(2).await.expect_err("there is an item").into_service_error() {
         PutItemError::ConditionalCheckFailedException(failed) => {
             assert_eq!(failed.item().expect("the item")["body"], text("x"));
         }

@@ -42,8 +42,8 @@ impl Bus {
 
     /// Returns the function that a scheduled rule of the bus calls, and its input.
     pub(crate) async fn scheduled(&self, rule: &str) -> (String, Value) {
-        let told = self.client.describe_rule().name(rule).send().await.expect("the rule is there");
-        assert_eq!(told.schedule_expression(), Some("rate(1 minute)"));
+        let described = self.client.describe_rule().name(rule).send().await.expect("the rule is there");
+        assert_eq!(described.schedule_expression(), Some("rate(1 minute)"));
         let targets = self.client.list_targets_by_rule().rule(rule).send().await.expect("the rule is there");
         let [target] = targets.targets() else { panic!("it has one target: {targets:?}") };
         let input = serde_json::from_str(target.input().expect("it hands something over")).expect("it hands JSON over");

@@ -38,11 +38,11 @@ fn w3_w5_a_login_a_status_query_and_a_report_go_through_the_stack() {
             "/status?id=X-cnv_flow_2&t=t-o-k-e-n-of-e2e",
         ];
         assert_eq!(sorted(&receiver), expected);
-        let told = stack.bus.first_published("Conversion Result Received", &rule).await;
-        assert_eq!(told["detail"]["result"], "approved", "{told}");
+        let event = stack.bus.first_published("Conversion Result Received", &rule).await;
+        assert_eq!(event["detail"]["result"], "approved", "{event}");
         let items = stack.items().await;
         assert!(items.iter().any(|item| item.contains(&rule)), "the table is readable");
-        assert!(!items.iter().any(|item| item.contains("t-o-k-e-n-of-e2e")), "the token lies in the table");
-        assert!(!stack.log().contains("t-o-k-e-n-of-e2e"), "the token stands in a function's log");
+        assert!(!items.iter().any(|item| item.contains("t-o-k-e-n-of-e2e")), "the token is in the table");
+        assert!(!stack.log().contains("t-o-k-e-n-of-e2e"), "the token is in a function's log");
     });
 }

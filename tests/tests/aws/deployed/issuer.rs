@@ -34,7 +34,7 @@ impl Issuer {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let public = key.public_key().as_ref();
         let modulus = URL_SAFE_NO_PAD.encode(&public[BEFORE_MODULUS..BEFORE_MODULUS + MODULUS]);
-        assert_eq!(public[BEFORE_MODULUS + MODULUS..], [2, 3, 1, 0, 1], "behind the modulus stands the exponent 65537");
+        assert_eq!(public[BEFORE_MODULUS + MODULUS..], [2, 3, 1, 0, 1], "the exponent 65537 follows the modulus");
         let keys = json!({"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID, "n": modulus, "e": "AQAB"}]});
         let about = json!({"issuer": url, "jwks_uri": format!("{url}/keys"), "id_token_signing_alg_values_supported": ["RS256"]});
         let routes = Router::new()

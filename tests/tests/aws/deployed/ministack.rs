@@ -15,7 +15,7 @@ use tracking_tests::{
 /// The region.
 pub(crate) const REGION: &str = "eu-central-1";
 /// The time within which it must start: it takes a second, unless the machine is busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A running emulator.
 pub(crate) struct Ministack {
@@ -47,7 +47,7 @@ impl Ministack {
         let client = reqwest::Client::new();
         let health = format!("{}/_ministack/health", started.url);
         while client.get(&health).send().await.is_err() {
-            assert!(begun.elapsed() < PATIENCE, "the emulator doesn't answer:\n{}", started.process.log());
+            assert!(begun.elapsed() < START_TIMEOUT, "the emulator doesn't answer:\n{}", started.process.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         started

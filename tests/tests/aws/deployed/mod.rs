@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tracking_tests::receiver::{OK, sorted, targets};
 
 /// The longest wait for an expected result.
-const PATIENCE: Duration = Duration::from_secs(90);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Asks until there is an answer; panics with the last error if it takes too long.
 #[expect(clippy::disallowed_methods, reason = "what doesn't come is waited for by the machine's clock")]
@@ -33,7 +33,7 @@ async fn soon<T>(what: &str, ask: impl AsyncFn() -> Result<T, String>) -> T {
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(excuse) => assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}: {excuse}"),
+            Err(excuse) => assert!(begun.elapsed() < WAIT_TIMEOUT, "timed out waiting for {what}: {excuse}"),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

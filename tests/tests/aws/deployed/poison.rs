@@ -11,7 +11,7 @@ use crate::deployed::{
 };
 
 #[test]
-fn a_poison_message_comes_to_the_dead_letters_and_nowhere_else() {
+fn a_poison_message_goes_to_the_dead_letters_and_nowhere_else() {
     on_stack(async |stack| {
         let poison = "poison of e2e: {\"no\": json";
         stack.queues.send("DeliveryQueue", &[poison.to_owned()]).await;

@@ -47,9 +47,9 @@ fn a_pending_answer_is_asked_again_and_its_result_goes_back_to_the_platform() {
         let got = receiver.heard();
         assert_eq!(got[0].delivery_id, got[1].delivery_id);
         assert_eq!(listed[0]["attempts"], 2);
-        let told = stack.bus.first_published("Conversion Result Received", &rule).await;
-        assert_eq!(told["source"], "tracking-api");
-        let detail = &told["detail"];
+        let event = stack.bus.first_published("Conversion Result Received", &rule).await;
+        assert_eq!(event["source"], "tracking-api");
+        let detail = &event["detail"];
         let expected = [
             ("conversion_id", "cnv_pending"),
             ("transaction_id", "trx_cnv_pending"),
@@ -125,8 +125,8 @@ fn a_secret_arrives_at_the_receiver_and_lies_nowhere_else() {
         assert!(!shown.body.to_string().contains("s3cr3t"), "{}", shown.body);
         let items = stack.items().await;
         assert!(items.iter().any(|item| item.contains(&rule)), "the table is readable");
-        assert!(!items.iter().any(|item| item.contains("s3cr3t")), "the secret lies in the table");
-        assert!(!stack.log().contains("s3cr3t"), "the secret stands in a function's log");
+        assert!(!items.iter().any(|item| item.contains("s3cr3t")), "the secret is in the table");
+        assert!(!stack.log().contains("s3cr3t"), "the secret is in a function's log");
     });
 }
 

@@ -50,7 +50,7 @@ impl Queues {
         assert!(sent.failed().is_empty(), "{sent:?}");
     }
 
-    /// Returns the bodies that came to a resting queue so far.
+    /// Returns the bodies that a resting queue has received so far.
     pub(crate) fn rested(&self, queue: &str) -> Vec<String> {
         self.resting[queue].bodies()
     }
@@ -102,8 +102,12 @@ pub(crate) async fn make(client: &Client, name: &str) -> (String, String) {
     let made = client.create_queue().queue_name(name).send().await.expect("a queue can be made");
     let url = made.queue_url().expect("a queue has a URL").to_owned();
     let ask = client.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
-    let told = ask.send().await.expect("a queue tells its ARN");
-    let arn = told.attributes().and_then(|told| told.get(&QueueAttributeName::QueueArn)).expect("it was asked for").clone();
+    let output = ask.send().await.expect("a queue has an ARN");
+    let arn = output
+        .attributes()
+        .and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn))
+        .expect("it was asked for")
+        .clone();
     (url, arn)
 }
 
@@ -114,9 +118,9 @@ async fn depth(client: &Client, url: &str) -> u32 {
         QueueAttributeName::ApproximateNumberOfMessagesDelayed,
     ];
     let ask = client.get_queue_attributes().queue_url(url).set_attribute_names(Some(names.to_vec()));
-    let told = ask.send().await.expect("the queue tells its depth");
-    let told = told.attributes().expect("it was asked for");
-    names.iter().map(|name| told[name].parse::<u32>().expect("it is a number")).sum()
+    let output = ask.send().await.expect("the queue reports its depth");
+    let attributes = output.attributes().expect("it was asked for");
+    names.iter().map(|name| attributes[name].parse::<u32>().expect("it is a number")).sum()
 }
 
 /// Takes messages from a queue, and waits for some a while.

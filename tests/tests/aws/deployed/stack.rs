@@ -107,9 +107,10 @@ impl Stack {
     pub(crate) async fn settings(&self) -> Vec<(String, String)> {
         let path = format!("/2015-03-31/functions/{}/configuration", self.resources["DeliveryFunction"]);
         let request = reqwest::Client::new().get(format!("{}{path}", self.ministack.url));
-        let told = request.header("authorization", signature("lambda")).send().await.unwrap();
-        let told: Value = told.json().await.unwrap();
-        let variables = told["Environment"]["Variables"].as_object().unwrap_or_else(|| panic!("no environment: {told}"));
+        let response = request.header("authorization", signature("lambda")).send().await.unwrap();
+        let configuration: Value = response.json().await.unwrap();
+        let variables =
+            configuration["Environment"]["Variables"].as_object().unwrap_or_else(|| panic!("no environment: {configuration}"));
         variables.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
     }
 }
@@ -154,12 +155,12 @@ fn deploy(template: &Path, ministack: &Ministack, issuer: &Issuer) {
     sam.envs([("AWS_ENDPOINT_URL", ministack.url.as_str()), ("SAM_CLI_POLL_DELAY", "0.2")]);
     say("deploying the stack on the emulator");
     let done = sam.output().expect("sam can be run");
-    let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
         done.status.success(),
         "sam deploy failed:\n{}\n{}\nthe emulator:\n{}",
-        told(&done.stdout),
-        told(&done.stderr),
+        text(&done.stdout),
+        text(&done.stderr),
         ministack.complaints()
     );
 }

@@ -36,7 +36,7 @@ fn only_a_token_that_is_good_in_every_way_opens_the_api() {
 }
 
 #[test]
-fn health_is_told_without_a_token_and_nothing_else_is() {
+fn health_alone_needs_no_token() {
     on_stack(async |stack| {
         check(stack, "health", None, "GET /healthz", 200).await;
         for line in ["GET /", "GET /deliveries", "GET /openapi.json", "POST /healthz", "GET /healthz/x", "POST /console"] {

@@ -32,7 +32,7 @@ async fn an_event_goes_through_all_four_functions_to_the_receiver() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ingest_puts_a_bad_event_aside_with_every_fault_and_goes_on() {
+async fn ingest_rejects_a_bad_event_with_every_fault_and_goes_on() {
     let system = System::of(&["ingest"]).await;
     let mut bad = sale("aff_7", "cnv 1");
     bad["detail"]["occurred_at"] = "yesterday".into();
@@ -49,7 +49,7 @@ async fn ingest_puts_a_bad_event_aside_with_every_fault_and_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_matcher_sets_a_bad_event_aside_and_matches_the_others() {
+async fn the_matcher_dead_letters_a_bad_event_and_matches_the_others() {
     let receiver = Receiver::start(|_| OK).await;
     let system = System::of(&["matcher", "api"]).await;
     system.rule("aff_7", receiver.url(), &json!({})).await;
@@ -65,12 +65,12 @@ async fn the_matcher_sets_a_bad_event_aside_and_matches_the_others() {
 async fn the_matcher_sweeps_when_the_schedule_calls() {
     let system = System::of(&["matcher"]).await;
     assert_eq!(system.invoke("matcher", &json!({"sweep": true})).await, Value::Null);
-    let told = system.function("matcher").lines();
-    assert!(told.iter().any(|line| line["Sweeps"] == 1), "{told:#?}");
+    let lines = system.function("matcher").lines();
+    assert!(lines.iter().any(|line| line["Sweeps"] == 1), "{lines:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn delivery_sets_a_bad_message_aside_and_sends_the_others() {
+async fn delivery_dead_letters_a_bad_message_and_sends_the_others() {
     let receiver = Receiver::start(|_| OK).await;
     let system = System::of(&["matcher", "delivery", "api"]).await;
     system.rule("aff_7", receiver.url(), &json!({})).await;
@@ -105,12 +105,12 @@ async fn the_api_answers_requests_and_asks_for_the_claims_of_the_authorizer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_3_the_api_tells_what_lies_beside_the_stack() {
+async fn the_api_serves_the_description_in_infra() {
     let system = System::of(&["api"]).await;
     let answer = system.invoke("api", &request("GET /openapi.json", &admin(), &Value::Null)).await;
-    let told: Value = serde_json::from_str(answer["body"].as_str().expect("a body")).unwrap();
+    let served: Value = serde_json::from_str(answer["body"].as_str().expect("a body")).unwrap();
     let written: Value = serde_json::from_str(include_str!("../../../../infra/openapi.json")).unwrap();
-    assert!(told == written, "{:.300}", answer.to_string());
+    assert!(served == written, "{:.300}", answer.to_string());
     let nobody = system.invoke("api", &request("GET /openapi.json", &Value::Null, &Value::Null)).await;
     assert_eq!(nobody["statusCode"], 401, "{nobody}");
 }
@@ -128,7 +128,7 @@ async fn what_is_no_event_is_an_error_and_the_next_one_is_worked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_function_that_is_told_wrong_says_all_that_is_wrong_and_does_not_start() {
+async fn a_function_with_wrong_settings_reports_all_of_them_and_does_not_start() {
     let wrong = [("TRACKING_TABLE", None), ("TRACKING_LOG_RETENTION_DAYS", Some("7")), ("TRACKING_KEEP_EVENTS", Some("perhaps"))];
     let all = ["ingest", "matcher", "delivery", "api"];
     let system = System::with(&all, &wrong).await;

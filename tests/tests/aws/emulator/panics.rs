@@ -29,7 +29,7 @@ async fn a_message_that_makes_delivery_panic_comes_again_and_the_others_are_sent
     system.work("matcher", Queue::Events).await;
     let mut bodies = system.cloud.messages(Queue::Delivery);
     let records = system.cloud.take(Queue::Delivery, 10, crate::emulator::system::now());
-    system.cloud.settle(&records, &[]);
+    system.cloud.ack(&records, &[]);
     let spoilt = bodies.iter_mut().find(|body| body.contains("cnv_4")).unwrap();
     let mut message: Value = serde_json::from_str(spoilt).unwrap();
     let job = job(&mut message).unwrap_or_else(|| panic!("no job in {spoilt}"));

@@ -15,7 +15,7 @@ use tracking_tests::{
 };
 
 /// The time after which a function without an answer counts as hanging.
-const PATIENCE: Duration = Duration::from_mins(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A function in the emulator. It starts with its first event.
 pub(crate) struct Rie {
@@ -41,7 +41,7 @@ impl Rie {
         ];
         command.current_dir(folder).envs(own).envs(environment);
         let process = Beside::start(&command, &folder.join("rie.log"));
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).build().unwrap();
         let rie = Self { url: format!("http://127.0.0.1:{port}"), client, turn: Mutex::default(), process };
         rie.listens().await;
         rie
@@ -52,7 +52,7 @@ impl Rie {
         let begun = Instant::now();
         let address = self.url.strip_prefix("http://").expect("it is a URL");
         while tokio::net::TcpStream::connect(address).await.is_err() {
-            assert!(begun.elapsed() < PATIENCE, "the emulator doesn't listen:\n{}", self.log());
+            assert!(begun.elapsed() < ANSWER_TIMEOUT, "the emulator doesn't listen:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -93,7 +93,7 @@ impl System {
         assert!(!records.is_empty(), "nothing lies in {}", queue.name());
         let answer = self.invoke(function, &sqs_event(&records)).await;
         let failed = failures(&answer);
-        self.cloud.settle(&records, &failed);
+        self.cloud.ack(&records, &failed);
         records.into_iter().filter(|record| failed.contains(&record.message_id)).collect()
     }
 

@@ -27,7 +27,7 @@ struct Outcome {
     /// The transactions with the states of their deliveries, and the attempts counted.
     log: BTreeMap<String, (String, u64)>,
     /// The events on the bus, each with its transaction and result.
-    told: BTreeSet<(String, String, String)>,
+    published: BTreeSet<(String, String, String)>,
     /// The requests that the receiver got, each with its transaction.
     heard: Vec<(String, String)>,
 }
@@ -43,7 +43,7 @@ struct Path {
     /// `true` if the path has to wait for the sweep.
     sweeps: bool,
     /// `true` if an event is published to the platform.
-    tells: bool,
+    publishes: bool,
     /// The final state of every delivery.
     ends: &'static str,
 }
@@ -56,7 +56,7 @@ const USUAL: Path = Path {
     answers: |_| Answer::says(200, "approved"),
     max_attempts: 13,
     sweeps: false,
-    tells: false,
+    publishes: false,
     ends: "delivered",
 };
 
@@ -78,7 +78,7 @@ const PATHS: [Path; 7] = [
         ..USUAL
     },
     Path {
-        name: "pending, then told",
+        name: "pending, then approved",
         more: || {
             json!({
                 "retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5},
@@ -97,7 +97,7 @@ const PATHS: [Path; 7] = [
             Answer::says(200, if early { "pending" } else { "approved" })
         },
         max_attempts: 6,
-        tells: true,
+        publishes: true,
         ..USUAL
     },
     Path {
@@ -123,7 +123,7 @@ const PATHS: [Path; 7] = [
         more: || json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 1}}),
         answers: |_| Answer::says(500, "down"),
         max_attempts: 2,
-        tells: true,
+        publishes: true,
         ends: "exhausted",
         ..USUAL
     },
@@ -177,7 +177,7 @@ async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
         ids.insert(text(&row, "id"), text(&row, "transaction_id"));
         log.insert(text(&row, "transaction_id"), (text(&row, "state"), row["attempts"].as_u64().expect("attempts are counted")));
     }
-    let told = functions
+    let published = functions
         .cloud
         .published()
         .iter()
@@ -187,7 +187,7 @@ async fn play(path: &Path, cut: Option<(u64, Cut)>) -> (Outcome, u64) {
         })
         .collect();
     let heard = receiver.heard().into_iter().map(|postback| (ids[&postback.delivery_id].clone(), postback.target)).collect();
-    (Outcome { log, told, heard }, calls.unwrap_or(0))
+    (Outcome { log, published, heard }, calls.unwrap_or(0))
 }
 
 /// Checks one cut of a path against the path without it.
@@ -195,7 +195,7 @@ fn check(path: &Path, what: &str, whole: &Outcome, cut: &Outcome) {
     let states =
         |outcome: &Outcome| -> Vec<_> { outcome.log.iter().map(|(of, (state, _))| (of.clone(), state.clone())).collect() };
     assert_eq!(states(cut), states(whole), "{what}: every delivery ends as it would have");
-    assert_eq!(cut.told, whole.told, "{what}: the platform is told the same");
+    assert_eq!(cut.published, whole.published, "{what}: the platform gets the same events");
     for (of, (_, attempts)) in &cut.log {
         assert!(*attempts <= path.max_attempts, "{what}: {of} had {attempts} attempts");
         let heard = |outcome: &Outcome| outcome.heard.iter().filter(|(heard, _)| heard == of).count();
@@ -210,7 +210,7 @@ fn check(path: &Path, what: &str, whole: &Outcome, cut: &Outcome) {
 async fn survives(path: &Path) {
     let (whole, calls) = play(path, None).await;
     assert!(!whole.heard.is_empty() && whole.log.values().all(|(state, _)| state == path.ends), "{}: {whole:#?}", path.name);
-    assert_eq!(whole.told.is_empty(), !path.tells, "{}: {whole:#?}", path.name);
+    assert_eq!(whole.published.is_empty(), !path.publishes, "{}: {whole:#?}", path.name);
     for n in 1..=calls {
         for cut in [Cut::Before, Cut::After] {
             let (outcome, _) = play(path, Some((n, cut))).await;

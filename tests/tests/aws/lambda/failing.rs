@@ -16,7 +16,7 @@ use tracking_tests::{
 
 use crate::lambda::support::{rule, sale};
 
-fn told(functions: &Functions) -> Vec<BusEvent> {
+fn failing_events(functions: &Functions) -> Vec<BusEvent> {
     functions.cloud.published().into_iter().filter(|event| event.detail_type == "Tracking API Failing").collect()
 }
 
@@ -27,7 +27,7 @@ async fn failing(functions: &Functions) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once_by_all_environments() {
+async fn a_rule_without_a_success_for_an_hour_is_reported_once_by_all_environments() {
     let status = Arc::new(AtomicU16::new(408));
     let answers = Arc::clone(&status);
     let receiver = Receiver::start(move |_| Answer::says(answers.load(Ordering::Relaxed), "no word")).await;
@@ -44,14 +44,14 @@ async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once_by_all_
         functions.pass(minutes(10), minutes(1)).await;
         functions.restart();
     }
-    assert_eq!(told(&functions), [], "51 minutes are no hour");
+    assert_eq!(failing_events(&functions), [], "51 minutes are no hour");
     // The bus refuses the event at first: it stays in the queue, and is published once all the same.
     functions.cloud.fail_next("EventBridge.PutEvents", Fault::Throttled);
     for _ in 0..12 {
         functions.pass(minutes(10), minutes(1)).await;
         functions.restart();
     }
-    let events = told(&functions);
+    let events = failing_events(&functions);
     assert_eq!(events.len(), 1, "{events:?}");
     let detail = &events[0].detail;
     assert_eq!(
@@ -64,11 +64,11 @@ async fn contract_5_a_rule_without_a_success_for_an_hour_is_told_of_once_by_all_
     status.store(200, Ordering::Relaxed);
     functions.pass(minutes(15), minutes(1)).await;
     assert_eq!(failing(&functions).await, [""; 0]);
-    assert_eq!(told(&functions).len(), 1);
+    assert_eq!(failing_events(&functions).len(), 1);
 }
 
 #[tokio::test]
-async fn contract_5_an_environment_that_dies_between_mark_and_bus_leaves_the_event_to_the_next() {
+async fn an_environment_that_dies_between_mark_and_bus_leaves_the_event_to_the_next() {
     let receiver = Receiver::start(|_| Answer::says(408, "down")).await;
     let mut functions = Functions::start();
     let retry = json!({"max_retries": 30, "delay_seconds": 600, "backoff": "fixed"});
@@ -79,11 +79,11 @@ async fn contract_5_an_environment_that_dies_between_mark_and_bus_leaves_the_eve
     functions.cloud.fail_all("EventBridge.PutEvents", Some(Fault::Throttled));
     functions.cloud.fail_all("SQS.SendMessageBatch", Some(Fault::Throttled));
     functions.pass(minutes(30), minutes(1)).await;
-    assert_eq!(told(&functions), []);
+    assert_eq!(failing_events(&functions), []);
     functions.cloud.fail_all("EventBridge.PutEvents", None);
     functions.cloud.fail_all("SQS.SendMessageBatch", None);
     functions.pass(minutes(60), minutes(1)).await;
-    let mut ids: Vec<_> = told(&functions).into_iter().map(|event| event.detail["event_id"].to_string()).collect();
+    let mut ids: Vec<_> = failing_events(&functions).into_iter().map(|event| event.detail["event_id"].to_string()).collect();
     ids.dedup();
     assert_eq!(ids.len(), 1, "{ids:?}");
 }

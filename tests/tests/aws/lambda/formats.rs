@@ -34,27 +34,27 @@ async fn put_off_for_a_day(from: &str, to: &str) {
     no_dead_letters(&functions);
     assert_eq!(functions.cloud.messages(Queue::Retry).len(), 1, "it waits for a version that can read it");
     functions.wait(functions.clock.now() + SignedDuration::from_hours(2)).await;
-    assert_eq!(functions.cloud.messages(Queue::RetryDead), [body], "after a day it is set aside as it came");
+    assert_eq!(functions.cloud.messages(Queue::RetryDead), [body], "after a day the message is dead-lettered unchanged");
     assert_eq!(receiver.heard().len(), 1);
 }
 
 #[tokio::test]
-async fn a_message_of_a_newer_format_is_put_off_for_a_day() {
+async fn a_message_of_a_newer_format_is_deferred_for_a_day() {
     put_off_for_a_day(r#"{"v":1,"#, r#"{"v":3,"#).await;
 }
 
 #[tokio::test]
-async fn a_task_of_an_unknown_kind_is_put_off_for_a_day() {
+async fn a_task_of_an_unknown_kind_is_deferred_for_a_day() {
     put_off_for_a_day(r#""kind":"deliver""#, r#""kind":"listen""#).await;
 }
 
 #[tokio::test]
-async fn what_was_put_off_is_worked_by_a_version_that_can_read_it() {
+async fn what_was_deferred_is_worked_by_a_version_that_can_read_it() {
     let receiver = approving().await;
     let mut functions = owing(&receiver, 1, json!({})).await;
     let records = functions.cloud.take(Queue::Delivery, 10, functions.clock.now());
     let body = functions.cloud.messages(Queue::Delivery).remove(0);
-    functions.cloud.settle(&records, &[]);
+    functions.cloud.ack(&records, &[]);
     let wrapped = json!({"v": 1, "d": {"kind": "put_off", "body": body, "first_seen": functions.clock.now(), "tries": 4}});
     functions.cloud.put(Queue::Retry, &wrapped.to_string());
     functions.work_all().await;
@@ -96,7 +96,7 @@ async fn a_delivery_whose_row_a_newer_version_wrote_waits_for_that_version() {
 }
 
 #[tokio::test]
-async fn a_delivery_whose_row_is_damaged_is_set_aside_with_its_key_and_harms_none() {
+async fn a_delivery_whose_row_is_damaged_is_dead_lettered_with_its_key_and_harms_none() {
     let receiver = Receiver::start(down_at_first).await;
     let (mut functions, row) = waiting(&receiver).await;
     let sort = row.key.sort.clone();

@@ -1,4 +1,4 @@
-//! The key of the secrets: deliveries that need it have it opened, no other waits for it.
+//! The key of the secrets: only deliveries with secrets need it opened, and only they wait for it.
 
 use jiff::SignedDuration;
 use tracking_core::{caller::Caller, json};

@@ -9,8 +9,8 @@ use tracking_tests::{
 
 use crate::lambda::support::{rule, sale};
 
-/// The log's entries of three sales that are asked for once a day, after 42 days with a sweep every 6 hours; the log is kept for as short as
-/// it may be.
+/// Plays 42 days of three sales that are asked for once a day, with a sweep every 6 hours and the shortest retention of the log.
+/// Returns the functions and the log.
 async fn polled(receiver: &Receiver) -> (Functions, Vec<Value>) {
     let mut functions = Functions::start_with(&[("TRACKING_LOG_RETENTION_DAYS", "31")]);
     let daily = json!({"max_retries": 30, "delay_seconds": 86_400, "backoff": "fixed", "max_delay_seconds": 86_400});
@@ -31,7 +31,7 @@ fn count(receiver: &Receiver, part: &str) -> usize {
 }
 
 #[tokio::test]
-async fn case_d8_a_result_that_comes_after_30_days_is_told_and_one_that_never_comes_is_unresolved() {
+async fn case_d8_a_result_that_comes_after_30_days_is_published_and_one_that_never_comes_is_unresolved() {
     let receiver = Receiver::start(|postback| {
         let decides = postback.target.ends_with("n=31") && !postback.target.contains("txid=trx_00000003");
         Answer::says(200, if decides { "approved" } else { "pending" })
@@ -49,5 +49,5 @@ async fn case_d8_a_result_that_comes_after_30_days_is_told_and_one_that_never_co
         assert_eq!(count(&receiver, &format!("txid=trx_{number:08}")), 31, "one request a day");
     }
     let ended = functions.cloud.published().into_iter().filter(|event| event.detail_type == "Delivery Ended").count();
-    assert_eq!(ended, 1, "it is told of the one that gave up");
+    assert_eq!(ended, 1, "one event, for the delivery that gave up");
 }

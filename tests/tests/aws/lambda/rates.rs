@@ -58,7 +58,7 @@ async fn a_first_try_that_waits_for_its_slot_is_listed() {
     functions.work_all().await;
     let (waiting, sent): (Vec<_>, Vec<_>) = functions.log().await.into_iter().partition(|row| row["state"] == "waiting");
     assert_eq!(sent.len(), 1, "{sent:?}");
-    // A delivery that waits no longer than a running attempt goes unshown isn't shown as waiting.
+    // A running attempt is shown only after a while, and so is a wait: shorter waits are not listed.
     assert!((20..39).contains(&waiting.len()), "{}", waiting.len());
     for row in &waiting {
         assert_eq!((&row["attempts"], &row["reason"]), (&0.into(), &"it waits for a slot of its rule's rate".into()), "{row}");
@@ -86,7 +86,7 @@ async fn environments_that_work_at_the_same_time_keep_one_rate() {
             }
             let answers = join_all(batches.iter().map(|records| functions.deliver_elsewhere(records))).await;
             for (records, answer) in batches.iter().zip(answers) {
-                functions.cloud.settle(records, &failures(&answer));
+                functions.cloud.ack(records, &failures(&answer));
             }
         }
         let sent = receiver.heard().len() - before;
@@ -132,9 +132,9 @@ async fn p3_a_newer_change_waits_behind_one_that_waits_for_its_slot() {
     functions.wait(functions.clock.now() + SignedDuration::from_mins(2)).await;
     let of_the_fifth = "click-9f8e7d6c5b000005";
     let heard: Vec<String> = receiver.heard().into_iter().map(|asked| asked.target).collect();
-    let told: Vec<&String> = heard.iter().filter(|target| target.contains(of_the_fifth)).collect();
-    assert_eq!(told.len(), 2, "{heard:#?}");
-    assert!(told[0].contains("status=approved") && told[1].contains("status=rejected"), "{told:#?}");
+    let requests: Vec<&String> = heard.iter().filter(|target| target.contains(of_the_fifth)).collect();
+    assert_eq!(requests.len(), 2, "{heard:#?}");
+    assert!(requests[0].contains("status=approved") && requests[1].contains("status=rejected"), "{requests:#?}");
 }
 
 #[tokio::test]

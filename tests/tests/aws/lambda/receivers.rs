@@ -14,12 +14,12 @@ use tracking_tests::{
 
 use crate::lambda::support::{rule, sale};
 
-fn told(functions: &Functions, kind: &str) -> usize {
+fn count_published(functions: &Functions, kind: &str) -> usize {
     functions.cloud.published().into_iter().filter(|event| event.detail_type == kind).count()
 }
 
 #[tokio::test]
-async fn b6_an_outage_that_environments_share_is_told_of_once_and_everything_is_delivered() {
+async fn b6_an_outage_that_environments_share_is_reported_once_and_everything_is_delivered() {
     let status = Arc::new(AtomicU16::new(503));
     let answers = Arc::clone(&status);
     let receiver = Receiver::start(move |_| Answer::says(answers.load(Ordering::Relaxed), "approved")).await;
@@ -37,13 +37,13 @@ async fn b6_an_outage_that_environments_share_is_told_of_once_and_everything_is_
     let failed = receiver.heard().len();
     // An error status is an answer: the receiver counts as down only after two minutes of them.
     assert!(failed < 200, "{failed}");
-    assert_eq!(told(&functions, "Receiver Down"), 1);
-    assert_eq!(told(&functions, "Tracking API Failing"), 1, "after an hour without a success");
+    assert_eq!(count_published(&functions, "Receiver Down"), 1);
+    assert_eq!(count_published(&functions, "Tracking API Failing"), 1, "after an hour without a success");
     status.store(200, Ordering::Relaxed);
     functions.pass(minutes(180), minutes(1)).await;
     let log = functions.log().await;
     assert_eq!(log.len(), 60);
     assert!(log.iter().all(|row| row["state"] == "delivered"), "{log:#?}");
-    assert_eq!((told(&functions, "Receiver Down"), told(&functions, "Receiver Up")), (1, 1));
+    assert_eq!((count_published(&functions, "Receiver Down"), count_published(&functions, "Receiver Up")), (1, 1));
     assert_eq!(receiver.heard().len() - failed, 60, "once each");
 }

@@ -17,8 +17,8 @@ const BUS: &str = "EventBridge.PutEvents";
 const WRITES: &str = "DynamoDB.BatchWriteItem";
 const SENDS: &str = "SQS.SendMessageBatch";
 
-/// Publishes a result to the platform for an approval.
-fn telling() -> Value {
+/// Returns answer rules that publish a result for an approval.
+fn publishing() -> Value {
     json!({"answer": {"rules": [
         {"when": [{"source": "body", "key": "status", "operator": "equals", "value": "approved"}],
          "then": "delivered", "set": {"result": "approved", "variables": {"seen": "{body.status}"}}},
@@ -38,9 +38,9 @@ async fn refusing_the_first() -> Receiver {
 }
 
 /// Returns the detail types on the bus, each with its transaction and `event_id`.
-fn told(cloud: &Cloud) -> Vec<(String, String, String)> {
+fn published(cloud: &Cloud) -> Vec<(String, String, String)> {
     let text = |detail: &Value, name: &str| detail[name].as_str().unwrap_or_default().to_owned();
-    let mut told: Vec<_> = cloud
+    let mut events: Vec<_> = cloud
         .published()
         .into_iter()
         .map(|event| {
@@ -48,8 +48,8 @@ fn told(cloud: &Cloud) -> Vec<(String, String, String)> {
             (event.detail_type, text(&detail, "transaction_id"), text(&detail, "event_id"))
         })
         .collect();
-    told.sort();
-    told
+    events.sort();
+    events
 }
 
 fn states(log: &[Value]) -> Vec<&str> {
@@ -69,7 +69,7 @@ async fn a_bus_that_is_down_for_an_hour_repeats_no_request_and_loses_no_event() 
     for fault in [Fault::Throttled, Fault::InternalError, Fault::ConnectionDropped] {
         let receiver = refusing_the_first().await;
         let mut functions = Functions::start();
-        functions.rule(&Caller::Admin, rule(receiver.url(), telling())).await;
+        functions.rule(&Caller::Admin, rule(receiver.url(), publishing())).await;
         functions.cloud.fail_all(BUS, Some(fault));
         for number in 1..=5 {
             functions.ingest(&sale(number)).await;
@@ -78,31 +78,31 @@ async fn a_bus_that_is_down_for_an_hour_repeats_no_request_and_loses_no_event() 
         assert_eq!(receiver.heard().len(), 5, "{fault:?}: one request each");
         let log = functions.log().await;
         assert_eq!(states(&log), ["delivered", "delivered", "delivered", "delivered", "failed"], "{fault:?}");
-        assert_eq!(told(&functions.cloud), [], "{fault:?}");
+        assert_eq!(published(&functions.cloud), [], "{fault:?}");
         functions.cloud.fail_all(BUS, None);
         functions.wait(functions.clock.now() + SignedDuration::from_mins(16)).await;
-        let told = told(&functions.cloud);
-        let what: Vec<_> = told.iter().map(|(kind, transaction, _)| (kind.as_str(), transaction.as_str())).collect();
-        let told_on = "Conversion Result Received";
+        let events = published(&functions.cloud);
+        let what: Vec<_> = events.iter().map(|(kind, transaction, _)| (kind.as_str(), transaction.as_str())).collect();
+        let result_received = "Conversion Result Received";
         let expected = [
-            (told_on, "trx_00000002"),
-            (told_on, "trx_00000003"),
-            (told_on, "trx_00000004"),
-            (told_on, "trx_00000005"),
+            (result_received, "trx_00000002"),
+            (result_received, "trx_00000003"),
+            (result_received, "trx_00000004"),
+            (result_received, "trx_00000005"),
             ("Delivery Ended", "trx_00000001"),
         ];
         assert_eq!(what, expected, "{fault:?}");
-        assert_eq!(told.iter().map(|(_, _, id)| id).collect::<BTreeSet<_>>().len(), 5, "{fault:?}");
+        assert_eq!(events.iter().map(|(_, _, id)| id).collect::<BTreeSet<_>>().len(), 5, "{fault:?}");
         assert_eq!(receiver.heard().len(), 5, "{fault:?}");
         no_dead_letters(&functions.cloud);
     }
 }
 
 #[tokio::test]
-async fn an_event_that_the_bus_will_never_take_is_set_aside_at_once() {
+async fn an_event_that_the_bus_will_never_take_is_dead_lettered_at_once() {
     let receiver = refusing_the_first().await;
     let mut functions = Functions::start_with(&[("TRACKING_BUS", "no-such-bus")]);
-    functions.rule(&Caller::Admin, rule(receiver.url(), telling())).await;
+    functions.rule(&Caller::Admin, rule(receiver.url(), publishing())).await;
     functions.ingest(&sale(2)).await;
     functions.wait(functions.clock.now() + SignedDuration::from_mins(1)).await;
     assert_eq!(states(&functions.log().await), ["delivered"]);
@@ -121,7 +121,7 @@ async fn throttled(fault: Fault, timeout: u32, time: SignedDuration) {
         Answer::says(200, "approved")
     })
     .await;
-    let mut document = rule(receiver.url(), telling());
+    let mut document = rule(receiver.url(), publishing());
     document["request"]["timeout_seconds"] = timeout.into();
     functions.rule(&Caller::Admin, document).await;
     functions.ingest(&sale(2)).await;
@@ -133,8 +133,8 @@ async fn throttled(fault: Fault, timeout: u32, time: SignedDuration) {
     let log = functions.log().await;
     assert_eq!(states(&log), ["delivered"], "{what}: {log:#?}");
     assert_eq!(log[0]["attempts"], 1, "{what}");
-    let told = told(&functions.cloud);
-    assert!(!told.is_empty() && told.iter().collect::<BTreeSet<_>>().len() == 1, "{what}: {told:?}");
+    let events = published(&functions.cloud);
+    assert!(!events.is_empty() && events.iter().collect::<BTreeSet<_>>().len() == 1, "{what}: {events:?}");
     no_dead_letters(&functions.cloud);
 }
 
@@ -162,7 +162,7 @@ async fn a_retry_goes_on_after_its_record_had_to_wait() {
         Answer::says(200, "approved")
     })
     .await;
-    let more = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5}, "answer": telling()["answer"]});
+    let more = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5}, "answer": publishing()["answer"]});
     functions.rule(&Caller::Admin, rule(receiver.url(), more)).await;
     functions.ingest(&sale(2)).await;
     functions.wait(functions.clock.now() + SignedDuration::from_mins(3)).await;
@@ -173,7 +173,7 @@ async fn a_retry_goes_on_after_its_record_had_to_wait() {
     assert_eq!(targets, [Some('1'), Some('2')]);
     let log = functions.log().await;
     assert_eq!((states(&log), &log[0]["attempts"]), (vec!["delivered"], &json!(2)));
-    assert_eq!(told(&functions.cloud).len(), 2, "{:?}", told(&functions.cloud));
+    assert_eq!(published(&functions.cloud).len(), 2, "{:?}", published(&functions.cloud));
     no_dead_letters(&functions.cloud);
 }
 
@@ -190,7 +190,7 @@ async fn l1_nobody_sends_again_or_stops_what_is_being_recorded() {
         Answer::says(200, "approved")
     })
     .await;
-    let more = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5}, "answer": telling()["answer"]});
+    let more = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5}, "answer": publishing()["answer"]});
     functions.rule(&Caller::Admin, rule(receiver.url(), more)).await;
     functions.ingest(&sale(2)).await;
     while receiver.heard().len() < 2 {
@@ -212,7 +212,7 @@ async fn l1_nobody_sends_again_or_stops_what_is_being_recorded() {
     functions.wait(functions.clock.now() + SignedDuration::from_mins(20)).await;
     assert_eq!(receiver.heard().len(), 2);
     assert_eq!(states(&functions.log().await), ["delivered"]);
-    assert_eq!(told(&functions.cloud).iter().collect::<BTreeSet<_>>().len(), 2);
+    assert_eq!(published(&functions.cloud).iter().collect::<BTreeSet<_>>().len(), 2);
     no_dead_letters(&functions.cloud);
 }
 
@@ -221,7 +221,7 @@ async fn l1_nobody_sends_again_or_stops_what_is_being_recorded() {
 async fn a_bus_that_hangs_holds_up_no_record() {
     let receiver = refusing_the_first().await;
     let mut functions = Functions::start();
-    functions.rule(&Caller::Admin, rule(receiver.url(), telling())).await;
+    functions.rule(&Caller::Admin, rule(receiver.url(), publishing())).await;
     functions.ingest(&sale(1)).await;
     functions.ingest(&sale(2)).await;
     functions.cloud.fail_all(BUS, Some(Fault::Hangs));
@@ -232,7 +232,7 @@ async fn a_bus_that_hangs_holds_up_no_record() {
     assert!(waiting.len() == 2 && waiting.iter().all(|body| body.contains("\"publish\"")), "{waiting:?}");
     functions.cloud.fail_all(BUS, None);
     functions.wait(functions.clock.now() + SignedDuration::from_mins(5)).await;
-    assert_eq!(told(&functions.cloud).len(), 2);
+    assert_eq!(published(&functions.cloud).len(), 2);
     assert_eq!(receiver.heard().len(), 2);
     no_dead_letters(&functions.cloud);
 }
@@ -246,10 +246,10 @@ async fn a_table_that_is_away_for_long_repeats_no_request() {
 }
 
 #[tokio::test]
-async fn what_was_not_told_is_told_although_its_rule_is_gone() {
+async fn what_was_not_published_is_published_although_its_rule_is_gone() {
     let receiver = refusing_the_first().await;
     let mut functions = Functions::start();
-    let id = functions.rule(&Caller::Admin, rule(receiver.url(), telling())).await;
+    let id = functions.rule(&Caller::Admin, rule(receiver.url(), publishing())).await;
     functions.ingest(&sale(1)).await;
     functions.ingest(&sale(2)).await;
     while functions.work(Queue::Events).await > 0 {}
@@ -261,7 +261,7 @@ async fn what_was_not_told_is_told_although_its_rule_is_gone() {
     functions.stack().engine.writer().delete_rule(&Caller::Admin, &id, None).await.expect("it is there");
     functions.cloud.fail_all(BUS, None);
     functions.wait(functions.clock.now() + SignedDuration::from_mins(20)).await;
-    let kinds: Vec<_> = told(&functions.cloud).into_iter().map(|(kind, ..)| kind).collect();
+    let kinds: Vec<_> = published(&functions.cloud).into_iter().map(|(kind, ..)| kind).collect();
     assert_eq!(kinds, ["Conversion Result Received", "Delivery Ended"]);
     assert_eq!(receiver.heard().len(), 2);
     assert_eq!(states(&functions.log().await), ["delivered", "failed"]);
@@ -280,7 +280,7 @@ async fn a_batch_whose_records_are_refused_repeats_no_request() {
         Answer { after: std::time::Duration::from_millis(number * 200), ..Answer::says(200, "approved") }
     })
     .await;
-    functions.rule(&Caller::Admin, rule(receiver.url(), telling())).await;
+    functions.rule(&Caller::Admin, rule(receiver.url(), publishing())).await;
     for number in 1..=10 {
         functions.ingest(&sale(number)).await;
     }
@@ -291,6 +291,6 @@ async fn a_batch_whose_records_are_refused_repeats_no_request() {
     functions.wait(functions.clock.now() + SignedDuration::from_mins(40)).await;
     assert_eq!(receiver.heard().len(), 10);
     assert_eq!(states(&functions.log().await), ["delivered"; 10]);
-    assert_eq!(told(&functions.cloud).iter().collect::<BTreeSet<_>>().len(), 10);
+    assert_eq!(published(&functions.cloud).iter().collect::<BTreeSet<_>>().len(), 10);
     no_dead_letters(&functions.cloud);
 }

@@ -118,7 +118,7 @@ async fn what_was_taken_in_part_only_is_repeated() {
     functions.cloud.fail_entries("SQS.SendMessageBatch", &[0, 4]);
     functions.work(Queue::Events).await;
     assert_eq!(functions.cloud.depth(Queue::Delivery).visible, 8);
-    assert_eq!(functions.cloud.depth(Queue::Events).in_flight, 2, "two events come again");
+    assert_eq!(functions.cloud.depth(Queue::Events).in_flight, 2, "two events are received again later");
     functions.cloud.fail_entries("DynamoDB.BatchGetItem", &[0]);
     functions.cloud.fail_entries("DynamoDB.BatchWriteItem", &[1, 2]);
     functions.work(Queue::Delivery).await;
@@ -142,7 +142,7 @@ async fn nothing_is_begun_that_the_deadline_would_cut_off() {
     assert_eq!(
         functions.cloud.depth(Queue::Retry).visible,
         2,
-        "they come again at once, where receives are not counted against them"
+        "they go to the retry queue at once, where receives are not counted against them"
     );
     assert_eq!(functions.log().await, [] as [Value; 0], "and no attempt is charged");
 }
@@ -198,11 +198,11 @@ async fn worn() -> (Receiver, Functions, Vec<Record>) {
 
 /// A queue dead-letters a message after a hundred receives, and most receives of a waiting message are waits.
 #[tokio::test]
-async fn what_was_received_very_often_is_sent_anew_to_wait() {
+async fn what_was_received_very_often_is_sent_again_to_wait() {
     let (receiver, mut functions, records) = worn().await;
     let answer = functions.invoke(Queue::Retry, &records).await.unwrap();
     assert_eq!(failures(&answer), [records[1].message_id.clone()], "the other one waits by its visibility");
-    functions.cloud.settle(&records, &failures(&answer));
+    functions.cloud.ack(&records, &failures(&answer));
     let depth = functions.cloud.depth(Queue::Retry);
     assert_eq!((depth.in_flight, depth.delayed), (1, 1));
     assert_eq!(receiver.heard().len(), 4);
@@ -212,13 +212,13 @@ async fn what_was_received_very_often_is_sent_anew_to_wait() {
 
 /// A message that was received very often and can't be worked is deferred as a new message, and not dead-lettered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_received_very_often_is_sent_anew_where_it_fails() {
+async fn what_was_received_very_often_is_sent_again_where_it_fails() {
     let (receiver, mut functions, records) = worn().await;
     functions.cloud.fail_all("DynamoDB.BatchGetItem", Some(Fault::Throttled));
     let answer = functions.invoke(Queue::Retry, &records).await.unwrap();
     functions.cloud.fail_all("DynamoDB.BatchGetItem", None);
     assert_eq!(failures(&answer), [records[1].message_id.clone()]);
-    functions.cloud.settle(&records, &failures(&answer));
+    functions.cloud.ack(&records, &failures(&answer));
     let depth = functions.cloud.depth(Queue::Retry);
     assert_eq!((depth.in_flight, depth.delayed), (1, 1));
     functions.wait(functions.clock.now() + SignedDuration::from_mins(3)).await;
@@ -255,15 +255,15 @@ async fn a_step_that_fails_takes_nobody_out_of_the_log() {
         functions.cloud.fail_all(action, Some(Fault::InternalError));
     }
     functions.work(Queue::Delivery).await;
-    assert_eq!(functions.cloud.published(), [], "it is not told yet");
+    assert_eq!(functions.cloud.published(), [], "nothing is published yet");
     let log = functions.log().await;
     assert_eq!(log.len(), 5, "the log has all of them: {log:#?}");
     for action in refusing {
         functions.cloud.fail_all(action, None);
     }
     functions.wait(functions.clock.now() + SignedDuration::from_hours(8)).await;
-    let told: Vec<String> = functions.cloud.published().into_iter().map(|event| event.detail_type).collect();
-    assert_eq!(told, ["Delivery Ended"]);
+    let kinds: Vec<String> = functions.cloud.published().into_iter().map(|event| event.detail_type).collect();
+    assert_eq!(kinds, ["Delivery Ended"]);
     let ended: Vec<Value> = functions.log().await.into_iter().map(|row| row["state"].clone()).collect();
     assert_eq!(ended.iter().filter(|state| *state == "delivered").count(), 4, "{ended:?}");
     assert_eq!(ended.len(), 5);
@@ -292,9 +292,9 @@ async fn case_c2_a_change_id_that_was_used_for_another_change_goes_to_the_reject
     let rejected: Vec<Value> =
         functions.cloud.messages(Queue::Rejected).iter().map(|body| serde_json::from_str(body).unwrap()).collect();
     let change_id = sale(1)["detail"]["change_id"].as_str().unwrap().to_owned();
-    let told =
+    let errors =
         json!([{"pointer": "/detail/change_id", "detail": format!("change_id \"{change_id}\" was used for another change")}]);
-    assert_eq!(rejected.iter().map(|rejected| &rejected["errors"]).collect::<Vec<_>>(), [&told, &told]);
+    assert_eq!(rejected.iter().map(|rejected| &rejected["errors"]).collect::<Vec<_>>(), [&errors, &errors]);
     let kept: Value = serde_json::from_str(rejected[0]["event"].as_str().unwrap()).unwrap();
     assert_eq!(kept["detail"]["transactions"][0]["payout"], Value::from("6.00"));
     assert_eq!(queues_but(&functions, Queue::Rejected), []);
@@ -315,8 +315,8 @@ async fn case_c2_where_no_events_are_kept_the_delivery_proves_the_change() {
     assert_eq!(receiver.heard().len(), 1);
     let (listed, _) = functions.stack().engine.matcher().rejected(10, None).await.unwrap();
     assert_eq!(listed.len(), 1, "{listed:?}");
-    let told = listed[0]["errors"][0]["detail"].as_str().unwrap();
-    assert!(told.ends_with("was used for another change"), "{told}");
+    let error = listed[0]["errors"][0]["detail"].as_str().unwrap();
+    assert!(error.ends_with("was used for another change"), "{error}");
     assert!(listed[0]["event"].as_str().unwrap().contains("6.00"), "{listed:?}");
 }
 

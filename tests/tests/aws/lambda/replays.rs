@@ -25,7 +25,7 @@ fn count(shown: &Value) -> u64 {
 }
 
 #[tokio::test]
-async fn contract_5_a_replay_is_counted_stopped_and_begun_again() {
+async fn a_replay_is_counted_stopped_and_begun_again() {
     let status = Arc::new(AtomicU16::new(404));
     let answers = Arc::clone(&status);
     let receiver = Receiver::start(move |_| Answer::says(answers.load(Ordering::Relaxed), "no word")).await;

@@ -84,7 +84,7 @@ async fn a_hundred_thousand_retries_leave_room_in_the_retry_lane() {
         }
         worked += records.len();
         let answer = functions.invoke(Queue::Retry, &records).await.unwrap();
-        functions.cloud.settle(&records, &failures(&answer));
+        functions.cloud.ack(&records, &failures(&answer));
         most = most.max(functions.cloud.depth(Queue::Retry).in_flight);
         functions.clock.pass(SignedDuration::from_secs(1));
         if worked > WAITING / 2 && !fresh {

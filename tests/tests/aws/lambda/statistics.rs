@@ -33,7 +33,7 @@ async fn read(functions: &Functions, caller: &Caller) -> (BTreeMap<State, u64>, 
 }
 
 #[tokio::test]
-async fn contract_5_statistics_cost_rows_once_and_little_after_that() {
+async fn statistics_cost_rows_once_and_little_after_that() {
     let receiver = Receiver::start(|_| Answer::says(200, "no word")).await;
     let mut functions = Functions::start();
     let refusing = json!({"conditions": {"affiliate": ["aff_7"]}, "answer": {"otherwise": "failed"}});
@@ -59,5 +59,5 @@ async fn contract_5_statistics_cost_rows_once_and_little_after_that() {
     assert_eq!(found, own);
     assert!(writes <= 40 && reads <= 24, "{writes} write units, {reads} half read units");
     let (none, units) = read(&functions, &Caller::Affiliate("aff_8".parse().unwrap())).await;
-    assert_eq!((none, units), (BTreeMap::new(), [0, 2]), "whoever owns no rule has no rows");
+    assert_eq!((none, units), (BTreeMap::new(), [0, 2]), "an owner without rules has no rows");
 }

@@ -45,8 +45,8 @@ async fn q5_a_secret_lies_nowhere_in_clear() {
     for queue in Queue::ALL {
         assert!(!functions.cloud.messages(queue).iter().any(|body| body.contains("s3cret")), "{queue:?}");
     }
-    let told = functions.cloud.published();
-    assert!(!told.iter().any(|event| event.json().to_string().contains("s3cret")));
+    let published = functions.cloud.published();
+    assert!(!published.iter().any(|event| event.json().to_string().contains("s3cret")));
 }
 
 #[tokio::test]

@@ -74,11 +74,11 @@ impl Exchange {
 }
 
 fn words(judged: &Judgement) -> String {
-    let told = &judged.told;
+    let extracted = &judged.told;
     let mut words = vec![judged.verdict.as_str().to_owned()];
-    words.extend(told.result.map(|result| format!("result={}", result.as_str())));
-    words.extend(told.payout.map(|payout| format!("payout={}", payout.0)));
-    words.extend(told.external_id.as_ref().map(|id| format!("external_id={id}")));
+    words.extend(extracted.result.map(|result| format!("result={}", result.as_str())));
+    words.extend(extracted.payout.map(|payout| format!("payout={}", payout.0)));
+    words.extend(extracted.external_id.as_ref().map(|id| format!("external_id={id}")));
     words.join(" ")
 }
 

@@ -141,15 +141,15 @@ fn the_page_of_events_says_what_follows_from_its_example() {
 }
 
 #[test]
-fn the_page_of_results_tells_what_its_rule_reads() {
+fn the_page_of_results_shows_what_its_rule_extracts() {
     let page = page("results-out.md");
     let shown = blocks(section(&page, "A result"), "json");
     let mut rule = whole();
     merge_patch(&mut rule, &parsed(shown[0]));
     let sample = Change::sample(None, "2026-11-22T14:00:00Z".parse().unwrap());
     let exchange = Exchange::new(&rule, &Owner::Admin, &[sample]);
-    let told = exchange.meaning(200, r#"{"status": "approved", "amount": "12.50", "id": "X-77"}"#);
-    assert_eq!(told, "delivered result=approved payout=12.50 external_id=X-77");
+    let meaning = exchange.meaning(200, r#"{"status": "approved", "amount": "12.50", "id": "X-77"}"#);
+    assert_eq!(meaning, "delivered result=approved payout=12.50 external_id=X-77");
     let event = parsed(shown[1]);
     assert_eq!(
         (&event["result"], &event["payout"], &event["external_id"]),

@@ -18,7 +18,7 @@ fn filled(preset: &Preset) -> Value {
     let mut rule = preset.tracking_api.clone();
     for blank in &preset.fill_in {
         let text = rule.pointer_mut(&blank.pointer).unwrap_or_else(|| panic!("{}: {}", preset.id, blank.pointer));
-        *text = text.as_str().expect("placeholders stand in texts").replace(&blank.placeholder, &blank.example).into();
+        *text = text.as_str().expect("placeholders are in texts").replace(&blank.placeholder, &blank.example).into();
     }
     rule
 }
@@ -31,7 +31,7 @@ fn exchange(preset: &Preset) -> Exchange {
 }
 
 #[test]
-fn every_preset_has_an_example_that_holds_and_stands_on_the_page() {
+fn every_preset_has_an_example_that_holds_and_is_on_the_page() {
     let page = page("presets.md");
     let events: Vec<Value> =
         blocks(section(&page, "The event"), "json").into_iter().map(|block| parsed(block)["detail"].clone()).collect();

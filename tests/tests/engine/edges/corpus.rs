@@ -32,7 +32,7 @@ fn files(target: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Returns numbers without end, the same for the same name (xorshift).
+/// Returns an endless sequence of numbers that the name determines (xorshift).
 fn numbers(name: &str) -> impl FnMut(usize) -> usize {
     let mut state =
         name.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)) | 1;
@@ -109,7 +109,7 @@ fn any_bytes_as_json() {
 
 /// A client's text is its own fault on every store: DynamoDB would refuse the query for such a place.
 #[tokio::test]
-async fn contract_3_a_cursor_that_names_a_place_longer_than_any_is_refused() {
+async fn a_cursor_that_names_a_place_longer_than_any_is_refused() {
     let world = World::temporary();
     let ask = async |place: &str| {
         let cursor = BASE64_URL_SAFE_NO_PAD.encode(json!({"after": null, "pages": place}).to_string());

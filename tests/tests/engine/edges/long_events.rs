@@ -150,7 +150,7 @@ async fn f10_a_message_of_an_earlier_version_holds_a_long_event_in_full() {
     let receiver = down_at_first().await;
     let (mut functions, messages) = owing(&receiver).await;
     let records = functions.cloud.take(Queue::Delivery, 10, functions.clock.now());
-    functions.cloud.settle(&records, &[]);
+    functions.cloud.ack(&records, &[]);
     let mut whole: serde_json::Value = serde_json::from_str(&messages[0]).unwrap();
     let mut event = whole["d"]["event"]["event"].take();
     let sale: serde_json::Value = serde_json::from_str(&long_sale(1, "approved").to_string()).unwrap();

@@ -24,7 +24,7 @@ fn polling(retry: &Value) -> Value {
     json!({"name": "poll", "request": {"url": "http://127.0.0.1:9/p"}, "retry": retry, "answer": {"rules": rules, "otherwise": "retry"}})
 }
 
-/// Plays a rule of this retry policy for 36 days; the machine starts anew every other night.
+/// Plays a rule of this retry policy for 36 days; the machine restarts every other night.
 async fn polled(retry: &Value, mut replies: impl FnMut(&Arrival) -> Reply) -> World {
     let mut world = World::temporary();
     world.rule(&Caller::Admin, polling(retry)).await;
@@ -46,7 +46,7 @@ fn check_waits(world: &World, expected: &[i64]) {
 }
 
 #[tokio::test]
-async fn case_d8_a_result_that_comes_after_30_days_is_told() {
+async fn case_d8_a_result_that_comes_after_30_days_is_published() {
     let world = polled(&daily(), |arrival| if arrival.attempt == 31 { Reply::Says(200, "approved") } else { PENDING }).await;
     check_waits(&world, &[86_400; 30]);
     let lasted = world.arrivals[30].at.duration_since(world.arrivals[0].at);

@@ -44,10 +44,10 @@ async fn call_back(world: &World, token: &str, body: &str) -> Result<(), Refused
 }
 
 /// Returns the results that were published to the platform.
-fn told(world: &World) -> Vec<Value> {
+fn results(world: &World) -> Vec<Value> {
     let published = world.store().published(None, 1_000).unwrap();
-    let told = published.iter().filter(|event| event.detail_type == "Conversion Result Received");
-    told.map(|event| json::parse(event.detail.to_string().as_bytes()).unwrap()).collect()
+    let received = published.iter().filter(|event| event.detail_type == "Conversion Result Received");
+    received.map(|event| json::parse(event.detail.to_string().as_bytes()).unwrap()).collect()
 }
 
 const APPROVED: &str = r#"{"status": "approved", "amount": "12.50"}"#;
@@ -62,7 +62,7 @@ async fn w17_a_flow_waits_for_its_callback_and_goes_on_with_what_it_says() {
     assert_eq!(waiting["reason"], "step confirm waits for its callback until 2026-11-22T10:00:00Z");
     assert_eq!(waiting["next_due"], "2026-11-22T10:00:00Z");
     let shown = waiting["log"][0]["request"]["body"].as_str().unwrap();
-    assert_eq!(shown, r#"{"callback":"***"}"#, "whoever has the URL may answer");
+    assert_eq!(shown, r#"{"callback":"***"}"#, "the URL is hidden: its holder may answer");
     let token = token(&world.arrivals[0]);
     call_back(&world, &token, APPROVED).await.unwrap();
     world.work_all(&mut |_| OK).await;
@@ -72,8 +72,8 @@ async fn w17_a_flow_waits_for_its_callback_and_goes_on_with_what_it_says() {
     let callback = &delivery["callbacks"][0];
     assert_eq!((callback["step"].as_str(), callback["verdict"].as_str()), (Some("confirm"), Some("delivered")), "{delivery}");
     assert_eq!(callback["request"]["body"], APPROVED);
-    let told = told(&world);
-    assert_eq!((told.len(), told[0]["result"].as_str()), (1, Some("approved")), "{told:?}");
+    let results = results(&world);
+    assert_eq!((results.len(), results[0]["result"].as_str()), (1, Some("approved")), "{results:?}");
     // A repeat is accepted, another callback is refused.
     call_back(&world, &token, APPROVED).await.unwrap();
     let late = call_back(&world, &token, r#"{"status": "no"}"#).await.unwrap_err();
@@ -271,7 +271,7 @@ async fn w17_rules_that_could_not_work_are_refused_with_every_fault() {
 }
 
 #[tokio::test]
-async fn w17_a_crash_after_the_last_callback_tells_the_end_all_the_same() {
+async fn w17_after_a_crash_at_the_last_callback_the_end_is_published_once() {
     let mut crashes = 0;
     for (body, state, kinds) in [(APPROVED, "delivered", 1), (r#"{"status": "no"}"#, "failed", 1)] {
         for cut in [Cut::Before, Cut::After] {
@@ -298,7 +298,7 @@ async fn w17_a_crash_after_the_last_callback_tells_the_end_all_the_same() {
 }
 
 #[tokio::test]
-async fn w17_what_is_no_secret_is_told_as_it_is() {
+async fn w17_what_is_no_secret_is_published_as_it_is() {
     let rules = json!([{"when": [{"operator": "always"}], "then": "delivered",
         "set": {"external_id": "{body.ref}", "variables": {"ref": "{body.ref}", "token": {"value": "{body.token}", "secret": true}}}}]);
     let create = json!({"name": "create", "call": {"method": "POST", "url": url("leads?ref={transaction_id}"),
@@ -310,11 +310,11 @@ async fn w17_what_is_no_secret_is_told_as_it_is() {
     let link = IncomingRequest { method: "GET".to_owned(), query, headers: Vec::new(), body: Vec::new() };
     world.call_back(&token, link).await.unwrap();
     world.work_all(&mut |_| OK).await;
-    let told = told(&world);
+    let results = results(&world);
     assert_eq!(
-        (told[0]["external_id"].as_str(), told[0]["variables"]["ref"].as_str()),
+        (results[0]["external_id"].as_str(), results[0]["variables"]["ref"].as_str()),
         (Some("trx_1"), Some("trx_1")),
-        "{told:?}"
+        "{results:?}"
     );
     let shown = world.only_delivery().await.to_string();
     assert!(!shown.contains("t0p-s3cr3t-value"), "{shown}");
@@ -355,8 +355,8 @@ async fn w17_a_crash_at_any_write_loses_no_callback_and_reads_none_twice() {
             assert_eq!(delivery["state"], "delivered", "{cut:?} {at}: {delivery}");
             let verdicts: Vec<_> = delivery["callbacks"].as_array().unwrap().iter().map(|one| one["verdict"].as_str()).collect();
             assert_eq!(verdicts, [Some("pending"), Some("delivered")], "{cut:?} {at}");
-            let ids: std::collections::BTreeSet<_> = told(&world).iter().map(|event| event["event_id"].to_string()).collect();
-            assert_eq!(ids.len(), 1, "{cut:?} {at}: {:?}", told(&world));
+            let ids: std::collections::BTreeSet<_> = results(&world).iter().map(|event| event["event_id"].to_string()).collect();
+            assert_eq!(ids.len(), 1, "{cut:?} {at}: {:?}", results(&world));
             let mut reports: Vec<_> = world.arrivals[1..].iter().map(|arrival| (arrival.attempt, arrival.url.clone())).collect();
             let all = reports.len();
             reports.dedup();

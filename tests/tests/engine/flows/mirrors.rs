@@ -65,7 +65,7 @@ async fn w19_a_change_of_the_master_counts_for_what_is_sent_next() {
     assert_eq!(paths(&world.arrivals), ["v2/login?new=cnv_1", "report?t=T-7"]);
     assert_eq!(world.arrivals[0].body.as_deref(), Some(r#"{"user":"cz","key":"k-cz"}"#), "the same party changed it");
     let view = world.engine().rules().rule(&Caller::Admin, &mirror).await.unwrap();
-    assert_eq!(view.version, 2, "it is written anew");
+    assert_eq!(view.version, 2, "the mirror is written again");
     // A change of the master that touches no step leaves its mirrors unchanged.
     patch(&world, &master, json!({"active": false})).await.unwrap();
     world.post(&[sale("chg_2", 2)]).await.unwrap();

@@ -53,7 +53,7 @@ async fn w12_a_step_that_is_gone_or_of_another_kind_fails_the_delivery() {
         ends(&world.only_delivery().await, "failed", reason);
         world.engine().operator().resend(&Caller::Admin, &delivery_id(&world).await, &json!({})).await.unwrap();
         world.pass(MINUTE, &mut |_| OK).await;
-        assert_eq!(world.only_delivery().await["state"], "delivered", "a resend begins anew");
+        assert_eq!(world.only_delivery().await["state"], "delivered", "a resend starts at the first step");
     }
 }
 
@@ -79,7 +79,7 @@ async fn w13_a_resend_of_a_flow_that_waits_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn w13_a_resend_from_a_step_has_its_variables_as_they_stood_and_a_new_budget() {
+async fn w13_a_resend_from_a_step_has_its_variables_as_they_were_and_a_new_budget() {
     let set = json!({"variables": {"id": "{body.status}", "key": {"value": "s-{body.status}", "secret": true}}});
     let rules = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
     let retry = json!({"max_retries": 1, "delay_seconds": 1, "backoff": "fixed"});

@@ -67,11 +67,12 @@ fn reply(step: &'static ExampleStep) -> Reply {
 fn request(arrival: &Arrival) -> ExampleRequest {
     let carried = |name: &str| name.starts_with("Tracking-") || name == "User-Agent";
     let token = token_of(arrival);
-    let told = |value: &str| value.replace(&arrival.delivery_id, DELIVERY_ID).replace(token.as_deref().unwrap_or(TOKEN), TOKEN);
+    let with_example_ids =
+        |value: &str| value.replace(&arrival.delivery_id, DELIVERY_ID).replace(token.as_deref().unwrap_or(TOKEN), TOKEN);
     let headers = arrival.headers.iter().filter(|(name, _)| !carried(name));
-    let headers = headers.map(|(name, value)| json!({"name": name, "value": told(value)})).collect::<Vec<_>>();
-    let document =
-        json!({"method": arrival.method, "url": arrival.url, "headers": headers, "body": arrival.body.as_deref().map(told)});
+    let headers = headers.map(|(name, value)| json!({"name": name, "value": with_example_ids(value)})).collect::<Vec<_>>();
+    let body = arrival.body.as_deref().map(with_example_ids);
+    let document = json!({"method": arrival.method, "url": arrival.url, "headers": headers, "body": body});
     serde_json::from_str(&document.to_string()).unwrap()
 }
 
@@ -272,7 +273,7 @@ async fn w3_a_lead_is_created_once_however_often_the_machine_dies() {
 }
 
 #[tokio::test]
-async fn q5_secrets_and_what_they_bought_stand_in_no_log_of_a_preset() {
+async fn q5_secrets_and_what_they_bought_are_in_no_log_of_a_preset() {
     for preset in all().iter().filter(|preset| preset.kind == Kind::Flow) {
         let world = played(preset).await;
         let log = json!(attempts(&world).await).to_string();

@@ -18,9 +18,9 @@ async fn w7_requests_name_step_and_run_in_headers_and_in_the_id_of_a_signature()
     assert_eq!(paths(&world.arrivals), ["one?n=1&m=1", "two?n=2&m=1", "two?n=3&m=2"]);
     let id = world.only_delivery().await["id"].as_str().unwrap().to_owned();
     for (arrival, step) in world.arrivals.iter().zip(["one", "two", "two"]) {
-        let told =
+        let headers =
             ["Tracking-Delivery-Id", "Tracking-Step", "Tracking-Run", "webhook-id"].map(|name| header(arrival, name).to_owned());
-        assert_eq!(told, [id.clone(), step.to_owned(), "1".to_owned(), format!("{id}/{step}/1")]);
+        assert_eq!(headers, [id.clone(), step.to_owned(), "1".to_owned(), format!("{id}/{step}/1")]);
     }
 }
 
@@ -60,8 +60,7 @@ async fn w8_what_holds_a_secret_variable_is_in_no_reason_event_or_log() {
 
 #[tokio::test]
 async fn w16_each_request_s_events_have_their_own_event_id_and_a_repeat_has_the_same() {
-    let set =
-        |told: &str| json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": {"external_id": told}}]});
+    let set = |id: &str| json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": {"external_id": id}}]});
     let steps =
         json!([with(call("one", "one"), json!({"answer": set("a")})), with(call("two", "two"), json!({"answer": set("b")}))]);
     let mut world = begun(flow(steps)).await;

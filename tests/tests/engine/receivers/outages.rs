@@ -154,7 +154,7 @@ async fn b1_a_healthy_receiver_has_no_row_and_one_that_fails_now_and_then_stays_
     world.pass(HOUR, &mut sometimes).await;
     assert_eq!(receiver(&world).await["state"], "closed");
     are(&states(&world).await, &[("delivered", 60)]);
-    assert_eq!(told(&world).len(), 0);
+    assert_eq!(receiver_events(&world).len(), 0);
 }
 
 #[tokio::test]
@@ -182,8 +182,10 @@ async fn b5_a_machine_that_dies_between_record_and_drain_goes_on_after_its_resta
     let states = states(&world).await;
     are(&states, &[("delivered", 60)]);
     assert!(world.arrivals.len() - failed < 60 + 12, "at most one repeat for each death");
-    let mut ids: Vec<(String, String)> =
-        told(&world).into_iter().map(|(kind, detail)| (kind, detail["event_id"].as_str().unwrap().to_owned())).collect();
+    let mut ids: Vec<(String, String)> = receiver_events(&world)
+        .into_iter()
+        .map(|(kind, detail)| (kind, detail["event_id"].as_str().unwrap().to_owned()))
+        .collect();
     ids.dedup();
     let kinds: Vec<&str> = ids.iter().map(|(kind, _)| kind.as_str()).collect();
     assert_eq!(kinds, ["Receiver Down", "Receiver Up"], "{ids:?}");
@@ -200,15 +202,15 @@ async fn b6_events_name_the_receiver_and_its_owner() {
     post(&world, 0..12).await;
     world.work_all(&mut |_| Reply::Silence).await;
     world.pass(HOUR, &mut |_| OK).await;
-    let told = told(&world);
-    let down = &told[0].1;
+    let events = receiver_events(&world);
+    let down = &events[0].1;
     let receiver = receiver(&world).await;
     assert_eq!(down["receiver_id"], receiver["id"]);
     assert_eq!(down["owner"], json!({"kind": "affiliate", "affiliate_id": "aff_7"}));
     assert_eq!((down["host"].as_str(), down["since"].as_str()), (Some("127.0.0.1:9"), Some("2026-11-22T09:00:00Z")));
     assert_eq!(down["reason"], "no answer: the test's receiver is silent");
     assert!(down["event_id"].as_str().unwrap().starts_with("evt_"));
-    let up = &told[1].1;
+    let up = &events[1].1;
     assert!(up["since"].as_str().unwrap().parse::<Timestamp>().unwrap() > down["since"].as_str().unwrap().parse().unwrap());
-    assert_eq!(told.len(), 2);
+    assert_eq!(events.len(), 2);
 }

@@ -63,7 +63,7 @@ impl Several {
         }
     }
 
-    fn told(&self) -> Vec<String> {
+    fn published_kinds(&self) -> Vec<String> {
         let published = self.store.published(None, 10_000).unwrap();
         published.into_iter().filter(|event| event.detail_type.starts_with("Receiver ")).map(|event| event.detail_type).collect()
     }
@@ -85,9 +85,9 @@ async fn b6_one_down_and_one_up_of_an_outage_that_several_engines_see() {
     several.pass(HOUR, DOWN).await;
     let failed = several.sent;
     assert!(failed <= 140, "{failed}");
-    assert_eq!(several.told(), ["Receiver Down"]);
+    assert_eq!(several.published_kinds(), ["Receiver Down"]);
     several.pass(HOUR * 2, OK).await;
-    assert_eq!(several.told(), ["Receiver Down", "Receiver Up"]);
+    assert_eq!(several.published_kinds(), ["Receiver Down", "Receiver Up"]);
     let (receivers, _) = several.engines[3].receivers().page(&Caller::Admin, 10, None).await.unwrap();
     assert_eq!((receivers[0]["state"].as_str(), receivers[0]["waiting"].as_u64()), (Some("closed"), Some(0)));
     let log = several.engines[0].log().list(&Caller::Admin, &DeliveryFilter::default(), 1_000, None).await.unwrap();
@@ -110,5 +110,5 @@ async fn b2_what_engines_count_each_opens_a_receiver_with_few_postbacks() {
     several.post(3..4).await;
     several.work_all(DOWN).await;
     assert_eq!(several.sent, 0, "every engine knows it");
-    assert_eq!(several.told(), ["Receiver Down"]);
+    assert_eq!(several.published_kinds(), ["Receiver Down"]);
 }

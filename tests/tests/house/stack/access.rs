@@ -91,7 +91,7 @@ fn grants(stack: &Stack, faults: &mut Faults) {
     for (role, properties) in stack.of("AWS::IAM::Role") {
         let statements = listed(&properties["Policies"]).iter().flat_map(|policy| listed(&policy["PolicyDocument"]["Statement"]));
         for statement in statements {
-            faults.unless(statement["Effect"] == "Allow", format!("{role} is told what it may not do"));
+            faults.unless(statement["Effect"] == "Allow", format!("{role} has a statement that does not allow"));
             let publishes = strings(&statement["Action"]).contains(&"events:PutEvents");
             let wanted = if publishes { json!({"StringEquals": {"events:source": SOURCE}}) } else { Value::Null };
             let condition = &statement["Condition"];
@@ -223,7 +223,8 @@ fn authorizer(stack: &Stack, faults: &mut Faults) {
     let authorizers: Vec<_> = stack.of("AWS::ApiGatewayV2::Authorizer").collect();
     faults.unless(authorizers == [("Authorizer", &wanted)], format!("tokens are checked by {authorizers:?}"));
     for parameter in ["JwtIssuer", "JwtAudience"] {
-        let needed = stack.main["Parameters"][parameter].as_object().is_some_and(|told| !told.contains_key("Default"));
+        let needed =
+            stack.main["Parameters"][parameter].as_object().is_some_and(|definition| !definition.contains_key("Default"));
         faults.unless(needed, format!("{parameter} has a default: tokens of whom?"));
     }
 }

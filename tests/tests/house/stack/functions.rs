@@ -98,17 +98,18 @@ fn code(stack: &Stack, name: &str, binary: &str, faults: &mut Faults) {
 
 /// Checks that a function has all settings with their values, and no others.
 fn environment(stack: &Stack, name: &str, faults: &mut Faults) {
-    let told = stack.properties(name)["Environment"]["Variables"].as_object().cloned().unwrap_or_default();
-    let names: BTreeSet<&str> = told.keys().map(String::as_str).collect();
+    let variables = stack.properties(name)["Environment"]["Variables"].as_object().cloned().unwrap_or_default();
+    let names: BTreeSet<&str> = variables.keys().map(String::as_str).collect();
     let wanted: BTreeSet<&str> = settings::NAMES.iter().copied().collect();
     for missing in wanted.difference(&names) {
-        faults.add(format!("{name} is not told {missing}"));
+        faults.add(format!("{name} does not get {missing}"));
     }
     for unknown in names.difference(&wanted) {
-        faults.add(format!("{name} is told {unknown}, which it does not read"));
+        faults.add(format!("{name} gets {unknown}, which it does not read"));
     }
-    for (variable, value) in settings().iter().filter(|(variable, _)| told.contains_key(*variable)) {
-        faults.unless(told[*variable] == *value, format!("{name}: {variable} is {} instead of {value}", told[*variable]));
+    for (variable, value) in settings().iter().filter(|(variable, _)| variables.contains_key(*variable)) {
+        faults
+            .unless(variables[*variable] == *value, format!("{name}: {variable} is {} instead of {value}", variables[*variable]));
     }
 }
 
@@ -137,8 +138,8 @@ fn reserved(stack: &Stack, faults: &mut Faults) {
         faults.unless(reserved == wanted, format!("{name} reserves {reserved} instead of {wanted}"));
     }
     let given = json!({"Fn::Not": [{"Fn::Equals": [reference("ApiReservedConcurrency"), "0"]}]});
-    let told = &stack.main["Conditions"]["HasApiConcurrency"];
-    faults.unless(*told == given, format!("a concurrency of the API's own is reserved if {told}"));
+    let condition = &stack.main["Conditions"]["HasApiConcurrency"];
+    faults.unless(*condition == given, format!("a concurrency of the API's own is reserved if {condition}"));
 }
 
 fn mappings(stack: &Stack, faults: &mut Faults) {
@@ -188,7 +189,7 @@ fn invocations(stack: &Stack, faults: &mut Faults) {
             let every = &rule["ScheduleExpression"];
             faults.unless(*every == "rate(1 minute)", format!("{name} sweeps at {every}"));
             let input = rule["Targets"][0]["Input"].as_str().and_then(|input| serde_json::from_str::<Value>(input).ok());
-            faults.unless(input == Some(json!({"sweep": true})), format!("{name} does not tell the matcher to sweep"));
+            faults.unless(input == Some(json!({"sweep": true})), format!("{name} does not ask the matcher to sweep"));
         }
     }
     for (name, rule) in &rules {

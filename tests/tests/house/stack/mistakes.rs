@@ -214,7 +214,7 @@ impl Mistake {
     /// Returns the template with this mistake, and no other difference.
     fn made(&self, texts: &Texts) -> Texts {
         let text = &texts[self.file];
-        let from = text.find(self.after).unwrap_or_else(|| panic!("{}: {:?} does not stand there", self.what, self.after));
+        let from = text.find(self.after).unwrap_or_else(|| panic!("{}: {:?} is not there", self.what, self.after));
         let at = text[from..].find(self.right).unwrap_or_else(|| panic!("{}: {:?} does not follow", self.what, self.right));
         let (before, behind) = text.split_at(from + at);
         let mut made = texts.clone();
@@ -249,10 +249,10 @@ fn every_mistake_is_caught() {
             wanted.insert(format!("{at} {file}"), text.clone());
         }
     }
-    for (name, told) in lint(&wanted) {
+    for (name, complaints) in lint(&wanted) {
         let (at, file) = name.split_once(' ').expect("names are made so");
         let at: usize = at.parse().expect("names are made so");
-        if let (None, Some(fault)) = (&caught[at], told.first()) {
+        if let (None, Some(fault)) = (&caught[at], complaints.first()) {
             caught[at] = Some(format!("cfn-lint on {file}: {fault}"));
         }
     }

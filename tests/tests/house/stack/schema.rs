@@ -8,8 +8,8 @@ use crate::stack::templates::{python, text};
 /// Returns the schema's faults of documents, in their order.
 fn judged(documents: &[String]) -> Vec<Vec<String>> {
     let schema: Value = serde_json::from_str(&text("infra/event.schema.json")).unwrap();
-    let told = python("schema.py", &json!({"schema": schema, "documents": documents}));
-    serde_json::from_value(told).unwrap()
+    let output = python("schema.py", &json!({"schema": schema, "documents": documents}));
+    serde_json::from_value(output).unwrap()
 }
 
 /// Fails with each document that one of the two accepts and the other refuses.

@@ -101,19 +101,19 @@ fn parameters(stack: &Stack, faults: &mut Faults) {
     let parameters = &stack.main["Parameters"];
     let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     for (name, default, least, most) in BOUNDS {
-        let told = &parameters[name];
-        let fits = shown(&told["Default"]) == default && told["MinValue"] == least && told["MaxValue"] == most;
+        let parameter = &parameters[name];
+        let fits = shown(&parameter["Default"]) == default && parameter["MinValue"] == least && parameter["MaxValue"] == most;
         faults.unless(fits, format!("{name} is not {default}, from {least} to {most}"));
     }
     for (name, default) in DEFAULTS {
-        let told = shown(&parameters[name]["Default"]);
-        faults.unless(told == default, format!("{name} is {told} unless told otherwise, instead of {default}"));
+        let actual = shown(&parameters[name]["Default"]);
+        faults.unless(actual == default, format!("{name} is {actual} by default, instead of {default}"));
     }
     let grouped = &stack.main["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"];
     let asked: Vec<&Value> =
         grouped.as_array().into_iter().flatten().filter_map(|group| group["Parameters"].as_array()).flatten().collect();
-    for (name, told) in parameters.as_object().into_iter().flatten() {
-        faults.unless(asked.contains(&&name.as_str().into()), format!("{name} stands in no group"));
-        faults.unless(told["Description"].is_string(), format!("{name} is not described"));
+    for (name, parameter) in parameters.as_object().into_iter().flatten() {
+        faults.unless(asked.contains(&&name.as_str().into()), format!("{name} is in no group"));
+        faults.unless(parameter["Description"].is_string(), format!("{name} is not described"));
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn listed(value: &Value) -> &[Value] {
 
 /// Returns the workspace's folder.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package stands in the workspace's folder").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in the workspace's folder").to_owned()
 }
 
 /// Returns a file of the workspace.
@@ -112,10 +112,10 @@ pub(crate) fn translate(stacks: &[Texts]) -> Vec<Result<Stack, String>> {
     texts.dedup();
     let place = |text: &String| texts.binary_search(&text).expect("it is one of them").to_string();
     let wanted: Map<String, Value> = texts.iter().map(|text| (place(text), text.as_str().into())).collect();
-    let told = python("templates.py", &json!({"translate": wanted}));
-    let part = |file: usize, texts: &Texts| match &told["translate"][place(&texts[file])] {
+    let output = python("templates.py", &json!({"translate": wanted}));
+    let part = |file: usize, texts: &Texts| match &output["translate"][place(&texts[file])] {
         Value::Object(read) if read.contains_key("translated") => Ok(read.clone()),
-        refused => Err(format!("{}: {}", FILES[file], refused["fault"].as_str().expect("it tells a fault"))),
+        refused => Err(format!("{}: {}", FILES[file], refused["fault"].as_str().expect("it has a fault"))),
     };
     let whole = |texts: &Texts| {
         let (main, watch) = (part(0, texts)?, part(1, texts)?);
@@ -135,8 +135,8 @@ pub(crate) fn packaged(main: &Value) -> String {
 
 /// Returns cfn-lint's errors and warnings on texts, by their names.
 pub(crate) fn lint(texts: &BTreeMap<String, String>) -> BTreeMap<String, Vec<String>> {
-    let told = python("templates.py", &json!({"lint": texts}));
-    serde_json::from_value(told["lint"].clone()).expect("it tells lists of texts")
+    let output = python("templates.py", &json!({"lint": texts}));
+    serde_json::from_value(output["lint"].clone()).expect("it has lists of texts")
 }
 
 /// Runs one of our scripts with the tools' Python, JSON in, JSON out.

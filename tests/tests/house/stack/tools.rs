@@ -10,8 +10,8 @@ use crate::stack::templates::{FILES, lint, packaged, root, stack, text};
 #[track_caller]
 fn passes(program: &str, args: &[&str]) {
     let done = tools::command(tools::sam(), program).args(args).current_dir(root()).output().unwrap();
-    let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(done.status.success(), "{program} {args:?}:\n{}\n{}", told(&done.stdout), told(&done.stderr));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(done.status.success(), "{program} {args:?}:\n{}\n{}", text(&done.stdout), text(&done.stderr));
 }
 
 #[test]
@@ -31,8 +31,8 @@ fn cfn_lint_passes_the_template_as_it_is_written() {
 
 #[test]
 fn cfn_lint_passes_the_template_as_sam_translates_it() {
-    let told = lint(&BTreeMap::from([("translated".to_owned(), packaged(&stack().main))]));
-    assert_eq!(told["translated"], Vec::<String>::new());
+    let faults = lint(&BTreeMap::from([("translated".to_owned(), packaged(&stack().main))]));
+    assert_eq!(faults["translated"], Vec::<String>::new());
 }
 
 /// Checks that `sam deploy` can use the entries of samconfig.toml.

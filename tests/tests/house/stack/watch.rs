@@ -25,8 +25,8 @@ fn given(stack: &Stack, faults: &mut Faults) {
     faults.unless(nested["TemplateURL"] == "infra/watch.yaml", "nothing is watched");
     let given = &nested["Parameters"];
     let names = |value: &Value| value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
-    let (told, known) = (names(given), names(&stack.watch["Parameters"]));
-    faults.unless(told == known, format!("what watches is told {told:?} instead of {known:?}"));
+    let (passed, known) = (names(given), names(&stack.watch["Parameters"]));
+    faults.unless(passed == known, format!("the watch stack gets {passed:?} instead of {known:?}"));
     for queue in WORKED.iter().map(|(name, ..)| *name).chain(FOR_PEOPLE) {
         faults.unless(given[queue] == attribute(queue, "QueueName"), format!("{} is watched as {queue}", given[queue]));
     }
@@ -52,15 +52,15 @@ fn watched(stack: &Stack, metric: &str, dimension: &str, thing: &str) -> Option<
 fn queues(stack: &Stack, faults: &mut Faults) {
     for queue in FOR_PEOPLE {
         let most = watched(stack, "ApproximateNumberOfMessagesVisible", "QueueName", queue);
-        faults.unless(most == Some(0.0), format!("nobody hears of messages in {queue}"));
+        faults.unless(most == Some(0.0), format!("no alarm for messages in {queue}"));
     }
     for queue in ["EventsQueue", "DeliveryQueue"] {
         let most = watched(stack, "ApproximateAgeOfOldestMessage", "QueueName", queue);
-        faults.unless(most.is_some_and(|most| most <= 900.0), format!("nobody hears when {queue} does not move"));
+        faults.unless(most.is_some_and(|most| most <= 900.0), format!("no alarm when {queue} does not move"));
     }
     // At 120 000 the queue hands out no more.
     let most = watched(stack, "ApproximateNumberOfMessagesNotVisible", "QueueName", "RetryQueue");
-    faults.unless(most.is_some_and(|most| most <= 110_000.0), "nobody hears when the retry queue fills");
+    faults.unless(most.is_some_and(|most| most <= 110_000.0), "no alarm when the retry queue fills");
 }
 
 fn functions(stack: &Stack, faults: &mut Faults) {
@@ -68,13 +68,13 @@ fn functions(stack: &Stack, faults: &mut Faults) {
         let name = function.trim_end_matches("Function");
         for metric in ["Errors", "Throttles"] {
             let there = watched(stack, metric, "FunctionName", name).is_some();
-            faults.unless(there, format!("nobody hears of {name}'s {metric}"));
+            faults.unless(there, format!("no alarm for {name}'s {metric}"));
         }
     }
-    faults.unless(watched(stack, "Sweeps", "Stage", "Stage").is_some(), "nobody hears when nothing sweeps");
-    faults.unless(watched(stack, "5xx", "ApiId", "HttpApi").is_some(), "nobody hears of the API's faults");
+    faults.unless(watched(stack, "Sweeps", "Stage", "Stage").is_some(), "no alarm when nothing sweeps");
+    faults.unless(watched(stack, "5xx", "ApiId", "HttpApi").is_some(), "no alarm for the API's faults");
     let table = of(&stack.watch, "AWS::CloudWatch::Alarm").any(|(_, alarm)| alarm.to_string().contains("WriteThrottleEvents"));
-    faults.unless(table, "nobody hears when the table holds writes back");
+    faults.unless(table, "no alarm when the table throttles writes");
 }
 
 /// Checks that each alarm notifies, has a name of its own and a paragraph in the guide, and that its metric is really written.
@@ -91,7 +91,7 @@ fn alarms(stack: &Stack, faults: &mut Faults) {
         faults.unless(names.insert(name), format!("two alarms are named {name}"));
         faults.unless(guide.contains(&format!("\n### {name}\n")), format!("docs/operate-on-aws.md has no section {name}"));
         for way in ["AlarmActions", "OKActions"] {
-            faults.unless(alarm[way].to_string().contains("AlarmTopic"), format!("{name}: {way} tells nobody"));
+            faults.unless(alarm[way].to_string().contains("AlarmTopic"), format!("{name}: {way} notifies nobody"));
         }
         let missing = if name == "sweep-missing" { "breaching" } else { "notBreaching" };
         faults.unless(alarm["TreatMissingData"] == missing, format!("{name} does not take missing data for {missing}"));

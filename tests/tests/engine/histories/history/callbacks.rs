@@ -57,7 +57,7 @@ impl Player<'_> {
         }
     }
 
-    /// A receiver calls back now and then: a new callback, or the last one again. One that is not answered is sent again later.
+    /// Sends a callback at random: a new one, or the last one again. An unanswered one may be sent again later.
     pub(super) async fn call_back(&mut self) {
         if self.urls.is_empty() || !self.dice.chance(40) {
             return;
@@ -100,7 +100,7 @@ impl Player<'_> {
         self.urls[place] = url;
     }
 
-    /// Changes the rule whose step others mirror now and then, with a crash between any two of its writes; the person does it again then.
+    /// Changes the master at random, with a crash between any two of its writes; after a crash the change is repeated.
     pub(super) async fn change_the_master(&mut self) {
         let Some((master, edits)) = self.master.clone() else { return };
         if !self.dice.chance(15) {
@@ -119,7 +119,7 @@ impl Player<'_> {
         self.master = Some((master, edits + 1));
     }
 
-    /// W19: what is mirrored is sent as it is then.
+    /// W19: a mirrored request is the one that the master has at the time of sending.
     pub(super) fn check_mirrored(&mut self, arrival: &Arrival) {
         let Some((_, sent)) = arrival.url.rsplit_once("&m=") else { return };
         let edits = self.master.as_ref().map_or(0, |(_, edits)| *edits);
@@ -128,7 +128,7 @@ impl Player<'_> {
         self.totals.count("mirrored requests", 1);
     }
 
-    /// W17: what was accepted stands in the log once; what was read was read once; and no run that timed out left one unread.
+    /// W17: what was accepted is in the log once; what was read was read once; and no run that timed out left one unread.
     pub(super) async fn check_callbacks(&mut self, log: &[Value]) {
         let accepted: BTreeSet<Accepted> = self.accepted.iter().cloned().collect();
         for item in log {
@@ -142,7 +142,7 @@ impl Player<'_> {
             let delivery = self.world.engine().log().delivery(&Caller::Admin, &delivery_id).await.expect("it is there");
             let callbacks: Vec<&Value> = delivery["callbacks"].as_array().into_iter().flatten().collect();
             let about = |what: &str| format!("history {}: {what}: {of_it} accepted\n{delivery}", self.number);
-            // One that was cut off after its write stands there too.
+            // One that was cut off after its write is in the log too.
             assert!(callbacks.len() >= of_it, "{}", about("a callback is lost"));
             let verdict = |callback: &Value| callback["verdict"].as_str().map(str::to_owned);
             let mut ended = BTreeSet::new();

@@ -135,7 +135,7 @@ fn never_after_its_end(player: &Player<'_>, item: &Value, requests: &[&Request])
 /// P3: versions never fall within one subject queue.
 fn never_backwards(player: &Player<'_>, line: &Line, requests: &[&Request]) {
     let version = |request: &Request| -> u64 {
-        let (_, rest) = request.arrival.url.split_once("?v=").expect("the version stands in the URL");
+        let (_, rest) = request.arrival.url.split_once("?v=").expect("the version is in the URL");
         rest.split('&').next().and_then(|digits| digits.parse().ok()).expect("a number")
     };
     let versions: Vec<u64> = requests.iter().map(|request| version(request)).collect();

@@ -59,7 +59,7 @@ pub(crate) struct Call {
     on_exhausted: Option<String>,
     /// The step whose last answer its URL repeats.
     repeats: Option<String>,
-    /// It is the request of the master's step.
+    /// `true` if the request is that of the master's step.
     is_mirrored: bool,
 }
 
@@ -68,7 +68,7 @@ pub(crate) const MASTER: &str = "MASTER";
 /// The retries of the master's request.
 const MASTER_RETRIES: u64 = 2;
 
-/// A rule that never fires, with the request that others mirror, after so many changes.
+/// Returns the master after this many changes: a rule that never fires, with the request that others mirror.
 pub(crate) fn master(edits: usize) -> Value {
     let url = format!("http://127.0.0.1:9/{{var.place}}?v={{updated_at|unix}}&s={{step}}&seen={{var.seen|default:}}&m={edits}");
     json!({"name": "master", "active": false, "variables": {"place": "none"}, "steps": [master_step(&url)]})
@@ -85,12 +85,12 @@ impl Step {
         if let Kind::Call(call) = &self.kind { Some(call) } else { None }
     }
 
-    /// Returns true if it waits for a callback.
+    /// Returns true if the step waits for a callback.
     pub(crate) fn listens(&self) -> bool {
         matches!(self.kind, Kind::Listen(_))
     }
 
-    /// Returns true if it has a request of its own, which gives callback URLs away.
+    /// Returns true if the step has a request of its own, which gives callback URLs away.
     fn gives(&self) -> bool {
         self.call().is_some_and(|call| !call.is_mirrored)
     }

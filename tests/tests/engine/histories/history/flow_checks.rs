@@ -57,14 +57,14 @@ fn query<'r>(request: &'r Request, name: &str) -> Option<&'r str> {
 
 impl Sent<'_> {
     fn about(&self, what: &str) -> String {
-        let told = |request: &&Request| {
+        let describe = |request: &&Request| {
             let (step, run) = (step_of(request), run_of(request));
             format!(
                 "{} {step}/{run} {:?} recorded={} {}",
                 request.arrival.attempt, request.reply, request.recorded, request.arrival.url
             )
         };
-        let requests: Vec<String> = self.requests.iter().map(told).collect();
+        let requests: Vec<String> = self.requests.iter().map(describe).collect();
         format!("history {}: {what}: {}\n{}\n{:#?}", self.number, self.item, requests.join("\n"), self.flow)
     }
 

@@ -20,7 +20,7 @@ use tracking_tests::{
 
 use script::Script;
 
-/// Dice that always fall the same way for the same number (`SplitMix64`).
+/// Random numbers that the number of the history determines (`SplitMix64`).
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
 
@@ -43,7 +43,7 @@ impl Dice {
     }
 }
 
-/// The events of histories, so that a test that tests nothing is noticed.
+/// The number of events of each kind in histories: it shows that the test has tested them.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     counts: BTreeMap<String, u64>,
@@ -113,7 +113,7 @@ pub(crate) struct Player<'a> {
     /// The callbacks that were accepted.
     accepted: Vec<Accepted>,
     requests: Vec<Request>,
-    /// No more crashes.
+    /// `true` at the end of the history, when no crashes are planned any more.
     is_ending: bool,
     totals: Totals,
 }
@@ -160,7 +160,7 @@ impl<'a> Player<'a> {
             self.change_a_flow().await;
             self.change_the_master().await;
         }
-        Box::pin(self.come_to_an_end(&mut spare)).await;
+        Box::pin(self.finish(&mut spare)).await;
         let log = self.read_log().await;
         checks::check(&self, &log);
         self.check_callbacks(&log).await;
@@ -327,7 +327,7 @@ impl<'a> Player<'a> {
     }
 
     /// Ends the history: the bus has no more events, and there are no more crashes. Everything that is due is worked.
-    async fn come_to_an_end(&mut self, spare: &mut Vec<Received>) {
+    async fn finish(&mut self, spare: &mut Vec<Received>) {
         self.world.restart();
         self.is_ending = true;
         for _ in 0..6_000 {

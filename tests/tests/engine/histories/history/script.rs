@@ -13,11 +13,11 @@ pub(crate) struct Rule {
     pub(crate) max_retries: u64,
     /// The current steps, if the rule has any.
     pub(crate) flow: Option<Flow>,
-    /// The number of times that its steps were changed.
+    /// The number of times that the steps were changed.
     pub(crate) edits: usize,
-    /// `true` if it does not send now.
+    /// `true` if the rule is switched off now.
     pub(crate) is_off: bool,
-    /// `true` if it was switched off once.
+    /// `true` if the rule was switched off once.
     pub(crate) was_off: bool,
     pub(crate) document: Value,
 }
@@ -117,7 +117,7 @@ fn rule(position: u64, flows: u64, dice: &mut Dice) -> Rule {
             members.remove(name);
         }
         members.insert("steps".to_owned(), flow.document(position));
-        // What is mirrored finds the rule's place by it.
+        // A mirrored request names the rule's place by this variable.
         members.insert("variables".to_owned(), json!({"place": position.to_string()}));
         members.insert("on_newer".to_owned(), on_newer.into());
     }

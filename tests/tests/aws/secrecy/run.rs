@@ -25,7 +25,7 @@ use tracking_tests::{
     traces::Traces,
 };
 
-use crate::search::secrets_in;
+use crate::secrecy::search::secrets_in;
 
 /// The caller of a request: an admin.
 pub(crate) const ADMIN: &str = "admin";
@@ -63,17 +63,17 @@ impl Run {
 
     /// Calls an operation, which must succeed. Returns its answer.
     pub(crate) async fn call(&mut self, who: &str, line: &str, body: Value) -> Value {
-        let (status, told) = self.answer(who, line, body).await;
+        let (status, answer) = self.answer(who, line, body).await;
         // If the delivery has ended before it is stopped, a conflict is the answer.
         let conflict = status == 409 && (line.ends_with("/cancel") || line.ends_with("/probe"));
-        assert!((200..300).contains(&status) || conflict, "{line}: {status} {told}");
-        told
+        assert!((200..300).contains(&status) || conflict, "{line}: {status} {answer}");
+        answer
     }
 
     /// Calls an operation, which must refuse.
     pub(crate) async fn refused(&mut self, who: &str, line: &str, body: Value) {
-        let (status, told) = self.answer(who, line, body).await;
-        assert_eq!(status, 422, "{line}: {told}");
+        let (status, answer) = self.answer(who, line, body).await;
+        assert_eq!(status, 422, "{line}: {answer}");
     }
 
     async fn answer(&mut self, who: &str, line: &str, body: Value) -> (u16, Value) {

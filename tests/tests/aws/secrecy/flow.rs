@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::{
+use crate::secrecy::{
     echo::Echo,
     envelope,
     run::{ADMIN, Run},
@@ -15,7 +15,7 @@ use crate::{
 /// Returns a login, a status query, a report. The response to the login is kept without its tokens, or not at all.
 fn rule(receiver: &str, name: &str, hide: bool) -> Value {
     let is = |status: &str| json!([{"source": "http_code", "operator": "equals", "value": status}]);
-    let told = json!({"external_id": "{body.id}", "payout": "{body.encoded[1]}", "result": "{body.session}", "variables": {
+    let set = json!({"external_id": "{body.id}", "payout": "{body.encoded[1]}", "result": "{body.session}", "variables": {
         "echo": "{body.echo}", "header": "{header.x-echo}", "shout": "{header.x-shout|lower}", "tokens": "{body.tokens|lower}",
         "bytes": "{body.tokens[5]|base64decode}", "note": "{body.tokens[1]|upper}", "third": "{body.session}"}});
     let tokens = json!({"token": {"value": "{body.access_token}", "secret": true, "keep_seconds": "{body.expires_in|subtract:60}"},
@@ -31,8 +31,8 @@ fn rule(receiver: &str, name: &str, hide: bool) -> Value {
             "headers": [{"name": "Authorization", "value": "Bearer {var.token}"}, {"name": "X-Session", "value": "{var.session}"}]},
          "answer": {"otherwise": "retry", "rules": [
             {"when": is("401"), "forget": ["token"], "go": "login"},
-            {"when": is("202"), "then": "pending", "go": "login", "set": told},
-            {"when": is("200"), "then": "delivered", "set": told}]},
+            {"when": is("202"), "then": "pending", "go": "login", "set": set},
+            {"when": is("200"), "then": "delivered", "set": set}]},
          "retry": {"max_retries": 5, "delay_seconds": 1, "backoff": "fixed"}},
         {"name": "texts", "set": {"variables": {"copy": "{var.token}:{var.session}", "coded": "{var.token|base64}{var.session|hex}",
             "plain": "{var.echo}", "part": "{steps.status.body.session}", "later": {"value": "{var.third}", "keep_seconds": 60}}}},

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use tokio::net::TcpSocket;
 
-use crate::support::{Connection, Receiver, get, sender, soon, told};
+use crate::sending::support::{Connection, Receiver, get, outcome, sender, soon};
 
-/// Checks that a sending to a receiver with a timeout of a second times out.
+/// Checks that a request with a timeout of one second times out.
 async fn hangs<F>(play: impl Fn(Connection) -> F + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let receiver = Receiver::playing(play).await;
     let sent = soon(sender().request(get(receiver.url("/"), 1))).await;
-    assert_eq!(told(sent), Err("no answer within 1 s".to_owned()));
+    assert_eq!(outcome(sent), Err("no answer within 1 s".to_owned()));
     assert_eq!(receiver.connections(), 1);
 }
 
@@ -36,7 +36,7 @@ async fn q4_a_receiver_that_takes_no_connection() {
     let sender = sender();
     for _ in 0..4 {
         let sent = soon(sender.request(get(url.clone(), 1))).await;
-        assert_eq!(told(sent), Err("no answer within 1 s".to_owned()));
+        assert_eq!(outcome(sent), Err("no answer within 1 s".to_owned()));
     }
 }
 
@@ -103,5 +103,5 @@ async fn q4_a_receiver_that_never_reads() {
     let mut request = get(receiver.url("/"), 1);
     request.method = tracking_core::request::Method::Post;
     request.body = Some(vec![b'x'; 32 << 20]);
-    assert_eq!(told(soon(sender().request(request)).await), Err("no answer within 1 s".to_owned()));
+    assert_eq!(outcome(soon(sender().request(request)).await), Err("no answer within 1 s".to_owned()));
 }

@@ -14,7 +14,7 @@ use tracking_embedded::{Limits, Store};
 use tracking_engine::{Clock, Engine, Settings, secrets::Vault};
 use tracking_tests::world::{HandClock, event, transaction};
 
-use crate::{
+use crate::sending::{
     support::{Connection, Receiver, log, ok, post, rule, soon, store},
     tls::{OPEN_END, Rude, trusting_sender},
 };
@@ -134,7 +134,7 @@ async fn case_a8_a9_a10_a13_of_1000_postbacks_to_flaky_receivers_each_arrives_on
                 broken += of_delivery.broken;
             }
             (None, Some(count)) => assert_eq!((*count, &delivery["attempts"]), (1, &json!(1)), "{delivery}"),
-            other => panic!("{delivery} came to {other:?}"),
+            other => panic!("{delivery}: {other:?}"),
         }
     }
     assert_eq!(number.load(Ordering::SeqCst), EVENTS + broken, "nothing else was sent");

@@ -31,11 +31,11 @@ use tracking_engine::{
 use tracking_tests::world::HandClock;
 
 /// The time after which a test counts as hanging.
-const PATIENCE: Duration = Duration::from_mins(2);
+const HANG_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Awaits `what`, which must end.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("it comes to an end")
+    tokio::time::timeout(HANG_TIMEOUT, what).await.expect("it ends in time")
 }
 
 /// A listener on loopback. Its work ends when this is dropped.
@@ -173,8 +173,8 @@ pub(crate) fn get(url: String, timeout_seconds: u32) -> Rendered {
     Rendered { method: Method::Get, url, headers: Vec::new(), body: None, timeout }
 }
 
-/// Returns the result of a sending in short: status and body, or the fault.
-pub(crate) fn told(sent: Sent) -> Result<(u16, String), String> {
+/// Returns the outcome of a request in short: status and body, or the fault.
+pub(crate) fn outcome(sent: Sent) -> Result<(u16, String), String> {
     match sent {
         Ok(answer) => Ok((answer.status, String::from_utf8_lossy(answer.body()).into_owned())),
         Err(fault) => Err(fault.to_string()),

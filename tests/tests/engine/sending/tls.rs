@@ -24,7 +24,7 @@ use tracking_engine::{
 };
 use tracking_tests::world::{event, transaction};
 
-use crate::support::{engine, get, post, rule, soon, store, told, work};
+use crate::sending::support::{engine, get, outcome, post, rule, sender, soon, store, work};
 
 /// An authority of these tests, and a certificate of it for 127.0.0.1 with its key: of no use anywhere else.
 const AUTHORITY: &str = "MIIBIzCByqADAgECAgEHMAoGCCqGSM49BAMCMBAxDjAMBgNVBAMMBXRlc3RzMCAXDTIwMDEwMTAwMDAwMFoYDzIxMjAwMTAx\
@@ -119,12 +119,12 @@ pub(crate) const OPEN_END: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/
 async fn case_a8_a_response_that_ends_without_close_notify_is_one() {
     let receiver = Rude::saying(OPEN_END);
     let sent = soon(trusting_sender().request(get(receiver.url("/"), 10))).await;
-    assert_eq!(told(sent), Ok((200, "{\"status\":\"approved\"}".to_owned())));
+    assert_eq!(outcome(sent), Ok((200, "{\"status\":\"approved\"}".to_owned())));
     assert_eq!(receiver.requests().len(), 1);
     let cut = Rude::saying("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"status\":");
     let answer = soon(trusting_sender().request(get(cut.url("/"), 10))).await.unwrap();
     assert!(answer.is_cut(), "fewer bytes than were announced");
-    let untrusted = told(soon(crate::support::sender().request(get(receiver.url("/"), 10))).await).unwrap_err();
+    let untrusted = outcome(soon(sender().request(get(receiver.url("/"), 10))).await).unwrap_err();
     assert!(untrusted.contains("certificate"), "{untrusted}");
     assert_eq!(receiver.requests().len(), 1);
 }

@@ -3,9 +3,9 @@
 #[cfg(test)]
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-/// A secret with everything in which escapes differ.
+/// A secret with the characters that escapes treat differently.
 pub(crate) const TOKEN: &str = "a/b Zx9Qv7Lm2Wk4\"ž+\\&?~";
-/// Another one.
+/// Another secret.
 pub(crate) const INNER: &str = "Jd4Kf7WsRt5Yb8Nc3Ph6";
 /// A token that a login gives and that is kept for later deliveries.
 pub(crate) const KEPT: &str = "Vq3Hn8Tz/6Kw1 Rb5Xs9M+g";

@@ -2,7 +2,7 @@
 
 use std::{env, process::Command};
 
-use crate::support::{Receiver, get, ok, sender, soon, told};
+use crate::sending::support::{Receiver, get, ok, outcome, sender, soon};
 
 const TARGET: &str = "TRACKING_TEST_TARGET";
 
@@ -12,14 +12,14 @@ const TARGET: &str = "TRACKING_TEST_TARGET";
 async fn sends_past_the_proxies() {
     let target = env::var_os(TARGET).expect("the test that runs this one names the target");
     let sent = soon(sender().request(get(target.into_string().unwrap(), 10))).await;
-    assert_eq!(told(sent), Ok((200, "direct".to_owned())));
+    assert_eq!(outcome(sent), Ok((200, "direct".to_owned())));
 }
 
 #[tokio::test]
 async fn proxies_of_the_environment_are_not_used() {
     let (receiver, proxy) = (Receiver::saying(ok("direct")).await, Receiver::saying(ok("proxy")).await);
     let mut other = Command::new(env::current_exe().unwrap());
-    other.args(["--exact", "proxies::sends_past_the_proxies", "--ignored"]).env(TARGET, receiver.url("/"));
+    other.args(["--exact", "sending::proxies::sends_past_the_proxies", "--ignored"]).env(TARGET, receiver.url("/"));
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         other.env(name, proxy.url("/"));
     }

@@ -3,7 +3,7 @@
 use tracking_core::{json, json::Value};
 use tracking_tests::world::{event, transaction};
 
-use crate::support::{Receiver, engine, ok, post, rule, sender, soon, store, work};
+use crate::sending::support::{Receiver, engine, ok, post, rule, sender, soon, store, work};
 
 /// Returns the one request that a rule sends, with fixed texts for the receiver's address and the delivery's id.
 async fn wire(mut request: Value) -> String {

@@ -2,12 +2,12 @@
 
 use tracking_core::answer::Verdict;
 
-use crate::support::{Connection, Receiver, get, ok, sender, soon, told};
+use crate::sending::support::{Connection, Receiver, get, ok, outcome, sender, soon};
 
 /// Returns the outcome of an answer, after which the receiver closes.
 async fn answered(bytes: impl Into<Vec<u8>>) -> Result<(u16, String), String> {
     let receiver = Receiver::saying_once(bytes).await;
-    let sent = told(soon(sender().request(get(receiver.url("/"), 10))).await);
+    let sent = outcome(soon(sender().request(get(receiver.url("/"), 10))).await);
     assert_eq!((receiver.connections(), receiver.requests().len()), (1, 1));
     sent
 }
@@ -49,7 +49,7 @@ async fn flood(head: &'static str, bytes: usize) {
     .await;
     let sender = sender();
     for _ in 0..2 {
-        let (status, body) = told(soon(sender.request(get(receiver.url("/"), 60))).await).unwrap();
+        let (status, body) = outcome(soon(sender.request(get(receiver.url("/"), 60))).await).unwrap();
         assert_eq!((status, body.len()), (200, 1_048_576));
     }
     assert_eq!((receiver.connections(), receiver.requests().len()), (2, 2), "a connection is not used again");
@@ -147,12 +147,12 @@ async fn a2_what_is_no_complete_answer_is_none() {
 }
 
 #[tokio::test]
-async fn an_endless_head_comes_to_an_end() {
+async fn an_endless_head_is_cut_off() {
     let receiver = Receiver::playing(|mut connection: Connection| async move {
         connection.request().await;
         connection.say("HTTP/1.1 200 OK\r\nX: ").await;
         while connection.say("x".repeat(8_192)).await {}
     })
     .await;
-    none("an endless header", &told(soon(sender().request(get(receiver.url("/"), 60))).await));
+    none("an endless header", &outcome(soon(sender().request(get(receiver.url("/"), 60))).await));
 }

@@ -19,7 +19,7 @@ use base64::{
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::search::{INNER, KEPT, OWN, TOKEN, secrets_in};
+use crate::secrecy::search::{INNER, KEPT, OWN, TOKEN, secrets_in};
 
 /// The statuses of its answers, in turn.
 const STATUSES: [u16; 5] = [202, 500, 200, 400, 202];
@@ -96,15 +96,15 @@ async fn echo(State(counts): State<Arc<Heard>>, request: Request) -> Response {
     };
     let others: Vec<String> = secrets.iter().copied().flat_map(encoded).collect();
     let shouted = format!("{} {}", TOKEN.to_ascii_uppercase(), others.join(" "));
-    let mut told =
+    let mut answer =
         json!({"id": TOKEN, "encoded": encoded(TOKEN), "all": encoded(&all), "echo": [all, headers, body, head.uri.to_string()]});
     if let [kept, own] = secrets {
-        told["access_token"] = json!(kept);
-        told["session"] = json!(own);
-        told["expires_in"] = json!(3_600);
-        told["tokens"] = json!(others);
+        answer["access_token"] = json!(kept);
+        answer["session"] = json!(own);
+        answer["expires_in"] = json!(3_600);
+        answer["tokens"] = json!(others);
     }
-    (status, [("x-echo", head.uri.to_string()), ("x-shout", shouted)], axum::Json(told)).into_response()
+    (status, [("x-echo", head.uri.to_string()), ("x-shout", shouted)], axum::Json(answer)).into_response()
 }
 
 /// Returns a text in the encodings in which a receiver might send it back.

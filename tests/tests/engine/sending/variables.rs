@@ -6,7 +6,7 @@ use tracking_embedded::{Limits, Store};
 use tracking_engine::{Clock, DeliveryFilter, Engine, Settings, secrets::Vault};
 use tracking_tests::world::{HandClock, event, transaction};
 
-use crate::support::{Connection, Receiver, ok, post, rule, sender, soon, store};
+use crate::sending::support::{Connection, Receiver, ok, post, rule, sender, soon, store};
 
 /// The receiver's token.
 const TOKEN: &str = "Tok-Zx9Qv7Lm2Wk4";
@@ -102,7 +102,7 @@ async fn case_d1_a_secret_variable_is_sent_and_seen_by_nobody() {
 }
 
 #[tokio::test]
-async fn case_d1_a_variable_that_is_not_secret_is_told() {
+async fn case_d1_a_variable_that_is_not_secret_is_published() {
     let (_, delivery, published) = sent(false).await;
     assert_eq!(delivery["log"][1]["request"]["headers"]["Authorization"], json!(format!("Bearer {TOKEN}")));
     assert!(published.contains(&format!("id-{TOKEN}")) && published.contains("copy"), "{published}");

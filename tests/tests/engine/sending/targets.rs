@@ -8,7 +8,7 @@ use tracking_engine::{
 };
 use tracking_tests::world::{event, transaction};
 
-use crate::support::{Receiver, engine, get, log, ok, post, rule, soon, store, told, work};
+use crate::sending::support::{Receiver, engine, get, log, ok, outcome, post, rule, soon, store, work};
 
 /// Returns the faults of each URL when a rule is saved.
 async fn said_against(urls: &[&str]) -> Vec<Vec<String>> {
@@ -207,7 +207,7 @@ async fn the_sender_looks_at_every_literal_address_itself() {
     for (host, address) in
         [("127.1", "127.0.0.1"), ("[::1]", "::1"), ("[::ffff:127.0.0.1]", "::ffff:127.0.0.1"), ("2130706433", "127.0.0.1")]
     {
-        let sent = told(soon(sender.request(get(format!("http://{host}:9/"), 10))).await);
+        let sent = outcome(soon(sender.request(get(format!("http://{host}:9/"), 10))).await);
         assert_eq!(sent, Err(format!("not sent: the receiver's address {address} is not public")));
     }
 }

@@ -17,7 +17,7 @@ use tracking_embedded::{
 use tracking_engine::{backend::Received, rules::New};
 use tracking_tests::world::{HandClock, event, transaction};
 
-use crate::support::{Connection, Receiver, engine, ok, post, sender, soon, store};
+use crate::sending::support::{Connection, Receiver, engine, ok, post, sender, soon, store};
 
 /// A receiver that counts requests and answers none.
 async fn hanging(waiting: &Arc<AtomicUsize>) -> Receiver {

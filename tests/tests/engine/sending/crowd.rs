@@ -17,14 +17,14 @@ use tracking_engine::backend::{
 };
 use tracking_tests::world::{HandClock, event, transaction};
 
-use crate::support::{Connection, Receiver, engine, log, ok, post, rule, sender, soon, store};
+use crate::sending::support::{Connection, Receiver, engine, log, ok, post, rule, sender, soon, store};
 
 /// A store that counts the messages of one crowd that are handed out and not yet acked, so at least those being sent.
 #[derive(Clone)]
 struct Watched {
     store: Store,
     out: Arc<Mutex<Out>>,
-    settled: mpsc::UnboundedSender<()>,
+    acked: mpsc::UnboundedSender<()>,
 }
 
 #[derive(Default)]
@@ -67,14 +67,14 @@ impl Backend for Watched {
     }
 
     async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), StoreError>> {
-        let settled: Vec<Settle> = effects.iter().flat_map(|effects| effects.settle.clone()).collect();
-        for settle in &settled {
-            let (Settle::Done(receipt) | Settle::Again(receipt, _)) = settle;
+        let acks: Vec<Settle> = effects.iter().flat_map(|effects| effects.settle.clone()).collect();
+        for ack in &acks {
+            let (Settle::Done(receipt) | Settle::Again(receipt, _)) = ack;
             self.out.lock().unwrap().now.remove(receipt);
         }
         let outcomes = self.store.commit(effects).await;
-        for _ in settled {
-            self.settled.send(()).unwrap();
+        for _ in acks {
+            self.acked.send(()).unwrap();
         }
         outcomes
     }
@@ -109,8 +109,8 @@ async fn p5_a_receiver_that_hangs_holds_up_no_other() {
 
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
-    let (settled, mut hears) = mpsc::unbounded_channel();
-    let watched = Watched { store: store.clone(), out: Arc::default(), settled };
+    let (acked, mut acks) = mpsc::unbounded_channel();
+    let watched = Watched { store: store.clone(), out: Arc::default(), acked };
     let engine = Arc::new(engine(watched.clone(), true));
     let retry = json!({"max_retries": 0});
     let mut rules = HashMap::new();
@@ -129,7 +129,7 @@ async fn p5_a_receiver_that_hangs_holds_up_no_other() {
 
     let all = async move {
         for _ in 0..HANGING + HEALTHY {
-            hears.recv().await.unwrap();
+            acks.recv().await.unwrap();
         }
     };
     let sender = sender();

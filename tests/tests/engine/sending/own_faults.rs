@@ -1,4 +1,4 @@
-//! Faults of the machine that sends: they are charged to no delivery, however long they last.
+//! Faults of the sending machine: they use up no attempt of a delivery, however long they last.
 
 use std::{fs::File, process::Command};
 
@@ -10,7 +10,7 @@ use tracking_engine::{
 };
 use tracking_tests::world::{HandClock, Reply, World, event, transaction};
 
-use crate::support::{Receiver, engine, log, ok, post, rule, soon, store, work};
+use crate::sending::support::{Receiver, engine, log, ok, post, rule, soon, store, work};
 
 const OK: Reply = Reply::Says(200, "ok");
 const DOWN: Reply = Reply::Says(503, "down");
@@ -38,7 +38,7 @@ async fn f6_l1_what_can_t_leave_this_machine_for_hours_is_sent_in_the_end() {
         })
         .await;
     assert!((60..=400).contains(&tries), "it is tried again and again, ever more rarely: {tries}");
-    assert_eq!(world.log(&DeliveryFilter::default()).await, [Value::Null; 0], "the log has nothing to tell");
+    assert_eq!(world.log(&DeliveryFilter::default()).await, [Value::Null; 0], "the log is empty");
     world.pass(SignedDuration::from_mins(6), &mut |_| OK).await;
     let delivery = world.only_delivery().await;
     assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("delivered"), &json!(1)));
@@ -90,8 +90,8 @@ async fn f6_without_a_nameserver_deliveries_wait_uncharged() {
     let sender =
         Sender::with(SenderSettings { private_targets: true, lookups, clock: Some(clock), ..SenderSettings::default() }).unwrap();
     soon(work(&engine, &store, &sender)).await;
-    assert_eq!(log(&engine).await, [Value::Null; 0], "nothing is charged, nothing is told of the receiver");
-    assert_eq!(store.depth().unwrap().retry.waiting, 1, "it comes again");
+    assert_eq!(log(&engine).await, [Value::Null; 0], "no attempt is charged, and the log is empty");
+    assert_eq!(store.depth().unwrap().retry.waiting, 1, "its message waits in the retry queue");
     assert_eq!(receiver.connections(), 0);
 }
 
@@ -99,11 +99,11 @@ async fn f6_without_a_nameserver_deliveries_wait_uncharged() {
 #[test]
 fn f6_at_the_descriptor_limit_deliveries_wait_uncharged() {
     let binary = std::env::current_exe().unwrap();
-    let test = "own_faults::with_few_descriptors";
+    let test = "sending::own_faults::with_few_descriptors";
     let script = format!("ulimit -n 96; exec \"$0\" --exact {test} --ignored --nocapture");
     let ended = Command::new("sh").arg("-c").arg(script).arg(binary).output().unwrap();
-    let told = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success() && told.contains("1 passed"), "{told}");
+    let output = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && output.contains("1 passed"), "{output}");
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn with_few_descriptors() {
     soon(work(&engine, &store, &sender)).await;
     drop(taken);
     assert_eq!(log(&engine).await, [Value::Null; 0], "nothing is charged");
-    assert_eq!(store.depth().unwrap().retry.waiting, 1, "it comes again");
+    assert_eq!(store.depth().unwrap().retry.waiting, 1, "its message waits in the retry queue");
     let later = HandClock::default().now() + SignedDuration::from_mins(5);
     let batch = store.receive(later, &tracking_embedded::Limits::default(), 16).messages;
     assert_eq!(engine.worker().work(engine.worker().line_up(batch), &sender, None).await, []);
