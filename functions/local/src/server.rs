@@ -256,9 +256,9 @@ async fn send(work: Work, sender: Sender, sends: Sends, costly: Handle, stopped:
             // The worker hands failed messages back.
             for Unworked { received, delivery_id, failed } in engine.worker().work(lined, &sender, None).await {
                 let delivery_id = delivery_id.map(tracing::field::display);
-                let is_set_aside =
-                    failed.is_for_good() && engine.worker().set_aside(&received, &failed.to_string()).await.is_ok();
-                let what = if is_set_aside { "set aside" } else { "to come again" };
+                let is_dead_lettered =
+                    failed.is_for_good() && engine.worker().dead_letter(&received, &failed.to_string()).await.is_ok();
+                let what = if is_dead_lettered { "dead-lettered" } else { "deferred" };
                 tracing::error!(delivery_id, error = %failed, "a message could not be worked and is {what}");
             }
         }

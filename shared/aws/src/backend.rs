@@ -7,8 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_engine::{
     Clock,
     backend::{
-        Backend, Effects, Item, Key, Lane, Message, Order, Partition, Published, Range, Receipt, Settle, StoreError, Swap,
-        Swapped,
+        Ack, Backend, Effects, Item, Key, Lane, Message, Order, Partition, Published, Range, Receipt, StoreError, Swap, Swapped,
     },
 };
 
@@ -74,11 +73,11 @@ impl Backend for Aws {
         let put = |item| Write::put(item, revs.get(&item.key).copied().unwrap_or_else(table::new_rev));
         // Boxed, since the futures of the parts are large, and so would be the caller's future. A step without acks sends its messages
         // first: nothing would repeat the step, but its messages repeat it once they are sent.
-        Box::pin(self.send(&mut steps, now, |effects| effects.settle.is_empty())).await;
+        Box::pin(self.send(&mut steps, now, |effects| effects.acks.is_empty())).await;
         Box::pin(self.write(&mut steps, |effects| effects.put.iter().map(put))).await;
         Box::pin(self.publish(&mut steps, now)).await;
         Box::pin(self.replace(&mut steps, &revs)).await;
-        Box::pin(self.send(&mut steps, now, |effects| !effects.settle.is_empty())).await;
+        Box::pin(self.send(&mut steps, now, |effects| !effects.acks.is_empty())).await;
         Box::pin(self.write(&mut steps, |effects| effects.delete.iter().cloned().map(Write::Delete))).await;
         Box::pin(self.ack(&mut steps, now)).await;
         steps.outcomes
@@ -123,8 +122,8 @@ impl Aws {
                 tracing::warn!(%detail_type, reason, "the bus refuses an event: it is offered again");
                 again.push((step, message));
             } else {
-                tracing::error!(%detail_type, reason, "the bus will not take an event: it was set aside");
-                let kept = self.queues.set_aside(Lane::Retry, &event.as_message(), &reason).await;
+                tracing::error!(%detail_type, reason, "the bus will not take an event: it was dead-lettered");
+                let kept = self.queues.dead_letter(Lane::Retry, &event.as_message(), &reason).await;
                 steps.note(&[(step, ())], vec![kept]);
             }
         }
@@ -135,15 +134,15 @@ impl Aws {
     /// Acks messages: defers or deletes them.
     async fn ack(&self, steps: &mut Steps<'_>, now: Timestamp) {
         let again = steps.parts(|effects| {
-            effects.settle.iter().filter_map(|ack| match ack {
-                Settle::Again(receipt, at) => Some((receipt, *at)),
-                Settle::Done(_) => None,
+            effects.acks.iter().filter_map(|ack| match ack {
+                Ack::Defer(receipt, at) => Some((receipt, *at)),
+                Ack::Delete(_) => None,
             })
         });
         let deferred = self.queues.defer(again.iter().map(|(_, again)| *again).collect::<Vec<(&Receipt, _)>>(), now);
         steps.note(&again, deferred.await);
-        for (_, receipt) in steps.parts(|effects| effects.settle.iter()) {
-            if let Settle::Done(receipt) = receipt {
+        for (_, receipt) in steps.parts(|effects| effects.acks.iter()) {
+            if let Ack::Delete(receipt) = receipt {
                 self.queues.done(receipt.clone());
             }
         }

@@ -42,7 +42,7 @@ impl Stack {
         let mut failed: HashMap<Receipt, String> = HashMap::new();
         let mut lined = self.engine.worker().line_up(messages);
         for (message, reason) in lined.take_unreadable() {
-            match self.set_aside(&message, &reason).await {
+            match self.dead_letter(&message, &reason).await {
                 Ok(()) => metrics.count("SetAside", 1),
                 Err(error) => failed.extend([(message.receipt, error.to_string())]),
             }
@@ -51,7 +51,7 @@ impl Stack {
         if let Ok(unworked) = tokio::time::timeout(left, self.engine.worker().work(lined, sender, Some(until))).await {
             for Unworked { received, failed: why, .. } in unworked {
                 let reason = why.to_string();
-                if why.is_for_good() && self.set_aside(&received, &reason).await.is_ok() {
+                if why.is_for_good() && self.dead_letter(&received, &reason).await.is_ok() {
                     metrics.count("SetAside", 1);
                 } else {
                     failed.insert(received.receipt, reason);
@@ -67,10 +67,10 @@ impl Stack {
     }
 
     /// Dead-letters a message that can never be read: it goes to its queue's dead letters, with the reason, and nowhere else.
-    pub(crate) async fn set_aside(&self, message: &Received, reason: &str) -> Result<(), StoreError> {
+    pub(crate) async fn dead_letter(&self, message: &Received, reason: &str) -> Result<(), StoreError> {
         let delivery_id = crate::batch::delivery_of(message).map(tracing::field::display);
-        tracing::error!(reason, delivery_id, "a message that can't be read was set aside");
-        self.aws().queues.set_aside(message.receipt.lane, &message.body, reason).await?;
+        tracing::error!(reason, delivery_id, "a message that can't be read was dead-lettered");
+        self.aws().queues.dead_letter(message.receipt.lane, &message.body, reason).await?;
         self.aws().queues.done(message.receipt.clone());
         Ok(())
     }

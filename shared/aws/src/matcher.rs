@@ -29,7 +29,7 @@ impl Stack {
                     }
                     Err(error) => Some(error.to_string()),
                 },
-                Matched::Unreadable(faults) => match self.set_aside(&message, &faults.to_string()).await {
+                Matched::Unreadable(faults) => match self.dead_letter(&message, &faults.to_string()).await {
                     Ok(()) => {
                         metrics.count("SetAside", 1);
                         None

@@ -231,21 +231,21 @@ impl Queues {
     }
 
     /// Dead-letters a message that can't be read: a copy goes to its lane's dead letters, with the reason.
-    pub(crate) async fn set_aside(&self, lane: Lane, body: &str, reason: &str) -> Result<(), StoreError> {
+    pub(crate) async fn dead_letter(&self, lane: Lane, body: &str, reason: &str) -> Result<(), StoreError> {
         let queue = match lane {
             Lane::Events => &self.urls.events_dead,
             Lane::Delivery => &self.urls.delivery_dead,
             Lane::Retry => &self.urls.retry_dead,
         };
-        self.put_away(queue, body, reason).await
+        self.send_with_reason(queue, body, reason).await
     }
 
     /// Puts an invalid event into the queue of rejected events, with its faults.
     pub(crate) async fn reject(&self, body: &str, reason: &str) -> Result<(), StoreError> {
-        self.put_away(&self.urls.rejected, body, reason).await
+        self.send_with_reason(&self.urls.rejected, body, reason).await
     }
 
-    async fn put_away(&self, queue: &str, body: &str, reason: &str) -> Result<(), StoreError> {
+    async fn send_with_reason(&self, queue: &str, body: &str, reason: &str) -> Result<(), StoreError> {
         let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect();
         let attribute = MessageAttributeValue::builder().data_type("String").string_value(sendable(&reason)).build();
         let entry = attribute.and_then(|attribute| {

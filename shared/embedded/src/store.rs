@@ -10,7 +10,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, oneshot};
 use tracking_engine::backend::{
-    Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Settle, StoreError, Swap, Swapped,
+    Ack, Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, StoreError, Swap, Swapped,
 };
 
 use crate::{
@@ -83,8 +83,8 @@ impl Store {
         if write::lock(&self.inner.lanes).hand_back(receipt, at) {
             self.inner.changed.notify_one();
         } else {
-            let acks = vec![Settle::Again(receipt.clone(), at)];
-            let effects = vec![Effects { settle: acks, ..Effects::default() }];
+            let acks = vec![Ack::Defer(receipt.clone(), at)];
+            let effects = vec![Effects { acks, ..Effects::default() }];
             // Nobody waits for the answer: if it can't be written, the message is handed out again after a restart.
             drop(self.send(|answer| Job::Commit { effects, answer }));
         }

@@ -188,7 +188,7 @@ pub struct Message {
     pub body: String,
 }
 
-/// A message that was handed out and is worked on. Its receiver acks it through [`Effects::settle`] or hands it back.
+/// A message that was handed out and is worked on. Its receiver acks it through [`Effects::acks`] or hands it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// Names this very hand-out to the lane.
@@ -206,7 +206,7 @@ pub struct Received {
 impl Received {
     /// Effects that delete the message, and nothing else.
     pub fn done(&self) -> Effects {
-        Effects { settle: vec![Settle::Done(self.receipt.clone())], ..Effects::default() }
+        Effects { acks: vec![Ack::Delete(self.receipt.clone())], ..Effects::default() }
     }
 }
 
@@ -221,11 +221,11 @@ pub struct Receipt {
 
 /// The ack of a received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settle {
+pub enum Ack {
     /// It is deleted.
-    Done(Receipt),
+    Delete(Receipt),
     /// It is deferred: handed out again at this time or soon after.
-    Again(Receipt, Timestamp),
+    Defer(Receipt, Timestamp),
 }
 
 /// An event of ours for the bus.
@@ -277,7 +277,7 @@ pub struct Effects {
     /// Items to remove.
     pub delete: Vec<Key>,
     /// The acks of the messages that led to this.
-    pub settle: Vec<Settle>,
+    pub acks: Vec<Ack>,
 }
 
 /// A store with queues and a bus.

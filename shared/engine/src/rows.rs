@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracking_core::{
-    answer::Told,
+    answer::ExtractedData,
     caller::Owner,
     delivery::{DeliveryId, State},
     flow::{Emitted, Progress},
@@ -225,7 +225,7 @@ pub(crate) struct Outbox {
     pub(crate) at: Timestamp,
     /// The response data to publish, without the values of its variables, which the row has.
     #[serde(rename = "told", default, skip_serializing_if = "Option::is_none")]
-    pub(crate) extracted: Option<Told>,
+    pub(crate) extracted: Option<ExtractedData>,
     /// The names of those variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) variables: Vec<String>,

@@ -12,7 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 use tracking_core::{
-    answer::Told,
+    answer::ExtractedData,
     caller::{Actor, Caller, Owner},
     change::Change,
     delivery::DeliveryId,
@@ -318,7 +318,7 @@ impl Tried {
         let Some(verdict) = rendered_one(&explained.verdicts) else {
             return Outcome { shown, event: None, seen: None };
         };
-        let event = verdict.told.clone();
+        let event = verdict.postback_event.clone();
         shown["event"] = json!(verdict.event);
         shown["transaction_id"] = json!(verdict.transaction_id);
         let id = DeliveryId::of_trial(&self.id, at);
@@ -418,7 +418,7 @@ fn shortened(mut text: String) -> String {
 /// The values that the answer rules would set, those of secret variables masked; nothing if they set nothing.
 fn shown_extracted(judged: &Judged, scrubber: &Scrubber) -> Value {
     let mut extracted = judged.extracted.clone();
-    if extracted == Told::default() {
+    if extracted == ExtractedData::default() {
         return Value::Null;
     }
     extracted.external_id = extracted.external_id.as_deref().map(|id| scrubber.scrub(id));

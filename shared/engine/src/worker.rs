@@ -250,7 +250,7 @@ impl<B: Backend> Worker<B> {
     ///
     /// # Errors
     /// The store is unavailable: the message comes again.
-    pub async fn set_aside(&self, received: &Received, reason: &str) -> Result<(), StoreError> {
+    pub async fn dead_letter(&self, received: &Received, reason: &str) -> Result<(), StoreError> {
         let now = self.store.now();
         let row = tracking_core::json!({"received_at": now, "message": received.body, "reason": reason});
         let place = format!("{}#{}", keys::sortable(now), received.token);
@@ -279,9 +279,9 @@ impl<B: Backend> Worker<B> {
             Ok(task) => task,
             Err(error) => {
                 // Poison: it will never be read, so it is dead-lettered at once, with its reason.
-                tracing::error!(%error, "a message that can't be read was set aside");
-                self.set_aside(received, &error.to_string()).await?;
-                return Ok(Claiming::Settled);
+                tracing::error!(%error, "a message that can't be read was dead-lettered");
+                self.dead_letter(received, &error.to_string()).await?;
+                return Ok(Claiming::NothingToSend);
             }
         };
         match task {
@@ -309,6 +309,6 @@ impl<B: Backend> Worker<B> {
             Task::Record(recording) => self.deliveries.write_recording(received, *recording).await?,
             Task::PutOff(put_off) => self.put_off(received, &put_off).await?,
         }
-        Ok(Claiming::Settled)
+        Ok(Claiming::NothingToSend)
     }
 }

@@ -95,14 +95,14 @@ fn check(judged: &Judgement, rules: &AnswerRules, answer: &Answer, owner: &Owner
             None => rules.otherwise().unwrap_or_else(|| Verdict::of_status(answer.status)),
         };
         assert_eq!(judged.verdict, expected);
-        assert!(judged.told.is_empty() && judged.told.variables.is_empty());
+        assert!(judged.extracted.is_empty() && judged.extracted.variables.is_empty());
     }
-    assert!(*owner == Owner::Admin || judged.told.is_empty(), "an affiliate's rule sends the platform no data");
-    let external_id = judged.told.external_id.iter();
+    assert!(*owner == Owner::Admin || judged.extracted.is_empty(), "an affiliate's rule sends the platform no data");
+    let external_id = judged.extracted.external_id.iter();
     let fits = |text: &String, longest: usize| text.len() <= longest && text.trim() == text;
     assert!(external_id.into_iter().all(|text| fits(text, LONGEST_EXTRACTED)));
-    assert!(judged.told.variables.values().all(|text| fits(text, LONGEST_VARIABLE)));
+    assert!(judged.extracted.variables.values().all(|text| fits(text, LONGEST_VARIABLE)));
     assert!(judged.notes.iter().all(|note| note.len() <= LONGEST_EXTRACTED), "notes are short");
-    let written = serde_json::to_string(&judged.told).expect("it can be written");
-    assert_eq!(serde_json::from_str(&written).ok().as_ref(), Some(&judged.told), "{written}");
+    let written = serde_json::to_string(&judged.extracted).expect("it can be written");
+    assert_eq!(serde_json::from_str(&written).ok().as_ref(), Some(&judged.extracted), "{written}");
 }

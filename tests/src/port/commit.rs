@@ -69,7 +69,7 @@ pub(super) async fn everything_of_a_step_is_taken<B: Backend>(space: Space<B>) {
             put: vec![space.item("a", "1"), space.item("c", "1")],
             put_published: vec![space.item("c", "2")],
             delete: vec![space.key("p", "b")],
-            settle: Vec::new(),
+            acks: Vec::new(),
         })
         .await;
     assert_eq!(space.body("a").await, Some("1".to_owned()));

@@ -15,9 +15,7 @@ use std::{
 use jiff::Timestamp;
 use tracking_core::json;
 use tracking_embedded::{Limits, Store};
-use tracking_engine::backend::{
-    Backend, Effects, Item, Key, Lane, Message, Order, Partition, Published, Range, Received, Settle,
-};
+use tracking_engine::backend::{Ack, Backend, Effects, Item, Key, Lane, Message, Order, Partition, Published, Range, Received};
 
 const FOLDER: &str = "TRACKING_TEST_FOLDER";
 const WIDE: Limits = Limits {
@@ -132,8 +130,8 @@ fn send(name: &str) -> Effects {
 
 /// Returns a step that deletes a message, and writes an item with its name.
 fn done(message: &Received) -> Effects {
-    let ack = Settle::Done(message.receipt.clone());
-    Effects { put: vec![item("done", &message.body)], settle: vec![ack], ..Effects::default() }
+    let ack = Ack::Delete(message.receipt.clone());
+    Effects { put: vec![item("done", &message.body)], acks: vec![ack], ..Effects::default() }
 }
 
 fn item(partition: &str, name: &str) -> Item {

@@ -310,6 +310,6 @@ async fn a_message_that_can_t_be_read_is_named_by_its_delivery_in_the_log() {
     let sent = api.engine.backend().commit(vec![Effects { send: vec![message], ..Effects::default() }]).await;
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");
     api.work().await;
-    let spans = log::spans("a message that can't be read was set aside");
+    let spans = log::spans("a message that can't be read was dead-lettered");
     assert_eq!(spans, [json!({"name": "deliver", "delivery_id": "dlv_0123456789abcdefghjkmnpqrstvwxyz"})]);
 }

@@ -10,7 +10,7 @@ use crate::{change::TransactionResult, hash, money::Money};
 ///
 /// Amounts are texts in JSON. A field that is missing in JSON is not set, so that fields can be added later.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct ExtractedData {
     /// The transaction's result as the receiver sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<TransactionResult>,
@@ -31,7 +31,7 @@ pub struct Told {
     pub keep: BTreeMap<String, u32>,
 }
 
-impl Told {
+impl ExtractedData {
     /// Returns true if there is nothing to publish to the platform; variables do not count, they stay with the delivery.
     pub fn is_empty(&self) -> bool {
         self.result.is_none() && self.payout.is_none() && self.value.is_none() && self.external_id.is_none()

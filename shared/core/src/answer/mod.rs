@@ -16,7 +16,7 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-pub use extracted::Told;
+pub use extracted::ExtractedData;
 pub use rules::{AnswerRules, Judgement, Within};
 pub(crate) use texts::Rules as TextRules;
 pub(crate) use upgrade::upgraded;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use url::form_urlencoded;
 
-use super::{Answer, Told, Verdict, set::Set};
+use super::{Answer, ExtractedData, Verdict, set::Set};
 use crate::{
     caller::Owner,
     document::Fields,
@@ -60,7 +60,7 @@ pub struct Judgement {
     /// The reason, if neither a rule nor the status decided.
     pub reason: Option<String>,
     /// The data that the deciding rule's `set` took from the response (A3).
-    pub told: Told,
+    pub extracted: ExtractedData,
     /// The fields of `set` that were left out, each with the reason, for the log.
     pub notes: Vec<String>,
     /// The step at which the flow goes on, or `end` or `fail`.
@@ -101,7 +101,15 @@ impl Reading<'_> {
 impl Judgement {
     /// A verdict without extracted data.
     pub(super) fn of(verdict: Verdict) -> Self {
-        Self { verdict, rule: None, reason: None, told: Told::default(), notes: Vec::new(), go: None, forget: Vec::new() }
+        Self {
+            verdict,
+            rule: None,
+            reason: None,
+            extracted: ExtractedData::default(),
+            notes: Vec::new(),
+            go: None,
+            forget: Vec::new(),
+        }
     }
 }
 
@@ -270,7 +278,7 @@ impl AnswerRules {
         });
         Judgement {
             rule: Some(index),
-            told: extracted,
+            extracted,
             notes,
             go: rule.go.clone(),
             forget: rule.forget.clone(),

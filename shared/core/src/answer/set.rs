@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Told,
+    ExtractedData,
     assign::{Assigned, Assignments},
     texts::{Rules, read, read_template},
 };
@@ -117,9 +117,9 @@ impl Set {
 
     /// Renders its fields. `left_out` receives each field that is left out and the reason. An empty text sets nothing; surrounding blanks
     /// are removed.
-    pub(super) fn extract(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> Told {
+    pub(super) fn extract(&self, scope: &Scope<'_>, left_out: &mut dyn FnMut(&str, String)) -> ExtractedData {
         let Assigned { values: variables, keep } = self.variables.extract(scope, left_out);
-        Told {
+        ExtractedData {
             result: read(self.result.as_ref(), "result", scope, left_out),
             payout: read(self.payout.as_ref(), "payout", scope, left_out),
             value: read(self.value.as_ref(), "value", scope, left_out),

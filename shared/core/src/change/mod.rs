@@ -111,7 +111,7 @@ pub struct Change {
 
 impl Change {
     /// Returns true if both have the same content. Parts of an event that are not read don't count, nor does the order of transactions.
-    pub fn tells_same_as(&self, other: &Self) -> bool {
+    pub fn has_same_content_as(&self, other: &Self) -> bool {
         let by_id = |change: &'_ Self| -> BTreeMap<Id, Transaction> {
             change.transactions.iter().map(|transaction| (transaction.transaction_id.clone(), transaction.clone())).collect()
         };

@@ -43,7 +43,7 @@ pub struct Verdict {
     pub note: Option<String>,
     /// The event as its postback has it, or would have it.
     #[serde(skip)]
-    pub told: Event,
+    pub postback_event: Event,
 }
 
 /// The decision of a hold about a subject after a change.
@@ -218,7 +218,7 @@ impl Verdict {
             fires: reasons.is_empty(),
             reasons,
             note: None,
-            told: postback_event,
+            postback_event,
         }
     }
 }

@@ -113,7 +113,7 @@ fn p4_a_cause_that_prevents_firing_is_a_reason() {
 fn c2_the_postback_is_about_the_first_transaction_that_fits() {
     let rule = definition(&json!({"trigger": "conversion_all", "conditions": {"result": ["approved"]}}));
     let explained = explain(&rule, &Owner::Admin, &mut None, &change(1, "created", &two_transactions()));
-    let transaction = explained.verdicts[0].told.transaction.as_ref().unwrap();
+    let transaction = explained.verdicts[0].postback_event.transaction.as_ref().unwrap();
     assert_eq!(
         (explained.fires, transaction.transaction_id.as_str(), &explained.verdicts[0].transaction_id),
         (true, "trx_2", &None)

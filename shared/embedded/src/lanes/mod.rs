@@ -26,7 +26,7 @@ use std::{
 
 use jiff::Timestamp;
 use rusqlite::Connection;
-use tracking_engine::backend::{Lane, Message, Receipt, Settle};
+use tracking_engine::backend::{Ack, Lane, Message, Receipt};
 
 use group::{LaneState, Place};
 pub use limits::{Depth, LaneDepth, Limits, Picked};
@@ -181,10 +181,10 @@ impl Lanes {
 
     /// Accepts a receipt if it is the last one that was given for its message. The message is then marked until
     /// [`Self::ack_written`] or [`Self::ack_failed`] follows.
-    pub(crate) fn accept_ack(&mut self, ack: &Settle) -> Option<PendingAck> {
+    pub(crate) fn accept_ack(&mut self, ack: &Ack) -> Option<PendingAck> {
         let (receipt, at) = match ack {
-            Settle::Done(receipt) => (receipt, None),
-            Settle::Again(receipt, at) => (receipt, Some(*at)),
+            Ack::Delete(receipt) => (receipt, None),
+            Ack::Defer(receipt, at) => (receipt, Some(*at)),
         };
         let defer_to = at.map(|at| self.due(Some(at)));
         let (id, n) = parse(self.run, receipt)?;

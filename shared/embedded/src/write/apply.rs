@@ -75,7 +75,7 @@ pub(super) fn effects<'a>(
         let sql = "DELETE FROM items WHERE pk = ?1 AND sk = ?2";
         connection.prepare_cached(sql)?.execute((&key.partition, &key.sort))?;
     }
-    for ack in acks.take(effects.settle.len()).flatten() {
+    for ack in acks.take(effects.acks.len()).flatten() {
         write_ack(connection, ack)?;
     }
     Ok(())

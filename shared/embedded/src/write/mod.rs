@@ -154,7 +154,7 @@ impl Writer {
     fn begin(&self, group: &[Job]) -> (Vec<Due>, Vec<Option<PendingAck>>) {
         let mut lanes = lock(&self.lanes);
         let due = effects(group).flat_map(|effects| &effects.send).map(|message| lanes.due(message.not_before)).collect();
-        let acks = effects(group).flat_map(|effects| &effects.settle).map(|ack| lanes.accept_ack(ack)).collect();
+        let acks = effects(group).flat_map(|effects| &effects.acks).map(|ack| lanes.accept_ack(ack)).collect();
         (due, acks)
     }
 

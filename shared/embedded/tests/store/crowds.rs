@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::support::{self, ack, all, at, bodies, fresh, later, open, send, store};
 use tracking_embedded::Limits;
-use tracking_engine::backend::Settle;
+use tracking_engine::backend::Ack;
 
 #[tokio::test]
 async fn p5_a_hundred_thousand_messages_of_one_group_hold_up_no_other() {
@@ -33,7 +33,7 @@ async fn a_long_group_is_handed_out_whole_in_order_and_once() {
         if round < 20 {
             send(&store, vec![fresh("g", &(3_000 + round).to_string())]).await;
         }
-        ack(&store, picked.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
+        ack(&store, picked.into_iter().map(|message| Ack::Delete(message.receipt)).collect()).await;
     }
     assert_eq!(seen, (0..3_020).collect::<Vec<_>>());
 }
@@ -125,7 +125,7 @@ async fn whatever_is_done_with_them_every_message_is_done_once() {
                     0 => store.hand_back(&message.receipt, at(now + i64::try_from(dice.roll(20)).unwrap())),
                     1 => {
                         let again = at(now + i64::try_from(dice.roll(20)).unwrap());
-                        ack(&store, vec![Settle::Again(message.receipt, again)]).await;
+                        ack(&store, vec![Ack::Defer(message.receipt, again)]).await;
                     }
 
                     2 if step < 400 => {
@@ -133,7 +133,7 @@ async fn whatever_is_done_with_them_every_message_is_done_once() {
                         break;
                     }
                     _ => {
-                        ack(&store, vec![Settle::Done(message.receipt)]).await;
+                        ack(&store, vec![Ack::Delete(message.receipt)]).await;
                         assert!(done.insert(message.body.clone()), "seed {seed}: {} came twice", message.body);
                     }
                 }

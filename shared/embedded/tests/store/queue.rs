@@ -2,7 +2,7 @@
 
 use crate::support::{self, ack, all, at, bodies, commit, fresh, later, open, send, store};
 use tracking_embedded::{LaneDepth, Limits};
-use tracking_engine::backend::{Backend, Effects, Item, Key, Lane, Receipt, Settle};
+use tracking_engine::backend::{Ack, Backend, Effects, Item, Key, Lane, Receipt};
 
 #[tokio::test]
 async fn a_message_is_handed_out_once_and_gone_when_done() {
@@ -13,7 +13,7 @@ async fn a_message_is_handed_out_once_and_gone_when_done() {
     assert_eq!(messages[0].receipt, Receipt { lane: Lane::Delivery, handle: "1-1-1".to_owned() });
     assert_eq!(messages[0].token, "1-1-1", "run, message, hand-out");
     assert_eq!(bodies(&all(&store, at(9_999))), [""; 0]);
-    ack(&store, vec![Settle::Done(messages[0].receipt.clone())]).await;
+    ack(&store, vec![Ack::Delete(messages[0].receipt.clone())]).await;
     drop(store);
     assert_eq!(bodies(&all(&open(folder.path()), at(9_999))), [""; 0]);
 }
@@ -65,7 +65,7 @@ async fn p5_a_group_has_only_so_many_out_and_goes_on_after_an_ack() {
     let first = store.receive(at(0), &limits, 16).messages;
     assert_eq!(bodies(&first), ["a1", "b1", "a2"]);
     assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), [""; 0]);
-    ack(&store, vec![Settle::Done(first[0].receipt.clone())]).await;
+    ack(&store, vec![Ack::Delete(first[0].receipt.clone())]).await;
     assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), ["a3"]);
 }
 
@@ -82,7 +82,7 @@ async fn f5_an_owner_has_only_so_many_out_whatever_the_group_and_others_pass_it(
     // A message that comes back makes room for the waiting group, in turn; no turn is wasted meanwhile.
     for expected in ["b2", "a3", "b3", "a4", "b4", "a5", "b5"] {
         assert_eq!(bodies(&store.receive(at(0), &limits, 16).messages), [""; 0]);
-        ack(&store, vec![Settle::Done(out.remove(0).receipt)]).await;
+        ack(&store, vec![Ack::Delete(out.remove(0).receipt)]).await;
         let next = store.receive(at(0), &limits, 16).messages;
         assert_eq!(bodies(&next), [expected]);
         out.extend(next);
@@ -109,7 +109,7 @@ async fn f5_groups_of_an_owner_at_its_bound_all_come_in_turn_on_every_lane() {
         out.extend(next);
         assert!(!out.is_empty() && out.len() <= 4, "{} are out after {}", out.len(), seen.len());
         let first = out.remove(0);
-        ack(&store, vec![Settle::Done(first.receipt)]).await;
+        ack(&store, vec![Ack::Delete(first.receipt)]).await;
     }
     let first_hundred: std::collections::BTreeSet<&str> =
         seen[..100].iter().map(|body| body[1..].split('-').next().unwrap()).collect();
@@ -136,7 +136,7 @@ async fn again_puts_a_message_off_and_gives_it_another_token() {
     let (store, _folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let first = all(&store, at(0)).remove(0);
-    ack(&store, vec![Settle::Again(first.receipt.clone(), at(60))]).await;
+    ack(&store, vec![Ack::Defer(first.receipt.clone(), at(60))]).await;
     let picked = store.receive(at(59), &support::WIDE, 16);
     assert_eq!((picked.messages.len(), picked.next_due), (0, Some(at(60))));
     let second = all(&store, at(60)).remove(0);
@@ -148,7 +148,7 @@ async fn again_outlives_a_restart() {
     let (store, folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let first = all(&store, at(0)).remove(0);
-    ack(&store, vec![Settle::Again(first.receipt, at(60))]).await;
+    ack(&store, vec![Ack::Defer(first.receipt, at(60))]).await;
     drop(store);
     let store = open(folder.path());
     assert_eq!(store.receive(at(1), &support::WIDE, 16).next_due, Some(at(60)));
@@ -160,7 +160,7 @@ async fn again_in_the_past_is_at_once() {
     let (store, _folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let first = all(&store, at(10)).remove(0);
-    ack(&store, vec![Settle::Again(first.receipt, at(5))]).await;
+    ack(&store, vec![Ack::Defer(first.receipt, at(5))]).await;
     assert_eq!(bodies(&all(&store, at(10))), ["a"]);
 }
 
@@ -205,7 +205,7 @@ async fn a_stale_receipt_acks_nothing_and_the_rest_of_its_step_is_written() {
     let valid = all(&store, at(0)).remove(0).receipt;
     let key = Key::new("C#1", "L#1");
     let item = Item { key: key.clone(), rev: 0, body: "{}".to_owned(), expires: None, trouble: None };
-    commit(&store, Effects { put: vec![item], settle: vec![Settle::Done(stale.clone())], ..Effects::default() }).await;
+    commit(&store, Effects { put: vec![item], acks: vec![Ack::Delete(stale.clone())], ..Effects::default() }).await;
     assert!(store.get(&[key]).await.unwrap()[0].is_some());
     store.hand_back(&stale, at(0));
     assert_eq!(bodies(&all(&store, at(0))), [""; 0], "it is still out");
@@ -218,7 +218,7 @@ async fn a_receipt_acks_once() {
     let (store, _folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let receipt = all(&store, at(0)).remove(0).receipt;
-    ack(&store, vec![Settle::Done(receipt.clone()), Settle::Again(receipt, at(0))]).await;
+    ack(&store, vec![Ack::Delete(receipt.clone()), Ack::Defer(receipt, at(0))]).await;
     assert_eq!(store.depth().unwrap().delivery, LaneDepth::default());
 }
 
@@ -231,7 +231,7 @@ async fn a_receipt_of_an_earlier_run_acks_nothing() {
     let store = open(folder.path());
     let again = all(&store, at(0)).remove(0);
     assert_eq!((again.body.as_str(), again.token.as_str()), ("a", "2-1-1"));
-    ack(&store, vec![Settle::Done(old.receipt)]).await;
+    ack(&store, vec![Ack::Delete(old.receipt)]).await;
     assert_eq!(store.depth().unwrap().delivery, LaneDepth { ready: 0, waiting: 0, in_flight: 1 });
 }
 
@@ -240,7 +240,7 @@ async fn a_restart_makes_every_message_visible_that_was_not_acked() {
     let (store, folder) = store();
     send(&store, vec![fresh("g", "a"), fresh("g", "b"), fresh("h", "c")]).await;
     let messages = all(&store, at(0));
-    ack(&store, vec![Settle::Done(messages[1].receipt.clone())]).await;
+    ack(&store, vec![Ack::Delete(messages[1].receipt.clone())]).await;
     drop(store);
     let store = open(folder.path());
     assert_eq!(store.run(), 2);

@@ -1,7 +1,7 @@
 //! Groups that are slow have slots of their own (P5).
 
 use tracking_embedded::{Limits, Store};
-use tracking_engine::backend::{Received, Settle};
+use tracking_engine::backend::{Ack, Received};
 
 use super::support::{ack, at, fresh, send, store};
 
@@ -16,7 +16,7 @@ fn groups(picked: &[Received]) -> Vec<&str> {
 }
 
 async fn done(store: &Store, messages: Vec<Received>) {
-    ack(store, messages.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
+    ack(store, messages.into_iter().map(|message| Ack::Delete(message.receipt)).collect()).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tracking_embedded::{Durability, Limits, Store};
-use tracking_engine::backend::{Backend, Effects, Lane, Message, Received, Settle};
+use tracking_engine::backend::{Ack, Backend, Effects, Lane, Message, Received};
 
 /// Makes a store whose folder is removed with the test.
 pub(crate) fn store() -> (Store, TempDir) {
@@ -50,8 +50,8 @@ pub(crate) async fn send(store: &Store, messages: Vec<Message>) {
 }
 
 /// Commits acks in one step.
-pub(crate) async fn ack(store: &Store, acks: Vec<Settle>) {
-    commit(store, Effects { settle: acks, ..Effects::default() }).await;
+pub(crate) async fn ack(store: &Store, acks: Vec<Ack>) {
+    commit(store, Effects { acks, ..Effects::default() }).await;
 }
 
 /// Commits effects that must succeed.

@@ -15,7 +15,7 @@ use tracking_embedded::{
     LaneDepth, Limits, Store,
     worker::{self, Stop},
 };
-use tracking_engine::backend::{Lane, Received, Settle};
+use tracking_engine::backend::{Ack, Lane, Received};
 
 /// A clock that advances by a second at each reading.
 fn ticking() -> impl Fn() -> Timestamp {
@@ -59,7 +59,7 @@ async fn every_message_reaches_a_handler_and_a_batch_is_of_one_lane() {
             assert!(messages.iter().all(|message| message.receipt.lane == lane));
             assert!(messages.iter().all(|message| message.body == if lane == Lane::Retry { "r" } else { "f" }));
             let more = count.fetch_add(messages.len(), Ordering::SeqCst) + messages.len();
-            ack(&store, messages.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
+            ack(&store, messages.into_iter().map(|message| Ack::Delete(message.receipt)).collect()).await;
             if more == 100 {
                 done.lock().unwrap().take().unwrap().send(()).unwrap();
             }
@@ -88,7 +88,7 @@ async fn what_a_handler_leaves_or_panics_on_comes_again() {
                 1 => panic!("a bug"),
                 2 => {}
                 _ => {
-                    ack(&store, vec![Settle::Done(messages[0].receipt.clone())]).await;
+                    ack(&store, vec![Ack::Delete(messages[0].receipt.clone())]).await;
                     done.lock().unwrap().take().unwrap().send(()).unwrap();
                 }
             }
@@ -155,7 +155,7 @@ async fn f3_messages_of_a_costly_owner_are_worked_by_other_threads() {
                 rounds.push((body.clone(), is_apart));
                 rounds.len()
             };
-            ack(&store, messages.into_iter().map(|message| Settle::Done(message.receipt)).collect()).await;
+            ack(&store, messages.into_iter().map(|message| Ack::Delete(message.receipt)).collect()).await;
             if body == "dear" {
                 busy_for(Duration::from_millis(50));
             }

@@ -4,7 +4,7 @@ use crate::support::{self, ack, all, at, bodies, fresh, send, store};
 use rusqlite::Connection;
 use tracking_core::json;
 use tracking_embedded::{LaneDepth, Store};
-use tracking_engine::backend::{Backend, Effects, Item, Key, Published, Settle, Swap, Swapped};
+use tracking_engine::backend::{Ack, Backend, Effects, Item, Key, Published, Swap, Swapped};
 
 fn item(sort: &str) -> Item {
     Item { key: Key::new("P", sort), rev: 0, body: "{}".to_owned(), expires: None, trouble: None }
@@ -34,14 +34,14 @@ async fn a_step_that_fails_leaves_nothing_behind() {
         send: vec![fresh("g", "follows")],
         put: vec![item("good"), item("poison")],
         delete: vec![],
-        settle: vec![Settle::Done(led.receipt.clone())],
+        acks: vec![Ack::Delete(led.receipt.clone())],
     };
     let fault = store.commit(vec![step]).await.remove(0).unwrap_err();
     assert_eq!(fault.to_string(), "the store is unavailable: disk full");
     assert!(!exists(&store, "good").await);
     assert_eq!(store.published(None, 9), Ok(vec![]));
     assert_eq!(bodies(&all(&store, at(99))), [""; 0], "what led to it is still out, what follows was not sent");
-    ack(&store, vec![Settle::Done(led.receipt)]).await;
+    ack(&store, vec![Ack::Delete(led.receipt)]).await;
     assert_eq!(store.depth().unwrap().delivery, LaneDepth::default(), "its receipt held");
 }
 
@@ -50,12 +50,8 @@ async fn a_message_is_acked_with_the_step_that_it_led_to() {
     let (store, folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let led = all(&store, at(0)).remove(0);
-    let step = Effects {
-        send: vec![fresh("g", "b")],
-        put: vec![item("1")],
-        settle: vec![Settle::Done(led.receipt)],
-        ..Effects::default()
-    };
+    let step =
+        Effects { send: vec![fresh("g", "b")], put: vec![item("1")], acks: vec![Ack::Delete(led.receipt)], ..Effects::default() };
     support::commit(&store, step).await;
     drop(store);
     let store = support::open(folder.path());

@@ -161,7 +161,7 @@ impl<B: Backend> Deliveries<B> {
             Err(NotNow::Off) => return self.end_switched_off(received, &job).await,
             Err(NotNow::Standby(standby)) => {
                 self.stand_by(received, &job, &standby).await?;
-                return Ok(Claiming::Settled);
+                return Ok(Claiming::NothingToSend);
             }
         };
         let needed = rule.definition.plan.longest_timeout().duration() + CONCLUDING;
@@ -170,7 +170,7 @@ impl<B: Backend> Deliveries<B> {
             tracing::debug!(cause = "no_time", until = %self.store.now(), "a delivery waits");
             let host = rule.definition.first_host();
             self.store.commit_one(self.defer(received, &job, host, self.store.now(), row.as_ref())).await?;
-            return Ok(Claiming::Settled);
+            return Ok(Claiming::NothingToSend);
         }
         let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some() || finishes(&rule.definition);
         let seal = Seal::default();
@@ -186,11 +186,11 @@ impl<B: Backend> Deliveries<B> {
             asking.seal = Box::pin(Seal::of(&self.rules, &asking.rule.definition, view.records.get(&asking.job.id))).await?;
             // The place in a flow is as old as the row that it is read from.
             if asking.rule.definition.plan.is_flow() && !Box::pin(walk_on(self, &mut asking, &view)).await? {
-                return Ok(Claiming::Settled);
+                return Ok(Claiming::NothingToSend);
             }
             match self.step(&mut asking, view).await? {
                 Step::Again => {}
-                Step::Acked => return Ok(Claiming::Settled),
+                Step::Acked => return Ok(Claiming::NothingToSend),
                 Step::Send(won) => return self.claimed(asking, *won),
             }
         }
@@ -306,11 +306,11 @@ impl<B: Backend> Deliveries<B> {
             if row.as_ref().is_some_and(|(row, _)| row.job.epoch > job.epoch) {
                 // A person has resent it since: the resend has a message of its own.
                 self.store.commit_one(received.done()).await?;
-                return Ok(Claiming::Settled);
+                return Ok(Claiming::NothingToSend);
             }
             let ending = Ending { job, row, attempts: 0, max_attempts: 0, definition: None, emitted: Vec::new() };
             if self.end(received, ending, State::Cancelled, SWITCHED_OFF).await? {
-                return Ok(Claiming::Settled);
+                return Ok(Claiming::NothingToSend);
             }
         }
         Err(StoreError::Contended(format!("the row of delivery {}", job.id)))

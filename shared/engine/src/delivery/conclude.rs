@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
-    answer::{Told, Verdict},
+    answer::{ExtractedData, Verdict},
     delivery::{DeliveryId, Next, Repeats, State, after_attempt},
     line::Line,
     receiver::{Receiver, Sign},
@@ -78,7 +78,7 @@ impl Understood {
 struct Draft {
     row: DeliveryRow,
     /// The response data to publish to the platform.
-    to_publish: Option<Told>,
+    to_publish: Option<ExtractedData>,
     followed: Followed,
 }
 
@@ -279,7 +279,7 @@ fn heard(claimed: &Claimed, sign: Sign) -> Heard {
 }
 
 /// The response data to publish to the platform (A3), if it differs from the data that this delivery published last.
-pub(super) fn data_to_publish(row: &mut DeliveryRow, extracted: &Told, scrubber: &Scrubber) -> Option<Told> {
+pub(super) fn data_to_publish(row: &mut DeliveryRow, extracted: &ExtractedData, scrubber: &Scrubber) -> Option<ExtractedData> {
     let fingerprint = extracted.fingerprint();
     if extracted.is_empty() || row.published_fingerprint.as_ref() == Some(&fingerprint) {
         return None;
@@ -287,7 +287,7 @@ pub(super) fn data_to_publish(row: &mut DeliveryRow, extracted: &Told, scrubber:
     row.published_fingerprint = Some(fingerprint);
     let known = row.job.event.known().conversion.external_id.as_ref();
     let external_id = extracted.external_id.as_ref().or(known).map(|id| scrubber.scrub(id));
-    Some(Told { external_id, ..extracted.clone() })
+    Some(ExtractedData { external_id, ..extracted.clone() })
 }
 
 /// Logs the result of an attempt in the process's log.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
-    answer::Told,
+    answer::ExtractedData,
     caller::Owner,
     delivery::DeliveryId,
     flow::{CallbackTurn, Moved, Progress},
@@ -57,7 +57,7 @@ struct Read {
     heard: Heard,
     shown: LoggedRequest,
     /// The part of it to publish to the platform.
-    to_publish: Option<Told>,
+    to_publish: Option<ExtractedData>,
     row: DeliveryRow,
 }
 
@@ -205,7 +205,7 @@ impl<B: Backend> Walker<'_, B> {
         &self,
         flow: &InFlow,
         mut row: DeliveryRow,
-        (moved, to_publish): (Moved, Option<Told>),
+        (moved, to_publish): (Moved, Option<ExtractedData>),
     ) -> Result<(), StoreError> {
         let Self { deliveries, received, job, rule, seal, .. } = *self;
         let (store, now) = (&deliveries.store, deliveries.store.now());

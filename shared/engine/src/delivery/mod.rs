@@ -85,7 +85,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Lane, Received, Settle, StoreError, Swap},
+    backend::{Ack, Backend, Effects, Lane, Received, StoreError, Swap},
     heavy::HeavyWork,
     keys,
     rate::RateLimiter,
@@ -146,7 +146,7 @@ pub enum Claiming {
     /// Send this.
     Send(Box<Claimed>),
     /// Nothing to send now; the message is acked.
-    Settled,
+    NothingToSend,
 }
 
 /// A delivery whose message is still open, since more follows at once on the attempt that was recorded (W15).
@@ -322,7 +322,7 @@ impl<B: Backend> Deliveries<B> {
     fn defer(&self, received: &Received, job: &Job, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
         let now = self.store.now();
         if received.receipt.lane == Lane::Retry && at <= now + self.store.backend().longest_wait() {
-            return Effects { settle: vec![Settle::Again(received.receipt.clone(), at)], ..Effects::default() };
+            return Effects { acks: vec![Ack::Defer(received.receipt.clone(), at)], ..Effects::default() };
         }
         let mut effects = received.done();
         let recorded = row.is_some_and(|row| row.job == *job);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use tracking_core::{
-    answer::Told,
+    answer::ExtractedData,
     delivery::State,
     event::Event,
     flow::Emitted,
@@ -116,11 +116,11 @@ async fn take_out<B: Backend>(
 impl DeliveryRow {
     /// Writes the data of the last response into the outbox, and the delivery's end if it has just ended. `message` is the one
     /// that is worked.
-    pub(super) fn fill_outbox(&mut self, message: &Received, extracted: Option<Told>, now: Timestamp) {
+    pub(super) fn fill_outbox(&mut self, message: &Received, extracted: Option<ExtractedData>, now: Timestamp) {
         let ended = self.state.is_announced().then(|| (self.state, self.reason.clone()));
         let variables = extracted.iter().flat_map(|extracted| extracted.variables.keys());
         let variables = variables.filter(|name| !self.secret_variables.contains(*name)).cloned().collect();
-        let extracted = extracted.map(|extracted| Told { variables: BTreeMap::new(), ..extracted });
+        let extracted = extracted.map(|extracted| ExtractedData { variables: BTreeMap::new(), ..extracted });
         let outbox = Outbox { attempt: self.attempts, message: message.id.clone(), at: now, extracted, variables, ended };
         self.outbox = (outbox.extracted.is_some() || outbox.ended.is_some()).then(|| Box::new(outbox));
     }
@@ -181,7 +181,7 @@ impl DeliveryRow {
     }
 
     /// The data that a response reports to the platform (A3); nothing where the chain of causes would be too long (P4).
-    fn result_received(&self, outbox: &Outbox, extracted: &Told) -> Option<(&'static str, Value)> {
+    fn result_received(&self, outbox: &Outbox, extracted: &ExtractedData) -> Option<(&'static str, Value)> {
         let event = self.job.event.known();
         let causation = next_causation(event, &self.job.rule)?;
         let variables = self.variables.iter().filter(|(name, _)| outbox.variables.contains(name));

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use tracking_core::{
-    answer::{Answer, AnswerRules, Judgement, Told, Verdict, no_answer},
+    answer::{Answer, AnswerRules, ExtractedData, Judgement, Verdict, no_answer},
     event::Event,
     flow::{Answered, Call, Listen, Progress, variables_too_long},
     id::Id,
@@ -60,7 +60,7 @@ pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
     /// The verdict in words.
     pub(crate) why: String,
-    pub(crate) extracted: Told,
+    pub(crate) extracted: ExtractedData,
     /// The variables in `extracted` whose values nobody sees.
     pub(crate) hidden: BTreeSet<String>,
     pub(crate) notes: Vec<String>,
@@ -229,7 +229,7 @@ impl<'a> Rendering<'a> {
 
     /// The fault's text if these values would exceed the bound of the delivery's variables. Variables that are kept for later
     /// deliveries do not count.
-    fn too_long(&self, extracted: &Told, references: &[(String, String)]) -> Option<String> {
+    fn too_long(&self, extracted: &ExtractedData, references: &[(String, String)]) -> Option<String> {
         let kept = self.definition.plan.kept_variables();
         let new = || references.iter().map(|(name, value)| (name, value)).chain(&extracted.variables);
         let is_new = |name: &String| extracted.variables.contains_key(name) || references.iter().any(|(new, _)| new == name);
@@ -244,7 +244,7 @@ impl<'a> Rendering<'a> {
             Ok(answer) => {
                 let hidden = masks(self.secrets);
                 let scope = self.scope(&hidden, None);
-                let Judgement { mut verdict, rule, mut reason, told: mut extracted, mut notes, go, forget } =
+                let Judgement { mut verdict, rule, mut reason, mut extracted, mut notes, go, forget } =
                     self.answer().judge(answer, url, &scope);
                 let references = self.flow.map(|flow| self.definition.plan.references(&flow.progress.step, answer));
                 let mut references = references.unwrap_or_default();
@@ -285,7 +285,7 @@ impl<'a> Rendering<'a> {
                 Judged {
                     verdict,
                     why,
-                    extracted: Told::default(),
+                    extracted: ExtractedData::default(),
                     hidden: BTreeSet::new(),
                     notes: Vec::new(),
                     go: None,

@@ -25,7 +25,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, Settle, StoreError, Swap},
+    backend::{Ack, Backend, Effects, Lane, Message, Order as ReadOrder, Partition, Range, Received, StoreError, Swap},
     delivery::SWITCHED_OFF,
     due, keys,
     recorder::Recorder,
@@ -187,9 +187,9 @@ impl<B: Backend> Holds<B> {
             let Some(mut stored) = stored else { return self.store.commit_one(received.done()).await };
             if let Some(due) = stored.hold.due(delay).filter(|due| *due > now && stored.outbox.is_empty()) {
                 // Too early, or moved on: the writer that moved it filed a waker for the new time, unless a crash came in between.
-                let again = Settle::Again(received.receipt.clone(), due);
+                let again = Ack::Defer(received.receipt.clone(), due);
                 let effects = if due <= now + self.store.backend().longest_wait() {
-                    Effects { settle: vec![again], ..Effects::default() }
+                    Effects { acks: vec![again], ..Effects::default() }
                 } else {
                     let mut effects = received.done();
                     due::file(&mut effects, release_message(conversion, rule_id, due), &format!("H#{rule_id}#{conversion}"), now);

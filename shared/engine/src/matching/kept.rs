@@ -58,7 +58,7 @@ pub(crate) struct Together<'a>(BTreeMap<&'a Id, &'a Change>);
 impl<'a> Together<'a> {
     fn add(&mut self, change: &'a Change) -> Result<(), Faults> {
         let first = *self.0.entry(&change.change_id).or_insert(change);
-        if first.tells_same_as(change) { Ok(()) } else { Err(change.id_is_taken("/detail")) }
+        if first.has_same_content_as(change) { Ok(()) } else { Err(change.id_is_taken("/detail")) }
     }
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn other_use<B: Backend>(store: &Store<B>, change: &Change) -> 
     let mut earlier = items.iter().filter(|item| item.key.sort.ends_with(&suffix));
     Ok(earlier.find_map(|item| {
         let kept = store.or_unreadable(item, Kept::read(item)).flatten();
-        kept.filter(|kept| kept.change.change_id == change.change_id && !kept.change.tells_same_as(change))
+        kept.filter(|kept| kept.change.change_id == change.change_id && !kept.change.has_same_content_as(change))
     }))
 }
 

@@ -23,7 +23,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Lane, Message, Received, Settle, StoreError},
+    backend::{Ack, Backend, Effects, Lane, Message, Received, StoreError},
     delivery::{hand_over, owed_now},
     failed::Failed,
     holds::Holds,
@@ -151,7 +151,7 @@ impl<B: Backend> Matcher<B> {
                 }
                 Ok(Some(Ok(Ok(mut effects)))) => {
                     let owed = effects.send.len();
-                    effects.settle.push(Settle::Done(received.receipt.clone()));
+                    effects.acks.push(Ack::Delete(received.receipt.clone()));
                     steps.push((outcomes.len(), effects));
                     Matched::Yes(owed)
                 }

@@ -18,7 +18,7 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Effects, Item, Key, Message, Order, Partition, Range, Received, Settle, StoreError, Swap, Swapped},
+    backend::{Ack, Backend, Effects, Item, Key, Message, Order, Partition, Range, Received, StoreError, Swap, Swapped},
     keys, random, rows,
     rules::{Refused, Rule},
     store::Store,
@@ -259,10 +259,10 @@ impl<B: Backend> Replays<B> {
         let receipt = received.receipt.clone();
         let ack = match self.replay_row(&id).await? {
             Some((row, _)) if row.standing != Standing::Cancelled => return Ok(false),
-            None if asked_at + BEGINNING > now => Settle::Again(receipt, now + LOOK_AGAIN),
-            _ => Settle::Done(receipt),
+            None if asked_at + BEGINNING > now => Ack::Defer(receipt, now + LOOK_AGAIN),
+            _ => Ack::Delete(receipt),
         };
-        self.store.commit_one(Effects { settle: vec![ack], ..Effects::default() }).await?;
+        self.store.commit_one(Effects { acks: vec![ack], ..Effects::default() }).await?;
         Ok(true)
     }
 

@@ -74,7 +74,7 @@ impl Exchange {
 }
 
 fn words(judged: &Judgement) -> String {
-    let extracted = &judged.told;
+    let extracted = &judged.extracted;
     let mut words = vec![judged.verdict.as_str().to_owned()];
     words.extend(extracted.result.map(|result| format!("result={}", result.as_str())));
     words.extend(extracted.payout.map(|payout| format!("payout={}", payout.0)));

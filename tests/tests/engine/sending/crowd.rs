@@ -13,7 +13,7 @@ use tracking_embedded::{
     worker::{self, Stop},
 };
 use tracking_engine::backend::{
-    Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, Settle, StoreError, Swap, Swapped,
+    Ack, Backend, Effects, Item, Key, Order, Partition, Range, Receipt, Received, StoreError, Swap, Swapped,
 };
 use tracking_tests::world::{HandClock, event, transaction};
 
@@ -67,9 +67,9 @@ impl Backend for Watched {
     }
 
     async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), StoreError>> {
-        let acks: Vec<Settle> = effects.iter().flat_map(|effects| effects.settle.clone()).collect();
+        let acks: Vec<Ack> = effects.iter().flat_map(|effects| effects.acks.clone()).collect();
         for ack in &acks {
-            let (Settle::Done(receipt) | Settle::Again(receipt, _)) = ack;
+            let (Ack::Delete(receipt) | Ack::Defer(receipt, _)) = ack;
             self.out.lock().unwrap().now.remove(receipt);
         }
         let outcomes = self.store.commit(effects).await;

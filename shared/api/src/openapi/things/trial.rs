@@ -24,7 +24,7 @@ pub(super) fn things() -> Vec<Thing> {
         ("Preview", preview()),
         ("Trial", trial()),
         ("MacroUse", macro_use()),
-        ("Told", extracted()),
+        ("ExtractedData", extracted()),
         ("Verdict", verdict()),
     ]
 }
@@ -57,7 +57,10 @@ fn trial() -> RefOr<Schema> {
         .has("answer", or_null(short("The first 4 KiB of the answer", 65_536)))
         .has("answer_headers", or_null(answer_headers()))
         .has("verdict", or_null(word("The meaning of the answer", VERDICTS)))
-        .has("told", or_null(named_as("Told", "The data that answer rules extracted from the answer; null if nothing was sent")))
+        .has(
+            "told",
+            or_null(named_as("ExtractedData", "The data that answer rules extracted from the answer; null if nothing was sent")),
+        )
         .has("warnings", list("Values that look like mistakes", named("Warning")))
         .has("schedule", named_as("Schedule", "The retries of the rule, laid out in times"))
         .may("steps", list("The steps of a flow in the order in which they were tried", named("StepTrial")))
@@ -98,7 +101,7 @@ fn step_trial() -> RefOr<Schema> {
         .may("answer_headers", or_null(answer_headers()))
         .may("verdict", or_null(word("The meaning of the answer", VERDICTS)))
         .may("go", or_null(text("The step at which the deciding answer rule goes on")))
-        .may("told", or_null(named_as("Told", "The data that answer rules extracted from the answer")))
+        .may("told", or_null(named_as("ExtractedData", "The data that answer rules extracted from the answer")))
         .may("error", or_null(short("The reason why it can't be rendered, or why there is no answer", 65_536)))
         .into()
 }

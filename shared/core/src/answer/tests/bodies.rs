@@ -49,7 +49,7 @@ fn case_a1_set_reads_the_whole_body() {
     let external_id = |body: &str| {
         let set = json!({"external_id": "{body|regex:/^OK ([A-Z0-9-]+)$/$1/}"});
         let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
-        judge(&document, &answer(200, body)).told.external_id
+        judge(&document, &answer(200, body)).extracted.external_id
     };
     assert_eq!(external_id("OK X-77").as_deref(), Some("X-77"));
     assert_eq!(external_id("OK X-78\n").as_deref(), Some("X-78"));
@@ -137,7 +137,7 @@ fn case_a2_xml_with_entities_of_its_own_is_reported_as_unreadable() {
         assert_eq!((verdict, reason.as_deref()), (Verdict::Retry, Some(why)), "{body}");
         assert_eq!(notes, [format!("{why}; 1 condition found nothing")]);
         let sets = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": {"external_id": "{body.r.status}"}}]});
-        let Judgement { told: extracted, notes, .. } = judge(&sets, &answer(200, body));
+        let Judgement { extracted, notes, .. } = judge(&sets, &answer(200, body));
         assert_eq!((extracted.external_id, notes), (None, vec![format!("{why}; set found nothing")]), "{body}");
         let by_text =
             json!({"rules": [{"when": [{"source": "body", "operator": "string_contains", "value": "<r"}], "then": "failed"}]});
@@ -161,7 +161,7 @@ fn case_a3_a_path_into_a_body_may_begin_with_a_position() {
     assert!(holds("[{\"status\":\"approved\"}]", &condition));
     let set = json!({"external_id": "{body.[1].id}"});
     let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
-    assert_eq!(judge(&document, &answer(200, "[{},{\"id\":\"L-9\"}]")).told.external_id.as_deref(), Some("L-9"));
+    assert_eq!(judge(&document, &answer(200, "[{},{\"id\":\"L-9\"}]")).extracted.external_id.as_deref(), Some("L-9"));
 }
 
 proptest! {

@@ -8,10 +8,10 @@ use crate::{
 };
 
 #[track_caller]
-fn extract(set: &Value, body: &str) -> (Told, Vec<String>) {
+fn extract(set: &Value, body: &str) -> (ExtractedData, Vec<String>) {
     let document = json!({"rules": [{"when": [{"operator": "always"}], "then": "delivered", "set": set}]});
     let judgement = judge(&document, &answer(200, body));
-    (judgement.told, judgement.notes)
+    (judgement.extracted, judgement.notes)
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn a3_the_deciding_rule_extracts_data_from_the_response() {
     let set = json!({"result": "{body.state|map:ok=approved}", "payout": "{body.payout}", "value": "{body.value}",
                      "external_id": "{header.x-state}-{http_code}", "variables": {"lead": "{body.lead}"}});
     let body = r#"{"state": "ok", "payout": 12.50, "value": " 100 ", "lead": {"id": 7}}"#;
-    let expected = Told {
+    let expected = ExtractedData {
         result: Some(TransactionResult::Approved),
         payout: Some("12.50".parse().unwrap()),
         value: Some("100".parse().unwrap()),
@@ -34,7 +34,7 @@ fn a3_the_deciding_rule_extracts_data_from_the_response() {
 fn a3_an_empty_text_sets_nothing() {
     let set = json!({"result": "{body.a}", "payout": " {body.a} ", "value": "{body.a}", "external_id": "{body.a|omit_if_empty}",
                      "variables": {"v": "{body.a}"}});
-    assert_eq!(extract(&set, "{\"a\": null}"), (Told::default(), vec![]));
+    assert_eq!(extract(&set, "{\"a\": null}"), (ExtractedData::default(), vec![]));
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn case_c3_a_result_is_read_whatever_its_case() {
     ] {
         let body = json!({"result": word}).to_string();
         let judged = judge(&set, &answer(200, &body));
-        assert_eq!((judged.told.result, judged.notes.len()), (Some(result), 0), "{word}");
+        assert_eq!((judged.extracted.result, judged.notes.len()), (Some(result), 0), "{word}");
     }
 }
 
@@ -56,7 +56,7 @@ fn a3_what_is_no_result_or_amount_is_left_out_with_a_note() {
     let set = json!({"result": "{body.result}", "payout": "{body.payout}", "value": "5", "external_id": "{body.id}"});
     let body = json!({"result": "Done", "payout": "12,50", "id": "x".repeat(2_049)}).to_string();
     let (extracted, notes) = extract(&set, &body);
-    assert_eq!(extracted, Told { value: Some("5".parse().unwrap()), ..Told::default() });
+    assert_eq!(extracted, ExtractedData { value: Some("5".parse().unwrap()), ..ExtractedData::default() });
     assert_eq!(
         notes,
         [
@@ -72,8 +72,8 @@ fn a3_only_the_rule_that_decides_sets() {
     let document = json!({"rules": [
         {"when": [{"source": "http_code", "operator": "equals", "value": "500"}], "then": "retry", "set": {"result": "rejected"}},
     ]});
-    assert_eq!(judge(&document, &answer(200, "")).told, Told::default());
-    assert_eq!(judge(&document, &answer(500, "")).told.result, Some(TransactionResult::Rejected));
+    assert_eq!(judge(&document, &answer(200, "")).extracted, ExtractedData::default());
+    assert_eq!(judge(&document, &answer(500, "")).extracted.result, Some(TransactionResult::Rejected));
 }
 
 #[test]
@@ -118,24 +118,24 @@ fn a3_names_of_variables_are_checked() {
 
 #[test]
 fn a3_a_fingerprint_is_equal_for_equal_data_and_differs_otherwise() {
-    let first = Told { payout: Some("12.5".parse().unwrap()), ..Told::default() };
-    let same = Told {
+    let first = ExtractedData { payout: Some("12.5".parse().unwrap()), ..ExtractedData::default() };
+    let same = ExtractedData {
         payout: Some("12.50".parse().unwrap()),
         variables: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
-        ..Told::default()
+        ..ExtractedData::default()
     };
-    let as_value = Told { value: Some("12.5".parse().unwrap()), ..Told::default() };
+    let as_value = ExtractedData { value: Some("12.5".parse().unwrap()), ..ExtractedData::default() };
     assert_eq!(first.fingerprint(), same.fingerprint());
     assert_ne!(first.fingerprint(), as_value.fingerprint());
-    assert_ne!(first.fingerprint(), Told::default().fingerprint());
-    assert!(Told { variables: same.variables, ..Told::default() }.is_empty());
+    assert_ne!(first.fingerprint(), ExtractedData::default().fingerprint());
+    assert!(ExtractedData { variables: same.variables, ..ExtractedData::default() }.is_empty());
     assert!(!first.is_empty());
 }
 
 #[test]
 fn a3_what_the_first_version_wrote_is_read() {
     let written = json!({"result": "approved", "payout": "12.50", "external_id": "X-77", "variables": {"a": "b"}});
-    let extracted: Told = serde_json::from_str(&written.to_string()).unwrap();
+    let extracted: ExtractedData = serde_json::from_str(&written.to_string()).unwrap();
     assert_eq!(extracted.payout.unwrap().to_string(), "12.50");
     assert_eq!(extracted.value, None);
     assert_eq!(json!(extracted), written);

@@ -20,5 +20,5 @@ pub(super) async fn end<B: Backend>(deliveries: &Deliveries<B>, received: &Recei
     if !deliveries.end(received, ending, State::Failed, GONE).await? {
         return Err(StoreError::Contended(format!("delivery {}", job.id)));
     }
-    Ok(Claiming::Settled)
+    Ok(Claiming::NothingToSend)
 }
